@@ -1,0 +1,42 @@
+/** One place that requests can go to, as the fleet knows it. */
+import type { NodeSample } from "../score/sample.ts";
+
+/** `unknown` has never answered a poll; it is routable all the same, so that a new node serves at once. */
+export type TargetState = "unknown" | "healthy" | "unhealthy" | "draining";
+
+/** Who told us of the target. */
+export type TargetSource = "static" | "registered";
+
+export interface Target {
+  readonly id: string;
+  /** Where inference requests go; an IPv6 host comes without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly source: TargetSource;
+  readonly models: readonly string[];
+  /** Relative capacity, 1 is usual. */
+  readonly weight: number;
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly incarnation: number;
+  /** Vitals of a registered target are on this port of the same host; undefined for a static one. */
+  readonly metricsPort: number | undefined;
+  readonly state: TargetState;
+  readonly failuresInRow: number;
+  /** Why the last poll failed; empty when it did not. */
+  readonly lastError: string;
+  /** The newest sample, kept through failures: its age tells how much it is worth. */
+  readonly lastSample: NodeSample | undefined;
+  readonly sampledAtMs: number | undefined;
+  /** Round trip of the last poll that was answered. */
+  readonly rttMs: number | undefined;
+  /** When it joined, or when it last announced itself. */
+  readonly registeredAtMs: number;
+}
+
+/** Whether requests may go there now. */
+export function isRoutable(target: Target): boolean {
+  if (target.state === "unhealthy" || target.state === "draining") return false;
+  return target.lastSample === undefined || target.lastSample.ready;
+}
