@@ -1,0 +1,147 @@
+import { test } from "bun:test";
+import fc from "fast-check";
+import { Prng } from "../../src/base/prng.ts";
+import { Fleet } from "../../src/fleet/fleet.ts";
+import type { FleetConfig } from "../../src/fleet/settings.ts";
+import { nodeSample } from "./samples.ts";
+
+const config: FleetConfig = { pollIntervalMs: 1000, pollTimeoutMs: 300, unhealthyAfter: 3, removeAfter: 10, targetsMax: 5 };
+const IDS = ["a", "b", "c", "d"];
+const HOSTS = ["10.0.0.1", "10.0.0.2"];
+
+type Step =
+  | { kind: "pass"; ms: number }
+  | { kind: "wake" }
+  | { kind: "register"; id: string; host: string; incarnation: number; models: string[] }
+  | { kind: "deregister"; id: string }
+  | { kind: "static"; ports: number[] }
+  | { kind: "answer"; pick: number; ok: boolean; ready: boolean };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.integer({ min: 0, max: 1500 }) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("wake" as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("register" as const),
+      id: fc.constantFrom(...IDS),
+      host: fc.constantFrom(...HOSTS),
+      incarnation: fc.integer({ min: 0, max: 2 }),
+      models: fc.subarray(["m", "n"]),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("deregister" as const), id: fc.constantFrom(...IDS) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("static" as const), ports: fc.subarray([80, 81, 82]) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("answer" as const),
+      pick: fc.nat(20),
+      ok: fc.boolean(),
+      ready: fc.boolean(),
+    }),
+  },
+);
+
+function check(condition: boolean, message: string): void {
+  if (!condition) throw new Error(message);
+}
+
+/**
+ * Runs any steps against the fleet beside a simple model of health: failures in a row, counted by hand.
+ * A replaced or removed target starts anew in both.
+ */
+function run(steps: Step[], seed: number): void {
+  const fleet = new Fleet(config, new Prng(seed));
+  const polling = new Set<string>();
+  const failures = new Map<string, number>();
+  let nowMs = 0;
+  let wakeAtMs = 0;
+
+  const takeAll = (): void => {
+    const output = fleet.take();
+    for (const poll of output.polls) {
+      check(!polling.has(poll.id), `two polls at once for ${poll.id}`);
+      polling.add(poll.id);
+    }
+    check(output.wakeAtMs > nowMs || output.wakeAtMs === Number.POSITIVE_INFINITY, "wakeAtMs is not ahead");
+    wakeAtMs = output.wakeAtMs;
+    for (const event of output.events) {
+      if (event.kind === "joined") failures.set(event.id, fleet.target(event.id)?.failuresInRow ?? 0);
+      if (event.kind === "left") failures.delete(event.id);
+      check(event.kind !== "removed" || !event.id.includes(":"), "a static target was removed");
+      check(event.kind !== "removed" || event.cause.startsWith("10 failed"), "removed too early");
+    }
+    const again = fleet.take();
+    check(again.polls.length === 0 && again.events.length === 0 && !again.changed, "take is not idempotent");
+    check(fleet.targets().length <= config.targetsMax, "too many targets");
+    for (const target of fleet.targets()) {
+      const counted = failures.get(target.id) ?? 0;
+      check(target.failuresInRow === counted, `${target.id} has ${target.failuresInRow} failures, counted ${counted}`);
+      check((target.state === "unhealthy") === counted >= config.unhealthyAfter, `${target.id} is ${target.state} at ${counted}`);
+      check(target.source === "static" || counted < config.removeAfter, `${target.id} was not removed at ${counted}`);
+    }
+  };
+
+  for (const each of steps) {
+    switch (each.kind) {
+      case "pass":
+        nowMs += each.ms;
+        fleet.wake(nowMs);
+        break;
+      case "wake":
+        if (wakeAtMs !== Number.POSITIVE_INFINITY) nowMs = Math.max(nowMs, wakeAtMs);
+        fleet.wake(nowMs);
+        break;
+      case "register": {
+        const { id, host, incarnation, models } = each;
+        fleet.register({ id, address: `${host}:8000`, metricsPort: 9090, models, incarnation }, nowMs);
+        break;
+      }
+      case "deregister":
+        fleet.deregister(each.id, nowMs);
+        break;
+      case "static":
+        fleet.setStatic(each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, weight: 1 })), nowMs);
+        break;
+      case "answer": {
+        const ids = [...polling];
+        const id = ids[each.pick % Math.max(1, ids.length)];
+        if (id === undefined) break;
+        polling.delete(id);
+        // An answer counts only for the target it was asked of: a fresh one still waits for its own poll.
+        const before = fleet.target(id);
+        const failuresBefore = before?.failuresInRow;
+        const rttBefore = before?.rttMs;
+        const result = each.ok
+          ? ({ ok: true, sample: nodeSample({ ready: each.ready }), rttMs: nowMs + 1 } as const)
+          : ({ ok: false, error: "refused" } as const);
+        fleet.polled(id, result, nowMs);
+        const after = fleet.target(id);
+        const counted = each.ok ? after?.rttMs !== rttBefore || after?.sampledAtMs === nowMs : after?.failuresInRow !== failuresBefore;
+        if (counted) failures.set(id, each.ok ? 0 : (failures.get(id) ?? 0) + 1);
+        break;
+      }
+    }
+    takeAll();
+  }
+
+  // Once every poll is answered and time passes, every target is polled again: none is lost from the schedule.
+  for (const id of polling) {
+    const before = fleet.target(id)?.failuresInRow;
+    fleet.polled(id, { ok: true, sample: null, rttMs: 1 }, nowMs);
+    if (before !== undefined && fleet.target(id)?.failuresInRow === 0) failures.set(id, 0);
+  }
+  polling.clear();
+  nowMs += 2 * config.pollIntervalMs;
+  fleet.wake(nowMs);
+  takeAll();
+  check(polling.size === fleet.targets().length, "a target fell out of the schedule");
+}
+
+test("health follows the polls for any history", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), fc.integer(), (steps, seed) => run(steps, seed)),
+    { numRuns: 500 },
+  );
+});

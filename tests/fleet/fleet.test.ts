@@ -1,0 +1,233 @@
+import { describe, expect, test } from "bun:test";
+import { Prng } from "../../src/base/prng.ts";
+import { Fleet, type FleetOutput, type StaticUpstream } from "../../src/fleet/fleet.ts";
+import type { Registration } from "../../src/fleet/registration.ts";
+import type { FleetConfig } from "../../src/fleet/settings.ts";
+import { isRoutable } from "../../src/fleet/target.ts";
+import { nodeSample } from "./samples.ts";
+
+const config: FleetConfig = { pollIntervalMs: 5000, pollTimeoutMs: 2000, unhealthyAfter: 3, removeAfter: 10, targetsMax: 8 };
+
+function newFleet(overrides: Partial<FleetConfig> = {}): Fleet {
+  return new Fleet({ ...config, ...overrides }, new Prng(1));
+}
+
+function node(id: string, overrides: Partial<Registration> = {}): Registration {
+  return { id, address: "10.0.0.1:8000", metricsPort: 9090, models: ["m"], ...overrides };
+}
+
+function upstream(overrides: Partial<StaticUpstream> = {}): StaticUpstream {
+  return { model: "m", host: "10.0.0.9", port: 80, tls: false, weight: 1, ...overrides };
+}
+
+const failed = { ok: false, error: "refused" } as const;
+
+/** Lets the fleet poll `times` times, each answered at once; returns all that came out, and the time after. */
+function poll(
+  fleet: Fleet,
+  id: string,
+  times: number,
+  result: Parameters<Fleet["polled"]>[1],
+  fromMs: number,
+): { outputs: FleetOutput[]; nowMs: number } {
+  const outputs: FleetOutput[] = [];
+  let nowMs = fromMs;
+  for (let i = 0; i < times; i++) {
+    let output = fleet.take();
+    while (!output.polls.some((each) => each.id === id)) {
+      outputs.push(output);
+      if (output.wakeAtMs === Number.POSITIVE_INFINITY) return { outputs, nowMs };
+      nowMs = output.wakeAtMs;
+      fleet.wake(nowMs);
+      output = fleet.take();
+    }
+    outputs.push(output);
+    fleet.polled(id, result, nowMs);
+  }
+  outputs.push(fleet.take());
+  return { outputs, nowMs };
+}
+
+const kinds = (outputs: FleetOutput[]): string[] => outputs.flatMap((output) => output.events.map((event) => event.kind));
+
+describe("registered targets", () => {
+  test("join routable, with a vitals poll at once", () => {
+    const fleet = newFleet();
+    expect(fleet.register(node("a", { weight: 2, zone: "z", labels: { tier: "gold" } }), 100)).toEqual({ accepted: true, first: true });
+    const output = fleet.take();
+    expect(output.polls).toEqual([{ id: "a", host: "10.0.0.1", port: 9090, tls: false, kind: "vitals" }]);
+    expect(output.events).toEqual([{ kind: "joined", id: "a", cause: "registered at 10.0.0.1:8000" }]);
+    expect(output.changed).toBe(true);
+    expect(output.wakeAtMs).toBe(Number.POSITIVE_INFINITY);
+    const target = fleet.target("a")!;
+    expect(target).toMatchObject({ port: 8000, weight: 2, zone: "z", labels: { tier: "gold" }, state: "unknown" });
+    expect(isRoutable(target)).toBe(true);
+    expect(fleet.take().changed).toBe(false);
+  });
+
+  test("are unhealthy at the third failure in a row, healthy at the first success, removed after ten", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    let run = poll(fleet, "a", 2, failed, 0);
+    expect(fleet.target("a")).toMatchObject({ state: "unknown", failuresInRow: 2, lastError: "refused" });
+    run = poll(fleet, "a", 1, failed, run.nowMs);
+    expect(kinds(run.outputs)).toEqual(["unhealthy"]);
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    run = poll(fleet, "a", 1, { ok: true, sample: nodeSample(), rttMs: 3 }, run.nowMs);
+    expect(kinds(run.outputs)).toEqual(["healthy"]);
+    expect(fleet.target("a")).toMatchObject({ state: "healthy", failuresInRow: 0, lastError: "", rttMs: 3, sampledAtMs: run.nowMs });
+    run = poll(fleet, "a", 9, failed, run.nowMs);
+    expect(fleet.target("a")?.failuresInRow).toBe(9);
+    run = poll(fleet, "a", 1, failed, run.nowMs);
+    expect(kinds(run.outputs)).toEqual(["removed"]);
+    expect(fleet.targets()).toEqual([]);
+  });
+
+  test("come back unhealthy after removal, unless restarted", () => {
+    for (const [incarnation, state] of [[7, "unhealthy"], [8, "unknown"]] as const) {
+      const fleet = newFleet();
+      fleet.register(node("a", { incarnation: 7 }), 0);
+      const run = poll(fleet, "a", 10, failed, 0);
+      expect(fleet.register(node("a", { incarnation }), run.nowMs)).toEqual({ accepted: true, first: true });
+      expect(fleet.target("a")?.state).toBe(state);
+      expect(fleet.take().polls).toHaveLength(1);
+      fleet.polled("a", { ok: true, sample: nodeSample(), rttMs: 1 }, run.nowMs);
+      expect(fleet.target("a")?.state).toBe("healthy");
+    }
+  });
+
+  test("that announce themselves again keep their health and take new models", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    poll(fleet, "a", 2, failed, 0);
+    expect(fleet.register(node("a", { models: ["m", "n"] }), 9000)).toEqual({ accepted: true, first: false });
+    expect(fleet.take().events).toEqual([{ kind: "updated", id: "a", cause: "models: m, n" }]);
+    expect(fleet.target("a")).toMatchObject({ failuresInRow: 2, models: ["m", "n"], registeredAtMs: 9000 });
+    fleet.register(node("a", { models: [], labels: { a: "b" }, weight: 2 }), 9100);
+    expect(fleet.take().events[0]?.cause).toBe('models: none; weight: 2; labels: {"a":"b"}');
+    fleet.register(node("a", { models: [], labels: { a: "b" }, weight: 2 }), 9200);
+    expect(fleet.take().events).toEqual([]);
+  });
+
+  test("that are unhealthy and announce themselves are polled at once", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    const { nowMs } = poll(fleet, "a", 3, failed, 0);
+    expect(fleet.take().polls).toEqual([]);
+    fleet.register(node("a"), nowMs + 1);
+    expect(fleet.take().polls).toHaveLength(1);
+  });
+
+  test("of one id at two addresses: refused, unless newer or the old one is unhealthy", () => {
+    const fleet = newFleet();
+    fleet.register(node("a", { incarnation: 5 }), 0);
+    const moved = node("a", { address: "10.0.0.2:8000", incarnation: 5 });
+    const conflict = fleet.register(moved, 1);
+    expect(conflict.refused?.code).toBe("conflict");
+    expect(conflict.refused?.message).toContain("10.0.0.1:8000");
+    expect(fleet.take().events.map((event) => event.kind)).toEqual(["joined", "refused"]);
+
+    expect(fleet.register({ ...moved, incarnation: 6 }, 2)).toEqual({ accepted: true, first: true });
+    expect(fleet.target("a")?.host).toBe("10.0.0.2");
+    expect(fleet.take().events.map((event) => event.kind)).toEqual(["left", "joined"]);
+
+    fleet.polled("a", failed, 3); // The old address's poll: it says nothing about the new one.
+    expect(fleet.target("a")?.failuresInRow).toBe(0);
+    const { nowMs } = poll(fleet, "a", 3, failed, 4);
+    expect(fleet.register(node("a", { address: "10.0.0.3:8000", incarnation: 0 }), nowMs)).toEqual({ accepted: true, first: true });
+  });
+
+  test("leave when they deregister", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    expect(fleet.deregister("b", 1)).toBe(false);
+    expect(fleet.deregister("a", 1)).toBe(true);
+    const output = fleet.take();
+    expect(output.events.map((event) => event.kind)).toEqual(["joined", "left"]);
+    expect(output.changedIds).toEqual(["a"]);
+    expect(output.polls).toEqual([]);
+  });
+
+  test("beyond the limit are refused, and so is a broken address", () => {
+    const fleet = newFleet({ targetsMax: 1 });
+    fleet.register(node("a"), 0);
+    expect(fleet.register(node("b"), 0).refused?.code).toBe("over_capacity");
+    expect(fleet.register(node("c", { address: "nowhere" }), 0).refused?.code).toBe("bad_request");
+    expect(fleet.register(node("a"), 0).accepted).toBe(true);
+  });
+
+  test("that are not ready or draining are not routable", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    const answer = (sample: ReturnType<typeof nodeSample>) => ({ ok: true, sample, rttMs: 1 }) as const;
+    let run = poll(fleet, "a", 1, answer(nodeSample({ ready: false })), 0);
+    expect(fleet.target("a")?.state).toBe("healthy");
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    run = poll(fleet, "a", 1, answer(nodeSample()), run.nowMs);
+    expect(isRoutable(fleet.target("a")!)).toBe(true);
+    run = poll(fleet, "a", 1, answer(nodeSample({ ready: false, draining: true })), run.nowMs);
+    expect(fleet.target("a")?.state).toBe("draining");
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    run = poll(fleet, "a", 1, answer(nodeSample()), run.nowMs);
+    const causes = run.outputs.flatMap((output) => output.events.map((event) => event.cause));
+    expect(causes).toEqual(["no longer draining"]);
+  });
+});
+
+describe("static targets", () => {
+  test("join spread, are polled for health, and are never removed", () => {
+    const fleet = newFleet();
+    fleet.setStatic([upstream(), upstream({ model: "n" })], 0);
+    const first = fleet.take();
+    expect(first.events.map((event) => event.kind)).toEqual(["joined"]);
+    expect(first.wakeAtMs).toBeLessThanOrEqual(1000);
+    expect(fleet.target("10.0.0.9:80")).toMatchObject({ models: ["m", "n"], source: "static" });
+    expect(isRoutable(fleet.target("10.0.0.9:80")!)).toBe(true);
+    fleet.wake(first.wakeAtMs);
+    expect(fleet.take().polls[0]).toEqual({ id: "10.0.0.9:80", host: "10.0.0.9", port: 80, tls: false, kind: "health" });
+    fleet.polled("10.0.0.9:80", failed, first.wakeAtMs);
+    poll(fleet, "10.0.0.9:80", 20, failed, first.wakeAtMs);
+    expect(fleet.target("10.0.0.9:80")).toMatchObject({ state: "unhealthy", failuresInRow: 21 });
+    expect(fleet.deregister("10.0.0.9:80", 1)).toBe(false);
+    expect(fleet.register(node("10.0.0.9:80"), 1).refused?.code).toBe("conflict");
+  });
+
+  test("of one address with other weights are targets of their own", () => {
+    const fleet = newFleet();
+    fleet.setStatic([upstream(), upstream({ model: "n", weight: 3 }), upstream({ model: "m" })], 0);
+    expect(fleet.targets().map(({ id, models, weight }) => ({ id, models, weight }))).toEqual([
+      { id: "10.0.0.9:80", models: ["m"], weight: 1 },
+      { id: "10.0.0.9:80/n", models: ["n"], weight: 3 },
+    ]);
+  });
+
+  test("are set anew: kept, updated, replaced, dropped, and refused beyond the limit", () => {
+    const fleet = newFleet({ targetsMax: 2 });
+    fleet.register(node("10.0.0.5:80"), 0);
+    fleet.setStatic([upstream({ port: 81 })], 0);
+    fleet.take();
+    fleet.setStatic([upstream({ port: 81, model: "n" }), upstream({ host: "10.0.0.5" }), upstream({ port: 83 })], 10);
+    expect(fleet.take().events.map(({ kind, id }) => `${kind} ${id}`)).toEqual([
+      "updated 10.0.0.9:81",
+      "left 10.0.0.5:80",
+      "joined 10.0.0.5:80",
+      "refused 10.0.0.9:83",
+    ]);
+    fleet.setStatic([upstream({ port: 81, model: "n", tls: true })], 20);
+    expect(fleet.take().events.map(({ kind, id }) => `${kind} ${id}`)).toEqual([
+      "left 10.0.0.5:80",
+      "left 10.0.0.9:81",
+      "joined 10.0.0.9:81",
+    ]);
+  });
+});
+
+test("an answer nobody asked for is ignored, and time never runs backwards", () => {
+  const fleet = newFleet();
+  fleet.polled("ghost", failed, 5);
+  fleet.register(node("a"), 1000);
+  fleet.take();
+  fleet.polled("a", { ok: true, sample: null, rttMs: 1 }, 10);
+  expect(fleet.target("a")).toMatchObject({ state: "healthy", sampledAtMs: undefined });
+  expect(fleet.take().wakeAtMs).toBeGreaterThan(1000);
+});

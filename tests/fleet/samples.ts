@@ -1,0 +1,36 @@
+/** Samples to feed tests with. */
+import type { ModelSample, NodeSample } from "../../src/score/sample.ts";
+
+export function modelSample(overrides: Partial<ModelSample> = {}): ModelSample {
+  return {
+    model: "m",
+    runningRequests: 0,
+    waitingRequests: 0,
+    queuedPrefillTokens: undefined,
+    kvUsage: undefined,
+    kvCapacityTokens: undefined,
+    prefillTokensPerSecond: undefined,
+    decodeTokensPerSecond: undefined,
+    slots: undefined,
+    ...overrides,
+  };
+}
+
+export function nodeSample(overrides: Partial<NodeSample> = {}): NodeSample {
+  return {
+    ready: true,
+    draining: false,
+    models: [],
+    gpus: [],
+    requestsInProgress: 0,
+    failedResponses: 0,
+    connectedPeers: 0,
+    backoffRequests: 0,
+    cpuUsage: undefined,
+    memoryUsage: undefined,
+    gpuUsage: undefined,
+    uptimeSeconds: 1,
+    version: "0.1.0",
+    ...overrides,
+  };
+}
