@@ -38,8 +38,9 @@ export interface GpuSample {
   readonly powerWatts: number | undefined;
   readonly powerLimitWatts: number | undefined;
   readonly temperatureCelsius: number | undefined;
-  /** The GPU holds its clocks down for heat or power. */
-  readonly throttled: boolean | undefined;
+  /** Why its clocks are held down, for example "hw_thermal"; empty when they are not. */
+  readonly throttleReasons: readonly string[];
+  readonly health: "ok" | "degraded" | "failed" | undefined;
 }
 
 /** One node: its vitals, its models and its GPUs. */
