@@ -1,0 +1,83 @@
+/**
+ * npm run build: proto check -> native scorer -> dist/infermesh.
+ *
+ * The worker is named as a second entry: a Worker's file that is only referred to is left out of the executable.
+ * Nothing is done when no input has changed since the last build.
+ */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, ScriptError, hashFiles, hashOf, must, prepare, runAsScript, say, step } from "./toolchain.mjs";
+
+const DIST = join(ROOT, "dist");
+export const EXECUTABLE = join(DIST, "infermesh");
+const STAMP = join(DIST, ".build-inputs");
+const ENTRIES = ["src/main.ts", "src/proxy/worker.ts"];
+const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
+const RECIPES = ["scripts/build.mjs", "scripts/build-native.ts", "scripts/generate-proto.ts"];
+
+function git(...args) {
+  const done = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" });
+  return done.status === 0 ? done.stdout.trim() : undefined;
+}
+
+/** The short commit, `-dirty` when what goes into the executable was changed since, `unknown` without git. */
+function commit() {
+  const head = git("rev-parse", "--short=12", "HEAD");
+  if (head === undefined) return "unknown";
+  return git("status", "--porcelain", "--", ...INPUTS) === "" ? head : `${head}-dirty`;
+}
+
+async function compile(bun, version, revision) {
+  // Written beside and then renamed: the old executable may be running.
+  const fresh = join(DIST, `.infermesh-${process.pid}`);
+  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision };
+  try {
+    await must(bun, [
+      "build",
+      "--compile",
+      "--minify",
+      "--bytecode",
+      "--format=esm",
+      "--no-compile-autoload-bunfig",
+      "--no-compile-autoload-dotenv",
+      ...Object.entries(defines).flatMap(([name, value]) => ["--define", `${name}=${JSON.stringify(value)}`]),
+      ...ENTRIES,
+      "--outfile",
+      fresh,
+    ]);
+    const smoke = spawnSync(fresh, ["--version"], { encoding: "utf8", timeout: 20_000 });
+    // An executable whose start fails can end with 0 and print nothing, so both are looked at.
+    if (smoke.status !== 0 || !smoke.stdout.includes(version)) {
+      throw new ScriptError(
+        `the new executable does not start: ${smoke.stderr || smoke.error?.message || "no output"}`,
+      );
+    }
+    renameSync(fresh, EXECUTABLE);
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+/** Brings dist/infermesh up to date. */
+export async function build(bun, { force = false } = {}) {
+  await step("check that src/gen is what proto/ says", () => must(bun, ["scripts/generate-proto.ts", "--check"]));
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const revision = commit();
+  const compiler = spawnSync("cc", ["-dumpversion"], { encoding: "utf8" }).stdout ?? "none";
+  const inputs = hashOf(hashFiles(...INPUTS, ...RECIPES), revision, compiler, String(statSync(bun).size));
+  if (!force && existsSync(EXECUTABLE) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs) {
+    say("dist/infermesh is up to date");
+    return;
+  }
+  mkdirSync(DIST, { recursive: true });
+  rmSync(STAMP, { force: true });
+  if (existsSync(join(ROOT, "scripts/build-native.ts"))) {
+    await step("build the native scorer", () => must(bun, ["scripts/build-native.ts"]));
+  }
+  await step(`compile dist/infermesh ${version} (${revision})`, () => compile(bun, version, revision));
+  writeFileSync(STAMP, inputs);
+}
+
+await runAsScript(import.meta.url, async (args) => build(await prepare(), { force: args.includes("--force") }));

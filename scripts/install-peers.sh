@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that benchmarks and some tests compare against or drive: never needed to build or run,
+# so nothing here is fatal. Needs root and apt; what is there already is left alone.
+set -u
+
+peers=(nginx:nginx-light haproxy:haproxy wrk:wrk curl:curl ip:iproute2)
+missing=()
+for peer in "${peers[@]}"; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "${peer%%:*}" >/dev/null 2>&1 || missing+=("${peer##*:}")
+done
+if [ "${#missing[@]}" -eq 0 ]; then
+  echo "> peers: all there"
+  exit 0
+fi
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "> peers: ${missing[*]} not installed (needs root and apt-get); what compares against them is skipped"
+  exit 0
+fi
+echo "> peers: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { timeout 300 apt-get install -y -q --no-install-recommends "$@" </dev/null; }
+# The package lists may be missing or old; they are fetched only when the first try fails.
+if ! install "${missing[@]}" >/dev/null 2>&1; then
+  timeout 120 apt-get update -q </dev/null || echo "> peers: no package lists"
+  for package in "${missing[@]}"; do
+    install "$package" >/dev/null 2>&1 || echo "> peers: $package could not be installed"
+  done
+fi
+exit 0

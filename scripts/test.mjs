@@ -1,0 +1,65 @@
+/**
+ * npm test: install, build, check, every test with coverage, the coverage floor of each core. All of it runs even if
+ * one part fails; the last line gives the tests' counts and the exit code is 0 only if everything passed.
+ * Arguments go to `bun test` (`npm test -- tests/wire`), and then only the tests run.
+ */
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "./build.mjs";
+import { check } from "./check.mjs";
+import { ROOT, ScriptError, exec, prepare, runAsScript, say, step } from "./toolchain.mjs";
+
+/** The counts that `bun test` prints at its end, or undefined if it never got there. */
+function counts(output) {
+  const of = (word) => Number(output.match(new RegExp(`^ *(\\d+) ${word}`, "m"))?.[1] ?? 0);
+  if (!/^Ran \d+ tests? across/m.test(output)) return undefined;
+  return { passed: of("pass"), failed: of("fail"), skipped: of("skip") + of("todo") };
+}
+
+async function runTests(bun, args) {
+  let tail = "";
+  const code = await exec(bun, ["test", ...args], {
+    onOutput: (bytes) => {
+      tail = (tail + bytes.toString()).slice(-20_000);
+    },
+  });
+  // oxlint-disable-next-line no-control-regex -- colours, when the terminal has them
+  return { code, counts: counts(tail.replaceAll(/\x1b\[[\d;]*m/g, "")) };
+}
+
+await runAsScript(import.meta.url, async (args) => {
+  const started = performance.now();
+  const failed = [];
+  const part = async (name, action) => {
+    try {
+      await action();
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      console.error(`error: ${error.message}`);
+      failed.push(name);
+    }
+  };
+  const bun = await prepare();
+  await part("build", () => build(bun));
+  const some = args.length > 0;
+  if (!some) await part("check", async () => failed.push(...(await check(bun)).map((name) => `check ${name}`)));
+
+  rmSync(join(ROOT, "coverage"), { recursive: true, force: true });
+  const coverage = ["--coverage", "--coverage-reporter=text", "--coverage-reporter=lcov", "--coverage-dir=coverage"];
+  const result = await step("tests", () => runTests(bun, some ? args : coverage));
+  if (result.code !== 0) failed.push("tests");
+  if (!some) {
+    await part("coverage", async () => {
+      if ((await step("coverage of the cores", () => exec(bun, ["scripts/coverage.ts"]))) !== 0)
+        failed.push("coverage");
+    });
+  }
+
+  say(`all of it took ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  if (failed.length > 0) say(`FAILED: ${failed.join(", ")}`);
+  const { passed = 0, failed: failures = 1, skipped = 0 } = result.counts ?? {};
+  if (result.counts === undefined) console.error("error: bun test ended before its summary");
+  console.log(`${passed} passed, ${failures} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  return failed.length === 0 && failures === 0 ? 0 : 1;
+});
