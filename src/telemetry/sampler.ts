@@ -1,0 +1,66 @@
+/**
+ * Puts a node's sample together: what the runtime and its GPUs say, the machine's own load, and what the agent knows of
+ * its peers. The agent takes one at every poll; nothing here waits.
+ */
+
+import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
+import { Vitals } from "./vitals.ts";
+
+/** The part of a node's sample that a runtime adapter knows. */
+export interface RuntimeSample {
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly models: readonly ModelSample[];
+  readonly gpus: readonly GpuSample[];
+  readonly requestsInProgress: number;
+  readonly failedResponses: number;
+}
+
+export interface RuntimeSource {
+  sample(): RuntimeSample;
+}
+
+export interface SamplerOptions {
+  readonly runtime: RuntimeSource;
+  readonly version: string;
+  /** When the agent started, on the clock that `sample(nowMs)` is called with. */
+  readonly startedAtMs: number;
+  readonly connectedPeers?: () => number;
+  readonly backoffRequests?: () => number;
+  readonly vitals?: Vitals;
+}
+
+export interface Sampler {
+  sample(nowMs: number): NodeSample;
+}
+
+export function createSampler(options: SamplerOptions): Sampler {
+  const vitals = options.vitals ?? new Vitals();
+  return {
+    sample(nowMs: number): NodeSample {
+      const runtime = options.runtime.sample();
+      return {
+        ...runtime,
+        connectedPeers: options.connectedPeers?.() ?? 0,
+        backoffRequests: options.backoffRequests?.() ?? 0,
+        cpuUsage: vitals.cpuUsage(),
+        memoryUsage: vitals.memoryUsage(),
+        gpuUsage: meanUtilization(runtime.gpus),
+        uptimeSeconds: Math.max(0, (nowMs - options.startedAtMs) / 1_000),
+        version: options.version,
+      };
+    },
+  };
+}
+
+/** Mean over the GPUs that tell theirs; undefined when none does. */
+function meanUtilization(gpus: readonly GpuSample[]): number | undefined {
+  let sum = 0;
+  let known = 0;
+  for (const { utilization } of gpus) {
+    if (utilization === undefined) continue;
+    sum += utilization;
+    known += 1;
+  }
+  return known === 0 ? undefined : sum / known;
+}
