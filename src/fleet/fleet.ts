@@ -249,7 +249,8 @@ export class Fleet {
     this.#changedIds.add(member.id);
     if (before === "unhealthy") this.#event("healthy", member.id, `answers again after ${failures} failed polls`);
     if (member.state === "draining" && before !== "draining") this.#event("updated", member.id, "draining");
-    else if (before === "draining" && member.state === "healthy") this.#event("updated", member.id, "no longer draining");
+    else if (before === "draining" && member.state === "healthy")
+      this.#event("updated", member.id, "no longer draining");
     else if (sample !== null && sample.ready !== wasReady) {
       this.#event("updated", member.id, sample.ready ? "ready" : "not ready");
     }

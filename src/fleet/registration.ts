@@ -131,7 +131,10 @@ function parseModels(value: unknown, faults: string[]): string[] {
   const models = new Set<string>();
   value.forEach((model: unknown, index) => {
     if (isText(model, 1, limits.modelLengthMax)) models.add(model);
-    else faults.push(`models[${index}] is ${shown(model)}; expected printable text of 1 to ${limits.modelLengthMax} characters`);
+    else
+      faults.push(
+        `models[${index}] is ${shown(model)}; expected printable text of 1 to ${limits.modelLengthMax} characters`,
+      );
   });
   return [...models];
 }
@@ -155,7 +158,9 @@ function parseLabels(value: unknown, faults: string[]): Record<string, string> |
         `label name ${shown(name)} is not allowed; expected 1 to ${limits.labelNameLengthMax} letters, digits, "_", "." or "-", starting with a letter or "_"`,
       );
     } else if (!isText(text, 0, limits.labelValueLengthMax)) {
-      faults.push(`labels.${name} is ${shown(text)}; expected printable text of at most ${limits.labelValueLengthMax} characters`);
+      faults.push(
+        `labels.${name} is ${shown(text)}; expected printable text of at most ${limits.labelValueLengthMax} characters`,
+      );
     }
   }
   return Object.fromEntries(entries) as Record<string, string>;

@@ -5,7 +5,13 @@ import { Fleet } from "../../src/fleet/fleet.ts";
 import type { FleetConfig } from "../../src/fleet/settings.ts";
 import { nodeSample } from "./samples.ts";
 
-const config: FleetConfig = { pollIntervalMs: 1000, pollTimeoutMs: 300, unhealthyAfter: 3, removeAfter: 10, targetsMax: 5 };
+const config: FleetConfig = {
+  pollIntervalMs: 1000,
+  pollTimeoutMs: 300,
+  unhealthyAfter: 3,
+  removeAfter: 10,
+  targetsMax: 5,
+};
 const IDS = ["a", "b", "c", "d"];
 const HOSTS = ["10.0.0.1", "10.0.0.2"];
 
@@ -78,7 +84,10 @@ function run(steps: Step[], seed: number): void {
     for (const target of fleet.targets()) {
       const counted = failures.get(target.id) ?? 0;
       check(target.failuresInRow === counted, `${target.id} has ${target.failuresInRow} failures, counted ${counted}`);
-      check((target.state === "unhealthy") === counted >= config.unhealthyAfter, `${target.id} is ${target.state} at ${counted}`);
+      check(
+        (target.state === "unhealthy") === counted >= config.unhealthyAfter,
+        `${target.id} is ${target.state} at ${counted}`,
+      );
       check(target.source === "static" || counted < config.removeAfter, `${target.id} was not removed at ${counted}`);
     }
   };
@@ -102,7 +111,10 @@ function run(steps: Step[], seed: number): void {
         fleet.deregister(each.id, nowMs);
         break;
       case "static":
-        fleet.setStatic(each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, weight: 1 })), nowMs);
+        fleet.setStatic(
+          each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, weight: 1 })),
+          nowMs,
+        );
         break;
       case "answer": {
         const ids = [...polling];
@@ -118,7 +130,9 @@ function run(steps: Step[], seed: number): void {
           : ({ ok: false, error: "refused" } as const);
         fleet.polled(id, result, nowMs);
         const after = fleet.target(id);
-        const counted = each.ok ? after?.rttMs !== rttBefore || after?.sampledAtMs === nowMs : after?.failuresInRow !== failuresBefore;
+        const counted = each.ok
+          ? after?.rttMs !== rttBefore || after?.sampledAtMs === nowMs
+          : after?.failuresInRow !== failuresBefore;
         if (counted) failures.set(id, each.ok ? 0 : (failures.get(id) ?? 0) + 1);
         break;
       }

@@ -6,7 +6,13 @@ import type { FleetConfig } from "../../src/fleet/settings.ts";
 import { isRoutable } from "../../src/fleet/target.ts";
 import { nodeSample } from "./samples.ts";
 
-const config: FleetConfig = { pollIntervalMs: 5000, pollTimeoutMs: 2000, unhealthyAfter: 3, removeAfter: 10, targetsMax: 8 };
+const config: FleetConfig = {
+  pollIntervalMs: 5000,
+  pollTimeoutMs: 2000,
+  unhealthyAfter: 3,
+  removeAfter: 10,
+  targetsMax: 8,
+};
 
 function newFleet(overrides: Partial<FleetConfig> = {}): Fleet {
   return new Fleet({ ...config, ...overrides }, new Prng(1));
@@ -48,12 +54,16 @@ function poll(
   return { outputs, nowMs };
 }
 
-const kinds = (outputs: FleetOutput[]): string[] => outputs.flatMap((output) => output.events.map((event) => event.kind));
+const kinds = (outputs: FleetOutput[]): string[] =>
+  outputs.flatMap((output) => output.events.map((event) => event.kind));
 
 describe("registered targets", () => {
   test("join routable, with a vitals poll at once", () => {
     const fleet = newFleet();
-    expect(fleet.register(node("a", { weight: 2, zone: "z", labels: { tier: "gold" } }), 100)).toEqual({ accepted: true, first: true });
+    expect(fleet.register(node("a", { weight: 2, zone: "z", labels: { tier: "gold" } }), 100)).toEqual({
+      accepted: true,
+      first: true,
+    });
     const output = fleet.take();
     expect(output.polls).toEqual([{ id: "a", host: "10.0.0.1", port: 9090, tls: false, kind: "vitals" }]);
     expect(output.events).toEqual([{ kind: "joined", id: "a", cause: "registered at 10.0.0.1:8000" }]);
@@ -75,7 +85,13 @@ describe("registered targets", () => {
     expect(isRoutable(fleet.target("a")!)).toBe(false);
     run = poll(fleet, "a", 1, { ok: true, sample: nodeSample(), rttMs: 3 }, run.nowMs);
     expect(kinds(run.outputs)).toEqual(["healthy"]);
-    expect(fleet.target("a")).toMatchObject({ state: "healthy", failuresInRow: 0, lastError: "", rttMs: 3, sampledAtMs: run.nowMs });
+    expect(fleet.target("a")).toMatchObject({
+      state: "healthy",
+      failuresInRow: 0,
+      lastError: "",
+      rttMs: 3,
+      sampledAtMs: run.nowMs,
+    });
     run = poll(fleet, "a", 9, failed, run.nowMs);
     expect(fleet.target("a")?.failuresInRow).toBe(9);
     run = poll(fleet, "a", 1, failed, run.nowMs);
@@ -84,7 +100,10 @@ describe("registered targets", () => {
   });
 
   test("come back unhealthy after removal, unless restarted", () => {
-    for (const [incarnation, state] of [[7, "unhealthy"], [8, "unknown"]] as const) {
+    for (const [incarnation, state] of [
+      [7, "unhealthy"],
+      [8, "unknown"],
+    ] as const) {
       const fleet = newFleet();
       fleet.register(node("a", { incarnation: 7 }), 0);
       const run = poll(fleet, "a", 10, failed, 0);
@@ -134,7 +153,10 @@ describe("registered targets", () => {
     fleet.polled("a", failed, 3); // The old address's poll: it says nothing about the new one.
     expect(fleet.target("a")?.failuresInRow).toBe(0);
     const { nowMs } = poll(fleet, "a", 3, failed, 4);
-    expect(fleet.register(node("a", { address: "10.0.0.3:8000", incarnation: 0 }), nowMs)).toEqual({ accepted: true, first: true });
+    expect(fleet.register(node("a", { address: "10.0.0.3:8000", incarnation: 0 }), nowMs)).toEqual({
+      accepted: true,
+      first: true,
+    });
   });
 
   test("leave when they deregister", () => {
@@ -184,7 +206,13 @@ describe("static targets", () => {
     expect(fleet.target("10.0.0.9:80")).toMatchObject({ models: ["m", "n"], source: "static" });
     expect(isRoutable(fleet.target("10.0.0.9:80")!)).toBe(true);
     fleet.wake(first.wakeAtMs);
-    expect(fleet.take().polls[0]).toEqual({ id: "10.0.0.9:80", host: "10.0.0.9", port: 80, tls: false, kind: "health" });
+    expect(fleet.take().polls[0]).toEqual({
+      id: "10.0.0.9:80",
+      host: "10.0.0.9",
+      port: 80,
+      tls: false,
+      kind: "health",
+    });
     fleet.polled("10.0.0.9:80", failed, first.wakeAtMs);
     poll(fleet, "10.0.0.9:80", 20, failed, first.wakeAtMs);
     expect(fleet.target("10.0.0.9:80")).toMatchObject({ state: "unhealthy", failuresInRow: 21 });

@@ -16,7 +16,14 @@ function faults(json: unknown): string[] {
 }
 
 test("a full registration is read, and unknown fields are ignored", () => {
-  const parsed = parseRegistration({ ...good, weight: 0.5, zone: "eu", labels: { tier: "a" }, incarnation: 12, later: 1 });
+  const parsed = parseRegistration({
+    ...good,
+    weight: 0.5,
+    zone: "eu",
+    labels: { tier: "a" },
+    incarnation: 12,
+    later: 1,
+  });
   expect(parsed).toEqual({
     registration: {
       id: "gpu-7",
@@ -68,8 +75,14 @@ test("limits hold at their edges", () => {
     [{ models: models(limits.modelsMax) }, { models: models(limits.modelsMax + 1) }],
     [{ models: ["m".repeat(limits.modelLengthMax)] }, { models: ["m".repeat(limits.modelLengthMax + 1)] }],
     [{ labels: labels(limits.labelsMax) }, { labels: labels(limits.labelsMax + 1) }],
-    [{ labels: { a: "v".repeat(limits.labelValueLengthMax) } }, { labels: { a: "v".repeat(limits.labelValueLengthMax + 1) } }],
-    [{ labels: { ["n".repeat(limits.labelNameLengthMax)]: "" } }, { labels: { ["n".repeat(limits.labelNameLengthMax + 1)]: "" } }],
+    [
+      { labels: { a: "v".repeat(limits.labelValueLengthMax) } },
+      { labels: { a: "v".repeat(limits.labelValueLengthMax + 1) } },
+    ],
+    [
+      { labels: { ["n".repeat(limits.labelNameLengthMax)]: "" } },
+      { labels: { ["n".repeat(limits.labelNameLengthMax + 1)]: "" } },
+    ],
     [{ zone: "z".repeat(limits.zoneLengthMax) }, { zone: "z".repeat(limits.zoneLengthMax + 1) }],
     [{ weight: limits.weightMax }, { weight: limits.weightMax + 1 }],
     [{ metrics_port: 65535 }, { metrics_port: 65536 }],
@@ -112,11 +125,24 @@ test("host and port", () => {
 });
 
 test("any JSON gives a registration or faults, and what is accepted survives the round trip", () => {
-  const field = fc.oneof(fc.jsonValue(), fc.string({ unit: "binary" }), fc.constantFrom<unknown>(...Object.values(good), undefined));
+  const field = fc.oneof(
+    fc.jsonValue(),
+    fc.string({ unit: "binary" }),
+    fc.constantFrom<unknown>(...Object.values(good), undefined),
+  );
   const body = fc.oneof(
     fc.jsonValue() as fc.Arbitrary<unknown>,
     fc.record(
-      { id: field, address: field, metrics_port: field, models: field, weight: field, zone: field, labels: field, incarnation: field },
+      {
+        id: field,
+        address: field,
+        metrics_port: field,
+        models: field,
+        weight: field,
+        zone: field,
+        labels: field,
+        incarnation: field,
+      },
       { requiredKeys: [] },
     ),
     fc.record({ ...mapConstants(good), labels: fc.dictionary(fc.string(), fc.string()), weight: fc.double() }),

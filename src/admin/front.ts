@@ -1,0 +1,142 @@
+/**
+ * The front of the admin ports: HTTP/1.1 on Bun's sockets, answered by a fetch app (hono).
+ *
+ * Why not Bun.serve: gRPC joins the same port later, and needs response trailers, which Bun.serve does not have. The
+ * seam is in `front-connection.ts`, where a connection that opens with HTTP/2's preface is told 505 today.
+ *
+ * Limits: connections, head, body, time for each phase; all in `AdminConfig`. A client over a limit gets a JSON error
+ * and a closed connection; an app that throws gives a 500 without details, which go to `onError`.
+ */
+import { MeshError } from "../base/errors.ts";
+import { FrontConnection } from "./front-connection.ts";
+import { errorBytes } from "./front-head.ts";
+import type { AdminConfig } from "./settings.ts";
+
+/** Anything that answers requests: a hono app. */
+export interface App {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+export interface FrontOptions {
+  /** Empty: every address. */
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly app: App;
+  readonly limits?: Partial<AdminConfig>;
+  /** An app that threw, or a stream that broke. */
+  readonly onError?: (error: unknown, request: string) => void;
+  /** Clients refused for what they sent: worth a line in a debug log. */
+  readonly onNotice?: (message: string, remoteAddress: string) => void;
+}
+
+export interface Front {
+  readonly hostname: string;
+  readonly port: number;
+  /** Connections open now. */
+  readonly connections: number;
+  /** Stops accepting, lets answers under way finish for at most graceMs, then closes what is left. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** The defaults of `adminSettings`, for callers without a configuration. */
+export const ADMIN_LIMITS: AdminConfig = {
+  maxConnections: 1024,
+  maxBodyBytes: 1024 * 1024,
+  headTimeoutMs: 10_000,
+  bodyTimeoutMs: 30_000,
+  idleTimeoutMs: 75_000,
+  writeTimeoutMs: 30_000,
+};
+
+const SWEEP_MS_MAX = 1000;
+const STOP_POLL_MS = 10;
+
+/** Opens an admin port; throws a MeshError when the address can't be had. */
+export function serveApi(options: FrontOptions): Front {
+  const limits: AdminConfig = { ...ADMIN_LIMITS, ...options.limits };
+  const connections = new Set<FrontConnection>();
+  const context = {
+    limits,
+    stopping: false,
+    authority: "localhost",
+    fetch: (request: Request) => options.app.fetch(request),
+    onError: options.onError ?? (() => {}),
+    onNotice: options.onNotice ?? (() => {}),
+  };
+  const listener = listen(options, {
+    open(socket) {
+      if (connections.size >= limits.maxConnections) {
+        const error = new MeshError("over_capacity", "too many connections to this port; try again later");
+        socket.write(errorBytes(error, "retry-after: 1\r\n"));
+        socket.end();
+        return;
+      }
+      socket.data = new FrontConnection(socket, context);
+      connections.add(socket.data);
+    },
+    data: (socket, bytes) => socket.data?.data(bytes),
+    drain: (socket) => socket.data?.drain(),
+    end(socket) {
+      if (socket.data === undefined) socket.end();
+      else socket.data.end();
+    },
+    close(socket) {
+      if (socket.data === undefined) return;
+      connections.delete(socket.data);
+      socket.data.closed();
+    },
+    error(socket, error) {
+      context.onError(error, "connection");
+      socket.terminate();
+    },
+  });
+  context.authority = `localhost:${listener.port}`;
+
+  const shortestMs = Math.min(limits.headTimeoutMs, limits.bodyTimeoutMs, limits.idleTimeoutMs, limits.writeTimeoutMs);
+  const sweep = setInterval(
+    () => {
+      const nowMs = performance.now();
+      for (const connection of connections) connection.sweep(nowMs);
+    },
+    Math.min(SWEEP_MS_MAX, Math.max(5, shortestMs / 4)),
+  );
+  sweep.unref();
+
+  return {
+    hostname: listener.hostname,
+    port: listener.port,
+    get connections() {
+      return connections.size;
+    },
+    async stop(graceMs) {
+      context.stopping = true;
+      listener.stop(false);
+      for (const connection of connections) connection.stop();
+      const untilMs = performance.now() + graceMs;
+      while (connections.size > 0 && performance.now() < untilMs) await Bun.sleep(STOP_POLL_MS);
+      for (const connection of connections) connection.terminate();
+      clearInterval(sweep);
+    },
+  };
+}
+
+function listen(options: FrontOptions, socket: Bun.SocketHandler<FrontConnection | undefined>): Bun.TCPSocketListener {
+  const wildcard = options.hostname === "" || options.hostname === "*";
+  const hostname = wildcard ? "::" : options.hostname;
+  // Half-open, so that a client which ends its side after its request still gets the answer.
+  const how = { port: options.port, socket, allowHalfOpen: true };
+  try {
+    return Bun.listen({ hostname, ...how }) as unknown as Bun.TCPSocketListener;
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (wildcard && code !== "EADDRINUSE") {
+      // No IPv6 on this machine: every address means every IPv4 address.
+      return Bun.listen({ hostname: "0.0.0.0", ...how }) as unknown as Bun.TCPSocketListener;
+    }
+    const why = code === "EADDRINUSE" ? "the port is in use; stop what holds it, or choose another" : String(error);
+    throw new MeshError("config_invalid", `can't listen on ${options.hostname || "*"}:${options.port}: ${why}`, {
+      cause: error,
+    });
+  }
+}
