@@ -73,7 +73,7 @@ export function filesUnder(...paths) {
     else for (const name of readdirSync(path)) visit(join(path, name));
   };
   for (const path of paths) visit(join(ROOT, path));
-  return found.sort();
+  return found.sort((a, b) => (a < b ? -1 : 1));
 }
 
 /** One hash over names and contents of everything at or below the paths. */
