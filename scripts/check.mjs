@@ -3,10 +3,22 @@
  * `npm run format` (--write) repairs what can be repaired.
  */
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { missingOptionals } from "./complete-lock.mjs";
 import { ROOT, exec, prepare, runAsScript, say, step } from "./toolchain.mjs";
 
 const tool = (name, path) => join(ROOT, "node_modules", name, path);
+
+/** What would make `npm ci` fail elsewhere: platform packages left out, or a registry written down. */
+function lockFaults() {
+  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
+  const located = Object.keys(lock.packages).filter((path) => "resolved" in lock.packages[path]);
+  return [
+    ...missingOptionals(lock).map(([, name]) => `${name} is missing: run \`npm run lock\``),
+    ...located.map((path) => `${path} names a registry: run \`npm run lock\``),
+  ];
+}
 
 /** The names of the steps that failed. */
 export async function check(bun) {
@@ -18,6 +30,9 @@ export async function check(bun) {
     "house rules": [bun, ["test", "tests/house.test.ts", "--only-failures"]],
   };
   const failed = [];
+  const faults = lockFaults();
+  for (const fault of faults) console.error(`package-lock.json: ${fault}`);
+  if (faults.length > 0) failed.push("lock file");
   for (const [name, [command, args]] of Object.entries(steps)) {
     const code = await step(`check ${name}`, () => exec(command, args));
     if (code !== 0) {
