@@ -36,6 +36,8 @@ export interface Poll {
   readonly port: number;
   readonly tls: boolean;
   readonly kind: "vitals" | "health";
+  /** What the target is known to serve, for vitals that do not say. */
+  readonly models: readonly string[];
 }
 
 export type PollResult =
@@ -207,6 +209,7 @@ export class Fleet {
         port: member.metricsPort ?? member.port,
         tls: member.tls,
         kind: vitals ? "vitals" : "health",
+        models: member.models,
       });
     }
     const events = this.#events;

@@ -65,7 +65,9 @@ describe("registered targets", () => {
       first: true,
     });
     const output = fleet.take();
-    expect(output.polls).toEqual([{ id: "a", host: "10.0.0.1", port: 9090, tls: false, kind: "vitals" }]);
+    expect(output.polls).toEqual([
+      { id: "a", host: "10.0.0.1", port: 9090, tls: false, kind: "vitals", models: ["m"] },
+    ]);
     expect(output.events).toEqual([{ kind: "joined", id: "a", cause: "registered at 10.0.0.1:8000" }]);
     expect(output.changed).toBe(true);
     expect(output.wakeAtMs).toBe(Number.POSITIVE_INFINITY);
@@ -212,6 +214,7 @@ describe("static targets", () => {
       port: 80,
       tls: false,
       kind: "health",
+      models: ["m", "n"],
     });
     fleet.polled("10.0.0.9:80", failed, first.wakeAtMs);
     poll(fleet, "10.0.0.9:80", 20, failed, first.wakeAtMs);

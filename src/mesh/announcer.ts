@@ -1,0 +1,216 @@
+/**
+ * Keeps a node registered at its routers: POST /register to each, again and again, and POST /deregister at the end.
+ *
+ * Each router has a loop of its own: while it can't be reached, attempts follow one another with growing, jittered
+ * pauses; once it has accepted, every `intervalMs`, so that a router which restarted learns of the node soon. One log
+ * line tells when a router is lost or refuses, one when it accepts (again), none in between.
+ *
+ * The address told to a router is the advertised one; where the node serves on every address, it is the one from which
+ * the router is reached.
+ */
+import { formatHostPort, registrationJson, type Registration } from "../fleet/registration.ts";
+
+/** The part of the log that the announcer needs. */
+export interface AnnouncerLog {
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+}
+
+export interface AnnouncerOptions {
+  /** Base URLs of the routers' admin APIs. */
+  readonly urls: readonly string[];
+  /** What the node is now; asked before each attempt. */
+  readonly registration: () => Omit<Registration, "address">;
+  /** Where requests reach the node: --advertise or the address that it serves on. May be a wildcard. */
+  readonly host: string;
+  readonly port: number;
+  readonly log: AnnouncerLog;
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+  readonly backoffMinMs?: number;
+  readonly backoffMaxMs?: number;
+}
+
+const INTERVAL_MS = 10_000;
+const TIMEOUT_MS = 2000;
+const BACKOFF_MIN_MS = 250;
+const BACKOFF_MAX_MS = 10_000;
+const DEREGISTER_MS = 1000;
+const WILDCARDS = new Set(["", "*", "0.0.0.0", "::", "[::]"]);
+
+type Outcome = { readonly kind: "accepted" } | { readonly kind: "refused" | "unreachable"; readonly why: string };
+
+export class Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #loops: Loop[];
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    this.#loops = options.urls.map((url) => new Loop(url, options));
+  }
+
+  start(): void {
+    for (const loop of this.#loops) loop.announce();
+  }
+
+  /** Announces at once, for example since the models changed. */
+  announceNow(): void {
+    for (const loop of this.#loops) loop.announce();
+  }
+
+  /** The routers that accepted the node at the last attempt. */
+  get registeredAt(): string[] {
+    return this.#loops.filter((loop) => loop.state === "accepted").map((loop) => loop.url);
+  }
+
+  /** Takes the node off every router that knows it; resolves within about a second. */
+  async stop(): Promise<void> {
+    const { id } = this.#options.registration();
+    await Promise.all(this.#loops.map((loop) => loop.stop(id)));
+  }
+}
+
+/** The node at one router. */
+class Loop {
+  readonly url: string;
+  state: "new" | Outcome["kind"] = "new";
+  readonly #options: AnnouncerOptions;
+  readonly #stop = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #busy: Promise<void> | null = null;
+  #again = false;
+  #failures = 0;
+  /** Whether some attempt may have left the node known there. */
+  #mayBeKnown = false;
+
+  constructor(url: string, options: AnnouncerOptions) {
+    this.url = url.replace(/\/+$/, "");
+    this.#options = options;
+  }
+
+  announce(): void {
+    if (this.#stop.signal.aborted) return;
+    if (this.#busy !== null) {
+      this.#again = true;
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#busy = this.#attempt().then((outcome) => {
+      this.#busy = null;
+      if (this.#stop.signal.aborted) return;
+      this.#note(outcome);
+      const waitMs = this.#again ? 0 : this.#pauseMs(outcome);
+      this.#again = false;
+      this.#timer = setTimeout(() => this.announce(), waitMs);
+    });
+  }
+
+  async stop(id: string): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#stop.abort();
+    await this.#busy;
+    if (!this.#mayBeKnown) return;
+    await this.#post("/deregister", { id }, AbortSignal.timeout(DEREGISTER_MS)).catch(() => {
+      // The router finds out by its polls.
+    });
+  }
+
+  async #attempt(): Promise<Outcome> {
+    const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      const { host, port } = this.#options;
+      const reachable = WILDCARDS.has(host) ? await localAddress(this.url, timeoutMs) : host;
+      const address = formatHostPort(reachable.replace(/^\[|\]$/g, ""), port);
+      this.#mayBeKnown = true;
+      const answer = await this.#post(
+        "/register",
+        registrationJson({ ...this.#options.registration(), address }),
+        signal,
+      );
+      if (answer.status === 200 || answer.status === 201) return { kind: "accepted" };
+      const why = `answered ${answer.status}${answer.message === "" ? "" : `: ${answer.message}`}`;
+      return { kind: answer.status >= 500 ? "unreachable" : "refused", why };
+    } catch (error) {
+      return { kind: "unreachable", why: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async #post(path: string, body: unknown, signal: AbortSignal): Promise<{ status: number; message: string }> {
+    const response = await fetch(this.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+      redirect: "manual",
+      signal,
+    });
+    const text = await response.text();
+    return { status: response.status, message: errorMessage(text) };
+  }
+
+  #note(outcome: Outcome): void {
+    const before = this.state;
+    this.state = outcome.kind;
+    if (outcome.kind === "accepted") {
+      this.#failures = 0;
+      if (before !== "accepted") this.#options.log.info("registered at router", { url: this.url });
+      return;
+    }
+    this.#failures++;
+    if (before === outcome.kind) return;
+    if (outcome.kind === "refused") {
+      this.#options.log.warn("router refuses the registration", { url: this.url, why: outcome.why });
+    } else if (before === "new") {
+      // Nothing is wrong yet: the router may simply start later than the node.
+      this.#options.log.info("no router there yet; trying on", { url: this.url, why: outcome.why });
+    } else {
+      this.#options.log.warn("router lost; trying on", { url: this.url, why: outcome.why });
+    }
+  }
+
+  #pauseMs(outcome: Outcome): number {
+    const intervalMs = this.#options.intervalMs ?? INTERVAL_MS;
+    if (outcome.kind !== "unreachable") return intervalMs * (0.9 + 0.2 * Math.random());
+    const minMs = this.#options.backoffMinMs ?? BACKOFF_MIN_MS;
+    const maxMs = this.#options.backoffMaxMs ?? BACKOFF_MAX_MS;
+    const pauseMs = Math.min(maxMs, minMs * 2 ** Math.min(30, this.#failures - 1));
+    return pauseMs * (0.5 + 0.5 * Math.random());
+  }
+}
+
+/** The local address of a connection to a URL's host: the one by which that host reaches us. */
+export async function localAddress(url: string, timeoutMs: number): Promise<string> {
+  const { hostname, port, protocol } = new URL(url);
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const timer = setTimeout(() => reject(new Error("connecting timed out")), timeoutMs);
+  try {
+    const connecting = Bun.connect({
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: port === "" ? (protocol === "https:" ? 443 : 80) : Number(port),
+      socket: {
+        open(socket) {
+          resolve(socket.localAddress.replace(/^::ffff:/i, ""));
+          socket.end();
+        },
+        data() {},
+        connectError(_socket, error) {
+          reject(error);
+        },
+      },
+    });
+    connecting.catch(reject);
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The message of a JSON error body, or nothing. */
+function errorMessage(text: string): string {
+  try {
+    const message: unknown = JSON.parse(text)?.error?.message;
+    return typeof message === "string" ? message.slice(0, 500) : "";
+  } catch {
+    return "";
+  }
+}
