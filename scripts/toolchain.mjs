@@ -33,19 +33,21 @@ export function exec(command, args, { env = {}, onOutput } = {}) {
   return new Promise((done, fail) => {
     const stdio = onOutput === undefined ? "inherit" : ["inherit", "pipe", "pipe"];
     const child = spawn(command, args, { cwd: ROOT, stdio, env: { ...process.env, ...env } });
-    // Ctrl-C reaches the child by itself (same terminal); what it does then decides when we end.
-    const ignore = () => {};
-    const forward = () => child.kill("SIGTERM");
-    process.on("SIGINT", ignore);
-    process.on("SIGTERM", forward);
+    // On a terminal Ctrl-C reaches the child by itself; a signal sent to us alone has to be passed on. Either way it is
+    // the child's end that decides ours.
+    const onTerminal = [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY);
+    const interrupt = () => onTerminal || child.kill("SIGINT");
+    const terminate = () => child.kill("SIGTERM");
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", terminate);
     if (onOutput !== undefined) {
       child.stdout.on("data", (bytes) => (process.stdout.write(bytes), onOutput(bytes)));
       child.stderr.on("data", (bytes) => (process.stderr.write(bytes), onOutput(bytes)));
     }
     child.on("error", (error) => fail(new ScriptError(`cannot run ${command}: ${error.message}`)));
     child.on("close", (code, signal) => {
-      process.off("SIGINT", ignore);
-      process.off("SIGTERM", forward);
+      process.off("SIGINT", interrupt);
+      process.off("SIGTERM", terminate);
       done(code ?? 128 + (signal === "SIGINT" ? 2 : signal === "SIGKILL" ? 9 : 15));
     });
   });
