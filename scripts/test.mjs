@@ -40,7 +40,14 @@ await runAsScript(import.meta.url, async (args) => {
       failed.push(name);
     }
   };
-  const bun = await prepare();
+  let bun = "";
+  await part("install", async () => {
+    bun = await prepare();
+  });
+  if (bun === "") {
+    console.log("0 passed, 1 failed");
+    return 1;
+  }
   await part("build", () => build(bun));
   const some = args.length > 0;
   if (!some) await part("check", async () => failed.push(...(await check(bun)).map((name) => `check ${name}`)));

@@ -100,8 +100,8 @@ async function install() {
     throw new ScriptError(`Node 20 or newer is needed, this is ${process.versions.node}`);
   }
   const wanted = hashOf(readFileSync(LOCK), process.platform, process.arch);
-  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted) return;
-  if (!installMatchesLock()) {
+  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted && findBun() !== undefined) return;
+  if (!installMatchesLock() || findBun() === undefined) {
     await step("install packages (npm ci)", async () => {
       // Under `npm start` this is the npm that runs us, which may not be the one on the PATH.
       const cli = process.env["npm_execpath"];
@@ -122,29 +122,30 @@ function bunCandidates() {
   const glibc = platform !== "linux" || Boolean(process.report.getReport().header.glibcVersionRuntime);
   const stem = `bun-${platform === "win32" ? "windows" : platform}-${cpu}${glibc ? "" : "-musl"}`;
   if (cpu !== "x64") return [stem];
-  // The plain build needs AVX2; the baseline one runs on every x86-64 machine.
+  // Where there is a baseline build, it is the one for machines without AVX2.
   let avx2 = true;
   if (platform === "linux") avx2 = / avx2 /.test(readFileSync("/proc/cpuinfo", "utf8"));
-  return avx2 ? [stem, `${stem}-baseline`] : [`${stem}-baseline`];
+  return avx2 ? [stem, `${stem}-baseline`] : [`${stem}-baseline`, stem];
 }
 
-/** The path of the Bun that npm installed. Its post-install step never has to run. */
-export function bunPath() {
-  const candidates = bunCandidates();
-  for (const name of candidates) {
-    const path = join(MODULES, "@oven", name, "bin", process.platform === "win32" ? "bun.exe" : "bun");
-    if (existsSync(path)) return path;
-  }
-  throw new ScriptError(
-    `no Bun for this machine in node_modules/@oven (looked for ${candidates.join(", ")}): remove node_modules and try ` +
-      "again; npm must not be told to omit optional packages",
-  );
+/** The path of the Bun that npm installed, undefined if it did not. Its post-install step never has to run. */
+function findBun() {
+  const file = process.platform === "win32" ? "bun.exe" : "bun";
+  return bunCandidates()
+    .map((name) => join(MODULES, "@oven", name, "bin", file))
+    .find((path) => existsSync(path));
 }
 
 /** Packages installed and Bun found and seen to run: its path. */
 export async function prepare() {
   await install();
-  const bun = bunPath();
+  const bun = findBun();
+  if (bun === undefined) {
+    throw new ScriptError(
+      `npm installed no Bun for this machine (looked for ${bunCandidates().join(", ")} in node_modules/@oven): is npm ` +
+        "told to omit optional packages?",
+    );
+  }
   const probe = spawnSync(bun, ["--version"], { encoding: "utf8" });
   if (probe.status !== 0) throw new ScriptError(`${bun} does not run here: ${probe.error?.message ?? probe.stderr}`);
   return bun;
