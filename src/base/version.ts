@@ -4,7 +4,7 @@ declare const INFERMESH_VERSION: string | undefined;
 declare const INFERMESH_COMMIT: string | undefined;
 
 /** The version of package.json, or `0.0.0-dev` when run from the sources. */
-export const VERSION = typeof INFERMESH_VERSION === "undefined" ? "0.0.0-dev" : INFERMESH_VERSION;
+export const version = typeof INFERMESH_VERSION === "undefined" ? "0.0.0-dev" : INFERMESH_VERSION;
 
 /** The short commit, with `-dirty` after it if the sources were changed; `unknown` outside a build of a checkout. */
-export const COMMIT = typeof INFERMESH_COMMIT === "undefined" ? "unknown" : INFERMESH_COMMIT;
+export const commit = typeof INFERMESH_COMMIT === "undefined" ? "unknown" : INFERMESH_COMMIT;

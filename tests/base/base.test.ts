@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { AssertionError, assert, unreachable } from "../../src/base/assert.ts";
 import { ERRORS, type ErrorCode, MeshError, openAiBody, toMeshError } from "../../src/base/errors.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { COMMIT, VERSION } from "../../src/base/version.ts";
+import { commit, version } from "../../src/base/version.ts";
 
 describe("errors", () => {
   test("every code has a status of its protocol's range", () => {
@@ -95,5 +95,5 @@ describe("prng", () => {
 });
 
 test("run from the sources, version and commit say so", () => {
-  expect([VERSION, COMMIT]).toEqual(["0.0.0-dev", "unknown"]);
+  expect([version, commit]).toEqual(["0.0.0-dev", "unknown"]);
 });
