@@ -1,7 +1,9 @@
 /**
  * npm run build: proto check -> native scorer -> dist/infermesh.
  *
- * The worker is named as a second entry: a Worker's file that is only referred to is left out of the executable.
+ * The worker is named as a second entry: a Worker's file that is only referred to is left out of the executable. In
+ * there every module of the main bundle has the URL of src/main.ts's place, so a worker's URL must be made by a file of
+ * src/ itself (`new URL("./proxy/worker.ts", import.meta.url)`): such a URL holds in the sources and in the executable.
  * Nothing is done when no input has changed since the last build.
  */
 
@@ -30,9 +32,12 @@ function commit() {
 }
 
 async function compile(bun, version, revision) {
-  // Written beside and then renamed: the old executable may be running.
-  const fresh = join(DIST, `.infermesh-${process.pid}`);
+  // Written beside and then renamed: the old executable may be running. The name stays the same, since it is also the
+  // name of the main module inside.
+  const scratch = join(DIST, `.build-${process.pid}`);
+  const fresh = join(scratch, "infermesh");
   const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision };
+  mkdirSync(scratch, { recursive: true });
   try {
     await must(bun, [
       "build",
@@ -56,7 +61,7 @@ async function compile(bun, version, revision) {
     }
     renameSync(fresh, EXECUTABLE);
   } finally {
-    rmSync(fresh, { force: true });
+    rmSync(scratch, { recursive: true, force: true });
   }
 }
 
@@ -71,7 +76,6 @@ export async function build(bun, { force = false } = {}) {
     say("dist/infermesh is up to date");
     return;
   }
-  mkdirSync(DIST, { recursive: true });
   rmSync(STAMP, { force: true });
   if (existsSync(join(ROOT, "scripts/build-native.ts"))) {
     await step("build the native scorer", () => must(bun, ["scripts/build-native.ts"]));
