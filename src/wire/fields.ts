@@ -254,7 +254,7 @@ export abstract class FieldSection {
         i++;
       }
       if (phase === SPACE) {
-        while (i < stop && (buffer[i]! === SP || buffer[i]! === HT)) i++;
+        while (i < stop && (buffer[i] === SP || buffer[i] === HT)) i++;
         if (i >= stop) break;
         valueStart[line] = i;
         phase = VALUE;
@@ -265,13 +265,13 @@ export abstract class FieldSection {
         const byte = buffer[i]!;
         if (byte !== CR) return this.#badControl(byte);
         let last = i;
-        while (last > valueStart[line]! && (buffer[last - 1]! === SP || buffer[last - 1]! === HT)) last--;
+        while (last > valueStart[line]! && (buffer[last - 1] === SP || buffer[last - 1] === HT)) last--;
         valueEnd[line] = last;
         phase = LINE_END;
         i++;
       }
       if (i >= stop) break;
-      if (buffer[i]! !== LF) return this.fail("bad_request", "a CR without its LF");
+      if (buffer[i] !== LF) return this.fail("bad_request", "a CR without its LF");
       i++;
       if (phase === HEAD_END) {
         this.phase = phase;
@@ -378,11 +378,11 @@ export abstract class FieldSection {
     let itemStart = start;
     let chunkedAt = 0;
     for (let i = start; i <= end; i++) {
-      if (i < end && buffer[i]! !== COMMA) continue;
+      if (i < end && buffer[i] !== COMMA) continue;
       let from = itemStart;
       let to = i;
-      while (from < to && (buffer[from]! === SP || buffer[from]! === HT)) from++;
-      while (to > from && (buffer[to - 1]! === SP || buffer[to - 1]! === HT)) to--;
+      while (from < to && (buffer[from] === SP || buffer[from] === HT)) from++;
+      while (to > from && (buffer[to - 1] === SP || buffer[to - 1] === HT)) to--;
       if (from === to) return this.refuse("a malformed Transfer-Encoding");
       codings++;
       for (let k = from; k < to; k++) if (TOKEN[buffer[k]!] === 0) return this.refuse("a malformed Transfer-Encoding");
@@ -465,8 +465,8 @@ export abstract class FieldSection {
 /** Whether nothing but blanks stands between an option's end and the next comma. */
 function endsOption(buffer: Uint8Array, at: number, end: number): boolean {
   let i = at;
-  while (i < end && (buffer[i]! === SP || buffer[i]! === HT)) i++;
-  return i === end || buffer[i]! === COMMA;
+  while (i < end && (buffer[i] === SP || buffer[i] === HT)) i++;
+  return i === end || buffer[i] === COMMA;
 }
 
 /** Both have passed TOKEN: setting bit 5 confuses only `^` with `~`, which costs a line that nobody sends. */

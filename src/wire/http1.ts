@@ -49,7 +49,7 @@ const STATUS_BYTES = 12;
 /** Methods are case-sensitive (RFC 9110 section 9.1). */
 function isExactly(buffer: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
   if (end - start !== bytes.length) return false;
-  for (let i = 0; i < bytes.length; i++) if (buffer[start + i]! !== bytes[i]!) return false;
+  for (let i = 0; i < bytes.length; i++) if (buffer[start + i] !== bytes[i]!) return false;
   return true;
 }
 
@@ -104,7 +104,7 @@ export class RequestHead extends FieldSection {
       while (i < stop && i <= cap && TOKEN[buffer[i]!] === 1) i++;
       if (i > cap) return this.fail("bad_request", `a method of more than ${METHOD_BYTES_MAX} bytes`);
       if (i >= stop) return this.#more(i);
-      if (buffer[i]! !== SP || i === this.methodStart) return this.#badLine(buffer[i]!, "a malformed method");
+      if (buffer[i] !== SP || i === this.methodStart) return this.#badLine(buffer[i]!, "a malformed method");
       this.methodEnd = i;
       if (!this.#readMethod(buffer)) return PARSE_BAD;
       i++;
@@ -118,10 +118,10 @@ export class RequestHead extends FieldSection {
         return this.fail("uri_too_long", `the request target is longer than ${this.limits.targetBytesMax} bytes`);
       }
       if (i >= stop) return this.#more(i);
-      if (buffer[i]! !== SP) {
+      if (buffer[i] !== SP) {
         return this.#badLine(
           buffer[i]!,
-          buffer[i]! === HASH ? "a fragment in the request target" : "a malformed request line",
+          buffer[i] === HASH ? "a fragment in the request target" : "a malformed request line",
         );
       }
       this.targetEnd = i;
@@ -270,7 +270,7 @@ export class ResponseHead extends FieldSection {
     let i = this.at;
     while (i < stop && this.phase === START) {
       if (this.#offset === STATUS_BYTES) {
-        this.phase = buffer[i]! === SP ? REASON_PHASE : STATUS_END_PHASE;
+        this.phase = buffer[i] === SP ? REASON_PHASE : STATUS_END_PHASE;
         break;
       }
       if (!this.#readStatus(buffer[i]!, this.#offset++)) return PARSE_BAD;
@@ -281,13 +281,13 @@ export class ResponseHead extends FieldSection {
       if (i < stop) this.phase = STATUS_END_PHASE;
     }
     if (this.phase === STATUS_END_PHASE && i < stop && this.#offset !== AFTER_CR) {
-      if (buffer[i]! !== CR) return this.fail("bad_request", "a malformed status line");
+      if (buffer[i] !== CR) return this.fail("bad_request", "a malformed status line");
       this.#offset = AFTER_CR;
       i++;
     }
     this.at = i;
     if (i >= stop) return PARSE_MORE;
-    if (buffer[i]! !== LF) return this.fail("bad_request", "a CR without its LF");
+    if (buffer[i] !== LF) return this.fail("bad_request", "a CR without its LF");
     return this.fieldsBegin(i + 1);
   }
 
