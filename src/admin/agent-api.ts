@@ -6,15 +6,7 @@ import type { Context, Hono } from "hono";
 import type { MeshError } from "../base/errors.ts";
 import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
-import {
-  allowOnly,
-  jsonBody,
-  newApp,
-  PROMETHEUS_TYPE,
-  PROTOBUF_TYPE,
-  wantedFormat,
-  type Format,
-} from "./app.ts";
+import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
 
 export interface AgentHealth {
   readonly status: "ok" | "degraded" | "draining";
@@ -74,7 +66,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     c.body(await options.metricsText(), 200, { "content-type": PROMETHEUS_TYPE });
   const health = (sample: NodeSample): AgentHealth => options.health?.() ?? healthOf(sample);
 
-  app.get("/metrics", (c) => {
+  app.get("/metrics", async (c): Promise<Response> => {
     c.header("vary", "accept");
     const format = wantedFormat(c, ["json", "text", "protobuf"]);
     if (format === "text") return text(c);

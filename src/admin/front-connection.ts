@@ -14,8 +14,8 @@
  */
 import { MeshError, type ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
-import { ChunkScanner } from "../wire/chunks.ts";
-import { PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { CHUNKS_BAD, CHUNKS_MORE, ChunkScanner } from "../wire/chunks.ts";
+import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { errorBytes, errorResponse, readExchange, responseHead, type Exchange, type Framing } from "./front-head.ts";
 import type { AdminConfig } from "./settings.ts";
 
@@ -32,7 +32,6 @@ export interface FrontContext {
   onNotice(message: string, remoteAddress: string): void;
 }
 
-const HEAD_LIMITS = { headBytesMax: 32768, headersMax: 128, targetBytesMax: 8192 };
 const PIPELINE_BYTES_MAX = 64 * 1024;
 const BUFFER_BYTES_MIN = 2048;
 const LINGER_MS = 1000;
@@ -271,7 +270,7 @@ export class FrontConnection {
     }
     const chunks = this.#chunks!;
     const done = chunks.push(this.#input, this.#start, this.#end);
-    if (done === -2) {
+    if (done === CHUNKS_BAD) {
       this.#fail("bad_request", "the chunked body is malformed");
       return false;
     }
@@ -280,8 +279,8 @@ export class FrontConnection {
       this.#fail("payload_too_large", `the body is longer than ${this.#context.limits.maxBodyBytes} bytes`);
       return false;
     }
-    this.#start = done === -1 ? this.#end : done;
-    if (done !== -1) this.#answer();
+    this.#start = done === CHUNKS_MORE ? this.#end : done;
+    if (done !== CHUNKS_MORE) this.#answer();
     return true;
   }
 
@@ -323,7 +322,8 @@ export class FrontConnection {
       this.#context.onError(error, name);
       response = errorResponse(new MeshError("internal", "internal error"));
     }
-    if (this.#context.stopping || (this.#peerEnded && this.#start === this.#end)) exchange.keepAlive = false;
+    const last = this.#peerEnded && this.#start === this.#end;
+    if (this.#context.stopping || last) exchange.keepAlive = false;
     try {
       await this.#send(response, exchange);
     } catch (error) {

@@ -30,6 +30,8 @@ export interface Exchange {
 /** Reads a parsed head; throws a MeshError for what the fetch API can't express. */
 export function readExchange(head: RequestHead, bytes: Buffer, authority: string): Exchange {
   const method = bytes.toString("latin1", head.methodStart, head.methodEnd);
+  // The fetch standard forbids these; Bun's Request lets them pass.
+  if (method === "TRACE" || method === "TRACK") throw new MeshError("not_supported", "the method is not served here");
   const headers = new Headers();
   for (let line = 0; line < head.lineCount; line++) {
     if (head.drop[line] === 1 && line !== head.requestIdLine) continue;

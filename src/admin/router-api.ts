@@ -75,7 +75,7 @@ export function routerApi(options: RouterApiOptions): Hono {
     const body = { ...health, nodes: targets.length, routableNodes: routable, uptimeSeconds, version };
     return c.json(body, health.status === "draining" ? 503 : 200);
   });
-  app.get("/metrics", (c) => {
+  app.get("/metrics", async (c): Promise<Response> => {
     c.header("vary", "accept");
     return wantedFormat(c, ["json", "text"]) === "text" ? text(c) : c.json(options.stats());
   });
@@ -159,13 +159,14 @@ function healthOf(routable: number): RouterHealth {
   return routable > 0 ? { status: "ok" } : { status: "degraded", reason: "no routable node" };
 }
 
-const SECRET = /secret|token|password|passphrase|credential|authorization|(^|[a-z_-])(api|private)?-?key$/i;
+const SECRET = /secret|token|password|passphrase|credential|authorization|apikey|privatekey/i;
+const KEY = /(^key|[_-]key|Key)$/;
 const HIDDEN = "***";
 const DEPTH_MAX = 32;
 
 /** A configuration fit to show: values under secret-looking names and passwords in URLs are replaced. */
 export function redacted(value: unknown, name = "", depth = 0): unknown {
-  const secret = SECRET.test(name) && value !== null && value !== "" && value !== undefined;
+  const secret = (SECRET.test(name) || KEY.test(name)) && value !== null && value !== "" && value !== undefined;
   if (secret && typeof value !== "number" && typeof value !== "boolean") return HIDDEN;
   if (typeof value === "string") return value.replace(/(\/\/[^\s/:@]*):[^\s/@]+@/g, `$1:${HIDDEN}@`);
   if (typeof value !== "object" || value === null || depth >= DEPTH_MAX) return value;
