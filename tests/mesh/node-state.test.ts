@@ -1,0 +1,164 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { GpuHealth, ModelStatus, NodeState } from "../../src/gen/state.js";
+import { decodeNodeState, decodeVitalsJson, encodeNodeState, type NodeIdentity } from "../../src/mesh/node-state.ts";
+import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
+import { modelSample, nodeSample } from "../fleet/samples.ts";
+
+const identity: NodeIdentity = {
+  id: "gpu-1",
+  incarnation: 1_700_000_000_000,
+  role: "gpu",
+  zone: "eu",
+  labels: { tenant: "acme", tier: "gold" },
+  addresses: { serve: "10.0.0.1:8000", api: "", metrics: "10.0.0.1:9090", gossip: "" },
+};
+
+const count = fc.integer({ min: 0, max: 4_000_000_000 });
+const big = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+const share = fc.double({ min: 0, max: 1, noNaN: true, noDefaultInfinity: true });
+const rate = fc.double({ min: 0, max: 1e6, noNaN: true, noDefaultInfinity: true });
+const name = fc.string({ minLength: 1, maxLength: 30 });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
+
+const anyModel: fc.Arbitrary<ModelSample> = fc.record({
+  model: name,
+  runningRequests: count,
+  waitingRequests: count,
+  queuedPrefillTokens: maybe(big),
+  kvUsage: maybe(share),
+  kvCapacityTokens: maybe(big),
+  prefillTokensPerSecond: maybe(rate),
+  decodeTokensPerSecond: maybe(rate),
+  slots: maybe(count),
+});
+
+const anyGpu: fc.Arbitrary<GpuSample> = fc
+  .record({
+    index: fc.nat(64),
+    uuid: name,
+    name,
+    migProfile: maybe(name),
+    utilization: maybe(share),
+    memory: maybe(fc.record({ used: big, total: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) })),
+    powerWatts: maybe(rate),
+    powerLimitWatts: maybe(rate),
+    temperatureCelsius: maybe(fc.double({ min: -40, max: 150, noNaN: true })),
+    throttleReasons: fc.array(name, { maxLength: 4 }),
+    health: maybe(fc.constantFrom("ok" as const, "degraded" as const, "failed" as const)),
+  })
+  .map(({ memory, ...gpu }) => ({ ...gpu, memoryUsedBytes: memory?.used, memoryTotalBytes: memory?.total }));
+
+const anySample: fc.Arbitrary<NodeSample> = fc.record({
+  ready: fc.boolean(),
+  draining: fc.constant(false),
+  models: fc.array(anyModel, { maxLength: 4 }),
+  gpus: fc.array(anyGpu, { maxLength: 4 }),
+  requestsInProgress: count,
+  failedResponses: big,
+  connectedPeers: count,
+  backoffRequests: big,
+  cpuUsage: maybe(share),
+  memoryUsage: maybe(share),
+  gpuUsage: maybe(share),
+  uptimeSeconds: rate,
+  version: fc.string({ maxLength: 20 }),
+});
+
+test("a sample survives the wire, and what it does not know stays unknown", () => {
+  fc.assert(
+    fc.property(anySample, (sample) => {
+      const bytes = NodeState.encode(encodeNodeState(sample, identity, 5)).finish();
+      expect(decodeNodeState(NodeState.decode(bytes))).toEqual(sample);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("a sample survives JSON", () => {
+  fc.assert(
+    fc.property(anySample, (sample) => {
+      const state = NodeState.toObject(encodeNodeState(sample, identity, 5), { enums: String, arrays: true });
+      const json = JSON.parse(JSON.stringify({ ready: sample.ready, state })) as unknown;
+      expect(decodeVitalsJson(json, [])).toEqual(sample);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("zero is sent as zero where unknown differs from it", () => {
+  const zero = nodeSample({ cpuUsage: 0, models: [modelSample({ queuedPrefillTokens: 0, kvUsage: 0, slots: 0 })] });
+  const decoded = decodeNodeState(NodeState.decode(NodeState.encode(encodeNodeState(zero, identity, 0)).finish()));
+  expect(decoded).toEqual(zero);
+});
+
+test("the identity goes along: labels by name, the others as custom", () => {
+  const state = encodeNodeState(nodeSample({ models: [modelSample()] }), identity, 12.4);
+  expect(NodeState.toObject(state, {})).toMatchObject({
+    id: "gpu-1",
+    incarnation: 1_700_000_000_000,
+    role: "gpu",
+    zone: "eu",
+    observedAtMs: 12,
+    addresses: { serve: "10.0.0.1:8000", metrics: "10.0.0.1:9090" },
+    labels: { tenant: "acme", node: "gpu-1", zone: "eu", custom: { tier: "gold" } },
+    models: [{ labels: { model: "m", node: "gpu-1" }, status: ModelStatus.MODEL_STATUS_READY }],
+  });
+});
+
+test("draining travels in the models' status", () => {
+  const draining = nodeSample({ ready: false, draining: true, models: [modelSample()] });
+  const loading = nodeSample({ ready: false, models: [modelSample()] });
+  expect(decodeNodeState(encodeNodeState(draining, identity, 0)).draining).toBe(true);
+  expect(decodeNodeState(encodeNodeState(loading, identity, 0))).toMatchObject({ ready: false, draining: false });
+});
+
+test("figures that can't be are unknown or bounded, and nameless models are left out", () => {
+  const state = NodeState.create({
+    models: [
+      {
+        labels: { model: "m" },
+        kvUsage: Number.NaN,
+        prefillTokensPerSecond: -1,
+        decodeTokensPerSecond: Number.POSITIVE_INFINITY,
+      },
+      { labels: { model: "n" }, kvUsage: 7 },
+      {},
+    ],
+    gpus: [{ utilization: 2, health: 99 as GpuHealth }],
+    vitals: { cpuUsage: -3 },
+  });
+  const sample = decodeNodeState(state);
+  expect(sample.models).toEqual([modelSample(), modelSample({ model: "n", kvUsage: 1 })]);
+  expect(sample.gpus[0]).toMatchObject({ utilization: 1, health: undefined, memoryTotalBytes: undefined });
+  expect(sample.cpuUsage).toBeUndefined();
+  const odd = nodeSample({ requestsInProgress: Number.NaN, cpuUsage: Number.NaN });
+  expect(decodeNodeState(encodeNodeState(odd, identity, 0))).toEqual(nodeSample());
+});
+
+test("JSON vitals without a state: the requests stand for every model", () => {
+  const vitals = {
+    ready: true,
+    requests_in_progress: 3,
+    cpu_usage: 0.5,
+    gpu_usage: null,
+    failed_responses: "x",
+    version: "1",
+  };
+  expect(decodeVitalsJson(vitals, ["a", "b"])).toEqual(
+    nodeSample({
+      models: [modelSample({ model: "a", runningRequests: 3 }), modelSample({ model: "b", runningRequests: 3 })],
+      requestsInProgress: 3,
+      cpuUsage: 0.5,
+      uptimeSeconds: 0,
+      version: "1",
+    }),
+  );
+});
+
+test("what is no vitals is null, and no input throws", () => {
+  for (const json of [null, 7, "x", [], {}, { ready: "yes" }, { ready: true, state: { models: 7 } }]) {
+    expect(decodeVitalsJson(json, ["m"])).toBeNull();
+  }
+  fc.assert(fc.property(fc.jsonValue(), (state) => void decodeVitalsJson({ ready: true, state }, ["m"])));
+});
