@@ -14,6 +14,8 @@ import type { BodyResult } from "./body-reader.ts";
 import { ascii, BACKSLASH, COLON, hexDigit, QUOTE } from "./octets.ts";
 
 const DEPTH_MAX = 512;
+/** How far a string's end is looked for byte by byte before the native search is called. */
+const NEAR_BYTES = 16;
 
 const OPEN_OBJECT = 123;
 const CLOSE_OBJECT = 125;
@@ -68,6 +70,11 @@ const SIMPLE = new Uint8Array(256).fill(1, 32);
 SIMPLE[QUOTE] = 0;
 SIMPLE[BACKSLASH] = 0;
 
+/** Bytes of a string that is skipped: all but those two. */
+const PASSIVE = new Uint8Array(256).fill(1);
+PASSIVE[QUOTE] = 0;
+PASSIVE[BACKSLASH] = 0;
+
 /** A backslash and its letter, to the byte that they stand for; `u` is not among them. */
 const ESCAPES = new Uint8Array(256);
 for (const [letter, byte] of ['""', "\\\\", "//", "b\b", "f\f", "n\n", "r\r", "t\t"]) {
@@ -87,13 +94,8 @@ const N_E_SIGN = 7;
 const N_EXPONENT = 8;
 
 const KEY_BYTES_MAX = 8;
-const KEYS: readonly (readonly [Uint8Array, number])[] = [
-  [ascii("model"), KEY_MODEL],
-  [ascii("stream"), KEY_STREAM],
-  [ascii("messages"), KEY_PROMPT],
-  [ascii("prompt"), KEY_PROMPT],
-  [ascii("input"), KEY_PROMPT],
-];
+const KEYS = [ascii("model"), ascii("stream"), ascii("messages"), ascii("prompt"), ascii("input")];
+const KEY_OF = [KEY_MODEL, KEY_STREAM, KEY_PROMPT, KEY_PROMPT, KEY_PROMPT];
 
 /** `promptBytes` are those of the values of "messages", "prompt" and "input". */
 export class BodyFields extends BodyReader {
@@ -285,7 +287,12 @@ export class BodyFields extends BodyReader {
       this.#escaped = false;
       from++;
     }
-    let quote = buffer.indexOf(QUOTE, from);
+    // Keys and roles are shorter than what a native search costs.
+    const near = from + NEAR_BYTES < end ? from + NEAR_BYTES : end;
+    let at = from;
+    while (at < near && PASSIVE[buffer[at]!] === 1) at++;
+    if (at < near && buffer[at] === QUOTE) return at + 1;
+    let quote = buffer.indexOf(QUOTE, at);
     for (;;) {
       const stop = quote < 0 || quote >= end ? end : quote;
       let slash = stop;
@@ -389,11 +396,12 @@ export class BodyFields extends BodyReader {
     this.#state = AFTER_KEY;
     this.#key = KEY_OTHER;
     if (length > KEY_BYTES_MAX) return;
-    for (const [name, key] of KEYS) {
-      if (name.length !== length) continue;
-      let same = 0;
+    for (let k = 0; k < KEYS.length; k++) {
+      const name = KEYS[k]!;
+      if (name.length !== length || buffer[start] !== name[0]) continue;
+      let same = 1;
       while (same < length && buffer[start + same] === name[same]) same++;
-      if (same === length) this.#key = key;
+      if (same === length) this.#key = KEY_OF[k]!;
     }
     if (this.#key === KEY_MODEL && this.hasModel) {
       this.duplicateModel = true;
