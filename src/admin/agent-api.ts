@@ -25,7 +25,7 @@ export interface AgentApiOptions {
   status(): Record<string, unknown>;
   /** By default what the sample says. */
   health?(): AgentHealth;
-  /** The mock runtime's faults; without it there is no /mock. */
+  /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
   readonly faults?: AgentFaults;
   /** Errors that are not the client's. */
   onError?(error: unknown, request: string): void;
@@ -55,7 +55,7 @@ export function vitalsJson(sample: NodeSample): Record<string, unknown> {
 }
 
 export function agentApi(options: AgentApiOptions): Hono {
-  const app = newApp(options.onError ?? (() => {}));
+  const app = newApp((error, request) => options.onError?.(error, request));
   const stateJson = (sample: NodeSample): object =>
     NodeState.toObject(options.state(sample), { enums: String, arrays: true });
   const stateBytes = (c: Context, sample: NodeSample): Response => {

@@ -1,6 +1,6 @@
 /** What both admin APIs share: JSON errors, methods, bodies, and the choice of a format. */
 import { Hono, type Context } from "hono";
-import { MeshError, openAiBody, toMeshError } from "../base/errors.ts";
+import { MeshError, openAiBody } from "../base/errors.ts";
 
 export const JSON_TYPE = "application/json";
 export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";

@@ -127,12 +127,12 @@ function listen(options: FrontOptions, socket: Bun.SocketHandler<FrontConnection
   // Half-open, so that a client which ends its side after its request still gets the answer.
   const how = { port: options.port, socket, allowHalfOpen: true };
   try {
-    return Bun.listen({ hostname, ...how }) as unknown as Bun.TCPSocketListener;
+    return Bun.listen({ hostname, ...how });
   } catch (error) {
     const code = (error as { code?: string }).code;
     if (wildcard && code !== "EADDRINUSE") {
       // No IPv6 on this machine: every address means every IPv4 address.
-      return Bun.listen({ hostname: "0.0.0.0", ...how }) as unknown as Bun.TCPSocketListener;
+      return Bun.listen({ hostname: "0.0.0.0", ...how });
     }
     const why = code === "EADDRINUSE" ? "the port is in use; stop what holds it, or choose another" : String(error);
     throw new MeshError("config_invalid", `can't listen on ${options.hostname || "*"}:${options.port}: ${why}`, {

@@ -49,15 +49,16 @@ export interface RouterApiOptions {
   /** The configuration in force; what looks like a secret is hidden here. */
   config(): unknown;
   onError?(error: unknown, request: string): void;
+  /** Leaves out what changes the router or shows its configuration: for the metrics port, which others can reach. */
+  readonly readOnly?: boolean;
 }
 
 export function routerApi(options: RouterApiOptions): Hono {
-  const app = newApp(options.onError ?? (() => {}));
+  const app = newApp((error, request) => options.onError?.(error, request));
   const node = (target: Target): Record<string, unknown> => nodeJson(target, options.load(target.id), options.nowMs());
   const text = async (c: Context): Promise<Response> =>
     c.body(await options.metricsText(), 200, { "content-type": PROMETHEUS_TYPE });
 
-  registrationRoutes(app, options);
   app.get("/nodes", (c) => c.json({ nodes: options.targets().map(node) }));
   // Ids of static targets may hold slashes, since model names do.
   app.get("/nodes/:id{.+}", (c) => {
@@ -80,12 +81,14 @@ export function routerApi(options: RouterApiOptions): Hono {
     return wantedFormat(c, ["json", "text"]) === "text" ? text(c) : c.json(options.stats());
   });
   app.get("/telemetry", text);
-  app.get("/config", (c) => c.json(redacted(options.config()) as object));
 
   const read = "GET, HEAD";
+  if (options.readOnly !== true) {
+    registrationRoutes(app, options);
+    app.get("/config", (c) => c.json(redacted(options.config()) as object));
+    allowOnly(app, { "/register": "POST", "/deregister": "POST", "/config": read });
+  }
   allowOnly(app, {
-    "/register": "POST",
-    "/deregister": "POST",
     "/nodes": read,
     "/nodes/*": read,
     "/models": read,
@@ -93,7 +96,6 @@ export function routerApi(options: RouterApiOptions): Hono {
     "/health": read,
     "/metrics": read,
     "/telemetry": read,
-    "/config": read,
   });
   return app;
 }

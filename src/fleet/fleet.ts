@@ -97,7 +97,7 @@ export class Fleet {
   setStatic(upstreams: readonly StaticUpstream[], nowMs: number): void {
     this.#now(nowMs);
     const wanted = staticTargets(upstreams);
-    for (const member of [...this.#members.values()]) {
+    for (const member of this.#members.values()) {
       if (member.source === "static" && !wanted.has(member.id)) {
         this.#drop(member, "left", "no longer configured");
       }

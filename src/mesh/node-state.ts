@@ -129,15 +129,15 @@ export function decodeNodeState(state: NodeState): NodeSample {
     }),
     gpus: state.gpus.slice(0, GPUS_MAX).map((gpu): GpuSample => {
       const memoryTotalBytes = amount(gpu.memoryTotalBytes) ?? 0;
-      const known = memoryTotalBytes > 0;
+      const memoryKnown = memoryTotalBytes > 0;
       return {
         index: amount(gpu.index) ?? 0,
         uuid: text(gpu.labels?.gpuUuid),
         name: text(gpu.name),
         migProfile: text(gpu.labels?.migProfile) || undefined,
         utilization: fraction(gpu.utilization),
-        memoryUsedBytes: known ? (amount(gpu.memoryUsedBytes) ?? 0) : undefined,
-        memoryTotalBytes: known ? memoryTotalBytes : undefined,
+        memoryUsedBytes: memoryKnown ? (amount(gpu.memoryUsedBytes) ?? 0) : undefined,
+        memoryTotalBytes: memoryKnown ? memoryTotalBytes : undefined,
         powerWatts: amount(gpu.powerWatts),
         powerLimitWatts: amount(gpu.powerLimitWatts),
         temperatureCelsius: finite(gpu.temperatureCelsius),

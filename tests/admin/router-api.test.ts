@@ -4,7 +4,7 @@ import { Prng } from "../../src/base/prng.ts";
 import { MeshError } from "../../src/base/errors.ts";
 import { parseSection } from "../../src/base/settings-reading.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
-import { fleetSettings, type FleetConfig } from "../../src/fleet/settings.ts";
+import { fleetSettings } from "../../src/fleet/settings.ts";
 import { nodeSample } from "../fleet/samples.ts";
 
 const stats: RouterStats = {
@@ -22,7 +22,7 @@ const stats: RouterStats = {
 function newRouter(overrides: Partial<RouterApiOptions> = {}) {
   const parsed = parseSection(fleetSettings, {});
   if (!("value" in parsed)) throw new Error("the defaults are at fault");
-  const fleet = new Fleet(parsed.value as FleetConfig, new Prng(1));
+  const fleet = new Fleet(parsed.value, new Prng(1));
   const app = routerApi({
     nowMs: () => 1500,
     targets: () => fleet.targets(),
@@ -202,6 +202,15 @@ test("GET /config hides secrets", async () => {
     monkey: "fine",
     upstreams: ["http://user:***@host/", "http://host:80/"],
   });
+});
+
+test("the read-only part has neither registration nor configuration", async () => {
+  const { app, post, fleet } = newRouter({ readOnly: true });
+  expect((await post("/register", node)).status).toBe(404);
+  expect((await post("/deregister", { id: "gpu-1" })).status).toBe(404);
+  expect((await app.request("/config")).status).toBe(404);
+  expect((await app.request("/nodes")).status).toBe(200);
+  expect(fleet.targets()).toEqual([]);
 });
 
 test("wrong methods are 405", async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { GpuHealth, ModelStatus, NodeState } from "../../src/gen/state.js";
+import { ModelStatus, NodeState } from "../../src/gen/state.js";
 import { decodeNodeState, decodeVitalsJson, encodeNodeState, type NodeIdentity } from "../../src/mesh/node-state.ts";
 import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
 import { modelSample, nodeSample } from "../fleet/samples.ts";
@@ -43,7 +43,8 @@ const anyGpu: fc.Arbitrary<GpuSample> = fc
     memory: maybe(fc.record({ used: big, total: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) })),
     powerWatts: maybe(rate),
     powerLimitWatts: maybe(rate),
-    temperatureCelsius: maybe(fc.double({ min: -40, max: 150, noNaN: true })),
+    // JSON has no -0.
+    temperatureCelsius: maybe(fc.double({ min: -40, max: 150, noNaN: true }).map((celsius) => celsius + 0)),
     throttleReasons: fc.array(name, { maxLength: 4 }),
     health: maybe(fc.constantFrom("ok" as const, "degraded" as const, "failed" as const)),
   })
@@ -114,7 +115,7 @@ test("draining travels in the models' status", () => {
 });
 
 test("figures that can't be are unknown or bounded, and nameless models are left out", () => {
-  const state = NodeState.create({
+  const state = NodeState.fromObject({
     models: [
       {
         labels: { model: "m" },
@@ -125,7 +126,7 @@ test("figures that can't be are unknown or bounded, and nameless models are left
       { labels: { model: "n" }, kvUsage: 7 },
       {},
     ],
-    gpus: [{ utilization: 2, health: 99 as GpuHealth }],
+    gpus: [{ utilization: 2, health: 99 }],
     vitals: { cpuUsage: -3 },
   });
   const sample = decodeNodeState(state);

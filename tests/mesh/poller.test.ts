@@ -7,8 +7,8 @@ import { modelSample, nodeSample } from "../fleet/samples.ts";
 
 const servers: Bun.Server<undefined>[] = [];
 
-afterEach(() => {
-  for (const server of servers.splice(0)) server.stop(true);
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop(true);
 });
 
 function serve(fetch: (request: Request) => Response | Promise<Response>): number {
@@ -83,7 +83,7 @@ test("says why a poll failed", async () => {
   });
   expect(await errorOf(serve(() => garbage))).toBe("answered with something other than vitals");
   const gone = serve(() => new Response(""));
-  servers.pop()!.stop(true);
+  await servers.pop()!.stop(true);
   expect(await errorOf(gone)).toBe("connection refused");
 });
 
