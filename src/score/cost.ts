@@ -1,0 +1,224 @@
+/**
+ * From what a target says of itself to the figures of its row: everything in seconds of expected time to first token.
+ * Pure, and safe against any sample: it comes from the network, so what is not a sensible number counts as not known.
+ *
+ * Offsets. A sample counts every request that the runtime had when it was taken, ours among them. Our own load changes
+ * with every request, and the table knows it exactly; so a row holds the sample less our own load at that moment
+ * (`baseline`), and a pick adds our load of now.
+ *
+ * Age. A sample is taken at its word for `staleAfter`. After that what it said of the load counts half as much after
+ * each further `staleHalfLife`, and in its place comes an assumed backlog that grows to `staleSecondsMax`: neither
+ * idleness nor a backlog is believed for ever, and silence never makes a target look idle. Rates and sizes stay: they
+ * belong to the machine. Rows must be written anew about once a second for this to work.
+ *
+ * DESIGN.md derives the terms.
+ */
+
+import { duration, integer, number, section, type Infer } from "../base/settings.ts";
+import type { ModelSample } from "./sample.ts";
+import type { RowValues } from "./table-writer.ts";
+
+export const costSettings = section({
+  prefillTokensPerSecond: number({
+    default: 20_000,
+    min: 1,
+    max: 1e9,
+    doc: "Prompt tokens a second assumed of a target that tells no rate. The default is an 8B model on a large GPU; too high a guess makes new targets be tried, too low a one starves them.",
+  }),
+  decodeTokensPerSecond: number({
+    default: 2_000,
+    min: 1,
+    max: 1e9,
+    doc: "Output tokens a second of a whole batch, assumed of a target that tells no rate or whose batch is too small to tell.",
+  }),
+  slots: integer({
+    default: 256,
+    min: 1,
+    max: 1_000_000,
+    doc: "Requests that a runtime batches at most, assumed of a target that does not tell (vLLM's default on most GPUs).",
+  }),
+  queuePerSlot: number({
+    default: 1,
+    max: 1000,
+    doc: "Requests that may wait at a target for each of its slots. A target with more is full; when all are, clients are told to come back.",
+  }),
+  promptTokensMean: number({
+    default: 512,
+    min: 1,
+    max: 1e7,
+    doc: "Tokens assumed of each waiting request of others at a target that does not tell its queued tokens.",
+  }),
+  outputTokensMean: number({
+    default: 256,
+    min: 1,
+    max: 1e7,
+    doc: "Output tokens of a usual request: decides how soon a slot is free again.",
+  }),
+  stepSecondsPerActive: number({
+    default: 0.0002,
+    max: 10,
+    doc: "Seconds that one running request adds to a step of the batch, at most. A small batch's measured rate is mostly the step's fixed cost, so it only bounds this from below.",
+  }),
+  kvKnee: number({
+    default: 0.85,
+    max: 0.99,
+    doc: "Used fraction of the KV cache from which a target is dearer: beyond it runtimes begin to preempt requests and compute them again.",
+  }),
+  kvPenaltySeconds: number({
+    default: 2,
+    max: 3600,
+    doc: "Seconds that a full KV cache adds; it grows with the square from the knee, up to four times this when requests would overfill it.",
+  }),
+  staleAfterMs: duration({
+    default: "11s",
+    min: "10ms",
+    max: "1h",
+    doc: "Age up to which a sample is taken at its word: a little more than two polls.",
+  }),
+  staleHalfLifeMs: duration({
+    default: "10s",
+    min: "10ms",
+    max: "1h",
+    doc: "Time after which a stale sample's word on load counts half.",
+  }),
+  driftPerSecond: number({
+    default: 0.05,
+    max: 100,
+    doc: "Seconds of backlog that a target is assumed to have got with each second of silence.",
+  }),
+  staleSecondsMax: number({
+    default: 1,
+    max: 3600,
+    doc: "Most seconds of backlog assumed for silence.",
+  }),
+  degradedSeconds: number({
+    default: 0.5,
+    max: 3600,
+    doc: "Seconds added to a target that is in doubt: its last poll failed, or its GPUs are throttled.",
+  }),
+});
+
+export type CostConfig = Infer<typeof costSettings>;
+
+/** What the router knows of a target besides its sample. */
+export interface RowContext {
+  /** Relative capacity, 1 is usual: 2 makes the same work count half. */
+  readonly weight: number;
+  readonly rttMs: number;
+  /** Requests may be sent. */
+  readonly ready: boolean;
+  /** In doubt, but still to be used when it is much the best. */
+  readonly degraded: boolean;
+  /** Since the sample was taken. */
+  readonly ageMs: number;
+  /** This router's own load at the target when the sample was taken. */
+  readonly baselineRequests: number;
+  readonly baselineTokens: number;
+  /** Prefill rate of the model's other targets, better than the configured guess where this one tells none. */
+  readonly typicalPrefillTokensPerSecond?: number | undefined;
+}
+
+/** Steps of the batch before a first token: the rest of the one under way, half on average, and its own. */
+const STEPS_TO_FIRST_TOKEN = 1.5;
+const RATE_MIN = 0.001;
+const RATE_MAX = 1e9;
+const REQUESTS_MAX = 1e6;
+const TOKENS_MAX = 1e9;
+const RTT_MS_MAX = 60_000;
+const WEIGHT_MIN = 0.001;
+const WEIGHT_MAX = 1000;
+
+/** The row of a target; without a sample (a static upstream) it is judged by this router's own load alone. */
+export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
+  const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
+  const prefillRate =
+    rate(sample?.prefillTokensPerSecond) ??
+    rate(context.typicalPrefillTokensPerSecond) ??
+    config.prefillTokensPerSecond;
+  const slots = Math.max(1, bounded(sample?.slots, REQUESTS_MAX) ?? config.slots);
+  const load = sample === null ? NO_LOAD : loadOf(sample, context, config);
+  const trust = sample === null ? 1 : 0.5 ** (staleMs(context, config) / config.staleHalfLifeMs);
+  const capacityTokens = bounded(sample?.kvCapacityTokens, TOKENS_MAX) ?? 0;
+  const kvScale = 1 / (1 - config.kvKnee);
+  const kvPerToken = capacityTokens > 0 ? 1 / capacityTokens : 0;
+  const kvUsed = trust * ((bounded(sample?.kvUsage, 1) ?? 0) + load.tokens * kvPerToken);
+  return {
+    tokenOffset: load.tokens * trust,
+    activeOffset: load.requests * trust,
+    secondsPerPrefillToken: 1 / (prefillRate * weight),
+    secondsPerActive: secondsPerActive(sample, prefillRate, config) / weight,
+    slots,
+    secondsPerQueuedRequest: config.outputTokensMean / (fullDecodeRate(sample, slots, config) * weight),
+    kvOffset: (kvUsed - config.kvKnee) * kvScale,
+    kvPerToken: kvPerToken * kvScale,
+    kvPenaltySeconds: config.kvPenaltySeconds,
+    penaltySeconds: penaltySeconds(sample, context, config),
+    capacity: context.ready ? Math.max(1, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
+  };
+}
+
+interface Load {
+  readonly tokens: number;
+  readonly requests: number;
+}
+
+const NO_LOAD: Load = { tokens: 0, requests: 0 };
+
+/** What the target had beyond our own load, when the sample was taken. */
+function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): Load {
+  const ownRequests = bounded(context.baselineRequests, REQUESTS_MAX) ?? 0;
+  const ownTokens = bounded(context.baselineTokens, TOKENS_MAX) ?? 0;
+  const waiting = bounded(sample.waitingRequests, REQUESTS_MAX) ?? 0;
+  const running = bounded(sample.runningRequests, REQUESTS_MAX) ?? 0;
+  const queued = bounded(sample.queuedPrefillTokens, TOKENS_MAX);
+  // A runtime that does not tell its queued tokens: ours are known; the waiting requests of others are of usual size.
+  const tokens =
+    queued === undefined ? Math.max(0, waiting - ownRequests) * config.promptTokensMean : queued - ownTokens;
+  return { tokens, requests: running + waiting - ownRequests };
+}
+
+/**
+ * A running request adds its own token's time to every step of the batch. One step makes a token for each of them, so
+ * the time of one token, 1 / decode rate, is that time plus a share of the step's fixed cost: never less than the time,
+ * and far more in a small batch. From below it is bounded by the arithmetic of one token, 1 / prefill rate.
+ */
+function secondsPerActive(sample: ModelSample | null, prefillRate: number, config: CostConfig): number {
+  const decodeRate = rate(sample?.decodeTokensPerSecond);
+  const token = decodeRate === undefined ? Infinity : 1 / decodeRate;
+  return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, Math.min(token, config.stepSecondsPerActive));
+}
+
+/** Output tokens a second when all slots are taken. A batch less than half full can only tell that it is not less. */
+function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostConfig): number {
+  const measured = rate(sample?.decodeTokensPerSecond);
+  if (sample === null || measured === undefined) return config.decodeTokensPerSecond;
+  const half = (bounded(sample.runningRequests, REQUESTS_MAX) ?? 0) * 2 >= slots;
+  return half ? measured : Math.max(measured, config.decodeTokensPerSecond);
+}
+
+function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
+  const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
+  const doubt = context.degraded ? config.degradedSeconds : 0;
+  if (sample === null) return rtt + doubt;
+  const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
+  return rtt + doubt + Math.min(config.staleSecondsMax, silence);
+}
+
+/** How much older the sample is than what is taken at its word. */
+function staleMs(context: RowContext, config: CostConfig): number {
+  const age = Number.isNaN(context.ageMs) ? Infinity : context.ageMs;
+  return Math.max(0, age - config.staleAfterMs);
+}
+
+function orElse(value: number, otherwise: number): number {
+  return Number.isNaN(value) ? otherwise : value;
+}
+
+/** The value within [0, max]; undefined where it is not known. */
+function bounded(value: number | undefined, max: number): number | undefined {
+  return value === undefined || Number.isNaN(value) ? undefined : Math.min(max, Math.max(0, value));
+}
+
+function rate(value: number | undefined): number | undefined {
+  return value !== undefined && value > 0 ? Math.min(RATE_MAX, Math.max(RATE_MIN, value)) : undefined;
+}
