@@ -11,16 +11,12 @@ import type { ModelSample } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { NO_FAULTS, changeFaults } from "../sim/faults.ts";
 import type { Faults } from "../sim/faults.ts";
-import { chainHash } from "../sim/kv-cache.ts";
 import { PROFILES } from "../sim/profile.ts";
 import type { Profile, ProfileName } from "../sim/profile.ts";
-import { PIECE_CHARS_MAX, Writer, saltOf, unitVector } from "../sim/text.ts";
-import { StreamedAnswer, runJobs, wholeAnswer } from "./mock-answers.ts";
-import { planChoices, textOf } from "./mock-choices.ts";
+import { saltOf } from "../sim/text.ts";
+import { EVENT_STREAM, Endpoints } from "./mock-endpoints.ts";
 import { MockEngine } from "./mock-engine.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
-import { modelOf, parseBody, parseChat, parseCompletion, parseEmbedding, parseInference } from "./mock-requests.ts";
-import type { Fields, GenerationRequest } from "./mock-requests.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
 export interface MockRuntimeOptions {
@@ -63,14 +59,6 @@ export interface MockRuntime {
 const BODY_BYTES_MAX = 64 * 1024 ** 2;
 const REQUEST_ID_CHARS_MAX = 256;
 const DRAIN_POLL_MS = 5;
-/** Whisper hears 30 s of sound as 1,500 frames; 16 kHz samples of two bytes are taken for granted. */
-const SOUND_BYTES_PER_SECOND = 32_000;
-const FRAMES_PER_SECOND = 50;
-
-/** A request under way, to be called off when its client goes or the node stops. */
-interface Active {
-  cancel(): void;
-}
 
 type Answer = (request: Request, id: string) => Promise<Response>;
 
@@ -86,10 +74,8 @@ class Runtime implements MockRuntime {
   readonly #seed: number;
   readonly #engine: MockEngine;
   readonly #server: Bun.Server<undefined>;
-  readonly #active = new Set<Active>();
-  readonly #charsMax: number;
+  readonly #endpoints: Endpoints;
   readonly #startedAtSeconds = Math.floor(Date.now() / 1_000);
-  readonly #finished: Record<string, number> = {};
   readonly #routes: ReadonlyMap<string, Route>;
   #inProgress = 0;
   #failedResponses = 0;
@@ -100,18 +86,26 @@ class Runtime implements MockRuntime {
     this.#profile = typeof profile === "string" ? PROFILES[profile] : profile;
     this.#seed = seed;
     this.models = options.models === undefined || options.models.length === 0 ? [this.#profile.model] : options.models;
-    this.#charsMax = this.#profile.contextTokensMax * PIECE_CHARS_MAX;
     const gpus = options.gpus ?? this.#profile.gpuCount;
     this.#engine = new MockEngine({ profile: this.#profile, seed, speed, gpus });
+    const endpoints = new Endpoints({
+      engine: this.#engine,
+      models: this.models,
+      seed,
+      onStreamEnd: () => {
+        this.#inProgress -= 1;
+      },
+    });
+    this.#endpoints = endpoints;
     this.faults = this.#faultControl(options.onCrash ?? (() => process.exit(137)));
     const inference = (answer: Answer) => ({ method: "POST", answer: this.#guarded(answer) }) satisfies Route;
     const plain = (answer: Answer) => ({ method: "GET", answer }) satisfies Route;
     this.#routes = new Map<string, Route>([
-      ["/v1/chat/completions", inference((request, id) => this.#generate(request, `chatcmpl-${id}`, parseChat))],
-      ["/v1/completions", inference((request, id) => this.#generate(request, `cmpl-${id}`, parseCompletion))],
-      ["/v1/inference", inference((request, id) => this.#generate(request, `inf-${id}`, parseInference))],
-      ["/v1/embeddings", inference((request) => this.#embed(request))],
-      ["/v1/audio/transcriptions", inference((request) => this.#transcribe(request))],
+      ["/v1/chat/completions", inference((request, id) => endpoints.chat(request, id))],
+      ["/v1/completions", inference((request, id) => endpoints.complete(request, id))],
+      ["/v1/inference", inference((request, id) => endpoints.infer(request, id))],
+      ["/v1/embeddings", inference((request) => endpoints.embed(request))],
+      ["/v1/audio/transcriptions", inference((request) => endpoints.transcribe(request))],
       ["/v1/models", plain(async () => json({ object: "list", data: this.models.map((name) => this.#card(name)) }))],
       ["/health", plain(async () => new Response(null, { status: this.#draining ? 503 : 200 }))],
       ["/metrics", plain(async () => this.#metrics())],
@@ -186,7 +180,7 @@ class Runtime implements MockRuntime {
     this.#draining = true;
     const untilMs = performance.now() + drainMs;
     while (this.#inProgress > 0 && performance.now() < untilMs) await Bun.sleep(DRAIN_POLL_MS);
-    for (const active of this.#active) active.cancel();
+    this.#endpoints.cancelAll();
     await this.#server.stop(true);
     this.#engine.close();
   }
@@ -215,7 +209,7 @@ class Runtime implements MockRuntime {
     }
     if (pathname.startsWith("/v1/models/")) {
       if (method !== "GET") throw notAllowed(request.method, pathname, "GET");
-      return json(this.#card(this.#known(decodeName(pathname.slice("/v1/models/".length)))));
+      return json(this.#card(this.#endpoints.known(decodeName(pathname.slice("/v1/models/".length)))));
     }
     throw new MeshError("not_found", `there is nothing at ${pathname}`);
   }
@@ -242,130 +236,15 @@ class Runtime implements MockRuntime {
     };
   }
 
-  async #generate(
-    httpRequest: Request,
-    id: string,
-    parse: (fields: Fields, charsMax: number) => GenerationRequest,
-  ): Promise<Response> {
-    const fields = parseBody(await httpRequest.text());
-    this.#known(modelOf(fields));
-    const request = parse(fields, this.#charsMax);
-    const choices = planChoices(request, this.#profile, this.#seed);
-    this.#engine.histograms.choices.observe(request.choices);
-    if (request.tokensMax !== undefined) this.#engine.histograms.maxTokens.observe(request.tokensMax);
-    const head = { id, created: Math.floor(Date.now() / 1_000), request, choices };
-    if (request.stream) {
-      return this.#stream(head, httpRequest.signal);
-    }
-    const ends = await this.#run(
-      choices.map(({ job }) => job),
-      httpRequest.signal,
-    );
-    for (const { reason } of choices) this.#count(reason);
-    return json(wholeAnswer(head, ends));
-  }
-
-  #stream(head: ConstructorParameters<typeof StreamedAnswer>[0], signal: AbortSignal): Response {
-    const answer = new StreamedAnswer(head, this.#engine, (whole) => {
-      this.#inProgress -= 1;
-      this.#active.delete(active);
-      for (const { reason } of head.choices) this.#count(whole ? reason : "abort");
-    });
-    const active: Active = {
-      cancel: () => answer.abort(new MeshError("draining", "the server is shutting down")),
-    };
-    this.#active.add(active);
-    signal.addEventListener("abort", () => answer.cancel(), { once: true });
-    answer.begin();
-    return new Response(answer.stream, { headers: { "content-type": EVENT_STREAM, "cache-control": "no-cache" } });
-  }
-
-  /** Runs jobs until they end, the client goes, or the server stops. */
-  async #run(jobs: Parameters<typeof runJobs>[1], signal: AbortSignal): Promise<Awaited<ReturnType<typeof runJobs>>> {
-    let active: Active | undefined;
-    const onAbort = (): void => active?.cancel();
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await runJobs(this.#engine, jobs, (cancel) => {
-        active = { cancel };
-        this.#active.add(active);
-        if (signal.aborted) cancel();
-      });
-    } catch (error) {
-      if (signal.aborted) this.#count("abort");
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-      if (active !== undefined) this.#active.delete(active);
-    }
-  }
-
-  async #embed(httpRequest: Request): Promise<Response> {
-    const fields = parseBody(await httpRequest.text());
-    const model = this.#known(modelOf(fields));
-    const request = parseEmbedding(fields, this.#charsMax);
-    const salt = saltOf(this.#seed, model);
-    let tokens = 0;
-    for (const input of request.inputs) {
-      tokens += input.tokens.length;
-      if (input.tokens.length <= this.#profile.contextTokensMax) continue;
-      throw new MeshError("bad_request", `an input exceeds ${this.#profile.contextTokensMax} tokens`, {
-        param: "input",
-      });
-    }
-    const jobs = request.inputs.map((input) => ({
-      promptTokens: input.tokens.length,
-      outputTokens: 0,
-      hashes: [],
-      stream: false,
-    }));
-    await this.#run(jobs, httpRequest.signal);
-    const data = request.inputs.map((input, index) => {
-      const vector = unitVector(chainHash(salt, input.tokens, 0, input.tokens.length), request.dimensions);
-      const embedding = request.base64 ? Buffer.from(vector.buffer).toString("base64") : Array.from(vector);
-      return { object: "embedding", index, embedding };
-    });
-    return json({ object: "list", data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } });
-  }
-
-  async #transcribe(httpRequest: Request): Promise<Response> {
-    const { model, file, format } = await soundOf(httpRequest);
-    this.#known(model);
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    const seconds = Math.max(1, Math.ceil(bytes.length / SOUND_BYTES_PER_SECOND));
-    const writer = new Writer(chainHash(saltOf(this.#seed, model), bytes, 0, bytes.length));
-    // People speak two to three words a second.
-    const tokens = Math.min(seconds * 3, 4_096);
-    const promptTokens = Math.min(seconds * FRAMES_PER_SECOND, this.#profile.contextTokensMax - tokens);
-    await this.#run([{ promptTokens, outputTokens: tokens, hashes: [], stream: false }], httpRequest.signal);
-    const choice = { writer, chars: Infinity };
-    const text = textOf(choice, 0, tokens, 0).join("");
-    this.#count("stop");
-    if (format === "text")
-      return new Response(`${text}\n`, { headers: { "content-type": "text/plain; charset=utf-8" } });
-    const usage = { type: "duration", seconds };
-    if (format === "json") return json({ text, usage });
-    return json({ task: "transcribe", language: "english", duration: seconds, text, segments: [], usage });
-  }
-
   #metrics(): Response {
     const text = vllmMetrics({
       model: this.models[0] as string,
       profile: this.#profile,
       stats: this.#engine.stats(),
       histograms: this.#engine.histograms,
-      finished: this.#finished,
+      finished: this.#endpoints.finished,
     });
     return new Response(text, { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } });
-  }
-
-  #count(reason: string): void {
-    this.#finished[reason] = (this.#finished[reason] ?? 0) + 1;
-  }
-
-  #known(model: string): string {
-    if (this.models.includes(model)) return model;
-    throw new MeshError("model_not_found", `The model \`${model}\` does not exist.`, { param: "model" });
   }
 
   #card(id: string): object {
@@ -396,33 +275,6 @@ class Runtime implements MockRuntime {
       },
     };
   }
-}
-
-const EVENT_STREAM = "text/event-stream; charset=utf-8";
-const TRANSCRIPT_FORMATS = ["json", "text", "verbose_json"];
-
-async function soundOf(request: Request): Promise<{ model: string; file: Blob; format: string }> {
-  if (!(request.headers.get("content-type") ?? "").toLowerCase().startsWith("multipart/form-data")) {
-    throw new MeshError("bad_request", "the body must be multipart/form-data", { param: "file" });
-  }
-  let form: FormData;
-  try {
-    form = (await request.formData()) as FormData;
-  } catch (error) {
-    throw new MeshError("bad_request", "the multipart body cannot be read", { cause: error });
-  }
-  const model = form.get("model");
-  if (typeof model !== "string" || model === "") {
-    throw new MeshError("model_required", "you must provide a model parameter", { param: "model" });
-  }
-  const file = form.get("file");
-  if (!(file instanceof Blob)) throw new MeshError("bad_request", "file must be an uploaded file", { param: "file" });
-  const format = form.get("response_format") ?? "json";
-  if (typeof format !== "string" || !TRANSCRIPT_FORMATS.includes(format)) {
-    const known = TRANSCRIPT_FORMATS.join(", ");
-    throw new MeshError("bad_request", `response_format must be one of ${known}`, { param: "response_format" });
-  }
-  return { model, file, format };
 }
 
 function json(value: object): Response {
