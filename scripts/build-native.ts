@@ -1,0 +1,82 @@
+/**
+ * Builds dist/native/libscorer.so from native/scorer.c with `cc` (or $CC), when anything has changed. Where there is no
+ * compiler, or it fails, an empty file takes its place: the executable embeds it all the same, and src/native.ts says
+ * at run time that the TypeScript scorer serves. `--force` builds anew.
+ */
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { layoutConstants, layoutWord } from "../src/score/layout.ts";
+
+const ROOT = resolve(import.meta.dir, "..");
+const SOURCE = join(ROOT, "native", "scorer.c");
+const OUT = join(ROOT, "dist", "native");
+const LIBRARY = join(OUT, "libscorer.so");
+const STAMP = join(OUT, ".libscorer-inputs");
+
+/** No contraction and no reassociation, for parity; nothing that would call for libc or for a start file. */
+const FLAGS = [
+  ..."-std=c11 -O3 -Wall -Wextra -Werror -fvisibility=hidden -fPIC -shared".split(" "),
+  ..."-ffp-contract=off -fno-fast-math -fno-math-errno -fno-trapping-math".split(" "),
+  ..."-ffreestanding -nostdlib -fno-stack-protector -fno-tree-loop-distribute-patterns".split(" "),
+];
+
+function layoutHeader(): string {
+  const lines = [...layoutConstants()].map(([name, value]) => `#define ${name} (${value})`);
+  return [
+    "/* Made by scripts/build-native.ts from src/score/layout.ts. */",
+    "#pragma once",
+    ...lines,
+    `#define LAYOUT_WORD (${layoutWord()})`,
+    "",
+  ].join("\n");
+}
+
+/** Why there is no library, or "" when there is one. */
+function compile(compiler: string, header: string): string {
+  writeFileSync(join(OUT, "layout.h"), header);
+  // Written beside and renamed: a running process may have the old one mapped.
+  const fresh = join(OUT, `.libscorer-${process.pid}.so`);
+  try {
+    const command = [...compiler.split(/\s+/), ...FLAGS, "-I", OUT, "-o", fresh, SOURCE];
+    const done = Bun.spawnSync(command, { stdout: "ignore", stderr: "pipe" });
+    if (done.exitCode !== 0) return `${compiler} failed:\n${done.stderr.toString().trim()}`;
+    renameSync(fresh, LIBRARY);
+    return "";
+  } catch (error) {
+    return `${compiler} does not run here (${error instanceof Error ? error.message : String(error)})`;
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+}
+
+/** What the compiler calls itself; part of what decides whether to build anew. */
+function versionOf(compiler: string): string {
+  try {
+    return Bun.spawnSync([...compiler.split(/\s+/), "--version"], { stderr: "ignore" }).stdout.toString();
+  } catch {
+    return "none";
+  }
+}
+
+function main(): void {
+  const compiler = process.env["CC"]?.trim() || "cc";
+  const header = layoutHeader();
+  const inputs = new Bun.CryptoHasher("sha256")
+    .update([header, readFileSync(SOURCE, "utf8"), compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
+    .digest("hex");
+  const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
+  if (current && !process.argv.includes("--force")) return;
+  mkdirSync(OUT, { recursive: true });
+  rmSync(STAMP, { force: true });
+  const fault = compile(compiler, header);
+  if (fault === "") {
+    console.log(`dist/native/libscorer.so: built with ${compiler}`);
+  } else {
+    writeFileSync(LIBRARY, "");
+    console.log(`dist/native/libscorer.so: not built, the TypeScript scorer will serve: ${fault}`);
+  }
+  writeFileSync(STAMP, inputs);
+}
+
+main();

@@ -1,0 +1,127 @@
+/**
+ * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot.
+ *
+ * The library is embedded in the executable, which writes it to a temporary folder when it is opened; that fails on a
+ * read-only or noexec /tmp, and there is an empty file in its place when no C compiler was there at build time. None of
+ * this may keep a router from working, so every fault here ends in the TypeScript scorer and one line that says why.
+ * A library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript does.
+ *
+ * It is never closed: a call after that would crash. One call opens all symbols, for each opening of an embedded
+ * library leaves a file behind; they are our own, so a missing one is as bad as a wrong layout.
+ */
+
+import { type Pointer, dlopen, ptr } from "bun:ffi";
+import libraryPath from "../dist/native/libscorer.so" with { type: "file" };
+import { Prng } from "./base/prng.ts";
+import { REQUEST, layoutWord } from "./score/layout.ts";
+import { type Picker, PickRequest, TypeScriptPicker } from "./score/pick.ts";
+import { TableWriter } from "./score/table-writer.ts";
+import { ScoreTable } from "./score/table.ts";
+
+const SYMBOLS = {
+  infermesh_layout: { args: [], returns: "i32" },
+  infermesh_wide: { args: [], returns: "i32" },
+  infermesh_pick: { args: ["ptr"], returns: "i32" },
+} as const;
+
+type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+
+class CPicker implements Picker {
+  readonly kind = "c";
+  readonly #call: Library["infermesh_pick"];
+  /** Held for as long as C may read through its address. */
+  readonly #words: Int32Array;
+  readonly #address: Pointer;
+
+  constructor(library: Library, table: ScoreTable) {
+    this.#call = library.infermesh_pick;
+    this.#words = table.words;
+    this.#address = ptr(this.#words);
+  }
+
+  pick(request: PickRequest): number {
+    if (request.owner !== this) this.#adopt(request);
+    return this.#call(request.address as Pointer);
+  }
+
+  #adopt(request: PickRequest): void {
+    new DataView(request.buffer).setBigUint64(REQUEST.table, BigInt(this.#address), true);
+    request.address = ptr(request.buffer);
+    request.owner = this;
+  }
+}
+
+/** The library of this thread; opened once, since each opening costs a file. */
+let opened: { library: Library | undefined; reason: string } | undefined;
+
+/** A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. */
+export function openPicker(table: ScoreTable, path: string = libraryPath): { picker: Picker; reason: string } {
+  const own = path === libraryPath;
+  const result = (own ? opened : undefined) ?? openLibrary(path);
+  if (own) opened = result;
+  const { library, reason } = result;
+  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+}
+
+function openLibrary(path: string): { library: Library | undefined; reason: string } {
+  try {
+    // A bare name would be looked for in the working directory too.
+    if (!path.startsWith("/")) return refused(`its path is not absolute: ${path}`);
+    if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
+    const library = dlopen(path, SYMBOLS).symbols;
+    if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
+    const fault = selfTest(library);
+    if (fault !== "") return refused(fault);
+    return { library, reason: library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer" };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return refused(message.split("\n", 1)[0] ?? "");
+  }
+}
+
+function refused(why: string): { library: undefined; reason: string } {
+  return { library: undefined, reason: `TypeScript scorer, since the C scorer cannot be used: ${why}` };
+}
+
+/** Picks on a small table of its own, against TypeScript; "" when all agree. */
+function selfTest(library: Library): string {
+  const table = ScoreTable.create({ targetsMax: 192, modelsMax: 2, workersMax: 1 });
+  const writer = new TableWriter(table);
+  const prng = new Prng(1);
+  const model = writer.addModel();
+  for (let count = 0; count < 70; count += 1) {
+    const row = writer.addRow(model);
+    writer.write(row, {
+      tokenOffset: prng.int(5000) - 1000,
+      activeOffset: prng.int(20) - 5,
+      secondsPerPrefillToken: prng.next() * 1e-4,
+      secondsPerActive: prng.next() * 1e-3,
+      slots: 1 + prng.int(16),
+      secondsPerQueuedRequest: prng.next(),
+      kvOffset: prng.next() * 3 - 2,
+      kvPerToken: prng.next() * 1e-5,
+      kvPenaltySeconds: 2,
+      penaltySeconds: prng.next(),
+      capacity: prng.int(30),
+    });
+    table.tryBegin(0, row, prng.int(4000));
+  }
+  const c = new CPicker(library, table);
+  const twin = new TypeScriptPicker(table);
+  const ours = new PickRequest();
+  const theirs = new PickRequest();
+  for (let count = 0; count < 24; count += 1) {
+    for (const request of [ours, theirs]) {
+      request.model = model;
+      request.promptTokens = 50 << (count % 12);
+      request.seed = count * 2_654_435_761;
+    }
+    const row = c.pick(ours);
+    if (row !== twin.pick(theirs) || ours.cost !== theirs.cost || ours.ties !== theirs.ties) {
+      return "it does not answer as the TypeScript scorer does";
+    }
+    const excluded = ours.exclude(row) && theirs.exclude(row);
+    if (!excluded) for (const request of [ours, theirs]) request.clearExcluded();
+  }
+  return "";
+}
