@@ -44,6 +44,8 @@ export interface Field<T> {
   readonly emptyMeans: string;
   /** Its value is never shown. */
   readonly secret: boolean;
+  /** What the flag means when it is given without a value; undefined where it must have one. */
+  readonly bare: string | undefined;
   /** A flag may be given several times, and its values are put together. */
   readonly repeatable: boolean;
   /** The value, or undefined after a fault was reported. */
@@ -58,6 +60,7 @@ export interface CommonOptions {
   readonly flag?: string;
   readonly placeholder?: string;
   readonly emptyMeans?: string;
+  readonly bare?: string;
   readonly secret?: boolean;
 }
 
@@ -86,6 +89,7 @@ export function make<T>(making: Making<T>, defaultRaw: unknown, options: CommonO
     placeholder: options.placeholder ?? making.placeholder,
     flag: options.flag,
     emptyMeans: options.emptyMeans ?? "",
+    bare: options.bare,
     secret: options.secret ?? false,
     repeatable: making.repeatable ?? false,
   };

@@ -199,7 +199,7 @@ export function flag(options: CommonOptions & { readonly default?: boolean }): F
       return refuse(raw, at, "true or false");
     },
   };
-  return make(making, options.default, options);
+  return make(making, options.default, { bare: "true", ...options });
 }
 
 /** One of a few words. */

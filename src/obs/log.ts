@@ -1,6 +1,5 @@
 /**
- * The log: lines for people on a terminal, one JSON object a line otherwise. Always on standard error, since standard
- * output is for what a command was asked for.
+ * The log of a role: lines for people on a terminal, one JSON object a line otherwise, on standard output.
  *
  * A JSON line is {"time","level","msg",...fields}; a field that would hide one of the three gets a "_" before it.
  * Logging never throws: a field that can't be written as JSON is written as text.
@@ -23,7 +22,7 @@ export const logSettings = section(
       doc: "The least important lines that are still written. debug tells of every poll and registration.",
     }),
   },
-  { doc: "The log, on standard error." },
+  { doc: "The log, on standard output." },
 );
 export type LogConfig = Infer<typeof logSettings>;
 
@@ -46,11 +45,11 @@ export interface LogOutput {
   now(): Date;
 }
 
-export function standardError(): LogOutput {
-  const isTerminal = process.stderr.isTTY;
+export function standardOutput(): LogOutput {
+  const isTerminal = process.stdout.isTTY;
   const env = process.env;
   return {
-    write: (line) => void process.stderr.write(line),
+    write: (line) => void process.stdout.write(line),
     isTerminal,
     color: isTerminal && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
     now: () => new Date(),
@@ -60,7 +59,7 @@ export function standardError(): LogOutput {
 /** Consola's numbers: a line is written when its own is at most this. */
 const THRESHOLDS: Readonly<Record<LogConfig["level"], number>> = { silent: -1, error: 0, warn: 1, info: 3, debug: 4 };
 
-export function createLog(config: LogConfig, output: LogOutput = standardError()): Log {
+export function createLog(config: LogConfig, output: LogOutput = standardOutput()): Log {
   const asText = config.format === "text" || (config.format === "auto" && output.isTerminal);
   const consola = createConsola({
     level: THRESHOLDS[config.level],

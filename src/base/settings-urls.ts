@@ -1,0 +1,74 @@
+/** Settings that are URLs: a server's base, and a model with the server that has it. */
+
+import type { Field } from "./field.ts";
+import { custom } from "./settings.ts";
+import { formatAddress, parseAddress } from "./units.ts";
+
+/** A target from flags or a file. An IPv6 host comes without brackets. */
+export interface Upstream {
+  readonly model: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  /** Relative capacity, 1 is usual. */
+  readonly weight: number;
+}
+
+/** `MODEL=http://HOST:PORT[,WEIGHT]`, or in a file also {model, url, weight}. */
+export function upstream(): Field<Upstream> {
+  return custom<Upstream>({
+    kind: "upstream",
+    placeholder: "MODEL=URL[,WEIGHT]",
+    expected: "MODEL=http://HOST:PORT or MODEL=http://HOST:PORT,WEIGHT with a weight above 0 and at most 1000",
+    parse: parseUpstream,
+    write: ({ model, host, port, tls, weight }) =>
+      `${model}=${tls ? "https" : "http"}://${formatAddress({ host, port })}${weight === 1 ? "" : `,${weight}`}`,
+  });
+}
+
+/** `http://host[:port]` without a path; or one of a few words. Kept without a slash at its end. */
+export function baseUrl(options: { readonly expected: string; readonly words?: readonly string[] }): Field<string> {
+  const { expected, words = [] } = options;
+  return custom<string>({
+    kind: "url",
+    placeholder: "URL",
+    expected,
+    parse(raw) {
+      if (typeof raw !== "string") return undefined;
+      return words.includes(raw) ? raw : originOf(raw)?.origin;
+    },
+    write: (value) => value,
+  });
+}
+
+const UPSTREAM = /^(?<model>\S{1,256}?)=(?<url>https?:\/\/[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?$/;
+
+function parseUpstream(raw: unknown): Upstream | undefined {
+  if (typeof raw === "string") {
+    const { model = "", url = "", weight = "1" } = UPSTREAM.exec(raw.trim())?.groups ?? {};
+    return upstreamOf(model, url, Number(weight));
+  }
+  if (typeof raw !== "object" || raw === null) return undefined;
+  const { model, url, weight = 1, ...rest } = raw as Record<string, unknown>;
+  if (typeof model !== "string" || typeof url !== "string" || Object.keys(rest).length > 0) return undefined;
+  return typeof weight === "number" && /^\S{1,256}$/.test(model) ? upstreamOf(model, url, weight) : undefined;
+}
+
+function upstreamOf(model: string, url: string, weight: number): Upstream | undefined {
+  const origin = originOf(url);
+  if (model === "" || origin === undefined || !(weight > 0 && weight <= 1000)) return undefined;
+  return Object.freeze({ model, host: origin.host, port: origin.port, tls: origin.tls, weight });
+}
+
+/** Parts of `http://host[:port]`; undefined when there is more to it, such as a path that would be lost. */
+function originOf(raw: string): { origin: string; host: string; port: number; tls: boolean } | undefined {
+  if (raw.length > 500 || !URL.canParse(raw)) return undefined;
+  const url = new URL(raw);
+  const tls = url.protocol === "https:";
+  if (!tls && url.protocol !== "http:") return undefined;
+  if (url.username !== "" || url.password !== "" || url.pathname !== "/" || url.search !== "" || url.hash !== "") {
+    return undefined;
+  }
+  const place = parseAddress(`${url.hostname}:${url.port === "" ? (tls ? 443 : 80) : url.port}`);
+  return place === undefined ? undefined : { origin: url.origin, ...place, tls };
+}

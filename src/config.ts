@@ -1,0 +1,274 @@
+/**
+ * The configuration of each role: which settings it has, and what a default means that depends on the machine (the
+ * host's name, the number of cores). Such defaults stand as empty or zero in the settings, so that a generated file
+ * suits any machine, and are filled in by the `resolve` functions.
+ */
+import { mkdirSync } from "node:fs";
+import { availableParallelism, homedir, hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { adminSettings } from "./admin/settings.ts";
+import { list, map } from "./base/settings-collections.ts";
+import { baseUrl, upstream } from "./base/settings-urls.ts";
+import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
+import { fleetSettings } from "./fleet/settings.ts";
+import { logSettings } from "./obs/log.ts";
+import { proxySettings } from "./proxy/settings.ts";
+import { tableSettings } from "./score/table.ts";
+import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
+
+/** Where an agent announces itself when nothing else is said: the --api port of a router on the same machine. */
+const LOCAL_ROUTER = "http://127.0.0.1:50052";
+
+const peer = address({});
+const joinDoc =
+  "Members of the mesh to meet by gossip, as host:port; one that answers is enough. Kept for the gossip of a later release.";
+
+const routerUrl = baseUrl({
+  expected: "the URL of a router's --api port, such as http://10.0.0.5:50052, or none",
+  words: ["none"],
+});
+
+const mockFields = {
+  profile: choice(PROFILE_NAMES, {
+    default: "h100-8b",
+    doc: "Which GPU and model size are simulated: decides prefill and decode rates, KV cache and batch size.",
+  }),
+  speed: number({
+    default: 1,
+    min: 0.001,
+    max: 10_000,
+    doc: "Simulated seconds per real second. 10 makes tests ten times faster and leaves the order of events alone.",
+  }),
+  seed: integer({ default: 1, doc: "Decides generated texts, embeddings and injected errors: one seed, one answer." }),
+  models: list(text({ pattern: /^\S{1,256}$/, expected: "a model's name of at most 256 characters without spaces" }), {
+    default: [],
+    lengthMax: 64,
+    placeholder: "NAME,...",
+    emptyMeans: "the profile's own",
+    doc: "Names under which the simulated model is served.",
+  }),
+  gpus: integer({
+    default: 0,
+    max: 64,
+    emptyMeans: "as many as the profile uses",
+    doc: "GPUs that the node shows; 0 for as many as the profile uses.",
+  }),
+};
+
+export const agentSettings = section({
+  id: text({
+    default: "",
+    placeholder: "ID",
+    pattern: /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/,
+    expected: "1 to 128 letters, digits, ., _, :, @ or -, starting with a letter or digit",
+    emptyMeans: "the host's name",
+    doc: "The node's name, unique in the mesh. Clients see it in x-infermesh-node.",
+  }),
+  role: text({
+    default: "gpu",
+    placeholder: "ROLE",
+    pattern: /^[A-Za-z0-9_.-]{1,64}$/,
+    expected: "1 to 64 letters, digits, _, . or -",
+    doc: "What the node is for, in the operator's own words; shown in listings and state.",
+  }),
+  zone: text({
+    default: "",
+    placeholder: "ZONE",
+    lengthMax: 128,
+    doc: "Where the node stands: a data centre, rack or cloud zone. Empty if that plays no part.",
+  }),
+  labels: map(text({ lengthMax: 256 }), {
+    default: {},
+    flag: "label",
+    lengthMax: 32,
+    doc: "Facts about the node for people and policies, such as rack=r12. The flag may be given several times.",
+  }),
+  serve: address({
+    default: "127.0.0.1:8000",
+    doc: "Where the mock runtime serves the OpenAI API. Port 0 is any free one.",
+  }),
+  api: address({
+    default: "127.0.0.1:50051",
+    doc: "The agent's control API. Local by default, since whoever reaches it can inject faults.",
+  }),
+  metrics: address({
+    default: ":9090",
+    doc: "Vitals, Prometheus metrics and health; routers poll it.",
+  }),
+  gossip: address({
+    default: ":7946",
+    doc: "The port of the mesh's gossip. Kept for a later release; nothing listens yet.",
+  }),
+  join: list(peer, { default: [], doc: joinDoc }),
+  register: list(routerUrl, {
+    default: [],
+    lengthMax: 64,
+    emptyMeans: `${LOCAL_ROUTER}, unless --join is given`,
+    doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
+  }),
+  advertise: text({
+    default: "",
+    placeholder: "HOST",
+    lengthMax: 253,
+    pattern: /^[A-Za-z0-9[\]:._%-]+$/,
+    expected: "a host name or IP address without a port",
+    emptyMeans: "the --serve host, or the address that reaches the router",
+    doc: "The host by which other machines reach this node.",
+  }),
+  dataDir: text({
+    default: "",
+    placeholder: "DIR",
+    lengthMax: 4096,
+    emptyMeans: "$XDG_STATE_HOME/infermesh, ~/.local/state/infermesh, or the temporary directory",
+    doc: "Where the agent keeps its state; agent stop and agent status find a running agent there.",
+  }),
+  drainTimeoutMs: duration({
+    default: "30s",
+    max: "24h",
+    doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
+  }),
+  mock: section(
+    {
+      enabled: flag({
+        default: false,
+        flag: "mock",
+        doc: "Serve a simulated LLM runtime instead of watching a real one.",
+      }),
+      ...mockFields,
+    },
+    { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
+  ),
+  admin: section(adminSettings.fields, { doc: "What one client of the control and metrics ports may cost." }),
+  log: logSettings,
+});
+
+export const routerSettings = section(
+  {
+    listen: address({
+      default: ":8080",
+      doc: "Where clients send OpenAI requests. Port 0 is any free one; a port in use is refused, never shared.",
+    }),
+    api: address({
+      default: "127.0.0.1:50052",
+      doc: "The router's control API, where agents register. Local by default: whoever reaches it can add targets.",
+    }),
+    metrics: address({ default: ":9091", doc: "Prometheus metrics and health." }),
+    gossip: address({
+      default: ":7947",
+      doc: "The port of the mesh's gossip. Kept for a later release; nothing listens yet.",
+    }),
+    join: list(peer, { default: [], doc: joinDoc }),
+    upstreams: list(upstream(), {
+      default: [],
+      flag: "upstream",
+      separator: " ",
+      doc: "Targets that don't register themselves: a model and where it is served. A heavier one gets more requests (1 is usual). The flag may be given several times; one address may serve several models.",
+    }),
+    workers: integer({
+      default: 0,
+      max: 256,
+      emptyMeans: "one for each core",
+      doc: "Threads that relay requests; 0 for one for each core.",
+    }),
+    maxBodyBytes: bytes({
+      default: "32MiB",
+      min: "1KiB",
+      max: "16GiB",
+      doc: "Longest request body; a longer one is answered 413. Audio uploads may need more than the default.",
+    }),
+    allowRegister: flag({
+      default: false,
+      doc: "Also take registrations on the --listen port. Off, since clients could then add targets.",
+    }),
+    drainTimeoutMs: duration({
+      default: "30s",
+      max: "24h",
+      doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
+    }),
+    fleet: section(fleetSettings.fields, { doc: "How targets are polled and when they count as lost." }),
+    proxy: section(proxySettings.fields, { doc: "The data plane: what a connection and a request may take." }),
+    table: section(tableSettings.fields, { doc: "The score table that the workers share." }),
+    admin: section(adminSettings.fields, { doc: "What one client of the control and metrics ports may cost." }),
+    log: logSettings,
+  },
+  {
+    check: ({ fleet }) =>
+      fleet.removeAfter >= fleet.unhealthyAfter
+        ? []
+        : [
+            {
+              path: "fleet.removeAfter",
+              found: fleet.removeAfter,
+              expected: `at least fleet.unhealthyAfter, which is ${fleet.unhealthyAfter}`,
+            },
+          ],
+  },
+);
+
+export const devSettings = section({
+  nodes: integer({ default: 3, min: 1, max: 64, doc: "Mock agents to start." }),
+  listen: address({ default: ":8080", doc: "Where the router takes OpenAI requests." }),
+  api: address({ default: "127.0.0.1:50052", doc: "The router's control API." }),
+  metrics: address({ default: ":9091", doc: "The router's Prometheus metrics and health." }),
+  workers: integer({ default: 0, max: 256, emptyMeans: "one for each core", doc: "The router's threads that relay." }),
+  traffic: number({
+    default: 0,
+    max: 1000,
+    bare: "2",
+    placeholder: "PER_SECOND",
+    emptyMeans: "none; 2 a second if no number is given",
+    doc: "Sample requests to send, so that there is something to see.",
+  }),
+  mock: section(mockFields, { doc: "The simulated GPU nodes." }),
+  log: logSettings,
+});
+
+export type AgentConfig = Infer<typeof agentSettings>;
+export type RouterConfig = Infer<typeof routerSettings>;
+export type DevConfig = Infer<typeof devSettings>;
+
+/** What the machine decides: the node's name, its routers, its models, its directory. */
+export function resolveAgent(config: AgentConfig): AgentConfig {
+  const none = config.register.length === 0 && config.join.length === 0;
+  return Object.freeze({
+    ...config,
+    id: config.id === "" ? hostId() : config.id,
+    register: none ? [LOCAL_ROUTER] : config.register.filter((url) => url !== "none"),
+    dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
+    mock: resolveMock(config.mock),
+  });
+}
+
+export function resolveRouter(config: RouterConfig): RouterConfig {
+  return Object.freeze({ ...config, workers: config.workers === 0 ? availableParallelism() : config.workers });
+}
+
+function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
+  const profile = PROFILES[mock.profile];
+  return Object.freeze({
+    ...mock,
+    models: mock.models.length > 0 ? mock.models : [profile.model],
+    gpus: mock.gpus > 0 ? mock.gpus : profile.gpuCount,
+  });
+}
+
+/** The host's name, without what an id may not hold. */
+export function hostId(): string {
+  const id = hostname()
+    .replace(/[^A-Za-z0-9._-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 128);
+  return id === "" ? "node" : id;
+}
+
+/** Where state is kept by default: the user's state directory, or a temporary one where that can't be written. */
+export function stateDirectory(): string {
+  const home = process.env["XDG_STATE_HOME"] ?? "";
+  const wanted = join(home.startsWith("/") ? home : join(homedir(), ".local", "state"), "infermesh");
+  try {
+    mkdirSync(wanted, { recursive: true, mode: 0o700 });
+    return wanted;
+  } catch {
+    return join(tmpdir(), `infermesh-${process.getuid?.() ?? "user"}`);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Loading a configuration: the file that --config names, the environment, the flags, the later winning. What is wrong
+ * in any of them comes out in one report, even where a later source would have hidden it: a broken line is a broken
+ * line.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { type Fault, formatFault } from "../base/field.ts";
+import { didYouMean } from "../base/nearest.ts";
+import { duplicateKeys, lineOfFailure, lineOfPath } from "../base/settings-file.ts";
+import {
+  type Draft,
+  type Parsed,
+  type TextValue,
+  finishDraft,
+  newDraft,
+  readText,
+  readTree,
+  settingsOf,
+} from "../base/settings-reading.ts";
+import type { Infer, Section } from "../base/settings.ts";
+import { shown } from "../base/shown.ts";
+
+export interface ConfigFile {
+  /** As it was given, for reports. */
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Sources {
+  readonly file?: ConfigFile;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly flags: readonly TextValue[];
+  /** Faults found on the command line already. */
+  readonly faults?: readonly Fault[];
+  /** Every variable that some command knows: others that begin alike are refused. */
+  readonly variables: ReadonlySet<string>;
+}
+
+const FILE_BYTES_MAX = 4 * 2 ** 20;
+
+/** Variables that are ours and no setting. */
+const OTHER_VARIABLES = ["INFERMESH_CONFIG", "INFERMESH_SUPERVISED"];
+
+/** Kubernetes sets these for a service that is called infermesh or infermesh-something. */
+const SERVICE_VARIABLE =
+  /^INFERMESH(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)$/;
+
+/** The config of a role, or all that is wrong. */
+export function loadConfig<S extends Section>(settings: S, sources: Sources): Parsed<Infer<S>> {
+  const draft = newDraft();
+  draft.faults.push(...(sources.faults ?? []));
+  if (sources.file !== undefined) readFile(settings, sources.file, draft);
+  readEnvironment(settings, sources, draft);
+  for (const value of sources.flags) readText(value, draft);
+  return finishDraft(settings, draft);
+}
+
+/** Reads the file that --config or INFERMESH_CONFIG names; a fault where it can't be. */
+export function openConfig(path: string): ConfigFile | Fault {
+  const fault = (expected: string): Fault => ({ path: "--config", source: "", found: shown(path), expected, hint: "" });
+  try {
+    const { size } = statSync(path);
+    if (size > FILE_BYTES_MAX) return fault(`a file of at most ${FILE_BYTES_MAX / 2 ** 20} MiB`);
+    return { name: basename(path), text: readFileSync(path, "utf8") };
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (code === "ENOENT") return fault("a file that exists");
+    if (code === "EISDIR") return fault("a file, not a directory");
+    return fault(`a file that can be read (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+/** The report of all faults. */
+export function faultReport(command: string, faults: readonly Fault[]): string {
+  const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
+  return `${command}: ${count}\n${faults.map((fault) => `  ${formatFault(fault)}\n`).join("")}`;
+}
+
+function readFile(settings: Section, { name, text }: ConfigFile, draft: Draft): void {
+  const isJson = name.endsWith(".json") || (!/\.ya?ml$/.test(name) && text.trimStart().startsWith("{"));
+  const at = (line: number | undefined) => (line === undefined ? name : `${name}, line ${line}`);
+  let tree: unknown;
+  try {
+    tree = isJson && text.trim() !== "" ? JSON.parse(text) : Bun.YAML.parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^(YAML|JSON) Parse error: /, "") : String(error);
+    // JSON that is broken is looked through as YAML, which includes it and can be cut at a line's end.
+    const line = lineOfFailure(text, isJson ? canBeginJson : canReadYaml);
+    const kind = isJson ? "JSON" : "YAML";
+    const found = shown((text.split("\n")[(line ?? 1) - 1] ?? "").trim());
+    draft.faults.push({
+      path: "(file)",
+      source: at(line),
+      found,
+      expected: `${kind}; the parser says: ${why}`,
+      hint: "",
+    });
+    return;
+  }
+  for (const { key, line } of duplicateKeys(text)) {
+    draft.faults.push({ path: key, source: at(line), found: "the key a second time", expected: "it once", hint: "" });
+  }
+  readTree(settings, tree, draft, (path) => at(lineOfPath(text, path)));
+}
+
+function canReadYaml(text: string): boolean {
+  try {
+    Bun.YAML.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the text may be the beginning of a JSON value: only its end is missing. */
+function canBeginJson(text: string): boolean {
+  const closers: string[] = [];
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === "{" || token === "[") closers.push(token === "{" ? "}" : "]");
+    else if (token === "}" || token === "]") closers.pop();
+  }
+  const ending = closers.reverse().join("");
+  const body = text.trimEnd();
+  // A line may end after a comma or a colon; then one more element or value makes it whole.
+  const endings = [ending, `null${ending}`, `"":null${ending}`, `,"":null${ending}`, `:null${ending}`];
+  return body === "" || endings.some((end) => isWhole(body + end));
+}
+
+function isWhole(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readEnvironment(settings: Section, { env, variables }: Sources, draft: Draft): void {
+  for (const setting of settingsOf(settings)) {
+    const raw = env[setting.variable];
+    // Compose files and unit files pass variables on that are set to nothing.
+    if (raw !== undefined && raw !== "") readText({ setting, raw, source: `environment ${setting.variable}` }, draft);
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith("INFERMESH_") || variables.has(name) || OTHER_VARIABLES.includes(name)) continue;
+    if (value === undefined || SERVICE_VARIABLE.test(name)) continue;
+    const hint = didYouMean(name, [...variables, ...OTHER_VARIABLES]);
+    draft.faults.push({ path: name, source: "environment", found: shown(value), expected: "no such variable", hint });
+  }
+}
