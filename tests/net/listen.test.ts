@@ -27,7 +27,7 @@ function adopt(listeners: Listeners, index: number, name: string): { stop(): voi
 async function ask(port: number, hostname = "127.0.0.1"): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let text = "";
-  await Bun.connect({
+  await Bun.connect<undefined>({
     hostname,
     port,
     socket: {
@@ -66,7 +66,8 @@ describe("openListeners", () => {
     const held = open(LOOPBACK, 2);
     expect(() => open({ host: "127.0.0.1", port: held.port }, 2)).toThrow(/in use/);
     held.close();
-    const other = Bun.listen({ hostname: "127.0.0.1", port: 0, reusePort: true, socket: { data() {} } });
+    const shared = { hostname: "127.0.0.1", port: 0, reusePort: true, socket: { data() {} } };
+    const other = Bun.listen(shared as Bun.TCPSocketListenOptions<undefined>);
     expect(() => open({ host: "127.0.0.1", port: other.port }, 1)).toThrow(/in use/);
     other.stop(true);
   });

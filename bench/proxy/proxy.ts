@@ -1,0 +1,129 @@
+/**
+ * `npm run bench -- proxy [rounds] [seconds]`: CPU per proxied request against nginx and HAProxy.
+ *
+ * A 1 KB chat completion in, 300 B out, keep-alive everywhere, one worker or thread each. The proxies are pinned to
+ * core 0, wrk and the fixed upstream to core 1. Rounds are interleaved (A B C A B C ...), since shared machines drift;
+ * what is compared is the median of utime + stime over requests, as ratios within this one run. infermesh does more
+ * than its peers here: it reads the model in the body, scores, counts in-flight load and writes its histograms.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { report } from "../report.ts";
+import { compileC, cpuSeconds, freePort, haproxy, infermesh, listening, nginx, rssMb, startOn } from "./peers.ts";
+import type { Peer } from "./peers.ts";
+
+const ROUNDS = Number(process.argv[2] ?? 5);
+const SECONDS = Number(process.argv[3] ?? 4);
+const CONNECTIONS = [32, 256];
+const PROXY_CORE = 0;
+const LOAD_CORE = 1;
+
+const WRK_SCRIPT = `
+wrk.method = "POST"
+wrk.body = '{"messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"' ..
+  string.rep("x", 850) .. '"}],"model":"llama-3-8b","temperature":0.7,"max_tokens":128}'
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+wrk.headers["User-Agent"] = "OpenAI/Python 1.54.0"
+wrk.headers["Accept"] = "application/json"
+wrk.headers["X-Stainless-Lang"] = "python"
+wrk.headers["X-Stainless-Package-Version"] = "1.54.0"
+wrk.headers["X-Stainless-OS"] = "Linux"
+wrk.headers["X-Stainless-Runtime"] = "CPython"
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format('FIGURES {"requests":%d,"us":%d,"p50":%.1f,"p99":%.1f,"errors":%d}\\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.timeout + e.status))
+end
+`;
+
+interface Figures {
+  readonly requests: number;
+  readonly us: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly errors: number;
+}
+
+interface Round extends Figures {
+  readonly cpuUs: number;
+}
+
+function load(port: number, connections: number, seconds: number, script: string): Figures {
+  const url = `http://127.0.0.1:${port}/v1/chat/completions`;
+  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
+  const done = Bun.spawnSync(["taskset", "-c", String(LOAD_CORE), ...wrk]);
+  const line = /^FIGURES (.+)$/m.exec(done.stdout.toString())?.[1];
+  if (line === undefined) throw new Error(`wrk printed no figures: ${done.stderr.toString()}`);
+  return JSON.parse(line) as Figures;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+const folder = mkdtempSync(join(tmpdir(), "infermesh-bench-"));
+const script = join(folder, "post.lua");
+writeFileSync(script, WRK_SCRIPT);
+const upstreamPort = freePort();
+const started = [startOn(LOAD_CORE, [compileC("upstream.c", folder), String(upstreamPort)], folder, "upstream")];
+try {
+  await listening(upstreamPort, "upstream");
+  const peers: Peer[] = [infermesh(upstreamPort)];
+  for (const peer of [haproxy, nginx]) {
+    const made = peer(folder, upstreamPort);
+    if (Bun.which(made.command[0] ?? "") === null) console.log(`${made.name} is not installed: left out`);
+    else peers.push(made);
+  }
+  const pids = new Map<string, number>();
+  for (const peer of peers) {
+    const child = startOn(PROXY_CORE, peer.command, folder, peer.name);
+    started.push(child);
+    pids.set(peer.name, child.pid);
+    await listening(peer.port, peer.name);
+    load(peer.port, 64, 3, script);
+  }
+  const rounds = new Map<string, Round[]>();
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const connections of CONNECTIONS) {
+      for (const peer of peers) {
+        const pid = pids.get(peer.name) ?? 0;
+        const before = cpuSeconds(pid);
+        const figures = load(peer.port, connections, SECONDS, script);
+        const cpuUs = ((cpuSeconds(pid) - before) * 1e6) / figures.requests;
+        if (figures.errors > 0) console.log(`${peer.name}: ${figures.errors} errors of ${figures.requests}`);
+        const name = `${peer.name}/${connections}`;
+        rounds.set(name, [...(rounds.get(name) ?? []), { ...figures, cpuUs }]);
+        console.log(`round ${round + 1}/${ROUNDS} ${name}: ${cpuUs.toFixed(2)} us a request`);
+      }
+    }
+  }
+  const cpuOf = (name: string): number => median((rounds.get(name) ?? []).map(({ cpuUs }) => cpuUs));
+  const rows = CONNECTIONS.flatMap((connections) =>
+    peers.map((peer) => {
+      const of = rounds.get(`${peer.name}/${connections}`) ?? [];
+      const cpu = cpuOf(`${peer.name}/${connections}`);
+      const ratio = (other: string): number | null =>
+        rounds.has(`${other}/${connections}`) ? Number((cpu / cpuOf(`${other}/${connections}`)).toFixed(3)) : null;
+      return {
+        proxy: peer.name,
+        connections,
+        cpuUsPerRequest: Number(cpu.toFixed(2)),
+        ofHaproxy: ratio("haproxy"),
+        ofNginx: ratio("nginx"),
+        requestsPerSecond: Math.round(median(of.map(({ requests, us }) => (requests * 1e6) / us))),
+        p50Us: median(of.map(({ p50 }) => p50)),
+        p99Us: median(of.map(({ p99 }) => p99)),
+        errors: of.reduce((sum, { errors }) => sum + errors, 0),
+        rssMb: Math.round(rssMb(pids.get(peer.name) ?? 0)),
+      };
+    }),
+  );
+  await report("proxy", { rounds: ROUNDS, secondsPerRound: SECONDS, rows });
+} finally {
+  for (const child of started.toReversed()) child.kill();
+  await Promise.all(started.map(({ exited }) => exited));
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,97 @@
+/** The agent: one on each GPU node. It serves vitals and the control API, announces itself, and runs the mock. */
+import { agentApi } from "./admin/agent-api.ts";
+import { serveApi } from "./admin/front.ts";
+import type { App, Front } from "./admin/front.ts";
+import { removeAgentFile, writeAgentFile } from "./agent-file.ts";
+import { MeshError } from "./base/errors.ts";
+import type { Address } from "./base/units.ts";
+import { version } from "./base/version.ts";
+import type { AgentConfig } from "./config.ts";
+import { Announcer } from "./mesh/announcer.ts";
+import { encodeNodeState } from "./mesh/node-state.ts";
+import { createLog } from "./obs/log.ts";
+import { agentMetrics } from "./obs/metrics.ts";
+import { untilStopped } from "./process.ts";
+import type { NodeSample } from "./score/sample.ts";
+import { startMockRuntime } from "./telemetry/mock-runtime.ts";
+import { createSampler } from "./telemetry/sampler.ts";
+
+const ADMIN_STOP_MS = 1000;
+
+export async function runAgent(config: AgentConfig): Promise<void> {
+  const log = createLog(config.log);
+  const startedMs = performance.now();
+  if (!config.mock.enabled) {
+    throw new MeshError("config_invalid", "an agent needs a runtime to look after: start it with --mock");
+  }
+  const stopped = untilStopped();
+  const runtime = startMockRuntime({
+    hostname: config.serve.host === "" ? "::" : config.serve.host,
+    port: config.serve.port,
+    profile: config.mock.profile,
+    models: config.mock.models,
+    seed: config.mock.seed,
+    speed: config.mock.speed,
+    gpus: config.mock.gpus,
+    onCrash: () => process.exit(137),
+  });
+  let draining = false;
+  const sampler = createSampler({ runtime, version, startedAtMs: startedMs, connectedPeers: () => announcer.registeredAt.length });
+  const sample = (): ReturnType<typeof sampler.sample> => {
+    const now = sampler.sample(performance.now());
+    return draining ? { ...now, ready: false, draining: true } : now;
+  };
+  const incarnation = Date.now();
+  const metrics = agentMetrics({ node: config.id, sample, startedMs });
+  const onError = (error: unknown, request: string): void => log.error("request to the admin API failed", { request, error: String(error) });
+  const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
+  const addresses = { serve: hostPort(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
+  const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
+  const apiOptions = {
+    sample,
+    state: (of: NodeSample) => encodeNodeState(of, { ...identity, addresses }, Date.now()),
+    metricsText: () => metrics.text(),
+    status: () => ({ ...identity, ...addresses, pid: process.pid, models: runtime.models, routers: announcer.registeredAt }),
+    onError,
+  };
+  const serve = ({ host, port }: Address, app: App): Front =>
+    serveApi({ hostname: host, port, app, limits: config.admin, onError, onNotice });
+  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults }));
+  // The metrics port is open to the network: nothing can be changed there.
+  const vitals = serve(config.metrics, agentApi(apiOptions));
+  addresses.api = hostPort(api.hostname, api.port);
+  addresses.metrics = hostPort(vitals.hostname, vitals.port);
+  const announcer = new Announcer({
+    urls: config.register,
+    registration: () => ({
+      id: config.id,
+      metricsPort: vitals.port,
+      models: runtime.models,
+      zone: config.zone,
+      labels: config.labels,
+      incarnation,
+    }),
+    host: config.advertise === "" ? config.serve.host : config.advertise,
+    port: runtime.port,
+    log,
+  });
+  announcer.start();
+  const file = { id: config.id, pid: process.pid, ...addresses, startedAt: new Date(incarnation).toISOString(), version };
+  await writeAgentFile(config.dataDir, file);
+
+  log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtime.models, version, pid: process.pid });
+  const signal = await stopped.promise;
+  log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
+  draining = true;
+  await announcer.stop();
+  await runtime.stop(config.drainTimeoutMs);
+  await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
+  await removeAgentFile(config.dataDir, config.id);
+  log.info("stopped");
+  process.exit(0);
+}
+
+function hostPort(host: string, port: number): string {
+  const shown = host === "" || host === "::" ? "0.0.0.0" : host;
+  return shown.includes(":") ? `[${shown}]:${port}` : `${shown}:${port}`;
+}

@@ -1,0 +1,281 @@
+/**
+ * `infermesh dev`: a whole mesh on this machine. One router and some mock agents, each a process of its own (so that
+ * one can be killed to see what happens), a live line for each node, and on request a trickle of sample traffic.
+ *
+ * Children are told by a pipe on their standard input when this process is gone, however it went: none is left behind.
+ */
+import type { Subprocess } from "bun";
+import { MeshError } from "./base/errors.ts";
+import type { DevConfig } from "./config.ts";
+import { createLog } from "./obs/log.ts";
+import type { Log } from "./obs/log.ts";
+import { selfCommand, untilStopped } from "./process.ts";
+
+interface Child {
+  readonly name: string;
+  readonly process: Subprocess<"pipe", "inherit", "pipe">;
+  readonly ready: Promise<Record<string, unknown>>;
+}
+
+interface NodeLine {
+  readonly id: string;
+  readonly state: string;
+  readonly address: string;
+  readonly inFlight: number;
+  readonly sample: {
+    readonly requestsInProgress: number;
+    readonly gpuUsage?: number;
+    readonly models: readonly { readonly runningRequests: number; readonly waitingRequests: number; readonly kvUsage?: number }[];
+  } | null;
+}
+
+const READY_MS = 15_000;
+const STATUS_MS = 1000;
+/** Without a terminal nothing is redrawn, so the status is printed seldom. */
+const PLAIN_STATUS_MS = 10_000;
+const KILL_AFTER_MS = 5000;
+const PROMPTS = [
+  "Explain gossip protocols to a network engineer in three sentences.",
+  "Write a haiku about a GPU that is never idle.",
+  "Which is faster for a small batch, prefill or decode, and why?",
+  "Summarise the plot of a film about a lost satellite.",
+];
+
+export async function runDev(config: DevConfig): Promise<void> {
+  const log = createLog(config.log);
+  const stopped = untilStopped();
+  const children: Child[] = [];
+  const start = (name: string, args: readonly string[]): Child => {
+    const child = spawnChild(name, args, log);
+    children.push(child);
+    return child;
+  };
+  let failed: Error | null = null;
+  try {
+    const router = start("router", [
+      "router",
+      `--listen=${config.listen.host}:${config.listen.port}`,
+      `--api=${config.api.host}:${config.api.port}`,
+      `--metrics=${config.metrics.host}:${config.metrics.port}`,
+      "--gossip=127.0.0.1:0",
+      ...(config.workers > 0 ? [`--workers=${config.workers}`] : []),
+      `--fleet-poll-interval=${STATUS_MS}ms`,
+    ]);
+    const routerReady = await router.ready;
+    const api = `http://${dialable(String(routerReady["api"]))}`;
+    const base = `http://${dialable(String(routerReady["listen"]))}`;
+    const agents = Array.from({ length: config.nodes }, (_, index) =>
+      start(`node${index + 1}`, [
+        "agent",
+        "--mock",
+        `--id=node${index + 1}`,
+        "--serve=127.0.0.1:0",
+        "--api=127.0.0.1:0",
+        "--metrics=127.0.0.1:0",
+        "--gossip=127.0.0.1:0",
+        `--register=${api}`,
+        `--mock-profile=${config.mock.profile}`,
+        `--mock-speed=${config.mock.speed}`,
+        `--mock-seed=${config.mock.seed + index}`,
+        ...(config.mock.models.length > 0 ? [`--mock-models=${config.mock.models.join(",")}`] : []),
+      ]),
+    );
+    const agentsReady = await Promise.all(agents.map(({ ready }) => ready));
+    await routed(base, stopped);
+    const models = agentsReady[0]?.["models"];
+    const model = Array.isArray(models) ? String(models[0]) : "";
+    console.log(welcome(base, api, model, agentsReady, String(routerReady["metrics"])));
+    log.info("ready", { role: "dev", listen: routerReady["listen"], api: routerReady["api"], nodes: config.nodes, model, agents: agentsReady });
+    void router.process.exited.then((code) => stopped.fail(new MeshError("internal", `the router ended with code ${code}`)));
+    const stopStatus = showStatus(api, children);
+    const stopTraffic = config.traffic > 0 ? sendTraffic(base, model, config.traffic) : () => {};
+    try {
+      await stopped.promise;
+    } finally {
+      stopTraffic();
+      stopStatus();
+    }
+  } catch (error) {
+    failed = error instanceof Error ? error : new Error(String(error));
+  }
+  await stopAll(children);
+  if (failed !== null) {
+    log.error(failed.message);
+    process.exit(1);
+  }
+  process.exit(0);
+}
+
+function spawnChild(name: string, args: readonly string[], log: Log): Child {
+  const child = Bun.spawn([...selfCommand(), ...args, "--log-format=json"], {
+    stdin: "pipe",
+    stdout: "inherit",
+    stderr: "pipe",
+    env: { ...process.env, INFERMESH_SUPERVISED: "1" },
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+  promise.catch(() => {});
+  const timer = setTimeout(() => reject(new MeshError("internal", `${name} was not ready within ${READY_MS} ms`)), READY_MS);
+  const problems: string[] = [];
+  void readLines(child.stderr, (line) => {
+    const entry = parseLine(line);
+    if (entry["msg"] === "ready") resolve(entry);
+    const level = entry["level"];
+    if (level !== "warn" && level !== "error") return;
+    const { msg, time: _time, level: _level, ...fields } = entry;
+    problems.push(String(msg));
+    log[level](`${name}: ${String(msg)}`, fields);
+  });
+  void child.exited.then((code) => {
+    clearTimeout(timer);
+    reject(new MeshError("internal", `${name} ended with code ${code} before it was ready${problems.length > 0 ? `: ${problems.join("; ")}` : ""}`));
+  });
+  void promise.then(
+    () => clearTimeout(timer),
+    () => {},
+  );
+  return { name, process: child, ready: promise };
+}
+
+async function readLines(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") take(line);
+  }
+}
+
+function parseLine(line: string): Record<string, unknown> {
+  try {
+    const entry: unknown = JSON.parse(line);
+    if (typeof entry === "object" && entry !== null) return entry as Record<string, unknown>;
+  } catch {
+    // Not a log line: whatever it is, it is shown.
+  }
+  return { level: "warn", msg: line };
+}
+
+/** Waits until the router lists a model: from then on a request finds a node. */
+async function routed(base: string, stopped: { promise: Promise<string> }): Promise<void> {
+  let over = false;
+  void stopped.promise.then(
+    () => (over = true),
+    () => (over = true),
+  );
+  for (let tries = 0; tries < READY_MS / 20 && !over; tries++) {
+    const listing = (await fetch(`${base}/v1/models`)
+      .then((response) => response.json())
+      .catch(() => null)) as { data?: unknown[] } | null;
+    if ((listing?.data?.length ?? 0) > 0) return;
+    await Bun.sleep(20);
+  }
+}
+
+function welcome(base: string, api: string, model: string, agents: readonly Record<string, unknown>[], metrics: string): string {
+  const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello!" }], stream: true });
+  return [
+    "",
+    `  infermesh dev: ${agents.length} mock GPU node${agents.length === 1 ? "" : "s"} behind one router`,
+    "",
+    `  OpenAI API   ${base}/v1    (model: ${model}; any API key)`,
+    `  control      ${api}/nodes`,
+    `  metrics      http://${dialable(metrics)}/telemetry`,
+    ...agents.map((agent) => `  ${String(agent["id"]).padEnd(12)} http://${String(agent["serve"])}    faults: http://${String(agent["api"])}/mock/faults`),
+    "",
+    "  Try:",
+    `  curl -N ${base}/v1/chat/completions -H 'content-type: application/json' -d '${body}'`,
+    "",
+    "  Ctrl-C ends all of it.",
+    "",
+  ].join("\n");
+}
+
+/** A line for each node, redrawn in place on a terminal, printed now and then elsewhere. */
+function showStatus(api: string, children: readonly Child[]): () => void {
+  const terminal = process.stdout.isTTY === true;
+  let drawn = 0;
+  const draw = async (): Promise<void> => {
+    const answer = (await fetch(`${api}/nodes`)
+      .then((response) => response.json())
+      .catch(() => null)) as { nodes?: NodeLine[] } | null;
+    const nodes = answer?.nodes ?? [];
+    const lines = children
+      .filter(({ name }) => name !== "router")
+      .map((child) => nodeLine(child, nodes.find(({ id }) => id === child.name)));
+    if (!terminal) {
+      console.log(lines.join("\n"));
+      return;
+    }
+    const up = drawn > 0 ? `\x1b[${drawn}A` : "";
+    process.stdout.write(`${up}${lines.map((line) => `\x1b[2K${line.slice(0, (process.stdout.columns || 120) - 1)}\n`).join("")}`);
+    drawn = lines.length;
+  };
+  void draw();
+  const timer = setInterval(() => void draw(), terminal ? STATUS_MS : PLAIN_STATUS_MS);
+  return () => clearInterval(timer);
+}
+
+function nodeLine(child: Child, node: NodeLine | undefined): string {
+  const name = `  ${child.name.padEnd(8)}`;
+  if (child.process.exitCode !== null || child.process.signalCode !== null) {
+    return `${name} ended (${child.process.signalCode ?? `code ${child.process.exitCode}`})`;
+  }
+  if (node === undefined) return `${name} not registered yet`;
+  const models = node.sample?.models ?? [];
+  const running = models.reduce((sum, { runningRequests }) => sum + runningRequests, 0);
+  const waiting = models.reduce((sum, { waitingRequests }) => sum + waitingRequests, 0);
+  const kv = Math.max(0, ...models.map(({ kvUsage }) => kvUsage ?? 0));
+  const figures = [
+    `in flight ${String(node.inFlight).padStart(3)}`,
+    `running ${String(running).padStart(3)}`,
+    `waiting ${String(waiting).padStart(3)}`,
+    `KV ${percent(kv)}`,
+    `GPU ${percent(node.sample?.gpuUsage ?? 0)}`,
+  ];
+  return `${name} ${node.state.padEnd(9)} ${node.address.padEnd(21)} ${figures.join("  ")}`;
+}
+
+function percent(fraction: number): string {
+  return `${String(Math.round(fraction * 100)).padStart(3)}%`;
+}
+
+/** A steady trickle of streamed chats, `perSecond` of them; what fails is told once a minute at most. */
+function sendTraffic(base: string, model: string, perSecond: number): () => void {
+  let sent = 0;
+  let failures = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  const one = async (): Promise<void> => {
+    const content = `${PROMPTS[sent % PROMPTS.length] ?? ""} (${++sent})`;
+    const body = JSON.stringify({ model, messages: [{ role: "user", content }], stream: true, max_tokens: 64 });
+    try {
+      const response = await fetch(`${base}/v1/chat/completions`, { method: "POST", body, headers: { "content-type": "application/json" } });
+      await response.text();
+      if (!response.ok) throw new Error(`status ${response.status}`);
+    } catch (error) {
+      failures++;
+      if (performance.now() - toldAt < 60_000) return;
+      toldAt = performance.now();
+      console.error(`  sample traffic: ${failures} of ${sent} requests failed so far, the last: ${String(error)}`);
+    }
+  };
+  const timer = setInterval(() => void one(), 1000 / perSecond);
+  return () => clearInterval(timer);
+}
+
+async function stopAll(children: readonly Child[]): Promise<void> {
+  for (const { process: child } of children) child.kill("SIGTERM");
+  const all = Promise.all(children.map(({ process: child }) => child.exited));
+  const timer = setTimeout(() => {
+    for (const { process: child } of children) child.kill("SIGKILL");
+  }, KILL_AFTER_MS);
+  await all;
+  clearTimeout(timer);
+}
+
+/** An address that can be connected to: a wildcard is reached by loopback. */
+function dialable(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "127.0.0.1:");
+}

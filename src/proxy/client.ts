@@ -1,0 +1,586 @@
+/**
+ * One client connection: reads requests one after the other (HTTP/1.1 keep-alive and pipelining, RFC 9112 section 9),
+ * hands each to an exchange, and answers what needs no target.
+ *
+ * Bytes that can't be used yet (part of a head, pipelined requests) wait in a bounded stash, and reading pauses beyond
+ * it. What a client may take its time for is bounded too: see `expire`. A request that is refused before its body was
+ * read closes the connection, with a short linger in which the rest is thrown away, so that the answer is not lost to
+ * a reset.
+ */
+import type { Socket } from "bun";
+import { MeshError } from "../base/errors.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import { Outbox } from "../net/outbox.ts";
+import { ChunkScanner } from "../wire/chunks.ts";
+import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { BodyFields } from "../wire/json-field.ts";
+import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
+import { nowMs, tick } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import { Exchange } from "./exchange.ts";
+import type { Downstream } from "./exchange.ts";
+import { forwardHead } from "./forward.ts";
+import { errorReply } from "./replies.ts";
+
+const AWAIT_HEAD = 0;
+const IN_BODY = 1;
+const AWAIT_ANSWER = 2;
+const CLOSING = 3;
+
+/** Pipelined bytes that a connection may have waiting before reading pauses. */
+const STASH_BYTES_MAX = 65_536;
+const REGISTER_BYTES_MAX = 65_536;
+/** How long a closing connection is read on, so that the peer gets to see the answer. */
+const LINGER_MS = 2000;
+const FREE_EXCHANGES_MAX = 1024;
+const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
+
+/** The head parser of every connection whose head comes in one piece, which is nearly every one. */
+const sharedHead = new RequestHead(HEAD_LIMITS);
+
+type BodyReader = BodyFields | MultipartField;
+
+export class ClientConnection implements Downstream {
+  readonly #context: WorkerContext;
+  readonly #socket: Socket<ClientConnection>;
+  readonly #free: Exchange[];
+  readonly #outbox = new Outbox();
+  #phase = AWAIT_HEAD;
+  #stash: Buffer | null = null;
+  #stashEnd = 0;
+  /** The parser of a head that comes in pieces. */
+  #head: RequestHead | null = null;
+  #exchange: Exchange | null = null;
+  #processing = false;
+  #paused = false;
+  #pausedMs = 0;
+  /** Since when the connection waits for the client: its last byte, or the end of the last answer. */
+  #sinceMs: number;
+  #forwardedFor: Buffer | null = null;
+
+  // ---- the request that is being read
+  #bodyLeft = 0;
+  #chunks: ChunkScanner | null = null;
+  #chunked = false;
+  #reader: BodyReader | null = null;
+  #register: string | null = null;
+
+  constructor(context: WorkerContext, socket: Socket<ClientConnection>, free: Exchange[]) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#free = free;
+    this.#sinceMs = nowMs();
+  }
+
+  // ---- what the exchange asks for
+
+  write(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#outbox.write(this.#socket, bytes, start, end);
+  }
+
+  pauseReading(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#pausedMs = nowMs();
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#sinceMs = nowMs();
+    this.#socket.resume();
+  }
+
+  exchangeEnded(keepAlive: boolean): void {
+    this.#freeExchange();
+    if (!keepAlive) {
+      this.#close();
+      return;
+    }
+    this.#phase = AWAIT_HEAD;
+    this.#sinceMs = nowMs();
+    this.resumeReading();
+    this.#processStash();
+  }
+
+  exchangeCut(): void {
+    this.#freeExchange();
+    this.#phase = CLOSING;
+    this.#socket.terminate();
+  }
+
+  // ---- socket events
+
+  received(data: Buffer): void {
+    switch (this.#phase) {
+      case CLOSING:
+        return;
+      case AWAIT_ANSWER:
+        this.#keep(data, 0, data.length);
+        if (this.#stashEnd > STASH_BYTES_MAX) this.pauseReading();
+        return;
+      default:
+        break;
+    }
+    if (this.#stashEnd > 0 || this.#outbox.pending > 0) {
+      this.#keep(data, 0, data.length);
+      if (this.#outbox.pending > 0 && this.#stashEnd > STASH_BYTES_MAX) this.pauseReading();
+      this.#processStash();
+    } else {
+      this.#process(data, data.length);
+    }
+  }
+
+  drained(): void {
+    if (!this.#outbox.flush(this.#socket)) return;
+    if (this.#phase === CLOSING) {
+      this.#socket.shutdown();
+      return;
+    }
+    this.#exchange?.clientDrained();
+    if (this.#phase === AWAIT_HEAD) this.resumeReading();
+    this.#processStash();
+  }
+
+  /** The socket is gone. */
+  closed(): void {
+    this.#phase = CLOSING;
+    this.#outbox.clear();
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    if (exchange === null) return;
+    exchange.abandon();
+    this.#recycle(exchange);
+  }
+
+  /** Ends what takes too long; called a few times a second. */
+  expire(now: number): void {
+    const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, streamTimeoutMs } = this.#context.config;
+    const waited = now - this.#sinceMs;
+    switch (this.#phase) {
+      case AWAIT_HEAD:
+        if (this.#stashEnd > 0) {
+          if (waited >= headTimeoutMs) this.#reject("request_timeout", `the head of the request did not come within ${headTimeoutMs} ms`);
+        } else if (waited >= idleTimeoutMs || (this.#context.draining && this.#outbox.pending === 0)) {
+          this.#close();
+        }
+        break;
+      case IN_BODY:
+        if (this.#paused) {
+          if (now - this.#pausedMs >= streamTimeoutMs) {
+            this.#exchange?.refuse(new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`));
+          }
+        } else if (waited >= bodyTimeoutMs) {
+          this.#exchange?.refuse(new MeshError("request_timeout", `the body of the request paused for more than ${bodyTimeoutMs} ms`));
+        }
+        break;
+      case AWAIT_ANSWER:
+        this.#exchange?.expire(now);
+        break;
+      default:
+        if (waited >= LINGER_MS) this.#socket.terminate();
+    }
+  }
+
+  // ---- reading
+
+  #keep(data: Buffer, start: number, end: number): void {
+    const need = this.#stashEnd + end - start;
+    if (this.#stash === null || this.#stash.length < need) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(1024, 2 ** Math.ceil(Math.log2(need))));
+      this.#stash?.copy(grown, 0, 0, this.#stashEnd);
+      this.#stash = grown;
+    }
+    data.copy(this.#stash, this.#stashEnd, start, end);
+    this.#stashEnd = need;
+  }
+
+  #processStash(): void {
+    // Answers of pipelined requests wait for a client that does not read: nothing new is begun for it.
+    if (this.#processing || this.#stashEnd === 0 || this.#stash === null || this.#outbox.pending > 0) return;
+    if (this.#phase === AWAIT_ANSWER || this.#phase === CLOSING) return;
+    const buffer = this.#stash;
+    const end = this.#stashEnd;
+    if (this.#phase === AWAIT_HEAD && this.#head !== null) {
+      // The head's parser goes on where it stopped, in the same bytes.
+      this.#process(buffer, end);
+      return;
+    }
+    this.#stash = null;
+    this.#stashEnd = 0;
+    this.#process(buffer, end);
+  }
+
+  #process(buffer: Buffer, end: number): void {
+    this.#processing = true;
+    let at = 0;
+    while (at < end) {
+      if (this.#phase === AWAIT_HEAD) {
+        at = this.#readHead(buffer, at, end);
+        if (at < 0) break;
+      }
+      if (this.#phase === IN_BODY) at = this.#readBody(buffer, at, end);
+      if (this.#phase === AWAIT_ANSWER || this.#phase === CLOSING || this.#outbox.pending > 0) {
+        if (at < end && this.#phase !== CLOSING) this.#keep(buffer, at, end);
+        break;
+      }
+    }
+    this.#processing = false;
+  }
+
+  /** Reads a head; answers where its body begins, or -1 when the rest waits or the connection is closing. */
+  #readHead(buffer: Buffer, start: number, end: number): number {
+    const resumed = this.#head;
+    const head = resumed ?? sharedHead;
+    if (resumed === null) head.reset();
+    const result = head.parse(buffer, start, end);
+    if (result === PARSE_MORE) {
+      if (resumed === null) {
+        this.#head = new RequestHead(HEAD_LIMITS);
+        this.#sinceMs = nowMs();
+        this.#keep(buffer, start, end);
+        this.#head.reset();
+        const stash = this.#stash;
+        // Brought to the same point as the shared parser, in the copy that it will go on with.
+        if (stash !== null) this.#head.parse(stash, 0, this.#stashEnd);
+      }
+      return -1;
+    }
+    this.#head = null;
+    if (resumed !== null) {
+      this.#stash = null;
+      this.#stashEnd = 0;
+    }
+    if (result === PARSE_BAD) {
+      this.#reject(head.bad === "" ? "bad_request" : head.bad, head.badReason);
+      return -1;
+    }
+    this.#beginRequest(buffer, head, end);
+    return head.headEnd;
+  }
+
+  #beginRequest(buffer: Buffer, head: RequestHead, end: number): void {
+    const exchange = this.#free.pop() ?? new Exchange(this.#context);
+    this.#exchange = exchange;
+    exchange.begin(this);
+    this.#sinceMs = nowMs();
+    this.#chunked = head.chunked;
+    this.#bodyLeft = head.chunked ? 0 : Math.max(0, head.contentLength);
+    this.#reader = null;
+    this.#register = null;
+    this.#phase = IN_BODY;
+    const hasBody = head.chunked || this.#bodyLeft > 0;
+    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${this.#socket.remoteAddress}\r\n`);
+    const path = forwardHead(exchange, buffer, head, this.#forwardedFor);
+    if (path < 0) {
+      exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
+      return;
+    }
+    if (!hasBody) exchange.complete();
+    if (this.#bodyLeft > this.#context.maxBodyBytes) {
+      exchange.refuse(this.#tooLarge());
+      return;
+    }
+    if (this.#context.draining) {
+      exchange.refuse(new MeshError("draining", "this router is shutting down"));
+      return;
+    }
+    if (!startsV1(buffer, path) || head.method === METHOD.GET || head.method === METHOD.HEAD) {
+      if (this.#answerLocally(exchange, buffer, head, path, hasBody)) return;
+    }
+    if (this.#register === null && !this.#findModelIn(exchange, buffer, head)) return;
+    if (!hasBody) {
+      this.#requestEnd(exchange);
+    } else if (head.chunked) {
+      this.#chunks ??= new ChunkScanner();
+      this.#chunks.reset();
+    }
+    if (head.expectContinue && hasBody && this.#phase === IN_BODY && head.headEnd === end) {
+      this.write(CONTINUE, 0, CONTINUE.length);
+    }
+  }
+
+  /** Decides where the model's name stands: in a header, in the JSON body, or in a form's part. False: refused. */
+  #findModelIn(exchange: Exchange, buffer: Buffer, head: RequestHead): boolean {
+    if (head.modelLine >= 0) {
+      const name = lineValue(buffer, head, head.modelLine);
+      exchange.model = this.#context.routes.find(name);
+      if (exchange.model >= 0) return true;
+      exchange.refuse(unknownModel(name));
+      return false;
+    }
+    if (head.contentTypeLine >= 0 && ((buffer[head.valueStart[head.contentTypeLine] ?? 0] ?? 0) | 32) === 109) {
+      const type = lineValue(buffer, head, head.contentTypeLine);
+      if (/^multipart\/form-data/i.test(type)) {
+        const boundary = multipartBoundary(type);
+        if (boundary === null) {
+          exchange.refuse(new MeshError("bad_request", "a multipart/form-data body needs a boundary parameter in its content type"));
+          return false;
+        }
+        this.#reader = new MultipartField(boundary);
+        return true;
+      }
+    }
+    const fields = exchange.fields;
+    fields.reset();
+    this.#reader = fields;
+    return true;
+  }
+
+  /** Reads body bytes; answers where it stopped. */
+  #readBody(buffer: Buffer, start: number, end: number): number {
+    const exchange = this.#exchange;
+    if (exchange === null) return end;
+    this.#sinceMs = nowMs();
+    let stop = Math.min(end, start + this.#bodyLeft);
+    let ended = false;
+    if (this.#chunked) {
+      const result = this.#chunks?.push(buffer, start, end) ?? -2;
+      if (result === -2) {
+        exchange.refuse(new MeshError("bad_request", "the body's chunked framing is broken"));
+        return end;
+      }
+      if ((this.#chunks?.bodyBytes ?? 0) > this.#context.maxBodyBytes) {
+        exchange.refuse(this.#tooLarge());
+        return end;
+      }
+      ended = result >= 0;
+      stop = ended ? result : end;
+    } else {
+      this.#bodyLeft -= stop - start;
+      ended = this.#bodyLeft === 0;
+    }
+    const error = this.#scan(buffer, start, stop) ?? exchange.body(buffer, start, stop);
+    if (error !== null) {
+      exchange.refuse(error);
+    } else if (ended) {
+      exchange.complete();
+      this.#requestEnd(exchange);
+    } else if (!exchange.bound && this.#register === null && exchange.heldEnd - exchange.bodyAt >= this.#context.config.replayBytes) {
+      this.#bindEarly(exchange);
+    }
+    return stop;
+  }
+
+  /** Looks for the model in bytes of the framed body. */
+  #scan(buffer: Buffer, start: number, end: number): MeshError | null {
+    const reader = this.#reader;
+    if (reader === null) return null;
+    const chunks = this.#chunked ? this.#chunks : null;
+    if (chunks === null) {
+      return reader.push(buffer, start, end) === "bad" ? badBody(reader) : null;
+    }
+    for (let i = 0; i < chunks.spanCount; i++) {
+      const from = chunks.spans[i * 2] ?? 0;
+      const to = chunks.spans[i * 2 + 1] ?? 0;
+      if (reader.push(buffer, from, to) === "bad") return badBody(reader);
+    }
+    return null;
+  }
+
+  /** A long request goes to its target as soon as its model is known: the rest is streamed. */
+  #bindEarly(exchange: Exchange): void {
+    if (this.#reader !== null) {
+      if (!this.#reader.hasModel) return;
+      exchange.model = this.#modelOf(exchange, this.#reader);
+      if (exchange.model < 0) {
+        exchange.refuse(unknownModel(this.#reader.model));
+        return;
+      }
+    }
+    const error = exchange.bind();
+    if (error !== null) exchange.refuse(error);
+  }
+
+  /** The request is whole: it is checked and, unless it was already, given to a target. */
+  #requestEnd(exchange: Exchange): void {
+    this.#phase = AWAIT_ANSWER;
+    if (this.#register !== null) {
+      this.#relayRegister(exchange, this.#register);
+      return;
+    }
+    const reader = this.#reader;
+    if (reader !== null) {
+      const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
+      if (!empty && reader.finish() === "bad") {
+        exchange.refuse(badBody(reader));
+        return;
+      }
+      if (reader.duplicateModel) {
+        exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
+        return;
+      }
+      if (empty || !reader.hasModel) {
+        exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
+        return;
+      }
+      if (!exchange.bound) exchange.model = this.#modelOf(exchange, reader);
+      if (exchange.model < 0) {
+        exchange.refuse(unknownModel(reader.model));
+        return;
+      }
+    }
+    if (exchange.bound) return;
+    const error = exchange.bind();
+    if (error !== null) exchange.refuse(error);
+  }
+
+  #modelOf(exchange: Exchange, reader: BodyReader): number {
+    return this.#context.routes.find(reader.model) ?? exchange.model;
+  }
+
+  // ---- what needs no target
+
+  /** Answers listings, health and unknown paths; false when the request goes on to a target. */
+  #answerLocally(exchange: Exchange, buffer: Buffer, head: RequestHead, pathStart: number, hasBody: boolean): boolean {
+    const path = buffer.toString("latin1", pathStart, head.targetEnd).replace(/\?.*$/s, "");
+    const reads = head.method === METHOD.GET || head.method === METHOD.HEAD;
+    if (path === "/v1/models" && reads) {
+      exchange.answer(200, this.#context.routes.listing);
+      return true;
+    }
+    if (path.startsWith("/v1/models/") && reads) {
+      const name = decodePath(path.slice("/v1/models/".length));
+      const entry = this.#context.routes.entry(name);
+      if (entry === undefined) exchange.refuse(unknownModel(name));
+      else exchange.answer(200, entry);
+      return true;
+    }
+    if (path === "/health" && reads) {
+      exchange.answer(200, '{"status":"ok"}');
+      return true;
+    }
+    if (path === "/register" && this.#context.allowRegister) {
+      if (head.method === METHOD.POST && hasBody && this.#bodyLeft <= REGISTER_BYTES_MAX) {
+        this.#register = path;
+        return false;
+      }
+      exchange.refuse(new MeshError("bad_request", `/register takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`));
+      return true;
+    }
+    if (path.startsWith("/v1/")) return false;
+    exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
+    return true;
+  }
+
+  #relayRegister(exchange: Exchange, path: string): void {
+    const body = exchange.held.toString("utf8", exchange.bodyAt, exchange.heldEnd);
+    this.#context.control(path, body, (status, answer) => {
+      tick();
+      // The client may have gone, and its exchange may serve another by now.
+      if (this.#exchange === exchange && exchange.active) exchange.answer(status, answer);
+    });
+  }
+
+  /** Refuses what could not even be read as a request. */
+  #reject(code: ErrorCode, reason: string): void {
+    const bytes = errorReply(new MeshError(code, reason), "", false);
+    this.#context.counters.request(-1, statusOf(bytes), nowMs() - this.#sinceMs);
+    this.write(bytes, 0, bytes.length);
+    this.#close();
+  }
+
+  #tooLarge(): MeshError {
+    return new MeshError("payload_too_large", `the body is larger than the ${this.#context.maxBodyBytes} bytes that this router takes`);
+  }
+
+  // ---- closing
+
+  #close(): void {
+    this.#phase = CLOSING;
+    this.#stash = null;
+    this.#stashEnd = 0;
+    this.#sinceMs = nowMs();
+    this.resumeReading();
+    if (this.#outbox.pending === 0) this.#socket.shutdown();
+  }
+
+  #freeExchange(): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#reader = null;
+    if (exchange !== null) this.#recycle(exchange);
+  }
+
+  #recycle(exchange: Exchange): void {
+    if (this.#free.length < FREE_EXCHANGES_MAX) this.#free.push(exchange);
+  }
+}
+
+/** The handlers of every client connection of a worker. */
+export function clientHandlers(context: WorkerContext, connections: Set<ClientConnection>) {
+  const free: Exchange[] = [];
+  const close = (socket: Socket<ClientConnection>): void => {
+    tick();
+    // A connection that was refused for the limit has no state.
+    const connection = socket.data as ClientConnection | undefined;
+    if (connection === undefined || !connections.delete(connection)) return;
+    context.counters.connections(-1);
+    connection.closed();
+  };
+  return {
+    open(socket: Socket<ClientConnection>): void {
+      tick();
+      if (connections.size >= context.config.connectionsMax) {
+        const bytes = errorReply(new MeshError("over_capacity", "this router has as many connections as it may"), "", false);
+        socket.write(bytes);
+        socket.end();
+        return;
+      }
+      socket.setNoDelay(true);
+      const connection = new ClientConnection(context, socket, free);
+      socket.data = connection;
+      connections.add(connection);
+      context.counters.connections(1);
+    },
+    data(socket: Socket<ClientConnection>, data: Buffer): void {
+      tick();
+      (socket.data as ClientConnection | undefined)?.received(data);
+    },
+    drain(socket: Socket<ClientConnection>): void {
+      tick();
+      (socket.data as ClientConnection | undefined)?.drained();
+    },
+    end(socket: Socket<ClientConnection>): void {
+      // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
+      close(socket);
+      socket.end();
+    },
+    close,
+    error(_socket: Socket<ClientConnection>, error: Error): void {
+      // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
+      queueMicrotask(() => {
+        throw error;
+      });
+    },
+  };
+}
+
+function startsV1(buffer: Buffer, at: number): boolean {
+  return buffer[at] === 47 && buffer[at + 1] === 118 && buffer[at + 2] === 49 && buffer[at + 3] === 47;
+}
+
+function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
+  return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
+}
+
+function decodePath(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function unknownModel(name: string): MeshError {
+  return new MeshError("model_not_found", `the model "${name}" does not exist`, { param: "model" });
+}
+
+function badBody(reader: BodyReader): MeshError {
+  return new MeshError("bad_json", reader.reason);
+}
+
+function statusOf(bytes: Buffer): number {
+  return Number(bytes.toString("latin1", 9, 12));
+}

@@ -1,0 +1,98 @@
+/** Writes the head that goes to the target: the client's, without what belongs to its own hop (RFC 9110 section 7.6). */
+import type { RequestHead } from "../wire/http1.ts";
+import { METHOD } from "../wire/http1.ts";
+import type { Exchange } from "./exchange.ts";
+
+const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
+const HOST = Buffer.from("host: infermesh\r\n");
+const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
+const REQUEST_ID = Buffer.from("x-request-id: ");
+const CRLF = Buffer.from("\r\n");
+const HEX = Buffer.from("0123456789abcdef");
+const ID_BYTES = 16;
+const ID_BYTES_MAX = 128;
+/** Room for what is added: host, id, forwarded-for, coding. */
+const EXTRA_BYTES = 512;
+const SLASH = 47;
+
+/** The high half of every id that this worker makes; the low half counts, scrambled so that ids don't look alike. */
+const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
+let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
+
+/**
+ * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it.
+ * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
+ */
+export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwardedFor: Buffer): number {
+  if (!exchange.reserve(head.headEnd - head.methodStart + EXTRA_BYTES)) return -1;
+  const held = exchange.held;
+  const path = pathStart(buffer, head.targetStart, head.targetEnd);
+  let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
+  if (path >= head.targetEnd) held[at++] = SLASH;
+  else at += buffer.copy(held, at, path, head.targetEnd);
+  at += HTTP11.copy(held, at);
+  let from = -1;
+  for (let line = 0; line < head.lineCount; line++) {
+    if (head.drop[line] === 0) {
+      if (from < 0) from = head.lineStart[line] ?? 0;
+    } else if (from >= 0) {
+      at += buffer.copy(held, at, from, head.lineStart[line]);
+      from = -1;
+    }
+  }
+  if (from >= 0) at += buffer.copy(held, at, from, head.headEnd - 2);
+  if (head.hostLine < 0) at += HOST.copy(held, at);
+  if (head.chunked) at += CHUNKED.copy(held, at);
+  at += forwardedFor.copy(held, at);
+  at += REQUEST_ID.copy(held, at);
+  exchange.idStart = at;
+  at = writeId(buffer, head, held, at);
+  exchange.idEnd = at;
+  at += CRLF.copy(held, at);
+  at += CRLF.copy(held, at);
+  exchange.heldEnd = at;
+  exchange.bodyAt = at;
+  exchange.isHead = head.method === METHOD.HEAD;
+  exchange.minorVersion = head.minorVersion;
+  exchange.keepAlive = head.keepAlive;
+  exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
+  return path;
+}
+
+/** Where the path begins: at once in origin form, behind the authority in absolute form (RFC 9112 section 3.2.2). */
+function pathStart(buffer: Buffer, start: number, end: number): number {
+  if (buffer[start] === SLASH) return start;
+  const scheme = buffer.indexOf("://", start, "latin1");
+  if (scheme < 0 || scheme >= end) return start;
+  const path = buffer.indexOf(SLASH, scheme + 3);
+  return path < 0 || path >= end ? end : path;
+}
+
+/** The client's own id where it sent a usable one, else a new one of 16 hexadecimal digits. */
+function writeId(buffer: Buffer, head: RequestHead, held: Buffer, at: number): number {
+  if (head.requestIdLine >= 0) {
+    const start = head.valueStart[head.requestIdLine] ?? 0;
+    const end = head.valueEnd[head.requestIdLine] ?? 0;
+    if (end > start && end - start <= ID_BYTES_MAX && isVisible(buffer, start, end)) {
+      return at + buffer.copy(held, at, start, end);
+    }
+  }
+  idCount = (idCount + 1) >>> 0;
+  let high = idSeed;
+  let low = Math.imul(idCount, 0x9e3779b1) >>> 0;
+  for (let i = 7; i >= 0; i--) {
+    held[at + i] = HEX[high & 15] ?? 48;
+    held[at + 8 + i] = HEX[low & 15] ?? 48;
+    high >>>= 4;
+    low >>>= 4;
+  }
+  return at + ID_BYTES;
+}
+
+function isVisible(buffer: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = buffer[i] ?? 0;
+    if (byte < 33 || byte > 126) return false;
+  }
+  return true;
+}

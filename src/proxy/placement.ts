@@ -1,0 +1,222 @@
+/**
+ * The main thread's side of the score table: gives each pair of target and model a row, keeps the rows' figures fresh,
+ * and makes the snapshots by which workers find the target behind a row.
+ *
+ * A row is taken away in two steps, since workers learn of it by message: first it stops being routable, then, when
+ * every worker routes by a snapshot without it (`routed`) and nothing of it is in flight, it is free for another
+ * target. A worker can therefore never send a request to the wrong address.
+ *
+ * A sample counts the requests that ran when it was taken, the router's own among them. The own ones at that moment
+ * (`mark`, read as the poll goes out) are kept beside it, so that the table adds only what came and went since.
+ */
+import type { Target } from "../fleet/target.ts";
+import { isRoutable } from "../fleet/target.ts";
+import { rowValues } from "../score/cost.ts";
+import type { CostConfig } from "../score/cost.ts";
+import { TableWriter } from "../score/table-writer.ts";
+import type { ScoreTable } from "../score/table.ts";
+import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
+
+interface Place {
+  readonly target: string;
+  readonly model: string;
+  readonly row: number;
+  readonly route: RouteRow;
+  /** The snapshot that tells workers of it; until all of them route by it, the row is not routable. */
+  readonly since: number;
+  /** The router's own load at the moment of the newest sample. */
+  baselineRequests: number;
+  baselineTokens: number;
+}
+
+interface ModelEntry {
+  readonly route: RouteModel;
+  rows: number;
+}
+
+/** What a target had in flight from this router when its poll went out. */
+export type LoadMark = ReadonlyMap<string, { readonly requests: number; readonly tokens: number }>;
+
+export class Placement {
+  readonly #table: ScoreTable;
+  readonly #writer: TableWriter;
+  readonly #config: CostConfig;
+  readonly #places = new Map<string, Place>();
+  readonly #models = new Map<string, ModelEntry>();
+  /** Rows that wait until every worker routes by `version` or later. */
+  #leaving: { readonly row: number; readonly version: number }[] = [];
+  #version = 0;
+  /** The newest version that every worker routes by. */
+  #routed = -1;
+  /** Pairs that found no room in the table at the last sync. */
+  #homeless = 0;
+
+  constructor(table: ScoreTable, config: CostConfig) {
+    this.#table = table;
+    this.#writer = new TableWriter(table);
+    this.#config = config;
+  }
+
+  get homeless(): number {
+    return this.#homeless;
+  }
+
+  /** The places in use, for metrics and listings. */
+  places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number; readonly modelId: number }> {
+    return [...this.#places.values()].map(({ target, model, row, route }) => ({ target, model, row, modelId: route.model }));
+  }
+
+  models(): readonly RouteModel[] {
+    return [...this.#models.values()].map(({ route }) => route);
+  }
+
+  /** Brings rows in line with the targets; answers a snapshot when the workers must learn of a change. */
+  sync(targets: readonly Target[], nowMs: number, unixSeconds: number): RouteSnapshot | null {
+    const wanted = new Map<string, { target: Target; model: string }>();
+    for (const target of targets) for (const model of target.models) wanted.set(key(target.id, model), { target, model });
+    let changed = false;
+    for (const [name, place] of this.#places) {
+      const target = wanted.get(name)?.target;
+      if (target !== undefined && target.host === place.route.host && target.port === place.route.port) continue;
+      this.#leave(name, place);
+      changed = true;
+    }
+    this.#homeless = 0;
+    for (const [name, { target, model }] of wanted) {
+      if (this.#places.has(name)) continue;
+      if (this.#join(name, target, model, unixSeconds)) changed = true;
+      else this.#homeless++;
+    }
+    this.refresh(targets, nowMs);
+    if (!changed) return null;
+    this.#version++;
+    return this.snapshot();
+  }
+
+  snapshot(): RouteSnapshot {
+    return {
+      version: this.#version,
+      models: this.models(),
+      rows: [...this.#places.values()].map(({ route }) => route),
+    };
+  }
+
+  /** Writes every row anew: samples age, and an aged sample is worth less. */
+  refresh(targets: readonly Target[], nowMs: number): void {
+    for (const target of targets) {
+      for (const model of target.models) {
+        const place = this.#places.get(key(target.id, model));
+        if (place !== undefined) this.#write(place, target, nowMs);
+      }
+    }
+  }
+
+  /** What this router has in flight at a target now: read it as a poll goes out, and give it back with the sample. */
+  mark(target: Target): LoadMark {
+    const load = new Map<string, { requests: number; tokens: number }>();
+    for (const model of target.models) {
+      const place = this.#places.get(key(target.id, model));
+      if (place === undefined) continue;
+      load.set(model, { requests: this.#table.inFlight(place.row), tokens: this.#table.inFlightTokens(place.row) });
+    }
+    return load;
+  }
+
+  /** A sample came: from now on only what changes beyond `mark` is added to it. */
+  sampled(target: Target, mark: LoadMark, nowMs: number): void {
+    for (const [model, load] of mark) {
+      const place = this.#places.get(key(target.id, model));
+      if (place === undefined) continue;
+      place.baselineRequests = load.requests;
+      place.baselineTokens = load.tokens;
+      this.#table.clearEject(place.row);
+      this.#write(place, target, nowMs);
+    }
+  }
+
+  /** Every worker routes by `version` or later: new rows may be picked, and rows that left are free once quiet. */
+  routed(version: number, targets: readonly Target[], nowMs: number): void {
+    if (version <= this.#routed) return;
+    this.#routed = version;
+    this.refresh(targets, nowMs);
+    this.#leaving = this.#leaving.filter(({ row, version: left }) => {
+      if (left > version) return true;
+      this.#writer.removeRow(row);
+      return false;
+    });
+  }
+
+  /** Requests and prompt tokens in flight from this router to a target. */
+  load(target: Target): { requests: number; tokens: number } {
+    let requests = 0;
+    let tokens = 0;
+    for (const { requests: r, tokens: t } of this.mark(target).values()) {
+      requests += r;
+      tokens += t;
+    }
+    return { requests, tokens };
+  }
+
+  #join(name: string, target: Target, model: string, unixSeconds: number): boolean {
+    let entry = this.#models.get(model);
+    if (entry === undefined) {
+      const id = this.#writer.addModel();
+      if (id < 0) return false;
+      entry = { route: { id, name: model, created: unixSeconds }, rows: 0 };
+      this.#models.set(model, entry);
+    }
+    const row = this.#writer.addRow(entry.route.id);
+    if (row < 0) return false;
+    entry.rows++;
+    const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
+    const since = this.#version + 1;
+    this.#places.set(name, { target: target.id, model, row, route, since, baselineRequests: 0, baselineTokens: 0 });
+    return true;
+  }
+
+  #leave(name: string, place: Place): void {
+    this.#places.delete(name);
+    this.#writer.write(place.row, rowValues(null, { ...UNROUTABLE }, this.#config));
+    this.#leaving.push({ row: place.row, version: this.#version + 1 });
+    const entry = this.#models.get(place.model);
+    if (entry !== undefined) entry.rows--;
+  }
+
+  #write(place: Place, target: Target, nowMs: number): void {
+    const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
+    this.#writer.write(
+      place.row,
+      rowValues(
+        sample,
+        {
+          weight: target.weight,
+          rttMs: target.rttMs ?? 0,
+          ready: isRoutable(target) && place.since <= this.#routed,
+          degraded: target.failuresInRow > 0 || throttled(target),
+          ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
+          baselineRequests: place.baselineRequests,
+          baselineTokens: place.baselineTokens,
+        },
+        this.#config,
+      ),
+    );
+  }
+}
+
+const UNROUTABLE = {
+  weight: 1,
+  rttMs: 0,
+  ready: false,
+  degraded: false,
+  ageMs: 0,
+  baselineRequests: 0,
+  baselineTokens: 0,
+} as const;
+
+function key(target: string, model: string): string {
+  return `${target}\n${model}`;
+}
+
+function throttled(target: Target): boolean {
+  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
+}

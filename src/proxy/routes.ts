@@ -1,0 +1,101 @@
+/** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { ProxyConfig } from "./settings.ts";
+import type { RouteSnapshot } from "./protocol.ts";
+import { UpstreamPool } from "./upstream.ts";
+
+/** Where the requests of one row go. */
+export interface Target {
+  readonly node: string;
+  /** `x-infermesh-node: ID\r\n`, ready to be copied into a response's head. */
+  readonly nodeHeader: Buffer;
+  readonly pool: UpstreamPool;
+}
+
+interface Model {
+  readonly id: number;
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** FNV-1a of a model's name: the hash that wire/ computes while it reads the name in a body. */
+function hashOf(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+export class Routes {
+  version = -1;
+  /** The body of `GET /v1/models`. */
+  listing = '{"object":"list","data":[]}';
+  readonly #byHash = new Map<number, Model[]>();
+  readonly #byName = new Map<string, Model>();
+  #entries: ReadonlyMap<string, string> = new Map();
+  #targets: (Target | undefined)[] = [];
+  #pools = new Map<string, UpstreamPool>();
+
+  /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
+  apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
+    this.version = snapshot.version;
+    this.#byHash.clear();
+    this.#byName.clear();
+    const entries = new Map<string, string>();
+    for (const { id, name, created } of snapshot.models) {
+      const bytes = Buffer.from(name);
+      const model = { id, name, bytes };
+      const hash = hashOf(bytes);
+      const bucket = this.#byHash.get(hash);
+      if (bucket === undefined) this.#byHash.set(hash, [model]);
+      else bucket.push(model);
+      this.#byName.set(name, model);
+      entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
+    }
+    this.#entries = entries;
+    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+
+    const pools = new Map<string, UpstreamPool>();
+    const targets: (Target | undefined)[] = [];
+    for (const { row, node, host, port } of snapshot.rows) {
+      const address = `${host}:${port}`;
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config);
+      pools.set(address, pool);
+      const known = this.#targets[row];
+      targets[row] =
+        known !== undefined && known.node === node && known.pool === pool
+          ? known
+          : { node, nodeHeader: Buffer.from(`x-infermesh-node: ${node}\r\n`), pool };
+    }
+    for (const [address, pool] of this.#pools) if (!pools.has(address)) pool.retire();
+    this.#pools = pools;
+    this.#targets = targets;
+  }
+
+  /** The model named by bytes [start, end) whose FNV-1a is `hash`, or -1. Allocates nothing. */
+  findBytes(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const bucket = this.#byHash.get(hash >>> 0);
+    if (bucket === undefined) return -1;
+    for (const model of bucket) {
+      if (model.bytes.length === end - start && model.bytes.compare(bytes, start, end) === 0) return model.id;
+    }
+    return -1;
+  }
+
+  /** The id of a model by its name, or -1. */
+  find(name: string): number {
+    return this.#byName.get(name)?.id ?? -1;
+  }
+
+  /** The body of `GET /v1/models/NAME`. */
+  entry(name: string): string | undefined {
+    return this.#entries.get(name);
+  }
+
+  target(row: number): Target | undefined {
+    return this.#targets[row];
+  }
+
+  /** Closes connections that nobody has used for a while, and gives up those that take too long to open. */
+  sweep(nowMs: number): void {
+    for (const pool of this.#pools.values()) pool.sweep(nowMs);
+  }
+}

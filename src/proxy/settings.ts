@@ -1,0 +1,92 @@
+/** What a data-plane worker may be told, with the reason for each default. */
+import { bytes, duration, integer, section } from "../base/settings.ts";
+import type { Infer } from "../base/settings.ts";
+
+export const proxySettings = section({
+  headTimeoutMs: duration({
+    default: "10s",
+    min: "100ms",
+    max: "10m",
+    doc: "How long a client may take to send a request's head. A slower one is answered 408: it holds a connection for nothing.",
+  }),
+  bodyTimeoutMs: duration({
+    default: "30s",
+    min: "100ms",
+    max: "1h",
+    doc: "Longest pause between two pieces of a request's body before the request is answered 408.",
+  }),
+  idleTimeoutMs: duration({
+    default: "75s",
+    min: "1s",
+    max: "24h",
+    doc: "How long a client's connection may stay open between two requests.",
+  }),
+  connectTimeoutMs: duration({
+    default: "3s",
+    min: "50ms",
+    max: "1m",
+    doc: "How long a connection to a target may take to open before another target is tried.",
+  }),
+  firstByteTimeoutMs: duration({
+    default: "10m",
+    min: "100ms",
+    max: "24h",
+    doc: "How long a target may take to begin its answer. Long, since a plain completion answers only when all of it is generated; then 504.",
+  }),
+  streamTimeoutMs: duration({
+    default: "5m",
+    min: "1s",
+    max: "24h",
+    doc: "Longest pause inside an answer before the stream is ended with an error.",
+  }),
+  upstreamIdleMs: duration({
+    default: "4s",
+    min: "100ms",
+    max: "1h",
+    doc: "How long an unused connection to a target is kept. Below the 5 s after which uvicorn (vLLM, SGLang) closes its own, so that a request seldom meets a connection that is closing.",
+  }),
+  upstreamConnectionsMax: integer({
+    default: 1024,
+    min: 1,
+    max: 65_536,
+    doc: "Most connections of one worker to one target.",
+  }),
+  connectionsMax: integer({
+    default: 20_000,
+    min: 16,
+    max: 1_000_000,
+    doc: "Most client connections of one worker; beyond it new ones are closed at once.",
+  }),
+  attemptsMax: integer({
+    default: 3,
+    min: 1,
+    max: 8,
+    doc: "How many targets a request is sent to at most, while nothing of an answer has come.",
+  }),
+  replayBytes: bytes({
+    default: "256KiB",
+    min: "1KiB",
+    max: "32MiB",
+    doc: "How much of a request is kept so that it can be sent again to another target. A longer one is streamed, and sent once.",
+  }),
+  bufferBytesMax: bytes({
+    default: "256MiB",
+    min: "1MiB",
+    max: "64GiB",
+    doc: "Most memory that one worker's held requests may take together; beyond it requests are answered 429.",
+  }),
+  ejectForMs: duration({
+    default: "2s",
+    min: "100ms",
+    max: "5m",
+    doc: "How long a target that refused or broke a connection is passed over. Short: the polls of the agents decide about its health.",
+  }),
+  bytesPerToken: integer({
+    default: 4,
+    min: 1,
+    max: 64,
+    doc: "Bytes of request body that are counted as one prompt token before the target has counted them.",
+  }),
+});
+
+export type ProxyConfig = Infer<typeof proxySettings>;

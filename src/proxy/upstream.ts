@@ -1,0 +1,371 @@
+/**
+ * Connections to one target, and the framing of what comes back on them (RFC 9112 section 6).
+ *
+ * A connection serves one exchange at a time and goes back to its pool's stack when the answer ended cleanly; the
+ * most recently used one is taken first, so that a quiet target keeps few. It is dropped, never reused, when its
+ * framing is in doubt: bytes after the end, an unfinished request, a `Connection: close`.
+ *
+ * Failures are told to the exchange as a kind, once; what to do about them (another target, an error, a broken
+ * stream) is the exchange's business.
+ */
+import type { Socket } from "bun";
+import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import { Outbox } from "../net/outbox.ts";
+import { ChunkScanner } from "../wire/chunks.ts";
+import { PARSE_BAD, PARSE_MORE, ResponseHead } from "../wire/http1.ts";
+import { nowMs, tick } from "./clock.ts";
+import type { ProxyConfig } from "./settings.ts";
+
+/** The exchange that a connection serves. */
+export interface UpstreamUser {
+  /** Whether the request was HEAD, whose answer has no body. */
+  readonly isHead: boolean;
+  /** A final (not 1xx) head, parsed out of `buffer`. */
+  responseHead(head: ResponseHead, buffer: Buffer): void;
+  /** Bytes [start, end) of the framed body; `ended` when they are the last. */
+  responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void;
+  /** The target failed before the answer ended. */
+  upstreamFailed(kind: UpstreamErrorKind, detail: string): void;
+  /** What was queued towards the target is gone: more may be sent. */
+  upstreamDrained(): void;
+}
+
+/** How a response's body ends. */
+export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3 } as const;
+
+const AWAIT_HEAD = 0;
+const IN_BODY = 1;
+
+const head = new ResponseHead({ headBytesMax: 65_536, headersMax: 256, targetBytesMax: 8192 });
+
+export class UpstreamConnection {
+  readonly pool: UpstreamPool;
+  readonly #outbox = new Outbox();
+  #socket: Socket<UpstreamConnection> | null = null;
+  #user: UpstreamUser | null = null;
+  #closed = false;
+  #phase = AWAIT_HEAD;
+  #framing: number = FRAMING.none;
+  #left = 0;
+  #chunks: ChunkScanner | null = null;
+  #partial: Buffer | null = null;
+  #reusable = true;
+  #paused = false;
+  /** Exchanges begun on this connection. */
+  uses = 0;
+  /** When it was opened, or last put back; for timeouts. */
+  sinceMs: number;
+
+  constructor(pool: UpstreamPool) {
+    this.pool = pool;
+    this.sinceMs = nowMs();
+  }
+
+  get open(): boolean {
+    return this.#socket !== null && !this.#closed;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get framing(): number {
+    return this.#framing;
+  }
+
+  /** The chunk scanner of a chunked answer, for its data spans and boundaries. */
+  get chunks(): ChunkScanner | null {
+    return this.#framing === FRAMING.chunked ? this.#chunks : null;
+  }
+
+  /** Begins an exchange: the connection is the user's until it ends, fails or is released. */
+  begin(user: UpstreamUser): void {
+    this.#user = user;
+    this.#phase = AWAIT_HEAD;
+    this.#reusable = true;
+    this.uses++;
+  }
+
+  /** Sends bytes to the target; false when some had to be queued (stop reading until `upstreamDrained`). */
+  send(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#socket === null) {
+      this.#outbox.queue(bytes, start, end);
+      return false;
+    }
+    return this.#outbox.write(this.#socket, bytes, start, end);
+  }
+
+  /** Stops or goes on reading from the target: the client is slower than it. */
+  pause(): void {
+    if (this.#paused || this.#socket === null) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+
+  /** Ends the use of this connection: back to the pool where `clean` and the target allows it, else closed. */
+  release(clean: boolean): void {
+    this.#user = null;
+    if (clean && this.#reusable && !this.#closed && this.#outbox.pending === 0) {
+      this.resume();
+      this.pool.put(this);
+    } else {
+      this.abort();
+    }
+  }
+
+  /** Closes at once, telling nobody. */
+  abort(): void {
+    this.#user = null;
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#outbox.clear();
+    this.#socket?.terminate();
+    this.pool.gone(this);
+  }
+
+  // ---- socket events
+
+  opened(socket: Socket<UpstreamConnection>): void {
+    if (this.#closed) {
+      socket.terminate();
+      return;
+    }
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    if (this.#outbox.flush(socket)) this.#user?.upstreamDrained();
+  }
+
+  drained(): void {
+    if (this.#socket !== null && this.#outbox.flush(this.#socket)) this.#user?.upstreamDrained();
+  }
+
+  /** The socket is gone, or never came to be. */
+  lost(kind: UpstreamErrorKind, detail: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#outbox.clear();
+    this.#socket?.terminate();
+    this.pool.gone(this);
+    const user = this.#user;
+    this.#user = null;
+    if (user === null) return;
+    if (this.#phase === IN_BODY && this.#framing === FRAMING.close) user.responseBody(EMPTY, 0, 0, true);
+    else user.upstreamFailed(this.#phase === IN_BODY ? "truncated" : kind, detail);
+  }
+
+  received(data: Buffer): void {
+    if (this.#user === null) {
+      this.abort();
+      return;
+    }
+    let buffer = data;
+    let at = 0;
+    if (this.#phase === AWAIT_HEAD) {
+      if (this.#partial !== null) {
+        buffer = Buffer.concat([this.#partial, data]);
+        this.#partial = null;
+      }
+      at = this.#readHead(buffer);
+      if (at < 0) return;
+    }
+    this.#readBody(buffer, at);
+  }
+
+  /** Reads heads until a final one; answers where the body begins, or -1 when there is nothing to go on with. */
+  #readHead(buffer: Buffer): number {
+    let at = 0;
+    for (;;) {
+      head.reset();
+      const result = head.parse(buffer, at, buffer.length);
+      if (result === PARSE_MORE) {
+        this.#partial = Buffer.from(buffer.subarray(at));
+        return -1;
+      }
+      if (result === PARSE_BAD || head.status === 101) {
+        this.#fail("bad-response", result === PARSE_BAD ? head.badReason : "it switched protocols unasked");
+        return -1;
+      }
+      at = head.headEnd;
+      if (head.status >= 200) break;
+    }
+    const user = this.#user;
+    if (user === null) return -1;
+    this.#phase = IN_BODY;
+    this.#reusable = head.keepAlive;
+    if (user.isHead || head.status === 204 || head.status === 304) {
+      this.#framing = FRAMING.none;
+    } else if (head.chunked) {
+      this.#framing = FRAMING.chunked;
+      this.#chunks ??= new ChunkScanner();
+      this.#chunks.reset();
+    } else if (head.contentLength >= 0) {
+      this.#framing = FRAMING.length;
+      this.#left = head.contentLength;
+    } else {
+      this.#framing = FRAMING.close;
+      this.#reusable = false;
+    }
+    user.responseHead(head, buffer);
+    return this.#user === null ? -1 : at;
+  }
+
+  #readBody(buffer: Buffer, start: number): void {
+    const user = this.#user;
+    if (user === null) return;
+    let end = buffer.length;
+    let ended = false;
+    switch (this.#framing) {
+      case FRAMING.none:
+        end = start;
+        ended = true;
+        break;
+      case FRAMING.length:
+        if (end - start >= this.#left) {
+          end = start + this.#left;
+          ended = true;
+        }
+        this.#left -= end - start;
+        break;
+      case FRAMING.chunked: {
+        const result = this.#chunks?.push(buffer, start, end) ?? -2;
+        if (result === -2) {
+          this.#fail("truncated", "its chunked framing is broken");
+          return;
+        }
+        if (result >= 0) {
+          end = result;
+          ended = true;
+        }
+        break;
+      }
+      default:
+        break;
+    }
+    if (end < buffer.length) this.#reusable = false;
+    user.responseBody(buffer, start, end, ended);
+  }
+
+  #fail(kind: UpstreamErrorKind, detail: string): void {
+    const user = this.#user;
+    this.abort();
+    user?.upstreamFailed(kind, detail);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+const handlers = {
+  open(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.opened(socket);
+  },
+  data(socket: Socket<UpstreamConnection>, data: Buffer): void {
+    tick();
+    socket.data.received(data);
+  },
+  drain(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.drained();
+  },
+  end(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.lost("reset", "it closed the connection");
+    socket.end();
+  },
+  close(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.lost("reset", "it closed the connection");
+  },
+  connectError(socket: Socket<UpstreamConnection>, error: Error): void {
+    tick();
+    socket.data.lost("connect", error.message);
+  },
+  error(_socket: Socket<UpstreamConnection>, error: Error): void {
+    // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
+    queueMicrotask(() => {
+      throw error;
+    });
+  },
+};
+
+/** The connections of one worker to one address. */
+export class UpstreamPool {
+  readonly host: string;
+  readonly port: number;
+  readonly #config: ProxyConfig;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #connecting = new Set<UpstreamConnection>();
+  #count = 0;
+  #retired = false;
+
+  constructor(host: string, port: number, config: ProxyConfig) {
+    this.host = host;
+    this.port = port;
+    this.#config = config;
+  }
+
+  /** Connections that are open or opening. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** A connection that is ready or on its way; null when the target has as many as it may. */
+  take(): UpstreamConnection | null {
+    const ready = this.#idle.pop();
+    if (ready !== undefined) return ready;
+    if (this.#count >= this.#config.upstreamConnectionsMax) return null;
+    const connection = new UpstreamConnection(this);
+    this.#count++;
+    this.#connecting.add(connection);
+    Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
+      () => this.#connecting.delete(connection),
+      (error: unknown) => {
+        this.#connecting.delete(connection);
+        connection.lost("connect", error instanceof Error ? error.message : String(error));
+      },
+    );
+    return connection;
+  }
+
+  put(connection: UpstreamConnection): void {
+    if (this.#retired) {
+      connection.abort();
+      return;
+    }
+    connection.sinceMs = nowMs();
+    this.#idle.push(connection);
+  }
+
+  gone(connection: UpstreamConnection): void {
+    this.#count--;
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** Closes connections idle for too long (oldest first: the stack's bottom) and fails those that take too long to open. */
+  sweep(now: number): void {
+    for (;;) {
+      const oldest = this.#idle[0];
+      if (oldest === undefined || now - oldest.sinceMs < this.#config.upstreamIdleMs) break;
+      oldest.abort();
+    }
+    for (const connection of this.#connecting) {
+      if (now - connection.sinceMs >= this.#config.connectTimeoutMs) {
+        this.#connecting.delete(connection);
+        connection.lost("connect", `no connection within ${this.#config.connectTimeoutMs} ms`);
+      }
+    }
+  }
+
+  /** No route leads here any more: idle connections close now, busy ones when their exchange ends. */
+  retire(): void {
+    this.#retired = true;
+    for (const connection of this.#idle.splice(0)) connection.abort();
+  }
+}

@@ -1,0 +1,197 @@
+/** Starts the built executable as its users would, on free ports of loopback, and ends what it started. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Subprocess } from "bun";
+
+export const EXECUTABLE = resolve(import.meta.dir, "..", "..", "dist", "infermesh");
+const READY_MS = 20_000;
+const EXIT_MS = 15_000;
+
+export interface Started {
+  readonly process: Subprocess<"ignore", "pipe", "pipe">;
+  /** The fields of the ready line. */
+  readonly ready: Record<string, unknown>;
+  /** Every line of its log so far. */
+  readonly lines: Record<string, unknown>[];
+  address(name: "listen" | "serve" | "api" | "metrics"): string;
+  /** SIGTERM, then waits; answers the exit code. */
+  stop(): Promise<number>;
+  /** SIGKILL, then waits. */
+  kill(): Promise<void>;
+}
+
+/** What one test file started; call `end` in afterAll. */
+export class Bench {
+  readonly #started: Started[] = [];
+  readonly dataDir = mkdtempSync(join(tmpdir(), "infermesh-test-"));
+
+  async start(role: "agent" | "router", ...args: string[]): Promise<Started> {
+    const started = await start([role, ...args], this.dataDir);
+    this.#started.push(started);
+    return started;
+  }
+
+  /** A router on free ports. */
+  router(...args: string[]): Promise<Started> {
+    return this.start("router", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0", ...args);
+  }
+
+  /** A mock agent on free ports that registers at `router`. */
+  agent(id: string, router: Started | null, ...args: string[]): Promise<Started> {
+    const ports = ["--serve", "127.0.0.1:0", "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
+    const register = router === null ? [] : ["--register", `http://${router.address("api")}`];
+    return this.start("agent", "--mock", "--id", id, ...ports, ...register, "--data-dir", this.dataDir, ...args);
+  }
+
+  /** A router and `count` mock agents that it knows and can route to. */
+  async mesh(count: number, routerArgs: string[] = [], agentArgs: string[] = []): Promise<{ router: Started; agents: Started[] }> {
+    const router = await this.router("--fleet-poll-interval", "200ms", "--workers", "2", ...routerArgs);
+    const agents = await Promise.all(Array.from({ length: count }, (_, i) => this.agent(`node${i + 1}`, router, ...agentArgs)));
+    await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === count);
+    await until(async () => (await fetch(`http://${router.address("listen")}/v1/models`).then((r) => r.json() as Promise<{ data: unknown[] }>)).data.length > 0);
+    return { router, agents };
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#started.map((started) => started.kill()));
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+async function start(args: string[], dataDir: string): Promise<Started> {
+  if (!existsSync(EXECUTABLE)) throw new Error(`${EXECUTABLE} is missing: run npm run build`);
+  const child = Bun.spawn([EXECUTABLE, ...args, "--log-format", "json"], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, XDG_STATE_HOME: dataDir },
+  });
+  const lines: Record<string, unknown>[] = [];
+  const { promise, resolve: isReady, reject } = Promise.withResolvers<Record<string, unknown>>();
+  promise.catch(() => {});
+  const errors: string[] = [];
+  void follow(child.stdout, (line) => {
+    const entry = parse(line);
+    lines.push(entry);
+    if (entry["msg"] === "ready") isReady(entry);
+  });
+  void follow(child.stderr, (line) => {
+    errors.push(line);
+    lines.push(parse(line));
+  });
+  void child.exited.then((code) => reject(new Error(`${args[0]} ended with ${code} before it was ready: ${errors.join("\n")}`)));
+  const timer = setTimeout(() => reject(new Error(`${args[0]} was not ready within ${READY_MS} ms: ${errors.join("\n")}`)), READY_MS);
+  try {
+    const ready = await promise;
+    return {
+      process: child,
+      ready,
+      lines,
+      address: (name) => String(ready[name]),
+      async stop() {
+        child.kill("SIGTERM");
+        const late = setTimeout(() => child.kill("SIGKILL"), EXIT_MS);
+        const code = await child.exited;
+        clearTimeout(late);
+        return code;
+      },
+      async kill() {
+        if (child.exitCode === null) child.kill("SIGKILL");
+        await child.exited;
+      },
+    };
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function follow(stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") take(line);
+  }
+}
+
+function parse(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return { msg: line };
+  }
+}
+
+export interface NodeView {
+  readonly id: string;
+  readonly state: string;
+  readonly inFlight: number;
+  readonly inFlightTokens: number;
+  readonly models: readonly string[];
+}
+
+/** The router's view of its nodes. */
+export async function nodes(router: Started): Promise<NodeView[]> {
+  const response = await fetch(`http://${router.address("api")}/nodes`);
+  return ((await response.json()) as { nodes: NodeView[] }).nodes;
+}
+
+/** What the router has in flight, over all nodes. */
+export async function inFlight(router: Started): Promise<number> {
+  return (await nodes(router)).reduce((sum, node) => sum + node.inFlight + node.inFlightTokens, 0);
+}
+
+/** Waits for a condition, for at most `limitMs`. */
+export async function until(condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
+    await Bun.sleep(20);
+  }
+}
+
+/** Sends raw bytes and reads until the peer closes, or for `limitMs` of quiet. */
+export async function raw(address: string, parts: readonly (string | Uint8Array)[], quietMs = 1500): Promise<string> {
+  const colon = address.lastIndexOf(":");
+  const { promise, resolve: done } = Promise.withResolvers<string>();
+  let text = "";
+  let timer = setTimeout(() => done(text), quietMs);
+  const socket = await Bun.connect({
+    hostname: address.slice(0, colon),
+    port: Number(address.slice(colon + 1)),
+    socket: {
+      data(_socket, data) {
+        text += data.toString("latin1");
+        clearTimeout(timer);
+        timer = setTimeout(() => done(text), quietMs);
+      },
+      close: () => done(text),
+      error: () => done(text),
+    },
+  });
+  for (const part of parts) {
+    socket.write(part);
+    socket.flush();
+    if (parts.length > 1) await Bun.sleep(2);
+  }
+  const answer = await promise;
+  clearTimeout(timer);
+  socket.terminate();
+  return answer;
+}
+
+/** Open file descriptors of a process. */
+export function descriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Resident bytes of a process. */
+export function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+}

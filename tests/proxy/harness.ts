@@ -1,0 +1,228 @@
+/** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
+import type { Socket } from "bun";
+import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import { clientHandlers } from "../../src/proxy/client.ts";
+import type { ClientConnection } from "../../src/proxy/client.ts";
+import { tick } from "../../src/proxy/clock.ts";
+import type { WorkerContext } from "../../src/proxy/context.ts";
+import type { RouteRow } from "../../src/proxy/protocol.ts";
+import { Routes } from "../../src/proxy/routes.ts";
+import type { ProxyConfig } from "../../src/proxy/settings.ts";
+import { proxySettings } from "../../src/proxy/settings.ts";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { costSettings, rowValues } from "../../src/score/cost.ts";
+import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { ScoreTable } from "../../src/score/table.ts";
+import { TableWriter } from "../../src/score/table-writer.ts";
+
+const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
+
+export class Relay {
+  readonly context: WorkerContext;
+  readonly connections = new Set<ClientConnection>();
+  readonly stats = WorkerStats.create(SIZES);
+  readonly rows: number[] = [];
+  readonly table = ScoreTable.create(SIZES);
+  readonly port: number;
+  readonly #listener: { stop(force?: boolean): void; port: number };
+  readonly #sweep: ReturnType<typeof setInterval>;
+
+  /** A relay in front of upstreams on these ports, all of which serve model "m". */
+  constructor(ports: readonly number[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
+    const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
+    const cost = defaultsOf(costSettings);
+    const writer = new TableWriter(this.table);
+    const model = writer.addModel();
+    const routes = new Routes();
+    const rows: RouteRow[] = ports.map((port, index) => {
+      const row = writer.addRow(model);
+      this.rows.push(row);
+      const how = { weight: 1, rttMs: 0, ready: true, degraded: false, ageMs: 0, baselineRequests: 0, baselineTokens: 0 };
+      writer.write(row, rowValues(null, how, cost));
+      return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
+    });
+    routes.apply({ version: 1, models: [{ id: model, name: "m", created: 1 }], rows }, proxy);
+    this.context = {
+      index: 0,
+      config: proxy,
+      maxBodyBytes,
+      allowRegister: false,
+      routes,
+      table: this.table,
+      picker: new TypeScriptPicker(this.table),
+      pick: new PickRequest(),
+      counters: this.stats.forWorker(0),
+      heldBytes: 0,
+      draining: false,
+      control: (_path, _body, reply) => reply(500, "{}"),
+    };
+    const handlers = clientHandlers(this.context, this.connections);
+    this.#listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
+    this.port = this.#listener.port;
+    this.#sweep = setInterval(() => {
+      const now = tick();
+      for (const connection of this.connections) connection.expire(now);
+      routes.sweep(now);
+    }, 20);
+  }
+
+  /** Requests and tokens in flight, over all rows. */
+  get inFlight(): number {
+    return this.rows.reduce((sum, row) => sum + this.table.inFlight(row) + this.table.inFlightTokens(row), 0);
+  }
+
+  stop(): void {
+    clearInterval(this.#sweep);
+    this.#listener.stop(true);
+  }
+}
+
+/** What a scripted upstream does with a request that it has read whole. */
+export type Script = (socket: Socket<Incoming>, request: string, nth: number) => void;
+
+export interface Incoming {
+  text: string;
+}
+
+/** An upstream that hands each whole request (Content-Length or chunked) to a script. */
+export class Upstream {
+  readonly requests: string[] = [];
+  readonly port: number;
+  connections = 0;
+  open = 0;
+  readonly #listener: { stop(force?: boolean): void; port: number };
+
+  constructor(script: Script, readHalf = false) {
+    this.#listener = Bun.listen<Incoming>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: (socket) => {
+          socket.data = { text: "" };
+          this.connections++;
+          this.open++;
+          if (readHalf) script(socket, "", 0);
+        },
+        data: (socket, bytes) => {
+          socket.data.text += bytes.toString("latin1");
+          for (;;) {
+            const request = takeRequest(socket.data);
+            if (request === null) return;
+            this.requests.push(request);
+            script(socket, request, this.requests.length);
+          }
+        },
+        close: () => {
+          this.open--;
+        },
+      },
+    });
+    this.port = this.#listener.port;
+  }
+
+  stop(): void {
+    this.#listener.stop(true);
+  }
+}
+
+function takeRequest(from: Incoming): string | null {
+  const head = from.text.indexOf("\r\n\r\n");
+  if (head < 0) return null;
+  const length = /content-length: *(\d+)/i.exec(from.text.slice(0, head))?.[1];
+  let end = head + 4 + Number(length ?? 0);
+  if (/transfer-encoding: *chunked/i.test(from.text.slice(0, head))) {
+    const last = from.text.indexOf("0\r\n\r\n", head + 4);
+    if (last < 0) return null;
+    end = last + 5;
+  }
+  if (from.text.length < end) return null;
+  const request = from.text.slice(0, end);
+  from.text = from.text.slice(end);
+  return request;
+}
+
+/** A whole response with a Content-Length. */
+export function answer(body: string, headers = "", status = "200 OK"): string {
+  return `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+export const SSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+export function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+}
+
+export function post(body: string, headers = "", path = "/v1/chat/completions"): string {
+  return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`;
+}
+
+export const CHAT = '{"messages":[{"role":"user","content":"hi"}],"model":"m"}';
+
+/** A raw client: what it was sent, and whether its connection was closed. */
+export class Client {
+  text = "";
+  closed = false;
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  static async open(port: number): Promise<Client> {
+    let client: Client | undefined;
+    const early: Buffer[] = [];
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data(_socket, data) {
+          if (client === undefined) early.push(Buffer.from(data));
+          else client.text += data.toString("latin1");
+        },
+        close() {
+          if (client !== undefined) client.closed = true;
+        },
+      },
+    });
+    client = new Client(socket);
+    for (const data of early) client.text += data.toString("latin1");
+    return client;
+  }
+
+  send(bytes: string | Uint8Array): this {
+    this.#socket.write(bytes);
+    this.#socket.flush();
+    return this;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Waits until the text so far satisfies the condition. */
+  async until(condition: (text: string) => boolean): Promise<string> {
+    await until(() => condition(this.text) || this.closed);
+    return this.text;
+  }
+
+  async end(): Promise<string> {
+    await until(() => this.closed);
+    return this.text;
+  }
+
+  leave(): void {
+    this.#socket.terminate();
+  }
+}
+
+export async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
+    await Bun.sleep(2);
+  }
+}
