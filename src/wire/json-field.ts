@@ -280,20 +280,30 @@ export class BodyFields extends BodyReader {
     this.#state = AFTER_VALUE;
   }
 
-  /** One past the string's closing quote, or -1 when it does not end here. */
+  /**
+   * One past the string's closing quote, or -1 when it does not end here. Keys, roles and text full of escapes are
+   * read byte by byte, which costs less than a native search; the search leaps over what is longer.
+   */
   #skipString(buffer: Uint8Array, start: number, end: number): number {
     let from = start;
     if (this.#escaped) {
       this.#escaped = false;
       from++;
     }
-    // Keys and roles are shorter than what a native search costs.
-    const near = from + NEAR_BYTES < end ? from + NEAR_BYTES : end;
-    let at = from;
-    while (at < near && PASSIVE[buffer[at]!] === 1) at++;
-    if (at < near && buffer[at] === QUOTE) return at + 1;
-    let quote = buffer.indexOf(QUOTE, at);
     for (;;) {
+      const near = from + NEAR_BYTES < end ? from + NEAR_BYTES : end;
+      while (from < near) {
+        const byte = buffer[from++]!;
+        if (PASSIVE[byte] === 1) continue;
+        if (byte === QUOTE) return from;
+        // A backslash and what it escapes.
+        from++;
+      }
+      if (from >= end) {
+        this.#escaped = from > end;
+        return -1;
+      }
+      const quote = buffer.indexOf(QUOTE, from);
       const stop = quote < 0 || quote >= end ? end : quote;
       let slash = stop;
       while (slash > from && buffer[slash - 1] === BACKSLASH) slash--;
@@ -303,7 +313,7 @@ export class BodyFields extends BodyReader {
         return -1;
       }
       if (!odd) return quote + 1;
-      quote = buffer.indexOf(QUOTE, quote + 1);
+      from = quote + 1;
     }
   }
 

@@ -11,6 +11,8 @@ import { COLON, CR, DASH, FIELD, HT, LF, SP } from "./octets.ts";
 
 const HEADER_BYTES_MAX = 8192;
 const PARTS_MAX = 1000;
+/** How far a CR is looked for byte by byte before the native search is called. */
+const NEAR_BYTES = 16;
 const BOUNDARY_BYTES_MAX = 70;
 
 // Where the scan stands.
@@ -127,8 +129,7 @@ export class MultipartField extends BodyReader {
     let i = start;
     while (i < end) {
       if (this.#matched === 0) {
-        let stop = buffer.indexOf(CR, i);
-        if (stop < 0 || stop > end) stop = end;
+        const stop = this.#nextCr(buffer, i, end);
         this.#keep(buffer, i, stop);
         i = stop;
         if (i === end) return i;
@@ -150,6 +151,16 @@ export class MultipartField extends BodyReader {
       }
     }
     return i;
+  }
+
+  /** Where the next CR is, or `end`: nearby by looking, farther by native search. */
+  #nextCr(buffer: Uint8Array, start: number, end: number): number {
+    const near = start + NEAR_BYTES < end ? start + NEAR_BYTES : end;
+    let i = start;
+    while (i < near && buffer[i] !== CR) i++;
+    if (i < near || i === end) return i;
+    const found = buffer.indexOf(CR, i);
+    return found < 0 || found > end ? end : found;
   }
 
   #keep(bytes: Uint8Array, start: number, end: number): void {
