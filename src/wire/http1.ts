@@ -11,7 +11,6 @@ import type { ErrorCode } from "../base/errors.ts";
 import { ascii, AUTHORITY, CR, FIELD, HT, LF, SEMICOLON, SP, spells, TARGET, TOKEN } from "./octets.ts";
 
 export { HEAD_LIMITS, PARSE_BAD, PARSE_DONE, PARSE_MORE } from "./fields.ts";
-export type { HeadLimits } from "./fields.ts";
 
 export const METHOD = { OTHER: 0, GET: 1, HEAD: 2, POST: 3, PUT: 4, DELETE: 5, OPTIONS: 6, PATCH: 7 } as const;
 
