@@ -13,6 +13,7 @@ import { type Infer, address, bytes, choice, duration, flag, integer, number, se
 import { fleetSettings } from "./fleet/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
+import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
 
@@ -138,7 +139,7 @@ export const agentSettings = section({
     },
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
-  admin: section(adminSettings.fields, { doc: "What one client of the control and metrics ports may cost." }),
+  admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
 
@@ -185,10 +186,11 @@ export const routerSettings = section(
       max: "24h",
       doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
     }),
-    fleet: section(fleetSettings.fields, { doc: "How targets are polled and when they count as lost." }),
-    proxy: section(proxySettings.fields, { doc: "The data plane: what a connection and a request may take." }),
-    table: section(tableSettings.fields, { doc: "The score table that the workers share." }),
-    admin: section(adminSettings.fields, { doc: "What one client of the control and metrics ports may cost." }),
+    fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
+    proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
+    table: { ...tableSettings, doc: "The score table that the workers share." },
+    score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
+    admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },
   {

@@ -1,6 +1,6 @@
 /** Settings that are URLs: a server's base, and a model with the server that has it. */
 
-import type { Field } from "./field.ts";
+import type { CommonOptions, Field } from "./field.ts";
 import { custom } from "./settings.ts";
 import { formatAddress, parseAddress } from "./units.ts";
 
@@ -27,15 +27,18 @@ export function upstream(): Field<Upstream> {
 }
 
 /** `http://host[:port]` without a path; or one of a few words. Kept without a slash at its end. */
-export function baseUrl(options: { readonly expected: string; readonly words?: readonly string[] }): Field<string> {
-  const { expected, words = [] } = options;
+export function baseUrl(
+  options: CommonOptions & { readonly expected: string; readonly words?: readonly string[]; readonly default?: string },
+): Field<string> {
+  const { expected, words = [], ...common } = options;
   return custom<string>({
+    ...common,
     kind: "url",
-    placeholder: "URL",
+    placeholder: options.placeholder ?? "URL",
     expected,
     parse(raw) {
       if (typeof raw !== "string") return undefined;
-      return words.includes(raw) ? raw : originOf(raw)?.origin;
+      return raw === options.default || words.includes(raw) ? raw : originOf(raw)?.origin;
     },
     write: (value) => value,
   });

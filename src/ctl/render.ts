@@ -1,0 +1,101 @@
+/** Answers as people and scripts want them: aligned tables, JSON, YAML, tab-separated text. Pure. */
+import { formatDuration } from "../base/units.ts";
+
+export type Format = "table" | "json" | "yaml" | "text";
+
+export interface Column<T> {
+  readonly title: string;
+  /** For people. */
+  readonly cell: (row: T) => string;
+  /** For scripts: exact, without units. */
+  readonly raw: (row: T) => string;
+  readonly right?: boolean;
+  /** ANSI colour of a cell, by its row. */
+  readonly color?: (row: T) => number | undefined;
+}
+
+/** A list of things: rows and columns, or all of `whole` as JSON or YAML. */
+export function renderRows<T>(
+  format: Format,
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  whole: unknown,
+  color = false,
+): string {
+  if (format === "json" || format === "yaml") return renderWhole(format, whole);
+  if (format === "text") {
+    return rows.map((row) => `${columns.map((column) => printable(column.raw(row))).join("\t")}\n`).join("");
+  }
+  const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))));
+  const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
+  const pad = (text: string, at: number) => {
+    const width = widths[at] ?? 0;
+    return columns[at]?.right === true ? text.padStart(width) : text.padEnd(width);
+  };
+  const head = columns
+    .map(({ title }, at) => pad(title, at))
+    .join("  ")
+    .trimEnd();
+  const lines = rows.map((row, index) => {
+    const padded = (cells[index] ?? []).map((text, at) => pad(text, at));
+    const last = padded.length - 1;
+    padded[last] = padded[last]?.trimEnd() ?? "";
+    return padded
+      .map((text, at) => paint(text, color ? columns[at]?.color?.(row) : undefined))
+      .join("  ")
+      .trimEnd();
+  });
+  return `${[head, ...lines].join("\n")}\n`;
+}
+
+/** One thing: its figures by name, nested ones as `outer.inner`. */
+export function renderFigures(format: Format, whole: unknown): string {
+  if (format === "json" || format === "yaml") return renderWhole(format, whole);
+  const figures = flatten(whole, "");
+  if (format === "text") return figures.map(([name, value]) => `${name}\t${value}\n`).join("");
+  const width = Math.max(0, ...figures.map(([name]) => name.length));
+  return figures.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd() + "\n").join("");
+}
+
+function renderWhole(format: "json" | "yaml", whole: unknown): string {
+  if (format === "json") return `${JSON.stringify(whole, null, 2)}\n`;
+  return `${Bun.YAML.stringify(whole, null, 2).trimEnd()}\n`;
+}
+
+function flatten(value: unknown, name: string): [string, string][] {
+  const inner = (key: string) => (name === "" ? key : `${name}.${key}`);
+  if (Array.isArray(value)) {
+    if (value.some((item) => typeof item === "object" && item !== null)) {
+      return value.flatMap((item: unknown, index) => flatten(item, inner(String(index))));
+    }
+    return [[name, printable(value.join(","))]];
+  }
+  if (typeof value === "object" && value !== null) {
+    return Object.entries(value).flatMap(([key, item]) => flatten(item, inner(printable(key))));
+  }
+  if (value === null || value === undefined) return [[name, "-"]];
+  return [[name, printable(typeof value === "string" ? value : JSON.stringify(value))]];
+}
+
+function paint(text: string, code: number | undefined): string {
+  return code === undefined ? text : `\x1b[${code}m${text}\x1b[0m`;
+}
+
+/** Names come from nodes: they must neither break a line nor steer a terminal. */
+function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?");
+}
+
+/** An age for people: whole seconds from one second on. */
+export function formatAge(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined || !(ms >= 0)) return "-";
+  return ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(Math.floor(ms / 1000) * 1000);
+}
+
+/** A fraction as a percentage. */
+export function formatPercent(fraction: number | null | undefined): string {
+  return fraction === null || fraction === undefined || !Number.isFinite(fraction)
+    ? "-"
+    : `${Math.round(fraction * 100)}%`;
+}

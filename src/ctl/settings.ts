@@ -1,0 +1,64 @@
+/** What the commands for people may be told. */
+import { baseUrl } from "../base/settings-urls.ts";
+import { type Infer, choice, duration, flag, section, text } from "../base/settings.ts";
+
+const output = choice(["table", "json", "yaml", "text"], {
+  default: "table",
+  doc: "How the answer is printed. table is for people; json and yaml hold all of it; text is one line for each thing, with tabs between.",
+});
+
+const timeoutMs = duration({
+  default: "5s",
+  min: "10ms",
+  max: "10m",
+  doc: "How long to wait for an answer.",
+});
+
+export const ctlSettings = section({
+  endpoint: baseUrl({
+    default: "",
+    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    emptyMeans: "http://127.0.0.1:50052, else http://127.0.0.1:50051",
+    doc: "Whom to ask: the --api or --metrics port of a router or an agent.",
+  }),
+  output,
+  timeoutMs,
+});
+export type CtlConfig = Infer<typeof ctlSettings>;
+
+const id = text({
+  default: "",
+  placeholder: "ID",
+  lengthMax: 128,
+  pattern: /^[A-Za-z0-9][A-Za-z0-9._:@-]*$/,
+  expected: "an agent's id",
+  emptyMeans: "the only agent there is",
+  doc: "Which agent of this machine.",
+});
+
+const dataDir = text({
+  default: "",
+  placeholder: "DIR",
+  lengthMax: 4096,
+  emptyMeans: "where agents keep their state by default",
+  doc: "The --data-dir that the agent was started with.",
+});
+
+export const agentStatusSettings = section({ id, dataDir, output, timeoutMs });
+export type AgentStatusConfig = Infer<typeof agentStatusSettings>;
+
+export const agentStopSettings = section({
+  id,
+  dataDir,
+  timeoutMs: duration({
+    default: "35s",
+    min: "10ms",
+    max: "24h",
+    doc: "How long to wait for the agent to end. A little more than its --drain-timeout.",
+  }),
+  force: flag({
+    default: false,
+    doc: "End the agent at once, without an end to its requests, if it outlasts the wait.",
+  }),
+});
+export type AgentStopConfig = Infer<typeof agentStopSettings>;

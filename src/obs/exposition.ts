@@ -1,0 +1,77 @@
+/**
+ * Metrics that are read at the moment of a scrape: nothing is kept twice, and what nobody scrapes costs nothing. The
+ * registry and the text format are prom-client's; its own counters and histograms would hold copies of what the
+ * workers and samples hold already.
+ */
+
+import { type Metric as PromMetric, Registry } from "prom-client";
+import type { HistogramReading } from "./buckets.ts";
+
+/** One metric: docs/metrics.md is held against these. */
+export interface Metric<L extends string = string> {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly L[];
+  readonly unit: string;
+  readonly help: string;
+}
+
+export type Labels<L extends string> = Readonly<Record<L, string>>;
+type Reading<T> = Iterable<readonly [labels: Readonly<Record<string, string>>, value: T]>;
+
+interface Line {
+  readonly metricName?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export class Exposition {
+  readonly #registry = new Registry();
+
+  /** A counter or gauge; `read` is asked at each scrape, and what it does not know it leaves out. */
+  add<L extends string>(metric: Metric<L>, read: () => Iterable<readonly [Labels<L>, number | undefined]>): void {
+    this.#register(metric, () =>
+      [...read()].flatMap(([labels, value]): Line[] => (value === undefined ? [] : [{ labels, value }])),
+    );
+  }
+
+  /** A counter or gauge without labels. */
+  addOne(metric: Metric<never>, read: () => number | undefined): void {
+    this.add(metric, () => [[{}, read()]]);
+  }
+
+  addHistogram<L extends string>(metric: Metric<L>, read: () => Reading<HistogramReading>): void {
+    this.#register(metric, () =>
+      [...read()].flatMap(([labels, reading]) => histogramLines(metric.name, labels, reading)),
+    );
+  }
+
+  /** All metrics in Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #register({ name, type, help }: Metric, lines: () => Line[]): void {
+    // What prom-client's registry asks of a metric; the class that its type names does more.
+    const metric = {
+      name,
+      help,
+      type,
+      get: () => Promise.resolve({ name, help, type, aggregator: "sum", values: lines() }),
+    };
+    this.#registry.registerMetric(metric as unknown as PromMetric);
+  }
+}
+
+function histogramLines(name: string, labels: Readonly<Record<string, string>>, reading: HistogramReading): Line[] {
+  const { bounds, cumulative, sum } = reading;
+  const buckets = cumulative.map((value, index): Line => {
+    return { metricName: `${name}_bucket`, labels: { ...labels, le: String(bounds[index] ?? "+Inf") }, value };
+  });
+  const count = cumulative.at(-1) ?? 0;
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: count },
+  ];
+}

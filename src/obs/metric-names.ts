@@ -1,0 +1,222 @@
+/** Every metric there is. docs/metrics.md lists the same, and a test holds the two together. */
+
+import type { Metric } from "./exposition.ts";
+
+function metric<const L extends string>(
+  type: Metric["type"],
+  name: string,
+  labels: readonly L[],
+  unit: string,
+  help: string,
+): Metric<L> {
+  return { name, type, labels, unit, help };
+}
+
+/** Of every role. */
+export const PROCESS_METRICS = {
+  build: metric("gauge", "infermesh_build_info", ["version", "commit", "runtime"], "", "Always 1; tells what runs."),
+  cpu: metric(
+    "counter",
+    "process_cpu_seconds_total",
+    ["mode"],
+    "seconds",
+    "CPU time of all threads; mode is user or system.",
+  ),
+  memory: metric("gauge", "process_resident_memory_bytes", [], "bytes", "Resident memory."),
+  descriptors: metric("gauge", "process_open_fds", [], "", "Open file descriptors, sockets included."),
+  threads: metric("gauge", "process_threads", [], "", "Threads, those of the runtime included."),
+  start: metric("gauge", "process_start_time_seconds", [], "seconds", "When the process started, in Unix time."),
+  lag: metric(
+    "gauge",
+    "infermesh_event_loop_lag_seconds",
+    [],
+    "seconds",
+    "Longest delay of the main thread's event loop since the last scrape.",
+  ),
+} as const;
+
+/** Of the router. */
+export const ROUTER_METRICS = {
+  requests: metric(
+    "counter",
+    "infermesh_router_requests_total",
+    ["model", "code"],
+    "",
+    "Requests answered, by HTTP status (499: the client left first). The model is empty where none was known.",
+  ),
+  duration: metric(
+    "histogram",
+    "infermesh_router_request_duration_seconds",
+    ["model"],
+    "seconds",
+    "From a request's head to the end of its answer.",
+  ),
+  firstToken: metric(
+    "histogram",
+    "infermesh_router_time_to_first_token_seconds",
+    ["model"],
+    "seconds",
+    "From a request's head to the first byte of a successful answer's body.",
+  ),
+  inFlight: metric(
+    "gauge",
+    "infermesh_router_requests_in_flight",
+    ["target", "model"],
+    "",
+    "Requests at a target now, from all workers.",
+  ),
+  inFlightTokens: metric(
+    "gauge",
+    "infermesh_router_prefill_tokens_in_flight",
+    ["target", "model"],
+    "tokens",
+    "Prompt tokens sent to a target that has not begun to answer, estimated from the bodies' sizes.",
+  ),
+  picks: metric(
+    "counter",
+    "infermesh_router_picks_total",
+    ["target", "reason"],
+    "",
+    "How often a target was chosen: best (of several), only (one was left), retry, ejected-fallback (all were passed over).",
+  ),
+  upstreamErrors: metric(
+    "counter",
+    "infermesh_router_upstream_errors_total",
+    ["target", "kind"],
+    "",
+    "Failures of targets: connect, timeout, reset, bad-response, truncated.",
+  ),
+  decision: metric("histogram", "infermesh_router_decision_seconds", [], "seconds", "Time to choose a target."),
+  retries: metric("counter", "infermesh_router_retries_total", [], "", "Requests sent again to another target."),
+  connections: metric("gauge", "infermesh_router_connections_open", [], "", "Client connections open now."),
+  connectionsTotal: metric("counter", "infermesh_router_connections_total", [], "", "Client connections accepted."),
+  received: metric("counter", "infermesh_router_received_bytes_total", [], "bytes", "Bytes received from clients."),
+  sent: metric("counter", "infermesh_router_sent_bytes_total", [], "bytes", "Bytes sent to clients."),
+  targets: metric("gauge", "infermesh_router_targets", ["state"], "", "Targets known, by state."),
+  workers: metric("gauge", "infermesh_router_workers", [], "", "Data-plane threads."),
+  restarts: metric("counter", "infermesh_router_worker_restarts_total", [], "", "Workers that died and were replaced."),
+  scorer: metric("gauge", "infermesh_router_scorer_info", ["kind"], "", "Always 1; kind is c or typescript."),
+} as const;
+
+/** Of an agent. */
+export const AGENT_METRICS = {
+  info: metric("gauge", "infermesh_agent_info", ["node"], "", "Always 1; tells the node's id."),
+  ready: metric("gauge", "infermesh_agent_ready", [], "", "1 when requests may be sent, else 0."),
+  draining: metric("gauge", "infermesh_agent_draining", [], "", "1 while the node finishes what it has, else 0."),
+  inProgress: metric(
+    "gauge",
+    "infermesh_agent_requests_in_progress",
+    [],
+    "",
+    "Requests in the runtime, running and waiting.",
+  ),
+  failed: metric(
+    "counter",
+    "infermesh_agent_failed_responses_total",
+    [],
+    "",
+    "Responses of the runtime with a status from 500.",
+  ),
+  backoff: metric("gauge", "infermesh_agent_backoff_requests", [], "", "Requests that were told to come back later."),
+  peers: metric("gauge", "infermesh_agent_connected_peers", [], "", "Routers at which the node is registered."),
+  cpu: metric("gauge", "infermesh_agent_cpu_usage_ratio", [], "ratio", "Used fraction of the machine's CPU, 0 to 1."),
+  memory: metric(
+    "gauge",
+    "infermesh_agent_memory_usage_ratio",
+    [],
+    "ratio",
+    "Used fraction of the machine's memory, 0 to 1.",
+  ),
+  gpu: metric("gauge", "infermesh_agent_gpu_usage_ratio", [], "ratio", "Mean utilisation of the node's GPUs, 0 to 1."),
+  uptime: metric("gauge", "infermesh_agent_uptime_seconds", [], "seconds", "Time since the agent started."),
+} as const;
+
+/** Of each model on an agent's node. */
+export const MODEL_METRICS = {
+  running: metric("gauge", "infermesh_model_requests_running", ["model"], "", "Requests in the running batch."),
+  waiting: metric(
+    "gauge",
+    "infermesh_model_requests_waiting",
+    ["model"],
+    "",
+    "Requests that wait for a place in the batch.",
+  ),
+  queuedTokens: metric(
+    "gauge",
+    "infermesh_model_queued_prefill_tokens",
+    ["model"],
+    "tokens",
+    "Prompt tokens accepted and not yet computed.",
+  ),
+  kvUsage: metric(
+    "gauge",
+    "infermesh_model_kv_usage_ratio",
+    ["model"],
+    "ratio",
+    "Used fraction of the KV cache, 0 to 1.",
+  ),
+  kvCapacity: metric("gauge", "infermesh_model_kv_capacity_tokens", ["model"], "tokens", "Size of the KV cache."),
+  prefillRate: metric(
+    "gauge",
+    "infermesh_model_prefill_tokens_per_second",
+    ["model"],
+    "tokens per second",
+    "Prefill rate.",
+  ),
+  decodeRate: metric(
+    "gauge",
+    "infermesh_model_decode_tokens_per_second",
+    ["model"],
+    "tokens per second",
+    "Decode rate.",
+  ),
+  slots: metric("gauge", "infermesh_model_slots", ["model"], "", "Requests that the runtime batches at most."),
+} as const;
+
+/** Of each GPU on an agent's node. */
+export const GPU_METRICS = {
+  utilization: metric(
+    "gauge",
+    "infermesh_gpu_utilization_ratio",
+    ["gpu", "uuid", "name"],
+    "ratio",
+    "Busy fraction, 0 to 1.",
+  ),
+  memoryUsed: metric("gauge", "infermesh_gpu_memory_used_bytes", ["gpu", "uuid", "name"], "bytes", "Memory in use."),
+  memoryTotal: metric(
+    "gauge",
+    "infermesh_gpu_memory_total_bytes",
+    ["gpu", "uuid", "name"],
+    "bytes",
+    "Memory there is.",
+  ),
+  power: metric("gauge", "infermesh_gpu_power_watts", ["gpu", "uuid", "name"], "watts", "Power drawn."),
+  powerLimit: metric(
+    "gauge",
+    "infermesh_gpu_power_limit_watts",
+    ["gpu", "uuid", "name"],
+    "watts",
+    "Power at which the clocks are held down.",
+  ),
+  temperature: metric(
+    "gauge",
+    "infermesh_gpu_temperature_celsius",
+    ["gpu", "uuid", "name"],
+    "degrees Celsius",
+    "Temperature of the GPU.",
+  ),
+  throttled: metric(
+    "gauge",
+    "infermesh_gpu_throttled",
+    ["gpu", "uuid", "name"],
+    "",
+    "1 while something holds its clocks down, else 0.",
+  ),
+  healthy: metric(
+    "gauge",
+    "infermesh_gpu_healthy",
+    ["gpu", "uuid", "name"],
+    "",
+    "1 when it is well, 0 when degraded or failed.",
+  ),
+} as const;

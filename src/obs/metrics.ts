@@ -1,0 +1,272 @@
+/**
+ * The metrics of the two roles: what each is read from. Names, labels and meanings stand in metric-names.ts.
+ *
+ * The sources are described by what is asked of them, since this room knows no other.
+ */
+
+import { version } from "../base/version.ts";
+import { type HistogramReading, quantile } from "./buckets.ts";
+import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS, ROUTER_METRICS } from "./metric-names.ts";
+import { addProcessMetrics } from "./process-metrics.ts";
+import type { WorkerStats } from "./worker-stats.ts";
+
+export interface RouterMetricsOptions {
+  readonly stats: WorkerStats;
+  readonly table: { inFlight(row: number): number; inFlightTokens(row: number): number };
+  readonly placement: {
+    places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number }>;
+    models(): Iterable<{ readonly id: number; readonly name: string }>;
+  };
+  readonly crew: { readonly restarts: number; readonly scorer: { readonly kind: string; readonly reason: string } };
+  /** `performance.now()` at the start. */
+  readonly startedMs: number;
+  readonly targets?: () => Iterable<{ readonly state: string }>;
+}
+
+/** What `GET /stats` answers. */
+export interface RouterFigures {
+  readonly uptimeSeconds: number;
+  readonly version: string;
+  readonly workers: number;
+  readonly workerRestarts: number;
+  readonly requestsTotal: number;
+  readonly requestsByCode: Readonly<Record<string, number>>;
+  readonly retriesTotal: number;
+  readonly inFlight: number;
+  readonly inFlightTokens: number;
+  readonly connectionsOpen: number;
+  readonly connectionsTotal: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly decision: { readonly p50us: number | null; readonly p99us: number | null };
+  readonly scorer: string;
+}
+
+export interface RouterMetrics {
+  /** Prometheus' text format. */
+  text(): Promise<string>;
+  stats(): RouterFigures;
+}
+
+export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
+  const { stats, table, placement, crew, startedMs, targets } = options;
+  const out = new Exposition();
+  addProcessMetrics(out);
+  /** Model -1 counts what was refused before its model was known. */
+  const models = () => [{ id: -1, name: "" }, ...placement.models()];
+  const byModel = (read: (model: number) => HistogramReading) =>
+    function* () {
+      for (const { id, name } of models()) {
+        const reading = read(id);
+        if ((reading.cumulative.at(-1) ?? 0) > 0) yield [{ model: name }, reading] as const;
+      }
+    };
+  out.add(ROUTER_METRICS.requests, function* () {
+    for (const { id, name } of models()) {
+      for (const [code, count] of stats.requests(id)) yield [{ model: name, code }, count] as const;
+    }
+  });
+  out.addHistogram(
+    ROUTER_METRICS.duration,
+    byModel((model) => stats.durations(model)),
+  );
+  out.addHistogram(
+    ROUTER_METRICS.firstToken,
+    byModel((model) => stats.firstTokens(model)),
+  );
+  const byPlace = (read: (row: number) => number) =>
+    function* () {
+      for (const { target, model, row } of placement.places()) yield [{ target, model }, read(row)] as const;
+    };
+  out.add(
+    ROUTER_METRICS.inFlight,
+    byPlace((row) => table.inFlight(row)),
+  );
+  out.add(
+    ROUTER_METRICS.inFlightTokens,
+    byPlace((row) => table.inFlightTokens(row)),
+  );
+  // A target has a row for each of its models, and one line for all of them.
+  const rows = () => [...placement.places()].map(({ target, row }) => ({ target, row }));
+  out.add(ROUTER_METRICS.picks, () =>
+    sumsOf(
+      "target",
+      "reason",
+      rows().map(({ target, row }) => [target, stats.picks(row)]),
+    ),
+  );
+  out.add(ROUTER_METRICS.upstreamErrors, () =>
+    sumsOf(
+      "target",
+      "kind",
+      rows().map(({ target, row }) => [target, stats.upstreamErrors(row)]),
+    ),
+  );
+  out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
+  out.addOne(ROUTER_METRICS.retries, () => stats.retries());
+  out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
+  out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
+  out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);
+  out.addOne(ROUTER_METRICS.sent, () => stats.bytes().out);
+  out.addOne(ROUTER_METRICS.workers, () => stats.workersMax);
+  out.addOne(ROUTER_METRICS.restarts, () => crew.restarts);
+  out.add(ROUTER_METRICS.scorer, () => [[{ kind: crew.scorer.kind }, 1]]);
+  if (targets !== undefined) {
+    out.add(ROUTER_METRICS.targets, () => {
+      const counts = new Map(["healthy", "unknown", "unhealthy", "draining"].map((state) => [state, 0]));
+      for (const { state } of targets()) counts.set(state, (counts.get(state) ?? 0) + 1);
+      return [...counts].map(([state, count]) => [{ state }, count] as const);
+    });
+  }
+  return {
+    text: () => out.text(),
+    stats() {
+      const byCode = stats.requestsByCode();
+      const places = [...placement.places()];
+      const decisions = stats.decisions();
+      const bytes = stats.bytes();
+      return {
+        uptimeSeconds: Math.round(performance.now() - startedMs) / 1000,
+        version,
+        workers: stats.workersMax,
+        workerRestarts: crew.restarts,
+        requestsTotal: sum(byCode.values()),
+        requestsByCode: Object.fromEntries(byCode),
+        retriesTotal: stats.retries(),
+        inFlight: sum(places.map(({ row }) => table.inFlight(row))),
+        inFlightTokens: sum(places.map(({ row }) => table.inFlightTokens(row))),
+        connectionsOpen: stats.connectionsOpen(),
+        connectionsTotal: stats.connectionsTotal(),
+        bytesReceived: bytes.in,
+        bytesSent: bytes.out,
+        decision: { p50us: quantile(decisions, 0.5), p99us: quantile(decisions, 0.99) },
+        scorer: crew.scorer.kind,
+      };
+    },
+  };
+}
+
+/** What the agent's metrics read of a sample of its node. */
+export interface SampledNode {
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly requestsInProgress: number;
+  readonly failedResponses: number;
+  readonly connectedPeers: number;
+  readonly backoffRequests: number;
+  readonly cpuUsage: number | undefined;
+  readonly memoryUsage: number | undefined;
+  readonly gpuUsage: number | undefined;
+  readonly models: readonly {
+    readonly model: string;
+    readonly runningRequests: number;
+    readonly waitingRequests: number;
+    readonly queuedPrefillTokens: number | undefined;
+    readonly kvUsage: number | undefined;
+    readonly kvCapacityTokens: number | undefined;
+    readonly prefillTokensPerSecond: number | undefined;
+    readonly decodeTokensPerSecond: number | undefined;
+    readonly slots: number | undefined;
+  }[];
+  readonly gpus: readonly {
+    readonly index: number;
+    readonly uuid: string;
+    readonly name: string;
+    readonly utilization: number | undefined;
+    readonly memoryUsedBytes: number | undefined;
+    readonly memoryTotalBytes: number | undefined;
+    readonly powerWatts: number | undefined;
+    readonly powerLimitWatts: number | undefined;
+    readonly temperatureCelsius: number | undefined;
+    readonly throttleReasons: readonly string[];
+    readonly health: string | undefined;
+  }[];
+}
+
+export interface AgentMetricsOptions {
+  /** The node's id. */
+  readonly node: string;
+  /** Asked once for each scrape. */
+  readonly sample: () => SampledNode;
+  /** `performance.now()` at the start. */
+  readonly startedMs: number;
+}
+
+export function agentMetrics({ node, sample, startedMs }: AgentMetricsOptions): { text(): Promise<string> } {
+  const out = new Exposition();
+  // All lines of one scrape tell of one moment; the first sample is taken by the first scrape.
+  let taken: SampledNode | undefined;
+  const now = () => (taken ??= sample());
+  addProcessMetrics(out);
+  out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
+  out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
+  out.addOne(AGENT_METRICS.draining, () => Number(now().draining));
+  out.addOne(AGENT_METRICS.inProgress, () => now().requestsInProgress);
+  out.addOne(AGENT_METRICS.failed, () => now().failedResponses);
+  out.addOne(AGENT_METRICS.backoff, () => now().backoffRequests);
+  out.addOne(AGENT_METRICS.peers, () => now().connectedPeers);
+  out.addOne(AGENT_METRICS.cpu, () => now().cpuUsage);
+  out.addOne(AGENT_METRICS.memory, () => now().memoryUsage);
+  out.addOne(AGENT_METRICS.gpu, () => now().gpuUsage);
+  out.addOne(AGENT_METRICS.uptime, () => (performance.now() - startedMs) / 1000);
+
+  type Model = SampledNode["models"][number];
+  const addModel = (metric: Metric<"model">, read: (model: Model) => number | undefined) =>
+    out.add(metric, () => now().models.map((model) => [{ model: model.model }, read(model)] as const));
+  addModel(MODEL_METRICS.running, (model) => model.runningRequests);
+  addModel(MODEL_METRICS.waiting, (model) => model.waitingRequests);
+  addModel(MODEL_METRICS.queuedTokens, (model) => model.queuedPrefillTokens);
+  addModel(MODEL_METRICS.kvUsage, (model) => model.kvUsage);
+  addModel(MODEL_METRICS.kvCapacity, (model) => model.kvCapacityTokens);
+  addModel(MODEL_METRICS.prefillRate, (model) => model.prefillTokensPerSecond);
+  addModel(MODEL_METRICS.decodeRate, (model) => model.decodeTokensPerSecond);
+  addModel(MODEL_METRICS.slots, (model) => model.slots);
+
+  type Gpu = SampledNode["gpus"][number];
+  const addGpu = (metric: Metric<"gpu" | "uuid" | "name">, read: (gpu: Gpu) => number | undefined) =>
+    out.add(metric, () =>
+      now().gpus.map((gpu) => [{ gpu: String(gpu.index), uuid: gpu.uuid, name: gpu.name }, read(gpu)] as const),
+    );
+  addGpu(GPU_METRICS.utilization, (gpu) => gpu.utilization);
+  addGpu(GPU_METRICS.memoryUsed, (gpu) => gpu.memoryUsedBytes);
+  addGpu(GPU_METRICS.memoryTotal, (gpu) => gpu.memoryTotalBytes);
+  addGpu(GPU_METRICS.power, (gpu) => gpu.powerWatts);
+  addGpu(GPU_METRICS.powerLimit, (gpu) => gpu.powerLimitWatts);
+  addGpu(GPU_METRICS.temperature, (gpu) => gpu.temperatureCelsius);
+  addGpu(GPU_METRICS.throttled, (gpu) => Number(gpu.throttleReasons.length > 0));
+  addGpu(GPU_METRICS.healthy, (gpu) => (gpu.health === undefined ? undefined : Number(gpu.health === "ok")));
+  return {
+    text() {
+      taken = sample();
+      return out.text();
+    },
+  };
+}
+
+function inSeconds({ bounds, cumulative, sum: total }: HistogramReading): HistogramReading {
+  return { bounds: bounds.map((bound) => Number((bound / 1e6).toPrecision(6))), cumulative, sum: total / 1e6 };
+}
+
+/** Counts of several rows that belong to one name, added up. */
+function sumsOf<A extends string, B extends string>(
+  outer: A,
+  inner: B,
+  rows: readonly (readonly [name: string, counts: ReadonlyMap<string, number>])[],
+): (readonly [Labels<A | B>, number])[] {
+  const sums = new Map<string, Map<string, number>>();
+  for (const [name, counts] of rows) {
+    const own = sums.get(name) ?? new Map<string, number>();
+    sums.set(name, own);
+    for (const [key, count] of counts) own.set(key, (own.get(key) ?? 0) + count);
+  }
+  return [...sums].flatMap(([name, counts]) =>
+    [...counts].map(([key, count]) => [{ [outer]: name, [inner]: key } as Labels<A | B>, count] as const),
+  );
+}
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
