@@ -138,7 +138,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     },
     register,
     deregister,
-    stats: () => metrics.stats(),
+    stats: () => ({ ...metrics.stats() }),
     health(): RouterHealth {
       if (draining) return { status: "draining", reason: "stopping" };
       const routable = fleet.targets().some(isRoutable);

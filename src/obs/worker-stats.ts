@@ -18,7 +18,7 @@ import {
   cumulative,
 } from "./buckets.ts";
 
-export const PICK_REASONS = ["best", "only", "retry", "ejected-fallback"] as const;
+export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
 export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated"] as const;

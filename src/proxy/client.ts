@@ -11,9 +11,9 @@ import type { Socket } from "bun";
 import { MeshError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
+import type { BodyReader } from "../wire/body-reader.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
-import { BodyFields } from "../wire/json-field.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -37,8 +37,6 @@ const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
 const sharedHead = new RequestHead(HEAD_LIMITS);
-
-type BodyReader = BodyFields | MultipartField;
 
 export class ClientConnection implements Downstream {
   readonly #context: WorkerContext;
@@ -383,7 +381,7 @@ export class ClientConnection implements Downstream {
   #bindEarly(exchange: Exchange): void {
     if (this.#reader !== null) {
       if (!this.#reader.hasModel) return;
-      exchange.model = this.#modelOf(exchange, this.#reader);
+      exchange.model = this.#modelOf(this.#reader);
       if (exchange.model < 0) {
         exchange.refuse(unknownModel(this.#reader.model));
         return;
@@ -415,7 +413,10 @@ export class ClientConnection implements Downstream {
         exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
         return;
       }
-      if (!exchange.bound) exchange.model = this.#modelOf(exchange, reader);
+      if (!exchange.bound) {
+        exchange.model = this.#modelOf(reader);
+        exchange.promptBytes = reader.promptBytes;
+      }
       if (exchange.model < 0) {
         exchange.refuse(unknownModel(reader.model));
         return;
@@ -426,8 +427,8 @@ export class ClientConnection implements Downstream {
     if (error !== null) exchange.refuse(error);
   }
 
-  #modelOf(exchange: Exchange, reader: BodyReader): number {
-    return this.#context.routes.find(reader.model) ?? exchange.model;
+  #modelOf(reader: BodyReader): number {
+    return this.#context.routes.findBytes(reader.modelBytes, reader.modelLength, reader.modelHash);
   }
 
   // ---- what needs no target

@@ -12,7 +12,7 @@
  * in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
-import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import type { PickReason, UpstreamErrorKind } from "../obs/worker-stats.ts";
 import { ALL_EJECTED, ALL_FULL } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
@@ -80,6 +80,8 @@ export class Exchange implements UpstreamUser {
   /** Declared length of the body; -1 when it is chunked. */
   contentLength = 0;
   model = -1;
+  /** Bytes of the prompt where the body told them, else 0. */
+  promptBytes = 0;
   /** Reads the model's name out of a JSON body. */
   readonly fields = new BodyFields();
   #complete = false;
@@ -107,6 +109,8 @@ export class Exchange implements UpstreamUser {
   #inEvent = false;
   #activeMs = 0;
   readonly #events = new SseScanner();
+  #received = 0;
+  #sent = 0;
 
   constructor(context: WorkerContext) {
     this.#context = context;
@@ -132,11 +136,14 @@ export class Exchange implements UpstreamUser {
     this.#startedMs = nowMs();
     this.heldEnd = 0;
     this.model = -1;
+    this.promptBytes = 0;
     this.#complete = false;
     this.#overflowed = false;
     this.#attempts = 0;
     this.#staleRetries = 0;
     this.#excluded.length = 0;
+    this.#received = 0;
+    this.#sent = 0;
     this.#resetAnswer();
   }
 
@@ -157,6 +164,7 @@ export class Exchange implements UpstreamUser {
 
   /** Takes bytes of the request's framed body: held while unbound or replayable, sent on when bound. */
   body(bytes: Buffer, start: number, end: number): MeshError | null {
+    this.#received += end - start;
     const keep = !this.bound || (!this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes);
     if (keep) {
       if (!this.reserve(end - start)) {
@@ -211,12 +219,12 @@ export class Exchange implements UpstreamUser {
   #choose(): number | MeshError {
     const { table, pick, picker, index, counters, config, routes } = this.#context;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    const tokens = Math.max(1, Math.ceil(bodyBytes / config.bytesPerToken));
+    const tokens = Math.max(1, Math.ceil((this.promptBytes || bodyBytes) / config.bytesPerToken));
     pick.model = this.model;
     pick.promptTokens = tokens;
     pick.clearExcluded();
     for (const row of this.#excluded) pick.exclude(row);
-    let reason: "best" | "retry" | "ejected-fallback" = this.#attempts === 0 ? "best" : "retry";
+    let reason: PickReason = this.#attempts === 0 ? "best" : "retry";
     pick.nowDeciseconds = table.nowDeciseconds(unixMs());
     // A claim fails only when another worker took the last place in between: the next best is tried.
     for (let tries = 0; tries < 8; tries++) {
@@ -232,7 +240,7 @@ export class Exchange implements UpstreamUser {
       if (table.tryBegin(index, row, tokens)) {
         this.#claimedTokens = tokens;
         if (routes.target(row) !== undefined) {
-          counters.pick(row, reason);
+          counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
           return row;
         }
         // The target left while this was decided.
@@ -321,6 +329,7 @@ export class Exchange implements UpstreamUser {
   #send(buffer: Buffer, start: number, end: number): boolean {
     const client = this.#client;
     if (client === null) return true;
+    this.#sent += this.#headEnd + end - start;
     if (this.#headEnd === 0) return start >= end || client.write(buffer, start, end);
     const headEnd = this.#headEnd;
     this.#headEnd = 0;
@@ -501,7 +510,9 @@ export class Exchange implements UpstreamUser {
 
   #release(status: number, clean: boolean): void {
     this.#giveBack(clean);
-    this.#context.counters.request(this.model, status, nowMs() - this.#startedMs);
+    const { counters } = this.#context;
+    counters.request(this.model, status, nowMs() - this.#startedMs);
+    counters.bytes(this.bodyAt + this.#received, this.#sent);
     this.#client = null;
     this.#target = null;
     this.#tail = null;

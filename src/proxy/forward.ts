@@ -14,6 +14,7 @@ const ID_BYTES_MAX = 128;
 /** Room for what is added: host, id, forwarded-for, coding. */
 const EXTRA_BYTES = 512;
 const SLASH = 47;
+const QUESTION = 63;
 
 /** The high half of every id that this worker makes; the low half counts, scrambled so that ids don't look alike. */
 const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
@@ -28,8 +29,8 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   const held = exchange.held;
   const path = pathStart(buffer, head.targetStart, head.targetEnd);
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
-  if (path >= head.targetEnd) held[at++] = SLASH;
-  else at += buffer.copy(held, at, path, head.targetEnd);
+  if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
+  at += buffer.copy(held, at, path, head.targetEnd);
   at += HTTP11.copy(held, at);
   let from = -1;
   for (let line = 0; line < head.lineCount; line++) {
@@ -59,13 +60,17 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   return path;
 }
 
-/** Where the path begins: at once in origin form, behind the authority in absolute form (RFC 9112 section 3.2.2). */
+/**
+ * Where the path begins: at once in origin form, behind the authority in absolute form (RFC 9112 section 3.2.2); where
+ * an authority has no path, the query or the target's end.
+ */
 function pathStart(buffer: Buffer, start: number, end: number): number {
   if (buffer[start] === SLASH) return start;
   const scheme = buffer.indexOf("://", start, "latin1");
   if (scheme < 0 || scheme >= end) return start;
-  const path = buffer.indexOf(SLASH, scheme + 3);
-  return path < 0 || path >= end ? end : path;
+  let at = scheme + 3;
+  while (at < end && buffer[at] !== SLASH && buffer[at] !== QUESTION) at++;
+  return at;
 }
 
 /** The client's own id where it sent a usable one, else a new one of 16 hexadecimal digits. */

@@ -70,12 +70,12 @@ export class Routes {
     this.#targets = targets;
   }
 
-  /** The model named by bytes [start, end) whose FNV-1a is `hash`, or -1. Allocates nothing. */
-  findBytes(bytes: Uint8Array, start: number, end: number, hash: number): number {
-    const bucket = this.#byHash.get(hash >>> 0);
+  /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
+  findBytes(bytes: Uint8Array, length: number, hash: number): number {
+    const bucket = this.#byHash.get(hash);
     if (bucket === undefined) return -1;
     for (const model of bucket) {
-      if (model.bytes.length === end - start && model.bytes.compare(bytes, start, end) === 0) return model.id;
+      if (model.bytes.length === length && model.bytes.compare(bytes, 0, length) === 0) return model.id;
     }
     return -1;
   }

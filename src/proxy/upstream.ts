@@ -36,7 +36,10 @@ export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3 } as const;
 const AWAIT_HEAD = 0;
 const IN_BODY = 1;
 
-const head = new ResponseHead({ headBytesMax: 65_536, headersMax: 256, targetBytesMax: 8192 });
+const HEAD_LIMITS = { headBytesMax: 65_536, headersMax: 256, targetBytesMax: 8192 };
+
+/** The parser of every head that comes in one piece, which is nearly every one. */
+const sharedHead = new ResponseHead(HEAD_LIMITS);
 
 export class UpstreamConnection {
   readonly pool: UpstreamPool;
@@ -49,6 +52,8 @@ export class UpstreamConnection {
   #left = 0;
   #chunks: ChunkScanner | null = null;
   #partial: Buffer | null = null;
+  /** The parser of a head that comes in pieces: it looks at no byte twice. */
+  #head: ResponseHead | null = null;
   #reusable = true;
   #paused = false;
   /** Exchanges begun on this connection. */
@@ -81,6 +86,7 @@ export class UpstreamConnection {
   /** Begins an exchange: the connection is the user's until it ends, fails or is released. */
   begin(user: UpstreamUser): void {
     this.#user = user;
+    this.#head = null;
     this.#phase = AWAIT_HEAD;
     this.#reusable = true;
     this.uses++;
@@ -180,10 +186,15 @@ export class UpstreamConnection {
   /** Reads heads until a final one; answers where the body begins, or -1 when there is nothing to go on with. */
   #readHead(buffer: Buffer): number {
     let at = 0;
+    let head = this.#head ?? sharedHead;
+    if (this.#head === null) head.reset();
     for (;;) {
-      head.reset();
       const result = head.parse(buffer, at, buffer.length);
       if (result === PARSE_MORE) {
+        if (at > 0 || this.#head === null) {
+          this.#head = new ResponseHead(HEAD_LIMITS);
+          this.#head.parse(buffer.subarray(at), 0, buffer.length - at);
+        }
         this.#partial = Buffer.from(buffer.subarray(at));
         return -1;
       }
@@ -193,7 +204,10 @@ export class UpstreamConnection {
       }
       at = head.headEnd;
       if (head.status >= 200) break;
+      head = sharedHead;
+      head.reset();
     }
+    this.#head = null;
     const user = this.#user;
     if (user === null) return -1;
     this.#phase = IN_BODY;

@@ -70,7 +70,7 @@ describe("counts of several workers", () => {
     expect(stats.picks(7)).toEqual(
       new Map([
         ["best", 2],
-        ["only", 1],
+        ["tie", 1],
         ["retry", 1],
         ["ejected-fallback", 1],
       ]),
