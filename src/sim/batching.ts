@@ -42,8 +42,9 @@ export type BatchingConfig = Pick<
 >;
 
 const WAITING_MAX = 65_536;
-/** Rates are means over about this much time at work. */
-const RATE_CONSTANT_MS = 2_000;
+/** Rates are means over about this much time at that work: short, so that a node that becomes slow soon shows it. */
+const PREFILL_CONSTANT_MS = 250;
+const DECODE_CONSTANT_MS = 1_000;
 
 /** Tokens of one request that were made since the event before. */
 export interface TokenEvent {
@@ -145,8 +146,8 @@ export class Batcher {
   #prefixHitTokens = 0;
   #preemptions = 0;
   #busyMs = 0;
-  readonly #prefillRate = new RateEwma(RATE_CONSTANT_MS);
-  readonly #decodeRate = new RateEwma(RATE_CONSTANT_MS);
+  readonly #prefillRate = new RateEwma(PREFILL_CONSTANT_MS);
+  readonly #decodeRate = new RateEwma(DECODE_CONSTANT_MS);
 
   constructor(config: BatchingConfig) {
     assert(config.stepBaseMs > 0, "a step must take time");
@@ -182,13 +183,12 @@ export class Batcher {
     this.#advance(nowMs);
     const sequence = this.#byId.get(id);
     if (sequence === undefined) return false;
+    // Whoever waited behind it, or for its blocks, may be admitted with the next step.
+    this.#cutRun();
     if (sequence.state === WAITING) {
       this.#waiting.remove(sequence);
       this.#queuedPrefillTokens -= sequence.prefillTokens;
-    } else {
-      this.#cutRun();
-      this.#leaveRunning(sequence);
-    }
+    } else this.#leaveRunning(sequence);
     this.#end(sequence, "cancelled", nowMs);
     return true;
   }
@@ -368,15 +368,15 @@ export class Batcher {
   // ---- planning
 
   #plan(startMs: number): void {
-    const preempted = this.#makeRoom();
+    const preemptionsBefore = this.#preemptions;
+    this.#makeRoom();
     this.cache.takeAnonymous(this.#blocksWanted(this.#step, this.#step + 1));
     let budget = this.config.stepTokensMax - this.#decoding;
-    let admitting = !preempted;
     if (this.#partial !== null) {
-      const chunk = this.#continuePartial(this.#partial, budget);
-      budget -= chunk;
-      admitting &&= chunk > 0 && this.#partial === null;
+      budget -= this.#continuePartial(this.#partial, budget);
     }
+    const preempted = this.#preemptions > preemptionsBefore;
+    let admitting = !preempted && this.#partial === null;
     while (admitting && budget > 0 && this.#running.size < this.config.runningMax) {
       const chunk = this.#admit(budget, startMs);
       if (chunk === 0) break;
@@ -398,7 +398,8 @@ export class Batcher {
       this.#runPrefillMs +
       this.#pace * (stepBaseMs + stepPerSequenceMs * batch + stepPerContextTokenMs * this.#context);
     this.#runGrowthMs = this.#pace * stepPerContextTokenMs * this.#decoding;
-    this.#runSteps = this.#chunks.length > 0 ? 1 : this.#stepsAhead();
+    // After a preemption nothing was admitted: the very next step may.
+    this.#runSteps = this.#chunks.length > 0 || preempted ? 1 : this.#stepsAhead();
   }
 
   /** Steps until a sequence ends or blocks run out; the first one has its blocks. */
@@ -420,14 +421,11 @@ export class Batcher {
     return steps;
   }
 
-  /** Preempts until every decoding sequence can take its next block; true when one had to go. */
-  #makeRoom(): boolean {
-    let preempted = false;
+  /** Preempts until every decoding sequence can take its next block. */
+  #makeRoom(): void {
     while (this.#blocksWanted(this.#step, this.#step + 1) > this.cache.free) {
       this.#preempt(this.#running.tail as Sequence);
-      preempted = true;
     }
-    return preempted;
   }
 
   /** Goes on with a prefill that was cut; 0 when there was no room, and it was preempted. */
@@ -461,8 +459,10 @@ export class Batcher {
     }
     const cached = hits * blockTokens;
     const tokens = Math.min(total - cached, budget);
+    // All of the prompt must fit, though only the chunk's blocks are taken: else a prompt that is cut would be admitted,
+    // preempted and computed again in turns while others fill the cache.
+    if (this.#blocksFor(total) - hits > this.cache.free - hitsFree) return 0;
     const blocks = this.#blocksFor(cached + tokens) - hits;
-    if (blocks > this.cache.free - hitsFree) return 0;
     this.#waiting.remove(sequence);
     this.#running.pushBack(sequence);
     sequence.state = PREFILLING;

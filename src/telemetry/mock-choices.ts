@@ -49,7 +49,7 @@ function planChoice(
   const promptTokens = prompt.tokens.length;
   const room = Math.min(profile.contextTokensMax, profile.kvBlocks * profile.blockTokens) - promptTokens;
   const { tokensMax } = request;
-  if (room < (tokensMax ?? 1)) throw contextExceeded(promptTokens, tokensMax, profile.contextTokensMax);
+  if (room < (tokensMax ?? 1)) throw contextExceeded(request, promptTokens, room);
   // A length that was asked for is generated in full unless the caller lets the text end of itself: replayed traces
   // and load tests then get what they name, as they would from a real server with ignore_eos.
   const endsItself = !(request.ignoreEnd ?? tokensMax !== undefined);
@@ -74,13 +74,15 @@ function planChoice(
   };
 }
 
-function contextExceeded(prompt: number, tokensMax: number | undefined, context: number): MeshError {
+/** Blames the length that was asked for only where the prompt alone would have fitted. */
+function contextExceeded(request: GenerationRequest, prompt: number, room: number): MeshError {
+  const { kind, tokensMax } = request;
   const asked = tokensMax === undefined ? "" : ` and ${tokensMax} for the answer`;
   return new MeshError(
     "bad_request",
-    `This model's maximum context length is ${context} tokens. However, you requested ${prompt} tokens in the prompt` +
-      `${asked}. Please reduce the length of the prompt or of the answer.`,
-    { param: "messages" },
+    `This model's maximum context length is ${prompt + room} tokens. However, ` +
+      `you requested ${prompt} tokens in the prompt${asked}. Please reduce the length of the prompt or of the answer.`,
+    { param: room > 0 ? "max_tokens" : kind === "chat" ? "messages" : "prompt" },
   );
 }
 

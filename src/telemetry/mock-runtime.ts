@@ -9,12 +9,12 @@
 import { MeshError, openAiBody, toMeshError } from "../base/errors.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
-import { NO_FAULTS, changeFaults } from "../sim/faults.ts";
-import type { Faults } from "../sim/faults.ts";
 import { PROFILES } from "../sim/profile.ts";
 import type { Profile, ProfileName } from "../sim/profile.ts";
 import { saltOf } from "../sim/text.ts";
 import { EVENT_STREAM, Endpoints } from "./mock-endpoints.ts";
+import { createFaultControl } from "./mock-faults.ts";
+import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import type { RuntimeSample } from "./sampler.ts";
@@ -36,13 +36,6 @@ export interface MockRuntimeOptions {
   readonly gpus?: number;
   /** What the crash fault does; default: the process exits with 137. */
   readonly onCrash?: () => void;
-}
-
-export interface FaultControl {
-  get(): Faults;
-  /** Applies the JSON value of an admin request, or says what is wrong with it. */
-  set(json: unknown): { readonly faults: Faults } | { readonly error: MeshError };
-  clear(): Faults;
 }
 
 export interface MockRuntime {
@@ -97,7 +90,7 @@ class Runtime implements MockRuntime {
       },
     });
     this.#endpoints = endpoints;
-    this.faults = this.#faultControl(options.onCrash ?? (() => process.exit(137)));
+    this.faults = createFaultControl(this.#engine, options.onCrash ?? (() => process.exit(137)));
     const inference = (answer: Answer) => ({ method: "POST", answer: this.#guarded(answer) }) satisfies Route;
     const plain = (answer: Answer) => ({ method: "GET", answer }) satisfies Route;
     this.#routes = new Map<string, Route>([
@@ -256,23 +249,6 @@ class Runtime implements MockRuntime {
       root: this.models[0],
       parent: null,
       max_model_len: this.#profile.contextTokensMax,
-    };
-  }
-
-  #faultControl(onCrash: () => void): FaultControl {
-    return {
-      get: () => this.#engine.faults,
-      set: (value) => {
-        const change = changeFaults(this.#engine.faults, value);
-        if ("error" in change) return change;
-        this.#engine.setFaults(change.faults);
-        if (change.crash) onCrash();
-        return { faults: change.faults };
-      },
-      clear: () => {
-        this.#engine.setFaults(NO_FAULTS);
-        return NO_FAULTS;
-      },
     };
   }
 }
