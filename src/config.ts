@@ -8,8 +8,10 @@ import { availableParallelism, homedir, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
+import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
+import { agentStatusSettings, agentStopSettings, ctlSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
@@ -273,4 +275,10 @@ export function stateDirectory(): string {
   } catch {
     return join(tmpdir(), `infermesh-${process.getuid?.() ?? "user"}`);
   }
+}
+
+/** Every variable that some command knows: agents, routers and tools may share an environment. */
+export function variables(): ReadonlySet<string> {
+  const all = [agentSettings, routerSettings, devSettings, ctlSettings, agentStopSettings, agentStatusSettings];
+  return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

@@ -1,0 +1,75 @@
+/**
+ * One command of the command line: from its arguments to its config, its help or a report of every fault, and from
+ * its outcome to an exit code.
+ */
+import { MeshError } from "../base/errors.ts";
+import { type ExtraFlag, parseFlags } from "../base/flags.ts";
+import { type Help, renderHelp } from "../base/help.ts";
+import { settingsOf } from "../base/settings-reading.ts";
+import type { Infer, Section } from "../base/settings.ts";
+import { EXIT } from "./client.ts";
+import type { Terminal } from "./commands.ts";
+import { type ConfigFile, faultReport, loadConfig, openConfig } from "./load-config.ts";
+
+export interface Command<S extends Section> {
+  readonly help: Omit<Help, "settings" | "extras">;
+  readonly settings: S;
+  /** It reads --config and INFERMESH_CONFIG; the name of a file may also be an operand where that is all it is for. */
+  readonly file?: "flag" | "operand";
+  /** The exit code; nothing is 0. */
+  run(config: Infer<S>, terminal: Terminal): Promise<number | void> | number | void;
+}
+
+/** What a command meets. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly terminal: Terminal;
+  readonly columns: number;
+  /** Every variable that some command knows. */
+  readonly variables: ReadonlySet<string>;
+}
+
+const CONFIG_FLAG: ExtraFlag = {
+  name: "config",
+  placeholder: "FILE",
+  doc: "Configuration file, YAML or JSON; flags and environment win over it. Also INFERMESH_CONFIG.",
+};
+const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "", doc: "Show this." };
+
+/** Runs the command; resolves to the exit code. */
+export async function runCommandLine<S extends Section>(
+  command: Command<S>,
+  args: readonly string[],
+  { env, terminal, columns, variables }: Surroundings,
+): Promise<number> {
+  const { settings, file } = command;
+  const name = command.help.command;
+  const extras = file === undefined ? [HELP_FLAG] : [CONFIG_FLAG, HELP_FLAG];
+  const line = parseFlags(args, settingsOf(settings), extras, file === "operand" ? 1 : 0);
+  if (line.extras.has("help")) {
+    terminal.out(renderHelp({ ...command.help, settings, extras }, columns));
+    return EXIT.ok;
+  }
+  const faults = [...line.faults];
+  const path =
+    line.extras.get("config") ?? line.operands[0] ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
+  let opened: ConfigFile | undefined;
+  if (path !== "") {
+    const result = openConfig(path);
+    if ("text" in result) opened = result;
+    else faults.push(result);
+  }
+  const sources = { env, flags: line.values, faults, variables };
+  const loaded = loadConfig(settings, opened === undefined ? sources : { ...sources, file: opened });
+  if (loaded.faults !== undefined) {
+    terminal.err(`${faultReport(name, loaded.faults)}see ${name} --help\n`);
+    return EXIT.usage;
+  }
+  try {
+    return (await command.run(loaded.value, terminal)) ?? EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    terminal.err(`${name}: ${error.message}\n`);
+    return error.code === "config_invalid" ? EXIT.usage : EXIT.failed;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * From arguments to a command: walks citty's tree of commands by their names. A word that names none is refused with
+ * the nearest that does; a group without a default shows what is in it.
+ */
+import { type CommandDef, runCommand } from "citty";
+import { renderHelp } from "../base/help.ts";
+import { didYouMean } from "../base/nearest.ts";
+import { EXIT } from "./client.ts";
+import type { Terminal } from "./commands.ts";
+
+/** Runs the command that the arguments name, or answers with an exit code that says why there is none. */
+export async function dispatch(
+  root: CommandDef,
+  args: readonly string[],
+  terminal: Terminal,
+  columns: number,
+): Promise<number | undefined> {
+  let at = root;
+  let name = await nameOf(root);
+  // `infermesh help router` is what many try first.
+  let rest = args[0] === "help" ? [...args.slice(1), "--help"] : [...args];
+  for (;;) {
+    const children = ((await resolved(at.subCommands)) ?? {}) as Record<string, CommandDef>;
+    if (Object.keys(children).length === 0) break;
+    const [first] = rest;
+    const fallback = await resolved(at.default);
+    const named = first !== undefined && !first.startsWith("-");
+    if (named && !Object.hasOwn(children, first)) {
+      const hint = didYouMean(first, Object.keys(children));
+      const shownName = JSON.stringify(first.slice(0, 64));
+      terminal.err(`${name}: no command ${shownName}${hint === "" ? "" : `; ${hint}`}\nsee ${name} --help\n`);
+      return EXIT.usage;
+    }
+    if (!named && fallback === undefined) return groupHelp(at, name, children, rest, terminal, columns);
+    const chosen = named ? first : (fallback ?? "");
+    const child = children[chosen];
+    if (child === undefined) break;
+    at = child;
+    if (named) {
+      name = `${name} ${first}`;
+      rest = rest.slice(1);
+    }
+  }
+  await runCommand(at, { rawArgs: rest });
+  return undefined;
+}
+
+async function groupHelp(
+  group: CommandDef,
+  name: string,
+  children: Readonly<Record<string, CommandDef>>,
+  rest: readonly string[],
+  terminal: Terminal,
+  columns: number,
+): Promise<number> {
+  const asked = rest.includes("--help") || rest.includes("-h");
+  const [unknown] = rest.filter((arg) => arg !== "--help" && arg !== "-h");
+  if (!asked && unknown !== undefined) {
+    terminal.err(
+      `${name}: no such flag ${JSON.stringify(unknown.slice(0, 64))} before a command\nsee ${name} --help\n`,
+    );
+    return EXIT.usage;
+  }
+  const meta = await resolved(group.meta);
+  const commands = await Promise.all(
+    Object.entries(children).map(async ([child, def]) => ({
+      name: child,
+      doc: (await resolved(def.meta))?.description ?? "",
+    })),
+  );
+  const summary = meta?.description ?? "";
+  const help = renderHelp(
+    {
+      command: name,
+      summary,
+      usage: ["COMMAND [flags]"],
+      commands,
+      notes: [["More", `${name} COMMAND --help`]],
+    },
+    columns,
+  );
+  // Asked for, it is the answer; otherwise something was missing.
+  if (asked) terminal.out(help);
+  else terminal.err(help);
+  return asked ? EXIT.ok : EXIT.usage;
+}
+
+async function nameOf(command: CommandDef): Promise<string> {
+  return (await resolved(command.meta))?.name ?? "";
+}
+
+/** citty lets every part of a command be a value, a promise or a function. */
+async function resolved<T>(part: T | Promise<T> | (() => T) | (() => Promise<T>)): Promise<T> {
+  return typeof part === "function" ? (part as () => T | Promise<T>)() : part;
+}

@@ -1,0 +1,264 @@
+/**
+ * The command line: which commands there are and what each is for. Commands are imported when they are run, so that
+ * `--version` and mistakes are answered at once.
+ */
+import type { CommandDef } from "citty";
+import { commit, version } from "./base/version.ts";
+import type { Section } from "./base/settings.ts";
+import type { Command, Surroundings } from "./ctl/command.ts";
+
+const SUMMARY = "an inference mesh: finds, watches and routes to the GPU nodes that serve your models";
+
+const ROLE_NOTES: readonly (readonly [string, string])[] = [
+  [
+    "Configuration",
+    "A file (--config), then INFERMESH_* variables, then flags, the later winning. A flag --poll-interval is pollInterval in a file and INFERMESH_POLL_INTERVAL in the environment. Durations: 500ms, 5s, 1m30s, or a number of milliseconds. Sizes: 64KiB, 32MiB.",
+  ],
+  ["Exit codes", "0 after an orderly stop, 1 after a failure, 2 for a wrong command line or configuration."],
+];
+
+const CTL_NOTES: readonly (readonly [string, string])[] = [
+  ["Exit codes", "0 well, 1 an error was answered or it is not well, 2 wrong command line, 3 nobody could be reached."],
+];
+
+type Lazy = () => Promise<Command<Section>>;
+
+/** Settings differ from command to command; whoever runs one needs to know only that they fit it. */
+function command<S extends Section>(of: Command<S>): Command<Section> {
+  return of as Command<Section>;
+}
+
+const ROLE_COMMANDS = [
+  { name: "start", doc: "Start it; what happens when no command is given." },
+  { name: "generate-config", doc: "Print a commented configuration file with every default." },
+  { name: "validate [FILE]", doc: "Check a configuration and report every fault." },
+];
+
+const agentStart: Lazy = async () => {
+  const { agentSettings, resolveAgent } = await import("./config.ts");
+  return command({
+    help: {
+      command: "infermesh agent",
+      summary: "the node agent: serves vitals, announces the node to routers, and runs a mock LLM server on request",
+      usage: ["[start] [flags]", "stop | status [flags]", "generate-config", "validate [FILE]"],
+      commands: [
+        ...ROLE_COMMANDS,
+        { name: "stop", doc: "Stop an agent that runs on this machine; its requests may end first." },
+        { name: "status", doc: "Show what an agent on this machine says of itself." },
+      ],
+      examples: [
+        ["infermesh agent --mock", "A mock GPU node; a router on this machine finds it by itself."],
+        [
+          "infermesh agent --mock --id gpu-2 --serve :8001 --api 127.0.0.1:0 --metrics :0 --advertise 10.0.0.7 --register http://10.0.0.5:50052",
+          "One for a router on another machine.",
+        ],
+      ],
+      notes: ROLE_NOTES,
+    },
+    settings: agentSettings,
+    file: "flag",
+    run: async (config) => (await import("./agent.ts")).runAgent(resolveAgent(config)),
+  });
+};
+
+const routerStart: Lazy = async () => {
+  const { routerSettings, resolveRouter } = await import("./config.ts");
+  return command({
+    help: {
+      command: "infermesh router",
+      summary: "the router: takes OpenAI requests and sends each to the node that will answer it first",
+      usage: ["[start] [flags]", "generate-config", "validate [FILE]"],
+      commands: ROLE_COMMANDS,
+      examples: [
+        ["infermesh router --listen :8080", "Agents on this machine register by themselves."],
+        [
+          "infermesh router --upstream llama-3.1-8b=http://10.0.0.7:8000 --upstream llama-3.1-8b=http://10.0.0.8:8000,2",
+          "Two servers without an agent, the second twice as strong.",
+        ],
+      ],
+      notes: ROLE_NOTES,
+    },
+    settings: routerSettings,
+    file: "flag",
+    run: async (config) => (await import("./router.ts")).runRouter(resolveRouter(config)),
+  });
+};
+
+const dev: Lazy = async () => {
+  const { devSettings } = await import("./config.ts");
+  return command({
+    help: {
+      command: "infermesh dev",
+      summary: "a whole mesh on this machine: mock GPU nodes and a router",
+      usage: ["[flags]"],
+      examples: [
+        ["infermesh dev", "Three mock nodes behind a router on port 8080."],
+        ["infermesh dev --nodes 8 --traffic 20", "Eight of them, with 20 sample requests a second."],
+      ],
+      notes: ROLE_NOTES,
+    },
+    settings: devSettings,
+    file: "flag",
+    run: async (config) => (await import("./dev.ts")).runDev(config),
+  });
+};
+
+const generateConfig =
+  (role: "agent" | "router"): Lazy =>
+  async () => {
+    const [config, { sampleFile }, { section }] = await Promise.all([
+      import("./config.ts"),
+      import("./base/sample-file.ts"),
+      import("./base/settings.ts"),
+    ]);
+    const title = `Configuration of an infermesh ${role}, version ${version}: every key with its default.\nStart with: infermesh ${role} --config FILE\nCheck with: infermesh ${role} validate FILE`;
+    return command({
+      help: {
+        command: `infermesh ${role} generate-config`,
+        summary: "print a commented YAML file with every setting and its default",
+        usage: [`> ${role}.yaml`],
+      },
+      settings: section({}),
+      run: (_config, terminal) => terminal.out(sampleFile(config[`${role}Settings`], title)),
+    });
+  };
+
+const validate =
+  (role: "agent" | "router"): Lazy =>
+  async () => {
+    const config = await import("./config.ts");
+    return command<Section>({
+      help: {
+        command: `infermesh ${role} validate`,
+        summary: "check a configuration file, with the environment and flags as they would be used; report every fault",
+        usage: ["[FILE] [flags]"],
+        notes: [["Exit codes", "0 valid, 2 not."]],
+      },
+      settings: config[`${role}Settings`],
+      file: "operand",
+      run: (_config, terminal) => terminal.out("valid\n"),
+    });
+  };
+
+const agentStop: Lazy = async () => {
+  const [{ stopAgent }, { agentStopSettings }, { stateDirectory }] = await Promise.all([
+    import("./ctl/agent-control.ts"),
+    import("./ctl/settings.ts"),
+    import("./config.ts"),
+  ]);
+  return command({
+    help: {
+      command: "infermesh agent stop",
+      summary: "stop an agent that runs on this machine; its requests may end first",
+      usage: ["[flags]"],
+      notes: [["Exit codes", "0 stopped, 1 still there after the wait, 2 wrong command line, 3 no such agent runs."]],
+    },
+    settings: agentStopSettings,
+    run: (config, terminal) => stopAgent({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
+  });
+};
+
+const agentStatus: Lazy = async () => {
+  const [{ showAgentStatus }, { agentStatusSettings }, { stateDirectory }] = await Promise.all([
+    import("./ctl/agent-control.ts"),
+    import("./ctl/settings.ts"),
+    import("./config.ts"),
+  ]);
+  return command({
+    help: {
+      command: "infermesh agent status",
+      summary: "show what an agent on this machine says of itself",
+      usage: ["[flags]"],
+      notes: [["Exit codes", "0 well, 1 not well or no answer, 2 wrong command line, 3 no such agent runs."]],
+    },
+    settings: agentStatusSettings,
+    run: (config, terminal) => showAgentStatus({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
+  });
+};
+
+const CTL = {
+  "list-nodes": ["listNodes", "list the nodes that a router knows, with their load"],
+  stats: ["showStats", "show a router's counts, or an agent's vitals"],
+  health: ["showHealth", "tell whether a router or an agent is well"],
+} as const;
+
+const ctl =
+  (name: keyof typeof CTL): Lazy =>
+  async () => {
+    const [commands, { ctlSettings }] = await Promise.all([import("./ctl/commands.ts"), import("./ctl/settings.ts")]);
+    const [run, summary] = CTL[name];
+    const help = { command: `infermesh ctl ${name}`, summary, usage: ["[flags]"], notes: CTL_NOTES };
+    return command({ help, settings: ctlSettings, run: commands[run] });
+  };
+
+/** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
+async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
+  const { defineCommand } = await import("citty");
+  const leaf = (name: string, description: string, load: Lazy) =>
+    defineCommand({
+      meta: { name, description },
+      async run({ rawArgs }) {
+        const [{ runCommandLine }, { variables }] = await Promise.all([
+          import("./ctl/command.ts"),
+          import("./config.ts"),
+        ]);
+        process.exitCode = await runCommandLine(await load(), rawArgs, { ...own, variables: variables() });
+      },
+    });
+  const role = (name: "agent" | "router", description: string, start: Lazy, more: Record<string, CommandDef>) =>
+    defineCommand({
+      meta: { name, description },
+      default: "start",
+      subCommands: {
+        start: leaf("start", "Start it.", start),
+        ...more,
+        "generate-config": leaf("generate-config", "Print a commented configuration file.", generateConfig(name)),
+        validate: leaf("validate", "Check a configuration.", validate(name)),
+      },
+    });
+  return defineCommand({
+    meta: { name: "infermesh", description: SUMMARY, version },
+    subCommands: {
+      dev: leaf("dev", "A whole mesh on this machine: mock GPU nodes and a router.", dev),
+      router: role("router", "The router: sends each OpenAI request to the best node.", routerStart, {}),
+      agent: role("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
+        stop: leaf("stop", "Stop an agent of this machine.", agentStop),
+        status: leaf("status", "Show an agent of this machine.", agentStatus),
+      }),
+      ctl: defineCommand({
+        meta: { name: "ctl", description: "Ask a running router or agent." },
+        subCommands: Object.fromEntries(
+          (Object.keys(CTL) as (keyof typeof CTL)[]).map((name) => [
+            name,
+            leaf(name, `${CTL[name][1].slice(0, 1).toUpperCase()}${CTL[name][1].slice(1)}.`, ctl(name)),
+          ]),
+        ),
+      }),
+      version: defineCommand({
+        meta: { name: "version", description: "Show the version; also --version." },
+        run: showVersion,
+      }),
+    },
+  });
+}
+
+function showVersion(): void {
+  process.stdout.write(`infermesh ${version} (${commit}, bun ${Bun.version})\n`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
+  // Whoever reads our output may stop at any time (`| head`); that is no error.
+  process.stdout.on("error", () => process.exit());
+  const terminal = {
+    out: (text: string) => void process.stdout.write(text),
+    err: (text: string) => void process.stderr.write(text),
+    color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
+  };
+  const columns = process.stdout.columns || 100;
+  const { dispatch } = await import("./ctl/dispatch.ts");
+  const code = await dispatch(await commandTree({ env: process.env, terminal, columns }), args, terminal, columns);
+  if (code !== undefined) process.exitCode = code;
+}
+
+await main(process.argv.slice(2));
