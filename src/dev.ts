@@ -13,7 +13,7 @@ import { selfCommand, untilStopped } from "./process.ts";
 
 interface Child {
   readonly name: string;
-  readonly process: Subprocess<"pipe", "inherit", "pipe">;
+  readonly process: Subprocess<"pipe", "pipe", "inherit">;
   readonly ready: Promise<Record<string, unknown>>;
 }
 
@@ -109,15 +109,15 @@ export async function runDev(config: DevConfig): Promise<void> {
 function spawnChild(name: string, args: readonly string[], log: Log): Child {
   const child = Bun.spawn([...selfCommand(), ...args, "--log-format=json"], {
     stdin: "pipe",
-    stdout: "inherit",
-    stderr: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
     env: { ...process.env, INFERMESH_SUPERVISED: "1" },
   });
   const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
   promise.catch(() => {});
   const timer = setTimeout(() => reject(new MeshError("internal", `${name} was not ready within ${READY_MS} ms`)), READY_MS);
   const problems: string[] = [];
-  void readLines(child.stderr, (line) => {
+  void readLines(child.stdout, (line) => {
     const entry = parseLine(line);
     if (entry["msg"] === "ready") resolve(entry);
     const level = entry["level"];

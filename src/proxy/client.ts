@@ -575,7 +575,7 @@ function decodePath(text: string): string {
 }
 
 function unknownModel(name: string): MeshError {
-  return new MeshError("model_not_found", `the model "${name}" does not exist`, { param: "model" });
+  return new MeshError("model_not_found", `the model \`${name}\` does not exist`, { param: "model" });
 }
 
 function badBody(reader: BodyReader): MeshError {
