@@ -15,12 +15,8 @@
 #include "layout.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define INLINE static inline __attribute__((always_inline))
-#define COST_MAX 3.4028234663852886e38f
 #define INFINITE __builtin_inff()
 #define RESTARTS 2
-/* Costs are made eight at a time; the lanes beyond `used` have capacity 0. */
-#define STEP 8
 
 struct pick_request {
   const int32_t *table;
@@ -77,10 +73,10 @@ static int count_bits(uint64_t bits) {
 }
 
 /* A bit for each lane whose cost is `wanted`. */
-INLINE uint64_t lanes_at(const float *costs, int lanes, float wanted) {
+static inline uint64_t lanes_at(const float *costs, int lanes, float wanted) {
   uint64_t bits = 0;
 #if defined(__SSE2__)
-  typedef float four __attribute__((vector_size(16), aligned(16)));
+  typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
   const four all = {wanted, wanted, wanted, wanted};
   for (int lane = 0; lane < lanes; lane += 4)
     bits |= (uint64_t)(unsigned)__builtin_ia32_movmskps((four)(*(const four *)(costs + lane) == all)) << lane;
@@ -90,101 +86,50 @@ INLINE uint64_t lanes_at(const float *costs, int lanes, float wanted) {
   return bits;
 }
 
-/* The costs of a block's first `lanes` rows (a multiple of STEP), infinite where a row is passed over. */
-INLINE void score_block(const float *floats, const int32_t *words, int lanes, float prompt, int32_t now,
-                        float *restrict costs) {
-  for (int lane = 0; lane < lanes; lane++) {
-    float requests = (float)words[COLUMN_IN_FLIGHT_REQUESTS + lane];
-    float active = floats[COLUMN_ACTIVE_OFFSET + lane] + requests;
-    active = active > 0.0f ? active : 0.0f;
-    float tokens = (float)words[COLUMN_IN_FLIGHT_TOKENS + lane];
-    float queued = floats[COLUMN_TOKEN_OFFSET + lane] + tokens;
-    queued = queued > 0.0f ? queued : 0.0f;
-    float cost = (queued + prompt) * floats[COLUMN_SECONDS_PER_PREFILL_TOKEN + lane];
-    cost = cost + active * floats[COLUMN_SECONDS_PER_ACTIVE + lane];
-    float waiting = (active + 1.0f) - floats[COLUMN_SLOTS + lane];
-    waiting = waiting > 0.0f ? waiting : 0.0f;
-    cost = cost + waiting * floats[COLUMN_SECONDS_PER_QUEUED_REQUEST + lane];
-    float excess = floats[COLUMN_KV_OFFSET + lane] + (tokens + prompt) * floats[COLUMN_KV_PER_TOKEN + lane];
-    excess = excess > 0.0f ? excess : 0.0f;
-    excess = excess < 2.0f ? excess : 2.0f;
-    cost = cost + floats[COLUMN_KV_PENALTY_SECONDS + lane] * (excess * excess);
-    cost = cost + floats[COLUMN_PENALTY_SECONDS + lane];
-    cost = cost < COST_MAX ? cost : COST_MAX;
-    /* A capacity of 0 is never more than what is active. */
-    cost = floats[COLUMN_CAPACITY + lane] > active ? cost : INFINITE;
-    costs[lane] = words[COLUMN_EJECTED_UNTIL + lane] > now ? INFINITE : cost;
+/* Passes over the excluded rows of a block; 1 when there were any. */
+static __attribute__((noinline)) int exclude(const struct pick_request *request, int32_t block, float *costs) {
+  int any = 0;
+  for (int i = 0; i < request->excluded_count; i++) {
+    const int32_t row = request->excluded[i];
+    if (row < 0 || row / BLOCK_ROWS != block) continue;
+    costs[row % BLOCK_ROWS] = INFINITE;
+    any = 1;
   }
+  return any;
 }
 
-INLINE float smallest(const float *costs, int lanes) {
-  float least[STEP];
-  for (int i = 0; i < STEP; i++) least[i] = costs[i];
-  for (int lane = STEP; lane < lanes; lane += STEP)
-    for (int i = 0; i < STEP; i++) least[i] = costs[lane + i] < least[i] ? costs[lane + i] : least[i];
-  for (int half = STEP / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) least[i] = least[i + half] < least[i] ? least[i + half] : least[i];
-  return least[0];
+#if !defined(__SSE2__)
+typedef float four_floats __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t four_ints __attribute__((vector_size(16), aligned(4), may_alias));
+static inline four_floats select_4(four_ints mask, four_floats a, four_floats b) {
+  return (four_floats)((mask & (four_ints)a) | (~mask & (four_ints)b));
 }
+static inline int any_4(four_ints mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) != 0; }
+#endif
 
-/* Looks at all blocks of the model; 0 when one turned out to belong to another model. */
-INLINE int scan(struct pick_request *request, struct found *found) {
-  const int32_t *table = request->table;
-  const int32_t *blocks = table + table[HEADER_BLOCKS_WORD];
-  const int32_t owner = request->model + 1;
-  const int blocks_max = table[HEADER_ROWS_MAX] / BLOCK_ROWS;
-  const float prompt = request->prompt_tokens;
-  const int32_t now = request->now_deciseconds;
-  _Alignas(32) float costs[BLOCK_ROWS];
-  found->best = INFINITE;
-  found->blocks = 0;
-  int32_t link = __atomic_load_n(&table[MODELS_WORD + request->model], __ATOMIC_ACQUIRE);
-  /* A list that changes under our feet could lead in a circle: never take more steps than there are blocks. */
-  for (int steps = 0; link != 0 && steps < blocks_max; steps++) {
-    const int32_t block = link - 1;
-    const int32_t *words = blocks + (ptrdiff_t)block * BLOCK_WORDS;
-    int lanes = 0;
-    for (int attempt = 1;; attempt++) {
-      const int32_t sequence = __atomic_load_n(&words[BLOCK_SEQUENCE], __ATOMIC_ACQUIRE);
-      if ((sequence & 1) != 0 && attempt < READ_ATTEMPTS) {
-        relax();
-        continue;
-      }
-      const int32_t seen_owner = __atomic_load_n(&words[BLOCK_MODEL], __ATOMIC_RELAXED);
-      link = __atomic_load_n(&words[BLOCK_NEXT], __ATOMIC_RELAXED);
-      const int used = __atomic_load_n(&words[BLOCK_USED], __ATOMIC_RELAXED);
-      lanes = (used + STEP - 1) & ~(STEP - 1);
-      if (seen_owner == owner) score_block((const float *)words, words, lanes, prompt, now, costs);
-      __atomic_thread_fence(__ATOMIC_ACQUIRE);
-      const int32_t after = __atomic_load_n(&words[BLOCK_SEQUENCE], __ATOMIC_RELAXED);
-      const int clean = after == sequence && (sequence & 1) == 0;
-      if (!clean && attempt < READ_ATTEMPTS) continue;
-      if (!clean) request->torn++;
-      if (seen_owner != owner) return 0;
-      break;
-    }
-    if (lanes == 0) continue;
-    for (int i = 0; i < request->excluded_count; i++)
-      if (request->excluded[i] / BLOCK_ROWS == block && request->excluded[i] >= 0)
-        costs[request->excluded[i] % BLOCK_ROWS] = INFINITE;
-    const float least = smallest(costs, lanes);
-    if (!(least <= found->best) || least == INFINITE) continue;
-    if (least < found->best) found->blocks = 0;
-    found->best = least;
-    found->block[found->blocks] = block;
-    found->lanes[found->blocks] = lanes_at(costs, lanes, least);
-    found->blocks++;
-  }
-  return 1;
-}
-
-static int scan_plain(struct pick_request *request, struct found *found) { return scan(request, found); }
+#define SCAN scan_plain
+#define SCAN_TARGET
+#define STEP 4
+#if defined(__SSE2__)
+#define SMALLER(a, b) ((floats)__builtin_ia32_minps(a, b))
+#define LARGER(a, b) ((floats)__builtin_ia32_maxps(a, b))
+#define ANY(mask) (__builtin_ia32_movmskps((floats)(mask)) != 0)
+#else
+#define SMALLER(a, b) select_4((a) < (b), a, b)
+#define LARGER(a, b) select_4((a) > (b), a, b)
+#define ANY(mask) any_4(mask)
+#endif
+#include "scan.h"
 
 #if defined(__x86_64__) && !defined(SCORER_PLAIN)
 
-__attribute__((target("avx2"))) static int scan_avx2(struct pick_request *request, struct found *found) {
-  return scan(request, found);
-}
+#define SCAN scan_avx2
+#define SCAN_TARGET __attribute__((target("avx2")))
+#define STEP 8
+#define SMALLER(a, b) ((floats)__builtin_ia32_minps256(a, b))
+#define LARGER(a, b) ((floats)__builtin_ia32_maxps256(a, b))
+#define ANY(mask) (__builtin_ia32_movmskps256((floats)(mask)) != 0)
+#include "scan.h"
 
 static void cpuid(uint32_t leaf, uint32_t registers[4]) {
   __asm__ volatile("cpuid"
@@ -266,7 +211,7 @@ static int32_t reason(const struct pick_request *request) {
       const float capacity = floats[COLUMN_CAPACITY + lane];
       if (!(capacity > 0.0f) || is_excluded(request, block * BLOCK_ROWS + lane)) continue;
       routable = 1;
-      float active = floats[COLUMN_ACTIVE_OFFSET + lane] + (float)words[COLUMN_IN_FLIGHT_REQUESTS + lane];
+      const float active = (float)words[COLUMN_ACTIVE_REQUESTS + lane];
       if (capacity > (active > 0.0f ? active : 0.0f)) room = 1;
     }
     link = __atomic_load_n(&words[BLOCK_NEXT], __ATOMIC_ACQUIRE);

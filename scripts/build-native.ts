@@ -4,12 +4,13 @@
  * at run time that the TypeScript scorer serves. `--force` builds anew.
  */
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { layoutConstants, layoutWord } from "../src/score/layout.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
-const SOURCE = join(ROOT, "native", "scorer.c");
+const SOURCES = join(ROOT, "native");
+const SOURCE = join(SOURCES, "scorer.c");
 const OUT = join(ROOT, "dist", "native");
 const LIBRARY = join(OUT, "libscorer.so");
 const STAMP = join(OUT, ".libscorer-inputs");
@@ -17,7 +18,7 @@ const STAMP = join(OUT, ".libscorer-inputs");
 /** No contraction and no reassociation, for parity; nothing that would call for libc or for a start file. */
 const FLAGS = [
   ..."-std=c11 -O3 -Wall -Wextra -Werror -fvisibility=hidden -fPIC -shared".split(" "),
-  ..."-ffp-contract=off -fno-fast-math -fno-math-errno -fno-trapping-math".split(" "),
+  ..."-ffp-contract=off -fno-fast-math -Wno-psabi".split(" "),
   ..."-ffreestanding -nostdlib -fno-stack-protector -fno-tree-loop-distribute-patterns".split(" "),
 ];
 
@@ -62,8 +63,11 @@ function versionOf(compiler: string): string {
 function main(): void {
   const compiler = process.env["CC"]?.trim() || "cc";
   const header = layoutHeader();
+  const sources = readdirSync(SOURCES)
+    .sort()
+    .map((name) => readFileSync(join(SOURCES, name), "utf8"));
   const inputs = new Bun.CryptoHasher("sha256")
-    .update([header, readFileSync(SOURCE, "utf8"), compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
+    .update([header, ...sources, compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
     .digest("hex");
   const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
   if (current && !process.argv.includes("--force")) return;

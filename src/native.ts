@@ -100,7 +100,6 @@ function selfTest(library: Library): string {
       secondsPerQueuedRequest: prng.next(),
       kvOffset: prng.next() * 3 - 2,
       kvPerToken: prng.next() * 1e-5,
-      kvPenaltySeconds: 2,
       penaltySeconds: prng.next(),
       capacity: prng.int(30),
     });

@@ -67,7 +67,7 @@ export const costSettings = section({
   kvPenaltySeconds: number({
     default: 2,
     max: 3600,
-    doc: "Seconds that a full KV cache adds; it grows with the square from the knee, up to four times this when requests would overfill it.",
+    doc: "Seconds that a full KV cache adds; it grows with the square of what is used beyond the knee.",
   }),
   staleAfterMs: duration({
     default: "11s",
@@ -139,9 +139,9 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
   const load = sample === null ? NO_LOAD : loadOf(sample, context, config);
   const trust = sample === null ? 1 : 0.5 ** (staleMs(context, config) / config.staleHalfLifeMs);
   const capacityTokens = bounded(sample?.kvCapacityTokens, TOKENS_MAX) ?? 0;
-  const kvScale = 1 / (1 - config.kvKnee);
-  const kvPerToken = capacityTokens > 0 ? 1 / capacityTokens : 0;
-  const kvUsed = trust * ((bounded(sample?.kvUsage, 1) ?? 0) + load.tokens * kvPerToken);
+  // Squared, a full cache comes to kvPenaltySeconds.
+  const kvScale = Math.sqrt(config.kvPenaltySeconds) / (1 - config.kvKnee);
+  const kvUsed = trust * (bounded(sample?.kvUsage, 1) ?? 0);
   return {
     tokenOffset: load.tokens * trust,
     activeOffset: load.requests * trust,
@@ -150,8 +150,7 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     slots,
     secondsPerQueuedRequest: config.outputTokensMean / (fullDecodeRate(sample, slots, config) * weight),
     kvOffset: (kvUsed - config.kvKnee) * kvScale,
-    kvPerToken: kvPerToken * kvScale,
-    kvPenaltySeconds: config.kvPenaltySeconds,
+    kvPerToken: capacityTokens > 0 ? kvScale / capacityTokens : 0,
     penaltySeconds: penaltySeconds(sample, context, config),
     capacity: context.ready ? Math.max(1, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
   };

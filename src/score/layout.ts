@@ -12,23 +12,24 @@
  *
  * A block holds, at byte 256 * column + 4 * lane, where row = 64 * block + lane:
  *
- *   byte 0     tokenOffset               float32   tokens, may be negative
- *        256   activeOffset              float32   requests, may be negative
- *        512   secondsPerPrefillToken    float32
- *        768   secondsPerActive          float32
- *        1024  slots                     float32   requests
- *        1280  secondsPerQueuedRequest   float32
- *        1536  kvOffset                  float32   0 at the knee, 1 when the cache is full
- *        1792  kvPerToken                float32   the same scale, for each token
- *        2048  kvPenaltySeconds          float32   at a full cache
- *        2304  penaltySeconds            float32
- *        2560  capacity                  float32   requests; 0: not routable
- *        2816  inFlightRequests          int32     Atomics, any thread
- *        3072  inFlightTokens            int32     Atomics, any thread
- *        3328  ejectedUntil              int32     Atomics, any thread; deciseconds
- *        3584  generation                int32     counts the targets that the row was given to and taken from
+ *   byte 0     secondsPerPrefillToken    float32
+ *        256   secondsPerActive          float32
+ *        512   slots                     float32   requests
+ *        768   secondsPerQueuedRequest   float32
+ *        1024  kvOffset                  float32   square root of seconds; 0 at the knee
+ *        1280  kvPerToken                float32   the same, for each token
+ *        1536  penaltySeconds            float32
+ *        1792  capacity                  float32   requests; 0: not routable
+ *        2048  activeRequests            int32     in flight + activeOffset; Atomics, any thread
+ *        2304  queuedTokens              int32     in flight + tokenOffset; Atomics, any thread
+ *        2560  ejectedUntil              int32     Atomics, any thread; deciseconds
+ *        2816  activeOffset              int32     what of activeRequests is not in flight; main thread
+ *        3072  tokenOffset               int32     what of queuedTokens is not in flight; main thread
+ *        3328  generation                int32     counts the targets that the row was given to and taken from
+ *        3584  (unused)
  *        3840  the block's own words     int32     BLOCK_WORD.*
  *
+ * A scan reads the first eleven columns only: at 1,024 rows and more its speed is that of the second-level cache.
  * A page a block means that a scan touches nothing but rows in use, and that memory is spent only where rows are.
  *
  * A pick request, 96 bytes in an ArrayBuffer of its own:
@@ -79,23 +80,22 @@ export const HEADER = {
 } as const;
 export const MODELS_WORD = 64;
 
-/** First word of each column in a block; the first eleven are float32, and `RowValues` has a field for each. */
+/** First word of each column in a block. */
 export const COLUMN = {
-  tokenOffset: 0,
-  activeOffset: 64,
-  secondsPerPrefillToken: 128,
-  secondsPerActive: 192,
-  slots: 256,
-  secondsPerQueuedRequest: 320,
-  kvOffset: 384,
-  kvPerToken: 448,
-  kvPenaltySeconds: 512,
-  penaltySeconds: 576,
-  capacity: 640,
-  inFlightRequests: 704,
-  inFlightTokens: 768,
-  ejectedUntil: 832,
-  generation: 896,
+  secondsPerPrefillToken: 0,
+  secondsPerActive: 64,
+  slots: 128,
+  secondsPerQueuedRequest: 192,
+  kvOffset: 256,
+  kvPerToken: 320,
+  penaltySeconds: 384,
+  capacity: 448,
+  activeRequests: 512,
+  queuedTokens: 576,
+  ejectedUntil: 640,
+  activeOffset: 704,
+  tokenOffset: 768,
+  generation: 832,
 } as const;
 
 /** Words of a block that describe the block itself, in place of a sixteenth column. */

@@ -5,11 +5,12 @@
  *
  * For each row, in seconds (DESIGN.md tells where the figures come from):
  *
- *   active = max(0, activeOffset + inFlightRequests)
- *   cost   = (max(0, tokenOffset + inFlightTokens) + promptTokens) * secondsPerPrefillToken
+ *   active = max(0, activeRequests)                      in flight, and what samples tell of others
+ *   queued = max(0, queuedTokens) + promptTokens
+ *   cost   = queued * secondsPerPrefillToken
  *          + active * secondsPerActive
  *          + max(0, active + 1 - slots) * secondsPerQueuedRequest
- *          + kvPenaltySeconds * clamp(kvOffset + (inFlightTokens + promptTokens) * kvPerToken, 0, 2)^2
+ *          + max(0, kvOffset + queued * kvPerToken)^2
  *          + penaltySeconds
  *
  * Rows that are not routable, full, ejected or excluded are passed over. Equal costs are decided by the request's seed:
@@ -42,8 +43,8 @@ export { ALL_EJECTED, ALL_FULL, NO_TARGET } from "./layout.ts";
 
 /** As `nowDeciseconds`: looks at ejected rows too. */
 export const NEVER_EJECTED = 0x7fff_ffff;
-/** A cost that overflows still belongs to a row that can be picked. */
-const COST_MAX = 3.4028234663852886e38;
+/** More than any prompt has; with VALUE_MAX of the writer it keeps costs finite. */
+const TOKENS_MAX = 1e9;
 const RESTARTS = 2;
 
 /**
@@ -72,12 +73,12 @@ export class PickRequest {
     this.#ints[REQUEST.model / 4] = model;
   }
 
-  /** Estimated tokens of the prompt; kept as float32. */
+  /** Estimated tokens of the prompt, kept as float32; what is not a positive number counts as 0. */
   get promptTokens(): number {
     return this.#floats[REQUEST.promptTokens / 4] ?? 0;
   }
   set promptTokens(tokens: number) {
-    this.#floats[REQUEST.promptTokens / 4] = tokens;
+    this.#floats[REQUEST.promptTokens / 4] = tokens > 0 ? Math.min(TOKENS_MAX, tokens) : 0;
   }
 
   /** `ScoreTable.nowDeciseconds`, or NEVER_EJECTED. */
@@ -239,24 +240,20 @@ export class TypeScriptPicker implements Picker {
       const capacity = floats[at + COLUMN.capacity] ?? 0;
       if (!(capacity > 0)) continue;
       if (excluded > 0 && isExcluded(request, excluded, block * BLOCK_ROWS + lane)) continue;
-      const requests = fround(words[at + COLUMN.inFlightRequests] ?? 0);
-      const active = positive(fround((floats[at + COLUMN.activeOffset] ?? 0) + requests));
+      const active = positive(fround(words[at + COLUMN.activeRequests] ?? 0));
       seen |= ROUTABLE;
       if (!(capacity > active)) continue;
       seen |= ROOM;
       if ((words[at + COLUMN.ejectedUntil] ?? 0) > now) continue;
-      const tokens = fround(words[at + COLUMN.inFlightTokens] ?? 0);
-      const queued = positive(fround((floats[at + COLUMN.tokenOffset] ?? 0) + tokens));
-      let cost = fround(fround(queued + prompt) * (floats[at + COLUMN.secondsPerPrefillToken] ?? 0));
+      const queued = fround(positive(fround(words[at + COLUMN.queuedTokens] ?? 0)) + prompt);
+      let cost = fround(queued * (floats[at + COLUMN.secondsPerPrefillToken] ?? 0));
       cost = fround(cost + fround(active * (floats[at + COLUMN.secondsPerActive] ?? 0)));
       const waiting = positive(fround(fround(active + 1) - (floats[at + COLUMN.slots] ?? 0)));
       cost = fround(cost + fround(waiting * (floats[at + COLUMN.secondsPerQueuedRequest] ?? 0)));
-      const added = fround(fround(tokens + prompt) * (floats[at + COLUMN.kvPerToken] ?? 0));
-      const over = positive(fround((floats[at + COLUMN.kvOffset] ?? 0) + added));
-      const excess = over < 2 ? over : 2;
-      cost = fround(cost + fround((floats[at + COLUMN.kvPenaltySeconds] ?? 0) * fround(excess * excess)));
-      cost = fround(cost + (floats[at + COLUMN.penaltySeconds] ?? 0));
-      costs[lane] = cost < COST_MAX ? cost : COST_MAX;
+      const added = fround(queued * (floats[at + COLUMN.kvPerToken] ?? 0));
+      const excess = positive(fround((floats[at + COLUMN.kvOffset] ?? 0) + added));
+      cost = fround(cost + fround(excess * excess));
+      costs[lane] = fround(cost + (floats[at + COLUMN.penaltySeconds] ?? 0));
     }
     this.#blockSeen = seen;
   }

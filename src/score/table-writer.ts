@@ -26,18 +26,28 @@ export interface RowValues {
   readonly slots: number;
   /** What each request that waits for a slot adds. */
   readonly secondsPerQueuedRequest: number;
-  /** KV cache in use, less what in-flight tokens account for: 0 at the knee, 1 when full. */
+  /** KV cache in use beyond the knee, scaled so that its square is the penalty in seconds; negative below the knee. */
   readonly kvOffset: number;
+  /** What each queued token adds to that. */
   readonly kvPerToken: number;
-  /** What a full KV cache costs. */
-  readonly kvPenaltySeconds: number;
   /** Round trip, health and staleness. */
   readonly penaltySeconds: number;
   /** Most requests active at once; 0 while not routable. */
   readonly capacity: number;
 }
 
-const FLOAT_COLUMNS = Object.entries(COLUMN).slice(0, 11) as [keyof RowValues, number][];
+const FLOAT_COLUMNS = [
+  "secondsPerPrefillToken",
+  "secondsPerActive",
+  "slots",
+  "secondsPerQueuedRequest",
+  "kvOffset",
+  "kvPerToken",
+  "penaltySeconds",
+  "capacity",
+] as const;
+/** Larger figures could make a cost overflow, and a row with an infinite cost is never picked. */
+const VALUE_MAX = 1e9;
 const LANE_FREE = 0;
 const LANE_LIVE = 1;
 const LANE_PARKED = 2;
@@ -213,15 +223,15 @@ export class TableWriter {
   }
 
   #fill(row: number, values: RowValues | undefined): void {
-    for (const [name] of FLOAT_COLUMNS) {
-      assert(values === undefined || Number.isFinite(Math.fround(values[name])), `${name} of row ${row} is not finite`);
-    }
+    if (values !== undefined) check(row, values);
     const lane = row % BLOCK_ROWS;
     this.#change(Math.trunc(row / BLOCK_ROWS), (words, word) => {
-      for (const [name, column] of FLOAT_COLUMNS) {
+      for (const name of FLOAT_COLUMNS) {
         this.#bits[0] = values === undefined ? 0 : values[name];
-        Atomics.store(words, word + column + lane, this.#bitsAsWord[0] ?? 0);
+        Atomics.store(words, word + COLUMN[name] + lane, this.#bitsAsWord[0] ?? 0);
       }
+      shift(words, word + lane, COLUMN.activeOffset, COLUMN.activeRequests, values?.activeOffset ?? 0);
+      shift(words, word + lane, COLUMN.tokenOffset, COLUMN.queuedTokens, values?.tokenOffset ?? 0);
     });
   }
 
@@ -240,5 +250,19 @@ export class TableWriter {
 
   #wordOfBlock(block: number): number {
     return this.#table.blocksWord + block * BLOCK_WORDS;
+  }
+}
+
+/** Changes an offset, and the load that contains it by as much: what is in flight stays. */
+function shift(words: Int32Array, lane: number, offset: number, load: number, value: number): void {
+  const whole = Math.round(value);
+  const before = Atomics.exchange(words, lane + offset, whole);
+  if (whole !== before) Atomics.add(words, lane + load, whole - before);
+}
+
+function check(row: number, values: RowValues): void {
+  for (const name of [...FLOAT_COLUMNS, "activeOffset", "tokenOffset"] as const) {
+    const value = values[name];
+    assert(Math.abs(value) <= VALUE_MAX, `${name} of row ${row} is ${value}`);
   }
 }

@@ -2,9 +2,11 @@
  * The score table: what every worker knows of every target, in one SharedArrayBuffer.
  *
  * A row is one target for one model. Its figures are written by the main thread (table-writer.ts) under the sequence
- * word of its block: odd, data, even (a seqlock), so a reader can tell when it saw half a change and reads again. Its load is
- * written by any thread with Atomics. Each worker also keeps its own share of the load, so that a worker that crashed
- * can be taken out of the sums: `total = sum of slots` holds whenever no call is under way.
+ * word of its block: odd, data, even (a seqlock), so a reader can tell when it saw half a change and reads again.
+ *
+ * Its load is changed by any thread with Atomics: what this router has in flight there, plus an offset by which the
+ * main thread brings in what samples tell of others. Each worker also keeps its own share of what is in flight, so that
+ * a worker that crashed can be taken out of the sums: load = offset + sum of slots, whenever no call is under way.
  *
  * Limits: 65,536 rows, 2^31 tokens in flight a row. Recovery: `clearWorker` after a crash; `reconcile`, called now and
  * then, repairs a total that a worker left wrong by dying between two steps. Layout: layout.ts.
@@ -113,31 +115,30 @@ export class ScoreTable implements TableShape {
   tryBegin(worker: number, row: number, prefillTokens: number): boolean {
     const word = this.#wordOf(row);
     const slot = this.#slotOf(worker, row);
-    const total = word + COLUMN.inFlightRequests;
-    for (let current = Atomics.load(this.words, total); ;) {
-      const active = Math.max(0, this.#float(word + COLUMN.activeOffset) + current);
-      if (!(active < this.#float(word + COLUMN.capacity))) return false;
-      const seen = Atomics.compareExchange(this.words, total, current, current + 1);
+    const active = word + COLUMN.activeRequests;
+    for (let current = Atomics.load(this.words, active); ;) {
+      if (!(Math.max(0, current) < (this.floats[word + COLUMN.capacity] ?? 0))) return false;
+      const seen = Atomics.compareExchange(this.words, active, current, current + 1);
       if (seen === current) break;
       current = seen;
     }
     Atomics.add(this.words, slot, 1);
     Atomics.add(this.words, slot + this.rowsMax, prefillTokens);
-    Atomics.add(this.words, word + COLUMN.inFlightTokens, prefillTokens);
+    Atomics.add(this.words, word + COLUMN.queuedTokens, prefillTokens);
     return true;
   }
 
   /** Gives back a request's prompt tokens: at its first token, or when it ends before that. */
   endPrefill(worker: number, row: number, prefillTokens: number): void {
     const before = Atomics.sub(this.words, this.#slotOf(worker, row) + this.rowsMax, prefillTokens);
-    Atomics.sub(this.words, this.#wordOf(row) + COLUMN.inFlightTokens, prefillTokens);
+    Atomics.sub(this.words, this.#wordOf(row) + COLUMN.queuedTokens, prefillTokens);
     if (before < prefillTokens) unclaimed(worker, row);
   }
 
   /** Gives back a request, whose tokens were given back before. */
   end(worker: number, row: number): void {
     const before = Atomics.sub(this.words, this.#slotOf(worker, row), 1);
-    Atomics.sub(this.words, this.#wordOf(row) + COLUMN.inFlightRequests, 1);
+    Atomics.sub(this.words, this.#wordOf(row) + COLUMN.activeRequests, 1);
     if (before <= 0) unclaimed(worker, row);
   }
 
@@ -156,14 +157,18 @@ export class ScoreTable implements TableShape {
     Atomics.store(this.words, this.#wordOf(row) + COLUMN.ejectedUntil, 0);
   }
 
-  /** Requests in flight at a row, of all workers. */
+  /** Requests in flight at a row, of all workers; exact on the main thread, which alone changes the offset. */
   inFlight(row: number): number {
-    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.inFlightRequests);
+    const word = this.#wordOf(row);
+    return (
+      Atomics.load(this.words, word + COLUMN.activeRequests) - Atomics.load(this.words, word + COLUMN.activeOffset)
+    );
   }
 
   /** Prompt tokens in flight at a row, of all workers: claimed, and no first token seen yet. */
   inFlightTokens(row: number): number {
-    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.inFlightTokens);
+    const word = this.#wordOf(row);
+    return Atomics.load(this.words, word + COLUMN.queuedTokens) - Atomics.load(this.words, word + COLUMN.tokenOffset);
   }
 
   /**
@@ -196,8 +201,8 @@ export class ScoreTable implements TableShape {
       const word = this.#wordOf(row);
       const requests = Atomics.exchange(this.words, slot, 0);
       const tokens = Atomics.exchange(this.words, slot + this.rowsMax, 0);
-      if (requests !== 0) Atomics.sub(this.words, word + COLUMN.inFlightRequests, requests);
-      if (tokens !== 0) Atomics.sub(this.words, word + COLUMN.inFlightTokens, tokens);
+      if (requests !== 0) Atomics.sub(this.words, word + COLUMN.activeRequests, requests);
+      if (tokens !== 0) Atomics.sub(this.words, word + COLUMN.queuedTokens, tokens);
     }
   }
 
@@ -211,22 +216,23 @@ export class ScoreTable implements TableShape {
     const workers = Atomics.load(this.words, HEADER.workersSeen);
     for (let row = 0; row < this.rowsMax; row += 1) {
       const word = this.#wordOf(row);
-      repairs += this.#compare(row, 0, word + COLUMN.inFlightRequests, workers, suspects);
-      repairs += this.#compare(row, this.rowsMax, word + COLUMN.inFlightTokens, workers, suspects);
+      repairs += this.#compare(row, word + COLUMN.activeRequests, word + COLUMN.activeOffset, workers, suspects);
+      const slots = this.rowsMax + row;
+      repairs += this.#compare(slots, word + COLUMN.queuedTokens, word + COLUMN.tokenOffset, workers, suspects);
     }
     this.#suspects = suspects;
     return repairs;
   }
 
-  #compare(row: number, column: number, total: number, workers: number, suspects: Map<number, number>): number {
+  #compare(slot: number, total: number, offset: number, workers: number, suspects: Map<number, number>): number {
     let excess = 0;
     // A change under way takes nanoseconds: what is there at three looks is rarely that.
     for (let look = 0; look < 3; look += 1) {
       let sum = 0;
       for (let worker = 0; worker < workers; worker += 1) {
-        sum += Atomics.load(this.words, this.#slotsWord + worker * this.rowsMax * 2 + column + row);
+        sum += Atomics.load(this.words, this.#slotsWord + worker * this.rowsMax * 2 + slot);
       }
-      excess = Atomics.load(this.words, total) - sum;
+      excess = Atomics.load(this.words, total) - Atomics.load(this.words, offset) - sum;
       if (excess === 0) return 0;
     }
     if (this.#suspects.get(total) !== excess) {
@@ -255,10 +261,6 @@ export class ScoreTable implements TableShape {
       seen = Atomics.compareExchange(this.words, HEADER.workersSeen, seen, worker + 1);
     }
     this.#workersSeen = worker + 1;
-  }
-
-  #float(word: number): number {
-    return this.floats[word] ?? 0;
   }
 }
 
