@@ -25,7 +25,7 @@ type Lazy = () => Promise<Command<Section>>;
 
 /** Settings differ from command to command; whoever runs one needs to know only that they fit it. */
 function command<S extends Section>(of: Command<S>): Command<Section> {
-  return of as Command<Section>;
+  return of;
 }
 
 const ROLE_COMMANDS = [

@@ -78,11 +78,7 @@ export function parseFlags(
     const name = equals < 0 ? arg : arg.slice(0, equals);
     const flag = known.get(name);
     if (flag === undefined) {
-      const near = nearest(
-        name,
-        [...known.keys()].filter((candidate) => !candidate.startsWith("--no-")),
-      );
-      fault(name, shown(arg), "no such flag", near === undefined ? "" : `did you mean ${near}?`);
+      fault(name, shown(arg), "no such flag", nearFlag(name, [...known.keys()]));
       // Its value, if the next argument is one, is not a fault of its own.
       if (equals < 0 && isValue(args[at + 1])) at += 1;
       continue;
@@ -109,4 +105,10 @@ export function parseFlags(
 
 function isValue(arg: string | undefined): boolean {
   return arg !== undefined && !arg.startsWith("-");
+}
+
+function nearFlag(name: string, known: readonly string[]): string {
+  const bare = (flag: string) => flag.replace(/^-+/, "");
+  const near = nearest(bare(name), known.filter((flag) => !flag.startsWith("--no-")).map(bare));
+  return near === undefined ? "" : `did you mean --${near}?`;
 }
