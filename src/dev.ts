@@ -25,7 +25,11 @@ interface NodeLine {
   readonly sample: {
     readonly requestsInProgress: number;
     readonly gpuUsage?: number;
-    readonly models: readonly { readonly runningRequests: number; readonly waitingRequests: number; readonly kvUsage?: number }[];
+    readonly models: readonly {
+      readonly runningRequests: number;
+      readonly waitingRequests: number;
+      readonly kvUsage?: number;
+    }[];
   } | null;
 }
 
@@ -85,8 +89,17 @@ export async function runDev(config: DevConfig): Promise<void> {
     const models = agentsReady[0]?.["models"];
     const model = Array.isArray(models) ? String(models[0]) : "";
     console.log(welcome(base, api, model, agentsReady, String(routerReady["metrics"])));
-    log.info("ready", { role: "dev", listen: routerReady["listen"], api: routerReady["api"], nodes: config.nodes, model, agents: agentsReady });
-    void router.process.exited.then((code) => stopped.fail(new MeshError("internal", `the router ended with code ${code}`)));
+    log.info("ready", {
+      role: "dev",
+      listen: routerReady["listen"],
+      api: routerReady["api"],
+      nodes: config.nodes,
+      model,
+      agents: agentsReady,
+    });
+    void router.process.exited.then((code) =>
+      stopped.fail(new MeshError("internal", `the router ended with code ${code}`)),
+    );
     const stopStatus = showStatus(api, children);
     const stopTraffic = config.traffic > 0 ? sendTraffic(base, model, config.traffic) : () => {};
     try {
@@ -115,7 +128,10 @@ function spawnChild(name: string, args: readonly string[], log: Log): Child {
   });
   const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
   promise.catch(() => {});
-  const timer = setTimeout(() => reject(new MeshError("internal", `${name} was not ready within ${READY_MS} ms`)), READY_MS);
+  const timer = setTimeout(
+    () => reject(new MeshError("internal", `${name} was not ready within ${READY_MS} ms`)),
+    READY_MS,
+  );
   const problems: string[] = [];
   void readLines(child.stdout, (line) => {
     const entry = parseLine(line);
@@ -128,7 +144,12 @@ function spawnChild(name: string, args: readonly string[], log: Log): Child {
   });
   void child.exited.then((code) => {
     clearTimeout(timer);
-    reject(new MeshError("internal", `${name} ended with code ${code} before it was ready${problems.length > 0 ? `: ${problems.join("; ")}` : ""}`));
+    reject(
+      new MeshError(
+        "internal",
+        `${name} ended with code ${code} before it was ready${problems.length > 0 ? `: ${problems.join("; ")}` : ""}`,
+      ),
+    );
   });
   void promise.then(
     () => clearTimeout(timer),
@@ -174,7 +195,13 @@ async function routed(base: string, stopped: { promise: Promise<string> }): Prom
   }
 }
 
-function welcome(base: string, api: string, model: string, agents: readonly Record<string, unknown>[], metrics: string): string {
+function welcome(
+  base: string,
+  api: string,
+  model: string,
+  agents: readonly Record<string, unknown>[],
+  metrics: string,
+): string {
   const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello!" }], stream: true });
   return [
     "",
@@ -183,7 +210,10 @@ function welcome(base: string, api: string, model: string, agents: readonly Reco
     `  OpenAI API   ${base}/v1    (model: ${model}; any API key)`,
     `  control      ${api}/nodes`,
     `  metrics      http://${dialable(metrics)}/telemetry`,
-    ...agents.map((agent) => `  ${String(agent["id"]).padEnd(12)} http://${String(agent["serve"])}    faults: http://${String(agent["api"])}/mock/faults`),
+    ...agents.map(
+      (agent) =>
+        `  ${String(agent["id"]).padEnd(12)} http://${String(agent["serve"])}    faults: http://${String(agent["api"])}/mock/faults`,
+    ),
     "",
     "  Try:",
     `  curl -N ${base}/v1/chat/completions -H 'content-type: application/json' -d '${body}'`,
@@ -195,7 +225,7 @@ function welcome(base: string, api: string, model: string, agents: readonly Reco
 
 /** A line for each node, redrawn in place on a terminal, printed now and then elsewhere. */
 function showStatus(api: string, children: readonly Child[]): () => void {
-  const terminal = process.stdout.isTTY === true;
+  const terminal = process.stdout.isTTY;
   let drawn = 0;
   const draw = async (): Promise<void> => {
     const answer = (await fetch(`${api}/nodes`)
@@ -204,13 +234,20 @@ function showStatus(api: string, children: readonly Child[]): () => void {
     const nodes = answer?.nodes ?? [];
     const lines = children
       .filter(({ name }) => name !== "router")
-      .map((child) => nodeLine(child, nodes.find(({ id }) => id === child.name)));
+      .map((child) =>
+        nodeLine(
+          child,
+          nodes.find(({ id }) => id === child.name),
+        ),
+      );
     if (!terminal) {
       console.log(lines.join("\n"));
       return;
     }
     const up = drawn > 0 ? `\x1b[${drawn}A` : "";
-    process.stdout.write(`${up}${lines.map((line) => `\x1b[2K${line.slice(0, (process.stdout.columns || 120) - 1)}\n`).join("")}`);
+    process.stdout.write(
+      `${up}${lines.map((line) => `\x1b[2K${line.slice(0, (process.stdout.columns || 120) - 1)}\n`).join("")}`,
+    );
     drawn = lines.length;
   };
   void draw();
@@ -251,7 +288,11 @@ function sendTraffic(base: string, model: string, perSecond: number): () => void
     const content = `${PROMPTS[sent % PROMPTS.length] ?? ""} (${++sent})`;
     const body = JSON.stringify({ model, messages: [{ role: "user", content }], stream: true, max_tokens: 64 });
     try {
-      const response = await fetch(`${base}/v1/chat/completions`, { method: "POST", body, headers: { "content-type": "application/json" } });
+      const response = await fetch(`${base}/v1/chat/completions`, {
+        method: "POST",
+        body,
+        headers: { "content-type": "application/json" },
+      });
       await response.text();
       if (!response.ok) throw new Error(`status ${response.status}`);
     } catch (error) {

@@ -77,7 +77,10 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     syncTimer = undefined;
     const routes = placement.sync(fleet.targets(), nowMs(), Math.floor(Date.now() / 1000));
     if (placement.homeless > 0) {
-      log.warn("the score table is full", { without: placement.homeless, hint: "raise table.targetsMax or table.modelsMax" });
+      log.warn("the score table is full", {
+        without: placement.homeless,
+        hint: "raise table.targetsMax or table.modelsMax",
+      });
     }
     if (routes !== null) crew?.setRoutes(routes);
   };
@@ -98,7 +101,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   // ---- the data plane
 
-  const onError = (error: unknown, request: string): void => log.error("request to the admin API failed", { request, error: String(error) });
+  const onError = (error: unknown, request: string): void =>
+    log.error("request to the admin API failed", { request, error: String(error) });
   const relayed = newApp(onError);
   registrationRoutes(relayed, { register, deregister });
   const stopped = untilStopped();
@@ -150,7 +154,14 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   };
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
   const serve = ({ host, port }: Address, readOnly: boolean): Front =>
-    serveApi({ hostname: host, port, app: routerApi({ ...apiOptions, readOnly }), limits: config.admin, onError, onNotice });
+    serveApi({
+      hostname: host,
+      port,
+      app: routerApi({ ...apiOptions, readOnly }),
+      limits: config.admin,
+      onError,
+      onNotice,
+    });
   const api = serve(config.api, false);
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, true);

@@ -80,7 +80,10 @@ export function openListeners(address: ListenAddress, count: number): Listeners 
   const wildcard = address.host === "" || address.host === "::" || address.host === "*";
   const bytes = wildcard ? new Uint8Array(16) : (parseIpv4(address.host) ?? parseIpv6(address.host));
   if (bytes === null) {
-    throw new MeshError("config_invalid", `can't listen on "${address.host}": give an IP address, or none for every address`);
+    throw new MeshError(
+      "config_invalid",
+      `can't listen on "${address.host}": give an IP address, or none for every address`,
+    );
   }
   const first = bindFirst(c, bytes, address, wildcard);
   const fds = [first.fd];
@@ -100,7 +103,8 @@ export function openListeners(address: ListenAddress, count: number): Listeners 
       duplicate(index) {
         const fd = fds[index];
         const copy = fd === undefined ? -1 : c.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0) throw new MeshError("internal", `can't duplicate listening socket ${index}: out of file descriptors?`);
+        if (copy < 0)
+          throw new MeshError("internal", `can't duplicate listening socket ${index}: out of file descriptors?`);
         return copy;
       },
       close: closeAll,
@@ -112,7 +116,12 @@ export function openListeners(address: ListenAddress, count: number): Listeners 
 }
 
 /** Binds the first socket, exclusively; where IPv6 is switched off, "every address" means every IPv4 address. */
-function bindFirst(c: Libc, bytes: Uint8Array, address: ListenAddress, wildcard: boolean): { fd: number; bytes: Uint8Array } {
+function bindFirst(
+  c: Libc,
+  bytes: Uint8Array,
+  address: ListenAddress,
+  wildcard: boolean,
+): { fd: number; bytes: Uint8Array } {
   const fd = bindSocket(c, bytes, address.port, false);
   if (fd >= 0) return { fd, bytes };
   if (wildcard && fd === NO_FAMILY) {

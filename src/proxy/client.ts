@@ -159,7 +159,8 @@ export class ClientConnection implements Downstream {
     switch (this.#phase) {
       case AWAIT_HEAD:
         if (this.#stashEnd > 0) {
-          if (waited >= headTimeoutMs) this.#reject("request_timeout", `the head of the request did not come within ${headTimeoutMs} ms`);
+          if (waited >= headTimeoutMs)
+            this.#reject("request_timeout", `the head of the request did not come within ${headTimeoutMs} ms`);
         } else if (waited >= idleTimeoutMs || (this.#context.draining && this.#outbox.pending === 0)) {
           this.#close();
         }
@@ -167,10 +168,14 @@ export class ClientConnection implements Downstream {
       case IN_BODY:
         if (this.#paused) {
           if (now - this.#pausedMs >= streamTimeoutMs) {
-            this.#exchange?.refuse(new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`));
+            this.#exchange?.refuse(
+              new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`),
+            );
           }
         } else if (waited >= bodyTimeoutMs) {
-          this.#exchange?.refuse(new MeshError("request_timeout", `the body of the request paused for more than ${bodyTimeoutMs} ms`));
+          this.#exchange?.refuse(
+            new MeshError("request_timeout", `the body of the request paused for more than ${bodyTimeoutMs} ms`),
+          );
         }
         break;
       case AWAIT_ANSWER:
@@ -269,7 +274,7 @@ export class ClientConnection implements Downstream {
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
-    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${this.#socket.remoteAddress}\r\n`);
+    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#socket.remoteAddress)}\r\n`);
     const path = forwardHead(exchange, buffer, head, this.#forwardedFor);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
@@ -313,7 +318,9 @@ export class ClientConnection implements Downstream {
       if (/^multipart\/form-data/i.test(type)) {
         const boundary = multipartBoundary(type);
         if (boundary === null) {
-          exchange.refuse(new MeshError("bad_request", "a multipart/form-data body needs a boundary parameter in its content type"));
+          exchange.refuse(
+            new MeshError("bad_request", "a multipart/form-data body needs a boundary parameter in its content type"),
+          );
           return false;
         }
         this.#reader = new MultipartField(boundary);
@@ -355,7 +362,11 @@ export class ClientConnection implements Downstream {
     } else if (ended) {
       exchange.complete();
       this.#requestEnd(exchange);
-    } else if (!exchange.bound && this.#register === null && exchange.heldEnd - exchange.bodyAt >= this.#context.config.replayBytes) {
+    } else if (
+      !exchange.bound &&
+      this.#register === null &&
+      exchange.heldEnd - exchange.bodyAt >= this.#context.config.replayBytes
+    ) {
       this.#bindEarly(exchange);
     }
     return stop;
@@ -457,7 +468,9 @@ export class ClientConnection implements Downstream {
         this.#register = path;
         return false;
       }
-      exchange.refuse(new MeshError("bad_request", `/register takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`));
+      exchange.refuse(
+        new MeshError("bad_request", `/register takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
+      );
       return true;
     }
     if (path.startsWith("/v1/")) return false;
@@ -483,7 +496,10 @@ export class ClientConnection implements Downstream {
   }
 
   #tooLarge(): MeshError {
-    return new MeshError("payload_too_large", `the body is larger than the ${this.#context.maxBodyBytes} bytes that this router takes`);
+    return new MeshError(
+      "payload_too_large",
+      `the body is larger than the ${this.#context.maxBodyBytes} bytes that this router takes`,
+    );
   }
 
   // ---- closing
@@ -524,7 +540,11 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
     open(socket: Socket<ClientConnection>): void {
       tick();
       if (connections.size >= context.config.connectionsMax) {
-        const bytes = errorReply(new MeshError("over_capacity", "this router has as many connections as it may"), "", false);
+        const bytes = errorReply(
+          new MeshError("over_capacity", "this router has as many connections as it may"),
+          "",
+          false,
+        );
         socket.write(bytes);
         socket.end();
         return;
@@ -556,6 +576,11 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
       });
     },
   };
+}
+
+/** An IPv4 client of a socket that listens on every address comes as `::ffff:1.2.3.4`. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 
 function startsV1(buffer: Buffer, at: number): boolean {

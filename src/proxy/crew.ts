@@ -68,7 +68,10 @@ export class Crew {
   static async start(options: CrewOptions, routes: RouteSnapshot): Promise<Crew> {
     const listeners = openListeners(options.listen, options.workers);
     if (listeners === null && options.listen.port === 0) {
-      throw new MeshError("config_invalid", "this platform can't share a port that the kernel chooses: give --listen a port");
+      throw new MeshError(
+        "config_invalid",
+        "this platform can't share a port that the kernel chooses: give --listen a port",
+      );
     }
     const crew = new Crew(options, listeners, routes);
     await Promise.all(Array.from({ length: options.workers }, (_, index) => crew.#seat(index)));
@@ -203,7 +206,9 @@ export class Crew {
     this.#restarts++;
     this.#options.restarted(index, message);
     this.#seat(index).catch((error: unknown) => {
-      this.#options.failed(error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error }));
+      this.#options.failed(
+        error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error }),
+      );
     });
   }
 }

@@ -13,7 +13,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { PickReason, UpstreamErrorKind } from "../obs/worker-stats.ts";
-import { ALL_EJECTED, ALL_FULL } from "../score/pick.ts";
+import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
 import { SseScanner } from "../wire/sse.ts";
@@ -43,7 +43,6 @@ const SCRATCH_BYTES = 262_144;
 /** How much of an unfinished chunk of an event stream is kept back, so that the stream can still be ended cleanly. */
 const TAIL_BYTES_MAX = 65_536;
 const STALE_RETRIES_MAX = 4;
-const FOREVER = 0x7fffffff;
 /** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
 const DECISION_SAMPLE = 8;
 /** The status counted for a client that went away; nginx's number for it. */
@@ -168,7 +167,8 @@ export class Exchange implements UpstreamUser {
     const keep = !this.bound || (!this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes);
     if (keep) {
       if (!this.reserve(end - start)) {
-        if (!this.bound) return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
+        if (!this.bound)
+          return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
         this.#overflowed = true;
       } else {
         bytes.copy(this.held, this.heldEnd, start, end);
@@ -232,7 +232,7 @@ export class Exchange implements UpstreamUser {
       pick.seed = seed >>> 0;
       let row = picker.pick(pick);
       if (row === ALL_EJECTED) {
-        pick.nowDeciseconds = FOREVER;
+        pick.nowDeciseconds = NEVER_EJECTED;
         reason = "ejected-fallback";
         row = picker.pick(pick);
       }
@@ -254,7 +254,9 @@ export class Exchange implements UpstreamUser {
 
   #refusal(outcome: number): MeshError {
     if (outcome === ALL_FULL) {
-      return new MeshError("over_capacity", "every target of this model is at its capacity; try again shortly", { param: "model" });
+      return new MeshError("over_capacity", "every target of this model is at its capacity; try again shortly", {
+        param: "model",
+      });
     }
     if (this.#attempts > 0) return new MeshError("upstream_failed", "no target could answer the request");
     return new MeshError("no_healthy_target", "no healthy target serves this model at the moment", { param: "model" });
@@ -365,7 +367,11 @@ export class Exchange implements UpstreamUser {
       clear = this.#send(buffer, start, cut) && clear;
       this.#cutInChunk = false;
       // A chunk ends with CRLF; an event ends with an empty line before it.
-      this.#inEvent = !(cut - start >= 4 && buffer[cut - 3] === 10 && (buffer[cut - 4] === 10 || buffer[cut - 4] === 13));
+      this.#inEvent = !(
+        cut - start >= 4 &&
+        buffer[cut - 3] === 10 &&
+        (buffer[cut - 4] === 10 || buffer[cut - 4] === 13)
+      );
     }
     if (cut < end) {
       const rest = buffer.subarray(cut, end);
@@ -462,7 +468,9 @@ export class Exchange implements UpstreamUser {
     if (!this.#committed) {
       if (!this.#complete || now - this.#sentMs < firstByteTimeoutMs) return;
       this.#context.counters.upstreamError(this.#row, "timeout");
-      this.refuse(new MeshError("upstream_timeout", `the target did not begin to answer within ${firstByteTimeoutMs} ms`));
+      this.refuse(
+        new MeshError("upstream_timeout", `the target did not begin to answer within ${firstByteTimeoutMs} ms`),
+      );
     } else if (now - this.#activeMs >= streamTimeoutMs) {
       this.#context.counters.upstreamError(this.#row, "timeout");
       this.#breakOff(new MeshError("upstream_timeout", `the stream paused for more than ${streamTimeoutMs} ms`));

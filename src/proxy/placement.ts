@@ -62,8 +62,18 @@ export class Placement {
   }
 
   /** The places in use, for metrics and listings. */
-  places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number; readonly modelId: number }> {
-    return [...this.#places.values()].map(({ target, model, row, route }) => ({ target, model, row, modelId: route.model }));
+  places(): Iterable<{
+    readonly target: string;
+    readonly model: string;
+    readonly row: number;
+    readonly modelId: number;
+  }> {
+    return [...this.#places.values()].map(({ target, model, row, route }) => ({
+      target,
+      model,
+      row,
+      modelId: route.model,
+    }));
   }
 
   models(): readonly RouteModel[] {
@@ -73,7 +83,8 @@ export class Placement {
   /** Brings rows in line with the targets; answers a snapshot when the workers must learn of a change. */
   sync(targets: readonly Target[], nowMs: number, unixSeconds: number): RouteSnapshot | null {
     const wanted = new Map<string, { target: Target; model: string }>();
-    for (const target of targets) for (const model of target.models) wanted.set(key(target.id, model), { target, model });
+    for (const target of targets)
+      for (const model of target.models) wanted.set(key(target.id, model), { target, model });
     let changed = false;
     for (const [name, place] of this.#places) {
       const target = wanted.get(name)?.target;

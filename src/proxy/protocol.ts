@@ -53,10 +53,22 @@ export type ToWorker =
   | { readonly kind: "crash" };
 
 export type FromWorker =
-  | { readonly kind: "ready"; readonly index: number; readonly port: number; readonly scorer: string; readonly reason: string }
+  | {
+      readonly kind: "ready";
+      readonly index: number;
+      readonly port: number;
+      readonly scorer: string;
+      readonly reason: string;
+    }
   /** The worker routes by snapshot `version` from now on. */
   | { readonly kind: "routed"; readonly index: number; readonly version: number }
   /** A registration that came in on the data port, for the control API to answer. */
-  | { readonly kind: "control"; readonly index: number; readonly id: number; readonly path: string; readonly body: string }
+  | {
+      readonly kind: "control";
+      readonly index: number;
+      readonly id: number;
+      readonly path: string;
+      readonly body: string;
+    }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

@@ -61,7 +61,10 @@ function start(options: WorkerStart): RunningWorker {
   applyRoutes(options.routes);
 
   const socket = clientHandlers(context, connections);
-  const where = options.fd === null ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true } : { fd: options.fd };
+  const where =
+    options.fd === null
+      ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
+      : { fd: options.fd };
   // `fd` adopts a socket that listens already; bun-types does not know it.
   const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>);
 

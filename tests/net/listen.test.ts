@@ -27,7 +27,7 @@ function adopt(listeners: Listeners, index: number, name: string): { stop(): voi
 async function ask(port: number, hostname = "127.0.0.1"): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let text = "";
-  await Bun.connect<undefined>({
+  await Bun.connect({
     hostname,
     port,
     socket: {
@@ -67,7 +67,7 @@ describe("openListeners", () => {
     expect(() => open({ host: "127.0.0.1", port: held.port }, 2)).toThrow(/in use/);
     held.close();
     const shared = { hostname: "127.0.0.1", port: 0, reusePort: true, socket: { data() {} } };
-    const other = Bun.listen(shared as Bun.TCPSocketListenOptions<undefined>);
+    const other = Bun.listen(shared as Bun.TCPSocketListenOptions);
     expect(() => open({ host: "127.0.0.1", port: other.port }, 1)).toThrow(/in use/);
     other.stop(true);
   });

@@ -50,16 +50,66 @@ const CASES: readonly (readonly [name: string, bytes: () => string, status: numb
   ["a space before the colon", () => "GET / HTTP/1.1\r\nhost : x\r\n\r\n", 400, /space/],
   ["HTTP/2.0 in words", () => "GET / HTTP/2.0\r\nhost: x\r\n\r\n", 505, /version/],
   ["CONNECT", () => "CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n", 501, /CONNECT/],
-  ["a head of 40 KB", () => `GET /v1/models HTTP/1.1\r\nhost: x\r\n${"a: ".padEnd(1000, "b")}\r\n`.replace(/(a: b+\r\n)/, (line) => line.repeat(40)), 431, /head/],
+  [
+    "a head of 40 KB",
+    () =>
+      `GET /v1/models HTTP/1.1\r\nhost: x\r\n${"a: ".padEnd(1000, "b")}\r\n`.replace(/(a: b+\r\n)/, (line) =>
+        line.repeat(40),
+      ),
+    431,
+    /head/,
+  ],
   ["a target of 9 KB", () => `GET /${"a".repeat(9000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 414, /target/],
-  ["two equal Content-Lengths", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n{}", 400, /Content-Length/],
-  ["two differing Content-Lengths", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", 400, /Content-Length/],
-  ["Content-Length and Transfer-Encoding", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400, /both/],
-  ["chunked twice", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400, /Transfer-Encoding/],
-  ["gzip as a transfer coding", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", 501, /coding/],
-  ["a broken chunk size", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, /chunked framing/],
-  ["a negative length", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400, /Content-Length/],
-  ["a declared body over --max-body", () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n", 413, /payload_too_large/],
+  [
+    "two equal Content-Lengths",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n{}",
+    400,
+    /Content-Length/,
+  ],
+  [
+    "two differing Content-Lengths",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+    400,
+    /Content-Length/,
+  ],
+  [
+    "Content-Length and Transfer-Encoding",
+    () =>
+      "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    400,
+    /both/,
+  ],
+  [
+    "chunked twice",
+    () =>
+      "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    400,
+    /Transfer-Encoding/,
+  ],
+  [
+    "gzip as a transfer coding",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n",
+    501,
+    /coding/,
+  ],
+  [
+    "a broken chunk size",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    400,
+    /chunked framing/,
+  ],
+  [
+    "a negative length",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+    400,
+    /Content-Length/,
+  ],
+  [
+    "a declared body over --max-body",
+    () => "POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n",
+    413,
+    /payload_too_large/,
+  ],
   [
     "a chunked body over --max-body",
     () => {
@@ -80,11 +130,22 @@ const CASES: readonly (readonly [name: string, bytes: () => string, status: numb
   ["a model that is a number", () => post('{"model":7}', CLOSE), 400, /"(bad_json|model_required)"/],
   ["the model twice", () => post('{"model":"a","model":"b"}', CLOSE), 400, /twice/],
   ["an unknown model", () => post('{"model":"a"}', CLOSE), 404, /"model_not_found"/],
-  ["a form without a boundary", () => "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data\r\ncontent-length: 2\r\n\r\n{}", 400, /boundary/],
-  ["a form without a model", () => {
-    const body = '--b\r\ncontent-disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n';
-    return `POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\n${CLOSE}content-type: multipart/form-data; boundary=b\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-  }, 400, /"model_required"/],
+  [
+    "a form without a boundary",
+    () =>
+      "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data\r\ncontent-length: 2\r\n\r\n{}",
+    400,
+    /boundary/,
+  ],
+  [
+    "a form without a model",
+    () => {
+      const body = '--b\r\ncontent-disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n';
+      return `POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\n${CLOSE}content-type: multipart/form-data; boundary=b\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    },
+    400,
+    /"model_required"/,
+  ],
   ["a path outside /v1", () => `GET /etc/passwd HTTP/1.1\r\nhost: x\r\n${CLOSE}\r\n`, 404, /"not_found"/],
 ];
 
@@ -119,7 +180,11 @@ describe("slow, early and idle clients", () => {
     const bytes = post(chatBody({ stream: true, max_tokens: 500 }), "");
     for (let i = 0; i < 40; i++) {
       const colon = listen.lastIndexOf(":");
-      const socket = await Bun.connect({ hostname: listen.slice(0, colon), port: Number(listen.slice(colon + 1)), socket: { data() {} } });
+      const socket = await Bun.connect({
+        hostname: listen.slice(0, colon),
+        port: Number(listen.slice(colon + 1)),
+        socket: { data() {} },
+      });
       socket.write(bytes.slice(0, Math.ceil((bytes.length * (i % 20)) / 14)));
       socket.flush();
       if (i % 3 === 0) await Bun.sleep(5);
@@ -127,7 +192,9 @@ describe("slow, early and idle clients", () => {
     }
     await until(async () => (await inFlight(router)) === 0);
     await until(async () => {
-      const vitals = (await fetch(`http://${agent.address("metrics")}/metrics?format=json`).then((r) => r.json())) as { requests_in_progress: number };
+      const vitals = (await fetch(`http://${agent.address("metrics")}/metrics?format=json`).then((r) => r.json())) as {
+        requests_in_progress: number;
+      };
       return vitals.requests_in_progress === 0;
     });
   });
@@ -150,7 +217,9 @@ describe("slow, early and idle clients", () => {
 describe("framing is kept", () => {
   test("pipelined requests are answered in order", async () => {
     const ids = Array.from({ length: 12 }, (_, i) => `pipe-${i}`);
-    const bytes = ids.map((id, i) => post(chatBody(), `x-request-id: ${id}\r\n${i === ids.length - 1 ? CLOSE : ""}`)).join("");
+    const bytes = ids
+      .map((id, i) => post(chatBody(), `x-request-id: ${id}\r\n${i === ids.length - 1 ? CLOSE : ""}`))
+      .join("");
     const answer = await raw(listen, [bytes], 5000);
     expect([...answer.matchAll(/x-request-id: (\S+)/g)].map(([, id]) => id)).toEqual(ids);
     expect(answer.match(/HTTP\/1\.1 200 /g)).toHaveLength(ids.length);
@@ -170,7 +239,11 @@ describe("framing is kept", () => {
 
   test("a chunked request is relayed", async () => {
     const body = chatBody();
-    const chunks = body.match(/.{1,7}/gs)?.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join("") ?? "";
+    const chunks =
+      body
+        .match(/.{1,7}/gs)
+        ?.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`)
+        .join("") ?? "";
     const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n${CLOSE}\r\n`;
     expect(await raw(listen, [`${head}${chunks}0\r\n\r\n`])).toStartWith("HTTP/1.1 200 ");
   });
@@ -208,7 +281,17 @@ test("curl is served, plain and streamed", async () => {
     return;
   }
   const run = async (body: string): Promise<string> => {
-    const child = Bun.spawn([curl, "-sSN", "--max-time", "10", `http://${listen}/v1/chat/completions`, "-H", "content-type: application/json", "-d", body]);
+    const child = Bun.spawn([
+      curl,
+      "-sSN",
+      "--max-time",
+      "10",
+      `http://${listen}/v1/chat/completions`,
+      "-H",
+      "content-type: application/json",
+      "-d",
+      body,
+    ]);
     return new Response(child.stdout).text();
   };
   expect(JSON.parse(await run(chatBody()))).toHaveProperty("choices");

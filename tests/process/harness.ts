@@ -34,22 +34,55 @@ export class Bench {
 
   /** A router on free ports. */
   router(...args: string[]): Promise<Started> {
-    return this.start("router", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0", ...args);
+    return this.start(
+      "router",
+      "--listen",
+      "127.0.0.1:0",
+      "--api",
+      "127.0.0.1:0",
+      "--metrics",
+      "127.0.0.1:0",
+      "--gossip",
+      "127.0.0.1:0",
+      ...args,
+    );
   }
 
   /** A mock agent on free ports that registers at `router`. */
   agent(id: string, router: Started | null, ...args: string[]): Promise<Started> {
-    const ports = ["--serve", "127.0.0.1:0", "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
+    const ports = [
+      "--serve",
+      "127.0.0.1:0",
+      "--api",
+      "127.0.0.1:0",
+      "--metrics",
+      "127.0.0.1:0",
+      "--gossip",
+      "127.0.0.1:0",
+    ];
     const register = router === null ? [] : ["--register", `http://${router.address("api")}`];
     return this.start("agent", "--mock", "--id", id, ...ports, ...register, "--data-dir", this.dataDir, ...args);
   }
 
   /** A router and `count` mock agents that it knows and can route to. */
-  async mesh(count: number, routerArgs: string[] = [], agentArgs: string[] = []): Promise<{ router: Started; agents: Started[] }> {
+  async mesh(
+    count: number,
+    routerArgs: string[] = [],
+    agentArgs: string[] = [],
+  ): Promise<{ router: Started; agents: Started[] }> {
     const router = await this.router("--fleet-poll-interval", "200ms", "--workers", "2", ...routerArgs);
-    const agents = await Promise.all(Array.from({ length: count }, (_, i) => this.agent(`node${i + 1}`, router, ...agentArgs)));
+    const agents = await Promise.all(
+      Array.from({ length: count }, (_, i) => this.agent(`node${i + 1}`, router, ...agentArgs)),
+    );
     await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === count);
-    await until(async () => (await fetch(`http://${router.address("listen")}/v1/models`).then((r) => r.json() as Promise<{ data: unknown[] }>)).data.length > 0);
+    await until(
+      async () =>
+        (
+          await fetch(`http://${router.address("listen")}/v1/models`).then(
+            (r) => r.json() as Promise<{ data: unknown[] }>,
+          )
+        ).data.length > 0,
+    );
     return { router, agents };
   }
 
@@ -80,8 +113,13 @@ async function start(args: string[], dataDir: string): Promise<Started> {
     errors.push(line);
     lines.push(parse(line));
   });
-  void child.exited.then((code) => reject(new Error(`${args[0]} ended with ${code} before it was ready: ${errors.join("\n")}`)));
-  const timer = setTimeout(() => reject(new Error(`${args[0]} was not ready within ${READY_MS} ms: ${errors.join("\n")}`)), READY_MS);
+  void child.exited.then((code) =>
+    reject(new Error(`${args[0]} ended with ${code} before it was ready: ${errors.join("\n")}`)),
+  );
+  const timer = setTimeout(
+    () => reject(new Error(`${args[0]} was not ready within ${READY_MS} ms: ${errors.join("\n")}`)),
+    READY_MS,
+  );
   try {
     const ready = await promise;
     return {

@@ -37,7 +37,15 @@ export class Relay {
     const rows: RouteRow[] = ports.map((port, index) => {
       const row = writer.addRow(model);
       this.rows.push(row);
-      const how = { weight: 1, rttMs: 0, ready: true, degraded: false, ageMs: 0, baselineRequests: 0, baselineTokens: 0 };
+      const how = {
+        weight: 1,
+        rttMs: 0,
+        ready: true,
+        degraded: false,
+        ageMs: 0,
+        baselineRequests: 0,
+        baselineTokens: 0,
+      };
       writer.write(row, rowValues(null, how, cost));
       return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
     });
@@ -78,7 +86,7 @@ export class Relay {
 }
 
 /** What a scripted upstream does with a request that it has read whole. */
-export type Script = (socket: Socket<Incoming>, request: string, nth: number) => void;
+export type Script = (socket: Socket<Incoming>, request: string, nth: number) => unknown;
 
 export interface Incoming {
   text: string;
@@ -160,33 +168,37 @@ export const CHAT = '{"messages":[{"role":"user","content":"hi"}],"model":"m"}';
 
 /** A raw client: what it was sent, and whether its connection was closed. */
 export class Client {
-  text = "";
-  closed = false;
   readonly #socket: Socket;
+  readonly #heard: { readonly text: string; readonly closed: boolean };
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, heard: { readonly text: string; readonly closed: boolean }) {
     this.#socket = socket;
+    this.#heard = heard;
+  }
+
+  get text(): string {
+    return this.#heard.text;
+  }
+
+  get closed(): boolean {
+    return this.#heard.closed;
   }
 
   static async open(port: number): Promise<Client> {
-    let client: Client | undefined;
-    const early: Buffer[] = [];
+    const heard = { text: "", closed: false };
     const socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
       socket: {
         data(_socket, data) {
-          if (client === undefined) early.push(Buffer.from(data));
-          else client.text += data.toString("latin1");
+          heard.text += data.toString("latin1");
         },
         close() {
-          if (client !== undefined) client.closed = true;
+          heard.closed = true;
         },
       },
     });
-    client = new Client(socket);
-    for (const data of early) client.text += data.toString("latin1");
-    return client;
+    return new Client(socket, heard);
   }
 
   send(bytes: string | Uint8Array): this {

@@ -38,10 +38,10 @@ describe("what reaches the target", () => {
     const relayed = relay([up.port]);
     await ask(
       relayed.port,
-      post(CHAT, `${CLOSE}keep-alive: 5\r\nx-drop: 1\r\nte: trailers\r\nproxy-authorization: secret\r\nauthorization: Bearer k\r\nx-request-id: r1\r\n`).replace(
-        "connection: close",
-        "connection: close, x-drop",
-      ),
+      post(
+        CHAT,
+        `${CLOSE}keep-alive: 5\r\nx-drop: 1\r\nte: trailers\r\nproxy-authorization: secret\r\nauthorization: Bearer k\r\nx-request-id: r1\r\n`,
+      ).replace("connection: close", "connection: close, x-drop"),
     );
     const [head] = (up.requests[0] ?? "").split("\r\n\r\n");
     expect(head?.split("\r\n")).toEqual([
@@ -87,7 +87,10 @@ describe("what reaches the target", () => {
     const up = upstream(ok);
     const relayed = relay([up.port]);
     const body = `${chunk(CHAT.slice(0, 20))}${chunk(CHAT.slice(20))}0\r\n\r\n`;
-    await ask(relayed.port, `POST /v1/completions HTTP/1.1\r\nhost: x\r\n${CLOSE}transfer-encoding: chunked\r\n\r\n${body}`);
+    await ask(
+      relayed.port,
+      `POST /v1/completions HTTP/1.1\r\nhost: x\r\n${CLOSE}transfer-encoding: chunked\r\n\r\n${body}`,
+    );
     expect(up.requests[0]).toContain("transfer-encoding: chunked\r\n");
     expect(up.requests[0]?.endsWith(body)).toBe(true);
   });
@@ -99,7 +102,8 @@ describe("what reaches the target", () => {
     const multipart = `POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\n${CLOSE}content-type: multipart/form-data; boundary=b\r\ncontent-length: ${form.length}\r\n\r\n${form}`;
     const escaped = '{"mod\\u0065l":"\\u006d"}';
     const header = `GET /v1/files HTTP/1.1\r\nhost: x\r\n${CLOSE}x-infermesh-model: m\r\n\r\n`;
-    for (const bytes of [multipart, post(escaped, CLOSE), header]) expect(statusOf(await ask(relayed.port, bytes))).toBe(200);
+    for (const bytes of [multipart, post(escaped, CLOSE), header])
+      expect(statusOf(await ask(relayed.port, bytes))).toBe(200);
     expect(up.requests).toHaveLength(3);
   });
 
@@ -126,7 +130,9 @@ describe("what reaches the target", () => {
 
 describe("what reaches the client", () => {
   test("the target's answer without its hop's fields, with the id and the node", async () => {
-    const up = upstream((socket) => socket.write(answer("{}", "connection: keep-alive\r\nkeep-alive: 1\r\nx-own: 1\r\nx-request-id: theirs\r\n")));
+    const up = upstream((socket) =>
+      socket.write(answer("{}", "connection: keep-alive\r\nkeep-alive: 1\r\nx-own: 1\r\nx-request-id: theirs\r\n")),
+    );
     const relayed = relay([up.port]);
     const text = await ask(relayed.port, post(CHAT, `${CLOSE}x-request-id: mine\r\n`));
     expect(text.split("\r\n")).toEqual([
