@@ -12,7 +12,8 @@ const ROOT = resolve(import.meta.dir, "..");
 const SOURCES = join(ROOT, "native");
 const SOURCE = join(SOURCES, "scorer.c");
 const OUT = join(ROOT, "dist", "native");
-const LIBRARY = join(OUT, "libscorer.so");
+const NAME = "libscorer.so";
+const LIBRARY = join(OUT, NAME);
 const STAMP = join(OUT, ".libscorer-inputs");
 
 /** No contraction and no reassociation, for parity; nothing that would call for libc or for a start file. */
@@ -33,16 +34,17 @@ function layoutHeader(): string {
   ].join("\n");
 }
 
-/** Why there is no library, or "" when there is one. */
-function compile(compiler: string, header: string): string {
-  writeFileSync(join(OUT, "layout.h"), header);
+/** Compiles into a folder; says why there is no library, or "" when there is one. */
+export function compileScorer(compiler: string, folder: string, defines: readonly string[] = []): string {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "layout.h"), layoutHeader());
   // Written beside and renamed: a running process may have the old one mapped.
-  const fresh = join(OUT, `.libscorer-${process.pid}.so`);
+  const fresh = join(folder, `.libscorer-${process.pid}.so`);
   try {
-    const command = [...compiler.split(/\s+/), ...FLAGS, "-I", OUT, "-o", fresh, SOURCE];
+    const command = [...compiler.split(/\s+/), ...FLAGS, ...defines, "-I", folder, "-o", fresh, SOURCE];
     const done = Bun.spawnSync(command, { stdout: "ignore", stderr: "pipe" });
     if (done.exitCode !== 0) return `${compiler} failed:\n${done.stderr.toString().trim()}`;
-    renameSync(fresh, LIBRARY);
+    renameSync(fresh, join(folder, NAME));
     return "";
   } catch (error) {
     return `${compiler} does not run here (${error instanceof Error ? error.message : String(error)})`;
@@ -62,18 +64,17 @@ function versionOf(compiler: string): string {
 
 function main(): void {
   const compiler = process.env["CC"]?.trim() || "cc";
-  const header = layoutHeader();
   const sources = readdirSync(SOURCES)
     .sort()
     .map((name) => readFileSync(join(SOURCES, name), "utf8"));
   const inputs = new Bun.CryptoHasher("sha256")
-    .update([header, ...sources, compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
+    .update([layoutHeader(), ...sources, compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
     .digest("hex");
   const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
   if (current && !process.argv.includes("--force")) return;
   mkdirSync(OUT, { recursive: true });
   rmSync(STAMP, { force: true });
-  const fault = compile(compiler, header);
+  const fault = compileScorer(compiler, OUT);
   if (fault === "") {
     console.log(`dist/native/libscorer.so: built with ${compiler}`);
   } else {
@@ -83,4 +84,4 @@ function main(): void {
   writeFileSync(STAMP, inputs);
 }
 
-main();
+if (import.meta.main) main();

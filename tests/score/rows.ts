@@ -1,0 +1,34 @@
+/** Rows to fill tables with. */
+import { Prng } from "../../src/base/prng.ts";
+import type { RowValues } from "../../src/score/table-writer.ts";
+
+/** A row that costs nothing but its prompt, a millisecond a token, until it has ten requests. */
+export const PLAIN: RowValues = {
+  tokenOffset: 0,
+  activeOffset: 0,
+  secondsPerPrefillToken: 0.001,
+  secondsPerActive: 0,
+  slots: 10,
+  secondsPerQueuedRequest: 0,
+  kvOffset: -1,
+  kvPerToken: 0,
+  penaltySeconds: 0,
+  capacity: 10,
+};
+
+/** Any row, with every term at work now and then; coarse figures make ties likely. */
+export function anyRow(prng: Prng, coarse: boolean): RowValues {
+  const some = (scale: number) => (coarse ? prng.int(3) : prng.next()) * scale;
+  return {
+    tokenOffset: coarse ? 0 : prng.int(20_000) - 5000,
+    activeOffset: coarse ? 0 : prng.int(64) - 16,
+    secondsPerPrefillToken: some(1e-4),
+    secondsPerActive: some(1e-3),
+    slots: 1 + prng.int(coarse ? 1 : 32),
+    secondsPerQueuedRequest: some(0.2),
+    kvOffset: some(3) - 2,
+    kvPerToken: some(1e-4),
+    penaltySeconds: some(1),
+    capacity: prng.int(5) === 0 ? 0 : coarse ? 10 : prng.int(80),
+  };
+}
