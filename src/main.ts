@@ -14,11 +14,11 @@ const ROLE_NOTES: readonly (readonly [string, string])[] = [
     "Configuration",
     "A file (--config), then INFERMESH_* variables, then flags, the later winning. A flag --poll-interval is pollInterval in a file and INFERMESH_POLL_INTERVAL in the environment. Durations: 500ms, 5s, 1m30s, or a number of milliseconds. Sizes: 64KiB, 32MiB.",
   ],
-  ["Exit codes", "0 after an orderly stop, 1 after a failure, 2 for a wrong command line or configuration."],
+  ["Exit codes", "0 after an orderly stop\n1 after a failure\n2 for a wrong command line or configuration"],
 ];
 
 const CTL_NOTES: readonly (readonly [string, string])[] = [
-  ["Exit codes", "0 well, 1 an error was answered or it is not well, 2 wrong command line, 3 nobody could be reached."],
+  ["Exit codes", "0 well\n1 not well, or an error was answered\n2 wrong command line\n3 nobody could be reached"],
 ];
 
 type Lazy = () => Promise<Command<Section>>;
@@ -132,7 +132,7 @@ const validate =
         command: `infermesh ${role} validate`,
         summary: "check a configuration file, with the environment and flags as they would be used; report every fault",
         usage: ["[FILE] [flags]"],
-        notes: [["Exit codes", "0 valid, 2 not."]],
+        notes: [["Exit codes", "0 valid\n2 not"]],
       },
       settings: config[`${role}Settings`],
       file: "operand",
@@ -151,7 +151,7 @@ const agentStop: Lazy = async () => {
       command: "infermesh agent stop",
       summary: "stop an agent that runs on this machine; its requests may end first",
       usage: ["[flags]"],
-      notes: [["Exit codes", "0 stopped, 1 still there after the wait, 2 wrong command line, 3 no such agent runs."]],
+      notes: [["Exit codes", "0 stopped\n1 still there after the wait\n2 wrong command line\n3 no such agent runs"]],
     },
     settings: agentStopSettings,
     run: (config, terminal) => stopAgent({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
@@ -169,7 +169,7 @@ const agentStatus: Lazy = async () => {
       command: "infermesh agent status",
       summary: "show what an agent on this machine says of itself",
       usage: ["[flags]"],
-      notes: [["Exit codes", "0 well, 1 not well or no answer, 2 wrong command line, 3 no such agent runs."]],
+      notes: [["Exit codes", "0 well\n1 not well, or no answer\n2 wrong command line\n3 no such agent runs"]],
     },
     settings: agentStatusSettings,
     run: (config, terminal) => showAgentStatus({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),

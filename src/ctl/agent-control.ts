@@ -64,7 +64,7 @@ async function findAgent(
   const [first, second] = meant;
   if (first !== undefined && second === undefined) return first;
   if (second !== undefined) {
-    const ids = meant.map((file) => file.id).sort();
+    const ids = meant.map((file) => file.id);
     terminal.err(`infermesh agent: several agents run here; say which by --id: ${ids.join(", ")}\n`);
     return EXIT.usage;
   }

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { type Fault, formatFault } from "../base/field.ts";
-import { didYouMean } from "../base/nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { duplicateKeys, lineOfFailure, lineOfPath } from "../base/settings-file.ts";
 import {
   type Draft,
@@ -38,6 +38,8 @@ export interface Sources {
 }
 
 const FILE_BYTES_MAX = 4 * 2 ** 20;
+
+const PREFIX = "INFERMESH_";
 
 /** Variables that are ours and no setting. */
 const OTHER_VARIABLES = ["INFERMESH_CONFIG", "INFERMESH_SUPERVISED"];
@@ -143,9 +145,14 @@ function readEnvironment(settings: Section, { env, variables }: Sources, draft: 
     if (raw !== undefined && raw !== "") readText({ setting, raw, source: `environment ${setting.variable}` }, draft);
   }
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith("INFERMESH_") || variables.has(name) || OTHER_VARIABLES.includes(name)) continue;
+    if (!name.startsWith(PREFIX) || variables.has(name) || OTHER_VARIABLES.includes(name)) continue;
     if (value === undefined || SERVICE_VARIABLE.test(name)) continue;
-    const hint = didYouMean(name, [...variables, ...OTHER_VARIABLES]);
+    // What all of them begin with says nothing about which one is meant.
+    const near = nearest(
+      name.slice(PREFIX.length),
+      [...variables, "INFERMESH_CONFIG"].map((known) => known.slice(PREFIX.length)),
+    );
+    const hint = near === undefined ? "" : `did you mean ${PREFIX}${near}?`;
     draft.faults.push({ path: name, source: "environment", found: shown(value), expected: "no such variable", hint });
   }
 }

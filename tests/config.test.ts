@@ -1,0 +1,260 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { formatFault } from "../src/base/field.ts";
+import { parseFlags } from "../src/base/flags.ts";
+import { sampleFile } from "../src/base/sample-file.ts";
+import { defaultsOf, settingsOf } from "../src/base/settings-reading.ts";
+import type { Section } from "../src/base/settings.ts";
+import {
+  agentSettings,
+  devSettings,
+  hostId,
+  resolveAgent,
+  resolveRouter,
+  routerSettings,
+  variables,
+} from "../src/config.ts";
+import { faultReport, loadConfig, openConfig } from "../src/ctl/load-config.ts";
+
+interface Given {
+  readonly file?: string;
+  readonly name?: string;
+  readonly env?: Record<string, string>;
+  readonly flags?: string[];
+}
+
+function load<S extends Section>(settings: S, { file, name = "role.yaml", env = {}, flags = [] }: Given) {
+  const line = parseFlags(flags, settingsOf(settings));
+  const sources = { env, flags: line.values, faults: line.faults, variables: variables() };
+  const parsed = loadConfig(settings, file === undefined ? sources : { ...sources, file: { name, text: file } });
+  return { value: parsed.value, faults: (parsed.faults ?? []).map(formatFault) };
+}
+
+describe("a config", () => {
+  test("comes from file, environment and flags, the later winning", () => {
+    const file = "workers: 1\nmaxBody: 1MiB\nfleet:\n  pollInterval: 1s\n  pollTimeout: 1s\n";
+    const env = { INFERMESH_MAX_BODY: "2MiB", INFERMESH_FLEET_POLL_INTERVAL: "2s" };
+    const { value } = load(routerSettings, { file, env, flags: ["--fleet-poll-interval", "3s"] });
+    expect(value).toMatchObject({
+      workers: 1,
+      maxBodyBytes: 2 * 2 ** 20,
+      fleet: { pollIntervalMs: 3000, pollTimeoutMs: 1000, unhealthyAfter: 3 },
+    });
+    expect(Object.isFrozen(value)).toBe(true);
+  });
+
+  test("may come from JSON", () => {
+    expect(
+      load(routerSettings, { name: "r.json", file: '{"fleet": {"removeAfter": 20}}' }).value?.fleet.removeAfter,
+    ).toBe(20);
+    expect(load(routerSettings, { name: "r.conf", file: '\n {"workers": 3}' }).value?.workers).toBe(3);
+  });
+
+  test("of an empty file, or of comments alone, has the defaults", () => {
+    for (const file of ["", "# nothing\n", "fleet:\n  # pollInterval: 1s\n"]) {
+      expect(load(routerSettings, { file }).value).toEqual(defaultsOf(routerSettings));
+    }
+    expect(load(routerSettings, { file: "", name: "r.json" }).value).toEqual(defaultsOf(routerSettings));
+  });
+
+  test("has every flag that the issue names", () => {
+    const flags = (settings: Section) => settingsOf(settings).map(({ flag }) => flag);
+    expect(flags(agentSettings)).toEqual(
+      expect.arrayContaining(
+        "id role zone label serve api metrics gossip join register advertise data-dir mock mock-profile mock-speed mock-seed mock-models mock-gpus drain-timeout log-format log-level".split(
+          " ",
+        ),
+      ),
+    );
+    expect(flags(routerSettings)).toEqual(
+      expect.arrayContaining(
+        "listen api metrics gossip join upstream workers max-body allow-register drain-timeout fleet-poll-interval log-format".split(
+          " ",
+        ),
+      ),
+    );
+    expect(flags(devSettings)).toEqual(
+      expect.arrayContaining("nodes listen traffic mock-profile mock-speed log-level".split(" ")),
+    );
+  });
+
+  test("has the defaults that others rely on", () => {
+    expect(defaultsOf(agentSettings)).toMatchObject({
+      serve: { host: "127.0.0.1", port: 8000 },
+      api: { host: "127.0.0.1", port: 50051 },
+      metrics: { host: "", port: 9090 },
+      gossip: { host: "", port: 7946 },
+    });
+    expect(defaultsOf(routerSettings)).toMatchObject({
+      listen: { host: "", port: 8080 },
+      api: { host: "127.0.0.1", port: 50052 },
+      metrics: { host: "", port: 9091 },
+      gossip: { host: "", port: 7947 },
+      maxBodyBytes: 32 * 2 ** 20,
+      drainTimeoutMs: 30_000,
+      fleet: { pollIntervalMs: 5000, pollTimeoutMs: 2000, unhealthyAfter: 3, removeAfter: 10 },
+    });
+  });
+
+  test("has no two settings of one name", () => {
+    for (const settings of [agentSettings, routerSettings, devSettings]) {
+      for (const key of ["flag", "variable", "path"] as const) {
+        const names = settingsOf(settings).map((setting) => setting[key]);
+        expect(names).toEqual([...new Set(names)]);
+      }
+    }
+  });
+});
+
+describe("faults", () => {
+  test("of all sources come in one report, with where they stand", () => {
+    const { faults } = load(routerSettings, {
+      file: "listen: 8080\nfleet:\n  pollIntervall: 5s\n\n  pollTimeout: soon\n",
+      env: { INFERMESH_LISTN: "x", INFERMESH_WORKERS: "many" },
+      flags: ["--worker", "2", "--drain-timeout", "never"],
+    });
+    expect(faults).toEqual([
+      '--worker: found "--worker"; no such flag; did you mean --workers?',
+      "listen: found 8080 (role.yaml, line 1); expected an address such as 127.0.0.1:8080, :8080 or [::1]:8080",
+      'fleet.pollIntervall: found "5s" (role.yaml, line 3); no such key; did you mean pollInterval?',
+      'fleet.pollTimeout: found "soon" (role.yaml, line 5); expected a duration from 10ms to 1m',
+      'workers: found "many" (environment INFERMESH_WORKERS); expected a whole number from 0 to 256',
+      'INFERMESH_LISTN: found "x" (environment); no such variable; did you mean INFERMESH_LISTEN?',
+      'drainTimeout: found "never" (flag --drain-timeout); expected a duration from 0s to 1d',
+    ]);
+    expect(faultReport("infermesh router", [])).toBe("infermesh router: 0 faults\n");
+  });
+
+  test.each([
+    ["r.yaml", "listen: :1\nfleet: {\nworkers: 1\n", '(file): found "fleet: {" (r.yaml, line 2)'],
+    ["r.yaml", "listen: :1\n\tworkers: 1\n", "line 2)"],
+    ["r.json", '{\n "listen": ":1",\n "workers" 2\n}', '(file): found "\\"workers\\" 2" (r.json, line 3)'],
+    ["r.json", '{\n "listen": ":1",\n}', '(file): found "}" (r.json, line 3)'],
+    ["r.json", "listen: 1", '(file): found "listen: 1" (r.json, line 1)'],
+    ["r.yaml", "- 1\n- 2\n", "(top level): found [1,2]"],
+    ["r.yaml", "workers: 1\nworkers: 2\n", "workers: found the key a second time (r.yaml, line 2); expected it once"],
+  ])("of a broken file name the line: %s %j", (name, file, expected) => {
+    expect(load(routerSettings, { name, file }).faults[0]).toContain(expected);
+  });
+
+  test("between settings are found", () => {
+    expect(load(routerSettings, { flags: ["--fleet-remove-after", "2"] }).faults).toEqual([
+      "fleet.removeAfter: found 2 (flag --fleet-remove-after); expected at least fleet.unhealthyAfter, which is 3",
+    ]);
+  });
+
+  test("are not made of other roles' variables, of empty ones, or of what Kubernetes sets", () => {
+    const env = {
+      INFERMESH_NODES: "3",
+      INFERMESH_ENDPOINT: "x",
+      INFERMESH_WORKERS: "",
+      INFERMESH_CONFIG: "x",
+      INFERMESH_SERVICE_HOST: "10.0.0.1",
+      INFERMESH_ROUTER_SERVICE_PORT_HTTP: "80",
+      INFERMESH_PORT: "tcp://10.0.0.1:80",
+      INFERMESH_ROUTER_PORT_80_TCP_ADDR: "10.0.0.1",
+      OTHER: "x",
+    };
+    expect(load(routerSettings, { env }).value).toEqual(defaultsOf(routerSettings));
+  });
+});
+
+describe("upstreams", () => {
+  const read = (...flags: string[]) => load(routerSettings, { flags: flags.map((flag) => `--upstream=${flag}`) });
+
+  test("are a model, a URL and a weight", () => {
+    expect(read("a/b=http://h:8000", "m=x=http://[::1]:1,0.5", "m=https://h").value?.upstreams).toEqual([
+      { model: "a/b", host: "h", port: 8000, tls: false, weight: 1 },
+      { model: "m=x", host: "::1", port: 1, tls: false, weight: 0.5 },
+      { model: "m", host: "h", port: 443, tls: true, weight: 1 },
+    ]);
+    expect(
+      load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
+    ).toHaveLength(2);
+  });
+
+  test.each([
+    "http://h:1",
+    "=http://h:1",
+    "m=h:1",
+    "m=http://h:1/v1",
+    "m=http://u:p@h",
+    "m=http://h:1,0",
+    "m=http://h:1,x",
+    "m=http://h:1,1.2.3",
+    "m=http://h:99999",
+    "m=http://h:1,1001",
+  ])("are not %s", (flag) => {
+    expect(read(flag).faults).toHaveLength(1);
+  });
+});
+
+describe("what the machine decides", () => {
+  const agent = (flags: string[]) =>
+    resolveAgent(
+      load(agentSettings, { flags: ["--data-dir=/tmp/x", ...flags] }).value as ReturnType<
+        typeof defaultsOf<typeof agentSettings>
+      >,
+    );
+
+  test("an agent without --join and --register announces itself to the router of this machine", () => {
+    expect(agent([]).register).toEqual(["http://127.0.0.1:50052"]);
+    expect(agent(["--join", "a:1"]).register).toEqual([]);
+    expect(agent(["--register", "none"]).register).toEqual([]);
+    expect(agent(["--register", "http://a:1/,http://b"]).register).toEqual(["http://a:1", "http://b"]);
+  });
+
+  test("an agent is called as its host, and its mock is what the profile says", () => {
+    expect(agent([]).id).toBe(hostId());
+    expect(agent(["--mock-profile", "h100-70b"]).mock.gpus).toBeGreaterThan(1);
+    expect(agent([]).mock.models).toHaveLength(1);
+    expect(agent(["--mock-models", "a,b", "--mock-gpus", "3"]).mock).toMatchObject({ models: ["a", "b"], gpus: 3 });
+  });
+
+  test("a router has a worker for each core", () => {
+    expect(resolveRouter(defaultsOf(routerSettings)).workers).toBe(availableParallelism());
+  });
+});
+
+describe("the sample file", () => {
+  test.each([
+    ["agent", agentSettings],
+    ["router", routerSettings],
+    ["dev", devSettings],
+  ] as const)("of %s reads back as the defaults, without a fault", (_role, settings) => {
+    const file = sampleFile(settings, "A title.\nIn two lines.");
+    const { value, faults } = load(settings as Section, { file });
+    expect(faults).toEqual([]);
+    expect(value).toEqual(defaultsOf(settings as Section));
+    expect(file).toContain("# A title.\n# In two lines.\n");
+  });
+
+  test("tells of every key what it is for, what it takes and what else sets it", () => {
+    const file = sampleFile(routerSettings, "Title.");
+    expect(file).toContain(`
+  # Time between two polls of one target. Shorter finds trouble sooner and costs each node one small
+  # request a poll.
+  # A duration from 50ms to 10m; default 5s.
+  # Flag --fleet-poll-interval, environment INFERMESH_FLEET_POLL_INTERVAL.
+  pollInterval: 5s
+`);
+    for (const { flag } of settingsOf(routerSettings)) expect(file).toContain(`Flag --${flag},`);
+    for (const line of file.split("\n")) expect(line.length).toBeLessThanOrEqual(110);
+  });
+});
+
+describe("the file itself", () => {
+  const directory = mkdtempSync(join(tmpdir(), "infermesh-config-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  test("must exist, be a file, and not be huge", () => {
+    writeFileSync(join(directory, "a.yaml"), "workers: 1\n");
+    writeFileSync(join(directory, "big.yaml"), "#".repeat(5 * 2 ** 20));
+    expect(openConfig(join(directory, "a.yaml"))).toEqual({ name: "a.yaml", text: "workers: 1\n" });
+    expect(openConfig(join(directory, "none.yaml"))).toMatchObject({ expected: "a file that exists" });
+    expect(openConfig(directory)).toMatchObject({ expected: "a file, not a directory" });
+    expect(openConfig(join(directory, "big.yaml"))).toMatchObject({ expected: "a file of at most 4 MiB" });
+  });
+});

@@ -1,0 +1,239 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Metric } from "../../src/obs/exposition.ts";
+import * as names from "../../src/obs/metric-names.ts";
+import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
+import { WorkerStats } from "../../src/obs/worker-stats.ts";
+
+const ALL: readonly Metric[] = Object.values(names).flatMap((group): Metric[] => Object.values(group));
+
+/** Value of each line, by name and labels as they are written. */
+function lines(text: string): Map<string, number> {
+  return new Map(
+    text
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"))
+      .map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]),
+  );
+}
+
+function declared(text: string): string[] {
+  return [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? "");
+}
+
+function aRouter() {
+  const stats = WorkerStats.create({ workersMax: 2, modelsMax: 2, targetsMax: 4 });
+  const places = [
+    { target: "gpu-1", model: "m", row: 0 },
+    { target: "gpu-1", model: "n", row: 1 },
+    { target: 'gpu"2\n', model: "m", row: 2 },
+  ];
+  const metrics = routerMetrics({
+    stats,
+    table: { inFlight: (row) => row + 1, inFlightTokens: (row) => row * 100 },
+    placement: {
+      places: () => places,
+      models: () => [
+        { id: 0, name: "m" },
+        { id: 1, name: "n" },
+      ],
+    },
+    crew: { restarts: 3, scorer: { kind: "typescript", reason: "no compiler" } },
+    startedMs: performance.now() - 1500,
+    targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
+  });
+  return { stats, metrics };
+}
+
+describe("the router's metrics", () => {
+  test("are the sums of what the workers counted", async () => {
+    const { stats, metrics } = aRouter();
+    const [a, b] = [stats.forWorker(0), stats.forWorker(1)];
+    a.request(0, 200, 30);
+    b.request(0, 200, 70);
+    b.request(-1, 400, 1);
+    a.firstToken(0, 15);
+    a.pick(0, "best");
+    b.pick(1, "best");
+    a.upstreamError(2, "reset");
+    a.decision(2.5);
+    a.connections(1);
+    a.retry();
+    a.bytes(10, 20);
+    const text = await metrics.text();
+    const values = lines(text);
+    const expected: Record<string, number> = {
+      'infermesh_router_requests_total{model="m",code="200"}': 2,
+      'infermesh_router_requests_total{model="",code="400"}': 1,
+      'infermesh_router_request_duration_seconds_bucket{model="m",le="0.05"}': 1,
+      'infermesh_router_request_duration_seconds_bucket{model="m",le="0.1"}': 2,
+      'infermesh_router_request_duration_seconds_bucket{model="m",le="+Inf"}': 2,
+      'infermesh_router_request_duration_seconds_sum{model="m"}': 0.1,
+      'infermesh_router_request_duration_seconds_count{model="m"}': 2,
+      'infermesh_router_time_to_first_token_seconds_count{model="m"}': 1,
+      'infermesh_router_requests_in_flight{target="gpu-1",model="m"}': 1,
+      'infermesh_router_requests_in_flight{target="gpu\\"2\\n",model="m"}': 3,
+      'infermesh_router_prefill_tokens_in_flight{target="gpu-1",model="n"}': 100,
+      'infermesh_router_picks_total{target="gpu-1",reason="best"}': 2,
+      'infermesh_router_upstream_errors_total{target="gpu\\"2\\n",kind="reset"}': 1,
+      'infermesh_router_decision_seconds_bucket{le="0.000002"}': 0,
+      'infermesh_router_decision_seconds_bucket{le="0.000003"}': 1,
+      infermesh_router_decision_seconds_sum: 0.0000025,
+      infermesh_router_retries_total: 1,
+      infermesh_router_connections_open: 1,
+      infermesh_router_received_bytes_total: 10,
+      infermesh_router_sent_bytes_total: 20,
+      infermesh_router_workers: 2,
+      infermesh_router_worker_restarts_total: 3,
+      'infermesh_router_scorer_info{kind="typescript"}': 1,
+      'infermesh_router_targets{state="healthy"}': 2,
+      'infermesh_router_targets{state="unhealthy"}': 0,
+    };
+    for (const [name, value] of Object.entries(expected)) expect([name, values.get(name)]).toEqual([name, value]);
+    expect(text).toContain("# TYPE infermesh_router_request_duration_seconds histogram");
+    // Read anew at each scrape.
+    a.request(1, 502, 1);
+    expect(lines(await metrics.text()).get('infermesh_router_requests_total{model="n",code="502"}')).toBe(1);
+  });
+
+  test("hold those of the process", async () => {
+    const values = lines(await aRouter().metrics.text());
+    expect(values.get("process_resident_memory_bytes")).toBeGreaterThan(2 ** 20);
+    expect(values.get('process_cpu_seconds_total{mode="user"}')).toBeGreaterThan(0);
+    expect(values.get("process_open_fds")).toBeGreaterThan(2);
+    expect(values.get("process_threads")).toBeGreaterThan(0);
+    expect(
+      Math.abs((values.get("process_start_time_seconds") ?? 0) + process.uptime() - Date.now() / 1000),
+    ).toBeLessThan(5);
+    expect(values.get("infermesh_event_loop_lag_seconds")).toBeGreaterThanOrEqual(0);
+    expect([...values.keys()].some((name) => name.startsWith("infermesh_build_info{version="))).toBe(true);
+  });
+
+  test("are told as JSON too", () => {
+    const { stats, metrics } = aRouter();
+    expect(metrics.stats().decision).toEqual({ p50us: null, p99us: null });
+    stats.forWorker(0).request(0, 200, 1);
+    stats.forWorker(1).request(0, 503, 1);
+    stats.forWorker(1).decision(1.8);
+    const { uptimeSeconds, version, decision, ...rest } = metrics.stats();
+    expect(uptimeSeconds).toBeGreaterThanOrEqual(1.5);
+    expect(version).toBeString();
+    expect(decision.p99us).toBeGreaterThan(1.5);
+    expect(decision.p99us).toBeLessThanOrEqual(2);
+    expect(rest).toEqual({
+      workers: 2,
+      workerRestarts: 3,
+      requestsTotal: 2,
+      requestsByCode: { "200": 1, "503": 1 },
+      retriesTotal: 0,
+      inFlight: 6,
+      inFlightTokens: 300,
+      connectionsOpen: 0,
+      connectionsTotal: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      scorer: "typescript",
+    });
+  });
+});
+
+const NODE: SampledNode = {
+  ready: true,
+  draining: false,
+  requestsInProgress: 5,
+  failedResponses: 2,
+  connectedPeers: 1,
+  backoffRequests: 0,
+  cpuUsage: 0.25,
+  memoryUsage: undefined,
+  gpuUsage: 0.5,
+  models: [
+    {
+      model: "m",
+      runningRequests: 4,
+      waitingRequests: 1,
+      queuedPrefillTokens: 640,
+      kvUsage: 0.4,
+      kvCapacityTokens: undefined,
+      prefillTokensPerSecond: 25_000,
+      decodeTokensPerSecond: 2000,
+      slots: 256,
+    },
+  ],
+  gpus: [
+    {
+      index: 0,
+      uuid: "GPU-0",
+      name: "H100",
+      utilization: 0.5,
+      memoryUsedBytes: 10,
+      memoryTotalBytes: 80,
+      powerWatts: 300,
+      powerLimitWatts: 700,
+      temperatureCelsius: 61,
+      throttleReasons: ["hw_thermal"],
+      health: "degraded",
+    },
+  ],
+};
+
+describe("an agent's metrics", () => {
+  test("are those of one sample, without what is not known", async () => {
+    let samples = 0;
+    let node = NODE;
+    const metrics = agentMetrics({ node: "gpu-1", sample: () => ((samples += 1), node), startedMs: performance.now() });
+    // Sampling may need what is set up only later.
+    expect(samples).toBe(0);
+    const text = await metrics.text();
+    expect(samples).toBe(1);
+    const values = lines(text);
+    const gpu = '{gpu="0",uuid="GPU-0",name="H100"}';
+    const expected: Record<string, number> = {
+      'infermesh_agent_info{node="gpu-1"}': 1,
+      infermesh_agent_ready: 1,
+      infermesh_agent_requests_in_progress: 5,
+      infermesh_agent_failed_responses_total: 2,
+      infermesh_agent_cpu_usage_ratio: 0.25,
+      'infermesh_model_requests_running{model="m"}': 4,
+      'infermesh_model_kv_usage_ratio{model="m"}': 0.4,
+      [`infermesh_gpu_power_watts${gpu}`]: 300,
+      [`infermesh_gpu_throttled${gpu}`]: 1,
+      [`infermesh_gpu_healthy${gpu}`]: 0,
+    };
+    for (const [name, value] of Object.entries(expected)) expect([name, values.get(name)]).toEqual([name, value]);
+    expect(values.has("infermesh_agent_memory_usage_ratio")).toBe(false);
+    expect(values.has('infermesh_model_kv_capacity_tokens{model="m"}')).toBe(false);
+    node = { ...NODE, ready: false };
+    expect(lines(await metrics.text()).get("infermesh_agent_ready")).toBe(0);
+  });
+});
+
+describe("docs/metrics.md", () => {
+  const page = readFileSync(join(import.meta.dir, "../../docs/metrics.md"), "utf8");
+  const rows = [...page.matchAll(/^\| `(\S+)`\s*\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$/gm)].map((match) =>
+    match.slice(1).map((cell) => cell.trim()),
+  );
+
+  test("lists every metric as it is, and no other", () => {
+    const told = ALL.map(({ name, type, labels, unit, help }) =>
+      [name, type, labels.join(", "), unit, help].join(" | "),
+    );
+    expect(rows.map((row) => row.join(" | ")).sort()).toEqual(told.sort());
+  });
+
+  test("lists what is served", async () => {
+    const router = declared(await aRouter().metrics.text());
+    const agent = declared(await agentMetrics({ node: "a", sample: () => NODE, startedMs: 0 }).text());
+    expect([...new Set([...router, ...agent])].sort()).toEqual(ALL.map(({ name }) => name).sort());
+  });
+
+  test("names follow Prometheus' habits", () => {
+    for (const { name, type, unit } of ALL) {
+      expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
+      expect(name.endsWith("_total")).toBe(type === "counter");
+      if (["seconds", "bytes", "watts", "ratio"].includes(unit)) expect(name).toContain(unit);
+    }
+    expect(new Set(ALL.map(({ name }) => name)).size).toBe(ALL.length);
+  });
+});
