@@ -7,6 +7,7 @@
 import type { Subprocess } from "bun";
 import { MeshError } from "./base/errors.ts";
 import type { DevConfig } from "./config.ts";
+import { showStatus } from "./ctl/live-status.ts";
 import { createLog } from "./obs/log.ts";
 import type { Log } from "./obs/log.ts";
 import { selfCommand, untilStopped } from "./process.ts";
@@ -17,26 +18,9 @@ interface Child {
   readonly ready: Promise<Record<string, unknown>>;
 }
 
-interface NodeLine {
-  readonly id: string;
-  readonly state: string;
-  readonly address: string;
-  readonly inFlight: number;
-  readonly sample: {
-    readonly requestsInProgress: number;
-    readonly gpuUsage?: number;
-    readonly models: readonly {
-      readonly runningRequests: number;
-      readonly waitingRequests: number;
-      readonly kvUsage?: number;
-    }[];
-  } | null;
-}
-
 const READY_MS = 15_000;
-const STATUS_MS = 1000;
-/** Without a terminal nothing is redrawn, so the status is printed seldom. */
-const PLAIN_STATUS_MS = 10_000;
+/** How often the router polls the nodes: the status lines should be fresh. */
+const POLL_MS = 1000;
 const KILL_AFTER_MS = 5000;
 const PROMPTS = [
   "Explain gossip protocols to a network engineer in three sentences.",
@@ -63,7 +47,7 @@ export async function runDev(config: DevConfig): Promise<void> {
       `--metrics=${config.metrics.host}:${config.metrics.port}`,
       "--gossip=127.0.0.1:0",
       ...(config.workers > 0 ? [`--workers=${config.workers}`] : []),
-      `--fleet-poll-interval=${STATUS_MS}ms`,
+      `--fleet-poll-interval=${POLL_MS}ms`,
     ]);
     const routerReady = await router.ready;
     const api = `http://${dialable(String(routerReady["api"]))}`;
@@ -89,18 +73,24 @@ export async function runDev(config: DevConfig): Promise<void> {
     const models = agentsReady[0]?.["models"];
     const model = Array.isArray(models) ? String(models[0]) : "";
     console.log(welcome(base, api, model, agentsReady, String(routerReady["metrics"])));
-    log.info("ready", {
-      role: "dev",
-      listen: routerReady["listen"],
-      api: routerReady["api"],
-      nodes: config.nodes,
-      model,
-      agents: agentsReady,
-    });
+    // People have read it all above; programs get it in one line.
+    const { format } = config.log;
+    if (format === "json" || (format === "auto" && !process.stdout.isTTY))
+      log.info("ready", {
+        role: "dev",
+        listen: routerReady["listen"],
+        api: routerReady["api"],
+        nodes: config.nodes,
+        model,
+        agents: agentsReady,
+      });
     void router.process.exited.then((code) =>
       stopped.fail(new MeshError("internal", `the router ended with code ${code}`)),
     );
-    const stopStatus = showStatus(api, children);
+    const stopStatus = showStatus(
+      api,
+      agents.map((child) => ({ id: child.name, end: () => endOf(child) })),
+    );
     const stopTraffic = config.traffic > 0 ? sendTraffic(base, model, config.traffic) : () => {};
     try {
       await stopped.promise;
@@ -223,62 +213,6 @@ function welcome(
   ].join("\n");
 }
 
-/** A line for each node, redrawn in place on a terminal, printed now and then elsewhere. */
-function showStatus(api: string, children: readonly Child[]): () => void {
-  const terminal = process.stdout.isTTY;
-  let drawn = 0;
-  const draw = async (): Promise<void> => {
-    const answer = (await fetch(`${api}/nodes`)
-      .then((response) => response.json())
-      .catch(() => null)) as { nodes?: NodeLine[] } | null;
-    const nodes = answer?.nodes ?? [];
-    const lines = children
-      .filter(({ name }) => name !== "router")
-      .map((child) =>
-        nodeLine(
-          child,
-          nodes.find(({ id }) => id === child.name),
-        ),
-      );
-    if (!terminal) {
-      console.log(lines.join("\n"));
-      return;
-    }
-    const up = drawn > 0 ? `\x1b[${drawn}A` : "";
-    process.stdout.write(
-      `${up}${lines.map((line) => `\x1b[2K${line.slice(0, (process.stdout.columns || 120) - 1)}\n`).join("")}`,
-    );
-    drawn = lines.length;
-  };
-  void draw();
-  const timer = setInterval(() => void draw(), terminal ? STATUS_MS : PLAIN_STATUS_MS);
-  return () => clearInterval(timer);
-}
-
-function nodeLine(child: Child, node: NodeLine | undefined): string {
-  const name = `  ${child.name.padEnd(8)}`;
-  if (child.process.exitCode !== null || child.process.signalCode !== null) {
-    return `${name} ended (${child.process.signalCode ?? `code ${child.process.exitCode}`})`;
-  }
-  if (node === undefined) return `${name} not registered yet`;
-  const models = node.sample?.models ?? [];
-  const running = models.reduce((sum, { runningRequests }) => sum + runningRequests, 0);
-  const waiting = models.reduce((sum, { waitingRequests }) => sum + waitingRequests, 0);
-  const kv = Math.max(0, ...models.map(({ kvUsage }) => kvUsage ?? 0));
-  const figures = [
-    `in flight ${String(node.inFlight).padStart(3)}`,
-    `running ${String(running).padStart(3)}`,
-    `waiting ${String(waiting).padStart(3)}`,
-    `KV ${percent(kv)}`,
-    `GPU ${percent(node.sample?.gpuUsage ?? 0)}`,
-  ];
-  return `${name} ${node.state.padEnd(9)} ${node.address.padEnd(21)} ${figures.join("  ")}`;
-}
-
-function percent(fraction: number): string {
-  return `${String(Math.round(fraction * 100)).padStart(3)}%`;
-}
-
 /** A steady trickle of streamed chats, `perSecond` of them; what fails is told once a minute at most. */
 function sendTraffic(base: string, model: string, perSecond: number): () => void {
   let sent = 0;
@@ -304,6 +238,12 @@ function sendTraffic(base: string, model: string, perSecond: number): () => void
   };
   const timer = setInterval(() => void one(), 1000 / perSecond);
   return () => clearInterval(timer);
+}
+
+/** How a child ended, in words; null while it runs. */
+function endOf({ process: child }: Child): string | null {
+  if (child.exitCode === null && child.signalCode === null) return null;
+  return child.signalCode ?? `code ${child.exitCode}`;
 }
 
 async function stopAll(children: readonly Child[]): Promise<void> {

@@ -290,7 +290,7 @@ export class ClientConnection implements Downstream {
       return;
     }
     if (!startsV1(buffer, path) || head.method === METHOD.GET || head.method === METHOD.HEAD) {
-      if (this.#answerLocally(exchange, buffer, head, path, hasBody)) return;
+      if (this.#answerLocally(exchange, buffer, head, path)) return;
     }
     if (this.#register === null && !this.#findModelIn(exchange, buffer, head)) return;
     if (!hasBody) {
@@ -445,7 +445,7 @@ export class ClientConnection implements Downstream {
   // ---- what needs no target
 
   /** Answers listings, health and unknown paths; false when the request goes on to a target. */
-  #answerLocally(exchange: Exchange, buffer: Buffer, head: RequestHead, pathStart: number, hasBody: boolean): boolean {
+  #answerLocally(exchange: Exchange, buffer: Buffer, head: RequestHead, pathStart: number): boolean {
     const path = buffer.toString("latin1", pathStart, head.targetEnd).replace(/\?.*$/s, "");
     const reads = head.method === METHOD.GET || head.method === METHOD.HEAD;
     if (path === "/v1/models" && reads) {
@@ -463,13 +463,13 @@ export class ClientConnection implements Downstream {
       exchange.answer(200, '{"status":"ok"}');
       return true;
     }
-    if (path === "/register" && this.#context.allowRegister) {
-      if (head.method === METHOD.POST && hasBody && this.#bodyLeft <= REGISTER_BYTES_MAX) {
+    if ((path === "/register" || path === "/deregister") && this.#context.allowRegister) {
+      if (head.method === METHOD.POST && this.#bodyLeft > 0 && this.#bodyLeft <= REGISTER_BYTES_MAX) {
         this.#register = path;
         return false;
       }
       exchange.refuse(
-        new MeshError("bad_request", `/register takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
+        new MeshError("bad_request", `${path} takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
       );
       return true;
     }

@@ -1,7 +1,7 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteSnapshot } from "./protocol.ts";
-import { UpstreamPool } from "./upstream.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
 export interface Target {

@@ -13,8 +13,7 @@ import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
 import { Outbox } from "../net/outbox.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
 import { PARSE_BAD, PARSE_MORE, ResponseHead } from "../wire/http1.ts";
-import { nowMs, tick } from "./clock.ts";
-import type { ProxyConfig } from "./settings.ts";
+import { nowMs } from "./clock.ts";
 
 /** The exchange that a connection serves. */
 export interface UpstreamUser {
@@ -41,8 +40,14 @@ const HEAD_LIMITS = { headBytesMax: 65_536, headersMax: 256, targetBytesMax: 819
 /** The parser of every head that comes in one piece, which is nearly every one. */
 const sharedHead = new ResponseHead(HEAD_LIMITS);
 
+/** Where a connection goes when its exchange has ended, and what must know when it is gone. */
+export interface ConnectionHome {
+  put(connection: UpstreamConnection): void;
+  gone(connection: UpstreamConnection): void;
+}
+
 export class UpstreamConnection {
-  readonly pool: UpstreamPool;
+  readonly #home: ConnectionHome;
   readonly #outbox = new Outbox();
   #socket: Socket<UpstreamConnection> | null = null;
   #user: UpstreamUser | null = null;
@@ -61,8 +66,8 @@ export class UpstreamConnection {
   /** When it was opened, or last put back; for timeouts. */
   sinceMs: number;
 
-  constructor(pool: UpstreamPool) {
-    this.pool = pool;
+  constructor(home: ConnectionHome) {
+    this.#home = home;
     this.sinceMs = nowMs();
   }
 
@@ -119,7 +124,7 @@ export class UpstreamConnection {
     this.#user = null;
     if (clean && this.#reusable && !this.#closed && this.#outbox.pending === 0) {
       this.resume();
-      this.pool.put(this);
+      this.#home.put(this);
     } else {
       this.abort();
     }
@@ -132,7 +137,7 @@ export class UpstreamConnection {
     this.#closed = true;
     this.#outbox.clear();
     this.#socket?.terminate();
-    this.pool.gone(this);
+    this.#home.gone(this);
   }
 
   // ---- socket events
@@ -157,7 +162,7 @@ export class UpstreamConnection {
     this.#closed = true;
     this.#outbox.clear();
     this.#socket?.terminate();
-    this.pool.gone(this);
+    this.#home.gone(this);
     const user = this.#user;
     this.#user = null;
     if (user === null) return;
@@ -273,113 +278,3 @@ export class UpstreamConnection {
 }
 
 const EMPTY = Buffer.alloc(0);
-
-const handlers = {
-  open(socket: Socket<UpstreamConnection>): void {
-    tick();
-    socket.data.opened(socket);
-  },
-  data(socket: Socket<UpstreamConnection>, data: Buffer): void {
-    tick();
-    socket.data.received(data);
-  },
-  drain(socket: Socket<UpstreamConnection>): void {
-    tick();
-    socket.data.drained();
-  },
-  end(socket: Socket<UpstreamConnection>): void {
-    tick();
-    socket.data.lost("reset", "it closed the connection");
-    socket.end();
-  },
-  close(socket: Socket<UpstreamConnection>): void {
-    tick();
-    socket.data.lost("reset", "it closed the connection");
-  },
-  connectError(socket: Socket<UpstreamConnection>, error: Error): void {
-    tick();
-    socket.data.lost("connect", error.message);
-  },
-  error(_socket: Socket<UpstreamConnection>, error: Error): void {
-    // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
-    queueMicrotask(() => {
-      throw error;
-    });
-  },
-};
-
-/** The connections of one worker to one address. */
-export class UpstreamPool {
-  readonly host: string;
-  readonly port: number;
-  readonly #config: ProxyConfig;
-  readonly #idle: UpstreamConnection[] = [];
-  readonly #connecting = new Set<UpstreamConnection>();
-  #count = 0;
-  #retired = false;
-
-  constructor(host: string, port: number, config: ProxyConfig) {
-    this.host = host;
-    this.port = port;
-    this.#config = config;
-  }
-
-  /** Connections that are open or opening. */
-  get size(): number {
-    return this.#count;
-  }
-
-  /** A connection that is ready or on its way; null when the target has as many as it may. */
-  take(): UpstreamConnection | null {
-    const ready = this.#idle.pop();
-    if (ready !== undefined) return ready;
-    if (this.#count >= this.#config.upstreamConnectionsMax) return null;
-    const connection = new UpstreamConnection(this);
-    this.#count++;
-    this.#connecting.add(connection);
-    Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
-      () => this.#connecting.delete(connection),
-      (error: unknown) => {
-        this.#connecting.delete(connection);
-        connection.lost("connect", error instanceof Error ? error.message : String(error));
-      },
-    );
-    return connection;
-  }
-
-  put(connection: UpstreamConnection): void {
-    if (this.#retired) {
-      connection.abort();
-      return;
-    }
-    connection.sinceMs = nowMs();
-    this.#idle.push(connection);
-  }
-
-  gone(connection: UpstreamConnection): void {
-    this.#count--;
-    const at = this.#idle.indexOf(connection);
-    if (at >= 0) this.#idle.splice(at, 1);
-  }
-
-  /** Closes connections idle for too long (oldest first: the stack's bottom) and fails those that take too long to open. */
-  sweep(now: number): void {
-    for (;;) {
-      const oldest = this.#idle[0];
-      if (oldest === undefined || now - oldest.sinceMs < this.#config.upstreamIdleMs) break;
-      oldest.abort();
-    }
-    for (const connection of this.#connecting) {
-      if (now - connection.sinceMs >= this.#config.connectTimeoutMs) {
-        this.#connecting.delete(connection);
-        connection.lost("connect", `no connection within ${this.#config.connectTimeoutMs} ms`);
-      }
-    }
-  }
-
-  /** No route leads here any more: idle connections close now, busy ones when their exchange ends. */
-  retire(): void {
-    this.#retired = true;
-    for (const connection of this.#idle.splice(0)) connection.abort();
-  }
-}

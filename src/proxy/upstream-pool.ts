@@ -1,0 +1,118 @@
+/**
+ * The connections of one worker to one address: the most recently used is taken first, unused ones are closed after a
+ * while, and those that take too long to open are given up.
+ */
+import type { Socket } from "bun";
+import { nowMs, tick } from "./clock.ts";
+import type { ProxyConfig } from "./settings.ts";
+import { UpstreamConnection } from "./upstream.ts";
+import type { ConnectionHome } from "./upstream.ts";
+
+const handlers = {
+  open(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.opened(socket);
+  },
+  data(socket: Socket<UpstreamConnection>, data: Buffer): void {
+    tick();
+    socket.data.received(data);
+  },
+  drain(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.drained();
+  },
+  end(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.lost("reset", "it closed the connection");
+    socket.end();
+  },
+  close(socket: Socket<UpstreamConnection>): void {
+    tick();
+    socket.data.lost("reset", "it closed the connection");
+  },
+  connectError(socket: Socket<UpstreamConnection>, error: Error): void {
+    tick();
+    socket.data.lost("connect", error.message);
+  },
+  error(_socket: Socket<UpstreamConnection>, error: Error): void {
+    // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
+    queueMicrotask(() => {
+      throw error;
+    });
+  },
+};
+
+export class UpstreamPool implements ConnectionHome {
+  readonly host: string;
+  readonly port: number;
+  readonly #config: ProxyConfig;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #connecting = new Set<UpstreamConnection>();
+  #count = 0;
+  #retired = false;
+
+  constructor(host: string, port: number, config: ProxyConfig) {
+    this.host = host;
+    this.port = port;
+    this.#config = config;
+  }
+
+  /** Connections that are open or opening. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** A connection that is ready or on its way; null when the target has as many as it may. */
+  take(): UpstreamConnection | null {
+    const ready = this.#idle.pop();
+    if (ready !== undefined) return ready;
+    if (this.#count >= this.#config.upstreamConnectionsMax) return null;
+    const connection = new UpstreamConnection(this);
+    this.#count++;
+    this.#connecting.add(connection);
+    Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
+      () => this.#connecting.delete(connection),
+      (error: unknown) => {
+        this.#connecting.delete(connection);
+        connection.lost("connect", error instanceof Error ? error.message : String(error));
+      },
+    );
+    return connection;
+  }
+
+  put(connection: UpstreamConnection): void {
+    if (this.#retired) {
+      connection.abort();
+      return;
+    }
+    connection.sinceMs = nowMs();
+    this.#idle.push(connection);
+  }
+
+  gone(connection: UpstreamConnection): void {
+    this.#count--;
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** Closes connections idle for too long (oldest first: the stack's bottom) and fails those that take too long to open. */
+  sweep(now: number): void {
+    for (;;) {
+      const oldest = this.#idle[0];
+      if (oldest === undefined || now - oldest.sinceMs < this.#config.upstreamIdleMs) break;
+      oldest.abort();
+    }
+    for (const connection of this.#connecting) {
+      if (now - connection.sinceMs >= this.#config.connectTimeoutMs) {
+        this.#connecting.delete(connection);
+        connection.lost("connect", `no connection within ${this.#config.connectTimeoutMs} ms`);
+      }
+    }
+  }
+
+  /** No route leads here any more: idle connections close now, busy ones when their exchange ends. */
+  retire(): void {
+    this.#retired = true;
+    for (const connection of this.#idle.splice(0)) connection.abort();
+  }
+}
