@@ -243,7 +243,7 @@ function sendTraffic(base: string, model: string, perSecond: number): () => void
 /** How a child ended, in words; null while it runs. */
 function endOf({ process: child }: Child): string | null {
   if (child.exitCode === null && child.signalCode === null) return null;
-  return child.signalCode ?? `code ${child.exitCode}`;
+  return child.signalCode === null ? `code ${child.exitCode}` : String(child.signalCode);
 }
 
 async function stopAll(children: readonly Child[]): Promise<void> {
