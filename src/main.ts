@@ -248,8 +248,8 @@ function showVersion(): void {
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
-  // Whoever reads our output may stop at any time (`| head`); that is no error.
-  process.stdout.on("error", () => process.exit());
+  // Whoever reads our output may stop at any time (`| head`): a command ends anyway, and a role goes on without its log.
+  process.stdout.on("error", () => {});
   const terminal = {
     out: (text: string) => void process.stdout.write(text),
     err: (text: string) => void process.stderr.write(text),

@@ -69,7 +69,10 @@ function flagEntry({ flag, field }: Setting): Entry {
   const words = field.kind === "choice" && field.placeholder === "NAME" ? `${capitalised(field.expected)}.` : "";
   const value =
     field.placeholder === "" ? "" : field.bare === undefined ? ` ${field.placeholder}` : ` [${field.placeholder}]`;
-  return { name: `--${flag}${value}`, doc: [firstSentence(field.doc), words, defaultNote(field)].filter((part) => part !== "").join(" ") };
+  return {
+    name: `--${flag}${value}`,
+    doc: [firstSentence(field.doc), words, defaultNote(field)].filter((part) => part !== "").join(" "),
+  };
 }
 
 function extraEntry({ name, short, placeholder, doc }: ExtraFlag): Entry {

@@ -72,7 +72,7 @@ export async function removeAgentFile(dataDir: string, id: string, pid: number =
 
 /** The agents that run now, by their files in the directory. */
 export async function runningAgents(dataDir: string): Promise<AgentFile[]> {
-  const ids = await readdir(dataDir).catch(() => []);
+  const ids: string[] = await readdir(dataDir).catch(() => []);
   const files = await Promise.all(ids.sort().map((id) => readStored(dataDir, id)));
   return files.filter((file) => file !== undefined).filter(isRunning);
 }
