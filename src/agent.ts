@@ -2,7 +2,7 @@
 import { agentApi } from "./admin/agent-api.ts";
 import { serveApi } from "./admin/front.ts";
 import type { App, Front } from "./admin/front.ts";
-import { removeAgentFile, writeAgentFile } from "./agent-file.ts";
+import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
 import { MeshError } from "./base/errors.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
@@ -36,14 +36,20 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     onCrash: () => process.exit(137),
   });
   let draining = false;
-  const sampler = createSampler({ runtime, version, startedAtMs: startedMs, connectedPeers: () => announcer.registeredAt.length });
+  const sampler = createSampler({
+    runtime,
+    version,
+    startedAtMs: startedMs,
+    connectedPeers: () => announcer.registeredAt.length,
+  });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
     return draining ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Date.now();
   const metrics = agentMetrics({ node: config.id, sample, startedMs });
-  const onError = (error: unknown, request: string): void => log.error("request to the admin API failed", { request, error: String(error) });
+  const onError = (error: unknown, request: string): void =>
+    log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
   const addresses = { serve: hostPort(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
   const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
@@ -51,7 +57,13 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     sample,
     state: (of: NodeSample) => encodeNodeState(of, { ...identity, addresses }, Date.now()),
     metricsText: () => metrics.text(),
-    status: () => ({ ...identity, ...addresses, pid: process.pid, models: runtime.models, routers: announcer.registeredAt }),
+    status: () => ({
+      ...identity,
+      ...addresses,
+      pid: process.pid,
+      models: runtime.models,
+      routers: announcer.registeredAt,
+    }),
     onError,
   };
   const serve = ({ host, port }: Address, app: App): Front =>
@@ -76,7 +88,13 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     log,
   });
   announcer.start();
-  const file = { id: config.id, pid: process.pid, ...addresses, startedAt: new Date(incarnation).toISOString(), version };
+  const file = {
+    id: config.id,
+    pid: process.pid,
+    ...addresses,
+    startedAt: new Date(incarnation).toISOString(),
+    version,
+  };
   await writeAgentFile(config.dataDir, file);
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtime.models, version, pid: process.pid });
