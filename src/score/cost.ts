@@ -124,6 +124,9 @@ const RATE_MIN = 0.001;
 const RATE_MAX = 1e9;
 const REQUESTS_MAX = 1e6;
 const TOKENS_MAX = 1e9;
+/** What one token or request can cost at most: far beyond use, and safe in float32 sums. */
+const SECONDS_MAX = 1e6;
+const CAPACITY_MAX = 1e9;
 const RTT_MS_MAX = 60_000;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
@@ -145,14 +148,17 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
   return {
     tokenOffset: load.tokens * trust,
     activeOffset: load.requests * trust,
-    secondsPerPrefillToken: 1 / (prefillRate * weight),
-    secondsPerActive: secondsPerActive(sample, prefillRate, config) / weight,
+    secondsPerPrefillToken: Math.min(SECONDS_MAX, 1 / (prefillRate * weight)),
+    secondsPerActive: Math.min(SECONDS_MAX, secondsPerActive(sample, prefillRate, config) / weight),
     slots,
-    secondsPerQueuedRequest: config.outputTokensMean / (fullDecodeRate(sample, slots, config) * weight),
+    secondsPerQueuedRequest: Math.min(
+      SECONDS_MAX,
+      config.outputTokensMean / (fullDecodeRate(sample, slots, config) * weight),
+    ),
     kvOffset: (kvUsed - config.kvKnee) * kvScale,
-    kvPerToken: capacityTokens > 0 ? kvScale / capacityTokens : 0,
+    kvPerToken: capacityTokens > 0 ? kvScale / Math.max(1, capacityTokens) : 0,
     penaltySeconds: penaltySeconds(sample, context, config),
-    capacity: context.ready ? Math.max(1, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
+    capacity: context.ready ? Math.min(CAPACITY_MAX, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
   };
 }
 
@@ -173,7 +179,7 @@ function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): L
   // A runtime that does not tell its queued tokens: ours are known; the waiting requests of others are of usual size.
   const tokens =
     queued === undefined ? Math.max(0, waiting - ownRequests) * config.promptTokensMean : queued - ownTokens;
-  return { tokens, requests: running + waiting - ownRequests };
+  return { tokens: Math.min(TOKENS_MAX, tokens), requests: running + waiting - ownRequests };
 }
 
 /**

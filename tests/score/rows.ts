@@ -1,5 +1,5 @@
 /** Rows to fill tables with. */
-import { Prng } from "../../src/base/prng.ts";
+import type { Prng } from "../../src/base/prng.ts";
 import type { RowValues } from "../../src/score/table-writer.ts";
 
 /** A row that costs nothing but its prompt, a millisecond a token, until it has ten requests. */

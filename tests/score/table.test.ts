@@ -137,7 +137,8 @@ describe("ScoreTable", () => {
 describe("the ledger", () => {
   type Step =
     | { kind: "begin"; worker: number; row: number; tokens: number }
-    | { kind: "advance" | "crash"; worker: number }
+    | { kind: "advance"; worker: number }
+    | { kind: "crash"; worker: number }
     | { kind: "sample"; row: number; requests: number; tokens: number };
   const worker = fc.nat({ max: 2 });
   const row = fc.nat({ max: 3 });
