@@ -12,7 +12,7 @@ const SUMMARY = "an inference mesh: finds, watches and routes to the GPU nodes t
 const ROLE_NOTES: readonly (readonly [string, string])[] = [
   [
     "Configuration",
-    "A file (--config), then INFERMESH_* variables, then flags, the later winning. A flag --poll-interval is pollInterval in a file and INFERMESH_POLL_INTERVAL in the environment. Durations: 500ms, 5s, 1m30s, or a number of milliseconds. Sizes: 64KiB, 32MiB.",
+    "A file (--config), then INFERMESH_* variables, then flags, the later winning. A flag --poll-interval is pollInterval in a file and INFERMESH_POLL_INTERVAL in the environment. Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 32MiB.",
   ],
   ["Exit codes", "0 after an orderly stop\n1 after a failure\n2 for a wrong command line or configuration"],
 ];

@@ -84,6 +84,8 @@ function measure(
     readonly parse: (written: string) => number | undefined;
     readonly write: (value: number) => unknown;
     readonly textInFile: boolean;
+    /** A number without a unit is understood. */
+    readonly bareNumbers: boolean;
     readonly accepts: (value: number) => boolean;
   },
 ): Making<number> {
@@ -96,9 +98,12 @@ function measure(
     write: how.write,
     read(raw, at) {
       let value: number | undefined;
-      if (typeof raw === "number") value = raw;
+      if (typeof raw === "number") value = how.bareNumbers || raw === 0 ? raw : undefined;
       else if (typeof raw === "string" && (at.fromText || how.textInFile)) value = how.parse(raw.trim());
-      if (value === undefined || !how.accepts(value) || value < min || value > max) return refuse(raw, at, expected);
+      if (value === undefined || !how.accepts(value) || value < min || value > max) {
+        const bare = !how.bareNumbers && /^\d+(\.\d+)?$/.test(String(raw).trim());
+        return refuse(raw, at, expected, bare ? "give it a unit, such as 30s or 500ms" : "");
+      }
       return value;
     },
   };
@@ -110,17 +115,29 @@ export interface MeasureOptions<T> extends CommonOptions {
   readonly max?: T;
 }
 
-/** A time span, kept in milliseconds; its key ends in Ms. Written `500ms`, `5s`, `1m30s`, or as a number of ms. */
+/** A time span, kept in milliseconds; its key ends in Ms. Written `500ms`, `5s`, `1m30s`; a number without a unit is refused. */
 export function duration(options: MeasureOptions<string | number>): Field<number> {
   const limits = { min: limit(options.min, parseDuration, 0), max: limit(options.max, parseDuration, Infinity) };
-  const how = { parse: parseDuration, write: formatDuration, textInFile: true, accepts: Number.isFinite };
+  const how = {
+    parse: parseDuration,
+    write: formatDuration,
+    textInFile: true,
+    bareNumbers: false,
+    accepts: Number.isFinite,
+  };
   return make(measure("duration", "DURATION", "a duration", limits, how), options.default, options);
 }
 
 /** A size, kept in bytes; its key ends in Bytes. Written `32MiB`, `64k`, or as a number of bytes. */
 export function bytes(options: MeasureOptions<string | number>): Field<number> {
   const limits = { min: limit(options.min, parseBytes, 0), max: limit(options.max, parseBytes, Infinity) };
-  const how = { parse: parseBytes, write: formatBytes, textInFile: true, accepts: Number.isSafeInteger };
+  const how = {
+    parse: parseBytes,
+    write: formatBytes,
+    textInFile: true,
+    bareNumbers: true,
+    accepts: Number.isSafeInteger,
+  };
   return make(measure("bytes", "SIZE", "a size", limits, how), options.default, options);
 }
 
@@ -128,7 +145,13 @@ export function bytes(options: MeasureOptions<string | number>): Field<number> {
 export function integer(options: MeasureOptions<number>): Field<number> {
   const limits = { min: options.min ?? 0, max: options.max ?? Number.MAX_SAFE_INTEGER };
   const parse = (digits: string) => (/^[+-]?\d{1,16}$/.test(digits) ? Number(digits) : undefined);
-  const how = { parse, write: (value: number) => value, textInFile: false, accepts: Number.isSafeInteger };
+  const how = {
+    parse,
+    write: (value: number) => value,
+    textInFile: false,
+    bareNumbers: true,
+    accepts: Number.isSafeInteger,
+  };
   return make(measure("integer", "N", "a whole number", limits, how), options.default, options);
 }
 
@@ -137,7 +160,13 @@ export function number(options: MeasureOptions<number>): Field<number> {
   const limits = { min: options.min ?? 0, max: options.max ?? Infinity };
   const parse = (digits: string) =>
     digits.length < 40 && /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(digits) ? Number(digits) : undefined;
-  const how = { parse, write: (value: number) => value, textInFile: false, accepts: Number.isFinite };
+  const how = {
+    parse,
+    write: (value: number) => value,
+    textInFile: false,
+    bareNumbers: true,
+    accepts: Number.isFinite,
+  };
   return make(measure("number", "NUMBER", "a number", limits, how), options.default, options);
 }
 

@@ -49,10 +49,10 @@ const TEXT_LENGTH_MAX = 300;
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
 const IPV6 = /^[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9._-]{1,32})?$/;
 
-/** `500ms`, `5s`, `1m30s`, `1.5h`, or a bare number of milliseconds; in milliseconds. */
+/** `500ms`, `5s`, `1m30s`, `1.5h` in milliseconds. Only 0 needs no unit: what a bare 30 means, people disagree about. */
 export function parseDuration(text: string): number | undefined {
   if (text.length > TEXT_LENGTH_MAX) return undefined;
-  if (/^\d+(\.\d+)?$/.test(text)) return finite(Number(text));
+  if (text === "0") return 0;
   if (!/^(\d+(\.\d+)?(ms|[dhms]))+$/.test(text)) return undefined;
   let sum = 0;
   let rank = -1;
@@ -69,8 +69,8 @@ export function parseDuration(text: string): number | undefined {
 /** The shortest text that `parseDuration` reads back as the same number; `0s` for nothing. */
 export function formatDuration(ms: number): string {
   if (!(ms > 0) || !Number.isFinite(ms)) return ms === 0 ? "0s" : String(ms);
-  // A fraction of a millisecond, or more digits than a double has: the bare number stays exact.
-  if (!Number.isSafeInteger(ms)) return ms < 1000 && ms >= 1e-6 ? `${ms}ms` : String(ms);
+  // A fraction of a millisecond, or more digits than a double has: one unit keeps it exact.
+  if (!Number.isSafeInteger(ms)) return `${ms}ms`;
   let left = ms;
   let text = "";
   for (const [unit, size] of DURATION_UNITS) {

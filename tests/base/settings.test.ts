@@ -103,7 +103,7 @@ describe("a section", () => {
       labels: { rack: "r12" },
       upstreams: ["m=http://h:1", { model: "n", url: "https://h", weight: 2 }],
       home: "http://h:1/",
-      fleet: { pollTimeout: 250 },
+      fleet: { pollTimeout: "250ms" },
     });
     expect(parsed.value).toEqual({
       pollIntervalMs: 90_000,
@@ -188,8 +188,8 @@ describe("a section", () => {
   });
 
   test("checks what holds between settings only when each is right by itself", () => {
-    expect(faultsOf({ fleet: { pollTimeout: 13 } })).toEqual(["fleet.pollTimeout: found 13; expected another number"]);
-    expect(faultsOf({ fleet: { pollTimeout: 13 }, retries: 0 })).toHaveLength(1);
+    expect(faultsOf({ fleet: { pollTimeout: "13ms" } })).toEqual(["fleet.pollTimeout: found 13; expected another number"]);
+    expect(faultsOf({ fleet: { pollTimeout: "13ms" }, retries: 0 })).toHaveLength(1);
   });
 
   test("writes itself as a file holds it, without secrets", () => {
@@ -237,7 +237,7 @@ describe("names", () => {
 describe("values from flags and variables", () => {
   test("are text, read by the same fields", () => {
     const parsed = fromText({
-      "poll-interval": "100",
+      "poll-interval": "100ms",
       "buffer-max": "1MiB",
       retries: "7",
       speed: "1.5",
@@ -256,6 +256,12 @@ describe("values from flags and variables", () => {
       labels: { rack: "r12", tier: "gold", x: "" },
       upstreams: [{ model: "m", weight: 2 }, { model: "n" }],
     });
+  });
+
+  test("a duration without a unit is refused, and what is missing is said", () => {
+    for (const parsed of [fromText({ "poll-interval": "30" }), parseSection(sample, { pollInterval: 30 })]) {
+      expect(parsed.faults?.map(({ hint }) => hint)).toEqual(["give it a unit, such as 30s or 500ms"]);
+    }
   });
 
   test("are refused with where they came from", () => {

@@ -18,13 +18,12 @@ describe("durations", () => {
     ["2d", 172_800_000],
     ["0", 0],
     ["0s", 0],
-    ["250", 250],
     ["0.5ms", 0.5],
   ])("%s", (written, ms) => {
     expect(parseDuration(written)).toBe(ms);
   });
 
-  test.each(["", "s", "-5s", "5 s", "5S", "30s1m", "5s5s", "1e3", "5sec", "∞", "9".repeat(400), "1..5s", " 5s"])(
+  test.each(["", "s", "-5s", "5 s", "5S", "30s1m", "5s5s", "1e3", "5sec", "∞", "9".repeat(400), "1..5s", " 5s", "30", "1.5"])(
     "refuses %p",
     (written) => {
       expect(parseDuration(written)).toBeUndefined();
