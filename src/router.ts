@@ -9,8 +9,10 @@ import { registrationRoutes, routerApi } from "./admin/router-api.ts";
 import type { RouterHealth } from "./admin/router-api.ts";
 import { MeshError } from "./base/errors.ts";
 import { Prng } from "./base/prng.ts";
+import { writeSection } from "./base/settings-reading.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
+import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import type { Registration } from "./fleet/registration.ts";
@@ -40,7 +42,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     modelsMax: config.table.modelsMax,
     targetsMax: config.table.targetsMax,
   });
-  const placement = new Placement(table, config.score);
+  const placement = new Placement(table, stats, config.score);
   const fleet = new Fleet(config.fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
   const poller = new Poller({ timeoutMs: config.fleet.pollTimeoutMs });
   let crew: Crew | null = null;
@@ -130,7 +132,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   // ---- the control plane
 
-  const metrics = routerMetrics({ stats, table, placement, crew, startedMs });
+  const metrics = routerMetrics({ stats, table, placement, crew, startedMs, targets: () => fleet.targets() });
   const apiOptions = {
     nowMs,
     targets: () => fleet.targets(),
@@ -149,7 +151,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
     },
     metricsText: () => metrics.text(),
-    config: () => config,
+    config: () => writeSection(routerSettings, config),
     onError,
   };
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });

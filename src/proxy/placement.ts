@@ -8,6 +8,10 @@
  *
  * A sample counts the requests that ran when it was taken, the router's own among them. The own ones at that moment
  * (`mark`, read as the poll goes out) are kept beside it, so that the table adds only what came and went since.
+ *
+ * A poll's round trip holds the network's and whatever kept either process busy: tens of milliseconds on a machine that
+ * computes, often more than a prefill, and a request would pay that on none of its ways. The shortest of the last few is
+ * the network's.
  */
 import type { Target } from "../fleet/target.ts";
 import { isRoutable } from "../fleet/target.ts";
@@ -27,7 +31,12 @@ interface Place {
   /** The router's own load at the moment of the newest sample. */
   baselineRequests: number;
   baselineTokens: number;
+  /** Round trips of the last polls, newest last. */
+  rttsMs: number[];
 }
+
+/** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
+const RTTS_KEPT = 8;
 
 interface ModelEntry {
   readonly route: RouteModel;
@@ -37,9 +46,16 @@ interface ModelEntry {
 /** What a target had in flight from this router when its poll went out. */
 export type LoadMark = ReadonlyMap<string, { readonly requests: number; readonly tokens: number }>;
 
+/** Counts by row and by model, which begin anew when the number is given to another. */
+interface Resettable {
+  resetRow(row: number): void;
+  resetModel(model: number): void;
+}
+
 export class Placement {
   readonly #table: ScoreTable;
   readonly #writer: TableWriter;
+  readonly #stats: Resettable;
   readonly #config: CostConfig;
   readonly #places = new Map<string, Place>();
   readonly #models = new Map<string, ModelEntry>();
@@ -51,8 +67,9 @@ export class Placement {
   /** Pairs that found no room in the table at the last sync. */
   #homeless = 0;
 
-  constructor(table: ScoreTable, config: CostConfig) {
+  constructor(table: ScoreTable, stats: Resettable, config: CostConfig) {
     this.#table = table;
+    this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#config = config;
   }
@@ -140,6 +157,7 @@ export class Placement {
       if (place === undefined) continue;
       place.baselineRequests = load.requests;
       place.baselineTokens = load.tokens;
+      if (target.rttMs !== undefined) place.rttsMs = [...place.rttsMs.slice(1 - RTTS_KEPT), target.rttMs];
       this.#table.clearEject(place.row);
       this.#write(place, target, nowMs);
     }
@@ -173,15 +191,18 @@ export class Placement {
     if (entry === undefined) {
       const id = this.#writer.addModel();
       if (id < 0) return false;
+      this.#stats.resetModel(id);
       entry = { route: { id, name: model, created: unixSeconds }, rows: 0 };
       this.#models.set(model, entry);
     }
     const row = this.#writer.addRow(entry.route.id);
     if (row < 0) return false;
+    this.#stats.resetRow(row);
     entry.rows++;
     const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
     const since = this.#version + 1;
-    this.#places.set(name, { target: target.id, model, row, route, since, baselineRequests: 0, baselineTokens: 0 });
+    const load = { baselineRequests: 0, baselineTokens: 0, rttsMs: [] };
+    this.#places.set(name, { target: target.id, model, row, route, since, ...load });
     return true;
   }
 
@@ -201,7 +222,7 @@ export class Placement {
         sample,
         {
           weight: target.weight,
-          rttMs: target.rttMs ?? 0,
+          rttMs: place.rttsMs.length > 0 ? Math.min(...place.rttsMs) : (target.rttMs ?? 0),
           ready: isRoutable(target) && place.since <= this.#routed,
           degraded: target.failuresInRow > 0 || throttled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
