@@ -1,13 +1,14 @@
 /**
  * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot.
  *
- * The library is embedded in the executable, which writes it to a temporary folder when it is opened; that fails on a
- * read-only or noexec /tmp, and there is an empty file in its place when no C compiler was there at build time. None of
- * this may keep a router from working, so every fault here ends in the TypeScript scorer and one line that says why.
- * A library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript does.
+ * The library is embedded in the executable, which writes it to $BUN_TMPDIR, $TMPDIR or /tmp when it is first opened
+ * (one file a version and user; a file there that belongs to another user is not taken). That fails on a read-only or
+ * noexec folder, and there is an empty file in its place when no C compiler was there at build time. None of this may
+ * keep a router from working, so every fault here ends in the TypeScript scorer and one line that says why. A library
+ * that opens is trusted only when it was built for this layout and answers a few picks as TypeScript does.
  *
- * It is never closed: a call after that would crash. One call opens all symbols, for each opening of an embedded
- * library leaves a file behind; they are our own, so a missing one is as bad as a wrong layout.
+ * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
+ * missing one is as bad as a wrong layout.
  */
 
 import { type Pointer, dlopen, ptr } from "bun:ffi";
@@ -51,7 +52,7 @@ class CPicker implements Picker {
   }
 }
 
-/** The library of this thread; opened once, since each opening costs a file. */
+/** The library of this thread; it is opened and tested once. */
 let opened: { library: Library | undefined; reason: string } | undefined;
 
 /** A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. */
