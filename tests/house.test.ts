@@ -12,7 +12,6 @@ const STATE_MACHINES: readonly string[] = [
   "src/fleet/fleet.ts",
   "src/proxy/client.ts",
   "src/proxy/exchange.ts",
-  "src/proxy/upstream.ts",
   "src/sim/batching.ts",
   "src/wire/fields.ts",
   "src/wire/http1.ts",
@@ -23,7 +22,7 @@ function checkout(): Source[] {
   return FOLDERS.flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
       .map((name) => `${folder}/${name}`)
-      .filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.startsWith("src/gen/"))
+      .filter((path) => /\.(?:ts|mjs)$/.test(path) && !path.endsWith(".d.ts") && !path.startsWith("src/gen/"))
       .map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") })),
   );
 }

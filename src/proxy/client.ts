@@ -578,8 +578,12 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
   };
 }
 
-/** An IPv4 client of a socket that listens on every address comes as `::ffff:1.2.3.4`. */
-function plainAddress(address: string): string {
+/**
+ * An IPv4 client of a socket that listens on every address comes as `::ffff:1.2.3.4`. One that has reset its
+ * connection before its bytes were read has no address any more, whatever bun-types says.
+ */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return "unknown";
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 

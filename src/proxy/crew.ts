@@ -142,7 +142,7 @@ export class Crew {
         }
       };
       worker.addEventListener("error", (event) => {
-        message = event.message;
+        message = withoutFrame(event.message);
         event.preventDefault();
       });
       worker.addEventListener("close", () => this.#died(index, worker, message));
@@ -211,6 +211,14 @@ export class Crew {
       );
     });
   }
+}
+
+const MESSAGE_LENGTH_MAX = 2000;
+
+/** Bun puts lines of (minified) source before an error's name: what tells something is what comes after. */
+function withoutFrame(message: string): string {
+  const at = message.search(/^[A-Za-z]*(?:Error|error): /m);
+  return message.slice(Math.max(0, at)).slice(0, MESSAGE_LENGTH_MAX);
 }
 
 function send(worker: Worker, message: ToWorker): void {

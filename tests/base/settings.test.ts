@@ -188,7 +188,9 @@ describe("a section", () => {
   });
 
   test("checks what holds between settings only when each is right by itself", () => {
-    expect(faultsOf({ fleet: { pollTimeout: "13ms" } })).toEqual(["fleet.pollTimeout: found 13; expected another number"]);
+    expect(faultsOf({ fleet: { pollTimeout: "13ms" } })).toEqual([
+      "fleet.pollTimeout: found 13; expected another number",
+    ]);
     expect(faultsOf({ fleet: { pollTimeout: "13ms" }, retries: 0 })).toHaveLength(1);
   });
 

@@ -229,7 +229,7 @@ describe("embeddings and transcriptions", () => {
     const answer = await client.audio.transcriptions.create({ model: MODEL, file });
     expect(answer.text.length).toBeGreaterThan(10);
     const text = await client.audio.transcriptions.create({ model: MODEL, file, response_format: "text" });
-    expect(String(text).trim()).toBe(answer.text);
+    expect(text.trim()).toBe(answer.text);
     const verbose = await client.audio.transcriptions.create({ model: MODEL, file, response_format: "verbose_json" });
     expect(verbose.duration).toBe(4);
   });

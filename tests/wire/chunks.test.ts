@@ -147,7 +147,7 @@ describe("bad messages", () => {
   });
 
   test("any bytes in any pieces give what one piece gives", () => {
-    const noise = fc.array(fc.constantFrom(..."05aF;\r\n: x\0"), { maxLength: 30 }).map((bytes) => bytes.join(""));
+    const noise = fc.string({ unit: fc.constantFrom(...Array.from("05aF;\r\n: x\0")), maxLength: 30 });
     fc.assert(
       fc.property(noise, cuts(30), (text, places) => {
         const bytes = bytesOf(text);
