@@ -16,11 +16,11 @@ const NAME = "libscorer.so";
 const LIBRARY = join(OUT, NAME);
 const STAMP = join(OUT, ".libscorer-inputs");
 
-/** No contraction and no reassociation, for parity; nothing that would call for libc or for a start file. */
+/** No contraction and no reassociation, for parity; nothing that calls for libc, and a refusal to link if it does. */
 const FLAGS = [
   ..."-std=c11 -O3 -Wall -Wextra -Werror -fvisibility=hidden -fPIC -shared".split(" "),
   ..."-ffp-contract=off -fno-fast-math -Wno-psabi".split(" "),
-  ..."-ffreestanding -nostdlib -fno-stack-protector -fno-tree-loop-distribute-patterns".split(" "),
+  ..."-ffreestanding -nostdlib -fno-stack-protector -Wl,-z,defs".split(" "),
 ];
 
 function layoutHeader(): string {
