@@ -3,7 +3,7 @@
  *
  * A 1 KB chat completion in, 300 B out, keep-alive everywhere, one worker or thread each. The proxies are pinned to
  * core 0, wrk and the fixed upstream to core 1. Rounds are interleaved (A B C A B C ...), since shared machines drift;
- * what is compared is the median of utime + stime over requests, as ratios within this one run. infermesh does more
+ * what is compared is utime + stime over requests: the ratio to a peer is the median of the ratios within each round. infermesh does more
  * than its peers here: it reads the model in the body, scores, counts in-flight load and writes its histograms.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -105,8 +105,11 @@ try {
     peers.map((peer) => {
       const of = rounds.get(`${peer.name}/${connections}`) ?? [];
       const cpu = cpuOf(`${peer.name}/${connections}`);
-      const ratio = (other: string): number | null =>
-        rounds.has(`${other}/${connections}`) ? Number((cpu / cpuOf(`${other}/${connections}`)).toFixed(3)) : null;
+      const ratio = (other: string): number | null => {
+        const theirs = rounds.get(`${other}/${connections}`);
+        if (theirs === undefined) return null;
+        return Number(median(of.map(({ cpuUs }, round) => cpuUs / (theirs[round]?.cpuUs ?? Number.NaN))).toFixed(3));
+      };
       return {
         proxy: peer.name,
         connections,
