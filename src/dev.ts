@@ -21,6 +21,8 @@ interface Child {
 const READY_MS = 15_000;
 /** How often the router polls the nodes: the status lines should be fresh. */
 const POLL_MS = 1000;
+/** What still streams at the end is cut off after this, as well when dev itself was killed: nobody waits longer. */
+const DRAIN_MS = 2000;
 const KILL_AFTER_MS = 5000;
 const PROMPTS = [
   "Explain gossip protocols to a network engineer in three sentences.",
@@ -46,6 +48,7 @@ export async function runDev(config: DevConfig): Promise<void> {
       `--api=${config.api.host}:${config.api.port}`,
       `--metrics=${config.metrics.host}:${config.metrics.port}`,
       "--gossip=127.0.0.1:0",
+      `--drain-timeout=${DRAIN_MS}ms`,
       ...(config.workers > 0 ? [`--workers=${config.workers}`] : []),
       `--fleet-poll-interval=${POLL_MS}ms`,
     ]);
@@ -61,6 +64,7 @@ export async function runDev(config: DevConfig): Promise<void> {
         "--api=127.0.0.1:0",
         "--metrics=127.0.0.1:0",
         "--gossip=127.0.0.1:0",
+        `--drain-timeout=${DRAIN_MS}ms`,
         `--register=${api}`,
         `--mock-profile=${config.mock.profile}`,
         `--mock-speed=${config.mock.speed}`,
