@@ -21,13 +21,28 @@ export interface Started {
   kill(): Promise<void>;
 }
 
+/** How a process is started, where that is not as usual. */
+export interface Launch {
+  readonly executable?: string;
+  readonly cwd?: string;
+  /** All of its environment. */
+  readonly env?: Record<string, string | undefined>;
+  /** A process group of its own, as a shell gives to what is typed at a terminal. */
+  readonly detached?: boolean;
+}
+
 /** What one test file started; call `end` in afterAll. */
 export class Bench {
   readonly #started: Started[] = [];
   readonly dataDir = mkdtempSync(join(tmpdir(), "infermesh-test-"));
 
-  async start(role: "agent" | "router", ...args: string[]): Promise<Started> {
-    const started = await start([role, ...args], this.dataDir);
+  start(role: "agent" | "router" | "dev", ...args: string[]): Promise<Started> {
+    return this.launch([role, ...args]);
+  }
+
+  async launch(args: string[], how: Launch = {}): Promise<Started> {
+    const env = how.env ?? { ...ownEnvironment(), XDG_STATE_HOME: this.dataDir };
+    const started = await start(args, { ...how, env });
     this.#started.push(started);
     return started;
   }
@@ -92,13 +107,18 @@ export class Bench {
   }
 }
 
-async function start(args: string[], dataDir: string): Promise<Started> {
-  if (!existsSync(EXECUTABLE)) throw new Error(`${EXECUTABLE} is missing: run npm run build`);
-  const child = Bun.spawn([EXECUTABLE, ...args, "--log-format", "json"], {
+/** The tests' own environment without what would configure the processes under test. */
+function ownEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("INFERMESH_")));
+}
+
+async function start(args: string[], { executable = EXECUTABLE, ...how }: Launch): Promise<Started> {
+  if (!existsSync(executable)) throw new Error(`${executable} is missing: run npm run build`);
+  const child = Bun.spawn([executable, ...args, "--log-format", "json"], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...process.env, XDG_STATE_HOME: dataDir },
+    ...how,
   });
   const lines: Record<string, unknown>[] = [];
   const { promise, resolve: isReady, reject } = Promise.withResolvers<Record<string, unknown>>();
@@ -172,6 +192,8 @@ export interface NodeView {
   readonly inFlight: number;
   readonly inFlightTokens: number;
   readonly models: readonly string[];
+  readonly rttMs: number | null;
+  readonly sample: { readonly models: readonly { readonly prefillTokensPerSecond?: number }[] } | null;
 }
 
 /** The router's view of its nodes. */
