@@ -22,13 +22,7 @@ beforeAll(async () => {
   model = (await nodes(router))[0]?.models[0] ?? "";
 }, 30_000);
 
-afterAll(async () => {
-  // The router survived all of it, and holds nothing any more.
-  expect(router.process.exitCode).toBeNull();
-  expect(router.lines.filter(({ msg }) => String(msg).includes("worker died"))).toEqual([]);
-  await until(async () => (await inFlight(router)) === 0);
-  await bench.end();
-});
+afterAll(() => bench.end());
 
 function post(body: string, headers = "", path = "/v1/chat/completions"): string {
   return `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`;
@@ -296,4 +290,11 @@ test("curl is served, plain and streamed", async () => {
   };
   expect(JSON.parse(await run(chatBody()))).toHaveProperty("choices");
   expect(await run(chatBody({ stream: true }))).toEndWith("data: [DONE]\n\n");
+});
+
+// The last test of this file: it judges what all others left behind.
+test("the router survived all of it, and holds nothing any more", async () => {
+  expect(router.process.exitCode).toBeNull();
+  expect(router.lines.filter(({ msg }) => String(msg).includes("worker died"))).toEqual([]);
+  await until(async () => (await inFlight(router)) === 0);
 });
