@@ -87,14 +87,19 @@ ${temporary}
   return { name: "nginx", port, command: ["nginx", "-c", file] };
 }
 
-/** The built executable: a router with one worker. */
+/** The built executable. */
+export function executable(): string {
+  return join(ROOT, "dist", "infermesh");
+}
+
+/** A router with one worker. */
 export function infermesh(upstreamPort: number): Peer {
   const port = freePort();
   return {
     name: "infermesh",
     port,
     command: [
-      join(ROOT, "dist", "infermesh"),
+      executable(),
       "router",
       "--listen",
       `127.0.0.1:${port}`,

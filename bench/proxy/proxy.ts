@@ -6,57 +6,22 @@
  * what is compared is utime + stime over requests: the ratio to a peer is the median of the ratios within each round. infermesh does more
  * than its peers here: it reads the model in the body, scores, counts in-flight load and writes its histograms.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { report } from "../report.ts";
 import { compileC, cpuSeconds, freePort, haproxy, infermesh, listening, nginx, rssMb, startOn } from "./peers.ts";
 import type { Peer } from "./peers.ts";
+import { load, LOAD_CORE, writeScript } from "./wrk.ts";
+import type { Figures } from "./wrk.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = Number(process.argv[3] ?? 4);
 const CONNECTIONS = [32, 256];
 const PROXY_CORE = 0;
-const LOAD_CORE = 1;
-
-const WRK_SCRIPT = `
-wrk.method = "POST"
-wrk.body = '{"messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"' ..
-  string.rep("x", 850) .. '"}],"model":"llama-3-8b","temperature":0.7,"max_tokens":128}'
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-wrk.headers["User-Agent"] = "OpenAI/Python 1.54.0"
-wrk.headers["Accept"] = "application/json"
-wrk.headers["X-Stainless-Lang"] = "python"
-wrk.headers["X-Stainless-Package-Version"] = "1.54.0"
-wrk.headers["X-Stainless-OS"] = "Linux"
-wrk.headers["X-Stainless-Runtime"] = "CPython"
-function done(summary, latency)
-  local e = summary.errors
-  io.write(string.format('FIGURES {"requests":%d,"us":%d,"p50":%.1f,"p99":%.1f,"errors":%d}\\n', summary.requests,
-    summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.timeout + e.status))
-end
-`;
-
-interface Figures {
-  readonly requests: number;
-  readonly us: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly errors: number;
-}
 
 interface Round extends Figures {
   readonly cpuUs: number;
-}
-
-function load(port: number, connections: number, seconds: number, script: string): Figures {
-  const url = `http://127.0.0.1:${port}/v1/chat/completions`;
-  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
-  const done = Bun.spawnSync(["taskset", "-c", String(LOAD_CORE), ...wrk]);
-  const line = /^FIGURES (.+)$/m.exec(done.stdout.toString())?.[1];
-  if (line === undefined) throw new Error(`wrk printed no figures: ${done.stderr.toString()}`);
-  return JSON.parse(line) as Figures;
 }
 
 function median(values: readonly number[]): number {
@@ -65,8 +30,7 @@ function median(values: readonly number[]): number {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-bench-"));
-const script = join(folder, "post.lua");
-writeFileSync(script, WRK_SCRIPT);
+const script = writeScript(folder);
 const upstreamPort = freePort();
 const started = [startOn(LOAD_CORE, [compileC("upstream.c", folder), String(upstreamPort)], folder, "upstream")];
 try {

@@ -3,7 +3,7 @@
  * with a Content-Length and answers each with the same small JSON body. As cheap as a server can be, so that what is
  * measured is the proxy.
  *
- * usage: upstream PORT
+ * usage: upstream PORT [ADDRESS]    (0.0.0.0 answers on all of 127.0.0.0/8: many targets from one process)
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -54,7 +54,7 @@ static int answer(int fd, Connection *c) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 2) return 2;
+  if (argc < 2) return 2;
   response_length = snprintf(response, sizeof response,
                              "HTTP/1.1 200 OK\r\nServer: upstream\r\nContent-Type: application/json\r\n"
                              "Content-Length: %zu\r\n\r\n%s",
@@ -64,7 +64,7 @@ int main(int argc, char **argv) {
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   struct sockaddr_in address = {.sin_family = AF_INET,
                                 .sin_port = htons((unsigned short)atoi(argv[1])),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                                .sin_addr.s_addr = inet_addr(argc > 2 ? argv[2] : "127.0.0.1")};
   if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4096) != 0) {
     perror("upstream: listen");
     return 1;
