@@ -11,7 +11,8 @@
  *
  * A poll's round trip holds the network's and whatever kept either process busy: tens of milliseconds on a machine that
  * computes, often more than a prefill, and a request would pay that on none of its ways. The shortest of the last few is
- * the network's.
+ * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
+ * send all requests of a mesh at rest to one target.
  */
 import type { Target } from "../fleet/target.ts";
 import { isRoutable } from "../fleet/target.ts";
@@ -37,6 +38,8 @@ interface Place {
 
 /** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
 const RTTS_KEPT = 8;
+/** Ways that differ by less count as equal. */
+const RTT_GRAIN_MS = 5;
 
 interface ModelEntry {
   readonly route: RouteModel;
@@ -222,7 +225,7 @@ export class Placement {
         sample,
         {
           weight: target.weight,
-          rttMs: place.rttsMs.length > 0 ? Math.min(...place.rttsMs) : (target.rttMs ?? 0),
+          rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
           ready: isRoutable(target) && place.since <= this.#routed,
           degraded: target.failuresInRow > 0 || throttled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
@@ -247,6 +250,11 @@ const UNROUTABLE = {
 
 function key(target: string, model: string): string {
   return `${target}\n${model}`;
+}
+
+/** The network's part of these round trips. */
+function wayMs(rttsMs: readonly number[]): number {
+  return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
 }
 
 function throttled(target: Target): boolean {

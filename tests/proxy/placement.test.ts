@@ -1,0 +1,67 @@
+/** What the main thread writes into the score table, seen by what a worker then picks. */
+import { expect, test } from "bun:test";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import type { Target } from "../../src/fleet/target.ts";
+import { Placement } from "../../src/proxy/placement.ts";
+import { costSettings } from "../../src/score/cost.ts";
+import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { ScoreTable } from "../../src/score/table.ts";
+import { modelSample, nodeSample } from "../fleet/samples.ts";
+
+const table = (): ScoreTable => ScoreTable.create({ targetsMax: 128, modelsMax: 4, workersMax: 2 });
+const stats = { resetRow() {}, resetModel() {} };
+
+function target(id: string, rttMs: number): Target {
+  return {
+    id,
+    host: "127.0.0.1",
+    port: 8000,
+    tls: false,
+    source: "registered",
+    models: ["m"],
+    weight: 1,
+    zone: "",
+    labels: {},
+    incarnation: 1,
+    metricsPort: 9090,
+    state: "healthy",
+    failuresInRow: 0,
+    lastError: "",
+    lastSample: nodeSample({ models: [modelSample()] }),
+    sampledAtMs: 0,
+    rttMs,
+    registeredAtMs: 0,
+  };
+}
+
+/** A placement of two idle nodes after polls with these round trips; tells how many of them a pick takes for equal. */
+function tiesAfter(polls: readonly (readonly [a: number, b: number])[]): number {
+  const scores = table();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  const routes = placement.sync([target("a", 0), target("b", 0)], 0, 1);
+  placement.routed(routes?.version ?? 0, [target("a", 0), target("b", 0)], 0);
+  for (const [a, b] of polls) {
+    for (const polled of [target("a", a), target("b", b)]) placement.sampled(polled, placement.mark(polled), 0);
+  }
+  const pick = new PickRequest();
+  pick.model = 0;
+  pick.promptTokens = 100;
+  expect(new TypeScriptPicker(scores).pick(pick)).toBeGreaterThanOrEqual(0);
+  return pick.ties;
+}
+
+test("idle targets whose round trips differ by chance share the requests", () => {
+  expect(tiesAfter([[0.8, 1.3]])).toBe(2);
+  expect(tiesAfter([[4.9, 0.1]])).toBe(2);
+});
+
+test("one slow poll among quick ones says nothing of the way", () => {
+  const spike = [1, 60] as const;
+  expect(tiesAfter([[1, 1], spike])).toBe(2);
+  expect(tiesAfter([spike, [1, 1], ...Array.from({ length: 6 }, () => spike)])).toBe(2);
+});
+
+test("a target that is far away is dearer, also when it became so", () => {
+  expect(tiesAfter([[1, 60]])).toBe(1);
+  expect(tiesAfter([[1, 1], ...Array.from({ length: 8 }, () => [1, 60] as const)])).toBe(1);
+});
