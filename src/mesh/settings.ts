@@ -1,0 +1,114 @@
+/** What a member may be told about how it talks to the others: cluster, keys, and limits. */
+import { make, refuse } from "../base/field.ts";
+import { bytes, duration, integer, section, text, type Infer } from "../base/settings.ts";
+import { parseKey } from "./keyring.ts";
+
+const KEY = "32 bytes in base64 (44 characters), as `openssl rand -base64 32` makes them";
+
+/** Never shows what it was given: a key with a slip in it is still most of a key. */
+const gossipKey = make<string>(
+  {
+    kind: "key",
+    placeholder: "KEY",
+    expected: KEY,
+    write: (value) => value,
+    read(raw, at) {
+      const given = typeof raw === "string" ? raw.trim() : undefined;
+      if (given !== undefined && (given === "" || parseKey(given) !== undefined)) return given;
+      return refuse("(hidden)", at, KEY);
+    },
+  },
+  "",
+  {
+    flag: "gossip-key",
+    secret: true,
+    emptyMeans: "plain packets, unless there is a key file",
+    doc: "Seals all packets between members with AES-256-GCM; the same at every member. Other users can see a flag: prefer INFERMESH_GOSSIP_KEY or a key file.",
+  },
+);
+
+export const transportSettings = section({
+  datagramBytesMax: bytes({
+    default: 1400,
+    min: 600,
+    max: 65_000,
+    doc: "Longest datagram, encryption included. 1400 passes every usual network in one piece.",
+  }),
+  frameBytesMax: bytes({
+    default: "4MiB",
+    min: "64KiB",
+    max: "256MiB",
+    doc: "Longest message over TCP, before and after decompression.",
+  }),
+  receiveBufferBytes: bytes({
+    default: "2MiB",
+    min: "64KiB",
+    max: "1GiB",
+    doc: "Memory that the kernel is asked for to hold datagrams until they are read. It gives at most net.core.rmem_max.",
+  }),
+  sendBurst: integer({
+    default: 64,
+    min: 1,
+    max: 10_000,
+    doc: "Datagrams sent in one millisecond at most; more wait their turn, so that receivers can keep up.",
+  }),
+  sendQueueMax: integer({
+    default: 8192,
+    min: 64,
+    max: 1_000_000,
+    doc: "Datagrams that wait for their turn at most; more are dropped.",
+  }),
+  connectionsMax: integer({
+    default: 128,
+    min: 4,
+    max: 65_536,
+    doc: "TCP connections at once in each direction. One more cuts the one that has been sending its request longest.",
+  }),
+  requestTimeoutMs: duration({
+    default: "5s",
+    min: "50ms",
+    max: "10m",
+    doc: "Time that a peer may take to send a request over TCP, and again to take the answer.",
+  }),
+  replayWindowMs: duration({
+    default: "5m",
+    min: "10s",
+    max: "24h",
+    doc: "Sealed packets older than this by their sender's clock are dropped, so clocks must agree within it.",
+  }),
+  sendersMax: integer({
+    default: 20_000,
+    min: 64,
+    max: 1_000_000,
+    doc: "Senders remembered against replays; a member counts as two. About 150 bytes each.",
+  }),
+});
+
+export type TransportLimits = Infer<typeof transportSettings>;
+
+export const gossipSettings = section(
+  {
+    cluster: text({
+      default: "infermesh",
+      flag: "cluster",
+      pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+      expected: "1 to 64 letters, digits, ., _ or -, starting with a letter or digit",
+      doc: "The mesh's name. Members of another name are not heard, even with the same key.",
+    }),
+    key: gossipKey,
+    keyFile: text({
+      default: "",
+      flag: "gossip-key-file",
+      placeholder: "FILE",
+      lengthMax: 4096,
+      doc: "Keys in base64, one a line; the first seals, all open. The file must be readable by its owner only.",
+    }),
+    limits: { ...transportSettings, doc: "What peers may cost, and how fast datagrams leave." },
+  },
+  {
+    check: ({ key, keyFile }) =>
+      key !== "" && keyFile !== ""
+        ? [{ path: "keyFile", found: keyFile, expected: "none while key is given as well: use one of them" }]
+        : [],
+  },
+);
