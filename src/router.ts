@@ -23,6 +23,7 @@ import { routerMetrics } from "./obs/metrics.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
+import type { RouteSnapshot } from "./proxy/protocol.ts";
 import { ScoreTable } from "./score/table.ts";
 import { untilStopped } from "./process.ts";
 
@@ -47,6 +48,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const poller = new Poller({ timeoutMs: config.fleet.pollTimeoutMs });
   let crew: Crew | null = null;
   let draining = false;
+  const changedIds = new Set<string>();
   let wakeTimer: ReturnType<typeof setTimeout> | undefined;
   let syncTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -69,15 +71,22 @@ export async function runRouter(config: RouterConfig): Promise<void> {
         step();
       });
     }
+    for (const id of output.changedIds) changedIds.add(id);
     if (output.changed) syncTimer ??= setTimeout(sync, SYNC_DELAY_MS);
     clearTimeout(wakeTimer);
     if (draining || output.wakeAtMs === Number.POSITIVE_INFINITY) return;
     wakeTimer = setTimeout(step, Math.max(1, output.wakeAtMs - nowMs()));
   };
 
+  const place = (): RouteSnapshot | null => {
+    const ids = [...changedIds];
+    changedIds.clear();
+    return placement.sync(ids, (id) => fleet.target(id), nowMs(), Math.floor(Date.now() / 1000));
+  };
+
   const sync = (): void => {
     syncTimer = undefined;
-    const routes = placement.sync(fleet.targets(), nowMs(), Math.floor(Date.now() / 1000));
+    const routes = place();
     if (placement.homeless > 0) {
       log.warn("the score table is full", {
         without: placement.homeless,
@@ -99,7 +108,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   };
 
   fleet.setStatic(config.upstreams, nowMs());
-  placement.sync(fleet.targets(), nowMs(), Math.floor(Date.now() / 1000));
+  for (const { id } of fleet.targets()) changedIds.add(id);
+  place();
 
   // ---- the data plane
 
@@ -108,7 +118,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const relayed = newApp(onError);
   registrationRoutes(relayed, { register, deregister });
   const stopped = untilStopped();
-  crew = await Crew.start(
+  const starting = Crew.start(
     {
       entry: new URL("./proxy/worker.ts", import.meta.url),
       listen: config.listen,
@@ -129,6 +139,10 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     },
     placement.snapshot(),
   );
+  // Whoever asks for the end while the workers start need not wait for them.
+  const first = await Promise.race([starting, stopped.promise]);
+  if (typeof first === "string") process.exit(0);
+  crew = first;
 
   // ---- the control plane
 
@@ -170,6 +184,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   const upkeep = setInterval(() => {
     placement.refresh(fleet.targets(), nowMs());
+    const routes = placement.expireModels(nowMs());
+    if (routes !== null) crew?.setRoutes(routes);
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);

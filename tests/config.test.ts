@@ -165,10 +165,10 @@ describe("upstreams", () => {
   const read = (...flags: string[]) => load(routerSettings, { flags: flags.map((flag) => `--upstream=${flag}`) });
 
   test("are a model, a URL and a weight", () => {
-    expect(read("a/b=http://h:8000", "m=x=http://[::1]:1,0.5", "m=https://h").value?.upstreams).toEqual([
+    expect(read("a/b=http://h:8000", "m=x=http://[::1]:1,0.5", "m=http://h").value?.upstreams).toEqual([
       { model: "a/b", host: "h", port: 8000, tls: false, weight: 1 },
       { model: "m=x", host: "::1", port: 1, tls: false, weight: 0.5 },
-      { model: "m", host: "h", port: 443, tls: true, weight: 1 },
+      { model: "m", host: "h", port: 80, tls: false, weight: 1 },
     ]);
     expect(
       load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
@@ -181,6 +181,8 @@ describe("upstreams", () => {
     "m=h:1",
     "m=http://h:1/v1",
     "m=http://u:p@h",
+    // Prompts and keys would go in clear text, as long as the data plane speaks no TLS.
+    "m=https://h",
     "m=http://h:1,0",
     "m=http://h:1,x",
     "m=http://h:1,1.2.3",

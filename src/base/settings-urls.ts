@@ -59,8 +59,9 @@ function parseUpstream(raw: unknown): Upstream | undefined {
 
 function upstreamOf(model: string, url: string, weight: number): Upstream | undefined {
   const origin = originOf(url);
-  if (model === "" || origin === undefined || !(weight > 0 && weight <= 1000)) return undefined;
-  return Object.freeze({ model, host: origin.host, port: origin.port, tls: origin.tls, weight });
+  // The data plane speaks no TLS yet: taking https would send prompts and keys in clear text.
+  if (model === "" || origin === undefined || origin.tls || !(weight > 0 && weight <= 1000)) return undefined;
+  return Object.freeze({ model, host: origin.host, port: origin.port, tls: false, weight });
 }
 
 /** Parts of `http://host[:port]`; undefined when there is more to it, such as a path that would be lost. */

@@ -19,7 +19,7 @@ import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
 import type { Downstream } from "./exchange.ts";
-import { forwardHead } from "./forward.ts";
+import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
 import { errorReply } from "./replies.ts";
 
 const AWAIT_HEAD = 0;
@@ -33,6 +33,13 @@ const REGISTER_BYTES_MAX = 65_536;
 /** How long a closing connection is read on, so that the peer gets to see the answer. */
 const LINGER_MS = 2000;
 const FREE_EXCHANGES_MAX = 1024;
+/** What a form is reckoned with unless it has a prompt. */
+const FORM_PROMPT_BYTES = 1024;
+/** While draining, how long a connection that has sent nothing yet may take to do so. */
+const FRESH_MS = 1000;
+const PAUSED_BY_STASH = 1;
+const PAUSED_BY_TARGET = 2;
+const NOTHING = Buffer.alloc(0);
 const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
@@ -44,14 +51,21 @@ export class ClientConnection implements Downstream {
   readonly #free: Exchange[];
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
+  /** Bytes [stashStart, stashEnd) of the stash wait to be read. */
   #stash: Buffer | null = null;
+  #stashStart = 0;
   #stashEnd = 0;
   /** The parser of a head that comes in pieces. */
   #head: RequestHead | null = null;
   #exchange: Exchange | null = null;
   #processing = false;
-  #paused = false;
+  /** Why nothing is read: the bits PAUSED_BY_STASH and PAUSED_BY_TARGET. */
+  #paused = 0;
   #pausedMs = 0;
+  /** When the request's body began, moved on by the time that the target made it wait. */
+  #bodySinceMs = 0;
+  #bodyBytes = 0;
+  #requests = 0;
   /** Since when the connection waits for the client: its last byte, or the end of the last answer. */
   #sinceMs: number;
   #forwardedFor: Buffer | null = null;
@@ -77,16 +91,27 @@ export class ClientConnection implements Downstream {
   }
 
   pauseReading(): void {
-    if (this.#paused) return;
-    this.#paused = true;
-    this.#pausedMs = nowMs();
-    this.#socket.pause();
+    this.#pause(PAUSED_BY_TARGET);
   }
 
   resumeReading(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
+    this.#resume(PAUSED_BY_TARGET);
+  }
+
+  #pause(why: number): void {
+    if (this.#paused === 0) {
+      this.#pausedMs = nowMs();
+      this.#socket.pause();
+    }
+    this.#paused |= why;
+  }
+
+  #resume(why: number): void {
+    if ((this.#paused & why) === 0) return;
+    this.#paused &= ~why;
+    if (this.#paused !== 0) return;
     this.#sinceMs = nowMs();
+    this.#bodySinceMs += nowMs() - this.#pausedMs;
     this.#socket.resume();
   }
 
@@ -100,6 +125,12 @@ export class ClientConnection implements Downstream {
     this.#sinceMs = nowMs();
     this.resumeReading();
     this.#processStash();
+  }
+
+  /** What waits is used before more is read: a client that pipelines without end is held to the stash's limit. */
+  #limitStash(): void {
+    if (this.#stashEnd - this.#stashStart > STASH_BYTES_MAX) this.#pause(PAUSED_BY_STASH);
+    else this.#resume(PAUSED_BY_STASH);
   }
 
   exchangeCut(): void {
@@ -116,28 +147,27 @@ export class ClientConnection implements Downstream {
         return;
       case AWAIT_ANSWER:
         this.#keep(data, 0, data.length);
-        if (this.#stashEnd > STASH_BYTES_MAX) this.pauseReading();
+        this.#limitStash();
         return;
       default:
         break;
     }
     if (this.#stashEnd > 0 || this.#outbox.pending > 0) {
       this.#keep(data, 0, data.length);
-      if (this.#outbox.pending > 0 && this.#stashEnd > STASH_BYTES_MAX) this.pauseReading();
       this.#processStash();
     } else {
-      this.#process(data, data.length);
+      this.#process(data, 0, data.length);
     }
   }
 
   drained(): void {
     if (!this.#outbox.flush(this.#socket)) return;
     if (this.#phase === CLOSING) {
+      this.#sinceMs = nowMs();
       this.#socket.shutdown();
       return;
     }
     this.#exchange?.clientDrained();
-    if (this.#phase === AWAIT_HEAD) this.resumeReading();
     this.#processStash();
   }
 
@@ -158,23 +188,32 @@ export class ClientConnection implements Downstream {
     const waited = now - this.#sinceMs;
     switch (this.#phase) {
       case AWAIT_HEAD:
-        if (this.#stashEnd > 0) {
+        if (this.#head !== null) {
           if (waited >= headTimeoutMs)
-            this.#reject("request_timeout", `the head of the request did not come within ${headTimeoutMs} ms`);
-        } else if (waited >= idleTimeoutMs || (this.#context.draining && this.#outbox.pending === 0)) {
+            this.#reject(
+              "request_timeout",
+              `the head of the request did not come within ${headTimeoutMs} ms`,
+              requestIdOf(NOTHING, null),
+            );
+        } else if (this.#isReading() && waited >= this.#idleMs(idleTimeoutMs)) {
           this.#close();
         }
         break;
       case IN_BODY:
-        if (this.#paused) {
+        if (this.#exchange?.committed === true) {
+          this.#exchange.expire(now);
+        } else if (this.#paused !== 0) {
           if (now - this.#pausedMs >= streamTimeoutMs) {
             this.#exchange?.refuse(
               new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`),
             );
           }
-        } else if (waited >= bodyTimeoutMs) {
+        } else if (waited >= bodyTimeoutMs || now - this.#bodySinceMs >= bodyTimeoutMs + this.#bodyBytes) {
           this.#exchange?.refuse(
-            new MeshError("request_timeout", `the body of the request paused for more than ${bodyTimeoutMs} ms`),
+            new MeshError(
+              "request_timeout",
+              `the body of the request paused for more than ${bodyTimeoutMs} ms, or came at less than 1 KB/s`,
+            ),
           );
         }
         break;
@@ -182,54 +221,73 @@ export class ClientConnection implements Downstream {
         this.#exchange?.expire(now);
         break;
       default:
-        if (waited >= LINGER_MS) this.#socket.terminate();
+        // The answer's last bytes may still be on their way: the kernel goes on with them after an orderly end.
+        if (waited >= (this.#outbox.pending > 0 ? streamTimeoutMs : LINGER_MS)) this.#socket.end();
     }
   }
 
   // ---- reading
 
   #keep(data: Buffer, start: number, end: number): void {
-    const need = this.#stashEnd + end - start;
-    if (this.#stash === null || this.#stash.length < need) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(1024, 2 ** Math.ceil(Math.log2(need))));
-      this.#stash?.copy(grown, 0, 0, this.#stashEnd);
-      this.#stash = grown;
+    const more = end - start;
+    if (this.#stash === null || this.#stash.length < this.#stashEnd + more) {
+      // A head that is half read keeps its place, since its parser goes on at the same offsets.
+      const from = this.#head === null ? this.#stashStart : 0;
+      const waiting = this.#stashEnd - from;
+      const roomy = this.#stash !== null && this.#stash.length >= waiting + more;
+      const size = Math.max(1024, 2 ** Math.ceil(Math.log2(waiting + more)));
+      const target = roomy && this.#stash !== null ? this.#stash : Buffer.allocUnsafeSlow(size);
+      this.#stash?.copy(target, 0, from, this.#stashEnd);
+      this.#stash = target;
+      this.#stashStart -= from;
+      this.#stashEnd = waiting;
     }
     data.copy(this.#stash, this.#stashEnd, start, end);
-    this.#stashEnd = need;
+    this.#stashEnd += more;
   }
 
   #processStash(): void {
-    // Answers of pipelined requests wait for a client that does not read: nothing new is begun for it.
-    if (this.#processing || this.#stashEnd === 0 || this.#stash === null || this.#outbox.pending > 0) return;
-    if (this.#phase === AWAIT_ANSWER || this.#phase === CLOSING) return;
-    const buffer = this.#stash;
-    const end = this.#stashEnd;
-    if (this.#phase === AWAIT_HEAD && this.#head !== null) {
-      // The head's parser goes on where it stopped, in the same bytes.
-      this.#process(buffer, end);
-      return;
-    }
-    this.#stash = null;
-    this.#stashEnd = 0;
-    this.#process(buffer, end);
+    if (this.#processing || this.#stash === null || this.#stashStart === this.#stashEnd || !this.#isReading()) return;
+    this.#process(this.#stash, this.#stashStart, this.#stashEnd);
   }
 
-  #process(buffer: Buffer, end: number): void {
+  /** Answers of pipelined requests wait for a client that does not read: nothing new is begun for it. */
+  #isReading(): boolean {
+    return this.#phase === IN_BODY || (this.#phase === AWAIT_HEAD && this.#outbox.pending === 0);
+  }
+
+  /** Uses bytes [start, end) as far as it can; the rest waits in the stash. */
+  #process(buffer: Buffer, start: number, end: number): void {
     this.#processing = true;
-    let at = 0;
-    while (at < end) {
+    let at = start;
+    while (at < end && this.#isReading()) {
       if (this.#phase === AWAIT_HEAD) {
-        at = this.#readHead(buffer, at, end);
-        if (at < 0) break;
+        const bodyAt = this.#readHead(buffer, at, end);
+        if (bodyAt < 0) {
+          // What there is of it stands in the stash already; or the connection is closing.
+          this.#processing = false;
+          return;
+        }
+        at = bodyAt;
       }
       if (this.#phase === IN_BODY) at = this.#readBody(buffer, at, end);
-      if (this.#phase === AWAIT_ANSWER || this.#phase === CLOSING || this.#outbox.pending > 0) {
-        if (at < end && this.#phase !== CLOSING) this.#keep(buffer, at, end);
-        break;
-      }
     }
     this.#processing = false;
+    if (this.#phase === CLOSING) return;
+    if (buffer !== this.#stash) {
+      if (at < end) this.#keep(buffer, at, end);
+    } else if (at < end) {
+      this.#stashStart = at;
+    } else {
+      this.#emptyStash();
+    }
+    this.#limitStash();
+  }
+
+  #emptyStash(): void {
+    this.#stash = null;
+    this.#stashStart = 0;
+    this.#stashEnd = 0;
   }
 
   /** Reads a head; answers where its body begins, or -1 when the rest waits or the connection is closing. */
@@ -237,37 +295,39 @@ export class ClientConnection implements Downstream {
     const resumed = this.#head;
     const head = resumed ?? sharedHead;
     if (resumed === null) head.reset();
+    // A head that is resumed began where the stash does.
     const result = head.parse(buffer, start, end);
     if (result === PARSE_MORE) {
-      if (resumed === null) {
-        this.#head = new RequestHead(HEAD_LIMITS);
-        this.#sinceMs = nowMs();
-        this.#keep(buffer, start, end);
-        this.#head.reset();
-        const stash = this.#stash;
-        // Brought to the same point as the shared parser, in the copy that it will go on with.
-        if (stash !== null) this.#head.parse(stash, 0, this.#stashEnd);
-      }
+      if (resumed === null) this.#beginPartialHead(buffer, start, end);
       return -1;
     }
     this.#head = null;
-    if (resumed !== null) {
-      this.#stash = null;
-      this.#stashEnd = 0;
-    }
     if (result === PARSE_BAD) {
-      this.#reject(head.bad === "" ? "bad_request" : head.bad, head.badReason);
+      this.#reject(head.bad === "" ? "bad_request" : head.bad, head.badReason, requestIdOf(buffer, head));
       return -1;
     }
     this.#beginRequest(buffer, head, end);
     return head.headEnd;
   }
 
+  /** Puts part of a head into the stash, and a parser of its own to the same point in it. */
+  #beginPartialHead(buffer: Buffer, start: number, end: number): void {
+    this.#sinceMs = nowMs();
+    if (buffer === this.#stash) this.#stashStart = start;
+    else this.#keep(buffer, start, end);
+    const head = new RequestHead(HEAD_LIMITS);
+    if (this.#stash !== null) head.parse(this.#stash, this.#stashStart, this.#stashEnd);
+    this.#head = head;
+  }
+
   #beginRequest(buffer: Buffer, head: RequestHead, end: number): void {
     const exchange = this.#free.pop() ?? new Exchange(this.#context);
     this.#exchange = exchange;
     exchange.begin(this);
+    this.#requests++;
     this.#sinceMs = nowMs();
+    this.#bodySinceMs = this.#sinceMs;
+    this.#bodyBytes = 0;
     this.#chunked = head.chunked;
     this.#bodyLeft = head.chunked ? 0 : Math.max(0, head.contentLength);
     this.#reader = null;
@@ -281,6 +341,10 @@ export class ClientConnection implements Downstream {
       return;
     }
     if (!hasBody) exchange.complete();
+    if (!staysPut(buffer, path, head.targetEnd)) {
+      exchange.refuse(new MeshError("bad_request", "the path has a segment that leads elsewhere (. or ..)"));
+      return;
+    }
     if (this.#bodyLeft > this.#context.maxBodyBytes) {
       exchange.refuse(this.#tooLarge());
       return;
@@ -324,6 +388,8 @@ export class ClientConnection implements Downstream {
           return false;
         }
         this.#reader = new MultipartField(boundary);
+        // Most of a form is a file, whose length says little of the work that it makes.
+        exchange.promptBytes = FORM_PROMPT_BYTES;
         return true;
       }
     }
@@ -356,6 +422,7 @@ export class ClientConnection implements Downstream {
       this.#bodyLeft -= stop - start;
       ended = this.#bodyLeft === 0;
     }
+    this.#bodyBytes += stop - start;
     const error = this.#scan(buffer, start, stop) ?? exchange.body(buffer, start, stop);
     if (error !== null) {
       exchange.refuse(error);
@@ -426,7 +493,7 @@ export class ClientConnection implements Downstream {
       }
       if (!exchange.bound) {
         exchange.model = this.#modelOf(reader);
-        exchange.promptBytes = reader.promptBytes;
+        if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
       }
       if (exchange.model < 0) {
         exchange.refuse(unknownModel(reader.model));
@@ -488,8 +555,8 @@ export class ClientConnection implements Downstream {
   }
 
   /** Refuses what could not even be read as a request. */
-  #reject(code: ErrorCode, reason: string): void {
-    const bytes = errorReply(new MeshError(code, reason), "", false);
+  #reject(code: ErrorCode, reason: string, requestId: string): void {
+    const bytes = errorReply(new MeshError(code, reason), requestId, false);
     this.#context.counters.request(-1, statusOf(bytes), nowMs() - this.#sinceMs);
     this.write(bytes, 0, bytes.length);
     this.#close();
@@ -504,12 +571,16 @@ export class ClientConnection implements Downstream {
 
   // ---- closing
 
+  #idleMs(idleTimeoutMs: number): number {
+    if (!this.#context.draining) return idleTimeoutMs;
+    return this.#requests === 0 ? FRESH_MS : 0;
+  }
+
   #close(): void {
     this.#phase = CLOSING;
-    this.#stash = null;
-    this.#stashEnd = 0;
+    this.#emptyStash();
     this.#sinceMs = nowMs();
-    this.resumeReading();
+    this.#resume(PAUSED_BY_STASH | PAUSED_BY_TARGET);
     if (this.#outbox.pending === 0) this.#socket.shutdown();
   }
 
@@ -542,14 +613,13 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
       if (connections.size >= context.config.connectionsMax) {
         const bytes = errorReply(
           new MeshError("over_capacity", "this router has as many connections as it may"),
-          "",
+          requestIdOf(NOTHING, null),
           false,
         );
         socket.write(bytes);
         socket.end();
         return;
       }
-      socket.setNoDelay(true);
       const connection = new ClientConnection(context, socket, free);
       socket.data = connection;
       connections.add(connection);

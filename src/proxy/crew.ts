@@ -36,6 +36,8 @@ export interface CrewOptions {
 
 interface Seat {
   worker: Worker;
+  /** Settles the start, whichever of a seat's workers gets there. */
+  readonly ready: PromiseWithResolvers<void>;
   startedMs: number;
   quickDeaths: number;
   routed: number;
@@ -54,6 +56,7 @@ export class Crew {
   #scorer = "";
   #scorerReason = "";
   #restarts = 0;
+  #started = false;
   #draining = false;
   #onDrained: (() => void) | null = null;
 
@@ -74,7 +77,9 @@ export class Crew {
       );
     }
     const crew = new Crew(options, listeners, routes);
-    await Promise.all(Array.from({ length: options.workers }, (_, index) => crew.#seat(index)));
+    for (let index = 0; index < options.workers; index++) crew.#seat(index);
+    await Promise.all(crew.#seats.map(({ ready }) => ready.promise));
+    crew.#started = true;
     return crew;
   }
 
@@ -115,52 +120,59 @@ export class Crew {
     return clean;
   }
 
-  /** Starts worker `index`; resolves when it accepts. */
-  #seat(index: number): Promise<void> {
+  /** Starts worker `index`. */
+  #seat(index: number): void {
     const options = this.#options;
-    return new Promise((resolve, reject) => {
-      const worker = new Worker(options.entry.href);
-      const before = this.#seats[index];
-      this.#seats[index] = {
-        worker,
-        startedMs: performance.now(),
-        quickDeaths: before?.quickDeaths ?? 0,
-        routed: -1,
-        drained: false,
-      };
-      let message = "the thread ended";
-      worker.onmessage = (event: MessageEvent<FromWorker>) => {
-        const from = event.data;
-        if (from.kind === "ready") {
-          this.#scorer = from.scorer;
-          this.#scorerReason = from.reason;
-          resolve();
-        } else if (from.kind === "failed") {
-          reject(new MeshError("internal", `worker ${index} could not start: ${from.message}`));
-        } else {
-          this.#received(worker, from);
-        }
-      };
-      worker.addEventListener("error", (event) => {
-        message = withoutFrame(event.message);
-        event.preventDefault();
-      });
-      worker.addEventListener("close", () => this.#died(index, worker, message));
-      const start: WorkerStart = {
-        kind: "start",
-        index,
-        table: options.table.buffer,
-        stats: options.stats.buffer,
-        fd: this.#listeners?.duplicate(index) ?? null,
-        host: options.listen.host,
-        port: this.port,
-        maxBodyBytes: options.maxBodyBytes,
-        allowRegister: options.allowRegister,
-        proxy: options.proxy,
-        routes: this.#routes,
-      };
-      send(worker, start);
+    const worker = new Worker(options.entry.href);
+    const before = this.#seats[index];
+    const ready = before?.ready ?? Promise.withResolvers<void>();
+    this.#seats[index] = {
+      worker,
+      ready,
+      startedMs: performance.now(),
+      quickDeaths: before?.quickDeaths ?? 0,
+      routed: -1,
+      drained: false,
+    };
+    let message = "the thread ended";
+    worker.onmessage = (event: MessageEvent<FromWorker>) => {
+      const from = event.data;
+      if (from.kind === "ready") {
+        this.#scorer = from.scorer;
+        this.#scorerReason = from.reason;
+        ready.resolve();
+      } else if (from.kind === "failed") {
+        this.#fail(index, `worker ${index} could not start: ${from.message}`);
+      } else {
+        this.#received(worker, from);
+      }
+    };
+    worker.addEventListener("error", (event) => {
+      message = withoutFrame(event.message);
+      event.preventDefault();
     });
+    worker.addEventListener("close", () => this.#died(index, worker, message));
+    const start: WorkerStart = {
+      kind: "start",
+      index,
+      table: options.table.buffer,
+      stats: options.stats.buffer,
+      fd: this.#listeners?.duplicate(index) ?? null,
+      host: options.listen.host,
+      port: this.port,
+      maxBodyBytes: options.maxBodyBytes,
+      allowRegister: options.allowRegister,
+      proxy: options.proxy,
+      routes: this.#routes,
+    };
+    send(worker, start);
+  }
+
+  /** A worker can't be had: the start fails, or the router does. */
+  #fail(index: number, message: string): void {
+    const error = new MeshError("internal", message);
+    if (this.#started) this.#options.failed(error);
+    else this.#seats[index]?.ready.reject(error);
   }
 
   #received(worker: Worker, message: FromWorker): void {
@@ -200,16 +212,12 @@ export class Crew {
     }
     seat.quickDeaths = performance.now() - seat.startedMs < QUICK_DEATH_MS ? seat.quickDeaths + 1 : 0;
     if (seat.quickDeaths >= QUICK_DEATHS_MAX) {
-      this.#options.failed(new MeshError("internal", `worker ${index} keeps dying at its start: ${message}`));
+      this.#fail(index, `worker ${index} keeps dying at its start: ${message}`);
       return;
     }
     this.#restarts++;
     this.#options.restarted(index, message);
-    this.#seat(index).catch((error: unknown) => {
-      this.#options.failed(
-        error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error }),
-      );
-    });
+    this.#seat(index);
   }
 }
 

@@ -13,6 +13,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { PickReason, UpstreamErrorKind } from "../obs/worker-stats.ts";
+import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
@@ -38,7 +39,7 @@ export interface Downstream {
 
 const HELD_BYTES = 4096;
 /** A held buffer that grew beyond this is not kept for the next request. */
-const HELD_KEPT_BYTES = 65_536;
+const HELD_KEPT_BYTES = 16_384;
 const SCRATCH_BYTES = 262_144;
 /** How much of an unfinished chunk of an event stream is kept back, so that the stream can still be ended cleanly. */
 const TAIL_BYTES_MAX = 65_536;
@@ -49,14 +50,22 @@ const DECISION_SAMPLE = 8;
 const CLIENT_GONE = 499;
 
 const scratch = Buffer.alloc(SCRATCH_BYTES);
-const REQUEST_ID = Buffer.from("x-request-id: ");
+const ID_NAME_BYTES = "x-request-id: ".length;
 const CLOSE = Buffer.from("connection: close\r\n");
 const KEEP_ALIVE = Buffer.from("connection: keep-alive\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
-const CRLF = Buffer.from("\r\n");
 
-let seed = (Math.random() * 0x7fffffff) | 0;
+let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
 let decisions = 0;
+
+/** Marsaglia's xorshift32: ties are broken by remainders, so its low bits must be as random as its high ones. */
+function nextSeed(): number {
+  seed ^= seed << 13;
+  seed ^= seed >>> 17;
+  seed ^= seed << 5;
+  seed >>>= 0;
+  return seed;
+}
 
 export class Exchange implements UpstreamUser {
   readonly #context: WorkerContext;
@@ -86,6 +95,8 @@ export class Exchange implements UpstreamUser {
   #complete = false;
   #overflowed = false;
   #startedMs = 0;
+  /** The connection to the target is open, and has been sent what was held. */
+  #sending = false;
 
   // ---- the attempt
   #row = -1;
@@ -120,6 +131,11 @@ export class Exchange implements UpstreamUser {
     return this.#client !== null;
   }
 
+  /** Whether something of an answer has gone to the client. */
+  get committed(): boolean {
+    return this.#committed;
+  }
+
   /** Whether the request has been given to a target. */
   get bound(): boolean {
     return this.#upstream !== null;
@@ -133,7 +149,15 @@ export class Exchange implements UpstreamUser {
   begin(client: Downstream): void {
     this.#client = client;
     this.#startedMs = nowMs();
+    this.#context.heldBytes += this.held.length - HELD_BYTES;
     this.heldEnd = 0;
+    this.bodyAt = 0;
+    this.idStart = 0;
+    this.idEnd = 0;
+    this.isHead = false;
+    this.minorVersion = 1;
+    this.keepAlive = true;
+    this.contentLength = 0;
     this.model = -1;
     this.promptBytes = 0;
     this.#complete = false;
@@ -164,10 +188,10 @@ export class Exchange implements UpstreamUser {
   /** Takes bytes of the request's framed body: held while unbound or replayable, sent on when bound. */
   body(bytes: Buffer, start: number, end: number): MeshError | null {
     this.#received += end - start;
-    const keep = !this.bound || (!this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes);
-    if (keep) {
+    const replayable = !this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes;
+    if (!this.#sending || replayable) {
       if (!this.reserve(end - start)) {
-        if (!this.bound)
+        if (!this.#sending)
           return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
         this.#overflowed = true;
       } else {
@@ -177,13 +201,14 @@ export class Exchange implements UpstreamUser {
     } else {
       this.#overflowed = true;
     }
-    if (this.#upstream !== null && !this.#upstream.send(bytes, start, end)) this.#client?.pauseReading();
+    if (this.#sending && this.#upstream?.send(bytes, start, end) === false) this.#client?.pauseReading();
     return null;
   }
 
   /** The request is whole. */
   complete(): void {
     this.#complete = true;
+    this.#client?.resumeReading();
   }
 
   get isComplete(): boolean {
@@ -195,59 +220,69 @@ export class Exchange implements UpstreamUser {
     const context = this.#context;
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
-    const row = this.#choose();
+    const refusal = this.#choose();
     if (timed) context.counters.decision((performance.now() - before) * 1000);
-    if (typeof row !== "number") return row;
-    const target = context.routes.target(row);
-    const upstream = target?.pool.take() ?? null;
-    if (target === undefined || upstream === null) {
-      context.table.endPrefill(context.index, row, this.#claimedTokens);
-      context.table.end(context.index, row);
-      return new MeshError("over_capacity", `target ${target?.node ?? ""} has as many connections as it may`);
-    }
-    this.#row = row;
-    this.#target = target;
-    this.#upstream = upstream;
+    if (refusal !== null) return refusal;
     this.#attempts++;
     this.#sentMs = nowMs();
+    const upstream = this.#upstreamOrThrow();
     upstream.begin(this);
-    if (!upstream.send(this.held, 0, this.heldEnd) && !this.#complete) this.#client?.pauseReading();
+    if (upstream.open) this.upstreamOpened();
+    else if (!this.#complete) this.#client?.pauseReading();
     return null;
   }
 
-  /** A row claimed for this request. */
-  #choose(): number | MeshError {
+  /** Sends what is held; the rest of a longer request follows as it comes. */
+  upstreamOpened(): void {
+    this.#sending = true;
+    const sent = this.#upstreamOrThrow().send(this.held, 0, this.heldEnd);
+    if (this.#complete) return;
+    if (sent) this.#client?.resumeReading();
+    else this.#client?.pauseReading();
+  }
+
+  /** Claims a row and takes a connection to its target; or says why there is none. */
+  #choose(): MeshError | null {
     const { table, pick, picker, index, counters, config, routes } = this.#context;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    const tokens = Math.max(1, Math.ceil((this.promptBytes || bodyBytes) / config.bytesPerToken));
+    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / config.bytesPerToken);
+    const tokens = Math.min(config.promptTokensMax, Math.max(1, promptTokens));
     pick.model = this.model;
     pick.promptTokens = tokens;
     pick.clearExcluded();
     for (const row of this.#excluded) pick.exclude(row);
     let reason: PickReason = this.#attempts === 0 ? "best" : "retry";
     pick.nowDeciseconds = table.nowDeciseconds(unixMs());
-    // A claim fails only when another worker took the last place in between: the next best is tried.
-    for (let tries = 0; tries < 8; tries++) {
-      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) | 0;
-      pick.seed = seed >>> 0;
+    let full = false;
+    // A claim fails when another worker took the last place in between, or every connection that this one may have to
+    // the target is busy: the next best is tried.
+    for (let tries = 0; tries < EXCLUDED_MAX; tries++) {
+      pick.seed = nextSeed();
       let row = picker.pick(pick);
       if (row === ALL_EJECTED) {
         pick.nowDeciseconds = NEVER_EJECTED;
         reason = "ejected-fallback";
         row = picker.pick(pick);
       }
-      if (row < 0) return this.#refusal(row);
+      if (row < 0) return this.#refusal(full ? ALL_FULL : row);
       if (table.tryBegin(index, row, tokens)) {
-        this.#claimedTokens = tokens;
-        if (routes.target(row) !== undefined) {
+        // No target: it left while this was decided.
+        const target = routes.target(row);
+        const upstream = target?.pool.take() ?? null;
+        if (target !== undefined && upstream !== null) {
           counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
-          return row;
+          this.#row = row;
+          this.#claimedTokens = tokens;
+          this.#target = target;
+          this.#upstream = upstream;
+          this.#sending = false;
+          return null;
         }
-        // The target left while this was decided.
         table.endPrefill(index, row, tokens);
         table.end(index, row);
       }
-      pick.exclude(row);
+      full = true;
+      if (!pick.exclude(row)) break;
     }
     return this.#refusal(ALL_FULL);
   }
@@ -288,13 +323,11 @@ export class Exchange implements UpstreamUser {
     }
     if (from >= 0) at += buffer.copy(scratch, at, from, head.headEnd - 2);
     if (framing === FRAMING.chunked && !this.#dechunk) at = copyInto(CHUNKED, scratch, at);
-    at = copyInto(REQUEST_ID, scratch, at);
-    at += this.held.copy(scratch, at, this.idStart, this.idEnd);
-    at = copyInto(CRLF, scratch, at);
-    if (this.#target !== null) at = copyInto(this.#target.nodeHeader, scratch, at);
     if (!this.#answerKeepAlive) at = copyInto(CLOSE, scratch, at);
     else if (this.minorVersion === 0) at = copyInto(KEEP_ALIVE, scratch, at);
-    this.#headEnd = copyInto(CRLF, scratch, at);
+    // The whole line of the id, as it stands in the request's head.
+    at += this.held.copy(scratch, at, this.idStart - ID_NAME_BYTES, this.idEnd + 2);
+    this.#headEnd = at + (this.#target?.headEnd.copy(scratch, at) ?? 0);
   }
 
   responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -390,6 +423,11 @@ export class Exchange implements UpstreamUser {
     const row = this.#row;
     // A kept connection that closes as it is used again tells nothing about the target's health.
     const stale = kind === "reset" && !this.#committed && (this.#upstream?.uses ?? 0) > 1;
+    const again = stale && this.#staleRetries < STALE_RETRIES_MAX;
+    if (again) {
+      this.#staleRetries++;
+      this.#attempts--;
+    }
     this.#giveBack();
     context.counters.upstreamError(row, kind);
     if (!stale && !this.#committed && kind !== "bad-response") {
@@ -403,12 +441,7 @@ export class Exchange implements UpstreamUser {
       this.refuse(new MeshError("upstream_failed", `the target failed before it answered: ${detail}`));
       return;
     }
-    if (stale && this.#staleRetries < STALE_RETRIES_MAX) {
-      this.#staleRetries++;
-      this.#attempts--;
-    } else {
-      this.#excluded.push(row);
-    }
+    if (!again) this.#excluded.push(row);
     context.counters.retry();
     this.#resetAnswer();
     const error = this.bind();
@@ -416,7 +449,7 @@ export class Exchange implements UpstreamUser {
   }
 
   upstreamDrained(): void {
-    this.#client?.resumeReading();
+    if (!this.#complete) this.#client?.resumeReading();
   }
 
   #mayRepeat(kind: UpstreamErrorKind): boolean {
@@ -524,10 +557,9 @@ export class Exchange implements UpstreamUser {
     this.#client = null;
     this.#target = null;
     this.#tail = null;
-    if (this.held.length > HELD_KEPT_BYTES) {
-      this.#context.heldBytes -= this.held.length - HELD_BYTES;
-      this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
-    }
+    // What a free exchange keeps is bounded by their number; only what requests hold counts against the budget.
+    this.#context.heldBytes -= this.held.length - HELD_BYTES;
+    if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
   }
 
   #resetAnswer(): void {

@@ -15,6 +15,9 @@ const ID_BYTES_MAX = 128;
 const EXTRA_BYTES = 512;
 const SLASH = 47;
 const QUESTION = 63;
+const PERCENT = 37;
+const BACKSLASH = 92;
+const DOT = 46;
 
 /** The high half of every id that this worker makes; the low half counts, scrambled so that ids don't look alike. */
 const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
@@ -25,7 +28,15 @@ let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
 export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwardedFor: Buffer): number {
-  if (!exchange.reserve(head.headEnd - head.methodStart + EXTRA_BYTES)) return -1;
+  exchange.isHead = head.method === METHOD.HEAD;
+  exchange.minorVersion = head.minorVersion;
+  exchange.keepAlive = head.keepAlive;
+  exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
+  if (!exchange.reserve(head.headEnd - head.methodStart + EXTRA_BYTES)) {
+    // An answer names the request all the same; a held buffer always has room for that.
+    exchange.idEnd = writeId(buffer, head, exchange.held, 0);
+    return -1;
+  }
   const held = exchange.held;
   const path = pathStart(buffer, head.targetStart, head.targetEnd);
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
@@ -53,11 +64,35 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   at += CRLF.copy(held, at);
   exchange.heldEnd = at;
   exchange.bodyAt = at;
-  exchange.isHead = head.method === METHOD.HEAD;
-  exchange.minorVersion = head.minorVersion;
-  exchange.keepAlive = head.keepAlive;
-  exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
   return path;
+}
+
+/** The id that answers a request which was refused before it became an exchange. */
+export function requestIdOf(buffer: Buffer, head: RequestHead | null): string {
+  const id = Buffer.alloc(ID_BYTES_MAX);
+  return id.toString("latin1", 0, head === null ? newId(id, 0) : writeId(buffer, head, id, 0));
+}
+
+/**
+ * Whether a path stays where it seems to be: no segment `.` or `..`, also behind escapes, and no backslash. A target
+ * that resolves them would otherwise be reached outside `/v1/`.
+ */
+export function staysPut(buffer: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = buffer[i] ?? 0;
+    if (byte === QUESTION) return true;
+    const doubtful = byte === PERCENT || byte === BACKSLASH || (byte === DOT && buffer[i - 1] === SLASH);
+    if (doubtful) return !hasDots(buffer.toString("latin1", start, end));
+  }
+  return true;
+}
+
+function hasDots(target: string): boolean {
+  const path = target
+    .replace(/\?.*$/s, "")
+    .replace(/%2e/gi, ".")
+    .replace(/%2f|%5c|\\/gi, "/");
+  return path.split("/").some((segment) => segment === "." || segment === "..");
 }
 
 /**
@@ -82,6 +117,10 @@ function writeId(buffer: Buffer, head: RequestHead, held: Buffer, at: number): n
       return at + buffer.copy(held, at, start, end);
     }
   }
+  return newId(held, at);
+}
+
+function newId(held: Buffer, at: number): number {
   idCount = (idCount + 1) >>> 0;
   let high = idSeed;
   let low = Math.imul(idCount, 0x9e3779b1) >>> 0;

@@ -44,7 +44,12 @@ const RTT_GRAIN_MS = 5;
 interface ModelEntry {
   readonly route: RouteModel;
   rows: number;
+  /** Since when no target serves it; while it is still listed, its requests are answered 503 rather than 404. */
+  emptySinceMs: number;
 }
+
+/** How long a model that nobody serves any more is remembered: its nodes may be restarting. */
+const MODEL_GRACE_MS = 60_000;
 
 /** What a target had in flight from this router when its poll went out. */
 export type LoadMark = ReadonlyMap<string, { readonly requests: number; readonly tokens: number }>;
@@ -60,15 +65,17 @@ export class Placement {
   readonly #writer: TableWriter;
   readonly #stats: Resettable;
   readonly #config: CostConfig;
-  readonly #places = new Map<string, Place>();
+  /** By target, then by model. */
+  readonly #places = new Map<string, Map<string, Place>>();
   readonly #models = new Map<string, ModelEntry>();
-  /** Rows that wait until every worker routes by `version` or later. */
-  #leaving: { readonly row: number; readonly version: number }[] = [];
+  /** Rows, and models, that wait until every worker routes by `version` or later. */
+  #leavingRows: { readonly row: number; readonly version: number }[] = [];
+  #leavingModels: { readonly model: number; readonly version: number }[] = [];
   #version = 0;
   /** The newest version that every worker routes by. */
   #routed = -1;
-  /** Pairs that found no room in the table at the last sync. */
-  #homeless = 0;
+  /** Targets with a model that found no room in the table. */
+  readonly #homeless = new Set<string>();
 
   constructor(table: ScoreTable, stats: Resettable, config: CostConfig) {
     this.#table = table;
@@ -77,49 +84,74 @@ export class Placement {
     this.#config = config;
   }
 
+  /** Targets that have no row for some model, since the table is full. */
   get homeless(): number {
-    return this.#homeless;
+    return this.#homeless.size;
   }
 
   /** The places in use, for metrics and listings. */
-  places(): Iterable<{
+  *places(): Iterable<{
     readonly target: string;
     readonly model: string;
     readonly row: number;
     readonly modelId: number;
   }> {
-    return [...this.#places.values()].map(({ target, model, row, route }) => ({
-      target,
-      model,
-      row,
-      modelId: route.model,
-    }));
+    for (const place of this.#all()) {
+      yield { target: place.target, model: place.model, row: place.row, modelId: place.route.model };
+    }
   }
 
   models(): readonly RouteModel[] {
     return [...this.#models.values()].map(({ route }) => route);
   }
 
-  /** Brings rows in line with the targets; answers a snapshot when the workers must learn of a change. */
-  sync(targets: readonly Target[], nowMs: number, unixSeconds: number): RouteSnapshot | null {
-    const wanted = new Map<string, { target: Target; model: string }>();
-    for (const target of targets)
-      for (const model of target.models) wanted.set(key(target.id, model), { target, model });
+  /**
+   * Brings the rows of these targets in line with what they are now; `find` answers undefined for those that left.
+   * Answers a snapshot when the workers must learn of a change.
+   */
+  sync(
+    ids: Iterable<string>,
+    find: (id: string) => Target | undefined,
+    nowMs: number,
+    unixSeconds: number,
+  ): RouteSnapshot | null {
     let changed = false;
-    for (const [name, place] of this.#places) {
-      const target = wanted.get(name)?.target;
-      if (target !== undefined && target.host === place.route.host && target.port === place.route.port) continue;
-      this.#leave(name, place);
+    for (const id of new Set([...ids, ...this.#homeless])) {
+      const target = find(id);
+      for (const place of this.#places.get(id)?.values() ?? []) {
+        const stays =
+          target?.models.includes(place.model) === true &&
+          target.host === place.route.host &&
+          target.port === place.route.port;
+        if (stays) continue;
+        this.#leave(place, nowMs);
+        changed = true;
+      }
+      this.#homeless.delete(id);
+      if (target === undefined) continue;
+      for (const model of target.models) {
+        if (this.#place(id, model) !== undefined) continue;
+        if (this.#join(target, model, unixSeconds)) changed = true;
+        else this.#homeless.add(id);
+      }
+      this.refresh([target], nowMs);
+    }
+    return changed ? this.#next() : null;
+  }
+
+  /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
+  expireModels(nowMs: number): RouteSnapshot | null {
+    let changed = false;
+    for (const [name, { route, rows, emptySinceMs }] of this.#models) {
+      if (rows > 0 || nowMs - emptySinceMs < MODEL_GRACE_MS) continue;
+      this.#models.delete(name);
+      this.#leavingModels.push({ model: route.id, version: this.#version + 1 });
       changed = true;
     }
-    this.#homeless = 0;
-    for (const [name, { target, model }] of wanted) {
-      if (this.#places.has(name)) continue;
-      if (this.#join(name, target, model, unixSeconds)) changed = true;
-      else this.#homeless++;
-    }
-    this.refresh(targets, nowMs);
-    if (!changed) return null;
+    return changed ? this.#next() : null;
+  }
+
+  #next(): RouteSnapshot {
     this.#version++;
     return this.snapshot();
   }
@@ -128,7 +160,7 @@ export class Placement {
     return {
       version: this.#version,
       models: this.models(),
-      rows: [...this.#places.values()].map(({ route }) => route),
+      rows: [...this.#all()].map(({ route }) => route),
     };
   }
 
@@ -136,7 +168,7 @@ export class Placement {
   refresh(targets: readonly Target[], nowMs: number): void {
     for (const target of targets) {
       for (const model of target.models) {
-        const place = this.#places.get(key(target.id, model));
+        const place = this.#place(target.id, model);
         if (place !== undefined) this.#write(place, target, nowMs);
       }
     }
@@ -146,7 +178,7 @@ export class Placement {
   mark(target: Target): LoadMark {
     const load = new Map<string, { requests: number; tokens: number }>();
     for (const model of target.models) {
-      const place = this.#places.get(key(target.id, model));
+      const place = this.#place(target.id, model);
       if (place === undefined) continue;
       load.set(model, { requests: this.#table.inFlight(place.row), tokens: this.#table.inFlightTokens(place.row) });
     }
@@ -156,7 +188,7 @@ export class Placement {
   /** A sample came: from now on only what changes beyond `mark` is added to it. */
   sampled(target: Target, mark: LoadMark, nowMs: number): void {
     for (const [model, load] of mark) {
-      const place = this.#places.get(key(target.id, model));
+      const place = this.#place(target.id, model);
       if (place === undefined) continue;
       place.baselineRequests = load.requests;
       place.baselineTokens = load.tokens;
@@ -171,9 +203,14 @@ export class Placement {
     if (version <= this.#routed) return;
     this.#routed = version;
     this.refresh(targets, nowMs);
-    this.#leaving = this.#leaving.filter(({ row, version: left }) => {
+    this.#leavingRows = this.#leavingRows.filter(({ row, version: left }) => {
       if (left > version) return true;
       this.#writer.removeRow(row);
+      return false;
+    });
+    this.#leavingModels = this.#leavingModels.filter(({ model, version: left }) => {
+      if (left > version) return true;
+      this.#writer.removeModel(model);
       return false;
     });
   }
@@ -189,13 +226,21 @@ export class Placement {
     return { requests, tokens };
   }
 
-  #join(name: string, target: Target, model: string, unixSeconds: number): boolean {
+  #place(target: string, model: string): Place | undefined {
+    return this.#places.get(target)?.get(model);
+  }
+
+  *#all(): Iterable<Place> {
+    for (const places of this.#places.values()) yield* places.values();
+  }
+
+  #join(target: Target, model: string, unixSeconds: number): boolean {
     let entry = this.#models.get(model);
     if (entry === undefined) {
       const id = this.#writer.addModel();
       if (id < 0) return false;
       this.#stats.resetModel(id);
-      entry = { route: { id, name: model, created: unixSeconds }, rows: 0 };
+      entry = { route: { id, name: model, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
       this.#models.set(model, entry);
     }
     const row = this.#writer.addRow(entry.route.id);
@@ -205,16 +250,20 @@ export class Placement {
     const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
     const since = this.#version + 1;
     const load = { baselineRequests: 0, baselineTokens: 0, rttsMs: [] };
-    this.#places.set(name, { target: target.id, model, row, route, since, ...load });
+    const places = this.#places.get(target.id) ?? new Map<string, Place>();
+    places.set(model, { target: target.id, model, row, route, since, ...load });
+    this.#places.set(target.id, places);
     return true;
   }
 
-  #leave(name: string, place: Place): void {
-    this.#places.delete(name);
-    this.#writer.write(place.row, rowValues(null, { ...UNROUTABLE }, this.#config));
-    this.#leaving.push({ row: place.row, version: this.#version + 1 });
+  #leave(place: Place, nowMs: number): void {
+    const places = this.#places.get(place.target);
+    places?.delete(place.model);
+    if (places?.size === 0) this.#places.delete(place.target);
+    this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
+    this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     const entry = this.#models.get(place.model);
-    if (entry !== undefined) entry.rows--;
+    if (entry !== undefined && --entry.rows === 0) entry.emptySinceMs = nowMs;
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
@@ -248,15 +297,11 @@ const UNROUTABLE = {
   baselineTokens: 0,
 } as const;
 
-function key(target: string, model: string): string {
-  return `${target}\n${model}`;
+function throttled(target: Target): boolean {
+  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
 }
 
 /** The network's part of these round trips. */
 function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
-}
-
-function throttled(target: Target): boolean {
-  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
 }

@@ -6,8 +6,8 @@ import { UpstreamPool } from "./upstream-pool.ts";
 /** Where the requests of one row go. */
 export interface Target {
   readonly node: string;
-  /** `x-infermesh-node: ID\r\n`, ready to be copied into a response's head. */
-  readonly nodeHeader: Buffer;
+  /** `x-infermesh-node: ID` with its line end and the empty line: the end of a head on a kept connection. */
+  readonly headEnd: Buffer;
   readonly pool: UpstreamPool;
 }
 
@@ -33,6 +33,8 @@ export class Routes {
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, UpstreamPool>();
+  /** Pools that no row leads to any more, until their last connection is gone. */
+  #retired: UpstreamPool[] = [];
 
   /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
   apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
@@ -63,9 +65,13 @@ export class Routes {
       targets[row] =
         known !== undefined && known.node === node && known.pool === pool
           ? known
-          : { node, nodeHeader: Buffer.from(`x-infermesh-node: ${node}\r\n`), pool };
+          : { node, headEnd: Buffer.from(`x-infermesh-node: ${node}\r\n\r\n`), pool };
     }
-    for (const [address, pool] of this.#pools) if (!pools.has(address)) pool.retire();
+    for (const [address, pool] of this.#pools) {
+      if (pools.has(address)) continue;
+      pool.retire();
+      this.#retired.push(pool);
+    }
     this.#pools = pools;
     this.#targets = targets;
   }
@@ -97,5 +103,8 @@ export class Routes {
   /** Closes connections that nobody has used for a while, and gives up those that take too long to open. */
   sweep(nowMs: number): void {
     for (const pool of this.#pools.values()) pool.sweep(nowMs);
+    if (this.#retired.length === 0) return;
+    for (const pool of this.#retired) pool.sweep(nowMs);
+    this.#retired = this.#retired.filter(({ size }) => size > 0);
   }
 }

@@ -81,6 +81,12 @@ export const proxySettings = section({
     max: "5m",
     doc: "How long a target that refused or broke a connection is passed over. Short: the polls of the agents decide about its health.",
   }),
+  promptTokensMax: integer({
+    default: 131_072,
+    min: 1,
+    max: 131_072,
+    doc: "Most prompt tokens that one request is reckoned with, whatever its length: what a client declares must not make a target look busy for minutes.",
+  }),
   bytesPerToken: integer({
     default: 4,
     min: 1,

@@ -23,7 +23,7 @@ const handlers = {
   },
   end(socket: Socket<UpstreamConnection>): void {
     tick();
-    socket.data.lost("reset", "it closed the connection");
+    socket.data.finished();
     socket.end();
   },
   close(socket: Socket<UpstreamConnection>): void {
@@ -71,10 +71,10 @@ export class UpstreamPool implements ConnectionHome {
     this.#count++;
     this.#connecting.add(connection);
     Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
-      () => this.#connecting.delete(connection),
+      () => this.#settle(connection),
       (error: unknown) => {
-        this.#connecting.delete(connection);
         connection.lost("connect", error instanceof Error ? error.message : String(error));
+        this.#settle(connection);
       },
     );
     return connection;
@@ -89,8 +89,15 @@ export class UpstreamPool implements ConnectionHome {
     this.#idle.push(connection);
   }
 
+  #settle(connection: UpstreamConnection): void {
+    connection.settled = true;
+    this.#connecting.delete(connection);
+    if (connection.closed) this.#count--;
+  }
+
   gone(connection: UpstreamConnection): void {
-    this.#count--;
+    // One that is still connecting holds its descriptor until the attempt is over.
+    if (connection.settled) this.#count--;
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -103,8 +110,7 @@ export class UpstreamPool implements ConnectionHome {
       oldest.abort();
     }
     for (const connection of this.#connecting) {
-      if (now - connection.sinceMs >= this.#config.connectTimeoutMs) {
-        this.#connecting.delete(connection);
+      if (!connection.closed && now - connection.sinceMs >= this.#config.connectTimeoutMs) {
         connection.lost("connect", `no connection within ${this.#config.connectTimeoutMs} ms`);
       }
     }

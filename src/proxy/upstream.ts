@@ -25,6 +25,8 @@ export interface UpstreamUser {
   responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void;
   /** The target failed before the answer ended. */
   upstreamFailed(kind: UpstreamErrorKind, detail: string): void;
+  /** The connection is open: the request may be sent. */
+  upstreamOpened(): void;
   /** What was queued towards the target is gone: more may be sent. */
   upstreamDrained(): void;
 }
@@ -63,6 +65,8 @@ export class UpstreamConnection {
   #paused = false;
   /** Exchanges begun on this connection. */
   uses = 0;
+  /** The attempt to connect is over, one way or the other: until then it holds a descriptor. */
+  settled = false;
   /** When it was opened, or last put back; for timeouts. */
   sinceMs: number;
 
@@ -97,13 +101,9 @@ export class UpstreamConnection {
     this.uses++;
   }
 
-  /** Sends bytes to the target; false when some had to be queued (stop reading until `upstreamDrained`). */
+  /** Sends bytes to the open target; false when some had to be queued (stop reading until `upstreamDrained`). */
   send(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#socket === null) {
-      this.#outbox.queue(bytes, start, end);
-      return false;
-    }
-    return this.#outbox.write(this.#socket, bytes, start, end);
+    return this.#socket !== null && this.#outbox.write(this.#socket, bytes, start, end);
   }
 
   /** Stops or goes on reading from the target: the client is slower than it. */
@@ -148,12 +148,22 @@ export class UpstreamConnection {
       return;
     }
     this.#socket = socket;
-    socket.setNoDelay(true);
-    if (this.#outbox.flush(socket)) this.#user?.upstreamDrained();
+    this.#user?.upstreamOpened();
   }
 
   drained(): void {
     if (this.#socket !== null && this.#outbox.flush(this.#socket)) this.#user?.upstreamDrained();
+  }
+
+  /** The target closed its side in order: that is how an answer without a length ends. */
+  finished(): void {
+    const user = this.#user;
+    if (user === null || this.#phase !== IN_BODY || this.#framing !== FRAMING.close) {
+      this.lost("reset", "it closed the connection");
+      return;
+    }
+    this.#reusable = false;
+    user.responseBody(EMPTY, 0, 0, true);
   }
 
   /** The socket is gone, or never came to be. */
@@ -165,9 +175,7 @@ export class UpstreamConnection {
     this.#home.gone(this);
     const user = this.#user;
     this.#user = null;
-    if (user === null) return;
-    if (this.#phase === IN_BODY && this.#framing === FRAMING.close) user.responseBody(EMPTY, 0, 0, true);
-    else user.upstreamFailed(this.#phase === IN_BODY ? "truncated" : kind, detail);
+    user?.upstreamFailed(this.#phase === IN_BODY ? "truncated" : kind, detail);
   }
 
   received(data: Buffer): void {

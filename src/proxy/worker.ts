@@ -12,7 +12,7 @@ import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { ClientConnection } from "./client.ts";
-import { tick } from "./clock.ts";
+import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
@@ -20,6 +20,7 @@ import { Routes } from "./routes.ts";
 declare const self: Worker;
 
 const SWEEP_MS = 250;
+const ACCEPT_ON_MS = 10;
 
 interface RunningWorker {
   receive(message: ToWorker): void;
@@ -54,6 +55,7 @@ function start(options: WorkerStart): RunningWorker {
     },
   };
   const connections = new Set<ClientConnection>();
+  let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
     context.routes.apply(unpack(packed) as RouteSnapshot, context.config);
     post({ kind: "routed", index, version: context.routes.version });
@@ -72,7 +74,7 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
-    if (!context.draining || connections.size > 0) return;
+    if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
     post({ kind: "drained", index });
   }, SWEEP_MS);
@@ -91,7 +93,9 @@ function start(options: WorkerStart): RunningWorker {
           break;
         case "drain":
           context.draining = true;
-          listener.stop(false);
+          drainingSinceMs = nowMs();
+          // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
+          setTimeout(() => listener.stop(false), ACCEPT_ON_MS);
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");

@@ -101,7 +101,7 @@ describe("a section", () => {
       listen: "[::1]:0",
       join: ["a:1", "b:2"],
       labels: { rack: "r12" },
-      upstreams: ["m=http://h:1", { model: "n", url: "https://h", weight: 2 }],
+      upstreams: ["m=http://h:1", { model: "n", url: "http://h", weight: 2 }],
       home: "http://h:1/",
       fleet: { pollTimeout: "250ms" },
     });
@@ -121,7 +121,7 @@ describe("a section", () => {
       labels: { rack: "r12" },
       upstreams: [
         { model: "m", host: "h", port: 1, tls: false, weight: 1 },
-        { model: "n", host: "h", port: 443, tls: true, weight: 2 },
+        { model: "n", host: "h", port: 80, tls: false, weight: 2 },
       ],
       home: "http://h:1",
       fleet: { pollTimeoutMs: 250, secret: "" },

@@ -207,6 +207,11 @@ export class Client {
     return this;
   }
 
+  /** Sends what the socket takes; answers how much that was. */
+  write(bytes: Uint8Array): number {
+    return this.#socket.write(bytes);
+  }
+
   pause(): void {
     this.#socket.pause();
   }

@@ -38,7 +38,7 @@ function target(id: string, rttMs: number): Target {
 function tiesAfter(polls: readonly (readonly [a: number, b: number])[]): number {
   const scores = table();
   const placement = new Placement(scores, stats, defaultsOf(costSettings));
-  const routes = placement.sync([target("a", 0), target("b", 0)], 0, 1);
+  const routes = placement.sync(["a", "b"], (id) => target(id, 0), 0, 1);
   placement.routed(routes?.version ?? 0, [target("a", 0), target("b", 0)], 0);
   for (const [a, b] of polls) {
     for (const polled of [target("a", a), target("b", b)]) placement.sampled(polled, placement.mark(polled), 0);
@@ -64,4 +64,38 @@ test("one slow poll among quick ones says nothing of the way", () => {
 test("a target that is far away is dearer, also when it became so", () => {
   expect(tiesAfter([[1, 60]])).toBe(1);
   expect(tiesAfter([[1, 1], ...Array.from({ length: 8 }, () => [1, 60] as const)])).toBe(1);
+});
+
+test("a model that nobody serves is remembered for a minute, and its number is used again after that", () => {
+  const scores = table();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  let nowMs = 0;
+  for (let round = 0; round < 12; round++) {
+    const node = { ...target(`n${round}`, 0), models: [`model-${round}`] };
+    const joined = placement.sync([node.id], () => node, nowMs, 1);
+    expect(placement.homeless).toBe(0);
+    placement.routed(joined?.version ?? 0, [node], nowMs);
+    const left = placement.sync([node.id], () => undefined, nowMs, 1);
+    expect(left?.models.map(({ name }) => name)).toContain(`model-${round}`);
+    expect(left?.rows).toEqual([]);
+    placement.routed(left?.version ?? 0, [], nowMs);
+    expect(placement.expireModels(nowMs + 59_000)).toBeNull();
+    nowMs += 60_000;
+    const expired = placement.expireModels(nowMs);
+    expect(expired?.models).toEqual([]);
+    placement.routed(expired?.version ?? 0, [], nowMs);
+  }
+});
+
+test("a new row is picked only when every worker knows where it leads", () => {
+  const scores = table();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  const node = target("a", 0);
+  const routes = placement.sync(["a"], () => node, 0, 1);
+  const pick = new PickRequest();
+  pick.model = 0;
+  const picker = new TypeScriptPicker(scores);
+  expect(picker.pick(pick)).toBeLessThan(0);
+  placement.routed(routes?.version ?? 0, [node], 0);
+  expect(picker.pick(pick)).toBe(routes?.rows[0]?.row ?? -1);
 });

@@ -1,0 +1,238 @@
+/** Ways to lose a request, leak a claim, or starve a worker: each was possible once. */
+import { afterEach, expect, test } from "bun:test";
+import { answer, CHAT, chunk, Client, post, Relay, SSE_HEAD, until, Upstream } from "./harness.ts";
+import type { Script } from "./harness.ts";
+
+const opened: { stop(): void }[] = [];
+
+function upstream(script: Script, readHalf = false): Upstream {
+  const made = new Upstream(script, readHalf);
+  opened.push(made);
+  return made;
+}
+
+function relay(...args: ConstructorParameters<typeof Relay>): Relay {
+  const made = new Relay(...args);
+  opened.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const one of opened.splice(0)) one.stop();
+});
+
+const ok: Script = (socket) => socket.write(answer('{"ok":true}'));
+const CLOSE = "connection: close\r\n";
+const DEAD_PORT = 9;
+
+async function ask(port: number, bytes: string): Promise<string> {
+  return (await Client.open(port)).send(bytes).end();
+}
+
+function statusOf(text: string): number {
+  return Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
+}
+
+/** A body that is longer than what is held for a second try. */
+const LONG = JSON.stringify({ model: "m", prompt: "z".repeat(200_000) });
+
+test("a client that pipelines thousands of requests is answered in order, and read no faster than answered", async () => {
+  const up = upstream(ok);
+  const relayed = relay([up.port]);
+  const client = await Client.open(relayed.port);
+  const count = 3000;
+  const bytes = Buffer.from(
+    Array.from({ length: count }, (_, i) => post(CHAT, `x-request-id: n${i}\r\n${i === count - 1 ? CLOSE : ""}`)).join(
+      "",
+    ),
+  );
+  let sent = 0;
+  await until(() => {
+    sent += Math.max(0, client.write(bytes.subarray(sent, sent + 100_000)));
+    return sent === bytes.length;
+  }, 20_000);
+  const text = await client.end();
+  const ids = [...text.matchAll(/x-request-id: n(\d+)/g)].map(([, id]) => Number(id));
+  expect(ids).toEqual(Array.from({ length: count }, (_, i) => i));
+}, 30_000);
+
+test("a long answer reaches a client that reads it late, also on a connection that closes", async () => {
+  const body = "q".repeat(6 << 20);
+  const up = upstream(async (socket) => {
+    const bytes = Buffer.from(answer(body));
+    for (let at = 0; at < bytes.length;) {
+      at += Math.max(0, socket.write(bytes.subarray(at)));
+      await Bun.sleep(1);
+    }
+  });
+  const relayed = relay([up.port]);
+  const client = await Client.open(relayed.port);
+  client.pause();
+  client.send(post(CHAT, CLOSE));
+  await Bun.sleep(2600);
+  client.resume();
+  await until(() => client.closed, 10_000);
+  expect(client.text.length).toBeGreaterThan(body.length);
+}, 20_000);
+
+test("what a client declares is reckoned within bounds", async () => {
+  const up = upstream(() => {});
+  const relayed = relay([up.port], { replayBytes: 1024 }, 1 << 30);
+  const clients = await Promise.all(Array.from({ length: 300 }, () => Client.open(relayed.port)));
+  const head = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ${1 << 29}\r\n\r\n`;
+  for (const client of clients) client.send(`${head}{"model":"m","prompt":"${"z".repeat(2000)}`);
+  await until(() => relayed.table.inFlight(relayed.rows[0] ?? 0) === 300);
+  expect(relayed.table.inFlightTokens(relayed.rows[0] ?? 0)).toBe(300 * 131_072);
+  for (const client of clients) client.leave();
+  await until(() => relayed.inFlight === 0);
+});
+
+test("a file in a form is not taken for a prompt", async () => {
+  const up = upstream(() => {});
+  const relayed = relay([up.port]);
+  const file = "x".repeat(100_000);
+  const form = `--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nm\r\n--b\r\ncontent-disposition: form-data; name="file"\r\n\r\n${file}\r\n--b--\r\n`;
+  const head = "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b\r\n";
+  const client = await Client.open(relayed.port);
+  client.send(`${head}content-length: ${form.length}\r\n\r\n${form}`);
+  await until(() => relayed.table.inFlight(relayed.rows[0] ?? 0) === 1);
+  expect(relayed.table.inFlightTokens(relayed.rows[0] ?? 0)).toBeLessThan(1000);
+  client.leave();
+});
+
+test("held bytes are given back, however many clients came at once", async () => {
+  const up = upstream(ok);
+  const relayed = relay([up.port]);
+  const body = JSON.stringify({ model: "m", prompt: "z".repeat(20_000) });
+  const answers = await Promise.all(Array.from({ length: 300 }, () => ask(relayed.port, post(body, CLOSE))));
+  expect(new Set(answers.map(statusOf))).toEqual(new Set([200]));
+  expect(relayed.context.heldBytes).toBe(0);
+}, 20_000);
+
+test("a long request whose first target is dead goes on at the second", async () => {
+  const up = upstream(ok);
+  for (let i = 0; i < 8; i++) {
+    const relayed = relay([DEAD_PORT, up.port], { replayBytes: 100_000, bodyTimeoutMs: 3000 });
+    await ask(relayed.port, post(CHAT, CLOSE));
+    const client = await Client.open(relayed.port);
+    const bytes = post(JSON.stringify({ model: "m", prompt: "z".repeat(90_000) }), CLOSE);
+    client.send(bytes.slice(0, 50_000));
+    await Bun.sleep(5);
+    client.send(bytes.slice(50_000));
+    expect(statusOf(await client.end())).toBe(200);
+  }
+}, 30_000);
+
+test("a body that ends by a reset is not passed off as whole", async () => {
+  const up = upstream((socket) => {
+    socket.write("HTTP/1.1 200 OK\r\n\r\nhalf of");
+    setTimeout(() => socket.terminate(), 20);
+  });
+  const relayed = relay([up.port], { attemptsMax: 1 });
+  const client = await Client.open(relayed.port);
+  client.send(post(CHAT));
+  await client.end();
+  await until(() => relayed.inFlight === 0);
+  expect(relayed.stats.upstreamErrors(relayed.rows[0] ?? 0).get("truncated")).toBe(1);
+});
+
+test("a body that drips is refused before it outlasts everything", async () => {
+  const up = upstream(() => {});
+  const relayed = relay([up.port], { replayBytes: 1024, bodyTimeoutMs: 200 });
+  const client = await Client.open(relayed.port);
+  client.send(`POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"model":"m","prompt":"`);
+  const drip = setInterval(() => client.send("z"), 50);
+  const text = await client.end();
+  clearInterval(drip);
+  expect(statusOf(text)).toBe(408);
+  expect(relayed.inFlight).toBe(0);
+});
+
+test("an early answer that stalls ends, though its request is still to come", async () => {
+  const up = upstream((socket) => socket.write(`${SSE_HEAD}${chunk("data: early\n\n")}`), true);
+  const relayed = relay([up.port], { replayBytes: 1024, streamTimeoutMs: 150 });
+  const client = await Client.open(relayed.port);
+  client.send(post(LONG).slice(0, 5000));
+  const text = await client.end();
+  expect(text).toContain('"code":"upstream_timeout"');
+  expect(relayed.inFlight).toBe(0);
+});
+
+test("a target whose connections are all taken is passed over for one that has room", async () => {
+  const slow = upstream(() => {});
+  const relayed = relay([slow.port, slow.port], { upstreamConnectionsMax: 1 });
+  const other = upstream(ok);
+  const spare = relay([slow.port, other.port], { upstreamConnectionsMax: 1 });
+  const first = await Client.open(relayed.port);
+  first.send(post(CHAT));
+  await until(() => slow.requests.length === 1);
+  for (let i = 0; i < 6; i++) {
+    const client = await Client.open(spare.port);
+    client.send(post(CHAT));
+    await Bun.sleep(5);
+  }
+  // One may hang at the slow target; every other one was served by the target with room.
+  expect(other.requests.length).toBeGreaterThanOrEqual(5);
+  first.leave();
+});
+
+test("a connection that is refused tells nothing of another client", async () => {
+  const up = upstream(ok);
+  const relayed = relay([up.port], { bufferBytesMax: 8192 });
+  await ask(relayed.port, post(CHAT, `${CLOSE}x-request-id: secret\r\n`));
+  const wide = `x-wide: ${"w".repeat(30_000)}\r\n`;
+  const text = await ask(relayed.port, post(CHAT, `${CLOSE}${wide}`));
+  expect(statusOf(text)).toBe(429);
+  expect(text).not.toContain("secret");
+  expect(text).toMatch(/x-request-id: [0-9a-f]{16}\r\n/);
+});
+
+test("every answer names its request, also when its head was refused", async () => {
+  const relayed = relay([upstream(ok).port]);
+  const named = await ask(
+    relayed.port,
+    "POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\ncontent-length: z\r\n\r\n",
+  );
+  expect(named).toContain("x-request-id: mine\r\n");
+  const garbage = await ask(relayed.port, "garbage\r\n\r\n");
+  expect(garbage).toMatch(/x-request-id: [0-9a-f]{16}\r\n/);
+});
+
+test.each([
+  "/v1/../mock/faults",
+  "/v1/%2e%2e/metrics",
+  "/v1/a/%2E./b",
+  "/v1/..%2fmetrics",
+  "/v1/..\\metrics",
+  "/v1/./x",
+])("%s is refused: it leads elsewhere", async (path) => {
+  const up = upstream(ok);
+  const relayed = relay([up.port]);
+  expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE, path)))).toBe(400);
+  expect(up.requests).toEqual([]);
+});
+
+test("dots and escapes that lead nowhere else are left alone", async () => {
+  const up = upstream(ok);
+  const relayed = relay([up.port]);
+  for (const path of ["/v1/a.b/c%20d", "/v1/files/x%2Fy", "/v1/x?path=../y", "/v1/...", "/v1/.well-known"]) {
+    expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE, path)))).toBe(200);
+  }
+});
+
+test("ties are broken at random, not in turn", async () => {
+  const ups = [upstream(ok), upstream(ok)];
+  const relayed = relay(ups.map(({ port }) => port));
+  let order = "";
+  for (let i = 0; i < 60; i++)
+    order += /x-infermesh-node: up(\d)/.exec(await ask(relayed.port, post(CHAT, CLOSE)))?.[1];
+  expect(order).not.toMatch(/^(12)+1?$|^(21)+2?$/);
+  expect(new Set(order).size).toBe(2);
+});
+
+test("refused connections leave no claim behind, however many come at once", async () => {
+  const relayed = relay([DEAD_PORT], { upstreamConnectionsMax: 2, attemptsMax: 1 });
+  const asked = Array.from({ length: 12 }, () => ask(relayed.port, post(CHAT, CLOSE)).then(statusOf));
+  for (const status of await Promise.all(asked)) expect([429, 502, 503]).toContain(status);
+  expect(relayed.inFlight).toBe(0);
+});
