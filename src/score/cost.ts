@@ -126,7 +126,8 @@ const REQUESTS_MAX = 1e6;
 const TOKENS_MAX = 1e9;
 /** What one token or request can cost at most: far beyond use, and safe in float32 sums. */
 const SECONDS_MAX = 1e6;
-const CAPACITY_MAX = 1e9;
+/** A full target's tokens in flight must stay below 2^31: see `promptTokensMax` in proxy/settings.ts. */
+const CAPACITY_MAX = 16_000;
 const RTT_MS_MAX = 60_000;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
@@ -179,7 +180,9 @@ function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): L
   // A runtime that does not tell its queued tokens: ours are known; the waiting requests of others are of usual size.
   const tokens =
     queued === undefined ? Math.max(0, waiting - ownRequests) * config.promptTokensMean : queued - ownTokens;
-  return { tokens: Math.min(TOKENS_MAX, tokens), requests: running + waiting - ownRequests };
+  // A sample may miss what is on its way to the runtime, or count less of a prefill than was claimed for it. Below zero
+  // that would hide later requests until the next sample; the claims themselves correct it as they end.
+  return { tokens: Math.min(TOKENS_MAX, Math.max(0, tokens)), requests: Math.max(0, running + waiting - ownRequests) };
 }
 
 /**

@@ -129,7 +129,7 @@ describe("rowValues", () => {
     expect(row({ slots: undefined }).capacity).toBe(512);
     expect(row({ slots: 64 }, { ready: false }).capacity).toBe(0);
     expect(row(null, { ready: false }).capacity).toBe(0);
-    expect(rowValues(null, CONTEXT, { ...config, slots: 1_000_000, queuePerSlot: 1000 }).capacity).toBe(1e9);
+    expect(rowValues(null, CONTEXT, { ...config, slots: 1_000_000, queuePerSlot: 1000 }).capacity).toBe(16_000);
   });
 
   test("doubt adds its penalty", () => {
