@@ -98,7 +98,10 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   await writeAgentFile(config.dataDir, file);
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtime.models, version, pid: process.pid });
-  const signal = await stopped.promise;
+  const signal = await stopped.promise.catch((error: unknown) => {
+    log.error("the agent can't go on", { error: String(error) });
+    process.exit(1);
+  });
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
   await announcer.stop();

@@ -187,6 +187,7 @@ async function routed(base: string, stopped: { promise: Promise<string> }): Prom
     if ((listing?.data?.length ?? 0) > 0) return;
     await Bun.sleep(20);
   }
+  if (!over) throw new MeshError("internal", `the router lists no model ${READY_MS} ms after its nodes were ready`);
 }
 
 function welcome(

@@ -24,6 +24,9 @@ export function untilStopped(): Stopped {
     askedAtMs = Math.min(askedAtMs, nowMs);
     resolve(what);
   };
+  // A bug: what it left half-done can't be trusted, so the process ends, with the error's own words.
+  process.on("uncaughtException", reject);
+  process.on("unhandledRejection", reject);
   process.on("SIGTERM", () => ask("SIGTERM"));
   process.on("SIGINT", () => ask("SIGINT"));
   if (process.env["INFERMESH_SUPERVISED"] === "1") {
