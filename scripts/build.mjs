@@ -59,6 +59,11 @@ async function compile(bun, version, revision) {
         `the new executable does not start: ${smoke.stderr || smoke.error?.message || "no output"}`,
       );
     }
+    // Every room declares its settings at import, and a wrong default shows only then.
+    for (const role of ["router", "agent"]) {
+      const checked = spawnSync(fresh, [role, "validate"], { encoding: "utf8", timeout: 20_000 });
+      if (checked.status !== 0) throw new ScriptError(`the new executable's ${role} does not start: ${checked.stderr}`);
+    }
     renameSync(fresh, EXECUTABLE);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
