@@ -91,9 +91,7 @@ export class Records {
     reader.blob(META_BYTES_MAX);
     this.metaStart = reader.start;
     this.metaEnd = reader.stop;
-    return (
-      !reader.bad && this.status >= 1 && this.status <= 4 && this.profile <= this.incarnation && oldest <= newest
-    );
+    return !reader.bad && this.status >= 1 && this.status <= 4 && this.profile <= this.incarnation && oldest <= newest;
   }
 }
 

@@ -119,6 +119,8 @@ export class Swim {
   #pausedMs = 0;
   #nowMs: number;
   #wakeAtMs: number;
+  /** The same on the core's clock. */
+  #dueAtMs = -Infinity;
   #nextProbeAtMs: number;
   #nextGossipAtMs = Infinity;
   #nextPushPullAtMs: number;
@@ -244,6 +246,7 @@ export class Swim {
     if (this.#phase === "starting" || this.#phase === "running") {
       dueAtMs = Math.min(dueAtMs, this.#nextProbeAtMs, this.#nextPushPullAtMs, this.#nextReconnectAtMs);
     } else dueAtMs = this.#phase === "leaving" ? Math.min(dueAtMs, this.#leaveBy) : Infinity;
+    this.#dueAtMs = dueAtMs;
     this.#wakeAtMs = dueAtMs + this.#pausedMs;
     return { sends, streams, events, wakeAtMs: this.#wakeAtMs };
   }
@@ -437,6 +440,8 @@ export class Swim {
       this.#wakeAtMs = nowMs;
       this.#ail(Math.ceil(lateMs / this.#config.probeIntervalMs));
     }
+    // What is due at wakeAtMs is due then, however the two clocks' difference was rounded.
+    if (nowMs >= this.#wakeAtMs && lateMs < 1) this.#nowMs = Math.max(this.#nowMs, this.#dueAtMs);
     this.#nowMs = Math.max(this.#nowMs, nowMs - this.#pausedMs);
   }
 

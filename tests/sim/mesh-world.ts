@@ -74,6 +74,8 @@ const START_MS = 1_000_000;
 /** Packets that wait at a blocked member; a usual receive buffer holds some 200. */
 const INBOX_MAX = 1024;
 const TCP_RETRANSMIT_MS = 200;
+/** More happenings at one instant are a loop. */
+const AT_ONCE_MAX = 1_000_000;
 
 export class MeshWorld {
   readonly nodes: Node[] = [];
@@ -100,6 +102,7 @@ export class MeshWorld {
   readonly #streams = new Map<number, Stream>();
   readonly #acts: (() => void)[] = [];
   #streamSeq = 0;
+  #atOnce = 0;
   /** By node: its side; traffic from side a to side b is cut when `cuts` says so. */
   #sides: Uint8Array;
   #cuts: ReadonlySet<number> = new Set();
@@ -227,6 +230,8 @@ export class MeshWorld {
     const untilMs = this.nowMs + ms;
     const calendar = this.#calendar;
     for (let nextAtMs = calendar.nextAtMs; nextAtMs <= untilMs; nextAtMs = calendar.nextAtMs) {
+      if (nextAtMs > this.nowMs) this.#atOnce = 0;
+      else if ((this.#atOnce += 1) > AT_ONCE_MAX) throw new Error(`time stands still: SEED=${this.seed}`);
       this.nowMs = Math.max(this.nowMs, nextAtMs);
       const { kind, node, other, bytes } = calendar.pop();
       if (kind === WAKE) this.#wake(this.nodes[node]!);
