@@ -1,0 +1,343 @@
+/**
+ * How members of the mesh talk: datagrams over UDP, and requests with one answer each over TCP, both on one port, both
+ * in the envelope that keeps strangers and other meshes out. What is in a packet is its sender's and receiver's
+ * business; `from` is where it came from, which says nothing about who sent it.
+ *
+ * Datagrams may be lost, doubled by the network (a sealed one is opened once), or come in another order; they leave at
+ * a pace (pacer.ts). A request ends in an answer or in one MeshError, within its time.
+ *
+ * What does not open is dropped and counted by its reason, and never causes a byte in return. Limits: settings.ts.
+ */
+import { isIP } from "node:net";
+import { MeshError, toMeshError } from "../base/errors.ts";
+import { formatAddress } from "../base/units.ts";
+import { Addresses, type Endpoint, type Lookup } from "./addresses.ts";
+import { DROP_REASONS, type DropReason, Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
+import type { Keyring } from "./keyring.ts";
+import { type Outcome, Pacer, type Urgency } from "./pacer.ts";
+import { ReplayTable } from "./replay.ts";
+import type { TransportLimits } from "./settings.ts";
+import { bindBoth } from "./sockets.ts";
+import type { CutReason, TcpServer } from "./tcp-server.ts";
+import { TcpClient } from "./tcp-client.ts";
+import { codeOf, orCrash, type Udp } from "./udp.ts";
+
+export interface TransportOptions {
+  /** An IP address or name of this machine; "" for every address. */
+  readonly host: string;
+  /** For UDP and TCP; 0 for any that is free for both. */
+  readonly port: number;
+  readonly cluster: string;
+  readonly keyring: Keyring;
+  readonly limits: TransportLimits;
+  readonly onPacket: (from: string, bytes: Uint8Array) => void;
+  /** The answer; undefined for none (the connection is closed). What it throws is reported, and there is no answer. */
+  readonly onRequest: (from: string, bytes: Uint8Array) => Answer | Promise<Answer>;
+  /** Something is wrong with this machine or its network; told once for each kind of fault in 10 s. */
+  readonly onError: (error: MeshError) => void;
+  /** Something that the operator should know. */
+  readonly onWarning: (message: string) => void;
+  /** Replaces DNS in tests. */
+  readonly lookup?: Lookup;
+  /** Replaces the wall clock in tests: seconds since 1970. */
+  readonly nowSeconds?: () => number;
+}
+
+type Answer = Uint8Array | undefined;
+
+const ERROR_EVERY_MS = 10_000;
+/** Datagrams to names that are being resolved. */
+const UNRESOLVED_MAX = 256;
+
+interface Datagram {
+  readonly to: Endpoint;
+  readonly payload: Uint8Array;
+}
+
+/** What has happened since the start; `waiting`, `senders` and `connections` are of now. */
+export class TransportStats {
+  packetsIn = 0;
+  bytesIn = 0;
+  packetsOut = 0;
+  bytesOut = 0;
+  /** Received packets and frames that did not open, by reason. */
+  readonly dropped = Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
+  /** Datagrams that were not sent: too long, no room in the queue, nowhere to send them, the kernel's refusal. */
+  readonly unsent = { oversized: 0, queueFull: 0, noAddress: 0, failed: 0 };
+  /** Reports that some destination can't be reached. */
+  unreachable = 0;
+  requests = 0;
+  requestsFailed = 0;
+  requestsServed = 0;
+  /** Connections of others that were cut. */
+  readonly cut: Record<CutReason, number> = { malformed: 0, slow: 0, crowded: 0, gone: 0 };
+  waiting = 0;
+  senders = 0;
+  connections = 0;
+}
+
+/** Binds both ports; rejects with a MeshError that says what to do. */
+export async function openTransport(options: TransportOptions): Promise<Transport> {
+  const transport = new Transport(options);
+  await transport.open();
+  const { host, keyring } = options;
+  if (keyring.primary === undefined && !isLoopback(transport.host)) {
+    options.onWarning(
+      `gossip on ${host === "" ? "every address" : host} is not encrypted: whoever reaches port ${transport.port} can join the mesh; set --gossip-key-file`,
+    );
+  }
+  return transport;
+}
+
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #stats = new TransportStats();
+  readonly #envelope: Envelope;
+  readonly #replays: ReplayTable;
+  readonly #pacer: Pacer<Datagram>;
+  readonly #client: TcpClient;
+  readonly #toldAtMs = new Map<string, number>();
+  #addresses!: Addresses;
+  #udp!: Udp;
+  #server!: TcpServer;
+  #unresolved = 0;
+  /** Packets may come before the one who opens the transport has it in hand: they are not for anybody yet. */
+  #opened = false;
+  #stopped = false;
+
+  constructor(options: TransportOptions) {
+    const { limits, cluster, keyring } = options;
+    const windowSeconds = Math.ceil(limits.replayWindowMs / 1000);
+    this.#options = options;
+    this.#replays = new ReplayTable({ windowSeconds, sessionsMax: limits.sendersMax });
+    this.#envelope = new Envelope({
+      cluster,
+      keyring,
+      replays: this.#replays,
+      windowSeconds,
+      bytesMax: limits.frameBytesMax,
+      nowSeconds: options.nowSeconds ?? (() => Math.floor(Date.now() / 1000)),
+    });
+    this.#pacer = new Pacer({
+      burst: limits.sendBurst,
+      queueMax: limits.sendQueueMax,
+      send: (datagram) => this.#emit(datagram),
+    });
+    this.#client = new TcpClient({ ...this.#frameLimits(), connectionsMax: limits.connectionsMax });
+  }
+
+  async open(): Promise<void> {
+    const { host, port, limits, lookup } = this.#options;
+    const bound = await bindBoth(host, port, {
+      udp: {
+        receiveBufferBytes: limits.receiveBufferBytes,
+        handlers: {
+          onDatagram: (bytes, fromHost, fromPort) => this.#receive(bytes, fromHost, fromPort),
+          onDrain: () => this.#pacer.pump(),
+          onUnreachable: () => void this.#stats.unreachable++,
+          onFailure: (error) => this.#tell(codeOf(error), error),
+        },
+      },
+      tcp: {
+        ...this.#frameLimits(),
+        connectionsMax: limits.connectionsMax,
+        timeoutMs: limits.requestTimeoutMs,
+        promising: (beginning) => this.#count(this.#envelope.faultOf(KIND.request, beginning)),
+        onFrame: (fromHost, fromPort, packet) => this.#serve(formatAddress({ host: fromHost, port: fromPort }), packet),
+        onCut: (reason) => void this.#stats.cut[reason]++,
+      },
+    });
+    this.#udp = bound.udp;
+    this.#server = bound.tcp;
+    this.#addresses = new Addresses(bound.families, lookup === undefined ? {} : { lookup });
+    this.#opened = true;
+  }
+
+  /** The IP address bound; "::" or "0.0.0.0" for every one. */
+  get host(): string {
+    return this.#udp.host;
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  /** `host` and `port` in one. */
+  get address(): string {
+    return formatAddress(this);
+  }
+
+  /** The longest payload of a datagram. */
+  get payloadBytesMax(): number {
+    return this.#options.limits.datagramBytesMax - this.#envelope.overhead;
+  }
+
+  /**
+   * Sends a datagram to "host:port", now or when its turn comes: urgent ones go before bulky ones. The bytes are kept
+   * until then and must not change. False when it is dropped at once; true does not mean that it arrives.
+   */
+  send(to: string, payload: Uint8Array, urgency: Urgency = "urgent"): boolean {
+    if (this.#stopped) return false;
+    if (payload.length > this.payloadBytesMax) {
+      this.#stats.unsent.oversized++;
+      return false;
+    }
+    const found = this.#addresses.find(to);
+    if (found === "later") return this.#sendLater(to, payload, urgency);
+    if (found === "bad") {
+      this.#stats.unsent.noAddress++;
+      return false;
+    }
+    return this.#enqueue({ to: found, payload }, urgency);
+  }
+
+  /** The answer of whoever listens at "host:port". Rejects with a MeshError: nobody there, no answer in time, garbage. */
+  async request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    this.#stats.requests++;
+    try {
+      return await this.#request(to, payload, timeoutMs);
+    } catch (error) {
+      this.#stats.requestsFailed++;
+      throw error;
+    }
+  }
+
+  stats(): TransportStats {
+    const stats = this.#stats;
+    stats.waiting = this.#pacer.waiting;
+    stats.senders = this.#replays.size;
+    stats.connections = this.#server.connections + this.#client.connections;
+    return structuredClone(stats);
+  }
+
+  /** Closes everything; what waits is dropped, and requests under way are rejected. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#pacer.clear();
+    this.#client.stop();
+    this.#server.stop();
+    this.#udp.close();
+  }
+
+  #frameLimits(): { frameBytesMin: number; frameBytesMax: number } {
+    return { frameBytesMin: PLAIN_HEADER_BYTES, frameBytesMax: this.#options.limits.frameBytesMax + SEALED_BYTES };
+  }
+
+  #sendLater(to: string, payload: Uint8Array, urgency: Urgency): boolean {
+    if (this.#unresolved >= UNRESOLVED_MAX) {
+      this.#stats.unsent.queueFull++;
+      return false;
+    }
+    this.#unresolved++;
+    void this.#addresses.resolve(to).then((found) => {
+      this.#unresolved--;
+      if (this.#stopped) return;
+      if (found === "bad") this.#stats.unsent.noAddress++;
+      else this.#enqueue({ to: found, payload }, urgency);
+    });
+    return true;
+  }
+
+  #enqueue(datagram: Datagram, urgency: Urgency): boolean {
+    const taken = this.#pacer.push(datagram, urgency);
+    if (!taken) this.#stats.unsent.queueFull++;
+    return taken;
+  }
+
+  /** Seals at the last moment, so that counters leave in order and with the key of now. */
+  #emit({ to, payload }: Datagram): Outcome {
+    const packet = this.#envelope.seal(KIND.datagram, payload);
+    const outcome = this.#udp.send(packet, to.host, to.port);
+    if (outcome === "failed") this.#stats.unsent.failed++;
+    if (outcome !== "sent") return outcome;
+    this.#stats.packetsOut++;
+    this.#stats.bytesOut += packet.length;
+    return outcome;
+  }
+
+  #receive(packet: Uint8Array, host: string, port: number): void {
+    this.#stats.packetsIn++;
+    this.#stats.bytesIn += packet.length;
+    if (!this.#opened || this.#stopped) return;
+    const payload =
+      packet.length > this.#options.limits.datagramBytesMax ? "oversized" : this.#envelope.open(KIND.datagram, packet);
+    if (typeof payload === "string") this.#stats.dropped[payload]++;
+    else this.#options.onPacket(formatAddress({ host, port }), payload);
+  }
+
+  async #serve(from: string, packet: Uint8Array): Promise<Uint8Array | undefined> {
+    if (!this.#opened) return undefined;
+    const payload = this.#envelope.open(KIND.request, packet);
+    if (typeof payload === "string") {
+      this.#stats.dropped[payload]++;
+      return undefined;
+    }
+    try {
+      const answer = await this.#options.onRequest(from, payload);
+      if (answer === undefined) return undefined;
+      if (answer.length > this.#options.limits.frameBytesMax) {
+        throw new MeshError("internal", `an answer of ${answer.length} bytes is longer than a frame may be`);
+      }
+      this.#stats.requestsServed++;
+      return this.#envelope.seal(KIND.response, answer, packet);
+    } catch (error) {
+      this.#tell("request", error);
+      return undefined;
+    }
+  }
+
+  async #request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    const { limits } = this.#options;
+    if (this.#stopped) throw stopped();
+    if (payload.length > limits.frameBytesMax) {
+      throw new MeshError("payload_too_large", `a request of ${payload.length} bytes, at most ${limits.frameBytesMax}`);
+    }
+    const startedAtMs = performance.now();
+    const endpoint = await inTime(this.#addresses.resolve(to), timeoutMs);
+    if (endpoint === "bad") throw new MeshError("upstream_failed", `${to} is no address that can be reached from here`);
+    if (this.#stopped) throw stopped();
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAtMs));
+    const request = this.#envelope.seal(KIND.request, payload);
+    const response = await this.#client.ask(endpoint, request, leftMs);
+    const answer = this.#envelope.open(KIND.response, response, request);
+    if (typeof answer !== "string") return answer;
+    this.#stats.dropped[answer]++;
+    throw new MeshError("upstream_failed", `the answer from ${to} was dropped: ${answer}`);
+  }
+
+  /** Counts a fault; true when there is none. */
+  #count(fault: DropReason | ""): boolean {
+    if (fault !== "") this.#stats.dropped[fault]++;
+    return fault === "";
+  }
+
+  #tell(kind: string, error: unknown): void {
+    const nowMs = performance.now();
+    const toldAtMs = this.#toldAtMs.get(kind);
+    if (this.#stopped || (toldAtMs !== undefined && nowMs - toldAtMs < ERROR_EVERY_MS)) return;
+    // Kinds are error codes of the system, of which there are few.
+    this.#toldAtMs.set(kind, nowMs);
+    orCrash(() => this.#options.onError(toMeshError(error)));
+  }
+}
+
+function stopped(): MeshError {
+  return new MeshError("draining", "the transport is stopped");
+}
+
+async function inTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new MeshError("upstream_timeout", `no address within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
