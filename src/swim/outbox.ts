@@ -74,6 +74,14 @@ export class Outbox {
     this.#messages += 1;
   }
 
+  again(member: number): void {
+    this.#writer.byte(MESSAGE.again);
+    this.#name(member);
+    this.#writer.varint(this.#members.incarnation[member]!);
+    this.#writer.varint(this.#members.profile[member]!);
+    this.#messages += 1;
+  }
+
   /** A suspect or dead message. */
   claim(kind: number, member: number, incarnation: number, accusers: readonly number[]): void {
     const writer = this.#writer;

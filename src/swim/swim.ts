@@ -127,10 +127,14 @@ export class Swim {
   #nextReconnectAtMs: number;
   #healUntilMs = -Infinity;
   #healCursor = 0;
+  /** When push/pull was last brought forward. */
+  #hurriedAtMs = -Infinity;
   /** When any packet came last. */
   #heardAtMs: number;
   #phase: "starting" | "running" | "leaving" | "left" | "replaced" = "starting";
   #leaveBy = Infinity;
+  /** The packet at hand accuses this node. */
+  #wasAccused = false;
   #transmitFor = -1;
   #transmitLimit = 0;
 
@@ -186,6 +190,7 @@ export class Swim {
     }
     const sender = this.#members.tenant(this.#names.addresses.findText(from));
     this.#heardAtMs = this.#nowMs;
+    this.#wasAccused = false;
     let pings = 0;
     for (let at = 0; at < inbox.count; at += 1) {
       if (inbox.kind[at] === MESSAGE.ping) pings += 1;
@@ -548,6 +553,8 @@ export class Swim {
     this.#outbox.ack(seq, isMember ? this.#vivaldi.own : undefined);
     if (isMember) {
       if (this.#rules.buddy && this.#members.status[sender] === STATUS.suspect) this.#accuse(sender);
+      // Who accuses us of something long refuted has missed the refutation.
+      if (this.#wasAccused) this.#outbox.again(this.#self);
       this.#outboxFill();
     }
     this.#outbox.send(from);
@@ -780,7 +787,9 @@ export class Swim {
   #heardAgain(member: number, kind: number, incarnation: number): void {
     const rumour = this.#rumours.get(member);
     if (rumour === undefined || rumour.kind !== kind || rumour.incarnation !== incarnation) return;
-    if (this.#rules.damping) this.#rumours.count(rumour, this.#transmits());
+    const accusation = kind === MESSAGE.suspect || kind === MESSAGE.dead;
+    // Only of failures, which every member finds for itself in the end: other news must reach everybody by gossip.
+    if (this.#rules.damping && accusation) this.#rumours.count(rumour, this.#transmits());
   }
 
   #spread(member: number, kind: number, accusers: readonly number[] = NOBODY): void {
@@ -797,6 +806,7 @@ export class Swim {
     const incarnation = inbox.number[at]!;
     if (member === this.#self) {
       if (this.#phase !== "leaving" && incarnation >= this.incarnation) this.#refute(incarnation);
+      this.#wasAccused = true;
       return;
     }
     if (!this.#members.present(member) || incarnation < this.#members.incarnation[member]!) {
@@ -884,6 +894,7 @@ export class Swim {
     const before = this.#members.status[member]!;
     this.#endSuspicion(member);
     this.#members.set(member, STATUS.alive, incarnation, this.#tenths(), this.#prng);
+    if (before === STATUS.failed) this.#soonPushPull();
     if (before === STATUS.suspect || before === STATUS.failed) this.#event("alive-again", member, cause);
     else if (before === STATUS.left) this.#event("joined", member, "back after taking leave");
   }
@@ -1115,6 +1126,14 @@ export class Swim {
     stateWriter.byte(STREAM.digest);
     stateWriter.fixed32(members.digest);
     this.#order("digest", this.#addressOf(partner), stateWriter.finish(this.#mark), 0);
+  }
+
+  /** Someone is back while others are not: a partition may be over, and much news on its way, of which some is lost. */
+  #soonPushPull(): void {
+    if (this.#members.lost.length === 0 || this.#nowMs < this.#hurriedAtMs + HEALING_MS) return;
+    this.#hurriedAtMs = this.#nowMs;
+    const soonMs = this.#nowMs + HEALING_MS * (0.4 + 0.6 * this.#prng.next());
+    this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, soonMs);
   }
 
   #started(): void {
