@@ -81,6 +81,8 @@ const stateWriter = new Writer(65_536, true);
 
 const WITNESS_PROBES_MAX = 32;
 const RELAYS_MAX = 256;
+/** A death that we are only told of is believed when so many members accuse. */
+const DEATH_ACCUSERS = 3;
 const RECONNECTS_A_TICK = 8;
 /** After a failed member answered, the others are tried fast for this long. */
 const HEALING_MS = 15_000;
@@ -832,7 +834,7 @@ export class Swim {
   /** Whether a death that we were told of needs no more evidence. */
   #isProven(member: number, accusers: readonly number[]): boolean {
     if (!this.#rules.evidence) return true;
-    const wanted = Math.min(2, this.#confirmationsWanted() + 1);
+    const wanted = Math.min(DEATH_ACCUSERS, this.#confirmationsWanted() + 1);
     let distinct = accusers.length;
     const suspicion = this.#suspicions.get(member);
     if (suspicion !== undefined) for (const one of suspicion.accusers) if (!accusers.includes(one)) distinct += 1;
