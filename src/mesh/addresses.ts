@@ -56,13 +56,16 @@ export class Addresses {
     return name.address === "" ? "bad" : { host: name.address, port: parsed.port };
   }
 
-  /** The same, after the name is resolved. */
-  async resolve(to: string): Promise<Endpoint | "bad"> {
+  /** The same, after the name is resolved; "bad" as well when that takes longer than it may. */
+  async resolve(to: string, timeoutMs: number): Promise<Endpoint | "bad"> {
     const found = this.find(to);
     if (found !== "later") return found;
     const parsed = this.#parse(to);
     if (parsed === "bad") return parsed;
-    await this.#names.get(parsed.host)?.asking;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, timeoutMs);
+    await Promise.race([this.#names.get(parsed.host)?.asking, late]);
+    clearTimeout(timer);
     const after = this.find(to);
     return after === "later" ? "bad" : after;
   }

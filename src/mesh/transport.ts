@@ -8,18 +8,18 @@
  *
  * What does not open is dropped and counted by its reason, and never causes a byte in return. Limits: settings.ts.
  */
-import { isIP } from "node:net";
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { formatAddress } from "../base/units.ts";
 import { Addresses, type Endpoint, type Lookup } from "./addresses.ts";
-import { DROP_REASONS, type DropReason, Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
+import { Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
 import type { Keyring } from "./keyring.ts";
 import { type Outcome, Pacer, type Urgency } from "./pacer.ts";
 import { ReplayTable } from "./replay.ts";
 import type { TransportLimits } from "./settings.ts";
 import { bindBoth } from "./sockets.ts";
-import type { CutReason, TcpServer } from "./tcp-server.ts";
-import { TcpClient } from "./tcp-client.ts";
+import type { TcpServer } from "./tcp-server.ts";
+import { TcpClient, type TcpClientOptions } from "./tcp-client.ts";
+import { TransportStats } from "./transport-stats.ts";
 import { codeOf, orCrash, type Udp } from "./udp.ts";
 
 export interface TransportOptions {
@@ -48,42 +48,21 @@ type Answer = Uint8Array | undefined;
 const ERROR_EVERY_MS = 10_000;
 /** Datagrams to names that are being resolved. */
 const UNRESOLVED_MAX = 256;
+const UNRESOLVED_MS = 5000;
 
 interface Datagram {
   readonly to: Endpoint;
   readonly payload: Uint8Array;
 }
 
-/** What has happened since the start; `waiting`, `senders` and `connections` are of now. */
-export class TransportStats {
-  packetsIn = 0;
-  bytesIn = 0;
-  packetsOut = 0;
-  bytesOut = 0;
-  /** Received packets and frames that did not open, by reason. */
-  readonly dropped = Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
-  /** Datagrams that were not sent: too long, no room in the queue, nowhere to send them, the kernel's refusal. */
-  readonly unsent = { oversized: 0, queueFull: 0, noAddress: 0, failed: 0 };
-  /** Reports that some destination can't be reached. */
-  unreachable = 0;
-  requests = 0;
-  requestsFailed = 0;
-  requestsServed = 0;
-  /** Connections of others that were cut. */
-  readonly cut: Record<CutReason, number> = { malformed: 0, slow: 0, crowded: 0, gone: 0 };
-  waiting = 0;
-  senders = 0;
-  connections = 0;
-}
-
 /** Binds both ports; rejects with a MeshError that says what to do. */
 export async function openTransport(options: TransportOptions): Promise<Transport> {
   const transport = new Transport(options);
   await transport.open();
-  const { host, keyring } = options;
-  if (keyring.primary === undefined && !isLoopback(transport.host)) {
+  const { host, port } = transport;
+  if (options.keyring.primary === undefined && host !== "::1" && !host.startsWith("127.")) {
     options.onWarning(
-      `gossip on ${host === "" ? "every address" : host} is not encrypted: whoever reaches port ${transport.port} can join the mesh; set --gossip-key-file`,
+      `gossip on ${formatAddress({ host, port })} is not encrypted: whoever reaches it can join the mesh; set --gossip-key-file`,
     );
   }
   return transport;
@@ -92,6 +71,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
 export class Transport {
   readonly #options: TransportOptions;
   readonly #stats = new TransportStats();
+  readonly #frames: TcpClientOptions;
   readonly #envelope: Envelope;
   readonly #replays: ReplayTable;
   readonly #pacer: Pacer<Datagram>;
@@ -109,6 +89,11 @@ export class Transport {
     const { limits, cluster, keyring } = options;
     const windowSeconds = Math.ceil(limits.replayWindowMs / 1000);
     this.#options = options;
+    this.#frames = {
+      frameBytesMin: PLAIN_HEADER_BYTES,
+      frameBytesMax: limits.frameBytesMax + SEALED_BYTES,
+      connectionsMax: limits.connectionsMax,
+    };
     this.#replays = new ReplayTable({ windowSeconds, sessionsMax: limits.sendersMax });
     this.#envelope = new Envelope({
       cluster,
@@ -123,7 +108,7 @@ export class Transport {
       queueMax: limits.sendQueueMax,
       send: (datagram) => this.#emit(datagram),
     });
-    this.#client = new TcpClient({ ...this.#frameLimits(), connectionsMax: limits.connectionsMax });
+    this.#client = new TcpClient(this.#frames);
   }
 
   async open(): Promise<void> {
@@ -139,10 +124,13 @@ export class Transport {
         },
       },
       tcp: {
-        ...this.#frameLimits(),
-        connectionsMax: limits.connectionsMax,
+        ...this.#frames,
         timeoutMs: limits.requestTimeoutMs,
-        promising: (beginning) => this.#count(this.#envelope.faultOf(KIND.request, beginning)),
+        promising: (beginning) => {
+          const fault = this.#envelope.faultOf(KIND.request, beginning);
+          if (fault !== "") this.#stats.dropped[fault]++;
+          return fault === "";
+        },
         onFrame: (fromHost, fromPort, packet) => this.#serve(formatAddress({ host: fromHost, port: fromPort }), packet),
         onCut: (reason) => void this.#stats.cut[reason]++,
       },
@@ -160,11 +148,6 @@ export class Transport {
 
   get port(): number {
     return this.#server.port;
-  }
-
-  /** `host` and `port` in one. */
-  get address(): string {
-    return formatAddress(this);
   }
 
   /** The longest payload of a datagram. */
@@ -220,17 +203,13 @@ export class Transport {
     this.#udp.close();
   }
 
-  #frameLimits(): { frameBytesMin: number; frameBytesMax: number } {
-    return { frameBytesMin: PLAIN_HEADER_BYTES, frameBytesMax: this.#options.limits.frameBytesMax + SEALED_BYTES };
-  }
-
   #sendLater(to: string, payload: Uint8Array, urgency: Urgency): boolean {
     if (this.#unresolved >= UNRESOLVED_MAX) {
       this.#stats.unsent.queueFull++;
       return false;
     }
     this.#unresolved++;
-    void this.#addresses.resolve(to).then((found) => {
+    void this.#addresses.resolve(to, UNRESOLVED_MS).then((found) => {
       this.#unresolved--;
       if (this.#stopped) return;
       if (found === "bad") this.#stats.unsent.noAddress++;
@@ -294,7 +273,7 @@ export class Transport {
       throw new MeshError("payload_too_large", `a request of ${payload.length} bytes, at most ${limits.frameBytesMax}`);
     }
     const startedAtMs = performance.now();
-    const endpoint = await inTime(this.#addresses.resolve(to), timeoutMs);
+    const endpoint = await this.#addresses.resolve(to, timeoutMs);
     if (endpoint === "bad") throw new MeshError("upstream_failed", `${to} is no address that can be reached from here`);
     if (this.#stopped) throw stopped();
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAtMs));
@@ -304,12 +283,6 @@ export class Transport {
     if (typeof answer !== "string") return answer;
     this.#stats.dropped[answer]++;
     throw new MeshError("upstream_failed", `the answer from ${to} was dropped: ${answer}`);
-  }
-
-  /** Counts a fault; true when there is none. */
-  #count(fault: DropReason | ""): boolean {
-    if (fault !== "") this.#stats.dropped[fault]++;
-    return fault === "";
   }
 
   #tell(kind: string, error: unknown): void {
@@ -324,20 +297,4 @@ export class Transport {
 
 function stopped(): MeshError {
   return new MeshError("draining", "the transport is stopped");
-}
-
-async function inTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new MeshError("upstream_timeout", `no address within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }

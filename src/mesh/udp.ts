@@ -1,6 +1,7 @@
 /**
- * One UDP socket. Bun's own costs a sixth less per datagram than node:dgram, which wraps it, but has no option for the
- * receive buffer: that is set through libc, and where libc can't be opened the kernel's default stays.
+ * One UDP socket. Bun's own says when the kernel has no room, which node:dgram, made of it, hides in a queue without an
+ * end; but it has no option for the receive buffer. That is set through libc, and where libc can't be opened the
+ * kernel's default stays.
  *
  * Nothing that the network does ends the socket. A destination that is not there is heard of by ICMP, as an error of
  * whatever the socket does next: it names nobody, so it is only counted, and a send that it befell is tried again, since

@@ -29,9 +29,9 @@ test("a socket of one family reaches only that", async () => {
   const { addresses, made } = bed("ipv4");
   expect(addresses.find("[::1]:1")).toBe("bad");
   made.answer = ["fd00::1", "10.0.0.2"];
-  expect(await addresses.resolve("node:1")).toEqual({ host: "10.0.0.2", port: 1 });
+  expect(await addresses.resolve("node:1", 5000)).toEqual({ host: "10.0.0.2", port: 1 });
   made.answer = ["fd00::1"];
-  expect(await addresses.resolve("other:1")).toBe("bad");
+  expect(await addresses.resolve("other:1", 5000)).toBe("bad");
   expect(bed("ipv6").addresses.find("10.0.0.1:1")).toBe("bad");
 });
 
@@ -39,7 +39,7 @@ test("names are asked for once, kept, and renewed behind the scenes", async () =
   const { addresses, made } = bed();
   expect(addresses.find("node:1")).toBe("later");
   expect(addresses.find("node:2")).toBe("later");
-  expect(await addresses.resolve("node:1")).toEqual({ host: "10.0.0.1", port: 1 });
+  expect(await addresses.resolve("node:1", 5000)).toEqual({ host: "10.0.0.1", port: 1 });
   expect(made.asked).toEqual(["node"]);
   made.nowMs = 60_000;
   made.answer = ["10.0.0.9"];
@@ -60,8 +60,8 @@ test("names are asked for once, kept, and renewed behind the scenes", async () =
 test("a name that does not exist is asked for again only after a while", async () => {
   const { addresses, made } = bed();
   made.answer = new Error("ENOTFOUND");
-  expect(await addresses.resolve("node:1")).toBe("bad");
-  expect(await addresses.resolve("node:1")).toBe("bad");
+  expect(await addresses.resolve("node:1", 5000)).toBe("bad");
+  expect(await addresses.resolve("node:1", 5000)).toBe("bad");
   expect(made.asked).toHaveLength(1);
   made.nowMs = 10_000;
   made.answer = ["not an address", "10.0.0.3"];
@@ -71,11 +71,17 @@ test("a name that does not exist is asked for again only after a while", async (
   expect(addresses.find("node:1")).toEqual({ host: "10.0.0.3", port: 1 });
 });
 
+test("a resolver that does not answer is not waited for", async () => {
+  const addresses = new Addresses("both", { lookup: () => new Promise(() => {}) });
+  expect(await addresses.resolve("node:1", 5)).toBe("bad");
+  expect(addresses.find("node:1")).toBe("later");
+});
+
 test("tables have an end", async () => {
   const { addresses, made } = bed();
   for (let n = 0; n < 40_000; n++) addresses.find(`10.0.${n >> 8}.${n & 255}:1`);
   for (let n = 0; n < 3000; n++) addresses.find(`node-${n}:1`);
-  expect(await addresses.resolve("node-2999:1")).toEqual({ host: "10.0.0.1", port: 1 });
+  expect(await addresses.resolve("node-2999:1", 5000)).toEqual({ host: "10.0.0.1", port: 1 });
   const before = made.asked.length;
   expect(addresses.find("node-0:1")).toBe("later");
   expect(made.asked.length).toBe(before + 1);

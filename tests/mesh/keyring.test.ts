@@ -97,7 +97,7 @@ test("key files that are refused", () => {
 });
 
 test("settings: defaults, one source of keys, and no key in a report", () => {
-  expect(defaultsOf(gossipSettings)).toMatchObject({ cluster: "infermesh", key: "", limits: { sendBurst: 64 } });
+  expect(defaultsOf(gossipSettings)).toMatchObject({ cluster: "infermesh", key: "", limits: { sendBurst: 32 } });
   const parsed = parseSection(gossipSettings, { cluster: "west", key: key(1) });
   expect(parsed.value?.key).toBe(key(1));
   expect(JSON.stringify(writeSection(gossipSettings, parsed.value!))).not.toContain(key(1));
