@@ -13,6 +13,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/client.ts",
   "src/proxy/exchange.ts",
   "src/sim/batching.ts",
+  "src/swim/swim.ts",
   "src/wire/fields.ts",
   "src/wire/http1.ts",
   "src/wire/json-field.ts",

@@ -1,4 +1,4 @@
-/** What a member tells its shell: orders to send, and what became of other members. */
+/** What a member and its shell tell each other. */
 
 /** A datagram to send. */
 export interface Send {
@@ -69,4 +69,26 @@ export interface Member {
   readonly rttMs: number | undefined;
   /** When it last answered a probe of ours; undefined before the first. */
   readonly answeredAtMs: number | undefined;
+}
+
+/** This node, as it starts. */
+export interface SwimSelf {
+  readonly cluster: string;
+  readonly id: string;
+  /** "host:port", as others see our packets come from. */
+  readonly address: string;
+  /** 32 bits that stay with the node; 0: it has none, and only its address tells it from others. */
+  readonly identity: number;
+  readonly incarnation: number;
+  /** Up to 512 bytes. */
+  readonly meta: Uint8Array;
+}
+
+/** Packets and frames that were dropped, by reason. */
+export interface SwimDrops {
+  malformed: number;
+  otherCluster: number;
+  otherVersion: number;
+  /** Claims of senders that are no members. */
+  strangers: number;
 }

@@ -10,7 +10,10 @@
  * with one fault is refused whole, before any record takes effect.
  */
 import type { Members } from "./members.ts";
-import { META_BYTES_MAX, Reader, type Writer } from "./wire.ts";
+import { Announcement } from "./announcement.ts";
+import type { Reader } from "./reader.ts";
+import { META_BYTES_MAX } from "./wire.ts";
+import type { Writer } from "./writer.ts";
 
 export const STREAM = { ping: 1, pong: 2, digest: 3, same: 4, state: 5, done: 6, refused: 7 } as const;
 /** Why a state is sent: to join, to compare (and be answered), or as the answer. */
@@ -38,24 +41,15 @@ export function writeRecord(writer: Writer, members: Members, id: number): void 
 }
 
 /** Reads the records of a state one by one. */
-export class Records {
+export class Records extends Announcement {
   readonly #reader: Reader;
   readonly #start: number;
   readonly count: number;
   status = 0;
-  incarnation = 0;
-  profile = 0;
-  identity = 0;
-  versions = 0;
-  idStart = 0;
-  idEnd = 0;
-  addressStart = 0;
-  addressEnd = 0;
-  metaStart = 0;
-  metaEnd = 0;
-
   /** The reader stands at the count. */
   constructor(reader: Reader) {
+    super();
+    this.buffer = reader.buffer;
     this.#reader = reader;
     this.count = reader.varint();
     this.#start = reader.at;
@@ -96,7 +90,8 @@ export class Records {
 }
 
 /** The words of a refusal. */
-export function readWords(reader: Reader): string {
+export function readRefusal(reader: Reader): string {
+  reader.byte();
   reader.blob(WORDS_BYTES_MAX);
-  return reader.bad ? "" : new TextDecoder().decode(reader.buffer.subarray(reader.start, reader.stop));
+  return reader.bad ? "refused" : new TextDecoder().decode(reader.buffer.subarray(reader.start, reader.stop));
 }

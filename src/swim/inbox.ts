@@ -2,8 +2,10 @@
  * The datagram's decoder: checks and reads a whole packet before anything of it takes effect. A packet with one fault
  * is dropped whole. Nothing is allocated for a packet; the inbox is read before the next one is opened.
  */
+import type { Announcement } from "./announcement.ts";
 import type { Lexicon } from "./lexicon.ts";
-import { ACCUSERS_MAX, COORDINATE_FLOATS, FRAME, META_BYTES_MAX, MESSAGE, MESSAGES_MAX, Reader } from "./wire.ts";
+import { ACCUSERS_MAX, COORDINATE_FLOATS, FRAME, META_BYTES_MAX, MESSAGE, MESSAGES_MAX } from "./wire.ts";
+import { Reader } from "./reader.ts";
 import type { ClusterMark, FrameFault } from "./wire.ts";
 
 export class Inbox {
@@ -48,6 +50,22 @@ export class Inbox {
       this.count += 1;
     }
     return undefined;
+  }
+
+  /** Message `at`, an alive one, as an announcement. */
+  announcement(at: number, into: Announcement): void {
+    into.buffer = this.buffer;
+    into.id = this.id[at]!;
+    into.idStart = this.idStart[at]!;
+    into.idEnd = this.idEnd[at]!;
+    into.incarnation = this.number[at]!;
+    into.profile = this.number[at]!;
+    into.identity = this.second[at]!;
+    into.versions = this.versions[at]!;
+    into.addressStart = this.addressStart[at]!;
+    into.addressEnd = this.addressEnd[at]!;
+    into.metaStart = this.metaStart[at]!;
+    into.metaEnd = this.metaEnd[at]!;
   }
 
   #message(reader: Reader, at: number, ids: Lexicon): boolean {

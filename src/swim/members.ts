@@ -7,6 +7,9 @@
  * `profile`, that at which our copy of address, identity and metadata was known to be right.
  */
 import type { Prng } from "../base/prng.ts";
+import type { Acquaintances } from "./acquaintance.ts";
+import type { Announcement } from "./announcement.ts";
+import type { Member } from "./event.ts";
 import type { Names } from "./lexicon.ts";
 
 export const STATUS = { none: 0, alive: 1, suspect: 2, failed: 3, left: 4 } as const;
@@ -143,9 +146,79 @@ export class Members {
     return this.#present[this.#cursor++]!;
   }
 
+  /** Draws up to `count` different members that are thought alive, besides `except`; how many there were. */
+  drawAlive(count: number, except: number, into: number[], prng: Prng): number {
+    into.length = 0;
+    // Enough tries to find all that there are in a small mesh, and few in one where most are suspect.
+    for (let tries = count * 4; tries > 0 && into.length < count && this.presentCount > 0; tries -= 1) {
+      const one = this.anyPresent(prng);
+      if (one !== except && this.status[one] === STATUS.alive && !into.includes(one)) into.push(one);
+    }
+    return into.length;
+  }
+
+  /** Anyone present or failed since `recentTenths`; -1 where chance fell on another. */
+  anyToGossipTo(prng: Prng, recentTenths: number): number {
+    const index = prng.int(this.presentCount + this.lost.length);
+    if (index < this.presentCount) return this.presentAt(index);
+    const lost = this.lost[index - this.presentCount]!;
+    return this.status[lost] === STATUS.failed && this.since[lost]! > recentTenths ? lost : NO_MEMBER;
+  }
+
+  /** Who has been failed or departed since before then. */
+  lostBefore(tenths: number): number[] {
+    return this.lost.filter((id) => this.since[id]! <= tenths);
+  }
+
+  /** Takes over the profile that was announced; what changed, in words, "" for nothing. */
+  adopt(id: number, heard: Announcement): string {
+    const { names } = this;
+    const changes: string[] = [];
+    const address = names.addresses.hold(heard.buffer, heard.addressStart, heard.addressEnd);
+    if (address === this.address[id]) names.addresses.release(address);
+    else {
+      changes.push(`moved from ${names.addresses.text(this.address[id]!)} to ${names.addresses.text(address)}`);
+      this.setAddress(id, address);
+    }
+    const meta = names.metas.hold(heard.buffer, heard.metaStart, heard.metaEnd);
+    const before = this.meta[id]!;
+    if (meta !== before) changes.push("new metadata");
+    this.meta[id] = meta;
+    names.metas.release(before);
+    this.profile[id] = heard.profile;
+    this.identity[id] = heard.identity;
+    this.versions[id] = heard.versions;
+    return changes.join(", ");
+  }
+
+  view(id: number, acquaintances: Acquaintances, pausedMs: number): Member {
+    const versions = this.versions[id]!;
+    const answeredAtMs = acquaintances.answeredAtMs(id);
+    return {
+      id: this.names.ids.text(id),
+      address: this.names.addresses.text(this.address[id]!),
+      status: STATUS_WORDS[this.status[id]!] as Member["status"],
+      incarnation: this.incarnation[id]!,
+      sinceMs: this.since[id]! * 100 + pausedMs,
+      versions: [versions >>> 8, versions & 255],
+      meta: this.names.metas.bytes(this.meta[id]!),
+      rttMs: acquaintances.rttMs(id),
+      answeredAtMs: answeredAtMs === undefined ? undefined : answeredAtMs + pausedMs,
+    };
+  }
+
   /** Any member that is present; there must be one. */
   anyPresent(prng: Prng): number {
     return this.#present[prng.int(this.presentCount)]!;
+  }
+
+  presentIds(): Int32Array {
+    return this.#present.subarray(0, this.presentCount);
+  }
+
+  /** Whether one that announces this identity is another node than the member. */
+  isOther(id: number, identity: number): boolean {
+    return identity === 0 || identity !== this.identity[id];
   }
 
   presentAt(index: number): number {

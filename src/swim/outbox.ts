@@ -3,7 +3,8 @@ import type { Send } from "./event.ts";
 import type { Members } from "./members.ts";
 import type { Rumour } from "./rumours.ts";
 import type { ClusterMark } from "./wire.ts";
-import { COORDINATE_FLOATS, FRAME, MESSAGE, MESSAGES_MAX, Writer } from "./wire.ts";
+import { COORDINATE_FLOATS, FRAME, MESSAGE, MESSAGES_MAX } from "./wire.ts";
+import { Writer } from "./writer.ts";
 
 /** No single message is longer. */
 const MESSAGE_BYTES_MAX = 2048;

@@ -92,7 +92,7 @@ export const swimSettings = section({
   }),
   forgetAfterMs: duration({
     default: "24h",
-    min: "1s",
+    min: "1m",
     max: "30d",
     doc: "Failed and departed members are forgotten after this long.",
   }),

@@ -32,60 +32,31 @@ import { Heap } from "../base/heap.ts";
 import type { Prng } from "../base/prng.ts";
 import { Acquaintances } from "./acquaintance.ts";
 import { type Coordinate, coordinateDistance, Vivaldi } from "./coordinate.ts";
-import type { JoinResult, Member, StreamOrder, SwimEvent, SwimEventKind, SwimOutput } from "./event.ts";
-import { PURPOSE, Records, readWords, REFUSAL, STREAM, writeRecord } from "./exchange.ts";
+import type { JoinResult, Member, SwimDrops, SwimEvent, SwimEventKind, SwimOutput, SwimSelf } from "./event.ts";
+import { Announcement, addressIn } from "./announcement.ts";
+import { Awareness } from "./awareness.ts";
+import { Healing } from "./healing.ts";
+import { PURPOSE, Records, readRefusal, REFUSAL, STREAM } from "./exchange.ts";
 import { Inbox } from "./inbox.ts";
 import { Names } from "./lexicon.ts";
 import { Members, STATUS, STATUS_WORDS } from "./members.ts";
 import { Outbox } from "./outbox.ts";
 import { NOBODY, Rumours } from "./rumours.ts";
 import { FULL_RULES, type SwimConfig, type SwimRules } from "./settings.ts";
-import { PROBE, Probe, Suspicion, type Timer } from "./timer.ts";
-import { ACCUSERS_MAX, clusterMark, type ClusterMark, FRAME, MESSAGE, Reader, Writer } from "./wire.ts";
-import { META_BYTES_MAX, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN } from "./wire.ts";
-
-/** This node, as it starts. */
-export interface SwimSelf {
-  readonly cluster: string;
-  readonly id: string;
-  /** "host:port", as others see our packets come from. */
-  readonly address: string;
-  /** 32 bits that stay with the node; 0: it has none, and only its address tells it from others. */
-  readonly identity: number;
-  readonly incarnation: number;
-  /** Up to 512 bytes. */
-  readonly meta: Uint8Array;
-}
-
-/** Packets and frames that were dropped, by reason. */
-export interface SwimDrops {
-  malformed: number;
-  otherCluster: number;
-  otherVersion: number;
-  /** Claims of senders that are no members. */
-  strangers: number;
-}
-
-/** A stream under way. */
-interface Order {
-  readonly kind: "ping" | "digest" | "state";
-  readonly to: string;
-  /** Of a ping: its probe. */
-  readonly seq: number;
-}
+import { Streams } from "./streams.ts";
+import { newSuspicion, PROBE, Probe, Suspicion, type Timer } from "./timer.ts";
+import { Reader } from "./reader.ts";
+import { ACCUSERS_MAX, clusterMark, type ClusterMark, FRAME, MESSAGE } from "./wire.ts";
+import { META_BYTES_MAX, OUR_VERSIONS, PROTOCOL_VERSION, speaks } from "./wire.ts";
 
 /** Packets are read by one inbox: a packet is done with before the next one is looked at. */
 const inbox = new Inbox();
 const reader = new Reader();
-const stateWriter = new Writer(65_536, true);
 
 const WITNESS_PROBES_MAX = 32;
 const RELAYS_MAX = 256;
 /** A death that we are only told of is believed when so many members accuse. */
 const DEATH_ACCUSERS = 3;
-const RECONNECTS_A_TICK = 8;
-/** After a failed member answered, the others are tried fast for this long. */
-const HEALING_MS = 15_000;
 
 export class Swim {
   readonly drops: SwimDrops = { malformed: 0, otherCluster: 0, otherVersion: 0, strangers: 0 };
@@ -97,40 +68,29 @@ export class Swim {
   readonly #outbox: Outbox;
   readonly #rumours: Rumours;
   readonly #mark: ClusterMark;
+  readonly #time: Awareness;
+  readonly #healing: Healing;
   readonly #vivaldi: Vivaldi;
   readonly #acquaintances = new Acquaintances();
+  readonly #heard = new Announcement();
   readonly #timers = new Heap<Timer>();
   readonly #suspicions = new Map<number, Suspicion>();
   /** Pings under way by their number, and by target those whose end has consequences. */
   readonly #probes = new Map<number, Probe>();
   readonly #probing = new Map<number, Probe>();
-  readonly #orders = new Map<number, Order>();
-  /** When a failed member was last told of it, or a conflict reported. */
-  readonly #toldAtMs = new Map<number, number>();
+  /** Those drawn by chance last. */
+  readonly #drawn: number[] = [];
   readonly #self: number;
   #selfAddress: string;
-  #streams: StreamOrder[] = [];
+  readonly #streams: Streams;
   #events: SwimEvent[] = [];
   #seq: number;
-  #orderSeq = 0;
   #relays = 0;
   #witnessing = 0;
-  /** Local health: 0 is good. */
-  #awareness = 0;
-  /** The core's clock stands still while this member is not run; it is behind the shell's by this much. */
-  #pausedMs = 0;
-  #nowMs: number;
-  #wakeAtMs: number;
-  /** The same on the core's clock. */
-  #dueAtMs = -Infinity;
   #nextProbeAtMs: number;
   #nextGossipAtMs = Infinity;
   #nextPushPullAtMs: number;
   #nextReconnectAtMs: number;
-  #healUntilMs = -Infinity;
-  #healCursor = 0;
-  /** When push/pull was last brought forward. */
-  #hurriedAtMs = -Infinity;
   /** When any packet came last. */
   #heardAtMs: number;
   #phase: "starting" | "running" | "leaving" | "left" | "replaced" = "starting";
@@ -161,9 +121,8 @@ export class Swim {
     this.#rumours = new Rumours(config.rumoursMax);
     this.#vivaldi = new Vivaldi(prng);
     this.#seq = prng.nextU32() >>> 1;
-    this.#nowMs = nowMs;
-    this.#wakeAtMs = nowMs;
     this.#heardAtMs = nowMs;
+    this.#time = new Awareness(config, rules, nowMs);
     // Members that start together must not act together.
     this.#nextProbeAtMs = nowMs + prng.next() * config.probeIntervalMs;
     this.#nextPushPullAtMs = nowMs + prng.next() * config.pushPullIntervalMs;
@@ -172,10 +131,14 @@ export class Swim {
     const id = names.ids.holdText(self.id);
     const meta = names.metas.hold(self.meta, 0, self.meta.length);
     members.add(id, names.addresses.holdText(self.address), meta);
-    members.addSelf(id, self.incarnation, this.#tenths());
+    members.addSelf(id, self.incarnation, this.#time.tenths);
     members.identity[id] = self.identity >>> 0;
-    members.versions[id] = (PROTOCOL_VERSION_MIN << 8) | PROTOCOL_VERSION;
+    members.versions[id] = OUR_VERSIONS;
     this.#self = id;
+    this.#healing = new Healing(members, config, prng, (kind, member) => {
+      if (!this.#probing.has(member)) this.#probe(kind, member);
+    });
+    this.#streams = new Streams(members, id, this.#mark, config.streamTimeoutMs);
     this.#selfAddress = self.address;
   }
 
@@ -183,7 +146,7 @@ export class Swim {
 
   /** A datagram came. */
   receive(from: string, packet: Uint8Array, nowMs: number): void {
-    this.#clock(nowMs);
+    this.#time.advance(nowMs);
     if (this.#phase === "replaced") return;
     const fault = inbox.read(packet, this.#mark, this.#names.ids);
     if (fault !== undefined) {
@@ -191,7 +154,7 @@ export class Swim {
       return;
     }
     const sender = this.#members.tenant(this.#names.addresses.findText(from));
-    this.#heardAtMs = this.#nowMs;
+    this.#heardAtMs = this.#time.nowMs;
     this.#wasAccused = false;
     let pings = 0;
     for (let at = 0; at < inbox.count; at += 1) {
@@ -211,14 +174,16 @@ export class Swim {
         break;
       }
     }
-    if (sender >= 0 && this.#members.status[sender] === STATUS.failed) this.#tellFailed(sender);
+    if (sender >= 0 && this.#members.status[sender] === STATUS.failed) {
+      this.#healing.tell(sender, this.#time.nowMs);
+    }
   }
 
   /** Time has passed. */
   wake(nowMs: number): void {
-    this.#clock(nowMs);
+    this.#time.advance(nowMs);
     if (this.#phase === "replaced" || this.#phase === "left") return;
-    const now = this.#nowMs;
+    const now = this.#time.nowMs;
     for (let timer = this.#timers.peek(); timer !== undefined && timer.heapKey <= now; timer = this.#timers.peek()) {
       this.#timers.pop();
       if (timer instanceof Suspicion) this.#ranOut(timer);
@@ -226,50 +191,51 @@ export class Swim {
     }
     if (this.#nextGossipAtMs <= now) this.#gossip();
     if (this.#phase === "leaving") {
-      if (now >= this.#leaveBy || this.#rumours.get(this.#self) === undefined) this.#leaveTold();
+      if (now < this.#leaveBy && this.#rumours.get(this.#self) !== undefined) return;
+      this.#phase = "left";
+      this.#event("left", this.#self, "the mesh was told");
       return;
     }
     if (this.#nextProbeAtMs <= now) {
-      this.#nextProbeAtMs = Math.max(now, this.#nextProbeAtMs) + this.#config.probeIntervalMs * this.#slowness();
+      this.#nextProbeAtMs = Math.max(now, this.#nextProbeAtMs) + this.#config.probeIntervalMs * this.#time.slowness;
       this.#probeNext();
     }
     if (this.#nextPushPullAtMs <= now) this.#pushPull();
-    if (this.#nextReconnectAtMs <= now) this.#reconnect();
+    if (this.#nextReconnectAtMs <= now) {
+      this.#nextReconnectAtMs = this.#healing.wake(now);
+      this.#forgetOld();
+    }
   }
 
   /** What to do since the last take. */
   take(): SwimOutput {
     const { sends } = this.#outbox;
-    const streams = this.#streams;
+    const streams = this.#streams.take();
     const events = this.#events;
     if (sends.length > 0) this.#outbox.sends = [];
-    if (streams.length > 0) this.#streams = [];
     if (events.length > 0) this.#events = [];
     if (this.#rumours.size > 0 && this.#nextGossipAtMs === Infinity) {
-      this.#nextGossipAtMs = this.#nowMs + this.#prng.next() * this.#config.gossipIntervalMs;
+      this.#nextGossipAtMs = this.#time.nowMs + this.#prng.next() * this.#config.gossipIntervalMs;
     }
     const timerAtMs = this.#timers.peek()?.heapKey ?? Infinity;
     let dueAtMs = Math.min(timerAtMs, this.#nextGossipAtMs);
     if (this.#phase === "starting" || this.#phase === "running") {
       dueAtMs = Math.min(dueAtMs, this.#nextProbeAtMs, this.#nextPushPullAtMs, this.#nextReconnectAtMs);
     } else dueAtMs = this.#phase === "leaving" ? Math.min(dueAtMs, this.#leaveBy) : Infinity;
-    this.#dueAtMs = dueAtMs;
-    this.#wakeAtMs = dueAtMs + this.#pausedMs;
-    return { sends, streams, events, wakeAtMs: this.#wakeAtMs };
+    return { sends, streams, events, wakeAtMs: this.#time.plan(dueAtMs) };
   }
 
   /** Orders an exchange with each address; how each ended is told by `streamed`. */
   join(addresses: readonly string[], nowMs: number): void {
-    this.#clock(nowMs);
-    for (const address of addresses) if (address !== this.#selfAddress) this.#orderState(address, PURPOSE.join);
+    this.#time.advance(nowMs);
+    for (const address of addresses) if (address !== this.#selfAddress) this.#streams.orderState(address, PURPOSE.join);
   }
 
   /** An order's stream ended: with an answer, or undefined. Undefined for orders that were only a probe. */
   streamed(id: number, answer: Uint8Array | undefined, nowMs: number): JoinResult | undefined {
-    this.#clock(nowMs);
-    const order = this.#orders.get(id);
+    this.#time.advance(nowMs);
+    const order = this.#streams.end(id);
     if (order === undefined) return undefined;
-    this.#orders.delete(id);
     if (answer === undefined) return order.kind === "ping" ? undefined : "unreachable";
     const fault = reader.open(answer, FRAME.stream, this.#mark);
     if (fault !== undefined) {
@@ -278,11 +244,15 @@ export class Swim {
     }
     const kind = reader.byte();
     if (order.kind === "ping") {
-      if (kind === STREAM.pong) this.#streamPonged(order.seq);
+      const probe = this.#probes.get(order.seq);
+      if (kind === STREAM.pong && probe !== undefined) this.#endProbe(probe);
       return undefined;
     }
     if (kind === STREAM.same || kind === STREAM.done) return "joined";
-    if (kind === STREAM.refused) return this.#wasRefused();
+    if (kind === STREAM.refused) {
+      this.#event("refused", this.#self, readRefusal(reader));
+      return "refused";
+    }
     if (kind !== STREAM.state) return "malformed";
     reader.byte();
     const digest = reader.fixed32();
@@ -293,15 +263,18 @@ export class Swim {
     }
     const wasStarting = this.#phase === "starting";
     this.#mergeRecords(records, wasStarting);
-    if (wasStarting) this.#started();
+    if (wasStarting) {
+      this.#phase = "running";
+      this.#spread(this.#self, MESSAGE.alive);
+    }
     // Who was asked by digest alone does not know our side yet.
-    if (order.kind === "digest" && this.#members.digest !== digest) this.#orderState(order.to, PURPOSE.push);
+    if (order.kind === "digest" && this.#members.digest !== digest) this.#streams.orderState(order.to, PURPOSE.push);
     return "joined";
   }
 
   /** The answer to a frame on a connection that the shell accepted; undefined: none. */
   answer(frame: Uint8Array, nowMs: number): Uint8Array | undefined {
-    this.#clock(nowMs);
+    this.#time.advance(nowMs);
     if (this.#phase === "replaced" || this.#phase === "left") return undefined;
     const fault = reader.open(frame, FRAME.stream, this.#mark);
     if (fault !== undefined) {
@@ -311,12 +284,12 @@ export class Swim {
     const kind = reader.byte();
     if (kind === STREAM.ping) {
       const isMe = reader.fixed32() === this.#names.ids.hash(this.#self) >>> 0;
-      return isMe && !reader.bad ? this.#shortFrame(STREAM.pong) : undefined;
+      return isMe && !reader.bad ? this.#streams.short(STREAM.pong) : undefined;
     }
     if (kind === STREAM.digest) {
       const digest = reader.fixed32();
       if (reader.bad) return undefined;
-      return digest === this.#members.digest ? this.#shortFrame(STREAM.same) : this.#stateFrame(PURPOSE.answer);
+      return digest === this.#members.digest ? this.#streams.short(STREAM.same) : this.#streams.state(PURPOSE.answer);
     }
     if (kind !== STREAM.state) return undefined;
     const purpose = reader.byte();
@@ -328,14 +301,14 @@ export class Swim {
     }
     const refusal = this.#refusal(records);
     if (refusal !== undefined) return refusal;
-    this.#heardAtMs = this.#nowMs;
+    this.#heardAtMs = this.#time.nowMs;
     this.#mergeRecords(records, false);
-    return purpose === PURPOSE.push ? this.#shortFrame(STREAM.done) : this.#stateFrame(PURPOSE.answer);
+    return purpose === PURPOSE.push ? this.#streams.short(STREAM.done) : this.#streams.state(PURPOSE.answer);
   }
 
   /** New metadata (up to 512 bytes), or a new address. */
   setProfile(profile: { readonly meta?: Uint8Array; readonly address?: string }, nowMs: number): void {
-    this.#clock(nowMs);
+    this.#time.advance(nowMs);
     const members = this.#members;
     const { meta, address } = profile;
     if (meta !== undefined) {
@@ -355,10 +328,10 @@ export class Swim {
 
   /** Takes leave: gossips it, then reports the event `left` with this node's id. */
   leave(nowMs: number): void {
-    this.#clock(nowMs);
+    this.#time.advance(nowMs);
     if (this.#phase !== "starting" && this.#phase !== "running") return;
     this.#phase = "leaving";
-    this.#leaveBy = this.#nowMs + this.#config.gossipIntervalMs * 20;
+    this.#leaveBy = this.#time.nowMs + this.#config.gossipIntervalMs * 20;
     this.#spread(this.#self, MESSAGE.left);
     for (const suspicion of this.#suspicions.values()) this.#timers.remove(suspicion);
     this.#suspicions.clear();
@@ -376,7 +349,7 @@ export class Swim {
 
   /** 0 is good; probes are slower by this many times their pace. */
   get health(): number {
-    return this.#awareness;
+    return this.#time.awareness;
   }
 
   /** Members present (alive or suspect), this node among them. */
@@ -391,7 +364,7 @@ export class Swim {
 
   member(id: string): Member | undefined {
     const handle = this.#names.ids.findText(id);
-    return this.#members.known(handle) ? this.#view(handle) : undefined;
+    return this.#members.known(handle) ? this.#roster(handle) : undefined;
   }
 
   /** Without building a view: the status of one member, "none" when it is not known. */
@@ -402,11 +375,8 @@ export class Swim {
 
   /** All members, this node first. */
   members(): Member[] {
-    const members = this.#members;
-    const views = [this.#view(this.#self)];
-    for (let index = 0; index < members.presentCount; index += 1) views.push(this.#view(members.presentAt(index)));
-    for (const id of members.lost) views.push(this.#view(id));
-    return views;
+    const ids = [this.#self, ...this.#members.presentIds(), ...this.#members.lost];
+    return ids.map((id) => this.#roster(id));
   }
 
   /** The round trip to expect between two members, in milliseconds; undefined where a coordinate is missing. */
@@ -416,54 +386,15 @@ export class Swim {
     return from === undefined || to === undefined ? undefined : coordinateDistance(from, to);
   }
 
+  #roster(id: number): Member {
+    return this.#members.view(id, this.#acquaintances, this.#time.pausedMs);
+  }
+
   #coordinate(id: number): Coordinate | undefined {
     return id === this.#self ? this.#vivaldi.own : this.#acquaintances.coordinate(id);
   }
 
-  #view(id: number): Member {
-    const members = this.#members;
-    const versions = members.versions[id]!;
-    const answeredAtMs = this.#acquaintances.answeredAtMs(id);
-    return {
-      id: this.#names.ids.text(id),
-      address: this.#names.addresses.text(members.address[id]!),
-      status: STATUS_WORDS[members.status[id]!] as Member["status"],
-      incarnation: members.incarnation[id]!,
-      sinceMs: members.since[id]! * 100 + this.#pausedMs,
-      versions: [versions >>> 8, versions & 255],
-      meta: this.#names.metas.bytes(members.meta[id]!),
-      rttMs: this.#acquaintances.rttMs(id),
-      answeredAtMs: answeredAtMs === undefined ? undefined : answeredAtMs + this.#pausedMs,
-    };
-  }
-
-  // ---- time
-
-  /** Late inputs never turn the clock back. A member that was not run when it should have been stops its clock. */
-  #clock(nowMs: number): void {
-    const lateMs = nowMs - this.#wakeAtMs;
-    if (this.#rules.selfDoubt && lateMs > this.#config.probeTimeoutMs / 2) {
-      this.#pausedMs += lateMs;
-      this.#wakeAtMs = nowMs;
-      this.#ail(Math.ceil(lateMs / this.#config.probeIntervalMs));
-    }
-    // What is due at wakeAtMs is due then, however the two clocks' difference was rounded.
-    if (nowMs >= this.#wakeAtMs && lateMs < 1) this.#nowMs = Math.max(this.#nowMs, this.#dueAtMs);
-    this.#nowMs = Math.max(this.#nowMs, nowMs - this.#pausedMs);
-  }
-
-  #tenths(): number {
-    return Math.max(0, Math.floor(this.#nowMs / 100)) % 2 ** 32;
-  }
-
-  #slowness(): number {
-    return this.#rules.localHealth ? this.#awareness + 1 : 1;
-  }
-
-  #ail(by: number): void {
-    if (!this.#rules.localHealth) return;
-    this.#awareness = Math.min(this.#config.awarenessMax - 1, Math.max(0, this.#awareness + by));
-  }
+  // ---- small things
 
   #wait(timer: Timer, untilMs: number): void {
     this.#timers.remove(timer);
@@ -503,12 +434,12 @@ export class Swim {
   }
 
   #probe(kind: number, target: number): void {
-    const probe = new Probe(kind, this.#nextSeq(), target, this.#nowMs);
+    const probe = new Probe(kind, this.#nextSeq(), target, this.#time.nowMs);
     this.#probes.set(probe.seq, probe);
     this.#probing.set(target, probe);
     if (kind === PROBE.witness) this.#witnessing += 1;
     this.#ping(probe);
-    this.#wait(probe, this.#nowMs + this.#config.probeTimeoutMs * this.#slowness());
+    this.#wait(probe, this.#time.nowMs + this.#config.probeTimeoutMs * this.#time.slowness);
   }
 
   #nextSeq(): number {
@@ -578,24 +509,19 @@ export class Swim {
       if (inbox.hasCoordinate[at] === 1) this.#measured(probe);
       if (this.#members.status[sender] === STATUS.failed) this.#failedAnswered(sender);
     }
-    if (probe.kind === PROBE.own) this.#ail(-1);
+    if (probe.kind === PROBE.own) this.#time.ail(-1);
   }
 
   #measured(probe: Probe): void {
-    const rttMs = this.#nowMs - probe.sentAtMs;
-    const medianMs = this.#acquaintances.observe(probe.target, rttMs, this.#nowMs);
+    const rttMs = this.#time.nowMs - probe.sentAtMs;
+    const medianMs = this.#acquaintances.observe(probe.target, rttMs, this.#time.nowMs);
     this.#acquaintances.place(probe.target, inbox.coordinate);
     this.#vivaldi.observe(inbox.coordinate, medianMs);
   }
 
   #nacked(seq: number): void {
     const probe = this.#probes.get(seq);
-    if (probe !== undefined && probe.indirect) probe.nacks += 1;
-  }
-
-  #streamPonged(seq: number): void {
-    const probe = this.#probes.get(seq);
-    if (probe !== undefined) this.#endProbe(probe);
+    if (probe?.indirect === true) probe.nacks += 1;
   }
 
   #endProbe(probe: Probe): void {
@@ -627,7 +553,7 @@ export class Swim {
     this.#endProbe(probe);
     if (probe.kind === PROBE.own) {
       const missing = probe.nacksExpected - probe.nacks;
-      this.#ail(probe.nacksExpected > 0 ? Math.max(0, missing) : 1);
+      this.#time.ail(probe.nacksExpected > 0 ? Math.max(0, missing) : 1);
     }
     this.#suspectMyself(probe);
   }
@@ -636,43 +562,27 @@ export class Swim {
     const config = this.#config;
     const { target } = probe;
     probe.indirect = true;
-    probe.nacksExpected = this.#drawOthers(config.indirectChecks, target);
+    probe.nacksExpected = this.#members.drawAlive(config.indirectChecks, target, this.#drawn, this.#prng);
     for (let index = 0; index < probe.nacksExpected; index += 1) {
       this.#outbox.begin();
       this.#outbox.askPing(probe.seq, target);
       this.#outbox.send(this.#addressOf(this.#drawn[index]!));
     }
-    const frame = this.#pingFrame(target);
-    this.#order("ping", this.#addressOf(target), frame, probe.seq);
+    this.#streams.orderPing(target, probe.seq, config.probeIntervalMs * this.#time.slowness);
     const restMs = Math.max(config.probeIntervalMs - config.probeTimeoutMs, config.probeTimeoutMs);
-    this.#wait(probe, this.#nowMs + restMs * this.#slowness());
-  }
-
-  readonly #drawn: number[] = [];
-
-  /** Draws up to `count` different members that are thought alive, besides `except`, into #drawn. */
-  #drawOthers(count: number, except: number): number {
-    const members = this.#members;
-    const drawn = this.#drawn;
-    drawn.length = 0;
-    // Enough tries to find all that there are in a small mesh, and few in one where most are suspect.
-    for (let tries = count * 4; tries > 0 && drawn.length < count && members.presentCount > 0; tries -= 1) {
-      const one = members.anyPresent(this.#prng);
-      if (one !== except && members.status[one] === STATUS.alive && !drawn.includes(one)) drawn.push(one);
-    }
-    return drawn.length;
+    this.#wait(probe, this.#time.nowMs + restMs * this.#time.slowness);
   }
 
   /** Another member asks for a probe. */
   #relay(at: number, from: string): void {
     const target = inbox.id[at]!;
     if (target === this.#self || !this.#members.known(target) || this.#relays >= RELAYS_MAX) return;
-    const probe = new Probe(PROBE.relay, this.#nextSeq(), target, this.#nowMs, from, inbox.number[at]!);
+    const probe = new Probe(PROBE.relay, this.#nextSeq(), target, this.#time.nowMs, from, inbox.number[at]!);
     this.#probes.set(probe.seq, probe);
     this.#relays += 1;
     this.#ping(probe);
     // A nack must be back before the asker gives up.
-    this.#wait(probe, this.#nowMs + this.#config.probeTimeoutMs * 0.8);
+    this.#wait(probe, this.#time.nowMs + this.#config.probeTimeoutMs * 0.8);
   }
 
   /** An accuser asks us to see for ourselves. */
@@ -694,7 +604,7 @@ export class Swim {
     const isNew = members.status[member] === STATUS.alive;
     this.#addSuspicion(member, incarnation, [this.#self], "no answer to our probe, nor to those of others");
     if (!isNew || probe.kind !== PROBE.own || !this.#rules.dynamicSuspicion) return;
-    const count = this.#drawOthers(this.#config.witnesses, member);
+    const count = this.#members.drawAlive(this.#config.witnesses, member, this.#drawn, this.#prng);
     for (let index = 0; index < count; index += 1) {
       this.#outbox.begin();
       this.#outbox.witness(member);
@@ -708,12 +618,19 @@ export class Swim {
     let suspicion = this.#suspicions.get(member);
     const isNew = suspicion === undefined;
     if (suspicion === undefined) {
-      suspicion = this.#suspicion(member);
+      suspicion = newSuspicion(
+        member,
+        this.#time.nowMs,
+        this.size,
+        this.#confirmationsWanted(),
+        this.#config,
+        this.#rules,
+      );
       this.#suspicions.set(member, suspicion);
-      members.set(member, STATUS.suspect, incarnation, this.#tenths(), this.#prng);
+      members.set(member, STATUS.suspect, incarnation, this.#time.tenths, this.#prng);
       this.#event("suspect", member, cause);
     } else if (incarnation > members.incarnation[member]!) {
-      members.set(member, STATUS.suspect, incarnation, this.#tenths(), this.#prng);
+      members.set(member, STATUS.suspect, incarnation, this.#time.tenths, this.#prng);
     }
     let isNews = isNew;
     for (const accuser of accusers) if (suspicion.accuse(accuser)) isNews = true;
@@ -723,17 +640,6 @@ export class Swim {
     const sent = isNew ? 0 : this.#transmits() >> 1;
     this.#rumours.put(member, MESSAGE.suspect, incarnation, suspicion.accusers.slice(0, ACCUSERS_MAX), sent);
     return true;
-  }
-
-  #suspicion(member: number): Suspicion {
-    const config = this.#config;
-    if (!this.#rules.dynamicSuspicion) {
-      const fixed = this.#rules.fixedSuspicionMs;
-      return new Suspicion(member, this.#nowMs, fixed, fixed, 0);
-    }
-    const scale = Math.max(2, Math.log10(Math.max(1, this.size)));
-    const minMs = config.suspicionMult * scale * config.probeIntervalMs;
-    return new Suspicion(member, this.#nowMs, minMs, minMs * config.suspicionMaxMult, this.#confirmationsWanted());
   }
 
   /** None where there are not enough members besides the suspect and the accuser. */
@@ -750,25 +656,25 @@ export class Swim {
 
   /** A suspicion was not refuted in time. */
   #ranOut(suspicion: Suspicion): void {
-    if (this.#isAlone() && this.#nowMs < suspicion.startedAtMs + 3 * suspicion.maxMs) {
-      this.#wait(suspicion, this.#nowMs + this.#config.probeIntervalMs);
+    if (this.#isAlone() && this.#time.nowMs < suspicion.startedAtMs + 3 * suspicion.maxMs) {
+      this.#wait(suspicion, this.#time.nowMs + this.#config.probeIntervalMs);
       return;
     }
     const { member, accusers } = suspicion;
-    const seconds = ((this.#nowMs - suspicion.startedAtMs) / 1000).toFixed(1);
+    const seconds = ((this.#time.nowMs - suspicion.startedAtMs) / 1000).toFixed(1);
     this.#fail(member, this.#members.incarnation[member]!, accusers, `suspected for ${seconds} s and did not refute`);
   }
 
   /** We hear nobody, though there should be others than the suspect: the fault may be ours. */
   #isAlone(): boolean {
     if (!this.#rules.selfDoubt || this.#members.presentCount < 2) return false;
-    return this.#nowMs - this.#heardAtMs > this.#config.probeIntervalMs * 2;
+    return this.#time.nowMs - this.#heardAtMs > this.#config.probeIntervalMs * 2;
   }
 
   #fail(member: number, incarnation: number, accusers: readonly number[], cause: string): void {
     const told = accusers.length === 0 ? [this.#self] : accusers.slice(0, ACCUSERS_MAX);
     this.#endSuspicion(member);
-    this.#members.set(member, STATUS.failed, incarnation, this.#tenths(), this.#prng);
+    this.#members.set(member, STATUS.failed, incarnation, this.#time.tenths, this.#prng);
     this.#rumours.put(member, MESSAGE.dead, incarnation, told);
     this.#event("failed", member, cause);
   }
@@ -844,7 +750,7 @@ export class Swim {
   #refute(claimed: number): void {
     if (this.#phase === "replaced") return;
     this.#raiseSelf(claimed);
-    this.#ail(1);
+    this.#time.ail(1);
     this.#spread(this.#self, this.#phase === "leaving" ? MESSAGE.left : MESSAGE.again);
   }
 
@@ -865,7 +771,7 @@ export class Swim {
       return;
     }
     this.#endSuspicion(member);
-    members.set(member, STATUS.left, incarnation, this.#tenths(), this.#prng);
+    members.set(member, STATUS.left, incarnation, this.#time.tenths, this.#prng);
     this.#spread(member, MESSAGE.left);
     this.#event("left", member, "took leave");
   }
@@ -895,49 +801,25 @@ export class Swim {
   #revive(member: number, incarnation: number, cause: string): void {
     const before = this.#members.status[member]!;
     this.#endSuspicion(member);
-    this.#members.set(member, STATUS.alive, incarnation, this.#tenths(), this.#prng);
-    if (before === STATUS.failed) this.#soonPushPull();
+    this.#members.set(member, STATUS.alive, incarnation, this.#time.tenths, this.#prng);
+    if (before === STATUS.failed) {
+      this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, this.#healing.hurry(this.#time.nowMs));
+    }
     if (before === STATUS.suspect || before === STATUS.failed) this.#event("alive-again", member, cause);
     else if (before === STATUS.left) this.#event("joined", member, "back after taking leave");
   }
 
   #alive(at: number): void {
-    this.#applyProfile(
-      inbox.buffer,
-      inbox.id[at]!,
-      inbox.idStart[at]!,
-      inbox.idEnd[at]!,
-      inbox.number[at]!,
-      inbox.number[at]!,
-      inbox.second[at]!,
-      inbox.versions[at]!,
-      inbox.addressStart[at]!,
-      inbox.addressEnd[at]!,
-      inbox.metaStart[at]!,
-      inbox.metaEnd[at]!,
-      true,
-    );
+    inbox.announcement(at, this.#heard);
+    this.#announced(this.#heard, true);
   }
 
   /**
    * What is said of a member's incarnation and profile, by gossip or in a state: `profile` is the incarnation at which
    * address, identity and metadata are known to be right.
    */
-  #applyProfile(
-    buffer: Uint8Array,
-    known: number,
-    idStart: number,
-    idEnd: number,
-    incarnation: number,
-    profile: number,
-    identity: number,
-    versions: number,
-    addressStart: number,
-    addressEnd: number,
-    metaStart: number,
-    metaEnd: number,
-    spread: boolean,
-  ): void {
+  #announced(heard: Announcement, spread: boolean): void {
+    const { buffer, id: known, incarnation, profile, identity, versions } = heard;
     const { names } = this.#members;
     const members = this.#members;
     const isKnown = members.known(known);
@@ -945,26 +827,26 @@ export class Swim {
       this.#heardAgain(known, MESSAGE.alive, incarnation);
       return;
     }
-    if (versions >>> 8 > PROTOCOL_VERSION || (versions & 255) < PROTOCOL_VERSION_MIN) return;
+    if (!speaks(versions)) return;
     if (!isKnown) {
       if (members.count + 1 >= this.#config.membersMax) return;
-      const id = names.ids.hold(buffer, idStart, idEnd);
+      const id = names.ids.hold(buffer, heard.idStart, heard.idEnd);
       names.ids.text(id);
-      const address = names.addresses.hold(buffer, addressStart, addressEnd);
+      const address = names.addresses.hold(buffer, heard.addressStart, heard.addressEnd);
       names.addresses.text(address);
-      members.add(id, address, names.metas.hold(buffer, metaStart, metaEnd));
+      members.add(id, address, names.metas.hold(buffer, heard.metaStart, heard.metaEnd));
       members.identity[id] = identity;
       members.versions[id] = versions;
       members.profile[id] = profile;
-      members.set(id, STATUS.alive, incarnation, this.#tenths(), this.#prng);
+      members.set(id, STATUS.alive, incarnation, this.#time.tenths, this.#prng);
       if (spread) this.#spread(id, MESSAGE.alive);
       this.#event("joined", id, "announced itself");
       return;
     }
-    const address = names.addresses.find(buffer, addressStart, addressEnd);
+    const address = names.addresses.find(buffer, heard.addressStart, heard.addressEnd);
     const isMoved = address !== members.address[known];
-    if (isMoved && this.#isOther(known, identity) && (members.present(known) || known === this.#self)) {
-      this.#conflict(known, incarnation, new TextDecoder().decode(buffer.subarray(addressStart, addressEnd)));
+    if (isMoved && members.isOther(known, identity) && (members.present(known) || known === this.#self)) {
+      this.#conflict(known, incarnation, addressIn(heard));
       return;
     }
     if (known === this.#self) {
@@ -973,46 +855,13 @@ export class Swim {
     }
     let changed = "";
     if (profile > members.profile[known]!) {
-      changed = this.#adoptProfile(known, buffer, address, addressStart, addressEnd, metaStart, metaEnd);
-      members.profile[known] = profile;
-      members.identity[known] = identity;
-      members.versions[known] = versions;
+      if (isMoved) this.#acquaintances.forget(known);
+      changed = members.adopt(known, heard);
     }
     const before = members.status[known]!;
     if (incarnation > members.incarnation[known]!) this.#revive(known, incarnation, "announced itself again");
     if (spread && members.present(known)) this.#spread(known, MESSAGE.alive);
     if (changed !== "" && before !== STATUS.left) this.#event("updated", known, changed);
-  }
-
-  /** What changed, in words; "" for nothing. */
-  #adoptProfile(
-    id: number,
-    buffer: Uint8Array,
-    address: number,
-    addressStart: number,
-    addressEnd: number,
-    metaStart: number,
-    metaEnd: number,
-  ): string {
-    const { names } = this.#members;
-    const members = this.#members;
-    const changes: string[] = [];
-    if (address !== members.address[id]) {
-      const held = names.addresses.hold(buffer, addressStart, addressEnd);
-      changes.push(`moved from ${names.addresses.text(members.address[id]!)} to ${names.addresses.text(held)}`);
-      members.setAddress(id, held);
-      this.#acquaintances.forget(id);
-    }
-    const meta = names.metas.hold(buffer, metaStart, metaEnd);
-    const before = members.meta[id]!;
-    if (meta !== before) changes.push("new metadata");
-    members.meta[id] = meta;
-    names.metas.release(before);
-    return changes.join(", ");
-  }
-
-  #isOther(id: number, identity: number): boolean {
-    return identity === 0 || identity !== this.#members.identity[id];
   }
 
   /** Somebody told us of us, at a higher incarnation. */
@@ -1031,9 +880,7 @@ export class Swim {
   }
 
   #conflict(id: number, incarnation: number, address: string): void {
-    const told = this.#toldAtMs.get(id) ?? -Infinity;
-    if (this.#nowMs - told < this.#config.probeIntervalMs * 10) return;
-    this.#toldAtMs.set(id, this.#nowMs);
+    if (!this.#healing.mayTell(id, this.#time.nowMs, this.#config.probeIntervalMs * 10)) return;
     this.#event("conflict", id, `${address} claims the id of the node at ${this.#addressOf(id)}`);
     if (id === this.#self) {
       if (incarnation >= this.incarnation) {
@@ -1052,103 +899,28 @@ export class Swim {
     this.#nextGossipAtMs = Infinity;
     const members = this.#members;
     const people = members.presentCount + members.lost.length;
+    const recent = (this.#time.nowMs - this.#config.gossipToTheDeadMs) / 100;
     const chosen = this.#drawn;
     chosen.length = 0;
     for (let tries = this.#config.gossipNodes * 3; tries > 0 && people > 0; tries -= 1) {
       if (chosen.length >= this.#config.gossipNodes) break;
-      const one = this.#gossipTarget(people);
+      const one = members.anyToGossipTo(this.#prng, recent);
       if (one >= 0 && !chosen.includes(one)) chosen.push(one);
     }
     for (let index = 0; index < chosen.length && this.#rumours.size > 0; index += 1) {
       this.#outbox.begin();
       if (this.#outboxFill() > 0) this.#outbox.send(this.#addressOf(chosen[index]!));
     }
-    if (this.#rumours.size > 0) this.#nextGossipAtMs = this.#nowMs + this.#config.gossipIntervalMs;
-  }
-
-  /** Anyone present, or recently failed. */
-  #gossipTarget(people: number): number {
-    const members = this.#members;
-    const index = this.#prng.int(people);
-    if (index < members.presentCount) return members.presentAt(index);
-    const lost = members.lost[index - members.presentCount]!;
-    if (members.status[lost] !== STATUS.failed) return -1;
-    return this.#nowMs / 100 - members.since[lost]! < this.#config.gossipToTheDeadMs / 100 ? lost : -1;
-  }
-
-  #order(kind: Order["kind"], to: string, frame: Uint8Array, seq: number): void {
-    this.#orderSeq += 1;
-    this.#orders.set(this.#orderSeq, { kind, to, seq });
-    const { probeIntervalMs, streamTimeoutMs } = this.#config;
-    const timeoutMs = kind === "ping" ? Math.min(probeIntervalMs * this.#slowness(), streamTimeoutMs) : streamTimeoutMs;
-    this.#streams.push({ id: this.#orderSeq, to, frame, timeoutMs });
-  }
-
-  #orderState(to: string, purpose: number): void {
-    this.#order("state", to, this.#stateFrame(purpose), 0);
-  }
-
-  #shortFrame(kind: number): Uint8Array {
-    stateWriter.begin(FRAME.stream, this.#mark);
-    stateWriter.byte(kind);
-    return stateWriter.finish(this.#mark);
-  }
-
-  #pingFrame(target: number): Uint8Array {
-    stateWriter.begin(FRAME.stream, this.#mark);
-    stateWriter.byte(STREAM.ping);
-    stateWriter.fixed32(this.#names.ids.hash(target));
-    return stateWriter.finish(this.#mark);
-  }
-
-  /** Everybody we know, this node first. */
-  #stateFrame(purpose: number): Uint8Array {
-    const members = this.#members;
-    const writer = stateWriter;
-    writer.begin(FRAME.stream, this.#mark);
-    writer.byte(STREAM.state);
-    writer.byte(purpose);
-    writer.fixed32(members.digest);
-    writer.varint(members.count + 1);
-    writeRecord(writer, members, this.#self);
-    for (let index = 0; index < members.presentCount; index += 1) {
-      writeRecord(writer, members, members.presentAt(index));
-    }
-    for (const id of members.lost) writeRecord(writer, members, id);
-    return writer.finish(this.#mark);
+    if (this.#rumours.size > 0) this.#nextGossipAtMs = this.#time.nowMs + this.#config.gossipIntervalMs;
   }
 
   #pushPull(): void {
     const members = this.#members;
     const factor = this.size > 32 ? Math.ceil(Math.log2(this.size) - 5) + 1 : 1;
-    this.#nextPushPullAtMs = this.#nowMs + this.#config.pushPullIntervalMs * factor * (0.9 + 0.2 * this.#prng.next());
+    this.#nextPushPullAtMs =
+      this.#time.nowMs + this.#config.pushPullIntervalMs * factor * (0.9 + 0.2 * this.#prng.next());
     if (members.presentCount === 0) return;
-    const partner = members.anyPresent(this.#prng);
-    stateWriter.begin(FRAME.stream, this.#mark);
-    stateWriter.byte(STREAM.digest);
-    stateWriter.fixed32(members.digest);
-    this.#order("digest", this.#addressOf(partner), stateWriter.finish(this.#mark), 0);
-  }
-
-  /** Someone is back while others are not: a partition may be over, and much news on its way, of which some is lost. */
-  #soonPushPull(): void {
-    if (this.#members.lost.length === 0 || this.#nowMs < this.#hurriedAtMs + HEALING_MS) return;
-    this.#hurriedAtMs = this.#nowMs;
-    const soonMs = this.#nowMs + HEALING_MS * (0.4 + 0.6 * this.#prng.next());
-    this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, soonMs);
-  }
-
-  #started(): void {
-    this.#phase = "running";
-    this.#spread(this.#self, MESSAGE.alive);
-  }
-
-  #wasRefused(): JoinResult {
-    reader.byte();
-    const words = readWords(reader);
-    if (reader.bad) return "malformed";
-    this.#event("refused", this.#self, words);
-    return "refused";
+    this.#streams.orderDigest(members.anyPresent(this.#prng));
   }
 
   #refusal(records: Records): Uint8Array | undefined {
@@ -1158,29 +930,20 @@ export class Swim {
     reader.at = start;
     const { buffer } = reader;
     const known = this.#names.ids.find(buffer, records.idStart, records.idEnd);
-    const versions = records.versions;
-    if (versions >>> 8 > PROTOCOL_VERSION || (versions & 255) < PROTOCOL_VERSION_MIN) {
-      return this.#refuse(REFUSAL.version, `this mesh speaks version ${PROTOCOL_VERSION}`);
+    if (!speaks(records.versions)) {
+      return this.#streams.refuse(REFUSAL.version, `this mesh speaks version ${PROTOCOL_VERSION}`);
     }
     const isPresent = known === this.#self || this.#members.present(known);
     if (!isPresent) {
       const isFull = !this.#members.known(known) && this.#members.count + 1 >= this.#config.membersMax;
-      return isFull ? this.#refuse(REFUSAL.full, `the mesh has ${this.#config.membersMax} members`) : undefined;
+      return isFull ? this.#streams.refuse(REFUSAL.full, `the mesh has ${this.#config.membersMax} members`) : undefined;
     }
     const address = this.#names.addresses.find(buffer, records.addressStart, records.addressEnd);
-    if (address === this.#members.address[known] || !this.#isOther(known, records.identity)) return undefined;
-    const newcomer = new TextDecoder().decode(buffer.subarray(records.addressStart, records.addressEnd));
+    if (address === this.#members.address[known] || !this.#members.isOther(known, records.identity)) return undefined;
+    const newcomer = addressIn(records);
     this.#conflict(known, 0, newcomer);
     const incumbent = this.#addressOf(known);
-    return this.#refuse(REFUSAL.conflict, `the id ${this.#idOf(known)} belongs to the node at ${incumbent}`);
-  }
-
-  #refuse(code: number, words: string): Uint8Array {
-    stateWriter.begin(FRAME.stream, this.#mark);
-    stateWriter.byte(STREAM.refused);
-    stateWriter.byte(code);
-    stateWriter.blob(new TextEncoder().encode(words));
-    return stateWriter.finish(this.#mark);
+    return this.#streams.refuse(REFUSAL.conflict, `the id ${this.#idOf(known)} belongs to the node at ${incumbent}`);
   }
 
   /** Takes in another member's state. What it holds for dead is not believed: whom we hold for alive is asked. */
@@ -1189,110 +952,45 @@ export class Swim {
     const { buffer } = reader;
     for (let index = 0; index < records.count; index += 1) {
       records.next();
-      const { status, incarnation, identity, versions } = records;
+      const { status, incarnation } = records;
       const known = this.#names.ids.find(buffer, records.idStart, records.idEnd);
+      records.id = known;
       const isMine = known === this.#self;
       if (status === STATUS.left) {
         if (members.known(known)) this.#departed(known, incarnation);
         continue;
       }
       if (status === STATUS.failed && !isMine) {
-        if (members.present(known) && incarnation >= members.incarnation[known]!) this.#doubt(known);
+        if (members.present(known) && incarnation >= members.incarnation[known]!) {
+          this.#healing.doubt(known);
+          this.#reconnectSoon();
+        }
         continue;
       }
       if (status === STATUS.failed || (status === STATUS.suspect && isMine)) {
         if (incarnation >= this.incarnation) this.#refute(incarnation);
         continue;
       }
-      this.#applyProfile(
-        buffer,
-        known,
-        records.idStart,
-        records.idEnd,
-        incarnation,
-        records.profile,
-        identity,
-        versions,
-        records.addressStart,
-        records.addressEnd,
-        records.metaStart,
-        records.metaEnd,
-        !isFirst,
-      );
+      this.#announced(records, !isFirst);
     }
-  }
-
-  /** Others hold the member for dead: it is probed, and told of it by the probe if it lives. */
-  #doubt(member: number): void {
-    if (this.#doubted.includes(member) || this.#doubted.length >= this.#config.rumoursMax) return;
-    this.#doubted.push(member);
-    this.#nextReconnectAtMs = Math.min(this.#nextReconnectAtMs, this.#nowMs + this.#config.gossipIntervalMs);
-  }
-
-  readonly #doubted: number[] = [];
-
-  /** Tries failed members again, looks into doubts, and forgets members whose time is over. */
-  #reconnect(): void {
-    const members = this.#members;
-    const healing = this.#nowMs < this.#healUntilMs;
-    const busy = healing || this.#doubted.length > 0;
-    const pauseMs = busy ? this.#config.gossipIntervalMs : this.#config.reconnectIntervalMs;
-    this.#nextReconnectAtMs = this.#nowMs + pauseMs * (0.9 + 0.2 * this.#prng.next());
-    this.#forgetOld();
-    for (let count = 0; count < RECONNECTS_A_TICK; count += 1) {
-      const member = this.#doubted.pop();
-      if (member === undefined) break;
-      if (members.present(member) && !this.#probing.has(member)) this.#probe(PROBE.witness, member);
-    }
-    const lost = members.lost.length;
-    if (lost === 0) return;
-    if (healing) {
-      for (let count = Math.min(RECONNECTS_A_TICK, lost); count > 0; count -= 1) {
-        this.#healCursor = (this.#healCursor + 1) % lost;
-        this.#tryFailed(members.lost[this.#healCursor]!);
-      }
-      return;
-    }
-    // The mesh as a whole tries each failed member once an interval, however many members it has.
-    if (this.#prng.next() * (members.presentCount + 1) < lost) this.#tryFailed(members.lost[this.#prng.int(lost)]!);
-  }
-
-  #tryFailed(member: number): void {
-    if (this.#members.status[member] !== STATUS.failed || this.#probing.has(member)) return;
-    this.#probe(PROBE.reconnect, member);
   }
 
   #forgetOld(): void {
-    const members = this.#members;
-    const oldest = this.#nowMs / 100 - this.#config.forgetAfterMs / 100;
-    for (let index = members.lost.length - 1; index >= 0; index -= 1) {
-      const member = members.lost[index]!;
-      if (members.since[member]! > oldest) continue;
+    for (const member of this.#members.lostBefore((this.#time.nowMs - this.#config.forgetAfterMs) / 100)) {
       this.#rumours.drop(member);
       this.#acquaintances.forget(member);
-      this.#toldAtMs.delete(member);
-      members.remove(member);
+      this.#healing.forget(member);
+      this.#members.remove(member);
     }
   }
 
-  /** A failed member answered: a partition may be over. */
   #failedAnswered(member: number): void {
-    const isFirst = this.#nowMs >= this.#healUntilMs;
-    this.#healUntilMs = this.#nowMs + HEALING_MS;
-    this.#nextReconnectAtMs = Math.min(this.#nextReconnectAtMs, this.#nowMs + this.#config.gossipIntervalMs);
-    if (isFirst) this.#orderState(this.#addressOf(member), PURPOSE.sync);
+    this.#reconnectSoon();
+    if (this.#healing.answered(this.#time.nowMs)) this.#streams.orderState(this.#addressOf(member), PURPOSE.sync);
   }
 
-  /** A failed member speaks: it must learn what we hold, so that it refutes. */
-  #tellFailed(member: number): void {
-    const told = this.#toldAtMs.get(member) ?? -Infinity;
-    if (this.#nowMs - told < this.#config.probeIntervalMs) return;
-    this.#toldAtMs.set(member, this.#nowMs);
-    this.#tryFailed(member);
-  }
-
-  #leaveTold(): void {
-    this.#phase = "left";
-    this.#event("left", this.#self, "the mesh was told");
+  #reconnectSoon(): void {
+    const soonMs = this.#time.nowMs + this.#config.gossipIntervalMs;
+    this.#nextReconnectAtMs = Math.min(this.#nextReconnectAtMs, soonMs);
   }
 }

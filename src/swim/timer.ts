@@ -2,6 +2,7 @@
  * What a member waits for: answers to probes, and suspicions that run out. Both stand in one heap, by deadline.
  */
 import type { HeapItem } from "../base/heap.ts";
+import type { SwimConfig, SwimRules } from "./settings.ts";
 
 export const PROBE = {
   /** The turn of the round. */
@@ -76,6 +77,21 @@ export class Suspicion implements HeapItem {
     const shorter = (span * Math.log(confirmations + 1)) / Math.log(this.wanted + 1);
     return this.startedAtMs + Math.max(this.minMs, this.maxMs - shorter);
   }
+}
+
+/** As long as the config and the mesh's size say; `wanted` confirmations make it shortest. */
+export function newSuspicion(
+  member: number,
+  nowMs: number,
+  size: number,
+  wanted: number,
+  config: SwimConfig,
+  rules: SwimRules,
+): Suspicion {
+  const fixed = rules.fixedSuspicionMs;
+  if (!rules.dynamicSuspicion) return new Suspicion(member, nowMs, fixed, fixed, 0);
+  const minMs = config.suspicionMult * Math.max(2, Math.log10(size)) * config.probeIntervalMs;
+  return new Suspicion(member, nowMs, minMs, minMs * config.suspicionMaxMult, wanted);
 }
 
 export type Timer = Probe | Suspicion;
