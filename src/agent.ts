@@ -11,7 +11,7 @@ import { Announcer } from "./mesh/announcer.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { createLog } from "./obs/log.ts";
 import { agentMetrics } from "./obs/metrics.ts";
-import { untilStopped } from "./process.ts";
+import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
 import { startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { createSampler } from "./telemetry/sampler.ts";
@@ -51,7 +51,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
-  const addresses = { serve: hostPort(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
+  const addresses = { serve: listensAt(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
   const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
   const apiOptions = {
     sample,
@@ -71,8 +71,8 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults }));
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, agentApi(apiOptions));
-  addresses.api = hostPort(api.hostname, api.port);
-  addresses.metrics = hostPort(vitals.hostname, vitals.port);
+  addresses.api = listensAt(api.hostname, api.port);
+  addresses.metrics = listensAt(vitals.hostname, vitals.port);
   const announcer = new Announcer({
     urls: config.register,
     registration: () => ({
@@ -110,9 +110,4 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   await removeAgentFile(config.dataDir, config.id);
   log.info("stopped");
   process.exit(0);
-}
-
-function hostPort(host: string, port: number): string {
-  const shown = host === "" || host === "::" ? "0.0.0.0" : host;
-  return shown.includes(":") ? `[${shown}]:${port}` : `${shown}:${port}`;
 }

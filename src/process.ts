@@ -1,4 +1,5 @@
 /** What every role needs of the operating system's process: signals, a supervisor's pipe, and how to run oneself. */
+import { formatAddress } from "./base/units.ts";
 
 export interface Stopped {
   /** Resolves with what asked for the end; rejects when `fail` is called. */
@@ -40,4 +41,9 @@ export function untilStopped(): Stopped {
 export function selfCommand(): string[] {
   const compiled = Bun.main.startsWith("/$bunfs/") || Bun.main.startsWith("B:\\~BUN\\");
   return compiled ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+/** Where something listens, as it is shown: every address is 0.0.0.0, whatever the socket calls it. */
+export function listensAt(host: string, port: number): string {
+  return formatAddress({ host: host === "" || host === "::" ? "0.0.0.0" : host, port });
 }

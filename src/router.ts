@@ -25,7 +25,7 @@ import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
 import { ScoreTable } from "./score/table.ts";
-import { untilStopped } from "./process.ts";
+import { listensAt, untilStopped } from "./process.ts";
 
 /** Rows are written anew this often, since samples age; and lost claims are looked for. */
 const UPKEEP_MS = 500;
@@ -195,9 +195,9 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   log.info("ready", {
     role: "router",
-    listen: addressText(config.listen.host, crew.port),
-    api: addressText(api.hostname, api.port),
-    metrics: addressText(vitals.hostname, vitals.port),
+    listen: listensAt(config.listen.host, crew.port),
+    api: listensAt(api.hostname, api.port),
+    metrics: listensAt(vitals.hostname, vitals.port),
     workers: config.workers,
     scorer: crew.scorer.kind,
     ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
@@ -225,9 +225,4 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);
-}
-
-function addressText(host: string, port: number): string {
-  const shown = host === "" || host === "::" ? "0.0.0.0" : host;
-  return shown.includes(":") ? `[${shown}]:${port}` : `${shown}:${port}`;
 }

@@ -40,3 +40,8 @@ export function isRoutable(target: Target): boolean {
   if (target.state === "unhealthy" || target.state === "draining") return false;
   return target.lastSample === undefined || target.lastSample.ready;
 }
+
+/** Whether one of its GPUs holds its clocks down. */
+export function isThrottled(target: Target): boolean {
+  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
+}

@@ -15,7 +15,7 @@
  * send all requests of a mesh at rest to one target.
  */
 import type { Target } from "../fleet/target.ts";
-import { isRoutable } from "../fleet/target.ts";
+import { isRoutable, isThrottled } from "../fleet/target.ts";
 import { rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
@@ -59,6 +59,9 @@ interface Resettable {
   resetRow(row: number): void;
   resetModel(model: number): void;
 }
+
+/** A target by its id; undefined when it left. */
+type Find = (id: string) => Target | undefined;
 
 export class Placement {
   readonly #table: ScoreTable;
@@ -106,15 +109,9 @@ export class Placement {
   }
 
   /**
-   * Brings the rows of these targets in line with what they are now; `find` answers undefined for those that left.
-   * Answers a snapshot when the workers must learn of a change.
+   * Brings the rows of these targets in line with what they are now. Answers a snapshot when workers must learn of it.
    */
-  sync(
-    ids: Iterable<string>,
-    find: (id: string) => Target | undefined,
-    nowMs: number,
-    unixSeconds: number,
-  ): RouteSnapshot | null {
+  sync(ids: Iterable<string>, find: Find, nowMs: number, unixSeconds: number): RouteSnapshot | null {
     let changed = false;
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
@@ -276,7 +273,7 @@ export class Placement {
           weight: target.weight,
           rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
           ready: isRoutable(target) && place.since <= this.#routed,
-          degraded: target.failuresInRow > 0 || throttled(target),
+          degraded: target.failuresInRow > 0 || isThrottled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
           baselineRequests: place.baselineRequests,
           baselineTokens: place.baselineTokens,
@@ -296,11 +293,6 @@ const UNROUTABLE = {
   baselineRequests: 0,
   baselineTokens: 0,
 } as const;
-
-function throttled(target: Target): boolean {
-  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
-}
-
 /** The network's part of these round trips. */
 function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;

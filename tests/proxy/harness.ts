@@ -1,4 +1,5 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
+import { afterEach } from "bun:test";
 import type { Socket } from "bun";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
@@ -242,4 +243,32 @@ export async function until(condition: () => boolean, limitMs = 5000): Promise<v
     if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
     await Bun.sleep(2);
   }
+}
+
+export const ok: Script = (socket) => socket.write(answer('{"ok":true}'));
+export const CLOSE = "connection: close\r\n";
+
+/** Sends one request on a connection of its own and reads until that is closed. */
+export async function ask(port: number, bytes: string): Promise<string> {
+  return (await Client.open(port)).send(bytes).end();
+}
+
+export function statusOf(text: string): number {
+  return Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
+}
+
+/** Upstreams and relays that end with the test that made them. */
+export function fixtures(): {
+  upstream: (...args: ConstructorParameters<typeof Upstream>) => Upstream;
+  relay: (...args: ConstructorParameters<typeof Relay>) => Relay;
+} {
+  const opened: { stop(): void }[] = [];
+  afterEach(() => {
+    for (const one of opened.splice(0)) one.stop();
+  });
+  const keep = <T extends { stop(): void }>(made: T): T => {
+    opened.push(made);
+    return made;
+  };
+  return { upstream: (...args) => keep(new Upstream(...args)), relay: (...args) => keep(new Relay(...args)) };
 }

@@ -1,37 +1,9 @@
 /** Ways to lose a request, leak a claim, or starve a worker: each was possible once. */
-import { afterEach, expect, test } from "bun:test";
-import { answer, CHAT, chunk, Client, post, Relay, SSE_HEAD, until, Upstream } from "./harness.ts";
-import type { Script } from "./harness.ts";
+import { expect, test } from "bun:test";
+import { answer, ask, CHAT, chunk, Client, CLOSE, fixtures, ok, post, SSE_HEAD, statusOf, until } from "./harness.ts";
 
-const opened: { stop(): void }[] = [];
-
-function upstream(script: Script, readHalf = false): Upstream {
-  const made = new Upstream(script, readHalf);
-  opened.push(made);
-  return made;
-}
-
-function relay(...args: ConstructorParameters<typeof Relay>): Relay {
-  const made = new Relay(...args);
-  opened.push(made);
-  return made;
-}
-
-afterEach(() => {
-  for (const one of opened.splice(0)) one.stop();
-});
-
-const ok: Script = (socket) => socket.write(answer('{"ok":true}'));
-const CLOSE = "connection: close\r\n";
+const { upstream, relay } = fixtures();
 const DEAD_PORT = 9;
-
-async function ask(port: number, bytes: string): Promise<string> {
-  return (await Client.open(port)).send(bytes).end();
-}
-
-function statusOf(text: string): number {
-  return Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
-}
 
 /** A body that is longer than what is held for a second try. */
 const LONG = JSON.stringify({ model: "m", prompt: "z".repeat(200_000) });

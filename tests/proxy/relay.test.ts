@@ -1,36 +1,8 @@
-import { afterEach, describe, expect, test } from "bun:test";
-import { answer, CHAT, chunk, Client, post, Relay, SSE_HEAD, until, Upstream } from "./harness.ts";
+import { describe, expect, test } from "bun:test";
+import { answer, ask, CHAT, chunk, Client, CLOSE, fixtures, ok, post, SSE_HEAD, statusOf, until } from "./harness.ts";
 import type { Script } from "./harness.ts";
 
-const opened: { stop(): void }[] = [];
-
-function upstream(script: Script, readHalf = false): Upstream {
-  const made = new Upstream(script, readHalf);
-  opened.push(made);
-  return made;
-}
-
-function relay(...args: ConstructorParameters<typeof Relay>): Relay {
-  const made = new Relay(...args);
-  opened.push(made);
-  return made;
-}
-
-afterEach(() => {
-  for (const one of opened.splice(0)) one.stop();
-});
-
-const ok: Script = (socket) => socket.write(answer('{"ok":true}'));
-const CLOSE = "connection: close\r\n";
-
-async function ask(port: number, bytes: string): Promise<string> {
-  const client = await Client.open(port);
-  return client.send(bytes).end();
-}
-
-function statusOf(text: string): number {
-  return Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]);
-}
+const { upstream, relay } = fixtures();
 
 describe("what reaches the target", () => {
   test("the client's head without its hop's fields, with an id and the client's address", async () => {
