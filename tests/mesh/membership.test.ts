@@ -1,0 +1,158 @@
+/** Members over real sockets on loopback: they meet, lose one another, and part. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { Prng } from "../../src/base/prng.ts";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { Keyring } from "../../src/mesh/keyring.ts";
+import { openMembership } from "../../src/mesh/membership.ts";
+import type { Membership, MembershipOptions } from "../../src/mesh/membership.ts";
+import { gossipSettings } from "../../src/mesh/settings.ts";
+import type { SwimEvent } from "../../src/swim/event.ts";
+import { swimSettings } from "../../src/swim/settings.ts";
+
+const opened: Membership[] = [];
+
+afterEach(() => {
+  for (const member of opened.splice(0)) member.stop();
+});
+
+interface Node {
+  readonly member: Membership;
+  readonly events: SwimEvent[];
+  readonly warnings: string[];
+}
+
+let incarnation = 1;
+
+/** Ten times the usual speed, so that a failure is known within a second. */
+const FAST = {
+  ...defaultsOf(swimSettings),
+  probeIntervalMs: 100,
+  probeTimeoutMs: 50,
+  gossipIntervalMs: 20,
+  pushPullIntervalMs: 1000,
+};
+
+async function open(id: string, join: readonly string[], other: Partial<MembershipOptions> = {}): Promise<Node> {
+  const events: SwimEvent[] = [];
+  const warnings: string[] = [];
+  const { limits, cluster } = defaultsOf(gossipSettings);
+  const member = await openMembership({
+    host: "127.0.0.1",
+    port: 0,
+    advertise: "",
+    cluster,
+    keyring: new Keyring(),
+    limits,
+    swim: FAST,
+    id,
+    identity: 0,
+    incarnation: incarnation++,
+    meta: new TextEncoder().encode(`meta of ${id}`),
+    join,
+    prng: new Prng(incarnation),
+    onEvent: (event) => events.push(event),
+    onError: (error) => {
+      throw error;
+    },
+    onWarning: (message) => warnings.push(message),
+    ...other,
+  });
+  opened.push(member);
+  return { member, events, warnings };
+}
+
+async function until(condition: () => boolean, limitMs = 10_000): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
+    await Bun.sleep(5);
+  }
+}
+
+async function mesh(count: number): Promise<Node[]> {
+  const first = await open("n0", []);
+  const rest = await Promise.all(
+    Array.from({ length: count - 1 }, (_, i) => open(`n${i + 1}`, [first.member.address])),
+  );
+  const nodes = [first, ...rest];
+  await until(() => nodes.every(({ member }) => member.size === count));
+  return nodes;
+}
+
+const kinds = (node: Node, id: string): string[] =>
+  node.events.filter((event) => event.id === id).map(({ kind }) => kind);
+
+describe("members on loopback", () => {
+  test("meet through one seed, and know each other's metadata", async () => {
+    const nodes = await mesh(5);
+    for (const { member } of nodes) {
+      expect(
+        member
+          .members()
+          .map(({ id }) => id)
+          .toSorted(),
+      ).toEqual(["n0", "n1", "n2", "n3", "n4"]);
+      expect(new TextDecoder().decode(member.member("n3")?.meta)).toBe("meta of n3");
+    }
+  });
+
+  test("notice one that fell silent, and say so", async () => {
+    const nodes = await mesh(4);
+    const [dead, ...living] = nodes as [Node, ...Node[]];
+    dead.member.stop();
+    await until(() => living.every(({ member }) => member.member("n0")?.status === "failed"));
+    for (const node of living) expect(kinds(node, "n0")).toContain("failed");
+  }, 20_000);
+
+  test("hear at once of one that takes leave", async () => {
+    const nodes = await mesh(4);
+    const [leaver, ...rest] = nodes as [Node, ...Node[]];
+    await leaver.member.leave(3000);
+    await until(() => rest.every(({ member }) => member.member("n0")?.status !== "alive"));
+    for (const node of rest) {
+      expect(kinds(node, "n0")).toContain("left");
+      expect(kinds(node, "n0")).not.toContain("failed");
+    }
+  });
+
+  test("learn of new metadata", async () => {
+    const nodes = await mesh(3);
+    nodes[1]?.member.setMeta(new TextEncoder().encode("new"));
+    await until(() => nodes.every(({ member }) => new TextDecoder().decode(member.member("n1")?.meta) === "new"));
+    expect(kinds(nodes[2] as Node, "n1")).toContain("updated");
+  });
+
+  test("measure round trips, and from them how far apart two are", async () => {
+    const nodes = await mesh(3);
+    await until(() => nodes[0]?.member.member("n1")?.rttMs !== undefined);
+    expect(nodes[0]?.member.distance("n1", "n2")).toBeGreaterThanOrEqual(0);
+  });
+
+  test("one that finds nobody goes on trying, says so once, and joins when its seed comes", async () => {
+    const placeholder = await open("early", []);
+    const { address } = placeholder.member;
+    const port = Number(address.slice(address.lastIndexOf(":") + 1));
+    placeholder.member.stop();
+    const lonely = await open("lonely", [address]);
+    await until(() => lonely.warnings.length > 0);
+    const seed = await open("seed", [], { port });
+    await until(() => lonely.member.size === 2 && seed.member.size === 2);
+    expect(lonely.warnings.filter((warning) => warning.includes("trying on"))).toHaveLength(1);
+  }, 30_000);
+
+  test("a mesh of another name, or without the key, is not heard", async () => {
+    const [seed] = (await mesh(2)) as [Node, ...Node[]];
+    const foreign = await open("foreign", [seed.member.address], { cluster: "elsewhere" });
+    const keyring = new Keyring([Buffer.alloc(32, 7)]);
+    const sealed = await open("sealed", [seed.member.address], { keyring });
+    await until(() => foreign.warnings.length > 0 && sealed.warnings.length > 0);
+    expect([seed.member.size, foreign.member.size, sealed.member.size]).toEqual([2, 1, 1]);
+  }, 20_000);
+
+  test("a second node of the same id is refused while the first one answers", async () => {
+    const nodes = await mesh(3);
+    const twin = await open("n1", [nodes[0]?.member.address ?? ""]);
+    await until(() => twin.events.some(({ kind, id }) => id === "n1" && (kind === "refused" || kind === "conflict")));
+    expect(nodes[0]?.member.member("n1")?.address).toBe(nodes[1]?.member.address ?? "");
+  }, 20_000);
+});
