@@ -1,0 +1,127 @@
+/**
+ * What a node tells of itself in the membership's 512 bytes of metadata: enough to route to it at once. The core moves
+ * these bytes without looking at them.
+ *
+ *     version 1, role (1), flags (1), zone, api address, serving address, labels, models
+ *
+ * Texts are a length (1 byte) and UTF-8; lists are a count (1 byte) and their items. Readers skip what follows, so that
+ * fields can be added at the end. What does not fit is left out from the end of the models, then of the labels, and a
+ * flag says so.
+ */
+
+export const NODE_ROLES = ["agent", "router", "client"] as const;
+export type NodeRole = (typeof NODE_ROLES)[number];
+
+export interface NodeMeta {
+  readonly role: NodeRole;
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Where its API answers, "host:port"; "" for nowhere. */
+  readonly apiAddress: string;
+  /** Where it serves inference, "host:port"; "" for nowhere. */
+  readonly servingAddress: string;
+  readonly models: readonly string[];
+  readonly healthy: boolean;
+  readonly draining: boolean;
+  /** Some labels or models did not fit: ask the node itself. */
+  readonly cut: boolean;
+}
+
+const VERSION = 1;
+const FLAG = { healthy: 1, draining: 2, cut: 4 } as const;
+const TEXT_BYTES_MAX = 255;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function textBytes(text: string): Uint8Array {
+  const bytes = encoder.encode(text);
+  return bytes.length <= TEXT_BYTES_MAX ? bytes : new Uint8Array(0);
+}
+
+export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8Array {
+  const out = new Uint8Array(bytesMax);
+  let at = 3;
+  const put = (text: string): void => {
+    const bytes = textBytes(text);
+    out[at] = bytes.length;
+    out.set(bytes, at + 1);
+    at += 1 + bytes.length;
+  };
+  const fits = (...texts: string[]): boolean =>
+    at + texts.reduce((sum, text) => sum + 1 + textBytes(text).length, 0) <= bytesMax;
+  let isCut = false;
+  for (const text of [meta.zone, meta.apiAddress, meta.servingAddress]) {
+    if (fits(text, "", "")) put(text);
+    else {
+      isCut = true;
+      put("");
+    }
+  }
+  const list = (items: readonly (readonly string[])[]): void => {
+    const countAt = at;
+    let count = 0;
+    at += 1;
+    for (const item of items.slice(0, 255)) {
+      // One byte is kept for the count of the list that may follow.
+      if (!fits(...item, "")) break;
+      for (const text of item) put(text);
+      count += 1;
+    }
+    out[countAt] = count;
+    isCut ||= count < items.length;
+  };
+  list(Object.entries(meta.labels));
+  list(meta.models.map((model) => [model]));
+  out[0] = VERSION;
+  out[1] = NODE_ROLES.indexOf(meta.role);
+  out[2] = (meta.healthy ? FLAG.healthy : 0) | (meta.draining ? FLAG.draining : 0) | (isCut ? FLAG.cut : 0);
+  return out.slice(0, at);
+}
+
+/** Undefined for bytes that are not metadata of ours. */
+export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
+  const role = NODE_ROLES[bytes[1] ?? -1];
+  if (bytes[0] !== VERSION || role === undefined) return undefined;
+  const flags = bytes[2] ?? 0;
+  let at = 3;
+  let isBad = false;
+  const text = (): string => {
+    const length = bytes[at] ?? -1;
+    const end = at + 1 + length;
+    if (length < 0 || end > bytes.length || isBad) {
+      isBad = true;
+      return "";
+    }
+    const part = bytes.subarray(at + 1, end);
+    at = end;
+    try {
+      return decoder.decode(part);
+    } catch {
+      isBad = true;
+      return "";
+    }
+  };
+  const count = (): number => {
+    if (at >= bytes.length) isBad = true;
+    return isBad ? 0 : bytes[at++]!;
+  };
+  const zone = text();
+  const apiAddress = text();
+  const servingAddress = text();
+  const labels: [string, string][] = [];
+  for (let left = count(); left > 0 && !isBad; left -= 1) labels.push([text(), text()]);
+  const models: string[] = [];
+  for (let left = count(); left > 0 && !isBad; left -= 1) models.push(text());
+  if (isBad) return undefined;
+  return {
+    role,
+    zone,
+    labels: Object.fromEntries(labels),
+    apiAddress,
+    servingAddress,
+    models,
+    healthy: (flags & FLAG.healthy) !== 0,
+    draining: (flags & FLAG.draining) !== 0,
+    cut: (flags & FLAG.cut) !== 0,
+  };
+}
