@@ -41,7 +41,7 @@ import { Inbox } from "./inbox.ts";
 import { Names } from "./lexicon.ts";
 import { Members, STATUS, STATUS_WORDS } from "./members.ts";
 import { Outbox } from "./outbox.ts";
-import { NOBODY, Rumours } from "./rumours.ts";
+import { NOBODY, Rumour, Rumours } from "./rumours.ts";
 import { FULL_RULES, type SwimConfig, type SwimRules } from "./settings.ts";
 import { Streams } from "./streams.ts";
 import { newSuspicion, PROBE, Probe, Suspicion, type Timer } from "./timer.ts";
@@ -95,6 +95,7 @@ export class Swim {
   #heardAtMs: number;
   #phase: "starting" | "running" | "leaving" | "left" | "replaced" = "starting";
   #leaveBy = Infinity;
+  #strangeAtMs = -Infinity;
   /** The packet at hand accuses this node. */
   #wasAccused = false;
   #transmitFor = -1;
@@ -161,7 +162,7 @@ export class Swim {
       if (inbox.kind[at] === MESSAGE.ping) pings += 1;
       else if (inbox.kind[at] === MESSAGE.ack) this.#acked(at, sender);
       else if (inbox.kind[at] === MESSAGE.nack) this.#nacked(inbox.number[at]!);
-      else if (sender < 0 || sender === this.#self) this.drops.strangers += 1;
+      else if (sender < 0 || sender === this.#self) this.#strange();
       else this.#claimed(at, from);
     }
     // Pings come last, so that an answer carries what the packet's claims gave rise to.
@@ -266,9 +267,10 @@ export class Swim {
     if (wasStarting) {
       this.#phase = "running";
       this.#spread(this.#self, MESSAGE.alive);
+      this.#compareBy(this.#time.nowMs + this.#config.probeIntervalMs * (1 + this.#prng.next()));
     }
-    // Who was asked by digest alone does not know our side yet.
-    if (order.kind === "digest" && this.#members.digest !== digest) this.#streams.orderState(order.to, PURPOSE.push);
+    // One asked by digest alone does not know our side yet, nor one that held an earlier life of ours.
+    if (this.#members.digest !== digest) this.#streams.orderState(order.to, PURPOSE.push);
     return "joined";
   }
 
@@ -751,7 +753,13 @@ export class Swim {
     if (this.#phase === "replaced") return;
     this.#raiseSelf(claimed);
     this.#time.ail(1);
-    this.#spread(this.#self, this.#phase === "leaving" ? MESSAGE.left : MESSAGE.again);
+    if (this.#phase !== "starting") {
+      this.#spread(this.#self, this.#phase === "leaving" ? MESSAGE.left : MESSAGE.again);
+      return;
+    }
+    // It is about an earlier life of ours, whose profile others may hold.
+    this.#members.profile[this.#self] = this.incarnation;
+    this.#spread(this.#self, MESSAGE.alive);
   }
 
   #raiseSelf(above: number): void {
@@ -803,7 +811,7 @@ export class Swim {
     this.#endSuspicion(member);
     this.#members.set(member, STATUS.alive, incarnation, this.#time.tenths, this.#prng);
     if (before === STATUS.failed) {
-      this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, this.#healing.hurry(this.#time.nowMs));
+      this.#compareBy(this.#healing.hurry(this.#time.nowMs));
     }
     if (before === STATUS.suspect || before === STATUS.failed) this.#event("alive-again", member, cause);
     else if (before === STATUS.left) this.#event("joined", member, "back after taking leave");
@@ -855,13 +863,23 @@ export class Swim {
     }
     let changed = "";
     if (profile > members.profile[known]!) {
+      const from = this.#addressOf(known);
       if (isMoved) this.#acquaintances.forget(known);
       changed = members.adopt(known, heard);
+      if (isMoved && heard !== this.#heard) this.#tellPredecessor(known, from);
     }
     const before = members.status[known]!;
     if (incarnation > members.incarnation[known]!) this.#revive(known, incarnation, "announced itself again");
     if (spread && members.present(known)) this.#spread(known, MESSAGE.alive);
     if (changed !== "" && before !== STATUS.left) this.#event("updated", known, changed);
+  }
+
+  /** If anyone is left at a member's old address, it learns that its identity was taken over. */
+  #tellPredecessor(member: number, address: string): void {
+    const rumour = new Rumour(member, MESSAGE.alive, this.#members.profile[member]!, NOBODY);
+    this.#outbox.begin();
+    this.#outbox.rumour(rumour);
+    this.#outbox.send(address);
   }
 
   /** Somebody told us of us, at a higher incarnation. */
@@ -912,6 +930,18 @@ export class Swim {
       if (this.#outboxFill() > 0) this.#outbox.send(this.#addressOf(chosen[index]!));
     }
     if (this.#rumours.size > 0) this.#nextGossipAtMs = this.#time.nowMs + this.#config.gossipIntervalMs;
+  }
+
+  /** A claim of someone who is no member, as far as we know: it is not believed, but we may have missed a newcomer. */
+  #strange(): void {
+    this.drops.strangers += 1;
+    if (this.#time.nowMs < this.#strangeAtMs + this.#config.probeIntervalMs * 2) return;
+    this.#strangeAtMs = this.#time.nowMs;
+    this.#compareBy(this.#time.nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next()));
+  }
+
+  #compareBy(atMs: number): void {
+    this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, atMs);
   }
 
   #pushPull(): void {
