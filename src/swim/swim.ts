@@ -831,7 +831,11 @@ export class Swim {
     const { names } = this.#members;
     const members = this.#members;
     const isKnown = members.known(known);
-    if (isKnown && incarnation <= members.incarnation[known]! && profile <= members.profile[known]!) {
+    const address = names.addresses.find(buffer, heard.addressStart, heard.addressEnd);
+    const isMoved = isKnown && address !== members.address[known];
+    // A life that began in the same second, elsewhere, has the same incarnation as ours.
+    const isTwin = known === this.#self && isMoved && this.#phase === "starting" && incarnation === this.incarnation;
+    if (isKnown && incarnation <= members.incarnation[known]! && profile <= members.profile[known]! && !isTwin) {
       this.#heardAgain(known, MESSAGE.alive, incarnation);
       return;
     }
@@ -840,9 +844,9 @@ export class Swim {
       if (members.count + 1 >= this.#config.membersMax) return;
       const id = names.ids.hold(buffer, heard.idStart, heard.idEnd);
       names.ids.text(id);
-      const address = names.addresses.hold(buffer, heard.addressStart, heard.addressEnd);
-      names.addresses.text(address);
-      members.add(id, address, names.metas.hold(buffer, heard.metaStart, heard.metaEnd));
+      const held = names.addresses.hold(buffer, heard.addressStart, heard.addressEnd);
+      names.addresses.text(held);
+      members.add(id, held, names.metas.hold(buffer, heard.metaStart, heard.metaEnd));
       members.identity[id] = identity;
       members.versions[id] = versions;
       members.profile[id] = profile;
@@ -851,8 +855,6 @@ export class Swim {
       this.#event("joined", id, "announced itself");
       return;
     }
-    const address = names.addresses.find(buffer, heard.addressStart, heard.addressEnd);
-    const isMoved = address !== members.address[known];
     if (isMoved && members.isOther(known, identity) && (members.present(known) || known === this.#self)) {
       this.#conflict(known, incarnation, addressIn(heard));
       return;
