@@ -8,6 +8,8 @@ import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
 import type { AgentConfig } from "./config.ts";
 import { Announcer } from "./mesh/announcer.ts";
+import { nodeIdentity } from "./mesh/identity.ts";
+import { joinMesh, memberViews } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { createLog } from "./obs/log.ts";
 import { agentMetrics } from "./obs/metrics.ts";
@@ -17,6 +19,8 @@ import { startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { createSampler } from "./telemetry/sampler.ts";
 
 const ADMIN_STOP_MS = 1000;
+/** For telling the mesh that this node leaves. */
+const LEAVE_MS = 1000;
 
 export async function runAgent(config: AgentConfig): Promise<void> {
   const log = createLog(config.log);
@@ -40,7 +44,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     runtime,
     version,
     startedAtMs: startedMs,
-    connectedPeers: () => announcer.registeredAt.length,
+    connectedPeers: () => membership.size - 1,
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
@@ -64,6 +68,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       models: runtime.models,
       routers: announcer.registeredAt,
     }),
+    members: () => memberViews(membership, performance.now()),
     onError,
   };
   const serve = ({ host, port }: Address, app: App): Front =>
@@ -73,6 +78,29 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
+  const membership = await joinMesh({
+    id: config.id,
+    identity: nodeIdentity(config.dataDir, config.id),
+    incarnation: Math.floor(incarnation / 1000),
+    gossip: config.gossip,
+    advertise: config.advertise,
+    join: config.join,
+    mesh: config.mesh,
+    swim: config.swim,
+    meta: {
+      role: "agent",
+      zone: config.zone,
+      labels: config.labels,
+      apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
+      servingAddress: listensAt(config.advertise || runtime.hostname, runtime.port),
+      models: runtime.models,
+      healthy: true,
+      draining: false,
+    },
+    log,
+    onEvent() {},
+  });
+  addresses.gossip = membership.address;
   const announcer = new Announcer({
     urls: config.register,
     registration: () => ({
@@ -104,7 +132,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
-  await announcer.stop();
+  await Promise.all([announcer.stop(), membership.leave(LEAVE_MS)]);
   await runtime.stop(config.drainTimeoutMs);
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);

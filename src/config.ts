@@ -13,18 +13,20 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, ctlSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
+import { gossipSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
+import { swimSettings } from "./swim/settings.ts";
 
 /** Where an agent announces itself when nothing else is said: the --api port of a router on the same machine. */
 const LOCAL_ROUTER = "http://127.0.0.1:50052";
 
 const peer = address({});
 const joinDoc =
-  "Members of the mesh to meet by gossip, as host:port; one that answers is enough. Kept for the gossip of a later release.";
+  "Members of the mesh to meet by gossip, as host:port of their --gossip; one that answers is enough. Names are resolved anew at each try.";
 
 const routerUrl = baseUrl({
   expected: "the URL of a router's --api port, such as http://10.0.0.5:50052, or none",
@@ -100,7 +102,7 @@ export const agentSettings = section({
   }),
   gossip: address({
     default: ":7946",
-    doc: "The port of the mesh's gossip. Kept for a later release; nothing listens yet.",
+    doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
   }),
   join: list(peer, { default: [], doc: joinDoc }),
   register: list(routerUrl, {
@@ -141,6 +143,8 @@ export const agentSettings = section({
     },
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
+  mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
+  swim: section(swimSettings.fields, { doc: "Membership: how fast a failure is noticed, and how sure one must be." }),
   admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
@@ -158,7 +162,7 @@ export const routerSettings = section(
     metrics: address({ default: ":9091", doc: "Prometheus metrics and health." }),
     gossip: address({
       default: ":7947",
-      doc: "The port of the mesh's gossip. Kept for a later release; nothing listens yet.",
+      doc: "The port of the mesh's gossip, UDP and TCP: by it the router finds its nodes.",
     }),
     join: list(peer, { default: [], doc: joinDoc }),
     upstreams: list(upstream(), {
@@ -192,6 +196,8 @@ export const routerSettings = section(
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
+    mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
+    swim: section(swimSettings.fields, { doc: "Membership: how fast a failure is noticed, and how sure one must be." }),
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

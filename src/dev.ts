@@ -65,7 +65,7 @@ export async function runDev(config: DevConfig): Promise<void> {
         "--metrics=127.0.0.1:0",
         "--gossip=127.0.0.1:0",
         `--drain-timeout=${DRAIN_MS}ms`,
-        `--register=${api}`,
+        `--join=${dialable(String(routerReady["gossip"]))}`,
         `--mock-profile=${config.mock.profile}`,
         `--mock-speed=${config.mock.speed}`,
         `--mock-seed=${config.mock.seed + index}`,

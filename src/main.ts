@@ -178,6 +178,7 @@ const agentStatus: Lazy = async () => {
 
 const CTL = {
   "list-nodes": ["listNodes", "list the nodes that a router knows, with their load"],
+  members: ["listMembers", "list the members of the mesh, as a router or an agent sees it"],
   stats: ["showStats", "show a router's counts, or an agent's vitals"],
   health: ["showHealth", "tell whether a router or an agent is well"],
 } as const;

@@ -12,11 +12,13 @@ import { Prng } from "./base/prng.ts";
 import { writeSection } from "./base/settings-reading.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
-import { routerSettings } from "./config.ts";
+import { hostId, routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
+import type { Membership } from "./mesh/membership.ts";
+import { joinMesh, memberViews, portOf, reachedBy } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -25,6 +27,8 @@ import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
 import { ScoreTable } from "./score/table.ts";
+import type { SwimEvent } from "./swim/event.ts";
+import { decodeMeta } from "./swim/meta.ts";
 import { listensAt, untilStopped } from "./process.ts";
 
 /** Rows are written anew this often, since samples age; and lost claims are looked for. */
@@ -32,6 +36,8 @@ const UPKEEP_MS = 500;
 /** Between changes of the fleet and new routes: many nodes that join at once make one snapshot. */
 const SYNC_DELAY_MS = 5;
 const ADMIN_STOP_MS = 1000;
+/** For telling the mesh that this router leaves. */
+const LEAVE_MS = 1000;
 
 export async function runRouter(config: RouterConfig): Promise<void> {
   const log = createLog(config.log);
@@ -47,6 +53,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const fleet = new Fleet(config.fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
   const poller = new Poller({ timeoutMs: config.fleet.pollTimeoutMs });
   let crew: Crew | null = null;
+  let membership: Membership | null = null;
   let draining = false;
   const changedIds = new Set<string>();
   let wakeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -96,6 +103,25 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     if (routes !== null) crew?.setRoutes(routes);
   };
 
+  /** What the mesh says of an agent becomes a target; its vitals are polled like anyone's. */
+  const told = ({ id, kind, cause }: SwimEvent): void => {
+    if (kind === "failed" || kind === "left") {
+      if (fleet.target(id)?.source === "gossip") fleet.deregister(id, nowMs(), `${kind} by gossip: ${cause}`);
+    } else if (kind === "joined" || kind === "updated" || kind === "alive-again") {
+      const member = membership?.member(id);
+      const meta = member === undefined ? undefined : decodeMeta(member.meta);
+      if (member === undefined || meta?.role !== "agent" || meta.servingAddress === "") return;
+      const { incarnation } = member;
+      const place = { address: reachedBy(meta.servingAddress, member.address), metricsPort: portOf(meta.apiAddress) };
+      fleet.register(
+        { id, ...place, models: meta.models, zone: meta.zone, labels: meta.labels, incarnation },
+        nowMs(),
+        "gossip",
+      );
+    }
+    step();
+  };
+
   const register = (registration: Registration): ReturnType<Fleet["register"]> => {
     const result = fleet.register(registration, nowMs());
     step();
@@ -143,6 +169,29 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const first = await Promise.race([starting, stopped.promise]);
   if (typeof first === "string") process.exit(0);
   crew = first;
+  membership = await joinMesh({
+    id: `router-${hostId()}-${crew.port}`,
+    identity: 0,
+    incarnation: Math.floor(Date.now() / 1000),
+    gossip: config.gossip,
+    advertise: "",
+    join: config.join,
+    mesh: config.mesh,
+    swim: config.swim,
+    meta: {
+      role: "router",
+      zone: "",
+      labels: {},
+      apiAddress: "",
+      servingAddress: "",
+      models: [],
+      healthy: true,
+      draining: false,
+    },
+    log,
+    onEvent: told,
+  });
+  for (const member of membership.members()) told({ ...member, kind: "joined", cause: "known at the start" });
 
   // ---- the control plane
 
@@ -164,6 +213,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       const routable = fleet.targets().some(isRoutable);
       return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
     },
+    members: () => (membership === null ? [] : memberViews(membership, nowMs())),
     metricsText: () => metrics.text(),
     config: () => writeSection(routerSettings, config),
     onError,
@@ -198,6 +248,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     listen: listensAt(config.listen.host, crew.port),
     api: listensAt(api.hostname, api.port),
     metrics: listensAt(vitals.hostname, vitals.port),
+    gossip: membership.address,
     workers: config.workers,
     scorer: crew.scorer.kind,
     ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
@@ -216,6 +267,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     log.error("the router can't go on", { error: failure.message });
   }
   draining = true;
+  void membership.leave(LEAVE_MS);
   const clean = await crew.drain(failure === null ? config.drainTimeoutMs : 0);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   clearInterval(upkeep);

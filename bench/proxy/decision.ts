@@ -36,6 +36,7 @@ const started = [
       `--listen=127.0.0.1:${listen}`,
       `--api=127.0.0.1:${api}`,
       "--metrics=127.0.0.1:0",
+      "--gossip=127.0.0.1:0",
     ],
     folder,
     "router",

@@ -107,6 +107,8 @@ export function infermesh(upstreamPort: number): Peer {
       "127.0.0.1:0",
       "--metrics",
       "127.0.0.1:0",
+      "--gossip",
+      "127.0.0.1:0",
       "--workers",
       "1",
       "--upstream",

@@ -25,6 +25,8 @@ export interface AgentApiOptions {
   status(): Record<string, unknown>;
   /** By default what the sample says. */
   health?(): AgentHealth;
+  /** The mesh as this node sees it. */
+  members?(): readonly object[];
   /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
   readonly faults?: AgentFaults;
   /** Errors that are not the client's. */
@@ -91,6 +93,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     const sample = options.sample();
     return wantedFormat(c, formats) === "protobuf" ? stateBytes(c, sample) : c.json(stateJson(sample));
   });
+  app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
   const read = "GET, HEAD";
   const methods: Record<string, string> = {
     "/metrics": read,
@@ -98,6 +101,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     "/health": read,
     "/status": read,
     "/state": read,
+    "/members": read,
   };
 
   const { faults } = options;

@@ -45,6 +45,8 @@ export interface RouterApiOptions {
   stats(): RouterStats;
   /** By default: degraded without a routable target. */
   health?(): RouterHealth;
+  /** The mesh as this router sees it. */
+  members?(): readonly object[];
   metricsText(): Promise<string>;
   /** The configuration in force; what looks like a secret is hidden here. */
   config(): unknown;
@@ -66,6 +68,7 @@ export function routerApi(options: RouterApiOptions): Hono {
     if (target === undefined) throw new MeshError("not_found", `there is no node "${c.req.param("id")}"`);
     return c.json(node(target));
   });
+  app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
   app.get("/stats", (c) => c.json(options.stats()));
   app.get("/health", (c) => {
@@ -92,6 +95,7 @@ export function routerApi(options: RouterApiOptions): Hono {
     "/nodes": read,
     "/nodes/*": read,
     "/models": read,
+    "/members": read,
     "/stats": read,
     "/health": read,
     "/metrics": read,

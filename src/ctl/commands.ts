@@ -47,26 +47,30 @@ const kvOf = (row: NodeRow): number | undefined => {
   return known.length === 0 ? undefined : Math.max(...known);
 };
 
-const plain = (title: string, value: (row: NodeRow) => string, right = false): Column<NodeRow> => {
+function textColumn<Row>(title: string, value: (row: Row) => string, right = false): Column<Row> {
   return { title, cell: value, raw: value, right };
-};
+}
+
+function rttColumn<Row extends { readonly rttMs?: number | null }>(): Column<Row> {
+  return {
+    title: "RTT",
+    cell: ({ rttMs }) => (typeof rttMs === "number" ? `${rttMs.toFixed(1)}ms` : "-"),
+    raw: ({ rttMs }) => String(rttMs ?? "-"),
+    right: true,
+  };
+}
 
 const NODE_COLUMNS: readonly Column<NodeRow>[] = [
-  plain("ID", (row) => row.id ?? "-"),
-  { ...plain("STATE", (row) => row.state ?? "-"), color: (row) => STATE_COLORS[row.state ?? ""] },
-  plain("SOURCE", (row) => row.source ?? "-"),
-  plain("ADDRESS", (row) => row.address ?? "-"),
-  plain("MODELS", (row) => (row.models ?? []).join(",") || "-"),
-  plain("RUNNING", (row) => sumOf(row, (model) => model.runningRequests), true),
-  plain("WAITING", (row) => sumOf(row, (model) => model.waitingRequests), true),
+  textColumn<NodeRow>("ID", (row) => row.id ?? "-"),
+  { ...textColumn<NodeRow>("STATE", (row) => row.state ?? "-"), color: (row) => STATE_COLORS[row.state ?? ""] },
+  textColumn<NodeRow>("SOURCE", (row) => row.source ?? "-"),
+  textColumn<NodeRow>("ADDRESS", (row) => row.address ?? "-"),
+  textColumn<NodeRow>("MODELS", (row) => (row.models ?? []).join(",") || "-"),
+  textColumn<NodeRow>("RUNNING", (row) => sumOf(row, (model) => model.runningRequests), true),
+  textColumn<NodeRow>("WAITING", (row) => sumOf(row, (model) => model.waitingRequests), true),
   { title: "KV", cell: (row) => formatPercent(kvOf(row)), raw: (row) => String(kvOf(row) ?? "-"), right: true },
-  plain("IN-FLIGHT", (row) => String(row.inFlight ?? "-"), true),
-  {
-    title: "RTT",
-    cell: (row) => (typeof row.rttMs === "number" ? `${row.rttMs.toFixed(1)}ms` : "-"),
-    raw: (row) => String(row.rttMs ?? "-"),
-    right: true,
-  },
+  textColumn<NodeRow>("IN-FLIGHT", (row) => String(row.inFlight ?? "-"), true),
+  rttColumn(),
   {
     title: "SEEN",
     cell: (row) => formatAge(row.sampledAgoMs),
@@ -118,6 +122,54 @@ function nodeOfAgent(status: unknown): NodeRow {
     sampledAgoMs: 0,
     sample: null,
   };
+}
+
+/** A member as `GET /members` shows it. */
+interface MemberRow {
+  readonly id?: string;
+  readonly status?: string;
+  readonly role?: string;
+  readonly zone?: string;
+  readonly address?: string;
+  readonly incarnation?: number;
+  readonly rttMs?: number | null;
+  readonly sinceMs?: number;
+}
+
+const STATUS_COLORS: Readonly<Record<string, number>> = { alive: 32, suspect: 33, failed: 31, left: 90 };
+
+const MEMBER_COLUMNS: readonly Column<MemberRow>[] = [
+  textColumn("ID", ({ id }) => id ?? "-"),
+  {
+    ...textColumn<MemberRow>("STATUS", ({ status }) => status ?? "-"),
+    color: ({ status }) => STATUS_COLORS[status ?? ""],
+  },
+  textColumn("ROLE", ({ role }) => role ?? "-"),
+  textColumn("ZONE", ({ zone }) => zone || "-"),
+  textColumn("ADDRESS", ({ address }) => address ?? "-"),
+  textColumn("INCARNATION", ({ incarnation }) => String(incarnation ?? "-"), true),
+  rttColumn(),
+  {
+    title: "SINCE",
+    cell: ({ sinceMs }) => formatAge(sinceMs),
+    raw: ({ sinceMs }) => String(sinceMs ?? "-"),
+    right: true,
+  },
+];
+
+/** The members of the mesh, as the one who is asked sees them. */
+export async function listMembers({ endpoint, timeoutMs, output }: CtlConfig, terminal: Terminal): Promise<number> {
+  const answer = await ask(endpoint, "/members", timeoutMs);
+  const failed = failureOf(answer, terminal);
+  if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
+  const { members } = answer.body as { members?: unknown };
+  if (!Array.isArray(members)) {
+    terminal.err("infermesh ctl: the answer holds no members; is this an infermesh --api port?\n");
+    return EXIT.failed;
+  }
+  const rows = members as MemberRow[];
+  terminal.out(renderRows(output, rows, MEMBER_COLUMNS, { members: rows }, terminal.color));
+  return EXIT.ok;
 }
 
 /** A router's counts, or an agent's vitals. */

@@ -1,8 +1,8 @@
 /**
  * The fleet: which targets exist, and which of them answer.
  *
- * Targets come from two sources: static ones are configured and never forgotten; registered ones announce themselves
- * and are forgotten after too many failed polls. (Gossip is a third source later.) Each target is polled on its own
+ * Targets come from three sources: static ones are configured and never forgotten; registered ones announce themselves
+ * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each target is polled on its own
  * schedule, spread by jitter, and never twice at once. A target is routable from its first moment; it becomes
  * unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
  *
@@ -123,8 +123,8 @@ export class Fleet {
     }
   }
 
-  /** A node announces itself, for the first time or again. */
-  register(registration: Registration, nowMs: number): RegisterResult {
+  /** A node announces itself, or the mesh tells of it, for the first time or again. */
+  register(registration: Registration, nowMs: number, source: "registered" | "gossip" = "registered"): RegisterResult {
     this.#now(nowMs);
     const { id } = registration;
     const address = parseHostPort(registration.address);
@@ -136,6 +136,8 @@ export class Fleet {
     const incarnation = registration.incarnation ?? known?.incarnation ?? 0;
     if (known !== undefined) {
       if (known.host === address.host && known.port === address.port) {
+        // Whom the mesh knows is the mesh's to forget, though it may register as well.
+        if (source === "gossip") known.source = source;
         this.#refresh(known, registration, incarnation);
         return { accepted: true, first: false };
       }
@@ -152,7 +154,7 @@ export class Fleet {
       return this.#refuse(id, "over_capacity", `the fleet holds ${this.#config.targetsMax} targets already`);
     }
     const place = { id, ...address, tls: false, metricsPort: registration.metricsPort };
-    const member = this.#join("registered", place, traits(registration, incarnation), this.#nowMs);
+    const member = this.#join(source, place, traits(registration, incarnation), this.#nowMs);
     const forgotten = this.#forgotten.get(id);
     this.#forgotten.delete(id);
     if (forgotten !== undefined && incarnation <= forgotten) {
@@ -163,12 +165,12 @@ export class Fleet {
     return { accepted: true, first: true };
   }
 
-  /** A registered node takes its leave. False when it is not known; static targets stay. */
-  deregister(id: string, nowMs: number): boolean {
+  /** A registered node takes its leave, or the mesh lost it. False when it is not known; static targets stay. */
+  deregister(id: string, nowMs: number, cause = "deregistered"): boolean {
     this.#now(nowMs);
     const known = this.#members.get(id);
     if (known === undefined || known.source === "static") return false;
-    this.#drop(known, "left", "deregistered");
+    this.#drop(known, "left", cause);
     return true;
   }
 

@@ -5,7 +5,7 @@ import type { NodeSample } from "../score/sample.ts";
 export type TargetState = "unknown" | "healthy" | "unhealthy" | "draining";
 
 /** Who told us of the target. */
-export type TargetSource = "static" | "registered";
+export type TargetSource = "static" | "registered" | "gossip";
 
 export interface Target {
   readonly id: string;

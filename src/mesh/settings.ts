@@ -84,6 +84,7 @@ export const transportSettings = section({
   }),
 });
 
+export type GossipConfig = Infer<typeof gossipSettings>;
 export type TransportLimits = Infer<typeof transportSettings>;
 
 export const gossipSettings = section(

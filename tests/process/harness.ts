@@ -189,6 +189,7 @@ function parse(line: string): Record<string, unknown> {
 export interface NodeView {
   readonly id: string;
   readonly state: string;
+  readonly source: string;
   readonly inFlight: number;
   readonly inFlightTokens: number;
   readonly models: readonly string[];

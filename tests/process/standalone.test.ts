@@ -10,7 +10,7 @@ const bench = new Bench();
 const folder = join(bench.dataDir, "alone");
 const executable = join(folder, "infermesh");
 const PATH = "/usr/local/bin:/usr/bin:/bin";
-const PORTS = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+const PORTS = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
 
 beforeAll(() => {
   mkdirSync(folder);

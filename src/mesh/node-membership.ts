@@ -1,0 +1,103 @@
+/** What agents and routers tell the mesh of themselves, and read of each other, over the membership. */
+import { Prng } from "../base/prng.ts";
+import { formatAddress, parseAddress, type Address } from "../base/units.ts";
+import type { SwimEvent } from "../swim/event.ts";
+import { decodeMeta, encodeMeta } from "../swim/meta.ts";
+import type { NodeMeta } from "../swim/meta.ts";
+import type { SwimConfig } from "../swim/settings.ts";
+import { META_BYTES_MAX } from "../swim/wire.ts";
+import type { AnnouncerLog } from "./announcer.ts";
+import { openKeyring } from "./key-file.ts";
+import { openMembership } from "./membership.ts";
+import type { Membership } from "./membership.ts";
+import type { GossipConfig } from "./settings.ts";
+
+export interface NodeOptions {
+  readonly id: string;
+  readonly identity: number;
+  readonly incarnation: number;
+  readonly gossip: Address;
+  readonly advertise: string;
+  readonly join: readonly Address[];
+  readonly mesh: GossipConfig;
+  readonly swim: SwimConfig;
+  readonly meta: Omit<NodeMeta, "cut">;
+  readonly log: AnnouncerLog;
+  onEvent(event: SwimEvent): void;
+}
+
+/** Joins the mesh as this node; rejects with a MeshError when the gossip port can't be had or a key can't be read. */
+export function joinMesh(options: NodeOptions): Promise<Membership> {
+  const { log, mesh, gossip } = options;
+  return openMembership({
+    host: gossip.host,
+    port: gossip.port,
+    advertise: options.advertise,
+    cluster: mesh.cluster,
+    keyring: openKeyring(mesh),
+    limits: mesh.limits,
+    swim: options.swim,
+    id: options.id,
+    identity: options.identity,
+    incarnation: options.incarnation,
+    meta: encodeMeta(options.meta, META_BYTES_MAX),
+    join: options.join.map((seed) => formatAddress(seed)),
+    prng: new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1),
+    onEvent(event) {
+      const loud =
+        event.kind === "failed" || event.kind === "conflict" || event.kind === "refused" || event.kind === "replaced";
+      log[loud ? "warn" : "info"](`member ${event.kind}`, {
+        member: event.id,
+        address: event.address,
+        cause: event.cause,
+      });
+      options.onEvent(event);
+    },
+    onError: (error) => log.warn("gossip", { error: error.message }),
+    onWarning: (message) => log.warn(message),
+  });
+}
+
+/** A member as `GET /members` shows it. */
+export interface MemberView {
+  readonly id: string;
+  readonly status: string;
+  readonly address: string;
+  readonly role: string;
+  readonly zone: string;
+  readonly incarnation: number;
+  readonly sinceMs: number;
+  readonly rttMs: number | null;
+  readonly models: readonly string[];
+}
+
+/** The members, this node included; `nowMs` on the clock of performance.now(). */
+export function memberViews(membership: Membership, nowMs: number): MemberView[] {
+  return membership.members().map((member) => {
+    const meta = decodeMeta(member.meta);
+    return {
+      id: member.id,
+      status: member.status,
+      address: member.address,
+      role: meta?.role ?? "unknown",
+      zone: meta?.zone ?? "",
+      incarnation: member.incarnation,
+      sinceMs: Math.max(0, Math.round(nowMs - member.sinceMs)),
+      rttMs: member.rttMs ?? null,
+      models: meta?.models ?? [],
+    };
+  });
+}
+
+/** The port of a "host:port"; 0 when it is none. */
+export function portOf(address: string): number {
+  return parseAddress(address)?.port ?? 0;
+}
+
+/** Where to reach what a member serves: a wildcard means the host that its gossip comes from. */
+export function reachedBy(serving: string, member: string): string {
+  const place = parseAddress(serving);
+  const from = parseAddress(member);
+  if (place === undefined || from === undefined) return serving;
+  return place.host === "0.0.0.0" || place.host === "" ? formatAddress({ host: from.host, port: place.port }) : serving;
+}
