@@ -96,6 +96,8 @@ export class Swim {
   #phase: "starting" | "running" | "leaving" | "left" | "replaced" = "starting";
   #leaveBy = Infinity;
   #strangeAtMs = -Infinity;
+  /** Until the next comparison, if the one under way shows a difference. */
+  #comparePauseMs = Infinity;
   /** The packet at hand accuses this node. */
   #wasAccused = false;
   #transmitFor = -1;
@@ -249,6 +251,7 @@ export class Swim {
       if (kind === STREAM.pong && probe !== undefined) this.#endProbe(probe);
       return undefined;
     }
+    if (kind === STREAM.same) this.#comparePauseMs = Infinity;
     if (kind === STREAM.same || kind === STREAM.done) return "joined";
     if (kind === STREAM.refused) {
       this.#event("refused", this.#self, readRefusal(reader));
@@ -267,7 +270,11 @@ export class Swim {
     if (wasStarting) {
       this.#phase = "running";
       this.#spread(this.#self, MESSAGE.alive);
-      this.#compareBy(this.#time.nowMs + this.#config.probeIntervalMs * (1 + this.#prng.next()));
+      this.#compareSoon();
+    } else if (order.kind === "digest") {
+      // They differed: once more, later each time, until they agree.
+      this.#compareBy(this.#time.nowMs + this.#comparePauseMs * (0.5 + this.#prng.next()));
+      this.#comparePauseMs *= 2;
     }
     // One asked by digest alone does not know our side yet, nor one that held an earlier life of ours.
     if (this.#members.digest !== digest) this.#streams.orderState(order.to, PURPOSE.push);
@@ -939,6 +946,11 @@ export class Swim {
     this.drops.strangers += 1;
     if (this.#time.nowMs < this.#strangeAtMs + this.#config.probeIntervalMs * 2) return;
     this.#strangeAtMs = this.#time.nowMs;
+    this.#compareSoon();
+  }
+
+  #compareSoon(): void {
+    this.#comparePauseMs = this.#config.probeIntervalMs * 2;
     this.#compareBy(this.#time.nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next()));
   }
 
