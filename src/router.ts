@@ -112,9 +112,9 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       const meta = member === undefined ? undefined : decodeMeta(member.meta);
       if (member === undefined || meta?.role !== "agent" || meta.servingAddress === "") return;
       const { incarnation } = member;
-      const place = { address: reachedBy(meta.servingAddress, member.address), metricsPort: portOf(meta.apiAddress) };
+      const reached = { address: reachedBy(meta.servingAddress, member.address), metricsPort: portOf(meta.apiAddress) };
       fleet.register(
-        { id, ...place, models: meta.models, zone: meta.zone, labels: meta.labels, incarnation },
+        { id, ...reached, models: meta.models, zone: meta.zone, labels: meta.labels, incarnation },
         nowMs(),
         "gossip",
       );

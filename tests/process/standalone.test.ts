@@ -23,7 +23,7 @@ afterAll(() => bench.end());
 async function serve(env: Launch["env"]): Promise<{ router: Started; status: number }> {
   const how = { executable, cwd: folder, env: { PATH, ...env } };
   const router = await bench.launch(["router", "--listen", "127.0.0.1:0", "--workers", "2", ...PORTS], how);
-  const register = ["--register", `http://${router.address("api")}`, "--data-dir", bench.dataDir];
+  const register = ["--register", `http://${router.address("api")}`, "--data-dir", join(bench.dataDir, "data")];
   const agent = await bench.launch(
     ["agent", "--mock", "--id", "alone", "--serve", "127.0.0.1:0", ...PORTS, ...register],
     how,
