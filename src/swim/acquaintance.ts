@@ -22,7 +22,7 @@ export class Acquaintances {
     floats[at + 2] = isFirst ? rttMs : floats[at + 1]!;
     floats[at + 1] = isFirst ? rttMs : floats[at]!;
     floats[at] = rttMs;
-    return medianOfThree(floats[at]!, floats[at + 1]!, floats[at + 2]!);
+    return medianOfThree(rttMs, floats[at + 1]!, floats[at + 2]!);
   }
 
   place(member: number, coordinate: Coordinate): void {

@@ -86,11 +86,13 @@ export class Inbox {
     }
     if (kind > MESSAGE.left) return false;
     this.#name(reader, at, ids);
-    this.number[at] = reader.incarnation();
+    const incarnation = reader.incarnation();
+    this.number[at] = incarnation;
     if (kind === MESSAGE.suspect || kind === MESSAGE.dead) return this.#accusers(reader, at, ids);
     if (kind === MESSAGE.again) {
-      this.second[at] = reader.incarnation();
-      return !reader.bad && this.second[at]! <= this.number[at]!;
+      const profile = reader.incarnation();
+      this.second[at] = profile;
+      return !reader.bad && profile <= incarnation;
     }
     if (kind === MESSAGE.alive) {
       this.second[at] = reader.fixed32();

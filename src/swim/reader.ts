@@ -12,6 +12,8 @@ import {
   SHARED_NAMES_MAX,
 } from "./wire.ts";
 
+import type { SwimDrops } from "./event.ts";
+
 const floats = new Float32Array(1);
 const floatBytes = new Uint8Array(floats.buffer);
 
@@ -140,4 +142,10 @@ export class Reader {
     this.stop = 0;
     return 0;
   }
+}
+
+export function countDrop(drops: SwimDrops, fault: FrameFault): void {
+  if (fault === "malformed") drops.malformed += 1;
+  else if (fault === "other cluster") drops.otherCluster += 1;
+  else drops.otherVersion += 1;
 }

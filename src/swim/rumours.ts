@@ -36,8 +36,22 @@ export class Rumours {
   readonly #max: number;
   readonly #picked: Rumour[] = [];
 
-  constructor(max: number) {
+  readonly #mult: number;
+  #limitFor = -1;
+  #limit = 0;
+
+  constructor(max: number, mult: number) {
     this.#max = max;
+    this.#mult = mult;
+  }
+
+  /** How often each rumour is sent in a mesh of that size: `mult` times the digits of its number. */
+  limit(size: number): number {
+    if (size !== this.#limitFor) {
+      this.#limitFor = size;
+      this.#limit = Math.ceil(this.#mult * Math.ceil(Math.log10(size + 1)));
+    }
+    return this.#limit;
   }
 
   get size(): number {

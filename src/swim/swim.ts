@@ -24,17 +24,18 @@
  * Addresses are what packets come from: a packet whose sender is not a member's address gets no more than a bare
  * answer to its ping, and nothing that it says is believed. So a node must announce the address that it sends from.
  *
- * Limits: members, rumours, packet size by config; accusers, metadata and names by wire.ts. Recovery: a lost update is
- * made good by push/pull; a wrong death by its victim's refutation; a partition by trying failed members again.
+ * Limits: by config and wire.ts. Recovery: a lost update is made good by push/pull, a wrong death by its victim's
+ * refutation, a partition by trying failed members again.
  */
 import { assert } from "../base/assert.ts";
 import { Heap } from "../base/heap.ts";
 import type { Prng } from "../base/prng.ts";
 import { Acquaintances } from "./acquaintance.ts";
-import { type Coordinate, coordinateDistance, Vivaldi } from "./coordinate.ts";
+import { coordinateDistance, Vivaldi } from "./coordinate.ts";
 import type { JoinResult, Member, SwimDrops, SwimEvent, SwimEventKind, SwimOutput, SwimSelf } from "./event.ts";
 import { Announcement, addressIn } from "./announcement.ts";
 import { Awareness } from "./awareness.ts";
+import { Comparison } from "./comparison.ts";
 import { Healing } from "./healing.ts";
 import { PURPOSE, Records, readRefusal, REFUSAL, STREAM } from "./exchange.ts";
 import { Inbox } from "./inbox.ts";
@@ -45,11 +46,11 @@ import { NOBODY, Rumour, Rumours } from "./rumours.ts";
 import { FULL_RULES, type SwimConfig, type SwimRules } from "./settings.ts";
 import { Streams } from "./streams.ts";
 import { newSuspicion, PROBE, Probe, Suspicion, type Timer } from "./timer.ts";
-import { Reader } from "./reader.ts";
+import { countDrop, Reader } from "./reader.ts";
 import { ACCUSERS_MAX, clusterMark, type ClusterMark, FRAME, MESSAGE } from "./wire.ts";
 import { META_BYTES_MAX, OUR_VERSIONS, PROTOCOL_VERSION, speaks } from "./wire.ts";
 
-/** Packets are read by one inbox: a packet is done with before the next one is looked at. */
+/** One for all: a packet is done with before the next one is looked at. */
 const inbox = new Inbox();
 const reader = new Reader();
 
@@ -70,6 +71,7 @@ export class Swim {
   readonly #mark: ClusterMark;
   readonly #time: Awareness;
   readonly #healing: Healing;
+  readonly #comparison: Comparison;
   readonly #vivaldi: Vivaldi;
   readonly #acquaintances = new Acquaintances();
   readonly #heard = new Announcement();
@@ -89,19 +91,13 @@ export class Swim {
   #witnessing = 0;
   #nextProbeAtMs: number;
   #nextGossipAtMs = Infinity;
-  #nextPushPullAtMs: number;
   #nextReconnectAtMs: number;
   /** When any packet came last. */
   #heardAtMs: number;
   #phase: "starting" | "running" | "leaving" | "left" | "replaced" = "starting";
   #leaveBy = Infinity;
-  #strangeAtMs = -Infinity;
-  /** Until the next comparison, if the one under way shows a difference. */
-  #comparePauseMs = Infinity;
   /** The packet at hand accuses this node. */
   #wasAccused = false;
-  #transmitFor = -1;
-  #transmitLimit = 0;
 
   constructor(
     config: SwimConfig,
@@ -121,14 +117,14 @@ export class Swim {
     this.#members = new Members(names);
     this.#mark = clusterMark(self.cluster);
     this.#outbox = new Outbox(this.#members, this.#mark, config.packetBytesMax);
-    this.#rumours = new Rumours(config.rumoursMax);
+    this.#rumours = new Rumours(config.rumoursMax, config.retransmitMult);
     this.#vivaldi = new Vivaldi(prng);
     this.#seq = prng.nextU32() >>> 1;
     this.#heardAtMs = nowMs;
     this.#time = new Awareness(config, rules, nowMs);
+    this.#comparison = new Comparison(config, prng, nowMs);
     // Members that start together must not act together.
     this.#nextProbeAtMs = nowMs + prng.next() * config.probeIntervalMs;
-    this.#nextPushPullAtMs = nowMs + prng.next() * config.pushPullIntervalMs;
     this.#nextReconnectAtMs = nowMs + prng.next() * config.reconnectIntervalMs;
     const members = this.#members;
     const id = names.ids.holdText(self.id);
@@ -153,7 +149,7 @@ export class Swim {
     if (this.#phase === "replaced") return;
     const fault = inbox.read(packet, this.#mark, this.#names.ids);
     if (fault !== undefined) {
-      this.#drop(fault);
+      countDrop(this.drops, fault);
       return;
     }
     const sender = this.#members.tenant(this.#names.addresses.findText(from));
@@ -164,8 +160,10 @@ export class Swim {
       if (inbox.kind[at] === MESSAGE.ping) pings += 1;
       else if (inbox.kind[at] === MESSAGE.ack) this.#acked(at, sender);
       else if (inbox.kind[at] === MESSAGE.nack) this.#nacked(inbox.number[at]!);
-      else if (sender < 0 || sender === this.#self) this.#strange();
-      else this.#claimed(at, from);
+      else if (sender < 0 || sender === this.#self) {
+        this.drops.strangers += 1;
+        this.#comparison.stranger(this.#time.nowMs);
+      } else this.#claimed(at, from);
     }
     // Pings come last, so that an answer carries what the packet's claims gave rise to.
     if (pings > 0) {
@@ -203,7 +201,7 @@ export class Swim {
       this.#nextProbeAtMs = Math.max(now, this.#nextProbeAtMs) + this.#config.probeIntervalMs * this.#time.slowness;
       this.#probeNext();
     }
-    if (this.#nextPushPullAtMs <= now) this.#pushPull();
+    if (this.#comparison.dueAtMs <= now) this.#pushPull();
     if (this.#nextReconnectAtMs <= now) {
       this.#nextReconnectAtMs = this.#healing.wake(now);
       this.#forgetOld();
@@ -223,7 +221,7 @@ export class Swim {
     const timerAtMs = this.#timers.peek()?.heapKey ?? Infinity;
     let dueAtMs = Math.min(timerAtMs, this.#nextGossipAtMs);
     if (this.#phase === "starting" || this.#phase === "running") {
-      dueAtMs = Math.min(dueAtMs, this.#nextProbeAtMs, this.#nextPushPullAtMs, this.#nextReconnectAtMs);
+      dueAtMs = Math.min(dueAtMs, this.#nextProbeAtMs, this.#comparison.dueAtMs, this.#nextReconnectAtMs);
     } else dueAtMs = this.#phase === "leaving" ? Math.min(dueAtMs, this.#leaveBy) : Infinity;
     return { sends, streams, events, wakeAtMs: this.#time.plan(dueAtMs) };
   }
@@ -242,7 +240,7 @@ export class Swim {
     if (answer === undefined) return order.kind === "ping" ? undefined : "unreachable";
     const fault = reader.open(answer, FRAME.stream, this.#mark);
     if (fault !== undefined) {
-      this.#drop(fault);
+      countDrop(this.drops, fault);
       return "malformed";
     }
     const kind = reader.byte();
@@ -251,7 +249,7 @@ export class Swim {
       if (kind === STREAM.pong && probe !== undefined) this.#endProbe(probe);
       return undefined;
     }
-    if (kind === STREAM.same) this.#comparePauseMs = Infinity;
+    if (kind === STREAM.same) this.#comparison.agreed();
     if (kind === STREAM.same || kind === STREAM.done) return "joined";
     if (kind === STREAM.refused) {
       this.#event("refused", this.#self, readRefusal(reader));
@@ -270,11 +268,10 @@ export class Swim {
     if (wasStarting) {
       this.#phase = "running";
       this.#spread(this.#self, MESSAGE.alive);
-      this.#compareSoon();
+      this.#comparison.soon(this.#time.nowMs);
     } else if (order.kind === "digest") {
       // They differed: once more, later each time, until they agree.
-      this.#compareBy(this.#time.nowMs + this.#comparePauseMs * (0.5 + this.#prng.next()));
-      this.#comparePauseMs *= 2;
+      this.#comparison.differed(this.#time.nowMs);
     }
     // One asked by digest alone does not know our side yet, nor one that held an earlier life of ours.
     if (this.#members.digest !== digest) this.#streams.orderState(order.to, PURPOSE.push);
@@ -287,7 +284,7 @@ export class Swim {
     if (this.#phase === "replaced" || this.#phase === "left") return undefined;
     const fault = reader.open(frame, FRAME.stream, this.#mark);
     if (fault !== undefined) {
-      this.#drop(fault);
+      countDrop(this.drops, fault);
       return undefined;
     }
     const kind = reader.byte();
@@ -356,7 +353,7 @@ export class Swim {
     return this.#members.incarnation[this.#self]!;
   }
 
-  /** 0 is good; probes are slower by this many times their pace. */
+  /** 0 is good; probes are slower by this. */
   get health(): number {
     return this.#time.awareness;
   }
@@ -390,17 +387,15 @@ export class Swim {
 
   /** The round trip to expect between two members, in milliseconds; undefined where a coordinate is missing. */
   distance(a: string, b: string): number | undefined {
-    const from = this.#coordinate(this.#names.ids.findText(a));
-    const to = this.#coordinate(this.#names.ids.findText(b));
+    const [from, to] = [a, b].map((id) => {
+      const handle = this.#names.ids.findText(id);
+      return handle === this.#self ? this.#vivaldi.own : this.#acquaintances.coordinate(handle);
+    });
     return from === undefined || to === undefined ? undefined : coordinateDistance(from, to);
   }
 
   #roster(id: number): Member {
     return this.#members.view(id, this.#acquaintances, this.#time.pausedMs);
-  }
-
-  #coordinate(id: number): Coordinate | undefined {
-    return id === this.#self ? this.#vivaldi.own : this.#acquaintances.coordinate(id);
   }
 
   // ---- small things
@@ -409,12 +404,6 @@ export class Swim {
     this.#timers.remove(timer);
     timer.heapKey = untilMs;
     this.#timers.push(timer);
-  }
-
-  #drop(fault: "malformed" | "other cluster" | "other version"): void {
-    if (fault === "malformed") this.drops.malformed += 1;
-    else if (fault === "other cluster") this.drops.otherCluster += 1;
-    else this.drops.otherVersion += 1;
   }
 
   #event(kind: SwimEventKind, id: number, cause: string): void {
@@ -476,17 +465,7 @@ export class Swim {
   }
 
   #outboxFill(): number {
-    return this.#rumours.size === 0 ? 0 : this.#rumours.fill(this.#outbox.rumour, this.#transmits());
-  }
-
-  /** How often each rumour is sent: more often in larger meshes. */
-  #transmits(): number {
-    const { size } = this;
-    if (size !== this.#transmitFor) {
-      this.#transmitFor = size;
-      this.#transmitLimit = Math.ceil(this.#config.retransmitMult * Math.ceil(Math.log10(size + 1)));
-    }
-    return this.#transmitLimit;
+    return this.#rumours.size === 0 ? 0 : this.#rumours.fill(this.#outbox.rumour, this.#rumours.limit(this.size));
   }
 
   #answerPing(from: string, sender: number, seq: number): void {
@@ -568,8 +547,8 @@ export class Swim {
   }
 
   #askOthers(probe: Probe): void {
-    const config = this.#config;
     const { target } = probe;
+    const config = this.#config;
     probe.indirect = true;
     probe.nacksExpected = this.#members.drawAlive(config.indirectChecks, target, this.#drawn, this.#prng);
     for (let index = 0; index < probe.nacksExpected; index += 1) {
@@ -586,7 +565,7 @@ export class Swim {
   #relay(at: number, from: string): void {
     const target = inbox.id[at]!;
     if (target === this.#self || !this.#members.known(target) || this.#relays >= RELAYS_MAX) return;
-    const probe = new Probe(PROBE.relay, this.#nextSeq(), target, this.#time.nowMs, from, inbox.number[at]!);
+    const probe = new Probe(PROBE.relay, this.#nextSeq(), target, this.#time.nowMs, from, inbox.number[at]);
     this.#probes.set(probe.seq, probe);
     this.#relays += 1;
     this.#ping(probe);
@@ -646,7 +625,7 @@ export class Swim {
     if (!isNews) return false;
     this.#wait(suspicion, suspicion.deadlineMs);
     // A confirmation is news of less weight: who misses it waits longer, no more.
-    const sent = isNew ? 0 : this.#transmits() >> 1;
+    const sent = isNew ? 0 : this.#rumours.limit(this.size) >> 1;
     this.#rumours.put(member, MESSAGE.suspect, incarnation, suspicion.accusers.slice(0, ACCUSERS_MAX), sent);
     return true;
   }
@@ -706,7 +685,7 @@ export class Swim {
     if (rumour === undefined || rumour.kind !== kind || rumour.incarnation !== incarnation) return;
     const accusation = kind === MESSAGE.suspect || kind === MESSAGE.dead;
     // Only of failures, which every member finds for itself in the end: other news must reach everybody by gossip.
-    if (this.#rules.damping && accusation) this.#rumours.count(rumour, this.#transmits());
+    if (this.#rules.damping && accusation) this.#rumours.count(rumour, this.#rumours.limit(this.size));
   }
 
   #spread(member: number, kind: number, accusers: readonly number[] = NOBODY): void {
@@ -736,7 +715,7 @@ export class Swim {
       // Only members can accuse; the accused cannot.
       if (accuser >= 0 && accuser !== member && this.#members.known(accuser)) accusers.push(accuser);
     }
-    const by = accusers[0];
+    const [by] = accusers;
     if (by === undefined) return;
     if (kind === MESSAGE.dead && this.#isProven(member, accusers)) {
       this.#fail(member, incarnation, accusers, `declared failed, accused by ${this.#idOf(by)}`);
@@ -818,7 +797,7 @@ export class Swim {
     this.#endSuspicion(member);
     this.#members.set(member, STATUS.alive, incarnation, this.#time.tenths, this.#prng);
     if (before === STATUS.failed) {
-      this.#compareBy(this.#healing.hurry(this.#time.nowMs));
+      this.#comparison.by(this.#healing.hurry(this.#time.nowMs));
     }
     if (before === STATUS.suspect || before === STATUS.failed) this.#event("alive-again", member, cause);
     else if (before === STATUS.left) this.#event("joined", member, "back after taking leave");
@@ -941,28 +920,9 @@ export class Swim {
     if (this.#rumours.size > 0) this.#nextGossipAtMs = this.#time.nowMs + this.#config.gossipIntervalMs;
   }
 
-  /** A claim of someone who is no member, as far as we know: it is not believed, but we may have missed a newcomer. */
-  #strange(): void {
-    this.drops.strangers += 1;
-    if (this.#time.nowMs < this.#strangeAtMs + this.#config.probeIntervalMs * 2) return;
-    this.#strangeAtMs = this.#time.nowMs;
-    this.#compareSoon();
-  }
-
-  #compareSoon(): void {
-    this.#comparePauseMs = this.#config.probeIntervalMs * 2;
-    this.#compareBy(this.#time.nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next()));
-  }
-
-  #compareBy(atMs: number): void {
-    this.#nextPushPullAtMs = Math.min(this.#nextPushPullAtMs, atMs);
-  }
-
   #pushPull(): void {
     const members = this.#members;
-    const factor = this.size > 32 ? Math.ceil(Math.log2(this.size) - 5) + 1 : 1;
-    this.#nextPushPullAtMs =
-      this.#time.nowMs + this.#config.pushPullIntervalMs * factor * (0.9 + 0.2 * this.#prng.next());
+    this.#comparison.begin(this.#time.nowMs, this.size);
     if (members.presentCount === 0) return;
     this.#streams.orderDigest(members.anyPresent(this.#prng));
   }

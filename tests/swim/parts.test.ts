@@ -41,7 +41,7 @@ describe("the lexicon", () => {
 
 describe("rumours", () => {
   test("go out least sent first, each so often, the newer in place of the older", () => {
-    const rumours = new Rumours(4);
+    const rumours = new Rumours(4, 4);
     for (let member = 0; member < 3; member += 1) rumours.put(member, MESSAGE.again, 1, []);
     const told: number[] = [];
     const tell = (room: number): void => {
@@ -65,7 +65,7 @@ describe("rumours", () => {
   });
 
   test("beyond the limit the one sent most often goes", () => {
-    const rumours = new Rumours(3);
+    const rumours = new Rumours(3, 4);
     for (let member = 0; member < 3; member += 1) rumours.put(member, MESSAGE.again, 1, []);
     rumours.fill(({ member }) => member === 1, 9);
     rumours.put(3, MESSAGE.again, 1, []);

@@ -19,7 +19,12 @@ describe("a small mesh", () => {
       versions: [1, 1],
       meta: new Uint8Array([5]),
     });
-    expect(circle.swim(3).members().map((member) => member.id)).toHaveLength(8);
+    expect(
+      circle
+        .swim(3)
+        .members()
+        .map((member) => member.id),
+    ).toHaveLength(8);
     expect(circle.swim(3).member("nobody")).toBeUndefined();
     expect(circle.events.filter((event) => event.kind !== "joined")).toEqual([]);
   });

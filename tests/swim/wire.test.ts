@@ -23,9 +23,9 @@ function corpus(): Uint8Array[] {
   const packets: Uint8Array[] = [];
   const circle = new Circle(8);
   const collect = (swim: Swim): void => {
-    const { take } = swim;
+    const take = swim.take.bind(swim);
     swim.take = () => {
-      const taken = take.call(swim);
+      const taken = take();
       for (const { packet } of taken.sends) if (packets.length < 4_000) packets.push(packet);
       return taken;
     };

@@ -1,0 +1,56 @@
+/**
+ * When to compare everything with another member (push/pull): at an interval that grows with the mesh, and sooner when
+ * there is reason to think that we miss something – after a start, when a stranger speaks, while two comparisons in a
+ * row show differences (each time later, so that a busy mesh does not do nothing else).
+ */
+import type { Prng } from "../base/prng.ts";
+import type { SwimConfig } from "./settings.ts";
+
+/** Above this many members the interval grows, by one interval for each doubling. */
+const CALM_MEMBERS = 32;
+
+export class Comparison {
+  dueAtMs: number;
+  readonly #config: SwimConfig;
+  readonly #prng: Prng;
+  /** Until the next one, if the one under way shows a difference. */
+  #pauseMs = Infinity;
+  #strangeAtMs = -Infinity;
+
+  constructor(config: SwimConfig, prng: Prng, nowMs: number) {
+    this.#config = config;
+    this.#prng = prng;
+    this.dueAtMs = nowMs + prng.next() * config.pushPullIntervalMs;
+  }
+
+  /** One begins; the next is due in the usual time. */
+  begin(nowMs: number, size: number): void {
+    const factor = size > CALM_MEMBERS ? Math.ceil(Math.log2(size / CALM_MEMBERS)) + 1 : 1;
+    this.dueAtMs = nowMs + this.#config.pushPullIntervalMs * factor * (0.9 + 0.2 * this.#prng.next());
+  }
+
+  by(atMs: number): void {
+    this.dueAtMs = Math.min(this.dueAtMs, atMs);
+  }
+
+  soon(nowMs: number): void {
+    this.#pauseMs = this.#config.probeIntervalMs * 2;
+    this.by(nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next()));
+  }
+
+  agreed(): void {
+    this.#pauseMs = Infinity;
+  }
+
+  differed(nowMs: number): void {
+    this.by(nowMs + this.#pauseMs * (0.5 + this.#prng.next()));
+    this.#pauseMs *= 2;
+  }
+
+  /** Someone spoke who is no member, as far as we know: it is not believed, but we may have missed a newcomer. */
+  stranger(nowMs: number): void {
+    if (nowMs < this.#strangeAtMs + this.#config.probeIntervalMs * 2) return;
+    this.#strangeAtMs = nowMs;
+    this.soon(nowMs);
+  }
+}
