@@ -1,6 +1,7 @@
 /** Whatever a client sends: a clear error or a closed connection, never a crash, a leak or a lost request. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { Client } from "../proxy/harness.ts";
 import { Bench, descriptors, inFlight, nodes, raw, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
@@ -227,7 +228,10 @@ describe("framing is kept", () => {
   test("Expect: 100-continue is answered before the body is sent", async () => {
     const body = chatBody();
     const head = post(body, `expect: 100-continue\r\n${CLOSE}`).slice(0, -body.length);
-    const answer = await raw(listen, [head, body], 5000);
+    const client = await Client.open(Number(listen.slice(listen.lastIndexOf(":") + 1)));
+    client.send(head);
+    await client.until((text) => text.endsWith("\r\n\r\n"));
+    const answer = await client.send(body).end();
     expect(answer).toStartWith("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ");
   });
 
