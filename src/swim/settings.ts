@@ -149,8 +149,6 @@ export const SWIM_PROFILES = {
   },
 } as const satisfies Record<string, Partial<SwimConfig>>;
 
-export type SwimProfile = keyof typeof SWIM_PROFILES;
-
 /**
  * Which parts beyond plain SWIM are on. Not a setting: benchmarks switch parts off to measure what each is worth.
  */
