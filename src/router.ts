@@ -72,7 +72,9 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       const target = fleet.target(poll.id);
       const mark = target === undefined ? new Map<string, never>() : placement.mark(target);
       void poller.poll(poll).then((result) => {
-        fleet.polled(poll.id, result, nowMs());
+        // The mesh measures the way by small probes; a poll's round trip holds the making of its answer too.
+        const rttMs = membership?.member(poll.id)?.rttMs;
+        fleet.polled(poll.id, result.ok && rttMs !== undefined ? { ...result, rttMs } : result, nowMs());
         const polled = fleet.target(poll.id);
         if (result.ok && polled !== undefined) placement.sampled(polled, mark, nowMs());
         step();

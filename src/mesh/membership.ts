@@ -105,7 +105,7 @@ export class Membership {
     return this.#swim.member(id);
   }
 
-  /** Estimated round trip between two members in seconds; undefined while unknown. */
+  /** Estimated round trip between two members in milliseconds; undefined while unknown. */
   distance(a: string, b: string): number | undefined {
     return this.#swim.distance(a, b);
   }
