@@ -683,9 +683,8 @@ export class Swim {
   #heardAgain(member: number, kind: number, incarnation: number): void {
     const rumour = this.#rumours.get(member);
     if (rumour === undefined || rumour.kind !== kind || rumour.incarnation !== incarnation) return;
-    const accusation = kind === MESSAGE.suspect || kind === MESSAGE.dead;
-    // Only of failures, which every member finds for itself in the end: other news must reach everybody by gossip.
-    if (this.#rules.damping && accusation) this.#rumours.count(rumour, this.#rumours.limit(this.size));
+    // Only of suspicions: the news that ends them, like all other news, must reach everybody by gossip.
+    if (this.#rules.damping && kind === MESSAGE.suspect) this.#rumours.count(rumour, this.#rumours.limit(this.size));
   }
 
   #spread(member: number, kind: number, accusers: readonly number[] = NOBODY): void {
