@@ -6,7 +6,7 @@ export class Announcement {
   idStart = 0;
   idEnd = 0;
   incarnation = 0;
-  /** The incarnation at which the rest is known to be right. */
+  /** The incarnation at which the rest was announced. */
   profile = 0;
   identity = 0;
   /** Oldest version << 8 | newest. */

@@ -4,7 +4,7 @@
  * drawing by chance; failed and departed ones in another.
  *
  * Each member's record has two dates, both incarnations of its own: `incarnation`, the newest that was heard of, and
- * `profile`, that at which our copy of address, identity and metadata was known to be right.
+ * `profile`, that at which our copy of address, identity and metadata was announced.
  */
 import type { Prng } from "../base/prng.ts";
 import type { Acquaintances } from "./acquaintance.ts";

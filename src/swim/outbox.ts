@@ -108,7 +108,7 @@ export class Outbox {
       writer.byte(kind);
       this.#name(member);
       writer.varint(incarnation);
-      if (kind === MESSAGE.again) writer.varint(members.profile[member]!);
+      if (kind === MESSAGE.again) writer.varint(rumour.profile);
       else if (kind === MESSAGE.alive) {
         const versions = members.versions[member]!;
         writer.fixed32(members.identity[member]!);

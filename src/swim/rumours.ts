@@ -13,6 +13,8 @@ export class Rumour {
   incarnation: number;
   /** Of a suspect or dead message. */
   accusers: readonly number[];
+  /** Of an again message: the incarnation whose profile it vouches for, passed on as it came. */
+  profile = 0;
   sent = 0;
   before: Rumour | undefined;
   after: Rumour | undefined;
@@ -63,13 +65,14 @@ export class Rumours {
   }
 
   /** News about a member; what was on its way about it is dropped. `sent` may begin above 0 for news of less weight. */
-  put(member: number, kind: number, incarnation: number, accusers: readonly number[], sent = 0): void {
+  put(member: number, kind: number, incarnation: number, accusers: readonly number[], sent = 0): Rumour {
     this.drop(member);
     if (this.#byMember.size >= this.#max) this.#dropMostSent();
     const rumour = new Rumour(member, kind, incarnation, accusers);
     rumour.sent = sent;
     this.#byMember.set(member, rumour);
     this.#link(rumour);
+    return rumour;
   }
 
   drop(member: number): void {

@@ -687,13 +687,13 @@ export class Swim {
     if (this.#rules.damping && kind === MESSAGE.suspect) this.#rumours.count(rumour, this.#rumours.limit(this.size));
   }
 
-  #spread(member: number, kind: number, accusers: readonly number[] = NOBODY): void {
+  #spread(member: number, kind: number, profile = this.#members.profile[member]!): void {
     const members = this.#members;
     const incarnation = members.incarnation[member]!;
     const before = this.#rumours.get(member);
     // A refutation must not hide a profile that is still on its way.
     const whole = kind === MESSAGE.again && before?.kind === MESSAGE.alive;
-    this.#rumours.put(member, whole ? MESSAGE.alive : kind, incarnation, accusers);
+    this.#rumours.put(member, whole ? MESSAGE.alive : kind, incarnation, NOBODY).profile = profile;
   }
 
   #accused(at: number, kind: number): void {
@@ -785,10 +785,10 @@ export class Swim {
     }
     // One that took leave comes back by a whole announcement only.
     if (members.status[member] === STATUS.left) return;
-    const knownProfile = members.profile[member]! >= inbox.second[at]!;
-    if (knownProfile) members.profile[member] = incarnation;
     this.#revive(member, incarnation, "refuted");
-    if (knownProfile) this.#spread(member, MESSAGE.again);
+    // Who has an older profile can't vouch for it.
+    const profile = inbox.second[at]!;
+    if (members.profile[member]! >= profile) this.#spread(member, MESSAGE.again, profile);
   }
 
   #revive(member: number, incarnation: number, cause: string): void {

@@ -98,6 +98,25 @@ describe("a simulated mesh", () => {
     for (const node of gone) expect(world.nodes[0]!.swim.status(node.id)).toBe("left");
   });
 
+  seeded("a refutation reaches everybody in two seconds, time and again", (seed) => {
+    const world = settled({ seed, nodes: 200 });
+    const [sick] = world.nodes;
+    const accused = new Set<string>();
+    world.onEvent = (node, { kind, id }) => {
+      if (kind === "suspect" && node !== sick && id !== sick!.id) accused.add(id);
+    };
+    for (let round = 0; round < 6; round += 1) {
+      world.stall(sick!, "io", world.nowMs + 6_000);
+      world.runFor(8_000);
+      for (const id of accused) {
+        const doubters = world.nodes.filter((node) => node.swim.status(id) === "suspect").map((node) => node.id);
+        expect(doubters).toEqual([]);
+      }
+      world.runFor(1_000);
+    }
+    expect(accused.size).toBeGreaterThan(0);
+  });
+
   seeded("a one-way cut does no lasting harm", (seed) => {
     const world = settled({ seed, nodes: 30 });
     world.partition((node) => (node.index < 3 ? 0 : 1), true);
