@@ -516,6 +516,8 @@ export class Exchange implements UpstreamUser {
     if (client === null) return;
     const clean = this.#eventStream && !this.#dechunk && !this.#cutInChunk;
     const inEvent = this.#inEvent;
+    // The body ends as it should, so the connection may go on: the client was told that it would.
+    const keepAlive = this.#answerKeepAlive;
     this.#release(error.status, false);
     if (!clean) {
       client.exchangeCut();
@@ -523,7 +525,7 @@ export class Exchange implements UpstreamUser {
     }
     const bytes = brokenStream(error, inEvent);
     client.write(bytes, 0, bytes.length);
-    client.exchangeEnded(false);
+    client.exchangeEnded(keepAlive);
   }
 
   #finish(): void {

@@ -208,3 +208,20 @@ test("refused connections leave no claim behind, however many come at once", asy
   for (const status of await Promise.all(asked)) expect([429, 502, 503]).toContain(status);
   expect(relayed.inFlight).toBe(0);
 });
+
+test("after a stream that broke and was ended with an error event, the connection serves the next request", async () => {
+  const up = upstream((socket, _request, nth) => {
+    if (nth > 1) {
+      socket.write(answer('{"ok":true}'));
+      return;
+    }
+    socket.write(`${SSE_HEAD}${chunk("data: one\n\n")}`);
+    setTimeout(() => socket.terminate(), 10);
+  });
+  const relayed = relay([up.port]);
+  const client = await Client.open(relayed.port);
+  client.send(post(CHAT));
+  await client.until((text) => text.endsWith("\r\n0\r\n\r\n"));
+  client.send(post(CHAT, CLOSE));
+  expect(await client.end()).toEndWith('{"ok":true}');
+});

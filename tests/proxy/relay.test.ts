@@ -260,7 +260,7 @@ describe("targets that fail", () => {
       setTimeout(() => socket.terminate(), 20);
     });
     const relayed = relay([up.port, up.port]);
-    const text = await ask(relayed.port, post(CHAT));
+    const text = await ask(relayed.port, post(CHAT, CLOSE));
     expect(text).toMatch(/data: one\n\n\r\n[0-9a-f]+\r\ndata: \{"error":\{"message":"the stream broke/);
     expect(text).toEndWith("\r\n0\r\n\r\n");
     expect(up.requests).toHaveLength(1);
@@ -272,7 +272,7 @@ describe("targets that fail", () => {
       socket.write(`${SSE_HEAD}${chunk("data: one\n\n")}20\r\ndata: tw`);
       setTimeout(() => socket.terminate(), 20);
     });
-    const text = await ask(relay([up.port]).port, post(CHAT));
+    const text = await ask(relay([up.port]).port, post(CHAT, CLOSE));
     expect(text).not.toContain("data: tw");
     expect(text).toEndWith("\r\n0\r\n\r\n");
   });
@@ -298,7 +298,7 @@ describe("targets that fail", () => {
 
   test("a stream that stalls is ended with an error event", async () => {
     const up = upstream((socket) => socket.write(`${SSE_HEAD}${chunk("data: one\n\n")}`));
-    const text = await ask(relay([up.port], { streamTimeoutMs: 100 }).port, post(CHAT));
+    const text = await ask(relay([up.port], { streamTimeoutMs: 100 }).port, post(CHAT, CLOSE));
     expect(text).toContain('"code":"upstream_timeout"');
   });
 
