@@ -1,5 +1,5 @@
 /** What is known of members that have answered us: their coordinate and their last round trips. */
-import { type Coordinate, coordinateDistance, medianOfThree } from "./coordinate.ts";
+import { type Coordinate, medianOfThree } from "./coordinate.ts";
 import { COORDINATE_FLOATS } from "./wire.ts";
 
 /** A coordinate and three round trips. */
@@ -48,13 +48,6 @@ export class Acquaintances {
   answeredAtMs(member: number): number | undefined {
     const row = this.#rows.get(member);
     return row === undefined || this.#answeredAtMs[row] === 0 ? undefined : this.#answeredAtMs[row];
-  }
-
-  /** The round trip to expect between the coordinate and a member; undefined where it has told us none. */
-  distanceMs(from: Coordinate, member: number): number | undefined {
-    const row = this.#rows.get(member);
-    if (row === undefined || !this.#isPlaced(row)) return undefined;
-    return coordinateDistance(from, this.#floats, row * STRIDE);
   }
 
   coordinate(member: number): Coordinate | undefined {

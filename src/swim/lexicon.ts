@@ -73,10 +73,6 @@ export class Lexicon {
     return handle;
   }
 
-  retain(handle: number): void {
-    this.#holds[handle]! += 1;
-  }
-
   release(handle: number): void {
     const holds = (this.#holds[handle]! -= 1);
     assert(holds >= 0, "a handle was released more often than held");

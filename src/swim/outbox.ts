@@ -34,10 +34,6 @@ export class Outbox {
     this.sends.push({ to, packet: this.#writer.finish(this.#mark) });
   }
 
-  get empty(): boolean {
-    return this.#writer.empty;
-  }
-
   ping(seq: number, target: number): void {
     this.#writer.byte(MESSAGE.ping);
     this.#writer.varint(seq);

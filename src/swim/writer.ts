@@ -41,14 +41,6 @@ export class Writer {
     return buffer.slice(0, at);
   }
 
-  get room(): number {
-    return this.limit - this.at;
-  }
-
-  get empty(): boolean {
-    return this.at === HEADER_BYTES;
-  }
-
   /** Room for so many more bytes, where the buffer may grow. */
   reserve(bytes: number): void {
     if (!this.#growing || this.at + bytes <= this.buffer.length) return;
