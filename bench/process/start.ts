@@ -51,7 +51,7 @@ async function chat(base: string, serial: number, outputTokens: number): Promise
 /** From the spawn of `dev` to the first answer of its mesh. */
 async function devMs(): Promise<number> {
   const port = freePort();
-  const free = ["--api=127.0.0.1:0", "--metrics=127.0.0.1:0", "--gossip=127.0.0.1:0"];
+  const free = ["--api=127.0.0.1:0", "--metrics=127.0.0.1:0"];
   const command = [EXECUTABLE, "dev", `--listen=127.0.0.1:${port}`, ...free, `--mock-models=${MODEL}`];
   const startMs = performance.now();
   const dev = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
