@@ -171,6 +171,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const first = await Promise.race([starting, stopped.promise]);
   if (typeof first === "string") process.exit(0);
   crew = first;
+  // Whoever registered while the workers started is in the newest snapshot only.
+  crew.setRoutes(placement.snapshot());
   membership = await joinMesh({
     id: `router-${hostId()}-${crew.port}`,
     identity: 0,
@@ -193,7 +195,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     log,
     onEvent: told,
   });
-  for (const member of membership.members()) told({ ...member, kind: "joined", cause: "known at the start" });
+  for (const member of membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
+    told({ ...member, kind: "joined", cause: "known at the start" });
 
   // ---- the control plane
 

@@ -99,19 +99,17 @@ export class ClientConnection implements Downstream {
   }
 
   #pause(why: number): void {
-    if (this.#paused === 0) {
-      this.#pausedMs = nowMs();
-      this.#socket.pause();
-    }
+    if (why === PAUSED_BY_TARGET && (this.#paused & why) === 0) this.#pausedMs = nowMs();
+    if (this.#paused === 0) this.#socket.pause();
     this.#paused |= why;
   }
 
   #resume(why: number): void {
     if ((this.#paused & why) === 0) return;
+    if ((this.#paused & why & PAUSED_BY_TARGET) !== 0) this.#bodySinceMs += nowMs() - this.#pausedMs;
     this.#paused &= ~why;
     if (this.#paused !== 0) return;
     this.#sinceMs = nowMs();
-    this.#bodySinceMs += nowMs() - this.#pausedMs;
     this.#socket.resume();
   }
 
@@ -129,6 +127,7 @@ export class ClientConnection implements Downstream {
 
   /** What waits is used before more is read: a client that pipelines without end is held to the stash's limit. */
   #limitStash(): void {
+    if (this.#phase === CLOSING) return;
     if (this.#stashEnd - this.#stashStart > STASH_BYTES_MAX) this.#pause(PAUSED_BY_STASH);
     else this.#resume(PAUSED_BY_STASH);
   }
@@ -154,6 +153,7 @@ export class ClientConnection implements Downstream {
     }
     if (this.#stashEnd > 0 || this.#outbox.pending > 0) {
       this.#keep(data, 0, data.length);
+      this.#limitStash();
       this.#processStash();
     } else {
       this.#process(data, 0, data.length);
@@ -161,6 +161,8 @@ export class ClientConnection implements Downstream {
   }
 
   drained(): void {
+    // A client that reads, however slowly, is there.
+    if (this.#phase === AWAIT_HEAD) this.#sinceMs = nowMs();
     if (!this.#outbox.flush(this.#socket)) return;
     if (this.#phase === CLOSING) {
       this.#sinceMs = nowMs();
@@ -195,6 +197,8 @@ export class ClientConnection implements Downstream {
               `the head of the request did not come within ${headTimeoutMs} ms`,
               requestIdOf(NOTHING, null),
             );
+        } else if (this.#outbox.pending > 0) {
+          if (waited >= streamTimeoutMs) this.exchangeCut();
         } else if (this.#isReading() && waited >= this.#idleMs(idleTimeoutMs)) {
           this.#close();
         }
@@ -202,7 +206,7 @@ export class ClientConnection implements Downstream {
       case IN_BODY:
         if (this.#exchange?.committed === true) {
           this.#exchange.expire(now);
-        } else if (this.#paused !== 0) {
+        } else if ((this.#paused & PAUSED_BY_TARGET) !== 0) {
           if (now - this.#pausedMs >= streamTimeoutMs) {
             this.#exchange?.refuse(
               new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`),
@@ -266,6 +270,7 @@ export class ClientConnection implements Downstream {
         if (bodyAt < 0) {
           // What there is of it stands in the stash already; or the connection is closing.
           this.#processing = false;
+          this.#limitStash();
           return;
         }
         at = bodyAt;

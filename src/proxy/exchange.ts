@@ -161,6 +161,7 @@ export class Exchange implements UpstreamUser {
     this.model = -1;
     this.promptBytes = 0;
     this.#complete = false;
+    this.#sending = false;
     this.#overflowed = false;
     this.#attempts = 0;
     this.#staleRetries = 0;
@@ -546,6 +547,7 @@ export class Exchange implements UpstreamUser {
     const upstream = this.#upstream;
     if (upstream === null) return;
     this.#upstream = null;
+    this.#sending = false;
     this.#endPrefill();
     this.#context.table.end(this.#context.index, this.#row);
     upstream.release(clean);

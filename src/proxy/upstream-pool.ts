@@ -70,14 +70,28 @@ export class UpstreamPool implements ConnectionHome {
     const connection = new UpstreamConnection(this);
     this.#count++;
     this.#connecting.add(connection);
-    Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
-      () => this.#settle(connection),
-      (error: unknown) => {
-        connection.lost("connect", error instanceof Error ? error.message : String(error));
-        this.#settle(connection);
-      },
-    );
+    // A connect may fail at once, from within the call: the exchange must be there to be told.
+    queueMicrotask(() => this.#connect(connection));
     return connection;
+  }
+
+  #connect(connection: UpstreamConnection): void {
+    const failed = (error: unknown): void => {
+      connection.lost("connect", error instanceof Error ? error.message : String(error));
+      this.#settle(connection);
+    };
+    if (connection.closed) {
+      this.#settle(connection);
+      return;
+    }
+    try {
+      Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
+        () => this.#settle(connection),
+        failed,
+      );
+    } catch (error) {
+      failed(error);
+    }
   }
 
   put(connection: UpstreamConnection): void {

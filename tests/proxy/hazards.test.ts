@@ -225,3 +225,19 @@ test("after a stream that broke and was ended with an error event, the connectio
   client.send(post(CHAT, CLOSE));
   expect(await client.end()).toEndWith('{"ok":true}');
 });
+
+test("a long body on a connection that served a short request before reaches its target whole", async () => {
+  const up = upstream(ok);
+  const relayed = relay([up.port], { replayBytes: 4096, firstByteTimeoutMs: 2000 });
+  const client = await Client.open(relayed.port);
+  client.send(post(CHAT));
+  await client.until((text) => text.endsWith('{"ok":true}'));
+  const bytes = Buffer.from(post(LONG, CLOSE));
+  let sent = 0;
+  await until(() => {
+    sent += Math.max(0, client.write(bytes.subarray(sent, sent + 3000)));
+    return sent === bytes.length;
+  });
+  expect((await client.end()).match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+  expect(up.requests[1]?.endsWith(LONG)).toBe(true);
+});
