@@ -50,7 +50,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     const now = sampler.sample(performance.now());
     return draining ? { ...now, ready: false, draining: true } : now;
   };
-  const incarnation = Date.now();
+  const incarnation = Math.floor(Date.now() / 1000);
   const metrics = agentMetrics({ node: config.id, sample, startedMs });
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
@@ -81,7 +81,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const membership = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
-    incarnation: Math.floor(incarnation / 1000),
+    incarnation,
     gossip: config.gossip,
     advertise: config.advertise,
     join: config.join,
@@ -120,7 +120,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     id: config.id,
     pid: process.pid,
     ...addresses,
-    startedAt: new Date(incarnation).toISOString(),
+    startedAt: new Date(incarnation * 1000).toISOString(),
     version,
   };
   await writeAgentFile(config.dataDir, file);

@@ -3,7 +3,7 @@
  *
  * The loop is the house's: an input, a step of the core, then what it wants done. While the node knows of no other
  * living member it asks its seeds again, with growing and jittered pauses, and says so once; names among them are
- * resolved anew each time. A node that is refused (another one has its id) or replaced stops trying and tells it.
+ * resolved anew each time. A node that is replaced stops trying.
  *
  * The address that is announced must be the one that this node's packets come from: the bound one, or where every
  * address is bound, `advertise` or the machine's first address that fits the seeds.
@@ -181,7 +181,8 @@ export class Membership {
   #told(event: SwimEvent): void {
     if (event.id === this.#options.id) {
       if (event.kind === "left") this.#left?.();
-      if (event.kind === "refused" || event.kind === "replaced") clearTimeout(this.#seekTimer);
+      // One that is refused tries on: the node that has its id may be dead and not yet known to be.
+      if (event.kind === "replaced") clearTimeout(this.#seekTimer);
     }
     this.#options.onEvent(event);
   }
