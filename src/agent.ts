@@ -78,7 +78,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  const membership = await joinMesh({
+  const node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
     incarnation,
@@ -100,6 +100,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     log,
     onEvent() {},
   });
+  const { membership } = node;
   addresses.gossip = membership.address;
   const announcer = new Announcer({
     urls: config.register,
@@ -132,7 +133,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
-  await Promise.all([announcer.stop(), membership.leave(LEAVE_MS)]);
+  await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
   await runtime.stop(config.drainTimeoutMs);
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);

@@ -173,7 +173,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   crew = first;
   // Whoever registered while the workers started is in the newest snapshot only.
   crew.setRoutes(placement.snapshot());
-  membership = await joinMesh({
+  const node = await joinMesh({
     id: `router-${hostId()}-${crew.port}`,
     identity: 0,
     incarnation: Math.floor(Date.now() / 1000),
@@ -195,6 +195,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     log,
     onEvent: told,
   });
+  ({ membership } = node);
   for (const member of membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
     told({ ...member, kind: "joined", cause: "known at the start" });
 
@@ -272,7 +273,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     log.error("the router can't go on", { error: failure.message });
   }
   draining = true;
-  void membership.leave(LEAVE_MS);
+  void node.leave(LEAVE_MS);
   const clean = await crew.drain(failure === null ? config.drainTimeoutMs : 0);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   clearInterval(upkeep);

@@ -8,6 +8,7 @@ import { randomBytes } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Envelope, KIND } from "../../src/mesh/envelope.ts";
+import { CHANNEL } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { ReplayTable } from "../../src/mesh/replay.ts";
 import { transportSettings } from "../../src/mesh/settings.ts";
@@ -36,10 +37,12 @@ async function openEnd(keys: readonly Uint8Array[], limits: Partial<typeof LIMIT
     cluster: "bench",
     keyring: new Keyring(keys),
     limits: { ...LIMITS, ...limits },
-    onPacket: () => void end.heard++,
-    onRequest: (_from, bytes) => bytes,
     onError: (error) => console.error(error),
     onWarning() {},
+  });
+  transport.listen(CHANNEL.membership, {
+    onPacket: () => void end.heard++,
+    onRequest: (_from, bytes) => bytes,
   });
   return Object.assign(end, { transport });
 }

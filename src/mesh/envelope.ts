@@ -3,7 +3,7 @@
  *
  *     0  magic     1
  *     1  version   1
- *     2  flags     1    bits 0-1 kind, bit 2 sealed, bit 3 compressed, the others 0
+ *     2  flags     1    bits 0-1 kind, bit 2 sealed, bit 3 compressed, bits 4-5 channel, the others 0
  *     3  key       1    first byte of the key's fingerprint; 0 when plain
  *     4  cluster   4    of a hash of the cluster's name
  *     8  session   8    random, drawn at the sender's start          \
@@ -26,6 +26,10 @@ import type { ReplayTable } from "./replay.ts";
 export const KIND = { datagram: 0, request: 1, response: 2 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
+/** Whom a payload is for: membership, the streams of states, or keys and the like. A response has its request's. */
+export const CHANNEL = { membership: 0, state: 1, control: 2 } as const;
+export type Channel = (typeof CHANNEL)[keyof typeof CHANNEL];
+
 export const PLAIN_HEADER_BYTES = 8;
 const SEALED_HEADER_BYTES = 24;
 const NONCE_START = 8;
@@ -39,6 +43,8 @@ const VERSION = 1;
 const KIND_MASK = 3;
 const SEALED = 4;
 const COMPRESSED = 8;
+const CHANNEL_SHIFT = 4;
+const FLAGS_MAX = (CHANNEL.control << CHANNEL_SHIFT) | 15;
 const CIPHER = "aes-256-gcm";
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES };
 
@@ -123,14 +129,20 @@ export class Envelope {
   }
 
   /** The packet for a payload, in memory of its own. A response needs the request's packet. */
-  seal(kind: Kind, payload: Uint8Array, request?: Uint8Array): Uint8Array {
+  seal(
+    kind: Kind,
+    payload: Uint8Array,
+    request?: Uint8Array,
+    channel: Channel = request === undefined ? CHANNEL.membership : channelOf(request),
+  ): Uint8Array {
     const small = kind === KIND.datagram ? undefined : compressed(payload);
     const body = small ?? payload;
     const key = this.#options.keyring.primary;
     const packet = Buffer.allocUnsafe(body.length + this.overhead);
     packet[0] = MAGIC;
     packet[1] = VERSION;
-    packet[2] = kind | (key === undefined ? 0 : SEALED) | (small === undefined ? 0 : COMPRESSED);
+    packet[2] =
+      kind | (key === undefined ? 0 : SEALED) | (small === undefined ? 0 : COMPRESSED) | (channel << CHANNEL_SHIFT);
     packet[3] = key === undefined ? 0 : key.hint;
     packet.set(this.#cluster, 4);
     if (key === undefined) {
@@ -154,6 +166,7 @@ export class Envelope {
   open(kind: Kind, packet: Uint8Array, request?: Uint8Array): Uint8Array | DropReason {
     const fault = this.faultOf(kind, packet);
     if (fault !== "") return fault;
+    if (request !== undefined && channelOf(packet) !== channelOf(request)) return "flags";
     const flags = packet[2]!;
     const body = (flags & SEALED) === 0 ? packet.subarray(PLAIN_HEADER_BYTES) : this.#unseal(kind, packet, request);
     if (typeof body === "string" || (flags & COMPRESSED) === 0) return body;
@@ -166,7 +179,7 @@ export class Envelope {
     if (packet[0] !== MAGIC) return "magic";
     if (packet[1] !== VERSION) return "version";
     const flags = packet[2]!;
-    if ((flags & KIND_MASK) !== kind || flags > 15 || (kind === KIND.datagram && (flags & COMPRESSED) !== 0)) {
+    if ((flags & KIND_MASK) !== kind || flags > FLAGS_MAX || (kind === KIND.datagram && (flags & COMPRESSED) !== 0)) {
       return "flags";
     }
     const cluster = this.#cluster;
@@ -209,6 +222,11 @@ export class Envelope {
     else authenticated.set(request.subarray(NONCE_START, NONCE_END), SEALED_HEADER_BYTES);
     return authenticated;
   }
+}
+
+/** Of a packet whose header is right. */
+export function channelOf(packet: Uint8Array): Channel {
+  return (packet[2]! >>> CHANNEL_SHIFT) as Channel;
 }
 
 function decipher(key: Key, packet: Uint8Array, authenticated: Uint8Array): Uint8Array | undefined {

@@ -9,26 +9,20 @@
  * address is bound, `advertise` or the machine's first address that fits the seeds.
  */
 import { networkInterfaces } from "node:os";
-import type { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
 import type { Member, SwimEvent } from "../swim/event.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { Swim } from "../swim/swim.ts";
-import type { Keyring } from "./keyring.ts";
-import type { TransportLimits } from "./settings.ts";
-import { openTransport, type Transport } from "./transport.ts";
+import { CHANNEL } from "./envelope.ts";
+import type { Transport } from "./transport.ts";
 
 export interface MembershipOptions {
-  /** "" for every address. */
+  /** The --gossip host; "" for every address. */
   readonly host: string;
-  /** 0 for any free one. */
-  readonly port: number;
   /** The host that others reach this node by; "" to find out. */
   readonly advertise: string;
   readonly cluster: string;
-  readonly keyring: Keyring;
-  readonly limits: TransportLimits;
   readonly swim: SwimConfig;
   readonly id: string;
   /** 32 bits that stay with the node over restarts; 0: none. */
@@ -40,31 +34,11 @@ export interface MembershipOptions {
   readonly join: readonly string[];
   readonly prng: Prng;
   onEvent(event: SwimEvent): void;
-  onError(error: MeshError): void;
   onWarning(message: string): void;
 }
 
 const SEEK_MIN_MS = 500;
 const SEEK_MAX_MS = 30_000;
-
-/** Binds the gossip port and begins to look for the mesh; rejects with a MeshError when the port can't be had. */
-export async function openMembership(options: MembershipOptions): Promise<Membership> {
-  let member: Membership | null = null;
-  const transport = await openTransport({
-    host: options.host,
-    port: options.port,
-    cluster: options.cluster,
-    keyring: options.keyring,
-    limits: options.limits,
-    onPacket: (from, bytes) => member?.received(from, bytes),
-    onRequest: (_from, bytes) => member?.asked(bytes),
-    onError: (error) => options.onError(error),
-    onWarning: (message) => options.onWarning(message),
-  });
-  member = new Membership(options, transport);
-  member.start();
-  return member;
-}
 
 export class Membership {
   readonly address: string;
@@ -92,6 +66,16 @@ export class Membership {
     this.#swim = new Swim(config, self, options.prng, nowMs());
   }
 
+  /** Begins to look for the mesh. */
+  start(): void {
+    this.#transport.listen(CHANNEL.membership, {
+      onPacket: (from, packet) => this.#step((now) => this.#swim.receive(from, packet, now)),
+      onRequest: (_from, frame) => this.#asked(frame),
+    });
+    this.#step(() => {});
+    this.#seek();
+  }
+
   /** Living members, this one included. */
   get size(): number {
     return this.#swim.size;
@@ -108,11 +92,6 @@ export class Membership {
   /** Estimated round trip between two members in milliseconds; undefined while unknown. */
   distance(a: string, b: string): number | undefined {
     return this.#swim.distance(a, b);
-  }
-
-  start(): void {
-    this.#step(() => {});
-    this.#seek();
   }
 
   /** Tells the mesh of new metadata. */
@@ -137,14 +116,9 @@ export class Membership {
     this.#stopped = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#seekTimer);
-    this.#transport.stop();
   }
 
-  received(from: string, packet: Uint8Array): void {
-    this.#step((now) => this.#swim.receive(from, packet, now));
-  }
-
-  asked(frame: Uint8Array): Uint8Array | undefined {
+  #asked(frame: Uint8Array): Uint8Array | undefined {
     let answer: Uint8Array | undefined;
     this.#step((now) => {
       answer = this.#swim.answer(frame, now);

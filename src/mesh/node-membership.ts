@@ -8,9 +8,10 @@ import type { SwimConfig } from "../swim/settings.ts";
 import { META_BYTES_MAX } from "../swim/wire.ts";
 import type { AnnouncerLog } from "./announcer.ts";
 import { openKeyring } from "./key-file.ts";
-import { openMembership } from "./membership.ts";
-import type { Membership } from "./membership.ts";
+import type { Keyring } from "./keyring.ts";
+import { Membership } from "./membership.ts";
 import type { GossipConfig } from "./settings.ts";
+import { openTransport, type Transport } from "./transport.ts";
 
 export interface NodeOptions {
   readonly id: string;
@@ -26,36 +27,64 @@ export interface NodeOptions {
   onEvent(event: SwimEvent): void;
 }
 
+/** This node in the mesh: who else is there, and the way to them. */
+export interface MeshNode {
+  readonly membership: Membership;
+  readonly transport: Transport;
+  readonly keyring: Keyring;
+  /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
+  leave(timeoutMs: number): Promise<void>;
+}
+
 /** Joins the mesh as this node; rejects with a MeshError when the gossip port can't be had or a key can't be read. */
-export function joinMesh(options: NodeOptions): Promise<Membership> {
+export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
   const { log, mesh, gossip } = options;
-  return openMembership({
+  const keyring = openKeyring(mesh);
+  const transport = await openTransport({
     host: gossip.host,
     port: gossip.port,
-    advertise: options.advertise,
     cluster: mesh.cluster,
-    keyring: openKeyring(mesh),
+    keyring,
     limits: mesh.limits,
-    swim: options.swim,
-    id: options.id,
-    identity: options.identity,
-    incarnation: options.incarnation,
-    meta: encodeMeta(options.meta, META_BYTES_MAX),
-    join: options.join.map((seed) => formatAddress(seed)),
-    prng: new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1),
-    onEvent(event) {
-      const loud =
-        event.kind === "failed" || event.kind === "conflict" || event.kind === "refused" || event.kind === "replaced";
-      log[loud ? "warn" : "info"](`member ${event.kind}`, {
-        member: event.id,
-        address: event.address,
-        cause: event.cause,
-      });
-      options.onEvent(event);
-    },
     onError: (error) => log.warn("gossip", { error: error.message }),
     onWarning: (message) => log.warn(message),
   });
+  const membership = new Membership(
+    {
+      host: gossip.host,
+      advertise: options.advertise,
+      cluster: mesh.cluster,
+      swim: options.swim,
+      id: options.id,
+      identity: options.identity,
+      incarnation: options.incarnation,
+      meta: encodeMeta(options.meta, META_BYTES_MAX),
+      join: options.join.map((seed) => formatAddress(seed)),
+      prng: new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1),
+      onEvent(event) {
+        const loud =
+          event.kind === "failed" || event.kind === "conflict" || event.kind === "refused" || event.kind === "replaced";
+        log[loud ? "warn" : "info"](`member ${event.kind}`, {
+          member: event.id,
+          address: event.address,
+          cause: event.cause,
+        });
+        options.onEvent(event);
+      },
+      onWarning: (message) => log.warn(message),
+    },
+    transport,
+  );
+  membership.start();
+  return {
+    membership,
+    transport,
+    keyring,
+    async leave(timeoutMs) {
+      await membership.leave(timeoutMs);
+      transport.stop();
+    },
+  };
 }
 
 /** A member as `GET /members` shows it. */

@@ -1,21 +1,23 @@
 /**
  * How members of the mesh talk: datagrams over UDP, and requests with one answer each over TCP, both on one port, both
- * in the envelope that keeps strangers and other meshes out. What is in a packet is its sender's and receiver's
- * business; `from` is where it came from, which says nothing about who sent it.
+ * in the envelope that keeps strangers and other meshes out. Who listens on a channel gets what is sent on it; what is
+ * in a packet is its sender's and receiver's business. `from` is where it came from, which says nothing about who sent
+ * it. News of members go before states, so that load can't make members look dead.
  *
  * Datagrams may be lost, doubled by the network (a sealed one is opened once), or come in another order; they leave at
  * a pace (pacer.ts). A request ends in an answer or in one MeshError, within its time.
  *
  * What does not open is dropped and counted by its reason, and never causes a byte in return. Limits: settings.ts.
  */
-import { MeshError, toMeshError } from "../base/errors.ts";
+import { type MeshError, toMeshError } from "../base/errors.ts";
 import { formatAddress } from "../base/units.ts";
 import { Addresses, type Endpoint, type Lookup } from "./addresses.ts";
-import { Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
+import { type Channel, CHANNEL, channelOf, Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
 import type { Keyring } from "./keyring.ts";
-import { type Outcome, Pacer, type Urgency } from "./pacer.ts";
+import { type Outcome, Pacer } from "./pacer.ts";
 import { ReplayTable } from "./replay.ts";
 import type { TransportLimits } from "./settings.ts";
+import { type Listener, Requests } from "./requests.ts";
 import { bindBoth } from "./sockets.ts";
 import type { TcpServer } from "./tcp-server.ts";
 import { TcpClient, type TcpClientOptions } from "./tcp-client.ts";
@@ -30,9 +32,6 @@ export interface TransportOptions {
   readonly cluster: string;
   readonly keyring: Keyring;
   readonly limits: TransportLimits;
-  readonly onPacket: (from: string, bytes: Uint8Array) => void;
-  /** The answer; undefined for none (the connection is closed). What it throws is reported, and there is no answer. */
-  readonly onRequest: (from: string, bytes: Uint8Array) => Answer | Promise<Answer>;
   /** Something is wrong with this machine or its network; told once for each kind of fault in 10 s. */
   readonly onError: (error: MeshError) => void;
   /** Something that the operator should know. */
@@ -43,8 +42,6 @@ export interface TransportOptions {
   readonly nowSeconds?: () => number;
 }
 
-type Answer = Uint8Array | undefined;
-
 const ERROR_EVERY_MS = 10_000;
 /** Datagrams to names that are being resolved. */
 const UNRESOLVED_MAX = 256;
@@ -53,6 +50,7 @@ const UNRESOLVED_MS = 5000;
 interface Datagram {
   readonly to: Endpoint;
   readonly payload: Uint8Array;
+  readonly channel: Channel;
 }
 
 /** Binds both ports; rejects with a MeshError that says what to do. */
@@ -77,12 +75,12 @@ export class Transport {
   readonly #pacer: Pacer<Datagram>;
   readonly #client: TcpClient;
   readonly #toldAtMs = new Map<string, number>();
+  readonly #listeners = new Map<Channel, Listener>();
   #addresses!: Addresses;
   #udp!: Udp;
   #server!: TcpServer;
+  #requests!: Requests;
   #unresolved = 0;
-  /** Packets may come before the one who opens the transport has it in hand: they are not for anybody yet. */
-  #opened = false;
   #stopped = false;
 
   constructor(options: TransportOptions) {
@@ -131,14 +129,31 @@ export class Transport {
           if (fault !== "") this.#stats.dropped[fault]++;
           return fault === "";
         },
-        onFrame: (fromHost, fromPort, packet) => this.#serve(formatAddress({ host: fromHost, port: fromPort }), packet),
+        onFrame: (fromHost, fromPort, packet) => {
+          const from = formatAddress({ host: fromHost, port: fromPort });
+          // A connection may come before both sockets are bound, and there is nobody yet to answer it.
+          return this.#requests?.serve(from, packet) ?? Promise.resolve(undefined);
+        },
         onCut: (reason) => void this.#stats.cut[reason]++,
       },
     });
     this.#udp = bound.udp;
     this.#server = bound.tcp;
     this.#addresses = new Addresses(bound.families, lookup === undefined ? {} : { lookup });
-    this.#opened = true;
+    this.#requests = new Requests({
+      envelope: this.#envelope,
+      client: this.#client,
+      addresses: this.#addresses,
+      stats: this.#stats,
+      frameBytesMax: limits.frameBytesMax,
+      listener: (channel) => this.#listeners.get(channel),
+      onError: (error) => this.#tell("request", error),
+    });
+  }
+
+  /** From now on, what comes on the channel is the listener's; what nobody listens to is dropped. */
+  listen(channel: Channel, listener: Listener): void {
+    this.#listeners.set(channel, listener);
   }
 
   /** The IP address bound; "::" or "0.0.0.0" for every one. */
@@ -156,33 +171,32 @@ export class Transport {
   }
 
   /**
-   * Sends a datagram to "host:port", now or when its turn comes: urgent ones go before bulky ones. The bytes are kept
+   * Sends a datagram to "host:port", now or when its turn comes: those of states go after all others. The bytes are kept
    * until then and must not change. False when it is dropped at once; true does not mean that it arrives.
    */
-  send(to: string, payload: Uint8Array, urgency: Urgency = "urgent"): boolean {
+  send(to: string, payload: Uint8Array, channel: Channel = CHANNEL.membership): boolean {
     if (this.#stopped) return false;
     if (payload.length > this.payloadBytesMax) {
       this.#stats.unsent.oversized++;
       return false;
     }
     const found = this.#addresses.find(to);
-    if (found === "later") return this.#sendLater(to, payload, urgency);
+    if (found === "later") return this.#sendLater(to, payload, channel);
     if (found === "bad") {
       this.#stats.unsent.noAddress++;
       return false;
     }
-    return this.#enqueue({ to: found, payload }, urgency);
+    return this.#enqueue({ to: found, payload, channel });
   }
 
   /** The answer of whoever listens at "host:port". Rejects with a MeshError: nobody there, no answer in time, garbage. */
-  async request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    this.#stats.requests++;
-    try {
-      return await this.#request(to, payload, timeoutMs);
-    } catch (error) {
-      this.#stats.requestsFailed++;
-      throw error;
-    }
+  request(
+    to: string,
+    payload: Uint8Array,
+    timeoutMs: number,
+    channel: Channel = CHANNEL.membership,
+  ): Promise<Uint8Array> {
+    return this.#requests.ask(to, payload, timeoutMs, channel);
   }
 
   stats(): TransportStats {
@@ -198,12 +212,12 @@ export class Transport {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#pacer.clear();
-    this.#client.stop();
+    this.#requests.stop();
     this.#server.stop();
     this.#udp.close();
   }
 
-  #sendLater(to: string, payload: Uint8Array, urgency: Urgency): boolean {
+  #sendLater(to: string, payload: Uint8Array, channel: Channel): boolean {
     if (this.#unresolved >= UNRESOLVED_MAX) {
       this.#stats.unsent.queueFull++;
       return false;
@@ -213,20 +227,20 @@ export class Transport {
       this.#unresolved--;
       if (this.#stopped) return;
       if (found === "bad") this.#stats.unsent.noAddress++;
-      else this.#enqueue({ to: found, payload }, urgency);
+      else this.#enqueue({ to: found, payload, channel });
     });
     return true;
   }
 
-  #enqueue(datagram: Datagram, urgency: Urgency): boolean {
-    const taken = this.#pacer.push(datagram, urgency);
+  #enqueue(datagram: Datagram): boolean {
+    const taken = this.#pacer.push(datagram, datagram.channel === CHANNEL.state ? "bulk" : "urgent");
     if (!taken) this.#stats.unsent.queueFull++;
     return taken;
   }
 
   /** Seals at the last moment, so that counters leave in order and with the key of now. */
-  #emit({ to, payload }: Datagram): Outcome {
-    const packet = this.#envelope.seal(KIND.datagram, payload);
+  #emit({ to, payload, channel }: Datagram): Outcome {
+    const packet = this.#envelope.seal(KIND.datagram, payload, undefined, channel);
     const outcome = this.#udp.send(packet, to.host, to.port);
     if (outcome === "failed") this.#stats.unsent.failed++;
     if (outcome !== "sent") return outcome;
@@ -238,51 +252,11 @@ export class Transport {
   #receive(packet: Uint8Array, host: string, port: number): void {
     this.#stats.packetsIn++;
     this.#stats.bytesIn += packet.length;
-    if (!this.#opened || this.#stopped) return;
+    if (this.#stopped) return;
     const payload =
       packet.length > this.#options.limits.datagramBytesMax ? "oversized" : this.#envelope.open(KIND.datagram, packet);
     if (typeof payload === "string") this.#stats.dropped[payload]++;
-    else this.#options.onPacket(formatAddress({ host, port }), payload);
-  }
-
-  async #serve(from: string, packet: Uint8Array): Promise<Uint8Array | undefined> {
-    if (!this.#opened) return undefined;
-    const payload = this.#envelope.open(KIND.request, packet);
-    if (typeof payload === "string") {
-      this.#stats.dropped[payload]++;
-      return undefined;
-    }
-    try {
-      const answer = await this.#options.onRequest(from, payload);
-      if (answer === undefined) return undefined;
-      if (answer.length > this.#options.limits.frameBytesMax) {
-        throw new MeshError("internal", `an answer of ${answer.length} bytes is longer than a frame may be`);
-      }
-      this.#stats.requestsServed++;
-      return this.#envelope.seal(KIND.response, answer, packet);
-    } catch (error) {
-      this.#tell("request", error);
-      return undefined;
-    }
-  }
-
-  async #request(to: string, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    const { limits } = this.#options;
-    if (this.#stopped) throw stopped();
-    if (payload.length > limits.frameBytesMax) {
-      throw new MeshError("payload_too_large", `a request of ${payload.length} bytes, at most ${limits.frameBytesMax}`);
-    }
-    const startedAtMs = performance.now();
-    const endpoint = await this.#addresses.resolve(to, timeoutMs);
-    if (endpoint === "bad") throw new MeshError("upstream_failed", `${to} is no address that can be reached from here`);
-    if (this.#stopped) throw stopped();
-    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAtMs));
-    const request = this.#envelope.seal(KIND.request, payload);
-    const response = await this.#client.ask(endpoint, request, leftMs);
-    const answer = this.#envelope.open(KIND.response, response, request);
-    if (typeof answer !== "string") return answer;
-    this.#stats.dropped[answer]++;
-    throw new MeshError("upstream_failed", `the answer from ${to} was dropped: ${answer}`);
+    else this.#listeners.get(channelOf(packet))?.onPacket?.(formatAddress({ host, port }), payload);
   }
 
   #tell(kind: string, error: unknown): void {
@@ -293,8 +267,4 @@ export class Transport {
     this.#toldAtMs.set(kind, nowMs);
     orCrash(() => this.#options.onError(toMeshError(error)));
   }
-}
-
-function stopped(): MeshError {
-  return new MeshError("draining", "the transport is stopped");
 }

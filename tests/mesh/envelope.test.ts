@@ -70,7 +70,7 @@ describe("envelopes", () => {
       expect(open(() => new Uint8Array(0))).toBe("dropped: truncated");
       expect(open((packet) => void (packet[0] = 0xb7))).toBe("dropped: magic");
       expect(open((packet) => void (packet[1] = 2))).toBe("dropped: version");
-      expect(open((packet) => void (packet[2]! |= 16))).toBe("dropped: flags");
+      expect(open((packet) => void (packet[2]! |= 64))).toBe("dropped: flags");
       expect(open((packet) => void (packet[2]! |= 8))).toBe("dropped: flags");
       expect(open(() => {}, KIND.request)).toBe("dropped: flags");
       expect(text(side(keys, "east").envelope.open(KIND.datagram, a.seal(KIND.datagram, HELLO)))).toBe(

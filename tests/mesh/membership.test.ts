@@ -3,20 +3,22 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
-import { openMembership } from "../../src/mesh/membership.ts";
-import type { Membership, MembershipOptions } from "../../src/mesh/membership.ts";
+import { Membership, type MembershipOptions } from "../../src/mesh/membership.ts";
 import { gossipSettings } from "../../src/mesh/settings.ts";
 import type { SwimEvent } from "../../src/swim/event.ts";
+import { openTransport } from "../../src/mesh/transport.ts";
 import { swimSettings } from "../../src/swim/settings.ts";
 
-const opened: Membership[] = [];
+const opened: Node[] = [];
 
 afterEach(() => {
-  for (const member of opened.splice(0)) member.stop();
+  for (const node of opened.splice(0)) node.stop();
 });
 
 interface Node {
   readonly member: Membership;
+  /** Falls silent, as a crash would. */
+  stop(): void;
   readonly events: SwimEvent[];
   readonly warnings: string[];
 }
@@ -32,33 +34,54 @@ const FAST = {
   pushPullIntervalMs: 1000,
 };
 
-async function open(id: string, join: readonly string[], other: Partial<MembershipOptions> = {}): Promise<Node> {
+interface Other extends Partial<MembershipOptions> {
+  readonly port?: number;
+  readonly keyring?: Keyring;
+}
+
+async function open(id: string, join: readonly string[], other: Other = {}): Promise<Node> {
+  const { port = 0, keyring = new Keyring(), ...rest } = other;
   const events: SwimEvent[] = [];
   const warnings: string[] = [];
-  const { limits, cluster } = defaultsOf(gossipSettings);
-  const member = await openMembership({
+  const defaults = defaultsOf(gossipSettings);
+  const cluster = rest.cluster ?? defaults.cluster;
+  const onWarning = (message: string): void => void warnings.push(message);
+  const transport = await openTransport({
     host: "127.0.0.1",
-    port: 0,
-    advertise: "",
+    port,
     cluster,
-    keyring: new Keyring(),
-    limits,
-    swim: FAST,
-    id,
-    identity: 0,
-    incarnation: incarnation++,
-    meta: new TextEncoder().encode(`meta of ${id}`),
-    join,
-    prng: new Prng(incarnation),
-    onEvent: (event) => events.push(event),
+    keyring,
+    limits: defaults.limits,
     onError: (error) => {
       throw error;
     },
-    onWarning: (message) => warnings.push(message),
-    ...other,
+    onWarning,
   });
-  opened.push(member);
-  return { member, events, warnings };
+  const member = new Membership(
+    {
+      host: "127.0.0.1",
+      advertise: "",
+      cluster,
+      swim: FAST,
+      id,
+      identity: 0,
+      incarnation: incarnation++,
+      meta: new TextEncoder().encode(`meta of ${id}`),
+      join,
+      prng: new Prng(incarnation),
+      onEvent: (event) => events.push(event),
+      onWarning,
+      ...rest,
+    },
+    transport,
+  );
+  member.start();
+  const stop = (): void => {
+    member.stop();
+    transport.stop();
+  };
+  opened.push({ member, events, warnings, stop });
+  return { member, events, warnings, stop };
 }
 
 async function until(condition: () => boolean, limitMs = 10_000): Promise<void> {
@@ -99,7 +122,7 @@ describe("members on loopback", () => {
   test("notice one that fell silent, and say so", async () => {
     const nodes = await mesh(4);
     const [dead, ...living] = nodes as [Node, ...Node[]];
-    dead.member.stop();
+    dead.stop();
     await until(() => living.every(({ member }) => member.member("n0")?.status === "failed"));
     for (const node of living) expect(kinds(node, "n0")).toContain("failed");
   }, 20_000);
@@ -132,7 +155,7 @@ describe("members on loopback", () => {
     const placeholder = await open("early", []);
     const { address } = placeholder.member;
     const port = Number(address.slice(address.lastIndexOf(":") + 1));
-    placeholder.member.stop();
+    placeholder.stop();
     const lonely = await open("lonely", [address]);
     await until(() => lonely.warnings.length > 0);
     const seed = await open("seed", [], { port });

@@ -1,7 +1,9 @@
 /** Live transports on loopback, and a raw socket to say to them what no transport would. */
 import { randomBytes } from "node:crypto";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { CHANNEL } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
+import type { Listener } from "../../src/mesh/requests.ts";
 import { transportSettings, type TransportLimits } from "../../src/mesh/settings.ts";
 import { openTransport, type Transport, type TransportOptions } from "../../src/mesh/transport.ts";
 import { eventually } from "../admin/raw-client.ts";
@@ -36,12 +38,13 @@ export class Bed {
   }
 
   async node(
-    overrides: Partial<Omit<TransportOptions, "limits" | "keyring">> & {
-      readonly limits?: Partial<TransportLimits>;
-      readonly keys?: readonly Uint8Array[];
-    } = {},
+    overrides: Partial<Omit<TransportOptions, "limits" | "keyring">> &
+      Listener & {
+        readonly limits?: Partial<TransportLimits>;
+        readonly keys?: readonly Uint8Array[];
+      } = {},
   ): Promise<Node> {
-    const { keys = [KEY], limits, ...rest } = overrides;
+    const { keys = [KEY], limits, onPacket, onRequest, ...rest } = overrides;
     const keyring = new Keyring(keys);
     const node = { keyring, received: [], errors: [], warnings: [] } as unknown as Node;
     const transport = await openTransport({
@@ -49,12 +52,14 @@ export class Bed {
       port: 0,
       cluster: "test",
       keyring,
-      onPacket: (from, bytes) => void node.received.push({ from, text: Buffer.from(bytes).toString() }),
-      onRequest: (_from, bytes) => Buffer.concat([Buffer.from("re: "), bytes]),
       onError: (error) => void node.errors.push(`${error.code}: ${error.message}`),
       onWarning: (message) => void node.warnings.push(message),
       ...rest,
       limits: { ...LIMITS, ...limits },
+    });
+    transport.listen(CHANNEL.membership, {
+      onPacket: onPacket ?? ((from, bytes) => void node.received.push({ from, text: Buffer.from(bytes).toString() })),
+      onRequest: onRequest ?? ((_from, bytes) => Buffer.concat([Buffer.from("re: "), bytes])),
     });
     this.#stops.push(() => transport.stop());
     return Object.assign(node, { transport, at: `127.0.0.1:${transport.port}` });

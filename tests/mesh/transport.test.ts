@@ -3,10 +3,11 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { MeshError } from "../../src/base/errors.ts";
+import { type Channel, CHANNEL } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { openTransport } from "../../src/mesh/transport.ts";
 import { eventually } from "../admin/raw-client.ts";
-import { Bed, bytesOf, heard, KEY, LIMITS, type Node } from "./transport-bed.ts";
+import { Bed, bytesOf, heard, KEY, LIMITS, TIMEOUT_MS, type Node } from "./transport-bed.ts";
 
 const HAS_IPV6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"));
 const bed = new Bed();
@@ -194,8 +195,6 @@ describe("opening", () => {
         cluster: "test",
         keyring: new Keyring(),
         limits: LIMITS,
-        onPacket() {},
-        onRequest: () => undefined,
         onError() {},
         onWarning() {},
       });
@@ -234,5 +233,31 @@ describe("opening", () => {
       code: "draining",
     });
     expect((await bed.node({ port })).transport.port).toBe(port);
+  });
+});
+
+describe("channels", () => {
+  test("each has its listener; what nobody listens to is dropped, and is no answer", async () => {
+    const a = await bed.node();
+    const b = await bed.node();
+    const states: string[] = [];
+    b.transport.listen(CHANNEL.state, {
+      onPacket: (_from, bytes) => void states.push(Buffer.from(bytes).toString()),
+      onRequest: () => bytesOf("state"),
+    });
+    a.transport.send(b.at, bytesOf("a state"), CHANNEL.state);
+    a.transport.send(b.at, bytesOf("lost"), CHANNEL.control);
+    a.transport.send(b.at, bytesOf("news"));
+    await heard(b, 1);
+    await eventually(
+      () => states.length > 0,
+      TIMEOUT_MS,
+      () => "no state came",
+    );
+    expect([b.received.map(({ text }) => text), states]).toEqual([["news"], ["a state"]]);
+    const ask = (channel: Channel) => a.transport.request(b.at, bytesOf("?"), TIMEOUT_MS, channel);
+    expect(Buffer.from(await ask(CHANNEL.state)).toString()).toBe("state");
+    expect(Buffer.from(await ask(CHANNEL.membership)).toString()).toBe("re: ?");
+    expect(await ask(CHANNEL.control).catch((error: unknown) => error)).toBeInstanceOf(MeshError);
   });
 });
