@@ -76,7 +76,7 @@ export class Records extends Announcement {
     const newest = reader.byte();
     this.versions = (oldest << 8) | newest;
     // Spelt as a name would be, but never shared: a state is not limited to 32.
-    reader.text();
+    reader.id();
     this.idStart = reader.start;
     this.idEnd = reader.stop;
     reader.address();
