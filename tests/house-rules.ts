@@ -9,7 +9,7 @@ export interface Source {
   readonly text: string;
 }
 
-export const CORES = ["base", "swim", "raft", "policy", "score", "wire", "flow", "fleet", "sim"];
+export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim"];
 const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(CORES.slice(1).map((core) => [core, ["base"]])),
   sim: ["base", "score", "flow", "policy"],
   fleet: ["base", "score"],
+  signal: ["base", "score"],
   obs: ["base"],
   net: ["base", "wire"],
   native: ["base", "score"],

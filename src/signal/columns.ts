@@ -1,0 +1,102 @@
+/**
+ * Which figures of a sample travel again and again, in which order: that order is the protocol. A column may be added at
+ * the end of a list, and none may go: a receiver leaves out what it does not know, and takes for unknown what an older
+ * sender does not have. What hardly ever changes (names, sizes) is in the description (description.ts).
+ *
+ * `grain` is how many steps a code must be from what receivers hold to be sent at all; `push` how far the figure must
+ * be from it to be sent at once rather than with the next regular state.
+ */
+import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
+import { decode, encode, type Quantity } from "./quantity.ts";
+
+/** The greater of the two counts: so much of the figure's own unit, or this share of what receivers hold. */
+interface Push {
+  readonly least: number;
+  readonly share: number;
+}
+
+export interface Column<Part> {
+  readonly quantity: Quantity;
+  readonly unit: number;
+  readonly grain: number;
+  /** Undefined: it waits. */
+  readonly push: Push | undefined;
+  readonly of: (part: Part) => number | undefined;
+}
+
+const MEBI = 2 ** 20;
+const TENTH = 0.1;
+/** Any change of it is news. */
+const AT_ONCE: Push = { least: 1, share: 0 };
+
+function figure<Part>(
+  quantity: Quantity,
+  of: (part: Part) => number | undefined,
+  more: { readonly unit?: number; readonly grain?: number; readonly push?: Push } = {},
+): Column<Part> {
+  return { quantity, of, unit: more.unit ?? 1, grain: more.grain ?? 1, push: more.push };
+}
+
+const READY = 1;
+const DRAINING = 2;
+
+export const NODE_COLUMNS: readonly Column<NodeSample>[] = [
+  figure("count", ({ ready, draining }) => (ready ? READY : 0) | (draining ? DRAINING : 0), { push: AT_ONCE }),
+  figure("count", ({ requestsInProgress }) => requestsInProgress),
+  figure("count", ({ failedResponses }) => failedResponses),
+  figure("count", ({ connectedPeers }) => connectedPeers),
+  figure("count", ({ backoffRequests }) => backoffRequests),
+  figure("share", ({ cpuUsage }) => cpuUsage, { grain: 5 }),
+  figure("share", ({ memoryUsage }) => memoryUsage, { grain: 5 }),
+];
+
+export const MODEL_COLUMNS: readonly Column<ModelSample>[] = [
+  figure("count", ({ runningRequests }) => runningRequests, { push: { least: 4, share: 0.25 } }),
+  figure("count", ({ waitingRequests }) => waitingRequests, { push: { least: 2, share: 0.25 } }),
+  // 1,000 tokens are a twentieth of a second of prefill on a large GPU.
+  figure("size", ({ queuedPrefillTokens }) => queuedPrefillTokens, { grain: 2, push: { least: 1000, share: 0.1 } }),
+  figure("share", ({ kvUsage }) => kvUsage, { grain: 2, push: { least: 0.1, share: 0 } }),
+  figure("size", ({ prefillTokensPerSecond }) => prefillTokensPerSecond, { unit: TENTH, grain: 3 }),
+  figure("size", ({ decodeTokensPerSecond }) => decodeTokensPerSecond, { unit: TENTH, grain: 3 }),
+];
+
+/** What a GPU's column needs beyond the GPU: the words for throttle reasons are in the description. */
+export interface WordedGpu {
+  readonly gpu: GpuSample;
+  /** A bit for each reason, by its place among the description's reasons. */
+  readonly reasons: number;
+}
+
+export const HEALTH = [undefined, "ok", "degraded", "failed"] as const;
+
+export const GPU_COLUMNS: readonly Column<WordedGpu>[] = [
+  figure("share", ({ gpu }) => gpu.utilization, { grain: 5 }),
+  figure("size", ({ gpu }) => gpu.memoryUsedBytes, { unit: MEBI, grain: 2 }),
+  figure("size", ({ gpu }) => gpu.powerWatts, { grain: 8 }),
+  figure("degrees", ({ gpu }) => gpu.temperatureCelsius, { grain: 2 }),
+  figure("count", ({ reasons }) => reasons, { push: AT_ONCE }),
+  figure("count", ({ gpu }) => HEALTH.indexOf(gpu.health), { push: AT_ONCE }),
+];
+
+export function codeOf<Part>(column: Column<Part>, part: Part): number {
+  return encode(column.quantity, column.of(part), column.unit);
+}
+
+export function valueOf<Part>(column: Column<Part>, code: number): number | undefined {
+  return decode(column.quantity, code, column.unit);
+}
+
+/** Whether receivers that hold one code should have the other at once. */
+export function isPressing<Part>(column: Column<Part>, held: number, code: number): boolean {
+  const { push } = column;
+  if (push === undefined || held === code) return false;
+  if (held === 0 || code === 0) return true;
+  const before = valueOf(column, held) ?? 0;
+  return Math.abs((valueOf(column, code) ?? 0) - before) >= Math.max(push.least, push.share * before);
+}
+
+/** A node's flags in words. */
+export function flagsOf(value: number | undefined): { ready: boolean; draining: boolean } {
+  const flags = value ?? 0;
+  return { ready: (flags & READY) !== 0, draining: (flags & DRAINING) !== 0 };
+}

@@ -1,0 +1,209 @@
+/**
+ * What routers tell each other of the requests that they have in flight, so that many routers weigh a target's load as
+ * one would. Each tells all others: what changed since it last told, every `flightIntervalMs`; and everything that is
+ * not zero every second, so that what got lost is made good. What a router has not told for `FORGET_MS` counts as zero:
+ * a router that died must not make targets look busy for ever.
+ *
+ * A target's place is known by a key, a hash of 48 bits of its id and model, since routers give rows numbers of their
+ * own. Two places of 100,000 share one with a probability of 2e-5; then a little load counts at both.
+ *
+ * Limits: `PEERS_MAX` routers, `PLACES_MAX` places of each; messages of at most `packetBytesMax`.
+ */
+import { ByteReader, ByteWriter } from "../base/bytes.ts";
+import { decode, encode } from "./quantity.ts";
+import { MESSAGE } from "./wire.ts";
+
+export interface Load {
+  readonly requests: number;
+  readonly tokens: number;
+}
+
+const PEERS_MAX = 256;
+const PLACES_MAX = 65_536;
+const REFRESH_MS = 1000;
+const FORGET_MS = 3500;
+/** A place that became empty is told so often: until then others hold its last load. */
+const ZERO_TIMES = 3;
+/** Tokens that differ by less, or by less than a sixteenth, are not news. */
+const TOKENS_GRAIN = 64;
+const ENTRY_BYTES_MAX = 6 + 5 + 3;
+const HIGH = 2 ** 32;
+export const NO_LOAD: Load = { requests: 0, tokens: 0 };
+
+/** The key of a place. */
+export function placeKey(target: string, model: string): number {
+  const text = `${target}\n${model}`;
+  let a = 0x811c9dc5;
+  let b = 0xcbf29ce4;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    a = Math.imul(a ^ code, 0x01000193);
+    b = Math.imul(b + code, 0x9e3779b1) ^ (b >>> 15);
+  }
+  return (((b ^ (b >>> 16)) & 0xffff) >>> 0) * HIGH + (a >>> 0);
+}
+
+interface Told {
+  requests: number;
+  tokens: number;
+  zeros: number;
+}
+
+/** What this router tells. */
+export class FlightTeller {
+  readonly #told = new Map<number, Told>();
+  readonly #writer: ByteWriter;
+  readonly #packetBytesMax: number;
+  #refreshAtMs = -Infinity;
+
+  constructor(packetBytesMax: number) {
+    this.#packetBytesMax = packetBytesMax;
+    this.#writer = new ByteWriter(packetBytesMax);
+  }
+
+  /** The messages for all other routers, from this router's load at each place; none when there is no news. */
+  tell(loads: Iterable<readonly [key: number, load: Load]>, nowMs: number): Uint8Array[] {
+    const isRefresh = nowMs >= this.#refreshAtMs;
+    if (isRefresh) this.#refreshAtMs = nowMs + REFRESH_MS;
+    const packets: Uint8Array[] = [];
+    const writer = this.#writer;
+    writer.at = 0;
+    for (const [key, load] of loads) {
+      if (!this.#isNews(key, load, isRefresh)) continue;
+      if (writer.at === 0) writer.byte(MESSAGE.flights);
+      writer.fixed32(key % HIGH);
+      const high = Math.floor(key / HIGH);
+      writer.byte(high & 255);
+      writer.byte(high >>> 8);
+      writer.varint(load.requests);
+      writer.varint(encode("size", load.tokens));
+      if (writer.at + ENTRY_BYTES_MAX <= this.#packetBytesMax) continue;
+      packets.push(writer.bytes());
+      writer.at = 0;
+    }
+    if (writer.at > 0) packets.push(writer.bytes());
+    return packets;
+  }
+
+  /** The place is no more. */
+  drop(key: number): void {
+    this.#told.delete(key);
+  }
+
+  #isNews(key: number, { requests, tokens }: Load, isRefresh: boolean): boolean {
+    const told = this.#told.get(key);
+    if (requests === 0 && tokens === 0) {
+      if (told === undefined) return false;
+      told.zeros += 1;
+      if (told.zeros >= ZERO_TIMES) this.#told.delete(key);
+      return true;
+    }
+    if (told === undefined) {
+      this.#told.set(key, { requests, tokens, zeros: 0 });
+      return true;
+    }
+    const grain = Math.max(TOKENS_GRAIN, told.tokens / 16);
+    if (!isRefresh && told.requests === requests && Math.abs(told.tokens - tokens) < grain) return false;
+    told.requests = requests;
+    told.tokens = tokens;
+    told.zeros = 0;
+    return true;
+  }
+}
+
+interface Heard extends Load {
+  readonly atMs: number;
+}
+
+const reader = new ByteReader();
+
+/** What the other routers have told. */
+export class PeerFlights {
+  readonly #peers = new Map<string, Map<number, Heard>>();
+  /** Sums over all peers, kept as they speak. */
+  readonly #sums = new Map<number, { requests: number; tokens: number }>();
+  malformed = 0;
+
+  get peers(): number {
+    return this.#peers.size;
+  }
+
+  /** What all others have in flight at a place. */
+  load(key: number): Load {
+    return this.#sums.get(key) ?? NO_LOAD;
+  }
+
+  /** A message of another router; answers the keys of the places whose load it changed. */
+  receive(from: string, packet: Uint8Array, nowMs: number): number[] {
+    const entries = readEntries(packet);
+    if (entries === undefined) {
+      this.malformed += 1;
+      return [];
+    }
+    let peer = this.#peers.get(from);
+    if (peer === undefined) {
+      if (this.#peers.size >= PEERS_MAX) return [];
+      peer = new Map();
+      this.#peers.set(from, peer);
+    }
+    const changed: number[] = [];
+    for (const [key, load] of entries) {
+      const before = peer.get(key);
+      const isZero = load.requests === 0 && load.tokens === 0;
+      if (before === undefined && (isZero || peer.size >= PLACES_MAX)) continue;
+      if (isZero) peer.delete(key);
+      else peer.set(key, { ...load, atMs: nowMs });
+      if (this.#add(key, load, before ?? NO_LOAD)) changed.push(key);
+    }
+    return changed;
+  }
+
+  /** Forgets what was not told for a while; answers the keys whose load changed by it. */
+  expire(nowMs: number): number[] {
+    const changed: number[] = [];
+    for (const [from, peer] of this.#peers) {
+      for (const [key, heard] of peer) {
+        if (nowMs - heard.atMs < FORGET_MS) continue;
+        peer.delete(key);
+        if (this.#add(key, NO_LOAD, heard)) changed.push(key);
+      }
+      if (peer.size === 0) this.#peers.delete(from);
+    }
+    return changed;
+  }
+
+  /** The router is gone, and its requests with it. */
+  forget(from: string): number[] {
+    const peer = this.#peers.get(from);
+    this.#peers.delete(from);
+    return [...(peer ?? [])].flatMap(([key, heard]) => (this.#add(key, NO_LOAD, heard) ? [key] : []));
+  }
+
+  #add(key: number, load: Load, before: Load): boolean {
+    const requests = load.requests - before.requests;
+    const tokens = load.tokens - before.tokens;
+    if (requests === 0 && tokens === 0) return false;
+    const sum = this.#sums.get(key) ?? { requests: 0, tokens: 0 };
+    sum.requests += requests;
+    sum.tokens += tokens;
+    if (sum.requests === 0 && sum.tokens === 0) this.#sums.delete(key);
+    else this.#sums.set(key, sum);
+    return true;
+  }
+}
+
+/** All entries of a message, or undefined when any of it is not right. */
+function readEntries(packet: Uint8Array): [number, Load][] | undefined {
+  reader.read(packet);
+  if (reader.byte() !== MESSAGE.flights) return undefined;
+  const entries: [number, Load][] = [];
+  while (reader.at < reader.end) {
+    const low = reader.fixed32();
+    const high = reader.byte() | (reader.byte() << 8);
+    const requests = reader.varint();
+    const tokens = decode("size", reader.varint());
+    if (reader.bad || tokens === undefined || requests > 2 ** 24 || tokens > 2 ** 31) return undefined;
+    entries.push([high * HIGH + low, { requests, tokens }]);
+  }
+  return entries;
+}

@@ -1,0 +1,37 @@
+/** How often states travel, and what they may cost. */
+import { bytes, duration, section, type Infer } from "../base/settings.ts";
+
+export const signalSettings = section({
+  sampleIntervalMs: duration({
+    default: "100ms",
+    min: "10ms",
+    max: "1m",
+    doc: "Time between two looks at the node's own figures. A change waits for the next look at most.",
+  }),
+  intervalMs: duration({
+    default: "1s",
+    min: "50ms",
+    max: "1m",
+    doc: "A state goes to every router at least this often. Routers trust no state that is older than three of theirs.",
+  }),
+  keyframeIntervalMs: duration({
+    default: "5s",
+    min: "100ms",
+    max: "10m",
+    doc: "Every figure is sent this often, changed or not; states between tell what differs from those.",
+  }),
+  bytesPerSecond: bytes({
+    default: 700,
+    min: 100,
+    max: "1MiB",
+    doc: "What the states of one node may cost each router, headers included, while its load changes all the time: changes within it are told at once, others with the next regular state. Whether the node is ready is always told at once.",
+  }),
+  flightIntervalMs: duration({
+    default: "200ms",
+    min: "20ms",
+    max: "10s",
+    doc: "Time between two messages in which a router tells the others what it has in flight at each target.",
+  }),
+});
+
+export type SignalConfig = Infer<typeof signalSettings>;

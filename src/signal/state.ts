@@ -1,0 +1,121 @@
+/**
+ * A sample as a row of codes: the node's columns, then those of each model, then those of each GPU, in the order of the
+ * description. And back.
+ */
+import type { NodeSample } from "../score/sample.ts";
+import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, isPressing, MODEL_COLUMNS } from "./columns.ts";
+import { NODE_COLUMNS, valueOf, type WordedGpu } from "./columns.ts";
+import { type Description, figureCount } from "./description.ts";
+
+export type Codes = Uint32Array;
+
+/** The codes of a sample that has this description. */
+export function codesOf(sample: NodeSample, description: Description): Codes {
+  const codes = new Uint32Array(figureCount(description));
+  let at = 0;
+  const put = <Part>(columns: readonly Column<Part>[], part: Part): void => {
+    for (const column of columns) codes[at++] = codeOf(column, part);
+  };
+  put(NODE_COLUMNS, sample);
+  for (const model of sample.models.slice(0, description.models.length)) put(MODEL_COLUMNS, model);
+  for (const gpu of sample.gpus.slice(0, description.gpus.length)) {
+    let reasons = 0;
+    for (const reason of gpu.throttleReasons) {
+      const place = description.reasons.indexOf(reason);
+      if (place >= 0) reasons |= 1 << place;
+    }
+    put(GPU_COLUMNS, { gpu, reasons });
+  }
+  return codes;
+}
+
+/** The column of a figure; for descriptions of this version only, whose columns are ours. */
+function columnAt(description: Description, at: number): Column<never> {
+  const { nodeColumns, modelColumns, models } = description;
+  if (at < nodeColumns) return NODE_COLUMNS[at]!;
+  const ofModels = at - nodeColumns;
+  const gpusFrom = models.length * modelColumns;
+  if (ofModels < gpusFrom) return MODEL_COLUMNS[ofModels % modelColumns]!;
+  return GPU_COLUMNS[(ofModels - gpusFrom) % GPU_COLUMNS.length]!;
+}
+
+/** Whether a receiver that takes one code for the other is wrong by more than the column's grain. */
+export function differs(description: Description, at: number, a: number, b: number): boolean {
+  if (a === b) return false;
+  return a === 0 || b === 0 || Math.abs(a - b) >= columnAt(description, at).grain;
+}
+
+/** Whether receivers that hold the one should have the other at once; a change of the node's own flags even sooner. */
+export function pressure(description: Description, held: Codes, codes: Codes): "none" | "load" | "flags" {
+  let found: "none" | "load" = "none";
+  for (let at = 0; at < codes.length; at += 1) {
+    if (held[at] === codes[at] || !isPressing(columnAt(description, at), held[at]!, codes[at]!)) continue;
+    if (at === 0) return "flags";
+    found = "load";
+  }
+  return found;
+}
+
+/** What the codes say, `elapsedMs` after the description was made. Figures that are no figures are unknown. */
+export function sampleOf(description: Description, codes: Codes, elapsedMs: number): NodeSample {
+  const { nodeColumns, modelColumns, gpuColumns } = description;
+  let from = 0;
+  let columns = nodeColumns;
+  const value = <Part>(known: readonly Column<Part>[], at: number): number | undefined => {
+    const column = known[at];
+    return column === undefined || at >= columns ? undefined : valueOf(column, codes[from + at] ?? 0);
+  };
+  const node = (at: number): number | undefined => value<NodeSample>(NODE_COLUMNS, at);
+  const counted = (at: number): number => node(at) ?? 0;
+  const own = {
+    ...flagsOf(node(0)),
+    requestsInProgress: counted(1),
+    failedResponses: counted(2),
+    connectedPeers: counted(3),
+    backoffRequests: counted(4),
+    cpuUsage: node(5),
+    memoryUsage: node(6),
+    uptimeSeconds: description.uptimeSeconds + elapsedMs / 1000,
+    version: description.version,
+  };
+  from += nodeColumns;
+  columns = modelColumns;
+  const models = description.models.map((described) => {
+    const model = (at: number): number | undefined => value(MODEL_COLUMNS, at);
+    const sample = {
+      ...described,
+      runningRequests: model(0) ?? 0,
+      waitingRequests: model(1) ?? 0,
+      queuedPrefillTokens: model(2),
+      kvUsage: model(3),
+      prefillTokensPerSecond: model(4),
+      decodeTokensPerSecond: model(5),
+    };
+    from += modelColumns;
+    return sample;
+  });
+  columns = gpuColumns;
+  let busy = 0;
+  let known = 0;
+  const gpus = description.gpus.map((described) => {
+    const gpu = (at: number): number | undefined => value<WordedGpu>(GPU_COLUMNS, at);
+    const utilization = gpu(0);
+    if (utilization !== undefined) {
+      busy += utilization;
+      known += 1;
+    }
+    const reasons = gpu(4) ?? 0;
+    const sample = {
+      ...described,
+      utilization,
+      memoryUsedBytes: gpu(1),
+      powerWatts: gpu(2),
+      temperatureCelsius: gpu(3),
+      throttleReasons: description.reasons.filter((_, place) => ((reasons >>> place) & 1) === 1),
+      health: HEALTH[gpu(5) ?? 0],
+    };
+    from += gpuColumns;
+    return sample;
+  });
+  return { ...own, models, gpus, gpuUsage: known === 0 ? undefined : busy / known };
+}
