@@ -9,6 +9,7 @@ import { version } from "./base/version.ts";
 import type { AgentConfig } from "./config.ts";
 import { Announcer } from "./mesh/announcer.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
+import type { Membership } from "./mesh/membership.ts";
 import { joinMesh, memberViews } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { createLog } from "./obs/log.ts";
@@ -40,18 +41,19 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     onCrash: () => process.exit(137),
   });
   let draining = false;
+  let membership: Membership | null = null;
   const sampler = createSampler({
     runtime,
     version,
     startedAtMs: startedMs,
-    connectedPeers: () => membership.size - 1,
+    connectedPeers: () => (membership === null ? 0 : membership.size - 1),
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
     return draining ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
-  const metrics = agentMetrics({ node: config.id, sample, startedMs });
+  const metrics = agentMetrics({ node: config.id, sample, mesh: () => membership?.figures(), startedMs });
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
@@ -68,7 +70,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       models: runtime.models,
       routers: announcer.registeredAt,
     }),
-    members: () => memberViews(membership, performance.now()),
+    members: () => (membership === null ? [] : memberViews(membership, performance.now())),
     onError,
   };
   const serve = ({ host, port }: Address, app: App): Front =>
@@ -100,7 +102,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     log,
     onEvent() {},
   });
-  const { membership } = node;
+  ({ membership } = node);
   addresses.gossip = membership.address;
   const announcer = new Announcer({
     urls: config.register,

@@ -201,7 +201,15 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   // ---- the control plane
 
-  const metrics = routerMetrics({ stats, table, placement, crew, startedMs, targets: () => fleet.targets() });
+  const metrics = routerMetrics({
+    stats,
+    table,
+    placement,
+    crew,
+    startedMs,
+    targets: () => fleet.targets(),
+    mesh: () => membership?.figures(),
+  });
   const apiOptions = {
     nowMs,
     targets: () => fleet.targets(),

@@ -11,10 +11,11 @@
 import { networkInterfaces } from "node:os";
 import type { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
-import type { Member, SwimEvent } from "../swim/event.ts";
+import { type Member, SWIM_EVENT_KINDS, type SwimDrops, type SwimEvent, type SwimEventKind } from "../swim/event.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { Swim } from "../swim/swim.ts";
 import { CHANNEL } from "./envelope.ts";
+import type { TransportStats } from "./transport-stats.ts";
 import type { Transport } from "./transport.ts";
 
 export interface MembershipOptions {
@@ -37,6 +38,20 @@ export interface MembershipOptions {
   onWarning(message: string): void;
 }
 
+/** What a node knows of its mesh and counts since its start. */
+export interface MembershipFigures {
+  /** This node first. */
+  readonly members: readonly Member[];
+  /** 0 is good; probes are slower by as many times. */
+  readonly health: number;
+  readonly incarnation: number;
+  readonly events: Readonly<Record<SwimEventKind, number>>;
+  /** Pieces of news that are still being passed on. */
+  readonly news: number;
+  readonly drops: Readonly<SwimDrops>;
+  readonly transport: TransportStats;
+}
+
 const SEEK_MIN_MS = 500;
 const SEEK_MAX_MS = 30_000;
 
@@ -45,6 +60,7 @@ export class Membership {
   readonly #options: MembershipOptions;
   readonly #transport: Transport;
   readonly #swim: Swim;
+  readonly #events = Object.fromEntries(SWIM_EVENT_KINDS.map((kind) => [kind, 0])) as Record<SwimEventKind, number>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #seekTimer: ReturnType<typeof setTimeout> | undefined;
   #seekMs = SEEK_MIN_MS;
@@ -92,6 +108,12 @@ export class Membership {
   /** Estimated round trip between two members in milliseconds; undefined while unknown. */
   distance(a: string, b: string): number | undefined {
     return this.#swim.distance(a, b);
+  }
+
+  figures(): MembershipFigures {
+    const { health, incarnation, news, drops } = this.#swim;
+    const members = this.members();
+    return { members, health, incarnation, news, drops, events: this.#events, transport: this.#transport.stats() };
   }
 
   /** Tells the mesh of new metadata. */
@@ -153,6 +175,7 @@ export class Membership {
   }
 
   #told(event: SwimEvent): void {
+    this.#events[event.kind] += 1;
     if (event.id === this.#options.id) {
       if (event.kind === "left") this.#left?.();
       // One that is refused tries on: the node that has its id may be dead and not yet known to be.

@@ -27,6 +27,16 @@ interface Line {
 
 export class Exposition {
   readonly #registry = new Registry();
+  readonly #forget: (() => void)[] = [];
+
+  /** A source that is asked once for each scrape, so that all lines made of it tell of one moment. */
+  once<T>(read: () => T): () => T {
+    let taken: { readonly value: T } | undefined;
+    this.#forget.push(() => {
+      taken = undefined;
+    });
+    return () => (taken ??= { value: read() }).value;
+  }
 
   /** A counter or gauge; `read` is asked at each scrape, and what it does not know it leaves out. */
   add<L extends string>(metric: Metric<L>, read: () => Iterable<readonly [Labels<L>, number | undefined]>): void {
@@ -48,6 +58,7 @@ export class Exposition {
 
   /** All metrics in Prometheus' text format. */
   text(): Promise<string> {
+    for (const forget of this.#forget) forget();
     return this.#registry.metrics();
   }
 

@@ -35,6 +35,60 @@ export const PROCESS_METRICS = {
   ),
 } as const;
 
+/** Of the mesh as this node sees it, of either role. */
+export const MESH_METRICS = {
+  members: metric("gauge", "infermesh_mesh_members", ["status"], "", "Members known, this node included, by status."),
+  health: metric("gauge", "infermesh_mesh_health_score", [], "", "0 is well; probes take 1 + this times their time."),
+  incarnation: metric("gauge", "infermesh_mesh_incarnation", [], "", "This node's own; rises with each refutation."),
+  events: metric("counter", "infermesh_mesh_events_total", ["kind"], "", "What became of members, this node included."),
+  rttMedian: metric(
+    "gauge",
+    "infermesh_mesh_rtt_median_seconds",
+    [],
+    "seconds",
+    "Median over members of their round trips.",
+  ),
+  rttMax: metric("gauge", "infermesh_mesh_rtt_max_seconds", [], "seconds", "Longest round trip of all members."),
+  news: metric("gauge", "infermesh_mesh_news", [], "", "Pieces of news of members still being passed on."),
+  drops: metric("counter", "infermesh_mesh_dropped_total", ["reason"], "", "Messages that opened but were not taken."),
+} as const;
+
+/** Of the gossip port: datagrams (packets), and requests over TCP. */
+export const GOSSIP_METRICS = {
+  packetsIn: metric("counter", "infermesh_gossip_received_packets_total", [], "", "Datagrams received."),
+  bytesIn: metric("counter", "infermesh_gossip_received_bytes_total", [], "bytes", "Bytes of datagrams received."),
+  packetsOut: metric("counter", "infermesh_gossip_sent_packets_total", [], "", "Datagrams sent."),
+  bytesOut: metric("counter", "infermesh_gossip_sent_bytes_total", [], "bytes", "Bytes of datagrams sent."),
+  dropped: metric("counter", "infermesh_gossip_dropped_total", ["reason"], "", "Received and did not open."),
+  unsent: metric("counter", "infermesh_gossip_unsent_total", ["reason"], "", "Datagrams that could not be sent."),
+  unreachable: metric(
+    "counter",
+    "infermesh_gossip_unreachable_total",
+    [],
+    "",
+    "Reports that a host or port is not there.",
+  ),
+  requests: metric("counter", "infermesh_gossip_requests_total", [], "", "Requests of this node over TCP."),
+  failed: metric(
+    "counter",
+    "infermesh_gossip_failed_requests_total",
+    [],
+    "",
+    "Requests of this node that got no answer.",
+  ),
+  served: metric("counter", "infermesh_gossip_served_requests_total", [], "", "Requests of others that were answered."),
+  cut: metric(
+    "counter",
+    "infermesh_gossip_cut_connections_total",
+    ["reason"],
+    "",
+    "Connections of others that were cut.",
+  ),
+  waiting: metric("gauge", "infermesh_gossip_waiting_packets", [], "", "Datagrams that wait for their turn."),
+  senders: metric("gauge", "infermesh_gossip_senders", [], "", "Senders remembered against replays."),
+  connections: metric("gauge", "infermesh_gossip_connections", [], "", "TCP connections open now, in both directions."),
+} as const;
+
 /** Of the router. */
 export const ROUTER_METRICS = {
   requests: metric(
@@ -118,7 +172,13 @@ export const AGENT_METRICS = {
     "Responses of the runtime with a status from 500.",
   ),
   backoff: metric("gauge", "infermesh_agent_backoff_requests", [], "", "Requests that were told to come back later."),
-  peers: metric("gauge", "infermesh_agent_connected_peers", [], "", "Routers at which the node is registered."),
+  peers: metric(
+    "gauge",
+    "infermesh_agent_connected_peers",
+    [],
+    "",
+    "Other members of the mesh that are alive or suspect.",
+  ),
   cpu: metric("gauge", "infermesh_agent_cpu_usage_ratio", [], "ratio", "Used fraction of the machine's CPU, 0 to 1."),
   memory: metric(
     "gauge",

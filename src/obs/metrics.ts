@@ -7,6 +7,7 @@
 import { version } from "../base/version.ts";
 import { type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS, ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { WorkerStats } from "./worker-stats.ts";
@@ -22,6 +23,7 @@ export interface RouterMetricsOptions {
   /** `performance.now()` at the start. */
   readonly startedMs: number;
   readonly targets?: () => Iterable<{ readonly state: string }>;
+  readonly mesh: () => MeshFigures | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -53,6 +55,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   const { stats, table, placement, crew, startedMs, targets } = options;
   const out = new Exposition();
   addProcessMetrics(out);
+  addMeshMetrics(out, options.mesh);
   /** Model -1 counts what was refused before its model was known. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>
@@ -187,18 +190,18 @@ export interface SampledNode {
 export interface AgentMetricsOptions {
   /** The node's id. */
   readonly node: string;
-  /** Asked once for each scrape. */
+  /** Asked once for each scrape, and not before the first. */
   readonly sample: () => SampledNode;
+  readonly mesh: () => MeshFigures | undefined;
   /** `performance.now()` at the start. */
   readonly startedMs: number;
 }
 
-export function agentMetrics({ node, sample, startedMs }: AgentMetricsOptions): { text(): Promise<string> } {
+export function agentMetrics({ node, sample, mesh, startedMs }: AgentMetricsOptions): { text(): Promise<string> } {
   const out = new Exposition();
-  // All lines of one scrape tell of one moment; the first sample is taken by the first scrape.
-  let taken: SampledNode | undefined;
-  const now = () => (taken ??= sample());
+  const now = out.once(sample);
   addProcessMetrics(out);
+  addMeshMetrics(out, mesh);
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));
@@ -236,12 +239,7 @@ export function agentMetrics({ node, sample, startedMs }: AgentMetricsOptions): 
   addGpu(GPU_METRICS.temperature, (gpu) => gpu.temperatureCelsius);
   addGpu(GPU_METRICS.throttled, (gpu) => Number(gpu.throttleReasons.length > 0));
   addGpu(GPU_METRICS.healthy, (gpu) => (gpu.health === undefined ? undefined : Number(gpu.health === "ok")));
-  return {
-    text() {
-      taken = sample();
-      return out.text();
-    },
-  };
+  return { text: () => out.text() };
 }
 
 function inSeconds({ bounds, cumulative, sum: total }: HistogramReading): HistogramReading {

@@ -21,21 +21,23 @@ export interface StreamOrder {
 /** What a join, or a push/pull that the shell asked for, came to. */
 export type JoinResult = "joined" | "unreachable" | "malformed" | "refused";
 
-export type SwimEventKind =
-  | "joined"
-  | "left"
-  | "suspect"
-  | "failed"
+export const SWIM_EVENT_KINDS = [
+  "joined",
+  "left",
+  "suspect",
+  "failed",
   /** A suspect or failed member has refuted. */
-  | "alive-again"
+  "alive-again",
   /** Its metadata or address changed. */
-  | "updated"
+  "updated",
   /** Two nodes claim one id; `id` is that id, and the member that was there first stays. */
-  | "conflict"
+  "conflict",
   /** About this node: another process has taken its identity over, and this one is out of the mesh. */
-  | "replaced"
+  "replaced",
   /** About this node: nobody took it in. */
-  | "refused";
+  "refused",
+] as const;
+export type SwimEventKind = (typeof SWIM_EVENT_KINDS)[number];
 
 export interface SwimEvent {
   readonly kind: SwimEventKind;

@@ -363,6 +363,11 @@ export class Swim {
     return this.#members.presentCount + 1;
   }
 
+  /** Pieces of news that are still being passed on. */
+  get news(): number {
+    return this.#rumours.size;
+  }
+
   /** The same number in nodes that agree about who is there, at which incarnation. */
   get digest(): number {
     return this.#members.digest;
@@ -606,14 +611,8 @@ export class Swim {
     let suspicion = this.#suspicions.get(member);
     const isNew = suspicion === undefined;
     if (suspicion === undefined) {
-      suspicion = newSuspicion(
-        member,
-        this.#time.nowMs,
-        this.size,
-        this.#confirmationsWanted(),
-        this.#config,
-        this.#rules,
-      );
+      const wanted = this.#confirmationsWanted();
+      suspicion = newSuspicion(member, this.#time.nowMs, this.size, wanted, this.#config, this.#rules);
       this.#suspicions.set(member, suspicion);
       members.set(member, STATUS.suspect, incarnation, this.#time.tenths, this.#prng);
       this.#event("suspect", member, cause);

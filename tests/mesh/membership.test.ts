@@ -151,6 +151,25 @@ describe("members on loopback", () => {
     expect(nodes[0]?.member.distance("n1", "n2")).toBeGreaterThanOrEqual(0);
   });
 
+  test("tell their figures", async () => {
+    const [first, , third] = (await mesh(3)) as [Node, Node, Node];
+    await until(() => first.member.figures().members.some(({ rttMs }) => rttMs !== undefined));
+    third.member.stop();
+    await until(() => first.member.member("n2")?.status === "failed");
+    const { events, drops, health, news, transport, ...rest } = first.member.figures();
+    expect(events).toMatchObject({ joined: 2, left: 0, refused: 0, replaced: 0 });
+    for (const kind of ["suspect", "failed"] as const) {
+      expect(events[kind]).toBe(first.events.filter((event) => event.kind === kind).length);
+      expect(events[kind]).toBeGreaterThanOrEqual(1);
+    }
+    expect(drops.malformed + drops.otherVersion).toBe(0);
+    expect(health).toBeGreaterThanOrEqual(0);
+    expect(rest.incarnation).toBe(first.member.member("n0")?.incarnation ?? 0);
+    expect(news).toBeGreaterThanOrEqual(0);
+    expect(transport.packetsOut).toBeGreaterThan(0);
+    expect(transport.requestsServed).toBeGreaterThanOrEqual(2);
+  }, 20_000);
+
   test("one that finds nobody goes on trying, says so once, and joins when its seed comes", async () => {
     const placeholder = await open("early", []);
     const { address } = placeholder.member;

@@ -2,9 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Metric } from "../../src/obs/exposition.ts";
+import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import { expositionFaults } from "./exposition-text.ts";
 
 const ALL: readonly Metric[] = Object.values(names).flatMap((group): Metric[] => Object.values(group));
 
@@ -21,6 +23,36 @@ function lines(text: string): Map<string, number> {
 function declared(text: string): string[] {
   return [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? "");
 }
+
+const MESH: MeshFigures = {
+  members: [
+    { status: "alive", rttMs: undefined },
+    { status: "alive", rttMs: 3 },
+    { status: "suspect", rttMs: 1 },
+    { status: "left", rttMs: 20 },
+  ],
+  health: 2,
+  incarnation: 1_800_000_000,
+  events: { joined: 3, "alive-again": 1 },
+  news: 4,
+  drops: { malformed: 5, otherCluster: 6 },
+  transport: {
+    packetsIn: 7,
+    bytesIn: 8,
+    packetsOut: 9,
+    bytesOut: 10,
+    dropped: { forged: 11, clock: 0 },
+    unsent: { queueFull: 12 },
+    unreachable: 13,
+    requests: 14,
+    requestsFailed: 15,
+    requestsServed: 16,
+    cut: { slow: 17 },
+    waiting: 18,
+    senders: 19,
+    connections: 20,
+  },
+};
 
 function aRouter() {
   const stats = WorkerStats.create({ workersMax: 2, modelsMax: 2, targetsMax: 4 });
@@ -42,6 +74,7 @@ function aRouter() {
     crew: { restarts: 3, scorer: { kind: "typescript", reason: "no compiler" } },
     startedMs: performance.now() - 1500,
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
+    mesh: () => MESH,
   });
   return { stats, metrics };
 }
@@ -182,7 +215,12 @@ describe("an agent's metrics", () => {
   test("are those of one sample, without what is not known", async () => {
     let samples = 0;
     let node = NODE;
-    const metrics = agentMetrics({ node: "gpu-1", sample: () => ((samples += 1), node), startedMs: performance.now() });
+    const metrics = agentMetrics({
+      node: "gpu-1",
+      sample: () => ((samples += 1), node),
+      mesh: () => undefined,
+      startedMs: performance.now(),
+    });
     // Sampling may need what is set up only later.
     expect(samples).toBe(0);
     const text = await metrics.text();
@@ -209,6 +247,77 @@ describe("an agent's metrics", () => {
   });
 });
 
+function anAgent(mesh: () => MeshFigures | undefined = () => MESH) {
+  return agentMetrics({ node: "a", sample: () => NODE, mesh, startedMs: 0 });
+}
+
+describe("the mesh's metrics", () => {
+  test("are those of one moment, at agents and routers alike", async () => {
+    let asked = 0;
+    const text = await anAgent(() => ((asked += 1), MESH)).text();
+    expect(asked).toBe(1);
+    const values = lines(text);
+    const expected: Record<string, number> = {
+      'infermesh_mesh_members{status="alive"}': 2,
+      'infermesh_mesh_members{status="suspect"}': 1,
+      'infermesh_mesh_members{status="failed"}': 0,
+      'infermesh_mesh_members{status="left"}': 1,
+      infermesh_mesh_health_score: 2,
+      infermesh_mesh_incarnation: 1_800_000_000,
+      'infermesh_mesh_events_total{kind="alive-again"}': 1,
+      infermesh_mesh_rtt_median_seconds: 0.003,
+      infermesh_mesh_rtt_max_seconds: 0.02,
+      infermesh_mesh_news: 4,
+      'infermesh_mesh_dropped_total{reason="other-cluster"}': 6,
+      infermesh_gossip_received_packets_total: 7,
+      infermesh_gossip_received_bytes_total: 8,
+      infermesh_gossip_sent_packets_total: 9,
+      infermesh_gossip_sent_bytes_total: 10,
+      'infermesh_gossip_dropped_total{reason="forged"}': 11,
+      'infermesh_gossip_dropped_total{reason="clock"}': 0,
+      'infermesh_gossip_unsent_total{reason="queue-full"}': 12,
+      infermesh_gossip_unreachable_total: 13,
+      infermesh_gossip_requests_total: 14,
+      infermesh_gossip_failed_requests_total: 15,
+      infermesh_gossip_served_requests_total: 16,
+      'infermesh_gossip_cut_connections_total{reason="slow"}': 17,
+      infermesh_gossip_waiting_packets: 18,
+      infermesh_gossip_senders: 19,
+      infermesh_gossip_connections: 20,
+    };
+    for (const [name, value] of Object.entries(expected)) expect([name, values.get(name)]).toEqual([name, value]);
+    const router = [...lines(await aRouter().metrics.text())].filter(([name]) => /_(mesh|gossip)_/.test(name));
+    expect(router).toEqual([...values].filter(([name]) => /_(mesh|gossip)_/.test(name)));
+  });
+
+  test("are left out before the node has joined, and round trips before the first", async () => {
+    const early = lines(await anAgent(() => undefined).text());
+    expect([...early.keys()].filter((name) => /_(mesh|gossip)_/.test(name))).toEqual([]);
+    const alone = { ...MESH, members: [{ status: "alive", rttMs: undefined }] };
+    const values = lines(await anAgent(() => alone).text());
+    expect(values.has("infermesh_mesh_rtt_median_seconds")).toBe(false);
+    expect(values.get('infermesh_mesh_members{status="alive"}')).toBe(1);
+  });
+});
+
+test("what is served is Prometheus' text format, whatever names stand in it", async () => {
+  const { stats, metrics } = aRouter();
+  stats.forWorker(0).request(0, 200, 30);
+  stats.forWorker(0).pick(2, "best");
+  expect(expositionFaults(await metrics.text())).toEqual([]);
+  expect(expositionFaults(await anAgent().text())).toEqual([]);
+  const broken: [string, RegExp][] = [
+    ['# TYPE a counter\na{b="c"d"} 1\n', /not a sample/],
+    ["# TYPE a counter\na 1\na 2\n", /comes twice/],
+    ["# TYPE a counter\na -1\n", /a counter of -1/],
+    ["# TYPE a gauge\nb 1\n", /stands among those of a/],
+    ["# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n# TYPE a gauge\na 2\n", /comes again/],
+    ["# TYPE a gauge\na 1", /does not end/],
+    ["# TYPE a thing\na 1\n", /no type thing/],
+  ];
+  for (const [text, says] of broken) expect(expositionFaults(text).join("; ")).toMatch(says);
+});
+
 describe("docs/metrics.md", () => {
   const page = readFileSync(join(import.meta.dir, "../../docs/metrics.md"), "utf8");
   const rows = [...page.matchAll(/^\| `(\S+)`\s*\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$/gm)].map((match) =>
@@ -224,7 +333,7 @@ describe("docs/metrics.md", () => {
 
   test("lists what is served", async () => {
     const router = declared(await aRouter().metrics.text());
-    const agent = declared(await agentMetrics({ node: "a", sample: () => NODE, startedMs: 0 }).text());
+    const agent = declared(await anAgent().text());
     expect([...new Set([...router, ...agent])].sort()).toEqual(ALL.map(({ name }) => name).sort());
   });
 

@@ -1,5 +1,6 @@
 /** The executable's nodes find and watch each other by gossip alone: no registration. */
 import { afterAll, expect, test } from "bun:test";
+import { expositionFaults } from "../obs/exposition-text.ts";
 import { Bench, EXECUTABLE, inFlight, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
@@ -63,6 +64,20 @@ test("ctl members shows the mesh, from a router and from an agent alike", async 
     expect(text).toMatch(/^ID +STATUS +ROLE/);
     expect(text).toMatch(/node1 +alive +agent/);
     expect(text).toMatch(/alive +router/);
+  }
+}, 30_000);
+
+test("GET /telemetry tells of the mesh in Prometheus' text format, from a router and from an agent alike", async () => {
+  const { router, agents } = await meshOf(2);
+  for (const one of [router, agents[0] as Started]) {
+    const scrape = () => fetch(`http://${one.address("metrics")}/telemetry`).then((response) => response.text());
+    await until(async () => /members\{status="alive"\} 3[^]*\ninfermesh_mesh_rtt_median_seconds /.test(await scrape()));
+    const text = await scrape();
+    expect(expositionFaults(text)).toEqual([]);
+    expect(text).toContain('infermesh_mesh_members{status="alive"} 3\n');
+    expect(text).toMatch(/^infermesh_mesh_events_total\{kind="joined"\} 2$/m);
+    expect(text).toMatch(/^infermesh_gossip_received_packets_total [1-9]/m);
+    expect(text).toContain('infermesh_gossip_dropped_total{reason="forged"} 0\n');
   }
 }, 30_000);
 
