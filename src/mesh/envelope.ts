@@ -34,6 +34,7 @@ export const PLAIN_HEADER_BYTES = 8;
 const SEALED_HEADER_BYTES = 24;
 const NONCE_START = 8;
 const NONCE_END = 20;
+const TIME_START = 20;
 const NONCE_BYTES = NONCE_END - NONCE_START;
 const TAG_BYTES = 16;
 export const SEALED_BYTES = SEALED_HEADER_BYTES + TAG_BYTES;
@@ -153,7 +154,7 @@ export class Envelope {
     // The counter first: when it starts over, the session's name changes.
     packet.writeUInt32LE(session.next(), 16);
     packet.set(session.id, NONCE_START);
-    packet.writeUInt32LE(this.#options.nowSeconds() >>> 0, 20);
+    packet.writeUInt32LE(this.#options.nowSeconds() >>> 0, TIME_START);
     const cipher = createCipheriv(CIPHER, key.cipher, packet.subarray(NONCE_START, NONCE_END), CIPHER_OPTIONS);
     cipher.setAAD(this.#bind(packet, request));
     packet.set(cipher.update(body), SEALED_HEADER_BYTES);
@@ -171,6 +172,12 @@ export class Envelope {
     const body = (flags & SEALED) === 0 ? packet.subarray(PLAIN_HEADER_BYTES) : this.#unseal(kind, packet, request);
     if (typeof body === "string" || (flags & COMPRESSED) === 0) return body;
     return decompressed(body, this.#options.bytesMax) ?? "compression";
+  }
+
+  /** By how much the sender's clock is ahead of ours, of a packet dropped for that; undefined when it is forged. */
+  secondsAhead(kind: Kind, packet: Uint8Array): number | undefined {
+    if (this.faultOf(kind, packet) !== "clock" || this.#decipher(packet, undefined) === undefined) return undefined;
+    return wordAt(packet, TIME_START) - this.#options.nowSeconds();
   }
 
   /** What is wrong with a packet's header, as far as it is there; "" for nothing. */
@@ -193,26 +200,31 @@ export class Envelope {
     if (packet.length < SEALED_BYTES) return "truncated";
     // A response can't be an old one: it is bound to a request that was just made.
     if (kind === KIND.response) return "";
-    return Math.abs(wordAt(packet, 20) - this.#options.nowSeconds()) > windowSeconds ? "clock" : "";
+    return Math.abs(wordAt(packet, TIME_START) - this.#options.nowSeconds()) > windowSeconds ? "clock" : "";
   }
 
   #unseal(kind: Kind, packet: Uint8Array, request: Uint8Array | undefined): Uint8Array | DropReason {
-    const { keyring, replays } = this.#options;
+    const { replays } = this.#options;
     const low = wordAt(packet, 8);
     const high = wordAt(packet, 12);
     const counter = wordAt(packet, 16);
-    const told = wordAt(packet, 20);
+    const told = wordAt(packet, TIME_START);
     // Before the cipher: a flood of recorded packets costs next to nothing.
     if (kind !== KIND.response && !replays.isNew(high, low, counter, told)) return "replayed";
+    const payload = this.#decipher(packet, request);
+    if (payload === undefined) return "forged";
+    if (kind !== KIND.response) replays.mark(high, low, counter, told, this.#options.nowSeconds());
+    return payload;
+  }
+
+  /** Tries each key that the header may mean. */
+  #decipher(packet: Uint8Array, request: Uint8Array | undefined): Uint8Array | undefined {
     const authenticated = this.#bind(packet, request);
-    for (const key of keyring.keys) {
-      if (key.hint !== packet[3]) continue;
-      const payload = decipher(key, packet, authenticated);
-      if (payload === undefined) continue;
-      if (kind !== KIND.response) replays.mark(high, low, counter, told, this.#options.nowSeconds());
-      return payload;
+    for (const key of this.#options.keyring.keys) {
+      const payload = key.hint === packet[3] ? decipher(key, packet, authenticated) : undefined;
+      if (payload !== undefined) return payload;
     }
-    return "forged";
+    return undefined;
   }
 
   #bind(packet: Uint8Array, request: Uint8Array | undefined): Uint8Array {

@@ -4,7 +4,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { Addresses } from "./addresses.ts";
-import { type Channel, channelOf, type Envelope, KIND } from "./envelope.ts";
+import { type Channel, channelOf, type DropReason, type Envelope, KIND } from "./envelope.ts";
 import type { TcpClient } from "./tcp-client.ts";
 import type { TransportStats } from "./transport-stats.ts";
 
@@ -24,6 +24,8 @@ export interface RequestsOptions {
   readonly stats: TransportStats;
   readonly frameBytesMax: number;
   readonly listener: (channel: Channel) => Listener | undefined;
+  /** What another member asked did not open. */
+  readonly onDrop: (reason: DropReason, from: string, packet: Uint8Array) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -55,10 +57,10 @@ export class Requests {
 
   /** The packet that answers a request's packet; undefined for none. Never rejects. */
   async serve(from: string, packet: Uint8Array): Promise<Answer> {
-    const { envelope, stats, frameBytesMax, listener, onError } = this.#options;
+    const { envelope, stats, frameBytesMax, listener, onDrop, onError } = this.#options;
     const payload = envelope.open(KIND.request, packet);
     if (typeof payload === "string") {
-      stats.dropped[payload]++;
+      onDrop(payload, from, packet);
       return undefined;
     }
     try {

@@ -9,11 +9,13 @@
  *
  * What does not open is dropped and counted by its reason, and never causes a byte in return. Limits: settings.ts.
  */
-import { type MeshError, toMeshError } from "../base/errors.ts";
+import type { MeshError } from "../base/errors.ts";
 import { formatAddress } from "../base/units.ts";
 import { Addresses, type Endpoint, type Lookup } from "./addresses.ts";
-import { type Channel, CHANNEL, channelOf, Envelope, KIND, PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
+import { type Channel, CHANNEL, channelOf, type DropReason, Envelope, KIND, type Kind } from "./envelope.ts";
+import { PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
 import type { Keyring } from "./keyring.ts";
+import { Notices } from "./notices.ts";
 import { type Outcome, Pacer } from "./pacer.ts";
 import { ReplayTable } from "./replay.ts";
 import type { TransportLimits } from "./settings.ts";
@@ -22,7 +24,7 @@ import { bindBoth } from "./sockets.ts";
 import type { TcpServer } from "./tcp-server.ts";
 import { TcpClient, type TcpClientOptions } from "./tcp-client.ts";
 import { TransportStats } from "./transport-stats.ts";
-import { codeOf, orCrash, type Udp } from "./udp.ts";
+import { codeOf, type Udp } from "./udp.ts";
 
 export interface TransportOptions {
   /** An IP address or name of this machine; "" for every address. */
@@ -42,7 +44,6 @@ export interface TransportOptions {
   readonly nowSeconds?: () => number;
 }
 
-const ERROR_EVERY_MS = 10_000;
 /** Datagrams to names that are being resolved. */
 const UNRESOLVED_MAX = 256;
 const UNRESOLVED_MS = 5000;
@@ -74,7 +75,7 @@ export class Transport {
   readonly #replays: ReplayTable;
   readonly #pacer: Pacer<Datagram>;
   readonly #client: TcpClient;
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #notices: Notices;
   readonly #listeners = new Map<Channel, Listener>();
   #addresses!: Addresses;
   #udp!: Udp;
@@ -84,7 +85,7 @@ export class Transport {
   #stopped = false;
 
   constructor(options: TransportOptions) {
-    const { limits, cluster, keyring } = options;
+    const { limits, cluster, keyring, onError, onWarning } = options;
     const windowSeconds = Math.ceil(limits.replayWindowMs / 1000);
     this.#options = options;
     this.#frames = {
@@ -101,6 +102,7 @@ export class Transport {
       bytesMax: limits.frameBytesMax,
       nowSeconds: options.nowSeconds ?? (() => Math.floor(Date.now() / 1000)),
     });
+    this.#notices = new Notices({ envelope: this.#envelope, windowSeconds, onError, onWarning });
     this.#pacer = new Pacer({
       burst: limits.sendBurst,
       queueMax: limits.sendQueueMax,
@@ -118,7 +120,7 @@ export class Transport {
           onDatagram: (bytes, fromHost, fromPort) => this.#receive(bytes, fromHost, fromPort),
           onDrain: () => this.#pacer.pump(),
           onUnreachable: () => void this.#stats.unreachable++,
-          onFailure: (error) => this.#tell(codeOf(error), error),
+          onFailure: (error) => this.#notices.fault(codeOf(error), error),
         },
       },
       tcp: {
@@ -126,6 +128,8 @@ export class Transport {
         timeoutMs: limits.requestTimeoutMs,
         promising: (beginning) => {
           const fault = this.#envelope.faultOf(KIND.request, beginning);
+          // Whether its sender is a member whose clock is wrong shows at its end.
+          if (fault === "clock" && this.#notices.wantsClocks) return true;
           if (fault !== "") this.#stats.dropped[fault]++;
           return fault === "";
         },
@@ -147,7 +151,8 @@ export class Transport {
       stats: this.#stats,
       frameBytesMax: limits.frameBytesMax,
       listener: (channel) => this.#listeners.get(channel),
-      onError: (error) => this.#tell("request", error),
+      onDrop: (reason, from, packet) => this.#drop(reason, KIND.request, from, packet),
+      onError: (error) => this.#notices.fault("request", error),
     });
   }
 
@@ -211,6 +216,7 @@ export class Transport {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#notices.stop();
     this.#pacer.clear();
     this.#requests.stop();
     this.#server.stop();
@@ -255,16 +261,13 @@ export class Transport {
     if (this.#stopped) return;
     const payload =
       packet.length > this.#options.limits.datagramBytesMax ? "oversized" : this.#envelope.open(KIND.datagram, packet);
-    if (typeof payload === "string") this.#stats.dropped[payload]++;
-    else this.#listeners.get(channelOf(packet))?.onPacket?.(formatAddress({ host, port }), payload);
+    if (typeof payload !== "string") {
+      this.#listeners.get(channelOf(packet))?.onPacket?.(formatAddress({ host, port }), payload);
+    } else this.#drop(payload, KIND.datagram, formatAddress({ host, port }), packet);
   }
 
-  #tell(kind: string, error: unknown): void {
-    const nowMs = performance.now();
-    const toldAtMs = this.#toldAtMs.get(kind);
-    if (this.#stopped || (toldAtMs !== undefined && nowMs - toldAtMs < ERROR_EVERY_MS)) return;
-    // Kinds are error codes of the system, of which there are few.
-    this.#toldAtMs.set(kind, nowMs);
-    orCrash(() => this.#options.onError(toMeshError(error)));
+  #drop(reason: DropReason, kind: Kind, from: string, packet: Uint8Array): void {
+    this.#stats.dropped[reason]++;
+    if (reason === "clock") this.#notices.clock(kind, from, packet);
   }
 }

@@ -1,9 +1,9 @@
 /** Datagrams between live transports on loopback: who hears what, what is dropped, and that nothing answers strangers. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { MeshError } from "../../src/base/errors.ts";
-import { type Channel, CHANNEL } from "../../src/mesh/envelope.ts";
+import { type Channel, CHANNEL, Envelope } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { openTransport } from "../../src/mesh/transport.ts";
 import { eventually } from "../admin/raw-client.ts";
@@ -182,6 +182,71 @@ describe("strangers", () => {
     tap.send(one, c.transport.port);
     await eventually(() => c.transport.stats().packetsIn === 1);
     expect(dropped(c)).toEqual({ clock: 1 });
+  });
+});
+
+describe("a clock that is off", () => {
+  const NOW = 1_800_000_000;
+  const at = (seconds: number) => bed.node({ nowSeconds: () => NOW + seconds });
+
+  test("is warned of once, with address, difference, limit and remedy", async () => {
+    const [here, ahead, behind] = [await at(0), await at(400), await at(-301)];
+    for (let n = 0; n < 5; n++) ahead.transport.send(here.at, bytesOf("x"));
+    await eventually(() => here.transport.stats().dropped.clock === 5);
+    expect(here.warnings).toEqual([
+      `the clock of the member at ${ahead.at} is 400 s ahead of this machine's: its packets are dropped, since clocks may differ by 300 s; set both by NTP, or raise --mesh-limits-replay-window at every member`,
+    ]);
+    // Each side sees the other's: whose clock is wrong only a third one can tell.
+    here.transport.send(behind.at, bytesOf("x"));
+    await eventually(() => behind.warnings.length === 1);
+    expect(behind.warnings[0]).toContain("301 s ahead");
+    const other = await at(0);
+    behind.transport.send(other.at, bytesOf("x"));
+    await eventually(() => other.warnings.length === 1);
+    expect(other.warnings[0]).toContain(
+      "301 s behind this machine's (unless somebody sends old recordings): its packets",
+    );
+    expect([here.received, behind.received, other.received]).toEqual([[], [], []]);
+  });
+
+  test("is warned of for requests too, short and long, none of which is answered", async () => {
+    for (const payload of [bytesOf("?"), randomBytes(200_000)]) {
+      const [here, ahead] = [await at(0), await at(400)];
+      for (let n = 1; n <= 2; n++) {
+        const failed = await ahead.transport.request(here.at, payload, 5000).catch((thrown: unknown) => thrown);
+        expect(failed).toMatchObject({ code: "upstream_failed" });
+        expect(dropped(here)).toEqual({ clock: n });
+      }
+      expect(here.warnings).toHaveLength(1);
+      expect(here.warnings[0]).toMatch(/^the clock of the member at 127\.0\.0\.1:\d+ is 400 s ahead/);
+      expect(here.transport.stats().requestsServed).toBe(0);
+    }
+  });
+
+  test("can't be made up by a stranger, who does not hide a true one either; recordings cost one look", async () => {
+    const [here, member, behind] = [await at(0), await at(0), await at(-1000)];
+    const tap = await bed.rawUdp();
+    for (const node of [member, behind]) node.transport.send(tap.at, bytesOf("x"));
+    await eventually(() => tap.received.length === 2);
+    const [first, second] = tap.received.map((packet) => Buffer.from(packet));
+    const [now, old] = (first!.readUInt32LE(20) === NOW ? [first, second] : [second, first]) as [Buffer, Buffer];
+    const looks = spyOn(Envelope.prototype, "secondsAhead");
+    try {
+      for (const seconds of [NOW + 301, NOW - 301, 0, 0xffff_ffff]) {
+        now.writeUInt32LE(seconds, 20);
+        tap.send(now, here.transport.port);
+      }
+      await eventually(() => here.transport.stats().dropped.clock === 4);
+      expect(here.warnings).toEqual([]);
+      expect(looks).toHaveBeenCalledTimes(4);
+      for (let n = 0; n < 50; n++) tap.send(old, here.transport.port);
+      await eventually(() => here.transport.stats().dropped.clock === 54);
+      expect(here.warnings).toHaveLength(1);
+      expect(here.warnings[0]).toContain(`${tap.at} is 1000 s behind`);
+      expect(looks).toHaveBeenCalledTimes(5);
+    } finally {
+      looks.mockRestore();
+    }
   });
 });
 

@@ -1,0 +1,72 @@
+/**
+ * What the transport tells its operator: each thing once in a while, however often it happens.
+ *
+ * A clock that differs by more than the replay window looks like a member that is not there, so it is warned of. Only
+ * packets that are authentic apart from their time are: their tag is looked at, but only while a warning is due, so that
+ * a flood of recordings costs one look a minute. What is forged costs a look each, as it would with a right time. A
+ * stranger can make us say no more than what some member's clock once was, by a recording.
+ */
+import { type MeshError, toMeshError } from "../base/errors.ts";
+import type { Envelope, Kind } from "./envelope.ts";
+import { orCrash } from "./udp.ts";
+
+const FAULT_EVERY_MS = 10_000;
+const CLOCK_EVERY_MS = 60_000;
+
+export interface NoticesOptions {
+  readonly envelope: Envelope;
+  readonly windowSeconds: number;
+  readonly onError: (error: MeshError) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+export class Notices {
+  readonly #options: NoticesOptions;
+  readonly #toldAtMs = new Map<string, number>();
+  #stopped = false;
+
+  constructor(options: NoticesOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Something is wrong here. Kinds are error codes of the system, of which there are few. */
+  fault(kind: string, error: unknown): void {
+    if (!this.#isDue(kind, FAULT_EVERY_MS)) return;
+    this.#toldAtMs.set(kind, performance.now());
+    orCrash(() => this.#options.onError(toMeshError(error)));
+  }
+
+  /** Whether a packet that is dropped for its time is worth reading to its end. */
+  get wantsClocks(): boolean {
+    return this.#isDue("clock", CLOCK_EVERY_MS);
+  }
+
+  /** A packet was dropped for its time. */
+  clock(kind: Kind, from: string, packet: Uint8Array): void {
+    if (!this.wantsClocks) return;
+    const ahead = this.#options.envelope.secondsAhead(kind, packet);
+    if (ahead === undefined) return;
+    this.#toldAtMs.set("clock", performance.now());
+    orCrash(() => this.#options.onWarning(clockWarning(from, ahead, this.#options.windowSeconds)));
+  }
+
+  #isDue(kind: string, everyMs: number): boolean {
+    const toldAtMs = this.#toldAtMs.get(kind);
+    return !this.#stopped && (toldAtMs === undefined || performance.now() - toldAtMs >= everyMs);
+  }
+}
+
+function clockWarning(from: string, ahead: number, windowSeconds: number): string {
+  const [differs, unless] =
+    ahead > 0
+      ? [`${ahead} s ahead of this machine's`, ""]
+      : [`${-ahead} s behind this machine's`, " (unless somebody sends old recordings)"];
+  return (
+    `the clock of the member at ${from} is ${differs}${unless}: its packets are dropped, since clocks may differ by ` +
+    `${windowSeconds} s; set both by NTP, or raise --mesh-limits-replay-window at every member`
+  );
+}
