@@ -108,7 +108,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   /** What the mesh says of an agent becomes a target; its vitals are polled like anyone's. */
   const told = ({ id, kind, cause }: SwimEvent): void => {
     if (kind === "failed" || kind === "left") {
-      if (fleet.target(id)?.source === "gossip") fleet.deregister(id, nowMs(), `${kind} by gossip: ${cause}`);
+      fleet.deregister(id, nowMs(), "gossip", `${kind} by gossip: ${cause}`);
     } else if (kind === "joined" || kind === "updated" || kind === "alive-again") {
       const member = membership?.member(id);
       const meta = member === undefined ? undefined : decodeMeta(member.meta);

@@ -4,7 +4,7 @@
  */
 import type { Context, Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
-import type { RegisterResult } from "../fleet/fleet.ts";
+import type { RegisterResult } from "../fleet/event.ts";
 import { formatHostPort, parseRegistration, type Registration } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";

@@ -2,73 +2,37 @@
  * The fleet: which targets exist, and which of them answer.
  *
  * Targets come from three sources: static ones are configured and never forgotten; registered ones announce themselves
- * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each target is polled on its own
- * schedule, spread by jitter, and never twice at once. A target is routable from its first moment; it becomes
- * unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
+ * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each
+ * target is polled on its own schedule, spread by jitter, and never twice at once. A target is routable from its first
+ * moment; it becomes unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
  *
  * A node that was forgotten because it never answered, and announces itself again under the same incarnation, comes
  * back as unhealthy and is polled at once: a node that can reach us while we can't reach it must not be handed
  * requests anew each time.
+ *
+ * The mesh tells of a member once, not again and again. So what it tells of one that finds no place, or whose id belongs
+ * to a target at another address, is kept (`targetsMax` of them) until there is a place, or that target is gone or does
+ * not answer; the mesh's next word about the member takes its place, and that it is lost withdraws it.
  *
  * Pure: time comes in as nowMs, polls to carry out and events come out of `take()`. The shell carries each poll out
  * and answers every one by `polled`, whatever happened.
  */
 import { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
-import type { NodeSample } from "../score/sample.ts";
+import { type Announcer, isAt, refusalOf } from "./admission.ts";
+import { changesOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
+import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
+import { failed, failures, succeeded } from "./health.ts";
+import { Recent } from "./recent.ts";
 import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
 import type { FleetConfig } from "./settings.ts";
+import { type StaticUpstream, staticTargets } from "./static-targets.ts";
 import type { Target, TargetSource } from "./target.ts";
-
-/** A target from flags or the configuration file; entries of one address are one target with several models. */
-export interface StaticUpstream {
-  readonly model: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly weight: number;
-}
-
-/** A poll to carry out: `vitals` asks GET /metrics for a sample, `health` asks GET /health for any sign of life. */
-export interface Poll {
-  readonly id: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
-  readonly kind: "vitals" | "health";
-  /** What the target is known to serve, for vitals that do not say. */
-  readonly models: readonly string[];
-}
-
-export type PollResult =
-  | { readonly ok: true; readonly sample: NodeSample | null; readonly rttMs: number }
-  | { readonly ok: false; readonly error: string };
-
-export interface FleetEvent {
-  readonly kind: "joined" | "left" | "unhealthy" | "healthy" | "removed" | "refused" | "updated";
-  readonly id: string;
-  /** Why, in words fit for a log line. */
-  readonly cause: string;
-}
-
-export type RegisterResult =
-  | { readonly accepted: true; readonly first: boolean; readonly refused?: never }
-  | { readonly accepted?: never; readonly refused: MeshError };
-
-export interface FleetOutput {
-  readonly polls: readonly Poll[];
-  readonly events: readonly FleetEvent[];
-  /** Whether anything that `targets()` shows is new since the last take. */
-  readonly changed: boolean;
-  /** Which targets changed: ids that joined, went, or read differently now. */
-  readonly changedIds: readonly string[];
-  /** When `wake` is due next; Infinity when nothing is. */
-  readonly wakeAtMs: number;
-}
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** A target and its schedule. */
 type Member = Writable<Target> & { nextPollAtMs: number };
+type Place = Pick<Target, "id" | "host" | "port" | "tls" | "metricsPort">;
 
 /** The first polls of many static targets are spread over this much, or one interval if that is shorter. */
 const FIRST_POLL_SPREAD_MS = 1000;
@@ -81,8 +45,12 @@ export class Fleet {
   readonly #members = new Map<string, Member>();
   /** Polls on their way, by id; the member they were made for, which may be gone or replaced by now. */
   readonly #polling = new Map<string, { member: Member; startedAtMs: number }>();
-  /** Incarnations of registered targets that were forgotten for not answering; oldest first. */
-  readonly #forgotten = new Map<string, number>();
+  /** Incarnations of registered targets that were forgotten for not answering. */
+  readonly #forgotten: Recent<string, number>;
+  /** What the mesh tells of members that are not in the fleet, or not as the mesh tells. */
+  readonly #offers: Recent<string, Registration>;
+  /** There may be a place for an offer. */
+  #isFreed = false;
   readonly #changedIds = new Set<string>();
   #events: FleetEvent[] = [];
   #list: readonly Target[] | null = null;
@@ -91,6 +59,8 @@ export class Fleet {
   constructor(config: FleetConfig, prng: Prng) {
     this.#config = config;
     this.#prng = prng;
+    this.#forgotten = new Recent(config.targetsMax);
+    this.#offers = new Recent(config.targetsMax);
   }
 
   /** Sets the static targets: new ones join, absent ones leave, the rest stay as they are. */
@@ -111,7 +81,7 @@ export class Fleet {
         }
         this.#drop(known, "left", "configured anew");
       } else if (known !== undefined) {
-        this.#drop(known, "left", "its id is the address of a configured target");
+        this.#displace(known, "its id is the address of a configured target");
       }
       if (this.#isFull()) {
         this.#event("refused", id, `the fleet holds ${this.#config.targetsMax} targets already`);
@@ -124,52 +94,28 @@ export class Fleet {
   }
 
   /** A node announces itself, or the mesh tells of it, for the first time or again. */
-  register(registration: Registration, nowMs: number, source: "registered" | "gossip" = "registered"): RegisterResult {
+  register(registration: Registration, nowMs: number, source: Announcer = "registered"): RegisterResult {
     this.#now(nowMs);
-    const { id } = registration;
-    const address = parseHostPort(registration.address);
-    if (address === null) return this.#refuse(id, "bad_request", `address "${registration.address}" is not host:port`);
-    const known = this.#members.get(id);
-    if (known?.source === "static") {
-      return this.#refuse(id, "conflict", `"${id}" is the id of a configured target; choose another`);
-    }
-    const incarnation = registration.incarnation ?? known?.incarnation ?? 0;
-    if (known !== undefined) {
-      if (known.host === address.host && known.port === address.port) {
-        // Whom the mesh knows is the mesh's to forget, though it may register as well.
-        if (source === "gossip") known.source = source;
-        this.#refresh(known, registration, incarnation);
-        return { accepted: true, first: false };
-      }
-      if (known.state !== "unhealthy" && incarnation <= known.incarnation) {
-        const standing = formatHostPort(known.host, known.port);
-        return this.#refuse(
-          id,
-          "conflict",
-          `"${id}" is in use by the node at ${standing}, which answers; choose another id, or wait until it is gone`,
-        );
-      }
-      this.#drop(known, "left", `replaced by ${registration.address}`);
-    } else if (this.#isFull()) {
-      return this.#refuse(id, "over_capacity", `the fleet holds ${this.#config.targetsMax} targets already`);
-    }
-    const place = { id, ...address, tls: false, metricsPort: registration.metricsPort };
-    const member = this.#join(source, place, traits(registration, incarnation), this.#nowMs);
-    const forgotten = this.#forgotten.get(id);
-    this.#forgotten.delete(id);
-    if (forgotten !== undefined && incarnation <= forgotten) {
-      member.state = "unhealthy";
-      member.failuresInRow = this.#config.unhealthyAfter;
-      member.lastError = "forgotten before for not answering; waiting for its first answer";
-    }
-    return { accepted: true, first: true };
+    const { id, address } = registration;
+    const waiting = this.#offers.get(id);
+    if (source === "gossip") this.#offers.delete(id);
+    else if (waiting !== undefined) this.#isFreed = true;
+    const refusal = this.#refusal(registration, source);
+    if (refusal === undefined) return { accepted: true, first: this.#admit(registration, source) };
+    if (source === "gossip" && refusal.code !== "bad_request") this.#offers.set(id, registration);
+    // What waits already was told of.
+    if (source !== "gossip" || waiting?.address !== address) this.#event("refused", id, refusal.message);
+    return { refused: new MeshError(refusal.code, refusal.message, { source: "client" }) };
   }
 
-  /** A registered node takes its leave, or the mesh lost it. False when it is not known; static targets stay. */
-  deregister(id: string, nowMs: number, cause = "deregistered"): boolean {
+  /** A registered node takes its leave, or the mesh lost one. False when it is not known; static targets stay. */
+  deregister(id: string, nowMs: number, source: Announcer = "registered", cause = "deregistered"): boolean {
     this.#now(nowMs);
+    if (source === "gossip") this.#offers.delete(id);
     const known = this.#members.get(id);
     if (known === undefined || known.source === "static") return false;
+    // A node that announced itself at an address of its own is not the mesh's to lose.
+    if (source === "gossip" && known.source !== "gossip") return false;
     this.#drop(known, "left", cause);
     return true;
   }
@@ -185,8 +131,16 @@ export class Fleet {
     if (this.#members.get(id) !== member) return;
     const jitter = 1 + JITTER * (2 * this.#prng.next() - 1);
     member.nextPollAtMs = Math.max(this.#nowMs, startedAtMs + this.#config.pollIntervalMs * jitter);
-    if (result.ok) this.#succeeded(member, result.sample, result.rttMs);
-    else this.#failed(member, result.error);
+    this.#changedIds.add(id);
+    const news = result.ok
+      ? succeeded(member, result.sample, result.rttMs, this.#nowMs)
+      : failed(member, result.error, this.#config.unhealthyAfter);
+    for (const { kind, cause } of news) this.#event(kind, id, cause);
+    // One that does not answer makes way for another of its id.
+    if (member.state === "unhealthy" && news.length > 0) this.#isFreed = true;
+    if (result.ok || member.source !== "registered" || member.failuresInRow < this.#config.removeAfter) return;
+    this.#forgotten.set(id, member.incarnation);
+    this.#drop(member, "removed", failures(member));
   }
 
   /** Time has passed: polls that are due come out of the next `take`. */
@@ -195,6 +149,7 @@ export class Fleet {
   }
 
   take(): FleetOutput {
+    if (this.#isFreed) this.#reconsider();
     const polls: Poll[] = [];
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const member of this.#members.values()) {
@@ -235,73 +190,68 @@ export class Fleet {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
   }
 
+  #refusal(registration: Registration, source: Announcer): ReturnType<typeof refusalOf> {
+    const known = this.#members.get(registration.id);
+    return refusalOf(registration, source, known, this.#isFull() ? this.#config.targetsMax : undefined);
+  }
+
+  /** Nothing speaks against it; whether it is new. */
+  #admit(registration: Registration, source: Announcer): boolean {
+    const { id, metricsPort } = registration;
+    const address = parseHostPort(registration.address)!;
+    const known = this.#members.get(id);
+    const incarnation = registration.incarnation ?? known?.incarnation ?? 0;
+    if (known !== undefined && isAt(known, address)) {
+      // Whom the mesh knows is the mesh's to forget, though it may register as well.
+      if (source === "gossip") known.source = source;
+      this.#refresh(known, registration, incarnation);
+      return false;
+    }
+    if (known !== undefined && source !== "gossip") this.#displace(known, `replaced by ${registration.address}`);
+    else if (known !== undefined) this.#drop(known, "left", `replaced by ${registration.address}`);
+    const place = { id, ...address, tls: false, metricsPort };
+    const member = this.#join(source, place, traitsOf(registration, incarnation), this.#nowMs);
+    const forgotten = this.#forgotten.get(id);
+    this.#forgotten.delete(id);
+    if (forgotten !== undefined && incarnation <= forgotten) {
+      member.state = "unhealthy";
+      member.failuresInRow = this.#config.unhealthyAfter;
+      member.lastError = "forgotten before for not answering; waiting for its first answer";
+    }
+    return true;
+  }
+
+  /** Takes in what the mesh told of before, where there is a place for it now. */
+  #reconsider(): void {
+    for (const offer of this.#offers.values()) {
+      if (this.#refusal(offer, "gossip") !== undefined) continue;
+      this.#offers.delete(offer.id);
+      this.#admit(offer, "gossip");
+    }
+    this.#isFreed = false;
+  }
+
   #isFull(): boolean {
     return this.#members.size >= this.#config.targetsMax;
-  }
-
-  #succeeded(member: Member, sample: NodeSample | null, rttMs: number): void {
-    const before = member.state;
-    const wasReady = member.lastSample?.ready ?? true;
-    const failures = member.failuresInRow;
-    member.failuresInRow = 0;
-    member.lastError = "";
-    member.rttMs = rttMs;
-    if (sample !== null) {
-      member.lastSample = sample;
-      member.sampledAtMs = this.#nowMs;
-    }
-    member.state = sample?.draining === true ? "draining" : "healthy";
-    this.#changedIds.add(member.id);
-    if (before === "unhealthy") this.#event("healthy", member.id, `answers again after ${failures} failed polls`);
-    if (member.state === "draining" && before !== "draining") this.#event("updated", member.id, "draining");
-    else if (before === "draining" && member.state === "healthy")
-      this.#event("updated", member.id, "no longer draining");
-    else if (sample !== null && sample.ready !== wasReady) {
-      this.#event("updated", member.id, sample.ready ? "ready" : "not ready");
-    }
-  }
-
-  #failed(member: Member, error: string): void {
-    member.failuresInRow++;
-    member.lastError = error;
-    this.#changedIds.add(member.id);
-    const failures = member.failuresInRow;
-    if (failures >= this.#config.unhealthyAfter && member.state !== "unhealthy") {
-      member.state = "unhealthy";
-      this.#event("unhealthy", member.id, `${failures} failed polls in a row, the last: ${error}`);
-    }
-    if (member.source === "registered" && failures >= this.#config.removeAfter) {
-      this.#forget(member.id, member.incarnation);
-      this.#drop(member, "removed", `${failures} failed polls in a row, the last: ${error}`);
-    }
   }
 
   #refresh(member: Member, registration: Registration, incarnation: number): void {
     member.registeredAtMs = this.#nowMs;
     member.metricsPort = registration.metricsPort;
-    this.#update(member, traits(registration, Math.max(incarnation, member.incarnation)));
+    this.#update(member, traitsOf(registration, Math.max(incarnation, member.incarnation)));
     // It claims to live: look now rather than at the next turn.
     if (member.state === "unhealthy") member.nextPollAtMs = this.#nowMs;
   }
 
-  #update(member: Member, next: Partial<Writable<Target>>): void {
-    const changes: ("models" | "weight" | "zone" | "labels")[] = [];
-    for (const key of ["models", "weight", "zone", "labels"] as const) {
-      const value = next[key];
-      if (value !== undefined && JSON.stringify(value) !== JSON.stringify(member[key])) changes.push(key);
-    }
+  #update(member: Member, next: Partial<Traits>): void {
+    const changes = changesOf(member, next);
     Object.assign(member, next);
-    if (changes.length === 0) return;
+    if (changes === "") return;
     this.#changedIds.add(member.id);
-    this.#event("updated", member.id, changes.map((key) => `${key}: ${describe(member, key)}`).join("; "));
+    this.#event("updated", member.id, changes);
   }
 
-  #join(
-    source: TargetSource,
-    place: Pick<Target, "id" | "host" | "port" | "tls" | "metricsPort">,
-    given: Partial<Target>,
-    firstPollAtMs: number,
-  ): Member {
+  #join(source: TargetSource, place: Place, given: Partial<Target>, firstPollAtMs: number): Member {
     const member: Member = {
       models: [],
       weight: 1,
@@ -327,63 +277,21 @@ export class Fleet {
     return member;
   }
 
+  /** Another target takes its id; if the mesh holds it for alive, it may come back. */
+  #displace(member: Member, cause: string): void {
+    if (member.source === "gossip") this.#offers.set(member.id, registrationOf(member));
+    this.#drop(member, "left", cause);
+  }
+
   #drop(member: Member, kind: "left" | "removed", cause: string): void {
     this.#members.delete(member.id);
     this.#list = null;
+    this.#isFreed = true;
     this.#changedIds.add(member.id);
     this.#event(kind, member.id, cause);
-  }
-
-  #forget(id: string, incarnation: number): void {
-    this.#forgotten.delete(id);
-    this.#forgotten.set(id, incarnation);
-    for (const oldest of this.#forgotten.keys()) {
-      if (this.#forgotten.size <= this.#config.targetsMax) break;
-      this.#forgotten.delete(oldest);
-    }
-  }
-
-  #refuse(id: string, code: "bad_request" | "conflict" | "over_capacity", message: string): RegisterResult {
-    this.#event("refused", id, message);
-    return { refused: new MeshError(code, message, { source: "client" }) };
   }
 
   #event(kind: FleetEvent["kind"], id: string, cause: string): void {
     this.#events.push({ kind, id, cause });
   }
-}
-
-/** What a registration says beyond its place. */
-function traits(registration: Registration, incarnation: number): Partial<Writable<Target>> {
-  return {
-    models: [...registration.models],
-    weight: registration.weight ?? 1,
-    zone: registration.zone ?? "",
-    labels: { ...registration.labels },
-    incarnation,
-  };
-}
-
-/**
- * Groups entries by address. A target has one weight: entries of one address with other weights are targets of their
- * own, named after their model too.
- */
-function staticTargets(upstreams: readonly StaticUpstream[]): Map<string, { first: StaticUpstream; models: string[] }> {
-  const targets = new Map<string, { first: StaticUpstream; models: string[] }>();
-  for (const upstream of upstreams) {
-    const address = formatHostPort(upstream.host, upstream.port);
-    const same = targets.get(address);
-    const fits = same === undefined || (same.first.weight === upstream.weight && same.first.tls === upstream.tls);
-    const id = fits ? address : `${address}/${upstream.model}`;
-    const target = targets.get(id);
-    if (target === undefined) targets.set(id, { first: upstream, models: [upstream.model] });
-    else if (!target.models.includes(upstream.model)) target.models.push(upstream.model);
-  }
-  return targets;
-}
-
-function describe(target: Target, key: "models" | "weight" | "zone" | "labels"): string {
-  const value = target[key];
-  if (key === "models") return target.models.length === 0 ? "none" : target.models.join(", ");
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

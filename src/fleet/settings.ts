@@ -30,7 +30,7 @@ export const fleetSettings = section({
     default: 1024,
     min: 1,
     max: 65536,
-    doc: "Targets known at once, static and registered together; registrations beyond it are refused.",
+    doc: "Targets known at once, whatever their source; registrations beyond it are refused, and members of the mesh wait for a place.",
   }),
 });
 

@@ -2,7 +2,7 @@
  * Carries out the fleet's polls: GET /metrics of an agent for a sample, GET /health of a static upstream for a sign of
  * life. Every poll ends with a result in bounded time and memory, whatever the other side does.
  */
-import type { Poll, PollResult } from "../fleet/fleet.ts";
+import type { Poll, PollResult } from "../fleet/event.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";

@@ -12,31 +12,38 @@ const config: FleetConfig = {
   removeAfter: 10,
   targetsMax: 5,
 };
-const IDS = ["a", "b", "c", "d"];
+/** One of them may be that of a static target too; no more than `targetsMax`, so that no word of the mesh is let go. */
+const IDS = ["a", "b", "c", "d", "10.0.0.9:81"];
 const HOSTS = ["10.0.0.1", "10.0.0.2"];
 
+type Source = "registered" | "gossip";
 type Step =
   | { kind: "pass"; ms: number }
   | { kind: "wake" }
-  | { kind: "register"; id: string; host: string; incarnation: number; models: string[] }
-  | { kind: "deregister"; id: string }
+  | { kind: "register"; id: string; host: string; incarnation: number; models: string[]; source: Source }
+  | { kind: "deregister"; id: string; source: Source }
   | { kind: "static"; ports: number[] }
   | { kind: "answer"; pick: number; ok: boolean; ready: boolean };
 
+const source = fc.constantFrom<Source>("registered", "gossip");
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("pass" as const), ms: fc.integer({ min: 0, max: 1500 }) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("wake" as const) }) },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
       kind: fc.constant("register" as const),
       id: fc.constantFrom(...IDS),
       host: fc.constantFrom(...HOSTS),
       incarnation: fc.integer({ min: 0, max: 2 }),
       models: fc.subarray(["m", "n"]),
+      source,
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("deregister" as const), id: fc.constantFrom(...IDS) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("deregister" as const), id: fc.constantFrom(...IDS), source }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("static" as const), ports: fc.subarray([80, 81, 82]) }) },
   {
     weight: 8,
@@ -55,12 +62,15 @@ function check(condition: boolean, message: string): void {
 
 /**
  * Runs any steps against the fleet beside a simple model of health: failures in a row, counted by hand.
- * A replaced or removed target starts anew in both.
+ * A replaced or removed target starts anew in both. And beside the mesh's last word about each id: what it holds for
+ * alive is in the fleet as it says, or the fleet is full, or another of that id answers; what it lost is not.
  */
 function run(steps: Step[], seed: number): void {
   const fleet = new Fleet(config, new Prng(seed));
   const polling = new Set<string>();
   const failures = new Map<string, number>();
+  const sources = new Map<string, string>();
+  const words = new Map<string, { host: string; incarnation: number }>();
   let nowMs = 0;
   let wakeAtMs = 0;
 
@@ -75,8 +85,24 @@ function run(steps: Step[], seed: number): void {
     for (const event of output.events) {
       if (event.kind === "joined") failures.set(event.id, fleet.target(event.id)?.failuresInRow ?? 0);
       if (event.kind === "left") failures.delete(event.id);
-      check(event.kind !== "removed" || !event.id.includes(":"), "a static target was removed");
+      check(event.kind !== "removed" || sources.get(event.id) === "registered", `${event.id} was removed`);
       check(event.kind !== "removed" || event.cause.startsWith("10 failed"), "removed too early");
+    }
+    sources.clear();
+    for (const target of fleet.targets()) {
+      sources.set(target.id, target.source);
+      check(target.source !== "gossip" || words.has(target.id), `${target.id} is not what the mesh holds for alive`);
+    }
+    for (const [id, { host, incarnation }] of words) {
+      const target = fleet.target(id);
+      if (target === undefined) {
+        check(fleet.targets().length === config.targetsMax, `the mesh's ${id} is missing, and there is a place`);
+      } else if (target.source !== "gossip") {
+        const isOther = target.source === "static" || target.host !== host;
+        check(isOther, `the mesh's ${id} is ${target.source} at the mesh's address`);
+        const answers = target.state !== "unhealthy" && incarnation <= target.incarnation;
+        check(target.source === "static" || answers, `the mesh's ${id} waits for nothing`);
+      } else check(target.host === host, `the mesh's ${id} is at ${target.host}`);
     }
     const again = fleet.take();
     check(again.polls.length === 0 && again.events.length === 0 && !again.changed, "take is not idempotent");
@@ -104,11 +130,14 @@ function run(steps: Step[], seed: number): void {
         break;
       case "register": {
         const { id, host, incarnation, models } = each;
-        fleet.register({ id, address: `${host}:8000`, metricsPort: 9090, models, incarnation }, nowMs);
+        fleet.register({ id, address: `${host}:8000`, metricsPort: 9090, models, incarnation }, nowMs, each.source);
+        if (each.source === "gossip") words.set(id, { host, incarnation });
         break;
       }
       case "deregister":
-        fleet.deregister(each.id, nowMs);
+        // Whoever takes a target out by hand takes back what put it in.
+        if (each.source === "gossip" || fleet.target(each.id)?.source === "gossip") words.delete(each.id);
+        fleet.deregister(each.id, nowMs, each.source);
         break;
       case "static":
         fleet.setStatic(
@@ -153,9 +182,9 @@ function run(steps: Step[], seed: number): void {
   check(polling.size === fleet.targets().length, "a target fell out of the schedule");
 }
 
-test("health follows the polls for any history", () => {
+test("health follows the polls, and the fleet the mesh's words, for any history", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120 }), fc.integer(), (steps, seed) => run(steps, seed)),
-    { numRuns: 500 },
+    fc.property(fc.array(step, { maxLength: 120, size: "max" }), fc.integer(), (steps, seed) => run(steps, seed)),
+    { numRuns: 2000 },
   );
 });

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
-import { Fleet, type FleetOutput, type StaticUpstream } from "../../src/fleet/fleet.ts";
+import type { FleetOutput } from "../../src/fleet/event.ts";
+import { Fleet } from "../../src/fleet/fleet.ts";
 import type { Registration } from "../../src/fleet/registration.ts";
 import type { FleetConfig } from "../../src/fleet/settings.ts";
+import type { StaticUpstream } from "../../src/fleet/static-targets.ts";
 import { isRoutable } from "../../src/fleet/target.ts";
 import { nodeSample } from "./samples.ts";
 
@@ -250,6 +252,134 @@ describe("static targets", () => {
       "left 10.0.0.9:81",
       "joined 10.0.0.9:81",
     ]);
+  });
+});
+
+describe("what the mesh tells of", () => {
+  const told = (fleet: Fleet): string[] => fleet.take().events.map(({ kind, id }) => `${kind} ${id}`);
+  const moved = (id: string, overrides: Partial<Registration> = {}) =>
+    node(id, { address: "10.0.0.2:8000", ...overrides });
+
+  test("waits for a place, in the order in which it was told", () => {
+    const fleet = newFleet({ targetsMax: 2 });
+    for (const id of ["a", "b", "c", "d"]) fleet.register(node(id), 0, "gossip");
+    expect(told(fleet)).toEqual(["joined a", "joined b", "refused c", "refused d"]);
+    expect(fleet.deregister("a", 1, "gossip", "failed")).toBe(true);
+    expect(told(fleet)).toEqual(["left a", "joined c"]);
+    expect(fleet.target("c")).toMatchObject({ source: "gossip", state: "unknown" });
+    fleet.deregister("b", 2);
+    fleet.deregister("c", 2);
+    expect(told(fleet)).toEqual(["left b", "left c", "joined d"]);
+    expect(fleet.targets().map(({ id }) => id)).toEqual(["d"]);
+  });
+
+  test("is refused aloud once, and its newest word is taken in", () => {
+    const fleet = newFleet({ targetsMax: 1 });
+    fleet.register(node("a"), 0);
+    for (const models of [["m"], ["n"]]) {
+      expect(fleet.register(node("b", { models }), 0, "gossip").refused?.code).toBe("over_capacity");
+    }
+    expect(told(fleet)).toEqual(["joined a", "refused b"]);
+    fleet.register(moved("b", { models: ["o"] }), 0, "gossip");
+    expect(told(fleet)).toEqual(["refused b"]);
+    fleet.deregister("a", 1);
+    expect(told(fleet)).toEqual(["left a", "joined b"]);
+    expect(fleet.target("b")).toMatchObject({ host: "10.0.0.2", models: ["o"] });
+  });
+
+  test("is withdrawn when the mesh loses it, or tells nonsense of it", () => {
+    const fleet = newFleet({ targetsMax: 1 });
+    fleet.register(node("a"), 0);
+    for (const id of ["b", "c"]) fleet.register(node(id), 0, "gossip");
+    expect(fleet.deregister("b", 1, "gossip", "failed")).toBe(false);
+    fleet.register(node("c", { address: "nowhere" }), 1, "gossip");
+    fleet.take();
+    fleet.deregister("a", 2);
+    expect(told(fleet)).toEqual(["left a"]);
+    expect(fleet.targets()).toEqual([]);
+  });
+
+  test("waits while a node of its id answers elsewhere, until that one is gone or does not answer", () => {
+    for (const end of ["deregistered", "silent"]) {
+      const fleet = newFleet();
+      fleet.register(node("a"), 0);
+      expect(fleet.register(moved("a"), 0, "gossip").refused?.code).toBe("conflict");
+      fleet.take();
+      if (end === "silent") {
+        fleet.polled("a", failed, 0);
+        const { outputs } = poll(fleet, "a", 2, failed, 0);
+        expect(kinds(outputs)).toEqual(["unhealthy", "left", "joined"]);
+      } else {
+        fleet.deregister("a", 1);
+        expect(told(fleet)).toEqual(["left a", "joined a"]);
+      }
+      expect(fleet.target("a")).toMatchObject({ host: "10.0.0.2", source: "gossip" });
+    }
+  });
+
+  test("leaves a node that announced itself elsewhere alone when the mesh loses it", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0);
+    fleet.register(moved("a"), 0, "gossip");
+    expect(fleet.deregister("a", 1, "gossip", "failed")).toBe(false);
+    fleet.take();
+    fleet.deregister("a", 2);
+    expect(told(fleet)).toEqual(["left a"]);
+  });
+
+  test("comes back after it was displaced: by a configured target, or by a node that registered", () => {
+    const fleet = newFleet();
+    fleet.register(node("10.0.0.9:80", { models: ["m"], labels: { tier: "a" } }), 0, "gossip");
+    fleet.take();
+    const before = fleet.target("10.0.0.9:80");
+    fleet.setStatic([upstream()], 1);
+    expect(told(fleet)).toEqual(["left 10.0.0.9:80", "joined 10.0.0.9:80"]);
+    fleet.setStatic([], 2);
+    expect(told(fleet)).toEqual(["left 10.0.0.9:80", "joined 10.0.0.9:80"]);
+    const { models, labels, metricsPort, incarnation, source } = before!;
+    expect(fleet.target("10.0.0.9:80")).toMatchObject({ models, labels, metricsPort, incarnation, source });
+
+    fleet.register(moved("10.0.0.9:80", { incarnation: 1 }), 3);
+    expect(fleet.target("10.0.0.9:80")).toMatchObject({ source: "registered", host: "10.0.0.2" });
+    fleet.deregister("10.0.0.9:80", 4);
+    fleet.take();
+    expect(fleet.target("10.0.0.9:80")).toMatchObject({ source: "gossip", host: "10.0.0.1" });
+  });
+
+  test("and registers too is one target, and the mesh's to forget", () => {
+    const fleet = newFleet({ targetsMax: 1 });
+    fleet.register(node("z"), 0);
+    fleet.register(node("a"), 0, "gossip");
+    fleet.deregister("z", 1);
+    // It takes the place by itself before the fleet gave it one.
+    expect(fleet.register(node("a"), 1)).toEqual({ accepted: true, first: true });
+    fleet.take();
+    expect(fleet.target("a")?.source).toBe("gossip");
+    fleet.register(node("a"), 2);
+    fleet.register(node("a"), 2, "gossip");
+    expect([fleet.targets().length, fleet.target("a")?.source]).toEqual([1, "gossip"]);
+    fleet.polled("a", failed, 2);
+    poll(fleet, "a", 14, failed, 2);
+    expect(fleet.target("a")?.failuresInRow).toBeGreaterThanOrEqual(15);
+    expect(fleet.deregister("a", 90_000, "gossip", "failed")).toBe(true);
+    expect(fleet.targets()).toEqual([]);
+  });
+
+  test("last holds, whatever it told before", () => {
+    const fleet = newFleet();
+    fleet.register(node("a", { incarnation: 7 }), 0, "gossip");
+    expect(fleet.register(moved("a", { incarnation: 3 }), 1, "gossip")).toEqual({ accepted: true, first: true });
+    expect(fleet.target("a")).toMatchObject({ host: "10.0.0.2", incarnation: 3 });
+  });
+
+  test("is kept within a limit: the oldest goes", () => {
+    const fleet = newFleet({ targetsMax: 2 });
+    for (const id of ["a", "b"]) fleet.register(node(id), 0);
+    for (const id of ["c", "d", "e"]) fleet.register(node(id), 0, "gossip");
+    fleet.take();
+    for (const id of ["a", "b"]) fleet.deregister(id, 1);
+    fleet.take();
+    expect(fleet.targets().map(({ id }) => id)).toEqual(["d", "e"]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { agentApi } from "../../src/admin/agent-api.ts";
-import type { Poll } from "../../src/fleet/fleet.ts";
+import type { Poll } from "../../src/fleet/event.ts";
 import { encodeNodeState } from "../../src/mesh/node-state.ts";
 import { Poller } from "../../src/mesh/poller.ts";
 import { modelSample, nodeSample } from "../fleet/samples.ts";

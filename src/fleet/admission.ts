@@ -1,0 +1,42 @@
+/** Whether one that announces itself, or that the mesh tells of, may have the id and a place; and why not. */
+import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
+import type { Target, TargetSource } from "./target.ts";
+
+/** Who announces a target: the node itself, or the mesh. */
+export type Announcer = Exclude<TargetSource, "static">;
+
+export interface Refusal {
+  readonly code: "bad_request" | "conflict" | "over_capacity";
+  readonly message: string;
+}
+
+/** `known` has the id now; `targetsMax` is given when the fleet is full. */
+export function refusalOf(
+  registration: Registration,
+  source: Announcer,
+  known: Target | undefined,
+  targetsMax: number | undefined,
+): Refusal | undefined {
+  const { id, address, incarnation = 0 } = registration;
+  const place = parseHostPort(address);
+  if (place === null) return { code: "bad_request", message: `address "${address}" is not host:port` };
+  if (known === undefined) {
+    if (targetsMax === undefined) return undefined;
+    return { code: "over_capacity", message: `the fleet holds ${targetsMax} targets already` };
+  }
+  if (known.source === "static") {
+    return { code: "conflict", message: `"${id}" is the id of a configured target; choose another` };
+  }
+  // Of the mesh's own words the newer one holds, and one that does not answer makes way.
+  const yields = known.state === "unhealthy" || (source === "gossip" && known.source === "gossip");
+  if (isAt(known, place) || yields || incarnation > known.incarnation) return undefined;
+  const standing = formatHostPort(known.host, known.port);
+  return {
+    code: "conflict",
+    message: `"${id}" is in use by the node at ${standing}, which answers; choose another id, or wait until it is gone`,
+  };
+}
+
+export function isAt(target: Target, place: { readonly host: string; readonly port: number }): boolean {
+  return target.host === place.host && target.port === place.port;
+}

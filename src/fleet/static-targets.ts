@@ -1,0 +1,31 @@
+/** Targets from flags or the configuration file: entries grouped to targets. */
+import { formatHostPort } from "./registration.ts";
+
+/** One entry; entries of one address are one target with several models. */
+export interface StaticUpstream {
+  readonly model: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly weight: number;
+}
+
+/**
+ * Groups entries by address. A target has one weight: entries of one address with other weights are targets of their
+ * own, named after their model too.
+ */
+export function staticTargets(
+  upstreams: readonly StaticUpstream[],
+): Map<string, { first: StaticUpstream; models: string[] }> {
+  const targets = new Map<string, { first: StaticUpstream; models: string[] }>();
+  for (const upstream of upstreams) {
+    const address = formatHostPort(upstream.host, upstream.port);
+    const same = targets.get(address);
+    const fits = same === undefined || (same.first.weight === upstream.weight && same.first.tls === upstream.tls);
+    const id = fits ? address : `${address}/${upstream.model}`;
+    const target = targets.get(id);
+    if (target === undefined) targets.set(id, { first: upstream, models: [upstream.model] });
+    else if (!target.models.includes(upstream.model)) target.models.push(upstream.model);
+  }
+  return targets;
+}
