@@ -3,8 +3,9 @@
  *
  * Targets come from three sources: static ones are configured and never forgotten; registered ones announce themselves
  * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each
- * target is polled on its own schedule, spread by jitter, and never twice at once. A target is routable from its first
- * moment; it becomes unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
+ * target is polled on its own schedule, spread by jitter, and never twice at once; one that tells of itself is polled
+ * only when it falls silent. A target is routable from its first moment, unless the mesh says that it is not ready; it
+ * becomes unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
  *
  * A node that was forgotten because it never answered, and announces itself again under the same incarnation, comes
  * back as unhealthy and is polled at once: a node that can reach us while we can't reach it must not be handed
@@ -19,6 +20,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
+import type { NodeSample } from "../score/sample.ts";
 import { type Announcer, isAt, refusalOf } from "./admission.ts";
 import { changesOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
 import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
@@ -27,7 +29,7 @@ import { Recent } from "./recent.ts";
 import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
 import type { FleetConfig } from "./settings.ts";
 import { type StaticUpstream, staticTargets } from "./static-targets.ts";
-import type { Target, TargetSource } from "./target.ts";
+import { isRoutable, type Target, type TargetSource } from "./target.ts";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** A target and its schedule. */
@@ -132,6 +134,7 @@ export class Fleet {
     const jitter = 1 + JITTER * (2 * this.#prng.next() - 1);
     member.nextPollAtMs = Math.max(this.#nowMs, startedAtMs + this.#config.pollIntervalMs * jitter);
     this.#changedIds.add(id);
+    if (result.ok && result.sample !== null) member.streamed = false;
     const news = result.ok
       ? succeeded(member, result.sample, result.rttMs, this.#nowMs)
       : failed(member, result.error, this.#config.unhealthyAfter);
@@ -141,6 +144,25 @@ export class Fleet {
     if (result.ok || member.source !== "registered" || member.failuresInRow < this.#config.removeAfter) return;
     this.#forgotten.set(id, member.incarnation);
     this.#drop(member, "removed", failures(member));
+  }
+
+  /**
+   * A node told of itself, unasked, at that time and over a way of that round trip (undefined: not known): as good as
+   * an answered poll, and puts the next one off. False for a target that is not known, or is configured.
+   */
+  reported(id: string, sample: NodeSample, sampledAtMs: number, rttMs: number | undefined, nowMs: number): boolean {
+    this.#now(nowMs);
+    const member = this.#members.get(id);
+    if (member === undefined || member.source === "static") return false;
+    const wasRoutable = isRoutable(member);
+    const isFirst = member.lastSample === undefined;
+    member.nextPollAtMs = this.#nowMs + this.#config.pollIntervalMs;
+    member.streamed = true;
+    const news = succeeded(member, sample, rttMs, sampledAtMs);
+    for (const { kind, cause } of news) this.#event(kind, id, cause);
+    // Its figures change all the time; whoever wants those is told of each by its own way.
+    if (isFirst || news.length > 0 || isRoutable(member) !== wasRoutable) this.#changedIds.add(id);
+    return true;
   }
 
   /** Time has passed: polls that are due come out of the next `take`. */
@@ -258,6 +280,7 @@ export class Fleet {
       zone: "",
       labels: {},
       incarnation: 0,
+      condition: "ready",
       ...given,
       ...place,
       source,
@@ -268,6 +291,7 @@ export class Fleet {
       sampledAtMs: undefined,
       rttMs: undefined,
       registeredAtMs: this.#nowMs,
+      streamed: false,
       nextPollAtMs: firstPollAtMs,
     };
     this.#members.set(member.id, member);

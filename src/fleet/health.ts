@@ -1,4 +1,4 @@
-/** A target's health by its polls: failures in a row, what a success brings, and what is worth telling of either. */
+/** A target's health by its polls and its own word: failures in a row, what a success brings, and what is worth telling of either. */
 import type { NodeSample } from "../score/sample.ts";
 import type { FleetEvent } from "./event.ts";
 import type { Target } from "./target.ts";
@@ -8,17 +8,22 @@ type Field = "state" | "failuresInRow" | "lastError" | "lastSample" | "sampledAt
 export type Health = { -readonly [K in Field]: Target[K] };
 type News = Pick<FleetEvent, "kind" | "cause">;
 
-/** A poll was answered. */
-export function succeeded(health: Health, sample: NodeSample | null, rttMs: number, nowMs: number): News[] {
+/** A poll was answered, or the node told of itself. */
+export function succeeded(
+  health: Health,
+  sample: NodeSample | null,
+  rttMs: number | undefined,
+  sampledAtMs: number,
+): News[] {
   const before = health.state;
   const wasReady = health.lastSample?.ready ?? true;
   const missed = health.failuresInRow;
   health.failuresInRow = 0;
   health.lastError = "";
-  health.rttMs = rttMs;
+  if (rttMs !== undefined) health.rttMs = rttMs;
   if (sample !== null) {
     health.lastSample = sample;
-    health.sampledAtMs = nowMs;
+    health.sampledAtMs = sampledAtMs;
   }
   health.state = sample?.draining === true ? "draining" : "healthy";
   const news: News[] = [];

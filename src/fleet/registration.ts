@@ -4,6 +4,7 @@
  * Every fault is reported, not only the first. Unknown fields are ignored, so that a newer agent can register at an
  * older router. Every length has a limit, since these strings go into log lines, headers and metric labels.
  */
+import type { Condition } from "./target.ts";
 
 /** A node that wants requests, as parsed. */
 export interface Registration {
@@ -20,6 +21,8 @@ export interface Registration {
   readonly labels?: Readonly<Record<string, string>>;
   /** Grows with each start of the node: tells a restarted node from a stale one of the same id. */
   readonly incarnation?: number;
+  /** Ready by default; the mesh knows more of its members. */
+  readonly condition?: Condition;
 }
 
 export const REGISTRATION_LIMITS = {

@@ -4,6 +4,9 @@ import type { NodeSample } from "../score/sample.ts";
 /** `unknown` has never answered a poll; it is routable all the same, so that a new node serves at once. */
 export type TargetState = "unknown" | "healthy" | "unhealthy" | "draining";
 
+/** Whether it may be sent to, as far as the one who tells of it knows. */
+export type Condition = "ready" | "unready" | "draining";
+
 /** Who told us of the target. */
 export type TargetSource = "static" | "registered" | "gossip";
 
@@ -33,12 +36,16 @@ export interface Target {
   readonly rttMs: number | undefined;
   /** When it joined, or when it last announced itself. */
   readonly registeredAtMs: number;
+  /** Its newest sample came by itself rather than by a poll. */
+  readonly streamed: boolean;
+  /** What was announced of it, for as long as there is no sample. */
+  readonly condition: Condition;
 }
 
 /** Whether requests may go there now. */
 export function isRoutable(target: Target): boolean {
   if (target.state === "unhealthy" || target.state === "draining") return false;
-  return target.lastSample === undefined || target.lastSample.ready;
+  return target.lastSample?.ready ?? target.condition === "ready";
 }
 
 /** Whether one of its GPUs holds its clocks down. */

@@ -6,40 +6,19 @@
  * every worker routes by a snapshot without it (`routed`) and nothing of it is in flight, it is free for another
  * target. A worker can therefore never send a request to the wrong address.
  *
- * A sample counts the requests that ran when it was taken, the router's own among them. The own ones at that moment
- * (`mark`, read as the poll goes out) are kept beside it, so that the table adds only what came and went since.
- *
- * A poll's round trip holds the network's and whatever kept either process busy: tens of milliseconds on a machine that
- * computes, often more than a prefill, and a request would pay that on none of its ways. The shortest of the last few is
- * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
- * send all requests of a mesh at rest to one target.
+ * A sample counts the requests that ran when it was taken, those of the routers among them. These at that moment (`mark`,
+ * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
+ * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
 import type { Target } from "../fleet/target.ts";
 import { isRoutable, isThrottled } from "../fleet/target.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
-
-interface Place {
-  readonly target: string;
-  readonly model: string;
-  readonly row: number;
-  readonly route: RouteRow;
-  /** The snapshot that tells workers of it; until all of them route by it, the row is not routable. */
-  readonly since: number;
-  /** The router's own load at the moment of the newest sample. */
-  baselineRequests: number;
-  baselineTokens: number;
-  /** Round trips of the last polls, newest last. */
-  rttsMs: number[];
-}
-
-/** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
-const RTTS_KEPT = 8;
-/** Ways that differ by less count as equal. */
-const RTT_GRAIN_MS = 5;
+import { type Place, Places, wayMs, withRtt } from "./places.ts";
+import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 
 interface ModelEntry {
   readonly route: RouteModel;
@@ -51,8 +30,11 @@ interface ModelEntry {
 /** How long a model that nobody serves any more is remembered: its nodes may be restarting. */
 const MODEL_GRACE_MS = 60_000;
 
-/** What a target had in flight from this router when its poll went out. */
-export type LoadMark = ReadonlyMap<string, { readonly requests: number; readonly tokens: number }>;
+/** What a target had in flight from all routers, as far as it was known here, when its sample was taken. */
+export type LoadMark = ReadonlyMap<string, Load>;
+
+/** What the other routers have in flight at a place. */
+type Others = (key: number) => Load;
 
 /** Counts by row and by model, which begin anew when the number is given to another. */
 interface Resettable {
@@ -68,8 +50,8 @@ export class Placement {
   readonly #writer: TableWriter;
   readonly #stats: Resettable;
   readonly #config: CostConfig;
-  /** By target, then by model. */
-  readonly #places = new Map<string, Map<string, Place>>();
+  readonly #others: Others;
+  readonly #places = new Places();
   readonly #models = new Map<string, ModelEntry>();
   /** Rows, and models, that wait until every worker routes by `version` or later. */
   #leavingRows: { readonly row: number; readonly version: number }[] = [];
@@ -80,11 +62,12 @@ export class Placement {
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  constructor(table: ScoreTable, stats: Resettable, config: CostConfig) {
+  constructor(table: ScoreTable, stats: Resettable, config: CostConfig, others: Others = () => NO_LOAD) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#config = config;
+    this.#others = others;
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -99,7 +82,7 @@ export class Placement {
     readonly row: number;
     readonly modelId: number;
   }> {
-    for (const place of this.#all()) {
+    for (const place of this.#places.all()) {
       yield { target: place.target, model: place.model, row: place.row, modelId: place.route.model };
     }
   }
@@ -115,7 +98,7 @@ export class Placement {
     let changed = false;
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
-      for (const place of this.#places.get(id)?.values() ?? []) {
+      for (const place of this.#places.of(id)) {
         const stays =
           target?.models.includes(place.model) === true &&
           target.host === place.route.host &&
@@ -127,7 +110,7 @@ export class Placement {
       this.#homeless.delete(id);
       if (target === undefined) continue;
       for (const model of target.models) {
-        if (this.#place(id, model) !== undefined) continue;
+        if (this.#places.get(id, model) !== undefined) continue;
         if (this.#join(target, model, unixSeconds)) changed = true;
         else this.#homeless.add(id);
       }
@@ -157,7 +140,7 @@ export class Placement {
     return {
       version: this.#version,
       models: this.models(),
-      rows: [...this.#all()].map(({ route }) => route),
+      rows: [...this.#places.all()].map(({ route }) => route),
     };
   }
 
@@ -165,33 +148,51 @@ export class Placement {
   refresh(targets: readonly Target[], nowMs: number): void {
     for (const target of targets) {
       for (const model of target.models) {
-        const place = this.#place(target.id, model);
+        const place = this.#places.get(target.id, model);
         if (place !== undefined) this.#write(place, target, nowMs);
       }
     }
   }
 
-  /** What this router has in flight at a target now: read it as a poll goes out, and give it back with the sample. */
+  /** What routers have in flight at a target now: read it as a poll goes out, and give it back with the sample. */
   mark(target: Target): LoadMark {
-    const load = new Map<string, { requests: number; tokens: number }>();
+    const marks = new Map<string, Load>();
     for (const model of target.models) {
-      const place = this.#place(target.id, model);
+      const place = this.#places.get(target.id, model);
       if (place === undefined) continue;
-      load.set(model, { requests: this.#table.inFlight(place.row), tokens: this.#table.inFlightTokens(place.row) });
+      const own = this.#ownLoad(place);
+      const others = this.#others(place.key);
+      marks.set(model, { requests: own.requests + others.requests, tokens: own.tokens + others.tokens });
     }
-    return load;
+    return marks;
   }
 
-  /** A sample came: from now on only what changes beyond `mark` is added to it. */
+  /**
+   * A sample came: from now on only what changes beyond `mark` is added to it. One that was polled also shows that the
+   * target can be reached, which ends its ejection; one that the node sent does not.
+   */
   sampled(target: Target, mark: LoadMark, nowMs: number): void {
     for (const [model, load] of mark) {
-      const place = this.#place(target.id, model);
+      const place = this.#places.get(target.id, model);
       if (place === undefined) continue;
-      place.baselineRequests = load.requests;
-      place.baselineTokens = load.tokens;
-      if (target.rttMs !== undefined) place.rttsMs = [...place.rttsMs.slice(1 - RTTS_KEPT), target.rttMs];
-      this.#table.clearEject(place.row);
+      place.baseline = load;
+      if (target.rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, target.rttMs);
+      if (!target.streamed) this.#table.clearEject(place.row);
       this.#write(place, target, nowMs);
+    }
+  }
+
+  /** What this router tells the others of. */
+  *loads(): Iterable<readonly [key: number, load: Load]> {
+    for (const place of this.#places.all()) yield [place.key, this.#ownLoad(place)];
+  }
+
+  /** Other routers told of their load at these places. */
+  loadsChanged(keys: readonly number[], find: Find, nowMs: number): void {
+    for (const key of keys) {
+      const place = this.#places.byKey(key);
+      const target = place === undefined ? undefined : find(place.target);
+      if (place !== undefined && target !== undefined) this.#write(place, target, nowMs);
     }
   }
 
@@ -213,22 +214,19 @@ export class Placement {
   }
 
   /** Requests and prompt tokens in flight from this router to a target. */
-  load(target: Target): { requests: number; tokens: number } {
+  load(target: Target): Load {
     let requests = 0;
     let tokens = 0;
-    for (const { requests: r, tokens: t } of this.mark(target).values()) {
-      requests += r;
-      tokens += t;
+    for (const place of this.#places.of(target.id)) {
+      const load = this.#ownLoad(place);
+      requests += load.requests;
+      tokens += load.tokens;
     }
     return { requests, tokens };
   }
 
-  #place(target: string, model: string): Place | undefined {
-    return this.#places.get(target)?.get(model);
-  }
-
-  *#all(): Iterable<Place> {
-    for (const places of this.#places.values()) yield* places.values();
+  #ownLoad({ row }: Place): Load {
+    return { requests: this.#table.inFlight(row), tokens: this.#table.inFlightTokens(row) };
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
@@ -246,17 +244,13 @@ export class Placement {
     entry.rows++;
     const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
     const since = this.#version + 1;
-    const load = { baselineRequests: 0, baselineTokens: 0, rttsMs: [] };
-    const places = this.#places.get(target.id) ?? new Map<string, Place>();
-    places.set(model, { target: target.id, model, row, route, since, ...load });
-    this.#places.set(target.id, places);
+    const key = placeKey(target.id, model);
+    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
     return true;
   }
 
   #leave(place: Place, nowMs: number): void {
-    const places = this.#places.get(place.target);
-    places?.delete(place.model);
-    if (places?.size === 0) this.#places.delete(place.target);
+    this.#places.remove(place);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     const entry = this.#models.get(place.model);
@@ -265,6 +259,7 @@ export class Placement {
 
   #write(place: Place, target: Target, nowMs: number): void {
     const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
+    const others = this.#others(place.key);
     this.#writer.write(
       place.row,
       rowValues(
@@ -275,8 +270,11 @@ export class Placement {
           ready: isRoutable(target) && place.since <= this.#routed,
           degraded: target.failuresInRow > 0 || isThrottled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
-          baselineRequests: place.baselineRequests,
-          baselineTokens: place.baselineTokens,
+          streamed: target.streamed,
+          baselineRequests: place.baseline.requests,
+          baselineTokens: place.baseline.tokens,
+          othersRequests: others.requests,
+          othersTokens: others.tokens,
         },
         this.#config,
       ),
@@ -293,7 +291,3 @@ const UNROUTABLE = {
   baselineRequests: 0,
   baselineTokens: 0,
 } as const;
-/** The network's part of these round trips. */
-function wayMs(rttsMs: readonly number[]): number {
-  return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
-}

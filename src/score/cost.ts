@@ -4,7 +4,8 @@
  *
  * Offsets. A sample counts every request that the runtime had when it was taken, ours among them. Our own load changes
  * with every request, and the table knows it exactly; so a row holds the sample less our own load at that moment
- * (`baseline`), and a pick adds our load of now.
+ * (`baseline`), and a pick adds our load of now. What other routers tell of theirs is treated alike: the row holds it
+ * less what they had in flight at the sample, so that a request of theirs counts from when it is told, and once.
  *
  * Age. A sample is taken at its word for `staleAfter`. After that what it said of the load counts half as much after
  * each further `staleHalfLife`, and in its place comes an assumed backlog that grows to `staleSecondsMax`: neither
@@ -73,7 +74,13 @@ export const costSettings = section({
     default: "11s",
     min: "10ms",
     max: "1h",
-    doc: "Age up to which a sample is taken at its word: a little more than two polls.",
+    doc: "Age up to which a polled sample is taken at its word: a little more than two polls.",
+  }),
+  streamStaleAfterMs: duration({
+    default: "3s",
+    min: "10ms",
+    max: "1h",
+    doc: "The same for the samples of a node that sends its states by itself: three that did not come.",
   }),
   staleHalfLifeMs: duration({
     default: "10s",
@@ -111,9 +118,14 @@ export interface RowContext {
   readonly degraded: boolean;
   /** Since the sample was taken. */
   readonly ageMs: number;
-  /** This router's own load at the target when the sample was taken. */
+  /** The sample comes by itself, again and again, rather than by polls. */
+  readonly streamed?: boolean;
+  /** The load of all routers at the target, as far as it is known here, when the sample was taken. */
   readonly baselineRequests: number;
   readonly baselineTokens: number;
+  /** The load of the other routers there now. */
+  readonly othersRequests?: number;
+  readonly othersTokens?: number;
   /** Prefill rate of the model's other targets, better than the configured guess where this one tells none. */
   readonly typicalPrefillTokensPerSecond?: number | undefined;
 }
@@ -146,9 +158,13 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
   // Squared, a full cache comes to kvPenaltySeconds.
   const kvScale = Math.sqrt(config.kvPenaltySeconds) / (1 - config.kvKnee);
   const kvUsed = trust * (bounded(sample?.kvUsage, 1) ?? 0);
+  const others = {
+    tokens: bounded(context.othersTokens, TOKENS_MAX) ?? 0,
+    requests: bounded(context.othersRequests, REQUESTS_MAX) ?? 0,
+  };
   return {
-    tokenOffset: load.tokens * trust,
-    activeOffset: load.requests * trust,
+    tokenOffset: Math.min(TOKENS_MAX, load.tokens * trust + others.tokens),
+    activeOffset: Math.min(REQUESTS_MAX, load.requests * trust + others.requests),
     secondsPerPrefillToken: Math.min(SECONDS_MAX, 1 / (prefillRate * weight)),
     secondsPerActive: Math.min(SECONDS_MAX, secondsPerActive(sample, prefillRate, config) / weight),
     slots,
@@ -170,14 +186,14 @@ interface Load {
 
 const NO_LOAD: Load = { tokens: 0, requests: 0 };
 
-/** What the target had beyond our own load, when the sample was taken. */
+/** What the target had beyond the load that routers know of, when the sample was taken. */
 function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): Load {
   const ownRequests = bounded(context.baselineRequests, REQUESTS_MAX) ?? 0;
   const ownTokens = bounded(context.baselineTokens, TOKENS_MAX) ?? 0;
   const waiting = bounded(sample.waitingRequests, REQUESTS_MAX) ?? 0;
   const running = bounded(sample.runningRequests, REQUESTS_MAX) ?? 0;
   const queued = bounded(sample.queuedPrefillTokens, TOKENS_MAX);
-  // A runtime that does not tell its queued tokens: ours are known; the waiting requests of others are of usual size.
+  // A runtime that does not tell its queued tokens: the routers' are known; other waiting requests are of usual size.
   const tokens =
     queued === undefined ? Math.max(0, waiting - ownRequests) * config.promptTokensMean : queued - ownTokens;
   // A sample may miss what is on its way to the runtime, or count less of a prefill than was claimed for it. Below zero
@@ -215,7 +231,7 @@ function penaltySeconds(sample: ModelSample | null, context: RowContext, config:
 /** How much older the sample is than what is taken at its word. */
 function staleMs(context: RowContext, config: CostConfig): number {
   const age = Number.isNaN(context.ageMs) ? Infinity : context.ageMs;
-  return Math.max(0, age - config.staleAfterMs);
+  return Math.max(0, age - (context.streamed === true ? config.streamStaleAfterMs : config.staleAfterMs));
 }
 
 function orElse(value: number, otherwise: number): number {

@@ -31,6 +31,8 @@ function target(id: string, rttMs: number): Target {
     sampledAtMs: 0,
     rttMs,
     registeredAtMs: 0,
+    streamed: false,
+    condition: "ready",
   };
 }
 

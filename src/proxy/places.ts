@@ -1,0 +1,78 @@
+/**
+ * Where the rows of the score table lead: a place is one target for one model, with what its row is made of besides the
+ * target's sample.
+ *
+ * A poll's round trip holds the network's and whatever kept either process busy: tens of milliseconds on a machine that
+ * computes, often more than a prefill, and a request would pay that on none of its ways. The shortest of the last few is
+ * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
+ * send all requests of a mesh at rest to one target.
+ */
+import type { Load } from "../signal/flights.ts";
+import type { RouteRow } from "./protocol.ts";
+
+export interface Place {
+  readonly target: string;
+  readonly model: string;
+  readonly row: number;
+  readonly route: RouteRow;
+  /** The snapshot that tells workers of it; until all of them route by it, the row is not routable. */
+  readonly since: number;
+  /** By which routers speak of it to each other. */
+  readonly key: number;
+  /** The routers' load at the moment of the newest sample. */
+  baseline: Load;
+  /** Round trips of the last polls, newest last. */
+  rttsMs: number[];
+}
+
+/** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
+const RTTS_KEPT = 8;
+/** Ways that differ by less count as equal. */
+const RTT_GRAIN_MS = 5;
+
+/** All places, by target and model, and by the key that routers use. */
+export class Places {
+  readonly #byTarget = new Map<string, Map<string, Place>>();
+  readonly #byKey = new Map<number, Place>();
+
+  get(target: string, model: string): Place | undefined {
+    return this.#byTarget.get(target)?.get(model);
+  }
+
+  byKey(key: number): Place | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Those of one target; they may be removed meanwhile. */
+  of(target: string): Iterable<Place> {
+    return this.#byTarget.get(target)?.values() ?? [];
+  }
+
+  *all(): Iterable<Place> {
+    for (const places of this.#byTarget.values()) yield* places.values();
+  }
+
+  add(place: Place): void {
+    const places = this.#byTarget.get(place.target) ?? new Map<string, Place>();
+    places.set(place.model, place);
+    this.#byTarget.set(place.target, places);
+    this.#byKey.set(place.key, place);
+  }
+
+  remove(place: Place): void {
+    const places = this.#byTarget.get(place.target);
+    places?.delete(place.model);
+    if (places?.size === 0) this.#byTarget.delete(place.target);
+    if (this.#byKey.get(place.key) === place) this.#byKey.delete(place.key);
+  }
+}
+
+/** The last round trips, with one more. */
+export function withRtt(rttsMs: readonly number[], rttMs: number): number[] {
+  return [...rttsMs.slice(1 - RTTS_KEPT), rttMs];
+}
+
+/** The network's part of these round trips. */
+export function wayMs(rttsMs: readonly number[]): number {
+  return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
+}
