@@ -144,7 +144,7 @@ export const agentSettings = section({
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
-  swim: section(swimSettings.fields, { doc: "Membership: how fast a failure is noticed, and how sure one must be." }),
+  swim: swimSettings,
   admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
@@ -197,7 +197,7 @@ export const routerSettings = section(
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
-    swim: section(swimSettings.fields, { doc: "Membership: how fast a failure is noticed, and how sure one must be." }),
+    swim: swimSettings,
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

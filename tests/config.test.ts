@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { formatFault } from "../src/base/field.ts";
 import { parseFlags } from "../src/base/flags.ts";
 import { sampleFile } from "../src/base/sample-file.ts";
-import { defaultsOf, settingsOf } from "../src/base/settings-reading.ts";
+import { defaultsOf, parseSection, settingsOf } from "../src/base/settings-reading.ts";
 import type { Section } from "../src/base/settings.ts";
 import {
   agentSettings,
@@ -17,6 +17,7 @@ import {
   variables,
 } from "../src/config.ts";
 import { faultReport, loadConfig, openConfig } from "../src/ctl/load-config.ts";
+import { SWIM_PROFILES, swimSettings } from "../src/swim/settings.ts";
 
 interface Given {
   readonly file?: string;
@@ -145,6 +146,25 @@ describe("faults", () => {
     ]);
   });
 
+  test("of the membership's figures are found with the profile's among them", () => {
+    const swim = (...flags: string[]) => load(agentSettings, { flags }).faults;
+    expect(swim("--swim-probe-interval", "400ms")).toEqual([
+      'swim.probeTimeout: found "500ms"; expected less than swim.probeInterval, which is 400ms (profile lan)',
+    ]);
+    expect(swim("--swim-profile", "wan", "--swim-probe-interval", "2s")).toEqual([
+      'swim.probeTimeout: found "3s"; expected less than swim.probeInterval, which is 2s (profile wan)',
+    ]);
+    expect(swim("--swim-profile", "wan", "--swim-gossip-interval", "6s", "--swim-gossip-to-the-dead", "1h")).toEqual([
+      'swim.gossipInterval: found "6s" (flag --swim-gossip-interval); expected at most swim.probeInterval, which is 5s (profile wan)',
+    ]);
+    expect(swim("--swim-gossip-to-the-dead", "1h", "--swim-forget-after", "1m")).toEqual([
+      'swim.gossipToTheDead: found "1h" (flag --swim-gossip-to-the-dead); expected at most swim.forgetAfter, which is 1m (profile lan)',
+    ]);
+    expect(swim("--swim-profile", "moon")).toEqual([
+      'swim.profile: found "moon" (flag --swim-profile); expected one of lan, wan, local',
+    ]);
+  });
+
   test("are not made of other roles' variables, of empty ones, or of what Kubernetes sets", () => {
     const env = {
       INFERMESH_NODES: "3",
@@ -217,6 +237,42 @@ describe("what the machine decides", () => {
 
   test("a router has a worker for each core", () => {
     expect(resolveRouter(defaultsOf(routerSettings)).workers).toBe(availableParallelism());
+  });
+});
+
+describe("the membership's profile", () => {
+  test.each([agentSettings, routerSettings])("changes the defaults; what is given in any place wins", (settings) => {
+    const { value: lan } = load(settings as Section, {});
+    expect(lan).toMatchObject({ swim: { profile: "lan", probeIntervalMs: 1000, probeTimeoutMs: 500, gossipNodes: 3 } });
+    const wan = { profile: "wan", probeIntervalMs: 5000, probeTimeoutMs: 3000, gossipNodes: 4 };
+    const env = { INFERMESH_SWIM_PROFILE: "wan" };
+    expect(load(settings as Section, { env }).value).toMatchObject({ swim: wan });
+    expect(
+      load(settings as Section, {
+        file: "swim:\n  gossipNodes: 3\n",
+        env: { ...env, INFERMESH_SWIM_PROBE_TIMEOUT: "1s" },
+        flags: ["--swim-probe-interval=2s"],
+      }).value,
+    ).toMatchObject({
+      swim: { ...wan, gossipNodes: 3, probeTimeoutMs: 1000, probeIntervalMs: 2000, suspicionMult: 1 },
+    });
+    expect(load(settings as Section, { env, flags: ["--swim-profile", "local"] }).value).toMatchObject({
+      swim: { profile: "local", probeIntervalMs: 1000, probeTimeoutMs: 200, indirectChecks: 1 },
+    });
+  });
+
+  test("is one of figures that are right by themselves and together", () => {
+    const ranges = new Map(settingsOf(swimSettings).map((setting) => [setting.keys[0], setting]));
+    for (const [profile, figures] of Object.entries(SWIM_PROFILES)) {
+      const written = Object.entries(figures).map(([key, value]) => {
+        const setting = ranges.get(key);
+        return [setting?.path, setting?.field.write(value)];
+      });
+      const given = parseSection(swimSettings, { profile, ...Object.fromEntries(written) });
+      expect(given.faults).toBeUndefined();
+      expect(given.value).toEqual(parseSection(swimSettings, { profile }).value);
+      expect(given.value).toMatchObject(figures);
+    }
   });
 });
 

@@ -64,14 +64,14 @@ export function renderHelp(help: Help, columns = 100): string {
   return `${parts.join("\n")}\n`;
 }
 
-function flagEntry({ flag, field }: Setting): Entry {
+function flagEntry({ flag, field, presets }: Setting): Entry {
   // Too many words for the place of the value.
   const words = field.kind === "choice" && field.placeholder === "NAME" ? `${capitalised(field.expected)}.` : "";
   const value =
     field.placeholder === "" ? "" : field.bare === undefined ? ` ${field.placeholder}` : ` [${field.placeholder}]`;
   return {
     name: `--${flag}${value}`,
-    doc: [firstSentence(field.doc), words, defaultNote(field)].filter((part) => part !== "").join(" "),
+    doc: [firstSentence(field.doc), words, defaultNote(field, presets)].filter((part) => part !== "").join(" "),
   };
 }
 
@@ -82,14 +82,15 @@ function extraEntry({ name, short, placeholder, doc }: ExtraFlag): Entry {
   };
 }
 
-/** `(default 5s)`; nothing for a switch that is off or a value that is empty for no stated reason. */
-function defaultNote(field: Field<unknown>): string {
+/** `(default 5s; wan: 10s)`; nothing for a switch that is off or a value that is empty for no stated reason. */
+function defaultNote(field: Field<unknown>, presets: Setting["presets"]): string {
   if (field.emptyMeans !== "") return `(default: ${field.emptyMeans})`;
   const value = field.write(field.default);
   if (value === false || value === "" || value === undefined) return "";
   if (Array.isArray(value)) return value.length === 0 ? "" : `(default ${value.join(",")})`;
   if (typeof value === "object") return "";
-  return `(default ${typeof value === "string" ? value : JSON.stringify(value)})`;
+  const others = presets.map(([word, of]) => `; ${word}: ${String(field.write(of))}`).join("");
+  return `(default ${typeof value === "string" ? value : JSON.stringify(value)}${others})`;
 }
 
 /** Help is for finding a flag; the sample file has the whole doc. */

@@ -1,6 +1,7 @@
 /**
  * The configuration file that `generate-config` prints: every key with its default, what it is for, what values it
- * takes and what else sets it. It reads back as the defaults, so a copy can be changed one line at a time.
+ * takes and what else sets it. It reads back as the defaults, so a copy can be changed one line at a time: a setting
+ * whose default depends on another one stands in a comment, or the other would change nothing in the copy.
  */
 
 import type { Field } from "./field.ts";
@@ -25,26 +26,29 @@ function lines(of: Section, byPath: ReadonlyMap<string, Setting>, path: string, 
       return ["", ...comment(field.doc, indent), `${indent}${name}:`, ...inside];
     }
     const setting = byPath.get(here);
+    const { presets = [] } = setting ?? {};
     const other = setting === undefined ? "" : `Flag --${setting.flag}, environment ${setting.variable}.`;
     return [
       "",
       ...comment(field.doc, indent),
-      ...comment(valueNote(field), indent),
+      ...comment(valueNote(field, presets), indent),
       ...comment(other, indent),
-      ...value(name, field.write(field.default), indent),
+      ...value(name, field.write(field.default), presets.length === 0 ? indent : `${indent}# `),
     ];
   });
 }
 
-/** `A duration from 50ms to 10m; default 5s.` */
-function valueNote(field: Field<unknown>): string {
+/** `A duration from 50ms to 10m; default 5s (wan: 10s).` */
+function valueNote(field: Field<unknown>, presets: Setting["presets"]): string {
   const { expected, emptyMeans } = field;
   const shown = field.write(field.default);
   const told =
     emptyMeans !== ""
       ? `default: ${emptyMeans}`
       : `default ${typeof shown === "object" ? JSON.stringify(shown) : scalar(shown)}`;
-  return `${expected.slice(0, 1).toUpperCase()}${expected.slice(1)}; ${told}.`;
+  const others = presets.map(([word, of]) => `${word}: ${String(field.write(of))}`);
+  const other = others.length === 0 ? "" : ` (${others.join(", ")})`;
+  return `${expected.slice(0, 1).toUpperCase()}${expected.slice(1)}; ${told}${other}.`;
 }
 
 function comment(text: string, indent: string): string[] {

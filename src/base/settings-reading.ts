@@ -24,6 +24,8 @@ export interface Setting {
   /** `INFERMESH_FLEET_POLL_INTERVAL`. */
   readonly variable: string;
   readonly field: Field<unknown>;
+  /** Its default under each word of a choice that brings another one: `["wan", 5000]`. */
+  readonly presets: readonly (readonly [word: string, value: unknown])[];
 }
 
 /** A key as people write it: the unit is dropped where the value carries it. */
@@ -37,12 +39,18 @@ export function outerKey(key: string, field: Field<unknown> | Section): string {
 export function settingsOf(of: Section, keys: readonly string[] = [], path = ""): Setting[] {
   return Object.entries(of.fields).flatMap(([key, field]): Setting[] => {
     const outer = outerKey(key, field);
-    const here = path === "" ? outer : `${path}.${outer}`;
+    const here = within(path, outer);
     if (isSection(field)) return settingsOf(field, [...keys, key], here);
     const name = field.flag ?? kebab(here);
     const variable = `INFERMESH_${name.replaceAll("-", "_").toUpperCase()}`;
-    return [{ keys: [...keys, key], path: here, flag: name, variable, field }];
+    return [{ keys: [...keys, key], path: here, flag: name, variable, field, presets: presetsOf(of, key) }];
   });
+}
+
+function presetsOf({ presets }: Section, key: string): Setting["presets"] {
+  return Object.entries(presets?.defaults ?? {}).flatMap(([word, values]) =>
+    Object.hasOwn(values, key) ? [[word, values[key]] as const] : [],
+  );
 }
 
 function kebab(path: string): string {
@@ -88,7 +96,7 @@ export function readTree(
   }
   const byName = new Map(Object.entries(of.fields).map(([key, field]) => [outerKey(key, field), field]));
   for (const [name, value] of Object.entries(raw)) {
-    const here = path === "" ? name : `${path}.${name}`;
+    const here = within(path, name);
     const field = byName.get(name);
     if (field === undefined) {
       const at = reading(here.slice(0, 200), draft, sourceOf);
@@ -147,22 +155,35 @@ export function writeSection<S extends Section>(of: S, value: Infer<S>): Record<
 function build(of: Section, draft: Draft, path: string): Readonly<Record<string, unknown>> {
   const before = draft.faults.length;
   const value: Record<string, unknown> = {};
+  const preset = chosenPreset(of, draft, path);
   for (const [key, field] of Object.entries(of.fields)) {
-    const outer = outerKey(key, field);
-    const here = path === "" ? outer : `${path}.${outer}`;
+    const here = within(path, outerKey(key, field));
     if (isSection(field)) value[key] = build(field, draft, here);
-    else value[key] = draft.values.has(here) ? draft.values.get(here) : field.default;
+    else if (draft.values.has(here)) value[key] = draft.values.get(here);
+    else value[key] = Object.hasOwn(preset, key) ? preset[key] : field.default;
   }
   Object.freeze(value);
   // Between settings only when each is right by itself: a check never sees a value that was refused.
   if (draft.faults.length === 0 && before === 0 && of.check !== undefined) {
     for (const complaint of of.check(value as never)) {
-      const at = path === "" ? complaint.path : `${path}.${complaint.path}`;
+      const at = within(path, complaint.path);
       const source = draft.sources.get(at) ?? "";
       draft.faults.push({ path: at, source, found: shown(complaint.found), expected: complaint.expected, hint: "" });
     }
   }
   return value;
+}
+
+/** The defaults that the section's choice brings, as it stands in the draft or by its own default. */
+function chosenPreset({ fields, presets }: Section, draft: Draft, path: string): Readonly<Record<string, unknown>> {
+  const choice = presets === undefined ? undefined : fields[presets.key];
+  if (presets === undefined || choice === undefined || isSection(choice)) return {};
+  const word = draft.values.get(within(path, outerKey(presets.key, choice))) ?? choice.default;
+  return presets.defaults[String(word)] ?? {};
+}
+
+function within(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
 }
 
 function reading(path: string, draft: Draft, sourceOf: (path: string) => string): Reading {

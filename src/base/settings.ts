@@ -1,7 +1,6 @@
 /**
- * Settings: what a room lets people configure, declared once. From one declaration come the type of the parsed
- * config, the keys of the file, the flags, the environment names, the help text, the commented sample file and the
- * report of what is wrong.
+ * Settings: what a room lets people configure, declared once. From one declaration come the type of the parsed config,
+ * the file's keys, flags, environment names, help, the commented sample file and the report of what is wrong.
  *
  *     export const fleetSettings = section({
  *       pollIntervalMs: duration({ default: "5s", min: "50ms", max: "10m", doc: "Time between two polls." }),
@@ -37,6 +36,14 @@ export interface Section<S extends Shape = Shape> {
   readonly doc: string;
   /** What must hold between settings, looked at when each of them is right by itself. */
   readonly check: ((value: never) => readonly Complaint[]) | undefined;
+  readonly presets: Presets | undefined;
+}
+
+/** A choice among the settings of a section whose words bring other defaults for the rest; what is given still wins. */
+export interface Presets<V = Readonly<Record<string, unknown>>> {
+  readonly key: keyof V & string;
+  /** By word, then by key in the code. */
+  readonly defaults: Readonly<Record<string, V>>;
 }
 
 export interface Shape {
@@ -57,7 +64,11 @@ type InferField<F> = F extends Section ? Infer<F> : F extends Field<infer T> ? T
 /** A section of settings. */
 export function section<const S extends Shape>(
   fields: S,
-  options: { readonly doc?: string; readonly check?: (value: Infer<Section<S>>) => readonly Complaint[] } = {},
+  options: {
+    readonly doc?: string;
+    readonly check?: (value: Infer<Section<S>>) => readonly Complaint[];
+    readonly presets?: Presets<Partial<Infer<Section<S>>>>;
+  } = {},
 ): Section<S> {
   for (const [key, field] of Object.entries(fields)) {
     if (isSection(field)) continue;
@@ -65,7 +76,7 @@ export function section<const S extends Shape>(
     assert(field.default !== undefined, `the setting ${key} has no default, or a wrong one`);
   }
   const check = options.check as ((value: never) => readonly Complaint[]) | undefined;
-  return { kind: "section", fields, doc: options.doc ?? "", check };
+  return { kind: "section", fields, doc: options.doc ?? "", check, presets: options.presets };
 }
 
 export function isSection(field: Field<unknown> | Section): field is Section {

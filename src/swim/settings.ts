@@ -3,9 +3,39 @@
  * machine, tests). Where memberlist has the same knob, the figure is memberlist's; the suspicion's are this project's
  * own, and DESIGN.md tells how they were found.
  */
-import { bytes, duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { bytes, choice, type Complaint, duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { formatDuration } from "../base/units.ts";
 
-export const swimSettings = section({
+/** What differs from the defaults, which are the LAN's. */
+export const SWIM_PROFILES = {
+  lan: {},
+  wan: {
+    probeIntervalMs: 5000,
+    probeTimeoutMs: 3000,
+    gossipIntervalMs: 500,
+    gossipNodes: 4,
+    suspicionMult: 1,
+    pushPullIntervalMs: 60_000,
+    reconnectIntervalMs: 15_000,
+    gossipToTheDeadMs: 60_000,
+    streamTimeoutMs: 30_000,
+  },
+  local: {
+    probeTimeoutMs: 200,
+    indirectChecks: 1,
+    retransmitMult: 2,
+    gossipIntervalMs: 100,
+    pushPullIntervalMs: 15_000,
+    gossipToTheDeadMs: 15_000,
+    streamTimeoutMs: 1000,
+  },
+} as const;
+
+const fields = {
+  profile: choice(["lan", "wan", "local"], {
+    default: "lan",
+    doc: "Where the mesh is: lan (one data centre), wan (between data centres) or local (one machine). Changes the defaults of the settings below; those that are given stay as given. All members should have the same.",
+  }),
   probeIntervalMs: duration({
     default: "1s",
     min: "20ms",
@@ -120,34 +150,31 @@ export const swimSettings = section({
     max: 1_000_000,
     doc: "Pieces of news on their way at once; beyond it the one sent most often goes.",
   }),
+};
+
+export const swimSettings = section(fields, {
+  doc: "Membership: how fast a failure is noticed, and how sure one must be.",
+  presets: { key: "profile", defaults: SWIM_PROFILES },
+  check({ profile, probeIntervalMs, probeTimeoutMs, gossipIntervalMs, gossipToTheDeadMs, forgetAfterMs }) {
+    const complaints: Complaint[] = [];
+    const compare = (isRight: boolean, path: string, foundMs: number, relation: string, of: string, ms: number) => {
+      if (isRight) return;
+      const expected = `${relation} swim.${of}, which is ${formatDuration(ms)} (profile ${profile})`;
+      complaints.push({ path, found: formatDuration(foundMs), expected });
+    };
+    // A probe has an interval's time: the rest of it, after the timeout, is that of the helpers.
+    const isShort = probeTimeoutMs < probeIntervalMs;
+    compare(isShort, "probeTimeout", probeTimeoutMs, "less than", "probeInterval", probeIntervalMs);
+    // A suspicion lasts some probe intervals: by then a refutation must have gone round.
+    const isQuick = gossipIntervalMs <= probeIntervalMs;
+    compare(isQuick, "gossipInterval", gossipIntervalMs, "at most", "probeInterval", probeIntervalMs);
+    const isKept = gossipToTheDeadMs <= forgetAfterMs;
+    compare(isKept, "gossipToTheDead", gossipToTheDeadMs, "at most", "forgetAfter", forgetAfterMs);
+    return complaints;
+  },
 });
 
 export type SwimConfig = Infer<typeof swimSettings>;
-
-/** What differs from the defaults, which are the LAN's. */
-export const SWIM_PROFILES = {
-  lan: {},
-  wan: {
-    probeIntervalMs: 5000,
-    probeTimeoutMs: 3000,
-    gossipIntervalMs: 500,
-    gossipNodes: 4,
-    suspicionMult: 1,
-    pushPullIntervalMs: 60_000,
-    reconnectIntervalMs: 15_000,
-    gossipToTheDeadMs: 60_000,
-    streamTimeoutMs: 30_000,
-  },
-  local: {
-    probeTimeoutMs: 200,
-    indirectChecks: 1,
-    retransmitMult: 2,
-    gossipIntervalMs: 100,
-    pushPullIntervalMs: 15_000,
-    gossipToTheDeadMs: 15_000,
-    streamTimeoutMs: 1000,
-  },
-} as const satisfies Record<string, Partial<SwimConfig>>;
 
 /**
  * Which parts beyond plain SWIM are on. Not a setting: benchmarks switch parts off to measure what each is worth.

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatFault } from "../../src/base/field.ts";
+import { renderHelp } from "../../src/base/help.ts";
+import { sampleFile } from "../../src/base/sample-file.ts";
 import { list, map } from "../../src/base/settings-collections.ts";
 import {
   type Setting,
@@ -342,5 +344,58 @@ describe("whatever is given", () => {
       const [fault = ""] = faultsOf(raw);
       expect(fault.length).toBeLessThan(300);
     }
+  });
+});
+
+describe("presets", () => {
+  const kinds = section(
+    {
+      kind: choice(["near", "far", "odd"], { default: "near", doc }),
+      waitMs: duration({ default: "1s", max: "1m", doc }),
+      tries: integer({ default: 3, doc }),
+    },
+    {
+      presets: { key: "kind", defaults: { near: {}, far: { waitMs: 5000, tries: 0 }, odd: { tries: 7 } } },
+      check: ({ waitMs, tries }) =>
+        waitMs > 10_000 && tries > 3 ? [{ path: "tries", found: tries, expected: "at most 3" }] : [],
+    },
+  );
+  const outer = section({ deep: kinds });
+  const read = (raw: unknown) => parseSection(outer, { deep: raw }).value?.deep;
+
+  test("change the defaults, and nothing that is given", () => {
+    expect(defaultsOf(outer).deep).toEqual({ kind: "near", waitMs: 1000, tries: 3 });
+    expect(read({ kind: "far" })).toEqual({ kind: "far", waitMs: 5000, tries: 0 });
+    expect(read({ kind: "odd" })).toEqual({ kind: "odd", waitMs: 1000, tries: 7 });
+    // Given as what another kind has by default: it was still given.
+    expect(read({ kind: "far", wait: "1s" })).toEqual({ kind: "far", waitMs: 1000, tries: 0 });
+    expect(Object.isFrozen(read({ kind: "far" }))).toBe(true);
+  });
+
+  test("the choice may come from another source than the settings that it changes", () => {
+    const settings = new Map(settingsOf(outer).map((setting): [string, Setting] => [setting.flag, setting]));
+    const draft = newDraft();
+    const say = (name: string, raw: string) => readText({ setting: settings.get(name)!, raw, source: "" }, draft);
+    say("deep-tries", "5");
+    say("deep-kind", "far");
+    expect(finishDraft(outer, draft).value?.deep).toEqual({ kind: "far", waitMs: 5000, tries: 5 });
+  });
+
+  test("are looked at by checks, together with what is given", () => {
+    const faults = parseSection(outer, { deep: { kind: "odd", wait: "11s" } }).faults ?? [];
+    expect(faults.map(formatFault)).toEqual(["deep.tries: found 7; expected at most 3"]);
+    expect(parseSection(outer, { deep: { kind: "wide" } }).faults).toHaveLength(1);
+  });
+
+  test("are told in the help and in the sample file, where what they change is a comment", () => {
+    const help = renderHelp({ command: "x", summary: "y", usage: [], settings: outer }, 110);
+    expect(help).toContain("(default 1s; far: 5s)");
+    expect(help).toContain("(default 3; far: 0; odd: 7)");
+    const file = sampleFile(outer, "Title.");
+    expect(file).toContain("  kind: near\n");
+    expect(file).toContain("default 3 (far: 0, odd: 7).");
+    expect(file).toContain("  # tries: 3\n");
+    const copy = Bun.YAML.parse(file.replace("kind: near", "kind: far"));
+    expect(parseSection(outer, copy).value?.deep).toEqual({ kind: "far", waitMs: 5000, tries: 0 });
   });
 });
