@@ -87,6 +87,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     gossip: config.gossip,
     advertise: config.advertise,
     join: config.join,
+    joinFile: config.joinFile,
     mesh: config.mesh,
     swim: config.swim,
     meta: {

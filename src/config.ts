@@ -13,7 +13,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, ctlSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
-import { gossipSettings } from "./mesh/settings.ts";
+import { gossipSettings, joinSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
@@ -23,10 +23,6 @@ import { swimSettings } from "./swim/settings.ts";
 
 /** Where an agent announces itself when nothing else is said: the --api port of a router on the same machine. */
 const LOCAL_ROUTER = "http://127.0.0.1:50052";
-
-const peer = address({});
-const joinDoc =
-  "Members of the mesh to meet by gossip, as host:port of their --gossip; one that answers is enough. Names are resolved anew at each try.";
 
 const routerUrl = baseUrl({
   expected: "the URL of a router's --api port, such as http://10.0.0.5:50052, or none",
@@ -104,11 +100,11 @@ export const agentSettings = section({
     default: ":7946",
     doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
   }),
-  join: list(peer, { default: [], doc: joinDoc }),
+  ...joinSettings,
   register: list(routerUrl, {
     default: [],
     lengthMax: 64,
-    emptyMeans: `${LOCAL_ROUTER}, unless --join is given`,
+    emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
     doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
   }),
   advertise: text({
@@ -164,7 +160,7 @@ export const routerSettings = section(
       default: ":7947",
       doc: "The port of the mesh's gossip, UDP and TCP: by it the router finds its nodes.",
     }),
-    join: list(peer, { default: [], doc: joinDoc }),
+    ...joinSettings,
     upstreams: list(upstream(), {
       default: [],
       flag: "upstream",
@@ -239,7 +235,7 @@ export type DevConfig = Infer<typeof devSettings>;
 
 /** What the machine decides: the node's name, its routers, its models, its directory. */
 export function resolveAgent(config: AgentConfig): AgentConfig {
-  const none = config.register.length === 0 && config.join.length === 0;
+  const none = config.register.length === 0 && config.join.length === 0 && config.joinFile === "";
   return Object.freeze({
     ...config,
     id: config.id === "" ? hostId() : config.id,

@@ -180,6 +180,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     gossip: config.gossip,
     advertise: "",
     join: config.join,
+    joinFile: config.joinFile,
     mesh: config.mesh,
     swim: config.swim,
     meta: {

@@ -64,14 +64,14 @@ describe("a config", () => {
     const flags = (settings: Section) => settingsOf(settings).map(({ flag }) => flag);
     expect(flags(agentSettings)).toEqual(
       expect.arrayContaining(
-        "id role zone label serve api metrics gossip join register advertise data-dir mock mock-profile mock-speed mock-seed mock-models mock-gpus drain-timeout log-format log-level".split(
+        "id role zone label serve api metrics gossip join join-file register advertise data-dir mock mock-profile mock-speed mock-seed mock-models mock-gpus drain-timeout log-format log-level".split(
           " ",
         ),
       ),
     );
     expect(flags(routerSettings)).toEqual(
       expect.arrayContaining(
-        "listen api metrics gossip join upstream workers max-body allow-register drain-timeout fleet-poll-interval log-format".split(
+        "listen api metrics gossip join join-file upstream workers max-body allow-register drain-timeout fleet-poll-interval log-format".split(
           " ",
         ),
       ),
@@ -224,6 +224,7 @@ describe("what the machine decides", () => {
   test("an agent without --join and --register announces itself to the router of this machine", () => {
     expect(agent([]).register).toEqual(["http://127.0.0.1:50052"]);
     expect(agent(["--join", "a:1"]).register).toEqual([]);
+    expect(agent(["--join-file", "/etc/seeds"]).register).toEqual([]);
     expect(agent(["--register", "none"]).register).toEqual([]);
     expect(agent(["--register", "http://a:1/,http://b"]).register).toEqual(["http://a:1", "http://b"]);
   });
@@ -237,6 +238,28 @@ describe("what the machine decides", () => {
 
   test("a router has a worker for each core", () => {
     expect(resolveRouter(defaultsOf(routerSettings)).workers).toBe(availableParallelism());
+  });
+});
+
+describe("seeds", () => {
+  test.each([agentSettings, routerSettings])("come from flags, the environment and files alike", (settings) => {
+    const joined = (given: Given) => load(settings as Section, given).value;
+    const both = { join: ["a:7946", "[::1]:7946", "srv:_gossip._tcp.b"] };
+    expect(joined({ flags: ["--join", "a,[::1]", "--join=_gossip._tcp.b"] })).toMatchObject(both);
+    expect(joined({ env: { INFERMESH_JOIN: "a:7946, [::1],srv:_gossip._tcp.b" } })).toMatchObject(both);
+    expect(joined({ file: 'join: [a, "[::1]:7946", srv:_gossip._tcp.b]\n' })).toMatchObject(both);
+    expect(
+      joined({ env: { INFERMESH_JOIN: "a", INFERMESH_JOIN_FILE: "/seeds" }, flags: ["--join", "b:1"] }),
+    ).toMatchObject({ join: ["b:1"], joinFile: "/seeds" });
+  });
+
+  test("that are none are named, with what is likely wrong", () => {
+    const expected = "expected a member such as gpu-1:7946, 10.0.0.5, [::1]:7946 or srv:_gossip._tcp.NAME";
+    expect(load(agentSettings, { flags: ["--join", "a:1,http://b,::1"], file: "join: [7946]\n" }).faults).toEqual([
+      `join[0]: found 7946 (role.yaml, line 1); ${expected}`,
+      `join: found "http://b" (flag --join); ${expected}; leave the scheme out: it is no URL`,
+      `join: found "::1" (flag --join); ${expected}; put brackets around an IPv6 address`,
+    ]);
   });
 });
 

@@ -1,27 +1,28 @@
 /**
  * A member of the mesh: the SWIM core (swim/) over the transport's datagrams and requests, driven by real time.
  *
- * The loop is the house's: an input, a step of the core, then what it wants done. While the node knows of no other
- * living member it asks its seeds again, with growing and jittered pauses, and says so once; names among them are
- * resolved anew each time. A node that is replaced stops trying.
+ * The loop is the house's: an input, a step of the core, then what it wants done. Whom to ask for the mesh, and when, is
+ * discovery.ts's; a node that is replaced asks nobody any more.
  *
- * The address that is announced must be the one that this node's packets come from: the bound one, or where every
- * address is bound, `advertise` or the machine's first address that fits the seeds.
+ * The address that is announced must be the one that this node's packets come from (own-address.ts).
  */
-import { networkInterfaces } from "node:os";
 import type { Prng } from "../base/prng.ts";
-import { formatAddress, parseAddress } from "../base/units.ts";
-import { type Member, SWIM_EVENT_KINDS, type SwimDrops, type SwimEvent, type SwimEventKind } from "../swim/event.ts";
+import { formatAddress } from "../base/units.ts";
+import type { JoinResult, Member, StreamOrder, SwimDrops, SwimEvent, SwimEventKind } from "../swim/event.ts";
+import { SWIM_EVENT_KINDS } from "../swim/event.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { Swim } from "../swim/swim.ts";
+import { Discovery } from "./discovery.ts";
 import { CHANNEL } from "./envelope.ts";
+import { isOwnAddress } from "./own-address.ts";
+import type { Resolver } from "./seed-names.ts";
 import type { TransportStats } from "./transport-stats.ts";
 import type { Transport } from "./transport.ts";
 
 export interface MembershipOptions {
   /** The --gossip host; "" for every address. */
   readonly host: string;
-  /** The host that others reach this node by; "" to find out. */
+  /** The host that others reach this node by; "" for `host`, which then is one. */
   readonly advertise: string;
   readonly cluster: string;
   readonly swim: SwimConfig;
@@ -31,11 +32,17 @@ export interface MembershipOptions {
   /** Larger at each start. */
   readonly incarnation: number;
   readonly meta: Uint8Array;
-  /** "host:port" of members to meet. */
+  /** Seeds as --join takes them. */
   readonly join: readonly string[];
+  /** A file of more; "" or left out for none. */
+  readonly joinFile?: string;
+  /** Stands for DNS in tests. */
+  readonly resolver?: Resolver;
   readonly prng: Prng;
   onEvent(event: SwimEvent): void;
   onWarning(message: string): void;
+  /** News that is no warning. */
+  onInfo?(message: string): void;
 }
 
 /** What a node knows of its mesh and counts since its start. */
@@ -52,27 +59,36 @@ export interface MembershipFigures {
   readonly transport: TransportStats;
 }
 
-const SEEK_MIN_MS = 500;
-const SEEK_MAX_MS = 30_000;
-
 export class Membership {
   readonly address: string;
   readonly #options: MembershipOptions;
   readonly #transport: Transport;
   readonly #swim: Swim;
   readonly #events = Object.fromEntries(SWIM_EVENT_KINDS.map((kind) => [kind, 0])) as Record<SwimEventKind, number>;
+  readonly #discovery: Discovery;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #seekTimer: ReturnType<typeof setTimeout> | undefined;
-  #seekMs = SEEK_MIN_MS;
-  #saidLonely = false;
+  /** Why the mesh did not take this node in, the last time. */
+  #refusal = "";
   #stopped = false;
   #left: (() => void) | null = null;
 
   constructor(options: MembershipOptions, transport: Transport) {
     this.#options = options;
     this.#transport = transport;
-    const host = options.advertise === "" ? announcedHost(options.host, options.join) : options.advertise;
-    this.address = formatAddress({ host, port: transport.port });
+    const { host, advertise, join, joinFile = "", resolver, prng } = options;
+    const { port } = transport;
+    this.address = formatAddress({ host: advertise === "" ? host : advertise, port });
+    this.#discovery = new Discovery({
+      join,
+      joinFile,
+      ...(resolver === undefined ? {} : { resolver }),
+      prng,
+      host: transport.host,
+      isOwn: (address) => isOwnAddress(address, host, port, this.address),
+      ask: (addresses) => this.#step((now) => this.#swim.join(addresses, now)),
+      onWarning: (message) => options.onWarning(message),
+      onInfo: (message) => options.onInfo?.(message),
+    });
     const { cluster, id, identity, incarnation, meta } = options;
     const config = {
       ...options.swim,
@@ -89,7 +105,7 @@ export class Membership {
       onRequest: (_from, frame) => this.#asked(frame),
     });
     this.#step(() => {});
-    this.#seek();
+    this.#discovery.start();
   }
 
   /** Living members, this one included. */
@@ -123,6 +139,7 @@ export class Membership {
 
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. */
   async leave(timeoutMs: number): Promise<void> {
+    this.#discovery.stop();
     if (this.#swim.size > 1) {
       const told = new Promise<void>((resolve) => {
         this.#left = resolve;
@@ -137,7 +154,7 @@ export class Membership {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#seekTimer);
+    this.#discovery.stop();
   }
 
   #asked(frame: Uint8Array): Uint8Array | undefined {
@@ -156,8 +173,8 @@ export class Membership {
     for (const { to, packet } of sends) this.#transport.send(to, packet);
     for (const order of streams) {
       this.#transport.request(order.to, order.frame, order.timeoutMs).then(
-        (answer) => this.#streamed(order.id, answer),
-        () => this.#streamed(order.id, undefined),
+        (answer) => this.#streamed(order, answer, ""),
+        (error: unknown) => this.#streamed(order, undefined, error instanceof Error ? error.message : String(error)),
       );
     }
     clearTimeout(this.#timer);
@@ -168,10 +185,14 @@ export class Membership {
     for (const event of events) this.#told(event);
   }
 
-  #streamed(id: number, answer: Uint8Array | undefined): void {
+  #streamed({ id, to }: StreamOrder, answer: Uint8Array | undefined, why: string): void {
+    let result: JoinResult | undefined;
     this.#step((now) => {
-      this.#swim.streamed(id, answer, now);
+      result = this.#swim.streamed(id, answer, now);
     });
+    if (result === "refused") this.#discovery.ended(to, result, this.#refusal);
+    else if (result === "malformed") this.#discovery.ended(to, result, "its answer is not understood");
+    else if (result !== undefined) this.#discovery.ended(to, result, why);
   }
 
   #told(event: SwimEvent): void {
@@ -179,45 +200,14 @@ export class Membership {
     if (event.id === this.#options.id) {
       if (event.kind === "left") this.#left?.();
       // One that is refused tries on: the node that has its id may be dead and not yet known to be.
-      if (event.kind === "replaced") clearTimeout(this.#seekTimer);
+      if (event.kind === "refused") this.#refusal = event.cause;
+      if (event.kind === "replaced") this.#discovery.stop();
     }
+    this.#discovery.told(event);
     this.#options.onEvent(event);
-  }
-
-  /** Asks the seeds while nobody else is known, seldomer and seldomer. */
-  #seek(): void {
-    const { join, prng } = this.#options;
-    if (this.#stopped || join.length === 0) return;
-    if (this.#swim.size > 1) {
-      this.#seekMs = SEEK_MIN_MS;
-      this.#saidLonely = false;
-    } else {
-      if (this.#seekMs > SEEK_MIN_MS && !this.#saidLonely) {
-        this.#saidLonely = true;
-        this.#options.onWarning(`no member of the mesh answers at ${join.join(", ")}; trying on`);
-      }
-      this.#step((now) => this.#swim.join(join, now));
-      this.#seekMs = Math.min(SEEK_MAX_MS, this.#seekMs * 2);
-    }
-    this.#seekTimer = setTimeout(() => this.#seek(), this.#seekMs * (0.5 + prng.next()));
   }
 }
 
 function nowMs(): number {
   return performance.now();
-}
-
-/** The host to announce: what is bound, or an address of this machine from which the seeds are reached. */
-function announcedHost(bound: string, join: readonly string[]): string {
-  if (bound !== "" && bound !== "::" && bound !== "0.0.0.0") return bound === "localhost" ? "127.0.0.1" : bound;
-  const local = join.length > 0 && join.every((seed) => isLoopback(parseAddress(seed)?.host ?? ""));
-  if (local) return "127.0.0.1";
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const outward = all.filter(({ internal }) => !internal);
-  const found = outward.find(({ family }) => family === "IPv4") ?? outward[0];
-  return found?.address ?? "127.0.0.1";
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

@@ -9,9 +9,14 @@ import { META_BYTES_MAX } from "../swim/wire.ts";
 import type { AnnouncerLog } from "./announcer.ts";
 import { openKeyring } from "./key-file.ts";
 import type { Keyring } from "./keyring.ts";
+import { firstLook } from "./discovery.ts";
 import { Membership } from "./membership.ts";
+import { announcedHost } from "./own-address.ts";
 import type { GossipConfig } from "./settings.ts";
 import { openTransport, type Transport } from "./transport.ts";
+
+/** For looking seeds up before the node announces an address that suits them. */
+const FIRST_LOOK_MS = 2000;
 
 export interface NodeOptions {
   readonly id: string;
@@ -19,7 +24,9 @@ export interface NodeOptions {
   readonly incarnation: number;
   readonly gossip: Address;
   readonly advertise: string;
-  readonly join: readonly Address[];
+  /** Seeds, and a file of more ("" or left out for none). */
+  readonly join: readonly string[];
+  readonly joinFile?: string;
   readonly mesh: GossipConfig;
   readonly swim: SwimConfig;
   readonly meta: Omit<NodeMeta, "cut">;
@@ -40,6 +47,9 @@ export interface MeshNode {
 export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
   const { log, mesh, gossip } = options;
   const keyring = openKeyring(mesh);
+  const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1);
+  const sources = { join: options.join, joinFile: options.joinFile ?? "" };
+  const advertise = await announcedHost(gossip.host, options.advertise, () => firstLook(sources, prng, FIRST_LOOK_MS));
   const transport = await openTransport({
     host: gossip.host,
     port: gossip.port,
@@ -52,15 +62,15 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
   const membership = new Membership(
     {
       host: gossip.host,
-      advertise: options.advertise,
+      advertise,
       cluster: mesh.cluster,
       swim: options.swim,
       id: options.id,
       identity: options.identity,
       incarnation: options.incarnation,
       meta: encodeMeta(options.meta, META_BYTES_MAX),
-      join: options.join.map((seed) => formatAddress(seed)),
-      prng: new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1),
+      ...sources,
+      prng,
       onEvent(event) {
         const loud =
           event.kind === "failed" || event.kind === "conflict" || event.kind === "refused" || event.kind === "replaced";
@@ -72,6 +82,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
         options.onEvent(event);
       },
       onWarning: (message) => log.warn(message),
+      onInfo: (message) => log.info(message),
     },
     transport,
   );

@@ -1,7 +1,9 @@
 /** What a member may be told about how it talks to the others: cluster, keys, and limits. */
 import { make, refuse } from "../base/field.ts";
+import { list } from "../base/settings-collections.ts";
 import { bytes, duration, integer, section, text, type Infer } from "../base/settings.ts";
 import { parseKey } from "./keyring.ts";
+import { formatSeed, GOSSIP_PORT, parseSeed, SEED_EXPECTED, seedHint } from "./seed.ts";
 
 const KEY = "32 bytes in base64 (44 characters), as `openssl rand -base64 32` makes them";
 
@@ -26,6 +28,36 @@ const gossipKey = make<string>(
     doc: "Seals all packets between members with AES-256-GCM; the same at every member. Other users can see a flag: prefer INFERMESH_GOSSIP_KEY or a key file.",
   },
 );
+
+const seed = make<string>(
+  {
+    kind: "seed",
+    placeholder: "HOST[:PORT]",
+    expected: SEED_EXPECTED,
+    write: (value) => value,
+    read(raw, at) {
+      const parsed = typeof raw === "string" ? parseSeed(raw.trim()) : undefined;
+      if (parsed !== undefined) return formatSeed(parsed);
+      return refuse(raw, at, SEED_EXPECTED, typeof raw === "string" ? seedHint(raw.trim()) : "");
+    },
+  },
+  undefined,
+  {},
+);
+
+/** How a node finds the mesh; every role has these beside its gossip port. */
+export const joinSettings = {
+  join: list(seed, {
+    default: [],
+    doc: `Members of the mesh to meet by gossip, by their --gossip port (${GOSSIP_PORT} where none is given); one that answers is enough. All addresses of a DNS name are tried; srv:NAME stands for the hosts and ports of the name's SRV records. Names are looked up again, and whoever is not in the mesh is tried on.`,
+  }),
+  joinFile: text({
+    default: "",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "A file of more members to meet, one a line as --join takes them, with # comments. It may be written and changed while the node runs.",
+  }),
+};
 
 export const transportSettings = section({
   datagramBytesMax: bytes({

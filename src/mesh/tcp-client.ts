@@ -15,6 +15,9 @@ export interface TcpClientOptions {
   readonly connectionsMax: number;
 }
 
+/** What strangers get. */
+const CLOSED = "closed without an answer; is its key or cluster name another?";
+
 export class TcpClient {
   readonly #options: TcpClientOptions;
   readonly #asking = new Set<Question>();
@@ -79,8 +82,8 @@ class Question {
         },
         drain: (socket) => void this.#outbox.flush(socket),
         data: (_socket, chunk) => orCrash(() => this.#read(chunk)),
-        end: () => lost("the connection was closed without an answer"),
-        close: () => lost("the connection was closed without an answer"),
+        end: () => lost(CLOSED),
+        close: () => lost(CLOSED),
         error: (_socket, error) => lost(error.message, error),
         connectError: (_socket, error) => lost(reason(error), error),
       },

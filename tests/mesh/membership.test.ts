@@ -1,96 +1,9 @@
 /** Members over real sockets on loopback: they meet, lose one another, and part. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { Prng } from "../../src/base/prng.ts";
-import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
-import { Membership, type MembershipOptions } from "../../src/mesh/membership.ts";
-import { gossipSettings } from "../../src/mesh/settings.ts";
-import type { SwimEvent } from "../../src/swim/event.ts";
-import { openTransport } from "../../src/mesh/transport.ts";
-import { swimSettings } from "../../src/swim/settings.ts";
+import { type Node, open, stopAll, until } from "./member-bed.ts";
 
-const opened: Node[] = [];
-
-afterEach(() => {
-  for (const node of opened.splice(0)) node.stop();
-});
-
-interface Node {
-  readonly member: Membership;
-  /** Falls silent, as a crash would. */
-  stop(): void;
-  readonly events: SwimEvent[];
-  readonly warnings: string[];
-}
-
-let incarnation = 1;
-
-/** Ten times the usual speed, so that a failure is known within a second. */
-const FAST = {
-  ...defaultsOf(swimSettings),
-  probeIntervalMs: 100,
-  probeTimeoutMs: 50,
-  gossipIntervalMs: 20,
-  pushPullIntervalMs: 1000,
-};
-
-interface Other extends Partial<MembershipOptions> {
-  readonly port?: number;
-  readonly keyring?: Keyring;
-}
-
-async function open(id: string, join: readonly string[], other: Other = {}): Promise<Node> {
-  const { port = 0, keyring = new Keyring(), ...rest } = other;
-  const events: SwimEvent[] = [];
-  const warnings: string[] = [];
-  const defaults = defaultsOf(gossipSettings);
-  const cluster = rest.cluster ?? defaults.cluster;
-  const onWarning = (message: string): void => void warnings.push(message);
-  const transport = await openTransport({
-    host: "127.0.0.1",
-    port,
-    cluster,
-    keyring,
-    limits: defaults.limits,
-    onError: (error) => {
-      throw error;
-    },
-    onWarning,
-  });
-  const member = new Membership(
-    {
-      host: "127.0.0.1",
-      advertise: "",
-      cluster,
-      swim: FAST,
-      id,
-      identity: 0,
-      incarnation: incarnation++,
-      meta: new TextEncoder().encode(`meta of ${id}`),
-      join,
-      prng: new Prng(incarnation),
-      onEvent: (event) => events.push(event),
-      onWarning,
-      ...rest,
-    },
-    transport,
-  );
-  member.start();
-  const stop = (): void => {
-    member.stop();
-    transport.stop();
-  };
-  opened.push({ member, events, warnings, stop });
-  return { member, events, warnings, stop };
-}
-
-async function until(condition: () => boolean, limitMs = 10_000): Promise<void> {
-  const end = performance.now() + limitMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
-    await Bun.sleep(5);
-  }
-}
+afterEach(stopAll);
 
 async function mesh(count: number): Promise<Node[]> {
   const first = await open("n0", []);
