@@ -3,9 +3,8 @@ import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { coordinateDistance, ERROR, freshCoordinate, Vivaldi } from "../../src/swim/coordinate.ts";
 import { Lexicon } from "../../src/swim/lexicon.ts";
-import { decodeMeta, encodeMeta, type NodeMeta } from "../../src/swim/meta.ts";
 import { Rumours } from "../../src/swim/rumours.ts";
-import { META_BYTES_MAX, MESSAGE } from "../../src/swim/wire.ts";
+import { MESSAGE } from "../../src/swim/wire.ts";
 
 describe("the lexicon", () => {
   test("is a counted set of texts with dense handles, whatever is held and let go", () => {
@@ -70,52 +69,6 @@ describe("rumours", () => {
     rumours.fill(({ member }) => member === 1, 9);
     rumours.put(3, MESSAGE.again, 1, []);
     expect([0, 1, 2, 3].map((member) => rumours.get(member) !== undefined)).toEqual([true, false, true, true]);
-  });
-});
-
-describe("metadata", () => {
-  const text = fc.string({ maxLength: 40 });
-  const arbitrary: fc.Arbitrary<Omit<NodeMeta, "cut">> = fc.record({
-    role: fc.constantFrom("agent" as const, "router" as const, "client" as const),
-    zone: text,
-    labels: fc.dictionary(text, text, { maxKeys: 6, noNullPrototype: true }),
-    apiAddress: text,
-    servingAddress: text,
-    models: fc.array(text, { maxLength: 20 }),
-    healthy: fc.boolean(),
-    draining: fc.boolean(),
-  });
-
-  test("goes out and comes back, or says that it was cut", () => {
-    fc.assert(
-      fc.property(arbitrary, (meta) => {
-        const bytes = encodeMeta(meta, META_BYTES_MAX);
-        expect(bytes.length).toBeLessThanOrEqual(META_BYTES_MAX);
-        const read = decodeMeta(bytes)!;
-        if (!read.cut) expect(read).toEqual({ ...meta, cut: false });
-        expect(read.role).toBe(meta.role);
-        expect(meta.models.slice(0, read.models.length)).toEqual([...read.models]);
-      }),
-    );
-  });
-
-  test("a long list of models is cut", () => {
-    const meta = { role: "agent", zone: "z", labels: {}, apiAddress: "", servingAddress: "", healthy: true } as const;
-    const models = Array.from({ length: 100 }, (_, index) => `a-model-with-a-long-name-${index}`);
-    const read = decodeMeta(encodeMeta({ ...meta, models, draining: false }, META_BYTES_MAX))!;
-    expect(read.cut).toBe(true);
-    expect(read.models.length).toBeGreaterThan(10);
-  });
-
-  test("any bytes are read or refused", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-        const read = decodeMeta(bytes);
-        const headed = new Uint8Array([1, 0, 0, ...bytes]);
-        decodeMeta(headed);
-        expect(read === undefined || read.models.length <= 80).toBe(true);
-      }),
-    );
   });
 });
 
