@@ -12,6 +12,7 @@ import { nodeIdentity } from "./mesh/identity.ts";
 import type { Membership } from "./mesh/membership.ts";
 import { joinMesh, memberViews } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
+import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { listensAt, untilStopped } from "./process.ts";
@@ -42,6 +43,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   let draining = false;
   let membership: Membership | null = null;
+  let states: StateSender | null = null;
   const sampler = createSampler({
     runtime,
     version,
@@ -80,6 +82,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
+  const isReady = runtime.sample().ready;
   const node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
@@ -97,14 +100,16 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
       servingAddress: listensAt(config.advertise || runtime.hostname, runtime.port),
       models: runtime.models,
-      healthy: true,
+      healthy: isReady,
       draining: false,
     },
     log,
-    onEvent() {},
+    onEvent: () => states?.membersChanged(),
   });
   ({ membership } = node);
   addresses.gossip = membership.address;
+  states = new StateSender({ node, config: config.signal, id: config.id, incarnation, isReady, sample });
+  states.start();
   const announcer = new Announcer({
     urls: config.register,
     registration: () => ({
@@ -136,6 +141,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
+  states.look();
   await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
   await runtime.stop(config.drainTimeoutMs);
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);

@@ -18,6 +18,7 @@ import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
+import { signalSettings } from "./signal/settings.ts";
 import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
 import { swimSettings } from "./swim/settings.ts";
 
@@ -141,6 +142,7 @@ export const agentSettings = section({
   ),
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
   swim: swimSettings,
+  signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
   admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
@@ -194,6 +196,7 @@ export const routerSettings = section(
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
+    signal: { ...signalSettings, doc: "What routers tell each other, and hear of nodes." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

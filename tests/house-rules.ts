@@ -15,7 +15,7 @@ const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev"];
 /** Files of src/ itself that roles share. */
-const BESIDE_ROLES = ["process", "agent-file"];
+const BESIDE_ROLES = ["process", "targets"];
 
 /** What each room may import besides itself; main may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

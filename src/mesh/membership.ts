@@ -108,6 +108,11 @@ export class Membership {
     this.#discovery.start();
   }
 
+  /** This node's. */
+  get id(): string {
+    return this.#options.id;
+  }
+
   /** Living members, this one included. */
   get size(): number {
     return this.#swim.size;

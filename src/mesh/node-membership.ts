@@ -1,7 +1,8 @@
 /** What agents and routers tell the mesh of themselves, and read of each other, over the membership. */
 import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress, type Address } from "../base/units.ts";
-import type { SwimEvent } from "../swim/event.ts";
+import { parseRegistration } from "../fleet/registration.ts";
+import type { Member, SwimEvent } from "../swim/event.ts";
 import { decodeMeta, encodeMeta } from "../swim/meta.ts";
 import type { NodeMeta } from "../swim/meta.ts";
 import type { SwimConfig } from "../swim/settings.ts";
@@ -12,9 +13,11 @@ import type { Keyring } from "./keyring.ts";
 import { firstLook } from "./discovery.ts";
 import { Membership } from "./membership.ts";
 import { announcedHost } from "./own-address.ts";
+import { Roster } from "./roster.ts";
 import type { GossipConfig } from "./settings.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
+const WILDCARDS = new Set(["", "0.0.0.0", "::"]);
 /** For looking seeds up before the node announces an address that suits them. */
 const FIRST_LOOK_MS = 2000;
 
@@ -39,6 +42,11 @@ export interface MeshNode {
   readonly membership: Membership;
   readonly transport: Transport;
   readonly keyring: Keyring;
+  readonly roster: Roster;
+  /** Seeded by chance. */
+  readonly prng: Prng;
+  /** Tells the mesh that the node can or can't take requests now. */
+  setHealthy(healthy: boolean): void;
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
   leave(timeoutMs: number): Promise<void>;
 }
@@ -59,7 +67,8 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     onError: (error) => log.warn("gossip", { error: error.message }),
     onWarning: (message) => log.warn(message),
   });
-  const membership = new Membership(
+  const roster = new Roster();
+  const membership: Membership = new Membership(
     {
       host: gossip.host,
       advertise,
@@ -79,6 +88,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
           address: event.address,
           cause: event.cause,
         });
+        roster.told(event, membership.member(event.id));
         options.onEvent(event);
       },
       onWarning: (message) => log.warn(message),
@@ -91,6 +101,11 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     membership,
     transport,
     keyring,
+    roster,
+    prng,
+    setHealthy(healthy) {
+      membership.setMeta(encodeMeta({ ...options.meta, healthy }, META_BYTES_MAX));
+    },
     async leave(timeoutMs) {
       await membership.leave(timeoutMs);
       transport.stop();
@@ -129,15 +144,31 @@ export function memberViews(membership: Membership, nowMs: number): MemberView[]
   });
 }
 
-/** The port of a "host:port"; 0 when it is none. */
-export function portOf(address: string): number {
-  return parseAddress(address)?.port ?? 0;
+/**
+ * The target that a member is: undefined for one that serves nothing, faults for one whose word breaks the limits that a
+ * registration has, since it may come from anybody where gossip is plain.
+ */
+export function targetOf(member: Member): ReturnType<typeof parseRegistration> | undefined {
+  const meta = decodeMeta(member.meta);
+  if (meta?.role !== "agent" || meta.servingAddress === "") return undefined;
+  const parsed = parseRegistration({
+    id: member.id,
+    address: reachedBy(meta.servingAddress, member.address),
+    metrics_port: parseAddress(meta.apiAddress)?.port,
+    models: meta.models,
+    zone: meta.zone,
+    labels: meta.labels,
+    incarnation: member.incarnation,
+  });
+  if ("faults" in parsed) return parsed;
+  const condition = meta.draining ? "draining" : meta.healthy ? "ready" : "unready";
+  return { registration: { ...parsed.registration, condition } };
 }
 
 /** Where to reach what a member serves: a wildcard means the host that its gossip comes from. */
-export function reachedBy(serving: string, member: string): string {
+function reachedBy(serving: string, member: string): string {
   const place = parseAddress(serving);
   const from = parseAddress(member);
-  if (place === undefined || from === undefined) return serving;
-  return place.host === "0.0.0.0" || place.host === "" ? formatAddress({ host: from.host, port: place.port }) : serving;
+  if (place === undefined || from === undefined || !WILDCARDS.has(place.host)) return serving;
+  return formatAddress({ host: from.host, port: place.port });
 }

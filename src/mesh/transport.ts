@@ -170,6 +170,11 @@ export class Transport {
     return this.#server.port;
   }
 
+  /** What the envelope adds to a payload. */
+  get overheadBytes(): number {
+    return this.#envelope.overhead;
+  }
+
   /** The longest payload of a datagram. */
   get payloadBytesMax(): number {
     return this.#options.limits.datagramBytesMax - this.#envelope.overhead;

@@ -1,6 +1,7 @@
 /**
  * Puts a node's sample together: what the runtime and its GPUs say, the machine's own load, and what the agent knows of
- * its peers. The agent takes one at every poll; nothing here waits.
+ * its peers. The agent takes one several times a second, and at every poll; nothing here waits. The machine's own load is
+ * read seldomer: the kernel counts it in ticks, so that a share of less time says little.
  */
 
 import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
@@ -34,17 +35,24 @@ export interface Sampler {
   sample(nowMs: number): NodeSample;
 }
 
+const VITALS_EVERY_MS = 500;
+
 export function createSampler(options: SamplerOptions): Sampler {
   const vitals = options.vitals ?? new Vitals();
+  let machine: Pick<NodeSample, "cpuUsage" | "memoryUsage"> | undefined;
+  let readAtMs = 0;
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
+      if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
+        machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
+        readAtMs = nowMs;
+      }
       return {
         ...runtime,
         connectedPeers: options.connectedPeers?.() ?? 0,
         backoffRequests: options.backoffRequests?.() ?? 0,
-        cpuUsage: vitals.cpuUsage(),
-        memoryUsage: vitals.memoryUsage(),
+        ...machine,
         gpuUsage: meanUtilization(runtime.gpus),
         uptimeSeconds: Math.max(0, (nowMs - options.startedAtMs) / 1_000),
         version: options.version,

@@ -1,0 +1,171 @@
+/**
+ * The router's targets in motion, in its main thread: what is configured, registered, told by the mesh, polled and
+ * reported of them goes through the fleet into the score table and the workers' routes. Wiring only.
+ */
+import type { RouterConfig } from "./config.ts";
+import { Prng } from "./base/prng.ts";
+import { Fleet } from "./fleet/fleet.ts";
+import type { Poll, RegisterResult } from "./fleet/event.ts";
+import type { Registration } from "./fleet/registration.ts";
+import type { Target } from "./fleet/target.ts";
+import { type MeshNode, targetOf } from "./mesh/node-membership.ts";
+import { Poller } from "./mesh/poller.ts";
+import type { Log } from "./obs/log.ts";
+import type { Placement } from "./proxy/placement.ts";
+import type { RouteSnapshot } from "./proxy/protocol.ts";
+import type { Report } from "./signal/subscriber.ts";
+import type { SwimEvent } from "./swim/event.ts";
+
+/** Between changes of the fleet and new routes: many nodes that join at once make one snapshot. */
+const SYNC_DELAY_MS = 5;
+
+export interface TargetsOptions {
+  readonly config: RouterConfig;
+  readonly placement: Placement;
+  readonly log: Log;
+  /** The mesh, once this router is in it. */
+  readonly node: () => MeshNode | null;
+  /** Workers must learn of new routes. */
+  readonly onRoutes: (routes: RouteSnapshot) => void;
+}
+
+export class Targets {
+  readonly #options: TargetsOptions;
+  readonly #fleet: Fleet;
+  readonly #poller: Poller;
+  readonly #changedIds = new Set<string>();
+  #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  #syncTimer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
+
+  constructor(options: TargetsOptions) {
+    const { config } = options;
+    this.#options = options;
+    this.#fleet = new Fleet(config.fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
+    this.#poller = new Poller({ timeoutMs: config.fleet.pollTimeoutMs });
+    this.#fleet.setStatic(config.upstreams, performance.now());
+    for (const { id } of this.#fleet.targets()) this.#changedIds.add(id);
+    this.#place();
+  }
+
+  all(): readonly Target[] {
+    return this.#fleet.targets();
+  }
+
+  get(id: string): Target | undefined {
+    return this.#fleet.target(id);
+  }
+
+  register(registration: Registration): RegisterResult {
+    const result = this.#fleet.register(registration, performance.now());
+    this.step();
+    return result;
+  }
+
+  /** False when no such node is registered. */
+  deregister(id: string): boolean {
+    const isKnown = this.#fleet.deregister(id, performance.now());
+    this.step();
+    return isKnown;
+  }
+
+  /** What the mesh says of an agent becomes a target. */
+  told({ id, kind, cause }: SwimEvent): void {
+    const { log, node } = this.#options;
+    if (kind === "failed" || kind === "left") {
+      this.#fleet.deregister(id, performance.now(), "gossip", `${kind} by gossip: ${cause}`);
+    } else if (kind === "joined" || kind === "updated" || kind === "alive-again") {
+      const member = node()?.membership.member(id);
+      const target = member === undefined ? undefined : targetOf(member);
+      if (target === undefined) return;
+      if ("faults" in target) log.warn("a member can't be a target", { member: id, why: target.faults.join("; ") });
+      else this.#fleet.register(target.registration, performance.now(), "gossip");
+    }
+    this.step();
+  }
+
+  /** A node sent its state. */
+  reported({ id, sample, observedAtMs }: Report): void {
+    const { placement } = this.#options;
+    const nowMs = performance.now();
+    const target = this.#fleet.target(id);
+    if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, this.#wayMs(id), nowMs)) return;
+    placement.sampled(target, placement.mark(target), nowMs);
+    this.step();
+  }
+
+  /** Other routers told of their load at these places. */
+  loadsChanged(keys: readonly number[]): void {
+    this.#options.placement.loadsChanged(keys, (id) => this.#fleet.target(id), performance.now());
+  }
+
+  /** Lets what is due happen: input -> step -> polls, events and routes out. */
+  step(): void {
+    const { log } = this.#options;
+    this.#fleet.wake(performance.now());
+    const output = this.#fleet.take();
+    for (const { kind, id, cause } of output.events) {
+      const loud = kind === "unhealthy" || kind === "removed" || kind === "refused";
+      log[loud ? "warn" : "info"](`target ${kind}`, { target: id, cause });
+    }
+    for (const poll of output.polls) void this.#poll(poll);
+    for (const id of output.changedIds) this.#changedIds.add(id);
+    if (output.changed) this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_DELAY_MS);
+    clearTimeout(this.#wakeTimer);
+    if (this.#stopped || output.wakeAtMs === Number.POSITIVE_INFINITY) return;
+    this.#wakeTimer = setTimeout(() => this.step(), Math.max(1, output.wakeAtMs - performance.now()));
+  }
+
+  /** No polls begin any more. */
+  drain(): void {
+    this.#stopped = true;
+    clearTimeout(this.#wakeTimer);
+  }
+
+  stop(): void {
+    this.drain();
+    clearTimeout(this.#syncTimer);
+    this.#poller.stop();
+  }
+
+  async #poll(poll: Poll): Promise<void> {
+    const { placement } = this.#options;
+    const target = this.#fleet.target(poll.id);
+    const mark = target === undefined ? new Map<string, never>() : placement.mark(target);
+    const result = await this.#poller.poll(poll);
+    // The mesh measures the way by small probes; a poll's round trip holds the making of its answer too.
+    const rttMs = this.#wayMs(poll.id);
+    this.#fleet.polled(poll.id, result.ok && rttMs !== undefined ? { ...result, rttMs } : result, performance.now());
+    const polled = this.#fleet.target(poll.id);
+    if (result.ok && polled !== undefined) placement.sampled(polled, mark, performance.now());
+    this.step();
+  }
+
+  /** The round trip to a member by the mesh's coordinates, or by its probes before there are any. */
+  #wayMs(id: string): number | undefined {
+    const node = this.#options.node();
+    if (node === null) return undefined;
+    const { membership } = node;
+    return membership.distance(membership.id, id) ?? membership.member(id)?.rttMs;
+  }
+
+  #place(): RouteSnapshot | null {
+    const ids = [...this.#changedIds];
+    this.#changedIds.clear();
+    const unixSeconds = Math.floor(Date.now() / 1000);
+    return this.#options.placement.sync(ids, (id) => this.#fleet.target(id), performance.now(), unixSeconds);
+  }
+
+  #sync(): void {
+    const { placement, log, onRoutes } = this.#options;
+    this.#syncTimer = undefined;
+    const routes = this.#place();
+    if (placement.homeless > 0) {
+      log.warn("the score table is full", {
+        without: placement.homeless,
+        hint: "raise table.targetsMax or table.modelsMax",
+      });
+    }
+    if (routes !== null) onRoutes(routes);
+  }
+}
