@@ -8,12 +8,14 @@ import type { NodeMeta } from "../swim/meta.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { META_BYTES_MAX } from "../swim/wire.ts";
 import type { AnnouncerLog } from "./announcer.ts";
+import { CHANNEL } from "./envelope.ts";
 import { openKeyring } from "./key-file.ts";
 import type { Keyring } from "./keyring.ts";
 import { firstLook } from "./discovery.ts";
 import { Membership } from "./membership.ts";
 import { announcedHost } from "./own-address.ts";
 import { Roster } from "./roster.ts";
+import { MeshKeys } from "./mesh-keys.ts";
 import type { GossipConfig } from "./settings.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
@@ -47,6 +49,8 @@ export interface MeshNode {
   readonly prng: Prng;
   /** Tells the mesh that the node can or can't take requests now. */
   setHealthy(healthy: boolean): void;
+  /** The keys of all members. */
+  readonly keys: MeshKeys;
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
   leave(timeoutMs: number): Promise<void>;
 }
@@ -91,11 +95,20 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
         roster.told(event, membership.member(event.id));
         options.onEvent(event);
       },
-      onWarning: (message) => log.warn(message),
+      onWarning: (message) => log.warn(message, membership.size > 1 ? {} : keyHint(keyring)),
       onInfo: (message) => log.info(message),
     },
     transport,
   );
+  const keys = new MeshKeys({
+    id: options.id,
+    address: membership.address,
+    keyring,
+    members: () => membership.members(),
+    request: (to, bytes, timeoutMs) => transport.request(to, bytes, timeoutMs, CHANNEL.control),
+    log,
+  });
+  transport.listen(CHANNEL.control, { onRequest: (from, bytes) => keys.answer(from, bytes) });
   membership.start();
   return {
     membership,
@@ -106,11 +119,20 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     setHealthy(healthy) {
       membership.setMeta(encodeMeta({ ...options.meta, healthy }, META_BYTES_MAX));
     },
+    keys,
     async leave(timeoutMs) {
       await membership.leave(timeoutMs);
       transport.stop();
     },
   };
+}
+
+/** Why a node may find nobody: members of another key do not even refuse it. */
+function keyHint({ primary }: Keyring): Record<string, unknown> {
+  if (primary === undefined) return {};
+  const hint =
+    "if members run there, their key is another one: compare `infermesh ctl keyring list` there and here, then `keyring add` and `keyring use` theirs here";
+  return { key: primary.fingerprint, hint };
 }
 
 /** A member as `GET /members` shows it. */

@@ -12,6 +12,7 @@ import { orCrash } from "./udp.ts";
 
 const FAULT_EVERY_MS = 10_000;
 const CLOCK_EVERY_MS = 60_000;
+const KEY_EVERY_MS = 600_000;
 
 export interface NoticesOptions {
   readonly envelope: Envelope;
@@ -54,6 +55,14 @@ export class Notices {
     orCrash(() => this.#options.onWarning(clockWarning(from, ahead, this.#options.windowSeconds)));
   }
 
+  /** A packet was dropped for its key: nobody else would tell, since who has an old one hears only silence. */
+  strangeKey(packet: Uint8Array): void {
+    if (!this.#isDue("key", KEY_EVERY_MS)) return;
+    this.#toldAtMs.set("key", performance.now());
+    const beginning = packet[3]!.toString(16).padStart(2, "0");
+    orCrash(() => this.#options.onWarning(keyWarning(beginning)));
+  }
+
   #isDue(kind: string, everyMs: number): boolean {
     const toldAtMs = this.#toldAtMs.get(kind);
     return !this.#stopped && (toldAtMs === undefined || performance.now() - toldAtMs >= everyMs);
@@ -68,5 +77,13 @@ function clockWarning(from: string, ahead: number, windowSeconds: number): strin
   return (
     `the clock of the member at ${from} is ${differs}${unless}: its packets are dropped, since clocks may differ by ` +
     `${windowSeconds} s; set both by NTP, or raise --mesh-limits-replay-window at every member`
+  );
+}
+
+function keyWarning(beginning: string): string {
+  return (
+    `a packet is sealed with a key that this node does not have (its fingerprint begins with ${beginning}): here or ` +
+    "there the key is an old one; compare `infermesh ctl keyring list` of both, then `keyring add` and `keyring use` the " +
+    "present one where it is missing"
   );
 }

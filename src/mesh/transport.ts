@@ -130,7 +130,7 @@ export class Transport {
           const fault = this.#envelope.faultOf(KIND.request, beginning);
           // Whether its sender is a member whose clock is wrong shows at its end.
           if (fault === "clock" && this.#notices.wantsClocks) return true;
-          if (fault !== "") this.#stats.dropped[fault]++;
+          if (fault !== "") this.#drop(fault, KIND.request, "", beginning);
           return fault === "";
         },
         onFrame: (fromHost, fromPort, packet) => {
@@ -274,5 +274,6 @@ export class Transport {
   #drop(reason: DropReason, kind: Kind, from: string, packet: Uint8Array): void {
     this.#stats.dropped[reason]++;
     if (reason === "clock") this.#notices.clock(kind, from, packet);
+    else if (reason === "key") this.#notices.strangeKey(packet);
   }
 }

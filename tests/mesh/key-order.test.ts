@@ -1,0 +1,99 @@
+import { expect, test } from "bun:test";
+import { Prng } from "../../src/base/prng.ts";
+import {
+  decodeAnswer,
+  decodeOrder,
+  encodeAnswer,
+  encodeOrder,
+  type KeyAnswer,
+  type KeyOrder,
+} from "../../src/mesh/key-order.ts";
+import { Keyring } from "../../src/mesh/keyring.ts";
+import { MeshKeys } from "../../src/mesh/mesh-keys.ts";
+
+const A = "0123456789abcdef";
+const B = "fedcba9876543210";
+
+const ORDERS: readonly KeyOrder[] = [
+  { op: "list" },
+  { op: "add", key: new Uint8Array(32).fill(7) },
+  { op: "use", fingerprint: A },
+  { op: "remove", fingerprint: B },
+];
+
+const ANSWERS: readonly KeyAnswer[] = [
+  { fingerprints: [A], kept: true },
+  { fingerprints: [B, A], kept: false },
+  { fingerprints: Array.from({ length: 8 }, (_, index) => `${index}`.repeat(16)), kept: true },
+  { error: "can't write the gossip key file: caf\u00e9" },
+  { error: "" },
+];
+
+test("orders and answers arrive as they were", () => {
+  for (const order of ORDERS) expect(decodeOrder(encodeOrder(order))).toEqual(order);
+  for (const answer of ANSWERS) expect(decodeAnswer(encodeAnswer(answer))).toEqual(answer);
+});
+
+test("the words of an error are shortened, and neither break a line nor steer a terminal", () => {
+  const long = decodeAnswer(encodeAnswer({ error: "\u{1f511}".repeat(1000) })) as { error: string };
+  expect(long.error).toBe("\u{1f511}".repeat(256));
+  expect(decodeAnswer(encodeAnswer({ error: "a\nb\u001b[2J" }))).toEqual({ error: "a?b?[2J" });
+  for (const bytes of [[0x0a], [0x1b], [0xc3], [0xed, 0xa0, 0x80], Array.from({ length: 600 }, () => 0x61)]) {
+    expect(decodeAnswer(Uint8Array.of(1, 0, ...bytes))).toBeUndefined();
+  }
+});
+
+test("what is not exactly of the form is refused", () => {
+  const refusedOrders = [[], [1], [1, 4], [2, 0], [1, 0, 0], [1, 1, ...Array(31).fill(0)], [1, 2, ...Array(9).fill(0)]];
+  for (const bytes of refusedOrders) expect(decodeOrder(Uint8Array.from(bytes))).toBeUndefined();
+  const twice = [1, 2, ...Array(16).fill(5)];
+  const nine = Array.from({ length: 72 }, (_, index) => index);
+  for (const bytes of [[], [1], [1, 3, ...Array(8).fill(0)], [1, 1], [1, 2, 3], twice, [1, 2, ...nine]]) {
+    expect(decodeAnswer(Uint8Array.from(bytes))).toBeUndefined();
+  }
+});
+
+test("200,000 mutated orders and answers: nothing throws, and what is read has one spelling", () => {
+  const prng = new Prng(20_261);
+  const seeds = [...ORDERS.map(encodeOrder), ...ANSWERS.map(encodeAnswer)];
+  const counts = { orders: 0, answers: 0 };
+  for (let round = 0; round < 200_000; round++) {
+    const bytes = mutated(seeds[round % seeds.length]!, prng);
+    const order = decodeOrder(bytes);
+    const answer = decodeAnswer(bytes);
+    if (order !== undefined && ++counts.orders > 0) expect(Buffer.compare(encodeOrder(order), bytes)).toBe(0);
+    if (answer !== undefined && ++counts.answers > 0) expect(Buffer.compare(encodeAnswer(answer), bytes)).toBe(0);
+  }
+  // Both ways out were taken often.
+  for (const count of Object.values(counts)) {
+    expect(count).toBeGreaterThan(10_000);
+    expect(count).toBeLessThan(190_000);
+  }
+}, 30_000);
+
+test("a member that is sent garbage answers nothing and changes nothing", () => {
+  const prng = new Prng(7);
+  const keyring = new Keyring([new Uint8Array(32)]);
+  const before = keyring.list();
+  const log = { info() {}, warn() {} };
+  const request = () => Promise.reject(new Error("nobody is there"));
+  const keys = new MeshKeys({ id: "a", address: "a:1", keyring, members: () => [], request, log });
+  for (let round = 0; round < 20_000; round++) {
+    const bytes = Uint8Array.from({ length: prng.int(80) }, () => prng.int(256));
+    if (decodeOrder(bytes) === undefined) expect(keys.answer("b:1", bytes)).toBeUndefined();
+  }
+  expect(keyring.list()).toEqual(before);
+});
+
+function mutated(seed: Uint8Array, prng: Prng): Uint8Array {
+  const bytes = [...seed];
+  for (let changes = prng.int(3); changes > 0; changes--) {
+    const at = prng.int(bytes.length + 1);
+    const how = prng.int(4);
+    if (how === 0) bytes[at] = prng.int(256);
+    else if (how === 1) bytes.splice(at, prng.int(4));
+    else if (how === 2) bytes.splice(at, 0, ...Array.from({ length: prng.int(10) }, () => prng.int(256)));
+    else bytes.length = prng.int(bytes.length + 1);
+  }
+  return Uint8Array.from(bytes, (byte) => byte ?? 0);
+}
