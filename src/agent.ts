@@ -77,7 +77,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   };
   const serve = ({ host, port }: Address, app: App): Front =>
     serveApi({ hostname: host, port, app, limits: config.admin, onError, onNotice });
-  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults }));
+  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults, keyring: () => node.keys }));
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);

@@ -164,6 +164,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     members: () => memberViews(membership, nowMs()),
     metricsText: () => metrics.text(),
     config: () => writeSection(routerSettings, config),
+    keyring: () => node.keys,
     onError,
   };
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });

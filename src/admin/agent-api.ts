@@ -7,6 +7,7 @@ import type { MeshError } from "../base/errors.ts";
 import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
+import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 
 export interface AgentHealth {
   readonly status: "ok" | "degraded" | "draining";
@@ -29,6 +30,8 @@ export interface AgentApiOptions {
   members?(): readonly object[];
   /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
   readonly faults?: AgentFaults;
+  /** The gossip's keys; without it there is no /keyring. Not for the metrics port either. */
+  readonly keyring?: () => KeyringControl;
   /** Errors that are not the client's. */
   onError?(error: unknown, request: string): void;
 }
@@ -116,6 +119,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     methods["/mock/faults"] = "GET, HEAD, POST, DELETE";
   }
   allowOnly(app, methods);
+  if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
   return app;
 }
 

@@ -8,6 +8,7 @@ import type { RegisterResult } from "../fleet/event.ts";
 import { formatHostPort, parseRegistration, type Registration } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";
+import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 
 /** What the table holds of a target now, over all its models. */
 export interface TargetLoad {
@@ -50,6 +51,8 @@ export interface RouterApiOptions {
   metricsText(): Promise<string>;
   /** The configuration in force; what looks like a secret is hidden here. */
   config(): unknown;
+  /** The gossip's keys. */
+  readonly keyring?: () => KeyringControl;
   onError?(error: unknown, request: string): void;
   /** Leaves out what changes the router or shows its configuration: for the metrics port, which others can reach. */
   readonly readOnly?: boolean;
@@ -88,6 +91,7 @@ export function routerApi(options: RouterApiOptions): Hono {
   const read = "GET, HEAD";
   if (options.readOnly !== true) {
     registrationRoutes(app, options);
+    if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
     app.get("/config", (c) => c.json(redacted(options.config()) as object));
     allowOnly(app, { "/register": "POST", "/deregister": "POST", "/config": read });
   }
