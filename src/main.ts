@@ -192,6 +192,23 @@ const ctl =
     return command({ help, settings: ctlSettings, run: commands[run] });
   };
 
+const KEYRING = {
+  list: ["list the keys that seal the gossip, and which members have them", "[flags]"],
+  generate: ["print a new key", ""],
+  add: ["give every member a key that opens from now on; without KEY, from standard input", "[KEY] [flags]"],
+  use: ["let every member seal with a key that all of them have", "FINGERPRINT [flags]"],
+  remove: ["take a key from every member, when none seals with it any more", "FINGERPRINT [flags]"],
+} as const;
+
+const keyring =
+  (name: keyof typeof KEYRING): Lazy =>
+  async () => {
+    const { KEYRING_COMMANDS } = await import("./ctl/keyring.ts");
+    const [summary, usage] = KEYRING[name];
+    const help = { command: `infermesh ctl keyring ${name}`, summary, usage: [usage], notes: CTL_NOTES };
+    return { help, ...KEYRING_COMMANDS[name] };
+  };
+
 /** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
 async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
   const { defineCommand } = await import("citty");
@@ -228,12 +245,23 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
       }),
       ctl: defineCommand({
         meta: { name: "ctl", description: "Ask a running router or agent." },
-        subCommands: Object.fromEntries(
-          (Object.keys(CTL) as (keyof typeof CTL)[]).map((name) => [
-            name,
-            leaf(name, `${CTL[name][1].slice(0, 1).toUpperCase()}${CTL[name][1].slice(1)}.`, ctl(name)),
-          ]),
-        ),
+        subCommands: {
+          ...Object.fromEntries(
+            (Object.keys(CTL) as (keyof typeof CTL)[]).map((name) => [
+              name,
+              leaf(name, `${CTL[name][1].slice(0, 1).toUpperCase()}${CTL[name][1].slice(1)}.`, ctl(name)),
+            ]),
+          ),
+          keyring: defineCommand({
+            meta: { name: "keyring", description: "The keys that seal the gossip, and their change under way." },
+            subCommands: Object.fromEntries(
+              (Object.keys(KEYRING) as (keyof typeof KEYRING)[]).map((name) => [
+                name,
+                leaf(name, `${KEYRING[name][0].slice(0, 1).toUpperCase()}${KEYRING[name][0].slice(1)}.`, keyring(name)),
+              ]),
+            ),
+          }),
+        },
       }),
       version: defineCommand({
         meta: { name: "version", description: "Show the version; also --version." },

@@ -1,4 +1,4 @@
-/** Asking an admin API: one GET, with a time limit and a size limit, and an answer for every way it can fail. */
+/** Asking an admin API: one request, with a time limit and a size limit, and an answer for every way it can fail. */
 
 /** Exit codes of the commands for people; stated in their help. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
@@ -11,22 +11,30 @@ export type Answer =
 const DEFAULT_ENDPOINTS = ["http://127.0.0.1:50052", "http://127.0.0.1:50051"];
 const BODY_BYTES_MAX = 64 * 2 ** 20;
 
-/** GET `path` at the endpoint; with none given, at the first default one that can be reached. */
-export async function ask(endpoint: string, path: string, timeoutMs: number): Promise<Answer> {
+/** `path` at the endpoint, with a JSON body if one is given; with no endpoint, at the first default one that can be reached. */
+export async function ask(
+  endpoint: string,
+  path: string,
+  timeoutMs: number,
+  method: "GET" | "POST" = "GET",
+  body?: object,
+): Promise<Answer> {
+  const posted = body === undefined ? {} : { body: JSON.stringify(body) };
   const endpoints = endpoint === "" ? DEFAULT_ENDPOINTS : [endpoint];
   const failures: string[] = [];
   for (const base of endpoints) {
-    const answer = await askOne(base, path, timeoutMs);
+    const answer = await askOne(base, path, timeoutMs, { method, ...posted });
     if (answer.kind === "answer") return answer;
     failures.push(answer.why);
   }
   return { kind: "unreachable", why: failures.join("; ") };
 }
 
-async function askOne(endpoint: string, path: string, timeoutMs: number): Promise<Answer> {
+async function askOne(endpoint: string, path: string, timeoutMs: number, init: RequestInit): Promise<Answer> {
   const unreachable = (why: string): Answer => ({ kind: "unreachable", why: `${endpoint}: ${why}` });
   try {
     const response = await fetch(`${endpoint}${path}`, {
+      ...init,
       headers: { accept: "application/json" },
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),

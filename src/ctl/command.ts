@@ -16,8 +16,10 @@ export interface Command<S extends Section> {
   readonly settings: S;
   /** It reads --config and INFERMESH_CONFIG; the name of a file may also be an operand where that is all it is for. */
   readonly file?: "flag" | "operand";
+  /** What must follow the command besides flags, such as `ID`, and what it is; `run` gets it, "" for none. */
+  readonly operand?: { readonly name: string; readonly expected: string; readonly optional?: boolean };
   /** The exit code; nothing is 0. */
-  run(config: Infer<S>, terminal: Terminal): Promise<number | void> | number | void;
+  run(config: Infer<S>, terminal: Terminal, operand: string): Promise<number | void> | number | void;
 }
 
 /** What a command meets. */
@@ -42,17 +44,21 @@ export async function runCommandLine<S extends Section>(
   args: readonly string[],
   { env, terminal, columns, variables }: Surroundings,
 ): Promise<number> {
-  const { settings, file } = command;
+  const { settings, file, operand } = command;
   const name = command.help.command;
   const extras = file === undefined ? [HELP_FLAG] : [CONFIG_FLAG, HELP_FLAG];
-  const line = parseFlags(args, settingsOf(settings), extras, file === "operand" ? 1 : 0);
+  const line = parseFlags(args, settingsOf(settings), extras, file === "operand" || operand !== undefined ? 1 : 0);
   if (line.extras.has("help")) {
     terminal.out(renderHelp({ ...command.help, settings, extras }, columns));
     return EXIT.ok;
   }
   const faults = [...line.faults];
-  const path =
-    line.extras.get("config") ?? line.operands[0] ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
+  const [given] = line.operands;
+  if (operand !== undefined && operand.optional !== true && (given ?? "") === "") {
+    faults.push({ path: operand.name, source: "", found: "none", expected: operand.expected, hint: "" });
+  }
+  const named = line.extras.get("config") ?? (file === "operand" ? given : undefined);
+  const path = named ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
   let opened: ConfigFile | undefined;
   if (path !== "") {
     const result = openConfig(path);
@@ -66,7 +72,7 @@ export async function runCommandLine<S extends Section>(
     return EXIT.usage;
   }
   try {
-    return (await command.run(loaded.value, terminal)) ?? EXIT.ok;
+    return (await command.run(loaded.value, terminal, given ?? "")) ?? EXIT.ok;
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
     terminal.err(`${name}: ${error.message}\n`);

@@ -194,7 +194,7 @@ export async function showHealth({ endpoint, timeoutMs, output }: CtlConfig, ter
   return status === "ok" ? EXIT.ok : EXIT.failed;
 }
 
-function failureOf(answer: Answer, terminal: Terminal): number | undefined {
+export function failureOf(answer: Answer, terminal: Terminal): number | undefined {
   if (answer.kind === "unreachable") {
     terminal.err(`infermesh ctl: can't reach ${answer.why}\n`);
     return EXIT.unreachable;

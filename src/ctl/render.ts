@@ -82,7 +82,7 @@ function paint(text: string, code: number | undefined): string {
 }
 
 /** Names come from nodes: they must neither break a line nor steer a terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?");
 }

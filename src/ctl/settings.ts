@@ -26,6 +26,31 @@ export const ctlSettings = section({
 });
 export type CtlConfig = Infer<typeof ctlSettings>;
 
+export const keyringSettings = section({
+  ...ctlSettings.fields,
+  endpoint: baseUrl({
+    default: "",
+    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    emptyMeans: "http://127.0.0.1:50052, else http://127.0.0.1:50051",
+    doc: "Whom to ask: the --api port of any router or agent of the mesh.",
+  }),
+  timeoutMs: duration({
+    default: "60s",
+    min: "10ms",
+    max: "10m",
+    doc: "How long to wait for an answer. The one who is asked waits 2 s for members that do not answer it.",
+  }),
+});
+export type KeyringConfig = Infer<typeof keyringSettings>;
+
+export const keyringChangeSettings = section({
+  ...keyringSettings.fields,
+  force: flag({
+    default: false,
+    doc: "Go on although some members can't be reached. Those that have no key in common with the others are cut off.",
+  }),
+});
+
 const id = text({
   default: "",
   placeholder: "ID",

@@ -1,0 +1,167 @@
+/** `infermesh ctl keyring`: the keys of the gossip at all members of the mesh, and their change under way. */
+import { randomBytes } from "node:crypto";
+import { type Section, section } from "../base/settings.ts";
+import { EXIT, ask } from "./client.ts";
+import type { Command } from "./command.ts";
+import { failureOf, type Terminal } from "./commands.ts";
+import { type Column, printable, renderRows } from "./render.ts";
+import { keyringChangeSettings, type KeyringConfig, keyringSettings } from "./settings.ts";
+
+const KEY_BYTES = 32;
+const INPUT_CHARACTERS_MAX = 4096;
+
+/** A key as `GET /keyring` shows it. */
+interface KeyRow {
+  readonly fingerprint?: string;
+  readonly primaryAt?: number;
+  readonly presentAt?: number;
+  readonly missingAt?: readonly string[];
+}
+
+interface MemberRow {
+  readonly id?: string;
+  readonly address?: string;
+  readonly outcome?: string;
+  readonly error?: string;
+  readonly kept?: boolean | null;
+}
+
+interface Keyring {
+  readonly keys: readonly KeyRow[];
+  readonly members: readonly MemberRow[];
+  readonly fingerprint?: string;
+}
+
+type Change = { readonly op: "add"; readonly key: string } | Choice;
+interface Choice {
+  readonly op: "use" | "remove";
+  readonly fingerprint: string;
+  readonly force: boolean;
+}
+
+const DONE = { add: "added", use: "in use", remove: "removed" } as const;
+
+/** Every key with the members that have it. */
+export async function listKeys({ endpoint, timeoutMs, output }: KeyringConfig, terminal: Terminal): Promise<number> {
+  const answer = keyringOf(await ask(endpoint, "/keyring", timeoutMs), terminal);
+  if (typeof answer === "number") return answer;
+  const told = answer.members.filter(isWell).length;
+  const of = (count: number | undefined): string => `${count ?? "-"} of ${told}`;
+  const missing = ({ missingAt = [] }: KeyRow): string => missingAt.join(",") || "-";
+  const columns: readonly Column<KeyRow>[] = [
+    { title: "FINGERPRINT", cell: ({ fingerprint = "-" }) => fingerprint, raw: ({ fingerprint = "-" }) => fingerprint },
+    { title: "PRIMARY", cell: (row) => of(row.primaryAt), raw: (row) => String(row.primaryAt ?? "-") },
+    { title: "PRESENT", cell: (row) => of(row.presentAt), raw: (row) => String(row.presentAt ?? "-") },
+    { title: "MISSING AT", cell: missing, raw: missing },
+  ];
+  terminal.out(renderRows(output, answer.keys, columns, answer, terminal.color));
+  tellFaults(answer.members, terminal);
+  return EXIT.ok;
+}
+
+/** A new key, for people and for `keyring add`. */
+export function generateKey(terminal: Terminal): void {
+  terminal.out(`${randomBytes(KEY_BYTES).toString("base64")}\n`);
+}
+
+/** Adds a key; without one, or for "-", that of the first line of the input. */
+export async function addKey(
+  config: KeyringConfig,
+  terminal: Terminal,
+  given: string,
+  input: () => Promise<string> = () => firstLine(terminal),
+): Promise<number> {
+  const key = given === "" || given === "-" ? await input() : given;
+  if (key !== "") return change(config, terminal, { op: "add", key });
+  terminal.err(
+    "infermesh ctl keyring add: no key came on standard input; `infermesh ctl keyring generate` makes one\n",
+  );
+  return EXIT.usage;
+}
+
+export async function change(config: KeyringConfig, terminal: Terminal, wanted: Change): Promise<number> {
+  const { endpoint, timeoutMs, output } = config;
+  const answer = keyringOf(await ask(endpoint, "/keyring", timeoutMs, "POST", wanted), terminal);
+  if (typeof answer === "number") return answer;
+  const { fingerprint = "-", members } = answer;
+  const well = members.filter(isWell);
+  if (output === "table") {
+    terminal.out(`${fingerprint} ${DONE[wanted.op]} at ${well.length} of ${members.length} members\n`);
+  } else terminal.out(renderRows(output, members, MEMBER_COLUMNS, answer));
+  tellFaults(members, terminal);
+  const forgetful = well.filter(({ kept }) => kept === false).map(({ id }) => id);
+  if (forgetful.length > 0) {
+    terminal.err(
+      `only until restart at ${forgetful.join(", ")}: the key is not from a file there; change --gossip-key or INFERMESH_GOSSIP_KEY too\n`,
+    );
+  }
+  return well.length === members.length ? EXIT.ok : EXIT.failed;
+}
+
+const MEMBER_COLUMNS: readonly Column<MemberRow>[] = (["id", "address", "outcome", "error"] as const).map((name) => ({
+  title: name.toUpperCase(),
+  cell: (row) => row[name] ?? "",
+  raw: (row) => row[name] ?? "",
+}));
+
+function isWell({ outcome }: MemberRow): boolean {
+  return outcome === "ok";
+}
+
+function tellFaults(members: readonly MemberRow[], terminal: Terminal): void {
+  for (const { id = "-", address = "-", outcome = "-", error = "" } of members) {
+    if (outcome !== "ok") terminal.err(`${printable(`${id} (${address}): ${outcome}: ${error}`)}\n`);
+  }
+}
+
+function keyringOf(answer: Awaited<ReturnType<typeof ask>>, terminal: Terminal): Keyring | number {
+  const failed = failureOf(answer, terminal);
+  if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
+  const body = answer.body as Partial<Keyring> | null;
+  if (Array.isArray(body?.keys) && Array.isArray(body.members)) return body as Keyring;
+  terminal.err("infermesh ctl: the answer holds no keys; is this an infermesh --api port?\n");
+  return EXIT.failed;
+}
+
+async function firstLine(terminal: Terminal): Promise<string> {
+  if (process.stdin.isTTY) terminal.err("key: ");
+  let text = "";
+  for await (const chunk of process.stdin) {
+    text += String(chunk);
+    if (text.includes("\n") || text.length > INPUT_CHARACTERS_MAX) break;
+  }
+  return (text.split("\n", 1)[0] ?? "").slice(0, INPUT_CHARACTERS_MAX).trim();
+}
+
+const FINGERPRINT = {
+  name: "FINGERPRINT",
+  expected: "a key's fingerprint or its beginning, as infermesh ctl keyring list shows it",
+};
+
+type Part = Pick<Command<Section>, "settings" | "operand" | "run">;
+
+function part<S extends Section>(of: Pick<Command<S>, "settings" | "operand" | "run">): Part {
+  return of;
+}
+
+/** The commands of `infermesh ctl keyring`, without their help. */
+export const KEYRING_COMMANDS = {
+  list: part({ settings: keyringSettings, run: listKeys }),
+  generate: part({ settings: section({}), run: (_config, terminal) => generateKey(terminal) }),
+  add: part({
+    settings: keyringSettings,
+    operand: { name: "KEY", expected: "a key in base64", optional: true },
+    run: (config, terminal, key) => addKey(config, terminal, key),
+  }),
+  use: part({
+    settings: keyringChangeSettings,
+    operand: FINGERPRINT,
+    run: ({ force, ...config }, terminal, fingerprint) => change(config, terminal, { op: "use", fingerprint, force }),
+  }),
+  remove: part({
+    settings: keyringChangeSettings,
+    operand: FINGERPRINT,
+    run: ({ force, ...config }, terminal, fingerprint) =>
+      change(config, terminal, { op: "remove", fingerprint, force }),
+  }),
+};
