@@ -87,7 +87,7 @@ export class Requests {
     const endpoint = await addresses.resolve(to, timeoutMs);
     if (endpoint === "bad") throw new MeshError("upstream_failed", `${to} is no address that can be reached from here`);
     if (this.#stopped) throw stopped();
-    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAtMs));
+    const leftMs = Math.max(1, Math.round(timeoutMs - (performance.now() - startedAtMs)));
     const request = envelope.seal(KIND.request, payload, undefined, channel);
     const response = await client.ask(endpoint, request, leftMs);
     const answer = envelope.open(KIND.response, response, request);

@@ -130,7 +130,10 @@ export class TcpServer {
     connection.state = "answering";
     this.#release(connection);
     this.#expect(socket);
-    const { remoteAddress, remotePort } = socket;
+    const { remotePort } = socket;
+    const remoteAddress = socket.remoteAddress as string | undefined;
+    // Whoever asked has reset the connection meanwhile, and the kernel knows no address of it any more.
+    if (remoteAddress === undefined) return this.#cut(socket, "gone");
     const host = remoteAddress.startsWith("::ffff:") ? remoteAddress.slice(7) : remoteAddress;
     const packet = await this.#options.onFrame(host, remotePort, connection.reader.frame);
     if (!this.#sockets.has(socket)) return;

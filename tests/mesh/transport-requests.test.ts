@@ -3,7 +3,9 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { framed } from "../../src/mesh/frame.ts";
 import { eventually, RawClient } from "../admin/raw-client.ts";
-import { Bed, bytesOf, TIMEOUT_MS } from "./transport-bed.ts";
+import { Envelope, KIND } from "../../src/mesh/envelope.ts";
+import { ReplayTable } from "../../src/mesh/replay.ts";
+import { Bed, bytesOf, type Node, TIMEOUT_MS } from "./transport-bed.ts";
 
 const bed = new Bed();
 afterEach(() => bed.close());
@@ -23,6 +25,14 @@ async function raw(port: number, ...pieces: Uint8Array[]): Promise<RawClient> {
   return client;
 }
 
+/** The packet of a request as that node would send it. */
+function sealedRequest({ keyring }: Node, payload: Uint8Array): Uint8Array {
+  const replays = new ReplayTable({ windowSeconds: 300, sessionsMax: 64 });
+  const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+  const options = { cluster: "test", keyring, replays, windowSeconds: 300, bytesMax: 1 << 20, nowSeconds };
+  return new Envelope(options).seal(KIND.request, payload);
+}
+
 describe("requests", () => {
   test("are answered, small and large, sealed and plain", async () => {
     for (const keys of [undefined, []]) {
@@ -39,6 +49,21 @@ describe("requests", () => {
         "payload_too_large",
       );
     }
+  });
+
+  test("of who is gone before they are read are dropped", async () => {
+    const [a, b] = [await bed.node(), await bed.node()];
+    for (let round = 1; round <= 20; round++) {
+      const client = await RawClient.connect(b.transport.port);
+      await eventually(() => b.transport.stats().connections === 1);
+      // In one turn of the event loop: what was sent is read after the reset, when the kernel knows no peer any more.
+      client.send(Buffer.from(framed(sealedRequest(a, bytesOf("anyone?")))).toString("latin1"));
+      client.reset();
+      await eventually(() => b.transport.stats().connections === 0);
+    }
+    const { cut, requestsServed } = b.transport.stats();
+    expect([cut.gone, requestsServed]).toEqual([20, 0]);
+    expect(Buffer.from(await a.transport.request(b.at, bytesOf("you?"), TIMEOUT_MS)).toString()).toBe("re: you?");
   });
 
   test("many at once; more than allowed are refused at once", async () => {
