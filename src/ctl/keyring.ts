@@ -29,6 +29,7 @@ interface MemberRow {
 interface Keyring {
   readonly keys: readonly KeyRow[];
   readonly members: readonly MemberRow[];
+  readonly absent?: readonly string[];
   readonly fingerprint?: string;
 }
 
@@ -55,7 +56,7 @@ export async function listKeys({ endpoint, timeoutMs, output }: KeyringConfig, t
     { title: "MISSING AT", cell: missing, raw: missing },
   ];
   terminal.out(renderRows(output, answer.keys, columns, answer, terminal.color));
-  tellFaults(answer.members, terminal);
+  tellFaults(answer, terminal);
   return EXIT.ok;
 }
 
@@ -88,7 +89,7 @@ export async function change(config: KeyringConfig, terminal: Terminal, wanted: 
   if (output === "table") {
     terminal.out(`${fingerprint} ${DONE[wanted.op]} at ${well.length} of ${members.length} members\n`);
   } else terminal.out(renderRows(output, members, MEMBER_COLUMNS, answer));
-  tellFaults(members, terminal);
+  tellFaults(answer, terminal);
   const forgetful = well.filter(({ kept }) => kept === false).map(({ id }) => id);
   if (forgetful.length > 0) {
     terminal.err(
@@ -108,9 +109,13 @@ function isWell({ outcome }: MemberRow): boolean {
   return outcome === "ok";
 }
 
-function tellFaults(members: readonly MemberRow[], terminal: Terminal): void {
+function tellFaults({ members, absent = [] }: Keyring, terminal: Terminal): void {
   for (const { id = "-", address = "-", outcome = "-", error = "" } of members) {
     if (outcome !== "ok") terminal.err(`${printable(`${id} (${address}): ${outcome}: ${error}`)}\n`);
+  }
+  if (absent.length > 0) {
+    const names = printable(absent.join(", "));
+    terminal.err(`not asked, since failed: ${names}; to come back they need a key in common with the others\n`);
   }
 }
 

@@ -7,8 +7,9 @@
  * Members that can't be reached are named, and refuse it too unless the change is forced; it then passes them over.
  *
  * Limits: one change at a time here; two operators who change keys at two members at once are not kept apart. Members
- * that are not present (failed, or started later) are not asked: they need the key in their key file before they start,
- * and those that have both keys work whatever their primary is.
+ * that are not present (failed, or started later) are not asked, and the failed ones are named: they need the key in
+ * their key file before they start, or by `add` and `use` at themselves. Those that have both keys work whatever their
+ * primary is.
  */
 import { MeshError, toMeshError } from "../base/errors.ts";
 import type { Member } from "../swim/event.ts";
@@ -57,6 +58,8 @@ export interface MeshKey {
 export interface KeyringView {
   readonly keys: readonly MeshKey[];
   readonly members: readonly MemberKeys[];
+  /** The ids of those that have failed and may come back; they are not asked. */
+  readonly absent: readonly string[];
 }
 
 export interface KeyringChanged extends KeyringView {
@@ -86,7 +89,7 @@ export class MeshKeys {
 
   /** Every member's keys. Throws `conflict` in a mesh without. */
   async list(): Promise<KeyringView> {
-    return viewOf(await this.#everywhere({ op: "list" }));
+    return this.#view(await this.#everywhere({ op: "list" }));
   }
 
   /** Carries out what KeyChange describes. Throws a MeshError when it is refused: nothing is changed then. */
@@ -107,7 +110,7 @@ export class MeshKeys {
     const { op } = change;
     if (op === "add") {
       const members = await this.#everywhere({ op, key: change.key });
-      return { op, fingerprint: makeKey(change.key).fingerprint, ...viewOf(members) };
+      return { op, fingerprint: makeKey(change.key).fingerprint, ...this.#view(members) };
     }
     const seen = await this.#everywhere({ op: "list" });
     const fingerprint = meant(change.fingerprint, seen);
@@ -123,7 +126,12 @@ export class MeshKeys {
     const members = await this.#at(seen, async (member) =>
       member.outcome === "ok" ? this.#ask(member, { op, fingerprint }) : member,
     );
-    return { op, fingerprint, ...viewOf(members) };
+    return { op, fingerprint, ...this.#view(members) };
+  }
+
+  #view(members: readonly MemberKeys[]): KeyringView {
+    const absent = this.#options.members().filter(({ status }) => status === "failed");
+    return { keys: keysOf(members), members, absent: absent.map(({ id }) => id) };
   }
 
   #everywhere(order: KeyOrder): Promise<MemberKeys[]> {
@@ -185,7 +193,7 @@ export class MeshKeys {
 
 /** The one key that some member has and whose fingerprint begins so. */
 function meant(beginning: string, members: readonly MemberKeys[]): string {
-  const found = viewOf(members).keys.filter(({ fingerprint }) => fingerprint.startsWith(beginning));
+  const found = keysOf(members).filter(({ fingerprint }) => fingerprint.startsWith(beginning));
   const [first, second] = found;
   if (first === undefined) {
     throw new MeshError(
@@ -223,10 +231,10 @@ function named(members: readonly MemberKeys[]): string {
 }
 
 /** The most used key first. */
-function viewOf(members: readonly MemberKeys[]): KeyringView {
+function keysOf(members: readonly MemberKeys[]): MeshKey[] {
   const told = members.filter(({ outcome }) => outcome === "ok");
   const fingerprints = new Set(told.flatMap(({ keys }) => keys.map(({ fingerprint }) => fingerprint)));
-  const keys = [...fingerprints].map((fingerprint): MeshKey => {
+  const found = [...fingerprints].map((fingerprint): MeshKey => {
     const missing = told.filter(({ keys: all }) => !all.some((key) => key.fingerprint === fingerprint));
     return {
       fingerprint,
@@ -235,8 +243,7 @@ function viewOf(members: readonly MemberKeys[]): KeyringView {
       missingAt: missing.map(({ id }) => id),
     };
   });
-  keys.sort(
+  return found.sort(
     (a, b) => b.primaryAt - a.primaryAt || b.presentAt - a.presentAt || (a.fingerprint < b.fingerprint ? -1 : 1),
   );
-  return { keys, members };
 }

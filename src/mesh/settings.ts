@@ -134,7 +134,7 @@ export const gossipSettings = section(
       flag: "gossip-key-file",
       placeholder: "FILE",
       lengthMax: 4096,
-      doc: "Keys in base64, one a line; the first seals, all open. The file must be readable by its owner only.",
+      doc: "Keys in base64, one a line; the first seals, all open. The file must be readable by its owner only; infermesh ctl keyring writes its changes there, so its directory must be writable.",
     }),
     limits: { ...transportSettings, doc: "What peers may cost, and how fast datagrams leave." },
   },

@@ -61,6 +61,9 @@ ${B}  0 of 2   1 of 2   gpu-2
       err: "gpu-3 (gpu-3:7946): unreachable: no answer?[2J\n",
     });
     expect(asked).toEqual([["GET", "/keyring", ""]]);
+    const { code, err } = await run(listKeys, { ...LISTED, members: [well("gpu-1")], absent: ["gpu-4", "gpu-5"] });
+    expect(code).toBe(0);
+    expect(err).toBe("not asked, since failed: gpu-4, gpu-5; to come back they need a key in common with the others\n");
   });
 
   test("for scripts", async () => {

@@ -162,12 +162,13 @@ test("one that did not answer the look is not asked to change, even if it is bac
   expect(rings(nodes)).toEqual([[NEW], [NEW]]);
 });
 
-test("failed and departed members are not asked", async () => {
+test("failed and departed members are not asked, and the failed ones are named", async () => {
   const nodes = mesh([1], [1], [1]);
   nodes[1]!.status = "failed";
   nodes[2]!.status = "left";
-  const { members } = await nodes[0]!.keys.change({ op: "add", key: key(2) });
+  const { members, absent } = await nodes[0]!.keys.change({ op: "add", key: key(2) });
   expect(members.map(({ id }) => id)).toEqual(["a"]);
+  expect(absent).toEqual(["b"]);
   expect(rings(nodes)).toEqual([[OLD, NEW], [OLD], [OLD]]);
 });
 
