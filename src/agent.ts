@@ -9,8 +9,10 @@ import { version } from "./base/version.ts";
 import type { AgentConfig } from "./config.ts";
 import { Announcer } from "./mesh/announcer.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
+import { Journal } from "./mesh/journal.ts";
 import type { Membership } from "./mesh/membership.ts";
-import { joinMesh, memberViews } from "./mesh/node-membership.ts";
+import { meshView } from "./mesh/mesh-view.ts";
+import { joinMesh } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
@@ -55,6 +57,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     return draining ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
+  const journal = new Journal(Date.now());
   const metrics = agentMetrics({ node: config.id, sample, mesh: () => membership?.figures(), startedMs });
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
@@ -72,12 +75,13 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       models: runtime.models,
       routers: announcer.registeredAt,
     }),
-    members: () => (membership === null ? [] : memberViews(membership, performance.now())),
+    ...meshView(() => membership, journal),
     onError,
   };
   const serve = ({ host, port }: Address, app: App): Front =>
     serveApi({ hostname: host, port, app, limits: config.admin, onError, onNotice });
-  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults, keyring: () => node.keys }));
+  const leave = (): void => stopped.ask("POST /leave");
+  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults, leave, keyring: () => node.keys }));
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);
@@ -103,6 +107,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       healthy: isReady,
       draining: false,
     },
+    journal,
     log,
     onEvent: () => states?.membersChanged(),
   });
@@ -143,6 +148,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   draining = true;
   states.look();
   await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
+  journal.end();
   await runtime.stop(config.drainTimeoutMs);
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);

@@ -11,7 +11,7 @@ import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
-import { agentStatusSettings, agentStopSettings, ctlSettings } from "./ctl/settings.ts";
+import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { gossipSettings, joinSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
@@ -284,6 +284,6 @@ export function stateDirectory(): string {
 
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
-  const all = [agentSettings, routerSettings, devSettings, ctlSettings, agentStopSettings, agentStatusSettings];
+  const all = [agentSettings, routerSettings, devSettings, membersSettings, agentStopSettings, agentStatusSettings];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

@@ -5,8 +5,11 @@
 import type { CommandDef } from "citty";
 import { commit, version } from "./base/version.ts";
 import type { Section } from "./base/settings.ts";
+import { commandOf, CTL, type Entry, KEYRING } from "./ctl/catalogue.ts";
 import type { Command, Surroundings } from "./ctl/command.ts";
 
+/** Between a failure and the end of a process that something still holds up. */
+const FAILED_MS = 200;
 const SUMMARY = "an inference mesh: finds, watches and routes to the GPU nodes that serve your models";
 
 const ROLE_NOTES: readonly (readonly [string, string])[] = [
@@ -15,10 +18,6 @@ const ROLE_NOTES: readonly (readonly [string, string])[] = [
     "A file (--config), then INFERMESH_* variables, then flags, the later winning. A flag --poll-interval is pollInterval in a file and INFERMESH_POLL_INTERVAL in the environment. Durations: 500ms, 5s, 1m30s. Sizes: 64KiB, 32MiB.",
   ],
   ["Exit codes", "0 after an orderly stop\n1 after a failure\n2 for a wrong command line or configuration"],
-];
-
-const CTL_NOTES: readonly (readonly [string, string])[] = [
-  ["Exit codes", "0 well\n1 not well, or an error was answered\n2 wrong command line\n3 nobody could be reached"],
 ];
 
 type Lazy = () => Promise<Command<Section>>;
@@ -176,39 +175,6 @@ const agentStatus: Lazy = async () => {
   });
 };
 
-const CTL = {
-  "list-nodes": ["listNodes", "list the nodes that a router knows, with their load"],
-  members: ["listMembers", "list the members of the mesh, as a router or an agent sees it"],
-  stats: ["showStats", "show a router's counts, or an agent's vitals"],
-  health: ["showHealth", "tell whether a router or an agent is well"],
-} as const;
-
-const ctl =
-  (name: keyof typeof CTL): Lazy =>
-  async () => {
-    const [commands, { ctlSettings }] = await Promise.all([import("./ctl/commands.ts"), import("./ctl/settings.ts")]);
-    const [run, summary] = CTL[name];
-    const help = { command: `infermesh ctl ${name}`, summary, usage: ["[flags]"], notes: CTL_NOTES };
-    return command({ help, settings: ctlSettings, run: commands[run] });
-  };
-
-const KEYRING = {
-  list: ["list the keys that seal the gossip, and which members have them", "[flags]"],
-  generate: ["print a new key", ""],
-  add: ["give every member a key that opens from now on; without KEY, from standard input", "[KEY] [flags]"],
-  use: ["let every member seal with a key that all of them have", "FINGERPRINT [flags]"],
-  remove: ["take a key from every member, when none seals with it any more", "FINGERPRINT [flags]"],
-} as const;
-
-const keyring =
-  (name: keyof typeof KEYRING): Lazy =>
-  async () => {
-    const { KEYRING_COMMANDS } = await import("./ctl/keyring.ts");
-    const [summary, usage] = KEYRING[name];
-    const help = { command: `infermesh ctl keyring ${name}`, summary, usage: [usage], notes: CTL_NOTES };
-    return { help, ...KEYRING_COMMANDS[name] };
-  };
-
 /** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
 async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
   const { defineCommand } = await import("citty");
@@ -223,6 +189,13 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
         process.exitCode = await runCommandLine(await load(), rawArgs, { ...own, variables: variables() });
       },
     });
+  const leaves = (group: string, entries: Readonly<Record<string, Entry>>) =>
+    Object.fromEntries(
+      Object.entries(entries).map(([name, entry]) => {
+        const description = `${entry.summary.slice(0, 1).toUpperCase()}${entry.summary.slice(1)}.`;
+        return [name, leaf(name, description, () => commandOf(`${group} ${name}`, entry))];
+      }),
+    );
   const role = (name: "agent" | "router", description: string, start: Lazy, more: Record<string, CommandDef>) =>
     defineCommand({
       meta: { name, description },
@@ -246,20 +219,10 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
       ctl: defineCommand({
         meta: { name: "ctl", description: "Ask a running router or agent." },
         subCommands: {
-          ...Object.fromEntries(
-            (Object.keys(CTL) as (keyof typeof CTL)[]).map((name) => [
-              name,
-              leaf(name, `${CTL[name][1].slice(0, 1).toUpperCase()}${CTL[name][1].slice(1)}.`, ctl(name)),
-            ]),
-          ),
+          ...leaves("ctl", CTL),
           keyring: defineCommand({
             meta: { name: "keyring", description: "The keys that seal the gossip, and their change under way." },
-            subCommands: Object.fromEntries(
-              (Object.keys(KEYRING) as (keyof typeof KEYRING)[]).map((name) => [
-                name,
-                leaf(name, `${KEYRING[name][0].slice(0, 1).toUpperCase()}${KEYRING[name][0].slice(1)}.`, keyring(name)),
-              ]),
-            ),
+            subCommands: leaves("ctl keyring", KEYRING),
           }),
         },
       }),
@@ -277,17 +240,14 @@ function showVersion(): void {
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
-  // Whoever reads our output may stop at any time (`| head`): a command ends anyway, and a role goes on without its log.
-  process.stdout.on("error", () => {});
-  const terminal = {
-    out: (text: string) => void process.stdout.write(text),
-    err: (text: string) => void process.stderr.write(text),
-    color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
-  };
+  const { standardTerminal } = await import("./ctl/terminal.ts");
+  const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;
   const { dispatch } = await import("./ctl/dispatch.ts");
   const code = await dispatch(await commandTree({ env: process.env, terminal, columns }), args, terminal, columns);
   if (code !== undefined) process.exitCode = code;
+  // A role that could not start has ports open already; what it said gets out first.
+  if (process.exitCode !== 0 && process.exitCode !== undefined) setTimeout(() => process.exit(), FAILED_MS).unref();
 }
 
 await main(process.argv.slice(2));

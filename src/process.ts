@@ -4,6 +4,8 @@ import { formatAddress } from "./base/units.ts";
 export interface Stopped {
   /** Resolves with what asked for the end; rejects when `fail` is called. */
   readonly promise: Promise<string>;
+  /** Asks for an end in order. It may be asked for again, and a signal after it is still the first one. */
+  ask(what: string): void;
   fail(error: Error): void;
 }
 
@@ -34,7 +36,7 @@ export function untilStopped(): Stopped {
     process.stdin.on("end", () => ask("parent"));
     process.stdin.resume();
   }
-  return { promise, fail: reject };
+  return { promise, ask: resolve, fail: reject };
 }
 
 /** The command that runs this program again: the executable, or Bun with the source in a checkout. */

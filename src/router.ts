@@ -15,7 +15,9 @@ import { hostId, routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
-import { joinMesh, memberViews, type MeshNode } from "./mesh/node-membership.ts";
+import { Journal } from "./mesh/journal.ts";
+import { meshView } from "./mesh/mesh-view.ts";
+import { joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -94,6 +96,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   crew = first;
   // Whoever registered while the workers started is in the newest snapshot only.
   crew.setRoutes(placement.snapshot());
+  const journal = new Journal(Date.now());
   let states: StateReceiver | null = null;
   node = await joinMesh({
     id: `router-${hostId()}-${crew.port}`,
@@ -115,6 +118,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       healthy: true,
       draining: false,
     },
+    journal,
     log,
     onEvent(event) {
       targets.told(event);
@@ -151,8 +155,9 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     target: (id: string) => targets.get(id),
     load(id: string) {
       const target = targets.get(id);
-      const { requests, tokens } = target === undefined ? { requests: 0, tokens: 0 } : placement.load(target);
-      return { inFlight: requests, inFlightTokens: tokens };
+      if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
+      const { requests, tokens } = placement.load(target);
+      return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
     },
     ...registry,
     stats: () => ({ ...metrics.stats() }),
@@ -161,7 +166,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       const routable = targets.all().some(isRoutable);
       return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
     },
-    members: () => memberViews(membership, nowMs()),
+    ...meshView(() => membership, journal),
+    leave: () => stopped.ask("POST /leave"),
     metricsText: () => metrics.text(),
     config: () => writeSection(routerSettings, config),
     keyring: () => node.keys,
@@ -218,7 +224,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   draining = true;
   targets.drain();
   states.stop();
-  void node.leave(LEAVE_MS);
+  void node.leave(LEAVE_MS).then(() => journal.end());
   const clean = await crew.drain(failure === null ? config.drainTimeoutMs : 0);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   clearInterval(upkeep);

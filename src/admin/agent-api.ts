@@ -8,6 +8,7 @@ import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
+import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 
 export interface AgentHealth {
   readonly status: "ok" | "degraded" | "draining";
@@ -15,7 +16,7 @@ export interface AgentHealth {
   readonly reason?: string;
 }
 
-export interface AgentApiOptions {
+export interface AgentApiOptions extends MeshApiOptions {
   /** The newest sample; called for each request. */
   sample(): NodeSample;
   /** The sample as the message that routers read. */
@@ -26,8 +27,6 @@ export interface AgentApiOptions {
   status(): Record<string, unknown>;
   /** By default what the sample says. */
   health?(): AgentHealth;
-  /** The mesh as this node sees it. */
-  members?(): readonly object[];
   /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
   readonly faults?: AgentFaults;
   /** The gossip's keys; without it there is no /keyring. Not for the metrics port either. */
@@ -96,7 +95,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     const sample = options.sample();
     return wantedFormat(c, formats) === "protobuf" ? stateBytes(c, sample) : c.json(stateJson(sample));
   });
-  app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
+  meshRoutes(app, options);
   const read = "GET, HEAD";
   const methods: Record<string, string> = {
     "/metrics": read,
@@ -104,9 +103,9 @@ export function agentApi(options: AgentApiOptions): Hono {
     "/health": read,
     "/status": read,
     "/state": read,
-    "/members": read,
   };
 
+  if (options.leave !== undefined) leaveRoute(app, options.leave);
   const { faults } = options;
   if (faults !== undefined) {
     app.get("/mock/faults", (c) => c.json(faults.get() as object));

@@ -335,7 +335,8 @@ export class FrontConnection {
     this.#abort = null;
     this.#exchange = null;
     if (this.#phase === "gone") return;
-    if (!exchange.keepAlive) {
+    // A server that began to stop while this was being answered takes nothing more.
+    if (!exchange.keepAlive || this.#context.stopping) {
       this.#close();
       return;
     }

@@ -9,11 +9,14 @@ import { formatHostPort, parseRegistration, type Registration } from "../fleet/r
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
+import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 
 /** What the table holds of a target now, over all its models. */
 export interface TargetLoad {
   readonly inFlight: number;
   readonly inFlightTokens: number;
+  /** Requests there of the other routers, as they told of them. */
+  readonly othersInFlight: number;
 }
 
 /** GET /stats. */
@@ -36,7 +39,7 @@ export interface RouterHealth {
   readonly reason?: string;
 }
 
-export interface RouterApiOptions {
+export interface RouterApiOptions extends MeshApiOptions {
   nowMs(): number;
   targets(): readonly Target[];
   target(id: string): Target | undefined;
@@ -46,8 +49,6 @@ export interface RouterApiOptions {
   stats(): RouterStats;
   /** By default: degraded without a routable target. */
   health?(): RouterHealth;
-  /** The mesh as this router sees it. */
-  members?(): readonly object[];
   metricsText(): Promise<string>;
   /** The configuration in force; what looks like a secret is hidden here. */
   config(): unknown;
@@ -71,7 +72,6 @@ export function routerApi(options: RouterApiOptions): Hono {
     if (target === undefined) throw new MeshError("not_found", `there is no node "${c.req.param("id")}"`);
     return c.json(node(target));
   });
-  app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
   app.get("/stats", (c) => c.json(options.stats()));
   app.get("/health", (c) => {
@@ -88,10 +88,12 @@ export function routerApi(options: RouterApiOptions): Hono {
   });
   app.get("/telemetry", text);
 
+  meshRoutes(app, options);
   const read = "GET, HEAD";
   if (options.readOnly !== true) {
     registrationRoutes(app, options);
     if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
+    if (options.leave !== undefined) leaveRoute(app, options.leave);
     app.get("/config", (c) => c.json(redacted(options.config()) as object));
     allowOnly(app, { "/register": "POST", "/deregister": "POST", "/config": read });
   }
@@ -99,7 +101,6 @@ export function routerApi(options: RouterApiOptions): Hono {
     "/nodes": read,
     "/nodes/*": read,
     "/models": read,
-    "/members": read,
     "/stats": read,
     "/health": read,
     "/metrics": read,
@@ -139,10 +140,13 @@ export function nodeJson(target: Target, load: TargetLoad, nowMs: number): Recor
     models: target.models,
     zone: target.zone,
     labels: target.labels,
+    incarnation: target.incarnation,
     weight: target.weight,
     inFlight: load.inFlight,
     inFlightTokens: load.inFlightTokens,
+    othersInFlight: load.othersInFlight,
     rttMs: target.rttMs ?? null,
+    streamed: target.streamed,
     sampledAgoMs: target.sampledAtMs === undefined ? null : agoMs(target.sampledAtMs),
     registeredAgoMs: agoMs(target.registeredAtMs),
     failuresInRow: target.failuresInRow,

@@ -2,9 +2,9 @@
 import { formatDuration } from "../base/units.ts";
 import { type AgentFile, isRunning, removeAgentFile, runningAgents } from "./agent-file.ts";
 import { EXIT, ask } from "./client.ts";
-import type { Terminal } from "./commands.ts";
 import { renderFigures } from "./render.ts";
 import type { AgentStatusConfig, AgentStopConfig } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
 
 const LOOK_MS = 50;
 

@@ -1,14 +1,29 @@
 /** Asking an admin API: one request, with a time limit and a size limit, and an answer for every way it can fail. */
+import type { Terminal } from "./terminal.ts";
 
 /** Exit codes of the commands for people; stated in their help. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 
+export interface Unreachable {
+  readonly kind: "unreachable";
+  readonly why: string;
+  /** Nobody listens there. */
+  readonly refused: boolean;
+}
+
 export type Answer =
   | { readonly kind: "answer"; readonly endpoint: string; readonly status: number; readonly body: unknown }
-  | { readonly kind: "unreachable"; readonly why: string };
+  | Unreachable;
+
+/** An answer without an end, as its bytes come. */
+export interface Stream {
+  readonly kind: "stream";
+  readonly endpoint: string;
+  readonly body: ReadableStream<Uint8Array>;
+}
 
 /** Where a router and an agent listen when nothing else is said. */
-const DEFAULT_ENDPOINTS = ["http://127.0.0.1:50052", "http://127.0.0.1:50051"];
+export const DEFAULT_ENDPOINTS: readonly string[] = ["http://127.0.0.1:50052", "http://127.0.0.1:50051"];
 const BODY_BYTES_MAX = 64 * 2 ** 20;
 
 /** `path` at the endpoint, with a JSON body if one is given; with no endpoint, at the first default one that can be reached. */
@@ -20,39 +35,85 @@ export async function ask(
   body?: object,
 ): Promise<Answer> {
   const posted = body === undefined ? {} : { body: JSON.stringify(body) };
-  const endpoints = endpoint === "" ? DEFAULT_ENDPOINTS : [endpoint];
-  const failures: string[] = [];
-  for (const base of endpoints) {
-    const answer = await askOne(base, path, timeoutMs, { method, ...posted });
-    if (answer.kind === "answer") return answer;
-    failures.push(answer.why);
-  }
-  return { kind: "unreachable", why: failures.join("; ") };
+  return firstReached(endpoint, async (base) => {
+    const headers = { accept: "application/json" };
+    const init = { method, headers, signal: AbortSignal.timeout(timeoutMs), ...posted };
+    return reached(base, timeoutMs, async () => answerOf(base, await fetchFrom(base, path, init)));
+  });
 }
 
-async function askOne(endpoint: string, path: string, timeoutMs: number, init: RequestInit): Promise<Answer> {
-  const unreachable = (why: string): Answer => ({ kind: "unreachable", why: `${endpoint}: ${why}` });
+/** Opens a stream at `path`: what is not 200 is an answer. The time limit is for its head; `signal` ends it. */
+export async function openStream(
+  endpoint: string,
+  path: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Stream | Answer> {
+  return firstReached(endpoint, async (base) => {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new DOMException("late", "TimeoutError")), timeoutMs);
+    const open = async (): Promise<Stream | Answer> => {
+      const response = await fetchFrom(base, path, { signal: AbortSignal.any([signal, late.signal]) });
+      if (response.status !== 200 || response.body === null) return answerOf(base, response);
+      return { kind: "stream", endpoint: base, body: response.body };
+    };
+    return reached(base, timeoutMs, open).finally(() => clearTimeout(timer));
+  });
+}
+
+async function firstReached<A extends { readonly kind: string }>(
+  endpoint: string,
+  one: (base: string) => Promise<A | Unreachable>,
+): Promise<A | Unreachable> {
+  const failures: Unreachable[] = [];
+  for (const base of endpoint === "" ? DEFAULT_ENDPOINTS : [endpoint]) {
+    const answer = await one(base);
+    if (answer.kind !== "unreachable") return answer;
+    failures.push(answer as Unreachable);
+  }
+  const why = failures.map((failure) => failure.why).join("; ");
+  return { kind: "unreachable", why, refused: failures.every(({ refused }) => refused) };
+}
+
+function fetchFrom(base: string, path: string, init: RequestInit): Promise<Response> {
+  return fetch(`${base}${path}`, { redirect: "manual", ...init });
+}
+
+async function answerOf(endpoint: string, response: Response): Promise<Answer> {
+  const unreachable = (why: string): Answer => ({ kind: "unreachable", why: `${endpoint}: ${why}`, refused: false });
+  if (Number(response.headers.get("content-length") ?? 0) > BODY_BYTES_MAX)
+    return unreachable("the answer is too long");
+  const text = await response.text();
   try {
-    const response = await fetch(`${endpoint}${path}`, {
-      ...init,
-      headers: { accept: "application/json" },
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    if (Number(response.headers.get("content-length") ?? 0) > BODY_BYTES_MAX)
-      return unreachable("the answer is too long");
-    const text = await response.text();
-    try {
-      return { kind: "answer", endpoint, status: response.status, body: JSON.parse(text) };
-    } catch {
-      return unreachable("the answer is not JSON; is this an infermesh --api port?");
-    }
+    return { kind: "answer", endpoint, status: response.status, body: JSON.parse(text) };
+  } catch {
+    return unreachable("the answer is not JSON; is this an infermesh --api port?");
+  }
+}
+
+async function reached<A>(endpoint: string, timeoutMs: number, request: () => Promise<A>): Promise<A | Unreachable> {
+  const unreachable = (why: string, refused = false): Unreachable => {
+    return { kind: "unreachable", why: `${endpoint}: ${why}`, refused };
+  };
+  try {
+    return await request();
   } catch (error) {
     const { name, code, message } = error as { name?: string; code?: string; message?: string };
     if (name === "TimeoutError") return unreachable(`no answer within ${timeoutMs} ms`);
-    if (code === "ConnectionRefused" || code === "ECONNREFUSED") return unreachable("nobody listens there");
+    if (code === "ConnectionRefused" || code === "ECONNREFUSED") return unreachable("nobody listens there", true);
     return unreachable(message ?? String(error));
   }
+}
+
+/** The exit code for an answer that is none; it has been said why. undefined for a good one. */
+export function failureOf(answer: Answer, terminal: Terminal): number | undefined {
+  if (answer.kind === "unreachable") {
+    terminal.err(`infermesh ctl: can't reach ${answer.why}\n`);
+    return EXIT.unreachable;
+  }
+  if (answer.status >= 200 && answer.status < 300) return undefined;
+  terminal.err(`infermesh ctl: ${answer.endpoint} answered: ${errorMessage(answer.status, answer.body)}\n`);
+  return EXIT.failed;
 }
 
 /** The message of an error body, or the status alone. */

@@ -8,8 +8,8 @@ import { type Help, renderHelp } from "../base/help.ts";
 import { settingsOf } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { EXIT } from "./client.ts";
-import type { Terminal } from "./commands.ts";
 import { type ConfigFile, faultReport, loadConfig, openConfig } from "./load-config.ts";
+import type { Terminal } from "./terminal.ts";
 
 export interface Command<S extends Section> {
   readonly help: Omit<Help, "settings" | "extras">;

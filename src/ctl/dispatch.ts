@@ -6,7 +6,7 @@ import { type CommandDef, runCommand } from "citty";
 import { renderHelp } from "../base/help.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { EXIT } from "./client.ts";
-import type { Terminal } from "./commands.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs the command that the arguments name, or answers with an exit code that says why there is none. */
 export async function dispatch(

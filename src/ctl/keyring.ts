@@ -1,11 +1,11 @@
 /** `infermesh ctl keyring`: the keys of the gossip at all members of the mesh, and their change under way. */
 import { randomBytes } from "node:crypto";
 import { type Section, section } from "../base/settings.ts";
-import { EXIT, ask } from "./client.ts";
+import { EXIT, ask, failureOf } from "./client.ts";
 import type { Command } from "./command.ts";
-import { failureOf, type Terminal } from "./commands.ts";
 import { type Column, printable, renderRows } from "./render.ts";
 import { keyringChangeSettings, type KeyringConfig, keyringSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
 
 const KEY_BYTES = 32;
 const INPUT_CHARACTERS_MAX = 4096;

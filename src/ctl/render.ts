@@ -24,28 +24,57 @@ export function renderRows<T>(
 ): string {
   if (format === "json" || format === "yaml") return renderWhole(format, whole);
   if (format === "text") {
-    return rows.map((row) => `${columns.map((column) => printable(column.raw(row))).join("\t")}\n`).join("");
+    return rows.map((row) => renderTabs(row, columns)).join("");
   }
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))));
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
-  const pad = (text: string, at: number) => {
-    const width = widths[at] ?? 0;
-    return columns[at]?.right === true ? text.padStart(width) : text.padEnd(width);
+  const head = columns.map(({ title }, at) => padded(title, widths[at], columns[at]?.right));
+  const lines = rows.map((row) => renderRow(row, columns, widths, color));
+  return `${head.join("  ").trimEnd()}\n${lines.join("")}`;
+}
+
+/** One line of a table; cells that are wider than theirs push the others on. */
+export function renderRow<T>(row: T, columns: readonly Column<T>[], widths: readonly number[], color = false): string {
+  const cells = columns.map((column, at) => padded(printable(column.cell(row)), widths[at], column.right));
+  const last = cells.length - 1;
+  cells[last] = cells[last]?.trimEnd() ?? "";
+  const painted = cells.map((text, at) => paint(text, color ? columns[at]?.color?.(row) : undefined));
+  return `${painted.join("  ").trimEnd()}\n`;
+}
+
+/** The same line with tabs between, exact, for scripts. */
+export function renderTabs<T>(row: T, columns: readonly Column<T>[]): string {
+  return `${columns.map((column) => printable(column.raw(row))).join("\t")}\n`;
+}
+
+export function textColumn<T>(title: string, value: (row: T) => string, right = false): Column<T> {
+  return { title, cell: value, raw: value, right };
+}
+
+/** A figure that may be missing: `cell` writes it for people. */
+export function figureColumn<T>(
+  title: string,
+  figure: (row: T) => number | null | undefined,
+  cell: (figure: number) => string = String,
+): Column<T> {
+  const written = (row: T, write: (known: number) => string): string => {
+    const known = figure(row);
+    return typeof known === "number" && Number.isFinite(known) ? write(known) : "-";
   };
-  const head = columns
-    .map(({ title }, at) => pad(title, at))
-    .join("  ")
-    .trimEnd();
-  const lines = rows.map((row, index) => {
-    const padded = (cells[index] ?? []).map((text, at) => pad(text, at));
-    const last = padded.length - 1;
-    padded[last] = padded[last]?.trimEnd() ?? "";
-    return padded
-      .map((text, at) => paint(text, color ? columns[at]?.color?.(row) : undefined))
-      .join("  ")
-      .trimEnd();
-  });
-  return `${[head, ...lines].join("\n")}\n`;
+  return { title, cell: (row) => written(row, cell), raw: (row) => written(row, String), right: true };
+}
+
+/** Names and values under a title, for people. */
+export interface Facts {
+  readonly title: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
+/** Paragraphs of facts, their values below one another. */
+export function renderFacts({ title, facts }: Facts): string {
+  const width = Math.max(0, ...facts.map(([name]) => name.length));
+  const lines = facts.map(([name, value]) => `  ${name.padEnd(width)}  ${printable(value)}`.trimEnd());
+  return `${[title, ...lines].join("\n")}\n`;
 }
 
 /** One thing: its figures by name, nested ones as `outer.inner`. */
@@ -57,7 +86,7 @@ export function renderFigures(format: Format, whole: unknown): string {
   return figures.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd() + "\n").join("");
 }
 
-function renderWhole(format: "json" | "yaml", whole: unknown): string {
+export function renderWhole(format: "json" | "yaml", whole: unknown): string {
   if (format === "json") return `${JSON.stringify(whole, null, 2)}\n`;
   return `${Bun.YAML.stringify(whole, null, 2).trimEnd()}\n`;
 }
@@ -77,6 +106,10 @@ function flatten(value: unknown, name: string): [string, string][] {
   return [[name, printable(typeof value === "string" ? value : JSON.stringify(value))]];
 }
 
+function padded(text: string, width = 0, right = false): string {
+  return right ? text.padStart(width) : text.padEnd(width);
+}
+
 function paint(text: string, code: number | undefined): string {
   return code === undefined ? text : `\x1b[${code}m${text}\x1b[0m`;
 }
@@ -91,6 +124,11 @@ export function printable(text: string): string {
 export function formatAge(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !(ms >= 0)) return "-";
   return ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(Math.floor(ms / 1000) * 1000);
+}
+
+/** A round trip. */
+export function formatMs(ms: number): string {
+  return `${ms.toFixed(1)}ms`;
 }
 
 /** A fraction as a percentage. */

@@ -50,6 +50,30 @@ export const keyringChangeSettings = section({
     doc: "Go on although some members can't be reached. Those that have no key in common with the others are cut off.",
   }),
 });
+export const membersSettings = section({
+  ...ctlSettings.fields,
+  watch: flag({
+    default: false,
+    doc: "Go on with a line for each event as it happens, until Ctrl-C. As json, each line is an object.",
+  }),
+});
+export type MembersConfig = Infer<typeof membersSettings>;
+
+export const leaveSettings = section({
+  endpoint: baseUrl({
+    default: "",
+    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    emptyMeans: "the router or agent of this machine, if only one runs",
+    doc: "Who is to leave: the --api port of a router or an agent.",
+  }),
+  timeoutMs: duration({
+    default: "35s",
+    min: "10ms",
+    max: "24h",
+    doc: "How long to wait for it to end. A little more than its --drain-timeout.",
+  }),
+});
+export type LeaveConfig = Infer<typeof leaveSettings>;
 
 const id = text({
   default: "",

@@ -1,6 +1,7 @@
 /** What agents and routers tell the mesh of themselves, and read of each other, over the membership. */
 import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress, type Address } from "../base/units.ts";
+import { version } from "../base/version.ts";
 import { parseRegistration } from "../fleet/registration.ts";
 import type { Member, SwimEvent } from "../swim/event.ts";
 import { decodeMeta, encodeMeta } from "../swim/meta.ts";
@@ -9,6 +10,7 @@ import type { SwimConfig } from "../swim/settings.ts";
 import { META_BYTES_MAX } from "../swim/wire.ts";
 import type { AnnouncerLog } from "./announcer.ts";
 import { CHANNEL } from "./envelope.ts";
+import type { Journal } from "./journal.ts";
 import { openKeyring } from "./key-file.ts";
 import type { Keyring } from "./keyring.ts";
 import { firstLook } from "./discovery.ts";
@@ -34,7 +36,8 @@ export interface NodeOptions {
   readonly joinFile?: string;
   readonly mesh: GossipConfig;
   readonly swim: SwimConfig;
-  readonly meta: Omit<NodeMeta, "cut">;
+  readonly meta: Omit<NodeMeta, "cut" | "version">;
+  readonly journal: Journal;
   readonly log: AnnouncerLog;
   onEvent(event: SwimEvent): void;
 }
@@ -81,7 +84,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       id: options.id,
       identity: options.identity,
       incarnation: options.incarnation,
-      meta: encodeMeta(options.meta, META_BYTES_MAX),
+      meta: encodeMeta({ ...options.meta, version }, META_BYTES_MAX),
       ...sources,
       prng,
       onEvent(event) {
@@ -92,6 +95,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
           address: event.address,
           cause: event.cause,
         });
+        options.journal.append(event, Date.now());
         roster.told(event, membership.member(event.id));
         options.onEvent(event);
       },
@@ -117,7 +121,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     roster,
     prng,
     setHealthy(healthy) {
-      membership.setMeta(encodeMeta({ ...options.meta, healthy }, META_BYTES_MAX));
+      membership.setMeta(encodeMeta({ ...options.meta, version, healthy }, META_BYTES_MAX));
     },
     keys,
     async leave(timeoutMs) {
@@ -145,25 +149,34 @@ export interface MemberView {
   readonly incarnation: number;
   readonly sinceMs: number;
   readonly rttMs: number | null;
+  /** Since it last answered a probe of this node's. */
+  readonly seenAgoMs: number | null;
+  /** Of its software; "" where it does not say. */
+  readonly version: string;
   readonly models: readonly string[];
 }
 
 /** The members, this node included; `nowMs` on the clock of performance.now(). */
 export function memberViews(membership: Membership, nowMs: number): MemberView[] {
-  return membership.members().map((member) => {
-    const meta = decodeMeta(member.meta);
-    return {
-      id: member.id,
-      status: member.status,
-      address: member.address,
-      role: meta?.role ?? "unknown",
-      zone: meta?.zone ?? "",
-      incarnation: member.incarnation,
-      sinceMs: Math.max(0, Math.round(nowMs - member.sinceMs)),
-      rttMs: member.rttMs ?? null,
-      models: meta?.models ?? [],
-    };
-  });
+  return membership.members().map((member) => memberView(member, nowMs));
+}
+
+export function memberView(member: Member, nowMs: number): MemberView {
+  const meta = decodeMeta(member.meta);
+  const agoMs = (thenMs: number): number => Math.max(0, Math.round(nowMs - thenMs));
+  return {
+    id: member.id,
+    status: member.status,
+    address: member.address,
+    role: meta?.role ?? "unknown",
+    zone: meta?.zone ?? "",
+    incarnation: member.incarnation,
+    sinceMs: agoMs(member.sinceMs),
+    rttMs: member.rttMs ?? null,
+    seenAgoMs: member.answeredAtMs === undefined ? null : agoMs(member.answeredAtMs),
+    version: meta?.version ?? "",
+    models: meta?.models ?? [],
+  };
 }
 
 /**

@@ -17,7 +17,7 @@ import { rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { type Place, Places, wayMs, withRtt } from "./places.ts";
+import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 
 interface ModelEntry {
@@ -213,16 +213,14 @@ export class Placement {
     });
   }
 
-  /** Requests and prompt tokens in flight from this router to a target. */
+  /** What this router has in flight at a target, over all its models. */
   load(target: Target): Load {
-    let requests = 0;
-    let tokens = 0;
-    for (const place of this.#places.of(target.id)) {
-      const load = this.#ownLoad(place);
-      requests += load.requests;
-      tokens += load.tokens;
-    }
-    return { requests, tokens };
+    return sumOf(this.#places.of(target.id), (place) => this.#ownLoad(place));
+  }
+
+  /** What the other routers have in flight there. */
+  othersLoad(target: Target): Load {
+    return sumOf(this.#places.of(target.id), ({ key }) => this.#others(key));
   }
 
   #ownLoad({ row }: Place): Load {

@@ -7,7 +7,7 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
-import type { Load } from "../signal/flights.ts";
+import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
 export interface Place {
@@ -75,4 +75,15 @@ export function withRtt(rttsMs: readonly number[], rttMs: number): number[] {
 /** The network's part of these round trips. */
 export function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
+}
+
+/** The load of all these places together. */
+export function sumOf(places: Iterable<Place>, loadOf: (place: Place) => Load): Load {
+  let { requests, tokens } = NO_LOAD;
+  for (const place of places) {
+    const load = loadOf(place);
+    requests += load.requests;
+    tokens += load.tokens;
+  }
+  return { requests, tokens };
 }

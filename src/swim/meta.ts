@@ -2,11 +2,11 @@
  * What a node tells of itself in the membership's 512 bytes of metadata: enough to route to it at once. The core moves
  * these bytes without looking at them.
  *
- *     version 1, role (1), flags (1), zone, api address, serving address, labels, models
+ *     version 1, role (1), flags (1), zone, api address, serving address, models, labels, software version
  *
  * Texts are a length (1 byte) and UTF-8; lists are a count (1 byte) and their items. Readers skip what follows, so that
- * fields can be added at the end. What does not fit is left out from the end of the models, then of the labels, and a
- * flag says so.
+ * fields can be added at the end; of nodes from before a field was added it is empty. What does not fit is left out from
+ * the end of the labels, then of the models, and a flag says so; room for the software version is kept.
  */
 
 export const NODE_ROLES = ["agent", "router", "client"] as const;
@@ -21,6 +21,8 @@ export interface NodeMeta {
   /** Where it serves inference, "host:port"; "" for nowhere. */
   readonly servingAddress: string;
   readonly models: readonly string[];
+  /** Of the software that the node runs; "" where it does not say. */
+  readonly version: string;
   readonly healthy: boolean;
   readonly draining: boolean;
   /** Some labels or models did not fit: ask the node itself. */
@@ -40,6 +42,7 @@ function textBytes(text: string): Uint8Array {
 
 export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8Array {
   const out = new Uint8Array(bytesMax);
+  const restBytesMax = bytesMax - 1 - textBytes(meta.version).length;
   let at = 3;
   const put = (text: string): void => {
     const bytes = textBytes(text);
@@ -48,7 +51,7 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
     at += 1 + bytes.length;
   };
   const fits = (...texts: string[]): boolean =>
-    at + texts.reduce((sum, text) => sum + 1 + textBytes(text).length, 0) <= bytesMax;
+    at + texts.reduce((sum, text) => sum + 1 + textBytes(text).length, 0) <= restBytesMax;
   let isCut = false;
   for (const text of [meta.zone, meta.apiAddress, meta.servingAddress]) {
     if (fits(text, "", "")) put(text);
@@ -70,8 +73,9 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
     out[countAt] = count;
     isCut ||= count < items.length;
   };
-  list(Object.entries(meta.labels));
   list(meta.models.map((model) => [model]));
+  list(Object.entries(meta.labels));
+  put(meta.version);
   out[0] = VERSION;
   out[1] = NODE_ROLES.indexOf(meta.role);
   out[2] = (meta.healthy ? FLAG.healthy : 0) | (meta.draining ? FLAG.draining : 0) | (isCut ? FLAG.cut : 0);
@@ -108,10 +112,11 @@ export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
   const zone = text();
   const apiAddress = text();
   const servingAddress = text();
-  const labels: [string, string][] = [];
-  for (let left = count(); left > 0 && !isBad; left -= 1) labels.push([text(), text()]);
   const models: string[] = [];
   for (let left = count(); left > 0 && !isBad; left -= 1) models.push(text());
+  const labels: [string, string][] = [];
+  for (let left = count(); left > 0 && !isBad; left -= 1) labels.push([text(), text()]);
+  const version = text();
   if (isBad) return undefined;
   return {
     role,
@@ -120,6 +125,7 @@ export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
     apiAddress,
     servingAddress,
     models,
+    version,
     healthy: (flags & FLAG.healthy) !== 0,
     draining: (flags & FLAG.draining) !== 0,
     cut: (flags & FLAG.cut) !== 0,

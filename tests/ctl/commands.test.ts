@@ -1,37 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { listNodes, showHealth, showStats } from "../../src/ctl/commands.ts";
+import { showHealth, showStats } from "../../src/ctl/commands.ts";
+import { listNodes } from "../../src/ctl/nodes.ts";
 import type { CtlConfig } from "../../src/ctl/settings.ts";
 import { formatAge, formatPercent, renderFigures, renderRows } from "../../src/ctl/render.ts";
-
-const NODES = [
-  {
-    id: "gpu-1",
-    state: "healthy",
-    source: "registered",
-    address: "10.0.0.7:8000",
-    models: ["llama-3.1-8b"],
-    inFlight: 3,
-    rttMs: 0.42,
-    sampledAgoMs: 2100,
-    sample: {
-      models: [
-        { runningRequests: 12, waitingRequests: 1, kvUsage: 0.41 },
-        { runningRequests: 2, waitingRequests: 0, kvUsage: 0.873 },
-      ],
-    },
-  },
-  {
-    id: "static-\u001b[2J",
-    state: "unhealthy",
-    source: "static",
-    address: "h:1",
-    models: [],
-    inFlight: 0,
-    rttMs: null,
-    sampledAgoMs: null,
-    sample: null,
-  },
-];
 
 const STATS = {
   uptimeSeconds: 12.5,
@@ -40,14 +11,6 @@ const STATS = {
   scorer: "c",
   list: ["a", "b"],
 };
-const AGENT_STATUS = {
-  id: "a",
-  serve: "127.0.0.1:8000",
-  models: ["m"],
-  health: { status: "ok" },
-  vitals: { requests_in_progress: 2 },
-};
-
 function json(body: unknown, status = 200): Response {
   return Response.json(body, { status });
 }
@@ -55,13 +18,10 @@ function json(body: unknown, status = 200): Response {
 const notFound = () => json({ error: { message: "no such path", code: "not_found" } }, 404);
 
 const routes: Record<string, () => Response | Promise<Response>> = {
-  "/router/nodes": () => json({ nodes: NODES }),
   "/router/stats": () => json(STATS),
   "/router/health": () => json({ status: "ok", nodes: 2 }),
-  "/empty/nodes": () => json({ nodes: [] }),
   "/degraded/health": () => json({ status: "degraded", reason: "no routable node" }),
   "/draining/health": () => json({ status: "draining" }, 503),
-  "/agent/status": () => json(AGENT_STATUS),
   "/agent/metrics": () => json({ ready: true }),
   "/broken/nodes": () => json({ error: { message: "a fault of ours" } }, 500),
   "/broken/health": () => json({ error: { message: "a fault of ours" } }, 500),
@@ -92,55 +52,6 @@ async function run(command: typeof listNodes, at: string, config: Partial<CtlCon
   );
   return { code, out, err: err.replaceAll(String(server.port), "PORT") };
 }
-
-describe("list-nodes", () => {
-  test("shows a table for people", async () => {
-    expect(await run(listNodes, "router")).toEqual({
-      code: 0,
-      err: "",
-      out: `ID            STATE      SOURCE      ADDRESS        MODELS        RUNNING  WAITING   KV  IN-FLIGHT    RTT  SEEN
-gpu-1         healthy    registered  10.0.0.7:8000  llama-3.1-8b       14        1  87%          3  0.4ms    2s
-static-?[2J   unhealthy  static      h:1            -                   -        -    -          0      -     -
-`
-        .replaceAll("static-?[2J   ", "static-?[2J   ")
-        .replaceAll("ID            ", "ID           ")
-        .replaceAll("gpu-1         ", "gpu-1        ")
-        .replaceAll("static-?[2J   ", "static-?[2J  "),
-    });
-  });
-
-  test("shows one line a node with tabs between, exact, for scripts", async () => {
-    const { out } = await run(listNodes, "router", { output: "text" });
-    expect(out).toBe(
-      "gpu-1\thealthy\tregistered\t10.0.0.7:8000\tllama-3.1-8b\t14\t1\t0.873\t3\t0.42\t2100\n" +
-        "static-?[2J\tunhealthy\tstatic\th:1\t-\t-\t-\t-\t0\t-\t-\n",
-    );
-  });
-
-  test("hands on everything as JSON and YAML", async () => {
-    expect(JSON.parse((await run(listNodes, "router", { output: "json" })).out)).toEqual({ nodes: NODES });
-    expect(Bun.YAML.parse((await run(listNodes, "router", { output: "yaml" })).out)).toEqual({ nodes: NODES });
-  });
-
-  test("colours states only where that is wanted", async () => {
-    expect((await run(listNodes, "router")).out).not.toContain("\u001b[");
-    const { out } = await run(listNodes, "router", {}, true);
-    expect(out).toContain("\u001b[32mhealthy  \u001b[0m");
-    expect(out).toContain("\u001b[31munhealthy\u001b[0m");
-  });
-
-  test("of an agent shows itself", async () => {
-    const { code, out } = await run(listNodes, "agent", { output: "text" });
-    expect(code).toBe(0);
-    expect(out).toBe("a\thealthy\tself\t127.0.0.1:8000\tm\t-\t-\t-\t2\t-\t0\n");
-  });
-
-  test("says so when there are none, and keeps the output for data", async () => {
-    expect(await run(listNodes, "empty")).toEqual({ code: 0, out: "", err: "no nodes\n" });
-    expect((await run(listNodes, "empty", { output: "json" })).out).toBe('{\n  "nodes": []\n}\n');
-    expect((await run(listNodes, "empty", { output: "text" })).out).toBe("");
-  });
-});
 
 describe("stats and health", () => {
   test("show figures by name", async () => {

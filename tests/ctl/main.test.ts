@@ -70,11 +70,20 @@ describe("help", () => {
     ],
     [
       ["ctl", "--help"],
-      ["list-nodes", "stats", "health"],
+      ["list-nodes", "describe-node", "members", "leave", "stats", "health"],
     ],
     [
       ["ctl", "list-nodes", "--help"],
       ["--output table|json|yaml|text", "3 nobody could be reached"],
+    ],
+    [
+      ["ctl", "describe-node", "--help"],
+      ["Usage: infermesh ctl describe-node ID [flags]", "--endpoint URL"],
+    ],
+    [["ctl", "members", "--help"], ["--watch"]],
+    [
+      ["ctl", "leave", "--help"],
+      ["--timeout DURATION", "(default 35s)"],
     ],
   ])("of %j", async (args, parts) => {
     const { code, out, err } = await infermesh(args);
@@ -92,6 +101,9 @@ describe("a wrong command line", () => {
     [["router", "--listn", ":0"], '--listn: found "--listn"; no such flag; did you mean --listen?\n'],
     [["router", "--listen", "8080"], 'listen: found "8080" (flag --listen); expected an address'],
     [["agent", "--mock", "start"], '"start": found an argument; expected only flags here\n'],
+    [["ctl", "describe-node"], "ID: found none; expected a node's id, as list-nodes shows it\n"],
+    [["ctl", "describe-node", "a", "b"], '"b": found an argument; expected only flags here\n'],
+    [["ctl", "leave", "now"], '"now": found an argument; expected only flags here\n'],
     [["ctl", "health", "--output", "xml"], "expected one of table, json, yaml, text"],
     [["router", "--config", "/nonexistent.yaml"], '--config: found "/nonexistent.yaml"; expected a file that exists\n'],
   ])("%j is refused with exit code 2", async (args, part) => {

@@ -22,7 +22,7 @@ function startRouter(port = 0): { front: Front; fleet: Fleet; calls: string[] } 
     nowMs: () => performance.now(),
     targets: () => fleet.targets(),
     target: (id) => fleet.target(id),
-    load: () => ({ inFlight: 0, inFlightTokens: 0 }),
+    load: () => ({ inFlight: 0, inFlightTokens: 0, othersInFlight: 0 }),
     register(registration) {
       calls.push("register");
       return fleet.register(registration, performance.now());

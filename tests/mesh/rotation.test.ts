@@ -8,6 +8,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { CHANNEL, DROP_REASONS } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { joinMesh, type MeshNode } from "../../src/mesh/node-membership.ts";
+import { Journal } from "../../src/mesh/journal.ts";
 import { gossipSettings } from "../../src/mesh/settings.ts";
 import { swimSettings } from "../../src/swim/settings.ts";
 import { eventually } from "../admin/raw-client.ts";
@@ -66,6 +67,7 @@ async function open(
       healthy: true,
       draining: false,
     },
+    journal: new Journal(Date.now()),
     log: { info() {}, warn: (message, fields) => void warnings.push(`${message} ${JSON.stringify(fields)}`) },
     onEvent() {},
   });

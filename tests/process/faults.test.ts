@@ -39,9 +39,10 @@ describe("kill -9 of a node under load", () => {
       }
     };
     const loops = [...Array.from({ length: 12 }, () => loop(true)), ...Array.from({ length: 12 }, () => loop(false))];
-    await Bun.sleep(400);
+    await until(() => outcomes.some(({ node }) => node === "node2"));
     await agents[1]?.kill();
-    await Bun.sleep(800);
+    const before = outcomes.length;
+    await until(() => outcomes.length > before + 48);
     done = true;
     await Promise.all(loops);
 
@@ -53,7 +54,6 @@ describe("kill -9 of a node under load", () => {
     }
     const complete = outcomes.filter(({ text }) => text.includes("[DONE]") || text.includes('"finish_reason"'));
     expect(complete.length).toBeGreaterThan(20);
-    expect(outcomes.some(({ node }) => node === "node2")).toBe(true);
     await until(async () => (await inFlight(router)) === 0);
   }, 30_000);
 });

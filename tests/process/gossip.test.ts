@@ -21,8 +21,9 @@ async function meshOf(count: number): Promise<{ router: Started; agents: Started
   return { router, agents };
 }
 
-function chat(router: Started, model: string): Promise<Response> {
+function chat(router: Started, model: string, signal?: AbortSignal): Promise<Response> {
   return fetch(`http://${router.address("listen")}/v1/chat/completions`, {
+    ...(signal === undefined ? {} : { signal }),
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }], max_tokens: 4 }),
@@ -39,6 +40,93 @@ test("a router routes to nodes that it knows by gossip, and loses one that is ki
   await until(async () => !(await nodes(router)).some(({ id }) => id === "node1"), 15_000);
   expect(await inFlight(router)).toBe(0);
 }, 40_000);
+
+test("kill -9 under load: after the first failed connection next to nothing is sent to it, and no request is lost", async () => {
+  const { router, agents } = await meshOf(3);
+  const model = (await nodes(router))[0]?.models[0] ?? "";
+  const outcomes: { status: number; node: string | null }[] = [];
+  let done = false;
+  const loop = async (): Promise<void> => {
+    while (!done) {
+      const response = await chat(router, model);
+      await response.arrayBuffer();
+      outcomes.push({ status: response.status, node: response.headers.get("x-infermesh-node") });
+    }
+  };
+  const loops = Array.from({ length: 8 }, () => loop());
+  await until(() => outcomes.some(({ node }) => node === "node2"));
+  await agents[1]?.kill();
+  await until(async () => !(await nodes(router)).some(({ id }) => id === "node2"), 15_000);
+  const before = outcomes.length;
+  await until(() => outcomes.length > before + 50);
+  done = true;
+  await Promise.all(loops);
+  expect(outcomes.filter(({ status }) => status !== 200)).toEqual([]);
+  const stats = (await (await fetch(`http://${router.address("api")}/stats`)).json()) as { retriesTotal: number };
+  // What was on its way when it died; then one now and then, when its ejection ends before the mesh has it dead.
+  expect(stats.retriesTotal).toBeLessThanOrEqual(8 + 24);
+}, 40_000);
+
+test("states come by themselves: without polls the router knows a node's load within a second", async () => {
+  const router = await bench.router("--workers", "1", "--fleet-poll-interval", "10m", ...FAST);
+  const gpu = await agent("gpu", String(router.ready["gossip"]), "--mock-speed", "1");
+  type View = {
+    streamed: boolean;
+    sampledAgoMs: number | null;
+    sample: { models: { runningRequests: number; waitingRequests: number }[] };
+  };
+  const view = async (): Promise<View> =>
+    (await (await fetch(`http://${router.address("api")}/nodes/gpu`)).json()) as View;
+  await until(async () => (await view()).streamed);
+  const model = (await nodes(router))[0]?.models[0] ?? "";
+  await fetch(`http://${gpu.address("api")}/mock/faults`, { method: "POST", body: JSON.stringify({ stall: true }) });
+  const stop = new AbortController();
+  const asked = Array.from({ length: 6 }, () => chat(router, model, stop.signal).catch(() => null));
+  await until(async () => (await inFlight(router)) > 0);
+  await until(async () => {
+    const { sample, sampledAgoMs } = await view();
+    const seen = sample.models[0];
+    return (seen?.runningRequests ?? 0) + (seen?.waitingRequests ?? 0) === 6 && (sampledAgoMs ?? 1e9) < 3000;
+  }, 5000);
+  stop.abort();
+  await Promise.all(asked);
+}, 30_000);
+
+test("routers tell each other what they have in flight, and one that joins routes at once", async () => {
+  const one = await bench.router("--workers", "1", "--fleet-poll-interval", "10m", ...FAST);
+  const seed = String(one.ready["gossip"]);
+  const gpu = await agent("gpu", seed, "--mock-speed", "1");
+  await until(async () => (await nodes(one)).length === 1);
+  const two = await bench.router("--workers", "1", "--fleet-poll-interval", "10m", "--join", seed, ...FAST);
+  await until(async () => (await nodes(two)).length === 1);
+  const model = (await nodes(two))[0]?.models[0] ?? "";
+  await until(async () => (await chat(two, model)).status === 200);
+  await fetch(`http://${gpu.address("api")}/mock/faults`, { method: "POST", body: JSON.stringify({ stall: true }) });
+  const stop = new AbortController();
+  const asked = Array.from({ length: 5 }, () => chat(one, model, stop.signal).catch(() => null));
+  const others = async (router: Started): Promise<number | undefined> =>
+    ((await nodes(router))[0] as { othersInFlight?: number } | undefined)?.othersInFlight;
+  await until(async () => (await others(two)) === 5);
+  expect(await others(one)).toBe(0);
+  stop.abort();
+  await Promise.all(asked);
+  await until(async () => (await others(two)) === 0);
+}, 30_000);
+
+test("a gossip port in use ends a role with a clear error", async () => {
+  const router = await bench.router("--workers", "1");
+  const taken = String(router.ready["gossip"]);
+  for (const role of ["agent", "router"]) {
+    const ports = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", taken];
+    const more =
+      role === "agent"
+        ? ["--mock", "--serve", "127.0.0.1:0", "--data-dir", bench.dataDir]
+        : ["--listen", "127.0.0.1:0"];
+    const child = Bun.spawn([EXECUTABLE, role, ...ports, ...more], { stdout: "ignore", stderr: "pipe" });
+    expect(await child.exited).toBe(2);
+    expect(await new Response(child.stderr).text()).toContain("the port is in use; choose another address");
+  }
+}, 30_000);
 
 test("a node that freezes is lost, and returns by itself when it wakes", async () => {
   const { router, agents } = await meshOf(2);

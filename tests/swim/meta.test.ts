@@ -14,6 +14,7 @@ const PLAIN: Omit<NodeMeta, "cut"> = {
   apiAddress: "10.0.0.1:9090",
   servingAddress: "10.0.0.1:8000",
   models: ["llama-3.1-8b-instruct", "embed"],
+  version: "1.2.3",
   healthy: true,
   draining: false,
 };
@@ -27,6 +28,7 @@ describe("metadata", () => {
     apiAddress: text,
     servingAddress: text,
     models: fc.array(text, { maxLength: 20 }),
+    version: text,
     healthy: fc.boolean(),
     draining: fc.boolean(),
   });
@@ -44,11 +46,10 @@ describe("metadata", () => {
     );
   });
 
-  test("a long list of models is cut", () => {
-    const meta = { role: "agent", zone: "z", labels: {}, apiAddress: "", servingAddress: "", healthy: true } as const;
+  test("a long list of models is cut, and leaves room for the version", () => {
     const models = Array.from({ length: 100 }, (_, index) => `a-model-with-a-long-name-${index}`);
-    const read = decodeMeta(encodeMeta({ ...meta, models, draining: false }, META_BYTES_MAX))!;
-    expect(read.cut).toBe(true);
+    const read = decodeMeta(encodeMeta({ ...PLAIN, models }, META_BYTES_MAX))!;
+    expect(read).toMatchObject({ cut: true, version: "1.2.3" });
     expect(read.models.length).toBeGreaterThan(10);
   });
 
@@ -67,12 +68,12 @@ describe("metadata", () => {
   test("keeps what fits from the beginning of each list, and leaves out texts that are too long", () => {
     const labels = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`label-${index}`, "v".repeat(30)]));
     const crowded = decodeMeta(encodeMeta({ ...PLAIN, labels, models: ["m"] }, META_BYTES_MAX))!;
-    expect(crowded).toMatchObject({ cut: true, apiAddress: PLAIN.apiAddress });
+    expect(crowded).toMatchObject({ cut: true, apiAddress: PLAIN.apiAddress, models: ["m"] });
     expect(Object.keys(crowded.labels).length).toBeGreaterThan(8);
     expect(Object.keys(crowded.labels)).toEqual(Object.keys(labels).slice(0, Object.keys(crowded.labels).length));
     const long = decodeMeta(encodeMeta({ ...PLAIN, zone: "z".repeat(256) }, META_BYTES_MAX))!;
     expect(long).toMatchObject({ zone: "", models: PLAIN.models });
-    const least = decodeMeta(encodeMeta(PLAIN, 8))!;
+    const least = decodeMeta(encodeMeta(PLAIN, 14))!;
     expect(least).toMatchObject({ cut: true, zone: "", apiAddress: "", servingAddress: "", models: [] });
   });
 

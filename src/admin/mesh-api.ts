@@ -1,0 +1,38 @@
+/** The mesh in both roles' APIs: its members, what happens among them, and leaving it. Described in docs/api.md. */
+import type { Hono } from "hono";
+import { MeshError } from "../base/errors.ts";
+import { allowOnly } from "./app.ts";
+import { type EventJournal, eventRoutes } from "./events.ts";
+
+export interface MeshApiOptions {
+  /** The mesh as this node sees it. */
+  members?(): readonly object[];
+  /** One member, with all that is known of it. */
+  member?(id: string): object | undefined;
+  readonly events?: EventJournal;
+  /** Begins an end in order: out of the mesh, then out of work. Not for the metrics port, which others can reach. */
+  readonly leave?: () => void;
+}
+
+/** What may be looked at. */
+
+export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): void {
+  const read = "GET, HEAD";
+  app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
+  app.get("/members/:id{.+}", (c) => {
+    const id = c.req.param("id");
+    const member = options.member?.(id);
+    if (member === undefined) throw new MeshError("not_found", `there is no member "${id.slice(0, 128)}"`);
+    return c.json(member);
+  });
+  allowOnly(app, { "/members": read, "/members/*": read });
+  if (options.events !== undefined) eventRoutes(app, options.events);
+}
+
+export function leaveRoute(app: Hono, leave: () => void): void {
+  app.post("/leave", (c) => {
+    leave();
+    return c.json({ status: "draining" }, 202);
+  });
+  allowOnly(app, { "/leave": "POST" });
+}

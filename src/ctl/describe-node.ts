@@ -1,0 +1,258 @@
+/** `infermesh ctl describe-node ID`: all that a router or an agent knows of one node. */
+import { didYouMean } from "../base/nearest.ts";
+import { type Answer, EXIT, ask, failureOf } from "./client.ts";
+import { EVENT_COLUMNS, type EventRow } from "./events.ts";
+import type { MemberRow } from "./members.ts";
+import type { TargetRow } from "./nodes.ts";
+import {
+  type Column,
+  type Facts,
+  figureColumn,
+  formatAge,
+  formatMs,
+  formatPercent,
+  renderFacts,
+  renderFigures,
+  renderRows,
+  textColumn,
+} from "./render.ts";
+import type { CtlConfig } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+const EVENTS_SHOWN = 10;
+
+/** A member as `GET /members/:id` shows it. */
+interface MemberDetail extends MemberRow {
+  readonly self?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly apiAddress?: string;
+  readonly servingAddress?: string;
+  readonly healthy?: boolean | null;
+  readonly draining?: boolean | null;
+  readonly cut?: boolean;
+  readonly protocols?: readonly number[];
+  readonly distanceMs?: number | null;
+}
+
+/** A target as `GET /nodes/:id` shows it. */
+interface TargetDetail extends TargetRow {
+  readonly routable?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly weight?: number;
+  readonly inFlightTokens?: number;
+  readonly registeredAgoMs?: number;
+  readonly failuresInRow?: number;
+  readonly lastError?: string;
+  readonly sample?:
+    | (NonNullable<TargetRow["sample"]> & {
+        readonly ready?: boolean;
+        readonly requestsInProgress?: number;
+        readonly failedResponses?: number;
+        readonly uptimeSeconds?: number;
+        readonly models?: readonly ModelDetail[];
+        readonly gpus?: readonly GpuDetail[];
+      })
+    | null;
+}
+
+interface ModelDetail {
+  readonly model?: string;
+  readonly runningRequests?: number;
+  readonly waitingRequests?: number;
+  readonly queuedPrefillTokens?: number;
+  readonly kvUsage?: number | null;
+  readonly kvCapacityTokens?: number;
+  readonly prefillTokensPerSecond?: number;
+  readonly decodeTokensPerSecond?: number;
+  readonly slots?: number;
+}
+
+interface GpuDetail {
+  readonly index?: number;
+  readonly name?: string;
+  readonly utilization?: number;
+  readonly memoryUsedBytes?: number;
+  readonly memoryTotalBytes?: number;
+  readonly powerWatts?: number;
+  readonly temperatureCelsius?: number;
+  readonly throttleReasons?: readonly string[];
+  readonly health?: string;
+}
+
+interface Known {
+  readonly id: string;
+  readonly member: MemberDetail | null;
+  /** What a router sends requests to. */
+  readonly node: TargetDetail | null;
+  /** What the node says of itself, if it is the one that is asked. */
+  readonly status: object | null;
+  /** The latest, oldest first. */
+  readonly events: readonly EventRow[];
+}
+
+const whole = (figure: number): string => Math.round(figure).toLocaleString("en-US");
+const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)}GiB`;
+
+const MODEL_COLUMNS: readonly Column<ModelDetail>[] = [
+  textColumn("MODEL", ({ model }) => model ?? "-"),
+  figureColumn("RUNNING", ({ runningRequests }) => runningRequests),
+  figureColumn("WAITING", ({ waitingRequests }) => waitingRequests),
+  figureColumn("SLOTS", ({ slots }) => slots),
+  figureColumn("PREFILL QUEUE", ({ queuedPrefillTokens }) => queuedPrefillTokens, whole),
+  figureColumn("KV", ({ kvUsage }) => kvUsage, formatPercent),
+  figureColumn("KV TOKENS", ({ kvCapacityTokens }) => kvCapacityTokens, whole),
+  figureColumn("PREFILL/S", ({ prefillTokensPerSecond }) => prefillTokensPerSecond, whole),
+  figureColumn("DECODE/S", ({ decodeTokensPerSecond }) => decodeTokensPerSecond, whole),
+];
+
+const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
+  figureColumn("GPU", ({ index }) => index),
+  textColumn("NAME", ({ name }) => name ?? "-"),
+  textColumn("HEALTH", ({ health }) => health ?? "-"),
+  figureColumn("BUSY", ({ utilization }) => utilization, formatPercent),
+  figureColumn("MEMORY", ({ memoryUsedBytes }) => memoryUsedBytes, gibibytes),
+  figureColumn("OF", ({ memoryTotalBytes }) => memoryTotalBytes, gibibytes),
+  figureColumn(
+    "POWER",
+    ({ powerWatts }) => powerWatts,
+    (watts) => `${whole(watts)}W`,
+  ),
+  figureColumn(
+    "TEMP",
+    ({ temperatureCelsius }) => temperatureCelsius,
+    (celsius) => `${whole(celsius)}C`,
+  ),
+  textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
+];
+
+export async function describeNode(config: CtlConfig, terminal: Terminal, id: string): Promise<number> {
+  const { timeoutMs, output } = config;
+  const path = encodeURIComponent(id);
+  const first = await ask(config.endpoint, `/members/${path}`, timeoutMs);
+  if (first.kind === "unreachable") return failureOf(first, terminal) ?? EXIT.failed;
+  const { endpoint } = first;
+  const [target, own, log] = await Promise.all([
+    ask(endpoint, `/nodes/${path}`, timeoutMs),
+    ask(endpoint, "/status", timeoutMs),
+    ask(endpoint, "/events", timeoutMs),
+  ]);
+  for (const answer of [first, target, own, log]) {
+    const failed = answer.kind === "answer" && answer.status === 404 ? undefined : failureOf(answer, terminal);
+    if (failed !== undefined) return failed;
+  }
+  const status = found(own) as { id?: string } | null;
+  const events = ((found(log) as { events?: EventRow[] } | null)?.events ?? []).filter((event) => event.id === id);
+  const known: Known = {
+    id,
+    member: found(first) as MemberDetail | null,
+    node: found(target) as TargetDetail | null,
+    status: status?.id === id ? status : null,
+    events,
+  };
+  if (known.member === null && known.node === null && known.status === null) {
+    const hint = didYouMean(id, await idsAt(endpoint, timeoutMs));
+    const shownId = JSON.stringify(id.slice(0, 128));
+    terminal.err(`infermesh ctl: ${endpoint} knows no node ${shownId}${hint === "" ? "" : `; ${hint}`}\n`);
+    return EXIT.failed;
+  }
+  terminal.out(output === "table" ? sections(known, terminal.color) : renderFigures(output, known));
+  return EXIT.ok;
+}
+
+function found(answer: Answer): unknown {
+  return answer.kind === "answer" && answer.status === 200 ? answer.body : null;
+}
+
+/** Every id that is known there. */
+async function idsAt(endpoint: string, timeoutMs: number): Promise<string[]> {
+  const [nodes, members] = await Promise.all([
+    ask(endpoint, "/nodes", timeoutMs),
+    ask(endpoint, "/members", timeoutMs),
+  ]);
+  const rows = [
+    ...((found(nodes) as { nodes?: TargetRow[] } | null)?.nodes ?? []),
+    ...((found(members) as { members?: MemberRow[] } | null)?.members ?? []),
+  ];
+  return [...new Set(rows.flatMap(({ id }) => (id === undefined ? [] : [id])))];
+}
+
+function sections({ id, member, node, status, events }: Known, color: boolean): string {
+  const parts = [`${id.replace(/[^\x20-\x7e]/g, "?")}\n`];
+  if (member !== null) parts.push(renderFacts(membershipFacts(member)));
+  if (node !== null) parts.push(renderFacts(targetFacts(node)));
+  const { models = [], gpus = [] } = node?.sample ?? {};
+  if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, MODEL_COLUMNS, {}))}`);
+  if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
+  if (status !== null) parts.push(`What it says of itself\n${indented(renderFigures("table", status))}`);
+  const latest = events.slice(-EVENTS_SHOWN);
+  const title = events.length > latest.length ? `Latest ${latest.length} of ${events.length} events` : "Events";
+  const columns = EVENT_COLUMNS.filter((column) => column.title !== "ID");
+  parts.push(
+    latest.length === 0 ? "No events\n" : `${title}\n${indented(renderRows("table", latest, columns, {}, color))}`,
+  );
+  return parts.join("\n");
+}
+
+function indented(text: string): string {
+  return text.replace(/^(?=.)/gm, "  ");
+}
+
+function membershipFacts(member: MemberDetail): Facts {
+  const { self = false, rttMs, distanceMs, seenAgoMs, protocols = [] } = member;
+  const estimate = typeof distanceMs === "number" ? `, ${formatMs(distanceMs)} by network coordinates` : "";
+  const says = member.draining === true ? ", draining" : member.healthy === false ? ", says that it is not well" : "";
+  return {
+    title: "Membership",
+    facts: [
+      ["status", `${member.status ?? "unknown"} for ${formatAge(member.sinceMs)}${says}${self ? " (asked here)" : ""}`],
+      ["role", member.role ?? "-"],
+      ["zone", member.zone || "-"],
+      ["labels", labelsText(member.labels)],
+      ["incarnation", String(member.incarnation ?? "-")],
+      ["gossip", member.address ?? "-"],
+      ["vitals", member.apiAddress || "-"],
+      ["serving", member.servingAddress || "-"],
+      ["models", `${(member.models ?? []).join(", ") || "-"}${member.cut === true ? " and more" : ""}`],
+      ["version", `${member.version || "-"}, gossip protocol ${[...new Set(protocols)].join(" to ") || "-"}`],
+      ["RTT", self ? "-" : `${typeof rttMs === "number" ? formatMs(rttMs) : "not measured yet"}${estimate}`],
+      ["last seen", self || typeof seenAgoMs !== "number" ? "-" : `${formatAge(seenAgoMs)} ago`],
+    ],
+  };
+}
+
+function targetFacts(target: TargetDetail): Facts {
+  const { sample, failuresInRow = 0, lastError = "" } = target;
+  const ago = (ms: number | null | undefined): string => (typeof ms === "number" ? `${formatAge(ms)} ago` : "not yet");
+  const atAge =
+    sample?.uptimeSeconds === undefined ? "" : `, ${formatAge(sample.uptimeSeconds * 1000)} after its start`;
+  const failures = failuresInRow === 0 ? "" : `${failuresInRow} polls failed in a row: `;
+  return {
+    title: "Target",
+    facts: [
+      ["state", `${target.state ?? "unknown"}, ${target.routable === true ? "gets requests" : "gets no requests"}`],
+      ["source", target.source ?? "-"],
+      ["address", target.address ?? "-"],
+      ["models", (target.models ?? []).join(", ") || "-"],
+      ["weight", String(target.weight ?? "-")],
+      ["zone", target.zone || "-"],
+      ["labels", labelsText(target.labels)],
+      [
+        "in flight",
+        `${target.inFlight ?? "-"} requests, ${target.inFlightTokens ?? "-"} prompt tokens not computed yet`,
+      ],
+      ["in progress", sample === null ? "-" : `${sample?.requestsInProgress ?? "-"} requests, of all routers`],
+      ["failed", sample === null ? "-" : `${sample?.failedResponses ?? "-"} responses`],
+      ["sampled", `${ago(target.sampledAgoMs)}${atAge}`],
+      ["announced", ago(target.registeredAgoMs)],
+      ["last error", failures + lastError || "-"],
+    ],
+  };
+}
+
+function labelsText(labels: Readonly<Record<string, string>> = {}): string {
+  return (
+    Object.entries(labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(", ") || "-"
+  );
+}

@@ -1,0 +1,180 @@
+/** `infermesh ctl list-nodes`: a router's targets and the other members of its mesh; of an agent, itself and the mesh. */
+import { type Answer, EXIT, ask, failureOf } from "./client.ts";
+import { type MemberRow, STATUS_COLORS } from "./members.ts";
+import { type Column, figureColumn, formatAge, formatMs, formatPercent, renderRows, textColumn } from "./render.ts";
+import type { CtlConfig } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A target as `GET /nodes` shows it; whatever is missing is shown as unknown. */
+export interface TargetRow {
+  readonly id?: string;
+  readonly state?: string;
+  readonly source?: string;
+  readonly address?: string;
+  readonly models?: readonly string[];
+  readonly zone?: string;
+  readonly incarnation?: number;
+  readonly inFlight?: number | null;
+  readonly rttMs?: number | null;
+  readonly sampledAgoMs?: number | null;
+  readonly sample?: {
+    readonly version?: string;
+    readonly models?: readonly {
+      readonly runningRequests?: number;
+      readonly waitingRequests?: number;
+      readonly kvUsage?: number | null;
+    }[];
+  } | null;
+}
+
+/** A target with what the mesh knows of it, or a member that is no target. */
+interface NodeRow extends TargetRow {
+  readonly role: string;
+  /** Its status in the mesh; null for what is no member. */
+  readonly status: string | null;
+  readonly version: string;
+  /** Since it last answered a poll or a probe. */
+  readonly seenAgoMs: number | null;
+}
+
+type ModelFigures = NonNullable<NonNullable<TargetRow["sample"]>["models"]>[number];
+
+const STATE_COLORS: Readonly<Record<string, number>> = {
+  ...STATUS_COLORS,
+  healthy: 32,
+  unhealthy: 31,
+  draining: 33,
+  unknown: 90,
+};
+
+const sumOf = (row: NodeRow, figure: (model: ModelFigures) => number | undefined): number | undefined =>
+  row.sample?.models?.reduce((sum, model) => sum + (figure(model) ?? 0), 0);
+
+/** The fullest of the node's caches: the one that will hurt first. */
+const kvOf = (row: NodeRow): number | undefined => {
+  const known = (row.sample?.models ?? []).flatMap(({ kvUsage }) => (typeof kvUsage === "number" ? [kvUsage] : []));
+  return known.length === 0 ? undefined : Math.max(...known);
+};
+
+/** What the mesh says goes first where it is bad news: it hears of a death before the next poll. */
+const stateOf = ({ status, state }: NodeRow): string => (status !== null && status !== "alive" ? status : state) ?? "-";
+
+const modelsOf = ({ models = [] }: NodeRow): string =>
+  models.length > 1 ? `${models[0]} +${models.length - 1}` : (models[0] ?? "-");
+
+const NODE_COLUMNS: readonly Column<NodeRow>[] = [
+  textColumn("ID", ({ id }) => id ?? "-"),
+  { ...textColumn("STATE", stateOf), color: (row) => STATE_COLORS[stateOf(row)] },
+  textColumn("ROLE", ({ role }) => role),
+  textColumn("ZONE", ({ zone }) => zone || "-"),
+  { title: "MODELS", cell: modelsOf, raw: ({ models = [] }) => models.join(",") || "-" },
+  figureColumn("RUN", (row) => sumOf(row, (model) => model.runningRequests)),
+  figureColumn("WAIT", (row) => sumOf(row, (model) => model.waitingRequests)),
+  figureColumn("KV", kvOf, formatPercent),
+  figureColumn("IN-FLIGHT", ({ inFlight }) => inFlight),
+  figureColumn("RTT", ({ rttMs }) => rttMs, formatMs),
+  figureColumn("SEEN", ({ seenAgoMs }) => seenAgoMs, formatAge),
+  textColumn("ADDRESS", ({ address }) => address ?? "-"),
+  textColumn("VERSION", ({ version }) => version || "-"),
+  figureColumn("INCARNATION", ({ incarnation }) => incarnation || undefined),
+  textColumn("SOURCE", ({ source }) => source ?? "-"),
+];
+
+export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<number> {
+  const { endpoint, timeoutMs, output } = config;
+  const answer = await askTargets(endpoint, timeoutMs);
+  const failed = failureOf(answer, terminal);
+  if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
+  const targets = (answer.body as { nodes?: unknown } | null)?.nodes;
+  if (!Array.isArray(targets)) {
+    terminal.err("infermesh ctl: the answer holds no nodes; is this an infermesh --api port?\n");
+    return EXIT.failed;
+  }
+  const mesh = await ask(answer.endpoint, "/members", timeoutMs);
+  const members: unknown = mesh.kind === "answer" ? (mesh.body as { members?: unknown } | null)?.members : [];
+  const nodes = nodeRows(targets as TargetRow[], Array.isArray(members) ? (members as MemberRow[]) : []);
+  if (nodes.length === 0 && output === "table") terminal.err("no nodes\n");
+  else terminal.out(renderRows(output, nodes, NODE_COLUMNS, { nodes }, terminal.color));
+  return EXIT.ok;
+}
+
+/** `GET /nodes` of a router; an agent has no targets but is a node itself. */
+async function askTargets(endpoint: string, timeoutMs: number): Promise<Answer> {
+  const answer = await ask(endpoint, "/nodes", timeoutMs);
+  if (answer.kind !== "answer" || answer.status !== 404) return answer;
+  const own = await ask(answer.endpoint, "/status", timeoutMs);
+  return own.kind === "answer" && own.status === 200 ? { ...own, body: { nodes: [targetOfAgent(own.body)] } } : own;
+}
+
+/** Targets with what the mesh knows of them, then the members that are none, without those that left. */
+function nodeRows(targets: readonly TargetRow[], members: readonly MemberRow[]): NodeRow[] {
+  const byId = new Map(members.map((member) => [member.id, member]));
+  const rows = targets.map((target) => {
+    const member = byId.get(target.id);
+    byId.delete(target.id);
+    return nodeOfTarget(target, member);
+  });
+  const others = [...byId.values()].filter(({ status }) => status !== "left");
+  const order = (member: MemberRow): string => `${member.role} ${member.id}`;
+  return [...rows, ...others.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(nodeOfMember)];
+}
+
+function nodeOfTarget(target: TargetRow, member: MemberRow | undefined): NodeRow {
+  const ages = [target.sampledAgoMs, member?.seenAgoMs].filter((age) => typeof age === "number");
+  return {
+    ...target,
+    role: member?.role ?? (target.source === "static" ? "upstream" : "agent"),
+    status: member?.status ?? null,
+    zone: target.zone || member?.zone || "",
+    incarnation: member?.incarnation ?? target.incarnation ?? 0,
+    version: member?.version || target.sample?.version || "",
+    seenAgoMs: ages.length === 0 ? null : Math.min(...ages),
+  };
+}
+
+function nodeOfMember(member: MemberRow): NodeRow {
+  return {
+    id: member.id ?? "-",
+    state: member.status ?? "unknown",
+    source: "gossip",
+    address: member.address ?? "-",
+    models: member.models ?? [],
+    zone: member.zone ?? "",
+    incarnation: member.incarnation ?? 0,
+    inFlight: null,
+    rttMs: member.rttMs ?? null,
+    sampledAgoMs: null,
+    sample: null,
+    role: member.role ?? "unknown",
+    status: member.status ?? null,
+    version: member.version ?? "",
+    seenAgoMs: member.seenAgoMs ?? null,
+  };
+}
+
+function targetOfAgent(status: unknown): TargetRow {
+  const { id, serve, models, health, vitals, zone, incarnation, version } = status as {
+    id?: string;
+    serve?: string;
+    models?: string[];
+    health?: { status?: string };
+    vitals?: { requests_in_progress?: number };
+    zone?: string;
+    incarnation?: number;
+    version?: string;
+  };
+  const states: Readonly<Record<string, string>> = { ok: "healthy", degraded: "unhealthy", draining: "draining" };
+  return {
+    id: id ?? "-",
+    state: states[health?.status ?? ""] ?? "unknown",
+    source: "self",
+    address: serve ?? "-",
+    models: models ?? [],
+    zone: zone ?? "",
+    incarnation: incarnation ?? 0,
+    inFlight: vitals?.requests_in_progress ?? null,
+    rttMs: null,
+    sampledAgoMs: 0,
+    sample: version === undefined ? null : { version },
+  };
+}

@@ -1,0 +1,52 @@
+/** Where a command writes. */
+import { dlopen } from "bun:ffi";
+import { fstatSync } from "node:fs";
+
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  readonly color: boolean;
+  /** Whether somebody still reads the output; for commands that go on until they are ended. */
+  reading?(): boolean;
+}
+
+const STDOUT = 1;
+const POLLERR = 8;
+
+/**
+ * Standard output and error of this process. Whoever reads our output may stop at any time (`| head`): a command ends
+ * anyway, and a role goes on without its log.
+ */
+export function standardTerminal(): Terminal {
+  let broken = false;
+  let poll: (() => number) | undefined;
+  process.stdout.on("error", () => {
+    broken = true;
+  });
+  return {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
+    reading() {
+      poll ??= pollPipe(STDOUT);
+      return !broken && (poll() & POLLERR) === 0;
+    },
+  };
+}
+
+/**
+ * A pipe tells that its reader is gone to who writes; poll(2) tells it to who has nothing to write, too. Bun has no call
+ * for that. What is no pipe, and a machine without that libc, has nothing to tell.
+ */
+function pollPipe(descriptor: number): () => number {
+  const nothing = (): number => 0;
+  try {
+    if (process.platform !== "linux" || !fstatSync(descriptor).isFIFO()) return nothing;
+    const { symbols } = dlopen("libc.so.6", { poll: { args: ["ptr", "u64", "i32"], returns: "i32" } });
+    // struct pollfd: the descriptor (4 bytes), the events that are asked for (2), those that are so (2).
+    const entry = new Int32Array([descriptor, 0]);
+    return () => (symbols.poll(entry, 1, 0) > 0 ? (entry[1] ?? 0) >>> 16 : 0);
+  } catch {
+    return nothing;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What happened in the mesh as this node saw it: the latest membership events, numbered, in a ring.
+ *
+ * Numbers rise by one with each event, and over restarts too: a journal begins at the microseconds since 1970 of its
+ * start, and no node meets an event a microsecond. So whoever reads on after a restart asks for what came after the
+ * last number that it has, gets all of the new life, and needs to know nothing of the restart.
+ *
+ * Readers hold a number and nothing else. One that falls behind the ring is told how many events it missed, so slow
+ * readers cost no memory.
+ */
+import type { SwimEvent } from "../swim/event.ts";
+
+export interface JournalEntry extends SwimEvent {
+  readonly seq: number;
+  /** ISO 8601, by the wall clock. */
+  readonly time: string;
+}
+
+export interface JournalPart {
+  /** Oldest first. */
+  readonly events: readonly JournalEntry[];
+  /** How many more there were before these, which the ring has dropped. */
+  readonly missed: number;
+  /** To go on after this part. */
+  readonly next: number;
+}
+
+export const JOURNAL_EVENTS_MAX = 1024;
+
+export class Journal {
+  readonly #capacity: number;
+  readonly #ring: JournalEntry[] = [];
+  /** The number of the first event that there ever was. */
+  readonly #first: number;
+  #last: number;
+  #ended = false;
+  readonly #listeners = new Set<() => void>();
+
+  /** `startMs`: since 1970, larger at each start of the node. */
+  constructor(startMs: number, capacity = JOURNAL_EVENTS_MAX) {
+    this.#capacity = capacity;
+    this.#last = Math.floor(startMs) * 1000;
+    this.#first = this.#last + 1;
+  }
+
+  /** The number of the newest event. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Nothing comes any more: the node is about to stop. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** `atMs` since 1970. */
+  append(event: SwimEvent, atMs: number): void {
+    this.#last += 1;
+    const { kind, id, address, incarnation, cause } = event;
+    const time = new Date(atMs).toISOString();
+    this.#ring[this.#place(this.#last)] = { seq: this.#last, time, kind, id, address, incarnation, cause };
+    this.#tell();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#tell();
+  }
+
+  /** The events after that number, at most `max`. A number that is none of this journal's means its beginning. */
+  after(seq: number, max = this.#capacity): JournalPart {
+    const from = seq < this.#first || seq > this.#last ? this.#first - 1 : seq;
+    const start = Math.max(from + 1, this.#last - this.#capacity + 1);
+    const end = Math.min(this.#last, start + max - 1);
+    const events: JournalEntry[] = [];
+    for (let at = start; at <= end; at += 1) events.push(this.#ring[this.#place(at)]!);
+    return { events, missed: start - from - 1, next: end };
+  }
+
+  /** Calls back after each event and at the end; answers how to stop that. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #place(seq: number): number {
+    return (seq - this.#first) % this.#capacity;
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,63 @@
+/** What a node's admin API tells of the mesh: the members, one member whole, and what happened. */
+import { decodeMeta } from "../swim/meta.ts";
+import type { Journal } from "./journal.ts";
+import type { Membership } from "./membership.ts";
+import { memberView, memberViews, type MemberView } from "./node-membership.ts";
+
+/** A member as `GET /members/:id` shows it. */
+export interface MemberDetail extends MemberView {
+  /** It is the node that is asked. */
+  readonly self: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  /** "host:port"; "" for nowhere. */
+  readonly apiAddress: string;
+  readonly servingAddress: string;
+  readonly healthy: boolean | null;
+  readonly draining: boolean | null;
+  /** Some labels or models did not fit into the gossip. */
+  readonly cut: boolean;
+  /** The oldest and the newest protocol of gossip that it speaks. */
+  readonly protocols: readonly [number, number];
+  /** The round trip to expect by network coordinates; null while unknown. */
+  readonly distanceMs: number | null;
+}
+
+export interface MeshView {
+  members(): MemberView[];
+  member(id: string): MemberDetail | undefined;
+  readonly events: Journal;
+}
+
+/** `membership` gives null before the node has joined. */
+export function meshView(membership: () => Membership | null, events: Journal): MeshView {
+  return {
+    members() {
+      const mesh = membership();
+      return mesh === null ? [] : memberViews(mesh, performance.now());
+    },
+    member(id) {
+      const mesh = membership();
+      return mesh === null ? undefined : memberDetail(mesh, id, performance.now());
+    },
+    events,
+  };
+}
+
+function memberDetail(membership: Membership, id: string, nowMs: number): MemberDetail | undefined {
+  const member = membership.member(id);
+  if (member === undefined) return undefined;
+  const meta = decodeMeta(member.meta);
+  const self = id === membership.id;
+  return {
+    ...memberView(member, nowMs),
+    self,
+    labels: meta?.labels ?? {},
+    apiAddress: meta?.apiAddress ?? "",
+    servingAddress: meta?.servingAddress ?? "",
+    healthy: meta?.healthy ?? null,
+    draining: meta?.draining ?? null,
+    cut: meta?.cut ?? false,
+    protocols: member.versions,
+    distanceMs: self ? null : (membership.distance(membership.id, id) ?? null),
+  };
+}

@@ -1,0 +1,237 @@
+/** GET /events: the journal at once and as a stream, over the apps of both roles and over real sockets. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { type Hono } from "hono";
+import { newApp } from "../../src/admin/app.ts";
+import { type EventJournal, NDJSON_TYPE, eventRoutes, eventStream } from "../../src/admin/events.ts";
+import { type Front, serveApi } from "../../src/admin/front.ts";
+import { eventually, RawClient } from "./raw-client.ts";
+
+/** As mesh/journal.ts, with numbers from 1. */
+class Log implements EventJournal {
+  last = 0;
+  ended = false;
+  readonly listeners = new Set<() => void>();
+  readonly #capacity: number;
+  #kept: { seq: number; cause: string }[] = [];
+
+  constructor(capacity = 8) {
+    this.#capacity = capacity;
+  }
+
+  append(cause = "x"): void {
+    this.#kept = [...this.#kept, { seq: (this.last += 1), cause }].slice(-this.#capacity);
+    for (const listener of this.listeners) listener();
+  }
+
+  end(): void {
+    this.ended = true;
+    for (const listener of this.listeners) listener();
+  }
+
+  after(seq: number, max = this.#capacity) {
+    const from = seq > this.last ? 0 : seq;
+    const events = this.#kept.filter((entry) => entry.seq > from).slice(0, max);
+    const next = events.at(-1)?.seq ?? this.last;
+    return { events, missed: events.length === 0 ? 0 : (events[0]?.seq ?? 0) - from - 1, next };
+  }
+
+  watch(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+}
+
+type Line = { kind?: string; seq?: number; missed?: number; next?: number };
+
+function app(journal: EventJournal): Hono {
+  const made = newApp(() => {});
+  eventRoutes(made, journal);
+  return made;
+}
+
+const linesOf = (text: string): Line[] =>
+  text
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line) => JSON.parse(line) as Line);
+
+async function read(reader: {
+  read(): Promise<{ value?: Uint8Array | undefined; done: boolean }>;
+}): Promise<Line[] | null> {
+  const { value, done } = await reader.read();
+  return done ? null : linesOf(new TextDecoder().decode(value));
+}
+
+describe("GET /events", () => {
+  test("gives what the journal holds after a number, and the number to go on after", async () => {
+    const log = new Log();
+    const made = app(log);
+    expect(await (await made.request("/events")).json()).toEqual({ events: [], missed: 0, next: 0 });
+    for (let count = 0; count < 10; count += 1) log.append();
+    const all = (await (await made.request("/events")).json()) as { events: Line[]; missed: number; next: number };
+    expect(all.events.map(({ seq }) => seq)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+    expect([all.missed, all.next]).toEqual([2, 10]);
+    expect(await (await made.request("/events?after=9&watch=0")).json()).toMatchObject({
+      events: [{ seq: 10 }],
+      next: 10,
+    });
+    expect(await (await made.request("/events?after=10")).json()).toEqual({ events: [], missed: 0, next: 10 });
+  });
+
+  test.each([
+    ["after=-1", 'after is "-1"; expected the number of an event'],
+    ["after=", 'after is ""; expected the number of an event'],
+    ["after=1.5", 'after is "1.5"'],
+    ["after=9999999999999999", 'after is "9999999999999999"'],
+    ["after=1&after=2", "after is given 2 times; expected once"],
+    ["watch=yes", 'watch is "yes"; expected 1, or 0'],
+    ["afetr=1", 'there is no parameter "afetr"; expected after or watch'],
+  ])("refuses %s", async (query, message) => {
+    const response = await app(new Log()).request(`/events?${query}`);
+    const body = (await response.json()) as { error: { message: string; code: string } };
+    expect([response.status, body.error.code]).toEqual([400, "bad_request"]);
+    expect(body.error.message).toContain(message);
+  });
+
+  test("takes no other method, and answers HEAD without holding on to anything", async () => {
+    const log = new Log();
+    const refused = await app(log).request("/events", { method: "POST" });
+    expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    const head = await app(log).request("/events?watch=1", { method: "HEAD" });
+    expect([head.status, head.headers.get("content-type")]).toEqual([200, NDJSON_TYPE]);
+    expect(log.listeners.size).toBe(0);
+  });
+
+  test("of a process that stops is no stream any more", async () => {
+    const log = new Log();
+    log.append();
+    log.end();
+    expect((await app(log).request("/events?watch=1")).status).toBe(503);
+    expect(await (await app(log).request("/events")).json()).toMatchObject({ next: 1 });
+  });
+});
+
+describe("a stream of events", () => {
+  test("begins with where it stands, brings each event, beats while nothing happens, and ends with the journal", async () => {
+    const log = new Log();
+    log.append();
+    const reader = eventStream(log, log.last, 20).getReader();
+    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 1 }]);
+    const second = read(reader);
+    log.append();
+    expect(await second).toMatchObject([{ seq: 2 }]);
+    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 2 }]);
+    log.append();
+    log.end();
+    expect(await read(reader)).toMatchObject([{ seq: 3 }]);
+    expect(await read(reader)).toBeNull();
+    expect(log.listeners.size).toBe(0);
+  });
+
+  test("begins with what happened after the number that was given", async () => {
+    const log = new Log();
+    for (let count = 0; count < 3; count += 1) log.append();
+    const reader = eventStream(log, 1, 1000).getReader();
+    expect(await read(reader)).toMatchObject([{ kind: "heartbeat", next: 1 }, { seq: 2 }, { seq: 3 }]);
+    await reader.cancel();
+  });
+
+  test("tells a reader that fell behind how much it missed, and goes on", async () => {
+    const log = new Log(8);
+    const reader = eventStream(log, 0, 1000).getReader();
+    await read(reader);
+    for (let count = 0; count < 20; count += 1) log.append();
+    const [gap, ...events] = (await read(reader)) ?? [];
+    expect(gap).toEqual({ kind: "gap", missed: 12, next: 12 });
+    expect(events.map(({ seq }) => seq)).toEqual([13, 14, 15, 16, 17, 18, 19, 20]);
+    await reader.cancel();
+  });
+
+  test("that is cancelled while it waits lets go of the journal", async () => {
+    const log = new Log();
+    const reader = eventStream(log, 0, 60_000).getReader();
+    await read(reader);
+    const waiting = reader.read();
+    expect(log.listeners.size).toBe(1);
+    await reader.cancel();
+    expect((await waiting).done).toBe(true);
+    await eventually(() => log.listeners.size === 0);
+  });
+});
+
+describe("over a connection", () => {
+  const fronts: Front[] = [];
+  afterEach(async () => {
+    for (const front of fronts.splice(0)) await front.stop(0);
+  });
+
+  function serve(log: Log): Front {
+    const front = serveApi({ hostname: "127.0.0.1", port: 0, app: app(log) });
+    fronts.push(front);
+    return front;
+  }
+
+  /** The lines in a chunked body. */
+  const chunkedLines = (received: string): Line[] =>
+    linesOf(received.slice(received.indexOf("\r\n\r\n") + 4).replace(/(^|\r\n)[0-9a-f]+\r\n/g, ""));
+
+  async function watch(front: Front, query = ""): Promise<RawClient> {
+    const client = await RawClient.connect(front.port);
+    client.send(`GET /events?watch=1${query} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await client.until((text) => text.includes('"heartbeat"'));
+    return client;
+  }
+
+  test("events come as they happen, and the end of the journal ends the answer in order", async () => {
+    const log = new Log();
+    const front = serve(log);
+    const client = await watch(front);
+    expect(client.received).toContain("content-type: application/x-ndjson\r\n");
+    log.append();
+    await client.until((text) => text.includes('"seq":1'));
+    log.append();
+    await client.until((text) => text.includes('"seq":2'));
+    const stopping = front.stop(5000);
+    log.end();
+    expect(await client.untilEnded()).toEndWith("\r\n0\r\n\r\n");
+    client.end();
+    await stopping;
+  });
+
+  test("a client that goes leaves nothing behind", async () => {
+    const log = new Log();
+    const front = serve(log);
+    const client = await watch(front);
+    await eventually(() => log.listeners.size === 1);
+    client.reset();
+    await eventually(() => log.listeners.size === 0 && front.connections === 0);
+  });
+
+  test("a client that does not read is told what it missed, and the rest of its events are in order", async () => {
+    const log = new Log(64);
+    const front = serve(log);
+    const client = await watch(front, "&after=0");
+    client.pause();
+    // More than the sockets' buffers take, a few at a time, so that the stream could keep up with a client that reads.
+    const cause = "c".repeat(16 * 1024);
+    for (let count = 0; count < 2000; count += 1) {
+      log.append(cause);
+      if (count % 16 === 15) await Bun.sleep(0);
+    }
+    await eventually(() => log.listeners.size === 0);
+    client.resume();
+    await client.until((text) => text.endsWith("}\n\r\n") && text.includes(`"seq":${log.last},`), 20_000);
+    const lines = chunkedLines(client.received);
+    let at = 0;
+    let missed = 0;
+    for (const line of lines) {
+      if (line.kind === "gap") {
+        missed += line.missed ?? 0;
+        at += line.missed ?? 0;
+        expect(line.next).toBe(at);
+      } else if (line.seq !== undefined) expect(line.seq).toBe((at += 1));
+    }
+    expect(at).toBe(2000);
+    expect(missed).toBeGreaterThan(0);
+  }, 40_000);
+});
