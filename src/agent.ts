@@ -58,7 +58,13 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const journal = new Journal(Date.now());
-  const metrics = agentMetrics({ node: config.id, sample, mesh: () => membership?.figures(), startedMs });
+  const metrics = agentMetrics({
+    node: config.id,
+    sample,
+    mesh: () => membership?.figures(),
+    signal: () => states?.stats(),
+    startedMs,
+  });
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });

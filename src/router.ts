@@ -148,6 +148,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     startedMs,
     targets: () => targets.all(),
     mesh: () => membership.figures(),
+    signal: () => states.stats(),
   });
   const apiOptions = {
     nowMs,

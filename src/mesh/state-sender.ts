@@ -31,6 +31,8 @@ export class StateSender {
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
   #isReady: boolean;
+  #messages = 0;
+  #bytes = 0;
 
   constructor(options: StateSenderOptions) {
     const { config, id, incarnation, node } = options;
@@ -85,6 +87,10 @@ export class StateSender {
     this.#step();
   }
 
+  stats(): { readonly routers: number; readonly messages: number; readonly bytes: number } {
+    return { routers: this.#publisher.routers, messages: this.#messages, bytes: this.#bytes };
+  }
+
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#lookTimer);
@@ -96,6 +102,8 @@ export class StateSender {
     const { transport } = this.#options.node;
     const { sends, wakeAtMs } = this.#publisher.take(performance.now());
     for (const { to, packet } of sends) {
+      this.#messages += 1;
+      this.#bytes += packet.length;
       if (packet.length <= transport.payloadBytesMax) transport.send(to, packet, CHANNEL.state);
       // One that does not get there is asked for again.
       else void transport.request(to, packet, REQUEST_TIMEOUT_MS, CHANNEL.state).catch(() => {});

@@ -89,6 +89,22 @@ export const GOSSIP_METRICS = {
   connections: metric("gauge", "infermesh_gossip_connections", [], "", "TCP connections open now, in both directions."),
 } as const;
 
+/** The states on their way from nodes to routers: the first of a router, the last three of an agent. */
+export const SIGNAL_METRICS = {
+  heard: metric(
+    "counter",
+    "infermesh_signal_messages_total",
+    ["result"],
+    "",
+    "Messages of nodes, by what became of them.",
+  ),
+  sources: metric("gauge", "infermesh_signal_sources", [], "", "Nodes that send their states."),
+  peers: metric("gauge", "infermesh_signal_peers", [], "", "Other routers that have requests in flight."),
+  routers: metric("gauge", "infermesh_signal_routers", [], "", "Routers that get this node's states."),
+  sent: metric("counter", "infermesh_signal_sent_messages_total", [], "", "States and snapshots sent."),
+  sentBytes: metric("counter", "infermesh_signal_sent_bytes_total", [], "bytes", "Bytes of them, without headers."),
+} as const;
+
 /** Of the router. */
 export const ROUTER_METRICS = {
   requests: metric(

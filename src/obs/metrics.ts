@@ -8,6 +8,7 @@ import { version } from "../base/version.ts";
 import { type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
+import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS, ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { WorkerStats } from "./worker-stats.ts";
@@ -24,6 +25,7 @@ export interface RouterMetricsOptions {
   readonly startedMs: number;
   readonly targets?: () => Iterable<{ readonly state: string }>;
   readonly mesh: () => MeshFigures | undefined;
+  readonly signal?: () => HeardFigures | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -56,6 +58,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   const out = new Exposition();
   addProcessMetrics(out);
   addMeshMetrics(out, options.mesh);
+  addHeardMetrics(out, () => options.signal?.());
   /** Model -1 counts what was refused before its model was known. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>
@@ -193,15 +196,19 @@ export interface AgentMetricsOptions {
   /** Asked once for each scrape, and not before the first. */
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
+  readonly signal?: () => SentFigures | undefined;
   /** `performance.now()` at the start. */
   readonly startedMs: number;
 }
 
-export function agentMetrics({ node, sample, mesh, startedMs }: AgentMetricsOptions): { text(): Promise<string> } {
+export function agentMetrics({ node, sample, mesh, signal, startedMs }: AgentMetricsOptions): {
+  text(): Promise<string>;
+} {
   const out = new Exposition();
   const now = out.once(sample);
   addProcessMetrics(out);
   addMeshMetrics(out, mesh);
+  addSentMetrics(out, () => signal?.());
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));

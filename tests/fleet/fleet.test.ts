@@ -392,3 +392,66 @@ test("an answer nobody asked for is ignored, and time never runs backwards", () 
   expect(fleet.target("a")).toMatchObject({ state: "healthy", sampledAtMs: undefined });
   expect(fleet.take().wakeAtMs).toBeGreaterThan(1000);
 });
+
+describe("a node that tells of itself", () => {
+  test("is healthy, is not polled while it does, and is when it falls silent", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0, "gossip");
+    expect(fleet.reported("a", nodeSample(), -20, 3, 0)).toBe(true);
+    const first = fleet.take();
+    expect([first.polls, first.changedIds, first.wakeAtMs]).toEqual([[], ["a"], 5000]);
+    expect(fleet.target("a")).toMatchObject({ state: "healthy", streamed: true, sampledAtMs: -20, rttMs: 3 });
+    for (let nowMs = 1000; nowMs <= 60_000; nowMs += 1000) {
+      fleet.wake(nowMs);
+      fleet.reported("a", nodeSample({ requestsInProgress: nowMs }), nowMs, undefined, nowMs);
+      const { polls, changed, events } = fleet.take();
+      // Its figures go into the table by a way of their own.
+      expect([polls, changed, events]).toEqual([[], false, []]);
+    }
+    expect(fleet.target("a")?.rttMs).toBe(3);
+    fleet.wake(65_000);
+    expect(fleet.take().polls.map(({ id }) => id)).toEqual(["a"]);
+    fleet.polled("a", { ok: true, sample: nodeSample(), rttMs: 1 }, 65_001);
+    expect(fleet.target("a")).toMatchObject({ streamed: false, sampledAtMs: 65_001 });
+  });
+
+  test("is news when it drains, is not ready, or answers again", () => {
+    const fleet = newFleet();
+    fleet.register(node("a"), 0, "gossip");
+    const causes = (sample: ReturnType<typeof nodeSample>): readonly unknown[] => {
+      fleet.take();
+      fleet.reported("a", sample, 0, 1, 0);
+      const { events, changedIds } = fleet.take();
+      return [...events.map(({ cause }) => cause), ...changedIds];
+    };
+    fleet.reported("a", nodeSample(), 0, 1, 0);
+    expect(causes(nodeSample({ ready: false }))).toEqual(["not ready", "a"]);
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    expect(causes(nodeSample())).toEqual(["ready", "a"]);
+    expect(causes(nodeSample({ draining: true, ready: false }))).toEqual(["draining", "a"]);
+    expect(causes(nodeSample())).toEqual(["no longer draining", "a"]);
+    poll(fleet, "a", 3, failed, 0);
+    expect(fleet.target("a")?.state).toBe("unhealthy");
+    expect(causes(nodeSample())).toEqual(["answers again after 3 failed polls", "a"]);
+  });
+
+  test("must be known, and is not a configured one", () => {
+    const fleet = newFleet();
+    fleet.setStatic([upstream()], 0);
+    expect(fleet.reported("a", nodeSample(), 0, 1, 0)).toBe(false);
+    expect(fleet.reported("10.0.0.9:80", nodeSample(), 0, 1, 0)).toBe(false);
+  });
+
+  test("counts as the mesh says, until there is a sample", () => {
+    const fleet = newFleet();
+    fleet.register(node("a", { condition: "unready" }), 0, "gossip");
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    fleet.register(node("a", { condition: "ready" }), 0, "gossip");
+    expect(isRoutable(fleet.target("a")!)).toBe(true);
+    expect(fleet.take().events.at(-1)?.cause).toBe("condition: ready");
+    fleet.register(node("a", { condition: "draining" }), 0, "gossip");
+    expect(isRoutable(fleet.target("a")!)).toBe(false);
+    fleet.reported("a", nodeSample(), 0, 1, 0);
+    expect(isRoutable(fleet.target("a")!)).toBe(true);
+  });
+});

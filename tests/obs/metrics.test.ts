@@ -75,9 +75,31 @@ function aRouter() {
     startedMs: performance.now() - 1500,
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
     mesh: () => MESH,
+    signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
   });
   return { stats, metrics };
 }
+
+describe("the states' metrics", () => {
+  test("tell what became of messages, and what a node has sent", async () => {
+    const router = lines(await aRouter().metrics.text());
+    const results = { state: 5, snapshot: 2, gap: 1, late: 3, malformed: 4, stranger: 6 };
+    for (const [result, count] of Object.entries(results)) {
+      expect(router.get(`infermesh_signal_messages_total{result="${result}"}`)).toBe(count);
+    }
+    expect([router.get("infermesh_signal_sources"), router.get("infermesh_signal_peers")]).toEqual([7, 8]);
+    const sent = () => ({ routers: 2, messages: 30, bytes: 4000 });
+    const agent = agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, signal: sent, startedMs: 0 });
+    const text = lines(await agent.text());
+    expect(text.get("infermesh_signal_routers")).toBe(2);
+    expect(text.get("infermesh_signal_sent_messages_total")).toBe(30);
+    expect(text.get("infermesh_signal_sent_bytes_total")).toBe(4000);
+    const early = lines(
+      await agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, startedMs: 0 }).text(),
+    );
+    expect(early.has("infermesh_signal_routers")).toBe(false);
+  });
+});
 
 describe("the router's metrics", () => {
   test("are the sums of what the workers counted", async () => {

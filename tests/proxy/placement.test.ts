@@ -4,6 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
 import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
+import { type Load, NO_LOAD, placeKey } from "../../src/signal/flights.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { modelSample, nodeSample } from "../fleet/samples.ts";
@@ -100,4 +101,53 @@ test("a new row is picked only when every worker knows where it leads", () => {
   expect(picker.pick(pick)).toBeLessThan(0);
   placement.routed(routes?.version ?? 0, [node], 0);
   expect(picker.pick(pick)).toBe(routes?.rows[0]?.row ?? -1);
+});
+
+test("what other routers have in flight makes a target dearer at once, and a sample that counts it does not do so twice", () => {
+  const scores = table();
+  const others = new Map<number, Load>();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings), (key) => others.get(key) ?? NO_LOAD);
+  const nodes = new Map(["a", "b"].map((id) => [id, { ...target(id, 0), streamed: true }]));
+  const find = (id: string): Target | undefined => nodes.get(id);
+  const routes = placement.sync(["a", "b"], find, 0, 1);
+  placement.routed(routes?.version ?? 0, [...nodes.values()], 0);
+  const pick = new PickRequest();
+  pick.model = 0;
+  pick.promptTokens = 100;
+  const picker = new TypeScriptPicker(scores);
+  const cost = (): readonly [string | undefined, number] => {
+    const row = picker.pick(pick);
+    return [routes?.rows.find((each) => each.row === row)?.node, pick.ties];
+  };
+  expect(cost()[1]).toBe(2);
+  const [key] = [...placement.loads()].find(([each]) => each === placeKey("a", "m"))!;
+  others.set(key, { requests: 3, tokens: 9000 });
+  placement.loadsChanged([key, 12_345], find, 0);
+  expect(cost()).toEqual(["b", 1]);
+  expect(placement.othersLoad(nodes.get("a")!)).toEqual({ requests: 3, tokens: 9000 });
+  // The node's next sample counts those requests; when they end, it is as idle as the other.
+  const busy = { ...nodes.get("a")!, lastSample: nodeSample({ models: [modelSample({ runningRequests: 3 })] }) };
+  nodes.set("a", busy);
+  placement.sampled(busy, placement.mark(busy), 0);
+  others.delete(key);
+  placement.loadsChanged([key], find, 0);
+  expect(cost()[1]).toBe(2);
+});
+
+test("a sample that a node sends does not end its ejection; one that was polled does", () => {
+  const scores = table();
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  const node = target("a", 0);
+  const routes = placement.sync(["a"], () => node, 0, 1);
+  placement.routed(routes?.version ?? 0, [node], 0);
+  const row = routes?.rows[0]?.row ?? -1;
+  const pick = new PickRequest();
+  pick.model = 0;
+  pick.nowDeciseconds = scores.nowDeciseconds(Date.now());
+  scores.eject(row, pick.nowDeciseconds + 100);
+  const picker = new TypeScriptPicker(scores);
+  placement.sampled({ ...node, streamed: true }, placement.mark(node), 0);
+  expect(picker.pick(pick)).toBeLessThan(0);
+  placement.sampled(node, placement.mark(node), 0);
+  expect(picker.pick(pick)).toBe(row);
 });

@@ -66,6 +66,24 @@ describe("rowValues", () => {
     expect([values.activeOffset, values.tokenOffset]).toEqual([2, 5000]);
   });
 
+  test("the load of other routers counts like our own, from when they tell of it, and once", () => {
+    const sample = { runningRequests: 5, waitingRequests: 3, queuedPrefillTokens: 9000 };
+    const baseline = { baselineRequests: 6, baselineTokens: 4000 };
+    const values = row(sample, { ...baseline, othersRequests: 4, othersTokens: 1500 });
+    expect([values.activeOffset, values.tokenOffset]).toEqual([2 + 4, 5000 + 1500]);
+    expect(row(null, { othersRequests: 4, othersTokens: 1500 })).toMatchObject({ activeOffset: 4, tokenOffset: 1500 });
+    const old = row(sample, { ...baseline, othersRequests: 4, othersTokens: 1500, ageMs: 1e7 });
+    expect([old.activeOffset, old.tokenOffset]).toEqual([4, 1500]);
+    expect(row({}, { othersRequests: NaN, othersTokens: Infinity }).tokenOffset).toBeLessThanOrEqual(1e9);
+  });
+
+  test("a streamed sample is stale sooner than a polled one", () => {
+    const at = (streamed: boolean, ageMs: number): number => row({}, { streamed, ageMs }).penaltySeconds;
+    expect([at(true, 3000), at(false, 11_000)]).toEqual([0, 0]);
+    expect(at(true, 5000)).toBeCloseTo(2 * config.driftPerSecond, 9);
+    expect(at(false, 5000)).toBe(0);
+  });
+
   test("a runtime that tells no queued tokens has ours, and usual ones for each waiting request of others", () => {
     const values = row(
       { queuedPrefillTokens: undefined, waitingRequests: 9 },
