@@ -1,13 +1,16 @@
 /**
  * When to compare everything with another member (push/pull): at an interval that grows with the mesh, and sooner when
- * there is reason to think that we miss something – after a start, when a stranger speaks, while two comparisons in a
- * row show differences (each time later, so that a busy mesh does not do nothing else).
+ * there is reason to think that we miss something – after a start, when a stranger speaks, when those whom we probe
+ * hold other tables than ours though no news is on its way, while two comparisons in a row show differences (each time
+ * later, so that a busy mesh does not do nothing else).
  */
 import type { Prng } from "../base/prng.ts";
 import type { SwimConfig } from "./settings.ts";
 
 /** Above this many members the interval grows, by one interval for each doubling. */
 const CALM_MEMBERS = 32;
+/** One that differs from us may miss something itself, and will find out; when all differ, it is we. */
+const DIFFERING = 2;
 
 export class Comparison {
   dueAtMs: number;
@@ -16,6 +19,8 @@ export class Comparison {
   /** Until the next one, if the one under way shows a difference. */
   #pauseMs = Infinity;
   #strangeAtMs = -Infinity;
+  /** Members in a row whose tables differed from ours. */
+  #differing = 0;
 
   constructor(config: SwimConfig, prng: Prng, nowMs: number) {
     this.#config = config;
@@ -45,6 +50,12 @@ export class Comparison {
   differed(nowMs: number): void {
     this.by(nowMs + this.#pauseMs * (0.5 + this.#prng.next()));
     this.#pauseMs *= 2;
+  }
+
+  /** A member that we probed told its digest, while we had no news to spread. */
+  probed(isSame: boolean, nowMs: number): void {
+    this.#differing = isSame ? 0 : this.#differing + 1;
+    if (this.#differing >= DIFFERING) this.stranger(nowMs);
   }
 
   /** Someone spoke who is no member, as far as we know: it is not believed, but we may have missed a newcomer. */

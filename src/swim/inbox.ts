@@ -29,9 +29,10 @@ export class Inbox {
   /** Accusers of a suspect or dead message, ACCUSERS_MAX places each; -1 for unknown ones. */
   readonly accusers = new Int32Array(MESSAGES_MAX * ACCUSERS_MAX);
   readonly accuserCount = new Uint8Array(MESSAGES_MAX);
-  /** An ack brought a coordinate, in `coordinate`; a packet has one ack with one at most. */
+  /** An ack brought a coordinate and a digest, in `coordinate` and `digest`; a packet has one such ack at most. */
   readonly hasCoordinate = new Uint8Array(MESSAGES_MAX);
   readonly coordinate = new Float64Array(COORDINATE_FLOATS);
+  digest = 0;
   buffer: Uint8Array = new Uint8Array(0);
   readonly #reader = new Reader();
 
@@ -131,6 +132,7 @@ export class Inbox {
       if (!(Math.abs(value) < 3_600_000)) reader.bad = true;
       this.coordinate[index] = value;
     }
+    this.digest = reader.fixed32();
   }
 
   #accusers(reader: Reader, at: number, ids: Lexicon): boolean {

@@ -41,6 +41,7 @@ export class Outbox {
     this.#messages += 1;
   }
 
+  /** With where we are and whom we hold for present, or bare: coordinate undefined. */
   ack(seq: number, coordinate: Float64Array | undefined): void {
     const writer = this.#writer;
     writer.byte(MESSAGE.ack);
@@ -49,6 +50,7 @@ export class Outbox {
     this.#messages += 1;
     if (coordinate === undefined) return;
     for (let index = 0; index < COORDINATE_FLOATS; index += 1) writer.float(coordinate[index]!);
+    writer.fixed32(this.#members.digest);
   }
 
   nack(seq: number): void {

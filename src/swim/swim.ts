@@ -510,6 +510,7 @@ export class Swim {
     const medianMs = this.#acquaintances.observe(probe.target, rttMs, this.#time.nowMs);
     this.#acquaintances.place(probe.target, inbox.coordinate);
     this.#vivaldi.observe(inbox.coordinate, medianMs);
+    if (this.#rumours.size === 0) this.#comparison.probed(inbox.digest === this.#members.digest, this.#time.nowMs);
   }
 
   #nacked(seq: number): void {

@@ -12,7 +12,7 @@
  * frame (the first 32 of them), so that a name costs its length once a packet.
  *
  *     ping     seq, hash of the target's id (4 bytes)
- *     ack      seq, flags; with flag 1 a coordinate (11 float32)
+ *     ack      seq, flags; with flag 1 a coordinate (11 float32) and the digest of the sender's table (4 bytes)
  *     nack     seq
  *     askPing  seq, target                       "probe it for me, answer with this seq"
  *     witness  name, incarnation                 "I suspect it; see for yourself"

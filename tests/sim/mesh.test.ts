@@ -70,6 +70,20 @@ describe("a simulated mesh", () => {
     expect(failed).toEqual([]);
   });
 
+  seeded("who missed a newcomer finds out by its probes, long before everything is compared", (seed) => {
+    // Each piece of news is sent so seldom that it misses some; members that have just started compare, but these have not.
+    const config = { retransmitMult: 1, pushPullIntervalMs: 3_600_000 };
+    const world = new MeshWorld({ seed, nodes: 150, config });
+    world.acquaint();
+    world.runFor(1_000);
+    const newcomer = world.add();
+    world.join(newcomer, world.nodes[0]!);
+    world.runFor(3_000);
+    expect(world.nodes.filter(({ swim }) => swim.status(newcomer.id) === "none").length).toBeGreaterThan(0);
+    world.runFor(12_000);
+    expectAgreement(world);
+  });
+
   seeded("churn, loss, duplication, reordering, blocks: it agrees in the end", (seed) => {
     const world = new MeshWorld({ seed, nodes: 40, loss: 0.05, duplication: 0.05, jitterMs: 30 });
     const invariants = new Invariants();
