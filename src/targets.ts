@@ -18,6 +18,8 @@ import type { SwimEvent } from "./swim/event.ts";
 
 /** Between changes of the fleet and new routes: many nodes that join at once make one snapshot. */
 const SYNC_DELAY_MS = 5;
+/** Up to some sixty members, a probe meets each more often than this. */
+const MEASURED_FRESH_MS = 60_000;
 
 export interface TargetsOptions {
   readonly config: RouterConfig;
@@ -141,12 +143,14 @@ export class Targets {
     this.step();
   }
 
-  /** The round trip to a member by the mesh's coordinates, or by its probes before there are any. */
+  /** The round trip to a member as it was measured of late, else by the mesh's coordinates. */
   #wayMs(id: string): number | undefined {
-    const node = this.#options.node();
-    if (node === null) return undefined;
-    const { membership } = node;
-    return membership.distance(membership.id, id) ?? membership.member(id)?.rttMs;
+    const membership = this.#options.node()?.membership;
+    const member = membership?.member(id);
+    if (membership === undefined || member === undefined) return undefined;
+    const { rttMs, answeredAtMs = -Infinity } = member;
+    const isFresh = performance.now() - answeredAtMs < MEASURED_FRESH_MS;
+    return isFresh ? rttMs : (membership.distance(membership.id, id) ?? rttMs);
   }
 
   #place(): RouteSnapshot | null {

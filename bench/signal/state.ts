@@ -10,7 +10,7 @@ import { signalSettings } from "../../src/signal/settings.ts";
 import { Subscriber } from "../../src/signal/subscriber.ts";
 import { quantile } from "../../tests/sim/mesh-measure.ts";
 import { spread } from "../../tests/sim/state-measure.ts";
-import { OVERHEAD_BYTES, StateWorld } from "../../tests/sim/state-world.ts";
+import { OVERHEAD_BYTES, PLACE, StateWorld } from "../../tests/sim/state-world.ts";
 import { report } from "../report.ts";
 
 const SHORT = process.argv.includes("short");
@@ -54,7 +54,7 @@ function cpu(): Record<string, number> {
   const packets: Uint8Array[] = [];
   const begin = performance.now();
   for (let look = 0; look < looks; look += 1) {
-    publisher.offer(agent!.sample(look * 100), look * 100);
+    publisher.offer(agent!.sample(look * 100), PLACE, look * 100);
     const { sends } = publisher.take(look * 100);
     if (sends[0] !== undefined) packets.push(sends[0].packet);
   }

@@ -79,7 +79,7 @@ const crashMessages = full.packets / plain.packets;
 must("messages beside plain SWIM, crashes", "<= 115 %", `${(100 * crashMessages).toFixed(0)} %`, crashMessages <= 1.15);
 
 // Lifeguard's sweep, cut down: members blocked at their sockets, or wholly.
-const SWEEP_NODES = SHORT ? 128 : 256;
+const SWEEP_NODES = SHORT ? 128 : NODES;
 const counts = SHORT ? [1, 8, 32] : [1, 2, 4, 8, 16, 32];
 const shapes: readonly Omit<Anomalies, "slow">[] = [
   { stall: "io", blockedMs: 8_000, runningMs: 1_000, lastMs: 40_000 },

@@ -126,9 +126,19 @@ export class Membership {
     return this.#swim.member(id);
   }
 
-  /** Estimated round trip between two members in milliseconds; undefined while unknown. */
+  /** Estimated round trip between two members in milliseconds; undefined while it can't be told. */
   distance(a: string, b: string): number | undefined {
-    return this.#swim.distance(a, b);
+    return this.#swim.whereabouts.distance(a, b);
+  }
+
+  /** This node's network coordinate. */
+  get coordinate(): Float64Array {
+    return this.#swim.whereabouts.own;
+  }
+
+  /** A member told where it is. */
+  place(id: string, coordinate: Float32Array): void {
+    this.#swim.whereabouts.place(id, coordinate);
   }
 
   figures(): MembershipFigures {

@@ -90,8 +90,13 @@ export class StateReceiver {
     this.#subscriber.receive(from, packet, performance.now());
     const { reports, asks } = this.#subscriber.take();
     for (const report of reports) {
-      if (report.id === id) this.#options.onReport(report);
-      else this.#strangers += 1;
+      if (report.id !== id) {
+        this.#strangers += 1;
+        continue;
+      }
+      // A router of a large mesh probes each member seldom, and wants to know how far it is.
+      if (report.place !== undefined) this.#options.node.membership.place(id, report.place);
+      this.#options.onReport(report);
     }
     for (const to of asks) this.#options.node.transport.send(to, ASK, CHANNEL.state);
   }

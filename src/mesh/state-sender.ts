@@ -83,7 +83,7 @@ export class StateSender {
       this.#options.node.setHealthy(sample.ready);
     }
     if (this.#publisher.routers === 0) return;
-    this.#publisher.offer(sample, performance.now());
+    this.#publisher.offer(sample, this.#options.node.membership.coordinate, performance.now());
     this.#step();
   }
 

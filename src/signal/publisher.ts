@@ -3,7 +3,7 @@
  *
  *     const publisher = new Publisher(config, { id, incarnation }, prng, overheadBytes);
  *     publisher.addRouter(to, nowMs);                  // and removeRouter(to)
- *     publisher.offer(sample, nowMs);                  // at each look at the node
+ *     publisher.offer(sample, place, nowMs);           // at each look at the node, with its network coordinate
  *     publisher.asked(from, nowMs);                    // a router misses something
  *     const { sends, wakeAtMs } = publisher.take(nowMs);     // after each of these, and at wakeAtMs
  *
@@ -20,7 +20,7 @@ import type { NodeSample } from "../score/sample.ts";
 import { type Description, describe, isSameLayout } from "./description.ts";
 import type { SignalConfig } from "./settings.ts";
 import { type Codes, codesOf, differs, pressure } from "./state.ts";
-import { writeSnapshot, writeState } from "./wire.ts";
+import { writeKeyframe, writeSnapshot, writeState } from "./wire.ts";
 
 /** One message; a long one goes over TCP. */
 export interface Send {
@@ -63,6 +63,7 @@ export class Publisher {
   #description: Description | undefined;
   #layout: number;
   #codes: Codes = new Uint32Array(0);
+  #place: ArrayLike<number> = [];
   #sampledAtMs = 0;
   #keyframe: Keyframe | undefined;
   /** The codes that routers hold when nothing got lost, and when they were read. */
@@ -112,7 +113,8 @@ export class Publisher {
   }
 
   /** The node as it is now. */
-  offer(sample: NodeSample, nowMs: number): void {
+  offer(sample: NodeSample, place: ArrayLike<number>, nowMs: number): void {
+    this.#place = place;
     const before = this.#description;
     const description = describe(this.#self, sample, before?.reasons ?? []);
     const isNew = before === undefined || !isSameLayout(before, description);
@@ -193,9 +195,8 @@ export class Publisher {
       const sampledAtMs = this.#sampledAtMs;
       this.#keyframe = { description, layout: this.#layout, seq: this.#seq, codes, atMs: nowMs, sampledAtMs };
       this.#held = codes;
-      return isFirst
-        ? writeSnapshot({ ...head, back: 0 }, description, codes)
-        : writeState({ ...head, back: 0 }, codes);
+      if (isFirst) return writeSnapshot(head, description, codes, this.#place);
+      return writeKeyframe(head, codes, this.#place);
     }
     const held = keyframe.codes.slice();
     const isTold = (at: number): boolean => differs(description, at, keyframe.codes[at]!, codes[at]!);
@@ -213,13 +214,11 @@ export class Publisher {
       if (!router.wantsSnapshot || nowMs < router.snapshotAtMs + ASKED_PAUSE_MS) continue;
       router.wantsSnapshot = false;
       router.snapshotAtMs = nowMs;
-      sends.push({
-        to,
-        packet: writeSnapshot({ layout, seq, back: 0, ageMs: nowMs - sampledAtMs }, description, codes),
-      });
+      const head = { layout, seq, ageMs: nowMs - sampledAtMs };
+      sends.push({ to, packet: writeSnapshot(head, description, codes, this.#place) });
       if (seq === this.#seq) continue;
-      const head = { layout, seq: this.#seq, back: this.#seq - seq, ageMs: nowMs - this.#heldAtMs };
-      sends.push({ to, packet: writeState(head, this.#held, (at) => this.#held[at] !== codes[at]) });
+      const newest = { layout, seq: this.#seq, back: this.#seq - seq, ageMs: nowMs - this.#heldAtMs };
+      sends.push({ to, packet: writeState(newest, this.#held, (at) => this.#held[at] !== codes[at]) });
     }
   }
 

@@ -14,7 +14,7 @@
 import type { NodeSample } from "../score/sample.ts";
 import type { Description } from "./description.ts";
 import { type Codes, sampleOf } from "./state.ts";
-import { MESSAGE, open, readCodes, readHead, readSnapshot } from "./wire.ts";
+import { MESSAGE, open, readCodes, readHead, readKeyframe, readSnapshot } from "./wire.ts";
 
 /** What a node said of itself. */
 export interface Report {
@@ -24,6 +24,8 @@ export interface Report {
   readonly sample: NodeSample;
   /** When the figures were read, on the caller's clock, as far as delays are known. */
   readonly observedAtMs: number;
+  /** Where the node is by network coordinates, when it told. */
+  readonly place: Float32Array | undefined;
 }
 
 export interface SubscriberStats {
@@ -84,8 +86,8 @@ export class Subscriber {
   #snapshot(from: string, layout: number, nowMs: number): void {
     const description = readSnapshot();
     const head = description === undefined ? undefined : readHead();
-    const codes = description === undefined || head === undefined ? undefined : readCodes(description, undefined);
-    if (description === undefined || head === undefined || codes === undefined || head.back !== 0) {
+    const keyframe = description === undefined || head === undefined ? undefined : readKeyframe(description);
+    if (description === undefined || head === undefined || keyframe === undefined || head.back !== 0) {
       this.stats.malformed += 1;
       return;
     }
@@ -101,12 +103,12 @@ export class Subscriber {
     source.description = description;
     source.describedAtMs = nowMs;
     source.layout = layout;
-    source.keyframe = codes;
+    source.keyframe = keyframe.codes;
     source.keyframeSeq = head.seq;
     source.askPauseMs = ASK_PAUSE_MS;
     if (!isNew && head.seq <= source.seq) return;
     source.seq = head.seq;
-    this.#report(from, source, description, codes, nowMs - head.ageMs);
+    this.#report(from, source, description, keyframe.codes, keyframe.place, nowMs - head.ageMs);
   }
 
   #state(from: string, layout: number, nowMs: number): void {
@@ -131,7 +133,8 @@ export class Subscriber {
       this.#ask(from, source, nowMs);
       return;
     }
-    const codes = readCodes(description, isKeyframe ? undefined : source.keyframe);
+    const keyframe = isKeyframe ? readKeyframe(description) : undefined;
+    const codes = isKeyframe ? keyframe?.codes : readCodes(source.keyframe);
     if (codes === undefined) {
       this.stats.malformed += 1;
       return;
@@ -143,13 +146,20 @@ export class Subscriber {
       source.keyframe = codes;
       source.keyframeSeq = head.seq;
     }
-    this.#report(from, source, description, codes, nowMs - head.ageMs);
+    this.#report(from, source, description, codes, keyframe?.place, nowMs - head.ageMs);
   }
 
-  #report(from: string, source: Source, description: Description, codes: Codes, observedAtMs: number): void {
+  #report(
+    from: string,
+    source: Source,
+    description: Description,
+    codes: Codes,
+    place: Float32Array | undefined,
+    observedAtMs: number,
+  ): void {
     const { id, incarnation } = description;
     const sample = sampleOf(description, codes, Math.max(0, observedAtMs - source.describedAtMs));
-    this.#reports.push({ from, id, incarnation, sample, observedAtMs });
+    this.#reports.push({ from, id, incarnation, sample, observedAtMs, place });
   }
 
   #ask(from: string, source: Source, nowMs: number): void {

@@ -25,7 +25,7 @@ export class Acquaintances {
     return medianOfThree(rttMs, floats[at + 1]!, floats[at + 2]!);
   }
 
-  place(member: number, coordinate: Coordinate): void {
+  place(member: number, coordinate: Coordinate | Float32Array): void {
     this.#floats.set(coordinate, this.#row(member) * STRIDE);
   }
 

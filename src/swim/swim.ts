@@ -14,7 +14,7 @@
  * datagrams and streams both begin with a header that names cluster and version; the shell encrypts them as a whole.
  *
  * `setProfile({ meta, address }, nowMs)` tells the mesh of new metadata or a new address; `leave(nowMs)` takes leave, and
- * the event `left` with one's own id says that it is told. `members()`, `member(id)`, `distance(a, b)` look.
+ * the event `left` with one's own id says that it is told. `members()`, `member(id)` and `whereabouts` look.
  *
  * Identity. `id` is the name. `identity` is a number that a node keeps as long as it is the same node (on its disk, or
  * handed over at an upgrade); `incarnation` is larger at each start, say the seconds since 1970. Two claims to one id
@@ -30,8 +30,6 @@
 import { assert } from "../base/assert.ts";
 import { Heap } from "../base/heap.ts";
 import type { Prng } from "../base/prng.ts";
-import { Acquaintances } from "./acquaintance.ts";
-import { coordinateDistance, Vivaldi } from "./coordinate.ts";
 import type { JoinResult, Member, SwimDrops, SwimEvent, SwimEventKind, SwimOutput, SwimSelf } from "./event.ts";
 import { Announcement, addressIn } from "./announcement.ts";
 import { Awareness } from "./awareness.ts";
@@ -49,6 +47,7 @@ import { newSuspicion, PROBE, Probe, Suspicion, type Timer } from "./timer.ts";
 import { countDrop, Reader } from "./reader.ts";
 import { ACCUSERS_MAX, clusterMark, type ClusterMark, FRAME, MESSAGE } from "./wire.ts";
 import { META_BYTES_MAX, OUR_VERSIONS, PROTOCOL_VERSION, speaks } from "./wire.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 /** One for all: a packet is done with before the next one is looked at. */
 const inbox = new Inbox();
@@ -72,8 +71,8 @@ export class Swim {
   readonly #time: Awareness;
   readonly #healing: Healing;
   readonly #comparison: Comparison;
-  readonly #vivaldi: Vivaldi;
-  readonly #acquaintances = new Acquaintances();
+  /** Where members are, and how far from each other. */
+  readonly whereabouts: Whereabouts;
   readonly #heard = new Announcement();
   readonly #timers = new Heap<Timer>();
   readonly #suspicions = new Map<number, Suspicion>();
@@ -118,7 +117,6 @@ export class Swim {
     this.#mark = clusterMark(self.cluster);
     this.#outbox = new Outbox(this.#members, this.#mark, config.packetBytesMax);
     this.#rumours = new Rumours(config.rumoursMax, config.retransmitMult);
-    this.#vivaldi = new Vivaldi(prng);
     this.#seq = prng.nextU32() >>> 1;
     this.#heardAtMs = nowMs;
     this.#time = new Awareness(config, rules, nowMs);
@@ -134,6 +132,7 @@ export class Swim {
     members.identity[id] = self.identity >>> 0;
     members.versions[id] = OUR_VERSIONS;
     this.#self = id;
+    this.whereabouts = new Whereabouts(names, id, prng);
     this.#healing = new Healing(members, config, prng, (kind, member) => {
       if (!this.#probing.has(member)) this.#probe(kind, member);
     });
@@ -390,17 +389,8 @@ export class Swim {
     return ids.map((id) => this.#roster(id));
   }
 
-  /** The round trip to expect between two members, in milliseconds; undefined where a coordinate is missing. */
-  distance(a: string, b: string): number | undefined {
-    const [from, to] = [a, b].map((id) => {
-      const handle = this.#names.ids.findText(id);
-      return handle === this.#self ? this.#vivaldi.own : this.#acquaintances.coordinate(handle);
-    });
-    return from === undefined || to === undefined ? undefined : coordinateDistance(from, to);
-  }
-
   #roster(id: number): Member {
-    return this.#members.view(id, this.#acquaintances, this.#time.pausedMs);
+    return this.#members.view(id, this.whereabouts.acquaintances, this.#time.pausedMs);
   }
 
   // ---- small things
@@ -476,7 +466,7 @@ export class Swim {
   #answerPing(from: string, sender: number, seq: number): void {
     this.#outbox.begin();
     const isMember = sender >= 0 && sender !== this.#self;
-    this.#outbox.ack(seq, isMember ? this.#vivaldi.own : undefined);
+    this.#outbox.ack(seq, isMember ? this.whereabouts.own : undefined);
     if (isMember) {
       if (this.#rules.buddy && this.#members.status[sender] === STATUS.suspect) this.#accuse(sender);
       // Who accuses us of something long refuted has missed the refutation.
@@ -507,9 +497,7 @@ export class Swim {
 
   #measured(probe: Probe): void {
     const rttMs = this.#time.nowMs - probe.sentAtMs;
-    const medianMs = this.#acquaintances.observe(probe.target, rttMs, this.#time.nowMs);
-    this.#acquaintances.place(probe.target, inbox.coordinate);
-    this.#vivaldi.observe(inbox.coordinate, medianMs);
+    this.whereabouts.measured(probe.target, inbox.coordinate, rttMs, this.#time.nowMs);
     if (this.#rumours.size === 0) this.#comparison.probed(inbox.digest === this.#members.digest, this.#time.nowMs);
   }
 
@@ -851,7 +839,7 @@ export class Swim {
     let changed = "";
     if (profile > members.profile[known]!) {
       const from = this.#addressOf(known);
-      if (isMoved) this.#acquaintances.forget(known);
+      if (isMoved) this.whereabouts.acquaintances.forget(known);
       changed = members.adopt(known, heard);
       if (isMoved && heard !== this.#heard) this.#tellPredecessor(known, from);
     }
@@ -981,7 +969,7 @@ export class Swim {
   #forgetOld(): void {
     for (const member of this.#members.lostBefore((this.#time.nowMs - this.#config.forgetAfterMs) / 100)) {
       this.#rumours.drop(member);
-      this.#acquaintances.forget(member);
+      this.whereabouts.acquaintances.forget(member);
       this.#healing.forget(member);
       this.#members.remove(member);
     }

@@ -61,6 +61,7 @@ describe("members on loopback", () => {
   test("measure round trips, and from them how far apart two are", async () => {
     const nodes = await mesh(3);
     await until(() => nodes[0]?.member.member("n1")?.rttMs !== undefined);
+    await until(() => nodes[0]?.member.distance("n1", "n2") !== undefined);
     expect(nodes[0]?.member.distance("n1", "n2")).toBeGreaterThanOrEqual(0);
   });
 

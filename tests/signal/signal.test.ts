@@ -38,6 +38,8 @@ const SAMPLE = nodeSample({
   gpus: [GPU],
 });
 
+const PLACE = [1.5, -2, 0.25];
+
 /** A node and one router without a network between them. */
 class Pair {
   readonly publisher = publisher();
@@ -72,7 +74,7 @@ class Pair {
   }
 
   offer(sample: NodeSample): void {
-    this.publisher.offer(sample, this.nowMs);
+    this.publisher.offer(sample, PLACE, this.nowMs);
   }
 }
 
@@ -111,6 +113,10 @@ describe("a state", () => {
     expect(report?.sample.gpus).toEqual(SAMPLE.gpus.map((gpu) => ({ ...gpu, memoryUsedBytes: gpu.memoryUsedBytes! })));
     expect(report?.sample.gpuUsage).toBe(0.5);
     expect(report?.observedAtMs).toBe(1000);
+    expect(report?.place).toEqual(Float32Array.from(PLACE));
+    const later = pair.run(6000);
+    // Keyframes tell where the node is, the states between do not.
+    expect(later.filter(({ place }) => place !== undefined)).toHaveLength(1);
   });
 
   test("of any sample is read back: unknown stays unknown, counts are exact", () => {
@@ -260,7 +266,7 @@ describe("a state", () => {
     second.run(1);
     const reborn = new Publisher(CONFIG, { id: "gpu-1", incarnation: 2e12 }, new Prng(99), 68);
     reborn.addRouter("r");
-    reborn.offer(SAMPLE, 0);
+    reborn.offer(SAMPLE, PLACE, 0);
     for (const { packet } of reborn.take(0).sends) subscriber.receive("a", packet, pair.nowMs);
     expect(subscriber.take().reports.map(({ incarnation }) => incarnation)).toEqual([2e12]);
   });

@@ -29,6 +29,8 @@ export interface StateWorldOptions {
 
 /** IP and UDP headers, and the envelope of an encrypted datagram. */
 export const OVERHEAD_BYTES = 28 + 40;
+/** A network coordinate has as many numbers. */
+export const PLACE = Array.from({ length: 11 }, (_, at) => at);
 const LOOK = 0;
 const WAKE = 1;
 const TO_ROUTER = 2;
@@ -151,7 +153,7 @@ export class StateWorld {
       agent.models = agent.models.map((model) => moved(model, agent.prng));
       agent.gpus = agent.gpus.map((gpu) => warmed(gpu, agent.prng));
     }
-    agent.publisher.offer(agent.sample(this.nowMs), this.nowMs);
+    agent.publisher.offer(agent.sample(this.nowMs), PLACE, this.nowMs);
     this.#drain(agent);
     this.#calendar.add(this.nowMs + this.config.sampleIntervalMs, happening(LOOK, agent.index));
   }

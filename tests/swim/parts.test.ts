@@ -2,8 +2,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { coordinateDistance, ERROR, freshCoordinate, Vivaldi } from "../../src/swim/coordinate.ts";
-import { Lexicon } from "../../src/swim/lexicon.ts";
+import { Lexicon, Names } from "../../src/swim/lexicon.ts";
 import { Rumours } from "../../src/swim/rumours.ts";
+import { Whereabouts } from "../../src/swim/whereabouts.ts";
 import { MESSAGE } from "../../src/swim/wire.ts";
 
 describe("the lexicon", () => {
@@ -98,4 +99,30 @@ test("coordinates learn the round trips of a plane", () => {
   // Nonsense starts it anew.
   nodes[0]!.observe(freshCoordinate().fill(Number.NaN), 5);
   expect(nodes[0]!.own[ERROR]).toBe(1.5);
+});
+
+test("a distance is told when both ends are placed well, in milliseconds or in share of it", () => {
+  const names = new Names();
+  const [a, b, c] = ["a", "b", "c"].map((id) => names.ids.holdText(id)) as [number, number, number];
+  const here = new Whereabouts(names, a, new Prng(1));
+  const at = (x: number, error: number): Float32Array => {
+    const coordinate = Float32Array.from(freshCoordinate());
+    coordinate[0] = x;
+    coordinate[ERROR] = error;
+    return coordinate;
+  };
+  here.place("b", at(100, 0.2));
+  here.place("c", at(60, 0.2));
+  expect(here.distance("b", "c")).toBeCloseTo(40, 0);
+  // Our own has not moved yet, and nobody knows d.
+  expect([here.distance("a", "b"), here.distance("b", "d")]).toEqual([undefined, undefined]);
+  here.place("c", at(60, 0.7));
+  expect(here.distance("b", "c")).toBeUndefined();
+  here.place("c", at(97, 0.7));
+  expect(here.distance("b", "c")).toBeCloseTo(3, 0);
+  for (const bad of [at(Number.NaN, 0.1), at(Infinity, 0.1), new Float32Array(3)]) here.place("c", bad);
+  here.place("a", at(5, 0.1));
+  expect(here.distance("b", "c")).toBeCloseTo(3, 0);
+  expect(here.own[0]).toBe(0);
+  expect([b, c].map((member) => here.acquaintances.rttMs(member))).toEqual([undefined, undefined]);
 });

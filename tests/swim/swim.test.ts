@@ -70,14 +70,12 @@ describe("a small mesh", () => {
     expect(circle.swim(5).member("n1")?.meta).toEqual(new Uint8Array([7, 7]));
   });
 
-  test("round trips are measured and distances estimated", () => {
+  test("round trips are measured", () => {
     const circle = new Circle(3);
     circle.run(20_000);
     const member = circle.swim(0).member("n1");
     expect(member?.rttMs).toBeDefined();
     expect(member?.answeredAtMs).toBeGreaterThan(START_MS);
-    expect(circle.swim(0).distance("n0", "n1")).toBeLessThan(5);
-    expect(circle.swim(0).distance("n0", "nobody")).toBeUndefined();
   });
 
   test("failed members are forgotten in the end", () => {
