@@ -119,7 +119,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   });
   ({ membership } = node);
   addresses.gossip = membership.address;
-  states = new StateSender({ node, config: config.signal, id: config.id, incarnation, isReady, sample });
+  states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
   states.start();
   const announcer = new Announcer({
     urls: config.register,
@@ -155,6 +155,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   states.look();
   await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
   journal.end();
+  states.stop();
   await runtime.stop(config.drainTimeoutMs);
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);

@@ -18,7 +18,7 @@ import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
-import { signalSettings } from "./signal/settings.ts";
+import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
 import { swimSettings } from "./swim/settings.ts";
 
@@ -196,7 +196,7 @@ export const routerSettings = section(
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
-    signal: { ...signalSettings, doc: "What routers tell each other, and hear of nodes." },
+    signal: { ...flightSettings, doc: "What routers tell each other." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

@@ -97,7 +97,6 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   // Whoever registered while the workers started is in the newest snapshot only.
   crew.setRoutes(placement.snapshot());
   const journal = new Journal(Date.now());
-  let states: StateReceiver | null = null;
   node = await joinMesh({
     id: `router-${hostId()}-${crew.port}`,
     identity: 0,
@@ -120,15 +119,12 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     },
     journal,
     log,
-    onEvent(event) {
-      targets.told(event);
-      states?.told(event);
-    },
+    onEvent: (event) => targets.told(event),
   });
   const { membership } = node;
   for (const member of membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
     targets.told({ ...member, kind: "joined", cause: "known at the start" });
-  states = new StateReceiver({
+  const states = new StateReceiver({
     node,
     config: config.signal,
     flights,
@@ -224,10 +220,12 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   }
   draining = true;
   targets.drain();
-  states.stop();
-  void node.leave(LEAVE_MS).then(() => journal.end());
   const clean = await crew.drain(failure === null ? config.drainTimeoutMs : 0);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
+  // Until its last request ends, the other routers must know of its load.
+  states.stop();
+  await node.leave(LEAVE_MS);
+  journal.end();
   clearInterval(upkeep);
   targets.stop();
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);

@@ -37,6 +37,8 @@ export class Targets {
   readonly #poller: Poller;
   readonly #changedIds = new Set<string>();
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What the timer waits for. */
+  #wakeAtMs = Number.NaN;
   #syncTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
@@ -91,8 +93,9 @@ export class Targets {
     const { placement } = this.#options;
     const nowMs = performance.now();
     const target = this.#fleet.target(id);
-    if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, this.#wayMs(id), nowMs)) return;
-    placement.sampled(target, placement.mark(target), nowMs);
+    const wayMs = this.#wayMs(id);
+    if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, wayMs, nowMs)) return;
+    placement.sampled(target, placement.mark(target), wayMs, nowMs);
     this.step();
   }
 
@@ -110,12 +113,18 @@ export class Targets {
       const loud = kind === "unhealthy" || kind === "removed" || kind === "refused";
       log[loud ? "warn" : "info"](`target ${kind}`, { target: id, cause });
     }
-    for (const poll of output.polls) void this.#poll(poll);
+    if (!this.#stopped) for (const poll of output.polls) void this.#poll(poll);
     for (const id of output.changedIds) this.#changedIds.add(id);
     if (output.changed) this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_DELAY_MS);
+    if (output.wakeAtMs === this.#wakeAtMs) return;
+    this.#wakeAtMs = output.wakeAtMs;
     clearTimeout(this.#wakeTimer);
     if (this.#stopped || output.wakeAtMs === Number.POSITIVE_INFINITY) return;
-    this.#wakeTimer = setTimeout(() => this.step(), Math.max(1, output.wakeAtMs - performance.now()));
+    const wake = (): void => {
+      this.#wakeAtMs = Number.NaN;
+      this.step();
+    };
+    this.#wakeTimer = setTimeout(wake, Math.max(1, output.wakeAtMs - performance.now()));
   }
 
   /** No polls begin any more. */
@@ -137,9 +146,17 @@ export class Targets {
     const result = await this.#poller.poll(poll);
     // The mesh measures the way by small probes; a poll's round trip holds the making of its answer too.
     const rttMs = this.#wayMs(poll.id);
-    this.#fleet.polled(poll.id, result.ok && rttMs !== undefined ? { ...result, rttMs } : result, performance.now());
+    const nowMs = performance.now();
+    const isOfNow = this.#fleet.polled(
+      poll.id,
+      result.ok && rttMs !== undefined ? { ...result, rttMs } : result,
+      nowMs,
+    );
     const polled = this.#fleet.target(poll.id);
-    if (result.ok && polled !== undefined) placement.sampled(polled, mark, performance.now());
+    if (result.ok && isOfNow && polled !== undefined) {
+      placement.reached(polled);
+      if (!polled.streamed) placement.sampled(polled, mark, polled.rttMs, nowMs);
+    }
     this.step();
   }
 

@@ -3,8 +3,9 @@
  *
  * Targets come from three sources: static ones are configured and never forgotten; registered ones announce themselves
  * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each
- * target is polled on its own schedule, spread by jitter, and never twice at once; one that tells of itself is polled
- * only when it falls silent. A target is routable from its first moment, unless the mesh says that it is not ready; it
+ * target is polled on its own schedule, spread by jitter, and never twice at once. One that tells of itself is asked for
+ * its vitals only when it falls silent; but that it can reach us does not say that we can reach it, so its serving port
+ * is asked for a sign of life now and then. A target is routable from its first moment, unless the mesh says that it is not ready; it
  * becomes unhealthy at the `unhealthyAfter`-th failed poll in a row and healthy again at the first success.
  *
  * A node that was forgotten because it never answered, and announces itself again under the same incarnation, comes
@@ -24,7 +25,7 @@ import type { NodeSample } from "../score/sample.ts";
 import { type Announcer, isAt, refusalOf } from "./admission.ts";
 import { changesOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
 import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
-import { failed, failures, succeeded } from "./health.ts";
+import { failed, failures, sampled, succeeded } from "./health.ts";
 import { Recent } from "./recent.ts";
 import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
 import type { FleetConfig } from "./settings.ts";
@@ -33,13 +34,15 @@ import { isRoutable, type Target, type TargetSource } from "./target.ts";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** A target and its schedule. */
-type Member = Writable<Target> & { nextPollAtMs: number };
+type Member = Writable<Target> & { nextPollAtMs: number; slowPollAtMs: number };
 type Place = Pick<Target, "id" | "host" | "port" | "tls" | "metricsPort">;
 
 /** The first polls of many static targets are spread over this much, or one interval if that is shorter. */
 const FIRST_POLL_SPREAD_MS = 1000;
 /** Each interval is drawn from 1 - JITTER to 1 + JITTER of the configured one. */
 const JITTER = 0.1;
+/** A target that tells of itself is polled once in so many intervals. */
+const SLOW_POLLS = 6;
 
 export class Fleet {
   readonly #config: FleetConfig;
@@ -57,6 +60,8 @@ export class Fleet {
   #events: FleetEvent[] = [];
   #list: readonly Target[] | null = null;
   #nowMs = 0;
+  /** No poll is due before. */
+  #pollsDueAtMs = Number.POSITIVE_INFINITY;
 
   constructor(config: FleetConfig, prng: Prng) {
     this.#config = config;
@@ -122,43 +127,56 @@ export class Fleet {
     return true;
   }
 
-  /** How a poll ended. Every poll that `take` gave out is answered once. */
-  polled(id: string, result: PollResult, nowMs: number): void {
+  /** How a poll ended. Every poll that `take` gave out is answered once. Whether it was of what is there now. */
+  polled(id: string, result: PollResult, nowMs: number): boolean {
     this.#now(nowMs);
     const polling = this.#polling.get(id);
-    if (polling === undefined) return;
+    if (polling === undefined) return false;
     this.#polling.delete(id);
     const { member, startedAtMs } = polling;
     // The answer of a target that is gone or replaced says nothing about its successor, which is due by itself.
-    if (this.#members.get(id) !== member) return;
+    if (this.#members.get(id) !== member) {
+      this.#pollsDueAtMs = this.#nowMs;
+      return false;
+    }
     const jitter = 1 + JITTER * (2 * this.#prng.next() - 1);
-    member.nextPollAtMs = Math.max(this.#nowMs, startedAtMs + this.#config.pollIntervalMs * jitter);
+    const intervalMs = this.#config.pollIntervalMs * jitter;
+    member.slowPollAtMs = Math.max(this.#nowMs, startedAtMs + intervalMs * SLOW_POLLS);
+    this.#pollBy(member, Math.max(this.#nowMs, startedAtMs + intervalMs));
     this.#changedIds.add(id);
-    if (result.ok && result.sample !== null) member.streamed = false;
+    // What the node told since is newer than the answer.
+    const isOvertaken = member.streamed && (member.sampledAtMs ?? -Infinity) >= startedAtMs;
+    const sample = result.ok && !isOvertaken ? result.sample : null;
+    if (sample !== null) member.streamed = false;
     const news = result.ok
-      ? succeeded(member, result.sample, result.rttMs, this.#nowMs)
+      ? succeeded(member, sample, result.rttMs, this.#nowMs)
       : failed(member, result.error, this.#config.unhealthyAfter);
     for (const { kind, cause } of news) this.#event(kind, id, cause);
     // One that does not answer makes way for another of its id.
     if (member.state === "unhealthy" && news.length > 0) this.#isFreed = true;
-    if (result.ok || member.source !== "registered" || member.failuresInRow < this.#config.removeAfter) return;
+    if (result.ok || member.source !== "registered" || member.failuresInRow < this.#config.removeAfter) return true;
     this.#forgotten.set(id, member.incarnation);
     this.#drop(member, "removed", failures(member));
+    return true;
   }
 
   /**
-   * A node told of itself, unasked, at that time and over a way of that round trip (undefined: not known): as good as
-   * an answered poll, and puts the next one off. False for a target that is not known, or is configured.
+   * A member of the mesh told of itself, unasked, at that time and over a way of that round trip (undefined: not known).
+   * False when it is not this fleet's target, or when something newer is known.
    */
   reported(id: string, sample: NodeSample, sampledAtMs: number, rttMs: number | undefined, nowMs: number): boolean {
     this.#now(nowMs);
     const member = this.#members.get(id);
-    if (member === undefined || member.source === "static") return false;
+    if (member?.source !== "gossip" || sampledAtMs < (member.sampledAtMs ?? -Infinity)) return false;
     const wasRoutable = isRoutable(member);
     const isFirst = member.lastSample === undefined;
-    member.nextPollAtMs = this.#nowMs + this.#config.pollIntervalMs;
     member.streamed = true;
-    const news = succeeded(member, sample, rttMs, sampledAtMs);
+    const news = sampled(member, sample, rttMs, sampledAtMs);
+    if (member.failuresInRow === 0) {
+      // When it falls silent it is asked, and now and then all the same.
+      const silentAtMs = this.#nowMs + this.#config.pollIntervalMs;
+      member.nextPollAtMs = Math.max(member.nextPollAtMs, Math.min(silentAtMs, member.slowPollAtMs));
+    }
     for (const { kind, cause } of news) this.#event(kind, id, cause);
     // Its figures change all the time; whoever wants those is told of each by its own way.
     if (isFirst || news.length > 0 || isRoutable(member) !== wasRoutable) this.#changedIds.add(id);
@@ -172,30 +190,42 @@ export class Fleet {
 
   take(): FleetOutput {
     if (this.#isFreed) this.#reconsider();
-    const polls: Poll[] = [];
-    let wakeAtMs = Number.POSITIVE_INFINITY;
-    for (const member of this.#members.values()) {
-      if (this.#polling.has(member.id)) continue;
-      if (member.nextPollAtMs > this.#nowMs) {
-        wakeAtMs = Math.min(wakeAtMs, member.nextPollAtMs);
-        continue;
-      }
-      this.#polling.set(member.id, { member, startedAtMs: this.#nowMs });
-      const vitals = member.metricsPort !== undefined;
-      polls.push({
-        id: member.id,
-        host: member.host,
-        port: member.metricsPort ?? member.port,
-        tls: member.tls,
-        kind: vitals ? "vitals" : "health",
-        models: member.models,
-      });
-    }
+    const polls = this.#nowMs < this.#pollsDueAtMs ? [] : this.#duePolls();
     const events = this.#events;
     this.#events = [];
     const changedIds = [...this.#changedIds];
     this.#changedIds.clear();
-    return { polls, events, changed: changedIds.length > 0, changedIds, wakeAtMs };
+    return { polls, events, changed: changedIds.length > 0, changedIds, wakeAtMs: this.#pollsDueAtMs };
+  }
+
+  #duePolls(): Poll[] {
+    const polls: Poll[] = [];
+    this.#pollsDueAtMs = Number.POSITIVE_INFINITY;
+    for (const member of this.#members.values()) {
+      if (this.#polling.has(member.id)) continue;
+      if (member.nextPollAtMs > this.#nowMs) {
+        this.#pollsDueAtMs = Math.min(this.#pollsDueAtMs, member.nextPollAtMs);
+        continue;
+      }
+      this.#polling.set(member.id, { member, startedAtMs: this.#nowMs });
+      const { id, host, port, tls, models, metricsPort } = member;
+      const isTelling = member.streamed && this.#nowMs - (member.sampledAtMs ?? 0) < this.#config.pollIntervalMs;
+      const wantsVitals = metricsPort !== undefined && !isTelling;
+      polls.push({
+        id,
+        host,
+        tls,
+        models,
+        ...(wantsVitals ? { port: metricsPort, kind: "vitals" } : { port, kind: "health" }),
+      });
+    }
+    return polls;
+  }
+
+  /** Reports only put polls off, so the earliest time that was ever set is looked at first. */
+  #pollBy(member: Member, atMs: number): void {
+    member.nextPollAtMs = atMs;
+    this.#pollsDueAtMs = Math.min(this.#pollsDueAtMs, atMs);
   }
 
   targets(): readonly Target[] {
@@ -232,7 +262,9 @@ export class Fleet {
     if (known !== undefined && source !== "gossip") this.#displace(known, `replaced by ${registration.address}`);
     else if (known !== undefined) this.#drop(known, "left", `replaced by ${registration.address}`);
     const place = { id, ...address, tls: false, metricsPort };
-    const member = this.#join(source, place, traitsOf(registration, incarnation), this.#nowMs);
+    // Whom the mesh tells of will tell of itself: many that are told at once are asked one after the other.
+    const spreadMs = source === "gossip" ? this.#prng.next() * this.#config.pollIntervalMs : 0;
+    const member = this.#join(source, place, traitsOf(registration, incarnation), this.#nowMs + spreadMs);
     const forgotten = this.#forgotten.get(id);
     this.#forgotten.delete(id);
     if (forgotten !== undefined && incarnation <= forgotten) {
@@ -262,7 +294,7 @@ export class Fleet {
     member.metricsPort = registration.metricsPort;
     this.#update(member, traitsOf(registration, Math.max(incarnation, member.incarnation)));
     // It claims to live: look now rather than at the next turn.
-    if (member.state === "unhealthy") member.nextPollAtMs = this.#nowMs;
+    if (member.state === "unhealthy") this.#pollBy(member, this.#nowMs);
   }
 
   #update(member: Member, next: Partial<Traits>): void {
@@ -293,7 +325,9 @@ export class Fleet {
       registeredAtMs: this.#nowMs,
       streamed: false,
       nextPollAtMs: firstPollAtMs,
+      slowPollAtMs: firstPollAtMs,
     };
+    this.#pollBy(member, firstPollAtMs);
     this.#members.set(member.id, member);
     this.#list = null;
     this.#changedIds.add(member.id);

@@ -8,33 +8,42 @@ type Field = "state" | "failuresInRow" | "lastError" | "lastSample" | "sampledAt
 export type Health = { -readonly [K in Field]: Target[K] };
 type News = Pick<FleetEvent, "kind" | "cause">;
 
-/** A poll was answered, or the node told of itself. */
-export function succeeded(
+/** A poll was answered, perhaps with a sample of that time. */
+export function succeeded(health: Health, sample: NodeSample | null, rttMs: number, sampledAtMs: number): News[] {
+  const missed = health.failuresInRow;
+  const news: News[] = [];
+  health.failuresInRow = 0;
+  health.lastError = "";
+  if (health.state === "unhealthy") {
+    health.state = "unknown";
+    news.push({ kind: "healthy", cause: `answers again after ${missed} failed polls` });
+  }
+  return [...news, ...sampled(health, sample ?? undefined, rttMs, sampledAtMs)];
+}
+
+/**
+ * The node told of itself, or an answer did (undefined: it told nothing but that it lives). One that polls don't reach
+ * stays unhealthy all the same: that it can reach us does not say that we can reach it.
+ */
+export function sampled(
   health: Health,
-  sample: NodeSample | null,
+  sample: NodeSample | undefined,
   rttMs: number | undefined,
   sampledAtMs: number,
 ): News[] {
   const before = health.state;
   const wasReady = health.lastSample?.ready ?? true;
-  const missed = health.failuresInRow;
-  health.failuresInRow = 0;
-  health.lastError = "";
   if (rttMs !== undefined) health.rttMs = rttMs;
-  if (sample !== null) {
+  if (sample !== undefined) {
     health.lastSample = sample;
     health.sampledAtMs = sampledAtMs;
   }
-  health.state = sample?.draining === true ? "draining" : "healthy";
-  const news: News[] = [];
-  if (before === "unhealthy") news.push({ kind: "healthy", cause: `answers again after ${missed} failed polls` });
-  if (health.state === "draining" && before !== "draining") news.push({ kind: "updated", cause: "draining" });
-  else if (before === "draining" && health.state === "healthy") {
-    news.push({ kind: "updated", cause: "no longer draining" });
-  } else if (sample !== null && sample.ready !== wasReady) {
-    news.push({ kind: "updated", cause: sample.ready ? "ready" : "not ready" });
-  }
-  return news;
+  if (before === "unhealthy") return [];
+  health.state = health.lastSample?.draining === true ? "draining" : "healthy";
+  if (health.state === "draining" && before !== "draining") return [{ kind: "updated", cause: "draining" }];
+  if (before === "draining" && health.state === "healthy") return [{ kind: "updated", cause: "no longer draining" }];
+  if (sample === undefined || sample.ready === wasReady) return [];
+  return [{ kind: "updated", cause: sample.ready ? "ready" : "not ready" }];
 }
 
 /** A poll failed. */

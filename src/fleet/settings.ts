@@ -6,7 +6,7 @@ export const fleetSettings = section({
     default: "5s",
     min: "50ms",
     max: "10m",
-    doc: "Time between two polls of one target. Shorter finds trouble sooner and costs each node one small request a poll.",
+    doc: "Time between two polls of one target. Shorter finds trouble sooner and costs each node one small request a poll. A node whose states stream here is polled six times as seldom.",
   }),
   pollTimeoutMs: duration({
     default: "2s",

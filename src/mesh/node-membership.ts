@@ -50,8 +50,8 @@ export interface MeshNode {
   readonly roster: Roster;
   /** Seeded by chance. */
   readonly prng: Prng;
-  /** Tells the mesh that the node can or can't take requests now. */
-  setHealthy(healthy: boolean): void;
+  /** Tells the mesh whether the node can take requests now, and whether it only finishes what it has. */
+  setCondition(condition: Pick<NodeMeta, "healthy" | "draining">): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
@@ -120,8 +120,8 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     keyring,
     roster,
     prng,
-    setHealthy(healthy) {
-      membership.setMeta(encodeMeta({ ...options.meta, version, healthy }, META_BYTES_MAX));
+    setCondition(condition) {
+      membership.setMeta(encodeMeta({ ...options.meta, version, ...condition }, META_BYTES_MAX));
     },
     keys,
     async leave(timeoutMs) {

@@ -2,21 +2,19 @@
  * A router's ear on the state channel: samples of nodes, and loads of the other routers; and its mouth, by which it tells
  * them of its own load. Only members are heard, each about itself.
  *
- * A message over UDP is known by the address that it comes from. One over TCP comes from any port: it must come from the
- * host of the member that it names.
+ * Whose word a message is shows by the address that it comes from. What is too long for a datagram is fetched over TCP
+ * from that address, once at a time for each node.
  */
-import { parseAddress } from "../base/units.ts";
 import { FlightTeller, type Load, type PeerFlights } from "../signal/flights.ts";
-import type { SignalConfig } from "../signal/settings.ts";
+import type { FlightConfig } from "../signal/settings.ts";
 import { type Report, Subscriber, type SubscriberStats } from "../signal/subscriber.ts";
-import { ASK, MESSAGE, open, readSnapshot } from "../signal/wire.ts";
-import type { SwimEvent } from "../swim/event.ts";
+import { ASK, MESSAGE, unbundle } from "../signal/wire.ts";
 import { CHANNEL } from "./envelope.ts";
 import type { MeshNode } from "./node-membership.ts";
 
 export interface StateReceiverOptions {
   readonly node: MeshNode;
-  readonly config: SignalConfig;
+  readonly config: FlightConfig;
   /** Where the loads of the other routers are kept. */
   readonly flights: PeerFlights;
   /** This router's load at each place now. */
@@ -26,39 +24,37 @@ export interface StateReceiverOptions {
   readonly onLoads: (keys: readonly number[]) => void;
 }
 
-const RECEIVED = Uint8Array.of(1);
+const FETCH_TIMEOUT_MS = 3000;
+const FETCHES_MAX = 64;
 
 export class StateReceiver {
   readonly #options: StateReceiverOptions;
   readonly #subscriber = new Subscriber();
   readonly #teller: FlightTeller;
   #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #fetching = new Set<string>();
   /** Messages of senders that are no members, or that speak for another. */
   #strangers = 0;
 
   constructor(options: StateReceiverOptions) {
     this.#options = options;
-    this.#teller = new FlightTeller(options.node.transport.payloadBytesMax);
+    const { transport, prng } = options.node;
+    this.#teller = new FlightTeller(transport.payloadBytesMax, prng);
   }
 
   start(): void {
-    const { node, config } = this.#options;
-    node.transport.listen(CHANNEL.state, {
-      onPacket: (from, packet) => this.#heard(from, packet),
-      onRequest: (from, packet) => this.#asked(from, packet),
-    });
+    const { node, config, flights } = this.#options;
+    node.transport.listen(CHANNEL.state, { onPacket: (from, packet) => this.#heard(from, packet) });
+    // Nobody is there any more: what came from there is worth nothing.
+    node.roster.onVacated = (address) => {
+      this.#subscriber.forget(address);
+      this.#changed(flights.forget(address));
+    };
     this.#timer = setInterval(() => this.#tell(), config.flightIntervalMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-  }
-
-  /** A member went: what it said is worth nothing any more. */
-  told({ kind, address }: SwimEvent): void {
-    if (kind !== "failed" && kind !== "left") return;
-    this.#subscriber.forget(address);
-    this.#changed(this.#options.flights.forget(address));
   }
 
   stats(): SubscriberStats & { readonly strangers: number; readonly sources: number; readonly peers: number } {
@@ -67,23 +63,27 @@ export class StateReceiver {
   }
 
   #heard(from: string, packet: Uint8Array): void {
-    const id = this.#options.node.roster.idAt(from);
-    if (id === undefined) this.#strangers += 1;
-    else if (packet[0] === MESSAGE.flights) {
-      this.#changed(this.#options.flights.receive(from, packet, performance.now()));
-    } else this.#state(from, id, packet);
+    const { roster } = this.#options.node;
+    const id = roster.idAt(from);
+    const isFlights = packet[0] === MESSAGE.flights;
+    if (id === undefined || (isFlights && !roster.isRouter(id))) this.#strangers += 1;
+    else if (isFlights) this.#changed(this.#options.flights.receive(from, packet, performance.now()));
+    else if (packet[0] === MESSAGE.long) void this.#fetch(from, id);
+    else this.#state(from, id, packet);
   }
 
-  #asked(from: string, packet: Uint8Array): Uint8Array | undefined {
-    const { roster } = this.#options.node;
-    const id = open(packet)?.kind === MESSAGE.snapshot ? readSnapshot()?.id : undefined;
-    const address = id === undefined ? undefined : roster.addressOf(id);
-    if (id === undefined || address === undefined || parseAddress(address)?.host !== parseAddress(from)?.host) {
-      this.#strangers += 1;
-      return undefined;
+  async #fetch(from: string, id: string): Promise<void> {
+    if (this.#fetching.has(from) || this.#fetching.size >= FETCHES_MAX) return;
+    this.#fetching.add(from);
+    try {
+      const answer = await this.#options.node.transport.request(from, ASK, FETCH_TIMEOUT_MS, CHANNEL.state);
+      if (this.#options.node.roster.idAt(from) !== id) return;
+      for (const message of unbundle(answer)) this.#state(from, id, message);
+    } catch {
+      // Its next state says again that it is too long.
+    } finally {
+      this.#fetching.delete(from);
     }
-    this.#state(address, id, packet);
-    return RECEIVED;
   }
 
   #state(from: string, id: string, packet: Uint8Array): void {

@@ -1,11 +1,12 @@
 /**
  * An agent's states on their way to every router: looks at the node again and again, and sends what the publisher
- * (signal/) wants sent, long messages over TCP. Whether the node is ready is also told to the mesh.
+ * (signal/) wants sent; what is too long for a datagram is fetched by the routers. Whether the node takes requests is also
+ * told to the mesh.
  */
 import type { NodeSample } from "../score/sample.ts";
 import { Publisher } from "../signal/publisher.ts";
 import type { SignalConfig } from "../signal/settings.ts";
-import { open, MESSAGE } from "../signal/wire.ts";
+import { bundle, LONG, MESSAGE, open } from "../signal/wire.ts";
 import { CHANNEL } from "./envelope.ts";
 import type { MeshNode } from "./node-membership.ts";
 
@@ -13,6 +14,7 @@ export interface StateSenderOptions {
   readonly node: MeshNode;
   readonly config: SignalConfig;
   readonly id: string;
+  /** Larger at each start. */
   readonly incarnation: number;
   /** As the mesh was told at the start. */
   readonly isReady: boolean;
@@ -21,7 +23,8 @@ export interface StateSenderOptions {
 
 /** IP and UDP. */
 const HEADER_BYTES = 28;
-const REQUEST_TIMEOUT_MS = 3000;
+/** Between two words to the mesh. */
+const TELL_MESH_MS = 1000;
 
 export class StateSender {
   readonly #options: StateSenderOptions;
@@ -30,14 +33,15 @@ export class StateSender {
   #lookTimer: ReturnType<typeof setInterval> | undefined;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
-  #isReady: boolean;
+  #condition: { readonly healthy: boolean; readonly draining: boolean };
+  #toldMeshAtMs = -Infinity;
   #messages = 0;
   #bytes = 0;
 
   constructor(options: StateSenderOptions) {
     const { config, id, incarnation, node } = options;
     this.#options = options;
-    this.#isReady = options.isReady;
+    this.#condition = { healthy: options.isReady, draining: false };
     const overhead = HEADER_BYTES + node.transport.overheadBytes;
     this.#publisher = new Publisher(config, { id, incarnation }, node.prng, overhead);
   }
@@ -50,6 +54,8 @@ export class StateSender {
         this.#publisher.asked(from);
         this.#step();
       },
+      onRequest: (_from, packet) =>
+        open(packet)?.kind === MESSAGE.ask ? bundle(this.#publisher.newest(performance.now())) : undefined,
     });
     this.membersChanged();
     this.#lookTimer = setInterval(() => this.look(), config.sampleIntervalMs);
@@ -65,9 +71,8 @@ export class StateSender {
     }
     let isNew = false;
     for (const address of present) {
-      if (this.#told.has(address)) continue;
+      if (this.#told.has(address) || !this.#publisher.addRouter(address)) continue;
       this.#told.add(address);
-      this.#publisher.addRouter(address);
       isNew = true;
     }
     if (isNew) this.look();
@@ -77,14 +82,21 @@ export class StateSender {
   look(): void {
     if (this.#stopped) return;
     const sample = this.#options.sample();
-    if (sample.ready !== this.#isReady && !sample.draining) {
-      // For routers to come, which route by what the mesh tells before they have a state.
-      this.#isReady = sample.ready;
-      this.#options.node.setHealthy(sample.ready);
-    }
+    this.#tellMesh(sample);
     if (this.#publisher.routers === 0) return;
     this.#publisher.offer(sample, this.#options.node.membership.coordinate, performance.now());
     this.#step();
+  }
+
+  /** For routers to come, which route by what the mesh tells before they have a state. */
+  #tellMesh({ ready: healthy, draining }: NodeSample): void {
+    const nowMs = performance.now();
+    const isNews = healthy !== this.#condition.healthy || draining !== this.#condition.draining;
+    // All members pass it on: one that comes and goes is told now and then.
+    if (!isNews || (!draining && nowMs - this.#toldMeshAtMs < TELL_MESH_MS)) return;
+    this.#toldMeshAtMs = nowMs;
+    this.#condition = { healthy, draining };
+    this.#options.node.setCondition(this.#condition);
   }
 
   stats(): { readonly routers: number; readonly messages: number; readonly bytes: number } {
@@ -104,9 +116,8 @@ export class StateSender {
     for (const { to, packet } of sends) {
       this.#messages += 1;
       this.#bytes += packet.length;
-      if (packet.length <= transport.payloadBytesMax) transport.send(to, packet, CHANNEL.state);
-      // One that does not get there is asked for again.
-      else void transport.request(to, packet, REQUEST_TIMEOUT_MS, CHANNEL.state).catch(() => {});
+      // A router fetches over TCP what is too long, since it then knows by the address that it asks whose word it is.
+      transport.send(to, packet.length <= transport.payloadBytesMax ? packet : LONG, CHANNEL.state);
     }
     clearTimeout(this.#wakeTimer);
     if (wakeAtMs === Infinity) return;

@@ -167,19 +167,20 @@ export class Placement {
     return marks;
   }
 
-  /**
-   * A sample came: from now on only what changes beyond `mark` is added to it. One that was polled also shows that the
-   * target can be reached, which ends its ejection; one that the node sent does not.
-   */
-  sampled(target: Target, mark: LoadMark, nowMs: number): void {
+  /** A sample came, over a way of that round trip: from now on only what changes beyond `mark` is added to it. */
+  sampled(target: Target, mark: LoadMark, rttMs: number | undefined, nowMs: number): void {
     for (const [model, load] of mark) {
       const place = this.#places.get(target.id, model);
       if (place === undefined) continue;
       place.baseline = load;
-      if (target.rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, target.rttMs);
-      if (!target.streamed) this.#table.clearEject(place.row);
+      if (rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, rttMs);
       this.#write(place, target, nowMs);
     }
+  }
+
+  /** It answered a poll, which ends its ejection; that it tells of itself would not. */
+  reached(target: Target): void {
+    for (const { row } of this.#places.of(target.id)) this.#table.clearEject(row);
   }
 
   /** What this router tells the others of. */
@@ -256,7 +257,10 @@ export class Placement {
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
-    const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
+    const told = target.lastSample?.models ?? [];
+    const sample = told.find(({ model }) => model === place.model) ?? null;
+    // One that tells of its models and leaves this one out does not serve it now.
+    const isServed = sample !== null || told.length === 0;
     const others = this.#others(place.key);
     this.#writer.write(
       place.row,
@@ -265,7 +269,7 @@ export class Placement {
         {
           weight: target.weight,
           rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-          ready: isRoutable(target) && place.since <= this.#routed,
+          ready: isServed && isRoutable(target) && place.since <= this.#routed,
           degraded: target.failuresInRow > 0 || isThrottled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
           streamed: target.streamed,

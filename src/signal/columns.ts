@@ -7,12 +7,14 @@
  * be from it to be sent at once rather than with the next regular state.
  */
 import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
-import { decode, encode, type Quantity } from "./quantity.ts";
+import { decode, encode, MEBI, type Quantity } from "./quantity.ts";
 
 /** The greater of the two counts: so much of the figure's own unit, or this share of what receivers hold. */
 interface Push {
   readonly least: number;
   readonly share: number;
+  /** Whatever it costs. */
+  readonly vital?: boolean;
 }
 
 export interface Column<Part> {
@@ -24,10 +26,9 @@ export interface Column<Part> {
   readonly of: (part: Part) => number | undefined;
 }
 
-const MEBI = 2 ** 20;
 const TENTH = 0.1;
 /** Any change of it is news. */
-const AT_ONCE: Push = { least: 1, share: 0 };
+const AT_ONCE: Push = { least: 1, share: 0, vital: true };
 
 function figure<Part>(
   quantity: Quantity,
@@ -86,13 +87,17 @@ export function valueOf<Part>(column: Column<Part>, code: number): number | unde
   return decode(column.quantity, code, column.unit);
 }
 
-/** Whether receivers that hold one code should have the other at once. */
-export function isPressing<Part>(column: Column<Part>, held: number, code: number): boolean {
+/** How much news it is to receivers that hold one code that it is another: of load, or of whether the node is well. */
+export type Pressure = "none" | "load" | "vital";
+
+export function pressureOf<Part>(column: Column<Part>, held: number, code: number): Pressure {
   const { push } = column;
-  if (push === undefined || held === code) return false;
-  if (held === 0 || code === 0) return true;
+  if (push === undefined || held === code) return "none";
+  const kind = push.vital === true ? "vital" : "load";
+  if (held === 0 || code === 0) return kind;
   const before = valueOf(column, held) ?? 0;
-  return Math.abs((valueOf(column, code) ?? 0) - before) >= Math.max(push.least, push.share * before);
+  const change = Math.abs((valueOf(column, code) ?? 0) - before);
+  return change >= Math.max(push.least, push.share * before) ? kind : "none";
 }
 
 /** A node's flags in words. */

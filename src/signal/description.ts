@@ -15,6 +15,7 @@
 import type { ByteReader, ByteWriter } from "../base/bytes.ts";
 import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
 import { GPU_COLUMNS, MODEL_COLUMNS, NODE_COLUMNS } from "./columns.ts";
+import { MEBI } from "./quantity.ts";
 
 export const MODELS_MAX = 256;
 export const GPUS_MAX = 256;
@@ -22,7 +23,6 @@ export const REASONS_MAX = 16;
 const TEXT_BYTES_MAX = 256;
 const WORDS_MAX = 64;
 const COLUMNS_MAX = 32;
-const MEBI = 2 ** 20;
 const HIGH = 2 ** 32;
 const encoder = new TextEncoder();
 
@@ -66,18 +66,25 @@ export function describe(
     modelColumns: MODEL_COLUMNS.length,
     gpuColumns: GPU_COLUMNS.length,
     reasons: [...reasons].slice(0, REASONS_MAX),
-    models: sample.models
-      .slice(0, MODELS_MAX)
-      .map(({ model, kvCapacityTokens, slots }) => ({ model, kvCapacityTokens, slots })),
+    models: sample.models.slice(0, MODELS_MAX).map(({ model, kvCapacityTokens, slots }) => ({
+      model,
+      kvCapacityTokens: whole(kvCapacityTokens),
+      slots: whole(slots),
+    })),
     gpus: sample.gpus.slice(0, GPUS_MAX).map((gpu) => ({
       index: gpu.index,
       uuid: gpu.uuid,
       name: gpu.name,
       migProfile: gpu.migProfile,
-      memoryTotalBytes: gpu.memoryTotalBytes,
-      powerLimitWatts: gpu.powerLimitWatts,
+      memoryTotalBytes: whole(gpu.memoryTotalBytes, MEBI),
+      powerLimitWatts: whole(gpu.powerLimitWatts),
     })),
   };
+}
+
+/** As it travels, so that what is lost on the way makes no new description. */
+function whole(value: number | undefined, unit = 1): number | undefined {
+  return value === undefined || !(value >= 0) ? undefined : Math.min(HIGH - 2, Math.round(value / unit)) * unit;
 }
 
 /** Whether states of the one can be read with the other: all is the same but the time. */

@@ -7,9 +7,13 @@
  * A target's place is known by a key, a hash of 48 bits of its id and model, since routers give rows numbers of their
  * own. Two places of 100,000 share one with a probability of 2e-5; then a little load counts at both.
  *
+ * A message has its sender's life, drawn at random, and a number: an older one than the one read last is dropped, and the
+ * first one of a new life ends what the life before had told.
+ *
  * Limits: `PEERS_MAX` routers, `PLACES_MAX` places of each; messages of at most `packetBytesMax`.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.ts";
+import type { Prng } from "../base/prng.ts";
 import { decode, encode } from "./quantity.ts";
 import { MESSAGE } from "./wire.ts";
 
@@ -27,6 +31,8 @@ const ZERO_TIMES = 3;
 /** Tokens that differ by less, or by less than a sixteenth, are not news. */
 const TOKENS_GRAIN = 64;
 const ENTRY_BYTES_MAX = 6 + 5 + 3;
+const REQUESTS_MAX = 2 ** 24;
+const TOKENS_MAX = 2 ** 31;
 const HIGH = 2 ** 32;
 export const NO_LOAD: Load = { requests: 0, tokens: 0 };
 
@@ -54,9 +60,12 @@ export class FlightTeller {
   readonly #told = new Map<number, Told>();
   readonly #writer: ByteWriter;
   readonly #packetBytesMax: number;
+  readonly #life: number;
+  #seq = 0;
   #refreshAtMs = -Infinity;
 
-  constructor(packetBytesMax: number) {
+  constructor(packetBytesMax: number, prng: Prng) {
+    this.#life = prng.nextU32();
     this.#packetBytesMax = packetBytesMax;
     this.#writer = new ByteWriter(packetBytesMax);
   }
@@ -66,28 +75,35 @@ export class FlightTeller {
     const isRefresh = nowMs >= this.#refreshAtMs;
     if (isRefresh) this.#refreshAtMs = nowMs + REFRESH_MS;
     const packets: Uint8Array[] = [];
-    const writer = this.#writer;
-    writer.at = 0;
+    this.#writer.at = 0;
+    // Places that are no more have no load; nobody else would say so.
+    const gone = isRefresh ? new Set(this.#told.keys()) : undefined;
     for (const [key, load] of loads) {
-      if (!this.#isNews(key, load, isRefresh)) continue;
-      if (writer.at === 0) writer.byte(MESSAGE.flights);
-      writer.fixed32(key % HIGH);
-      const high = Math.floor(key / HIGH);
-      writer.byte(high & 255);
-      writer.byte(high >>> 8);
-      writer.varint(load.requests);
-      writer.varint(encode("size", load.tokens));
-      if (writer.at + ENTRY_BYTES_MAX <= this.#packetBytesMax) continue;
-      packets.push(writer.bytes());
-      writer.at = 0;
+      gone?.delete(key);
+      if (this.#isNews(key, load, isRefresh)) this.#write(key, load, packets);
     }
-    if (writer.at > 0) packets.push(writer.bytes());
+    for (const key of gone ?? []) if (this.#isNews(key, NO_LOAD, true)) this.#write(key, NO_LOAD, packets);
+    if (this.#writer.at > 0) packets.push(this.#writer.bytes());
     return packets;
   }
 
-  /** The place is no more. */
-  drop(key: number): void {
-    this.#told.delete(key);
+  #write(key: number, { requests, tokens }: Load, packets: Uint8Array[]): void {
+    const writer = this.#writer;
+    if (writer.at === 0) {
+      this.#seq = (this.#seq + 1) >>> 0;
+      writer.byte(MESSAGE.flights);
+      writer.fixed32(this.#life);
+      writer.varint(this.#seq);
+    }
+    writer.fixed32(key % HIGH);
+    const high = Math.floor(key / HIGH);
+    writer.byte(high & 255);
+    writer.byte(high >>> 8);
+    writer.varint(requests);
+    writer.varint(encode("size", tokens));
+    if (writer.at + ENTRY_BYTES_MAX <= this.#packetBytesMax) return;
+    packets.push(writer.bytes());
+    writer.at = 0;
   }
 
   #isNews(key: number, { requests, tokens }: Load, isRefresh: boolean): boolean {
@@ -115,17 +131,26 @@ interface Heard extends Load {
   readonly atMs: number;
 }
 
+interface Peer {
+  life: number;
+  seq: number;
+  readonly places: Map<number, Heard>;
+}
+
 const reader = new ByteReader();
 
 /** What the other routers have told. */
 export class PeerFlights {
-  readonly #peers = new Map<string, Map<number, Heard>>();
+  readonly #peers = new Map<string, Peer>();
   /** Sums over all peers, kept as they speak. */
   readonly #sums = new Map<number, { requests: number; tokens: number }>();
   malformed = 0;
 
+  /** Routers that have something in flight. */
   get peers(): number {
-    return this.#peers.size;
+    let busy = 0;
+    for (const { places } of this.#peers.values()) if (places.size > 0) busy += 1;
+    return busy;
   }
 
   /** What all others have in flight at a place. */
@@ -135,24 +160,30 @@ export class PeerFlights {
 
   /** A message of another router; answers the keys of the places whose load it changed. */
   receive(from: string, packet: Uint8Array, nowMs: number): number[] {
-    const entries = readEntries(packet);
-    if (entries === undefined) {
+    const told = readFlights(packet);
+    if (told === undefined) {
       this.malformed += 1;
       return [];
     }
+    const changed: number[] = [];
     let peer = this.#peers.get(from);
+    if (peer !== undefined && peer.life !== told.life) {
+      changed.push(...this.forget(from));
+      peer = undefined;
+    }
     if (peer === undefined) {
-      if (this.#peers.size >= PEERS_MAX) return [];
-      peer = new Map();
+      if (this.#peers.size >= PEERS_MAX) return changed;
+      peer = { life: told.life, seq: told.seq - 1, places: new Map() };
       this.#peers.set(from, peer);
     }
-    const changed: number[] = [];
-    for (const [key, load] of entries) {
-      const before = peer.get(key);
+    if (((told.seq - peer.seq) | 0) <= 0) return changed;
+    peer.seq = told.seq;
+    for (const [key, load] of told.entries) {
+      const before = peer.places.get(key);
       const isZero = load.requests === 0 && load.tokens === 0;
-      if (before === undefined && (isZero || peer.size >= PLACES_MAX)) continue;
-      if (isZero) peer.delete(key);
-      else peer.set(key, { ...load, atMs: nowMs });
+      if (before === undefined && (isZero || peer.places.size >= PLACES_MAX)) continue;
+      if (isZero) peer.places.delete(key);
+      else peer.places.set(key, { ...load, atMs: nowMs });
       if (this.#add(key, load, before ?? NO_LOAD)) changed.push(key);
     }
     return changed;
@@ -161,22 +192,21 @@ export class PeerFlights {
   /** Forgets what was not told for a while; answers the keys whose load changed by it. */
   expire(nowMs: number): number[] {
     const changed: number[] = [];
-    for (const [from, peer] of this.#peers) {
-      for (const [key, heard] of peer) {
+    for (const { places } of this.#peers.values()) {
+      for (const [key, heard] of places) {
         if (nowMs - heard.atMs < FORGET_MS) continue;
-        peer.delete(key);
+        places.delete(key);
         if (this.#add(key, NO_LOAD, heard)) changed.push(key);
       }
-      if (peer.size === 0) this.#peers.delete(from);
     }
     return changed;
   }
 
   /** The router is gone, and its requests with it. */
   forget(from: string): number[] {
-    const peer = this.#peers.get(from);
+    const places = this.#peers.get(from)?.places ?? [];
     this.#peers.delete(from);
-    return [...(peer ?? [])].flatMap(([key, heard]) => (this.#add(key, NO_LOAD, heard) ? [key] : []));
+    return [...places].flatMap(([key, heard]) => (this.#add(key, NO_LOAD, heard) ? [key] : []));
   }
 
   #add(key: number, load: Load, before: Load): boolean {
@@ -192,18 +222,20 @@ export class PeerFlights {
   }
 }
 
-/** All entries of a message, or undefined when any of it is not right. */
-function readEntries(packet: Uint8Array): [number, Load][] | undefined {
+/** A whole message, or undefined when any of it is not right. */
+function readFlights(packet: Uint8Array): { life: number; seq: number; entries: [number, Load][] } | undefined {
   reader.read(packet);
   if (reader.byte() !== MESSAGE.flights) return undefined;
+  const life = reader.fixed32();
+  const seq = reader.varint();
   const entries: [number, Load][] = [];
-  while (reader.at < reader.end) {
+  while (!reader.bad && reader.at < reader.end) {
     const low = reader.fixed32();
     const high = reader.byte() | (reader.byte() << 8);
     const requests = reader.varint();
     const tokens = decode("size", reader.varint());
-    if (reader.bad || tokens === undefined || requests > 2 ** 24 || tokens > 2 ** 31) return undefined;
+    if (tokens === undefined || requests > REQUESTS_MAX || tokens > TOKENS_MAX) return undefined;
     entries.push([high * HIGH + low, { requests, tokens }]);
   }
-  return entries;
+  return reader.bad ? undefined : { life, seq, entries };
 }

@@ -2,13 +2,13 @@
  * A node's side of the state channel: its newest sample to every router, soon and cheaply.
  *
  *     const publisher = new Publisher(config, { id, incarnation }, prng, overheadBytes);
- *     publisher.addRouter(to, nowMs);                  // and removeRouter(to)
+ *     publisher.addRouter(to);                         // and removeRouter(to)
  *     publisher.offer(sample, place, nowMs);           // at each look at the node, with its network coordinate
- *     publisher.asked(from, nowMs);                    // a router misses something
+ *     publisher.asked(from);                           // a router misses something
  *     const { sends, wakeAtMs } = publisher.take(nowMs);     // after each of these, and at wakeAtMs
  *
- * A state goes to all routers every `intervalMs`, and at once when the node's own flags change (ready, draining), or
- * when its load changes by more than its columns say, as far as `bytesPerSecond` allows. What was sent at once is sent
+ * A state goes to all routers every `intervalMs`, and at once when the node or a GPU is well or not any more, or when its
+ * load changes by more than its columns say, as far as `bytesPerSecond` allows. What was sent at once is sent
  * again shortly after, so that a lost packet delays nothing. Every `keyframeIntervalMs`, and when the
  * description changes, a state holds every figure. A router that is new or that asks gets a snapshot: description and
  * keyframe, then the newest state.
@@ -29,13 +29,15 @@ export interface Send {
 }
 
 export const ROUTERS_MAX = 256;
-const ASKED_PAUSE_MS = 100;
+const ASKED_PAUSE_MS = 30;
 /** Between two states at once, whatever changes. */
 const AT_ONCE_MS = 50;
 /** Long enough that what lost the first one is over, short enough that the second is not late. */
 const ECHO_MS = 60;
 /** How often what was sent at once is sent again. */
-const ECHOES = { load: 1, flags: 2 } as const;
+const ECHOES = { load: 1, vital: 2 } as const;
+/** Between two descriptions. */
+const LAYOUT_PAUSE_MS = 500;
 /** States that may be sent at once in a row before the budget counts. */
 const BURST_SECONDS = 3;
 
@@ -62,6 +64,8 @@ export class Publisher {
   readonly #routers = new Map<string, Router>();
   #description: Description | undefined;
   #layout: number;
+  #layoutAtMs = -Infinity;
+  #uptimeSeconds = 0;
   #codes: Codes = new Uint32Array(0);
   #place: ArrayLike<number> = [];
   #sampledAtMs = 0;
@@ -97,9 +101,12 @@ export class Publisher {
     return this.#routers.size;
   }
 
-  addRouter(to: string): void {
-    if (this.#routers.has(to) || this.#routers.size >= ROUTERS_MAX) return;
+  /** False when there is no place for one more. */
+  addRouter(to: string): boolean {
+    if (this.#routers.has(to)) return true;
+    if (this.#routers.size >= ROUTERS_MAX) return false;
     this.#routers.set(to, { snapshotAtMs: -Infinity, wantsSnapshot: true });
+    return true;
   }
 
   removeRouter(to: string): void {
@@ -125,31 +132,45 @@ export class Publisher {
     }
     this.#codes = codesOf(sample, this.#description ?? description);
     this.#sampledAtMs = nowMs;
-    if (isNew) this.#sendBy(nowMs, ECHOES.flags);
-    else this.#press(nowMs);
+    this.#uptimeSeconds = sample.uptimeSeconds;
+    if (!isNew) {
+      this.#press(nowMs);
+      return;
+    }
+    this.#sendBy(Math.max(nowMs, this.#layoutAtMs + LAYOUT_PAUSE_MS), ECHOES.vital);
+    this.#layoutAtMs = this.#dueAtMs;
   }
 
   /** What to send now, and when to ask again: Infinity before the first sample. */
   take(nowMs: number): { readonly sends: Send[]; readonly wakeAtMs: number } {
     const sends: Send[] = [];
-    if (this.#description === undefined) return { sends, wakeAtMs: Infinity };
+    if (this.#description === undefined || this.#routers.size === 0) return { sends, wakeAtMs: Infinity };
+    // Who comes after a time without routers gets no state of that time.
+    const isStale = this.#sampledAtMs > this.#heldAtMs && this.#greetAtMs() <= nowMs;
     const isAtOnce = nowMs >= this.#dueAtMs;
-    if (nowMs >= this.#regularAtMs || isAtOnce || nowMs >= this.#echoAtMs) {
+    if (nowMs >= this.#regularAtMs || isAtOnce || isStale || nowMs >= this.#echoAtMs) {
       this.#regularAtMs = nowMs + this.#config.intervalMs * (0.95 + 0.1 * this.#prng.next());
       if (!isAtOnce) this.#echoes = Math.max(0, this.#echoes - 1);
       this.#echoAtMs = this.#echoes > 0 ? nowMs + ECHO_MS : Infinity;
       this.#dueAtMs = Infinity;
       this.#send(this.#description, nowMs, sends);
     }
-    this.#greet(nowMs, sends);
+    for (const [to, router] of this.#routers) {
+      if (!router.wantsSnapshot || nowMs < router.snapshotAtMs + ASKED_PAUSE_MS) continue;
+      router.wantsSnapshot = false;
+      router.snapshotAtMs = nowMs;
+      for (const packet of this.newest(nowMs)) sends.push({ to, packet });
+    }
     return { sends, wakeAtMs: Math.min(this.#regularAtMs, this.#echoAtMs, this.#dueAtMs, this.#greetAtMs()) };
   }
 
   /** Whether the news should be told before the next regular state. */
   #press(nowMs: number): void {
-    if (this.#dueAtMs !== Infinity || this.#description === undefined) return;
+    if (this.#description === undefined) return;
     const kind = pressure(this.#description, this.#held, this.#codes);
-    if (kind === "none" || (kind === "load" && !this.#spend(nowMs))) return;
+    if (kind === "none") return;
+    // A state that is on its way out takes the load with it.
+    if (kind === "load" && (this.#dueAtMs !== Infinity || !this.#spend(nowMs))) return;
     this.#sendBy(Math.max(nowMs, this.#sentAtMs + AT_ONCE_MS), ECHOES[kind]);
   }
 
@@ -174,7 +195,7 @@ export class Publisher {
 
   #send(description: Description, nowMs: number, sends: Send[]): void {
     const packet = this.#nextState(description, nowMs);
-    this.#lastBytes = packet.length;
+    if (this.#keyframe?.seq !== this.#seq) this.#lastBytes = packet.length;
     for (const [to, router] of this.#routers) {
       // It could not read a state before its snapshot.
       if (router.wantsSnapshot) continue;
@@ -195,7 +216,7 @@ export class Publisher {
       const sampledAtMs = this.#sampledAtMs;
       this.#keyframe = { description, layout: this.#layout, seq: this.#seq, codes, atMs: nowMs, sampledAtMs };
       this.#held = codes;
-      if (isFirst) return writeSnapshot(head, description, codes, this.#place);
+      if (isFirst) return writeSnapshot(head, this.#described(description), codes, this.#place);
       return writeKeyframe(head, codes, this.#place);
     }
     const held = keyframe.codes.slice();
@@ -205,21 +226,20 @@ export class Publisher {
     return writeState({ ...head, back: this.#seq - keyframe.seq }, codes, isTold);
   }
 
-  /** Snapshots for those that want one, with the newest state behind. */
-  #greet(nowMs: number, sends: Send[]): void {
+  /** A snapshot, and the newest state behind it: all that a router needs. Nothing before the first sample. */
+  newest(nowMs: number): Uint8Array[] {
     const keyframe = this.#keyframe;
-    if (keyframe === undefined) return;
+    if (keyframe === undefined) return [];
     const { layout, seq, description, codes, sampledAtMs } = keyframe;
-    for (const [to, router] of this.#routers) {
-      if (!router.wantsSnapshot || nowMs < router.snapshotAtMs + ASKED_PAUSE_MS) continue;
-      router.wantsSnapshot = false;
-      router.snapshotAtMs = nowMs;
-      const head = { layout, seq, ageMs: nowMs - sampledAtMs };
-      sends.push({ to, packet: writeSnapshot(head, description, codes, this.#place) });
-      if (seq === this.#seq) continue;
-      const newest = { layout, seq: this.#seq, back: this.#seq - seq, ageMs: nowMs - this.#heldAtMs };
-      sends.push({ to, packet: writeState(newest, this.#held, (at) => this.#held[at] !== codes[at]) });
-    }
+    const head = { layout, seq, ageMs: nowMs - sampledAtMs };
+    const snapshot = writeSnapshot(head, this.#described(description), codes, this.#place);
+    if (seq === this.#seq) return [snapshot];
+    const newest = { layout, seq: this.#seq, back: this.#seq - seq, ageMs: nowMs - this.#heldAtMs };
+    return [snapshot, writeState(newest, this.#held, (at) => this.#held[at] !== codes[at])];
+  }
+
+  #described(description: Description): Description {
+    return { ...description, uptimeSeconds: Math.round(this.#uptimeSeconds) };
   }
 
   #greetAtMs(): number {

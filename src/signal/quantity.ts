@@ -8,6 +8,9 @@
  *     degrees  whole degrees Celsius from -100 on
  */
 
+/** Bytes of memory travel in these. */
+export const MEBI = 2 ** 20;
+
 export type Quantity = "count" | "size" | "share" | "degrees";
 
 const COUNT_MAX = 2 ** 31;

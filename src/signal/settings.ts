@@ -11,8 +11,8 @@ export const signalSettings = section({
   intervalMs: duration({
     default: "1s",
     min: "50ms",
-    max: "1m",
-    doc: "A state goes to every router at least this often. Routers trust no state that is older than three of theirs.",
+    max: "10s",
+    doc: "A state goes to every router at least this often. A longer one wants a longer score.streamStaleAfter at the routers, which is three of these.",
   }),
   keyframeIntervalMs: duration({
     default: "5s",
@@ -24,14 +24,19 @@ export const signalSettings = section({
     default: 700,
     min: 100,
     max: "1MiB",
-    doc: "What the states of one node may cost each router, headers included, while its load changes all the time: changes within it are told at once, others with the next regular state. Whether the node is ready is always told at once.",
-  }),
-  flightIntervalMs: duration({
-    default: "200ms",
-    min: "20ms",
-    max: "10s",
-    doc: "Time between two messages in which a router tells the others what it has in flight at each target.",
+    doc: "What the states of one node may cost each router, headers included, while its load changes all the time: changes within it are told at once, others with the next regular state. Whether the node and its GPUs are well is always told at once.",
   }),
 });
 
 export type SignalConfig = Infer<typeof signalSettings>;
+
+export const flightSettings = section({
+  flightIntervalMs: duration({
+    default: "200ms",
+    min: "20ms",
+    max: "1s",
+    doc: "Time between two messages in which a router tells the others what it has in flight at each target.",
+  }),
+});
+
+export type FlightConfig = Infer<typeof flightSettings>;

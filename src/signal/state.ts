@@ -3,8 +3,8 @@
  * description. And back.
  */
 import type { NodeSample } from "../score/sample.ts";
-import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, isPressing, MODEL_COLUMNS } from "./columns.ts";
-import { NODE_COLUMNS, valueOf, type WordedGpu } from "./columns.ts";
+import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, MODEL_COLUMNS } from "./columns.ts";
+import { NODE_COLUMNS, type Pressure, pressureOf, valueOf, type WordedGpu } from "./columns.ts";
 import { type Description, figureCount } from "./description.ts";
 
 export type Codes = Uint32Array;
@@ -45,18 +45,19 @@ export function differs(description: Description, at: number, a: number, b: numb
   return a === 0 || b === 0 || Math.abs(a - b) >= columnAt(description, at).grain;
 }
 
-/** Whether receivers that hold the one should have the other at once; a change of the node's own flags even sooner. */
-export function pressure(description: Description, held: Codes, codes: Codes): "none" | "load" | "flags" {
-  let found: "none" | "load" = "none";
+/** How much news these codes are to receivers that hold the others. */
+export function pressure(description: Description, held: Codes, codes: Codes): Pressure {
+  let found: Pressure = "none";
   for (let at = 0; at < codes.length; at += 1) {
-    if (held[at] === codes[at] || !isPressing(columnAt(description, at), held[at]!, codes[at]!)) continue;
-    if (at === 0) return "flags";
-    found = "load";
+    if (held[at] === codes[at]) continue;
+    const kind = pressureOf(columnAt(description, at), held[at]!, codes[at]!);
+    if (kind === "vital") return kind;
+    if (kind === "load") found = kind;
   }
   return found;
 }
 
-/** What the codes say, `elapsedMs` after the description was made. Figures that are no figures are unknown. */
+/** What the codes say, `elapsedMs` after the description came. Figures that are no figures are unknown. */
 export function sampleOf(description: Description, codes: Codes, elapsedMs: number): NodeSample {
   const { nodeColumns, modelColumns, gpuColumns } = description;
   let from = 0;

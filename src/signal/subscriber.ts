@@ -39,8 +39,10 @@ export interface SubscriberStats {
 }
 
 const SOURCES_MAX = 16_384;
-const ASK_PAUSE_MS = 200;
+const ASK_PAUSE_MS = 40;
 const ASK_PAUSE_MS_MAX = 5000;
+/** One that was silent for so long may come with any life: its clock may have been set back. */
+const LIFE_MS = 10_000;
 
 interface Source {
   description: Description | undefined;
@@ -48,8 +50,9 @@ interface Source {
   layout: number;
   keyframe: Codes;
   keyframeSeq: number;
-  /** Of the newest state read. */
+  /** Of the newest state read, and when that was. */
   seq: number;
+  heardAtMs: number;
   askedAtMs: number;
   askPauseMs: number;
 }
@@ -94,8 +97,11 @@ export class Subscriber {
     const source = this.#source(from);
     if (source === undefined) return;
     const isNew = source.description === undefined || source.layout !== layout;
-    // A doubled or late one says nothing new.
-    if (!isNew && head.seq < source.keyframeSeq) {
+    // A doubled or late one says nothing new; nor does one of an earlier life, or from before the description changed.
+    const isOlder = isNew
+      ? isOlderLayout(source, description.incarnation, layout, nowMs)
+      : head.seq < source.keyframeSeq;
+    if (isOlder) {
       this.stats.late += 1;
       return;
     }
@@ -158,6 +164,7 @@ export class Subscriber {
     observedAtMs: number,
   ): void {
     const { id, incarnation } = description;
+    source.heardAtMs = Math.max(source.heardAtMs, observedAtMs);
     const sample = sampleOf(description, codes, Math.max(0, observedAtMs - source.describedAtMs));
     this.#reports.push({ from, id, incarnation, sample, observedAtMs, place });
   }
@@ -180,10 +187,18 @@ export class Subscriber {
       keyframe: new Uint32Array(0),
       keyframeSeq: -1,
       seq: -1,
+      heardAtMs: -Infinity,
       askedAtMs: -Infinity,
       askPauseMs: ASK_PAUSE_MS,
     };
     this.#sources.set(from, source);
     return source;
   }
+}
+
+/** Layouts of one life are numbered upwards. */
+function isOlderLayout(source: Source, incarnation: number, layout: number, nowMs: number): boolean {
+  if (source.description === undefined || nowMs - source.heardAtMs > LIFE_MS) return false;
+  const known = source.description.incarnation;
+  return incarnation === known ? ((layout - source.layout) | 0) < 0 : incarnation < known;
 }

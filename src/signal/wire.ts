@@ -4,7 +4,8 @@
  *     state     1, layout (4 bytes), seq, back, age (ms), figures; in a keyframe the place
  *     snapshot  2, layout (4 bytes), description, then a state's seq to place with back 0: the newest keyframe
  *     ask       3                                          "send me a snapshot"
- *     flights   4, then until the end: key (6 bytes), requests, tokens
+ *     flights   4, life (4 bytes), seq, then until the end: key (6 bytes), requests, tokens
+ *     long      5                                          "ask me over TCP: this one is too long for a datagram"
  *
  * A state is a keyframe (back 0: the code of every figure) or tells what differs from the keyframe `back` states
  * before it: a bit for each figure, then the codes of those whose bit is set. So a state needs its keyframe and no
@@ -16,11 +17,13 @@ import { ByteReader, ByteWriter } from "../base/bytes.ts";
 import { type Description, figureCount, readDescription, writeDescription } from "./description.ts";
 import type { Codes } from "./state.ts";
 
-export const MESSAGE = { state: 1, snapshot: 2, ask: 3, flights: 4 } as const;
+export const MESSAGE = { state: 1, snapshot: 2, ask: 3, flights: 4, long: 5 } as const;
 export const ASK = Uint8Array.of(MESSAGE.ask);
+export const LONG = Uint8Array.of(MESSAGE.long);
 
 const AGE_MS_MAX = 3_600_000;
 const PLACE_FLOATS_MAX = 16;
+const BUNDLE_MAX = 4;
 
 export interface StateHead {
   readonly layout: number;
@@ -90,12 +93,30 @@ function writeAll(head: Omit<StateHead, "back">, codes: Codes, place: ArrayLike<
 
 const reader = new ByteReader();
 
+/** Several messages in one, for TCP: each with its length before it. */
+export function bundle(messages: readonly Uint8Array[]): Uint8Array {
+  const bytes = new ByteWriter(messages.reduce((sum, { length }) => sum + length + 5, 0));
+  for (const message of messages) bytes.blob(message);
+  return bytes.bytes();
+}
+
+/** The messages of a bundle; none when it is no bundle. */
+export function unbundle(bytes: Uint8Array): Uint8Array[] {
+  const bundled = new ByteReader();
+  bundled.read(bytes);
+  const messages: Uint8Array[] = [];
+  while (!bundled.bad && bundled.at < bundled.end && messages.length < BUNDLE_MAX) {
+    bundled.blob(bytes.length);
+    if (!bundled.bad) messages.push(bytes.subarray(bundled.start, bundled.stop));
+  }
+  return bundled.bad ? [] : messages;
+}
+
 /** The kind and layout of a message; undefined for what is none. */
 export function open(packet: Uint8Array): { readonly kind: number; readonly layout: number } | undefined {
   reader.read(packet);
   const kind = reader.byte();
-  if (kind === MESSAGE.ask) return packet.length === 1 ? { kind, layout: 0 } : undefined;
-  if (kind === MESSAGE.flights) return { kind, layout: 0 };
+  if (kind === MESSAGE.ask || kind === MESSAGE.long) return packet.length === 1 ? { kind, layout: 0 } : undefined;
   if (kind !== MESSAGE.state && kind !== MESSAGE.snapshot) return undefined;
   const layout = reader.fixed32();
   return reader.bad ? undefined : { kind, layout };

@@ -846,7 +846,8 @@ export class Swim {
     const before = members.status[known]!;
     if (incarnation > members.incarnation[known]!) this.#revive(known, incarnation, "announced itself again");
     if (spread && members.present(known)) this.#spread(known, MESSAGE.alive);
-    if (changed !== "" && before !== STATUS.left) this.#event("updated", known, changed);
+    // What is new of one that is gone is no news: it may be older than its end.
+    if (changed !== "" && before !== STATUS.left && members.present(known)) this.#event("updated", known, changed);
   }
 
   /** If anyone is left at a member's old address, it learns that its identity was taken over. */

@@ -44,7 +44,8 @@ function tiesAfter(polls: readonly (readonly [a: number, b: number])[]): number 
   const routes = placement.sync(["a", "b"], (id) => target(id, 0), 0, 1);
   placement.routed(routes?.version ?? 0, [target("a", 0), target("b", 0)], 0);
   for (const [a, b] of polls) {
-    for (const polled of [target("a", a), target("b", b)]) placement.sampled(polled, placement.mark(polled), 0);
+    for (const polled of [target("a", a), target("b", b)])
+      placement.sampled(polled, placement.mark(polled), polled.rttMs, 0);
   }
   const pick = new PickRequest();
   pick.model = 0;
@@ -128,13 +129,13 @@ test("what other routers have in flight makes a target dearer at once, and a sam
   // The node's next sample counts those requests; when they end, it is as idle as the other.
   const busy = { ...nodes.get("a")!, lastSample: nodeSample({ models: [modelSample({ runningRequests: 3 })] }) };
   nodes.set("a", busy);
-  placement.sampled(busy, placement.mark(busy), 0);
+  placement.sampled(busy, placement.mark(busy), undefined, 0);
   others.delete(key);
   placement.loadsChanged([key], find, 0);
   expect(cost()[1]).toBe(2);
 });
 
-test("a sample that a node sends does not end its ejection; one that was polled does", () => {
+test("that a target tells of itself does not end its ejection; that it was reached does", () => {
   const scores = table();
   const placement = new Placement(scores, stats, defaultsOf(costSettings));
   const node = target("a", 0);
@@ -146,8 +147,8 @@ test("a sample that a node sends does not end its ejection; one that was polled 
   pick.nowDeciseconds = scores.nowDeciseconds(Date.now());
   scores.eject(row, pick.nowDeciseconds + 100);
   const picker = new TypeScriptPicker(scores);
-  placement.sampled({ ...node, streamed: true }, placement.mark(node), 0);
+  placement.sampled(node, placement.mark(node), 1, 0);
   expect(picker.pick(pick)).toBeLessThan(0);
-  placement.sampled(node, placement.mark(node), 0);
+  placement.reached(node);
   expect(picker.pick(pick)).toBe(row);
 });

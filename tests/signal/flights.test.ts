@@ -5,6 +5,7 @@ import { FlightTeller, NO_LOAD, PeerFlights, placeKey } from "../../src/signal/f
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const KEY = placeKey("gpu-1", "llama");
+let lives = 0;
 
 test("keys of 100,000 places differ", () => {
   const keys = new Set<number>();
@@ -16,7 +17,7 @@ test("keys of 100,000 places differ", () => {
 });
 
 test("a load is heard, changes, and ends; without news nothing is sent but a refresh each second", () => {
-  const teller = new FlightTeller(1300);
+  const teller = new FlightTeller(1300, new Prng(SEED + lives++));
   const peers = new PeerFlights();
   const round = (load: { requests: number; tokens: number }, nowMs: number): number => {
     const packets = teller.tell([[KEY, load]], nowMs);
@@ -40,7 +41,7 @@ test("sums of many routers, through loss, are right in the end; one that dies is
   const prng = new Prng(SEED);
   const keys = Array.from({ length: 300 }, (_, at) => placeKey(`gpu-${at}`, "m"));
   const routers = Array.from({ length: 4 }, () => ({
-    teller: new FlightTeller(1300),
+    teller: new FlightTeller(1300, new Prng(SEED + lives++)),
     loads: new Map(keys.map((key) => [key, { requests: 0, tokens: 0 }])),
   }));
   const peers = new PeerFlights();
@@ -85,7 +86,7 @@ test(`mutated messages are refused whole or read (SEED=${SEED})`, () => {
     { length: 200 },
     (_, at) => [placeKey(`g${at}`, "m"), { requests: at, tokens: at * 9 }] as const,
   );
-  const packets = new FlightTeller(1300).tell(loads, 0);
+  const packets = new FlightTeller(1300, new Prng(SEED + lives++)).tell(loads, 0);
   const peers = new PeerFlights();
   for (let count = 0; count < 100_000; count += 1) {
     const packet = packets[prng.int(packets.length)]!.slice();
@@ -97,3 +98,23 @@ test(`mutated messages are refused whole or read (SEED=${SEED})`, () => {
   peers.forget("r");
   for (const [key] of loads) expect(peers.load(key)).toEqual(NO_LOAD);
 }, 20_000);
+
+test("an older message is dropped, a new life ends the former, and a place that is no more is told empty", () => {
+  const teller = new FlightTeller(1300, new Prng(SEED));
+  const peers = new PeerFlights();
+  const [busy] = teller.tell([[KEY, { requests: 40, tokens: 4000 }]], 0);
+  const [idle] = teller.tell([[KEY, NO_LOAD]], 200);
+  peers.receive("r", idle!, 300);
+  expect(peers.receive("r", busy!, 301)).toEqual([]);
+  expect(peers.load(KEY)).toEqual(NO_LOAD);
+  const other = placeKey("gpu-2", "llama");
+  for (const packet of teller.tell([[other, { requests: 1, tokens: 10 }]], 400)) peers.receive("r", packet, 400);
+  expect(peers.load(other).requests).toBe(1);
+  for (const packet of teller.tell([], 1600)) peers.receive("r", packet, 1600);
+  expect(peers.load(other)).toEqual(NO_LOAD);
+  for (const packet of teller.tell([[KEY, { requests: 5, tokens: 0 }]], 1800)) peers.receive("r", packet, 1800);
+  const reborn = new FlightTeller(1300, new Prng(SEED + 1));
+  const [first] = reborn.tell([[other, { requests: 2, tokens: 0 }]], 0);
+  expect(new Set(peers.receive("r", first!, 1900))).toEqual(new Set([KEY, other]));
+  expect([peers.load(KEY).requests, peers.load(other).requests, peers.peers]).toEqual([0, 2, 1]);
+});

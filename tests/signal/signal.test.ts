@@ -215,14 +215,14 @@ describe("a state", () => {
     pair.offer(SAMPLE);
     pair.run(10);
     pair.offer({ ...SAMPLE, models: [...SAMPLE.models, modelSample({ model: "other" })] });
-    expect(
-      pair
-        .run(10)
-        .at(-1)
-        ?.sample.models.map(({ model }) => model),
-    ).toEqual(["llama", "other"]);
+    // Descriptions follow each other at half a second, whatever happens at the node.
+    const models = pair
+      .run(500)
+      .at(-1)
+      ?.sample.models.map(({ model }) => model);
+    expect(models).toEqual(["llama", "other"]);
     pair.offer({ ...SAMPLE, gpus: [{ ...GPU, throttleReasons: ["hw_thermal"] }] });
-    expect(pair.run(10).at(-1)?.sample.gpus[0]?.throttleReasons).toEqual(["hw_thermal"]);
+    expect(pair.run(500).at(-1)?.sample.gpus[0]?.throttleReasons).toEqual(["hw_thermal"]);
     pair.offer(SAMPLE);
     const last = pair.run(1100).at(-1)?.sample;
     expect([last?.models.length, last?.gpus[0]?.throttleReasons]).toEqual([1, []]);
@@ -261,14 +261,17 @@ describe("a state", () => {
     const { subscriber } = pair;
     for (const packet of pair.packets) subscriber.receive("a", packet, pair.nowMs);
     expect(subscriber.take().reports).toEqual([]);
-    const second = new Pair();
-    second.offer({ ...SAMPLE, models: [{ ...SAMPLE.models[0]!, runningRequests: 7 }] });
-    second.run(1);
     const reborn = new Publisher(CONFIG, { id: "gpu-1", incarnation: 2e12 }, new Prng(99), 68);
     reborn.addRouter("r");
     reborn.offer(SAMPLE, PLACE, 0);
     for (const { packet } of reborn.take(0).sends) subscriber.receive("a", packet, pair.nowMs);
     expect(subscriber.take().reports.map(({ incarnation }) => incarnation)).toEqual([2e12]);
+    // The former life's snapshot comes once more, on a detour.
+    for (const packet of pair.packets.slice(0, 1)) subscriber.receive("a", packet, pair.nowMs + 50);
+    expect(subscriber.take().reports).toEqual([]);
+    // A clock that was set back does not shut a node out for long.
+    subscriber.receive("a", pair.packets[0]!, pair.nowMs + 20_000);
+    expect(subscriber.take().reports).toHaveLength(1);
   });
 });
 
