@@ -79,7 +79,7 @@ export const proxySettings = section({
     default: "2s",
     min: "100ms",
     max: "5m",
-    doc: "How long a target that refused or broke a connection is passed over. Short: the polls of the agents decide about its health.",
+    doc: "How long a target that refused or broke a connection is passed over. Short: the mesh, states and polls decide about its health.",
   }),
   promptTokensMax: integer({
     default: 131_072,

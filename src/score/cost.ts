@@ -144,7 +144,7 @@ const RTT_MS_MAX = 60_000;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
 
-/** The row of a target; without a sample (a static upstream) it is judged by this router's own load alone. */
+/** The row of a target; without a sample (a static upstream) it is judged by the routers' load alone. */
 export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
   const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
   const prefillRate =
@@ -188,17 +188,20 @@ const NO_LOAD: Load = { tokens: 0, requests: 0 };
 
 /** What the target had beyond the load that routers know of, when the sample was taken. */
 function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): Load {
-  const ownRequests = bounded(context.baselineRequests, REQUESTS_MAX) ?? 0;
-  const ownTokens = bounded(context.baselineTokens, TOKENS_MAX) ?? 0;
+  const knownRequests = bounded(context.baselineRequests, REQUESTS_MAX) ?? 0;
+  const knownTokens = bounded(context.baselineTokens, TOKENS_MAX) ?? 0;
   const waiting = bounded(sample.waitingRequests, REQUESTS_MAX) ?? 0;
   const running = bounded(sample.runningRequests, REQUESTS_MAX) ?? 0;
   const queued = bounded(sample.queuedPrefillTokens, TOKENS_MAX);
   // A runtime that does not tell its queued tokens: the routers' are known; other waiting requests are of usual size.
   const tokens =
-    queued === undefined ? Math.max(0, waiting - ownRequests) * config.promptTokensMean : queued - ownTokens;
+    queued === undefined ? Math.max(0, waiting - knownRequests) * config.promptTokensMean : queued - knownTokens;
   // A sample may miss what is on its way to the runtime, or count less of a prefill than was claimed for it. Below zero
   // that would hide later requests until the next sample; the claims themselves correct it as they end.
-  return { tokens: Math.min(TOKENS_MAX, Math.max(0, tokens)), requests: Math.max(0, running + waiting - ownRequests) };
+  return {
+    tokens: Math.min(TOKENS_MAX, Math.max(0, tokens)),
+    requests: Math.max(0, running + waiting - knownRequests),
+  };
 }
 
 /**

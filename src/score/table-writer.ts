@@ -15,9 +15,9 @@ import type { ScoreTable } from "./table.ts";
 
 /** The figures of one row, as cost.ts makes them; layout.ts gives their scales. All must be finite. */
 export interface RowValues {
-  /** Prompt tokens queued at the sample, less those that this router had in flight then. */
+  /** Prompt tokens queued at the sample, less those that routers had in flight then, plus the other routers' of now. */
   readonly tokenOffset: number;
-  /** Requests running and waiting at the sample, less those that this router had in flight then. */
+  /** Requests running and waiting at the sample, less and plus the same. */
   readonly activeOffset: number;
   readonly secondsPerPrefillToken: number;
   /** What each active request adds to the time to first token of the next. */

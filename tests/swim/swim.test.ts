@@ -70,6 +70,31 @@ describe("a small mesh", () => {
     expect(circle.swim(5).member("n1")?.meta).toEqual(new Uint8Array([7, 7]));
   });
 
+  test("a late profile of one that is gone is no news of it", () => {
+    const circle = new Circle(5);
+    circle.run(3_000);
+    const [late, gone] = [circle.swim(4), selfOf(1)];
+    circle.silent.add(selfOf(4).address);
+    circle.swim(1).setProfile({ meta: new Uint8Array([9]) }, circle.nowMs);
+    circle.drain(gone.address);
+    circle.run(2_000);
+    // What a push/pull answered while it lived, on its way for long.
+    const stranger = new Swim(DEFAULTS, selfOf(40), new Prng(40), circle.nowMs);
+    stranger.join([selfOf(0).address], circle.nowMs);
+    const state = circle.swim(0).answer(stranger.take().streams[0]!.frame, circle.nowMs);
+    circle.silent.add(gone.address);
+    circle.silent.delete(selfOf(4).address);
+    circle.run(30_000);
+    expect(late.status("n1")).toBe("failed");
+    const { length } = circle.events;
+    late.join([selfOf(0).address], circle.nowMs);
+    const [order] = late.take().streams;
+    late.streamed(order!.id, state, circle.nowMs);
+    circle.drain(selfOf(4).address);
+    expect(late.status("n1")).toBe("failed");
+    expect(circle.events.slice(length).filter(({ id }) => id === "n1")).toEqual([]);
+  });
+
   test("round trips are measured", () => {
     const circle = new Circle(3);
     circle.run(20_000);
