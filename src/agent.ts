@@ -12,7 +12,7 @@ import { nodeIdentity } from "./mesh/identity.ts";
 import { Journal } from "./mesh/journal.ts";
 import type { Membership } from "./mesh/membership.ts";
 import { meshView } from "./mesh/mesh-view.ts";
-import { joinMesh } from "./mesh/node-membership.ts";
+import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
@@ -46,6 +46,8 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   let draining = false;
   let membership: Membership | null = null;
   let states: StateSender | null = null;
+  let node: MeshNode | null = null;
+  let announcer: Announcer | null = null;
   const sampler = createSampler({
     runtime,
     version,
@@ -79,7 +81,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
       ...addresses,
       pid: process.pid,
       models: runtime.models,
-      routers: announcer.registeredAt,
+      routers: announcer?.registeredAt ?? [],
     }),
     ...meshView(() => membership, journal),
     onError,
@@ -87,13 +89,16 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   const serve = ({ host, port }: Address, app: App): Front =>
     serveApi({ hostname: host, port, app, limits: config.admin, onError, onNotice });
   const leave = (): void => stopped.ask("POST /leave");
-  const api = serve(config.api, agentApi({ ...apiOptions, faults: runtime.faults, leave, keyring: () => node.keys }));
+  const api = serve(
+    config.api,
+    agentApi({ ...apiOptions, faults: runtime.faults, leave, keyring: () => joined(node).keys }),
+  );
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, agentApi(apiOptions));
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
   const isReady = runtime.sample().ready;
-  const node = await joinMesh({
+  node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
     incarnation,
@@ -121,7 +126,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   addresses.gossip = membership.address;
   states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
   states.start();
-  const announcer = new Announcer({
+  announcer = new Announcer({
     urls: config.register,
     registration: () => ({
       id: config.id,

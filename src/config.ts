@@ -13,7 +13,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
-import { gossipSettings, joinSettings } from "./mesh/settings.ts";
+import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
@@ -58,14 +58,7 @@ const mockFields = {
 };
 
 export const agentSettings = section({
-  id: text({
-    default: "",
-    placeholder: "ID",
-    pattern: /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/,
-    expected: "1 to 128 letters, digits, ., _, :, @ or -, starting with a letter or digit",
-    emptyMeans: "the host's name",
-    doc: "The node's name, unique in the mesh. Clients see it in x-infermesh-node.",
-  }),
+  ...nodeSettings("the host's name"),
   role: text({
     default: "gpu",
     placeholder: "ROLE",
@@ -108,22 +101,6 @@ export const agentSettings = section({
     emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
     doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
   }),
-  advertise: text({
-    default: "",
-    placeholder: "HOST",
-    lengthMax: 253,
-    pattern: /^[A-Za-z0-9[\]:._%-]+$/,
-    expected: "a host name or IP address without a port",
-    emptyMeans: "the --serve host, or the address that reaches the router",
-    doc: "The host by which other machines reach this node.",
-  }),
-  dataDir: text({
-    default: "",
-    placeholder: "DIR",
-    lengthMax: 4096,
-    emptyMeans: "$XDG_STATE_HOME/infermesh, ~/.local/state/infermesh, or the temporary directory",
-    doc: "Where the agent keeps its state; agent stop and agent status find a running agent there.",
-  }),
   drainTimeoutMs: duration({
     default: "30s",
     max: "24h",
@@ -149,6 +126,7 @@ export const agentSettings = section({
 
 export const routerSettings = section(
   {
+    ...nodeSettings("router-HOST-PORT, by the host's name and the --listen port"),
     listen: address({
       default: ":8080",
       doc: "Where clients send OpenAI requests. Port 0 is any free one; a port in use is refused, never shared.",
@@ -243,13 +221,24 @@ export function resolveAgent(config: AgentConfig): AgentConfig {
     ...config,
     id: config.id === "" ? hostId() : config.id,
     register: none ? [LOCAL_ROUTER] : config.register.filter((url) => url !== "none"),
+    advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
     mock: resolveMock(config.mock),
   });
 }
 
 export function resolveRouter(config: RouterConfig): RouterConfig {
-  return Object.freeze({ ...config, workers: config.workers === 0 ? availableParallelism() : config.workers });
+  return Object.freeze({
+    ...config,
+    advertise: unbracketed(config.advertise),
+    dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
+    workers: config.workers === 0 ? availableParallelism() : config.workers,
+  });
+}
+
+/** An IPv6 address may be written as in a URL. */
+function unbracketed(host: string): string {
+  return host.replace(/^\[|\]$/g, "");
 }
 
 function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {

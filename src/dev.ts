@@ -120,7 +120,8 @@ function spawnChild(name: string, args: readonly string[], log: Log): Child {
     stdin: "pipe",
     stdout: "pipe",
     stderr: "inherit",
-    env: { ...process.env, INFERMESH_SUPERVISED: "1" },
+    // What the shell says of other meshes is not for this one.
+    env: { ...withoutSettings(process.env), INFERMESH_SUPERVISED: "1" },
   });
   const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
   promise.catch(() => {});
@@ -266,4 +267,8 @@ async function stopAll(children: readonly Child[]): Promise<void> {
 /** An address that can be connected to: a wildcard is reached by loopback. */
 function dialable(address: string): string {
   return address.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "127.0.0.1:");
+}
+
+function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("INFERMESH_")));
 }

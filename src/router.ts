@@ -16,8 +16,9 @@ import type { RouterConfig } from "./config.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
 import { Journal } from "./mesh/journal.ts";
+import { nodeIdentity } from "./mesh/identity.ts";
 import { meshView } from "./mesh/mesh-view.ts";
-import { joinMesh, type MeshNode } from "./mesh/node-membership.ts";
+import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -97,12 +98,68 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   // Whoever registered while the workers started is in the newest snapshot only.
   crew.setRoutes(placement.snapshot());
   const journal = new Journal(Date.now());
+  let states: StateReceiver | null = null;
+
+  // ---- the control plane
+
+  const metrics = routerMetrics({
+    stats,
+    table,
+    placement,
+    crew,
+    startedMs,
+    targets: () => targets.all(),
+    mesh: () => node?.membership.figures(),
+    signal: () => states?.stats(),
+  });
+  const apiOptions = {
+    nowMs,
+    targets: () => targets.all(),
+    target: (id: string) => targets.get(id),
+    load(id: string) {
+      const target = targets.get(id);
+      if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
+      const { requests, tokens } = placement.load(target);
+      return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
+    },
+    ...registry,
+    stats: () => ({ ...metrics.stats() }),
+    health(): RouterHealth {
+      if (draining) return { status: "draining", reason: "stopping" };
+      const routable = targets.all().some(isRoutable);
+      return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
+    },
+    ...meshView(() => node?.membership ?? null, journal),
+    leave: () => stopped.ask("POST /leave"),
+    metricsText: () => metrics.text(),
+    config: () => writeSection(routerSettings, config),
+    keyring: () => joined(node).keys,
+    onError,
+  };
+  const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
+  const serve = ({ host, port }: Address, readOnly: boolean): Front =>
+    serveApi({
+      hostname: host,
+      port,
+      app: routerApi({ ...apiOptions, readOnly }),
+      limits: config.admin,
+      onError,
+      onNotice,
+    });
+  const api = serve(config.api, false);
+  // The metrics port is open to the network: nothing can be changed there.
+  const vitals = serve(config.metrics, true);
+
+  // ---- the mesh
+
+  const id = config.id === "" ? `router-${hostId()}-${crew.port}` : config.id;
   node = await joinMesh({
-    id: `router-${hostId()}-${crew.port}`,
-    identity: 0,
+    id,
+    // Any free port is another node each time, with nothing to keep.
+    identity: config.id === "" && config.listen.port === 0 ? 0 : nodeIdentity(config.dataDir, id),
     incarnation: Math.floor(Date.now() / 1000),
     gossip: config.gossip,
-    advertise: "",
+    advertise: config.advertise,
     join: config.join,
     joinFile: config.joinFile,
     mesh: config.mesh,
@@ -124,7 +181,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   const { membership } = node;
   for (const member of membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
     targets.told({ ...member, kind: "joined", cause: "known at the start" });
-  const states = new StateReceiver({
+  states = new StateReceiver({
     node,
     config: config.signal,
     flights,
@@ -133,56 +190,6 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     onLoads: (keys) => targets.loadsChanged(keys),
   });
   states.start();
-
-  // ---- the control plane
-
-  const metrics = routerMetrics({
-    stats,
-    table,
-    placement,
-    crew,
-    startedMs,
-    targets: () => targets.all(),
-    mesh: () => membership.figures(),
-    signal: () => states.stats(),
-  });
-  const apiOptions = {
-    nowMs,
-    targets: () => targets.all(),
-    target: (id: string) => targets.get(id),
-    load(id: string) {
-      const target = targets.get(id);
-      if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
-      const { requests, tokens } = placement.load(target);
-      return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
-    },
-    ...registry,
-    stats: () => ({ ...metrics.stats() }),
-    health(): RouterHealth {
-      if (draining) return { status: "draining", reason: "stopping" };
-      const routable = targets.all().some(isRoutable);
-      return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
-    },
-    ...meshView(() => membership, journal),
-    leave: () => stopped.ask("POST /leave"),
-    metricsText: () => metrics.text(),
-    config: () => writeSection(routerSettings, config),
-    keyring: () => node.keys,
-    onError,
-  };
-  const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
-  const serve = ({ host, port }: Address, readOnly: boolean): Front =>
-    serveApi({
-      hostname: host,
-      port,
-      app: routerApi({ ...apiOptions, readOnly }),
-      limits: config.admin,
-      onError,
-      onNotice,
-    });
-  const api = serve(config.api, false);
-  // The metrics port is open to the network: nothing can be changed there.
-  const vitals = serve(config.metrics, true);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());

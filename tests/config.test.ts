@@ -316,7 +316,7 @@ describe("the sample file", () => {
     const file = sampleFile(routerSettings, "Title.");
     expect(file).toContain(`
   # Time between two polls of one target. Shorter finds trouble sooner and costs each node one small
-  # request a poll.
+  # request a poll. A node whose states stream here is polled six times as seldom.
   # A duration from 50ms to 10m; default 5s.
   # Flag --fleet-poll-interval, environment INFERMESH_FLEET_POLL_INTERVAL.
   pollInterval: 5s

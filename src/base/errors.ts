@@ -44,6 +44,7 @@ export const ERRORS = {
   not_supported: { http: 501, grpc: 12, type: INVALID, source: "client", retryable: false },
   upstream_failed: { http: 502, grpc: 14, type: SERVER, source: "upstream", retryable: true },
   no_healthy_target: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
+  starting: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
   draining: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
   upstream_timeout: { http: 504, grpc: 4, type: SERVER, source: "upstream", retryable: false },
   version_not_supported: { http: 505, grpc: 12, type: INVALID, source: "client", retryable: false },

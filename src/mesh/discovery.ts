@@ -124,9 +124,12 @@ export class Discovery {
     const { isOwn, host } = this.#options;
     const { addresses, failures } = this.#names.found(this.#seeds());
     const others = addresses.filter((address) => !isOwn(address));
-    this.#failures = failures;
+    const isReachable = reachableFrom(host);
+    const unfit = others.filter((address) => !isReachable(address));
+    const why = `--gossip is bound to ${isIP(host) === 4 ? "IPv4" : "IPv6"} only`;
+    this.#failures = [...failures, ...unfit.map((seed) => ({ seed, why }))];
     this.#isSeed = others.length < addresses.length;
-    this.#step((now) => this.#core.replace(others.filter(reachableFrom(host)), now));
+    this.#step((now) => this.#core.replace(others.filter(isReachable), now));
   }
 
   #say(news: SeedNews): void {

@@ -1,4 +1,5 @@
 /** What agents and routers tell the mesh of themselves, and read of each other, over the membership. */
+import { MeshError } from "../base/errors.ts";
 import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress, type Address } from "../base/units.ts";
 import { version } from "../base/version.ts";
@@ -58,13 +59,18 @@ export interface MeshNode {
   leave(timeoutMs: number): Promise<void>;
 }
 
+/** The node, for whoever asks before there is one. */
+export function joined(node: MeshNode | null): MeshNode {
+  if (node === null) throw new MeshError("starting", "this node has not joined the mesh yet; try again in a moment");
+  return node;
+}
+
 /** Joins the mesh as this node; rejects with a MeshError when the gossip port can't be had or a key can't be read. */
 export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
   const { log, mesh, gossip } = options;
   const keyring = openKeyring(mesh);
   const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1);
   const sources = { join: options.join, joinFile: options.joinFile ?? "" };
-  const advertise = await announcedHost(gossip.host, options.advertise, () => firstLook(sources, prng, FIRST_LOOK_MS));
   const transport = await openTransport({
     host: gossip.host,
     port: gossip.port,
@@ -74,11 +80,17 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     onError: (error) => log.warn("gossip", { error: error.message }),
     onWarning: (message) => log.warn(message),
   });
+  const host = await announcedHost(transport.host, transport.port, options.advertise, () =>
+    firstLook(sources, prng, FIRST_LOOK_MS),
+  ).catch((error: unknown) => {
+    transport.stop();
+    throw error;
+  });
   const roster = new Roster();
   const membership: Membership = new Membership(
     {
-      host: gossip.host,
-      advertise,
+      host: transport.host,
+      advertise: host,
       cluster: mesh.cluster,
       swim: options.swim,
       id: options.id,

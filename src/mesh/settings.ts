@@ -59,6 +59,36 @@ export const joinSettings = {
   }),
 };
 
+/** Who a node is to the others; `idMeans` says what it is called when nothing else is said. */
+export function nodeSettings(idMeans: string) {
+  return {
+    id: text({
+      default: "",
+      placeholder: "ID",
+      pattern: /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/,
+      expected: "1 to 128 letters, digits, ., _, :, @ or -, starting with a letter or digit",
+      emptyMeans: idMeans,
+      doc: "The node's name, unique in the mesh. Clients see an agent's in x-infermesh-node.",
+    }),
+    advertise: text({
+      default: "",
+      placeholder: "HOST",
+      lengthMax: 253,
+      pattern: /^[A-Za-z0-9[\]:._%-]+$/,
+      expected: "a host name or IP address without a port",
+      emptyMeans: "what is bound; where that is every address, the one that reaches the seeds",
+      doc: "The host by which other machines reach this node; a name is looked up at the start. Packets must come from there.",
+    }),
+    dataDir: text({
+      default: "",
+      placeholder: "DIR",
+      lengthMax: 4096,
+      emptyMeans: "$XDG_STATE_HOME/infermesh, ~/.local/state/infermesh, or the temporary directory",
+      doc: "Where the node keeps its state; agent stop and agent status find a running agent there.",
+    }),
+  };
+}
+
 export const transportSettings = section({
   datagramBytesMax: bytes({
     default: 1400,

@@ -121,17 +121,21 @@ describe("the address that a node announces", () => {
       addresses;
 
   test("is what it was told, or what it is bound to", async () => {
-    expect(await announcedHost("", "10.0.0.7", never)).toBe("10.0.0.7");
-    expect(await announcedHost("", "[fd00::7]", never)).toBe("fd00::7");
-    expect(await announcedHost("10.0.0.8", "", never)).toBe("10.0.0.8");
-    expect(await announcedHost("localhost", "", never)).toBe("127.0.0.1");
+    expect(await announcedHost("::", 7946, "10.0.0.7", never)).toBe("10.0.0.7");
+    expect(await announcedHost("0.0.0.0", 7946, "localhost", never)).toBe("127.0.0.1");
+    const nowhere = await announcedHost("::", 7946, "no-such-host.invalid", never).catch((error: unknown) => error);
+    expect(String(nowhere)).toContain('can\'t advertise "no-such-host.invalid": no such host');
+    expect(await announcedHost("10.0.0.8", 7946, "", never)).toBe("10.0.0.8");
   });
 
   test("is one from which the seeds are reached", async () => {
-    expect(await announcedHost("", "", seeds("127.0.0.1:1", "[::1]:1"))).toBe("127.0.0.1");
-    const outward = await announcedHost("0.0.0.0", "", seeds());
+    expect(await announcedHost("::", 7946, "", seeds("127.0.0.1:1", "[::1]:1"))).toBe("127.0.0.1");
+    const outward = await announcedHost("0.0.0.0", 7946, "", seeds());
     // A machine that reaches others does so from an address of its own; one that does not has none to tell.
-    expect(await announcedHost("::", "", seeds("127.0.0.1:1", `${outward}:1`))).toBe(outward);
+    expect(await announcedHost("::", 7946, "", seeds("127.0.0.1:1", `${outward}:1`))).toBe(outward);
+    // Its own name, which the hosts file of many machines maps to loopback.
+    expect(await announcedHost("::", 7946, "", seeds("127.0.1.1:7946"))).toBe(outward);
+    expect(await announcedHost("::", 7946, "", seeds("127.0.1.1:7946", "127.0.0.1:7947"))).toBe("127.0.0.1");
   });
 
   test("and others that lead to it are its own", () => {
