@@ -6,7 +6,7 @@ import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
 import { MeshError } from "./base/errors.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
-import type { AgentConfig } from "./config.ts";
+import type { resolveAgent } from "./config.ts";
 import { Announcer } from "./mesh/announcer.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import { Journal } from "./mesh/journal.ts";
@@ -26,7 +26,7 @@ const ADMIN_STOP_MS = 1000;
 /** For telling the mesh that this node leaves. */
 const LEAVE_MS = 1000;
 
-export async function runAgent(config: AgentConfig): Promise<void> {
+export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise<void> {
   const log = createLog(config.log);
   const startedMs = performance.now();
   if (!config.mock.enabled) {
@@ -106,6 +106,7 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     advertise: config.advertise,
     join: config.join,
     joinFile: config.joinFile,
+    localJoin: config.localJoin,
     mesh: config.mesh,
     swim: config.swim,
     meta: {

@@ -22,7 +22,8 @@ import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
 import { swimSettings } from "./swim/settings.ts";
 
-/** Where an agent announces itself when nothing else is said: the --api port of a router on the same machine. */
+/** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
+const LOCAL_SEED = "127.0.0.1:7947";
 const LOCAL_ROUTER = "http://127.0.0.1:50052";
 
 const routerUrl = baseUrl({
@@ -215,11 +216,12 @@ export type RouterConfig = Infer<typeof routerSettings>;
 export type DevConfig = Infer<typeof devSettings>;
 
 /** What the machine decides: the node's name, its routers, its models, its directory. */
-export function resolveAgent(config: AgentConfig): AgentConfig {
+export function resolveAgent(config: AgentConfig): AgentConfig & { readonly localJoin: readonly string[] } {
   const none = config.register.length === 0 && config.join.length === 0 && config.joinFile === "";
   return Object.freeze({
     ...config,
     id: config.id === "" ? hostId() : config.id,
+    localJoin: none ? [LOCAL_SEED] : [],
     register: none ? [LOCAL_ROUTER] : config.register.filter((url) => url !== "none"),
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,

@@ -38,6 +38,8 @@ export interface MembershipOptions {
   readonly joinFile?: string;
   /** Stands for DNS in tests. */
   readonly resolver?: Resolver;
+  /** Says nothing of seeds that do not answer. */
+  readonly quiet?: boolean;
   readonly prng: Prng;
   onEvent(event: SwimEvent): void;
   onWarning(message: string): void;
@@ -86,8 +88,12 @@ export class Membership {
       host: transport.host,
       isOwn: (address) => isOwnAddress(address, host, port, this.address),
       ask: (addresses) => this.#step((now) => this.#swim.join(addresses, now)),
-      onWarning: (message) => options.onWarning(message),
-      onInfo: (message) => options.onInfo?.(message),
+      onWarning: (message) => {
+        if (options.quiet !== true) options.onWarning(message);
+      },
+      onInfo: (message) => {
+        if (options.quiet !== true) options.onInfo?.(message);
+      },
     });
     const { cluster, id, identity, incarnation, meta } = options;
     const config = {

@@ -35,6 +35,8 @@ export interface NodeOptions {
   /** Seeds, and a file of more ("" or left out for none). */
   readonly join: readonly string[];
   readonly joinFile?: string;
+  /** Seeds of this machine to try when there are no others: in silence, and they decide nothing of the node's address. */
+  readonly localJoin?: readonly string[];
   readonly mesh: GossipConfig;
   readonly swim: SwimConfig;
   readonly meta: Omit<NodeMeta, "cut" | "version">;
@@ -97,7 +99,9 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       identity: options.identity,
       incarnation: options.incarnation,
       meta: encodeMeta({ ...options.meta, version }, META_BYTES_MAX),
-      ...sources,
+      join: [...options.join, ...(options.localJoin ?? [])],
+      joinFile: sources.joinFile,
+      quiet: options.join.length === 0 && sources.joinFile === "",
       prng,
       onEvent(event) {
         const loud =
