@@ -125,6 +125,19 @@ export const agentSettings = section({
   log: logSettings,
 });
 
+/** What an agent has for its membership, alone. */
+const whole = agentSettings.fields;
+export const memberSettings = section({
+  id: whole.id,
+  gossip: whole.gossip,
+  join: whole.join,
+  joinFile: whole.joinFile,
+  advertise: whole.advertise,
+  mesh: whole.mesh,
+  swim: whole.swim,
+  log: whole.log,
+});
+
 export const routerSettings = section(
   {
     ...nodeSettings("router-HOST-PORT, by the host's name and the --listen port"),
@@ -212,6 +225,7 @@ export const devSettings = section({
 });
 
 export type AgentConfig = Infer<typeof agentSettings>;
+export type MemberConfig = Infer<typeof memberSettings>;
 export type RouterConfig = Infer<typeof routerSettings>;
 export type DevConfig = Infer<typeof devSettings>;
 

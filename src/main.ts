@@ -102,6 +102,21 @@ const dev: Lazy = async () => {
   });
 };
 
+const member: Lazy = async () => {
+  const { memberSettings } = await import("./config.ts");
+  return command({
+    help: {
+      command: "infermesh member",
+      summary: "a member of the mesh and nothing else: for measuring what membership costs",
+      usage: ["[flags]"],
+      notes: [...ROLE_NOTES, ["SIGUSR2", "Makes it log how many members it sees, and how many events it has seen."]],
+    },
+    settings: memberSettings,
+    file: "flag",
+    run: async (config) => (await import("./member.ts")).runMember(config),
+  });
+};
+
 const generateConfig =
   (role: "agent" | "router"): Lazy =>
   async () => {
@@ -178,9 +193,9 @@ const agentStatus: Lazy = async () => {
 /** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
 async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
   const { defineCommand } = await import("citty");
-  const leaf = (name: string, description: string, load: Lazy) =>
+  const leaf = (name: string, description: string, load: Lazy, hidden = false) =>
     defineCommand({
-      meta: { name, description },
+      meta: { name, description, hidden },
       async run({ rawArgs }) {
         const [{ runCommandLine }, { variables }] = await Promise.all([
           import("./ctl/command.ts"),
@@ -216,6 +231,7 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
         stop: leaf("stop", "Stop an agent of this machine.", agentStop),
         status: leaf("status", "Show an agent of this machine.", agentStatus),
       }),
+      member: leaf("member", "Membership alone.", member, true),
       ctl: defineCommand({
         meta: { name: "ctl", description: "Ask a running router or agent." },
         subCommands: {

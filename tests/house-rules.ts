@@ -13,7 +13,7 @@ export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire
 const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
-const ROLES = ["agent", "router", "dev"];
+const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share. */
 const BESIDE_ROLES = ["process", "targets"];
 

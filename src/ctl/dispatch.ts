@@ -66,6 +66,7 @@ async function groupHelp(
     Object.entries(children).map(async ([child, def]) => ({
       name: child,
       doc: (await resolved(def.meta))?.description ?? "",
+      hidden: (await resolved(def.meta))?.hidden === true,
     })),
   );
   const summary = meta?.description ?? "";
@@ -74,7 +75,7 @@ async function groupHelp(
       command: name,
       summary,
       usage: ["COMMAND [flags]"],
-      commands,
+      commands: commands.filter(({ hidden }) => !hidden),
       notes: [["More", `${name} COMMAND --help`]],
     },
     columns,

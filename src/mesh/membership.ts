@@ -12,6 +12,7 @@ import type { JoinResult, Member, StreamOrder, SwimDrops, SwimEvent, SwimEventKi
 import { SWIM_EVENT_KINDS } from "../swim/event.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { Swim } from "../swim/swim.ts";
+import { nativeChecksum } from "./checksum.ts";
 import { Discovery } from "./discovery.ts";
 import { CHANNEL } from "./envelope.ts";
 import { isOwnAddress } from "./own-address.ts";
@@ -69,6 +70,8 @@ export class Membership {
   readonly #events = Object.fromEntries(SWIM_EVENT_KINDS.map((kind) => [kind, 0])) as Record<SwimEventKind, number>;
   readonly #discovery: Discovery;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer goes off; Infinity while there is none. */
+  #timerAtMs = Infinity;
   /** Why the mesh did not take this node in, the last time. */
   #refusal = "";
   #stopped = false;
@@ -100,7 +103,7 @@ export class Membership {
       ...options.swim,
       packetBytesMax: Math.min(options.swim.packetBytesMax, transport.payloadBytesMax),
     };
-    const self = { cluster, id, address: this.address, identity, incarnation, meta };
+    const self = { cluster, id, address: this.address, identity, incarnation, meta, checksum: nativeChecksum };
     this.#swim = new Swim(config, self, options.prng, nowMs());
   }
 
@@ -198,12 +201,21 @@ export class Membership {
         (error: unknown) => this.#streamed(order, undefined, error instanceof Error ? error.message : String(error)),
       );
     }
-    clearTimeout(this.#timer);
-    if (wakeAtMs !== Number.POSITIVE_INFINITY) {
-      const waitMs = Math.max(0, Math.ceil(wakeAtMs - nowMs()));
-      this.#timer = setTimeout(() => this.#step((now) => this.#swim.wake(now)), waitMs);
-    }
+    this.#arm(wakeAtMs);
     for (const event of events) this.#told(event);
+  }
+
+  /** Most inputs leave it alone when the core is due next, and a timer costs as much as a small packet. */
+  #arm(wakeAtMs: number): void {
+    if (wakeAtMs === this.#timerAtMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = wakeAtMs;
+    if (wakeAtMs === Infinity) return;
+    const wake = (): void => {
+      this.#timerAtMs = Infinity;
+      this.#step((now) => this.#swim.wake(now));
+    };
+    this.#timer = setTimeout(wake, Math.max(0, Math.ceil(wakeAtMs - nowMs())));
   }
 
   #streamed({ id, to }: StreamOrder, answer: Uint8Array | undefined, why: string): void {

@@ -1,4 +1,5 @@
 /** What a member and its shell tell each other. */
+import type { Checksum } from "./wire.ts";
 
 /** A datagram to send. */
 export interface Send {
@@ -84,6 +85,8 @@ export interface SwimSelf {
   readonly incarnation: number;
   /** Up to 512 bytes. */
   readonly meta: Uint8Array;
+  /** Where the shell has one that is faster in code that runs for the first times than the core's own. */
+  readonly checksum?: Checksum;
 }
 
 /** Packets and frames that were dropped, by reason. */

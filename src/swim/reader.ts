@@ -8,7 +8,6 @@ import {
   HEADER_BYTES,
   ID_BYTES_MAX,
   INCARNATION_MAX,
-  murmur3,
   PROTOCOL_VERSION,
   PROTOCOL_VERSION_MIN,
   SHARED_NAMES_MAX,
@@ -26,7 +25,7 @@ export class Reader extends ByteReader {
     if (buffer[1]! < PROTOCOL_VERSION_MIN || buffer[1]! > PROTOCOL_VERSION) return "other version";
     if ((buffer[2]! | (buffer[3]! << 8)) !== mark.tag) return "other cluster";
     const sum = buffer[4]! | (buffer[5]! << 8) | (buffer[6]! << 16) | (buffer[7]! << 24);
-    if (murmur3(buffer, HEADER_BYTES, buffer.length, mark.seed) !== sum) return "malformed";
+    if (mark.checksum(buffer, HEADER_BYTES, buffer.length, mark.seed) !== sum) return "malformed";
     this.read(buffer, HEADER_BYTES);
     this.#nameCount = 0;
     return undefined;

@@ -114,7 +114,7 @@ export class Swim {
     this.#prng = prng;
     this.#names = names;
     this.#members = new Members(names);
-    this.#mark = clusterMark(self.cluster);
+    this.#mark = clusterMark(self.cluster, self.checksum);
     this.#outbox = new Outbox(this.#members, this.#mark, config.packetBytesMax);
     this.#rumours = new Rumours(config.rumoursMax, config.retransmitMult);
     this.#seq = prng.nextU32() >>> 1;

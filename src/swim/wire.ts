@@ -65,16 +65,20 @@ export const MESSAGE = {
   left: 10,
 } as const;
 
+/** MurmurHash3 of bytes[start, end), 32 bits, signed. */
+export type Checksum = (bytes: Uint8Array, start: number, end: number, seed: number) => number;
+
 /** What a cluster's name stands for in frames. */
 export interface ClusterMark {
   readonly tag: number;
   readonly seed: number;
+  readonly checksum: Checksum;
 }
 
-export function clusterMark(name: string): ClusterMark {
+export function clusterMark(name: string, checksum: Checksum = murmur3): ClusterMark {
   const bytes = new TextEncoder().encode(`infermesh\0${name}`);
   const hash = hashBytes(bytes, 0, bytes.length);
-  return { tag: (hash ^ (hash >>> 16)) & 0xffff, seed: murmur3(bytes, 0, bytes.length, PROTOCOL_VERSION) };
+  return { tag: (hash ^ (hash >>> 16)) & 0xffff, seed: murmur3(bytes, 0, bytes.length, PROTOCOL_VERSION), checksum };
 }
 
 /** MurmurHash3, 32 bits (Austin Appleby, public domain), signed. */

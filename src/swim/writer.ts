@@ -1,6 +1,6 @@
 /** Writes frames: headers, numbers, names that are spelt out once. wire.ts tells the format. */
 import { ByteWriter } from "../base/bytes.ts";
-import { type ClusterMark, HEADER_BYTES, murmur3, PROTOCOL_VERSION, SHARED_NAMES_MAX } from "./wire.ts";
+import { type ClusterMark, HEADER_BYTES, PROTOCOL_VERSION, SHARED_NAMES_MAX } from "./wire.ts";
 
 /** Writes one frame after another into one buffer. */
 export class Writer extends ByteWriter {
@@ -21,7 +21,7 @@ export class Writer extends ByteWriter {
   /** The finished frame, a copy. */
   finish(mark: ClusterMark): Uint8Array {
     const { buffer, at } = this;
-    const sum = murmur3(buffer, HEADER_BYTES, at, mark.seed);
+    const sum = mark.checksum(buffer, HEADER_BYTES, at, mark.seed);
     buffer[4] = sum;
     buffer[5] = sum >>> 8;
     buffer[6] = sum >>> 16;
