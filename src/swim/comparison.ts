@@ -9,6 +9,8 @@ import type { SwimConfig } from "./settings.ts";
 
 /** Above this many members the interval grows, by one interval for each doubling. */
 const CALM_MEMBERS = 32;
+/** Probe intervals that a comparison out of turn may wait for the end of news. */
+const PATIENCE = 4;
 /** One that differs from us may miss something itself, and will find out; when all differ, it is we. */
 const DIFFERING = 2;
 
@@ -19,6 +21,8 @@ export class Comparison {
   /** Until the next one, if the one under way shows a difference. */
   #pauseMs = Infinity;
   #strangeAtMs = -Infinity;
+  /** Until then one that is made out of turn may wait. */
+  #patienceAtMs = -Infinity;
   /** Members in a row whose tables differed from ours. */
   #differing = 0;
 
@@ -28,8 +32,19 @@ export class Comparison {
     this.dueAtMs = nowMs + prng.next() * config.pushPullIntervalMs;
   }
 
+  /**
+   * One that is made out of turn waits for the end of the news that is on its way: while members pour in, all tables
+   * differ, and to send them to each other would cost more than the news.
+   */
+  waits(isBusy: boolean, nowMs: number): boolean {
+    if (!isBusy || nowMs >= this.#patienceAtMs) return false;
+    this.dueAtMs = nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next());
+    return true;
+  }
+
   /** One begins; the next is due in the usual time. */
   begin(nowMs: number, size: number): void {
+    this.#patienceAtMs = -Infinity;
     const factor = size > CALM_MEMBERS ? Math.ceil(Math.log2(size / CALM_MEMBERS)) + 1 : 1;
     this.dueAtMs = nowMs + this.#config.pushPullIntervalMs * factor * (0.9 + 0.2 * this.#prng.next());
   }
@@ -39,6 +54,7 @@ export class Comparison {
   }
 
   soon(nowMs: number): void {
+    if (this.#patienceAtMs === -Infinity) this.#patienceAtMs = nowMs + this.#config.probeIntervalMs * PATIENCE;
     this.#pauseMs = this.#config.probeIntervalMs * 2;
     this.by(nowMs + this.#config.probeIntervalMs * (0.5 + this.#prng.next()));
   }

@@ -54,6 +54,8 @@ const inbox = new Inbox();
 const reader = new Reader();
 
 const WITNESS_PROBES_MAX = 32;
+/** Pieces of news at once that make a crowd of newcomers. */
+const CROWD = 16;
 const RELAYS_MAX = 256;
 /** A death that we are only told of is believed when so many members accuse. */
 const DEATH_ACCUSERS = 3;
@@ -671,8 +673,11 @@ export class Swim {
   #heardAgain(member: number, kind: number, incarnation: number): void {
     const rumour = this.#rumours.get(member);
     if (rumour === undefined || rumour.kind !== kind || rumour.incarnation !== incarnation) return;
-    // Only of suspicions: the news that ends them, like all other news, must reach everybody by gossip.
-    if (this.#rules.damping && kind === MESSAGE.suspect) this.#rumours.count(rumour, this.#rumours.limit(this.size));
+    // Of suspicions, and of newcomers while there are many, whom comparing finds too. The news that ends a suspicion, like
+    // all other news, must reach everybody by gossip.
+    const isCrowd = kind === MESSAGE.alive && this.#rumours.size > CROWD;
+    if (!this.#rules.damping || (kind !== MESSAGE.suspect && !isCrowd)) return;
+    this.#rumours.count(rumour, this.#rumours.limit(this.size));
   }
 
   #spread(member: number, kind: number, profile = this.#members.profile[member]!): void {
@@ -804,11 +809,17 @@ export class Swim {
     const { names } = this.#members;
     const members = this.#members;
     const isKnown = members.known(known);
+    const isOld = isKnown && incarnation <= members.incarnation[known]! && profile <= members.profile[known]!;
+    // Most of what is told in a crowd.
+    if (isOld && known !== this.#self) {
+      this.#heardAgain(known, MESSAGE.alive, incarnation);
+      return;
+    }
     const address = names.addresses.find(buffer, heard.addressStart, heard.addressEnd);
     const isMoved = isKnown && address !== members.address[known];
     // A life that began in the same second, elsewhere, has the same incarnation as ours.
     const isTwin = known === this.#self && isMoved && this.#phase === "starting" && incarnation === this.incarnation;
-    if (isKnown && incarnation <= members.incarnation[known]! && profile <= members.profile[known]! && !isTwin) {
+    if (isOld && !isTwin) {
       this.#heardAgain(known, MESSAGE.alive, incarnation);
       return;
     }
@@ -910,6 +921,7 @@ export class Swim {
 
   #pushPull(): void {
     const members = this.#members;
+    if (this.#comparison.waits(this.#rumours.size > 0, this.#time.nowMs)) return;
     this.#comparison.begin(this.#time.nowMs, this.size);
     if (members.presentCount === 0) return;
     this.#streams.orderDigest(members.anyPresent(this.#prng));
