@@ -84,10 +84,12 @@ export async function change(config: KeyringConfig, terminal: Terminal, wanted: 
   const { endpoint, timeoutMs, output } = config;
   const answer = keyringOf(await ask(endpoint, "/keyring", timeoutMs, "POST", wanted), terminal);
   if (typeof answer === "number") return answer;
-  const { fingerprint = "-", members } = answer;
+  const { fingerprint = "-", members, absent = [] } = answer;
   const well = members.filter(isWell);
+  // One that has failed may come back, and has not taken the change.
+  const count = members.length + absent.length;
   if (output === "table") {
-    terminal.out(`${fingerprint} ${DONE[wanted.op]} at ${well.length} of ${members.length} members\n`);
+    terminal.out(`${fingerprint} ${DONE[wanted.op]} at ${well.length} of ${count} members\n`);
   } else terminal.out(renderRows(output, members, MEMBER_COLUMNS, answer));
   tellFaults(answer, terminal);
   const forgetful = well.filter(({ kept }) => kept === false).map(({ id }) => id);
@@ -96,7 +98,7 @@ export async function change(config: KeyringConfig, terminal: Terminal, wanted: 
       `only until restart at ${forgetful.join(", ")}: the key is not from a file there; change --gossip-key or INFERMESH_GOSSIP_KEY too\n`,
     );
   }
-  return well.length === members.length ? EXIT.ok : EXIT.failed;
+  return well.length === count ? EXIT.ok : EXIT.failed;
 }
 
 const MEMBER_COLUMNS: readonly Column<MemberRow>[] = (["id", "address", "outcome", "error"] as const).map((name) => ({
@@ -111,11 +113,14 @@ function isWell({ outcome }: MemberRow): boolean {
 
 function tellFaults({ members, absent = [] }: Keyring, terminal: Terminal): void {
   for (const { id = "-", address = "-", outcome = "-", error = "" } of members) {
-    if (outcome !== "ok") terminal.err(`${printable(`${id} (${address}): ${outcome}: ${error}`)}\n`);
+    const what = outcome === "ok" ? "its last change failed" : outcome;
+    if (error !== "" || outcome !== "ok") terminal.err(`${printable(`${id} (${address}): ${what}: ${error}`)}\n`);
   }
   if (absent.length > 0) {
     const names = printable(absent.join(", "));
-    terminal.err(`not asked, since failed: ${names}; to come back they need a key in common with the others\n`);
+    terminal.err(
+      `not asked, since failed: ${names}; when they are back, add the key again before it is used, or they are cut off\n`,
+    );
   }
 }
 

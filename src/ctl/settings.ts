@@ -47,7 +47,7 @@ export const keyringChangeSettings = section({
   ...keyringSettings.fields,
   force: flag({
     default: false,
-    doc: "Go on although some members can't be reached. Those that have no key in common with the others are cut off.",
+    doc: "Go on although some members failed or can't be reached. Those that have no key in common with the others are cut off.",
   }),
 });
 export const membersSettings = section({

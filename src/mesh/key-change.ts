@@ -3,15 +3,15 @@ import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
 import { parseKey } from "./keyring.ts";
 
-export type KeyChange =
-  | { readonly op: "add"; readonly key: Uint8Array }
-  | {
-      readonly op: "use" | "remove";
-      /** 6 to 16 hex digits: a fingerprint, or its beginning. */
-      readonly fingerprint: string;
-      /** Go on without members that can't be reached. */
-      readonly force: boolean;
-    };
+export type KeyChange = { readonly op: "add"; readonly key: Uint8Array } | KeyChoice;
+
+export interface KeyChoice {
+  readonly op: "use" | "remove";
+  /** 6 to 16 hex digits: a fingerprint, or its beginning. */
+  readonly fingerprint: string;
+  /** Go on without members that have failed, can't be reached, or don't tell their keys. */
+  readonly force: boolean;
+}
 
 const KEY = "32 bytes in base64 (44 characters), as `infermesh ctl keyring generate` makes them";
 const FINGERPRINT = "6 to 16 hex digits of a key's fingerprint, as `infermesh ctl keyring list` shows it";

@@ -4,19 +4,24 @@
  *
  * A key is changed in three steps, and each is looked at before anything is done, so that no member is ever sent what
  * it can't open: `use` is refused unless every member has the key, `remove` unless every member seals with another.
- * Members that can't be reached are named, and refuse it too unless the change is forced; it then passes them over.
+ * Members that can't be reached, and those that have failed and may come back, are named, and refuse it too unless the
+ * change is forced; it then passes them over.
  *
- * Limits: one change at a time here; two operators who change keys at two members at once are not kept apart. Members
- * that are not present (failed, or started later) are not asked, and the failed ones are named: they need the key in
- * their key file before they start, or by `add` and `use` at themselves. Those that have both keys work whatever their
- * primary is.
+ * An order names its receiver and when it was given. One for somebody else, one that is older than this process, and
+ * one whose time is beyond the replay window are refused, so that a recorded `add` brings no removed key back.
+ *
+ * Limits: one change at a time here; two operators who change keys at two members at once are not kept apart. A member
+ * is missed that the membership has forgotten, or that starts later: it needs the key in its key file, or by `add` and
+ * `use` at itself. Those that have both keys work whatever their primary is.
  */
 import { MeshError, toMeshError } from "../base/errors.ts";
 import type { Member } from "../swim/event.ts";
 import type { AnnouncerLog } from "./announcer.ts";
 import { type KeyChange, parseKeyChange } from "./key-change.ts";
-import { decodeAnswer, decodeOrder, encodeAnswer, encodeOrder, type KeyAnswer, type KeyOrder } from "./key-order.ts";
-import { type Keyring, type ListedKey, makeKey, notEncrypted } from "./keyring.ts";
+import { decodeAnswer, decodeOrder, encodeAnswer, encodeOrder } from "./key-order.ts";
+import type { KeyAnswer, KeyOrder, SentOrder } from "./key-order.ts";
+import { keysOf, meant, type MemberKeys, type MeshKey, objectionsTo } from "./key-rules.ts";
+import { type Keyring, makeKey, notEncrypted } from "./keyring.ts";
 
 export interface MeshKeysOptions {
   /** This member's. */
@@ -28,37 +33,20 @@ export interface MeshKeysOptions {
   /** Asks a member; rejects when there is no answer in time. */
   readonly request: (to: string, bytes: Uint8Array, timeoutMs: number) => Promise<Uint8Array>;
   readonly log: AnnouncerLog;
+  /** How far an order's time may be from ours. */
+  readonly windowSeconds: number;
+  /** Replaces the wall clock in tests: seconds since 1970. */
+  readonly nowSeconds?: () => number;
   /** For each member; 2 s. */
   readonly timeoutMs?: number;
   /** Between the last look and the removal of a key; 1 s. */
   readonly settleMs?: number;
 }
 
-/** A member and its keys, or why they are not known. */
-export interface MemberKeys {
-  readonly id: string;
-  readonly address: string;
-  readonly outcome: "ok" | "error" | "unreachable";
-  /** What went wrong; "" for nothing. */
-  readonly error: string;
-  /** Whether its keys outlast a restart; null while not known. */
-  readonly kept: boolean | null;
-  readonly keys: readonly ListedKey[];
-}
-
-/** A key, over all members that told theirs. */
-export interface MeshKey {
-  readonly fingerprint: string;
-  readonly primaryAt: number;
-  readonly presentAt: number;
-  /** The ids of those that lack it. */
-  readonly missingAt: readonly string[];
-}
-
 export interface KeyringView {
   readonly keys: readonly MeshKey[];
   readonly members: readonly MemberKeys[];
-  /** The ids of those that have failed and may come back; they are not asked. */
+  /** The ids of those that have failed and may come back; they were not asked. */
   readonly absent: readonly string[];
 }
 
@@ -71,24 +59,39 @@ const TIMEOUT_MS = 2000;
 /** Packets that were sealed with a key right before another came into use are still on their way. */
 const SETTLE_MS = 1000;
 const REQUESTS_MAX = 32;
-const NAMED_MAX = 8;
+/** Before a member is tried again while too many requests are under way here. */
+const CROWDED_MS = 50;
 
 export class MeshKeys {
   readonly #options: MeshKeysOptions;
+  readonly #nowSeconds: () => number;
+  readonly #startedSeconds: number;
   #changing = false;
+  #listing: Promise<KeyringView> | undefined;
+  /** Why the last change failed here; "" if it did not. */
+  #fault = "";
 
   constructor(options: MeshKeysOptions) {
     this.#options = options;
+    this.#nowSeconds = options.nowSeconds ?? (() => Math.floor(Date.now() / 1000));
+    this.#startedSeconds = this.#nowSeconds();
   }
 
   /** Answers another member; undefined for what is no order. */
-  answer(from: string, bytes: Uint8Array): Uint8Array | undefined {
-    const order = decodeOrder(bytes);
-    return order === undefined ? undefined : encodeAnswer(this.#carryOut(order, from));
+  answer(bytes: Uint8Array): Uint8Array | undefined {
+    const sent = decodeOrder(bytes);
+    return sent === undefined ? undefined : encodeAnswer(this.#obey(sent));
   }
 
-  /** Every member's keys. Throws `conflict` in a mesh without. */
-  async list(): Promise<KeyringView> {
+  /** Every member's keys; who asks while they are being listed gets the same list. Throws `conflict` in a mesh without. */
+  list(): Promise<KeyringView> {
+    const listing = (this.#listing ??= this.#list().finally(() => {
+      if (this.#listing === listing) this.#listing = undefined;
+    }));
+    return listing;
+  }
+
+  async #list(): Promise<KeyringView> {
     return this.#view(await this.#everywhere({ op: "list" }));
   }
 
@@ -103,6 +106,8 @@ export class MeshKeys {
       return await this.#change(change);
     } finally {
       this.#changing = false;
+      // One that was begun before shows what was before.
+      this.#listing = undefined;
     }
   }
 
@@ -114,11 +119,7 @@ export class MeshKeys {
     }
     const seen = await this.#everywhere({ op: "list" });
     const fingerprint = meant(change.fingerprint, seen);
-    const objections = op === "use" ? objectionsToUse(fingerprint, seen) : objectionsToRemove(fingerprint, seen);
-    const away = seen.filter(({ outcome }) => outcome === "unreachable");
-    if (away.length > 0 && !change.force) {
-      objections.push(`can't reach ${named(away)}; wait until they are back or have left, or force it`);
-    }
+    const objections = objectionsTo(change, fingerprint, seen, this.#absent(seen));
     if (objections.length > 0) {
       throw new MeshError("conflict", `refused, and nothing was changed: ${objections.join("; ")}`);
     }
@@ -130,8 +131,14 @@ export class MeshKeys {
   }
 
   #view(members: readonly MemberKeys[]): KeyringView {
-    const absent = this.#options.members().filter(({ status }) => status === "failed");
-    return { keys: keysOf(members), members, absent: absent.map(({ id }) => id) };
+    return { keys: keysOf(members), members, absent: this.#absent(members) };
+  }
+
+  /** The ids of those that have failed and were not asked. */
+  #absent(asked: readonly MemberKeys[]): string[] {
+    const known = new Set(asked.map(({ id }) => id));
+    const failed = this.#options.members().filter(({ id, status }) => status === "failed" && !known.has(id));
+    return failed.map(({ id }) => id);
   }
 
   #everywhere(order: KeyOrder): Promise<MemberKeys[]> {
@@ -154,21 +161,52 @@ export class MeshKeys {
   }
 
   async #ask({ id, address }: Pick<Member, "id" | "address">, order: KeyOrder): Promise<MemberKeys> {
-    const { request, timeoutMs = TIMEOUT_MS } = this.#options;
     const failed = { id, address, kept: null, keys: [] };
     let answer: KeyAnswer | undefined;
     try {
-      answer =
-        id === this.#options.id
-          ? this.#carryOut(order, "this node")
-          : decodeAnswer(await request(address, encodeOrder(order), timeoutMs));
-    } catch (error) {
-      return { ...failed, outcome: "unreachable", error: toMeshError(error).message };
+      const own = id === this.#options.id;
+      answer = own ? this.#carryOut(order, id) : decodeAnswer(await this.#send(id, address, order));
+    } catch (thrown) {
+      const { code, message } = toMeshError(thrown);
+      // That is this node's fault, and says nothing about that one.
+      if (code === "over_capacity") return { ...failed, outcome: "error", error: `not asked, try again: ${message}` };
+      return { ...failed, outcome: "unreachable", error: message };
     }
     if (answer === undefined) return { ...failed, outcome: "error", error: "its answer is not understood" };
     if ("error" in answer) return { ...failed, outcome: "error", error: answer.error };
-    const keys = answer.fingerprints.map((fingerprint, index) => ({ fingerprint, primary: index === 0 }));
-    return { id, address, outcome: "ok", error: "", kept: answer.kept, keys };
+    const { fingerprints, kept, fault } = answer;
+    const keys = fingerprints.map((fingerprint, index) => ({ fingerprint, primary: index === 0 }));
+    return { id, address, outcome: "ok", error: fault, kept, keys };
+  }
+
+  /** The answer's bytes. Waits while too many requests are under way here, as long as for an answer. */
+  async #send(to: string, address: string, order: KeyOrder): Promise<Uint8Array> {
+    const { id: from, request, timeoutMs = TIMEOUT_MS } = this.#options;
+    const endsAtMs = performance.now() + timeoutMs;
+    for (;;) {
+      try {
+        const bytes = encodeOrder({ order, to, from, seconds: this.#nowSeconds() });
+        return await request(address, bytes, timeoutMs);
+      } catch (error) {
+        if (toMeshError(error).code !== "over_capacity" || performance.now() >= endsAtMs) throw error;
+        await Bun.sleep(CROWDED_MS);
+      }
+    }
+  }
+
+  #obey({ order, to, from, seconds }: SentOrder): KeyAnswer {
+    const { id, log, windowSeconds } = this.#options;
+    const [nowSeconds, startedSeconds] = [this.#nowSeconds(), this.#startedSeconds];
+    let error = "";
+    if (to !== id) error = `the order is for ${to}, and this is ${id}`;
+    else if (seconds < startedSeconds) {
+      error = `the order was given ${startedSeconds - seconds} s before this process started, or a clock is wrong; try again`;
+    } else if (Math.abs(nowSeconds - seconds) > windowSeconds) {
+      error = `the clock of ${from} differs by ${Math.abs(nowSeconds - seconds)} s; set both by NTP`;
+    }
+    if (error === "") return this.#carryOut(order, from);
+    log.warn("order to the gossip keys refused", { op: order.op, from, error });
+    return { error };
   }
 
   #carryOut(order: KeyOrder, from: string): KeyAnswer {
@@ -180,70 +218,16 @@ export class MeshKeys {
         const fingerprint = op === "add" ? makeKey(order.key).fingerprint : order.fingerprint;
         if (op === "add") keyring.add(Buffer.from(order.key).toString("base64"));
         else keyring[op](fingerprint);
+        this.#fault = "";
         log.info("gossip keys changed", { op, fingerprint, from, kept: keyring.kept });
       }
-      return { fingerprints: keyring.list().map(({ fingerprint }) => fingerprint), kept: keyring.kept };
+      const fingerprints = keyring.list().map(({ fingerprint }) => fingerprint);
+      return { fingerprints, kept: keyring.kept, fault: this.#fault };
     } catch (thrown) {
       const error = toMeshError(thrown).message;
+      this.#fault = error;
       log.warn("gossip keys not changed", { op, from, error });
       return { error };
     }
   }
-}
-
-/** The one key that some member has and whose fingerprint begins so. */
-function meant(beginning: string, members: readonly MemberKeys[]): string {
-  const found = keysOf(members).filter(({ fingerprint }) => fingerprint.startsWith(beginning));
-  const [first, second] = found;
-  if (first === undefined) {
-    throw new MeshError(
-      "not_found",
-      "no member has a key of that fingerprint; `infermesh ctl keyring list` shows them",
-    );
-  }
-  if (second === undefined) return first.fingerprint;
-  const all = found.map(({ fingerprint }) => fingerprint).join(", ");
-  throw new MeshError("bad_request", `several keys begin so: ${all}; give more digits`, { param: "fingerprint" });
-}
-
-function objectionsToUse(wanted: string, members: readonly MemberKeys[]): string[] {
-  const lacking = members.filter(
-    ({ outcome, keys }) => outcome === "ok" && !keys.some(({ fingerprint }) => fingerprint === wanted),
-  );
-  const objection = `${named(lacking)} without the key ${wanted}: add it first`;
-  return [...faulty(members), ...(lacking.length === 0 ? [] : [objection])];
-}
-
-function objectionsToRemove(unwanted: string, members: readonly MemberKeys[]): string[] {
-  const sealing = members.filter(({ keys }) => keys[0]?.fingerprint === unwanted);
-  const objection = `${unwanted} is the primary at ${named(sealing)}: use another key first`;
-  return [...faulty(members), ...(sealing.length === 0 ? [] : [objection])];
-}
-
-function faulty(members: readonly MemberKeys[]): string[] {
-  return members.filter(({ outcome }) => outcome === "error").map(({ id, error }) => `${id} answered: ${error}`);
-}
-
-function named(members: readonly MemberKeys[]): string {
-  const ids = members.map(({ id }) => id);
-  const more = ids.length > NAMED_MAX ? ` and ${ids.length - NAMED_MAX} more` : "";
-  return `${ids.slice(0, NAMED_MAX).join(", ")}${more}`;
-}
-
-/** The most used key first. */
-function keysOf(members: readonly MemberKeys[]): MeshKey[] {
-  const told = members.filter(({ outcome }) => outcome === "ok");
-  const fingerprints = new Set(told.flatMap(({ keys }) => keys.map(({ fingerprint }) => fingerprint)));
-  const found = [...fingerprints].map((fingerprint): MeshKey => {
-    const missing = told.filter(({ keys: all }) => !all.some((key) => key.fingerprint === fingerprint));
-    return {
-      fingerprint,
-      primaryAt: told.filter(({ keys: all }) => all[0]?.fingerprint === fingerprint).length,
-      presentAt: told.length - missing.length,
-      missingAt: missing.map(({ id }) => id),
-    };
-  });
-  return found.sort(
-    (a, b) => b.primaryAt - a.primaryAt || b.presentAt - a.presentAt || (a.fingerprint < b.fingerprint ? -1 : 1),
-  );
 }

@@ -127,8 +127,9 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     members: () => membership.members(),
     request: (to, bytes, timeoutMs) => transport.request(to, bytes, timeoutMs, CHANNEL.control),
     log,
+    windowSeconds: Math.ceil(mesh.limits.replayWindowMs / 1000),
   });
-  transport.listen(CHANNEL.control, { onRequest: (from, bytes) => keys.answer(from, bytes) });
+  transport.listen(CHANNEL.control, { onRequest: (_from, bytes) => keys.answer(bytes) });
   membership.start();
   return {
     membership,

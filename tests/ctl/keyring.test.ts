@@ -63,7 +63,16 @@ ${B}  0 of 2   1 of 2   gpu-2
     expect(asked).toEqual([["GET", "/keyring", ""]]);
     const { code, err } = await run(listKeys, { ...LISTED, members: [well("gpu-1")], absent: ["gpu-4", "gpu-5"] });
     expect(code).toBe(0);
-    expect(err).toBe("not asked, since failed: gpu-4, gpu-5; to come back they need a key in common with the others\n");
+    expect(err).toBe(
+      "not asked, since failed: gpu-4, gpu-5; when they are back, add the key again before it is used, or they are cut off\n",
+    );
+  });
+
+  test("tells why a member's last change failed", async () => {
+    const members = [{ ...well("gpu-1"), error: "can't write the gossip key file: EACCES" }];
+    const { code, err } = await run(listKeys, { ...LISTED, members });
+    expect(code).toBe(0);
+    expect(err).toBe("gpu-1 (gpu-1:7946): its last change failed: can't write the gossip key file: EACCES\n");
   });
 
   test("for scripts", async () => {
@@ -112,6 +121,14 @@ describe("a change", () => {
       err: "gpu-3 (gpu-3:7946): unreachable: no answer?[2J\n",
     });
     expect((await run(add(KEY), partly, 200, { output: "text" })).out.split("\n")[1]).toBe("gpu-2\tgpu-2:7946\tok\t");
+  });
+
+  test("that one who failed did not take fails too", async () => {
+    expect(await run(add(KEY), { ...done, absent: ["gpu-9"] })).toEqual({
+      code: 1,
+      out: `${A} added at 2 of 3 members\n`,
+      err: expect.stringContaining("not asked, since failed: gpu-9; "),
+    });
   });
 
   test("that a restart undoes says where", async () => {

@@ -6,7 +6,7 @@ import {
   encodeAnswer,
   encodeOrder,
   type KeyAnswer,
-  type KeyOrder,
+  type SentOrder,
 } from "../../src/mesh/key-order.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
 import { MeshKeys } from "../../src/mesh/mesh-keys.ts";
@@ -14,17 +14,17 @@ import { MeshKeys } from "../../src/mesh/mesh-keys.ts";
 const A = "0123456789abcdef";
 const B = "fedcba9876543210";
 
-const ORDERS: readonly KeyOrder[] = [
-  { op: "list" },
-  { op: "add", key: new Uint8Array(32).fill(7) },
-  { op: "use", fingerprint: A },
-  { op: "remove", fingerprint: B },
+const ORDERS: readonly SentOrder[] = [
+  { to: "gpu-1", from: "router-a", seconds: 0, order: { op: "list" } },
+  { to: "b", from: "a", seconds: 1_700_000_000, order: { op: "add", key: new Uint8Array(32).fill(7) } },
+  { to: "x".repeat(128), from: "caf\u00e9", seconds: 0xffff_ffff, order: { op: "use", fingerprint: A } },
+  { to: "b", from: "y".repeat(128), seconds: 1, order: { op: "remove", fingerprint: B } },
 ];
 
 const ANSWERS: readonly KeyAnswer[] = [
-  { fingerprints: [A], kept: true },
-  { fingerprints: [B, A], kept: false },
-  { fingerprints: Array.from({ length: 8 }, (_, index) => `${index}`.repeat(16)), kept: true },
+  { fingerprints: [A], kept: true, fault: "" },
+  { fingerprints: [B, A], kept: false, fault: "can't write the gossip key file" },
+  { fingerprints: Array.from({ length: 8 }, (_, index) => `${index}`.repeat(16)), kept: true, fault: "" },
   { error: "can't write the gossip key file: caf\u00e9" },
   { error: "" },
 ];
@@ -39,16 +39,43 @@ test("the words of an error are shortened, and neither break a line nor steer a 
   expect(long.error).toBe("\u{1f511}".repeat(256));
   expect(decodeAnswer(encodeAnswer({ error: "a\nb\u001b[2J" }))).toEqual({ error: "a?b?[2J" });
   for (const bytes of [[0x0a], [0x1b], [0xc3], [0xed, 0xa0, 0x80], Array.from({ length: 600 }, () => 0x61)]) {
-    expect(decodeAnswer(Uint8Array.of(1, 0, ...bytes))).toBeUndefined();
+    expect(decodeAnswer(Uint8Array.of(2, 0, ...bytes))).toBeUndefined();
   }
 });
 
 test("what is not exactly of the form is refused", () => {
-  const refusedOrders = [[], [1], [1, 4], [2, 0], [1, 0, 0], [1, 1, ...Array(31).fill(0)], [1, 2, ...Array(9).fill(0)]];
+  const head = [0, 0, 0, 0, 1, 98, 1, 97];
+  expect(decodeOrder(Uint8Array.of(2, 0, ...head))).toMatchObject({ to: "b", from: "a" });
+  const refusedOrders = [
+    [],
+    [2],
+    [2, 0],
+    [1, 0, ...head],
+    [2, 4, ...head],
+    [2, 0, ...head, 0],
+    [2, 1, ...head, ...Array(31).fill(0)],
+    [2, 2, ...head, ...Array(9).fill(0)],
+    [2, 0, 0, 0, 0, 0, 0, 1, 97],
+    [2, 0, 0, 0, 0, 0, 1, 98, 2, 97],
+    [2, 0, 0, 0, 0, 0, 1, 0xff, 1, 97],
+    [2, 0, 0, 0, 0, 0, 129, ...Array(129).fill(98), 1, 97],
+  ];
   for (const bytes of refusedOrders) expect(decodeOrder(Uint8Array.from(bytes))).toBeUndefined();
-  const twice = [1, 2, ...Array(16).fill(5)];
   const nine = Array.from({ length: 72 }, (_, index) => index);
-  for (const bytes of [[], [1], [1, 3, ...Array(8).fill(0)], [1, 1], [1, 2, 3], twice, [1, 2, ...nine]]) {
+  const one = Array(8).fill(5);
+  expect(decodeAnswer(Uint8Array.of(2, 1, 1, ...one))).toMatchObject({ kept: false, fault: "" });
+  for (const bytes of [
+    [],
+    [2],
+    [1, 1, 1, ...one],
+    [2, 3, 1, ...one],
+    [2, 1],
+    [2, 1, 0],
+    [2, 2, 1, 3],
+    [2, 2, 2, ...one, ...one],
+    [2, 2, 9, ...nine],
+    [2, 2, 1, ...one, 0x0a],
+  ]) {
     expect(decodeAnswer(Uint8Array.from(bytes))).toBeUndefined();
   }
 });
@@ -77,10 +104,10 @@ test("a member that is sent garbage answers nothing and changes nothing", () => 
   const before = keyring.list();
   const log = { info() {}, warn() {} };
   const request = () => Promise.reject(new Error("nobody is there"));
-  const keys = new MeshKeys({ id: "a", address: "a:1", keyring, members: () => [], request, log });
+  const keys = new MeshKeys({ id: "a", address: "a:1", keyring, members: () => [], request, log, windowSeconds: 300 });
   for (let round = 0; round < 20_000; round++) {
     const bytes = Uint8Array.from({ length: prng.int(80) }, () => prng.int(256));
-    if (decodeOrder(bytes) === undefined) expect(keys.answer("b:1", bytes)).toBeUndefined();
+    if (decodeOrder(bytes) === undefined) expect(keys.answer(bytes)).toBeUndefined();
   }
   expect(keyring.list()).toEqual(before);
 });

@@ -1,7 +1,7 @@
 /** The rules by which the mesh's keys are changed, over members that are asked by calls rather than by sockets. */
 import { expect, test } from "bun:test";
 import { MeshError } from "../../src/base/errors.ts";
-import { encodeAnswer } from "../../src/mesh/key-order.ts";
+import { decodeAnswer, encodeAnswer, encodeOrder, type KeyOrder } from "../../src/mesh/key-order.ts";
 import { KEYS_MAX, Keyring } from "../../src/mesh/keyring.ts";
 import { MeshKeys } from "../../src/mesh/mesh-keys.ts";
 import type { Member } from "../../src/swim/event.ts";
@@ -21,6 +21,8 @@ interface Node {
   status: Member["status"];
   /** How many requests it will not answer. */
   deafTo: number;
+  /** How often those who ask it have too much to ask already. */
+  crowdedFor: number;
   /** In place of its answer. */
   says: Uint8Array | undefined;
 }
@@ -40,20 +42,28 @@ function mesh(...rings: readonly (readonly number[])[]): Node[] {
       async request(to, order) {
         const node = nodes[to.charCodeAt(0) - 97]!;
         await Bun.sleep(1);
+        if (node.crowdedFor-- > 0) {
+          throw new MeshError("over_capacity", "512 requests to other members are under way");
+        }
         if (node.deafTo-- > 0) throw new MeshError("upstream_timeout", "no answer within 2000 ms");
         node.asked.push(order[1]!);
-        return node.says ?? node.keys.answer(`${id(index)}:1`, order)!;
+        return node.says ?? node.keys.answer(order)!;
       },
       log: {
         info: (message, fields) => void log.push(`${message} ${JSON.stringify(fields)}`),
         warn: (message, fields) => void log.push(`${message} ${JSON.stringify(fields)}`),
       },
+      windowSeconds: 300,
       settleMs: 1,
+      timeoutMs: 300,
     });
-    nodes.push({ keys, keyring, log, asked: [], status: "alive", deafTo: 0, says: undefined });
+    nodes.push({ keys, keyring, log, asked: [], status: "alive", deafTo: 0, crowdedFor: 0, says: undefined });
   });
   return nodes;
 }
+
+const answerOf = (keys: MeshKeys, order: KeyOrder) =>
+  decodeAnswer(keys.answer(encodeOrder({ order, to: "a", from: "b", seconds: Math.floor(Date.now() / 1000) }))!);
 
 const rings = (nodes: readonly Node[]): string[][] =>
   nodes.map(({ keyring }) => keyring.list().map((listed) => listed.fingerprint));
@@ -92,8 +102,7 @@ test("add, use, remove, at every member, whoever is asked", async () => {
   ]);
   expect(rings(nodes)).toEqual([[NEW], [NEW], [NEW]]);
   expect(a.log).toHaveLength(3);
-  expect(a.log[0]).toContain('"this node"');
-  expect(b.log[0]).toContain('"from":"a:1"');
+  for (const { log } of [a, b]) expect(log[0]).toContain('"from":"a"');
 });
 
 test("no key's bytes come out: not in answers, logs or errors", async () => {
@@ -162,14 +171,136 @@ test("one that did not answer the look is not asked to change, even if it is bac
   expect(rings(nodes)).toEqual([[NEW], [NEW]]);
 });
 
-test("failed and departed members are not asked, and the failed ones are named", async () => {
+test("failed members are not asked; they are named, and refuse use and remove unless forced", async () => {
   const nodes = mesh([1], [1], [1]);
-  nodes[1]!.status = "failed";
+  const [a, b] = nodes as [Node, Node, Node];
+  b.status = "failed";
   nodes[2]!.status = "left";
-  const { members, absent } = await nodes[0]!.keys.change({ op: "add", key: key(2) });
+  const { members, absent } = await a.keys.change({ op: "add", key: key(2) });
   expect(members.map(({ id }) => id)).toEqual(["a"]);
   expect(absent).toEqual(["b"]);
   expect(rings(nodes)).toEqual([[OLD, NEW], [OLD], [OLD]]);
+  const using = { op: "use", fingerprint: NEW };
+  expect((await refused(a.keys.change(using))).message).toContain("b failed and may come back; wait");
+  expect(rings(nodes)).toEqual([[OLD, NEW], [OLD], [OLD]]);
+  // Back, it lacks the key visibly; with the key, nothing hinders any more.
+  b.status = "alive";
+  expect((await refused(a.keys.change(using))).message).toContain(`b without the key ${NEW}`);
+  await a.keys.change({ op: "add", key: key(2) });
+  await a.keys.change(using);
+  b.status = "failed";
+  const removing = { op: "remove", fingerprint: OLD };
+  expect((await refused(a.keys.change(removing))).message).toContain("b failed and may come back; wait");
+  const forced = await a.keys.change({ ...removing, force: true });
+  expect([forced.members.map(({ outcome }) => outcome), forced.absent]).toEqual([["ok"], ["b"]]);
+  expect(rings(nodes)).toEqual([[NEW], [NEW, OLD], [OLD]]);
+});
+
+test("one that fails while it is asked is named once, as what did not answer", async () => {
+  const [a, b] = mesh([1, 2], [1, 2]) as [Node, Node];
+  b.deafTo = Infinity;
+  const changing = a.keys.change({ op: "use", fingerprint: NEW });
+  b.status = "failed";
+  const { message } = await refused(changing);
+  expect(message).toContain("can't reach b;");
+  expect(message).not.toContain("b failed");
+});
+
+test("an order is good for the member that it names, and not for a process that is younger than it", async () => {
+  const keyring = new Keyring([bytes(1)]);
+  const log: string[] = [];
+  let nowSeconds = 1000;
+  const started = (): MeshKeys =>
+    new MeshKeys({
+      id: "b",
+      address: "b:1",
+      keyring,
+      members: () => [],
+      request: () => Promise.reject(new Error("nobody is there")),
+      log: { info: () => {}, warn: (message, fields) => void log.push(`${message} ${JSON.stringify(fields)}`) },
+      windowSeconds: 300,
+      nowSeconds: () => nowSeconds,
+    });
+  const keys = started();
+  const order: KeyOrder = { op: "add", key: bytes(2) };
+  const sent = (to: string, seconds: number) => encodeOrder({ order, to, from: "a", seconds });
+  const answer = (of: MeshKeys, recorded: Uint8Array) => decodeAnswer(of.answer(recorded)!);
+  const has = (): boolean => keyring.list().length === 2;
+  expect(answer(keys, sent("c", 1000))).toEqual({ error: "the order is for c, and this is b" });
+  expect(answer(keys, sent("b", 999))).toEqual({ error: expect.stringContaining("1 s before this process started") });
+  expect(answer(keys, sent("b", 1301))).toEqual({ error: expect.stringContaining("the clock of a differs by 301 s") });
+  nowSeconds = 1301;
+  expect(answer(keys, sent("b", 1000))).toEqual({ error: expect.stringContaining("the clock of a differs by 301 s") });
+  expect(has()).toBe(false);
+  expect(log).toHaveLength(4);
+  expect(log[0]).toContain('"from":"a"');
+  const recorded = sent("b", 1300);
+  expect(answer(keys, recorded)).toMatchObject({ kept: false });
+  expect(has()).toBe(true);
+  // Removed, and started anew: the recording brings it back no more.
+  keyring.remove(NEW);
+  nowSeconds = 1302;
+  expect(answer(started(), recorded)).toEqual({ error: expect.stringContaining("2 s before this process started") });
+  expect(has()).toBe(false);
+});
+
+test("the refusal repeats why a member's last change failed, whoever asks, until one succeeds", async () => {
+  const nodes = mesh([1, 2], [1, 2], [1, 2]);
+  const [a, b, c] = nodes as [Node, Node, Node];
+  let writable = false;
+  Object.defineProperty(b.keyring, "use", {
+    value(wanted: string) {
+      if (!writable) throw new MeshError("config_invalid", "can't write the gossip key file: EACCES");
+      Keyring.prototype.use.call(b.keyring, wanted);
+    },
+  });
+  const used = await a.keys.change({ op: "use", fingerprint: NEW });
+  expect(used.members[1]).toMatchObject({ outcome: "error", error: expect.stringContaining("EACCES") });
+  const error = await refused(c.keys.change({ op: "remove", fingerprint: OLD, force: true }));
+  expect(error.message).toContain(`${OLD} is the primary at b`);
+  expect(error.message).toContain("at b: can't write the gossip key file: EACCES");
+  expect((await c.keys.list()).members[2]).toMatchObject({
+    id: "b",
+    outcome: "ok",
+    error: expect.stringContaining("EACCES"),
+  });
+  writable = true;
+  await a.keys.change({ op: "use", fingerprint: NEW });
+  expect((await c.keys.list()).members.map((member) => member.error)).toEqual(["", "", ""]);
+  await c.keys.change({ op: "remove", fingerprint: OLD });
+  expect(rings(nodes)).toEqual([[NEW], [NEW], [NEW]]);
+});
+
+test("a member that does not tell its keys is passed over by force", async () => {
+  const nodes = mesh([2, 1], [2, 1]);
+  const [a, b] = nodes as [Node, Node];
+  b.says = encodeAnswer({ error: "out of order" });
+  expect((await refused(a.keys.change({ op: "remove", fingerprint: OLD }))).message).toContain("b: out of order");
+  const forced = await a.keys.change({ op: "remove", fingerprint: OLD, force: true });
+  expect(forced.members.map(({ outcome }) => outcome)).toEqual(["ok", "error"]);
+  expect(rings(nodes)).toEqual([[NEW], [NEW, OLD]]);
+});
+
+test("callers share one list; one that comes after a change gets another", async () => {
+  const [a, b] = mesh([1], [1]) as [Node, Node];
+  const lists = await Promise.all(Array.from({ length: 20 }, () => a.keys.list()));
+  expect(new Set(lists).size).toBe(1);
+  expect(b.asked).toEqual([0]);
+  const before = a.keys.list();
+  await a.keys.change({ op: "add", key: key(2) });
+  expect((await a.keys.list()).keys).toHaveLength(2);
+  await before;
+});
+
+test("too many requests here are waited for, and are not said to be that member's fault", async () => {
+  const [a, b] = mesh([1], [1]) as [Node, Node];
+  b.crowdedFor = 2;
+  expect((await a.keys.list()).members[1]).toMatchObject({ outcome: "ok" });
+  b.crowdedFor = Infinity;
+  expect((await a.keys.list()).members[1]).toMatchObject({
+    outcome: "error",
+    error: "not asked, try again: 512 requests to other members are under way",
+  });
 });
 
 test("a member's own fault is told by its name, and refuses what comes next", async () => {
@@ -180,7 +311,7 @@ test("a member's own fault is told by its name, and refuses what comes next", as
   expect(added.members[1]?.error).toContain("at most 8 keys");
   expect((await refused(a.keys.change({ op: "use", fingerprint: NEW }))).message).toContain("b without the key");
   c.says = encodeAnswer({ error: "out of order" });
-  expect((await refused(a.keys.change({ op: "use", fingerprint: OLD }))).message).toContain("c answered: out of order");
+  expect((await refused(a.keys.change({ op: "use", fingerprint: OLD }))).message).toContain("c: out of order");
   c.says = Uint8Array.of(9);
   expect((await a.keys.list()).members[2]).toMatchObject({ outcome: "error", error: "its answer is not understood" });
 });
@@ -223,8 +354,7 @@ test("a mesh without keys says so, whoever is asked", async () => {
     expect((await refused(run)).message).toContain("not encrypted");
   }
   // And to a member that asks.
-  const answer = plain.keys.answer("b:1", Uint8Array.of(1, 0))!;
-  expect(Buffer.from(answer.subarray(2)).toString()).toContain("not encrypted");
+  expect(answerOf(plain.keys, { op: "list" })).toEqual({ error: expect.stringContaining("not encrypted") });
   expect(plain.log).toEqual([]);
   expect((await sealed.keys.list()).members).toHaveLength(2);
 });
@@ -257,9 +387,10 @@ test("many members are asked side by side, but not all at once", async () => {
       await Bun.sleep(1);
       now--;
       if (to === "m7:1") throw new Error("gone");
-      return encodeAnswer({ fingerprints: [OLD], kept: true });
+      return encodeAnswer({ fingerprints: [OLD], kept: true, fault: "" });
     },
     log: { info() {}, warn() {} },
+    windowSeconds: 300,
   });
   const view = await keys.list();
   expect(view.members.map(({ id }) => id)).toEqual(members.map(({ id }) => id));
