@@ -115,6 +115,8 @@ export class Envelope {
   // Requests wait in streams while datagrams fly past: in one count they would fall out of the replay window.
   readonly #datagrams = new Session();
   readonly #streams = new Session();
+  /** Of requests: who has only that key can read no answer that is sealed with another. */
+  readonly #openedWith = new WeakMap<Uint8Array, Key>();
 
   constructor(options: EnvelopeOptions) {
     this.#options = options;
@@ -129,7 +131,10 @@ export class Envelope {
     return this.#options.keyring.primary === undefined ? PLAIN_HEADER_BYTES : SEALED_BYTES;
   }
 
-  /** The packet for a payload, in memory of its own. A response needs the request's packet. */
+  /**
+   * The packet for a payload, in memory of its own. A response needs the request's packet, and is sealed with the key
+   * that opened it.
+   */
   seal(
     kind: Kind,
     payload: Uint8Array,
@@ -138,7 +143,8 @@ export class Envelope {
   ): Uint8Array {
     const small = kind === KIND.datagram ? undefined : compressed(payload);
     const body = small ?? payload;
-    const key = this.#options.keyring.primary;
+    const { primary } = this.#options.keyring;
+    const key = request === undefined ? primary : (this.#openedWith.get(request) ?? primary);
     const packet = Buffer.allocUnsafe(body.length + this.overhead);
     packet[0] = MAGIC;
     packet[1] = VERSION;
@@ -222,7 +228,9 @@ export class Envelope {
     const authenticated = this.#bind(packet, request);
     for (const key of this.#options.keyring.keys) {
       const payload = key.hint === packet[3] ? decipher(key, packet, authenticated) : undefined;
-      if (payload !== undefined) return payload;
+      if (payload === undefined) continue;
+      if (request === undefined && (packet[2]! & KIND_MASK) === KIND.request) this.#openedWith.set(packet, key);
+      return payload;
     }
     return undefined;
   }

@@ -7,12 +7,15 @@
  * stranger can make us say no more than what some member's clock once was, by a recording.
  */
 import { type MeshError, toMeshError } from "../base/errors.ts";
+import { parseAddress } from "../base/units.ts";
 import type { Envelope, Kind } from "./envelope.ts";
 import { orCrash } from "./udp.ts";
 
 const FAULT_EVERY_MS = 10_000;
 const CLOCK_EVERY_MS = 60_000;
 const KEY_EVERY_MS = 600_000;
+/** In that time, so that senders of made-up addresses fill no log. */
+const KEY_HOSTS_MAX = 32;
 
 export interface NoticesOptions {
   readonly envelope: Envelope;
@@ -24,6 +27,8 @@ export interface NoticesOptions {
 export class Notices {
   readonly #options: NoticesOptions;
   readonly #toldAtMs = new Map<string, number>();
+  /** By host. */
+  readonly #keyToldAtMs = new Map<string, number>();
   #stopped = false;
 
   constructor(options: NoticesOptions) {
@@ -55,12 +60,20 @@ export class Notices {
     orCrash(() => this.#options.onWarning(clockWarning(from, ahead, this.#options.windowSeconds)));
   }
 
-  /** A packet was dropped for its key: nobody else would tell, since who has an old one hears only silence. */
-  strangeKey(packet: Uint8Array): void {
-    if (!this.#isDue("key", KEY_EVERY_MS)) return;
-    this.#toldAtMs.set("key", performance.now());
+  /**
+   * A packet was dropped for its key: nobody else would tell, since who has an old one hears only silence. Told once for
+   * each host, so that a stranger does not silence the warning of a member. `from` is an address, or a host.
+   */
+  strangeKey(from: string, packet: Uint8Array): void {
+    const host = parseAddress(from)?.host ?? from;
+    const told = this.#keyToldAtMs;
+    const nowMs = performance.now();
+    if (this.#stopped || nowMs - (told.get(host) ?? -Infinity) < KEY_EVERY_MS) return;
+    for (const [other, atMs] of told) if (nowMs - atMs >= KEY_EVERY_MS) told.delete(other);
+    if (told.size >= KEY_HOSTS_MAX) return;
+    told.set(host, nowMs);
     const beginning = packet[3]!.toString(16).padStart(2, "0");
-    orCrash(() => this.#options.onWarning(keyWarning(beginning)));
+    orCrash(() => this.#options.onWarning(keyWarning(from, beginning)));
   }
 
   #isDue(kind: string, everyMs: number): boolean {
@@ -80,9 +93,9 @@ function clockWarning(from: string, ahead: number, windowSeconds: number): strin
   );
 }
 
-function keyWarning(beginning: string): string {
+function keyWarning(from: string, beginning: string): string {
   return (
-    `a packet is sealed with a key that this node does not have (its fingerprint begins with ${beginning}): here or ` +
+    `a packet from ${from} is sealed with a key that this node does not have (its fingerprint begins with ${beginning}): here or ` +
     "there the key is an old one; compare `infermesh ctl keyring list` of both, then `keyring add` and `keyring use` the " +
     "present one where it is missing"
   );

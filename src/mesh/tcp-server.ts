@@ -23,8 +23,8 @@ export interface TcpServerOptions {
   readonly connectionsMax: number;
   /** For a request to come, and again for its answer to be made and taken. */
   readonly timeoutMs: number;
-  /** False when the beginning of a frame shows that it will be refused. */
-  readonly promising: (beginning: Uint8Array) => boolean;
+  /** False when the beginning of a frame shows that it will be refused. The host is "" for one that is gone. */
+  readonly promising: (host: string, beginning: Uint8Array) => boolean;
   /** The answer's packet; undefined to cut the connection without one. Must not throw or reject. */
   readonly onFrame: (host: string, port: number, packet: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly onCut: (reason: CutReason) => void;
@@ -119,7 +119,7 @@ export class TcpServer {
     if (state === "bad") return this.#cut(socket, "malformed");
     if (!connection.lookedAt && (state === "done" || reader.frame.length >= BEGINNING_BYTES)) {
       connection.lookedAt = true;
-      if (!this.#options.promising(reader.frame)) return this.#cut(socket, "malformed");
+      if (!this.#options.promising(hostOf(socket) ?? "", reader.frame)) return this.#cut(socket, "malformed");
     }
     if (this.#heldBytes > this.#options.frameBytesMax * HELD_FRAMES) return this.#cut(socket, "crowded");
     if (state === "done") void this.#answer(socket);
@@ -131,10 +131,8 @@ export class TcpServer {
     this.#release(connection);
     this.#expect(socket);
     const { remotePort } = socket;
-    const remoteAddress = socket.remoteAddress as string | undefined;
-    // Whoever asked has reset the connection meanwhile, and the kernel knows no address of it any more.
-    if (remoteAddress === undefined) return this.#cut(socket, "gone");
-    const host = remoteAddress.startsWith("::ffff:") ? remoteAddress.slice(7) : remoteAddress;
+    const host = hostOf(socket);
+    if (host === undefined) return this.#cut(socket, "gone");
     const packet = await this.#options.onFrame(host, remotePort, connection.reader.frame);
     if (!this.#sockets.has(socket)) return;
     if (packet === undefined) return this.#cut(socket, "malformed");
@@ -174,4 +172,10 @@ export class TcpServer {
   #release(connection: Connection): void {
     this.#heldBytes -= connection.reader.room;
   }
+}
+
+/** undefined for one that has reset the connection meanwhile: the kernel knows no address of it any more. */
+function hostOf(socket: Socket): string | undefined {
+  const address = socket.remoteAddress as string | undefined;
+  return address?.startsWith("::ffff:") === true ? address.slice(7) : address;
 }

@@ -126,11 +126,11 @@ export class Transport {
       tcp: {
         ...this.#frames,
         timeoutMs: limits.requestTimeoutMs,
-        promising: (beginning) => {
+        promising: (fromHost, beginning) => {
           const fault = this.#envelope.faultOf(KIND.request, beginning);
           // Whether its sender is a member whose clock is wrong shows at its end.
           if (fault === "clock" && this.#notices.wantsClocks) return true;
-          if (fault !== "") this.#drop(fault, KIND.request, "", beginning);
+          if (fault !== "") this.#drop(fault, KIND.request, fromHost, beginning);
           return fault === "";
         },
         onFrame: (fromHost, fromPort, packet) => {
@@ -274,6 +274,6 @@ export class Transport {
   #drop(reason: DropReason, kind: Kind, from: string, packet: Uint8Array): void {
     this.#stats.dropped[reason]++;
     if (reason === "clock") this.#notices.clock(kind, from, packet);
-    else if (reason === "key") this.#notices.strangeKey(packet);
+    else if (reason === "key") this.#notices.strangeKey(from, packet);
   }
 }

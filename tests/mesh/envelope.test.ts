@@ -138,6 +138,22 @@ describe("envelopes", () => {
     expect(text(b.envelope.open(KIND.response, a.envelope.seal(KIND.response, HELLO, request), request))).toBe("hello");
   });
 
+  test("a response is sealed with the key that opened its request, even when it is not the primary any more", () => {
+    const [late, there] = [side([KEYS[0]!]), side([KEYS[1]!, KEYS[0]!])];
+    const request = late.envelope.seal(KIND.request, HELLO);
+    expect(text(there.envelope.open(KIND.request, request))).toBe("hello");
+    const response = there.envelope.seal(KIND.response, HELLO, request);
+    expect(text(late.envelope.open(KIND.response, response, request))).toBe("hello");
+    // What answers nothing goes out with the primary, and others get theirs as before.
+    expect(there.envelope.seal(KIND.datagram, HELLO)[3]).toBe(there.keyring.primary!.hint);
+    const other = side([KEYS[1]!]);
+    const asked = other.envelope.seal(KIND.request, HELLO);
+    there.envelope.open(KIND.request, asked);
+    expect(text(other.envelope.open(KIND.response, there.envelope.seal(KIND.response, HELLO, asked), asked))).toBe(
+      "hello",
+    );
+  });
+
   test("a response answers one request, and no other", () => {
     const a = side(sealed).envelope;
     const b = side(sealed).envelope;

@@ -35,6 +35,14 @@ const FAST = {
 const key = (): string => randomBytes(32).toString("base64");
 const fingerprintOf = (text: string): string => new Keyring([Buffer.from(text, "base64")]).primary!.fingerprint;
 
+/** A key that a header tells from another one. */
+function keyUnlike(other: string): string {
+  for (;;) {
+    const drawn = key();
+    if (fingerprintOf(drawn).slice(0, 2) !== fingerprintOf(other).slice(0, 2)) return drawn;
+  }
+}
+
 /** A key file of its own. */
 function keyFile(name: string, text: string): string {
   const path = join(directory, name);
@@ -205,12 +213,39 @@ test("a member whose key file can't be written says so and keeps its ring; the o
   expect(readFileSync(path, "utf8")).toBe(`${fresh}\n${old}\n`);
 }, 20_000);
 
+test("one that joins with the old key between use and remove gets in, and hinders remove until it has the new one", async () => {
+  const old = key();
+  const fresh = keyUnlike(old);
+  const first = await open("n0", "", { key: old });
+  await first.keys.change({ op: "add", key: fresh });
+  await first.keys.change({ op: "use", fingerprint: fingerprintOf(fresh) });
+  const late = await open("late", first.membership.address, { key: old });
+  await eventually(() => late.membership.size === 2 && first.membership.member("late") !== undefined, 10_000);
+  const removing = { op: "remove", fingerprint: fingerprintOf(old) };
+  const refusal = await first.keys.change(removing).then(
+    () => "",
+    (error: Error) => error.message,
+  );
+  expect(refusal).toMatch(/can't reach late;|late failed and may come back;/);
+  expect(first.keyring.keys).toHaveLength(2);
+  await late.keys.change({ op: "add", key: fresh });
+  await late.keys.change({ op: "use", fingerprint: fingerprintOf(fresh), force: true });
+  await eventually(
+    () => [first, late].every(({ membership }) => membership.members().every(({ status }) => status === "alive")),
+    20_000,
+  );
+  expect((await first.keys.change(removing)).members.map(({ outcome }) => outcome)).toEqual(["ok", "ok"]);
+  for (const { keyring } of [first, late]) expect(keyring.list()).toHaveLength(1);
+}, 60_000);
+
 test("one with an old key is not heard, and both sides say what to do, once", async () => {
-  const [old, fresh] = [key(), key()];
+  const old = key();
+  const fresh = keyUnlike(old);
   const [inside, outside]: [string[], string[]] = [[], []];
   const first = await open("n0", "", { key: fresh }, inside);
   const late = await open("late", first.membership.address, { key: old }, outside);
   await eventually(() => inside.length > 0 && outside.length > 0, 10_000);
+  expect(inside[0]).toStartWith("a packet from 127.0.0.1");
   expect(inside[0]).toContain(`begins with ${fingerprintOf(old).slice(0, 2)}`);
   expect(inside[0]).toContain("ctl keyring list");
   expect(outside[0]).toContain("no member of the mesh answers");
