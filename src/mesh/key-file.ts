@@ -1,24 +1,26 @@
 /**
  * Where a node's keys come from: one key by itself (--gossip-key, or its variable), or a file with one key a line, the
  * first of them the primary. Empty lines and lines that begin with # are skipped. A file that others can read is
- * refused, as ssh refuses one: a key that leaked is as good as none, and nobody would notice.
+ * refused, and so is one of another user (root's aside), as ssh refuses them: a key that leaked is as good as none, and
+ * nobody would notice.
  *
  * A keyring from a file writes its changes back, whole or not at all: another file beside it takes its place. Comments
  * and empty lines belong to the key below them: they move with it and go with it. Several processes may share a file.
- * Keys that somebody put into it meanwhile are not lost: the change is refused.
+ * Keys that somebody put into it meanwhile are not lost: the change is refused. What a crash left beside it half written
+ * is removed, at the next start or change that is more than a minute later.
  */
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
-  fchownSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
+  readdirSync,
   readSync,
   realpathSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -28,6 +30,9 @@ import { type Key, Keyring, KEYS_MAX, keyText, makeKey, parseKey } from "./keyri
 /** More than eight keys with a comment for each. */
 const FILE_BYTES_MAX = 16_384;
 const OTHERS = 0o077;
+const SUFFIX_BYTES = 6;
+/** Another process that shares the file takes no longer to write it. */
+const LEFTOVER_MS = 60_000;
 
 /** A key of a file, and the lines above it that are none. */
 interface Entry {
@@ -47,7 +52,13 @@ interface KeyFile {
 export function openKeyring(config: { readonly key: string; readonly keyFile: string }): Keyring {
   const { keyFile } = config;
   if (keyFile !== "") {
+    if (parseKey(keyFile.trim()) !== undefined) {
+      throw invalid(
+        "--gossip-key-file was given a key, not a file; write it into a file of mode 0600 and give that file's name",
+      );
+    }
     const keys = readKeyFile(keyFile).entries.map(({ bytes }) => bytes);
+    removeLeftovers(realpathSync(keyFile));
     return new Keyring(keys, (ring, gone) => rewriteKeyFile(keyFile, ring, gone));
   }
   if (config.key === "") return new Keyring();
@@ -96,7 +107,9 @@ function rewriteKeyFile(path: string, keys: readonly Key[], gone: string): void 
   if (text.length > FILE_BYTES_MAX) throw invalid(`${path} would have ${text.length} bytes; shorten its comments`);
   try {
     // A link stays a link: the file that it leads to is replaced.
-    replaceFile(realpathSync(path), Buffer.from(text, "latin1"));
+    const target = realpathSync(path);
+    removeLeftovers(target);
+    replaceFile(target, Buffer.from(text, "latin1"));
   } catch (cause) {
     throw invalid(`can't write the gossip key file: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }
@@ -104,13 +117,10 @@ function rewriteKeyFile(path: string, keys: readonly Key[], gone: string): void 
 
 /** Another file with the new content takes the place of the old one, so that no crash leaves half of it. */
 function replaceFile(path: string, content: Uint8Array): void {
-  const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
-  const { uid, gid } = statSync(path);
+  const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(SUFFIX_BYTES).toString("hex")}`);
   const fd = openSync(fresh, "wx", 0o600);
   try {
     try {
-      // Root may write it for a user who must be able to read it at the next start.
-      if (uid !== process.geteuid?.()) fchownSync(fd, uid, gid);
       writeFileSync(fd, content);
       fsyncSync(fd);
     } finally {
@@ -122,6 +132,27 @@ function replaceFile(path: string, content: Uint8Array): void {
     throw error;
   }
   syncDirectory(dirname(path));
+}
+
+/** Keys lie in them, so they don't stay. What can't be removed is left to the next time. */
+function removeLeftovers(path: string): void {
+  const beginning = `.${basename(path)}.`;
+  try {
+    for (const name of readdirSync(dirname(path))) {
+      const suffix = name.startsWith(beginning) ? name.slice(beginning.length) : "";
+      if (suffix.length !== 2 * SUFFIX_BYTES || !/^[0-9a-f]+$/.test(suffix)) continue;
+      const leftover = join(dirname(path), name);
+      const stat = lstatSync(leftover);
+      if (stat.isFile() && isOurs(stat.uid) && Date.now() - stat.mtimeMs > LEFTOVER_MS) rmSync(leftover);
+    }
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+/** Whether a file of that user's is to be trusted: nobody but root may do what we may. */
+function isOurs(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 /** Makes a rename outlast a power failure, where the file system can. */
@@ -148,8 +179,12 @@ function readPrivate(path: string): string {
   }
   try {
     const stat = fstatSync(fd);
-    const { mode, size } = stat;
+    const { mode, size, uid } = stat;
     if (!stat.isFile()) throw invalid(`${path} is no file`);
+    if (!isOurs(uid)) {
+      const own = process.geteuid?.() ?? 0;
+      throw invalid(`${path} belongs to another user (${uid}), who can change it; run: chown ${own} ${path}`);
+    }
     if ((mode & OTHERS) !== 0) {
       const octal = (mode & 0o777).toString(8).padStart(4, "0");
       throw invalid(`${path} is open to others than its owner (mode ${octal}); run: chmod 600 ${path}`);

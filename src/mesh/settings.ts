@@ -25,7 +25,7 @@ const gossipKey = make<string>(
     flag: "gossip-key",
     secret: true,
     emptyMeans: "plain packets, unless there is a key file",
-    doc: "Seals all packets between members with AES-256-GCM; the same at every member. Other users can see a flag: prefer INFERMESH_GOSSIP_KEY or a key file.",
+    doc: "Seals all packets between members with AES-256-GCM; other users can see a flag, so prefer INFERMESH_GOSSIP_KEY or a key file. The same at every member.",
   },
 );
 
@@ -164,14 +164,20 @@ export const gossipSettings = section(
       flag: "gossip-key-file",
       placeholder: "FILE",
       lengthMax: 4096,
-      doc: "Keys in base64, one a line; the first seals, all open. The file must be readable by its owner only; infermesh ctl keyring writes its changes there, so its directory must be writable.",
+      doc: "Keys in base64, one a line; the first seals, all open. The file must be readable by its owner only, who is root or this user; infermesh ctl keyring writes its changes there, so its directory must be writable.",
     }),
     limits: { ...transportSettings, doc: "What peers may cost, and how fast datagrams leave." },
   },
   {
     check: ({ key, keyFile }) =>
       key !== "" && keyFile !== ""
-        ? [{ path: "keyFile", found: keyFile, expected: "none while key is given as well: use one of them" }]
+        ? [
+            {
+              path: "keyFile",
+              found: parseKey(keyFile.trim()) === undefined ? keyFile : "(hidden)",
+              expected: "none while key is given as well: use one of them",
+            },
+          ]
         : [],
   },
 );

@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -168,10 +169,42 @@ function asSomebodyElse(run: () => void): void {
   }
 }
 
-test("root that writes another user's file leaves it to that user", () => {
+test("another user's file is refused, at the start and at a change, and root's is not", () => {
+  if (process.getuid!() !== 0) return;
   const ring = ringOf(`${key(1)}\n`);
-  const owner = process.getuid!() === 0 ? 65_534 : process.getuid!();
-  chownSync(path, owner, process.getuid!() === 0 ? 65_534 : process.getgid!());
+  chownSync(path, 65_534, 65_534);
+  expectRefused(ring, () => ring.add(key(2)), "belongs to another user (65534), who can change it; run: chown 0");
+  expectRefused(ring, () => openKeyring({ key: "", keyFile: path }), "belongs to another user");
+  chownSync(path, 0, 0);
   ring.add(key(2));
-  expect(statSync(path).uid).toBe(owner);
+  expect(content()).toBe(`${key(1)}\n${key(2)}\n`);
+});
+
+test("a key in place of the file's name is not repeated", () => {
+  for (const given of [key(2), ` ${key(2)}\n`]) {
+    const ring = new Keyring();
+    expectRefused(ring, () => openKeyring({ key: "", keyFile: given }), "was given a key, not a file");
+  }
+});
+
+test("what a crash left is removed, at the start and at a change; what may be at work, or is something else, is not", () => {
+  const ring = ringOf(`${key(1)}\n`);
+  const leave = (name: string, ageMs: number): void => {
+    writeFileSync(join(directory, name), key(1), { mode: 0o600 });
+    const seconds = (Date.now() - ageMs) / 1000;
+    utimesSync(join(directory, name), seconds, seconds);
+  };
+  const others = [
+    [".gossip.keys.0123456789ab", 1000],
+    [".gossip.keys.backup", 1e9],
+    [".gossip.keys.0123456789abcd", 1e9],
+    [".other.keys.0123456789ab", 1e9],
+  ] as const;
+  for (const [name, ageMs] of others) leave(name, ageMs);
+  const kept = [...others.map(([name]) => name), "gossip.keys"].toSorted();
+  for (const run of [() => ring.add(key(2)), () => openKeyring({ key: "", keyFile: path })]) {
+    leave(".gossip.keys.aaaaaaaaaaaa", 61_000);
+    run();
+    expect(readdirSync(directory).toSorted()).toEqual(kept);
+  }
 });

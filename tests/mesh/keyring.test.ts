@@ -107,4 +107,6 @@ test("settings: defaults, one source of keys, and no key in a report", () => {
   expect(parseSection(gossipSettings, { key: key(1), keyFile: "/keys" }).faults?.map(({ path }) => path)).toEqual([
     "keyFile",
   ]);
+  const twice = parseSection(gossipSettings, { key: key(1), keyFile: key(2) });
+  expect(twice.faults!.map(formatFault).join()).not.toContain(key(2).slice(0, 9));
 });
