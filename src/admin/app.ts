@@ -1,4 +1,5 @@
 /** What both admin APIs share: JSON errors, methods, bodies, and the choice of a format. */
+import { isIP } from "node:net";
 import { Hono, type Context } from "hono";
 import { MeshError, openAiBody } from "../base/errors.ts";
 
@@ -8,6 +9,12 @@ export const PROTOBUF_TYPE = "application/x-protobuf; proto=infermesh.state.v1.N
 
 const PROTOBUF_MESSAGE = "infermesh.state.v1.NodeState";
 const REALM = /^(https?):\/\//i;
+
+/** What an app may know of the port that a request came to. */
+export interface PortEnv {
+  /** As the operator configured it; "" for every address. */
+  readonly hostname: string;
+}
 
 /** An app whose errors are JSON; `onError` gets what was not the client's fault. */
 export function newApp(onError: (error: unknown, request: string) => void): Hono {
@@ -23,12 +30,30 @@ export function newApp(onError: (error: unknown, request: string) => void): Hono
   app.use(async (c, next) => {
     const origin = c.req.header("origin");
     const safe = c.req.method === "GET" || c.req.method === "HEAD" || c.req.method === "OPTIONS";
-    if (!safe && origin !== undefined && origin.replace(REALM, "") !== c.req.header("host")) {
-      throw new MeshError("bad_request", "requests from other origins may not change anything");
+    if (!safe && origin !== undefined) {
+      const host = c.req.header("host") ?? "";
+      const own = (c.env as PortEnv | undefined)?.hostname ?? "";
+      if (origin.replace(REALM, "") !== host || !isOwnHost(host, own)) {
+        throw new MeshError(
+          "bad_request",
+          "requests of web pages from other origins may not change anything; pages of this one are asked for by IP address, or by the name that --api gives",
+        );
+      }
     }
     await next();
   });
   return app;
+}
+
+/**
+ * Whether a Host header can't be another site's name. Whoever owns a name can have it resolve to this machine, and then
+ * a page from there has the origin of this port: only addresses, and the name that the operator gave, are beyond that.
+ */
+function isOwnHost(host: string, configured: string): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  const name = hostname.replace(/^\[(.*)\]$/, "$1");
+  return isIP(name) !== 0 || name === "localhost" || (configured !== "" && name === configured.toLowerCase());
 }
 
 /** Answers every other method on these paths by 405; call it after the routes are set. */

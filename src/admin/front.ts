@@ -8,13 +8,14 @@
  * and a closed connection; an app that throws gives a 500 without details, which go to `onError`.
  */
 import { MeshError } from "../base/errors.ts";
+import type { PortEnv } from "./app.ts";
 import { FrontConnection } from "./front-connection.ts";
 import { errorBytes } from "./front-head.ts";
 import type { AdminConfig } from "./settings.ts";
 
 /** Anything that answers requests: a hono app. */
 export interface App {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, env: PortEnv): Response | Promise<Response>;
 }
 
 export interface FrontOptions {
@@ -60,7 +61,7 @@ export function serveApi(options: FrontOptions): Front {
     limits,
     stopping: false,
     authority: "localhost",
-    fetch: (request: Request) => options.app.fetch(request),
+    fetch: (request: Request) => options.app.fetch(request, { hostname: options.hostname }),
     onError: options.onError ?? (() => {}),
     onNotice: options.onNotice ?? (() => {}),
   };

@@ -79,7 +79,8 @@ export const KEYRING: Readonly<Record<string, Entry>> = {
   list: { summary: "list the keys that seal the gossip, and which members have them", load: ofKeyring("list") },
   generate: { summary: "print a new key", load: ofKeyring("generate") },
   add: {
-    summary: "give every member a key that opens from now on; without KEY, from standard input",
+    summary:
+      "give every member a key that opens from now on: KEY, which other users can see, or a line of standard input",
     load: ofKeyring("add"),
   },
   use: { summary: "let every member seal with a key that all of them have", load: ofKeyring("use") },

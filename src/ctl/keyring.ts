@@ -65,19 +65,36 @@ export function generateKey(terminal: Terminal): void {
   terminal.out(`${randomBytes(KEY_BYTES).toString("base64")}\n`);
 }
 
-/** Adds a key; without one, or for "-", that of the first line of the input. */
+/** Adds a key; without one, or for "-", that of the first line of the input, which is waited for as for an answer. */
 export async function addKey(
   config: KeyringConfig,
   terminal: Terminal,
   given: string,
-  input: () => Promise<string> = () => firstLine(terminal),
+  input: (timeoutMs: number) => Promise<string | undefined> = (timeoutMs) => firstLine(terminal, timeoutMs),
 ): Promise<number> {
-  const key = given === "" || given === "-" ? await input() : given;
-  if (key !== "") return change(config, terminal, { op: "add", key });
-  terminal.err(
-    "infermesh ctl keyring add: no key came on standard input; `infermesh ctl keyring generate` makes one\n",
-  );
-  return EXIT.usage;
+  const key = given === "" || given === "-" ? await input(config.timeoutMs) : given;
+  if (key === undefined || key === "") {
+    const why = key === "" ? "" : ` within ${config.timeoutMs} ms`;
+    terminal.err(
+      `infermesh ctl keyring add: no key came on standard input${why}; \`infermesh ctl keyring generate\` makes one\n`,
+    );
+    return EXIT.usage;
+  }
+  const host = readableOnTheWayTo(config.endpoint);
+  if (host !== "") {
+    terminal.err(
+      `infermesh ctl: the key goes to ${host} in plain HTTP, and opens all gossip to who reads it on the way; better run this on that machine\n`,
+    );
+  }
+  return change(config, terminal, { op: "add", key });
+}
+
+/** The host of an endpoint to which others may read what is sent; "" where they can't. */
+function readableOnTheWayTo(endpoint: string): string {
+  if (endpoint === "") return "";
+  const { protocol, hostname } = new URL(endpoint);
+  const local = hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  return protocol === "https:" || local ? "" : hostname;
 }
 
 export async function change(config: KeyringConfig, terminal: Terminal, wanted: Change): Promise<number> {
@@ -133,14 +150,23 @@ function keyringOf(answer: Awaited<ReturnType<typeof ask>>, terminal: Terminal):
   return EXIT.failed;
 }
 
-async function firstLine(terminal: Terminal): Promise<string> {
+/** undefined when no line came in time. */
+async function firstLine(terminal: Terminal, timeoutMs: number): Promise<string | undefined> {
   if (process.stdin.isTTY) terminal.err("key: ");
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let text = "";
-  for await (const chunk of process.stdin) {
+  const take = (chunk: unknown): void => {
     text += String(chunk);
-    if (text.includes("\n") || text.length > INPUT_CHARACTERS_MAX) break;
-  }
-  return (text.split("\n", 1)[0] ?? "").slice(0, INPUT_CHARACTERS_MAX).trim();
+    if (text.includes("\n") || text.length > INPUT_CHARACTERS_MAX) end();
+  };
+  const end = (): void => resolve((text.split("\n", 1)[0] ?? "").slice(0, INPUT_CHARACTERS_MAX).trim());
+  const timer = setTimeout(() => resolve(undefined), timeoutMs);
+  process.stdin.on("data", take).once("end", end).once("error", end);
+  const line = await promise;
+  clearTimeout(timer);
+  // A pipe that stays open must not hold the process.
+  process.stdin.off("data", take).destroy();
+  return line;
 }
 
 const FINGERPRINT = {

@@ -204,3 +204,20 @@ test("a page of another origin can't change anything", async () => {
   expect((await post("null")).status).toBe(400);
   expect((await post("http://127.0.0.1:9090")).status).toBe(200);
 });
+
+test("a page of a name that was made to lead here can't change anything; a name that the operator gave can", async () => {
+  const app = api({ faults: { get: () => ({}), set: () => ({ faults: {} }), clear: () => ({}) } });
+  const post = async (host: string, hostname = "") => {
+    const headers = { origin: `http://${host}`, host };
+    const init = { method: "POST", body: "{}", headers };
+    return (await app.request(`http://${host}/mock/faults`, init, { hostname })).status;
+  };
+  expect(await post("rebound.example:50051")).toBe(400);
+  expect(await post("rebound.example:50051", "127.0.0.1")).toBe(400);
+  expect(await post("127.0.0.1.evil.example:50051")).toBe(400);
+  expect(await post("gpu-1:50051", "gpu-1")).toBe(200);
+  for (const host of ["localhost:50051", "[::1]:50051", "10.0.0.8:50051"]) expect(await post(host)).toBe(200);
+  // What is no web page names no origin, and may call the node what it likes.
+  const plain = await app.request("http://gpu-1:50051/mock/faults", { method: "POST", body: "{}" });
+  expect(plain.status).toBe(200);
+});

@@ -33,6 +33,19 @@ test("the defaults are those of the settings", () => {
   expect("value" in parsed && parsed.value).toEqual(ADMIN_LIMITS);
 });
 
+test("the app is told the name that its port was configured by", async () => {
+  const told: unknown[] = [];
+  const front = serve(
+    (_request, env) => {
+      told.push(env);
+      return new Response("");
+    },
+    { hostname: "localhost" },
+  );
+  await fetch(`http://localhost:${front.port}/`);
+  expect(told).toEqual([{ hostname: "localhost" }]);
+});
+
 describe("answers", () => {
   test("real clients, over one connection", async () => {
     const front = serve(echo);

@@ -147,6 +147,17 @@ describe("a change", () => {
     expect(asked).toEqual([]);
   });
 
+  test("warns before a key leaves the machine where others can read it, and of nothing else", async () => {
+    const warned = async (endpoint: string): Promise<boolean> =>
+      (await run(add(KEY), done, 200, { endpoint, timeoutMs: 100 })).err.includes("in plain HTTP");
+    // Addresses that lead to nobody: the warning comes before.
+    expect(await warned("http://192.0.2.1:50051")).toBe(true);
+    expect(await warned("http://127.0.0.1.invalid:50051")).toBe(true);
+    for (const endpoint of ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://192.0.2.1:1"]) {
+      expect(await warned(endpoint)).toBe(false);
+    }
+  });
+
   test("that is refused shows why", async () => {
     const refused = { error: { message: "refused, and nothing was changed: can't reach gpu-3", code: "conflict" } };
     expect(await run(add(KEY), refused, 409)).toMatchObject({
@@ -193,6 +204,17 @@ describe("as a process", () => {
     const { code, out } = await infermesh(["add", "--endpoint", `http://127.0.0.1:${server.port}`], input);
     expect([code, out]).toEqual([0, `${A} added at 1 of 1 members\n`]);
     expect(asked).toEqual([["POST", "/keyring", { op: "add", key: KEY }]]);
+  });
+
+  test("add waits for a line as long as for an answer, and no longer", async () => {
+    asked.length = 0;
+    const { code, err } = await infermesh(["add", "--timeout", "300ms"], null);
+    expect([code, err]).toEqual([2, expect.stringContaining("no key came on standard input within 300 ms")]);
+    expect(asked).toEqual([]);
+  }, 20_000);
+
+  test("help says that others can see a key on the command line", async () => {
+    expect((await infermesh(["add", "--help"])).out.replaceAll(/\s+/g, " ")).toContain("which other users can see");
   });
 
   test("wrong command lines are refused with exit code 2", async () => {
