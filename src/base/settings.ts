@@ -16,6 +16,7 @@
  * fields.
  */
 
+import { isPrintable } from "./printable.ts";
 import { assert } from "./assert.ts";
 import { type CommonOptions, type Field, type Making, make, refuse } from "./field.ts";
 import { didYouMean } from "./nearest.ts";
@@ -211,7 +212,7 @@ export function text(options: TextOptions): Field<string> {
     expected,
     write: (value) => value,
     read(raw, at) {
-      if (typeof raw !== "string" || raw.length > lengthMax || UNPRINTABLE.test(raw)) return refuse(raw, at, expected);
+      if (typeof raw !== "string" || raw.length > lengthMax || !isPrintable(raw)) return refuse(raw, at, expected);
       if (raw !== options.default && pattern?.test(raw) === false) return refuse(raw, at, expected);
       return raw;
     },
@@ -219,8 +220,6 @@ export function text(options: TextOptions): Field<string> {
   return make(making, options.default, options);
 }
 
-// eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const TRUE = ["true", "1", "yes", "on"];
 const FALSE = ["false", "0", "no", "off"];
 

@@ -1,10 +1,11 @@
 /** Values from outside as they are shown in reports: JSON, cut short, bounded in work as well as in length. */
+import { escaped } from "./printable.ts";
 
 const SHOWN_LENGTH_MAX = 80;
 
 /** A value as JSON, cut short. Bounded in work too: a small YAML file can stand for an endless tree. */
 export function shown(value: unknown): string {
-  const full = sketch(value, 3);
+  const full = escaped(sketch(value, 3));
   return full.length <= SHOWN_LENGTH_MAX ? full : `${full.slice(0, SHOWN_LENGTH_MAX - 3)}...`;
 }
 

@@ -4,6 +4,7 @@
  * Every fault is reported, not only the first. Unknown fields are ignored, so that a newer agent can register at an
  * older router. Every length has a limit, since these strings go into log lines, headers and metric labels.
  */
+import { isPrintable } from "../base/printable.ts";
 import type { Condition } from "./target.ts";
 
 /** A node that wants requests, as parsed. */
@@ -41,8 +42,6 @@ const ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]*$/;
 const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/;
 const IPV6 = /^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$/;
-// eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 /** Splits `host:port`; null when it is not one. The host comes without brackets. */
 export function parseHostPort(address: string): { host: string; port: number } | null {
@@ -179,7 +178,7 @@ function isText(value: unknown, lengthMin: number, lengthMax: number): value is 
     value.length >= lengthMin &&
     value.length <= lengthMax &&
     value.isWellFormed() &&
-    !UNPRINTABLE.test(value)
+    isPrintable(value)
   );
 }
 

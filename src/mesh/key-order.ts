@@ -11,6 +11,7 @@
  * seals it. Receiver and time are sealed with the rest: a recorded order is good for nobody else, and for no process
  * that started after it was given. Decoding never throws: what is not exactly of this form is undefined.
  */
+import { isPrintable, printable } from "../base/printable.ts";
 import { ID_BYTES_MAX } from "../swim/wire.ts";
 import { KEY_BYTES, KEYS_MAX } from "./keyring.ts";
 
@@ -49,8 +50,6 @@ const OUTCOMES = ["error", "until restart", "kept"] as const;
 const ERROR_CHARACTERS_MAX = 512;
 /** A UTF-16 code unit takes three bytes at most. */
 const ERROR_BYTES_MAX = 3 * ERROR_CHARACTERS_MAX;
-// eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 const words = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -129,7 +128,7 @@ function idAt(bytes: Uint8Array, start: number): { readonly id: string; readonly
 }
 
 function wordBytes(text: string): Uint8Array {
-  return Buffer.from(text.slice(0, ERROR_CHARACTERS_MAX).replace(UNPRINTABLE, "?"));
+  return Buffer.from(printable(text.slice(0, ERROR_CHARACTERS_MAX)));
 }
 
 /** Words that end up on a terminal; undefined where they are none. */
@@ -137,7 +136,7 @@ function decoded(bytes: Uint8Array): string | undefined {
   if (bytes.length > ERROR_BYTES_MAX) return undefined;
   try {
     const text = words.decode(bytes);
-    return text.length <= ERROR_CHARACTERS_MAX && text.search(UNPRINTABLE) < 0 ? text : undefined;
+    return text.length <= ERROR_CHARACTERS_MAX && isPrintable(text) ? text : undefined;
   } catch {
     return undefined;
   }

@@ -6,6 +6,7 @@
  */
 
 import { createConsola } from "consola/core";
+import { escaped, isPrintable } from "../base/printable.ts";
 import { choice, section, type Infer } from "../base/settings.ts";
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -72,7 +73,7 @@ export function createLog(config: LogConfig, output: LogOutput = standardOutput(
           const level = type as Level;
           const line = asText
             ? textLine(level, message, fields, output)
-            : jsonLine(level, message, fields, output.now());
+            : escaped(jsonLine(level, message, fields, output.now()));
           output.write(`${line}\n`);
         },
       },
@@ -133,23 +134,19 @@ function textLine(level: Level, message: string, fields: Fields, output: LogOutp
   const stamp = `${clock.join(":")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   const parts = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${paint(90, `${name}=`)}${textValue(value)}`);
-  return [paint(90, stamp), paint(COLORS[level], level.padEnd(5)), printable(message), ...parts].join(" ");
+    .map(([name, value]) => `${paint(90, `${escaped(name)}=`)}${escaped(textValue(value))}`);
+  return [paint(90, stamp), paint(COLORS[level], level.padEnd(5)), escaped(message), ...parts].join(" ");
 }
 
 function textValue(value: unknown): string {
   if (typeof value === "string")
-    return /^[!-<>-~\u00a1-\uffff]+$/.test(value) && !/["\\]/.test(value) ? value : JSON.stringify(value);
+    return /^[!-<>-~\u00a1-\uffff]+$/.test(value) && isPrintable(value) && !/["\\]/.test(value)
+      ? value
+      : JSON.stringify(value);
   if (value instanceof Error) return JSON.stringify(value.message);
   try {
     return JSON.stringify(value, plain) ?? String(value);
   } catch {
     return String(value);
   }
-}
-
-/** Text from elsewhere must not move a terminal's cursor or begin a line of its own. */
-function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => JSON.stringify(char).slice(1, -1));
 }

@@ -106,6 +106,8 @@ describe("text lines", () => {
     const { log, lines } = logTo({ format: "text" });
     log.info("a\nb\u001b[2J", { id: "x\ny" });
     expect(lines).toEqual(['03:04:05.067 info  a\\nb\\u001b[2J id="x\\ny"\n']);
+    log.info("\u009b2J\u202e", { id: "\u009b\u2066\u007f" });
+    expect(lines[1]).toBe('03:04:05.067 info  \\u009b2J\\u202e id="\\u009b\\u2066\\u007f"\n');
   });
 });
 
