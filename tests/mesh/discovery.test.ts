@@ -42,7 +42,11 @@ describe("members", () => {
     // One of the four learns of all.
     early.push(...late);
     await until(() => nodes.every(({ member }) => member.size === 4), 30_000);
-    expect(nodes.flatMap(({ warnings }) => warnings)).toEqual([]);
+    // That nobody answers yet may be said on a slow machine; nothing else may.
+    const others = nodes
+      .flatMap(({ warnings }) => warnings)
+      .filter((text) => !text.startsWith("no member of the mesh"));
+    expect(others).toEqual([]);
   }, 60_000);
 
   test("find each other by services, whose targets have ports of their own", async () => {
@@ -58,9 +62,9 @@ describe("members", () => {
     const one = await open("one", []);
     const two = await open("two", [], { joinFile });
     await until(() => two.warnings.length === 2);
-    expect(two.warnings).toEqual([
+    expect(two.warnings.map((warning) => warning.replace(/ for (\d+m)?\d+s;/, " for a while;"))).toEqual([
       `can't read the seeds file ${joinFile}: no such file; trying on`,
-      `no member of the mesh answers at ${joinFile} (no such file), for 3s; trying on`,
+      `no member of the mesh answers at ${joinFile} (no such file), for a while; trying on`,
     ]);
     writeFileSync(joinFile, "# none yet\n");
     writeFileSync(joinFile, `${one.member.address}\n`);
