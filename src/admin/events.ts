@@ -11,6 +11,8 @@ import { allowOnly } from "./app.ts";
 
 /** What the journal of the mesh gives (mesh/journal.ts). */
 export interface EventJournal {
+  /** The number of the first event of this life of the process. */
+  readonly first: number;
   readonly last: number;
   readonly ended: boolean;
   after(
@@ -26,19 +28,33 @@ export const NDJSON_TYPE = "application/x-ndjson";
 const HEARTBEAT_MS = 10_000;
 /** What one write holds; a watcher holds two such at most beside the socket's buffers. */
 const STREAM_EVENTS_MAX = 64;
+/** At one port. An idle watch lasts for ever, and many would take all of a port's connections, which others need too. */
+const WATCHERS_MAX = 64;
 const PARAMETERS = ["after", "watch"];
 
 export function eventRoutes(app: Hono, journal: EventJournal): void {
+  const watchers: Watchers = { count: 0 };
   app.get("/events", (c) => {
     const { after, watch } = parameters(c);
-    if (!watch) return c.json(journal.after(after ?? 0));
+    if (!watch) return c.json({ ...journal.after(after ?? 0), first: journal.first });
     if (journal.ended) throw new MeshError("draining", "the process is stopping; nothing happens here any more");
-    return c.body(eventStream(journal, after ?? journal.last, HEARTBEAT_MS), 200, {
+    if (watchers.count >= WATCHERS_MAX) {
+      throw new MeshError(
+        "over_capacity",
+        `${WATCHERS_MAX} watch the events here already; end one of them, or ask again without watch`,
+      );
+    }
+    return c.body(eventStream(journal, after ?? journal.last, HEARTBEAT_MS, watchers), 200, {
       "content-type": NDJSON_TYPE,
       "cache-control": "no-store",
     });
   });
   allowOnly(app, { "/events": "GET, HEAD" });
+}
+
+/** Streams that are being read at one port. */
+interface Watchers {
+  count: number;
 }
 
 function parameters(c: Context): { after: number | undefined; watch: boolean } {
@@ -64,9 +80,15 @@ function parameters(c: Context): { after: number | undefined; watch: boolean } {
 
 /**
  * The events after that number, as lines, until the journal ends or the reader goes. The first line is a heartbeat, and
- * so is one after each `heartbeatMs` without an event; its `next` is the number to go on after.
+ * so is one after each `heartbeatMs` without an event; its `next` is the number to go on after, and its
+ * `first` the journal's beginning.
  */
-export function eventStream(journal: EventJournal, after: number, heartbeatMs: number): ReadableStream<Uint8Array> {
+export function eventStream(
+  journal: EventJournal,
+  after: number,
+  heartbeatMs: number,
+  watchers: Watchers = { count: 0 },
+): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let next = after;
   let begun = false;
@@ -84,6 +106,7 @@ export function eventStream(journal: EventJournal, after: number, heartbeatMs: n
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        if (!begun) watchers.count += 1;
         let part = journal.after(next, STREAM_EVENTS_MAX);
         if (begun && part.events.length === 0 && !journal.ended) {
           await somethingNew();
@@ -92,19 +115,21 @@ export function eventStream(journal: EventJournal, after: number, heartbeatMs: n
         if (gone) return;
         const lines: object[] = [];
         const before = part.next - part.events.length;
-        if (!begun) lines.push({ kind: "heartbeat", next: before - part.missed });
+        if (!begun) lines.push({ kind: "heartbeat", next: before - part.missed, first: journal.first });
         begun = true;
         if (part.missed > 0) lines.push({ kind: "gap", missed: part.missed, next: before });
         lines.push(...part.events);
         next = part.next;
         if (lines.length === 0 && journal.ended) {
+          watchers.count -= 1;
           controller.close();
           return;
         }
-        if (lines.length === 0) lines.push({ kind: "heartbeat", next });
+        if (lines.length === 0) lines.push({ kind: "heartbeat", next, first: journal.first });
         controller.enqueue(encoder.encode(lines.map((line) => `${JSON.stringify(line)}\n`).join("")));
       },
       cancel() {
+        if (begun && !gone) watchers.count -= 1;
         gone = true;
         wake();
       },

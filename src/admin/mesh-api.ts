@@ -15,7 +15,6 @@ export interface MeshApiOptions {
 }
 
 /** What may be looked at. */
-
 export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): void {
   const read = "GET, HEAD";
   app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));

@@ -120,6 +120,11 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** An address that can be connected to, as text: a wildcard is reached by loopback. */
+export function dialable(address: string): string {
+  return address.replace(/^(0\.0\.0\.0|\[::\]|):/, "127.0.0.1:");
+}
+
 function finite(value: number): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }

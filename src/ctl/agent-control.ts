@@ -1,5 +1,6 @@
 /** `infermesh agent stop` and `agent status`: finding an agent of this machine by its file, and ending or asking it. */
-import { formatDuration } from "../base/units.ts";
+import { escaped } from "../base/printable.ts";
+import { dialable, formatDuration } from "../base/units.ts";
 import { type AgentFile, isRunning, removeAgentFile, runningAgents } from "./agent-file.ts";
 import { EXIT, ask } from "./client.ts";
 import { renderFigures } from "./render.ts";
@@ -45,7 +46,9 @@ export async function showAgentStatus(config: AgentStatusConfig, terminal: Termi
   if (typeof file === "number") return file;
   const answer = await ask(`http://${dialable(file.api)}`, "/status", config.timeoutMs);
   if (answer.kind === "unreachable") {
-    terminal.err(`infermesh agent status: agent ${file.id} (pid ${file.pid}) runs but can't be asked: ${answer.why}\n`);
+    terminal.err(
+      `infermesh agent status: agent ${file.id} (pid ${file.pid}) runs but can't be asked: ${escaped(answer.why)}\n`,
+    );
     return EXIT.failed;
   }
   const { id, pid, startedAt } = file;
@@ -81,9 +84,4 @@ async function goneWithin(file: AgentFile, timeoutMs: number): Promise<boolean> 
     await Bun.sleep(LOOK_MS);
   }
   return true;
-}
-
-/** An address that can be connected to: a wildcard is reached by loopback. */
-function dialable(address: string): string {
-  return address.replace(/^(0\.0\.0\.0|\[::\]|):/, "127.0.0.1:");
 }

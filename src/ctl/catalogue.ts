@@ -2,6 +2,7 @@
  * The commands of `infermesh ctl`: what each is for, its settings and its code. All of it is imported when it is run, so
  * that other commands are answered at once.
  */
+import type { Help } from "../base/help.ts";
 import type { Section } from "../base/settings.ts";
 import type { Command } from "./command.ts";
 import type { KEYRING_COMMANDS } from "./keyring.ts";
@@ -15,6 +16,8 @@ type Part = Pick<Command<Section>, "settings" | "run" | "operand">;
 
 export interface Entry {
   readonly summary: string;
+  /** Beyond the common exit codes. */
+  readonly notes?: Help["notes"];
   load(): Promise<Part>;
 }
 
@@ -50,6 +53,9 @@ export const CTL: Readonly<Record<string, Entry>> = {
   },
   leave: {
     summary: "let a router or an agent take leave of the mesh, finish what it has in flight, and end",
+    notes: [
+      ["Exit code 1", "also: it took leave, but is still there after --timeout, or a supervisor has started it anew"],
+    ],
     load: async () => {
       const { leaveMesh: run } = await import("./leave.ts");
       return part({ settings: (await settings()).leaveSettings, run });
@@ -92,9 +98,12 @@ export const KEYRING: Readonly<Record<string, Entry>> = {
 
 /** The command of an entry, whose name is all that follows `infermesh`. */
 export async function commandOf(name: string, entry: Entry): Promise<Command<Section>> {
-  const { summary } = entry;
+  const { summary, notes = [] } = entry;
   const own = await entry.load();
   const operand =
     own.operand === undefined ? "" : own.operand.optional === true ? `[${own.operand.name}] ` : `${own.operand.name} `;
-  return { help: { command: `infermesh ${name}`, summary, usage: [`${operand}[flags]`], notes: NOTES }, ...own };
+  return {
+    help: { command: `infermesh ${name}`, summary, usage: [`${operand}[flags]`], notes: [...NOTES, ...notes] },
+    ...own,
+  };
 }

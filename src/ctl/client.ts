@@ -1,4 +1,5 @@
 /** Asking an admin API: one request, with a time limit and a size limit, and an answer for every way it can fail. */
+import { escaped } from "../base/printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Exit codes of the commands for people; stated in their help. */
@@ -83,12 +84,29 @@ async function answerOf(endpoint: string, response: Response): Promise<Answer> {
   const unreachable = (why: string): Answer => ({ kind: "unreachable", why: `${endpoint}: ${why}`, refused: false });
   if (Number(response.headers.get("content-length") ?? 0) > BODY_BYTES_MAX)
     return unreachable("the answer is too long");
-  const text = await response.text();
+  const text = await textOf(response);
+  if (text === undefined) return unreachable("the answer is too long");
   try {
     return { kind: "answer", endpoint, status: response.status, body: JSON.parse(text) };
   } catch {
     return unreachable("the answer is not JSON; is this an infermesh --api port?");
   }
+}
+
+/** The body, or undefined when it is too long: a chunked one tells its length by its end only. */
+async function textOf({ body }: Response): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let [text, length] = ["", 0];
+  const reader = (body as ReadableStream<Uint8Array> | null)?.getReader();
+  for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
+    length += part.value.length;
+    if (length > BODY_BYTES_MAX) {
+      reader?.cancel().catch(() => {});
+      return undefined;
+    }
+    text += decoder.decode(part.value, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 async function reached<A>(endpoint: string, timeoutMs: number, request: () => Promise<A>): Promise<A | Unreachable> {
@@ -98,21 +116,47 @@ async function reached<A>(endpoint: string, timeoutMs: number, request: () => Pr
   try {
     return await request();
   } catch (error) {
-    const { name, code, message } = error as { name?: string; code?: string; message?: string };
+    const { name, code } = error as { name?: string; code?: string };
     if (name === "TimeoutError") return unreachable(`no answer within ${timeoutMs} ms`);
     if (code === "ConnectionRefused" || code === "ECONNREFUSED") return unreachable("nobody listens there", true);
-    return unreachable(message ?? String(error));
+    return unreachable(whyCut(error));
   }
+}
+
+/** In our words; the runtime's speak to programmers. */
+export function whyCut(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return code === "ECONNRESET" || code === "EPIPE" ? "the connection was cut" : (message ?? String(error));
+}
+
+export type JsonRecord = Readonly<Record<string, unknown>>;
+
+/** A JSON object; undefined for anything else. */
+export function recordOf(value: unknown): JsonRecord | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonRecord) : undefined;
+}
+
+/** The objects that a body has in a list of that name; undefined where it has no such list, or other things in it. */
+export function recordsIn(body: unknown, name: string): readonly JsonRecord[] | undefined {
+  const list = recordOf(body)?.[name];
+  if (!Array.isArray(list)) return undefined;
+  return list.every((item) => recordOf(item) !== undefined) ? (list as JsonRecord[]) : undefined;
+}
+
+/** Says that the answer is not what is asked for here; the exit code. */
+export function notOurs(what: string, terminal: Terminal): number {
+  terminal.err(`infermesh ctl: the answer holds no ${what}; is this an infermesh --api port?\n`);
+  return EXIT.failed;
 }
 
 /** The exit code for an answer that is none; it has been said why. undefined for a good one. */
 export function failureOf(answer: Answer, terminal: Terminal): number | undefined {
   if (answer.kind === "unreachable") {
-    terminal.err(`infermesh ctl: can't reach ${answer.why}\n`);
+    terminal.err(`infermesh ctl: can't reach ${escaped(answer.why)}\n`);
     return EXIT.unreachable;
   }
   if (answer.status >= 200 && answer.status < 300) return undefined;
-  terminal.err(`infermesh ctl: ${answer.endpoint} answered: ${errorMessage(answer.status, answer.body)}\n`);
+  terminal.err(`infermesh ctl: ${answer.endpoint} answered: ${escaped(errorMessage(answer.status, answer.body))}\n`);
   return EXIT.failed;
 }
 

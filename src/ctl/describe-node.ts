@@ -1,6 +1,7 @@
 /** `infermesh ctl describe-node ID`: all that a router or an agent knows of one node. */
 import { didYouMean } from "../base/nearest.ts";
-import { type Answer, EXIT, ask, failureOf } from "./client.ts";
+import { escaped, printable } from "../base/printable.ts";
+import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
 import type { MemberRow } from "./members.ts";
 import type { TargetRow } from "./nodes.ts";
@@ -140,27 +141,30 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
     const failed = answer.kind === "answer" && answer.status === 404 ? undefined : failureOf(answer, terminal);
     if (failed !== undefined) return failed;
   }
-  const status = found(own) as { id?: string } | null;
-  const events = ((found(log) as { events?: EventRow[] } | null)?.events ?? []).filter((event) => event.id === id);
+  for (const answer of [first, target, own, log]) {
+    if (answer.kind === "answer" && answer.status === 200 && found(answer) === null) return notOurs("node", terminal);
+  }
+  const status = found(own);
+  const events = ((recordsIn(found(log), "events") ?? []) as readonly EventRow[]).filter((event) => event.id === id);
   const known: Known = {
     id,
-    member: found(first) as MemberDetail | null,
-    node: found(target) as TargetDetail | null,
-    status: status?.id === id ? status : null,
+    member: found(first),
+    node: found(target),
+    status: status?.["id"] === id ? status : null,
     events,
   };
   if (known.member === null && known.node === null && known.status === null) {
     const hint = didYouMean(id, await idsAt(endpoint, timeoutMs));
-    const shownId = JSON.stringify(id.slice(0, 128));
-    terminal.err(`infermesh ctl: ${endpoint} knows no node ${shownId}${hint === "" ? "" : `; ${hint}`}\n`);
+    const text = `${endpoint} knows no node ${JSON.stringify(id.slice(0, 128))}${hint === "" ? "" : `; ${hint}`}`;
+    terminal.err(`infermesh ctl: ${escaped(text)}\n`);
     return EXIT.failed;
   }
   terminal.out(output === "table" ? sections(known, terminal.color) : renderFigures(output, known));
   return EXIT.ok;
 }
 
-function found(answer: Answer): unknown {
-  return answer.kind === "answer" && answer.status === 200 ? answer.body : null;
+function found(answer: Answer): JsonRecord | null {
+  return answer.kind === "answer" && answer.status === 200 ? (recordOf(answer.body) ?? null) : null;
 }
 
 /** Every id that is known there. */
@@ -169,15 +173,12 @@ async function idsAt(endpoint: string, timeoutMs: number): Promise<string[]> {
     ask(endpoint, "/nodes", timeoutMs),
     ask(endpoint, "/members", timeoutMs),
   ]);
-  const rows = [
-    ...((found(nodes) as { nodes?: TargetRow[] } | null)?.nodes ?? []),
-    ...((found(members) as { members?: MemberRow[] } | null)?.members ?? []),
-  ];
-  return [...new Set(rows.flatMap(({ id }) => (id === undefined ? [] : [id])))];
+  const rows = [...(recordsIn(found(nodes), "nodes") ?? []), ...(recordsIn(found(members), "members") ?? [])];
+  return [...new Set(rows.flatMap(({ id }) => (typeof id === "string" ? [id] : [])))];
 }
 
 function sections({ id, member, node, status, events }: Known, color: boolean): string {
-  const parts = [`${id.replace(/[^\x20-\x7e]/g, "?")}\n`];
+  const parts = [`${printable(id)}\n`];
   if (member !== null) parts.push(renderFacts(membershipFacts(member)));
   if (node !== null) parts.push(renderFacts(targetFacts(node)));
   const { models = [], gpus = [] } = node?.sample ?? {};

@@ -1,5 +1,5 @@
 /** Membership events as `GET /events` gives them, for people and scripts. */
-import { type Column, type Format, renderRow, renderTabs, renderWhole, textColumn } from "./render.ts";
+import { type Column, type Format, renderJsonLine, renderRow, renderTabs, renderWhole, textColumn } from "./render.ts";
 
 export interface EventRow {
   readonly seq?: number;
@@ -38,7 +38,7 @@ const ADDRESS_WIDTH = "10.100.100.100:7946".length;
 
 /** One event as a line; in YAML a document of its own. `idWidth`: of the ids that are usual here. */
 export function renderEvent(format: Format, event: EventRow, idWidth: number, color: boolean): string {
-  if (format === "json") return `${JSON.stringify(event)}\n`;
+  if (format === "json") return renderJsonLine(event);
   if (format === "yaml") return `---\n${renderWhole("yaml", event)}`;
   if (format === "text") return renderTabs(event, EVENT_COLUMNS);
   return renderRow(event, EVENT_COLUMNS, [TIME_WIDTH, KIND_WIDTH, idWidth, ADDRESS_WIDTH], color);

@@ -1,9 +1,10 @@
 /** `infermesh ctl keyring`: the keys of the gossip at all members of the mesh, and their change under way. */
 import { randomBytes } from "node:crypto";
+import { printable } from "../base/printable.ts";
 import { type Section, section } from "../base/settings.ts";
 import { EXIT, ask, failureOf } from "./client.ts";
 import type { Command } from "./command.ts";
-import { type Column, printable, renderRows } from "./render.ts";
+import { type Column, renderRows } from "./render.ts";
 import { keyringChangeSettings, type KeyringConfig, keyringSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,6 +1,7 @@
 /** `infermesh ctl leave`: a router or an agent takes leave of its mesh and ends, as by SIGTERM, from wherever it is. */
+import { escaped, printable } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
-import { DEFAULT_ENDPOINTS, EXIT, ask, failureOf } from "./client.ts";
+import { DEFAULT_ENDPOINTS, EXIT, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import type { LeaveConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -11,7 +12,7 @@ const ANSWER_MS_MAX = 5000;
 
 /** Asks, then waits until nobody listens there any more. */
 export async function leaveMesh({ endpoint, timeoutMs }: LeaveConfig, terminal: Terminal): Promise<number> {
-  const say = (text: string): void => terminal.err(`infermesh ctl leave: ${text}\n`);
+  const say = (text: string): void => terminal.err(`infermesh ctl leave: ${escaped(text)}\n`);
   const startedMs = performance.now();
   const leftMs = (): number => {
     return Math.max(ANSWER_MS_MIN, Math.min(ANSWER_MS_MAX, startedMs + timeoutMs - performance.now()));
@@ -23,8 +24,11 @@ export async function leaveMesh({ endpoint, timeoutMs }: LeaveConfig, terminal: 
   const known = await ask(endpoint, "/members", leftMs());
   const failed = failureOf(known, terminal);
   if (failed !== undefined || known.kind !== "answer") return failed ?? EXIT.failed;
-  const [self] = (known.body as { members?: { id?: string; role?: string }[] }).members ?? [];
-  const who = `${self?.role ?? "the process"} ${self?.id ?? ""} at ${known.endpoint}`.replace("  ", " ");
+  // Who asks a stranger to leave may end something else.
+  const [self] = recordsIn(known.body, "members") ?? [];
+  const { id, role } = self ?? {};
+  if (typeof id !== "string" || id === "") return notOurs("members", terminal);
+  const who = printable(`${typeof role === "string" ? role : "member"} ${id} at ${known.endpoint}`);
   const asked = await ask(known.endpoint, "/leave", leftMs(), "POST");
   const refused = failureOf(asked, terminal);
   if (refused !== undefined || asked.kind !== "answer") {
@@ -39,9 +43,11 @@ export async function leaveMesh({ endpoint, timeoutMs }: LeaveConfig, terminal: 
       return EXIT.ok;
     }
     if (health.kind === "answer") {
-      const { status } = health.body as { status?: string };
+      const status = recordOf(health.body)?.["status"];
       if (status !== "draining") {
-        say(`${who} took leave, and something answers there again after ${(waited / 1000).toFixed(1)} s (${status}):`);
+        say(
+          `${who} took leave, and something answers there again after ${(waited / 1000).toFixed(1)} s (${JSON.stringify(status)}):`,
+        );
         say("a supervisor has started it anew; stop it there");
         return EXIT.failed;
       }

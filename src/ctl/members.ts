@@ -1,5 +1,5 @@
 /** `infermesh ctl members`: who is in the mesh, as one of its members sees it. */
-import { EXIT, ask, failureOf } from "./client.ts";
+import { EXIT, ask, failureOf, notOurs, recordsIn } from "./client.ts";
 import { type Column, figureColumn, formatAge, formatMs, renderRows, textColumn } from "./render.ts";
 import type { CtlConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -52,8 +52,5 @@ export async function askMembers(
   const answer = await ask(endpoint, "/members", timeoutMs);
   const failed = failureOf(answer, terminal);
   if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
-  const { members } = answer.body as { members?: unknown };
-  if (Array.isArray(members)) return members as MemberRow[];
-  terminal.err("infermesh ctl: the answer holds no members; is this an infermesh --api port?\n");
-  return EXIT.failed;
+  return (recordsIn(answer.body, "members") as readonly MemberRow[] | undefined) ?? notOurs("members", terminal);
 }

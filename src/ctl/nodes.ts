@@ -1,5 +1,5 @@
 /** `infermesh ctl list-nodes`: a router's targets and the other members of its mesh; of an agent, itself and the mesh. */
-import { type Answer, EXIT, ask, failureOf } from "./client.ts";
+import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import { type MemberRow, STATUS_COLORS } from "./members.ts";
 import { type Column, figureColumn, formatAge, formatMs, formatPercent, renderRows, textColumn } from "./render.ts";
 import type { CtlConfig } from "./settings.ts";
@@ -85,14 +85,11 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
   const answer = await askTargets(endpoint, timeoutMs);
   const failed = failureOf(answer, terminal);
   if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
-  const targets = (answer.body as { nodes?: unknown } | null)?.nodes;
-  if (!Array.isArray(targets)) {
-    terminal.err("infermesh ctl: the answer holds no nodes; is this an infermesh --api port?\n");
-    return EXIT.failed;
-  }
+  const targets = recordsIn(answer.body, "nodes");
+  if (targets === undefined) return notOurs("nodes", terminal);
   const mesh = await ask(answer.endpoint, "/members", timeoutMs);
-  const members: unknown = mesh.kind === "answer" ? (mesh.body as { members?: unknown } | null)?.members : [];
-  const nodes = nodeRows(targets as TargetRow[], Array.isArray(members) ? (members as MemberRow[]) : []);
+  const members = mesh.kind === "answer" ? (recordsIn(mesh.body, "members") ?? []) : [];
+  const nodes = nodeRows(targets, members);
   if (nodes.length === 0 && output === "table") terminal.err("no nodes\n");
   else terminal.out(renderRows(output, nodes, NODE_COLUMNS, { nodes }, terminal.color));
   return EXIT.ok;
@@ -103,7 +100,9 @@ async function askTargets(endpoint: string, timeoutMs: number): Promise<Answer> 
   const answer = await ask(endpoint, "/nodes", timeoutMs);
   if (answer.kind !== "answer" || answer.status !== 404) return answer;
   const own = await ask(answer.endpoint, "/status", timeoutMs);
-  return own.kind === "answer" && own.status === 200 ? { ...own, body: { nodes: [targetOfAgent(own.body)] } } : own;
+  if (own.kind !== "answer" || own.status !== 200) return own;
+  const status = recordOf(own.body);
+  return status === undefined ? own : { ...own, body: { nodes: [targetOfAgent(status)] } };
 }
 
 /** Targets with what the mesh knows of them, then the members that are none, without those that left. */
@@ -152,7 +151,7 @@ function nodeOfMember(member: MemberRow): NodeRow {
   };
 }
 
-function targetOfAgent(status: unknown): TargetRow {
+function targetOfAgent(status: JsonRecord): TargetRow {
   const { id, serve, models, health, vitals, zone, incarnation, version } = status as {
     id?: string;
     serve?: string;

@@ -1,4 +1,5 @@
 /** Answers as people and scripts want them: aligned tables, JSON, YAML, tab-separated text. Pure. */
+import { escaped, isPrintable, printable } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
 
 export type Format = "table" | "json" | "yaml" | "text";
@@ -48,7 +49,12 @@ export function renderTabs<T>(row: T, columns: readonly Column<T>[]): string {
 }
 
 export function textColumn<T>(title: string, value: (row: T) => string, right = false): Column<T> {
-  return { title, cell: value, raw: value, right };
+  // An answer from elsewhere may hold something else than was declared.
+  const text = (row: T): string => {
+    const found: unknown = value(row);
+    return typeof found === "string" ? found : JSON.stringify(found);
+  };
+  return { title, cell: text, raw: text, right };
 }
 
 /** A figure that may be missing: `cell` writes it for people. */
@@ -87,8 +93,16 @@ export function renderFigures(format: Format, whole: unknown): string {
 }
 
 export function renderWhole(format: "json" | "yaml", whole: unknown): string {
-  if (format === "json") return `${JSON.stringify(whole, null, 2)}\n`;
-  return `${Bun.YAML.stringify(whole, null, 2).trimEnd()}\n`;
+  const json = JSON.stringify(whole, null, 2).split("\n").map(escaped).join("\n");
+  if (format === "json") return `${json}\n`;
+  const yaml = Bun.YAML.stringify(whole, null, 2).trimEnd();
+  // Bun's YAML leaves some of what can't be printed as it is; JSON is YAML too, and has it escaped.
+  return `${yaml.split("\n").every(isPrintable) ? yaml : json}\n`;
+}
+
+/** On one line. */
+export function renderJsonLine(whole: unknown): string {
+  return `${escaped(JSON.stringify(whole))}\n`;
 }
 
 function flatten(value: unknown, name: string): [string, string][] {
@@ -112,12 +126,6 @@ function padded(text: string, width = 0, right = false): string {
 
 function paint(text: string, code: number | undefined): string {
   return code === undefined ? text : `\x1b[${code}m${text}\x1b[0m`;
-}
-
-/** Names come from nodes: they must neither break a line nor steer a terminal. */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?");
 }
 
 /** An age for people: whole seconds from one second on. */

@@ -2,6 +2,8 @@
 import { baseUrl } from "../base/settings-urls.ts";
 import { type Infer, choice, duration, flag, section, text } from "../base/settings.ts";
 
+const ENDPOINT = "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052";
+
 const output = choice(["table", "json", "yaml", "text"], {
   default: "table",
   doc: "How the answer is printed. table is for people; json and yaml hold all of it; text is one line for each thing, with tabs between.",
@@ -17,7 +19,7 @@ const timeoutMs = duration({
 export const ctlSettings = section({
   endpoint: baseUrl({
     default: "",
-    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    expected: ENDPOINT,
     emptyMeans: "http://127.0.0.1:50052, else http://127.0.0.1:50051",
     doc: "Whom to ask: the --api or --metrics port of a router or an agent.",
   }),
@@ -30,7 +32,7 @@ export const keyringSettings = section({
   ...ctlSettings.fields,
   endpoint: baseUrl({
     default: "",
-    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    expected: ENDPOINT,
     emptyMeans: "http://127.0.0.1:50052, else http://127.0.0.1:50051",
     doc: "Whom to ask: the --api port of any router or agent of the mesh.",
   }),
@@ -62,7 +64,7 @@ export type MembersConfig = Infer<typeof membersSettings>;
 export const leaveSettings = section({
   endpoint: baseUrl({
     default: "",
-    expected: "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052",
+    expected: ENDPOINT,
     emptyMeans: "the router or agent of this machine, if only one runs",
     doc: "Who is to leave: the --api port of a router or an agent.",
   }),

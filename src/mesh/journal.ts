@@ -43,6 +43,11 @@ export class Journal {
     this.#first = this.#last + 1;
   }
 
+  /** The number of the first event of this life, which may be still to come: another one tells of a restart. */
+  get first(): number {
+    return this.#first;
+  }
+
   /** The number of the newest event. */
   get last(): number {
     return this.#last;

@@ -8,6 +8,7 @@ import { eventually, RawClient } from "./raw-client.ts";
 
 /** As mesh/journal.ts, with numbers from 1. */
 class Log implements EventJournal {
+  readonly first = 1;
   last = 0;
   ended = false;
   readonly listeners = new Set<() => void>();
@@ -41,7 +42,7 @@ class Log implements EventJournal {
   }
 }
 
-type Line = { kind?: string; seq?: number; missed?: number; next?: number };
+type Line = { kind?: string; seq?: number; missed?: number; next?: number; first?: number };
 
 function app(journal: EventJournal): Hono {
   const made = newApp(() => {});
@@ -66,7 +67,7 @@ describe("GET /events", () => {
   test("gives what the journal holds after a number, and the number to go on after", async () => {
     const log = new Log();
     const made = app(log);
-    expect(await (await made.request("/events")).json()).toEqual({ events: [], missed: 0, next: 0 });
+    expect(await (await made.request("/events")).json()).toEqual({ events: [], missed: 0, next: 0, first: 1 });
     for (let count = 0; count < 10; count += 1) log.append();
     const all = (await (await made.request("/events")).json()) as { events: Line[]; missed: number; next: number };
     expect(all.events.map(({ seq }) => seq)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
@@ -75,7 +76,12 @@ describe("GET /events", () => {
       events: [{ seq: 10 }],
       next: 10,
     });
-    expect(await (await made.request("/events?after=10")).json()).toEqual({ events: [], missed: 0, next: 10 });
+    expect(await (await made.request("/events?after=10")).json()).toEqual({
+      events: [],
+      missed: 0,
+      next: 10,
+      first: 1,
+    });
   });
 
   test.each([
@@ -111,16 +117,34 @@ describe("GET /events", () => {
   });
 });
 
+test("64 may watch at one port; one that goes makes room", async () => {
+  const made = app(new Log());
+  const readers = await Promise.all(
+    Array.from({ length: 64 }, async () => {
+      const { body } = await made.request("/events?watch=1");
+      const reader = (body as ReadableStream<Uint8Array>).getReader();
+      await reader.read();
+      return reader;
+    }),
+  );
+  const refused = await made.request("/events?watch=1");
+  expect([refused.status, await refused.json()]).toMatchObject([429, { error: { code: "over_capacity" } }]);
+  expect((await made.request("/events")).status).toBe(200);
+  await readers.pop()?.cancel();
+  expect((await made.request("/events?watch=1")).status).toBe(200);
+  await Promise.all(readers.map((reader) => reader.cancel()));
+});
+
 describe("a stream of events", () => {
   test("begins with where it stands, brings each event, beats while nothing happens, and ends with the journal", async () => {
     const log = new Log();
     log.append();
     const reader = eventStream(log, log.last, 20).getReader();
-    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 1 }]);
+    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 1, first: 1 }]);
     const second = read(reader);
     log.append();
     expect(await second).toMatchObject([{ seq: 2 }]);
-    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 2 }]);
+    expect(await read(reader)).toEqual([{ kind: "heartbeat", next: 2, first: 1 }]);
     log.append();
     log.end();
     expect(await read(reader)).toMatchObject([{ seq: 3 }]);

@@ -69,7 +69,9 @@ test("tells who is none, who takes no leave, and who is not there", async () => 
     hostname: "127.0.0.1",
     port: 0,
     fetch: ({ url }) =>
-      new URL(url).pathname === "/members" ? Response.json({ members: [] }) : Response.json({}, { status: 404 }),
+      new URL(url).pathname === "/members"
+        ? Response.json({ members: [{ id: "a" }] })
+        : Response.json({}, { status: 404 }),
   });
   servers.push(plain);
   const refused = await leave(`http://127.0.0.1:${plain.port}`);
@@ -81,3 +83,22 @@ test("tells who is none, who takes no leave, and who is not there", async () => 
     err: "infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n",
   });
 });
+
+test.each([[null], [[]], [{ members: 5 }], [{ members: [null] }], [{ members: [] }], [{ members: [{ id: 5 }] }]])(
+  "asks nobody to leave who answers %j for its members",
+  async (body) => {
+    const asked: string[] = [];
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch({ url }) {
+        asked.push(new URL(url).pathname);
+        return Response.json(body);
+      },
+    });
+    servers.push(server);
+    const { code, err } = await leave(`http://127.0.0.1:${server.port}`);
+    expect([code, asked]).toEqual([1, ["/members"]]);
+    expect(err).toContain("is this an infermesh --api port?");
+  },
+);

@@ -41,6 +41,10 @@ class FakeNode {
   readonly asked: string[] = [];
   readonly streams: ReadableStreamDefaultController<Uint8Array>[] = [];
   cancelled = 0;
+  /** Of this life's journal. */
+  first = 1;
+  /** Streams end at once, before their first line. */
+  broken = false;
 
   constructor(port = 0) {
     this.server = Bun.serve({
@@ -55,7 +59,8 @@ class FakeNode {
         const body = new ReadableStream<Uint8Array>({
           start: (controller) => {
             this.streams.push(controller);
-            this.send({ kind: "heartbeat", next: 100 });
+            if (this.broken) controller.close();
+            else this.send({ kind: "heartbeat", next: 100, first: this.first });
           },
           cancel: () => void (this.cancelled += 1),
         });
@@ -180,6 +185,39 @@ describe("members", () => {
     await eventually(() => node.asked.length === 2);
     expect(node.asked).toEqual(["?watch=1", "?watch=1&after=100"]);
     expect(watching.err).toContain("it ended the stream; it may be stopping; trying again\n");
+  });
+
+  test("shows the members anew, and says so, when the process is another one than before", async () => {
+    const node = fakeNode();
+    const watching = watch(at(node));
+    await eventually(() => watching.out === TABLE);
+    node.first = 5001;
+    node.streams[0]?.close();
+    await eventually(() => watching.out === TABLE + TABLE);
+    expect(watching.err).toMatch(/ has begun anew; these are the members now\n$/);
+  });
+
+  test("asks less and less often where streams end at once, and shows the members when one begins", async () => {
+    const node = fakeNode();
+    node.broken = true;
+    const startedMs = performance.now();
+    const watching = watch(at(node));
+    await eventually(() => node.asked.length === 4);
+    // 250 + 500 + 1000 ms lie between four; without growth they would be 750.
+    expect(performance.now() - startedMs).toBeGreaterThan(1700);
+    expect(watching.out).toBe("");
+    node.broken = false;
+    await eventually(() => watching.out === TABLE, 10_000);
+    expect(node.asked).toEqual(node.asked.map(() => "?watch=1"));
+  }, 20_000);
+
+  test("gives up on a line without an end", async () => {
+    const node = fakeNode();
+    const watching = watch(at(node));
+    await eventually(() => watching.out === TABLE);
+    node.streams[0]?.enqueue(new Uint8Array(2 ** 20 + 1).fill(0x61));
+    expect(await watching.code).toBe(1);
+    expect(watching.err).toContain("is this an infermesh --api port?");
   });
 
   test("shows the members anew when events were missed", async () => {

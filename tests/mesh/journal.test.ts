@@ -26,6 +26,7 @@ describe("the journal", () => {
     expect(events[0]).toEqual({ ...event("a"), seq: START_MS * 1000 + 1, time: "2026-11-18T11:06:40.005Z" });
     expect(events[1]).toMatchObject({ seq: START_MS * 1000 + 2, kind: "failed", id: "b" });
     expect({ missed, next }).toEqual({ missed: 0, next: START_MS * 1000 + 2 });
+    expect(journal.first).toBe(START_MS * 1000 + 1);
     expect(journal.after(next)).toEqual({ events: [], missed: 0, next });
     expect(ids(journal.after(events[0]?.seq ?? 0).events)).toEqual(["b"]);
   });

@@ -76,15 +76,31 @@ test("a watcher sees nodes join, fail and leave, and ends well by Ctrl-C", async
   expect(journal.events).toEqual(watching.lines.slice(1));
 }, 60_000);
 
+/** Whether that member is alive by such an answer of /members. */
+function alive(answer: unknown, id: string): boolean {
+  const { members } = answer as { members: { id: string; status: string }[] };
+  return members.some((member) => member.id === id && member.status === "alive");
+}
+
 test("a watcher outlives a restart of the one that it asks", async () => {
   const before = await router();
   const friend = await agent("node1", seedOf(before));
+  const doomed = await agent("node2", seedOf(before));
+  await until(async () => (await nodes(before)).length === 2);
   const watching = watch(before);
   await until(() => watching.lines.length > 0);
+  expect(alive(watching.lines[0], "node2")).toBe(true);
   expect(await before.stop()).toBe(0);
   await until(() => watching.err.includes("trying again"));
+  // It dies while nobody looks, and the new process has never known it.
+  await doomed.kill();
+  await until(async () => !alive(await (await fetch(`${url(friend)}/members`)).json(), "node2"), 20_000);
   await router("--api", before.address("api"), "--join", String(friend.ready["gossip"]));
   await until(() => watching.err.includes(" again\n") && watching.kinds("node1").includes("joined"), 20_000);
+  const anew = watching.lines.filter((line) => "members" in line).at(-1);
+  expect(anew).not.toBe(watching.lines[0]);
+  expect(alive(anew, "node2")).toBe(false);
+  expect(watching.err).toContain("has begun anew; these are the members now\n");
   expect(watching.err).toMatch(/^infermesh ctl: lost \S+ it ended the stream; it may be stopping; trying again\n/);
   expect(await watching.end()).toBe(0);
 }, 60_000);
