@@ -13,7 +13,7 @@ import { report } from "../report.ts";
 import type { Measured, Order } from "./crowd-inside.ts";
 
 const SHORT = process.argv.includes("short");
-const TURNS = SHORT ? 1 : 3;
+const TURNS = SHORT ? 1 : 2;
 const SERF = Bun.which("serf", { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` });
 const UNSHARE = Bun.which("unshare");
 const KINDS: readonly Order["kind"][] = SERF === null ? ["infermesh"] : ["infermesh", "serf"];
