@@ -10,7 +10,6 @@ import type { resolveAgent } from "./config.ts";
 import { Announcer } from "./mesh/announcer.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import { Journal } from "./mesh/journal.ts";
-import type { Membership } from "./mesh/membership.ts";
 import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
@@ -44,7 +43,6 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     onCrash: () => process.exit(137),
   });
   let draining = false;
-  let membership: Membership | null = null;
   let states: StateSender | null = null;
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
@@ -52,7 +50,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     runtime,
     version,
     startedAtMs: startedMs,
-    connectedPeers: () => (membership === null ? 0 : membership.size - 1),
+    connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
@@ -63,7 +61,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const metrics = agentMetrics({
     node: config.id,
     sample,
-    mesh: () => membership?.figures(),
+    mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
     startedMs,
   });
@@ -83,7 +81,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtime.models,
       routers: announcer?.registeredAt ?? [],
     }),
-    ...meshView(() => membership, journal),
+    ...meshView(() => node?.membership ?? null, journal),
     onError,
   };
   const serve = ({ host, port }: Address, app: App): Front =>
@@ -123,8 +121,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
     onEvent: () => states?.membersChanged(),
   });
-  ({ membership } = node);
-  addresses.gossip = membership.address;
+  addresses.gossip = node.membership.address;
   states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
   states.start();
   announcer = new Announcer({

@@ -6,6 +6,7 @@
  */
 import type { Subprocess } from "bun";
 import { MeshError } from "./base/errors.ts";
+import { dialable } from "./base/units.ts";
 import type { DevConfig } from "./config.ts";
 import { showStatus } from "./ctl/live-status.ts";
 import { createLog } from "./obs/log.ts";
@@ -262,11 +263,6 @@ async function stopAll(children: readonly Child[]): Promise<void> {
   }, KILL_AFTER_MS);
   await all;
   clearTimeout(timer);
-}
-
-/** An address that can be connected to: a wildcard is reached by loopback. */
-function dialable(address: string): string {
-  return address.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "127.0.0.1:");
 }
 
 function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string | undefined> {

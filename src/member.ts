@@ -10,6 +10,7 @@ import { Journal } from "./mesh/journal.ts";
 import { joinMesh } from "./mesh/node-membership.ts";
 import { createLog } from "./obs/log.ts";
 import { untilStopped } from "./process.ts";
+import { bareMeta } from "./swim/meta.ts";
 
 /** For telling the mesh that this node leaves. */
 const LEAVE_MS = 1000;
@@ -28,16 +29,7 @@ export async function runMember(config: MemberConfig): Promise<void> {
     joinFile: config.joinFile,
     mesh: config.mesh,
     swim: config.swim,
-    meta: {
-      role: "client",
-      zone: "",
-      labels: {},
-      apiAddress: "",
-      servingAddress: "",
-      models: [],
-      healthy: true,
-      draining: false,
-    },
+    meta: bareMeta("client"),
     journal: new Journal(Date.now()),
     log,
     onEvent({ kind }) {

@@ -28,6 +28,7 @@ import { Placement } from "./proxy/placement.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { listensAt, untilStopped } from "./process.ts";
+import { bareMeta } from "./swim/meta.ts";
 import { Targets } from "./targets.ts";
 
 /** Rows are written anew this often, since samples age; and lost claims are looked for. */
@@ -164,16 +165,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     joinFile: config.joinFile,
     mesh: config.mesh,
     swim: config.swim,
-    meta: {
-      role: "router",
-      zone: "",
-      labels: {},
-      apiAddress: "",
-      servingAddress: "",
-      models: [],
-      healthy: true,
-      draining: false,
-    },
+    meta: bareMeta("router"),
     journal,
     log,
     onEvent: (event) => targets.told(event),

@@ -6,24 +6,18 @@ import type { Help } from "../base/help.ts";
 import type { Section } from "../base/settings.ts";
 import type { Command } from "./command.ts";
 import type { KEYRING_COMMANDS } from "./keyring.ts";
+import { type Part, part } from "./part.ts";
 
 const NOTES: readonly (readonly [string, string])[] = [
   ["Exit codes", "0 well\n1 not well, or an error was answered\n2 wrong command line\n3 nobody could be reached"],
 ];
 
 /** What the commands do not have in common. */
-type Part = Pick<Command<Section>, "settings" | "run" | "operand">;
-
 export interface Entry {
   readonly summary: string;
   /** Beyond the common exit codes. */
   readonly notes?: Help["notes"];
   load(): Promise<Part>;
-}
-
-/** Settings differ from command to command; whoever runs one needs to know only that they fit it. */
-function part<S extends Section>(of: Pick<Command<S>, "settings" | "run" | "operand">): Part {
-  return of;
 }
 
 const settings = () => import("./settings.ts");

@@ -1,9 +1,9 @@
 /** `infermesh ctl keyring`: the keys of the gossip at all members of the mesh, and their change under way. */
 import { randomBytes } from "node:crypto";
 import { printable } from "../base/printable.ts";
-import { type Section, section } from "../base/settings.ts";
+import { section } from "../base/settings.ts";
 import { EXIT, ask, failureOf } from "./client.ts";
-import type { Command } from "./command.ts";
+import { part } from "./part.ts";
 import { type Column, renderRows } from "./render.ts";
 import { keyringChangeSettings, type KeyringConfig, keyringSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -174,12 +174,6 @@ const FINGERPRINT = {
   name: "FINGERPRINT",
   expected: "a key's fingerprint or its beginning, as infermesh ctl keyring list shows it",
 };
-
-type Part = Pick<Command<Section>, "settings" | "operand" | "run">;
-
-function part<S extends Section>(of: Pick<Command<S>, "settings" | "operand" | "run">): Part {
-  return of;
-}
 
 /** The commands of `infermesh ctl keyring`, without their help. */
 export const KEYRING_COMMANDS = {

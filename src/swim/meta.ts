@@ -29,6 +29,20 @@ export interface NodeMeta {
   readonly cut: boolean;
 }
 
+/** Of a node that serves nothing: its role, and that it is well. */
+export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version"> {
+  return {
+    role,
+    zone: "",
+    labels: {},
+    apiAddress: "",
+    servingAddress: "",
+    models: [],
+    healthy: true,
+    draining: false,
+  };
+}
+
 const VERSION = 1;
 const FLAG = { healthy: 1, draining: 2, cut: 4 } as const;
 const TEXT_BYTES_MAX = 255;

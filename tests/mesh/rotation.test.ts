@@ -10,6 +10,7 @@ import { Keyring } from "../../src/mesh/keyring.ts";
 import { joinMesh, type MeshNode } from "../../src/mesh/node-membership.ts";
 import { Journal } from "../../src/mesh/journal.ts";
 import { gossipSettings } from "../../src/mesh/settings.ts";
+import { bareMeta } from "../../src/swim/meta.ts";
 import { swimSettings } from "../../src/swim/settings.ts";
 import { eventually } from "../admin/raw-client.ts";
 
@@ -65,16 +66,7 @@ async function open(
     join: seed === "" ? [] : [seed],
     mesh: { ...defaultsOf(gossipSettings), ...keys },
     swim: FAST,
-    meta: {
-      role: "agent",
-      zone: "",
-      labels: {},
-      apiAddress: "",
-      servingAddress: "",
-      models: [],
-      healthy: true,
-      draining: false,
-    },
+    meta: bareMeta("agent"),
     journal: new Journal(Date.now()),
     log: { info() {}, warn: (message, fields) => void warnings.push(`${message} ${JSON.stringify(fields)}`) },
     onEvent() {},

@@ -14,7 +14,7 @@ import { FlightTeller, PeerFlights, placeKey } from "../../src/signal/flights.ts
 import { flightSettings, signalSettings } from "../../src/signal/settings.ts";
 import type { Report } from "../../src/signal/subscriber.ts";
 import type { Member } from "../../src/swim/event.ts";
-import { decodeMeta, encodeMeta, type NodeRole } from "../../src/swim/meta.ts";
+import { bareMeta, decodeMeta, encodeMeta, type NodeRole } from "../../src/swim/meta.ts";
 import { swimSettings } from "../../src/swim/settings.ts";
 import { modelSample, nodeSample } from "../fleet/samples.ts";
 import { until } from "../process/harness.ts";
@@ -42,16 +42,7 @@ async function open(
     join,
     mesh: { ...mesh, limits: { ...mesh.limits, datagramBytesMax } },
     swim: { ...FAST, packetBytesMax: Math.min(FAST.packetBytesMax, datagramBytesMax) },
-    meta: {
-      role,
-      zone: "",
-      labels: {},
-      apiAddress: "127.0.0.1:1",
-      servingAddress: "127.0.0.1:2",
-      models: [],
-      healthy: true,
-      draining: false,
-    },
+    meta: { ...bareMeta(role), apiAddress: "127.0.0.1:1", servingAddress: "127.0.0.1:2" },
     journal: new Journal(Date.now()),
     log: { info() {}, warn() {} },
     onEvent,
@@ -200,20 +191,7 @@ describe("the roster", () => {
     incarnation: 1,
     sinceMs: 0,
     versions: [1, 1],
-    meta: encodeMeta(
-      {
-        role,
-        zone: "",
-        labels: {},
-        apiAddress: "",
-        servingAddress: "",
-        models: [],
-        version: "1",
-        healthy: true,
-        draining: false,
-      },
-      512,
-    ),
+    meta: encodeMeta({ ...bareMeta(role), version: "1" }, 512),
     rttMs: undefined,
     answeredAtMs: undefined,
   });

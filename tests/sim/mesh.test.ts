@@ -2,19 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
 import { detection, partitionHalf, plainRules, quantile, settled, slowMembers } from "./mesh-measure.ts";
 import { MeshWorld, type Node } from "./mesh-world.ts";
-
-const SEED = Number(process.env["SEED"] ?? 42);
-
-/** Every failure names the seed that brings it back. */
-function seeded(name: string, run: (seed: number) => void): void {
-  test(`${name} (SEED=${SEED})`, () => {
-    try {
-      run(SEED);
-    } catch (error) {
-      throw new Error(`SEED=${SEED}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-    }
-  }, 30_000);
-}
+import { SEED, seeded } from "./seeded.ts";
 
 /** What must hold at every moment of every run. */
 class Invariants {

@@ -1,21 +1,9 @@
 /** Whole meshes of nodes and routers, and the streams of states between them. */
 import { expect, test } from "bun:test";
 import { quantile } from "./mesh-measure.ts";
+import { SEED, seeded } from "./seeded.ts";
 import { spread } from "./state-measure.ts";
 import { StateWorld } from "./state-world.ts";
-
-const SEED = Number(process.env["SEED"] ?? 42);
-
-/** Every failure names the seed that brings it back. */
-function seeded(name: string, run: (seed: number) => void): void {
-  test(`${name} (SEED=${SEED})`, () => {
-    try {
-      run(SEED);
-    } catch (error) {
-      throw new Error(`SEED=${SEED}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-    }
-  }, 30_000);
-}
 
 seeded("a change of state reaches every router within a quarter of a second, and costs little", (seed) => {
   const { allMs, never, bytesPerSecond } = spread({ seed, agents: 60, routers: 10 }, 200, 30);
