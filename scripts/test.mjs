@@ -17,15 +17,32 @@ function counts(output) {
   return { passed: of("pass"), failed: of("fail"), skipped: of("skip") + of("todo") };
 }
 
+/** Lines that stand before a failed test's name: its error, the source around it and its stack. */
+const LINES_OF_A_FAILURE = 40;
+const MOST_FAILURES = 10;
+
+/**
+ * The lines that say what failed, each failure with what was printed before it. They are printed again at the end: the
+ * table of coverage is longer than what a terminal, or a record of a run, keeps.
+ */
+function failures(output) {
+  const lines = output.split("\n");
+  const isEnd = (line) => /^\((?:pass|skip|todo|fail)\)/.test(line);
+  return lines
+    .flatMap((line, at) => (line.startsWith("(fail)") ? [at] : []))
+    .slice(0, MOST_FAILURES)
+    .map((at) => {
+      const before = lines.slice(Math.max(0, at - LINES_OF_A_FAILURE), at);
+      return [...before.slice(before.findLastIndex(isEnd) + 1), lines[at]].join("\n");
+    });
+}
+
 async function runTests(bun, args) {
-  let tail = "";
-  const code = await exec(bun, ["test", ...args], {
-    onOutput: (bytes) => {
-      tail = (tail + bytes.toString()).slice(-20_000);
-    },
-  });
+  const parts = [];
+  const code = await exec(bun, ["test", ...args], { onOutput: (bytes) => parts.push(bytes) });
   // oxlint-disable-next-line no-control-regex -- colours, when the terminal has them
-  return { code, counts: counts(tail.replaceAll(/\x1b\[[\d;]*m/g, "")) };
+  const output = Buffer.concat(parts).toString().replaceAll(/\x1b\[[\d;]*m/g, "");
+  return { code, counts: counts(output.slice(-20_000)), failures: failures(output) };
 }
 
 await runAsScript(import.meta.url, async (args) => {
@@ -63,6 +80,7 @@ await runAsScript(import.meta.url, async (args) => {
     });
   }
 
+  if (!some) for (const failure of result.failures) console.error(failure);
   say(`all of it took ${((performance.now() - started) / 1000).toFixed(0)} s`);
   if (failed.length > 0) say(`FAILED: ${failed.join(", ")}`);
   const { passed = 0, failed: failures = 1, skipped = 0 } = result.counts ?? {};
