@@ -25,8 +25,10 @@ const MOST_FAILURES = 10;
  * The lines that say what failed, each failure with what was printed before it. They are printed again at the end: the
  * table of coverage is longer than what a terminal, or a record of a run, keeps.
  */
-function failures(output) {
-  const lines = output.split("\n");
+function failuresIn(output) {
+  // After this line the names come again, without what belongs to them.
+  const [first] = output.split(/^\d+ tests? failed:$/m, 1);
+  const lines = first.split("\n");
   const isEnd = (line) => /^\((?:pass|skip|todo|fail)\)/.test(line);
   return lines
     .flatMap((line, at) => (line.startsWith("(fail)") ? [at] : []))
@@ -40,9 +42,10 @@ function failures(output) {
 async function runTests(bun, args) {
   const parts = [];
   const code = await exec(bun, ["test", ...args], { onOutput: (bytes) => parts.push(bytes) });
+  const coloured = Buffer.concat(parts).toString();
   // oxlint-disable-next-line no-control-regex -- colours, when the terminal has them
-  const output = Buffer.concat(parts).toString().replaceAll(/\x1b\[[\d;]*m/g, "");
-  return { code, counts: counts(output.slice(-20_000)), failures: failures(output) };
+  const output = coloured.replaceAll(/\x1b\[[\d;]*m/g, "");
+  return { code, counts: counts(output.slice(-20_000)), failures: failuresIn(output) };
 }
 
 await runAsScript(import.meta.url, async (args) => {

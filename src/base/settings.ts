@@ -113,8 +113,9 @@ function measure(
       if (typeof raw === "number") value = how.bareNumbers || raw === 0 ? raw : undefined;
       else if (typeof raw === "string" && (at.fromText || how.textInFile)) value = how.parse(raw.trim());
       if (value === undefined || !how.accepts(value) || value < min || value > max) {
-        const bare = !how.bareNumbers && /^\d+(\.\d+)?$/.test(String(raw).trim());
-        return refuse(raw, at, expected, bare ? "give it a unit, such as 30s or 500ms" : "");
+        const isBare =
+          (typeof raw === "number" && raw >= 0) || (typeof raw === "string" && /^ *\d+(\.\d+)? *$/.test(raw));
+        return refuse(raw, at, expected, isBare && !how.bareNumbers ? "give it a unit, such as 30s or 500ms" : "");
       }
       return value;
     },

@@ -301,7 +301,7 @@ describe("whatever is given", () => {
           expect(config.pollIntervalMs).toBeGreaterThanOrEqual(50);
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 3000, examples: [[{ pollInterval: { toString: 0 } }]] },
     );
   });
 
