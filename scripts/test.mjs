@@ -39,9 +39,17 @@ function failuresIn(output) {
     });
 }
 
+/**
+ * Ends a test that hangs, on a machine many times slower than ours too; no test says a time of its own. Bun's own 5 s
+ * would time what only needs much computing.
+ */
+const TEST_MS_MAX = 120_000;
+
 async function runTests(bun, args) {
   const parts = [];
-  const code = await exec(bun, ["test", ...args], { onOutput: (bytes) => parts.push(bytes) });
+  const code = await exec(bun, ["test", "--timeout", String(TEST_MS_MAX), ...args], {
+    onOutput: (bytes) => parts.push(bytes),
+  });
   const coloured = Buffer.concat(parts).toString();
   // oxlint-disable-next-line no-control-regex -- colours, when the terminal has them
   const output = coloured.replaceAll(/\x1b\[[\d;]*m/g, "");

@@ -211,7 +211,7 @@ describe("as a process", () => {
     const { code, err } = await infermesh(["add", "--timeout", "300ms"], null);
     expect([code, err]).toEqual([2, expect.stringContaining("no key came on standard input within 300 ms")]);
     expect(asked).toEqual([]);
-  }, 20_000);
+  });
 
   test("help says that others can see a key on the command line", async () => {
     expect((await infermesh(["add", "--help"])).out.replaceAll(/\s+/g, " ")).toContain("which other users can see");

@@ -175,7 +175,7 @@ describe("members", () => {
       /^infermesh ctl: lost http:\/\/127\.0\.0\.1:\d+: .+; trying again\ninfermesh ctl: reached http:\/\/127\.0\.0\.1:\d+ again\n$/,
     );
     expect(watching.out.split("ID  ")).toHaveLength(2);
-  }, 20_000);
+  });
 
   test("a heartbeat alone tells where to go on; an end in order is no end for the watcher", async () => {
     const node = fakeNode();
@@ -209,7 +209,7 @@ describe("members", () => {
     node.broken = false;
     await eventually(() => watching.out === TABLE, 10_000);
     expect(node.asked).toEqual(node.asked.map(() => "?watch=1"));
-  }, 20_000);
+  });
 
   test("gives up on a line without an end", async () => {
     const node = fakeNode();

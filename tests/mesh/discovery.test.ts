@@ -47,7 +47,7 @@ describe("members", () => {
       .flatMap(({ warnings }) => warnings)
       .filter((text) => !text.startsWith("no member of the mesh"));
     expect(others).toEqual([]);
-  }, 60_000);
+  });
 
   test("find each other by services, whose targets have ports of their own", async () => {
     const one = await open("one", []);
@@ -71,7 +71,7 @@ describe("members", () => {
     await until(() => two.member.size === 2 && two.infos.length === 1);
     expect(two.infos[0]).toMatch(/^found the mesh after \d+s$/);
     rmSync(directory, { recursive: true });
-  }, 30_000);
+  });
 
   test("that find nobody say why, once", async () => {
     const mesh = await open("mesh", []);
@@ -104,7 +104,7 @@ describe("members", () => {
     );
     expect(alone.warnings).toEqual([]);
     expect([lonely, twin, alone].map(({ member }) => member.size)).toEqual([1, 1, 1]);
-  }, 30_000);
+  });
 
   test("one that has joined leaves its seeds alone, and goes back to them when it has lost all others", async () => {
     const one = await open("one", []);
@@ -114,7 +114,7 @@ describe("members", () => {
     await until(() => two.member.size === 1);
     const again = await open("again", [], { port: portOf(one) });
     await until(() => two.member.size === 2 && again.member.size === 2);
-  }, 30_000);
+  });
 });
 
 describe("the address that a node announces", () => {

@@ -253,34 +253,30 @@ describe("a million mutated packets", () => {
     ["plain requests, compressed", [], 100_000, 0, KIND.request],
   ] as const;
   for (const [name, keys, rounds, from, kind] of parts) {
-    test(
-      name,
-      () => {
-        const prng = new Prng(SEED);
-        const a = side(keys);
-        const b = side(keys);
-        const payloads = [Buffer.alloc(0), randomBytes(40), Buffer.from("zone=dc1;".repeat(200))];
-        const packets = payloads.map((payload) => a.envelope.seal(kind, payload));
-        const counts: Record<string, number> = {};
-        for (let round = 0; round < rounds; round++) {
-          const packet = packets[round % packets.length]!;
-          const changed = mutate(packet, prng, Math.min(from, packet.length - 1));
-          const opened = b.envelope.open(kind, changed);
-          const reason = typeof opened === "string" ? opened : "opened";
-          counts[reason] = (counts[reason] ?? 0) + 1;
-          if (typeof opened === "string") continue;
-          // Plain packets have nothing that tells a changed payload.
-          if (keys.length > 0) throw new Error(`a changed packet opened; SEED=${SEED}`);
-          if (opened.length > BYTES_MAX) throw new Error(`opened to ${opened.length} bytes; SEED=${SEED}`);
-        }
-        console.log(`${name}: SEED=${SEED}`, JSON.stringify(counts));
-        expect(Object.values(counts).reduce((sum, count) => sum + count)).toBe(rounds);
-        // Damage to the header shows as what it is: another mesh, a version to come, and so on.
-        const reasons = from > 0 ? ["truncated", "forged"] : ["truncated", "magic", "version", "flags", "cluster"];
-        for (const reason of reasons) expect([reason, (counts[reason] ?? 0) > 0]).toEqual([reason, true]);
-        expect(b.replays.size).toBe(0);
-      },
-      30_000,
-    );
+    test(name, () => {
+      const prng = new Prng(SEED);
+      const a = side(keys);
+      const b = side(keys);
+      const payloads = [Buffer.alloc(0), randomBytes(40), Buffer.from("zone=dc1;".repeat(200))];
+      const packets = payloads.map((payload) => a.envelope.seal(kind, payload));
+      const counts: Record<string, number> = {};
+      for (let round = 0; round < rounds; round++) {
+        const packet = packets[round % packets.length]!;
+        const changed = mutate(packet, prng, Math.min(from, packet.length - 1));
+        const opened = b.envelope.open(kind, changed);
+        const reason = typeof opened === "string" ? opened : "opened";
+        counts[reason] = (counts[reason] ?? 0) + 1;
+        if (typeof opened === "string") continue;
+        // Plain packets have nothing that tells a changed payload.
+        if (keys.length > 0) throw new Error(`a changed packet opened; SEED=${SEED}`);
+        if (opened.length > BYTES_MAX) throw new Error(`opened to ${opened.length} bytes; SEED=${SEED}`);
+      }
+      console.log(`${name}: SEED=${SEED}`, JSON.stringify(counts));
+      expect(Object.values(counts).reduce((sum, count) => sum + count)).toBe(rounds);
+      // Damage to the header shows as what it is: another mesh, a version to come, and so on.
+      const reasons = from > 0 ? ["truncated", "forged"] : ["truncated", "magic", "version", "flags", "cluster"];
+      for (const reason of reasons) expect([reason, (counts[reason] ?? 0) > 0]).toEqual([reason, true]);
+      expect(b.replays.size).toBe(0);
+    });
   }
 });

@@ -158,4 +158,4 @@ test("a node's journal is fed by its membership, and its view tells all of a mem
   }
   const early = meshView(() => null, new Journal(1));
   expect([early.members(), early.member("a")]).toEqual([[], undefined]);
-}, 20_000);
+});

@@ -107,7 +107,7 @@ describe("states", () => {
     await until(() => heard(one, 50) && heard(two, 50));
     expect(one.receiver.stats()).toMatchObject({ malformed: 0, strangers: 0, sources: 2 });
     expect(one.reports.some(({ place }) => place?.length === 11)).toBe(true);
-  }, 20_000);
+  });
 
   test("that are too long for a datagram are fetched, keyframes and the states between alike", async () => {
     const one = await router("r1");
@@ -124,7 +124,7 @@ describe("states", () => {
     expect(figures.at(-1)).toBeGreaterThan(10);
     expect(one.receiver.stats()).toMatchObject({ malformed: 0, strangers: 0 });
     expect(sender.stats().messages).toBeGreaterThan(5);
-  }, 20_000);
+  });
 
   test("end with their node: what came from there is forgotten", async () => {
     const one = await router("r1");
@@ -133,7 +133,7 @@ describe("states", () => {
     sender.stop();
     await node.leave(2000);
     await until(() => one.receiver.stats().sources === 0);
-  }, 20_000);
+  });
 
   test("of another's name, of strangers, and loads that no router told are not believed", async () => {
     const one = await router("r1");
@@ -155,7 +155,7 @@ describe("states", () => {
     liar.transport.send(one.node.membership.address, claim!, CHANNEL.state);
     await until(() => one.receiver.stats().strangers >= 2);
     expect([one.reports, one.flights.load(key).requests]).toEqual([[], 0]);
-  }, 20_000);
+  });
 
   test("whether a node takes requests is told to the mesh as well", async () => {
     const one = await router("r1");
@@ -167,7 +167,7 @@ describe("states", () => {
     await until(() => meta()?.healthy === false);
     sender.look();
     expect(meta()?.draining).toBe(false);
-  }, 20_000);
+  });
 });
 
 test("routers tell each other of their load; one that dies leaves none behind", async () => {
@@ -181,7 +181,7 @@ test("routers tell each other of their load; one that dies leaves none behind", 
   two.node.membership.stop();
   two.node.transport.stop();
   await until(() => one.flights.load(key).requests === 0);
-}, 20_000);
+});
 
 describe("the roster", () => {
   const member = (id: string, address: string, status: Member["status"], role: NodeRole): Member => ({

@@ -121,7 +121,7 @@ test(`recorded packets of a sealed pair, played again, change nothing and get no
   expect(stranger.received).toEqual([]);
   expect(standing(first)).toEqual(before);
   expect(lasting(first)).toHaveLength(told);
-}, 60_000);
+});
 
 test(`in a plain mesh a stranger gets a bare answer to a ping, shorter than it, and no more (SEED=${SEED})`, async () => {
   const { first, packets } = await recordedPair([]);
@@ -162,7 +162,7 @@ test(`in a plain mesh a stranger gets a bare answer to a ping, shorter than it, 
   for (const answer of stranger.received) expect(answer.length).toBeLessThanOrEqual(BARE_ANSWER_BYTES);
   expect(standing(first)).toEqual(before);
   expect(lasting(first)).toHaveLength(told);
-}, 60_000);
+});
 
 test(`over TCP only who asks for the members in the right form gets more than it brought (SEED=${SEED})`, async () => {
   const { first, requests } = await recordedPair([]);
@@ -195,7 +195,7 @@ test(`over TCP only who asks for the members in the right form gets more than it
     const isQuestion = forged[HEADER_BYTES] === STREAM.digest || forged[HEADER_BYTES] === STREAM.state;
     if (answer > 0 && !isQuestion) throw new Error(`${answer} bytes for a frame of ${forged.length}: SEED=${SEED}`);
   }
-}, 60_000);
+});
 
 function plainEnvelope(): Envelope {
   return new Envelope({

@@ -21,7 +21,7 @@ beforeAll(async () => {
   agent = mesh.agents[0] as Started;
   listen = router.address("listen");
   model = (await nodes(router))[0]?.models[0] ?? "";
-}, 30_000);
+});
 
 afterAll(() => bench.end());
 
@@ -206,7 +206,7 @@ describe("slow, early and idle clients", () => {
     expect(await raw(listen, [post(chatBody(), CLOSE)])).toStartWith("HTTP/1.1 200 ");
     for (const socket of idle) socket.terminate();
     await until(() => descriptors(pid) <= before + 20);
-  }, 20_000);
+  });
 });
 
 describe("framing is kept", () => {
@@ -269,7 +269,7 @@ describe("framing is kept", () => {
       { numRuns: 60 },
     );
     expect(await raw(listen, [post(chatBody(), CLOSE)])).toStartWith("HTTP/1.1 200 ");
-  }, 30_000);
+  });
 });
 
 test("curl is served, plain and streamed", async () => {

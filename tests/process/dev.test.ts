@@ -53,7 +53,7 @@ class AtTerminal {
     await until(() => {
       found = what.exec(this.screen);
       return found !== null || this.process.exitCode !== null;
-    }, 20_000);
+    });
     if (found === null) throw new Error(`dev ended and never showed ${what}:\n${this.screen}`);
     return found;
   }
@@ -96,7 +96,7 @@ describe("at a terminal", () => {
     for (const url of [`${base}/models`, control, metrics, ...faults, ...served]) {
       expect([url, (await fetch(url)).status]).toEqual([url, 200]);
     }
-  }, 30_000);
+  });
 
   test("the curl line that it prints works when a shell runs it", async () => {
     if (Bun.which("curl") === null) {
@@ -109,7 +109,7 @@ describe("at a terminal", () => {
     expect(answer).toStartWith("data: {");
     expect(answer).toEndWith("data: [DONE]\n\n");
     expect(await shell.exited).toBe(0);
-  }, 30_000);
+  });
 
   test("a node that is killed is shown as ended, and the mesh goes on", async () => {
     await dev.shows(/node1 +healthy[^\r\n]*\r?\n[^\r\n]*node2 +healthy/);
@@ -121,7 +121,7 @@ describe("at a terminal", () => {
     await dev.shows(/node2 +ended \(SIGKILL\)/);
     expect(await ask(base, model)).toBe(200);
     expect(dev.process.exitCode).toBeNull();
-  }, 30_000);
+  });
 
   test("Ctrl-C ends all of it", async () => {
     const children = descendants(dev.process.pid);
@@ -130,24 +130,20 @@ describe("at a terminal", () => {
     else dev.type(CTRL_C);
     expect(await dev.process.exited).toBe(0);
     expect(children.filter(isAlive)).toEqual([]);
-  }, 30_000);
+  });
 });
 
 describe("nothing is left", () => {
   const start = (detached: boolean): Promise<Started> =>
     bench.launch(["dev", "--nodes", "2", "--mock-speed", "50", ...FREE_PORTS], { detached });
 
-  test.each(["SIGINT", "SIGTERM"] as const)(
-    "after %s to dev alone",
-    async (signal) => {
-      const dev = await start(true);
-      const children = childrenOf(dev.process.pid);
-      dev.process.kill(signal);
-      expect(await dev.process.exited).toBe(0);
-      expect(children.filter(isAlive)).toEqual([]);
-    },
-    40_000,
-  );
+  test.each(["SIGINT", "SIGTERM"] as const)("after %s to dev alone", async (signal) => {
+    const dev = await start(true);
+    const children = childrenOf(dev.process.pid);
+    dev.process.kill(signal);
+    expect(await dev.process.exited).toBe(0);
+    expect(children.filter(isAlive)).toEqual([]);
+  });
 
   test("after SIGINT to the whole process group", async () => {
     const dev = await start(true);
@@ -155,7 +151,7 @@ describe("nothing is left", () => {
     process.kill(-dev.process.pid, "SIGINT");
     expect(await dev.process.exited).toBe(0);
     expect(children.filter(isAlive)).toEqual([]);
-  }, 40_000);
+  });
 
   test("after kill -9 of dev itself, with a stream under way", async () => {
     const dev = await start(true);
@@ -173,5 +169,5 @@ describe("nothing is left", () => {
     await dev.kill();
     await until(() => !children.some(isAlive));
     await reading;
-  }, 40_000);
+  });
 });

@@ -16,7 +16,7 @@ async function knows(one: Started, ...ids: string[]): Promise<void> {
   await until(async () => {
     const known = (await nodes(one)).map(({ id }) => id);
     return ids.every((id) => known.includes(id));
-  }, 20_000);
+  });
   expect((await nodes(one)).map(({ source }) => source)).toEqual(ids.map(() => "gossip"));
 }
 
@@ -53,11 +53,11 @@ test("by a name, by the environment, and by a seeds file that comes and changes 
   expect(await nodes(second)).toEqual([]);
   writeFileSync(joinFile, `${seed}\n${String(second.ready["gossip"])}\n`);
   await knows(second, "by-name", "by-environment", "by-file");
-}, 60_000);
+});
 
 test("a profile shows in the router's configuration, and what is given beside it stays", async () => {
   const one = await bench.router("--workers", "1", "--swim-profile", "wan", "--swim-gossip-interval", "300ms");
   const response = await fetch(`http://${one.address("api")}/config`);
   const { swim } = (await response.json()) as { swim: Record<string, unknown> };
   expect(swim).toMatchObject({ profile: "wan", probeInterval: "5s", probeTimeout: "3s", gossipInterval: "300ms" });
-}, 30_000);
+});

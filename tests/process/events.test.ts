@@ -74,7 +74,7 @@ test("a watcher sees nodes join, fail and leave, and ends well by Ctrl-C", async
     events: Record<string, unknown>[];
   };
   expect(journal.events).toEqual(watching.lines.slice(1));
-}, 60_000);
+});
 
 /** Whether that member is alive by such an answer of /members. */
 function alive(answer: unknown, id: string): boolean {
@@ -103,7 +103,7 @@ test("a watcher outlives a restart of the one that it asks", async () => {
   expect(watching.err).toContain("has begun anew; these are the members now\n");
   expect(watching.err).toMatch(/^infermesh ctl: lost \S+ it ended the stream; it may be stopping; trying again\n/);
   expect(await watching.end()).toBe(0);
-}, 60_000);
+});
 
 test("a watcher whose reader goes ends quietly, though nothing happens", async () => {
   const asked = await router();
@@ -114,7 +114,7 @@ test("a watcher whose reader goes ends quietly, though nothing happens", async (
   const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   expect([await child.exited, err]).toEqual([0, ""]);
   expect(out).toMatch(/^ID +STATUS +ROLE/);
-}, 30_000);
+});
 
 test("leave lets a node finish what it has in flight, and it ends as by SIGTERM", async () => {
   const asked = await router();
@@ -138,7 +138,7 @@ test("leave lets a node finish what it has in flight, and it ends as by SIGTERM"
   const router1 = await ctl("leave", "--endpoint", url(asked));
   expect(router1).toMatchObject({ code: 0, err: "" });
   expect(await asked.process.exited).toBe(0);
-}, 60_000);
+});
 
 test("list-nodes and describe-node show nodes with their place in the mesh", async () => {
   const asked = await router();
@@ -162,4 +162,4 @@ test("list-nodes and describe-node show nodes with their place in the mesh", asy
   const wrong = await ctl("describe-node", "nod1", "--endpoint", url(asked));
   expect([wrong.code, wrong.out]).toEqual([1, ""]);
   expect(wrong.err).toContain('knows no node "nod1"; did you mean node1?');
-}, 40_000);
+});

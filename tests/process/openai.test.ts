@@ -13,7 +13,7 @@ beforeAll(async () => {
   ({ router } = await bench.mesh(3, [], ["--mock-speed", "10"]));
   client = new OpenAI({ baseURL: `http://${router.address("listen")}/v1`, apiKey: "none", maxRetries: 0 });
   model = (await nodes(router))[0]?.models[0] ?? "";
-}, 30_000);
+});
 
 afterAll(() => bench.end());
 

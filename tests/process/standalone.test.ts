@@ -53,7 +53,7 @@ describe("the executable alone, with PATH as its whole environment", () => {
     expect(status).toBe(200);
     expect(router.lines.filter(({ level }) => level !== "info")).toEqual([]);
     expect(readdirSync(folder)).toEqual(["infermesh"]);
-  }, 40_000);
+  });
 
   test("has no path of the checkout in it", () => {
     // Bun itself names some paths; a checkout may happen to lie at one of them.
@@ -72,4 +72,4 @@ test("where no temporary file can be made, the TypeScript scorer serves, and one
   const telling = router.lines.filter((line) => JSON.stringify(line).includes("TypeScript scorer"));
   expect(telling).toEqual([router.ready]);
   expect(String(router.ready["reason"])).toMatch(/^TypeScript scorer, since the C scorer cannot be used: \S/);
-}, 40_000);
+});

@@ -97,7 +97,7 @@ test(`mutated messages are refused whole or read (SEED=${SEED})`, () => {
   expect(peers.malformed).toBeGreaterThan(1000);
   peers.forget("r");
   for (const [key] of loads) expect(peers.load(key)).toEqual(NO_LOAD);
-}, 20_000);
+});
 
 test("an older message is dropped, a new life ends the former, and a place that is no more is told empty", () => {
   const teller = new FlightTeller(1300, new Prng(SEED));

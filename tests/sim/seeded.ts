@@ -11,5 +11,5 @@ export function seeded(name: string, run: (seed: number) => void): void {
     } catch (error) {
       throw new Error(`SEED=${SEED}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
-  }, 30_000);
+  });
 }
