@@ -7,6 +7,7 @@ import { commit, version } from "./base/version.ts";
 import type { Section } from "./base/settings.ts";
 import { commandOf, CTL, type Entry, KEYRING } from "./ctl/catalogue.ts";
 import type { Command, Surroundings } from "./ctl/command.ts";
+import { beThrifty } from "./process.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
 const FAILED_MS = 200;
@@ -250,12 +251,18 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
   });
 }
 
+/** An agent or a member is to be started, which leave their machine to others. */
+function isThriftyRole([role, what = "start"]: readonly string[]): boolean {
+  return role === "member" || (role === "agent" && (what === "start" || what.startsWith("--")));
+}
+
 function showVersion(): void {
   process.stdout.write(`infermesh ${version} (${commit}, bun ${Bun.version})\n`);
 }
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
+  if (isThriftyRole(args)) beThrifty(process.env);
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;

@@ -1,4 +1,4 @@
-/** What every role needs of the operating system's process: signals, a supervisor's pipe, and how to run oneself. */
+/** What every role needs of the operating system's process: signals, a supervisor's pipe, running oneself, thrift. */
 import { formatAddress } from "./base/units.ts";
 
 export interface Stopped {
@@ -41,8 +41,38 @@ export function untilStopped(): Stopped {
 
 /** The command that runs this program again: the executable, or Bun with the source in a checkout. */
 export function selfCommand(): string[] {
-  const compiled = Bun.main.startsWith("/$bunfs/") || Bun.main.startsWith("B:\\~BUN\\");
-  return compiled ? [process.execPath] : [process.execPath, Bun.main];
+  return isCompiled() ? [process.execPath] : [process.execPath, Bun.main];
+}
+
+function isCompiled(): boolean {
+  return Bun.main.startsWith("/$bunfs/") || Bun.main.startsWith("B:\\~BUN\\");
+}
+
+/** Settings of JavaScriptCore and mimalloc, by their variables. */
+const THRIFT: Readonly<Record<string, string>> = {
+  // Calls of a function, or turns of its loops, before the simple compiler takes it (500), and the optimising one (1000).
+  BUN_JSC_thresholdForJITAfterWarmUp: "5000",
+  BUN_JSC_thresholdForOptimizeAfterWarmUp: "20000",
+  BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "20000",
+  BUN_JSC_numberOfGCMarkers: "1",
+  // Else a thread wakes up again and again, to give back pages that are wanted again a moment later.
+  MIMALLOC_PURGE_DELAY: "-1",
+};
+
+/**
+ * For a process that shares its machine with others' work, and has little to do itself: its engine compiles only what
+ * is hot for good, collects garbage on one thread, and keeps the pages that it has freed. The engine reads such settings
+ * from the environment alone, before any line of ours; so the process puts them there, but for those that the user has
+ * set, and runs its executable once more in its own place, which keeps its id, its files and its parent. Returns if it
+ * runs so already, or can't.
+ */
+export function beThrifty(env: NodeJS.ProcessEnv): void {
+  if (!isCompiled() || Object.keys(THRIFT).every((name) => env[name] !== undefined)) return;
+  try {
+    process.execve?.(process.execPath, [process.argv0, ...process.argv.slice(2)], { ...THRIFT, ...env });
+  } catch {
+    // A system that forbids it. The process needs more CPU, no more.
+  }
 }
 
 /** Where something listens, as it is shown: every address is 0.0.0.0, whatever the socket calls it. */

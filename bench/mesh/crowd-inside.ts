@@ -26,15 +26,17 @@ export interface Order {
 }
 
 export interface Measured {
-  /** From the last start until every member saw all alive; null: never within the limit. */
+  /** From the last start until every member held all for present, suspected or not; null: never within the limit. */
   readonly convergedMs: number | null;
-  /** The fewest alive that a member saw at the end of the limit or of the measurement. */
-  readonly aliveMin: number;
+  /** And until nobody suspected anybody any more; null for Serf, whose log does not tell the end of suspicions. */
+  readonly settledMs: number | null;
+  /** The fewest present that a member saw at the end of the limit or of the measurement. */
+  readonly presentMin: number;
   /** Deaths of living members, as declared by or told to any member: how many, and of how many members. */
   readonly falseDeaths: number;
   readonly falselyDead: number;
   readonly suspicions: number;
-  /** CPU seconds of all members until they had converged, or the limit was over. */
+  /** CPU seconds of all members until they had settled (Serf: converged), or the limit was over. */
   readonly startCpuSeconds: number;
   readonly startBytes: number;
   /** A node and second, while measured. */
@@ -54,6 +56,7 @@ const MB = 1e6;
 interface Kind {
   readonly ready: RegExp;
   readonly read: ReadLine;
+  readonly tellsRefutations: boolean;
   command(executable: string, id: string, index: number): string[];
 }
 
@@ -64,6 +67,7 @@ const KINDS: Readonly<Record<Order["kind"], Kind>> = {
   infermesh: {
     ready: /"msg":"ready"/,
     read: readOurs,
+    tellsRefutations: true,
     command: (executable, id, index) => {
       const seed = index === 0 ? [] : ["--join", at(0)];
       return [executable, "member", "--id", id, "--gossip", at(index), ...seed, "--log-format", "json"];
@@ -72,6 +76,7 @@ const KINDS: Readonly<Record<Order["kind"], Kind>> = {
   serf: {
     ready: /serf: EventMemberJoin/,
     read: readSerf,
+    tellsRefutations: false,
     command: (executable, id, index) => {
       const rpc = `-rpc-addr=127.0.0.1:${FIRST_PORT * 2 + index}`;
       // A join that fails would end the process; so it tries again, as ours does.
@@ -112,21 +117,30 @@ class Crowd {
     }
   }
 
-  /** Looks at all logs; true when every member sees all alive. */
-  whole(): boolean {
-    for (const { view } of this.#members) view.update();
-    return this.#members.every(({ view }) => view.alive === this.#order.members);
-  }
-
-  async converged(limitMs: number): Promise<number | null> {
+  /** Looks at all logs until there is nothing more to wait for, or the limit is over. */
+  async converged(limitMs: number): Promise<Pick<Measured, "convergedMs" | "settledMs">> {
     const fromMs = performance.now();
+    let convergedMs: number | null = null;
     for (;;) {
-      if (this.whole()) return performance.now() - fromMs;
-      if (performance.now() - fromMs > limitMs) return null;
+      this.look();
+      const nowMs = performance.now() - fromMs;
+      const views = this.#members.map(({ view }) => view);
+      // One that is lost again takes the convergence back.
+      if (!views.every(({ present }) => present === this.#order.members)) convergedMs = null;
+      else convergedMs ??= nowMs;
+      const isSettled = convergedMs !== null && views.every(({ suspects }) => suspects === 0);
+      if (this.#kind.tellsRefutations ? isSettled : convergedMs !== null) {
+        return { convergedMs, settledMs: isSettled && this.#kind.tellsRefutations ? nowMs : null };
+      }
+      if (nowMs > limitMs) return { convergedMs, settledMs: null };
       const ended = this.#members.filter(({ process }) => process.exitCode !== null).length;
       if (ended > 0) throw new Error(`${ended} members of the crowd ended by themselves: see ${this.#order.folder}`);
       await Bun.sleep(POLL_MS);
     }
+  }
+
+  look(): void {
+    for (const { view } of this.#members) view.update();
   }
 
   counters(): Counters {
@@ -143,10 +157,10 @@ class Crowd {
     return { pssMb, rssMb: middle(all.map(({ resident }) => resident)) / MB };
   }
 
-  seen(): Pick<Measured, "aliveMin" | "falseDeaths" | "falselyDead" | "suspicions"> {
+  seen(): Pick<Measured, "presentMin" | "falseDeaths" | "falselyDead" | "suspicions"> {
     const views = this.#members.map(({ view }) => view);
     return {
-      aliveMin: Math.min(...views.map(({ alive }) => alive)),
+      presentMin: Math.min(...views.map(({ present }) => present)),
       falseDeaths: views.reduce((sum, { failures }) => sum + failures, 0),
       falselyDead: new Set(views.flatMap(({ failed }) => [...failed])).size,
       suspicions: views.reduce((sum, { suspicions }) => sum + suspicions, 0),
@@ -191,16 +205,16 @@ async function measure(order: Order): Promise<Measured> {
   const crowd = new Crowd(order);
   try {
     await crowd.start();
-    const convergedMs = await crowd.converged(order.limitMs);
+    const converged = await crowd.converged(order.limitMs);
     const started = crowd.counters();
     await Bun.sleep(order.settleMs);
     const from = crowd.counters();
     await Bun.sleep(order.measureMs);
     const to = crowd.counters();
-    crowd.whole();
+    crowd.look();
     const nodeSeconds = (order.members * Math.max(1, to.atMs - from.atMs)) / 1000;
     return {
-      convergedMs,
+      ...converged,
       ...crowd.seen(),
       startCpuSeconds: started.cpuSeconds,
       startBytes: started.bytes,

@@ -5,33 +5,40 @@
 import { closeSync, openSync, readSync } from "node:fs";
 
 const JOINED = "joined";
+const BACK = "back";
 const FAILED = "failed";
 const LEFT = "left";
 const SUSPECT = "suspect";
-export type Seen = typeof JOINED | typeof FAILED | typeof LEFT | typeof SUSPECT;
+type Seen = typeof JOINED | typeof BACK | typeof FAILED | typeof LEFT | typeof SUSPECT;
+
+type Told =
+  | { readonly seen: Seen; readonly id: string }
+  /** So many joined at once, of whom not all are named: none of them had been there before. */
+  | { readonly joined: number };
 
 /** What a line of the log says, if it is of the membership. */
-export type ReadLine = (line: string) => { readonly seen: Seen; readonly id: string } | undefined;
+export type ReadLine = (line: string) => Told | undefined;
 
 const OURS: Readonly<Record<string, Seen>> = {
   "member joined": JOINED,
-  "member alive-again": JOINED,
+  "member alive-again": BACK,
   "member failed": FAILED,
   "member left": LEFT,
   "member suspect": SUSPECT,
 };
 
-/** A line of infermesh: one suspected does not count as alive. */
+/** A line of infermesh, which tells of every suspicion. */
 export const readOurs: ReadLine = (line) => {
-  if (!line.includes('"msg":"member ')) return undefined;
-  const { msg, member } = JSON.parse(line) as { msg: string; member: string };
+  if (!line.includes('"msg":"member')) return undefined;
+  const { msg, member, count } = JSON.parse(line) as { msg: string; member: string; count: number };
+  if (msg === "members joined") return { joined: count };
   const seen = OURS[msg];
   return seen === undefined ? undefined : { seen, id: member };
 };
 
 const THEIRS: Readonly<Record<string, Seen>> = { Join: JOINED, Failed: FAILED, Leave: LEFT, Reap: LEFT };
 
-/** A line of Serf, which tells of its own suspicions only, and not of their end: one suspected counts as alive. */
+/** A line of Serf, which tells of its own suspicions only, and not of their end. */
 export const readSerf: ReadLine = (line) => {
   const event = /serf: EventMember(\w+): (\S+)/.exec(line);
   if (event !== null) {
@@ -46,11 +53,14 @@ const CHUNK = Buffer.alloc(64 * 1024);
 
 /** The view of one member, kept up to date from its log's file. */
 export class View {
-  readonly #alive = new Set<string>();
+  /** Those who joined and were named. */
+  readonly #joined = new Set<string>();
+  #unnamed = 0;
+  readonly #suspects = new Set<string>();
+  readonly #gone = new Set<string>();
   readonly #failed = new Set<string>();
   readonly #file: number;
   readonly #read: ReadLine;
-  readonly #suspectsAreOut: boolean;
   #rest = "";
   #at = 0;
   /** Deaths that it declared or was told of, and suspicions. */
@@ -60,13 +70,18 @@ export class View {
   constructor(own: string, file: string, read: ReadLine) {
     this.#file = openSync(file, "r");
     this.#read = read;
-    this.#suspectsAreOut = read === readOurs;
     // Serf tells of itself too, infermesh does not.
-    this.#alive.add(own);
+    this.#joined.add(own);
   }
 
-  get alive(): number {
-    return this.#alive.size;
+  /** Members that it holds for present: alive or suspected. */
+  get present(): number {
+    return this.#joined.size + this.#unnamed - this.#gone.size;
+  }
+
+  /** Those of them that it suspects, as far as its log tells: of Serf's, how many it ever suspected. */
+  get suspects(): number {
+    return this.#suspects.size;
   }
 
   /** Whom it has declared failed, ever. */
@@ -93,9 +108,16 @@ export class View {
   #line(line: string): void {
     const told = this.#read(line);
     if (told === undefined) return;
+    if ("joined" in told) {
+      this.#unnamed += told.joined;
+      return;
+    }
     const { seen, id } = told;
-    if (seen === JOINED) this.#alive.add(id);
-    else if (seen !== SUSPECT || this.#suspectsAreOut) this.#alive.delete(id);
+    const wasGone = this.#gone.delete(id);
+    this.#suspects.delete(id);
+    if (seen === JOINED && !wasGone) this.#joined.add(id);
+    else if (seen === FAILED || seen === LEFT) this.#gone.add(id);
+    else if (seen === SUSPECT) this.#suspects.add(id);
     if (seen === FAILED) {
       this.failures++;
       this.#failed.add(id);

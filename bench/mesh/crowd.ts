@@ -103,12 +103,13 @@ const rows = KINDS.map((kind) => {
 });
 const starts = KINDS.map((kind) => {
   const runs = storm.get(kind)!;
+  const seconds = (figure: (run: Measured) => number | null): string =>
+    runs.map((run) => (figure(run) === null ? "never" : String(round((figure(run) ?? 0) / 1000, 1)))).join(", ");
   return {
     "": `${kind}, ${STORM.members} started in ${STORM.startMs / 1000} s`,
-    "converged s after the last start": runs
-      .map(({ convergedMs }) => (convergedMs === null ? "never" : String(round(convergedMs / 1000, 1))))
-      .join(", "),
-    "fewest seen": Math.min(...runs.map(({ aliveMin }) => aliveMin)),
+    "converged s after the last start": seconds(({ convergedMs }) => convergedMs),
+    "no suspicion s after it": kind === "serf" ? "not told" : seconds(({ settledMs }) => settledMs),
+    "fewest seen": Math.min(...runs.map(({ presentMin }) => presentMin)),
     "false deaths": runs.reduce((sum, { falseDeaths }) => sum + falseDeaths, 0),
     suspicions: runs.reduce((sum, { suspicions }) => sum + suspicions, 0),
     "CPU s a node": round(median(runs.map(({ startCpuSeconds }) => startCpuSeconds / STORM.members)), 2),

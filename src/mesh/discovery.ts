@@ -77,7 +77,7 @@ export class Discovery {
 
   /** The membership has changed. */
   told(event: SwimEvent): void {
-    this.#step(() => this.#core.told(event));
+    if (this.#core.told(event)) this.#step(() => {});
   }
 
   /** A seed was asked; `why` says in short what became of it where it did not let us in. */

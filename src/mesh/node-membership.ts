@@ -15,6 +15,7 @@ import type { Journal } from "./journal.ts";
 import { openKeyring } from "./key-file.ts";
 import type { Keyring } from "./keyring.ts";
 import { firstLook } from "./discovery.ts";
+import { MemberLog } from "./member-log.ts";
 import { Membership } from "./membership.ts";
 import { announcedHost } from "./own-address.ts";
 import { Roster } from "./roster.ts";
@@ -89,6 +90,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     throw error;
   });
   const roster = new Roster();
+  const lines = new MemberLog(log);
   const membership: Membership = new Membership(
     {
       host: transport.host,
@@ -104,13 +106,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       quiet: options.join.length === 0 && sources.joinFile === "",
       prng,
       onEvent(event) {
-        const loud =
-          event.kind === "failed" || event.kind === "conflict" || event.kind === "refused" || event.kind === "replaced";
-        log[loud ? "warn" : "info"](`member ${event.kind}`, {
-          member: event.id,
-          address: event.address,
-          cause: event.cause,
-        });
+        lines.told(event);
         options.journal.append(event, Date.now());
         roster.told(event, membership.member(event.id));
         options.onEvent(event);

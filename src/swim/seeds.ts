@@ -3,10 +3,10 @@
  * name them, the shell looks them up and asks them (a push/pull that joins).
  *
  *     const seeds = new Seeds(prng, nowMs);
- *     seeds.told(event);                         // every event of the membership
+ *     seeds.told(event);                         // every event of the membership; true: wake it
  *     seeds.replace(addresses, nowMs);           // what is known of names and files; `looked` ends the look
  *     seeds.ended(address, result, why, nowMs);  // a join that was ordered is over
- *     seeds.wake(nowMs);                         // after all of these, and at or after wakeAtMs
+ *     seeds.wake(nowMs);                         // after the others, and at or after wakeAtMs
  *     const { joins, lookUp, news, wakeAtMs } = seeds.take();
  *
  * The rule: a seed that is the address of no present member (alive or suspect) is asked, for ever, with pauses that grow
@@ -78,7 +78,7 @@ export class Seeds {
   readonly #addresses = new Map<string, string>();
   /** How many of them have that address. */
   readonly #tenants = new Map<string, number>();
-  /** Members or seeds have changed since they were compared. */
+  /** Seeds, or members at their addresses, have changed since they were compared. */
   #isChanged = false;
   #isAlone = true;
   #isTold = false;
@@ -101,11 +101,12 @@ export class Seeds {
     this.#wakeAtMs = nowMs;
   }
 
-  /** The membership has changed. */
-  told({ kind, id, address }: SwimEvent): void {
+  /** The membership has changed; whether that is a reason to wake. Of hundreds who join, few are seeds. */
+  told({ kind, id, address }: SwimEvent): boolean {
     if (kind === "joined" || kind === "alive-again") this.#move(id, address);
     else if (kind === "updated" && this.#addresses.has(id)) this.#move(id, address);
     else if (kind === "failed" || kind === "left") this.#move(id, undefined);
+    return this.#isChanged || this.#isAlone !== (this.#addresses.size === 0);
   }
 
   /** The seeds are these now. Those that were known keep their pauses. */
@@ -255,8 +256,8 @@ export class Seeds {
   // ---- small things
 
   #move(id: string, address: string | undefined): void {
-    this.#isChanged = true;
     const before = this.#addresses.get(id);
+    if (this.#seeds.has(before ?? "") || this.#seeds.has(address ?? "")) this.#isChanged = true;
     if (before !== undefined) {
       const left = (this.#tenants.get(before) ?? 1) - 1;
       if (left === 0) this.#tenants.delete(before);

@@ -108,7 +108,7 @@ export class Bench {
 }
 
 /** The tests' own environment without what would configure the processes under test. */
-function ownEnvironment(): Record<string, string | undefined> {
+export function ownEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("INFERMESH_")));
 }
 
