@@ -64,10 +64,11 @@ const THRIFT: Readonly<Record<string, string>> = {
  * is hot for good, collects garbage on one thread, and keeps the pages that it has freed. The engine reads such settings
  * from the environment alone, before any line of ours; so the process puts them there, but for those that the user has
  * set, and runs its executable once more in its own place, which keeps its id, its files and its parent. Returns if it
- * runs so already, or can't.
+ * runs so already, or can't, or has options of Bun's: a profiler's signal that is on its way would end the new image.
  */
 export function beThrifty(env: NodeJS.ProcessEnv): void {
-  if (!isCompiled() || Object.keys(THRIFT).every((name) => env[name] !== undefined)) return;
+  const isDone = Object.keys(THRIFT).every((name) => env[name] !== undefined);
+  if (!isCompiled() || isDone || env["BUN_OPTIONS"] !== undefined) return;
   try {
     process.execve?.(process.execPath, [process.argv0, ...process.argv.slice(2)], { ...THRIFT, ...env });
   } catch {

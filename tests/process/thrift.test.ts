@@ -47,6 +47,12 @@ test("what the user has set stays, and a start with all of it set is not repeate
   expect(variable(member.process.pid, ALLOCATOR)).toBe("-1");
 });
 
+test("with options for Bun itself nothing is run again", async () => {
+  const env = { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, BUN_OPTIONS: "--smol" };
+  const member = await bench.launch(MEMBER, { env });
+  expect(variable(member.process.pid, COMPILER)).toBeUndefined();
+});
+
 test("agents do so too; routers, whose speed is wanted, and commands that end do not", async () => {
   const agent = await bench.agent("a1", null);
   expect(variable(agent.process.pid, COMPILER)).toBe("20000");
