@@ -16,6 +16,12 @@ export interface JournalEntry extends SwimEvent {
   readonly time: string;
 }
 
+/** What is kept of an event until somebody reads it: most never are. */
+interface Kept {
+  readonly event: SwimEvent;
+  readonly atMs: number;
+}
+
 export interface JournalPart {
   /** Oldest first. */
   readonly events: readonly JournalEntry[];
@@ -29,7 +35,7 @@ export const JOURNAL_EVENTS_MAX = 1024;
 
 export class Journal {
   readonly #capacity: number;
-  readonly #ring: JournalEntry[] = [];
+  readonly #ring: Kept[] = [];
   /** The number of the first event that there ever was. */
   readonly #first: number;
   #last: number;
@@ -61,9 +67,7 @@ export class Journal {
   /** `atMs` since 1970. */
   append(event: SwimEvent, atMs: number): void {
     this.#last += 1;
-    const { kind, id, address, incarnation, cause } = event;
-    const time = new Date(atMs).toISOString();
-    this.#ring[this.#place(this.#last)] = { seq: this.#last, time, kind, id, address, incarnation, cause };
+    this.#ring[this.#place(this.#last)] = { event, atMs };
     this.#tell();
   }
 
@@ -78,7 +82,7 @@ export class Journal {
     const start = Math.max(from + 1, this.#last - this.#capacity + 1);
     const end = Math.min(this.#last, start + max - 1);
     const events: JournalEntry[] = [];
-    for (let at = start; at <= end; at += 1) events.push(this.#ring[this.#place(at)]!);
+    for (let at = start; at <= end; at += 1) events.push(this.#entry(at));
     return { events, missed: start - from - 1, next: end };
   }
 
@@ -86,6 +90,12 @@ export class Journal {
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  #entry(seq: number): JournalEntry {
+    const { event, atMs } = this.#ring[this.#place(seq)]!;
+    const { kind, id, address, incarnation, cause } = event;
+    return { seq, time: new Date(atMs).toISOString(), kind, id, address, incarnation, cause };
   }
 
   #place(seq: number): number {

@@ -4,7 +4,7 @@
  * other.
  */
 import type { Member, SwimEvent } from "../swim/event.ts";
-import { decodeMeta, type NodeRole } from "../swim/meta.ts";
+import { type NodeRole, roleIn } from "../swim/meta.ts";
 
 interface Entry {
   readonly address: string;
@@ -26,7 +26,7 @@ export class Roster {
       if (before !== undefined) this.#vacate(before.address, id);
       return;
     }
-    const role = decodeMeta(member.meta)?.role ?? "unknown";
+    const role = roleIn(member.meta) ?? "unknown";
     if (before?.address === member.address && before.role === role) return;
     this.#entries.set(id, { address: member.address, role });
     this.#ids.set(member.address, id);

@@ -96,10 +96,15 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
   return out.slice(0, at);
 }
 
+/** The role alone, which costs nothing to read; undefined for bytes that are not metadata of ours. */
+export function roleIn(bytes: Uint8Array): NodeRole | undefined {
+  return bytes[0] === VERSION ? NODE_ROLES[bytes[1] ?? -1] : undefined;
+}
+
 /** Undefined for bytes that are not metadata of ours. */
 export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
-  const role = NODE_ROLES[bytes[1] ?? -1];
-  if (bytes[0] !== VERSION || role === undefined) return undefined;
+  const role = roleIn(bytes);
+  if (role === undefined) return undefined;
   const flags = bytes[2] ?? 0;
   let at = 3;
   let isBad = false;
