@@ -40,8 +40,8 @@ function failuresIn(output) {
 }
 
 /**
- * Ends a test that hangs, on a machine many times slower than ours too; no test says a time of its own. Bun's own 5 s
- * would time what only needs much computing.
+ * Ends a test that hangs, also on a machine many times slower than ours, for all tests alike: Bun's own 5 s would time
+ * those that need much computing. bunfig.toml has no key for it.
  */
 const TEST_MS_MAX = 120_000;
 

@@ -12,7 +12,7 @@ const NOTES: readonly (readonly [string, string])[] = [
   ["Exit codes", "0 well\n1 not well, or an error was answered\n2 wrong command line\n3 nobody could be reached"],
 ];
 
-/** What the commands do not have in common. */
+/** A command: what all of them have in common is added by `commandOf`. */
 export interface Entry {
   readonly summary: string;
   /** Beyond the common exit codes. */

@@ -77,7 +77,7 @@ export class Discovery {
 
   /** The membership has changed. */
   told(event: SwimEvent): void {
-    if (this.#core.told(event)) this.#step(() => {});
+    if (!this.#stopped && this.#core.told(event)) this.#wakeIn(0);
   }
 
   /** A seed was asked; `why` says in short what became of it where it did not let us in. */

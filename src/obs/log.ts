@@ -61,43 +61,32 @@ export function standardOutput(): LogOutput {
 const THRESHOLDS: Readonly<Record<LogConfig["level"], number>> = { silent: -1, error: 0, warn: 1, info: 3, debug: 4 };
 
 export function createLog(config: LogConfig, output: LogOutput = standardOutput()): Log {
-  const isText = config.format === "text" || (config.format === "auto" && output.isTerminal);
-  const write = isText ? textWriter(config.level, output) : jsonWriter(config.level, output);
-  const under = (own: Fields): Log => ({
-    debug: (message, fields) => write("debug", message, { ...own, ...fields }),
-    info: (message, fields) => write("info", message, { ...own, ...fields }),
-    warn: (message, fields) => write("warn", message, { ...own, ...fields }),
-    error: (message, fields) => write("error", message, { ...own, ...fields }),
-    with: (fields) => under({ ...own, ...fields }),
-  });
-  return under({});
-}
-
-type Write = (level: Level, message: string, fields: Fields) => void;
-
-/** Lines for programs need none of what consola does for people, and a member writes hundreds of them as it starts. */
-function jsonWriter(least: LogConfig["level"], output: LogOutput): Write {
-  return (level, message, fields) => {
-    if (THRESHOLDS[level] > THRESHOLDS[least]) return;
-    output.write(`${escaped(jsonLine(level, message, fields, output.now()))}\n`);
-  };
-}
-
-function textWriter(least: LogConfig["level"], output: LogOutput): Write {
+  const asText = config.format === "text" || (config.format === "auto" && output.isTerminal);
   const consola = createConsola({
-    level: THRESHOLDS[least],
+    level: THRESHOLDS[config.level],
     // Consola holds lines back that repeat within a second; how often one comes is what logs are read for.
     throttle: 0,
     reporters: [
       {
         log({ type, args }) {
           const [message, fields] = args as [string, Fields];
-          output.write(`${textLine(type as Level, message, fields, output)}\n`);
+          const level = type as Level;
+          const line = asText
+            ? textLine(level, message, fields, output)
+            : escaped(jsonLine(level, message, fields, output.now()));
+          output.write(`${line}\n`);
         },
       },
     ],
   });
-  return (level, message, fields) => consola[level](message, fields);
+  const under = (own: Fields): Log => ({
+    debug: (message, fields) => consola.debug(message, { ...own, ...fields }),
+    info: (message, fields) => consola.info(message, { ...own, ...fields }),
+    warn: (message, fields) => consola.warn(message, { ...own, ...fields }),
+    error: (message, fields) => consola.error(message, { ...own, ...fields }),
+    with: (fields) => under({ ...own, ...fields }),
+  });
+  return under({});
 }
 
 function jsonLine(level: Level, message: string, fields: Fields, time: Date): string {

@@ -15,7 +15,7 @@ function member(id: string, seed: string): Promise<Started> {
   return bench.launch(["member", "--id", id, "--gossip", "127.0.0.1:0", ...join, ...PACE]);
 }
 
-/** What a member's log says of the others that it names one by one: the last word on each. */
+/** What a member's log says of the others one by one: the last word on each, and none of most who joined. */
 function view({ lines }: Started): Map<string, string> {
   const words = new Map<string, string>();
   for (const { msg, member: id } of lines) {
@@ -31,8 +31,9 @@ function joins({ lines }: Started): number {
   return lines.reduce((sum, line) => sum + of(line), 0);
 }
 
+/** Of one that has joined. */
 const isAlive = (word: string | undefined): boolean =>
-  word === "joined" || word === "alive-again" || word === "updated";
+  word === undefined || word === "joined" || word === "alive-again" || word === "updated";
 const failures = ({ lines }: Started): unknown[] =>
   lines.filter(({ msg }) => msg === "member failed").map(({ member: id }) => id);
 

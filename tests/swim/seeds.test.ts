@@ -28,6 +28,8 @@ class Lone {
   readonly news: SeedNews[] = [];
   askingMax = 0;
   #asking = 0;
+  /** Of the last look at it. */
+  #wakeAtMs = 0;
   #later: { atMs: number; act: () => void }[] = [];
   dns: () => readonly string[];
   answer: (address: string) => Answer = () => ({ result: "unreachable" });
@@ -46,6 +48,7 @@ class Lone {
       this.seeds.wake(this.nowMs);
       const { joins, lookUp, news, wakeAtMs } = this.seeds.take();
       this.news.push(...news);
+      this.#wakeAtMs = wakeAtMs;
       if (lookUp) {
         this.looksAtMs.push(this.nowMs);
         this.seeds.replace(this.dns(), this.nowMs);
@@ -56,15 +59,23 @@ class Lone {
       this.#later.sort((a, b) => a.atMs - b.atMs);
       if (lookUp || joins.length > 0) continue;
       expect(wakeAtMs).toBeGreaterThan(this.nowMs);
-      const nextMs = Math.min(wakeAtMs, this.#later[0]?.atMs ?? Infinity);
-      if (nextMs > untilMs) {
-        this.nowMs = untilMs;
-        return;
-      }
-      this.nowMs = nextMs;
-      while ((this.#later[0]?.atMs ?? Infinity) <= nextMs) this.#later.shift()?.act();
+      if (!this.#pass(untilMs)) return;
     }
     throw new Error("it never rests");
+  }
+
+  /** As `run`, but not woken before it is due. */
+  rest(untilMs: number): void {
+    if (this.#pass(untilMs)) this.run(untilMs);
+  }
+
+  /** Lets time pass until something is due; false when that is later than `untilMs`, which it is then. */
+  #pass(untilMs: number): boolean {
+    const nextMs = Math.min(this.#wakeAtMs, this.#later[0]?.atMs ?? Infinity);
+    this.nowMs = Math.min(nextMs, untilMs);
+    if (nextMs > untilMs) return false;
+    while ((this.#later[0]?.atMs ?? Infinity) <= nextMs) this.#later.shift()?.act();
+    return true;
   }
 
   times(address: string): number[] {
@@ -284,6 +295,58 @@ describe("a member", () => {
 });
 
 describe("whatever comes", () => {
+  test("to wake it only when `told` says so changes nothing", () => {
+    const step = fc.record({
+      kind: fc.constantFrom<SwimEventKind>("joined", "failed", "left", "updated", "suspect", "alive-again"),
+      id: fc.nat(6),
+      where: fc.nat(8),
+      afterMs: fc.nat(20_000),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), (steps, seed) => {
+        const dns = (): string[] => Array.from({ length: 4 }, (_, index) => addressOf(index));
+        const [always, whenTold] = [new Lone(dns, seed), new Lone(dns, seed)];
+        for (const lone of [always, whenTold]) lone.answer = () => ({ result: "unreachable", afterMs: 50 });
+        for (const lone of [always, whenTold]) lone.run(0);
+        for (const { kind, id, where, afterMs } of steps) {
+          const atMs = always.nowMs + afterMs;
+          for (const lone of [always, whenTold]) lone.rest(atMs);
+          const one = event(kind, `n${id}`, addressOf(where));
+          always.seeds.told(one);
+          always.run(atMs);
+          if (whenTold.seeds.told(one)) whenTold.run(atMs);
+        }
+        const endMs = always.nowMs + 100_000;
+        for (const lone of [always, whenTold]) lone.rest(endMs);
+        expect(whenTold.asked).toEqual(always.asked);
+        expect(whenTold.looksAtMs).toEqual(always.looksAtMs);
+        expect(whenTold.news).toEqual(always.news);
+      }),
+    );
+  });
+
+  test("of those who join, only a seed and the first are a reason to wake", () => {
+    const lone = new Lone(() => [addressOf(1), addressOf(2)]);
+    lone.run(1000);
+    const wakes = (kind: SwimEventKind, id: string, address: string): boolean => {
+      const isReason = lone.seeds.told(event(kind, id, address));
+      lone.run(lone.nowMs + 1);
+      return isReason;
+    };
+    expect([5, 6, 1, 7].map((index) => wakes("joined", `n${index}`, addressOf(index)))).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+    expect([6, 1, 7, 5].map((index) => wakes("failed", `n${index}`, addressOf(index)))).toEqual([
+      false,
+      true,
+      false,
+      true,
+    ]);
+  });
+
   test("no more seeds than the limit, drawn by chance", () => {
     const many = Array.from({ length: 3000 }, (_, index) => addressOf(index));
     const lone = new Lone(() => many);
