@@ -16,6 +16,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/swim/swim.ts",
   "src/wire/fields.ts",
   "src/wire/http1.ts",
+  "src/wire/http2-connection.ts",
   "src/wire/json-field.ts",
 ];
 
