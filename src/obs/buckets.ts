@@ -33,6 +33,16 @@ export function cumulative(bounds: readonly number[], counts: readonly number[],
   return { bounds, cumulative: counts.map((count) => (total += count)), sum };
 }
 
+/** Two readings of the same buckets, added up. */
+export function added(one: HistogramReading, other: HistogramReading): HistogramReading {
+  const { bounds } = one;
+  return {
+    bounds,
+    cumulative: one.cumulative.map((count, bucket) => count + (other.cumulative[bucket] ?? 0)),
+    sum: one.sum + other.sum,
+  };
+}
+
 /** The value below which a fraction of the observations lies, taken as even within a bucket; null of none. */
 export function quantile({ bounds, cumulative: below }: HistogramReading, fraction: number): number | null {
   const total = below.at(-1) ?? 0;

@@ -11,6 +11,7 @@ import type { Socket } from "bun";
 import { MeshError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
+import type { WritableSocket } from "../net/outbox.ts";
 import type { BodyReader } from "../wire/body-reader.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
@@ -40,14 +41,38 @@ const FRESH_MS = 1000;
 const PAUSED_BY_STASH = 1;
 const PAUSED_BY_TARGET = 2;
 const NOTHING = Buffer.alloc(0);
+/** No request of HTTP/1.1 begins like this, and a shorter part of it is no fault there yet. */
+const HTTP2_START = Buffer.from("PRI * ");
 const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
 const sharedHead = new RequestHead(HEAD_LIMITS);
 
-export class ClientConnection implements Downstream {
+/** A client's connection as its socket's events see it. */
+export interface FrontConnection {
+  received(data: Buffer): void;
+  drained(): void;
+  /** The socket is gone. */
+  closed(): void;
+  /** Ends what takes too long; called a few times a second. */
+  expire(now: number): void;
+}
+
+/** What a client's connection needs of its socket: Bun's, or a stream of HTTP/2 that acts as one. */
+export interface ClientSocket extends WritableSocket {
+  readonly remoteAddress: string;
+  pause(): void;
+  resume(): void;
+  /** Ends our half once what was written is sent. */
+  shutdown(): void;
+  end(): void;
+  /** Cuts the connection. */
+  terminate(): void;
+}
+
+export class ClientConnection implements Downstream, FrontConnection {
   readonly #context: WorkerContext;
-  readonly #socket: Socket<ClientConnection>;
+  readonly #socket: ClientSocket;
   readonly #free: Exchange[];
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
@@ -77,7 +102,7 @@ export class ClientConnection implements Downstream {
   #reader: BodyReader | null = null;
   #register: string | null = null;
 
-  constructor(context: WorkerContext, socket: Socket<ClientConnection>, free: Exchange[]) {
+  constructor(context: WorkerContext, socket: ClientSocket, free: Exchange[]) {
     this.#context = context;
     this.#socket = socket;
     this.#free = free;
@@ -139,6 +164,15 @@ export class ClientConnection implements Downstream {
   }
 
   // ---- socket events
+
+  /** All that came so far, once it is sure that it begins a connection of HTTP/2 (RFC 9113 section 3.4); else null. */
+  http2Beginning(data: Buffer): Buffer | null {
+    if (this.#requests > 0 || this.#phase !== AWAIT_HEAD || (this.#head === null && data[0] !== HTTP2_START[0]))
+      return null;
+    const all =
+      this.#stash === null ? data : Buffer.concat([this.#stash.subarray(this.#stashStart, this.#stashEnd), data]);
+    return all.subarray(0, HTTP2_START.length).equals(HTTP2_START) ? all : null;
+  }
 
   received(data: Buffer): void {
     switch (this.#phase) {
@@ -601,19 +635,22 @@ export class ClientConnection implements Downstream {
   }
 }
 
+/** Makes the other end of a connection that speaks HTTP/2; `free` are exchanges that it may use. */
+export type NewHttp2 = (socket: ClientSocket, free: Exchange[]) => FrontConnection;
+
 /** The handlers of every client connection of a worker. */
-export function clientHandlers(context: WorkerContext, connections: Set<ClientConnection>) {
+export function clientHandlers(context: WorkerContext, connections: Set<FrontConnection>, newHttp2: NewHttp2) {
   const free: Exchange[] = [];
-  const close = (socket: Socket<ClientConnection>): void => {
+  const close = (socket: Socket<FrontConnection>): void => {
     tick();
     // A connection that was refused for the limit has no state.
-    const connection = socket.data as ClientConnection | undefined;
+    const connection = socket.data as FrontConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
     connection.closed();
   };
   return {
-    open(socket: Socket<ClientConnection>): void {
+    open(socket: Socket<FrontConnection>): void {
       tick();
       if (connections.size >= context.config.connectionsMax) {
         const bytes = errorReply(
@@ -630,21 +667,31 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
       connections.add(connection);
       context.counters.connections(1);
     },
-    data(socket: Socket<ClientConnection>, data: Buffer): void {
+    data(socket: Socket<FrontConnection>, data: Buffer): void {
       tick();
-      (socket.data as ClientConnection | undefined)?.received(data);
+      const connection = socket.data as FrontConnection | undefined;
+      const beginning = connection instanceof ClientConnection ? connection.http2Beginning(data) : null;
+      if (connection === undefined || beginning === null) {
+        connection?.received(data);
+        return;
+      }
+      const http2 = newHttp2(socket, free);
+      connections.delete(connection);
+      connections.add(http2);
+      socket.data = http2;
+      http2.received(beginning);
     },
-    drain(socket: Socket<ClientConnection>): void {
+    drain(socket: Socket<FrontConnection>): void {
       tick();
-      (socket.data as ClientConnection | undefined)?.drained();
+      (socket.data as FrontConnection | undefined)?.drained();
     },
-    end(socket: Socket<ClientConnection>): void {
+    end(socket: Socket<FrontConnection>): void {
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
       close(socket);
       socket.end();
     },
     close,
-    error(_socket: Socket<ClientConnection>, error: Error): void {
+    error(_socket: Socket<FrontConnection>, error: Error): void {
       // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
       queueMicrotask(() => {
         throw error;
@@ -657,7 +704,7 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
  * An IPv4 client of a socket that listens on every address comes as `::ffff:1.2.3.4`. One that has reset its
  * connection before its bytes were read has no address any more, whatever bun-types says.
  */
-function plainAddress(address: string | undefined): string {
+export function plainAddress(address: string | undefined): string {
   if (address === undefined) return "unknown";
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }

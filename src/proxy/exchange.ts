@@ -54,7 +54,7 @@ const KEEP_ALIVE = Buffer.from("connection: keep-alive\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 
 /** The choices of every exchange of the worker. */
-const choice = new Choice<UpstreamConnection>((target) => target.pool.take());
+const choice = new Choice<UpstreamConnection>((target) => target.pool?.take() ?? null);
 
 export class Exchange implements UpstreamUser {
   readonly #context: WorkerContext;

@@ -17,7 +17,7 @@ import { rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
+import { modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 
 interface ModelEntry {
@@ -52,6 +52,7 @@ export class Placement {
   readonly #config: CostConfig;
   readonly #others: Others;
   readonly #places = new Places();
+  /** By `modelKey`: targets of two protocols never serve the same request. */
   readonly #models = new Map<string, ModelEntry>();
   /** Rows, and models, that wait until every worker routes by `version` or later. */
   #leavingRows: { readonly row: number; readonly version: number }[] = [];
@@ -102,7 +103,8 @@ export class Placement {
         const stays =
           target?.models.includes(place.model) === true &&
           target.host === place.route.host &&
-          target.port === place.route.port;
+          target.port === place.route.port &&
+          target.protocol === place.route.protocol;
         if (stays) continue;
         this.#leave(place, nowMs);
         changed = true;
@@ -122,9 +124,9 @@ export class Placement {
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
   expireModels(nowMs: number): RouteSnapshot | null {
     let changed = false;
-    for (const [name, { route, rows, emptySinceMs }] of this.#models) {
+    for (const [key, { route, rows, emptySinceMs }] of this.#models) {
       if (rows > 0 || nowMs - emptySinceMs < MODEL_GRACE_MS) continue;
-      this.#models.delete(name);
+      this.#models.delete(key);
       this.#leavingModels.push({ model: route.id, version: this.#version + 1 });
       changed = true;
     }
@@ -229,19 +231,21 @@ export class Placement {
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
-    let entry = this.#models.get(model);
+    const { host, port, protocol } = target;
+    const modelAs = modelKey(protocol, model);
+    let entry = this.#models.get(modelAs);
     if (entry === undefined) {
       const id = this.#writer.addModel();
       if (id < 0) return false;
       this.#stats.resetModel(id);
-      entry = { route: { id, name: model, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
-      this.#models.set(model, entry);
+      entry = { route: { id, name: model, protocol, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
+      this.#models.set(modelAs, entry);
     }
     const row = this.#writer.addRow(entry.route.id);
     if (row < 0) return false;
     this.#stats.resetRow(row);
     entry.rows++;
-    const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
+    const route = { row, model: entry.route.id, protocol, node: target.id, host, port };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
     this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
@@ -252,7 +256,7 @@ export class Placement {
     this.#places.remove(place);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
-    const entry = this.#models.get(place.model);
+    const entry = this.#models.get(modelKey(place.route.protocol, place.model));
     if (entry !== undefined && --entry.rows === 0) entry.emptySinceMs = nowMs;
   }
 

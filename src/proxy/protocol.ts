@@ -1,20 +1,23 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
+import type { Protocol } from "../base/settings-urls.ts";
 import type { ProxyConfig } from "./settings.ts";
 
 /** One routable pair of target and model: a row of the score table, and where its requests go. */
 export interface RouteRow {
   readonly row: number;
   readonly model: number;
+  readonly protocol: Protocol;
   /** The target's id, which clients see as `x-infermesh-node`. */
   readonly node: string;
   readonly host: string;
   readonly port: number;
 }
 
-/** A model that some target serves, or served a moment ago. */
+/** A model that some target of one protocol serves, or served a moment ago. */
 export interface RouteModel {
   readonly id: number;
   readonly name: string;
+  readonly protocol: Protocol;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
 }

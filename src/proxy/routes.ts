@@ -1,6 +1,9 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
 import type { ProxyConfig } from "./settings.ts";
-import type { RouteSnapshot } from "./protocol.ts";
+import type { RouteRow, RouteSnapshot } from "./protocol.ts";
+import { fieldOf } from "../wire/header-field.ts";
+import { Http2Pool } from "./http2-pool.ts";
+import { ModelNames } from "./model-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -8,64 +11,56 @@ export interface Target {
   readonly node: string;
   /** `x-infermesh-node: ID` with its line end and the empty line: the end of a head on a kept connection. */
   readonly headEnd: Buffer;
-  readonly pool: UpstreamPool;
+  /** Connections of HTTP/1.1, where it speaks that. */
+  readonly pool: UpstreamPool | null;
+  /** Connections of HTTP/2, where it speaks gRPC. */
+  readonly calls: Http2Pool | null;
+  /** `x-infermesh-node` as a field of HTTP/2. */
+  readonly nodeField: Uint8Array;
 }
 
-interface Model {
-  readonly id: number;
-  readonly name: string;
-  readonly bytes: Buffer;
-}
-
-/** FNV-1a of a model's name: the hash that wire/ computes while it reads the name in a body. */
-function hashOf(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
-}
+type Pool = UpstreamPool | Http2Pool;
 
 export class Routes {
   version = -1;
   /** The body of `GET /v1/models`. */
   listing = '{"object":"list","data":[]}';
-  readonly #byHash = new Map<number, Model[]>();
-  readonly #byName = new Map<string, Model>();
+  /** Models that targets of gRPC serve. */
+  readonly calls = new ModelNames();
+  readonly #models = new ModelNames();
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
-  #pools = new Map<string, UpstreamPool>();
+  #pools = new Map<string, Pool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
-  #retired: UpstreamPool[] = [];
+  #retired: Pool[] = [];
 
   /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
   apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
     this.version = snapshot.version;
-    this.#byHash.clear();
-    this.#byName.clear();
+    this.#models.clear();
+    this.calls.clear();
     const entries = new Map<string, string>();
-    for (const { id, name, created } of snapshot.models) {
-      const bytes = Buffer.from(name);
-      const model = { id, name, bytes };
-      const hash = hashOf(bytes);
-      const bucket = this.#byHash.get(hash);
-      if (bucket === undefined) this.#byHash.set(hash, [model]);
-      else bucket.push(model);
-      this.#byName.set(name, model);
+    for (const { id, name, protocol, created } of snapshot.models) {
+      if (protocol === "grpc") {
+        this.calls.add(id, name);
+        continue;
+      }
+      this.#models.add(id, name);
       entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
     this.#entries = entries;
     this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
 
-    const pools = new Map<string, UpstreamPool>();
+    const pools = new Map<string, Pool>();
     const targets: (Target | undefined)[] = [];
-    for (const { row, node, host, port } of snapshot.rows) {
-      const address = `${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config);
+    for (const route of snapshot.rows) {
+      const { row, node, host, port, protocol } = route;
+      const address = `${protocol}://${host}:${port}`;
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? newPool(route, config);
       pools.set(address, pool);
       const known = this.#targets[row];
-      targets[row] =
-        known !== undefined && known.node === node && known.pool === pool
-          ? known
-          : { node, headEnd: Buffer.from(`x-infermesh-node: ${node}\r\n\r\n`), pool };
+      const same = known !== undefined && known.node === node && (known.pool ?? known.calls) === pool;
+      targets[row] = same ? known : newTarget(node, pool);
     }
     for (const [address, pool] of this.#pools) {
       if (pools.has(address)) continue;
@@ -78,17 +73,12 @@ export class Routes {
 
   /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
   findBytes(bytes: Uint8Array, length: number, hash: number): number {
-    const bucket = this.#byHash.get(hash);
-    if (bucket === undefined) return -1;
-    for (const model of bucket) {
-      if (model.bytes.length === length && model.bytes.compare(bytes, 0, length) === 0) return model.id;
-    }
-    return -1;
+    return this.#models.findBytes(bytes, 0, length, hash);
   }
 
   /** The id of a model by its name, or -1. */
   find(name: string): number {
-    return this.#byName.get(name)?.id ?? -1;
+    return this.#models.find(name);
   }
 
   /** The body of `GET /v1/models/NAME`. */
@@ -107,4 +97,19 @@ export class Routes {
     for (const pool of this.#retired) pool.sweep(nowMs);
     this.#retired = this.#retired.filter(({ size }) => size > 0);
   }
+}
+
+function newPool({ host, port, protocol }: RouteRow, config: ProxyConfig): Pool {
+  return protocol === "grpc" ? new Http2Pool(host, port, config) : new UpstreamPool(host, port, config);
+}
+
+function newTarget(node: string, pool: Pool): Target {
+  const isHttp2 = pool instanceof Http2Pool;
+  return {
+    node,
+    headEnd: Buffer.from(`x-infermesh-node: ${node}\r\n\r\n`),
+    pool: isHttp2 ? null : pool,
+    calls: isHttp2 ? pool : null,
+    nodeField: fieldOf("x-infermesh-node", node).encoded,
+  };
 }

@@ -11,9 +11,10 @@ import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
-import type { ClientConnection } from "./client.ts";
+import type { FrontConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
 
@@ -54,7 +55,7 @@ function start(options: WorkerStart): RunningWorker {
       post({ kind: "control", index, id, path, body });
     },
   };
-  const connections = new Set<ClientConnection>();
+  const connections = new Set<FrontConnection>();
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
     context.routes.apply(unpack(packed) as RouteSnapshot, context.config);
@@ -62,13 +63,13 @@ function start(options: WorkerStart): RunningWorker {
   };
   applyRoutes(options.routes);
 
-  const socket = clientHandlers(context, connections);
+  const socket = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
   const where =
     options.fd === null
       ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
       : { fd: options.fd };
   // `fd` adopts a socket that listens already; bun-types does not know it.
-  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>);
+  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<FrontConnection>);
 
   const sweep = setInterval(() => {
     const now = tick();

@@ -257,6 +257,11 @@ export class Http2Connection {
     this.#loseStreams(H2_ERROR.internal, untouched);
   }
 
+  /** Lets the owners end what takes too long; call it now and then. */
+  wake(nowMs: number): void {
+    for (const stream of this.#streams.values()) stream.owner.wake?.(nowMs);
+  }
+
   /** Ends the connection, as its peer's fault or by our own will. */
   end(code: number, reason: string): void {
     this.#fail(code, reason);
@@ -857,7 +862,7 @@ export class Http2Connection {
   #pumpStream(stream: Http2Stream): void {
     while (stream.queue !== null) {
       const piece = stream.queue[0];
-      if (piece === undefined) {
+      if (piece === undefined || stream.localEnded) {
         stream.queue = null;
         this.#blocked.delete(stream);
         stream.owner.writable(stream);
@@ -874,13 +879,7 @@ export class Http2Connection {
           return;
         }
       }
-      // An ended stream may be forgotten by now, and its queue with it.
-      if (stream.queue === null) return;
       stream.queue.shift();
-      if (stream.localEnded) {
-        stream.queue = null;
-        this.#blocked.delete(stream);
-      }
     }
   }
 

@@ -19,6 +19,8 @@ export interface StreamOwner {
    * has done nothing about it, so that it may be tried again whatever it was.
    */
   lost(stream: Http2Stream, code: number, untouched: boolean): void;
+  /** Time passed: what takes too long may be ended. */
+  wake?(nowMs: number): void;
 }
 
 /** A piece of a body that found no window, or trailers behind one. */

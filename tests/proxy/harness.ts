@@ -1,12 +1,14 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
+import type { Protocol } from "../../src/base/settings-urls.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
-import type { ClientConnection } from "../../src/proxy/client.ts";
+import type { FrontConnection } from "../../src/proxy/client.ts";
 import { tick } from "../../src/proxy/clock.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
-import type { RouteRow } from "../../src/proxy/protocol.ts";
+import { Http2Front } from "../../src/proxy/http2-front.ts";
+import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -18,9 +20,20 @@ import { TableWriter } from "../../src/score/table-writer.ts";
 
 const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
 
+/** An upstream, the model that it serves, and how. */
+export interface Serves {
+  readonly port: number;
+  readonly name: string;
+  readonly protocol: Protocol;
+}
+
+export function by(protocol: Protocol, port: number, name = "m"): Serves {
+  return { port, name, protocol };
+}
+
 export class Relay {
   readonly context: WorkerContext;
-  readonly connections = new Set<ClientConnection>();
+  readonly connections = new Set<FrontConnection>();
   readonly stats = WorkerStats.create(SIZES);
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
@@ -28,14 +41,18 @@ export class Relay {
   readonly #listener: { stop(force?: boolean): void; port: number };
   readonly #sweep: ReturnType<typeof setInterval>;
 
-  /** A relay in front of upstreams on these ports, all of which serve model "m". */
-  constructor(ports: readonly number[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
+  /** A relay in front of these upstreams; those that are only a port serve model "m" by HTTP. */
+  constructor(upstreams: readonly (number | Serves)[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
     const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
-    const model = writer.addModel();
     const routes = new Routes();
-    const rows: RouteRow[] = ports.map((port, index) => {
+    const models = new Map<string, RouteModel>();
+    const rows: RouteRow[] = upstreams.map((upstream, index) => {
+      const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
+      const key = `${protocol} ${name}`;
+      const model = models.get(key)?.id ?? writer.addModel();
+      models.set(key, { id: model, name, protocol, created: 1 });
       const row = writer.addRow(model);
       this.rows.push(row);
       const how = {
@@ -48,9 +65,9 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
+      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port };
     });
-    routes.apply({ version: 1, models: [{ id: model, name: "m", created: 1 }], rows }, proxy);
+    routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     this.context = {
       index: 0,
       config: proxy,
@@ -65,7 +82,7 @@ export class Relay {
       draining: false,
       control: (_path, _body, reply) => reply(500, "{}"),
     };
-    const handlers = clientHandlers(this.context, this.connections);
+    const handlers = clientHandlers(this.context, this.connections, (...of) => new Http2Front(this.context, ...of));
     this.#listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
     this.port = this.#listener.port;
     this.#sweep = setInterval(() => {

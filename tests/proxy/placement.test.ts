@@ -18,6 +18,7 @@ function target(id: string, rttMs: number): Target {
     host: "127.0.0.1",
     port: 8000,
     tls: false,
+    protocol: "http",
     source: "registered",
     models: ["m"],
     weight: 1,

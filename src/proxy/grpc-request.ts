@@ -1,0 +1,100 @@
+/**
+ * What a gRPC call has received of its client: held so that it can be sent again, and read for the model that its
+ * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`.
+ */
+import { GrpcFraming, MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
+import type { ModelNames } from "./model-names.ts";
+import { ProtoField } from "../wire/proto-field.ts";
+import type { WorkerContext } from "./context.ts";
+
+/** What `findModel` answers where it is no model's number. */
+export const MODEL = { more: -1, unknown: -2, absent: -3 } as const;
+
+const NOTHING = Buffer.alloc(0);
+
+export class GrpcRequest {
+  /** Everything has come. */
+  isComplete = false;
+  /** Trailers, which no client of gRPC sends, as they go on. */
+  trailers: Uint8Array | null = null;
+  /** Bytes received, and how long the message is that came last. */
+  received = 0;
+  /** Held bytes [0, end). */
+  held: Buffer = NOTHING;
+  end = 0;
+  /** What was received is not all held. */
+  isCut = false;
+  readonly #context: WorkerContext;
+  readonly #framing: GrpcFraming;
+  #field: ProtoField | null = null;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.#framing = new GrpcFraming(context.config.grpcMessageBytesMax);
+  }
+
+  /** The length of the message that came last. */
+  get messageBytes(): number {
+    return this.#framing.length;
+  }
+
+  /** Follows the messages in bytes [start, end); false when one is larger than allowed. */
+  follow(bytes: Uint8Array, start: number, end: number): boolean {
+    this.received += end - start;
+    return this.#framing.push(bytes, start, end);
+  }
+
+  /** Holds bytes [start, end); false when there is no room, and then nothing is held any more. */
+  hold(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.isCut) return false;
+    const context = this.#context;
+    const need = this.end + end - start;
+    if (need > this.held.length) {
+      const size = this.end === 0 ? need : Math.max(need, this.held.length * 2);
+      const more = size - this.held.length;
+      if (need > context.config.replayBytes || context.heldBytes + more > context.config.bufferBytesMax) {
+        this.release();
+        this.isCut = true;
+        return false;
+      }
+      context.heldBytes += more;
+      const held = Buffer.allocUnsafeSlow(size);
+      this.held.copy(held, 0, 0, this.end);
+      this.held = held;
+    }
+    this.held.set(bytes.subarray(start, end), this.end);
+    this.end = need;
+    return true;
+  }
+
+  /** Holds nothing any more. */
+  release(): void {
+    this.#context.heldBytes -= this.held.length;
+    this.held = NOTHING;
+    this.end = 0;
+  }
+
+  /** The number of the model that string field `number` of the first message names; or a MODEL. */
+  findModel(number: number, models: ModelNames): number {
+    if (this.#framing.messages === 0) return this.isComplete ? MODEL.absent : MODEL.more;
+    // A compressed message is nobody's to read but its target's.
+    if (this.held[0] !== 0) return MODEL.absent;
+    const messageEnd = MESSAGE_HEAD_BYTES + this.held.readUInt32BE(1);
+    this.#field ??= new ProtoField(number, MESSAGE_HEAD_BYTES);
+    switch (this.#field.read(this.held, Math.min(this.end, messageEnd), messageEnd)) {
+      case "found": {
+        const model = models.findBytes(this.held, this.#field.start, this.#field.end);
+        return model >= 0 ? model : MODEL.unknown;
+      }
+      case "more":
+        return this.isComplete ? MODEL.absent : MODEL.more;
+      default:
+        return MODEL.absent;
+    }
+  }
+
+  /** The name that was found and belongs to no model. */
+  get modelName(): string {
+    return this.#field === null ? "" : this.held.toString("utf8", this.#field.start, this.#field.end);
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * One HTTP/2 connection to a target, which carries many calls at once. Calls may be begun before it is open: their
+ * heads wait in its output, and if it never opens, all of them are told that the target did nothing about them.
+ */
+import type { Socket } from "bun";
+import { Http2Connection, type Http2Listener, type Http2Options } from "../wire/http2-connection.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import { nowMs } from "./clock.ts";
+import { Http2Wire } from "./http2-wire.ts";
+import type { ProxyConfig } from "./settings.ts";
+
+const LIST_BYTES_MAX = 65_536;
+const OUTPUT_BYTES_MAX = 262_144;
+
+/** How a connection of this worker is limited, in either role. */
+export function http2Options(config: ProxyConfig): Http2Options {
+  return {
+    streamsMax: config.http2StreamsMax,
+    streamWindowBytes: config.http2StreamBytes,
+    connectionWindowBytes: Math.max(config.http2ConnectionBytes, config.http2StreamBytes),
+    listBytesMax: LIST_BYTES_MAX,
+    outputBytesMax: OUTPUT_BYTES_MAX,
+  };
+}
+
+/** What a pool does about its connections. */
+export interface Http2Home {
+  /** It takes no new calls, but those that it has go on. */
+  leaving(connection: Http2Upstream): void;
+  gone(connection: Http2Upstream): void;
+}
+
+export class Http2Upstream implements Http2Listener {
+  readonly connection: Http2Connection;
+  readonly wire: Http2Wire;
+  readonly #home: Http2Home;
+  #socket: Socket<Http2Upstream> | null = null;
+  /** Why it is gone, in words, for errors. */
+  reason = "";
+  /** It never was open. */
+  isUnreached = true;
+  /** The target said that it takes no new calls here; it is well all the same. */
+  isLeaving = false;
+  /** When the attempt to connect began. */
+  readonly openingMs = nowMs();
+  /** When it last had a call. */
+  sinceMs = nowMs();
+
+  constructor(home: Http2Home, config: ProxyConfig) {
+    this.#home = home;
+    this.connection = new Http2Connection(false, http2Options(config), this);
+    this.wire = new Http2Wire(this.connection);
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== null;
+  }
+
+  // ---- the connection's word
+
+  requested(): void {
+    // A server that asks its client for something: the core has no way to tell of it.
+  }
+
+  goingAway(): void {
+    this.isLeaving = true;
+    this.#home.leaving(this);
+  }
+
+  settled(): void {
+    // More calls may fit: the pool asks each time.
+  }
+
+  failed(_code: number, reason: string): void {
+    this.reason = reason;
+    this.#home.gone(this);
+    this.wire.schedule();
+  }
+
+  // ---- the socket's
+
+  opened(socket: Socket<Http2Upstream>): void {
+    this.isUnreached = false;
+    if (this.connection.isClosed) {
+      socket.terminate();
+      return;
+    }
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    this.wire.attach(socket);
+  }
+
+  received(data: Buffer): void {
+    this.connection.receive(data, 0, data.length, nowMs());
+    if (this.connection.output.pending > 0) this.wire.schedule();
+  }
+
+  drained(): void {
+    this.wire.drained();
+  }
+
+  /** The socket is gone, or never came to be. */
+  lost(reason: string): void {
+    if (!this.connection.isClosed) {
+      this.reason = reason;
+      this.#home.gone(this);
+      this.connection.lose(this.isUnreached);
+    }
+    this.wire.detach();
+    this.#socket?.terminate();
+    this.#socket = null;
+  }
+
+  /** Closes it in order: it has no calls. */
+  close(): void {
+    this.connection.end(H2_ERROR.none, "idle");
+  }
+}
