@@ -31,8 +31,8 @@ import type { Http2Upstream } from "./http2-upstream.ts";
 import type { ClientSide } from "./http2-wire.ts";
 import type { Target } from "./routes.ts";
 
-/** Attempts that count for nothing, since the target was only about to close the connection. */
-const LEFT_ATTEMPTS_MAX = 4;
+/** Attempts that count for nothing: the target did nothing about the stream, but is there. */
+const LATE_ATTEMPTS_MAX = 4;
 const NO_SLOT = -1;
 
 /** The choices of every call of the worker. */
@@ -58,7 +58,7 @@ export class GrpcCall implements StreamOwner, Dated {
   #row = -1;
   #claimedTokens = 0;
   #attempts = 0;
-  #leftAttempts = 0;
+  #lateAttempts = 0;
   #excluded: readonly number[] = NONE;
   /** Since when the target has the whole request, or was last heard of. */
   #activeMs = 0;
@@ -324,13 +324,14 @@ export class GrpcCall implements StreamOwner, Dated {
     const way = this.#way;
     const row = this.#row;
     if (way === null) return;
-    const { isLeaving, isUnreached } = way;
+    const { isUnreached } = way;
     const isDown = way.connection.isClosed;
     const { reason } = way;
     this.#giveBack();
-    const isMoved = untouched && isLeaving && this.#leftAttempts < LEFT_ATTEMPTS_MAX;
-    if (isMoved) {
-      this.#leftAttempts++;
+    // It was about to close the connection, or counts a stream that has just ended: the same one may do next time.
+    const isLate = untouched && !isUnreached && this.#lateAttempts < LATE_ATTEMPTS_MAX;
+    if (isLate) {
+      this.#lateAttempts++;
       this.#attempts--;
     } else {
       counters.upstreamError(row, this.#isCommitted ? "truncated" : isUnreached ? "connect" : "reset");

@@ -11,6 +11,10 @@ import type { WorkerContext } from "./context.ts";
 export const MODEL = { more: -1, unknown: -2, absent: -3 } as const;
 
 const NOTHING = Buffer.alloc(0);
+/** What most calls are held in; such buffers are used again. */
+const HELD_BYTES = 4096;
+const FREE_BUFFERS_MAX = 256;
+const free: Buffer[] = [];
 
 export class GrpcRequest {
   /** Everything has come. */
@@ -50,7 +54,7 @@ export class GrpcRequest {
     const context = this.#context;
     const need = this.end + end - start;
     if (need > this.held.length) {
-      const size = this.end === 0 ? need : Math.max(need, this.held.length * 2);
+      const size = Math.max(need, this.held.length * 2, HELD_BYTES);
       const more = size - this.held.length;
       if (need > context.config.replayBytes || context.heldBytes + more > context.config.bufferBytesMax) {
         this.release();
@@ -58,7 +62,7 @@ export class GrpcRequest {
         return false;
       }
       context.heldBytes += more;
-      const held = Buffer.allocUnsafeSlow(size);
+      const held = (size === HELD_BYTES ? free.pop() : undefined) ?? Buffer.allocUnsafeSlow(size);
       this.held.copy(held, 0, 0, this.end);
       this.held = held;
     }
@@ -69,7 +73,10 @@ export class GrpcRequest {
 
   /** Holds nothing any more. */
   release(): void {
-    this.#context.heldBytes -= this.held.length;
+    const { length } = this.held;
+    if (length === 0) return;
+    this.#context.heldBytes -= length;
+    if (length === HELD_BYTES && free.length < FREE_BUFFERS_MAX) free.push(this.held);
     this.held = NOTHING;
     this.end = 0;
   }

@@ -57,7 +57,7 @@ export class Http2Wire {
     dirty.push(this);
     if (isScheduled) return;
     isScheduled = true;
-    queueMicrotask(flushAll);
+    setImmediate(flushAll);
   }
 
   /** The socket takes bytes again. */

@@ -42,7 +42,7 @@ export interface Http2Options {
   readonly streamWindowBytes: number;
   /** The same, of all streams together. */
   readonly connectionWindowBytes: number;
-  /** A decoded list of fields, and the bytes of its block. */
+  /** A decoded list of fields; its block may be twice as long. */
   readonly listBytesMax: number;
   /** Once so much waits in `output`, bodies wait in their streams. */
   readonly outputBytesMax: number;
@@ -510,12 +510,12 @@ export class Http2Connection {
     }
     this.#continuations++;
     const end = this.#blockEnd + length;
-    if (this.#continuations > CONTINUATIONS_MAX || end > this.#options.listBytesMax) {
+    if (this.#continuations > CONTINUATIONS_MAX || end > 2 * this.#options.listBytesMax) {
       this.#fail(H2_ERROR.enhanceYourCalm, "a header block without an end");
       return;
     }
     if (end > this.#block.length) {
-      const wider = new Uint8Array(Math.min(this.#options.listBytesMax, Math.max(end, this.#block.length * 2)));
+      const wider = new Uint8Array(Math.max(end, this.#block.length * 2));
       wider.set(this.#block.subarray(0, this.#blockEnd));
       this.#block = wider;
     }

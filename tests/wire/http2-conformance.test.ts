@@ -289,7 +289,7 @@ const CASES: readonly Case[] = [
   connection(
     "6.10",
     "too large together",
-    [part, ...Array.from({ length: 3 }, () => frame(CONTINUATION, 0, 1, Buffer.alloc(16_384)))],
+    [part, ...Array.from({ length: 4 }, () => frame(CONTINUATION, 0, 1, Buffer.alloc(16_384)))],
     E.enhanceYourCalm,
   ),
   // 7: error codes
