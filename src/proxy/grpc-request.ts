@@ -4,6 +4,7 @@
  */
 import { GrpcFraming, MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
 import type { ModelNames } from "./model-names.ts";
+import { copyBytes } from "../wire/octets.ts";
 import { ProtoField } from "../wire/proto-field.ts";
 import type { WorkerContext } from "./context.ts";
 
@@ -66,7 +67,7 @@ export class GrpcRequest {
       this.held.copy(held, 0, 0, this.end);
       this.held = held;
     }
-    this.held.set(bytes.subarray(start, end), this.end);
+    copyBytes(bytes, start, end, this.held, this.end);
     this.end = need;
     return true;
   }

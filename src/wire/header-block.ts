@@ -4,8 +4,8 @@
  * The check is made once for a block; one that comes again (hpack.ts) is known already. Malformed messages are told by
  * a reason: their stream ends with PROTOCOL_ERROR, their connection goes on.
  */
-import { FIELD_KIND, type HeaderField, SHORT_BYTES } from "./header-field.ts";
-import { ascii, AUTHORITY, TARGET, TOKEN } from "./octets.ts";
+import { FIELD_KIND, type HeaderField } from "./header-field.ts";
+import { ascii, AUTHORITY, copyBytes, TARGET, TOKEN } from "./octets.ts";
 
 const TRAILERS = ascii("trailers");
 const CONNECT = ascii("CONNECT");
@@ -80,11 +80,7 @@ export class HeaderBlock {
     let to = at;
     for (const field of this.fields) {
       if (skip(field.name.kind)) continue;
-      const { encoded } = field;
-      const { length } = encoded;
-      if (length > SHORT_BYTES) target.set(encoded, to);
-      else for (let i = 0; i < length; i++) target[to + i] = encoded[i]!;
-      to += length;
+      to = copyBytes(field.encoded, 0, field.encoded.length, target, to);
     }
     return to;
   }

@@ -8,7 +8,7 @@
  * table ever matters; a field that its sender wanted never to be indexed stays so (RFC 7541 section 7.1.3).
  */
 import { STATIC_ENTRIES } from "./hpack-tables.ts";
-import { ascii, COLON, FIELD, HT, SP, TOKEN } from "./octets.ts";
+import { ascii, COLON, copyBytes, FIELD, HT, SP, TOKEN } from "./octets.ts";
 
 /** The fields that mean something to HTTP/2 or to a relay. */
 export const FIELD_KIND = {
@@ -256,13 +256,8 @@ export function literalField(
   const room = (name.index > 0 ? 0 : name.bytes.length) + end - start + LITERAL_OVERHEAD_BYTES;
   const scratch = room <= SCRATCH.length ? SCRATCH : new Uint8Array(room);
   const valueAt = writeLiteral(scratch, 0, name, end - start, neverIndexed);
-  const length = end - start;
-  if (length > SHORT_BYTES) scratch.set(bytes.subarray(start, end), valueAt);
-  else for (let i = 0; i < length; i++) scratch[valueAt + i] = bytes[start + i]!;
-  const encoded = scratch.slice(0, valueAt + length);
+  const encoded = scratch.slice(0, copyBytes(bytes, start, end, scratch, valueAt));
   return new HeaderField(name, encoded, encoded, valueAt);
 }
 
-/** Up to here a loop copies faster than a call of `set`. */
-export const SHORT_BYTES = 48;
 const SCRATCH = new Uint8Array(4096);

@@ -221,9 +221,13 @@ export class Http2Connection {
     this.consume(stream, stream.unconsumed);
   }
 
-  /** Ends a stream at once; its owner is not told. */
+  /** Ends a stream at once; its owner is not told. One that has ended on both sides needs no word to the peer. */
   reset(stream: Http2Stream, code: number): void {
     if (stream.gone) return;
+    if (stream.localEnded && stream.remoteEnded) {
+      this.#settle(stream);
+      return;
+    }
     this.#writeReset(stream.id, code);
     this.#forget(stream);
   }

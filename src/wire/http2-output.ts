@@ -4,6 +4,7 @@
  * idle connection holds none.
  */
 import { FLAG, FRAME, FRAME_HEAD_BYTES } from "./http2-frames.ts";
+import { copyBytes } from "./octets.ts";
 
 const BUFFER_BYTES = 65_536;
 const FREE_BUFFERS_MAX = 64;
@@ -85,12 +86,7 @@ export class FrameOutput {
 
   /** Copies bytes [from, to); there must be room for them. */
   copy(source: Uint8Array, from: number, to: number): void {
-    const { bytes, end } = this;
-    const length = to - from;
-    // A short loop is cheaper than a view and a call.
-    if (length > 48) bytes.set(source.length === length ? source : source.subarray(from, to), end);
-    else for (let i = 0; i < length; i++) bytes[end + i] = source[from + i]!;
-    this.end = end + length;
+    this.end = copyBytes(source, from, to, this.bytes, this.end);
   }
 
   /** A frame of one number: WINDOW_UPDATE, RST_STREAM. */
