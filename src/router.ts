@@ -203,6 +203,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     workers: config.workers,
     scorer: crew.scorer.kind,
     ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
+    transport: crew.transport.kind,
+    ...(crew.transport.kind === "epoll" ? {} : { transportReason: crew.transport.reason }),
     version,
     pid: process.pid,
   });

@@ -55,6 +55,8 @@ export class Crew {
   #routes: Uint8Array;
   #scorer = "";
   #scorerReason = "";
+  #transport = "";
+  #transportReason = "";
   #restarts = 0;
   #started = false;
   #draining = false;
@@ -85,6 +87,11 @@ export class Crew {
 
   get scorer(): { kind: string; reason: string } {
     return { kind: this.#scorer, reason: this.#scorerReason };
+  }
+
+  /** What carries the workers' streams, and why not the epoll lane. */
+  get transport(): { kind: string; reason: string } {
+    return { kind: this.#transport, reason: this.#transportReason };
   }
 
   get restarts(): number {
@@ -140,6 +147,8 @@ export class Crew {
       if (from.kind === "ready") {
         this.#scorer = from.scorer;
         this.#scorerReason = from.reason;
+        this.#transport = from.transport;
+        this.#transportReason = from.transportReason;
         ready.resolve();
       } else if (from.kind === "failed") {
         this.#fail(index, `worker ${index} could not start: ${from.message}`);

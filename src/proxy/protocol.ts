@@ -59,6 +59,9 @@ export type FromWorker =
       readonly port: number;
       readonly scorer: string;
       readonly reason: string;
+      /** What carries the streams, and why not the epoll lane. */
+      readonly transport: string;
+      readonly transportReason: string;
     }
   /** The worker routes by snapshot `version` from now on. */
   | { readonly kind: "routed"; readonly index: number; readonly version: number }

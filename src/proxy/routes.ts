@@ -1,4 +1,5 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteSnapshot } from "./protocol.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
@@ -36,6 +37,12 @@ export class Routes {
   /** Pools that no row leads to any more, until their last connection is gone. */
   #retired: UpstreamPool[] = [];
 
+  readonly #dialer: Dialer;
+
+  constructor(dialer: Dialer) {
+    this.#dialer = dialer;
+  }
+
   /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
   apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
     this.version = snapshot.version;
@@ -59,7 +66,7 @@ export class Routes {
     const targets: (Target | undefined)[] = [];
     for (const { row, node, host, port } of snapshot.rows) {
       const address = `${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config);
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config, this.#dialer);
       pools.set(address, pool);
       const known = this.#targets[row];
       targets[row] =

@@ -6,6 +6,10 @@
  */
 import { unpack } from "msgpackr/unpack";
 import { MeshError } from "../base/errors.ts";
+import { BunTransport } from "../net/bun-streams.ts";
+import { Dialer } from "../net/dialer.ts";
+import { EpollTransport } from "../net/epoll.ts";
+import type { Transport } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -16,6 +20,7 @@ import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
+import type { ProxyConfig } from "./settings.ts";
 
 declare const self: Worker;
 
@@ -30,8 +35,19 @@ function post(message: FromWorker): void {
   self.postMessage(message);
 }
 
+/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
+function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
+  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
+  const lane = EpollTransport.open();
+  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
+}
+
 function start(options: WorkerStart): RunningWorker {
   const { index } = options;
+  const { transport, reason: transportReason } = openTransport(options.proxy);
+  // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
+  // clients waiting.
+  process.on("exit", () => transport.destroy());
   const table = ScoreTable.attach(options.table);
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
@@ -41,7 +57,7 @@ function start(options: WorkerStart): RunningWorker {
     config: options.proxy,
     maxBodyBytes: options.maxBodyBytes,
     allowRegister: options.allowRegister,
-    routes: new Routes(),
+    routes: new Routes(new Dialer(transport)),
     table,
     picker,
     pick: new PickRequest(),
@@ -62,13 +78,11 @@ function start(options: WorkerStart): RunningWorker {
   };
   applyRoutes(options.routes);
 
-  const socket = clientHandlers(context, connections);
-  const where =
+  const handlers = clientHandlers(context, connections);
+  const stopAccepting =
     options.fd === null
-      ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
-      : { fd: options.fd };
-  // `fd` adopts a socket that listens already; bun-types does not know it.
-  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>);
+      ? new BunTransport().listen({ host: options.host, port: options.port }, handlers)
+      : transport.adopt(options.fd, handlers);
 
   const sweep = setInterval(() => {
     const now = tick();
@@ -79,7 +93,15 @@ function start(options: WorkerStart): RunningWorker {
     post({ kind: "drained", index });
   }, SWEEP_MS);
 
-  post({ kind: "ready", index, port: options.port, scorer: picker.kind, reason });
+  post({
+    kind: "ready",
+    index,
+    port: options.port,
+    scorer: picker.kind,
+    reason,
+    transport: transport.kind,
+    transportReason,
+  });
   return {
     receive(message) {
       tick();
@@ -95,7 +117,7 @@ function start(options: WorkerStart): RunningWorker {
           context.draining = true;
           drainingSinceMs = nowMs();
           // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
-          setTimeout(() => listener.stop(false), ACCEPT_ON_MS);
+          setTimeout(stopAccepting, ACCEPT_ON_MS);
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");
