@@ -15,6 +15,7 @@ import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/s
 import { fleetSettings } from "./fleet/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
+import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
@@ -189,6 +190,7 @@ export const routerSettings = section(
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
+    tracing: { ...tracingSettings, doc: "Spans of requests, for a collector of OpenTelemetry." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

@@ -22,6 +22,7 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
+import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
@@ -36,6 +37,8 @@ const UPKEEP_MS = 500;
 const ADMIN_STOP_MS = 1000;
 /** For telling the mesh that this router leaves. */
 const LEAVE_MS = 1000;
+/** For the last spans on their way to the collector. */
+const SPANS_STOP_MS = 3000;
 
 export async function runRouter(config: RouterConfig): Promise<void> {
   const log = createLog(config.log);
@@ -52,6 +55,15 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   let crew: Crew | null = null;
   let node: MeshNode | null = null;
   let draining = false;
+  const routerId = (port: number): string => (config.id === "" ? `router-${hostId()}-${port}` : config.id);
+  const spans =
+    config.tracing.endpoint === ""
+      ? null
+      : new SpanExporter({
+          config: config.tracing,
+          instance: () => routerId(crew?.port ?? config.listen.port),
+          log,
+        });
   const targets = new Targets({
     config,
     placement,
@@ -81,6 +93,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       proxy: config.proxy,
       table,
       stats,
+      ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       async control(path, body) {
         const headers = { "content-type": "application/json" };
         const response = await relayed.fetch(new Request(`http://localhost${path}`, { method: "POST", body, headers }));
@@ -112,6 +125,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targets: () => targets.all(),
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    tracing: () => spans?.figures(),
   });
   const apiOptions = {
     nowMs,
@@ -153,7 +167,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   // ---- the mesh
 
-  const id = config.id === "" ? `router-${hostId()}-${crew.port}` : config.id;
+  const id = routerId(crew.port);
   node = await joinMesh({
     id,
     // Any free port is another node each time, with nothing to keep.
@@ -225,7 +239,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   // Until its last request ends, the other routers must know of its load.
   states.stop();
-  await node.leave(LEAVE_MS);
+  await Promise.all([node.leave(LEAVE_MS), spans?.stop(SPANS_STOP_MS)]);
   journal.end();
   clearInterval(upkeep);
   targets.stop();

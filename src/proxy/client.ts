@@ -330,6 +330,7 @@ export class ClientConnection implements Downstream {
     const exchange = this.#free.pop() ?? new Exchange(this.#context);
     this.#exchange = exchange;
     exchange.begin(this);
+    exchange.span = this.#context.tracer?.begin(buffer, head) ?? null;
     this.#requests++;
     this.#sinceMs = nowMs();
     this.#bodySinceMs = this.#sinceMs;

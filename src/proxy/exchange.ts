@@ -12,6 +12,8 @@
  * in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
+import { SPAN_EVENT } from "../obs/spans.ts";
+import type { Span } from "../obs/spans.ts";
 import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
@@ -79,6 +81,8 @@ export class Exchange implements UpstreamUser {
   model = -1;
   /** Bytes of the prompt where the body told them, else 0. */
   promptBytes = 0;
+  /** What is recorded of the request, until it ends; null: nothing is. */
+  span: Span | null = null;
   /** Reads the model's name out of a JSON body. */
   readonly fields = new BodyFields();
   #complete = false;
@@ -213,15 +217,21 @@ export class Exchange implements UpstreamUser {
     this.#sentMs = nowMs();
     const upstream = this.#upstreamOrThrow();
     upstream.begin(this);
-    if (upstream.open) this.upstreamOpened();
-    else if (!this.#complete) this.#client?.pauseReading();
+    if (upstream.open) {
+      this.upstreamOpened();
+    } else {
+      this.span?.mark(SPAN_EVENT.connecting, nowMs(), this.#target?.node);
+      if (!this.#complete) this.#client?.pauseReading();
+    }
     return null;
   }
 
   /** Sends what is held; the rest of a longer request follows as it comes. */
   upstreamOpened(): void {
     this.#sending = true;
-    const sent = this.#upstreamOrThrow().send(this.held, 0, this.heldEnd);
+    const upstream = this.#upstreamOrThrow();
+    this.span?.mark(SPAN_EVENT.connected, nowMs(), upstream.uses > 1 ? "reused" : "new");
+    const sent = upstream.send(this.held, 0, this.heldEnd);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
     else this.#client?.pauseReading();
@@ -240,6 +250,7 @@ export class Exchange implements UpstreamUser {
     this.#target = choice.target;
     this.#upstream = choice.way;
     this.#sending = false;
+    this.span?.picked(nowMs(), choice.target?.node ?? "", context.pick.cost, tokens);
     return null;
   }
 
@@ -312,6 +323,7 @@ export class Exchange implements UpstreamUser {
       if (this.#events.events === 0) return;
     }
     this.#firstByte = true;
+    this.span?.mark(SPAN_EVENT.firstToken, nowMs());
     this.#endPrefill();
     if (this.#status < 400) this.#context.counters.firstToken(this.model, nowMs() - this.#startedMs);
   }
@@ -394,11 +406,13 @@ export class Exchange implements UpstreamUser {
       return;
     }
     if (!this.#mayRepeat(kind)) {
+      this.span?.mark(SPAN_EVENT.broken, nowMs(), kind);
       this.refuse(new MeshError("upstream_failed", `the target failed before it answered: ${detail}`));
       return;
     }
     if (!again) this.#excluded.push(row);
     context.counters.retry();
+    this.span?.mark(SPAN_EVENT.retry, nowMs(), kind);
     this.#resetAnswer();
     const error = this.bind();
     if (error !== null) this.refuse(error);
@@ -434,6 +448,7 @@ export class Exchange implements UpstreamUser {
 
   /** Answers with an error, or breaks off the answer that has begun. */
   refuse(error: MeshError): void {
+    if (this.span !== null) this.span.error = error.code;
     if (this.#committed) {
       this.#breakOff(error);
       return;
@@ -474,6 +489,10 @@ export class Exchange implements UpstreamUser {
     const inEvent = this.#inEvent;
     // The body ends as it should, so the connection may go on: the client was told that it would.
     const keepAlive = this.#answerKeepAlive;
+    if (this.span !== null) {
+      this.span.error = error.code;
+      this.span.mark(SPAN_EVENT.broken, nowMs(), error.code);
+    }
     this.#release(error.status, false);
     if (!clean) {
       client.exchangeCut();
@@ -513,12 +532,24 @@ export class Exchange implements UpstreamUser {
     const { counters } = this.#context;
     counters.request(this.model, status, nowMs() - this.#startedMs);
     counters.bytes(this.bodyAt + this.#received, this.#sent);
+    if (this.span !== null) this.#endSpan(this.span, status);
     this.#client = null;
     this.#target = null;
     this.#tail = null;
     // What a free exchange keeps is bounded by their number; only what requests hold counts against the budget.
     this.#context.heldBytes -= this.held.length - HELD_BYTES;
     if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
+  }
+
+  #endSpan(span: Span, status: number): void {
+    this.span = null;
+    span.status = status;
+    span.model = this.#context.routes.modelName(this.model);
+    span.requestId = this.requestId;
+    span.requestBytes = this.bodyAt + this.#received;
+    span.responseBytes = this.#sent;
+    span.streamed = this.#eventStream;
+    this.#context.tracer?.end(span);
   }
 
   #resetAnswer(): void {

@@ -31,6 +31,8 @@ export class Routes {
   listing = '{"object":"list","data":[]}';
   readonly #byHash = new Map<number, Model[]>();
   readonly #byName = new Map<string, Model>();
+  /** By id. */
+  #names: (string | undefined)[] = [];
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, UpstreamPool>();
@@ -48,6 +50,7 @@ export class Routes {
     this.version = snapshot.version;
     this.#byHash.clear();
     this.#byName.clear();
+    this.#names = [];
     const entries = new Map<string, string>();
     for (const { id, name, created } of snapshot.models) {
       const bytes = Buffer.from(name);
@@ -57,6 +60,7 @@ export class Routes {
       if (bucket === undefined) this.#byHash.set(hash, [model]);
       else bucket.push(model);
       this.#byName.set(name, model);
+      this.#names[id] = name;
       entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
     this.#entries = entries;
@@ -96,6 +100,11 @@ export class Routes {
   /** The id of a model by its name, or -1. */
   find(name: string): number {
     return this.#byName.get(name)?.id ?? -1;
+  }
+
+  /** The name of a model by its id; "" where it is not known, or not any more. */
+  modelName(id: number): string {
+    return this.#names[id] ?? "";
   }
 
   /** The body of `GET /v1/models/NAME`. */

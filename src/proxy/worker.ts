@@ -21,6 +21,7 @@ import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
+import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
 
@@ -52,6 +53,8 @@ function start(options: WorkerStart): RunningWorker {
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
+  const tracer =
+    options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
   const context: WorkerContext = {
     index,
     config: options.proxy,
@@ -62,6 +65,7 @@ function start(options: WorkerStart): RunningWorker {
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    tracer,
     heldBytes: 0,
     draining: false,
     control(path, body, reply) {
@@ -88,8 +92,10 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
+    tracer?.flush(true);
     post({ kind: "drained", index });
   }, SWEEP_MS);
 
@@ -112,6 +118,9 @@ function start(options: WorkerStart): RunningWorker {
         case "control-reply":
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);
+          break;
+        case "spans-taken":
+          tracer?.taken();
           break;
         case "drain":
           context.draining = true;

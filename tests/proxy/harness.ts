@@ -15,6 +15,7 @@ import type { RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
+import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
@@ -50,7 +51,12 @@ export class Relay {
   readonly #sweep: ReturnType<typeof setInterval>;
 
   /** A relay in front of upstreams on these ports, all of which serve model "m". */
-  constructor(ports: readonly number[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
+  constructor(
+    ports: readonly number[],
+    config: Partial<ProxyConfig> = {},
+    maxBodyBytes = 1 << 20,
+    tracer: Tracer | null = null,
+  ) {
     const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
@@ -83,6 +89,7 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters: this.stats.forWorker(0),
+      tracer,
       heldBytes: 0,
       draining: false,
       control: (_path, _body, reply) => reply(500, "{}"),
