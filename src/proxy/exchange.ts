@@ -12,12 +12,12 @@
  * in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
-import type { PickReason, UpstreamErrorKind } from "../obs/worker-stats.ts";
-import { EXCLUDED_MAX } from "../score/layout.ts";
-import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED } from "../score/pick.ts";
+import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import { ALL_FULL } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
 import { SseScanner } from "../wire/sse.ts";
+import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { brokenStream, errorReply, reply, statusLine } from "./replies.ts";
@@ -44,8 +44,6 @@ const SCRATCH_BYTES = 262_144;
 /** How much of an unfinished chunk of an event stream is kept back, so that the stream can still be ended cleanly. */
 const TAIL_BYTES_MAX = 65_536;
 const STALE_RETRIES_MAX = 4;
-/** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
-const DECISION_SAMPLE = 8;
 /** The status counted for a client that went away; nginx's number for it. */
 const CLIENT_GONE = 499;
 
@@ -55,17 +53,8 @@ const CLOSE = Buffer.from("connection: close\r\n");
 const KEEP_ALIVE = Buffer.from("connection: keep-alive\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 
-let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
-let decisions = 0;
-
-/** Marsaglia's xorshift32: ties are broken by remainders, so its low bits must be as random as its high ones. */
-function nextSeed(): number {
-  seed ^= seed << 13;
-  seed ^= seed >>> 17;
-  seed ^= seed << 5;
-  seed >>>= 0;
-  return seed;
-}
+/** The choices of every exchange of the worker. */
+const choice = new Choice<UpstreamConnection>((target) => target.pool.take());
 
 export class Exchange implements UpstreamUser {
   readonly #context: WorkerContext;
@@ -218,11 +207,7 @@ export class Exchange implements UpstreamUser {
 
   /** Gives the request to a target; an error when there is none to give it to. */
   bind(): MeshError | null {
-    const context = this.#context;
-    const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
-    const before = timed ? performance.now() : 0;
     const refusal = this.#choose();
-    if (timed) context.counters.decision((performance.now() - before) * 1000);
     if (refusal !== null) return refusal;
     this.#attempts++;
     this.#sentMs = nowMs();
@@ -244,48 +229,18 @@ export class Exchange implements UpstreamUser {
 
   /** Claims a row and takes a connection to its target; or says why there is none. */
   #choose(): MeshError | null {
-    const { table, pick, picker, index, counters, config, routes } = this.#context;
+    const context = this.#context;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / config.bytesPerToken);
-    const tokens = Math.min(config.promptTokensMax, Math.max(1, promptTokens));
-    pick.model = this.model;
-    pick.promptTokens = tokens;
-    pick.clearExcluded();
-    for (const row of this.#excluded) pick.exclude(row);
-    let reason: PickReason = this.#attempts === 0 ? "best" : "retry";
-    pick.nowDeciseconds = table.nowDeciseconds(unixMs());
-    let full = false;
-    // A claim fails when another worker took the last place in between, or every connection that this one may have to
-    // the target is busy: the next best is tried.
-    for (let tries = 0; tries < EXCLUDED_MAX; tries++) {
-      pick.seed = nextSeed();
-      let row = picker.pick(pick);
-      if (row === ALL_EJECTED) {
-        pick.nowDeciseconds = NEVER_EJECTED;
-        reason = "ejected-fallback";
-        row = picker.pick(pick);
-      }
-      if (row < 0) return this.#refusal(full ? ALL_FULL : row);
-      if (table.tryBegin(index, row, tokens)) {
-        // No target: it left while this was decided.
-        const target = routes.target(row);
-        const upstream = target?.pool.take() ?? null;
-        if (target !== undefined && upstream !== null) {
-          counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
-          this.#row = row;
-          this.#claimedTokens = tokens;
-          this.#target = target;
-          this.#upstream = upstream;
-          this.#sending = false;
-          return null;
-        }
-        table.endPrefill(index, row, tokens);
-        table.end(index, row);
-      }
-      full = true;
-      if (!pick.exclude(row)) break;
-    }
-    return this.#refusal(ALL_FULL);
+    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / context.config.bytesPerToken);
+    const tokens = Math.min(context.config.promptTokensMax, Math.max(1, promptTokens));
+    const row = choice.make(context, this.model, tokens, this.#excluded, this.#attempts > 0);
+    if (row < 0) return this.#refusal(row);
+    this.#row = row;
+    this.#claimedTokens = tokens;
+    this.#target = choice.target;
+    this.#upstream = choice.way;
+    this.#sending = false;
+    return null;
   }
 
   #refusal(outcome: number): MeshError {
