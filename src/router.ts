@@ -15,6 +15,7 @@ import { hostId, routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
+import { SlowStart } from "./flow/slow-start.ts";
 import { Journal } from "./mesh/journal.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import { meshView } from "./mesh/mesh-view.ts";
@@ -48,7 +49,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targetsMax: config.table.targetsMax,
   });
   const flights = new PeerFlights();
-  const placement = new Placement(table, stats, config.score, (key) => flights.load(key));
+  const slowStart = new SlowStart(config.flow.slowStart, nowMs());
+  const placement = new Placement(table, stats, config.score, (key) => flights.load(key), slowStart);
   let crew: Crew | null = null;
   let node: MeshNode | null = null;
   let draining = false;

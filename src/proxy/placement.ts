@@ -12,8 +12,9 @@
  */
 import type { Target } from "../fleet/target.ts";
 import { isRoutable, isThrottled } from "../fleet/target.ts";
+import { NOT_IN_USE, type SlowStart } from "../flow/slow-start.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { rowValues } from "../score/cost.ts";
+import { UNROUTABLE, rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
@@ -51,6 +52,7 @@ export class Placement {
   readonly #stats: Resettable;
   readonly #config: CostConfig;
   readonly #others: Others;
+  readonly #slowStart: SlowStart | null;
   readonly #places = new Places();
   readonly #models = new Map<string, ModelEntry>();
   /** Rows, and models, that wait until every worker routes by `version` or later. */
@@ -62,12 +64,19 @@ export class Placement {
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  constructor(table: ScoreTable, stats: Resettable, config: CostConfig, others: Others = () => NO_LOAD) {
+  constructor(
+    table: ScoreTable,
+    stats: Resettable,
+    config: CostConfig,
+    others: Others = () => NO_LOAD,
+    slowStart: SlowStart | null = null,
+  ) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#config = config;
     this.#others = others;
+    this.#slowStart = slowStart;
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -244,7 +253,8 @@ export class Placement {
     const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
-    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
+    const fresh = { baseline: NO_LOAD, rttsMs: [], inUseSinceMs: NOT_IN_USE };
+    this.#places.add({ target: target.id, model, row, route, since, key, ...fresh });
     return true;
   }
 
@@ -261,15 +271,18 @@ export class Placement {
     const sample = told.find(({ model }) => model === place.model) ?? null;
     // One that tells of its models and leaves this one out does not serve it now.
     const isServed = sample !== null || told.length === 0;
+    const ready = isServed && isRoutable(target) && place.since <= this.#routed;
     const others = this.#others(place.key);
+    place.inUseSinceMs = this.#slowStart?.since(place.inUseSinceMs, ready, nowMs) ?? NOT_IN_USE;
     this.#writer.write(
       place.row,
       rowValues(
         sample,
         {
           weight: target.weight,
+          share: this.#slowStart?.share(place.inUseSinceMs, nowMs) ?? 1,
           rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-          ready: isServed && isRoutable(target) && place.since <= this.#routed,
+          ready,
           degraded: target.failuresInRow > 0 || isThrottled(target),
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
           streamed: target.streamed,
@@ -283,13 +296,3 @@ export class Placement {
     );
   }
 }
-
-const UNROUTABLE = {
-  weight: 1,
-  rttMs: 0,
-  ready: false,
-  degraded: false,
-  ageMs: 0,
-  baselineRequests: 0,
-  baselineTokens: 0,
-} as const;

@@ -111,6 +111,8 @@ export type CostConfig = Infer<typeof costSettings>;
 export interface RowContext {
   /** Relative capacity, 1 is usual: 2 makes the same work count half. */
   readonly weight: number;
+  /** Part of its capacity that it is to be used with, in (0, 1]: a target that is new takes less. Left out: all of it. */
+  readonly share?: number;
   readonly rttMs: number;
   /** Requests may be sent. */
   readonly ready: boolean;
@@ -130,6 +132,17 @@ export interface RowContext {
   readonly typicalPrefillTokensPerSecond?: number | undefined;
 }
 
+/** What is known of a target that nothing may be sent to. */
+export const UNROUTABLE: RowContext = {
+  weight: 1,
+  rttMs: 0,
+  ready: false,
+  degraded: false,
+  ageMs: 0,
+  baselineRequests: 0,
+  baselineTokens: 0,
+};
+
 /** Steps of the batch before a first token: the rest of the one under way, half on average, and its own. */
 const STEPS_TO_FIRST_TOKEN = 1.5;
 const RATE_MIN = 0.001;
@@ -143,10 +156,12 @@ const CAPACITY_MAX = 16_000;
 const RTT_MS_MAX = 60_000;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
+const SHARE_MIN = 0.001;
 
 /** The row of a target; without a sample (a static upstream) it is judged by the routers' load alone. */
 export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
-  const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
+  const share = Math.min(1, Math.max(SHARE_MIN, orElse(context.share ?? 1, 1)));
+  const weight = share * Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
   const prefillRate =
     rate(sample?.prefillTokensPerSecond) ??
     rate(context.typicalPrefillTokensPerSecond) ??

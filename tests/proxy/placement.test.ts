@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
+import { SlowStart } from "../../src/flow/slow-start.ts";
 import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { type Load, NO_LOAD, placeKey } from "../../src/signal/flights.ts";
@@ -151,4 +152,61 @@ test("that a target tells of itself does not end its ejection; that it was reach
   expect(picker.pick(pick)).toBeLessThan(0);
   placement.reached(node);
   expect(picker.pick(pick)).toBe(row);
+});
+
+test("a target that joins takes a growing share of the load, not all that comes; so does one that comes back", () => {
+  const scores = table();
+  const slowStart = new SlowStart({ windowMs: 10_000, shareMin: 0.1 }, 0);
+  const placement = new Placement(scores, stats, defaultsOf(costSettings), undefined, slowStart);
+  const nodes = new Map(["a", "b"].map((id) => [id, target(id, 0)]));
+  const find = (id: string): Target | undefined => nodes.get(id);
+  const all = (): Target[] => [...nodes.values()];
+  const rowOf = (id: string): number => [...placement.places()].find((place) => place.target === id)?.row ?? -1;
+  const join = (id: string, nowMs: number): void => {
+    nodes.set(id, target(id, 0));
+    placement.routed(placement.sync([id], find, nowMs, 1)?.version ?? 0, all(), nowMs);
+  };
+  const picker = new TypeScriptPicker(scores);
+  const pick = new PickRequest();
+  pick.model = 0;
+  pick.promptTokens = 100;
+  /** Of a burst that finds the others loaded with so many requests each: how many go to `id` until all are as loaded. */
+  const burst = (id: string, load: number): number => {
+    const claims: number[] = [];
+    const claim = (row: number): void => {
+      expect(scores.tryBegin(0, row, 100)).toBe(true);
+      claims.push(row);
+    };
+    for (const other of nodes.keys()) if (other !== id) for (let n = 0; n < load; n++) claim(rowOf(other));
+    let got = 0;
+    for (let row = picker.pick(pick); row === rowOf(id) && got < 500; row = picker.pick(pick), got++) claim(row);
+    for (const row of claims) {
+      scores.endPrefill(0, row, 100);
+      scores.end(0, row);
+    }
+    return got;
+  };
+  join("a", 0);
+  join("b", 9000);
+  // Both were found by a router that is new itself.
+  expect(burst("b", 40)).toBeGreaterThan(38);
+  join("c", 60_000);
+  const shares = [60_000, 62_500, 65_000, 67_500, 70_000].map((nowMs) => {
+    placement.refresh(all(), nowMs);
+    return burst("c", 40);
+  });
+  expect(shares.toSorted((a, b) => a - b)).toEqual(shares);
+  expect(shares[0]).toBeLessThan(8);
+  expect(shares[2]).toBeGreaterThan(15);
+  expect(shares[2]).toBeLessThan(28);
+  expect(shares[4]).toBeGreaterThan(38);
+
+  nodes.set("c", { ...target("c", 0), state: "unhealthy" });
+  placement.refresh(all(), 80_000);
+  expect(burst("c", 40)).toBe(0);
+  nodes.set("c", target("c", 0));
+  placement.refresh(all(), 90_000);
+  expect(burst("c", 40)).toBe(shares[0]!);
+  placement.refresh(all(), 100_000);
+  expect(burst("c", 40)).toBe(shares[4]!);
 });

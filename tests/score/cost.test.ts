@@ -110,6 +110,14 @@ describe("rowValues", () => {
     expect(two.penaltySeconds).toBe(one.penaltySeconds);
   });
 
+  test("a share of its capacity makes a target dearer as a smaller weight does, and is never none", () => {
+    const half = row({}, { share: 0.5, weight: 2 });
+    expect(half).toEqual(row({}, { weight: 1 }));
+    for (const share of [Number.NaN, 1, 7]) expect(row({}, { share })).toEqual(row({}));
+    for (const share of [0, -1, 1e-9]) expect(row({}, { share })).toEqual(row({}, { share: 0.001 }));
+    expect(row({}, { share: 0.1 }).capacity).toBe(row({}).capacity);
+  });
+
   test("the KV cache costs nothing up to the knee, and its penalty when full", () => {
     const at = (kvUsage: number, promptTokens = 0) => costOf(row({ kvUsage, kvCapacityTokens: 100_000 }), promptTokens);
     expect(at(0.85)).toBeCloseTo(0, 6);
@@ -207,6 +215,7 @@ describe("any sample", () => {
   });
   const contexts: fc.Arbitrary<RowContext> = fc.record({
     weight: figure,
+    share: figure,
     rttMs: figure,
     ready: fc.boolean(),
     degraded: fc.boolean(),
