@@ -6,9 +6,9 @@
  * fail sooner. So a worker asks here before it marks a row in the shared table:
  *
  *   eject    the mark may be made: at most `maxEjectedShare` of the targets are out then, but of two or more always one.
- *   spare    as many are out as may be, or it is the only one: it stays in use, and requests are repeated.
- *   pardon   every target of the model has failed by now. All marks are to be taken away: nothing is ejected when
- *            everything fails.
+ *   spare    as many are out as may be, or it is the only one: it stays in use, and its breaker is to be pardoned.
+ *   pardon   every target of the model has failed by now. All marks are to be taken away and all breakers pardoned:
+ *            nothing is ejected when everything fails.
  *
  * What other workers ejected is told by the caller, who counts the marked rows; that is done only when a target has
  * failed. Memory: one entry for each target that failed lately.

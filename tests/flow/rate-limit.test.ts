@@ -82,13 +82,13 @@ test("no client ever gets more than its burst and its rate, and what it is told 
       let now = 0;
       for (const { afterMs, key, tokens } of course) {
         now += afterMs;
-        const waitMs = limit.allow(key as "a", tokens, now);
+        const waitMs = limit.allow(key, tokens, now);
         if (waitMs > 1) {
           expect(limit.allow(key, tokens, now + waitMs - 2)).toBeGreaterThan(0);
           expect(limit.allow(key, tokens, now + waitMs)).toBe(0);
           now += waitMs;
         } else if (waitMs > 0) continue;
-        const mine = got[key as "a" | "b"];
+        const mine = got[key];
         mine.requests++;
         mine.tokens += tokens;
         expect(mine.requests).toBeLessThanOrEqual(
@@ -102,7 +102,7 @@ test("no client ever gets more than its burst and its rate, and what it is told 
 });
 
 test("of any clients those that asked last are remembered", () => {
-  const keys = fc.array(fc.constantFrom(..."abcdefg"));
+  const keys = fc.array(fc.constantFrom("a", "b", "c", "d", "e", "f", "g"));
   fc.assert(
     fc.property(keys, fc.integer({ min: 1, max: 5 }), (asked, clientsMax) => {
       const limit = new RateLimit({ ...config, clientsMax, requestsBurst: 1 });
