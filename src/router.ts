@@ -15,7 +15,6 @@ import { hostId, routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
-import { SlowStart } from "./flow/slow-start.ts";
 import { Journal } from "./mesh/journal.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import { meshView } from "./mesh/mesh-view.ts";
@@ -26,6 +25,7 @@ import { routerMetrics } from "./obs/metrics.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
+import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { listensAt, untilStopped } from "./process.ts";
@@ -49,8 +49,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targetsMax: config.table.targetsMax,
   });
   const flights = new PeerFlights();
-  const slowStart = new SlowStart(config.flow.slowStart, nowMs());
-  const placement = new Placement(table, stats, config.score, (key) => flights.load(key), slowStart);
+  const warmth = new Warmth(table, config.flow.slowStart);
+  const placement = new Placement(table, stats, config.score, (key) => flights.load(key), warmth);
   let crew: Crew | null = null;
   let node: MeshNode | null = null;
   let draining = false;

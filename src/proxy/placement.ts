@@ -12,7 +12,6 @@
  */
 import type { Target } from "../fleet/target.ts";
 import { isRoutable, isThrottled } from "../fleet/target.ts";
-import { NOT_IN_USE, type SlowStart } from "../flow/slow-start.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { UNROUTABLE, rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
@@ -20,6 +19,7 @@ import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { Warmth } from "./warmth.ts";
 
 interface ModelEntry {
   readonly route: RouteModel;
@@ -52,7 +52,7 @@ export class Placement {
   readonly #stats: Resettable;
   readonly #config: CostConfig;
   readonly #others: Others;
-  readonly #slowStart: SlowStart | null;
+  readonly #warmth: Warmth | null;
   readonly #places = new Places();
   readonly #models = new Map<string, ModelEntry>();
   /** Rows, and models, that wait until every worker routes by `version` or later. */
@@ -64,19 +64,20 @@ export class Placement {
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
+  /** Without `warmth` a new target takes its whole share at once. */
   constructor(
     table: ScoreTable,
     stats: Resettable,
     config: CostConfig,
     others: Others = () => NO_LOAD,
-    slowStart: SlowStart | null = null,
+    warmth: Warmth | null = null,
   ) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#config = config;
     this.#others = others;
-    this.#slowStart = slowStart;
+    this.#warmth = warmth;
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -253,13 +254,13 @@ export class Placement {
     const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
-    const fresh = { baseline: NO_LOAD, rttsMs: [], inUseSinceMs: NOT_IN_USE };
-    this.#places.add({ target: target.id, model, row, route, since, key, ...fresh });
+    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
     return true;
   }
 
   #leave(place: Place, nowMs: number): void {
     this.#places.remove(place);
+    this.#warmth?.forget(place.route.model, place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     const entry = this.#models.get(place.model);
@@ -273,17 +274,16 @@ export class Placement {
     const isServed = sample !== null || told.length === 0;
     const ready = isServed && isRoutable(target) && place.since <= this.#routed;
     const others = this.#others(place.key);
-    place.inUseSinceMs = this.#slowStart?.since(place.inUseSinceMs, ready, nowMs) ?? NOT_IN_USE;
     this.#writer.write(
       place.row,
       rowValues(
         sample,
         {
           weight: target.weight,
-          share: this.#slowStart?.share(place.inUseSinceMs, nowMs) ?? 1,
           rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
           ready,
           degraded: target.failuresInRow > 0 || isThrottled(target),
+          coldSeconds: this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0,
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
           streamed: target.streamed,
           baselineRequests: place.baseline.requests,

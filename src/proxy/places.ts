@@ -23,8 +23,6 @@ export interface Place {
   baseline: Load;
   /** Round trips of the last polls, newest last. */
   rttsMs: number[];
-  /** Since when requests may be sent there; see flow/slow-start.ts. */
-  inUseSinceMs: number;
 }
 
 /** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */

@@ -111,13 +111,13 @@ export type CostConfig = Infer<typeof costSettings>;
 export interface RowContext {
   /** Relative capacity, 1 is usual: 2 makes the same work count half. */
   readonly weight: number;
-  /** Part of its capacity that it is to be used with, in (0, 1]: a target that is new takes less. Left out: all of it. */
-  readonly share?: number;
   readonly rttMs: number;
   /** Requests may be sent. */
   readonly ready: boolean;
   /** In doubt, but still to be used when it is much the best. */
   readonly degraded: boolean;
+  /** Seconds that it is dearer while it is new. */
+  readonly coldSeconds?: number;
   /** Since the sample was taken. */
   readonly ageMs: number;
   /** The sample comes by itself, again and again, rather than by polls. */
@@ -156,12 +156,10 @@ const CAPACITY_MAX = 16_000;
 const RTT_MS_MAX = 60_000;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
-const SHARE_MIN = 0.001;
 
 /** The row of a target; without a sample (a static upstream) it is judged by the routers' load alone. */
 export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
-  const share = Math.min(1, Math.max(SHARE_MIN, orElse(context.share ?? 1, 1)));
-  const weight = share * Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
+  const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
   const prefillRate =
     rate(sample?.prefillTokensPerSecond) ??
     rate(context.typicalPrefillTokensPerSecond) ??
@@ -241,9 +239,10 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = context.degraded ? config.degradedSeconds : 0;
-  if (sample === null) return rtt + doubt;
+  const cold = bounded(context.coldSeconds, SECONDS_MAX) ?? 0;
+  if (sample === null) return rtt + doubt + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
-  return rtt + doubt + Math.min(config.staleSecondsMax, silence);
+  return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);
 }
 
 /** How much older the sample is than what is taken at its word. */

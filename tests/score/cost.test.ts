@@ -110,12 +110,13 @@ describe("rowValues", () => {
     expect(two.penaltySeconds).toBe(one.penaltySeconds);
   });
 
-  test("a share of its capacity makes a target dearer as a smaller weight does, and is never none", () => {
-    const half = row({}, { share: 0.5, weight: 2 });
-    expect(half).toEqual(row({}, { weight: 1 }));
-    for (const share of [Number.NaN, 1, 7]) expect(row({}, { share })).toEqual(row({}));
-    for (const share of [0, -1, 1e-9]) expect(row({}, { share })).toEqual(row({}, { share: 0.001 }));
-    expect(row({}, { share: 0.1 }).capacity).toBe(row({}).capacity);
+  test("a new target is dearer by what is said, with a sample or without, and by nothing that is no number", () => {
+    for (const sample of [{}, null]) {
+      const plain = row(sample).penaltySeconds;
+      expect(row(sample, { coldSeconds: 0.25 }).penaltySeconds - plain).toBeCloseTo(0.25, 9);
+      for (const wrong of [Number.NaN, -1]) expect(row(sample, { coldSeconds: wrong }).penaltySeconds).toBe(plain);
+      expect(row(sample, { coldSeconds: Infinity }).penaltySeconds).toBeLessThan(1e7);
+    }
   });
 
   test("the KV cache costs nothing up to the knee, and its penalty when full", () => {
@@ -215,7 +216,7 @@ describe("any sample", () => {
   });
   const contexts: fc.Arbitrary<RowContext> = fc.record({
     weight: figure,
-    share: figure,
+    coldSeconds: figure,
     rttMs: figure,
     ready: fc.boolean(),
     degraded: fc.boolean(),
