@@ -143,6 +143,42 @@ describe("the order", () => {
   });
 });
 
+test("in any course of events the next tenant is the one that start-time fair queueing names", () => {
+  const weights = { a: 1, b: 2, c: 0.25, d: 1 };
+  const tenant = fc.constantFrom("a", "b", "c", "d");
+  const step = fc.record({ take: fc.boolean(), gone: fc.boolean(), tenant, tokens: fc.integer({ min: 1, max: 999 }) });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (course) => {
+      const queue = new Queue<string>(config);
+      const inside: Waiter<string>[] = [];
+      // The plain reading of it: a start for each tenant, and the virtual time.
+      let starts: Record<string, number> = {};
+      let virtual = 0;
+      const waits = (name: string): boolean => inside.some((each) => each.tenant === name);
+      const earliest = (): number => Math.min(...inside.map((each) => starts[each.tenant] ?? Number.NaN));
+      for (const { take, gone, ...wish } of course) {
+        const next = queue.next();
+        if (take && next !== null) {
+          virtual = Math.max(virtual, earliest());
+          starts[next.tenant] = (starts[next.tenant] ?? 0) + next.tokens / next.weight;
+          queue.take(next, 0);
+          inside.splice(inside.indexOf(next), 1);
+        } else if (take && gone && inside.length > 0) {
+          queue.remove(inside.shift()!, 0);
+        } else if (!take) {
+          if (!waits(wish.tenant)) starts[wish.tenant] = Math.max(starts[wish.tenant] ?? 0, virtual);
+          const newcomer = waiter({ ...wish, weight: weights[wish.tenant] });
+          expect(queue.offer(newcomer, 0).refusal).toBeNull();
+          inside.push(newcomer);
+        }
+        if (inside.length > 0) expect(starts[queue.next()!.tenant]).toBeCloseTo(earliest(), 6);
+        else [starts, virtual] = [{}, 0];
+      }
+    }),
+    { seed: 4, numRuns: 500 },
+  );
+});
+
 describe("the end of a wait", () => {
   test("comes with the deadline or the longest wait, whichever is first, and in that order", () => {
     const { queue, waiters } = filled([
