@@ -26,6 +26,7 @@ import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
+import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { listensAt, untilStopped } from "./process.ts";
@@ -51,7 +52,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targetsMax: config.table.targetsMax,
   });
   const flights = new PeerFlights();
-  const placement = new Placement(table, stats, config.score, (key) => flights.load(key));
+  const warmth = new Warmth(table, config.flow.slowStart);
+  const placement = new Placement(table, stats, config.score, (key) => flights.load(key), warmth);
   let crew: Crew | null = null;
   let node: MeshNode | null = null;
   let draining = false;
