@@ -63,6 +63,9 @@ export type LocalAnswer =
   | "kserve-server"
   | "kserve-index";
 
+/** Whether the answer to the same request is the same: always, or with temperature 0 ("greedy"). */
+export type Sameness = "never" | "greedy" | "always";
+
 export interface ApiShape {
   /** `openai.chat`: what metrics, logs and rules call it. */
   readonly name: string;
@@ -76,6 +79,8 @@ export interface ApiShape {
   readonly repeatable: boolean;
   /** The header x-infermesh-model decides where both name a model. A name in the path reaches the target as it is. */
   readonly overridable: boolean;
+  /** Whether an answer may be kept for the next request that is the same. */
+  readonly cache: Sameness;
 }
 
 type Facts = Partial<Omit<ApiShape, "name" | "family" | "overridable">>;
@@ -89,7 +94,7 @@ export interface ApiRow {
 const { GET, POST, PUT, DELETE, PATCH } = METHOD;
 
 function shape(name: string, facts: Facts): ApiShape {
-  const { work = "inference", model = "none", streams = "never", local = "" } = facts;
+  const { work = "inference", model = "none", streams = "never", local = "", cache = "never" } = facts;
   return Object.freeze({
     name,
     family: name.slice(0, name.indexOf(".")) as ApiFamily,
@@ -100,6 +105,7 @@ function shape(name: string, facts: Facts): ApiShape {
     local,
     repeatable: facts.repeatable ?? (work === "inference" || work === "read"),
     overridable: model !== "path" && local === "",
+    cache,
   });
 }
 
@@ -110,6 +116,8 @@ function rows(name: string, method: number, paths: readonly string[], facts: Fac
 
 const BODY: Facts = { model: "body" };
 const CHAT: Facts = { model: "body", streams: "asked" };
+const GREEDY: Facts = { ...CHAT, cache: "greedy" };
+const EMBEDDING: Facts = { model: "body", cache: "always" };
 const OPTIONAL: Facts = { model: "optional" };
 const FORM: Facts = { model: "form", streams: "asked" };
 const READ: Facts = { work: "read" };
@@ -120,14 +128,14 @@ const MANAGEMENT: Facts = { work: "management", model: "optional" };
 /** Paths that stand as they are. */
 export const FIXED_PATHS: readonly ApiRow[] = [
   // ---- OpenAI; the paths without /v1 are those of llama.cpp and Infinity
-  ...rows("openai.chat", POST, ["/v1/chat/completions", "/chat/completions"], CHAT),
+  ...rows("openai.chat", POST, ["/v1/chat/completions", "/chat/completions"], GREEDY),
   ...rows("openai.chat-batch", POST, ["/v1/chat/completions/batch"], BODY),
-  ...rows("openai.completions", POST, ["/v1/completions", "/completions"], CHAT),
+  ...rows("openai.completions", POST, ["/v1/completions", "/completions"], GREEDY),
   // A response is stored unless the body says otherwise, and may run in the background: it is not begun twice.
   ...rows("openai.responses", POST, ["/v1/responses"], { ...CHAT, repeatable: false }),
   ...rows("openai.responses-tokens", POST, ["/v1/responses/input_tokens"], BODY),
   ...rows("openai.responses-compact", POST, ["/v1/responses/compact"], BODY),
-  ...rows("openai.embeddings", POST, ["/v1/embeddings", "/embeddings"], BODY),
+  ...rows("openai.embeddings", POST, ["/v1/embeddings", "/embeddings"], EMBEDDING),
   ...rows("openai.moderations", POST, ["/v1/moderations"], OPTIONAL),
   ...rows("openai.decisions", POST, ["/v1/decisions"], BODY),
   ...rows("openai.speech", POST, ["/v1/audio/speech"], { ...BODY, streams: "always", format: "bytes" }),
@@ -142,7 +150,7 @@ export const FIXED_PATHS: readonly ApiRow[] = [
 
   // ---- scoring and pooling: vLLM, SGLang, TEI, Infinity, llama.cpp; Cohere's and Jina's forms
   ...rows("cohere.rerank", POST, ["/v1/rerank", "/v2/rerank", "/rerank"], OPTIONAL),
-  ...rows("cohere.embed", POST, ["/v2/embed"], BODY),
+  ...rows("cohere.embed", POST, ["/v2/embed"], EMBEDDING),
   ...rows("vllm.score", POST, ["/v1/score", "/score"], OPTIONAL),
   ...rows("vllm.classify", POST, ["/v1/classify", "/classify"], OPTIONAL),
   ...rows("vllm.pooling", POST, ["/v1/pooling", "/pooling"], OPTIONAL),
@@ -152,7 +160,7 @@ export const FIXED_PATHS: readonly ApiRow[] = [
   ...rows("vllm.adapter", POST, ["/v1/load_lora_adapter", "/v1/unload_lora_adapter"], MANAGEMENT),
   ...rows("sglang.encode", POST, ["/encode"], OPTIONAL),
   ...rows("sglang.info", GET, ["/model_info", "/get_model_info"], READ),
-  ...rows("tei.embed", POST, ["/embed", "/embed_all", "/embed_sparse"], OPTIONAL),
+  ...rows("tei.embed", POST, ["/embed", "/embed_all", "/embed_sparse"], { ...OPTIONAL, cache: "always" }),
   ...rows("tei.predict", POST, ["/predict", "/similarity", "/decode"], OPTIONAL),
   ...rows("llamacpp.completion", POST, ["/completion", "/infill"], { model: "optional", streams: "asked" }),
   ...rows("llamacpp.embedding", POST, ["/embedding", "/reranking", "/apply-template"], OPTIONAL),
@@ -165,7 +173,7 @@ export const FIXED_PATHS: readonly ApiRow[] = [
   // ---- Ollama
   ...rows("ollama.chat", POST, ["/api/chat"], NDJSON),
   ...rows("ollama.generate", POST, ["/api/generate"], NDJSON),
-  ...rows("ollama.embed", POST, ["/api/embed", "/api/embeddings"], BODY),
+  ...rows("ollama.embed", POST, ["/api/embed", "/api/embeddings"], EMBEDDING),
   ...rows("ollama.show", POST, ["/api/show"], { ...READ, model: "body" }),
   ...rows("ollama.tags", GET, ["/api/tags"], { ...READ, local: "ollama-tags" }),
   ...rows("ollama.version", GET, ["/api/version"], { ...READ, local: "version" }),

@@ -26,7 +26,7 @@ const LETTER_E = 101;
 const LETTER_U = 117;
 
 /** RFC 8259 section 2: space, tab, line feed, carriage return. */
-const BLANK = new Uint8Array(256);
+export const BLANK = new Uint8Array(256);
 for (const byte of [9, 10, 13, 32]) BLANK[byte] = 1;
 
 /** Bytes of a string that stand for themselves: no quote, no backslash, no control byte. */
