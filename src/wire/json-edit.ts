@@ -12,7 +12,6 @@
  * A field is compared decoded: "mod\u0065l" is the model. Blanks next to a removed member go with it; what is added
  * comes last. Bodies that are no object, or no JSON, are "bad", with the position and the reason; nothing is guessed.
  */
-import { assert } from "../base/assert.ts";
 import { BACKSLASH, QUOTE } from "./octets.ts";
 import { CLOSE_ARRAY, COMMA, JsonScanner, OPEN_ARRAY, OPEN_OBJECT, isNumeric } from "./json-scan.ts";
 
@@ -283,7 +282,8 @@ function addTo(plan: FieldPlan, edit: JsonEdit): void {
 
 /** The order of edits, as far as it does not depend on the body: limits hold for configured values too. */
 function settle(plan: FieldPlan): void {
-  assert(plan.min <= plan.max, `the limits of ${plan.name} leave no value`);
+  // Limits of several rules may leave no value: the upper one is the one that protects the target.
+  plan.min = Math.min(plan.min, plan.max);
   plan.set = limited(plan, plan.set);
   plan.absent = limited(plan, plan.absent);
   // Messages that are missing are the target's to complain about.

@@ -129,8 +129,9 @@ describe("one edit", () => {
     expect(editor.edit(body, 0, body.length, Buffer.from('"a"'))).toBe("same");
   });
 
-  test("limits that leave no value are a bug of the caller", () => {
-    expect(() => new JsonEditor([min("n", 5), max("n", 4)])).toThrow("leave no value");
+  test("of limits that leave no value the upper one holds", () => {
+    expect(edited('{"n":1}', [min("n", 5), max("n", 4)])).toBe('{"n":4}');
+    expect(edited('{"n":9}', [min("n", 5), max("n", 4)])).toBe('{"n":4}');
   });
 });
 
