@@ -93,9 +93,12 @@ export interface ApiRow {
 
 const { GET, POST, PUT, DELETE, PATCH } = METHOD;
 
+/** Every shape there is; those that share a name differ in what their methods allow. */
+export const ALL_SHAPES: ApiShape[] = [];
+
 function shape(name: string, facts: Facts): ApiShape {
   const { work = "inference", model = "none", streams = "never", local = "", cache = "never" } = facts;
-  return Object.freeze({
+  const made: ApiShape = Object.freeze({
     name,
     family: name.slice(0, name.indexOf(".")) as ApiFamily,
     work,
@@ -107,6 +110,8 @@ function shape(name: string, facts: Facts): ApiShape {
     overridable: model !== "path" && local === "",
     cache,
   });
+  ALL_SHAPES.push(made);
+  return made;
 }
 
 function rows(name: string, method: number, paths: readonly string[], facts: Facts): ApiRow[] {

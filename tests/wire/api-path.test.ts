@@ -214,6 +214,7 @@ describe("what no row knows", () => {
     expect(access("GET /metrics", { unknownPaths: "pass" })).toBe("pass");
     expect(access("POST /api/pull")).toBe("not_found");
     expect(access("POST /v2/repository/models/m/unload")).toBe("not_found");
+    expect(access("HEAD /api/blobs/sha256:0a")).toBe("not_found");
     expect(access("POST /v1/load_lora_adapter")).toBe("not_found");
     expect(access("POST /api/pull", { managementPaths: "pass" })).toBe("pass");
     expect(access("POST /register")).toBe("pass");

@@ -129,6 +129,14 @@ describe("one edit", () => {
     expect(editor.edit(body, 0, body.length, Buffer.from('"a"'))).toBe("same");
   });
 
+  test("more members than there was room for", () => {
+    const body = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`k${i}`, i]));
+    expect(JSON.parse(edited(JSON.stringify(body), [remove("k0"), set("k99", "x")]))).toEqual({
+      ...Object.fromEntries(Object.entries(body).slice(1)),
+      k99: "x",
+    });
+  });
+
   test("of limits that leave no value the upper one holds", () => {
     expect(edited('{"n":1}', [min("n", 5), max("n", 4)])).toBe('{"n":4}');
     expect(edited('{"n":9}', [min("n", 5), max("n", 4)])).toBe('{"n":4}');
