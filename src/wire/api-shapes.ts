@@ -93,12 +93,13 @@ export interface ApiRow {
 
 const { GET, POST, PUT, DELETE, PATCH } = METHOD;
 
+const made: ApiShape[] = [];
 /** Every shape there is; those that share a name differ in what their methods allow. */
-export const ALL_SHAPES: ApiShape[] = [];
+export const ALL_SHAPES: readonly ApiShape[] = made;
 
 function shape(name: string, facts: Facts): ApiShape {
   const { work = "inference", model = "none", streams = "never", local = "", cache = "never" } = facts;
-  const made: ApiShape = Object.freeze({
+  const one: ApiShape = Object.freeze({
     name,
     family: name.slice(0, name.indexOf(".")) as ApiFamily,
     work,
@@ -110,8 +111,8 @@ function shape(name: string, facts: Facts): ApiShape {
     overridable: model !== "path" && local === "",
     cache,
   });
-  ALL_SHAPES.push(made);
-  return made;
+  made.push(one);
+  return one;
 }
 
 function rows(name: string, method: number, paths: readonly string[], facts: Facts): ApiRow[] {
