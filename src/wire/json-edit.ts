@@ -13,7 +13,7 @@
  * comes last. Bodies that are no object, or no JSON, are "bad", with the position and the reason; nothing is guessed.
  */
 import { BACKSLASH, QUOTE } from "./octets.ts";
-import { CLOSE_ARRAY, COMMA, JsonScanner, OPEN_ARRAY, OPEN_OBJECT, isNumeric } from "./json-scan.ts";
+import { CLOSE_ARRAY, COMMA, JsonScanner, OPEN_ARRAY, OPEN_OBJECT, isNumeric, isSame } from "./json-scan.ts";
 
 /** One change of a top-level field. `json` is the text of a JSON value. */
 export type JsonEdit =
@@ -69,18 +69,16 @@ const NOTHING = new Uint8Array(0);
 const COMMA_BYTES = utf8(",");
 const LETTER_N = 110;
 const ROLE = utf8('"role"');
-const SYSTEM_ROLES = ["system", "developer"];
 
 function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
 export class JsonEditor {
-  /** After "edited": the new body, in a buffer of its own. */
-  result: Uint8Array = NOTHING;
   /** After "bad": where, from the body's start, and why. */
   position = 0;
   reason = "";
+  #result: Uint8Array = NOTHING;
   readonly #plans: readonly FieldPlan[];
   readonly #model: FieldPlan | null;
   readonly #scanner = new JsonScanner();
@@ -131,9 +129,19 @@ export class JsonEditor {
       if (plan !== null) this.#change(plan, body, scanner.valueStart(index), scanner.valueEnd(index), end);
     }
     this.#append(count === 0 ? open + 1 : scanner.valueEnd(count - 1), kept);
+    // An editor lives long: it must not keep the last body that it saw.
+    scanner.release();
+    this.#inner.release();
     if (this.#from.length === 0) return "same";
     this.#build(body, start, end);
     return "edited";
+  }
+
+  /** After "edited": the new body in a buffer of its own, handed over. */
+  take(): Uint8Array {
+    const result = this.#result;
+    this.#result = NOTHING;
+    return result;
   }
 
   #planOf(body: Uint8Array, start: number, end: number): FieldPlan | null {
@@ -198,7 +206,7 @@ export class JsonEditor {
           const role: unknown = JSON.parse(
             decoder.decode(body.subarray(inner.valueStart(index), inner.valueEnd(index))),
           );
-          if (typeof role === "string" && SYSTEM_ROLES.includes(role)) return true;
+          if (role === "system" || role === "developer") return true;
         }
       } else {
         at = scanner.value(at);
@@ -241,14 +249,8 @@ export class JsonEditor {
       from = this.#to[i]!;
     }
     result.set(body.subarray(from, end), at);
-    this.result = result;
+    this.#result = result;
   }
-}
-
-function isSame(body: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
-  if (end - start !== bytes.length) return false;
-  for (let i = 0; i < bytes.length; i++) if (body[start + i] !== bytes[i]) return false;
-  return true;
 }
 
 function addTo(plan: FieldPlan, edit: JsonEdit): void {

@@ -38,6 +38,7 @@ SIMPLE[BACKSLASH] = 0;
 const ESCAPED = new Uint8Array(256);
 for (const letter of '"\\/bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
 
+const NOTHING = new Uint8Array(0);
 const LITERALS = ["true", "false", "null"] as const;
 /** Where a member's four positions lie from its first. */
 const KEY_END = 1;
@@ -51,7 +52,7 @@ export class JsonScanner {
   /** After -1: where it went wrong, from the start of what was given, and why. */
   position = 0;
   reason = "";
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = NOTHING;
   #start = 0;
   #end = 0;
   readonly #closers = new Uint8Array(DEPTH_MAX);
@@ -91,6 +92,11 @@ export class JsonScanner {
   object(buffer: Uint8Array, open: number, end: number): number {
     this.#begin(buffer, open, end);
     return this.#members(open);
+  }
+
+  /** Lets go of the buffer read last; positions stay. */
+  release(): void {
+    this.#buffer = NOTHING;
   }
 
   /** One past the value at `start`, or -1. */
@@ -276,4 +282,11 @@ export class JsonScanner {
 /** Whether a value that begins with `byte` is a number. */
 export function isNumeric(byte: number): boolean {
   return byte === MINUS || (byte >= ZERO && byte <= NINE);
+}
+
+/** Whether [start, end) holds just these bytes. */
+export function isSame(body: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
+  if (end - start !== bytes.length) return false;
+  for (let i = 0; i < bytes.length; i++) if (body[start + i] !== bytes[i]) return false;
+  return true;
 }

@@ -11,7 +11,7 @@ function edited(text: string, edits: readonly JsonEdit[], model?: string): strin
   const name = model === undefined ? null : Buffer.from(JSON.stringify(model));
   const result = editor.edit(placed(bytes, bytes.length, 3, 0x22), 3, 3 + bytes.length, name);
   if (result === "bad") return `${editor.position}: ${editor.reason}`;
-  return result === "same" ? text : Buffer.from(editor.result).toString();
+  return result === "same" ? text : Buffer.from(editor.take()).toString();
 }
 
 const set = (field: string, value: unknown): JsonEdit => ({ edit: "set", field, json: JSON.stringify(value) });
@@ -125,6 +125,8 @@ describe("one edit", () => {
     const editor = new JsonEditor([remove("x")], true);
     const body = Buffer.from('{"model":"a"}');
     expect(editor.edit(body, 0, body.length, Buffer.from('"b"'))).toBe("edited");
+    expect(Buffer.from(editor.take()).toString()).toBe('{"model":"b"}');
+    expect(editor.take().length).toBe(0);
     expect(editor.edit(body, 0, body.length)).toBe("same");
     expect(editor.edit(body, 0, body.length, Buffer.from('"a"'))).toBe("same");
   });

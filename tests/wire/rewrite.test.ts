@@ -42,7 +42,7 @@ function bodyOf(rewrite: Rewrite | null, text: string): string {
   const editor = rewrite?.body ?? null;
   if (editor === null) return "no edits";
   const result = editor.edit(body, 0, body.length);
-  return result === "edited" ? Buffer.from(editor.result).toString() : result;
+  return result === "edited" ? Buffer.from(editor.take()).toString() : result;
 }
 
 const linesOf = (headers: HeaderRewrite | null | undefined) => Buffer.from(headers?.lines ?? []).toString("latin1");
@@ -120,7 +120,7 @@ describe("bodies", () => {
     const editor = rewritesOf({ fields: { x: 1 } }).find(CHAT, "m")?.body;
     const body = Buffer.from('{"model":"alias"}');
     expect(editor?.edit(body, 0, body.length, Buffer.from('"m"'))).toBe("edited");
-    expect(Buffer.from(editor?.result ?? []).toString()).toBe('{"model":"m","x":1}');
+    expect(Buffer.from(editor?.take() ?? []).toString()).toBe('{"model":"m","x":1}');
   });
 
   test("limits of several rules narrow, later values win", () => {
