@@ -22,9 +22,11 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
+import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
+import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { listensAt, untilStopped } from "./process.ts";
@@ -36,6 +38,8 @@ const UPKEEP_MS = 500;
 const ADMIN_STOP_MS = 1000;
 /** For telling the mesh that this router leaves. */
 const LEAVE_MS = 1000;
+/** For the last spans on their way to the collector. */
+const SPANS_STOP_MS = 3000;
 
 export async function runRouter(config: RouterConfig): Promise<void> {
   const log = createLog(config.log);
@@ -48,10 +52,20 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targetsMax: config.table.targetsMax,
   });
   const flights = new PeerFlights();
-  const placement = new Placement(table, stats, config.score, (key) => flights.load(key));
+  const warmth = new Warmth(table, config.flow.slowStart);
+  const placement = new Placement(table, stats, config.score, (key) => flights.load(key), warmth);
   let crew: Crew | null = null;
   let node: MeshNode | null = null;
   let draining = false;
+  const routerId = (port: number): string => (config.id === "" ? `router-${hostId()}-${port}` : config.id);
+  const spans =
+    config.tracing.endpoint === ""
+      ? null
+      : new SpanExporter({
+          config: config.tracing,
+          instance: () => routerId(crew?.port ?? config.listen.port),
+          log,
+        });
   const targets = new Targets({
     config,
     placement,
@@ -81,6 +95,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       proxy: config.proxy,
       table,
       stats,
+      ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       async control(path, body) {
         const headers = { "content-type": "application/json" };
         const response = await relayed.fetch(new Request(`http://localhost${path}`, { method: "POST", body, headers }));
@@ -112,6 +127,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     targets: () => targets.all(),
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    tracing: () => spans?.figures(),
   });
   const apiOptions = {
     nowMs,
@@ -153,7 +169,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
 
   // ---- the mesh
 
-  const id = config.id === "" ? `router-${hostId()}-${crew.port}` : config.id;
+  const id = routerId(crew.port);
   node = await joinMesh({
     id,
     // Any free port is another node each time, with nothing to keep.
@@ -203,6 +219,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
     workers: config.workers,
     scorer: crew.scorer.kind,
     ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
+    transport: crew.transport.kind,
+    ...(crew.transport.kind === "epoll" ? {} : { transportReason: crew.transport.reason }),
     version,
     pid: process.pid,
   });
@@ -223,7 +241,7 @@ export async function runRouter(config: RouterConfig): Promise<void> {
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   // Until its last request ends, the other routers must know of its load.
   states.stop();
-  await node.leave(LEAVE_MS);
+  await Promise.all([node.leave(LEAVE_MS), spans?.stop(SPANS_STOP_MS)]);
   journal.end();
   clearInterval(upkeep);
   targets.stop();

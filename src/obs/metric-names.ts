@@ -166,6 +166,8 @@ export const ROUTER_METRICS = {
   workers: metric("gauge", "infermesh_router_workers", [], "", "Data-plane threads."),
   restarts: metric("counter", "infermesh_router_worker_restarts_total", [], "", "Workers that died and were replaced."),
   scorer: metric("gauge", "infermesh_router_scorer_info", ["kind"], "", "Always 1; kind is c or typescript."),
+  spans: metric("counter", "infermesh_router_spans_total", ["result"], "", "Spans, by what became of them."),
+  spansWaiting: metric("gauge", "infermesh_router_spans_waiting", [], "", "Spans that wait for the collector."),
 } as const;
 
 /** Of an agent. */

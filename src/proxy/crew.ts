@@ -14,6 +14,7 @@ import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import type { ProxyConfig } from "./settings.ts";
+import type { TracerSettings } from "./tracing.ts";
 
 export interface CrewOptions {
   /** The worker's entry. Its URL is made in src/ itself: in the executable every module has the root's URL. */
@@ -25,6 +26,8 @@ export interface CrewOptions {
   readonly proxy: ProxyConfig;
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
+  /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
+  readonly tracing?: TracerSettings & { take(packed: Uint8Array): void };
   /** Answers a registration that came in on the data port. */
   control(path: string, body: string): Promise<{ status: number; body: string }>;
   /** Every worker routes by this version, or a later one. */
@@ -55,6 +58,8 @@ export class Crew {
   #routes: Uint8Array;
   #scorer = "";
   #scorerReason = "";
+  #transport = "";
+  #transportReason = "";
   #restarts = 0;
   #started = false;
   #draining = false;
@@ -85,6 +90,11 @@ export class Crew {
 
   get scorer(): { kind: string; reason: string } {
     return { kind: this.#scorer, reason: this.#scorerReason };
+  }
+
+  /** What carries the workers' streams, and why not the epoll lane. */
+  get transport(): { kind: string; reason: string } {
+    return { kind: this.#transport, reason: this.#transportReason };
   }
 
   get restarts(): number {
@@ -140,6 +150,8 @@ export class Crew {
       if (from.kind === "ready") {
         this.#scorer = from.scorer;
         this.#scorerReason = from.reason;
+        this.#transport = from.transport;
+        this.#transportReason = from.transportReason;
         ready.resolve();
       } else if (from.kind === "failed") {
         this.#fail(index, `worker ${index} could not start: ${from.message}`);
@@ -163,6 +175,7 @@ export class Crew {
       maxBodyBytes: options.maxBodyBytes,
       allowRegister: options.allowRegister,
       proxy: options.proxy,
+      tracing: tracerSettings(options),
       routes: this.#routes,
     };
     send(worker, start);
@@ -188,6 +201,10 @@ export class Crew {
         void this.#options.control(message.path, message.body).then(({ status, body }) => {
           send(worker, { kind: "control-reply", id: message.id, status, body });
         });
+        break;
+      case "spans":
+        this.#options.tracing?.take(message.packed);
+        send(worker, { kind: "spans-taken" });
         break;
       case "drained": {
         const seat = this.#seats[message.index];
@@ -219,6 +236,13 @@ export class Crew {
     this.#options.restarted(index, message);
     this.#seat(index);
   }
+}
+
+/** What a worker needs of it: functions don't travel. */
+function tracerSettings({ tracing }: CrewOptions): TracerSettings | null {
+  if (tracing === undefined) return null;
+  const { sample, batchSpansMax, workerSpansMax } = tracing;
+  return { sample, batchSpansMax, workerSpansMax };
 }
 
 const MESSAGE_LENGTH_MAX = 2000;

@@ -1,5 +1,6 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { ProxyConfig } from "./settings.ts";
+import type { TracerSettings } from "./tracing.ts";
 
 /** One routable pair of target and model: a row of the score table, and where its requests go. */
 export interface RouteRow {
@@ -39,6 +40,8 @@ export interface WorkerStart {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+  /** Null: no request is recorded. */
+  readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
   readonly routes: Uint8Array;
 }
@@ -47,6 +50,8 @@ export type ToWorker =
   | WorkerStart
   | { readonly kind: "routes"; readonly routes: Uint8Array }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
+  /** A batch of spans has been taken. */
+  | { readonly kind: "spans-taken" }
   /** Stop accepting, finish what is in flight, then answer "drained". */
   | { readonly kind: "drain" }
   /** For tests of the respawn: fail as a bug would. */
@@ -59,6 +64,9 @@ export type FromWorker =
       readonly port: number;
       readonly scorer: string;
       readonly reason: string;
+      /** What carries the streams, and why not the epoll lane. */
+      readonly transport: string;
+      readonly transportReason: string;
     }
   /** The worker routes by snapshot `version` from now on. */
   | { readonly kind: "routed"; readonly index: number; readonly version: number }
@@ -70,5 +78,7 @@ export type FromWorker =
       readonly path: string;
       readonly body: string;
     }
+  /** A batch of finished spans, as obs/spans.ts packs it. */
+  | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

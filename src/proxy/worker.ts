@@ -6,6 +6,10 @@
  */
 import { unpack } from "msgpackr/unpack";
 import { MeshError } from "../base/errors.ts";
+import { BunTransport } from "../net/bun-streams.ts";
+import { Dialer } from "../net/dialer.ts";
+import { EpollTransport } from "../net/epoll.ts";
+import type { Transport } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -16,6 +20,8 @@ import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
+import type { ProxyConfig } from "./settings.ts";
+import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
 
@@ -30,22 +36,36 @@ function post(message: FromWorker): void {
   self.postMessage(message);
 }
 
+/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
+function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
+  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
+  const lane = EpollTransport.open();
+  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
+}
+
 function start(options: WorkerStart): RunningWorker {
   const { index } = options;
+  const { transport, reason: transportReason } = openTransport(options.proxy);
+  // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
+  // clients waiting.
+  process.on("exit", () => transport.destroy());
   const table = ScoreTable.attach(options.table);
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
+  const tracer =
+    options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
   const context: WorkerContext = {
     index,
     config: options.proxy,
     maxBodyBytes: options.maxBodyBytes,
     allowRegister: options.allowRegister,
-    routes: new Routes(),
+    routes: new Routes(new Dialer(transport)),
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    tracer,
     heldBytes: 0,
     draining: false,
     control(path, body, reply) {
@@ -62,24 +82,32 @@ function start(options: WorkerStart): RunningWorker {
   };
   applyRoutes(options.routes);
 
-  const socket = clientHandlers(context, connections);
-  const where =
+  const handlers = clientHandlers(context, connections);
+  const stopAccepting =
     options.fd === null
-      ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
-      : { fd: options.fd };
-  // `fd` adopts a socket that listens already; bun-types does not know it.
-  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>);
+      ? new BunTransport().listen({ host: options.host, port: options.port }, handlers)
+      : transport.adopt(options.fd, handlers);
 
   const sweep = setInterval(() => {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
+    tracer?.flush(true);
     post({ kind: "drained", index });
   }, SWEEP_MS);
 
-  post({ kind: "ready", index, port: options.port, scorer: picker.kind, reason });
+  post({
+    kind: "ready",
+    index,
+    port: options.port,
+    scorer: picker.kind,
+    reason,
+    transport: transport.kind,
+    transportReason,
+  });
   return {
     receive(message) {
       tick();
@@ -91,11 +119,14 @@ function start(options: WorkerStart): RunningWorker {
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);
           break;
+        case "spans-taken":
+          tracer?.taken();
+          break;
         case "drain":
           context.draining = true;
           drainingSinceMs = nowMs();
           // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
-          setTimeout(() => listener.stop(false), ACCEPT_ON_MS);
+          setTimeout(stopAccepting, ACCEPT_ON_MS);
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");
