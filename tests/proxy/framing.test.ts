@@ -5,12 +5,13 @@
  * upstream that counts strictly and by the readings of laxer servers.
  */
 import { afterEach, describe, expect, test } from "bun:test";
-import { answer, ask, CHAT, chunk, Client, CLOSE, Relay, statusOf, until, Upstream } from "./harness.ts";
+import { answer, ask, CHAT, chunk, Client, CLOSE, Relay, statusOf, until, Upstream, useTransport } from "./harness.ts";
 import { READINGS, requestLines, StrictUpstream } from "./strict-upstream.ts";
 
 const opened: { stop(): void }[] = [];
 afterEach(() => {
   for (const one of opened.splice(0)) one.stop();
+  useTransport("epoll");
 });
 
 function keep<T extends { stop(): void }>(made: T): T {
@@ -44,8 +45,13 @@ async function sendAll(client: Client, pieces: readonly string[]): Promise<void>
   }
 }
 
-/** Sends the bytes on a connection of their own; answers the statuses that came back, and what the upstream saw. */
+/**
+ * Sends the bytes on a connection of their own, where they come in pieces over Bun's sockets: the epoll lane and this
+ * test take turns on one thread, which would cost milliseconds a piece. Answers the statuses that came back, and what
+ * the upstream saw.
+ */
 async function attack(pieces: readonly string[], config: ConstructorParameters<typeof Relay>[1] = {}) {
+  useTransport(pieces.length > 1 ? "bun" : "epoll");
   const upstream = keep(new StrictUpstream(() => answer('{"ok":true}')));
   const relay = keep(new Relay([upstream.port], config));
   const client = await Client.open(relay.port);
