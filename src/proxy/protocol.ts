@@ -26,19 +26,27 @@ export interface RouteSnapshot {
   readonly rows: readonly RouteRow[];
 }
 
-/** What a worker needs once, at its start. */
-export interface WorkerStart {
-  readonly kind: "start";
-  readonly index: number;
-  readonly table: SharedArrayBuffer;
-  readonly stats: SharedArrayBuffer;
-  /** A listening descriptor to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
-  readonly fd: number | null;
-  readonly host: string;
-  readonly port: number;
+/** What a worker is told of the configuration: at its start, and whole at each change. */
+export interface WorkerSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+}
+
+/** What a worker needs once, at its start. */
+export interface WorkerStart {
+  readonly kind: "start";
+  /** Its place in the score table and in the statistics, which no other living thread has. */
+  readonly index: number;
+  readonly table: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
+  readonly fds: readonly number[] | null;
+  readonly host: string;
+  readonly port: number;
+  /** Accepts only when it is told to. */
+  readonly waits: boolean;
+  readonly settings: WorkerSettings;
   /** A packed RouteSnapshot. */
   readonly routes: Uint8Array;
 }
@@ -47,8 +55,15 @@ export type ToWorker =
   | WorkerStart
   | { readonly kind: "routes"; readonly routes: Uint8Array }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
-  /** Stop accepting, finish what is in flight, then answer "drained". */
-  | { readonly kind: "drain" }
+  /** Use these settings from the next request on. */
+  | { readonly kind: "settings"; readonly settings: WorkerSettings }
+  /** Begin to accept: it was started to wait for this. */
+  | { readonly kind: "accept" }
+  /**
+   * Stop accepting, finish what is in flight, then answer "drained". Connections are closed behind the answer to their
+   * next request, or when nothing came on them for `quietMs`; with `refuses` that next request is not served any more.
+   */
+  | { readonly kind: "drain"; readonly quietMs: number; readonly refuses: boolean }
   /** For tests of the respawn: fail as a bug would. */
   | { readonly kind: "crash" };
 

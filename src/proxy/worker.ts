@@ -3,8 +3,11 @@
  *
  * It is started by one message, obeys the few others of protocol.ts, and decides nothing about targets. An exception
  * in it is a bug: the thread ends, and the main thread starts a successor on the same descriptor.
+ *
+ * Its settings may change while it works. All that is in it holds one copy, which is overwritten in place.
  */
 import { unpack } from "msgpackr/unpack";
+import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
@@ -31,16 +34,17 @@ function post(message: FromWorker): void {
 }
 
 function start(options: WorkerStart): RunningWorker {
-  const { index } = options;
+  const { index, settings } = options;
+  const config = liveCopy(settings.proxy);
   const table = ScoreTable.attach(options.table);
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
   const context: WorkerContext = {
     index,
-    config: options.proxy,
-    maxBodyBytes: options.maxBodyBytes,
-    allowRegister: options.allowRegister,
+    config,
+    maxBodyBytes: settings.maxBodyBytes,
+    allowRegister: settings.allowRegister,
     routes: new Routes(),
     table,
     picker,
@@ -48,6 +52,8 @@ function start(options: WorkerStart): RunningWorker {
     counters: WorkerStats.attach(options.stats).forWorker(index),
     heldBytes: 0,
     draining: false,
+    quietMs: 0,
+    refuses: false,
     control(path, body, reply) {
       const id = nextControl++;
       replies.set(id, reply);
@@ -63,12 +69,14 @@ function start(options: WorkerStart): RunningWorker {
   applyRoutes(options.routes);
 
   const socket = clientHandlers(context, connections);
-  const where =
-    options.fd === null
-      ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
-      : { fd: options.fd };
-  // `fd` adopts a socket that listens already; bun-types does not know it.
-  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>);
+  let listeners: { stop(force: boolean): void }[] = [];
+  const accept = (): void => {
+    listeners = placesOf(options).map((where) =>
+      // `fd` adopts a socket that listens already; bun-types does not know it.
+      Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>),
+    );
+  };
+  if (!options.waits) accept();
 
   const sweep = setInterval(() => {
     const now = tick();
@@ -91,11 +99,24 @@ function start(options: WorkerStart): RunningWorker {
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);
           break;
+        case "settings":
+          overwrite(config, message.settings.proxy);
+          context.maxBodyBytes = message.settings.maxBodyBytes;
+          context.allowRegister = message.settings.allowRegister;
+          break;
+        case "accept":
+          accept();
+          break;
         case "drain":
+          context.quietMs = message.quietMs;
+          context.refuses = message.refuses;
+          if (context.draining) break;
           context.draining = true;
           drainingSinceMs = nowMs();
-          // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
-          setTimeout(() => listener.stop(false), ACCEPT_ON_MS);
+          // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
+          setTimeout(() => {
+            for (const listener of listeners) listener.stop(false);
+          }, ACCEPT_ON_MS);
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");
@@ -104,6 +125,11 @@ function start(options: WorkerStart): RunningWorker {
       }
     },
   };
+}
+
+/** Where it listens: on descriptors, or on an address of its own. */
+function placesOf({ fds, host, port }: WorkerStart): object[] {
+  return fds?.map((fd) => ({ fd })) ?? [{ hostname: host === "" ? "::" : host, port, reusePort: true }];
 }
 
 let running: RunningWorker | null = null;
