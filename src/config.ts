@@ -14,6 +14,7 @@ import { type Infer, address, bytes, choice, duration, flag, integer, number, se
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
+import { successionSettings } from "./net/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
@@ -182,6 +183,7 @@ export const routerSettings = section(
       max: "24h",
       doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
     }),
+    ...successionSettings,
     fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
