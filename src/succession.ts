@@ -117,9 +117,6 @@ export class Handover {
       });
       this.#isDone = true;
       return upgraded;
-    } catch (error) {
-      // What came back lives on duplicates of its own.
-      throw error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error });
     } finally {
       this.#isUnderWay = false;
     }

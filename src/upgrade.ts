@@ -62,7 +62,7 @@ export async function upgrade(executable: string, options: UpgradeOptions): Prom
     if (surrendered) await options.resume();
     const why = error instanceof Error ? error.message : String(error);
     log.error("the upgrade failed, and this process goes on", { pid: successor.pid, error: why });
-    throw error;
+    throw new MeshError("conflict", `the upgrade failed, and this process goes on: ${why}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

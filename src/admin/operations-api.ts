@@ -2,6 +2,7 @@
  * What an operator does to a running router: loading its configuration anew, replacing its workers, and handing over to
  * another executable. Only on --api ports; described in docs/api.md.
  */
+import { isIP } from "node:net";
 import type { Hono } from "hono";
 import { isRecord } from "../base/field.ts";
 import { MeshError, openAiBody } from "../base/errors.ts";
@@ -51,5 +52,6 @@ export function operationRoutes(app: Hono, operations: Operations): void {
 }
 
 function isLoopback(address: string): boolean {
-  return address === "::1" || /^(::ffff:)?127\./.test(address);
+  const plain = address.replace(/^::ffff:/, "");
+  return address === "::1" || (isIP(plain) === 4 && plain.startsWith("127."));
 }

@@ -44,7 +44,7 @@ export interface CrewOptions {
 export interface SeatView {
   readonly index: number;
   /** Since its present thread was started. */
-  readonly ageMs: number;
+  readonly startedAgoMs: number;
 }
 
 interface Successor {
@@ -162,7 +162,10 @@ export class Crew {
 
   seats(): SeatView[] {
     const nowMs = performance.now();
-    return this.#seats.map(({ number, thread }) => ({ index: number, ageMs: nowMs - (thread?.startedMs ?? nowMs) }));
+    return this.#seats.map(({ number, thread }) => {
+      const startedAgoMs = Math.round(nowMs - (thread?.startedMs ?? nowMs));
+      return { index: number, startedAgoMs };
+    });
   }
 
   /** Descriptors of the listening sockets, for another process; the caller closes them. Empty where there are none. */
