@@ -3,25 +3,17 @@
  * the workers, which relay. It takes on a new configuration while it runs (reload.ts), and may take over from a process
  * before it and hand over to one after it (upgrade.ts). Wiring only.
  */
-import { newApp } from "./admin/app.ts";
-import { serveApi } from "./admin/front.ts";
-import type { Front } from "./admin/front.ts";
-import { registrationRoutes, routerApi } from "./admin/router-api.ts";
-import type { RouterHealth } from "./admin/router-api.ts";
+import type { Operations } from "./admin/operations-api.ts";
 import { MeshError } from "./base/errors.ts";
 import { liveCopy, overwrite } from "./base/live.ts";
 import { writeSection } from "./base/settings-reading.ts";
-import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
 import { ConfigWatch } from "./config-watch.ts";
+import { Control } from "./control.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
-import type { Registration } from "./fleet/registration.ts";
-import { isRoutable } from "./fleet/target.ts";
 import { Journal } from "./mesh/journal.ts";
-import { meshView } from "./mesh/mesh-view.ts";
-import { joined } from "./mesh/node-membership.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -35,11 +27,9 @@ import { isLiveAtRouter, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
-import type { Upgraded } from "./upgrade.ts";
 
 /** Rows are written anew this often, since samples age; and lost claims are looked for. */
 const UPKEEP_MS = 500;
-const ADMIN_STOP_MS = 1000;
 /** For telling the mesh that this router leaves. */
 const LEAVE_MS = 1000;
 
@@ -60,7 +50,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const score = liveCopy(config.score);
   const placement = new Placement(table, stats, score, (key) => flights.load(key));
   let crew: Crew | null = null;
-  const fronts: Front[] = [];
   let draining = false;
   const targets: Targets = new Targets({
     config,
@@ -85,7 +74,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       log.configure(next.log);
       overwrite(score, next.score);
       crew?.configure(next);
-      for (const front of fronts) front.setLimits(next.admin);
+      control.setLimits(next.admin);
       targets.configure(next);
       placement.refresh(targets.all(), nowMs());
     },
@@ -97,21 +86,47 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   if (source.path !== "" && config.watchConfig) void watch.start();
   const stopped = untilStopped();
+
+  // ---- what is done to it while it runs
+
+  let handover: Handover | null = null;
+  const operations: Operations = {
+    reload: () => reloads.reload("POST /reload"),
+    workers: () => ({ workers: crew?.seats() ?? [], retiring: crew?.retiring ?? 0 }),
+    async restartWorkers() {
+      await crew?.replaceAll(reloads.config.handoverTimeoutMs);
+      log.info("every worker was replaced", { retiring: crew?.retiring });
+    },
+    async upgrade(executable) {
+      if (handover === null) throw new MeshError("starting", "the router is not ready yet; try again in a moment");
+      const upgraded = await handover.to(executable);
+      stopped.ask("upgrade");
+      return upgraded;
+    },
+  };
   onHangup(
     () => void reloads.reload("SIGHUP"),
     () => stopped.ask("SIGHUP"),
   );
+  const onUpgrade = (): Promise<unknown> => operations.upgrade("");
+  process.on("SIGUSR1", () => void onUpgrade().catch((error: unknown) => log.warn("there is no upgrade", { error })));
+  // For operators and tests: the first worker fails as by a bug, and is replaced.
+  process.on("SIGUSR2", () => crew?.crash(0));
+  const control: Control = new Control({
+    targets,
+    placement,
+    standing,
+    journal,
+    log,
+    config: () => writeSection(routerSettings, reloads.config),
+    limits: () => reloads.config.admin,
+    isDraining: () => draining,
+    leave: () => stopped.ask("POST /leave"),
+    operations,
+  });
 
   // ---- the data plane
 
-  const onError = (error: unknown, request: string): void =>
-    log.error("request to the admin API failed", { request, error: String(error) });
-  const relayed = newApp(onError);
-  const registry = {
-    register: (registration: Registration) => targets.register(registration),
-    deregister: (id: string) => targets.deregister(id),
-  };
-  registrationRoutes(relayed, registry);
   const starting = Crew.start(
     {
       entry: new URL("./proxy/worker.ts", import.meta.url),
@@ -121,11 +136,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       settings: config,
       table,
       stats,
-      async control(path, body) {
-        const headers = { "content-type": "application/json" };
-        const response = await relayed.fetch(new Request(`http://localhost${path}`, { method: "POST", body, headers }));
-        return { status: response.status, body: await response.text() };
-      },
+      control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
       restarted: (index, message) => log.error("a worker died and was replaced", { worker: index, message }),
       failed: (error) => stopped.fail(error),
@@ -158,55 +169,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
   });
-  const apiOptions = {
-    nowMs,
-    targets: () => targets.all(),
-    target: (id: string) => targets.get(id),
-    load(id: string) {
-      const target = targets.get(id);
-      if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
-      const { requests, tokens } = placement.load(target);
-      return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
-    },
-    ...registry,
-    stats: () => ({ ...metrics.stats() }),
-    health(): RouterHealth {
-      if (draining) return { status: "draining", reason: "stopping" };
-      const routable = targets.all().some(isRoutable);
-      return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
-    },
-    ...meshView(() => standing.node?.membership ?? null, journal),
-    leave: () => stopped.ask("POST /leave"),
-    metricsText: () => metrics.text(),
-    config: () => writeSection(routerSettings, reloads.config),
-    keyring: () => joined(standing.node).keys,
-    operations: {
-      reload: () => reloads.reload("POST /reload"),
-      workers: () => ({ workers: started.seats(), retiring: started.retiring }),
-      restartWorkers: () => started.replaceAll(reloads.config.handoverTimeoutMs),
-      upgrade: (executable: string) => handOver(executable),
-    },
-    onError,
-  };
-  const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
-  const serve = (address: Address, fd: number | undefined, readOnly: boolean): Front => {
-    const front = serveApi({
-      hostname: address.host,
-      port: address.port,
-      fd,
-      app: routerApi({ ...apiOptions, readOnly }),
-      limits: reloads.config.admin,
-      onError,
-      onNotice,
-    });
-    fronts.push(front);
-    return front;
-  };
-  const api = serve(config.api, inheritance.api, false);
-  // The metrics port is open to the network: nothing can be changed there.
-  const vitals = serve(config.metrics, inheritance.metrics, true);
-
-  const handover = new Handover({
+  const api = control.open(config.api, inheritance.api, false, metrics);
+  // The metrics port is open to the network.
+  const vitals = control.open(config.metrics, inheritance.metrics, true, metrics);
+  handover = new Handover({
     config,
     command,
     timeoutMs: () => reloads.config.upgradeTimeoutMs,
@@ -219,15 +185,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     targets,
   });
-  const handOver = async (executable: string): Promise<Upgraded> => {
-    const upgraded = await handover.to(executable);
-    stopped.ask("upgrade");
-    return upgraded;
-  };
-  process.on("SIGUSR1", () => void handOver("").catch((error: unknown) => log.warn("no upgrade", { error })));
-  // For operators and tests: the first worker fails as by a bug, and is replaced.
-  process.on("SIGUSR2", () => crew?.crash(0));
-
   // ---- the mesh
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
@@ -242,9 +199,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   targets.step();
 
   await crew.settled();
+  keepPid(config.pidFile);
   crew.accept();
   inheritance.served();
-  keepPid(config.pidFile);
   notifySupervisor({ READY: 1, MAINPID: process.pid });
   log.info("ready", {
     role: "router",
@@ -273,13 +230,12 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   draining = true;
   watch.stop();
   targets.drain();
-  const closed = (): Promise<unknown> => Promise.all(fronts.map((front) => front.stop(ADMIN_STOP_MS)));
   const drained = (): Promise<boolean> => started.drain(failure === null ? reloads.config.drainTimeoutMs : 0);
   let clean: boolean;
   if (handover.isDone) {
     // The successor serves these ports now; a signal hastens what is left to do here.
     const retired = started.retire(reloads.config.handoverTimeoutMs);
-    [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), closed()]);
+    [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), control.stop()]);
   } else {
     notifySupervisor({ STOPPING: 1 });
     clean = await drained();
@@ -290,7 +246,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   journal.end();
   clearInterval(upkeep);
   targets.stop();
-  await closed();
+  await control.stop();
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

@@ -136,7 +136,7 @@ export class Handover {
 
   /** Why this process can't have a successor, whatever its state; "" when it can. */
   #obstacle(): string {
-    if (process.platform !== "linux") return "sockets are handed over on Linux only";
+    if (!this.#options.crew.sharesSockets) return "this platform's sockets can't be handed over";
     if (this.#options.isSupervised) return "who started this router ends when it does";
     if (process.pid === 1) return "this is the first process of its container, which ends when it does";
     return "";

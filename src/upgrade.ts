@@ -7,6 +7,7 @@
  * that it is infermesh: whoever reaches the control port must not have this user run whatever he likes.
  */
 import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { MeshError } from "./base/errors.ts";
 import { type HandedSockets, Successor } from "./net/handover.ts";
 import type { Log } from "./obs/log.ts";
@@ -33,6 +34,9 @@ export interface Upgraded {
 
 const VERSION_MS = 10_000;
 const OTHERS_MAY_WRITE = 0o022;
+/** Whoever may write to its folder can put another file in its place; but not to one like /tmp. */
+const ALL_MAY_WRITE = 0o002;
+const STICKY = 0o1000;
 const VERSION = /^infermesh (?<version>\S+)/;
 
 /** Hands over to a new process; rejects with a MeshError when it did not come to that, and all is as it was. */
@@ -77,6 +81,8 @@ function expectTrusted(path: string): void {
   if (file === undefined || !file.isFile()) return refuse("there is no such file");
   if (file.uid !== 0 && file.uid !== process.geteuid?.()) refuse("it belongs to another user");
   if ((file.mode & OTHERS_MAY_WRITE) !== 0) refuse("others may write to it");
+  const { mode } = statSync(dirname(path));
+  if ((mode & ALL_MAY_WRITE) !== 0 && (mode & STICKY) === 0) refuse("everybody may write to its folder");
 }
 
 /** What the executable says that it is. */

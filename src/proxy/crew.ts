@@ -141,6 +141,11 @@ export class Crew {
     return { kind: scorer, reason: scorerReason };
   }
 
+  /** Its sockets are the main thread's, and can be handed on. */
+  get sharesSockets(): boolean {
+    return this.#listeners !== null;
+  }
+
   get workers(): number {
     return this.#seats.length;
   }
@@ -168,7 +173,7 @@ export class Crew {
     });
   }
 
-  /** Descriptors of the listening sockets, for another process; the caller closes them. Empty where there are none. */
+  /** Descriptors of the listening sockets, for another process; the caller closes them. Empty where workers listen by themselves. */
   descriptors(): number[] {
     const listeners = this.#listeners;
     return Array.from({ length: listeners?.count ?? 0 }, (_, index) => listeners!.duplicate(index));

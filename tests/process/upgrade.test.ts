@@ -1,8 +1,17 @@
 /** A router hands over to a new process under load, in the built executable: not one request may fail. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Bench, EXECUTABLE, nodes, type Started, until } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
 
@@ -153,6 +162,8 @@ function readyLines(router: Started): Record<string, unknown>[] {
 /** A program in the place of an executable. */
 function script(name: string, text: string, mode = 0o755): string {
   const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  if (dirname(path) !== folder) chmodSync(dirname(path), 0o777);
   writeFileSync(path, `#!/bin/sh\n${text}\n`);
   chmodSync(path, mode);
   return path;
@@ -188,6 +199,7 @@ describe("an upgrade that fails changes nothing", () => {
     ["is a folder", () => folder, 400, /there is no such file/],
     ["has no path from the root", () => "infermesh", 400, /give a path from the root/],
     ["can be written by others", () => script("open", says, 0o777), 400, /others may write to it/],
+    ["lies where all may write", () => script("public/one", says), 400, /everybody may write to its folder/],
     ["can't be run", () => script("plain", says, 0o644), 400, /can't run/],
     ["ends", () => script("ends", `${says}\nexit 7`), 409, /exit code 7.* before it was ready/],
     ["never gets ready", () => script("hangs", `${says}\nexec sleep 60`), 409, /not ready within 2000 ms/],
