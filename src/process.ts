@@ -46,8 +46,27 @@ export function untilStopped(): Stopped {
 }
 
 /** Whether a parent of ours looks after this process, and ends when it does. */
-export function isSupervised(): boolean {
+function isSupervised(): boolean {
   return process.env["INFERMESH_SUPERVISED"] === "1";
+}
+
+/** Why no process may go on in the place of this one; "" when one may. */
+export function whyNoSuccessor(): string {
+  if (isSupervised()) return "who started this process ends when it does";
+  if (process.pid === 1) return "this is the first process of its container, which ends when it does";
+  return leadsTerminal() ? "this process leads the session of its terminal, which ends when it does" : "";
+}
+
+/** Whether it is the one that a shell is otherwise, as by `ssh -t`. Linux tells; elsewhere it is not known, and false. */
+function leadsTerminal(): boolean {
+  try {
+    const stat = readFileSync("/proc/self/stat", "latin1");
+    // State, parent, group, session and terminal follow the name, which is in brackets and may hold anything.
+    const [, , , session, terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return session === String(process.pid) && terminal !== "0";
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -22,7 +22,7 @@ import { Crew, indexesFor } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
-import { dropPid, isSupervised, keepPid, listensAt, onHangup, selfCommand, untilStopped } from "./process.ts";
+import { dropPid, keepPid, listensAt, onHangup, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
@@ -176,7 +176,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     config,
     command,
     timeoutMs: () => reloads.config.upgradeTimeoutMs,
-    isSupervised: isSupervised(),
+    obstacle: whyNoSuccessor,
     stopped: stopped.promise,
     log,
     crew,

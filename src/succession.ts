@@ -64,8 +64,8 @@ export interface HandoverOptions {
   /** What this process was started by. */
   readonly command: readonly string[];
   readonly timeoutMs: () => number;
-  /** Whoever started this process ends when it does. */
-  readonly isSupervised: boolean;
+  /** Why this process can't have a successor, whatever its state; "" when it can. */
+  readonly obstacle: () => string;
   /** Resolves when the router is to end, by which an attempt ends too. */
   readonly stopped: Promise<string>;
   readonly log: Log;
@@ -93,8 +93,10 @@ export class Handover {
 
   /** Hands over to the executable, "" for the one that runs; rejects with a MeshError, and all is as it was. */
   async to(executable: string): Promise<Upgraded> {
-    const { command, timeoutMs, log, stopped, standing, targets } = this.#options;
-    const obstacle = this.#obstacle();
+    const { command, timeoutMs, log, stopped, crew, standing, targets } = this.#options;
+    const obstacle = crew.sharesSockets
+      ? this.#options.obstacle()
+      : "its sockets can't be handed over on this platform";
     if (obstacle !== "") throw new MeshError("not_supported", `no upgrade is possible: ${obstacle}`);
     const estate = standing.estate();
     if (this.#isUnderWay || this.#isDone || estate === undefined) {
@@ -132,13 +134,5 @@ export class Handover {
       metrics: handed("metrics", [metrics.descriptor()]),
       gossip: handed("gossip", [udp, tcp]),
     };
-  }
-
-  /** Why this process can't have a successor, whatever its state; "" when it can. */
-  #obstacle(): string {
-    if (!this.#options.crew.sharesSockets) return "this platform's sockets can't be handed over";
-    if (this.#options.isSupervised) return "who started this router ends when it does";
-    if (process.pid === 1) return "this is the first process of its container, which ends when it does";
-    return "";
   }
 }

@@ -140,6 +140,25 @@ describe("a new configuration", () => {
   }, 30_000);
 });
 
+describe("SIGHUP", () => {
+  test("loads the configuration anew, unless it comes because the terminal is gone", async () => {
+    let text = "";
+    const ports = ["listen", "api", "metrics", "gossip"].flatMap((port) => [`--${port}`, "127.0.0.1:0"]);
+    const child = Bun.spawn([EXECUTABLE, "router", ...ports, "--log-format", "text", "--data-dir", bench.dataDir], {
+      terminal: { cols: 200, rows: 50, data: (_terminal, bytes) => void (text += Buffer.from(bytes).toString()) },
+    });
+    await until(() => text.includes("ready"));
+    child.kill("SIGHUP");
+    await until(() => text.includes("same as before"));
+    // It leads the terminal's session, so that a successor would end with it.
+    const api = /api=\S*?(127\.0\.0\.1:\d+)/.exec(text)?.[1];
+    const response = await fetch(`http://${api}/upgrade`, { method: "POST" });
+    expect([response.status, await response.text()]).toEqual([501, expect.stringContaining("session of its terminal")]);
+    child.terminal?.close();
+    expect(await child.exited).toBe(0);
+  }, 30_000);
+});
+
 describe("new workers", () => {
   test("take their seats under load without a failed request, again and again", async () => {
     const { router } = await bench.mesh(1, [], ["--mock-speed", "20"]);

@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { Bench, EXECUTABLE, nodes, type Started, until } from "./harness.ts";
+import { NotifySocket } from "../net/notify-socket.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
 
 const bench = new Bench();
@@ -75,7 +76,14 @@ async function eventsOf(agent: Started): Promise<string[]> {
 describe("an upgrade", () => {
   test("under load fails no request, and the mesh does not notice", async () => {
     const pidFile = join(folder, "router.pid");
-    const router = await bench.router("--workers", "2", "--pid-file", pidFile, "--fleet-poll-interval", "500ms");
+    const socket = join(folder, "notify");
+    const supervisor = new NotifySocket(socket);
+    const ports = ["listen", "api", "metrics", "gossip"].flatMap((port) => [`--${port}`, "127.0.0.1:0"]);
+    const router = await bench.launch(
+      ["router", ...ports, "--workers", "2", "--pid-file", pidFile, "--fleet-poll-interval", "500ms"],
+      { env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, NOTIFY_SOCKET: socket } },
+    );
+    expect(supervisor.heard()).toBe(`READY=1\nMAINPID=${router.process.pid}\n`);
     const gossip = String(router.ready["gossip"]);
     // One that registers, and one that the mesh tells of.
     const agents = [
@@ -106,6 +114,7 @@ describe("an upgrade", () => {
       last = body.pid ?? 0;
       await goOn();
       expect(readFileSync(pidFile, "utf8").trim()).toBe(String(last));
+      expect(supervisor.heard()).toBe(`READY=1\nMAINPID=${last}\n`);
     }
     for (const load of loads) expect(await load.end()).toEqual([]);
     expect(await memberIncarnation(router)).toBeGreaterThan(before);
@@ -121,6 +130,9 @@ describe("an upgrade", () => {
     end(last, "SIGTERM");
     await until(() => !isRunning(last));
     expect(existsSync(pidFile)).toBe(false);
+    // The old ones said nothing of their ends.
+    expect([supervisor.heard(), supervisor.heard()]).toEqual(["STOPPING=1\n", ""]);
+    supervisor.close();
   }, 60_000);
 
   test("lets a stream end at the old process, and SIGUSR1 asks for one", async () => {
