@@ -234,6 +234,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   let clean: boolean;
   if (handover.isDone) {
     // The successor serves these ports now; a signal hastens what is left to do here.
+    journal.end();
     const retired = started.retire(reloads.config.handoverTimeoutMs);
     [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), control.stop()]);
   } else {
