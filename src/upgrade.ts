@@ -33,6 +33,8 @@ export interface Upgraded {
 }
 
 const VERSION_MS = 10_000;
+/** While neither process is the node: less than it takes the mesh to notice. */
+const SILENT_MS = 5000;
 const OTHERS_MAY_WRITE = 0o022;
 /** Whoever may write to its folder can put another file in its place; but not to one like /tmp. */
 const ALL_MAY_WRITE = 0o002;
@@ -49,14 +51,18 @@ export async function upgrade(executable: string, options: UpgradeOptions): Prom
   log.info("an upgrade has begun", { pid: successor.pid, executable: command[0], version });
   const late = Promise.withResolvers<never>();
   late.promise.catch(() => {});
-  const timer = setTimeout(
-    () => late.reject(new MeshError("internal", `the new process was not ready within ${timeoutMs} ms`)),
-    timeoutMs,
-  );
+  const within = (limitMs: number): ReturnType<typeof setTimeout> =>
+    setTimeout(
+      () => late.reject(new MeshError("internal", `the new process was not ready within ${limitMs} ms`)),
+      limitMs,
+    );
+  let timer = within(timeoutMs);
   void options.stopped.then(() => late.reject(new MeshError("draining", "the old process is to end")), late.reject);
   let surrendered = false;
   try {
     await Promise.race([successor.prepared, late.promise]);
+    clearTimeout(timer);
+    timer = within(Math.min(timeoutMs, SILENT_MS));
     surrendered = true;
     successor.give(options.surrender());
     await Promise.race([successor.ready, late.promise]);

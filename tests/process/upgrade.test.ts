@@ -7,6 +7,8 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -134,6 +136,11 @@ describe("an upgrade", () => {
     expect([supervisor.heard(), supervisor.heard()]).toEqual(["STOPPING=1\n", ""]);
     supervisor.close();
   }, 60_000);
+
+  test("needs a pid file that can be written", async () => {
+    const started = await bench.router("--pid-file", join(folder, "no", "such.pid")).catch(String);
+    expect(started).toMatch(/ended with 2 .*can't write the pid file/);
+  });
 
   test("lets a stream end at the old process, and SIGUSR1 asks for one", async () => {
     const { router } = await bench.mesh(1, [], ["--mock-speed", "2"]);
@@ -263,7 +270,11 @@ describe("an upgrade that fails changes nothing", () => {
     await load.goOn(20);
     expect(await load.end()).toEqual([]);
     expect((await nodes(router)).map(({ id, state }) => [id, state])).toEqual([["c", "healthy"]]);
-    // It starts from where it is.
-    expect((await upgrade(router)).status).toBe(200);
+    // It starts from where it is, and from what is there now.
+    copyFileSync(EXECUTABLE, `${copy}.new`);
+    renameSync(`${copy}.new`, copy);
+    const again = await upgrade(router);
+    expect(again.status).toBe(200);
+    expect(readlinkSync(`/proc/${again.body.pid}/exe`)).toBe(copy);
   }, 30_000);
 });
