@@ -18,12 +18,13 @@ const LIVE_ROUTER_SETTINGS = [
   "upgradeTimeout",
   "fleet",
   "proxy",
+  "flow.slowStart",
   "score",
   "admin",
   "log",
 ];
-/** They decide the size of what is made at the start. */
-const FIXED_ROUTER_SETTINGS = ["fleet.targetsMax"];
+/** They decide what is made at the start, and how large. */
+const FIXED_ROUTER_SETTINGS = ["fleet.targetsMax", "proxy.transport"];
 
 /** Whether a running router can take on another value of that setting, named as people write it. */
 export function isLiveAtRouter(path: string): boolean {

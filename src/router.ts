@@ -17,9 +17,11 @@ import { Journal } from "./mesh/journal.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
+import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
+import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { dropPid, keepPid, listensAt, onHangup, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
@@ -32,6 +34,8 @@ import { Targets } from "./targets.ts";
 const UPKEEP_MS = 500;
 /** For telling the mesh that this router leaves. */
 const LEAVE_MS = 1000;
+/** For the last spans on their way to the collector. */
+const SPANS_STOP_MS = 3000;
 
 export async function runRouter(config: RouterConfig, source: ConfigSource<RouterConfig>): Promise<void> {
   const log = createLog(config.log);
@@ -48,9 +52,15 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const flights = new PeerFlights();
   const score = liveCopy(config.score);
-  const placement = new Placement(table, stats, score, (key) => flights.load(key));
+  const flow = liveCopy(config.flow);
+  const warmth = new Warmth(table, flow.slowStart);
+  const placement = new Placement(table, stats, score, (key) => flights.load(key), warmth);
   let crew: Crew | null = null;
   let draining = false;
+  const spans =
+    config.tracing.endpoint === ""
+      ? null
+      : new SpanExporter({ config: config.tracing, instance: () => standing.id, log });
   const targets: Targets = new Targets({
     config,
     placement,
@@ -73,6 +83,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     apply(next) {
       log.configure(next.log);
       overwrite(score, next.score);
+      overwrite(flow, next.flow);
       crew?.configure(next);
       control.setLimits(next.admin);
       targets.configure(next);
@@ -136,6 +147,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       settings: config,
       table,
       stats,
+      ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
       restarted: (index, message) => log.error("a worker died and was replaced", { worker: index, message }),
@@ -168,6 +180,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
+    tracing: () => spans?.figures(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
@@ -212,6 +225,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     workers: config.workers,
     scorer: crew.scorer.kind,
     ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
+    transport: crew.transport.kind,
+    ...(crew.transport.kind === "epoll" ? {} : { transportReason: crew.transport.reason }),
     version,
     pid: process.pid,
   });
@@ -244,6 +259,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     await standing.leave(LEAVE_MS);
   }
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
+  await spans?.stop(SPANS_STOP_MS);
   journal.end();
   clearInterval(upkeep);
   targets.stop();

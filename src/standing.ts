@@ -63,10 +63,20 @@ export class Standing {
     return this.#states;
   }
 
+  /** This node's id. */
+  get id(): string {
+    return this.#node?.membership.id ?? this.#idAfter(undefined);
+  }
+
+  #idAfter(estate: NodeEstate | undefined): string {
+    const { config, port } = this.#options;
+    return config.id !== "" ? config.id : (estate?.id ?? `router-${hostId()}-${port()}`);
+  }
+
   /** Joins the mesh, as the node that `estate` tells of if there is one, on its sockets if those are given. */
   async enter(estate?: NodeEstate, inherited?: SocketDescriptors): Promise<MeshNode> {
-    const { config, port, targets, placement, flights, journal, log } = this.#options;
-    const id = config.id !== "" ? config.id : (estate?.id ?? `router-${hostId()}-${port()}`);
+    const { config, targets, placement, flights, journal, log } = this.#options;
+    const id = this.#idAfter(estate);
     // Any free port is another node each time, with nothing to keep.
     const isNew = config.id === "" && config.listen.port === 0;
     const identity = estate?.id === id ? estate.identity : isNew ? 0 : nodeIdentity(config.dataDir, id);

@@ -7,11 +7,9 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { Address } from "../base/units.ts";
-import { openLibc } from "./libc.ts";
+import { formatIp } from "./ip.ts";
+import { AF_INET, AF_INET6, openLibc, SOL_SOCKET } from "./libc.ts";
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SOCK_STREAM = 1;
@@ -40,9 +38,7 @@ export function boundAddress(fd: number): Address {
   const family = view.getUint16(0, true);
   if (family !== AF_INET && family !== AF_INET6) throw notOurs(fd, "an internet socket");
   const port = view.getUint16(2, false);
-  if (family === AF_INET) return { host: name.subarray(4, 8).join("."), port };
-  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + i * 2, false).toString(16));
-  return { host: new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1), port };
+  return { host: formatIp(family === AF_INET ? name.subarray(4, 8) : name.subarray(8, 24)), port };
 }
 
 /** Throws a MeshError unless the descriptor, which somebody else handed over, is such a socket. */

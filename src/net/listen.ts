@@ -13,7 +13,17 @@
  */
 import { MeshError } from "../base/errors.ts";
 import { boundAddress, closeDescriptor, duplicate, expectSocket } from "./descriptor.ts";
-import { type Libc, openLibc } from "./libc.ts";
+import { parseIpv4, parseIpv6 } from "./ip.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  type Libc,
+  openLibc,
+  setOption,
+  SOCK_STREAM_NONBLOCK_CLOEXEC,
+  socketAddress,
+  SOL_SOCKET,
+} from "./libc.ts";
 
 /** A host and a port; the empty host means every address, IPv6 and IPv4. */
 export interface ListenAddress {
@@ -32,10 +42,6 @@ export interface Listeners {
   close(): void;
 }
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
-const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
@@ -122,11 +128,7 @@ function bindSocket(c: Libc, address: Uint8Array, port: number, shared: boolean)
   setOption(c, fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (ipv6) setOption(c, fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (shared) setOption(c, fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  const name = new Uint8Array(new ArrayBuffer(ipv6 ? 28 : 16));
-  const view = new DataView(name.buffer);
-  view.setUint16(0, ipv6 ? AF_INET6 : AF_INET, true);
-  view.setUint16(2, port, false);
-  name.set(address, ipv6 ? 8 : 4);
+  const name = socketAddress(address, port);
   if (c.bind(fd, name, name.length) !== 0) {
     c.close(fd);
     return -1;
@@ -135,43 +137,9 @@ function bindSocket(c: Libc, address: Uint8Array, port: number, shared: boolean)
   return fd;
 }
 
-function setOption(c: Libc, fd: number, level: number, option: number, value: number): void {
-  const word = new Int32Array(new ArrayBuffer(4));
-  word[0] = value;
-  c.setsockopt(fd, level, option, word, 4);
-}
-
 function inUse(host: string, port: number): MeshError {
   return new MeshError(
     "config_invalid",
     `can't listen on ${host === "" ? "*" : host}:${port}: the port is in use, or not allowed to this user; stop what holds it, or choose another (port 0 takes any free one)`,
   );
-}
-
-function parseIpv4(host: string): Uint8Array | null {
-  const text = host === "localhost" ? "127.0.0.1" : host;
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)) return null;
-  return Uint8Array.from(parts, Number);
-}
-
-function parseIpv6(host: string): Uint8Array | null {
-  const text = host.replace(/^\[|\]$/g, "");
-  if (!/^[0-9a-fA-F:]+$/.test(text)) return null;
-  const halves = text.split("::");
-  if (halves.length > 2) return null;
-  const groups = (half: string | undefined): string[] => (half === undefined || half === "" ? [] : half.split(":"));
-  const head = groups(halves[0]);
-  const tail = groups(halves[1]);
-  const gap = 8 - head.length - tail.length;
-  if (halves.length === 1 ? gap !== 0 : gap < 1) return null;
-  const all = [...head, ...Array.from({ length: gap }, () => "0"), ...tail];
-  if (!all.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return null;
-  const bytes = new Uint8Array(16);
-  all.forEach((group, index) => {
-    const value = Number.parseInt(group, 16);
-    bytes[index * 2] = value >> 8;
-    bytes[index * 2 + 1] = value & 255;
-  });
-  return bytes;
 }

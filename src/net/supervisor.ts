@@ -27,7 +27,7 @@ export function notifySupervisor(state: Readonly<Record<string, string | number>
   bytes.set(text);
   const fd = libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
   if (fd < 0) return false;
-  const sent = Number(libc.sendto(fd, bytes, bytes.length, NO_WAIT, address, address.length));
+  const sent = libc.sendto(fd, bytes, bytes.length, NO_WAIT, address, address.length);
   libc.close(fd);
   return sent === bytes.length;
 }

@@ -166,4 +166,6 @@ export const ROUTER_METRICS = {
     "Replaced workers that finish what they have.",
   ),
   scorer: metric("gauge", "infermesh_router_scorer_info", ["kind"], "", "Always 1; kind is c or typescript."),
+  spans: metric("counter", "infermesh_router_spans_total", ["result"], "", "Spans, by what became of them."),
+  spansWaiting: metric("gauge", "infermesh_router_spans_waiting", [], "", "Spans that wait for the collector."),
 } as const;

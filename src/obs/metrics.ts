@@ -13,6 +13,8 @@ import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } 
 import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
+import type { SpanFigures } from "./span-exporter.ts";
+import { addTracingMetrics } from "./tracing-metrics.ts";
 import type { WorkerStats } from "./worker-stats.ts";
 
 export interface RouterMetricsOptions {
@@ -35,6 +37,7 @@ export interface RouterMetricsOptions {
   readonly targets?: () => Iterable<{ readonly state: string }>;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => HeardFigures | undefined;
+  readonly tracing?: () => SpanFigures | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -68,6 +71,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addProcessMetrics(out);
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
+  addTracingMetrics(out, () => options.tracing?.());
   /** Model -1 counts what was refused before its model was known. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>

@@ -7,10 +7,10 @@
  * read closes the connection, with a short linger in which the rest is thrown away, so that the answer is not lost to
  * a reset.
  */
-import type { Socket } from "bun";
 import { MeshError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
+import type { Stream, StreamHandlers } from "../net/stream.ts";
 import type { BodyReader } from "../wire/body-reader.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
@@ -47,7 +47,7 @@ const sharedHead = new RequestHead(HEAD_LIMITS);
 
 export class ClientConnection implements Downstream {
   readonly #context: WorkerContext;
-  readonly #socket: Socket<ClientConnection>;
+  readonly #stream: Stream<ClientConnection>;
   readonly #free: Exchange[];
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
@@ -77,9 +77,9 @@ export class ClientConnection implements Downstream {
   #reader: BodyReader | null = null;
   #register: string | null = null;
 
-  constructor(context: WorkerContext, socket: Socket<ClientConnection>, free: Exchange[]) {
+  constructor(context: WorkerContext, stream: Stream<ClientConnection>, free: Exchange[]) {
     this.#context = context;
-    this.#socket = socket;
+    this.#stream = stream;
     this.#free = free;
     this.#sinceMs = nowMs();
   }
@@ -87,7 +87,7 @@ export class ClientConnection implements Downstream {
   // ---- what the exchange asks for
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.#outbox.write(this.#socket, bytes, start, end);
+    return this.#outbox.write(this.#stream, bytes, start, end);
   }
 
   pauseReading(): void {
@@ -100,7 +100,7 @@ export class ClientConnection implements Downstream {
 
   #pause(why: number): void {
     if (why === PAUSED_BY_TARGET && (this.#paused & why) === 0) this.#pausedMs = nowMs();
-    if (this.#paused === 0) this.#socket.pause();
+    if (this.#paused === 0) this.#stream.pause();
     this.#paused |= why;
   }
 
@@ -110,7 +110,7 @@ export class ClientConnection implements Downstream {
     this.#paused &= ~why;
     if (this.#paused !== 0) return;
     this.#sinceMs = nowMs();
-    this.#socket.resume();
+    this.#stream.resume();
   }
 
   exchangeEnded(keepAlive: boolean): void {
@@ -135,38 +135,39 @@ export class ClientConnection implements Downstream {
   exchangeCut(): void {
     this.#freeExchange();
     this.#phase = CLOSING;
-    this.#socket.terminate();
+    this.#stream.terminate();
   }
 
   // ---- socket events
 
-  received(data: Buffer): void {
+  /** Bytes [start, end) came; the buffer is the transport's. */
+  received(buffer: Buffer, start: number, end: number): void {
     switch (this.#phase) {
       case CLOSING:
         return;
       case AWAIT_ANSWER:
-        this.#keep(data, 0, data.length);
+        this.#keep(buffer, start, end);
         this.#limitStash();
         return;
       default:
         break;
     }
     if (this.#stashEnd > 0 || this.#outbox.pending > 0) {
-      this.#keep(data, 0, data.length);
+      this.#keep(buffer, start, end);
       this.#limitStash();
       this.#processStash();
     } else {
-      this.#process(data, 0, data.length);
+      this.#process(buffer, start, end);
     }
   }
 
   drained(): void {
     // A client that reads, however slowly, is there.
     if (this.#phase === AWAIT_HEAD) this.#sinceMs = nowMs();
-    if (!this.#outbox.flush(this.#socket)) return;
+    if (!this.#outbox.flush(this.#stream)) return;
     if (this.#phase === CLOSING) {
       this.#sinceMs = nowMs();
-      this.#socket.shutdown();
+      this.#stream.shutdown();
       return;
     }
     this.#exchange?.clientDrained();
@@ -226,7 +227,7 @@ export class ClientConnection implements Downstream {
         break;
       default:
         // The answer's last bytes may still be on their way: the kernel goes on with them after an orderly end.
-        if (waited >= (this.#outbox.pending > 0 ? streamTimeoutMs : LINGER_MS)) this.#socket.end();
+        if (waited >= (this.#outbox.pending > 0 ? streamTimeoutMs : LINGER_MS)) this.#stream.end();
     }
   }
 
@@ -329,6 +330,7 @@ export class ClientConnection implements Downstream {
     const exchange = this.#free.pop() ?? new Exchange(this.#context);
     this.#exchange = exchange;
     exchange.begin(this);
+    exchange.span = this.#context.tracer?.begin(buffer, head) ?? null;
     this.#requests++;
     this.#sinceMs = nowMs();
     this.#bodySinceMs = this.#sinceMs;
@@ -339,7 +341,7 @@ export class ClientConnection implements Downstream {
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
-    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#socket.remoteAddress)}\r\n`);
+    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#stream.remoteAddress)}\r\n`);
     const path = forwardHead(exchange, buffer, head, this.#forwardedFor);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
@@ -586,7 +588,7 @@ export class ClientConnection implements Downstream {
     this.#emptyStash();
     this.#sinceMs = nowMs();
     this.#resume(PAUSED_BY_STASH | PAUSED_BY_TARGET);
-    if (this.#outbox.pending === 0) this.#socket.shutdown();
+    if (this.#outbox.pending === 0) this.#stream.shutdown();
   }
 
   #freeExchange(): void {
@@ -602,18 +604,21 @@ export class ClientConnection implements Downstream {
 }
 
 /** The handlers of every client connection of a worker. */
-export function clientHandlers(context: WorkerContext, connections: Set<ClientConnection>) {
+export function clientHandlers(
+  context: WorkerContext,
+  connections: Set<ClientConnection>,
+): StreamHandlers<ClientConnection> {
   const free: Exchange[] = [];
-  const close = (socket: Socket<ClientConnection>): void => {
+  const close = (stream: Stream<ClientConnection>): void => {
     tick();
     // A connection that was refused for the limit has no state.
-    const connection = socket.data as ClientConnection | undefined;
+    const connection = stream.data as ClientConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
     connection.closed();
   };
   return {
-    open(socket: Socket<ClientConnection>): void {
+    open(stream: Stream<ClientConnection>): void {
       tick();
       if (connections.size >= context.config.connectionsMax) {
         const bytes = errorReply(
@@ -621,35 +626,30 @@ export function clientHandlers(context: WorkerContext, connections: Set<ClientCo
           requestIdOf(NOTHING, null),
           false,
         );
-        socket.write(bytes);
-        socket.end();
+        stream.write(bytes);
+        stream.end();
         return;
       }
-      const connection = new ClientConnection(context, socket, free);
-      socket.data = connection;
+      const connection = new ClientConnection(context, stream, free);
+      stream.data = connection;
       connections.add(connection);
       context.counters.connections(1);
     },
-    data(socket: Socket<ClientConnection>, data: Buffer): void {
+    data(stream: Stream<ClientConnection>, buffer: Buffer, start: number, end: number): void {
       tick();
-      (socket.data as ClientConnection | undefined)?.received(data);
+      (stream.data as ClientConnection | undefined)?.received(buffer, start, end);
     },
-    drain(socket: Socket<ClientConnection>): void {
+    drain(stream: Stream<ClientConnection>): void {
       tick();
-      (socket.data as ClientConnection | undefined)?.drained();
+      (stream.data as ClientConnection | undefined)?.drained();
     },
-    end(socket: Socket<ClientConnection>): void {
+    end(stream: Stream<ClientConnection>): void {
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
-      close(socket);
-      socket.end();
+      close(stream);
+      stream.end();
     },
     close,
-    error(_socket: Socket<ClientConnection>, error: Error): void {
-      // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
-      queueMicrotask(() => {
-        throw error;
-      });
-    },
+    connectError(): void {},
   };
 }
 

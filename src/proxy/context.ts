@@ -4,6 +4,7 @@ import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
+import type { Tracer } from "./tracing.ts";
 
 export interface WorkerContext {
   readonly index: number;
@@ -16,6 +17,8 @@ export interface WorkerContext {
   readonly picker: Picker;
   readonly pick: PickRequest;
   readonly counters: WorkerCounters;
+  /** Null: no request is recorded. */
+  readonly tracer: Tracer | null;
   /** Bytes of requests held by this worker, against `bufferBytesMax`. */
   heldBytes: number;
   /** No new connections: those that are open close behind their next answer, or when they are quiet. */

@@ -19,6 +19,7 @@ import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
 import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
+import type { TracerSettings } from "./tracing.ts";
 
 export interface CrewOptions {
   /** The worker's entry. Its URL is made in src/ itself: in the executable every module has the root's URL. */
@@ -31,6 +32,8 @@ export interface CrewOptions {
   /** With `indexesFor(workers)` workers, as the statistics. */
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
+  /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
+  readonly tracing?: TracerSettings & { take(packed: Uint8Array): void };
   /** Answers a registration that came in on the data port. */
   control(path: string, body: string): Promise<{ status: number; body: string }>;
   /** Every worker routes by this version, or a later one. */
@@ -141,6 +144,12 @@ export class Crew {
     return { kind: scorer, reason: scorerReason };
   }
 
+  /** What carries the workers' streams, and why not the epoll lane. */
+  get transport(): { kind: string; reason: string } {
+    const { transport = "", transportReason = "" } = this.#seats[0]?.thread ?? {};
+    return { kind: transport, reason: transportReason };
+  }
+
   /** Its sockets are the main thread's, and can be handed on. */
   get sharesSockets(): boolean {
     return this.#listeners !== null;
@@ -248,7 +257,7 @@ export class Crew {
     const timer = setTimeout(() => late.resolve(false), timeoutMs);
     const clean = await Promise.race([this.#drained.promise, late.promise]);
     clearTimeout(timer);
-    for (const thread of this.#threads) thread.terminate();
+    for (const thread of this.#threads) thread.end();
     return clean;
   }
 
@@ -271,6 +280,7 @@ export class Crew {
       port: this.port,
       waits: this.#waits,
       settings: this.#settings,
+      tracing: tracerSettings(this.#options),
       routes: this.#routes,
     };
     const thread = new WorkerThread(entry, start, this.#events);
@@ -309,7 +319,7 @@ export class Crew {
   #failed(thread: WorkerThread, message: string): void {
     const seat = this.#seatOf(thread);
     // The seat stays with whom it has: `ended` tells that the attempt is over.
-    if (seat?.next?.thread === thread) thread.terminate();
+    if (seat?.next?.thread === thread) thread.end();
     else if (seat !== undefined) this.#fail(seat, `worker ${seat.number} could not start: ${message}`);
   }
 
@@ -330,10 +340,14 @@ export class Crew {
           thread.send({ kind: "control-reply", id: message.id, status, body });
         });
         break;
+      case "spans":
+        this.#options.tracing?.take(message.packed);
+        thread.send({ kind: "spans-taken" });
+        break;
       case "drained":
         thread.drained = true;
         if (this.#draining) this.#lookWhetherDrained();
-        else thread.terminate();
+        else thread.end();
         break;
     }
   }
@@ -390,4 +404,11 @@ export class Crew {
 /** Without what else a router's configuration holds. */
 function only({ maxBodyBytes, allowRegister, proxy }: WorkerSettings): WorkerSettings {
   return { maxBodyBytes, allowRegister, proxy };
+}
+
+/** What a worker needs of it: functions don't travel. */
+function tracerSettings({ tracing }: CrewOptions): TracerSettings | null {
+  if (tracing === undefined) return null;
+  const { sample, batchSpansMax, workerSpansMax } = tracing;
+  return { sample, batchSpansMax, workerSpansMax };
 }

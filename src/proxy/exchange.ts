@@ -12,12 +12,14 @@
  * in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
-import type { PickReason, UpstreamErrorKind } from "../obs/worker-stats.ts";
-import { EXCLUDED_MAX } from "../score/layout.ts";
-import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED } from "../score/pick.ts";
+import { SPAN_EVENT } from "../obs/spans.ts";
+import type { Span } from "../obs/spans.ts";
+import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import { ALL_FULL } from "../score/pick.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
 import { SseScanner } from "../wire/sse.ts";
+import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { brokenStream, errorReply, reply, statusLine } from "./replies.ts";
@@ -44,8 +46,6 @@ const SCRATCH_BYTES = 262_144;
 /** How much of an unfinished chunk of an event stream is kept back, so that the stream can still be ended cleanly. */
 const TAIL_BYTES_MAX = 65_536;
 const STALE_RETRIES_MAX = 4;
-/** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
-const DECISION_SAMPLE = 8;
 /** The status counted for a client that went away; nginx's number for it. */
 const CLIENT_GONE = 499;
 
@@ -55,17 +55,8 @@ const CLOSE = Buffer.from("connection: close\r\n");
 const KEEP_ALIVE = Buffer.from("connection: keep-alive\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 
-let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
-let decisions = 0;
-
-/** Marsaglia's xorshift32: ties are broken by remainders, so its low bits must be as random as its high ones. */
-function nextSeed(): number {
-  seed ^= seed << 13;
-  seed ^= seed >>> 17;
-  seed ^= seed << 5;
-  seed >>>= 0;
-  return seed;
-}
+/** The choices of every exchange of the worker. */
+const choice = new Choice<UpstreamConnection>((target) => target.pool.take());
 
 export class Exchange implements UpstreamUser {
   readonly #context: WorkerContext;
@@ -90,6 +81,8 @@ export class Exchange implements UpstreamUser {
   model = -1;
   /** Bytes of the prompt where the body told them, else 0. */
   promptBytes = 0;
+  /** What is recorded of the request, until it ends; null: nothing is. */
+  span: Span | null = null;
   /** Reads the model's name out of a JSON body. */
   readonly fields = new BodyFields();
   #complete = false;
@@ -218,25 +211,27 @@ export class Exchange implements UpstreamUser {
 
   /** Gives the request to a target; an error when there is none to give it to. */
   bind(): MeshError | null {
-    const context = this.#context;
-    const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
-    const before = timed ? performance.now() : 0;
     const refusal = this.#choose();
-    if (timed) context.counters.decision((performance.now() - before) * 1000);
     if (refusal !== null) return refusal;
     this.#attempts++;
     this.#sentMs = nowMs();
     const upstream = this.#upstreamOrThrow();
     upstream.begin(this);
-    if (upstream.open) this.upstreamOpened();
-    else if (!this.#complete) this.#client?.pauseReading();
+    if (upstream.open) {
+      this.upstreamOpened();
+    } else {
+      this.span?.mark(SPAN_EVENT.connecting, nowMs(), this.#target?.node);
+      if (!this.#complete) this.#client?.pauseReading();
+    }
     return null;
   }
 
   /** Sends what is held; the rest of a longer request follows as it comes. */
   upstreamOpened(): void {
     this.#sending = true;
-    const sent = this.#upstreamOrThrow().send(this.held, 0, this.heldEnd);
+    const upstream = this.#upstreamOrThrow();
+    this.span?.mark(SPAN_EVENT.connected, nowMs(), upstream.uses > 1 ? "reused" : "new");
+    const sent = upstream.send(this.held, 0, this.heldEnd);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
     else this.#client?.pauseReading();
@@ -244,48 +239,19 @@ export class Exchange implements UpstreamUser {
 
   /** Claims a row and takes a connection to its target; or says why there is none. */
   #choose(): MeshError | null {
-    const { table, pick, picker, index, counters, config, routes } = this.#context;
+    const context = this.#context;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / config.bytesPerToken);
-    const tokens = Math.min(config.promptTokensMax, Math.max(1, promptTokens));
-    pick.model = this.model;
-    pick.promptTokens = tokens;
-    pick.clearExcluded();
-    for (const row of this.#excluded) pick.exclude(row);
-    let reason: PickReason = this.#attempts === 0 ? "best" : "retry";
-    pick.nowDeciseconds = table.nowDeciseconds(unixMs());
-    let full = false;
-    // A claim fails when another worker took the last place in between, or every connection that this one may have to
-    // the target is busy: the next best is tried.
-    for (let tries = 0; tries < EXCLUDED_MAX; tries++) {
-      pick.seed = nextSeed();
-      let row = picker.pick(pick);
-      if (row === ALL_EJECTED) {
-        pick.nowDeciseconds = NEVER_EJECTED;
-        reason = "ejected-fallback";
-        row = picker.pick(pick);
-      }
-      if (row < 0) return this.#refusal(full ? ALL_FULL : row);
-      if (table.tryBegin(index, row, tokens)) {
-        // No target: it left while this was decided.
-        const target = routes.target(row);
-        const upstream = target?.pool.take() ?? null;
-        if (target !== undefined && upstream !== null) {
-          counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
-          this.#row = row;
-          this.#claimedTokens = tokens;
-          this.#target = target;
-          this.#upstream = upstream;
-          this.#sending = false;
-          return null;
-        }
-        table.endPrefill(index, row, tokens);
-        table.end(index, row);
-      }
-      full = true;
-      if (!pick.exclude(row)) break;
-    }
-    return this.#refusal(ALL_FULL);
+    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / context.config.bytesPerToken);
+    const tokens = Math.min(context.config.promptTokensMax, Math.max(1, promptTokens));
+    const row = choice.make(context, this.model, tokens, this.#excluded, this.#attempts > 0);
+    if (row < 0) return this.#refusal(row);
+    this.#row = row;
+    this.#claimedTokens = tokens;
+    this.#target = choice.target;
+    this.#upstream = choice.way;
+    this.#sending = false;
+    this.span?.picked(nowMs(), choice.target?.node ?? "", context.pick.cost, tokens);
+    return null;
   }
 
   #refusal(outcome: number): MeshError {
@@ -357,6 +323,7 @@ export class Exchange implements UpstreamUser {
       if (this.#events.events === 0) return;
     }
     this.#firstByte = true;
+    this.span?.mark(SPAN_EVENT.firstToken, nowMs());
     this.#endPrefill();
     if (this.#status < 400) this.#context.counters.firstToken(this.model, nowMs() - this.#startedMs);
   }
@@ -439,11 +406,13 @@ export class Exchange implements UpstreamUser {
       return;
     }
     if (!this.#mayRepeat(kind)) {
+      this.span?.mark(SPAN_EVENT.broken, nowMs(), kind);
       this.refuse(new MeshError("upstream_failed", `the target failed before it answered: ${detail}`));
       return;
     }
     if (!again) this.#excluded.push(row);
     context.counters.retry();
+    this.span?.mark(SPAN_EVENT.retry, nowMs(), kind);
     this.#resetAnswer();
     const error = this.bind();
     if (error !== null) this.refuse(error);
@@ -479,6 +448,7 @@ export class Exchange implements UpstreamUser {
 
   /** Answers with an error, or breaks off the answer that has begun. */
   refuse(error: MeshError): void {
+    if (this.span !== null) this.span.error = error.code;
     if (this.#committed) {
       this.#breakOff(error);
       return;
@@ -519,6 +489,10 @@ export class Exchange implements UpstreamUser {
     const inEvent = this.#inEvent;
     // The body ends as it should, so the connection may go on: the client was told that it would.
     const keepAlive = this.#answerKeepAlive;
+    if (this.span !== null) {
+      this.span.error = error.code;
+      this.span.mark(SPAN_EVENT.broken, nowMs(), error.code);
+    }
     this.#release(error.status, false);
     if (!clean) {
       client.exchangeCut();
@@ -558,12 +532,24 @@ export class Exchange implements UpstreamUser {
     const { counters } = this.#context;
     counters.request(this.model, status, nowMs() - this.#startedMs);
     counters.bytes(this.bodyAt + this.#received, this.#sent);
+    if (this.span !== null) this.#endSpan(this.span, status);
     this.#client = null;
     this.#target = null;
     this.#tail = null;
     // What a free exchange keeps is bounded by their number; only what requests hold counts against the budget.
     this.#context.heldBytes -= this.held.length - HELD_BYTES;
     if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
+  }
+
+  #endSpan(span: Span, status: number): void {
+    this.span = null;
+    span.status = status;
+    span.model = this.#context.routes.modelName(this.model);
+    span.requestId = this.requestId;
+    span.requestBytes = this.bodyAt + this.#received;
+    span.responseBytes = this.#sent;
+    span.streamed = this.#eventStream;
+    this.#context.tracer?.end(span);
   }
 
   #resetAnswer(): void {

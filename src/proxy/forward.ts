@@ -1,17 +1,22 @@
 /** Writes the head that goes to the target: the client's, without what belongs to its own hop (RFC 9110 section 7.6). */
+import type { Span } from "../obs/spans.ts";
 import type { RequestHead } from "../wire/http1.ts";
 import { METHOD } from "../wire/http1.ts";
+import { writeTraceparent } from "../wire/trace-context.ts";
 import type { Exchange } from "./exchange.ts";
 
 const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
 const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 const REQUEST_ID = Buffer.from("x-request-id: ");
+const TRACEPARENT = Buffer.from("traceparent: ");
 const CRLF = Buffer.from("\r\n");
 const HEX = Buffer.from("0123456789abcdef");
 const ID_BYTES = 16;
 const ID_BYTES_MAX = 128;
-/** Room for what is added: host, id, forwarded-for, coding. */
+/** How much of a path a span tells. */
+const SPAN_PATH_BYTES_MAX = 256;
+/** Room for what is added: host, id, forwarded-for, trace, coding. */
 const EXTRA_BYTES = 512;
 const SLASH = 47;
 const QUESTION = 63;
@@ -56,6 +61,10 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
   at += forwardedFor.copy(held, at);
+  if (exchange.span !== null) {
+    exchange.span.path = spanPath(buffer, path, head.targetEnd);
+    at = writeTrace(exchange.span, held, at);
+  }
   at += REQUEST_ID.copy(held, at);
   exchange.idStart = at;
   at = writeId(buffer, head, held, at);
@@ -65,6 +74,20 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+/** Names the request's span to the target, so that its own spans hang below. */
+function writeTrace(span: Span, held: Buffer, start: number): number {
+  const at = writeTraceparent(span, held, start + TRACEPARENT.copy(held, start));
+  return at + CRLF.copy(held, at);
+}
+
+/** A path without its query, and not endless. */
+function spanPath(buffer: Buffer, start: number, end: number): string {
+  const stop = Math.min(end, start + SPAN_PATH_BYTES_MAX);
+  let at = start;
+  while (at < stop && buffer[at] !== QUESTION) at++;
+  return at === start ? "/" : buffer.toString("latin1", start, at);
 }
 
 /** The id that answers a request which was refused before it became an exchange. */

@@ -1,5 +1,6 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { ProxyConfig } from "./settings.ts";
+import type { TracerSettings } from "./tracing.ts";
 
 /** One routable pair of target and model: a row of the score table, and where its requests go. */
 export interface RouteRow {
@@ -47,6 +48,8 @@ export interface WorkerStart {
   /** Accepts only when it is told to. */
   readonly waits: boolean;
   readonly settings: WorkerSettings;
+  /** Null: no request is recorded. */
+  readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
   readonly routes: Uint8Array;
 }
@@ -55,6 +58,8 @@ export type ToWorker =
   | WorkerStart
   | { readonly kind: "routes"; readonly routes: Uint8Array }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
+  /** A batch of spans has been taken. */
+  | { readonly kind: "spans-taken" }
   /** Use these settings from the next request on. */
   | { readonly kind: "settings"; readonly settings: WorkerSettings }
   /** Begin to accept: it was started to wait for this. */
@@ -64,6 +69,8 @@ export type ToWorker =
    * next request, or when nothing came on them for `quietMs`; with `refuses` that next request is not served any more.
    */
   | { readonly kind: "drain"; readonly quietMs: number; readonly refuses: boolean }
+  /** Close what is left, and end. */
+  | { readonly kind: "end" }
   /** For tests of the respawn: fail as a bug would. */
   | { readonly kind: "crash" };
 
@@ -74,6 +81,9 @@ export type FromWorker =
       readonly port: number;
       readonly scorer: string;
       readonly reason: string;
+      /** What carries the streams, and why not the epoll lane. */
+      readonly transport: string;
+      readonly transportReason: string;
     }
   /** The worker routes by snapshot `version` from now on. */
   | { readonly kind: "routed"; readonly index: number; readonly version: number }
@@ -85,5 +95,7 @@ export type FromWorker =
       readonly path: string;
       readonly body: string;
     }
+  /** A batch of finished spans, as obs/spans.ts packs it. */
+  | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

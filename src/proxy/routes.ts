@@ -1,4 +1,5 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteSnapshot } from "./protocol.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
@@ -30,17 +31,26 @@ export class Routes {
   listing = '{"object":"list","data":[]}';
   readonly #byHash = new Map<number, Model[]>();
   readonly #byName = new Map<string, Model>();
+  /** By id. */
+  #names: (string | undefined)[] = [];
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, UpstreamPool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
   #retired: UpstreamPool[] = [];
 
+  readonly #dialer: Dialer;
+
+  constructor(dialer: Dialer) {
+    this.#dialer = dialer;
+  }
+
   /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
   apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
     this.version = snapshot.version;
     this.#byHash.clear();
     this.#byName.clear();
+    this.#names = [];
     const entries = new Map<string, string>();
     for (const { id, name, created } of snapshot.models) {
       const bytes = Buffer.from(name);
@@ -50,6 +60,7 @@ export class Routes {
       if (bucket === undefined) this.#byHash.set(hash, [model]);
       else bucket.push(model);
       this.#byName.set(name, model);
+      this.#names[id] = name;
       entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
     this.#entries = entries;
@@ -59,7 +70,7 @@ export class Routes {
     const targets: (Target | undefined)[] = [];
     for (const { row, node, host, port } of snapshot.rows) {
       const address = `${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config);
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config, this.#dialer);
       pools.set(address, pool);
       const known = this.#targets[row];
       targets[row] =
@@ -89,6 +100,11 @@ export class Routes {
   /** The id of a model by its name, or -1. */
   find(name: string): number {
     return this.#byName.get(name)?.id ?? -1;
+  }
+
+  /** The name of a model by its id; "" where it is not known, or not any more. */
+  modelName(id: number): string {
+    return this.#names[id] ?? "";
   }
 
   /** The body of `GET /v1/models/NAME`. */

@@ -1,8 +1,12 @@
 /** What a data-plane worker may be told, with the reason for each default. */
-import { bytes, duration, integer, section } from "../base/settings.ts";
+import { bytes, choice, duration, integer, section } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
 
 export const proxySettings = section({
+  transport: choice(["auto", "bun"], {
+    default: "auto",
+    doc: "What carries plain connections: auto takes the epoll lane (libc's own calls) where the system has it, for less CPU; bun takes Bun's sockets everywhere.",
+  }),
   headTimeoutMs: duration({
     default: "10s",
     min: "100ms",

@@ -17,6 +17,8 @@ export interface ThreadEvents {
   ended(thread: WorkerThread, why: string): void;
 }
 
+/** For a thread to end by itself when it is told to. */
+const END_MS = 2000;
 const MESSAGE_LENGTH_MAX = 2000;
 
 export class WorkerThread {
@@ -29,6 +31,9 @@ export class WorkerThread {
   drained = false;
   scorer = "";
   scorerReason = "";
+  /** What carries its streams, and why not the epoll lane. */
+  transport = "";
+  transportReason = "";
   readonly #worker: Worker;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
@@ -40,6 +45,8 @@ export class WorkerThread {
       if (data.kind === "ready") {
         this.scorer = data.scorer;
         this.scorerReason = data.reason;
+        this.transport = data.transport;
+        this.transportReason = data.transportReason;
         events.started(this);
       } else if (data.kind === "failed") {
         events.failed(this, data.message);
@@ -65,12 +72,17 @@ export class WorkerThread {
   /** Lets it finish what it has, for a successor serves its sockets; after `timeoutMs` it is ended. */
   retire(quietMs: number, timeoutMs: number): void {
     this.send({ kind: "drain", quietMs, refuses: false });
-    this.#deadline = setTimeout(() => this.terminate(), timeoutMs);
+    this.#deadline = setTimeout(() => this.end(), timeoutMs);
   }
 
-  /** Ends it, whatever it has in flight; `ended` tells when that is done. */
-  terminate(): void {
-    this.#worker.terminate();
+  /**
+   * Ends it, whatever it has in flight; `ended` tells when that is done. It is told to end by itself first: what it holds
+   * may be descriptors of the process, which are closed by nobody else.
+   */
+  end(): void {
+    clearTimeout(this.#deadline);
+    this.send({ kind: "end" });
+    this.#deadline = setTimeout(() => this.#worker.terminate(), END_MS);
   }
 }
 

@@ -9,6 +9,10 @@
 import { unpack } from "msgpackr/unpack";
 import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
+import { BunTransport } from "../net/bun-streams.ts";
+import { Dialer } from "../net/dialer.ts";
+import { EpollTransport } from "../net/epoll.ts";
+import type { Transport } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -19,6 +23,8 @@ import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Routes } from "./routes.ts";
+import type { ProxyConfig } from "./settings.ts";
+import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
 
@@ -33,23 +39,37 @@ function post(message: FromWorker): void {
   self.postMessage(message);
 }
 
+/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
+function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
+  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
+  const lane = EpollTransport.open();
+  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
+}
+
 function start(options: WorkerStart): RunningWorker {
   const { index, settings } = options;
   const config = liveCopy(settings.proxy);
+  const { transport, reason: transportReason } = openTransport(config);
+  // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
+  // clients waiting.
+  process.on("exit", () => transport.destroy());
   const table = ScoreTable.attach(options.table);
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
+  const tracer =
+    options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
   const context: WorkerContext = {
     index,
     config,
     maxBodyBytes: settings.maxBodyBytes,
     allowRegister: settings.allowRegister,
-    routes: new Routes(),
+    routes: new Routes(new Dialer(transport)),
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    tracer,
     heldBytes: 0,
     draining: false,
     quietMs: 0,
@@ -68,13 +88,14 @@ function start(options: WorkerStart): RunningWorker {
   };
   applyRoutes(options.routes);
 
-  const socket = clientHandlers(context, connections);
-  let listeners: { stop(force: boolean): void }[] = [];
+  const handlers = clientHandlers(context, connections);
+  let stops: (() => void)[] = [];
   const accept = (): void => {
-    listeners = placesOf(options).map((where) =>
-      // `fd` adopts a socket that listens already; bun-types does not know it.
-      Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<ClientConnection>),
-    );
+    const { fds, host, port } = options;
+    stops =
+      fds === null
+        ? [new BunTransport().listen({ host, port }, handlers)]
+        : fds.map((fd) => transport.adopt(fd, handlers));
   };
   if (!options.waits) accept();
 
@@ -82,12 +103,22 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
+    tracer?.flush(true);
     post({ kind: "drained", index });
   }, SWEEP_MS);
 
-  post({ kind: "ready", index, port: options.port, scorer: picker.kind, reason });
+  post({
+    kind: "ready",
+    index,
+    port: options.port,
+    scorer: picker.kind,
+    reason,
+    transport: transport.kind,
+    transportReason,
+  });
   return {
     receive(message) {
       tick();
@@ -107,6 +138,9 @@ function start(options: WorkerStart): RunningWorker {
         case "accept":
           accept();
           break;
+        case "spans-taken":
+          tracer?.taken();
+          break;
         case "drain":
           context.quietMs = message.quietMs;
           context.refuses = message.refuses;
@@ -115,8 +149,11 @@ function start(options: WorkerStart): RunningWorker {
           drainingSinceMs = nowMs();
           // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
           setTimeout(() => {
-            for (const listener of listeners) listener.stop(false);
+            for (const stop of stops) stop();
           }, ACCEPT_ON_MS);
+          break;
+        case "end":
+          process.exit();
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");
@@ -125,11 +162,6 @@ function start(options: WorkerStart): RunningWorker {
       }
     },
   };
-}
-
-/** Where it listens: on descriptors, or on an address of its own. */
-function placesOf({ fds, host, port }: WorkerStart): object[] {
-  return fds?.map((fd) => ({ fd })) ?? [{ hostname: host === "" ? "::" : host, port, reusePort: true }];
 }
 
 let running: RunningWorker | null = null;

@@ -43,6 +43,8 @@ export const KIND = {
   model: 12,
   accept: 13,
   node: 14,
+  traceparent: 15,
+  tracestate: 16,
 } as const;
 
 const KNOWN_NAMES: readonly (readonly [string, number])[] = [
@@ -54,6 +56,8 @@ const KNOWN_NAMES: readonly (readonly [string, number])[] = [
   ["trailer", KIND.hop],
   ["connection", KIND.connection],
   ["keep-alive", KIND.keepAlive],
+  ["tracestate", KIND.tracestate],
+  ["traceparent", KIND.traceparent],
   ["content-type", KIND.contentType],
   ["x-request-id", KIND.requestId],
   ["authorization", KIND.authorization],

@@ -86,6 +86,7 @@ function aRouter() {
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
+    tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
   });
   return { stats, metrics };
 }
@@ -108,6 +109,17 @@ describe("the states' metrics", () => {
       await agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, startedMs: 0 }).text(),
     );
     expect(early.has("infermesh_signal_routers")).toBe(false);
+  });
+});
+
+describe("the metrics of tracing", () => {
+  test("tell what became of spans", async () => {
+    const values = lines(await aRouter().metrics.text());
+    const results = { exported: 9, dropped: 10, failed: 11 };
+    for (const [result, count] of Object.entries(results)) {
+      expect(values.get(`infermesh_router_spans_total{result="${result}"}`)).toBe(count);
+    }
+    expect(values.get("infermesh_router_spans_waiting")).toBe(12);
   });
 });
 

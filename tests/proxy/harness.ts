@@ -1,6 +1,11 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
+import { BunTransport } from "../../src/net/bun-streams.ts";
+import { Dialer } from "../../src/net/dialer.ts";
+import { EpollTransport } from "../../src/net/epoll.ts";
+import { openListeners } from "../../src/net/listen.ts";
+import type { Transport } from "../../src/net/stream.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import type { ClientConnection } from "../../src/proxy/client.ts";
@@ -10,6 +15,7 @@ import type { RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
+import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
@@ -18,6 +24,21 @@ import { TableWriter } from "../../src/score/table-writer.ts";
 
 const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
 
+let transportKind: Transport["kind"] = "epoll";
+
+/** What carries the streams of the relays that are made from now on. */
+export function useTransport(kind: Transport["kind"]): void {
+  transportKind = kind;
+}
+
+function transportOf(): Transport {
+  if (transportKind === "bun") return new BunTransport();
+  // Clients and upstreams of a test share its thread, and their timers.
+  const lane = EpollTransport.open(1);
+  if ("reason" in lane) throw new Error(lane.reason);
+  return lane;
+}
+
 export class Relay {
   readonly context: WorkerContext;
   readonly connections = new Set<ClientConnection>();
@@ -25,16 +46,23 @@ export class Relay {
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
   readonly port: number;
-  readonly #listener: { stop(force?: boolean): void; port: number };
+  readonly #transport: Transport;
+  readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
 
   /** A relay in front of upstreams on these ports, all of which serve model "m". */
-  constructor(ports: readonly number[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
+  constructor(
+    ports: readonly number[],
+    config: Partial<ProxyConfig> = {},
+    maxBodyBytes = 1 << 20,
+    tracer: Tracer | null = null,
+  ) {
     const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
     const model = writer.addModel();
-    const routes = new Routes();
+    this.#transport = transportOf();
+    const routes = new Routes(new Dialer(this.#transport));
     const rows: RouteRow[] = ports.map((port, index) => {
       const row = writer.addRow(model);
       this.rows.push(row);
@@ -61,6 +89,7 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters: this.stats.forWorker(0),
+      tracer,
       heldBytes: 0,
       draining: false,
       quietMs: 0,
@@ -68,8 +97,11 @@ export class Relay {
       control: (_path, _body, reply) => reply(500, "{}"),
     };
     const handlers = clientHandlers(this.context, this.connections);
-    this.#listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
-    this.port = this.#listener.port;
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
+    if (listeners === null) throw new Error("these tests need a Linux libc");
+    this.port = listeners.port;
+    this.#stopAccepting = this.#transport.adopt(listeners.duplicate(0), handlers);
+    listeners.close();
     this.#sweep = setInterval(() => {
       const now = tick();
       for (const connection of this.connections) connection.expire(now);
@@ -84,7 +116,9 @@ export class Relay {
 
   stop(): void {
     clearInterval(this.#sweep);
-    this.#listener.stop(true);
+    this.#stopAccepting();
+    for (const connection of this.connections) connection.closed();
+    this.#transport.destroy();
   }
 }
 

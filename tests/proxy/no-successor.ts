@@ -10,8 +10,10 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
     const { index, host, port } = data;
     if (index === 2) post({ kind: "failed", index, message: "refused to" });
     else if (index === 3) throw new Error("died of it");
-    else post({ kind: "ready", index, port, scorer: host, reason: "" });
+    else post({ kind: "ready", index, port, scorer: host, reason: "", transport: "bun", transportReason: "" });
   } else if (data.kind === "drain") {
     post({ kind: "drained", index: 0 });
+  } else if (data.kind === "end") {
+    process.exit();
   }
 };
