@@ -18,13 +18,14 @@ const LIVE_ROUTER_SETTINGS = [
   "upgradeTimeout",
   "fleet",
   "proxy",
-  "flow.slowStart",
+  "flow",
+  "paths",
   "score",
   "admin",
   "log",
 ];
 /** They decide what is made at the start, and how large. */
-const FIXED_ROUTER_SETTINGS = ["fleet.targetsMax", "proxy.transport"];
+const FIXED_ROUTER_SETTINGS = ["fleet.targetsMax", "proxy.transport", "flow.queue.rateWindow", "flow.hedge.halfLife"];
 
 /** Whether a running router can take on another value of that setting, named as people write it. */
 export function isLiveAtRouter(path: string): boolean {

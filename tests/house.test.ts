@@ -13,6 +13,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/client.ts",
   "src/proxy/crew.ts",
   "src/proxy/exchange.ts",
+  "src/proxy/upstream.ts",
   "src/sim/batching.ts",
   "src/swim/swim.ts",
   "src/wire/fields.ts",

@@ -1,7 +1,12 @@
-/** How a router may change while it runs, and what may then take how long. */
+/** How a router may end, or change while it runs, and what may then take how long. */
 import { duration, flag, text } from "../base/settings.ts";
 
 export const successionSettings = {
+  drainTimeoutMs: duration({
+    default: "30s",
+    max: "24h",
+    doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
+  }),
   handoverTimeoutMs: duration({
     default: "15m",
     min: "1s",

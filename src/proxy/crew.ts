@@ -402,8 +402,8 @@ export class Crew {
 }
 
 /** Without what else a router's configuration holds. */
-function only({ maxBodyBytes, allowRegister, proxy }: WorkerSettings): WorkerSettings {
-  return { maxBodyBytes, allowRegister, proxy };
+function only({ maxBodyBytes, allowRegister, proxy, flow, paths }: WorkerSettings): WorkerSettings {
+  return { maxBodyBytes, allowRegister, proxy, flow, paths };
 }
 
 /** What a worker needs of it: functions don't travel. */

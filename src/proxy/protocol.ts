@@ -1,4 +1,6 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
+import type { FlowConfig } from "../flow/settings.ts";
+import type { ApiConfig } from "../wire/api-access.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -32,6 +34,8 @@ export interface WorkerSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+  readonly flow: FlowConfig;
+  readonly paths: ApiConfig;
 }
 
 /** What a worker needs once, at its start. */

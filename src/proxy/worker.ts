@@ -9,6 +9,7 @@
 import { unpack } from "msgpackr/unpack";
 import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
+import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
 import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
@@ -22,6 +23,7 @@ import type { ClientConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import { Dispatch } from "./dispatch.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -47,8 +49,9 @@ function openTransport({ transport }: ProxyConfig): { transport: Transport; reas
 }
 
 function start(options: WorkerStart): RunningWorker {
-  const { index, settings } = options;
-  const config = liveCopy(settings.proxy);
+  const { index } = options;
+  const settings = liveCopy(options.settings);
+  const config = settings.proxy;
   const { transport, reason: transportReason } = openTransport(config);
   // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
   // clients waiting.
@@ -59,16 +62,21 @@ function start(options: WorkerStart): RunningWorker {
   let nextControl = 1;
   const tracer =
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
+  const routes = new Routes(new Dialer(transport));
+  const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
   const context: WorkerContext = {
     index,
     config,
     maxBodyBytes: settings.maxBodyBytes,
     allowRegister: settings.allowRegister,
-    routes: new Routes(new Dialer(transport)),
+    routes,
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt),
+    limits: new RateLimit(settings.flow.limit),
+    paths: settings.paths,
     tracer,
     heldBytes: 0,
     draining: false,
@@ -83,7 +91,7 @@ function start(options: WorkerStart): RunningWorker {
   const connections = new Set<ClientConnection>();
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
-    context.routes.apply(unpack(packed) as RouteSnapshot, context.config);
+    for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
   applyRoutes(options.routes);
@@ -131,9 +139,9 @@ function start(options: WorkerStart): RunningWorker {
           replies.delete(message.id);
           break;
         case "settings":
-          overwrite(config, message.settings.proxy);
-          context.maxBodyBytes = message.settings.maxBodyBytes;
-          context.allowRegister = message.settings.allowRegister;
+          overwrite(settings, message.settings);
+          context.maxBodyBytes = settings.maxBodyBytes;
+          context.allowRegister = settings.allowRegister;
           break;
         case "accept":
           accept();

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { Crew, indexesFor } from "../../src/proxy/crew.ts";
 import type { CrewOptions } from "../../src/proxy/crew.ts";
+import { flowSettings } from "../../src/flow/settings.ts";
+import { apiSettings } from "../../src/wire/api-access.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -10,7 +12,13 @@ import { RawLoad } from "../process/raw-load.ts";
 import { Client, until } from "./harness.ts";
 
 const SIZES = { targetsMax: 64, modelsMax: 2, workersMax: indexesFor(2) };
-const SETTINGS = { maxBodyBytes: 1024, allowRegister: false, proxy: defaultsOf(proxySettings) };
+const SETTINGS = {
+  maxBodyBytes: 1024,
+  allowRegister: false,
+  proxy: defaultsOf(proxySettings),
+  flow: defaultsOf(flowSettings),
+  paths: defaultsOf(apiSettings),
+};
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
 const NO_ROUTES = { version: 0, models: [], rows: [] };
 
