@@ -13,8 +13,12 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
+import { apiSettings } from "./wire/api-access.ts";
+import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
+import { successionSettings } from "./net/settings.ts";
 import { logSettings } from "./obs/log.ts";
+import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
@@ -177,18 +181,17 @@ export const routerSettings = section(
       default: false,
       doc: "Also take registrations on the --listen port. Off, since clients could then add targets.",
     }),
-    drainTimeoutMs: duration({
-      default: "30s",
-      max: "24h",
-      doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
-    }),
+    ...successionSettings,
     fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
+    paths: { ...apiSettings, doc: "Which paths of requests may pass." },
+    flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
+    tracing: { ...tracingSettings, doc: "Spans of requests, for a collector of OpenTelemetry." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
   },

@@ -8,8 +8,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { report } from "../report.ts";
-import { compileC, executable, freePort, listening, startOn } from "./peers.ts";
-import { load, LOAD_CORE, writeScript } from "./wrk.ts";
+import { compileC, executable, freePort, listening, LOAD_CORE, startOn } from "./peers.ts";
+import { load, writeScript } from "./wrk.ts";
 
 const SECONDS = Number(process.argv[2] ?? 10);
 const TARGETS = 1024;

@@ -1,5 +1,6 @@
 /** The processes of the proxy benchmarks: the fixed upstream, the proxies under test, and their CPU time from /proc. */
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Subprocess } from "bun";
 
@@ -7,11 +8,20 @@ const ROOT = resolve(import.meta.dir, "..", "..");
 /** Clock ticks a second: 100 on every Linux that Bun runs on. */
 const TICKS = 100;
 
+/** The proxies under test run here; what loads them, and what stands behind them, on the other core. */
+export const PROXY_CORE = 0;
+export const LOAD_CORE = 1;
+/** The model of every benchmark's requests. */
+export const MODEL = "llama-3-8b";
+
 export interface Peer {
   readonly name: string;
   readonly port: number;
   readonly command: readonly string[];
 }
+
+/** What a peer relays: plain requests, event streams (each write sent on at once), or HTTP/2 on both sides. */
+export type Traffic = "requests" | "streams" | "h2";
 
 /** A free port on loopback, for a peer that must be told one. */
 export function freePort(): number {
@@ -21,7 +31,7 @@ export function freePort(): number {
   return port;
 }
 
-/** Compiles the upstream into `folder`; answers its path. */
+/** Compiles a program of this folder into `folder`; answers its path. */
 export function compileC(source: string, folder: string): string {
   const target = join(folder, source.replace(/\.c$/, ""));
   const done = Bun.spawnSync(["cc", "-O2", "-o", target, join(import.meta.dir, source)], { stderr: "inherit" });
@@ -30,7 +40,8 @@ export function compileC(source: string, folder: string): string {
 }
 
 /** HAProxy with one thread and http-reuse always. */
-export function haproxy(folder: string, upstreamPort: number): Peer {
+export function haproxy(folder: string, upstreamPort: number, traffic: Traffic = "requests"): Peer {
+  const protocol = traffic === "h2" ? " proto h2" : "";
   const port = freePort();
   const file = join(folder, "haproxy.cfg");
   writeFileSync(
@@ -45,18 +56,24 @@ defaults
   timeout server 300s
   option http-keep-alive
   http-reuse always
-frontend front
-  bind 127.0.0.1:${port}
+${traffic === "streams" ? "  option http-no-delay\n" : ""}frontend front
+  bind 127.0.0.1:${port}${protocol}
   default_backend back
 backend back
-  server one 127.0.0.1:${upstreamPort} pool-max-conn 2048 pool-purge-delay 300s
+  server one 127.0.0.1:${upstreamPort}${protocol} pool-max-conn 2048 pool-purge-delay 300s
 `,
   );
   return { name: "haproxy", port, command: ["haproxy", "-f", file] };
 }
 
+const NGINX_WAY: Readonly<Record<Traffic, string>> = {
+  requests: 'proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";',
+  streams: 'proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;',
+  h2: "grpc_pass grpc://back;",
+};
+
 /** nginx with one worker and a keep-alive pool. */
-export function nginx(folder: string, upstreamPort: number): Peer {
+export function nginx(folder: string, upstreamPort: number, traffic: Traffic = "requests"): Peer {
   const port = freePort();
   const file = join(folder, "nginx.conf");
   mkdirSync(join(folder, "nginx"), { recursive: true });
@@ -78,8 +95,8 @@ http {
 ${temporary}
   upstream back { server 127.0.0.1:${upstreamPort}; keepalive 1024; keepalive_requests 100000000; keepalive_timeout 300; }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
-    location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; }
+    listen 127.0.0.1:${port} backlog=4096${traffic === "h2" ? " http2" : ""};
+    location / { ${NGINX_WAY[traffic]} }
   }
 }
 `,
@@ -87,14 +104,21 @@ ${temporary}
   return { name: "nginx", port, command: ["nginx", "-c", file] };
 }
 
+/** The bare relay in C: what the wire work alone costs. */
+export function floor(folder: string, upstreamPort: number): Peer {
+  const port = freePort();
+  return { name: "floor", port, command: [compileC("floor.c", folder), String(port), String(upstreamPort)] };
+}
+
 /** The built executable. */
 export function executable(): string {
   return join(ROOT, "dist", "infermesh");
 }
 
-/** A router with one worker. */
-export function infermesh(upstreamPort: number): Peer {
+/** A router, with one worker unless told otherwise. */
+export function infermesh(upstreamPort: number, traffic: Traffic = "requests", workers = 1, ...more: string[]): Peer {
   const port = freePort();
+  const scheme = traffic === "h2" ? "grpc" : "http";
   return {
     name: "infermesh",
     port,
@@ -110,17 +134,18 @@ export function infermesh(upstreamPort: number): Peer {
       "--gossip",
       "127.0.0.1:0",
       "--workers",
-      "1",
+      String(workers),
       "--upstream",
-      `llama-3-8b=http://127.0.0.1:${upstreamPort}`,
+      `${MODEL}=${scheme}://127.0.0.1:${upstreamPort}`,
       "--log-level",
       "warn",
+      ...more,
     ],
   };
 }
 
-/** Starts a process on one core; its output goes to a file in `folder`. */
-export function startOn(core: number, command: readonly string[], folder: string, name: string): Subprocess {
+/** Starts a process on one core, or on several ("0,1"); its output goes to a file in `folder`. */
+export function startOn(core: number | string, command: readonly string[], folder: string, name: string): Subprocess {
   return Bun.spawn(["taskset", "-c", String(core), ...command], {
     stdin: "ignore",
     stdout: Bun.file(join(folder, `${name}.out`)),
@@ -183,4 +208,42 @@ function childrenOf(pid: number): number[] {
     }
   }
   return children;
+}
+
+/** A folder of its own for one run, and the processes that the run started: all of it goes when the run ends. */
+export class Stage {
+  readonly folder = mkdtempSync(join(tmpdir(), "infermesh-bench-"));
+  readonly #started: Subprocess[] = [];
+
+  /** Starts a process and waits until it listens. */
+  async start(core: number | string, command: readonly string[], name: string, port: number): Promise<Subprocess> {
+    const child = startOn(core, command, this.folder, name);
+    this.#started.push(child);
+    const ended = child.exited.then((code) => {
+      throw new Error(`${name} ended with ${code}: ${this.#said(name)}`);
+    });
+    // It ends with the run, when nobody waits for that any more.
+    ended.catch(() => {});
+    await Promise.race([listening(port, name), ended]);
+    return child;
+  }
+
+  #said(name: string): string {
+    return ["err", "out"].map((end) => readFileSync(join(this.folder, `${name}.${end}`), "utf8").trim()).join(" ");
+  }
+
+  /** Those of the peers whose program is on this machine. */
+  installed(peers: readonly Peer[]): Peer[] {
+    return peers.filter(({ name, command }) => {
+      if (Bun.which(command[0] ?? "") !== null) return true;
+      console.log(`${name} is not installed: left out`);
+      return false;
+    });
+  }
+
+  async end(): Promise<void> {
+    for (const child of this.#started.toReversed()) child.kill();
+    await Promise.all(this.#started.map(({ exited }) => exited));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
 }

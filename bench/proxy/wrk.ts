@@ -1,14 +1,12 @@
 /** wrk as the load of the proxy benchmarks: a 1 KB chat completion, again and again. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-/** wrk and the upstreams run here; the proxies under test on the other core. */
-export const LOAD_CORE = 1;
+import { LOAD_CORE, MODEL } from "./peers.ts";
 
 const WRK_SCRIPT = `
 wrk.method = "POST"
 wrk.body = '{"messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"' ..
-  string.rep("x", 850) .. '"}],"model":"llama-3-8b","temperature":0.7,"max_tokens":128}'
+  string.rep("x", 850) .. '"}],"model":"${MODEL}","temperature":0.7,"max_tokens":128}'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 wrk.headers["User-Agent"] = "OpenAI/Python 1.54.0"
@@ -39,10 +37,16 @@ export function writeScript(folder: string): string {
   return path;
 }
 
-export function load(port: number, connections: number, seconds: number, script: string): Figures {
+export function load(
+  port: number,
+  connections: number,
+  seconds: number,
+  script: string,
+  core: number | string = LOAD_CORE,
+): Figures {
   const url = `http://127.0.0.1:${port}/v1/chat/completions`;
   const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
-  const done = Bun.spawnSync(["taskset", "-c", String(LOAD_CORE), ...wrk]);
+  const done = Bun.spawnSync(["taskset", "-c", String(core), ...wrk]);
   const line = /^FIGURES (.+)$/m.exec(done.stdout.toString())?.[1];
   if (line === undefined) throw new Error(`wrk printed no figures: ${done.stderr.toString()}`);
   return JSON.parse(line) as Figures;

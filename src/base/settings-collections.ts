@@ -41,11 +41,13 @@ export interface MapOptions extends CommonOptions {
   readonly lengthMax?: number;
 }
 
+/** Stands in faults for what might be most of a key. */
+const HIDDEN = "(hidden)";
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 /** Values of one kind by name; `name=value` in flags and variables. */
 export function map<T>(of: Field<T>, options: MapOptions): Field<Readonly<Record<string, T>>> {
-  const { lengthMax = 64 } = options;
+  const { lengthMax = 64, secret = false } = options;
   const expected = `at most ${lengthMax} names with values, each ${of.expected}`;
   const making: Making<Readonly<Record<string, T>>> = {
     kind: "map",
@@ -55,8 +57,8 @@ export function map<T>(of: Field<T>, options: MapOptions): Field<Readonly<Record
     write: (values) => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of.write(value)])),
     read(raw, at) {
       const before = at.faults.length;
-      const entries = at.fromText ? textEntries(raw, at) : isRecord(raw) ? Object.entries(raw) : undefined;
-      if (entries === undefined || entries.length > lengthMax) return refuse(raw, at, expected);
+      const entries = at.fromText ? textEntries(raw, at, secret) : isRecord(raw) ? Object.entries(raw) : undefined;
+      if (entries === undefined || entries.length > lengthMax) return refuse(secret ? HIDDEN : raw, at, expected);
       const values: [string, T][] = [];
       for (const [name, item] of entries) {
         const path = `${at.path}.${name.slice(0, 64)}`;
@@ -83,11 +85,11 @@ function textItems(raw: unknown, separator: "," | " "): string[] | undefined {
     .filter((item) => item !== "");
 }
 
-function textEntries(raw: unknown, at: Reading): [string, string][] | undefined {
+function textEntries(raw: unknown, at: Reading, secret: boolean): [string, string][] | undefined {
   return textItems(raw, ",")?.flatMap((item): [string, string][] => {
     const equals = item.indexOf("=");
     if (equals > 0) return [[item.slice(0, equals).trim(), item.slice(equals + 1).trim()]];
-    refuse(item, at, "NAME=VALUE");
+    refuse(secret ? HIDDEN : item, at, "NAME=VALUE");
     return [];
   });
 }

@@ -4,14 +4,26 @@
  * The router's main thread opens one listening socket for each worker, all on one port (SO_REUSEPORT: the kernel
  * spreads connections over them), and a worker adopts a duplicate by `Bun.listen({ fd })`. When a worker dies, the
  * main thread's descriptor keeps its queue of connections open, and the worker's successor accepts them: none is lost.
+ * The same holds for a whole process that hands its descriptors to a successor (handover.ts), which adopts them here.
  *
  * A port that is in use is refused, never silently shared: the first socket is bound without SO_REUSEPORT, which
  * fails when anyone else holds the port, and is given the option only afterwards, so that our own others may join.
  * (Linux checks the option of both sockets at bind time.) Bun has no call for this, hence libc by FFI; where libc
  * can't be opened, `openListeners` says so and the caller lets each worker listen by itself.
  */
-import { dlopen } from "bun:ffi";
 import { MeshError } from "../base/errors.ts";
+import { boundAddress, closeDescriptor, duplicate, expectSocket } from "./descriptor.ts";
+import { parseIpv4, parseIpv6 } from "./ip.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  type Libc,
+  openLibc,
+  setOption,
+  SOCK_STREAM_NONBLOCK_CLOEXEC,
+  socketAddress,
+  SOL_SOCKET,
+} from "./libc.ts";
 
 /** A host and a port; the empty host means every address, IPv6 and IPv4. */
 export interface ListenAddress {
@@ -23,52 +35,18 @@ export interface ListenAddress {
 export interface Listeners {
   /** The port bound: the kernel's choice where 0 was asked for. */
   readonly port: number;
+  readonly count: number;
   /** A duplicate of socket `index`, for a worker to adopt. */
   duplicate(index: number): number;
   /** Closes the descriptors held here; the workers' duplicates go on. */
   close(): void;
 }
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
-const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const F_DUPFD_CLOEXEC = 1030;
 const BACKLOG = 4096;
-
-const SYMBOLS = {
-  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
-  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
-  listen: { args: ["i32", "i32"], returns: "i32" },
-  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-  close: { args: ["i32"], returns: "i32" },
-} as const;
-
-type Libc = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
-
-let libc: Libc | null | undefined;
-
-/** libc's socket calls, or null where there is no Linux libc to open. */
-function openLibc(): Libc | null {
-  if (libc !== undefined) return libc;
-  libc = null;
-  if (process.platform !== "linux") return libc;
-  for (const name of ["libc.so.6", "libc.so"]) {
-    try {
-      libc = dlopen(name, SYMBOLS).symbols;
-      break;
-    } catch {
-      // The other libc's name is tried next.
-    }
-  }
-  return libc;
-}
 
 /**
  * Opens `count` listening sockets on one address.
@@ -87,32 +65,40 @@ export function openListeners(address: ListenAddress, count: number): Listeners 
   }
   const first = bindFirst(c, bytes, address, wildcard);
   const fds = [first.fd];
-  const closeAll = (): void => {
-    for (const fd of fds.splice(0)) c.close(fd);
-  };
   try {
-    const port = boundPort(c, first.fd);
+    const { port } = boundAddress(first.fd);
     for (let i = 1; i < count; i++) {
       const fd = bindSocket(c, first.bytes, port, true);
       if (fd < 0) throw inUse(address.host, port);
       fds.push(fd);
     }
     for (const fd of fds) if (c.listen(fd, BACKLOG) !== 0) throw inUse(address.host, port);
-    return {
-      port,
-      duplicate(index) {
-        const fd = fds[index];
-        const copy = fd === undefined ? -1 : c.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0)
-          throw new MeshError("internal", `can't duplicate listening socket ${index}: out of file descriptors?`);
-        return copy;
-      },
-      close: closeAll,
-    };
+    return listenersOf(fds, port);
   } catch (error) {
-    closeAll();
+    for (const fd of fds) closeDescriptor(fd);
     throw error;
   }
+}
+
+/** Listening sockets that another process opened and handed over; throws a MeshError for what is none. */
+export function adoptListeners(fds: readonly number[]): Listeners {
+  for (const fd of fds) expectSocket(fd, "listening");
+  return listenersOf([...fds], boundAddress(fds[0] ?? -1).port);
+}
+
+function listenersOf(fds: number[], port: number): Listeners {
+  return {
+    port,
+    count: fds.length,
+    duplicate(index) {
+      const fd = fds[index];
+      if (fd === undefined) throw new MeshError("internal", `there is no listening socket ${index}`);
+      return duplicate(fd);
+    },
+    close() {
+      for (const fd of fds.splice(0)) closeDescriptor(fd);
+    },
+  };
 }
 
 /** Binds the first socket, exclusively; where IPv6 is switched off, "every address" means every IPv4 address. */
@@ -142,11 +128,7 @@ function bindSocket(c: Libc, address: Uint8Array, port: number, shared: boolean)
   setOption(c, fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (ipv6) setOption(c, fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (shared) setOption(c, fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  const name = new Uint8Array(new ArrayBuffer(ipv6 ? 28 : 16));
-  const view = new DataView(name.buffer);
-  view.setUint16(0, ipv6 ? AF_INET6 : AF_INET, true);
-  view.setUint16(2, port, false);
-  name.set(address, ipv6 ? 8 : 4);
+  const name = socketAddress(address, port);
   if (c.bind(fd, name, name.length) !== 0) {
     c.close(fd);
     return -1;
@@ -155,51 +137,9 @@ function bindSocket(c: Libc, address: Uint8Array, port: number, shared: boolean)
   return fd;
 }
 
-function setOption(c: Libc, fd: number, level: number, option: number, value: number): void {
-  const word = new Int32Array(new ArrayBuffer(4));
-  word[0] = value;
-  c.setsockopt(fd, level, option, word, 4);
-}
-
-function boundPort(c: Libc, fd: number): number {
-  const name = new Uint8Array(new ArrayBuffer(28));
-  const length = new Uint32Array(new ArrayBuffer(4));
-  length[0] = 28;
-  c.getsockname(fd, name, length);
-  return new DataView(name.buffer).getUint16(2, false);
-}
-
 function inUse(host: string, port: number): MeshError {
   return new MeshError(
     "config_invalid",
     `can't listen on ${host === "" ? "*" : host}:${port}: the port is in use, or not allowed to this user; stop what holds it, or choose another (port 0 takes any free one)`,
   );
-}
-
-function parseIpv4(host: string): Uint8Array | null {
-  const text = host === "localhost" ? "127.0.0.1" : host;
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)) return null;
-  return Uint8Array.from(parts, Number);
-}
-
-function parseIpv6(host: string): Uint8Array | null {
-  const text = host.replace(/^\[|\]$/g, "");
-  if (!/^[0-9a-fA-F:]+$/.test(text)) return null;
-  const halves = text.split("::");
-  if (halves.length > 2) return null;
-  const groups = (half: string | undefined): string[] => (half === undefined || half === "" ? [] : half.split(":"));
-  const head = groups(halves[0]);
-  const tail = groups(halves[1]);
-  const gap = 8 - head.length - tail.length;
-  if (halves.length === 1 ? gap !== 0 : gap < 1) return null;
-  const all = [...head, ...Array.from({ length: gap }, () => "0"), ...tail];
-  if (!all.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return null;
-  const bytes = new Uint8Array(16);
-  all.forEach((group, index) => {
-    const value = Number.parseInt(group, 16);
-    bytes[index * 2] = value >> 8;
-    bytes[index * 2 + 1] = value & 255;
-  });
-  return bytes;
 }

@@ -7,19 +7,22 @@
  * read closes the connection, with a short linger in which the rest is thrown away, so that the answer is not lost to
  * a reset.
  */
-import type { Socket } from "bun";
 import { MeshError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
-import type { WritableSocket } from "../net/outbox.ts";
+import type { Stream, StreamHandlers } from "../net/stream.ts";
 import type { BodyReader } from "../wire/body-reader.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
+import { apiAccess } from "../wire/api-access.ts";
+import { ApiPath } from "../wire/api-path.ts";
+import type { LocalAnswer } from "../wire/api-shapes.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
+import { localAnswer, unknownModel } from "./local-answers.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
-import type { Downstream } from "./exchange.ts";
+import type { Downstream } from "./answer.ts";
 import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
 import { errorReply } from "./replies.ts";
 
@@ -27,6 +30,7 @@ const AWAIT_HEAD = 0;
 const IN_BODY = 1;
 const AWAIT_ANSWER = 2;
 const CLOSING = 3;
+const IN_TUNNEL = 4;
 
 /** Pipelined bytes that a connection may have waiting before reading pauses. */
 const STASH_BYTES_MAX = 65_536;
@@ -47,10 +51,13 @@ const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
 const sharedHead = new RequestHead(HEAD_LIMITS);
+/** What the path of the request says that is being read. */
+const api = new ApiPath();
 
 /** A client's connection as its socket's events see it. */
 export interface FrontConnection {
-  received(data: Buffer): void;
+  /** Bytes [start, end) came; the buffer is the transport's. */
+  received(buffer: Buffer, start: number, end: number): void;
   drained(): void;
   /** The socket is gone. */
   closed(): void;
@@ -58,21 +65,12 @@ export interface FrontConnection {
   expire(now: number): void;
 }
 
-/** What a client's connection needs of its socket: Bun's, or a stream of HTTP/2 that acts as one. */
-export interface ClientSocket extends WritableSocket {
-  readonly remoteAddress: string;
-  pause(): void;
-  resume(): void;
-  /** Ends our half once what was written is sent. */
-  shutdown(): void;
-  end(): void;
-  /** Cuts the connection. */
-  terminate(): void;
-}
+/** What a client's connection needs of its socket: a transport's stream, or one of HTTP/2 that acts as such. */
+export type ClientSocket = Omit<Stream<unknown>, "data">;
 
 export class ClientConnection implements Downstream, FrontConnection {
   readonly #context: WorkerContext;
-  readonly #socket: ClientSocket;
+  readonly #stream: ClientSocket;
   readonly #free: Exchange[];
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
@@ -102,9 +100,9 @@ export class ClientConnection implements Downstream, FrontConnection {
   #reader: BodyReader | null = null;
   #register: string | null = null;
 
-  constructor(context: WorkerContext, socket: ClientSocket, free: Exchange[]) {
+  constructor(context: WorkerContext, stream: ClientSocket, free: Exchange[]) {
     this.#context = context;
-    this.#socket = socket;
+    this.#stream = stream;
     this.#free = free;
     this.#sinceMs = nowMs();
   }
@@ -112,7 +110,7 @@ export class ClientConnection implements Downstream, FrontConnection {
   // ---- what the exchange asks for
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.#outbox.write(this.#socket, bytes, start, end);
+    return this.#outbox.write(this.#stream, bytes, start, end);
   }
 
   pauseReading(): void {
@@ -125,7 +123,7 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   #pause(why: number): void {
     if (why === PAUSED_BY_TARGET && (this.#paused & why) === 0) this.#pausedMs = nowMs();
-    if (this.#paused === 0) this.#socket.pause();
+    if (this.#paused === 0) this.#stream.pause();
     this.#paused |= why;
   }
 
@@ -135,7 +133,19 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#paused &= ~why;
     if (this.#paused !== 0) return;
     this.#sinceMs = nowMs();
-    this.#socket.resume();
+    this.#stream.resume();
+  }
+
+  tunnelBegins(): void {
+    this.#phase = IN_TUNNEL;
+    const stash = this.#stash;
+    if (stash === null) return;
+    // What the client sent ahead belongs to the new protocol.
+    const start = this.#stashStart;
+    const end = this.#stashEnd;
+    this.#emptyStash();
+    this.#resume(PAUSED_BY_STASH);
+    this.#exchange?.tunnelled(stash, start, end);
   }
 
   exchangeEnded(keepAlive: boolean): void {
@@ -160,47 +170,54 @@ export class ClientConnection implements Downstream, FrontConnection {
   exchangeCut(): void {
     this.#freeExchange();
     this.#phase = CLOSING;
-    this.#socket.terminate();
+    this.#stream.terminate();
   }
 
   // ---- socket events
 
   /** All that came so far, once it is sure that it begins a connection of HTTP/2 (RFC 9113 section 3.4); else null. */
-  http2Beginning(data: Buffer): Buffer | null {
-    if (this.#requests > 0 || this.#phase !== AWAIT_HEAD || (this.#head === null && data[0] !== HTTP2_START[0]))
+  http2Beginning(buffer: Buffer, start: number, end: number): Buffer | null {
+    if (this.#requests > 0 || this.#phase !== AWAIT_HEAD || (this.#head === null && buffer[start] !== HTTP2_START[0])) {
       return null;
-    const all =
-      this.#stash === null ? data : Buffer.concat([this.#stash.subarray(this.#stashStart, this.#stashEnd), data]);
+    }
+    const data = buffer.subarray(start, end);
+    const before = this.#stash?.subarray(this.#stashStart, this.#stashEnd);
+    const all = before === undefined ? data : Buffer.concat([before, data]);
     return all.subarray(0, HTTP2_START.length).equals(HTTP2_START) ? all : null;
   }
 
-  received(data: Buffer): void {
+  /** Bytes [start, end) came; the buffer is the transport's. */
+  received(buffer: Buffer, start: number, end: number): void {
     switch (this.#phase) {
       case CLOSING:
         return;
       case AWAIT_ANSWER:
-        this.#keep(data, 0, data.length);
+        this.#keep(buffer, start, end);
         this.#limitStash();
+        return;
+      case IN_TUNNEL:
+        this.#sinceMs = nowMs();
+        this.#exchange?.tunnelled(buffer, start, end);
         return;
       default:
         break;
     }
     if (this.#stashEnd > 0 || this.#outbox.pending > 0) {
-      this.#keep(data, 0, data.length);
+      this.#keep(buffer, start, end);
       this.#limitStash();
       this.#processStash();
     } else {
-      this.#process(data, 0, data.length);
+      this.#process(buffer, start, end);
     }
   }
 
   drained(): void {
     // A client that reads, however slowly, is there.
     if (this.#phase === AWAIT_HEAD) this.#sinceMs = nowMs();
-    if (!this.#outbox.flush(this.#socket)) return;
+    if (!this.#outbox.flush(this.#stream)) return;
     if (this.#phase === CLOSING) {
       this.#sinceMs = nowMs();
-      this.#socket.shutdown();
+      this.#stream.shutdown();
       return;
     }
     this.#exchange?.clientDrained();
@@ -256,11 +273,12 @@ export class ClientConnection implements Downstream, FrontConnection {
         }
         break;
       case AWAIT_ANSWER:
+      case IN_TUNNEL:
         this.#exchange?.expire(now);
         break;
       default:
         // The answer's last bytes may still be on their way: the kernel goes on with them after an orderly end.
-        if (waited >= (this.#outbox.pending > 0 ? streamTimeoutMs : LINGER_MS)) this.#socket.end();
+        if (waited >= (this.#outbox.pending > 0 ? streamTimeoutMs : LINGER_MS)) this.#stream.end();
     }
   }
 
@@ -363,6 +381,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     const exchange = this.#free.pop() ?? new Exchange(this.#context);
     this.#exchange = exchange;
     exchange.begin(this);
+    exchange.span = this.#context.tracer?.begin(buffer, head) ?? null;
     this.#requests++;
     this.#sinceMs = nowMs();
     this.#bodySinceMs = this.#sinceMs;
@@ -373,7 +392,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
-    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#socket.remoteAddress)}\r\n`);
+    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#stream.remoteAddress)}\r\n`);
     const path = forwardHead(exchange, buffer, head, this.#forwardedFor);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
@@ -388,14 +407,31 @@ export class ClientConnection implements Downstream, FrontConnection {
       exchange.refuse(this.#tooLarge());
       return;
     }
-    if (this.#context.draining) {
+    if (this.#context.refuses) {
       exchange.refuse(new MeshError("draining", "this router is shutting down"));
       return;
     }
-    if (!startsV1(buffer, path) || head.method === METHOD.GET || head.method === METHOD.HEAD) {
-      if (this.#answerLocally(exchange, buffer, head, path)) return;
+    if (head.hasWishes) {
+      const fault = exchange.wishes.read(buffer, head);
+      if (fault !== null) {
+        exchange.refuse(fault);
+        return;
+      }
     }
-    if (this.#register === null && !this.#findModelIn(exchange, buffer, head)) return;
+    // A target in absolute form may have no path: it means the root, as the rewritten head says.
+    const shape = api.read(buffer, path, head.targetEnd, head.method);
+    exchange.shape = shape;
+    exchange.isUpgrade = head.upgrade && head.method === METHOD.GET && !hasBody;
+    const access = apiAccess(shape, this.#context.paths);
+    if (access !== "pass") {
+      this.#refusePath(exchange, buffer, head, path, access);
+      return;
+    }
+    if (shape.local !== "") {
+      if (this.#answerLocally(exchange, buffer, shape.local)) return;
+    } else if (!this.#findModel(exchange, buffer, head, hasBody)) {
+      return;
+    }
     if (!hasBody) {
       this.#requestEnd(exchange);
     } else if (head.chunked) {
@@ -407,14 +443,26 @@ export class ClientConnection implements Downstream, FrontConnection {
     }
   }
 
-  /** Decides where the model's name stands: in a header, in the JSON body, or in a form's part. False: refused. */
-  #findModelIn(exchange: Exchange, buffer: Buffer, head: RequestHead): boolean {
-    if (head.modelLine >= 0) {
-      const name = lineValue(buffer, head, head.modelLine);
-      exchange.model = this.#context.routes.find(name);
+  /** Decides where the model's name stands: header, path, query, or body, which has still to be read. False: refused. */
+  #findModel(exchange: Exchange, buffer: Buffer, head: RequestHead, hasBody: boolean): boolean {
+    const { routes } = this.#context;
+    const { shape } = exchange;
+    if (head.modelLine >= 0 && shape.model !== "path") {
+      return this.#setModel(exchange, lineValue(buffer, head, head.modelLine));
+    }
+    if (api.modelStart >= 0) {
+      const fault = api.readModel(buffer);
+      if (fault !== "") {
+        exchange.refuse(new MeshError("bad_request", fault, { param: "model" }));
+        return false;
+      }
+      exchange.model = routes.findBytes(api.modelBytes, api.modelLength, api.modelHash);
       if (exchange.model >= 0) return true;
-      exchange.refuse(unknownModel(name));
+      exchange.refuse(unknownModel(Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString()));
       return false;
+    }
+    if (shape.model === "none" || shape.model === "query" || (shape.model === "optional" && !hasBody)) {
+      return this.#setOnlyModel(exchange);
     }
     if (head.contentTypeLine >= 0 && ((buffer[head.valueStart[head.contentTypeLine] ?? 0] ?? 0) | 32) === 109) {
       const type = lineValue(buffer, head, head.contentTypeLine);
@@ -436,6 +484,44 @@ export class ClientConnection implements Downstream, FrontConnection {
     fields.reset();
     this.#reader = fields;
     return true;
+  }
+
+  #setModel(exchange: Exchange, name: string): boolean {
+    exchange.model = this.#context.routes.find(name);
+    if (exchange.model >= 0) return true;
+    exchange.refuse(unknownModel(name));
+    return false;
+  }
+
+  /** The one model that is served, where the request names none; false: refused. */
+  #setOnlyModel(exchange: Exchange): boolean {
+    exchange.model = this.#context.routes.only;
+    if (exchange.model >= 0) return true;
+    exchange.refuse(
+      new MeshError(
+        "model_required",
+        "the request names no model, and this router serves several or none: name one by the header x-infermesh-model",
+        { param: "model" },
+      ),
+    );
+    return false;
+  }
+
+  #refusePath(
+    exchange: Exchange,
+    buffer: Buffer,
+    head: RequestHead,
+    start: number,
+    access: "not_found" | "method",
+  ): void {
+    const path = buffer.toString("latin1", start, api.pathEnd);
+    if (access === "not_found") {
+      exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
+      return;
+    }
+    const method = buffer.toString("latin1", head.methodStart, head.methodEnd);
+    const error = new MeshError("method_not_allowed", `${path} does not take ${method}; it takes ${api.allow}`);
+    exchange.refuse(error, `allow: ${api.allow}\r\n`);
   }
 
   /** Reads body bytes; answers where it stopped. */
@@ -516,32 +602,34 @@ export class ClientConnection implements Downstream, FrontConnection {
       return;
     }
     const reader = this.#reader;
-    if (reader !== null) {
-      const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
-      if (!empty && reader.finish() === "bad") {
-        exchange.refuse(badBody(reader));
-        return;
-      }
-      if (reader.duplicateModel) {
-        exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
-        return;
-      }
-      if (empty || !reader.hasModel) {
-        exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
-        return;
-      }
-      if (!exchange.bound) {
-        exchange.model = this.#modelOf(reader);
-        if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
-      }
-      if (exchange.model < 0) {
-        exchange.refuse(unknownModel(reader.model));
-        return;
-      }
-    }
+    if (reader !== null && !this.#finishReading(exchange, reader)) return;
     if (exchange.bound) return;
     const error = exchange.bind();
     if (error !== null) exchange.refuse(error);
+  }
+
+  /** The body is whole: its model is what it says, or the only one where the path leaves that open. False: refused. */
+  #finishReading(exchange: Exchange, reader: BodyReader): boolean {
+    const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
+    if (!empty && reader.finish() === "bad") {
+      exchange.refuse(badBody(reader));
+      return false;
+    }
+    if (reader.duplicateModel) {
+      exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
+      return false;
+    }
+    if (empty || !reader.hasModel) {
+      if (exchange.shape.model !== "body" && exchange.model < 0) return this.#setOnlyModel(exchange);
+      exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
+      return false;
+    }
+    if (exchange.bound) return true;
+    exchange.model = this.#modelOf(reader);
+    if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
+    if (exchange.model >= 0) return true;
+    exchange.refuse(unknownModel(reader.model));
+    return false;
   }
 
   #modelOf(reader: BodyReader): number {
@@ -550,37 +638,31 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   // ---- what needs no target
 
-  /** Answers listings, health and unknown paths; false when the request goes on to a target. */
-  #answerLocally(exchange: Exchange, buffer: Buffer, head: RequestHead, pathStart: number): boolean {
-    const path = buffer.toString("latin1", pathStart, head.targetEnd).replace(/\?.*$/s, "");
-    const reads = head.method === METHOD.GET || head.method === METHOD.HEAD;
-    if (path === "/v1/models" && reads) {
-      exchange.answer(200, this.#context.routes.listing);
+  /** Answers by the router itself; false when the body has still to be read for that. */
+  #answerLocally(exchange: Exchange, buffer: Buffer, local: Exclude<LocalAnswer, "">): boolean {
+    if (local === "register" || local === "deregister") return this.#beginRegister(exchange, `/${local}`);
+    let name = "";
+    if (local === "model" && api.readModel(buffer) === "") {
+      name = Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString();
+    }
+    const answer = localAnswer(local, this.#context.routes, name);
+    if (answer instanceof MeshError) exchange.refuse(answer);
+    else exchange.answer(200, answer);
+    return true;
+  }
+
+  #beginRegister(exchange: Exchange, path: string): boolean {
+    if (!this.#context.allowRegister) {
+      exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
       return true;
     }
-    if (path.startsWith("/v1/models/") && reads) {
-      const name = decodePath(path.slice("/v1/models/".length));
-      const entry = this.#context.routes.entry(name);
-      if (entry === undefined) exchange.refuse(unknownModel(name));
-      else exchange.answer(200, entry);
-      return true;
+    if (this.#bodyLeft > 0 && this.#bodyLeft <= REGISTER_BYTES_MAX) {
+      this.#register = path;
+      return false;
     }
-    if (path === "/health" && reads) {
-      exchange.answer(200, '{"status":"ok"}');
-      return true;
-    }
-    if ((path === "/register" || path === "/deregister") && this.#context.allowRegister) {
-      if (head.method === METHOD.POST && this.#bodyLeft > 0 && this.#bodyLeft <= REGISTER_BYTES_MAX) {
-        this.#register = path;
-        return false;
-      }
-      exchange.refuse(
-        new MeshError("bad_request", `${path} takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
-      );
-      return true;
-    }
-    if (path.startsWith("/v1/")) return false;
-    exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
+    exchange.refuse(
+      new MeshError("bad_request", `${path} takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
+    );
     return true;
   }
 
@@ -612,7 +694,7 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   #idleMs(idleTimeoutMs: number): number {
     if (!this.#context.draining) return idleTimeoutMs;
-    return this.#requests === 0 ? FRESH_MS : 0;
+    return Math.min(idleTimeoutMs, Math.max(this.#requests === 0 ? FRESH_MS : 0, this.#context.quietMs));
   }
 
   #close(): void {
@@ -620,7 +702,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#emptyStash();
     this.#sinceMs = nowMs();
     this.#resume(PAUSED_BY_STASH | PAUSED_BY_TARGET);
-    if (this.#outbox.pending === 0) this.#socket.shutdown();
+    if (this.#outbox.pending === 0) this.#stream.shutdown();
   }
 
   #freeExchange(): void {
@@ -639,18 +721,22 @@ export class ClientConnection implements Downstream, FrontConnection {
 export type NewHttp2 = (socket: ClientSocket, free: Exchange[]) => FrontConnection;
 
 /** The handlers of every client connection of a worker. */
-export function clientHandlers(context: WorkerContext, connections: Set<FrontConnection>, newHttp2: NewHttp2) {
+export function clientHandlers(
+  context: WorkerContext,
+  connections: Set<FrontConnection>,
+  newHttp2: NewHttp2,
+): StreamHandlers<FrontConnection> {
   const free: Exchange[] = [];
-  const close = (socket: Socket<FrontConnection>): void => {
+  const close = (stream: Stream<FrontConnection>): void => {
     tick();
     // A connection that was refused for the limit has no state.
-    const connection = socket.data as FrontConnection | undefined;
+    const connection = stream.data as FrontConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
     connection.closed();
   };
   return {
-    open(socket: Socket<FrontConnection>): void {
+    open(stream: Stream<FrontConnection>): void {
       tick();
       if (connections.size >= context.config.connectionsMax) {
         const bytes = errorReply(
@@ -658,45 +744,40 @@ export function clientHandlers(context: WorkerContext, connections: Set<FrontCon
           requestIdOf(NOTHING, null),
           false,
         );
-        socket.write(bytes);
-        socket.end();
+        stream.write(bytes);
+        stream.end();
         return;
       }
-      const connection = new ClientConnection(context, socket, free);
-      socket.data = connection;
+      const connection = new ClientConnection(context, stream, free);
+      stream.data = connection;
       connections.add(connection);
       context.counters.connections(1);
     },
-    data(socket: Socket<FrontConnection>, data: Buffer): void {
+    data(stream: Stream<FrontConnection>, buffer: Buffer, start: number, end: number): void {
       tick();
-      const connection = socket.data as FrontConnection | undefined;
-      const beginning = connection instanceof ClientConnection ? connection.http2Beginning(data) : null;
+      const connection = stream.data as FrontConnection | undefined;
+      const beginning = connection instanceof ClientConnection ? connection.http2Beginning(buffer, start, end) : null;
       if (connection === undefined || beginning === null) {
-        connection?.received(data);
+        connection?.received(buffer, start, end);
         return;
       }
-      const http2 = newHttp2(socket, free);
+      const http2 = newHttp2(stream, free);
       connections.delete(connection);
       connections.add(http2);
-      socket.data = http2;
-      http2.received(beginning);
+      stream.data = http2;
+      http2.received(beginning, 0, beginning.length);
     },
-    drain(socket: Socket<FrontConnection>): void {
+    drain(stream: Stream<FrontConnection>): void {
       tick();
-      (socket.data as FrontConnection | undefined)?.drained();
+      (stream.data as FrontConnection | undefined)?.drained();
     },
-    end(socket: Socket<FrontConnection>): void {
+    end(stream: Stream<FrontConnection>): void {
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
-      close(socket);
-      socket.end();
+      close(stream);
+      stream.end();
     },
     close,
-    error(_socket: Socket<FrontConnection>, error: Error): void {
-      // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
-      queueMicrotask(() => {
-        throw error;
-      });
-    },
+    connectError(): void {},
   };
 }
 
@@ -709,24 +790,8 @@ export function plainAddress(address: string | undefined): string {
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 
-function startsV1(buffer: Buffer, at: number): boolean {
-  return buffer[at] === 47 && buffer[at + 1] === 118 && buffer[at + 2] === 49 && buffer[at + 3] === 47;
-}
-
 function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
   return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
-}
-
-function decodePath(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function unknownModel(name: string): MeshError {
-  return new MeshError("model_not_found", `the model \`${name}\` does not exist`, { param: "model" });
 }
 
 function badBody(reader: BodyReader): MeshError {

@@ -1,17 +1,25 @@
 /** Writes the head that goes to the target: the client's, without what belongs to its own hop (RFC 9110 section 7.6). */
+import type { Span } from "../obs/spans.ts";
 import type { RequestHead } from "../wire/http1.ts";
+import { KIND } from "../wire/fields.ts";
 import { METHOD } from "../wire/http1.ts";
+import { writeTraceparent } from "../wire/trace-context.ts";
 import type { Exchange } from "./exchange.ts";
 
 const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
+const HOST_NAME = Buffer.from("host: ");
 const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 const REQUEST_ID = Buffer.from("x-request-id: ");
+const TRACEPARENT = Buffer.from("traceparent: ");
+const UPGRADE = Buffer.from("connection: upgrade\r\n");
 const CRLF = Buffer.from("\r\n");
 const HEX = Buffer.from("0123456789abcdef");
 const ID_BYTES = 16;
 const ID_BYTES_MAX = 128;
-/** Room for what is added: host, id, forwarded-for, coding. */
+/** How much of a path a span tells. */
+const SPAN_PATH_BYTES_MAX = 256;
+/** Room for what is added: host, id, forwarded-for, trace, coding. */
 const EXTRA_BYTES = 512;
 const SLASH = 47;
 const QUESTION = 63;
@@ -39,6 +47,9 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   }
   const held = exchange.held;
   const path = pathStart(buffer, head.targetStart, head.targetEnd);
+  // The authority of a target in absolute form stands for the Host (RFC 9112 section 3.2.2).
+  const isAbsolute = path > head.targetStart;
+  if (isAbsolute && head.hostLine >= 0) head.drop[head.hostLine] = 1;
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
   if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
   at += buffer.copy(held, at, path, head.targetEnd);
@@ -53,9 +64,15 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
     }
   }
   if (from >= 0) at += buffer.copy(held, at, from, head.headEnd - 2);
-  if (head.hostLine < 0) at += HOST.copy(held, at);
+  if (isAbsolute) at = writeHost(buffer, head.targetStart, path, held, at);
+  else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
+  if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
   at += forwardedFor.copy(held, at);
+  if (exchange.span !== null) {
+    exchange.span.path = spanPath(buffer, path, head.targetEnd);
+    at = writeTrace(exchange.span, held, at);
+  }
   at += REQUEST_ID.copy(held, at);
   exchange.idStart = at;
   at = writeId(buffer, head, held, at);
@@ -65,6 +82,36 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+function writeHost(buffer: Buffer, start: number, end: number, held: Buffer, at: number): number {
+  const authority = buffer.indexOf("://", start, "latin1") + 3;
+  let to = at + HOST_NAME.copy(held, at);
+  to += buffer.copy(held, to, authority, end);
+  return to + CRLF.copy(held, to);
+}
+
+/** Asks the target for the protocol that the client asks for: these lines belong to one hop, so they are written anew. */
+function writeUpgrade(buffer: Buffer, head: RequestHead, held: Buffer, start: number): number {
+  let at = start + UPGRADE.copy(held, start);
+  for (let line = 0; line < head.lineCount; line++) {
+    if (head.kind[line] === KIND.upgrade) at += buffer.copy(held, at, head.lineStart[line], head.lineEnd[line]);
+  }
+  return at;
+}
+
+/** Names the request's span to the target, so that its own spans hang below. */
+function writeTrace(span: Span, held: Buffer, start: number): number {
+  const at = writeTraceparent(span, held, start + TRACEPARENT.copy(held, start));
+  return at + CRLF.copy(held, at);
+}
+
+/** A path without its query, and not endless. */
+function spanPath(buffer: Buffer, start: number, end: number): string {
+  const stop = Math.min(end, start + SPAN_PATH_BYTES_MAX);
+  let at = start;
+  while (at < stop && buffer[at] !== QUESTION) at++;
+  return at === start ? "/" : buffer.toString("latin1", start, at);
 }
 
 /** The id that answers a request which was refused before it became an exchange. */

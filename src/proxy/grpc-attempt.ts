@@ -3,9 +3,11 @@
  * and what the target has sent that the client has not taken yet. The claim is given back once, by `release`; the
  * stream is left by `part`, which may come later, when a slow client has taken the last of the answer.
  */
+import type { Outcome } from "../flow/breaker.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { Choice } from "./choice.ts";
+import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { headBytes } from "./grpc-heads.ts";
 import type { Http2Upstream } from "./http2-upstream.ts";
@@ -17,6 +19,9 @@ const choice = new Choice<Http2Upstream>((target) => target.calls?.take() ?? nul
 export class GrpcAttempt {
   readonly target: Target;
   readonly row: number;
+  /** When it was chosen. */
+  readonly sentMs = nowMs();
+  readonly #model: number;
   readonly #context: WorkerContext;
   readonly #way: Http2Upstream;
   #stream: Http2Stream | null = null;
@@ -25,8 +30,16 @@ export class GrpcAttempt {
   #isClaimed = true;
   #owed = 0;
 
-  constructor(context: WorkerContext, row: number, target: Target, way: Http2Upstream, tokens: number) {
+  private constructor(
+    context: WorkerContext,
+    model: number,
+    row: number,
+    target: Target,
+    way: Http2Upstream,
+    tokens: number,
+  ) {
     this.#context = context;
+    this.#model = model;
     this.row = row;
     this.target = target;
     this.#way = way;
@@ -37,15 +50,14 @@ export class GrpcAttempt {
   static claim(
     context: WorkerContext,
     model: number,
-    promptTokens: number,
+    tokens: number,
     excluded: readonly number[],
     isRetry: boolean,
   ): GrpcAttempt | number {
-    const tokens = Math.min(context.config.promptTokensMax, Math.max(1, promptTokens));
     const row = choice.make(context, model, tokens, excluded, isRetry);
     const { target, way } = choice;
     if (row < 0 || target === null || way === null) return row;
-    return new GrpcAttempt(context, row, target, way, tokens);
+    return new GrpcAttempt(context, model, row, target, way, tokens);
   }
 
   /** The longest list of fields that the target takes. */
@@ -123,12 +135,18 @@ export class GrpcAttempt {
     return true;
   }
 
-  /** Gives the claim back. */
+  /** How it went, for the target's breaker. */
+  observe(outcome: Outcome): void {
+    this.#context.dispatch.observe(this.#model, this.row, outcome, this.sentMs);
+  }
+
+  /** Gives the claim back: whoever waits for a place may have it. */
   release(): void {
     this.endPrefill();
     if (!this.#isClaimed) return;
     this.#isClaimed = false;
     this.#context.table.end(this.#context.index, this.row);
+    this.#context.dispatch.freed(this.#model);
   }
 
   /** Leaves the stream, which is reset unless it has ended. */

@@ -5,14 +5,16 @@
  * The model is named by metadata, or by the first message of a known service (grpc-services.ts), or is the only one
  * there is. As soon as it is known the call is bound to a target; what came before is held. While nothing of an answer
  * has gone to the client and all that was sent is still held, a call that its target did nothing about is bound again,
- * elsewhere; one that broke, or was answered with nothing but UNAVAILABLE, only if its method may run twice. After that
- * the client is told by a status, or by a reset where the target reset its stream.
+ * elsewhere; one that broke, or was answered with nothing but UNAVAILABLE, only if its method may run twice, and if the
+ * model's retry budget allows it. After that the client is told by a status, or by a reset where the target reset its
+ * stream. Where no target has room the call waits in its model's queue, like any other request.
  *
  * The client's deadline is kept here too, and what is left of it goes to the target. Either side's cancellation reaches
  * the other one. What the call holds (a claim, a budget, a deadline) it gives back once, in `#finish`; the windows of
  * its streams as soon as the other side has taken what came through them.
  */
 import { ERRORS, MeshError } from "../base/errors.ts";
+import { Waiter } from "../flow/fair-order.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import { GrpcFraming } from "../wire/grpc-framing.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
@@ -21,21 +23,25 @@ import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
-import { type Dated, enterDeadline, leaveDeadline } from "./deadlines.ts";
+import type { Dated } from "./deadlines.ts";
+import type { ModelFlow, Waiting } from "./dispatch.ts";
 import { GrpcAttempt } from "./grpc-attempt.ts";
 import { headBytes, REQUEST_EXTRA_BYTES, writeAnswerHead, writeRequestHead, writeTrailers } from "./grpc-heads.ts";
 import { GrpcRequest, MODEL } from "./grpc-request.ts";
 import { type GrpcMethod, methodOf } from "./grpc-services.ts";
-import { countedAs, errorFields, GRPC_STATUS, statusIn } from "./grpc-status.ts";
+import { countedAs, errorFields, GRPC_STATUS, outcomeOf, statusIn } from "./grpc-status.ts";
 import type { ClientSide } from "./http2-wire.ts";
+import { Wishes } from "./wishes.ts";
 
 /** Attempts that count for nothing: the target did nothing about the stream, but is there. */
 const LATE_ATTEMPTS_MAX = 4;
 const NO_SLOT = -1;
 const NO_FIELD = new Uint8Array(0);
 const NONE: readonly number[] = [];
+const NO_WISHES = new Wishes();
+const TENANT_CHARACTERS_MAX = 256;
 
-export class GrpcCall implements StreamOwner, Dated {
+export class GrpcCall implements StreamOwner, Dated, Waiting {
   readonly #context: WorkerContext;
   readonly #client: ClientSide;
   readonly #stream: Http2Stream;
@@ -48,6 +54,9 @@ export class GrpcCall implements StreamOwner, Dated {
   #deadlineSlot = NO_SLOT;
   #isOver = false;
 
+  #flow: ModelFlow | null = null;
+  #wishes = NO_WISHES;
+  #waiter: Waiter<Waiting> | null = null;
   #attempt: GrpcAttempt | null = null;
   #attempts = 0;
   #lateAttempts = 0;
@@ -80,8 +89,17 @@ export class GrpcCall implements StreamOwner, Dated {
         return;
       }
       this.#deadlineMs = this.#startedMs + timeoutMs;
-      this.#deadlineSlot = enterDeadline(this, this.#deadlineMs);
     }
+    if (this.#head.hasWishes) {
+      this.#wishes = new Wishes();
+      const error = this.#wishes.readBy((name) => this.#head.value(name));
+      if (error !== null) {
+        this.#refuse(error);
+        return;
+      }
+      this.#deadlineMs = Math.min(this.#deadlineMs, this.#startedMs + this.#wishes.timeoutMs);
+    }
+    if (this.#deadlineMs < Infinity) this.#deadlineSlot = this.#context.deadlines.enter(this, this.#deadlineMs);
     if (model !== null) {
       this.#model = this.#context.routes.calls.findField(model);
       if (this.#model < 0) this.#refuse(unknownModel(model.text));
@@ -115,8 +133,9 @@ export class GrpcCall implements StreamOwner, Dated {
       return;
     }
     connection.consume(this.#stream, end - start);
-    if (isHeld) this.#findModel();
-    else this.#refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
+    if (isHeld && this.#model < 0) this.#findModel();
+    else if (!isHeld)
+      this.#refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
   }
 
   /** Looks for the model in what has come of the first message. */
@@ -141,8 +160,9 @@ export class GrpcCall implements StreamOwner, Dated {
   answered(_stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
     const attempt = this.#attempt;
     if (attempt === null) return;
+    if (ended) attempt.observe(outcomeOf(statusIn(block)));
     const isRefused = ended && statusIn(block) === GRPC_STATUS.unavailable;
-    if (isRefused && this.#method.isRepeatable && this.#mayRepeat()) {
+    if (isRefused && this.#mayRepeat(false) && this.#mayAfford()) {
       this.#excluded = [...this.#excluded, attempt.row];
       this.#context.counters.retry();
       this.#leave(attempt);
@@ -165,7 +185,10 @@ export class GrpcCall implements StreamOwner, Dated {
     const attempt = this.#attempt;
     if (attempt === null) return;
     this.#activeMs = nowMs();
-    if (attempt.endPrefill()) this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+    if (attempt.endPrefill()) {
+      attempt.observe("success");
+      this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+    }
     this.#framing ??= new GrpcFraming(this.#context.config.grpcMessageBytesMax);
     if (!this.#framing.push(bytes, start, end)) {
       this.#refuse(this.#tooLarge());
@@ -186,8 +209,8 @@ export class GrpcCall implements StreamOwner, Dated {
     } else if (!this.#isOver) {
       this.#complete();
       this.#request.trailers = headBytes.slice(0, length);
-      if (this.#attempt === null) this.#findModel();
-      else this.#attempt.sendTrailers(headBytes, length);
+      if (this.#attempt === null && this.#model < 0) this.#findModel();
+      else this.#attempt?.sendTrailers(headBytes, length);
     }
   }
 
@@ -228,26 +251,61 @@ export class GrpcCall implements StreamOwner, Dated {
     else this.#refuse(new MeshError("model_required", "name the model in the metadata x-infermesh-model"));
   }
 
-  /** Gives the call to a target; `instead`: what to answer where there is none. */
+  /** Gives the call to a target, or to its model's queue; `instead`: what to answer where neither takes it. */
   #bind(instead: HeaderBlock | null): void {
-    const context = this.#context;
+    const { dispatch } = this.#context;
+    if (this.#flow === null) {
+      if (!this.#isAllowed()) return;
+      this.#flow = dispatch.flow(this.#model);
+      this.#flow.retry.request(nowMs());
+    }
+    if (this.#flow.queue.requests > 0 && instead === null) {
+      this.#wait(this.#flow);
+      return;
+    }
+    const attempt = this.#claim();
+    if (typeof attempt !== "number") this.#launch(attempt);
+    else if (instead !== null) this.#passOn(instead, true, NO_FIELD);
+    else if (attempt === ALL_FULL) this.#wait(this.#flow);
+    else this.#refuse(this.#noTarget());
+  }
+
+  /** Whether the client keeps to its limit. */
+  #isAllowed(): boolean {
+    const { limits } = this.#context;
+    if (!limits.enabled) return true;
+    const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
+    if (waitMs <= 0) return true;
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+    this.#refuse(new MeshError("over_capacity", "this client asks for more than its limit", { retryAfterSeconds }));
+    return false;
+  }
+
+  #tenant(): string {
+    const tenant = this.#head.value("x-infermesh-tenant") ?? this.#head.value("authorization");
+    return (tenant ?? this.#client.address).slice(0, TENANT_CHARACTERS_MAX);
+  }
+
+  #promptTokens(): number {
+    const { bytesPerToken, promptTokensMax } = this.#context.config;
+    const bytes = this.#request.messageBytes || this.#request.received;
+    return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
+  }
+
+  #claim(): GrpcAttempt | number {
+    return GrpcAttempt.claim(this.#context, this.#model, this.#promptTokens(), this.#excluded, this.#attempts > 0);
+  }
+
+  #launch(attempt: GrpcAttempt): void {
     const request = this.#request;
-    const now = nowMs();
-    const leftMs = this.#deadlineMs - now;
+    this.#attempt = attempt;
+    this.#attempts++;
+    this.#activeMs = attempt.sentMs;
+    const leftMs = this.#deadlineMs - attempt.sentMs;
     if (leftMs <= 0) {
       this.#refuse(deadlinePassed());
       return;
     }
-    const tokens = Math.ceil((request.messageBytes || request.received) / context.config.bytesPerToken);
-    const attempt = GrpcAttempt.claim(context, this.#model, tokens, this.#excluded, this.#attempts > 0);
-    if (typeof attempt === "number") {
-      if (instead === null) this.#refuse(this.#refusal(attempt));
-      else this.#passOn(instead, true, NO_FIELD);
-      return;
-    }
-    this.#attempt = attempt;
-    this.#attempts++;
-    this.#activeMs = now;
     if (this.#head.size + REQUEST_EXTRA_BYTES > attempt.listBytesMax) {
       this.#refuse(new MeshError("head_too_large", "the metadata is larger than the target takes"));
       return;
@@ -256,7 +314,7 @@ export class GrpcCall implements StreamOwner, Dated {
     const { trailers, end } = request;
     const endsWithBody = request.isComplete && trailers === null;
     if (!attempt.open(this, length, endsWithBody && end === 0)) {
-      this.#refuse(this.#refusal(ALL_FULL));
+      this.#refuse(full(1));
       return;
     }
     if (end > 0) attempt.send(request.held, 0, end, endsWithBody);
@@ -264,16 +322,45 @@ export class GrpcCall implements StreamOwner, Dated {
     if (this.#owed > 0) this.#settle();
   }
 
-  #refusal(outcome: number): MeshError {
-    if (outcome === ALL_FULL) {
-      return new MeshError("over_capacity", "every target of this model is at its capacity; try again shortly");
-    }
+  #wait(flow: ModelFlow): void {
+    const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
+    waiter.tenant = this.#tenant();
+    waiter.priority = this.#wishes.priority;
+    waiter.tokens = this.#promptTokens();
+    waiter.bytes = this.#request.held.length;
+    waiter.deadlineMs = this.#deadlineMs;
+    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    // A retry that waits keeps nobody behind it from targets that it may not have again.
+    if (retryAfterSeconds === 0) this.#excluded = NONE;
+    else this.#refuse(full(retryAfterSeconds));
+  }
+
+  tryAgain(flow: ModelFlow): boolean {
+    const attempt = this.#claim();
+    if (attempt === ALL_FULL) return false;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    if (typeof attempt === "number") this.#refuse(this.#noTarget());
+    else this.#launch(attempt);
+    return true;
+  }
+
+  waitOver(retryAfterSeconds: number): void {
+    this.#refuse(this.#deadlineMs <= nowMs() ? deadlinePassed() : full(retryAfterSeconds));
+  }
+
+  #noTarget(): MeshError {
     if (this.#attempts > 0) return new MeshError("upstream_failed", "no target could answer the call");
     return new MeshError("no_healthy_target", "no healthy target serves this model at the moment");
   }
 
-  #mayRepeat(): boolean {
-    return !this.#isCommitted && !this.#request.isCut && this.#attempts < this.#context.config.attemptsMax;
+  /** Whether the call may be sent once more; `wasRefused`: the target did nothing about it. */
+  #mayRepeat(wasRefused: boolean): boolean {
+    if (this.#isCommitted || this.#request.isCut || this.#attempts >= this.#context.config.attemptsMax) return false;
+    return this.#wishes.mayRepeat && (wasRefused || this.#method.isRepeatable);
+  }
+
+  #mayAfford(): boolean {
+    return this.#flow?.retry.tryRetry(nowMs()) === true;
   }
 
   #leave(attempt: GrpcAttempt): void {
@@ -286,7 +373,6 @@ export class GrpcCall implements StreamOwner, Dated {
   #failed(attempt: GrpcAttempt, code: number, untouched: boolean): void {
     const { counters, table, config } = this.#context;
     const { row, isDown, isUnreached, reason } = attempt;
-    this.#leave(attempt);
     // It was about to close the connection, or counts a stream that has just ended: the same one may do next time.
     const isLate = untouched && !isUnreached && this.#lateAttempts < LATE_ATTEMPTS_MAX;
     if (isLate) {
@@ -295,9 +381,12 @@ export class GrpcCall implements StreamOwner, Dated {
     } else {
       counters.upstreamError(row, this.#isCommitted ? "truncated" : isUnreached ? "connect" : "reset");
       this.#excluded = [...this.#excluded, row];
+      attempt.observe("failure");
     }
     if (isDown && !this.#isCommitted) table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
-    if ((untouched || this.#method.isRepeatable) && this.#mayRepeat()) {
+    this.#leave(attempt);
+    // What the target did nothing about costs nobody work: it needs no budget.
+    if (this.#mayRepeat(untouched) && (untouched || this.#mayAfford())) {
       counters.retry();
       this.#bind(null);
     } else if (isDown || code === H2_ERROR.none) {
@@ -326,7 +415,7 @@ export class GrpcCall implements StreamOwner, Dated {
       this.#resetClient(H2_ERROR.cancel);
       this.#attempt?.part();
     } else if (this.#attempt === null) {
-      if (waitedMs < bodyTimeoutMs) return;
+      if (waitedMs < bodyTimeoutMs || this.#waiter?.waiting === true) return;
       this.#refuse(new MeshError("request_timeout", `no message came within ${bodyTimeoutMs} ms`));
     } else if (this.#request.isComplete && waitedMs >= (this.#isCommitted ? streamTimeoutMs : firstByteTimeoutMs)) {
       this.#timedOut(new MeshError("upstream_timeout", "the target took too long to go on"));
@@ -366,13 +455,14 @@ export class GrpcCall implements StreamOwner, Dated {
   #finish(countedStatus: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#deadlineSlot !== NO_SLOT) leaveDeadline(this, this.#deadlineSlot);
+    if (this.#deadlineSlot !== NO_SLOT) this.#context.deadlines.leave(this, this.#deadlineSlot);
     const { counters } = this.#context;
     const attempt = this.#attempt;
     counters.request(this.#model, countedStatus, nowMs() - this.#startedMs);
     counters.bytes(this.#request.received + this.#head.size, this.#sent);
     this.#request.release();
     attempt?.release();
+    if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
     // A slow client is still taking what the target has sent: until it has, the target's window stays as it is.
     const isWaiting = attempt !== null && attempt.owed > 0 && attempt.isAnswered && this.#stream.queue !== null;
     if (!isWaiting) attempt?.part();
@@ -392,4 +482,9 @@ function unknownModel(name: string): MeshError {
 
 function deadlinePassed(): MeshError {
   return new MeshError("upstream_timeout", "the deadline of the call has passed");
+}
+
+function full(retryAfterSeconds: number): MeshError {
+  const text = "every target of this model is at its capacity; try again shortly";
+  return new MeshError("over_capacity", text, { retryAfterSeconds });
 }

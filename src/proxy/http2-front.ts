@@ -34,6 +34,7 @@ const POST = ascii("POST");
 export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
   readonly connection: Http2Connection;
   readonly wire: Http2Wire;
+  readonly address: string;
   readonly forwardedFor: Uint8Array;
   readonly #context: WorkerContext;
   readonly #socket: ClientSocket;
@@ -47,9 +48,10 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.#context = context;
     this.#socket = socket;
     this.#free = free;
-    this.forwardedFor = fieldOf("x-forwarded-for", plainAddress(socket.remoteAddress)).encoded;
+    this.address = plainAddress(socket.remoteAddress);
+    this.forwardedFor = fieldOf("x-forwarded-for", this.address).encoded;
     this.connection = new Http2Connection(true, http2Options(context.config), this);
-    this.wire = new Http2Wire(this.connection);
+    this.wire = new Http2Wire(context.wires, this.connection);
     this.wire.attach(socket);
   }
 
@@ -109,8 +111,8 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
 
   // ---- the socket's events
 
-  received(data: Buffer): void {
-    this.connection.receive(data, 0, data.length, nowMs());
+  received(buffer: Buffer, start: number, end: number): void {
+    this.connection.receive(buffer, start, end, nowMs());
     if (this.connection.output.pending > 0) this.wire.schedule();
   }
 

@@ -2,42 +2,38 @@
  * The HTTP/2 connections of one worker to one target: the first one with room takes a call, a further one is opened
  * when none has. Few connections carry much each: that is what makes a call cheap, since reads and writes are shared.
  */
-import type { Socket } from "bun";
+import type { Dialer } from "../net/dialer.ts";
+import type { Stream, StreamHandlers } from "../net/stream.ts";
 import { nowMs, tick } from "./clock.ts";
 import { type Http2Home, Http2Upstream } from "./http2-upstream.ts";
+import type { Wires } from "./http2-wire.ts";
 import type { ProxyConfig } from "./settings.ts";
 
-const handlers = {
-  open(socket: Socket<Http2Upstream>): void {
+const handlers: StreamHandlers<Http2Upstream> = {
+  open(stream: Stream<Http2Upstream>): void {
     tick();
-    socket.data.opened(socket);
+    stream.data.opened(stream);
   },
-  data(socket: Socket<Http2Upstream>, data: Buffer): void {
+  data(stream: Stream<Http2Upstream>, buffer: Buffer, start: number, end: number): void {
     tick();
-    socket.data.received(data);
+    stream.data.received(buffer, start, end);
   },
-  drain(socket: Socket<Http2Upstream>): void {
+  drain(stream: Stream<Http2Upstream>): void {
     tick();
-    socket.data.drained();
+    stream.data.drained();
   },
-  end(socket: Socket<Http2Upstream>): void {
+  end(stream: Stream<Http2Upstream>): void {
     tick();
-    socket.data.lost("it closed the connection");
-    socket.end();
+    stream.data.lost("it closed the connection");
+    stream.end();
   },
-  close(socket: Socket<Http2Upstream>): void {
+  close(stream: Stream<Http2Upstream>): void {
     tick();
-    socket.data.lost("it closed the connection");
+    stream.data.lost("it closed the connection");
   },
-  connectError(socket: Socket<Http2Upstream>, error: Error): void {
+  connectError(stream: Stream<Http2Upstream>, error: Error): void {
     tick();
-    socket.data.lost(error.message);
-  },
-  error(_socket: Socket<Http2Upstream>, error: Error): void {
-    // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
-    queueMicrotask(() => {
-      throw error;
-    });
+    stream.data.lost(error.message);
   },
 };
 
@@ -45,6 +41,8 @@ export class Http2Pool implements Http2Home {
   readonly host: string;
   readonly port: number;
   readonly #config: ProxyConfig;
+  readonly #dialer: Dialer;
+  readonly #wires: Wires;
   /** Those that take calls, oldest first. */
   #open: Http2Upstream[] = [];
   /** Those that only end the calls that they have. */
@@ -52,10 +50,12 @@ export class Http2Pool implements Http2Home {
   readonly #connecting = new Set<Http2Upstream>();
   #retired = false;
 
-  constructor(host: string, port: number, config: ProxyConfig) {
+  constructor(host: string, port: number, config: ProxyConfig, dialer: Dialer, wires: Wires) {
     this.host = host;
     this.port = port;
     this.#config = config;
+    this.#dialer = dialer;
+    this.#wires = wires;
   }
 
   /** Connections that are open or opening. */
@@ -67,26 +67,11 @@ export class Http2Pool implements Http2Home {
   take(): Http2Upstream | null {
     for (const connection of this.#open) if (connection.connection.capacity > 0) return connection;
     if (this.#open.length + this.#leaving.size >= this.#config.upstreamConnectionsMax) return null;
-    const connection = new Http2Upstream(this, this.#config);
+    const connection = new Http2Upstream(this, this.#config, this.#wires);
     this.#open.push(connection);
     this.#connecting.add(connection);
-    // A connect may fail at once, from within the call: its user must be there to be told.
-    queueMicrotask(() => this.#connect(connection));
+    connection.giveUp = this.#dialer.connect(this, connection, handlers, () => this.#connecting.delete(connection));
     return connection;
-  }
-
-  #connect(connection: Http2Upstream): void {
-    const settle = (): void => void this.#connecting.delete(connection);
-    const failed = (error: unknown): void => {
-      tick();
-      connection.lost(error instanceof Error ? error.message : String(error));
-      settle();
-    };
-    try {
-      Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(settle, failed);
-    } catch (error) {
-      failed(error);
-    }
   }
 
   leaving(connection: Http2Upstream): void {
@@ -114,6 +99,7 @@ export class Http2Pool implements Http2Home {
     for (const connection of this.#connecting) {
       if (connection.isOpen || connection.connection.isClosed || now - connection.openingMs < connectTimeoutMs)
         continue;
+      connection.giveUp();
       connection.lost(`no connection within ${connectTimeoutMs} ms`);
     }
   }

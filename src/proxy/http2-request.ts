@@ -20,7 +20,7 @@ import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerFields, requestHead } from "./http2-rewrite.ts";
-import type { ClientSide } from "./http2-wire.ts";
+import type { ClientSide, Wires } from "./http2-wire.ts";
 
 const HEAD_LIMITS = { headBytesMax: 131_072, headersMax: 512, targetBytesMax: 8192 };
 
@@ -38,13 +38,14 @@ const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 const head = new ResponseHead(HEAD_LIMITS);
 
 export class Http2Request implements StreamOwner, ClientSocket {
-  readonly remoteAddress: string;
+  readonly remoteAddress: string | undefined;
   readonly #client: ClientSide;
   readonly #stream: Http2Stream;
   readonly #connection: ClientConnection;
   readonly #isHead: boolean;
   readonly #isChunked: boolean;
   readonly #stallMs: number;
+  readonly #wires: Wires;
   #isPaused = false;
   /** What came while the socket was paused, and whether the request's end is behind it. */
   #waiting: Buffer[] = [];
@@ -63,7 +64,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     stream: Http2Stream,
     request: HeaderBlock,
     ended: boolean,
-    remoteAddress: string,
+    remoteAddress: string | undefined,
     free: Exchange[],
   ) {
     this.#client = client;
@@ -72,9 +73,11 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#isHead = request.method?.text === "HEAD";
     this.#isChunked = !ended && request.contentLength < 0;
     this.#stallMs = context.config.streamTimeoutMs;
+    this.#wires = context.wires;
     this.#connection = new ClientConnection(context, this, free);
     stream.owner = this;
-    this.#connection.received(requestHead(request, this.#isChunked));
+    const written = requestHead(request, this.#isChunked);
+    this.#connection.received(written, 0, written.length);
   }
 
   // ---- the client's stream
@@ -123,12 +126,14 @@ export class Http2Request implements StreamOwner, ClientSocket {
   #feed(piece: Buffer, ended: boolean): void {
     if (this.#phase === ENDED) return;
     if (!this.#isChunked) {
-      if (piece.length > 0) this.#connection.received(piece);
+      if (piece.length > 0) this.#connection.received(piece, 0, piece.length);
       return;
     }
     const parts = piece.length > 0 ? [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, CRLF] : [];
     if (ended) parts.push(LAST_CHUNK);
-    if (parts.length > 0) this.#connection.received(Buffer.concat(parts));
+    if (parts.length === 0) return;
+    const framed = Buffer.concat(parts);
+    this.#connection.received(framed, 0, framed.length);
   }
 
   // ---- the socket that the connection sees
@@ -143,7 +148,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     if (this.#waiting.length === 0 && !this.#isEndWaiting) return;
     this.#isFeeding = true;
     // The connection is in the midst of something when it says so.
-    queueMicrotask(() => this.#feedWaiting());
+    this.#wires.atTurnEnd(() => this.#feedWaiting());
   }
 
   #feedWaiting(): void {
@@ -161,7 +166,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#client.wire.schedule();
   }
 
-  write(bytes: Uint8Array, offset: number, length: number): number {
+  write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): number {
     if (this.#stream.gone || this.#phase === ENDED) return length;
     // The window is closed: this socket is full.
     if (this.#stream.queue !== null) return 0;

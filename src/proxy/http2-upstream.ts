@@ -2,11 +2,11 @@
  * One HTTP/2 connection to a target, which carries many calls at once. Calls may be begun before it is open: their
  * heads wait in its output, and if it never opens, all of them are told that the target did nothing about them.
  */
-import type { Socket } from "bun";
+import type { Stream } from "../net/stream.ts";
 import { Http2Connection, type Http2Listener, type Http2Options } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import { nowMs } from "./clock.ts";
-import { Http2Wire } from "./http2-wire.ts";
+import { Http2Wire, type Wires } from "./http2-wire.ts";
 import type { ProxyConfig } from "./settings.ts";
 
 const LIST_BYTES_MAX = 65_536;
@@ -34,26 +34,28 @@ export class Http2Upstream implements Http2Listener {
   readonly connection: Http2Connection;
   readonly wire: Http2Wire;
   readonly #home: Http2Home;
-  #socket: Socket<Http2Upstream> | null = null;
+  #stream: Stream<Http2Upstream> | null = null;
   /** Why it is gone, in words, for errors. */
   reason = "";
   /** It never was open. */
   isUnreached = true;
   /** The target said that it takes no new calls here; it is well all the same. */
   isLeaving = false;
+  /** Gives the attempt to connect up. */
+  giveUp: () => void = () => {};
   /** When the attempt to connect began. */
   readonly openingMs = nowMs();
   /** When it last had a call. */
   sinceMs = nowMs();
 
-  constructor(home: Http2Home, config: ProxyConfig) {
+  constructor(home: Http2Home, config: ProxyConfig, wires: Wires) {
     this.#home = home;
     this.connection = new Http2Connection(false, http2Options(config), this);
-    this.wire = new Http2Wire(this.connection);
+    this.wire = new Http2Wire(wires, this.connection);
   }
 
   get isOpen(): boolean {
-    return this.#socket !== null;
+    return this.#stream !== null;
   }
 
   // ---- the connection's word
@@ -77,21 +79,20 @@ export class Http2Upstream implements Http2Listener {
     this.wire.schedule();
   }
 
-  // ---- the socket's
+  // ---- the stream's
 
-  opened(socket: Socket<Http2Upstream>): void {
+  opened(stream: Stream<Http2Upstream>): void {
     this.isUnreached = false;
     if (this.connection.isClosed) {
-      socket.terminate();
+      stream.terminate();
       return;
     }
-    this.#socket = socket;
-    socket.setNoDelay(true);
-    this.wire.attach(socket);
+    this.#stream = stream;
+    this.wire.attach(stream);
   }
 
-  received(data: Buffer): void {
-    this.connection.receive(data, 0, data.length, nowMs());
+  received(buffer: Buffer, start: number, end: number): void {
+    this.connection.receive(buffer, start, end, nowMs());
     if (this.connection.output.pending > 0) this.wire.schedule();
   }
 
@@ -99,7 +100,7 @@ export class Http2Upstream implements Http2Listener {
     this.wire.drained();
   }
 
-  /** The socket is gone, or never came to be. */
+  /** The stream is gone, or never came to be. */
   lost(reason: string): void {
     if (!this.connection.isClosed) {
       this.reason = reason;
@@ -107,8 +108,8 @@ export class Http2Upstream implements Http2Listener {
       this.connection.lose(this.isUnreached);
     }
     this.wire.detach();
-    this.#socket?.terminate();
-    this.#socket = null;
+    this.#stream?.terminate();
+    this.#stream = null;
   }
 
   /** Closes it in order: it has no calls. */

@@ -18,16 +18,42 @@ export interface Http2Socket {
 export interface ClientSide {
   readonly connection: Http2Connection;
   readonly wire: Http2Wire;
-  /** `x-forwarded-for` with the client's address, as an encoded field. */
+  /** Where the client is, and the same as the encoded field `x-forwarded-for`. */
+  readonly address: string;
   readonly forwardedFor: Uint8Array;
 }
 
-/** Wires with something to send in this turn. */
-let dirty: Http2Wire[] = [];
-let spare: Http2Wire[] = [];
-let isScheduled = false;
+/** The wires of one worker that have something to send in this turn. */
+export class Wires {
+  /** Calls once at the end of the turn. */
+  readonly atTurnEnd: (tell: () => void) => void;
+  #dirty: Http2Wire[] = [];
+  #spare: Http2Wire[] = [];
+  #isScheduled = false;
+
+  constructor(atTurnEnd: (tell: () => void) => void) {
+    this.atTurnEnd = atTurnEnd;
+  }
+
+  add(wire: Http2Wire): void {
+    this.#dirty.push(wire);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.atTurnEnd(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#isScheduled = false;
+    const wires = this.#dirty;
+    this.#dirty = this.#spare;
+    for (const wire of wires) wire.flush();
+    wires.length = 0;
+    this.#spare = wires;
+  };
+}
 
 export class Http2Wire {
+  readonly #wires: Wires;
   readonly #connection: Http2Connection;
   #socket: Http2Socket | null = null;
   #isDirty = false;
@@ -35,7 +61,8 @@ export class Http2Wire {
   /** Since when the socket takes no more. */
   #fullMs = 0;
 
-  constructor(connection: Http2Connection) {
+  constructor(wires: Wires, connection: Http2Connection) {
+    this.#wires = wires;
     this.#connection = connection;
   }
 
@@ -54,10 +81,7 @@ export class Http2Wire {
   schedule(): void {
     if (this.#isDirty) return;
     this.#isDirty = true;
-    dirty.push(this);
-    if (isScheduled) return;
-    isScheduled = true;
-    setImmediate(flushAll);
+    this.#wires.add(this);
   }
 
   /** The socket takes bytes again. */
@@ -93,13 +117,4 @@ export class Http2Wire {
       socket.end();
     }
   }
-}
-
-function flushAll(): void {
-  isScheduled = false;
-  const wires = dirty;
-  dirty = spare;
-  for (const wire of wires) wire.flush();
-  wires.length = 0;
-  spare = wires;
 }

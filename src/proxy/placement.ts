@@ -13,12 +13,13 @@
 import type { Target } from "../fleet/target.ts";
 import { isRoutable, isThrottled } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { rowValues } from "../score/cost.ts";
+import { UNROUTABLE, rowValues } from "../score/cost.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { Warmth } from "./warmth.ts";
 
 interface ModelEntry {
   readonly route: RouteModel;
@@ -51,6 +52,7 @@ export class Placement {
   readonly #stats: Resettable;
   readonly #config: CostConfig;
   readonly #others: Others;
+  readonly #warmth: Warmth | null;
   readonly #places = new Places();
   /** By `modelKey`: targets of two protocols never serve the same request. */
   readonly #models = new Map<string, ModelEntry>();
@@ -63,12 +65,20 @@ export class Placement {
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  constructor(table: ScoreTable, stats: Resettable, config: CostConfig, others: Others = () => NO_LOAD) {
+  /** Without `warmth` a new target takes its whole share at once. */
+  constructor(
+    table: ScoreTable,
+    stats: Resettable,
+    config: CostConfig,
+    others: Others = () => NO_LOAD,
+    warmth: Warmth | null = null,
+  ) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#config = config;
     this.#others = others;
+    this.#warmth = warmth;
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -254,6 +264,7 @@ export class Placement {
 
   #leave(place: Place, nowMs: number): void {
     this.#places.remove(place);
+    this.#warmth?.forget(place.route.model, place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     const entry = this.#models.get(modelKey(place.route.protocol, place.model));
@@ -265,6 +276,7 @@ export class Placement {
     const sample = told.find(({ model }) => model === place.model) ?? null;
     // One that tells of its models and leaves this one out does not serve it now.
     const isServed = sample !== null || told.length === 0;
+    const ready = isServed && isRoutable(target) && place.since <= this.#routed;
     const others = this.#others(place.key);
     this.#writer.write(
       place.row,
@@ -273,8 +285,9 @@ export class Placement {
         {
           weight: target.weight,
           rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-          ready: isServed && isRoutable(target) && place.since <= this.#routed,
+          ready,
           degraded: target.failuresInRow > 0 || isThrottled(target),
+          coldSeconds: this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0,
           ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
           streamed: target.streamed,
           baselineRequests: place.baseline.requests,
@@ -287,13 +300,3 @@ export class Placement {
     );
   }
 }
-
-const UNROUTABLE = {
-  weight: 1,
-  rttMs: 0,
-  ready: false,
-  degraded: false,
-  ageMs: 0,
-  baselineRequests: 0,
-  baselineTokens: 0,
-} as const;

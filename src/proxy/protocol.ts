@@ -1,6 +1,9 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { Protocol } from "../base/settings-urls.ts";
+import type { FlowConfig } from "../flow/settings.ts";
+import type { ApiConfig } from "../wire/api-access.ts";
 import type { ProxyConfig } from "./settings.ts";
+import type { TracerSettings } from "./tracing.ts";
 
 /** One routable pair of target and model: a row of the score table, and where its requests go. */
 export interface RouteRow {
@@ -29,19 +32,31 @@ export interface RouteSnapshot {
   readonly rows: readonly RouteRow[];
 }
 
-/** What a worker needs once, at its start. */
-export interface WorkerStart {
-  readonly kind: "start";
-  readonly index: number;
-  readonly table: SharedArrayBuffer;
-  readonly stats: SharedArrayBuffer;
-  /** A listening descriptor to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
-  readonly fd: number | null;
-  readonly host: string;
-  readonly port: number;
+/** What a worker is told of the configuration: at its start, and whole at each change. */
+export interface WorkerSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+  readonly flow: FlowConfig;
+  readonly paths: ApiConfig;
+}
+
+/** What a worker needs once, at its start. */
+export interface WorkerStart {
+  readonly kind: "start";
+  /** Its place in the score table and in the statistics, which no other living thread has. */
+  readonly index: number;
+  readonly table: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
+  readonly fds: readonly number[] | null;
+  readonly host: string;
+  readonly port: number;
+  /** Accepts only when it is told to. */
+  readonly waits: boolean;
+  readonly settings: WorkerSettings;
+  /** Null: no request is recorded. */
+  readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
   readonly routes: Uint8Array;
 }
@@ -50,8 +65,19 @@ export type ToWorker =
   | WorkerStart
   | { readonly kind: "routes"; readonly routes: Uint8Array }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
-  /** Stop accepting, finish what is in flight, then answer "drained". */
-  | { readonly kind: "drain" }
+  /** A batch of spans has been taken. */
+  | { readonly kind: "spans-taken" }
+  /** Use these settings from the next request on. */
+  | { readonly kind: "settings"; readonly settings: WorkerSettings }
+  /** Begin to accept: it was started to wait for this. */
+  | { readonly kind: "accept" }
+  /**
+   * Stop accepting, finish what is in flight, then answer "drained". Connections are closed behind the answer to their
+   * next request, or when nothing came on them for `quietMs`; with `refuses` that next request is not served any more.
+   */
+  | { readonly kind: "drain"; readonly quietMs: number; readonly refuses: boolean }
+  /** Close what is left, and end. */
+  | { readonly kind: "end" }
   /** For tests of the respawn: fail as a bug would. */
   | { readonly kind: "crash" };
 
@@ -62,6 +88,9 @@ export type FromWorker =
       readonly port: number;
       readonly scorer: string;
       readonly reason: string;
+      /** What carries the streams, and why not the epoll lane. */
+      readonly transport: string;
+      readonly transportReason: string;
     }
   /** The worker routes by snapshot `version` from now on. */
   | { readonly kind: "routed"; readonly index: number; readonly version: number }
@@ -73,5 +102,7 @@ export type FromWorker =
       readonly path: string;
       readonly body: string;
     }
+  /** A batch of finished spans, as obs/spans.ts packs it. */
+  | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

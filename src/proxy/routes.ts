@@ -1,8 +1,10 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteRow, RouteSnapshot } from "./protocol.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
+import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
@@ -23,21 +25,47 @@ type Pool = UpstreamPool | Http2Pool;
 
 export class Routes {
   version = -1;
+  /** Names of the models that are served. */
+  names: readonly string[] = [];
+  /** The one model that is served, or -1. */
+  only = -1;
   /** The body of `GET /v1/models`. */
   listing = '{"object":"list","data":[]}';
   /** Models that targets of gRPC serve. */
   readonly calls = new ModelNames();
-  readonly #models = new ModelNames();
+  readonly #byName = new ModelNames();
+  /** Names of the models by their numbers. */
+  #models: ReadonlyMap<number, string> = new Map();
+  #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, Pool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
   #retired: Pool[] = [];
 
-  /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
-  apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
+  readonly #dialer: Dialer;
+  readonly #wires: Wires;
+
+  constructor(dialer: Dialer, wires: Wires) {
+    this.#dialer = dialer;
+    this.#wires = wires;
+  }
+
+  /**
+   * Takes a new snapshot; pools of addresses that are still in use stay as they are. Answers the numbers that meant
+   * another model before.
+   */
+  apply(snapshot: RouteSnapshot, config: ProxyConfig): number[] {
+    const before = this.#models;
+    this.#models = new Map(snapshot.models.map(({ id, name }) => [id, name]));
+    this.#rows = new Map();
+    for (const { row, model } of snapshot.rows) {
+      const rows = this.#rows.get(model);
+      if (rows === undefined) this.#rows.set(model, [row]);
+      else rows.push(row);
+    }
     this.version = snapshot.version;
-    this.#models.clear();
+    this.#byName.clear();
     this.calls.clear();
     const entries = new Map<string, string>();
     for (const { id, name, protocol, created } of snapshot.models) {
@@ -45,10 +73,12 @@ export class Routes {
         this.calls.add(id, name);
         continue;
       }
-      this.#models.add(id, name);
+      this.#byName.add(id, name);
       entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
     this.#entries = entries;
+    this.names = [...entries.keys()];
+    this.only = this.#byName.only;
     this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
 
     const pools = new Map<string, Pool>();
@@ -56,7 +86,7 @@ export class Routes {
     for (const route of snapshot.rows) {
       const { row, node, host, port, protocol } = route;
       const address = `${protocol}://${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? newPool(route, config);
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? this.#newPool(route, config);
       pools.set(address, pool);
       const known = this.#targets[row];
       const same = known !== undefined && known.node === node && (known.pool ?? known.calls) === pool;
@@ -69,16 +99,32 @@ export class Routes {
     }
     this.#pools = pools;
     this.#targets = targets;
+    return [...before].filter(([id, name]) => this.#models.get(id) !== name).map(([id]) => id);
+  }
+
+  #newPool({ host, port, protocol }: RouteRow, config: ProxyConfig): Pool {
+    if (protocol === "grpc") return new Http2Pool(host, port, config, this.#dialer, this.#wires);
+    return new UpstreamPool(host, port, config, this.#dialer);
+  }
+
+  /** The rows of the model's targets. */
+  rowsOf(model: number): readonly number[] {
+    return this.#rows.get(model) ?? [];
   }
 
   /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
   findBytes(bytes: Uint8Array, length: number, hash: number): number {
-    return this.#models.findBytes(bytes, 0, length, hash);
+    return this.#byName.findBytes(bytes, 0, length, hash);
   }
 
   /** The id of a model by its name, or -1. */
   find(name: string): number {
-    return this.#models.find(name);
+    return this.#byName.find(name);
+  }
+
+  /** The name of a model by its id; "" where it is not known, or not any more. */
+  modelName(id: number): string {
+    return this.#models.get(id) ?? "";
   }
 
   /** The body of `GET /v1/models/NAME`. */
@@ -97,10 +143,6 @@ export class Routes {
     for (const pool of this.#retired) pool.sweep(nowMs);
     this.#retired = this.#retired.filter(({ size }) => size > 0);
   }
-}
-
-function newPool({ host, port, protocol }: RouteRow, config: ProxyConfig): Pool {
-  return protocol === "grpc" ? new Http2Pool(host, port, config) : new UpstreamPool(host, port, config);
 }
 
 function newTarget(node: string, pool: Pool): Target {

@@ -1,8 +1,12 @@
 /** What a data-plane worker may be told, with the reason for each default. */
-import { bytes, duration, integer, section } from "../base/settings.ts";
+import { bytes, choice, duration, integer, section } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
 
 export const proxySettings = section({
+  transport: choice(["auto", "bun"], {
+    default: "auto",
+    doc: "What carries plain connections: auto takes the epoll lane (libc's own calls) where the system has it, for less CPU; bun takes Bun's sockets everywhere.",
+  }),
   headTimeoutMs: duration({
     default: "10s",
     min: "100ms",
@@ -38,6 +42,18 @@ export const proxySettings = section({
     min: "1s",
     max: "24h",
     doc: "Longest pause inside an answer before the stream is ended with an error.",
+  }),
+  requestTimeoutMs: duration({
+    default: "1h",
+    min: "1s",
+    max: "7d",
+    doc: "How long a request may take in all, from its head to the end of its answer. A client may ask for less by x-infermesh-timeout.",
+  }),
+  tunnelIdleMs: duration({
+    default: "1h",
+    min: "1s",
+    max: "7d",
+    doc: "How long a WebSocket, or another protocol that a connection was switched to, may be silent on both sides.",
   }),
   upstreamIdleMs: duration({
     default: "4s",

@@ -2,43 +2,38 @@
  * The connections of one worker to one address: the most recently used is taken first, unused ones are closed after a
  * while, and those that take too long to open are given up.
  */
-import type { Socket } from "bun";
+import type { Dialer } from "../net/dialer.ts";
+import type { Stream, StreamHandlers } from "../net/stream.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { UpstreamConnection } from "./upstream.ts";
 import type { ConnectionHome } from "./upstream.ts";
 
-const handlers = {
-  open(socket: Socket<UpstreamConnection>): void {
+const handlers: StreamHandlers<UpstreamConnection> = {
+  open(stream: Stream<UpstreamConnection>): void {
     tick();
-    socket.data.opened(socket);
+    stream.data.opened(stream);
   },
-  data(socket: Socket<UpstreamConnection>, data: Buffer): void {
+  data(stream: Stream<UpstreamConnection>, buffer: Buffer, start: number, end: number): void {
     tick();
-    socket.data.received(data);
+    stream.data.received(buffer, start, end);
   },
-  drain(socket: Socket<UpstreamConnection>): void {
+  drain(stream: Stream<UpstreamConnection>): void {
     tick();
-    socket.data.drained();
+    stream.data.drained();
   },
-  end(socket: Socket<UpstreamConnection>): void {
+  end(stream: Stream<UpstreamConnection>): void {
     tick();
-    socket.data.finished();
-    socket.end();
+    stream.data.finished();
+    stream.end();
   },
-  close(socket: Socket<UpstreamConnection>): void {
+  close(stream: Stream<UpstreamConnection>): void {
     tick();
-    socket.data.lost("reset", "it closed the connection");
+    stream.data.lost("reset", "it closed the connection");
   },
-  connectError(socket: Socket<UpstreamConnection>, error: Error): void {
+  connectError(stream: Stream<UpstreamConnection>, error: Error): void {
     tick();
-    socket.data.lost("connect", error.message);
-  },
-  error(_socket: Socket<UpstreamConnection>, error: Error): void {
-    // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
-    queueMicrotask(() => {
-      throw error;
-    });
+    stream.data.lost("connect", error.message);
   },
 };
 
@@ -46,15 +41,17 @@ export class UpstreamPool implements ConnectionHome {
   readonly host: string;
   readonly port: number;
   readonly #config: ProxyConfig;
+  readonly #dialer: Dialer;
   readonly #idle: UpstreamConnection[] = [];
   readonly #connecting = new Set<UpstreamConnection>();
   #count = 0;
   #retired = false;
 
-  constructor(host: string, port: number, config: ProxyConfig) {
+  constructor(host: string, port: number, config: ProxyConfig, dialer: Dialer) {
     this.host = host;
     this.port = port;
     this.#config = config;
+    this.#dialer = dialer;
   }
 
   /** Connections that are open or opening. */
@@ -70,28 +67,8 @@ export class UpstreamPool implements ConnectionHome {
     const connection = new UpstreamConnection(this);
     this.#count++;
     this.#connecting.add(connection);
-    // A connect may fail at once, from within the call: the exchange must be there to be told.
-    queueMicrotask(() => this.#connect(connection));
+    connection.giveUp = this.#dialer.connect(this, connection, handlers, () => this.#settle(connection));
     return connection;
-  }
-
-  #connect(connection: UpstreamConnection): void {
-    const failed = (error: unknown): void => {
-      connection.lost("connect", error instanceof Error ? error.message : String(error));
-      this.#settle(connection);
-    };
-    if (connection.closed) {
-      this.#settle(connection);
-      return;
-    }
-    try {
-      Bun.connect({ hostname: this.host, port: this.port, data: connection, socket: handlers }).then(
-        () => this.#settle(connection),
-        failed,
-      );
-    } catch (error) {
-      failed(error);
-    }
   }
 
   put(connection: UpstreamConnection): void {
@@ -106,12 +83,19 @@ export class UpstreamPool implements ConnectionHome {
   #settle(connection: UpstreamConnection): void {
     connection.settled = true;
     this.#connecting.delete(connection);
-    if (connection.closed) this.#count--;
+    if (connection.closed) this.#forget(connection);
+  }
+
+  /** It holds no descriptor any more. */
+  #forget(connection: UpstreamConnection): void {
+    if (!connection.counted) return;
+    connection.counted = false;
+    this.#count--;
   }
 
   gone(connection: UpstreamConnection): void {
     // One that is still connecting holds its descriptor until the attempt is over.
-    if (connection.settled) this.#count--;
+    if (connection.settled) this.#forget(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }

@@ -8,9 +8,9 @@
  * Failures are told to the exchange as a kind, once; what to do about them (another target, an error, a broken
  * stream) is the exchange's business.
  */
-import type { Socket } from "bun";
 import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
 import { Outbox } from "../net/outbox.ts";
+import type { Stream } from "../net/stream.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
 import { PARSE_BAD, PARSE_MORE, ResponseHead } from "../wire/http1.ts";
 import { nowMs } from "./clock.ts";
@@ -19,6 +19,10 @@ import { nowMs } from "./clock.ts";
 export interface UpstreamUser {
   /** Whether the request was HEAD, whose answer has no body. */
   readonly isHead: boolean;
+  /** Whether the request asks for another protocol, so that the target may switch to it. */
+  readonly isUpgrade: boolean;
+  /** Whether the head of an event stream is to be kept back until its first event. */
+  readonly awaitsEvent: boolean;
   /** A final (not 1xx) head, parsed out of `buffer`. */
   responseHead(head: ResponseHead, buffer: Buffer): void;
   /** Bytes [start, end) of the framed body; `ended` when they are the last. */
@@ -32,11 +36,12 @@ export interface UpstreamUser {
 }
 
 /** How a response's body ends. */
-export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3 } as const;
+export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3, tunnel: 4 } as const;
 
 const AWAIT_HEAD = 0;
 const IN_BODY = 1;
 
+const NOTHING = Buffer.alloc(0);
 const HEAD_LIMITS = { headBytesMax: 65_536, headersMax: 256, targetBytesMax: 8192 };
 
 /** The parser of every head that comes in one piece, which is nearly every one. */
@@ -51,7 +56,7 @@ export interface ConnectionHome {
 export class UpstreamConnection {
   readonly #home: ConnectionHome;
   readonly #outbox = new Outbox();
-  #socket: Socket<UpstreamConnection> | null = null;
+  #stream: Stream<UpstreamConnection> | null = null;
   #user: UpstreamUser | null = null;
   #closed = false;
   #phase = AWAIT_HEAD;
@@ -67,6 +72,10 @@ export class UpstreamConnection {
   uses = 0;
   /** The attempt to connect is over, one way or the other: until then it holds a descriptor. */
   settled = false;
+  /** It counts against the pool's limit. */
+  counted = true;
+  /** Ends the attempt to connect, where that is possible. */
+  giveUp: () => void = () => {};
   /** When it was opened, or last put back; for timeouts. */
   sinceMs: number;
 
@@ -76,7 +85,7 @@ export class UpstreamConnection {
   }
 
   get open(): boolean {
-    return this.#socket !== null && !this.#closed;
+    return this.#stream !== null && !this.#closed;
   }
 
   get closed(): boolean {
@@ -103,20 +112,20 @@ export class UpstreamConnection {
 
   /** Sends bytes to the open target; false when some had to be queued (stop reading until `upstreamDrained`). */
   send(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.#socket !== null && this.#outbox.write(this.#socket, bytes, start, end);
+    return this.#stream !== null && this.#outbox.write(this.#stream, bytes, start, end);
   }
 
   /** Stops or goes on reading from the target: the client is slower than it. */
   pause(): void {
-    if (this.#paused || this.#socket === null) return;
+    if (this.#paused || this.#stream === null) return;
     this.#paused = true;
-    this.#socket.pause();
+    this.#stream.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket?.resume();
+    this.#stream?.resume();
   }
 
   /** Ends the use of this connection: back to the pool where `clean` and the target allows it, else closed. */
@@ -136,34 +145,36 @@ export class UpstreamConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#outbox.clear();
-    this.#socket?.terminate();
+    if (this.#stream === null) this.giveUp();
+    else this.#stream.terminate();
     this.#home.gone(this);
   }
 
   // ---- socket events
 
-  opened(socket: Socket<UpstreamConnection>): void {
+  opened(stream: Stream<UpstreamConnection>): void {
     if (this.#closed) {
-      socket.terminate();
+      stream.terminate();
       return;
     }
-    this.#socket = socket;
+    this.#stream = stream;
     this.#user?.upstreamOpened();
   }
 
   drained(): void {
-    if (this.#socket !== null && this.#outbox.flush(this.#socket)) this.#user?.upstreamDrained();
+    if (this.#stream !== null && this.#outbox.flush(this.#stream)) this.#user?.upstreamDrained();
   }
 
   /** The target closed its side in order: that is how an answer without a length ends. */
   finished(): void {
     const user = this.#user;
-    if (user === null || this.#phase !== IN_BODY || this.#framing !== FRAMING.close) {
+    const endsSo = this.#framing === FRAMING.close || this.#framing === FRAMING.tunnel;
+    if (user === null || this.#phase !== IN_BODY || !endsSo) {
       this.lost("reset", "it closed the connection");
       return;
     }
     this.#reusable = false;
-    user.responseBody(EMPTY, 0, 0, true);
+    user.responseBody(NOTHING, 0, 0, true);
   }
 
   /** The socket is gone, or never came to be. */
@@ -171,61 +182,76 @@ export class UpstreamConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#outbox.clear();
-    this.#socket?.terminate();
+    if (this.#stream === null) this.giveUp();
+    else this.#stream.terminate();
     this.#home.gone(this);
     const user = this.#user;
     this.#user = null;
     user?.upstreamFailed(this.#phase === IN_BODY ? "truncated" : kind, detail);
   }
 
-  received(data: Buffer): void {
+  /** Bytes [start, end) came; the buffer is the transport's. */
+  received(bytes: Buffer, start: number, end: number): void {
     if (this.#user === null) {
       this.abort();
       return;
     }
-    let buffer = data;
-    let at = 0;
-    if (this.#phase === AWAIT_HEAD) {
-      if (this.#partial !== null) {
-        buffer = Buffer.concat([this.#partial, data]);
-        this.#partial = null;
-      }
-      at = this.#readHead(buffer);
-      if (at < 0) return;
+    if (this.#phase === IN_BODY) {
+      this.#readBody(bytes, start, end);
+      return;
     }
-    this.#readBody(buffer, at);
+    let buffer = bytes;
+    let at = start;
+    let stop = end;
+    if (this.#partial !== null) {
+      buffer = Buffer.concat([this.#partial, bytes.subarray(start, end)]);
+      this.#partial = null;
+      at = 0;
+      stop = buffer.length;
+    }
+    at = this.#readHead(buffer, at, stop);
+    if (at >= 0) this.#readBody(buffer, at, stop);
   }
 
   /** Reads heads until a final one; answers where the body begins, or -1 when there is nothing to go on with. */
-  #readHead(buffer: Buffer): number {
-    let at = 0;
+  #readHead(buffer: Buffer, start: number, end: number): number {
+    let at = start;
     let head = this.#head ?? sharedHead;
     if (this.#head === null) head.reset();
     for (;;) {
-      const result = head.parse(buffer, at, buffer.length);
+      const result = head.parse(buffer, at, end);
       if (result === PARSE_MORE) {
-        if (at > 0 || this.#head === null) {
+        this.#partial = Buffer.from(buffer.subarray(at, end));
+        if (at > start || this.#head === null) {
           this.#head = new ResponseHead(HEAD_LIMITS);
-          this.#head.parse(buffer.subarray(at), 0, buffer.length - at);
+          this.#head.parse(this.#partial, 0, this.#partial.length);
         }
-        this.#partial = Buffer.from(buffer.subarray(at));
         return -1;
       }
-      if (result === PARSE_BAD || head.status === 101) {
+      const isSwitch = head.status === 101 && this.#user?.isUpgrade === true;
+      if (result === PARSE_BAD || (head.status === 101 && !isSwitch)) {
         this.#fail("bad-response", result === PARSE_BAD ? head.badReason : "it switched protocols unasked");
         return -1;
       }
       at = head.headEnd;
-      if (head.status >= 200) break;
+      if (head.status >= 200 || isSwitch) break;
       head = sharedHead;
       head.reset();
     }
     this.#head = null;
     const user = this.#user;
     if (user === null) return -1;
+    if (user.awaitsEvent && head.eventStream && isBeforeEvent(buffer, at, end)) {
+      // As if the head were not whole yet: it is read again with what follows.
+      this.#partial = Buffer.from(buffer.subarray(start, end));
+      return -1;
+    }
     this.#phase = IN_BODY;
     this.#reusable = head.keepAlive;
-    if (user.isHead || head.status === 204 || head.status === 304) {
+    if (head.status === 101) {
+      this.#framing = FRAMING.tunnel;
+      this.#reusable = false;
+    } else if (user.isHead || head.status === 204 || head.status === 304) {
       this.#framing = FRAMING.none;
     } else if (head.chunked) {
       this.#framing = FRAMING.chunked;
@@ -242,10 +268,10 @@ export class UpstreamConnection {
     return this.#user === null ? -1 : at;
   }
 
-  #readBody(buffer: Buffer, start: number): void {
+  #readBody(buffer: Buffer, start: number, stop: number): void {
     const user = this.#user;
     if (user === null) return;
-    let end = buffer.length;
+    let end = stop;
     let ended = false;
     switch (this.#framing) {
       case FRAMING.none:
@@ -274,7 +300,7 @@ export class UpstreamConnection {
       default:
         break;
     }
-    if (end < buffer.length) this.#reusable = false;
+    if (end < stop) this.#reusable = false;
     user.responseBody(buffer, start, end, ended);
   }
 
@@ -285,4 +311,8 @@ export class UpstreamConnection {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
+/** Whether an event stream's body, as far as it came, holds no event yet, nor its end. */
+function isBeforeEvent(buffer: Buffer, start: number, end: number): boolean {
+  const body = buffer.subarray(start, end);
+  return body.length < HEAD_LIMITS.headBytesMax && !body.includes("data:") && !body.includes("0\r\n\r\n");
+}

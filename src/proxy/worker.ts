@@ -3,9 +3,18 @@
  *
  * It is started by one message, obeys the few others of protocol.ts, and decides nothing about targets. An exception
  * in it is a bug: the thread ends, and the main thread starts a successor on the same descriptor.
+ *
+ * Its settings may change while it works. All that is in it holds one copy, which is overwritten in place.
  */
 import { unpack } from "msgpackr/unpack";
+import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
+import { RateLimit } from "../flow/rate-limit.ts";
+import { BunTransport } from "../net/bun-streams.ts";
+import { Dialer } from "../net/dialer.ts";
+import { EpollTransport } from "../net/epoll.ts";
+import { alarmsOf } from "../net/stream.ts";
+import type { Transport } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -14,9 +23,14 @@ import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { Deadlines } from "./deadlines.ts";
 import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import { Dispatch } from "./dispatch.ts";
+import { Wires } from "./http2-wire.ts";
 import { Routes } from "./routes.ts";
+import type { ProxyConfig } from "./settings.ts";
+import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
 
@@ -31,24 +45,50 @@ function post(message: FromWorker): void {
   self.postMessage(message);
 }
 
+/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
+function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
+  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
+  const lane = EpollTransport.open();
+  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
+}
+
 function start(options: WorkerStart): RunningWorker {
   const { index } = options;
+  const settings = liveCopy(options.settings);
+  const config = settings.proxy;
+  const { transport, reason: transportReason } = openTransport(config);
+  // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
+  // clients waiting.
+  process.on("exit", () => transport.destroy());
   const table = ScoreTable.attach(options.table);
   const { picker, reason } = openPicker(table);
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
+  const tracer =
+    options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
+  const wires = new Wires((tell) => transport.atTurnEnd(tell));
+  const routes = new Routes(new Dialer(transport), wires);
+  const alarm = alarmsOf(transport);
   const context: WorkerContext = {
     index,
-    config: options.proxy,
-    maxBodyBytes: options.maxBodyBytes,
-    allowRegister: options.allowRegister,
-    routes: new Routes(),
+    config,
+    maxBodyBytes: settings.maxBodyBytes,
+    allowRegister: settings.allowRegister,
+    routes,
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm()),
+    deadlines: new Deadlines(alarm()),
+    wires,
+    limits: new RateLimit(settings.flow.limit),
+    paths: settings.paths,
+    tracer,
     heldBytes: 0,
     draining: false,
+    quietMs: 0,
+    refuses: false,
     control(path, body, reply) {
       const id = nextControl++;
       replies.set(id, reply);
@@ -58,29 +98,42 @@ function start(options: WorkerStart): RunningWorker {
   const connections = new Set<FrontConnection>();
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
-    context.routes.apply(unpack(packed) as RouteSnapshot, context.config);
+    for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
   applyRoutes(options.routes);
 
-  const socket = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
-  const where =
-    options.fd === null
-      ? { hostname: options.host === "" ? "::" : options.host, port: options.port, reusePort: true }
-      : { fd: options.fd };
-  // `fd` adopts a socket that listens already; bun-types does not know it.
-  const listener = Bun.listen({ ...where, socket } as unknown as Bun.TCPSocketListenOptions<FrontConnection>);
+  const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
+  let stops: (() => void)[] = [];
+  const accept = (): void => {
+    const { fds, host, port } = options;
+    stops =
+      fds === null
+        ? [new BunTransport().listen({ host, port }, handlers)]
+        : fds.map((fd) => transport.adopt(fd, handlers));
+  };
+  if (!options.waits) accept();
 
   const sweep = setInterval(() => {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
+    tracer?.flush(true);
     post({ kind: "drained", index });
   }, SWEEP_MS);
 
-  post({ kind: "ready", index, port: options.port, scorer: picker.kind, reason });
+  post({
+    kind: "ready",
+    index,
+    port: options.port,
+    scorer: picker.kind,
+    reason,
+    transport: transport.kind,
+    transportReason,
+  });
   return {
     receive(message) {
       tick();
@@ -92,11 +145,30 @@ function start(options: WorkerStart): RunningWorker {
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);
           break;
+        case "settings":
+          overwrite(settings, message.settings);
+          context.maxBodyBytes = settings.maxBodyBytes;
+          context.allowRegister = settings.allowRegister;
+          break;
+        case "accept":
+          accept();
+          break;
+        case "spans-taken":
+          tracer?.taken();
+          break;
         case "drain":
+          context.quietMs = message.quietMs;
+          context.refuses = message.refuses;
+          if (context.draining) break;
           context.draining = true;
           drainingSinceMs = nowMs();
-          // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
-          setTimeout(() => listener.stop(false), ACCEPT_ON_MS);
+          // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
+          setTimeout(() => {
+            for (const stop of stops) stop();
+          }, ACCEPT_ON_MS);
+          break;
+        case "end":
+          process.exit();
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");

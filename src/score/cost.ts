@@ -116,6 +116,8 @@ export interface RowContext {
   readonly ready: boolean;
   /** In doubt, but still to be used when it is much the best. */
   readonly degraded: boolean;
+  /** Seconds that it is dearer while it is new. */
+  readonly coldSeconds?: number;
   /** Since the sample was taken. */
   readonly ageMs: number;
   /** The sample comes by itself, again and again, rather than by polls. */
@@ -129,6 +131,17 @@ export interface RowContext {
   /** Prefill rate of the model's other targets, better than the configured guess where this one tells none. */
   readonly typicalPrefillTokensPerSecond?: number | undefined;
 }
+
+/** What is known of a target that nothing may be sent to. */
+export const UNROUTABLE: RowContext = {
+  weight: 1,
+  rttMs: 0,
+  ready: false,
+  degraded: false,
+  ageMs: 0,
+  baselineRequests: 0,
+  baselineTokens: 0,
+};
 
 /** Steps of the batch before a first token: the rest of the one under way, half on average, and its own. */
 const STEPS_TO_FIRST_TOKEN = 1.5;
@@ -226,9 +239,10 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = context.degraded ? config.degradedSeconds : 0;
-  if (sample === null) return rtt + doubt;
+  const cold = bounded(context.coldSeconds, SECONDS_MAX) ?? 0;
+  if (sample === null) return rtt + doubt + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
-  return rtt + doubt + Math.min(config.staleSecondsMax, silence);
+  return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);
 }
 
 /** How much older the sample is than what is taken at its word. */

@@ -153,6 +153,10 @@ export class ScoreTable implements TableShape {
     }
   }
 
+  isEjected(row: number, nowDeciseconds: number): boolean {
+    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.ejectedUntil) > nowDeciseconds;
+  }
+
   clearEject(row: number): void {
     Atomics.store(this.words, this.#wordOf(row) + COLUMN.ejectedUntil, 0);
   }

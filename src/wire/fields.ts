@@ -43,6 +43,8 @@ export const KIND = {
   model: 12,
   accept: 13,
   node: 14,
+  traceparent: 15,
+  tracestate: 16,
 } as const;
 
 const KNOWN_NAMES: readonly (readonly [string, number])[] = [
@@ -54,6 +56,8 @@ const KNOWN_NAMES: readonly (readonly [string, number])[] = [
   ["trailer", KIND.hop],
   ["connection", KIND.connection],
   ["keep-alive", KIND.keepAlive],
+  ["tracestate", KIND.tracestate],
+  ["traceparent", KIND.traceparent],
   ["content-type", KIND.contentType],
   ["x-request-id", KIND.requestId],
   ["authorization", KIND.authorization],
@@ -84,7 +88,14 @@ const TE = ascii("te");
 const CHUNKED = ascii("chunked");
 const CONTINUE = ascii("100-continue");
 
+const WISH = ascii("x-infermesh-");
+/** Framing fields with an underscore, which `spells` sees as DEL: servers that turn names into variables (CGI, WSGI)
+ * can't tell them from the real ones. */
+const MIMICS = [ascii("content\x7flength"), ascii("transfer\x7fencoding")];
+
 const COMMA = 44;
+const X = 120;
+const I = 105;
 const NOMINATED_MAX = 32;
 const LENGTH_DIGITS_MAX = 16;
 
@@ -121,6 +132,8 @@ export abstract class FieldSection {
   expectContinue = false;
   /** An Upgrade field that Connection nominates, as it must be. */
   upgrade = false;
+  /** There is a field of this router's own (`x-infermesh-...`) besides the known ones. */
+  hasWishes = false;
 
   lineCount = 0;
   /** Line i is [lineStart, lineEnd) with its CRLF; its name [lineStart, nameEnd); its value [valueStart, valueEnd). */
@@ -170,6 +183,7 @@ export abstract class FieldSection {
     this.keepAlive = true;
     this.expectContinue = false;
     this.upgrade = false;
+    this.hasWishes = false;
     this.lineCount = 0;
     this.contentTypeLine = -1;
     this.requestIdLine = -1;
@@ -310,6 +324,14 @@ export abstract class FieldSection {
     this.drop[line] = 0;
     switch (kind) {
       case KIND.other:
+        if ((buffer[start]! | 32) === X && (buffer[start + 2]! | 32) === I && spells(buffer, start, WISH)) {
+          this.hasWishes = true;
+        }
+        for (const mimic of MIMICS) {
+          if (this.nameEnd[line]! - start === mimic.length && spells(buffer, start, mimic)) {
+            return this.refuse("a framing field with an underscore in its name");
+          }
+        }
         return true;
       case KIND.contentLength:
         return this.#readLength(buffer, line);

@@ -34,6 +34,8 @@ export class HeaderBlock {
   model: HeaderField | null = null;
   grpcTimeout: HeaderField | null = null;
   grpcStatus: HeaderField | null = null;
+  /** There is something that the client asks of the router itself. */
+  hasWishes = false;
   status = 0;
   /** -1: none was given. */
   contentLength = -1;
@@ -52,6 +54,12 @@ export class HeaderBlock {
     return this.#fault;
   }
 
+  /** The value of the first field of this name, or null. */
+  value(name: string): string | null {
+    for (const field of this.fields) if (field.name.text === name) return field.text;
+    return null;
+  }
+
   /** One block may come as a head first and as trailers later. */
   #forget(): void {
     this.method = null;
@@ -63,6 +71,7 @@ export class HeaderBlock {
     this.model = null;
     this.grpcTimeout = null;
     this.grpcStatus = null;
+    this.hasWishes = false;
     this.status = 0;
     this.contentLength = -1;
     this.note = undefined;
@@ -176,6 +185,9 @@ export class HeaderBlock {
         return "";
       case FIELD_KIND.grpcStatus:
         this.grpcStatus ??= field;
+        return "";
+      case FIELD_KIND.wish:
+        this.hasWishes = true;
         return "";
       default:
         return "";

@@ -33,6 +33,8 @@ export const FIELD_KIND = {
   grpcTimeout: 16,
   grpcStatus: 17,
   expect: 18,
+  /** What a client asks of the router itself. */
+  wish: 19,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -58,8 +60,9 @@ const KINDS = new Map<string, number>([
   ["grpc-timeout", FIELD_KIND.grpcTimeout],
   ["grpc-status", FIELD_KIND.grpcStatus],
   ["expect", FIELD_KIND.expect],
+  ...["priority", "slo", "retry", "timeout", "tenant"].map((wish) => [`x-infermesh-${wish}`, FIELD_KIND.wish] as const),
 ]);
-const KNOWN_NAME_BYTES_MAX = 18;
+const KNOWN_NAME_BYTES_MAX = 20;
 
 const INDEXED = 0x80;
 const NEVER_INDEXED = 0x10;
@@ -82,6 +85,10 @@ export class FieldName {
     const known = bytes.length <= KNOWN_NAME_BYTES_MAX ? KINDS.get(decoder.decode(bytes)) : undefined;
     this.kind = known ?? (this.isPseudo ? FIELD_KIND.strangePseudo : FIELD_KIND.other);
     this.fault = nameFault(bytes, this.isPseudo ? 1 : 0);
+  }
+
+  get text(): string {
+    return decoder.decode(this.bytes);
   }
 }
 

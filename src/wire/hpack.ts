@@ -14,6 +14,7 @@
 import { FieldName, type HeaderField, literalField, STATIC_FIELDS } from "./header-field.ts";
 import { HeaderBlock } from "./header-block.ts";
 import { decodeHuffman } from "./hpack-huffman.ts";
+import { copyOf } from "./octets.ts";
 
 /** What SETTINGS_HEADER_TABLE_SIZE is unless it is announced otherwise; this project never does. */
 export const TABLE_BYTES = 4096;
@@ -138,7 +139,7 @@ export class HpackDecoder {
     let name = index > 0 ? this.#field(index)?.name : undefined;
     if (index === 0) {
       if (!this.#string()) return undefined;
-      name = new FieldName(this.#text.slice(this.#textStart, this.#textEnd));
+      name = new FieldName(copyOf(this.#text, this.#textStart, this.#textEnd));
     }
     if (name === undefined || !this.#string()) return undefined;
     return literalField(name, this.#text, this.#textStart, this.#textEnd, neverIndexed);

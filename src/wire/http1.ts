@@ -64,6 +64,11 @@ export class RequestHead extends FieldSection {
   modelLine = -1;
   acceptLine = -1;
   hostLine = -1;
+  /** The first of its kind; a relay that records a span drops it and writes its own. */
+  traceparentLine = -1;
+  tracestateLine = -1;
+  /** More than one traceparent: none of them can be believed. */
+  traceparentTwice = false;
   #emptyLines = 0;
 
   override reset(): void {
@@ -77,6 +82,9 @@ export class RequestHead extends FieldSection {
     this.modelLine = -1;
     this.acceptLine = -1;
     this.hostLine = -1;
+    this.traceparentLine = -1;
+    this.tracestateLine = -1;
+    this.traceparentTwice = false;
     this.#emptyLines = 0;
   }
 
@@ -227,6 +235,13 @@ export class RequestHead extends FieldSection {
         return true;
       case KIND.accept:
         if (this.acceptLine < 0) this.acceptLine = line;
+        return true;
+      case KIND.traceparent:
+        if (this.traceparentLine < 0) this.traceparentLine = line;
+        else this.traceparentTwice = true;
+        return true;
+      case KIND.tracestate:
+        if (this.tracestateLine < 0) this.tracestateLine = line;
         return true;
       default:
         return true;

@@ -34,6 +34,7 @@ import {
 import { ClosedIds } from "./http2-ids.ts";
 import { FrameOutput } from "./http2-output.ts";
 import { Http2Stream, type StreamOwner } from "./http2-stream.ts";
+import { copyOf } from "./octets.ts";
 
 export interface Http2Options {
   /** Streams that the peer may have open at once. */
@@ -180,7 +181,7 @@ export class Http2Connection {
   sendHead(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
     if (stream.gone || stream.localEnded) return;
     if (stream.queue !== null) {
-      stream.queue.push({ bytes: bytes.slice(start, end), ended, isHead: true });
+      stream.queue.push({ bytes: copyOf(bytes, start, end), ended, isHead: true });
       return;
     }
     this.#writeHead(stream.id, bytes, start, end, ended);
@@ -198,7 +199,7 @@ export class Http2Connection {
       stream.queue = [];
       this.#blocked.add(stream);
     }
-    stream.queue.push({ bytes: bytes.slice(at, end), ended, isHead: false });
+    stream.queue.push({ bytes: copyOf(bytes, at, end), ended, isHead: false });
     return false;
   }
 
@@ -502,7 +503,7 @@ export class Http2Connection {
     }
     this.#blockId = id;
     this.#blockFlags = flags;
-    this.#block = bytes.slice(at, end);
+    this.#block = copyOf(bytes, at, end);
     this.#blockEnd = end - at;
     this.#continuations = 0;
   }

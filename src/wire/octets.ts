@@ -79,6 +79,13 @@ export function copyBytes(
   return at + length;
 }
 
+/** A copy of bytes [from, to). `slice` would do for a Uint8Array, but makes a mere view of a platform's own buffer. */
+export function copyOf(source: Uint8Array, from: number, to: number): Uint8Array {
+  const copy = new Uint8Array(to - from);
+  copyBytes(source, from, to, copy, 0);
+  return copy;
+}
+
 /** The value of a hexadecimal digit, or -1. */
 export function hexDigit(byte: number): number {
   if (byte >= 48 && byte <= 57) return byte - 48;

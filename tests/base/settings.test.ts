@@ -210,6 +210,17 @@ describe("a section", () => {
     expect(parseSection(sample, rest).value).toMatchObject({ pollIntervalMs: 5000 });
   });
 
+  test("shows nothing of what is wrong with a map of secrets", () => {
+    const of = section({ keys: map(text({ lengthMax: 8 }), { default: {}, secret: true, lengthMax: 1, doc }) });
+    const [setting] = settingsOf(of);
+    for (const raw of [["hush"], ["a=hush,b=hush"]]) {
+      const draft = newDraft();
+      readText({ setting: setting as Setting, raw, source: "flag --keys" }, draft);
+      expect(draft.faults.map(({ found }) => found)).toEqual(['"(hidden)"']);
+    }
+    expect(parseSection(of, { keys: "hush" }).faults?.map(({ found }) => found)).toEqual(['"(hidden)"']);
+  });
+
   test("must declare a doc and a right default for each setting", () => {
     expect(() => section({ a: integer({ default: 1 }) })).toThrow("the setting a has no doc");
     expect(() => section({ a: integer({ doc }) })).toThrow("the setting a has no default");

@@ -3,12 +3,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
+import * as agentNames from "../../src/obs/agent-metric-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { expositionFaults } from "./exposition-text.ts";
 
-const ALL: readonly Metric[] = Object.values(names).flatMap((group): Metric[] => Object.values(group));
+const ALL: readonly Metric[] = Object.values({ ...names, ...agentNames }).flatMap((group): Metric[] =>
+  Object.values(group),
+);
 
 /** Value of each line, by name and labels as they are written. */
 function lines(text: string): Map<string, number> {
@@ -71,11 +74,19 @@ function aRouter() {
         { id: 1, name: "n" },
       ],
     },
-    crew: { restarts: 3, scorer: { kind: "typescript", reason: "no compiler" } },
+    crew: {
+      workers: 2,
+      restarts: 3,
+      replacements: 4,
+      retiring: 1,
+      scorer: { kind: "typescript", reason: "no compiler" },
+    },
+    reloads: { counts: { applied: 1, refused: 2 }, isOk: false },
     startedMs: performance.now() - 1500,
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
+    tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
   });
   return { stats, metrics };
 }
@@ -98,6 +109,17 @@ describe("the states' metrics", () => {
       await agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, startedMs: 0 }).text(),
     );
     expect(early.has("infermesh_signal_routers")).toBe(false);
+  });
+});
+
+describe("the metrics of tracing", () => {
+  test("tell what became of spans", async () => {
+    const values = lines(await aRouter().metrics.text());
+    const results = { exported: 9, dropped: 10, failed: 11 };
+    for (const [result, count] of Object.entries(results)) {
+      expect(values.get(`infermesh_router_spans_total{result="${result}"}`)).toBe(count);
+    }
+    expect(values.get("infermesh_router_spans_waiting")).toBe(12);
   });
 });
 

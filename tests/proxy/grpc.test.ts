@@ -1,7 +1,7 @@
 /** The gRPC lane between clients and targets that speak HTTP/2 by the project's own core. */
 import { describe, expect, test } from "bun:test";
 import { H2_ERROR } from "../../src/wire/http2-frames.ts";
-import { by, fixtures, ok, until } from "./harness.ts";
+import { by, fixtures, FLOW, ok, type Relay, until } from "./harness.ts";
 import { type Call, echo, framed, GRPC_HEAD, http2Fixtures, proto, UNARY, whenWhole } from "./http2-bed.ts";
 
 const { relay, upstream } = fixtures();
@@ -12,7 +12,11 @@ const LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad";
 const model = (name: string): Buffer => framed(proto({ 1: name, 2: "1" }));
 
 /** A relay in front of one target, and a client of it. */
-async function bed(script: (call: Call, nth: number) => void, config = {}, options = {}) {
+async function bed(
+  script: (call: Call, nth: number) => void,
+  config: ConstructorParameters<typeof Relay>[1] = {},
+  options = {},
+) {
   const up = target(script, options);
   const router = relay([by("grpc", up.port)], config);
   return { up, router, client: await client(router.port) };
@@ -456,12 +460,48 @@ describe("limits", () => {
     expect((await one.unary()).status).toBe(0);
   });
 
-  test("every target full: RESOURCE_EXHAUSTED", async () => {
-    const { up, client: one } = await bed(() => {}, { upstreamConnectionsMax: 1 }, { streamsMax: 1 });
+  test("every target full: a call waits for a place, until its deadline", async () => {
+    const { up, router, client: one } = await bed(() => {}, { upstreamConnectionsMax: 1 }, { streamsMax: 1 });
+    const first = one.call(UNARY, { "x-infermesh-model": "m" });
+    await until(() => up.ends[0]?.calls.length === 1 && up.ends[0].connection.isReady);
+    await Bun.sleep(20);
+    const second = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("two"), true);
+    const third = one.call(UNARY, { "x-infermesh-model": "m", "grpc-timeout": "100m" }).send(framed("three"), true);
+    expect((await third.over()).status).toBe(4);
+    expect(up.calls).toHaveLength(1);
+    first.reset();
+    await until(() => up.calls.length === 2);
+    up.calls[1]?.answer("done");
+    expect((await second.over()).messages).toEqual(["done"]);
+    expect(up.calls[1]?.messages).toEqual(["two"]);
+    expect([router.inFlight, router.context.dispatch.waiting]).toEqual([0, 0]);
+  });
+
+  test("every target full, and the queue too: RESOURCE_EXHAUSTED, with a time to come again", async () => {
+    const config = { upstreamConnectionsMax: 1, flow: { queue: { ...FLOW.queue, requestsMax: 0 } } };
+    const { up, client: one } = await bed(() => {}, config, { streamsMax: 1 });
     one.call(UNARY, { "x-infermesh-model": "m" });
     await until(() => up.ends[0]?.calls.length === 1 && up.ends[0].connection.isReady);
     await Bun.sleep(20);
-    expect((await one.unary()).status).toBe(8);
+    const call = await one.unary();
+    expect(call.status).toBe(8);
+    expect(Number(call.head["grpc-retry-pushback-ms"])).toBeGreaterThan(0);
+  });
+
+  test("a client beyond its own limit", async () => {
+    const limit = { ...FLOW.limit, requestsPerSecond: 0.1, requestsBurst: 1 };
+    const { client: one } = await bed(echo, { flow: { limit } });
+    expect((await one.unary("a", { authorization: "Bearer a" })).status).toBe(0);
+    expect((await one.unary("a", { authorization: "Bearer a" })).status).toBe(8);
+    expect((await one.unary("a", { authorization: "Bearer b" })).status).toBe(0);
+  });
+
+  test("what a client asks of the router: never twice, and nothing unknown", async () => {
+    const { up, client: one } = await bed((call) => call.end.cut());
+    expect((await one.unary("a", { "x-infermesh-retry": "never" })).status).toBe(14);
+    expect(up.calls).toHaveLength(1);
+    const call = await one.unary("a", { "x-infermesh-priority": "first" });
+    expect([call.status, call.message]).toEqual([3, expect.stringMatching(/x-infermesh-priority/)]);
   });
 });
 

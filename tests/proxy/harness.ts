@@ -2,21 +2,37 @@
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
 import type { Protocol } from "../../src/base/settings-urls.ts";
+import { BunTransport } from "../../src/net/bun-streams.ts";
+import { Dialer } from "../../src/net/dialer.ts";
+import { EpollTransport } from "../../src/net/epoll.ts";
+import { openListeners } from "../../src/net/listen.ts";
+import { alarmsOf } from "../../src/net/stream.ts";
+import type { Transport } from "../../src/net/stream.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import type { FrontConnection } from "../../src/proxy/client.ts";
 import { tick } from "../../src/proxy/clock.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
+import { Deadlines } from "../../src/proxy/deadlines.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
+import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
+import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { Dispatch } from "../../src/proxy/dispatch.ts";
+import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
+import { RateLimit } from "../../src/flow/rate-limit.ts";
+import { apiSettings } from "../../src/wire/api-access.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
+
+/** The defaults of failure handling, for tests that change a part of them. */
+export const FLOW: FlowConfig = defaultsOf(flowSettings);
 
 const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
 
@@ -31,6 +47,21 @@ export function by(protocol: Protocol, port: number, name = "m"): Serves {
   return { port, name, protocol };
 }
 
+let transportKind: Transport["kind"] = "epoll";
+
+/** What carries the streams of the relays that are made from now on. */
+export function useTransport(kind: Transport["kind"]): void {
+  transportKind = kind;
+}
+
+function transportOf(): Transport {
+  if (transportKind === "bun") return new BunTransport();
+  // Clients and upstreams of a test share its thread, and their timers.
+  const lane = EpollTransport.open(1);
+  if ("reason" in lane) throw new Error(lane.reason);
+  return lane;
+}
+
 export class Relay {
   readonly context: WorkerContext;
   readonly connections = new Set<FrontConnection>();
@@ -38,15 +69,25 @@ export class Relay {
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
   readonly port: number;
-  readonly #listener: { stop(force?: boolean): void; port: number };
+  readonly #transport: Transport;
+  readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
 
   /** A relay in front of these upstreams; those that are only a port serve model "m" by HTTP. */
-  constructor(upstreams: readonly (number | Serves)[], config: Partial<ProxyConfig> = {}, maxBodyBytes = 1 << 20) {
+  constructor(
+    upstreams: readonly (number | Serves)[],
+    config: Partial<ProxyConfig> & { readonly flow?: Partial<FlowConfig> } = {},
+    maxBodyBytes = 1 << 20,
+    tracer: Tracer | null = null,
+  ) {
     const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
+    const flow: FlowConfig = { ...FLOW, ...config.flow };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
-    const routes = new Routes();
+    this.#transport = transportOf();
+    const wires = new Wires((tell) => this.#transport.atTurnEnd(tell));
+    const alarm = alarmsOf(this.#transport);
+    const routes = new Routes(new Dialer(this.#transport), wires);
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
@@ -78,13 +119,24 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters: this.stats.forWorker(0),
+      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm()),
+      deadlines: new Deadlines(alarm()),
+      wires,
+      limits: new RateLimit(flow.limit),
+      paths: defaultsOf(apiSettings),
+      tracer,
       heldBytes: 0,
       draining: false,
+      quietMs: 0,
+      refuses: false,
       control: (_path, _body, reply) => reply(500, "{}"),
     };
     const handlers = clientHandlers(this.context, this.connections, (...of) => new Http2Front(this.context, ...of));
-    this.#listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: handlers });
-    this.port = this.#listener.port;
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
+    if (listeners === null) throw new Error("these tests need a Linux libc");
+    this.port = listeners.port;
+    this.#stopAccepting = this.#transport.adopt(listeners.duplicate(0), handlers);
+    listeners.close();
     this.#sweep = setInterval(() => {
       const now = tick();
       for (const connection of this.connections) connection.expire(now);
@@ -99,7 +151,9 @@ export class Relay {
 
   stop(): void {
     clearInterval(this.#sweep);
-    this.#listener.stop(true);
+    this.#stopAccepting();
+    for (const connection of this.connections) connection.closed();
+    this.#transport.destroy();
   }
 }
 
@@ -254,9 +308,9 @@ export class Client {
   }
 }
 
-export async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
   const end = performance.now() + limitMs;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
     await Bun.sleep(2);
   }

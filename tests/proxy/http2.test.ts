@@ -273,7 +273,7 @@ describe("the connection", () => {
     raw.send("PRI");
     await Bun.sleep(20);
     raw.send("NT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    expect(await raw.end()).toStartWith("HTTP/1.1 404");
+    expect(await raw.end()).toStartWith("HTTP/1.1 405");
   });
 
   test("a client that says no more than its preface is closed, one without requests later", async () => {

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
 import { Placement } from "../../src/proxy/placement.ts";
+import { Warmth } from "../../src/proxy/warmth.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { type Load, NO_LOAD, placeKey } from "../../src/signal/flights.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
@@ -152,4 +153,102 @@ test("that a target tells of itself does not end its ejection; that it was reach
   expect(picker.pick(pick)).toBeLessThan(0);
   placement.reached(node);
   expect(picker.pick(pick)).toBe(row);
+});
+
+/** A router's placement with nodes that join, leave and are loaded as a test says. */
+class SlowMesh {
+  readonly scores = table();
+  readonly nodes = new Map<string, Target>();
+  readonly placement = new Placement(
+    this.scores,
+    stats,
+    defaultsOf(costSettings),
+    undefined,
+    new Warmth(this.scores, { windowMs: 10_000, shareMin: 0.1 }),
+  );
+  readonly #picker = new TypeScriptPicker(this.scores);
+  readonly #pick = new PickRequest();
+
+  constructor() {
+    this.#pick.model = 0;
+    this.#pick.promptTokens = 100;
+  }
+
+  rowOf(id: string): number {
+    return [...this.placement.places()].find((place) => place.target === id)?.row ?? -1;
+  }
+
+  set(id: string, state: Target["state"] | "gone", nowMs: number): void {
+    if (state === "gone") this.nodes.delete(id);
+    else this.nodes.set(id, { ...target(id, 0), state });
+    const routes = this.placement.sync([id], (each) => this.nodes.get(each), nowMs, 1);
+    if (routes !== null) this.placement.routed(routes.version, [...this.nodes.values()], nowMs);
+    this.refresh(nowMs);
+  }
+
+  refresh(nowMs: number): void {
+    this.placement.refresh([...this.nodes.values()], nowMs);
+  }
+
+  /** Requests that are in flight at a node until the test ends. */
+  load(id: string, requests: number): void {
+    for (let n = 0; n < requests; n++) expect(this.scores.tryBegin(0, this.rowOf(id), 100)).toBe(true);
+  }
+
+  /** How many of a burst go to a node before any goes elsewhere. */
+  burst(id: string): number {
+    const row = this.rowOf(id);
+    let got = 0;
+    while (got < 500 && this.#picker.pick(this.#pick) === row && this.scores.tryBegin(0, row, 100)) got++;
+    for (let n = 0; n < got; n++) {
+      this.scores.endPrefill(0, row, 100);
+      this.scores.end(0, row);
+    }
+    return got;
+  }
+
+  get ties(): number {
+    this.#picker.pick(this.#pick);
+    return this.#pick.ties;
+  }
+}
+
+test("a target that joins takes a growing share of the load, not all that comes; so does one that comes back", () => {
+  const mesh = new SlowMesh();
+  mesh.set("a", "healthy", 0);
+  mesh.set("b", "healthy", 0);
+  mesh.refresh(10_000);
+  mesh.load("a", 40);
+  mesh.load("b", 40);
+  mesh.set("c", "healthy", 60_000);
+  const shares = [60_000, 62_500, 65_000, 67_500, 70_000].map((nowMs) => {
+    mesh.refresh(nowMs);
+    return mesh.burst("c");
+  });
+  for (const [index, share] of [0.1, 0.325, 0.55, 0.775, 1].entries())
+    expect(Math.abs((shares[index] ?? 0) - 40 * share)).toBeLessThan(3);
+
+  mesh.set("c", "unhealthy", 80_000);
+  expect(mesh.burst("c")).toBe(0);
+  mesh.set("c", "healthy", 90_000);
+  expect(mesh.burst("c")).toBe(shares[0]!);
+  mesh.set("c", "gone", 95_000);
+  mesh.set("c", "healthy", 99_000);
+  expect(mesh.burst("c")).toBe(shares[0]!);
+  mesh.refresh(109_000);
+  expect(mesh.burst("c")).toBe(shares[4]!);
+});
+
+test("in a mesh at rest a new target serves like the others, and where all are new none is held back", () => {
+  const mesh = new SlowMesh();
+  mesh.set("a", "healthy", 0);
+  mesh.refresh(20_000);
+  mesh.set("b", "healthy", 20_000);
+  expect(mesh.ties).toBe(2);
+
+  const fresh = new SlowMesh();
+  fresh.set("a", "healthy", 0);
+  fresh.load("a", 40);
+  fresh.set("b", "healthy", 5000);
+  expect(fresh.burst("b")).toBeGreaterThan(38);
 });

@@ -1,5 +1,19 @@
 import { describe, expect, test } from "bun:test";
-import { answer, ask, CHAT, chunk, Client, CLOSE, fixtures, ok, post, SSE_HEAD, statusOf, until } from "./harness.ts";
+import {
+  answer,
+  ask,
+  CHAT,
+  chunk,
+  Client,
+  CLOSE,
+  fixtures,
+  ok,
+  post,
+  SSE_HEAD,
+  statusOf,
+  until,
+  FLOW,
+} from "./harness.ts";
 import type { Script } from "./harness.ts";
 
 const { upstream, relay } = fixtures();
@@ -357,7 +371,7 @@ describe("clients that leave", () => {
 describe("limits", () => {
   test("a full target is passed over, and when all are full the client is told to come back", async () => {
     const up = upstream(() => {});
-    const relayed = relay([up.port], { upstreamConnectionsMax: 1 });
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1, flow: { queue: { ...FLOW.queue, waitMsMax: 50 } } });
     const first = await Client.open(relayed.port);
     first.send(post(CHAT));
     await until(() => up.requests.length === 1);
@@ -386,6 +400,23 @@ describe("limits", () => {
     await until(() => relayed.context.heldBytes === 0);
   });
 
+  test("one more request is served while a successor takes over, and quiet connections close", async () => {
+    const { port } = upstream(ok);
+    const relayed = relay([port]);
+    const idle = await Client.open(relayed.port);
+    const busy = await Client.open(relayed.port);
+    busy.send(post(CHAT));
+    await busy.until((text) => text.includes('{"ok":true}'));
+    relayed.context.draining = true;
+    relayed.context.quietMs = 300;
+    await Bun.sleep(50);
+    expect(busy.closed).toBe(false);
+    busy.send(post(CHAT));
+    const [, , last = ""] = (await busy.end()).split("HTTP/1.1 200 ");
+    expect(last).toMatch(/\r\nconnection: close\r\n[^]*{"ok":true}$/);
+    await idle.end();
+  });
+
   test("no new requests while draining, and idle connections close", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port]);
@@ -393,6 +424,7 @@ describe("limits", () => {
     const busy = await Client.open(relayed.port);
     await until(() => relayed.connections.size === 2);
     relayed.context.draining = true;
+    relayed.context.refuses = true;
     busy.send(post(CHAT));
     expect(statusOf(await busy.end())).toBe(503);
     await idle.end();

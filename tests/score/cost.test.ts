@@ -110,6 +110,15 @@ describe("rowValues", () => {
     expect(two.penaltySeconds).toBe(one.penaltySeconds);
   });
 
+  test("a new target is dearer by what is said, with a sample or without, and by nothing that is no number", () => {
+    for (const sample of [{}, null]) {
+      const plain = row(sample).penaltySeconds;
+      expect(row(sample, { coldSeconds: 0.25 }).penaltySeconds - plain).toBeCloseTo(0.25, 9);
+      for (const wrong of [Number.NaN, -1]) expect(row(sample, { coldSeconds: wrong }).penaltySeconds).toBe(plain);
+      expect(row(sample, { coldSeconds: Infinity }).penaltySeconds).toBeLessThan(1e7);
+    }
+  });
+
   test("the KV cache costs nothing up to the knee, and its penalty when full", () => {
     const at = (kvUsage: number, promptTokens = 0) => costOf(row({ kvUsage, kvCapacityTokens: 100_000 }), promptTokens);
     expect(at(0.85)).toBeCloseTo(0, 6);
@@ -207,6 +216,7 @@ describe("any sample", () => {
   });
   const contexts: fc.Arbitrary<RowContext> = fc.record({
     weight: figure,
+    coldSeconds: figure,
     rttMs: figure,
     ready: fc.boolean(),
     degraded: fc.boolean(),

@@ -82,6 +82,7 @@ describe("ScoreTable", () => {
     table.eject(row, 50.7);
     table.eject(row, 20);
     expect(until()).toBe(50);
+    expect([49, 50].map((now) => table.isEjected(row, now))).toEqual([true, false]);
     table.eject(row, Infinity);
     expect(until()).toBe(0x7fff_fffe);
     table.clearEject(row);

@@ -24,7 +24,7 @@ const LONG_HEAD = fieldOf("a", "b".repeat(40_000)).encoded;
 const REQUEST = fieldOf(":method", "POST").encoded;
 const ASK = Buffer.concat(POST.map(([name, value]) => fieldOf(name, value).encoded));
 const TRAILER = fieldOf("grpc-status", "0").encoded;
-const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(97);
+const bytes = (length: number): Buffer => Buffer.alloc(length, 97);
 
 /** A server with one request open. */
 function serving(options = {}, ...sends: Uint8Array[]): { peer: Peer; stream: Http2Stream } {

@@ -141,6 +141,8 @@ export class Peer implements StreamOwner {
   give(...pieces: readonly Uint8Array[]): this {
     const bytes = Buffer.concat(pieces);
     this.connection.receive(bytes, 0, bytes.length, 0);
+    // The buffer is its owner's: nothing of it may have been kept.
+    bytes.fill(0xee);
     return this;
   }
 

@@ -19,7 +19,18 @@ function seen(head: RequestHead, result: number, bytes: Uint8Array, offset: numb
   const target = text(head.targetStart, head.targetEnd);
   const verb = text(head.methodStart, head.methodEnd);
   const end = head.headEnd - offset;
-  const index = { requestIdLine, contentTypeLine, authorizationLine, modelLine, acceptLine, hostLine };
+  const { traceparentLine, tracestateLine, traceparentTwice } = head;
+  const index = {
+    requestIdLine,
+    contentTypeLine,
+    authorizationLine,
+    modelLine,
+    acceptLine,
+    hostLine,
+    traceparentLine,
+    tracestateLine,
+    traceparentTwice,
+  };
   const framing = { contentLength, chunked, keepAlive, expectContinue, upgrade };
   return { result, end, method, verb, target, minorVersion, ...framing, ...index, lines };
 }
@@ -98,6 +109,16 @@ describe("good request heads", () => {
     const head = parse(text);
     expect(head.badReason).toBe("");
     expect(head.headEnd).toBe(text.length + 3);
+  });
+
+  test("the lines of a trace, which are forwarded unless somebody drops them", () => {
+    const once = parse(`GET / HTTP/1.1\r\n${HOST}TraceState: a=1\r\nTraceparent: 00-x\r\ntracestate: b=2\r\n\r\n`);
+    expect([once.traceparentLine, once.tracestateLine, once.traceparentTwice]).toEqual([2, 1, false]);
+    expect([...once.drop.subarray(0, 4)]).toEqual([0, 0, 0, 0]);
+    const twice = parse(`GET / HTTP/1.1\r\n${HOST}traceparent: a\r\ntraceparent: a\r\n\r\n`);
+    expect([twice.traceparentLine, twice.tracestateLine, twice.traceparentTwice]).toEqual([1, -1, true]);
+    const none = parse(`GET / HTTP/1.1\r\n${HOST}traceparents: a\r\n\r\n`);
+    expect([none.traceparentLine, none.tracestateLine, none.traceparentTwice]).toEqual([-1, -1, false]);
   });
 
   test("chunked in any letter case", () => {

@@ -1,0 +1,278 @@
+/** A TCP stream, and a listener, of the epoll lane: what each does with the events that epoll.ts hands it. */
+import type { Stream, StreamHandlers } from "./stream.ts";
+import { EPOLL, ERRNO, errnoName } from "./linux.ts";
+
+/** The lane as its streams see it. */
+export interface Loop {
+  /** What was received last; the same for all streams. */
+  readonly buffer: Buffer;
+  /** Hands events of `interest` to `ready` from now on. */
+  watch(fd: number, interest: number, ready: Ready): void;
+  watches(fd: number): boolean;
+  change(fd: number, interest: number): void;
+  unwatch(fd: number): void;
+  /** No event speaks of the descriptor any more; it is closed at the end of the turn. */
+  release(fd: number): void;
+  /** Gives the stream up if it still lingers after a while. */
+  linger(stream: Lingering): void;
+  /** Calls this at the end of the turn. */
+  later(tell: () => void): void;
+  errno(): number;
+  /** What went wrong on the socket; 0 for nothing. */
+  errorOf(fd: number): number;
+  send(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** Receives into `buffer`; answers how much, 0 at the end, negative for an error. */
+  receive(fd: number): number;
+  /** Ends our half. */
+  shutdown(fd: number): void;
+  /** Makes closing a reset. */
+  reset(fd: number): void;
+  /** A connection that waits, or a negative number. */
+  accept(listener: number): number;
+  /** Where the connection came from that was accepted last. */
+  acceptedFrom(): string | undefined;
+}
+
+const { IN, OUT, ERR, HUP, RDHUP } = EPOLL;
+/** Connections accepted in one turn, so that a flood of them does not starve the others. */
+const ACCEPTS_MAX = 128;
+/** How long accepting rests when the process has no descriptor left. */
+const EXHAUSTED_MS = 100;
+
+const CONNECTING = 0;
+const OPEN = 1;
+/** Ended by us in order; what comes in is thrown away. */
+const LINGERING = 2;
+const CLOSED = 3;
+
+/** What the loop calls when a descriptor is ready. */
+export interface Ready {
+  ready(events: number): void;
+}
+
+/** A stream that has ended in order, and waits for the other side. */
+export interface Lingering {
+  lingersUntilMs: number;
+  giveUp(): void;
+}
+
+export class EpollStream<T> implements Stream<T>, Ready, Lingering {
+  data: T;
+  readonly fd: number;
+  readonly #loop: Loop;
+  readonly #handlers: StreamHandlers<T>;
+  readonly #remote: string | undefined;
+  readonly #settled: (() => void) | null;
+  #state: number;
+  #interest: number;
+  #paused = false;
+  #wantsRoom = false;
+  #ended = false;
+  lingersUntilMs = 0;
+
+  constructor(
+    loop: Loop,
+    fd: number,
+    data: T,
+    handlers: StreamHandlers<T>,
+    remote: string | undefined,
+    settled: (() => void) | null,
+  ) {
+    this.#loop = loop;
+    this.fd = fd;
+    this.data = data;
+    this.#handlers = handlers;
+    this.#remote = remote;
+    this.#settled = settled;
+    this.#state = settled === null ? OPEN : CONNECTING;
+    this.#interest = settled === null ? IN | RDHUP : OUT;
+    loop.watch(fd, this.#interest, this);
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#remote;
+  }
+
+  write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): number {
+    if (this.#state !== OPEN) return -1;
+    const taken = this.#loop.send(this.fd, bytes, offset, length);
+    if (taken === length) return taken;
+    this.#wantsRoom = true;
+    this.#listen();
+    // An error shows itself as an event in a moment; until then nothing was taken.
+    return Math.max(0, taken);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#listen();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#listen();
+  }
+
+  shutdown(): void {
+    if (this.#state === OPEN) this.#loop.shutdown(this.fd);
+  }
+
+  end(): void {
+    if (this.#state !== OPEN) return;
+    if (this.#ended) {
+      this.#close();
+      return;
+    }
+    this.#loop.shutdown(this.fd);
+    this.#state = LINGERING;
+    this.#paused = false;
+    this.#wantsRoom = false;
+    this.#listen();
+    this.#loop.linger(this);
+    this.#loop.later(() => this.#handlers.close(this));
+  }
+
+  terminate(): void {
+    if (this.#state === CLOSED) return;
+    const isTold = this.#state === LINGERING;
+    this.#loop.reset(this.fd);
+    this.#close(isTold);
+  }
+
+  /** Gives up what still lingers, or connects. */
+  giveUp(): void {
+    if (this.#state === LINGERING) this.#close(true);
+    else if (this.#state === CONNECTING) this.#fail(null);
+  }
+
+  ready(events: number): void {
+    switch (this.#state) {
+      case CONNECTING:
+        this.#connected();
+        return;
+      case OPEN:
+        if ((events & OUT) !== 0 && this.#wantsRoom) {
+          this.#wantsRoom = false;
+          this.#listen();
+          this.#handlers.drain(this);
+        }
+        if (this.#state !== OPEN || (events & (IN | ERR | HUP | RDHUP)) === 0) return;
+        if (this.#paused && (events & ERR) === 0) {
+          // Both halves are over, which the kernel tells again and again: it is heard again on resuming.
+          this.#loop.unwatch(this.fd);
+          this.#interest = 0;
+          return;
+        }
+        this.#read();
+        return;
+      case LINGERING:
+        this.#discard(events);
+        break;
+      default:
+    }
+  }
+
+  #connected(): void {
+    const code = this.#loop.errorOf(this.fd);
+    if (code !== 0) {
+      this.#fail(new Error(`no connection: ${errnoName(code)}`));
+      return;
+    }
+    this.#state = OPEN;
+    this.#listen();
+    this.#settled?.();
+    this.#handlers.open(this);
+  }
+
+  #fail(error: Error | null): void {
+    this.#state = CLOSED;
+    this.#loop.release(this.fd);
+    this.#settled?.();
+    if (error !== null) this.#handlers.connectError(this, error);
+  }
+
+  /** Fails an attempt before it began. */
+  failLater(error: Error): void {
+    this.#loop.later(() => {
+      if (this.#state === CONNECTING) this.#fail(error);
+    });
+  }
+
+  #read(): void {
+    const loop = this.#loop;
+    const count = loop.receive(this.fd);
+    if (count > 0) {
+      this.#handlers.data(this, loop.buffer, 0, count);
+    } else if (count === 0) {
+      if (this.#ended) return;
+      this.#ended = true;
+      this.#listen();
+      this.#handlers.end(this);
+    } else {
+      const code = loop.errno();
+      if (code !== ERRNO.EAGAIN && code !== ERRNO.EINTR) this.#close();
+    }
+  }
+
+  #discard(events: number): void {
+    const count = this.#loop.receive(this.fd);
+    const isOver = count === 0 || (count < 0 && this.#loop.errno() !== ERRNO.EAGAIN) || (events & (ERR | HUP)) !== 0;
+    if (isOver) this.#close(true);
+  }
+
+  /** Tells the kernel what to tell us of. */
+  #listen(): void {
+    if (this.#state === CLOSED || this.#state === CONNECTING) return;
+    const reads = this.#paused || this.#ended ? 0 : IN | RDHUP;
+    const interest = reads | (this.#wantsRoom ? OUT : 0);
+    if (interest === this.#interest) return;
+    if (this.#interest === 0 && !this.#loop.watches(this.fd)) this.#loop.watch(this.fd, interest, this);
+    else this.#loop.change(this.fd, interest);
+    this.#interest = interest;
+  }
+
+  #close(isTold = false): void {
+    this.#state = CLOSED;
+    this.#loop.release(this.fd);
+    if (!isTold) this.#loop.later(() => this.#handlers.close(this));
+  }
+}
+
+export class EpollListener<T> implements Ready {
+  readonly fd: number;
+  readonly #loop: Loop;
+  readonly #handlers: StreamHandlers<T>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(loop: Loop, fd: number, handlers: StreamHandlers<T>) {
+    this.#loop = loop;
+    this.fd = fd;
+    this.#handlers = handlers;
+    loop.watch(fd, IN, this);
+  }
+
+  ready(): void {
+    for (let i = 0; i < ACCEPTS_MAX; i++) {
+      const fd = this.#loop.accept(this.fd);
+      if (fd < 0) {
+        const code = this.#loop.errno();
+        if (code === ERRNO.EMFILE || code === ERRNO.ENFILE) this.#rest();
+        return;
+      }
+      const remote = this.#loop.acceptedFrom();
+      // The handlers give it its state as it opens.
+      this.#handlers.open(new EpollStream<T>(this.#loop, fd, undefined as T, this.#handlers, remote, null));
+    }
+  }
+
+  /** Its descriptor is about to be given back: the number may mean something else then. */
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Without a descriptor for it, a connection would wait and wake us for ever. */
+  #rest(): void {
+    this.#loop.unwatch(this.fd);
+    this.#timer = setTimeout(() => this.#loop.watch(this.fd, IN, this), EXHAUSTED_MS);
+  }
+}

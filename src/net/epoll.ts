@@ -1,0 +1,297 @@
+/**
+ * The epoll lane: TCP streams by libc's own calls, for a third less CPU than Bun's sockets take beside the kernel's part.
+ *
+ * What it saves: a buffer for each read (all streams read into one), Bun's bookkeeping for each event, and the way from
+ * native code into JavaScript for each of them; one turn of the loop handles what one `epoll_wait` brings.
+ *
+ * It shares its thread with Bun's event loop, which goes on with messages, timers, TLS and DNS: Bun's own epoll
+ * descriptor is nested in this one, so that waiting here is waiting for both. When Bun has something to do, or a slice of
+ * time has passed, control goes back to Bun by `setImmediate`, and from there comes here again. So a timer of this thread
+ * may be late by IDLE_MS, and what a handler leaves to microtasks waits for the end of the slice.
+ *
+ * A closed descriptor is given back to the kernel only at the end of a turn: its number can't mean another stream while
+ * events of the turn still speak of the old one. A stream that ends in order throws away what comes in until the other
+ * side has ended too, or LINGER_MS: closing at once would reset the connection, and lose what was written last.
+ *
+ * Limits: Linux on x64 and arm64; 65,536 bytes a read. An exception of a handler is a bug: all streams are closed, and
+ * it goes on up, which ends the thread.
+ */
+import { ptr } from "bun:ffi";
+import type { Pointer } from "bun:ffi";
+import { MeshError } from "../base/errors.ts";
+import { EpollListener, EpollStream, type Lingering, type Loop, type Ready } from "./epoll-stream.ts";
+import { formatIp, parseIpv4, parseIpv6 } from "./ip.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  errnoReader,
+  type Libc,
+  openLibc,
+  setOption,
+  SOCK_STREAM_NONBLOCK_CLOEXEC,
+  socketAddress,
+  SOL_SOCKET,
+} from "./libc.ts";
+import { EPOLL, ERRNO, errnoName } from "./linux.ts";
+import { ownEpoll } from "./own-epoll.ts";
+import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
+
+const SO_ERROR = 4;
+const SO_LINGER = 13;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const ACCEPT_FLAGS = 0x800 | 0x80000;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const SHUT_WR = 1;
+
+const EVENTS_MAX = 512;
+const READ_BYTES = 65_536;
+/** How long the lane keeps the thread before Bun's loop has its turn. */
+const SLICE_MS = 5;
+/** Longest wait for events: Bun's timers are looked at this often at least. */
+const IDLE_MS = 100;
+const LINGER_MS = 2000;
+
+/** struct epoll_event is packed on x64 alone. */
+const IS_PACKED = process.arch === "x64";
+const EVENT_WORDS = IS_PACKED ? 3 : 4;
+const DATA_WORD = IS_PACKED ? 1 : 2;
+
+export class EpollTransport implements Transport, Loop {
+  readonly kind = "epoll";
+  readonly #libc: Libc;
+  readonly errno: () => number;
+  readonly buffer = Buffer.from(new ArrayBuffer(READ_BYTES));
+  readonly #bufferAt: Pointer;
+  readonly #epoll: number;
+  readonly #bunEpoll: number;
+  readonly #events = new Int32Array(new ArrayBuffer(EVENTS_MAX * 16));
+  readonly #event = new Int32Array(new ArrayBuffer(16));
+  readonly #eventsAt: Pointer;
+  readonly #eventAt: Pointer;
+  readonly #peer = new Uint8Array(new ArrayBuffer(128));
+  readonly #peerLength = new Uint32Array(new ArrayBuffer(4));
+  /** By descriptor. */
+  readonly #watched: (Ready | undefined)[] = [];
+  readonly #lingering = new Set<Lingering>();
+  /** Descriptors to be given back, and what is to be told, at the end of the turn. */
+  #released: number[] = [];
+  #tellLater: (() => void)[] = [];
+  #destroyed = false;
+  #wakeAtMs = Infinity;
+
+  readonly #idleMs: number;
+
+  private constructor(c: Libc, epoll: number, bunEpoll: number, idleMs: number) {
+    this.#libc = c;
+    this.#idleMs = idleMs;
+    this.errno = errnoReader(c);
+    this.#epoll = epoll;
+    this.#bunEpoll = bunEpoll;
+    this.#bufferAt = ptr(this.buffer);
+    this.#eventsAt = ptr(this.#events);
+    this.#eventAt = ptr(this.#event);
+    this.#control(EPOLL.ADD, bunEpoll, EPOLL.IN);
+    setImmediate(this.#run);
+  }
+
+  /** The lane of this thread, where Bun's timers may be `idleMs` late; or why there can be none. */
+  static open(idleMs: number = IDLE_MS): EpollTransport | { readonly reason: string } {
+    if (process.platform !== "linux" || (process.arch !== "x64" && process.arch !== "arm64")) {
+      return { reason: `no epoll on ${process.platform} ${process.arch}` };
+    }
+    const c = openLibc();
+    if (c === null) return { reason: "libc can't be opened" };
+    const bunEpoll = ownEpoll();
+    if (bunEpoll < 0) return { reason: "the descriptor of this thread's event loop was not found" };
+    const epoll = c.epoll_create1(EPOLL.CLOEXEC);
+    if (epoll < 0) return { reason: "epoll_create1 failed: out of file descriptors?" };
+    return new EpollTransport(c, epoll, bunEpoll, idleMs);
+  }
+
+  adopt<T>(fd: number, handlers: StreamHandlers<T>): () => void {
+    const listener = new EpollListener<T>(this, fd, handlers);
+    let isOpen = true;
+    return () => {
+      if (!isOpen) return;
+      isOpen = false;
+      listener.stop();
+      this.release(listener.fd);
+      this.#settle();
+    };
+  }
+
+  connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
+    const ip = parseIpv4(place.host) ?? parseIpv6(place.host);
+    if (ip === null) throw new MeshError("internal", `${place.host} is no IP address`);
+    const fd = this.#libc.socket(ip.length === 4 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    if (fd < 0) {
+      const code = this.errno();
+      this.later(() => {
+        settled();
+        handlers.connectError({ data } as Stream<T>, new Error(`no socket: ${errnoName(code)}`));
+      });
+      return () => {};
+    }
+    setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    const name = socketAddress(ip, place.port);
+    const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.errno() === ERRNO.EINPROGRESS;
+    const code = isUnderWay ? 0 : this.errno();
+    const stream = new EpollStream<T>(this, fd, data, handlers, place.host, settled);
+    if (!isUnderWay) stream.failLater(new Error(`no connection: ${errnoName(code)}`));
+    return () => stream.giveUp();
+  }
+
+  wakeAt(atMs: number): void {
+    this.#wakeAtMs = atMs;
+  }
+
+  atTurnEnd(tell: () => void): void {
+    this.later(tell);
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    // What is not watched any more was given back: its number may be another thread's stream by now.
+    const fds = [...this.#watched.keys()].filter((fd) => this.#watched[fd] !== undefined);
+    for (const fd of fds) this.reset(fd);
+    for (const fd of fds) this.#libc.close(fd);
+    for (const fd of this.#released) this.#libc.close(fd);
+    this.#watched.length = 0;
+    this.#released = [];
+    this.#libc.close(this.#epoll);
+  }
+
+  // ---- the loop
+
+  readonly #run = (): void => {
+    if (this.#destroyed) return;
+    const now = performance.now();
+    const until = Math.min(now + SLICE_MS, this.#wakeAtMs);
+    try {
+      while (!this.#turn()) if (this.#destroyed || performance.now() >= until) break;
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
+    if (!this.#destroyed) setImmediate(this.#run);
+  };
+
+  /** Waits for events and handles them; true when Bun's loop has something to do. */
+  #turn(): boolean {
+    const events = this.#events;
+    const count = this.#libc.epoll_wait(this.#epoll, this.#eventsAt, EVENTS_MAX, this.#waitMs());
+    let isBunReady = false;
+    for (let i = 0, at = 0; i < count; i++, at += EVENT_WORDS) {
+      const fd = events[at + DATA_WORD]!;
+      if (fd === this.#bunEpoll) isBunReady = true;
+      else this.#watched[fd]?.ready(events[at]!);
+    }
+    this.#settle();
+    return isBunReady;
+  }
+
+  /** How long it may wait for events. */
+  #waitMs(): number {
+    if (this.#tellLater.length > 0) return 0;
+    if (this.#wakeAtMs === Infinity) return this.#idleMs;
+    return Math.min(this.#idleMs, Math.max(0, Math.ceil(this.#wakeAtMs - performance.now())));
+  }
+
+  /** Tells what happened meanwhile, and gives closed descriptors back. */
+  #settle(): void {
+    if (this.#lingering.size > 0) this.#endLingering();
+    while (this.#tellLater.length > 0) for (const tell of this.#tellLater.splice(0)) tell();
+    if (this.#released.length > 0) for (const fd of this.#released.splice(0)) this.#libc.close(fd);
+  }
+
+  #endLingering(): void {
+    const now = performance.now();
+    // Those that began first are first.
+    for (const stream of this.#lingering) {
+      if (stream.lingersUntilMs > now) return;
+      this.#lingering.delete(stream);
+      stream.giveUp();
+    }
+  }
+
+  // ---- for streams
+
+  watch(fd: number, interest: number, ready: Ready): void {
+    this.#watched[fd] = ready;
+    this.#control(EPOLL.ADD, fd, interest);
+  }
+
+  watches(fd: number): boolean {
+    return this.#watched[fd] !== undefined;
+  }
+
+  change(fd: number, interest: number): void {
+    this.#control(EPOLL.MOD, fd, interest);
+  }
+
+  unwatch(fd: number): void {
+    this.#watched[fd] = undefined;
+    this.#control(EPOLL.DEL, fd, 0);
+  }
+
+  release(fd: number): void {
+    if (this.#watched[fd] !== undefined) this.unwatch(fd);
+    this.#released.push(fd);
+  }
+
+  linger(stream: Lingering): void {
+    stream.lingersUntilMs = performance.now() + LINGER_MS;
+    this.#lingering.add(stream);
+  }
+
+  later(tell: () => void): void {
+    this.#tellLater.push(tell);
+  }
+
+  reset(fd: number): void {
+    const linger = new Int32Array(new ArrayBuffer(8));
+    linger[0] = 1;
+    this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, 8);
+  }
+
+  shutdown(fd: number): void {
+    this.#libc.shutdown(fd, SHUT_WR);
+  }
+
+  errorOf(fd: number): number {
+    const code = new Int32Array(new ArrayBuffer(4));
+    const length = new Uint32Array(new ArrayBuffer(4));
+    length[0] = 4;
+    return this.#libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, code, length) === 0 ? (code[0] ?? 0) : this.errno();
+  }
+
+  send(fd: number, bytes: Uint8Array, offset: number, length: number): number {
+    return this.#libc.send(fd, (ptr(bytes) + offset) as Pointer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  receive(fd: number): number {
+    return this.#libc.recv(fd, this.#bufferAt, READ_BYTES, MSG_DONTWAIT);
+  }
+
+  accept(listener: number): number {
+    this.#peerLength[0] = this.#peer.length;
+    const fd = this.#libc.accept4(listener, this.#peer, this.#peerLength, ACCEPT_FLAGS);
+    if (fd >= 0) setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    return fd;
+  }
+
+  acceptedFrom(): string | undefined {
+    const family = this.#peer[0];
+    if (family === AF_INET) return formatIp(this.#peer.subarray(4, 8));
+    return family === AF_INET6 ? formatIp(this.#peer.subarray(8, 24)) : undefined;
+  }
+
+  #control(operation: number, fd: number, interest: number): void {
+    this.#event[0] = interest;
+    this.#event[DATA_WORD] = fd;
+    this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#eventAt);
+  }
+}

@@ -1,0 +1,298 @@
+/** One contract for both transports: what the data plane relies on. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { BunTransport } from "../../src/net/bun-streams.ts";
+import { EpollTransport } from "../../src/net/epoll.ts";
+import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
+import { selfSigned } from "./certificates.ts";
+import { openListeners } from "../../src/net/listen.ts";
+import type { Stream, StreamHandlers, Transport } from "../../src/net/stream.ts";
+import { until } from "../proxy/harness.ts";
+
+type Told = { name: string; heard: Buffer[]; events: string[]; stream: Stream<Told> | null };
+
+const KINDS = ["epoll", "bun", "tls"] as const;
+
+const identity = selfSigned("localhost", "IP:127.0.0.1");
+
+/** TLS on both sides, as a transport. */
+function overTls(): Transport {
+  const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
+  return {
+    kind: "bun",
+    adopt: (fd, handlers) => adoptTls(fd, server, handlers),
+    connect: (place, data, handlers, settled) =>
+      connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
+    wakeAt() {},
+    atTurnEnd: (tell) => void setImmediate(tell),
+    destroy() {},
+  };
+}
+
+function transportOf(kind: (typeof KINDS)[number]): Transport {
+  if (kind === "bun") return new BunTransport();
+  if (kind === "tls") return overTls();
+  const lane = EpollTransport.open(1);
+  if ("reason" in lane) throw new Error(lane.reason);
+  return lane;
+}
+
+const opened: (() => void)[] = [];
+afterEach(() => {
+  for (const close of opened.splice(0)) close();
+});
+
+/** Handlers that note everything; `onData` may answer. */
+function noting(all: Told[], onData?: (stream: Stream<Told>, bytes: Buffer) => void): StreamHandlers<Told> {
+  const of = (stream: Stream<Told>): Told => {
+    const known = stream.data as Told | undefined;
+    if (known !== undefined) return known;
+    stream.data = { name: "accepted", heard: [], events: [], stream };
+    all.push(stream.data);
+    return stream.data;
+  };
+  return {
+    open(stream) {
+      const told = of(stream);
+      told.stream = stream;
+      told.events.push("open");
+    },
+    data(stream, buffer, start, end) {
+      const bytes = Buffer.from(buffer.subarray(start, end));
+      of(stream).heard.push(bytes);
+      onData?.(stream, bytes);
+    },
+    drain: (stream) => of(stream).events.push("drain"),
+    end: (stream) => of(stream).events.push("end"),
+    close: (stream) => of(stream).events.push("close"),
+    connectError: (stream, error) => of(stream).events.push(`error: ${error.message}`),
+  };
+}
+
+class Bed {
+  readonly transport: Transport;
+  readonly accepted: Told[] = [];
+  readonly port: number;
+  readonly stopAccepting: () => void;
+
+  constructor(kind: (typeof KINDS)[number], onData?: (stream: Stream<Told>, bytes: Buffer) => void) {
+    this.transport = transportOf(kind);
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
+    if (listeners === null) throw new Error("these tests need a Linux libc");
+    this.port = listeners.port;
+    this.stopAccepting = this.transport.adopt(listeners.duplicate(0), noting(this.accepted, onData));
+    listeners.close();
+    opened.push(() => {
+      this.stopAccepting();
+      this.transport.destroy();
+    });
+  }
+
+  async connect(port = this.port): Promise<Told> {
+    const told: Told = { name: "connected", heard: [], events: [], stream: null };
+    let isSettled = false;
+    this.transport.connect({ host: "127.0.0.1", port }, told, noting([]), () => {
+      isSettled = true;
+    });
+    await until(() => told.events.length > 0 && isSettled);
+    return told;
+  }
+}
+
+const textOf = (told: Told): string => Buffer.concat(told.heard).toString("latin1");
+
+describe.each([...KINDS])("streams by %s", (kind) => {
+  test("bytes go both ways, and an end is told", async () => {
+    const bed = new Bed(kind, (stream, bytes) => stream.write(Buffer.from(bytes.toString().toUpperCase())));
+    const client = await bed.connect();
+    expect(client.events).toEqual(["open"]);
+    client.stream!.write(Buffer.from("hello"));
+    await until(() => textOf(client) === "HELLO");
+    expect(bed.accepted[0]?.stream?.remoteAddress).toMatch(/127\.0\.0\.1$/);
+    client.stream!.end();
+    await until(() => bed.accepted[0]?.events.includes("end") === true);
+    bed.accepted[0]?.stream?.end();
+    await until(() => client.events.includes("close") && bed.accepted[0]?.events.includes("close") === true);
+    expect(client.events.filter((event) => event === "close")).toHaveLength(1);
+  });
+
+  test("a part of a buffer is written, from its offset", async () => {
+    const bed = new Bed(kind);
+    const client = await bed.connect();
+    expect(client.stream!.write(Buffer.from("0123456789"), 3, 4)).toBe(4);
+    await until(() => bed.accepted[0] !== undefined && textOf(bed.accepted[0]) === "3456");
+  });
+
+  test("what was written before an end arrives, though the other side still writes", async () => {
+    const last = Buffer.alloc(200_000, "z");
+    const bed = new Bed(kind, (stream) => {
+      if (stream.data.heard.length > 1) return;
+      let at = 0;
+      while (at < last.length) {
+        const taken = stream.write(last, at, last.length - at);
+        if (taken <= 0) break;
+        at += taken;
+      }
+      stream.data.name = String(at);
+      stream.end();
+    });
+    const client = await bed.connect();
+    client.stream!.write(Buffer.from("go"));
+    client.stream!.write(Buffer.alloc(1000, "more"));
+    await until(() => client.events.includes("end"));
+    expect(textOf(client)).toHaveLength(Number(bed.accepted[0]!.name));
+    client.stream!.end();
+    await until(() => client.events.includes("close"));
+  });
+
+  test("a half that ends leaves the other open", async () => {
+    const bed = new Bed(kind);
+    const client = await bed.connect();
+    await until(() => bed.accepted.length === 1);
+    bed.accepted[0]!.stream!.shutdown();
+    client.stream!.write(Buffer.from("still here"));
+    await until(() => textOf(bed.accepted[0]!) === "still here");
+  });
+
+  test("a reset is told to the other side as a close", async () => {
+    const bed = new Bed(kind);
+    const client = await bed.connect();
+    await until(() => bed.accepted.length === 1);
+    client.stream!.terminate();
+    await until(() => client.events.includes("close") && bed.accepted[0]!.events.includes("close"));
+    expect(bed.accepted[0]!.stream!.write(Buffer.from("x"))).toBeLessThanOrEqual(0);
+  });
+
+  test("a reader that pauses stops the writer, and a drain goes on", async () => {
+    const bed = new Bed(kind);
+    const client = await bed.connect();
+    await until(() => bed.accepted.length === 1);
+    const reader = bed.accepted[0]!;
+    reader.stream!.pause();
+    const piece = Buffer.alloc(65_536, "p");
+    let sent = 0;
+    for (let i = 0; i < 1000; i++) {
+      const taken = client.stream!.write(piece, 0, piece.length);
+      sent += Math.max(0, taken);
+      if (taken < piece.length) break;
+    }
+    expect(sent).toBeLessThan(1000 * 65_536);
+    await Bun.sleep(30);
+    const before = reader.heard.reduce((sum, { length }) => sum + length, 0);
+    expect(before).toBeLessThan(sent);
+    reader.stream!.resume();
+    await until(() => client.events.includes("drain"));
+    await until(() => reader.heard.reduce((sum, { length }) => sum + length, 0) === sent);
+  });
+
+  test("a refused connection is told once, and settles", async () => {
+    const bed = new Bed(kind);
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    listeners.close();
+    const client = await bed.connect(listeners.port);
+    expect(client.events).toHaveLength(1);
+    expect(client.events[0]).toStartWith("error: ");
+  });
+
+  test("nobody is accepted any more once that is stopped; who is in stays", async () => {
+    const bed = new Bed(kind, (stream, bytes) => stream.write(bytes));
+    const client = await bed.connect();
+    await until(() => bed.accepted.length === 1);
+    bed.stopAccepting();
+    const late = await bed.connect();
+    expect(late.events[0]).toStartWith("error: ");
+    client.stream!.write(Buffer.from("echo"));
+    await until(() => textOf(client) === "echo");
+  });
+
+  test("a hundred streams at once keep their bytes apart", async () => {
+    const bed = new Bed(kind, (stream, bytes) => stream.write(bytes));
+    const clients = await Promise.all(Array.from({ length: 100 }, () => bed.connect()));
+    clients.forEach((client, i) => client.stream!.write(Buffer.from(`number ${i};`)));
+    await until(() => clients.every((client, i) => textOf(client) === `number ${i};`));
+    for (const client of clients) client.stream!.terminate();
+    await until(() => bed.accepted.every(({ events }) => events.includes("close")));
+  });
+});
+
+describe("TLS", () => {
+  const names = { "b.test": selfSigned("b.test"), "*.c.test": selfSigned("*.c.test") };
+
+  function server(timeoutMs = 1000): { port: number; told: Told[] } {
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const told: Told[] = [];
+    const options = { ...identity, sni: names, alpn: ["http/1.1"], handshakeTimeoutMs: timeoutMs };
+    opened.push(
+      adoptTls(
+        listeners.duplicate(0),
+        options,
+        noting(told, (stream, bytes) => stream.write(bytes)),
+      ),
+    );
+    listeners.close();
+    return { port: listeners.port, told };
+  }
+
+  async function dial(port: number, name: string, ca: string | undefined, verify = true): Promise<Told> {
+    const told: Told = { name, heard: [], events: [], stream: null };
+    connectTls({ host: "127.0.0.1", port }, name, { ca, verify }, told, noting([]), () => {});
+    await until(() => told.events.length > 0);
+    return told;
+  }
+
+  test("the certificate is chosen by the name that is asked for", async () => {
+    const { port } = server();
+    expect((await dial(port, "b.test", names["b.test"].cert)).events).toEqual(["open"]);
+    expect((await dial(port, "x.c.test", names["*.c.test"].cert)).events).toEqual(["open"]);
+    expect((await dial(port, "localhost", identity.cert)).events).toEqual(["open"]);
+    expect((await dial(port, "127.0.0.1", identity.cert)).events).toEqual(["open"]);
+  });
+
+  test("a certificate of a stranger, or for another name, is refused", async () => {
+    const { port } = server();
+    for (const [name, ca] of [
+      ["b.test", identity.cert],
+      ["localhost", undefined],
+      ["other.test", identity.cert],
+    ] as const) {
+      const { events } = await dial(port, name, ca);
+      expect(events).toHaveLength(1);
+      expect(events[0]).toStartWith("error: ");
+    }
+    expect((await dial(port, "other.test", undefined, false)).events).toEqual(["open"]);
+  });
+
+  test("a client that does not speak TLS opens nothing, and one that is silent is not waited for", async () => {
+    const { port, told } = server(100);
+    const plain: Told = { name: "plain", heard: [], events: [], stream: null };
+    new BunTransport().connect({ host: "127.0.0.1", port }, plain, noting([]), () => {});
+    await until(() => plain.events.includes("open"));
+    plain.stream!.write(Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
+    await until(() => plain.events.includes("close") || plain.events.includes("end"));
+    expect(told).toHaveLength(0);
+  });
+});
+
+describe("the epoll lane", () => {
+  test("shares its thread with timers, promises and Bun's own sockets", async () => {
+    const bed = new Bed("epoll", (stream, bytes) => stream.write(bytes));
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("bun") });
+    opened.push(() => void server.stop(true));
+    const client = await bed.connect();
+    for (let i = 0; i < 20; i++) {
+      client.stream!.write(Buffer.from("ping"));
+      const [response] = await Promise.all([fetch(server.url), Bun.sleep(1)]);
+      expect(await response.text()).toBe("bun");
+    }
+    await until(() => textOf(client) === "ping".repeat(20));
+  });
+
+  test("closes all when it is destroyed", async () => {
+    const bed = new Bed("epoll");
+    const other = new Bed("bun");
+    const told: Told = { name: "", heard: [], events: [], stream: null };
+    other.transport.connect({ host: "127.0.0.1", port: bed.port }, told, noting([]), () => {});
+    await until(() => bed.accepted.length === 1);
+    bed.transport.destroy();
+    await until(() => told.events.includes("close"));
+  });
+});
