@@ -44,6 +44,11 @@ export interface IpPlace {
   readonly port: number;
 }
 
+/** A host by its address or name, and whether it is spoken to in TLS. */
+export interface DialPlace extends IpPlace {
+  readonly tls: boolean;
+}
+
 export interface Transport {
   readonly kind: "bun" | "epoll";
   /** Accepts on a socket that listens already. The returned function stops that, and closes the descriptor. */

@@ -112,7 +112,8 @@ export class Placement {
         const stays =
           target?.models.includes(place.model) === true &&
           target.host === place.route.host &&
-          target.port === place.route.port;
+          target.port === place.route.port &&
+          target.tls === place.route.tls;
         if (stays) continue;
         this.#leave(place, nowMs);
         changed = true;
@@ -251,7 +252,14 @@ export class Placement {
     if (row < 0) return false;
     this.#stats.resetRow(row);
     entry.rows++;
-    const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
+    const route = {
+      row,
+      model: entry.route.id,
+      node: target.id,
+      host: target.host,
+      port: target.port,
+      tls: target.tls,
+    };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
     this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });

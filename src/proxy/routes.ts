@@ -84,9 +84,10 @@ export class Routes {
 
     const pools = new Map<string, UpstreamPool>();
     const targets: (Target | undefined)[] = [];
-    for (const { row, node, host, port } of snapshot.rows) {
-      const address = `${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config, this.#dialer);
+    for (const { row, node, host, port, tls } of snapshot.rows) {
+      const address = `${tls ? "https" : "http"}://${host}:${port}`;
+      const pool =
+        pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool({ host, port, tls }, config, this.#dialer);
       pools.set(address, pool);
       const known = this.#targets[row];
       targets[row] =

@@ -14,6 +14,8 @@ import { BunTransport } from "../net/bun-streams.ts";
 import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
 import type { Transport } from "../net/stream.ts";
+import { adoptTls } from "../net/tls-streams.ts";
+import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -32,6 +34,8 @@ declare const self: Worker;
 
 const SWEEP_MS = 250;
 const ACCEPT_ON_MS = 10;
+/** What a client in TLS may choose of. */
+const ALPN = ["http/1.1"];
 
 interface RunningWorker {
   receive(message: ToWorker): void;
@@ -62,7 +66,7 @@ function start(options: WorkerStart): RunningWorker {
   let nextControl = 1;
   const tracer =
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
-  const routes = new Routes(new Dialer(transport));
+  const routes = new Routes(new Dialer(transport, options.upstreamTls));
   const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
   const context: WorkerContext = {
     index,
@@ -98,8 +102,20 @@ function start(options: WorkerStart): RunningWorker {
 
   const handlers = clientHandlers(context, connections);
   let stops: (() => void)[] = [];
+  let listeners: TlsListener[] = [];
+  const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
+    const how = { ...identities, alpn: ALPN, handshakeTimeoutMs: config.headTimeoutMs };
+    listeners = fds.map((fd) => adoptTls(fd, how, handlers));
+    stops = listeners.map((listener) => () => listener.stop());
+  };
   const accept = (): void => {
-    const { fds, host, port } = options;
+    const { fds, host, port, tls } = options;
+    if (tls !== null) {
+      if (fds === null)
+        throw new MeshError("config_invalid", "TLS needs listening descriptors, which this platform lacks");
+      acceptTls(fds, tls);
+      return;
+    }
     stops =
       fds === null
         ? [new BunTransport().listen({ host, port }, handlers)]
@@ -142,6 +158,9 @@ function start(options: WorkerStart): RunningWorker {
           overwrite(settings, message.settings);
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
+          break;
+        case "certificates":
+          for (const listener of listeners) listener.show(message.tls);
           break;
         case "accept":
           accept();

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
+import type { TlsListener } from "../../src/net/tls-streams.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
 import { selfSigned } from "./certificates.ts";
 import { openListeners } from "../../src/net/listen.ts";
@@ -19,7 +20,7 @@ function overTls(): Transport {
   const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
   return {
     kind: "bun",
-    adopt: (fd, handlers) => adoptTls(fd, server, handlers),
+    adopt: (fd, handlers) => adoptTls(fd, server, handlers).stop,
     connect: (place, data, handlers, settled) =>
       connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
     wakeAt() {},
@@ -216,19 +217,15 @@ describe.each([...KINDS])("streams by %s", (kind) => {
 describe("TLS", () => {
   const names = { "b.test": selfSigned("b.test"), "*.c.test": selfSigned("*.c.test") };
 
-  function server(timeoutMs = 1000): { port: number; told: Told[] } {
+  function server(timeoutMs = 1000): { port: number; told: Told[]; listener: TlsListener } {
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
     const told: Told[] = [];
     const options = { ...identity, sni: names, alpn: ["http/1.1"], handshakeTimeoutMs: timeoutMs };
-    opened.push(
-      adoptTls(
-        listeners.duplicate(0),
-        options,
-        noting(told, (stream, bytes) => stream.write(bytes)),
-      ),
-    );
+    const handlers = noting(told, (stream, bytes) => stream.write(bytes));
+    const listener = adoptTls(listeners.duplicate(0), options, handlers);
+    opened.push(() => listener.stop());
     listeners.close();
-    return { port: listeners.port, told };
+    return { port: listeners.port, told, listener };
   }
 
   async function dial(port: number, name: string, ca: string | undefined, verify = true): Promise<Told> {
@@ -258,6 +255,17 @@ describe("TLS", () => {
       expect(events[0]).toStartWith("error: ");
     }
     expect((await dial(port, "other.test", undefined, false)).events).toEqual(["open"]);
+  });
+
+  test("renewed certificates are shown from the next handshake on, and who is in stays", async () => {
+    const { port, listener } = server();
+    const before = await dial(port, "localhost", identity.cert);
+    const renewed = selfSigned("localhost");
+    listener.show({ ...renewed, sni: {} });
+    expect((await dial(port, "localhost", renewed.cert)).events).toEqual(["open"]);
+    expect((await dial(port, "localhost", identity.cert)).events[0]).toStartWith("error: ");
+    before.stream!.write(Buffer.from("still here"));
+    await until(() => textOf(before) === "still here");
   });
 
   test("a client that does not speak TLS opens nothing, and one that is silent is not waited for", async () => {

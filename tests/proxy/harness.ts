@@ -70,7 +70,7 @@ export class Relay {
     const writer = new TableWriter(this.table);
     const model = writer.addModel();
     this.#transport = transportOf();
-    const routes = new Routes(new Dialer(this.#transport));
+    const routes = new Routes(new Dialer(this.#transport, { verify: true }));
     const rows: RouteRow[] = ports.map((port, index) => {
       const row = writer.addRow(model);
       this.rows.push(row);
@@ -84,7 +84,7 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
+      return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false };
     });
     routes.apply({ version: 1, models: [{ id: model, name: "m", created: 1 }], rows }, proxy);
     this.context = {
