@@ -203,5 +203,7 @@ self.onmessage = (event: MessageEvent<ToWorker>): void => {
     } catch (error) {
       post({ kind: "failed", index: message.index, message: error instanceof Error ? error.message : String(error) });
     }
+  } else if (message.kind === "end") {
+    process.exit();
   }
 };

@@ -1,6 +1,7 @@
 /** One contract for both transports: what the data plane relies on. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
+import { closeDescriptor } from "../../src/net/descriptor.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
 import type { TlsListener } from "../../src/net/tls-streams.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
@@ -299,6 +300,36 @@ describe("the epoll lane", () => {
     const told: Told = { name: "", heard: [], events: [], stream: null };
     other.transport.connect({ host: "127.0.0.1", port: bed.port }, told, noting([]), () => {});
     await until(() => bed.accepted.length === 1);
+    bed.transport.destroy();
+    await until(() => told.events.includes("close"));
+  });
+
+  test("closes nothing that it gave back, for its number may be another thread's by then", async () => {
+    const bed = new Bed("epoll");
+    const clients = await Promise.all(Array.from({ length: 8 }, () => bed.connect()));
+    for (const { stream } of clients) stream!.terminate();
+    await until(() => bed.accepted.length === 8 && bed.accepted.every(({ events }) => events.includes("close")));
+    // The numbers are free, and these sockets take them.
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("there") });
+    opened.push(() => void server.stop(true));
+    const others = Array.from({ length: 8 }, () => openListeners({ host: "127.0.0.1", port: 0 }, 2)!);
+    bed.transport.destroy();
+    for (const one of others) closeDescriptor(one.duplicate(0));
+    expect(await (await fetch(server.url)).text()).toBe("there");
+    for (const one of others) one.close();
+  });
+
+  test("closes what rests too", async () => {
+    const bed = new Bed("epoll");
+    const other = new Bed("bun");
+    const told: Told = { name: "", heard: [], events: [], stream: null };
+    other.transport.connect({ host: "127.0.0.1", port: bed.port }, told, noting([]), () => {});
+    await until(() => bed.accepted.length === 1);
+    bed.accepted[0]!.stream!.pause();
+    told.stream?.write(Buffer.from("unread"));
+    bed.accepted[0]!.stream!.shutdown();
+    told.stream?.shutdown();
+    await Bun.sleep(20);
     bed.transport.destroy();
     await until(() => told.events.includes("close"));
   });
