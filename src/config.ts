@@ -13,6 +13,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
+import { apiSettings } from "./wire/api-access.ts";
 import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { logSettings } from "./obs/log.ts";
@@ -186,6 +187,7 @@ export const routerSettings = section(
     }),
     fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
+    paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },

@@ -93,6 +93,8 @@ export async function runRouter(config: RouterConfig): Promise<void> {
       maxBodyBytes: config.maxBodyBytes,
       allowRegister: config.allowRegister,
       proxy: config.proxy,
+      flow: config.flow,
+      paths: config.paths,
       table,
       stats,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),

@@ -12,6 +12,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/fleet/fleet.ts",
   "src/proxy/client.ts",
   "src/proxy/exchange.ts",
+  "src/proxy/upstream.ts",
   "src/sim/batching.ts",
   "src/swim/swim.ts",
   "src/wire/fields.ts",

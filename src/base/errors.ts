@@ -60,6 +60,8 @@ export interface MeshErrorOptions {
   readonly cause?: unknown;
   /** The request field or setting at fault, for example `model`. */
   readonly param?: string;
+  /** After how many seconds whoever was refused may come again. */
+  readonly retryAfterSeconds?: number;
 }
 
 export class MeshError extends Error {
@@ -68,6 +70,7 @@ export class MeshError extends Error {
   readonly source: ErrorSource;
   readonly retryable: boolean;
   readonly param?: string;
+  readonly retryAfterSeconds?: number;
 
   constructor(code: ErrorCode, message: string, options: MeshErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -76,6 +79,7 @@ export class MeshError extends Error {
     this.source = options.source ?? facts.source;
     this.retryable = options.retryable ?? facts.retryable;
     if (options.param !== undefined) this.param = options.param;
+    if (options.retryAfterSeconds !== undefined) this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
   /** The HTTP status that answers this error. */

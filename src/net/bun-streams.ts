@@ -64,5 +64,7 @@ export class BunTransport implements Transport {
     return () => {};
   }
 
+  wakeAt(): void {}
+
   destroy(): void {}
 }

@@ -79,6 +79,7 @@ export class EpollTransport implements Transport, Loop {
   #released: number[] = [];
   #tellLater: (() => void)[] = [];
   #destroyed = false;
+  #wakeAtMs = Infinity;
 
   readonly #idleMs: number;
 
@@ -141,6 +142,10 @@ export class EpollTransport implements Transport, Loop {
     return () => stream.giveUp();
   }
 
+  wakeAt(atMs: number): void {
+    this.#wakeAtMs = atMs;
+  }
+
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -156,7 +161,8 @@ export class EpollTransport implements Transport, Loop {
 
   readonly #run = (): void => {
     if (this.#destroyed) return;
-    const until = performance.now() + SLICE_MS;
+    const now = performance.now();
+    const until = Math.min(now + SLICE_MS, this.#wakeAtMs);
     try {
       while (!this.#turn()) if (this.#destroyed || performance.now() >= until) break;
     } catch (error) {
@@ -169,12 +175,7 @@ export class EpollTransport implements Transport, Loop {
   /** Waits for events and handles them; true when Bun's loop has something to do. */
   #turn(): boolean {
     const events = this.#events;
-    const count = this.#libc.epoll_wait(
-      this.#epoll,
-      this.#eventsAt,
-      EVENTS_MAX,
-      this.#tellLater.length > 0 ? 0 : this.#idleMs,
-    );
+    const count = this.#libc.epoll_wait(this.#epoll, this.#eventsAt, EVENTS_MAX, this.#waitMs());
     let isBunReady = false;
     for (let i = 0, at = 0; i < count; i++, at += EVENT_WORDS) {
       const fd = events[at + DATA_WORD]!;
@@ -183,6 +184,13 @@ export class EpollTransport implements Transport, Loop {
     }
     this.#settle();
     return isBunReady;
+  }
+
+  /** How long it may wait for events. */
+  #waitMs(): number {
+    if (this.#tellLater.length > 0) return 0;
+    if (this.#wakeAtMs === Infinity) return this.#idleMs;
+    return Math.min(this.#idleMs, Math.max(0, Math.ceil(this.#wakeAtMs - performance.now())));
   }
 
   /** Tells what happened meanwhile, and gives closed descriptors back. */

@@ -51,6 +51,8 @@ export interface Transport {
   /** Begins to connect. `settled` is called when the attempt is over, one way or the other; until then it holds a
    * descriptor. The returned function gives the attempt up where that is possible. */
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void;
+  /** Somebody's timer is due then: a lane that would sleep longer wakes for it. Infinity: nobody's. */
+  wakeAt(atMs: number): void;
   /** Closes all at once: the thread is about to end. */
   destroy(): void;
 }

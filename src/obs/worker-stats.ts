@@ -43,7 +43,8 @@ const CONNECTIONS_TOTAL = 1;
 const RETRIES = 2;
 const BYTES_IN = 3;
 const BYTES_OUT = 4;
-const DECISIONS = 5;
+const HEDGES = 5;
+const DECISIONS = 6;
 const FIXED = DECISIONS + DECISION_MICROSECONDS.length + 2;
 
 // Places in a model's part: counts by code, then two histograms (buckets, +Inf, sum).
@@ -110,6 +111,11 @@ export class WorkerCounters {
   /** A request was sent again, to another target. */
   retry(): void {
     add(this.#values, RETRIES, 1);
+  }
+
+  /** A request was sent a second time since its first token was late. */
+  hedge(): void {
+    add(this.#values, HEDGES, 1);
   }
 
   /** How long it took to choose a target. */
@@ -244,6 +250,10 @@ export class WorkerStats {
 
   retries(): number {
     return this.#sum(RETRIES);
+  }
+
+  hedges(): number {
+    return this.#sum(HEDGES);
   }
 
   /** Client connections that are open now. */

@@ -3,8 +3,8 @@
  * connection to where it leads. Both lanes, HTTP and gRPC, choose by it.
  *
  * A claim fails when another worker took the last place in between, or every connection that this worker may have to
- * the target is busy; then the next best is tried. When all that have room are ejected, one of them is taken all the
- * same: a target that may be ill is better than an error that is certain.
+ * the target is busy; then the next best is tried. When all that have room are ejected, or held back by breakers, one of
+ * them is taken all the same: a target that may be ill is better than an error that is certain.
  */
 import type { PickReason } from "../obs/worker-stats.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
@@ -37,6 +37,8 @@ export class Choice<Way> {
   target: Target | null = null;
   way: Way | null = null;
   readonly #open: Open<Way>;
+  /** A breaker held some row back. */
+  #isHeld = false;
 
   constructor(open: Open<Way>) {
     this.#open = open;
@@ -49,13 +51,22 @@ export class Choice<Way> {
   make(context: WorkerContext, model: number, tokens: number, excluded: readonly number[], isRetry: boolean): number {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
-    const row = this.#claim(context, model, tokens, excluded, isRetry);
+    let row = this.#claim(context, model, tokens, excluded, isRetry, false);
+    // A target that a breaker holds back is better than none.
+    if (row < 0 && this.#isHeld) row = this.#claim(context, model, tokens, excluded, isRetry, true);
     if (timed) context.counters.decision((performance.now() - before) * 1000);
     return row;
   }
 
-  #claim(context: WorkerContext, model: number, tokens: number, excluded: readonly number[], isRetry: boolean): number {
-    const { table, pick, picker, index, counters, routes } = context;
+  #claim(
+    context: WorkerContext,
+    model: number,
+    tokens: number,
+    excluded: readonly number[],
+    isRetry: boolean,
+    force: boolean,
+  ): number {
+    const { table, pick, picker, index, counters, routes, dispatch } = context;
     pick.model = model;
     pick.promptTokens = tokens;
     pick.clearExcluded();
@@ -63,6 +74,7 @@ export class Choice<Way> {
     let reason: PickReason = isRetry ? "retry" : "best";
     pick.nowDeciseconds = table.nowDeciseconds(unixMs());
     let full = false;
+    this.#isHeld = false;
     for (let tries = 0; tries < EXCLUDED_MAX; tries++) {
       pick.seed = nextSeed();
       let row = picker.pick(pick);
@@ -72,6 +84,11 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
+      if (!force && !dispatch.allows(row)) {
+        this.#isHeld = true;
+        if (!pick.exclude(row)) break;
+        continue;
+      }
       if (table.tryBegin(index, row, tokens)) {
         // No target: it left while this was decided.
         const target = routes.target(row);

@@ -13,12 +13,16 @@ import { Outbox } from "../net/outbox.ts";
 import type { Stream, StreamHandlers } from "../net/stream.ts";
 import type { BodyReader } from "../wire/body-reader.ts";
 import { ChunkScanner } from "../wire/chunks.ts";
+import { apiAccess } from "../wire/api-access.ts";
+import { ApiPath } from "../wire/api-path.ts";
+import type { LocalAnswer } from "../wire/api-shapes.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
+import { localAnswer, unknownModel } from "./local-answers.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
-import type { Downstream } from "./exchange.ts";
+import type { Downstream } from "./answer.ts";
 import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
 import { errorReply } from "./replies.ts";
 
@@ -26,6 +30,7 @@ const AWAIT_HEAD = 0;
 const IN_BODY = 1;
 const AWAIT_ANSWER = 2;
 const CLOSING = 3;
+const IN_TUNNEL = 4;
 
 /** Pipelined bytes that a connection may have waiting before reading pauses. */
 const STASH_BYTES_MAX = 65_536;
@@ -44,6 +49,8 @@ const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
 const sharedHead = new RequestHead(HEAD_LIMITS);
+/** What the path of the request says that is being read. */
+const api = new ApiPath();
 
 export class ClientConnection implements Downstream {
   readonly #context: WorkerContext;
@@ -113,6 +120,18 @@ export class ClientConnection implements Downstream {
     this.#stream.resume();
   }
 
+  tunnelBegins(): void {
+    this.#phase = IN_TUNNEL;
+    const stash = this.#stash;
+    if (stash === null) return;
+    // What the client sent ahead belongs to the new protocol.
+    const start = this.#stashStart;
+    const end = this.#stashEnd;
+    this.#emptyStash();
+    this.#resume(PAUSED_BY_STASH);
+    this.#exchange?.tunnelled(stash, start, end);
+  }
+
   exchangeEnded(keepAlive: boolean): void {
     this.#freeExchange();
     if (!keepAlive) {
@@ -148,6 +167,10 @@ export class ClientConnection implements Downstream {
       case AWAIT_ANSWER:
         this.#keep(buffer, start, end);
         this.#limitStash();
+        return;
+      case IN_TUNNEL:
+        this.#sinceMs = nowMs();
+        this.#exchange?.tunnelled(buffer, start, end);
         return;
       default:
         break;
@@ -223,6 +246,7 @@ export class ClientConnection implements Downstream {
         }
         break;
       case AWAIT_ANSWER:
+      case IN_TUNNEL:
         this.#exchange?.expire(now);
         break;
       default:
@@ -360,10 +384,27 @@ export class ClientConnection implements Downstream {
       exchange.refuse(new MeshError("draining", "this router is shutting down"));
       return;
     }
-    if (!startsV1(buffer, path) || head.method === METHOD.GET || head.method === METHOD.HEAD) {
-      if (this.#answerLocally(exchange, buffer, head, path)) return;
+    if (head.hasWishes) {
+      const fault = exchange.wishes.read(buffer, head);
+      if (fault !== null) {
+        exchange.refuse(fault);
+        return;
+      }
     }
-    if (this.#register === null && !this.#findModelIn(exchange, buffer, head)) return;
+    // A target in absolute form may have no path: it means the root, as the rewritten head says.
+    const shape = api.read(buffer, path, head.targetEnd, head.method);
+    exchange.shape = shape;
+    exchange.isUpgrade = head.upgrade && head.method === METHOD.GET && !hasBody;
+    const access = apiAccess(shape, this.#context.paths);
+    if (access !== "pass") {
+      this.#refusePath(exchange, buffer, head, path, access);
+      return;
+    }
+    if (shape.local !== "") {
+      if (this.#answerLocally(exchange, buffer, shape.local)) return;
+    } else if (!this.#findModel(exchange, buffer, head, hasBody)) {
+      return;
+    }
     if (!hasBody) {
       this.#requestEnd(exchange);
     } else if (head.chunked) {
@@ -375,14 +416,26 @@ export class ClientConnection implements Downstream {
     }
   }
 
-  /** Decides where the model's name stands: in a header, in the JSON body, or in a form's part. False: refused. */
-  #findModelIn(exchange: Exchange, buffer: Buffer, head: RequestHead): boolean {
-    if (head.modelLine >= 0) {
-      const name = lineValue(buffer, head, head.modelLine);
-      exchange.model = this.#context.routes.find(name);
+  /** Decides where the model's name stands: header, path, query, or body, which has still to be read. False: refused. */
+  #findModel(exchange: Exchange, buffer: Buffer, head: RequestHead, hasBody: boolean): boolean {
+    const { routes } = this.#context;
+    const { shape } = exchange;
+    if (head.modelLine >= 0 && shape.model !== "path") {
+      return this.#setModel(exchange, lineValue(buffer, head, head.modelLine));
+    }
+    if (api.modelStart >= 0) {
+      const fault = api.readModel(buffer);
+      if (fault !== "") {
+        exchange.refuse(new MeshError("bad_request", fault, { param: "model" }));
+        return false;
+      }
+      exchange.model = routes.findBytes(api.modelBytes, api.modelLength, api.modelHash);
       if (exchange.model >= 0) return true;
-      exchange.refuse(unknownModel(name));
+      exchange.refuse(unknownModel(Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString()));
       return false;
+    }
+    if (shape.model === "none" || shape.model === "query" || (shape.model === "optional" && !hasBody)) {
+      return this.#setOnlyModel(exchange);
     }
     if (head.contentTypeLine >= 0 && ((buffer[head.valueStart[head.contentTypeLine] ?? 0] ?? 0) | 32) === 109) {
       const type = lineValue(buffer, head, head.contentTypeLine);
@@ -404,6 +457,44 @@ export class ClientConnection implements Downstream {
     fields.reset();
     this.#reader = fields;
     return true;
+  }
+
+  #setModel(exchange: Exchange, name: string): boolean {
+    exchange.model = this.#context.routes.find(name);
+    if (exchange.model >= 0) return true;
+    exchange.refuse(unknownModel(name));
+    return false;
+  }
+
+  /** The one model that is served, where the request names none; false: refused. */
+  #setOnlyModel(exchange: Exchange): boolean {
+    exchange.model = this.#context.routes.only;
+    if (exchange.model >= 0) return true;
+    exchange.refuse(
+      new MeshError(
+        "model_required",
+        "the request names no model, and this router serves several or none: name one by the header x-infermesh-model",
+        { param: "model" },
+      ),
+    );
+    return false;
+  }
+
+  #refusePath(
+    exchange: Exchange,
+    buffer: Buffer,
+    head: RequestHead,
+    start: number,
+    access: "not_found" | "method",
+  ): void {
+    const path = buffer.toString("latin1", start, api.pathEnd);
+    if (access === "not_found") {
+      exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
+      return;
+    }
+    const method = buffer.toString("latin1", head.methodStart, head.methodEnd);
+    const error = new MeshError("method_not_allowed", `${path} does not take ${method}; it takes ${api.allow}`);
+    exchange.refuse(error, `allow: ${api.allow}\r\n`);
   }
 
   /** Reads body bytes; answers where it stopped. */
@@ -484,32 +575,34 @@ export class ClientConnection implements Downstream {
       return;
     }
     const reader = this.#reader;
-    if (reader !== null) {
-      const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
-      if (!empty && reader.finish() === "bad") {
-        exchange.refuse(badBody(reader));
-        return;
-      }
-      if (reader.duplicateModel) {
-        exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
-        return;
-      }
-      if (empty || !reader.hasModel) {
-        exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
-        return;
-      }
-      if (!exchange.bound) {
-        exchange.model = this.#modelOf(reader);
-        if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
-      }
-      if (exchange.model < 0) {
-        exchange.refuse(unknownModel(reader.model));
-        return;
-      }
-    }
+    if (reader !== null && !this.#finishReading(exchange, reader)) return;
     if (exchange.bound) return;
     const error = exchange.bind();
     if (error !== null) exchange.refuse(error);
+  }
+
+  /** The body is whole: its model is what it says, or the only one where the path leaves that open. False: refused. */
+  #finishReading(exchange: Exchange, reader: BodyReader): boolean {
+    const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
+    if (!empty && reader.finish() === "bad") {
+      exchange.refuse(badBody(reader));
+      return false;
+    }
+    if (reader.duplicateModel) {
+      exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
+      return false;
+    }
+    if (empty || !reader.hasModel) {
+      if (exchange.shape.model !== "body" && exchange.model < 0) return this.#setOnlyModel(exchange);
+      exchange.refuse(new MeshError("model_required", "you must provide a model parameter", { param: "model" }));
+      return false;
+    }
+    if (exchange.bound) return true;
+    exchange.model = this.#modelOf(reader);
+    if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
+    if (exchange.model >= 0) return true;
+    exchange.refuse(unknownModel(reader.model));
+    return false;
   }
 
   #modelOf(reader: BodyReader): number {
@@ -518,37 +611,31 @@ export class ClientConnection implements Downstream {
 
   // ---- what needs no target
 
-  /** Answers listings, health and unknown paths; false when the request goes on to a target. */
-  #answerLocally(exchange: Exchange, buffer: Buffer, head: RequestHead, pathStart: number): boolean {
-    const path = buffer.toString("latin1", pathStart, head.targetEnd).replace(/\?.*$/s, "");
-    const reads = head.method === METHOD.GET || head.method === METHOD.HEAD;
-    if (path === "/v1/models" && reads) {
-      exchange.answer(200, this.#context.routes.listing);
+  /** Answers by the router itself; false when the body has still to be read for that. */
+  #answerLocally(exchange: Exchange, buffer: Buffer, local: Exclude<LocalAnswer, "">): boolean {
+    if (local === "register" || local === "deregister") return this.#beginRegister(exchange, `/${local}`);
+    let name = "";
+    if (local === "model" && api.readModel(buffer) === "") {
+      name = Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString();
+    }
+    const answer = localAnswer(local, this.#context.routes, name);
+    if (answer instanceof MeshError) exchange.refuse(answer);
+    else exchange.answer(200, answer);
+    return true;
+  }
+
+  #beginRegister(exchange: Exchange, path: string): boolean {
+    if (!this.#context.allowRegister) {
+      exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
       return true;
     }
-    if (path.startsWith("/v1/models/") && reads) {
-      const name = decodePath(path.slice("/v1/models/".length));
-      const entry = this.#context.routes.entry(name);
-      if (entry === undefined) exchange.refuse(unknownModel(name));
-      else exchange.answer(200, entry);
-      return true;
+    if (this.#bodyLeft > 0 && this.#bodyLeft <= REGISTER_BYTES_MAX) {
+      this.#register = path;
+      return false;
     }
-    if (path === "/health" && reads) {
-      exchange.answer(200, '{"status":"ok"}');
-      return true;
-    }
-    if ((path === "/register" || path === "/deregister") && this.#context.allowRegister) {
-      if (head.method === METHOD.POST && this.#bodyLeft > 0 && this.#bodyLeft <= REGISTER_BYTES_MAX) {
-        this.#register = path;
-        return false;
-      }
-      exchange.refuse(
-        new MeshError("bad_request", `${path} takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
-      );
-      return true;
-    }
-    if (path.startsWith("/v1/")) return false;
-    exchange.refuse(new MeshError("not_found", `there is nothing at ${path}; inference is under /v1/`));
+    exchange.refuse(
+      new MeshError("bad_request", `${path} takes a POST with a JSON body of at most ${REGISTER_BYTES_MAX} bytes`),
+    );
     return true;
   }
 
@@ -662,24 +749,8 @@ function plainAddress(address: string | undefined): string {
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 
-function startsV1(buffer: Buffer, at: number): boolean {
-  return buffer[at] === 47 && buffer[at + 1] === 118 && buffer[at + 2] === 49 && buffer[at + 3] === 47;
-}
-
 function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
   return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
-}
-
-function decodePath(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function unknownModel(name: string): MeshError {
-  return new MeshError("model_not_found", `the model \`${name}\` does not exist`, { param: "model" });
 }
 
 function badBody(reader: BodyReader): MeshError {

@@ -13,6 +13,8 @@ import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import type { FlowConfig } from "../flow/settings.ts";
+import type { ApiConfig } from "../wire/api-access.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -24,6 +26,8 @@ export interface CrewOptions {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+  readonly flow: FlowConfig;
+  readonly paths: ApiConfig;
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
   /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
@@ -175,6 +179,8 @@ export class Crew {
       maxBodyBytes: options.maxBodyBytes,
       allowRegister: options.allowRegister,
       proxy: options.proxy,
+      flow: options.flow,
+      paths: options.paths,
       tracing: tracerSettings(options),
       routes: this.#routes,
     };

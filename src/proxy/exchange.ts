@@ -2,67 +2,59 @@
  * One request and its answer: an owned, bounded object that is attached to no target until `bind`.
  *
  * The request's head (rewritten for the target) and body are held in one buffer as they arrive. Once the model is
- * known and either the whole request or `replayBytes` of it is here, `bind` asks the scorer for a row, claims it by
- * Atomics, and sends what is held; a longer request is streamed on from there with backpressure. Until a byte of the
- * answer has gone to the client, and while everything sent is still held, a failed target costs the client nothing:
- * the request is bound again, elsewhere. After that a failure is told to the client in the stream (an error event
- * where the framing allows it, otherwise a connection that closes early).
+ * known and either the whole request or `replayBytes` of it is here, `bind` chooses a target and sends what is held; a
+ * longer request is streamed on from there with backpressure. When every target is full it waits in its model's queue,
+ * and is bound late, by whoever frees a place. A request of the latency class whose first token is late is sent a second
+ * time, to another target, and whichever answers first is used.
  *
- * What it gives back: the claim in the score table, the upstream connection and the held buffer, each exactly once,
- * in `#release`, whatever way the exchange ends.
+ * Until a byte of the answer has gone to the client, and while everything sent is still held, a failed target costs the
+ * client nothing: the request is bound again, elsewhere, if its path may be repeated or the target refused it, and the
+ * model's retry budget allows it. An answer that says that the target is ill or full (5xx, 429) is passed on only when
+ * nobody else can be asked. After that a failure is told to the client in the stream (an error event where the framing
+ * allows it, otherwise a connection that closes early).
+ *
+ * What it gives back: claims in the score table, connections, its place in the queue and the held buffer, each exactly
+ * once, in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
+import { Waiter } from "../flow/fair-order.ts";
 import { SPAN_EVENT } from "../obs/spans.ts";
 import type { Span } from "../obs/spans.ts";
 import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
 import { ALL_FULL } from "../score/pick.ts";
+import type { ApiShape } from "../wire/api-shapes.ts";
+import { UNKNOWN } from "../wire/api-shapes.ts";
+import { findField } from "../wire/field-search.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
-import { SseScanner } from "../wire/sse.ts";
+import { Answer } from "./answer.ts";
+import type { Asked, Downstream } from "./answer.ts";
+import { Attempt } from "./attempt.ts";
+import type { AttemptOwner } from "./attempt.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
-import { brokenStream, errorReply, reply, statusLine } from "./replies.ts";
-import type { Target } from "./routes.ts";
+import { Wishes } from "./wishes.ts";
+import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
+import { errorReply, reply } from "./replies.ts";
+import { Tunnel } from "./tunnel.ts";
 import { FRAMING } from "./upstream.ts";
-import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
-
-/** The client's side of an exchange. */
-export interface Downstream {
-  /** Sends bytes to the client; false when some had to be queued. */
-  write(bytes: Uint8Array, start: number, end: number): boolean;
-  pauseReading(): void;
-  resumeReading(): void;
-  /** The answer is complete; false: the connection can't carry another request. */
-  exchangeEnded(keepAlive: boolean): void;
-  /** The answer can't be completed: the connection is cut, so that the client sees that something is missing. */
-  exchangeCut(): void;
-}
+import type { UpstreamConnection } from "./upstream.ts";
 
 const HELD_BYTES = 4096;
 /** A held buffer that grew beyond this is not kept for the next request. */
 const HELD_KEPT_BYTES = 16_384;
-const SCRATCH_BYTES = 262_144;
-/** How much of an unfinished chunk of an event stream is kept back, so that the stream can still be ended cleanly. */
-const TAIL_BYTES_MAX = 65_536;
 const STALE_RETRIES_MAX = 4;
 /** The status counted for a client that went away; nginx's number for it. */
 const CLIENT_GONE = 499;
-
-const scratch = Buffer.alloc(SCRATCH_BYTES);
-const ID_NAME_BYTES = "x-request-id: ".length;
-const CLOSE = Buffer.from("connection: close\r\n");
-const KEEP_ALIVE = Buffer.from("connection: keep-alive\r\n");
-const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
+const RETRY_AFTER = "retry-after";
 
 /** The choices of every exchange of the worker. */
 const choice = new Choice<UpstreamConnection>((target) => target.pool.take());
 
-export class Exchange implements UpstreamUser {
+export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
   readonly #context: WorkerContext;
   #client: Downstream | null = null;
-  #upstream: UpstreamConnection | null = null;
-  #target: Target | null = null;
 
   // ---- the request
   held: Buffer = Buffer.allocUnsafeSlow(HELD_BYTES);
@@ -73,6 +65,8 @@ export class Exchange implements UpstreamUser {
   idStart = 0;
   idEnd = 0;
   isHead = false;
+  /** It asks for another protocol on its connection. */
+  isUpgrade = false;
   minorVersion: 0 | 1 = 1;
   /** The client wants to go on with this connection. */
   keepAlive = true;
@@ -81,6 +75,10 @@ export class Exchange implements UpstreamUser {
   model = -1;
   /** Bytes of the prompt where the body told them, else 0. */
   promptBytes = 0;
+  /** Which API it speaks. */
+  shape: ApiShape = UNKNOWN;
+  /** What the client asked of this router in its head. */
+  readonly wishes = new Wishes();
   /** What is recorded of the request, until it ends; null: nothing is. */
   span: Span | null = null;
   /** Reads the model's name out of a JSON body. */
@@ -88,35 +86,31 @@ export class Exchange implements UpstreamUser {
   #complete = false;
   #overflowed = false;
   #startedMs = 0;
-  /** The connection to the target is open, and has been sent what was held. */
-  #sending = false;
 
-  // ---- the attempt
-  #row = -1;
-  #claimedTokens = 0;
+  // ---- the attempts
+  #first: Attempt;
+  /** A hedge's, or the one before; made when there is one for the first time. */
+  #second: Attempt | null = null;
+  /** The attempt whose answer is used. */
+  #answering: Attempt | null = null;
+  #flow: ModelFlow | null = null;
+  #waiter: Waiter<Waiting> | null = null;
+  #isHedged = false;
   #attempts = 0;
   #staleRetries = 0;
   readonly #excluded: number[] = [];
-  #sentMs = 0;
+  heapIndex = -1;
+  heapKey = 0;
 
   // ---- the answer
-  #committed = false;
-  #status = 0;
-  #headEnd = 0;
-  #dechunk = false;
-  #eventStream = false;
-  #answerKeepAlive = false;
-  #firstByte = false;
-  #tail: Buffer | null = null;
-  #cutInChunk = false;
-  #inEvent = false;
+  readonly #answer = new Answer();
+  #tunnel: Tunnel | null = null;
   #activeMs = 0;
-  readonly #events = new SseScanner();
   #received = 0;
-  #sent = 0;
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    this.#first = new Attempt(context, this);
   }
 
   /** Whether a request is in progress. */
@@ -126,16 +120,25 @@ export class Exchange implements UpstreamUser {
 
   /** Whether something of an answer has gone to the client. */
   get committed(): boolean {
-    return this.#committed;
+    return this.#answer.committed;
   }
 
-  /** Whether the request has been given to a target. */
+  /** Whether the request has been given to a target, or to the queue for one. */
   get bound(): boolean {
-    return this.#upstream !== null;
+    return this.#flow !== null;
   }
 
   get requestId(): string {
     return this.held.toString("latin1", this.idStart, this.idEnd);
+  }
+
+  get mayKeepAlive(): boolean {
+    return this.keepAlive && this.#complete && !this.#context.draining;
+  }
+
+  /** A stream of the latency class is hedged by its first event, so its head is kept back until then. */
+  get awaitsEvent(): boolean {
+    return this.wishes.isLatency && !this.#answer.committed && (this.heapIndex >= 0 || this.#isHedged);
   }
 
   /** Begins a request; its head is then written into `held` by the client's side. */
@@ -148,20 +151,23 @@ export class Exchange implements UpstreamUser {
     this.idStart = 0;
     this.idEnd = 0;
     this.isHead = false;
+    this.isUpgrade = false;
     this.minorVersion = 1;
     this.keepAlive = true;
     this.contentLength = 0;
     this.model = -1;
     this.promptBytes = 0;
+    this.shape = UNKNOWN;
+    this.wishes.reset();
     this.#complete = false;
-    this.#sending = false;
     this.#overflowed = false;
+    this.#answering = null;
+    this.#isHedged = false;
     this.#attempts = 0;
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
-    this.#sent = 0;
-    this.#resetAnswer();
+    this.#answer.reset();
   }
 
   /** Makes room for `more` bytes in `held`; false when the worker's budget for held requests is spent. */
@@ -182,11 +188,11 @@ export class Exchange implements UpstreamUser {
   /** Takes bytes of the request's framed body: held while unbound or replayable, sent on when bound. */
   body(bytes: Buffer, start: number, end: number): MeshError | null {
     this.#received += end - start;
+    const { sending } = this.#first;
     const replayable = !this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes;
-    if (!this.#sending || replayable) {
+    if (!sending || replayable) {
       if (!this.reserve(end - start)) {
-        if (!this.#sending)
-          return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
+        if (!sending) return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
         this.#overflowed = true;
       } else {
         bytes.copy(this.held, this.heldEnd, start, end);
@@ -195,7 +201,7 @@ export class Exchange implements UpstreamUser {
     } else {
       this.#overflowed = true;
     }
-    if (this.#sending && this.#upstream?.send(bytes, start, end) === false) this.#client?.pauseReading();
+    if (sending && !this.#first.send(bytes, start, end)) this.#client?.pauseReading();
     return null;
   }
 
@@ -209,252 +215,296 @@ export class Exchange implements UpstreamUser {
     return this.#complete;
   }
 
-  /** Gives the request to a target; an error when there is none to give it to. */
+  // ---- binding
+
+  /** Gives the request to a target, or to its model's queue; an error when neither takes it. */
   bind(): MeshError | null {
-    const refusal = this.#choose();
-    if (refusal !== null) return refusal;
-    this.#attempts++;
-    this.#sentMs = nowMs();
-    const upstream = this.#upstreamOrThrow();
-    upstream.begin(this);
-    if (upstream.open) {
-      this.upstreamOpened();
-    } else {
-      this.span?.mark(SPAN_EVENT.connecting, nowMs(), this.#target?.node);
-      if (!this.#complete) this.#client?.pauseReading();
+    const { dispatch, limits } = this.#context;
+    if (this.#attempts === 0) {
+      if (limits.enabled) {
+        const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
+        if (waitMs > 0) return tooManyRequests(waitMs);
+      }
+      this.#flow = dispatch.flow(this.model);
+      this.#flow.retry.request(nowMs());
     }
+    const flow = this.#flow ?? dispatch.flow(this.model);
+    if (flow.queue.requests > 0) return this.#wait(flow);
+    const row = this.#claim(this.#first);
+    if (row === ALL_FULL) return this.#wait(flow);
+    if (row < 0) return this.#noTarget();
+    this.#launch(this.#first);
     return null;
   }
 
-  /** Sends what is held; the rest of a longer request follows as it comes. */
-  upstreamOpened(): void {
-    this.#sending = true;
-    const upstream = this.#upstreamOrThrow();
-    this.span?.mark(SPAN_EVENT.connected, nowMs(), upstream.uses > 1 ? "reused" : "new");
-    const sent = upstream.send(this.held, 0, this.heldEnd);
+  #promptTokens(): number {
+    const { bytesPerToken, promptTokensMax } = this.#context.config;
+    const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
+    return Math.min(promptTokensMax, Math.max(1, Math.ceil((this.promptBytes || bodyBytes) / bytesPerToken)));
+  }
+
+  /** Chooses a target for an attempt; the row, or why there is none. */
+  #claim(attempt: Attempt): number {
+    const tokens = this.#promptTokens();
+    const row = choice.make(this.#context, this.model, tokens, this.#excluded, this.#attempts > 0);
+    if (row < 0) return row;
+    attempt.take(choice, tokens);
+    this.span?.picked(nowMs(), choice.target?.node ?? "", this.#context.pick.cost, tokens);
+    return row;
+  }
+
+  #launch(attempt: Attempt): void {
+    this.#attempts++;
+    if (!attempt.launch()) {
+      this.span?.mark(SPAN_EVENT.connecting, nowMs(), attempt.target?.node);
+      if (!this.#complete) this.#client?.pauseReading();
+    }
+    if (this.wishes.isLatency && this.#attempts === 1) this.#planHedge(attempt);
+  }
+
+  #noTarget(): MeshError {
+    return new MeshError("no_healthy_target", "no healthy target serves this model at the moment", { param: "model" });
+  }
+
+  // ---- waiting
+
+  #wait(flow: ModelFlow): MeshError | null {
+    const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
+    waiter.tenant = this.#tenant();
+    waiter.priority = this.wishes.priority;
+    waiter.tokens = this.#promptTokens();
+    waiter.bytes = this.held.length;
+    waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
+    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    if (retryAfterSeconds > 0) return full(retryAfterSeconds);
+    // A retry that waits keeps nobody behind it from targets that it may not have again.
+    this.#excluded.length = 0;
+    this.span?.mark(SPAN_EVENT.queued, nowMs());
+    if (!this.#complete) this.#client?.pauseReading();
+    return null;
+  }
+
+  tryAgain(flow: ModelFlow): boolean {
+    const row = this.#claim(this.#first);
+    if (row === ALL_FULL) return false;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    if (row < 0) this.refuse(this.#noTarget());
+    else this.#launch(this.#first);
+    return true;
+  }
+
+  waitOver(retryAfterSeconds: number, isPushedOut: boolean): void {
+    if (this.#startedMs + this.wishes.timeoutMs <= nowMs()) this.refuse(this.#tooLate());
+    else this.refuse(full(retryAfterSeconds, isPushedOut));
+  }
+
+  /** Whose request it is, as far as its head says: fairness and limits go by it. */
+  #tenant(): string {
+    return this.wishes.tenant(this.held, this.bodyAt);
+  }
+
+  // ---- hedging
+
+  #planHedge(attempt: Attempt): void {
+    const flow = this.#flow;
+    if (flow === null || !this.shape.repeatable || !this.wishes.mayRepeat) return;
+    flow.isHedging = true;
+    flow.hedge.request(nowMs());
+    const delayMs = flow.hedge.delayMs();
+    if (delayMs < Infinity) this.#context.dispatch.hedgeAt(this, attempt.sentMs + delayMs);
+  }
+
+  hedgeDue(): void {
+    const flow = this.#flow;
+    const isIdle = flow === null || flow.queue.requests > 0 || this.#context.draining;
+    if (isIdle || !this.#first.active || this.#answer.committed || !this.#complete || this.#overflowed) return;
+    if (!flow.hedge.tryHedge(nowMs())) return;
+    const second = (this.#second ??= new Attempt(this.#context, this));
+    this.#excluded.push(this.#first.row);
+    if (this.#claim(second) < 0) return;
+    this.#isHedged = true;
+    this.#context.counters.hedge();
+    this.span?.mark(SPAN_EVENT.hedge, nowMs(), second.target?.node);
+    this.#launch(second);
+  }
+
+  /** The other attempt of a hedged request, if it is under way. */
+  #rivalOf(attempt: Attempt): Attempt | null {
+    const other = attempt === this.#first ? this.#second : this.#first;
+    return other?.active === true ? other : null;
+  }
+
+  // ---- the target's side
+
+  opened(attempt: Attempt): void {
+    this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
+    const sent = attempt.send(this.held, 0, this.heldEnd);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
     else this.#client?.pauseReading();
   }
 
-  /** Claims a row and takes a connection to its target; or says why there is none. */
-  #choose(): MeshError | null {
-    const context = this.#context;
-    const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    const promptTokens = Math.ceil((this.promptBytes || bodyBytes) / context.config.bytesPerToken);
-    const tokens = Math.min(context.config.promptTokensMax, Math.max(1, promptTokens));
-    const row = choice.make(context, this.model, tokens, this.#excluded, this.#attempts > 0);
-    if (row < 0) return this.#refusal(row);
-    this.#row = row;
-    this.#claimedTokens = tokens;
-    this.#target = choice.target;
-    this.#upstream = choice.way;
-    this.#sending = false;
-    this.span?.picked(nowMs(), choice.target?.node ?? "", context.pick.cost, tokens);
-    return null;
-  }
-
-  #refusal(outcome: number): MeshError {
-    if (outcome === ALL_FULL) {
-      return new MeshError("over_capacity", "every target of this model is at its capacity; try again shortly", {
-        param: "model",
-      });
-    }
-    if (this.#attempts > 0) return new MeshError("upstream_failed", "no target could answer the request");
-    return new MeshError("no_healthy_target", "no healthy target serves this model at the moment", { param: "model" });
-  }
-
-  // ---- the target's side
-
-  responseHead(head: ResponseHead, buffer: Buffer): void {
-    const client = this.#client;
-    if (client === null) return;
-    const { framing } = this.#upstreamOrThrow();
-    this.#status = head.status;
-    this.#eventStream = head.eventStream && framing === FRAMING.chunked;
-    this.#dechunk = framing === FRAMING.chunked && this.minorVersion === 0;
-    this.#answerKeepAlive =
-      this.keepAlive && this.#complete && !this.#context.draining && framing !== FRAMING.close && !this.#dechunk;
-    this.#events.reset();
-
-    let at = copyInto(statusLine(head.status), scratch, 0);
-    let from = -1;
-    for (let line = 0; line < head.lineCount; line++) {
-      const start = head.lineStart[line] ?? 0;
-      if (head.drop[line] === 0) {
-        if (from < 0) from = start;
-      } else if (from >= 0) {
-        at += buffer.copy(scratch, at, from, start);
-        from = -1;
-      }
-    }
-    if (from >= 0) at += buffer.copy(scratch, at, from, head.headEnd - 2);
-    if (framing === FRAMING.chunked && !this.#dechunk) at = copyInto(CHUNKED, scratch, at);
-    if (!this.#answerKeepAlive) at = copyInto(CLOSE, scratch, at);
-    else if (this.minorVersion === 0) at = copyInto(KEEP_ALIVE, scratch, at);
-    // The whole line of the id, as it stands in the request's head.
-    at += this.held.copy(scratch, at, this.idStart - ID_NAME_BYTES, this.idEnd + 2);
-    this.#headEnd = at + (this.#target?.headEnd.copy(scratch, at) ?? 0);
-  }
-
-  responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void {
+  answers(attempt: Attempt, head: ResponseHead, buffer: Buffer): void {
     if (this.#client === null) return;
-    this.#committed = true;
-    this.#activeMs = nowMs();
-    if (!this.#firstByte && (end > start || ended)) this.#markFirst(buffer, start, end, ended);
-    let clear = true;
-    if (this.#dechunk) clear = this.#sendSpans(buffer);
-    else if (this.#eventStream) clear = this.#sendEvents(buffer, start, end, ended);
-    else clear = this.#send(buffer, start, end);
-    if (this.#headEnd > 0) clear = this.#send(buffer, 0, 0);
-    if (ended) this.#finish();
-    else if (!clear) this.#upstream?.pause();
-  }
-
-  /** The first token: the first event of a stream, the first byte of anything else. */
-  #markFirst(buffer: Buffer, start: number, end: number, ended: boolean): void {
-    if (this.#eventStream && !ended) {
-      const chunks = this.#upstream?.chunks ?? null;
-      if (chunks !== null) {
-        for (let i = 0; i < chunks.spanCount; i++) {
-          this.#events.push(buffer, chunks.spans[i * 2] ?? start, chunks.spans[i * 2 + 1] ?? end);
-        }
-      }
-      if (this.#events.events === 0) return;
+    if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
+    const rival = this.#rivalOf(attempt);
+    if (rival !== null) this.#cancel(rival);
+    this.#context.dispatch.unhedge(this);
+    this.#answering = attempt;
+    this.#answer.begin(head, buffer, attempt.framing, this, attempt.target?.headEnd ?? null);
+    if (attempt.framing === FRAMING.tunnel) {
+      this.#tunnel = new Tunnel();
+      this.#client.tunnelBegins();
     }
-    this.#firstByte = true;
-    this.span?.mark(SPAN_EVENT.firstToken, nowMs());
-    this.#endPrefill();
-    if (this.#status < 400) this.#context.counters.firstToken(this.model, nowMs() - this.#startedMs);
   }
 
-  /** Sends bytes to the client, in one write with the head where that is still to be sent. */
-  #send(buffer: Buffer, start: number, end: number): boolean {
+  /** Whether an answer of this status was given up for another target's. */
+  #isRefused(attempt: Attempt, head: ResponseHead, buffer: Buffer): boolean {
+    const { status } = head;
+    const isFull = status === 429 || (status === 503 && findField(buffer, head, RETRY_AFTER) >= 0);
+    if (!isFull && status !== 500 && status !== 502 && status !== 503 && status !== 504) return false;
+    this.#observe(attempt, isFull ? "unknown" : "failure");
+    const rival = this.#rivalOf(attempt);
+    if (rival !== null) {
+      attempt.giveBack(false);
+      return true;
+    }
+    // What was refused was not begun: that may be sent again on any path.
+    const mayRepeat = this.#mayRepeat(status === 429 || status === 503);
+    if (!mayRepeat || this.#flow?.retry.tryRetry(nowMs()) !== true) return false;
+    this.#excluded.push(attempt.row);
+    const next = attempt === this.#first ? (this.#second ?? new Attempt(this.#context, this)) : this.#first;
+    if (this.#claim(next) < 0) return false;
+    attempt.giveBack(false);
+    this.#first = next;
+    this.#second = attempt;
+    this.#context.counters.retry();
+    this.span?.mark(SPAN_EVENT.retry, nowMs(), "status", status);
+    this.#launch(next);
+    return true;
+  }
+
+  answerBody(attempt: Attempt, buffer: Buffer, start: number, end: number, ended: boolean): void {
     const client = this.#client;
-    if (client === null) return true;
-    this.#sent += this.#headEnd + end - start;
-    if (this.#headEnd === 0) return start >= end || client.write(buffer, start, end);
-    const headEnd = this.#headEnd;
-    this.#headEnd = 0;
-    if (end - start <= SCRATCH_BYTES - headEnd) {
-      buffer.copy(scratch, headEnd, start, end);
-      return client.write(scratch, 0, headEnd + end - start);
-    }
-    const clear = client.write(scratch, 0, headEnd);
-    return client.write(buffer, start, end) && clear;
+    // The head may have been given up, and the attempt with it.
+    if (client === null || attempt !== this.#answering) return;
+    this.#activeMs = nowMs();
+    const { chunks } = attempt;
+    if (this.#answer.seesFirst(chunks, buffer, start, end, ended)) this.#firstToken(attempt);
+    this.#tunnel?.fromTarget(buffer, start, end);
+    const clear = this.#answer.relay(client, chunks, buffer, start, end, ended);
+    if (ended) this.#finish();
+    else if (!clear) attempt.pause();
   }
 
-  #sendSpans(buffer: Buffer): boolean {
-    const chunks = this.#upstream?.chunks ?? null;
-    let clear = true;
-    if (chunks === null) return clear;
-    for (let i = 0; i < chunks.spanCount; i++) {
-      clear = this.#send(buffer, chunks.spans[i * 2] ?? 0, chunks.spans[i * 2 + 1] ?? 0) && clear;
-    }
-    return clear;
+  #firstToken(attempt: Attempt): void {
+    const now = nowMs();
+    this.span?.mark(SPAN_EVENT.firstToken, now);
+    attempt.endPrefill();
+    if (this.#answer.status < 400) this.#context.counters.firstToken(this.model, now - this.#startedMs);
+    if (this.#answer.status < 429) this.#observe(attempt, "success");
+    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
   }
 
-  /** Sends whole chunks of an event stream on and keeps an unfinished one back, up to a bound. */
-  #sendEvents(buffer: Buffer, start: number, end: number, ended: boolean): boolean {
-    const chunks = this.#upstream?.chunks ?? null;
-    const whole = ended || chunks === null || chunks.atBoundary;
-    const cut = whole ? end : Math.max(start, chunks.boundary);
-    let clear = true;
-    if (cut > start) {
-      if (this.#tail !== null) {
-        clear = this.#send(this.#tail, 0, this.#tail.length);
-        this.#tail = null;
-      }
-      clear = this.#send(buffer, start, cut) && clear;
-      this.#cutInChunk = false;
-      // A chunk ends with CRLF; an event ends with an empty line before it.
-      this.#inEvent = !(
-        cut - start >= 4 &&
-        buffer[cut - 3] === 10 &&
-        (buffer[cut - 4] === 10 || buffer[cut - 4] === 13)
-      );
-    }
-    if (cut < end) {
-      const rest = buffer.subarray(cut, end);
-      this.#tail = this.#tail === null ? Buffer.from(rest) : Buffer.concat([this.#tail, rest]);
-      if (this.#tail.length > TAIL_BYTES_MAX) {
-        clear = this.#send(this.#tail, 0, this.#tail.length);
-        this.#tail = null;
-        this.#cutInChunk = true;
-      }
-    }
-    return clear;
+  #observe(attempt: Attempt, outcome: "success" | "failure" | "unknown"): void {
+    this.#context.dispatch.observe(this.model, attempt.row, outcome, attempt.sentMs);
   }
 
-  upstreamFailed(kind: UpstreamErrorKind, detail: string): void {
-    const context = this.#context;
-    const row = this.#row;
+  failed(attempt: Attempt, kind: UpstreamErrorKind, detail: string): void {
+    if (this.#client === null) return;
+    const { counters, table, config } = this.#context;
+    const { row } = attempt;
+    const { committed } = this.#answer;
     // A kept connection that closes as it is used again tells nothing about the target's health.
-    const stale = kind === "reset" && !this.#committed && (this.#upstream?.uses ?? 0) > 1;
+    const stale = kind === "reset" && !committed && attempt.isReused;
     const again = stale && this.#staleRetries < STALE_RETRIES_MAX;
     if (again) {
       this.#staleRetries++;
       this.#attempts--;
     }
-    this.#giveBack();
-    context.counters.upstreamError(row, kind);
-    if (!stale && !this.#committed && kind !== "bad-response") {
-      context.table.eject(row, context.table.nowDeciseconds(unixMs() + context.config.ejectForMs));
+    const { sentMs } = attempt;
+    attempt.giveBack(false);
+    counters.upstreamError(row, kind);
+    if (!stale) this.#context.dispatch.observe(this.model, row, "failure", sentMs);
+    if (!stale && !committed && (kind === "connect" || kind === "reset")) {
+      table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
     }
-    if (this.#committed) {
+    if (committed) {
       this.#breakOff(new MeshError("upstream_failed", `the stream broke: ${detail}`));
       return;
     }
-    if (!this.#mayRepeat(kind)) {
+    if (this.#rivalOf(attempt) !== null) return;
+    const error =
+      kind === "timeout"
+        ? new MeshError("upstream_timeout", detail)
+        : new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
+    // What never reached the target, or an idle connection's end, costs nobody work: it needs no budget.
+    const isFree = kind === "connect" || again;
+    if (!this.#mayRepeat(kind === "connect") || (!isFree && this.#flow?.retry.tryRetry(nowMs()) !== true)) {
       this.span?.mark(SPAN_EVENT.broken, nowMs(), kind);
-      this.refuse(new MeshError("upstream_failed", `the target failed before it answered: ${detail}`));
+      this.refuse(error);
       return;
     }
     if (!again) this.#excluded.push(row);
-    context.counters.retry();
+    counters.retry();
     this.span?.mark(SPAN_EVENT.retry, nowMs(), kind);
-    this.#resetAnswer();
-    const error = this.bind();
-    if (error !== null) this.refuse(error);
+    const refusal = this.bind();
+    // Where nobody else is left, what happened says more than that.
+    if (refusal !== null) this.refuse(refusal.code === "over_capacity" ? refusal : error);
   }
 
-  upstreamDrained(): void {
-    if (!this.#complete) this.#client?.resumeReading();
+  drained(): void {
+    if (!this.#complete || this.#tunnel !== null) this.#client?.resumeReading();
   }
 
-  #mayRepeat(kind: UpstreamErrorKind): boolean {
-    if (this.#overflowed || this.#attempts >= this.#context.config.attemptsMax) return false;
-    return kind === "connect" || isRepeatable(this.held);
+  /** Whether the request may be sent once more; `wasRefused`: the target did not begin with it. */
+  #mayRepeat(wasRefused: boolean): boolean {
+    if (this.#overflowed || !this.wishes.mayRepeat || this.#attempts >= this.#context.config.attemptsMax) return false;
+    return wasRefused || this.shape.repeatable;
+  }
+
+  #cancel(attempt: Attempt): void {
+    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(nowMs() - attempt.sentMs, nowMs());
+    this.#observe(attempt, "unknown");
+    attempt.giveBack(false);
   }
 
   // ---- the client's side
 
   /** The client's socket takes bytes again. */
   clientDrained(): void {
-    this.#upstream?.resume();
+    this.#answering?.resume();
+  }
+
+  /** Bytes of the protocol that was switched to. */
+  tunnelled(bytes: Buffer, start: number, end: number): void {
+    this.#activeMs = nowMs();
+    this.#received += end - start;
+    this.#tunnel?.fromClient(bytes, start, end);
+    if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
   }
 
   /** The client went away: whatever is under way for it is cancelled at once. */
   abandon(): void {
     if (this.#client === null) return;
-    this.#release(CLIENT_GONE, false);
+    this.#release(this.#tunnel === null ? CLIENT_GONE : this.#answer.status, false);
   }
 
   /** Answers by the router itself. */
   answer(status: number, body: string): void {
-    const keepAlive = this.keepAlive && this.#complete && !this.#context.draining;
+    const keepAlive = this.mayKeepAlive;
     this.#reply(status, reply(status, body, this.requestId, keepAlive, !this.isHead), keepAlive);
   }
 
-  /** Answers with an error, or breaks off the answer that has begun. */
-  refuse(error: MeshError): void {
+  /** Answers with an error and further fields (each with its CRLF), or breaks off the answer that has begun. */
+  refuse(error: MeshError, fields = ""): void {
     if (this.span !== null) this.span.error = error.code;
-    if (this.#committed) {
+    if (this.#answer.committed) {
       this.#breakOff(error);
       return;
     }
-    const keepAlive = this.keepAlive && this.#complete && !this.#context.draining;
-    this.#reply(error.status, errorReply(error, this.requestId, keepAlive, !this.isHead), keepAlive);
+    const keepAlive = this.mayKeepAlive;
+    this.#reply(error.status, errorReply(error, this.requestId, keepAlive, !this.isHead, fields), keepAlive);
   }
 
   #reply(status: number, bytes: Buffer, keepAlive: boolean): void {
@@ -467,78 +517,98 @@ export class Exchange implements UpstreamUser {
 
   /** Ends what takes too long; call it now and then. */
   expire(now: number): void {
-    if (this.#client === null || this.#upstream === null) return;
-    const { firstByteTimeoutMs, streamTimeoutMs } = this.#context.config;
-    if (!this.#committed) {
-      if (!this.#complete || now - this.#sentMs < firstByteTimeoutMs) return;
-      this.#context.counters.upstreamError(this.#row, "timeout");
-      this.refuse(
-        new MeshError("upstream_timeout", `the target did not begin to answer within ${firstByteTimeoutMs} ms`),
-      );
-    } else if (now - this.#activeMs >= streamTimeoutMs) {
-      this.#context.counters.upstreamError(this.#row, "timeout");
-      this.#breakOff(new MeshError("upstream_timeout", `the stream paused for more than ${streamTimeoutMs} ms`));
+    const client = this.#client;
+    if (client === null) return;
+    const { firstByteTimeoutMs, streamTimeoutMs, tunnelIdleMs, requestTimeoutMs } = this.#context.config;
+    if (this.#tunnel !== null) {
+      if (this.#context.draining) this.#endTunnel(this.#tunnel, client);
+      else if (now - this.#activeMs >= tunnelIdleMs) this.refuse(stalled("tunnel", tunnelIdleMs));
+    } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
+      this.refuse(this.#tooLate());
+    } else if (this.#answer.committed) {
+      if (now - this.#activeMs >= streamTimeoutMs) this.#stalled(streamTimeoutMs);
+    } else if (this.#complete) {
+      const detail = `the target did not begin to answer within ${firstByteTimeoutMs} ms`;
+      for (const attempt of [this.#first, this.#second]) {
+        const isLate = attempt?.active === true && now - attempt.sentMs >= firstByteTimeoutMs;
+        if (isLate) this.failed(attempt, "timeout", detail);
+      }
     }
+  }
+
+  #tooLate(): MeshError {
+    const limitMs = Math.min(this.#context.config.requestTimeoutMs, this.wishes.timeoutMs);
+    return new MeshError("upstream_timeout", `the request was not done within ${limitMs} ms`);
+  }
+
+  #stalled(streamTimeoutMs: number): void {
+    if (this.#answering !== null) {
+      this.#context.counters.upstreamError(this.#answering.row, "timeout");
+      this.#observe(this.#answering, "failure");
+    }
+    this.refuse(stalled("stream", streamTimeoutMs));
+  }
+
+  /** The router stops: both ends of a WebSocket are told, and close. */
+  #endTunnel(tunnel: Tunnel, client: Downstream): void {
+    const goodbye = tunnel.goodbye();
+    if (goodbye === null) return;
+    client.write(goodbye.toClient, 0, goodbye.toClient.length);
+    this.#answering?.send(goodbye.toTarget, 0, goodbye.toTarget.length);
   }
 
   /** Ends an answer that can't be completed, as cleanly as its framing allows. */
   #breakOff(error: MeshError): void {
     const client = this.#client;
     if (client === null) return;
-    const clean = this.#eventStream && !this.#dechunk && !this.#cutInChunk;
-    const inEvent = this.#inEvent;
+    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd();
     // The body ends as it should, so the connection may go on: the client was told that it would.
-    const keepAlive = this.#answerKeepAlive;
+    const { keepAlive } = this.#answer;
     if (this.span !== null) {
       this.span.error = error.code;
       this.span.mark(SPAN_EVENT.broken, nowMs(), error.code);
     }
     this.#release(error.status, false);
-    if (!clean) {
+    if (bytes === null) {
       client.exchangeCut();
       return;
     }
-    const bytes = brokenStream(error, inEvent);
     client.write(bytes, 0, bytes.length);
     client.exchangeEnded(keepAlive);
   }
 
   #finish(): void {
     const client = this.#client;
-    const keepAlive = this.#answerKeepAlive;
-    this.#release(this.#status, this.#complete);
+    const { keepAlive, status } = this.#answer;
+    this.#release(status, this.#complete);
     client?.exchangeEnded(keepAlive);
   }
 
-  #endPrefill(): void {
-    if (this.#claimedTokens === 0) return;
-    this.#context.table.endPrefill(this.#context.index, this.#row, this.#claimedTokens);
-    this.#claimedTokens = 0;
-  }
-
-  /** Gives the claim and the connection back, once. */
-  #giveBack(clean = false): void {
-    const upstream = this.#upstream;
-    if (upstream === null) return;
-    this.#upstream = null;
-    this.#sending = false;
-    this.#endPrefill();
-    this.#context.table.end(this.#context.index, this.#row);
-    upstream.release(clean);
-  }
-
   #release(status: number, clean: boolean): void {
-    this.#giveBack(clean);
-    const { counters } = this.#context;
+    const { counters, dispatch } = this.#context;
+    const flow = this.#flow;
+    for (const attempt of [this.#first, this.#second]) {
+      if (attempt === null || !attempt.active) continue;
+      // Whoever went away, or waited too long, has waited that long at least.
+      if (!this.#answer.committed) this.#observe(attempt, "unknown");
+      attempt.giveBack(clean);
+    }
+    if (flow !== null) {
+      dispatch.unhedge(this);
+      if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
+    }
     counters.request(this.model, status, nowMs() - this.#startedMs);
-    counters.bytes(this.bodyAt + this.#received, this.#sent);
+    counters.bytes(this.bodyAt + this.#received, this.#answer.sent);
     if (this.span !== null) this.#endSpan(this.span, status);
     this.#client = null;
-    this.#target = null;
-    this.#tail = null;
+    this.#flow = null;
+    this.#tunnel = null;
+    this.#answering = null;
+    this.#first.target = null;
     // What a free exchange keeps is bounded by their number; only what requests hold counts against the budget.
     this.#context.heldBytes -= this.held.length - HELD_BYTES;
     if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
+    if (flow !== null) dispatch.freed(flow.model);
   }
 
   #endSpan(span: Span, status: number): void {
@@ -547,59 +617,31 @@ export class Exchange implements UpstreamUser {
     span.model = this.#context.routes.modelName(this.model);
     span.requestId = this.requestId;
     span.requestBytes = this.bodyAt + this.#received;
-    span.responseBytes = this.#sent;
-    span.streamed = this.#eventStream;
+    span.responseBytes = this.#answer.sent;
+    span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }
-
-  #resetAnswer(): void {
-    this.#committed = false;
-    this.#status = 0;
-    this.#headEnd = 0;
-    this.#dechunk = false;
-    this.#eventStream = false;
-    this.#firstByte = false;
-    this.#tail = null;
-    this.#cutInChunk = false;
-    this.#inEvent = false;
-  }
-
-  #upstreamOrThrow(): UpstreamConnection {
-    if (this.#upstream === null) throw new Error("an answer came for a request that is bound to no target");
-    return this.#upstream;
-  }
 }
 
-/** Copies `source` whole into `target`; answers the position behind it. */
-function copyInto(source: Buffer, target: Buffer, at: number): number {
-  return at + source.copy(target, at);
+function full(retryAfterSeconds: number, isPushedOut = false): MeshError {
+  const why = isPushedOut ? ", and requests of higher priority came" : "";
+  return new MeshError("over_capacity", `every target of this model is at its capacity${why}; try again shortly`, {
+    param: "model",
+    retryAfterSeconds,
+  });
 }
 
-const REPEATABLE = new Set([
-  "/v1/chat/completions",
-  "/v1/completions",
-  "/v1/embeddings",
-  "/v1/inference",
-  "/v1/rerank",
-  "/v1/score",
-  "/v1/classify",
-  "/v1/pooling",
-  "/v1/moderations",
-  "/v1/audio/transcriptions",
-  "/v1/audio/translations",
-  "/v1/audio/speech",
-]);
+function tooManyRequests(waitMs: number): MeshError {
+  const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+  return new MeshError(
+    "over_capacity",
+    `this client asks for more than its limit; try again in ${retryAfterSeconds} s`,
+    {
+      retryAfterSeconds,
+    },
+  );
+}
 
-/**
- * Whether a request may run twice as long as nobody has seen an answer: inference leaves nothing behind, so its paths
- * may; stateful ones (files, stored responses) may not. Reads the request line that stands first in `held`.
- */
-function isRepeatable(held: Buffer): boolean {
-  const start = held.indexOf(32) + 1;
-  const end = held.indexOf(32, start);
-  const method = held.toString("latin1", 0, start - 1);
-  if (method === "GET" || method === "HEAD" || method === "OPTIONS") return true;
-  const target = held.toString("latin1", start, end);
-  const query = target.indexOf("?");
-  return method === "POST" && REPEATABLE.has(query < 0 ? target : target.slice(0, query));
+function stalled(what: string, limitMs: number): MeshError {
+  return new MeshError("upstream_timeout", `the ${what} paused for more than ${limitMs} ms`);
 }

@@ -1,6 +1,7 @@
 /** Writes the head that goes to the target: the client's, without what belongs to its own hop (RFC 9110 section 7.6). */
 import type { Span } from "../obs/spans.ts";
 import type { RequestHead } from "../wire/http1.ts";
+import { KIND } from "../wire/fields.ts";
 import { METHOD } from "../wire/http1.ts";
 import { writeTraceparent } from "../wire/trace-context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -10,6 +11,7 @@ const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 const REQUEST_ID = Buffer.from("x-request-id: ");
 const TRACEPARENT = Buffer.from("traceparent: ");
+const UPGRADE = Buffer.from("connection: upgrade\r\n");
 const CRLF = Buffer.from("\r\n");
 const HEX = Buffer.from("0123456789abcdef");
 const ID_BYTES = 16;
@@ -60,6 +62,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (from >= 0) at += buffer.copy(held, at, from, head.headEnd - 2);
   if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
+  if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
   at += forwardedFor.copy(held, at);
   if (exchange.span !== null) {
     exchange.span.path = spanPath(buffer, path, head.targetEnd);
@@ -74,6 +77,15 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+/** Asks the target for the protocol that the client asks for: these lines belong to one hop, so they are written anew. */
+function writeUpgrade(buffer: Buffer, head: RequestHead, held: Buffer, start: number): number {
+  let at = start + UPGRADE.copy(held, start);
+  for (let line = 0; line < head.lineCount; line++) {
+    if (head.kind[line] === KIND.upgrade) at += buffer.copy(held, at, head.lineStart[line], head.lineEnd[line]);
+  }
+  return at;
 }
 
 /** Names the request's span to the target, so that its own spans hang below. */

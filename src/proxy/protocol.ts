@@ -1,4 +1,6 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
+import type { FlowConfig } from "../flow/settings.ts";
+import type { ApiConfig } from "../wire/api-access.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -40,6 +42,8 @@ export interface WorkerStart {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
+  readonly flow: FlowConfig;
+  readonly paths: ApiConfig;
   /** Null: no request is recorded. */
   readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */

@@ -3,6 +3,7 @@ import { openAiBody } from "../base/errors.ts";
 import type { MeshError } from "../base/errors.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
+  101: "Switching Protocols",
   200: "OK",
   201: "Created",
   202: "Accepted",
@@ -49,18 +50,40 @@ export function statusLine(status: number): Buffer {
 /** Seconds after which a client that was turned away may try again. */
 const RETRY_AFTER_SECONDS = 1;
 
+export interface ReplyFields {
+  readonly type?: string;
+  readonly retryAfterSeconds?: number;
+  /** Further lines of the head, each with its CRLF. */
+  readonly fields?: string;
+}
+
 /** A whole response. `keepAlive` false announces that the connection closes. */
-export function reply(status: number, body: string, requestId: string, keepAlive: boolean, withBody = true): Buffer {
-  const retry = status === 429 || status === 503 ? `retry-after: ${RETRY_AFTER_SECONDS}\r\n` : "";
+export function reply(
+  status: number,
+  body: string,
+  requestId: string,
+  keepAlive: boolean,
+  withBody = true,
+  { type = "application/json", retryAfterSeconds = RETRY_AFTER_SECONDS, fields = "" }: ReplyFields = {},
+): Buffer {
+  const retry = status === 429 || status === 503 ? `retry-after: ${retryAfterSeconds}\r\n` : "";
   const id = requestId === "" ? "" : `x-request-id: ${requestId}\r\n`;
   const connection = keepAlive ? "" : "connection: close\r\n";
-  const head = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${id}${retry}${connection}\r\n`;
+  const head = `content-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${id}${retry}${fields}${connection}\r\n`;
   return Buffer.concat([statusLine(status), Buffer.from(withBody ? head + body : head)]);
 }
 
 /** A whole error response in OpenAI's form. */
-export function errorReply(error: MeshError, requestId: string, keepAlive: boolean, withBody = true): Buffer {
-  return reply(error.status, openAiBody(error), requestId, keepAlive, withBody);
+export function errorReply(
+  error: MeshError,
+  requestId: string,
+  keepAlive: boolean,
+  withBody = true,
+  fields = "",
+): Buffer {
+  const { retryAfterSeconds } = error;
+  const more = retryAfterSeconds === undefined ? { fields } : { fields, retryAfterSeconds };
+  return reply(error.status, openAiBody(error), requestId, keepAlive, withBody, more);
 }
 
 /**

@@ -27,12 +27,17 @@ function hashOf(bytes: Uint8Array): number {
 
 export class Routes {
   version = -1;
+  /** Names of the models that are served. */
+  names: readonly string[] = [];
+  /** The one model that is served, or -1. */
+  only = -1;
   /** The body of `GET /v1/models`. */
   listing = '{"object":"list","data":[]}';
   readonly #byHash = new Map<number, Model[]>();
   readonly #byName = new Map<string, Model>();
-  /** By id. */
-  #names: (string | undefined)[] = [];
+  /** Names of the models by their numbers. */
+  #models: ReadonlyMap<number, string> = new Map();
+  #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, UpstreamPool>();
@@ -45,12 +50,22 @@ export class Routes {
     this.#dialer = dialer;
   }
 
-  /** Takes a new snapshot; pools of addresses that are still in use stay as they are. */
-  apply(snapshot: RouteSnapshot, config: ProxyConfig): void {
+  /**
+   * Takes a new snapshot; pools of addresses that are still in use stay as they are. Answers the numbers that meant
+   * another model before.
+   */
+  apply(snapshot: RouteSnapshot, config: ProxyConfig): number[] {
+    const before = this.#models;
+    this.#models = new Map(snapshot.models.map(({ id, name }) => [id, name]));
+    this.#rows = new Map();
+    for (const { row, model } of snapshot.rows) {
+      const rows = this.#rows.get(model);
+      if (rows === undefined) this.#rows.set(model, [row]);
+      else rows.push(row);
+    }
     this.version = snapshot.version;
     this.#byHash.clear();
     this.#byName.clear();
-    this.#names = [];
     const entries = new Map<string, string>();
     for (const { id, name, created } of snapshot.models) {
       const bytes = Buffer.from(name);
@@ -60,10 +75,11 @@ export class Routes {
       if (bucket === undefined) this.#byHash.set(hash, [model]);
       else bucket.push(model);
       this.#byName.set(name, model);
-      this.#names[id] = name;
       entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
     this.#entries = entries;
+    this.names = [...entries.keys()];
+    this.only = snapshot.models.length === 1 ? (snapshot.models[0]?.id ?? -1) : -1;
     this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
 
     const pools = new Map<string, UpstreamPool>();
@@ -85,6 +101,12 @@ export class Routes {
     }
     this.#pools = pools;
     this.#targets = targets;
+    return [...before].filter(([id, name]) => this.#models.get(id) !== name).map(([id]) => id);
+  }
+
+  /** The rows of the model's targets. */
+  rowsOf(model: number): readonly number[] {
+    return this.#rows.get(model) ?? [];
   }
 
   /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
@@ -104,7 +126,7 @@ export class Routes {
 
   /** The name of a model by its id; "" where it is not known, or not any more. */
   modelName(id: number): string {
-    return this.#names[id] ?? "";
+    return this.#models.get(id) ?? "";
   }
 
   /** The body of `GET /v1/models/NAME`. */

@@ -43,6 +43,18 @@ export const proxySettings = section({
     max: "24h",
     doc: "Longest pause inside an answer before the stream is ended with an error.",
   }),
+  requestTimeoutMs: duration({
+    default: "1h",
+    min: "1s",
+    max: "7d",
+    doc: "How long a request may take in all, from its head to the end of its answer. A client may ask for less by x-infermesh-timeout.",
+  }),
+  tunnelIdleMs: duration({
+    default: "1h",
+    min: "1s",
+    max: "7d",
+    doc: "How long a WebSocket, or another protocol that a connection was switched to, may be silent on both sides.",
+  }),
   upstreamIdleMs: duration({
     default: "4s",
     min: "100ms",

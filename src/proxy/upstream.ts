@@ -19,6 +19,10 @@ import { nowMs } from "./clock.ts";
 export interface UpstreamUser {
   /** Whether the request was HEAD, whose answer has no body. */
   readonly isHead: boolean;
+  /** Whether the request asks for another protocol, so that the target may switch to it. */
+  readonly isUpgrade: boolean;
+  /** Whether the head of an event stream is to be kept back until its first event. */
+  readonly awaitsEvent: boolean;
   /** A final (not 1xx) head, parsed out of `buffer`. */
   responseHead(head: ResponseHead, buffer: Buffer): void;
   /** Bytes [start, end) of the framed body; `ended` when they are the last. */
@@ -32,7 +36,7 @@ export interface UpstreamUser {
 }
 
 /** How a response's body ends. */
-export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3 } as const;
+export const FRAMING = { none: 0, length: 1, chunked: 2, close: 3, tunnel: 4 } as const;
 
 const AWAIT_HEAD = 0;
 const IN_BODY = 1;
@@ -164,7 +168,8 @@ export class UpstreamConnection {
   /** The target closed its side in order: that is how an answer without a length ends. */
   finished(): void {
     const user = this.#user;
-    if (user === null || this.#phase !== IN_BODY || this.#framing !== FRAMING.close) {
+    const endsSo = this.#framing === FRAMING.close || this.#framing === FRAMING.tunnel;
+    if (user === null || this.#phase !== IN_BODY || !endsSo) {
       this.lost("reset", "it closed the connection");
       return;
     }
@@ -223,21 +228,30 @@ export class UpstreamConnection {
         }
         return -1;
       }
-      if (result === PARSE_BAD || head.status === 101) {
+      const isSwitch = head.status === 101 && this.#user?.isUpgrade === true;
+      if (result === PARSE_BAD || (head.status === 101 && !isSwitch)) {
         this.#fail("bad-response", result === PARSE_BAD ? head.badReason : "it switched protocols unasked");
         return -1;
       }
       at = head.headEnd;
-      if (head.status >= 200) break;
+      if (head.status >= 200 || isSwitch) break;
       head = sharedHead;
       head.reset();
     }
     this.#head = null;
     const user = this.#user;
     if (user === null) return -1;
+    if (user.awaitsEvent && head.eventStream && isBeforeEvent(buffer, at, end)) {
+      // As if the head were not whole yet: it is read again with what follows.
+      this.#partial = Buffer.from(buffer.subarray(start, end));
+      return -1;
+    }
     this.#phase = IN_BODY;
     this.#reusable = head.keepAlive;
-    if (user.isHead || head.status === 204 || head.status === 304) {
+    if (head.status === 101) {
+      this.#framing = FRAMING.tunnel;
+      this.#reusable = false;
+    } else if (user.isHead || head.status === 204 || head.status === 304) {
       this.#framing = FRAMING.none;
     } else if (head.chunked) {
       this.#framing = FRAMING.chunked;
@@ -295,4 +309,10 @@ export class UpstreamConnection {
     this.abort();
     user?.upstreamFailed(kind, detail);
   }
+}
+
+/** Whether an event stream's body, as far as it came, holds no event yet, nor its end. */
+function isBeforeEvent(buffer: Buffer, start: number, end: number): boolean {
+  const body = buffer.subarray(start, end);
+  return body.length < HEAD_LIMITS.headBytesMax && !body.includes("data:") && !body.includes("0\r\n\r\n");
 }

@@ -6,6 +6,7 @@
  */
 import { unpack } from "msgpackr/unpack";
 import { MeshError } from "../base/errors.ts";
+import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
 import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
@@ -19,6 +20,7 @@ import type { ClientConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import { Dispatch } from "./dispatch.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -55,16 +57,21 @@ function start(options: WorkerStart): RunningWorker {
   let nextControl = 1;
   const tracer =
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
+  const routes = new Routes(new Dialer(transport));
+  const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
   const context: WorkerContext = {
     index,
     config: options.proxy,
     maxBodyBytes: options.maxBodyBytes,
     allowRegister: options.allowRegister,
-    routes: new Routes(new Dialer(transport)),
+    routes,
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
+    dispatch: new Dispatch(options.flow, table, (model) => routes.rowsOf(model), wakeAt),
+    limits: new RateLimit(options.flow.limit),
+    paths: options.paths,
     tracer,
     heldBytes: 0,
     draining: false,
@@ -77,7 +84,7 @@ function start(options: WorkerStart): RunningWorker {
   const connections = new Set<ClientConnection>();
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
-    context.routes.apply(unpack(packed) as RouteSnapshot, context.config);
+    for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
   applyRoutes(options.routes);

@@ -88,7 +88,11 @@ const TE = ascii("te");
 const CHUNKED = ascii("chunked");
 const CONTINUE = ascii("100-continue");
 
+const WISH = ascii("x-infermesh-");
+
 const COMMA = 44;
+const X = 120;
+const I = 105;
 const NOMINATED_MAX = 32;
 const LENGTH_DIGITS_MAX = 16;
 
@@ -125,6 +129,8 @@ export abstract class FieldSection {
   expectContinue = false;
   /** An Upgrade field that Connection nominates, as it must be. */
   upgrade = false;
+  /** There is a field of this router's own (`x-infermesh-...`) besides the known ones. */
+  hasWishes = false;
 
   lineCount = 0;
   /** Line i is [lineStart, lineEnd) with its CRLF; its name [lineStart, nameEnd); its value [valueStart, valueEnd). */
@@ -174,6 +180,7 @@ export abstract class FieldSection {
     this.keepAlive = true;
     this.expectContinue = false;
     this.upgrade = false;
+    this.hasWishes = false;
     this.lineCount = 0;
     this.contentTypeLine = -1;
     this.requestIdLine = -1;
@@ -314,6 +321,9 @@ export abstract class FieldSection {
     this.drop[line] = 0;
     switch (kind) {
       case KIND.other:
+        if ((buffer[start]! | 32) === X && (buffer[start + 2]! | 32) === I && spells(buffer, start, WISH)) {
+          this.hasWishes = true;
+        }
         return true;
       case KIND.contentLength:
         return this.#readLength(buffer, line);

@@ -39,6 +39,8 @@ class Scripted implements Transport {
     };
   }
 
+  wakeAt(): void {}
+
   destroy(): void {}
 }
 

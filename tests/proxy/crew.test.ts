@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { Crew } from "../../src/proxy/crew.ts";
 import type { CrewOptions } from "../../src/proxy/crew.ts";
+import { flowSettings } from "../../src/flow/settings.ts";
+import { apiSettings } from "../../src/wire/api-access.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -18,6 +20,8 @@ function options(entry: URL): CrewOptions & { readonly restarts: number[] } {
     maxBodyBytes: 1024,
     allowRegister: false,
     proxy: defaultsOf(proxySettings),
+    flow: defaultsOf(flowSettings),
+    paths: defaultsOf(apiSettings),
     table: ScoreTable.create(SIZES),
     stats: WorkerStats.create(SIZES),
     control: () => Promise.resolve({ status: 500, body: "{}" }),

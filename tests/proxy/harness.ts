@@ -17,10 +17,17 @@ import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { Dispatch } from "../../src/proxy/dispatch.ts";
+import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
+import { RateLimit } from "../../src/flow/rate-limit.ts";
+import { apiSettings } from "../../src/wire/api-access.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
+
+/** The defaults of failure handling, for tests that change a part of them. */
+export const FLOW: FlowConfig = defaultsOf(flowSettings);
 
 const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
 
@@ -53,11 +60,12 @@ export class Relay {
   /** A relay in front of upstreams on these ports, all of which serve model "m". */
   constructor(
     ports: readonly number[],
-    config: Partial<ProxyConfig> = {},
+    config: Partial<ProxyConfig> & { readonly flow?: Partial<FlowConfig> } = {},
     maxBodyBytes = 1 << 20,
     tracer: Tracer | null = null,
   ) {
     const proxy: ProxyConfig = { ...defaultsOf(proxySettings), ...config };
+    const flow: FlowConfig = { ...FLOW, ...config.flow };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
     const model = writer.addModel();
@@ -89,6 +97,14 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters: this.stats.forWorker(0),
+      dispatch: new Dispatch(
+        flow,
+        this.table,
+        (id) => routes.rowsOf(id),
+        (atMs) => this.#transport.wakeAt(atMs),
+      ),
+      limits: new RateLimit(flow.limit),
+      paths: defaultsOf(apiSettings),
       tracer,
       heldBytes: 0,
       draining: false,
@@ -271,9 +287,9 @@ export class Client {
   }
 }
 
-export async function until(condition: () => boolean, limitMs = 5000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
   const end = performance.now() + limitMs;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${condition.toString()}`);
     await Bun.sleep(2);
   }

@@ -1,5 +1,19 @@
 import { describe, expect, test } from "bun:test";
-import { answer, ask, CHAT, chunk, Client, CLOSE, fixtures, ok, post, SSE_HEAD, statusOf, until } from "./harness.ts";
+import {
+  answer,
+  ask,
+  CHAT,
+  chunk,
+  Client,
+  CLOSE,
+  fixtures,
+  ok,
+  post,
+  SSE_HEAD,
+  statusOf,
+  until,
+  FLOW,
+} from "./harness.ts";
 import type { Script } from "./harness.ts";
 
 const { upstream, relay } = fixtures();
@@ -357,7 +371,7 @@ describe("clients that leave", () => {
 describe("limits", () => {
   test("a full target is passed over, and when all are full the client is told to come back", async () => {
     const up = upstream(() => {});
-    const relayed = relay([up.port], { upstreamConnectionsMax: 1 });
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1, flow: { queue: { ...FLOW.queue, waitMsMax: 50 } } });
     const first = await Client.open(relayed.port);
     first.send(post(CHAT));
     await until(() => up.requests.length === 1);

@@ -4,6 +4,8 @@ import { SPAN_EVENT, unpackSpans } from "../../src/obs/spans.ts";
 import type { SpanBatch, SpanFields } from "../../src/obs/spans.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { Crew } from "../../src/proxy/crew.ts";
+import { flowSettings } from "../../src/flow/settings.ts";
+import { apiSettings } from "../../src/wire/api-access.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import { Tracer } from "../../src/proxy/tracing.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -248,6 +250,8 @@ test("workers post their spans while they run, and the last ones before they are
       maxBodyBytes: 1024,
       allowRegister: false,
       proxy: defaultsOf(proxySettings),
+      flow: defaultsOf(flowSettings),
+      paths: defaultsOf(apiSettings),
       table: ScoreTable.create(sizes),
       stats: WorkerStats.create(sizes),
       tracing: {

@@ -1,0 +1,153 @@
+/**
+ * One try of a request at one target: the claim in the score table and the connection, each given back exactly once.
+ *
+ * An exchange has one, or two while it is hedged; what happens on the connection is told to the exchange with the
+ * attempt that it happened to.
+ */
+import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import { NO_TARGET } from "../score/pick.ts";
+import type { ChunkScanner } from "../wire/chunks.ts";
+import type { ResponseHead } from "../wire/http1.ts";
+import type { Choice } from "./choice.ts";
+import { nowMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Target } from "./routes.ts";
+import { FRAMING } from "./upstream.ts";
+import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
+
+/** What an attempt tells its exchange. */
+export interface AttemptOwner {
+  readonly isHead: boolean;
+  readonly isUpgrade: boolean;
+  readonly awaitsEvent: boolean;
+  /** The connection is open: the request may be sent. */
+  opened(attempt: Attempt): void;
+  /** A final head came; false: this attempt is over. */
+  answers(attempt: Attempt, head: ResponseHead, buffer: Buffer): void;
+  answerBody(attempt: Attempt, buffer: Buffer, start: number, end: number, ended: boolean): void;
+  failed(attempt: Attempt, kind: UpstreamErrorKind, detail: string): void;
+  /** More may be sent. */
+  drained(attempt: Attempt): void;
+}
+
+export class Attempt implements UpstreamUser {
+  readonly #context: WorkerContext;
+  readonly #owner: AttemptOwner;
+  #upstream: UpstreamConnection | null = null;
+  target: Target | null = null;
+  row = NO_TARGET;
+  #tokens = 0;
+  /** When it was given to the target. */
+  sentMs = 0;
+  /** The connection is open, and has been sent what was held. */
+  sending = false;
+
+  constructor(context: WorkerContext, owner: AttemptOwner) {
+    this.#context = context;
+    this.#owner = owner;
+  }
+
+  get isHead(): boolean {
+    return this.#owner.isHead;
+  }
+
+  get isUpgrade(): boolean {
+    return this.#owner.isUpgrade;
+  }
+
+  get awaitsEvent(): boolean {
+    return this.#owner.awaitsEvent;
+  }
+
+  /** Whether it holds a target. */
+  get active(): boolean {
+    return this.#upstream !== null;
+  }
+
+  /** Whether the connection had served another exchange before. */
+  get isReused(): boolean {
+    return (this.#upstream?.uses ?? 0) > 1;
+  }
+
+  get framing(): number {
+    return this.#upstream?.framing ?? FRAMING.none;
+  }
+
+  get chunks(): ChunkScanner | null {
+    return this.#upstream?.chunks ?? null;
+  }
+
+  /** Takes over what was chosen. */
+  take(choice: Choice<UpstreamConnection>, tokens: number): void {
+    this.row = choice.row;
+    this.target = choice.target;
+    this.#upstream = choice.way;
+    this.#tokens = tokens;
+    this.sending = false;
+  }
+
+  /** Begins; true when the connection is open already, and the request has been sent. */
+  launch(): boolean {
+    const upstream = this.#upstream;
+    if (upstream === null) throw new Error("an attempt is launched at what was chosen for it");
+    this.sentMs = nowMs();
+    upstream.begin(this);
+    if (!upstream.open) return false;
+    this.upstreamOpened();
+    return true;
+  }
+
+  /** Sends bytes; false when the target is slower than the client. */
+  send(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#upstream?.send(bytes, start, end) ?? true;
+  }
+
+  pause(): void {
+    this.#upstream?.pause();
+  }
+
+  resume(): void {
+    this.#upstream?.resume();
+  }
+
+  /** The prompt's tokens are worked off. */
+  endPrefill(): void {
+    if (this.#tokens === 0) return;
+    this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
+    this.#tokens = 0;
+  }
+
+  /** Gives the claim and the connection back, once; `clean` keeps the connection for others. */
+  giveBack(clean: boolean): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#upstream = null;
+    this.sending = false;
+    this.endPrefill();
+    this.#context.table.end(this.#context.index, this.row);
+    upstream.release(clean);
+  }
+
+  // ---- the connection's side
+
+  upstreamOpened(): void {
+    this.sending = true;
+    this.#owner.opened(this);
+  }
+
+  responseHead(head: ResponseHead, buffer: Buffer): void {
+    this.#owner.answers(this, head, buffer);
+  }
+
+  responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void {
+    this.#owner.answerBody(this, buffer, start, end, ended);
+  }
+
+  upstreamFailed(kind: UpstreamErrorKind, detail: string): void {
+    this.#owner.failed(this, kind, detail);
+  }
+
+  upstreamDrained(): void {
+    this.#owner.drained(this);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What a client asks of the router itself, in fields of its head:
+ *
+ *   x-infermesh-priority  0 (first) to 3 (last), 1 unless given: who waits for a place, and for how long
+ *   x-infermesh-slo       `latency`: the first token matters most; the request may be hedged
+ *   x-infermesh-retry     `never`: not to be sent a second time, whatever happens
+ *   x-infermesh-timeout   `30s`, `500ms`: all of it must be done by then; a plain number is milliseconds
+ *   x-infermesh-tenant    whose it is, where the authorization does not say so
+ *
+ * A value that is none of these is refused with 400: a wish that is passed over in silence is worse. The lines are
+ * looked at only where one of them is there.
+ */
+import { MeshError } from "../base/errors.ts";
+import { parseDuration } from "../base/units.ts";
+import { PRIORITIES } from "../flow/queue.ts";
+import { fieldValue, findField } from "../wire/field-search.ts";
+import type { RequestHead } from "../wire/http1.ts";
+
+const PRIORITY_DEFAULT = 1;
+const TENANT_CHARACTERS_MAX = 256;
+
+export class Wishes {
+  priority = PRIORITY_DEFAULT;
+  isLatency = false;
+  mayRepeat = true;
+  /** Infinity: as long as the settings allow. */
+  timeoutMs = Infinity;
+
+  reset(): void {
+    this.priority = PRIORITY_DEFAULT;
+    this.isLatency = false;
+    this.mayRepeat = true;
+    this.timeoutMs = Infinity;
+  }
+
+  /** Reads the lines of a parsed head; what is wrong with them, or null. */
+  read(buffer: Buffer, head: RequestHead): MeshError | null {
+    const value = (name: string): string | null => {
+      const line = findField(buffer, head, name);
+      return line < 0 ? null : buffer.toString("latin1", head.valueStart[line], head.valueEnd[line]);
+    };
+    const priority = value("x-infermesh-priority");
+    if (priority !== null) {
+      this.priority = Number(priority);
+      if (!/^\d$/.test(priority) || this.priority >= PRIORITIES) return unknown("priority", priority, "0 to 3");
+    }
+    const slo = value("x-infermesh-slo");
+    if (slo !== null && slo !== "latency" && slo !== "throughput") return unknown("slo", slo, "latency or throughput");
+    this.isLatency = slo === "latency";
+    const retry = value("x-infermesh-retry");
+    if (retry !== null && retry !== "never") return unknown("retry", retry, "never");
+    this.mayRepeat = retry === null;
+    const timeout = value("x-infermesh-timeout");
+    if (timeout === null) return null;
+    const timeoutMs = /^\d{1,9}$/.test(timeout) ? Number(timeout) : parseDuration(timeout);
+    if (timeoutMs === undefined || timeoutMs <= 0) return unknown("timeout", timeout, "a duration such as 30s");
+    this.timeoutMs = timeoutMs;
+    return null;
+  }
+
+  /** Whose request it is whose head, as it goes to the target, lies in held[0, headEnd): "" when that is not said. */
+  tenant(held: Buffer, headEnd: number): string {
+    const tenant = fieldValue(held, headEnd, "x-infermesh-tenant") ?? fieldValue(held, headEnd, "authorization");
+    return (tenant ?? fieldValue(held, headEnd, "x-forwarded-for") ?? "").slice(0, TENANT_CHARACTERS_MAX);
+  }
+}
+
+function unknown(name: string, found: string, expected: string): MeshError {
+  const shown = found.slice(0, 40);
+  return new MeshError("bad_request", `x-infermesh-${name} is "${shown}"; it must be ${expected}`);
+}
