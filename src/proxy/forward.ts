@@ -7,6 +7,7 @@ import { writeTraceparent } from "../wire/trace-context.ts";
 import type { Exchange } from "./exchange.ts";
 
 const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
+const HOST_NAME = Buffer.from("host: ");
 const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 const REQUEST_ID = Buffer.from("x-request-id: ");
@@ -46,6 +47,9 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   }
   const held = exchange.held;
   const path = pathStart(buffer, head.targetStart, head.targetEnd);
+  // The authority of a target in absolute form stands for the Host (RFC 9112 section 3.2.2).
+  const isAbsolute = path > head.targetStart;
+  if (isAbsolute && head.hostLine >= 0) head.drop[head.hostLine] = 1;
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
   if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
   at += buffer.copy(held, at, path, head.targetEnd);
@@ -60,7 +64,8 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
     }
   }
   if (from >= 0) at += buffer.copy(held, at, from, head.headEnd - 2);
-  if (head.hostLine < 0) at += HOST.copy(held, at);
+  if (isAbsolute) at = writeHost(buffer, head.targetStart, path, held, at);
+  else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
   if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
   at += forwardedFor.copy(held, at);
@@ -77,6 +82,13 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+function writeHost(buffer: Buffer, start: number, end: number, held: Buffer, at: number): number {
+  const authority = buffer.indexOf("://", start, "latin1") + 3;
+  let to = at + HOST_NAME.copy(held, at);
+  to += buffer.copy(held, to, authority, end);
+  return to + CRLF.copy(held, to);
 }
 
 /** Asks the target for the protocol that the client asks for: these lines belong to one hop, so they are written anew. */

@@ -89,6 +89,9 @@ const CHUNKED = ascii("chunked");
 const CONTINUE = ascii("100-continue");
 
 const WISH = ascii("x-infermesh-");
+/** Framing fields with an underscore, which `spells` sees as DEL: servers that turn names into variables (CGI, WSGI)
+ * can't tell them from the real ones. */
+const MIMICS = [ascii("content\x7flength"), ascii("transfer\x7fencoding")];
 
 const COMMA = 44;
 const X = 120;
@@ -323,6 +326,11 @@ export abstract class FieldSection {
       case KIND.other:
         if ((buffer[start]! | 32) === X && (buffer[start + 2]! | 32) === I && spells(buffer, start, WISH)) {
           this.hasWishes = true;
+        }
+        for (const mimic of MIMICS) {
+          if (this.nameEnd[line]! - start === mimic.length && spells(buffer, start, mimic)) {
+            return this.refuse("a framing field with an underscore in its name");
+          }
         }
         return true;
       case KIND.contentLength:

@@ -224,7 +224,7 @@ const NORMALISED: readonly Normalised[] = [
     "an absolute target",
     `POST http://evil:1/v1/completions?a HTTP/1.1\r\nhost: x\r\n${LENGTH}${CLOSE}\r\n${CHAT}`,
     /^POST \/v1\/completions\?a /m,
-    /evil/,
+    /^host: x$/m,
   ],
   ["empty lines before a request", `\r\n\r\n${HEAD}${LENGTH}${CLOSE}\r\n${CHAT}`, /^POST/, /^$/],
   [

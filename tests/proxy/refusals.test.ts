@@ -1,4 +1,4 @@
-/** What a second try saves, and whom: targets that fall silent before they answer, and targets that refuse what they are sent. */
+/** Faults that a repeatable request is to survive by the rules of flow/: timeouts, bursts of refusals, resets of the head. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { ACTION, FaultUpstream, STAGE } from "./fault-upstream.ts";
 import type { Action, Stage } from "./fault-upstream.ts";
