@@ -16,6 +16,7 @@ import { fleetSettings } from "./fleet/settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
+import { successionSettings } from "./net/settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
@@ -180,11 +181,7 @@ export const routerSettings = section(
       default: false,
       doc: "Also take registrations on the --listen port. Off, since clients could then add targets.",
     }),
-    drainTimeoutMs: duration({
-      default: "30s",
-      max: "24h",
-      doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
-    }),
+    ...successionSettings,
     fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },

@@ -80,7 +80,13 @@ const routerStart: Lazy = async () => {
     },
     settings: routerSettings,
     file: "flag",
-    run: async (config) => (await import("./router.ts")).runRouter(resolveRouter(config)),
+    async run(config, _terminal, _operand, source) {
+      const load = () => {
+        const loaded = source.load();
+        return loaded.faults === undefined ? { value: resolveRouter(loaded.value) } : loaded;
+      };
+      await (await import("./router.ts")).runRouter(resolveRouter(config), { path: source.path, load });
+    },
   });
 };
 

@@ -1,9 +1,13 @@
 /** What every role needs of the operating system's process: signals, a supervisor's pipe, running oneself, thrift. */
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { MeshError } from "./base/errors.ts";
 import { formatAddress } from "./base/units.ts";
 
 export interface Stopped {
   /** Resolves with what asked for the end; rejects when `fail` is called. */
   readonly promise: Promise<string>;
+  /** Resolves with the first signal that asks for it, whatever asked before. */
+  readonly signalled: Promise<string>;
   /** Asks for an end in order. It may be asked for again, and a signal after it is still the first one. */
   ask(what: string): void;
   fail(error: Error): void;
@@ -20,11 +24,13 @@ export function untilStopped(): Stopped {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   // A failure may come before anyone waits for it; whoever awaits the promise later still gets it.
   promise.catch(() => {});
+  const signalled = Promise.withResolvers<string>();
   let askedAtMs = Number.POSITIVE_INFINITY;
   const ask = (what: string): void => {
     const nowMs = performance.now();
     if (nowMs - askedAtMs > SAME_WISH_MS && what !== "parent") process.exit(130);
     askedAtMs = Math.min(askedAtMs, nowMs);
+    signalled.resolve(what);
     resolve(what);
   };
   // A bug: what it left half-done can't be trusted, so the process ends, with the error's own words.
@@ -32,11 +38,79 @@ export function untilStopped(): Stopped {
   process.on("unhandledRejection", reject);
   process.on("SIGTERM", () => ask("SIGTERM"));
   process.on("SIGINT", () => ask("SIGINT"));
-  if (process.env["INFERMESH_SUPERVISED"] === "1") {
+  if (isSupervised()) {
     process.stdin.on("end", () => ask("parent"));
     process.stdin.resume();
   }
-  return { promise, ask: resolve, fail: reject };
+  return { promise, signalled: signalled.promise, ask: resolve, fail: reject };
+}
+
+/** Whether a parent of ours looks after this process, and ends when it does. */
+function isSupervised(): boolean {
+  return process.env["INFERMESH_SUPERVISED"] === "1";
+}
+
+/** Why no process may go on in the place of this one; "" when one may. */
+export function whyNoSuccessor(): string {
+  if (isSupervised()) return "who started this process ends when it does";
+  if (process.pid === 1) return "this is the first process of its container, which ends when it does";
+  return leadsTerminal() ? "this process leads the session of its terminal, which ends when it does" : "";
+}
+
+/** Whether it is the one that a shell is otherwise, as by `ssh -t`. Linux tells; elsewhere it is not known, and false. */
+function leadsTerminal(): boolean {
+  try {
+    const stat = readFileSync("/proc/self/stat", "latin1");
+    // State, parent, group, session and terminal follow the name, which is in brackets and may hold anything.
+    const [, , , session, terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return session === String(process.pid) && terminal !== "0";
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * SIGHUP calls `reload`; but one that comes because the terminal of this process is gone asks for the end, as it does by
+ * default: whoever closes a terminal wants what runs in it to end.
+ */
+export function onHangup(reload: () => void, end: () => void): void {
+  const hadTerminal = hasTerminal();
+  process.on("SIGHUP", () => {
+    if (hadTerminal && !hasTerminal()) end();
+    else reload();
+  });
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Keeps this process's id in a file ("" for none), whole at any time; throws a MeshError when that can't be written. */
+export function keepPid(file: string): void {
+  if (file === "") return;
+  const draft = `${file}.${process.pid}`;
+  try {
+    writeFileSync(draft, `${process.pid}\n`);
+    renameSync(draft, file);
+  } catch (cause) {
+    rmSync(draft, { force: true });
+    throw new MeshError("config_invalid", `can't write the pid file ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Removes the file, unless it holds another process's id by now. */
+export function dropPid(file: string): void {
+  if (file === "") return;
+  try {
+    if (readFileSync(file, "utf8").trim() === String(process.pid)) rmSync(file);
+  } catch {
+    // It is gone, or no longer ours to remove.
+  }
 }
 
 /** The command that runs this program again: the executable, or Bun with the source in a checkout. */

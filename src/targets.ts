@@ -3,11 +3,16 @@
  * reported of them goes through the fleet into the score table and the workers' routes. Wiring only.
  */
 import type { RouterConfig } from "./config.ts";
+import { liveCopy, overwrite } from "./base/live.ts";
+import { MeshError } from "./base/errors.ts";
+import { isRecord } from "./base/field.ts";
 import { Prng } from "./base/prng.ts";
+import { registrationOf } from "./fleet/announcement.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import type { Poll, RegisterResult } from "./fleet/event.ts";
 import type { Registration } from "./fleet/registration.ts";
-import type { Target } from "./fleet/target.ts";
+import type { FleetConfig } from "./fleet/settings.ts";
+import { isRoutable, type Target } from "./fleet/target.ts";
 import { type MeshNode, targetOf } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
 import type { Log } from "./obs/log.ts";
@@ -33,6 +38,8 @@ export interface TargetsOptions {
 
 export class Targets {
   readonly #options: TargetsOptions;
+  /** What the fleet and the poller hold; it is overwritten when the configuration is loaded anew. */
+  readonly #config: FleetConfig;
   readonly #fleet: Fleet;
   readonly #poller: Poller;
   readonly #changedIds = new Set<string>();
@@ -45,8 +52,14 @@ export class Targets {
   constructor(options: TargetsOptions) {
     const { config } = options;
     this.#options = options;
-    this.#fleet = new Fleet(config.fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
-    this.#poller = new Poller({ timeoutMs: config.fleet.pollTimeoutMs });
+    const fleet = liveCopy(config.fleet);
+    this.#config = fleet;
+    this.#fleet = new Fleet(fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
+    this.#poller = new Poller({
+      get timeoutMs() {
+        return fleet.pollTimeoutMs;
+      },
+    });
     this.#fleet.setStatic(config.upstreams, performance.now());
     for (const { id } of this.#fleet.targets()) this.#changedIds.add(id);
     this.#place();
@@ -58,6 +71,33 @@ export class Targets {
 
   get(id: string): Target | undefined {
     return this.#fleet.target(id);
+  }
+
+  /** The configured targets are these now, and the fleet's knobs. */
+  configure(config: Pick<RouterConfig, "fleet" | "upstreams">): void {
+    overwrite(this.#config, config.fleet);
+    this.#fleet.setStatic(config.upstreams, performance.now());
+    this.step();
+  }
+
+  /** What another router must be told to go on with the targets that are not configured. */
+  registrations(): Registration[] {
+    return this.all()
+      .filter(({ source }) => source !== "static")
+      .map((target) => {
+        const condition = target.state === "draining" ? "draining" : isRoutable(target) ? "ready" : "unready";
+        return { ...registrationOf(target), condition };
+      });
+  }
+
+  /**
+   * Takes what a predecessor of a like version knew; throws a MeshError for anything else. Whoever is still in the mesh
+   * will be the mesh's again as soon as that is heard from.
+   */
+  inherit(told: unknown): void {
+    for (const registration of registrationsOf(told)) this.#fleet.register(registration, performance.now());
+    this.step();
+    this.#sync();
   }
 
   register(registration: Registration): RegisterResult {
@@ -179,6 +219,7 @@ export class Targets {
 
   #sync(): void {
     const { placement, log, onRoutes } = this.#options;
+    clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     const routes = this.#place();
     if (placement.homeless > 0) {
@@ -189,4 +230,14 @@ export class Targets {
     }
     if (routes !== null) onRoutes(routes);
   }
+}
+
+function registrationsOf(told: unknown): readonly Registration[] {
+  const isOne = (one: unknown): boolean =>
+    isRecord(one) &&
+    typeof one["id"] === "string" &&
+    typeof one["address"] === "string" &&
+    Array.isArray(one["models"]);
+  if (Array.isArray(told) && told.every(isOne)) return told as Registration[];
+  throw new MeshError("internal", "the predecessor's word of its targets is not understood");
 }

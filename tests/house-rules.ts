@@ -14,8 +14,8 @@ const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
-/** Files of src/ itself that roles share. */
-const BESIDE_ROLES = ["process", "targets"];
+/** Files of src/ itself that roles share, or that are parts of one. */
+const BESIDE_ROLES = ["process", "targets", "config-watch", "control", "reload", "standing", "succession", "upgrade"];
 
 /** What each room may import besides itself; main may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ["base", "score"],
   ...Object.fromEntries(SHELLS.map((shell) => [shell, BELOW_SHELLS])),
   config: [...BELOW_SHELLS, ...SHELLS],
-  ...Object.fromEntries(BESIDE_ROLES.map((name) => [name, [...BELOW_SHELLS, ...SHELLS, "config"]])),
+  ...Object.fromEntries(BESIDE_ROLES.map((name) => [name, [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES]])),
   ...Object.fromEntries(ROLES.map((role) => [role, [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES]])),
   main: [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES, ...ROLES],
 };

@@ -11,6 +11,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/admin/front-connection.ts",
   "src/fleet/fleet.ts",
   "src/proxy/client.ts",
+  "src/proxy/crew.ts",
   "src/proxy/exchange.ts",
   "src/proxy/upstream.ts",
   "src/sim/batching.ts",

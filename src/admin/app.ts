@@ -14,6 +14,8 @@ const REALM = /^(https?):\/\//i;
 export interface PortEnv {
   /** As the operator configured it; "" for every address. */
   readonly hostname: string;
+  /** The client's IP address; "" when it is gone. */
+  readonly remoteAddress: string;
 }
 
 /** An app whose errors are JSON; `onError` gets what was not the client's fault. */

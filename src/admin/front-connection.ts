@@ -27,7 +27,7 @@ export interface FrontContext {
   readonly stopping: boolean;
   /** The Host of requests that name none. */
   readonly authority: string;
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, remoteAddress: string): Response | Promise<Response>;
   onError(error: unknown, request: string): void;
   onNotice(message: string, remoteAddress: string): void;
 }
@@ -317,7 +317,9 @@ export class FrontConnection {
     const name = `${exchange.method} ${new URL(exchange.url).pathname}`;
     let response: Response;
     try {
-      response = await this.#context.fetch(request);
+      // undefined for one that is gone by now, whatever the types say.
+      const remoteAddress = this.#socket.remoteAddress as string | undefined;
+      response = await this.#context.fetch(request, remoteAddress ?? "");
     } catch (error) {
       this.#context.onError(error, name);
       response = errorResponse(new MeshError("internal", "internal error"));

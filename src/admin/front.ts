@@ -8,6 +8,8 @@
  * and a closed connection; an app that throws gives a 500 without details, which go to `onError`.
  */
 import { MeshError } from "../base/errors.ts";
+import { liveCopy, overwrite } from "../base/live.ts";
+import { boundAddress, duplicate } from "../net/descriptor.ts";
 import type { PortEnv } from "./app.ts";
 import { FrontConnection } from "./front-connection.ts";
 import { errorBytes } from "./front-head.ts";
@@ -23,6 +25,8 @@ export interface FrontOptions {
   readonly hostname: string;
   /** 0: any free port. */
   readonly port: number;
+  /** A listening socket to adopt instead: it was opened for this address by a predecessor. */
+  readonly fd?: number | undefined;
   readonly app: App;
   readonly limits?: Partial<AdminConfig>;
   /** An app that threw, or a stream that broke. */
@@ -36,6 +40,10 @@ export interface Front {
   readonly port: number;
   /** Connections open now. */
   readonly connections: number;
+  /** Another descriptor of the listening socket, for the caller to close. */
+  descriptor(): number;
+  /** Holds for every connection from its next step on. */
+  setLimits(limits: AdminConfig): void;
   /** Stops accepting, lets answers under way finish for at most graceMs, then closes what is left. */
   stop(graceMs: number): Promise<void>;
 }
@@ -55,13 +63,14 @@ const STOP_POLL_MS = 10;
 
 /** Opens an admin port; throws a MeshError when the address can't be had. */
 export function serveApi(options: FrontOptions): Front {
-  const limits: AdminConfig = { ...ADMIN_LIMITS, ...options.limits };
+  const limits = liveCopy<AdminConfig>({ ...ADMIN_LIMITS, ...options.limits });
   const connections = new Set<FrontConnection>();
   const context = {
     limits,
     stopping: false,
     authority: "localhost",
-    fetch: (request: Request) => options.app.fetch(request, { hostname: options.hostname }),
+    fetch: (request: Request, remoteAddress: string) =>
+      options.app.fetch(request, { hostname: options.hostname, remoteAddress }),
     onError: options.onError ?? (() => {}),
     onNotice: options.onNotice ?? (() => {}),
   };
@@ -92,21 +101,35 @@ export function serveApi(options: FrontOptions): Front {
       socket.terminate();
     },
   });
-  context.authority = `localhost:${listener.port}`;
+  // Bun does not know where an adopted socket is bound.
+  const bound = options.fd === undefined ? { host: listener.hostname, port: listener.port } : boundAddress(options.fd);
+  context.authority = `localhost:${bound.port}`;
 
-  const shortestMs = Math.min(limits.headTimeoutMs, limits.bodyTimeoutMs, limits.idleTimeoutMs, limits.writeTimeoutMs);
-  const sweep = setInterval(
-    () => {
-      const nowMs = performance.now();
-      for (const connection of connections) connection.sweep(nowMs);
-    },
-    Math.min(SWEEP_MS_MAX, Math.max(5, shortestMs / 4)),
-  );
-  sweep.unref();
+  const startSweep = () => {
+    const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs } = limits;
+    const shortestMs = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs);
+    const timer = setInterval(
+      () => {
+        const nowMs = performance.now();
+        for (const connection of connections) connection.sweep(nowMs);
+      },
+      Math.min(SWEEP_MS_MAX, Math.max(5, shortestMs / 4)),
+    );
+    timer.unref();
+    return timer;
+  };
+  let sweep = startSweep();
 
   return {
-    hostname: listener.hostname,
-    port: listener.port,
+    hostname: bound.host,
+    port: bound.port,
+    // In no types of Bun's.
+    descriptor: () => duplicate((listener as unknown as { readonly fd: number }).fd),
+    setLimits(next) {
+      overwrite(limits, next);
+      clearInterval(sweep);
+      sweep = startSweep();
+    },
     get connections() {
       return connections.size;
     },
@@ -126,6 +149,10 @@ function listen(options: FrontOptions, socket: Bun.SocketHandler<FrontConnection
   const wildcard = options.hostname === "" || options.hostname === "*";
   const hostname = wildcard ? "::" : options.hostname;
   // Half-open, so that a client which ends its side after its request still gets the answer.
+  if (options.fd !== undefined) {
+    const adopted = { fd: options.fd, socket, allowHalfOpen: true };
+    return Bun.listen(adopted as unknown as Bun.TCPSocketListenOptions<FrontConnection | undefined>);
+  }
   const how = { port: options.port, socket, allowHalfOpen: true };
   try {
     return Bun.listen({ hostname, ...how });

@@ -10,6 +10,7 @@ import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
+import { operationRoutes, type Operations } from "./operations-api.ts";
 
 /** What the table holds of a target now, over all its models. */
 export interface TargetLoad {
@@ -54,6 +55,7 @@ export interface RouterApiOptions extends MeshApiOptions {
   config(): unknown;
   /** The gossip's keys. */
   readonly keyring?: () => KeyringControl;
+  readonly operations?: Operations;
   onError?(error: unknown, request: string): void;
   /** Leaves out what changes the router or shows its configuration: for the metrics port, which others can reach. */
   readonly readOnly?: boolean;
@@ -94,6 +96,7 @@ export function routerApi(options: RouterApiOptions): Hono {
     registrationRoutes(app, options);
     if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
     if (options.leave !== undefined) leaveRoute(app, options.leave);
+    if (options.operations !== undefined) operationRoutes(app, options.operations);
     app.get("/config", (c) => c.json(redacted(options.config()) as object));
     allowOnly(app, { "/register": "POST", "/deregister": "POST", "/config": read });
   }

@@ -55,6 +55,29 @@ export const CTL: Readonly<Record<string, Entry>> = {
       return part({ settings: (await settings()).leaveSettings, run });
     },
   },
+  reload: {
+    summary: "have a router load its configuration anew, and show what that changed",
+    notes: [["Exit code 1", "also: the new configuration is refused; the old one stays as it is"]],
+    load: async () => {
+      const { reloadRouter: run } = await import("./operations.ts");
+      return part({ settings: (await settings()).operationSettings, run });
+    },
+  },
+  "restart-workers": {
+    summary: "have a router replace its workers, one by one, without a failed request",
+    load: async () => {
+      const { restartWorkers: run } = await import("./operations.ts");
+      return part({ settings: (await settings()).operationSettings, run });
+    },
+  },
+  upgrade: {
+    summary: "have a router of this machine hand over to a new process, without a failed request",
+    notes: [["Exit code 1", "also: the new process did not get ready; the old one goes on"]],
+    load: async () => {
+      const { upgradeRouter: run } = await import("./operations.ts");
+      return part({ settings: (await settings()).upgradeSettings, run });
+    },
+  },
   stats: {
     summary: "show a router's counts, or an agent's vitals",
     load: async () => {

@@ -8,7 +8,7 @@ import { type Help, renderHelp } from "../base/help.ts";
 import { settingsOf } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { EXIT } from "./client.ts";
-import { type ConfigFile, faultReport, loadConfig, openConfig } from "./load-config.ts";
+import { type ConfigSource, faultReport, loadConfig, openConfig } from "./load-config.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Command<S extends Section> {
@@ -18,8 +18,13 @@ export interface Command<S extends Section> {
   readonly file?: "flag" | "operand";
   /** What must follow the command besides flags, such as `ID`, and what it is; `run` gets it, "" for none. */
   readonly operand?: { readonly name: string; readonly expected: string; readonly optional?: boolean };
-  /** The exit code; nothing is 0. */
-  run(config: Infer<S>, terminal: Terminal, operand: string): Promise<number | void> | number | void;
+  /** The exit code; nothing is 0. `source` is where the config came from. */
+  run(
+    config: Infer<S>,
+    terminal: Terminal,
+    operand: string,
+    source: ConfigSource<Infer<S>>,
+  ): Promise<number | void> | number | void;
 }
 
 /** What a command meets. */
@@ -59,20 +64,20 @@ export async function runCommandLine<S extends Section>(
   }
   const named = line.extras.get("config") ?? (file === "operand" ? given : undefined);
   const path = named ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
-  let opened: ConfigFile | undefined;
-  if (path !== "") {
-    const result = openConfig(path);
-    if ("text" in result) opened = result;
-    else faults.push(result);
-  }
-  const sources = { env, flags: line.values, faults, variables };
-  const loaded = loadConfig(settings, opened === undefined ? sources : { ...sources, file: opened });
+  const load = () => {
+    const opened = path === "" ? undefined : openConfig(path);
+    const sources = { env, flags: line.values, faults, variables };
+    if (opened === undefined) return loadConfig(settings, sources);
+    if ("text" in opened) return loadConfig(settings, { ...sources, file: opened });
+    return loadConfig(settings, { ...sources, faults: [...faults, opened] });
+  };
+  const loaded = load();
   if (loaded.faults !== undefined) {
     terminal.err(`${faultReport(name, loaded.faults)}see ${name} --help\n`);
     return EXIT.usage;
   }
   try {
-    return (await command.run(loaded.value, terminal, given ?? "")) ?? EXIT.ok;
+    return (await command.run(loaded.value, terminal, given ?? "", { path, load })) ?? EXIT.ok;
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
     terminal.err(`${name}: ${error.message}\n`);

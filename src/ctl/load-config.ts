@@ -20,6 +20,7 @@ import {
 } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { shown } from "../base/shown.ts";
+import { HANDOVER_VARIABLE } from "../net/handover.ts";
 
 export interface ConfigFile {
   /** As it was given, for reports. */
@@ -37,12 +38,20 @@ export interface Sources {
   readonly variables: ReadonlySet<string>;
 }
 
+/** Where a config came from, for a role that reads it again while it runs. */
+export interface ConfigSource<C> {
+  /** The file as it was named; "" for none. */
+  readonly path: string;
+  /** Reads file, environment and flags anew. */
+  load(): Parsed<C>;
+}
+
 const FILE_BYTES_MAX = 4 * 2 ** 20;
 
 const PREFIX = "INFERMESH_";
 
 /** Variables that are ours and no setting. */
-const OTHER_VARIABLES = ["INFERMESH_CONFIG", "INFERMESH_SUPERVISED"];
+const OTHER_VARIABLES = ["INFERMESH_CONFIG", "INFERMESH_SUPERVISED", HANDOVER_VARIABLE];
 
 /** Kubernetes sets these for a service that is called infermesh or infermesh-something. */
 const SERVICE_VARIABLE =

@@ -77,6 +77,35 @@ export const leaveSettings = section({
 });
 export type LeaveConfig = Infer<typeof leaveSettings>;
 
+/** For what a router does before it answers. */
+export const operationSettings = section({
+  ...ctlSettings.fields,
+  endpoint: baseUrl({
+    default: "",
+    expected: ENDPOINT,
+    emptyMeans: "http://127.0.0.1:50052, else http://127.0.0.1:50051",
+    doc: "Which router: its --api port.",
+  }),
+  timeoutMs: duration({
+    default: "60s",
+    min: "10ms",
+    max: "1h",
+    doc: "How long to wait for it to be done.",
+  }),
+});
+
+export const upgradeSettings = section({
+  ...operationSettings.fields,
+  executable: text({
+    default: "",
+    placeholder: "PATH",
+    lengthMax: 4096,
+    emptyMeans: "the file that the router was started from, as it is now",
+    doc: "The executable to hand over to. It must belong to root or to the router's user, and be nobody else's to write.",
+  }),
+});
+export type UpgradeConfig = Infer<typeof upgradeSettings>;
+
 const id = text({
   default: "",
   placeholder: "ID",

@@ -122,6 +122,11 @@ export class Membership {
     return this.#options.id;
   }
 
+  /** This node's, over restarts; 0 for none. */
+  get identity(): number {
+    return this.#options.identity;
+  }
+
   /** Living members, this one included. */
   get size(): number {
     return this.#swim.size;

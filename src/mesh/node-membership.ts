@@ -21,6 +21,7 @@ import { announcedHost } from "./own-address.ts";
 import { Roster } from "./roster.ts";
 import { MeshKeys } from "./mesh-keys.ts";
 import type { GossipConfig } from "./settings.ts";
+import type { SocketDescriptors } from "./sockets.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
 const WILDCARDS = new Set(["", "0.0.0.0", "::"]);
@@ -32,6 +33,8 @@ export interface NodeOptions {
   readonly identity: number;
   readonly incarnation: number;
   readonly gossip: Address;
+  /** Sockets of a predecessor of this process, which was this node and is silent now. */
+  readonly inherited?: SocketDescriptors | undefined;
   readonly advertise: string;
   /** Seeds, and a file of more ("" or left out for none). */
   readonly join: readonly string[];
@@ -58,6 +61,8 @@ export interface MeshNode {
   setCondition(condition: Pick<NodeMeta, "healthy" | "draining">): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
+  /** Says nothing any more, for a successor goes on as this node: no leave is taken, and nobody is to notice. */
+  fallSilent(): void;
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
   leave(timeoutMs: number): Promise<void>;
 }
@@ -77,6 +82,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
   const transport = await openTransport({
     host: gossip.host,
     port: gossip.port,
+    inherited: options.inherited,
     cluster: mesh.cluster,
     keyring,
     limits: mesh.limits,
@@ -137,6 +143,10 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       membership.setMeta(encodeMeta({ ...options.meta, version, ...condition }, META_BYTES_MAX));
     },
     keys,
+    fallSilent() {
+      membership.stop();
+      transport.stop();
+    },
     async leave(timeoutMs) {
       await membership.leave(timeoutMs);
       transport.stop();

@@ -9,7 +9,7 @@ import type { NodeSample } from "../score/sample.ts";
 import { decodeNodeState, decodeVitalsJson } from "./node-state.ts";
 
 export interface PollerOptions {
-  /** Time for a whole poll. */
+  /** Time for a whole poll; it is looked at for each. */
   readonly timeoutMs: number;
   /** Longest answer that is read; 1 MiB by default. */
   readonly maxBodyBytes?: number;
@@ -19,12 +19,12 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const ACCEPT = "application/x-protobuf; proto=infermesh.state.v1.NodeState, application/json;q=0.9";
 
 export class Poller {
-  readonly #timeoutMs: number;
+  readonly #options: PollerOptions;
   readonly #maxBodyBytes: number;
   readonly #underWay = new Set<AbortController>();
 
   constructor(options: PollerOptions) {
-    this.#timeoutMs = options.timeoutMs;
+    this.#options = options;
     this.#maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
   }
 
@@ -32,11 +32,12 @@ export class Poller {
   async poll(poll: Poll): Promise<PollResult> {
     const abort = new AbortController();
     this.#underWay.add(abort);
-    const timer = setTimeout(() => abort.abort(new Error("timed out")), this.#timeoutMs);
+    const { timeoutMs } = this.#options;
+    const timer = setTimeout(() => abort.abort(new Error("timed out")), timeoutMs);
     try {
       return await this.#ask(poll, abort.signal);
     } catch (error) {
-      if (abort.signal.aborted) return failed(`no answer within ${this.#timeoutMs} ms`);
+      if (abort.signal.aborted) return failed(`no answer within ${timeoutMs} ms`);
       return failed(describe(error));
     } finally {
       clearTimeout(timer);

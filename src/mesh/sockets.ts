@@ -6,6 +6,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { MeshError } from "../base/errors.ts";
 import { formatAddress } from "../base/units.ts";
+import { boundAddress, expectSocket } from "../net/descriptor.ts";
 import type { Families } from "./addresses.ts";
 import { TcpServer, type TcpServerOptions } from "./tcp-server.ts";
 import { codeOf, Udp, type UdpHandlers } from "./udp.ts";
@@ -22,8 +23,29 @@ export interface Sockets {
   readonly families: Families;
 }
 
+/** Sockets of a predecessor of this process, by their descriptors. */
+export interface SocketDescriptors {
+  readonly udp: number;
+  readonly tcp: number;
+}
+
 const TRIES_MAX = 16;
 const EVERY = new Set(["", "*"]);
+
+/** Takes both sockets as a predecessor bound them, with all that waits in their queues. */
+export async function adoptBoth({ udp, tcp }: SocketDescriptors, options: SocketsOptions): Promise<Sockets> {
+  expectSocket(tcp, "listening");
+  expectSocket(udp, "datagram");
+  const { host, port } = boundAddress(udp);
+  const server = new TcpServer({ ...options.tcp, host, port, fd: tcp });
+  try {
+    const socket = await Udp.open({ fd: udp }, options.udp.receiveBufferBytes, options.udp.handlers);
+    return { udp: socket, tcp: server, families: familiesOf(host) };
+  } catch (error) {
+    server.stop();
+    throw error;
+  }
+}
 
 export async function bindBoth(host: string, port: number, options: SocketsOptions): Promise<Sockets> {
   const hosts = EVERY.has(host) ? ["::", "0.0.0.0"] : [await ipOf(host)];
@@ -33,8 +55,8 @@ export async function bindBoth(host: string, port: number, options: SocketsOptio
       let tcp: TcpServer | undefined;
       try {
         tcp = new TcpServer({ ...options.tcp, host: ip, port });
-        const udp = await Udp.open(ip, tcp.port, options.udp.receiveBufferBytes, options.udp.handlers);
-        return { udp, tcp, families: ip === "::" ? "both" : isIP(ip) === 4 ? "ipv4" : "ipv6" };
+        const udp = await Udp.open({ host: ip, port: tcp.port }, options.udp.receiveBufferBytes, options.udp.handlers);
+        return { udp, tcp, families: familiesOf(ip) };
       } catch (error) {
         tcp?.stop();
         fault = error;
@@ -50,6 +72,10 @@ export async function bindBoth(host: string, port: number, options: SocketsOptio
     `can't listen for gossip on ${formatAddress({ host, port })}: ${why}; choose another address, or port 0 for any free port`,
     { cause: fault },
   );
+}
+
+function familiesOf(ip: string): Families {
+  return ip === "::" ? "both" : isIP(ip) === 4 ? "ipv4" : "ipv6";
 }
 
 async function ipOf(host: string): Promise<string> {

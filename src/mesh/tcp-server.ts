@@ -6,6 +6,7 @@
  * peers that take milliseconds is the one that means no good. What has come of requests that are not complete takes at
  * most `HELD_FRAMES` frames of memory together; beyond it the connection that brought the next byte is cut.
  */
+import { boundAddress, duplicate } from "../net/descriptor.ts";
 import { Outbox } from "../net/outbox.ts";
 import { framed, FrameReader } from "./frame.ts";
 import { orCrash } from "./udp.ts";
@@ -18,6 +19,8 @@ export type CutReason = "malformed" | "slow" | "crowded" | "gone";
 export interface TcpServerOptions {
   readonly host: string;
   readonly port: number;
+  /** A listening socket to take instead. */
+  readonly fd?: number;
   readonly frameBytesMin: number;
   readonly frameBytesMax: number;
   readonly connectionsMax: number;
@@ -58,9 +61,9 @@ export class TcpServer {
   /** Listens; throws when the address can't be had. */
   constructor(options: TcpServerOptions) {
     this.#options = options;
-    this.#listener = Bun.listen<Connection>({
-      hostname: options.host,
-      port: options.port,
+    const where = options.fd === undefined ? { hostname: options.host, port: options.port } : { fd: options.fd };
+    const how = {
+      ...where,
       socket: {
         open: (socket) => orCrash(() => this.#open(socket)),
         data: (socket, bytes) => orCrash(() => this.#data(socket, bytes)),
@@ -69,9 +72,16 @@ export class TcpServer {
         end: (socket) => orCrash(() => this.#ended(socket)),
         close: (socket) => orCrash(() => this.#forget(socket)),
         error: (socket) => orCrash(() => this.#cut(socket, "gone")),
-      },
-    });
-    this.port = this.#listener.port;
+      } satisfies Bun.SocketHandler<Connection>,
+    };
+    // `fd` adopts a socket that listens already; bun-types does not know it, nor Bun its port.
+    this.#listener = Bun.listen<Connection>(how as unknown as Bun.TCPSocketListenOptions<Connection>);
+    this.port = options.fd === undefined ? this.#listener.port : boundAddress(options.fd).port;
+  }
+
+  /** Another descriptor of the listening socket, for the caller to close. */
+  descriptor(): number {
+    return duplicate((this.#listener as unknown as { readonly fd: number }).fd);
   }
 
   get connections(): number {

@@ -20,7 +20,7 @@ import { type Outcome, Pacer } from "./pacer.ts";
 import { ReplayTable } from "./replay.ts";
 import type { TransportLimits } from "./settings.ts";
 import { type Listener, Requests } from "./requests.ts";
-import { bindBoth } from "./sockets.ts";
+import { adoptBoth, bindBoth, type SocketDescriptors, type SocketsOptions } from "./sockets.ts";
 import type { TcpServer } from "./tcp-server.ts";
 import { TcpClient, type TcpClientOptions } from "./tcp-client.ts";
 import { TransportStats } from "./transport-stats.ts";
@@ -31,6 +31,8 @@ export interface TransportOptions {
   readonly host: string;
   /** For UDP and TCP; 0 for any that is free for both. */
   readonly port: number;
+  /** Sockets of a predecessor of this process, to take instead. */
+  readonly inherited?: SocketDescriptors | undefined;
   readonly cluster: string;
   readonly keyring: Keyring;
   readonly limits: TransportLimits;
@@ -112,8 +114,8 @@ export class Transport {
   }
 
   async open(): Promise<void> {
-    const { host, port, limits, lookup } = this.#options;
-    const bound = await bindBoth(host, port, {
+    const { host, port, inherited, limits, lookup } = this.#options;
+    const how: SocketsOptions = {
       udp: {
         receiveBufferBytes: limits.receiveBufferBytes,
         handlers: {
@@ -140,7 +142,8 @@ export class Transport {
         },
         onCut: (reason) => void this.#stats.cut[reason]++,
       },
-    });
+    };
+    const bound = await (inherited === undefined ? bindBoth(host, port, how) : adoptBoth(inherited, how));
     this.#udp = bound.udp;
     this.#server = bound.tcp;
     this.#addresses = new Addresses(bound.families, lookup === undefined ? {} : { lookup });
@@ -168,6 +171,11 @@ export class Transport {
 
   get port(): number {
     return this.#server.port;
+  }
+
+  /** More descriptors of both sockets, for the caller to close. */
+  descriptors(): SocketDescriptors {
+    return { udp: this.#udp.descriptor(), tcp: this.#server.descriptor() };
   }
 
   /** What the envelope adds to a payload. */

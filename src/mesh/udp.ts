@@ -8,6 +8,8 @@
  * it was about another datagram. Any other error on sending fails that one datagram.
  */
 import { dlopen } from "bun:ffi";
+import type { Address } from "../base/units.ts";
+import { boundAddress, duplicate } from "../net/descriptor.ts";
 import type { Outcome } from "./pacer.ts";
 
 export interface UdpHandlers {
@@ -35,18 +37,28 @@ export class Udp {
   readonly #handlers: UdpHandlers;
   #closed = false;
 
-  private constructor(socket: Bun.udp.Socket<"uint8array">, handlers: UdpHandlers) {
+  private constructor(socket: Bun.udp.Socket<"uint8array">, bound: Address, handlers: UdpHandlers) {
     this.#socket = socket;
     this.#handlers = handlers;
-    this.host = socket.hostname;
-    this.port = socket.port;
+    this.host = bound.host;
+    this.port = bound.port;
   }
 
-  /** Binds an IP address; rejects when it can't be had. */
-  static async open(host: string, port: number, receiveBufferBytes: number, handlers: UdpHandlers): Promise<Udp> {
-    const socket = await Bun.udpSocket({
-      hostname: host,
-      port,
+  /** Another descriptor of the socket, for the caller to close. */
+  descriptor(): number {
+    return duplicate((this.#socket as unknown as { readonly fd: number }).fd);
+  }
+
+  /** Binds an IP address, or takes a socket that is bound; rejects when that can't be had. */
+  static async open(
+    where: { readonly host: string; readonly port: number } | { readonly fd: number },
+    receiveBufferBytes: number,
+    handlers: UdpHandlers,
+  ): Promise<Udp> {
+    // `fd` is in no types of Bun's, which does not know where such a socket is bound either.
+    const place = "fd" in where ? where : { hostname: where.host, port: where.port };
+    const options: Bun.udp.SocketOptions<"uint8array"> = {
+      ...place,
       binaryType: "uint8array",
       socket: {
         data(_socket, bytes, fromPort, from) {
@@ -63,9 +75,11 @@ export class Udp {
           else handlers.onFailure(error);
         },
       },
-    });
+    };
+    const socket = await Bun.udpSocket(options);
     enlarge(socket, receiveBufferBytes);
-    return new Udp(socket, handlers);
+    const bound = "fd" in where ? boundAddress(where.fd) : { host: socket.hostname, port: socket.port };
+    return new Udp(socket, bound, handlers);
   }
 
   send(bytes: Uint8Array, host: string, port: number): Outcome {

@@ -242,6 +242,7 @@ export class EpollListener<T> implements Ready {
   readonly fd: number;
   readonly #loop: Loop;
   readonly #handlers: StreamHandlers<T>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(loop: Loop, fd: number, handlers: StreamHandlers<T>) {
     this.#loop = loop;
@@ -264,9 +265,14 @@ export class EpollListener<T> implements Ready {
     }
   }
 
+  /** Its descriptor is about to be given back: the number may mean something else then. */
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
   /** Without a descriptor for it, a connection would wait and wake us for ever. */
   #rest(): void {
     this.#loop.unwatch(this.fd);
-    setTimeout(() => this.#loop.watch(this.fd, IN, this), EXHAUSTED_MS);
+    this.#timer = setTimeout(() => this.#loop.watch(this.fd, IN, this), EXHAUSTED_MS);
   }
 }

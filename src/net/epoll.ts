@@ -116,6 +116,7 @@ export class EpollTransport implements Transport, Loop {
     return () => {
       if (!isOpen) return;
       isOpen = false;
+      listener.stop();
       this.release(listener.fd);
       this.#settle();
     };
@@ -149,8 +150,10 @@ export class EpollTransport implements Transport, Loop {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#watched.forEach((_, fd) => this.reset(fd));
-    this.#watched.forEach((_, fd) => this.#libc.close(fd));
+    // What is not watched any more was given back: its number may be another thread's stream by now.
+    const fds = [...this.#watched.keys()].filter((fd) => this.#watched[fd] !== undefined);
+    for (const fd of fds) this.reset(fd);
+    for (const fd of fds) this.#libc.close(fd);
     for (const fd of this.#released) this.#libc.close(fd);
     this.#watched.length = 0;
     this.#released = [];

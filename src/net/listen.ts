@@ -4,6 +4,7 @@
  * The router's main thread opens one listening socket for each worker, all on one port (SO_REUSEPORT: the kernel
  * spreads connections over them), and a worker adopts a duplicate by `Bun.listen({ fd })`. When a worker dies, the
  * main thread's descriptor keeps its queue of connections open, and the worker's successor accepts them: none is lost.
+ * The same holds for a whole process that hands its descriptors to a successor (handover.ts), which adopts them here.
  *
  * A port that is in use is refused, never silently shared: the first socket is bound without SO_REUSEPORT, which
  * fails when anyone else holds the port, and is given the option only afterwards, so that our own others may join.
@@ -11,6 +12,7 @@
  * can't be opened, `openListeners` says so and the caller lets each worker listen by itself.
  */
 import { MeshError } from "../base/errors.ts";
+import { boundAddress, closeDescriptor, duplicate, expectSocket } from "./descriptor.ts";
 import { parseIpv4, parseIpv6 } from "./ip.ts";
 import {
   AF_INET,
@@ -33,6 +35,7 @@ export interface ListenAddress {
 export interface Listeners {
   /** The port bound: the kernel's choice where 0 was asked for. */
   readonly port: number;
+  readonly count: number;
   /** A duplicate of socket `index`, for a worker to adopt. */
   duplicate(index: number): number;
   /** Closes the descriptors held here; the workers' duplicates go on. */
@@ -43,7 +46,6 @@ const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const F_DUPFD_CLOEXEC = 1030;
 const BACKLOG = 4096;
 
 /**
@@ -63,32 +65,40 @@ export function openListeners(address: ListenAddress, count: number): Listeners 
   }
   const first = bindFirst(c, bytes, address, wildcard);
   const fds = [first.fd];
-  const closeAll = (): void => {
-    for (const fd of fds.splice(0)) c.close(fd);
-  };
   try {
-    const port = boundPort(c, first.fd);
+    const { port } = boundAddress(first.fd);
     for (let i = 1; i < count; i++) {
       const fd = bindSocket(c, first.bytes, port, true);
       if (fd < 0) throw inUse(address.host, port);
       fds.push(fd);
     }
     for (const fd of fds) if (c.listen(fd, BACKLOG) !== 0) throw inUse(address.host, port);
-    return {
-      port,
-      duplicate(index) {
-        const fd = fds[index];
-        const copy = fd === undefined ? -1 : c.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0)
-          throw new MeshError("internal", `can't duplicate listening socket ${index}: out of file descriptors?`);
-        return copy;
-      },
-      close: closeAll,
-    };
+    return listenersOf(fds, port);
   } catch (error) {
-    closeAll();
+    for (const fd of fds) closeDescriptor(fd);
     throw error;
   }
+}
+
+/** Listening sockets that another process opened and handed over; throws a MeshError for what is none. */
+export function adoptListeners(fds: readonly number[]): Listeners {
+  for (const fd of fds) expectSocket(fd, "listening");
+  return listenersOf([...fds], boundAddress(fds[0] ?? -1).port);
+}
+
+function listenersOf(fds: number[], port: number): Listeners {
+  return {
+    port,
+    count: fds.length,
+    duplicate(index) {
+      const fd = fds[index];
+      if (fd === undefined) throw new MeshError("internal", `there is no listening socket ${index}`);
+      return duplicate(fd);
+    },
+    close() {
+      for (const fd of fds.splice(0)) closeDescriptor(fd);
+    },
+  };
 }
 
 /** Binds the first socket, exclusively; where IPv6 is switched off, "every address" means every IPv4 address. */
@@ -125,14 +135,6 @@ function bindSocket(c: Libc, address: Uint8Array, port: number, shared: boolean)
   }
   if (!shared) setOption(c, fd, SOL_SOCKET, SO_REUSEPORT, 1);
   return fd;
-}
-
-function boundPort(c: Libc, fd: number): number {
-  const name = new Uint8Array(new ArrayBuffer(28));
-  const length = new Uint32Array(new ArrayBuffer(4));
-  length[0] = 28;
-  c.getsockname(fd, name, length);
-  return new DataView(name.buffer).getUint16(2, false);
 }
 
 function inUse(host: string, port: number): MeshError {

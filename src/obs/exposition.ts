@@ -25,6 +25,17 @@ interface Line {
   readonly value: number;
 }
 
+/** One metric, with the names of its labels in its type. */
+export function defineMetric<const L extends string>(
+  type: Metric["type"],
+  name: string,
+  labels: readonly L[],
+  unit: string,
+  help: string,
+): Metric<L> {
+  return { name, type, labels, unit, help };
+}
+
 export class Exposition {
   readonly #registry = new Registry();
   readonly #forget: (() => void)[] = [];

@@ -38,6 +38,12 @@ export interface Log {
   with(fields: Fields): Log;
 }
 
+/** The log of a whole process. */
+export interface RootLog extends Log {
+  /** Lines are written so from now on, those of `with` too. */
+  configure(config: LogConfig): void;
+}
+
 /** Where lines go and what is known of it; replaced in tests. */
 export interface LogOutput {
   write(line: string): void;
@@ -60,8 +66,9 @@ export function standardOutput(): LogOutput {
 /** Consola's numbers: a line is written when its own is at most this. */
 const THRESHOLDS: Readonly<Record<LogConfig["level"], number>> = { silent: -1, error: 0, warn: 1, info: 3, debug: 4 };
 
-export function createLog(config: LogConfig, output: LogOutput = standardOutput()): Log {
-  const asText = config.format === "text" || (config.format === "auto" && output.isTerminal);
+export function createLog(config: LogConfig, output: LogOutput = standardOutput()): RootLog {
+  const isText = ({ format }: LogConfig): boolean => format === "text" || (format === "auto" && output.isTerminal);
+  let asText = isText(config);
   const consola = createConsola({
     level: THRESHOLDS[config.level],
     // Consola holds lines back that repeat within a second; how often one comes is what logs are read for.
@@ -86,7 +93,13 @@ export function createLog(config: LogConfig, output: LogOutput = standardOutput(
     error: (message, fields) => consola.error(message, { ...own, ...fields }),
     with: (fields) => under({ ...own, ...fields }),
   });
-  return under({});
+  return {
+    ...under({}),
+    configure(next) {
+      asText = isText(next);
+      consola.level = THRESHOLDS[next.level];
+    },
+  };
 }
 
 function jsonLine(level: Level, message: string, fields: Fields, time: Date): string {

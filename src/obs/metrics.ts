@@ -1,5 +1,6 @@
 /**
- * The metrics of the two roles: what each is read from. Names, labels and meanings stand in metric-names.ts.
+ * The metrics of the two roles: what each is read from. Names, labels and meanings stand in metric-names.ts
+ * and agent-metric-names.ts.
  *
  * The sources are described by what is asked of them, since this room knows no other.
  */
@@ -9,7 +10,8 @@ import { type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
-import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS, ROUTER_METRICS } from "./metric-names.ts";
+import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
+import { ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
 import { addTracingMetrics } from "./tracing-metrics.ts";
@@ -22,7 +24,14 @@ export interface RouterMetricsOptions {
     places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number }>;
     models(): Iterable<{ readonly id: number; readonly name: string }>;
   };
-  readonly crew: { readonly restarts: number; readonly scorer: { readonly kind: string; readonly reason: string } };
+  readonly crew: {
+    readonly workers: number;
+    readonly restarts: number;
+    readonly replacements: number;
+    readonly retiring: number;
+    readonly scorer: { readonly kind: string; readonly reason: string };
+  };
+  readonly reloads: { readonly counts: Readonly<Record<string, number>>; readonly isOk: boolean };
   /** `performance.now()` at the start. */
   readonly startedMs: number;
   readonly targets?: () => Iterable<{ readonly state: string }>;
@@ -57,7 +66,7 @@ export interface RouterMetrics {
 }
 
 export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
-  const { stats, table, placement, crew, startedMs, targets } = options;
+  const { stats, table, placement, crew, reloads, startedMs, targets } = options;
   const out = new Exposition();
   addProcessMetrics(out);
   addMeshMetrics(out, options.mesh);
@@ -119,8 +128,14 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
   out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);
   out.addOne(ROUTER_METRICS.sent, () => stats.bytes().out);
-  out.addOne(ROUTER_METRICS.workers, () => stats.workersMax);
+  out.addOne(ROUTER_METRICS.workers, () => crew.workers);
   out.addOne(ROUTER_METRICS.restarts, () => crew.restarts);
+  out.addOne(ROUTER_METRICS.replacements, () => crew.replacements);
+  out.addOne(ROUTER_METRICS.retiring, () => crew.retiring);
+  out.add(ROUTER_METRICS.reloads, () =>
+    Object.entries(reloads.counts).map(([outcome, count]) => [{ outcome }, count] as const),
+  );
+  out.addOne(ROUTER_METRICS.reloadOk, () => Number(reloads.isOk));
   out.add(ROUTER_METRICS.scorer, () => [[{ kind: crew.scorer.kind }, 1]]);
   if (targets !== undefined) {
     out.add(ROUTER_METRICS.targets, () => {
@@ -139,7 +154,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
       return {
         uptimeSeconds: Math.round(performance.now() - startedMs) / 1000,
         version,
-        workers: stats.workersMax,
+        workers: crew.workers,
         workerRestarts: crew.restarts,
         requestsTotal: sum(byCode.values()),
         requestsByCode: Object.fromEntries(byCode),

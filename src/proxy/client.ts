@@ -380,7 +380,7 @@ export class ClientConnection implements Downstream {
       exchange.refuse(this.#tooLarge());
       return;
     }
-    if (this.#context.draining) {
+    if (this.#context.refuses) {
       exchange.refuse(new MeshError("draining", "this router is shutting down"));
       return;
     }
@@ -667,7 +667,7 @@ export class ClientConnection implements Downstream {
 
   #idleMs(idleTimeoutMs: number): number {
     if (!this.#context.draining) return idleTimeoutMs;
-    return this.#requests === 0 ? FRESH_MS : 0;
+    return Math.min(idleTimeoutMs, Math.max(this.#requests === 0 ? FRESH_MS : 0, this.#context.quietMs));
   }
 
   #close(): void {

@@ -11,9 +11,10 @@ import type { Tracer } from "./tracing.ts";
 
 export interface WorkerContext {
   readonly index: number;
+  /** Changes in place when the configuration is loaded anew: read a value where it is used. */
   readonly config: ProxyConfig;
-  readonly maxBodyBytes: number;
-  readonly allowRegister: boolean;
+  maxBodyBytes: number;
+  allowRegister: boolean;
   readonly routes: Routes;
   readonly table: ScoreTable;
   readonly picker: Picker;
@@ -27,8 +28,12 @@ export interface WorkerContext {
   readonly tracer: Tracer | null;
   /** Bytes of requests held by this worker, against `bufferBytesMax`. */
   heldBytes: number;
-  /** No new requests: connections close as soon as they are quiet. */
+  /** No new connections: those that are open close behind their next answer, or when they are quiet. */
   draining: boolean;
+  /** While draining: how long a connection must be without a request to count as quiet. */
+  quietMs: number;
+  /** While draining: a new request is refused, since nobody takes this router's place. */
+  refuses: boolean;
   /** Asks the main thread's control API; the reply comes back once. */
   control(path: string, body: string, reply: (status: number, body: string) => void): void;
 }

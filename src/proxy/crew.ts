@@ -1,33 +1,35 @@
 /**
- * The main thread's side of the workers: starts them on descriptors that it keeps, replaces one that dies, tells all
- * of them about new routes, and drains them in the end.
+ * The main thread's side of the workers: starts them on descriptors that it keeps, replaces one that dies or is to be
+ * replaced, tells all of them about new routes and settings, and drains them in the end.
  *
- * A worker that dies takes its connections along, but not its listening socket, nor its counts: what it held in the
- * score table is given back, its statistics go on, and its successor accepts what waits in the socket's queue. A
+ * A seat is a worker's share of the listening sockets; a thread has a seat, and an index in the score table and in the
+ * statistics, which no other living thread has. A seat is handed on without a failed request: its successor is started
+ * on the same sockets first, under an index that is free; when it accepts, the old thread stops to, finishes what it has
+ * and ends. So there are twice as many indexes as seats, and one round of replacements at a time.
+ *
+ * A worker that dies takes its connections along, but not its listening sockets, nor its counts: what it held in the
+ * score table is given back, its statistics go on, and its successor accepts what waits in the sockets' queues. A
  * worker that dies within a second of its start, five times in a row, ends the router: restarting would not help.
  */
 import { pack } from "msgpackr/pack";
 import { MeshError } from "../base/errors.ts";
-import { openListeners } from "../net/listen.ts";
+import { adoptListeners, openListeners } from "../net/listen.ts";
 import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
-import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
-import type { FlowConfig } from "../flow/settings.ts";
-import type { ApiConfig } from "../wire/api-access.ts";
-import type { ProxyConfig } from "./settings.ts";
+import type { RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
+import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
 
 export interface CrewOptions {
   /** The worker's entry. Its URL is made in src/ itself: in the executable every module has the root's URL. */
   readonly entry: URL;
   readonly listen: ListenAddress;
+  /** Listening sockets that a predecessor handed over; its workers wait for `accept` then. */
+  readonly inherited?: readonly number[] | undefined;
   readonly workers: number;
-  readonly maxBodyBytes: number;
-  readonly allowRegister: boolean;
-  readonly proxy: ProxyConfig;
-  readonly flow: FlowConfig;
-  readonly paths: ApiConfig;
+  readonly settings: WorkerSettings;
+  /** With `indexesFor(workers)` workers, as the statistics. */
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
   /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
@@ -41,44 +43,89 @@ export interface CrewOptions {
   failed(error: MeshError): void;
 }
 
-interface Seat {
-  worker: Worker;
-  /** Settles the start, whichever of a seat's workers gets there. */
+/** One seat, for people. */
+export interface SeatView {
+  readonly index: number;
+  /** Since its present thread was started. */
+  readonly startedAgoMs: number;
+}
+
+interface Successor {
+  readonly thread: WorkerThread;
   readonly ready: PromiseWithResolvers<void>;
-  startedMs: number;
+  /** How long its predecessor may take to finish what it has. */
+  readonly timeoutMs: number;
+}
+
+/** A worker's share of the listening sockets, and who works there. */
+interface Seat {
+  readonly number: number;
+  /** undefined before its first, and when it died while its successor starts. */
+  thread: WorkerThread | undefined;
+  /** Who is to take its place, until it can. */
+  next: Successor | undefined;
+  /** Settles its first start, whichever of its threads gets there. */
+  readonly started: PromiseWithResolvers<void>;
   quickDeaths: number;
-  routed: number;
-  drained: boolean;
 }
 
 const QUICK_DEATH_MS = 1000;
 const QUICK_DEATHS_MAX = 5;
+/** A thread that hands its seat on closes connections on which nothing came for as long: the next request is near else. */
+const QUIET_MS = 2000;
+
+/** Indexes that as many workers need: while all of them are replaced, old and new ones live at a time. */
+export function indexesFor(workers: number): number {
+  return workers * 2;
+}
 
 export class Crew {
   readonly port: number;
   readonly #options: CrewOptions;
   readonly #listeners: Listeners | null;
-  readonly #seats: Seat[] = [];
+  readonly #seats: readonly Seat[];
+  readonly #threads = new Set<WorkerThread>();
+  /** The lowest last. */
+  readonly #freeIndexes: number[];
+  readonly #events: ThreadEvents;
+  #settings: WorkerSettings;
   #routes: Uint8Array;
-  #scorer = "";
-  #scorerReason = "";
-  #transport = "";
-  #transportReason = "";
-  #restarts = 0;
+  #deaths = 0;
+  #replacements = 0;
   #started = false;
+  #waits: boolean;
   #draining = false;
-  #onDrained: (() => void) | null = null;
+  /** The version of the newest routes, and of those that every thread uses. */
+  #newest: number;
+  #routed = -1;
+  #onRouted: (() => void)[] = [];
+  readonly #drained = Promise.withResolvers<true>();
 
   private constructor(options: CrewOptions, listeners: Listeners | null, routes: RouteSnapshot) {
     this.#options = options;
     this.#listeners = listeners;
+    this.#settings = only(options.settings);
     this.#routes = pack(routes);
+    this.#newest = routes.version;
+    this.#waits = options.inherited !== undefined;
     this.port = listeners?.port ?? options.listen.port;
+    this.#freeIndexes = Array.from({ length: options.table.workersMax }, (_, index) => index).reverse();
+    this.#seats = Array.from({ length: options.workers }, (_, number) => {
+      const started = Promise.withResolvers<void>();
+      return { number, thread: undefined, next: undefined, started, quickDeaths: 0 };
+    });
+    this.#events = {
+      started: (thread) => this.#ready(thread),
+      failed: (thread, message) => this.#failed(thread, message),
+      received: (thread, message) => this.#received(thread, message),
+      ended: (thread, why) => this.#ended(thread, why),
+    };
   }
 
-  /** Opens the listening sockets and starts the workers; resolves when all of them accept. */
+  /** Opens the listening sockets, or takes the inherited ones, and starts the workers; resolves when all of them run. */
   static async start(options: CrewOptions, routes: RouteSnapshot): Promise<Crew> {
-    const listeners = openListeners(options.listen, options.workers);
+    const { listen, workers, inherited } = options;
+    const listeners = inherited === undefined ? openListeners(listen, workers) : adoptListeners(inherited);
     if (listeners === null && options.listen.port === 0) {
       throw new MeshError(
         "config_invalid",
@@ -86,162 +133,277 @@ export class Crew {
       );
     }
     const crew = new Crew(options, listeners, routes);
-    for (let index = 0; index < options.workers; index++) crew.#seat(index);
-    await Promise.all(crew.#seats.map(({ ready }) => ready.promise));
+    for (const seat of crew.#seats) seat.thread = crew.#open(seat);
+    await Promise.all(crew.#seats.map(({ started }) => started.promise));
     crew.#started = true;
     return crew;
   }
 
   get scorer(): { kind: string; reason: string } {
-    return { kind: this.#scorer, reason: this.#scorerReason };
+    const { scorer = "", scorerReason = "" } = this.#seats[0]?.thread ?? {};
+    return { kind: scorer, reason: scorerReason };
   }
 
   /** What carries the workers' streams, and why not the epoll lane. */
   get transport(): { kind: string; reason: string } {
-    return { kind: this.#transport, reason: this.#transportReason };
+    const { transport = "", transportReason = "" } = this.#seats[0]?.thread ?? {};
+    return { kind: transport, reason: transportReason };
   }
 
+  /** Its sockets are the main thread's, and can be handed on. */
+  get sharesSockets(): boolean {
+    return this.#listeners !== null;
+  }
+
+  get workers(): number {
+    return this.#seats.length;
+  }
+
+  /** Workers that died and were replaced. */
   get restarts(): number {
-    return this.#restarts;
+    return this.#deaths;
+  }
+
+  /** Workers that were replaced in order. */
+  get replacements(): number {
+    return this.#replacements;
+  }
+
+  /** Threads that have handed their seats on and finish what they have. */
+  get retiring(): number {
+    return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
+  }
+
+  seats(): SeatView[] {
+    const nowMs = performance.now();
+    return this.#seats.map(({ number, thread }) => {
+      const startedAgoMs = Math.round(nowMs - (thread?.startedMs ?? nowMs));
+      return { index: number, startedAgoMs };
+    });
+  }
+
+  /** Descriptors of the listening sockets, for another process; the caller closes them. Empty where workers listen by themselves. */
+  descriptors(): number[] {
+    const listeners = this.#listeners;
+    return Array.from({ length: listeners?.count ?? 0 }, (_, index) => listeners!.duplicate(index));
+  }
+
+  /** Workers that waited with inherited sockets begin to accept. */
+  accept(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#tell({ kind: "accept" });
   }
 
   /** Tells every worker the new routes. */
   setRoutes(routes: RouteSnapshot): void {
     this.#routes = pack(routes);
-    for (const seat of this.#seats) send(seat.worker, { kind: "routes", routes: this.#routes });
+    this.#newest = routes.version;
+    this.#tell({ kind: "routes", routes: this.#routes });
   }
 
-  /** Makes worker `index` fail as a bug would. */
-  crash(index: number): void {
-    const seat = this.#seats[index];
-    if (seat !== undefined) send(seat.worker, { kind: "crash" });
+  /** Resolves when every worker routes by the routes of now. */
+  async settled(): Promise<void> {
+    for (const wanted = this.#newest; this.#routed < wanted;) {
+      await new Promise<void>((resolve) => this.#onRouted.push(resolve));
+    }
+  }
+
+  /** Tells every worker the new settings. */
+  configure(settings: WorkerSettings): void {
+    this.#settings = only(settings);
+    this.#tell({ kind: "settings", settings: this.#settings });
+  }
+
+  /** Makes the worker of a seat fail as a bug would. */
+  crash(seat: number): void {
+    this.#seats[seat]?.thread?.send({ kind: "crash" });
+  }
+
+  /**
+   * Replaces every worker, one after the other; resolves when the last seat is handed on. The old threads end when what
+   * they have in flight has, or after `timeoutMs`. Rejects with a MeshError while an earlier round is under way, and when
+   * a successor can't start, whose seat stays with its old thread.
+   */
+  async replaceAll(timeoutMs: number): Promise<void> {
+    if (this.#draining) throw new MeshError("draining", "the router is stopping");
+    if (this.retiring > 0 || this.#seats.some(({ next }) => next !== undefined)) {
+      throw new MeshError("conflict", "workers of an earlier restart still finish what they have; try again later");
+    }
+    for (const seat of this.#seats) {
+      if (this.#draining) return;
+      const ready = Promise.withResolvers<void>();
+      seat.next = { thread: this.#open(seat), ready, timeoutMs };
+      await ready.promise;
+    }
   }
 
   /** Stops accepting and lets what is in flight end; resolves when all is done, or after `timeoutMs`. */
-  async drain(timeoutMs: number): Promise<boolean> {
+  drain(timeoutMs: number): Promise<boolean> {
+    return this.#end(timeoutMs, { kind: "drain", quietMs: 0, refuses: true });
+  }
+
+  /** The same for workers whose sockets somebody else serves now: connections get one more answer, if they ask for it. */
+  retire(timeoutMs: number): Promise<boolean> {
+    return this.#end(timeoutMs, { kind: "drain", quietMs: QUIET_MS, refuses: false });
+  }
+
+  async #end(timeoutMs: number, order: ToWorker): Promise<boolean> {
     this.#draining = true;
-    for (const seat of this.#seats) send(seat.worker, { kind: "drain" });
+    this.#tell(order);
     this.#listeners?.close();
-    const clean = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeoutMs);
-      this.#onDrained = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-      if (this.#seats.every((seat) => seat.drained)) this.#onDrained();
-    });
-    for (const seat of this.#seats) seat.worker.terminate();
+    this.#lookWhetherDrained();
+    const late = Promise.withResolvers<false>();
+    const timer = setTimeout(() => late.resolve(false), timeoutMs);
+    const clean = await Promise.race([this.#drained.promise, late.promise]);
+    clearTimeout(timer);
+    for (const thread of this.#threads) thread.end();
     return clean;
   }
 
-  /** Starts worker `index`. */
-  #seat(index: number): void {
-    const options = this.#options;
-    const worker = new Worker(options.entry.href);
-    const before = this.#seats[index];
-    const ready = before?.ready ?? Promise.withResolvers<void>();
-    this.#seats[index] = {
-      worker,
-      ready,
-      startedMs: performance.now(),
-      quickDeaths: before?.quickDeaths ?? 0,
-      routed: -1,
-      drained: false,
-    };
-    let message = "the thread ended";
-    worker.onmessage = (event: MessageEvent<FromWorker>) => {
-      const from = event.data;
-      if (from.kind === "ready") {
-        this.#scorer = from.scorer;
-        this.#scorerReason = from.reason;
-        this.#transport = from.transport;
-        this.#transportReason = from.transportReason;
-        ready.resolve();
-      } else if (from.kind === "failed") {
-        this.#fail(index, `worker ${index} could not start: ${from.message}`);
-      } else {
-        this.#received(worker, from);
-      }
-    };
-    worker.addEventListener("error", (event) => {
-      message = withoutFrame(event.message);
-      event.preventDefault();
-    });
-    worker.addEventListener("close", () => this.#died(index, worker, message));
+  #tell(message: ToWorker): void {
+    for (const thread of this.#threads) thread.send(message);
+  }
+
+  /** Starts a thread for a seat. */
+  #open(seat: Seat): WorkerThread {
+    const { entry, listen, table, stats } = this.#options;
+    const index = this.#freeIndexes.pop();
+    if (index === undefined) throw new MeshError("internal", "there is no index for one more worker");
     const start: WorkerStart = {
       kind: "start",
       index,
-      table: options.table.buffer,
-      stats: options.stats.buffer,
-      fd: this.#listeners?.duplicate(index) ?? null,
-      host: options.listen.host,
+      table: table.buffer,
+      stats: stats.buffer,
+      fds: this.#descriptorsOf(seat),
+      host: listen.host,
       port: this.port,
-      maxBodyBytes: options.maxBodyBytes,
-      allowRegister: options.allowRegister,
-      proxy: options.proxy,
-      flow: options.flow,
-      paths: options.paths,
-      tracing: tracerSettings(options),
+      waits: this.#waits,
+      settings: this.#settings,
+      tracing: tracerSettings(this.#options),
       routes: this.#routes,
     };
-    send(worker, start);
+    const thread = new WorkerThread(entry, start, this.#events);
+    this.#threads.add(thread);
+    return thread;
   }
 
-  /** A worker can't be had: the start fails, or the router does. */
-  #fail(index: number, message: string): void {
+  /** Inherited sockets may be more or fewer than the seats: none is left without a worker, nor a worker without one. */
+  #descriptorsOf({ number }: Seat): number[] | null {
+    const listeners = this.#listeners;
+    if (listeners === null) return null;
+    const all = Array.from({ length: listeners.count }, (_, index) => index);
+    const own = all.filter((index) => index % this.workers === number);
+    return (own.length > 0 ? own : [number % listeners.count]).map((index) => listeners.duplicate(index));
+  }
+
+  #seatOf(thread: WorkerThread): Seat | undefined {
+    return this.#seats.find((seat) => seat.thread === thread || seat.next?.thread === thread);
+  }
+
+  #ready(thread: WorkerThread): void {
+    const seat = this.#seatOf(thread);
+    if (seat === undefined) return;
+    if (seat.next?.thread === thread) {
+      const { ready, timeoutMs } = seat.next;
+      seat.thread?.retire(QUIET_MS, timeoutMs);
+      seat.thread = thread;
+      seat.next = undefined;
+      this.#replacements++;
+      ready.resolve();
+    }
+    seat.started.resolve();
+  }
+
+  /** A worker can't be had: its replacement fails, or the start, or the router. */
+  #failed(thread: WorkerThread, message: string): void {
+    const seat = this.#seatOf(thread);
+    // The seat stays with whom it has: `ended` tells that the attempt is over.
+    if (seat?.next?.thread === thread) thread.end();
+    else if (seat !== undefined) this.#fail(seat, `worker ${seat.number} could not start: ${message}`);
+  }
+
+  #fail(seat: Seat, message: string): void {
     const error = new MeshError("internal", message);
     if (this.#started) this.#options.failed(error);
-    else this.#seats[index]?.ready.reject(error);
+    else seat.started.reject(error);
   }
 
-  #received(worker: Worker, message: FromWorker): void {
+  #received(thread: WorkerThread, message: Told): void {
     switch (message.kind) {
-      case "routed": {
-        const seat = this.#seats[message.index];
-        if (seat === undefined || seat.worker !== worker) return;
-        seat.routed = message.version;
-        this.#options.routed(Math.min(...this.#seats.map(({ routed }) => routed)));
+      case "routed":
+        thread.routed = message.version;
+        this.#tellRouted();
         break;
-      }
       case "control":
         void this.#options.control(message.path, message.body).then(({ status, body }) => {
-          send(worker, { kind: "control-reply", id: message.id, status, body });
+          thread.send({ kind: "control-reply", id: message.id, status, body });
         });
         break;
       case "spans":
         this.#options.tracing?.take(message.packed);
-        send(worker, { kind: "spans-taken" });
+        thread.send({ kind: "spans-taken" });
         break;
-      case "drained": {
-        const seat = this.#seats[message.index];
-        if (seat !== undefined) seat.drained = true;
-        if (this.#seats.every(({ drained }) => drained)) this.#onDrained?.();
-        break;
-      }
-      default:
+      case "drained":
+        thread.drained = true;
+        if (this.#draining) this.#lookWhetherDrained();
+        else thread.end();
         break;
     }
   }
 
-  #died(index: number, worker: Worker, message: string): void {
-    const seat = this.#seats[index];
-    if (seat === undefined || seat.worker !== worker) return;
-    this.#options.table.clearWorker(index);
-    this.#options.stats.forWorker(index).clearGauges();
-    if (this.#draining) {
-      seat.drained = true;
-      if (this.#seats.every(({ drained }) => drained)) this.#onDrained?.();
-      return;
-    }
-    seat.quickDeaths = performance.now() - seat.startedMs < QUICK_DEATH_MS ? seat.quickDeaths + 1 : 0;
-    if (seat.quickDeaths >= QUICK_DEATHS_MAX) {
-      this.#fail(index, `worker ${index} keeps dying at its start: ${message}`);
-      return;
-    }
-    this.#restarts++;
-    this.#options.restarted(index, message);
-    this.#seat(index);
+  /** Threads that finish what they have may still choose a target for it. */
+  #tellRouted(): void {
+    const versions = [...this.#threads].map(({ routed }) => routed);
+    if (versions.length === 0) return;
+    this.#routed = Math.min(...versions);
+    this.#options.routed(this.#routed);
+    for (const resolve of this.#onRouted.splice(0)) resolve();
   }
+
+  #lookWhetherDrained(): void {
+    if ([...this.#threads].every(({ drained }) => drained)) this.#drained.resolve(true);
+  }
+
+  #ended(thread: WorkerThread, why: string): void {
+    const seat = this.#seatOf(thread);
+    this.#threads.delete(thread);
+    this.#options.table.clearWorker(thread.index);
+    this.#options.stats.forWorker(thread.index).clearGauges();
+    this.#freeIndexes.push(thread.index);
+    this.#freeIndexes.sort((a, b) => b - a);
+    if (this.#draining) {
+      seat?.next?.ready.resolve();
+      this.#lookWhetherDrained();
+    } else if (seat?.next?.thread === thread) {
+      const { ready } = seat.next;
+      seat.next = undefined;
+      // Its predecessor died meanwhile.
+      if (seat.thread === undefined) seat.thread = this.#open(seat);
+      ready.reject(new MeshError("internal", `the successor of worker ${seat.number} could not start: ${why}`));
+    } else if (seat !== undefined) {
+      this.#died(seat, thread, why);
+    } else {
+      this.#tellRouted();
+    }
+  }
+
+  #died(seat: Seat, thread: WorkerThread, why: string): void {
+    seat.quickDeaths = performance.now() - thread.startedMs < QUICK_DEATH_MS ? seat.quickDeaths + 1 : 0;
+    if (seat.quickDeaths >= QUICK_DEATHS_MAX) {
+      this.#fail(seat, `worker ${seat.number} keeps dying at its start: ${why}`);
+      return;
+    }
+    this.#deaths++;
+    this.#options.restarted(seat.number, why);
+    // One that is to take its place anyway will.
+    seat.thread = seat.next === undefined ? this.#open(seat) : undefined;
+  }
+}
+
+/** Without what else a router's configuration holds. */
+function only({ maxBodyBytes, allowRegister, proxy, flow, paths }: WorkerSettings): WorkerSettings {
+  return { maxBodyBytes, allowRegister, proxy, flow, paths };
 }
 
 /** What a worker needs of it: functions don't travel. */
@@ -249,16 +411,4 @@ function tracerSettings({ tracing }: CrewOptions): TracerSettings | null {
   if (tracing === undefined) return null;
   const { sample, batchSpansMax, workerSpansMax } = tracing;
   return { sample, batchSpansMax, workerSpansMax };
-}
-
-const MESSAGE_LENGTH_MAX = 2000;
-
-/** Bun puts lines of (minified) source before an error's name: what tells something is what comes after. */
-function withoutFrame(message: string): string {
-  const at = message.search(/^[A-Za-z]*(?:Error|error): /m);
-  return message.slice(Math.max(0, at)).slice(0, MESSAGE_LENGTH_MAX);
-}
-
-function send(worker: Worker, message: ToWorker): void {
-  worker.postMessage(message);
 }

@@ -29,21 +29,29 @@ export interface RouteSnapshot {
   readonly rows: readonly RouteRow[];
 }
 
-/** What a worker needs once, at its start. */
-export interface WorkerStart {
-  readonly kind: "start";
-  readonly index: number;
-  readonly table: SharedArrayBuffer;
-  readonly stats: SharedArrayBuffer;
-  /** A listening descriptor to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
-  readonly fd: number | null;
-  readonly host: string;
-  readonly port: number;
+/** What a worker is told of the configuration: at its start, and whole at each change. */
+export interface WorkerSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;
   readonly flow: FlowConfig;
   readonly paths: ApiConfig;
+}
+
+/** What a worker needs once, at its start. */
+export interface WorkerStart {
+  readonly kind: "start";
+  /** Its place in the score table and in the statistics, which no other living thread has. */
+  readonly index: number;
+  readonly table: SharedArrayBuffer;
+  readonly stats: SharedArrayBuffer;
+  /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
+  readonly fds: readonly number[] | null;
+  readonly host: string;
+  readonly port: number;
+  /** Accepts only when it is told to. */
+  readonly waits: boolean;
+  readonly settings: WorkerSettings;
   /** Null: no request is recorded. */
   readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
@@ -56,8 +64,17 @@ export type ToWorker =
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
   /** A batch of spans has been taken. */
   | { readonly kind: "spans-taken" }
-  /** Stop accepting, finish what is in flight, then answer "drained". */
-  | { readonly kind: "drain" }
+  /** Use these settings from the next request on. */
+  | { readonly kind: "settings"; readonly settings: WorkerSettings }
+  /** Begin to accept: it was started to wait for this. */
+  | { readonly kind: "accept" }
+  /**
+   * Stop accepting, finish what is in flight, then answer "drained". Connections are closed behind the answer to their
+   * next request, or when nothing came on them for `quietMs`; with `refuses` that next request is not served any more.
+   */
+  | { readonly kind: "drain"; readonly quietMs: number; readonly refuses: boolean }
+  /** Close what is left, and end. */
+  | { readonly kind: "end" }
   /** For tests of the respawn: fail as a bug would. */
   | { readonly kind: "crash" };
 

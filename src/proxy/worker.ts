@@ -3,8 +3,11 @@
  *
  * It is started by one message, obeys the few others of protocol.ts, and decides nothing about targets. An exception
  * in it is a bug: the thread ends, and the main thread starts a successor on the same descriptor.
+ *
+ * Its settings may change while it works. All that is in it holds one copy, which is overwritten in place.
  */
 import { unpack } from "msgpackr/unpack";
+import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
 import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
@@ -47,7 +50,9 @@ function openTransport({ transport }: ProxyConfig): { transport: Transport; reas
 
 function start(options: WorkerStart): RunningWorker {
   const { index } = options;
-  const { transport, reason: transportReason } = openTransport(options.proxy);
+  const settings = liveCopy(options.settings);
+  const config = settings.proxy;
+  const { transport, reason: transportReason } = openTransport(config);
   // The lane's descriptors are the process's: a thread that ends by an exception would leave them open, and their
   // clients waiting.
   process.on("exit", () => transport.destroy());
@@ -61,20 +66,22 @@ function start(options: WorkerStart): RunningWorker {
   const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
   const context: WorkerContext = {
     index,
-    config: options.proxy,
-    maxBodyBytes: options.maxBodyBytes,
-    allowRegister: options.allowRegister,
+    config,
+    maxBodyBytes: settings.maxBodyBytes,
+    allowRegister: settings.allowRegister,
     routes,
     table,
     picker,
     pick: new PickRequest(),
     counters: WorkerStats.attach(options.stats).forWorker(index),
-    dispatch: new Dispatch(options.flow, table, (model) => routes.rowsOf(model), wakeAt),
-    limits: new RateLimit(options.flow.limit),
-    paths: options.paths,
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt),
+    limits: new RateLimit(settings.flow.limit),
+    paths: settings.paths,
     tracer,
     heldBytes: 0,
     draining: false,
+    quietMs: 0,
+    refuses: false,
     control(path, body, reply) {
       const id = nextControl++;
       replies.set(id, reply);
@@ -90,10 +97,15 @@ function start(options: WorkerStart): RunningWorker {
   applyRoutes(options.routes);
 
   const handlers = clientHandlers(context, connections);
-  const stopAccepting =
-    options.fd === null
-      ? new BunTransport().listen({ host: options.host, port: options.port }, handlers)
-      : transport.adopt(options.fd, handlers);
+  let stops: (() => void)[] = [];
+  const accept = (): void => {
+    const { fds, host, port } = options;
+    stops =
+      fds === null
+        ? [new BunTransport().listen({ host, port }, handlers)]
+        : fds.map((fd) => transport.adopt(fd, handlers));
+  };
+  if (!options.waits) accept();
 
   const sweep = setInterval(() => {
     const now = tick();
@@ -126,14 +138,30 @@ function start(options: WorkerStart): RunningWorker {
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);
           break;
+        case "settings":
+          overwrite(settings, message.settings);
+          context.maxBodyBytes = settings.maxBodyBytes;
+          context.allowRegister = settings.allowRegister;
+          break;
+        case "accept":
+          accept();
+          break;
         case "spans-taken":
           tracer?.taken();
           break;
         case "drain":
+          context.quietMs = message.quietMs;
+          context.refuses = message.refuses;
+          if (context.draining) break;
           context.draining = true;
           drainingSinceMs = nowMs();
-          // One more turn of the loop accepts what waits in the queue: it would be reset otherwise.
-          setTimeout(stopAccepting, ACCEPT_ON_MS);
+          // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
+          setTimeout(() => {
+            for (const stop of stops) stop();
+          }, ACCEPT_ON_MS);
+          break;
+        case "end":
+          process.exit();
           break;
         case "crash":
           throw new MeshError("internal", "told to crash");

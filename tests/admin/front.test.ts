@@ -43,7 +43,7 @@ test("the app is told the name that its port was configured by", async () => {
     { hostname: "localhost" },
   );
   await fetch(`http://localhost:${front.port}/`);
-  expect(told).toEqual([{ hostname: "localhost" }]);
+  expect(told).toEqual([{ hostname: "localhost", remoteAddress: "127.0.0.1" }]);
 });
 
 describe("answers", () => {
@@ -485,4 +485,28 @@ describe("stop", () => {
     await client.untilEnded();
     await eventually(() => front.connections === 0);
   });
+});
+
+test("a successor adopts the listening socket, with the connections that wait there", async () => {
+  const first = serve(echo);
+  const fd = first.descriptor();
+  const { port } = first;
+  await first.stop(0);
+  const waiting = await RawClient.connect(port);
+  waiting.send(get("/waited"));
+  const second = serve(echo, { fd });
+  expect([second.port, second.hostname]).toEqual([port, "127.0.0.1"]);
+  await eventually(() => waiting.received.includes("/waited"));
+});
+
+test("new limits hold for connections that are open already", async () => {
+  const front = serve(echo, { limits: { idleTimeoutMs: 60_000 } });
+  const client = await RawClient.connect(front.port);
+  client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc`);
+  await eventually(() => client.received.includes("abc"));
+  front.setLimits({ ...ADMIN_LIMITS, maxBodyBytes: 2, idleTimeoutMs: 50 });
+  client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc`);
+  await eventually(() => client.received.includes("HTTP/1.1 413"));
+  const idle = await RawClient.connect(front.port);
+  await eventually(() => idle.ended);
 });

@@ -2,16 +2,34 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
+import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
+import { selfSigned } from "./certificates.ts";
 import { openListeners } from "../../src/net/listen.ts";
 import type { Stream, StreamHandlers, Transport } from "../../src/net/stream.ts";
 import { until } from "../proxy/harness.ts";
 
 type Told = { name: string; heard: Buffer[]; events: string[]; stream: Stream<Told> | null };
 
-const KINDS = ["epoll", "bun"] as const;
+const KINDS = ["epoll", "bun", "tls"] as const;
+
+const identity = selfSigned("localhost", "IP:127.0.0.1");
+
+/** TLS on both sides, as a transport. */
+function overTls(): Transport {
+  const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
+  return {
+    kind: "bun",
+    adopt: (fd, handlers) => adoptTls(fd, server, handlers),
+    connect: (place, data, handlers, settled) =>
+      connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
+    wakeAt() {},
+    destroy() {},
+  };
+}
 
 function transportOf(kind: (typeof KINDS)[number]): Transport {
   if (kind === "bun") return new BunTransport();
+  if (kind === "tls") return overTls();
   const lane = EpollTransport.open(1);
   if ("reason" in lane) throw new Error(lane.reason);
   return lane;
@@ -192,6 +210,64 @@ describe.each([...KINDS])("streams by %s", (kind) => {
     await until(() => clients.every((client, i) => textOf(client) === `number ${i};`));
     for (const client of clients) client.stream!.terminate();
     await until(() => bed.accepted.every(({ events }) => events.includes("close")));
+  });
+});
+
+describe("TLS", () => {
+  const names = { "b.test": selfSigned("b.test"), "*.c.test": selfSigned("*.c.test") };
+
+  function server(timeoutMs = 1000): { port: number; told: Told[] } {
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const told: Told[] = [];
+    const options = { ...identity, sni: names, alpn: ["http/1.1"], handshakeTimeoutMs: timeoutMs };
+    opened.push(
+      adoptTls(
+        listeners.duplicate(0),
+        options,
+        noting(told, (stream, bytes) => stream.write(bytes)),
+      ),
+    );
+    listeners.close();
+    return { port: listeners.port, told };
+  }
+
+  async function dial(port: number, name: string, ca: string | undefined, verify = true): Promise<Told> {
+    const told: Told = { name, heard: [], events: [], stream: null };
+    connectTls({ host: "127.0.0.1", port }, name, { ca, verify }, told, noting([]), () => {});
+    await until(() => told.events.length > 0);
+    return told;
+  }
+
+  test("the certificate is chosen by the name that is asked for", async () => {
+    const { port } = server();
+    expect((await dial(port, "b.test", names["b.test"].cert)).events).toEqual(["open"]);
+    expect((await dial(port, "x.c.test", names["*.c.test"].cert)).events).toEqual(["open"]);
+    expect((await dial(port, "localhost", identity.cert)).events).toEqual(["open"]);
+    expect((await dial(port, "127.0.0.1", identity.cert)).events).toEqual(["open"]);
+  });
+
+  test("a certificate of a stranger, or for another name, is refused", async () => {
+    const { port } = server();
+    for (const [name, ca] of [
+      ["b.test", identity.cert],
+      ["localhost", undefined],
+      ["other.test", identity.cert],
+    ] as const) {
+      const { events } = await dial(port, name, ca);
+      expect(events).toHaveLength(1);
+      expect(events[0]).toStartWith("error: ");
+    }
+    expect((await dial(port, "other.test", undefined, false)).events).toEqual(["open"]);
+  });
+
+  test("a client that does not speak TLS opens nothing, and one that is silent is not waited for", async () => {
+    const { port, told } = server(100);
+    const plain: Told = { name: "plain", heard: [], events: [], stream: null };
+    new BunTransport().connect({ host: "127.0.0.1", port }, plain, noting([]), () => {});
+    await until(() => plain.events.includes("open"));
+    plain.stream!.write(Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
+    await until(() => plain.events.includes("close") || plain.events.includes("end"));
+    expect(told).toHaveLength(0);
   });
 });
 

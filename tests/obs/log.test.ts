@@ -140,3 +140,14 @@ test("with() adds its fields to every line", () => {
   log.with({ node: "a" }).with({ part: 1 }).info("x", { part: 2 });
   expect(lines).toEqual(["03:04:05.067 info  x node=a part=2\n"]);
 });
+
+test("a log is configured anew, and what with() made of it too", () => {
+  const { log, lines } = logTo({ level: "warn", format: "json" });
+  const under = log.with({ part: "p" });
+  under.info("unseen");
+  log.configure({ level: "debug", format: "text" });
+  under.debug("seen");
+  log.configure({ level: "silent", format: "text" });
+  under.error("unseen");
+  expect(lines).toEqual(["03:04:05.067 debug seen part=p\n"]);
+});

@@ -3,12 +3,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
+import * as agentNames from "../../src/obs/agent-metric-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { expositionFaults } from "./exposition-text.ts";
 
-const ALL: readonly Metric[] = Object.values(names).flatMap((group): Metric[] => Object.values(group));
+const ALL: readonly Metric[] = Object.values({ ...names, ...agentNames }).flatMap((group): Metric[] =>
+  Object.values(group),
+);
 
 /** Value of each line, by name and labels as they are written. */
 function lines(text: string): Map<string, number> {
@@ -71,7 +74,14 @@ function aRouter() {
         { id: 1, name: "n" },
       ],
     },
-    crew: { restarts: 3, scorer: { kind: "typescript", reason: "no compiler" } },
+    crew: {
+      workers: 2,
+      restarts: 3,
+      replacements: 4,
+      retiring: 1,
+      scorer: { kind: "typescript", reason: "no compiler" },
+    },
+    reloads: { counts: { applied: 1, refused: 2 }, isOk: false },
     startedMs: performance.now() - 1500,
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
     mesh: () => MESH,

@@ -108,6 +108,8 @@ export class Relay {
       tracer,
       heldBytes: 0,
       draining: false,
+      quietMs: 0,
+      refuses: false,
       control: (_path, _body, reply) => reply(500, "{}"),
     };
     const handlers = clientHandlers(this.context, this.connections);

@@ -400,6 +400,23 @@ describe("limits", () => {
     await until(() => relayed.context.heldBytes === 0);
   });
 
+  test("one more request is served while a successor takes over, and quiet connections close", async () => {
+    const { port } = upstream(ok);
+    const relayed = relay([port]);
+    const idle = await Client.open(relayed.port);
+    const busy = await Client.open(relayed.port);
+    busy.send(post(CHAT));
+    await busy.until((text) => text.includes('{"ok":true}'));
+    relayed.context.draining = true;
+    relayed.context.quietMs = 300;
+    await Bun.sleep(50);
+    expect(busy.closed).toBe(false);
+    busy.send(post(CHAT));
+    const [, , last = ""] = (await busy.end()).split("HTTP/1.1 200 ");
+    expect(last).toMatch(/\r\nconnection: close\r\n[^]*{"ok":true}$/);
+    await idle.end();
+  });
+
   test("no new requests while draining, and idle connections close", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port]);
@@ -407,6 +424,7 @@ describe("limits", () => {
     const busy = await Client.open(relayed.port);
     await until(() => relayed.connections.size === 2);
     relayed.context.draining = true;
+    relayed.context.refuses = true;
     busy.send(post(CHAT));
     expect(statusOf(await busy.end())).toBe(503);
     await idle.end();

@@ -247,11 +247,13 @@ test("workers post their spans while they run, and the last ones before they are
       entry: new URL("../../src/proxy/worker.ts", import.meta.url),
       listen: { host: "127.0.0.1", port: 0 },
       workers: 2,
-      maxBodyBytes: 1024,
-      allowRegister: false,
-      proxy: defaultsOf(proxySettings),
-      flow: defaultsOf(flowSettings),
-      paths: defaultsOf(apiSettings),
+      settings: {
+        maxBodyBytes: 1024,
+        allowRegister: false,
+        proxy: defaultsOf(proxySettings),
+        flow: defaultsOf(flowSettings),
+        paths: defaultsOf(apiSettings),
+      },
       table: ScoreTable.create(sizes),
       stats: WorkerStats.create(sizes),
       tracing: {

@@ -1,0 +1,33 @@
+/**
+ * What a supervisor is told by sd_notify(3), the protocol of systemd's Type=notify: datagrams of NAME=VALUE lines to the
+ * unix socket that NOTIFY_SOCKET names, "@" for a NUL at its beginning. With NotifyAccess=all, a process that took over
+ * from the main one becomes the main one by MAINPID. Bun has no unix datagrams, hence libc; without a supervisor, or where
+ * libc can't be opened, nothing is told.
+ */
+import { openLibc } from "./libc.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 2 | 0x80000;
+const NO_WAIT = 0x40;
+/** The longest path of a unix socket's address. */
+const PATH_BYTES_MAX = 108;
+
+/** Tells the supervisor, if there is one; whether it was told. */
+export function notifySupervisor(state: Readonly<Record<string, string | number>>): boolean {
+  const path = Buffer.from(process.env["NOTIFY_SOCKET"] ?? "");
+  const libc = openLibc();
+  if (path.length === 0 || path.length > PATH_BYTES_MAX || libc === null) return false;
+  const address = new Uint8Array(new ArrayBuffer(2 + path.length));
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(path, 2);
+  if (path[0] === 0x40) address[2] = 0;
+  const lines = Object.entries(state).map(([name, value]) => `${name}=${value}\n`);
+  const text = new TextEncoder().encode(lines.join(""));
+  const bytes = new Uint8Array(new ArrayBuffer(text.length));
+  bytes.set(text);
+  const fd = libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const sent = libc.sendto(fd, bytes, bytes.length, NO_WAIT, address, address.length);
+  libc.close(fd);
+  return sent === bytes.length;
+}

@@ -1,0 +1,131 @@
+/** Every metric of an agent alone: of itself, of the models on its node, of the GPUs. docs/metrics.md lists the same. */
+import { defineMetric as metric } from "./exposition.ts";
+
+/** Of an agent. */
+export const AGENT_METRICS = {
+  info: metric("gauge", "infermesh_agent_info", ["node"], "", "Always 1; tells the node's id."),
+  ready: metric("gauge", "infermesh_agent_ready", [], "", "1 when requests may be sent, else 0."),
+  draining: metric("gauge", "infermesh_agent_draining", [], "", "1 while the node finishes what it has, else 0."),
+  inProgress: metric(
+    "gauge",
+    "infermesh_agent_requests_in_progress",
+    [],
+    "",
+    "Requests in the runtime, running and waiting.",
+  ),
+  failed: metric(
+    "counter",
+    "infermesh_agent_failed_responses_total",
+    [],
+    "",
+    "Responses of the runtime with a status from 500.",
+  ),
+  backoff: metric("gauge", "infermesh_agent_backoff_requests", [], "", "Requests that were told to come back later."),
+  peers: metric(
+    "gauge",
+    "infermesh_agent_connected_peers",
+    [],
+    "",
+    "Other members of the mesh that are alive or suspect.",
+  ),
+  cpu: metric("gauge", "infermesh_agent_cpu_usage_ratio", [], "ratio", "Used fraction of the machine's CPU, 0 to 1."),
+  memory: metric(
+    "gauge",
+    "infermesh_agent_memory_usage_ratio",
+    [],
+    "ratio",
+    "Used fraction of the machine's memory, 0 to 1.",
+  ),
+  gpu: metric("gauge", "infermesh_agent_gpu_usage_ratio", [], "ratio", "Mean utilisation of the node's GPUs, 0 to 1."),
+  uptime: metric("gauge", "infermesh_agent_uptime_seconds", [], "seconds", "Time since the agent started."),
+} as const;
+
+/** Of each model on an agent's node. */
+export const MODEL_METRICS = {
+  running: metric("gauge", "infermesh_model_requests_running", ["model"], "", "Requests in the running batch."),
+  waiting: metric(
+    "gauge",
+    "infermesh_model_requests_waiting",
+    ["model"],
+    "",
+    "Requests that wait for a place in the batch.",
+  ),
+  queuedTokens: metric(
+    "gauge",
+    "infermesh_model_queued_prefill_tokens",
+    ["model"],
+    "tokens",
+    "Prompt tokens accepted and not yet computed.",
+  ),
+  kvUsage: metric(
+    "gauge",
+    "infermesh_model_kv_usage_ratio",
+    ["model"],
+    "ratio",
+    "Used fraction of the KV cache, 0 to 1.",
+  ),
+  kvCapacity: metric("gauge", "infermesh_model_kv_capacity_tokens", ["model"], "tokens", "Size of the KV cache."),
+  prefillRate: metric(
+    "gauge",
+    "infermesh_model_prefill_tokens_per_second",
+    ["model"],
+    "tokens per second",
+    "Prefill rate.",
+  ),
+  decodeRate: metric(
+    "gauge",
+    "infermesh_model_decode_tokens_per_second",
+    ["model"],
+    "tokens per second",
+    "Decode rate.",
+  ),
+  slots: metric("gauge", "infermesh_model_slots", ["model"], "", "Requests that the runtime batches at most."),
+} as const;
+
+/** Of each GPU on an agent's node. */
+export const GPU_METRICS = {
+  utilization: metric(
+    "gauge",
+    "infermesh_gpu_utilization_ratio",
+    ["gpu", "uuid", "name"],
+    "ratio",
+    "Busy fraction, 0 to 1.",
+  ),
+  memoryUsed: metric("gauge", "infermesh_gpu_memory_used_bytes", ["gpu", "uuid", "name"], "bytes", "Memory in use."),
+  memoryTotal: metric(
+    "gauge",
+    "infermesh_gpu_memory_total_bytes",
+    ["gpu", "uuid", "name"],
+    "bytes",
+    "Memory there is.",
+  ),
+  power: metric("gauge", "infermesh_gpu_power_watts", ["gpu", "uuid", "name"], "watts", "Power drawn."),
+  powerLimit: metric(
+    "gauge",
+    "infermesh_gpu_power_limit_watts",
+    ["gpu", "uuid", "name"],
+    "watts",
+    "Power at which the clocks are held down.",
+  ),
+  temperature: metric(
+    "gauge",
+    "infermesh_gpu_temperature_celsius",
+    ["gpu", "uuid", "name"],
+    "degrees Celsius",
+    "Temperature of the GPU.",
+  ),
+  throttled: metric(
+    "gauge",
+    "infermesh_gpu_throttled",
+    ["gpu", "uuid", "name"],
+    "",
+    "1 while something holds its clocks down, else 0.",
+  ),
+  healthy: metric(
+    "gauge",
+    "infermesh_gpu_healthy",
+    ["gpu", "uuid", "name"],
+    "",
+    "1 when it is well, 0 when degraded or failed.",
+  ),
+} as const;

@@ -1,0 +1,158 @@
+/**
+ * A router's standing in the mesh: its membership, and the states and loads that it hears of. It is taken up at the start
+ * (of a predecessor, with its sockets, its name and the members that it knew), and ends by taking leave, or by silence
+ * when a successor goes on as this node.
+ *
+ * A successor has the name and the identity of its predecessor and a higher incarnation: to the mesh it is the same node,
+ * which tells of itself anew. It knows nobody at first but by addresses, asks those, and is told of all in one answer.
+ */
+import { isRecord } from "./base/field.ts";
+import { MeshError } from "./base/errors.ts";
+import { hostId, type RouterConfig } from "./config.ts";
+import { nodeIdentity } from "./mesh/identity.ts";
+import type { Journal } from "./mesh/journal.ts";
+import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
+import type { SocketDescriptors } from "./mesh/sockets.ts";
+import { StateReceiver } from "./mesh/state-receiver.ts";
+import type { Log } from "./obs/log.ts";
+import type { Placement } from "./proxy/placement.ts";
+import type { PeerFlights } from "./signal/flights.ts";
+import { bareMeta } from "./swim/meta.ts";
+import { parseAddress } from "./base/units.ts";
+import type { Targets } from "./targets.ts";
+
+export interface StandingOptions {
+  readonly config: RouterConfig;
+  /** The data port, by which a router without a name is called. */
+  readonly port: () => number;
+  readonly targets: Targets;
+  readonly placement: Placement;
+  readonly flights: PeerFlights;
+  readonly journal: Journal;
+  readonly log: Log;
+}
+
+/** Who the node is, for its successor. */
+export interface NodeEstate {
+  readonly id: string;
+  readonly identity: number;
+  readonly incarnation: number;
+  /** The host by which others know it. */
+  readonly host: string;
+  /** Addresses of members. */
+  readonly members: readonly string[];
+}
+
+const MEMBERS_MAX = 64;
+
+export class Standing {
+  readonly #options: StandingOptions;
+  #node: MeshNode | null = null;
+  #states: StateReceiver | null = null;
+
+  constructor(options: StandingOptions) {
+    this.#options = options;
+  }
+
+  /** null until the mesh is joined. */
+  get node(): MeshNode | null {
+    return this.#node;
+  }
+
+  get states(): StateReceiver | null {
+    return this.#states;
+  }
+
+  /** This node's id. */
+  get id(): string {
+    return this.#node?.membership.id ?? this.#idAfter(undefined);
+  }
+
+  #idAfter(estate: NodeEstate | undefined): string {
+    const { config, port } = this.#options;
+    return config.id !== "" ? config.id : (estate?.id ?? `router-${hostId()}-${port()}`);
+  }
+
+  /** Joins the mesh, as the node that `estate` tells of if there is one, on its sockets if those are given. */
+  async enter(estate?: NodeEstate, inherited?: SocketDescriptors): Promise<MeshNode> {
+    const { config, targets, placement, flights, journal, log } = this.#options;
+    const id = this.#idAfter(estate);
+    // Any free port is another node each time, with nothing to keep.
+    const isNew = config.id === "" && config.listen.port === 0;
+    const identity = estate?.id === id ? estate.identity : isNew ? 0 : nodeIdentity(config.dataDir, id);
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    const node = await joinMesh({
+      id,
+      identity,
+      incarnation: Math.max(nowSeconds, (estate?.incarnation ?? 0) + 1),
+      gossip: config.gossip,
+      inherited,
+      advertise: config.advertise === "" && inherited !== undefined ? (estate?.host ?? "") : config.advertise,
+      join: config.join,
+      joinFile: config.joinFile,
+      localJoin: estate?.members ?? [],
+      mesh: config.mesh,
+      swim: config.swim,
+      meta: bareMeta("router"),
+      journal,
+      log,
+      onEvent: (event) => targets.told(event),
+    });
+    this.#node = node;
+    for (const member of node.membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
+      targets.told({ ...member, kind: "joined", cause: "known at the start" });
+    this.#states = new StateReceiver({
+      node,
+      config: config.signal,
+      flights,
+      loads: () => placement.loads(),
+      onReport: (report) => targets.reported(report),
+      onLoads: (keys) => targets.loadsChanged(keys),
+    });
+    this.#states.start();
+    return node;
+  }
+
+  /** Who this node is, as far as a successor must know; undefined before the mesh is joined. */
+  estate(): NodeEstate | undefined {
+    const membership = this.#node?.membership;
+    if (membership === undefined) return undefined;
+    const others = membership.members().filter(({ id, status }) => id !== membership.id && status === "alive");
+    return {
+      id: membership.id,
+      identity: membership.identity,
+      incarnation: membership.figures().incarnation,
+      host: parseAddress(membership.address)?.host ?? "",
+      members: others.slice(0, MEMBERS_MAX).map(({ address }) => address),
+    };
+  }
+
+  /** More descriptors of the gossip's sockets, for the caller to close. Throws a MeshError before the mesh is joined. */
+  descriptors(): SocketDescriptors {
+    return joined(this.#node).transport.descriptors();
+  }
+
+  /** Says nothing any more; the mesh is not to notice. */
+  fallSilent(): void {
+    this.#states?.stop();
+    this.#node?.fallSilent();
+  }
+
+  /** Takes leave of the mesh; resolves when it has been told, or after `timeoutMs`. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#states?.stop();
+    await this.#node?.leave(timeoutMs);
+  }
+}
+
+/** A node's estate as a predecessor of a like version told it; throws a MeshError for anything else. */
+export function nodeEstateOf(told: unknown): NodeEstate {
+  if (isRecord(told)) {
+    const { id, identity, incarnation, host, members } = told;
+    const isList = Array.isArray(members) && members.every((member: unknown) => typeof member === "string");
+    if (typeof id === "string" && typeof host === "string" && isList) {
+      if (Number.isInteger(identity) && Number.isInteger(incarnation)) return told as unknown as NodeEstate;
+    }
+  }
+  throw new MeshError("internal", "the predecessor's word of who this node is is not understood");
+}
