@@ -99,14 +99,14 @@ function identityOf(path: string, certFile: string, keyFile: string): Identity {
 }
 
 function certificatesIn(path: string, file: string): string {
-  const text = contents(path, file);
+  const pem = contents(path, file);
   try {
     // The first one, which is what is looked at, stands for all.
-    void new X509Certificate(text);
+    void new X509Certificate(pem);
   } catch (error) {
     throw invalid(path, file, `no certificate in PEM (${reasonOf(error)})`);
   }
-  return text;
+  return pem;
 }
 
 function contents(path: string, file: string): string {

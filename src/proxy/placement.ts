@@ -18,7 +18,7 @@ import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
-import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
 import type { Warmth } from "./warmth.ts";
 
 interface ModelEntry {
@@ -109,11 +109,7 @@ export class Placement {
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
       for (const place of this.#places.of(id)) {
-        const stays =
-          target?.models.includes(place.model) === true &&
-          target.host === place.route.host &&
-          target.port === place.route.port &&
-          target.tls === place.route.tls;
+        const stays = target?.models.includes(place.model) === true && leadsTo(place.route, target);
         if (stays) continue;
         this.#leave(place, nowMs);
         changed = true;
@@ -303,4 +299,9 @@ export class Placement {
       ),
     );
   }
+}
+
+/** Whether the route still leads to where the target is. */
+function leadsTo(route: RouteRow, { host, port, tls }: Target): boolean {
+  return host === route.host && port === route.port && tls === route.tls;
 }

@@ -21,7 +21,10 @@ function overTls(): Transport {
   const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
   return {
     kind: "bun",
-    adopt: (fd, handlers) => adoptTls(fd, server, handlers).stop,
+    adopt(fd, handlers) {
+      const listener = adoptTls(fd, server, handlers);
+      return () => listener.stop();
+    },
     connect: (place, data, handlers, settled) =>
       connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
     wakeAt() {},
