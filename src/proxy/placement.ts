@@ -10,15 +10,13 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import type { Target } from "../fleet/target.ts";
-import { isRoutable, isThrottled } from "../fleet/target.ts";
+import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { UNROUTABLE, rowValues } from "../score/cost.ts";
-import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
-import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
+import { leadsTo, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
+import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import type { Warmth } from "./warmth.ts";
 
 interface ModelEntry {
@@ -299,9 +297,4 @@ export class Placement {
       ),
     );
   }
-}
-
-/** Whether the route still leads to where the target is. */
-function leadsTo(route: RouteRow, { host, port, tls }: Target): boolean {
-  return host === route.host && port === route.port && tls === route.tls;
 }
