@@ -12,7 +12,7 @@
  */
 import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { UNROUTABLE, rowValues } from "../score/cost.ts";
+import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { leadsTo, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
