@@ -66,7 +66,7 @@ export class BunTransport implements Transport {
 
   wakeAt(): void {}
 
-  atTurnEnd(tell: () => void): void {
+  later(tell: () => void): void {
     setImmediate(tell);
   }
 

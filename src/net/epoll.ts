@@ -72,6 +72,11 @@ export class EpollTransport implements Transport, Loop {
   readonly #eventAt: Pointer;
   readonly #peer = new Uint8Array(new ArrayBuffer(128));
   readonly #peerLength = new Uint32Array(new ArrayBuffer(4));
+  /**
+   * Descriptors that are this lane's to close, whether they are watched or rest: no more than these, since the number of
+   * any other may be another thread's stream.
+   */
+  readonly #held = new Set<number>();
   /** By descriptor. */
   readonly #watched: (Ready | undefined)[] = [];
   readonly #lingering = new Set<Lingering>();
@@ -147,17 +152,12 @@ export class EpollTransport implements Transport, Loop {
     this.#wakeAtMs = atMs;
   }
 
-  atTurnEnd(tell: () => void): void {
-    this.later(tell);
-  }
-
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    // What is not watched any more was given back: its number may be another thread's stream by now.
-    const fds = [...this.#watched.keys()].filter((fd) => this.#watched[fd] !== undefined);
-    for (const fd of fds) this.reset(fd);
-    for (const fd of fds) this.#libc.close(fd);
+    for (const fd of this.#held) this.reset(fd);
+    for (const fd of this.#held) this.#libc.close(fd);
+    this.#held.clear();
     for (const fd of this.#released) this.#libc.close(fd);
     this.#watched.length = 0;
     this.#released = [];
@@ -220,6 +220,7 @@ export class EpollTransport implements Transport, Loop {
   // ---- for streams
 
   watch(fd: number, interest: number, ready: Ready): void {
+    this.#held.add(fd);
     this.#watched[fd] = ready;
     this.#control(EPOLL.ADD, fd, interest);
   }
@@ -238,6 +239,7 @@ export class EpollTransport implements Transport, Loop {
   }
 
   release(fd: number): void {
+    this.#held.delete(fd);
     if (this.#watched[fd] !== undefined) this.unwatch(fd);
     this.#released.push(fd);
   }

@@ -44,6 +44,11 @@ export interface IpPlace {
   readonly port: number;
 }
 
+/** A host by its address or name, and whether it is spoken to in TLS. */
+export interface DialPlace extends IpPlace {
+  readonly tls: boolean;
+}
+
 export interface Transport {
   readonly kind: "bun" | "epoll";
   /** Accepts on a socket that listens already. The returned function stops that, and closes the descriptor. */
@@ -54,7 +59,7 @@ export interface Transport {
   /** Somebody's timer is due then: a lane that would sleep longer wakes for it. Infinity: nobody's. */
   wakeAt(atMs: number): void;
   /** Calls once when all that this turn brought is handled. Microtasks and immediates may come much later. */
-  atTurnEnd(tell: () => void): void;
+  later(tell: () => void): void;
   /** Closes all at once: the thread is about to end. */
   destroy(): void;
 }

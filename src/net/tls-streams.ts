@@ -18,9 +18,12 @@ export interface Identity {
   readonly key: string;
 }
 
-export interface TlsServerOptions extends Identity {
+export interface TlsIdentities extends Identity {
   /** Further certificates, by the names that clients ask for; `*.example.com` stands for one label. */
   readonly sni: Readonly<Record<string, Identity>>;
+}
+
+export interface TlsServerOptions extends TlsIdentities {
   readonly alpn: readonly string[];
   readonly handshakeTimeoutMs: number;
 }
@@ -89,8 +92,15 @@ class TlsStream<T> implements Stream<T> {
   }
 }
 
-/** Accepts in TLS on a socket that listens already. The returned function stops that. */
-export function adoptTls<T>(fd: number, options: TlsServerOptions, handlers: StreamHandlers<T>): () => void {
+/** A port that accepts in TLS. */
+export interface TlsListener {
+  stop(): void;
+  /** Shows these from the next handshake on. */
+  show(identities: TlsIdentities): void;
+}
+
+/** Accepts in TLS on a socket that listens already. */
+export function adoptTls<T>(fd: number, options: TlsServerOptions, handlers: StreamHandlers<T>): TlsListener {
   const server = tls.createServer(
     {
       cert: options.cert,
@@ -103,11 +113,20 @@ export function adoptTls<T>(fd: number, options: TlsServerOptions, handlers: Str
     // The handlers give it its state as it opens.
     (socket) => handlers.open(new TlsStream<T>(socket, undefined as T, handlers)),
   );
-  for (const [name, identity] of Object.entries(options.sni)) server.addContext(name, { ...identity });
+  const addNames = ({ sni }: TlsIdentities): void => {
+    for (const [name, identity] of Object.entries(sni)) server.addContext(name, { ...identity });
+  };
+  addNames(options);
   // A client that does not speak TLS, or trusts another authority: its affair.
   server.on("tlsClientError", () => {});
   server.listen({ fd });
-  return () => void server.close();
+  return {
+    stop: () => void server.close(),
+    show(identities) {
+      server.setSecureContext({ cert: identities.cert, key: identities.key });
+      addNames(identities);
+    },
+  };
 }
 
 /** Connects in TLS, as Transport.connect does; `serverName` is what the certificate must be for. */

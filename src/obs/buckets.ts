@@ -33,8 +33,19 @@ export function cumulative(bounds: readonly number[], counts: readonly number[],
   return { bounds, cumulative: counts.map((count) => (total += count)), sum };
 }
 
-/** Two readings of the same buckets, added up. */
-export function added(one: HistogramReading, other: HistogramReading): HistogramReading {
+/** Readings of the same buckets by the name that they belong to, added up. */
+export function addedByName(
+  readings: readonly (readonly [name: string, reading: HistogramReading])[],
+): Map<string, HistogramReading> {
+  const sums = new Map<string, HistogramReading>();
+  for (const [name, reading] of readings) {
+    const before = sums.get(name);
+    sums.set(name, before === undefined ? reading : added(before, reading));
+  }
+  return sums;
+}
+
+function added(one: HistogramReading, other: HistogramReading): HistogramReading {
   const { bounds } = one;
   return {
     bounds,

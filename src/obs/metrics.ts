@@ -6,7 +6,7 @@
  */
 
 import { version } from "../base/version.ts";
-import { added, type HistogramReading, quantile } from "./buckets.ts";
+import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
@@ -76,12 +76,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>
     function* () {
-      const readings = new Map<string, HistogramReading>();
-      for (const { id, name } of models()) {
-        const reading = read(id);
-        const before = readings.get(name);
-        readings.set(name, before === undefined ? reading : added(before, reading));
-      }
+      const readings = addedByName(models().map(({ id, name }) => [name, read(id)]));
       for (const [model, reading] of readings) {
         if ((reading.cumulative.at(-1) ?? 0) > 0) yield [{ model }, reading] as const;
       }

@@ -3,7 +3,7 @@
  * when none has. Few connections carry much each: that is what makes a call cheap, since reads and writes are shared.
  */
 import type { Dialer } from "../net/dialer.ts";
-import type { Stream, StreamHandlers } from "../net/stream.ts";
+import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
 import { nowMs, tick } from "./clock.ts";
 import { type Http2Home, Http2Upstream } from "./http2-upstream.ts";
 import type { Wires } from "./http2-wire.ts";
@@ -40,6 +40,7 @@ const handlers: StreamHandlers<Http2Upstream> = {
 export class Http2Pool implements Http2Home {
   readonly host: string;
   readonly port: number;
+  readonly tls: boolean;
   readonly #config: ProxyConfig;
   readonly #dialer: Dialer;
   readonly #wires: Wires;
@@ -50,9 +51,10 @@ export class Http2Pool implements Http2Home {
   readonly #connecting = new Set<Http2Upstream>();
   #retired = false;
 
-  constructor(host: string, port: number, config: ProxyConfig, dialer: Dialer, wires: Wires) {
+  constructor({ host, port, tls }: DialPlace, config: ProxyConfig, dialer: Dialer, wires: Wires) {
     this.host = host;
     this.port = port;
+    this.tls = tls;
     this.#config = config;
     this.#dialer = dialer;
     this.#wires = wires;

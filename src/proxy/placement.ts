@@ -10,14 +10,12 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import type { Target } from "../fleet/target.ts";
-import { isRoutable, isThrottled } from "../fleet/target.ts";
+import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { UNROUTABLE, rowValues } from "../score/cost.ts";
-import type { CostConfig } from "../score/cost.ts";
+import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
+import { leadsTo, modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import type { Warmth } from "./warmth.ts";
 
@@ -110,11 +108,7 @@ export class Placement {
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
       for (const place of this.#places.of(id)) {
-        const stays =
-          target?.models.includes(place.model) === true &&
-          target.host === place.route.host &&
-          target.port === place.route.port &&
-          target.protocol === place.route.protocol;
+        const stays = target?.models.includes(place.model) === true && leadsTo(place.route, target);
         if (stays) continue;
         this.#leave(place, nowMs);
         changed = true;
@@ -241,7 +235,7 @@ export class Placement {
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
-    const { host, port, protocol } = target;
+    const { host, port, tls, protocol } = target;
     const modelAs = modelKey(protocol, model);
     let entry = this.#models.get(modelAs);
     if (entry === undefined) {
@@ -255,7 +249,7 @@ export class Placement {
     if (row < 0) return false;
     this.#stats.resetRow(row);
     entry.rows++;
-    const route = { row, model: entry.route.id, protocol, node: target.id, host, port };
+    const route = { row, model: entry.route.id, protocol, node: target.id, host, port, tls };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
     this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });

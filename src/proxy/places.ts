@@ -8,6 +8,7 @@
  * send all requests of a mesh at rest to one target.
  */
 import type { Protocol } from "../base/settings-urls.ts";
+import type { Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
@@ -71,6 +72,14 @@ export class Places {
 /** A model of targets of one protocol. */
 export function modelKey(protocol: Protocol, model: string): string {
   return `${protocol} ${model}`;
+}
+
+/** Whether the route still leads to where the target is. */
+export function leadsTo(
+  route: RouteRow,
+  { host, port, tls, protocol }: Pick<Target, "host" | "port" | "tls" | "protocol">,
+): boolean {
+  return host === route.host && port === route.port && tls === route.tls && protocol === route.protocol;
 }
 
 /** The last round trips, with one more. */

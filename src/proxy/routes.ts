@@ -84,8 +84,8 @@ export class Routes {
     const pools = new Map<string, Pool>();
     const targets: (Target | undefined)[] = [];
     for (const route of snapshot.rows) {
-      const { row, node, host, port, protocol } = route;
-      const address = `${protocol}://${host}:${port}`;
+      const { row, node, host, port, tls, protocol } = route;
+      const address = `${protocol}${tls ? "s" : ""}://${host}:${port}`;
       const pool = pools.get(address) ?? this.#pools.get(address) ?? this.#newPool(route, config);
       pools.set(address, pool);
       const known = this.#targets[row];
@@ -102,9 +102,9 @@ export class Routes {
     return [...before].filter(([id, name]) => this.#models.get(id) !== name).map(([id]) => id);
   }
 
-  #newPool({ host, port, protocol }: RouteRow, config: ProxyConfig): Pool {
-    if (protocol === "grpc") return new Http2Pool(host, port, config, this.#dialer, this.#wires);
-    return new UpstreamPool(host, port, config, this.#dialer);
+  #newPool(route: RouteRow, config: ProxyConfig): Pool {
+    if (route.protocol === "grpc") return new Http2Pool(route, config, this.#dialer, this.#wires);
+    return new UpstreamPool(route, config, this.#dialer);
   }
 
   /** The rows of the model's targets. */

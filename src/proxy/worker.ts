@@ -15,6 +15,8 @@ import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
 import { alarmsOf } from "../net/stream.ts";
 import type { Transport } from "../net/stream.ts";
+import { adoptTls } from "../net/tls-streams.ts";
+import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -36,6 +38,8 @@ declare const self: Worker;
 
 const SWEEP_MS = 250;
 const ACCEPT_ON_MS = 10;
+/** What a client in TLS may choose of. */
+const ALPN = ["h2", "http/1.1"];
 
 interface RunningWorker {
   receive(message: ToWorker): void;
@@ -66,8 +70,8 @@ function start(options: WorkerStart): RunningWorker {
   let nextControl = 1;
   const tracer =
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
-  const wires = new Wires((tell) => transport.atTurnEnd(tell));
-  const routes = new Routes(new Dialer(transport), wires);
+  const wires = new Wires((tell) => transport.later(tell));
+  const routes = new Routes(new Dialer(transport, options.upstreamTls), wires);
   const alarm = alarmsOf(transport);
   const context: WorkerContext = {
     index,
@@ -105,8 +109,20 @@ function start(options: WorkerStart): RunningWorker {
 
   const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
   let stops: (() => void)[] = [];
+  let listeners: TlsListener[] = [];
+  const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
+    const how = { ...identities, alpn: ALPN, handshakeTimeoutMs: config.headTimeoutMs };
+    listeners = fds.map((fd) => adoptTls(fd, how, handlers));
+    stops = listeners.map((listener) => () => listener.stop());
+  };
   const accept = (): void => {
-    const { fds, host, port } = options;
+    const { fds, host, port, tls } = options;
+    if (tls !== null) {
+      if (fds === null)
+        throw new MeshError("config_invalid", "TLS needs listening descriptors, which this platform lacks");
+      acceptTls(fds, tls);
+      return;
+    }
     stops =
       fds === null
         ? [new BunTransport().listen({ host, port }, handlers)]
@@ -150,6 +166,9 @@ function start(options: WorkerStart): RunningWorker {
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
           break;
+        case "certificates":
+          for (const listener of listeners) listener.show(message.tls);
+          break;
         case "accept":
           accept();
           break;
@@ -191,5 +210,7 @@ self.onmessage = (event: MessageEvent<ToWorker>): void => {
     } catch (error) {
       post({ kind: "failed", index: message.index, message: error instanceof Error ? error.message : String(error) });
     }
+  } else if (message.kind === "end") {
+    process.exit();
   }
 };

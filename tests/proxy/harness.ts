@@ -85,9 +85,9 @@ export class Relay {
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
     this.#transport = transportOf();
-    const wires = new Wires((tell) => this.#transport.atTurnEnd(tell));
+    const wires = new Wires((tell) => this.#transport.later(tell));
     const alarm = alarmsOf(this.#transport);
-    const routes = new Routes(new Dialer(this.#transport), wires);
+    const routes = new Routes(new Dialer(this.#transport, { verify: true }), wires);
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
@@ -106,7 +106,7 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port };
+      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     this.context = {

@@ -254,6 +254,8 @@ test("workers post their spans while they run, and the last ones before they are
         flow: defaultsOf(flowSettings),
         paths: defaultsOf(apiSettings),
       },
+      tls: null,
+      upstreamTls: { verify: true },
       table: ScoreTable.create(sizes),
       stats: WorkerStats.create(sizes),
       tracing: {
