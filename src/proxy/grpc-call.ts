@@ -16,11 +16,12 @@
 import { ERRORS, MeshError } from "../base/errors.ts";
 import { Waiter } from "../flow/fair-order.ts";
 import { ALL_FULL } from "../score/pick.ts";
-import { GrpcFraming } from "../wire/grpc-framing.ts";
+import { areWhole, GrpcFraming } from "../wire/grpc-framing.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import { copyOf } from "../wire/octets.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
@@ -189,8 +190,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
     }
-    this.#framing ??= new GrpcFraming(this.#context.config.grpcMessageBytesMax);
-    if (!this.#framing.push(bytes, start, end)) {
+    const { grpcMessageBytesMax } = this.#context.config;
+    if (this.#framing === null && !areWhole(bytes, start, end, grpcMessageBytesMax)) {
+      this.#framing = new GrpcFraming(grpcMessageBytesMax);
+    }
+    if (this.#framing?.push(bytes, start, end) === false) {
       this.#refuse(this.#tooLarge());
       return;
     }
@@ -208,7 +212,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#finish(countedAs(statusIn(block)));
     } else if (!this.#isOver) {
       this.#complete();
-      this.#request.trailers = headBytes.slice(0, length);
+      this.#request.trailers = copyOf(headBytes, 0, length);
       if (this.#attempt === null && this.#model < 0) this.#findModel();
       else this.#attempt?.sendTrailers(headBytes, length);
     }
@@ -288,7 +292,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #promptTokens(): number {
     const { bytesPerToken, promptTokensMax } = this.#context.config;
-    const bytes = this.#request.messageBytes || this.#request.received;
+    const bytes = Math.max(this.#request.messageBytes, this.#request.received);
     return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 

@@ -4,6 +4,7 @@
  */
 import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
+import { copyOf } from "../wire/octets.ts";
 import { FIELD_KIND, FieldName, LITERAL_OVERHEAD_BYTES, writeLiteral } from "../wire/header-field.ts";
 
 /** Longest list that a connection takes, and what is added. */
@@ -11,7 +12,7 @@ const SCRATCH_BYTES = 65_536 + 2048;
 const TIMEOUT = new FieldName(Buffer.from("grpc-timeout"));
 
 /** Where heads are written: bytes [0, answered position), good until the next one. */
-export const headBytes: Uint8Array = new Uint8Array(SCRATCH_BYTES);
+export const headBytes: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 /** A block that was written once; the next time it is kept, since it is likely to come often. */
 const ONCE = Symbol("once");
@@ -31,7 +32,7 @@ function writeFields(block: HeaderBlock): number {
     return note.length;
   }
   const end = block.write(headBytes, 0, isOurs);
-  block.note = note === ONCE ? headBytes.slice(0, end) : ONCE;
+  block.note = note === ONCE ? copyOf(headBytes, 0, end) : ONCE;
   return end;
 }
 

@@ -2,7 +2,7 @@
  * What a gRPC call has received of its client: held so that it can be sent again, and read for the model that its
  * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`.
  */
-import { GrpcFraming, MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
+import { areWhole, GrpcFraming, MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
 import type { ModelNames } from "./model-names.ts";
 import { copyBytes } from "../wire/octets.ts";
 import { ProtoField } from "../wire/proto-field.ts";
@@ -22,7 +22,7 @@ export class GrpcRequest {
   isComplete = false;
   /** Trailers, which no client of gRPC sends, as they go on. */
   trailers: Uint8Array | null = null;
-  /** Bytes received, and how long the message is that came last. */
+  /** Bytes received. */
   received = 0;
   /** Held bytes [0, end). */
   held: Buffer = NOTHING;
@@ -30,23 +30,34 @@ export class GrpcRequest {
   /** What was received is not all held. */
   isCut = false;
   readonly #context: WorkerContext;
-  readonly #framing: GrpcFraming;
+  /** Null while all that came was whole messages. */
+  #framing: GrpcFraming | null = null;
+  #messageBytes = -1;
   #field: ProtoField | null = null;
 
   constructor(context: WorkerContext) {
     this.#context = context;
-    this.#framing = new GrpcFraming(context.config.grpcMessageBytesMax);
   }
 
-  /** The length of the message that came last. */
+  /** The length of the first message, or -1 before it is known. */
   get messageBytes(): number {
-    return this.#framing.length;
+    return this.#messageBytes;
   }
 
   /** Follows the messages in bytes [start, end); false when one is larger than allowed. */
   follow(bytes: Uint8Array, start: number, end: number): boolean {
+    const { grpcMessageBytesMax } = this.#context.config;
     this.received += end - start;
-    return this.#framing.push(bytes, start, end);
+    if (this.#framing === null) {
+      if (areWhole(bytes, start, end, grpcMessageBytesMax)) {
+        if (this.#messageBytes < 0 && end > start) this.#messageBytes = messageLength(bytes, start, end);
+        return true;
+      }
+      this.#framing = new GrpcFraming(grpcMessageBytesMax);
+    }
+    const isFine = this.#framing.push(bytes, start, end);
+    if (this.#messageBytes < 0 && this.#framing.messages > 0) this.#messageBytes = this.#framing.length;
+    return isFine;
   }
 
   /** Holds bytes [start, end); false when there is no room, and then nothing is held any more. */
@@ -84,7 +95,7 @@ export class GrpcRequest {
 
   /** The number of the model that string field `number` of the first message names; or a MODEL. */
   findModel(number: number, models: ModelNames): number {
-    if (this.#framing.messages === 0) return this.isComplete ? MODEL.absent : MODEL.more;
+    if (this.#messageBytes < 0) return this.isComplete ? MODEL.absent : MODEL.more;
     // A compressed message is nobody's to read but its target's.
     if (this.held[0] !== 0) return MODEL.absent;
     const messageEnd = MESSAGE_HEAD_BYTES + this.held.readUInt32BE(1);

@@ -7,6 +7,8 @@
  * server and name none. A method that is not listed here is of no known model and is never sent twice.
  */
 import type { HeaderField } from "../wire/header-field.ts";
+import { ascii } from "../wire/octets.ts";
+import { hashOf } from "./model-names.ts";
 
 export interface GrpcMethod {
   /** The number of the string field that names the model in a request; 0: no field does. */
@@ -33,14 +35,22 @@ const SERVICES: readonly (readonly [service: string, modelField: number, repeata
   ["generate.v3.TextGenerationService", 0, "Info Health", ""],
 ];
 
-const METHODS = new Map<string, GrpcMethod>();
+interface Entry {
+  readonly path: Uint8Array;
+  readonly method: GrpcMethod;
+}
+
+/** By the hash of a path: a look-up makes no text of it. */
+const METHODS = new Map<number, Entry[]>();
 for (const [service, modelField, repeatable, once] of SERVICES) {
   for (const [names, isRepeatable] of [
     [repeatable, true],
     [once, false],
   ] as const) {
-    for (const name of names.split(" ")) {
-      if (name !== "") METHODS.set(`/${service}/${name}`, { modelField, isRepeatable });
+    for (const name of names.split(" ").filter((one) => one !== "")) {
+      const path = ascii(`/${service}/${name}`);
+      const hash = hashOf(path, 0, path.length);
+      METHODS.set(hash, [...(METHODS.get(hash) ?? []), { path, method: { modelField, isRepeatable } }]);
     }
   }
 }
@@ -49,7 +59,9 @@ for (const [service, modelField, repeatable, once] of SERVICES) {
 export function methodOf(path: HeaderField | null): GrpcMethod {
   if (path === null) return UNKNOWN;
   if (path.note !== undefined) return path.note as GrpcMethod;
-  const method = METHODS.get(path.text) ?? UNKNOWN;
+  const { source, valueStart } = path;
+  const entries = METHODS.get(hashOf(source, valueStart, source.length));
+  const method = entries?.find((entry) => path.valueIs(entry.path))?.method ?? UNKNOWN;
   path.note = method;
   return method;
 }

@@ -53,7 +53,7 @@ export class ModelNames {
 }
 
 /** FNV-1a: the hash that wire/ computes while it reads a name in a body. */
-function hashOf(bytes: Uint8Array, start: number, end: number): number {
+export function hashOf(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5;
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   return hash >>> 0;

@@ -50,6 +50,17 @@ export class GrpcFraming {
   }
 }
 
+/** Whether bytes [start, end) are whole messages within the limit, which needs nobody to remember anything. */
+export function areWhole(bytes: Uint8Array, start: number, end: number, bytesMax: number): boolean {
+  let at = start;
+  while (at < end) {
+    const length = messageLength(bytes, at, end);
+    if (length < 0 || length > bytesMax) return false;
+    at += MESSAGE_HEAD_BYTES + length;
+  }
+  return at === end;
+}
+
 /** The length that the message at the start of [start, end) tells, or -1 when its head is not all there. */
 export function messageLength(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < MESSAGE_HEAD_BYTES) return -1;
