@@ -190,6 +190,10 @@ describe("upstreams", () => {
       { model: "m=x", host: "::1", port: 1, tls: false, protocol: "http", weight: 0.5 },
       { model: "m", host: "h", port: 80, tls: false, protocol: "http", weight: 1 },
     ]);
+    expect(read("m=grpc://h:8001", "m=grpc://[::1]:1,3").value?.upstreams).toEqual([
+      { model: "m", host: "h", port: 8001, tls: false, protocol: "grpc", weight: 1 },
+      { model: "m", host: "::1", port: 1, tls: false, protocol: "grpc", weight: 3 },
+    ]);
     expect(
       load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
     ).toHaveLength(2);
@@ -198,6 +202,8 @@ describe("upstreams", () => {
   test.each([
     "http://h:1",
     "=http://h:1",
+    "m=grpc://h",
+    "m=grpc://h:1/path",
     "m=h:1",
     "m=http://h:1/v1",
     "m=http://u:p@h",

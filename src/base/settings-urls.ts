@@ -63,8 +63,8 @@ function parseUpstream(raw: unknown): Upstream | undefined {
 }
 
 function upstreamOf(model: string, url: string, weight: number): Upstream | undefined {
-  const protocol = /^grpc:/i.test(url) ? "grpc" : "http";
-  const origin = originOf(protocol === "grpc" ? url.replace(/^grpc/i, "http") : url);
+  const protocol = url.startsWith("grpc:") ? "grpc" : "http";
+  const origin = originOf(protocol === "grpc" ? url.replace("grpc", "http") : url);
   // A port is always named: 80 is nobody's for gRPC.
   if (protocol === "grpc" && !/:\d+\/?$/.test(url)) return undefined;
   // The data plane speaks no TLS yet: taking https would send prompts and keys in clear text.

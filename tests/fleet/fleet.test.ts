@@ -256,6 +256,19 @@ describe("static targets", () => {
   });
 });
 
+test("static targets of gRPC are of their own, at the same address too, and polled as such", () => {
+  const fleet = newFleet();
+  fleet.setStatic([upstream(), upstream({ protocol: "grpc" }), upstream({ protocol: "grpc", model: "n" })], 0);
+  const targets = fleet.targets().map(({ id, protocol, models }) => [id, protocol, models]);
+  expect(targets).toEqual([
+    ["10.0.0.9:80", "http", ["m"]],
+    ["grpc://10.0.0.9:80", "grpc", ["m", "n"]],
+  ]);
+  fleet.wake(60_000);
+  const polls = fleet.take().polls.map(({ id, protocol, kind }) => [id, protocol, kind]);
+  expect(polls).toContainEqual(["grpc://10.0.0.9:80", "grpc", "health"]);
+});
+
 describe("what the mesh tells of", () => {
   const told = (fleet: Fleet): string[] => fleet.take().events.map(({ kind, id }) => `${kind} ${id}`);
   const moved = (id: string, overrides: Partial<Registration> = {}) =>
