@@ -4,7 +4,7 @@
  */
 import type { Dialer } from "../net/dialer.ts";
 import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
-import { nowMs, tick } from "./clock.ts";
+import { tick } from "./clock.ts";
 import { type Http2Home, Http2Upstream } from "./http2-upstream.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -95,8 +95,8 @@ export class Http2Pool implements Http2Home {
   sweep(now: number): void {
     const { connectTimeoutMs, http2IdleMs } = this.#config;
     for (const connection of [...this.#open, ...this.#leaving]) {
-      if (connection.connection.streamCount > 0) connection.sinceMs = now;
-      else if (connection.isLeaving || this.#retired || now - connection.sinceMs >= http2IdleMs) connection.close();
+      if (!connection.isAlive(now, this.#config)) connection.lost("it gave no sign of life");
+      else if (connection.isLeaving || this.#retired || connection.idleMs(now) >= http2IdleMs) connection.closeIdle();
     }
     for (const connection of this.#connecting) {
       if (connection.isOpen || connection.connection.isClosed || now - connection.openingMs < connectTimeoutMs)
@@ -109,10 +109,7 @@ export class Http2Pool implements Http2Home {
   /** No route leads here any more: each connection closes when its last call has ended. */
   retire(): void {
     this.#retired = true;
-    for (const connection of this.#open) {
-      this.#leaving.add(connection);
-      if (connection.connection.streamCount === 0) connection.sinceMs = nowMs();
-    }
+    for (const connection of this.#open) this.#leaving.add(connection);
     this.#open = [];
   }
 }

@@ -45,8 +45,10 @@ export class Http2Upstream implements Http2Listener {
   giveUp: () => void = () => {};
   /** When the attempt to connect began. */
   readonly openingMs = nowMs();
-  /** When it last had a call. */
-  sinceMs = nowMs();
+  /** When it last was seen without a call. */
+  #quietMs = nowMs();
+  /** When it was last asked for a sign of life. */
+  #askedMs = 0;
 
   constructor(home: Http2Home, config: ProxyConfig, wires: Wires) {
     this.#home = home;
@@ -112,8 +114,30 @@ export class Http2Upstream implements Http2Listener {
     this.#stream = null;
   }
 
-  /** Closes it in order: it has no calls. */
-  close(): void {
-    this.connection.end(H2_ERROR.none, "idle");
+  /**
+   * Asks for a sign of life when calls have waited in silence; answers false when none came in time. Only once in each
+   * silence: a server of gRPC that has nothing to send takes repeated questions for a flood.
+   */
+  isAlive(now: number, { http2PingMs, connectTimeoutMs }: ProxyConfig): boolean {
+    const { connection } = this;
+    if (this.#askedMs > connection.workedMs) {
+      return connection.heardMs >= this.#askedMs || now - this.#askedMs < connectTimeoutMs;
+    }
+    if (connection.streamCount === 0) this.#quietMs = now;
+    if (!this.isOpen || now - Math.max(connection.workedMs, this.#quietMs) < http2PingMs) return true;
+    this.#askedMs = now;
+    connection.ping();
+    this.wire.schedule();
+    return true;
+  }
+
+  /** How long there has been nothing on it. */
+  idleMs(now: number): number {
+    return now - Math.max(this.connection.workedMs, this.openingMs);
+  }
+
+  /** Closes it in order, unless it has calls. */
+  closeIdle(): void {
+    if (this.connection.streamCount === 0) this.connection.end(H2_ERROR.none, "idle");
   }
 }

@@ -121,6 +121,12 @@ export const proxySettings = section({
     max: "24h",
     doc: "How long an HTTP/2 connection to a target is kept without a request. Longer than HTTP/1.1's, since its end is announced.",
   }),
+  http2PingMs: duration({
+    default: "20s",
+    min: "100ms",
+    max: "1h",
+    doc: "How long an HTTP/2 connection to a target may be silent under calls before it is asked for a sign of life (PING), which must come within the time to connect. Asked once a silence: servers of gRPC take more for a flood.",
+  }),
   grpcMessageBytesMax: bytes({
     default: "64MiB",
     min: "1KiB",

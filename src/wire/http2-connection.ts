@@ -83,6 +83,7 @@ const SETTING_BYTES = 6;
 const PING_BYTES = 8;
 const WORD_BYTES = 4;
 const NOTHING = new Uint8Array(0);
+const NO_PING = new Uint8Array(PING_BYTES);
 
 export class Http2Connection {
   readonly output = new FrameOutput();
@@ -98,6 +99,9 @@ export class Http2Connection {
   readonly #closed: ClosedIds;
   #phase: number;
   #nowMs = 0;
+  /** When the peer last sent a frame, and one that says more than that it is there. */
+  heardMs = 0;
+  workedMs = 0;
 
   // ---- what the peer allows
   #peerWindowBytes = WINDOW_BYTES;
@@ -262,6 +266,11 @@ export class Http2Connection {
     this.#loseStreams(H2_ERROR.internal, untouched);
   }
 
+  /** Asks the peer for a sign of life. */
+  ping(): void {
+    if (this.#phase !== CLOSED) this.output.ping(NO_PING, 0, 0);
+  }
+
   /** Lets the owners end what takes too long; call it now and then. */
   wake(nowMs: number): void {
     for (const stream of this.#streams.values()) stream.owner.wake?.(nowMs);
@@ -346,6 +355,8 @@ export class Http2Connection {
     const flags = bytes[head + 4]!;
     const id = wordAt(bytes, head + 5) & STREAM_ID_MAX;
     const at = head + FRAME_HEAD_BYTES;
+    this.heardMs = this.#nowMs;
+    if (type !== FRAME.ping) this.workedMs = this.#nowMs;
     if (this.#phase === AWAIT_SETTINGS) {
       if (type !== FRAME.settings || (flags & FLAG.ack) !== 0) {
         this.#fail(H2_ERROR.protocol, "the first frame is no SETTINGS");
@@ -732,9 +743,7 @@ export class Http2Connection {
       return;
     }
     if (!this.#countIdle(1) || (flags & FLAG.ack) !== 0) return;
-    this.output.reserve(FRAME_HEAD_BYTES + PING_BYTES);
-    this.output.head(PING_BYTES, FRAME.ping, FLAG.ack, 0);
-    this.output.copy(bytes, at, at + PING_BYTES);
+    this.output.ping(bytes, at, FLAG.ack);
   }
 
   #goAway(bytes: Uint8Array, at: number, length: number, id: number): void {

@@ -107,6 +107,13 @@ export class FrameOutput {
     }
   }
 
+  /** PING with the eight bytes at `at`. */
+  ping(bytes: Uint8Array, at: number, flags: number): void {
+    this.reserve(FRAME_HEAD_BYTES + 8);
+    this.head(8, FRAME.ping, flags, 0);
+    this.copy(bytes, at, at + 8);
+  }
+
   goAway(lastStreamId: number, code: number, reason: string): void {
     this.reserve(FRAME_HEAD_BYTES + 8 + reason.length);
     this.head(8 + reason.length, FRAME.goAway, 0, 0);

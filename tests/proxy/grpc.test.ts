@@ -460,6 +460,27 @@ describe("limits", () => {
     expect((await one.unary()).status).toBe(0);
   });
 
+  test("a target that is silent under calls is asked whether it is there, and left when it is not", async () => {
+    const up = target((call) => void call);
+    const well = target(echo);
+    const router = relay([by("grpc", up.port), by("grpc", well.port)], { http2PingMs: 100, connectTimeoutMs: 500 });
+    const one = await client(router.port);
+    const slow = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("x"), true);
+    const other = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("y"), true);
+    await until(() => up.calls.length > 0);
+    // It answers the PING: its work takes as long as it takes.
+    await Bun.sleep(400);
+    expect(up.calls.every(({ code }) => code === null)).toBe(true);
+    up.ends[0]?.connection.ping();
+    up.ends[0]?.flush();
+    up.calls[0]?.respond(GRPC_HEAD);
+    await Bun.sleep(20);
+    up.ends[0]?.socket?.pause();
+    await until(() => router.inFlight === 0);
+    const calls = [await slow.over(), await other.over()];
+    expect(calls.map(({ status }) => status).toSorted((a, b) => a - b)).toContain(14);
+  });
+
   test("every target full: a call waits for a place, until its deadline", async () => {
     const { up, router, client: one } = await bed(() => {}, { upstreamConnectionsMax: 1 }, { streamsMax: 1 });
     const first = one.call(UNARY, { "x-infermesh-model": "m" });
