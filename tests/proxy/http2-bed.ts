@@ -6,7 +6,7 @@ import { fieldOf } from "../../src/wire/header-field.ts";
 import { Http2Connection, type Http2Options } from "../../src/wire/http2-connection.ts";
 import { H2_ERROR } from "../../src/wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../../src/wire/http2-stream.ts";
-import { until } from "./harness.ts";
+import { by, fixtures, type Relay, until } from "./harness.ts";
 
 const OPTIONS: Http2Options = {
   streamsMax: 100,
@@ -341,4 +341,20 @@ export function http2Fixtures(): {
       return made;
     },
   };
+}
+
+/** What tests of the gRPC lane have at hand; a `bed` is a relay in front of one target, and a client of it. */
+export function grpcFixtures() {
+  const { relay, upstream } = fixtures();
+  const { target, client } = http2Fixtures();
+  const bed = async (
+    script: (call: Call, nth: number) => void,
+    config: ConstructorParameters<typeof Relay>[1] = {},
+    options: Partial<Http2Options> = {},
+  ) => {
+    const up = target(script, options);
+    const router = relay([by("grpc", up.port)], config);
+    return { up, router, client: await client(router.port) };
+  };
+  return { relay, upstream, target, client, bed };
 }
