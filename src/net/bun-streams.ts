@@ -66,5 +66,7 @@ export class BunTransport implements Transport {
 
   wakeAt(): void {}
 
+  breathe(): void {}
+
   destroy(): void {}
 }

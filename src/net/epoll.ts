@@ -7,7 +7,8 @@
  * It shares its thread with Bun's event loop, which goes on with messages, timers, TLS and DNS: Bun's own epoll
  * descriptor is nested in this one, so that waiting here is waiting for both. When Bun has something to do, or a slice of
  * time has passed, control goes back to Bun by `setImmediate`, and from there comes here again. So a timer of this thread
- * may be late by IDLE_MS, and what a handler leaves to microtasks waits for the end of the slice.
+ * may be late by IDLE_MS (unless `wakeAt` tells of it), and what a handler leaves to microtasks waits for the end of the
+ * slice, unless it asks to `breathe`.
  *
  * A closed descriptor is given back to the kernel only at the end of a turn: its number can't mean another stream while
  * events of the turn still speak of the old one. A stream that ends in order throws away what comes in until the other
@@ -85,6 +86,8 @@ export class EpollTransport implements Transport, Loop {
   #tellLater: (() => void)[] = [];
   #destroyed = false;
   #wakeAtMs = Infinity;
+  /** Bun's loop is wanted at the end of the turn. */
+  #isBreathing = false;
 
   readonly #idleMs: number;
 
@@ -148,6 +151,10 @@ export class EpollTransport implements Transport, Loop {
     return () => stream.giveUp();
   }
 
+  breathe(): void {
+    this.#isBreathing = true;
+  }
+
   wakeAt(atMs: number): void {
     this.#wakeAtMs = atMs;
   }
@@ -171,11 +178,12 @@ export class EpollTransport implements Transport, Loop {
     const now = performance.now();
     const until = Math.min(now + SLICE_MS, this.#wakeAtMs);
     try {
-      while (!this.#turn()) if (this.#destroyed || performance.now() >= until) break;
+      while (!this.#turn()) if (this.#destroyed || this.#isBreathing || performance.now() >= until) break;
     } catch (error) {
       this.destroy();
       throw error;
     }
+    this.#isBreathing = false;
     if (!this.#destroyed) setImmediate(this.#run);
   };
 

@@ -58,6 +58,8 @@ export interface Transport {
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void;
   /** Somebody's timer is due then: a lane that would sleep longer wakes for it. Infinity: nobody's. */
   wakeAt(atMs: number): void;
+  /** Something was left to microtasks, ticks or timers of Bun's: its loop has its turn as soon as this event is handled. */
+  breathe(): void;
   /** Closes all at once: the thread is about to end. */
   destroy(): void;
 }

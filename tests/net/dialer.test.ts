@@ -41,6 +41,8 @@ class Scripted implements Transport {
 
   wakeAt(): void {}
 
+  breathe(): void {}
+
   destroy(): void {}
 }
 

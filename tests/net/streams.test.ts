@@ -28,6 +28,7 @@ function overTls(): Transport {
     connect: (place, data, handlers, settled) =>
       connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
     wakeAt() {},
+    breathe() {},
     destroy() {},
   };
 }
