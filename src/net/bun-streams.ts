@@ -70,5 +70,7 @@ export class BunTransport implements Transport {
     setImmediate(tell);
   }
 
+  breathe(): void {}
+
   destroy(): void {}
 }

@@ -53,9 +53,11 @@ export class Dialer {
   connect<T>(place: DialPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
     const { host, port } = place;
     const dial: Dial<T> = place.tls
-      ? (ip, ...rest) => connectTls(ip, host, this.#tls, ...rest)
+      ? (ip, ...rest) => connectTls(ip, host, this.#tls, ...rest, () => this.#transport.breathe())
       : (ip, ...rest) => this.#transport.connect(ip, ...rest);
     if (parseIpv4(host) !== null || parseIpv6(host) !== null) return dial(place, data, handlers, settled);
+    // Lookups end in promises.
+    this.#transport.breathe();
     const name = this.#name(host);
     const race = new Race(dial, port, data, handlers, settled);
     if (name.addresses.length > 0) {

@@ -60,6 +60,8 @@ export interface Transport {
   wakeAt(atMs: number): void;
   /** Calls once when all that this turn brought is handled. Microtasks and immediates may come much later. */
   later(tell: () => void): void;
+  /** Something was left to microtasks, ticks or timers of Bun's: its loop has its turn as soon as this event is handled. */
+  breathe(): void;
   /** Closes all at once: the thread is about to end. */
   destroy(): void;
 }

@@ -23,7 +23,7 @@ import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
 import type { Downstream } from "./answer.ts";
-import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
+import { forwardHead, linesOf, requestIdOf, staysPut } from "./forward.ts";
 import { errorReply } from "./replies.ts";
 
 const AWAIT_HEAD = 0;
@@ -91,7 +91,7 @@ export class ClientConnection implements Downstream, FrontConnection {
   #requests = 0;
   /** Since when the connection waits for the client: its last byte, or the end of the last answer. */
   #sinceMs: number;
-  #forwardedFor: Buffer | null = null;
+  #ownLines: Buffer | null = null;
 
   // ---- the request that is being read
   #bodyLeft = 0;
@@ -392,8 +392,8 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
-    this.#forwardedFor ??= Buffer.from(`x-forwarded-for: ${plainAddress(this.#stream.remoteAddress)}\r\n`);
-    const path = forwardHead(exchange, buffer, head, this.#forwardedFor);
+    this.#ownLines ??= linesOf(plainAddress(this.#stream.remoteAddress));
+    const path = forwardHead(exchange, buffer, head, this.#ownLines);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
       return;

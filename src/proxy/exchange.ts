@@ -349,7 +349,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
     const rival = this.#rivalOf(attempt);
     if (rival !== null) this.#cancel(rival);
-    this.#context.dispatch.unhedge(this);
+    if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
     this.#answer.begin(head, buffer, attempt.framing, this, attempt.target?.headEnd ?? null);
     if (attempt.framing === FRAMING.tunnel) {
@@ -587,14 +587,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
   #release(status: number, clean: boolean): void {
     const { counters, dispatch } = this.#context;
     const flow = this.#flow;
-    for (const attempt of [this.#first, this.#second]) {
-      if (attempt === null || !attempt.active) continue;
-      // Whoever went away, or waited too long, has waited that long at least.
-      if (!this.#answer.committed) this.#observe(attempt, "unknown");
-      attempt.giveBack(clean);
-    }
+    if (this.#first.active) this.#leave(this.#first, clean);
+    if (this.#second?.active === true) this.#leave(this.#second, clean);
     if (flow !== null) {
-      dispatch.unhedge(this);
+      if (this.heapIndex >= 0) dispatch.unhedge(this);
       if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     }
     counters.request(this.model, status, nowMs() - this.#startedMs);
@@ -609,6 +605,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     this.#context.heldBytes -= this.held.length - HELD_BYTES;
     if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
     if (flow !== null) dispatch.freed(flow.model);
+  }
+
+  #leave(attempt: Attempt, clean: boolean): void {
+    // A probe that told nothing of its target must not be waited for.
+    if (!this.#answer.committed) this.#observe(attempt, "unknown");
+    attempt.giveBack(clean);
   }
 
   #endSpan(span: Span, status: number): void {

@@ -10,7 +10,6 @@ const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
 const HOST_NAME = Buffer.from("host: ");
 const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
-const REQUEST_ID = Buffer.from("x-request-id: ");
 const TRACEPARENT = Buffer.from("traceparent: ");
 const UPGRADE = Buffer.from("connection: upgrade\r\n");
 const CRLF = Buffer.from("\r\n");
@@ -21,6 +20,8 @@ const ID_BYTES_MAX = 128;
 const SPAN_PATH_BYTES_MAX = 256;
 /** Room for what is added: host, id, forwarded-for, trace, coding. */
 const EXTRA_BYTES = 512;
+const CR = 13;
+const LF = 10;
 const SLASH = 47;
 const QUESTION = 63;
 const PERCENT = 37;
@@ -31,11 +32,16 @@ const DOT = 46;
 const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
 let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
+/** What every request of a connection gets: where it came from, and the beginning of the line of its id. */
+export function linesOf(address: string): Buffer {
+  return Buffer.from(`x-forwarded-for: ${address}\r\nx-request-id: `);
+}
+
 /**
  * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it.
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
-export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwardedFor: Buffer): number {
+export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, ownLines: Buffer): number {
   exchange.isHead = head.method === METHOD.HEAD;
   exchange.minorVersion = head.minorVersion;
   exchange.keepAlive = head.keepAlive;
@@ -50,11 +56,14 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   // The authority of a target in absolute form stands for the Host (RFC 9112 section 3.2.2).
   const isAbsolute = path > head.targetStart;
   if (isAbsolute && head.hostLine >= 0) head.drop[head.hostLine] = 1;
-  let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
-  if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
-  at += buffer.copy(held, at, path, head.targetEnd);
-  at += HTTP11.copy(held, at);
+  let at = 0;
   let from = -1;
+  if (head.minorVersion === 1 && path === head.targetStart && buffer[path] === SLASH) {
+    // The request line goes on as it is, in one piece with the lines behind it.
+    from = head.methodStart;
+  } else {
+    at = writeRequestLine(buffer, head, path, held);
+  }
   for (let line = 0; line < head.lineCount; line++) {
     if (head.drop[line] === 0) {
       if (from < 0) from = head.lineStart[line] ?? 0;
@@ -68,20 +77,28 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
   if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
-  at += forwardedFor.copy(held, at);
   if (exchange.span !== null) {
     exchange.span.path = spanPath(buffer, path, head.targetEnd);
     at = writeTrace(exchange.span, held, at);
   }
-  at += REQUEST_ID.copy(held, at);
+  at += ownLines.copy(held, at);
   exchange.idStart = at;
   at = writeId(buffer, head, held, at);
   exchange.idEnd = at;
-  at += CRLF.copy(held, at);
-  at += CRLF.copy(held, at);
+  held[at++] = CR;
+  held[at++] = LF;
+  held[at++] = CR;
+  held[at++] = LF;
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+function writeRequestLine(buffer: Buffer, head: RequestHead, path: number, held: Buffer): number {
+  let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
+  if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
+  at += buffer.copy(held, at, path, head.targetEnd);
+  return at + HTTP11.copy(held, at);
 }
 
 function writeHost(buffer: Buffer, start: number, end: number, held: Buffer, at: number): number {

@@ -112,7 +112,7 @@ function start(options: WorkerStart): RunningWorker {
   let listeners: TlsListener[] = [];
   const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
     const how = { ...identities, alpn: ALPN, handshakeTimeoutMs: config.headTimeoutMs };
-    listeners = fds.map((fd) => adoptTls(fd, how, handlers));
+    listeners = fds.map((fd) => adoptTls(fd, how, handlers, () => transport.breathe()));
     stops = listeners.map((listener) => () => listener.stop());
   };
   const accept = (): void => {

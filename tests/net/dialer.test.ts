@@ -43,6 +43,8 @@ class Scripted implements Transport {
 
   later(): void {}
 
+  breathe(): void {}
+
   destroy(): void {}
 }
 

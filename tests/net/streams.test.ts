@@ -29,6 +29,7 @@ function overTls(): Transport {
       connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
     wakeAt() {},
     later: (tell) => void setImmediate(tell),
+    breathe() {},
     destroy() {},
   };
 }
