@@ -20,11 +20,6 @@ export class GrpcFraming {
     this.#bytesMax = bytesMax;
   }
 
-  /** Whether the last byte was the last of a message. */
-  get isBetween(): boolean {
-    return this.#headAt === 0 && this.#left === 0;
-  }
-
   /** Follows bytes [start, end); false once a message is larger than allowed. */
   push(bytes: Uint8Array, start: number, end: number): boolean {
     let at = start;

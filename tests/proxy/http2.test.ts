@@ -1,6 +1,11 @@
 /** Plain requests over HTTP/2, which the machinery of HTTP/1.1 serves. */
 import { describe, expect, test } from "bun:test";
+import { openListeners } from "../../src/net/listen.ts";
+import { adoptTls } from "../../src/net/tls-streams.ts";
+import { clientHandlers } from "../../src/proxy/client.ts";
+import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { H2_ERROR, PREFACE } from "../../src/wire/http2-frames.ts";
+import { selfSigned } from "../net/certificates.ts";
 import { answer, CHAT, chunk, Client, fixtures, ok, SSE_HEAD, until } from "./harness.ts";
 import { type Call, type Fields, type H2Client, http2Fixtures } from "./http2-bed.ts";
 
@@ -306,6 +311,28 @@ describe("the connection", () => {
     await raw.end();
     expect(raw.text).toContain("the first frame is no SETTINGS");
   });
+});
+
+test("under TLS both sides agree on it, or on HTTP/1.1", async () => {
+  const up = upstream(ok);
+  const router = relay([up.port]);
+  const identity = selfSigned("localhost", "IP:127.0.0.1");
+  const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+  const handlers = clientHandlers(router.context, router.connections, (...of) => new Http2Front(router.context, ...of));
+  const options = { ...identity, sni: {}, alpn: ["h2", "http/1.1"], handshakeTimeoutMs: 1000 };
+  const listener = adoptTls(listeners.duplicate(0), options, handlers);
+  listeners.close();
+  for (const [flag, version] of [
+    ["--http2", "HTTP/2 200"],
+    ["--http1.1", "HTTP/1.1 200"],
+  ] as const) {
+    const url = `https://127.0.0.1:${listeners.port}/v1/chat/completions`;
+    const curl = Bun.spawn(["curl", "-s", "-i", "-k", flag, "-d", CHAT, url], { stdout: "pipe" });
+    const text = await new Response(curl.stdout).text();
+    expect(text).toStartWith(version);
+    expect(text).toEndWith('{"ok":true}');
+  }
+  listener.stop();
 });
 
 test("curl speaks to it", async () => {

@@ -1,7 +1,7 @@
 /** The small readers of the gRPC lane: framing, timeouts, one field of a protobuf message. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { GrpcFraming, messageLength } from "../../src/wire/grpc-framing.ts";
+import { areWhole, GrpcFraming, messageLength } from "../../src/wire/grpc-framing.ts";
 import { formatTimeout, parseTimeout } from "../../src/wire/grpc-timeout.ts";
 import { fieldOf } from "../../src/wire/header-field.ts";
 import { ProtoField } from "../../src/wire/proto-field.ts";
@@ -32,10 +32,17 @@ describe("framing", () => {
         if (!fine) return;
         expect(framing.messages).toBe(lengths.length);
         expect(framing.length).toBe(lengths.at(-1)!);
-        expect(framing.isBetween).toBe(true);
       }),
       { seed: 11 },
     );
+  });
+
+  test("whole messages need no memory", () => {
+    const two = Buffer.concat([framed(10), framed(0)]);
+    for (let end = 0; end <= two.length; end++) {
+      expect(areWhole(two, 0, end, 10)).toBe(end === 0 || end === 15 || end === 20);
+    }
+    expect(areWhole(two, 0, two.length, 9)).toBe(false);
   });
 
   test("part of a message is told from the whole", () => {
@@ -43,7 +50,7 @@ describe("framing", () => {
     for (let end = 1; end < bytes.length; end++) {
       const framing = new GrpcFraming(10);
       expect(framing.push(bytes, 0, end)).toBe(true);
-      expect(framing.isBetween).toBe(false);
+      expect(framing.messages).toBe(end < 5 ? 0 : 1);
       expect(messageLength(bytes, 0, end)).toBe(end < 5 ? -1 : 10);
     }
     expect(messageLength(Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), 0, 5)).toBe(0xffff_ffff);
