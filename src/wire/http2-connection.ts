@@ -739,7 +739,10 @@ export class Http2Connection {
 
   #ping(bytes: Uint8Array, at: number, length: number, flags: number, id: number): void {
     if (id !== 0 || length !== PING_BYTES) {
-      this.#fail(id !== 0 ? H2_ERROR.protocol : H2_ERROR.frameSize, "a PING on a stream, or of a wrong length");
+      this.#fail(
+        length !== PING_BYTES ? H2_ERROR.frameSize : H2_ERROR.protocol,
+        "a PING on a stream, or of a wrong length",
+      );
       return;
     }
     if (!this.#countIdle(1) || (flags & FLAG.ack) !== 0) return;

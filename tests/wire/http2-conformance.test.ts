@@ -240,6 +240,7 @@ const CASES: readonly Case[] = [
   fine("6.7", "an answer is not answered", [frame(PING, 1, 0, Buffer.alloc(8))], []),
   connection("6.7", "on a stream", [frame(PING, 0, 1, Buffer.alloc(8))], E.protocol),
   connection("6.7", "of a wrong length", [frame(PING, 0, 0, Buffer.alloc(6))], E.frameSize),
+  connection("6.7", "of a wrong length, and on a stream", [frame(PING, 0, 1, Buffer.alloc(6))], E.frameSize),
   // 6.8: GOAWAY
   connection("6.8", "on a stream", [frame(FRAME.goAway, 0, 1, Buffer.alloc(8))], E.protocol),
   connection("6.8", "of a wrong length", [frame(FRAME.goAway, 0, 0, Buffer.alloc(7))], E.frameSize),
