@@ -10,7 +10,7 @@ import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
-import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
+import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
@@ -23,7 +23,8 @@ import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { flightSettings, signalSettings } from "./signal/settings.ts";
-import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
+import { PROFILES } from "./sim/profile.ts";
+import { mockFields } from "./sim/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
 
 /** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
@@ -34,33 +35,6 @@ const routerUrl = baseUrl({
   expected: "the URL of a router's --api port, such as http://10.0.0.5:50052, or none",
   words: ["none"],
 });
-
-const mockFields = {
-  profile: choice(PROFILE_NAMES, {
-    default: "h100-8b",
-    doc: "Which GPU and model size are simulated: decides prefill and decode rates, KV cache and batch size.",
-  }),
-  speed: number({
-    default: 1,
-    min: 0.001,
-    max: 10_000,
-    doc: "Simulated seconds per real second. 10 makes tests ten times faster and leaves the order of events alone.",
-  }),
-  seed: integer({ default: 1, doc: "Decides generated texts, embeddings and injected errors: one seed, one answer." }),
-  models: list(text({ pattern: /^\S{1,256}$/, expected: "a model's name of at most 256 characters without spaces" }), {
-    default: [],
-    lengthMax: 64,
-    placeholder: "NAME,...",
-    emptyMeans: "the profile's own",
-    doc: "Names under which the simulated model is served.",
-  }),
-  gpus: integer({
-    default: 0,
-    max: 64,
-    emptyMeans: "as many as the profile uses",
-    doc: "GPUs that the node shows; 0 for as many as the profile uses.",
-  }),
-};
 
 export const agentSettings = section({
   ...nodeSettings("the host's name"),
