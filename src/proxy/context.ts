@@ -1,6 +1,6 @@
 /** What everything in one worker shares: made at its start, changed only by its own thread. */
 import type { RateLimit } from "../flow/rate-limit.ts";
-import type { WorkerCounters } from "../obs/worker-stats.ts";
+import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";

@@ -20,7 +20,7 @@ import { MeshError } from "../base/errors.ts";
 import { Waiter } from "../flow/fair-order.ts";
 import { SPAN_EVENT } from "../obs/spans.ts";
 import type { Span } from "../obs/spans.ts";
-import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import { UNKNOWN } from "../wire/api-shapes.ts";

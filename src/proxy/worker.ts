@@ -64,6 +64,7 @@ function start(options: WorkerStart): RunningWorker {
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
   const routes = new Routes(new Dialer(transport));
   const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
+  const counters = WorkerStats.attach(options.stats).forWorker(index);
   const context: WorkerContext = {
     index,
     config,
@@ -73,8 +74,8 @@ function start(options: WorkerStart): RunningWorker {
     table,
     picker,
     pick: new PickRequest(),
-    counters: WorkerStats.attach(options.stats).forWorker(index),
-    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt),
+    counters,
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt, counters),
     limits: new RateLimit(settings.flow.limit),
     paths: settings.paths,
     tracer,

@@ -87,6 +87,7 @@ export class Relay {
       return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
     });
     routes.apply({ version: 1, models: [{ id: model, name: "m", created: 1 }], rows }, proxy);
+    const counters = this.stats.forWorker(0);
     this.context = {
       index: 0,
       config: proxy,
@@ -96,12 +97,13 @@ export class Relay {
       table: this.table,
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
-      counters: this.stats.forWorker(0),
+      counters,
       dispatch: new Dispatch(
         flow,
         this.table,
         (id) => routes.rowsOf(id),
         (atMs) => this.#transport.wakeAt(atMs),
+        counters,
       ),
       limits: new RateLimit(flow.limit),
       paths: defaultsOf(apiSettings),
