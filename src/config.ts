@@ -13,7 +13,8 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
-import { apiSettings } from "./wire/api-access.ts";
+import { aliasSettings } from "./flow/aliases.ts";
+import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
@@ -26,6 +27,10 @@ import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
+import { apiSettings } from "./wire/api-access.ts";
+import { forwardedSettings } from "./wire/forwarded.ts";
+import { rewriteSettings } from "./wire/rewrite-settings.ts";
+import { securitySettings } from "./wire/security-headers.ts";
 
 /** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
 const LOCAL_SEED = "127.0.0.1:7947";
@@ -160,6 +165,11 @@ export const routerSettings = section(
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
+    aliases: { ...aliasSettings, doc: "Other names for models, and models that stand in for others." },
+    rewrite: { ...rewriteSettings, doc: "Rules that change requests and answers on their way." },
+    cache: { ...cacheSettings, doc: "Answers that are kept for the next request that is the same." },
+    forwarded: { ...forwardedSettings, doc: "What targets are told of clients." },
+    security: { ...securitySettings, doc: "Headers of answers for browsers." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },

@@ -4,6 +4,7 @@ import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
+import type { Content } from "./content.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -24,6 +25,8 @@ export interface WorkerContext {
   readonly limits: RateLimit;
   /** Which paths may pass. */
   readonly paths: ApiConfig;
+  /** What is done to requests and answers on their way; another one when the configuration is loaded anew. */
+  content: Content;
   /** Null: no request is recorded. */
   readonly tracer: Tracer | null;
   /** Bytes of requests held by this worker, against `bufferBytesMax`. */

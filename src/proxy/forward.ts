@@ -19,7 +19,7 @@ const ID_BYTES = 16;
 const ID_BYTES_MAX = 128;
 /** How much of a path a span tells. */
 const SPAN_PATH_BYTES_MAX = 256;
-/** Room for what is added: host, id, forwarded-for, trace, coding. */
+/** Room for what is added besides the lines that tell of the client: host, id, trace, coding. */
 const EXTRA_BYTES = 512;
 const SLASH = 47;
 const QUESTION = 63;
@@ -32,15 +32,16 @@ const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
 let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
 /**
- * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it.
+ * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `forwarded` are the
+ * lines that tell the target of the client.
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
-export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwardedFor: Buffer): number {
+export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwarded: Buffer): number {
   exchange.isHead = head.method === METHOD.HEAD;
   exchange.minorVersion = head.minorVersion;
   exchange.keepAlive = head.keepAlive;
   exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
-  if (!exchange.reserve(head.headEnd - head.methodStart + EXTRA_BYTES)) {
+  if (!exchange.reserve(head.headEnd - head.methodStart + forwarded.length + EXTRA_BYTES)) {
     // An answer names the request all the same; a held buffer always has room for that.
     exchange.idEnd = writeId(buffer, head, exchange.held, 0);
     return -1;
@@ -52,6 +53,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (isAbsolute && head.hostLine >= 0) head.drop[head.hostLine] = 1;
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
   if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
+  exchange.pathAt = at;
   at += buffer.copy(held, at, path, head.targetEnd);
   at += HTTP11.copy(held, at);
   let from = -1;
@@ -68,7 +70,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
   if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
-  at += forwardedFor.copy(held, at);
+  at += forwarded.copy(held, at);
   if (exchange.span !== null) {
     exchange.span.path = spanPath(buffer, path, head.targetEnd);
     at = writeTrace(exchange.span, held, at);

@@ -1,6 +1,7 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { FlowConfig } from "../flow/settings.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
+import type { ContentSettings } from "./content.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -30,7 +31,7 @@ export interface RouteSnapshot {
 }
 
 /** What a worker is told of the configuration: at its start, and whole at each change. */
-export interface WorkerSettings {
+export interface WorkerSettings extends ContentSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;

@@ -1,7 +1,10 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteSnapshot } from "./protocol.ts";
+import { hashOfName, OtherNames } from "./other-names.ts";
+import type { OtherName } from "./other-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -18,27 +21,27 @@ interface Model {
   readonly bytes: Buffer;
 }
 
-/** FNV-1a of a model's name: the hash that wire/ computes while it reads the name in a body. */
-function hashOf(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
-}
-
 export class Routes {
   version = -1;
-  /** Names of the models that are served. */
+  /** Names of the models that are served, their aliases among them. */
   names: readonly string[] = [];
   /** The one model that is served, or -1. */
   only = -1;
   /** The body of `GET /v1/models`. */
   listing = '{"object":"list","data":[]}';
+  /** The last name that was looked up, where it is not the model's own. */
+  asked: OtherName | null = null;
+  #aliases: Aliases | null = null;
+  /** Null: there are none. */
+  #others: OtherNames | null = null;
   readonly #byHash = new Map<number, Model[]>();
   readonly #byName = new Map<string, Model>();
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
+  /** When each model was first heard of, by its name. */
+  #created: ReadonlyMap<string, number> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, UpstreamPool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
@@ -66,21 +69,18 @@ export class Routes {
     this.version = snapshot.version;
     this.#byHash.clear();
     this.#byName.clear();
-    const entries = new Map<string, string>();
-    for (const { id, name, created } of snapshot.models) {
+    for (const { id, name } of snapshot.models) {
       const bytes = Buffer.from(name);
       const model = { id, name, bytes };
-      const hash = hashOf(bytes);
+      const hash = hashOfName(bytes);
       const bucket = this.#byHash.get(hash);
       if (bucket === undefined) this.#byHash.set(hash, [model]);
       else bucket.push(model);
       this.#byName.set(name, model);
-      entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
     }
-    this.#entries = entries;
-    this.names = [...entries.keys()];
+    this.#created = new Map(snapshot.models.map(({ name, created }) => [name, created]));
     this.only = snapshot.models.length === 1 ? (snapshot.models[0]?.id ?? -1) : -1;
-    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+    this.#listNames();
 
     const pools = new Map<string, UpstreamPool>();
     const targets: (Target | undefined)[] = [];
@@ -104,13 +104,42 @@ export class Routes {
     return [...before].filter(([id, name]) => this.#models.get(id) !== name).map(([id]) => id);
   }
 
+  /** Takes other aliases, from the next look-up on. */
+  setAliases(aliases: Aliases): void {
+    this.#aliases = aliases;
+    this.#listNames();
+  }
+
+  /** Makes what is asked for by name: other names, and the listings. */
+  #listNames(): void {
+    const others = this.#aliases === null ? null : new OtherNames(this.#aliases, (model) => this.served(model));
+    this.#others = others === null || others.isEmpty ? null : others;
+    this.asked = null;
+    const entries = new Map<string, string>();
+    const list = (id: string, model: string, more: object): void => {
+      const created = this.#created.get(model);
+      if (created === undefined) entries.delete(id);
+      else entries.set(id, JSON.stringify({ id, object: "model", created, owned_by: "infermesh", ...more }));
+    };
+    for (const model of this.#byName.keys()) list(model, model, {});
+    // As OpenAI's own listing tells which model a name leads to.
+    for (const [alias, model] of this.#aliases?.models ?? []) list(alias, model, { root: model });
+    this.#entries = entries;
+    this.names = [...entries.keys()];
+    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+  }
+
   /** The rows of the model's targets. */
   rowsOf(model: number): readonly number[] {
     return this.#rows.get(model) ?? [];
   }
 
-  /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
+  /** The model that bytes [0, length) stand for, whose FNV-1a is `hash`, or -1. Allocates nothing. */
   findBytes(bytes: Uint8Array, length: number, hash: number): number {
+    if (this.#others !== null) {
+      this.asked = this.#others.findBytes(bytes, length, hash);
+      if (this.asked !== null) return this.asked.id;
+    }
     const bucket = this.#byHash.get(hash);
     if (bucket === undefined) return -1;
     for (const model of bucket) {
@@ -119,9 +148,18 @@ export class Routes {
     return -1;
   }
 
-  /** The id of a model by its name, or -1. */
+  /** The id of the model that a name stands for, or -1. */
   find(name: string): number {
-    return this.#byName.get(name)?.id ?? -1;
+    if (this.#others !== null) {
+      this.asked = this.#others.find(name);
+      if (this.asked !== null) return this.asked.id;
+    }
+    return this.served(name);
+  }
+
+  /** The id of a model by its own name, or -1. */
+  served(model: string): number {
+    return this.#byName.get(model)?.id ?? -1;
   }
 
   /** The name of a model by its id; "" where it is not known, or not any more. */

@@ -21,6 +21,7 @@ import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { ClientConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
+import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -65,6 +66,7 @@ function start(options: WorkerStart): RunningWorker {
   const routes = new Routes(new Dialer(transport));
   const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
   const counters = WorkerStats.attach(options.stats).forWorker(index);
+  const newContent = (): Content => new Content(settings, "http", crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const context: WorkerContext = {
     index,
     config,
@@ -78,6 +80,7 @@ function start(options: WorkerStart): RunningWorker {
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt, counters),
     limits: new RateLimit(settings.flow.limit),
     paths: settings.paths,
+    content: newContent(),
     tracer,
     heldBytes: 0,
     draining: false,
@@ -95,6 +98,7 @@ function start(options: WorkerStart): RunningWorker {
     for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
+  routes.setAliases(context.content.aliases);
   applyRoutes(options.routes);
 
   const handlers = clientHandlers(context, connections);
@@ -112,6 +116,8 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    context.content.sweep(now);
+    if (context.content.cache !== null) counters.cacheHolds(context.content.cache.size, context.content.cache.bytes);
     tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
@@ -143,6 +149,14 @@ function start(options: WorkerStart): RunningWorker {
           overwrite(settings, message.settings);
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
+          if (context.content.differsFrom(settings)) {
+            const before = context.content;
+            context.content = newContent();
+            routes.setAliases(context.content.aliases);
+            // Whoever waits for an answer that nobody will find any more goes on by itself.
+            before.sweep(Infinity);
+            counters.cacheHolds(0, 0);
+          }
           break;
         case "accept":
           accept();

@@ -7,9 +7,13 @@ import { EpollTransport } from "../../src/net/epoll.ts";
 import { openListeners } from "../../src/net/listen.ts";
 import type { Transport } from "../../src/net/stream.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import { aliasSettings } from "../../src/flow/aliases.ts";
+import { cacheSettings } from "../../src/flow/response-cache.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import type { ClientConnection } from "../../src/proxy/client.ts";
 import { tick } from "../../src/proxy/clock.ts";
+import { Content } from "../../src/proxy/content.ts";
+import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
 import type { RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
@@ -21,6 +25,9 @@ import { Dispatch } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
 import { apiSettings } from "../../src/wire/api-access.ts";
+import { forwardedSettings } from "../../src/wire/forwarded.ts";
+import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
+import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -29,7 +36,23 @@ import { TableWriter } from "../../src/score/table-writer.ts";
 /** The defaults of failure handling, for tests that change a part of them. */
 export const FLOW: FlowConfig = defaultsOf(flowSettings);
 
-const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
+/** What is done to requests and answers by default: nothing. */
+export const CONTENT: ContentSettings = {
+  aliases: defaultsOf(aliasSettings),
+  rewrite: defaultsOf(rewriteSettings),
+  cache: defaultsOf(cacheSettings),
+  forwarded: defaultsOf(forwardedSettings),
+  security: defaultsOf(securitySettings),
+};
+
+export interface RelayConfig extends Partial<ProxyConfig> {
+  readonly flow?: Partial<FlowConfig>;
+  readonly content?: Partial<ContentSettings>;
+  /** Models besides "m", with the ports of their upstreams. */
+  readonly models?: Readonly<Record<string, readonly number[]>>;
+}
+
+const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
 
 let transportKind: Transport["kind"] = "epoll";
 
@@ -60,7 +83,7 @@ export class Relay {
   /** A relay in front of upstreams on these ports, all of which serve model "m". */
   constructor(
     ports: readonly number[],
-    config: Partial<ProxyConfig> & { readonly flow?: Partial<FlowConfig> } = {},
+    config: RelayConfig = {},
     maxBodyBytes = 1 << 20,
     tracer: Tracer | null = null,
   ) {
@@ -68,10 +91,15 @@ export class Relay {
     const flow: FlowConfig = { ...FLOW, ...config.flow };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
-    const model = writer.addModel();
+    const served = Object.entries({ m: ports, ...config.models }).map(([name, at]) => ({
+      id: writer.addModel(),
+      name,
+      at,
+    }));
     this.#transport = transportOf();
     const routes = new Routes(new Dialer(this.#transport));
-    const rows: RouteRow[] = ports.map((port, index) => {
+    const places = served.flatMap(({ id, at }) => at.map((port) => ({ model: id, port })));
+    const rows: RouteRow[] = places.map(({ model, port }, index) => {
       const row = writer.addRow(model);
       this.rows.push(row);
       const how = {
@@ -86,8 +114,10 @@ export class Relay {
       writer.write(row, rowValues(null, how, cost));
       return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
     });
-    routes.apply({ version: 1, models: [{ id: model, name: "m", created: 1 }], rows }, proxy);
+    routes.apply({ version: 1, models: served.map(({ id, name }) => ({ id, name, created: 1 })), rows }, proxy);
     const counters = this.stats.forWorker(0);
+    const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
+    routes.setAliases(content.aliases);
     this.context = {
       index: 0,
       config: proxy,
@@ -107,6 +137,7 @@ export class Relay {
       ),
       limits: new RateLimit(flow.limit),
       paths: defaultsOf(apiSettings),
+      content,
       tracer,
       heldBytes: 0,
       draining: false,
@@ -124,6 +155,7 @@ export class Relay {
       const now = tick();
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
+      this.context.content.sweep(now);
     }, 20);
   }
 
