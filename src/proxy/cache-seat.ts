@@ -3,10 +3,11 @@
  * or leads, and its answer is taken down as it goes by. A seat serves one request and knows when that has gone, so that
  * an answer which comes later reaches nobody else.
  *
- * What is kept is what any client with the same request may have: status 200, whole, without coding, cookies or the
- * permissions of one origin, and not where the target says no-store, no-cache or private (RFC 9111 section 5.2.2). Who
- * asks with no-cache or no-store goes past it. The key holds what an answer depends on and who may see it: target,
- * model, credentials, what is accepted, and the body as the target gets it.
+ * What is kept is what any client with the same request may have: status 200, whole, without coding and cookies, and not
+ * where the target says no-store, no-cache or private (RFC 9111 section 5.2.2) or that the answer varies by what is not
+ * in the key. Who asks with no-cache or no-store goes past it, and so do pages of browsers (Origin), which need the
+ * target's own permission. The key holds what an answer depends on and who may see it: target, model, credentials, what
+ * is accepted, and the body as the target gets it.
  */
 import { cacheKey } from "../flow/response-cache.ts";
 import type { CachedAnswer, Flight, ResponseCache } from "../flow/response-cache.ts";
@@ -25,6 +26,12 @@ export interface Sharer {
   alone(): void;
 }
 
+/** The worker's budget for what it holds: a context. */
+export interface Memory {
+  heldBytes: number;
+  readonly config: { readonly bufferBytesMax: number };
+}
+
 /** Fields of a request by which answers may differ, or by which targets know who asks. */
 const KEY_FIELDS = [
   "authorization",
@@ -38,10 +45,19 @@ const KEY_FIELDS = [
   "accept-language",
 ] as const;
 /** Lines of a head by which a client goes past the cache, and a target's answer does not get into it. */
-const PAST_CACHE = /^cache-control:.*\bno-(?:cache|store)\b/im;
+const PAST_CACHE = /^(?:cache-control:.*\bno-(?:cache|store)\b|origin:)/im;
+const VARY = /^vary:(.*)$/gim;
 const NOT_FOR_KEEPING = /^cache-control:.*\b(?:no-cache|no-store|private)\b/im;
 /** An answer with one of these is not the same for everybody. */
-const PERSONAL_FIELDS = ["set-cookie", "content-encoding", "vary", "access-control-allow-origin"] as const;
+const PERSONAL_FIELDS = ["set-cookie", "content-encoding"] as const;
+/** What an answer may vary by: what is in the key, and what no request has whose answer is kept. */
+const MAY_VARY: ReadonlySet<string> = new Set([
+  ...KEY_FIELDS,
+  "accept-encoding",
+  "origin",
+  "access-control-request-headers",
+  "access-control-request-method",
+]);
 
 const canonical = new CanonicalBody();
 
@@ -68,6 +84,7 @@ export function keyOf(
 export class CacheSeat {
   readonly #cache: ResponseCache<CacheSeat>;
   readonly #bytesMax: number;
+  readonly #memory: Memory;
   #owner: Sharer | null;
   #flight: Flight<CacheSeat> | null = null;
   #isLeader = false;
@@ -77,9 +94,10 @@ export class CacheSeat {
   #type = "";
 
   /** `bytesMax` is the longest answer that is kept. */
-  constructor(cache: ResponseCache<CacheSeat>, bytesMax: number, owner: Sharer) {
+  constructor(cache: ResponseCache<CacheSeat>, bytesMax: number, memory: Memory, owner: Sharer) {
     this.#cache = cache;
     this.#bytesMax = bytesMax;
+    this.#memory = memory;
     this.#owner = owner;
   }
 
@@ -103,34 +121,46 @@ export class CacheSeat {
     const line = head.contentTypeLine;
     this.#type = line < 0 ? "" : buffer.toString("latin1", head.valueStart[line], head.valueEnd[line]);
     this.#pieces = [];
-    this.#bytes = 0;
   }
 
   /** Bytes [start, end) of the answer's framed body came; the last ones end the flight. */
   body(chunks: ChunkScanner | null, buffer: Buffer, start: number, end: number, ended: boolean, nowMs: number): void {
     if (this.#pieces === null) return;
+    let fits = true;
     if (chunks === null) {
-      this.#take(buffer, start, end);
+      fits = this.#take(buffer, start, end);
     } else {
-      for (let i = 0; i < chunks.spanCount; i++) {
-        this.#take(buffer, chunks.spans[i * 2] ?? 0, chunks.spans[i * 2 + 1] ?? 0);
+      for (let i = 0; fits && i < chunks.spanCount; i++) {
+        fits = this.#take(buffer, chunks.spans[i * 2] ?? 0, chunks.spans[i * 2 + 1] ?? 0);
       }
     }
-    if (this.#bytes > this.#bytesMax) this.leave();
+    if (!fits) this.leave();
     else if (ended) this.#settle(this.#pieces, nowMs);
   }
 
-  #take(buffer: Buffer, start: number, end: number): void {
-    this.#bytes += end - start;
+  /** Takes bytes down; false when that is more than is kept, or than there is memory for. */
+  #take(buffer: Buffer, start: number, end: number): boolean {
+    const memory = this.#memory;
+    const more = end - start;
+    if (this.#bytes + more > this.#bytesMax || memory.heldBytes + more > memory.config.bufferBytesMax) return false;
+    this.#bytes += more;
+    memory.heldBytes += more;
     // The buffer is the transport's.
-    if (this.#bytes <= this.#bytesMax && end > start) this.#pieces?.push(Buffer.from(buffer.subarray(start, end)));
+    if (more > 0) this.#pieces?.push(Buffer.from(buffer.subarray(start, end)));
+    return true;
+  }
+
+  #forget(): void {
+    this.#memory.heldBytes -= this.#bytes;
+    this.#bytes = 0;
+    this.#pieces = null;
+    this.#flight = null;
+    this.#isLeader = false;
   }
 
   #settle(pieces: Buffer[], nowMs: number): void {
     const flight = this.#flight;
-    this.#pieces = null;
-    this.#flight = null;
-    this.#isLeader = false;
+    this.#forget();
     if (flight === null) return;
     const { answer, waiters } = this.#cache.settle(flight, this.#type, Buffer.concat(pieces), nowMs);
     for (const waiter of waiters) waiter.#shared(answer);
@@ -151,9 +181,7 @@ export class CacheSeat {
   leave(): void {
     const flight = this.#flight;
     const isLeader = this.#isLeader;
-    this.#flight = null;
-    this.#isLeader = false;
-    this.#pieces = null;
+    this.#forget();
     if (flight === null) return;
     if (isLeader) for (const waiter of this.#cache.fail(flight)) waiter.alone();
     else this.#cache.leave(flight, this);
@@ -169,5 +197,7 @@ export class CacheSeat {
 function mayKeep(head: ResponseHead, buffer: Buffer): boolean {
   if (head.status !== 200 || head.eventStream) return false;
   if (PERSONAL_FIELDS.some((name) => findField(buffer, head, name) >= 0)) return false;
-  return !NOT_FOR_KEEPING.test(buffer.toString("latin1", head.lineStart[0], head.headEnd));
+  const text = buffer.toString("latin1", head.lineStart[0], head.headEnd);
+  const varied = [...text.matchAll(VARY)].flatMap(([, names = ""]) => names.toLowerCase().split(","));
+  return !NOT_FOR_KEEPING.test(text) && varied.every((name) => MAY_VARY.has(name.trim()));
 }

@@ -87,7 +87,7 @@ export class Treatment {
     const key = keyOf(shape, targetOf(held), this.model, held, bodyAt, body);
     if (key === null) return "none";
     this.#isCacheable = true;
-    const seat = new CacheSeat(cache, entryBytesMax, sharer);
+    const seat = new CacheSeat(cache, entryBytesMax, this.#context, sharer);
     const begun = seat.begin(key, nowMs);
     if (begun === "go" || begun === "wait") this.#seat = seat;
     this.isSharing = begun === "wait";

@@ -159,7 +159,8 @@ describe("not kept", () => {
     ],
     ["one that says no-store", (socket) => socket.write(answer("{}", "cache-control: no-store\r\n"))],
     ["one in another coding", (socket) => socket.write(answer("{}", "content-encoding: gzip\r\n"))],
-    ["one for one origin", (socket) => socket.write(answer("{}", "vary: origin\r\n"))],
+    ["one of many kinds", (socket) => socket.write(answer("{}", "vary: Origin\r\nVary: accept, user-agent\r\n"))],
+    ["one that is never the same", (socket) => socket.write(answer("{}", "vary: *\r\n"))],
     ["a stream", (socket) => socket.write(`${SSE_HEAD}${chunk("data: 1\n\n")}0\r\n\r\n`)],
     ["one whose end can't be told", (socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n{}")],
     ["a long one", (socket) => socket.write(answer("x".repeat(5000)))],
@@ -192,6 +193,18 @@ describe("not kept", () => {
     const relayed = relay([up.port], keeping());
     for (let i = 0; i < 2; i++) expect(cacheOf(await ask(relayed.port, request))).toBeUndefined();
     expect(up.requests).toHaveLength(2);
+  });
+
+  test("for pages of browsers, whose permission is the target's to give", async () => {
+    const cors =
+      "access-control-allow-origin: *\r\nvary: origin, access-control-request-method\r\nvary: Accept-Encoding\r\n";
+    const up = upstream((socket) => socket.write(answer("{}", cors)));
+    const relayed = relay([up.port], keeping());
+    expect(cacheOf(await ask(relayed.port, embed("a")))).toBe("miss");
+    const text = await ask(relayed.port, embed("a", "Origin: https://app.example\r\n"));
+    expect(cacheOf(text)).toBeUndefined();
+    expect(text).toContain(cors);
+    expect(cacheOf(await ask(relayed.port, embed("a")))).toBe("hit");
   });
 
   test("unless it is switched on", async () => {
@@ -257,6 +270,33 @@ describe("requests that are the same at one time", () => {
     for (const socket of sockets.slice(1)) socket.write(answer('{"own":1}'));
     for (const client of clients.slice(1)) await client.until((all) => all.includes("own"));
     await allQuiet(relayed);
+  });
+
+  test("are begun anew when the only one's client has left", async () => {
+    const { up, sockets } = held();
+    const relayed = relay([up.port], keeping());
+    const [first] = await crowd(relayed, up, 1);
+    first!.leave();
+    await allQuiet(relayed);
+    const second = ask(relayed.port, embed("same"));
+    await until(() => sockets.length === 2);
+    sockets[1]!.write(answer('{"x":1}'));
+    expect(cacheOf(await second)).toBe("miss");
+  });
+
+  test("go on by themselves when the first one's answer is too long, or memory is short", async () => {
+    for (const change of [{ entryBytesMax: 2000 }, {}]) {
+      const { up, sockets } = held();
+      const relayed = relay([up.port], { ...keeping(change), bufferBytesMax: 2500 });
+      const clients = await crowd(relayed, up, 2);
+      const long = answer("x".repeat(3000));
+      sockets[0]!.write(long.slice(0, 2800));
+      await until(() => sockets.length === 2);
+      sockets[0]!.write(long.slice(2800));
+      sockets[1]!.write(long);
+      for (const client of clients) await client.until((all) => all.endsWith("x".repeat(3000)));
+      await allQuiet(relayed);
+    }
   });
 
   test("may leave while they wait", async () => {

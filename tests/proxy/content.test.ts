@@ -93,6 +93,8 @@ describe("a request for an alias", () => {
     expect(statusOf(await ask(relayed.port, post(body(5000), CLOSE)))).toBe(200);
     expect(bodyOf(up.requests[0]!)).toBe(body(5000).replace('"gpt"', '"m"'));
     expect(statusOf(await ask(relayed.port, post(body(50_000), CLOSE)))).toBe(429);
+    // There is room for it as it came, and none for it as it would go.
+    expect(statusOf(await ask(relayed.port, post(body(32_200), CLOSE)))).toBe(429);
     const small = relay([up.port], { content, replayBytes: 1024 }, 4000);
     expect(statusOf(await ask(small.port, post(body(5000), CLOSE)))).toBe(413);
     expect(up.requests).toHaveLength(1);
