@@ -10,10 +10,11 @@ import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
-import { type Infer, address, bytes, choice, duration, flag, integer, number, section, text } from "./base/settings.ts";
+import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
-import { apiSettings } from "./wire/api-access.ts";
+import { aliasSettings } from "./flow/aliases.ts";
+import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
@@ -24,8 +25,13 @@ import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { flightSettings, signalSettings } from "./signal/settings.ts";
-import { PROFILES, PROFILE_NAMES } from "./sim/profile.ts";
+import { PROFILES } from "./sim/profile.ts";
+import { mockFields } from "./sim/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
+import { apiSettings } from "./wire/api-access.ts";
+import { forwardedSettings } from "./wire/forwarded.ts";
+import { rewriteSettings } from "./wire/rewrite-settings.ts";
+import { securitySettings } from "./wire/security-headers.ts";
 
 /** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
 const LOCAL_SEED = "127.0.0.1:7947";
@@ -35,33 +41,6 @@ const routerUrl = baseUrl({
   expected: "the URL of a router's --api port, such as http://10.0.0.5:50052, or none",
   words: ["none"],
 });
-
-const mockFields = {
-  profile: choice(PROFILE_NAMES, {
-    default: "h100-8b",
-    doc: "Which GPU and model size are simulated: decides prefill and decode rates, KV cache and batch size.",
-  }),
-  speed: number({
-    default: 1,
-    min: 0.001,
-    max: 10_000,
-    doc: "Simulated seconds per real second. 10 makes tests ten times faster and leaves the order of events alone.",
-  }),
-  seed: integer({ default: 1, doc: "Decides generated texts, embeddings and injected errors: one seed, one answer." }),
-  models: list(text({ pattern: /^\S{1,256}$/, expected: "a model's name of at most 256 characters without spaces" }), {
-    default: [],
-    lengthMax: 64,
-    placeholder: "NAME,...",
-    emptyMeans: "the profile's own",
-    doc: "Names under which the simulated model is served.",
-  }),
-  gpus: integer({
-    default: 0,
-    max: 64,
-    emptyMeans: "as many as the profile uses",
-    doc: "GPUs that the node shows; 0 for as many as the profile uses.",
-  }),
-};
 
 export const agentSettings = section({
   ...nodeSettings("the host's name"),
@@ -189,6 +168,11 @@ export const routerSettings = section(
     upstreamTls: { ...upstreamTlsSettings, doc: "What https targets are shown, and what they must show." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
+    aliases: { ...aliasSettings, doc: "Other names for models, and models that stand in for others." },
+    rewrite: { ...rewriteSettings, doc: "Rules that change requests and answers on their way." },
+    cache: { ...cacheSettings, doc: "Answers that are kept for the next request that is the same." },
+    forwarded: { ...forwardedSettings, doc: "What targets are told of clients." },
+    security: { ...securitySettings, doc: "Headers of answers for browsers." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },

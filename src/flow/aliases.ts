@@ -32,7 +32,10 @@ const alias = custom<Alias>({
   expected: "ALIAS=MODEL, each a name of at most 256 characters without spaces; the alias has no =",
   parse(raw) {
     const { alias: name, model } =
-      (typeof raw === "string" ? /^(?<alias>[^\s=]{1,256})=(?<model>\S{1,256})$/.exec(raw.trim()) : null)?.groups ?? {};
+      (typeof raw === "string"
+        ? /^(?<alias>[^\s=\p{Cc}]{1,256})=(?<model>[^\s\p{Cc}]{1,256})$/u.exec(raw.trim())
+        : null
+      )?.groups ?? {};
     return name === undefined || model === undefined ? undefined : Object.freeze({ alias: name, model });
   },
   write: ({ alias: name, model }) => `${name}=${model}`,
@@ -44,7 +47,9 @@ const fallback = custom<Fallbacks>({
   expected: `MODEL=OTHER or MODEL=OTHER,OTHER with at most ${FALLBACKS_MAX} others, names without spaces, = and commas`,
   parse(raw) {
     const match =
-      typeof raw === "string" ? /^(?<model>[^\s=,]{1,256})=(?<others>[^\s=]{1,2048})$/.exec(raw.trim()) : null;
+      typeof raw === "string"
+        ? /^(?<model>[^\s=,\p{Cc}]{1,256})=(?<others>[^\s=\p{Cc}]{1,2048})$/u.exec(raw.trim())
+        : null;
     const others = match?.groups?.["others"]?.split(",") ?? [];
     const isRight =
       others.length > 0 && others.length <= FALLBACKS_MAX && others.every((one) => /^.{1,256}$/.test(one));
@@ -100,6 +105,11 @@ export class Aliases {
   /** The model that a name means: itself, unless it is an alias. */
   resolve(name: string): string {
     return this.models.get(name) ?? name;
+  }
+
+  /** The models that have others to stand in for them. */
+  get withFallbacks(): Iterable<string> {
+    return this.#fallbacks.keys();
   }
 
   /** The models to try in place of `model`, which is no alias; resolved, without itself, each once. */

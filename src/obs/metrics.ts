@@ -8,6 +8,7 @@
 import { version } from "../base/version.ts";
 import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
@@ -125,7 +126,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
     ),
   );
   out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
-  out.addOne(ROUTER_METRICS.retries, () => stats.retries());
+  addFlowMetrics(out, stats);
   out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
   out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);

@@ -4,7 +4,7 @@
  * An exchange has one, or two while it is hedged; what happens on the connection is told to the exchange with the
  * attempt that it happened to.
  */
-import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { NO_TARGET } from "../score/pick.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
 import type { ResponseHead } from "../wire/http1.ts";

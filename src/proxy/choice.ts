@@ -6,7 +6,7 @@
  * the target is busy; then the next best is tried. When all that have room are ejected, or held back by breakers, one of
  * them is taken all the same: a target that may be ill is better than an error that is certain.
  */
-import type { PickReason } from "../obs/worker-stats.ts";
+import type { PickReason } from "../obs/worker-counters.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
 import { unixMs } from "./clock.ts";

@@ -22,8 +22,9 @@ import { localAnswer, unknownModel } from "./local-answers.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { Downstream } from "./answer.ts";
-import { forwardHead, linesOf, requestIdOf, staysPut } from "./forward.ts";
+import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
 import { errorReply } from "./replies.ts";
 
 const AWAIT_HEAD = 0;
@@ -91,7 +92,11 @@ export class ClientConnection implements Downstream, FrontConnection {
   #requests = 0;
   /** Since when the connection waits for the client: its last byte, or the end of the last answer. */
   #sinceMs: number;
-  #ownLines: Buffer | null = null;
+  /** The client's, as the socket tells it; "" until it is asked. */
+  #address = "";
+  /** What every request tells its target of the client, as `#forwarding` has it; null where that is not settled. */
+  #forwarded: Buffer | null = null;
+  #forwarding: Forwarding | null = null;
 
   // ---- the request that is being read
   #bodyLeft = 0;
@@ -363,8 +368,10 @@ export class ClientConnection implements Downstream, FrontConnection {
       this.#reject(head.bad === "" ? "bad_request" : head.bad, head.badReason, requestIdOf(buffer, head));
       return -1;
     }
+    const { headEnd } = head;
+    // Whoever is answered meanwhile may have a request waiting, which is read by the same parser.
     this.#beginRequest(buffer, head, end);
-    return head.headEnd;
+    return headEnd;
   }
 
   /** Puts part of a head into the stash, and a parser of its own to the same point in it. */
@@ -392,8 +399,10 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
-    this.#ownLines ??= linesOf(plainAddress(this.#stream.remoteAddress));
-    const path = forwardHead(exchange, buffer, head, this.#ownLines);
+    if (this.#forwarding !== this.#context.content.forwarding) this.#settleForwarding();
+    exchange.address = this.#address;
+    const forwarded = this.#forwarded ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
+    const path = forwardHead(exchange, buffer, head, forwarded);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
       return;
@@ -429,7 +438,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     }
     if (shape.local !== "") {
       if (this.#answerLocally(exchange, buffer, shape.local)) return;
-    } else if (!this.#findModel(exchange, buffer, head, hasBody)) {
+    } else if (!this.#findModel(exchange, buffer, head, path, hasBody)) {
       return;
     }
     if (!hasBody) {
@@ -443,10 +452,22 @@ export class ClientConnection implements Downstream, FrontConnection {
     }
   }
 
+  /** Makes the lines that tell of the client, where they are the same for each of its requests. */
+  #settleForwarding(): void {
+    const { forwarding } = this.#context.content;
+    this.#forwarding = forwarding;
+    this.#address = plainAddress(this.#stream.remoteAddress);
+    this.#forwarded = forwarding.isFixed ? forwarding.fixed(this.#address) : null;
+  }
+
   /** Decides where the model's name stands: header, path, query, or body, which has still to be read. False: refused. */
-  #findModel(exchange: Exchange, buffer: Buffer, head: RequestHead, hasBody: boolean): boolean {
+  #findModel(exchange: Exchange, buffer: Buffer, head: RequestHead, path: number, hasBody: boolean): boolean {
     const { routes } = this.#context;
     const { shape } = exchange;
+    if (api.modelStart >= 0) {
+      exchange.nameStart = exchange.pathAt + api.modelStart - path;
+      exchange.nameEnd = exchange.pathAt + api.modelEnd - path;
+    }
     if (head.modelLine >= 0 && shape.model !== "path") {
       return this.#setModel(exchange, lineValue(buffer, head, head.modelLine));
     }
@@ -456,7 +477,7 @@ export class ClientConnection implements Downstream, FrontConnection {
         exchange.refuse(new MeshError("bad_request", fault, { param: "model" }));
         return false;
       }
-      exchange.model = routes.findBytes(api.modelBytes, api.modelLength, api.modelHash);
+      exchange.takeModel(routes.findBytes(api.modelBytes, api.modelLength, api.modelHash));
       if (exchange.model >= 0) return true;
       exchange.refuse(unknownModel(Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString()));
       return false;
@@ -487,7 +508,7 @@ export class ClientConnection implements Downstream, FrontConnection {
   }
 
   #setModel(exchange: Exchange, name: string): boolean {
-    exchange.model = this.#context.routes.find(name);
+    exchange.takeModel(this.#context.routes.find(name));
     if (exchange.model >= 0) return true;
     exchange.refuse(unknownModel(name));
     return false;
@@ -584,12 +605,13 @@ export class ClientConnection implements Downstream, FrontConnection {
   #bindEarly(exchange: Exchange): void {
     if (this.#reader !== null) {
       if (!this.#reader.hasModel) return;
-      exchange.model = this.#modelOf(this.#reader);
+      exchange.takeModel(this.#modelOf(this.#reader));
       if (exchange.model < 0) {
         exchange.refuse(unknownModel(this.#reader.model));
         return;
       }
     }
+    if (exchange.needsWhole) return;
     const error = exchange.bind();
     if (error !== null) exchange.refuse(error);
   }
@@ -625,7 +647,7 @@ export class ClientConnection implements Downstream, FrontConnection {
       return false;
     }
     if (exchange.bound) return true;
-    exchange.model = this.#modelOf(reader);
+    exchange.takeModel(this.#modelOf(reader));
     if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
     if (exchange.model >= 0) return true;
     exchange.refuse(unknownModel(reader.model));
@@ -677,7 +699,8 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   /** Refuses what could not even be read as a request. */
   #reject(code: ErrorCode, reason: string, requestId: string): void {
-    const bytes = errorReply(new MeshError(code, reason), requestId, false);
+    const fields = this.#context.content.replyFields;
+    const bytes = errorReply(new MeshError(code, reason), requestId, false, true, fields);
     this.#context.counters.request(-1, statusOf(bytes), nowMs() - this.#sinceMs);
     this.write(bytes, 0, bytes.length);
     this.#close();
@@ -743,6 +766,8 @@ export function clientHandlers(
           new MeshError("over_capacity", "this router has as many connections as it may"),
           requestIdOf(NOTHING, null),
           false,
+          true,
+          context.content.replyFields,
         );
         stream.write(bytes);
         stream.end();

@@ -1,9 +1,10 @@
 /** What everything in one worker shares: made at its start, changed only by its own thread. */
 import type { RateLimit } from "../flow/rate-limit.ts";
-import type { WorkerCounters } from "../obs/worker-stats.ts";
+import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
+import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Wires } from "./http2-wire.ts";
@@ -28,6 +29,8 @@ export interface WorkerContext {
   readonly limits: RateLimit;
   /** Which paths may pass. */
   readonly paths: ApiConfig;
+  /** What is done to requests and answers on their way; another one when the configuration is loaded anew. */
+  content: Content;
   /** Null: no request is recorded. */
   readonly tracer: Tracer | null;
   /** Bytes of requests held by this worker, against `bufferBytesMax`. */

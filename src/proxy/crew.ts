@@ -416,8 +416,9 @@ export class Crew {
 }
 
 /** Without what else a router's configuration holds. */
-function only({ maxBodyBytes, allowRegister, proxy, flow, paths }: WorkerSettings): WorkerSettings {
-  return { maxBodyBytes, allowRegister, proxy, flow, paths };
+function only(settings: WorkerSettings): WorkerSettings {
+  const { maxBodyBytes, allowRegister, proxy, flow, paths, aliases, rewrite, cache, forwarded, security } = settings;
+  return { maxBodyBytes, allowRegister, proxy, flow, paths, aliases, rewrite, cache, forwarded, security };
 }
 
 /** What a worker needs of it: functions don't travel. */

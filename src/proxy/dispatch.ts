@@ -60,12 +60,20 @@ interface RowBreaker {
 /** Rows of a model, as the routes know them. */
 type RowsOf = (model: number) => readonly number[];
 
+/** What is counted of it; a worker's counters do so for the metrics. */
+export interface FlowCounts {
+  waiting(delta: number): void;
+  turnedAway(why: "refused" | "pushedOut" | "expired"): void;
+  breakerOpened(): void;
+}
+
 export class Dispatch {
   readonly #config: FlowConfig;
   readonly #table: ScoreTable;
   readonly #rowsOf: RowsOf;
   /** Called with the moment at which the timer is due, so that a transport wakes for it. */
   readonly #wakeAt: (atMs: number) => void;
+  readonly #counts: FlowCounts;
   #flows: (ModelFlow | undefined)[] = [];
   /** By row; only of those that failed. */
   readonly #breakers = new Map<number, RowBreaker>();
@@ -75,8 +83,15 @@ export class Dispatch {
   #waiting = 0;
   #isServing = false;
 
-  constructor(config: FlowConfig, table: ScoreTable, rowsOf: RowsOf, wakeAt: (atMs: number) => void = () => {}) {
+  constructor(
+    config: FlowConfig,
+    table: ScoreTable,
+    rowsOf: RowsOf,
+    wakeAt: (atMs: number) => void,
+    counts: FlowCounts,
+  ) {
     this.#config = config;
+    this.#counts = counts;
     this.#table = table;
     this.#rowsOf = rowsOf;
     this.#wakeAt = wakeAt;
@@ -137,6 +152,7 @@ export class Dispatch {
     const now = nowMs();
     const decisecond = table.nowDeciseconds(unixMs());
     const rows = this.#rowsOf(model);
+    this.#counts.breakerOpened();
     const ejected = rows.filter((other) => other !== row && table.isEjected(other, decisecond)).length;
     switch (this.flow(model).outliers.judge(row, breaker.openUntilMs, rows.length, ejected, now)) {
       case "eject":
@@ -161,12 +177,16 @@ export class Dispatch {
     if (pushedOut.length > 0) {
       // The answer to an offer is overwritten by the next one, which whoever is told may make.
       for (const { owner } of pushedOut.slice()) {
-        this.#waiting--;
+        this.#count(-1);
+        this.#counts.turnedAway("pushedOut");
         owner.waitOver(retryAfterSeconds, true);
       }
     }
-    if (refusal !== null) return retryAfterSeconds;
-    this.#waiting++;
+    if (refusal !== null) {
+      this.#counts.turnedAway("refused");
+      return retryAfterSeconds;
+    }
+    this.#count(1);
     this.#schedule(nowMs() + QUEUE_MS);
     return 0;
   }
@@ -178,7 +198,7 @@ export class Dispatch {
 
   #leave(flow: ModelFlow, waiter: Waiter<Waiting>): void {
     flow.queue.remove(waiter, nowMs());
-    this.#waiting--;
+    this.#count(-1);
   }
 
   /** A place at a target of the model has become free. */
@@ -191,7 +211,12 @@ export class Dispatch {
   /** A waiter has been given to a target: it calls this before anything is sent. */
   taken(flow: ModelFlow, waiter: Waiter<Waiting>): void {
     flow.queue.take(waiter, nowMs());
-    this.#waiting--;
+    this.#count(-1);
+  }
+
+  #count(delta: 1 | -1): void {
+    this.#waiting += delta;
+    this.#counts.waiting(delta);
   }
 
   #serve(flow: ModelFlow): void {
@@ -200,7 +225,8 @@ export class Dispatch {
     this.#isServing = true;
     const now = nowMs();
     for (let late = flow.queue.expire(now); late !== null; late = flow.queue.expire(now)) {
-      this.#waiting--;
+      this.#count(-1);
+      this.#counts.turnedAway("expired");
       late.owner.waitOver(flow.queue.retryAfterSeconds(late, now), false);
     }
     for (let next = flow.queue.next(); next !== null; next = flow.queue.next()) {

@@ -13,14 +13,18 @@
  * nobody else can be asked. After that a failure is told to the client in the stream (an error event where the framing
  * allows it, otherwise a connection that closes early).
  *
- * What it gives back: claims in the score table, connections, its place in the queue and the held buffer, each exactly
- * once, in `#release`, whatever way the exchange ends.
+ * Where the settings say so (content.ts), the request goes out reshaped, its answer comes from another one's or from the
+ * cache, and models stand in for one that is not there or full: all that is in a Treatment, and null by default.
+ *
+ * What it gives back: claims in the score table, connections, its places in the queue and the cache and the buffers,
+ * each exactly once, in `#release`, whatever way the exchange ends.
  */
 import { MeshError } from "../base/errors.ts";
 import { Waiter } from "../flow/fair-order.ts";
+import type { CachedAnswer } from "../flow/response-cache.ts";
 import { SPAN_EVENT } from "../obs/spans.ts";
 import type { Span } from "../obs/spans.ts";
-import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import { UNKNOWN } from "../wire/api-shapes.ts";
@@ -31,12 +35,17 @@ import { Answer } from "./answer.ts";
 import type { Asked, Downstream } from "./answer.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
+import type { Sharer } from "./cache-seat.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
+import type { OtherName } from "./other-names.ts";
+import { full, noMemory, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
+import type { Held, Reshaped } from "./reshape.ts";
+import { mayAskCache, Treatment } from "./treatment.ts";
 import { Tunnel } from "./tunnel.ts";
 import { FRAMING } from "./upstream.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -52,7 +61,7 @@ const RETRY_AFTER = "retry-after";
 /** The choices of every exchange of the worker. */
 const choice = new Choice<UpstreamConnection>((target) => target.pool?.take() ?? null);
 
-export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
+export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, Held {
   readonly #context: WorkerContext;
   #client: Downstream | null = null;
 
@@ -73,6 +82,15 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
   /** Declared length of the body; -1 when it is chunked. */
   contentLength = 0;
   model = -1;
+  /** The name that the client gave, where it is not the model's own. */
+  asked: OtherName | null = null;
+  /** Where the path of the client's target begins in `held`. */
+  pathAt = 0;
+  /** Where the path or query in `held` names the model; -1 where it does not. */
+  nameStart = -1;
+  nameEnd = -1;
+  /** The client's, as its socket tells it. */
+  address = "";
   /** Bytes of the prompt where the body told them, else 0. */
   promptBytes = 0;
   /** Which API it speaks. */
@@ -101,6 +119,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
   readonly #excluded: number[] = [];
   heapIndex = -1;
   heapKey = 0;
+
+  /** What the settings do to it; null: nothing is configured, or it is not bound yet. */
+  #treatment: Treatment | null = null;
 
   // ---- the answer
   readonly #answer = new Answer();
@@ -156,6 +177,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     this.keepAlive = true;
     this.contentLength = 0;
     this.model = -1;
+    this.asked = null;
+    this.nameStart = -1;
     this.promptBytes = 0;
     this.shape = UNKNOWN;
     this.wishes.reset();
@@ -192,7 +215,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     const replayable = !this.#overflowed && this.heldEnd + end - start <= this.#context.config.replayBytes;
     if (!sending || replayable) {
       if (!this.reserve(end - start)) {
-        if (!sending) return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
+        if (!sending) return noMemory();
         this.#overflowed = true;
       } else {
         bytes.copy(this.held, this.heldEnd, start, end);
@@ -217,22 +240,49 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
 
   // ---- binding
 
+  /** Takes the model that was looked up last. */
+  takeModel(id: number): void {
+    this.model = id;
+    this.asked = this.#context.routes.asked;
+  }
+
+  /** Whether all of it must be here before it can be bound, now that its model is known. */
+  get needsWhole(): boolean {
+    const { content, routes } = this.#context;
+    if (content.isIdle) return false;
+    if (this.asked !== null && this.shape.model !== "path") return true;
+    const model = routes.modelName(this.model);
+    if (content.aliases.fallbacks(this.asked?.meant ?? model).length > 0) return true;
+    if ((content.rewrites.find(this.shape, model)?.body ?? null) !== null) return true;
+    return this.heldEnd - this.bodyAt <= content.entryBytesMax && mayAskCache(content, this);
+  }
+
   /** Gives the request to a target, or to its model's queue; an error when neither takes it. */
   bind(): MeshError | null {
-    const { dispatch, limits } = this.#context;
-    if (this.#attempts === 0) {
-      if (limits.enabled) {
-        const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
-        if (waitMs > 0) return tooManyRequests(waitMs);
-      }
-      this.#flow = dispatch.flow(this.model);
-      this.#flow.retry.request(nowMs());
+    if (this.#flow !== null) return this.#place(this.#flow);
+    const { limits, content } = this.#context;
+    if (limits.enabled) {
+      const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
+      if (waitMs > 0) return tooManyRequests(waitMs);
     }
-    const flow = this.#flow ?? dispatch.flow(this.model);
-    if (flow.queue.requests > 0) return this.#wait(flow);
-    const row = this.#claim(this.#first);
-    if (row === ALL_FULL) return this.#wait(flow);
-    if (row < 0) return this.#noTarget();
+    if (!content.isIdle) {
+      const error = this.#treat();
+      // The cache may have answered it, or let it wait.
+      if (error !== null || this.#client === null || this.#treatment?.isSharing === true) return error;
+    }
+    return this.#begin();
+  }
+
+  #begin(): MeshError | null {
+    this.#flow = this.#context.dispatch.flow(this.model);
+    this.#flow.retry.request(nowMs());
+    return this.#place(this.#flow);
+  }
+
+  /** A target of the model, else of one that stands in for it, else the model's queue. */
+  #place(flow: ModelFlow): MeshError | null {
+    const row = flow.queue.requests > 0 ? ALL_FULL : this.#claim(this.#first);
+    if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
   }
@@ -273,7 +323,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     waiter.tenant = this.#tenant();
     waiter.priority = this.wishes.priority;
     waiter.tokens = this.#promptTokens();
-    waiter.bytes = this.held.length;
+    waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
@@ -288,7 +338,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     const row = this.#claim(this.#first);
     if (row === ALL_FULL) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
-    if (row < 0) this.refuse(this.#noTarget());
+    if (row < 0 && !this.#claimStandIn(this.#first)) this.refuse(this.#noTarget());
     else this.#launch(this.#first);
     return true;
   }
@@ -300,7 +350,85 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
 
   /** Whose request it is, as far as its head says: fairness and limits go by it. */
   #tenant(): string {
-    return this.wishes.tenant(this.held, this.bodyAt);
+    return this.wishes.tenant(this.held, this.bodyAt, this.address);
+  }
+
+  // ---- what the settings do to it
+
+  /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
+  #treat(): MeshError | null {
+    const model = this.#context.routes.modelName(this.model);
+    const treatment = new Treatment(this.#context, this.asked?.meant ?? model);
+    this.#treatment = treatment;
+    const error = treatment.reshape(this, model, this.asked !== null);
+    if (error !== null) return error;
+    if (this.#complete) this.#askCache(treatment);
+    // Nobody needs the client's own body any more, unless another model may be tried.
+    const { shaped, standIns } = treatment;
+    if (shaped?.hasBody === true && standIns.length === 0) this.#forgetBody(shaped.bytes.length - shaped.bodyAt);
+    return null;
+  }
+
+  #askCache(treatment: Treatment): void {
+    const found = treatment.askCache(this, this, nowMs());
+    if (found === "go") this.#context.counters.cache("miss");
+    else if (found !== "wait" && found !== "none") this.#answerKept(treatment, found, "hit");
+  }
+
+  shared(answer: CachedAnswer): void {
+    if (this.#treatment !== null) this.#answerKept(this.#treatment, answer, "shared");
+  }
+
+  #answerKept(treatment: Treatment, answer: CachedAnswer, how: "hit" | "shared"): void {
+    this.#context.counters.cache(how);
+    const keepAlive = this.mayKeepAlive;
+    this.#reply(200, treatment.keptReply(answer, nowMs(), this.requestId, keepAlive), keepAlive);
+  }
+
+  alone(): void {
+    const treatment = this.#treatment;
+    if (treatment === null) return;
+    treatment.isSharing = false;
+    this.#context.counters.cache("miss");
+    // Meanwhile the number may have been given to another model.
+    this.model = this.#context.routes.served(treatment.model);
+    const error = this.model < 0 ? this.#noTarget() : this.#begin();
+    if (error !== null) this.refuse(error);
+  }
+
+  #forgetBody(length: number): void {
+    this.contentLength = length;
+    this.heldEnd = this.bodyAt;
+    if (this.held.length <= HELD_KEPT_BYTES) return;
+    const head = Buffer.allocUnsafeSlow(Math.max(HELD_BYTES, this.bodyAt));
+    this.held.copy(head, 0, 0, this.bodyAt);
+    this.#context.heldBytes -= this.held.length - head.length;
+    this.held = head;
+  }
+
+  /** Claims a target of the first model that can stand in, and reshapes the request for it. */
+  #claimStandIn(attempt: Attempt): boolean {
+    const treatment = this.#treatment;
+    if (treatment === null || treatment.standIns.length === 0) return false;
+    const { routes, dispatch, counters } = this.#context;
+    const own = this.model;
+    for (const name of treatment.standIns) {
+      const id = routes.served(name);
+      if (id < 0 || id === own || dispatch.flow(id).queue.requests > 0) continue;
+      this.model = id;
+      if (this.#claim(attempt) < 0) continue;
+      if (treatment.reshape(this, name, true) !== null) {
+        attempt.giveBack(false);
+        continue;
+      }
+      treatment.leaveCache();
+      this.#flow = dispatch.flow(id);
+      this.#flow.retry.request(nowMs());
+      counters.fallback();
+      return true;
+    }
+    this.model = own;
+    return false;
   }
 
   // ---- hedging
@@ -338,10 +466,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
 
   opened(attempt: Attempt): void {
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
-    const sent = attempt.send(this.held, 0, this.heldEnd);
+    const shaped = this.#treatment?.shaped ?? null;
+    const sent = shaped === null ? attempt.send(this.held, 0, this.heldEnd) : this.#sendShaped(attempt, shaped);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
     else this.#client?.pauseReading();
+  }
+
+  #sendShaped(attempt: Attempt, { bytes, hasBody }: Reshaped): boolean {
+    const sent = attempt.send(bytes, 0, bytes.length);
+    return hasBody || this.heldEnd === this.bodyAt ? sent : attempt.send(this.held, this.bodyAt, this.heldEnd);
   }
 
   answers(attempt: Attempt, head: ResponseHead, buffer: Buffer): void {
@@ -351,7 +485,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     if (rival !== null) this.#cancel(rival);
     if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
-    this.#answer.begin(head, buffer, attempt.framing, this, attempt.target?.headEnd ?? null);
+    let end = attempt.target?.headEnd ?? null;
+    if (this.#treatment !== null) {
+      this.#treatment.answers(head, buffer, attempt.framing !== FRAMING.close);
+      end = this.#treatment.dress(head, buffer, end);
+    }
+    this.#answer.begin(head, buffer, attempt.framing, this, end);
     if (attempt.framing === FRAMING.tunnel) {
       this.#tunnel = new Tunnel();
       this.#client.tunnelBegins();
@@ -374,7 +513,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     if (!mayRepeat || this.#flow?.retry.tryRetry(nowMs()) !== true) return false;
     this.#excluded.push(attempt.row);
     const next = attempt === this.#first ? (this.#second ?? new Attempt(this.#context, this)) : this.#first;
-    if (this.#claim(next) < 0) return false;
+    if (this.#claim(next) < 0 && !this.#claimStandIn(next)) return false;
     attempt.giveBack(false);
     this.#first = next;
     this.#second = attempt;
@@ -392,6 +531,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     const { chunks } = attempt;
     if (this.#answer.seesFirst(chunks, buffer, start, end, ended)) this.#firstToken(attempt);
     this.#tunnel?.fromTarget(buffer, start, end);
+    this.#treatment?.answerBody(chunks, buffer, start, end, ended, this.#activeMs);
     const clear = this.#answer.relay(client, chunks, buffer, start, end, ended);
     if (ended) this.#finish();
     else if (!clear) attempt.pause();
@@ -493,7 +633,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
   /** Answers by the router itself. */
   answer(status: number, body: string): void {
     const keepAlive = this.mayKeepAlive;
-    this.#reply(status, reply(status, body, this.requestId, keepAlive, !this.isHead), keepAlive);
+    const fields = this.#context.content.replyFields;
+    this.#reply(status, reply(status, body, this.requestId, keepAlive, !this.isHead, { fields }), keepAlive);
   }
 
   /** Answers with an error and further fields (each with its CRLF), or breaks off the answer that has begun. */
@@ -504,7 +645,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
       return;
     }
     const keepAlive = this.mayKeepAlive;
-    this.#reply(error.status, errorReply(error, this.requestId, keepAlive, !this.isHead, fields), keepAlive);
+    const all = fields + this.#context.content.replyFields;
+    this.#reply(error.status, errorReply(error, this.requestId, keepAlive, !this.isHead, all), keepAlive);
   }
 
   #reply(status: number, bytes: Buffer, keepAlive: boolean): void {
@@ -604,6 +746,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     // What a free exchange keeps is bounded by their number; only what requests hold counts against the budget.
     this.#context.heldBytes -= this.held.length - HELD_BYTES;
     if (this.held.length > HELD_KEPT_BYTES) this.held = Buffer.allocUnsafeSlow(HELD_BYTES);
+    const treatment = this.#treatment;
+    this.#treatment = null;
+    treatment?.end();
     if (flow !== null) dispatch.freed(flow.model);
   }
 
@@ -623,27 +768,4 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked {
     span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }
-}
-
-function full(retryAfterSeconds: number, isPushedOut = false): MeshError {
-  const why = isPushedOut ? ", and requests of higher priority came" : "";
-  return new MeshError("over_capacity", `every target of this model is at its capacity${why}; try again shortly`, {
-    param: "model",
-    retryAfterSeconds,
-  });
-}
-
-function tooManyRequests(waitMs: number): MeshError {
-  const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
-  return new MeshError(
-    "over_capacity",
-    `this client asks for more than its limit; try again in ${retryAfterSeconds} s`,
-    {
-      retryAfterSeconds,
-    },
-  );
-}
-
-function stalled(what: string, limitMs: number): MeshError {
-  return new MeshError("upstream_timeout", `the ${what} paused for more than ${limitMs} ms`);
 }

@@ -18,7 +18,7 @@ const ID_BYTES = 16;
 const ID_BYTES_MAX = 128;
 /** How much of a path a span tells. */
 const SPAN_PATH_BYTES_MAX = 256;
-/** Room for what is added: host, id, forwarded-for, trace, coding. */
+/** Room for what is added besides the lines that tell of the client: host, id, trace, coding. */
 const EXTRA_BYTES = 512;
 const CR = 13;
 const LF = 10;
@@ -32,13 +32,9 @@ const DOT = 46;
 const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
 let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
-/** What every request of a connection gets: where it came from, and the beginning of the line of its id. */
-export function linesOf(address: string): Buffer {
-  return Buffer.from(`x-forwarded-for: ${address}\r\nx-request-id: `);
-}
-
 /**
- * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it.
+ * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `ownLines` are
+ * the lines that tell the target of the client, and the beginning of the line of the request's id.
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
 export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, ownLines: Buffer): number {
@@ -46,7 +42,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.minorVersion = head.minorVersion;
   exchange.keepAlive = head.keepAlive;
   exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
-  if (!exchange.reserve(head.headEnd - head.methodStart + EXTRA_BYTES)) {
+  if (!exchange.reserve(head.headEnd - head.methodStart + ownLines.length + EXTRA_BYTES)) {
     // An answer names the request all the same; a held buffer always has room for that.
     exchange.idEnd = writeId(buffer, head, exchange.held, 0);
     return -1;
@@ -61,8 +57,9 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (head.minorVersion === 1 && path === head.targetStart && buffer[path] === SLASH) {
     // The request line goes on as it is, in one piece with the lines behind it.
     from = head.methodStart;
+    exchange.pathAt = path - head.methodStart;
   } else {
-    at = writeRequestLine(buffer, head, path, held);
+    at = writeRequestLine(exchange, buffer, head, path);
   }
   for (let line = 0; line < head.lineCount; line++) {
     if (head.drop[line] === 0) {
@@ -94,9 +91,11 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   return path;
 }
 
-function writeRequestLine(buffer: Buffer, head: RequestHead, path: number, held: Buffer): number {
+function writeRequestLine(exchange: Exchange, buffer: Buffer, head: RequestHead, path: number): number {
+  const { held } = exchange;
   let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
   if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
+  exchange.pathAt = at;
   at += buffer.copy(held, at, path, head.targetEnd);
   return at + HTTP11.copy(held, at);
 }

@@ -3,6 +3,7 @@ import type { Protocol } from "../base/settings-urls.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
+import type { ContentSettings } from "./content.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -35,7 +36,7 @@ export interface RouteSnapshot {
 }
 
 /** What a worker is told of the configuration: at its start, and whole at each change. */
-export interface WorkerSettings {
+export interface WorkerSettings extends ContentSettings {
   readonly maxBodyBytes: number;
   readonly allowRegister: boolean;
   readonly proxy: ProxyConfig;

@@ -1,6 +1,7 @@
 /** Answers that the router gives by itself: errors in OpenAI's form, listings, health. */
 import { openAiBody } from "../base/errors.ts";
 import type { MeshError } from "../base/errors.ts";
+import type { CachedAnswer } from "../flow/response-cache.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
   101: "Switching Protocols",
@@ -35,6 +36,7 @@ const REASONS: Readonly<Record<number, string>> = {
   505: "HTTP Version Not Supported",
 };
 
+const CRLF = Buffer.from("\r\n");
 const lines = new Map<number, Buffer>();
 
 /** `HTTP/1.1 STATUS REASON\r\n`, made once for each status. */
@@ -71,6 +73,21 @@ export function reply(
   const connection = keepAlive ? "" : "connection: close\r\n";
   const head = `content-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${id}${retry}${fields}${connection}\r\n`;
   return Buffer.concat([statusLine(status), Buffer.from(withBody ? head + body : head)]);
+}
+
+/** A whole response of the cache's; `fields` are further lines of its head, each with its CRLF. */
+export function keptReply(
+  { contentType, body, storedMs }: CachedAnswer,
+  nowMs: number,
+  requestId: string,
+  keepAlive: boolean,
+  fields: Uint8Array,
+): Buffer {
+  const type = contentType === "" ? "" : `content-type: ${contentType}\r\n`;
+  const ageSeconds = Math.max(0, Math.floor((nowMs - storedMs) / 1000));
+  const connection = keepAlive ? "" : "connection: close\r\n";
+  const head = `${type}content-length: ${body.length}\r\nage: ${ageSeconds}\r\nx-request-id: ${requestId}\r\n${connection}`;
+  return Buffer.concat([statusLine(200), Buffer.from(head, "latin1"), fields, CRLF, body]);
 }
 
 /** A whole error response in OpenAI's form. */

@@ -1,4 +1,5 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { RouteRow, RouteSnapshot } from "./protocol.ts";
@@ -6,6 +7,8 @@ import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
+import { OtherNames } from "./other-names.ts";
+import type { OtherName } from "./other-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -25,7 +28,7 @@ type Pool = UpstreamPool | Http2Pool;
 
 export class Routes {
   version = -1;
-  /** Names of the models that are served. */
+  /** Names of the models that are served, their aliases among them. */
   names: readonly string[] = [];
   /** The one model that is served, or -1. */
   only = -1;
@@ -33,11 +36,18 @@ export class Routes {
   listing = '{"object":"list","data":[]}';
   /** Models that targets of gRPC serve. */
   readonly calls = new ModelNames();
+  /** The last name that was looked up, where it is not the model's own. */
+  asked: OtherName | null = null;
+  #aliases: Aliases | null = null;
+  /** Null: there are none. */
+  #others: OtherNames | null = null;
   readonly #byName = new ModelNames();
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
+  /** When each model was first heard of, by its name. */
+  #created: ReadonlyMap<string, number> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, Pool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
@@ -67,19 +77,18 @@ export class Routes {
     this.version = snapshot.version;
     this.#byName.clear();
     this.calls.clear();
-    const entries = new Map<string, string>();
-    for (const { id, name, protocol, created } of snapshot.models) {
-      if (protocol === "grpc") {
-        this.calls.add(id, name);
+    const created = new Map<string, number>();
+    for (const model of snapshot.models) {
+      if (model.protocol === "grpc") {
+        this.calls.add(model.id, model.name);
         continue;
       }
-      this.#byName.add(id, name);
-      entries.set(name, JSON.stringify({ id: name, object: "model", created, owned_by: "infermesh" }));
+      this.#byName.add(model.id, model.name);
+      created.set(model.name, model.created);
     }
-    this.#entries = entries;
-    this.names = [...entries.keys()];
+    this.#created = created;
     this.only = this.#byName.only;
-    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+    this.#listNames();
 
     const pools = new Map<string, Pool>();
     const targets: (Target | undefined)[] = [];
@@ -107,19 +116,57 @@ export class Routes {
     return new UpstreamPool(route, config, this.#dialer);
   }
 
+  /** Takes other aliases, from the next look-up on. */
+  setAliases(aliases: Aliases): void {
+    this.#aliases = aliases;
+    this.#listNames();
+  }
+
+  /** Makes what is asked for by name: other names, and the listings. */
+  #listNames(): void {
+    const others = this.#aliases === null ? null : new OtherNames(this.#aliases, (model) => this.served(model));
+    this.#others = others === null || others.isEmpty ? null : others;
+    this.asked = null;
+    const entries = new Map<string, string>();
+    const list = (id: string, model: string, more: object): void => {
+      const created = this.#created.get(model);
+      if (created === undefined) entries.delete(id);
+      else entries.set(id, JSON.stringify({ id, object: "model", created, owned_by: "infermesh", ...more }));
+    };
+    for (const model of this.#created.keys()) list(model, model, {});
+    // As OpenAI's own listing tells which model a name leads to.
+    for (const [alias, model] of this.#aliases?.models ?? []) list(alias, model, { root: model });
+    this.#entries = entries;
+    this.names = [...entries.keys()];
+    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+  }
+
   /** The rows of the model's targets. */
   rowsOf(model: number): readonly number[] {
     return this.#rows.get(model) ?? [];
   }
 
-  /** The model named by bytes [0, length) whose FNV-1a is `hash`, or -1. Allocates nothing. */
+  /** The model that bytes [0, length) stand for, whose FNV-1a is `hash`, or -1. Allocates nothing. */
   findBytes(bytes: Uint8Array, length: number, hash: number): number {
+    if (this.#others !== null) {
+      this.asked = this.#others.findBytes(bytes, length, hash);
+      if (this.asked !== null) return this.asked.id;
+    }
     return this.#byName.findBytes(bytes, 0, length, hash);
   }
 
-  /** The id of a model by its name, or -1. */
+  /** The id of the model that a name stands for, or -1. */
   find(name: string): number {
-    return this.#byName.find(name);
+    if (this.#others !== null) {
+      this.asked = this.#others.find(name);
+      if (this.asked !== null) return this.asked.id;
+    }
+    return this.served(name);
+  }
+
+  /** The id of a model by its own name, or -1. */
+  served(model: string): number {
+    return this.#byName.find(model);
   }
 
   /** The name of a model by its id; "" where it is not known, or not any more. */

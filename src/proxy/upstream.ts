@@ -8,7 +8,7 @@
  * Failures are told to the exchange as a kind, once; what to do about them (another target, an error, a broken
  * stream) is the exchange's business.
  */
-import type { UpstreamErrorKind } from "../obs/worker-stats.ts";
+import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Stream } from "../net/stream.ts";
 import { ChunkScanner } from "../wire/chunks.ts";

@@ -6,6 +6,7 @@
  *   x-infermesh-retry     `never`: not to be sent a second time, whatever happens
  *   x-infermesh-timeout   `30s`, `500ms`: all of it must be done by then; a plain number is milliseconds
  *   x-infermesh-tenant    whose it is, where the authorization does not say so
+ *   x-infermesh-model     which model is meant, whatever the body says (not where the path names one); read elsewhere
  *
  * A value that is none of these is refused with 400: a wish that is passed over in silence is worse. The lines are
  * looked at only where one of them is there.
@@ -62,10 +63,10 @@ export class Wishes {
     return null;
   }
 
-  /** Whose request it is whose head, as it goes to the target, lies in held[0, headEnd): "" when that is not said. */
-  tenant(held: Buffer, headEnd: number): string {
+  /** Whose request it is whose head lies in held[0, headEnd), from a client at `address`. */
+  tenant(held: Buffer, headEnd: number, address: string): string {
     const tenant = fieldValue(held, headEnd, "x-infermesh-tenant") ?? fieldValue(held, headEnd, "authorization");
-    return (tenant ?? fieldValue(held, headEnd, "x-forwarded-for") ?? "").slice(0, TENANT_CHARACTERS_MAX);
+    return (tenant ?? fieldValue(held, headEnd, "x-forwarded-for") ?? address).slice(0, TENANT_CHARACTERS_MAX);
   }
 }
 

@@ -24,6 +24,7 @@ import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
+import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Http2Front } from "./http2-front.ts";
@@ -73,6 +74,9 @@ function start(options: WorkerStart): RunningWorker {
   const wires = new Wires((tell) => transport.later(tell));
   const routes = new Routes(new Dialer(transport, options.upstreamTls), wires);
   const alarm = alarmsOf(transport);
+  const counters = WorkerStats.attach(options.stats).forWorker(index);
+  const scheme = options.tls === null ? "http" : "https";
+  const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const context: WorkerContext = {
     index,
     config,
@@ -82,12 +86,13 @@ function start(options: WorkerStart): RunningWorker {
     table,
     picker,
     pick: new PickRequest(),
-    counters: WorkerStats.attach(options.stats).forWorker(index),
-    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm()),
+    counters,
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
     deadlines: new Deadlines(alarm()),
     wires,
     limits: new RateLimit(settings.flow.limit),
     paths: settings.paths,
+    content: newContent(),
     tracer,
     heldBytes: 0,
     draining: false,
@@ -105,6 +110,7 @@ function start(options: WorkerStart): RunningWorker {
     for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
+  routes.setAliases(context.content.aliases);
   applyRoutes(options.routes);
 
   const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
@@ -134,6 +140,8 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
+    context.content.sweep(now);
+    if (context.content.cache !== null) counters.cacheHolds(context.content.cache.size, context.content.cache.bytes);
     tracer?.flush();
     if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
@@ -165,6 +173,14 @@ function start(options: WorkerStart): RunningWorker {
           overwrite(settings, message.settings);
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
+          if (context.content.differsFrom(settings)) {
+            const before = context.content;
+            context.content = newContent();
+            routes.setAliases(context.content.aliases);
+            // Whoever waits for an answer that nobody will find any more goes on by itself.
+            before.sweep(Infinity);
+            counters.cacheHolds(0, 0);
+          }
           break;
         case "certificates":
           for (const listener of listeners) listener.show(message.tls);

@@ -18,6 +18,8 @@ const RULES_MAX = 256;
 const JSON_NODES_MAX = 1000;
 const JSON_LENGTH_MAX = 16_384;
 const PROMPT_LENGTH_MAX = 16_384;
+/** Header lines that all rules add to a head together. */
+const ADDED_BYTES_MAX = 16_384;
 
 /** Framing and routing of a hop, and what only the router says (RFC 9110 section 7.6.1). */
 const RESERVED_HEADERS: ReadonlySet<string> = new Set([
@@ -125,15 +127,32 @@ const ruleSettings = section(
 
 export type RewriteRule = Infer<typeof ruleSettings>;
 
-export const rewriteSettings = section({
-  rules: rules({
-    default: [],
-    flag: "rewrite-rules",
-    doc: `Rules that change requests and answers, each a map with any of ${ruleKeys()}. All rules that fit a request apply, in order. In a flag or variable they are one JSON list.`,
-  }),
-});
+export const rewriteSettings = section(
+  {
+    rules: rules({
+      default: [],
+      flag: "rewrite-rules",
+      doc: `Rules that change requests and answers, each a map with any of ${ruleKeys()}. All rules that fit a request apply, in order. In a flag or variable they are one JSON list.`,
+    }),
+  },
+  { check: ({ rules: all }) => longHeads(all) },
+);
 
 export type RewriteConfig = Infer<typeof rewriteSettings>;
+
+/** All rules may fit one request, and heads have limits everywhere. */
+function longHeads(all: readonly RewriteRule[]): Complaint[] {
+  const sides = [
+    ["request", all.map((rule) => [rule.requestHeaders, rule.requestHeadersAdded])],
+    ["response", all.map((rule) => [rule.responseHeaders, rule.responseHeadersAdded])],
+  ] as const;
+  return sides.flatMap(([side, maps]) => {
+    const lines = maps.flat().flatMap((values) => Object.entries(values));
+    const length = lines.reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0);
+    if (length <= ADDED_BYTES_MAX) return [];
+    return [{ path: "rules", found: length, expected: `at most ${ADDED_BYTES_MAX} bytes of ${side} headers in all` }];
+  });
+}
 
 function ruleKeys(): string {
   return Object.entries(ruleSettings.fields)
@@ -217,7 +236,8 @@ function complaintsOf(rule: Checked): Complaint[] {
   const complaints: Complaint[] = [];
   for (const key of HEADER_KEYS) {
     for (const name of namesIn(rule[key])) {
-      const lower = name.toLowerCase();
+      // Servers in the manner of CGI take `_` for `-`.
+      const lower = name.toLowerCase().replaceAll("_", "-");
       if (!RESERVED_HEADERS.has(lower) && !lower.startsWith("x-infermesh-")) continue;
       complaints.push({
         path: key,

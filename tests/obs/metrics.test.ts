@@ -139,6 +139,17 @@ describe("the router's metrics", () => {
     a.connections(1);
     a.retry();
     a.bytes(10, 20);
+    a.hedge();
+    a.waiting(1);
+    b.waiting(1);
+    b.waiting(-1);
+    for (const why of ["refused", "pushedOut", "expired"] as const) a.turnedAway(why);
+    b.turnedAway("expired");
+    a.breakerOpened();
+    b.fallback();
+    for (const how of ["hit", "hit", "shared", "miss"] as const) a.cache(how);
+    a.cacheHolds(5, 6000);
+    b.cacheHolds(1, 7);
     const text = await metrics.text();
     const values = lines(text);
     const expected: Record<string, number> = {
@@ -159,6 +170,19 @@ describe("the router's metrics", () => {
       'infermesh_router_decision_seconds_bucket{le="0.000003"}': 1,
       infermesh_router_decision_seconds_sum: 0.0000025,
       infermesh_router_retries_total: 1,
+      infermesh_router_hedges_total: 1,
+      infermesh_router_requests_waiting: 1,
+      infermesh_router_queued_total: 2,
+      'infermesh_router_turned_away_total{reason="refused"}': 1,
+      'infermesh_router_turned_away_total{reason="pushed-out"}': 1,
+      'infermesh_router_turned_away_total{reason="expired"}': 2,
+      infermesh_router_breaker_openings_total: 1,
+      infermesh_router_fallbacks_total: 1,
+      'infermesh_router_cache_requests_total{result="hit"}': 2,
+      'infermesh_router_cache_requests_total{result="shared"}': 1,
+      'infermesh_router_cache_requests_total{result="miss"}': 1,
+      infermesh_router_cache_entries: 6,
+      infermesh_router_cache_bytes: 6007,
       infermesh_router_connections_open: 1,
       infermesh_router_received_bytes_total: 10,
       infermesh_router_sent_bytes_total: 20,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { bucketOf, cumulative, quantile } from "../../src/obs/buckets.ts";
-import { PICK_REASONS, UPSTREAM_ERROR_KINDS, WorkerStats } from "../../src/obs/worker-stats.ts";
+import { PICK_REASONS, UPSTREAM_ERROR_KINDS } from "../../src/obs/worker-counters.ts";
+import { WorkerStats } from "../../src/obs/worker-stats.ts";
 
 const LIMITS = { workersMax: 3, modelsMax: 4, targetsMax: 8 };
 
@@ -113,11 +114,15 @@ describe("a worker that is replaced", () => {
     const first = WorkerStats.attach(stats.buffer).forWorker(1);
     first.request(2, 200, 5);
     first.connections(1);
+    first.waiting(1);
+    first.cacheHolds(1, 100);
     stats.forWorker(1).clearGauges();
     const second = WorkerStats.attach(stats.buffer).forWorker(1);
     second.request(2, 200, 5);
     expect(stats.requests(2)).toEqual(new Map([["200", 2]]));
     expect(stats.connectionsOpen()).toBe(0);
+    expect([stats.count("waiting"), stats.count("cacheEntries"), stats.count("cacheBytes")]).toEqual([0, 0, 0]);
+    expect(stats.count("queued")).toBe(1);
     expect(stats.connectionsTotal()).toBe(1);
   });
 

@@ -9,7 +9,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 
 import { RawLoad } from "../process/raw-load.ts";
-import { Client, until } from "./harness.ts";
+import { CONTENT, Client, until } from "./harness.ts";
 
 const SIZES = { targetsMax: 64, modelsMax: 2, workersMax: indexesFor(2) };
 const SETTINGS = {
@@ -18,6 +18,7 @@ const SETTINGS = {
   proxy: defaultsOf(proxySettings),
   flow: defaultsOf(flowSettings),
   paths: defaultsOf(apiSettings),
+  ...CONTENT,
 };
 const WORKER = new URL("../../src/proxy/worker.ts", import.meta.url);
 const NO_ROUTES = { version: 0, models: [], rows: [] };
@@ -158,6 +159,13 @@ test("settings are taken on by workers of now and by those to come", async () =>
   for (let inRow = 0; inRow < 8;) inRow = (await statusOf()) === 400 ? inRow + 1 : 0;
   await crew.replaceAll(5000);
   for (let i = 0; i < 8; i++) expect(await statusOf()).toBe(400);
+  const careful = async (): Promise<boolean> => {
+    const { headers } = await fetch(`http://127.0.0.1:${crew.port}/health`, { keepalive: false });
+    return headers.has("x-content-type-options");
+  };
+  expect(await careful()).toBe(false);
+  crew.configure({ ...SETTINGS, security: { ...SETTINGS.security, headers: "minimal" } });
+  for (let inRow = 0; inRow < 8;) inRow = (await careful()) ? inRow + 1 : 0;
   expect(await crew.drain(5000)).toBe(true);
 });
 

@@ -77,6 +77,24 @@ describe("when every target is full", () => {
     waiting[0]!();
     expect(statusOf(await first)).toBe(200);
     expect(up.requests).toHaveLength(1);
+    const { stats } = relayed;
+    expect([stats.count("queued"), stats.count("waiting"), stats.count("expired")]).toEqual([1, 0, 1]);
+  });
+
+  test("one that finds no room in the queue is refused at once", async () => {
+    const { up, waiting } = held();
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1, ...queueOf({ requestsMax: 1 }) });
+    const asked = [ask(relayed.port, chat("one"))];
+    await until(() => waiting.length === 1);
+    asked.push(ask(relayed.port, chat("two")));
+    await until(() => relayed.context.dispatch.waiting === 1);
+    expect(statusOf(await ask(relayed.port, chat("three")))).toBe(429);
+    expect([relayed.stats.count("refused"), relayed.stats.count("waiting")]).toEqual([1, 1]);
+    waiting[0]!();
+    await until(() => waiting.length === 2);
+    waiting[1]!();
+    expect((await Promise.all(asked)).map(statusOf)).toEqual([200, 200]);
+    expect(relayed.stats.count("waiting")).toBe(0);
   });
 
   test("a full room pushes the lowest priority out", async () => {
@@ -90,6 +108,7 @@ describe("when every target is full", () => {
     const refused = await low;
     expect(statusOf(refused)).toBe(429);
     expect(refused).toContain("higher priority");
+    expect(relayed.stats.count("pushedOut")).toBe(1);
     waiting[0]!();
     await first;
     await until(() => waiting.length === 2);
@@ -233,6 +252,7 @@ describe("an answer that says that the target is ill or full", () => {
       return ill.requests.length >= 3;
     });
     const before = ill.requests.length;
+    expect(relayed.stats.count("breakerOpenings")).toBe(1);
     for (let i = 0; i < 10; i++) await ask(relayed.port, chat("x"));
     expect(ill.requests.length).toBeLessThanOrEqual(before + 1);
     isIll = false;

@@ -9,9 +9,13 @@ import { openListeners } from "../../src/net/listen.ts";
 import { alarmsOf } from "../../src/net/stream.ts";
 import type { Transport } from "../../src/net/stream.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import { aliasSettings } from "../../src/flow/aliases.ts";
+import { cacheSettings } from "../../src/flow/response-cache.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import type { FrontConnection } from "../../src/proxy/client.ts";
 import { tick } from "../../src/proxy/clock.ts";
+import { Content } from "../../src/proxy/content.ts";
+import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
 import { Deadlines } from "../../src/proxy/deadlines.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
@@ -26,6 +30,9 @@ import { Dispatch } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
 import { apiSettings } from "../../src/wire/api-access.ts";
+import { forwardedSettings } from "../../src/wire/forwarded.ts";
+import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
+import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -34,7 +41,23 @@ import { TableWriter } from "../../src/score/table-writer.ts";
 /** The defaults of failure handling, for tests that change a part of them. */
 export const FLOW: FlowConfig = defaultsOf(flowSettings);
 
-const SIZES = { targetsMax: 128, modelsMax: 4, workersMax: 2 };
+/** What is done to requests and answers by default: nothing. */
+export const CONTENT: ContentSettings = {
+  aliases: defaultsOf(aliasSettings),
+  rewrite: defaultsOf(rewriteSettings),
+  cache: defaultsOf(cacheSettings),
+  forwarded: defaultsOf(forwardedSettings),
+  security: defaultsOf(securitySettings),
+};
+
+export interface RelayConfig extends Partial<ProxyConfig> {
+  readonly flow?: Partial<FlowConfig>;
+  readonly content?: Partial<ContentSettings>;
+  /** Models besides "m", with the ports of their upstreams. */
+  readonly models?: Readonly<Record<string, readonly number[]>>;
+}
+
+const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
 
 /** An upstream, the model that it serves, and how. */
 export interface Serves {
@@ -76,7 +99,7 @@ export class Relay {
   /** A relay in front of these upstreams; those that are only a port serve model "m" by HTTP. */
   constructor(
     upstreams: readonly (number | Serves)[],
-    config: Partial<ProxyConfig> & { readonly flow?: Partial<FlowConfig> } = {},
+    config: RelayConfig = {},
     maxBodyBytes = 1 << 20,
     tracer: Tracer | null = null,
   ) {
@@ -88,12 +111,21 @@ export class Relay {
     const wires = new Wires((tell) => this.#transport.later(tell));
     const alarm = alarmsOf(this.#transport);
     const routes = new Routes(new Dialer(this.#transport, { verify: true }), wires);
+    const others = Object.entries(config.models ?? {});
+    const all = [...upstreams, ...others.flatMap(([name, ports]) => ports.map((port) => by("http", port, name)))];
     const models = new Map<string, RouteModel>();
-    const rows: RouteRow[] = upstreams.map((upstream, index) => {
-      const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
+    const modelOf = (name: string, protocol: Protocol): number => {
       const key = `${protocol} ${name}`;
-      const model = models.get(key)?.id ?? writer.addModel();
-      models.set(key, { id: model, name, protocol, created: 1 });
+      const id = models.get(key)?.id ?? writer.addModel();
+      models.set(key, { id, name, protocol, created: 1 });
+      return id;
+    };
+    if (upstreams.some((upstream) => typeof upstream === "number")) modelOf("m", "http");
+    // A model may be known without a target.
+    for (const [name] of others) modelOf(name, "http");
+    const rows: RouteRow[] = all.map((upstream, index) => {
+      const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
+      const model = modelOf(name, protocol);
       const row = writer.addRow(model);
       this.rows.push(row);
       const how = {
@@ -109,6 +141,9 @@ export class Relay {
       return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
+    const counters = this.stats.forWorker(0);
+    const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
+    routes.setAliases(content.aliases);
     this.context = {
       index: 0,
       config: proxy,
@@ -118,12 +153,13 @@ export class Relay {
       table: this.table,
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
-      counters: this.stats.forWorker(0),
-      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm()),
+      counters,
+      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
       deadlines: new Deadlines(alarm()),
       wires,
       limits: new RateLimit(flow.limit),
       paths: defaultsOf(apiSettings),
+      content,
       tracer,
       heldBytes: 0,
       draining: false,
@@ -141,6 +177,7 @@ export class Relay {
       const now = tick();
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
+      this.context.content.sweep(now);
     }, 20);
   }
 

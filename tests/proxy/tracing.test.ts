@@ -9,7 +9,21 @@ import { apiSettings } from "../../src/wire/api-access.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import { Tracer } from "../../src/proxy/tracing.ts";
 import { ScoreTable } from "../../src/score/table.ts";
-import { CHAT, CLOSE, Client, SSE_HEAD, answer, ask, chunk, fixtures, ok, post, statusOf, until } from "./harness.ts";
+import {
+  CHAT,
+  CLOSE,
+  CONTENT,
+  Client,
+  SSE_HEAD,
+  answer,
+  ask,
+  chunk,
+  fixtures,
+  ok,
+  post,
+  statusOf,
+  until,
+} from "./harness.ts";
 
 const { upstream, relay } = fixtures();
 
@@ -253,6 +267,7 @@ test("workers post their spans while they run, and the last ones before they are
         proxy: defaultsOf(proxySettings),
         flow: defaultsOf(flowSettings),
         paths: defaultsOf(apiSettings),
+        ...CONTENT,
       },
       tls: null,
       upstreamTls: { verify: true },

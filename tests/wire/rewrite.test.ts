@@ -170,6 +170,7 @@ describe("what is refused", () => {
     [{ apis: ["openai.chats"] }, "did you mean openai.chat?"],
     [{ apis: ["/v1/x"] }, "rules[0].apis[0]"],
     [{ requestHeaders: { "transfer-encoding": "x" } }, 'rules[0].requestHeaders: found "transfer-encoding"'],
+    [{ requestHeaders: { Content_Length: "5" } }, "not the router's own"],
     [{ requestHeadersAdded: { HOST: "x" } }, "not the router's own"],
     [{ requestHeadersRemoved: ["Content-Length"] }, "rules[0].requestHeadersRemoved"],
     [{ responseHeaders: { "x-infermesh-node": "x" } }, "not the router's own"],
@@ -199,6 +200,15 @@ describe("what is refused", () => {
     expect(faultsOf({ models: [""] }, 5, { apis: ["x"] }).split("\n").length).toBe(3);
     expect(parseSection(rewriteSettings, { rules: {} }).faults?.length).toBe(1);
     expect(parseSection(rewriteSettings, { rules: Array.from({ length: 257 }, () => ({})) }).faults?.length).toBe(1);
+  });
+
+  test("more header lines than heads have room for", () => {
+    const long = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`x-${i}`, "v".repeat(1000)]));
+    expect(faultsOf({ requestHeaders: long }, { requestHeadersAdded: long })).toContain("bytes of request headers");
+    expect(faultsOf({ responseHeaders: long, responseHeadersAdded: long })).toContain("bytes of response headers");
+    expect(parseSection(rewriteSettings, { rules: [{ requestHeaders: long, responseHeaders: long }] }).faults).toBe(
+      undefined,
+    );
   });
 
   test("a tree without end", () => {

@@ -1,0 +1,25 @@
+/** The metrics of what happens when targets fail or are full, and of the cache: what the workers count once. */
+import type { Exposition } from "./exposition.ts";
+import { ROUTER_METRICS } from "./metric-names.ts";
+import type { WorkerStats } from "./worker-stats.ts";
+
+export function addFlowMetrics(to: Exposition, stats: WorkerStats): void {
+  to.addOne(ROUTER_METRICS.retries, () => stats.retries());
+  to.addOne(ROUTER_METRICS.hedges, () => stats.hedges());
+  to.addOne(ROUTER_METRICS.fallbacks, () => stats.count("fallbacks"));
+  to.addOne(ROUTER_METRICS.waiting, () => stats.count("waiting"));
+  to.addOne(ROUTER_METRICS.queued, () => stats.count("queued"));
+  to.add(ROUTER_METRICS.turnedAway, () => [
+    [{ reason: "refused" }, stats.count("refused")],
+    [{ reason: "pushed-out" }, stats.count("pushedOut")],
+    [{ reason: "expired" }, stats.count("expired")],
+  ]);
+  to.addOne(ROUTER_METRICS.breakerOpenings, () => stats.count("breakerOpenings"));
+  to.add(ROUTER_METRICS.cacheRequests, () => [
+    [{ result: "hit" }, stats.count("cacheHits")],
+    [{ result: "shared" }, stats.count("cacheShares")],
+    [{ result: "miss" }, stats.count("cacheMisses")],
+  ]);
+  to.addOne(ROUTER_METRICS.cacheEntries, () => stats.count("cacheEntries"));
+  to.addOne(ROUTER_METRICS.cacheBytes, () => stats.count("cacheBytes"));
+}

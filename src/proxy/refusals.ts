@@ -1,0 +1,29 @@
+/** Why the router itself does not serve a request, in words for its client. */
+import { MeshError } from "../base/errors.ts";
+
+export function noMemory(): MeshError {
+  return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
+}
+
+export function full(retryAfterSeconds: number, isPushedOut = false): MeshError {
+  const why = isPushedOut ? ", and requests of higher priority came" : "";
+  return new MeshError("over_capacity", `every target of this model is at its capacity${why}; try again shortly`, {
+    param: "model",
+    retryAfterSeconds,
+  });
+}
+
+export function tooManyRequests(waitMs: number): MeshError {
+  const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+  return new MeshError(
+    "over_capacity",
+    `this client asks for more than its limit; try again in ${retryAfterSeconds} s`,
+    {
+      retryAfterSeconds,
+    },
+  );
+}
+
+export function stalled(what: string, limitMs: number): MeshError {
+  return new MeshError("upstream_timeout", `the ${what} paused for more than ${limitMs} ms`);
+}
