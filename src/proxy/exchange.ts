@@ -309,7 +309,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.span?.mark(SPAN_EVENT.connecting, nowMs(), attempt.target?.node);
       if (!this.#complete) this.#client?.pauseReading();
     }
-    if (this.wishes.isLatency && this.#attempts === 1) this.#planHedge(attempt);
+    // A first attempt that met a stale connection does not count, and was planned for already.
+    if (this.wishes.isLatency && this.#attempts === 1 && this.#staleRetries === 0) this.#planHedge(attempt);
   }
 
   #noTarget(): MeshError {

@@ -379,6 +379,20 @@ describe("hedging", () => {
     await until(() => relayed.inFlight === 0);
   });
 
+  test("one whose kept connection closes as it is used is planned for once", async () => {
+    let cuts = 0;
+    const up = upstream((socket) => {
+      if (cuts-- > 0) socket.terminate();
+      else socket.write(SSE_HEAD + chunk("data: x\n\n") + "0\r\n\r\n");
+    });
+    const relayed = relay([up.port], { flow: { hedge } });
+    for (let i = 0; i < 16; i++) expect(statusOf(await ask(relayed.port, chat("x", latency)))).toBe(200);
+    cuts = 1;
+    expect(statusOf(await ask(relayed.port, chat("x", latency)))).toBe(200);
+    expect(up.connections).toBe(2);
+    await until(() => relayed.inFlight === 0);
+  });
+
   test("a hedge whose first target fails goes on with the second", async () => {
     const stall = { on: false };
     let cut = (): void => {};
