@@ -299,6 +299,56 @@ describe("the epoll lane", () => {
     await until(() => textOf(client) === "ping".repeat(20));
   });
 
+  test("a connection that fails at once is told of as one that never opened, whoever asked for it", async () => {
+    const bed = new Bed("epoll");
+    const told: Told = { name: "", heard: [], events: [], stream: null };
+    let settled = 0;
+    // By a timer of Bun's: not from within a turn of the lane.
+    await Bun.sleep(5);
+    const count = (): void => void settled++;
+    bed.transport.connect({ host: "/tmp/infermesh-nobody-listens", port: 0 }, told, noting([]), count);
+    expect(told.events).toEqual([]);
+    await until(() => told.events.length > 0);
+    await Bun.sleep(5);
+    expect(told.events).toEqual(["error: no connection: there is no such socket"]);
+    expect(settled).toBe(1);
+    const other: Told = { name: "", heard: [], events: [], stream: null };
+    bed.transport.connect({ host: "/tmp/infermesh-nobody-listens", port: 0 }, other, noting([]), count)();
+    expect(settled).toBe(2);
+    await Bun.sleep(5);
+    expect(other.events).toEqual([]);
+    expect(settled).toBe(2);
+  });
+
+  test("a reset that a write met first is no orderly end", async () => {
+    const bed = new Bed("epoll");
+    const client = await Bun.connect({ hostname: "127.0.0.1", port: bed.port, socket: { data() {} } });
+    await until(() => bed.accepted.length === 1);
+    const accepted = bed.accepted[0]!;
+    client.terminate();
+    expect(accepted.stream!.write(Buffer.from("x"))).toBe(0);
+    await until(() => accepted.events.includes("close"));
+    expect(accepted.events).toEqual(["open", "close"]);
+  });
+
+  test("what a handler of Bun's leaves to an immediate does not wait until the lane has slept", async () => {
+    const lane = EpollTransport.open(10_000);
+    if ("reason" in lane) throw new Error(lane.reason);
+    opened.push(() => lane.destroy());
+    lane.wakeAt(0);
+    await Bun.sleep(5);
+    const done = Promise.withResolvers<void>();
+    const began = performance.now();
+    lane.wakeAt(Number.POSITIVE_INFINITY);
+    lane.breathe();
+    setImmediate(() => {
+      lane.wakeAt(0);
+      done.resolve();
+    });
+    await done.promise;
+    expect(performance.now() - began).toBeLessThan(5000);
+  });
+
   test("closes all when it is destroyed", async () => {
     const bed = new Bed("epoll");
     const other = new Bed("bun");
