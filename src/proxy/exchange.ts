@@ -127,6 +127,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
   #activeMs = 0;
+  /** The client takes the answer slower than it comes, so the target waits. */
+  #isClientSlow = false;
   #received = 0;
 
   constructor(context: WorkerContext) {
@@ -190,6 +192,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
+    this.#isClientSlow = false;
     this.#answer.reset();
   }
 
@@ -419,7 +422,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
       if (treatment.reshape(this, name, true) !== null) {
-        attempt.giveBack(false);
+        this.#leave(attempt, false);
         continue;
       }
       treatment.leaveCache();
@@ -534,8 +537,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#tunnel?.fromTarget(buffer, start, end);
     this.#treatment?.answerBody(chunks, buffer, start, end, ended, this.#activeMs);
     const clear = this.#answer.relay(client, chunks, buffer, start, end, ended);
-    if (ended) this.#finish();
-    else if (!clear) attempt.pause();
+    if (ended) {
+      this.#finish();
+    } else if (!clear) {
+      this.#isClientSlow = true;
+      attempt.pause();
+    }
   }
 
   #firstToken(attempt: Attempt): void {
@@ -548,6 +555,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #observe(attempt: Attempt, outcome: "success" | "failure" | "unknown"): void {
+    attempt.isTold = true;
     this.#context.dispatch.observe(this.model, attempt.row, outcome, attempt.sentMs);
   }
 
@@ -563,10 +571,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#staleRetries++;
       this.#attempts--;
     }
-    const { sentMs } = attempt;
+    this.#observe(attempt, stale ? "unknown" : "failure");
     attempt.giveBack(false);
     counters.upstreamError(row, kind);
-    if (!stale) this.#context.dispatch.observe(this.model, row, "failure", sentMs);
     if (!stale && !committed && (kind === "connect" || kind === "reset")) {
       table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
     }
@@ -606,14 +613,18 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #cancel(attempt: Attempt): void {
     if (this.#flow?.isHedging === true) this.#flow.hedge.observe(nowMs() - attempt.sentMs, nowMs());
-    this.#observe(attempt, "unknown");
-    attempt.giveBack(false);
+    this.#leave(attempt, false);
   }
 
   // ---- the client's side
 
   /** The client's socket takes bytes again. */
   clientDrained(): void {
+    if (this.#isClientSlow) {
+      this.#isClientSlow = false;
+      // The target was made to wait: its time begins anew.
+      this.#activeMs = nowMs();
+    }
     this.#answering?.resume();
   }
 
@@ -685,6 +696,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #stalled(streamTimeoutMs: number): void {
+    if (this.#isClientSlow) {
+      this.refuse(new MeshError("request_timeout", `the client took no more of the answer for ${streamTimeoutMs} ms`));
+      return;
+    }
     if (this.#answering !== null) {
       this.#context.counters.upstreamError(this.#answering.row, "timeout");
       this.#observe(this.#answering, "failure");
@@ -755,7 +770,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #leave(attempt: Attempt, clean: boolean): void {
     // A probe that told nothing of its target must not be waited for.
-    if (!this.#answer.committed) this.#observe(attempt, "unknown");
+    if (!attempt.isTold) this.#observe(attempt, "unknown");
     attempt.giveBack(clean);
   }
 

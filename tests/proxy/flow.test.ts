@@ -1,5 +1,7 @@
 /** Waiting, repeating and hedging of requests, with real sockets on both sides. */
 import { describe, expect, test } from "bun:test";
+import { Choice } from "../../src/proxy/choice.ts";
+import { nowMs } from "../../src/proxy/clock.ts";
 import { CLOSE, Client, FLOW, SSE_HEAD, answer, ask, chunk, fixtures, ok, post, statusOf, until } from "./harness.ts";
 import type { Script } from "./harness.ts";
 
@@ -261,6 +263,29 @@ describe("an answer that says that the target is ill or full", () => {
       await ask(relayed.port, chat("x"));
       return ill.requests.length > broken + 3;
     });
+  });
+
+  test("a trial that tells nothing of its target makes way for the next one", async () => {
+    const breaker = { ...FLOW.breaker, failuresInRow: 1, openMs: 20, probeMs: 60_000, probeSuccesses: 1 };
+    const up = upstream((socket, _request, nth) => {
+      socket.write(answer("{}", "", nth === 1 ? "500 Internal Server Error" : "501 Not Implemented"));
+    });
+    const other = upstream(ok);
+    const relayed = relay([up.port, other.port], { flow: { breaker } });
+    const { context } = relayed;
+    // One that fails, one that is tried, and one more after that.
+    await until(async () => {
+      await ask(relayed.port, chat("x"));
+      return up.requests.length === 3;
+    });
+    const row = relayed.rows[0]!;
+    context.dispatch.observe(0, row, "failure", nowMs());
+    await Bun.sleep(60);
+    // A trial for which there is no connection.
+    const none = new Choice<never>(() => null);
+    expect(none.make(context, 0, 1, [relayed.rows[1]!], false)).toBeLessThan(0);
+    expect(context.dispatch.allows(row)).toBe(true);
+    await until(() => relayed.inFlight === 0);
   });
 
   test("when every target fails, each is still asked", async () => {

@@ -241,3 +241,22 @@ test("a long body on a connection that served a short request before reaches its
   expect((await client.end()).match(/HTTP\/1\.1 200/g)).toHaveLength(2);
   expect(up.requests[1]?.endsWith(LONG)).toBe(true);
 });
+
+test("a client that does not read its answer is not its target's fault", async () => {
+  const piece = Buffer.alloc(1 << 16, "q");
+  const up = upstream((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${1 << 30}\r\n\r\n`);
+    const timer = setInterval(() => {
+      if (socket.write(piece) <= 0) clearInterval(timer);
+    }, 1);
+  });
+  const relayed = relay([up.port], { streamTimeoutMs: 150 });
+  const client = await Client.open(relayed.port);
+  client.pause();
+  client.send(post(CHAT));
+  await until(() => relayed.inFlight > 0);
+  await until(() => relayed.inFlight === 0);
+  expect(relayed.stats.upstreamErrors(relayed.rows[0]!).size).toBe(0);
+  expect(relayed.stats.requestsByCode().get("408")).toBe(1);
+  client.leave();
+});
