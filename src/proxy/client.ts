@@ -16,7 +16,7 @@ import { ChunkScanner } from "../wire/chunks.ts";
 import { apiAccess } from "../wire/api-access.ts";
 import { ApiPath } from "../wire/api-path.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
-import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
 import { nowMs, tick } from "./clock.ts";
@@ -430,7 +430,6 @@ export class ClientConnection implements Downstream, FrontConnection {
     // A target in absolute form may have no path: it means the root, as the rewritten head says.
     const shape = api.read(buffer, path, head.targetEnd, head.method);
     exchange.shape = shape;
-    exchange.isUpgrade = head.upgrade && head.method === METHOD.GET && !hasBody;
     const access = apiAccess(shape, this.#context.paths);
     if (access !== "pass") {
       this.#refusePath(exchange, buffer, head, path, access);
