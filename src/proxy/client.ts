@@ -689,10 +689,12 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   #relayRegister(exchange: Exchange, path: string): void {
     const body = exchange.held.toString("utf8", exchange.bodyAt, exchange.heldEnd);
+    const nth = this.#requests;
     this.#context.control(path, body, (status, answer) => {
       tick();
-      // The client may have gone, and its exchange may serve another by now.
-      if (this.#exchange === exchange && exchange.active) exchange.answer(status, answer);
+      // The client may have gone, and its exchange may serve another by now, or the next request of this one.
+      const isWaiting = this.#exchange === exchange && this.#requests === nth;
+      if (isWaiting && exchange.active) exchange.answer(status, answer);
     });
   }
 

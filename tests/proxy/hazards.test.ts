@@ -260,3 +260,21 @@ test("a client that does not read its answer is not its target's fault", async (
   expect(relayed.stats.requestsByCode().get("408")).toBe(1);
   client.leave();
 });
+
+test("a registration that is answered too late answers no other request of its connection", async () => {
+  const up = upstream(() => {});
+  const relayed = relay([up.port]);
+  const { context } = relayed;
+  const replies: (() => void)[] = [];
+  context.allowRegister = true;
+  context.control = (_path, _body, reply) => void replies.push(() => reply(200, '{"registered":true}'));
+  const client = await Client.open(relayed.port);
+  client.send(post("{}", "x-infermesh-timeout: 1ms\r\n", "/register") + post(CHAT));
+  await client.until((text) => text.includes("504"));
+  await until(() => up.requests.length === 1);
+  replies[0]!();
+  await Bun.sleep(10);
+  expect(client.text).not.toContain("registered");
+  expect(relayed.inFlight).toBeGreaterThan(0);
+  client.leave();
+});
