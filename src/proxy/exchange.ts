@@ -331,6 +331,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
+    // Whoever made way for it may have freed a place, and let it be served before this comes back.
+    if (!waiter.waiting) return null;
     // A retry that waits keeps nobody behind it from targets that it may not have again.
     this.#excluded.length = 0;
     this.span?.mark(SPAN_EVENT.queued, nowMs());
