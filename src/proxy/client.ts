@@ -260,16 +260,17 @@ export class ClientConnection implements Downstream, FrontConnection {
         }
         break;
       case IN_BODY:
-        if (this.#exchange?.committed === true) {
-          this.#exchange.expire(now);
-        } else if ((this.#paused & PAUSED_BY_TARGET) !== 0) {
+        this.#exchange?.expire(now);
+        // It may have ended, or has begun to be answered: that has its own times.
+        if (this.#exchange === null || this.#exchange.committed) break;
+        if ((this.#paused & PAUSED_BY_TARGET) !== 0) {
           if (now - this.#pausedMs >= streamTimeoutMs) {
-            this.#exchange?.refuse(
+            this.#exchange.refuse(
               new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`),
             );
           }
         } else if (waited >= bodyTimeoutMs || now - this.#bodySinceMs >= bodyTimeoutMs + this.#bodyBytes) {
-          this.#exchange?.refuse(
+          this.#exchange.refuse(
             new MeshError(
               "request_timeout",
               `the body of the request paused for more than ${bodyTimeoutMs} ms, or came at less than 1 KB/s`,

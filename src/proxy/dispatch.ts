@@ -106,6 +106,11 @@ export class Dispatch {
     return (this.#flows[model] ??= new ModelFlow(model, this.#config, nowMs()));
   }
 
+  /** Whether the model's number still means what it did when this was made. */
+  knows(flow: ModelFlow): boolean {
+    return this.#flows[flow.model] === flow;
+  }
+
   /** The model's number may mean another from now on; whoever still waits for the old one is refused. */
   forget(model: number): void {
     const flow = this.#flows[model];

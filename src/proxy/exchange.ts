@@ -450,7 +450,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   hedgeDue(): void {
     const flow = this.#flow;
-    const isIdle = flow === null || flow.queue.requests > 0 || this.#context.draining;
+    const { dispatch, draining } = this.#context;
+    const isIdle = flow === null || !dispatch.knows(flow) || flow.queue.requests > 0 || draining;
     if (isIdle || !this.#first.active || this.#answer.committed || !this.#complete || this.#overflowed) return;
     if (!flow.hedge.tryHedge(nowMs())) return;
     const second = (this.#second ??= new Attempt(this.#context, this));
@@ -610,6 +611,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Whether the request may be sent once more; `wasRefused`: the target did not begin with it. */
   #mayRepeat(wasRefused: boolean): boolean {
     if (this.#overflowed || !this.wishes.mayRepeat || this.#attempts >= this.#context.config.attemptsMax) return false;
+    // The model may be gone, and its number another's by now.
+    if (this.#flow === null || !this.#context.dispatch.knows(this.#flow)) return false;
     return wasRefused || this.shape.repeatable;
   }
 

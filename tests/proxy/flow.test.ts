@@ -373,6 +373,17 @@ describe("wishes", () => {
     expect(slow.inFlight + silent.inFlight).toBe(0);
   });
 
+  test("a request is ended at its own deadline while its body still comes", async () => {
+    const up = upstream(ok);
+    const client = await Client.open(relay([up.port]).port);
+    const body = JSON.stringify({ model: "m", prompt: "x".repeat(1000) });
+    client.send(post(body, "x-infermesh-timeout: 60ms\r\n").slice(0, -900));
+    const text = await client.end();
+    expect(statusOf(text)).toBe(504);
+    expect(text).toContain("within 60 ms");
+    expect(up.requests).toHaveLength(0);
+  });
+
   test("one that waits is refused at its deadline", async () => {
     const { up, waiting } = held();
     const relayed = relay([up.port], { upstreamConnectionsMax: 1 });

@@ -278,3 +278,26 @@ test("a registration that is answered too late answers no other request of its c
   expect(relayed.inFlight).toBeGreaterThan(0);
   client.leave();
 });
+
+test("a request whose model is gone is not sent again to one that has its number by now", async () => {
+  const up = upstream(ok);
+  const held: (() => void)[] = [];
+  const slow = upstream((socket, _request, nth) => {
+    if (nth === 1) socket.write(answer("{}"));
+    else held.push(() => socket.terminate());
+  });
+  const relayed = relay([slow.port]);
+  const { routes, dispatch, config } = relayed.context;
+  expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE)))).toBe(200);
+  const asked = ask(relayed.port, post(CHAT, CLOSE));
+  await until(() => held.length === 1);
+  const models = [{ id: 0, name: "n", protocol: "http" as const, created: 1 }];
+  const place = { protocol: "http" as const, node: "up2", host: "127.0.0.1", port: up.port, tls: false };
+  const gone = routes.apply({ version: 2, models, rows: [{ ...place, row: relayed.rows[0]!, model: 0 }] }, config);
+  expect(gone).toEqual([0]);
+  for (const model of gone) dispatch.forget(model);
+  held[0]!();
+  expect(statusOf(await asked)).toBe(502);
+  expect(up.requests).toHaveLength(0);
+  expect(relayed.inFlight).toBe(0);
+});
