@@ -151,6 +151,8 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
         }
         if (this.#state !== OPEN || (events & (IN | ERR | HUP | RDHUP)) === 0) return;
         if (this.#paused && (events & ERR) === 0 && !this.#isBroken) {
+          // Bytes that came before the pause stay where they are.
+          if ((events & HUP) === 0) return;
           // Both halves are over, which the kernel tells again and again: it is heard again on resuming.
           this.#loop.unwatch(this.fd);
           this.#interest = 0;

@@ -2,7 +2,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { closeDescriptor } from "../../src/net/descriptor.ts";
+import type { EpollStream } from "../../src/net/epoll-stream.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
+import { EPOLL } from "../../src/net/linux.ts";
 import type { TlsListener } from "../../src/net/tls-streams.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
 import { selfSigned } from "./certificates.ts";
@@ -347,6 +349,39 @@ describe("the epoll lane", () => {
     });
     await done.promise;
     expect(performance.now() - began).toBeLessThan(5000);
+  });
+
+  test("a stream that is paused by another's event of the same turn still hears of room", async () => {
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const lane = EpollTransport.open(1) as EpollTransport;
+    opened.push(() => lane.destroy());
+    const accepted: Told[] = [];
+    let isHeld = true;
+    opened.push(
+      lane.adopt(listeners.duplicate(0), {
+        ...noting(accepted),
+        drain(stream) {
+          stream.data.events.push("drain");
+          if (isHeld) stream.write(Buffer.alloc(1 << 26));
+        },
+      }),
+    );
+    const peer = await Bun.connect({ hostname: "127.0.0.1", port: listeners.port, socket: { data() {} } });
+    listeners.close();
+    await until(() => accepted.length === 1);
+    const told = accepted[0]!;
+    const stream = told.stream as EpollStream<Told>;
+    peer.pause();
+    expect(stream.write(Buffer.alloc(1 << 26))).toBeLessThan(1 << 26);
+    stream.pause();
+    // As the kernel had told it before the pause: bytes are here, and there is room.
+    stream.ready(EPOLL.IN | EPOLL.OUT);
+    expect(told.events).toEqual(["open", "drain"]);
+    isHeld = false;
+    peer.resume();
+    await until(() => told.events.length === 3);
+    expect(told.events).toEqual(["open", "drain", "drain"]);
+    peer.terminate();
   });
 
   test("closes all when it is destroyed", async () => {
