@@ -597,11 +597,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       return;
     }
     if (!again) this.#excluded.push(row);
-    counters.retry();
     this.span?.mark(SPAN_EVENT.retry, nowMs(), kind);
     const refusal = this.bind();
+    if (refusal === null) counters.retry();
     // Where nobody else is left, what happened says more than that.
-    if (refusal !== null) this.refuse(refusal.code === "over_capacity" ? refusal : error);
+    else this.refuse(refusal.code === "over_capacity" ? refusal : error);
   }
 
   drained(): void {

@@ -268,6 +268,13 @@ describe("an answer that says that the target is ill or full", () => {
     expect(counts.full).toBeGreaterThan(0);
   });
 
+  test("a failure after which nobody else can be asked is counted as no retry", async () => {
+    const up = upstream((socket) => socket.terminate());
+    const relayed = relay([up.port]);
+    expect(statusOf(await ask(relayed.port, chat("x")))).toBe(502);
+    expect(relayed.stats.retries()).toBe(0);
+  });
+
   test("x-infermesh-retry: never is obeyed", async () => {
     const ill = upstream(status("503 Service Unavailable"));
     const well = upstream(ok);
