@@ -17,7 +17,12 @@ export const EXECUTABLE = join(DIST, "infermesh");
 const STAMP = join(DIST, ".build-inputs");
 const ENTRIES = ["src/main.ts", "src/proxy/worker.ts"];
 const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
-const RECIPES = ["scripts/build.mjs", "scripts/build-native.ts", "scripts/generate-proto.ts"];
+const RECIPES = [
+  "scripts/build.mjs",
+  "scripts/build-native.ts",
+  "scripts/generate-proto.ts",
+  "scripts/proto-descriptors.ts",
+];
 
 function git(...args) {
   const done = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" });

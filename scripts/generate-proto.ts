@@ -1,5 +1,6 @@
 /**
- * proto/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules).
+ * proto/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules); proto/grpc/ -> the descriptors that
+ * reflection tells (proto-descriptors.ts).
  *
  *   bun scripts/generate-proto.ts           write what is stale
  *   bun scripts/generate-proto.ts --check   exit 1 if anything is stale or was edited by hand
@@ -15,11 +16,13 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
+import { descriptorModule, protoTexts } from "./proto-descriptors.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 const PROTO = join(ROOT, "proto");
 const GEN = join(ROOT, "src", "gen");
 const PBJS = join(ROOT, "node_modules", "protobufjs-cli", "bin", "pbjs");
+const DESCRIBED = join(PROTO, "grpc");
 const RECIPE = 1;
 const OPTIONS = ["-t", "static-module", "-w", "esm", "--force-number"];
 const LEAVE_OUT = ["--no-service", "--no-delimited", "--no-verify", "--no-typeurl"];
@@ -86,15 +89,32 @@ function generate(protoPath: string, protoText: string): { code: string; types: 
   }
 }
 
+/** What is generated: the name of each module, the text that it is made from, and how. */
+function outputs(): { name: string; from: string; text: string; make: () => { code: string; types: string } }[] {
+  const messages = readdirSync(PROTO).filter((name) => name.endsWith(".proto"));
+  const described = protoTexts(DESCRIBED).map(({ name, text }) => `${name}\n${text}`);
+  return [
+    ...messages.map((file) => {
+      const protoPath = join(PROTO, file);
+      const text = readFileSync(protoPath, "utf8");
+      return { name: basename(file, ".proto"), from: `proto/${file}`, text, make: () => generate(protoPath, text) };
+    }),
+    {
+      name: "descriptors",
+      from: "proto/grpc/",
+      text: described.join("\n"),
+      make: () => descriptorModule(DESCRIBED),
+    },
+  ];
+}
+
 function main(): number {
   const check = process.argv.includes("--check");
   mkdirSync(GEN, { recursive: true });
   let stale = 0;
-  for (const file of readdirSync(PROTO).filter((name) => name.endsWith(".proto"))) {
-    const protoPath = join(PROTO, file);
-    const protoText = readFileSync(protoPath, "utf8");
-    const source = sourceHash(protoText);
-    const stem = join(GEN, basename(file, ".proto"));
+  for (const { name, from, text, make } of outputs()) {
+    const source = sourceHash(text);
+    const stem = join(GEN, name);
     const faults = [`${stem}.js`, `${stem}.d.ts`].flatMap((path) => {
       const why = staleness(path, source);
       return why === "" ? [] : [`${path.slice(ROOT.length + 1)} ${why}`];
@@ -105,10 +125,10 @@ function main(): number {
       for (const fault of faults) console.error(`stale: ${fault}`);
       continue;
     }
-    const { code, types } = generate(protoPath, protoText);
+    const { code, types } = make();
     writeFileSync(`${stem}.js`, stamped(source, code));
     writeFileSync(`${stem}.d.ts`, stamped(source, types));
-    console.log(`proto/${file} -> ${stem.slice(ROOT.length + 1)}.js, .d.ts`);
+    console.log(`${from} -> ${stem.slice(ROOT.length + 1)}.js, .d.ts`);
   }
   if (check && stale > 0) {
     console.error("run `npm run generate` and commit src/gen/");

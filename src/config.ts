@@ -18,6 +18,7 @@ import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
+import { tlsSettings, upstreamTlsSettings } from "./net/tls-settings.ts";
 import { logSettings } from "./obs/log.ts";
 import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
@@ -163,6 +164,8 @@ export const routerSettings = section(
     ...successionSettings,
     fleet: { ...fleetSettings, doc: "How targets are polled and when they count as lost." },
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
+    tls: { ...tlsSettings, doc: "Certificates of the --listen port." },
+    upstreamTls: { ...upstreamTlsSettings, doc: "What https targets are shown, and what they must show." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
     aliases: { ...aliasSettings, doc: "Other names for models, and models that stand in for others." },

@@ -8,12 +8,14 @@ import { MeshError } from "./base/errors.ts";
 import { liveCopy, overwrite } from "./base/live.ts";
 import { writeSection } from "./base/settings-reading.ts";
 import { version } from "./base/version.ts";
+import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
+import { clientOptions } from "./net/tls-settings.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -25,7 +27,7 @@ import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { dropPid, keepPid, listensAt, onHangup, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
-import { isLiveAtRouter, Reloads } from "./reload.ts";
+import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
@@ -55,6 +57,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const flow = liveCopy(config.flow);
   const warmth = new Warmth(table, flow.slowStart);
   const placement = new Placement(table, stats, score, (key) => flights.load(key), warmth);
+  const certificates = new Certificates(config.tls, log);
   let crew: Crew | null = null;
   let draining = false;
   const spans =
@@ -90,9 +93,15 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       placement.refresh(targets.all(), nowMs());
     },
   });
+  const reload = (why: string): Reload => {
+    const result = reloads.reload(why);
+    const renewed = certificates.renew();
+    if (renewed !== null) crew?.show(renewed);
+    return result;
+  };
   const watch = new ConfigWatch({
     path: source.path,
-    onChange: () => void reloads.reload("the file has changed"),
+    onChange: () => void reload("the file has changed"),
     onWarning: (message) => log.warn(message, { file: source.path }),
   });
   if (source.path !== "" && config.watchConfig) void watch.start();
@@ -102,7 +111,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   let handover: Handover | null = null;
   const operations: Operations = {
-    reload: () => reloads.reload("POST /reload"),
+    reload: () => reload("POST /reload"),
     workers: () => ({ workers: crew?.seats() ?? [], retiring: crew?.retiring ?? 0 }),
     async restartWorkers() {
       await crew?.replaceAll(reloads.config.handoverTimeoutMs);
@@ -116,7 +125,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     },
   };
   onHangup(
-    () => void reloads.reload("SIGHUP"),
+    () => void reload("SIGHUP"),
     () => stopped.ask("SIGHUP"),
   );
   const onUpgrade = (): Promise<unknown> => operations.upgrade("");
@@ -145,6 +154,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       inherited: inheritance.listen,
       workers: config.workers,
       settings: config,
+      tls: certificates.current,
+      upstreamTls: clientOptions(config.upstreamTls),
       table,
       stats,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),

@@ -33,7 +33,7 @@ export interface Upgraded {
 }
 
 const VERSION_MS = 10_000;
-/** While neither process is the node: less than it takes the mesh to notice. */
+/** While neither process is the node. It takes some ten milliseconds; after a second or two the mesh begins to miss it. */
 const SILENT_MS = 5000;
 const OTHERS_MAY_WRITE = 0o022;
 /** Whoever may write to its folder can put another file in its place; but not to one like /tmp. */

@@ -186,9 +186,13 @@ describe("upstreams", () => {
 
   test("are a model, a URL and a weight", () => {
     expect(read("a/b=http://h:8000", "m=x=http://[::1]:1,0.5", "m=http://h").value?.upstreams).toEqual([
-      { model: "a/b", host: "h", port: 8000, tls: false, weight: 1 },
-      { model: "m=x", host: "::1", port: 1, tls: false, weight: 0.5 },
-      { model: "m", host: "h", port: 80, tls: false, weight: 1 },
+      { model: "a/b", host: "h", port: 8000, tls: false, protocol: "http", weight: 1 },
+      { model: "m=x", host: "::1", port: 1, tls: false, protocol: "http", weight: 0.5 },
+      { model: "m", host: "h", port: 80, tls: false, protocol: "http", weight: 1 },
+    ]);
+    expect(read("m=grpc://h:8001", "m=grpc://[::1]:1,3").value?.upstreams).toEqual([
+      { model: "m", host: "h", port: 8001, tls: false, protocol: "grpc", weight: 1 },
+      { model: "m", host: "::1", port: 1, tls: false, protocol: "grpc", weight: 3 },
     ]);
     expect(
       load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
@@ -198,6 +202,8 @@ describe("upstreams", () => {
   test.each([
     "http://h:1",
     "=http://h:1",
+    "m=grpc://h",
+    "m=grpc://h:1/path",
     "m=h:1",
     "m=http://h:1/v1",
     "m=http://u:p@h",

@@ -15,7 +15,17 @@ const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
-const BESIDE_ROLES = ["process", "targets", "config-watch", "control", "reload", "standing", "succession", "upgrade"];
+const BESIDE_ROLES = [
+  "process",
+  "targets",
+  "certificates",
+  "config-watch",
+  "control",
+  "reload",
+  "standing",
+  "succession",
+  "upgrade",
+];
 
 /** What each room may import besides itself; main may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

@@ -13,11 +13,13 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/client.ts",
   "src/proxy/crew.ts",
   "src/proxy/exchange.ts",
+  "src/proxy/grpc-call.ts",
   "src/proxy/upstream.ts",
   "src/sim/batching.ts",
   "src/swim/swim.ts",
   "src/wire/fields.ts",
   "src/wire/http1.ts",
+  "src/wire/http2-connection.ts",
   "src/wire/json-field.ts",
 ];
 

@@ -35,6 +35,13 @@ const PATHS = [1, 500] as const;
 const SERVICE = "t.Echo";
 /** A message of 64 bytes behind gRPC's prefix: no compression, the length. */
 const MESSAGE = Buffer.concat([Buffer.from([0, 0, 0, 0, 64]), Buffer.alloc(64, "m")]);
+/** What a call carries besides its path. */
+const HEADERS = [
+  "content-type: application/grpc",
+  "te: trailers",
+  `x-infermesh-model: ${MODEL}`,
+  "authorization: Bearer sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+].flatMap((field) => ["--header", field]);
 const NEEDED = ["h2load", "nghttp", "nghttpd"];
 
 interface Round {
@@ -66,14 +73,7 @@ function load(port: number, shape: (typeof SHAPES)[number], files: LoadFiles, pa
     String(shape.streams),
     "--data",
     files.body,
-    "--header",
-    "content-type: application/grpc",
-    "--header",
-    "te: trailers",
-    "--header",
-    `x-infermesh-model: ${MODEL}`,
-    "--header",
-    "authorization: Bearer sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ...HEADERS,
     "--base-uri",
     `http://127.0.0.1:${port}`,
     "--input-file",
@@ -93,8 +93,7 @@ function load(port: number, shape: (typeof SHAPES)[number], files: LoadFiles, pa
 /** A call that succeeds ends with its status in the trailers: a proxy that loses them relays no gRPC. */
 function checkTrailers(port: number, name: string, files: LoadFiles): void {
   const url = `http://127.0.0.1:${port}/${SERVICE}/Unary0`;
-  const head = ["--header", "te: trailers", "--header", `x-infermesh-model: ${MODEL}`];
-  const done = Bun.spawnSync(["nghttp", "--verbose", "--null-out", ...head, "--data", files.body, url]);
+  const done = Bun.spawnSync(["nghttp", "--verbose", "--null-out", ...HEADERS, "--data", files.body, url]);
   const said = done.stdout.toString();
   if (!/:status: 200/.test(said) || !/grpc-status: 0/.test(said)) throw new Error(`${name} answers no call: ${said}`);
 }

@@ -4,25 +4,30 @@ import type { CommonOptions, Field } from "./field.ts";
 import { custom } from "./settings.ts";
 import { formatAddress, parseAddress } from "./units.ts";
 
+/** What a target speaks on its serving port. */
+export type Protocol = "http" | "grpc";
+
 /** A target from flags or a file. An IPv6 host comes without brackets. */
 export interface Upstream {
   readonly model: string;
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  readonly protocol: Protocol;
   /** Relative capacity, 1 is usual. */
   readonly weight: number;
 }
 
-/** `MODEL=http://HOST:PORT[,WEIGHT]`, or in a file also {model, url, weight}. */
+/** `MODEL=http://HOST:PORT[,WEIGHT]` or `MODEL=grpc://HOST:PORT[,WEIGHT]`, or in a file also {model, url, weight}. */
 export function upstream(): Field<Upstream> {
   return custom<Upstream>({
     kind: "upstream",
     placeholder: "MODEL=URL[,WEIGHT]",
-    expected: "MODEL=http://HOST:PORT or MODEL=http://HOST:PORT,WEIGHT with a weight above 0 and at most 1000",
+    expected:
+      "MODEL=http://HOST:PORT or MODEL=grpc://HOST:PORT, with ,WEIGHT behind it for a weight above 0 and at most 1000",
     parse: parseUpstream,
-    write: ({ model, host, port, tls, weight }) =>
-      `${model}=${tls ? "https" : "http"}://${formatAddress({ host, port })}${weight === 1 ? "" : `,${weight}`}`,
+    write: ({ model, host, port, tls, protocol, weight }) =>
+      `${model}=${tls ? "https" : protocol}://${formatAddress({ host, port })}${weight === 1 ? "" : `,${weight}`}`,
   });
 }
 
@@ -44,7 +49,7 @@ export function baseUrl(
   });
 }
 
-const UPSTREAM = /^(?<model>\S{1,256}?)=(?<url>https?:\/\/[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?$/;
+const UPSTREAM = /^(?<model>\S{1,256}?)=(?<url>(?:https?|grpc):\/\/[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?$/;
 
 function parseUpstream(raw: unknown): Upstream | undefined {
   if (typeof raw === "string") {
@@ -58,10 +63,13 @@ function parseUpstream(raw: unknown): Upstream | undefined {
 }
 
 function upstreamOf(model: string, url: string, weight: number): Upstream | undefined {
-  const origin = originOf(url);
+  const protocol = url.startsWith("grpc:") ? "grpc" : "http";
+  const origin = originOf(protocol === "grpc" ? url.replace("grpc", "http") : url);
+  // A port is always named: 80 is nobody's for gRPC.
+  if (protocol === "grpc" && !/:\d+\/?$/.test(url)) return undefined;
   // The data plane speaks no TLS yet: taking https would send prompts and keys in clear text.
   if (model === "" || origin === undefined || origin.tls || !(weight > 0 && weight <= 1000)) return undefined;
-  return Object.freeze({ model, host: origin.host, port: origin.port, tls: false, weight });
+  return Object.freeze({ model, host: origin.host, port: origin.port, tls: false, protocol, weight });
 }
 
 /** Parts of `http://host[:port]`; undefined when there is more to it, such as a path that would be lost. */

@@ -1,13 +1,15 @@
 /** What the fleet and its shell tell each other. */
 import type { MeshError } from "../base/errors.ts";
+import type { Protocol } from "../base/settings-urls.ts";
 import type { NodeSample } from "../score/sample.ts";
 
-/** A poll to carry out: `vitals` asks GET /metrics for a sample, `health` asks GET /health for any sign of life. */
+/** A poll to carry out: `vitals` asks GET /metrics for a sample, `health` asks GET /health, or gRPC's health service, for any sign of life. */
 export interface Poll {
   readonly id: string;
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  readonly protocol: Protocol;
   readonly kind: "vitals" | "health";
   /** What the target is known to serve, for vitals that do not say. */
   readonly models: readonly string[];

@@ -35,7 +35,7 @@ import { isRoutable, type Target, type TargetSource } from "./target.ts";
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** A target and its schedule. */
 type Member = Writable<Target> & { nextPollAtMs: number; slowPollAtMs: number };
-type Place = Pick<Target, "id" | "host" | "port" | "tls" | "metricsPort">;
+type Place = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "metricsPort">;
 
 /** The first polls of many static targets are spread over this much, or one interval if that is shorter. */
 const FIRST_POLL_SPREAD_MS = 1000;
@@ -95,7 +95,8 @@ export class Fleet {
         continue;
       }
       const spreadMs = Math.min(FIRST_POLL_SPREAD_MS, this.#config.pollIntervalMs);
-      const place = { id, host: first.host, port: first.port, tls: first.tls, metricsPort: undefined };
+      const { host, port, tls, protocol } = first;
+      const place = { id, host, port, tls, protocol, metricsPort: undefined };
       this.#join("static", place, { models, weight: first.weight }, this.#nowMs + this.#prng.next() * spreadMs);
     }
   }
@@ -208,13 +209,14 @@ export class Fleet {
         continue;
       }
       this.#polling.set(member.id, { member, startedAtMs: this.#nowMs });
-      const { id, host, port, tls, models, metricsPort } = member;
+      const { id, host, port, tls, protocol, models, metricsPort } = member;
       const isTelling = member.streamed && this.#nowMs - (member.sampledAtMs ?? 0) < this.#config.pollIntervalMs;
       const wantsVitals = metricsPort !== undefined && !isTelling;
       polls.push({
         id,
         host,
         tls,
+        protocol,
         models,
         ...(wantsVitals ? { port: metricsPort, kind: "vitals" } : { port, kind: "health" }),
       });
@@ -261,7 +263,7 @@ export class Fleet {
     }
     if (known !== undefined && source !== "gossip") this.#displace(known, `replaced by ${registration.address}`);
     else if (known !== undefined) this.#drop(known, "left", `replaced by ${registration.address}`);
-    const place = { id, ...address, tls: false, metricsPort };
+    const place: Place = { id, ...address, tls: false, protocol: "http", metricsPort };
     // Whom the mesh tells of will tell of itself: many that are told at once are asked one after the other.
     const spreadMs = source === "gossip" ? this.#prng.next() * this.#config.pollIntervalMs : 0;
     const member = this.#join(source, place, traitsOf(registration, incarnation), this.#nowMs + spreadMs);

@@ -1,4 +1,5 @@
 /** Targets from flags or the configuration file: entries grouped to targets. */
+import type { Protocol } from "../base/settings-urls.ts";
 import { formatHostPort } from "./registration.ts";
 
 /** One entry; entries of one address are one target with several models. */
@@ -7,19 +8,21 @@ export interface StaticUpstream {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  readonly protocol: Protocol;
   readonly weight: number;
 }
 
 /**
- * Groups entries by address. A target has one weight: entries of one address with other weights are targets of their
- * own, named after their model too.
+ * Groups entries by address, those that speak gRPC by themselves. A target has one weight: entries of one address with
+ * other weights are targets of their own, named after their model too.
  */
 export function staticTargets(
   upstreams: readonly StaticUpstream[],
 ): Map<string, { first: StaticUpstream; models: string[] }> {
   const targets = new Map<string, { first: StaticUpstream; models: string[] }>();
   for (const upstream of upstreams) {
-    const address = formatHostPort(upstream.host, upstream.port);
+    const place = formatHostPort(upstream.host, upstream.port);
+    const address = upstream.protocol === "grpc" ? `grpc://${place}` : place;
     const same = targets.get(address);
     const fits = same === undefined || (same.first.weight === upstream.weight && same.first.tls === upstream.tls);
     const id = fits ? address : `${address}/${upstream.model}`;

@@ -1,4 +1,5 @@
 /** One place that requests can go to, as the fleet knows it. */
+import type { Protocol } from "../base/settings-urls.ts";
 import type { NodeSample } from "../score/sample.ts";
 
 /** `unknown` has never answered a poll; it is routable all the same, so that a new node serves at once. */
@@ -16,6 +17,7 @@ export interface Target {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  readonly protocol: Protocol;
   readonly source: TargetSource;
   readonly models: readonly string[];
   /** Relative capacity, 1 is usual. */

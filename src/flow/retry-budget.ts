@@ -11,6 +11,9 @@
  */
 import type { RetryConfig } from "./settings.ts";
 
+/** Part of the window after which the balance is brought up to now. */
+const STEP = 0.001;
+
 export class RetryBudget {
   readonly #config: RetryConfig;
   #balance: number;
@@ -38,7 +41,8 @@ export class RetryBudget {
 
   #advance(nowMs: number): void {
     const elapsedMs = nowMs - this.#atMs;
-    if (!(elapsedMs > 0)) return;
+    // An exponential for each request would cost more than all else here, for less than a thousandth of the window.
+    if (!(elapsedMs >= this.#config.windowMs * STEP)) return;
     this.#atMs = nowMs;
     const { windowMs, perSecondMin } = this.#config;
     const kept = Math.exp(-elapsedMs / windowMs);

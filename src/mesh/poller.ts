@@ -1,11 +1,12 @@
 /**
- * Carries out the fleet's polls: GET /metrics of an agent for a sample, GET /health of a static upstream for a sign of
- * life. Every poll ends with a result in bounded time and memory, whatever the other side does.
+ * Carries out the fleet's polls: GET /metrics of an agent for a sample, GET /health of a static upstream, or gRPC's
+ * health service where it speaks that (grpc-probe.ts), for a sign of life. Every poll ends with a result in bounded time and memory, whatever the other side does.
  */
 import type { Poll, PollResult } from "../fleet/event.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
+import { probeGrpc } from "./grpc-probe.ts";
 import { decodeNodeState, decodeVitalsJson } from "./node-state.ts";
 
 export interface PollerOptions {
@@ -51,6 +52,7 @@ export class Poller {
   }
 
   async #ask(poll: Poll, signal: AbortSignal): Promise<PollResult> {
+    if (poll.protocol === "grpc") return probeGrpc(poll.host, poll.port, signal);
     const path = poll.kind === "vitals" ? "/metrics" : "/health";
     const url = `${poll.tls ? "https" : "http"}://${formatHostPort(poll.host, poll.port)}${path}`;
     const startedAtMs = performance.now();

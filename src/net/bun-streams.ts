@@ -66,5 +66,11 @@ export class BunTransport implements Transport {
 
   wakeAt(): void {}
 
+  later(tell: () => void): void {
+    setImmediate(tell);
+  }
+
+  breathe(): void {}
+
   destroy(): void {}
 }

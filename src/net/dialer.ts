@@ -9,7 +9,9 @@
  * Limits: 8 addresses of a name; one lookup of a name at a time.
  */
 import { parseIpv4, parseIpv6 } from "./ip.ts";
-import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
+import type { DialPlace, IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
+import { connectTls } from "./tls-streams.ts";
+import type { TlsClientOptions } from "./tls-streams.ts";
 
 const STAGGER_MS = 250;
 const FRESH_MS = 30_000;
@@ -37,22 +39,27 @@ const byBun: Lookup = (host) => Bun.dns.lookup(host);
 
 export class Dialer {
   readonly #transport: Transport;
+  readonly #tls: TlsClientOptions;
   readonly #lookup: Lookup;
   readonly #names = new Map<string, Name>();
 
-  constructor(transport: Transport, lookup: Lookup = byBun) {
+  constructor(transport: Transport, tls: TlsClientOptions, lookup: Lookup = byBun) {
     this.#transport = transport;
+    this.#tls = tls;
     this.#lookup = lookup;
   }
 
   /** As Transport.connect, for a host of any kind. */
-  connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
+  connect<T>(place: DialPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
     const { host, port } = place;
-    if (parseIpv4(host) !== null || parseIpv6(host) !== null) {
-      return this.#transport.connect(place, data, handlers, settled);
-    }
+    const dial: Dial<T> = place.tls
+      ? (ip, ...rest) => connectTls(ip, host, this.#tls, ...rest, () => this.#transport.breathe())
+      : (ip, ...rest) => this.#transport.connect(ip, ...rest);
+    if (parseIpv4(host) !== null || parseIpv6(host) !== null) return dial(place, data, handlers, settled);
+    // Lookups end in promises.
+    this.#transport.breathe();
     const name = this.#name(host);
-    const race = new Race(this.#transport, port, data, handlers, settled);
+    const race = new Race(dial, port, data, handlers, settled);
     if (name.addresses.length > 0) {
       if (performance.now() >= name.freshUntilMs) void this.#refresh(host, name);
       race.start(name.addresses);
@@ -104,9 +111,11 @@ function inTurns(answers: readonly Answer[]): string[] {
   return [...new Set(all)];
 }
 
+type Dial<T> = (place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void) => () => void;
+
 /** One connection, tried at several addresses. */
 class Race<T> {
-  readonly #transport: Transport;
+  readonly #dial: Dial<T>;
   readonly #port: number;
   readonly #data: T;
   readonly #handlers: StreamHandlers<T>;
@@ -116,8 +125,8 @@ class Race<T> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
 
-  constructor(transport: Transport, port: number, data: T, handlers: StreamHandlers<T>, settled: () => void) {
-    this.#transport = transport;
+  constructor(dial: Dial<T>, port: number, data: T, handlers: StreamHandlers<T>, settled: () => void) {
+    this.#dial = dial;
     this.#port = port;
     this.#data = data;
     this.#handlers = handlers;
@@ -171,7 +180,7 @@ class Race<T> {
         else if (this.#running.size === 0) this.#lost(stream, error);
       },
     };
-    giveUp = this.#transport.connect({ host, port: this.#port }, this.#data, handlers, () => {});
+    giveUp = this.#dial({ host, port: this.#port }, this.#data, handlers, () => {});
     this.#running.add(giveUp);
   }
 

@@ -1,11 +1,11 @@
 /** A TCP stream, and a listener, of the epoll lane: what each does with the events that epoll.ts hands it. */
+import type { SocketCalls } from "./socket-calls.ts";
 import type { Stream, StreamHandlers } from "./stream.ts";
 import { EPOLL, ERRNO, errnoName } from "./linux.ts";
 
 /** The lane as its streams see it. */
 export interface Loop {
-  /** What was received last; the same for all streams. */
-  readonly buffer: Buffer;
+  readonly calls: SocketCalls;
   /** Hands events of `interest` to `ready` from now on. */
   watch(fd: number, interest: number, ready: Ready): void;
   watches(fd: number): boolean;
@@ -17,20 +17,6 @@ export interface Loop {
   linger(stream: Lingering): void;
   /** Calls this at the end of the turn. */
   later(tell: () => void): void;
-  errno(): number;
-  /** What went wrong on the socket; 0 for nothing. */
-  errorOf(fd: number): number;
-  send(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** Receives into `buffer`; answers how much, 0 at the end, negative for an error. */
-  receive(fd: number): number;
-  /** Ends our half. */
-  shutdown(fd: number): void;
-  /** Makes closing a reset. */
-  reset(fd: number): void;
-  /** A connection that waits, or a negative number. */
-  accept(listener: number): number;
-  /** Where the connection came from that was accepted last. */
-  acceptedFrom(): string | undefined;
 }
 
 const { IN, OUT, ERR, HUP, RDHUP } = EPOLL;
@@ -95,7 +81,7 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
 
   write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): number {
     if (this.#state !== OPEN) return -1;
-    const taken = this.#loop.send(this.fd, bytes, offset, length);
+    const taken = this.#loop.calls.send(this.fd, bytes, offset, length);
     if (taken === length) return taken;
     this.#wantsRoom = true;
     this.#listen();
@@ -114,7 +100,7 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
   }
 
   shutdown(): void {
-    if (this.#state === OPEN) this.#loop.shutdown(this.fd);
+    if (this.#state === OPEN) this.#loop.calls.shutdown(this.fd);
   }
 
   end(): void {
@@ -123,7 +109,7 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
       this.#close();
       return;
     }
-    this.#loop.shutdown(this.fd);
+    this.#loop.calls.shutdown(this.fd);
     this.#state = LINGERING;
     this.#paused = false;
     this.#wantsRoom = false;
@@ -135,7 +121,7 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
   terminate(): void {
     if (this.#state === CLOSED) return;
     const isTold = this.#state === LINGERING;
-    this.#loop.reset(this.fd);
+    this.#loop.calls.reset(this.fd);
     this.#close(isTold);
   }
 
@@ -173,7 +159,7 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
   }
 
   #connected(): void {
-    const code = this.#loop.errorOf(this.fd);
+    const code = this.#loop.calls.errorOf(this.fd);
     if (code !== 0) {
       this.#fail(new Error(`no connection: ${errnoName(code)}`));
       return;
@@ -200,23 +186,24 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
 
   #read(): void {
     const loop = this.#loop;
-    const count = loop.receive(this.fd);
+    const count = loop.calls.receive(this.fd);
     if (count > 0) {
-      this.#handlers.data(this, loop.buffer, 0, count);
+      this.#handlers.data(this, loop.calls.buffer, 0, count);
     } else if (count === 0) {
       if (this.#ended) return;
       this.#ended = true;
       this.#listen();
       this.#handlers.end(this);
     } else {
-      const code = loop.errno();
+      const code = loop.calls.errno();
       if (code !== ERRNO.EAGAIN && code !== ERRNO.EINTR) this.#close();
     }
   }
 
   #discard(events: number): void {
-    const count = this.#loop.receive(this.fd);
-    const isOver = count === 0 || (count < 0 && this.#loop.errno() !== ERRNO.EAGAIN) || (events & (ERR | HUP)) !== 0;
+    const count = this.#loop.calls.receive(this.fd);
+    const isOver =
+      count === 0 || (count < 0 && this.#loop.calls.errno() !== ERRNO.EAGAIN) || (events & (ERR | HUP)) !== 0;
     if (isOver) this.#close(true);
   }
 
@@ -253,13 +240,13 @@ export class EpollListener<T> implements Ready {
 
   ready(): void {
     for (let i = 0; i < ACCEPTS_MAX; i++) {
-      const fd = this.#loop.accept(this.fd);
+      const fd = this.#loop.calls.accept(this.fd);
       if (fd < 0) {
-        const code = this.#loop.errno();
+        const code = this.#loop.calls.errno();
         if (code === ERRNO.EMFILE || code === ERRNO.ENFILE) this.#rest();
         return;
       }
-      const remote = this.#loop.acceptedFrom();
+      const remote = this.#loop.calls.acceptedFrom();
       // The handlers give it its state as it opens.
       this.#handlers.open(new EpollStream<T>(this.#loop, fd, undefined as T, this.#handlers, remote, null));
     }

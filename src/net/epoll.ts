@@ -7,7 +7,8 @@
  * It shares its thread with Bun's event loop, which goes on with messages, timers, TLS and DNS: Bun's own epoll
  * descriptor is nested in this one, so that waiting here is waiting for both. When Bun has something to do, or a slice of
  * time has passed, control goes back to Bun by `setImmediate`, and from there comes here again. So a timer of this thread
- * may be late by IDLE_MS, and what a handler leaves to microtasks waits for the end of the slice.
+ * may be late by IDLE_MS (unless `wakeAt` tells of it), and what a handler leaves to microtasks waits for the end of the
+ * slice, unless it asks to `breathe`.
  *
  * A closed descriptor is given back to the kernel only at the end of a turn: its number can't mean another stream while
  * events of the turn still speak of the old one. A stream that ends in order throws away what comes in until the other
@@ -20,33 +21,14 @@ import { ptr } from "bun:ffi";
 import type { Pointer } from "bun:ffi";
 import { MeshError } from "../base/errors.ts";
 import { EpollListener, EpollStream, type Lingering, type Loop, type Ready } from "./epoll-stream.ts";
-import { formatIp, parseIpv4, parseIpv6 } from "./ip.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  errnoReader,
-  type Libc,
-  openLibc,
-  setOption,
-  SOCK_STREAM_NONBLOCK_CLOEXEC,
-  socketAddress,
-  SOL_SOCKET,
-} from "./libc.ts";
+import { parseIpv4, parseIpv6 } from "./ip.ts";
+import { type Libc, openLibc, socketAddress } from "./libc.ts";
 import { EPOLL, ERRNO, errnoName } from "./linux.ts";
 import { ownEpoll } from "./own-epoll.ts";
+import { SocketCalls } from "./socket-calls.ts";
 import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 
-const SO_ERROR = 4;
-const SO_LINGER = 13;
-const IPPROTO_TCP = 6;
-const TCP_NODELAY = 1;
-const ACCEPT_FLAGS = 0x800 | 0x80000;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
-const SHUT_WR = 1;
-
 const EVENTS_MAX = 512;
-const READ_BYTES = 65_536;
 /** How long the lane keeps the thread before Bun's loop has its turn. */
 const SLICE_MS = 5;
 /** Longest wait for events: Bun's timers are looked at this often at least. */
@@ -61,17 +43,18 @@ const DATA_WORD = IS_PACKED ? 1 : 2;
 export class EpollTransport implements Transport, Loop {
   readonly kind = "epoll";
   readonly #libc: Libc;
-  readonly errno: () => number;
-  readonly buffer = Buffer.from(new ArrayBuffer(READ_BYTES));
-  readonly #bufferAt: Pointer;
+  readonly calls: SocketCalls;
   readonly #epoll: number;
   readonly #bunEpoll: number;
   readonly #events = new Int32Array(new ArrayBuffer(EVENTS_MAX * 16));
   readonly #event = new Int32Array(new ArrayBuffer(16));
   readonly #eventsAt: Pointer;
   readonly #eventAt: Pointer;
-  readonly #peer = new Uint8Array(new ArrayBuffer(128));
-  readonly #peerLength = new Uint32Array(new ArrayBuffer(4));
+  /**
+   * Descriptors that are this lane's to close, whether they are watched or rest: no more than these, since the number of
+   * any other may be another thread's stream.
+   */
+  readonly #held = new Set<number>();
   /** By descriptor. */
   readonly #watched: (Ready | undefined)[] = [];
   readonly #lingering = new Set<Lingering>();
@@ -80,16 +63,17 @@ export class EpollTransport implements Transport, Loop {
   #tellLater: (() => void)[] = [];
   #destroyed = false;
   #wakeAtMs = Infinity;
+  /** Bun's loop is wanted at the end of the turn. */
+  #isBreathing = false;
 
   readonly #idleMs: number;
 
   private constructor(c: Libc, epoll: number, bunEpoll: number, idleMs: number) {
     this.#libc = c;
     this.#idleMs = idleMs;
-    this.errno = errnoReader(c);
+    this.calls = new SocketCalls(c);
     this.#epoll = epoll;
     this.#bunEpoll = bunEpoll;
-    this.#bufferAt = ptr(this.buffer);
     this.#eventsAt = ptr(this.#events);
     this.#eventAt = ptr(this.#event);
     this.#control(EPOLL.ADD, bunEpoll, EPOLL.IN);
@@ -125,22 +109,25 @@ export class EpollTransport implements Transport, Loop {
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
     const ip = parseIpv4(place.host) ?? parseIpv6(place.host);
     if (ip === null) throw new MeshError("internal", `${place.host} is no IP address`);
-    const fd = this.#libc.socket(ip.length === 4 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    const fd = this.calls.open(ip);
     if (fd < 0) {
-      const code = this.errno();
+      const code = this.calls.errno();
       this.later(() => {
         settled();
         handlers.connectError({ data } as Stream<T>, new Error(`no socket: ${errnoName(code)}`));
       });
       return () => {};
     }
-    setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const name = socketAddress(ip, place.port);
-    const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.errno() === ERRNO.EINPROGRESS;
-    const code = isUnderWay ? 0 : this.errno();
+    const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.calls.errno() === ERRNO.EINPROGRESS;
+    const code = isUnderWay ? 0 : this.calls.errno();
     const stream = new EpollStream<T>(this, fd, data, handlers, place.host, settled);
     if (!isUnderWay) stream.failLater(new Error(`no connection: ${errnoName(code)}`));
     return () => stream.giveUp();
+  }
+
+  breathe(): void {
+    this.#isBreathing = true;
   }
 
   wakeAt(atMs: number): void {
@@ -150,10 +137,9 @@ export class EpollTransport implements Transport, Loop {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    // What is not watched any more was given back: its number may be another thread's stream by now.
-    const fds = [...this.#watched.keys()].filter((fd) => this.#watched[fd] !== undefined);
-    for (const fd of fds) this.reset(fd);
-    for (const fd of fds) this.#libc.close(fd);
+    for (const fd of this.#held) this.calls.reset(fd);
+    for (const fd of this.#held) this.#libc.close(fd);
+    this.#held.clear();
     for (const fd of this.#released) this.#libc.close(fd);
     this.#watched.length = 0;
     this.#released = [];
@@ -167,11 +153,12 @@ export class EpollTransport implements Transport, Loop {
     const now = performance.now();
     const until = Math.min(now + SLICE_MS, this.#wakeAtMs);
     try {
-      while (!this.#turn()) if (this.#destroyed || performance.now() >= until) break;
+      while (!this.#turn()) if (this.#destroyed || this.#isBreathing || performance.now() >= until) break;
     } catch (error) {
       this.destroy();
       throw error;
     }
+    this.#isBreathing = false;
     if (!this.#destroyed) setImmediate(this.#run);
   };
 
@@ -216,6 +203,7 @@ export class EpollTransport implements Transport, Loop {
   // ---- for streams
 
   watch(fd: number, interest: number, ready: Ready): void {
+    this.#held.add(fd);
     this.#watched[fd] = ready;
     this.#control(EPOLL.ADD, fd, interest);
   }
@@ -234,6 +222,7 @@ export class EpollTransport implements Transport, Loop {
   }
 
   release(fd: number): void {
+    this.#held.delete(fd);
     if (this.#watched[fd] !== undefined) this.unwatch(fd);
     this.#released.push(fd);
   }
@@ -245,44 +234,6 @@ export class EpollTransport implements Transport, Loop {
 
   later(tell: () => void): void {
     this.#tellLater.push(tell);
-  }
-
-  reset(fd: number): void {
-    const linger = new Int32Array(new ArrayBuffer(8));
-    linger[0] = 1;
-    this.#libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, 8);
-  }
-
-  shutdown(fd: number): void {
-    this.#libc.shutdown(fd, SHUT_WR);
-  }
-
-  errorOf(fd: number): number {
-    const code = new Int32Array(new ArrayBuffer(4));
-    const length = new Uint32Array(new ArrayBuffer(4));
-    length[0] = 4;
-    return this.#libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, code, length) === 0 ? (code[0] ?? 0) : this.errno();
-  }
-
-  send(fd: number, bytes: Uint8Array, offset: number, length: number): number {
-    return this.#libc.send(fd, (ptr(bytes) + offset) as Pointer, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-  }
-
-  receive(fd: number): number {
-    return this.#libc.recv(fd, this.#bufferAt, READ_BYTES, MSG_DONTWAIT);
-  }
-
-  accept(listener: number): number {
-    this.#peerLength[0] = this.#peer.length;
-    const fd = this.#libc.accept4(listener, this.#peer, this.#peerLength, ACCEPT_FLAGS);
-    if (fd >= 0) setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    return fd;
-  }
-
-  acceptedFrom(): string | undefined {
-    const family = this.#peer[0];
-    if (family === AF_INET) return formatIp(this.#peer.subarray(4, 8));
-    return family === AF_INET6 ? formatIp(this.#peer.subarray(8, 24)) : undefined;
   }
 
   #control(operation: number, fd: number, interest: number): void {

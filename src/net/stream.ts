@@ -44,6 +44,11 @@ export interface IpPlace {
   readonly port: number;
 }
 
+/** A host by its address or name, and whether it is spoken to in TLS. */
+export interface DialPlace extends IpPlace {
+  readonly tls: boolean;
+}
+
 export interface Transport {
   readonly kind: "bun" | "epoll";
   /** Accepts on a socket that listens already. The returned function stops that, and closes the descriptor. */
@@ -53,6 +58,22 @@ export interface Transport {
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void;
   /** Somebody's timer is due then: a lane that would sleep longer wakes for it. Infinity: nobody's. */
   wakeAt(atMs: number): void;
+  /** Calls once when all that this turn brought is handled. Microtasks and immediates may come much later. */
+  later(tell: () => void): void;
+  /** Something was left to microtasks, ticks or timers of Bun's: its loop has its turn as soon as this event is handled. */
+  breathe(): void;
   /** Closes all at once: the thread is about to end. */
   destroy(): void;
+}
+
+/** Alarms that share the one of a transport: each call makes one, which is set like `wakeAt`. */
+export function alarmsOf(transport: Pick<Transport, "wakeAt">): () => (atMs: number) => void {
+  const alarms: number[] = [];
+  return () => {
+    const which = alarms.push(Number.POSITIVE_INFINITY) - 1;
+    return (atMs) => {
+      alarms[which] = atMs;
+      transport.wakeAt(Math.min(...alarms));
+    };
+  };
 }

@@ -5,7 +5,7 @@ import { MeshError } from "../base/errors.ts";
 import { list } from "../base/settings-collections.ts";
 import { flag, section, text } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
-import type { Identity, TlsClientOptions } from "./tls-streams.ts";
+import type { Identity, TlsClientOptions, TlsIdentities } from "./tls-streams.ts";
 
 const PATH_CHARACTERS_MAX = 4096;
 const NAMES_MAX = 256;
@@ -65,13 +65,8 @@ export const upstreamTlsSettings = section({
 export type TlsConfig = Infer<typeof tlsSettings>;
 export type UpstreamTlsConfig = Infer<typeof upstreamTlsSettings>;
 
-/** What the listening port shows; null: it speaks plain HTTP. */
-export interface ServerIdentities extends Identity {
-  readonly sni: Readonly<Record<string, Identity>>;
-}
-
-/** Reads the files; throws a MeshError that names the one at fault. */
-export function serverIdentities({ cert, key, sni }: TlsConfig): ServerIdentities | null {
+/** What the listening port shows; null: it speaks plain HTTP. Throws a MeshError that names the file at fault. */
+export function serverIdentities({ cert, key, sni }: TlsConfig): TlsIdentities | null {
   if (cert === "" && key === "" && sni.length === 0) return null;
   if (cert === "") throw invalid("tls.cert", "", "a certificate's file is needed with tls.key and tls.sni");
   const further = sni.map((entry): [string, Identity] => {
@@ -104,14 +99,14 @@ function identityOf(path: string, certFile: string, keyFile: string): Identity {
 }
 
 function certificatesIn(path: string, file: string): string {
-  const text = contents(path, file);
+  const pem = contents(path, file);
   try {
     // The first one, which is what is looked at, stands for all.
-    void new X509Certificate(text);
+    void new X509Certificate(pem);
   } catch (error) {
     throw invalid(path, file, `no certificate in PEM (${reasonOf(error)})`);
   }
-  return text;
+  return pem;
 }
 
 function contents(path: string, file: string): string {

@@ -18,9 +18,12 @@ export interface Identity {
   readonly key: string;
 }
 
-export interface TlsServerOptions extends Identity {
+export interface TlsIdentities extends Identity {
   /** Further certificates, by the names that clients ask for; `*.example.com` stands for one label. */
   readonly sni: Readonly<Record<string, Identity>>;
+}
+
+export interface TlsServerOptions extends TlsIdentities {
   readonly alpn: readonly string[];
   readonly handshakeTimeoutMs: number;
 }
@@ -37,9 +40,12 @@ export interface TlsClientOptions {
 class TlsStream<T> implements Stream<T> {
   data: T;
   readonly #socket: TLSSocket;
+  /** node:tls leaves some of its work to ticks. */
+  readonly #breathe: () => void;
   #isFull = false;
 
-  constructor(socket: TLSSocket, data: T, handlers: StreamHandlers<T>) {
+  constructor(socket: TLSSocket, data: T, handlers: StreamHandlers<T>, breathe: () => void) {
+    this.#breathe = breathe;
     this.data = data;
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -61,23 +67,28 @@ class TlsStream<T> implements Stream<T> {
   write(bytes: Uint8Array, offset = 0, length = bytes.length - offset): number {
     if (!this.#socket.writable) return -1;
     if (this.#isFull) return 0;
+    this.#breathe();
     this.#isFull = !this.#socket.write(Buffer.from(bytes.subarray(offset, offset + length)));
     return length;
   }
 
   pause(): void {
     this.#socket.pause();
+    this.#breathe();
   }
 
   resume(): void {
     this.#socket.resume();
+    this.#breathe();
   }
 
   shutdown(): void {
+    this.#breathe();
     this.#socket.end();
   }
 
   end(): void {
+    this.#breathe();
     this.#socket.end();
     this.#socket.resume();
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
@@ -85,12 +96,25 @@ class TlsStream<T> implements Stream<T> {
   }
 
   terminate(): void {
+    this.#breathe();
     this.#socket.resetAndDestroy();
   }
 }
 
-/** Accepts in TLS on a socket that listens already. The returned function stops that. */
-export function adoptTls<T>(fd: number, options: TlsServerOptions, handlers: StreamHandlers<T>): () => void {
+/** A port that accepts in TLS. */
+export interface TlsListener {
+  stop(): void;
+  /** Shows these from the next handshake on. */
+  show(identities: TlsIdentities): void;
+}
+
+/** Accepts in TLS on a socket that listens already; `breathe` as Transport has it. */
+export function adoptTls<T>(
+  fd: number,
+  options: TlsServerOptions,
+  handlers: StreamHandlers<T>,
+  breathe: () => void = () => {},
+): TlsListener {
   const server = tls.createServer(
     {
       cert: options.cert,
@@ -101,13 +125,22 @@ export function adoptTls<T>(fd: number, options: TlsServerOptions, handlers: Str
       minVersion: "TLSv1.2",
     },
     // The handlers give it its state as it opens.
-    (socket) => handlers.open(new TlsStream<T>(socket, undefined as T, handlers)),
+    (socket) => handlers.open(new TlsStream<T>(socket, undefined as T, handlers, breathe)),
   );
-  for (const [name, identity] of Object.entries(options.sni)) server.addContext(name, { ...identity });
+  const addNames = ({ sni }: TlsIdentities): void => {
+    for (const [name, identity] of Object.entries(sni)) server.addContext(name, { ...identity });
+  };
+  addNames(options);
   // A client that does not speak TLS, or trusts another authority: its affair.
   server.on("tlsClientError", () => {});
   server.listen({ fd });
-  return () => void server.close();
+  return {
+    stop: () => void server.close(),
+    show(identities) {
+      server.setSecureContext({ cert: identities.cert, key: identities.key });
+      addNames(identities);
+    },
+  };
 }
 
 /** Connects in TLS, as Transport.connect does; `serverName` is what the certificate must be for. */
@@ -118,7 +151,9 @@ export function connectTls<T>(
   data: T,
   handlers: StreamHandlers<T>,
   settled: () => void,
+  breathe: () => void = () => {},
 ): () => void {
+  breathe();
   let isOver = false;
   const over = (): boolean => {
     if (isOver) return false;
@@ -149,7 +184,7 @@ export function connectTls<T>(
     }
     if (!over()) return;
     socket.removeAllListeners("error").removeAllListeners("close");
-    handlers.open(new TlsStream<T>(socket, data, handlers));
+    handlers.open(new TlsStream<T>(socket, data, handlers, breathe));
   });
   return () => {
     if (over()) socket.destroy();

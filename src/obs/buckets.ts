@@ -33,6 +33,27 @@ export function cumulative(bounds: readonly number[], counts: readonly number[],
   return { bounds, cumulative: counts.map((count) => (total += count)), sum };
 }
 
+/** Readings of the same buckets by the name that they belong to, added up. */
+export function addedByName(
+  readings: readonly (readonly [name: string, reading: HistogramReading])[],
+): Map<string, HistogramReading> {
+  const sums = new Map<string, HistogramReading>();
+  for (const [name, reading] of readings) {
+    const before = sums.get(name);
+    sums.set(name, before === undefined ? reading : added(before, reading));
+  }
+  return sums;
+}
+
+function added(one: HistogramReading, other: HistogramReading): HistogramReading {
+  const { bounds } = one;
+  return {
+    bounds,
+    cumulative: one.cumulative.map((count, bucket) => count + (other.cumulative[bucket] ?? 0)),
+    sum: one.sum + other.sum,
+  };
+}
+
 /** The value below which a fraction of the observations lies, taken as even within a bucket; null of none. */
 export function quantile({ bounds, cumulative: below }: HistogramReading, fraction: number): number | null {
   const total = below.at(-1) ?? 0;

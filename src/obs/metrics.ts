@@ -6,7 +6,7 @@
  */
 
 import { version } from "../base/version.ts";
-import { type HistogramReading, quantile } from "./buckets.ts";
+import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
@@ -73,20 +73,22 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
   addTracingMetrics(out, () => options.tracing?.());
-  /** Model -1 counts what was refused before its model was known. */
+  /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>
     function* () {
-      for (const { id, name } of models()) {
-        const reading = read(id);
-        if ((reading.cumulative.at(-1) ?? 0) > 0) yield [{ model: name }, reading] as const;
+      const readings = addedByName(models().map(({ id, name }) => [name, read(id)]));
+      for (const [model, reading] of readings) {
+        if ((reading.cumulative.at(-1) ?? 0) > 0) yield [{ model }, reading] as const;
       }
     };
-  out.add(ROUTER_METRICS.requests, function* () {
-    for (const { id, name } of models()) {
-      for (const [code, count] of stats.requests(id)) yield [{ model: name, code }, count] as const;
-    }
-  });
+  out.add(ROUTER_METRICS.requests, () =>
+    sumsOf(
+      "model",
+      "code",
+      models().map(({ id, name }) => [name, stats.requests(id)]),
+    ),
+  );
   out.addHistogram(
     ROUTER_METRICS.duration,
     byModel((model) => stats.durations(model)),

@@ -90,8 +90,11 @@ export class Answer {
     this.keepAlive = asked.mayKeepAlive && framing !== FRAMING.close && !isTunnel && !this.#dechunk;
     this.#events.reset();
 
-    let at = copyInto(statusLine(head.status), scratch, 0);
+    let at = 0;
     let from = -1;
+    // The status line goes on as it is, in one piece with the lines behind it.
+    if (head.minorVersion === 1) from = head.start;
+    else at = copyInto(statusLine(head.status), scratch, 0);
     for (let line = 0; line < head.lineCount; line++) {
       const start = head.lineStart[line] ?? 0;
       if (head.drop[line] === 0 || (isTunnel && head.kind[line] === KIND.upgrade)) {

@@ -46,6 +46,8 @@ const FRESH_MS = 1000;
 const PAUSED_BY_STASH = 1;
 const PAUSED_BY_TARGET = 2;
 const NOTHING = Buffer.alloc(0);
+/** No request of HTTP/1.1 begins like this, and a shorter part of it is no fault there yet. */
+const HTTP2_START = Buffer.from("PRI * ");
 const CONTINUE = Buffer.from("HTTP/1.1 100 Continue\r\n\r\n");
 
 /** The head parser of every connection whose head comes in one piece, which is nearly every one. */
@@ -53,9 +55,23 @@ const sharedHead = new RequestHead(HEAD_LIMITS);
 /** What the path of the request says that is being read. */
 const api = new ApiPath();
 
-export class ClientConnection implements Downstream {
+/** A client's connection as its socket's events see it. */
+export interface FrontConnection {
+  /** Bytes [start, end) came; the buffer is the transport's. */
+  received(buffer: Buffer, start: number, end: number): void;
+  drained(): void;
+  /** The socket is gone. */
+  closed(): void;
+  /** Ends what takes too long; called a few times a second. */
+  expire(now: number): void;
+}
+
+/** What a client's connection needs of its socket: a transport's stream, or one of HTTP/2 that acts as such. */
+export type ClientSocket = Omit<Stream<unknown>, "data">;
+
+export class ClientConnection implements Downstream, FrontConnection {
   readonly #context: WorkerContext;
-  readonly #stream: Stream<ClientConnection>;
+  readonly #stream: ClientSocket;
   readonly #free: Exchange[];
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
@@ -78,8 +94,8 @@ export class ClientConnection implements Downstream {
   #sinceMs: number;
   /** The client's, as the socket tells it; "" until it is asked. */
   #address = "";
-  /** What every request tells its target of the client, as `#forwarding` has it; null where that is not settled. */
-  #forwarded: Buffer | null = null;
+  /** What every request gets of its own, as `#forwarding` has it; null where that differs from request to request. */
+  #ownLines: Buffer | null = null;
   #forwarding: Forwarding | null = null;
 
   // ---- the request that is being read
@@ -89,7 +105,7 @@ export class ClientConnection implements Downstream {
   #reader: BodyReader | null = null;
   #register: string | null = null;
 
-  constructor(context: WorkerContext, stream: Stream<ClientConnection>, free: Exchange[]) {
+  constructor(context: WorkerContext, stream: ClientSocket, free: Exchange[]) {
     this.#context = context;
     this.#stream = stream;
     this.#free = free;
@@ -163,6 +179,17 @@ export class ClientConnection implements Downstream {
   }
 
   // ---- socket events
+
+  /** All that came so far, once it is sure that it begins a connection of HTTP/2 (RFC 9113 section 3.4); else null. */
+  http2Beginning(buffer: Buffer, start: number, end: number): Buffer | null {
+    if (this.#requests > 0 || this.#phase !== AWAIT_HEAD || (this.#head === null && buffer[start] !== HTTP2_START[0])) {
+      return null;
+    }
+    const data = buffer.subarray(start, end);
+    const before = this.#stash?.subarray(this.#stashStart, this.#stashEnd);
+    const all = before === undefined ? data : Buffer.concat([before, data]);
+    return all.subarray(0, HTTP2_START.length).equals(HTTP2_START) ? all : null;
+  }
 
   /** Bytes [start, end) came; the buffer is the transport's. */
   received(buffer: Buffer, start: number, end: number): void {
@@ -374,8 +401,8 @@ export class ClientConnection implements Downstream {
     const hasBody = head.chunked || this.#bodyLeft > 0;
     if (this.#forwarding !== this.#context.content.forwarding) this.#settleForwarding();
     exchange.address = this.#address;
-    const forwarded = this.#forwarded ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
-    const path = forwardHead(exchange, buffer, head, forwarded);
+    const ownLines = this.#ownLines ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
+    const path = forwardHead(exchange, buffer, head, ownLines);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
       return;
@@ -430,7 +457,7 @@ export class ClientConnection implements Downstream {
     const { forwarding } = this.#context.content;
     this.#forwarding = forwarding;
     this.#address = plainAddress(this.#stream.remoteAddress);
-    this.#forwarded = forwarding.isFixed ? forwarding.fixed(this.#address) : null;
+    this.#ownLines = forwarding.isFixed ? forwarding.fixed(this.#address) : null;
   }
 
   /** Decides where the model's name stands: header, path, query, or body, which has still to be read. False: refused. */
@@ -713,22 +740,26 @@ export class ClientConnection implements Downstream {
   }
 }
 
+/** Makes the other end of a connection that speaks HTTP/2; `free` are exchanges that it may use. */
+export type NewHttp2 = (socket: ClientSocket, free: Exchange[]) => FrontConnection;
+
 /** The handlers of every client connection of a worker. */
 export function clientHandlers(
   context: WorkerContext,
-  connections: Set<ClientConnection>,
-): StreamHandlers<ClientConnection> {
+  connections: Set<FrontConnection>,
+  newHttp2: NewHttp2,
+): StreamHandlers<FrontConnection> {
   const free: Exchange[] = [];
-  const close = (stream: Stream<ClientConnection>): void => {
+  const close = (stream: Stream<FrontConnection>): void => {
     tick();
     // A connection that was refused for the limit has no state.
-    const connection = stream.data as ClientConnection | undefined;
+    const connection = stream.data as FrontConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
     connection.closed();
   };
   return {
-    open(stream: Stream<ClientConnection>): void {
+    open(stream: Stream<FrontConnection>): void {
       tick();
       if (connections.size >= context.config.connectionsMax) {
         const bytes = errorReply(
@@ -747,15 +778,25 @@ export function clientHandlers(
       connections.add(connection);
       context.counters.connections(1);
     },
-    data(stream: Stream<ClientConnection>, buffer: Buffer, start: number, end: number): void {
+    data(stream: Stream<FrontConnection>, buffer: Buffer, start: number, end: number): void {
       tick();
-      (stream.data as ClientConnection | undefined)?.received(buffer, start, end);
+      const connection = stream.data as FrontConnection | undefined;
+      const beginning = connection instanceof ClientConnection ? connection.http2Beginning(buffer, start, end) : null;
+      if (connection === undefined || beginning === null) {
+        connection?.received(buffer, start, end);
+        return;
+      }
+      const http2 = newHttp2(stream, free);
+      connections.delete(connection);
+      connections.add(http2);
+      stream.data = http2;
+      http2.received(beginning, 0, beginning.length);
     },
-    drain(stream: Stream<ClientConnection>): void {
+    drain(stream: Stream<FrontConnection>): void {
       tick();
-      (stream.data as ClientConnection | undefined)?.drained();
+      (stream.data as FrontConnection | undefined)?.drained();
     },
-    end(stream: Stream<ClientConnection>): void {
+    end(stream: Stream<FrontConnection>): void {
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
       close(stream);
       stream.end();
@@ -769,7 +810,7 @@ export function clientHandlers(
  * An IPv4 client of a socket that listens on every address comes as `::ffff:1.2.3.4`. One that has reset its
  * connection before its bytes were read has no address any more, whatever bun-types says.
  */
-function plainAddress(address: string | undefined): string {
+export function plainAddress(address: string | undefined): string {
   if (address === undefined) return "unknown";
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }

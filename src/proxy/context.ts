@@ -5,7 +5,9 @@ import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { Dispatch } from "./dispatch.ts";
+import type { Wires } from "./http2-wire.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { Tracer } from "./tracing.ts";
@@ -22,6 +24,8 @@ export interface WorkerContext {
   readonly pick: PickRequest;
   readonly counters: WorkerCounters;
   readonly dispatch: Dispatch;
+  readonly deadlines: Deadlines;
+  readonly wires: Wires;
   readonly limits: RateLimit;
   /** Which paths may pass. */
   readonly paths: ApiConfig;

@@ -15,6 +15,7 @@ import { pack } from "msgpackr/pack";
 import { MeshError } from "../base/errors.ts";
 import { adoptListeners, openListeners } from "../net/listen.ts";
 import type { ListenAddress, Listeners } from "../net/listen.ts";
+import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
@@ -29,6 +30,9 @@ export interface CrewOptions {
   readonly inherited?: readonly number[] | undefined;
   readonly workers: number;
   readonly settings: WorkerSettings;
+  /** Certificates to show on the port; null: it speaks plain HTTP. */
+  readonly tls: TlsIdentities | null;
+  readonly upstreamTls: TlsClientOptions;
   /** With `indexesFor(workers)` workers, as the statistics. */
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
@@ -89,6 +93,7 @@ export class Crew {
   readonly #freeIndexes: number[];
   readonly #events: ThreadEvents;
   #settings: WorkerSettings;
+  #tls: TlsIdentities | null;
   #routes: Uint8Array;
   #deaths = 0;
   #replacements = 0;
@@ -105,6 +110,7 @@ export class Crew {
     this.#options = options;
     this.#listeners = listeners;
     this.#settings = only(options.settings);
+    this.#tls = options.tls;
     this.#routes = pack(routes);
     this.#newest = routes.version;
     this.#waits = options.inherited !== undefined;
@@ -215,6 +221,12 @@ export class Crew {
     this.#tell({ kind: "settings", settings: this.#settings });
   }
 
+  /** Shows these certificates from now on; the port speaks TLS already. */
+  show(tls: TlsIdentities): void {
+    this.#tls = tls;
+    this.#tell({ kind: "certificates", tls });
+  }
+
   /** Makes the worker of a seat fail as a bug would. */
   crash(seat: number): void {
     this.#seats[seat]?.thread?.send({ kind: "crash" });
@@ -280,6 +292,8 @@ export class Crew {
       port: this.port,
       waits: this.#waits,
       settings: this.#settings,
+      tls: this.#tls,
+      upstreamTls: this.#options.upstreamTls,
       tracing: tracerSettings(this.#options),
       routes: this.#routes,
     };

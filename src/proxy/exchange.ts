@@ -59,7 +59,7 @@ const CLIENT_GONE = 499;
 const RETRY_AFTER = "retry-after";
 
 /** The choices of every exchange of the worker. */
-const choice = new Choice<UpstreamConnection>((target) => target.pool.take());
+const choice = new Choice<UpstreamConnection>((target) => target.pool?.take() ?? null);
 
 export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, Held {
   readonly #context: WorkerContext;
@@ -483,7 +483,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
     const rival = this.#rivalOf(attempt);
     if (rival !== null) this.#cancel(rival);
-    this.#context.dispatch.unhedge(this);
+    if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
     let end = attempt.target?.headEnd ?? null;
     if (this.#treatment !== null) {
@@ -729,14 +729,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #release(status: number, clean: boolean): void {
     const { counters, dispatch } = this.#context;
     const flow = this.#flow;
-    for (const attempt of [this.#first, this.#second]) {
-      if (attempt === null || !attempt.active) continue;
-      // Whoever went away, or waited too long, has waited that long at least.
-      if (!this.#answer.committed) this.#observe(attempt, "unknown");
-      attempt.giveBack(clean);
-    }
+    if (this.#first.active) this.#leave(this.#first, clean);
+    if (this.#second?.active === true) this.#leave(this.#second, clean);
     if (flow !== null) {
-      dispatch.unhedge(this);
+      if (this.heapIndex >= 0) dispatch.unhedge(this);
       if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     }
     counters.request(this.model, status, nowMs() - this.#startedMs);
@@ -754,6 +750,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#treatment = null;
     treatment?.end();
     if (flow !== null) dispatch.freed(flow.model);
+  }
+
+  #leave(attempt: Attempt, clean: boolean): void {
+    // A probe that told nothing of its target must not be waited for.
+    if (!this.#answer.committed) this.#observe(attempt, "unknown");
+    attempt.giveBack(clean);
   }
 
   #endSpan(span: Span, status: number): void {

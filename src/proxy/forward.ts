@@ -10,7 +10,6 @@ const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
 const HOST_NAME = Buffer.from("host: ");
 const HOST = Buffer.from("host: infermesh\r\n");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
-const REQUEST_ID = Buffer.from("x-request-id: ");
 const TRACEPARENT = Buffer.from("traceparent: ");
 const UPGRADE = Buffer.from("connection: upgrade\r\n");
 const CRLF = Buffer.from("\r\n");
@@ -21,6 +20,8 @@ const ID_BYTES_MAX = 128;
 const SPAN_PATH_BYTES_MAX = 256;
 /** Room for what is added besides the lines that tell of the client: host, id, trace, coding. */
 const EXTRA_BYTES = 512;
+const CR = 13;
+const LF = 10;
 const SLASH = 47;
 const QUESTION = 63;
 const PERCENT = 37;
@@ -32,16 +33,16 @@ const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
 let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
 /**
- * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `forwarded` are the
- * lines that tell the target of the client.
+ * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `ownLines` tell
+ * the target of the client, and begin the line of the id (forwarding.ts).
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
-export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, forwarded: Buffer): number {
+export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, ownLines: Buffer): number {
   exchange.isHead = head.method === METHOD.HEAD;
   exchange.minorVersion = head.minorVersion;
   exchange.keepAlive = head.keepAlive;
   exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
-  if (!exchange.reserve(head.headEnd - head.methodStart + forwarded.length + EXTRA_BYTES)) {
+  if (!exchange.reserve(head.headEnd - head.methodStart + ownLines.length + EXTRA_BYTES)) {
     // An answer names the request all the same; a held buffer always has room for that.
     exchange.idEnd = writeId(buffer, head, exchange.held, 0);
     return -1;
@@ -51,12 +52,15 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   // The authority of a target in absolute form stands for the Host (RFC 9112 section 3.2.2).
   const isAbsolute = path > head.targetStart;
   if (isAbsolute && head.hostLine >= 0) head.drop[head.hostLine] = 1;
-  let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
-  if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
-  exchange.pathAt = at;
-  at += buffer.copy(held, at, path, head.targetEnd);
-  at += HTTP11.copy(held, at);
+  let at = 0;
   let from = -1;
+  if (head.minorVersion === 1 && path === head.targetStart && buffer[path] === SLASH) {
+    // The request line goes on as it is, in one piece with the lines behind it.
+    from = head.methodStart;
+    exchange.pathAt = path - from;
+  } else {
+    at = writeRequestLine(exchange, buffer, head, path);
+  }
   for (let line = 0; line < head.lineCount; line++) {
     if (head.drop[line] === 0) {
       if (from < 0) from = head.lineStart[line] ?? 0;
@@ -70,20 +74,30 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
   if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
-  at += forwarded.copy(held, at);
   if (exchange.span !== null) {
     exchange.span.path = spanPath(buffer, path, head.targetEnd);
     at = writeTrace(exchange.span, held, at);
   }
-  at += REQUEST_ID.copy(held, at);
+  at += ownLines.copy(held, at);
   exchange.idStart = at;
   at = writeId(buffer, head, held, at);
   exchange.idEnd = at;
-  at += CRLF.copy(held, at);
-  at += CRLF.copy(held, at);
+  held[at++] = CR;
+  held[at++] = LF;
+  held[at++] = CR;
+  held[at++] = LF;
   exchange.heldEnd = at;
   exchange.bodyAt = at;
   return path;
+}
+
+function writeRequestLine(exchange: Exchange, buffer: Buffer, head: RequestHead, path: number): number {
+  const { held } = exchange;
+  let at = buffer.copy(held, 0, head.methodStart, head.methodEnd + 1);
+  if (buffer[path] !== SLASH || path >= head.targetEnd) held[at++] = SLASH;
+  exchange.pathAt = at;
+  at += buffer.copy(held, at, path, head.targetEnd);
+  return at + HTTP11.copy(held, at);
 }
 
 function writeHost(buffer: Buffer, start: number, end: number, held: Buffer, at: number): number {

@@ -4,13 +4,7 @@
  * map, and nothing where none is configured.
  */
 import type { Aliases } from "../flow/aliases.ts";
-
-/** FNV-1a of a model's name: the hash that wire/ computes while it reads the name in a body. */
-export function hashOfName(bytes: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
-}
+import { hashOf } from "./model-names.ts";
 
 export interface OtherName {
   /** The model that serves it; -1 when none does: an alias hides a model of the same name all the same. */
@@ -39,7 +33,7 @@ export class OtherNames {
 
   #add(other: OtherName): void {
     this.#byName.set(other.name, other);
-    const hash = hashOfName(other.bytes);
+    const hash = hashOf(other.bytes, 0, other.bytes.length);
     const bucket = this.#byHash.get(hash);
     if (bucket === undefined) this.#byHash.set(hash, [other]);
     else bucket.push(other);

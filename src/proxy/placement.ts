@@ -10,14 +10,12 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import type { Target } from "../fleet/target.ts";
-import { isRoutable, isThrottled } from "../fleet/target.ts";
+import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { UNROUTABLE, rowValues } from "../score/cost.ts";
-import type { CostConfig } from "../score/cost.ts";
+import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
+import { leadsTo, modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import type { Warmth } from "./warmth.ts";
 
@@ -54,6 +52,7 @@ export class Placement {
   readonly #others: Others;
   readonly #warmth: Warmth | null;
   readonly #places = new Places();
+  /** By `modelKey`: targets of two protocols never serve the same request. */
   readonly #models = new Map<string, ModelEntry>();
   /** Rows, and models, that wait until every worker routes by `version` or later. */
   #leavingRows: { readonly row: number; readonly version: number }[] = [];
@@ -109,10 +108,7 @@ export class Placement {
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
       for (const place of this.#places.of(id)) {
-        const stays =
-          target?.models.includes(place.model) === true &&
-          target.host === place.route.host &&
-          target.port === place.route.port;
+        const stays = target?.models.includes(place.model) === true && leadsTo(place.route, target);
         if (stays) continue;
         this.#leave(place, nowMs);
         changed = true;
@@ -132,9 +128,9 @@ export class Placement {
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
   expireModels(nowMs: number): RouteSnapshot | null {
     let changed = false;
-    for (const [name, { route, rows, emptySinceMs }] of this.#models) {
+    for (const [key, { route, rows, emptySinceMs }] of this.#models) {
       if (rows > 0 || nowMs - emptySinceMs < MODEL_GRACE_MS) continue;
-      this.#models.delete(name);
+      this.#models.delete(key);
       this.#leavingModels.push({ model: route.id, version: this.#version + 1 });
       changed = true;
     }
@@ -239,19 +235,21 @@ export class Placement {
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
-    let entry = this.#models.get(model);
+    const { host, port, tls, protocol } = target;
+    const modelAs = modelKey(protocol, model);
+    let entry = this.#models.get(modelAs);
     if (entry === undefined) {
       const id = this.#writer.addModel();
       if (id < 0) return false;
       this.#stats.resetModel(id);
-      entry = { route: { id, name: model, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
-      this.#models.set(model, entry);
+      entry = { route: { id, name: model, protocol, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
+      this.#models.set(modelAs, entry);
     }
     const row = this.#writer.addRow(entry.route.id);
     if (row < 0) return false;
     this.#stats.resetRow(row);
     entry.rows++;
-    const route = { row, model: entry.route.id, node: target.id, host: target.host, port: target.port };
+    const route = { row, model: entry.route.id, protocol, node: target.id, host, port, tls };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
     this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
@@ -263,7 +261,7 @@ export class Placement {
     this.#warmth?.forget(place.route.model, place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
-    const entry = this.#models.get(place.model);
+    const entry = this.#models.get(modelKey(place.route.protocol, place.model));
     if (entry !== undefined && --entry.rows === 0) entry.emptySinceMs = nowMs;
   }
 

@@ -7,6 +7,8 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
+import type { Protocol } from "../base/settings-urls.ts";
+import type { Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
@@ -65,6 +67,19 @@ export class Places {
     if (places?.size === 0) this.#byTarget.delete(place.target);
     if (this.#byKey.get(place.key) === place) this.#byKey.delete(place.key);
   }
+}
+
+/** A model of targets of one protocol. */
+export function modelKey(protocol: Protocol, model: string): string {
+  return `${protocol} ${model}`;
+}
+
+/** Whether the route still leads to where the target is. */
+export function leadsTo(
+  route: RouteRow,
+  { host, port, tls, protocol }: Pick<Target, "host" | "port" | "tls" | "protocol">,
+): boolean {
+  return host === route.host && port === route.port && tls === route.tls && protocol === route.protocol;
 }
 
 /** The last round trips, with one more. */

@@ -1,4 +1,6 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
+import type { Protocol } from "../base/settings-urls.ts";
+import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
@@ -9,16 +11,19 @@ import type { TracerSettings } from "./tracing.ts";
 export interface RouteRow {
   readonly row: number;
   readonly model: number;
+  readonly protocol: Protocol;
   /** The target's id, which clients see as `x-infermesh-node`. */
   readonly node: string;
   readonly host: string;
   readonly port: number;
+  readonly tls: boolean;
 }
 
-/** A model that some target serves, or served a moment ago. */
+/** A model that some target of one protocol serves, or served a moment ago. */
 export interface RouteModel {
   readonly id: number;
   readonly name: string;
+  readonly protocol: Protocol;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
 }
@@ -53,6 +58,9 @@ export interface WorkerStart {
   /** Accepts only when it is told to. */
   readonly waits: boolean;
   readonly settings: WorkerSettings;
+  /** Certificates to show on the port; null: it speaks plain HTTP. */
+  readonly tls: TlsIdentities | null;
+  readonly upstreamTls: TlsClientOptions;
   /** Null: no request is recorded. */
   readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
@@ -67,6 +75,8 @@ export type ToWorker =
   | { readonly kind: "spans-taken" }
   /** Use these settings from the next request on. */
   | { readonly kind: "settings"; readonly settings: WorkerSettings }
+  /** Show these certificates from the next handshake on. */
+  | { readonly kind: "certificates"; readonly tls: TlsIdentities }
   /** Begin to accept: it was started to wait for this. */
   | { readonly kind: "accept" }
   /**

@@ -2,9 +2,13 @@
 import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
-import type { RouteSnapshot } from "./protocol.ts";
-import { hashOfName, OtherNames } from "./other-names.ts";
+import { OtherNames } from "./other-names.ts";
 import type { OtherName } from "./other-names.ts";
+import type { RouteRow, RouteSnapshot } from "./protocol.ts";
+import { fieldOf } from "../wire/header-field.ts";
+import { Http2Pool } from "./http2-pool.ts";
+import type { Wires } from "./http2-wire.ts";
+import { ModelNames } from "./model-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -12,14 +16,15 @@ export interface Target {
   readonly node: string;
   /** `x-infermesh-node: ID` with its line end and the empty line: the end of a head on a kept connection. */
   readonly headEnd: Buffer;
-  readonly pool: UpstreamPool;
+  /** Connections of HTTP/1.1, where it speaks that. */
+  readonly pool: UpstreamPool | null;
+  /** Connections of HTTP/2, where it speaks gRPC. */
+  readonly calls: Http2Pool | null;
+  /** `x-infermesh-node` as a field of HTTP/2. */
+  readonly nodeField: Uint8Array;
 }
 
-interface Model {
-  readonly id: number;
-  readonly name: string;
-  readonly bytes: Buffer;
-}
+type Pool = UpstreamPool | Http2Pool;
 
 export class Routes {
   version = -1;
@@ -34,23 +39,26 @@ export class Routes {
   #aliases: Aliases | null = null;
   /** Null: there are none. */
   #others: OtherNames | null = null;
-  readonly #byHash = new Map<number, Model[]>();
-  readonly #byName = new Map<string, Model>();
+  /** Models that targets of gRPC serve. */
+  readonly calls = new ModelNames();
+  readonly #byName = new ModelNames();
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
   /** When each model was first heard of, by its name. */
-  #created: ReadonlyMap<string, number> = new Map();
+  readonly #created = new Map<string, number>();
   #targets: (Target | undefined)[] = [];
-  #pools = new Map<string, UpstreamPool>();
+  #pools = new Map<string, Pool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
-  #retired: UpstreamPool[] = [];
+  #retired: Pool[] = [];
 
   readonly #dialer: Dialer;
+  readonly #wires: Wires;
 
-  constructor(dialer: Dialer) {
+  constructor(dialer: Dialer, wires: Wires) {
     this.#dialer = dialer;
+    this.#wires = wires;
   }
 
   /**
@@ -67,32 +75,30 @@ export class Routes {
       else rows.push(row);
     }
     this.version = snapshot.version;
-    this.#byHash.clear();
     this.#byName.clear();
-    for (const { id, name } of snapshot.models) {
-      const bytes = Buffer.from(name);
-      const model = { id, name, bytes };
-      const hash = hashOfName(bytes);
-      const bucket = this.#byHash.get(hash);
-      if (bucket === undefined) this.#byHash.set(hash, [model]);
-      else bucket.push(model);
-      this.#byName.set(name, model);
+    this.calls.clear();
+    this.#created.clear();
+    for (const { id, name, protocol, created } of snapshot.models) {
+      if (protocol === "grpc") {
+        this.calls.add(id, name);
+        continue;
+      }
+      this.#byName.add(id, name);
+      this.#created.set(name, created);
     }
-    this.#created = new Map(snapshot.models.map(({ name, created }) => [name, created]));
-    this.only = snapshot.models.length === 1 ? (snapshot.models[0]?.id ?? -1) : -1;
+    this.only = this.#byName.only;
     this.#listNames();
 
-    const pools = new Map<string, UpstreamPool>();
+    const pools = new Map<string, Pool>();
     const targets: (Target | undefined)[] = [];
-    for (const { row, node, host, port } of snapshot.rows) {
-      const address = `${host}:${port}`;
-      const pool = pools.get(address) ?? this.#pools.get(address) ?? new UpstreamPool(host, port, config, this.#dialer);
+    for (const route of snapshot.rows) {
+      const { row, node, host, port, tls, protocol } = route;
+      const address = `${protocol}${tls ? "s" : ""}://${host}:${port}`;
+      const pool = pools.get(address) ?? this.#pools.get(address) ?? this.#newPool(route, config);
       pools.set(address, pool);
       const known = this.#targets[row];
-      targets[row] =
-        known !== undefined && known.node === node && known.pool === pool
-          ? known
-          : { node, headEnd: Buffer.from(`x-infermesh-node: ${node}\r\n\r\n`), pool };
+      const same = known !== undefined && known.node === node && (known.pool ?? known.calls) === pool;
+      targets[row] = same ? known : newTarget(node, pool);
     }
     for (const [address, pool] of this.#pools) {
       if (pools.has(address)) continue;
@@ -121,12 +127,17 @@ export class Routes {
       if (created === undefined) entries.delete(id);
       else entries.set(id, JSON.stringify({ id, object: "model", created, owned_by: "infermesh", ...more }));
     };
-    for (const model of this.#byName.keys()) list(model, model, {});
+    for (const model of this.#created.keys()) list(model, model, {});
     // As OpenAI's own listing tells which model a name leads to.
     for (const [alias, model] of this.#aliases?.models ?? []) list(alias, model, { root: model });
     this.#entries = entries;
     this.names = [...entries.keys()];
     this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+  }
+
+  #newPool(route: RouteRow, config: ProxyConfig): Pool {
+    if (route.protocol === "grpc") return new Http2Pool(route, config, this.#dialer, this.#wires);
+    return new UpstreamPool(route, config, this.#dialer);
   }
 
   /** The rows of the model's targets. */
@@ -140,12 +151,7 @@ export class Routes {
       this.asked = this.#others.findBytes(bytes, length, hash);
       if (this.asked !== null) return this.asked.id;
     }
-    const bucket = this.#byHash.get(hash);
-    if (bucket === undefined) return -1;
-    for (const model of bucket) {
-      if (model.bytes.length === length && model.bytes.compare(bytes, 0, length) === 0) return model.id;
-    }
-    return -1;
+    return this.#byName.findBytes(bytes, 0, length, hash);
   }
 
   /** The id of the model that a name stands for, or -1. */
@@ -159,7 +165,7 @@ export class Routes {
 
   /** The id of a model by its own name, or -1. */
   served(model: string): number {
-    return this.#byName.get(model)?.id ?? -1;
+    return this.#byName.find(model);
   }
 
   /** The name of a model by its id; "" where it is not known, or not any more. */
@@ -183,4 +189,15 @@ export class Routes {
     for (const pool of this.#retired) pool.sweep(nowMs);
     this.#retired = this.#retired.filter(({ size }) => size > 0);
   }
+}
+
+function newTarget(node: string, pool: Pool): Target {
+  const isHttp2 = pool instanceof Http2Pool;
+  return {
+    node,
+    headEnd: Buffer.from(`x-infermesh-node: ${node}\r\n\r\n`),
+    pool: isHttp2 ? null : pool,
+    calls: isHttp2 ? pool : null,
+    nodeField: fieldOf("x-infermesh-node", node).encoded,
+  };
 }

@@ -97,6 +97,42 @@ export const proxySettings = section({
     max: "5m",
     doc: "How long a target that refused or broke a connection is passed over. Short: the mesh, states and polls decide about its health.",
   }),
+  http2StreamsMax: integer({
+    default: 256,
+    min: 1,
+    max: 65_536,
+    doc: "Most requests that one client's HTTP/2 connection may have open at once.",
+  }),
+  http2StreamBytes: bytes({
+    default: "256KiB",
+    min: "64KiB",
+    max: "16MiB",
+    doc: "How much of one HTTP/2 stream either side may send ahead of what the other side takes: a slow reader holds so much.",
+  }),
+  http2ConnectionBytes: bytes({
+    default: "4MiB",
+    min: "64KiB",
+    max: "256MiB",
+    doc: "The same for all streams of one HTTP/2 connection together.",
+  }),
+  http2IdleMs: duration({
+    default: "1m",
+    min: "1s",
+    max: "24h",
+    doc: "How long an HTTP/2 connection to a target is kept without a request. Longer than HTTP/1.1's, since its end is announced.",
+  }),
+  http2PingMs: duration({
+    default: "20s",
+    min: "100ms",
+    max: "1h",
+    doc: "How long an HTTP/2 connection to a target may be silent under calls before it is asked for a sign of life (PING), which must come within the time to connect. Asked once a silence: servers of gRPC take more for a flood.",
+  }),
+  grpcMessageBytesMax: bytes({
+    default: "64MiB",
+    min: "1KiB",
+    max: "2GiB",
+    doc: "Largest gRPC message, either way; a call with a larger one ends with RESOURCE_EXHAUSTED. None is held whole.",
+  }),
   promptTokensMax: integer({
     default: 131_072,
     min: 1,

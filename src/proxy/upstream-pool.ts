@@ -3,7 +3,7 @@
  * while, and those that take too long to open are given up.
  */
 import type { Dialer } from "../net/dialer.ts";
-import type { Stream, StreamHandlers } from "../net/stream.ts";
+import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { UpstreamConnection } from "./upstream.ts";
@@ -37,9 +37,10 @@ const handlers: StreamHandlers<UpstreamConnection> = {
   },
 };
 
-export class UpstreamPool implements ConnectionHome {
+export class UpstreamPool implements ConnectionHome, DialPlace {
   readonly host: string;
   readonly port: number;
+  readonly tls: boolean;
   readonly #config: ProxyConfig;
   readonly #dialer: Dialer;
   readonly #idle: UpstreamConnection[] = [];
@@ -47,9 +48,10 @@ export class UpstreamPool implements ConnectionHome {
   #count = 0;
   #retired = false;
 
-  constructor(host: string, port: number, config: ProxyConfig, dialer: Dialer) {
+  constructor({ host, port, tls }: DialPlace, config: ProxyConfig, dialer: Dialer) {
     this.host = host;
     this.port = port;
+    this.tls = tls;
     this.#config = config;
     this.#dialer = dialer;
   }

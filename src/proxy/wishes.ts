@@ -36,10 +36,14 @@ export class Wishes {
 
   /** Reads the lines of a parsed head; what is wrong with them, or null. */
   read(buffer: Buffer, head: RequestHead): MeshError | null {
-    const value = (name: string): string | null => {
+    return this.readBy((name) => {
       const line = findField(buffer, head, name);
       return line < 0 ? null : buffer.toString("latin1", head.valueStart[line], head.valueEnd[line]);
-    };
+    });
+  }
+
+  /** The same, wherever the values come from. */
+  readBy(value: (name: string) => string | null): MeshError | null {
     const priority = value("x-infermesh-priority");
     if (priority !== null) {
       this.priority = Number(priority);

@@ -13,18 +13,24 @@ import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
 import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
+import { alarmsOf } from "../net/stream.ts";
 import type { Transport } from "../net/stream.ts";
+import { adoptTls } from "../net/tls-streams.ts";
+import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
-import type { ClientConnection } from "./client.ts";
+import type { FrontConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
 import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Dispatch } from "./dispatch.ts";
+import { Wires } from "./http2-wire.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -33,6 +39,8 @@ declare const self: Worker;
 
 const SWEEP_MS = 250;
 const ACCEPT_ON_MS = 10;
+/** What a client in TLS may choose of. */
+const ALPN = ["h2", "http/1.1"];
 
 interface RunningWorker {
   receive(message: ToWorker): void;
@@ -63,10 +71,12 @@ function start(options: WorkerStart): RunningWorker {
   let nextControl = 1;
   const tracer =
     options.tracing === null ? null : new Tracer(options.tracing, (packed) => post({ kind: "spans", index, packed }));
-  const routes = new Routes(new Dialer(transport));
-  const wakeAt = (atMs: number): void => transport.wakeAt(atMs);
+  const wires = new Wires((tell) => transport.later(tell));
+  const routes = new Routes(new Dialer(transport, options.upstreamTls), wires);
+  const alarm = alarmsOf(transport);
   const counters = WorkerStats.attach(options.stats).forWorker(index);
-  const newContent = (): Content => new Content(settings, "http", crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+  const scheme = options.tls === null ? "http" : "https";
+  const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
   const context: WorkerContext = {
     index,
     config,
@@ -77,7 +87,9 @@ function start(options: WorkerStart): RunningWorker {
     picker,
     pick: new PickRequest(),
     counters,
-    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), wakeAt, counters),
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
+    deadlines: new Deadlines(alarm()),
+    wires,
     limits: new RateLimit(settings.flow.limit),
     paths: settings.paths,
     content: newContent(),
@@ -92,7 +104,7 @@ function start(options: WorkerStart): RunningWorker {
       post({ kind: "control", index, id, path, body });
     },
   };
-  const connections = new Set<ClientConnection>();
+  const connections = new Set<FrontConnection>();
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
     for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
@@ -101,10 +113,22 @@ function start(options: WorkerStart): RunningWorker {
   routes.setAliases(context.content.aliases);
   applyRoutes(options.routes);
 
-  const handlers = clientHandlers(context, connections);
+  const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
   let stops: (() => void)[] = [];
+  let listeners: TlsListener[] = [];
+  const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
+    const how = { ...identities, alpn: ALPN, handshakeTimeoutMs: config.headTimeoutMs };
+    listeners = fds.map((fd) => adoptTls(fd, how, handlers, () => transport.breathe()));
+    stops = listeners.map((listener) => () => listener.stop());
+  };
   const accept = (): void => {
-    const { fds, host, port } = options;
+    const { fds, host, port, tls } = options;
+    if (tls !== null) {
+      if (fds === null)
+        throw new MeshError("config_invalid", "TLS needs listening descriptors, which this platform lacks");
+      acceptTls(fds, tls);
+      return;
+    }
     stops =
       fds === null
         ? [new BunTransport().listen({ host, port }, handlers)]
@@ -158,6 +182,9 @@ function start(options: WorkerStart): RunningWorker {
             counters.cacheHolds(0, 0);
           }
           break;
+        case "certificates":
+          for (const listener of listeners) listener.show(message.tls);
+          break;
         case "accept":
           accept();
           break;
@@ -199,5 +226,7 @@ self.onmessage = (event: MessageEvent<ToWorker>): void => {
     } catch (error) {
       post({ kind: "failed", index: message.index, message: error instanceof Error ? error.message : String(error) });
     }
+  } else if (message.kind === "end") {
+    process.exit();
   }
 };

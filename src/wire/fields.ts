@@ -121,6 +121,8 @@ export abstract class FieldSection {
   /** After PARSE_BAD: what to answer with, and why in words. */
   bad: ErrorCode | "" = "";
   badReason = "";
+  /** Where the start line begins. */
+  start = 0;
   /** One past the blank line. */
   headEnd = 0;
   minorVersion: 0 | 1 = 1;
@@ -205,6 +207,7 @@ export abstract class FieldSection {
     if (this.#begin < 0) {
       this.at = start;
       this.#begin = start;
+      this.start = start;
     }
     const limit = this.#begin + this.limits.headBytesMax;
     const stop = end < limit ? end : limit;

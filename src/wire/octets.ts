@@ -56,6 +56,36 @@ export function spells(buffer: Uint8Array, at: number, lower: Uint8Array): boole
   return true;
 }
 
+/** A buffer of a platform that copies a part of itself without making a view of it first, at a third of the cost. */
+interface SelfCopying {
+  copy?(target: Uint8Array, at: number, from: number, to: number): number;
+}
+
+/** Up to here a loop copies as fast as any call. */
+const SHORT_BYTES = 24;
+
+/** Copies bytes [from, to) to `at` in the target; answers the position behind them. */
+export function copyBytes(
+  source: Uint8Array & SelfCopying,
+  from: number,
+  to: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  const length = to - from;
+  if (length <= SHORT_BYTES) for (let i = 0; i < length; i++) target[at + i] = source[from + i]!;
+  else if (source.copy !== undefined) source.copy(target, at, from, to);
+  else target.set(source.length === length ? source : source.subarray(from, to), at);
+  return at + length;
+}
+
+/** A copy of bytes [from, to). `slice` would do for a Uint8Array, but makes a mere view of a platform's own buffer. */
+export function copyOf(source: Uint8Array, from: number, to: number): Uint8Array {
+  const copy = new Uint8Array(to - from);
+  copyBytes(source, from, to, copy, 0);
+  return copy;
+}
+
 /** The value of a hexadecimal digit, or -1. */
 export function hexDigit(byte: number): number {
   if (byte >= 48 && byte <= 57) return byte - 48;

@@ -129,7 +129,7 @@ test("GET /nodes shows each target, before and after its first sample", async ()
 
 test("GET /nodes/:id takes ids with slashes, plain and encoded", async () => {
   const { app, fleet } = newRouter();
-  const upstream = { host: "10.0.0.1", port: 80, tls: false };
+  const upstream = { host: "10.0.0.1", port: 80, tls: false, protocol: "http" as const };
   fleet.setStatic(
     [
       { ...upstream, model: "a", weight: 1 },

@@ -141,7 +141,7 @@ function run(steps: Step[], seed: number): void {
         break;
       case "static":
         fleet.setStatic(
-          each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, weight: 1 })),
+          each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, protocol: "http", weight: 1 })),
           nowMs,
         );
         break;

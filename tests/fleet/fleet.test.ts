@@ -25,7 +25,7 @@ function node(id: string, overrides: Partial<Registration> = {}): Registration {
 }
 
 function upstream(overrides: Partial<StaticUpstream> = {}): StaticUpstream {
-  return { model: "m", host: "10.0.0.9", port: 80, tls: false, weight: 1, ...overrides };
+  return { model: "m", host: "10.0.0.9", port: 80, tls: false, protocol: "http", weight: 1, ...overrides };
 }
 
 const failed = { ok: false, error: "refused" } as const;
@@ -68,7 +68,7 @@ describe("registered targets", () => {
     });
     const output = fleet.take();
     expect(output.polls).toEqual([
-      { id: "a", host: "10.0.0.1", port: 9090, tls: false, kind: "vitals", models: ["m"] },
+      { id: "a", host: "10.0.0.1", port: 9090, tls: false, protocol: "http", kind: "vitals", models: ["m"] },
     ]);
     expect(output.events).toEqual([{ kind: "joined", id: "a", cause: "registered at 10.0.0.1:8000" }]);
     expect(output.changed).toBe(true);
@@ -215,6 +215,7 @@ describe("static targets", () => {
       host: "10.0.0.9",
       port: 80,
       tls: false,
+      protocol: "http",
       kind: "health",
       models: ["m", "n"],
     });
@@ -253,6 +254,19 @@ describe("static targets", () => {
       "joined 10.0.0.9:81",
     ]);
   });
+});
+
+test("static targets of gRPC are of their own, at the same address too, and polled as such", () => {
+  const fleet = newFleet();
+  fleet.setStatic([upstream(), upstream({ protocol: "grpc" }), upstream({ protocol: "grpc", model: "n" })], 0);
+  const targets = fleet.targets().map(({ id, protocol, models }) => [id, protocol, models]);
+  expect(targets).toEqual([
+    ["10.0.0.9:80", "http", ["m"]],
+    ["grpc://10.0.0.9:80", "grpc", ["m", "n"]],
+  ]);
+  fleet.wake(60_000);
+  const polls = fleet.take().polls.map(({ id, protocol, kind }) => [id, protocol, kind]);
+  expect(polls).toContainEqual(["grpc://10.0.0.9:80", "grpc", "health"]);
 });
 
 describe("what the mesh tells of", () => {

@@ -18,7 +18,7 @@ function serve(fetch: (request: Request) => Response | Promise<Response>): numbe
 }
 
 function poll(port: number, kind: Poll["kind"] = "vitals"): Poll {
-  return { id: "a", host: "127.0.0.1", port, tls: false, kind, models: ["m"] };
+  return { id: "a", host: "127.0.0.1", port, tls: false, protocol: "http", kind, models: ["m"] };
 }
 
 const poller = new Poller({ timeoutMs: 2000, maxBodyBytes: 10_000 });

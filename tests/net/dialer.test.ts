@@ -41,18 +41,23 @@ class Scripted implements Transport {
 
   wakeAt(): void {}
 
+  later(): void {}
+
+  breathe(): void {}
+
   destroy(): void {}
 }
 
 function dial(lookup: (host: string) => Promise<readonly Answer[]>, host = "up.test") {
   const transport = new Scripted();
-  const dialer = new Dialer(transport, lookup);
+  const dialer = new Dialer(transport, { verify: true }, lookup);
   const events: string[] = [];
   const handlers = {
     open: () => events.push("open"),
     connectError: (_stream: Stream<null>, error: Error) => events.push(error.message),
   } as unknown as StreamHandlers<null>;
-  const connect = (): (() => void) => dialer.connect({ host, port: 80 }, null, handlers, () => events.push("settled"));
+  const connect = (): (() => void) =>
+    dialer.connect({ host, port: 80, tls: false }, null, handlers, () => events.push("settled"));
   return { transport, events, connect };
 }
 

@@ -1,7 +1,9 @@
 /** One contract for both transports: what the data plane relies on. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
+import { closeDescriptor } from "../../src/net/descriptor.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
+import type { TlsListener } from "../../src/net/tls-streams.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
 import { selfSigned } from "./certificates.ts";
 import { openListeners } from "../../src/net/listen.ts";
@@ -19,10 +21,15 @@ function overTls(): Transport {
   const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
   return {
     kind: "bun",
-    adopt: (fd, handlers) => adoptTls(fd, server, handlers),
+    adopt(fd, handlers) {
+      const listener = adoptTls(fd, server, handlers);
+      return () => listener.stop();
+    },
     connect: (place, data, handlers, settled) =>
       connectTls(place, place.host, { ca: identity.cert, verify: true }, data, handlers, settled),
     wakeAt() {},
+    later: (tell) => void setImmediate(tell),
+    breathe() {},
     destroy() {},
   };
 }
@@ -216,19 +223,15 @@ describe.each([...KINDS])("streams by %s", (kind) => {
 describe("TLS", () => {
   const names = { "b.test": selfSigned("b.test"), "*.c.test": selfSigned("*.c.test") };
 
-  function server(timeoutMs = 1000): { port: number; told: Told[] } {
+  function server(timeoutMs = 1000): { port: number; told: Told[]; listener: TlsListener } {
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
     const told: Told[] = [];
     const options = { ...identity, sni: names, alpn: ["http/1.1"], handshakeTimeoutMs: timeoutMs };
-    opened.push(
-      adoptTls(
-        listeners.duplicate(0),
-        options,
-        noting(told, (stream, bytes) => stream.write(bytes)),
-      ),
-    );
+    const handlers = noting(told, (stream, bytes) => stream.write(bytes));
+    const listener = adoptTls(listeners.duplicate(0), options, handlers);
+    opened.push(() => listener.stop());
     listeners.close();
-    return { port: listeners.port, told };
+    return { port: listeners.port, told, listener };
   }
 
   async function dial(port: number, name: string, ca: string | undefined, verify = true): Promise<Told> {
@@ -258,6 +261,17 @@ describe("TLS", () => {
       expect(events[0]).toStartWith("error: ");
     }
     expect((await dial(port, "other.test", undefined, false)).events).toEqual(["open"]);
+  });
+
+  test("renewed certificates are shown from the next handshake on, and who is in stays", async () => {
+    const { port, listener } = server();
+    const before = await dial(port, "localhost", identity.cert);
+    const renewed = selfSigned("localhost");
+    listener.show({ ...renewed, sni: {} });
+    expect((await dial(port, "localhost", renewed.cert)).events).toEqual(["open"]);
+    expect((await dial(port, "localhost", identity.cert)).events[0]).toStartWith("error: ");
+    before.stream!.write(Buffer.from("still here"));
+    await until(() => textOf(before) === "still here");
   });
 
   test("a client that does not speak TLS opens nothing, and one that is silent is not waited for", async () => {
@@ -291,6 +305,36 @@ describe("the epoll lane", () => {
     const told: Told = { name: "", heard: [], events: [], stream: null };
     other.transport.connect({ host: "127.0.0.1", port: bed.port }, told, noting([]), () => {});
     await until(() => bed.accepted.length === 1);
+    bed.transport.destroy();
+    await until(() => told.events.includes("close"));
+  });
+
+  test("closes nothing that it gave back, for its number may be another thread's by then", async () => {
+    const bed = new Bed("epoll");
+    const clients = await Promise.all(Array.from({ length: 8 }, () => bed.connect()));
+    for (const { stream } of clients) stream!.terminate();
+    await until(() => bed.accepted.length === 8 && bed.accepted.every(({ events }) => events.includes("close")));
+    // The numbers are free, and these sockets take them.
+    const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("there") });
+    opened.push(() => void server.stop(true));
+    const others = Array.from({ length: 8 }, () => openListeners({ host: "127.0.0.1", port: 0 }, 2)!);
+    bed.transport.destroy();
+    for (const one of others) closeDescriptor(one.duplicate(0));
+    expect(await (await fetch(server.url)).text()).toBe("there");
+    for (const one of others) one.close();
+  });
+
+  test("closes what rests too", async () => {
+    const bed = new Bed("epoll");
+    const other = new Bed("bun");
+    const told: Told = { name: "", heard: [], events: [], stream: null };
+    other.transport.connect({ host: "127.0.0.1", port: bed.port }, told, noting([]), () => {});
+    await until(() => bed.accepted.length === 1);
+    bed.accepted[0]!.stream!.pause();
+    told.stream?.write(Buffer.from("unread"));
+    bed.accepted[0]!.stream!.shutdown();
+    told.stream?.shutdown();
+    await Bun.sleep(20);
     bed.transport.destroy();
     await until(() => told.events.includes("close"));
   });

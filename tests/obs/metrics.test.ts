@@ -58,7 +58,7 @@ const MESH: MeshFigures = {
 };
 
 function aRouter() {
-  const stats = WorkerStats.create({ workersMax: 2, modelsMax: 2, targetsMax: 4 });
+  const stats = WorkerStats.create({ workersMax: 2, modelsMax: 3, targetsMax: 4 });
   const places = [
     { target: "gpu-1", model: "m", row: 0 },
     { target: "gpu-1", model: "n", row: 1 },
@@ -72,6 +72,7 @@ function aRouter() {
       models: () => [
         { id: 0, name: "m" },
         { id: 1, name: "n" },
+        { id: 2, name: "n" },
       ],
     },
     crew: {
@@ -196,6 +197,12 @@ describe("the router's metrics", () => {
     // Read anew at each scrape.
     a.request(1, 502, 1);
     expect(lines(await metrics.text()).get('infermesh_router_requests_total{model="n",code="502"}')).toBe(1);
+    // By HTTP and by gRPC it is two models of one name, and one line.
+    b.request(2, 502, 9);
+    const after = lines(await metrics.text());
+    expect(after.get('infermesh_router_requests_total{model="n",code="502"}')).toBe(2);
+    expect(after.get('infermesh_router_request_duration_seconds_count{model="n"}')).toBe(2);
+    expect(after.get('infermesh_router_request_duration_seconds_bucket{model="n",le="0.005"}')).toBe(1);
   });
 
   test("hold those of the process", async () => {

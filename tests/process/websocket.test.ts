@@ -8,6 +8,7 @@ import { Bench, inFlight, raw, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const MODEL = "m";
+const OTHER_MODEL = "n";
 const MB = 1 << 20;
 const FLOOD_MESSAGES = 256;
 const FLOOD_BYTES = 256 * 1024;
@@ -76,7 +77,12 @@ beforeAll(async () => {
       },
     },
   });
-  router = await bench.router("--workers", "1", "--upstream", `${MODEL}=http://127.0.0.1:${upstream.port}`);
+  // Two models, so that a session has to name one.
+  const upstreams = [MODEL, OTHER_MODEL].flatMap((model) => [
+    "--upstream",
+    `${model}=http://127.0.0.1:${upstream.port}`,
+  ]);
+  router = await bench.router("--workers", "1", ...upstreams);
   address = router.address("listen");
 });
 
@@ -306,8 +312,9 @@ describe("a handshake", () => {
     await until(async () => (await inFlight(router)) === 0);
   });
 
-  test("for a model that nobody serves is 404", async () => {
+  test("for a model that nobody serves is 404, without a model 400", async () => {
     expect(await shake("/v1/realtime?model=nobody")).toStartWith("HTTP/1.1 404 ");
+    expect(await shake("/v1/realtime")).toStartWith("HTTP/1.1 400 ");
   });
 
   test("in pieces is a handshake all the same, and frames behind it are not lost", async () => {

@@ -9,6 +9,7 @@ import {
   SSE_HEAD,
   answer,
   ask,
+  by,
   chunk,
   fixtures,
   ok,
@@ -78,7 +79,7 @@ describe("a kept answer", () => {
 
   test("is another's for other bodies, paths, models and credentials", async () => {
     const up = upstream(numbered);
-    const relayed = relay([up.port], { ...keeping(), models: { n: [up.port] } });
+    const relayed = relay([up.port, by("http", up.port, "n")], keeping());
     const different = [
       embed("a"),
       embed("b"),
@@ -340,7 +341,7 @@ describe("requests that are the same at one time", () => {
     const relayed = relay([up.port], keeping());
     const clients = await crowd(relayed, up, 2);
     const { routes, config } = relayed.context;
-    routes.apply({ version: 2, models: [{ id: 0, name: "another", created: 1 }], rows: [] }, config);
+    routes.apply({ version: 2, models: [{ id: 0, name: "another", created: 1, protocol: "http" }], rows: [] }, config);
     relayed.context.content.sweep(Infinity);
     expect(statusOf(await clients[1]!.until((all) => all.includes("\r\n\r\n")))).toBe(503);
     sockets[0]!.write(answer('{"x":1}'));
@@ -375,9 +376,8 @@ describe("with names and rules", () => {
   test("the answer of a model that stands in is not kept for the other", async () => {
     const [m, n] = [upstream((socket) => socket.terminate()), upstream(numbered)];
     const aliases = { aliases: [], fallbacks: [{ model: "m", others: ["n"] }] };
-    const relayed = relay([m.port], {
+    const relayed = relay([m.port, by("http", n.port, "n")], {
       content: { ...keeping().content, aliases },
-      models: { n: [n.port] },
       ejectForMs: 0,
     });
     for (let i = 0; i < 2; i++) {

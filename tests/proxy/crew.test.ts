@@ -36,6 +36,8 @@ function options(entry: URL): CrewOptions & { readonly restarts: number[]; reado
     listen: { host: "127.0.0.1", port: 0 },
     workers: 2,
     settings: SETTINGS,
+    tls: null,
+    upstreamTls: { verify: true },
     ...sized(2),
     control: () => Promise.resolve({ status: 500, body: "{}" }),
     routed: (version) => versions.push(version),

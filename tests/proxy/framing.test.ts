@@ -6,7 +6,7 @@
  */
 import { afterEach, describe, expect, test } from "bun:test";
 import { answer, ask, CHAT, chunk, Client, CLOSE, Relay, statusOf, until, Upstream, useTransport } from "./harness.ts";
-import { READINGS, requestLines, StrictUpstream } from "./strict-upstream.ts";
+import { disagreements, StrictUpstream } from "./strict-upstream.ts";
 
 const opened: { stop(): void }[] = [];
 afterEach(() => {
@@ -60,11 +60,7 @@ async function attack(pieces: readonly string[], config: ConstructorParameters<t
   await until(() => relay.inFlight === 0);
   expect(upstream.faults).toEqual([]);
   // However lax the server behind the relay reads, it finds the requests that a strict one finds.
-  for (const { text: bytes } of upstream.streams) {
-    const strict = requestLines(bytes, READINGS[0] as (typeof READINGS)[number]);
-    for (const reading of READINGS)
-      expect([reading.name, ...requestLines(bytes, reading)]).toEqual([reading.name, ...strict]);
-  }
+  for (const stream of upstream.streams) expect(disagreements(stream.text)).toEqual([]);
   const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
   return { statuses, text, requests: upstream.requests, connections: upstream.streams.length };
 }
@@ -193,8 +189,10 @@ const CUT_SHORT: readonly (readonly [name: string, bytes: string])[] = [
 describe.each(WAYS)("refused, and nothing of it reaches the upstream: %s", (_how, pieces) => {
   test.each(REFUSED)("%s", async (_name, bytes, status) => {
     // A client that got its answer is cut off: what it still had to send is nobody's request.
-    const { statuses, requests } = await attack(pieces(bytes));
+    const { statuses, text, requests } = await attack(pieces(bytes));
     expect(statuses).toEqual([status]);
+    // For its framing, and not for what a body that is cut elsewhere happens to say.
+    if (status === 400) expect(text).toContain('"code":"bad_request"');
     expect(requests).toEqual([]);
   });
 });
@@ -296,13 +294,12 @@ describe.each(WAYS)("normalised, and seen as one request: %s", (_how, pieces) =>
 });
 
 test("the readings tell a smuggled request where there is one", () => {
-  const found = (text: string): number[] => READINGS.map((reading) => requestLines(text, reading).length);
   const both = `${HEAD}content-length: ${CHUNKS.length + SMUGGLED.length}\r\n${CHUNKED}\r\n${CHUNKS}${SMUGGLED}`;
   const bare = `${HEAD}${LENGTH}x: y\n${CHUNKED}\r\n${CHUNKS}${SMUGGLED}`;
   const blank = `${HEAD}${LENGTH}${CHUNKED.replace(":", " :")}\r\n${CHUNKS}${SMUGGLED}`;
   const quoted = `${HEAD}content-length: ${CHUNKS.length + SMUGGLED.length}\r\ntransfer-encoding: "chunked"\r\n\r\n${CHUNKS}${SMUGGLED}`;
-  for (const text of [both, bare, blank, quoted]) expect(new Set(found(text)).size).toBeGreaterThan(1);
-  expect(new Set(found(`${HEAD}${LENGTH}\r\n${CHAT}${SMUGGLED}`))).toEqual(new Set([2]));
+  for (const text of [both, bare, blank, quoted]) expect(disagreements(text)).not.toEqual([]);
+  expect(disagreements(`${HEAD}${LENGTH}\r\n${CHAT}${SMUGGLED}`)).toEqual([]);
 });
 
 describe("requests that are two", () => {

@@ -1,21 +1,26 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
+import type { Protocol } from "../../src/base/settings-urls.ts";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { Dialer } from "../../src/net/dialer.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
 import { openListeners } from "../../src/net/listen.ts";
+import { alarmsOf } from "../../src/net/stream.ts";
 import type { Transport } from "../../src/net/stream.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { aliasSettings } from "../../src/flow/aliases.ts";
 import { cacheSettings } from "../../src/flow/response-cache.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
-import type { ClientConnection } from "../../src/proxy/client.ts";
+import type { FrontConnection } from "../../src/proxy/client.ts";
 import { tick } from "../../src/proxy/clock.ts";
 import { Content } from "../../src/proxy/content.ts";
 import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
-import type { RouteRow } from "../../src/proxy/protocol.ts";
+import { Deadlines } from "../../src/proxy/deadlines.ts";
+import { Http2Front } from "../../src/proxy/http2-front.ts";
+import { Wires } from "../../src/proxy/http2-wire.ts";
+import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -48,11 +53,20 @@ export const CONTENT: ContentSettings = {
 export interface RelayConfig extends Partial<ProxyConfig> {
   readonly flow?: Partial<FlowConfig>;
   readonly content?: Partial<ContentSettings>;
-  /** Models besides "m", with the ports of their upstreams. */
-  readonly models?: Readonly<Record<string, readonly number[]>>;
 }
 
 const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
+
+/** An upstream, the model that it serves, and how. */
+export interface Serves {
+  readonly port: number;
+  readonly name: string;
+  readonly protocol: Protocol;
+}
+
+export function by(protocol: Protocol, port: number, name = "m"): Serves {
+  return { port, name, protocol };
+}
 
 let transportKind: Transport["kind"] = "epoll";
 
@@ -71,7 +85,7 @@ function transportOf(): Transport {
 
 export class Relay {
   readonly context: WorkerContext;
-  readonly connections = new Set<ClientConnection>();
+  readonly connections = new Set<FrontConnection>();
   readonly stats = WorkerStats.create(SIZES);
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
@@ -80,9 +94,9 @@ export class Relay {
   readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
 
-  /** A relay in front of upstreams on these ports, all of which serve model "m". */
+  /** A relay in front of these upstreams; those that are only a port serve model "m" by HTTP. */
   constructor(
-    ports: readonly number[],
+    upstreams: readonly (number | Serves)[],
     config: RelayConfig = {},
     maxBodyBytes = 1 << 20,
     tracer: Tracer | null = null,
@@ -91,15 +105,16 @@ export class Relay {
     const flow: FlowConfig = { ...FLOW, ...config.flow };
     const cost = defaultsOf(costSettings);
     const writer = new TableWriter(this.table);
-    const served = Object.entries({ m: ports, ...config.models }).map(([name, at]) => ({
-      id: writer.addModel(),
-      name,
-      at,
-    }));
     this.#transport = transportOf();
-    const routes = new Routes(new Dialer(this.#transport));
-    const places = served.flatMap(({ id, at }) => at.map((port) => ({ model: id, port })));
-    const rows: RouteRow[] = places.map(({ model, port }, index) => {
+    const wires = new Wires((tell) => this.#transport.later(tell));
+    const alarm = alarmsOf(this.#transport);
+    const routes = new Routes(new Dialer(this.#transport, { verify: true }), wires);
+    const models = new Map<string, RouteModel>();
+    const rows: RouteRow[] = upstreams.map((upstream, index) => {
+      const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
+      const key = `${protocol} ${name}`;
+      const model = models.get(key)?.id ?? writer.addModel();
+      models.set(key, { id: model, name, protocol, created: 1 });
       const row = writer.addRow(model);
       this.rows.push(row);
       const how = {
@@ -112,9 +127,9 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, node: `up${index + 1}`, host: "127.0.0.1", port };
+      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false };
     });
-    routes.apply({ version: 1, models: served.map(({ id, name }) => ({ id, name, created: 1 })), rows }, proxy);
+    routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
@@ -128,13 +143,9 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters,
-      dispatch: new Dispatch(
-        flow,
-        this.table,
-        (id) => routes.rowsOf(id),
-        (atMs) => this.#transport.wakeAt(atMs),
-        counters,
-      ),
+      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
+      deadlines: new Deadlines(alarm()),
+      wires,
       limits: new RateLimit(flow.limit),
       paths: defaultsOf(apiSettings),
       content,
@@ -145,7 +156,7 @@ export class Relay {
       refuses: false,
       control: (_path, _body, reply) => reply(500, "{}"),
     };
-    const handlers = clientHandlers(this.context, this.connections);
+    const handlers = clientHandlers(this.context, this.connections, (...of) => new Http2Front(this.context, ...of));
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
     if (listeners === null) throw new Error("these tests need a Linux libc");
     this.port = listeners.port;

@@ -19,6 +19,7 @@ function target(id: string, rttMs: number): Target {
     host: "127.0.0.1",
     port: 8000,
     tls: false,
+    protocol: "http",
     source: "registered",
     models: ["m"],
     weight: 1,
@@ -90,6 +91,28 @@ test("a model that nobody serves is remembered for a minute, and its number is u
     expect(expired?.models).toEqual([]);
     placement.routed(expired?.version ?? 0, [], nowMs);
   }
+});
+
+test("targets of two protocols never share a model's number, though its name is one", () => {
+  const placement = new Placement(table(), stats, defaultsOf(costSettings));
+  const nodes = new Map<string, Target>([
+    ["h", target("h", 0)],
+    ["g", { ...target("g", 0), protocol: "grpc" }],
+  ]);
+  const routes = placement.sync(["h", "g"], (id) => nodes.get(id), 0, 1);
+  expect(routes?.models).toEqual([
+    { id: 0, name: "m", protocol: "http", created: 1 },
+    { id: 1, name: "m", protocol: "grpc", created: 1 },
+  ]);
+  expect(routes?.rows.map(({ node, model, protocol }) => [node, model, protocol])).toEqual([
+    ["h", 0, "http"],
+    ["g", 1, "grpc"],
+  ]);
+  const moved = placement.sync(["h"], () => ({ ...target("h", 0), protocol: "grpc" }), 0, 1);
+  expect(moved?.rows.map(({ node, model }) => [node, model])).toEqual([
+    ["g", 1],
+    ["h", 1],
+  ]);
 });
 
 test("a new row is picked only when every worker knows where it leads", () => {

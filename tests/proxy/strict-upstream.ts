@@ -33,7 +33,7 @@ const PLAIN: Reading = {
 };
 
 /** Servers that have been met: each reads something that another does not. */
-export const READINGS: readonly Reading[] = [
+const READINGS: readonly Reading[] = [
   PLAIN,
   { ...PLAIN, name: "by the length", prefers: "length" },
   { ...PLAIN, name: "by the last length", prefers: "length", length: "last" },
@@ -45,8 +45,14 @@ export const READINGS: readonly Reading[] = [
   { ...PLAIN, name: "with codings in quotes", isChunked: (coding) => /^["']?chunked["']?$/i.test(coding.trim()) },
 ];
 
+/** The readings that find other requests in a stream than most servers do: none, unless something was smuggled. */
+export function disagreements(text: string): string[] {
+  const found = READINGS.map((reading) => ({ name: reading.name, lines: requestLines(text, reading).join("\n") }));
+  return found.filter(({ lines }) => lines !== found[0]?.lines).map(({ name, lines }) => `${name}: ${lines}`);
+}
+
 /** The request lines that a server which reads so finds in `text`; an unfinished request is not among them. */
-export function requestLines(text: string, reading: Reading): string[] {
+function requestLines(text: string, reading: Reading): string[] {
   const lines: string[] = [];
   let rest = text;
   for (;;) {

@@ -269,6 +269,8 @@ test("workers post their spans while they run, and the last ones before they are
         paths: defaultsOf(apiSettings),
         ...CONTENT,
       },
+      tls: null,
+      upstreamTls: { verify: true },
       table: ScoreTable.create(sizes),
       stats: WorkerStats.create(sizes),
       tracing: {

@@ -1,0 +1,163 @@
+/**
+ * One attempt of a gRPC call at one target: a claim in the score table, a stream on one of the target's connections,
+ * and what the target has sent that the client has not taken yet. The claim is given back once, by `release`; the
+ * stream is left by `part`, which may come later, when a slow client has taken the last of the answer.
+ */
+import type { Outcome } from "../flow/breaker.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import { Choice } from "./choice.ts";
+import { nowMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import { headBytes } from "./grpc-heads.ts";
+import type { Http2Upstream } from "./http2-upstream.ts";
+import type { Target } from "./routes.ts";
+
+/** The choices of every call of the worker. */
+const choice = new Choice<Http2Upstream>((target) => target.calls?.take() ?? null);
+
+export class GrpcAttempt {
+  readonly target: Target;
+  readonly row: number;
+  /** When it was chosen. */
+  readonly sentMs = nowMs();
+  readonly #model: number;
+  readonly #context: WorkerContext;
+  readonly #way: Http2Upstream;
+  #stream: Http2Stream | null = null;
+  /** The claim's tokens, until the first message; the claim itself, until the end. */
+  #tokens: number;
+  #isClaimed = true;
+  #owed = 0;
+
+  private constructor(
+    context: WorkerContext,
+    model: number,
+    row: number,
+    target: Target,
+    way: Http2Upstream,
+    tokens: number,
+  ) {
+    this.#context = context;
+    this.#model = model;
+    this.row = row;
+    this.target = target;
+    this.#way = way;
+    this.#tokens = tokens;
+  }
+
+  /** Claims a row of the model; or answers why there is none (ALL_FULL, NO_TARGET). */
+  static claim(
+    context: WorkerContext,
+    model: number,
+    tokens: number,
+    excluded: readonly number[],
+    isRetry: boolean,
+  ): GrpcAttempt | number {
+    const row = choice.make(context, model, tokens, excluded, isRetry);
+    const { target, way } = choice;
+    if (row < 0 || target === null || way === null) return row;
+    return new GrpcAttempt(context, model, row, target, way, tokens);
+  }
+
+  /** The longest list of fields that the target takes. */
+  get listBytesMax(): number {
+    return this.#way.connection.peerListBytesMax;
+  }
+
+  /** The connection is gone; it never was there; why. */
+  get isDown(): boolean {
+    return this.#way.connection.isClosed;
+  }
+
+  get isUnreached(): boolean {
+    return this.#way.isUnreached;
+  }
+
+  get reason(): string {
+    return this.#way.reason;
+  }
+
+  /** The target has sent its last frame. */
+  get isAnswered(): boolean {
+    return this.#stream?.remoteEnded === true;
+  }
+
+  /** Bytes of the answer that the client has not taken. */
+  get owed(): number {
+    return this.#owed;
+  }
+
+  owns(stream: Http2Stream): boolean {
+    return stream === this.#stream;
+  }
+
+  /** Begins with the head that stands in `headBytes`; false when the connection takes no more. */
+  open(owner: StreamOwner, length: number, ended: boolean): boolean {
+    this.#stream = this.#way.connection.open(owner, headBytes, 0, length, ended);
+    this.#way.wire.schedule();
+    return this.#stream !== null;
+  }
+
+  /** Sends bytes of the request; false when they have to wait. */
+  send(bytes: Uint8Array, start: number, end: number, ended: boolean): boolean {
+    this.#way.wire.schedule();
+    return this.#stream === null || this.#way.connection.sendBody(this.#stream, bytes, start, end, ended);
+  }
+
+  sendTrailers(bytes: Uint8Array, length: number): void {
+    this.#way.wire.schedule();
+    if (this.#stream !== null) this.#way.connection.sendHead(this.#stream, bytes, 0, length, true);
+  }
+
+  /** The client has taken so many bytes of the answer, or has not yet. */
+  taken(bytes: number): void {
+    if (this.#stream === null) return;
+    this.#way.connection.consume(this.#stream, bytes);
+    if (this.#way.connection.output.pending > 0) this.#way.wire.schedule();
+  }
+
+  owe(bytes: number): void {
+    this.#owed += bytes;
+  }
+
+  /** The client has taken all that was owed. */
+  settle(): void {
+    this.taken(this.#owed);
+    this.#owed = 0;
+  }
+
+  /** The first message of the answer is here: the prompt is worked through. False when it was before. */
+  endPrefill(): boolean {
+    if (this.#tokens === 0) return false;
+    this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
+    this.#tokens = 0;
+    return true;
+  }
+
+  /** How it went, for the target's breaker. */
+  observe(outcome: Outcome): void {
+    this.#context.dispatch.observe(this.#model, this.row, outcome, this.sentMs);
+  }
+
+  /** Gives the claim back: whoever waits for a place may have it. */
+  release(): void {
+    this.endPrefill();
+    if (!this.#isClaimed) return;
+    this.#isClaimed = false;
+    this.#context.table.end(this.#context.index, this.row);
+    this.#context.dispatch.freed(this.#model);
+  }
+
+  /** Leaves the stream, which is reset unless it has ended. */
+  part(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    this.#stream = null;
+    this.#owed = 0;
+    const { connection, wire } = this.#way;
+    connection.reset(stream, H2_ERROR.cancel);
+    connection.release(stream);
+    if (connection.output.pending > 0) wire.schedule();
+  }
+}

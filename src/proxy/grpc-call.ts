@@ -1,0 +1,494 @@
+/**
+ * One gRPC call: a client's stream and a target's, joined. HTTP/2 goes in and HTTP/2 comes out; messages pass as they
+ * are, compressed or not, and each side's window follows what the other side takes.
+ *
+ * The model is named by metadata, or by the first message of a known service (grpc-services.ts), or is the only one
+ * there is. As soon as it is known the call is bound to a target; what came before is held. While nothing of an answer
+ * has gone to the client and all that was sent is still held, a call that its target did nothing about is bound again,
+ * elsewhere; one that broke, or was answered with nothing but UNAVAILABLE, only if its method may run twice, and if the
+ * model's retry budget allows it. After that the client is told by a status, or by a reset where the target reset its
+ * stream. Where no target has room the call waits in its model's queue, like any other request.
+ *
+ * The client's deadline is kept here too, and what is left of it goes to the target. Either side's cancellation reaches
+ * the other one. What the call holds (a claim, a budget, a deadline) it gives back once, in `#finish`; the windows of
+ * its streams as soon as the other side has taken what came through them.
+ */
+import { ERRORS, MeshError } from "../base/errors.ts";
+import { Waiter } from "../flow/fair-order.ts";
+import { ALL_FULL } from "../score/pick.ts";
+import { areWhole, GrpcFraming } from "../wire/grpc-framing.ts";
+import { parseTimeout } from "../wire/grpc-timeout.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import { copyOf } from "../wire/octets.ts";
+import { nowMs, unixMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Dated } from "./deadlines.ts";
+import type { ModelFlow, Waiting } from "./dispatch.ts";
+import { GrpcAttempt } from "./grpc-attempt.ts";
+import { headBytes, REQUEST_EXTRA_BYTES, writeAnswerHead, writeRequestHead, writeTrailers } from "./grpc-heads.ts";
+import { GrpcRequest, MODEL } from "./grpc-request.ts";
+import { type GrpcMethod, methodOf } from "./grpc-services.ts";
+import { countedAs, errorFields, GRPC_STATUS, outcomeOf, statusIn } from "./grpc-status.ts";
+import type { ClientSide } from "./http2-wire.ts";
+import { Wishes } from "./wishes.ts";
+
+/** Attempts that count for nothing: the target did nothing about the stream, but is there. */
+const LATE_ATTEMPTS_MAX = 4;
+const NO_SLOT = -1;
+const NO_FIELD = new Uint8Array(0);
+const NONE: readonly number[] = [];
+const NO_WISHES = new Wishes();
+const TENANT_CHARACTERS_MAX = 256;
+
+export class GrpcCall implements StreamOwner, Dated, Waiting {
+  readonly #context: WorkerContext;
+  readonly #client: ClientSide;
+  readonly #stream: Http2Stream;
+  readonly #head: HeaderBlock;
+  readonly #method: GrpcMethod;
+  readonly #request: GrpcRequest;
+  readonly #startedMs = nowMs();
+  #model = -1;
+  #deadlineMs = Number.POSITIVE_INFINITY;
+  #deadlineSlot = NO_SLOT;
+  #isOver = false;
+
+  #flow: ModelFlow | null = null;
+  #wishes = NO_WISHES;
+  #waiter: Waiter<Waiting> | null = null;
+  #attempt: GrpcAttempt | null = null;
+  #attempts = 0;
+  #lateAttempts = 0;
+  #excluded: readonly number[] = NONE;
+  /** Bytes of the request that the target has not taken yet. */
+  #owed = 0;
+  /** Since when the target has the whole request, or was last heard of. */
+  #activeMs = this.#startedMs;
+
+  #isCommitted = false;
+  #framing: GrpcFraming | null = null;
+  #sent = 0;
+
+  constructor(context: WorkerContext, client: ClientSide, stream: Http2Stream, head: HeaderBlock) {
+    this.#context = context;
+    this.#client = client;
+    this.#stream = stream;
+    this.#head = head;
+    this.#method = methodOf(head.path);
+    this.#request = new GrpcRequest(context);
+  }
+
+  begin(isComplete: boolean): void {
+    const { grpcTimeout, model } = this.#head;
+    this.#request.isComplete = isComplete;
+    if (grpcTimeout !== null) {
+      const timeoutMs = parseTimeout(grpcTimeout);
+      if (timeoutMs < 0) {
+        this.#refuse(new MeshError("bad_request", "grpc-timeout is no number of up to eight digits with a unit"));
+        return;
+      }
+      this.#deadlineMs = this.#startedMs + timeoutMs;
+    }
+    if (this.#head.hasWishes) {
+      this.#wishes = new Wishes();
+      const error = this.#wishes.readBy((name) => this.#head.value(name));
+      if (error !== null) {
+        this.#refuse(error);
+        return;
+      }
+      this.#deadlineMs = Math.min(this.#deadlineMs, this.#startedMs + this.#wishes.timeoutMs);
+    }
+    if (this.#deadlineMs < Infinity) this.#deadlineSlot = this.#context.deadlines.enter(this, this.#deadlineMs);
+    if (model !== null) {
+      this.#model = this.#context.routes.calls.findField(model);
+      if (this.#model < 0) this.#refuse(unknownModel(model.text));
+      else this.#bind(null);
+    } else if (this.#method.modelField === 0 || isComplete) {
+      this.#bindToOnly();
+    }
+  }
+
+  // ---- what comes from either side
+
+  body(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
+    if (stream !== this.#stream) this.#answerBody(bytes, start, end, ended);
+    else if (this.#isOver) this.#client.connection.consume(stream, end - start);
+    else this.#requestBody(bytes, start, end, ended);
+  }
+
+  #requestBody(bytes: Uint8Array, start: number, end: number, ended: boolean): void {
+    const request = this.#request;
+    const attempt = this.#attempt;
+    const { connection } = this.#client;
+    if (ended) this.#complete();
+    if (!request.follow(bytes, start, end)) {
+      this.#refuse(this.#tooLarge());
+      return;
+    }
+    const isHeld = this.#isCommitted || request.hold(bytes, start, end);
+    if (attempt !== null) {
+      if (attempt.send(bytes, start, end, ended)) connection.consume(this.#stream, end - start);
+      else this.#owed += end - start;
+      return;
+    }
+    connection.consume(this.#stream, end - start);
+    if (isHeld && this.#model < 0) this.#findModel();
+    else if (!isHeld)
+      this.#refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
+  }
+
+  /** Looks for the model in what has come of the first message. */
+  #findModel(): void {
+    const request = this.#request;
+    const model = request.findModel(this.#method.modelField, this.#context.routes.calls);
+    if (model >= 0) {
+      this.#model = model;
+      this.#bind(null);
+    } else if (model === MODEL.unknown) {
+      this.#refuse(unknownModel(request.modelName));
+    } else if (model === MODEL.absent || request.end >= this.#context.config.replayBytes) {
+      this.#bindToOnly();
+    }
+  }
+
+  #complete(): void {
+    this.#request.isComplete = true;
+    this.#activeMs = nowMs();
+  }
+
+  answered(_stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    if (ended) attempt.observe(outcomeOf(statusIn(block)));
+    const isRefused = ended && statusIn(block) === GRPC_STATUS.unavailable;
+    if (isRefused && this.#mayRepeat(false) && this.#mayAfford()) {
+      this.#excluded = [...this.#excluded, attempt.row];
+      this.#context.counters.retry();
+      this.#leave(attempt);
+      this.#bind(block);
+    } else {
+      this.#passOn(block, ended, attempt.target.nodeField);
+    }
+  }
+
+  #passOn(block: HeaderBlock, ended: boolean, nodeField: Uint8Array): void {
+    this.#isCommitted = true;
+    this.#activeMs = nowMs();
+    this.#request.release();
+    this.#send(headBytes, writeAnswerHead(block, nodeField), ended);
+    if (ended) this.#finish(block.status === 200 ? countedAs(statusIn(block)) : block.status);
+  }
+
+  #answerBody(bytes: Uint8Array, start: number, end: number, ended: boolean): void {
+    const { connection, wire } = this.#client;
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    this.#activeMs = nowMs();
+    if (attempt.endPrefill()) {
+      attempt.observe("success");
+      this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+    }
+    const { grpcMessageBytesMax } = this.#context.config;
+    if (this.#framing === null && !areWhole(bytes, start, end, grpcMessageBytesMax)) {
+      this.#framing = new GrpcFraming(grpcMessageBytesMax);
+    }
+    if (this.#framing?.push(bytes, start, end) === false) {
+      this.#refuse(this.#tooLarge());
+      return;
+    }
+    this.#sent += end - start;
+    if (connection.sendBody(this.#stream, bytes, start, end, false)) attempt.taken(end - start);
+    else attempt.owe(end - start);
+    wire.schedule();
+    if (ended) this.#refuse(new MeshError("internal", "the target ended the call without a status"));
+  }
+
+  trailers(stream: Http2Stream, block: HeaderBlock): void {
+    const length = writeTrailers(block);
+    if (stream !== this.#stream) {
+      this.#send(headBytes, length, true);
+      this.#finish(countedAs(statusIn(block)));
+    } else if (!this.#isOver) {
+      this.#complete();
+      this.#request.trailers = copyOf(headBytes, 0, length);
+      if (this.#attempt === null && this.#model < 0) this.#findModel();
+      else this.#attempt?.sendTrailers(headBytes, length);
+    }
+  }
+
+  writable(stream: Http2Stream): void {
+    if (stream !== this.#stream) {
+      this.#settle();
+      return;
+    }
+    this.#attempt?.settle();
+    this.#activeMs = nowMs();
+    if (!this.#isOver) return;
+    this.#attempt?.part();
+    this.#leaveClient();
+  }
+
+  /** The target has taken all of the request that was owed to it. */
+  #settle(): void {
+    this.#client.connection.consume(this.#stream, this.#owed);
+    this.#owed = 0;
+    this.#client.wire.schedule();
+  }
+
+  lost(stream: Http2Stream, code: number, untouched: boolean): void {
+    if (stream === this.#stream) {
+      this.#finish(countedAs(GRPC_STATUS.cancelled));
+      this.#attempt?.part();
+    } else if (!this.#isOver && this.#attempt?.owns(stream) === true) {
+      this.#failed(this.#attempt, code, untouched);
+    }
+  }
+
+  // ---- the target
+
+  /** Binds a call that names no model to the one that there is. */
+  #bindToOnly(): void {
+    this.#model = this.#context.routes.calls.only;
+    if (this.#model >= 0) this.#bind(null);
+    else this.#refuse(new MeshError("model_required", "name the model in the metadata x-infermesh-model"));
+  }
+
+  /** Gives the call to a target, or to its model's queue; `instead`: what to answer where neither takes it. */
+  #bind(instead: HeaderBlock | null): void {
+    const { dispatch } = this.#context;
+    if (this.#flow === null) {
+      if (!this.#isAllowed()) return;
+      this.#flow = dispatch.flow(this.#model);
+      this.#flow.retry.request(nowMs());
+    }
+    if (this.#flow.queue.requests > 0 && instead === null) {
+      this.#wait(this.#flow);
+      return;
+    }
+    const attempt = this.#claim();
+    if (typeof attempt !== "number") this.#launch(attempt);
+    else if (instead !== null) this.#passOn(instead, true, NO_FIELD);
+    else if (attempt === ALL_FULL) this.#wait(this.#flow);
+    else this.#refuse(this.#noTarget());
+  }
+
+  /** Whether the client keeps to its limit. */
+  #isAllowed(): boolean {
+    const { limits } = this.#context;
+    if (!limits.enabled) return true;
+    const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
+    if (waitMs <= 0) return true;
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
+    this.#refuse(new MeshError("over_capacity", "this client asks for more than its limit", { retryAfterSeconds }));
+    return false;
+  }
+
+  #tenant(): string {
+    const tenant = this.#head.value("x-infermesh-tenant") ?? this.#head.value("authorization");
+    return (tenant ?? this.#client.address).slice(0, TENANT_CHARACTERS_MAX);
+  }
+
+  #promptTokens(): number {
+    const { bytesPerToken, promptTokensMax } = this.#context.config;
+    const bytes = Math.max(this.#request.messageBytes, this.#request.received);
+    return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
+  }
+
+  #claim(): GrpcAttempt | number {
+    return GrpcAttempt.claim(this.#context, this.#model, this.#promptTokens(), this.#excluded, this.#attempts > 0);
+  }
+
+  #launch(attempt: GrpcAttempt): void {
+    const request = this.#request;
+    this.#attempt = attempt;
+    this.#attempts++;
+    this.#activeMs = attempt.sentMs;
+    const leftMs = this.#deadlineMs - attempt.sentMs;
+    if (leftMs <= 0) {
+      this.#refuse(deadlinePassed());
+      return;
+    }
+    if (this.#head.size + REQUEST_EXTRA_BYTES > attempt.listBytesMax) {
+      this.#refuse(new MeshError("head_too_large", "the metadata is larger than the target takes"));
+      return;
+    }
+    const length = writeRequestHead(this.#head, leftMs, this.#client.forwardedFor);
+    const { trailers, end } = request;
+    const endsWithBody = request.isComplete && trailers === null;
+    if (!attempt.open(this, length, endsWithBody && end === 0)) {
+      this.#refuse(full(1));
+      return;
+    }
+    if (end > 0) attempt.send(request.held, 0, end, endsWithBody);
+    if (trailers !== null) attempt.sendTrailers(trailers, trailers.length);
+    if (this.#owed > 0) this.#settle();
+  }
+
+  #wait(flow: ModelFlow): void {
+    const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
+    waiter.tenant = this.#tenant();
+    waiter.priority = this.#wishes.priority;
+    waiter.tokens = this.#promptTokens();
+    waiter.bytes = this.#request.held.length;
+    waiter.deadlineMs = this.#deadlineMs;
+    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    // A retry that waits keeps nobody behind it from targets that it may not have again.
+    if (retryAfterSeconds === 0) this.#excluded = NONE;
+    else this.#refuse(full(retryAfterSeconds));
+  }
+
+  tryAgain(flow: ModelFlow): boolean {
+    const attempt = this.#claim();
+    if (attempt === ALL_FULL) return false;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    if (typeof attempt === "number") this.#refuse(this.#noTarget());
+    else this.#launch(attempt);
+    return true;
+  }
+
+  waitOver(retryAfterSeconds: number): void {
+    this.#refuse(this.#deadlineMs <= nowMs() ? deadlinePassed() : full(retryAfterSeconds));
+  }
+
+  #noTarget(): MeshError {
+    if (this.#attempts > 0) return new MeshError("upstream_failed", "no target could answer the call");
+    return new MeshError("no_healthy_target", "no healthy target serves this model at the moment");
+  }
+
+  /** Whether the call may be sent once more; `wasRefused`: the target did nothing about it. */
+  #mayRepeat(wasRefused: boolean): boolean {
+    if (this.#isCommitted || this.#request.isCut || this.#attempts >= this.#context.config.attemptsMax) return false;
+    return this.#wishes.mayRepeat && (wasRefused || this.#method.isRepeatable);
+  }
+
+  #mayAfford(): boolean {
+    return this.#flow?.retry.tryRetry(nowMs()) === true;
+  }
+
+  #leave(attempt: GrpcAttempt): void {
+    attempt.release();
+    attempt.part();
+    this.#attempt = null;
+  }
+
+  /** The target's stream broke before its end. */
+  #failed(attempt: GrpcAttempt, code: number, untouched: boolean): void {
+    const { counters, table, config } = this.#context;
+    const { row, isDown, isUnreached, reason } = attempt;
+    // It was about to close the connection, or counts a stream that has just ended: the same one may do next time.
+    const isLate = untouched && !isUnreached && this.#lateAttempts < LATE_ATTEMPTS_MAX;
+    if (isLate) {
+      this.#lateAttempts++;
+      this.#attempts--;
+    } else {
+      counters.upstreamError(row, this.#isCommitted ? "truncated" : isUnreached ? "connect" : "reset");
+      this.#excluded = [...this.#excluded, row];
+      attempt.observe("failure");
+    }
+    if (isDown && !this.#isCommitted) table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
+    this.#leave(attempt);
+    // What the target did nothing about costs nobody work: it needs no budget.
+    if (this.#mayRepeat(untouched) && (untouched || this.#mayAfford())) {
+      counters.retry();
+      this.#bind(null);
+    } else if (isDown || code === H2_ERROR.none) {
+      const why = reason === "" ? "it closed the stream" : reason;
+      this.#refuse(new MeshError("upstream_failed", `the target failed before the call ended: ${why}`));
+    } else {
+      // What it means is the client's business: it sees what it would have seen without us.
+      this.#resetClient(code);
+      this.#finish(countedAs(code === H2_ERROR.cancel ? GRPC_STATUS.cancelled : GRPC_STATUS.unavailable));
+    }
+  }
+
+  // ---- the end
+
+  expired(): void {
+    this.#deadlineSlot = NO_SLOT;
+    this.#timedOut(deadlinePassed());
+  }
+
+  wake(now: number): void {
+    const { bodyTimeoutMs, firstByteTimeoutMs, streamTimeoutMs } = this.#context.config;
+    const waitedMs = now - this.#activeMs;
+    if (this.#isOver) {
+      // All that is missing is a client that takes its answer.
+      if (waitedMs < streamTimeoutMs) return;
+      this.#resetClient(H2_ERROR.cancel);
+      this.#attempt?.part();
+    } else if (this.#attempt === null) {
+      if (waitedMs < bodyTimeoutMs || this.#waiter?.waiting === true) return;
+      this.#refuse(new MeshError("request_timeout", `no message came within ${bodyTimeoutMs} ms`));
+    } else if (this.#request.isComplete && waitedMs >= (this.#isCommitted ? streamTimeoutMs : firstByteTimeoutMs)) {
+      this.#timedOut(new MeshError("upstream_timeout", "the target took too long to go on"));
+    }
+  }
+
+  #timedOut(error: MeshError): void {
+    if (this.#attempt !== null) this.#context.counters.upstreamError(this.#attempt.row, "timeout");
+    this.#refuse(error);
+  }
+
+  /** Ends the call with a status of our own. */
+  #refuse(error: MeshError): void {
+    if (this.#isOver) return;
+    const fields = errorFields(error, !this.#isCommitted);
+    this.#send(fields, fields.length, true);
+    this.#finish(countedAs(ERRORS[error.code].grpc));
+  }
+
+  #tooLarge(): MeshError {
+    const { grpcMessageBytesMax } = this.#context.config;
+    return new MeshError("payload_too_large", `a message has more than the ${grpcMessageBytesMax} bytes allowed here`);
+  }
+
+  /** Sends encoded fields to the client. */
+  #send(fields: Uint8Array, length: number, ended: boolean): void {
+    this.#client.connection.sendHead(this.#stream, fields, 0, length, ended);
+    this.#client.wire.schedule();
+    this.#sent += length;
+  }
+
+  #resetClient(code: number): void {
+    this.#client.connection.reset(this.#stream, code);
+    this.#client.wire.schedule();
+  }
+
+  #finish(countedStatus: number): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#deadlineSlot !== NO_SLOT) this.#context.deadlines.leave(this, this.#deadlineSlot);
+    const { counters } = this.#context;
+    const attempt = this.#attempt;
+    counters.request(this.#model, countedStatus, nowMs() - this.#startedMs);
+    counters.bytes(this.#request.received + this.#head.size, this.#sent);
+    this.#request.release();
+    attempt?.release();
+    if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
+    // A slow client is still taking what the target has sent: until it has, the target's window stays as it is.
+    const isWaiting = attempt !== null && attempt.owed > 0 && attempt.isAnswered && this.#stream.queue !== null;
+    if (!isWaiting) attempt?.part();
+    if (this.#owed > 0) this.#settle();
+    this.#leaveClient();
+  }
+
+  /** The client need not go on with a request that is answered (RFC 9113 section 8.1). */
+  #leaveClient(): void {
+    if (this.#stream.localEnded && !this.#stream.remoteEnded) this.#resetClient(H2_ERROR.none);
+  }
+}
+
+function unknownModel(name: string): MeshError {
+  return new MeshError("model_not_found", `the model \`${name}\` does not exist`);
+}
+
+function deadlinePassed(): MeshError {
+  return new MeshError("upstream_timeout", "the deadline of the call has passed");
+}
+
+function full(retryAfterSeconds: number): MeshError {
+  const text = "every target of this model is at its capacity; try again shortly";
+  return new MeshError("over_capacity", text, { retryAfterSeconds });
+}

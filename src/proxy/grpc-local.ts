@@ -1,0 +1,198 @@
+/**
+ * The gRPC services that the router answers itself: its health (grpc.health.v1) and reflection (grpc-reflection.ts).
+ * A client that means a target's own names a model in the metadata; that call is relayed like any other.
+ *
+ * "" is the router, which serves unless it drains; any other service is a model, which serves while some target of it
+ * may be picked. A watch looks again a few times a second, and ends when the router drains.
+ */
+import { ERRORS, type ErrorCode } from "../base/errors.ts";
+import { ALL_FULL } from "../score/pick.ts";
+import { MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import { ProtoField } from "../wire/proto-field.ts";
+import { nowMs, unixMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
+import { ANSWER_HEAD, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
+import type { ClientSide } from "./http2-wire.ts";
+
+const HEALTH = "/grpc.health.v1.Health/";
+/** What a client has to ask of the router is short. */
+const REQUEST_BYTES_MAX = 16_384;
+const SERVING = 1;
+const NOT_SERVING = 2;
+const SERVICE_UNKNOWN = 3;
+
+/** What a service makes of one request's message. */
+type Answer = (call: LocalCall, message: Uint8Array) => void;
+
+/** The call's owner where its path is a service of the router's own, else null. */
+export function localCall(context: WorkerContext, client: ClientSide, block: HeaderBlock): LocalCall | null {
+  const path = block.path?.text ?? "";
+  if (path.startsWith(HEALTH)) {
+    const method = path.slice(HEALTH.length);
+    if (method === "Check") return new LocalCall(context, client, check);
+    if (method === "Watch") return new LocalCall(context, client, watch);
+    return new LocalCall(context, client, null);
+  }
+  return REFLECTION_PATHS.has(path) ? new LocalCall(context, client, answerReflection) : null;
+}
+
+class LocalCall implements StreamOwner {
+  readonly context: WorkerContext;
+  readonly #client: ClientSide;
+  readonly #answer: Answer | null;
+  readonly #startedMs = nowMs();
+  #stream: Http2Stream | null = null;
+  #received: Buffer = Buffer.alloc(0);
+  #hasHead = false;
+  #isOver = false;
+  /** The service that is watched, and what was said of it last. */
+  #watched: string | null = null;
+  #said = 0;
+
+  constructor(context: WorkerContext, client: ClientSide, answer: Answer | null) {
+    this.context = context;
+    this.#client = client;
+    this.#answer = answer;
+  }
+
+  begin(stream: Http2Stream, ended: boolean): void {
+    this.#stream = stream;
+    if (this.#answer === null) this.end("not_supported", "the router has no such method");
+    else if (ended) this.#complete();
+  }
+
+  answered(): void {
+    // A server's stream is answered by us.
+  }
+
+  body(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
+    this.#client.connection.consume(stream, end - start);
+    if (this.#isOver) return;
+    this.#received = Buffer.concat([this.#received, bytes.subarray(start, end)]);
+    while (!this.#isOver) {
+      const length = messageLength(this.#received, 0, this.#received.length);
+      if (length > REQUEST_BYTES_MAX) this.end("payload_too_large", "a message too large for the router itself");
+      else if (length >= 0 && this.#received[0] !== 0)
+        this.end("not_supported", "the router reads no compressed messages");
+      if (length < 0 || this.#received.length < MESSAGE_HEAD_BYTES + length) break;
+      const message = this.#received.subarray(MESSAGE_HEAD_BYTES, MESSAGE_HEAD_BYTES + length);
+      this.#received = this.#received.subarray(MESSAGE_HEAD_BYTES + length);
+      if (!this.#isOver) this.#answer?.(this, message);
+    }
+    if (ended) this.#complete();
+  }
+
+  trailers(): void {
+    this.#complete();
+  }
+
+  writable(): void {
+    // Answers are few and short; what has to wait is in its stream.
+  }
+
+  lost(): void {
+    this.#count(countedAs(GRPC_STATUS.cancelled));
+  }
+
+  wake(): void {
+    if (this.#watched === null || this.#isOver) return;
+    if (this.context.draining) this.end("draining", "this router is shutting down");
+    else this.#look(this.#watched);
+  }
+
+  /** The client has said all that it has to say. */
+  #complete(): void {
+    if (this.#watched === null) this.end(null, "");
+  }
+
+  watch(service: string): void {
+    this.#watched = service;
+    this.#look(service);
+  }
+
+  #look(service: string): void {
+    const status = healthOf(this.context, service);
+    if (status === this.#said) return;
+    this.#said = status;
+    this.send(Uint8Array.of(0x08, status));
+  }
+
+  /** Sends one message. */
+  send(message: Uint8Array): void {
+    const stream = this.#stream;
+    if (stream === null || this.#isOver) return;
+    const { connection, wire } = this.#client;
+    if (!this.#hasHead) connection.sendHead(stream, ANSWER_HEAD, 0, ANSWER_HEAD.length, false);
+    this.#hasHead = true;
+    const framed = Buffer.alloc(MESSAGE_HEAD_BYTES + message.length);
+    framed.writeUInt32BE(message.length, 1);
+    framed.set(message, MESSAGE_HEAD_BYTES);
+    connection.sendBody(stream, framed, 0, framed.length, false);
+    wire.schedule();
+  }
+
+  /** Ends the call: with an error's status, or in order. */
+  end(code: ErrorCode | null, message: string): void {
+    const stream = this.#stream;
+    if (stream === null || this.#isOver) return;
+    const status = code === null ? GRPC_STATUS.ok : ERRORS[code].grpc;
+    this.#count(countedAs(status));
+    const { connection, wire } = this.#client;
+    const fields = statusFields(status, message, !this.#hasHead);
+    connection.sendHead(stream, fields, 0, fields.length, true);
+    if (!stream.remoteEnded && stream.localEnded) connection.reset(stream, H2_ERROR.none);
+    wire.schedule();
+  }
+
+  #count(status: number): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.context.counters.request(-1, status, nowMs() - this.#startedMs);
+  }
+}
+
+function check(call: LocalCall, message: Uint8Array): void {
+  const service = serviceIn(message);
+  const status = healthOf(call.context, service);
+  if (status === SERVICE_UNKNOWN) call.end("not_found", `there is no service or model ${service}`);
+  else call.send(Uint8Array.of(0x08, status));
+}
+
+function watch(call: LocalCall, message: Uint8Array): void {
+  call.watch(serviceIn(message));
+}
+
+function answerReflection(call: LocalCall, message: Uint8Array): void {
+  const answer = reflect(message);
+  if (answer === null) call.end("bad_request", "no request of server reflection");
+  else call.send(answer);
+}
+
+function serviceIn(message: Uint8Array): string {
+  const field = new ProtoField(1, 0);
+  const isThere = field.read(message, message.length, message.length) === "found";
+  return isThere ? Buffer.from(message.subarray(field.start, field.end)).toString() : "";
+}
+
+function healthOf(context: WorkerContext, service: string): number {
+  if (service === "") return context.draining ? NOT_SERVING : SERVING;
+  const models = [context.routes.calls.find(service), context.routes.find(service)].filter((model) => model >= 0);
+  if (models.length === 0) return SERVICE_UNKNOWN;
+  return models.some((model) => isServed(context, model)) ? SERVING : NOT_SERVING;
+}
+
+/** Whether some target of the model may be picked, were it idle. */
+function isServed({ pick, picker, table }: WorkerContext, model: number): boolean {
+  pick.model = model;
+  pick.promptTokens = 1;
+  pick.clearExcluded();
+  pick.seed = 0;
+  pick.nowDeciseconds = table.nowDeciseconds(unixMs());
+  const row = picker.pick(pick);
+  // One that is full serves; one that was passed over for failing does not.
+  return row >= 0 || row === ALL_FULL;
+}

@@ -1,0 +1,119 @@
+/**
+ * What a gRPC call has received of its client: held so that it can be sent again, and read for the model that its
+ * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`.
+ */
+import { areWhole, GrpcFraming, MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
+import type { ModelNames } from "./model-names.ts";
+import { copyBytes } from "../wire/octets.ts";
+import { ProtoField } from "../wire/proto-field.ts";
+import type { WorkerContext } from "./context.ts";
+
+/** What `findModel` answers where it is no model's number. */
+export const MODEL = { more: -1, unknown: -2, absent: -3 } as const;
+
+const NOTHING = Buffer.alloc(0);
+/** What most calls are held in; such buffers are used again. */
+const HELD_BYTES = 4096;
+const FREE_BUFFERS_MAX = 256;
+const free: Buffer[] = [];
+
+export class GrpcRequest {
+  /** Everything has come. */
+  isComplete = false;
+  /** Trailers, which no client of gRPC sends, as they go on. */
+  trailers: Uint8Array | null = null;
+  /** Bytes received. */
+  received = 0;
+  /** Held bytes [0, end). */
+  held: Buffer = NOTHING;
+  end = 0;
+  /** What was received is not all held. */
+  isCut = false;
+  readonly #context: WorkerContext;
+  /** Null while all that came was whole messages. */
+  #framing: GrpcFraming | null = null;
+  #messageBytes = -1;
+  #field: ProtoField | null = null;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  /** The length of the first message, or -1 before it is known. */
+  get messageBytes(): number {
+    return this.#messageBytes;
+  }
+
+  /** Follows the messages in bytes [start, end); false when one is larger than allowed. */
+  follow(bytes: Uint8Array, start: number, end: number): boolean {
+    const { grpcMessageBytesMax } = this.#context.config;
+    this.received += end - start;
+    if (this.#framing === null) {
+      if (areWhole(bytes, start, end, grpcMessageBytesMax)) {
+        if (this.#messageBytes < 0 && end > start) this.#messageBytes = messageLength(bytes, start, end);
+        return true;
+      }
+      this.#framing = new GrpcFraming(grpcMessageBytesMax);
+    }
+    const isFine = this.#framing.push(bytes, start, end);
+    if (this.#messageBytes < 0 && this.#framing.messages > 0) this.#messageBytes = this.#framing.length;
+    return isFine;
+  }
+
+  /** Holds bytes [start, end); false when there is no room, and then nothing is held any more. */
+  hold(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.isCut) return false;
+    const context = this.#context;
+    const need = this.end + end - start;
+    if (need > this.held.length) {
+      const size = Math.max(need, this.held.length * 2, HELD_BYTES);
+      const more = size - this.held.length;
+      if (need > context.config.replayBytes || context.heldBytes + more > context.config.bufferBytesMax) {
+        this.release();
+        this.isCut = true;
+        return false;
+      }
+      context.heldBytes += more;
+      const held = (size === HELD_BYTES ? free.pop() : undefined) ?? Buffer.allocUnsafeSlow(size);
+      this.held.copy(held, 0, 0, this.end);
+      this.held = held;
+    }
+    copyBytes(bytes, start, end, this.held, this.end);
+    this.end = need;
+    return true;
+  }
+
+  /** Holds nothing any more. */
+  release(): void {
+    const { length } = this.held;
+    if (length === 0) return;
+    this.#context.heldBytes -= length;
+    if (length === HELD_BYTES && free.length < FREE_BUFFERS_MAX) free.push(this.held);
+    this.held = NOTHING;
+    this.end = 0;
+  }
+
+  /** The number of the model that string field `number` of the first message names; or a MODEL. */
+  findModel(number: number, models: ModelNames): number {
+    if (this.#messageBytes < 0) return this.isComplete ? MODEL.absent : MODEL.more;
+    // A compressed message is nobody's to read but its target's.
+    if (this.held[0] !== 0) return MODEL.absent;
+    const messageEnd = MESSAGE_HEAD_BYTES + this.held.readUInt32BE(1);
+    this.#field ??= new ProtoField(number, MESSAGE_HEAD_BYTES);
+    switch (this.#field.read(this.held, Math.min(this.end, messageEnd), messageEnd)) {
+      case "found": {
+        const model = models.findBytes(this.held, this.#field.start, this.#field.end);
+        return model >= 0 ? model : MODEL.unknown;
+      }
+      case "more":
+        return this.isComplete ? MODEL.absent : MODEL.more;
+      default:
+        return MODEL.absent;
+    }
+  }
+
+  /** The name that was found and belongs to no model. */
+  get modelName(): string {
+    return this.#field === null ? "" : this.held.toString("utf8", this.#field.start, this.#field.end);
+  }
+}

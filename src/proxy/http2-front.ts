@@ -1,0 +1,156 @@
+/**
+ * A client's connection that speaks HTTP/2: gives each request to its lane. gRPC goes on as HTTP/2 (grpc-call.ts), or
+ * is answered here where it asks about the router itself (grpc-local.ts); everything else is served as HTTP/1.1 is
+ * (http2-request.ts). It stands on anything that acts as a socket, whether that one was told by its first bytes to
+ * speak HTTP/2 or agreed on it under TLS.
+ *
+ * A router that drains takes no new requests: that is announced, then said for certain a turn of `expire` later, and
+ * the connection closes with its last stream.
+ */
+import { MeshError, openAiBody } from "../base/errors.ts";
+import { ascii } from "../wire/octets.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
+import { fieldOf } from "../wire/header-field.ts";
+import { Http2Connection, type Http2Listener } from "../wire/http2-connection.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { Http2Stream } from "../wire/http2-stream.ts";
+import { plainAddress } from "./client.ts";
+import type { ClientSocket, FrontConnection } from "./client.ts";
+import { nowMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import type { Exchange } from "./exchange.ts";
+import { GrpcCall } from "./grpc-call.ts";
+import { localCall } from "./grpc-local.ts";
+import { errorFields } from "./grpc-status.ts";
+import { Http2Request } from "./http2-request.ts";
+import { http2Options } from "./http2-upstream.ts";
+import { type ClientSide, Http2Wire } from "./http2-wire.ts";
+
+const GRPC = ascii("application/grpc");
+const PLUS = 43;
+const SEMICOLON = 59;
+const POST = ascii("POST");
+
+export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
+  readonly connection: Http2Connection;
+  readonly wire: Http2Wire;
+  readonly address: string;
+  readonly forwardedFor: Uint8Array;
+  readonly #context: WorkerContext;
+  readonly #socket: ClientSocket;
+  readonly #free: Exchange[];
+  readonly #openedMs = nowMs();
+  /** When there last was a request. */
+  #sinceMs = nowMs();
+  #isDraining = false;
+
+  constructor(context: WorkerContext, socket: ClientSocket, free: Exchange[]) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#free = free;
+    this.address = plainAddress(socket.remoteAddress);
+    this.forwardedFor = fieldOf("x-forwarded-for", this.address).encoded;
+    this.connection = new Http2Connection(true, http2Options(context.config), this);
+    this.wire = new Http2Wire(context.wires, this.connection);
+    this.wire.attach(socket);
+  }
+
+  // ---- the connection's word
+
+  requested(stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
+    this.#sinceMs = nowMs();
+    const isGrpc = isGrpcRequest(block);
+    if (block.tooLarge) {
+      this.#refuseHead(stream, isGrpc);
+    } else if (!isGrpc) {
+      void new Http2Request(this.#context, this, stream, block, ended, this.#socket.remoteAddress, this.#free);
+    } else {
+      const local = block.model === null ? localCall(this.#context, this, block) : null;
+      if (local !== null) {
+        stream.owner = local;
+        local.begin(stream, ended);
+        return;
+      }
+      const call = new GrpcCall(this.#context, this, stream, block);
+      stream.owner = call;
+      call.begin(ended);
+    }
+  }
+
+  goingAway(): void {
+    // A client that leaves opens no streams any more; those that it has end as they would.
+  }
+
+  settled(): void {
+    // What a client takes is asked for when something is sent.
+  }
+
+  failed(): void {
+    this.wire.schedule();
+  }
+
+  #refuseHead(stream: Http2Stream, isGrpc: boolean): void {
+    const error = new MeshError("head_too_large", "the fields of the request are larger than this router takes");
+    this.#context.counters.request(-1, error.status, 0);
+    if (isGrpc) {
+      const fields = errorFields(error, true);
+      this.connection.sendHead(stream, fields, 0, fields.length, true);
+    } else {
+      const body = Buffer.from(openAiBody(error));
+      const fields = Buffer.concat([
+        fieldOf(":status", String(error.status)).encoded,
+        fieldOf("content-type", "application/json").encoded,
+        fieldOf("content-length", String(body.length)).encoded,
+      ]);
+      this.connection.sendHead(stream, fields, 0, fields.length, false);
+      this.connection.sendBody(stream, body, 0, body.length, true);
+    }
+    if (!stream.remoteEnded) this.connection.reset(stream, H2_ERROR.none);
+    this.wire.schedule();
+  }
+
+  // ---- the socket's events
+
+  received(buffer: Buffer, start: number, end: number): void {
+    this.connection.receive(buffer, start, end, nowMs());
+    if (this.connection.output.pending > 0) this.wire.schedule();
+  }
+
+  drained(): void {
+    this.wire.drained();
+  }
+
+  closed(): void {
+    this.wire.detach();
+    this.connection.lose(false);
+  }
+
+  expire(now: number): void {
+    const { connection } = this;
+    const { headTimeoutMs, idleTimeoutMs, streamTimeoutMs } = this.#context.config;
+    connection.wake(now);
+    if (this.wire.stalledMs(now) >= streamTimeoutMs) {
+      this.#socket.terminate();
+      return;
+    }
+    if (connection.isClosed) return;
+    if (connection.streamCount > 0) this.#sinceMs = now;
+    if (this.#context.draining) {
+      if (this.#isDraining && connection.streamCount === 0) connection.end(H2_ERROR.none, "draining");
+      else connection.drain();
+      this.#isDraining = true;
+    } else if (!connection.isReady && now - this.#openedMs >= headTimeoutMs) {
+      connection.end(H2_ERROR.settingsTimeout, "no settings came");
+    } else if (connection.streamCount === 0 && now - this.#sinceMs >= idleTimeoutMs) {
+      connection.end(H2_ERROR.none, "idle");
+    }
+    this.wire.schedule();
+  }
+}
+
+/** Whether a request is gRPC: `application/grpc`, with or without a codec and parameters. */
+function isGrpcRequest({ contentType, method }: HeaderBlock): boolean {
+  if (contentType === null || !contentType.valueBegins(GRPC) || method?.valueIs(POST) !== true) return false;
+  const next = contentType.source[contentType.valueStart + GRPC.length];
+  return next === undefined || next === PLUS || next === SEMICOLON;
+}

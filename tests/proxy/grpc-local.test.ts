@@ -1,0 +1,131 @@
+/** The gRPC services that the router answers itself. */
+import { describe, expect, test } from "bun:test";
+import { DESCRIPTORS } from "../../src/gen/descriptors.js";
+import { ProtoField } from "../../src/wire/proto-field.ts";
+import { by, fixtures, until } from "./harness.ts";
+import { echo, framed, http2Fixtures, proto } from "./http2-bed.ts";
+
+const { relay } = fixtures();
+const { target, client } = http2Fixtures();
+
+const CHECK = "/grpc.health.v1.Health/Check";
+const WATCH = "/grpc.health.v1.Health/Watch";
+const ask = (service: string): Buffer => framed(service === "" ? "" : proto({ 1: service }));
+
+async function bed() {
+  const up = target(echo);
+  const router = relay([by("grpc", up.port), by("http", up.port, "h")]);
+  return { up, router, one: await client(router.port) };
+}
+
+describe("health", () => {
+  test("of the router, of its models, and of nobody", async () => {
+    const { router, one } = await bed();
+    const check = async (service: string): Promise<[number, string[]]> => {
+      const call = await one.call(CHECK).send(ask(service), true).over();
+      return [call.status, call.messages];
+    };
+    expect(await check("")).toEqual([0, ["\x08\x01"]]);
+    expect(await check("m")).toEqual([0, ["\x08\x01"]]);
+    expect(await check("h")).toEqual([0, ["\x08\x01"]]);
+    expect(await check("zz")).toEqual([5, []]);
+    const { table } = router;
+    for (const row of router.rows) table.eject(row, table.nowDeciseconds(Date.now() + 60_000));
+    expect(await check("m")).toEqual([0, ["\x08\x02"]]);
+    expect(await check("")).toEqual([0, ["\x08\x01"]]);
+  });
+
+  test("a watch tells each change, and ends when the router drains", async () => {
+    const { router, one } = await bed();
+    const watch = one.call(WATCH).send(ask("m"), true);
+    const unknown = one.call(WATCH).send(ask("zz"), true);
+    await until(() => watch.messages.length === 1 && unknown.messages.length === 1);
+    expect([watch.messages, unknown.messages]).toEqual([["\x08\x01"], ["\x08\x03"]]);
+    const { table } = router;
+    table.eject(router.rows[0]!, table.nowDeciseconds(Date.now() + 60_000));
+    await until(() => watch.messages.length === 2);
+    table.clearEject(router.rows[0]!);
+    await until(() => watch.messages.length === 3);
+    expect(watch.messages).toEqual(["\x08\x01", "\x08\x02", "\x08\x01"]);
+    router.context.draining = true;
+    expect((await watch.over()).status).toBe(14);
+    await until(() => one.closed);
+  });
+
+  test("a watch that is cancelled", async () => {
+    const { router, one } = await bed();
+    const watch = one.call(WATCH).send(ask(""), true);
+    await until(() => watch.messages.length === 1);
+    watch.reset();
+    await until(() => router.stats.requests(-1).get("499") === 1);
+  });
+
+  test("methods that there are not, messages that are compressed or too large", async () => {
+    const { one } = await bed();
+    expect((await one.call("/grpc.health.v1.Health/List").send(ask(""), true).over()).status).toBe(12);
+    expect((await one.call(CHECK).send(framed("", 1), true).over()).status).toBe(12);
+    expect(
+      (
+        await one
+          .call(CHECK)
+          .send(framed("x".repeat(20_000)), true)
+          .over()
+      ).status,
+    ).toBe(8);
+  });
+
+  test("with a model in the metadata it is the target's", async () => {
+    const { up, one } = await bed();
+    await one.call(CHECK, { "x-infermesh-model": "m" }).send(ask(""), true).over();
+    expect(up.calls[0]?.head[":path"]).toBe(CHECK);
+  });
+});
+
+describe("reflection", () => {
+  const read = (bytes: Buffer, number: number): Buffer | null => {
+    const field = new ProtoField(number, 0);
+    if (field.read(bytes, bytes.length, bytes.length) !== "found") return null;
+    return bytes.subarray(field.start, field.end);
+  };
+
+  for (const version of ["v1", "v1alpha"]) {
+    test(`${version}: services, files by name and symbol, and what there is not`, async () => {
+      const { one } = await bed();
+      const call = one.call(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
+      const say = async (fields: Readonly<Record<number, string>>): Promise<Buffer> => {
+        const before = call.messages.length;
+        call.send(framed(proto(fields)));
+        await until(() => call.messages.length > before);
+        return Buffer.from(call.messages.at(-1)!, "latin1");
+      };
+      const list = await say({ 1: "host", 7: "" });
+      expect(read(list, 1)?.toString()).toBe("host");
+      expect(read(list, 2)?.equals(proto({ 1: "host", 7: "" }))).toBe(true);
+      const services = read(list, 6)!.toString();
+      for (const service of DESCRIPTORS.flatMap((file) => file.services)) expect(services).toContain(service);
+      for (const question of [
+        { 3: "grpc/health/v1/health.proto" },
+        { 4: "grpc.health.v1.Health.Check" },
+        { 4: "grpc.health.v1.HealthCheckResponse" },
+      ]) {
+        const answer = await say(question);
+        const file = read(read(answer, 4)!, 1)!;
+        expect(file.toString("base64")).toBe(DESCRIPTORS[0]!.bytes);
+      }
+      for (const question of [{ 3: "no.proto" }, { 4: "no.Symbol" }, { 5: "x" }, { 6: "x" }]) {
+        const answer = await say(question);
+        expect([...read(answer, 7)!.subarray(0, 2)]).toEqual([8, 5]);
+      }
+      call.send(new Uint8Array(0), true);
+      expect((await call.over()).status).toBe(0);
+      expect(
+        (
+          await one
+            .call(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`)
+            .send(framed("\x0a"), true)
+            .over()
+        ).status,
+      ).toBe(3);
+    });
+  }
+});
