@@ -184,8 +184,7 @@ describe("a request for an alias", () => {
     const bad = upstream((socket) => socket.terminate());
     const up = upstream(ok);
     const relayed = relay([bad.port, up.port], { content: aliased(["gpt=m"]) });
-    for (let i = 0; i < 6; i++) expect(statusOf(await ask(relayed.port, post(chat("gpt"), CLOSE)))).toBe(200);
-    expect(bad.requests.length).toBeGreaterThan(0);
+    while (bad.requests.length === 0) expect(statusOf(await ask(relayed.port, post(chat("gpt"), CLOSE)))).toBe(200);
     for (const request of [...bad.requests, ...up.requests]) expect(bodyOf(request)).toBe(chat("m"));
     await until(() => relayed.inFlight === 0);
     expect(relayed.context.heldBytes).toBe(0);
