@@ -80,6 +80,8 @@ const EVENTS: readonly { readonly name: string; readonly textKey: string; readon
     retry: ["retry", "infermesh.reason", ""],
     hedge: ["hedge", "infermesh.node", "infermesh.cost_seconds"],
     broken: ["broken", "infermesh.reason", ""],
+    fallback: ["fallback", "infermesh.model", ""],
+    cache: ["cache", "infermesh.cache", ""],
   };
   const events: { name: string; textKey: string; valueKey: string }[] = [];
   for (const key of Object.keys(SPAN_EVENT) as (keyof typeof SPAN_EVENT)[]) {

@@ -29,6 +29,10 @@ export const SPAN_EVENT = {
   hedge: 6,
   /** The answer can't be completed, or not be had; text: why. */
   broken: 7,
+  /** A model stands in for the one that was asked for; text: its name. */
+  fallback: 8,
+  /** The cache was asked; text: `hit`, `wait` (for the answer to another request), `shared` (it came), `miss`. */
+  cache: 9,
 } as const;
 
 const EVENTS_MAX = 64;

@@ -371,8 +371,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #askCache(treatment: Treatment): void {
     const found = treatment.askCache(this, this, nowMs());
-    if (found === "go") this.#context.counters.cache("miss");
-    else if (found !== "wait" && found !== "none") this.#answerKept(treatment, found, "hit");
+    if (found === "none") return;
+    if (found === "go") this.#countCache("miss");
+    else if (found === "wait") this.span?.mark(SPAN_EVENT.cache, nowMs(), "wait");
+    else this.#answerKept(treatment, found, "hit");
   }
 
   shared(answer: CachedAnswer): void {
@@ -380,7 +382,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #answerKept(treatment: Treatment, answer: CachedAnswer, how: "hit" | "shared"): void {
-    this.#context.counters.cache(how);
+    this.#countCache(how);
     const keepAlive = this.mayKeepAlive;
     this.#reply(200, treatment.keptReply(answer, nowMs(), this.requestId, keepAlive), keepAlive);
   }
@@ -389,11 +391,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const treatment = this.#treatment;
     if (treatment === null) return;
     treatment.isSharing = false;
-    this.#context.counters.cache("miss");
+    this.#countCache("miss");
     // Meanwhile the number may have been given to another model.
     this.model = this.#context.routes.served(treatment.model);
     const error = this.model < 0 ? this.#noTarget() : this.#begin();
     if (error !== null) this.refuse(error);
+  }
+
+  #countCache(how: "hit" | "shared" | "miss"): void {
+    this.#context.counters.cache(how);
+    this.span?.mark(SPAN_EVENT.cache, nowMs(), how);
   }
 
   #forgetBody(length: number): void {
@@ -425,6 +432,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#flow = dispatch.flow(id);
       this.#flow.retry.request(nowMs());
       counters.fallback();
+      this.span?.mark(SPAN_EVENT.fallback, nowMs(), name);
       return true;
     }
     this.model = own;
