@@ -358,7 +358,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
   #treat(): MeshError | null {
     const model = this.#context.routes.modelName(this.model);
-    const treatment = new Treatment(this.#context, this.asked?.meant ?? model);
+    const meant = this.asked?.meant ?? model;
+    if (meant !== model) this.#countStandIn(model);
+    const treatment = new Treatment(this.#context, meant);
     this.#treatment = treatment;
     const error = treatment.reshape(this, model, this.asked !== null);
     if (error !== null) return error;
@@ -417,7 +419,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #claimStandIn(attempt: Attempt): boolean {
     const treatment = this.#treatment;
     if (treatment === null || treatment.standIns.length === 0) return false;
-    const { routes, dispatch, counters } = this.#context;
+    const { routes, dispatch } = this.#context;
     const own = this.model;
     for (const name of treatment.standIns) {
       const id = routes.served(name);
@@ -431,12 +433,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       treatment.leaveCache();
       this.#flow = dispatch.flow(id);
       this.#flow.retry.request(nowMs());
-      counters.fallback();
-      this.span?.mark(SPAN_EVENT.fallback, nowMs(), name);
+      this.#countStandIn(name);
       return true;
     }
     this.model = own;
     return false;
+  }
+
+  #countStandIn(model: string): void {
+    this.#context.counters.fallback();
+    this.span?.mark(SPAN_EVENT.fallback, nowMs(), model);
   }
 
   // ---- hedging

@@ -343,6 +343,7 @@ describe("a model that stands in", () => {
     expect(statusOf(await ask(relayed.port, post(chat("nowhere"), CLOSE)))).toBe(404);
     await ask(relayed.port, post("{}", CLOSE, "/predictions/gone"));
     expect(b.requests[1]).toStartWith("POST /predictions/b HTTP/1.1\r\n");
+    expect(relayed.stats.count("fallbacks")).toBe(2);
   });
 
   test("is given the request by its own rules", async () => {
