@@ -58,6 +58,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const warmth = new Warmth(table, flow.slowStart);
   const placement = new Placement(table, stats, score, (key) => flights.load(key), warmth);
   const certificates = new Certificates(config.tls, log);
+  const upstreamTls = clientOptions(config.upstreamTls);
   let crew: Crew | null = null;
   let draining = false;
   const spans =
@@ -68,6 +69,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     config,
     placement,
     log,
+    upstreamTls,
     node: () => standing.node,
     onRoutes: (routes) => crew?.setRoutes(routes),
   });
@@ -155,7 +157,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       workers: config.workers,
       settings: config,
       tls: certificates.current,
-      upstreamTls: clientOptions(config.upstreamTls),
+      upstreamTls,
       table,
       stats,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),

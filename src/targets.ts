@@ -15,6 +15,7 @@ import type { FleetConfig } from "./fleet/settings.ts";
 import { isRoutable, type Target } from "./fleet/target.ts";
 import { type MeshNode, targetOf } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
+import type { TlsClientOptions } from "./net/tls-streams.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
@@ -30,6 +31,8 @@ export interface TargetsOptions {
   readonly config: RouterConfig;
   readonly placement: Placement;
   readonly log: Log;
+  /** What targets in TLS are shown, and must show. */
+  readonly upstreamTls: TlsClientOptions;
   /** The mesh, once this router is in it. */
   readonly node: () => MeshNode | null;
   /** Workers must learn of new routes. */
@@ -59,6 +62,7 @@ export class Targets {
       get timeoutMs() {
         return fleet.pollTimeoutMs;
       },
+      tls: options.upstreamTls,
     });
     this.#fleet.setStatic(config.upstreams, performance.now());
     for (const { id } of this.#fleet.targets()) this.#changedIds.add(id);

@@ -194,6 +194,11 @@ describe("upstreams", () => {
       { model: "m", host: "h", port: 8001, tls: false, protocol: "grpc", weight: 1 },
       { model: "m", host: "::1", port: 1, tls: false, protocol: "grpc", weight: 3 },
     ]);
+    expect(read("m=https://h", "m=grpcs://h:8001", "m=unix:/run/llm.sock,2").value?.upstreams).toEqual([
+      { model: "m", host: "h", port: 443, tls: true, protocol: "http", weight: 1 },
+      { model: "m", host: "h", port: 8001, tls: true, protocol: "grpc", weight: 1 },
+      { model: "m", host: "/run/llm.sock", port: 0, tls: false, protocol: "http", weight: 2 },
+    ]);
     expect(
       load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
     ).toHaveLength(2);
@@ -207,8 +212,11 @@ describe("upstreams", () => {
     "m=h:1",
     "m=http://h:1/v1",
     "m=http://u:p@h",
-    // Prompts and keys would go in clear text, as long as the data plane speaks no TLS.
-    "m=https://h",
+    "m=grpcs://h",
+    "m=ftp://h:1",
+    "m=unix:relative",
+    "m=unix:/a,b",
+    `m=unix:/${"x".repeat(107)}`,
     "m=http://h:1,0",
     "m=http://h:1,x",
     "m=http://h:1,1.2.3",

@@ -18,17 +18,31 @@ export interface Upstream {
   readonly weight: number;
 }
 
-/** `MODEL=http://HOST:PORT[,WEIGHT]` or `MODEL=grpc://HOST:PORT[,WEIGHT]`, or in a file also {model, url, weight}. */
+/** Schemes of targets: what they speak, in TLS or not. */
+const SCHEMES: Readonly<Record<string, { readonly protocol: Protocol; readonly tls: boolean }>> = {
+  http: { protocol: "http", tls: false },
+  https: { protocol: "http", tls: true },
+  grpc: { protocol: "grpc", tls: false },
+  grpcs: { protocol: "grpc", tls: true },
+};
+/** What fits a `sockaddr_un` with its end. */
+const UNIX_PATH = /^unix:(?<path>\/[^\s,]{1,106})$/;
+
+/** `MODEL=http://HOST:PORT[,WEIGHT]`, also by https, grpc, grpcs and unix:/PATH; or in a file also {model, url, weight}. */
 export function upstream(): Field<Upstream> {
   return custom<Upstream>({
     kind: "upstream",
     placeholder: "MODEL=URL[,WEIGHT]",
     expected:
-      "MODEL=http://HOST:PORT or MODEL=grpc://HOST:PORT, with ,WEIGHT behind it for a weight above 0 and at most 1000",
+      "MODEL=http://HOST:PORT, or https, grpc or grpcs in place of http, or MODEL=unix:/PATH, with ,WEIGHT behind it for a weight above 0 and at most 1000",
     parse: parseUpstream,
-    write: ({ model, host, port, tls, protocol, weight }) =>
-      `${model}=${tls ? "https" : protocol}://${formatAddress({ host, port })}${weight === 1 ? "" : `,${weight}`}`,
+    write: ({ model, weight, ...place }) => `${model}=${urlOf(place)}${weight === 1 ? "" : `,${weight}`}`,
   });
+}
+
+function urlOf({ host, port, tls, protocol }: Omit<Upstream, "model" | "weight">): string {
+  if (host.startsWith("/")) return `unix:${host}`;
+  return `${protocol}${tls ? "s" : ""}://${formatAddress({ host, port })}`;
 }
 
 /** `http://host[:port]` without a path; or one of a few words. Kept without a slash at its end. */
@@ -49,7 +63,8 @@ export function baseUrl(
   });
 }
 
-const UPSTREAM = /^(?<model>\S{1,256}?)=(?<url>(?:https?|grpc):\/\/[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?$/;
+const UPSTREAM =
+  /^(?<model>\S{1,256}?)=(?<url>(?:https?:\/\/|grpcs?:\/\/|unix:)[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?$/;
 
 function parseUpstream(raw: unknown): Upstream | undefined {
   if (typeof raw === "string") {
@@ -63,13 +78,17 @@ function parseUpstream(raw: unknown): Upstream | undefined {
 }
 
 function upstreamOf(model: string, url: string, weight: number): Upstream | undefined {
-  const protocol = url.startsWith("grpc:") ? "grpc" : "http";
-  const origin = originOf(protocol === "grpc" ? url.replace("grpc", "http") : url);
-  // A port is always named: 80 is nobody's for gRPC.
+  if (model === "" || !(weight > 0 && weight <= 1000)) return undefined;
+  const path = UNIX_PATH.exec(url)?.groups?.["path"];
+  if (path !== undefined) return Object.freeze({ model, host: path, port: 0, tls: false, protocol: "http", weight });
+  const scheme = SCHEMES[url.slice(0, Math.max(0, url.indexOf(":")))];
+  if (scheme === undefined) return undefined;
+  const { protocol, tls } = scheme;
+  // A port is always named: 80 and 443 are nobody's for gRPC.
   if (protocol === "grpc" && !/:\d+\/?$/.test(url)) return undefined;
-  // The data plane speaks no TLS yet: taking https would send prompts and keys in clear text.
-  if (model === "" || origin === undefined || origin.tls || !(weight > 0 && weight <= 1000)) return undefined;
-  return Object.freeze({ model, host: origin.host, port: origin.port, tls: false, protocol, weight });
+  const origin = originOf(url.replace(/^\w+/, tls ? "https" : "http"));
+  if (origin === undefined) return undefined;
+  return Object.freeze({ model, host: origin.host, port: origin.port, tls, protocol, weight });
 }
 
 /** Parts of `http://host[:port]`; undefined when there is more to it, such as a path that would be lost. */

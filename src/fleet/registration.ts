@@ -62,6 +62,7 @@ export function parseHostPort(address: string): { host: string; port: number } |
 
 /** The inverse of `parseHostPort`. */
 export function formatHostPort(host: string, port: number): string {
+  if (host.startsWith("/")) return `unix:${host}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

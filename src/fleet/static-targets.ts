@@ -22,7 +22,9 @@ export function staticTargets(
   const targets = new Map<string, { first: StaticUpstream; models: string[] }>();
   for (const upstream of upstreams) {
     const place = formatHostPort(upstream.host, upstream.port);
-    const address = upstream.protocol === "grpc" ? `grpc://${place}` : place;
+    const scheme = `${upstream.protocol}${upstream.tls ? "s" : ""}`;
+    // Plain HTTP is what nearly all speak, and needs no name.
+    const address = scheme === "http" ? place : `${scheme}://${place}`;
     const same = targets.get(address);
     const fits = same === undefined || (same.first.weight === upstream.weight && same.first.tls === upstream.tls);
     const id = fits ? address : `${address}/${upstream.model}`;

@@ -2,10 +2,13 @@
  * A sign of life of a gRPC target: one call of `grpc.health.v1.Health/Check` on a connection of its own. Any answer is
  * life, a server that does not know the service included; one that says NOT_SERVING, or fails like a server, is not.
  */
-import type { Socket } from "bun";
 import type { PollResult } from "../fleet/event.ts";
 import { formatHostPort } from "../fleet/registration.ts";
+import { BunTransport } from "../net/bun-streams.ts";
+import { Dialer } from "../net/dialer.ts";
 import { Outbox } from "../net/outbox.ts";
+import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
+import type { TlsClientOptions } from "../net/tls-streams.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Connection, type Http2Options } from "../wire/http2-connection.ts";
@@ -26,18 +29,27 @@ const NOT_SERVING = 2;
 const HTTP_FAILURE = 500;
 
 /** Resolves once it is known, or when `signal` gives up; never rejects. */
-export function probeGrpc(host: string, port: number, signal: AbortSignal): Promise<PollResult> {
+export function probeGrpc(place: DialPlace, tls: TlsClientOptions, signal: AbortSignal): Promise<PollResult> {
   return new Promise((resolve) => {
-    new Probe(resolve).start(host, port, signal);
+    new Probe(resolve).start(place, tls, signal);
   });
 }
+
+const handlers: StreamHandlers<Probe> = {
+  open: (stream) => stream.data.opened(stream),
+  data: (stream, bytes, start, end) => stream.data.received(bytes, start, end),
+  drain: (stream) => stream.data.drained(stream),
+  end: (stream) => stream.data.gone("it closed the connection"),
+  close: (stream) => stream.data.gone("it closed the connection"),
+  connectError: (stream, error) => stream.data.gone(error.message),
+};
 
 class Probe implements StreamOwner {
   readonly #resolve: (result: PollResult) => void;
   readonly #connection: Http2Connection;
   readonly #outbox = new Outbox();
   readonly #startedAtMs = performance.now();
-  #socket: Socket | null = null;
+  #stream: Stream<Probe> | null = null;
   #message: number[] = [];
   #isOver = false;
 
@@ -57,44 +69,44 @@ class Probe implements StreamOwner {
     });
   }
 
-  start(host: string, port: number, signal: AbortSignal): void {
+  start({ host, port, tls }: DialPlace, options: TlsClientOptions, signal: AbortSignal): void {
     signal.addEventListener("abort", () => this.#fail("it gave no answer in time"), { once: true });
     const fields = [
       fieldOf(":method", "POST"),
-      fieldOf(":scheme", "http"),
+      fieldOf(":scheme", tls ? "https" : "http"),
       fieldOf(":path", "/grpc.health.v1.Health/Check"),
       fieldOf(":authority", formatHostPort(host, port)),
       fieldOf("te", "trailers"),
       fieldOf("content-type", "application/grpc"),
     ];
     const head = Buffer.concat(fields.map(({ encoded }) => encoded));
-    const stream = this.#connection.open(this, head, 0, head.length, false);
-    if (stream !== null) this.#connection.sendBody(stream, REQUEST, 0, REQUEST.length, true);
-    const fail = (error: Error): void => this.#fail(error.message);
-    const gone = (): void => this.#fail("it closed the connection");
-    Bun.connect({
-      hostname: host,
-      port,
-      socket: {
-        open: (socket) => {
-          this.#socket = socket;
-          if (this.#isOver) socket.terminate();
-          else this.#flush();
-        },
-        data: (_socket, bytes) => {
-          this.#connection.receive(bytes, 0, bytes.length, performance.now());
-          if (!this.#isOver) this.#flush();
-        },
-        drain: (socket) => {
-          this.#outbox.flush(socket);
-        },
-        end: gone,
-        close: gone,
-        connectError: (_socket, error) => fail(error),
-        error: (_socket, error) => fail(error),
-      },
-    }).catch(fail);
+    const call = this.#connection.open(this, head, 0, head.length, false);
+    if (call !== null) this.#connection.sendBody(call, REQUEST, 0, REQUEST.length, true);
+    new Dialer(new BunTransport(), options).connect({ host, port, tls, alpn: ["h2"] }, this, handlers, () => {});
   }
+
+  // ---- the connection's events
+
+  opened(stream: Stream<Probe>): void {
+    this.#stream = stream;
+    if (this.#isOver) stream.terminate();
+    else this.#flush();
+  }
+
+  received(bytes: Uint8Array, start: number, end: number): void {
+    this.#connection.receive(bytes, start, end, performance.now());
+    if (!this.#isOver) this.#flush();
+  }
+
+  drained(stream: Stream<Probe>): void {
+    this.#outbox.flush(stream);
+  }
+
+  gone(why: string): void {
+    this.#fail(why);
+  }
+
+  // ---- the call's
 
   answered(_stream: Http2Stream, { status }: HeaderBlock, ended: boolean): void {
     if (status >= HTTP_FAILURE) this.#fail(`answered ${status}`);
@@ -130,8 +142,8 @@ class Probe implements StreamOwner {
 
   #flush(): void {
     const { output } = this.#connection;
-    if (this.#socket === null || output.pending === 0) return;
-    this.#outbox.write(this.#socket, output.bytes, output.start, output.end);
+    if (this.#stream === null || output.pending === 0) return;
+    this.#outbox.write(this.#stream, output.bytes, output.start, output.end);
     output.sent(output.pending);
   }
 
@@ -140,6 +152,6 @@ class Probe implements StreamOwner {
     this.#isOver = true;
     this.#resolve(result);
     this.#connection.lose(false);
-    this.#socket?.terminate();
+    this.#stream?.terminate();
   }
 }

@@ -5,6 +5,8 @@
 import type { Poll, PollResult } from "../fleet/event.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { NodeState } from "../gen/state.js";
+import { isUnixPath } from "../net/stream.ts";
+import type { TlsClientOptions } from "../net/tls-streams.ts";
 import type { NodeSample } from "../score/sample.ts";
 import { probeGrpc } from "./grpc-probe.ts";
 import { decodeNodeState, decodeVitalsJson } from "./node-state.ts";
@@ -14,6 +16,8 @@ export interface PollerOptions {
   readonly timeoutMs: number;
   /** Longest answer that is read; 1 MiB by default. */
   readonly maxBodyBytes?: number;
+  /** What targets in TLS are shown, and must show; the system's authorities are trusted by default. */
+  readonly tls?: TlsClientOptions;
 }
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -52,11 +56,20 @@ export class Poller {
   }
 
   async #ask(poll: Poll, signal: AbortSignal): Promise<PollResult> {
-    if (poll.protocol === "grpc") return probeGrpc(poll.host, poll.port, signal);
+    const { tls = { verify: true } } = this.#options;
+    if (poll.protocol === "grpc") return probeGrpc(poll, tls, signal);
     const path = poll.kind === "vitals" ? "/metrics" : "/health";
-    const url = `${poll.tls ? "https" : "http"}://${formatHostPort(poll.host, poll.port)}${path}`;
+    const isUnix = isUnixPath(poll.host);
+    const place = isUnix ? "localhost" : formatHostPort(poll.host, poll.port);
+    const url = `${poll.tls ? "https" : "http"}://${place}${path}`;
     const startedAtMs = performance.now();
-    const response = await fetch(url, { headers: { accept: ACCEPT }, redirect: "manual", signal });
+    const response = await fetch(url, {
+      headers: { accept: ACCEPT },
+      redirect: "manual",
+      signal,
+      ...(isUnix ? { unix: poll.host } : {}),
+      ...(poll.tls ? { tls: fetchTls(tls) } : {}),
+    });
     const rttMs = performance.now() - startedAtMs;
     if (poll.kind === "health") {
       // Any answer but a server's failure is life: an upstream need not know /health.
@@ -74,6 +87,11 @@ export class Poller {
     if (sample === null) return failed("answered with something other than vitals");
     return { ok: true, sample, rttMs };
   }
+}
+
+/** As Bun's fetch takes it. */
+function fetchTls({ ca, identity, verify }: TlsClientOptions) {
+  return { rejectUnauthorized: verify, ...(ca === undefined ? {} : { ca }), ...identity };
 }
 
 function readSample(contentType: string, body: Uint8Array, models: readonly string[]): NodeSample | null {

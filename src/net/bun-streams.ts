@@ -1,5 +1,6 @@
 /** Bun's own sockets as a transport. */
 import type { Socket } from "bun";
+import { isUnixPath } from "./stream.ts";
 import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 
 /** Bun's handlers that call ours. */
@@ -54,7 +55,11 @@ export class BunTransport implements Transport {
     // It may fail at once, from within the call: by then the caller must be there to be told.
     queueMicrotask(() => {
       try {
-        Bun.connect<T>({ hostname: place.host, port: place.port, data, socket }).then(settled, (error: unknown) => {
+        const { host, port } = place;
+        const attempt = isUnixPath(host)
+          ? Bun.connect<T>({ unix: host, data, socket })
+          : Bun.connect<T>({ hostname: host, port, data, socket });
+        attempt.then(settled, (error: unknown) => {
           if (!isFailed) failed(error);
         });
       } catch (error) {

@@ -9,6 +9,7 @@
  * Limits: 8 addresses of a name; one lookup of a name at a time.
  */
 import { parseIpv4, parseIpv6 } from "./ip.ts";
+import { isUnixPath } from "./stream.ts";
 import type { DialPlace, IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 import { connectTls } from "./tls-streams.ts";
 import type { TlsClientOptions } from "./tls-streams.ts";
@@ -53,9 +54,10 @@ export class Dialer {
   connect<T>(place: DialPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
     const { host, port } = place;
     const dial: Dial<T> = place.tls
-      ? (ip, ...rest) => connectTls(ip, host, this.#tls, ...rest, () => this.#transport.breathe())
+      ? (ip, ...rest) => connectTls({ ...place, ...ip }, host, this.#tls, ...rest, () => this.#transport.breathe())
       : (ip, ...rest) => this.#transport.connect(ip, ...rest);
-    if (parseIpv4(host) !== null || parseIpv6(host) !== null) return dial(place, data, handlers, settled);
+    const isAddress = isUnixPath(host) || parseIpv4(host) !== null || parseIpv6(host) !== null;
+    if (isAddress) return dial(place, data, handlers, settled);
     // Lookups end in promises.
     this.#transport.breathe();
     const name = this.#name(host);

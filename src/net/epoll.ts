@@ -22,10 +22,11 @@ import type { Pointer } from "bun:ffi";
 import { MeshError } from "../base/errors.ts";
 import { EpollListener, EpollStream, type Lingering, type Loop, type Ready } from "./epoll-stream.ts";
 import { parseIpv4, parseIpv6 } from "./ip.ts";
-import { type Libc, openLibc, socketAddress } from "./libc.ts";
+import { type Libc, openLibc, socketAddress, unixAddress } from "./libc.ts";
 import { EPOLL, ERRNO, errnoName } from "./linux.ts";
 import { ownEpoll } from "./own-epoll.ts";
 import { SocketCalls } from "./socket-calls.ts";
+import { isUnixPath } from "./stream.ts";
 import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 
 const EVENTS_MAX = 512;
@@ -107,9 +108,8 @@ export class EpollTransport implements Transport, Loop {
   }
 
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
-    const ip = parseIpv4(place.host) ?? parseIpv6(place.host);
-    if (ip === null) throw new MeshError("internal", `${place.host} is no IP address`);
-    const fd = this.calls.open(ip);
+    const name = addressOf(place);
+    const fd = this.calls.open(name);
     if (fd < 0) {
       const code = this.calls.errno();
       this.later(() => {
@@ -118,7 +118,6 @@ export class EpollTransport implements Transport, Loop {
       });
       return () => {};
     }
-    const name = socketAddress(ip, place.port);
     const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.calls.errno() === ERRNO.EINPROGRESS;
     const code = isUnderWay ? 0 : this.calls.errno();
     const stream = new EpollStream<T>(this, fd, data, handlers, place.host, settled);
@@ -241,4 +240,12 @@ export class EpollTransport implements Transport, Loop {
     this.#event[DATA_WORD] = fd;
     this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#eventAt);
   }
+}
+
+/** The `sockaddr` of a place. */
+function addressOf({ host, port }: IpPlace): Uint8Array {
+  if (isUnixPath(host)) return unixAddress(host);
+  const ip = parseIpv4(host) ?? parseIpv6(host);
+  if (ip === null) throw new MeshError("internal", `${host} is no IP address`);
+  return socketAddress(ip, port);
 }

@@ -7,6 +7,7 @@
 import { dlopen, read } from "bun:ffi";
 import type { Pointer } from "bun:ffi";
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
@@ -75,5 +76,13 @@ export function socketAddress(ip: Uint8Array, port: number): Uint8Array {
   view.setUint16(0, isIpv6 ? AF_INET6 : AF_INET, true);
   view.setUint16(2, port, false);
   name.set(ip, isIpv6 ? 8 : 4);
+  return name;
+}
+
+/** `sockaddr_un` of a path of at most 107 bytes; a longer one is cut, and leads nowhere. */
+export function unixAddress(path: string): Uint8Array {
+  const name = new Uint8Array(new ArrayBuffer(110));
+  new DataView(name.buffer).setUint16(0, AF_UNIX, true);
+  new TextEncoder().encodeInto(path, name.subarray(2, 109));
   return name;
 }

@@ -5,6 +5,7 @@ import { formatIp } from "./ip.ts";
 import {
   AF_INET,
   AF_INET6,
+  AF_UNIX,
   errnoReader,
   type Libc,
   setOption,
@@ -38,10 +39,11 @@ export class SocketCalls {
     this.#bufferAt = ptr(this.buffer);
   }
 
-  /** A socket for a connection to that address; negative when there is none to be had. */
-  open(ip: Uint8Array): number {
-    const fd = this.#libc.socket(ip.length === 4 ? AF_INET : AF_INET6, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
-    if (fd >= 0) setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  /** A socket for a connection to that `sockaddr`; negative when there is none to be had. */
+  open(name: Uint8Array): number {
+    const family = name[0] ?? 0;
+    const fd = this.#libc.socket(family, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    if (fd >= 0 && family !== AF_UNIX) setOption(this.#libc, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     return fd;
   }
 

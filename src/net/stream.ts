@@ -38,15 +38,21 @@ export interface StreamHandlers<T> {
   connectError(stream: Stream<T>, error: Error): void;
 }
 
-/** An IP address and a port. */
+/** An IP address and a port; or the path of a unix socket, which begins with a slash, and any port. */
 export interface IpPlace {
   readonly host: string;
   readonly port: number;
 }
 
-/** A host by its address or name, and whether it is spoken to in TLS. */
+/** A host by its address or name, or a unix socket, and whether it is spoken to in TLS. */
 export interface DialPlace extends IpPlace {
   readonly tls: boolean;
+  /** Protocols to offer in TLS; none unless given. */
+  readonly alpn?: readonly string[];
+}
+
+export function isUnixPath(host: string): boolean {
+  return host.startsWith("/");
 }
 
 export interface Transport {

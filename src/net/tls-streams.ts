@@ -7,7 +7,7 @@
  */
 import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
-import type { IpPlace, Stream, StreamHandlers } from "./stream.ts";
+import type { DialPlace, Stream, StreamHandlers } from "./stream.ts";
 
 /** How long a stream that ended in order waits for the other side. */
 const LINGER_MS = 2000;
@@ -145,7 +145,7 @@ export function adoptTls<T>(
 
 /** Connects in TLS, as Transport.connect does; `serverName` is what the certificate must be for. */
 export function connectTls<T>(
-  place: IpPlace,
+  place: Omit<DialPlace, "tls">,
   serverName: string,
   options: TlsClientOptions,
   data: T,
@@ -167,6 +167,7 @@ export function connectTls<T>(
     servername: /^[\d.]+$|:/.test(serverName) ? "" : serverName,
     rejectUnauthorized: options.verify,
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(serverName, certificate),
+    ...(place.alpn === undefined ? {} : { ALPNProtocols: [...place.alpn] }),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
     ...options.identity,
   });

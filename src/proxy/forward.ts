@@ -33,8 +33,8 @@ const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
 let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
 /**
- * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `ownLines` tell
- * the target of the client, and begin the line of the id (forwarding.ts).
+ * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `ownLines` are
+ * the lines that tell the target of the client, and the beginning of the line of the request's id.
  * Answers where the path begins in `buffer`, or -1 when there is no memory for the request.
  */
 export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHead, ownLines: Buffer): number {
@@ -57,7 +57,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (head.minorVersion === 1 && path === head.targetStart && buffer[path] === SLASH) {
     // The request line goes on as it is, in one piece with the lines behind it.
     from = head.methodStart;
-    exchange.pathAt = path - from;
+    exchange.pathAt = path - head.methodStart;
   } else {
     at = writeRequestLine(exchange, buffer, head, path);
   }

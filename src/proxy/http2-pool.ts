@@ -41,6 +41,7 @@ export class Http2Pool implements Http2Home {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  readonly alpn = ["h2"];
   readonly #config: ProxyConfig;
   readonly #dialer: Dialer;
   readonly #wires: Wires;

@@ -2,13 +2,13 @@
 import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
-import { OtherNames } from "./other-names.ts";
-import type { OtherName } from "./other-names.ts";
 import type { RouteRow, RouteSnapshot } from "./protocol.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
+import { OtherNames } from "./other-names.ts";
+import type { OtherName } from "./other-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -34,20 +34,20 @@ export class Routes {
   only = -1;
   /** The body of `GET /v1/models`. */
   listing = '{"object":"list","data":[]}';
+  /** Models that targets of gRPC serve. */
+  readonly calls = new ModelNames();
   /** The last name that was looked up, where it is not the model's own. */
   asked: OtherName | null = null;
   #aliases: Aliases | null = null;
   /** Null: there are none. */
   #others: OtherNames | null = null;
-  /** Models that targets of gRPC serve. */
-  readonly calls = new ModelNames();
   readonly #byName = new ModelNames();
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
   #entries: ReadonlyMap<string, string> = new Map();
   /** When each model was first heard of, by its name. */
-  readonly #created = new Map<string, number>();
+  #created: ReadonlyMap<string, number> = new Map();
   #targets: (Target | undefined)[] = [];
   #pools = new Map<string, Pool>();
   /** Pools that no row leads to any more, until their last connection is gone. */
@@ -77,15 +77,16 @@ export class Routes {
     this.version = snapshot.version;
     this.#byName.clear();
     this.calls.clear();
-    this.#created.clear();
-    for (const { id, name, protocol, created } of snapshot.models) {
-      if (protocol === "grpc") {
-        this.calls.add(id, name);
+    const created = new Map<string, number>();
+    for (const model of snapshot.models) {
+      if (model.protocol === "grpc") {
+        this.calls.add(model.id, model.name);
         continue;
       }
-      this.#byName.add(id, name);
-      this.#created.set(name, created);
+      this.#byName.add(model.id, model.name);
+      created.set(model.name, model.created);
     }
+    this.#created = created;
     this.only = this.#byName.only;
     this.#listNames();
 
@@ -108,6 +109,11 @@ export class Routes {
     this.#pools = pools;
     this.#targets = targets;
     return [...before].filter(([id, name]) => this.#models.get(id) !== name).map(([id]) => id);
+  }
+
+  #newPool(route: RouteRow, config: ProxyConfig): Pool {
+    if (route.protocol === "grpc") return new Http2Pool(route, config, this.#dialer, this.#wires);
+    return new UpstreamPool(route, config, this.#dialer);
   }
 
   /** Takes other aliases, from the next look-up on. */
@@ -133,11 +139,6 @@ export class Routes {
     this.#entries = entries;
     this.names = [...entries.keys()];
     this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
-  }
-
-  #newPool(route: RouteRow, config: ProxyConfig): Pool {
-    if (route.protocol === "grpc") return new Http2Pool(route, config, this.#dialer, this.#wires);
-    return new UpstreamPool(route, config, this.#dialer);
   }
 
   /** The rows of the model's targets. */

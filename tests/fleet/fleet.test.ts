@@ -249,9 +249,9 @@ describe("static targets", () => {
     ]);
     fleet.setStatic([upstream({ port: 81, model: "n", tls: true })], 20);
     expect(fleet.take().events.map(({ kind, id }) => `${kind} ${id}`)).toEqual([
-      "left 10.0.0.5:80",
       "left 10.0.0.9:81",
-      "joined 10.0.0.9:81",
+      "left 10.0.0.5:80",
+      "joined https://10.0.0.9:81",
     ]);
   });
 });

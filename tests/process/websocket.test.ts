@@ -3,6 +3,7 @@
  * does not read, and that a session counts as in flight as long as it lasts. Client and upstream are Bun's own.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import type { ServerWebSocket } from "bun";
 import { Bench, inFlight, raw, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
@@ -124,6 +125,21 @@ async function end(socket: WebSocket): Promise<void> {
 }
 
 describe("a session", () => {
+  test("of the ws package, in Node", async () => {
+    const script = join(import.meta.dir, "ws-client.mjs");
+    const client = Bun.spawn(["node", script, `ws://${address}${URL_PATH}`], { stdout: "pipe", stderr: "inherit" });
+    const told: unknown = JSON.parse(await client.stdout.text());
+    expect(told).toEqual({
+      protocol: "chat.v2",
+      extensions: "",
+      messages: ["hello", "100000 bytes", "xxxxxxxxxxxxxxxxxxxx"],
+      pong: "are you there",
+      code: 4001,
+      reason: "as you wish",
+    });
+    await until(async () => (await inFlight(router)) === 0);
+  });
+
   test("carries text and binary messages both ways, as they were cut", async () => {
     const socket = await open();
     for (const text of ["hello", "", "\u00e4\u{1f600}", "x".repeat(70_000)]) {
