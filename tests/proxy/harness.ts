@@ -21,6 +21,7 @@ import { Deadlines } from "../../src/proxy/deadlines.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
+import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -143,6 +144,7 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters,
+      heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
       deadlines: new Deadlines(alarm()),
       wires,
