@@ -510,7 +510,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#client === null) return;
     if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
     const rival = this.#rivalOf(attempt);
-    if (rival !== null) this.#cancel(rival);
+    if (rival !== null) this.#leave(rival, false);
     if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
     let end = attempt.target?.headEnd ?? null;
@@ -584,9 +584,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
     attempt.endPrefill();
-    if (this.#answer.status < 400) this.#context.counters.firstToken(this.model, now - this.#startedMs);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
-    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
+    if (this.#answer.status < 400) {
+      this.#context.counters.firstToken(this.model, now - this.#startedMs);
+      if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
+    }
+    // From here on it can't be sent a second time.
+    if (this.#complete) this.#forgetBody(this.contentLength);
   }
 
   #observe(attempt: Attempt, outcome: "success" | "failure" | "unknown"): void {
@@ -646,11 +650,6 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     // The model may be gone, and its number another's by now.
     if (this.#flow === null || !this.#context.dispatch.knows(this.#flow)) return false;
     return wasRefused || this.shape.repeatable;
-  }
-
-  #cancel(attempt: Attempt): void {
-    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(nowMs() - attempt.sentMs, nowMs());
-    this.#leave(attempt, false);
   }
 
   // ---- the client's side
@@ -782,6 +781,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #release(status: number, clean: boolean): void {
     const { counters, dispatch } = this.#context;
     const flow = this.#flow;
+    // Whoever did not wait for the first token has seen that it takes longer.
+    const isInVain = flow?.isHedging === true && this.#first.active && !this.#answer.hasBegun;
+    if (isInVain) flow.hedge.observe(nowMs() - this.#first.sentMs, nowMs());
     if (this.#first.active) this.#leave(this.#first, clean);
     if (this.#second?.active === true) this.#leave(this.#second, clean);
     if (flow !== null) {

@@ -409,6 +409,18 @@ describe("the epoll lane", () => {
     for (const one of others) one.close();
   });
 
+  test("stopping what a destroyed lane accepted on closes nothing of anybody else's", async () => {
+    const lane = EpollTransport.open(1) as EpollTransport;
+    const first = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const stop = lane.adopt(first.duplicate(0), noting([]));
+    lane.destroy();
+    // The number is free, and these sockets take it.
+    const others = Array.from({ length: 4 }, () => openListeners({ host: "127.0.0.1", port: 0 }, 1)!);
+    stop();
+    for (const one of others) closeDescriptor(one.duplicate(0));
+    for (const one of [first, ...others]) one.close();
+  });
+
   test("closes what rests too", async () => {
     const bed = new Bed("epoll");
     const other = new Bed("bun");

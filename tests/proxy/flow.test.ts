@@ -467,6 +467,42 @@ describe("hedging", () => {
     await until(() => relayed.inFlight === 0);
   });
 
+  test("each request shows once how long its first token takes, and errors do not", async () => {
+    let head = "";
+    const stall = { on: false };
+    const { slow, relayed } = await warm(stall, (socket) => void socket.write(head));
+    const { hedge: observed } = relayed.context.dispatch.flow(0);
+    const seen: number[] = [];
+    observed.observe = (ms) => void seen.push(ms);
+    // Errors come fast.
+    stall.on = true;
+    head = answer("{}", "", "400 Bad Request");
+    for (let i = 0, before = slow.requests.length; slow.requests.length === before && i < 50; i++) {
+      seen.length = 0;
+      await ask(relayed.port, chat("x", latency));
+    }
+    expect(seen).toEqual([]);
+    // One of both is used, and the other is cancelled.
+    head = "";
+    for (let i = 0; relayed.stats.hedges() === 0 && i < 50; i++) {
+      seen.length = 0;
+      await ask(relayed.port, chat("x", latency));
+    }
+    expect(relayed.stats.hedges()).toBe(1);
+    expect(seen).toHaveLength(1);
+    // One whose client does not wait any longer took at least that.
+    seen.length = 0;
+    const before = slow.requests.length;
+    while (slow.requests.length === before) {
+      seen.length = 0;
+      const client = (await Client.open(relayed.port)).send(chat("x"));
+      await until(() => client.closed || slow.requests.length > before);
+      client.leave();
+      await until(() => relayed.inFlight === 0);
+    }
+    expect(seen).toHaveLength(1);
+  });
+
   test("one whose kept connection closes as it is used is planned for once", async () => {
     let cuts = 0;
     const up = upstream((socket) => {

@@ -81,6 +81,24 @@ test("held bytes are given back, however many clients came at once", async () =>
   expect(relayed.context.heldBytes).toBe(0);
 });
 
+test("a request that is being answered holds its body no more", async () => {
+  let end = (): void => {};
+  const up = upstream((socket) => {
+    socket.write(SSE_HEAD + chunk("data: one\n\n"));
+    end = () => void socket.write(chunk("data: two\n\n") + "0\r\n\r\n");
+  });
+  const relayed = relay([up.port]);
+  const client = (await Client.open(relayed.port)).send(post(LONG, CLOSE));
+  await until(() => relayed.context.heldBytes > 200_000);
+  await client.until((text) => text.includes("data: one"));
+  expect(relayed.context.heldBytes).toBe(0);
+  end();
+  const text = await client.end();
+  expect(text).toContain("data: two");
+  expect(text).toMatch(/x-request-id: [0-9a-f]{16}\r\n/);
+  expect(relayed.context.heldBytes).toBe(0);
+});
+
 test("a long request whose first target is dead goes on at the second", async () => {
   const up = upstream(ok);
   for (let i = 0; i < 8; i++) {
