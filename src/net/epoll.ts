@@ -102,6 +102,8 @@ export class EpollTransport implements Transport, Loop {
       if (!isOpen) return;
       isOpen = false;
       listener.stop();
+      // All was closed by then, and the number may be another's.
+      if (this.#destroyed) return;
       this.release(listener.fd);
       this.#settle();
     };
