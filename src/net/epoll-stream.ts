@@ -22,7 +22,7 @@ export interface Loop {
 const { IN, OUT, ERR, HUP, RDHUP } = EPOLL;
 /** Connections accepted in one turn, so that a flood of them does not starve the others. */
 const ACCEPTS_MAX = 128;
-/** How long accepting rests when the process has no descriptor left. */
+/** How long accepting rests when the process has no descriptor, or the system no memory, left. */
 const EXHAUSTED_MS = 100;
 
 const CONNECTING = 0;
@@ -249,7 +249,8 @@ export class EpollListener<T> implements Ready {
       const fd = this.#loop.calls.accept(this.fd);
       if (fd < 0) {
         const code = this.#loop.calls.errno();
-        if (code === ERRNO.EMFILE || code === ERRNO.ENFILE) this.#rest();
+        // Nobody waits, or who waited has gone; else descriptors or memory are short.
+        if (code !== ERRNO.EAGAIN && code !== ERRNO.EINTR && code !== ERRNO.ECONNABORTED) this.#rest();
         return;
       }
       const remote = this.#loop.calls.acceptedFrom();

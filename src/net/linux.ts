@@ -13,7 +13,15 @@ export const EPOLL = {
   CLOEXEC: 0x80000,
 } as const;
 
-export const ERRNO = { EINTR: 4, EAGAIN: 11, ENFILE: 23, EMFILE: 24, EPIPE: 32, EINPROGRESS: 115 } as const;
+export const ERRNO = {
+  EINTR: 4,
+  EAGAIN: 11,
+  ENFILE: 23,
+  EMFILE: 24,
+  EPIPE: 32,
+  ECONNABORTED: 103,
+  EINPROGRESS: 115,
+} as const;
 
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
   2: "there is no such socket",

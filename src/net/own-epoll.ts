@@ -5,16 +5,17 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
  * which is opened here. The kernel lists what each watches.
  */
 export function ownEpoll(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  let probe: Bun.TCPSocketListener | null = null;
   try {
+    probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const watchesProbe = new RegExp(`^tfd:\\s*${(probe as unknown as { fd: number }).fd}\\s`, "m");
     for (const fd of readdirSync("/proc/self/fd")) {
       if (isEpoll(fd) && watchesProbe.test(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))) return Number(fd);
     }
   } catch {
-    // No /proc, or none of it for us.
+    // No loopback, no /proc, or none of it for us.
   } finally {
-    probe.stop(true);
+    probe?.stop(true);
   }
   return -1;
 }
