@@ -1,0 +1,46 @@
+/**
+ * The ids of requests (`x-request-id`), in both lanes: the client's own where it is usable, which is visible ASCII of
+ * up to 128 characters, else a new one of 16 hexadecimal digits.
+ *
+ * A new id is a number until somebody writes it: a call that writes its id twice, to its target and to its client, and
+ * keeps nothing in between needs no text and no buffer. The high half of every id is the worker's, drawn by chance; the
+ * low half counts, scrambled so that ids don't look alike. After 2^32 requests of a worker its ids come again.
+ */
+const HEX = Buffer.from("0123456789abcdef");
+const DIGITS = 8;
+
+/** Bytes of an id that is made here, and of the longest one of a client's. */
+export const ID_BYTES: number = 2 * DIGITS;
+export const ID_BYTES_MAX = 128;
+
+const seed = (Math.random() * 0x1_0000_0000) >>> 0;
+let count = (Math.random() * 0x1_0000_0000) >>> 0;
+
+/** The number of a new id. */
+export function nextId(): number {
+  count = (count + 1) >>> 0;
+  return count;
+}
+
+/** Writes the id of this number; answers the position behind it. */
+export function writeId(id: number, target: Uint8Array, at: number): number {
+  let high = seed;
+  let low = Math.imul(id, 0x9e3779b1) >>> 0;
+  for (let i = DIGITS - 1; i >= 0; i--) {
+    target[at + i] = HEX[high & 15] ?? 48;
+    target[at + DIGITS + i] = HEX[low & 15] ?? 48;
+    high >>>= 4;
+    low >>>= 4;
+  }
+  return at + ID_BYTES;
+}
+
+/** Whether bytes [start, end) of a client's may be the id of its request. */
+export function isUsableId(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end <= start || end - start > ID_BYTES_MAX) return false;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte < 33 || byte > 126) return false;
+  }
+  return true;
+}
