@@ -26,7 +26,7 @@ function meaning(head: RequestHead): unknown {
     [method, methodStart, methodEnd, targetStart, targetEnd, hostLine, modelLine, contentTypeLine],
     [headEnd, start, minorVersion, contentLength, chunked, keepAlive, expectContinue, upgrade, hasWishes],
     [requestIdLine, contentLengthLine, traceparentLine, authorizationLine, acceptLine, lines],
-    each.map((array) => [...array.slice(0, lines)]),
+    each.map((array) => Array.from(array).slice(0, lines)),
   ];
 }
 
