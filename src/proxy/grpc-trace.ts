@@ -17,22 +17,32 @@ const NOTHING = new Uint8Array(0);
 
 /** The span of the call that this head begins, or null when it is not recorded. */
 export function beginSpan(tracer: Tracer, head: HeaderBlock): Span | null {
-  const parents = fieldsOf(head, FIELD_KIND.traceparent);
-  const [parent] = parents;
+  const parent = onlyParent(head);
   const span =
-    parent === undefined || parents.length > 1
-      ? tracer.open(NOTHING, 0, 0)
-      : tracer.open(parent.source, parent.valueStart, parent.source.length);
+    parent === null ? tracer.open(NOTHING, 0, 0) : tracer.open(parent.source, parent.valueStart, parent.source.length);
   if (span === null) return null;
-  const state = passesState(head, span)
-    ? fieldsOf(head, FIELD_KIND.tracestate)
-        .map(({ text }) => text)
-        .join()
-    : "";
-  if (state.length <= STATE_CHARACTERS_MAX) span.traceState = state;
+  if (passesState(head, span)) span.traceState = stateOf(head);
   span.method = head.method?.text ?? "";
   span.path = (head.path?.text ?? "").slice(0, SPAN_PATH_BYTES_MAX).split("?", 1)[0] ?? "";
   return span;
+}
+
+/** The traceparent, if there is one and no other; each call is asked for it, so it costs no array. */
+function onlyParent({ fields }: HeaderBlock): HeaderField | null {
+  let parent: HeaderField | null = null;
+  for (const field of fields) {
+    if (field.kind !== FIELD_KIND.traceparent) continue;
+    if (parent !== null) return null;
+    parent = field;
+  }
+  return parent;
+}
+
+/** What the span tells of tracestate: all of it where it is as short as is usual, else nothing. */
+function stateOf(head: HeaderBlock): string {
+  const lists = fieldsOf(head, FIELD_KIND.tracestate).map(({ text }) => text);
+  const state = lists.join();
+  return state.length <= STATE_CHARACTERS_MAX ? state : "";
 }
 
 /** The call has ended with these statuses, gRPC's and the one under which it is counted. */
