@@ -3,9 +3,10 @@
  * hexadecimal rather than base64, 64-bit numbers and times as decimal strings, enums as numbers, field names in
  * lowerCamelCase.
  *
- * Attributes follow OpenTelemetry's conventions for HTTP servers and generative AI where these have a name for a fact;
- * what is the mesh's own stands under `infermesh.`. A span is called after its method and route. Only paths that are
- * known have a route: others are made by clients, and back ends expect few names.
+ * Attributes follow OpenTelemetry's conventions for HTTP servers, generative AI and RPC (1.37, whose names for gRPC are
+ * the ones that back ends know) where these have a name for a fact; what is the mesh's own stands under `infermesh.`. A
+ * span is called after its method and route, or after its gRPC method. Only paths and methods that are known count:
+ * others are made by clients, and back ends expect few names.
  */
 import { SPAN_EVENT } from "./spans.ts";
 import type { SpanBatch, SpanFields } from "./spans.ts";
@@ -65,6 +66,7 @@ export interface ExportRequest {
 
 const KIND_SERVER = 2;
 const STATUS_ERROR = 2;
+const RPC_SYSTEM = "grpc";
 /** Bits of Span.flags: the parent is known to be remote or not, and it is. */
 const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
@@ -162,8 +164,17 @@ export function exportRequest(
   return { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ scope, spans }] }] };
 }
 
+function nameOf(span: SpanFields, route: string): string {
+  if (isCall(span)) return span.isKnownMethod ? span.path.slice(1) : RPC_SYSTEM;
+  return route === "" ? span.method : `${span.method} ${route}`;
+}
+
+function isCall({ grpcStatus }: SpanFields): boolean {
+  return grpcStatus >= 0;
+}
+
 function otlpSpan(span: SpanFields, originMs: number): OtlpSpan {
-  const route = routeOf(span.path);
+  const route = isCall(span) ? "" : routeOf(span.path);
   const hasParent = span.parent0 !== 0 || span.parent1 !== 0;
   return {
     traceId: hex(span.trace0) + hex(span.trace1) + hex(span.trace2) + hex(span.trace3),
@@ -171,14 +182,15 @@ function otlpSpan(span: SpanFields, originMs: number): OtlpSpan {
     ...(span.traceState === "" ? {} : { traceState: span.traceState }),
     ...(hasParent ? { parentSpanId: hex(span.parent0) + hex(span.parent1) } : {}),
     flags: span.flags | HAS_IS_REMOTE | (hasParent ? IS_REMOTE : 0),
-    name: route === "" ? span.method : `${span.method} ${route}`,
+    name: nameOf(span, route),
     kind: KIND_SERVER,
     startTimeUnixNano: nanoseconds(originMs, span.startedMs),
     endTimeUnixNano: nanoseconds(originMs, span.endedMs),
     attributes: attributesOf(span, route),
     events: span.eventKinds.map((kind, i) => otlpEvent(span, kind, i, originMs)),
     ...(span.eventsLost === 0 ? {} : { droppedEventsCount: span.eventsLost }),
-    // What a client did wrong, or gave up, is no error of a server.
+    // What a client did wrong, or gave up, is no error of a server. The gRPC statuses that count as 5xx are those which
+    // the conventions call a server's errors.
     status: span.status >= 500 ? { code: STATUS_ERROR } : {},
   };
 }
@@ -187,12 +199,13 @@ function attributesOf(span: SpanFields, route: string): KeyValue[] {
   const attributes = [
     text("http.request.method", span.method),
     text("url.path", span.path),
-    text("network.protocol.version", `1.${span.minorVersion}`),
+    text("network.protocol.version", isCall(span) ? "2" : `1.${span.minorVersion}`),
     int("http.response.status_code", span.status),
     text("infermesh.request_id", span.requestId),
     int("infermesh.attempts", span.attempts),
-    { key: "infermesh.stream", value: { boolValue: span.streamed } },
   ];
+  if (isCall(span)) attributes.push(...callAttributes(span));
+  else attributes.push({ key: "infermesh.stream", value: { boolValue: span.streamed } });
   if (span.requestBytes > 0) attributes.push(int("http.request.size", span.requestBytes));
   // The router's own answers are not counted.
   if (span.responseBytes > 0) attributes.push(int("http.response.size", span.responseBytes));
@@ -205,6 +218,16 @@ function attributesOf(span: SpanFields, route: string): KeyValue[] {
   if (span.error !== "") attributes.push(text("error.type", span.error));
   else if (span.status >= 500) attributes.push(text("error.type", String(span.status)));
   return attributes;
+}
+
+/** A path is `/SERVICE/METHOD`; what is none tells of neither. */
+function callAttributes({ path, grpcStatus }: SpanFields): KeyValue[] {
+  const slash = path.lastIndexOf("/");
+  return [
+    text("rpc.system", RPC_SYSTEM),
+    ...(slash > 0 ? [text("rpc.service", path.slice(1, slash)), text("rpc.method", path.slice(slash + 1))] : []),
+    int("rpc.grpc.status_code", grpcStatus),
+  ];
 }
 
 function otlpEvent(span: SpanFields, kind: number, at: number, originMs: number): OtlpEvent {

@@ -56,12 +56,17 @@ export interface SpanFields {
   /** Without its query, which may hold what nobody else should read. */
   readonly path: string;
   readonly requestId: string;
-  /** HTTP/1.this. */
+  /** HTTP/1.this; gRPC calls have none. */
   readonly minorVersion: number;
   readonly model: string;
   /** The target that it was sent to last. */
   readonly node: string;
+  /** HTTP's; of a gRPC call the one under which its own is counted. */
   readonly status: number;
+  /** The gRPC status that a call ended with; -1: it is no gRPC call. */
+  readonly grpcStatus: number;
+  /** The gRPC method is one that somebody serves, and no client's invention: a span may be called after it. */
+  readonly isKnownMethod: boolean;
   /** The code of the error that the router answered with, or broke the answer off for; "": none. */
   readonly error: string;
   readonly attempts: number;
@@ -105,6 +110,8 @@ export class Span implements SpanFields {
   model = "";
   node = "";
   status = 0;
+  grpcStatus = -1;
+  isKnownMethod = false;
   error = "";
   attempts = 0;
   promptTokens = 0;
@@ -151,6 +158,8 @@ export class Span implements SpanFields {
     this.model = "";
     this.node = "";
     this.status = 0;
+    this.grpcStatus = -1;
+    this.isKnownMethod = false;
     this.error = "";
     this.attempts = 0;
     this.promptTokens = 0;

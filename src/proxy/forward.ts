@@ -5,6 +5,8 @@ import { KIND } from "../wire/fields.ts";
 import { METHOD } from "../wire/http1.ts";
 import { writeTraceparent } from "../wire/trace-context.ts";
 import type { Exchange } from "./exchange.ts";
+import { ID_BYTES_MAX, isUsableId, nextId, writeId } from "./request-id.ts";
+import { SPAN_PATH_BYTES_MAX } from "./tracing.ts";
 
 const HTTP11 = Buffer.from(" HTTP/1.1\r\n");
 const HOST_NAME = Buffer.from("host: ");
@@ -13,11 +15,6 @@ const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
 const TRACEPARENT = Buffer.from("traceparent: ");
 const UPGRADE = Buffer.from("connection: upgrade\r\n");
 const CRLF = Buffer.from("\r\n");
-const HEX = Buffer.from("0123456789abcdef");
-const ID_BYTES = 16;
-const ID_BYTES_MAX = 128;
-/** How much of a path a span tells. */
-const SPAN_PATH_BYTES_MAX = 256;
 /** Room for what is added besides the lines that tell of the client: host, id, trace, coding. */
 const EXTRA_BYTES = 512;
 const CR = 13;
@@ -27,10 +24,6 @@ const QUESTION = 63;
 const PERCENT = 37;
 const BACKSLASH = 92;
 const DOT = 46;
-
-/** The high half of every id that this worker makes; the low half counts, scrambled so that ids don't look alike. */
-const idSeed = (Math.random() * 0x1_0000_0000) >>> 0;
-let idCount = (Math.random() * 0x1_0000_0000) >>> 0;
 
 /**
  * Writes the rewritten head into the exchange's held buffer and notes what the exchange needs of it. `ownLines` are
@@ -44,7 +37,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   exchange.contentLength = head.chunked ? -1 : Math.max(0, head.contentLength);
   if (!exchange.reserve(head.headEnd - head.methodStart + ownLines.length + EXTRA_BYTES)) {
     // An answer names the request all the same; a held buffer always has room for that.
-    exchange.idEnd = writeId(buffer, head, exchange.held, 0);
+    exchange.idEnd = writeRequestId(buffer, head, exchange.held, 0);
     return -1;
   }
   const held = exchange.held;
@@ -81,7 +74,7 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   }
   at += ownLines.copy(held, at);
   exchange.idStart = at;
-  at = writeId(buffer, head, held, at);
+  at = writeRequestId(buffer, head, held, at);
   exchange.idEnd = at;
   held[at++] = CR;
   held[at++] = LF;
@@ -149,7 +142,7 @@ function spanPath(buffer: Buffer, start: number, end: number): string {
 /** The id that answers a request which was refused before it became an exchange. */
 export function requestIdOf(buffer: Buffer, head: RequestHead | null): string {
   const id = Buffer.alloc(ID_BYTES_MAX);
-  return id.toString("latin1", 0, head === null ? newId(id, 0) : writeId(buffer, head, id, 0));
+  return id.toString("latin1", 0, head === null ? writeId(nextId(), id, 0) : writeRequestId(buffer, head, id, 0));
 }
 
 /**
@@ -187,35 +180,12 @@ function pathStart(buffer: Buffer, start: number, end: number): number {
   return at;
 }
 
-/** The client's own id where it sent a usable one, else a new one of 16 hexadecimal digits. */
-function writeId(buffer: Buffer, head: RequestHead, held: Buffer, at: number): number {
+/** The client's own id where it sent a usable one, else a new one. */
+function writeRequestId(buffer: Buffer, head: RequestHead, held: Buffer, at: number): number {
   if (head.requestIdLine >= 0) {
     const start = head.valueStart[head.requestIdLine] ?? 0;
     const end = head.valueEnd[head.requestIdLine] ?? 0;
-    if (end > start && end - start <= ID_BYTES_MAX && isVisible(buffer, start, end)) {
-      return at + buffer.copy(held, at, start, end);
-    }
+    if (isUsableId(buffer, start, end)) return at + buffer.copy(held, at, start, end);
   }
-  return newId(held, at);
-}
-
-function newId(held: Buffer, at: number): number {
-  idCount = (idCount + 1) >>> 0;
-  let high = idSeed;
-  let low = Math.imul(idCount, 0x9e3779b1) >>> 0;
-  for (let i = 7; i >= 0; i--) {
-    held[at + i] = HEX[high & 15] ?? 48;
-    held[at + 8 + i] = HEX[low & 15] ?? 48;
-    high >>>= 4;
-    low >>>= 4;
-  }
-  return at + ID_BYTES;
-}
-
-function isVisible(buffer: Buffer, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    const byte = buffer[i] ?? 0;
-    if (byte < 33 || byte > 126) return false;
-  }
-  return true;
+  return writeId(nextId(), held, at);
 }

@@ -80,6 +80,16 @@ export class GrpcAttempt {
     return this.#way.reason;
   }
 
+  /** Its connection is open. */
+  get isConnected(): boolean {
+    return this.#way.isOpen;
+  }
+
+  /** Tells when the connection opens, if it ever does. */
+  onceConnected(tell: () => void): void {
+    this.#way.onceOpen(tell);
+  }
+
   /** The target has sent its last frame. */
   get isAnswered(): boolean {
     return this.#stream?.remoteEnded === true;

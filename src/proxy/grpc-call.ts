@@ -11,10 +11,13 @@
  *
  * The client's deadline is kept here too, and what is left of it goes to the target. Either side's cancellation reaches
  * the other one. What the call holds (a claim, a budget, a deadline) it gives back once, in `#finish`; the windows of
- * its streams as soon as the other side has taken what came through them.
+ * its streams as soon as the other side has taken what came through them. Where it is recorded (grpc-trace.ts) its span
+ * ends there too.
  */
 import { ERRORS, MeshError } from "../base/errors.ts";
 import { Waiter } from "../flow/fair-order.ts";
+import { SPAN_EVENT } from "../obs/spans.ts";
+import type { Span } from "../obs/spans.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import { areWhole, GrpcFraming } from "../wire/grpc-framing.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
@@ -28,9 +31,11 @@ import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
 import { GrpcAttempt } from "./grpc-attempt.ts";
 import { headBytes, REQUEST_EXTRA_BYTES, writeAnswerHead, writeRequestHead, writeTrailers } from "./grpc-heads.ts";
+import { type CallId, callId } from "./grpc-id.ts";
 import { GrpcRequest, MODEL } from "./grpc-request.ts";
 import { type GrpcMethod, methodOf } from "./grpc-services.ts";
 import { countedAs, errorFields, GRPC_STATUS, outcomeOf, statusIn } from "./grpc-status.ts";
+import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { ClientSide } from "./http2-wire.ts";
 import { Wishes } from "./wishes.ts";
 
@@ -49,7 +54,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   readonly #head: HeaderBlock;
   readonly #method: GrpcMethod;
   readonly #request: GrpcRequest;
+  readonly #id: CallId;
   readonly #startedMs = nowMs();
+  /** What is recorded of the call, until it ends; null: nothing is. */
+  #span: Span | null = null;
   #model = -1;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #deadlineSlot = NO_SLOT;
@@ -78,6 +86,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#head = head;
     this.#method = methodOf(head.path);
     this.#request = new GrpcRequest(context);
+    this.#id = callId(head);
+    if (context.tracer !== null) this.#span = beginSpan(context.tracer, head);
   }
 
   begin(isComplete: boolean): void {
@@ -166,6 +176,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (isRefused && this.#mayRepeat(false) && this.#mayAfford()) {
       this.#excluded = [...this.#excluded, attempt.row];
       this.#context.counters.retry();
+      this.#span?.mark(SPAN_EVENT.retry, nowMs(), "status", GRPC_STATUS.unavailable);
       this.#leave(attempt);
       this.#bind(block);
     } else {
@@ -177,8 +188,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#isCommitted = true;
     this.#activeMs = nowMs();
     this.#request.release();
-    this.#send(headBytes, writeAnswerHead(block, nodeField), ended);
-    if (ended) this.#finish(block.status === 200 ? countedAs(statusIn(block)) : block.status);
+    this.#send(headBytes, writeAnswerHead(block, this.#id, nodeField), ended);
+    const isGrpc = block.status === 200;
+    if (this.#span !== null) this.#span.isKnownMethod ||= isGrpc;
+    const grpcStatus = statusIn(block);
+    if (ended) this.#finish(grpcStatus, isGrpc ? countedAs(grpcStatus) : block.status);
   }
 
   #answerBody(bytes: Uint8Array, start: number, end: number, ended: boolean): void {
@@ -189,6 +203,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (attempt.endPrefill()) {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+      this.#span?.mark(SPAN_EVENT.firstToken, this.#activeMs);
     }
     const { grpcMessageBytesMax } = this.#context.config;
     if (this.#framing === null && !areWhole(bytes, start, end, grpcMessageBytesMax)) {
@@ -209,7 +224,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const length = writeTrailers(block);
     if (stream !== this.#stream) {
       this.#send(headBytes, length, true);
-      this.#finish(countedAs(statusIn(block)));
+      this.#finish(statusIn(block));
     } else if (!this.#isOver) {
       this.#complete();
       this.#request.trailers = copyOf(headBytes, 0, length);
@@ -239,7 +254,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   lost(stream: Http2Stream, code: number, untouched: boolean): void {
     if (stream === this.#stream) {
-      this.#finish(countedAs(GRPC_STATUS.cancelled));
+      this.#finish(GRPC_STATUS.cancelled);
       this.#attempt?.part();
     } else if (!this.#isOver && this.#attempt?.owns(stream) === true) {
       this.#failed(this.#attempt, code, untouched);
@@ -297,7 +312,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   #claim(): GrpcAttempt | number {
-    return GrpcAttempt.claim(this.#context, this.#model, this.#promptTokens(), this.#excluded, this.#attempts > 0);
+    const tokens = this.#promptTokens();
+    const attempt = GrpcAttempt.claim(this.#context, this.#model, tokens, this.#excluded, this.#attempts > 0);
+    if (this.#span !== null && typeof attempt !== "number") {
+      this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
+    }
+    return attempt;
   }
 
   #launch(attempt: GrpcAttempt): void {
@@ -315,16 +335,30 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#refuse(new MeshError("head_too_large", "the metadata is larger than the target takes"));
       return;
     }
-    const length = writeRequestHead(this.#head, leftMs, forwarded, this.#context.content.forwarding);
+    const { forwarding } = this.#context.content;
+    const length = writeRequestHead(this.#head, this.#id, leftMs, forwarded, forwarding, this.#span);
     const { trailers, end } = request;
     const endsWithBody = request.isComplete && trailers === null;
     if (!attempt.open(this, length, endsWithBody && end === 0)) {
       this.#refuse(full(1));
       return;
     }
+    if (this.#span !== null) this.#followConnection(this.#span, attempt);
     if (end > 0) attempt.send(request.held, 0, end, endsWithBody);
     if (trailers !== null) attempt.sendTrailers(trailers, trailers.length);
     if (this.#owed > 0) this.#settle();
+  }
+
+  /** Records when the attempt's head can go out: it waits in a connection that is still being opened. */
+  #followConnection(span: Span, attempt: GrpcAttempt): void {
+    if (attempt.isConnected) {
+      span.mark(SPAN_EVENT.connected, nowMs(), "reused");
+      return;
+    }
+    span.mark(SPAN_EVENT.connecting, nowMs(), attempt.target.node);
+    attempt.onceConnected(() => {
+      if (this.#attempt === attempt) this.#span?.mark(SPAN_EVENT.connected, nowMs(), "new");
+    });
   }
 
   #wait(flow: ModelFlow): void {
@@ -336,8 +370,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     waiter.deadlineMs = this.#deadlineMs;
     const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
     // A retry that waits keeps nobody behind it from targets that it may not have again.
-    if (retryAfterSeconds === 0) this.#excluded = NONE;
-    else this.#refuse(full(retryAfterSeconds));
+    if (retryAfterSeconds === 0) {
+      this.#excluded = NONE;
+      this.#span?.mark(SPAN_EVENT.queued, nowMs());
+    } else {
+      this.#refuse(full(retryAfterSeconds));
+    }
   }
 
   tryAgain(flow: ModelFlow): boolean {
@@ -380,11 +418,13 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const { row, isDown, isUnreached, reason } = attempt;
     // It was about to close the connection, or counts a stream that has just ended: the same one may do next time.
     const isLate = untouched && !isUnreached && this.#lateAttempts < LATE_ATTEMPTS_MAX;
+    const kind = this.#isCommitted ? "truncated" : isUnreached ? "connect" : "reset";
+    const how = isLate ? "refused" : kind;
     if (isLate) {
       this.#lateAttempts++;
       this.#attempts--;
     } else {
-      counters.upstreamError(row, this.#isCommitted ? "truncated" : isUnreached ? "connect" : "reset");
+      counters.upstreamError(row, kind);
       this.#excluded = [...this.#excluded, row];
       attempt.observe("failure");
     }
@@ -393,14 +433,18 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     // What the target did nothing about costs nobody work: it needs no budget.
     if (this.#mayRepeat(untouched) && (untouched || this.#mayAfford())) {
       counters.retry();
+      this.#span?.mark(SPAN_EVENT.retry, nowMs(), how);
       this.#bind(null);
-    } else if (isDown || code === H2_ERROR.none) {
+      return;
+    }
+    this.#span?.mark(SPAN_EVENT.broken, nowMs(), how);
+    if (isDown || code === H2_ERROR.none) {
       const why = reason === "" ? "it closed the stream" : reason;
       this.#refuse(new MeshError("upstream_failed", `the target failed before the call ended: ${why}`));
     } else {
       // What it means is the client's business: it sees what it would have seen without us.
       this.#resetClient(code);
-      this.#finish(countedAs(code === H2_ERROR.cancel ? GRPC_STATUS.cancelled : GRPC_STATUS.unavailable));
+      this.#finish(code === H2_ERROR.cancel ? GRPC_STATUS.cancelled : GRPC_STATUS.unavailable);
     }
   }
 
@@ -435,9 +479,14 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   /** Ends the call with a status of our own. */
   #refuse(error: MeshError): void {
     if (this.#isOver) return;
-    const fields = errorFields(error, !this.#isCommitted);
+    if (this.#span !== null) {
+      this.#span.error = error.code;
+      // It is at a target: that one is given up.
+      if (this.#attempt !== null) this.#span.mark(SPAN_EVENT.broken, nowMs(), error.code);
+    }
+    const fields = errorFields(error, this.#isCommitted ? null : this.#id);
     this.#send(fields, fields.length, true);
-    this.#finish(countedAs(ERRORS[error.code].grpc));
+    this.#finish(ERRORS[error.code].grpc);
   }
 
   #tooLarge(): MeshError {
@@ -457,7 +506,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#client.wire.schedule();
   }
 
-  #finish(countedStatus: number): void {
+  /** The call is over, with a gRPC status, and counted under one of HTTP. */
+  #finish(grpcStatus: number, countedStatus: number = countedAs(grpcStatus)): void {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#deadlineSlot !== NO_SLOT) this.#context.deadlines.leave(this, this.#deadlineSlot);
@@ -465,6 +515,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const attempt = this.#attempt;
     counters.request(this.#model, countedStatus, nowMs() - this.#startedMs);
     counters.bytes(this.#request.received + this.#head.size, this.#sent);
+    if (this.#span !== null) this.#endSpan(this.#span, grpcStatus, countedStatus);
     this.#request.release();
     attempt?.release();
     if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
@@ -473,6 +524,17 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (!isWaiting) attempt?.part();
     if (this.#owed > 0) this.#settle();
     this.#leaveClient();
+  }
+
+  #endSpan(span: Span, grpcStatus: number, countedStatus: number): void {
+    this.#span = null;
+    // A target that answers is taken at its word, except that it does not know the method.
+    if (grpcStatus === GRPC_STATUS.unimplemented) span.isKnownMethod = false;
+    span.isKnownMethod ||= this.#method.isListed;
+    span.model = this.#context.routes.modelName(this.#model);
+    span.requestBytes = this.#request.received + this.#head.size;
+    span.responseBytes = this.#sent;
+    endSpan(this.#context.tracer, span, this.#id, grpcStatus, countedStatus);
   }
 
   /** The client need not go on with a request that is answered (RFC 9113 section 8.1). */

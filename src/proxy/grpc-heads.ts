@@ -1,12 +1,16 @@
 /**
  * The heads that a gRPC call is relayed with: the sender's fields, without those of the mesh and the hop, and with our
- * own. A head that comes again (the same block, hpack.ts) is written once and copied from then on.
+ * own. A head that comes again (the same block, hpack.ts) is written once and copied from then on; what differs from
+ * call to call (what is left of its time, its id, its span) is written behind it.
  */
+import type { Span } from "../obs/spans.ts";
 import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { copyBytes, copyOf } from "../wire/octets.ts";
-import type { Forwarding } from "./forwarding.ts";
 import { FIELD_KIND, FieldName, LITERAL_OVERHEAD_BYTES, writeLiteral } from "../wire/header-field.ts";
+import type { Forwarding } from "./forwarding.ts";
+import { type CallId, writeIdField } from "./grpc-id.ts";
+import { isTraced, passesState, writeTrace } from "./grpc-trace.ts";
 
 /** Longest list that a connection takes, and what is added. */
 const SCRATCH_BYTES = 65_536 + 2048;
@@ -19,11 +23,19 @@ export const headBytes: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 const ONCE = Symbol("once");
 
 /**
- * Only this mesh says which node served, what is left of the time is said anew, and a length would not be true of a
- * call that ends with a status of our own.
+ * Only this mesh says which node served and which call it is, what is left of the time is said anew, and a length would
+ * not be true of a call that ends with a status of our own.
  */
 function isOurs(kind: number): boolean {
-  return kind === FIELD_KIND.node || kind === FIELD_KIND.grpcTimeout || kind === FIELD_KIND.contentLength;
+  switch (kind) {
+    case FIELD_KIND.node:
+    case FIELD_KIND.requestId:
+    case FIELD_KIND.grpcTimeout:
+    case FIELD_KIND.contentLength:
+      return true;
+    default:
+      return false;
+  }
 }
 
 function writeFields(block: HeaderBlock): number {
@@ -37,43 +49,54 @@ function writeFields(block: HeaderBlock): number {
   return end;
 }
 
-/** Without what the settings keep from targets, for which a block that was kept is of no use. */
-function writeKept({ fields }: HeaderBlock, forwarding: Forwarding): number {
+/**
+ * Without what the settings keep from targets, and what a span takes the place of; a block that was kept is of no use
+ * for either.
+ */
+function writeKept(block: HeaderBlock, forwarding: Forwarding, span: Span | null): number {
+  const hasState = span === null || passesState(block, span);
   let at = 0;
-  for (const { name, encoded } of fields) {
-    if (!isOurs(name.kind) && forwarding.keeps(name)) at = copyBytes(encoded, 0, encoded.length, headBytes, at);
+  for (const { name, encoded } of block.fields) {
+    if (isOurs(name.kind) || !forwarding.keeps(name)) continue;
+    if (span !== null && name.kind === FIELD_KIND.traceparent) continue;
+    if (!hasState && name.kind === FIELD_KIND.tracestate) continue;
+    at = copyBytes(encoded, 0, encoded.length, headBytes, at);
   }
   return at;
 }
 
 /**
- * The head of a request with so many milliseconds left (Infinity: any) and the encoded fields that tell of the client;
- * answers its end.
+ * The head of a request of this id with so many milliseconds left (Infinity: any), the encoded fields that tell of the
+ * client, and its span, where one is recorded; answers its end.
  */
 export function writeRequestHead(
   block: HeaderBlock,
+  id: CallId,
   leftMs: number,
   forwarded: Uint8Array,
   forwarding: Forwarding,
+  span: Span | null,
 ): number {
-  let at = forwarding.isFixed ? writeFields(block) : writeKept(block, forwarding);
+  const isPlain = forwarding.isFixed && (span === null || !isTraced(block));
+  let at = isPlain ? writeFields(block) : writeKept(block, forwarding, span);
   if (leftMs !== Number.POSITIVE_INFINITY) {
     const text = formatTimeout(leftMs);
     at = writeLiteral(headBytes, at, TIMEOUT, text.length);
     for (let i = 0; i < text.length; i++) headBytes[at++] = text.charCodeAt(i);
   }
+  if (span !== null) at = writeTrace(span, headBytes, at);
   headBytes.set(forwarded, at);
-  return at + forwarded.length;
+  return writeIdField(id, headBytes, at + forwarded.length);
 }
 
 /** What a request's head counts for at most beyond its own list, against the limit of its target. */
-export const REQUEST_EXTRA_BYTES: number = 256 + LITERAL_OVERHEAD_BYTES;
+export const REQUEST_EXTRA_BYTES: number = 384 + LITERAL_OVERHEAD_BYTES;
 
-/** The head of an answer, with the field that names its node; answers its end. */
-export function writeAnswerHead(block: HeaderBlock, nodeField: Uint8Array): number {
+/** The head of an answer to the call of this id, with the field that names its node; answers its end. */
+export function writeAnswerHead(block: HeaderBlock, id: CallId, nodeField: Uint8Array): number {
   const at = writeFields(block);
   headBytes.set(nodeField, at);
-  return at + nodeField.length;
+  return writeIdField(id, headBytes, at + nodeField.length);
 }
 
 export function writeTrailers(block: HeaderBlock): number {

@@ -6,6 +6,7 @@
  * may be picked. A watch looks again a few times a second, and ends when the router drains.
  */
 import { ERRORS, type ErrorCode } from "../base/errors.ts";
+import type { Span } from "../obs/spans.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import { MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
@@ -14,8 +15,10 @@ import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { ProtoField } from "../wire/proto-field.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { type CallId, callId } from "./grpc-id.ts";
 import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
-import { ANSWER_HEAD, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
+import { answerHead, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
+import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { ClientSide } from "./http2-wire.ts";
 
 const HEALTH = "/grpc.health.v1.Health/";
@@ -33,11 +36,11 @@ export function localCall(context: WorkerContext, client: ClientSide, block: Hea
   const path = block.path?.text ?? "";
   if (path.startsWith(HEALTH)) {
     const method = path.slice(HEALTH.length);
-    if (method === "Check") return new LocalCall(context, client, check);
-    if (method === "Watch") return new LocalCall(context, client, watch);
-    return new LocalCall(context, client, null);
+    if (method === "Check") return new LocalCall(context, client, block, check);
+    if (method === "Watch") return new LocalCall(context, client, block, watch);
+    return new LocalCall(context, client, block, null);
   }
-  return REFLECTION_PATHS.has(path) ? new LocalCall(context, client, answerReflection) : null;
+  return REFLECTION_PATHS.has(path) ? new LocalCall(context, client, block, answerReflection) : null;
 }
 
 class LocalCall implements StreamOwner {
@@ -45,6 +48,9 @@ class LocalCall implements StreamOwner {
   readonly #client: ClientSide;
   readonly #answer: Answer | null;
   readonly #startedMs = nowMs();
+  readonly #id: CallId;
+  /** What is recorded of the call, until it ends; null: nothing is. */
+  #span: Span | null = null;
   #stream: Http2Stream | null = null;
   #received: Buffer = Buffer.alloc(0);
   #hasHead = false;
@@ -53,10 +59,14 @@ class LocalCall implements StreamOwner {
   #watched: string | null = null;
   #said = 0;
 
-  constructor(context: WorkerContext, client: ClientSide, answer: Answer | null) {
+  constructor(context: WorkerContext, client: ClientSide, block: HeaderBlock, answer: Answer | null) {
     this.context = context;
     this.#client = client;
     this.#answer = answer;
+    this.#id = callId(block);
+    if (context.tracer === null) return;
+    this.#span = beginSpan(context.tracer, block);
+    if (this.#span !== null) this.#span.isKnownMethod = answer !== null;
   }
 
   begin(stream: Http2Stream, ended: boolean): void {
@@ -95,7 +105,7 @@ class LocalCall implements StreamOwner {
   }
 
   lost(): void {
-    this.#count(countedAs(GRPC_STATUS.cancelled));
+    this.#finish(GRPC_STATUS.cancelled);
   }
 
   wake(): void {
@@ -126,8 +136,11 @@ class LocalCall implements StreamOwner {
     const stream = this.#stream;
     if (stream === null || this.#isOver) return;
     const { connection, wire } = this.#client;
-    if (!this.#hasHead) connection.sendHead(stream, ANSWER_HEAD, 0, ANSWER_HEAD.length, false);
-    this.#hasHead = true;
+    if (!this.#hasHead) {
+      const head = answerHead(this.#id);
+      connection.sendHead(stream, head, 0, head.length, false);
+      this.#hasHead = true;
+    }
     const framed = Buffer.alloc(MESSAGE_HEAD_BYTES + message.length);
     framed.writeUInt32BE(message.length, 1);
     framed.set(message, MESSAGE_HEAD_BYTES);
@@ -140,18 +153,23 @@ class LocalCall implements StreamOwner {
     const stream = this.#stream;
     if (stream === null || this.#isOver) return;
     const status = code === null ? GRPC_STATUS.ok : ERRORS[code].grpc;
-    this.#count(countedAs(status));
+    if (this.#span !== null && code !== null) this.#span.error = code;
+    this.#finish(status);
     const { connection, wire } = this.#client;
-    const fields = statusFields(status, message, !this.#hasHead);
+    const fields = statusFields(status, message, this.#hasHead ? null : this.#id);
     connection.sendHead(stream, fields, 0, fields.length, true);
     if (!stream.remoteEnded && stream.localEnded) connection.reset(stream, H2_ERROR.none);
     wire.schedule();
   }
 
-  #count(status: number): void {
+  #finish(grpcStatus: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    const status = countedAs(grpcStatus);
     this.context.counters.request(-1, status, nowMs() - this.#startedMs);
+    if (this.#span === null) return;
+    endSpan(this.context.tracer, this.#span, this.#id, grpcStatus, status);
+    this.#span = null;
   }
 }
 

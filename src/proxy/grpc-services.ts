@@ -14,9 +14,11 @@ export interface GrpcMethod {
   /** The number of the string field that names the model in a request; 0: no field does. */
   readonly modelField: number;
   readonly isRepeatable: boolean;
+  /** It stands in the list below. */
+  readonly isListed: boolean;
 }
 
-const UNKNOWN: GrpcMethod = { modelField: 0, isRepeatable: false };
+const UNKNOWN: GrpcMethod = { modelField: 0, isRepeatable: false, isListed: false };
 
 /** [service, methods that may be repeated, number of the model's field, methods that may not] */
 const SERVICES: readonly (readonly [service: string, modelField: number, repeatable: string, once: string])[] = [
@@ -50,7 +52,7 @@ for (const [service, modelField, repeatable, once] of SERVICES) {
     for (const name of names.split(" ").filter((one) => one !== "")) {
       const path = ascii(`/${service}/${name}`);
       const hash = hashOf(path, 0, path.length);
-      METHODS.set(hash, [...(METHODS.get(hash) ?? []), { path, method: { modelField, isRepeatable } }]);
+      METHODS.set(hash, [...(METHODS.get(hash) ?? []), { path, method: { modelField, isRepeatable, isListed: true } }]);
     }
   }
 }

@@ -7,7 +7,7 @@
  * A router that drains takes no new requests: that is announced, then said for certain a turn of `expire` later, and
  * the connection closes with its last stream.
  */
-import { MeshError, openAiBody } from "../base/errors.ts";
+import { ERRORS, MeshError, openAiBody } from "../base/errors.ts";
 import { ascii } from "../wire/octets.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { fieldOf } from "../wire/header-field.ts";
@@ -21,8 +21,10 @@ import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Forwarding } from "./forwarding.ts";
 import { GrpcCall } from "./grpc-call.ts";
+import { callId } from "./grpc-id.ts";
 import { localCall } from "./grpc-local.ts";
 import { errorFields } from "./grpc-status.ts";
+import { beginSpan, endSpan } from "./grpc-trace.ts";
 import { Http2Request } from "./http2-request.ts";
 import { http2Options } from "./http2-upstream.ts";
 import { type ClientSide, Http2Wire } from "./http2-wire.ts";
@@ -72,7 +74,7 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.#sinceMs = nowMs();
     const isGrpc = isGrpcRequest(block);
     if (block.tooLarge) {
-      this.#refuseHead(stream, isGrpc);
+      this.#refuseHead(stream, block, isGrpc);
     } else if (!isGrpc) {
       void new Http2Request(this.#context, this, stream, block, ended, this.#socket.remoteAddress, this.#free);
     } else {
@@ -100,12 +102,19 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.wire.schedule();
   }
 
-  #refuseHead(stream: Http2Stream, isGrpc: boolean): void {
+  #refuseHead(stream: Http2Stream, block: HeaderBlock, isGrpc: boolean): void {
     const error = new MeshError("head_too_large", "the fields of the request are larger than this router takes");
     this.#context.counters.request(-1, error.status, 0);
     if (isGrpc) {
-      const fields = errorFields(error, true);
+      const { tracer } = this.#context;
+      const id = callId(block);
+      const fields = errorFields(error, id);
       this.connection.sendHead(stream, fields, 0, fields.length, true);
+      const span = tracer === null ? null : beginSpan(tracer, block);
+      if (span !== null) {
+        span.error = error.code;
+        endSpan(tracer, span, id, ERRORS[error.code].grpc, error.status);
+      }
     } else {
       const body = Buffer.from(openAiBody(error));
       const fields = Buffer.concat([

@@ -49,6 +49,8 @@ export class Http2Upstream implements Http2Listener {
   #quietMs = nowMs();
   /** When it was last asked for a sign of life. */
   #askedMs = 0;
+  /** Who is told that it is open; most often nobody. */
+  #awaiting: (() => void)[] | null = null;
 
   constructor(home: Http2Home, config: ProxyConfig, wires: Wires) {
     this.#home = home;
@@ -58,6 +60,11 @@ export class Http2Upstream implements Http2Listener {
 
   get isOpen(): boolean {
     return this.#stream !== null;
+  }
+
+  /** Tells once that the connection is open; never where it does not come to be. */
+  onceOpen(tell: () => void): void {
+    (this.#awaiting ??= []).push(tell);
   }
 
   // ---- the connection's word
@@ -91,6 +98,8 @@ export class Http2Upstream implements Http2Listener {
     }
     this.#stream = stream;
     this.wire.attach(stream);
+    for (const tell of this.#awaiting ?? []) tell();
+    this.#awaiting = null;
   }
 
   received(buffer: Buffer, start: number, end: number): void {
@@ -112,6 +121,7 @@ export class Http2Upstream implements Http2Listener {
     this.wire.detach();
     this.#stream?.terminate();
     this.#stream = null;
+    this.#awaiting = null;
   }
 
   /**

@@ -35,7 +35,9 @@ export interface TracerSettings {
 /** Batches that the main thread may have to answer for. */
 const UNANSWERED_MAX = 4;
 const RANDOM_WORDS = 1024;
-const STATE_CHARACTERS_MAX = 512;
+/** How much of a tracestate and of a path a span tells. */
+export const STATE_CHARACTERS_MAX = 512;
+export const SPAN_PATH_BYTES_MAX = 256;
 /** How far the two clocks may drift apart before batches get a new origin: below it, a new one would be noise. */
 const DRIFT_MS = 5;
 const COMMA = Buffer.from(",");
@@ -136,7 +138,8 @@ export class Tracer {
   }
 }
 
-function hasParent({ parent0, parent1 }: Span): boolean {
+/** Whether a span goes on with a client's trace. */
+export function hasParent({ parent0, parent1 }: Span): boolean {
   return parent0 !== 0 || parent1 !== 0;
 }
 

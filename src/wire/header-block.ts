@@ -34,6 +34,8 @@ export class HeaderBlock {
   model: HeaderField | null = null;
   grpcTimeout: HeaderField | null = null;
   grpcStatus: HeaderField | null = null;
+  /** The first one, if there are several. */
+  requestId: HeaderField | null = null;
   /** There is something that the client asks of the router itself. */
   hasWishes = false;
   status = 0;
@@ -71,6 +73,7 @@ export class HeaderBlock {
     this.model = null;
     this.grpcTimeout = null;
     this.grpcStatus = null;
+    this.requestId = null;
     this.hasWishes = false;
     this.status = 0;
     this.contentLength = -1;
@@ -185,6 +188,9 @@ export class HeaderBlock {
         return "";
       case FIELD_KIND.grpcStatus:
         this.grpcStatus ??= field;
+        return "";
+      case FIELD_KIND.requestId:
+        this.requestId ??= field;
         return "";
       case FIELD_KIND.wish:
         this.hasWishes = true;

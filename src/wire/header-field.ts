@@ -35,6 +35,8 @@ export const FIELD_KIND = {
   expect: 18,
   /** What a client asks of the router itself. */
   wish: 19,
+  traceparent: 20,
+  tracestate: 21,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -60,6 +62,8 @@ const KINDS = new Map<string, number>([
   ["grpc-timeout", FIELD_KIND.grpcTimeout],
   ["grpc-status", FIELD_KIND.grpcStatus],
   ["expect", FIELD_KIND.expect],
+  ["traceparent", FIELD_KIND.traceparent],
+  ["tracestate", FIELD_KIND.tracestate],
   ...["priority", "slo", "retry", "timeout", "tenant"].map((wish) => [`x-infermesh-${wish}`, FIELD_KIND.wish] as const),
 ]);
 const KNOWN_NAME_BYTES_MAX = 20;

@@ -261,6 +261,46 @@ describe("what is exported", () => {
     ]);
   });
 
+  test("tells gRPC calls by their service, method and status", async () => {
+    const to = collector();
+    const calls = [
+      { path: "/acme.Thing/Do", isKnownMethod: true, grpcStatus: 14, status: 503, node: "node-1" },
+      { path: "/acme.Thing/Guess", grpcStatus: 5, status: 404, error: "model_not_found" },
+      { path: "/nothing", grpcStatus: 0, status: 200 },
+      // Its path is that of a known request, but it is none.
+      { path: "/v1/completions", grpcStatus: 12, status: 501 },
+    ];
+    const { exporter: out } = exporter(to.endpoint, { batchSpansMax: calls.length });
+    out.take(batch(calls.length, (span, nth) => Object.assign(span, { method: "POST", ...calls[nth] })));
+    await until(() => to.requests.length === 1);
+    check(JSON.parse(to.requests[0]?.body.toString() ?? "") as Json, "request");
+    const spans = to.spans();
+    expect(spans.map(({ name, status }) => [name, status])).toEqual([
+      ["acme.Thing/Do", { code: 2 }],
+      ["grpc", {}],
+      ["grpc", {}],
+      ["grpc", { code: 2 }],
+    ]);
+    expect(attributes(spans[0])).toEqual({
+      "rpc.system": "grpc",
+      "rpc.service": "acme.Thing",
+      "rpc.method": "Do",
+      "rpc.grpc.status_code": "14",
+      "http.request.method": "POST",
+      "http.response.status_code": "503",
+      "url.path": "/acme.Thing/Do",
+      "network.protocol.version": "2",
+      "error.type": "503",
+      "infermesh.request_id": "req",
+      "infermesh.node": "node-1",
+      "infermesh.attempts": "0",
+    });
+    expect(attributes(spans[1])).toMatchObject({ "rpc.method": "Guess", "error.type": "model_not_found" });
+    expect(attributes(spans[2])).not.toHaveProperty("rpc.service");
+    expect(attributes(spans[2])["rpc.grpc.status_code"]).toBe("0");
+    expect(attributes(spans[3])).not.toHaveProperty("http.route");
+  });
+
   test("keeps every nanosecond that the clock gave, also where the origin is no whole millisecond", async () => {
     const to = collector();
     const { exporter: out } = exporter(to.endpoint, { batchSpansMax: 1 });

@@ -81,6 +81,8 @@ describe("a span", () => {
       traceState: "x",
       model: "m",
       status: 500,
+      grpcStatus: 14,
+      isKnownMethod: true,
       minorVersion: 0,
       streamed: true,
       eventsLost: 3,

@@ -17,7 +17,13 @@ describe("calls of every kind", () => {
     expect(call.messages).toEqual(["yes"]);
     expect(call.status).toBe(0);
     expect(call.tail).toEqual({ "grpc-status": "0", "x-t": "3" });
-    expect(call.head).toEqual({ ":status": "200", "content-type": "application/grpc", "x-infermesh-node": "up1" });
+    const id = expect.stringMatching(/^[0-9a-f]{16}$/);
+    expect(call.head).toEqual({
+      ":status": "200",
+      "content-type": "application/grpc",
+      "x-infermesh-node": "up1",
+      "x-request-id": id,
+    });
     const [seen] = up.calls;
     expect(seen?.messages).toEqual(["hello"]);
     expect(seen?.head).toEqual({
@@ -31,6 +37,7 @@ describe("calls of every kind", () => {
       "x-a": "1",
       "x-b-bin": "AAE=",
       "x-forwarded-for": "127.0.0.1",
+      "x-request-id": call.head["x-request-id"] ?? "",
     });
     await until(() => router.inFlight === 0);
     expect([...router.stats.requests(0)]).toEqual([["200", 1]]);

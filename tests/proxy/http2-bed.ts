@@ -240,8 +240,12 @@ export class H2Client extends End {
   }
 
   request(fields: Fields, ended = false): Call {
+    return this.requestBytes(encoded(fields), ended);
+  }
+
+  /** Begins a request whose encoded fields are these. */
+  requestBytes(bytes: Uint8Array, ended = false): Call {
     const call = new Call(this);
-    const bytes = encoded(fields);
     call.stream = this.connection.open(call, bytes, 0, bytes.length, ended);
     if (call.stream === null) throw new Error("the peer takes no more streams");
     this.calls.push(call);

@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import { SPAN_EVENT, unpackSpans } from "../../src/obs/spans.ts";
+import { unpackSpans } from "../../src/obs/spans.ts";
 import type { SpanBatch, SpanFields } from "../../src/obs/spans.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { Crew } from "../../src/proxy/crew.ts";
 import { flowSettings } from "../../src/flow/settings.ts";
 import { apiSettings } from "../../src/wire/api-access.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
-import { Tracer } from "../../src/proxy/tracing.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import {
   CHAT,
@@ -25,37 +24,11 @@ import {
   statusOf,
   until,
 } from "./harness.ts";
+import { eventsOf, hex, only, PARENT, TRACE, traceOf, tracing } from "./trace-bed.ts";
 
 const { upstream, relay } = fixtures();
 
-const TRACE = "0af7651916cd43dd8448eb211c80319c";
-const PARENT = "b7ad6b7169203331";
 const SAMPLED_LINE = `traceparent: 00-${TRACE}-${PARENT}-01\r\n`;
-const NAMES = Object.keys(SPAN_EVENT);
-
-/** A tracer that keeps what it posts, and is answered at once. */
-function tracing(sample = 1) {
-  const batches: SpanBatch[] = [];
-  const tracer = new Tracer({ sample, batchSpansMax: 64, workerSpansMax: 64 }, (packed) => {
-    batches.push(unpackSpans(packed));
-    tracer.taken();
-  });
-  const spans = (): SpanFields[] => {
-    tracer.flush();
-    return batches.flatMap((batch) => batch.spans);
-  };
-  return { tracer, spans, batches };
-}
-
-/** The only span so far. */
-function only(spans: readonly SpanFields[]): SpanFields {
-  expect(spans).toHaveLength(1);
-  return spans[0]!;
-}
-
-const hex = (...words: number[]): string => words.map((word) => word.toString(16).padStart(8, "0")).join("");
-const traceOf = (span: SpanFields): string => hex(span.trace0, span.trace1, span.trace2, span.trace3);
-const eventsOf = (span: SpanFields): string[] => span.eventKinds.map((kind) => NAMES[kind] ?? "");
 
 /** The values of a field in a request's head. */
 function values(request: string | undefined, name: string): string[] {
