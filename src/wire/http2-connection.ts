@@ -285,6 +285,7 @@ export class Http2Connection {
 
   /** Takes bytes [start, end) of the peer; the buffer is free again afterwards. */
   receive(bytes: Uint8Array, start: number, end: number, nowMs: number): void {
+    if (this.#phase === CLOSED) return;
     this.#nowMs = nowMs;
     let at = start;
     if (this.#phase === AWAIT_PREFACE) at = this.#readPreface(bytes, start, end);
@@ -907,7 +908,9 @@ export class Http2Connection {
     const { output } = this;
     let at = start;
     while (at < end || (ended && !stream.localEnded)) {
-      const take = Math.min(end - at, this.#sendWindow, stream.sendWindow, this.#peerFrameBytes, FRAME_BYTES);
+      // A window that the peer made smaller may be below zero; the end of a stream needs none.
+      const room = Math.max(0, Math.min(this.#sendWindow, stream.sendWindow));
+      const take = Math.min(end - at, room, this.#peerFrameBytes, FRAME_BYTES);
       if (this.#isFull() || (take <= 0 && at < end)) break;
       const last = ended && at + take === end;
       output.reserve(FRAME_HEAD_BYTES + take);

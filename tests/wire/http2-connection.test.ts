@@ -66,6 +66,16 @@ describe("sending", () => {
     expect(peer.fields(Buffer.concat(frames.map(({ payload }) => payload)))).toEqual([["a", "b".repeat(40_000)]]);
   });
 
+  test("a window below zero lets a stream end, and nothing else through", () => {
+    const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 10]));
+    peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
+    peer.connection.sendBody(stream, bytes(8), 0, 8, false);
+    peer.give(settings([SETTING.initialWindowSize, 0]));
+    peer.connection.sendBody(stream, bytes(0), 0, 0, true);
+    expect(peer.sent()).toEqual(["headers 1", "data 1 8", "settings ack", "data 1 0 end"]);
+    expect(peer.connection.streamCount).toBe(0);
+  });
+
   test("a closed window holds a body back, and trailers behind it", () => {
     const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 10]));
     peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
@@ -250,6 +260,15 @@ describe("the client's role", () => {
       expect(peer.events).toEqual([...events]);
     });
   }
+
+  test("the rest of a frame that comes after the end says nothing any more", () => {
+    const peer = new Peer(false);
+    const away = goAway(0, 0);
+    peer.give(away.subarray(0, 12));
+    peer.connection.end(E.none, "idle");
+    peer.give(away.subarray(12));
+    expect(peer.events).toEqual(["failed 0"]);
+  });
 
   test("GOAWAY behind a stream lets it end, and no other begins", () => {
     const { peer } = asking();
