@@ -185,7 +185,7 @@ export class Http2Connection {
   sendHead(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
     if (stream.gone || stream.localEnded) return;
     if (stream.queue !== null) {
-      stream.queue.push({ bytes: copyOf(bytes, start, end), ended, isHead: true });
+      stream.enqueue(bytes, start, end, ended, true);
       return;
     }
     this.#writeHead(stream.id, bytes, start, end, ended);
@@ -200,10 +200,9 @@ export class Http2Connection {
       if (start === end && !ended) return true;
       at = this.#writeBody(stream, bytes, start, end, ended);
       if (at === end && stream.localEnded === ended) return true;
-      stream.queue = [];
       this.#blocked.add(stream);
     }
-    stream.queue.push({ bytes: copyOf(bytes, at, end), ended, isHead: false });
+    stream.enqueue(bytes, at, end, ended, false);
     return false;
   }
 
@@ -886,16 +885,13 @@ export class Http2Connection {
         stream.owner.writable(stream);
         return;
       }
-      const { bytes, ended, isHead } = piece;
+      const { bytes, start, end, ended, isHead } = piece;
       if (isHead) {
-        this.#writeHead(stream.id, bytes, 0, bytes.length, ended);
+        this.#writeHead(stream.id, bytes, start, end, ended);
         if (ended) this.#endLocal(stream);
       } else {
-        const at = this.#writeBody(stream, bytes, 0, bytes.length, ended);
-        if (at < bytes.length || (ended && !stream.localEnded)) {
-          piece.bytes = bytes.subarray(at);
-          return;
-        }
+        piece.start = this.#writeBody(stream, bytes, start, end, ended);
+        if (piece.start < end || (ended && !stream.localEnded)) return;
       }
       stream.queue.shift();
     }

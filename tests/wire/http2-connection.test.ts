@@ -89,6 +89,24 @@ describe("sending", () => {
     expect(peer.connection.streamCount).toBe(0);
   });
 
+  test("small pieces wait together, in order", () => {
+    const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 0]));
+    peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
+    const all = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i % 251));
+    for (let at = 0; at < all.length; at++) peer.connection.sendBody(stream, all, at, at + 1, false);
+    peer.connection.sendBody(stream, all, 0, 0, true);
+    expect(stream.queue!.length).toBeLessThan(10);
+    peer.take();
+    peer.give(windowUpdate(1, 7000));
+    peer.give(windowUpdate(1, 7000));
+    peer.give(windowUpdate(1, 6000));
+    const frames = peer.take();
+    expect(frames.every(({ type }) => type === FRAME.data)).toBe(true);
+    expect(Buffer.concat(frames.map(({ payload }) => payload)).equals(all)).toBe(true);
+    expect(frames.at(-1)?.flags).toBe(FLAG.endStream);
+    expect(peer.connection.streamCount).toBe(0);
+  });
+
   test("a window may be negative", () => {
     const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 10]));
     peer.connection.sendBody(stream, bytes(10), 0, 10, false);
@@ -124,7 +142,7 @@ describe("sending", () => {
     expect(peer.connection.sendBody(stream, bytes(0), 0, 0, true)).toBe(false);
     expect(peer.events.at(-1)).toBe("request 1 /a end");
     expect(peer.sent()).toEqual(["data 1 1000"]);
-    expect(peer.sent()).toEqual(["data 1 500", "data 1 0 end"]);
+    expect(peer.sent()).toEqual(["data 1 500 end"]);
     expect(peer.connection.streamCount).toBe(0);
   });
 
