@@ -28,6 +28,7 @@ export class GrpcAttempt {
   /** The claim's tokens, until the first message; the claim itself, until the end. */
   #tokens: number;
   #isClaimed = true;
+  #isTold = false;
   #owed = 0;
 
   private constructor(
@@ -137,6 +138,7 @@ export class GrpcAttempt {
 
   /** How it went, for the target's breaker. */
   observe(outcome: Outcome): void {
+    this.#isTold = true;
     this.#context.dispatch.observe(this.#model, this.row, outcome, this.sentMs);
   }
 
@@ -145,6 +147,8 @@ export class GrpcAttempt {
     this.endPrefill();
     if (!this.#isClaimed) return;
     this.#isClaimed = false;
+    // A probe that told nothing of its target must not be waited for.
+    if (!this.#isTold) this.observe("unknown");
     this.#context.table.end(this.#context.index, this.row);
     this.#context.dispatch.freed(this.#model);
   }

@@ -124,7 +124,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const { connection } = this.#client;
     if (ended) this.#complete();
     if (!request.follow(bytes, start, end)) {
+      connection.consume(this.#stream, end - start);
       this.#refuse(this.#tooLarge());
+      // A few bytes end a call that its target works at: a client that does so again and again is a flood.
+      if (attempt !== null) connection.blame();
       return;
     }
     const isHeld = this.#isCommitted || request.hold(bytes, start, end);
@@ -208,8 +211,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   trailers(stream: Http2Stream, block: HeaderBlock): void {
     const length = writeTrailers(block);
     if (stream !== this.#stream) {
+      const status = statusIn(block);
+      // No message came before: what the target says now is all that it says of itself.
+      if (this.#attempt?.endPrefill() === true) this.#attempt.observe(outcomeOf(status));
       this.#send(headBytes, length, true);
-      this.#finish(countedAs(statusIn(block)));
+      this.#finish(countedAs(status));
     } else if (!this.#isOver) {
       this.#complete();
       this.#request.trailers = copyOf(headBytes, 0, length);
@@ -407,6 +413,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   expired(): void {
     this.#deadlineSlot = NO_SLOT;
+    // It may have ended in the very turn in which its time came.
+    if (this.#isOver) return;
     this.#timedOut(deadlinePassed());
   }
 
@@ -422,6 +430,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       if (waitedMs < bodyTimeoutMs || this.#waiter?.waiting === true) return;
       this.#refuse(new MeshError("request_timeout", `no message came within ${bodyTimeoutMs} ms`));
     } else if (this.#request.isComplete && waitedMs >= (this.#isCommitted ? streamTimeoutMs : firstByteTimeoutMs)) {
+      this.#attempt.observe("failure");
       this.#timedOut(new MeshError("upstream_timeout", "the target took too long to go on"));
     }
   }

@@ -236,6 +236,11 @@ export class Http2Connection {
     this.#forget(stream);
   }
 
+  /** The peer made its stream's owner throw away what was done for it: that counts like a reset of the peer's own. */
+  blame(): void {
+    this.#countReset();
+  }
+
   /**
    * Takes no new streams. The first call only announces it, so that requests on their way are still taken; the second
    * says which one was the last.

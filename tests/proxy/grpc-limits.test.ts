@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { H2_ERROR } from "../../src/wire/http2-frames.ts";
 import { by, FLOW, until } from "./harness.ts";
-import { echo, framed, GRPC_HEAD, grpcFixtures, UNARY, whenWhole } from "./http2-bed.ts";
+import { type Call, echo, framed, GRPC_HEAD, grpcFixtures, UNARY, whenWhole } from "./http2-bed.ts";
 
 const { relay, target, client, bed } = grpcFixtures();
 
@@ -15,6 +15,30 @@ describe("limits", () => {
     expect([call.status, call.message]).toEqual([8, expect.stringMatching(/1000 bytes/)]);
     await until(() => up.calls.every(({ code }) => code !== null));
     expect((await one.unary("x".repeat(1000))).status).toBe(0);
+  });
+
+  test("what was refused with its last frame leaves the connection's window as it was", async () => {
+    const windows = { http2StreamBytes: 65_536, http2ConnectionBytes: 65_536 };
+    const { client: one } = await bed(echo, { grpcMessageBytesMax: 20_000, ...windows });
+    const lie = framed(Buffer.alloc(30_000));
+    for (let i = 0; i < 12; i++) {
+      const call = one.call(UNARY, { "x-infermesh-model": "m" }).send(lie.subarray(0, 16_000), true);
+      expect((await call.over()).status).toBe(8);
+    }
+    expect((await one.unary("x".repeat(20_000))).status).toBe(0);
+  });
+
+  test("calls that begin, and then ask to be refused, are a flood", async () => {
+    const { client: one } = await bed(() => {}, { grpcMessageBytesMax: 1000 });
+    const lie = Buffer.concat([framed("hi"), Buffer.from([0, 255, 0, 0, 0])]);
+    for (let round = 0; round < 100 && !one.isAway; round++) {
+      const calls = Array.from({ length: 20 }, () => one.call(UNARY, { "x-infermesh-model": "m" }));
+      for (const call of calls) call.send(lie.subarray(0, 7));
+      for (const call of calls) call.send(lie.subarray(7));
+      for (const call of calls) await call.over();
+    }
+    await until(() => one.closed);
+    expect(one.isAway).toBe(true);
   });
 
   test("a message that is too large, of the target", async () => {
@@ -126,6 +150,33 @@ describe("limits", () => {
     expect(up.calls).toHaveLength(1);
     const call = await one.unary("a", { "x-infermesh-priority": "first" });
     expect([call.status, call.message]).toEqual([3, expect.stringMatching(/x-infermesh-priority/)]);
+  });
+});
+
+describe("what calls tell of their target", () => {
+  const breaker = { ...FLOW.breaker, failuresInRow: 3, openMs: 60_000 };
+
+  for (const [what, script] of [
+    ["fails behind its head", (call: Call) => call.respond(GRPC_HEAD).respond({ "grpc-status": "14" }, true)],
+    ["never answers", () => {}],
+  ] as const) {
+    test(`one that ${what} is left alone after a while`, async () => {
+      const { router, client: one } = await bed(script, { firstByteTimeoutMs: 50, flow: { breaker } });
+      for (let i = 0; i < 3; i++) await one.unary();
+      expect(router.stats.count("breakerOpenings")).toBe(1);
+    });
+  }
+
+  test("one whose client cancels tells nothing, so that no probe is waited for", async () => {
+    const { up, router, client: one } = await bed(() => {});
+    const { dispatch } = router.context;
+    const told: string[] = [];
+    dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+    const call = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("hi"), true);
+    await until(() => up.calls.length === 1);
+    call.reset();
+    await until(() => router.inFlight === 0);
+    expect(told).toEqual(["unknown"]);
   });
 });
 
