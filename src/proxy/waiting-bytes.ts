@@ -15,6 +15,11 @@ export class WaitingBytes {
     return this.#start === this.#end;
   }
 
+  /** What waits, as it lies there until more is kept. */
+  get bytes(): Buffer {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
   /** Puts a copy behind what waits. */
   keep(bytes: Buffer): void {
     if (this.#end + bytes.length > this.#buffer.length) {
