@@ -118,6 +118,20 @@ export const ROUTER_METRICS = {
     "seconds",
     "From a request's head to the first byte of a successful answer's body.",
   ),
+  tokenGap: metric(
+    "histogram",
+    "infermesh_router_inter_token_latency_seconds",
+    ["model"],
+    "seconds",
+    "Between two events of an answer's stream, as they came from the target.",
+  ),
+  tokens: metric(
+    "counter",
+    "infermesh_router_tokens_total",
+    ["model", "kind"],
+    "tokens",
+    "Tokens that answers told of (usage), by kind: prompt or completion; where a stream tells none, its events.",
+  ),
   inFlight: metric(
     "gauge",
     "infermesh_router_requests_in_flight",

@@ -16,6 +16,7 @@ import { ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
 import { addTracingMetrics } from "./tracing-metrics.ts";
+import { addTokenMetrics } from "./token-metrics.ts";
 import type { WorkerStats } from "./worker-stats.ts";
 
 export interface RouterMetricsOptions {
@@ -93,10 +94,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
     ROUTER_METRICS.duration,
     byModel((model) => stats.durations(model)),
   );
-  out.addHistogram(
-    ROUTER_METRICS.firstToken,
-    byModel((model) => stats.firstTokens(model)),
-  );
+  addTokenMetrics(out, stats, models);
   const byPlace = (read: (row: number) => number) =>
     function* () {
       for (const { target, model, row } of placement.places()) yield [{ target, model }, read(row)] as const;

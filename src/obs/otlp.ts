@@ -80,6 +80,8 @@ const EVENTS: readonly { readonly name: string; readonly textKey: string; readon
     retry: ["retry", "infermesh.reason", ""],
     hedge: ["hedge", "infermesh.node", "infermesh.cost_seconds"],
     broken: ["broken", "infermesh.reason", ""],
+    fallback: ["fallback", "infermesh.model", ""],
+    cache: ["cache", "infermesh.cache", ""],
   };
   const events: { name: string; textKey: string; valueKey: string }[] = [];
   for (const key of Object.keys(SPAN_EVENT) as (keyof typeof SPAN_EVENT)[]) {
@@ -198,6 +200,8 @@ function attributesOf(span: SpanFields, route: string): KeyValue[] {
   if (span.model !== "") attributes.push(text("gen_ai.request.model", span.model));
   if (span.node !== "") attributes.push(text("infermesh.node", span.node));
   if (span.promptTokens > 0) attributes.push(int("infermesh.prompt_tokens_estimate", span.promptTokens));
+  if (span.inputTokens > 0) attributes.push(int("gen_ai.usage.input_tokens", span.inputTokens));
+  if (span.outputTokens > 0) attributes.push(int("gen_ai.usage.output_tokens", span.outputTokens));
   if (span.error !== "") attributes.push(text("error.type", span.error));
   else if (span.status >= 500) attributes.push(text("error.type", String(span.status)));
   return attributes;

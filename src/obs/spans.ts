@@ -29,6 +29,10 @@ export const SPAN_EVENT = {
   hedge: 6,
   /** The answer can't be completed, or not be had; text: why. */
   broken: 7,
+  /** A model stands in for the one that was asked for; text: its name. */
+  fallback: 8,
+  /** The cache was asked; text: `hit`, `wait` (for the answer to another request), `shared` (it came), `miss`. */
+  cache: 9,
 } as const;
 
 const EVENTS_MAX = 64;
@@ -63,6 +67,10 @@ export interface SpanFields {
   readonly attempts: number;
   /** Estimated tokens of the prompt. */
   readonly promptTokens: number;
+  /** As the answer told them; 0: it did not. */
+  readonly inputTokens: number;
+  /** As the answer told them, or as the events of its stream were counted. */
+  readonly outputTokens: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
   /** The answer is an event stream. */
@@ -100,6 +108,8 @@ export class Span implements SpanFields {
   error = "";
   attempts = 0;
   promptTokens = 0;
+  inputTokens = 0;
+  outputTokens = 0;
   requestBytes = 0;
   responseBytes = 0;
   streamed = false;
@@ -144,6 +154,8 @@ export class Span implements SpanFields {
     this.error = "";
     this.attempts = 0;
     this.promptTokens = 0;
+    this.inputTokens = 0;
+    this.outputTokens = 0;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.streamed = false;

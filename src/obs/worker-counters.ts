@@ -2,7 +2,13 @@
  * A worker's pen: what it counts, and where that lies in its region of the shared memory (worker-stats.ts).
  */
 
-import { DECISION_MICROSECONDS, DURATION_SECONDS, FIRST_TOKEN_SECONDS, bucketOf } from "./buckets.ts";
+import {
+  DECISION_MICROSECONDS,
+  DURATION_SECONDS,
+  FIRST_TOKEN_SECONDS,
+  TOKEN_GAP_SECONDS,
+  bucketOf,
+} from "./buckets.ts";
 
 export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
@@ -50,10 +56,13 @@ const GAUGES = [COUNT.connections, COUNT.waiting, COUNT.cacheEntries, COUNT.cach
 export const DECISIONS = Object.keys(COUNT).length;
 export const FIXED = DECISIONS + DECISION_MICROSECONDS.length + 2;
 
-// Places in a model's part: counts by code, then two histograms (buckets, +Inf, sum).
+// Places in a model's part: counts by code, then three histograms (buckets, +Inf, sum), then tokens.
 export const DURATIONS = CODES.length;
 export const FIRST_TOKENS = DURATIONS + DURATION_SECONDS.length + 2;
-export const PER_MODEL = FIRST_TOKENS + FIRST_TOKEN_SECONDS.length + 2;
+export const TOKEN_GAPS = FIRST_TOKENS + FIRST_TOKEN_SECONDS.length + 2;
+/** Tokens of prompts, then of completions. */
+export const TOKENS = TOKEN_GAPS + TOKEN_GAP_SECONDS.length + 2;
+export const PER_MODEL = TOKENS + 2;
 
 export const PER_ROW = PICK_REASONS.length + UPSTREAM_ERROR_KINDS.length;
 
@@ -98,6 +107,18 @@ export class WorkerCounters {
   /** The first byte of an answer's body went out. */
   firstToken(model: number, ttftMs: number): void {
     observe(this.#values, this.#model(model) + FIRST_TOKENS, FIRST_TOKEN_SECONDS, ttftMs / 1000);
+  }
+
+  /** Time between two events of an answer's stream. */
+  tokenGap(model: number, gapMs: number): void {
+    observe(this.#values, this.#model(model) + TOKEN_GAPS, TOKEN_GAP_SECONDS, gapMs / 1000);
+  }
+
+  /** Tokens of a whole answer, as it told them, or as its stream's events were counted. */
+  tokens(model: number, prompt: number, completion: number): void {
+    const at = this.#model(model) + TOKENS;
+    add(this.#values, at, prompt);
+    add(this.#values, at + 1, completion);
   }
 
   pick(row: number, reason: PickReason): void {

@@ -14,6 +14,7 @@ import {
   DECISION_MICROSECONDS,
   DURATION_SECONDS,
   FIRST_TOKEN_SECONDS,
+  TOKEN_GAP_SECONDS,
   cumulative,
 } from "./buckets.ts";
 import {
@@ -26,6 +27,8 @@ import {
   PER_MODEL,
   PER_ROW,
   PICK_REASONS,
+  TOKENS,
+  TOKEN_GAPS,
   UPSTREAM_ERROR_KINDS,
   WorkerCounters,
   add,
@@ -116,6 +119,16 @@ export class WorkerStats {
   /** In seconds. */
   firstTokens(model: number): HistogramReading {
     return this.#histogram(modelStart(model) + FIRST_TOKENS, FIRST_TOKEN_SECONDS);
+  }
+
+  /** In seconds. */
+  tokenGaps(model: number): HistogramReading {
+    return this.#histogram(modelStart(model) + TOKEN_GAPS, TOKEN_GAP_SECONDS);
+  }
+
+  tokens(model: number): { readonly prompt: number; readonly completion: number } {
+    const at = modelStart(model) + TOKENS;
+    return { prompt: this.#sum(at), completion: this.#sum(at + 1) };
   }
 
   /** In microseconds. */

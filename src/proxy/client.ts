@@ -18,6 +18,7 @@ import { ApiPath } from "../wire/api-path.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
 import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
+import type { KnownHead } from "./known-heads.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -39,6 +40,8 @@ const REGISTER_BYTES_MAX = 65_536;
 /** How long a closing connection is read on, so that the peer gets to see the answer. */
 const LINGER_MS = 2000;
 const FREE_EXCHANGES_MAX = 1024;
+/** Heads of one connection that are remembered: one whose heads differ each time is not worth it. */
+const LESSONS_MAX = 8;
 /** What a form is reckoned with unless it has a prompt. */
 const FORM_PROMPT_BYTES = 1024;
 /** While draining, how long a connection that has sent nothing yet may take to do so. */
@@ -90,12 +93,15 @@ export class ClientConnection implements Downstream, FrontConnection {
   #bodySinceMs = 0;
   #bodyBytes = 0;
   #requests = 0;
+  /** The head of its last request, where others may be expected to be like it. */
+  #known: KnownHead | null = null;
+  #misses = 0;
   /** Since when the connection waits for the client: its last byte, or the end of the last answer. */
   #sinceMs: number;
   /** The client's, as the socket tells it; "" until it is asked. */
   #address = "";
-  /** What every request tells its target of the client, as `#forwarding` has it; null where that is not settled. */
-  #forwarded: Buffer | null = null;
+  /** What every request gets of its own, as `#forwarding` has it; null where that differs from request to request. */
+  #ownLines: Buffer | null = null;
   #forwarding: Forwarding | null = null;
 
   // ---- the request that is being read
@@ -355,6 +361,12 @@ export class ClientConnection implements Downstream, FrontConnection {
   /** Reads a head; answers where its body begins, or -1 when the rest waits or the connection is closing. */
   #readHead(buffer: Buffer, start: number, end: number): number {
     const resumed = this.#head;
+    const known = resumed === null && start === 0 ? this.#known : null;
+    if (known?.fits(buffer, end) === true) {
+      const { headEnd } = known.head;
+      this.#beginRequest(buffer, known.head, end);
+      return headEnd;
+    }
     const head = resumed ?? sharedHead;
     if (resumed === null) head.reset();
     // A head that is resumed began where the stash does.
@@ -369,6 +381,10 @@ export class ClientConnection implements Downstream, FrontConnection {
       return -1;
     }
     const { headEnd } = head;
+    if (resumed === null && start === 0 && this.#misses < LESSONS_MAX) {
+      this.#misses++;
+      this.#known = this.#context.heads.of(buffer, head);
+    }
     // Whoever is answered meanwhile may have a request waiting, which is read by the same parser.
     this.#beginRequest(buffer, head, end);
     return headEnd;
@@ -401,8 +417,8 @@ export class ClientConnection implements Downstream, FrontConnection {
     const hasBody = head.chunked || this.#bodyLeft > 0;
     if (this.#forwarding !== this.#context.content.forwarding) this.#settleForwarding();
     exchange.address = this.#address;
-    const forwarded = this.#forwarded ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
-    const path = forwardHead(exchange, buffer, head, forwarded);
+    const ownLines = this.#ownLines ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
+    const path = forwardHead(exchange, buffer, head, ownLines);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
       return;
@@ -457,7 +473,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     const { forwarding } = this.#context.content;
     this.#forwarding = forwarding;
     this.#address = plainAddress(this.#stream.remoteAddress);
-    this.#forwarded = forwarding.isFixed ? forwarding.fixed(this.#address) : null;
+    this.#ownLines = forwarding.isFixed ? forwarding.fixed(this.#address) : null;
   }
 
   /** Decides where the model's name stands: header, path, query, or body, which has still to be read. False: refused. */

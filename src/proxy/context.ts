@@ -8,6 +8,7 @@ import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Wires } from "./http2-wire.ts";
+import type { KnownHeads } from "./known-heads.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { Tracer } from "./tracing.ts";
@@ -23,6 +24,7 @@ export interface WorkerContext {
   readonly picker: Picker;
   readonly pick: PickRequest;
   readonly counters: WorkerCounters;
+  readonly heads: KnownHeads;
   readonly dispatch: Dispatch;
   readonly deadlines: Deadlines;
   readonly wires: Wires;

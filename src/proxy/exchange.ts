@@ -29,6 +29,7 @@ import { ALL_FULL } from "../score/pick.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import { UNKNOWN } from "../wire/api-shapes.ts";
 import { findField } from "../wire/field-search.ts";
+import type { ChunkScanner } from "../wire/chunks.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
 import { Answer } from "./answer.ts";
@@ -46,6 +47,7 @@ import { full, noMemory, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
+import { Meter } from "./meter.ts";
 import { Tunnel } from "./tunnel.ts";
 import { FRAMING } from "./upstream.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -127,6 +129,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
   #activeMs = 0;
+  readonly #meter = new Meter();
+  /** When the last event of its stream came; 0: none has yet. */
+  #tokenMs = 0;
   #received = 0;
 
   constructor(context: WorkerContext) {
@@ -191,6 +196,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#excluded.length = 0;
     this.#received = 0;
     this.#answer.reset();
+    this.#meter.reset();
+    this.#tokenMs = 0;
   }
 
   /** Makes room for `more` bytes in `held`; false when the worker's budget for held requests is spent. */
@@ -358,7 +365,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
   #treat(): MeshError | null {
     const model = this.#context.routes.modelName(this.model);
-    const treatment = new Treatment(this.#context, this.asked?.meant ?? model);
+    const meant = this.asked?.meant ?? model;
+    if (meant !== model) this.#countStandIn(model);
+    const treatment = new Treatment(this.#context, meant);
     this.#treatment = treatment;
     const error = treatment.reshape(this, model, this.asked !== null);
     if (error !== null) return error;
@@ -371,8 +380,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #askCache(treatment: Treatment): void {
     const found = treatment.askCache(this, this, nowMs());
-    if (found === "go") this.#context.counters.cache("miss");
-    else if (found !== "wait" && found !== "none") this.#answerKept(treatment, found, "hit");
+    if (found === "none") return;
+    if (found === "go") this.#countCache("miss");
+    else if (found === "wait") this.span?.mark(SPAN_EVENT.cache, nowMs(), "wait");
+    else this.#answerKept(treatment, found, "hit");
   }
 
   shared(answer: CachedAnswer): void {
@@ -380,7 +391,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #answerKept(treatment: Treatment, answer: CachedAnswer, how: "hit" | "shared"): void {
-    this.#context.counters.cache(how);
+    this.#countCache(how);
     const keepAlive = this.mayKeepAlive;
     this.#reply(200, treatment.keptReply(answer, nowMs(), this.requestId, keepAlive), keepAlive);
   }
@@ -389,11 +400,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const treatment = this.#treatment;
     if (treatment === null) return;
     treatment.isSharing = false;
-    this.#context.counters.cache("miss");
+    this.#countCache("miss");
     // Meanwhile the number may have been given to another model.
     this.model = this.#context.routes.served(treatment.model);
     const error = this.model < 0 ? this.#noTarget() : this.#begin();
     if (error !== null) this.refuse(error);
+  }
+
+  #countCache(how: "hit" | "shared" | "miss"): void {
+    this.#context.counters.cache(how);
+    this.span?.mark(SPAN_EVENT.cache, nowMs(), how);
   }
 
   #forgetBody(length: number): void {
@@ -410,7 +426,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #claimStandIn(attempt: Attempt): boolean {
     const treatment = this.#treatment;
     if (treatment === null || treatment.standIns.length === 0) return false;
-    const { routes, dispatch, counters } = this.#context;
+    const { routes, dispatch } = this.#context;
     const own = this.model;
     for (const name of treatment.standIns) {
       const id = routes.served(name);
@@ -424,11 +440,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       treatment.leaveCache();
       this.#flow = dispatch.flow(id);
       this.#flow.retry.request(nowMs());
-      counters.fallback();
+      this.#countStandIn(name);
       return true;
     }
     this.model = own;
     return false;
+  }
+
+  #countStandIn(model: string): void {
+    this.#context.counters.fallback();
+    this.span?.mark(SPAN_EVENT.fallback, nowMs(), model);
   }
 
   // ---- hedging
@@ -530,11 +551,22 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#activeMs = nowMs();
     const { chunks } = attempt;
     if (this.#answer.seesFirst(chunks, buffer, start, end, ended)) this.#firstToken(attempt);
+    if (this.#answer.status < 400) this.#meterBody(chunks, buffer, start, end, ended);
     this.#tunnel?.fromTarget(buffer, start, end);
     this.#treatment?.answerBody(chunks, buffer, start, end, ended, this.#activeMs);
     const clear = this.#answer.relay(client, chunks, buffer, start, end, ended);
     if (ended) this.#finish();
     else if (!clear) attempt.pause();
+  }
+
+  #meterBody(chunks: ChunkScanner | null, buffer: Buffer, start: number, end: number, ended: boolean): void {
+    if (this.#answer.eventStream) {
+      if (chunks === null || !this.#meter.readEvents(chunks, buffer)) return;
+      if (this.#tokenMs > 0) this.#context.counters.tokenGap(this.model, this.#activeMs - this.#tokenMs);
+      this.#tokenMs = this.#activeMs;
+    } else if (ended) {
+      this.#meter.readEnd(buffer, start, end);
+    }
   }
 
   #firstToken(attempt: Attempt): void {
@@ -736,6 +768,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     }
     counters.request(this.model, status, nowMs() - this.#startedMs);
+    const { promptTokens, completionTokens } = this.#meter;
+    if (promptTokens + completionTokens > 0) counters.tokens(this.model, promptTokens, completionTokens);
     counters.bytes(this.bodyAt + this.#received, this.#answer.sent);
     if (this.span !== null) this.#endSpan(this.span, status);
     this.#client = null;
@@ -765,6 +799,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     span.requestId = this.requestId;
     span.requestBytes = this.bodyAt + this.#received;
     span.responseBytes = this.#answer.sent;
+    span.inputTokens = this.#meter.promptTokens;
+    span.outputTokens = this.#meter.completionTokens;
     span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }

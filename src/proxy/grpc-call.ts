@@ -316,11 +316,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#refuse(deadlinePassed());
       return;
     }
-    if (this.#head.size + REQUEST_EXTRA_BYTES > attempt.listBytesMax) {
+    const forwarded = this.#client.forwarded(this.#head);
+    if (this.#head.size + REQUEST_EXTRA_BYTES + forwarded.length > attempt.listBytesMax) {
       this.#refuse(new MeshError("head_too_large", "the metadata is larger than the target takes"));
       return;
     }
-    const length = writeRequestHead(this.#head, leftMs, this.#client.forwardedFor);
+    const length = writeRequestHead(this.#head, leftMs, forwarded, this.#context.content.forwarding);
     const { trailers, end } = request;
     const endsWithBody = request.isComplete && trailers === null;
     if (!attempt.open(this, length, endsWithBody && end === 0)) {

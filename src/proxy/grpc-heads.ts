@@ -4,7 +4,8 @@
  */
 import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
-import { copyOf } from "../wire/octets.ts";
+import { copyBytes, copyOf } from "../wire/octets.ts";
+import type { Forwarding } from "./forwarding.ts";
 import { FIELD_KIND, FieldName, LITERAL_OVERHEAD_BYTES, writeLiteral } from "../wire/header-field.ts";
 
 /** Longest list that a connection takes, and what is added. */
@@ -36,16 +37,33 @@ function writeFields(block: HeaderBlock): number {
   return end;
 }
 
-/** The head of a request with so many milliseconds left (Infinity: any); answers its end. */
-export function writeRequestHead(block: HeaderBlock, leftMs: number, forwardedFor: Uint8Array): number {
-  let at = writeFields(block);
+/** Without what the settings keep from targets, for which a block that was kept is of no use. */
+function writeKept({ fields }: HeaderBlock, forwarding: Forwarding): number {
+  let at = 0;
+  for (const { name, encoded } of fields) {
+    if (!isOurs(name.kind) && forwarding.keeps(name)) at = copyBytes(encoded, 0, encoded.length, headBytes, at);
+  }
+  return at;
+}
+
+/**
+ * The head of a request with so many milliseconds left (Infinity: any) and the encoded fields that tell of the client;
+ * answers its end.
+ */
+export function writeRequestHead(
+  block: HeaderBlock,
+  leftMs: number,
+  forwarded: Uint8Array,
+  forwarding: Forwarding,
+): number {
+  let at = forwarding.isFixed ? writeFields(block) : writeKept(block, forwarding);
   if (leftMs !== Number.POSITIVE_INFINITY) {
     const text = formatTimeout(leftMs);
     at = writeLiteral(headBytes, at, TIMEOUT, text.length);
     for (let i = 0; i < text.length; i++) headBytes[at++] = text.charCodeAt(i);
   }
-  headBytes.set(forwardedFor, at);
-  return at + forwardedFor.length;
+  headBytes.set(forwarded, at);
+  return at + forwarded.length;
 }
 
 /** What a request's head counts for at most beyond its own list, against the limit of its target. */

@@ -19,6 +19,7 @@ import type { ClientSocket, FrontConnection } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Forwarding } from "./forwarding.ts";
 import { GrpcCall } from "./grpc-call.ts";
 import { localCall } from "./grpc-local.ts";
 import { errorFields } from "./grpc-status.ts";
@@ -35,7 +36,9 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
   readonly connection: Http2Connection;
   readonly wire: Http2Wire;
   readonly address: string;
-  readonly forwardedFor: Uint8Array;
+  /** As `#forwarding` has them; null where they differ from call to call. */
+  #forwarded: Uint8Array | null = null;
+  #forwarding: Forwarding | null = null;
   readonly #context: WorkerContext;
   readonly #socket: ClientSocket;
   readonly #free: Exchange[];
@@ -49,10 +52,18 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.#socket = socket;
     this.#free = free;
     this.address = plainAddress(socket.remoteAddress);
-    this.forwardedFor = fieldOf("x-forwarded-for", this.address).encoded;
     this.connection = new Http2Connection(true, http2Options(context.config), this);
     this.wire = new Http2Wire(context.wires, this.connection);
     this.wire.attach(socket);
+  }
+
+  forwarded(head: HeaderBlock): Uint8Array {
+    const { forwarding } = this.#context.content;
+    if (forwarding !== this.#forwarding) {
+      this.#forwarding = forwarding;
+      this.#forwarded = forwarding.isFixed ? forwarding.fixedFields(this.address) : null;
+    }
+    return this.#forwarded ?? forwarding.fields(head, this.address);
   }
 
   // ---- the connection's word

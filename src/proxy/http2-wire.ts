@@ -3,6 +3,7 @@
  * which it arose, for all connections of the worker together. A socket that takes less than it was given gets the rest
  * when it drains; until then the connection's bodies wait in their streams.
  */
+import type { HeaderBlock } from "../wire/header-block.ts";
 import type { Http2Connection } from "../wire/http2-connection.ts";
 import { nowMs } from "./clock.ts";
 
@@ -18,9 +19,10 @@ export interface Http2Socket {
 export interface ClientSide {
   readonly connection: Http2Connection;
   readonly wire: Http2Wire;
-  /** Where the client is, and the same as the encoded field `x-forwarded-for`. */
+  /** Where the client is. */
   readonly address: string;
-  readonly forwardedFor: Uint8Array;
+  /** The encoded fields that tell a target of it, for a call with this head. */
+  forwarded(head: HeaderBlock): Uint8Array;
 }
 
 /** The wires of one worker that have something to send in this turn. */

@@ -31,6 +31,7 @@ import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Wires } from "./http2-wire.ts";
+import { KnownHeads } from "./known-heads.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -87,6 +88,7 @@ function start(options: WorkerStart): RunningWorker {
     picker,
     pick: new PickRequest(),
     counters,
+    heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
     deadlines: new Deadlines(alarm()),
     wires,

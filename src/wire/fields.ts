@@ -150,6 +150,7 @@ export abstract class FieldSection {
   readonly kind: Uint8Array;
   /** Index of a line, or -1. */
   contentTypeLine = -1;
+  contentLengthLine = -1;
   requestIdLine = -1;
 
   protected readonly limits: HeadLimits;
@@ -174,6 +175,33 @@ export abstract class FieldSection {
     this.kind = new Uint8Array(lines);
   }
 
+  /** Becomes what another one parsed, which has no more lines than this one can hold. */
+  protected copyFields(other: FieldSection): void {
+    this.start = other.start;
+    this.headEnd = other.headEnd;
+    this.minorVersion = other.minorVersion;
+    this.contentLength = other.contentLength;
+    this.chunked = other.chunked;
+    this.keepAlive = other.keepAlive;
+    this.expectContinue = other.expectContinue;
+    this.upgrade = other.upgrade;
+    this.hasWishes = other.hasWishes;
+    this.lineCount = other.lineCount;
+    this.contentTypeLine = other.contentTypeLine;
+    this.contentLengthLine = other.contentLengthLine;
+    this.requestIdLine = other.requestIdLine;
+    for (let line = 0; line < other.lineCount; line++) {
+      this.lineStart[line] = other.lineStart[line]!;
+      this.nameEnd[line] = other.nameEnd[line]!;
+      this.valueStart[line] = other.valueStart[line]!;
+      this.valueEnd[line] = other.valueEnd[line]!;
+      this.lineEnd[line] = other.lineEnd[line]!;
+      this.drop[line] = other.drop[line]!;
+      this.kind[line] = other.kind[line]!;
+    }
+    this.phase = DONE;
+  }
+
   /** Forgets the message: call it before the next one. */
   reset(): void {
     this.bad = "";
@@ -188,6 +216,7 @@ export abstract class FieldSection {
     this.hasWishes = false;
     this.lineCount = 0;
     this.contentTypeLine = -1;
+    this.contentLengthLine = -1;
     this.requestIdLine = -1;
     this.at = 0;
     this.phase = START;
@@ -386,6 +415,7 @@ export abstract class FieldSection {
     }
     if (length > Number.MAX_SAFE_INTEGER) return this.refuse("a Content-Length beyond 2^53 - 1");
     this.contentLength = length;
+    this.contentLengthLine = line;
     return true;
   }
 

@@ -88,6 +88,23 @@ export class RequestHead extends FieldSection {
     this.#emptyLines = 0;
   }
 
+  /** Becomes what another one parsed, which has no more lines than this one can hold. */
+  copyFrom(other: RequestHead): void {
+    this.copyFields(other);
+    this.method = other.method;
+    this.methodStart = other.methodStart;
+    this.methodEnd = other.methodEnd;
+    this.targetStart = other.targetStart;
+    this.targetEnd = other.targetEnd;
+    this.authorizationLine = other.authorizationLine;
+    this.modelLine = other.modelLine;
+    this.acceptLine = other.acceptLine;
+    this.hostLine = other.hostLine;
+    this.traceparentLine = other.traceparentLine;
+    this.tracestateLine = other.tracestateLine;
+    this.traceparentTwice = other.traceparentTwice;
+  }
+
   protected override startLine(buffer: Uint8Array, stop: number): number {
     let i = this.at;
     while (this.phase === START || this.phase === EMPTY_LINE_PHASE) {

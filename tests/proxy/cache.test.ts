@@ -9,6 +9,7 @@ import {
   SSE_HEAD,
   answer,
   ask,
+  by,
   chunk,
   fixtures,
   ok,
@@ -78,7 +79,7 @@ describe("a kept answer", () => {
 
   test("is another's for other bodies, paths, models and credentials", async () => {
     const up = upstream(numbered);
-    const relayed = relay([up.port], { ...keeping(), models: { n: [up.port] } });
+    const relayed = relay([up.port, by("http", up.port, "n")], keeping());
     const different = [
       embed("a"),
       embed("b"),
@@ -375,9 +376,8 @@ describe("with names and rules", () => {
   test("the answer of a model that stands in is not kept for the other", async () => {
     const [m, n] = [upstream((socket) => socket.terminate()), upstream(numbered)];
     const aliases = { aliases: [], fallbacks: [{ model: "m", others: ["n"] }] };
-    const relayed = relay([m.port], {
+    const relayed = relay([m.port, by("http", n.port, "n")], {
       content: { ...keeping().content, aliases },
-      models: { n: [n.port] },
       ejectForMs: 0,
     });
     for (let i = 0; i < 2; i++) {

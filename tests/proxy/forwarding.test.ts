@@ -3,8 +3,10 @@ import { describe, expect, test } from "bun:test";
 import { Wishes } from "../../src/proxy/wishes.ts";
 import type { ForwardedConfig } from "../../src/wire/forwarded.ts";
 import { CHAT, CLOSE, CONTENT, Client, ask, fixtures, ok, post, statusOf } from "./harness.ts";
+import { grpcFixtures, whenWhole } from "./http2-bed.ts";
 
 const { upstream, relay } = fixtures();
+const grpc = grpcFixtures();
 const CLAIM =
   "x-forwarded-for: 9.9.9.9\r\nX-Real-IP: 9.9.9.9\r\nforwarded: for=9.9.9.9\r\nx-forwarded-proto: https\r\n";
 
@@ -47,6 +49,34 @@ describe("a target is told", () => {
     client.send(hosts.map((host, i) => post(CHAT, i === 2 ? CLOSE : "").replace("host: x", `host: ${host}`)).join(""));
     await client.end();
     hosts.forEach((host, i) => expect(up.requests[i]).toContain(`\r\nx-forwarded-host: ${host}\r\n`));
+  });
+});
+
+describe("a target of gRPC is told", () => {
+  // Of two fields of one name the target of these tests sees the last one.
+  const claim = { "x-forwarded-for": "9.9.9.9", "x-real-ip": "9.9.9.9" };
+  const proto = { "x-forwarded-proto": "http", "x-forwarded-host": "test" };
+
+  test.each<[Partial<ForwardedConfig>, Record<string, string>]>([
+    [{}, { ...claim, "x-forwarded-for": "127.0.0.1" }],
+    [{ form: "none" }, claim],
+    [{ trust: "replace" }, { "x-forwarded-for": "127.0.0.1" }],
+    [{ trust: "replace", form: "none" }, {}],
+    [
+      { trust: "replace", form: "x-forwarded" },
+      { "x-forwarded-for": "127.0.0.1", ...proto },
+    ],
+    [{ form: "x-forwarded" }, { ...claim, "x-forwarded-for": "127.0.0.1", ...proto }],
+    [{ trust: "replace", form: "forwarded" }, { forwarded: "for=127.0.0.1;host=test;proto=http" }],
+  ])("by %j", async (forwarded, fields) => {
+    const content = { forwarded: { ...CONTENT.forwarded, ...forwarded } };
+    const { up, client } = await grpc.bed((call) => whenWhole(call, () => call.answer("yes")), { content });
+    // A head that comes again is written by another way.
+    for (let i = 0; i < 4; i++) {
+      expect((await client.unary("hello", claim)).status).toBe(0);
+      const heard = Object.entries(up.calls[i]!.head).filter(([name]) => /^(x-)?(forwarded|real)/.test(name));
+      expect(Object.fromEntries(heard)).toEqual(fields);
+    }
   });
 });
 

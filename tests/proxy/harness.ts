@@ -21,6 +21,7 @@ import { Deadlines } from "../../src/proxy/deadlines.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
+import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -53,8 +54,6 @@ export const CONTENT: ContentSettings = {
 export interface RelayConfig extends Partial<ProxyConfig> {
   readonly flow?: Partial<FlowConfig>;
   readonly content?: Partial<ContentSettings>;
-  /** Models besides "m", with the ports of their upstreams. */
-  readonly models?: Readonly<Record<string, readonly number[]>>;
 }
 
 const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
@@ -111,21 +110,12 @@ export class Relay {
     const wires = new Wires((tell) => this.#transport.later(tell));
     const alarm = alarmsOf(this.#transport);
     const routes = new Routes(new Dialer(this.#transport, { verify: true }), wires);
-    const others = Object.entries(config.models ?? {});
-    const all = [...upstreams, ...others.flatMap(([name, ports]) => ports.map((port) => by("http", port, name)))];
     const models = new Map<string, RouteModel>();
-    const modelOf = (name: string, protocol: Protocol): number => {
-      const key = `${protocol} ${name}`;
-      const id = models.get(key)?.id ?? writer.addModel();
-      models.set(key, { id, name, protocol, created: 1 });
-      return id;
-    };
-    if (upstreams.some((upstream) => typeof upstream === "number")) modelOf("m", "http");
-    // A model may be known without a target.
-    for (const [name] of others) modelOf(name, "http");
-    const rows: RouteRow[] = all.map((upstream, index) => {
+    const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
-      const model = modelOf(name, protocol);
+      const key = `${protocol} ${name}`;
+      const model = models.get(key)?.id ?? writer.addModel();
+      models.set(key, { id: model, name, protocol, created: 1 });
       const row = writer.addRow(model);
       this.rows.push(row);
       const how = {
@@ -154,6 +144,7 @@ export class Relay {
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters,
+      heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
       deadlines: new Deadlines(alarm()),
       wires,

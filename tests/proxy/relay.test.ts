@@ -224,8 +224,8 @@ describe("targets that fail", () => {
     const bad = upstream(reset);
     const good = upstream(ok);
     const relayed = relay([bad.port, good.port]);
-    for (let i = 0; i < 8; i++) expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE)))).toBe(200);
-    expect(bad.requests.length).toBeGreaterThan(0);
+    // Which of the two is asked first is chance.
+    while (bad.requests.length === 0) expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE)))).toBe(200);
     for (const request of good.requests) expect(request.endsWith(CHAT)).toBe(true);
     expect(relayed.inFlight).toBe(0);
   });

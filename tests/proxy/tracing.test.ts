@@ -17,6 +17,7 @@ import {
   SSE_HEAD,
   answer,
   ask,
+  by,
   chunk,
   fixtures,
   ok,
@@ -138,6 +139,26 @@ describe("a request that is recorded", () => {
     expect([retried?.node, retried?.status]).toEqual(["up2", 200]);
     const own = `00-${TRACE}-${hex(retried!.span0, retried!.span1)}-01`;
     expect(up.requests.flatMap((request) => values(request, "traceparent"))).toContain(own);
+  });
+
+  test("tells of a model that stood in, and of the cache", async () => {
+    const up = upstream(ok);
+    const { tracer, spans } = tracing();
+    const content = {
+      aliases: { aliases: [], fallbacks: [{ model: "full", others: ["m"] }] },
+      cache: { ...CONTENT.cache, enabled: true },
+    };
+    const dead = upstream(ok);
+    dead.stop();
+    const { port } = relay([up.port, by("http", dead.port, "full")], { content }, 1 << 20, tracer);
+    const embed = (model: string): string =>
+      post(`{"model":"${model}","input":"a"}`, SAMPLED_LINE + CLOSE, "/v1/embeddings");
+    for (const model of ["m", "m", "full"]) expect(statusOf(await ask(port, embed(model)))).toBe(200);
+    const [miss, hit, other] = spans();
+    expect([miss?.eventTexts[0], eventsOf(miss!)[0]]).toEqual(["miss", "cache"]);
+    expect([hit?.eventTexts, eventsOf(hit!), hit?.status, hit?.attempts]).toEqual([["hit"], ["cache"], 200, 0]);
+    const at = eventsOf(other!).indexOf("fallback");
+    expect([other?.eventTexts[at], other?.model, other?.node]).toEqual(["m", "m", "up1"]);
   });
 
   test("tells of a stream that broke", async () => {
