@@ -90,13 +90,13 @@ describe("reflection", () => {
   };
 
   const INFO = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-  const question = framed(proto({ 3: "grpc/health/v1/health.proto" }));
+  const fileAsked = framed(proto({ 3: "grpc/health/v1/health.proto" }));
 
   test("who does not take the answers is not read on, and gets all of them later", async () => {
     const { one } = await bed();
     const call = one.call(INFO);
     call.consumes = false;
-    const many = Buffer.concat(Array.from({ length: 1000 }, () => question));
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => fileAsked));
     for (let i = 0; call.isWritable && i < 40; i++) {
       call.send(many);
       await Bun.sleep(1);
@@ -115,7 +115,7 @@ describe("reflection", () => {
     const one = await client(relay([by("grpc", up.port)], { streamTimeoutMs: 100 }).port, { streamWindowBytes: 100 });
     const call = one.call(INFO);
     call.consumes = false;
-    call.send(question, true);
+    call.send(fileAsked, true);
     await until(() => call.code !== null);
     expect(call.code).toBe(H2_ERROR.cancel);
   });
