@@ -102,6 +102,11 @@ export class Attempt implements UpstreamUser {
     return this.#upstream?.send(bytes, start, end) ?? true;
   }
 
+  /** Its answer waits for the client. */
+  get isPaused(): boolean {
+    return this.#upstream?.isPaused === true;
+  }
+
   pause(): void {
     this.#upstream?.pause();
   }

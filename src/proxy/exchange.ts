@@ -716,7 +716,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #stalled(streamTimeoutMs: number): void {
-    if (this.#answering !== null) {
+    // A client that takes nothing says nothing about its target.
+    if (this.#answering !== null && !this.#answering.isPaused) {
       this.#context.counters.upstreamError(this.#answering.row, "timeout");
       this.#observe(this.#answering, "failure");
     }

@@ -53,7 +53,7 @@ export const proxySettings = section({
     default: "1h",
     min: "1s",
     max: "7d",
-    doc: "How long a WebSocket, or another protocol that a connection was switched to, may be silent on both sides.",
+    doc: "How long a WebSocket, another protocol that a connection was switched to, or a gRPC call whose client has not said all, may be silent on both sides.",
   }),
   upstreamIdleMs: duration({
     default: "4s",

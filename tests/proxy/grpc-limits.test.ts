@@ -166,6 +166,22 @@ describe("what calls tell of their target", () => {
     });
   }
 
+  test("one whose client takes nothing is not blamed for the end", async () => {
+    const { router, client: one } = await bed(
+      (call) => whenWhole(call, () => call.respond(GRPC_HEAD).send(framed(Buffer.alloc(500_000)))),
+      { streamTimeoutMs: 100 },
+    );
+    const { dispatch } = router.context;
+    const told: string[] = [];
+    dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+    const call = one.call(UNARY, { "x-infermesh-model": "m" });
+    call.consumes = false;
+    call.send(framed("hi"), true);
+    await until(() => call.code !== null);
+    expect([call.code, router.inFlight, told]).toEqual([H2_ERROR.cancel, 0, ["success"]]);
+    expect(router.stats.upstreamErrors(router.rows[0]!).get("timeout") ?? 0).toBe(0);
+  });
+
   test("one whose client cancels tells nothing, so that no probe is waited for", async () => {
     const { up, router, client: one } = await bed(() => {});
     const { dispatch } = router.context;
@@ -177,6 +193,19 @@ describe("what calls tell of their target", () => {
     await until(() => router.inFlight === 0);
     expect(told).toEqual(["unknown"]);
   });
+});
+
+test("a call in which neither side goes on gives its place back", async () => {
+  const { up, router, client: one } = await bed((call) => void call.respond(GRPC_HEAD), { tunnelIdleMs: 150 });
+  const call = one.call(STREAM, { "x-infermesh-model": "m" });
+  for (let i = 0; i < 4; i++) {
+    await Bun.sleep(60);
+    call.send(framed("still here"));
+  }
+  expect([router.inFlight > 0, call.isOver]).toEqual([true, false]);
+  expect((await call.over()).status).toBe(4);
+  await until(() => up.calls[0]?.code === H2_ERROR.cancel);
+  expect(router.inFlight).toBe(0);
 });
 
 describe("backpressure", () => {
