@@ -113,7 +113,7 @@ export const proxySettings = section({
     default: "4MiB",
     min: "64KiB",
     max: "256MiB",
-    doc: "The same for all streams of one HTTP/2 connection together.",
+    doc: "The same for all streams of one client's HTTP/2 connection together; targets have it for what is under way.",
   }),
   http2IdleMs: duration({
     default: "1m",

@@ -3,7 +3,8 @@
  * the peer pile up in `output`, and streams tell their owners what happens.
  *
  * Flow control goes both ways. What is received is granted anew only when its owner has consumed it, so a slow reader
- * on the other side of a relay slows its sender down and nobody else: the connection's window is several streams' wide.
+ * on the other side of a relay slows its sender down and nobody else. A client's streams share its connection's window;
+ * a server's answers are for many clients, so there the connection's is granted anew at once, and each stream's limits.
  * What is sent waits in its stream while a window is closed or `output` is full, and `writable` tells when it is gone.
  *
  * Faults of one stream reset it; faults of framing, compression or the connection's window end the connection with
@@ -211,7 +212,7 @@ export class Http2Connection {
     const some = Math.min(bytes, stream.unconsumed);
     if (some === 0) return;
     stream.unconsumed -= some;
-    this.#grant(some);
+    if (this.#isServer) this.#grant(some);
     if (stream.remoteEnded || stream.gone) return;
     stream.ungranted += some;
     if (stream.ungranted < this.#options.streamWindowBytes / 2) return;
@@ -441,6 +442,7 @@ export class Http2Connection {
       return;
     }
     stream.unconsumed += length;
+    if (!this.#isServer) this.#grant(length);
     if (stream.remoteEnded) {
       this.#spoil(stream, H2_ERROR.streamClosed);
       return;

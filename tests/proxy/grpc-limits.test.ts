@@ -274,6 +274,28 @@ describe("backpressure", () => {
   });
 });
 
+test("however many slow clients hold up nobody else on their target's connection", async () => {
+  const windows = { http2StreamBytes: 65_536, http2ConnectionBytes: 131_072 };
+  const {
+    up,
+    router,
+    client: slow,
+  } = await bed((call) => {
+    if (call.head["x-slow"] === undefined) echo(call);
+    else call.respond(GRPC_HEAD).send(framed(Buffer.alloc(400_000)));
+  }, windows);
+  const held = Array.from({ length: 8 }, () => {
+    const call = slow.call(STREAM, { "x-infermesh-model": "m", "x-slow": "1" });
+    call.consumes = false;
+    return call.send(framed("go"), true);
+  });
+  await until(() => held.every(({ bytes }) => bytes.length === 65_535) && up.calls.length === 8);
+  await Bun.sleep(50);
+  const fast = await client(router.port);
+  for (let i = 0; i < 5; i++) expect((await fast.unary("f".repeat(40_000))).status).toBe(0);
+  expect(up.ends).toHaveLength(1);
+});
+
 describe("draining", () => {
   test("calls end, new ones are refused, and the connection closes", async () => {
     const { up, router, client: one } = await bed(() => {});
