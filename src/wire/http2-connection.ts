@@ -480,9 +480,12 @@ export class Http2Connection {
   #strayData(id: number): void {
     if (this.#isIdle(id)) {
       this.#fail(H2_ERROR.protocol, "DATA on an idle stream");
-    } else if (this.#countIdle(1) && !this.#closed.wasReset(id)) {
-      this.#refuse(id, H2_ERROR.streamClosed);
+      return;
     }
+    const wasReset = this.#closed.wasReset(id);
+    // What a target had sent before it knew is no flood, however many calls ended at once.
+    if (wasReset && !this.#isServer) return;
+    if (this.#countIdle(1) && !wasReset) this.#refuse(id, H2_ERROR.streamClosed);
   }
 
   /** Whether a stream was never opened. */
@@ -646,10 +649,8 @@ export class Http2Connection {
     if (!this.#countIdle(1)) return;
     if (id === 0) {
       if (increment === 0 || this.#sendWindow + increment > WINDOW_BYTES_MAX) {
-        this.#fail(
-          increment === 0 ? H2_ERROR.protocol : H2_ERROR.flowControl,
-          "a WINDOW_UPDATE of nothing, or too much",
-        );
+        const code = increment === 0 ? H2_ERROR.protocol : H2_ERROR.flowControl;
+        this.#fail(code, "a WINDOW_UPDATE of nothing, or too much");
         return;
       }
       this.#sendWindow += increment;
@@ -746,10 +747,8 @@ export class Http2Connection {
 
   #ping(bytes: Uint8Array, at: number, length: number, flags: number, id: number): void {
     if (id !== 0 || length !== PING_BYTES) {
-      this.#fail(
-        length !== PING_BYTES ? H2_ERROR.frameSize : H2_ERROR.protocol,
-        "a PING on a stream, or of a wrong length",
-      );
+      const code = length === PING_BYTES ? H2_ERROR.protocol : H2_ERROR.frameSize;
+      this.#fail(code, "a PING on a stream, or of a wrong length");
       return;
     }
     if (!this.#countIdle(1) || (flags & FLAG.ack) !== 0) return;

@@ -307,6 +307,19 @@ describe("the client's role", () => {
     expect(peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)?.id).toBe(5);
   });
 
+  test("what comes late on streams that were reset is no flood, and keeps no window", () => {
+    const peer = new Peer(false);
+    const other = peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)!;
+    const gone = peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)!;
+    peer.give(headers(gone.id, [[":status", "200"]]));
+    peer.connection.reset(gone, E.cancel);
+    for (let i = 0; i < 40; i++) peer.give(...Array.from({ length: 100 }, () => data(gone.id, bytes(100))));
+    expect(peer.connection.isClosed).toBe(false);
+    expect(peer.take().filter(({ type, id }) => type === FRAME.windowUpdate && id === 0).length).toBeGreaterThan(1);
+    peer.give(headers(other.id, [[":status", "200"]], true));
+    expect(peer.events.at(-1)).toBe(`answer ${other.id} 200 end`);
+  });
+
   test("what is not answered when the socket goes is lost; untouched if it never was open", () => {
     for (const untouched of [false, true]) {
       const { peer } = asking();
