@@ -3,7 +3,7 @@
  * A client that means a target's own names a model in the metadata; that call is relayed like any other.
  *
  * "" is the router, which serves unless it drains; any other service is a model, which serves while some target of it
- * may be picked. A watch looks again a few times a second, and ends when the router drains.
+ * may be picked. A watch looks again a few times a second. When the router drains, whatever is open ends.
  *
  * Limits: messages of 16 KiB. A client that does not take what it asked for is not read on, and is left after a while.
  */
@@ -132,9 +132,9 @@ class LocalCall implements StreamOwner {
       this.#client.connection.reset(stream, H2_ERROR.cancel);
       this.#count(countedAs(GRPC_STATUS.cancelled));
     }
-    if (this.#watched === null || this.#isOver) return;
+    if (this.#isOver) return;
     if (this.context.draining) this.end("draining", "this router is shutting down");
-    else if (stream?.queue === null) this.#look(this.#watched);
+    else if (this.#watched !== null && stream?.queue === null) this.#look(this.#watched);
   }
 
   watch(service: string): void {

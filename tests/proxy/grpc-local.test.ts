@@ -120,6 +120,15 @@ describe("reflection", () => {
     expect(call.code).toBe(H2_ERROR.cancel);
   });
 
+  test("a stream that its client keeps open ends when the router drains", async () => {
+    const { router, one } = await bed();
+    const call = one.call(INFO).send(fileAsked);
+    await until(() => call.messages.length === 1);
+    router.context.draining = true;
+    expect((await call.over()).status).toBe(14);
+    await until(() => one.closed);
+  });
+
   test("a message in pieces of one byte", async () => {
     const { one } = await bed();
     const call = one.call(CHECK);
