@@ -6,9 +6,9 @@
  * The budget: each request that may be hedged earns `share` of a hedge, from nothing, and at most `burst` are saved up.
  * So of n such requests never more than share * n are sent twice, whatever the targets do.
  *
- * What to observe: the time from a request's first sending to its first token, whichever of the two brought it. What was
- * cancelled or failed before a first token is observed as well, with the time it had waited: it would have taken at least
- * that, and leaving it out would make the percentile, and so the delay, too short.
+ * What to observe, once for each request: the time from its first sending to its first token, whichever of the two brought
+ * it; errors are no tokens. A request that was given up before a first token is observed as well, with the time it had
+ * waited: it would have taken at least that, and leaving it out would make the percentile, and so the delay, too short.
  *
  * Until `samplesMin` are known (old ones count in part, so that also holds after a long pause) the delay is Infinity.
  */

@@ -54,6 +54,8 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
   #paused = false;
   #wantsRoom = false;
   #ended = false;
+  /** A write met an error, which the kernel tells once: what looks like an end from now on is none. */
+  #isBroken = false;
   lingersUntilMs = 0;
 
   constructor(
@@ -83,9 +85,14 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
     if (this.#state !== OPEN) return -1;
     const taken = this.#loop.calls.send(this.fd, bytes, offset, length);
     if (taken === length) return taken;
-    this.#wantsRoom = true;
-    this.#listen();
-    // An error shows itself as an event in a moment; until then nothing was taken.
+    const code = taken < 0 ? this.#loop.calls.errno() : 0;
+    if (code === 0 || code === ERRNO.EAGAIN || code === ERRNO.EINTR) {
+      this.#wantsRoom = true;
+      this.#listen();
+    } else if (code !== ERRNO.EPIPE) {
+      // An event tells of it in a moment; until then nothing was taken. After an orderly end it would have been EPIPE.
+      this.#isBroken = true;
+    }
     return Math.max(0, taken);
   }
 
@@ -143,7 +150,9 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
           this.#handlers.drain(this);
         }
         if (this.#state !== OPEN || (events & (IN | ERR | HUP | RDHUP)) === 0) return;
-        if (this.#paused && (events & ERR) === 0) {
+        if (this.#paused && (events & ERR) === 0 && !this.#isBroken) {
+          // Bytes that came before the pause stay where they are.
+          if ((events & HUP) === 0) return;
           // Both halves are over, which the kernel tells again and again: it is heard again on resuming.
           this.#loop.unwatch(this.fd);
           this.#interest = 0;
@@ -177,19 +186,16 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
     if (error !== null) this.#handlers.connectError(this, error);
   }
 
-  /** Fails an attempt before it began. */
-  failLater(error: Error): void {
-    this.#loop.later(() => {
-      if (this.#state === CONNECTING) this.#fail(error);
-    });
-  }
-
   #read(): void {
     const loop = this.#loop;
     const count = loop.calls.receive(this.fd);
     if (count > 0) {
       this.#handlers.data(this, loop.calls.buffer, 0, count);
     } else if (count === 0) {
+      if (this.#isBroken) {
+        this.#close();
+        return;
+      }
       if (this.#ended) return;
       this.#ended = true;
       this.#listen();

@@ -102,6 +102,8 @@ export class EpollTransport implements Transport, Loop {
       if (!isOpen) return;
       isOpen = false;
       listener.stop();
+      // All was closed by then, and the number may be another's.
+      if (this.#destroyed) return;
       this.release(listener.fd);
       this.#settle();
     };
@@ -111,18 +113,30 @@ export class EpollTransport implements Transport, Loop {
     const name = addressOf(place);
     const fd = this.calls.open(name);
     if (fd < 0) {
-      const code = this.calls.errno();
-      this.later(() => {
-        settled();
-        handlers.connectError({ data } as Stream<T>, new Error(`no socket: ${errnoName(code)}`));
-      });
-      return () => {};
+      return this.#failLater(`no socket: ${errnoName(this.calls.errno())}`, data, handlers, settled);
     }
     const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.calls.errno() === ERRNO.EINPROGRESS;
-    const code = isUnderWay ? 0 : this.calls.errno();
+    if (!isUnderWay) {
+      // It is never watched: the kernel would tell of a socket that was never connected as of one that is ready.
+      const code = this.calls.errno();
+      this.#libc.close(fd);
+      return this.#failLater(`no connection: ${errnoName(code)}`, data, handlers, settled);
+    }
     const stream = new EpollStream<T>(this, fd, data, handlers, place.host, settled);
-    if (!isUnderWay) stream.failLater(new Error(`no connection: ${errnoName(code)}`));
     return () => stream.giveUp();
+  }
+
+  /** Tells of a connection that failed at once, when this turn is over, unless it is given up before. */
+  #failLater<T>(reason: string, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
+    let isOver = false;
+    const end = (isTold: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      settled();
+      if (isTold) handlers.connectError({ data } as Stream<T>, new Error(reason));
+    };
+    this.later(() => end(true));
+    return () => end(false);
   }
 
   breathe(): void {
@@ -177,7 +191,7 @@ export class EpollTransport implements Transport, Loop {
 
   /** How long it may wait for events. */
   #waitMs(): number {
-    if (this.#tellLater.length > 0) return 0;
+    if (this.#tellLater.length > 0 || this.#isBreathing) return 0;
     if (this.#wakeAtMs === Infinity) return this.#idleMs;
     return Math.min(this.#idleMs, Math.max(0, Math.ceil(this.#wakeAtMs - performance.now())));
   }

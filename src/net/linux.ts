@@ -13,9 +13,11 @@ export const EPOLL = {
   CLOEXEC: 0x80000,
 } as const;
 
-export const ERRNO = { EINTR: 4, EAGAIN: 11, ENFILE: 23, EMFILE: 24, EINPROGRESS: 115 } as const;
+export const ERRNO = { EINTR: 4, EAGAIN: 11, ENFILE: 23, EMFILE: 24, EPIPE: 32, EINPROGRESS: 115 } as const;
 
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  2: "there is no such socket",
+  [ERRNO.EAGAIN]: "its queue of connections is full",
   [ERRNO.EMFILE]: "the process has no file descriptor left",
   [ERRNO.ENFILE]: "the system has no file descriptor left",
   13: "not allowed",

@@ -114,6 +114,11 @@ export class Answer {
     this.#headEnd = at + (headEnd?.copy(scratch, at) ?? 0);
   }
 
+  /** Whether the first token has come. */
+  get hasBegun(): boolean {
+    return this.#firstByte;
+  }
+
   /**
    * Whether bytes [start, end) of the body hold the first token: the first event of a stream, the first byte of anything
    * else. True once.

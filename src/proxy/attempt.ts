@@ -37,8 +37,10 @@ export class Attempt implements UpstreamUser {
   target: Target | null = null;
   row = NO_TARGET;
   #tokens = 0;
-  /** When it was given to the target. */
+  /** When it was given to the target, or chosen for that. */
   sentMs = 0;
+  /** Its target's breaker has heard of it. */
+  isTold = false;
   /** The connection is open, and has been sent what was held. */
   sending = false;
 
@@ -83,6 +85,8 @@ export class Attempt implements UpstreamUser {
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = tokens;
+    this.sentMs = nowMs();
+    this.isTold = false;
     this.sending = false;
   }
 
@@ -100,11 +104,6 @@ export class Attempt implements UpstreamUser {
   /** Sends bytes; false when the target is slower than the client. */
   send(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#upstream?.send(bytes, start, end) ?? true;
-  }
-
-  /** Its answer waits for the client. */
-  get isPaused(): boolean {
-    return this.#upstream?.isPaused === true;
   }
 
   pause(): void {

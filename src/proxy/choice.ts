@@ -9,7 +9,7 @@
 import type { PickReason } from "../obs/worker-counters.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
-import { unixMs } from "./clock.ts";
+import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Target } from "./routes.ts";
 
@@ -103,6 +103,8 @@ export class Choice<Way> {
         table.endPrefill(index, row, tokens);
         table.end(index, row);
       }
+      // The breaker may have let it through as a trial, which was none.
+      if (!force) dispatch.observe(model, row, "unknown", nowMs());
       full = true;
       if (!pick.exclude(row)) break;
     }

@@ -16,7 +16,7 @@ import { ChunkScanner } from "../wire/chunks.ts";
 import { apiAccess } from "../wire/api-access.ts";
 import { ApiPath } from "../wire/api-path.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
-import { HEAD_LIMITS, METHOD, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import type { KnownHead } from "./known-heads.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
@@ -266,16 +266,17 @@ export class ClientConnection implements Downstream, FrontConnection {
         }
         break;
       case IN_BODY:
-        if (this.#exchange?.committed === true) {
-          this.#exchange.expire(now);
-        } else if ((this.#paused & PAUSED_BY_TARGET) !== 0) {
+        this.#exchange?.expire(now);
+        // It may have ended, or has begun to be answered: that has its own times.
+        if (this.#exchange === null || this.#exchange.committed) break;
+        if ((this.#paused & PAUSED_BY_TARGET) !== 0) {
           if (now - this.#pausedMs >= streamTimeoutMs) {
-            this.#exchange?.refuse(
+            this.#exchange.refuse(
               new MeshError("upstream_timeout", `the target took no more of the request for ${streamTimeoutMs} ms`),
             );
           }
         } else if (waited >= bodyTimeoutMs || now - this.#bodySinceMs >= bodyTimeoutMs + this.#bodyBytes) {
-          this.#exchange?.refuse(
+          this.#exchange.refuse(
             new MeshError(
               "request_timeout",
               `the body of the request paused for more than ${bodyTimeoutMs} ms, or came at less than 1 KB/s`,
@@ -446,7 +447,6 @@ export class ClientConnection implements Downstream, FrontConnection {
     // A target in absolute form may have no path: it means the root, as the rewritten head says.
     const shape = api.read(buffer, path, head.targetEnd, head.method);
     exchange.shape = shape;
-    exchange.isUpgrade = head.upgrade && head.method === METHOD.GET && !hasBody;
     const access = apiAccess(shape, this.#context.paths);
     if (access !== "pass") {
       this.#refusePath(exchange, buffer, head, path, access);
@@ -706,10 +706,12 @@ export class ClientConnection implements Downstream, FrontConnection {
 
   #relayRegister(exchange: Exchange, path: string): void {
     const body = exchange.held.toString("utf8", exchange.bodyAt, exchange.heldEnd);
+    const nth = this.#requests;
     this.#context.control(path, body, (status, answer) => {
       tick();
-      // The client may have gone, and its exchange may serve another by now.
-      if (this.#exchange === exchange && exchange.active) exchange.answer(status, answer);
+      // The client may have gone, and its exchange may serve another by now, or the next request of this one.
+      const isWaiting = this.#exchange === exchange && this.#requests === nth;
+      if (isWaiting && exchange.active) exchange.answer(status, answer);
     });
   }
 

@@ -106,6 +106,11 @@ export class Dispatch {
     return (this.#flows[model] ??= new ModelFlow(model, this.#config, nowMs()));
   }
 
+  /** Whether the model's number still means what it did when this was made. */
+  knows(flow: ModelFlow): boolean {
+    return this.#flows[flow.model] === flow;
+  }
+
   /** The model's number may mean another from now on; whoever still waits for the old one is refused. */
   forget(model: number): void {
     const flow = this.#flows[model];
@@ -174,6 +179,10 @@ export class Dispatch {
   /** Lets the waiter wait; or answers after how many seconds its client may come again. */
   wait(flow: ModelFlow, waiter: Waiter<Waiting>): number {
     const { refusal, retryAfterSeconds, pushedOut } = flow.queue.offer(waiter, nowMs());
+    if (refusal === null) {
+      this.#count(1);
+      this.#schedule(nowMs() + QUEUE_MS);
+    }
     if (pushedOut.length > 0) {
       // The answer to an offer is overwritten by the next one, which whoever is told may make.
       for (const { owner } of pushedOut.slice()) {
@@ -182,13 +191,9 @@ export class Dispatch {
         owner.waitOver(retryAfterSeconds, true);
       }
     }
-    if (refusal !== null) {
-      this.#counts.turnedAway("refused");
-      return retryAfterSeconds;
-    }
-    this.#count(1);
-    this.#schedule(nowMs() + QUEUE_MS);
-    return 0;
+    if (refusal === null) return 0;
+    this.#counts.turnedAway("refused");
+    return retryAfterSeconds;
   }
 
   /** The waiter's client went away. */

@@ -129,6 +129,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
   #activeMs = 0;
+  /** The client takes the answer slower than it comes, so the target waits. */
+  #isClientSlow = false;
   readonly #meter = new Meter();
   /** When the last event of its stream came; 0: none has yet. */
   #tokenMs = 0;
@@ -195,6 +197,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
+    this.#isClientSlow = false;
     this.#answer.reset();
     this.#meter.reset();
     this.#tokenMs = 0;
@@ -316,7 +319,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.span?.mark(SPAN_EVENT.connecting, nowMs(), attempt.target?.node);
       if (!this.#complete) this.#client?.pauseReading();
     }
-    if (this.wishes.isLatency && this.#attempts === 1) this.#planHedge(attempt);
+    // A first attempt that met a stale connection does not count, and was planned for already.
+    if (this.wishes.isLatency && this.#attempts === 1 && this.#staleRetries === 0) this.#planHedge(attempt);
   }
 
   #noTarget(): MeshError {
@@ -334,6 +338,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
+    // Whoever made way for it may have freed a place, and let it be served before this comes back.
+    if (!waiter.waiting) return null;
     // A retry that waits keeps nobody behind it from targets that it may not have again.
     this.#excluded.length = 0;
     this.span?.mark(SPAN_EVENT.queued, nowMs());
@@ -434,7 +440,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
       if (treatment.reshape(this, name, true) !== null) {
-        attempt.giveBack(false);
+        this.#leave(attempt, false);
         continue;
       }
       treatment.leaveCache();
@@ -465,7 +471,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   hedgeDue(): void {
     const flow = this.#flow;
-    const isIdle = flow === null || flow.queue.requests > 0 || this.#context.draining;
+    const { dispatch, draining } = this.#context;
+    const isIdle = flow === null || !dispatch.knows(flow) || flow.queue.requests > 0 || draining;
     if (isIdle || !this.#first.active || this.#answer.committed || !this.#complete || this.#overflowed) return;
     if (!flow.hedge.tryHedge(nowMs())) return;
     const second = (this.#second ??= new Attempt(this.#context, this));
@@ -503,7 +510,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#client === null) return;
     if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
     const rival = this.#rivalOf(attempt);
-    if (rival !== null) this.#cancel(rival);
+    if (rival !== null) this.#leave(rival, false);
     if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
     let end = attempt.target?.headEnd ?? null;
@@ -555,8 +562,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#tunnel?.fromTarget(buffer, start, end);
     this.#treatment?.answerBody(chunks, buffer, start, end, ended, this.#activeMs);
     const clear = this.#answer.relay(client, chunks, buffer, start, end, ended);
-    if (ended) this.#finish();
-    else if (!clear) attempt.pause();
+    if (ended) {
+      this.#finish();
+    } else if (!clear) {
+      this.#isClientSlow = true;
+      attempt.pause();
+    }
   }
 
   #meterBody(chunks: ChunkScanner | null, buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -573,12 +584,17 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
     attempt.endPrefill();
-    if (this.#answer.status < 400) this.#context.counters.firstToken(this.model, now - this.#startedMs);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
-    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
+    if (this.#answer.status < 400) {
+      this.#context.counters.firstToken(this.model, now - this.#startedMs);
+      if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
+    }
+    // From here on it can't be sent a second time.
+    if (this.#complete) this.#forgetBody(this.contentLength);
   }
 
   #observe(attempt: Attempt, outcome: "success" | "failure" | "unknown"): void {
+    attempt.isTold = true;
     this.#context.dispatch.observe(this.model, attempt.row, outcome, attempt.sentMs);
   }
 
@@ -594,10 +610,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#staleRetries++;
       this.#attempts--;
     }
-    const { sentMs } = attempt;
+    this.#observe(attempt, stale ? "unknown" : "failure");
     attempt.giveBack(false);
     counters.upstreamError(row, kind);
-    if (!stale) this.#context.dispatch.observe(this.model, row, "failure", sentMs);
     if (!stale && !committed && (kind === "connect" || kind === "reset")) {
       table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
     }
@@ -618,11 +633,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       return;
     }
     if (!again) this.#excluded.push(row);
-    counters.retry();
     this.span?.mark(SPAN_EVENT.retry, nowMs(), kind);
     const refusal = this.bind();
+    if (refusal === null) counters.retry();
     // Where nobody else is left, what happened says more than that.
-    if (refusal !== null) this.refuse(refusal.code === "over_capacity" ? refusal : error);
+    else this.refuse(refusal.code === "over_capacity" ? refusal : error);
   }
 
   drained(): void {
@@ -632,19 +647,20 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Whether the request may be sent once more; `wasRefused`: the target did not begin with it. */
   #mayRepeat(wasRefused: boolean): boolean {
     if (this.#overflowed || !this.wishes.mayRepeat || this.#attempts >= this.#context.config.attemptsMax) return false;
+    // The model may be gone, and its number another's by now.
+    if (this.#flow === null || !this.#context.dispatch.knows(this.#flow)) return false;
     return wasRefused || this.shape.repeatable;
-  }
-
-  #cancel(attempt: Attempt): void {
-    if (this.#flow?.isHedging === true) this.#flow.hedge.observe(nowMs() - attempt.sentMs, nowMs());
-    this.#observe(attempt, "unknown");
-    attempt.giveBack(false);
   }
 
   // ---- the client's side
 
   /** The client's socket takes bytes again. */
   clientDrained(): void {
+    if (this.#isClientSlow) {
+      this.#isClientSlow = false;
+      // The target was made to wait: its time begins anew.
+      this.#activeMs = nowMs();
+    }
     this.#answering?.resume();
   }
 
@@ -716,8 +732,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #stalled(streamTimeoutMs: number): void {
-    // A client that takes nothing says nothing about its target.
-    if (this.#answering !== null && !this.#answering.isPaused) {
+    if (this.#isClientSlow) {
+      this.refuse(new MeshError("request_timeout", `the client took no more of the answer for ${streamTimeoutMs} ms`));
+      return;
+    }
+    if (this.#answering !== null) {
       this.#context.counters.upstreamError(this.#answering.row, "timeout");
       this.#observe(this.#answering, "failure");
     }
@@ -762,6 +781,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #release(status: number, clean: boolean): void {
     const { counters, dispatch } = this.#context;
     const flow = this.#flow;
+    // Whoever did not wait for the first token has seen that it takes longer.
+    const isInVain = flow?.isHedging === true && this.#first.active && !this.#answer.hasBegun;
+    if (isInVain) flow.hedge.observe(nowMs() - this.#first.sentMs, nowMs());
     if (this.#first.active) this.#leave(this.#first, clean);
     if (this.#second?.active === true) this.#leave(this.#second, clean);
     if (flow !== null) {
@@ -789,7 +811,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #leave(attempt: Attempt, clean: boolean): void {
     // A probe that told nothing of its target must not be waited for.
-    if (!this.#answer.committed) this.#observe(attempt, "unknown");
+    if (!attempt.isTold) this.#observe(attempt, "unknown");
     attempt.giveBack(clean);
   }
 

@@ -73,7 +73,8 @@ export function forwardHead(exchange: Exchange, buffer: Buffer, head: RequestHea
   if (isAbsolute) at = writeHost(buffer, head.targetStart, path, held, at);
   else if (head.hostLine < 0) at += HOST.copy(held, at);
   if (head.chunked) at += CHUNKED.copy(held, at);
-  if (head.upgrade && head.method === METHOD.GET) at = writeUpgrade(buffer, head, held, at);
+  exchange.isUpgrade = head.upgrade && asksToSwitch(buffer, head);
+  if (exchange.isUpgrade) at = writeUpgrade(buffer, head, held, at);
   if (exchange.span !== null) {
     exchange.span.path = spanPath(buffer, path, head.targetEnd);
     at = writeTrace(exchange.span, held, at);
@@ -105,6 +106,21 @@ function writeHost(buffer: Buffer, start: number, end: number, held: Buffer, at:
   let to = at + HOST_NAME.copy(held, at);
   to += buffer.copy(held, to, authority, end);
   return to + CRLF.copy(held, to);
+}
+
+/**
+ * Whether the client asks for a protocol that its connection may be switched to. Another version of HTTP is none, nor is
+ * TLS: its requests would pass through the tunnel unread. Such a wish is ignored (RFC 9110 section 7.8).
+ */
+function asksToSwitch(buffer: Buffer, head: RequestHead): boolean {
+  if (head.method !== METHOD.GET || head.chunked || head.contentLength > 0) return false;
+  for (let line = 0; line < head.lineCount; line++) {
+    if (head.kind[line] !== KIND.upgrade) continue;
+    if (/(?:^|[\s,])(?:h2|http|tls)/i.test(buffer.toString("latin1", head.valueStart[line], head.valueEnd[line]))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** Asks the target for the protocol that the client asks for: these lines belong to one hop, so they are written anew. */

@@ -28,6 +28,7 @@ export class GrpcAttempt {
   /** The claim's tokens, until the first message; the claim itself, until the end. */
   #tokens: number;
   #isClaimed = true;
+  /** The target's breaker has heard of it. */
   #isTold = false;
   #owed = 0;
 
@@ -147,7 +148,7 @@ export class GrpcAttempt {
     this.endPrefill();
     if (!this.#isClaimed) return;
     this.#isClaimed = false;
-    // A probe that told nothing of its target must not be waited for.
+    // A trial that told nothing of its target must not be waited for.
     if (!this.#isTold) this.observe("unknown");
     this.#context.table.end(this.#context.index, this.row);
     this.#context.dispatch.freed(this.#model);

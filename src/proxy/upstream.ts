@@ -115,11 +115,6 @@ export class UpstreamConnection {
     return this.#stream !== null && this.#outbox.write(this.#stream, bytes, start, end);
   }
 
-  /** Nothing is read from the target, since the client is slower. */
-  get isPaused(): boolean {
-    return this.#paused;
-  }
-
   /** Stops or goes on reading from the target: the client is slower than it. */
   pause(): void {
     if (this.#paused || this.#stream === null) return;

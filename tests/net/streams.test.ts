@@ -2,7 +2,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { closeDescriptor } from "../../src/net/descriptor.ts";
+import type { EpollStream } from "../../src/net/epoll-stream.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
+import { EPOLL } from "../../src/net/linux.ts";
 import type { TlsListener } from "../../src/net/tls-streams.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
 import { selfSigned } from "./certificates.ts";
@@ -299,6 +301,89 @@ describe("the epoll lane", () => {
     await until(() => textOf(client) === "ping".repeat(20));
   });
 
+  test("a connection that fails at once is told of as one that never opened, whoever asked for it", async () => {
+    const bed = new Bed("epoll");
+    const told: Told = { name: "", heard: [], events: [], stream: null };
+    let settled = 0;
+    // By a timer of Bun's: not from within a turn of the lane.
+    await Bun.sleep(5);
+    const count = (): void => void settled++;
+    bed.transport.connect({ host: "/tmp/infermesh-nobody-listens", port: 0 }, told, noting([]), count);
+    expect(told.events).toEqual([]);
+    await until(() => told.events.length > 0);
+    await Bun.sleep(5);
+    expect(told.events).toEqual(["error: no connection: there is no such socket"]);
+    expect(settled).toBe(1);
+    const other: Told = { name: "", heard: [], events: [], stream: null };
+    bed.transport.connect({ host: "/tmp/infermesh-nobody-listens", port: 0 }, other, noting([]), count)();
+    expect(settled).toBe(2);
+    await Bun.sleep(5);
+    expect(other.events).toEqual([]);
+    expect(settled).toBe(2);
+  });
+
+  test("a reset that a write met first is no orderly end", async () => {
+    const bed = new Bed("epoll");
+    const client = await Bun.connect({ hostname: "127.0.0.1", port: bed.port, socket: { data() {} } });
+    await until(() => bed.accepted.length === 1);
+    const accepted = bed.accepted[0]!;
+    client.terminate();
+    expect(accepted.stream!.write(Buffer.from("x"))).toBe(0);
+    await until(() => accepted.events.includes("close"));
+    expect(accepted.events).toEqual(["open", "close"]);
+  });
+
+  test("what a handler of Bun's leaves to an immediate does not wait until the lane has slept", async () => {
+    const lane = EpollTransport.open(10_000);
+    if ("reason" in lane) throw new Error(lane.reason);
+    opened.push(() => lane.destroy());
+    lane.wakeAt(0);
+    await Bun.sleep(5);
+    const done = Promise.withResolvers<void>();
+    const began = performance.now();
+    lane.wakeAt(Number.POSITIVE_INFINITY);
+    lane.breathe();
+    setImmediate(() => {
+      lane.wakeAt(0);
+      done.resolve();
+    });
+    await done.promise;
+    expect(performance.now() - began).toBeLessThan(5000);
+  });
+
+  test("a stream that is paused by another's event of the same turn still hears of room", async () => {
+    const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const lane = EpollTransport.open(1) as EpollTransport;
+    opened.push(() => lane.destroy());
+    const accepted: Told[] = [];
+    let isHeld = true;
+    opened.push(
+      lane.adopt(listeners.duplicate(0), {
+        ...noting(accepted),
+        drain(stream) {
+          stream.data.events.push("drain");
+          if (isHeld) stream.write(Buffer.alloc(1 << 26));
+        },
+      }),
+    );
+    const peer = await Bun.connect({ hostname: "127.0.0.1", port: listeners.port, socket: { data() {} } });
+    listeners.close();
+    await until(() => accepted.length === 1);
+    const told = accepted[0]!;
+    const stream = told.stream as EpollStream<Told>;
+    peer.pause();
+    expect(stream.write(Buffer.alloc(1 << 26))).toBeLessThan(1 << 26);
+    stream.pause();
+    // As the kernel had told it before the pause: bytes are here, and there is room.
+    stream.ready(EPOLL.IN | EPOLL.OUT);
+    expect(told.events).toEqual(["open", "drain"]);
+    isHeld = false;
+    peer.resume();
+    await until(() => told.events.length === 3);
+    expect(told.events).toEqual(["open", "drain", "drain"]);
+    peer.terminate();
+  });
+
   test("closes all when it is destroyed", async () => {
     const bed = new Bed("epoll");
     const other = new Bed("bun");
@@ -322,6 +407,18 @@ describe("the epoll lane", () => {
     for (const one of others) closeDescriptor(one.duplicate(0));
     expect(await (await fetch(server.url)).text()).toBe("there");
     for (const one of others) one.close();
+  });
+
+  test("stopping what a destroyed lane accepted on closes nothing of anybody else's", async () => {
+    const lane = EpollTransport.open(1) as EpollTransport;
+    const first = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
+    const stop = lane.adopt(first.duplicate(0), noting([]));
+    lane.destroy();
+    // The number is free, and these sockets take it.
+    const others = Array.from({ length: 4 }, () => openListeners({ host: "127.0.0.1", port: 0 }, 1)!);
+    stop();
+    for (const one of others) closeDescriptor(one.duplicate(0));
+    for (const one of [first, ...others]) one.close();
   });
 
   test("closes what rests too", async () => {

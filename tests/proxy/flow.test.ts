@@ -1,5 +1,10 @@
 /** Waiting, repeating and hedging of requests, with real sockets on both sides. */
 import { describe, expect, test } from "bun:test";
+import { Waiter } from "../../src/flow/fair-order.ts";
+import { Choice } from "../../src/proxy/choice.ts";
+import { nowMs } from "../../src/proxy/clock.ts";
+import type { Waiting } from "../../src/proxy/dispatch.ts";
+import { Exchange } from "../../src/proxy/exchange.ts";
 import { CLOSE, Client, FLOW, SSE_HEAD, answer, ask, chunk, fixtures, ok, post, statusOf, until } from "./harness.ts";
 import type { Script } from "./harness.ts";
 
@@ -131,6 +136,48 @@ describe("when every target is full", () => {
     expect(relayed.inFlight).toBe(0);
   });
 
+  test("one that is served while others still make way for it reads on", async () => {
+    const up = upstream(() => {});
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1, ...queueOf({ requestsMax: 2 }) });
+    const { context } = relayed;
+    const { dispatch } = context;
+    const flow = dispatch.flow(0);
+    const connection = context.routes.target(relayed.rows[0]!)!.pool!.take()!;
+    await until(() => connection.open);
+    // Another worker's place becomes free in the moment in which one of these is pushed out.
+    const waiters = [1, 2].map(() => {
+      const waiter = new Waiter<Waiting>({
+        tryAgain: () => false,
+        waitOver() {
+          connection.release(true);
+          dispatch.freed(0);
+        },
+      });
+      waiter.priority = 3;
+      expect(dispatch.wait(flow, waiter)).toBe(0);
+      return waiter;
+    });
+    const reads: boolean[] = [];
+    const exchange = new Exchange(context);
+    exchange.begin({
+      write: () => true,
+      pauseReading: () => reads.push(false),
+      resumeReading: () => reads.push(true),
+      tunnelBegins() {},
+      exchangeEnded() {},
+      exchangeCut() {},
+    });
+    exchange.model = 0;
+    exchange.wishes.priority = 0;
+    expect(exchange.bind()).toBeNull();
+    expect(relayed.inFlight).toBeGreaterThan(0);
+    expect(reads.at(-1)).toBe(true);
+    expect([dispatch.waiting, relayed.stats.count("waiting")]).toEqual([1, 1]);
+    for (const waiter of waiters) dispatch.leave(flow, waiter);
+    exchange.abandon();
+    expect([dispatch.waiting, relayed.inFlight]).toEqual([0, 0]);
+  });
+
   test("a body that is not whole yet waits outside, and goes on when there is room", async () => {
     const { up, waiting } = held();
     const relayed = relay([up.port], { upstreamConnectionsMax: 1, replayBytes: 1024 });
@@ -221,6 +268,13 @@ describe("an answer that says that the target is ill or full", () => {
     expect(counts.full).toBeGreaterThan(0);
   });
 
+  test("a failure after which nobody else can be asked is counted as no retry", async () => {
+    const up = upstream((socket) => socket.terminate());
+    const relayed = relay([up.port]);
+    expect(statusOf(await ask(relayed.port, chat("x")))).toBe(502);
+    expect(relayed.stats.retries()).toBe(0);
+  });
+
   test("x-infermesh-retry: never is obeyed", async () => {
     const ill = upstream(status("503 Service Unavailable"));
     const well = upstream(ok);
@@ -263,6 +317,29 @@ describe("an answer that says that the target is ill or full", () => {
     });
   });
 
+  test("a trial that tells nothing of its target makes way for the next one", async () => {
+    const breaker = { ...FLOW.breaker, failuresInRow: 1, openMs: 20, probeMs: 60_000, probeSuccesses: 1 };
+    const up = upstream((socket, _request, nth) => {
+      socket.write(answer("{}", "", nth === 1 ? "500 Internal Server Error" : "501 Not Implemented"));
+    });
+    const other = upstream(ok);
+    const relayed = relay([up.port, other.port], { flow: { breaker } });
+    const { context } = relayed;
+    // One that fails, one that is tried, and one more after that.
+    await until(async () => {
+      await ask(relayed.port, chat("x"));
+      return up.requests.length === 3;
+    });
+    const row = relayed.rows[0]!;
+    context.dispatch.observe(0, row, "failure", nowMs());
+    await Bun.sleep(60);
+    // A trial for which there is no connection.
+    const none = new Choice<never>(() => null);
+    expect(none.make(context, 0, 1, [relayed.rows[1]!], false)).toBeLessThan(0);
+    expect(context.dispatch.allows(row)).toBe(true);
+    await until(() => relayed.inFlight === 0);
+  });
+
   test("when every target fails, each is still asked", async () => {
     const targets = [1, 2].map(() => upstream(status("500 Internal Server Error")));
     const breaker = { ...FLOW.breaker, failuresInRow: 1 };
@@ -301,6 +378,17 @@ describe("wishes", () => {
     expect(text).toContain("upstream_timeout");
     expect(text).toEndWith("0\r\n\r\n");
     expect(slow.inFlight + silent.inFlight).toBe(0);
+  });
+
+  test("a request is ended at its own deadline while its body still comes", async () => {
+    const up = upstream(ok);
+    const client = await Client.open(relay([up.port]).port);
+    const body = JSON.stringify({ model: "m", prompt: "x".repeat(1000) });
+    client.send(post(body, "x-infermesh-timeout: 60ms\r\n").slice(0, -900));
+    const text = await client.end();
+    expect(statusOf(text)).toBe(504);
+    expect(text).toContain("within 60 ms");
+    expect(up.requests).toHaveLength(0);
   });
 
   test("one that waits is refused at its deadline", async () => {
@@ -376,6 +464,56 @@ describe("hedging", () => {
     await Bun.sleep(80);
     expect(relayed.stats.hedges()).toBe(0);
     for (const client of clients) client.leave();
+    await until(() => relayed.inFlight === 0);
+  });
+
+  test("each request shows once how long its first token takes, and errors do not", async () => {
+    let head = "";
+    const stall = { on: false };
+    const { slow, relayed } = await warm(stall, (socket) => void socket.write(head));
+    const { hedge: observed } = relayed.context.dispatch.flow(0);
+    const seen: number[] = [];
+    observed.observe = (ms) => void seen.push(ms);
+    // Errors come fast.
+    stall.on = true;
+    head = answer("{}", "", "400 Bad Request");
+    for (let i = 0, before = slow.requests.length; slow.requests.length === before && i < 50; i++) {
+      seen.length = 0;
+      await ask(relayed.port, chat("x", latency));
+    }
+    expect(seen).toEqual([]);
+    // One of both is used, and the other is cancelled.
+    head = "";
+    for (let i = 0; relayed.stats.hedges() === 0 && i < 50; i++) {
+      seen.length = 0;
+      await ask(relayed.port, chat("x", latency));
+    }
+    expect(relayed.stats.hedges()).toBe(1);
+    expect(seen).toHaveLength(1);
+    // One whose client does not wait any longer took at least that.
+    seen.length = 0;
+    const before = slow.requests.length;
+    while (slow.requests.length === before) {
+      seen.length = 0;
+      const client = (await Client.open(relayed.port)).send(chat("x"));
+      await until(() => client.closed || slow.requests.length > before);
+      client.leave();
+      await until(() => relayed.inFlight === 0);
+    }
+    expect(seen).toHaveLength(1);
+  });
+
+  test("one whose kept connection closes as it is used is planned for once", async () => {
+    let cuts = 0;
+    const up = upstream((socket) => {
+      if (cuts-- > 0) socket.terminate();
+      else socket.write(SSE_HEAD + chunk("data: x\n\n") + "0\r\n\r\n");
+    });
+    const relayed = relay([up.port], { flow: { hedge } });
+    for (let i = 0; i < 16; i++) expect(statusOf(await ask(relayed.port, chat("x", latency)))).toBe(200);
+    cuts = 1;
+    expect(statusOf(await ask(relayed.port, chat("x", latency)))).toBe(200);
+    expect(up.connections).toBe(2);
     await until(() => relayed.inFlight === 0);
   });
 

@@ -251,6 +251,12 @@ const NORMALISED: readonly Normalised[] = [
     /^POST/,
     /upgrade|http2-settings/i,
   ],
+  ...["h2c", "websocket, h2c", "HTTP/2.0", "TLS/1.0"].map((protocol): Normalised => [
+    `an upgrade to ${protocol} that could be asked of a target`,
+    `GET /v1/custom HTTP/1.1\r\nhost: x\r\nx-infermesh-model: m\r\nupgrade: ${protocol}\r\nhttp2-settings: AAMAAABk\r\nconnection: upgrade, http2-settings, close\r\n\r\n`,
+    /^GET/,
+    /upgrade|http2-settings/i,
+  ]),
   [
     "an upgrade that Connection does not name",
     `${HEAD}${LENGTH}upgrade: websocket\r\n${CLOSE}\r\n${CHAT}`,

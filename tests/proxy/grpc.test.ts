@@ -248,6 +248,18 @@ describe("cancellation", () => {
     expect([...router.stats.requests(0)]).toEqual([["499", 1]]);
   });
 
+  test("tells a breaker that its trial has shown nothing", async () => {
+    const { up, router, client: one } = await bed(() => {});
+    const told: string[] = [];
+    router.context.dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+    const call = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("x"), true);
+    await until(() => up.calls.length === 1);
+    expect(told).toEqual([]);
+    call.reset();
+    await until(() => router.inFlight === 0);
+    expect(told).toEqual(["unknown"]);
+  });
+
   test("by a client whose connection goes", async () => {
     const { up, router, client: one } = await bed(() => {});
     for (let i = 0; i < 5; i++) one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("x"));

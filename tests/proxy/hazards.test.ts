@@ -95,6 +95,26 @@ test("held bytes are given back, however many clients came at once", async () =>
   expect(relayed.context.heldBytes).toBe(0);
 });
 
+test("a request that is being answered holds its body no more", async () => {
+  let end = (): void => {};
+  let heldBytes = 0;
+  const up = upstream((socket) => {
+    heldBytes = relayed.context.heldBytes;
+    socket.write(SSE_HEAD + chunk("data: one\n\n"));
+    end = () => void socket.write(chunk("data: two\n\n") + "0\r\n\r\n");
+  });
+  const relayed = relay([up.port]);
+  const client = (await Client.open(relayed.port)).send(post(LONG, CLOSE));
+  await client.until((text) => text.includes("data: one"));
+  expect(heldBytes).toBeGreaterThan(200_000);
+  expect(relayed.context.heldBytes).toBe(0);
+  end();
+  const text = await client.end();
+  expect(text).toContain("data: two");
+  expect(text).toMatch(/x-request-id: [0-9a-f]{16}\r\n/);
+  expect(relayed.context.heldBytes).toBe(0);
+});
+
 test("a long request whose first target is dead goes on at the second", async () => {
   const up = upstream(ok);
   for (let i = 0; i < 8; i++) {
@@ -254,4 +274,64 @@ test("a long body on a connection that served a short request before reaches its
   });
   expect((await client.end()).match(/HTTP\/1\.1 200/g)).toHaveLength(2);
   expect(up.requests[1]?.endsWith(LONG)).toBe(true);
+});
+
+test("a client that does not read its answer is not its target's fault", async () => {
+  const piece = Buffer.alloc(1 << 16, "q");
+  const up = upstream((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${1 << 30}\r\n\r\n`);
+    const timer = setInterval(() => {
+      if (socket.write(piece) < 0) clearInterval(timer);
+    }, 1);
+  });
+  const relayed = relay([up.port], { streamTimeoutMs: 150 });
+  const client = await Client.open(relayed.port);
+  client.pause();
+  client.send(post(CHAT));
+  await until(() => relayed.inFlight > 0);
+  await until(() => relayed.inFlight === 0);
+  expect(relayed.stats.upstreamErrors(relayed.rows[0]!).size).toBe(0);
+  expect(relayed.stats.requestsByCode().get("408")).toBe(1);
+  client.leave();
+});
+
+test("a registration that is answered too late answers no other request of its connection", async () => {
+  const up = upstream(() => {});
+  const relayed = relay([up.port]);
+  const { context } = relayed;
+  const replies: (() => void)[] = [];
+  context.allowRegister = true;
+  context.control = (_path, _body, reply) => void replies.push(() => reply(200, '{"registered":true}'));
+  const client = await Client.open(relayed.port);
+  client.send(post("{}", "x-infermesh-timeout: 1ms\r\n", "/register") + post(CHAT));
+  await client.until((text) => text.includes("504"));
+  await until(() => up.requests.length === 1);
+  replies[0]!();
+  await Bun.sleep(10);
+  expect(client.text).not.toContain("registered");
+  expect(relayed.inFlight).toBeGreaterThan(0);
+  client.leave();
+});
+
+test("a request whose model is gone is not sent again to one that has its number by now", async () => {
+  const up = upstream(ok);
+  const held: (() => void)[] = [];
+  const slow = upstream((socket, _request, nth) => {
+    if (nth === 1) socket.write(answer("{}"));
+    else held.push(() => socket.terminate());
+  });
+  const relayed = relay([slow.port]);
+  const { routes, dispatch, config } = relayed.context;
+  expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE)))).toBe(200);
+  const asked = ask(relayed.port, post(CHAT, CLOSE));
+  await until(() => held.length === 1);
+  const models = [{ id: 0, name: "n", protocol: "http" as const, created: 1 }];
+  const place = { protocol: "http" as const, node: "up2", host: "127.0.0.1", port: up.port, tls: false };
+  const gone = routes.apply({ version: 2, models, rows: [{ ...place, row: relayed.rows[0]!, model: 0 }] }, config);
+  expect(gone).toEqual([0]);
+  for (const model of gone) dispatch.forget(model);
+  held[0]!();
+  expect(statusOf(await asked)).toBe(502);
+  expect(up.requests).toHaveLength(0);
+  expect(relayed.inFlight).toBe(0);
 });
