@@ -50,6 +50,8 @@ class Probe implements StreamOwner {
   readonly #outbox = new Outbox();
   readonly #startedAtMs = performance.now();
   #stream: Stream<Probe> | null = null;
+  /** Gives the attempt to connect up. */
+  #giveUp: () => void = () => {};
   #message: number[] = [];
   #isOver = false;
 
@@ -82,7 +84,8 @@ class Probe implements StreamOwner {
     const head = Buffer.concat(fields.map(({ encoded }) => encoded));
     const call = this.#connection.open(this, head, 0, head.length, false);
     if (call !== null) this.#connection.sendBody(call, REQUEST, 0, REQUEST.length, true);
-    new Dialer(new BunTransport(), options).connect({ host, port, tls, alpn: ["h2"] }, this, handlers, () => {});
+    const place = { host, port, tls, alpn: ["h2"] };
+    this.#giveUp = new Dialer(new BunTransport(), options).connect(place, this, handlers, () => {});
   }
 
   // ---- the connection's events
@@ -152,6 +155,7 @@ class Probe implements StreamOwner {
     this.#isOver = true;
     this.#resolve(result);
     this.#connection.lose(false);
-    this.#stream?.terminate();
+    if (this.#stream === null) this.#giveUp();
+    else this.#stream.terminate();
   }
 }

@@ -13,7 +13,7 @@ import { cacheKey } from "../flow/response-cache.ts";
 import type { CachedAnswer, Flight, ResponseCache } from "../flow/response-cache.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
-import { fieldValue, findField } from "../wire/field-search.ts";
+import { fieldValues, findField } from "../wire/field-search.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { CanonicalBody } from "../wire/json-canonical.ts";
 import type { PlainBody } from "./reshape.ts";
@@ -37,6 +37,9 @@ const KEY_FIELDS = [
   "authorization",
   "x-api-key",
   "api-key",
+  "x-auth-token",
+  "x-goog-api-key",
+  "ocp-apim-subscription-key",
   "cookie",
   "x-infermesh-tenant",
   "openai-organization",
@@ -77,7 +80,8 @@ export function keyOf(
 ): Uint8Array | null {
   if (!canonical.read(body.bytes, body.start, body.end) || canonical.streams) return null;
   if (shape.cache !== "always" && !canonical.isGreedy) return null;
-  const fields = KEY_FIELDS.map((name) => Buffer.from(fieldValue(held, bodyAt, name) ?? "", "latin1"));
+  // Lines of one name together: a client may send its cookies in several.
+  const fields = KEY_FIELDS.map((name) => Buffer.from(fieldValues(held, bodyAt, name).join("\n"), "latin1"));
   return cacheKey([target, Buffer.from(model), ...fields, canonical.bytes]);
 }
 

@@ -72,7 +72,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #excluded: readonly number[] = NONE;
   /** Bytes of the request that the target has not taken yet. */
   #owed = 0;
-  /** Since when the target has the whole request, or was last heard of. */
+  /** Since when the target has the whole request, or either side was last heard of. */
   #activeMs = this.#startedMs;
 
   #isCommitted = false;
@@ -133,8 +133,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const attempt = this.#attempt;
     const { connection } = this.#client;
     if (ended) this.#complete();
+    else if (attempt !== null) this.#activeMs = nowMs();
     if (!request.follow(bytes, start, end)) {
+      connection.consume(this.#stream, end - start);
       this.#refuse(this.#tooLarge());
+      // A few bytes end a call that its target works at: a client that does so again and again is a flood.
+      if (attempt !== null) connection.blame();
       return;
     }
     const isHeld = this.#isCommitted || request.hold(bytes, start, end);
@@ -223,8 +227,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   trailers(stream: Http2Stream, block: HeaderBlock): void {
     const length = writeTrailers(block);
     if (stream !== this.#stream) {
+      const status = statusIn(block);
+      // No message came before: what the target says now is all that it says of itself.
+      if (this.#attempt?.endPrefill() === true) this.#attempt.observe(outcomeOf(status));
       this.#send(headBytes, length, true);
-      this.#finish(statusIn(block));
+      this.#finish(status);
     } else if (!this.#isOver) {
       this.#complete();
       this.#request.trailers = copyOf(headBytes, 0, length);
@@ -452,23 +459,38 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   expired(): void {
     this.#deadlineSlot = NO_SLOT;
+    // It may have ended in the very turn in which its time came.
+    if (this.#isOver) return;
     this.#timedOut(deadlinePassed());
   }
 
   wake(now: number): void {
-    const { bodyTimeoutMs, firstByteTimeoutMs, streamTimeoutMs } = this.#context.config;
+    const { bodyTimeoutMs, streamTimeoutMs } = this.#context.config;
     const waitedMs = now - this.#activeMs;
+    const attempt = this.#attempt;
     if (this.#isOver) {
       // All that is missing is a client that takes its answer.
       if (waitedMs < streamTimeoutMs) return;
       this.#resetClient(H2_ERROR.cancel);
-      this.#attempt?.part();
-    } else if (this.#attempt === null) {
+      attempt?.part();
+    } else if (attempt === null) {
       if (waitedMs < bodyTimeoutMs || this.#waiter?.waiting === true) return;
       this.#refuse(new MeshError("request_timeout", `no message came within ${bodyTimeoutMs} ms`));
-    } else if (this.#request.isComplete && waitedMs >= (this.#isCommitted ? streamTimeoutMs : firstByteTimeoutMs)) {
-      this.#timedOut(new MeshError("upstream_timeout", "the target took too long to go on"));
+    } else if (attempt.owed > 0) {
+      // A client that takes nothing says nothing about its target.
+      if (waitedMs >= streamTimeoutMs) this.#refuse(new MeshError("request_timeout", "the client took no more"));
+    } else if (this.#request.isComplete) {
+      this.#expectAnswer(attempt, waitedMs);
+    } else if (waitedMs >= this.#context.config.tunnelIdleMs) {
+      this.#refuse(new MeshError("request_timeout", "neither the client nor the target went on with the call"));
     }
+  }
+
+  #expectAnswer(attempt: GrpcAttempt, waitedMs: number): void {
+    const { firstByteTimeoutMs, streamTimeoutMs } = this.#context.config;
+    if (waitedMs < (this.#isCommitted ? streamTimeoutMs : firstByteTimeoutMs)) return;
+    attempt.observe("failure");
+    this.#timedOut(new MeshError("upstream_timeout", "the target took too long to go on"));
   }
 
   #timedOut(error: MeshError): void {

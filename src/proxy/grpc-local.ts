@@ -3,7 +3,9 @@
  * A client that means a target's own names a model in the metadata; that call is relayed like any other.
  *
  * "" is the router, which serves unless it drains; any other service is a model, which serves while some target of it
- * may be picked. A watch looks again a few times a second, and ends when the router drains.
+ * may be picked. A watch looks again a few times a second. When the router drains, whatever is open ends.
+ *
+ * Limits: messages of 16 KiB. A client that does not take what it asked for is not read on, and is left after a while.
  */
 import { ERRORS, type ErrorCode } from "../base/errors.ts";
 import type { Span } from "../obs/spans.ts";
@@ -20,6 +22,7 @@ import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
 import { answerHead, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { ClientSide } from "./http2-wire.ts";
+import { WaitingBytes } from "./waiting-bytes.ts";
 
 const HEALTH = "/grpc.health.v1.Health/";
 /** What a client has to ask of the router is short. */
@@ -52,8 +55,13 @@ class LocalCall implements StreamOwner {
   /** What is recorded of the call, until it ends; null: nothing is. */
   #span: Span | null = null;
   #stream: Http2Stream | null = null;
-  #received: Buffer = Buffer.alloc(0);
+  /** What of its messages was not answered yet; the client's window is given back with each answer. */
+  readonly #received = new WaitingBytes();
+  /** The client has said all that it has to say. */
+  #isComplete = false;
   #hasHead = false;
+  /** Since when answers wait for the client's window, as far as that was seen; 0: they don't. */
+  #stalledMs = 0;
   #isOver = false;
   /** The service that is watched, and what was said of it last. */
   #watched: string | null = null;
@@ -72,7 +80,7 @@ class LocalCall implements StreamOwner {
   begin(stream: Http2Stream, ended: boolean): void {
     this.#stream = stream;
     if (this.#answer === null) this.end("not_supported", "the router has no such method");
-    else if (ended) this.#complete();
+    else if (ended) this.#complete(stream);
   }
 
   answered(): void {
@@ -80,43 +88,63 @@ class LocalCall implements StreamOwner {
   }
 
   body(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
-    this.#client.connection.consume(stream, end - start);
-    if (this.#isOver) return;
-    this.#received = Buffer.concat([this.#received, bytes.subarray(start, end)]);
-    while (!this.#isOver) {
-      const length = messageLength(this.#received, 0, this.#received.length);
-      if (length > REQUEST_BYTES_MAX) this.end("payload_too_large", "a message too large for the router itself");
-      else if (length >= 0 && this.#received[0] !== 0)
-        this.end("not_supported", "the router reads no compressed messages");
-      if (length < 0 || this.#received.length < MESSAGE_HEAD_BYTES + length) break;
-      const message = this.#received.subarray(MESSAGE_HEAD_BYTES, MESSAGE_HEAD_BYTES + length);
-      this.#received = this.#received.subarray(MESSAGE_HEAD_BYTES + length);
-      if (!this.#isOver) this.#answer?.(this, message);
+    if (this.#isOver) {
+      this.#client.connection.consume(stream, end - start);
+      return;
     }
-    if (ended) this.#complete();
+    this.#received.keep(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start));
+    if (ended) this.#complete(stream);
+    else this.#read(stream);
   }
 
-  trailers(): void {
-    this.#complete();
+  trailers(stream: Http2Stream): void {
+    this.#complete(stream);
   }
 
-  writable(): void {
-    // Answers are few and short; what has to wait is in its stream.
+  #complete(stream: Http2Stream): void {
+    this.#isComplete = true;
+    this.#read(stream);
+  }
+
+  /** Answers the messages that are here, as long as the client takes the answers. */
+  #read(stream: Http2Stream): void {
+    while (!this.#isOver && stream.queue === null) {
+      const { bytes } = this.#received;
+      const length = messageLength(bytes, 0, bytes.length);
+      if (length > REQUEST_BYTES_MAX) this.end("payload_too_large", "a message too large for the router itself");
+      else if (length >= 0 && bytes[0] !== 0) this.end("not_supported", "the router reads no compressed messages");
+      if (this.#isOver || length < 0 || bytes.length < MESSAGE_HEAD_BYTES + length) break;
+      const message = this.#received.take(MESSAGE_HEAD_BYTES + length);
+      this.#client.connection.consume(stream, message.length);
+      this.#answer?.(this, message.subarray(MESSAGE_HEAD_BYTES));
+    }
+    // A watch goes on when its client has said all that it has to say.
+    if (stream.queue === null && this.#isComplete && this.#watched === null) this.end(null, "");
+  }
+
+  writable(stream: Http2Stream): void {
+    if (this.#isOver) this.#leaveStream(stream);
+    else this.#read(stream);
+    this.#client.wire.schedule();
   }
 
   lost(): void {
     this.#finish(GRPC_STATUS.cancelled);
   }
 
-  wake(): void {
-    if (this.#watched === null || this.#isOver) return;
+  wake(now: number): void {
+    const stream = this.#stream;
+    if (stream === null || stream.queue === null) {
+      this.#stalledMs = 0;
+    } else if (this.#stalledMs === 0) {
+      this.#stalledMs = now;
+    } else if (now - this.#stalledMs >= this.context.config.streamTimeoutMs) {
+      this.#client.connection.reset(stream, H2_ERROR.cancel);
+      this.#finish(GRPC_STATUS.cancelled);
+    }
+    if (this.#isOver) return;
     if (this.context.draining) this.end("draining", "this router is shutting down");
-    else this.#look(this.#watched);
-  }
-
-  /** The client has said all that it has to say. */
-  #complete(): void {
-    if (this.#watched === null) this.end(null, "");
+    else if (this.#watched !== null && stream?.queue === null) this.#look(this.#watched);
   }
 
   watch(service: string): void {
@@ -158,8 +186,15 @@ class LocalCall implements StreamOwner {
     const { connection, wire } = this.#client;
     const fields = statusFields(status, message, this.#hasHead ? null : this.#id);
     connection.sendHead(stream, fields, 0, fields.length, true);
-    if (!stream.remoteEnded && stream.localEnded) connection.reset(stream, H2_ERROR.none);
+    connection.release(stream);
+    this.#received.clear();
+    this.#leaveStream(stream);
     wire.schedule();
+  }
+
+  /** A client that was answered need not go on (RFC 9113 section 8.1). */
+  #leaveStream(stream: Http2Stream): void {
+    if (stream.localEnded && !stream.remoteEnded) this.#client.connection.reset(stream, H2_ERROR.none);
   }
 
   #finish(grpcStatus: number): void {

@@ -125,7 +125,8 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
       this.connection.sendHead(stream, fields, 0, fields.length, false);
       this.connection.sendBody(stream, body, 0, body.length, true);
     }
-    if (!stream.remoteEnded) this.connection.reset(stream, H2_ERROR.none);
+    // Nobody owns the stream: what finds no window now is not waited for.
+    this.connection.reset(stream, H2_ERROR.none);
     this.wire.schedule();
   }
 

@@ -12,7 +12,7 @@
 import { CHUNKS_BAD, ChunkScanner } from "../wire/chunks.ts";
 import { PARSE_BAD, PARSE_MORE, ResponseHead } from "../wire/http1.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
-import { H2_ERROR } from "../wire/http2-frames.ts";
+import { FRAME_BYTES, H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { ClientConnection } from "./client.ts";
 import type { ClientSocket } from "./client.ts";
@@ -21,6 +21,7 @@ import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerFields, requestHead } from "./http2-rewrite.ts";
 import type { ClientSide, Wires } from "./http2-wire.ts";
+import { WaitingBytes } from "./waiting-bytes.ts";
 
 const HEAD_LIMITS = { headBytesMax: 131_072, headersMax: 512, targetBytesMax: 8192 };
 
@@ -48,7 +49,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
   readonly #wires: Wires;
   #isPaused = false;
   /** What came while the socket was paused, and whether the request's end is behind it. */
-  #waiting: Buffer[] = [];
+  readonly #waiting = new WaitingBytes();
   #isEndWaiting = false;
   #isFeeding = false;
   #phase = AWAIT_HEAD;
@@ -88,8 +89,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
 
   body(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
     const piece = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
-    if (this.#isPaused || this.#waiting.length > 0) {
-      if (end > start) this.#waiting.push(Buffer.from(piece));
+    if (this.#mustWait) {
+      this.#waiting.keep(piece);
       this.#isEndWaiting = ended;
       return;
     }
@@ -99,12 +100,13 @@ export class Http2Request implements StreamOwner, ClientSocket {
 
   /** Trailers of a request have no place in front of a target. */
   trailers(): void {
-    if (this.#isPaused || this.#waiting.length > 0) this.#isEndWaiting = true;
+    if (this.#mustWait) this.#isEndWaiting = true;
     else this.#feed(NOTHING, true);
   }
 
   writable(): void {
     this.#takenMs = nowMs();
+    this.#leaveStream();
     this.#connection.drained();
   }
 
@@ -115,11 +117,15 @@ export class Http2Request implements StreamOwner, ClientSocket {
 
   wake(now: number): void {
     if (this.#stream.queue !== null && now - this.#takenMs >= this.#stallMs) {
-      this.terminate();
+      this.#reset();
       this.#connection.closed();
       return;
     }
     this.#connection.expire(now);
+  }
+
+  get #mustWait(): boolean {
+    return this.#phase !== ENDED && (this.#isPaused || !this.#waiting.isEmpty);
   }
 
   /** Gives a piece of the body to the connection, as its framing asks. */
@@ -145,7 +151,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
   resume(): void {
     this.#isPaused = false;
     if (this.#isFeeding || this.#phase === ENDED) return;
-    if (this.#waiting.length === 0 && !this.#isEndWaiting) return;
+    if (this.#waiting.isEmpty && !this.#isEndWaiting) return;
     this.#isFeeding = true;
     // The connection is in the midst of something when it says so.
     this.#wires.atTurnEnd(() => this.#feedWaiting());
@@ -153,15 +159,14 @@ export class Http2Request implements StreamOwner, ClientSocket {
 
   #feedWaiting(): void {
     this.#isFeeding = false;
-    while (!this.#isPaused) {
-      const piece = this.#waiting.shift();
-      if (piece === undefined) {
-        if (this.#isEndWaiting) this.#feed(NOTHING, true);
-        this.#isEndWaiting = false;
-        break;
-      }
+    while (!this.#isPaused && !this.#waiting.isEmpty) {
+      const piece = this.#waiting.take(FRAME_BYTES);
       this.#feed(piece, false);
       this.#client.connection.consume(this.#stream, piece.length);
+    }
+    if (!this.#isPaused) {
+      if (this.#isEndWaiting) this.#feed(NOTHING, true);
+      this.#isEndWaiting = false;
     }
     this.#client.wire.schedule();
   }
@@ -186,8 +191,12 @@ export class Http2Request implements StreamOwner, ClientSocket {
   }
 
   terminate(): void {
-    if (this.#phase === ENDED) return;
+    if (this.#phase !== ENDED) this.#reset();
+  }
+
+  #reset(): void {
     this.#phase = ENDED;
+    this.#waiting.clear();
     this.#client.connection.reset(this.#stream, H2_ERROR.internal);
     this.#client.wire.schedule();
   }
@@ -270,13 +279,18 @@ export class Http2Request implements StreamOwner, ClientSocket {
     if (ended) this.#finished();
   }
 
-  /** The answer is complete; the client need not go on with its request (RFC 9113 section 8.1). */
+  /** The answer is complete, though some of it may wait for the client's window. */
   #finished(): void {
     this.#phase = ENDED;
-    this.#waiting = [];
-    const { connection, wire } = this.#client;
-    connection.release(this.#stream);
-    if (this.#stream.localEnded && !this.#stream.remoteEnded) connection.reset(this.#stream, H2_ERROR.none);
-    wire.schedule();
+    this.#waiting.clear();
+    this.#client.connection.release(this.#stream);
+    this.#leaveStream();
+    this.#client.wire.schedule();
+  }
+
+  /** A client that was answered need not go on with its request (RFC 9113 section 8.1). */
+  #leaveStream(): void {
+    if (this.#phase !== ENDED || !this.#stream.localEnded || this.#stream.remoteEnded) return;
+    this.#client.connection.reset(this.#stream, H2_ERROR.none);
   }
 }

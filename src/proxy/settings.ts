@@ -53,7 +53,7 @@ export const proxySettings = section({
     default: "1h",
     min: "1s",
     max: "7d",
-    doc: "How long a WebSocket, or another protocol that a connection was switched to, may be silent on both sides.",
+    doc: "How long a WebSocket, another protocol that a connection was switched to, or a gRPC call whose client has not said all, may be silent on both sides.",
   }),
   upstreamIdleMs: duration({
     default: "4s",
@@ -113,7 +113,7 @@ export const proxySettings = section({
     default: "4MiB",
     min: "64KiB",
     max: "256MiB",
-    doc: "The same for all streams of one HTTP/2 connection together.",
+    doc: "The same for all streams of one client's HTTP/2 connection together; targets have it for what is under way.",
   }),
   http2IdleMs: duration({
     default: "1m",

@@ -30,6 +30,8 @@ const ENTRY_BYTES_MIN = 32;
 const INTEGER_MAX = 2 ** 28;
 const MEMO_SLOTS = 8;
 const MEMO_BYTES_MAX = 512;
+/** Few bytes may stand for many, by indexes: a list beyond this is decoded each time rather than kept. */
+const MEMO_LIST_BYTES_MAX = 8192;
 
 /** The room for one Huffman-coded string; grows with the longest block seen, which the connection limits. */
 let huffmanText = new Uint8Array(16_384);
@@ -83,7 +85,8 @@ export class HpackDecoder {
     const block = this.#block();
     if (block === null) return null;
     if (this.#changed) this.#memos = [];
-    else if (length <= MEMO_BYTES_MAX && length > 0) this.#remember(slot, input, start, length, block);
+    else if (length <= MEMO_BYTES_MAX && length > 0 && block.size <= MEMO_LIST_BYTES_MAX)
+      this.#remember(slot, input, start, length, block);
     return block;
   }
 

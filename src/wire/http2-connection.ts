@@ -3,7 +3,8 @@
  * the peer pile up in `output`, and streams tell their owners what happens.
  *
  * Flow control goes both ways. What is received is granted anew only when its owner has consumed it, so a slow reader
- * on the other side of a relay slows its sender down and nobody else: the connection's window is several streams' wide.
+ * on the other side of a relay slows its sender down and nobody else. A client's streams share its connection's window;
+ * a server's answers are for many clients, so there the connection's is granted anew at once, and each stream's limits.
  * What is sent waits in its stream while a window is closed or `output` is full, and `writable` tells when it is gone.
  *
  * Faults of one stream reset it; faults of framing, compression or the connection's window end the connection with
@@ -185,7 +186,7 @@ export class Http2Connection {
   sendHead(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
     if (stream.gone || stream.localEnded) return;
     if (stream.queue !== null) {
-      stream.queue.push({ bytes: copyOf(bytes, start, end), ended, isHead: true });
+      stream.enqueue(bytes, start, end, ended, true);
       return;
     }
     this.#writeHead(stream.id, bytes, start, end, ended);
@@ -200,10 +201,9 @@ export class Http2Connection {
       if (start === end && !ended) return true;
       at = this.#writeBody(stream, bytes, start, end, ended);
       if (at === end && stream.localEnded === ended) return true;
-      stream.queue = [];
       this.#blocked.add(stream);
     }
-    stream.queue.push({ bytes: copyOf(bytes, at, end), ended, isHead: false });
+    stream.enqueue(bytes, at, end, ended, false);
     return false;
   }
 
@@ -212,7 +212,7 @@ export class Http2Connection {
     const some = Math.min(bytes, stream.unconsumed);
     if (some === 0) return;
     stream.unconsumed -= some;
-    this.#grant(some);
+    if (this.#isServer) this.#grant(some);
     if (stream.remoteEnded || stream.gone) return;
     stream.ungranted += some;
     if (stream.ungranted < this.#options.streamWindowBytes / 2) return;
@@ -235,6 +235,11 @@ export class Http2Connection {
     }
     this.#writeReset(stream.id, code);
     this.#forget(stream);
+  }
+
+  /** The peer made its stream's owner throw away what was done for it: that counts like a reset of the peer's own. */
+  blame(): void {
+    this.#countReset();
   }
 
   /**
@@ -285,6 +290,7 @@ export class Http2Connection {
 
   /** Takes bytes [start, end) of the peer; the buffer is free again afterwards. */
   receive(bytes: Uint8Array, start: number, end: number, nowMs: number): void {
+    if (this.#phase === CLOSED) return;
     this.#nowMs = nowMs;
     let at = start;
     if (this.#phase === AWAIT_PREFACE) at = this.#readPreface(bytes, start, end);
@@ -436,6 +442,7 @@ export class Http2Connection {
       return;
     }
     stream.unconsumed += length;
+    if (!this.#isServer) this.#grant(length);
     if (stream.remoteEnded) {
       this.#spoil(stream, H2_ERROR.streamClosed);
       return;
@@ -473,9 +480,12 @@ export class Http2Connection {
   #strayData(id: number): void {
     if (this.#isIdle(id)) {
       this.#fail(H2_ERROR.protocol, "DATA on an idle stream");
-    } else if (this.#countIdle(1) && !this.#closed.wasReset(id)) {
-      this.#refuse(id, H2_ERROR.streamClosed);
+      return;
     }
+    const wasReset = this.#closed.wasReset(id);
+    // What a target had sent before it knew is no flood, however many calls ended at once.
+    if (wasReset && !this.#isServer) return;
+    if (this.#countIdle(1) && !wasReset) this.#refuse(id, H2_ERROR.streamClosed);
   }
 
   /** Whether a stream was never opened. */
@@ -639,10 +649,8 @@ export class Http2Connection {
     if (!this.#countIdle(1)) return;
     if (id === 0) {
       if (increment === 0 || this.#sendWindow + increment > WINDOW_BYTES_MAX) {
-        this.#fail(
-          increment === 0 ? H2_ERROR.protocol : H2_ERROR.flowControl,
-          "a WINDOW_UPDATE of nothing, or too much",
-        );
+        const code = increment === 0 ? H2_ERROR.protocol : H2_ERROR.flowControl;
+        this.#fail(code, "a WINDOW_UPDATE of nothing, or too much");
         return;
       }
       this.#sendWindow += increment;
@@ -739,10 +747,8 @@ export class Http2Connection {
 
   #ping(bytes: Uint8Array, at: number, length: number, flags: number, id: number): void {
     if (id !== 0 || length !== PING_BYTES) {
-      this.#fail(
-        length !== PING_BYTES ? H2_ERROR.frameSize : H2_ERROR.protocol,
-        "a PING on a stream, or of a wrong length",
-      );
+      const code = length === PING_BYTES ? H2_ERROR.protocol : H2_ERROR.frameSize;
+      this.#fail(code, "a PING on a stream, or of a wrong length");
       return;
     }
     if (!this.#countIdle(1) || (flags & FLAG.ack) !== 0) return;
@@ -885,16 +891,13 @@ export class Http2Connection {
         stream.owner.writable(stream);
         return;
       }
-      const { bytes, ended, isHead } = piece;
+      const { bytes, start, end, ended, isHead } = piece;
       if (isHead) {
-        this.#writeHead(stream.id, bytes, 0, bytes.length, ended);
+        this.#writeHead(stream.id, bytes, start, end, ended);
         if (ended) this.#endLocal(stream);
       } else {
-        const at = this.#writeBody(stream, bytes, 0, bytes.length, ended);
-        if (at < bytes.length || (ended && !stream.localEnded)) {
-          piece.bytes = bytes.subarray(at);
-          return;
-        }
+        piece.start = this.#writeBody(stream, bytes, start, end, ended);
+        if (piece.start < end || (ended && !stream.localEnded)) return;
       }
       stream.queue.shift();
     }
@@ -907,7 +910,9 @@ export class Http2Connection {
     const { output } = this;
     let at = start;
     while (at < end || (ended && !stream.localEnded)) {
-      const take = Math.min(end - at, this.#sendWindow, stream.sendWindow, this.#peerFrameBytes, FRAME_BYTES);
+      // A window that the peer made smaller may be below zero; the end of a stream needs none.
+      const room = Math.max(0, Math.min(this.#sendWindow, stream.sendWindow));
+      const take = Math.min(end - at, room, this.#peerFrameBytes, FRAME_BYTES);
       if (this.#isFull() || (take <= 0 && at < end)) break;
       const last = ended && at + take === end;
       output.reserve(FRAME_HEAD_BYTES + take);

@@ -1,5 +1,9 @@
 /** One stream of an HTTP/2 connection (RFC 9113 section 5): its state, its windows, and what waits to be sent on it. */
 import type { HeaderBlock } from "./header-block.ts";
+import { copyBytes, copyOf } from "./octets.ts";
+
+/** What small pieces of a body wait in together: each by itself would cost many times its bytes. */
+const JOINED_BYTES = 4096;
 
 /** Who a stream is for. Every call may send on the stream or reset it. */
 export interface StreamOwner {
@@ -25,8 +29,11 @@ export interface StreamOwner {
 
 /** A piece of a body that found no window, or trailers behind one. */
 export interface QueuedPiece {
-  bytes: Uint8Array;
-  readonly ended: boolean;
+  /** Bytes [start, end) wait; behind them there may be room for more. */
+  readonly bytes: Uint8Array;
+  start: number;
+  end: number;
+  ended: boolean;
   readonly isHead: boolean;
 }
 
@@ -57,5 +64,21 @@ export class Http2Stream {
     this.owner = owner;
     this.sendWindow = sendWindow;
     this.receiveWindow = receiveWindow;
+  }
+  /** Puts a copy of bytes [start, end) behind what waits. */
+  enqueue(bytes: Uint8Array, start: number, end: number, ended: boolean, isHead: boolean): void {
+    const queue = (this.queue ??= []);
+    const length = end - start;
+    const last = isHead ? undefined : queue.at(-1);
+    const joins = last !== undefined && !last.isHead && !last.ended;
+    if (joins && last.end + length <= last.bytes.length) {
+      last.end = copyBytes(bytes, start, end, last.bytes, last.end);
+      last.ended = ended;
+    } else if (joins && length < JOINED_BYTES / 2) {
+      const roomy = new Uint8Array(JOINED_BYTES);
+      queue.push({ bytes: roomy, start: 0, end: copyBytes(bytes, start, end, roomy, 0), ended, isHead });
+    } else {
+      queue.push({ bytes: copyOf(bytes, start, end), start: 0, end: length, ended, isHead });
+    }
   }
 }

@@ -1,13 +1,14 @@
 /** Signs of life of gRPC targets, asked of servers that speak HTTP/2 by the project's own core. */
 import { describe, expect, test } from "bun:test";
 import { Poller } from "../../src/mesh/poller.ts";
+import { until } from "../proxy/harness.ts";
 import { type Call, framed, GRPC_HEAD, http2Fixtures, whenWhole } from "../proxy/http2-bed.ts";
 
 const { target } = http2Fixtures();
 
-function poll(port: number, timeoutMs = 2000): ReturnType<Poller["poll"]> {
+function poll(port: number, timeoutMs = 2000, tls = false): ReturnType<Poller["poll"]> {
   const poller = new Poller({ timeoutMs });
-  return poller.poll({ id: "a", host: "127.0.0.1", port, tls: false, protocol: "grpc", kind: "health", models: ["m"] });
+  return poller.poll({ id: "a", host: "127.0.0.1", port, tls, protocol: "grpc", kind: "health", models: ["m"] });
 }
 
 const health =
@@ -52,6 +53,18 @@ describe("a sign of life", () => {
     const gone = target(() => {});
     gone.stop();
     expect((await poll(gone.port)).ok).toBe(false);
+  });
+
+  test("of one that accepts, and then is silent: nothing of the attempt is left", async () => {
+    let closed = 0;
+    const silent = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data() {}, close: () => void closed++ },
+    });
+    for (const isTls of [true, false]) expect((await poll(silent.port, 50, isTls)).ok).toBe(false);
+    await until(() => closed === 2);
+    silent.stop(true);
   });
 
   test("of a server that speaks HTTP/1.1", async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { H2_ERROR } from "../../src/wire/http2-frames.ts";
 import { by, FLOW, until } from "./harness.ts";
-import { echo, framed, GRPC_HEAD, grpcFixtures, UNARY, whenWhole } from "./http2-bed.ts";
+import { type Call, echo, framed, GRPC_HEAD, grpcFixtures, UNARY, whenWhole } from "./http2-bed.ts";
 
 const { relay, target, client, bed } = grpcFixtures();
 
@@ -15,6 +15,29 @@ describe("limits", () => {
     expect([call.status, call.message]).toEqual([8, expect.stringMatching(/1000 bytes/)]);
     await until(() => up.calls.every(({ code }) => code !== null));
     expect((await one.unary("x".repeat(1000))).status).toBe(0);
+  });
+
+  test("what was refused with its last frame leaves the connection's window as it was", async () => {
+    const windows = { http2StreamBytes: 65_536, http2ConnectionBytes: 65_536 };
+    const { client: one } = await bed(echo, { grpcMessageBytesMax: 20_000, ...windows });
+    const lie = framed(Buffer.alloc(30_000));
+    for (let i = 0; i < 12; i++) {
+      const call = one.call(UNARY, { "x-infermesh-model": "m" }).send(lie.subarray(0, 16_000), true);
+      expect((await call.over()).status).toBe(8);
+    }
+    expect((await one.unary("x".repeat(20_000))).status).toBe(0);
+  });
+
+  test("calls that begin, and then ask to be refused, are a flood", async () => {
+    const { client: one } = await bed(() => {}, { grpcMessageBytesMax: 1000 });
+    const lie = Buffer.concat([framed("hi"), Buffer.from([0, 255, 0, 0, 0])]);
+    for (let round = 0; round < 100 && !one.isAway && !one.closed; round++) {
+      const calls = Array.from({ length: 20 }, () => one.call(UNARY, { "x-infermesh-model": "m" }));
+      for (const call of calls) call.send(lie.subarray(0, 7));
+      for (const call of calls) call.send(lie.subarray(7));
+      for (const call of calls) await call.over();
+    }
+    await until(() => one.closed);
   });
 
   test("a message that is too large, of the target", async () => {
@@ -129,6 +152,62 @@ describe("limits", () => {
   });
 });
 
+describe("what calls tell of their target", () => {
+  const breaker = { ...FLOW.breaker, failuresInRow: 3, openMs: 60_000 };
+
+  for (const [what, script] of [
+    ["fails behind its head", (call: Call) => call.respond(GRPC_HEAD).respond({ "grpc-status": "14" }, true)],
+    ["never answers", () => {}],
+  ] as const) {
+    test(`one that ${what} is left alone after a while`, async () => {
+      const { router, client: one } = await bed(script, { firstByteTimeoutMs: 50, flow: { breaker } });
+      for (let i = 0; i < 3; i++) await one.unary();
+      expect(router.stats.count("breakerOpenings")).toBe(1);
+    });
+  }
+
+  test("one whose client takes nothing is not blamed for the end", async () => {
+    const { router, client: one } = await bed(
+      (call) => whenWhole(call, () => call.respond(GRPC_HEAD).send(framed(Buffer.alloc(500_000)))),
+      { streamTimeoutMs: 100 },
+    );
+    const { dispatch } = router.context;
+    const told: string[] = [];
+    dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+    const call = one.call(UNARY, { "x-infermesh-model": "m" });
+    call.consumes = false;
+    call.send(framed("hi"), true);
+    await until(() => call.code !== null);
+    expect([call.code, router.inFlight, told]).toEqual([H2_ERROR.cancel, 0, ["success"]]);
+    expect(router.stats.upstreamErrors(router.rows[0]!).get("timeout") ?? 0).toBe(0);
+  });
+
+  test("one whose client cancels tells nothing, so that no probe is waited for", async () => {
+    const { up, router, client: one } = await bed(() => {});
+    const { dispatch } = router.context;
+    const told: string[] = [];
+    dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+    const call = one.call(UNARY, { "x-infermesh-model": "m" }).send(framed("hi"), true);
+    await until(() => up.calls.length === 1);
+    call.reset();
+    await until(() => router.inFlight === 0);
+    expect(told).toEqual(["unknown"]);
+  });
+});
+
+test("a call in which neither side goes on gives its place back", async () => {
+  const { up, router, client: one } = await bed((call) => void call.respond(GRPC_HEAD), { tunnelIdleMs: 150 });
+  const call = one.call(STREAM, { "x-infermesh-model": "m" });
+  for (let i = 0; i < 4; i++) {
+    await Bun.sleep(60);
+    call.send(framed("still here"));
+  }
+  expect([router.inFlight > 0, call.isOver]).toEqual([true, false]);
+  expect((await call.over()).status).toBe(4);
+  await until(() => up.calls[0]?.code === H2_ERROR.cancel);
+  expect(router.inFlight).toBe(0);
+});
+
 describe("backpressure", () => {
   test("a client that takes nothing stops its target", async () => {
     const { up, client: one } = await bed((call) => {
@@ -193,6 +272,28 @@ describe("backpressure", () => {
     for (let i = 0; i < 20; i++) expect((await fast.unary("f".repeat(40_000))).status).toBe(0);
     expect(up.ends).toHaveLength(1);
   });
+});
+
+test("however many slow clients hold up nobody else on their target's connection", async () => {
+  const windows = { http2StreamBytes: 65_536, http2ConnectionBytes: 131_072 };
+  const {
+    up,
+    router,
+    client: slow,
+  } = await bed((call) => {
+    if (call.head["x-slow"] === undefined) echo(call);
+    else call.respond(GRPC_HEAD).send(framed(Buffer.alloc(400_000)));
+  }, windows);
+  const held = Array.from({ length: 8 }, () => {
+    const call = slow.call(STREAM, { "x-infermesh-model": "m", "x-slow": "1" });
+    call.consumes = false;
+    return call.send(framed("go"), true);
+  });
+  await until(() => held.every(({ bytes }) => bytes.length === 65_535) && up.calls.length === 8);
+  await Bun.sleep(50);
+  const fast = await client(router.port);
+  for (let i = 0; i < 5; i++) expect((await fast.unary("f".repeat(40_000))).status).toBe(0);
+  expect(up.ends).toHaveLength(1);
 });
 
 describe("draining", () => {

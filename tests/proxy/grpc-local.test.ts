@@ -1,6 +1,7 @@
 /** The gRPC services that the router answers itself. */
 import { describe, expect, test } from "bun:test";
 import { DESCRIPTORS } from "../../src/gen/descriptors.js";
+import { H2_ERROR } from "../../src/wire/http2-frames.ts";
 import { ProtoField } from "../../src/wire/proto-field.ts";
 import { by, fixtures, until } from "./harness.ts";
 import { echo, framed, http2Fixtures, proto } from "./http2-bed.ts";
@@ -87,6 +88,53 @@ describe("reflection", () => {
     if (field.read(bytes, bytes.length, bytes.length) !== "found") return null;
     return bytes.subarray(field.start, field.end);
   };
+
+  const INFO = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const fileAsked = framed(proto({ 3: "grpc/health/v1/health.proto" }));
+
+  test("who does not take the answers is not read on, and gets all of them later", async () => {
+    const { one } = await bed();
+    const call = one.call(INFO);
+    call.consumes = false;
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => fileAsked));
+    for (let i = 0; call.isWritable && i < 40; i++) {
+      call.send(many);
+      await Bun.sleep(1);
+    }
+    expect(call.isWritable).toBe(false);
+    call.consumes = true;
+    call.consume(call.bytes.length);
+    await until(() => call.isWritable);
+    call.send(new Uint8Array(0), true);
+    expect((await call.over()).status).toBe(0);
+    expect(new Set(call.messages).size).toBe(1);
+  });
+
+  test("who never takes the answers is left after a while", async () => {
+    const up = target(echo);
+    const one = await client(relay([by("grpc", up.port)], { streamTimeoutMs: 100 }).port, { streamWindowBytes: 100 });
+    const call = one.call(INFO);
+    call.consumes = false;
+    call.send(fileAsked, true);
+    await until(() => call.code !== null);
+    expect(call.code).toBe(H2_ERROR.cancel);
+  });
+
+  test("a stream that its client keeps open ends when the router drains", async () => {
+    const { router, one } = await bed();
+    const call = one.call(INFO).send(fileAsked);
+    await until(() => call.messages.length === 1);
+    router.context.draining = true;
+    expect((await call.over()).status).toBe(14);
+    await until(() => one.closed);
+  });
+
+  test("a message in pieces of one byte", async () => {
+    const { one } = await bed();
+    const call = one.call(CHECK);
+    for (const byte of ask("m")) call.send(Uint8Array.of(byte));
+    expect((await call.send(new Uint8Array(0), true).over()).messages).toEqual(["\x08\x01"]);
+  });
 
   for (const version of ["v1", "v1alpha"]) {
     test(`${version}: services, files by name and symbol, and what there is not`, async () => {

@@ -47,6 +47,20 @@ test("a long answer reaches a client that reads it late, also on a connection th
   expect(client.text.length).toBeGreaterThan(body.length);
 });
 
+test("a target is not blamed for a client that takes nothing of its answer", async () => {
+  const up = upstream((socket) => void socket.write(answer("q".repeat(32 << 20))));
+  const relayed = relay([up.port], { streamTimeoutMs: 200 });
+  const told: string[] = [];
+  relayed.context.dispatch.observe = (_model, _row, outcome) => void told.push(outcome);
+  const client = await Client.open(relayed.port);
+  client.pause();
+  client.send(post(CHAT, CLOSE));
+  await until(() => relayed.inFlight > 0);
+  await until(() => relayed.inFlight === 0);
+  expect(told).toEqual(["success"]);
+  client.leave();
+});
+
 test("what a client declares is reckoned within bounds", async () => {
   const up = upstream(() => {});
   const relayed = relay([up.port], { replayBytes: 1024 }, 1 << 30);

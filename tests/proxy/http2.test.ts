@@ -4,6 +4,7 @@ import { openListeners } from "../../src/net/listen.ts";
 import { adoptTls } from "../../src/net/tls-streams.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
+import { ChunkScanner } from "../../src/wire/chunks.ts";
 import { H2_ERROR, PREFACE } from "../../src/wire/http2-frames.ts";
 import { selfSigned } from "../net/certificates.ts";
 import { answer, CHAT, chunk, Client, fixtures, ok, SSE_HEAD, until } from "./harness.ts";
@@ -206,6 +207,28 @@ describe("the client", () => {
     expect(call.text.length).toBeGreaterThan(900_000);
   });
 
+  test("a body in frames of one byte passes a target that reads slowly", async () => {
+    const body = `{"model":"m","x":"${Buffer.alloc(20_000, "0123456789").toString()}"}`;
+    const up = upstream((socket, request) => socket.write(answer(String(request.length))));
+    const router = relay([up.port], { replayBytes: 1024 });
+    const one = await client(router.port);
+    const call = one.request(head("POST", "/v1/chat/completions", { "content-type": "application/json" }));
+    const { connection } = one;
+    const all = Buffer.from(body);
+    for (let at = 0; at < all.length; at++) connection.sendBody(call.stream!, all, at, at + 1, false);
+    call.send(Buffer.alloc(0), true);
+    await call.over();
+    const sent = Buffer.from(up.requests[0]!);
+    const chunks = new ChunkScanner();
+    chunks.push(sent, sent.indexOf("\r\n\r\n") + 4, sent.length);
+    let arrived = "";
+    for (let i = 0; i < chunks.spanCount; i++) {
+      arrived += sent.toString("latin1", chunks.spans[i * 2], chunks.spans[i * 2 + 1]);
+    }
+    expect(arrived === body).toBe(true);
+    expect(call.head[":status"]).toBe("200");
+  });
+
   test("that takes nothing stops its target, and goes on where it stopped", async () => {
     const size = 8_000_000;
     let sent = 0;
@@ -245,6 +268,41 @@ describe("the client", () => {
     await Bun.sleep(50);
     expect(call.isWritable).toBe(false);
     call.reset();
+  });
+});
+
+describe("an answer that waits for its client's window", () => {
+  /** A request that is refused before its body came; its answer is longer than the window. */
+  async function refused(consumes: boolean): Promise<Call> {
+    const one = await client(relay([1], { streamTimeoutMs: 200 }).port, { streamWindowBytes: 50 });
+    const call = one.request(head("POST", "/nothing", { "content-length": "1000" }));
+    call.consumes = consumes;
+    await until(() => call.bytes.length === 50);
+    return call;
+  }
+
+  test("ends its stream once it is taken: the client need not go on", async () => {
+    const call = await refused(false);
+    call.consumes = true;
+    call.consume(50);
+    await until(() => call.code !== null);
+    expect([call.code, call.head[":status"], call.ended]).toEqual([H2_ERROR.none, "404", true]);
+    expect(call.bytes.length).toBe(Number(call.head["content-length"]));
+  });
+
+  test("is given up when it is not taken", async () => {
+    const call = await refused(false);
+    await until(() => call.code !== null);
+    expect([call.code, call.ended]).toEqual([H2_ERROR.internal, false]);
+  });
+
+  test("is not waited for where its head was too large", async () => {
+    const one = await client(relay([1]).port, { streamWindowBytes: 50 });
+    const wide = Object.fromEntries(["a", "b", "c", "d"].map((name) => [`x-${name}`, "y".repeat(20_000)]));
+    const call = one.request(head("GET", "/v1/models", wide), true);
+    call.consumes = false;
+    await until(() => call.code !== null);
+    expect(call.head[":status"]).toBe("431");
   });
 });
 

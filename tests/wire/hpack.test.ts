@@ -211,6 +211,16 @@ describe("the memory of blocks", () => {
     ]);
   });
 
+  test("a long list that comes in few bytes is not kept", () => {
+    const decoder = new HpackDecoder(1 << 20);
+    const value = "b".repeat(3000);
+    decode(decoder, Buffer.concat([hex("40 01 61"), hex("7f b9 16"), Buffer.from(value)]));
+    const block = Buffer.alloc(100, 0xbe);
+    const first = decoder.decode(block, 0, 100);
+    expect(first?.size).toBe(100 * 3033);
+    expect(decoder.decode(block, 0, 100)).not.toBe(first);
+  });
+
   test("a block that is read in two roles is read anew", () => {
     const decoder = new HpackDecoder(LIST_MAX);
     const block = decoder.decode(hex("88"), 0, 1);

@@ -66,6 +66,16 @@ describe("sending", () => {
     expect(peer.fields(Buffer.concat(frames.map(({ payload }) => payload)))).toEqual([["a", "b".repeat(40_000)]]);
   });
 
+  test("a window below zero lets a stream end, and nothing else through", () => {
+    const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 10]));
+    peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
+    peer.connection.sendBody(stream, bytes(8), 0, 8, false);
+    peer.give(settings([SETTING.initialWindowSize, 0]));
+    peer.connection.sendBody(stream, bytes(0), 0, 0, true);
+    expect(peer.sent()).toEqual(["headers 1", "data 1 8", "settings ack", "data 1 0 end"]);
+    expect(peer.connection.streamCount).toBe(0);
+  });
+
   test("a closed window holds a body back, and trailers behind it", () => {
     const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 10]));
     peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
@@ -76,6 +86,24 @@ describe("sending", () => {
     expect(peer.sent()).toEqual(["data 1 5"]);
     peer.give(settings([SETTING.initialWindowSize, 30]));
     expect(peer.sent()).toEqual(["settings ack", "data 1 10", "headers 1 end"]);
+    expect(peer.connection.streamCount).toBe(0);
+  });
+
+  test("small pieces wait together, in order", () => {
+    const { peer, stream } = serving({}, settings([SETTING.initialWindowSize, 0]));
+    peer.connection.sendHead(stream, HEAD, 0, HEAD.length, false);
+    const all = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i % 251));
+    for (let at = 0; at < all.length; at++) peer.connection.sendBody(stream, all, at, at + 1, false);
+    peer.connection.sendBody(stream, all, 0, 0, true);
+    expect(stream.queue!.length).toBeLessThan(10);
+    peer.take();
+    peer.give(windowUpdate(1, 7000));
+    peer.give(windowUpdate(1, 7000));
+    peer.give(windowUpdate(1, 6000));
+    const frames = peer.take();
+    expect(frames.every(({ type }) => type === FRAME.data)).toBe(true);
+    expect(Buffer.concat(frames.map(({ payload }) => payload)).equals(all)).toBe(true);
+    expect(frames.at(-1)?.flags).toBe(FLAG.endStream);
     expect(peer.connection.streamCount).toBe(0);
   });
 
@@ -114,7 +142,7 @@ describe("sending", () => {
     expect(peer.connection.sendBody(stream, bytes(0), 0, 0, true)).toBe(false);
     expect(peer.events.at(-1)).toBe("request 1 /a end");
     expect(peer.sent()).toEqual(["data 1 1000"]);
-    expect(peer.sent()).toEqual(["data 1 500", "data 1 0 end"]);
+    expect(peer.sent()).toEqual(["data 1 500 end"]);
     expect(peer.connection.streamCount).toBe(0);
   });
 
@@ -251,6 +279,15 @@ describe("the client's role", () => {
     });
   }
 
+  test("the rest of a frame that comes after the end says nothing any more", () => {
+    const peer = new Peer(false);
+    const away = goAway(0, 0);
+    peer.give(away.subarray(0, 12));
+    peer.connection.end(E.none, "idle");
+    peer.give(away.subarray(12));
+    expect(peer.events).toEqual(["failed 0"]);
+  });
+
   test("GOAWAY behind a stream lets it end, and no other begins", () => {
     const { peer } = asking();
     peer.give(goAway(1, 0));
@@ -268,6 +305,19 @@ describe("the client's role", () => {
     expect(peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)).toBeNull();
     peer.give(headers(1, [[":status", "200"]], true));
     expect(peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)?.id).toBe(5);
+  });
+
+  test("what comes late on streams that were reset is no flood, and keeps no window", () => {
+    const peer = new Peer(false);
+    const other = peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)!;
+    const gone = peer.connection.open(peer, REQUEST, 0, REQUEST.length, true)!;
+    peer.give(headers(gone.id, [[":status", "200"]]));
+    peer.connection.reset(gone, E.cancel);
+    for (let i = 0; i < 40; i++) peer.give(...Array.from({ length: 100 }, () => data(gone.id, bytes(100))));
+    expect(peer.connection.isClosed).toBe(false);
+    expect(peer.take().filter(({ type, id }) => type === FRAME.windowUpdate && id === 0).length).toBeGreaterThan(1);
+    peer.give(headers(other.id, [[":status", "200"]], true));
+    expect(peer.events.at(-1)).toBe(`answer ${other.id} 200 end`);
   });
 
   test("what is not answered when the socket goes is lost; untouched if it never was open", () => {
