@@ -68,10 +68,12 @@ export class EpollTransport implements Transport, Loop {
   #isBreathing = false;
 
   readonly #idleMs: number;
+  readonly #onTurn: (isTurn: boolean) => void;
 
-  private constructor(c: Libc, epoll: number, bunEpoll: number, idleMs: number) {
+  private constructor(c: Libc, epoll: number, bunEpoll: number, idleMs: number, onTurn: (isTurn: boolean) => void) {
     this.#libc = c;
     this.#idleMs = idleMs;
+    this.#onTurn = onTurn;
     this.calls = new SocketCalls(c);
     this.#epoll = epoll;
     this.#bunEpoll = bunEpoll;
@@ -81,8 +83,14 @@ export class EpollTransport implements Transport, Loop {
     setImmediate(this.#run);
   }
 
-  /** The lane of this thread, where Bun's timers may be `idleMs` late; or why there can be none. */
-  static open(idleMs: number = IDLE_MS): EpollTransport | { readonly reason: string } {
+  /**
+   * The lane of this thread, where Bun's timers may be `idleMs` late; or why there can be none. `onTurn` is told when the
+   * events of a turn are about to be handled (true), and when they are (false).
+   */
+  static open(
+    onTurn: (isTurn: boolean) => void = () => {},
+    idleMs: number = IDLE_MS,
+  ): EpollTransport | { readonly reason: string } {
     if (process.platform !== "linux" || (process.arch !== "x64" && process.arch !== "arm64")) {
       return { reason: `no epoll on ${process.platform} ${process.arch}` };
     }
@@ -92,7 +100,7 @@ export class EpollTransport implements Transport, Loop {
     if (bunEpoll < 0) return { reason: "the descriptor of this thread's event loop was not found" };
     const epoll = c.epoll_create1(EPOLL.CLOEXEC);
     if (epoll < 0) return { reason: "epoll_create1 failed: out of file descriptors?" };
-    return new EpollTransport(c, epoll, bunEpoll, idleMs);
+    return new EpollTransport(c, epoll, bunEpoll, idleMs, onTurn);
   }
 
   adopt<T>(fd: number, handlers: StreamHandlers<T>): () => void {
@@ -179,6 +187,7 @@ export class EpollTransport implements Transport, Loop {
   #turn(): boolean {
     const events = this.#events;
     const count = this.#libc.epoll_wait(this.#epoll, this.#eventsAt, EVENTS_MAX, this.#waitMs());
+    this.#onTurn(true);
     let isBunReady = false;
     for (let i = 0, at = 0; i < count; i++, at += EVENT_WORDS) {
       const fd = events[at + DATA_WORD]!;
@@ -186,6 +195,7 @@ export class EpollTransport implements Transport, Loop {
       else this.#watched[fd]?.ready(events[at]!);
     }
     this.#settle();
+    this.#onTurn(false);
     return isBunReady;
   }
 

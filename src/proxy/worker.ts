@@ -23,7 +23,7 @@ import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
-import { nowMs, tick } from "./clock.ts";
+import { shareReadings, nowMs, tick } from "./clock.ts";
 import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -54,7 +54,7 @@ function post(message: FromWorker): void {
 /** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
 function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
   if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
-  const lane = EpollTransport.open();
+  const lane = EpollTransport.open(shareReadings);
   return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
 }
 

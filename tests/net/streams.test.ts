@@ -39,7 +39,7 @@ function overTls(): Transport {
 function transportOf(kind: (typeof KINDS)[number]): Transport {
   if (kind === "bun") return new BunTransport();
   if (kind === "tls") return overTls();
-  const lane = EpollTransport.open(1);
+  const lane = EpollTransport.open(undefined, 1);
   if ("reason" in lane) throw new Error(lane.reason);
   return lane;
 }
@@ -334,7 +334,7 @@ describe("the epoll lane", () => {
   });
 
   test("what a handler of Bun's leaves to an immediate does not wait until the lane has slept", async () => {
-    const lane = EpollTransport.open(10_000);
+    const lane = EpollTransport.open(undefined, 10_000);
     if ("reason" in lane) throw new Error(lane.reason);
     opened.push(() => lane.destroy());
     lane.wakeAt(0);
@@ -353,7 +353,7 @@ describe("the epoll lane", () => {
 
   test("a stream that is paused by another's event of the same turn still hears of room", async () => {
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
-    const lane = EpollTransport.open(1) as EpollTransport;
+    const lane = EpollTransport.open(undefined, 1) as EpollTransport;
     opened.push(() => lane.destroy());
     const accepted: Told[] = [];
     let isHeld = true;
@@ -410,7 +410,7 @@ describe("the epoll lane", () => {
   });
 
   test("stopping what a destroyed lane accepted on closes nothing of anybody else's", async () => {
-    const lane = EpollTransport.open(1) as EpollTransport;
+    const lane = EpollTransport.open(undefined, 1) as EpollTransport;
     const first = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
     const stop = lane.adopt(first.duplicate(0), noting([]));
     lane.destroy();

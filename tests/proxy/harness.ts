@@ -13,7 +13,7 @@ import { aliasSettings } from "../../src/flow/aliases.ts";
 import { cacheSettings } from "../../src/flow/response-cache.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
 import type { FrontConnection } from "../../src/proxy/client.ts";
-import { tick } from "../../src/proxy/clock.ts";
+import { shareReadings, tick } from "../../src/proxy/clock.ts";
 import { Content } from "../../src/proxy/content.ts";
 import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
@@ -79,7 +79,7 @@ export function useTransport(kind: Transport["kind"]): void {
 function transportOf(): Transport {
   if (transportKind === "bun") return new BunTransport();
   // Clients and upstreams of a test share its thread, and their timers.
-  const lane = EpollTransport.open(1);
+  const lane = EpollTransport.open(shareReadings, 1);
   if ("reason" in lane) throw new Error(lane.reason);
   return lane;
 }
