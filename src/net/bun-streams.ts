@@ -1,6 +1,6 @@
 /** Bun's own sockets as a transport. */
 import type { Socket } from "bun";
-import { isUnixPath } from "./stream.ts";
+import { Exhausted, isUnixPath } from "./stream.ts";
 import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 
 /** Bun's handlers that call ours. */
@@ -40,7 +40,7 @@ export class BunTransport implements Transport {
 
   connect<T>(place: IpPlace, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
     const failed = (error: unknown): void => {
-      const reason = error instanceof Error ? error : new Error(String(error));
+      const reason = reasonOf(error);
       handlers.connectError({ data } as Stream<T>, reason);
       settled();
     };
@@ -78,4 +78,12 @@ export class BunTransport implements Transport {
   breathe(): void {}
 
   destroy(): void {}
+}
+
+const EXHAUSTED = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EADDRNOTAVAIL"]);
+
+function reasonOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  const { code = "" } = error as { code?: string };
+  return EXHAUSTED.has(code) ? new Exhausted(error.message) : error;
 }

@@ -23,10 +23,10 @@ import { MeshError } from "../base/errors.ts";
 import { EpollListener, EpollStream, type Lingering, type Loop, type Ready } from "./epoll-stream.ts";
 import { parseIpv4, parseIpv6 } from "./ip.ts";
 import { type Libc, openLibc, socketAddress, unixAddress } from "./libc.ts";
-import { EPOLL, ERRNO, errnoName } from "./linux.ts";
+import { EPOLL, ERRNO, errnoName, isExhaustion } from "./linux.ts";
 import { ownEpoll } from "./own-epoll.ts";
 import { SocketCalls } from "./socket-calls.ts";
-import { isUnixPath } from "./stream.ts";
+import { Exhausted, isUnixPath } from "./stream.ts";
 import type { IpPlace, Stream, StreamHandlers, Transport } from "./stream.ts";
 
 const EVENTS_MAX = 512;
@@ -121,27 +121,29 @@ export class EpollTransport implements Transport, Loop {
     const name = addressOf(place);
     const fd = this.calls.open(name);
     if (fd < 0) {
-      return this.#failLater(`no socket: ${errnoName(this.calls.errno())}`, data, handlers, settled);
+      return this.#failLater("no socket", this.calls.errno(), data, handlers, settled);
     }
     const isUnderWay = this.#libc.connect(fd, name, name.length) === 0 || this.calls.errno() === ERRNO.EINPROGRESS;
     if (!isUnderWay) {
       // It is never watched: the kernel would tell of a socket that was never connected as of one that is ready.
       const code = this.calls.errno();
       this.#libc.close(fd);
-      return this.#failLater(`no connection: ${errnoName(code)}`, data, handlers, settled);
+      return this.#failLater("no connection", code, data, handlers, settled);
     }
     const stream = new EpollStream<T>(this, fd, data, handlers, place.host, settled);
     return () => stream.giveUp();
   }
 
   /** Tells of a connection that failed at once, when this turn is over, unless it is given up before. */
-  #failLater<T>(reason: string, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
+  #failLater<T>(what: string, code: number, data: T, handlers: StreamHandlers<T>, settled: () => void): () => void {
+    const reason = `${what}: ${errnoName(code)}`;
+    const error = isExhaustion(code) ? new Exhausted(reason) : new Error(reason);
     let isOver = false;
     const end = (isTold: boolean): void => {
       if (isOver) return;
       isOver = true;
       settled();
-      if (isTold) handlers.connectError({ data } as Stream<T>, new Error(reason));
+      if (isTold) handlers.connectError({ data } as Stream<T>, error);
     };
     this.later(() => end(true));
     return () => end(false);

@@ -37,6 +37,11 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   113: "no route to the host",
 };
 
+/** Whether an error number says that this process or system has run out of something. */
+export function isExhaustion(code: number): boolean {
+  return code === ERRNO.EMFILE || code === ERRNO.ENFILE || code === 12 || code === 99 || code === 105;
+}
+
 /** What an error number means, in words. */
 export function errnoName(code: number): string {
   return ERRNO_NAMES[code] ?? `error ${code}`;

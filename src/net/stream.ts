@@ -55,6 +55,9 @@ export function isUnixPath(host: string): boolean {
   return host.startsWith("/");
 }
 
+/** It was this side that could not connect: no descriptor or no local port is left. The other side has not heard of it. */
+export class Exhausted extends Error {}
+
 export interface Transport {
   readonly kind: "bun" | "epoll";
   /** Accepts on a socket that listens already. The returned function stops that, and closes the descriptor. */

@@ -158,7 +158,7 @@ export const ROUTER_METRICS = {
     "infermesh_router_upstream_errors_total",
     ["target", "kind"],
     "",
-    "Failures of targets: connect, timeout, reset, bad-response, truncated.",
+    "Failures of targets: connect, timeout, reset, bad-response, truncated; exhausted is this router's own lack of descriptors or ports.",
   ),
   decision: metric("histogram", "infermesh_router_decision_seconds", [], "seconds", "Time to choose a target."),
   retries: metric("counter", "infermesh_router_retries_total", [], "", "Requests sent again to another target."),

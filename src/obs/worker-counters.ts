@@ -13,7 +13,7 @@ import {
 export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
-export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated"] as const;
+export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated", "exhausted"] as const;
 export type UpstreamErrorKind = (typeof UPSTREAM_ERROR_KINDS)[number];
 
 /** Statuses counted by themselves; any other counts under its class. */

@@ -610,7 +610,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#staleRetries++;
       this.#attempts--;
     }
-    this.#observe(attempt, stale ? "unknown" : "failure");
+    // Nor does it that this router can open no more connections.
+    const isOurs = kind === "exhausted";
+    this.#observe(attempt, stale || isOurs ? "unknown" : "failure");
     attempt.giveBack(false);
     counters.upstreamError(row, kind);
     if (!stale && !committed && (kind === "connect" || kind === "reset")) {
@@ -621,13 +623,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       return;
     }
     if (this.#rivalOf(attempt) !== null) return;
-    const error =
-      kind === "timeout"
-        ? new MeshError("upstream_timeout", detail)
-        : new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
+    const error = failureOf(kind, detail);
     // What never reached the target, or an idle connection's end, costs nobody work: it needs no budget.
-    const isFree = kind === "connect" || again;
-    if (!this.#mayRepeat(kind === "connect") || (!isFree && this.#flow?.retry.tryRetry(nowMs()) !== true)) {
+    const isUnreached = kind === "connect" || isOurs;
+    const isFree = isUnreached || again;
+    if (!this.#mayRepeat(isUnreached) || (!isFree && this.#flow?.retry.tryRetry(nowMs()) !== true)) {
       this.span?.mark(SPAN_EVENT.broken, nowMs(), kind);
       this.refuse(error);
       return;
@@ -827,4 +827,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }
+}
+
+function failureOf(kind: UpstreamErrorKind, detail: string): MeshError {
+  if (kind === "timeout") return new MeshError("upstream_timeout", detail);
+  if (kind === "exhausted") return new MeshError("over_capacity", `this router can open no connection: ${detail}`);
+  return new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
 }

@@ -3,6 +3,7 @@
  * while, and those that take too long to open are given up.
  */
 import type { Dialer } from "../net/dialer.ts";
+import { Exhausted } from "../net/stream.ts";
 import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -33,7 +34,7 @@ const handlers: StreamHandlers<UpstreamConnection> = {
   },
   connectError(stream: Stream<UpstreamConnection>, error: Error): void {
     tick();
-    stream.data.lost("connect", error.message);
+    stream.data.lost(error instanceof Exhausted ? "exhausted" : "connect", error.message);
   },
 };
 

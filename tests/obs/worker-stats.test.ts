@@ -83,6 +83,7 @@ describe("counts of several workers", () => {
         ["reset", 1],
         ["bad-response", 1],
         ["truncated", 1],
+        ["exhausted", 1],
       ]),
     );
     expect(stats.upstreamErrors(0)).toEqual(new Map([["reset", 1]]));

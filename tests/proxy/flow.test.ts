@@ -6,6 +6,7 @@ import { nowMs } from "../../src/proxy/clock.ts";
 import type { Waiting } from "../../src/proxy/dispatch.ts";
 import { Exchange } from "../../src/proxy/exchange.ts";
 import { CLOSE, Client, FLOW, SSE_HEAD, answer, ask, chunk, fixtures, ok, post, statusOf, until } from "./harness.ts";
+import type { UpstreamConnection } from "../../src/proxy/upstream.ts";
 import type { Script } from "./harness.ts";
 
 const { upstream, relay } = fixtures();
@@ -534,5 +535,31 @@ describe("hedging", () => {
     }
     gate.resolve();
     await until(() => relayed.inFlight === 0);
+  });
+});
+
+describe("a router that has no descriptor left", () => {
+  test("blames no target for that, and says so", async () => {
+    const relayed = relay([upstream(ok).port, upstream(ok).port]);
+    const { pool } = relayed.context.routes.target(relayed.rows[0]!)!;
+    // What the lane says when the kernel gives it no socket.
+    const exhausted = (connection: UpstreamConnection | null): UpstreamConnection | null => {
+      queueMicrotask(() => connection?.lost("exhausted", "no socket: the process has no file descriptor left"));
+      return connection;
+    };
+    for (const row of relayed.rows) {
+      const one = relayed.context.routes.target(row)!.pool!;
+      const take = one.take.bind(one);
+      one.take = () => exhausted(take());
+    }
+    expect(pool).not.toBeNull();
+    const text = await ask(relayed.port, chat("x"));
+    expect(statusOf(text)).toBe(429);
+    expect(text).toContain("no file descriptor left");
+    const { table } = relayed;
+    const now = table.nowDeciseconds(Date.now());
+    for (const row of relayed.rows) expect(table.isEjected(row, now)).toBe(false);
+    expect(relayed.inFlight).toBe(0);
+    expect(relayed.rows.map((row) => relayed.stats.upstreamErrors(row).get("exhausted"))).toEqual([1, 1]);
   });
 });
