@@ -12,7 +12,8 @@
  * (`expire`). One cache serves one worker: it shares nothing and needs no lock.
  */
 import { assert } from "../base/assert.ts";
-import { bytes, duration, flag, section } from "../base/settings.ts";
+import { list } from "../base/settings-collections.ts";
+import { bytes, duration, flag, section, text } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
 
 export const cacheSettings = section({
@@ -37,6 +38,13 @@ export const cacheSettings = section({
     min: "1KiB",
     max: "1GiB",
     doc: "Longest answer, with its request, that is kept.",
+  }),
+  keyHeaders: list(text({ pattern: /^[a-z0-9-]{1,64}$/, expected: "a header's name in lower case" }), {
+    default: [],
+    lengthMax: 32,
+    placeholder: "NAME,...",
+    emptyMeans: "the usual ones",
+    doc: "Further request headers by which clients are told apart, or answers differ; the usual ones (authorization, cookies, API keys, x-infermesh-tenant, accept and its language) always count. Name here whatever else tells your targets who asks.",
   }),
   waitMs: duration({
     default: "30s",

@@ -10,7 +10,7 @@
  * is accepted, and the body as the target gets it.
  */
 import { cacheKey } from "../flow/response-cache.ts";
-import type { CachedAnswer, Flight, ResponseCache } from "../flow/response-cache.ts";
+import type { CacheConfig, CachedAnswer, Flight, ResponseCache } from "../flow/response-cache.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
 import { fieldValues, findField } from "../wire/field-search.ts";
@@ -69,7 +69,10 @@ export function isCacheable(shape: ApiShape, held: Buffer, bodyAt: number): bool
   return shape.cache !== "never" && !PAST_CACHE.test(held.toString("latin1", 0, bodyAt));
 }
 
-/** What stands for a request in the cache; null where its answer may not be kept. `held` has its head before `bodyAt`. */
+/**
+ * What stands for a request in the cache; null where its answer may not be kept. `held` has its head before `bodyAt`,
+ * of which `keyHeaders` count besides the usual ones.
+ */
 export function keyOf(
   shape: ApiShape,
   target: Uint8Array,
@@ -77,17 +80,21 @@ export function keyOf(
   held: Buffer,
   bodyAt: number,
   body: PlainBody,
+  keyHeaders: readonly string[],
 ): Uint8Array | null {
   if (!canonical.read(body.bytes, body.start, body.end) || canonical.streams) return null;
   if (shape.cache !== "always" && !canonical.isGreedy) return null;
   // Lines of one name together: a client may send its cookies in several.
-  const fields = KEY_FIELDS.map((name) => Buffer.from(fieldValues(held, bodyAt, name).join("\n"), "latin1"));
+  const fields = [...KEY_FIELDS, ...keyHeaders].map((name) =>
+    Buffer.from(fieldValues(held, bodyAt, name).join("\n"), "latin1"),
+  );
   return cacheKey([target, Buffer.from(model), ...fields, canonical.bytes]);
 }
 
 export class CacheSeat {
   readonly #cache: ResponseCache<CacheSeat>;
   readonly #bytesMax: number;
+  readonly #keyHeaders: readonly string[];
   readonly #memory: Memory;
   #owner: Sharer | null;
   #flight: Flight<CacheSeat> | null = null;
@@ -97,10 +104,16 @@ export class CacheSeat {
   #bytes = 0;
   #type = "";
 
-  /** `bytesMax` is the longest answer that is kept. */
-  constructor(cache: ResponseCache<CacheSeat>, bytesMax: number, memory: Memory, owner: Sharer) {
+  /** `bytesMax` is the longest answer that is kept, `keyHeaders` what is in its key besides the usual fields. */
+  constructor(
+    cache: ResponseCache<CacheSeat>,
+    { entryBytesMax, keyHeaders }: Pick<CacheConfig, "entryBytesMax" | "keyHeaders">,
+    memory: Memory,
+    owner: Sharer,
+  ) {
     this.#cache = cache;
-    this.#bytesMax = bytesMax;
+    this.#keyHeaders = keyHeaders;
+    this.#bytesMax = entryBytesMax;
     this.#memory = memory;
     this.#owner = owner;
   }
@@ -118,7 +131,7 @@ export class CacheSeat {
   /** The head of the answer came; `isFramed`: one can tell whether all of its body comes. */
   answers(head: ResponseHead, buffer: Buffer, isFramed: boolean): void {
     if (!this.#isLeader) return;
-    if (!isFramed || !mayKeep(head, buffer)) {
+    if (!isFramed || !mayKeep(head, buffer, this.#keyHeaders)) {
       this.leave();
       return;
     }
@@ -198,10 +211,12 @@ export class CacheSeat {
   }
 }
 
-function mayKeep(head: ResponseHead, buffer: Buffer): boolean {
+function mayKeep(head: ResponseHead, buffer: Buffer, keyHeaders: readonly string[]): boolean {
   if (head.status !== 200 || head.eventStream) return false;
   if (PERSONAL_FIELDS.some((name) => findField(buffer, head, name) >= 0)) return false;
   const text = buffer.toString("latin1", head.lineStart[0], head.headEnd);
   const varied = [...text.matchAll(VARY)].flatMap(([, names = ""]) => names.toLowerCase().split(","));
-  return !NOT_FOR_KEEPING.test(text) && varied.every((name) => MAY_VARY.has(name.trim()));
+  return (
+    !NOT_FOR_KEEPING.test(text) && varied.every((one) => MAY_VARY.has(one.trim()) || keyHeaders.includes(one.trim()))
+  );
 }

@@ -31,8 +31,8 @@ export class Content {
   readonly rewrites: Rewrites;
   /** Null: no answer is kept. */
   readonly cache: ResponseCache<CacheSeat> | null;
-  /** Longest request and answer that are kept. */
-  readonly entryBytesMax: number;
+  /** What is kept, and by which headers it is told apart. */
+  readonly cacheConfig: CacheConfig;
   readonly forwarding: Forwarding;
   /** What is done to the headers of every answer; null: nothing. */
   readonly security: HeaderRewrite | null;
@@ -47,7 +47,7 @@ export class Content {
     this.aliases = new Aliases(settings.aliases);
     this.rewrites = new Rewrites(settings.rewrite);
     this.cache = settings.cache.enabled ? new ResponseCache(settings.cache, seed) : null;
-    this.entryBytesMax = settings.cache.entryBytesMax;
+    this.cacheConfig = settings.cache;
     this.forwarding = new Forwarding(settings.forwarded, scheme);
     this.security = securityHeaders(settings.security, scheme === "https");
     this.replyFields = this.security === null ? "" : Buffer.from(this.security.lines).toString("latin1");

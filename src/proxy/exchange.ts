@@ -264,7 +264,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const model = routes.modelName(this.model);
     if (content.aliases.fallbacks(this.asked?.meant ?? model).length > 0) return true;
     if ((content.rewrites.find(this.shape, model)?.body ?? null) !== null) return true;
-    return this.heldEnd - this.bodyAt <= content.entryBytesMax && mayAskCache(content, this);
+    return this.heldEnd - this.bodyAt <= content.cacheConfig.entryBytesMax && mayAskCache(content, this);
   }
 
   /** Gives the request to a target, or to its model's queue; an error when neither takes it. */

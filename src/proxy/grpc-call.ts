@@ -480,7 +480,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       // A client that takes nothing says nothing about its target.
       if (waitedMs >= streamTimeoutMs) this.#refuse(new MeshError("request_timeout", "the client took no more"));
     } else if (this.#request.isComplete) {
-      this.#expectAnswer(attempt, waitedMs);
+      // A call that both sides go on with is a conversation, and lasts as long as that.
+      const { requestTimeoutMs } = this.#context.config;
+      if (now - this.#startedMs < requestTimeoutMs) this.#expectAnswer(attempt, waitedMs);
+      else this.#refuse(new MeshError("upstream_timeout", `the call was not done within ${requestTimeoutMs} ms`));
     } else if (waitedMs >= this.#context.config.tunnelIdleMs) {
       this.#refuse(new MeshError("request_timeout", "neither the client nor the target went on with the call"));
     }

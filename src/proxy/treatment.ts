@@ -76,7 +76,7 @@ export class Treatment {
 
   /** The kept answer to a complete request; or whether it waits for another's, leads, or has no part in the cache. */
   askCache(request: Held, sharer: Sharer, nowMs: number): CachedAnswer | "wait" | "go" | "none" {
-    const { cache, entryBytesMax } = this.#content;
+    const { cache, cacheConfig } = this.#content;
     if (cache === null || !mayAskCache(this.#content, request)) return "none";
     const { shaped } = this;
     const body =
@@ -84,10 +84,10 @@ export class Treatment {
         ? { bytes: shaped.bytes, start: shaped.bodyAt, end: shaped.bytes.length }
         : plainBody(request);
     const { shape, held, bodyAt } = request;
-    const key = keyOf(shape, targetOf(held), this.model, held, bodyAt, body);
+    const key = keyOf(shape, targetOf(held), this.model, held, bodyAt, body, cacheConfig.keyHeaders);
     if (key === null) return "none";
     this.#isCacheable = true;
-    const seat = new CacheSeat(cache, entryBytesMax, this.#context, sharer);
+    const seat = new CacheSeat(cache, cacheConfig, this.#context, sharer);
     const begun = seat.begin(key, nowMs);
     if (begun === "go" || begun === "wait") this.#seat = seat;
     this.isSharing = begun === "wait";

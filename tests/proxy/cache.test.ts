@@ -102,6 +102,19 @@ describe("a kept answer", () => {
     expect(up.requests).toHaveLength(different.length);
   });
 
+  test("is another's for other values of the headers that are named, and may vary by them", async () => {
+    const up = upstream((socket, _request, nth) => socket.write(answer(`{"n":${nth}}`, "vary: x-user\r\n")));
+    const relayed = relay([up.port], keeping({ keyHeaders: ["x-user"] }));
+    for (const user of ["a", "b"]) {
+      expect(cacheOf(await ask(relayed.port, embed("a", `x-user: ${user}\r\n`)))).toBe("miss");
+    }
+    for (const user of ["a", "b"]) {
+      expect(cacheOf(await ask(relayed.port, embed("a", `X-User: ${user}\r\n`)))).toBe("hit");
+    }
+    const without = relay([up.port], keeping());
+    for (let i = 0; i < 2; i++) expect(cacheOf(await ask(without.port, embed("a", "x-user: a\r\n")))).toBe("miss");
+  });
+
   test("is the body alone, however it came", async () => {
     const pieces = [
       SSE_HEAD.replace("text/event-stream", "application/json"),

@@ -405,6 +405,21 @@ describe("failures", () => {
     await until(() => up.calls[0]?.code === H2_ERROR.cancel);
   });
 
+  test("a call that goes on for too long", async () => {
+    const { client: one, up } = await bed(
+      (call) => {
+        call.respond(GRPC_HEAD);
+        const timer = setInterval(() => call.send(framed("a")), 20);
+        setTimeout(() => clearInterval(timer), 2000);
+      },
+      { requestTimeoutMs: 200 },
+    );
+    const call = await one.unary();
+    expect(call.status).toBe(4);
+    expect(call.messages.length).toBeGreaterThan(1);
+    await until(() => up.calls[0]?.code === H2_ERROR.cancel);
+  });
+
   test("a client that sends no message", async () => {
     const [a, b] = [target(echo), target(echo)];
     const router = relay([by("grpc", a.port, "a"), by("grpc", b.port, "b")], { bodyTimeoutMs: 100 });
