@@ -57,7 +57,8 @@ beforeAll(async () => {
     async fetch(request) {
       const { pathname } = new URL(request.url);
       const body = await request.text();
-      seen.push({ path: pathname, headers: request.headers, body });
+      // The router's own looks at its target are no client's.
+      if (pathname !== "/health") seen.push({ path: pathname, headers: request.headers, body });
       if (pathname === "/v1/endless" || body.includes('"stream":true') || request.method === "GET") {
         const events = eventStream(pathname === "/v1/endless");
         return new Response(events, { headers: { "content-type": "text/event-stream" } });

@@ -208,6 +208,23 @@ export async function inFlight(router: Started): Promise<number> {
   return (await nodes(router)).reduce((sum, node) => sum + node.inFlight + node.inFlightTokens, 0);
 }
 
+/**
+ * The bytes of a chat with the first node's model, once the router answers such a one: a node is healthy a moment before
+ * every worker knows of it.
+ */
+export async function rawChat(router: Started, more: object = { max_tokens: 3 }): Promise<string> {
+  const model = (await nodes(router))[0]?.models[0];
+  const messages = [{ role: "user", content: "hi" }];
+  const url = `http://${router.address("listen")}/v1/chat/completions`;
+  await until(async () => {
+    const response = await fetch(url, { method: "POST", body: JSON.stringify({ model, messages, max_tokens: 1 }) });
+    await response.text();
+    return response.status === 200;
+  });
+  const body = JSON.stringify({ model, messages, ...more });
+  return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+}
+
 /** Waits for a condition, for at most `limitMs`. */
 export async function until(condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
   const end = performance.now() + limitMs;

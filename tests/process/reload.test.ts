@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Bench, descriptors, EXECUTABLE, inFlight, nodes, type Started, until } from "./harness.ts";
+import { Bench, descriptors, EXECUTABLE, inFlight, nodes, type Started, until, rawChat } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
 
 const bench = new Bench();
@@ -16,12 +16,6 @@ afterAll(async () => {
 
 function portOf(router: Started): number {
   return Number(router.address("listen").split(":").pop());
-}
-
-async function chat(router: Started, more: object = { max_tokens: 3 }): Promise<string> {
-  const model = (await nodes(router))[0]?.models[0];
-  const body = JSON.stringify({ model, messages: [{ role: "user", content: "hi" }], ...more });
-  return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
 async function ctl(router: Started, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -55,8 +49,8 @@ describe("a new configuration", () => {
     const router = await bench.router("--config", file);
     await bench.agent("a", router, "--mock-speed", "50");
     await until(async () => (await nodes(router)).some(({ state }) => state === "healthy"));
-    const load = new RawLoad({ port: portOf(router), clients: 4, request: await chat(router) });
-    const long = await chat(router, { max_tokens: 3, user: "u".repeat(1500) });
+    const load = new RawLoad({ port: portOf(router), clients: 4, request: await rawChat(router) });
+    const long = await rawChat(router, { max_tokens: 3, user: "u".repeat(1500) });
     const statusOfLong = async (): Promise<string> => {
       const one = new RawLoad({ port: portOf(router), clients: 1, request: long, isShort: true });
       await until(() => one.answers + one.failures.length > 0);
@@ -163,7 +157,7 @@ describe("new workers", () => {
   test("take their seats under load without a failed request, again and again", async () => {
     const { router } = await bench.mesh(1, [], ["--mock-speed", "20"]);
     const port = portOf(router);
-    const request = await chat(router);
+    const request = await rawChat(router);
     const loads = [
       new RawLoad({ port, clients: 4, request }),
       new RawLoad({ port, clients: 4, isShort: true }),

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { NotifySocket } from "../net/notify-socket.ts";
-import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until, rawChat } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
 
 const bench = new Bench();
@@ -53,12 +53,6 @@ async function upgrade(router: Started, body: object = {}): Promise<Outcome> {
   return { status: response.status, body: answer };
 }
 
-async function chat(router: Started, more: object = { max_tokens: 3 }): Promise<string> {
-  const model = (await nodes(router))[0]?.models[0];
-  const body = JSON.stringify({ model, messages: [{ role: "user", content: "hi" }], ...more });
-  return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-}
-
 function portOf(router: Started): number {
   return Number(router.address("listen").split(":").pop());
 }
@@ -94,7 +88,7 @@ describe("an upgrade", () => {
     ];
     await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 2);
     const port = portOf(router);
-    const request = await chat(router);
+    const request = await rawChat(router);
     const loads = [
       new RawLoad({ port, clients: 4, request }),
       new RawLoad({ port, clients: 4, isShort: true }),
@@ -199,7 +193,7 @@ describe("an upgrade that fails changes nothing", () => {
     router = await bench.router("--config", config, "--workers", "2");
     agent = await bench.agent("c", null, "--mock-speed", "50", "--join", String(router.ready["gossip"]));
     await until(async () => (await nodes(router)).some(({ state }) => state === "healthy"));
-    load = new RawLoad({ port: portOf(router), clients: 4, request: await chat(router) });
+    load = new RawLoad({ port: portOf(router), clients: 4, request: await rawChat(router) });
   });
 
   afterEach(async () => {
