@@ -10,7 +10,7 @@ export interface Source {
 }
 
 export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim"];
-const SHELLS = ["telemetry", "mesh", "proxy", "admin", "ctl"];
+const SHELLS = ["telemetry", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];

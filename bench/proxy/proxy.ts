@@ -2,10 +2,11 @@
  * `npm run bench -- proxy [rounds] [seconds]`: CPU per proxied request against nginx and HAProxy, and against the floor.
  *
  * A 1 KB chat completion in, 300 B out, keep-alive everywhere, one worker or thread each. The proxies are pinned to
- * core 0, wrk and the fixed upstream to core 1. Rounds are interleaved (see rounds.ts); what is compared is utime +
- * stime over requests. infermesh does more than its peers here: it reads the model in the body, scores, counts in-flight
- * load and writes its histograms. The floor (floor.c) does the wire work and nothing else: no relay over sockets can
- * cost less.
+ * core 0, wrk and the fixed upstream to core 1. Rounds are interleaved (see rounds.ts), each at full load and at one
+ * that lets the proxies idle: at full load the faster proxy is given more, so latencies are compared at the other. What
+ * is compared is utime + stime over requests. infermesh does more than its peers here: it reads the model in the body,
+ * scores, counts in-flight load and writes its histograms. The floor (floor.c) does the wire work and nothing else: no
+ * relay over sockets can cost less.
  */
 import { report } from "../report.ts";
 import {
@@ -27,7 +28,13 @@ import type { Figures } from "./wrk.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = Number(process.argv[3] ?? 4);
-const CONNECTIONS = [32, 256];
+/** As much as the connections can; and as much as they think, which is the same load for each of the proxies. */
+const LOADS = [
+  { connections: 32, thinkMs: 0 },
+  { connections: 256, thinkMs: 0 },
+  { connections: 32, thinkMs: 2 },
+  { connections: 256, thinkMs: 20 },
+];
 
 interface Round extends Figures {
   readonly cpuUs: number;
@@ -53,27 +60,28 @@ try {
   }
   const rounds = new Rounds<Round>();
   for (let round = 0; round < ROUNDS; round++) {
-    for (const connections of CONNECTIONS) {
+    for (const { connections, thinkMs } of LOADS) {
       for (const peer of inTurn(peers, round)) {
         const pid = pids.get(peer.name) ?? 0;
         const before = cpuSeconds(pid);
-        const figures = load(peer.port, connections, SECONDS, script);
+        const figures = load(peer.port, connections, SECONDS, script, thinkMs);
         const cpuUs = ((cpuSeconds(pid) - before) * 1e6) / figures.requests;
         if (figures.errors > 0) console.log(`${peer.name}: ${figures.errors} errors of ${figures.requests}`);
-        const name = `${peer.name}/${connections}`;
+        const name = `${peer.name}/${connections}/${thinkMs}`;
         rounds.add(name, { ...figures, cpuUs });
         console.log(`round ${round + 1}/${ROUNDS} ${name}: ${cpuUs.toFixed(2)} us a request`);
       }
     }
   }
-  const rows = CONNECTIONS.flatMap((connections) =>
+  const rows = LOADS.flatMap(({ connections, thinkMs }) =>
     peers.map((peer) => {
-      const name = `${peer.name}/${connections}`;
+      const name = `${peer.name}/${connections}/${thinkMs}`;
       const of = (other: string): number | null =>
-        rounds.against(name, `${other}/${connections}`, ({ cpuUs }) => cpuUs);
+        rounds.against(name, `${other}/${connections}/${thinkMs}`, ({ cpuUs }) => cpuUs);
       return {
         proxy: peer.name,
         connections,
+        thinkMs,
         cpuUsPerRequest: rounded(
           rounds.median(name, ({ cpuUs }) => cpuUs),
           2,
@@ -84,7 +92,7 @@ try {
         requestsPerSecond: Math.round(rounds.median(name, ({ requests, us }) => (requests * 1e6) / us)),
         p50Us: rounds.median(name, ({ p50 }) => p50),
         p99Us: rounds.median(name, ({ p99 }) => p99),
-        p99OfHaproxy: rounds.against(name, `haproxy/${connections}`, ({ p99 }) => p99),
+        p99OfHaproxy: rounds.against(name, `haproxy/${connections}/${thinkMs}`, ({ p99 }) => p99),
         errors: rounds.sum(name, ({ errors }) => errors),
         rssMb: Math.round(rssMb(pids.get(peer.name) ?? 0)),
       };

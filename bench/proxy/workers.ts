@@ -62,7 +62,7 @@ try {
   for (const workers of WORKERS) {
     const { port, command } = infermesh(upstreamPort, "requests", workers);
     const { pid } = await stage.start(routerCores, command, `router-${workers}`, port);
-    load(port, 64, 3, script, loadCores);
+    load(port, 64, 3, script, 0, loadCores);
     routers.push({ workers, port, pid });
   }
   const rounds = new Rounds<Round>();
@@ -70,7 +70,7 @@ try {
     for (const connections of CONNECTIONS) {
       for (const { workers, port, pid } of inTurn(routers, round)) {
         const [before, threadsBefore] = [cpuSeconds(pid), threads(pid)];
-        const figures = load(port, connections, SECONDS, script, loadCores);
+        const figures = load(port, connections, SECONDS, script, 0, loadCores);
         const cpuUs = ((cpuSeconds(pid) - before) * 1e6) / figures.requests;
         rounds.add(`${workers}/${connections}`, { ...figures, cpuUs, evenness: evenness(threadsBefore, threads(pid)) });
         console.log(`round ${round + 1}/${ROUNDS} ${workers}/${connections}: ${cpuUs.toFixed(2)} us a request`);

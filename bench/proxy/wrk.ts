@@ -15,6 +15,10 @@ wrk.headers["X-Stainless-Lang"] = "python"
 wrk.headers["X-Stainless-Package-Version"] = "1.54.0"
 wrk.headers["X-Stainless-OS"] = "Linux"
 wrk.headers["X-Stainless-Runtime"] = "CPython"
+function init(args)
+  local longest = tonumber(args[1])
+  if longest > 0 then delay = function() return math.random(0, longest) end end
+end
 function done(summary, latency)
   local e = summary.errors
   io.write(string.format('FIGURES {"requests":%d,"us":%d,"p50":%.1f,"p99":%.1f,"errors":%d}\\n', summary.requests,
@@ -37,15 +41,20 @@ export function writeScript(folder: string): string {
   return path;
 }
 
+/**
+ * One run of wrk. Each connection sends its next request when the last is answered and it has thought, for 0 to
+ * `thinkMs`, all equally likely: 0 is as much as it can, which is more for the faster proxy.
+ */
 export function load(
   port: number,
   connections: number,
   seconds: number,
   script: string,
+  thinkMs = 0,
   core: number | string = LOAD_CORE,
 ): Figures {
   const url = `http://127.0.0.1:${port}/v1/chat/completions`;
-  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
+  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url, "--", String(thinkMs)];
   const done = Bun.spawnSync(["taskset", "-c", String(core), ...wrk]);
   const line = /^FIGURES (.+)$/m.exec(done.stdout.toString())?.[1];
   if (line === undefined) throw new Error(`wrk printed no figures: ${done.stderr.toString()}`);
