@@ -115,7 +115,10 @@ function run(steps: Step[], seed: number): void {
         `${target.id} is ${target.state} at ${counted}`,
       );
       // Only who announces itself is forgotten for not answering; the others are for whoever named them to take out.
-      check(target.source !== "registered" || counted < config.removeAfter, `${target.id} was not removed at ${counted}`);
+      check(
+        target.source !== "registered" || counted < config.removeAfter,
+        `${target.id} was not removed at ${counted}`,
+      );
     }
   };
 
