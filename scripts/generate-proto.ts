@@ -1,6 +1,6 @@
 /**
- * proto/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules); proto/grpc/ -> the descriptors that
- * reflection tells (proto-descriptors.ts).
+ * proto/*.proto and proto/etcd/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules); proto/grpc/
+ * -> the descriptors that reflection tells (proto-descriptors.ts).
  *
  *   bun scripts/generate-proto.ts           write what is stale
  *   bun scripts/generate-proto.ts --check   exit 1 if anything is stale or was edited by hand
@@ -19,13 +19,14 @@ import { basename, join, resolve } from "node:path";
 import { descriptorModule, protoTexts } from "./proto-descriptors.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
-const PROTO = join(ROOT, "proto");
 const GEN = join(ROOT, "src", "gen");
 const PBJS = join(ROOT, "node_modules", "protobufjs-cli", "bin", "pbjs");
-const DESCRIBED = join(PROTO, "grpc");
+const DESCRIBED = join(ROOT, "proto", "grpc");
 const RECIPE = 1;
 const OPTIONS = ["-t", "static-module", "-w", "esm", "--force-number"];
 const LEAVE_OUT = ["--no-service", "--no-delimited", "--no-verify", "--no-typeurl"];
+/** What is only sent and received, never made of other objects or shown as such. */
+const WIRE_ONLY = [...LEAVE_OUT, "--no-convert"];
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 24);
 
@@ -33,9 +34,9 @@ function packageVersion(name: string): string {
   return JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8")).version;
 }
 
-function sourceHash(protoText: string): string {
+function sourceHash(protoText: string, leaveOut: string[]): string {
   const versions = ["protobufjs", "protobufjs-cli"].map(packageVersion);
-  return sha256(JSON.stringify([RECIPE, OPTIONS, LEAVE_OUT, versions, protoText]));
+  return sha256(JSON.stringify([RECIPE, OPTIONS, leaveOut, versions, protoText]));
 }
 
 function stamped(source: string, body: string): string {
@@ -55,7 +56,7 @@ function staleness(path: string, source: string): string {
 }
 
 function pbjs(args: string[]): void {
-  const done = Bun.spawnSync([process.execPath, PBJS, ...OPTIONS, ...LEAVE_OUT, ...args], { stderr: "pipe" });
+  const done = Bun.spawnSync([process.execPath, PBJS, ...OPTIONS, ...args], { stderr: "pipe" });
   if (done.exitCode !== 0) throw new Error(`pbjs failed: ${done.stderr.toString().trim()}`);
 }
 
@@ -66,14 +67,14 @@ function topLevel(protoText: string): { namespace: string; names: string[] } {
   return { namespace, names: [...protoText.matchAll(/^(?:message|enum)\s+(\w+)/gm)].map((match) => match[1] ?? "") };
 }
 
-function generate(protoPath: string, protoText: string): { code: string; types: string } {
+function generate(protoPath: string, protoText: string, leaveOut: string[]): { code: string; types: string } {
   const scratch = mkdtempSync(join(tmpdir(), "infermesh-proto-"));
   try {
     const out = join(scratch, "out.js");
     // The declarations are made from the code's comments, so it is generated twice: with them and without.
-    pbjs(["-d", "-o", out, protoPath]);
+    pbjs([...leaveOut, "-d", "-o", out, protoPath]);
     let types = readFileSync(join(scratch, "out.d.ts"), "utf8");
-    pbjs(["--no-comments", "-o", out, protoPath]);
+    pbjs([...leaveOut, "--no-comments", "-o", out, protoPath]);
     let code = readFileSync(out, "utf8");
     const library = /^import \$protobuf from .*;$/m.exec(code)?.[0];
     if (library === undefined) throw new Error("pbjs wrote an import that this script does not know");
@@ -89,20 +90,39 @@ function generate(protoPath: string, protoText: string): { code: string; types: 
   }
 }
 
-/** What is generated: the name of each module, the text that it is made from, and how. */
-function outputs(): { name: string; from: string; text: string; make: () => { code: string; types: string } }[] {
-  const messages = readdirSync(PROTO).filter((name) => name.endsWith(".proto"));
+interface Output {
+  readonly name: string;
+  readonly from: string;
+  readonly source: string;
+  readonly make: () => { code: string; types: string };
+}
+
+/** The messages of one folder. */
+function messages(folder: string, leaveOut: string[]): Output[] {
+  return readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith(".proto"))
+    .map((file) => {
+      const protoPath = join(ROOT, folder, file);
+      const text = readFileSync(protoPath, "utf8");
+      return {
+        name: basename(file, ".proto"),
+        from: `${folder}/${file}`,
+        source: sourceHash(text, leaveOut),
+        make: () => generate(protoPath, text, leaveOut),
+      };
+    });
+}
+
+/** What is generated: the name of each module, the hash of what it is made from, and how. */
+function outputs(): Output[] {
   const described = protoTexts(DESCRIBED).map(({ name, text }) => `${name}\n${text}`);
   return [
-    ...messages.map((file) => {
-      const protoPath = join(PROTO, file);
-      const text = readFileSync(protoPath, "utf8");
-      return { name: basename(file, ".proto"), from: `proto/${file}`, text, make: () => generate(protoPath, text) };
-    }),
+    ...messages("proto", LEAVE_OUT),
+    ...messages("proto/etcd", WIRE_ONLY),
     {
       name: "descriptors",
       from: "proto/grpc/",
-      text: described.join("\n"),
+      source: sourceHash(described.join("\n"), LEAVE_OUT),
       make: () => descriptorModule(DESCRIBED),
     },
   ];
@@ -112,8 +132,7 @@ function main(): number {
   const check = process.argv.includes("--check");
   mkdirSync(GEN, { recursive: true });
   let stale = 0;
-  for (const { name, from, text, make } of outputs()) {
-    const source = sourceHash(text);
+  for (const { name, from, source, make } of outputs()) {
     const stem = join(GEN, name);
     const faults = [`${stem}.js`, `${stem}.d.ts`].flatMap((path) => {
       const why = staleness(path, source);
