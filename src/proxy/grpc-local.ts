@@ -1,6 +1,7 @@
 /**
- * The gRPC services that the router answers itself: its health (grpc.health.v1) and reflection (grpc-reflection.ts).
- * A client that means a target's own names a model in the metadata; that call is relayed like any other.
+ * The gRPC services that the router answers itself: its health (grpc.health.v1) and reflection (wire/grpc-reflection.ts);
+ * what is behind it is for its targets to tell. A client that means a target's own names a model in the metadata; that
+ * call is relayed like any other.
  *
  * "" is the router, which serves unless it drains; any other service is a model, which serves while some target of it
  * may be picked. A watch looks again a few times a second. When the router drains, whatever is open ends.
@@ -8,9 +9,11 @@
  * Limits: messages of 16 KiB. A client that does not take what it asked for is not read on, and is left after a while.
  */
 import { ERRORS, type ErrorCode } from "../base/errors.ts";
+import { DESCRIPTORS } from "../gen/descriptors.js";
 import type { Span } from "../obs/spans.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import { MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
+import { REFLECTION_PATHS, Reflection } from "../wire/grpc-reflection.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
@@ -18,7 +21,6 @@ import { ProtoField } from "../wire/proto-field.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { type CallId, callId } from "./grpc-id.ts";
-import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
 import { answerHead, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { ClientSide } from "./http2-wire.ts";
@@ -30,6 +32,8 @@ const REQUEST_BYTES_MAX = 16_384;
 const SERVING = 1;
 const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
+
+const reflection = new Reflection(DESCRIPTORS);
 
 /** What a service makes of one request's message. */
 type Answer = (call: LocalCall, message: Uint8Array) => void;
@@ -220,7 +224,7 @@ function watch(call: LocalCall, message: Uint8Array): void {
 }
 
 function answerReflection(call: LocalCall, message: Uint8Array): void {
-  const answer = reflect(message);
+  const answer = reflection.answer(message);
   if (answer === null) call.end("bad_request", "no request of server reflection");
   else call.send(answer);
 }
