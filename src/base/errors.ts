@@ -23,13 +23,14 @@ export interface ErrorFacts {
 const INVALID = "invalid_request_error";
 const SERVER = "server_error";
 
-// gRPC: 3 invalid argument, 4 deadline exceeded, 5 not found, 8 resource exhausted, 9 failed precondition,
+// gRPC: 3 invalid argument, 4 deadline exceeded, 5 not found, 7 permission denied, 8 resource exhausted, 9 failed precondition,
 // 10 aborted, 12 unimplemented, 13 internal, 14 unavailable.
 export const ERRORS = {
   bad_request: { http: 400, grpc: 3, type: INVALID, source: "client", retryable: false },
   bad_json: { http: 400, grpc: 3, type: INVALID, source: "client", retryable: false },
   model_required: { http: 400, grpc: 3, type: INVALID, source: "client", retryable: false },
   config_invalid: { http: 400, grpc: 3, type: INVALID, source: "self", retryable: false },
+  forbidden: { http: 403, grpc: 7, type: "permission_error", source: "client", retryable: false },
   model_not_found: { http: 404, grpc: 5, type: INVALID, source: "client", retryable: false },
   not_found: { http: 404, grpc: 5, type: INVALID, source: "client", retryable: false },
   method_not_allowed: { http: 405, grpc: 12, type: INVALID, source: "client", retryable: false },
@@ -46,7 +47,10 @@ export const ERRORS = {
   no_healthy_target: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
   starting: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
   draining: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
+  no_quorum: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
+  not_leader: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },
   upstream_timeout: { http: 504, grpc: 4, type: SERVER, source: "upstream", retryable: false },
+  store_full: { http: 507, grpc: 8, type: SERVER, source: "self", retryable: false },
   version_not_supported: { http: 505, grpc: 12, type: INVALID, source: "client", retryable: false },
 } as const satisfies Record<string, ErrorFacts>;
 
