@@ -133,6 +133,12 @@ export const proxySettings = section({
     max: "2GiB",
     doc: "Largest gRPC message, either way; a call with a larger one ends with RESOURCE_EXHAUSTED. None is held whole.",
   }),
+  watchesMax: integer({
+    default: 4096,
+    min: 1,
+    max: 1_000_000,
+    doc: "Most watches (grpc.health.v1) that one worker's clients may have open together; a further one ends with RESOURCE_EXHAUSTED. Clients of gRPC keep one for each connection, and each costs a stream of memory for as long as it lasts.",
+  }),
   promptTokensMax: integer({
     default: 131_072,
     min: 1,

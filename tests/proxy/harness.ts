@@ -18,6 +18,8 @@ import { Content } from "../../src/proxy/content.ts";
 import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
 import { Deadlines } from "../../src/proxy/deadlines.ts";
+import { healthOf } from "../../src/proxy/grpc-health.ts";
+import { HealthWatches } from "../../src/proxy/health-watches.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
@@ -149,6 +151,7 @@ export class Relay {
       deadlines: new Deadlines(alarm()),
       wires,
       limits: new RateLimit(flow.limit),
+      watches: new HealthWatches((service) => healthOf(this.context, service)),
       paths: defaultsOf(apiSettings),
       content,
       tracer,
@@ -166,6 +169,7 @@ export class Relay {
     listeners.close();
     this.#sweep = setInterval(() => {
       const now = tick();
+      this.context.watches.look();
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
       this.context.content.sweep(now);
