@@ -1,6 +1,8 @@
 /**
- * proto/*.proto and proto/etcd/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules); proto/grpc/
- * -> the descriptors that reflection tells (proto-descriptors.ts).
+ * proto/state.proto -> src/gen/state.js and .d.ts, by pbjs (protobuf.js, static module): what the mesh carries;
+ * proto/etcd/etcd.proto -> src/gen/etcd.js and .d.ts alike: what etcd is asked;
+ * proto/*.proto -> src/gen/services.js and .d.ts: the API's messages and services (proto-services.ts);
+ * proto/grpc/ -> the descriptors that the data plane's reflection tells (proto-descriptors.ts).
  *
  *   bun scripts/generate-proto.ts           write what is stale
  *   bun scripts/generate-proto.ts --check   exit 1 if anything is stale or was edited by hand
@@ -13,20 +15,25 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { descriptorModule, protoTexts } from "./proto-descriptors.ts";
+import { servicesModule, servicesText } from "./proto-services.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
+const PROTO = join(ROOT, "proto");
 const GEN = join(ROOT, "src", "gen");
 const PBJS = join(ROOT, "node_modules", "protobufjs-cli", "bin", "pbjs");
-const DESCRIBED = join(ROOT, "proto", "grpc");
+const DESCRIBED = join(PROTO, "grpc");
 const RECIPE = 1;
 const OPTIONS = ["-t", "static-module", "-w", "esm", "--force-number"];
 const LEAVE_OUT = ["--no-service", "--no-delimited", "--no-verify", "--no-typeurl"];
-/** What is only sent and received, never made of other objects or shown as such. */
-const WIRE_ONLY = [...LEAVE_OUT, "--no-convert"];
+/** Files whose messages are decoded often: they get code of their own. Nobody makes etcd's of other objects. */
+const STATIC = [
+  { file: "state.proto", leaveOut: LEAVE_OUT },
+  { file: "etcd/etcd.proto", leaveOut: [...LEAVE_OUT, "--no-convert"] },
+];
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 24);
 
@@ -34,7 +41,7 @@ function packageVersion(name: string): string {
   return JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8")).version;
 }
 
-function sourceHash(protoText: string, leaveOut: string[]): string {
+function sourceHash(protoText: string, leaveOut = LEAVE_OUT): string {
   const versions = ["protobufjs", "protobufjs-cli"].map(packageVersion);
   return sha256(JSON.stringify([RECIPE, OPTIONS, leaveOut, versions, protoText]));
 }
@@ -93,36 +100,34 @@ function generate(protoPath: string, protoText: string, leaveOut: string[]): { c
 interface Output {
   readonly name: string;
   readonly from: string;
+  /** Hash of what it is made from. */
   readonly source: string;
   readonly make: () => { code: string; types: string };
 }
 
-/** The messages of one folder. */
-function messages(folder: string, leaveOut: string[]): Output[] {
-  return readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith(".proto"))
-    .map((file) => {
-      const protoPath = join(ROOT, folder, file);
-      const text = readFileSync(protoPath, "utf8");
-      return {
-        name: basename(file, ".proto"),
-        from: `${folder}/${file}`,
-        source: sourceHash(text, leaveOut),
-        make: () => generate(protoPath, text, leaveOut),
-      };
-    });
-}
-
-/** What is generated: the name of each module, the hash of what it is made from, and how. */
 function outputs(): Output[] {
   const described = protoTexts(DESCRIBED).map(({ name, text }) => `${name}\n${text}`);
   return [
-    ...messages("proto", LEAVE_OUT),
-    ...messages("proto/etcd", WIRE_ONLY),
+    ...STATIC.map(({ file, leaveOut }) => {
+      const protoPath = join(PROTO, file);
+      const text = readFileSync(protoPath, "utf8");
+      return {
+        name: basename(file, ".proto"),
+        from: `proto/${file}`,
+        source: sourceHash(text, leaveOut),
+        make: () => generate(protoPath, text, leaveOut),
+      };
+    }),
+    {
+      name: "services",
+      from: "proto/",
+      source: sourceHash(servicesText(PROTO, DESCRIBED)),
+      make: () => servicesModule(PROTO, DESCRIBED),
+    },
     {
       name: "descriptors",
       from: "proto/grpc/",
-      source: sourceHash(described.join("\n"), LEAVE_OUT),
+      source: sourceHash(described.join("\n")),
       make: () => descriptorModule(DESCRIBED),
     },
   ];
