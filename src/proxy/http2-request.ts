@@ -6,6 +6,10 @@
  * retries, timeouts, event streams, is therefore the same here. A reset by the client is a connection that closes; a
  * connection that is cut is a reset.
  *
+ * Trailers go on behind a chunked body, and are checked as those of HTTP/1.1 are (wire/chunks.ts). A body of a length
+ * that was told is chunked all the same where the head announces trailers; where it does not, they are left out, as
+ * HTTP/1.1 has no place for them then.
+ *
  * Backpressure passes through: a stream whose window is closed is a socket that takes no bytes, and what comes while
  * the socket is paused is kept, up to the stream's window, and not consumed.
  */
@@ -19,7 +23,7 @@ import type { ClientSocket } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import { answerFields, requestHead } from "./http2-rewrite.ts";
+import { answerFields, lastChunk, requestHead } from "./http2-rewrite.ts";
 import type { ClientSide, Wires } from "./http2-wire.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
 
@@ -51,6 +55,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
   /** What came while the socket was paused, and whether the request's end is behind it. */
   readonly #waiting = new WaitingBytes();
   #isEndWaiting = false;
+  /** What ends a chunked body. */
+  #lastChunk: Buffer = LAST_CHUNK;
   #isFeeding = false;
   #phase = AWAIT_HEAD;
   #partial: Buffer = NOTHING;
@@ -72,7 +78,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#stream = stream;
     this.remoteAddress = remoteAddress;
     this.#isHead = request.method?.text === "HEAD";
-    this.#isChunked = !ended && request.contentLength < 0;
+    this.#isChunked = !ended && (request.contentLength < 0 || request.hasTrailers);
     this.#stallMs = context.config.streamTimeoutMs;
     this.#wires = context.wires;
     this.#connection = new ClientConnection(context, this, free);
@@ -98,8 +104,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#client.connection.consume(stream, end - start);
   }
 
-  /** Trailers of a request have no place in front of a target. */
-  trailers(): void {
+  trailers(_stream: Http2Stream, block: HeaderBlock): void {
+    this.#lastChunk = lastChunk(block);
     if (this.#mustWait) this.#isEndWaiting = true;
     else this.#feed(NOTHING, true);
   }
@@ -136,7 +142,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
       return;
     }
     const parts = piece.length > 0 ? [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, CRLF] : [];
-    if (ended) parts.push(LAST_CHUNK);
+    if (ended) parts.push(this.#lastChunk);
     if (parts.length === 0) return;
     const framed = Buffer.concat(parts);
     this.#connection.received(framed, 0, framed.length);
