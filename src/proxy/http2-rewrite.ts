@@ -46,8 +46,14 @@ export function requestHead(block: HeaderBlock, isChunked: boolean): Buffer {
   return Buffer.concat(parts);
 }
 
+/** A piece of a body as a chunk, and behind it what ends the body, if it ends. */
+export function chunked(piece: Buffer, end: Buffer): Buffer {
+  if (piece.length === 0) return end;
+  return Buffer.concat([Buffer.from(piece.length.toString(16)), CRLF, piece, CRLF, end]);
+}
+
 /** The end of a chunked body with these trailers. */
-export function lastChunk({ fields }: HeaderBlock): Buffer {
+export function lastChunk(fields: readonly HeaderField[]): Buffer {
   const lines = fields.flatMap((field) => [field.name.bytes, SEPARATOR, valueOf(field), CRLF]);
   return Buffer.concat([LAST_CHUNK, ...lines, CRLF]);
 }
