@@ -1,14 +1,16 @@
 /**
  * The gRPC services that the router answers itself: its health (grpc-health.ts, health-watches.ts) and reflection
- * (grpc-reflection.ts). A client that means a target's own names a model in the metadata; that call is relayed like any
+ * (wire/grpc-reflection.ts). A client that means a target's own names a model in the metadata; that call is relayed like any
  * other. When the router drains, whatever is open ends.
  *
  * Limits: messages of 16 KiB, and the number of watches. A client that does not take what it asked for is not read on,
  * and is left after a while; of what a watch has to tell it only gets the last.
  */
 import { ERRORS, type ErrorCode } from "../base/errors.ts";
+import { DESCRIPTORS } from "../gen/descriptors.js";
 import type { Span } from "../obs/spans.ts";
 import { MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
+import { REFLECTION_PATHS, Reflection } from "../wire/grpc-reflection.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
@@ -17,7 +19,6 @@ import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { healthOf, isTooLong, SERVING_STATUS } from "./grpc-health.ts";
 import { type CallId, callId } from "./grpc-id.ts";
-import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
 import { answerHead, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { WatchedService, Watcher } from "./health-watches.ts";
@@ -27,6 +28,8 @@ import { WaitingBytes } from "./waiting-bytes.ts";
 const HEALTH = "/grpc.health.v1.Health/";
 /** What a client has to ask of the router is short. */
 const REQUEST_BYTES_MAX = 16_384;
+
+const reflection = new Reflection(DESCRIPTORS);
 
 /** What a service makes of one request's message. */
 type Answer = (call: LocalCall, message: Uint8Array) => void;
@@ -236,7 +239,7 @@ function watch(call: LocalCall, message: Uint8Array): void {
 }
 
 function answerReflection(call: LocalCall, message: Uint8Array): void {
-  const answer = reflect(message);
+  const answer = reflection.answer(message);
   if (answer === null) call.end("bad_request", "no request of server reflection");
   else call.send(answer);
 }

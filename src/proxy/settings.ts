@@ -127,6 +127,12 @@ export const proxySettings = section({
     max: "1h",
     doc: "How long an HTTP/2 connection to a target may be silent under calls before it is asked for a sign of life (PING), which must come within the time to connect. Asked once a silence: servers of gRPC take more for a flood.",
   }),
+  http2ResetsMax: integer({
+    default: 100,
+    min: 4,
+    max: 10_000,
+    doc: "Most streams of one HTTP/2 connection to a target that may be reset within 30 s, mostly since clients cancel, before new calls go on another one. Servers close a connection for many resets, with all calls on it; the usual one that bears least takes 200 in 30 s, which leaves as many for the calls that are still on it. A client whose calls make up a quarter of that has connections apart.",
+  }),
   grpcMessageBytesMax: bytes({
     default: "64MiB",
     min: "1KiB",

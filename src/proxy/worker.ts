@@ -34,6 +34,7 @@ import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -96,6 +97,7 @@ function start(options: WorkerStart): RunningWorker {
     wires,
     limits: new RateLimit(settings.flow.limit),
     watches: new HealthWatches((service) => healthOf(context, service)),
+    restless: new RestlessClients(),
     paths: settings.paths,
     content: newContent(),
     tracer,

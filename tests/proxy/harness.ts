@@ -24,6 +24,7 @@ import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
+import { RestlessClients } from "../../src/proxy/restless.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -152,6 +153,7 @@ export class Relay {
       wires,
       limits: new RateLimit(flow.limit),
       watches: new HealthWatches((service) => healthOf(this.context, service)),
+      restless: new RestlessClients(),
       paths: defaultsOf(apiSettings),
       content,
       tracer,
