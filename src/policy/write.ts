@@ -46,7 +46,7 @@ export function specBytes(spec: Specs[Kind]): number {
 
 // ---- reading --------------------------------------------------------------------------------------------------------
 
-const kind: Reader<Kind> = (raw, at) => {
+const readKind: Reader<Kind> = (raw, at) => {
   const known = KINDS.find((each) => each === raw);
   if (known !== undefined) return known;
   return refuse(raw, at, `one of ${KINDS.join(", ")}`, typeof raw === "string" ? didYouMean(raw, KINDS) : "");
@@ -54,8 +54,8 @@ const kind: Reader<Kind> = (raw, at) => {
 
 const any: Reader<unknown> = (raw) => raw;
 
-const key = objectOf<{ kind: Kind; name: unknown }>({ kind, name: any }, ["kind", "name"]);
-const keyWithSpec = objectOf<{ kind: Kind; name: unknown; spec: unknown }>({ kind, name: any, spec: any }, [
+const rawKey = objectOf<{ kind: Kind; name: unknown }>({ kind: readKind, name: any }, ["kind", "name"]);
+const rawPut = objectOf<{ kind: Kind; name: unknown; spec: unknown }>({ kind: readKind, name: any, spec: any }, [
   "kind",
   "name",
   "spec",
@@ -83,14 +83,14 @@ export const readWrite: Reader<Write> = (raw, at) => {
 };
 
 function readDelete(raw: unknown, at: Reading): { delete: ItemKey } | undefined {
-  const asked = key(raw, at);
+  const asked = rawKey(raw, at);
   if (asked === undefined) return undefined;
   const name = readName(asked.kind, asked.name, inside(at, "name"));
   return name === undefined ? undefined : { delete: { kind: asked.kind, name } };
 }
 
 function readPut(raw: unknown, at: Reading): { put: Put } | undefined {
-  const asked = keyWithSpec(raw, at);
+  const asked = rawPut(raw, at);
   if (asked === undefined) return undefined;
   const put = readPolicy(asked.kind, asked.name, asked.spec, at);
   return put === undefined ? undefined : { put };
@@ -119,9 +119,9 @@ export const readWrites: Reader<readonly Write[]> = (raw, at) => {
     const here = inside(at, `[${index}]`);
     const write = readWrite(each, here);
     if (write === undefined) continue;
-    const key = keyOf(targetOf(write));
-    if (seen.has(key)) refuse(key, here, "each policy once in a batch");
-    seen.add(key);
+    const target = keyOf(targetOf(write));
+    if (seen.has(target)) refuse(target, here, "each policy once in a batch");
+    seen.add(target);
     writes.push(write);
   }
   return at.faults.length === before ? writes : undefined;
@@ -147,8 +147,8 @@ export function checkWrites(
   for (const [at, write] of writes.entries()) {
     const target = targetOf(write);
     const current = view.get(target.kind, target.name);
-    const refusal = conflictOf(write, current, at);
-    if (refusal !== undefined) return { outcome: refusal, changes: [] };
+    const conflict = conflictOf(write, current, at);
+    if (conflict !== undefined) return { outcome: conflict, changes: [] };
     const before = current === undefined ? 0 : specBytes(current.spec);
     if ("delete" in write) {
       size -= 1;

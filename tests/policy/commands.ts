@@ -102,17 +102,15 @@ const policies: Readonly<Record<Kind, fc.Arbitrary<readonly [name: string, spec:
 
 const revision = fc.option(fc.nat(12), { nil: undefined });
 
-export const randomWrite: fc.Arbitrary<object> = fc
-  .constantFrom(...(Object.keys(policies) as Kind[]))
-  .chain((kind) =>
-    fc.oneof(
-      {
-        weight: 3,
-        arbitrary: fc.tuple(policies[kind], revision).map(([[name, spec], at]) => put(kind, name, spec, at)),
-      },
-      { weight: 1, arbitrary: fc.tuple(policies[kind], revision).map(([[name], at]) => gone(kind, name, at)) },
-    ),
-  );
+export const randomWrite: fc.Arbitrary<object> = fc.constantFrom(...(Object.keys(policies) as Kind[])).chain((kind) =>
+  fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.tuple(policies[kind], revision).map(([[name, spec], at]) => put(kind, name, spec, at)),
+    },
+    { weight: 1, arbitrary: fc.tuple(policies[kind], revision).map(([[name], at]) => gone(kind, name, at)) },
+  ),
+);
 
 const amount = fc.nat(4);
 const amounts = { requests: amount, tokens: amount, concurrency: amount };

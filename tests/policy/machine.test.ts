@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { COMMAND_BYTES_MAX, type Command, encodeCommand, readCommand } from "../../src/policy/command.ts";
+import { COMMAND_BYTES_MAX, encodeCommand, readCommand } from "../../src/policy/command.ts";
 import { type Item, keyOf, replay } from "../../src/policy/item.ts";
 import { KEYS_MAX, KEY_MS_MAX, PolicyMachine, SEATS_MAX } from "../../src/policy/machine.ts";
 import { ITEMS_MAX } from "../../src/policy/write.ts";
