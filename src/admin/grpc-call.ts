@@ -9,33 +9,41 @@
  * with RESOURCE_EXHAUSTED. Compressed messages are not read (UNIMPLEMENTED).
  */
 import { MeshError } from "../base/errors.ts";
-import { MESSAGE_HEAD_BYTES, percentEncoded } from "../wire/grpc-framing.ts";
+import { MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
 import { REFLECTION_PATHS } from "../wire/grpc-reflection.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
-import { fieldOf } from "../wire/header-field.ts";
+import type { Http2Connection } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import type { Message } from "../wire/proto-schema.ts";
 import { encodeMessage } from "../wire/proto-writer.ts";
 import { isForeignPage } from "./app.ts";
-import { grpcStatusOf, statusDetails } from "./call-error.ts";
-import type { GrpcConnection } from "./grpc-connection.ts";
+import { ANSWER_HEAD, statusFields } from "./grpc-reply.ts";
 import { MessageQueue } from "./message-queue.ts";
-import { type Call, decodeRequest, type Method, reasonOf } from "./services.ts";
+import { type Call, decodeRequest, type Method, reasonOf, type Services } from "./services.ts";
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
-const HEAD: Uint8Array = Buffer.concat([
-  fieldOf(":status", "200").encoded,
-  fieldOf("content-type", "application/grpc").encoded,
-  fieldOf("grpc-accept-encoding", "identity").encoded,
-]);
-/** Header lists are bounded at clients; a message is for people. */
-const MESSAGE_CHARS_MAX = 2000;
-const DETAILS_CHARS_MAX = 6000;
+
+/** The connection of a call, as it needs it. */
+export interface CallClient {
+  readonly connection: Http2Connection;
+  readonly services: Services;
+  readonly context: { readonly hostname: string };
+  readonly remoteAddress: string;
+  /** The longest message that a call may bring. */
+  readonly messageBytesMax: number;
+  /** Bytes of requests that are held for the calls of this connection. */
+  heldBytes: number;
+  /** Whether the calls of this connection may hold so many bytes more. */
+  mayHold(bytes: number): boolean;
+  /** Something is there to send: it goes out at the turn's end. */
+  schedule(): void;
+  ended(call: GrpcCall): void;
+}
 
 export class GrpcCall implements StreamOwner {
-  readonly #client: GrpcConnection;
+  readonly #client: CallClient;
   readonly #stream: Http2Stream;
   readonly #block: HeaderBlock;
   readonly #queue: MessageQueue;
@@ -45,7 +53,7 @@ export class GrpcCall implements StreamOwner {
   #isOver = false;
   #wakeWriter: (() => void) | null = null;
 
-  constructor(client: GrpcConnection, stream: Http2Stream, block: HeaderBlock) {
+  constructor(client: CallClient, stream: Http2Stream, block: HeaderBlock) {
     this.#client = client;
     this.#stream = stream;
     this.#block = block;
@@ -172,7 +180,7 @@ export class GrpcCall implements StreamOwner {
   #sendHead(): void {
     if (this.#hasHead) return;
     this.#hasHead = true;
-    this.#client.connection.sendHead(this.#stream, HEAD, 0, HEAD.length, false);
+    this.#client.connection.sendHead(this.#stream, ANSWER_HEAD, 0, ANSWER_HEAD.length, false);
   }
 
   #fail(thrown: unknown): void {
@@ -186,19 +194,7 @@ export class GrpcCall implements StreamOwner {
     if (this.#isOver) return;
     const { connection, services } = this.#client;
     const stream = this.#stream;
-    const fields = [
-      ...(this.#hasHead ? [] : [HEAD]),
-      fieldOf("grpc-status", String(error ? grpcStatusOf(error) : 0)).encoded,
-    ];
-    if (error !== null) {
-      fields.push(fieldOf("grpc-message", percentEncoded(error.message.slice(0, MESSAGE_CHARS_MAX))).encoded);
-      const details = statusDetails(services.types, error);
-      if (details.length <= DETAILS_CHARS_MAX) fields.push(fieldOf("grpc-status-details-bin", details).encoded);
-      if (error.retryAfterSeconds !== undefined) {
-        fields.push(fieldOf("grpc-retry-pushback-ms", String(error.retryAfterSeconds * 1000)).encoded);
-      }
-    }
-    const trailers = Buffer.concat(fields);
+    const trailers = statusFields(services.types, error, !this.#hasHead);
     connection.sendHead(stream, trailers, 0, trailers.length, true);
     this.#over();
     this.#leaveStream();

@@ -15,7 +15,7 @@ import { Http2Connection, type Http2Listener, type Http2Options } from "../wire/
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream } from "../wire/http2-stream.ts";
 import type { FrontContext, FrontSocket, PortConnection } from "./front-connection.ts";
-import { GrpcCall } from "./grpc-call.ts";
+import { type CallClient, GrpcCall } from "./grpc-call.ts";
 import type { Services } from "./services.ts";
 
 const STREAM_WINDOW_BYTES = 262_144;
@@ -32,11 +32,10 @@ const GRPC = ascii("application/grpc");
 const PLUS = 43;
 const SEMICOLON = 59;
 
-export class GrpcConnection implements PortConnection, Http2Listener {
+export class GrpcConnection implements PortConnection, Http2Listener, CallClient {
   readonly connection: Http2Connection;
   readonly services: Services;
   readonly context: FrontContext;
-  /** Bytes of requests that are held for the calls of this connection. */
   heldBytes = 0;
   readonly #socket: FrontSocket;
   readonly #calls = new Set<GrpcCall>();
@@ -60,17 +59,14 @@ export class GrpcConnection implements PortConnection, Http2Listener {
     return this.#socket.remoteAddress ?? "";
   }
 
-  /** The longest message that a call may bring. */
   get messageBytesMax(): number {
     return this.context.limits.maxBodyBytes;
   }
 
-  /** Whether the calls of this connection may hold so many bytes more. */
   mayHold(bytes: number): boolean {
     return this.heldBytes + bytes <= RECEIVED_BODIES_MAX * this.messageBytesMax;
   }
 
-  /** Something is there to send: it goes out at the turn's end. */
   schedule(): void {
     if (this.#isScheduled || this.#isGone) return;
     this.#isScheduled = true;
@@ -153,7 +149,7 @@ export class GrpcConnection implements PortConnection, Http2Listener {
     this.#isStopping = true;
     this.connection.drain();
     const why = new MeshError("draining", "the process is stopping");
-    for (const call of [...this.#calls]) call.stop(why);
+    for (const call of this.#calls) call.stop(why);
     this.schedule();
   }
 

@@ -113,12 +113,19 @@ export async function unary(
   });
 }
 
+/** As grpc-js has it. */
+interface Failure {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: grpc.Metadata;
+}
+
 /** What a call fails with. */
-export async function failureOf(call: Promise<unknown>): Promise<grpc.ServiceError> {
+export async function failureOf(call: Promise<unknown>): Promise<Failure> {
   try {
     await call;
   } catch (error) {
-    return error as grpc.ServiceError;
+    return error as Failure;
   }
   throw new Error("the call did not fail");
 }

@@ -34,7 +34,7 @@ async function post(
   const response = await fetch(bed.url(path), {
     method: "POST",
     headers: { "content-type": JSON_TYPE, ...headers },
-    body: body as BodyInit,
+    body: typeof body === "string" ? body : new Uint8Array(body),
   });
   const text = await response.text();
   return { status: response.status, json: text.startsWith("{") ? JSON.parse(text) : {}, headers: response.headers };
@@ -72,7 +72,7 @@ test("protobuf bodies are taken and given too", async () => {
   const response = await fetch(bed.url(GET_NODE), {
     method: "POST",
     headers: { "content-type": "application/proto" },
-    body: encodeMessage(types.message("infermesh.control.v1.GetNodeRequest"), { id: "ä" }) as BodyInit,
+    body: encodeMessage(types.message("infermesh.control.v1.GetNodeRequest"), { id: "ä" }) as Uint8Array<ArrayBuffer>,
   });
   expect(response.headers.get("content-type")).toBe("application/proto");
   const bytes = new Uint8Array(await response.arrayBuffer());
