@@ -184,8 +184,9 @@ export class LogKeeper {
     if (error instanceof MeshError) return [error.code, error.message];
     const what = `${reasonOf(error)}${code === "" ? "" : `, ${code}`}`;
     if (FULL.has(code)) {
-      const next = "reads go on, writes wait; free some space or raise the limit, and it goes on by itself";
-      return ["store_full", `no space for the log ${this.#path} (${what}): ${next}`];
+      const reason = code === "SQLITE_IOERR_WRITE" ? "no space, a quota or limit, or a disk that fails" : "no space";
+      const next = "reads go on, writes wait; free some space, and it goes on by itself";
+      return ["store_full", `the log ${this.#path} can't be written: ${reason} (${what}). ${next}`];
     }
     const next = lasting
       ? "look at the disk, then restart; the log is checked at the start"
