@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { Prng } from "../../src/base/prng.ts";
 import { LogKeeper } from "../../src/store/log-keeper.ts";
-import { entry, IDENTITY, removeAll, somewhere } from "./log-bed.ts";
+import { entry, removeAll, somewhere } from "./log-bed.ts";
 import { batchOf } from "./log-writer.ts";
 
 afterEach(removeAll);
