@@ -40,7 +40,7 @@ export async function showMembers(config: MembersConfig, terminal: Terminal): Pr
 }
 
 async function watchMembers(config: MembersConfig, terminal: Terminal, ended: AbortSignal): Promise<number> {
-  const opened = await openStream(config.endpoint, "/events?watch=1", config.timeoutMs, ended);
+  const opened = await openStream(config.endpoint, "/events?watch=1&type=node", config.timeoutMs, ended);
   if (ended.aborted) return EXIT.ok;
   if (opened.kind !== "stream") return failureOf(opened, terminal) ?? EXIT.failed;
   const { endpoint } = opened;
@@ -111,7 +111,7 @@ async function reopen(
   firstPauseMs: number,
   { timeoutMs, say, ended }: { timeoutMs: number; say: (text: string) => void; ended: AbortSignal },
 ): Promise<Stream | null> {
-  const path = next === undefined ? "/events?watch=1" : `/events?watch=1&after=${next}`;
+  const path = next === undefined ? "/events?watch=1&type=node" : `/events?watch=1&type=node&after=${next}`;
   let said = "";
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
     await pause(pauseMs, ended);
