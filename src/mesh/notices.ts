@@ -9,7 +9,7 @@
 import { type MeshError, toMeshError } from "../base/errors.ts";
 import { parseAddress } from "../base/units.ts";
 import type { Envelope, Kind } from "./envelope.ts";
-import { orCrash } from "./udp.ts";
+import { orCrash } from "../net/crash.ts";
 
 const FAULT_EVERY_MS = 10_000;
 const CLOCK_EVERY_MS = 60_000;

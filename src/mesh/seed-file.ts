@@ -9,7 +9,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { shown } from "../base/shown.ts";
 import { parseSeed, SEED_EXPECTED, seedHint, type Seed } from "./seed.ts";
-import { codeOf } from "./udp.ts";
+import { codeOf } from "../net/crash.ts";
 
 const POLL_MS = 2000;
 const FILE_BYTES_MAX = 2 ** 20;

@@ -11,7 +11,7 @@ import { isIP } from "node:net";
 import { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
 import { formatAddress } from "../base/units.ts";
-import { codeOf } from "./udp.ts";
+import { codeOf } from "../net/crash.ts";
 import { formatSeed, type Seed } from "./seed.ts";
 
 const LOOKUPS_MAX = 16;

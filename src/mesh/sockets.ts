@@ -9,7 +9,8 @@ import { formatAddress } from "../base/units.ts";
 import { boundAddress, expectSocket } from "../net/descriptor.ts";
 import type { Families } from "./addresses.ts";
 import { TcpServer, type TcpServerOptions } from "./tcp-server.ts";
-import { codeOf, Udp, type UdpHandlers } from "./udp.ts";
+import { codeOf } from "../net/crash.ts";
+import { Udp, type UdpHandlers } from "./udp.ts";
 
 export interface SocketsOptions {
   readonly udp: { readonly receiveBufferBytes: number; readonly handlers: UdpHandlers };

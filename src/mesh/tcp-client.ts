@@ -7,7 +7,7 @@ import { MeshError } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Endpoint } from "./addresses.ts";
 import { framed, FrameReader } from "./frame.ts";
-import { codeOf, orCrash } from "./udp.ts";
+import { codeOf, orCrash } from "../net/crash.ts";
 
 export interface TcpClientOptions {
   readonly frameBytesMin: number;

@@ -9,7 +9,7 @@
 import { boundAddress, duplicate } from "../net/descriptor.ts";
 import { Outbox } from "../net/outbox.ts";
 import { framed, FrameReader } from "./frame.ts";
-import { orCrash } from "./udp.ts";
+import { orCrash } from "../net/crash.ts";
 
 const HELD_FRAMES = 8;
 

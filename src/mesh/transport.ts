@@ -24,7 +24,8 @@ import { adoptBoth, bindBoth, type SocketDescriptors, type SocketsOptions } from
 import type { TcpServer } from "./tcp-server.ts";
 import { TcpClient, type TcpClientOptions } from "./tcp-client.ts";
 import { TransportStats } from "./transport-stats.ts";
-import { codeOf, type Udp } from "./udp.ts";
+import { codeOf } from "../net/crash.ts";
+import { type Udp } from "./udp.ts";
 
 export interface TransportOptions {
   /** An IP address or name of this machine; "" for every address. */

@@ -9,6 +9,7 @@
  */
 import { dlopen } from "bun:ffi";
 import type { Address } from "../base/units.ts";
+import { codeOf, orCrash } from "../net/crash.ts";
 import { boundAddress, duplicate } from "../net/descriptor.ts";
 import type { Outcome } from "./pacer.ts";
 
@@ -104,22 +105,6 @@ export class Udp {
     this.#closed = true;
     this.#socket.close();
   }
-}
-
-/** Throws on what `run` throws where nobody catches it. */
-export function orCrash(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
-export function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === "string" ? code : "";
 }
 
 /** Asks the kernel for a receive buffer; it gives at most net.core.rmem_max, and doubles it for its own needs. */

@@ -1,0 +1,284 @@
+/**
+ * The policies at a control node: a member of the consensus. Reads are answered from its own state machine, consistent
+ * ones after the leader has confirmed how far that must have come; writes go to the leader, wherever it is, and are tried
+ * again under their key until they are answered or their time is over.
+ */
+import { MeshError, toMeshError } from "../base/errors.ts";
+import { randomBytes } from "node:crypto";
+import { type Command, encodeCommand, readCommand, type Write } from "../policy/command.ts";
+import type { Kind } from "../policy/item.ts";
+import type { Applied } from "../policy/machine.ts";
+import type { Outcome } from "../policy/outcome.ts";
+import type { Grant, Want } from "../policy/quota-ledger.ts";
+import { type Member, NOBODY } from "../raft/entry.ts";
+import { Body } from "./bodies.ts";
+import type { Incoming } from "./calls.ts";
+import { Watchers } from "./copy.ts";
+import { Feed } from "./feed.ts";
+import type {
+  Listing,
+  MemberChange,
+  PolicyStore,
+  ReadOptions,
+  StoreMember,
+  StoreStatus,
+  Watcher,
+  WriteOptions,
+} from "./policy-store.ts";
+import type { RaftNode } from "./raft-node.ts";
+import { decodeSaved, encodeSaved, restoringWrites } from "./saved.ts";
+import { Steward } from "./steward.ts";
+
+export const TIMEOUT_MS = 5000;
+/** Between two tries while nobody leads. */
+const RETRY_MS = 25;
+/** A follower is turned away by a control node that has not heard of a leader for so long. */
+const LEADERLESS_MS = 3000;
+
+export interface ControlStoreOptions {
+  readonly node: RaftNode;
+  readonly self: Member;
+  /** Hexadecimal. */
+  readonly clusterId: string;
+  /** The mesh's name of this node, and where others reach it. */
+  readonly name: string;
+  readonly address: () => string;
+  readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
+  /** This node was taken out. */
+  readonly onRemoved: () => void;
+  readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
+}
+
+/** A command before the leader dates it. */
+type Undated = { [K in Command["op"]]: Omit<Extract<Command, { readonly op: K }>, "atMs"> }[Command["op"]];
+
+export class ControlStore implements PolicyStore {
+  readonly engine = "embedded";
+  readonly #options: ControlStoreOptions;
+  readonly #node: RaftNode;
+  readonly #watchers = new Watchers();
+  readonly #feeds = new Set<Feed>();
+  readonly #steward: Steward;
+  #ledAtMs = performance.now();
+  #timer: ReturnType<typeof setInterval>;
+  #stopped = false;
+
+  constructor(options: ControlStoreOptions) {
+    this.#options = options;
+    this.#node = options.node;
+    this.#steward = new Steward({ ...options, submit: (command, timeoutMs) => this.#submit(command, timeoutMs) });
+    this.#timer = setInterval(() => this.#tick(), 250);
+  }
+
+  /** What entries did, for whoever watches. */
+  applied(applied: readonly Applied[]): void {
+    for (const { changes, revision } of applied) this.#watchers.changed(changes, revision);
+  }
+
+  restored(): void {
+    this.#watchers.reset(this.#listing());
+  }
+
+  async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+    await this.#confirm(options);
+    return this.#listing(options.kind);
+  }
+
+  async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
+    await this.#confirm(options);
+    return { item: this.#node.machine.get(kind, name), revision: this.#node.machine.revision };
+  }
+
+  async write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
+    const command: Undated = { op: "write", key: options.key ?? randomKey(), writes };
+    const answer = await this.#submit(command, options.timeoutMs ?? TIMEOUT_MS);
+    return answer as Outcome;
+  }
+
+  async lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
+    const command: Undated = { op: "lease", key: randomKey(), wants };
+    const answer = (await this.#submit(command, options.timeoutMs ?? TIMEOUT_MS)) as { readonly grants: readonly Grant[] };
+    return answer.grants;
+  }
+
+  watch(watcher: Watcher): () => void {
+    return this.#watchers.add(watcher, this.#listing());
+  }
+
+  async status(): Promise<StoreStatus> {
+    const { machine, raft, alarm, logBytes } = this.#node;
+    const { term, leader, commitIndex } = raft.status();
+    return {
+      engine: "embedded",
+      cluster: this.#options.clusterId,
+      writable: leader !== NOBODY && alarm === null,
+      alarm: alarm?.message ?? (leader === NOBODY ? "no leader: a majority of the control nodes can't be reached" : ""),
+      revision: machine.revision,
+      items: machine.list().length,
+      term,
+      leader: machine.seats.get(leader)?.node ?? "",
+      commitIndex,
+      appliedIndex: machine.appliedIndex,
+      logBytes,
+      members: this.#members(),
+    };
+  }
+
+  async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
+    await this.#atLeader("members", { change, timeoutMs }, timeoutMs, () => this.#steward.change(change, timeoutMs));
+  }
+
+  async save(timeoutMs: number): Promise<Uint8Array> {
+    return encodeSaved(await this.list({ consistent: true, timeoutMs }), Date.now());
+  }
+
+  async restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
+    const { items } = await this.list({ consistent: true, timeoutMs });
+    return this.write(restoringWrites(items, decodeSaved(saved)), { timeoutMs });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const feed of this.#feeds) feed.end(new MeshError("draining", "this control node is stopping"));
+    await this.#node.stop();
+  }
+
+  /** A call of another node. */
+  async call(incoming: Incoming): Promise<unknown> {
+    const { method } = incoming;
+    const body = new Body(method, incoming.body);
+    switch (method) {
+      case "submit":
+        return this.#propose(body.record("command") as Undated, body.whole("timeoutMs"));
+      // A follower asks whichever control node it knows; a control node asks the leader only, so that no call goes round.
+      case "submit-any":
+        return this.#submit(body.record("command") as Undated, body.whole("timeoutMs"));
+      case "members-any":
+        return (await this.changeMembers(body.record("change") as MemberChange, body.whole("timeoutMs")), {});
+      case "members":
+        return (await this.#steward.change(body.record("change") as MemberChange, body.whole("timeoutMs")), {});
+      case "join-any":
+        return this.#atLeader("join", incoming.body as object, body.whole("timeoutMs"), () => this.#joined(body));
+      case "join":
+        return this.#joined(body);
+      case "list":
+        return this.list({ consistent: true, timeoutMs: body.whole("timeoutMs") });
+      case "status":
+        return this.status();
+      case "follow":
+        return this.#follow(incoming, body);
+      default:
+        throw new MeshError("not_supported", `this control node knows no call "${method}"; it may run an older version`);
+    }
+  }
+
+  #listing(kind?: Kind): Listing {
+    const { machine } = this.#node;
+    return { items: machine.list(kind), revision: machine.revision };
+  }
+
+  async #confirm({ consistent = false, timeoutMs = TIMEOUT_MS }: ReadOptions): Promise<void> {
+    if (!consistent) return;
+    const untilMs = performance.now() + timeoutMs;
+    await this.#retried(untilMs, (leftMs) => this.#node.read(leftMs));
+  }
+
+  /** At the leader, here or elsewhere. */
+  #submit(command: Undated, timeoutMs: number): Promise<unknown> {
+    return this.#atLeader("submit", { command, timeoutMs }, timeoutMs, (leftMs) => this.#propose(command, leftMs));
+  }
+
+  async #propose(undated: Undated, timeoutMs: number): Promise<unknown> {
+    const bytes = encodeCommand({ ...undated, atMs: Date.now() } as Command);
+    const read = readCommand(bytes);
+    if ("bad" in read) throw new MeshError("bad_request", read.bad);
+    const applied = await this.#node.propose(bytes, timeoutMs);
+    return applied?.outcome ?? {};
+  }
+
+  async #atLeader<A>(method: string, body: object, timeoutMs: number, here: (leftMs: number) => Promise<A>): Promise<unknown> {
+    return this.#retried(performance.now() + timeoutMs, async (leftMs) => {
+      const { leader } = this.#node.raft.status();
+      if (leader === this.#options.self) return here(leftMs);
+      const address = this.#node.machine.seats.get(leader)?.address;
+      if (address === undefined) throw new MeshError("not_leader", "no leader is known");
+      return this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
+    });
+  }
+
+  /** Again while the leader is being looked for, until the time is over. */
+  async #retried<A>(untilMs: number, attempt: (leftMs: number) => Promise<A>): Promise<A> {
+    for (;;) {
+      const leftMs = untilMs - performance.now();
+      try {
+        if (leftMs <= 0) throw new MeshError("no_quorum", "no leader was found in time");
+        return await attempt(leftMs);
+      } catch (thrown) {
+        const error = toMeshError(thrown);
+        const isWorth = error.code === "not_leader" || error.code === "upstream_failed";
+        if (!isWorth) throw error;
+        if (this.#stopped) throw new MeshError("draining", "this control node is stopping");
+        if (untilMs - performance.now() <= RETRY_MS) throw noQuorum();
+        await Bun.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  async #joined(body: Body): Promise<unknown> {
+    const newcomer = { member: body.whole("member"), node: body.text("node"), address: body.text("address") };
+    await this.#steward.admit(newcomer, body.whole("timeoutMs"));
+    return { cluster: this.#options.clusterId };
+  }
+
+  #follow(incoming: Incoming, body: Body): Promise<unknown> {
+    if (this.#isLeaderless()) throw noQuorum();
+    const isOurs = body.text("cluster") === this.#options.clusterId;
+    const known = isOurs ? { revision: body.whole("revision") } : null;
+    const feed = new Feed(incoming, known, (watcher) => this.watch(watcher));
+    this.#feeds.add(feed);
+    return feed.ended.finally(() => this.#feeds.delete(feed));
+  }
+
+  #isLeaderless(): boolean {
+    return performance.now() - this.#ledAtMs > LEADERLESS_MS;
+  }
+
+  #tick(): void {
+    const { leader } = this.#node.raft.status();
+    if (leader !== NOBODY) this.#ledAtMs = performance.now();
+    else if (this.#isLeaderless()) for (const feed of this.#feeds) feed.end(noQuorum());
+    this.#steward.tick();
+  }
+
+  #members(): StoreMember[] {
+    const { raft, machine } = this.#node;
+    const { configuration, leader, progress } = raft.status();
+    const nowMs = performance.now();
+    const numbers = new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners]);
+    return [...numbers].map((member) => {
+      const seat = machine.seats.get(member);
+      const at = progress?.get(member);
+      const role = member === leader ? "leader" : configuration.learners.includes(member) ? "learner" : "follower";
+      return {
+        member: member.toString(16),
+        node: seat?.node ?? "",
+        address: seat?.address ?? "",
+        role,
+        matchIndex: at?.match ?? null,
+        heardAgoMs: at === undefined || member === leader ? null : Math.max(0, Math.round(nowMs - at.heardAtMs)),
+      };
+    });
+  }
+}
+
+function noQuorum(): MeshError {
+  return new MeshError(
+    "no_quorum",
+    "no majority of the control nodes can be reached, so nothing can be changed now; what is in force stays so. Try again, and see `infermesh ctl control status`",
+  );
+}
+
+function randomKey(): string {
+  return randomBytes(12).toString("base64url");
+}

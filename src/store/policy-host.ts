@@ -1,0 +1,447 @@
+/**
+ * The policies at one node, whatever its part in the control plane is now: a follower may become a control node, and a
+ * control node that was taken out follows again, while those who read, write and watch here notice nothing.
+ *
+ * How a node becomes a control node:
+ *
+ * - It has a store: it goes on as the member that it was.
+ * - `bootstrap`, or an agent alone in the world (`auto`): it makes a store of a new cluster, with itself as the only voter.
+ *   Whatever gossip says plays no part in this, so that two halves of a mesh can't both believe to be the whole; but a
+ *   lone node that hears of control nodes at its start stands by instead.
+ * - `join`, or an invitation by `ctl control add`: it draws a number, asks a control node to admit it, and makes a store
+ *   that is filled by the leader.
+ *
+ * Two agents that each started alone and met later have a cluster each. One that bootstrapped itself without being told
+ * to, and in whose store nothing was ever written, gives it up and follows the other; otherwise both warn, and an operator
+ * decides.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { MeshError, toMeshError } from "../base/errors.ts";
+import { Prng } from "../base/prng.ts";
+import { formatAddress, parseAddress } from "../base/units.ts";
+import { codeOf } from "../net/crash.ts";
+import type { Write } from "../policy/command.ts";
+import type { Kind } from "../policy/item.ts";
+import { PolicyMachine } from "../policy/machine.ts";
+import type { Outcome } from "../policy/outcome.ts";
+import type { Grant, Want } from "../policy/quota-ledger.ts";
+import { encodeConfiguration, type Entry, type HardState, type Member } from "../raft/entry.ts";
+import { Raft } from "../raft/raft.ts";
+import { RAFT_DEFAULTS } from "../raft/settings.ts";
+import type { CallHandlers, Incoming } from "./calls.ts";
+import { ControlStore } from "./control-store.ts";
+import { Copy } from "./copy.ts";
+import { Door } from "./door.ts";
+import { FollowerStore } from "./follower-store.ts";
+import type { LinkIdentity } from "./link.ts";
+import { type DurableLog, openLog } from "./log.ts";
+import type {
+  Listing,
+  MemberChange,
+  PolicyStore,
+  ReadOptions,
+  StoreStatus,
+  Watcher,
+  WriteOptions,
+} from "./policy-store.ts";
+import { RaftNode } from "./raft-node.ts";
+import type { ControlConfig } from "./settings.ts";
+import type { SealKeys } from "./sealing.ts";
+import { Ways } from "./ways.ts";
+
+const ADMIT_MS = 5000;
+const RETRY_MS = 500;
+const MEMBER_BYTES = 6;
+
+export interface PolicyHostOptions {
+  readonly config: ControlConfig;
+  /** The mesh's names of itself and of this node. */
+  readonly cluster: string;
+  readonly node: string;
+  /** Where state is kept. */
+  readonly dataDir: string;
+  readonly keys: SealKeys;
+  /** The host by which others reach this node. */
+  readonly host: () => string;
+  /** Whether the node joins nobody: with `auto` it is the first of its mesh then. */
+  readonly isAlone: boolean;
+  /** Control nodes that the mesh tells of, this one not among them; the nearest first. */
+  readonly peers: () => readonly string[];
+  /** Tells the mesh where this control node is; "" when it is none. */
+  readonly announce: (address: string) => void;
+  readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
+}
+
+/** What a control node runs. */
+interface Seat {
+  readonly store: ControlStore;
+  readonly node: RaftNode;
+  readonly clusterId: string;
+  readonly member: Member;
+}
+
+export class PolicyHost implements PolicyStore {
+  readonly #options: PolicyHostOptions;
+  readonly #ways: Ways;
+  readonly #door: Door | null;
+  /** What is watched here: it outlives the engine behind it. */
+  readonly #copy = new Copy();
+  #seat: Seat | null = null;
+  #follower: FollowerStore | null = null;
+  #unwatch: () => void = () => {};
+  #joining: Promise<void> | null = null;
+  #stopped = false;
+  /** It bootstrapped itself without having been told to. */
+  #isUnasked = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Opens the store of this node or finds out that it has none; rejects with a MeshError when its store can't be used. */
+  static async open(options: PolicyHostOptions): Promise<PolicyHost> {
+    const host = new PolicyHost(options);
+    try {
+      await host.#start();
+    } catch (error) {
+      await host.stop();
+      throw error;
+    }
+    return host;
+  }
+
+  private constructor(options: PolicyHostOptions) {
+    this.#options = options;
+    const identity: LinkIdentity = {
+      cluster: options.cluster,
+      node: options.node,
+      storeId: () => this.#seat?.clusterId ?? "",
+      keys: options.keys,
+    };
+    const handlers: CallHandlers = {
+      message: (bytes, link) => {
+        // Members of one cluster only: whoever has no store, or another's, has no part in the consensus.
+        if (link.peer.storeId === this.#seat?.clusterId) this.#seat.node.receive(bytes);
+      },
+      call: (incoming) => this.#call(incoming),
+    };
+    this.#door = openDoor(options, identity, handlers);
+    this.#ways = new Ways({
+      identity,
+      handlers,
+      onBroken: (address) => {
+        const seat = this.#seat;
+        if (seat === null) return;
+        for (const [member, at] of seat.node.machine.seats) if (at.address === address) seat.node.unreachable(member);
+      },
+    });
+  }
+
+  get engine(): StoreStatus["engine"] {
+    return this.#current.engine;
+  }
+
+  /** Where this node is reached by control nodes and followers; "" where it listens nowhere. */
+  get address(): string {
+    return this.#door === null ? "" : formatAddress({ host: this.#options.host(), port: this.#door.port });
+  }
+
+  get isControlNode(): boolean {
+    return this.#seat !== null && this.#follower === null;
+  }
+
+  list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+    return this.#current.list(options);
+  }
+
+  get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
+    return this.#current.get(kind, name, options);
+  }
+
+  write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
+    return this.#current.write(writes, options);
+  }
+
+  lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
+    return this.#current.lease(wants, options);
+  }
+
+  watch(watcher: Watcher): () => void {
+    return this.#copy.watch(watcher);
+  }
+
+  status(): Promise<StoreStatus> {
+    return this.#current.status();
+  }
+
+  changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
+    return this.#current.changeMembers(change, timeoutMs);
+  }
+
+  save(timeoutMs: number): Promise<Uint8Array> {
+    return this.#current.save(timeoutMs);
+  }
+
+  restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
+    return this.#current.restore(saved, timeoutMs);
+  }
+
+  /** Control nodes came or went. */
+  peersChanged(): void {
+    this.#follower?.lookAgain();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#unwatch();
+    await this.#seat?.store.stop();
+    await this.#follower?.stop();
+    this.#door?.stop();
+    this.#ways.stop();
+  }
+
+  get #current(): PolicyStore {
+    const store = this.#follower ?? this.#seat?.store ?? null;
+    if (store === null) throw new MeshError("starting", "the policies are being opened; try again in a moment");
+    return store;
+  }
+
+  get #path(): string {
+    return join(this.#options.dataDir, `control-${this.#options.node}.sqlite`);
+  }
+
+  async #start(): Promise<void> {
+    const { config, isAlone, peers, log } = this.#options;
+    if (config.mode === "off") {
+      if (existsSync(this.#path)) log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
+      return this.#becomeFollower();
+    }
+    const kept = await openLog(this.#path, undefined);
+    if (kept !== null) {
+      const seat = await this.#sit(kept);
+      if (seat.node.raft.status().configuration.voters.length > 0) return this.#takeSeat(seat);
+      // It was stopped before it was admitted.
+      this.#becomeFollower();
+      return this.#join(peers);
+    }
+    const isFirst = config.mode === "bootstrap" || (config.mode === "auto" && isAlone && peers().length === 0);
+    if (isFirst) return this.#bootstrap();
+    this.#becomeFollower();
+    if (config.mode === "join") this.#join(peers);
+  }
+
+  async #bootstrap(): Promise<void> {
+    const member = drawMember();
+    const log = await openLog(this.#path, { clusterId: randomBytes(16).toString("hex"), member });
+    if (log === null) throw new MeshError("internal", "a new store was not made");
+    const configuration = { voters: [member], outgoing: [], learners: [], learnersNext: [] };
+    const first: Entry = { index: 1, term: 1, kind: "configuration", data: encodeConfiguration(configuration) };
+    const seat = await this.#sit(log, { hardState: { term: 1, votedFor: member, commitIndex: 1 }, entries: [first] });
+    await this.#takeSeat(seat);
+    this.#isUnasked = this.#options.config.mode === "auto";
+    if (this.#isUnasked) this.#timer = setInterval(() => void this.#yield(), RETRY_MS);
+    this.#options.log.info("control plane begun", { cluster: seat.clusterId });
+  }
+
+  /** Goes on with a log, or begins one with what `first` holds. */
+  async #sit(log: DurableLog, first?: { readonly hardState: HardState; readonly entries: readonly Entry[] }): Promise<Seat> {
+    const { identity, hardState, snapshot, entries } = log.contents;
+    if (first !== undefined) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      log.onDurable = () => resolve();
+      log.onFailure = reject;
+      log.write({ number: 0, ...first });
+      await promise;
+    }
+    const machine = new PolicyMachine();
+    if (snapshot !== null) machine.restore(snapshot.data);
+    const start = { hardState: first?.hardState ?? hardState, snapshot, entries: first?.entries ?? entries };
+    const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1);
+    const raft = new Raft(RAFT_DEFAULTS, identity.member, start, prng, performance.now());
+    const { log: lines, node: name } = this.#options;
+    let store: ControlStore | null = null;
+    const node: RaftNode = new RaftNode({
+      raft,
+      log,
+      machine,
+      send: (to, bytes) => {
+        const address = machine.seats.get(to)?.address;
+        if (address !== undefined) this.#ways.message(address, bytes);
+      },
+      onApplied: (applied) => store?.applied(applied),
+      onRestored: () => store?.restored(),
+      onTurn: () => {},
+      onAlarm: (alarm) => {
+        if (alarm === null) lines.info("the control node's store can be written again");
+        else lines.warn("the control node's store can't be written: no policy can be changed by way of it", { error: alarm.message });
+      },
+    });
+    store = new ControlStore({
+      node,
+      self: identity.member,
+      clusterId: identity.clusterId,
+      name,
+      address: () => this.address,
+      ask: (address, method, body, timeoutMs) => this.#ways.ask(address, method, body, { timeoutMs }),
+      onRemoved: () => void this.#removed(),
+      log: lines,
+    });
+    const seat = { store, node, clusterId: identity.clusterId, member: identity.member };
+    this.#seat = seat;
+    return seat;
+  }
+
+  /** Reads, writes and watches go by the seat from now on. */
+  async #takeSeat(seat: Seat): Promise<void> {
+    const follower = this.#follower;
+    this.#follower = null;
+    await follower?.stop();
+    this.#watchBehind(seat.store);
+    this.#options.announce(this.address);
+  }
+
+  #becomeFollower(): void {
+    const { dataDir, node, log } = this.#options;
+    this.#follower = new FollowerStore({
+      ways: this.#ways,
+      addresses: () => this.#options.peers(),
+      file: dataDir === "" ? "" : join(dataDir, `policies-${node}.json`),
+      log,
+    });
+    this.#watchBehind(this.#follower);
+    this.#options.announce("");
+  }
+
+  #watchBehind(store: PolicyStore): void {
+    this.#unwatch();
+    this.#unwatch = store.watch({
+      reset: (items, revision) => this.#copy.reset(items, revision),
+      changed: (changes, revision) => this.#copy.changed(changes, revision),
+    });
+  }
+
+  /** Asks control nodes to be admitted, until one does. */
+  #join(addresses: () => readonly string[]): void {
+    this.#joining ??= this.#admitted(addresses).finally(() => {
+      this.#joining = null;
+    });
+    this.#joining.catch((error: unknown) => {
+      this.#options.log.warn("this node can't become a control node", { error: toMeshError(error).message });
+    });
+  }
+
+  async #admitted(addresses: () => readonly string[]): Promise<void> {
+    let told = "";
+    while (!this.#stopped) {
+      for (const address of addresses()) {
+        try {
+          if (await this.#admittedBy(address)) return;
+        } catch (thrown) {
+          const error = toMeshError(thrown);
+          if (error.code === "conflict") await this.#giveUpSeat("not-admitted");
+          if (error.code === "conflict") throw error;
+          if (error.message !== told) this.#options.log.warn("not a control node yet", { by: address, error: error.message });
+          told = error.message;
+        }
+      }
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+
+  /** False where that node is of another cluster than the one whose admission was begun. */
+  async #admittedBy(address: string): Promise<boolean> {
+    const { node, log } = this.#options;
+    const about = (await this.#ways.ask(address, "about", {}, { timeoutMs: ADMIT_MS })) as { cluster: string };
+    if (about.cluster === "" || (this.#seat !== null && this.#seat.clusterId !== about.cluster)) return false;
+    if (this.#seat === null) {
+      // Its store is there before it is a member: what the leader sends from then on is not lost.
+      const made = await openLog(this.#path, { clusterId: about.cluster, member: drawMember() });
+      if (made === null) throw new MeshError("internal", "a new store was not made");
+      await this.#sit(made);
+    }
+    const seat = this.#seat as unknown as Seat;
+    const body = { member: seat.member, node, address: this.address, timeoutMs: ADMIT_MS };
+    await this.#ways.ask(address, "join-any", body, { timeoutMs: ADMIT_MS });
+    await this.#takeSeat(seat);
+    log.info("this node is a control node now", { cluster: seat.clusterId });
+    return true;
+  }
+
+  /** A store that nobody asked for, and in which nothing was written, gives way to another cluster's. */
+  async #yield(): Promise<void> {
+    const seat = this.#seat;
+    if (seat === null || !this.#isUnasked || seat.node.machine.revision > 0) return clearInterval(this.#timer);
+    for (const address of this.#options.peers()) {
+      const about = await this.#ways.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => undefined);
+      const { cluster, unasked, revision } = (about ?? {}) as { cluster?: string; unasked?: boolean; revision?: number };
+      if (cluster === undefined || cluster === "" || cluster === seat.clusterId) continue;
+      // Of two that are alike, the one with the greater id: both decide by the same rule.
+      const isOurs = unasked === true && revision === 0 && seat.clusterId < cluster;
+      if (isOurs || this.#seat !== seat || seat.node.machine.revision > 0) continue;
+      this.#options.log.info("another control cluster is there already: this node follows it", { cluster });
+      clearInterval(this.#timer);
+      await this.#giveUpSeat("yielded");
+      return;
+    }
+  }
+
+  async #removed(): Promise<void> {
+    this.#options.log.info("this node was taken out of the control nodes: it follows them from now on");
+    await this.#giveUpSeat("removed");
+  }
+
+  /** Closes the store, keeps it aside under another name if anything was in it, and follows. */
+  async #giveUpSeat(why: string): Promise<void> {
+    const seat = this.#seat;
+    if (seat === null) return;
+    this.#seat = null;
+    await seat.store.stop();
+    const isEmpty = seat.node.machine.revision === 0;
+    for (const suffix of ["", "-wal", "-shm"]) {
+      try {
+        if (isEmpty) rmSync(`${this.#path}${suffix}`, { force: true });
+        else renameSync(`${this.#path}${suffix}`, `${this.#path}.${why}-${Date.now()}${suffix}`);
+      } catch (error) {
+        if (codeOf(error) !== "ENOENT") this.#options.log.warn("an old store is still there", { path: this.#path });
+      }
+    }
+    if (!this.#stopped && this.#follower === null) this.#becomeFollower();
+  }
+
+  async #call(incoming: Incoming): Promise<unknown> {
+    const seat = this.#seat;
+    switch (incoming.method) {
+      case "about":
+        return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.node.machine.revision ?? 0 };
+      case "invite": {
+        const { addresses } = incoming.body as { addresses?: unknown };
+        if (seat !== null) throw new MeshError("conflict", `${this.#options.node} is a control node already`);
+        if (!Array.isArray(addresses)) throw new MeshError("bad_request", "invite: addresses are not a list");
+        const known = addresses.filter((one): one is string => typeof one === "string" && parseAddress(one) !== undefined);
+        this.#join(() => [...new Set([...this.#options.peers(), ...known])]);
+        return {};
+      }
+      default:
+        if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
+        return seat.store.call(incoming);
+    }
+  }
+}
+
+function drawMember(): Member {
+  const number = randomBytes(MEMBER_BYTES).readUIntBE(0, MEMBER_BYTES);
+  return number === 0 ? drawMember() : number;
+}
+
+/** With --control auto a port that is in use is no fault: nobody has told others of it. */
+function openDoor({ config, log }: PolicyHostOptions, identity: LinkIdentity, handlers: CallHandlers): Door | null {
+  if (config.mode === "off") return null;
+  const onRefused = (why: string, from: string): void => log.info("a connection to the control port was refused", { from, why });
+  const options = { identity, handlers, onRefused };
+  try {
+    return new Door({ ...options, address: config.listen });
+  } catch (error) {
+    if (config.mode !== "auto" || config.listen.port === 0) throw error;
+    return new Door({ ...options, address: { ...config.listen, port: 0 } });
+  }
+}
