@@ -43,7 +43,7 @@ export interface NodeOptions {
   readonly localJoin?: readonly string[];
   readonly mesh: GossipConfig;
   readonly swim: SwimConfig;
-  readonly meta: Omit<NodeMeta, "cut" | "version">;
+  readonly meta: Omit<NodeMeta, "cut" | "version" | "controlAddress">;
   readonly journal: Journal;
   readonly log: AnnouncerLog;
   onEvent(event: SwimEvent): void;
@@ -57,8 +57,8 @@ export interface MeshNode {
   readonly roster: Roster;
   /** Seeded by chance. */
   readonly prng: Prng;
-  /** Tells the mesh whether the node can take requests now, and whether it only finishes what it has. */
-  setCondition(condition: Pick<NodeMeta, "healthy" | "draining">): void;
+  /** Tells the mesh what has changed: whether the node can take requests now, only finishes what it has, is a control node. */
+  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress">>): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
   /** Says nothing any more, for a successor goes on as this node: no leave is taken, and nobody is to notice. */
@@ -96,6 +96,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     throw error;
   });
   const roster = new Roster();
+  let meta = { ...options.meta, version, controlAddress: "" };
   const lines = new MemberLog(log);
   const membership: Membership = new Membership(
     {
@@ -106,7 +107,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       id: options.id,
       identity: options.identity,
       incarnation: options.incarnation,
-      meta: encodeMeta({ ...options.meta, version }, META_BYTES_MAX),
+      meta: encodeMeta(meta, META_BYTES_MAX),
       join: [...options.join, ...(options.localJoin ?? [])],
       joinFile: sources.joinFile,
       quiet: options.join.length === 0 && sources.joinFile === "",
@@ -139,8 +140,9 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     keyring,
     roster,
     prng,
-    setCondition(condition) {
-      membership.setMeta(encodeMeta({ ...options.meta, version, ...condition }, META_BYTES_MAX));
+    tell(news) {
+      meta = { ...meta, ...news };
+      membership.setMeta(encodeMeta(meta, META_BYTES_MAX));
     },
     keys,
     fallSilent() {

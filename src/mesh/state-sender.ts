@@ -96,7 +96,7 @@ export class StateSender {
     if (!isNews || (!draining && nowMs - this.#toldMeshAtMs < TELL_MESH_MS)) return;
     this.#toldMeshAtMs = nowMs;
     this.#condition = { healthy, draining };
-    this.#options.node.setCondition(this.#condition);
+    this.#options.node.tell(this.#condition);
   }
 
   stats(): { readonly routers: number; readonly messages: number; readonly bytes: number } {

@@ -2,11 +2,12 @@
  * What a node tells of itself in the membership's 512 bytes of metadata: enough to route to it at once. The core moves
  * these bytes without looking at them.
  *
- *     version 1, role (1), flags (1), zone, api address, serving address, models, labels, software version
+ *     version 1, role (1), flags (1), zone, api address, serving address, models, labels, software version,
+ *     control address
  *
  * Texts are a length (1 byte) and UTF-8; lists are a count (1 byte) and their items. Readers skip what follows, so that
  * fields can be added at the end; of nodes from before a field was added it is empty. What does not fit is left out from
- * the end of the labels, then of the models, and a flag says so; room for the software version is kept.
+ * the end of the labels, then of the models, and a flag says so; room for the software version and the control address is kept.
  */
 
 export const NODE_ROLES = ["agent", "router", "client"] as const;
@@ -23,6 +24,8 @@ export interface NodeMeta {
   readonly models: readonly string[];
   /** Of the software that the node runs; "" where it does not say. */
   readonly version: string;
+  /** Where it takes part in the control plane as a control node, "host:port"; "" where it is none. */
+  readonly controlAddress: string;
   readonly healthy: boolean;
   readonly draining: boolean;
   /** Some labels or models did not fit: ask the node itself. */
@@ -30,7 +33,7 @@ export interface NodeMeta {
 }
 
 /** Of a node that serves nothing: its role, and that it is well. */
-export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version"> {
+export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version" | "controlAddress"> {
   return {
     role,
     zone: "",
@@ -56,7 +59,7 @@ function textBytes(text: string): Uint8Array {
 
 export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8Array {
   const out = new Uint8Array(bytesMax);
-  const restBytesMax = bytesMax - 1 - textBytes(meta.version).length;
+  const restBytesMax = bytesMax - 2 - textBytes(meta.version).length - textBytes(meta.controlAddress).length;
   let at = 3;
   const put = (text: string): void => {
     const bytes = textBytes(text);
@@ -90,6 +93,7 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
   list(meta.models.map((model) => [model]));
   list(Object.entries(meta.labels));
   put(meta.version);
+  put(meta.controlAddress);
   out[0] = VERSION;
   out[1] = NODE_ROLES.indexOf(meta.role);
   out[2] = (meta.healthy ? FLAG.healthy : 0) | (meta.draining ? FLAG.draining : 0) | (isCut ? FLAG.cut : 0);
@@ -136,6 +140,7 @@ export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
   const labels: [string, string][] = [];
   for (let left = count(); left > 0 && !isBad; left -= 1) labels.push([text(), text()]);
   const version = text();
+  const controlAddress = !isBad && at < bytes.length ? text() : "";
   if (isBad) return undefined;
   return {
     role,
@@ -145,6 +150,7 @@ export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
     servingAddress,
     models,
     version,
+    controlAddress,
     healthy: (flags & FLAG.healthy) !== 0,
     draining: (flags & FLAG.draining) !== 0,
     cut: (flags & FLAG.cut) !== 0,

@@ -15,6 +15,7 @@ const PLAIN: Omit<NodeMeta, "cut"> = {
   servingAddress: "10.0.0.1:8000",
   models: ["llama-3.1-8b-instruct", "embed"],
   version: "1.2.3",
+  controlAddress: "10.0.0.1:7950",
   healthy: true,
   draining: false,
 };
@@ -29,6 +30,7 @@ describe("metadata", () => {
     servingAddress: text,
     models: fc.array(text, { maxLength: 20 }),
     version: text,
+    controlAddress: text,
     healthy: fc.boolean(),
     draining: fc.boolean(),
   });
@@ -53,6 +55,11 @@ describe("metadata", () => {
     expect(read.models.length).toBeGreaterThan(10);
   });
 
+  test("of a node from before it could be a control node names no control address", () => {
+    const bytes = encodeMeta({ ...PLAIN, controlAddress: "" }, META_BYTES_MAX);
+    expect(decodeMeta(bytes.subarray(0, -1))).toEqual({ ...PLAIN, controlAddress: "", cut: false });
+  });
+
   test("says where it stands: role, flags, places", () => {
     for (const role of NODE_ROLES) {
       for (const [healthy, draining] of [
@@ -73,7 +80,7 @@ describe("metadata", () => {
     expect(Object.keys(crowded.labels)).toEqual(Object.keys(labels).slice(0, Object.keys(crowded.labels).length));
     const long = decodeMeta(encodeMeta({ ...PLAIN, zone: "z".repeat(256) }, META_BYTES_MAX))!;
     expect(long).toMatchObject({ zone: "", models: PLAIN.models });
-    const least = decodeMeta(encodeMeta(PLAIN, 14))!;
+    const least = decodeMeta(encodeMeta(PLAIN, 15 + PLAIN.controlAddress.length))!;
     expect(least).toMatchObject({ cut: true, zone: "", apiAddress: "", servingAddress: "", models: [] });
   });
 
