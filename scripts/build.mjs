@@ -22,6 +22,7 @@ const RECIPES = [
   "scripts/build-native.ts",
   "scripts/generate-proto.ts",
   "scripts/proto-descriptors.ts",
+  "scripts/proto-services.ts",
 ];
 
 function git(...args) {

@@ -1,6 +1,7 @@
 /**
- * proto/*.proto -> src/gen/*.js and *.d.ts, by pbjs (protobuf.js, static modules); proto/grpc/ -> the descriptors that
- * reflection tells (proto-descriptors.ts).
+ * proto/state.proto -> src/gen/state.js and .d.ts, by pbjs (protobuf.js, static module): what the mesh carries;
+ * proto/*.proto -> src/gen/services.js and .d.ts: the API's messages and services (proto-services.ts);
+ * proto/grpc/ -> the descriptors that the data plane's reflection tells (proto-descriptors.ts).
  *
  *   bun scripts/generate-proto.ts           write what is stale
  *   bun scripts/generate-proto.ts --check   exit 1 if anything is stale or was edited by hand
@@ -13,16 +14,19 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { descriptorModule, protoTexts } from "./proto-descriptors.ts";
+import { servicesModule, servicesText } from "./proto-services.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 const PROTO = join(ROOT, "proto");
 const GEN = join(ROOT, "src", "gen");
 const PBJS = join(ROOT, "node_modules", "protobufjs-cli", "bin", "pbjs");
 const DESCRIBED = join(PROTO, "grpc");
+/** Files whose messages are decoded often: they get code of their own. */
+const STATIC = ["state.proto"];
 const RECIPE = 1;
 const OPTIONS = ["-t", "static-module", "-w", "esm", "--force-number"];
 const LEAVE_OUT = ["--no-service", "--no-delimited", "--no-verify", "--no-typeurl"];
@@ -91,14 +95,19 @@ function generate(protoPath: string, protoText: string): { code: string; types: 
 
 /** What is generated: the name of each module, the text that it is made from, and how. */
 function outputs(): { name: string; from: string; text: string; make: () => { code: string; types: string } }[] {
-  const messages = readdirSync(PROTO).filter((name) => name.endsWith(".proto"));
   const described = protoTexts(DESCRIBED).map(({ name, text }) => `${name}\n${text}`);
   return [
-    ...messages.map((file) => {
+    ...STATIC.map((file) => {
       const protoPath = join(PROTO, file);
       const text = readFileSync(protoPath, "utf8");
       return { name: basename(file, ".proto"), from: `proto/${file}`, text, make: () => generate(protoPath, text) };
     }),
+    {
+      name: "services",
+      from: "proto/",
+      text: servicesText(PROTO, DESCRIBED),
+      make: () => servicesModule(PROTO, DESCRIBED),
+    },
     {
       name: "descriptors",
       from: "proto/grpc/",

@@ -7,8 +7,10 @@ import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Dispatch } from "./dispatch.ts";
+import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { KnownHeads } from "./known-heads.ts";
+import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { Tracer } from "./tracing.ts";
@@ -29,6 +31,8 @@ export interface WorkerContext {
   readonly deadlines: Deadlines;
   readonly wires: Wires;
   readonly limits: RateLimit;
+  readonly watches: HealthWatches;
+  readonly restless: RestlessClients;
   /** Which paths may pass. */
   readonly paths: ApiConfig;
   /** What is done to requests and answers on their way; another one when the configuration is loaded anew. */

@@ -11,10 +11,12 @@ import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { headBytes } from "./grpc-heads.ts";
 import type { Http2Upstream } from "./http2-upstream.ts";
+import type { ClientSide } from "./http2-wire.ts";
 import type { Target } from "./routes.ts";
 
-/** The choices of every call of the worker. */
-const choice = new Choice<Http2Upstream>((target) => target.calls?.take() ?? null);
+/** The choices of every call of the worker, by whether its client has connections apart. */
+const shared = new Choice<Http2Upstream>((target) => target.calls?.take(false) ?? null);
+const apart = new Choice<Http2Upstream>((target) => target.calls?.take(true) ?? null);
 
 export class GrpcAttempt {
   readonly target: Target;
@@ -23,6 +25,7 @@ export class GrpcAttempt {
   readonly sentMs = nowMs();
   readonly #model: number;
   readonly #context: WorkerContext;
+  readonly #client: ClientSide;
   readonly #way: Http2Upstream;
   #stream: Http2Stream | null = null;
   /** The claim's tokens, until the first message; the claim itself, until the end. */
@@ -34,6 +37,7 @@ export class GrpcAttempt {
 
   private constructor(
     context: WorkerContext,
+    client: ClientSide,
     model: number,
     row: number,
     target: Target,
@@ -41,6 +45,7 @@ export class GrpcAttempt {
     tokens: number,
   ) {
     this.#context = context;
+    this.#client = client;
     this.#model = model;
     this.row = row;
     this.target = target;
@@ -51,15 +56,17 @@ export class GrpcAttempt {
   /** Claims a row of the model; or answers why there is none (ALL_FULL, NO_TARGET). */
   static claim(
     context: WorkerContext,
+    client: ClientSide,
     model: number,
     tokens: number,
     excluded: readonly number[],
     isRetry: boolean,
   ): GrpcAttempt | number {
+    const choice = client.isRestless ? apart : shared;
     const row = choice.make(context, model, tokens, excluded, isRetry);
     const { target, way } = choice;
     if (row < 0 || target === null || way === null) return row;
-    return new GrpcAttempt(context, model, row, target, way, tokens);
+    return new GrpcAttempt(context, client, model, row, target, way, tokens);
   }
 
   /** The longest list of fields that the target takes. */
@@ -171,7 +178,9 @@ export class GrpcAttempt {
     this.#stream = null;
     this.#owed = 0;
     const { connection, wire } = this.#way;
+    const { resetsSent } = connection;
     connection.reset(stream, H2_ERROR.cancel);
+    if (connection.resetsSent > resetsSent) this.#client.callReset();
     connection.release(stream);
     if (connection.output.pending > 0) wire.schedule();
   }

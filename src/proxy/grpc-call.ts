@@ -320,7 +320,14 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #claim(): GrpcAttempt | number {
     const tokens = this.#promptTokens();
-    const attempt = GrpcAttempt.claim(this.#context, this.#model, tokens, this.#excluded, this.#attempts > 0);
+    const attempt = GrpcAttempt.claim(
+      this.#context,
+      this.#client,
+      this.#model,
+      tokens,
+      this.#excluded,
+      this.#attempts > 0,
+    );
     if (this.#span !== null && typeof attempt !== "number") {
       this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
     }

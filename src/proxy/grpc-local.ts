@@ -1,35 +1,35 @@
 /**
- * The gRPC services that the router answers itself: its health (grpc.health.v1) and reflection (grpc-reflection.ts).
- * A client that means a target's own names a model in the metadata; that call is relayed like any other.
+ * The gRPC services that the router answers itself: its health (grpc-health.ts, health-watches.ts) and reflection
+ * (wire/grpc-reflection.ts). A client that means a target's own names a model in the metadata; that call is relayed like any
+ * other. When the router drains, whatever is open ends.
  *
- * "" is the router, which serves unless it drains; any other service is a model, which serves while some target of it
- * may be picked. A watch looks again a few times a second. When the router drains, whatever is open ends.
- *
- * Limits: messages of 16 KiB. A client that does not take what it asked for is not read on, and is left after a while.
+ * Limits: messages of 16 KiB, and the number of watches. A client that does not take what it asked for is not read on,
+ * and is left after a while; of what a watch has to tell it only gets the last.
  */
 import { ERRORS, type ErrorCode } from "../base/errors.ts";
+import { DESCRIPTORS } from "../gen/descriptors.js";
 import type { Span } from "../obs/spans.ts";
-import { ALL_FULL } from "../score/pick.ts";
 import { MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
+import { REFLECTION_PATHS, Reflection } from "../wire/grpc-reflection.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { ProtoField } from "../wire/proto-field.ts";
-import { nowMs, unixMs } from "./clock.ts";
+import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { healthOf, isTooLong, SERVING_STATUS } from "./grpc-health.ts";
 import { type CallId, callId } from "./grpc-id.ts";
-import { REFLECTION_PATHS, reflect } from "./grpc-reflection.ts";
 import { answerHead, countedAs, GRPC_STATUS, statusFields } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
+import type { WatchedService, Watcher } from "./health-watches.ts";
 import type { ClientSide } from "./http2-wire.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
 
 const HEALTH = "/grpc.health.v1.Health/";
 /** What a client has to ask of the router is short. */
 const REQUEST_BYTES_MAX = 16_384;
-const SERVING = 1;
-const NOT_SERVING = 2;
-const SERVICE_UNKNOWN = 3;
+
+const reflection = new Reflection(DESCRIPTORS);
 
 /** What a service makes of one request's message. */
 type Answer = (call: LocalCall, message: Uint8Array) => void;
@@ -46,7 +46,7 @@ export function localCall(context: WorkerContext, client: ClientSide, block: Hea
   return REFLECTION_PATHS.has(path) ? new LocalCall(context, client, block, answerReflection) : null;
 }
 
-class LocalCall implements StreamOwner {
+class LocalCall implements StreamOwner, Watcher {
   readonly context: WorkerContext;
   readonly #client: ClientSide;
   readonly #answer: Answer | null;
@@ -64,7 +64,7 @@ class LocalCall implements StreamOwner {
   #stalledMs = 0;
   #isOver = false;
   /** The service that is watched, and what was said of it last. */
-  #watched: string | null = null;
+  #watched: WatchedService | null = null;
   #said = 0;
 
   constructor(context: WorkerContext, client: ClientSide, block: HeaderBlock, answer: Answer | null) {
@@ -123,8 +123,12 @@ class LocalCall implements StreamOwner {
   }
 
   writable(stream: Http2Stream): void {
-    if (this.#isOver) this.#leaveStream(stream);
-    else this.#read(stream);
+    if (this.#isOver) {
+      this.#leaveStream(stream);
+    } else {
+      this.healthChanged();
+      this.#read(stream);
+    }
     this.#client.wire.schedule();
   }
 
@@ -142,21 +146,35 @@ class LocalCall implements StreamOwner {
       this.#client.connection.reset(stream, H2_ERROR.cancel);
       this.#finish(GRPC_STATUS.cancelled);
     }
-    if (this.#isOver) return;
-    if (this.context.draining) this.end("draining", "this router is shutting down");
-    else if (this.#watched !== null && stream?.queue === null) this.#look(this.#watched);
+    if (!this.#isOver && this.context.draining) this.end("draining", "this router is shutting down");
   }
 
   watch(service: string): void {
-    this.#watched = service;
-    this.#look(service);
+    const { config, watches } = this.context;
+    this.#endWatch();
+    if (isTooLong(service)) {
+      this.end("bad_request", "no service has so long a name");
+      return;
+    }
+    this.#said = 0;
+    this.#watched = watches.begin(service, this, config.watchesMax);
+    if (this.#watched === null) {
+      this.end("over_capacity", `the clients of this worker watch as many services as they may: ${config.watchesMax}`);
+    }
+    this.healthChanged();
   }
 
-  #look(service: string): void {
-    const status = healthOf(this.context, service);
-    if (status === this.#said) return;
-    this.#said = status;
-    this.send(Uint8Array.of(0x08, status));
+  /** Tells what is new of the service that is watched, unless the client still has to take what it was told before. */
+  healthChanged(): void {
+    const watched = this.#watched;
+    if (watched === null || watched.status === this.#said || this.#stream?.queue !== null) return;
+    this.#said = watched.status;
+    this.send(Uint8Array.of(0x08, watched.status));
+  }
+
+  #endWatch(): void {
+    if (this.#watched !== null) this.context.watches.end(this.#watched, this);
+    this.#watched = null;
   }
 
   /** Sends one message. */
@@ -200,6 +218,7 @@ class LocalCall implements StreamOwner {
   #finish(grpcStatus: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#endWatch();
     const status = countedAs(grpcStatus);
     this.context.counters.request(-1, status, nowMs() - this.#startedMs);
     if (this.#span === null) return;
@@ -211,7 +230,7 @@ class LocalCall implements StreamOwner {
 function check(call: LocalCall, message: Uint8Array): void {
   const service = serviceIn(message);
   const status = healthOf(call.context, service);
-  if (status === SERVICE_UNKNOWN) call.end("not_found", `there is no service or model ${service}`);
+  if (status === SERVING_STATUS.serviceUnknown) call.end("not_found", `there is no service or model ${service}`);
   else call.send(Uint8Array.of(0x08, status));
 }
 
@@ -220,7 +239,7 @@ function watch(call: LocalCall, message: Uint8Array): void {
 }
 
 function answerReflection(call: LocalCall, message: Uint8Array): void {
-  const answer = reflect(message);
+  const answer = reflection.answer(message);
   if (answer === null) call.end("bad_request", "no request of server reflection");
   else call.send(answer);
 }
@@ -229,23 +248,4 @@ function serviceIn(message: Uint8Array): string {
   const field = new ProtoField(1, 0);
   const isThere = field.read(message, message.length, message.length) === "found";
   return isThere ? Buffer.from(message.subarray(field.start, field.end)).toString() : "";
-}
-
-function healthOf(context: WorkerContext, service: string): number {
-  if (service === "") return context.draining ? NOT_SERVING : SERVING;
-  const models = [context.routes.calls.find(service), context.routes.find(service)].filter((model) => model >= 0);
-  if (models.length === 0) return SERVICE_UNKNOWN;
-  return models.some((model) => isServed(context, model)) ? SERVING : NOT_SERVING;
-}
-
-/** Whether some target of the model may be picked, were it idle. */
-function isServed({ pick, picker, table }: WorkerContext, model: number): boolean {
-  pick.model = model;
-  pick.promptTokens = 1;
-  pick.clearExcluded();
-  pick.seed = 0;
-  pick.nowDeciseconds = table.nowDeciseconds(unixMs());
-  const row = picker.pick(pick);
-  // One that is full serves; one that was passed over for failing does not.
-  return row >= 0 || row === ALL_FULL;
 }

@@ -4,6 +4,7 @@ import type { MeshError } from "../base/errors.ts";
 import type { Outcome } from "../flow/breaker.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { numberOf } from "../wire/header-block.ts";
+import { percentEncoded } from "../wire/grpc-framing.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { type CallId, idField } from "./grpc-id.ts";
 
@@ -78,14 +79,4 @@ export function statusFields(status: number, message: string, whole: CallId | nu
     fieldOf("grpc-status", String(status)).encoded,
     ...(message === "" ? [] : [fieldOf("grpc-message", percentEncoded(message)).encoded]),
   ]);
-}
-
-/** RFC 3986's escapes of what is not printable ASCII, and of the percent sign. */
-function percentEncoded(text: string): string {
-  let out = "";
-  for (const byte of Buffer.from(text)) {
-    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    out += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return out.trim();
 }

@@ -13,6 +13,7 @@ import type { HeaderBlock } from "../wire/header-block.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Connection, type Http2Listener } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { ResetWindow } from "../wire/http2-resets.ts";
 import type { Http2Stream } from "../wire/http2-stream.ts";
 import { plainAddress } from "./client.ts";
 import type { ClientSocket, FrontConnection } from "./client.ts";
@@ -44,6 +45,8 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
   readonly #context: WorkerContext;
   readonly #socket: ClientSocket;
   readonly #free: Exchange[];
+  /** The client's calls that were reset at their targets; null: none that this connection knows of. */
+  #resets: ResetWindow | null;
   readonly #openedMs = nowMs();
   /** When there last was a request. */
   #sinceMs = nowMs();
@@ -54,6 +57,7 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.#socket = socket;
     this.#free = free;
     this.address = plainAddress(socket.remoteAddress);
+    this.#resets = context.restless.find(this.address);
     this.connection = new Http2Connection(true, http2Options(context.config), this);
     this.wire = new Http2Wire(context.wires, this.connection);
     this.wire.attach(socket);
@@ -66,6 +70,15 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
       this.#forwarded = forwarding.isFixed ? forwarding.fixedFields(this.address) : null;
     }
     return this.#forwarded ?? forwarding.fields(head, this.address);
+  }
+
+  get isRestless(): boolean {
+    return this.#resets?.isFull(nowMs()) === true;
+  }
+
+  callReset(): void {
+    const { restless, config } = this.#context;
+    this.#resets = restless.note(this.address, config.http2ResetsMax, nowMs());
   }
 
   // ---- the connection's word

@@ -1,13 +1,23 @@
 /**
  * The HTTP/2 connections of one worker to one target: the first one with room takes a call, a further one is opened
  * when none has. Few connections carry much each: that is what makes a call cheap, since reads and writes are shared.
+ *
+ * Servers close a connection on which many streams are reset, and with it the calls of everybody whose streams are on
+ * it. So one that has had `http2ResetsMax` resets within 30 s is retired: it takes no new calls and closes with its
+ * last. And a client whose calls are reset often (http2-front.ts) has its calls on connections apart, which it shares
+ * with its like alone: it can neither get others' calls closed nor retire their connections one after the other. Of
+ * either kind at most 16 retired ones may be left with calls, so that they use up no more of `upstreamConnectionsMax`;
+ * as long as there are so many, none is retired.
  */
 import type { Dialer } from "../net/dialer.ts";
 import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
-import { tick } from "./clock.ts";
+import { nowMs, tick } from "./clock.ts";
 import { type Http2Home, Http2Upstream } from "./http2-upstream.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { ProxyConfig } from "./settings.ts";
+
+/** Retired connections of a kind that may be left with calls. */
+const RETIRED_MAX = 16;
 
 const handlers: StreamHandlers<Http2Upstream> = {
   open(stream: Stream<Http2Upstream>): void {
@@ -66,15 +76,35 @@ export class Http2Pool implements Http2Home {
     return this.#open.length + this.#leaving.size + this.#connecting.size;
   }
 
-  /** A connection with room for a call, ready or on its way; null when the target has as many as it may. */
-  take(): Http2Upstream | null {
-    for (const connection of this.#open) if (connection.connection.capacity > 0) return connection;
+  /**
+   * A connection with room for a call, ready or on its way; null when the target has as many as it may. `isApart`: for
+   * a client whose calls are reset often.
+   */
+  take(isApart: boolean): Http2Upstream | null {
+    const now = nowMs();
+    for (const connection of this.#open) {
+      if (connection.isApart !== isApart || connection.connection.capacity <= 0) continue;
+      if (!connection.isWorn(now) || !this.#retires(connection)) return connection;
+      // The array is another one by now.
+      return this.take(isApart);
+    }
     if (this.#open.length + this.#leaving.size >= this.#config.upstreamConnectionsMax) return null;
-    const connection = new Http2Upstream(this, this.#config, this.#wires);
+    const connection = new Http2Upstream(this, this.#config, this.#wires, isApart);
     this.#open.push(connection);
     this.#connecting.add(connection);
     connection.giveUp = this.#dialer.connect(this, connection, handlers, () => this.#connecting.delete(connection));
     return connection;
+  }
+
+  /** Lets a worn connection only end the calls that it has; false when there are enough of those. */
+  #retires(worn: Http2Upstream): boolean {
+    let left = 0;
+    for (const { isRetired, isApart } of this.#leaving) if (isRetired && isApart === worn.isApart) left++;
+    if (left >= RETIRED_MAX) return false;
+    worn.isRetired = true;
+    this.leaving(worn);
+    worn.closeIdle();
+    return true;
   }
 
   leaving(connection: Http2Upstream): void {
@@ -96,8 +126,11 @@ export class Http2Pool implements Http2Home {
   sweep(now: number): void {
     const { connectTimeoutMs, http2IdleMs } = this.#config;
     for (const connection of [...this.#open, ...this.#leaving]) {
+      // What was reset since is noted at its time, or nearly.
+      connection.isWorn(now);
       if (!connection.isAlive(now, this.#config)) connection.lost("it gave no sign of life");
-      else if (connection.isLeaving || this.#retired || connection.idleMs(now) >= http2IdleMs) connection.closeIdle();
+      else if (connection.isLeaving || connection.isRetired || this.#retired || connection.idleMs(now) >= http2IdleMs)
+        connection.closeIdle();
     }
     for (const connection of this.#connecting) {
       if (connection.isOpen || connection.connection.isClosed || now - connection.openingMs < connectTimeoutMs)

@@ -21,6 +21,10 @@ export interface ClientSide {
   readonly wire: Http2Wire;
   /** Where the client is. */
   readonly address: string;
+  /** Its calls are reset often: they go on connections apart. */
+  readonly isRestless: boolean;
+  /** A call of its was reset at its target. */
+  callReset(): void;
   /** The encoded fields that tell a target of it, for a call with this head. */
   forwarded(head: HeaderBlock): Uint8Array;
 }

@@ -127,11 +127,23 @@ export const proxySettings = section({
     max: "1h",
     doc: "How long an HTTP/2 connection to a target may be silent under calls before it is asked for a sign of life (PING), which must come within the time to connect. Asked once a silence: servers of gRPC take more for a flood.",
   }),
+  http2ResetsMax: integer({
+    default: 100,
+    min: 4,
+    max: 10_000,
+    doc: "Most streams of one HTTP/2 connection to a target that may be reset within 30 s, mostly since clients cancel, before new calls go on another one. Servers close a connection for many resets, with all calls on it; the usual one that bears least takes 200 in 30 s, which leaves as many for the calls that are still on it. A client whose calls make up a quarter of that has connections apart.",
+  }),
   grpcMessageBytesMax: bytes({
     default: "64MiB",
     min: "1KiB",
     max: "2GiB",
     doc: "Largest gRPC message, either way; a call with a larger one ends with RESOURCE_EXHAUSTED. None is held whole.",
+  }),
+  watchesMax: integer({
+    default: 4096,
+    min: 1,
+    max: 1_000_000,
+    doc: "Most watches (grpc.health.v1) that one worker's clients may have open together; a further one ends with RESOURCE_EXHAUSTED. Clients of gRPC keep one for each connection, and each costs a stream of memory for as long as it lasts.",
   }),
   promptTokensMax: integer({
     default: 131_072,

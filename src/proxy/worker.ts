@@ -30,8 +30,11 @@ import { Deadlines } from "./deadlines.ts";
 import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Dispatch } from "./dispatch.ts";
+import { healthOf } from "./grpc-health.ts";
+import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
@@ -93,6 +96,8 @@ function start(options: WorkerStart): RunningWorker {
     deadlines: new Deadlines(alarm()),
     wires,
     limits: new RateLimit(settings.flow.limit),
+    watches: new HealthWatches((service) => healthOf(context, service)),
+    restless: new RestlessClients(),
     paths: settings.paths,
     content: newContent(),
     tracer,
@@ -140,6 +145,7 @@ function start(options: WorkerStart): RunningWorker {
 
   const sweep = setInterval(() => {
     const now = tick();
+    context.watches.look();
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
     context.content.sweep(now);

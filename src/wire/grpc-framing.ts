@@ -5,6 +5,7 @@
  */
 
 export const MESSAGE_HEAD_BYTES = 5;
+const encoder = new TextEncoder();
 
 export class GrpcFraming {
   /** Messages that have begun. */
@@ -60,4 +61,14 @@ export function areWhole(bytes: Uint8Array, start: number, end: number, bytesMax
 export function messageLength(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < MESSAGE_HEAD_BYTES) return -1;
   return bytes[start + 1]! * 0x100_0000 + ((bytes[start + 2]! << 16) | (bytes[start + 3]! << 8) | bytes[start + 4]!);
+}
+
+/** As a status message travels: RFC 3986's escapes of what is not printable ASCII, and of the percent sign. */
+export function percentEncoded(text: string): string {
+  let out = "";
+  for (const byte of encoder.encode(text)) {
+    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    out += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return out.trim();
 }

@@ -103,6 +103,8 @@ export class Http2Connection {
   /** When the peer last sent a frame, and one that says more than that it is there. */
   heardMs = 0;
   workedMs = 0;
+  /** Streams that we have reset: peers count them. */
+  resetsSent = 0;
 
   // ---- what the peer allows
   #peerWindowBytes = WINDOW_BYTES;
@@ -948,6 +950,7 @@ export class Http2Connection {
   }
 
   #writeReset(id: number, code: number): void {
+    this.resetsSent++;
     this.#writeWord(FRAME.resetStream, id, code);
   }
 

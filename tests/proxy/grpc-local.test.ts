@@ -61,6 +61,94 @@ describe("health", () => {
     await until(() => router.stats.requests(-1).get("499") === 1);
   });
 
+  test("many watches of a service cost one look a turn, and all are told", async () => {
+    const { router, one } = await bed();
+    const { context, table } = router;
+    const watches = ["m", "m", "m", "m", "h", ""].map((service) => one.call(WATCH).send(ask(service), true));
+    await until(() => watches.every(({ messages }) => messages.length === 1));
+    expect([context.watches.count, context.watches.services]).toEqual([6, 3]);
+    const { picker } = context;
+    const pick = picker.pick.bind(picker);
+    let picks = 0;
+    picker.pick = (request) => {
+      picks++;
+      return pick(request);
+    };
+    context.watches.look();
+    // One for each model; "" needs none.
+    expect(picks).toBe(2);
+    table.eject(router.rows[0]!, table.nowDeciseconds(Date.now() + 60_000));
+    await until(() => watches.slice(0, 4).every(({ messages }) => messages.length === 2));
+    expect(watches.map(({ messages }) => messages.at(-1))).toEqual([
+      ...Array<string>(4).fill("\x08\x02"),
+      "\x08\x01",
+      "\x08\x01",
+    ]);
+    for (const call of watches.slice(1)) call.reset();
+    await until(() => context.watches.count === 1);
+    expect(context.watches.services).toBe(1);
+    one.cut();
+    await until(() => context.watches.count === 0);
+    expect(context.watches.services).toBe(0);
+  });
+
+  test("watches have a limit, and one that ends makes room", async () => {
+    const up = target(echo);
+    const router = relay([by("grpc", up.port)], { watchesMax: 2 });
+    const [one, two] = [await client(router.port), await client(router.port)];
+    const first = one.call(WATCH).send(ask("m"), true);
+    const second = two.call(WATCH).send(ask("zz"), true);
+    await until(() => router.context.watches.count === 2);
+    const third = await two.call(WATCH).send(ask("m"), true).over();
+    expect([third.status, third.messages]).toEqual([8, []]);
+    expect(third.message).toContain("2");
+    // A check is none.
+    expect((await two.call(CHECK).send(ask("m"), true).over()).status).toBe(0);
+    first.reset();
+    await until(() => router.context.watches.count === 1);
+    const fourth = two.call(WATCH).send(ask("m"), true);
+    await until(() => fourth.messages.length === 1);
+    expect(second.messages).toEqual(["\x08\x03"]);
+  });
+
+  test("a call that asks for another watch ends the one before; a name that nothing can have is refused", async () => {
+    const { router, one } = await bed();
+    const call = one.call(WATCH).send(ask("zz"));
+    await until(() => call.messages.length === 1);
+    call.send(ask("m"));
+    await until(() => call.messages.length === 2);
+    expect([router.context.watches.count, router.context.watches.services]).toEqual([1, 1]);
+    const length = Buffer.from([0x0a, 0x81, 0x04]);
+    const long = framed(Buffer.concat([length, Buffer.alloc(513, "x")]));
+    expect((await one.call(WATCH).send(long, true).over()).status).toBe(3);
+    expect((await call.send(long).over()).status).toBe(3);
+    expect(router.context.watches.count).toBe(0);
+  });
+
+  test("who takes nothing meanwhile is told the last of what changed, and nothing twice", async () => {
+    const { router } = await bed();
+    // Room for the first answer alone.
+    const one = await client(router.port, { streamWindowBytes: 7 });
+    const call = one.call(WATCH);
+    call.consumes = false;
+    call.send(ask("m"), true);
+    await until(() => call.messages.length === 1);
+    const { table, context } = router;
+    const [row] = router.rows;
+    const far = table.nowDeciseconds(Date.now() + 60_000);
+    for (const isWell of [false, true, false]) {
+      if (isWell) table.clearEject(row!);
+      else table.eject(row!, far);
+      context.watches.look();
+    }
+    call.consumes = true;
+    call.consume(7);
+    await until(() => call.messages.length >= 2);
+    table.clearEject(row!);
+    await until(() => call.messages.at(-1) === "\x08\x01");
+    expect(call.messages).toEqual(["\x08\x01", "\x08\x02", "\x08\x01"]);
+  });
+
   test("methods that there are not, messages that are compressed or too large", async () => {
     const { one } = await bed();
     expect((await one.call("/grpc.health.v1.Health/List").send(ask(""), true).over()).status).toBe(12);

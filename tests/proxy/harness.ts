@@ -18,10 +18,13 @@ import { Content } from "../../src/proxy/content.ts";
 import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
 import { Deadlines } from "../../src/proxy/deadlines.ts";
+import { healthOf } from "../../src/proxy/grpc-health.ts";
+import { HealthWatches } from "../../src/proxy/health-watches.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
+import { RestlessClients } from "../../src/proxy/restless.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
@@ -149,6 +152,8 @@ export class Relay {
       deadlines: new Deadlines(alarm()),
       wires,
       limits: new RateLimit(flow.limit),
+      watches: new HealthWatches((service) => healthOf(this.context, service)),
+      restless: new RestlessClients(),
       paths: defaultsOf(apiSettings),
       content,
       tracer,
@@ -166,6 +171,7 @@ export class Relay {
     listeners.close();
     this.#sweep = setInterval(() => {
       const now = tick();
+      this.context.watches.look();
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
       this.context.content.sweep(now);

@@ -1,0 +1,906 @@
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 59b5dce1977a03b906b886f2 output cc7413c9f73bd1884390f69c
+import type { ProtoSchema } from "../wire/proto-schema.ts";
+
+export const SCHEMA: ProtoSchema;
+
+/** What a message is made from: any part of it. */
+export type Init<T> = T extends Uint8Array
+  ? T
+  : T extends readonly (infer U)[]
+    ? readonly Init<U>[]
+    : T extends object
+      ? { readonly [K in keyof T]?: Init<T[K]> | undefined }
+      : T;
+
+export type ModelStatus =
+  | "MODEL_STATUS_UNSPECIFIED"
+  | "MODEL_STATUS_LOADING"
+  | "MODEL_STATUS_READY"
+  | "MODEL_STATUS_DRAINING"
+  | "MODEL_STATUS_FAILED"
+  | number;
+
+export type GpuHealth =
+  | "GPU_HEALTH_UNSPECIFIED"
+  | "GPU_HEALTH_OK"
+  | "GPU_HEALTH_DEGRADED"
+  | "GPU_HEALTH_FAILED"
+  | number;
+
+export type GrpcHealthCheckResponseServingStatus =
+  | "UNKNOWN"
+  | "SERVING"
+  | "NOT_SERVING"
+  | "SERVICE_UNKNOWN"
+  | number;
+
+/** What an error tells beside its code and message; in google.rpc.Status's details for gRPC, in `details` for JSON. */
+export interface ErrorDetail {
+  /** The mesh's own code, such as "no_quorum" or "conflict": docs/api.md lists them. */
+  readonly code: string;
+  /** Whose fault it is: "client", "upstream", "mesh" or "self". */
+  readonly source: string;
+  /** The same call may succeed later. */
+  readonly retryable: boolean;
+  /** The field at fault. */
+  readonly param: string;
+  readonly retryAfterSeconds?: number | undefined;
+  /** Of a conflict: which of the writes, counted from 0, and the policy as it is now; none when it does not exist. */
+  readonly write?: number | undefined;
+  readonly current?: Policy | undefined;
+}
+
+/** What a router knows of a node as a place to send requests to. */
+export interface Target {
+  /** "unknown", "healthy", "unhealthy" or "draining". */
+  readonly state: string;
+  readonly routable: boolean;
+  /** "gossip", "registered" or "static". */
+  readonly source: string;
+  readonly address: string;
+  readonly weight: number;
+  readonly inFlight: number;
+  readonly inFlightTokens: number;
+  /** Requests there of the other routers, as they told of them. */
+  readonly othersInFlight: number;
+  readonly rttMs?: number | undefined;
+  readonly sampledAgoMs?: number | undefined;
+  readonly failuresInRow: number;
+  readonly lastError: string;
+}
+
+export interface Node {
+  readonly id: string;
+  /** "agent", "router", "client" or "unknown". */
+  readonly role: string;
+  /** "alive", "suspect", "failed" or "left" for a member of the mesh; "target" for one that only a router knows. */
+  readonly status: string;
+  /** It is the process that is asked. */
+  readonly self: boolean;
+  readonly zone: string;
+  readonly labels: { readonly [key: string]: string };
+  readonly version: string;
+  readonly incarnation: number;
+  readonly models: readonly string[];
+  /** "host:port" each; empty where it serves nothing of the kind. */
+  readonly gossipAddress: string;
+  readonly apiAddress: string;
+  readonly servingAddress: string;
+  /** As the node itself says; absent while it has not. */
+  readonly healthy?: boolean | undefined;
+  readonly leaving?: boolean | undefined;
+  /** As a policy of kind "node" says. */
+  readonly cordoned: boolean;
+  readonly draining: boolean;
+  /** Why, as the policy says. */
+  readonly reason: string;
+  readonly rttMs?: number | undefined;
+  /** How long it has had its status. */
+  readonly sinceMs?: number | undefined;
+  readonly seenAgoMs?: number | undefined;
+  /** Routers only. */
+  readonly target?: Target | undefined;
+  /** Its newest state, where it is known here. */
+  readonly state?: NodeState | undefined;
+}
+
+export interface ListNodesRequest {
+  /** Empty: every role. */
+  readonly role: string;
+  /** Nodes that serve this model. */
+  readonly model: string;
+  readonly zone: string;
+  /** Labels that a node must have, all of them. */
+  readonly selector: { readonly [key: string]: string };
+  /** With `state`, which is long. */
+  readonly withState: boolean;
+}
+
+export interface ListNodesResponse {
+  readonly nodes: readonly Node[];
+}
+
+export interface GetNodeRequest {
+  readonly id: string;
+}
+
+export interface GetNodeResponse {
+  readonly node?: Node | undefined;
+}
+
+/** Of every method that changes policies: how. */
+export interface ChangeNodeRequest {
+  readonly id: string;
+  /** For people. */
+  readonly reason: string;
+  /** The policy's revision that the change is based on, 0 for "there is none"; any other is a conflict. */
+  readonly ifRevision?: number | undefined;
+  /** A call with the key of an earlier one changes nothing and is answered as that one was. */
+  readonly idempotencyKey: string;
+  /** Checks, warns, and changes nothing. */
+  readonly dryRun: boolean;
+  /** The node may be one that nobody knows (yet); else that is refused. */
+  readonly allowUnknown: boolean;
+}
+
+export interface WriteResponse {
+  /** As they are now, in the order of the writes, without those deleted. */
+  readonly policies: readonly Policy[];
+  readonly deleted: readonly PolicyKey[];
+  /** Of the store after the write. */
+  readonly revision: number;
+  /** Something is different now. */
+  readonly changed: boolean;
+  /** An earlier call with the same key had done it. */
+  readonly alreadyApplied: boolean;
+  /** What is probably not meant: unknown names, selectors that match nothing. */
+  readonly warnings: readonly string[];
+  readonly dryRun: boolean;
+}
+
+export interface ModelNode {
+  readonly id: string;
+  /** As of Target.state; the member's status where no router is asked. */
+  readonly state: string;
+  readonly routable: boolean;
+  /** Its figures of this model, where they are known here. */
+  readonly modelState?: ModelState | undefined;
+}
+
+export interface Model {
+  readonly id: string;
+  readonly nodes: readonly ModelNode[];
+  readonly routableNodes: number;
+  /** Nodes wanted and missing by its pin. */
+  readonly missingReplicas: number;
+  readonly pin?: Policy | undefined;
+}
+
+export interface ListModelsRequest {
+  /** Models that this node serves. */
+  readonly node: string;
+}
+
+export interface ListModelsResponse {
+  readonly models: readonly Model[];
+}
+
+export interface GetModelRequest {
+  readonly id: string;
+}
+
+export interface GetModelResponse {
+  readonly model?: Model | undefined;
+  /** All policies that decide about this model. */
+  readonly policies: readonly Policy[];
+}
+
+export interface PinModelRequest {
+  readonly model: string;
+  readonly revision: string;
+  readonly nodes: readonly string[];
+  readonly selector: { readonly [key: string]: string };
+  readonly minReplicas?: number | undefined;
+  readonly maxReplicas?: number | undefined;
+  /** As in ChangeNodeRequest. */
+  readonly ifRevision?: number | undefined;
+  readonly idempotencyKey: string;
+  readonly dryRun: boolean;
+}
+
+export interface UnpinModelRequest {
+  readonly model: string;
+  /** As in ChangeNodeRequest. */
+  readonly ifRevision?: number | undefined;
+  readonly idempotencyKey: string;
+  readonly dryRun: boolean;
+}
+
+export interface ListPinsRequest {
+  /** Only the pin of this model. */
+  readonly model: string;
+}
+
+export interface LoadModelRequest {
+  /** Empty: the process that is asked. */
+  readonly node: string;
+  readonly model: string;
+  readonly revision: string;
+}
+
+export interface UnloadModelRequest {
+  /** Empty: the process that is asked. */
+  readonly node: string;
+  readonly model: string;
+  /** How long its requests may go on before they are cut off; by default as long as they take, within the call's deadline. */
+  readonly drainMs?: number | undefined;
+}
+
+export interface LoadModelResponse {
+  readonly node: string;
+  readonly model: string;
+  /** False when it was so before. */
+  readonly changed: boolean;
+  /** What the node serves now. */
+  readonly models: readonly string[];
+}
+
+export interface SetPolicyRequest {
+  /** May be left out: the spec says it. */
+  readonly kind: string;
+  readonly name: string;
+  /** As in ChangeNodeRequest. */
+  readonly ifRevision?: number | undefined;
+  readonly idempotencyKey: string;
+  readonly dryRun: boolean;
+  readonly pin?: Pin | undefined;
+  readonly quota?: Quota | undefined;
+  readonly acl?: Acl | undefined;
+  readonly balance?: Balance | undefined;
+  readonly scaling?: Scaling | undefined;
+  readonly slo?: Slo | undefined;
+  readonly priority?: Priority | undefined;
+  readonly node?: NodePolicy | undefined;
+}
+
+export interface GetPolicyRequest {
+  readonly kind: string;
+  readonly name: string;
+  /** Answers from what is known here, without asking the control nodes: also without their majority. */
+  readonly local: boolean;
+}
+
+export interface GetPolicyResponse {
+  readonly policy?: Policy | undefined;
+  /** Of the store. */
+  readonly revision: number;
+}
+
+export interface DeletePolicyRequest {
+  readonly kind: string;
+  readonly name: string;
+  /** As in ChangeNodeRequest. */
+  readonly ifRevision?: number | undefined;
+  readonly idempotencyKey: string;
+  readonly dryRun: boolean;
+}
+
+export interface ListPoliciesRequest {
+  /** Empty: every kind. */
+  readonly kind: string;
+  readonly namePrefix: string;
+  /** As in GetPolicyRequest. */
+  readonly local: boolean;
+}
+
+export interface ListPoliciesResponse {
+  /** By kind and name. */
+  readonly policies: readonly Policy[];
+  readonly revision: number;
+}
+
+export interface PolicyWrite {
+  readonly put?: Policy | undefined;
+  readonly delete?: PolicyKey | undefined;
+  readonly ifRevision?: number | undefined;
+}
+
+export interface ApplyPoliciesRequest {
+  readonly writes: readonly PolicyWrite[];
+  readonly idempotencyKey: string;
+  readonly dryRun: boolean;
+}
+
+export interface Event {
+  /** Rises with each event of a process, and over its restarts. */
+  readonly number: number;
+  readonly atMs: number;
+  /** "node.joined", "model.loaded", "policy.changed", "gpu.degraded", "routing.unhealthy" and so on. */
+  readonly type: string;
+  /** What it is about: a node's id, a model, a policy's KIND/NAME. */
+  readonly subject: string;
+  /** In words. */
+  readonly message: string;
+  /** "node", "model", "zone", "kind" and whatever else there is to select by. */
+  readonly labels: { readonly [key: string]: string };
+}
+
+export interface SubscribeEventsRequest {
+  /** Events after this number; absent: from now on; 0: all that is still kept. */
+  readonly since?: number | undefined;
+  /** "node.joined", or "node" for all that begin with "node."; empty: every type. */
+  readonly types: readonly string[];
+  /** Labels that an event must have, all of them. */
+  readonly labels: { readonly [key: string]: string };
+}
+
+export interface SubscribeEventsResponse {
+  readonly event?: Event | undefined;
+  readonly missed?: SubscribeEventsResponseMissed | undefined;
+  readonly position?: SubscribeEventsResponsePosition | undefined;
+  /** To go on after this message. */
+  readonly next: number;
+}
+
+/** So many events that nobody can tell any more came before this. */
+export interface SubscribeEventsResponseMissed {
+  readonly count: number;
+}
+
+/** Where the stream stands; first of all, and again while nothing happens. */
+export interface SubscribeEventsResponsePosition {
+  /** The number of the first event since the start of the process: another one than before tells of a restart. */
+  readonly first: number;
+}
+
+export interface ExplainRouteRequest {
+  /** Either a model, for a request as it would be sent now, */
+  readonly model: string;
+  readonly promptTokens?: number | undefined;
+  /** or a request of the past, by its x-request-id. */
+  readonly requestId: string;
+}
+
+export interface Term {
+  /** "prefill", "active", "queue", "kv", "penalty". */
+  readonly name: string;
+  readonly seconds: number;
+  /** How it came about, in words. */
+  readonly detail: string;
+}
+
+export interface Candidate {
+  readonly node: string;
+  readonly address: string;
+  /** It may be chosen. */
+  readonly eligible: boolean;
+  /** Why not, in words. */
+  readonly reason: string;
+  /** The sum of the terms: the time to the first token that is expected. */
+  readonly seconds: number;
+  readonly terms: readonly Term[];
+  readonly activeRequests: number;
+  readonly queuedTokens: number;
+  readonly capacity: number;
+  readonly chosen: boolean;
+}
+
+export interface ExplainRouteResponse {
+  readonly requestId: string;
+  readonly model: string;
+  readonly promptTokens: number;
+  /** When it was decided. */
+  readonly atMs: number;
+  /** The node chosen; empty: none. */
+  readonly winner: string;
+  /** Why, in words. */
+  readonly reason: string;
+  /** The cheapest first, then those that can't be chosen. */
+  readonly candidates: readonly Candidate[];
+}
+
+export interface ControlMember {
+  readonly member: number;
+  readonly node: string;
+  readonly address: string;
+  /** "leader", "voter" or "learner". */
+  readonly role: string;
+  /** The last entry of the log that it is known to have; leaders only. */
+  readonly matchIndex?: number | undefined;
+  readonly self: boolean;
+}
+
+export interface GetStoreStatusRequest {
+}
+
+export interface GetStoreStatusResponse {
+  /** "embedded", "etcd" or "follower". */
+  readonly engine: string;
+  readonly clusterId: string;
+  /** The id of the node that leads; empty: nobody does. */
+  readonly leader: string;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly revision: number;
+  readonly members: readonly ControlMember[];
+  /** What keeps it from working: "full" and so on; empty: nothing. */
+  readonly alarm: string;
+  readonly quorum: boolean;
+}
+
+export interface AddControlMemberRequest {
+  readonly node: string;
+}
+
+export interface RemoveControlMemberRequest {
+  readonly node: string;
+}
+
+export interface TransferLeadershipRequest {
+  /** Empty: whoever is furthest. */
+  readonly node: string;
+}
+
+export interface ControlMembersResponse {
+  readonly members: readonly ControlMember[];
+  readonly leader: string;
+}
+
+export interface SaveSnapshotRequest {
+}
+
+export interface SaveSnapshotResponse {
+  readonly snapshot: Uint8Array;
+  readonly revision: number;
+}
+
+export interface RestoreSnapshotRequest {
+  readonly snapshot: Uint8Array;
+}
+
+export interface RestoreSnapshotResponse {
+  readonly revision: number;
+}
+
+/** Where a model is to be served. Either nodes or a selector, or neither for "wherever it is". */
+export interface Pin {
+  /** The revision to serve: a commit, a tag, a date. Empty: any. */
+  readonly revision: string;
+  /** Ids of nodes. */
+  readonly nodes: readonly string[];
+  /** Labels that a node must have, all of them. */
+  readonly selector: { readonly [key: string]: string };
+  /** At least so many nodes should serve it. */
+  readonly minReplicas?: number | undefined;
+  /** At most so many, at least 1. */
+  readonly maxReplicas?: number | undefined;
+}
+
+/** How much a tenant may use of a model; at least one of the limits, each above zero. */
+export interface Quota {
+  readonly requestsPerSecond?: number | undefined;
+  /** Prompt and output tokens together. */
+  readonly tokensPerMinute?: number | undefined;
+  /** Requests under way at once. */
+  readonly concurrency?: number | undefined;
+}
+
+/** Who may do what with a model. */
+export interface Acl {
+  /** "allow" or "deny". */
+  readonly effect: string;
+  /** For people: told to who is refused. */
+  readonly reason: string;
+}
+
+/** How requests for a model are spread over its nodes. */
+export interface Balance {
+  /** "score", "least-loaded", "round-robin", "random" or "two-choices". */
+  readonly strategy: string;
+  /** Relative capacity by node, above zero; 1 is usual. */
+  readonly weights: { readonly [key: string]: number };
+}
+
+export interface ScalingTarget {
+  /** "queue-seconds", "kv-usage" or "running-requests". */
+  readonly metric: string;
+  readonly value: number;
+}
+
+/** How many nodes a model should have, by its load: makes recommendations, starts nothing. */
+export interface Scaling {
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  readonly target?: ScalingTarget | undefined;
+}
+
+/** What requests are promised. */
+export interface Slo {
+  /** "latency" or "throughput". */
+  readonly class: string;
+  readonly deadlineMs?: number | undefined;
+  /** Time to the first token. */
+  readonly ttftMs?: number | undefined;
+}
+
+export interface Priority {
+  /** 0 to 9, as the header x-infermesh-priority has it. */
+  readonly priority: number;
+}
+
+/** What an operator has decided about a node. */
+export interface NodePolicy {
+  /** Takes no new requests unless a client names it. */
+  readonly cordoned?: boolean | undefined;
+  /** Takes no new requests and finishes what it has. */
+  readonly draining?: boolean | undefined;
+  readonly reason: string;
+}
+
+/** One policy: its kind is the field of `spec` that is set. */
+export interface Policy {
+  /** "pin", "quota", "acl", "balance", "scaling", "slo", "priority" or "node". May be left out where a spec is given. */
+  readonly kind: string;
+  /** What it is about, by kind: a model (pin, balance, scaling, slo), TENANT/MODEL (quota, slo, priority), SUBJECT/MODEL/ACTION (acl), a tenant (priority), a node's id (node). At most 253 characters. */
+  readonly name: string;
+  readonly pin?: Pin | undefined;
+  readonly quota?: Quota | undefined;
+  readonly acl?: Acl | undefined;
+  readonly balance?: Balance | undefined;
+  readonly scaling?: Scaling | undefined;
+  readonly slo?: Slo | undefined;
+  readonly priority?: Priority | undefined;
+  readonly node?: NodePolicy | undefined;
+  /** Given by the store: the revisions of its last change and of its making, and when it was changed. */
+  readonly revision: number;
+  readonly createdRevision: number;
+  readonly updatedAtMs: number;
+}
+
+export interface PolicyKey {
+  readonly kind: string;
+  readonly name: string;
+}
+
+export interface ScoringScoreTargetsRequest {
+  readonly model: string;
+  readonly promptTokens: number;
+  /** Nodes that are not wanted, such as those that were tried. */
+  readonly exclude: readonly string[];
+}
+
+export interface ScoringScoredTarget {
+  readonly node: string;
+  /** "host:port" to send to. */
+  readonly address: string;
+  /** Expected time to the first token. */
+  readonly seconds: number;
+  readonly eligible: boolean;
+  /** Why not, in words. */
+  readonly reason: string;
+}
+
+export interface ScoringScoreTargetsResponse {
+  /** The best first. */
+  readonly targets: readonly ScoringScoredTarget[];
+}
+
+export interface ScoringAdmitRequest {
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly exclude: readonly string[];
+  /** After so long without an outcome the request is taken for lost; 0: 10 min. At most 1 h. */
+  readonly leaseMs: number;
+}
+
+export interface ScoringAdmitResponse {
+  /** For ReportOutcome. */
+  readonly ticket: string;
+  readonly node: string;
+  readonly address: string;
+  readonly seconds: number;
+}
+
+export interface ScoringReportOutcomeRequest {
+  readonly ticket: string;
+  /** The first token has come: the prompt is computed. The ticket stays. */
+  readonly firstToken: boolean;
+  /** It is over: "success", "failure" or "cancelled". Empty while it goes on. */
+  readonly outcome: string;
+}
+
+export interface ScoringReportOutcomeResponse {
+  /** False when the ticket was known no more: its lease had ended, or its outcome was told before. */
+  readonly known: boolean;
+}
+
+export interface ScoringHealthCheckRequest {
+  /** Empty: the router; else a model. */
+  readonly model: string;
+}
+
+export interface ScoringHealthCheckResponse {
+  /** Requests can be sent. */
+  readonly serving: boolean;
+  readonly routableNodes: number;
+  readonly reason: string;
+}
+
+/** What a state is about. Empty means not said. */
+export interface Labels {
+  readonly model: string;
+  /** The model's revision: a commit, a tag, a date. */
+  readonly revision: string;
+  /** Quantisation, for example "fp8" or "awq-int4". */
+  readonly quant: string;
+  /** The serving runtime, for example "vllm", "sglang", "tgi", "mock". */
+  readonly runtime: string;
+  readonly node: string;
+  readonly gpuUuid: string;
+  /** MIG profile, for example "3g.40gb". */
+  readonly migProfile: string;
+  readonly tenant: string;
+  readonly zone: string;
+  /** Anything else that an operator wants to select by. */
+  readonly custom: { readonly [key: string]: string };
+}
+
+/** One quantile of a distribution. */
+export interface Quantile {
+  /** In (0, 1): 0.5, 0.95, 0.99. */
+  readonly quantile: number;
+  readonly seconds: number;
+}
+
+export interface ModelState {
+  readonly labels?: Labels | undefined;
+  readonly status: ModelStatus;
+  readonly runningRequests: number;
+  readonly waitingRequests: number;
+  /** Prompt tokens that wait for their prefill, the rest of half-done prompts included. */
+  readonly queuedPrefillTokens?: number | undefined;
+  /** Used fraction of the KV cache. */
+  readonly kvUsage?: number | undefined;
+  readonly kvCapacityTokens?: number | undefined;
+  readonly prefillTokensPerSecond?: number | undefined;
+  /** Of the whole batch, not of one request. */
+  readonly decodeTokensPerSecond?: number | undefined;
+  /** How many requests the runtime batches at most. */
+  readonly slots?: number | undefined;
+  /** Time to first token and time between tokens over the last window. */
+  readonly timeToFirstToken: readonly Quantile[];
+  readonly interTokenLatency: readonly Quantile[];
+}
+
+export interface GpuState {
+  readonly labels?: Labels | undefined;
+  readonly index: number;
+  readonly name: string;
+  readonly memoryTotalBytes: number;
+  readonly memoryUsedBytes: number;
+  /** Busy fraction of the last sampling period. */
+  readonly utilization?: number | undefined;
+  readonly powerWatts?: number | undefined;
+  readonly powerLimitWatts?: number | undefined;
+  readonly temperatureCelsius?: number | undefined;
+  /** Why the clocks are below what was asked for, in the vendor's words, lower case: "power_cap", "hw_thermal". */
+  readonly throttleReasons: readonly string[];
+  readonly health: GpuHealth;
+}
+
+/** What a node says about itself as a process. */
+export interface Vitals {
+  readonly requestsInProgress: number;
+  /** Fractions of the machine. */
+  readonly cpuUsage?: number | undefined;
+  readonly memoryUsage?: number | undefined;
+  /** Mean over the node's GPUs. */
+  readonly gpuUsage?: number | undefined;
+  readonly failedResponses: number;
+  readonly connectedPeers: number;
+  /** Requests answered "try again later" since the start. */
+  readonly backoffRequests: number;
+  readonly uptimeSeconds: number;
+}
+
+export interface Addresses {
+  /** "host:port" each; empty where the node does not serve it. */
+  readonly serve: string;
+  readonly api: string;
+  readonly metrics: string;
+  readonly gossip: string;
+}
+
+export interface NodeState {
+  readonly id: string;
+  /** Grows at every start of the node: of two states with one id, the higher incarnation is the living one. */
+  readonly incarnation: number;
+  /** "gpu", "router", ...: what the operator called it. */
+  readonly role: string;
+  readonly version: string;
+  readonly zone: string;
+  readonly ready: boolean;
+  /** When the samples below were taken, by the node's own clock. */
+  readonly observedAtMs: number;
+  readonly addresses?: Addresses | undefined;
+  readonly vitals?: Vitals | undefined;
+  readonly models: readonly ModelState[];
+  readonly gpus: readonly GpuState[];
+  /** The node's own labels, as given by --label. */
+  readonly labels?: Labels | undefined;
+}
+
+/** What is different of one model on one node; what is absent is as it was. */
+export interface ModelStateDelta {
+  /** Says which: `model` at least. */
+  readonly labels?: Labels | undefined;
+  readonly status?: ModelStatus | undefined;
+  readonly runningRequests?: number | undefined;
+  readonly waitingRequests?: number | undefined;
+  readonly queuedPrefillTokens?: number | undefined;
+  readonly kvUsage?: number | undefined;
+  readonly kvCapacityTokens?: number | undefined;
+  readonly prefillTokensPerSecond?: number | undefined;
+  readonly decodeTokensPerSecond?: number | undefined;
+  readonly slots?: number | undefined;
+  /** Replace those of before, where there are any. */
+  readonly timeToFirstToken: readonly Quantile[];
+  readonly interTokenLatency: readonly Quantile[];
+  /** The model is served no more. */
+  readonly removed: boolean;
+  /** Names of fields that are not known any more. */
+  readonly unknown: readonly string[];
+}
+
+export interface ReportModelStateRequest {
+  /** The node that is spoken of; the same in all reports of a stream. */
+  readonly node: string;
+  readonly sequence: number;
+  /** All that there is: what is not in it is served no more. */
+  readonly full: boolean;
+  readonly models: readonly ModelStateDelta[];
+  /** When it was measured, by the reporter's clock. */
+  readonly observedAtMs: number;
+  /** After so long without a report the stream's word is forgotten; 0: 15 s. At least 1 s, at most 10 min. */
+  readonly ttlMs: number;
+}
+
+/** As ModelStateDelta, of one GPU. */
+export interface GpuStateDelta {
+  /** Says which: `gpu_uuid` at least. */
+  readonly labels?: Labels | undefined;
+  readonly index?: number | undefined;
+  readonly name?: string | undefined;
+  readonly memoryTotalBytes?: number | undefined;
+  readonly memoryUsedBytes?: number | undefined;
+  readonly utilization?: number | undefined;
+  readonly powerWatts?: number | undefined;
+  readonly powerLimitWatts?: number | undefined;
+  readonly temperatureCelsius?: number | undefined;
+  /** Replace those of before, where there are any. */
+  readonly throttleReasons: readonly string[];
+  readonly health?: GpuHealth | undefined;
+  readonly removed: boolean;
+  readonly unknown: readonly string[];
+}
+
+export interface ReportGpuStateRequest {
+  readonly node: string;
+  readonly sequence: number;
+  readonly full: boolean;
+  readonly gpus: readonly GpuStateDelta[];
+  readonly observedAtMs: number;
+  readonly ttlMs: number;
+}
+
+export interface ReportAck {
+  /** The report that is answered. */
+  readonly sequence: number;
+  /** It was taken. */
+  readonly applied: boolean;
+  /** A full report is wanted next. */
+  readonly fullWanted: boolean;
+  /** What of it was left out, and why. */
+  readonly faults: readonly string[];
+}
+
+export interface GetModelStatesRequest {
+  /** Empty: every model. */
+  readonly model: string;
+  readonly node: string;
+}
+
+export interface GetModelStatesResponse {
+  readonly states: readonly ModelState[];
+}
+
+export interface GetGpuStatesRequest {
+  /** Empty: every node. */
+  readonly node: string;
+}
+
+export interface GetGpuStatesResponse {
+  readonly states: readonly GpuState[];
+}
+
+export interface ListNodeStatesRequest {
+  /** Empty: every node. */
+  readonly node: string;
+}
+
+export interface ListNodeStatesResponse {
+  readonly nodes: readonly NodeState[];
+}
+
+export interface GrpcHealthCheckRequest {
+  /** "" for the router, else a model's name. */
+  readonly service: string;
+}
+
+export interface GrpcHealthCheckResponse {
+  readonly status: GrpcHealthCheckResponseServingStatus;
+}
+
+export interface ControlPlane<Call> {
+  /** The nodes of the mesh as the process that is asked sees it. */
+  listNodes(request: ListNodesRequest, call: Call): Promise<Init<ListNodesResponse>>;
+  /** One node, with all that is known of it. */
+  getNode(request: GetNodeRequest, call: Call): Promise<Init<GetNodeResponse>>;
+  /** Sends no new requests to a node; those that it has are finished. */
+  drainNode(request: ChangeNodeRequest, call: Call): Promise<Init<WriteResponse>>;
+  undrainNode(request: ChangeNodeRequest, call: Call): Promise<Init<WriteResponse>>;
+  /** Sends no new requests to a node but those that name it. */
+  cordonNode(request: ChangeNodeRequest, call: Call): Promise<Init<WriteResponse>>;
+  uncordonNode(request: ChangeNodeRequest, call: Call): Promise<Init<WriteResponse>>;
+  /** The models that nodes serve, or that a pin names. */
+  listModels(request: ListModelsRequest, call: Call): Promise<Init<ListModelsResponse>>;
+  getModel(request: GetModelRequest, call: Call): Promise<Init<GetModelResponse>>;
+  /** Decides where a model is served. */
+  pinModel(request: PinModelRequest, call: Call): Promise<Init<WriteResponse>>;
+  unpinModel(request: UnpinModelRequest, call: Call): Promise<Init<WriteResponse>>;
+  listPins(request: ListPinsRequest, call: Call): Promise<Init<ListPoliciesResponse>>;
+  /** Has a node's runtime load a model; answers when that is done. */
+  loadModel(request: LoadModelRequest, call: Call): Promise<Init<LoadModelResponse>>;
+  /** Has a node's runtime unload a model once its requests are finished. */
+  unloadModel(request: UnloadModelRequest, call: Call): Promise<Init<LoadModelResponse>>;
+  /** Makes or replaces one policy. */
+  setPolicy(request: SetPolicyRequest, call: Call): Promise<Init<WriteResponse>>;
+  getPolicy(request: GetPolicyRequest, call: Call): Promise<Init<GetPolicyResponse>>;
+  deletePolicy(request: DeletePolicyRequest, call: Call): Promise<Init<WriteResponse>>;
+  listPolicies(request: ListPoliciesRequest, call: Call): Promise<Init<ListPoliciesResponse>>;
+  /** Many changes at once: all of them or none. */
+  applyPolicies(request: ApplyPoliciesRequest, call: Call): Promise<Init<WriteResponse>>;
+  /** What happens, as it happens. */
+  subscribeEvents(request: SubscribeEventsRequest, call: Call): AsyncIterable<Init<SubscribeEventsResponse>>;
+  /** Every candidate for a request with each term of its score, and why the winner won. Routers only. */
+  explainRoute(request: ExplainRouteRequest, call: Call): Promise<Init<ExplainRouteResponse>>;
+  /** The store that holds the policies. */
+  getStoreStatus(request: GetStoreStatusRequest, call: Call): Promise<Init<GetStoreStatusResponse>>;
+  addControlMember(request: AddControlMemberRequest, call: Call): Promise<Init<ControlMembersResponse>>;
+  removeControlMember(request: RemoveControlMemberRequest, call: Call): Promise<Init<ControlMembersResponse>>;
+  transferLeadership(request: TransferLeadershipRequest, call: Call): Promise<Init<ControlMembersResponse>>;
+  /** All policies, as bytes that RestoreSnapshot takes. */
+  saveSnapshot(request: SaveSnapshotRequest, call: Call): Promise<Init<SaveSnapshotResponse>>;
+  /** Replaces all policies by those of a snapshot. */
+  restoreSnapshot(request: RestoreSnapshotRequest, call: Call): Promise<Init<RestoreSnapshotResponse>>;
+}
+
+export interface ScoringScoring<Call> {
+  scoreTargets(request: ScoringScoreTargetsRequest, call: Call): Promise<Init<ScoringScoreTargetsResponse>>;
+  admit(request: ScoringAdmitRequest, call: Call): Promise<Init<ScoringAdmitResponse>>;
+  reportOutcome(request: ScoringReportOutcomeRequest, call: Call): Promise<Init<ScoringReportOutcomeResponse>>;
+  healthCheck(request: ScoringHealthCheckRequest, call: Call): Promise<Init<ScoringHealthCheckResponse>>;
+}
+
+export interface StatePlane<Call> {
+  reportModelState(requests: AsyncIterable<ReportModelStateRequest>, call: Call): AsyncIterable<Init<ReportAck>>;
+  reportGpuState(requests: AsyncIterable<ReportGpuStateRequest>, call: Call): AsyncIterable<Init<ReportAck>>;
+  getModelStates(request: GetModelStatesRequest, call: Call): Promise<Init<GetModelStatesResponse>>;
+  getGpuStates(request: GetGpuStatesRequest, call: Call): Promise<Init<GetGpuStatesResponse>>;
+  listNodeStates(request: ListNodeStatesRequest, call: Call): Promise<Init<ListNodeStatesResponse>>;
+}
+
+export interface GrpcHealth<Call> {
+  check(request: GrpcHealthCheckRequest, call: Call): Promise<Init<GrpcHealthCheckResponse>>;
+  watch(request: GrpcHealthCheckRequest, call: Call): AsyncIterable<Init<GrpcHealthCheckResponse>>;
+}

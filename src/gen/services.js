@@ -1,0 +1,3421 @@
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 59b5dce1977a03b906b886f2 output 271d8d2126aee8254155b326
+export const SCHEMA = {
+ "messages": {
+  "infermesh.control.v1.ErrorDetail": {
+   "doc": "What an error tells beside its code and message; in google.rpc.Status's details for gRPC, in `details` for JSON.",
+   "fields": [
+    {
+     "name": "code",
+     "json": "code",
+     "number": 1,
+     "type": "string",
+     "doc": "The mesh's own code, such as \"no_quorum\" or \"conflict\": docs/api.md lists them."
+    },
+    {
+     "name": "source",
+     "json": "source",
+     "number": 2,
+     "type": "string",
+     "doc": "Whose fault it is: \"client\", \"upstream\", \"mesh\" or \"self\"."
+    },
+    {
+     "name": "retryable",
+     "json": "retryable",
+     "number": 3,
+     "type": "bool",
+     "doc": "The same call may succeed later."
+    },
+    {
+     "name": "param",
+     "json": "param",
+     "number": 4,
+     "type": "string",
+     "doc": "The field at fault."
+    },
+    {
+     "name": "retry_after_seconds",
+     "json": "retryAfterSeconds",
+     "number": 5,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "write",
+     "json": "write",
+     "number": 6,
+     "type": "uint32",
+     "label": "optional",
+     "doc": "Of a conflict: which of the writes, counted from 0, and the policy as it is now; none when it does not exist."
+    },
+    {
+     "name": "current",
+     "json": "current",
+     "number": 7,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy"
+    }
+   ]
+  },
+  "infermesh.control.v1.Target": {
+   "doc": "What a router knows of a node as a place to send requests to.",
+   "fields": [
+    {
+     "name": "state",
+     "json": "state",
+     "number": 1,
+     "type": "string",
+     "doc": "\"unknown\", \"healthy\", \"unhealthy\" or \"draining\"."
+    },
+    {
+     "name": "routable",
+     "json": "routable",
+     "number": 2,
+     "type": "bool"
+    },
+    {
+     "name": "source",
+     "json": "source",
+     "number": 3,
+     "type": "string",
+     "doc": "\"gossip\", \"registered\" or \"static\"."
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 4,
+     "type": "string"
+    },
+    {
+     "name": "weight",
+     "json": "weight",
+     "number": 5,
+     "type": "double"
+    },
+    {
+     "name": "in_flight",
+     "json": "inFlight",
+     "number": 6,
+     "type": "uint32"
+    },
+    {
+     "name": "in_flight_tokens",
+     "json": "inFlightTokens",
+     "number": 7,
+     "type": "uint64"
+    },
+    {
+     "name": "others_in_flight",
+     "json": "othersInFlight",
+     "number": 8,
+     "type": "uint32",
+     "doc": "Requests there of the other routers, as they told of them."
+    },
+    {
+     "name": "rtt_ms",
+     "json": "rttMs",
+     "number": 9,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "sampled_ago_ms",
+     "json": "sampledAgoMs",
+     "number": 10,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "failures_in_row",
+     "json": "failuresInRow",
+     "number": 11,
+     "type": "uint32"
+    },
+    {
+     "name": "last_error",
+     "json": "lastError",
+     "number": 12,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.Node": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "role",
+     "json": "role",
+     "number": 2,
+     "type": "string",
+     "doc": "\"agent\", \"router\", \"client\" or \"unknown\"."
+    },
+    {
+     "name": "status",
+     "json": "status",
+     "number": 3,
+     "type": "string",
+     "doc": "\"alive\", \"suspect\", \"failed\" or \"left\" for a member of the mesh; \"target\" for one that only a router knows."
+    },
+    {
+     "name": "self",
+     "json": "self",
+     "number": 4,
+     "type": "bool",
+     "doc": "It is the process that is asked."
+    },
+    {
+     "name": "zone",
+     "json": "zone",
+     "number": 5,
+     "type": "string"
+    },
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 6,
+     "type": "string",
+     "label": "map",
+     "key": "string"
+    },
+    {
+     "name": "version",
+     "json": "version",
+     "number": 7,
+     "type": "string"
+    },
+    {
+     "name": "incarnation",
+     "json": "incarnation",
+     "number": 8,
+     "type": "uint64"
+    },
+    {
+     "name": "models",
+     "json": "models",
+     "number": 9,
+     "type": "string",
+     "label": "repeated"
+    },
+    {
+     "name": "gossip_address",
+     "json": "gossipAddress",
+     "number": 10,
+     "type": "string",
+     "doc": "\"host:port\" each; empty where it serves nothing of the kind."
+    },
+    {
+     "name": "api_address",
+     "json": "apiAddress",
+     "number": 11,
+     "type": "string"
+    },
+    {
+     "name": "serving_address",
+     "json": "servingAddress",
+     "number": 12,
+     "type": "string"
+    },
+    {
+     "name": "healthy",
+     "json": "healthy",
+     "number": 13,
+     "type": "bool",
+     "label": "optional",
+     "doc": "As the node itself says; absent while it has not."
+    },
+    {
+     "name": "leaving",
+     "json": "leaving",
+     "number": 14,
+     "type": "bool",
+     "label": "optional"
+    },
+    {
+     "name": "cordoned",
+     "json": "cordoned",
+     "number": 15,
+     "type": "bool",
+     "doc": "As a policy of kind \"node\" says."
+    },
+    {
+     "name": "draining",
+     "json": "draining",
+     "number": 16,
+     "type": "bool"
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 17,
+     "type": "string",
+     "doc": "Why, as the policy says."
+    },
+    {
+     "name": "rtt_ms",
+     "json": "rttMs",
+     "number": 18,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "since_ms",
+     "json": "sinceMs",
+     "number": 19,
+     "type": "double",
+     "label": "optional",
+     "doc": "How long it has had its status."
+    },
+    {
+     "name": "seen_ago_ms",
+     "json": "seenAgoMs",
+     "number": 20,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "target",
+     "json": "target",
+     "number": 21,
+     "type": "message",
+     "of": "infermesh.control.v1.Target",
+     "doc": "Routers only."
+    },
+    {
+     "name": "state",
+     "json": "state",
+     "number": 22,
+     "type": "message",
+     "of": "infermesh.state.v1.NodeState",
+     "doc": "Its newest state, where it is known here."
+    }
+   ]
+  },
+  "infermesh.control.v1.ListNodesRequest": {
+   "fields": [
+    {
+     "name": "role",
+     "json": "role",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: every role."
+    },
+    {
+     "name": "model",
+     "json": "model",
+     "number": 2,
+     "type": "string",
+     "doc": "Nodes that serve this model."
+    },
+    {
+     "name": "zone",
+     "json": "zone",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "selector",
+     "json": "selector",
+     "number": 4,
+     "type": "string",
+     "label": "map",
+     "key": "string",
+     "doc": "Labels that a node must have, all of them."
+    },
+    {
+     "name": "with_state",
+     "json": "withState",
+     "number": 5,
+     "type": "bool",
+     "doc": "With `state`, which is long."
+    }
+   ]
+  },
+  "infermesh.control.v1.ListNodesResponse": {
+   "fields": [
+    {
+     "name": "nodes",
+     "json": "nodes",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.Node",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetNodeRequest": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetNodeResponse": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.Node"
+    }
+   ]
+  },
+  "infermesh.control.v1.ChangeNodeRequest": {
+   "doc": "Of every method that changes policies: how.",
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 2,
+     "type": "string",
+     "doc": "For people."
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 3,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "The policy's revision that the change is based on, 0 for \"there is none\"; any other is a conflict."
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 4,
+     "type": "string",
+     "doc": "A call with the key of an earlier one changes nothing and is answered as that one was."
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 5,
+     "type": "bool",
+     "doc": "Checks, warns, and changes nothing."
+    },
+    {
+     "name": "allow_unknown",
+     "json": "allowUnknown",
+     "number": 6,
+     "type": "bool",
+     "doc": "The node may be one that nobody knows (yet); else that is refused."
+    }
+   ]
+  },
+  "infermesh.control.v1.WriteResponse": {
+   "fields": [
+    {
+     "name": "policies",
+     "json": "policies",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy",
+     "label": "repeated",
+     "doc": "As they are now, in the order of the writes, without those deleted."
+    },
+    {
+     "name": "deleted",
+     "json": "deleted",
+     "number": 2,
+     "type": "message",
+     "of": "infermesh.policy.v1.PolicyKey",
+     "label": "repeated"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 3,
+     "type": "uint64",
+     "doc": "Of the store after the write."
+    },
+    {
+     "name": "changed",
+     "json": "changed",
+     "number": 4,
+     "type": "bool",
+     "doc": "Something is different now."
+    },
+    {
+     "name": "already_applied",
+     "json": "alreadyApplied",
+     "number": 5,
+     "type": "bool",
+     "doc": "An earlier call with the same key had done it."
+    },
+    {
+     "name": "warnings",
+     "json": "warnings",
+     "number": 6,
+     "type": "string",
+     "label": "repeated",
+     "doc": "What is probably not meant: unknown names, selectors that match nothing."
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 7,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.ModelNode": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "state",
+     "json": "state",
+     "number": 2,
+     "type": "string",
+     "doc": "As of Target.state; the member's status where no router is asked."
+    },
+    {
+     "name": "routable",
+     "json": "routable",
+     "number": 3,
+     "type": "bool"
+    },
+    {
+     "name": "model_state",
+     "json": "modelState",
+     "number": 4,
+     "type": "message",
+     "of": "infermesh.state.v1.ModelState",
+     "doc": "Its figures of this model, where they are known here."
+    }
+   ]
+  },
+  "infermesh.control.v1.Model": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "nodes",
+     "json": "nodes",
+     "number": 2,
+     "type": "message",
+     "of": "infermesh.control.v1.ModelNode",
+     "label": "repeated"
+    },
+    {
+     "name": "routable_nodes",
+     "json": "routableNodes",
+     "number": 3,
+     "type": "uint32"
+    },
+    {
+     "name": "missing_replicas",
+     "json": "missingReplicas",
+     "number": 4,
+     "type": "uint32",
+     "doc": "Nodes wanted and missing by its pin."
+    },
+    {
+     "name": "pin",
+     "json": "pin",
+     "number": 5,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy"
+    }
+   ]
+  },
+  "infermesh.control.v1.ListModelsRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Models that this node serves."
+    }
+   ]
+  },
+  "infermesh.control.v1.ListModelsResponse": {
+   "fields": [
+    {
+     "name": "models",
+     "json": "models",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.Model",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetModelRequest": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetModelResponse": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.Model"
+    },
+    {
+     "name": "policies",
+     "json": "policies",
+     "number": 2,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy",
+     "label": "repeated",
+     "doc": "All policies that decide about this model."
+    }
+   ]
+  },
+  "infermesh.control.v1.PinModelRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "nodes",
+     "json": "nodes",
+     "number": 3,
+     "type": "string",
+     "label": "repeated"
+    },
+    {
+     "name": "selector",
+     "json": "selector",
+     "number": 4,
+     "type": "string",
+     "label": "map",
+     "key": "string"
+    },
+    {
+     "name": "min_replicas",
+     "json": "minReplicas",
+     "number": 5,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "max_replicas",
+     "json": "maxReplicas",
+     "number": 6,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 7,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "As in ChangeNodeRequest."
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 8,
+     "type": "string"
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 9,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.UnpinModelRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 2,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "As in ChangeNodeRequest."
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 4,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.ListPinsRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string",
+     "doc": "Only the pin of this model."
+    }
+   ]
+  },
+  "infermesh.control.v1.LoadModelRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: the process that is asked."
+    },
+    {
+     "name": "model",
+     "json": "model",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 3,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.UnloadModelRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: the process that is asked."
+    },
+    {
+     "name": "model",
+     "json": "model",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "drain_ms",
+     "json": "drainMs",
+     "number": 3,
+     "type": "double",
+     "label": "optional",
+     "doc": "How long its requests may go on before they are cut off; by default as long as they take, within the call's deadline."
+    }
+   ]
+  },
+  "infermesh.control.v1.LoadModelResponse": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "model",
+     "json": "model",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "changed",
+     "json": "changed",
+     "number": 3,
+     "type": "bool",
+     "doc": "False when it was so before."
+    },
+    {
+     "name": "models",
+     "json": "models",
+     "number": 4,
+     "type": "string",
+     "label": "repeated",
+     "doc": "What the node serves now."
+    }
+   ]
+  },
+  "infermesh.control.v1.SetPolicyRequest": {
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string",
+     "doc": "May be left out: the spec says it."
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 3,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "As in ChangeNodeRequest."
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 4,
+     "type": "string"
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 5,
+     "type": "bool"
+    },
+    {
+     "name": "pin",
+     "json": "pin",
+     "number": 10,
+     "type": "message",
+     "of": "infermesh.policy.v1.Pin",
+     "oneof": "spec"
+    },
+    {
+     "name": "quota",
+     "json": "quota",
+     "number": 11,
+     "type": "message",
+     "of": "infermesh.policy.v1.Quota",
+     "oneof": "spec"
+    },
+    {
+     "name": "acl",
+     "json": "acl",
+     "number": 12,
+     "type": "message",
+     "of": "infermesh.policy.v1.Acl",
+     "oneof": "spec"
+    },
+    {
+     "name": "balance",
+     "json": "balance",
+     "number": 13,
+     "type": "message",
+     "of": "infermesh.policy.v1.Balance",
+     "oneof": "spec"
+    },
+    {
+     "name": "scaling",
+     "json": "scaling",
+     "number": 14,
+     "type": "message",
+     "of": "infermesh.policy.v1.Scaling",
+     "oneof": "spec"
+    },
+    {
+     "name": "slo",
+     "json": "slo",
+     "number": 15,
+     "type": "message",
+     "of": "infermesh.policy.v1.Slo",
+     "oneof": "spec"
+    },
+    {
+     "name": "priority",
+     "json": "priority",
+     "number": 16,
+     "type": "message",
+     "of": "infermesh.policy.v1.Priority",
+     "oneof": "spec"
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 17,
+     "type": "message",
+     "of": "infermesh.policy.v1.NodePolicy",
+     "oneof": "spec"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetPolicyRequest": {
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "local",
+     "json": "local",
+     "number": 3,
+     "type": "bool",
+     "doc": "Answers from what is known here, without asking the control nodes: also without their majority."
+    }
+   ]
+  },
+  "infermesh.control.v1.GetPolicyResponse": {
+   "fields": [
+    {
+     "name": "policy",
+     "json": "policy",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 2,
+     "type": "uint64",
+     "doc": "Of the store."
+    }
+   ]
+  },
+  "infermesh.control.v1.DeletePolicyRequest": {
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 3,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "As in ChangeNodeRequest."
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 4,
+     "type": "string"
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 5,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.ListPoliciesRequest": {
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: every kind."
+    },
+    {
+     "name": "name_prefix",
+     "json": "namePrefix",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "local",
+     "json": "local",
+     "number": 3,
+     "type": "bool",
+     "doc": "As in GetPolicyRequest."
+    }
+   ]
+  },
+  "infermesh.control.v1.ListPoliciesResponse": {
+   "fields": [
+    {
+     "name": "policies",
+     "json": "policies",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy",
+     "label": "repeated",
+     "doc": "By kind and name."
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 2,
+     "type": "uint64"
+    }
+   ]
+  },
+  "infermesh.control.v1.PolicyWrite": {
+   "fields": [
+    {
+     "name": "put",
+     "json": "put",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.policy.v1.Policy",
+     "oneof": "change"
+    },
+    {
+     "name": "delete",
+     "json": "delete",
+     "number": 2,
+     "type": "message",
+     "of": "infermesh.policy.v1.PolicyKey",
+     "oneof": "change"
+    },
+    {
+     "name": "if_revision",
+     "json": "ifRevision",
+     "number": 3,
+     "type": "uint64",
+     "label": "optional"
+    }
+   ]
+  },
+  "infermesh.control.v1.ApplyPoliciesRequest": {
+   "fields": [
+    {
+     "name": "writes",
+     "json": "writes",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.PolicyWrite",
+     "label": "repeated"
+    },
+    {
+     "name": "idempotency_key",
+     "json": "idempotencyKey",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "dry_run",
+     "json": "dryRun",
+     "number": 3,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.Event": {
+   "fields": [
+    {
+     "name": "number",
+     "json": "number",
+     "number": 1,
+     "type": "uint64",
+     "doc": "Rises with each event of a process, and over its restarts."
+    },
+    {
+     "name": "at_ms",
+     "json": "atMs",
+     "number": 2,
+     "type": "uint64"
+    },
+    {
+     "name": "type",
+     "json": "type",
+     "number": 3,
+     "type": "string",
+     "doc": "\"node.joined\", \"model.loaded\", \"policy.changed\", \"gpu.degraded\", \"routing.unhealthy\" and so on."
+    },
+    {
+     "name": "subject",
+     "json": "subject",
+     "number": 4,
+     "type": "string",
+     "doc": "What it is about: a node's id, a model, a policy's KIND/NAME."
+    },
+    {
+     "name": "message",
+     "json": "message",
+     "number": 5,
+     "type": "string",
+     "doc": "In words."
+    },
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 6,
+     "type": "string",
+     "label": "map",
+     "key": "string",
+     "doc": "\"node\", \"model\", \"zone\", \"kind\" and whatever else there is to select by."
+    }
+   ]
+  },
+  "infermesh.control.v1.SubscribeEventsRequest": {
+   "fields": [
+    {
+     "name": "since",
+     "json": "since",
+     "number": 1,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "Events after this number; absent: from now on; 0: all that is still kept."
+    },
+    {
+     "name": "types",
+     "json": "types",
+     "number": 2,
+     "type": "string",
+     "label": "repeated",
+     "doc": "\"node.joined\", or \"node\" for all that begin with \"node.\"; empty: every type."
+    },
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 3,
+     "type": "string",
+     "label": "map",
+     "key": "string",
+     "doc": "Labels that an event must have, all of them."
+    }
+   ]
+  },
+  "infermesh.control.v1.SubscribeEventsResponse": {
+   "fields": [
+    {
+     "name": "event",
+     "json": "event",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.Event",
+     "oneof": "what"
+    },
+    {
+     "name": "missed",
+     "json": "missed",
+     "number": 2,
+     "type": "message",
+     "of": "infermesh.control.v1.SubscribeEventsResponse.Missed",
+     "oneof": "what"
+    },
+    {
+     "name": "position",
+     "json": "position",
+     "number": 3,
+     "type": "message",
+     "of": "infermesh.control.v1.SubscribeEventsResponse.Position",
+     "oneof": "what"
+    },
+    {
+     "name": "next",
+     "json": "next",
+     "number": 4,
+     "type": "uint64",
+     "doc": "To go on after this message."
+    }
+   ]
+  },
+  "infermesh.control.v1.SubscribeEventsResponse.Missed": {
+   "doc": "So many events that nobody can tell any more came before this.",
+   "fields": [
+    {
+     "name": "count",
+     "json": "count",
+     "number": 1,
+     "type": "uint64"
+    }
+   ]
+  },
+  "infermesh.control.v1.SubscribeEventsResponse.Position": {
+   "doc": "Where the stream stands; first of all, and again while nothing happens.",
+   "fields": [
+    {
+     "name": "first",
+     "json": "first",
+     "number": 1,
+     "type": "uint64",
+     "doc": "The number of the first event since the start of the process: another one than before tells of a restart."
+    }
+   ]
+  },
+  "infermesh.control.v1.ExplainRouteRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string",
+     "doc": "Either a model, for a request as it would be sent now,"
+    },
+    {
+     "name": "prompt_tokens",
+     "json": "promptTokens",
+     "number": 2,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "request_id",
+     "json": "requestId",
+     "number": 3,
+     "type": "string",
+     "doc": "or a request of the past, by its x-request-id."
+    }
+   ]
+  },
+  "infermesh.control.v1.Term": {
+   "fields": [
+    {
+     "name": "name",
+     "json": "name",
+     "number": 1,
+     "type": "string",
+     "doc": "\"prefill\", \"active\", \"queue\", \"kv\", \"penalty\"."
+    },
+    {
+     "name": "seconds",
+     "json": "seconds",
+     "number": 2,
+     "type": "double"
+    },
+    {
+     "name": "detail",
+     "json": "detail",
+     "number": 3,
+     "type": "string",
+     "doc": "How it came about, in words."
+    }
+   ]
+  },
+  "infermesh.control.v1.Candidate": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "eligible",
+     "json": "eligible",
+     "number": 3,
+     "type": "bool",
+     "doc": "It may be chosen."
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 4,
+     "type": "string",
+     "doc": "Why not, in words."
+    },
+    {
+     "name": "seconds",
+     "json": "seconds",
+     "number": 5,
+     "type": "double",
+     "doc": "The sum of the terms: the time to the first token that is expected."
+    },
+    {
+     "name": "terms",
+     "json": "terms",
+     "number": 6,
+     "type": "message",
+     "of": "infermesh.control.v1.Term",
+     "label": "repeated"
+    },
+    {
+     "name": "active_requests",
+     "json": "activeRequests",
+     "number": 7,
+     "type": "double"
+    },
+    {
+     "name": "queued_tokens",
+     "json": "queuedTokens",
+     "number": 8,
+     "type": "double"
+    },
+    {
+     "name": "capacity",
+     "json": "capacity",
+     "number": 9,
+     "type": "uint32"
+    },
+    {
+     "name": "chosen",
+     "json": "chosen",
+     "number": 10,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.ExplainRouteResponse": {
+   "fields": [
+    {
+     "name": "request_id",
+     "json": "requestId",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "model",
+     "json": "model",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "prompt_tokens",
+     "json": "promptTokens",
+     "number": 3,
+     "type": "uint32"
+    },
+    {
+     "name": "at_ms",
+     "json": "atMs",
+     "number": 4,
+     "type": "uint64",
+     "doc": "When it was decided."
+    },
+    {
+     "name": "winner",
+     "json": "winner",
+     "number": 5,
+     "type": "string",
+     "doc": "The node chosen; empty: none."
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 6,
+     "type": "string",
+     "doc": "Why, in words."
+    },
+    {
+     "name": "candidates",
+     "json": "candidates",
+     "number": 7,
+     "type": "message",
+     "of": "infermesh.control.v1.Candidate",
+     "label": "repeated",
+     "doc": "The cheapest first, then those that can't be chosen."
+    }
+   ]
+  },
+  "infermesh.control.v1.ControlMember": {
+   "fields": [
+    {
+     "name": "member",
+     "json": "member",
+     "number": 1,
+     "type": "uint32"
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "role",
+     "json": "role",
+     "number": 4,
+     "type": "string",
+     "doc": "\"leader\", \"voter\" or \"learner\"."
+    },
+    {
+     "name": "match_index",
+     "json": "matchIndex",
+     "number": 5,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "The last entry of the log that it is known to have; leaders only."
+    },
+    {
+     "name": "self",
+     "json": "self",
+     "number": 6,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.GetStoreStatusRequest": {
+   "fields": []
+  },
+  "infermesh.control.v1.GetStoreStatusResponse": {
+   "fields": [
+    {
+     "name": "engine",
+     "json": "engine",
+     "number": 1,
+     "type": "string",
+     "doc": "\"embedded\", \"etcd\" or \"follower\"."
+    },
+    {
+     "name": "cluster_id",
+     "json": "clusterId",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "leader",
+     "json": "leader",
+     "number": 3,
+     "type": "string",
+     "doc": "The id of the node that leads; empty: nobody does."
+    },
+    {
+     "name": "term",
+     "json": "term",
+     "number": 4,
+     "type": "uint64"
+    },
+    {
+     "name": "commit_index",
+     "json": "commitIndex",
+     "number": 5,
+     "type": "uint64"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 6,
+     "type": "uint64"
+    },
+    {
+     "name": "members",
+     "json": "members",
+     "number": 7,
+     "type": "message",
+     "of": "infermesh.control.v1.ControlMember",
+     "label": "repeated"
+    },
+    {
+     "name": "alarm",
+     "json": "alarm",
+     "number": 8,
+     "type": "string",
+     "doc": "What keeps it from working: \"full\" and so on; empty: nothing."
+    },
+    {
+     "name": "quorum",
+     "json": "quorum",
+     "number": 9,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.control.v1.AddControlMemberRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.RemoveControlMemberRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.TransferLeadershipRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: whoever is furthest."
+    }
+   ]
+  },
+  "infermesh.control.v1.ControlMembersResponse": {
+   "fields": [
+    {
+     "name": "members",
+     "json": "members",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.control.v1.ControlMember",
+     "label": "repeated"
+    },
+    {
+     "name": "leader",
+     "json": "leader",
+     "number": 2,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.control.v1.SaveSnapshotRequest": {
+   "fields": []
+  },
+  "infermesh.control.v1.SaveSnapshotResponse": {
+   "fields": [
+    {
+     "name": "snapshot",
+     "json": "snapshot",
+     "number": 1,
+     "type": "bytes"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 2,
+     "type": "uint64"
+    }
+   ]
+  },
+  "infermesh.control.v1.RestoreSnapshotRequest": {
+   "fields": [
+    {
+     "name": "snapshot",
+     "json": "snapshot",
+     "number": 1,
+     "type": "bytes"
+    }
+   ]
+  },
+  "infermesh.control.v1.RestoreSnapshotResponse": {
+   "fields": [
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 1,
+     "type": "uint64"
+    }
+   ]
+  },
+  "infermesh.policy.v1.Pin": {
+   "doc": "Where a model is to be served. Either nodes or a selector, or neither for \"wherever it is\".",
+   "fields": [
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 1,
+     "type": "string",
+     "doc": "The revision to serve: a commit, a tag, a date. Empty: any."
+    },
+    {
+     "name": "nodes",
+     "json": "nodes",
+     "number": 2,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Ids of nodes."
+    },
+    {
+     "name": "selector",
+     "json": "selector",
+     "number": 3,
+     "type": "string",
+     "label": "map",
+     "key": "string",
+     "doc": "Labels that a node must have, all of them."
+    },
+    {
+     "name": "min_replicas",
+     "json": "minReplicas",
+     "number": 4,
+     "type": "uint32",
+     "label": "optional",
+     "doc": "At least so many nodes should serve it."
+    },
+    {
+     "name": "max_replicas",
+     "json": "maxReplicas",
+     "number": 5,
+     "type": "uint32",
+     "label": "optional",
+     "doc": "At most so many, at least 1."
+    }
+   ]
+  },
+  "infermesh.policy.v1.Quota": {
+   "doc": "How much a tenant may use of a model; at least one of the limits, each above zero.",
+   "fields": [
+    {
+     "name": "requests_per_second",
+     "json": "requestsPerSecond",
+     "number": 1,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "tokens_per_minute",
+     "json": "tokensPerMinute",
+     "number": 2,
+     "type": "double",
+     "label": "optional",
+     "doc": "Prompt and output tokens together."
+    },
+    {
+     "name": "concurrency",
+     "json": "concurrency",
+     "number": 3,
+     "type": "uint32",
+     "label": "optional",
+     "doc": "Requests under way at once."
+    }
+   ]
+  },
+  "infermesh.policy.v1.Acl": {
+   "doc": "Who may do what with a model.",
+   "fields": [
+    {
+     "name": "effect",
+     "json": "effect",
+     "number": 1,
+     "type": "string",
+     "doc": "\"allow\" or \"deny\"."
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 2,
+     "type": "string",
+     "doc": "For people: told to who is refused."
+    }
+   ]
+  },
+  "infermesh.policy.v1.Balance": {
+   "doc": "How requests for a model are spread over its nodes.",
+   "fields": [
+    {
+     "name": "strategy",
+     "json": "strategy",
+     "number": 1,
+     "type": "string",
+     "doc": "\"score\", \"least-loaded\", \"round-robin\", \"random\" or \"two-choices\"."
+    },
+    {
+     "name": "weights",
+     "json": "weights",
+     "number": 2,
+     "type": "double",
+     "label": "map",
+     "key": "string",
+     "doc": "Relative capacity by node, above zero; 1 is usual."
+    }
+   ]
+  },
+  "infermesh.policy.v1.ScalingTarget": {
+   "fields": [
+    {
+     "name": "metric",
+     "json": "metric",
+     "number": 1,
+     "type": "string",
+     "doc": "\"queue-seconds\", \"kv-usage\" or \"running-requests\"."
+    },
+    {
+     "name": "value",
+     "json": "value",
+     "number": 2,
+     "type": "double"
+    }
+   ]
+  },
+  "infermesh.policy.v1.Scaling": {
+   "doc": "How many nodes a model should have, by its load: makes recommendations, starts nothing.",
+   "fields": [
+    {
+     "name": "min_replicas",
+     "json": "minReplicas",
+     "number": 1,
+     "type": "uint32"
+    },
+    {
+     "name": "max_replicas",
+     "json": "maxReplicas",
+     "number": 2,
+     "type": "uint32"
+    },
+    {
+     "name": "target",
+     "json": "target",
+     "number": 3,
+     "type": "message",
+     "of": "infermesh.policy.v1.ScalingTarget"
+    }
+   ]
+  },
+  "infermesh.policy.v1.Slo": {
+   "doc": "What requests are promised.",
+   "fields": [
+    {
+     "name": "class",
+     "json": "class",
+     "number": 1,
+     "type": "string",
+     "doc": "\"latency\" or \"throughput\"."
+    },
+    {
+     "name": "deadline_ms",
+     "json": "deadlineMs",
+     "number": 2,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "ttft_ms",
+     "json": "ttftMs",
+     "number": 3,
+     "type": "double",
+     "label": "optional",
+     "doc": "Time to the first token."
+    }
+   ]
+  },
+  "infermesh.policy.v1.Priority": {
+   "fields": [
+    {
+     "name": "priority",
+     "json": "priority",
+     "number": 1,
+     "type": "uint32",
+     "doc": "0 to 9, as the header x-infermesh-priority has it."
+    }
+   ]
+  },
+  "infermesh.policy.v1.NodePolicy": {
+   "doc": "What an operator has decided about a node.",
+   "fields": [
+    {
+     "name": "cordoned",
+     "json": "cordoned",
+     "number": 1,
+     "type": "bool",
+     "label": "optional",
+     "doc": "Takes no new requests unless a client names it."
+    },
+    {
+     "name": "draining",
+     "json": "draining",
+     "number": 2,
+     "type": "bool",
+     "label": "optional",
+     "doc": "Takes no new requests and finishes what it has."
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 3,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.policy.v1.Policy": {
+   "doc": "One policy: its kind is the field of `spec` that is set.",
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string",
+     "doc": "\"pin\", \"quota\", \"acl\", \"balance\", \"scaling\", \"slo\", \"priority\" or \"node\". May be left out where a spec is given."
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 2,
+     "type": "string",
+     "doc": "What it is about, by kind: a model (pin, balance, scaling, slo), TENANT/MODEL (quota, slo, priority), SUBJECT/MODEL/ACTION (acl), a tenant (priority), a node's id (node). At most 253 characters."
+    },
+    {
+     "name": "pin",
+     "json": "pin",
+     "number": 10,
+     "type": "message",
+     "of": "infermesh.policy.v1.Pin",
+     "oneof": "spec"
+    },
+    {
+     "name": "quota",
+     "json": "quota",
+     "number": 11,
+     "type": "message",
+     "of": "infermesh.policy.v1.Quota",
+     "oneof": "spec"
+    },
+    {
+     "name": "acl",
+     "json": "acl",
+     "number": 12,
+     "type": "message",
+     "of": "infermesh.policy.v1.Acl",
+     "oneof": "spec"
+    },
+    {
+     "name": "balance",
+     "json": "balance",
+     "number": 13,
+     "type": "message",
+     "of": "infermesh.policy.v1.Balance",
+     "oneof": "spec"
+    },
+    {
+     "name": "scaling",
+     "json": "scaling",
+     "number": 14,
+     "type": "message",
+     "of": "infermesh.policy.v1.Scaling",
+     "oneof": "spec"
+    },
+    {
+     "name": "slo",
+     "json": "slo",
+     "number": 15,
+     "type": "message",
+     "of": "infermesh.policy.v1.Slo",
+     "oneof": "spec"
+    },
+    {
+     "name": "priority",
+     "json": "priority",
+     "number": 16,
+     "type": "message",
+     "of": "infermesh.policy.v1.Priority",
+     "oneof": "spec"
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 17,
+     "type": "message",
+     "of": "infermesh.policy.v1.NodePolicy",
+     "oneof": "spec"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 3,
+     "type": "uint64",
+     "doc": "Given by the store: the revisions of its last change and of its making, and when it was changed."
+    },
+    {
+     "name": "created_revision",
+     "json": "createdRevision",
+     "number": 4,
+     "type": "uint64"
+    },
+    {
+     "name": "updated_at_ms",
+     "json": "updatedAtMs",
+     "number": 5,
+     "type": "uint64"
+    }
+   ]
+  },
+  "infermesh.policy.v1.PolicyKey": {
+   "fields": [
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 2,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.scoring.v1.ScoreTargetsRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "prompt_tokens",
+     "json": "promptTokens",
+     "number": 2,
+     "type": "uint32"
+    },
+    {
+     "name": "exclude",
+     "json": "exclude",
+     "number": 3,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Nodes that are not wanted, such as those that were tried."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.ScoredTarget": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 2,
+     "type": "string",
+     "doc": "\"host:port\" to send to."
+    },
+    {
+     "name": "seconds",
+     "json": "seconds",
+     "number": 3,
+     "type": "double",
+     "doc": "Expected time to the first token."
+    },
+    {
+     "name": "eligible",
+     "json": "eligible",
+     "number": 4,
+     "type": "bool"
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 5,
+     "type": "string",
+     "doc": "Why not, in words."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.ScoreTargetsResponse": {
+   "fields": [
+    {
+     "name": "targets",
+     "json": "targets",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.scoring.v1.ScoredTarget",
+     "label": "repeated",
+     "doc": "The best first."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.AdmitRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "prompt_tokens",
+     "json": "promptTokens",
+     "number": 2,
+     "type": "uint32"
+    },
+    {
+     "name": "exclude",
+     "json": "exclude",
+     "number": 3,
+     "type": "string",
+     "label": "repeated"
+    },
+    {
+     "name": "lease_ms",
+     "json": "leaseMs",
+     "number": 4,
+     "type": "uint32",
+     "doc": "After so long without an outcome the request is taken for lost; 0: 10 min. At most 1 h."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.AdmitResponse": {
+   "fields": [
+    {
+     "name": "ticket",
+     "json": "ticket",
+     "number": 1,
+     "type": "string",
+     "doc": "For ReportOutcome."
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "seconds",
+     "json": "seconds",
+     "number": 4,
+     "type": "double"
+    }
+   ]
+  },
+  "infermesh.scoring.v1.ReportOutcomeRequest": {
+   "fields": [
+    {
+     "name": "ticket",
+     "json": "ticket",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "first_token",
+     "json": "firstToken",
+     "number": 2,
+     "type": "bool",
+     "doc": "The first token has come: the prompt is computed. The ticket stays."
+    },
+    {
+     "name": "outcome",
+     "json": "outcome",
+     "number": 3,
+     "type": "string",
+     "doc": "It is over: \"success\", \"failure\" or \"cancelled\". Empty while it goes on."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.ReportOutcomeResponse": {
+   "fields": [
+    {
+     "name": "known",
+     "json": "known",
+     "number": 1,
+     "type": "bool",
+     "doc": "False when the ticket was known no more: its lease had ended, or its outcome was told before."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.HealthCheckRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: the router; else a model."
+    }
+   ]
+  },
+  "infermesh.scoring.v1.HealthCheckResponse": {
+   "fields": [
+    {
+     "name": "serving",
+     "json": "serving",
+     "number": 1,
+     "type": "bool",
+     "doc": "Requests can be sent."
+    },
+    {
+     "name": "routable_nodes",
+     "json": "routableNodes",
+     "number": 2,
+     "type": "uint32"
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 3,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.state.v1.Labels": {
+   "doc": "What a state is about. Empty means not said.",
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 2,
+     "type": "string",
+     "doc": "The model's revision: a commit, a tag, a date."
+    },
+    {
+     "name": "quant",
+     "json": "quant",
+     "number": 3,
+     "type": "string",
+     "doc": "Quantisation, for example \"fp8\" or \"awq-int4\"."
+    },
+    {
+     "name": "runtime",
+     "json": "runtime",
+     "number": 4,
+     "type": "string",
+     "doc": "The serving runtime, for example \"vllm\", \"sglang\", \"tgi\", \"mock\"."
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 5,
+     "type": "string"
+    },
+    {
+     "name": "gpu_uuid",
+     "json": "gpuUuid",
+     "number": 6,
+     "type": "string"
+    },
+    {
+     "name": "mig_profile",
+     "json": "migProfile",
+     "number": 7,
+     "type": "string",
+     "doc": "MIG profile, for example \"3g.40gb\"."
+    },
+    {
+     "name": "tenant",
+     "json": "tenant",
+     "number": 8,
+     "type": "string"
+    },
+    {
+     "name": "zone",
+     "json": "zone",
+     "number": 9,
+     "type": "string"
+    },
+    {
+     "name": "custom",
+     "json": "custom",
+     "number": 10,
+     "type": "string",
+     "label": "map",
+     "key": "string",
+     "doc": "Anything else that an operator wants to select by."
+    }
+   ]
+  },
+  "infermesh.state.v1.Quantile": {
+   "doc": "One quantile of a distribution.",
+   "fields": [
+    {
+     "name": "quantile",
+     "json": "quantile",
+     "number": 1,
+     "type": "double",
+     "doc": "In (0, 1): 0.5, 0.95, 0.99."
+    },
+    {
+     "name": "seconds",
+     "json": "seconds",
+     "number": 2,
+     "type": "double"
+    }
+   ]
+  },
+  "infermesh.state.v1.ModelState": {
+   "fields": [
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.Labels"
+    },
+    {
+     "name": "status",
+     "json": "status",
+     "number": 2,
+     "type": "enum",
+     "of": "infermesh.state.v1.ModelStatus"
+    },
+    {
+     "name": "running_requests",
+     "json": "runningRequests",
+     "number": 3,
+     "type": "uint32"
+    },
+    {
+     "name": "waiting_requests",
+     "json": "waitingRequests",
+     "number": 4,
+     "type": "uint32"
+    },
+    {
+     "name": "queued_prefill_tokens",
+     "json": "queuedPrefillTokens",
+     "number": 5,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "Prompt tokens that wait for their prefill, the rest of half-done prompts included."
+    },
+    {
+     "name": "kv_usage",
+     "json": "kvUsage",
+     "number": 6,
+     "type": "double",
+     "label": "optional",
+     "doc": "Used fraction of the KV cache."
+    },
+    {
+     "name": "kv_capacity_tokens",
+     "json": "kvCapacityTokens",
+     "number": 7,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "prefill_tokens_per_second",
+     "json": "prefillTokensPerSecond",
+     "number": 8,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "decode_tokens_per_second",
+     "json": "decodeTokensPerSecond",
+     "number": 9,
+     "type": "double",
+     "label": "optional",
+     "doc": "Of the whole batch, not of one request."
+    },
+    {
+     "name": "slots",
+     "json": "slots",
+     "number": 10,
+     "type": "uint32",
+     "label": "optional",
+     "doc": "How many requests the runtime batches at most."
+    },
+    {
+     "name": "time_to_first_token",
+     "json": "timeToFirstToken",
+     "number": 11,
+     "type": "message",
+     "of": "infermesh.state.v1.Quantile",
+     "label": "repeated",
+     "doc": "Time to first token and time between tokens over the last window."
+    },
+    {
+     "name": "inter_token_latency",
+     "json": "interTokenLatency",
+     "number": 12,
+     "type": "message",
+     "of": "infermesh.state.v1.Quantile",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.state.v1.GpuState": {
+   "fields": [
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.Labels"
+    },
+    {
+     "name": "index",
+     "json": "index",
+     "number": 2,
+     "type": "uint32"
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "memory_total_bytes",
+     "json": "memoryTotalBytes",
+     "number": 4,
+     "type": "uint64"
+    },
+    {
+     "name": "memory_used_bytes",
+     "json": "memoryUsedBytes",
+     "number": 5,
+     "type": "uint64"
+    },
+    {
+     "name": "utilization",
+     "json": "utilization",
+     "number": 6,
+     "type": "double",
+     "label": "optional",
+     "doc": "Busy fraction of the last sampling period."
+    },
+    {
+     "name": "power_watts",
+     "json": "powerWatts",
+     "number": 7,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "power_limit_watts",
+     "json": "powerLimitWatts",
+     "number": 8,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "temperature_celsius",
+     "json": "temperatureCelsius",
+     "number": 9,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "throttle_reasons",
+     "json": "throttleReasons",
+     "number": 10,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Why the clocks are below what was asked for, in the vendor's words, lower case: \"power_cap\", \"hw_thermal\"."
+    },
+    {
+     "name": "health",
+     "json": "health",
+     "number": 11,
+     "type": "enum",
+     "of": "infermesh.state.v1.GpuHealth"
+    }
+   ]
+  },
+  "infermesh.state.v1.Vitals": {
+   "doc": "What a node says about itself as a process.",
+   "fields": [
+    {
+     "name": "requests_in_progress",
+     "json": "requestsInProgress",
+     "number": 1,
+     "type": "uint32"
+    },
+    {
+     "name": "cpu_usage",
+     "json": "cpuUsage",
+     "number": 2,
+     "type": "double",
+     "label": "optional",
+     "doc": "Fractions of the machine."
+    },
+    {
+     "name": "memory_usage",
+     "json": "memoryUsage",
+     "number": 3,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "gpu_usage",
+     "json": "gpuUsage",
+     "number": 4,
+     "type": "double",
+     "label": "optional",
+     "doc": "Mean over the node's GPUs."
+    },
+    {
+     "name": "failed_responses",
+     "json": "failedResponses",
+     "number": 5,
+     "type": "uint64"
+    },
+    {
+     "name": "connected_peers",
+     "json": "connectedPeers",
+     "number": 6,
+     "type": "uint32"
+    },
+    {
+     "name": "backoff_requests",
+     "json": "backoffRequests",
+     "number": 7,
+     "type": "uint64",
+     "doc": "Requests answered \"try again later\" since the start."
+    },
+    {
+     "name": "uptime_seconds",
+     "json": "uptimeSeconds",
+     "number": 8,
+     "type": "double"
+    }
+   ]
+  },
+  "infermesh.state.v1.Addresses": {
+   "fields": [
+    {
+     "name": "serve",
+     "json": "serve",
+     "number": 1,
+     "type": "string",
+     "doc": "\"host:port\" each; empty where the node does not serve it."
+    },
+    {
+     "name": "api",
+     "json": "api",
+     "number": 2,
+     "type": "string"
+    },
+    {
+     "name": "metrics",
+     "json": "metrics",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "gossip",
+     "json": "gossip",
+     "number": 4,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.state.v1.NodeState": {
+   "fields": [
+    {
+     "name": "id",
+     "json": "id",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "incarnation",
+     "json": "incarnation",
+     "number": 2,
+     "type": "uint64",
+     "doc": "Grows at every start of the node: of two states with one id, the higher incarnation is the living one."
+    },
+    {
+     "name": "role",
+     "json": "role",
+     "number": 3,
+     "type": "string",
+     "doc": "\"gpu\", \"router\", ...: what the operator called it."
+    },
+    {
+     "name": "version",
+     "json": "version",
+     "number": 4,
+     "type": "string"
+    },
+    {
+     "name": "zone",
+     "json": "zone",
+     "number": 5,
+     "type": "string"
+    },
+    {
+     "name": "ready",
+     "json": "ready",
+     "number": 6,
+     "type": "bool"
+    },
+    {
+     "name": "observed_at_ms",
+     "json": "observedAtMs",
+     "number": 7,
+     "type": "uint64",
+     "doc": "When the samples below were taken, by the node's own clock."
+    },
+    {
+     "name": "addresses",
+     "json": "addresses",
+     "number": 8,
+     "type": "message",
+     "of": "infermesh.state.v1.Addresses"
+    },
+    {
+     "name": "vitals",
+     "json": "vitals",
+     "number": 9,
+     "type": "message",
+     "of": "infermesh.state.v1.Vitals"
+    },
+    {
+     "name": "models",
+     "json": "models",
+     "number": 10,
+     "type": "message",
+     "of": "infermesh.state.v1.ModelState",
+     "label": "repeated"
+    },
+    {
+     "name": "gpus",
+     "json": "gpus",
+     "number": 11,
+     "type": "message",
+     "of": "infermesh.state.v1.GpuState",
+     "label": "repeated"
+    },
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 12,
+     "type": "message",
+     "of": "infermesh.state.v1.Labels",
+     "doc": "The node's own labels, as given by --label."
+    }
+   ]
+  },
+  "infermesh.state.v1.ModelStateDelta": {
+   "doc": "What is different of one model on one node; what is absent is as it was.",
+   "fields": [
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.Labels",
+     "doc": "Says which: `model` at least."
+    },
+    {
+     "name": "status",
+     "json": "status",
+     "number": 2,
+     "type": "enum",
+     "of": "infermesh.state.v1.ModelStatus",
+     "label": "optional"
+    },
+    {
+     "name": "running_requests",
+     "json": "runningRequests",
+     "number": 3,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "waiting_requests",
+     "json": "waitingRequests",
+     "number": 4,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "queued_prefill_tokens",
+     "json": "queuedPrefillTokens",
+     "number": 5,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "kv_usage",
+     "json": "kvUsage",
+     "number": 6,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "kv_capacity_tokens",
+     "json": "kvCapacityTokens",
+     "number": 7,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "prefill_tokens_per_second",
+     "json": "prefillTokensPerSecond",
+     "number": 8,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "decode_tokens_per_second",
+     "json": "decodeTokensPerSecond",
+     "number": 9,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "slots",
+     "json": "slots",
+     "number": 10,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "time_to_first_token",
+     "json": "timeToFirstToken",
+     "number": 11,
+     "type": "message",
+     "of": "infermesh.state.v1.Quantile",
+     "label": "repeated",
+     "doc": "Replace those of before, where there are any."
+    },
+    {
+     "name": "inter_token_latency",
+     "json": "interTokenLatency",
+     "number": 12,
+     "type": "message",
+     "of": "infermesh.state.v1.Quantile",
+     "label": "repeated"
+    },
+    {
+     "name": "removed",
+     "json": "removed",
+     "number": 13,
+     "type": "bool",
+     "doc": "The model is served no more."
+    },
+    {
+     "name": "unknown",
+     "json": "unknown",
+     "number": 14,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Names of fields that are not known any more."
+    }
+   ]
+  },
+  "infermesh.state.v1.ReportModelStateRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "The node that is spoken of; the same in all reports of a stream."
+    },
+    {
+     "name": "sequence",
+     "json": "sequence",
+     "number": 2,
+     "type": "uint64"
+    },
+    {
+     "name": "full",
+     "json": "full",
+     "number": 3,
+     "type": "bool",
+     "doc": "All that there is: what is not in it is served no more."
+    },
+    {
+     "name": "models",
+     "json": "models",
+     "number": 4,
+     "type": "message",
+     "of": "infermesh.state.v1.ModelStateDelta",
+     "label": "repeated"
+    },
+    {
+     "name": "observed_at_ms",
+     "json": "observedAtMs",
+     "number": 5,
+     "type": "uint64",
+     "doc": "When it was measured, by the reporter's clock."
+    },
+    {
+     "name": "ttl_ms",
+     "json": "ttlMs",
+     "number": 6,
+     "type": "uint32",
+     "doc": "After so long without a report the stream's word is forgotten; 0: 15 s. At least 1 s, at most 10 min."
+    }
+   ]
+  },
+  "infermesh.state.v1.GpuStateDelta": {
+   "doc": "As ModelStateDelta, of one GPU.",
+   "fields": [
+    {
+     "name": "labels",
+     "json": "labels",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.Labels",
+     "doc": "Says which: `gpu_uuid` at least."
+    },
+    {
+     "name": "index",
+     "json": "index",
+     "number": 2,
+     "type": "uint32",
+     "label": "optional"
+    },
+    {
+     "name": "name",
+     "json": "name",
+     "number": 3,
+     "type": "string",
+     "label": "optional"
+    },
+    {
+     "name": "memory_total_bytes",
+     "json": "memoryTotalBytes",
+     "number": 4,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "memory_used_bytes",
+     "json": "memoryUsedBytes",
+     "number": 5,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "utilization",
+     "json": "utilization",
+     "number": 6,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "power_watts",
+     "json": "powerWatts",
+     "number": 7,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "power_limit_watts",
+     "json": "powerLimitWatts",
+     "number": 8,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "temperature_celsius",
+     "json": "temperatureCelsius",
+     "number": 9,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "throttle_reasons",
+     "json": "throttleReasons",
+     "number": 10,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Replace those of before, where there are any."
+    },
+    {
+     "name": "health",
+     "json": "health",
+     "number": 11,
+     "type": "enum",
+     "of": "infermesh.state.v1.GpuHealth",
+     "label": "optional"
+    },
+    {
+     "name": "removed",
+     "json": "removed",
+     "number": 12,
+     "type": "bool"
+    },
+    {
+     "name": "unknown",
+     "json": "unknown",
+     "number": 13,
+     "type": "string",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.state.v1.ReportGpuStateRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string"
+    },
+    {
+     "name": "sequence",
+     "json": "sequence",
+     "number": 2,
+     "type": "uint64"
+    },
+    {
+     "name": "full",
+     "json": "full",
+     "number": 3,
+     "type": "bool"
+    },
+    {
+     "name": "gpus",
+     "json": "gpus",
+     "number": 4,
+     "type": "message",
+     "of": "infermesh.state.v1.GpuStateDelta",
+     "label": "repeated"
+    },
+    {
+     "name": "observed_at_ms",
+     "json": "observedAtMs",
+     "number": 5,
+     "type": "uint64"
+    },
+    {
+     "name": "ttl_ms",
+     "json": "ttlMs",
+     "number": 6,
+     "type": "uint32"
+    }
+   ]
+  },
+  "infermesh.state.v1.ReportAck": {
+   "fields": [
+    {
+     "name": "sequence",
+     "json": "sequence",
+     "number": 1,
+     "type": "uint64",
+     "doc": "The report that is answered."
+    },
+    {
+     "name": "applied",
+     "json": "applied",
+     "number": 2,
+     "type": "bool",
+     "doc": "It was taken."
+    },
+    {
+     "name": "full_wanted",
+     "json": "fullWanted",
+     "number": 3,
+     "type": "bool",
+     "doc": "A full report is wanted next."
+    },
+    {
+     "name": "faults",
+     "json": "faults",
+     "number": 4,
+     "type": "string",
+     "label": "repeated",
+     "doc": "What of it was left out, and why."
+    }
+   ]
+  },
+  "infermesh.state.v1.GetModelStatesRequest": {
+   "fields": [
+    {
+     "name": "model",
+     "json": "model",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: every model."
+    },
+    {
+     "name": "node",
+     "json": "node",
+     "number": 2,
+     "type": "string"
+    }
+   ]
+  },
+  "infermesh.state.v1.GetModelStatesResponse": {
+   "fields": [
+    {
+     "name": "states",
+     "json": "states",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.ModelState",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.state.v1.GetGpuStatesRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: every node."
+    }
+   ]
+  },
+  "infermesh.state.v1.GetGpuStatesResponse": {
+   "fields": [
+    {
+     "name": "states",
+     "json": "states",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.GpuState",
+     "label": "repeated"
+    }
+   ]
+  },
+  "infermesh.state.v1.ListNodeStatesRequest": {
+   "fields": [
+    {
+     "name": "node",
+     "json": "node",
+     "number": 1,
+     "type": "string",
+     "doc": "Empty: every node."
+    }
+   ]
+  },
+  "infermesh.state.v1.ListNodeStatesResponse": {
+   "fields": [
+    {
+     "name": "nodes",
+     "json": "nodes",
+     "number": 1,
+     "type": "message",
+     "of": "infermesh.state.v1.NodeState",
+     "label": "repeated"
+    }
+   ]
+  },
+  "grpc.health.v1.HealthCheckRequest": {
+   "fields": [
+    {
+     "name": "service",
+     "json": "service",
+     "number": 1,
+     "type": "string",
+     "doc": "\"\" for the router, else a model's name."
+    }
+   ]
+  },
+  "grpc.health.v1.HealthCheckResponse": {
+   "fields": [
+    {
+     "name": "status",
+     "json": "status",
+     "number": 1,
+     "type": "enum",
+     "of": "grpc.health.v1.HealthCheckResponse.ServingStatus"
+    }
+   ]
+  }
+ },
+ "enums": {
+  "infermesh.state.v1.ModelStatus": {
+   "values": {
+    "MODEL_STATUS_UNSPECIFIED": 0,
+    "MODEL_STATUS_LOADING": 1,
+    "MODEL_STATUS_READY": 2,
+    "MODEL_STATUS_DRAINING": 3,
+    "MODEL_STATUS_FAILED": 4
+   }
+  },
+  "infermesh.state.v1.GpuHealth": {
+   "values": {
+    "GPU_HEALTH_UNSPECIFIED": 0,
+    "GPU_HEALTH_OK": 1,
+    "GPU_HEALTH_DEGRADED": 2,
+    "GPU_HEALTH_FAILED": 3
+   }
+  },
+  "grpc.health.v1.HealthCheckResponse.ServingStatus": {
+   "values": {
+    "UNKNOWN": 0,
+    "SERVING": 1,
+    "NOT_SERVING": 2,
+    "SERVICE_UNKNOWN": 3
+   }
+  }
+ },
+ "services": [
+  {
+   "name": "infermesh.control.v1.ControlPlane",
+   "methods": [
+    {
+     "name": "ListNodes",
+     "doc": "The nodes of the mesh as the process that is asked sees it.",
+     "input": "infermesh.control.v1.ListNodesRequest",
+     "output": "infermesh.control.v1.ListNodesResponse",
+     "reads": true
+    },
+    {
+     "name": "GetNode",
+     "doc": "One node, with all that is known of it.",
+     "input": "infermesh.control.v1.GetNodeRequest",
+     "output": "infermesh.control.v1.GetNodeResponse",
+     "reads": true
+    },
+    {
+     "name": "DrainNode",
+     "doc": "Sends no new requests to a node; those that it has are finished.",
+     "input": "infermesh.control.v1.ChangeNodeRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "UndrainNode",
+     "input": "infermesh.control.v1.ChangeNodeRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "CordonNode",
+     "doc": "Sends no new requests to a node but those that name it.",
+     "input": "infermesh.control.v1.ChangeNodeRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "UncordonNode",
+     "input": "infermesh.control.v1.ChangeNodeRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "ListModels",
+     "doc": "The models that nodes serve, or that a pin names.",
+     "input": "infermesh.control.v1.ListModelsRequest",
+     "output": "infermesh.control.v1.ListModelsResponse",
+     "reads": true
+    },
+    {
+     "name": "GetModel",
+     "input": "infermesh.control.v1.GetModelRequest",
+     "output": "infermesh.control.v1.GetModelResponse",
+     "reads": true
+    },
+    {
+     "name": "PinModel",
+     "doc": "Decides where a model is served.",
+     "input": "infermesh.control.v1.PinModelRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "UnpinModel",
+     "input": "infermesh.control.v1.UnpinModelRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "ListPins",
+     "input": "infermesh.control.v1.ListPinsRequest",
+     "output": "infermesh.control.v1.ListPoliciesResponse",
+     "reads": true
+    },
+    {
+     "name": "LoadModel",
+     "doc": "Has a node's runtime load a model; answers when that is done.",
+     "input": "infermesh.control.v1.LoadModelRequest",
+     "output": "infermesh.control.v1.LoadModelResponse"
+    },
+    {
+     "name": "UnloadModel",
+     "doc": "Has a node's runtime unload a model once its requests are finished.",
+     "input": "infermesh.control.v1.UnloadModelRequest",
+     "output": "infermesh.control.v1.LoadModelResponse"
+    },
+    {
+     "name": "SetPolicy",
+     "doc": "Makes or replaces one policy.",
+     "input": "infermesh.control.v1.SetPolicyRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "GetPolicy",
+     "input": "infermesh.control.v1.GetPolicyRequest",
+     "output": "infermesh.control.v1.GetPolicyResponse",
+     "reads": true
+    },
+    {
+     "name": "DeletePolicy",
+     "input": "infermesh.control.v1.DeletePolicyRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "ListPolicies",
+     "input": "infermesh.control.v1.ListPoliciesRequest",
+     "output": "infermesh.control.v1.ListPoliciesResponse",
+     "reads": true
+    },
+    {
+     "name": "ApplyPolicies",
+     "doc": "Many changes at once: all of them or none.",
+     "input": "infermesh.control.v1.ApplyPoliciesRequest",
+     "output": "infermesh.control.v1.WriteResponse"
+    },
+    {
+     "name": "SubscribeEvents",
+     "doc": "What happens, as it happens.",
+     "input": "infermesh.control.v1.SubscribeEventsRequest",
+     "output": "infermesh.control.v1.SubscribeEventsResponse",
+     "serverStreams": true,
+     "reads": true
+    },
+    {
+     "name": "ExplainRoute",
+     "doc": "Every candidate for a request with each term of its score, and why the winner won. Routers only.",
+     "input": "infermesh.control.v1.ExplainRouteRequest",
+     "output": "infermesh.control.v1.ExplainRouteResponse",
+     "reads": true
+    },
+    {
+     "name": "GetStoreStatus",
+     "doc": "The store that holds the policies.",
+     "input": "infermesh.control.v1.GetStoreStatusRequest",
+     "output": "infermesh.control.v1.GetStoreStatusResponse",
+     "reads": true
+    },
+    {
+     "name": "AddControlMember",
+     "input": "infermesh.control.v1.AddControlMemberRequest",
+     "output": "infermesh.control.v1.ControlMembersResponse"
+    },
+    {
+     "name": "RemoveControlMember",
+     "input": "infermesh.control.v1.RemoveControlMemberRequest",
+     "output": "infermesh.control.v1.ControlMembersResponse"
+    },
+    {
+     "name": "TransferLeadership",
+     "input": "infermesh.control.v1.TransferLeadershipRequest",
+     "output": "infermesh.control.v1.ControlMembersResponse"
+    },
+    {
+     "name": "SaveSnapshot",
+     "doc": "All policies, as bytes that RestoreSnapshot takes.",
+     "input": "infermesh.control.v1.SaveSnapshotRequest",
+     "output": "infermesh.control.v1.SaveSnapshotResponse"
+    },
+    {
+     "name": "RestoreSnapshot",
+     "doc": "Replaces all policies by those of a snapshot.",
+     "input": "infermesh.control.v1.RestoreSnapshotRequest",
+     "output": "infermesh.control.v1.RestoreSnapshotResponse"
+    }
+   ]
+  },
+  {
+   "name": "infermesh.scoring.v1.Scoring",
+   "methods": [
+    {
+     "name": "ScoreTargets",
+     "input": "infermesh.scoring.v1.ScoreTargetsRequest",
+     "output": "infermesh.scoring.v1.ScoreTargetsResponse",
+     "reads": true
+    },
+    {
+     "name": "Admit",
+     "input": "infermesh.scoring.v1.AdmitRequest",
+     "output": "infermesh.scoring.v1.AdmitResponse"
+    },
+    {
+     "name": "ReportOutcome",
+     "input": "infermesh.scoring.v1.ReportOutcomeRequest",
+     "output": "infermesh.scoring.v1.ReportOutcomeResponse"
+    },
+    {
+     "name": "HealthCheck",
+     "input": "infermesh.scoring.v1.HealthCheckRequest",
+     "output": "infermesh.scoring.v1.HealthCheckResponse",
+     "reads": true
+    }
+   ]
+  },
+  {
+   "name": "infermesh.state.v1.StatePlane",
+   "methods": [
+    {
+     "name": "ReportModelState",
+     "input": "infermesh.state.v1.ReportModelStateRequest",
+     "output": "infermesh.state.v1.ReportAck",
+     "clientStreams": true,
+     "serverStreams": true
+    },
+    {
+     "name": "ReportGpuState",
+     "input": "infermesh.state.v1.ReportGpuStateRequest",
+     "output": "infermesh.state.v1.ReportAck",
+     "clientStreams": true,
+     "serverStreams": true
+    },
+    {
+     "name": "GetModelStates",
+     "input": "infermesh.state.v1.GetModelStatesRequest",
+     "output": "infermesh.state.v1.GetModelStatesResponse",
+     "reads": true
+    },
+    {
+     "name": "GetGpuStates",
+     "input": "infermesh.state.v1.GetGpuStatesRequest",
+     "output": "infermesh.state.v1.GetGpuStatesResponse",
+     "reads": true
+    },
+    {
+     "name": "ListNodeStates",
+     "input": "infermesh.state.v1.ListNodeStatesRequest",
+     "output": "infermesh.state.v1.ListNodeStatesResponse",
+     "reads": true
+    }
+   ]
+  },
+  {
+   "name": "grpc.health.v1.Health",
+   "methods": [
+    {
+     "name": "Check",
+     "input": "grpc.health.v1.HealthCheckRequest",
+     "output": "grpc.health.v1.HealthCheckResponse"
+    },
+    {
+     "name": "Watch",
+     "input": "grpc.health.v1.HealthCheckRequest",
+     "output": "grpc.health.v1.HealthCheckResponse",
+     "serverStreams": true
+    }
+   ]
+  }
+ ],
+ "files": [
+  {
+   "file": "infermesh/control/v1/control_plane.proto",
+   "dependencies": [
+    "infermesh/policy/v1/policy.proto",
+    "infermesh/state/v1/state.proto"
+   ],
+   "services": [
+    "infermesh.control.v1.ControlPlane"
+   ],
+   "symbols": [
+    "infermesh.control.v1.ErrorDetail",
+    "infermesh.control.v1.Target",
+    "infermesh.control.v1.Node",
+    "infermesh.control.v1.ListNodesRequest",
+    "infermesh.control.v1.ListNodesResponse",
+    "infermesh.control.v1.GetNodeRequest",
+    "infermesh.control.v1.GetNodeResponse",
+    "infermesh.control.v1.ChangeNodeRequest",
+    "infermesh.control.v1.WriteResponse",
+    "infermesh.control.v1.ModelNode",
+    "infermesh.control.v1.Model",
+    "infermesh.control.v1.ListModelsRequest",
+    "infermesh.control.v1.ListModelsResponse",
+    "infermesh.control.v1.GetModelRequest",
+    "infermesh.control.v1.GetModelResponse",
+    "infermesh.control.v1.PinModelRequest",
+    "infermesh.control.v1.UnpinModelRequest",
+    "infermesh.control.v1.ListPinsRequest",
+    "infermesh.control.v1.LoadModelRequest",
+    "infermesh.control.v1.UnloadModelRequest",
+    "infermesh.control.v1.LoadModelResponse",
+    "infermesh.control.v1.SetPolicyRequest",
+    "infermesh.control.v1.GetPolicyRequest",
+    "infermesh.control.v1.GetPolicyResponse",
+    "infermesh.control.v1.DeletePolicyRequest",
+    "infermesh.control.v1.ListPoliciesRequest",
+    "infermesh.control.v1.ListPoliciesResponse",
+    "infermesh.control.v1.PolicyWrite",
+    "infermesh.control.v1.ApplyPoliciesRequest",
+    "infermesh.control.v1.Event",
+    "infermesh.control.v1.SubscribeEventsRequest",
+    "infermesh.control.v1.SubscribeEventsResponse",
+    "infermesh.control.v1.SubscribeEventsResponse.Missed",
+    "infermesh.control.v1.SubscribeEventsResponse.Position",
+    "infermesh.control.v1.ExplainRouteRequest",
+    "infermesh.control.v1.Term",
+    "infermesh.control.v1.Candidate",
+    "infermesh.control.v1.ExplainRouteResponse",
+    "infermesh.control.v1.ControlMember",
+    "infermesh.control.v1.GetStoreStatusRequest",
+    "infermesh.control.v1.GetStoreStatusResponse",
+    "infermesh.control.v1.AddControlMemberRequest",
+    "infermesh.control.v1.RemoveControlMemberRequest",
+    "infermesh.control.v1.TransferLeadershipRequest",
+    "infermesh.control.v1.ControlMembersResponse",
+    "infermesh.control.v1.SaveSnapshotRequest",
+    "infermesh.control.v1.SaveSnapshotResponse",
+    "infermesh.control.v1.RestoreSnapshotRequest",
+    "infermesh.control.v1.RestoreSnapshotResponse",
+    "infermesh.control.v1.ControlPlane",
+    "infermesh.control.v1.ControlPlane.ListNodes",
+    "infermesh.control.v1.ControlPlane.GetNode",
+    "infermesh.control.v1.ControlPlane.DrainNode",
+    "infermesh.control.v1.ControlPlane.UndrainNode",
+    "infermesh.control.v1.ControlPlane.CordonNode",
+    "infermesh.control.v1.ControlPlane.UncordonNode",
+    "infermesh.control.v1.ControlPlane.ListModels",
+    "infermesh.control.v1.ControlPlane.GetModel",
+    "infermesh.control.v1.ControlPlane.PinModel",
+    "infermesh.control.v1.ControlPlane.UnpinModel",
+    "infermesh.control.v1.ControlPlane.ListPins",
+    "infermesh.control.v1.ControlPlane.LoadModel",
+    "infermesh.control.v1.ControlPlane.UnloadModel",
+    "infermesh.control.v1.ControlPlane.SetPolicy",
+    "infermesh.control.v1.ControlPlane.GetPolicy",
+    "infermesh.control.v1.ControlPlane.DeletePolicy",
+    "infermesh.control.v1.ControlPlane.ListPolicies",
+    "infermesh.control.v1.ControlPlane.ApplyPolicies",
+    "infermesh.control.v1.ControlPlane.SubscribeEvents",
+    "infermesh.control.v1.ControlPlane.ExplainRoute",
+    "infermesh.control.v1.ControlPlane.GetStoreStatus",
+    "infermesh.control.v1.ControlPlane.AddControlMember",
+    "infermesh.control.v1.ControlPlane.RemoveControlMember",
+    "infermesh.control.v1.ControlPlane.TransferLeadership",
+    "infermesh.control.v1.ControlPlane.SaveSnapshot",
+    "infermesh.control.v1.ControlPlane.RestoreSnapshot"
+   ],
+   "bytes": "CihpbmZlcm1lc2gvY29udHJvbC92MS9jb250cm9sX3BsYW5lLnByb3RvEhRpbmZlcm1lc2guY29udHJvbC52MRogaW5mZXJtZXNoL3BvbGljeS92MS9wb2xpY3kucHJvdG8aHmluZmVybWVzaC9zdGF0ZS92MS9zdGF0ZS5wcm90byKWAgoLRXJyb3JEZXRhaWwSEgoEY29kZRgBIAEoCVIEY29kZRIWCgZzb3VyY2UYAiABKAlSBnNvdXJjZRIcCglyZXRyeWFibGUYAyABKAhSCXJldHJ5YWJsZRIUCgVwYXJhbRgEIAEoCVIFcGFyYW0SMwoTcmV0cnlfYWZ0ZXJfc2Vjb25kcxgFIAEoDUgAUhFyZXRyeUFmdGVyU2Vjb25kc4gBARIZCgV3cml0ZRgGIAEoDUgBUgV3cml0ZYgBARI1CgdjdXJyZW50GAcgASgLMhsuaW5mZXJtZXNoLnBvbGljeS52MS5Qb2xpY3lSB2N1cnJlbnRCFgoUX3JldHJ5X2FmdGVyX3NlY29uZHNCCAoGX3dyaXRlIqEDCgZUYXJnZXQSFAoFc3RhdGUYASABKAlSBXN0YXRlEhoKCHJvdXRhYmxlGAIgASgIUghyb3V0YWJsZRIWCgZzb3VyY2UYAyABKAlSBnNvdXJjZRIYCgdhZGRyZXNzGAQgASgJUgdhZGRyZXNzEhYKBndlaWdodBgFIAEoAVIGd2VpZ2h0EhsKCWluX2ZsaWdodBgGIAEoDVIIaW5GbGlnaHQSKAoQaW5fZmxpZ2h0X3Rva2VucxgHIAEoBFIOaW5GbGlnaHRUb2tlbnMSKAoQb3RoZXJzX2luX2ZsaWdodBgIIAEoDVIOb3RoZXJzSW5GbGlnaHQSGgoGcnR0X21zGAkgASgBSABSBXJ0dE1ziAEBEikKDnNhbXBsZWRfYWdvX21zGAogASgBSAFSDHNhbXBsZWRBZ29Nc4gBARImCg9mYWlsdXJlc19pbl9yb3cYCyABKA1SDWZhaWx1cmVzSW5Sb3cSHQoKbGFzdF9lcnJvchgMIAEoCVIJbGFzdEVycm9yQgkKB19ydHRfbXNCEQoPX3NhbXBsZWRfYWdvX21zIsQGCgROb2RlEg4KAmlkGAEgASgJUgJpZBISCgRyb2xlGAIgASgJUgRyb2xlEhYKBnN0YXR1cxgDIAEoCVIGc3RhdHVzEhIKBHNlbGYYBCABKAhSBHNlbGYSEgoEem9uZRgFIAEoCVIEem9uZRI+CgZsYWJlbHMYBiADKAsyJi5pbmZlcm1lc2guY29udHJvbC52MS5Ob2RlLkxhYmVsc0VudHJ5UgZsYWJlbHMSGAoHdmVyc2lvbhgHIAEoCVIHdmVyc2lvbhIgCgtpbmNhcm5hdGlvbhgIIAEoBFILaW5jYXJuYXRpb24SFgoGbW9kZWxzGAkgAygJUgZtb2RlbHMSJQoOZ29zc2lwX2FkZHJlc3MYCiABKAlSDWdvc3NpcEFkZHJlc3MSHwoLYXBpX2FkZHJlc3MYCyABKAlSCmFwaUFkZHJlc3MSJwoPc2VydmluZ19hZGRyZXNzGAwgASgJUg5zZXJ2aW5nQWRkcmVzcxIdCgdoZWFsdGh5GA0gASgISABSB2hlYWx0aHmIAQESHQoHbGVhdmluZxgOIAEoCEgBUgdsZWF2aW5niAEBEhoKCGNvcmRvbmVkGA8gASgIUghjb3Jkb25lZBIaCghkcmFpbmluZxgQIAEoCFIIZHJhaW5pbmcSFgoGcmVhc29uGBEgASgJUgZyZWFzb24SGgoGcnR0X21zGBIgASgBSAJSBXJ0dE1ziAEBEh4KCHNpbmNlX21zGBMgASgBSANSB3NpbmNlTXOIAQESIwoLc2Vlbl9hZ29fbXMYFCABKAFIBFIJc2VlbkFnb01ziAEBEjQKBnRhcmdldBgVIAEoCzIcLmluZmVybWVzaC5jb250cm9sLnYxLlRhcmdldFIGdGFyZ2V0EjMKBXN0YXRlGBYgASgLMh0uaW5mZXJtZXNoLnN0YXRlLnYxLk5vZGVTdGF0ZVIFc3RhdGUaOQoLTGFiZWxzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4AUIKCghfaGVhbHRoeUIKCghfbGVhdmluZ0IJCgdfcnR0X21zQgsKCV9zaW5jZV9tc0IOCgxfc2Vlbl9hZ29fbXMi/gEKEExpc3ROb2Rlc1JlcXVlc3QSEgoEcm9sZRgBIAEoCVIEcm9sZRIUCgVtb2RlbBgCIAEoCVIFbW9kZWwSEgoEem9uZRgDIAEoCVIEem9uZRJQCghzZWxlY3RvchgEIAMoCzI0LmluZmVybWVzaC5jb250cm9sLnYxLkxpc3ROb2Rlc1JlcXVlc3QuU2VsZWN0b3JFbnRyeVIIc2VsZWN0b3ISHQoKd2l0aF9zdGF0ZRgFIAEoCFIJd2l0aFN0YXRlGjsKDVNlbGVjdG9yRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4ASJFChFMaXN0Tm9kZXNSZXNwb25zZRIwCgVub2RlcxgBIAMoCzIaLmluZmVybWVzaC5jb250cm9sLnYxLk5vZGVSBW5vZGVzIiAKDkdldE5vZGVSZXF1ZXN0Eg4KAmlkGAEgASgJUgJpZCJBCg9HZXROb2RlUmVzcG9uc2USLgoEbm9kZRgBIAEoCzIaLmluZmVybWVzaC5jb250cm9sLnYxLk5vZGVSBG5vZGUi2AEKEUNoYW5nZU5vZGVSZXF1ZXN0Eg4KAmlkGAEgASgJUgJpZBIWCgZyZWFzb24YAiABKAlSBnJlYXNvbhIkCgtpZl9yZXZpc2lvbhgDIAEoBEgAUgppZlJldmlzaW9uiAEBEicKD2lkZW1wb3RlbmN5X2tleRgEIAEoCVIOaWRlbXBvdGVuY3lLZXkSFwoHZHJ5X3J1bhgFIAEoCFIGZHJ5UnVuEiMKDWFsbG93X3Vua25vd24YBiABKAhSDGFsbG93VW5rbm93bkIOCgxfaWZfcmV2aXNpb24ilgIKDVdyaXRlUmVzcG9uc2USNwoIcG9saWNpZXMYASADKAsyGy5pbmZlcm1lc2gucG9saWN5LnYxLlBvbGljeVIIcG9saWNpZXMSOAoHZGVsZXRlZBgCIAMoCzIeLmluZmVybWVzaC5wb2xpY3kudjEuUG9saWN5S2V5UgdkZWxldGVkEhoKCHJldmlzaW9uGAMgASgEUghyZXZpc2lvbhIYCgdjaGFuZ2VkGAQgASgIUgdjaGFuZ2VkEicKD2FscmVhZHlfYXBwbGllZBgFIAEoCFIOYWxyZWFkeUFwcGxpZWQSGgoId2FybmluZ3MYBiADKAlSCHdhcm5pbmdzEhcKB2RyeV9ydW4YByABKAhSBmRyeVJ1biKOAQoJTW9kZWxOb2RlEg4KAmlkGAEgASgJUgJpZBIUCgVzdGF0ZRgCIAEoCVIFc3RhdGUSGgoIcm91dGFibGUYAyABKAhSCHJvdXRhYmxlEj8KC21vZGVsX3N0YXRlGAQgASgLMh4uaW5mZXJtZXNoLnN0YXRlLnYxLk1vZGVsU3RhdGVSCm1vZGVsU3RhdGUizwEKBU1vZGVsEg4KAmlkGAEgASgJUgJpZBI1CgVub2RlcxgCIAMoCzIfLmluZmVybWVzaC5jb250cm9sLnYxLk1vZGVsTm9kZVIFbm9kZXMSJQoOcm91dGFibGVfbm9kZXMYAyABKA1SDXJvdXRhYmxlTm9kZXMSKQoQbWlzc2luZ19yZXBsaWNhcxgEIAEoDVIPbWlzc2luZ1JlcGxpY2FzEi0KA3BpbhgFIAEoCzIbLmluZmVybWVzaC5wb2xpY3kudjEuUG9saWN5UgNwaW4iJwoRTGlzdE1vZGVsc1JlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZSJJChJMaXN0TW9kZWxzUmVzcG9uc2USMwoGbW9kZWxzGAEgAygLMhsuaW5mZXJtZXNoLmNvbnRyb2wudjEuTW9kZWxSBm1vZGVscyIhCg9HZXRNb2RlbFJlcXVlc3QSDgoCaWQYASABKAlSAmlkIn4KEEdldE1vZGVsUmVzcG9uc2USMQoFbW9kZWwYASABKAsyGy5pbmZlcm1lc2guY29udHJvbC52MS5Nb2RlbFIFbW9kZWwSNwoIcG9saWNpZXMYAiADKAsyGy5pbmZlcm1lc2gucG9saWN5LnYxLlBvbGljeVIIcG9saWNpZXMi0QMKD1Bpbk1vZGVsUmVxdWVzdBIUCgVtb2RlbBgBIAEoCVIFbW9kZWwSGgoIcmV2aXNpb24YAiABKAlSCHJldmlzaW9uEhQKBW5vZGVzGAMgAygJUgVub2RlcxJPCghzZWxlY3RvchgEIAMoCzIzLmluZmVybWVzaC5jb250cm9sLnYxLlBpbk1vZGVsUmVxdWVzdC5TZWxlY3RvckVudHJ5UghzZWxlY3RvchImCgxtaW5fcmVwbGljYXMYBSABKA1IAFILbWluUmVwbGljYXOIAQESJgoMbWF4X3JlcGxpY2FzGAYgASgNSAFSC21heFJlcGxpY2FziAEBEiQKC2lmX3JldmlzaW9uGAcgASgESAJSCmlmUmV2aXNpb26IAQESJwoPaWRlbXBvdGVuY3lfa2V5GAggASgJUg5pZGVtcG90ZW5jeUtleRIXCgdkcnlfcnVuGAkgASgIUgZkcnlSdW4aOwoNU2VsZWN0b3JFbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoCVIFdmFsdWU6AjgBQg8KDV9taW5fcmVwbGljYXNCDwoNX21heF9yZXBsaWNhc0IOCgxfaWZfcmV2aXNpb24ioQEKEVVucGluTW9kZWxSZXF1ZXN0EhQKBW1vZGVsGAEgASgJUgVtb2RlbBIkCgtpZl9yZXZpc2lvbhgCIAEoBEgAUgppZlJldmlzaW9uiAEBEicKD2lkZW1wb3RlbmN5X2tleRgDIAEoCVIOaWRlbXBvdGVuY3lLZXkSFwoHZHJ5X3J1bhgEIAEoCFIGZHJ5UnVuQg4KDF9pZl9yZXZpc2lvbiInCg9MaXN0UGluc1JlcXVlc3QSFAoFbW9kZWwYASABKAlSBW1vZGVsIlgKEExvYWRNb2RlbFJlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZRIUCgVtb2RlbBgCIAEoCVIFbW9kZWwSGgoIcmV2aXNpb24YAyABKAlSCHJldmlzaW9uImsKElVubG9hZE1vZGVsUmVxdWVzdBISCgRub2RlGAEgASgJUgRub2RlEhQKBW1vZGVsGAIgASgJUgVtb2RlbBIeCghkcmFpbl9tcxgDIAEoAUgAUgdkcmFpbk1ziAEBQgsKCV9kcmFpbl9tcyJvChFMb2FkTW9kZWxSZXNwb25zZRISCgRub2RlGAEgASgJUgRub2RlEhQKBW1vZGVsGAIgASgJUgVtb2RlbBIYCgdjaGFuZ2VkGAMgASgIUgdjaGFuZ2VkEhYKBm1vZGVscxgEIAMoCVIGbW9kZWxzIuAEChBTZXRQb2xpY3lSZXF1ZXN0EhIKBGtpbmQYASABKAlSBGtpbmQSEgoEbmFtZRgCIAEoCVIEbmFtZRIkCgtpZl9yZXZpc2lvbhgDIAEoBEgBUgppZlJldmlzaW9uiAEBEicKD2lkZW1wb3RlbmN5X2tleRgEIAEoCVIOaWRlbXBvdGVuY3lLZXkSFwoHZHJ5X3J1bhgFIAEoCFIGZHJ5UnVuEiwKA3BpbhgKIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuUGluSABSA3BpbhIyCgVxdW90YRgLIAEoCzIaLmluZmVybWVzaC5wb2xpY3kudjEuUXVvdGFIAFIFcXVvdGESLAoDYWNsGAwgASgLMhguaW5mZXJtZXNoLnBvbGljeS52MS5BY2xIAFIDYWNsEjgKB2JhbGFuY2UYDSABKAsyHC5pbmZlcm1lc2gucG9saWN5LnYxLkJhbGFuY2VIAFIHYmFsYW5jZRI4CgdzY2FsaW5nGA4gASgLMhwuaW5mZXJtZXNoLnBvbGljeS52MS5TY2FsaW5nSABSB3NjYWxpbmcSLAoDc2xvGA8gASgLMhguaW5mZXJtZXNoLnBvbGljeS52MS5TbG9IAFIDc2xvEjsKCHByaW9yaXR5GBAgASgLMh0uaW5mZXJtZXNoLnBvbGljeS52MS5Qcmlvcml0eUgAUghwcmlvcml0eRI1CgRub2RlGBEgASgLMh8uaW5mZXJtZXNoLnBvbGljeS52MS5Ob2RlUG9saWN5SABSBG5vZGVCBgoEc3BlY0IOCgxfaWZfcmV2aXNpb24iUAoQR2V0UG9saWN5UmVxdWVzdBISCgRraW5kGAEgASgJUgRraW5kEhIKBG5hbWUYAiABKAlSBG5hbWUSFAoFbG9jYWwYAyABKAhSBWxvY2FsImQKEUdldFBvbGljeVJlc3BvbnNlEjMKBnBvbGljeRgBIAEoCzIbLmluZmVybWVzaC5wb2xpY3kudjEuUG9saWN5UgZwb2xpY3kSGgoIcmV2aXNpb24YAiABKARSCHJldmlzaW9uIrUBChNEZWxldGVQb2xpY3lSZXF1ZXN0EhIKBGtpbmQYASABKAlSBGtpbmQSEgoEbmFtZRgCIAEoCVIEbmFtZRIkCgtpZl9yZXZpc2lvbhgDIAEoBEgAUgppZlJldmlzaW9uiAEBEicKD2lkZW1wb3RlbmN5X2tleRgEIAEoCVIOaWRlbXBvdGVuY3lLZXkSFwoHZHJ5X3J1bhgFIAEoCFIGZHJ5UnVuQg4KDF9pZl9yZXZpc2lvbiJgChNMaXN0UG9saWNpZXNSZXF1ZXN0EhIKBGtpbmQYASABKAlSBGtpbmQSHwoLbmFtZV9wcmVmaXgYAiABKAlSCm5hbWVQcmVmaXgSFAoFbG9jYWwYAyABKAhSBWxvY2FsImsKFExpc3RQb2xpY2llc1Jlc3BvbnNlEjcKCHBvbGljaWVzGAEgAygLMhsuaW5mZXJtZXNoLnBvbGljeS52MS5Qb2xpY3lSCHBvbGljaWVzEhoKCHJldmlzaW9uGAIgASgEUghyZXZpc2lvbiK4AQoLUG9saWN5V3JpdGUSLwoDcHV0GAEgASgLMhsuaW5mZXJtZXNoLnBvbGljeS52MS5Qb2xpY3lIAFIDcHV0EjgKBmRlbGV0ZRgCIAEoCzIeLmluZmVybWVzaC5wb2xpY3kudjEuUG9saWN5S2V5SABSBmRlbGV0ZRIkCgtpZl9yZXZpc2lvbhgDIAEoBEgBUgppZlJldmlzaW9uiAEBQggKBmNoYW5nZUIOCgxfaWZfcmV2aXNpb24ikwEKFEFwcGx5UG9saWNpZXNSZXF1ZXN0EjkKBndyaXRlcxgBIAMoCzIhLmluZmVybWVzaC5jb250cm9sLnYxLlBvbGljeVdyaXRlUgZ3cml0ZXMSJwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJUg5pZGVtcG90ZW5jeUtleRIXCgdkcnlfcnVuGAMgASgIUgZkcnlSdW4i+AEKBUV2ZW50EhYKBm51bWJlchgBIAEoBFIGbnVtYmVyEhMKBWF0X21zGAIgASgEUgRhdE1zEhIKBHR5cGUYAyABKAlSBHR5cGUSGAoHc3ViamVjdBgEIAEoCVIHc3ViamVjdBIYCgdtZXNzYWdlGAUgASgJUgdtZXNzYWdlEj8KBmxhYmVscxgGIAMoCzInLmluZmVybWVzaC5jb250cm9sLnYxLkV2ZW50LkxhYmVsc0VudHJ5UgZsYWJlbHMaOQoLTGFiZWxzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4ASLgAQoWU3Vic2NyaWJlRXZlbnRzUmVxdWVzdBIZCgVzaW5jZRgBIAEoBEgAUgVzaW5jZYgBARIUCgV0eXBlcxgCIAMoCVIFdHlwZXMSUAoGbGFiZWxzGAMgAygLMjguaW5mZXJtZXNoLmNvbnRyb2wudjEuU3Vic2NyaWJlRXZlbnRzUmVxdWVzdC5MYWJlbHNFbnRyeVIGbGFiZWxzGjkKC0xhYmVsc0VudHJ5EhAKA2tleRgBIAEoCVIDa2V5EhQKBXZhbHVlGAIgASgJUgV2YWx1ZToCOAFCCAoGX3NpbmNlItICChdTdWJzY3JpYmVFdmVudHNSZXNwb25zZRIzCgVldmVudBgBIAEoCzIbLmluZmVybWVzaC5jb250cm9sLnYxLkV2ZW50SABSBWV2ZW50Ek4KBm1pc3NlZBgCIAEoCzI0LmluZmVybWVzaC5jb250cm9sLnYxLlN1YnNjcmliZUV2ZW50c1Jlc3BvbnNlLk1pc3NlZEgAUgZtaXNzZWQSVAoIcG9zaXRpb24YAyABKAsyNi5pbmZlcm1lc2guY29udHJvbC52MS5TdWJzY3JpYmVFdmVudHNSZXNwb25zZS5Qb3NpdGlvbkgAUghwb3NpdGlvbhISCgRuZXh0GAQgASgEUgRuZXh0Gh4KBk1pc3NlZBIUCgVjb3VudBgBIAEoBFIFY291bnQaIAoIUG9zaXRpb24SFAoFZmlyc3QYASABKARSBWZpcnN0QgYKBHdoYXQihgEKE0V4cGxhaW5Sb3V0ZVJlcXVlc3QSFAoFbW9kZWwYASABKAlSBW1vZGVsEigKDXByb21wdF90b2tlbnMYAiABKA1IAFIMcHJvbXB0VG9rZW5ziAEBEh0KCnJlcXVlc3RfaWQYAyABKAlSCXJlcXVlc3RJZEIQCg5fcHJvbXB0X3Rva2VucyJMCgRUZXJtEhIKBG5hbWUYASABKAlSBG5hbWUSGAoHc2Vjb25kcxgCIAEoAVIHc2Vjb25kcxIWCgZkZXRhaWwYAyABKAlSBmRldGFpbCK7AgoJQ2FuZGlkYXRlEhIKBG5vZGUYASABKAlSBG5vZGUSGAoHYWRkcmVzcxgCIAEoCVIHYWRkcmVzcxIaCghlbGlnaWJsZRgDIAEoCFIIZWxpZ2libGUSFgoGcmVhc29uGAQgASgJUgZyZWFzb24SGAoHc2Vjb25kcxgFIAEoAVIHc2Vjb25kcxIwCgV0ZXJtcxgGIAMoCzIaLmluZmVybWVzaC5jb250cm9sLnYxLlRlcm1SBXRlcm1zEicKD2FjdGl2ZV9yZXF1ZXN0cxgHIAEoAVIOYWN0aXZlUmVxdWVzdHMSIwoNcXVldWVkX3Rva2VucxgIIAEoAVIMcXVldWVkVG9rZW5zEhoKCGNhcGFjaXR5GAkgASgNUghjYXBhY2l0eRIWCgZjaG9zZW4YCiABKAhSBmNob3NlbiL2AQoURXhwbGFpblJvdXRlUmVzcG9uc2USHQoKcmVxdWVzdF9pZBgBIAEoCVIJcmVxdWVzdElkEhQKBW1vZGVsGAIgASgJUgVtb2RlbBIjCg1wcm9tcHRfdG9rZW5zGAMgASgNUgxwcm9tcHRUb2tlbnMSEwoFYXRfbXMYBCABKARSBGF0TXMSFgoGd2lubmVyGAUgASgJUgZ3aW5uZXISFgoGcmVhc29uGAYgASgJUgZyZWFzb24SPwoKY2FuZGlkYXRlcxgHIAMoCzIfLmluZmVybWVzaC5jb250cm9sLnYxLkNhbmRpZGF0ZVIKY2FuZGlkYXRlcyKzAQoNQ29udHJvbE1lbWJlchIWCgZtZW1iZXIYASABKA1SBm1lbWJlchISCgRub2RlGAIgASgJUgRub2RlEhgKB2FkZHJlc3MYAyABKAlSB2FkZHJlc3MSEgoEcm9sZRgEIAEoCVIEcm9sZRIkCgttYXRjaF9pbmRleBgFIAEoBEgAUgptYXRjaEluZGV4iAEBEhIKBHNlbGYYBiABKAhSBHNlbGZCDgoMX21hdGNoX2luZGV4IhcKFUdldFN0b3JlU3RhdHVzUmVxdWVzdCKnAgoWR2V0U3RvcmVTdGF0dXNSZXNwb25zZRIWCgZlbmdpbmUYASABKAlSBmVuZ2luZRIdCgpjbHVzdGVyX2lkGAIgASgJUgljbHVzdGVySWQSFgoGbGVhZGVyGAMgASgJUgZsZWFkZXISEgoEdGVybRgEIAEoBFIEdGVybRIhCgxjb21taXRfaW5kZXgYBSABKARSC2NvbW1pdEluZGV4EhoKCHJldmlzaW9uGAYgASgEUghyZXZpc2lvbhI9CgdtZW1iZXJzGAcgAygLMiMuaW5mZXJtZXNoLmNvbnRyb2wudjEuQ29udHJvbE1lbWJlclIHbWVtYmVycxIUCgVhbGFybRgIIAEoCVIFYWxhcm0SFgoGcXVvcnVtGAkgASgIUgZxdW9ydW0iLQoXQWRkQ29udHJvbE1lbWJlclJlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZSIwChpSZW1vdmVDb250cm9sTWVtYmVyUmVxdWVzdBISCgRub2RlGAEgASgJUgRub2RlIi8KGVRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZSJvChZDb250cm9sTWVtYmVyc1Jlc3BvbnNlEj0KB21lbWJlcnMYASADKAsyIy5pbmZlcm1lc2guY29udHJvbC52MS5Db250cm9sTWVtYmVyUgdtZW1iZXJzEhYKBmxlYWRlchgCIAEoCVIGbGVhZGVyIhUKE1NhdmVTbmFwc2hvdFJlcXVlc3QiTgoUU2F2ZVNuYXBzaG90UmVzcG9uc2USGgoIc25hcHNob3QYASABKAxSCHNuYXBzaG90EhoKCHJldmlzaW9uGAIgASgEUghyZXZpc2lvbiI0ChZSZXN0b3JlU25hcHNob3RSZXF1ZXN0EhoKCHNuYXBzaG90GAEgASgMUghzbmFwc2hvdCI1ChdSZXN0b3JlU25hcHNob3RSZXNwb25zZRIaCghyZXZpc2lvbhgBIAEoBFIIcmV2aXNpb24yuBUKDENvbnRyb2xQbGFuZRJlCglMaXN0Tm9kZXMSJi5pbmZlcm1lc2guY29udHJvbC52MS5MaXN0Tm9kZXNSZXF1ZXN0GicuaW5mZXJtZXNoLmNvbnRyb2wudjEuTGlzdE5vZGVzUmVzcG9uc2UiA5ACASgAMAASXwoHR2V0Tm9kZRIkLmluZmVybWVzaC5jb250cm9sLnYxLkdldE5vZGVSZXF1ZXN0GiUuaW5mZXJtZXNoLmNvbnRyb2wudjEuR2V0Tm9kZVJlc3BvbnNlIgOQAgEoADAAEl0KCURyYWluTm9kZRInLmluZmVybWVzaC5jb250cm9sLnYxLkNoYW5nZU5vZGVSZXF1ZXN0GiMuaW5mZXJtZXNoLmNvbnRyb2wudjEuV3JpdGVSZXNwb25zZSgAMAASXwoLVW5kcmFpbk5vZGUSJy5pbmZlcm1lc2guY29udHJvbC52MS5DaGFuZ2VOb2RlUmVxdWVzdBojLmluZmVybWVzaC5jb250cm9sLnYxLldyaXRlUmVzcG9uc2UoADAAEl4KCkNvcmRvbk5vZGUSJy5pbmZlcm1lc2guY29udHJvbC52MS5DaGFuZ2VOb2RlUmVxdWVzdBojLmluZmVybWVzaC5jb250cm9sLnYxLldyaXRlUmVzcG9uc2UoADAAEmAKDFVuY29yZG9uTm9kZRInLmluZmVybWVzaC5jb250cm9sLnYxLkNoYW5nZU5vZGVSZXF1ZXN0GiMuaW5mZXJtZXNoLmNvbnRyb2wudjEuV3JpdGVSZXNwb25zZSgAMAASaAoKTGlzdE1vZGVscxInLmluZmVybWVzaC5jb250cm9sLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiguaW5mZXJtZXNoLmNvbnRyb2wudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgEoADAAEmIKCEdldE1vZGVsEiUuaW5mZXJtZXNoLmNvbnRyb2wudjEuR2V0TW9kZWxSZXF1ZXN0GiYuaW5mZXJtZXNoLmNvbnRyb2wudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBKAAwABJaCghQaW5Nb2RlbBIlLmluZmVybWVzaC5jb250cm9sLnYxLlBpbk1vZGVsUmVxdWVzdBojLmluZmVybWVzaC5jb250cm9sLnYxLldyaXRlUmVzcG9uc2UoADAAEl4KClVucGluTW9kZWwSJy5pbmZlcm1lc2guY29udHJvbC52MS5VbnBpbk1vZGVsUmVxdWVzdBojLmluZmVybWVzaC5jb250cm9sLnYxLldyaXRlUmVzcG9uc2UoADAAEmYKCExpc3RQaW5zEiUuaW5mZXJtZXNoLmNvbnRyb2wudjEuTGlzdFBpbnNSZXF1ZXN0GiouaW5mZXJtZXNoLmNvbnRyb2wudjEuTGlzdFBvbGljaWVzUmVzcG9uc2UiA5ACASgAMAASYAoJTG9hZE1vZGVsEiYuaW5mZXJtZXNoLmNvbnRyb2wudjEuTG9hZE1vZGVsUmVxdWVzdBonLmluZmVybWVzaC5jb250cm9sLnYxLkxvYWRNb2RlbFJlc3BvbnNlKAAwABJkCgtVbmxvYWRNb2RlbBIoLmluZmVybWVzaC5jb250cm9sLnYxLlVubG9hZE1vZGVsUmVxdWVzdBonLmluZmVybWVzaC5jb250cm9sLnYxLkxvYWRNb2RlbFJlc3BvbnNlKAAwABJcCglTZXRQb2xpY3kSJi5pbmZlcm1lc2guY29udHJvbC52MS5TZXRQb2xpY3lSZXF1ZXN0GiMuaW5mZXJtZXNoLmNvbnRyb2wudjEuV3JpdGVSZXNwb25zZSgAMAASZQoJR2V0UG9saWN5EiYuaW5mZXJtZXNoLmNvbnRyb2wudjEuR2V0UG9saWN5UmVxdWVzdBonLmluZmVybWVzaC5jb250cm9sLnYxLkdldFBvbGljeVJlc3BvbnNlIgOQAgEoADAAEmIKDERlbGV0ZVBvbGljeRIpLmluZmVybWVzaC5jb250cm9sLnYxLkRlbGV0ZVBvbGljeVJlcXVlc3QaIy5pbmZlcm1lc2guY29udHJvbC52MS5Xcml0ZVJlc3BvbnNlKAAwABJuCgxMaXN0UG9saWNpZXMSKS5pbmZlcm1lc2guY29udHJvbC52MS5MaXN0UG9saWNpZXNSZXF1ZXN0GiouaW5mZXJtZXNoLmNvbnRyb2wudjEuTGlzdFBvbGljaWVzUmVzcG9uc2UiA5ACASgAMAASZAoNQXBwbHlQb2xpY2llcxIqLmluZmVybWVzaC5jb250cm9sLnYxLkFwcGx5UG9saWNpZXNSZXF1ZXN0GiMuaW5mZXJtZXNoLmNvbnRyb2wudjEuV3JpdGVSZXNwb25zZSgAMAASdwoPU3Vic2NyaWJlRXZlbnRzEiwuaW5mZXJtZXNoLmNvbnRyb2wudjEuU3Vic2NyaWJlRXZlbnRzUmVxdWVzdBotLmluZmVybWVzaC5jb250cm9sLnYxLlN1YnNjcmliZUV2ZW50c1Jlc3BvbnNlIgOQAgEoADABEm4KDEV4cGxhaW5Sb3V0ZRIpLmluZmVybWVzaC5jb250cm9sLnYxLkV4cGxhaW5Sb3V0ZVJlcXVlc3QaKi5pbmZlcm1lc2guY29udHJvbC52MS5FeHBsYWluUm91dGVSZXNwb25zZSIDkAIBKAAwABJ0Cg5HZXRTdG9yZVN0YXR1cxIrLmluZmVybWVzaC5jb250cm9sLnYxLkdldFN0b3JlU3RhdHVzUmVxdWVzdBosLmluZmVybWVzaC5jb250cm9sLnYxLkdldFN0b3JlU3RhdHVzUmVzcG9uc2UiA5ACASgAMAAScwoQQWRkQ29udHJvbE1lbWJlchItLmluZmVybWVzaC5jb250cm9sLnYxLkFkZENvbnRyb2xNZW1iZXJSZXF1ZXN0GiwuaW5mZXJtZXNoLmNvbnRyb2wudjEuQ29udHJvbE1lbWJlcnNSZXNwb25zZSgAMAASeQoTUmVtb3ZlQ29udHJvbE1lbWJlchIwLmluZmVybWVzaC5jb250cm9sLnYxLlJlbW92ZUNvbnRyb2xNZW1iZXJSZXF1ZXN0GiwuaW5mZXJtZXNoLmNvbnRyb2wudjEuQ29udHJvbE1lbWJlcnNSZXNwb25zZSgAMAASdwoSVHJhbnNmZXJMZWFkZXJzaGlwEi8uaW5mZXJtZXNoLmNvbnRyb2wudjEuVHJhbnNmZXJMZWFkZXJzaGlwUmVxdWVzdBosLmluZmVybWVzaC5jb250cm9sLnYxLkNvbnRyb2xNZW1iZXJzUmVzcG9uc2UoADAAEmkKDFNhdmVTbmFwc2hvdBIpLmluZmVybWVzaC5jb250cm9sLnYxLlNhdmVTbmFwc2hvdFJlcXVlc3QaKi5pbmZlcm1lc2guY29udHJvbC52MS5TYXZlU25hcHNob3RSZXNwb25zZSgAMAAScgoPUmVzdG9yZVNuYXBzaG90EiwuaW5mZXJtZXNoLmNvbnRyb2wudjEuUmVzdG9yZVNuYXBzaG90UmVxdWVzdBotLmluZmVybWVzaC5jb250cm9sLnYxLlJlc3RvcmVTbmFwc2hvdFJlc3BvbnNlKAAwAGIGcHJvdG8z"
+  },
+  {
+   "file": "infermesh/policy/v1/policy.proto",
+   "dependencies": [],
+   "services": [],
+   "symbols": [
+    "infermesh.policy.v1.Pin",
+    "infermesh.policy.v1.Quota",
+    "infermesh.policy.v1.Acl",
+    "infermesh.policy.v1.Balance",
+    "infermesh.policy.v1.ScalingTarget",
+    "infermesh.policy.v1.Scaling",
+    "infermesh.policy.v1.Slo",
+    "infermesh.policy.v1.Priority",
+    "infermesh.policy.v1.NodePolicy",
+    "infermesh.policy.v1.Policy",
+    "infermesh.policy.v1.PolicyKey"
+   ],
+   "bytes": "CiBpbmZlcm1lc2gvcG9saWN5L3YxL3BvbGljeS5wcm90bxITaW5mZXJtZXNoLnBvbGljeS52MSKqAgoDUGluEhoKCHJldmlzaW9uGAEgASgJUghyZXZpc2lvbhIUCgVub2RlcxgCIAMoCVIFbm9kZXMSQgoIc2VsZWN0b3IYAyADKAsyJi5pbmZlcm1lc2gucG9saWN5LnYxLlBpbi5TZWxlY3RvckVudHJ5UghzZWxlY3RvchImCgxtaW5fcmVwbGljYXMYBCABKA1IAFILbWluUmVwbGljYXOIAQESJgoMbWF4X3JlcGxpY2FzGAUgASgNSAFSC21heFJlcGxpY2FziAEBGjsKDVNlbGVjdG9yRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4AUIPCg1fbWluX3JlcGxpY2FzQg8KDV9tYXhfcmVwbGljYXMi0gEKBVF1b3RhEjMKE3JlcXVlc3RzX3Blcl9zZWNvbmQYASABKAFIAFIRcmVxdWVzdHNQZXJTZWNvbmSIAQESLwoRdG9rZW5zX3Blcl9taW51dGUYAiABKAFIAVIPdG9rZW5zUGVyTWludXRliAEBEiUKC2NvbmN1cnJlbmN5GAMgASgNSAJSC2NvbmN1cnJlbmN5iAEBQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQhQKEl90b2tlbnNfcGVyX21pbnV0ZUIOCgxfY29uY3VycmVuY3kiNQoDQWNsEhYKBmVmZmVjdBgBIAEoCVIGZWZmZWN0EhYKBnJlYXNvbhgCIAEoCVIGcmVhc29uIqYBCgdCYWxhbmNlEhoKCHN0cmF0ZWd5GAEgASgJUghzdHJhdGVneRJDCgd3ZWlnaHRzGAIgAygLMikuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlLldlaWdodHNFbnRyeVIHd2VpZ2h0cxo6CgxXZWlnaHRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAFSBXZhbHVlOgI4ASI9Cg1TY2FsaW5nVGFyZ2V0EhYKBm1ldHJpYxgBIAEoCVIGbWV0cmljEhQKBXZhbHVlGAIgASgBUgV2YWx1ZSKLAQoHU2NhbGluZxIhCgxtaW5fcmVwbGljYXMYASABKA1SC21pblJlcGxpY2FzEiEKDG1heF9yZXBsaWNhcxgCIAEoDVILbWF4UmVwbGljYXMSOgoGdGFyZ2V0GAMgASgLMiIuaW5mZXJtZXNoLnBvbGljeS52MS5TY2FsaW5nVGFyZ2V0UgZ0YXJnZXQiewoDU2xvEhQKBWNsYXNzGAEgASgJUgVjbGFzcxIkCgtkZWFkbGluZV9tcxgCIAEoAUgAUgpkZWFkbGluZU1ziAEBEhwKB3R0ZnRfbXMYAyABKAFIAVIGdHRmdE1ziAEBQg4KDF9kZWFkbGluZV9tc0IKCghfdHRmdF9tcyImCghQcmlvcml0eRIaCghwcmlvcml0eRgBIAEoDVIIcHJpb3JpdHkigAEKCk5vZGVQb2xpY3kSHwoIY29yZG9uZWQYASABKAhIAFIIY29yZG9uZWSIAQESHwoIZHJhaW5pbmcYAiABKAhIAVIIZHJhaW5pbmeIAQESFgoGcmVhc29uGAMgASgJUgZyZWFzb25CCwoJX2NvcmRvbmVkQgsKCV9kcmFpbmluZyLJBAoGUG9saWN5EhIKBGtpbmQYASABKAlSBGtpbmQSEgoEbmFtZRgCIAEoCVIEbmFtZRIsCgNwaW4YCiABKAsyGC5pbmZlcm1lc2gucG9saWN5LnYxLlBpbkgAUgNwaW4SMgoFcXVvdGEYCyABKAsyGi5pbmZlcm1lc2gucG9saWN5LnYxLlF1b3RhSABSBXF1b3RhEiwKA2FjbBgMIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuQWNsSABSA2FjbBI4CgdiYWxhbmNlGA0gASgLMhwuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlSABSB2JhbGFuY2USOAoHc2NhbGluZxgOIAEoCzIcLmluZmVybWVzaC5wb2xpY3kudjEuU2NhbGluZ0gAUgdzY2FsaW5nEiwKA3NsbxgPIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuU2xvSABSA3NsbxI7Cghwcmlvcml0eRgQIAEoCzIdLmluZmVybWVzaC5wb2xpY3kudjEuUHJpb3JpdHlIAFIIcHJpb3JpdHkSNQoEbm9kZRgRIAEoCzIfLmluZmVybWVzaC5wb2xpY3kudjEuTm9kZVBvbGljeUgAUgRub2RlEhoKCHJldmlzaW9uGAMgASgEUghyZXZpc2lvbhIpChBjcmVhdGVkX3JldmlzaW9uGAQgASgEUg9jcmVhdGVkUmV2aXNpb24SIgoNdXBkYXRlZF9hdF9tcxgFIAEoBFILdXBkYXRlZEF0TXNCBgoEc3BlYyIzCglQb2xpY3lLZXkSEgoEa2luZBgBIAEoCVIEa2luZBISCgRuYW1lGAIgASgJUgRuYW1lYgZwcm90bzM="
+  },
+  {
+   "file": "infermesh/scoring/v1/scoring.proto",
+   "dependencies": [],
+   "services": [
+    "infermesh.scoring.v1.Scoring"
+   ],
+   "symbols": [
+    "infermesh.scoring.v1.ScoreTargetsRequest",
+    "infermesh.scoring.v1.ScoredTarget",
+    "infermesh.scoring.v1.ScoreTargetsResponse",
+    "infermesh.scoring.v1.AdmitRequest",
+    "infermesh.scoring.v1.AdmitResponse",
+    "infermesh.scoring.v1.ReportOutcomeRequest",
+    "infermesh.scoring.v1.ReportOutcomeResponse",
+    "infermesh.scoring.v1.HealthCheckRequest",
+    "infermesh.scoring.v1.HealthCheckResponse",
+    "infermesh.scoring.v1.Scoring",
+    "infermesh.scoring.v1.Scoring.ScoreTargets",
+    "infermesh.scoring.v1.Scoring.Admit",
+    "infermesh.scoring.v1.Scoring.ReportOutcome",
+    "infermesh.scoring.v1.Scoring.HealthCheck"
+   ],
+   "bytes": "CiJpbmZlcm1lc2gvc2NvcmluZy92MS9zY29yaW5nLnByb3RvEhRpbmZlcm1lc2guc2NvcmluZy52MSJqChNTY29yZVRhcmdldHNSZXF1ZXN0EhQKBW1vZGVsGAEgASgJUgVtb2RlbBIjCg1wcm9tcHRfdG9rZW5zGAIgASgNUgxwcm9tcHRUb2tlbnMSGAoHZXhjbHVkZRgDIAMoCVIHZXhjbHVkZSKKAQoMU2NvcmVkVGFyZ2V0EhIKBG5vZGUYASABKAlSBG5vZGUSGAoHYWRkcmVzcxgCIAEoCVIHYWRkcmVzcxIYCgdzZWNvbmRzGAMgASgBUgdzZWNvbmRzEhoKCGVsaWdpYmxlGAQgASgIUghlbGlnaWJsZRIWCgZyZWFzb24YBSABKAlSBnJlYXNvbiJUChRTY29yZVRhcmdldHNSZXNwb25zZRI8Cgd0YXJnZXRzGAEgAygLMiIuaW5mZXJtZXNoLnNjb3JpbmcudjEuU2NvcmVkVGFyZ2V0Ugd0YXJnZXRzIn4KDEFkbWl0UmVxdWVzdBIUCgVtb2RlbBgBIAEoCVIFbW9kZWwSIwoNcHJvbXB0X3Rva2VucxgCIAEoDVIMcHJvbXB0VG9rZW5zEhgKB2V4Y2x1ZGUYAyADKAlSB2V4Y2x1ZGUSGQoIbGVhc2VfbXMYBCABKA1SB2xlYXNlTXMibwoNQWRtaXRSZXNwb25zZRIWCgZ0aWNrZXQYASABKAlSBnRpY2tldBISCgRub2RlGAIgASgJUgRub2RlEhgKB2FkZHJlc3MYAyABKAlSB2FkZHJlc3MSGAoHc2Vjb25kcxgEIAEoAVIHc2Vjb25kcyJpChRSZXBvcnRPdXRjb21lUmVxdWVzdBIWCgZ0aWNrZXQYASABKAlSBnRpY2tldBIfCgtmaXJzdF90b2tlbhgCIAEoCFIKZmlyc3RUb2tlbhIYCgdvdXRjb21lGAMgASgJUgdvdXRjb21lIi0KFVJlcG9ydE91dGNvbWVSZXNwb25zZRIUCgVrbm93bhgBIAEoCFIFa25vd24iKgoSSGVhbHRoQ2hlY2tSZXF1ZXN0EhQKBW1vZGVsGAEgASgJUgVtb2RlbCJuChNIZWFsdGhDaGVja1Jlc3BvbnNlEhgKB3NlcnZpbmcYASABKAhSB3NlcnZpbmcSJQoOcm91dGFibGVfbm9kZXMYAiABKA1SDXJvdXRhYmxlTm9kZXMSFgoGcmVhc29uGAMgASgJUgZyZWFzb24yqgMKB1Njb3JpbmcSbgoMU2NvcmVUYXJnZXRzEikuaW5mZXJtZXNoLnNjb3JpbmcudjEuU2NvcmVUYXJnZXRzUmVxdWVzdBoqLmluZmVybWVzaC5zY29yaW5nLnYxLlNjb3JlVGFyZ2V0c1Jlc3BvbnNlIgOQAgEoADAAElQKBUFkbWl0EiIuaW5mZXJtZXNoLnNjb3JpbmcudjEuQWRtaXRSZXF1ZXN0GiMuaW5mZXJtZXNoLnNjb3JpbmcudjEuQWRtaXRSZXNwb25zZSgAMAASbAoNUmVwb3J0T3V0Y29tZRIqLmluZmVybWVzaC5zY29yaW5nLnYxLlJlcG9ydE91dGNvbWVSZXF1ZXN0GisuaW5mZXJtZXNoLnNjb3JpbmcudjEuUmVwb3J0T3V0Y29tZVJlc3BvbnNlKAAwABJrCgtIZWFsdGhDaGVjaxIoLmluZmVybWVzaC5zY29yaW5nLnYxLkhlYWx0aENoZWNrUmVxdWVzdBopLmluZmVybWVzaC5zY29yaW5nLnYxLkhlYWx0aENoZWNrUmVzcG9uc2UiA5ACASgAMABiBnByb3RvMw=="
+  },
+  {
+   "file": "infermesh/state/v1/state.proto",
+   "dependencies": [],
+   "services": [],
+   "symbols": [
+    "infermesh.state.v1.Labels",
+    "infermesh.state.v1.Quantile",
+    "infermesh.state.v1.ModelState",
+    "infermesh.state.v1.GpuState",
+    "infermesh.state.v1.Vitals",
+    "infermesh.state.v1.Addresses",
+    "infermesh.state.v1.NodeState",
+    "infermesh.state.v1.ModelStatus",
+    "infermesh.state.v1.GpuHealth"
+   ],
+   "bytes": "Ch5pbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MSLhAgoGTGFiZWxzEhQKBW1vZGVsGAEgASgJUgVtb2RlbBIaCghyZXZpc2lvbhgCIAEoCVIIcmV2aXNpb24SFAoFcXVhbnQYAyABKAlSBXF1YW50EhgKB3J1bnRpbWUYBCABKAlSB3J1bnRpbWUSEgoEbm9kZRgFIAEoCVIEbm9kZRIZCghncHVfdXVpZBgGIAEoCVIHZ3B1VXVpZBIfCgttaWdfcHJvZmlsZRgHIAEoCVIKbWlnUHJvZmlsZRIWCgZ0ZW5hbnQYCCABKAlSBnRlbmFudBISCgR6b25lGAkgASgJUgR6b25lEj4KBmN1c3RvbRgKIAMoCzImLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHMuQ3VzdG9tRW50cnlSBmN1c3RvbRo5CgtDdXN0b21FbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoCVIFdmFsdWU6AjgBIkAKCFF1YW50aWxlEhoKCHF1YW50aWxlGAEgASgBUghxdWFudGlsZRIYCgdzZWNvbmRzGAIgASgBUgdzZWNvbmRzIpIGCgpNb2RlbFN0YXRlEjIKBmxhYmVscxgBIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHNSBmxhYmVscxI3CgZzdGF0dXMYAiABKA4yHy5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0dXNSBnN0YXR1cxIpChBydW5uaW5nX3JlcXVlc3RzGAMgASgNUg9ydW5uaW5nUmVxdWVzdHMSKQoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDVIPd2FpdGluZ1JlcXVlc3RzEjcKFXF1ZXVlZF9wcmVmaWxsX3Rva2VucxgFIAEoBEgAUhNxdWV1ZWRQcmVmaWxsVG9rZW5ziAEBEh4KCGt2X3VzYWdlGAYgASgBSAFSB2t2VXNhZ2WIAQESMQoSa3ZfY2FwYWNpdHlfdG9rZW5zGAcgASgESAJSEGt2Q2FwYWNpdHlUb2tlbnOIAQESPgoZcHJlZmlsbF90b2tlbnNfcGVyX3NlY29uZBgIIAEoAUgDUhZwcmVmaWxsVG9rZW5zUGVyU2Vjb25kiAEBEjwKGGRlY29kZV90b2tlbnNfcGVyX3NlY29uZBgJIAEoAUgEUhVkZWNvZGVUb2tlbnNQZXJTZWNvbmSIAQESGQoFc2xvdHMYCiABKA1IBVIFc2xvdHOIAQESSwoTdGltZV90b19maXJzdF90b2tlbhgLIAMoCzIcLmluZmVybWVzaC5zdGF0ZS52MS5RdWFudGlsZVIQdGltZVRvRmlyc3RUb2tlbhJMChNpbnRlcl90b2tlbl9sYXRlbmN5GAwgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhFpbnRlclRva2VuTGF0ZW5jeUIYChZfcXVldWVkX3ByZWZpbGxfdG9rZW5zQgsKCV9rdl91c2FnZUIVChNfa3ZfY2FwYWNpdHlfdG9rZW5zQhwKGl9wcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kQhsKGV9kZWNvZGVfdG9rZW5zX3Blcl9zZWNvbmRCCAoGX3Nsb3RzIqYECghHcHVTdGF0ZRIyCgZsYWJlbHMYASABKAsyGi5pbmZlcm1lc2guc3RhdGUudjEuTGFiZWxzUgZsYWJlbHMSFAoFaW5kZXgYAiABKA1SBWluZGV4EhIKBG5hbWUYAyABKAlSBG5hbWUSLAoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgEUhBtZW1vcnlUb3RhbEJ5dGVzEioKEW1lbW9yeV91c2VkX2J5dGVzGAUgASgEUg9tZW1vcnlVc2VkQnl0ZXMSJQoLdXRpbGl6YXRpb24YBiABKAFIAFILdXRpbGl6YXRpb26IAQESJAoLcG93ZXJfd2F0dHMYByABKAFIAVIKcG93ZXJXYXR0c4gBARIvChFwb3dlcl9saW1pdF93YXR0cxgIIAEoAUgCUg9wb3dlckxpbWl0V2F0dHOIAQESNAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgJIAEoAUgDUhJ0ZW1wZXJhdHVyZUNlbHNpdXOIAQESKQoQdGhyb3R0bGVfcmVhc29ucxgKIAMoCVIPdGhyb3R0bGVSZWFzb25zEjUKBmhlYWx0aBgLIAEoDjIdLmluZmVybWVzaC5zdGF0ZS52MS5HcHVIZWFsdGhSBmhlYWx0aEIOCgxfdXRpbGl6YXRpb25CDgoMX3Bvd2VyX3dhdHRzQhQKEl9wb3dlcl9saW1pdF93YXR0c0IWChRfdGVtcGVyYXR1cmVfY2Vsc2l1cyL5AgoGVml0YWxzEjAKFHJlcXVlc3RzX2luX3Byb2dyZXNzGAEgASgNUhJyZXF1ZXN0c0luUHJvZ3Jlc3MSIAoJY3B1X3VzYWdlGAIgASgBSABSCGNwdVVzYWdliAEBEiYKDG1lbW9yeV91c2FnZRgDIAEoAUgBUgttZW1vcnlVc2FnZYgBARIgCglncHVfdXNhZ2UYBCABKAFIAlIIZ3B1VXNhZ2WIAQESKQoQZmFpbGVkX3Jlc3BvbnNlcxgFIAEoBFIPZmFpbGVkUmVzcG9uc2VzEicKD2Nvbm5lY3RlZF9wZWVycxgGIAEoDVIOY29ubmVjdGVkUGVlcnMSKQoQYmFja29mZl9yZXF1ZXN0cxgHIAEoBFIPYmFja29mZlJlcXVlc3RzEiUKDnVwdGltZV9zZWNvbmRzGAggASgBUg11cHRpbWVTZWNvbmRzQgwKCl9jcHVfdXNhZ2VCDwoNX21lbW9yeV91c2FnZUIMCgpfZ3B1X3VzYWdlImUKCUFkZHJlc3NlcxIUCgVzZXJ2ZRgBIAEoCVIFc2VydmUSEAoDYXBpGAIgASgJUgNhcGkSGAoHbWV0cmljcxgDIAEoCVIHbWV0cmljcxIWCgZnb3NzaXAYBCABKAlSBmdvc3NpcCLKAwoJTm9kZVN0YXRlEg4KAmlkGAEgASgJUgJpZBIgCgtpbmNhcm5hdGlvbhgCIAEoBFILaW5jYXJuYXRpb24SEgoEcm9sZRgDIAEoCVIEcm9sZRIYCgd2ZXJzaW9uGAQgASgJUgd2ZXJzaW9uEhIKBHpvbmUYBSABKAlSBHpvbmUSFAoFcmVhZHkYBiABKAhSBXJlYWR5EiQKDm9ic2VydmVkX2F0X21zGAcgASgEUgxvYnNlcnZlZEF0TXMSOwoJYWRkcmVzc2VzGAggASgLMh0uaW5mZXJtZXNoLnN0YXRlLnYxLkFkZHJlc3Nlc1IJYWRkcmVzc2VzEjIKBnZpdGFscxgJIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5WaXRhbHNSBnZpdGFscxI2CgZtb2RlbHMYCiADKAsyHi5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0ZVIGbW9kZWxzEjAKBGdwdXMYCyADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuR3B1U3RhdGVSBGdwdXMSMgoGbGFiZWxzGAwgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzKpEBCgtNb2RlbFN0YXR1cxIcChhNT0RFTF9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRNT0RFTF9TVEFUVVNfTE9BRElORxABEhYKEk1PREVMX1NUQVRVU19SRUFEWRACEhkKFU1PREVMX1NUQVRVU19EUkFJTklORxADEhcKE01PREVMX1NUQVRVU19GQUlMRUQQBCpqCglHcHVIZWFsdGgSGgoWR1BVX0hFQUxUSF9VTlNQRUNJRklFRBAAEhEKDUdQVV9IRUFMVEhfT0sQARIXChNHUFVfSEVBTFRIX0RFR1JBREVEEAISFQoRR1BVX0hFQUxUSF9GQUlMRUQQA2IGcHJvdG8z"
+  },
+  {
+   "file": "infermesh/state/v1/state_plane.proto",
+   "dependencies": [
+    "infermesh/state/v1/state.proto"
+   ],
+   "services": [
+    "infermesh.state.v1.StatePlane"
+   ],
+   "symbols": [
+    "infermesh.state.v1.ModelStateDelta",
+    "infermesh.state.v1.ReportModelStateRequest",
+    "infermesh.state.v1.GpuStateDelta",
+    "infermesh.state.v1.ReportGpuStateRequest",
+    "infermesh.state.v1.ReportAck",
+    "infermesh.state.v1.GetModelStatesRequest",
+    "infermesh.state.v1.GetModelStatesResponse",
+    "infermesh.state.v1.GetGpuStatesRequest",
+    "infermesh.state.v1.GetGpuStatesResponse",
+    "infermesh.state.v1.ListNodeStatesRequest",
+    "infermesh.state.v1.ListNodeStatesResponse",
+    "infermesh.state.v1.StatePlane",
+    "infermesh.state.v1.StatePlane.ReportModelState",
+    "infermesh.state.v1.StatePlane.ReportGpuState",
+    "infermesh.state.v1.StatePlane.GetModelStates",
+    "infermesh.state.v1.StatePlane.GetGpuStates",
+    "infermesh.state.v1.StatePlane.ListNodeStates"
+   ],
+   "bytes": "CiRpbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGVfcGxhbmUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MRoeaW5mZXJtZXNoL3N0YXRlL3YxL3N0YXRlLnByb3RvIo8HCg9Nb2RlbFN0YXRlRGVsdGESMgoGbGFiZWxzGAEgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzEjwKBnN0YXR1cxgCIAEoDjIfLmluZmVybWVzaC5zdGF0ZS52MS5Nb2RlbFN0YXR1c0gAUgZzdGF0dXOIAQESLgoQcnVubmluZ19yZXF1ZXN0cxgDIAEoDUgBUg9ydW5uaW5nUmVxdWVzdHOIAQESLgoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDUgCUg93YWl0aW5nUmVxdWVzdHOIAQESNwoVcXVldWVkX3ByZWZpbGxfdG9rZW5zGAUgASgESANSE3F1ZXVlZFByZWZpbGxUb2tlbnOIAQESHgoIa3ZfdXNhZ2UYBiABKAFIBFIHa3ZVc2FnZYgBARIxChJrdl9jYXBhY2l0eV90b2tlbnMYByABKARIBVIQa3ZDYXBhY2l0eVRva2Vuc4gBARI+ChlwcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kGAggASgBSAZSFnByZWZpbGxUb2tlbnNQZXJTZWNvbmSIAQESPAoYZGVjb2RlX3Rva2Vuc19wZXJfc2Vjb25kGAkgASgBSAdSFWRlY29kZVRva2Vuc1BlclNlY29uZIgBARIZCgVzbG90cxgKIAEoDUgIUgVzbG90c4gBARJLChN0aW1lX3RvX2ZpcnN0X3Rva2VuGAsgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhB0aW1lVG9GaXJzdFRva2VuEkwKE2ludGVyX3Rva2VuX2xhdGVuY3kYDCADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuUXVhbnRpbGVSEWludGVyVG9rZW5MYXRlbmN5EhgKB3JlbW92ZWQYDSABKAhSB3JlbW92ZWQSGAoHdW5rbm93bhgOIAMoCVIHdW5rbm93bkIJCgdfc3RhdHVzQhMKEV9ydW5uaW5nX3JlcXVlc3RzQhMKEV93YWl0aW5nX3JlcXVlc3RzQhgKFl9xdWV1ZWRfcHJlZmlsbF90b2tlbnNCCwoJX2t2X3VzYWdlQhUKE19rdl9jYXBhY2l0eV90b2tlbnNCHAoaX3ByZWZpbGxfdG9rZW5zX3Blcl9zZWNvbmRCGwoZX2RlY29kZV90b2tlbnNfcGVyX3NlY29uZEIICgZfc2xvdHMi1wEKF1JlcG9ydE1vZGVsU3RhdGVSZXF1ZXN0EhIKBG5vZGUYASABKAlSBG5vZGUSGgoIc2VxdWVuY2UYAiABKARSCHNlcXVlbmNlEhIKBGZ1bGwYAyABKAhSBGZ1bGwSOwoGbW9kZWxzGAQgAygLMiMuaW5mZXJtZXNoLnN0YXRlLnYxLk1vZGVsU3RhdGVEZWx0YVIGbW9kZWxzEiQKDm9ic2VydmVkX2F0X21zGAUgASgEUgxvYnNlcnZlZEF0TXMSFQoGdHRsX21zGAYgASgNUgV0dGxNcyLDBQoNR3B1U3RhdGVEZWx0YRIyCgZsYWJlbHMYASABKAsyGi5pbmZlcm1lc2guc3RhdGUudjEuTGFiZWxzUgZsYWJlbHMSGQoFaW5kZXgYAiABKA1IAFIFaW5kZXiIAQESFwoEbmFtZRgDIAEoCUgBUgRuYW1liAEBEjEKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoBEgCUhBtZW1vcnlUb3RhbEJ5dGVziAEBEi8KEW1lbW9yeV91c2VkX2J5dGVzGAUgASgESANSD21lbW9yeVVzZWRCeXRlc4gBARIlCgt1dGlsaXphdGlvbhgGIAEoAUgEUgt1dGlsaXphdGlvbogBARIkCgtwb3dlcl93YXR0cxgHIAEoAUgFUgpwb3dlcldhdHRziAEBEi8KEXBvd2VyX2xpbWl0X3dhdHRzGAggASgBSAZSD3Bvd2VyTGltaXRXYXR0c4gBARI0ChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAkgASgBSAdSEnRlbXBlcmF0dXJlQ2Vsc2l1c4gBARIpChB0aHJvdHRsZV9yZWFzb25zGAogAygJUg90aHJvdHRsZVJlYXNvbnMSOgoGaGVhbHRoGAsgASgOMh0uaW5mZXJtZXNoLnN0YXRlLnYxLkdwdUhlYWx0aEgIUgZoZWFsdGiIAQESGAoHcmVtb3ZlZBgMIAEoCFIHcmVtb3ZlZBIYCgd1bmtub3duGA0gAygJUgd1bmtub3duQggKBl9pbmRleEIHCgVfbmFtZUIVChNfbWVtb3J5X3RvdGFsX2J5dGVzQhQKEl9tZW1vcnlfdXNlZF9ieXRlc0IOCgxfdXRpbGl6YXRpb25CDgoMX3Bvd2VyX3dhdHRzQhQKEl9wb3dlcl9saW1pdF93YXR0c0IWChRfdGVtcGVyYXR1cmVfY2Vsc2l1c0IJCgdfaGVhbHRoIs8BChVSZXBvcnRHcHVTdGF0ZVJlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZRIaCghzZXF1ZW5jZRgCIAEoBFIIc2VxdWVuY2USEgoEZnVsbBgDIAEoCFIEZnVsbBI1CgRncHVzGAQgAygLMiEuaW5mZXJtZXNoLnN0YXRlLnYxLkdwdVN0YXRlRGVsdGFSBGdwdXMSJAoOb2JzZXJ2ZWRfYXRfbXMYBSABKARSDG9ic2VydmVkQXRNcxIVCgZ0dGxfbXMYBiABKA1SBXR0bE1zInoKCVJlcG9ydEFjaxIaCghzZXF1ZW5jZRgBIAEoBFIIc2VxdWVuY2USGAoHYXBwbGllZBgCIAEoCFIHYXBwbGllZBIfCgtmdWxsX3dhbnRlZBgDIAEoCFIKZnVsbFdhbnRlZBIWCgZmYXVsdHMYBCADKAlSBmZhdWx0cyJBChVHZXRNb2RlbFN0YXRlc1JlcXVlc3QSFAoFbW9kZWwYASABKAlSBW1vZGVsEhIKBG5vZGUYAiABKAlSBG5vZGUiUAoWR2V0TW9kZWxTdGF0ZXNSZXNwb25zZRI2CgZzdGF0ZXMYASADKAsyHi5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0ZVIGc3RhdGVzIikKE0dldEdwdVN0YXRlc1JlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZSJMChRHZXRHcHVTdGF0ZXNSZXNwb25zZRI0CgZzdGF0ZXMYASADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuR3B1U3RhdGVSBnN0YXRlcyIrChVMaXN0Tm9kZVN0YXRlc1JlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZSJNChZMaXN0Tm9kZVN0YXRlc1Jlc3BvbnNlEjMKBW5vZGVzGAEgAygLMh0uaW5mZXJtZXNoLnN0YXRlLnYxLk5vZGVTdGF0ZVIFbm9kZXMyoAQKClN0YXRlUGxhbmUSYgoQUmVwb3J0TW9kZWxTdGF0ZRIrLmluZmVybWVzaC5zdGF0ZS52MS5SZXBvcnRNb2RlbFN0YXRlUmVxdWVzdBodLmluZmVybWVzaC5zdGF0ZS52MS5SZXBvcnRBY2soATABEl4KDlJlcG9ydEdwdVN0YXRlEikuaW5mZXJtZXNoLnN0YXRlLnYxLlJlcG9ydEdwdVN0YXRlUmVxdWVzdBodLmluZmVybWVzaC5zdGF0ZS52MS5SZXBvcnRBY2soATABEnAKDkdldE1vZGVsU3RhdGVzEikuaW5mZXJtZXNoLnN0YXRlLnYxLkdldE1vZGVsU3RhdGVzUmVxdWVzdBoqLmluZmVybWVzaC5zdGF0ZS52MS5HZXRNb2RlbFN0YXRlc1Jlc3BvbnNlIgOQAgEoADAAEmoKDEdldEdwdVN0YXRlcxInLmluZmVybWVzaC5zdGF0ZS52MS5HZXRHcHVTdGF0ZXNSZXF1ZXN0GiguaW5mZXJtZXNoLnN0YXRlLnYxLkdldEdwdVN0YXRlc1Jlc3BvbnNlIgOQAgEoADAAEnAKDkxpc3ROb2RlU3RhdGVzEikuaW5mZXJtZXNoLnN0YXRlLnYxLkxpc3ROb2RlU3RhdGVzUmVxdWVzdBoqLmluZmVybWVzaC5zdGF0ZS52MS5MaXN0Tm9kZVN0YXRlc1Jlc3BvbnNlIgOQAgEoADAAYgZwcm90bzM="
+  },
+  {
+   "file": "grpc/health/v1/health.proto",
+   "dependencies": [],
+   "services": [
+    "grpc.health.v1.Health"
+   ],
+   "symbols": [
+    "grpc.health.v1.HealthCheckRequest",
+    "grpc.health.v1.HealthCheckResponse",
+    "grpc.health.v1.HealthCheckResponse.ServingStatus",
+    "grpc.health.v1.Health",
+    "grpc.health.v1.Health.Check",
+    "grpc.health.v1.Health.Watch"
+   ],
+   "bytes": "ChtncnBjL2hlYWx0aC92MS9oZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIi4KEkhlYWx0aENoZWNrUmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2aWNlIrEBChNIZWFsdGhDaGVja1Jlc3BvbnNlEkkKBnN0YXR1cxgBIAEoDjIxLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9uc2UuU2VydmluZ1N0YXR1c1IGc3RhdHVzIk8KDVNlcnZpbmdTdGF0dXMSCwoHVU5LTk9XThAAEgsKB1NFUlZJTkcQARIPCgtOT1RfU0VSVklORxACEhMKD1NFUlZJQ0VfVU5LTk9XThADMrQBCgZIZWFsdGgSVAoFQ2hlY2sSIi5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1JlcXVlc3QaIy5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlKAAwABJUCgVXYXRjaBIiLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVxdWVzdBojLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9uc2UoADABYgZwcm90bzM="
+  }
+ ]
+};
