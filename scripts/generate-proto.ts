@@ -1,5 +1,6 @@
 /**
  * proto/state.proto -> src/gen/state.js and .d.ts, by pbjs (protobuf.js, static module): what the mesh carries;
+ * proto/etcd/etcd.proto -> src/gen/etcd.js and .d.ts alike: what etcd is asked;
  * proto/*.proto -> src/gen/services.js and .d.ts: the API's messages and services (proto-services.ts);
  * proto/grpc/ -> the descriptors that the data plane's reflection tells (proto-descriptors.ts).
  *
@@ -25,11 +26,14 @@ const PROTO = join(ROOT, "proto");
 const GEN = join(ROOT, "src", "gen");
 const PBJS = join(ROOT, "node_modules", "protobufjs-cli", "bin", "pbjs");
 const DESCRIBED = join(PROTO, "grpc");
-/** Files whose messages are decoded often: they get code of their own. */
-const STATIC = ["state.proto"];
 const RECIPE = 1;
 const OPTIONS = ["-t", "static-module", "-w", "esm", "--force-number"];
 const LEAVE_OUT = ["--no-service", "--no-delimited", "--no-verify", "--no-typeurl"];
+/** Files whose messages are decoded often: they get code of their own. Nobody makes etcd's of other objects. */
+const STATIC = [
+  { file: "state.proto", leaveOut: LEAVE_OUT },
+  { file: "etcd/etcd.proto", leaveOut: [...LEAVE_OUT, "--no-convert"] },
+];
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 24);
 
@@ -37,9 +41,9 @@ function packageVersion(name: string): string {
   return JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8")).version;
 }
 
-function sourceHash(protoText: string): string {
+function sourceHash(protoText: string, leaveOut = LEAVE_OUT): string {
   const versions = ["protobufjs", "protobufjs-cli"].map(packageVersion);
-  return sha256(JSON.stringify([RECIPE, OPTIONS, LEAVE_OUT, versions, protoText]));
+  return sha256(JSON.stringify([RECIPE, OPTIONS, leaveOut, versions, protoText]));
 }
 
 function stamped(source: string, body: string): string {
@@ -59,7 +63,7 @@ function staleness(path: string, source: string): string {
 }
 
 function pbjs(args: string[]): void {
-  const done = Bun.spawnSync([process.execPath, PBJS, ...OPTIONS, ...LEAVE_OUT, ...args], { stderr: "pipe" });
+  const done = Bun.spawnSync([process.execPath, PBJS, ...OPTIONS, ...args], { stderr: "pipe" });
   if (done.exitCode !== 0) throw new Error(`pbjs failed: ${done.stderr.toString().trim()}`);
 }
 
@@ -70,14 +74,14 @@ function topLevel(protoText: string): { namespace: string; names: string[] } {
   return { namespace, names: [...protoText.matchAll(/^(?:message|enum)\s+(\w+)/gm)].map((match) => match[1] ?? "") };
 }
 
-function generate(protoPath: string, protoText: string): { code: string; types: string } {
+function generate(protoPath: string, protoText: string, leaveOut: string[]): { code: string; types: string } {
   const scratch = mkdtempSync(join(tmpdir(), "infermesh-proto-"));
   try {
     const out = join(scratch, "out.js");
     // The declarations are made from the code's comments, so it is generated twice: with them and without.
-    pbjs(["-d", "-o", out, protoPath]);
+    pbjs([...leaveOut, "-d", "-o", out, protoPath]);
     let types = readFileSync(join(scratch, "out.d.ts"), "utf8");
-    pbjs(["--no-comments", "-o", out, protoPath]);
+    pbjs([...leaveOut, "--no-comments", "-o", out, protoPath]);
     let code = readFileSync(out, "utf8");
     const library = /^import \$protobuf from .*;$/m.exec(code)?.[0];
     if (library === undefined) throw new Error("pbjs wrote an import that this script does not know");
@@ -93,25 +97,37 @@ function generate(protoPath: string, protoText: string): { code: string; types: 
   }
 }
 
-/** What is generated: the name of each module, the text that it is made from, and how. */
-function outputs(): { name: string; from: string; text: string; make: () => { code: string; types: string } }[] {
+interface Output {
+  readonly name: string;
+  readonly from: string;
+  /** Hash of what it is made from. */
+  readonly source: string;
+  readonly make: () => { code: string; types: string };
+}
+
+function outputs(): Output[] {
   const described = protoTexts(DESCRIBED).map(({ name, text }) => `${name}\n${text}`);
   return [
-    ...STATIC.map((file) => {
+    ...STATIC.map(({ file, leaveOut }) => {
       const protoPath = join(PROTO, file);
       const text = readFileSync(protoPath, "utf8");
-      return { name: basename(file, ".proto"), from: `proto/${file}`, text, make: () => generate(protoPath, text) };
+      return {
+        name: basename(file, ".proto"),
+        from: `proto/${file}`,
+        source: sourceHash(text, leaveOut),
+        make: () => generate(protoPath, text, leaveOut),
+      };
     }),
     {
       name: "services",
       from: "proto/",
-      text: servicesText(PROTO, DESCRIBED),
+      source: sourceHash(servicesText(PROTO, DESCRIBED)),
       make: () => servicesModule(PROTO, DESCRIBED),
     },
     {
       name: "descriptors",
       from: "proto/grpc/",
-      text: described.join("\n"),
+      source: sourceHash(described.join("\n")),
       make: () => descriptorModule(DESCRIBED),
     },
   ];
@@ -121,8 +137,7 @@ function main(): number {
   const check = process.argv.includes("--check");
   mkdirSync(GEN, { recursive: true });
   let stale = 0;
-  for (const { name, from, text, make } of outputs()) {
-    const source = sourceHash(text);
+  for (const { name, from, source, make } of outputs()) {
     const stem = join(GEN, name);
     const faults = [`${stem}.js`, `${stem}.d.ts`].flatMap((path) => {
       const why = staleness(path, source);

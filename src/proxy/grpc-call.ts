@@ -25,6 +25,7 @@ import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { copyOf } from "../wire/octets.ts";
+import { isForbiddenTrailer } from "../wire/trailer-names.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
@@ -226,7 +227,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   trailers(stream: Http2Stream, block: HeaderBlock): void {
     const length = writeTrailers(block);
-    if (stream !== this.#stream) {
+    if (stream === this.#stream && block.fields.some(({ name }) => isForbiddenTrailer(name.bytes))) {
+      this.#refuse(new MeshError("bad_request", "the trailers have a field that belongs into the head"));
+    } else if (stream !== this.#stream) {
       const status = statusIn(block);
       // No message came before: what the target says now is all that it says of itself.
       if (this.#attempt?.endPrefill() === true) this.#attempt.observe(outcomeOf(status));

@@ -6,6 +6,9 @@
  * retries, timeouts, event streams, is therefore the same here. A reset by the client is a connection that closes; a
  * connection that is cut is a reset.
  *
+ * Trailers go on behind a chunked body, and are checked as those of HTTP/1.1 are (wire/chunks.ts). A body of known length
+ * is chunked too where trailers are announced; else they are left out, since HTTP/1.1 has no place for them.
+ *
  * Backpressure passes through: a stream whose window is closed is a socket that takes no bytes, and what comes while
  * the socket is paused is kept, up to the stream's window, and not consumed.
  */
@@ -19,7 +22,7 @@ import type { ClientSocket } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import { answerFields, requestHead } from "./http2-rewrite.ts";
+import { answerFields, chunked, lastChunk, requestHead } from "./http2-rewrite.ts";
 import type { ClientSide, Wires } from "./http2-wire.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
 
@@ -33,8 +36,7 @@ const CLOSE = 3;
 const ENDED = 4;
 
 const NOTHING = Buffer.alloc(0);
-const CRLF = Buffer.from("\r\n");
-const LAST_CHUNK = Buffer.from("0\r\n\r\n");
+const NO_TRAILERS = lastChunk([]);
 /** The parser of every answer's head: it comes in one piece, or is read anew. */
 const head = new ResponseHead(HEAD_LIMITS);
 
@@ -51,6 +53,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
   /** What came while the socket was paused, and whether the request's end is behind it. */
   readonly #waiting = new WaitingBytes();
   #isEndWaiting = false;
+  /** What ends a chunked body. */
+  #lastChunk: Buffer = NO_TRAILERS;
   #isFeeding = false;
   #phase = AWAIT_HEAD;
   #partial: Buffer = NOTHING;
@@ -72,7 +76,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#stream = stream;
     this.remoteAddress = remoteAddress;
     this.#isHead = request.method?.text === "HEAD";
-    this.#isChunked = !ended && request.contentLength < 0;
+    this.#isChunked = !ended && (request.contentLength < 0 || request.hasTrailers);
     this.#stallMs = context.config.streamTimeoutMs;
     this.#wires = context.wires;
     this.#connection = new ClientConnection(context, this, free);
@@ -98,8 +102,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#client.connection.consume(stream, end - start);
   }
 
-  /** Trailers of a request have no place in front of a target. */
-  trailers(): void {
+  trailers(_stream: Http2Stream, block: HeaderBlock): void {
+    this.#lastChunk = lastChunk(block.fields);
     if (this.#mustWait) this.#isEndWaiting = true;
     else this.#feed(NOTHING, true);
   }
@@ -135,11 +139,8 @@ export class Http2Request implements StreamOwner, ClientSocket {
       if (piece.length > 0) this.#connection.received(piece, 0, piece.length);
       return;
     }
-    const parts = piece.length > 0 ? [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, CRLF] : [];
-    if (ended) parts.push(LAST_CHUNK);
-    if (parts.length === 0) return;
-    const framed = Buffer.concat(parts);
-    this.#connection.received(framed, 0, framed.length);
+    const framed = chunked(piece, ended ? this.#lastChunk : NOTHING);
+    if (framed.length > 0) this.#connection.received(framed, 0, framed.length);
   }
 
   // ---- the socket that the connection sees

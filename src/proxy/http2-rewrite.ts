@@ -15,9 +15,10 @@ const SEPARATOR = Buffer.from(": ");
 const COOKIE = Buffer.from("cookie: ");
 const NEXT_COOKIE = Buffer.from("; ");
 const CHUNKED = Buffer.from("transfer-encoding: chunked\r\n");
+const LAST_CHUNK = Buffer.from("0\r\n");
 const NO_HOST = Buffer.from("infermesh");
 
-/** A request's head as HTTP/1.1; `isChunked`: it has a body of a length that nobody told. */
+/** A request's head as HTTP/1.1; `isChunked`: it has a body that goes on in chunks, whatever length was told. */
 export function requestHead(block: HeaderBlock, isChunked: boolean): Buffer {
   const { method, path, authority, host } = block;
   const target = path ?? authority;
@@ -34,6 +35,7 @@ export function requestHead(block: HeaderBlock, isChunked: boolean): Buffer {
   for (const field of block.fields) {
     const { kind, isPseudo } = field.name;
     if (isPseudo || kind === FIELD_KIND.host || kind === FIELD_KIND.te) continue;
+    if (isChunked && kind === FIELD_KIND.contentLength) continue;
     // Cookies may come in crumbs, which HTTP/1.1 takes as one field (RFC 9113 section 8.2.3).
     if (kind === FIELD_KIND.cookie) cookies.push(cookies.length === 0 ? COOKIE : NEXT_COOKIE, valueOf(field));
     else parts.push(field.name.bytes, SEPARATOR, valueOf(field), CRLF);
@@ -42,6 +44,18 @@ export function requestHead(block: HeaderBlock, isChunked: boolean): Buffer {
   if (isChunked) parts.push(CHUNKED);
   parts.push(CRLF);
   return Buffer.concat(parts);
+}
+
+/** A piece of a body as a chunk, and behind it what ends the body, if it ends. */
+export function chunked(piece: Buffer, end: Buffer): Buffer {
+  if (piece.length === 0) return end;
+  return Buffer.concat([Buffer.from(piece.length.toString(16)), CRLF, piece, CRLF, end]);
+}
+
+/** The end of a chunked body with these trailers. */
+export function lastChunk(fields: readonly HeaderField[]): Buffer {
+  const lines = fields.flatMap((field) => [field.name.bytes, SEPARATOR, valueOf(field), CRLF]);
+  return Buffer.concat([LAST_CHUNK, ...lines, CRLF]);
 }
 
 function valueOf(field: HeaderField): Uint8Array {

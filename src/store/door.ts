@@ -32,7 +32,7 @@ export class Door {
     const socket: Bun.SocketHandler<Guest> = {
       open: (accepted) =>
         orCrash(() => {
-          if (this.#links.size >= LINKS_MAX) return void accepted.terminate();
+          if (this.#links.size >= LINKS_MAX) return accepted.terminate();
           accepted.setNoDelay(true);
           const guest: Guest = { link: null, calls: null };
           accepted.data = guest;
@@ -54,7 +54,12 @@ export class Door {
       error: ({ data }, error) => orCrash(() => data.link?.close(error.message)),
     };
     try {
-      this.#listener = Bun.listen<Guest>({ hostname: address.host || "::", port: address.port, socket, data: { link: null, calls: null } });
+      this.#listener = Bun.listen<Guest>({
+        hostname: address.host || "::",
+        port: address.port,
+        socket,
+        data: { link: null, calls: null },
+      });
     } catch (error) {
       throw new MeshError(
         "config_invalid",

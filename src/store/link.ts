@@ -163,13 +163,17 @@ export class Link {
     const { cluster, storeId, keys } = this.#identity;
     const key = keys().find(({ fingerprint }) => fingerprint === hello.key);
     const own = storeId();
-    if (hello.v !== VERSION) return this.#refuse(`this node speaks version ${VERSION} of the control protocol, not ${hello.v}`);
-    if (hello.cluster !== cluster) return this.#refuse(`this node belongs to the mesh ${cluster}, not ${hello.cluster}`);
+    if (hello.v !== VERSION)
+      return this.#refuse(`this node speaks version ${VERSION} of the control protocol, not ${hello.v}`);
+    if (hello.cluster !== cluster)
+      return this.#refuse(`this node belongs to the mesh ${cluster}, not ${hello.cluster}`);
     if (hello.store !== "" && own !== "" && hello.store !== own) {
       return this.#refuse(`this node's store is of the control cluster ${own}, not ${hello.store}`);
     }
     if (keys().length > 0 && key === undefined) {
-      return this.#refuse(hello.key === "" ? "this mesh is sealed by a key; give this node one" : "no key of that fingerprint is here");
+      return this.#refuse(
+        hello.key === "" ? "this mesh is sealed by a key; give this node one" : "no key of that fingerprint is here",
+      );
     }
     if (keys().length === 0 && hello.key !== "") return this.#refuse("this node has no gossip key");
     const welcome = encoder.encode(JSON.stringify(this.#introduction(hello.key)));

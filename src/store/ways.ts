@@ -112,7 +112,7 @@ export class Ways {
       socket: {
         open: (socket) =>
           orCrash(() => {
-            if (isOver || this.#stopped) return void socket.terminate();
+            if (isOver || this.#stopped) return socket.terminate();
             socket.setNoDelay(true);
             link = new Link(socket, "opener", this.#options.identity, {
               open: (opened) => {

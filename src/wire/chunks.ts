@@ -4,13 +4,13 @@
  * chunks than any before it.
  *
  * Strict where parsers have disagreed: CRLF only, no blanks around a size, no control bytes in extensions or trailers.
- * A trailer may not hold fields of framing, routing or authentication (RFC 9110 section 6.5.1): whoever merges trailers
- * into the head would see another message than this one.
+ * A trailer may not hold fields of framing, routing or authentication (trailer-names.ts).
  *
  * Limits: 16 digits and 2^53 - 1 for a size, 256 bytes of extension a chunk, 8192 bytes of trailer section. A bad byte
  * ends the stream for good: the framing after it is unknown.
  */
-import { ascii, COLON, CR, FIELD, FNV_BASIS, FNV_PRIME, hexDigit, LF, SEMICOLON, TOKEN } from "./octets.ts";
+import { COLON, CR, FIELD, FNV_BASIS, hexDigit, LF, SEMICOLON, TOKEN } from "./octets.ts";
+import { isForbiddenHash, trailerHash } from "./trailer-names.ts";
 
 const SIZE_DIGITS_MAX = 16;
 const EXTENSION_BYTES_MAX = 256;
@@ -115,10 +115,10 @@ export class ChunkScanner {
           break;
         default:
           if (++count > TRAILER_BYTES_MAX) state = BAD;
-          else if (state === TRAILER_NAME && byte === COLON && FORBIDDEN.has(this.#name)) state = BAD;
+          else if (state === TRAILER_NAME && byte === COLON && isForbiddenHash(this.#name)) state = BAD;
           else state = nextInTrailer(state, byte);
           if (state === TRAILER) this.#name = FNV_BASIS;
-          else if (state === TRAILER_NAME) this.#name = Math.imul(this.#name ^ (byte | 32), FNV_PRIME);
+          else if (state === TRAILER_NAME) this.#name = trailerHash(this.#name, byte);
           break;
       }
     }
@@ -143,21 +143,6 @@ export class ChunkScanner {
     this.spanCount++;
     this.bodyBytes += end - start;
   }
-}
-
-/** Names that no trailer may have, by the FNV-1a of their lower case. */
-const FORBIDDEN = new Set(
-  [
-    "authorization cache-control connection content-encoding content-length content-range content-type cookie expect",
-    "host if-match if-none-match keep-alive max-forwards proxy-authenticate proxy-authorization proxy-connection range",
-    "set-cookie te trailer transfer-encoding upgrade via www-authenticate x-forwarded-for x-infermesh-model",
-  ].flatMap((names) => names.split(" ").map(hashOf)),
-);
-
-function hashOf(name: string): number {
-  let hash = FNV_BASIS;
-  for (const byte of ascii(name)) hash = Math.imul(hash ^ byte, FNV_PRIME);
-  return hash;
 }
 
 /** The trailer section: field lines up to an empty one. */

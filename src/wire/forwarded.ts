@@ -55,6 +55,8 @@ const NAMES: readonly (readonly [name: string, bit: number])[] = [
   ["x-cluster-client-ip", FORWARDING.other],
   ["true-client-ip", FORWARDING.other],
 ];
+/** Names of all headers that tell of a client behind a proxy. */
+export const FORWARDING_NAMES: readonly string[] = NAMES.map(([name]) => name);
 const SHORTEST = 9;
 const LONGEST = 19;
 

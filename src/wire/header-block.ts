@@ -38,6 +38,8 @@ export class HeaderBlock {
   requestId: HeaderField | null = null;
   /** There is something that the client asks of the router itself. */
   hasWishes = false;
+  /** Trailers are announced. */
+  hasTrailers = false;
   status = 0;
   /** -1: none was given. */
   contentLength = -1;
@@ -75,6 +77,7 @@ export class HeaderBlock {
     this.grpcStatus = null;
     this.requestId = null;
     this.hasWishes = false;
+    this.hasTrailers = false;
     this.status = 0;
     this.contentLength = -1;
     this.note = undefined;
@@ -194,6 +197,9 @@ export class HeaderBlock {
         return "";
       case FIELD_KIND.wish:
         this.hasWishes = true;
+        return "";
+      case FIELD_KIND.trailer:
+        this.hasTrailers = true;
         return "";
       default:
         return "";

@@ -37,6 +37,7 @@ export const FIELD_KIND = {
   wish: 19,
   traceparent: 20,
   tracestate: 21,
+  trailer: 22,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -64,6 +65,7 @@ const KINDS = new Map<string, number>([
   ["expect", FIELD_KIND.expect],
   ["traceparent", FIELD_KIND.traceparent],
   ["tracestate", FIELD_KIND.tracestate],
+  ["trailer", FIELD_KIND.trailer],
   ...["priority", "slo", "retry", "timeout", "tenant"].map((wish) => [`x-infermesh-${wish}`, FIELD_KIND.wish] as const),
 ]);
 const KNOWN_NAME_BYTES_MAX = 20;

@@ -50,7 +50,10 @@ describe("a link", () => {
   test("carries calls, plain and sealed, and tells who asks", async () => {
     for (const keys of [[], [key()]]) {
       const to = door(identity("b", keys), echo);
-      expect(await ways(identity("a", keys)).ask(to, "m", { x: [1, "ü"] })).toEqual({ body: { x: [1, "ü"] }, node: "a" });
+      expect(await ways(identity("a", keys)).ask(to, "m", { x: [1, "ü"] })).toEqual({
+        body: { x: [1, "ü"] },
+        node: "a",
+      });
     }
   });
 

@@ -1,0 +1,192 @@
+/**
+ * All that etcd has under a prefix, and each change of it after that, in order and once: a range in pages as of one
+ * revision, then a watch from the next one. A watch that breaks is resumed where it was, at another endpoint if need
+ * be; when that place has been compacted away, or etcd's data was replaced, all is loaded anew.
+ *
+ * There is no giving up: while etcd can't be reached, what was loaded stays, and `failure` says why.
+ */
+import { type MeshError } from "../base/errors.ts";
+import type { Event, KeyValue, WatchResponse } from "../gen/etcd.js";
+import type { EtcdClient, WatchStream } from "./etcd-client.ts";
+import { EtcdFailure, failureOf } from "./etcd-failure.ts";
+
+export interface FeedHandlers {
+  /** Everything, as of one revision. */
+  loaded(kvs: readonly KeyValue.$Properties[]): void;
+  /** Whole revisions. */
+  changed(events: readonly Event.$Properties[]): void;
+  /** What was wrong, or is: called when it changes. */
+  failed(error: MeshError | null): void;
+}
+
+/** Of 64 KiB each they stay below the limit of a message. */
+const PAGE_KEYS = 500;
+const CALL_TIMEOUT_MS = 5000;
+const PAUSE_MS_MIN = 20;
+const PAUSE_MS_MAX = 1000;
+
+type End = "reload" | "resume";
+
+export class EtcdFeed {
+  readonly #client: EtcdClient;
+  readonly #prefix: Uint8Array;
+  readonly #end: Uint8Array;
+  readonly #handlers: FeedHandlers;
+  /** The revision to watch from; 0: everything is to be loaded. */
+  #nextRevision = 0;
+  #clusterId = 0;
+  #stream: WatchStream["stream"] | null = null;
+  #pauseMs = 0;
+  #isStopped = false;
+  #wake: () => void = () => {};
+
+  constructor(client: EtcdClient, prefix: string, handlers: FeedHandlers) {
+    this.#client = client;
+    this.#prefix = Buffer.from(prefix);
+    this.#end = endOf(this.#prefix);
+    this.#handlers = handlers;
+  }
+
+  /** Runs until `stop`. */
+  async run(): Promise<void> {
+    while (!this.#isStopped) {
+      const isLoaded = this.#nextRevision > 0 || (await this.#load());
+      if (isLoaded && !this.#isStopped && (await this.#follow()) === "reload") this.#nextRevision = 0;
+      if (!this.#isStopped) await this.#pause();
+    }
+  }
+
+  /** The watch is behind what others know: begins anew at the next endpoint. */
+  hurry(): void {
+    if (this.#stream === null) return;
+    this.#client.turnAway();
+    this.#stream.cancel();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stream?.cancel();
+    this.#wake();
+  }
+
+  async #load(): Promise<boolean> {
+    const all: KeyValue.$Properties[] = [];
+    let key = this.#prefix;
+    let revision = 0;
+    let clusterId = 0;
+    for (;;) {
+      const request = { key, rangeEnd: this.#end, revision, limit: PAGE_KEYS };
+      const page = await this.#client.range(request, CALL_TIMEOUT_MS);
+      if (page instanceof EtcdFailure) {
+        if (page.next !== "compacted") this.#handlers.failed(page.error);
+        return false;
+      }
+      revision ||= page.header?.revision ?? 0;
+      clusterId = page.header?.clusterId ?? 0;
+      all.push(...page.kvs);
+      const last = page.kvs.at(-1)?.key;
+      if (!page.more || !last) break;
+      key = Buffer.concat([last, new Uint8Array(1)]);
+    }
+    if (this.#isStopped) return false;
+    this.#nextRevision = revision + 1;
+    this.#clusterId = clusterId;
+    this.#handlers.loaded(all);
+    return true;
+  }
+
+  /** Watches until the stream ends; answers how to go on. */
+  async #follow(): Promise<End> {
+    const opened = await this.#client.openWatch(CALL_TIMEOUT_MS);
+    if (opened instanceof EtcdFailure) {
+      this.#ended(opened);
+      return "resume";
+    }
+    const { stream, endpoint } = opened;
+    this.#stream = stream;
+    const end = new Promise<End>((resolve) => {
+      stream.on("data", (response: WatchResponse) => {
+        const how = this.#received(response);
+        if (how === undefined) return;
+        resolve(how);
+        stream.cancel();
+      });
+      stream.on("error", (error: Parameters<typeof failureOf>[0]) => {
+        this.#ended(failureOf(error, endpoint));
+        resolve("resume");
+      });
+      stream.on("end", () => {
+        resolve("resume");
+        stream.cancel();
+      });
+    });
+    stream.write({
+      createRequest: { key: this.#prefix, rangeEnd: this.#end, startRevision: this.#nextRevision },
+    });
+    const how = await end;
+    this.#stream = null;
+    return how;
+  }
+
+  #received(response: WatchResponse): End | undefined {
+    if (response.canceled) return this.#cancelled(response);
+    if (response.created) {
+      if (response.header?.clusterId !== this.#clusterId) return "reload";
+      this.#pauseMs = 0;
+      this.#handlers.failed(null);
+      // A member that lags, or data put back from a backup: the second would wait for its old future.
+      if ((response.header.revision ?? 0) + 1 < this.#nextRevision) void this.#checkFuture();
+      return undefined;
+    }
+    const last = response.events.at(-1)?.kv?.modRevision;
+    if (last === undefined || last === null || last < this.#nextRevision) return undefined;
+    this.#nextRevision = last + 1;
+    this.#handlers.changed(response.events);
+    return undefined;
+  }
+
+  #cancelled({ compactRevision: compacted, cancelReason: reason }: WatchResponse): End {
+    if (compacted > 0) return "reload";
+    if (/auth token/.test(reason)) this.#client.logOut();
+    else this.#client.turnAway();
+    // What makes etcd end a watch by itself is that its member has no leader.
+    const code = /permission denied/.test(reason) ? status.PERMISSION_DENIED : status.UNAVAILABLE;
+    this.#handlers.failed(failureOf({ code, details: reason || "the watch was cancelled" }, "the watch").error);
+    return "resume";
+  }
+
+  async #checkFuture(): Promise<void> {
+    const expected = this.#nextRevision - 1;
+    const now = await this.#client.range({ key: this.#prefix, countOnly: true }, CALL_TIMEOUT_MS);
+    if (now instanceof EtcdFailure || (now.header?.revision ?? 0) >= expected) return;
+    this.#nextRevision = 0;
+    this.#stream?.cancel();
+  }
+
+  #ended({ next, error }: EtcdFailure): void {
+    if (this.#isStopped) return;
+    if (next === "login") this.#client.logOut();
+    else this.#client.turnAway();
+    // What `hurry` and the like cancelled is no failure.
+    if (error.code !== "draining") this.#handlers.failed(error);
+  }
+
+  #pause(): Promise<void> {
+    const ms = this.#pauseMs;
+    this.#pauseMs = Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS_MIN, ms * 2));
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** The first key behind all that begin with the prefix; its last byte is below 255. */
+export function endOf(prefix: Uint8Array): Uint8Array {
+  const end = Uint8Array.from(prefix);
+  end[end.length - 1]! += 1;
+  return end;
+}
