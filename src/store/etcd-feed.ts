@@ -5,7 +5,8 @@
  *
  * There is no giving up: while etcd can't be reached, what was loaded stays, and `failure` says why.
  */
-import { type MeshError } from "../base/errors.ts";
+import { status } from "@grpc/grpc-js";
+import type { MeshError } from "../base/errors.ts";
 import type { Event, KeyValue, WatchResponse } from "../gen/etcd.js";
 import type { EtcdClient, WatchStream } from "./etcd-client.ts";
 import { EtcdFailure, failureOf } from "./etcd-failure.ts";
