@@ -1,7 +1,7 @@
 /**
  * npm run build: proto check -> native scorer -> dist/infermesh.
  *
- * The worker is named as a second entry: a Worker's file that is only referred to is left out of the executable. In
+ * Workers are named as further entries: a Worker's file that is only referred to is left out of the executable. In
  * there every module of the main bundle has the URL of src/main.ts's place, so a worker's URL must be made by a file of
  * src/ itself (`new URL("./proxy/worker.ts", import.meta.url)`): such a URL holds in the sources and in the executable.
  * Nothing is done when no input has changed since the last build.
@@ -15,7 +15,7 @@ import { ROOT, ScriptError, hashFiles, hashOf, must, prepare, runAsScript, say, 
 const DIST = join(ROOT, "dist");
 export const EXECUTABLE = join(DIST, "infermesh");
 const STAMP = join(DIST, ".build-inputs");
-const ENTRIES = ["src/main.ts", "src/proxy/worker.ts"];
+const ENTRIES = ["src/main.ts", "src/proxy/worker.ts", "src/store/log-worker.ts"];
 const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
 const RECIPES = [
   "scripts/build.mjs",

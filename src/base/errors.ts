@@ -24,7 +24,7 @@ const INVALID = "invalid_request_error";
 const SERVER = "server_error";
 
 // gRPC: 3 invalid argument, 4 deadline exceeded, 5 not found, 7 permission denied, 8 resource exhausted, 9 failed precondition,
-// 10 aborted, 12 unimplemented, 13 internal, 14 unavailable.
+// 10 aborted, 12 unimplemented, 13 internal, 14 unavailable, 15 data loss.
 export const ERRORS = {
   bad_request: { http: 400, grpc: 3, type: INVALID, source: "client", retryable: false },
   bad_json: { http: 400, grpc: 3, type: INVALID, source: "client", retryable: false },
@@ -42,6 +42,7 @@ export const ERRORS = {
   over_capacity: { http: 429, grpc: 8, type: "rate_limit_error", source: "mesh", retryable: true },
   head_too_large: { http: 431, grpc: 8, type: INVALID, source: "client", retryable: false },
   internal: { http: 500, grpc: 13, type: SERVER, source: "self", retryable: false },
+  store_damaged: { http: 500, grpc: 15, type: SERVER, source: "self", retryable: false },
   not_supported: { http: 501, grpc: 12, type: INVALID, source: "client", retryable: false },
   upstream_failed: { http: 502, grpc: 14, type: SERVER, source: "upstream", retryable: true },
   no_healthy_target: { http: 503, grpc: 14, type: SERVER, source: "mesh", retryable: true },

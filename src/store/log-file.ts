@@ -1,0 +1,276 @@
+/**
+ * The log's writer, over SQLite: all that waits becomes one transaction, which is durable when `write` returns. It runs
+ * in the log's thread alone (log-worker.ts).
+ *
+ * After a failure nothing is known of what SQLite still holds: the next write rolls back, empties SQLite's write-ahead
+ * log into the database, so that nothing of the failed transaction is taken for one that was damaged, and reads anew
+ * where the journal stands. A start is the same. So what fails for want of space goes on when there is some.
+ */
+import { Database } from "bun:sqlite";
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { assert } from "../base/assert.ts";
+import { type Entry, ENTRY_KINDS, type HardState, type Snapshot } from "../raft/entry.ts";
+import type { Batch, Compaction } from "./log-message.ts";
+import { chained, checksumBytes, checksumFrom, checksumOf } from "./record.ts";
+import { decodeHardState, decodeSnapshotHead, encodeSnapshotHead, encodeVote, type Record } from "./record.ts";
+import { Replay } from "./replay.ts";
+import {
+  createSchema,
+  type Identity,
+  type JournalRow,
+  type Link,
+  recordOf,
+  storeChecksum,
+  type StoreRow,
+} from "./schema.ts";
+
+/** Pages in SQLite's write-ahead log before they go into the database. */
+const CHECKPOINT_PAGES = 1000;
+/** Where SQLite does it by itself, within a commit. */
+const CHECKPOINT_PAGES_MAX = 4 * CHECKPOINT_PAGES;
+/** Its file is not kept longer than that. */
+const WAL_BYTES_KEPT = 8 * 2 ** 20;
+/** Records that count no more, before all that do are written anew. */
+const DEAD_MAX = 50_000;
+const PAGE_BYTES = 4096;
+
+type Statement = ReturnType<Database["prepare"]>;
+
+interface Opened {
+  readonly database: Database;
+  readonly insert: Statement;
+  readonly begin: Statement;
+  readonly commit: Statement;
+}
+
+/** Makes an empty log, whole or not at all. */
+export function createLog(path: string, store: string, identity: Identity): void {
+  const fresh = `${path}-new`;
+  const remove = (): void => {
+    for (const file of [fresh, `${fresh}-wal`, `${fresh}-journal`, `${fresh}-shm`]) rmSync(file, { force: true });
+  };
+  remove();
+  try {
+    const database = new Database(fresh, { create: true, readwrite: true });
+    try {
+      configure(database);
+      database.transaction(() => createSchema(database, store, identity))();
+    } finally {
+      // Which empties its write-ahead log into it.
+      database.close(true);
+    }
+    // Policies name keys and tenants. SQLite gives its other files the same mode.
+    chmodSync(fresh, 0o600);
+    synchronise(fresh);
+    // Of a log whose other files somebody has removed: SQLite would take it for this one's.
+    rmSync(`${path}-wal`, { force: true });
+    renameSync(fresh, path);
+    synchronise(dirname(path));
+  } finally {
+    remove();
+  }
+}
+
+export class LogFile {
+  readonly #path: string;
+  readonly #dead: number;
+  #opened: Opened | undefined;
+  #stale = true;
+  #store: StoreRow | undefined;
+  #base: Link = { sequence: 0, checksum: 0n };
+  #end: Link = { sequence: 0, checksum: 0n };
+  #replay = new Replay(true);
+  #hardState: HardState | undefined;
+  /** About how many pages SQLite's write-ahead log has. */
+  #pages = 0;
+
+  constructor(path: string, deadMax = DEAD_MAX) {
+    this.#path = path;
+    this.#dead = deadMax;
+  }
+
+  /** The last record. */
+  get end(): Link {
+    return this.#end;
+  }
+
+  /** Where the journal stands; throws what SQLite throws. */
+  recall(): void {
+    const { database } = (this.#opened ??= open(this.#path));
+    if (database.inTransaction) database.run("ROLLBACK");
+    const { busy } = database.query<{ busy: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)").get() ?? { busy: 1 };
+    assert(busy === 0, "somebody else reads the log");
+    this.#pages = 0;
+    const store = database.query<StoreRow, []>("SELECT * FROM store").get();
+    const base = checksumFrom(store?.base);
+    assert(store !== null && base !== undefined, "the log has lost its identity");
+    this.#store = store;
+    this.#base = { sequence: store.base_sequence, checksum: base };
+    this.#end = this.#base;
+    this.#replay = new Replay(this.#base.sequence === 0);
+    this.#hardState = undefined;
+    for (const row of database.query<JournalRow, []>("SELECT * FROM journal ORDER BY sequence").iterate()) {
+      const record = recordOf(row);
+      const checksum = checksumFrom(row.checksum);
+      assert(record !== undefined && checksum !== undefined, `record ${row.sequence} has become unreadable`);
+      this.#take(record, checksum);
+    }
+    this.#stale = false;
+  }
+
+  /** Makes all of them durable, in one transaction; or throws, and then none is. */
+  write(batches: readonly (Batch | Compaction)[]): void {
+    if (this.#stale) this.recall();
+    const { database, begin, commit } = this.#opened!;
+    this.#stale = true;
+    begin.run();
+    for (const batch of batches) {
+      if (batch.kind === "compact") this.#compact(batch);
+      else this.#write(batch);
+    }
+    if (this.#replay.dead > this.#dead) this.#writeAnew();
+    commit.run();
+    assert(!database.inTransaction, "SQLite left a transaction open");
+    this.#stale = false;
+  }
+
+  /** Moves what is in SQLite's write-ahead log into the database when it has grown; for when nobody waits. */
+  tidy(): void {
+    if (this.#stale || this.#pages < CHECKPOINT_PAGES) return;
+    this.#pages = 0;
+    this.#opened!.database.query("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  close(): void {
+    this.#opened?.database.close();
+    this.#opened = undefined;
+    this.#stale = true;
+  }
+
+  #write({ snapshot, heads, data, hardState }: Batch): void {
+    if (snapshot !== undefined) this.#putSnapshot(snapshot, true);
+    let start = 0;
+    for (let at = 0; at < heads.length; at += 4) {
+      const [index = 0, term = 0, kind = 0, length = 0] = heads.subarray(at, at + 4);
+      this.#append(ENTRY_KINDS[kind]!, index, term, data.subarray(start, start + length));
+      start += length;
+    }
+    if (hardState !== undefined) this.#putHardState(hardState);
+  }
+
+  #compact({ snapshot, keepFrom }: Compaction): void {
+    const { first = 1, next, sequences } = this.#replay;
+    assert(keepFrom <= snapshot.index + 1 && keepFrom <= next, "a compaction would leave a gap");
+    this.#putSnapshot(snapshot, false);
+    this.#drop(sequences[Math.max(keepFrom, first) - first] ?? this.#replay.snapshot!.sequence);
+  }
+
+  #putSnapshot({ index, term, configuration, data }: Snapshot, replaces: boolean): void {
+    const { database } = this.#opened!;
+    const head = { configuration, replaces, bytes: data.length, checksum: checksumOf(data) };
+    this.#append("snapshot", index, term, encodeSnapshotHead(head));
+    database.run("DELETE FROM snapshot");
+    database.run("INSERT INTO snapshot VALUES (?, ?)", [this.#end.sequence, data]);
+    this.#pages += Math.ceil(data.length / PAGE_BYTES);
+    if (replaces) this.#drop(this.#end.sequence);
+  }
+
+  #putHardState(hardState: HardState): void {
+    this.#append("hard-state", hardState.commitIndex, hardState.term, encodeVote(hardState));
+  }
+
+  /** Removes all records before that one; the hard state is kept. */
+  #drop(sequence: number): void {
+    const { database } = this.#opened!;
+    if (this.#hardState !== undefined && this.#replay.hardState < sequence) this.#putHardState(this.#hardState);
+    const last = sequence - 1;
+    if (last <= this.#base.sequence) return;
+    const row = database.query<{ checksum: Uint8Array }, [number]>("SELECT checksum FROM journal WHERE sequence = ?");
+    const base = row.get(last)?.checksum;
+    const checksum = checksumFrom(base);
+    assert(base !== undefined && checksum !== undefined && this.#store !== undefined, "the journal has a gap");
+    database.run("DELETE FROM journal WHERE sequence < ?", [sequence]);
+    this.#replay.drop(sequence, last - this.#base.sequence);
+    this.#base = { sequence: last, checksum };
+    const sealed = storeChecksum({ ...this.#store, base_sequence: last, base });
+    const values = [last, base, checksumBytes(sealed)];
+    database.run("UPDATE store SET base_sequence = ?, base = ?, checksum = ?", values);
+    this.#pages += 8;
+  }
+
+  /** What counts goes to the journal's end, and all before goes. */
+  #writeAnew(): void {
+    const { database } = this.#opened!;
+    const { sequences, snapshot } = this.#replay;
+    const kept: Entry[] = [];
+    const read = database.query<JournalRow, [number]>("SELECT * FROM journal WHERE sequence = ?");
+    for (const sequence of sequences) kept.push(recordOf(read.get(sequence)!) as Entry);
+    const from = this.#end.sequence + 1;
+    if (snapshot !== undefined) {
+      const head = decodeSnapshotHead(read.get(snapshot.sequence)!.data);
+      assert(head !== undefined, "the snapshot has become unreadable");
+      // Entries that it sums up can't come after it: they are given up.
+      const data = encodeSnapshotHead({ ...head, replaces: true });
+      this.#append("snapshot", snapshot.index, snapshot.term, data);
+      database.run("UPDATE snapshot SET sequence = ?", [this.#end.sequence]);
+    }
+    for (const { index, term, kind, data } of kept) {
+      if (index > (snapshot?.index ?? 0)) this.#append(kind, index, term, data);
+    }
+    this.#drop(from);
+  }
+
+  #append(kind: Record["kind"], index: number, term: number, data: Uint8Array): void {
+    const record: Record = { sequence: this.#end.sequence + 1, kind, index, term, data };
+    const checksum = chained(this.#end.checksum, record);
+    this.#opened!.insert.run(record.sequence, kind, index, term, data, checksumBytes(checksum));
+    this.#take(record, checksum);
+    this.#pages += 1 + Math.ceil(data.length / PAGE_BYTES);
+  }
+
+  #take(record: Record, checksum: bigint): void {
+    const { kind, data, sequence } = record;
+    const replaces = kind === "snapshot" && decodeSnapshotHead(data)?.replaces === true;
+    const fault = this.#replay.take({ ...record, replaces });
+    assert(fault === undefined, `a record does not fit into the log: ${fault}`);
+    this.#end = { sequence, checksum };
+    if (kind === "hard-state") this.#hardState = decodeHardState(record);
+  }
+}
+
+function open(path: string): Opened {
+  const database = new Database(path, { readwrite: true });
+  try {
+    configure(database);
+    return {
+      database,
+      insert: database.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"),
+      begin: database.prepare("BEGIN IMMEDIATE"),
+      commit: database.prepare("COMMIT"),
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function configure(database: Database): void {
+  // Before the first access: then there is no memory shared with others, and no file for it.
+  database.run("PRAGMA locking_mode = EXCLUSIVE");
+  database.run("PRAGMA journal_mode = WAL");
+  database.run("PRAGMA synchronous = FULL");
+  database.run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES_MAX}`);
+  database.run(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`);
+  database.run("PRAGMA trusted_schema = OFF");
+}
+
+/** A file or a folder, whose names are its content. */
+function synchronise(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
