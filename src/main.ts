@@ -5,7 +5,8 @@
 import type { CommandDef } from "citty";
 import { commit, version } from "./base/version.ts";
 import type { Section } from "./base/settings.ts";
-import { commandOf, CTL, type Entry, KEYRING } from "./ctl/catalogue.ts";
+import { CTL_GROUPS } from "./ctl/catalogue-groups.ts";
+import { commandOf, CTL, type Entry } from "./ctl/catalogue.ts";
 import type { Command, Surroundings } from "./ctl/command.ts";
 import { beThrifty } from "./process.ts";
 
@@ -215,7 +216,7 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
     Object.fromEntries(
       Object.entries(entries).map(([name, entry]) => {
         const description = `${entry.summary.slice(0, 1).toUpperCase()}${entry.summary.slice(1)}.`;
-        return [name, leaf(name, description, () => commandOf(`${group} ${name}`, entry))];
+        return [name, leaf(name, description, () => commandOf(`${group} ${name}`, entry), entry.hidden)];
       }),
     );
   const role = (name: "agent" | "router", description: string, start: Lazy, more: Record<string, CommandDef>) =>
@@ -240,13 +241,15 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
       }),
       member: leaf("member", "Membership alone.", member, true),
       ctl: defineCommand({
-        meta: { name: "ctl", description: "Ask a running router or agent." },
+        meta: { name: "ctl", description: "Ask a running router or agent, and manage the mesh." },
         subCommands: {
           ...leaves("ctl", CTL),
-          keyring: defineCommand({
-            meta: { name: "keyring", description: "The keys that seal the gossip, and their change under way." },
-            subCommands: leaves("ctl keyring", KEYRING),
-          }),
+          ...Object.fromEntries(
+            Object.entries(CTL_GROUPS).map(([name, { summary: description, entries }]) => [
+              name,
+              defineCommand({ meta: { name, description }, subCommands: leaves(`ctl ${name}`, entries) }),
+            ]),
+          ),
         },
       }),
       version: defineCommand({

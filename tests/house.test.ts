@@ -15,6 +15,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/exchange.ts",
   "src/proxy/grpc-call.ts",
   "src/proxy/upstream.ts",
+  "src/raft/raft.ts",
   "src/sim/batching.ts",
   "src/swim/swim.ts",
   "src/wire/fields.ts",

@@ -143,8 +143,12 @@ export class LogFile {
   }
 
   close(): void {
-    this.#opened?.database.close();
+    if (this.#opened === undefined) return;
+    const { database, ...statements } = this.#opened;
     this.#opened = undefined;
+    // A database with statements left is closed, and its lock given back, when they are collected.
+    for (const statement of Object.values(statements)) statement.finalize();
+    database.close(true);
     this.#stale = true;
   }
 
@@ -171,7 +175,7 @@ export class LogFile {
     const head = { configuration, replaces, bytes: data.length, checksum: checksumOf(data) };
     this.#append("snapshot", index, term, encodeSnapshotHead(head));
     database.run("DELETE FROM snapshot");
-    database.run("INSERT INTO snapshot VALUES (?, ?)", [this.#end.sequence, data]);
+    database.run("INSERT INTO snapshot VALUES (?, ifnull(?, x''))", [this.#end.sequence, data]);
     this.#pages += Math.ceil(data.length / PAGE_BYTES);
     if (replaces) this.#drop(this.#end.sequence);
   }
@@ -245,7 +249,8 @@ function open(path: string): Opened {
     configure(database);
     return {
       database,
-      insert: database.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)"),
+      // An empty array is bound as NULL.
+      insert: database.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ifnull(?, x''), ?)"),
       begin: database.prepare("BEGIN IMMEDIATE"),
       commit: database.prepare("COMMIT"),
     };

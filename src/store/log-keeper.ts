@@ -46,7 +46,13 @@ export class LogKeeper {
   #failing = "";
   #ended = false;
 
-  private constructor(path: string, store: string, contents: LogContents, mark: MarkFile, tell: (message: FromLog) => void) {
+  private constructor(
+    path: string,
+    store: string,
+    contents: LogContents,
+    mark: MarkFile,
+    tell: (message: FromLog) => void,
+  ) {
     this.#path = path;
     this.#store = store;
     this.#file = new LogFile(path);
