@@ -1,8 +1,7 @@
 /** The bodies of calls between nodes of the control plane, read from JSON with every field looked at. */
 import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
-import type { Change } from "../policy/change.ts";
-import type { Item } from "../policy/item.ts";
+import type { Change, Item } from "../policy/item.ts";
 
 /** A piece of what a follower is told. */
 export type Piece =

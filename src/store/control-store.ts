@@ -5,11 +5,12 @@
  */
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { randomBytes } from "node:crypto";
-import { type Command, encodeCommand, readCommand, type Write } from "../policy/command.ts";
-import type { Kind } from "../policy/item.ts";
+import { type Command, encodeCommand, readCommand } from "../policy/command.ts";
+import type { Kind } from "../policy/spec.ts";
 import type { Applied } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
-import type { Grant, Want } from "../policy/quota-ledger.ts";
+import type { Write } from "../policy/write.ts";
+import type { Grant, Want } from "../policy/want.ts";
 import { type Member, NOBODY } from "../raft/entry.ts";
 import { Body } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
@@ -26,10 +27,12 @@ import type {
   WriteOptions,
 } from "./policy-store.ts";
 import type { RaftNode } from "./raft-node.ts";
-import { decodeSaved, encodeSaved, restoringWrites } from "./saved.ts";
+import { decodeSaved, encodeSaved, restoreInto } from "./saved.ts";
 import { Steward } from "./steward.ts";
 
 export const TIMEOUT_MS = 5000;
+/** For one try to have the leader confirm a read. */
+const READ_MS = 300;
 /** Between two tries while nobody leads. */
 const RETRY_MS = 25;
 /** A follower is turned away by a control node that has not heard of a leader for so long. */
@@ -52,6 +55,11 @@ export interface ControlStoreOptions {
 /** A command before the leader dates it. */
 type Undated = { [K in Command["op"]]: Omit<Extract<Command, { readonly op: K }>, "atMs"> }[Command["op"]];
 
+/** Seats are not dated: they change nothing that depends on time. */
+function dated(undated: Undated): Command {
+  return undated.op === "write" || undated.op === "lease" ? { ...undated, atMs: Date.now() } : undated;
+}
+
 export class ControlStore implements PolicyStore {
   readonly engine = "embedded";
   readonly #options: ControlStoreOptions;
@@ -72,7 +80,9 @@ export class ControlStore implements PolicyStore {
 
   /** What entries did, for whoever watches. */
   applied(applied: readonly Applied[]): void {
-    for (const { changes, revision } of applied) this.#watchers.changed(changes, revision);
+    for (const { changes, outcome } of applied) {
+      if (outcome.ok) this.#watchers.changed(changes, outcome.revision);
+    }
   }
 
   restored(): void {
@@ -86,7 +96,7 @@ export class ControlStore implements PolicyStore {
 
   async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
     await this.#confirm(options);
-    return { item: this.#node.machine.get(kind, name), revision: this.#node.machine.revision };
+    return { item: this.#node.machine.get(kind, name) ?? null, revision: this.#node.machine.revision };
   }
 
   async write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
@@ -97,8 +107,7 @@ export class ControlStore implements PolicyStore {
 
   async lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
     const command: Undated = { op: "lease", key: randomKey(), wants };
-    const answer = (await this.#submit(command, options.timeoutMs ?? TIMEOUT_MS)) as { readonly grants: readonly Grant[] };
-    return answer.grants;
+    return (await this.#submit(command, options.timeoutMs ?? TIMEOUT_MS)) as readonly Grant[];
   }
 
   watch(watcher: Watcher): () => void {
@@ -116,7 +125,7 @@ export class ControlStore implements PolicyStore {
       revision: machine.revision,
       items: machine.list().length,
       term,
-      leader: machine.seats.get(leader)?.node ?? "",
+      leader: this.#nodeOf(leader),
       commitIndex,
       appliedIndex: machine.appliedIndex,
       logBytes,
@@ -133,8 +142,7 @@ export class ControlStore implements PolicyStore {
   }
 
   async restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
-    const { items } = await this.list({ consistent: true, timeoutMs });
-    return this.write(restoringWrites(items, decodeSaved(saved)), { timeoutMs });
+    return restoreInto(this, decodeSaved(saved), timeoutMs);
   }
 
   async stop(): Promise<void> {
@@ -181,7 +189,8 @@ export class ControlStore implements PolicyStore {
   async #confirm({ consistent = false, timeoutMs = TIMEOUT_MS }: ReadOptions): Promise<void> {
     if (!consistent) return;
     const untilMs = performance.now() + timeoutMs;
-    await this.#retried(untilMs, (leftMs) => this.#node.read(leftMs));
+    // A question or its answer may be lost on the way: asked again soon, and not only at the end.
+    await this.#retried(untilMs, (leftMs) => this.#node.read(Math.min(leftMs, READ_MS)));
   }
 
   /** At the leader, here or elsewhere. */
@@ -190,11 +199,11 @@ export class ControlStore implements PolicyStore {
   }
 
   async #propose(undated: Undated, timeoutMs: number): Promise<unknown> {
-    const bytes = encodeCommand({ ...undated, atMs: Date.now() } as Command);
+    const bytes = encodeCommand(dated(undated));
     const read = readCommand(bytes);
     if ("bad" in read) throw new MeshError("bad_request", read.bad);
     const applied = await this.#node.propose(bytes, timeoutMs);
-    return applied?.outcome ?? {};
+    return read.op === "lease" ? applied?.grants : applied?.outcome;
   }
 
   async #atLeader<A>(method: string, body: object, timeoutMs: number, here: (leftMs: number) => Promise<A>): Promise<unknown> {
@@ -251,22 +260,28 @@ export class ControlStore implements PolicyStore {
     this.#steward.tick();
   }
 
+  /** This node knows its own name before the log has it. */
+  #nodeOf(member: Member): string {
+    const { self, name } = this.#options;
+    return this.#node.machine.seats.get(member)?.node ?? (member === self ? name : "");
+  }
+
   #members(): StoreMember[] {
+    const { self, address } = this.#options;
     const { raft, machine } = this.#node;
     const { configuration, leader, progress } = raft.status();
-    const nowMs = performance.now();
     const numbers = new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners]);
     return [...numbers].map((member) => {
       const seat = machine.seats.get(member);
-      const at = progress?.get(member);
+      const at = progress.find((one) => one.member === member);
       const role = member === leader ? "leader" : configuration.learners.includes(member) ? "learner" : "follower";
       return {
         member: member.toString(16),
-        node: seat?.node ?? "",
-        address: seat?.address ?? "",
+        node: this.#nodeOf(member),
+        address: seat?.address ?? (member === self ? address() : ""),
         role,
-        matchIndex: at?.match ?? null,
-        heardAgoMs: at === undefined || member === leader ? null : Math.max(0, Math.round(nowMs - at.heardAtMs)),
+        matchIndex: at?.matchIndex ?? null,
+        active: at?.active ?? null,
       };
     });
   }

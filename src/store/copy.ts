@@ -2,8 +2,8 @@
  * The policies as this node knows them, and those who watch them. What is told is in order and without repeats: a watcher
  * that joins is reset to what is known, and from then on hears of each change once.
  */
-import { type Change, keyOfChange } from "../policy/change.ts";
-import { type Item, keyOf, type Kind } from "../policy/item.ts";
+import { type Change, type Item, type ItemKey, keyOf, replay } from "../policy/item.ts";
+import type { Kind } from "../policy/spec.ts";
 import type { Listing, Watcher } from "./policy-store.ts";
 
 export class Watchers {
@@ -47,8 +47,8 @@ export class Copy {
     return { items, revision: this.#revision };
   }
 
-  get(kind: Kind, name: string): Item | null {
-    return this.#items.get(keyOf(kind, name)) ?? null;
+  get(key: ItemKey): Item | null {
+    return this.#items.get(keyOf(key)) ?? null;
   }
 
   watch(watcher: Watcher): () => void {
@@ -57,16 +57,13 @@ export class Copy {
 
   reset(items: readonly Item[], revision: number): void {
     this.#items.clear();
-    for (const item of items) this.#items.set(keyOf(item.kind, item.name), item);
+    for (const item of items) this.#items.set(keyOf(item), item);
     this.#revision = revision;
     this.watchers.reset(this.list());
   }
 
   changed(changes: readonly Change[], revision: number): void {
-    for (const change of changes) {
-      if ("item" in change) this.#items.set(keyOfChange(change), change.item);
-      else this.#items.delete(keyOfChange(change));
-    }
+    for (const change of changes) replay(this.#items, change);
     this.#revision = revision;
     this.watchers.changed(changes, revision);
   }

@@ -4,10 +4,11 @@
  * known stays in force. The copy is written beside the node's other state, so that this also holds across a restart.
  */
 import { MeshError, toMeshError } from "../base/errors.ts";
-import type { Write } from "../policy/command.ts";
-import type { Item, Kind } from "../policy/item.ts";
+import type { Write } from "../policy/write.ts";
+import type { Item } from "../policy/item.ts";
+import type { Kind } from "../policy/spec.ts";
 import type { Outcome } from "../policy/outcome.ts";
-import type { Grant, Want } from "../policy/quota-ledger.ts";
+import type { Grant, Want } from "../policy/want.ts";
 import { randomBytes } from "node:crypto";
 import { readPiece } from "./bodies.ts";
 import { Copy } from "./copy.ts";
@@ -21,10 +22,12 @@ import type {
   Watcher,
   WriteOptions,
 } from "./policy-store.ts";
-import { decodeSaved, encodeSaved, restoringWrites } from "./saved.ts";
+import { decodeSaved, encodeSaved, restoreInto } from "./saved.ts";
 import type { Ways } from "./ways.ts";
 
 const TIMEOUT_MS = 5000;
+/** Whoever asks how things are would rather hear soon that nobody can be reached. */
+const STATUS_MS = 1000;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
 
@@ -70,7 +73,7 @@ export class FollowerStore implements PolicyStore {
   }
 
   async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
-    if (options.consistent !== true) return { item: this.#copy.get(kind, name), revision: this.#copy.revision };
+    if (options.consistent !== true) return { item: this.#copy.get({ kind, name }), revision: this.#copy.revision };
     const { items, revision } = await this.list({ ...options, kind });
     return { item: items.find((item) => item.name === name) ?? null, revision };
   }
@@ -84,8 +87,7 @@ export class FollowerStore implements PolicyStore {
   async lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     const command = { op: "lease", key: randomBytes(12).toString("base64url"), wants };
-    const answer = await this.#ask("submit-any", { command, timeoutMs }, timeoutMs);
-    return (answer as { readonly grants: readonly Grant[] }).grants;
+    return (await this.#ask("submit-any", { command, timeoutMs }, timeoutMs)) as readonly Grant[];
   }
 
   watch(watcher: Watcher): () => void {
@@ -93,7 +95,7 @@ export class FollowerStore implements PolicyStore {
   }
 
   async status(): Promise<StoreStatus> {
-    const told = await this.#ask("status", {}, TIMEOUT_MS).catch((error: unknown) => toMeshError(error));
+    const told = await this.#ask("status", {}, STATUS_MS).catch((error: unknown) => toMeshError(error));
     const own = { engine: this.engine, revision: this.#copy.revision, items: this.#copy.size } as const;
     if (!(told instanceof MeshError)) return { ...(told as StoreStatus), ...own };
     return {
@@ -119,8 +121,7 @@ export class FollowerStore implements PolicyStore {
   }
 
   async restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
-    const { items } = await this.list({ consistent: true, timeoutMs });
-    return this.write(restoringWrites(items, decodeSaved(saved)), { timeoutMs });
+    return restoreInto(this, decodeSaved(saved), timeoutMs);
   }
 
   /** Control nodes came or went: look again at once. */

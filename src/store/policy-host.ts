@@ -22,21 +22,22 @@ import { MeshError, toMeshError } from "../base/errors.ts";
 import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
 import { codeOf } from "../net/crash.ts";
-import type { Write } from "../policy/command.ts";
-import type { Kind } from "../policy/item.ts";
+import type { Write } from "../policy/write.ts";
+import type { Kind } from "../policy/spec.ts";
 import { PolicyMachine } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
-import type { Grant, Want } from "../policy/quota-ledger.ts";
-import { encodeConfiguration, type Entry, type HardState, type Member } from "../raft/entry.ts";
-import { Raft } from "../raft/raft.ts";
-import { RAFT_DEFAULTS } from "../raft/settings.ts";
-import type { CallHandlers, Incoming } from "./calls.ts";
+import type { Grant, Want } from "../policy/want.ts";
+import { isMember, type Member } from "../raft/entry.ts";
+import { bootstrap, Raft, type Start } from "../raft/raft.ts";
+import type { RaftConfig } from "../raft/settings.ts";
+import type { CallHandlers, Calls, Incoming } from "./calls.ts";
 import { ControlStore } from "./control-store.ts";
 import { Copy } from "./copy.ts";
 import { Door } from "./door.ts";
 import { FollowerStore } from "./follower-store.ts";
 import type { LinkIdentity } from "./link.ts";
 import { type DurableLog, openLog } from "./log.ts";
+import { MARK_SUFFIX } from "./mark.ts";
 import type {
   Listing,
   MemberChange,
@@ -57,6 +58,9 @@ const MEMBER_BYTES = 6;
 
 export interface PolicyHostOptions {
   readonly config: ControlConfig;
+  readonly raft: RaftConfig;
+  /** The URL of log-worker.ts, made by a file of src/ itself. */
+  readonly logEntry: URL;
   /** The mesh's names of itself and of this node. */
   readonly cluster: string;
   readonly node: string;
@@ -85,9 +89,15 @@ interface Seat {
 export class PolicyHost implements PolicyStore {
   readonly #options: PolicyHostOptions;
   readonly #ways: Ways;
+  /** Ways on which this node names no store, and so is let in by those of another cluster too: for questions only. */
+  readonly #scouts: Ways;
   readonly #door: Door | null;
   /** What is watched here: it outlives the engine behind it. */
   readonly #copy = new Copy();
+  /** The links by which members sent something last. */
+  readonly #callers = new Map<Member, Calls>();
+  /** Where members say that they are now, before the log says so. */
+  readonly #moved = new Map<Member, string>();
   #seat: Seat | null = null;
   #follower: FollowerStore | null = null;
   #unwatch: () => void = () => {};
@@ -118,13 +128,16 @@ export class PolicyHost implements PolicyStore {
       keys: options.keys,
     };
     const handlers: CallHandlers = {
-      message: (bytes, link) => {
+      message: (bytes, calls) => {
         // Members of one cluster only: whoever has no store, or another's, has no part in the consensus.
-        if (link.peer.storeId === this.#seat?.clusterId) this.#seat.node.receive(bytes);
+        if (calls.link.peer.storeId !== this.#seat?.clusterId) return;
+        const from = this.#seat.node.receive(bytes);
+        if (from !== undefined) this.#callers.set(from, calls);
       },
       call: (incoming) => this.#call(incoming),
     };
     this.#door = openDoor(options, identity, handlers);
+    this.#scouts = new Ways({ identity: { ...identity, storeId: () => "" }, handlers, onBroken() {} });
     this.#ways = new Ways({
       identity,
       handlers,
@@ -198,6 +211,7 @@ export class PolicyHost implements PolicyStore {
     await this.#follower?.stop();
     this.#door?.stop();
     this.#ways.stop();
+    this.#scouts.stop();
   }
 
   get #current(): PolicyStore {
@@ -216,7 +230,7 @@ export class PolicyHost implements PolicyStore {
       if (existsSync(this.#path)) log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
       return this.#becomeFollower();
     }
-    const kept = await openLog(this.#path, undefined);
+    const kept = await openLog(this.#path, undefined, this.#options.logEntry);
     if (kept !== null) {
       const seat = await this.#sit(kept);
       if (seat.node.raft.status().configuration.voters.length > 0) return this.#takeSeat(seat);
@@ -232,11 +246,9 @@ export class PolicyHost implements PolicyStore {
 
   async #bootstrap(): Promise<void> {
     const member = drawMember();
-    const log = await openLog(this.#path, { clusterId: randomBytes(16).toString("hex"), member });
+    const log = await openLog(this.#path, { clusterId: randomBytes(16).toString("hex"), member }, this.#options.logEntry);
     if (log === null) throw new MeshError("internal", "a new store was not made");
-    const configuration = { voters: [member], outgoing: [], learners: [], learnersNext: [] };
-    const first: Entry = { index: 1, term: 1, kind: "configuration", data: encodeConfiguration(configuration) };
-    const seat = await this.#sit(log, { hardState: { term: 1, votedFor: member, commitIndex: 1 }, entries: [first] });
+    const seat = await this.#sit(log, bootstrap([member]));
     await this.#takeSeat(seat);
     this.#isUnasked = this.#options.config.mode === "auto";
     if (this.#isUnasked) this.#timer = setInterval(() => void this.#yield(), RETRY_MS);
@@ -244,20 +256,20 @@ export class PolicyHost implements PolicyStore {
   }
 
   /** Goes on with a log, or begins one with what `first` holds. */
-  async #sit(log: DurableLog, first?: { readonly hardState: HardState; readonly entries: readonly Entry[] }): Promise<Seat> {
+  async #sit(log: DurableLog, first?: Start): Promise<Seat> {
     const { identity, hardState, snapshot, entries } = log.contents;
     if (first !== undefined) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       log.onDurable = () => resolve();
       log.onFailure = reject;
-      log.write({ number: 0, ...first });
+      log.write({ number: 0, entries: first.entries, hardState: first.hardState });
       await promise;
     }
     const machine = new PolicyMachine();
     if (snapshot !== null) machine.restore(snapshot.data);
-    const start = { hardState: first?.hardState ?? hardState, snapshot, entries: first?.entries ?? entries };
+    const start = first ?? { hardState, snapshot, entries };
     const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1);
-    const raft = new Raft(RAFT_DEFAULTS, identity.member, start, prng, performance.now());
+    const raft = new Raft(this.#options.raft, identity.member, start, prng, performance.now());
     const { log: lines, node: name } = this.#options;
     let store: ControlStore | null = null;
     const node: RaftNode = new RaftNode({
@@ -265,8 +277,11 @@ export class PolicyHost implements PolicyStore {
       log,
       machine,
       send: (to, bytes) => {
-        const address = machine.seats.get(to)?.address;
-        if (address !== undefined) this.#ways.message(address, bytes);
+        const address = this.#moved.get(to) ?? machine.seats.get(to)?.address;
+        if (address !== undefined && this.#ways.message(address, bytes)) return;
+        // A newcomer learns from the log where the others are, and these where one went that was restarted elsewhere:
+        // until then they are answered by the link that they came over.
+        this.#callers.get(to)?.message(bytes);
       },
       onApplied: (applied) => store?.applied(applied),
       onRestored: () => store?.restored(),
@@ -288,6 +303,8 @@ export class PolicyHost implements PolicyStore {
     });
     const seat = { store, node, clusterId: identity.clusterId, member: identity.member };
     this.#seat = seat;
+    // Links opened before this node had a store name none, and carry no message of the consensus.
+    this.#ways.renew("this node has a store now");
     return seat;
   }
 
@@ -298,6 +315,11 @@ export class PolicyHost implements PolicyStore {
     await follower?.stop();
     this.#watchBehind(seat.store);
     this.#options.announce(this.address);
+    // It may have been started elsewhere than before: the leader finds it at once, and not when it asks for votes.
+    const body = { member: seat.member, address: this.address };
+    for (const [member, { address }] of seat.node.machine.seats) {
+      if (member !== seat.member) this.#ways.ask(address, "moved", body, { timeoutMs: ADMIT_MS }).catch(() => {});
+    }
   }
 
   #becomeFollower(): void {
@@ -351,11 +373,11 @@ export class PolicyHost implements PolicyStore {
   /** False where that node is of another cluster than the one whose admission was begun. */
   async #admittedBy(address: string): Promise<boolean> {
     const { node, log } = this.#options;
-    const about = (await this.#ways.ask(address, "about", {}, { timeoutMs: ADMIT_MS })) as { cluster: string };
+    const about = (await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS })) as { cluster: string };
     if (about.cluster === "" || (this.#seat !== null && this.#seat.clusterId !== about.cluster)) return false;
     if (this.#seat === null) {
       // Its store is there before it is a member: what the leader sends from then on is not lost.
-      const made = await openLog(this.#path, { clusterId: about.cluster, member: drawMember() });
+      const made = await openLog(this.#path, { clusterId: about.cluster, member: drawMember() }, this.#options.logEntry);
       if (made === null) throw new MeshError("internal", "a new store was not made");
       await this.#sit(made);
     }
@@ -372,7 +394,7 @@ export class PolicyHost implements PolicyStore {
     const seat = this.#seat;
     if (seat === null || !this.#isUnasked || seat.node.machine.revision > 0) return clearInterval(this.#timer);
     for (const address of this.#options.peers()) {
-      const about = await this.#ways.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => undefined);
+      const about = await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => undefined);
       const { cluster, unasked, revision } = (about ?? {}) as { cluster?: string; unasked?: boolean; revision?: number };
       if (cluster === undefined || cluster === "" || cluster === seat.clusterId) continue;
       // Of two that are alike, the one with the greater id: both decide by the same rule.
@@ -395,9 +417,13 @@ export class PolicyHost implements PolicyStore {
     const seat = this.#seat;
     if (seat === null) return;
     this.#seat = null;
+    this.#callers.clear();
+    this.#moved.clear();
+    // Whoever asks meanwhile is answered from what is known.
+    if (!this.#stopped && this.#follower === null) this.#becomeFollower();
     await seat.store.stop();
     const isEmpty = seat.node.machine.revision === 0;
-    for (const suffix of ["", "-wal", "-shm"]) {
+    for (const suffix of ["", "-wal", "-shm", MARK_SUFFIX]) {
       try {
         if (isEmpty) rmSync(`${this.#path}${suffix}`, { force: true });
         else renameSync(`${this.#path}${suffix}`, `${this.#path}.${why}-${Date.now()}${suffix}`);
@@ -405,7 +431,6 @@ export class PolicyHost implements PolicyStore {
         if (codeOf(error) !== "ENOENT") this.#options.log.warn("an old store is still there", { path: this.#path });
       }
     }
-    if (!this.#stopped && this.#follower === null) this.#becomeFollower();
   }
 
   async #call(incoming: Incoming): Promise<unknown> {
@@ -413,6 +438,15 @@ export class PolicyHost implements PolicyStore {
     switch (incoming.method) {
       case "about":
         return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.node.machine.revision ?? 0 };
+      case "moved": {
+        const { member, address } = incoming.body as { member?: unknown; address?: unknown };
+        if (!isMember(member) || typeof address !== "string" || parseAddress(address) === undefined) {
+          throw new MeshError("bad_request", "moved: a member and its address are expected");
+        }
+        if (seat?.node.machine.seats.get(member)?.address === address) this.#moved.delete(member);
+        else this.#moved.set(member, address);
+        return {};
+      }
       case "invite": {
         const { addresses } = incoming.body as { addresses?: unknown };
         if (seat !== null) throw new MeshError("conflict", `${this.#options.node} is a control node already`);

@@ -6,11 +6,11 @@
  * What throws, throws a MeshError: `no_quorum` and `not_leader` (nothing was written; try again), `request_timeout`
  * (it may have been written: try again with the same key, and it is written once), `store_full`, `draining`.
  */
-import type { Change } from "../policy/change.ts";
-import type { Write } from "../policy/command.ts";
-import type { Item, Kind } from "../policy/item.ts";
+import type { Write } from "../policy/write.ts";
+import type { Change, Item } from "../policy/item.ts";
+import type { Kind } from "../policy/spec.ts";
 import type { Outcome } from "../policy/outcome.ts";
-import type { Grant, Want } from "../policy/quota-ledger.ts";
+import type { Grant, Want } from "../policy/want.ts";
 
 export interface ReadOptions {
   /** True: what is answered holds every write that was acknowledged before, by whomever. Otherwise what this node knows. */
@@ -45,8 +45,8 @@ export interface StoreMember {
   readonly role: "leader" | "follower" | "learner" | "unknown";
   /** The last log index that the leader knows it to have; null where this node can't know. */
   readonly matchIndex: number | null;
-  /** Since the leader last heard of it; null where this node can't know. */
-  readonly heardAgoMs: number | null;
+  /** Whether the leader has heard of it lately; null where this node can't know. */
+  readonly active: boolean | null;
 }
 
 export interface StoreStatus {

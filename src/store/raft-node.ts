@@ -12,7 +12,8 @@ import { MeshError } from "../base/errors.ts";
 import { type Applied, PolicyMachine } from "../policy/machine.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
 import type { Entry, Member, Position } from "../raft/entry.ts";
-import type { MemberChange, Raft, Refusal } from "../raft/raft.ts";
+import type { MemberChange } from "../raft/membership.ts";
+import type { Raft, Refusal } from "../raft/raft.ts";
 import type { Ready } from "../raft/ready.ts";
 import type { DurableLog } from "./log.ts";
 
@@ -20,6 +21,8 @@ const COMPACT_ENTRIES = 10_000;
 const COMPACT_BYTES = 16 * 2 ** 20;
 /** Entries kept behind a snapshot, so that a follower which was away for a moment need not take all of it. */
 const TAIL_ENTRIES = 1000;
+/** Until the change of members under way is looked at again. */
+const BUSY_MS = 20;
 /** A command's share of the log beside its bytes. */
 const ENTRY_BYTES = 32;
 
@@ -91,11 +94,11 @@ export class RaftNode {
     for (const entry of entries) this.#logBytes += entry.data.length + ENTRY_BYTES;
     options.log.onDurable = (number) => {
       if (this.#stopped) return;
-      this.#setAlarm(null);
       this.raft.persisted(number, performance.now());
       this.#turn();
     };
     options.log.onFailure = (error) => this.#setAlarm(error);
+    options.log.onRecovered = () => this.#setAlarm(null);
     this.#turn();
   }
 
@@ -108,13 +111,14 @@ export class RaftNode {
     return this.#logBytes;
   }
 
-  receive(bytes: Uint8Array): void {
-    if (this.#stopped) return;
+  /** Answers who sent it; undefined for what is no message of ours, which comes from a bug: there is nobody to tell. */
+  receive(bytes: Uint8Array): Member | undefined {
+    if (this.#stopped) return undefined;
     const message = decodeMessage(bytes);
-    // What is no message of ours comes from a bug or from somebody who holds the key: there is nobody to tell.
-    if (message === undefined || "bad" in message) return;
+    if (message === undefined) return undefined;
     this.raft.receive(message, performance.now());
     this.#soon();
+    return message.from;
   }
 
   /** The link to a member broke. */
@@ -140,7 +144,7 @@ export class RaftNode {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#readers.push({ resolve, reject });
     const timer = setTimeout(
-      () => reject(new MeshError("no_quorum", `the read was not confirmed within ${timeoutMs} ms`)),
+      () => reject(new MeshError("not_leader", `no leader confirmed the read within ${Math.round(timeoutMs)} ms`)),
       timeoutMs,
     );
     void promise.then(() => clearTimeout(timer)).catch(() => clearTimeout(timer));
@@ -148,11 +152,16 @@ export class RaftNode {
     return promise;
   }
 
-  /** Resolves when the new configuration is committed. */
+  /** Resolves when the new configuration is in force; one change at a time, so it waits for the one before. */
   async changeMembers(changes: readonly MemberChange[], timeoutMs: number): Promise<void> {
-    const position = this.raft.changeMembers(changes, performance.now());
-    if ("refused" in position) throw refusalOf(position);
-    const done = this.#await(position, timeoutMs);
+    const untilMs = performance.now() + timeoutMs;
+    let position = this.raft.changeMembers(changes, performance.now());
+    while ("refused" in position) {
+      if (position.refused !== "busy" || performance.now() > untilMs) throw refusalOf(position);
+      await Bun.sleep(BUSY_MS);
+      position = this.raft.changeMembers(changes, performance.now());
+    }
+    const done = this.#await(position, Math.max(1, untilMs - performance.now()));
     this.#turn();
     await done;
   }
@@ -257,7 +266,7 @@ export class RaftNode {
         ...(hardState === undefined ? {} : { hardState }),
       });
       for (const { data } of entries) this.#logBytes += data.length + ENTRY_BYTES;
-    } else this.raft.persisted(number, performance.now());
+    }
     for (const { to, message } of sends) this.#options.send(to, encodeMessage(message));
     if (snapshot !== undefined) {
       this.machine.restore(snapshot.data);
@@ -341,17 +350,16 @@ export class RaftNode {
   }
 }
 
-function refusalOf(refusal: Refusal): MeshError {
-  switch (refusal.refused) {
+function refusalOf({ refused, reason }: Refusal): MeshError {
+  switch (refused) {
     case "not_leader":
-      return new MeshError("not_leader", "this control node does not lead now; try again");
     case "transferring":
-      return new MeshError("not_leader", "leadership is being handed over; try again");
+      return new MeshError("not_leader", `${reason}; try again`);
     case "busy":
-      return new MeshError("over_capacity", "too many writes are under way; try again in a moment");
+      return new MeshError("over_capacity", `${reason}; try again in a moment`);
     case "too_large":
-      return new MeshError("payload_too_large", "the write is too large for one entry of the log");
-    default:
-      return new MeshError("conflict", String(refusal.refused));
+      return new MeshError("payload_too_large", reason);
+    case "invalid":
+      return new MeshError("conflict", reason);
   }
 }

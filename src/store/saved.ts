@@ -5,12 +5,17 @@
  */
 import { createHash } from "node:crypto";
 import { MeshError } from "../base/errors.ts";
-import type { Write } from "../policy/command.ts";
-import { type Item, KINDS, type Kind } from "../policy/item.ts";
-import type { Listing } from "./policy-store.ts";
+import type { Outcome } from "../policy/outcome.ts";
+import { COMMAND_BYTES_MAX } from "../policy/command.ts";
+import { type Write, WRITES_MAX } from "../policy/write.ts";
+import type { Item } from "../policy/item.ts";
+import { KINDS, type Kind } from "../policy/spec.ts";
+import type { Listing, PolicyStore } from "./policy-store.ts";
 
 const FORMAT = "infermesh policies";
 const VERSION = 1;
+/** Of the writes in one command; the rest is for what is around them. */
+const PORTION_BYTES = COMMAND_BYTES_MAX - 4096;
 
 interface SavedHead {
   readonly format: string;
@@ -57,14 +62,43 @@ export function decodeSaved(bytes: Uint8Array): Saved {
   return { revision: head.revision ?? 0, savedAtMs: head.savedAtMs ?? 0, items };
 }
 
-/** What makes the items of a store those that were saved. */
-export function restoringWrites(current: readonly Item[], saved: Saved): Write[] {
+/**
+ * Makes the items of a store those that were saved, by one write where they fit in one, else by several in a row: a
+ * store's limits are on one write. Answers the last outcome, or the first refusal.
+ */
+export async function restoreInto(store: PolicyStore, saved: Saved, timeoutMs: number): Promise<Outcome> {
+  const { items, revision } = await store.list({ consistent: true, timeoutMs });
+  let outcome: Outcome = { ok: true, revision, items: [], changed: false, repeated: false };
+  for (const writes of portions(restoringWrites(items, saved))) {
+    outcome = await store.write(writes, { timeoutMs });
+    if (!outcome.ok) break;
+  }
+  return outcome;
+}
+
+function restoringWrites(current: readonly Item[], saved: Saved): Write[] {
   const kept = new Set(saved.items.map(({ kind, name }) => `${kind}/${name}`));
   const gone = current.filter(({ kind, name }) => !kept.has(`${kind}/${name}`));
   return [
     ...gone.map(({ kind, name }): Write => ({ delete: { kind, name } })),
     ...saved.items.map(({ kind, name, spec }) => ({ put: { kind, name, spec } }) as Write),
   ];
+}
+
+function* portions(writes: readonly Write[]): Generator<readonly Write[]> {
+  let part: Write[] = [];
+  let bytes = 0;
+  for (const write of writes) {
+    const length = Buffer.byteLength(JSON.stringify(write));
+    if (part.length > 0 && (part.length === WRITES_MAX || bytes + length > PORTION_BYTES)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(write);
+    bytes += length;
+  }
+  if (part.length > 0) yield part;
 }
 
 function itemOf(value: unknown, line: number): Saved["items"][number] {

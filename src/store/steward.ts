@@ -7,7 +7,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { Member } from "../raft/entry.ts";
-import type { MemberChange as RaftChange } from "../raft/raft.ts";
+import type { MemberChange as RaftChange } from "../raft/membership.ts";
 import type { MemberChange } from "./policy-store.ts";
 import type { RaftNode } from "./raft-node.ts";
 
@@ -15,8 +15,6 @@ const VOTERS_MAX = 5;
 /** A learner that lacks fewer entries than this can vote. */
 const BEHIND_MAX = 1000;
 const TIMEOUT_MS = 5000;
-/** A voter that was heard of within this counts for changes among voters. */
-const HEARD_MS = 3000;
 
 export interface StewardOptions {
   readonly node: RaftNode;
@@ -143,18 +141,17 @@ export class Steward {
   /** Those that are heard of and have nearly all of the log, the most of it first. */
   #fittest(members: readonly Member[]): Member[] {
     const { progress, lastIndex } = this.#options.node.raft.status();
-    const nowMs = performance.now();
-    const fit = members.filter((member) => {
-      const at = progress?.get(member);
-      return at !== undefined && nowMs - at.heardAtMs < HEARD_MS && lastIndex - at.match < BEHIND_MAX;
-    });
-    return fit.sort((a, b) => (progress?.get(b)?.match ?? 0) - (progress?.get(a)?.match ?? 0));
+    const fit = progress.filter(
+      ({ member, active, matchIndex }) => members.includes(member) && active && lastIndex - matchIndex < BEHIND_MAX,
+    );
+    return fit.toSorted((a, b) => b.matchIndex - a.matchIndex).map(({ member }) => member);
   }
 
+  /** This node leads, and stays a voter. */
   #leastFit(members: readonly Member[]): Member | undefined {
     const { progress } = this.#options.node.raft.status();
-    const others = members.filter((member) => member !== this.#options.self);
-    return others.sort((a, b) => (progress?.get(a)?.heardAtMs ?? 0) - (progress?.get(b)?.heardAtMs ?? 0))[0];
+    const others = progress.filter(({ member }) => members.includes(member) && member !== this.#options.self);
+    return others.toSorted((a, b) => Number(a.active) - Number(b.active) || a.matchIndex - b.matchIndex)[0]?.member;
   }
 
   #isSeatWrong(): boolean {
