@@ -27,9 +27,10 @@ import type { Kind } from "../policy/spec.ts";
 import { PolicyMachine } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
 import type { Grant, Want } from "../policy/want.ts";
-import { isMember, type Member } from "../raft/entry.ts";
+import { type Configuration, isMember, type Member, NOBODY } from "../raft/entry.ts";
 import { bootstrap, Raft, type Start } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/settings.ts";
+import { Body } from "./bodies.ts";
 import type { CallHandlers, Calls, Incoming } from "./calls.ts";
 import { ControlStore } from "./control-store.ts";
 import { Copy } from "./copy.ts";
@@ -54,6 +55,8 @@ import { Ways } from "./ways.ts";
 
 const ADMIT_MS = 5000;
 const RETRY_MS = 500;
+/** A member without a leader asks the others about itself so often. */
+const REPORT_MS = 1000;
 const MEMBER_BYTES = 6;
 
 export interface PolicyHostOptions {
@@ -106,6 +109,7 @@ export class PolicyHost implements PolicyStore {
   /** It bootstrapped itself without having been told to. */
   #isUnasked = false;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #reporter: ReturnType<typeof setInterval> | undefined;
 
   /** Opens the store of this node or finds out that it has none; rejects with a MeshError when its store can't be used. */
   static async open(options: PolicyHostOptions): Promise<PolicyHost> {
@@ -206,6 +210,7 @@ export class PolicyHost implements PolicyStore {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
+    clearInterval(this.#reporter);
     this.#unwatch();
     await this.#seat?.store.stop();
     await this.#follower?.stop();
@@ -315,10 +320,28 @@ export class PolicyHost implements PolicyStore {
     await follower?.stop();
     this.#watchBehind(seat.store);
     this.#options.announce(this.address);
-    // It may have been started elsewhere than before: the leader finds it at once, and not when it asks for votes.
+    this.#report(seat);
+    this.#reporter = setInterval(() => {
+      const { leader } = seat.node.raft.status();
+      if (leader === NOBODY) this.#report(seat);
+    }, REPORT_MS);
+  }
+
+  /**
+   * Tells the others where this member is: it may have been started elsewhere than before, and the leader finds it at
+   * once then. They answer whether it is a member still: one that was away when it was taken out would never hear of it.
+   */
+  #report(seat: Seat): void {
     const body = { member: seat.member, address: this.address };
     for (const [member, { address }] of seat.node.machine.seats) {
-      if (member !== seat.member) this.#ways.ask(address, "moved", body, { timeoutMs: ADMIT_MS }).catch(() => {});
+      if (member === seat.member) continue;
+      this.#ways.ask(address, "report", body, { timeoutMs: ADMIT_MS }).then(
+        (answer) => {
+          const { isMember: stays, isLed } = answer as { isMember?: unknown; isLed?: unknown };
+          if (stays === false && isLed === true && this.#seat === seat) void this.#removed();
+        },
+        () => {},
+      );
     }
   }
 
@@ -417,6 +440,7 @@ export class PolicyHost implements PolicyStore {
     const seat = this.#seat;
     if (seat === null) return;
     this.#seat = null;
+    clearInterval(this.#reporter);
     this.#callers.clear();
     this.#moved.clear();
     // Whoever asks meanwhile is answered from what is known.
@@ -433,20 +457,25 @@ export class PolicyHost implements PolicyStore {
     }
   }
 
+  #reported(seat: Seat | null, { body, node }: Incoming): unknown {
+    const { member, address } = body as { member?: unknown; address?: unknown };
+    if (!isMember(member) || typeof address !== "string" || parseAddress(address) === undefined) {
+      throw new MeshError("bad_request", `the report of ${node} names no member and address`);
+    }
+    if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
+    if (seat.node.machine.seats.get(member)?.address === address) this.#moved.delete(member);
+    else this.#moved.set(member, address);
+    const { configuration, leader } = seat.node.raft.status();
+    return { isMember: takesPart(configuration, member), isLed: leader !== NOBODY };
+  }
+
   async #call(incoming: Incoming): Promise<unknown> {
     const seat = this.#seat;
     switch (incoming.method) {
       case "about":
         return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.node.machine.revision ?? 0 };
-      case "moved": {
-        const { member, address } = incoming.body as { member?: unknown; address?: unknown };
-        if (!isMember(member) || typeof address !== "string" || parseAddress(address) === undefined) {
-          throw new MeshError("bad_request", "moved: a member and its address are expected");
-        }
-        if (seat?.node.machine.seats.get(member)?.address === address) this.#moved.delete(member);
-        else this.#moved.set(member, address);
-        return {};
-      }
+      case "report":
+        return this.#reported(seat, incoming);
       case "invite": {
         const { addresses } = incoming.body as { addresses?: unknown };
         if (seat !== null) throw new MeshError("conflict", `${this.#options.node} is a control node already`);
@@ -455,11 +484,20 @@ export class PolicyHost implements PolicyStore {
         this.#join(() => [...new Set([...this.#options.peers(), ...known])]);
         return {};
       }
+      case "taken-out":
+        // It names the member: this node may be in again by now, as another one.
+        if (seat?.member === new Body("taken-out", incoming.body).whole("member")) void this.#removed();
+        return {};
       default:
         if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
         return seat.store.call(incoming);
     }
   }
+}
+
+/** Everybody who has a part, or is about to have none. */
+function takesPart({ voters, outgoing, learners }: Configuration, member: Member): boolean {
+  return voters.includes(member) || outgoing.includes(member) || learners.includes(member);
 }
 
 function drawMember(): Member {

@@ -6,7 +6,7 @@
  * write waits for. So voters are 1, 3 or 5; who is over learns along, and steps in when another one comes, or goes.
  */
 import { MeshError } from "../base/errors.ts";
-import type { Member } from "../raft/entry.ts";
+import { type Member, NOBODY } from "../raft/entry.ts";
 import type { MemberChange as RaftChange } from "../raft/membership.ts";
 import type { MemberChange } from "./policy-store.ts";
 import type { RaftNode } from "./raft-node.ts";
@@ -15,6 +15,8 @@ const VOTERS_MAX = 5;
 /** A learner that lacks fewer entries than this can vote. */
 const BEHIND_MAX = 1000;
 const TIMEOUT_MS = 5000;
+/** Until a hand-over is looked at again. */
+const LOOK_MS = 20;
 
 export interface StewardOptions {
   readonly node: RaftNode;
@@ -84,7 +86,7 @@ export class Steward {
     this.#expectLeader();
     if ("add" in change) await this.#invite(change.add, change.address, timeoutMs);
     else if ("remove" in change) await this.#remove(change.remove, timeoutMs);
-    else this.#options.node.transfer(this.#memberCalled(change.transferTo));
+    else await this.#transfer(this.#memberCalled(change.transferTo), timeoutMs);
   }
 
   #expectLeader(): void {
@@ -101,7 +103,7 @@ export class Steward {
   }
 
   async #remove(name: string, timeoutMs: number): Promise<void> {
-    const { node, submit, log } = this.#options;
+    const { node, submit, ask, log } = this.#options;
     const member = this.#memberCalled(name);
     const { configuration } = node.raft.status();
     if (configuration.voters.length === 1 && configuration.voters[0] === member) {
@@ -117,9 +119,26 @@ export class Steward {
       else if (over !== undefined) changes.push({ add: over, as: "learner" });
     }
     await node.changeMembers(changes, timeoutMs);
-    // Last: until here the others must be able to find it.
+    // The leader sends it nothing any more, not even the word of that; one that is away asks when it is back.
+    const address = node.machine.seats.get(member)?.address;
+    if (address !== undefined) ask(address, "taken-out", { member }, timeoutMs).catch(() => {});
     await submit({ op: "unseat", member }, timeoutMs);
     log.info("control node removed", { node: name });
+  }
+
+  /** Until that member leads; an attempt that came to nothing is repeated. */
+  async #transfer(to: Member, timeoutMs: number): Promise<void> {
+    const { node, self, log } = this.#options;
+    for (const untilMs = performance.now() + timeoutMs; ; await Bun.sleep(LOOK_MS)) {
+      const { leader, transferringTo } = node.raft.status();
+      if (leader === to) break;
+      if (leader !== self && leader !== NOBODY) throw new MeshError("not_leader", "another control node leads now");
+      if (performance.now() > untilMs) {
+        throw new MeshError("request_timeout", `leadership was not taken over within ${timeoutMs} ms`, { retryable: true });
+      }
+      if (leader === self && transferringTo === NOBODY) node.transfer(to);
+    }
+    log.info("leadership was handed over", { to: node.machine.seats.get(to)?.node });
   }
 
   #memberCalled(name: string): Member {
