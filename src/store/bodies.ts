@@ -45,7 +45,10 @@ export class Body {
   }
 
   #refuse(name: string, expected: string): never {
-    throw new MeshError("bad_request", `${this.#method}: ${name} is not ${expected}; does that node run another version?`);
+    throw new MeshError(
+      "bad_request",
+      `${this.#method}: ${name} is not ${expected}; does that node run another version?`,
+    );
   }
 }
 
@@ -64,7 +67,9 @@ export function readPiece(value: unknown): Piece | undefined {
 }
 
 function isItem(value: unknown): value is Item {
-  return isRecord(value) && typeof value["kind"] === "string" && typeof value["name"] === "string" && isRecord(value["spec"]);
+  return (
+    isRecord(value) && typeof value["kind"] === "string" && typeof value["name"] === "string" && isRecord(value["spec"])
+  );
 }
 
 function isChange(value: unknown): value is Change {

@@ -11,9 +11,10 @@ import type { Applied } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
 import type { Write } from "../policy/write.ts";
 import type { Grant, Want } from "../policy/want.ts";
-import { type Member, NOBODY } from "../raft/entry.ts";
+import { NOBODY } from "../raft/entry.ts";
 import { Body } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
+import { type Observer, statusOf } from "./control-status.ts";
 import { Watchers } from "./copy.ts";
 import { Feed } from "./feed.ts";
 import type {
@@ -21,7 +22,6 @@ import type {
   MemberChange,
   PolicyStore,
   ReadOptions,
-  StoreMember,
   StoreStatus,
   Watcher,
   WriteOptions,
@@ -30,7 +30,7 @@ import type { RaftNode } from "./raft-node.ts";
 import { decodeSaved, encodeSaved, restoreInto } from "./saved.ts";
 import { Steward } from "./steward.ts";
 
-export const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 5000;
 /** For one try to have the leader confirm a read. */
 const READ_MS = 300;
 /** Between two tries while nobody leads. */
@@ -38,14 +38,8 @@ const RETRY_MS = 25;
 /** A follower is turned away by a control node that has not heard of a leader for so long. */
 const LEADERLESS_MS = 3000;
 
-export interface ControlStoreOptions {
+export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
-  readonly self: Member;
-  /** Hexadecimal. */
-  readonly clusterId: string;
-  /** The mesh's name of this node, and where others reach it. */
-  readonly name: string;
-  readonly address: () => string;
   readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
   /** This node was taken out. */
   readonly onRemoved: () => void;
@@ -115,22 +109,7 @@ export class ControlStore implements PolicyStore {
   }
 
   async status(): Promise<StoreStatus> {
-    const { machine, raft, alarm, logBytes } = this.#node;
-    const { term, leader, commitIndex } = raft.status();
-    return {
-      engine: "embedded",
-      cluster: this.#options.clusterId,
-      writable: leader !== NOBODY && alarm === null,
-      alarm: alarm?.message ?? (leader === NOBODY ? "no leader: a majority of the control nodes can't be reached" : ""),
-      revision: machine.revision,
-      items: machine.list().length,
-      term,
-      leader: this.#nodeOf(leader),
-      commitIndex,
-      appliedIndex: machine.appliedIndex,
-      logBytes,
-      members: this.#members(),
-    };
+    return statusOf(this.#node, this.#options);
   }
 
   async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
@@ -177,7 +156,10 @@ export class ControlStore implements PolicyStore {
       case "follow":
         return this.#follow(incoming, body);
       default:
-        throw new MeshError("not_supported", `this control node knows no call "${method}"; it may run an older version`);
+        throw new MeshError(
+          "not_supported",
+          `this control node knows no call "${method}"; it may run an older version`,
+        );
     }
   }
 
@@ -206,7 +188,12 @@ export class ControlStore implements PolicyStore {
     return read.op === "lease" ? applied?.grants : applied?.outcome;
   }
 
-  async #atLeader<A>(method: string, body: object, timeoutMs: number, here: (leftMs: number) => Promise<A>): Promise<unknown> {
+  async #atLeader<A>(
+    method: string,
+    body: object,
+    timeoutMs: number,
+    here: (leftMs: number) => Promise<A>,
+  ): Promise<unknown> {
     return this.#retried(performance.now() + timeoutMs, async (leftMs) => {
       const { leader } = this.#node.raft.status();
       if (leader === this.#options.self) return here(leftMs);
@@ -258,32 +245,6 @@ export class ControlStore implements PolicyStore {
     if (leader !== NOBODY) this.#ledAtMs = performance.now();
     else if (this.#isLeaderless()) for (const feed of this.#feeds) feed.end(noQuorum());
     this.#steward.tick();
-  }
-
-  /** This node knows its own name before the log has it. */
-  #nodeOf(member: Member): string {
-    const { self, name } = this.#options;
-    return this.#node.machine.seats.get(member)?.node ?? (member === self ? name : "");
-  }
-
-  #members(): StoreMember[] {
-    const { self, address } = this.#options;
-    const { raft, machine } = this.#node;
-    const { configuration, leader, progress } = raft.status();
-    const numbers = new Set([...configuration.voters, ...configuration.outgoing, ...configuration.learners]);
-    return [...numbers].map((member) => {
-      const seat = machine.seats.get(member);
-      const at = progress.find((one) => one.member === member);
-      const role = member === leader ? "leader" : configuration.learners.includes(member) ? "learner" : "follower";
-      return {
-        member: member.toString(16),
-        node: this.#nodeOf(member),
-        address: seat?.address ?? (member === self ? address() : ""),
-        role,
-        matchIndex: at?.matchIndex ?? null,
-        active: at?.active ?? null,
-      };
-    });
   }
 }
 

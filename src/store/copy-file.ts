@@ -33,7 +33,8 @@ export class CopyFile {
     if (this.#path === "") return undefined;
     try {
       const kept: unknown = JSON.parse(readFileSync(this.#path, "utf8"));
-      if (!isRecord(kept) || kept["version"] !== VERSION || !Array.isArray(kept["items"])) throw new Error("not a copy");
+      if (!isRecord(kept) || kept["version"] !== VERSION || !Array.isArray(kept["items"]))
+        throw new Error("not a copy");
       return kept as unknown as KeptCopy;
     } catch (error) {
       if (codeOf(error) !== "ENOENT") this.#tell(`${this.#path}: ${(error as Error).message}`);

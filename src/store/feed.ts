@@ -16,7 +16,11 @@ export class Feed {
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: Error) => void;
 
-  constructor(incoming: Incoming, known: { readonly revision: number } | null, watch: (watcher: Watcher) => () => void) {
+  constructor(
+    incoming: Incoming,
+    known: { readonly revision: number } | null,
+    watch: (watcher: Watcher) => () => void,
+  ) {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.ended = promise;
     this.#resolve = resolve;

@@ -139,7 +139,10 @@ export class FollowerStore implements PolicyStore {
   /** At a control node: the one that is followed first. What broke on the way is tried at the next, under the same key. */
   async #ask(method: string, body: object, timeoutMs: number): Promise<unknown> {
     const untilMs = performance.now() + timeoutMs;
-    let last = new MeshError("no_quorum", `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``);
+    let last = new MeshError(
+      "no_quorum",
+      `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``,
+    );
     for (;;) {
       const others = this.#options.addresses().filter((address) => address !== this.#followed);
       for (const address of this.#followed === "" ? others : [this.#followed, ...others]) {
@@ -193,9 +196,14 @@ export class FollowerStore implements PolicyStore {
         wasHeard = true;
         this.#told(piece);
       };
-      const about = (await this.#options.ways.ask(address, "about", {}, { timeoutMs: TIMEOUT_MS })) as { cluster: string };
+      const about = (await this.#options.ways.ask(address, "about", {}, { timeoutMs: TIMEOUT_MS })) as {
+        cluster: string;
+      };
       if (this.#clusterId !== "" && about.cluster !== this.#clusterId) {
-        this.#options.log.warn("another control cluster is followed now", { before: this.#clusterId, now: about.cluster });
+        this.#options.log.warn("another control cluster is followed now", {
+          before: this.#clusterId,
+          now: about.cluster,
+        });
       }
       this.#clusterId = about.cluster;
       await this.#options.ways.ask(address, "follow", body, { onPiece });

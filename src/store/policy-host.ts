@@ -19,20 +19,17 @@ import { randomBytes } from "node:crypto";
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError, toMeshError } from "../base/errors.ts";
-import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
 import { codeOf } from "../net/crash.ts";
 import type { Write } from "../policy/write.ts";
 import type { Kind } from "../policy/spec.ts";
-import { PolicyMachine } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
 import type { Grant, Want } from "../policy/want.ts";
-import { type Configuration, isMember, type Member, NOBODY } from "../raft/entry.ts";
-import { bootstrap, Raft, type Start } from "../raft/raft.ts";
+import type { Member } from "../raft/entry.ts";
+import { bootstrap, type Start } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/settings.ts";
 import { Body } from "./bodies.ts";
-import type { CallHandlers, Calls, Incoming } from "./calls.ts";
-import { ControlStore } from "./control-store.ts";
+import type { CallHandlers, Incoming } from "./calls.ts";
 import { Copy } from "./copy.ts";
 import { Door } from "./door.ts";
 import { FollowerStore } from "./follower-store.ts";
@@ -48,15 +45,13 @@ import type {
   Watcher,
   WriteOptions,
 } from "./policy-store.ts";
-import { RaftNode } from "./raft-node.ts";
+import { Seat } from "./seat.ts";
 import type { ControlConfig } from "./settings.ts";
 import type { SealKeys } from "./sealing.ts";
 import { Ways } from "./ways.ts";
 
 const ADMIT_MS = 5000;
 const RETRY_MS = 500;
-/** A member without a leader asks the others about itself so often. */
-const REPORT_MS = 1000;
 const MEMBER_BYTES = 6;
 
 export interface PolicyHostOptions {
@@ -81,14 +76,6 @@ export interface PolicyHostOptions {
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
 }
 
-/** What a control node runs. */
-interface Seat {
-  readonly store: ControlStore;
-  readonly node: RaftNode;
-  readonly clusterId: string;
-  readonly member: Member;
-}
-
 export class PolicyHost implements PolicyStore {
   readonly #options: PolicyHostOptions;
   readonly #ways: Ways;
@@ -97,10 +84,6 @@ export class PolicyHost implements PolicyStore {
   readonly #door: Door | null;
   /** What is watched here: it outlives the engine behind it. */
   readonly #copy = new Copy();
-  /** The links by which members sent something last. */
-  readonly #callers = new Map<Member, Calls>();
-  /** Where members say that they are now, before the log says so. */
-  readonly #moved = new Map<Member, string>();
   #seat: Seat | null = null;
   #follower: FollowerStore | null = null;
   #unwatch: () => void = () => {};
@@ -109,7 +92,6 @@ export class PolicyHost implements PolicyStore {
   /** It bootstrapped itself without having been told to. */
   #isUnasked = false;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #reporter: ReturnType<typeof setInterval> | undefined;
 
   /** Opens the store of this node or finds out that it has none; rejects with a MeshError when its store can't be used. */
   static async open(options: PolicyHostOptions): Promise<PolicyHost> {
@@ -132,12 +114,7 @@ export class PolicyHost implements PolicyStore {
       keys: options.keys,
     };
     const handlers: CallHandlers = {
-      message: (bytes, calls) => {
-        // Members of one cluster only: whoever has no store, or another's, has no part in the consensus.
-        if (calls.link.peer.storeId !== this.#seat?.clusterId) return;
-        const from = this.#seat.node.receive(bytes);
-        if (from !== undefined) this.#callers.set(from, calls);
-      },
+      message: (bytes, calls) => this.#seat?.receive(bytes, calls),
       call: (incoming) => this.#call(incoming),
     };
     this.#door = openDoor(options, identity, handlers);
@@ -145,11 +122,7 @@ export class PolicyHost implements PolicyStore {
     this.#ways = new Ways({
       identity,
       handlers,
-      onBroken: (address) => {
-        const seat = this.#seat;
-        if (seat === null) return;
-        for (const [member, at] of seat.node.machine.seats) if (at.address === address) seat.node.unreachable(member);
-      },
+      onBroken: (address) => this.#seat?.unreachable(address),
     });
   }
 
@@ -210,9 +183,8 @@ export class PolicyHost implements PolicyStore {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
-    clearInterval(this.#reporter);
     this.#unwatch();
-    await this.#seat?.store.stop();
+    await this.#seat?.stop();
     await this.#follower?.stop();
     this.#door?.stop();
     this.#ways.stop();
@@ -232,13 +204,14 @@ export class PolicyHost implements PolicyStore {
   async #start(): Promise<void> {
     const { config, isAlone, peers, log } = this.#options;
     if (config.mode === "off") {
-      if (existsSync(this.#path)) log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
+      if (existsSync(this.#path))
+        log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
       return this.#becomeFollower();
     }
     const kept = await openLog(this.#path, undefined, this.#options.logEntry);
     if (kept !== null) {
       const seat = await this.#sit(kept);
-      if (seat.node.raft.status().configuration.voters.length > 0) return this.#takeSeat(seat);
+      if (seat.isAdmitted) return this.#takeSeat(seat);
       // It was stopped before it was admitted.
       this.#becomeFollower();
       return this.#join(peers);
@@ -251,7 +224,11 @@ export class PolicyHost implements PolicyStore {
 
   async #bootstrap(): Promise<void> {
     const member = drawMember();
-    const log = await openLog(this.#path, { clusterId: randomBytes(16).toString("hex"), member }, this.#options.logEntry);
+    const log = await openLog(
+      this.#path,
+      { clusterId: randomBytes(16).toString("hex"), member },
+      this.#options.logEntry,
+    );
     if (log === null) throw new MeshError("internal", "a new store was not made");
     const seat = await this.#sit(log, bootstrap([member]));
     await this.#takeSeat(seat);
@@ -262,7 +239,6 @@ export class PolicyHost implements PolicyStore {
 
   /** Goes on with a log, or begins one with what `first` holds. */
   async #sit(log: DurableLog, first?: Start): Promise<Seat> {
-    const { identity, hardState, snapshot, entries } = log.contents;
     if (first !== undefined) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       log.onDurable = () => resolve();
@@ -270,43 +246,16 @@ export class PolicyHost implements PolicyStore {
       log.write({ number: 0, entries: first.entries, hardState: first.hardState });
       await promise;
     }
-    const machine = new PolicyMachine();
-    if (snapshot !== null) machine.restore(snapshot.data);
-    const start = first ?? { hardState, snapshot, entries };
-    const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1);
-    const raft = new Raft(this.#options.raft, identity.member, start, prng, performance.now());
-    const { log: lines, node: name } = this.#options;
-    let store: ControlStore | null = null;
-    const node: RaftNode = new RaftNode({
-      raft,
+    const seat = new Seat({
+      raft: this.#options.raft,
       log,
-      machine,
-      send: (to, bytes) => {
-        const address = this.#moved.get(to) ?? machine.seats.get(to)?.address;
-        if (address !== undefined && this.#ways.message(address, bytes)) return;
-        // A newcomer learns from the log where the others are, and these where one went that was restarted elsewhere:
-        // until then they are answered by the link that they came over.
-        this.#callers.get(to)?.message(bytes);
-      },
-      onApplied: (applied) => store?.applied(applied),
-      onRestored: () => store?.restored(),
-      onTurn: () => {},
-      onAlarm: (alarm) => {
-        if (alarm === null) lines.info("the control node's store can be written again");
-        else lines.warn("the control node's store can't be written: no policy can be changed by way of it", { error: alarm.message });
-      },
-    });
-    store = new ControlStore({
-      node,
-      self: identity.member,
-      clusterId: identity.clusterId,
-      name,
+      ...(first === undefined ? {} : { first }),
+      ways: this.#ways,
+      name: this.#options.node,
       address: () => this.address,
-      ask: (address, method, body, timeoutMs) => this.#ways.ask(address, method, body, { timeoutMs }),
       onRemoved: () => void this.#removed(),
-      log: lines,
+      lines: this.#options.log,
     });
-    const seat = { store, node, clusterId: identity.clusterId, member: identity.member };
     this.#seat = seat;
     // Links opened before this node had a store name none, and carry no message of the consensus.
     this.#ways.renew("this node has a store now");
@@ -320,29 +269,7 @@ export class PolicyHost implements PolicyStore {
     await follower?.stop();
     this.#watchBehind(seat.store);
     this.#options.announce(this.address);
-    this.#report(seat);
-    this.#reporter = setInterval(() => {
-      const { leader } = seat.node.raft.status();
-      if (leader === NOBODY) this.#report(seat);
-    }, REPORT_MS);
-  }
-
-  /**
-   * Tells the others where this member is: it may have been started elsewhere than before, and the leader finds it at
-   * once then. They answer whether it is a member still: one that was away when it was taken out would never hear of it.
-   */
-  #report(seat: Seat): void {
-    const body = { member: seat.member, address: this.address };
-    for (const [member, { address }] of seat.node.machine.seats) {
-      if (member === seat.member) continue;
-      this.#ways.ask(address, "report", body, { timeoutMs: ADMIT_MS }).then(
-        (answer) => {
-          const { isMember: stays, isLed } = answer as { isMember?: unknown; isLed?: unknown };
-          if (stays === false && isLed === true && this.#seat === seat) void this.#removed();
-        },
-        () => {},
-      );
-    }
+    seat.appear();
   }
 
   #becomeFollower(): void {
@@ -385,7 +312,8 @@ export class PolicyHost implements PolicyStore {
           const error = toMeshError(thrown);
           if (error.code === "conflict") await this.#giveUpSeat("not-admitted");
           if (error.code === "conflict") throw error;
-          if (error.message !== told) this.#options.log.warn("not a control node yet", { by: address, error: error.message });
+          if (error.message !== told)
+            this.#options.log.warn("not a control node yet", { by: address, error: error.message });
           told = error.message;
         }
       }
@@ -400,7 +328,11 @@ export class PolicyHost implements PolicyStore {
     if (about.cluster === "" || (this.#seat !== null && this.#seat.clusterId !== about.cluster)) return false;
     if (this.#seat === null) {
       // Its store is there before it is a member: what the leader sends from then on is not lost.
-      const made = await openLog(this.#path, { clusterId: about.cluster, member: drawMember() }, this.#options.logEntry);
+      const made = await openLog(
+        this.#path,
+        { clusterId: about.cluster, member: drawMember() },
+        this.#options.logEntry,
+      );
       if (made === null) throw new MeshError("internal", "a new store was not made");
       await this.#sit(made);
     }
@@ -415,14 +347,18 @@ export class PolicyHost implements PolicyStore {
   /** A store that nobody asked for, and in which nothing was written, gives way to another cluster's. */
   async #yield(): Promise<void> {
     const seat = this.#seat;
-    if (seat === null || !this.#isUnasked || seat.node.machine.revision > 0) return clearInterval(this.#timer);
+    if (seat === null || !this.#isUnasked || !seat.isEmpty) return clearInterval(this.#timer);
     for (const address of this.#options.peers()) {
       const about = await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => undefined);
-      const { cluster, unasked, revision } = (about ?? {}) as { cluster?: string; unasked?: boolean; revision?: number };
+      const { cluster, unasked, revision } = (about ?? {}) as {
+        cluster?: string;
+        unasked?: boolean;
+        revision?: number;
+      };
       if (cluster === undefined || cluster === "" || cluster === seat.clusterId) continue;
       // Of two that are alike, the one with the greater id: both decide by the same rule.
       const isOurs = unasked === true && revision === 0 && seat.clusterId < cluster;
-      if (isOurs || this.#seat !== seat || seat.node.machine.revision > 0) continue;
+      if (isOurs || this.#seat !== seat || !seat.isEmpty) continue;
       this.#options.log.info("another control cluster is there already: this node follows it", { cluster });
       clearInterval(this.#timer);
       await this.#giveUpSeat("yielded");
@@ -440,13 +376,10 @@ export class PolicyHost implements PolicyStore {
     const seat = this.#seat;
     if (seat === null) return;
     this.#seat = null;
-    clearInterval(this.#reporter);
-    this.#callers.clear();
-    this.#moved.clear();
     // Whoever asks meanwhile is answered from what is known.
     if (!this.#stopped && this.#follower === null) this.#becomeFollower();
-    await seat.store.stop();
-    const isEmpty = seat.node.machine.revision === 0;
+    await seat.stop();
+    const { isEmpty } = seat;
     for (const suffix of ["", "-wal", "-shm", MARK_SUFFIX]) {
       try {
         if (isEmpty) rmSync(`${this.#path}${suffix}`, { force: true });
@@ -457,30 +390,18 @@ export class PolicyHost implements PolicyStore {
     }
   }
 
-  #reported(seat: Seat | null, { body, node }: Incoming): unknown {
-    const { member, address } = body as { member?: unknown; address?: unknown };
-    if (!isMember(member) || typeof address !== "string" || parseAddress(address) === undefined) {
-      throw new MeshError("bad_request", `the report of ${node} names no member and address`);
-    }
-    if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
-    if (seat.node.machine.seats.get(member)?.address === address) this.#moved.delete(member);
-    else this.#moved.set(member, address);
-    const { configuration, leader } = seat.node.raft.status();
-    return { isMember: takesPart(configuration, member), isLed: leader !== NOBODY };
-  }
-
   async #call(incoming: Incoming): Promise<unknown> {
     const seat = this.#seat;
     switch (incoming.method) {
       case "about":
-        return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.node.machine.revision ?? 0 };
-      case "report":
-        return this.#reported(seat, incoming);
+        return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.revision ?? 0 };
       case "invite": {
         const { addresses } = incoming.body as { addresses?: unknown };
         if (seat !== null) throw new MeshError("conflict", `${this.#options.node} is a control node already`);
         if (!Array.isArray(addresses)) throw new MeshError("bad_request", "invite: addresses are not a list");
-        const known = addresses.filter((one): one is string => typeof one === "string" && parseAddress(one) !== undefined);
+        const known = addresses.filter(
+          (one): one is string => typeof one === "string" && parseAddress(one) !== undefined,
+        );
         this.#join(() => [...new Set([...this.#options.peers(), ...known])]);
         return {};
       }
@@ -490,14 +411,9 @@ export class PolicyHost implements PolicyStore {
         return {};
       default:
         if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
-        return seat.store.call(incoming);
+        return seat.call(incoming);
     }
   }
-}
-
-/** Everybody who has a part, or is about to have none. */
-function takesPart({ voters, outgoing, learners }: Configuration, member: Member): boolean {
-  return voters.includes(member) || outgoing.includes(member) || learners.includes(member);
 }
 
 function drawMember(): Member {
@@ -508,7 +424,8 @@ function drawMember(): Member {
 /** With --control auto a port that is in use is no fault: nobody has told others of it. */
 function openDoor({ config, log }: PolicyHostOptions, identity: LinkIdentity, handlers: CallHandlers): Door | null {
   if (config.mode === "off") return null;
-  const onRefused = (why: string, from: string): void => log.info("a connection to the control port was refused", { from, why });
+  const onRefused = (why: string, from: string): void =>
+    log.info("a connection to the control port was refused", { from, why });
   const options = { identity, handlers, onRefused };
   try {
     return new Door({ ...options, address: config.listen });

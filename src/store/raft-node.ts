@@ -9,7 +9,7 @@
  * place.
  */
 import { MeshError } from "../base/errors.ts";
-import { type Applied, PolicyMachine } from "../policy/machine.ts";
+import { type Applied, type PolicyMachine } from "../policy/machine.ts";
 import { decodeMessage, encodeMessage } from "../raft/codec.ts";
 import type { Entry, Member, Position } from "../raft/entry.ts";
 import type { MemberChange } from "../raft/membership.ts";
@@ -35,8 +35,6 @@ export interface RaftNodeOptions {
   /** What entries did to the state machine, in order; or that it was restored from a snapshot. */
   readonly onApplied: (applied: readonly Applied[]) => void;
   readonly onRestored: () => void;
-  /** After each turn: leadership, configuration or commit index may have changed. */
-  readonly onTurn: () => void;
   /** The log can't be written; null: it can again. */
   readonly onAlarm: (error: MeshError | null) => void;
 }
@@ -213,7 +211,6 @@ export class RaftNode {
     this.#compact();
     this.#inTurn = false;
     this.#arm();
-    this.#options.onTurn();
   }
 
   #ask(nowMs: number): void {
@@ -247,9 +244,13 @@ export class RaftNode {
     const timer = setTimeout(() => {
       this.#pending.delete(index);
       reject(
-        new MeshError("request_timeout", `no majority of the control nodes confirmed the write within ${timeoutMs} ms; it may still be done`, {
-          retryable: true,
-        }),
+        new MeshError(
+          "request_timeout",
+          `no majority of the control nodes confirmed the write within ${timeoutMs} ms; it may still be done`,
+          {
+            retryable: true,
+          },
+        ),
       );
     }, timeoutMs);
     this.#pending.set(index, { term, resolve, reject, timer });

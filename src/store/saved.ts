@@ -106,7 +106,7 @@ function itemOf(value: unknown, line: number): Saved["items"][number] {
   if (!KINDS.includes(kind as Kind) || typeof name !== "string" || typeof spec !== "object" || spec === null) {
     throw bad(`line ${line} is no item`);
   }
-  return { kind: kind as Kind, name, spec: spec as Item["spec"] };
+  return { kind: kind as Kind, name, spec: spec };
 }
 
 function parsed(line: string, at: number): unknown {

@@ -43,7 +43,12 @@ export const controlSettings = section({
     lengthMax: 4096,
     doc: "Certificates that etcd's must be signed by, with etcds://.",
   }),
-  certFile: text({ default: "", placeholder: "FILE", lengthMax: 4096, doc: "This node's certificate for etcd, in PEM." }),
+  certFile: text({
+    default: "",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "This node's certificate for etcd, in PEM.",
+  }),
   keyFile: text({ default: "", placeholder: "FILE", lengthMax: 4096, doc: "The key of that certificate, in PEM." }),
 });
 

@@ -107,7 +107,10 @@ export class Steward {
     const member = this.#memberCalled(name);
     const { configuration } = node.raft.status();
     if (configuration.voters.length === 1 && configuration.voters[0] === member) {
-      throw new MeshError("conflict", `${name} is the only voter: add other control nodes first, or nothing is kept any more`);
+      throw new MeshError(
+        "conflict",
+        `${name} is the only voter: add other control nodes first, or nothing is kept any more`,
+      );
     }
     // An odd number again: of those that stay, the last one learns along until another comes.
     const rest = configuration.voters.filter((voter) => voter !== member);
@@ -134,7 +137,9 @@ export class Steward {
       if (leader === to) break;
       if (leader !== self && leader !== NOBODY) throw new MeshError("not_leader", "another control node leads now");
       if (performance.now() > untilMs) {
-        throw new MeshError("request_timeout", `leadership was not taken over within ${timeoutMs} ms`, { retryable: true });
+        throw new MeshError("request_timeout", `leadership was not taken over within ${timeoutMs} ms`, {
+          retryable: true,
+        });
       }
       if (leader === self && transferringTo === NOBODY) node.transfer(to);
     }
@@ -194,7 +199,7 @@ export class Steward {
     this.#busy = true;
     // What failed is tried again at a later tick.
     what()
-      .catch((error: unknown) => this.#options.log.warn("control nodes", { error: String((error as Error).message) }))
+      .catch((error: unknown) => this.#options.log.warn("control nodes", { error: (error as Error).message }))
       .finally(() => {
         this.#busy = false;
       });

@@ -23,7 +23,13 @@ describe("one control node", () => {
   test("keeps what was written across a restart", async () => {
     const { host } = await cluster.open("n1", "bootstrap");
     expect(await pin(host, "m1")).toMatchObject({ ok: true, revision: 1, changed: true });
-    expect(await host.status()).toMatchObject({ engine: "embedded", writable: true, leader: "n1", revision: 1, items: 1 });
+    expect(await host.status()).toMatchObject({
+      engine: "embedded",
+      writable: true,
+      leader: "n1",
+      revision: 1,
+      items: 1,
+    });
     await cluster.close("n1");
     const again = await cluster.open("n1", "auto");
     expect(await names(again.host)).toEqual(["m1"]);

@@ -25,9 +25,14 @@ export class Cluster {
   /** What each node announces, as gossip would carry it. */
   readonly #announced = new Map<string, string>();
 
-  async open(name: string, mode: PolicyHostOptions["config"]["mode"], more: Partial<PolicyHostOptions> = {}): Promise<Node> {
+  async open(
+    name: string,
+    mode: PolicyHostOptions["config"]["mode"],
+    more: Partial<PolicyHostOptions> = {},
+  ): Promise<Node> {
     const lines: string[] = [];
-    const line = (message: string, fields: object = {}): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
+    const line = (message: string, fields: object = {}): void =>
+      void lines.push(`${message} ${JSON.stringify(fields)}`);
     const host = await PolicyHost.open({
       config: { ...defaultsOf(controlSettings), mode, listen: { host: "127.0.0.1", port: 0 } },
       raft: defaultsOf(raftSettings),
@@ -85,7 +90,7 @@ export class Cluster {
   }
 
   async end(): Promise<void> {
-    for (const name of [...this.nodes.keys()]) await this.close(name);
+    for (const name of this.nodes.keys()) await this.close(name);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
