@@ -54,17 +54,17 @@ export interface Surroundings {
   readonly variables: ReadonlySet<string>;
 }
 
-const CONFIG_FLAG: ExtraFlag = {
+export const CONFIG_FLAG: ExtraFlag = {
   name: "config",
   placeholder: "FILE",
   doc: "Configuration file, YAML or JSON; flags and environment win over it. Also INFERMESH_CONFIG.",
 };
-const PROFILE_FLAG: ExtraFlag = {
+export const PROFILE_FLAG: ExtraFlag = {
   name: "profile",
   placeholder: "NAME",
   doc: "Whom to ask and how, as `infermesh ctl profiles` has it. Also INFERMESH_PROFILE. (default: the current profile, if there is one)",
 };
-const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "", doc: "Show this." };
+export const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "", doc: "Show this." };
 
 /** Runs the command; resolves to the exit code. */
 export async function runCommandLine<S extends Section>(
