@@ -28,7 +28,7 @@ import { http2Fixtures } from "./http2-bed.ts";
 import { eventsOf, hex, only, PARENT, TRACE, traceOf, tracing } from "./trace-bed.ts";
 
 const { upstream, relay } = fixtures();
-const { client } = http2Fixtures();
+const { client: http2Client } = http2Fixtures();
 
 const SAMPLED_LINE = `traceparent: 00-${TRACE}-${PARENT}-01\r\n`;
 
@@ -43,7 +43,7 @@ describe("a request that is recorded", () => {
     const up = upstream(ok);
     const { tracer, spans } = tracing();
     const { port } = relay([up.port], {}, 1 << 20, tracer);
-    const one = await client(port);
+    const one = await http2Client(port);
     const head = { ":method": "POST", ":scheme": "http", ":path": "/v1/chat/completions", ":authority": "test" };
     const call = one.request(head).send(Buffer.from(CHAT), true);
     expect((await call.over()).head[":status"]).toBe("200");
