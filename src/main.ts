@@ -5,8 +5,9 @@
 import type { CommandDef } from "citty";
 import { commit, version } from "./base/version.ts";
 import type { Section } from "./base/settings.ts";
-import { commandOf, CTL, type Entry, KEYRING } from "./ctl/catalogue.ts";
 import type { Command, Surroundings } from "./ctl/command.ts";
+import type { Branch } from "./ctl/complete.ts";
+import { ctlTree } from "./ctl/tree.ts";
 import { beThrifty } from "./process.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
@@ -197,12 +198,51 @@ const agentStatus: Lazy = async () => {
   });
 };
 
+const roleBranch = (
+  name: "agent" | "router",
+  doc: string,
+  start: Lazy,
+  more: Readonly<Record<string, Branch>>,
+): Branch => ({
+  doc,
+  load: start,
+  children: {
+    start: { doc: "Start it.", load: start },
+    ...more,
+    "generate-config": { doc: "Print a commented configuration file.", load: generateConfig(name) },
+    validate: { doc: "Check a configuration.", load: validate(name) },
+  },
+});
+
+const TREE: Branch = {
+  doc: SUMMARY,
+  children: {
+    dev: { doc: "A whole mesh on this machine: mock GPU nodes and a router.", load: dev },
+    router: roleBranch("router", "The router: sends each OpenAI request to the best node.", routerStart, {}),
+    agent: roleBranch("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
+      stop: { doc: "Stop an agent of this machine.", load: agentStop },
+      status: { doc: "Show an agent of this machine.", load: agentStatus },
+    }),
+    member: { doc: "Membership alone.", load: member, hidden: true },
+    ctl: ctlTree(() => TREE),
+    version: { doc: "Show the version; also --version." },
+  },
+};
+
 /** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
 async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
   const { defineCommand } = await import("citty");
-  const leaf = (name: string, description: string, load: Lazy, hidden = false) =>
-    defineCommand({
-      meta: { name, description, hidden },
+  const grown = (name: string, { doc: description, hidden = false, load, children }: Branch): CommandDef => {
+    const meta = { name, description, hidden };
+    if (children !== undefined) {
+      const subCommands = Object.fromEntries(
+        Object.entries(children).map(([word, branch]) => [word, grown(word, branch)]),
+      );
+      return defineCommand({ meta, subCommands, ...(load === undefined ? {} : { default: "start" }) });
+    }
+    if (load === undefined) return defineCommand({ meta, run: showVersion });
+    return defineCommand({
+      meta,
       async run({ rawArgs }) {
         const [{ runCommandLine }, { variables }] = await Promise.all([
           import("./ctl/command.ts"),
@@ -211,50 +251,8 @@ async function commandTree(own: Omit<Surroundings, "variables">): Promise<Comman
         process.exitCode = await runCommandLine(await load(), rawArgs, { ...own, variables: variables() });
       },
     });
-  const leaves = (group: string, entries: Readonly<Record<string, Entry>>) =>
-    Object.fromEntries(
-      Object.entries(entries).map(([name, entry]) => {
-        const description = `${entry.summary.slice(0, 1).toUpperCase()}${entry.summary.slice(1)}.`;
-        return [name, leaf(name, description, () => commandOf(`${group} ${name}`, entry))];
-      }),
-    );
-  const role = (name: "agent" | "router", description: string, start: Lazy, more: Record<string, CommandDef>) =>
-    defineCommand({
-      meta: { name, description },
-      default: "start",
-      subCommands: {
-        start: leaf("start", "Start it.", start),
-        ...more,
-        "generate-config": leaf("generate-config", "Print a commented configuration file.", generateConfig(name)),
-        validate: leaf("validate", "Check a configuration.", validate(name)),
-      },
-    });
-  return defineCommand({
-    meta: { name: "infermesh", description: SUMMARY, version },
-    subCommands: {
-      dev: leaf("dev", "A whole mesh on this machine: mock GPU nodes and a router.", dev),
-      router: role("router", "The router: sends each OpenAI request to the best node.", routerStart, {}),
-      agent: role("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
-        stop: leaf("stop", "Stop an agent of this machine.", agentStop),
-        status: leaf("status", "Show an agent of this machine.", agentStatus),
-      }),
-      member: leaf("member", "Membership alone.", member, true),
-      ctl: defineCommand({
-        meta: { name: "ctl", description: "Ask a running router or agent." },
-        subCommands: {
-          ...leaves("ctl", CTL),
-          keyring: defineCommand({
-            meta: { name: "keyring", description: "The keys that seal the gossip, and their change under way." },
-            subCommands: leaves("ctl keyring", KEYRING),
-          }),
-        },
-      }),
-      version: defineCommand({
-        meta: { name: "version", description: "Show the version; also --version." },
-        run: showVersion,
-      }),
-    },
-  });
+  };
+  return grown("infermesh", TREE);
 }
 
 /** An agent or a member is to be started, which leave their machine to others. */

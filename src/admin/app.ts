@@ -33,9 +33,8 @@ export function newApp(onError: (error: unknown, request: string) => void): Hono
     const origin = c.req.header("origin");
     const safe = c.req.method === "GET" || c.req.method === "HEAD" || c.req.method === "OPTIONS";
     if (!safe && origin !== undefined) {
-      const host = c.req.header("host") ?? "";
       const own = (c.env as PortEnv | undefined)?.hostname ?? "";
-      if (origin.replace(REALM, "") !== host || !isOwnHost(host, own)) {
+      if (isForeignPage(origin, c.req.header("host") ?? "", own)) {
         throw new MeshError(
           "bad_request",
           "requests of web pages from other origins may not change anything; pages of this one are asked for by IP address, or by the name that --api gives",
@@ -45,6 +44,11 @@ export function newApp(onError: (error: unknown, request: string) => void): Hono
     await next();
   });
   return app;
+}
+
+/** Whether a request comes from a page that is not this port's own; `configured` is the host that the port was given. */
+export function isForeignPage(origin: string, host: string, configured: string): boolean {
+  return origin.replace(REALM, "") !== host || !isOwnHost(host, configured);
 }
 
 /**

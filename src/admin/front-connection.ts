@@ -19,17 +19,32 @@ import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.t
 import { errorBytes, errorResponse, readExchange, responseHead, type Exchange, type Framing } from "./front-head.ts";
 import type { AdminConfig } from "./settings.ts";
 
-export type FrontSocket = Bun.Socket<FrontConnection | undefined>;
+export type FrontSocket = Bun.Socket<PortConnection | undefined>;
+
+/** A client's connection, in either version of HTTP: what its socket and its port tell it. */
+export interface PortConnection {
+  data(bytes: Uint8Array): void;
+  drain(): void;
+  end(): void;
+  closed(): void;
+  stop(): void;
+  terminate(): void;
+  sweep(nowMs: number): void;
+}
 
 /** What connections share. */
 export interface FrontContext {
   readonly limits: AdminConfig;
   readonly stopping: boolean;
+  /** As the operator configured it; "" for every address. */
+  readonly hostname: string;
   /** The Host of requests that name none. */
   readonly authority: string;
   fetch(request: Request, remoteAddress: string): Response | Promise<Response>;
   onError(error: unknown, request: string): void;
   onNotice(message: string, remoteAddress: string): void;
+  /** Goes on in HTTP/2 with a socket and what it sent; false where that is not spoken. */
+  speakHttp2(socket: FrontSocket, before: PortConnection, bytes: Uint8Array): boolean;
 }
 
 const PIPELINE_BYTES_MAX = 64 * 1024;
@@ -46,7 +61,7 @@ const NOTHING = Buffer.alloc(0);
 
 type Phase = "idle" | "head" | "body" | "answer" | "closing" | "gone";
 
-export class FrontConnection {
+export class FrontConnection implements PortConnection {
   readonly #socket: FrontSocket;
   readonly #context: FrontContext;
   readonly #outbox = new Outbox();
@@ -220,11 +235,17 @@ export class FrontConnection {
     return this.#beginBody();
   }
 
-  /** Whether this is, or may yet turn out to be, HTTP/2's preface. gRPC is to take over from here. */
+  /** Whether this is, or may yet turn out to be, HTTP/2's preface: then another connection goes on from here. */
   #isHttp2(): boolean {
     const length = Math.min(HTTP2_PREFACE.length, this.#end - this.#start);
     if (this.#input.compare(HTTP2_PREFACE, 0, length, this.#start, this.#start + length) !== 0) return false;
-    if (length === HTTP2_PREFACE.length) this.#fail("version_not_supported", "HTTP/2 is not served on this port yet");
+    if (length < HTTP2_PREFACE.length) return true;
+    const input = this.#input.subarray(this.#start, this.#end);
+    this.#phase = "gone";
+    this.#input = NOTHING;
+    if (this.#context.speakHttp2(this.#socket, this, input)) return true;
+    this.#phase = "head";
+    this.#fail("version_not_supported", "HTTP/2 is not served on this port");
     return true;
   }
 

@@ -1,8 +1,8 @@
 /**
- * The front of the admin ports: HTTP/1.1 on Bun's sockets, answered by a fetch app (hono).
+ * The front of the admin ports: HTTP/1.1 on Bun's sockets, answered by a fetch app (hono), and gRPC on the same port: a
+ * connection that opens with HTTP/2's preface (front-connection.ts) goes on in grpc-connection.ts.
  *
- * Why not Bun.serve: gRPC joins the same port later, and needs response trailers, which Bun.serve does not have. The
- * seam is in `front-connection.ts`, where a connection that opens with HTTP/2's preface is told 505 today.
+ * Why not Bun.serve: gRPC needs response trailers, which Bun.serve does not have.
  *
  * Limits: connections, head, body, time for each phase; all in `AdminConfig`. A client over a limit gets a JSON error
  * and a closed connection; an app that throws gives a 500 without details, which go to `onError`.
@@ -11,8 +11,10 @@ import { MeshError } from "../base/errors.ts";
 import { liveCopy, overwrite } from "../base/live.ts";
 import { boundAddress, duplicate } from "../net/descriptor.ts";
 import type { PortEnv } from "./app.ts";
-import { FrontConnection } from "./front-connection.ts";
+import { FrontConnection, type FrontContext, type PortConnection } from "./front-connection.ts";
 import { errorBytes } from "./front-head.ts";
+import { GrpcConnection } from "./grpc-connection.ts";
+import type { Services } from "./services.ts";
 import type { AdminConfig } from "./settings.ts";
 
 /** Anything that answers requests: a hono app. */
@@ -28,6 +30,8 @@ export interface FrontOptions {
   /** A listening socket to adopt instead: it was opened for this address by a predecessor. */
   readonly fd?: number | undefined;
   readonly app: App;
+  /** What is served as gRPC; without it HTTP/2 is answered 505. */
+  readonly services?: Services | undefined;
   readonly limits?: Partial<AdminConfig>;
   /** An app that threw, or a stream that broke. */
   readonly onError?: (error: unknown, request: string) => void;
@@ -64,11 +68,22 @@ const STOP_POLL_MS = 10;
 /** Opens an admin port; throws a MeshError when the address can't be had. */
 export function serveApi(options: FrontOptions): Front {
   const limits = liveCopy<AdminConfig>({ ...ADMIN_LIMITS, ...options.limits });
-  const connections = new Set<FrontConnection>();
-  const context = {
+  const connections = new Set<PortConnection>();
+  const { services } = options;
+  const context: FrontContext & { stopping: boolean; authority: string } = {
     limits,
     stopping: false,
+    hostname: options.hostname,
     authority: "localhost",
+    speakHttp2(socket, before, bytes) {
+      if (services === undefined) return false;
+      const connection = new GrpcConnection(socket, context, services);
+      socket.data = connection;
+      connections.delete(before);
+      connections.add(connection);
+      connection.data(bytes);
+      return true;
+    },
     fetch: (request: Request, remoteAddress: string) =>
       options.app.fetch(request, { hostname: options.hostname, remoteAddress }),
     onError: options.onError ?? (() => {}),
@@ -82,8 +97,9 @@ export function serveApi(options: FrontOptions): Front {
         socket.end();
         return;
       }
-      socket.data = new FrontConnection(socket, context);
-      connections.add(socket.data);
+      const connection = new FrontConnection(socket, context);
+      socket.data = connection;
+      connections.add(connection);
     },
     data: (socket, bytes) => socket.data?.data(bytes),
     drain: (socket) => socket.data?.drain(),
@@ -145,13 +161,13 @@ export function serveApi(options: FrontOptions): Front {
   };
 }
 
-function listen(options: FrontOptions, socket: Bun.SocketHandler<FrontConnection | undefined>): Bun.TCPSocketListener {
+function listen(options: FrontOptions, socket: Bun.SocketHandler<PortConnection | undefined>): Bun.TCPSocketListener {
   const wildcard = options.hostname === "" || options.hostname === "*";
   const hostname = wildcard ? "::" : options.hostname;
   // Half-open, so that a client which ends its side after its request still gets the answer.
   if (options.fd !== undefined) {
     const adopted = { fd: options.fd, socket, allowHalfOpen: true };
-    return Bun.listen(adopted as unknown as Bun.TCPSocketListenOptions<FrontConnection | undefined>);
+    return Bun.listen(adopted as unknown as Bun.TCPSocketListenOptions<PortConnection | undefined>);
   }
   const how = { port: options.port, socket, allowHalfOpen: true };
   try {

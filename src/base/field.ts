@@ -40,6 +40,8 @@ export interface Field<T> {
   readonly placeholder: string;
   /** The flag's name where it isn't the one that the key gives. */
   readonly flag: string | undefined;
+  /** One letter that stands for the flag as well: `f` for `-f`. */
+  readonly short: string | undefined;
   /** What an empty or zero default stands for: `the host's name`. */
   readonly emptyMeans: string;
   /** Its value is never shown. */
@@ -58,6 +60,7 @@ export interface Field<T> {
 export interface CommonOptions {
   readonly doc?: string;
   readonly flag?: string;
+  readonly short?: string;
   readonly placeholder?: string;
   readonly emptyMeans?: string;
   readonly bare?: string;
@@ -88,6 +91,7 @@ export function make<T>(making: Making<T>, defaultRaw: unknown, options: CommonO
     doc: options.doc ?? "",
     placeholder: options.placeholder ?? making.placeholder,
     flag: options.flag,
+    short: options.short,
     emptyMeans: options.emptyMeans ?? "",
     bare: options.bare,
     secret: options.secret ?? false,

@@ -53,6 +53,7 @@ export function parseFlags(
     const { placeholder, bare } = setting.field;
     const take = (text: string) => void texts.set(setting, [...(texts.get(setting) ?? []), text]);
     known.set(`--${setting.flag}`, { placeholder, bare, take });
+    if (setting.field.short !== undefined) known.set(`-${setting.field.short}`, { placeholder, bare, take });
     if (setting.field.kind === "flag") {
       known.set(`--no-${setting.flag}`, { placeholder: "", bare: "false", take: () => take("false") });
     }

@@ -70,7 +70,7 @@ function flagEntry({ flag, field, presets }: Setting): Entry {
   const value =
     field.placeholder === "" ? "" : field.bare === undefined ? ` ${field.placeholder}` : ` [${field.placeholder}]`;
   return {
-    name: `--${flag}${value}`,
+    name: `${field.short === undefined ? "" : `-${field.short}, `}--${flag}${value}`,
     doc: [firstSentence(field.doc), words, defaultNote(field, presets)].filter((part) => part !== "").join(" "),
   };
 }

@@ -5,11 +5,14 @@
 import type { Help } from "../base/help.ts";
 import type { Section } from "../base/settings.ts";
 import type { Command } from "./command.ts";
-import type { KEYRING_COMMANDS } from "./keyring.ts";
-import { type Part, part } from "./part.ts";
+import type { Part } from "./part.ts";
+import { asking } from "./part.ts";
 
 const NOTES: readonly (readonly [string, string])[] = [
-  ["Exit codes", "0 well\n1 not well, or an error was answered\n2 wrong command line\n3 nobody could be reached"],
+  [
+    "Exit codes",
+    "0 well\n1 not well, or an error was answered\n2 wrong command line or file\n3 nobody could be reached\n4 a conflict: what was to be changed has another revision by now",
+  ],
 ];
 
 /** A command: what all of them have in common is added by `commandOf`. */
@@ -17,32 +20,108 @@ export interface Entry {
   readonly summary: string;
   /** Beyond the common exit codes. */
   readonly notes?: Help["notes"];
+  /** After `infermesh`. */
+  readonly examples?: Help["examples"];
+  /** Not for people. */
+  readonly hidden?: boolean;
   load(): Promise<Part>;
 }
 
 const settings = () => import("./settings.ts");
+const watched = async () => {
+  const [{ section }, { ctlSettings }, { repeating, watchFields }] = await Promise.all([
+    import("../base/settings.ts"),
+    settings(),
+    import("./repeat.ts"),
+  ]);
+  return { repeating, watchedSettings: section({ ...ctlSettings.fields, ...watchFields }) };
+};
 
 export const CTL: Readonly<Record<string, Entry>> = {
   "list-nodes": {
     summary: "list the nodes that a router knows, with their load and their place in the mesh",
     load: async () => {
-      const { listNodes: run } = await import("./nodes.ts");
-      return part({ settings: (await settings()).ctlSettings, run });
+      const [{ listNodes }, { repeating, watchedSettings }] = await Promise.all([import("./nodes.ts"), watched()]);
+      return asking({
+        settings: watchedSettings,
+        run: (config, terminal) => repeating(config, terminal, (to) => listNodes(config, to)),
+      });
     },
   },
   "describe-node": {
     summary: "show all that is known of one node: membership, load, models, GPUs, latest events",
     load: async () => {
-      const { describeNode: run } = await import("./describe-node.ts");
-      const operand = { name: "ID", expected: "a node's id, as list-nodes shows it" };
-      return part({ settings: (await settings()).ctlSettings, run, operand });
+      const [{ describeNode }, { ctlSettings }] = await Promise.all([import("./describe-node.ts"), settings()]);
+      return asking({
+        settings: ctlSettings,
+        operands: [{ name: "ID", expected: "a node's id, as list-nodes shows it", completes: "node" }],
+        run: (config, terminal, [id = ""]) => describeNode(config, terminal, id),
+      });
     },
+  },
+  drain: {
+    summary: "send no new requests to nodes; what they have is finished",
+    examples: [["infermesh ctl drain gpu-1 --reason maintenance --wait", "And wait until nothing is in flight there."]],
+    notes: [["Exit code 1", "also: requests are still in flight after --wait"]],
+    load: async () => (await import("./node-changes.ts")).NODE_CHANGES.drain,
+  },
+  undrain: {
+    summary: "send requests to drained nodes again",
+    load: async () => (await import("./node-changes.ts")).NODE_CHANGES.undrain,
+  },
+  cordon: {
+    summary: "send no new requests to nodes but those that name them",
+    load: async () => (await import("./node-changes.ts")).NODE_CHANGES.cordon,
+  },
+  uncordon: {
+    summary: "send requests to cordoned nodes again",
+    load: async () => (await import("./node-changes.ts")).NODE_CHANGES.uncordon,
+  },
+  "list-models": {
+    summary: "list the models that nodes serve or that a pin names",
+    load: async () => (await import("./models.ts")).MODELS.list,
+  },
+  "describe-model": {
+    summary: "show where a model is served, and all policies that decide about it",
+    load: async () => (await import("./models.ts")).MODELS.describe,
+  },
+  "load-model": {
+    summary: "have nodes load a model, and wait for it",
+    load: async () => (await import("./models.ts")).MODELS.load,
+  },
+  "unload-model": {
+    summary: "have nodes unload a model once its requests are finished",
+    load: async () => (await import("./models.ts")).MODELS.unload,
+  },
+  "pin-model": {
+    summary: "decide where a model is to be served",
+    examples: [
+      ["infermesh ctl pin-model llama-3-8b --nodes node1,node2 --min-replicas 2", "At these two nodes."],
+      ["infermesh ctl pin-model llama-3-8b --selector gpu=h100 --dry-run", "What would be warned of."],
+    ],
+    load: async () => (await import("./pins.ts")).PINS.pin,
+  },
+  "unpin-model": {
+    summary: "take a model's pin away",
+    load: async () => (await import("./pins.ts")).PINS.unpin,
+  },
+  "list-pins": {
+    summary: "list the pins of all models, or of one",
+    load: async () => (await import("./pins.ts")).PINS.list,
+  },
+  explain: {
+    summary: "show every candidate for a request with each term of its score, and why the winner won",
+    examples: [
+      ["infermesh ctl explain --model llama-3-8b --prompt-tokens 2000", "A request as it would be sent now."],
+      ["infermesh ctl explain req-5f2c", "One of the past, by its x-request-id."],
+    ],
+    load: async () => (await import("./explain.ts")).EXPLAIN,
   },
   members: {
     summary: "list the members of the mesh, as a router or an agent sees it; --watch: and what happens among them",
     load: async () => {
       const { showMembers: run } = await import("./watch.ts");
-      return part({ settings: (await settings()).membersSettings, run });
+      return asking({ settings: (await settings()).membersSettings, run });
     },
   },
   leave: {
@@ -52,7 +131,7 @@ export const CTL: Readonly<Record<string, Entry>> = {
     ],
     load: async () => {
       const { leaveMesh: run } = await import("./leave.ts");
-      return part({ settings: (await settings()).leaveSettings, run });
+      return asking({ settings: (await settings()).leaveSettings, run });
     },
   },
   reload: {
@@ -60,14 +139,14 @@ export const CTL: Readonly<Record<string, Entry>> = {
     notes: [["Exit code 1", "also: the new configuration is refused; the old one stays as it is"]],
     load: async () => {
       const { reloadRouter: run } = await import("./operations.ts");
-      return part({ settings: (await settings()).operationSettings, run });
+      return asking({ settings: (await settings()).operationSettings, run });
     },
   },
   "restart-workers": {
     summary: "have a router replace its workers, one by one, without a failed request",
     load: async () => {
       const { restartWorkers: run } = await import("./operations.ts");
-      return part({ settings: (await settings()).operationSettings, run });
+      return asking({ settings: (await settings()).operationSettings, run });
     },
   },
   upgrade: {
@@ -75,52 +154,51 @@ export const CTL: Readonly<Record<string, Entry>> = {
     notes: [["Exit code 1", "also: the new process did not get ready; the old one goes on"]],
     load: async () => {
       const { upgradeRouter: run } = await import("./operations.ts");
-      return part({ settings: (await settings()).upgradeSettings, run });
+      return asking({ settings: (await settings()).upgradeSettings, run });
     },
+  },
+  config: {
+    summary: "show the configuration in force at a router, or one part of it",
+    load: async () => (await import("./router-config.ts")).CONFIG,
   },
   stats: {
     summary: "show a router's counts, or an agent's vitals",
     load: async () => {
-      const { showStats: run } = await import("./commands.ts");
-      return part({ settings: (await settings()).ctlSettings, run });
+      const [{ showStats }, { repeating, watchedSettings }] = await Promise.all([import("./commands.ts"), watched()]);
+      return asking({
+        settings: watchedSettings,
+        run: (config, terminal) => repeating(config, terminal, (to) => showStats(config, to)),
+      });
     },
   },
   health: {
     summary: "tell whether a router or an agent is well",
     load: async () => {
-      const { showHealth: run } = await import("./commands.ts");
-      return part({ settings: (await settings()).ctlSettings, run });
+      const [{ showHealth }, { repeating, watchedSettings }] = await Promise.all([import("./commands.ts"), watched()]);
+      return asking({
+        settings: watchedSettings,
+        run: (config, terminal) => repeating(config, terminal, (to) => showHealth(config, to)),
+      });
     },
-  },
-};
-
-const ofKeyring = (name: keyof typeof KEYRING_COMMANDS) => async (): Promise<Part> =>
-  (await import("./keyring.ts")).KEYRING_COMMANDS[name];
-
-/** `infermesh ctl keyring`. */
-export const KEYRING: Readonly<Record<string, Entry>> = {
-  list: { summary: "list the keys that seal the gossip, and which members have them", load: ofKeyring("list") },
-  generate: { summary: "print a new key", load: ofKeyring("generate") },
-  add: {
-    summary:
-      "give every member a key that opens from now on: KEY, which other users can see, or a line of standard input",
-    load: ofKeyring("add"),
-  },
-  use: { summary: "let every member seal with a key that all of them have", load: ofKeyring("use") },
-  remove: {
-    summary: "take a key from every member, when none seals with it any more",
-    load: ofKeyring("remove"),
   },
 };
 
 /** The command of an entry, whose name is all that follows `infermesh`. */
 export async function commandOf(name: string, entry: Entry): Promise<Command<Section>> {
-  const { summary, notes = [] } = entry;
+  const { summary, notes = [], examples = [] } = entry;
   const own = await entry.load();
-  const operand =
-    own.operand === undefined ? "" : own.operand.optional === true ? `[${own.operand.name}] ` : `${own.operand.name} `;
+  const operands = (own.operands ?? []).map(({ name: word, optional = false, many = false }) => {
+    const shown = many ? `${word}...` : word;
+    return optional ? `[${shown}] ` : `${shown} `;
+  });
   return {
-    help: { command: `infermesh ${name}`, summary, usage: [`${operand}[flags]`], notes: [...NOTES, ...notes] },
+    help: {
+      command: `infermesh ${name}`,
+      summary,
+      usage: [`${operands.join("")}[flags]`],
+      examples,
+      notes: [...NOTES, ...notes],
+    },
     ...own,
   };
 }

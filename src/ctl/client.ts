@@ -3,7 +3,7 @@ import { escaped } from "../base/printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Exit codes of the commands for people; stated in their help. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, conflict: 4 } as const;
 
 export interface Unreachable {
   readonly kind: "unreachable";
@@ -34,10 +34,12 @@ export async function ask(
   timeoutMs: number,
   method: "GET" | "POST" = "GET",
   body?: object,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   const posted = body === undefined ? {} : { body: JSON.stringify(body) };
+  const type = body === undefined ? {} : { "content-type": "application/json" };
   return firstReached(endpoint, async (base) => {
-    const headers = { accept: "application/json" };
+    const headers = { accept: "application/json", ...type, ...more };
     const init = { method, headers, signal: AbortSignal.timeout(timeoutMs), ...posted };
     return reached(base, timeoutMs, async () => answerOf(base, await fetchFrom(base, path, init)));
   });

@@ -9,20 +9,38 @@ import { settingsOf } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { EXIT } from "./client.ts";
 import { type ConfigSource, faultReport, loadConfig, openConfig } from "./load-config.ts";
+import { profileTree } from "./profile-file.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** What follows a command besides flags. */
+export interface Operand {
+  /** As usage shows it: `ID`. */
+  readonly name: string;
+  readonly expected: string;
+  readonly optional?: boolean;
+  /** The last one may stand for several. */
+  readonly many?: boolean;
+  /** What a shell completes it by. */
+  readonly completes?: Completes;
+}
+
+/** Names that the mesh knows, for completion. */
+export type Completes = "node" | "model" | "profile" | "kind" | "file";
 
 export interface Command<S extends Section> {
   readonly help: Omit<Help, "settings" | "extras">;
   readonly settings: S;
   /** It reads --config and INFERMESH_CONFIG; the name of a file may also be an operand where that is all it is for. */
   readonly file?: "flag" | "operand";
-  /** What must follow the command besides flags, such as `ID`, and what it is; `run` gets it, "" for none. */
-  readonly operand?: { readonly name: string; readonly expected: string; readonly optional?: boolean };
+  /** What may or must follow the command besides flags; `run` gets what was given. */
+  readonly operands?: readonly Operand[];
+  /** It asks a running process: whom and how, a profile may say (see profile-file.ts). */
+  readonly client?: boolean;
   /** The exit code; nothing is 0. `source` is where the config came from. */
   run(
     config: Infer<S>,
     terminal: Terminal,
-    operand: string,
+    operands: readonly string[],
     source: ConfigSource<Infer<S>>,
   ): Promise<number | void> | number | void;
 }
@@ -36,12 +54,17 @@ export interface Surroundings {
   readonly variables: ReadonlySet<string>;
 }
 
-const CONFIG_FLAG: ExtraFlag = {
+export const CONFIG_FLAG: ExtraFlag = {
   name: "config",
   placeholder: "FILE",
   doc: "Configuration file, YAML or JSON; flags and environment win over it. Also INFERMESH_CONFIG.",
 };
-const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "", doc: "Show this." };
+export const PROFILE_FLAG: ExtraFlag = {
+  name: "profile",
+  placeholder: "NAME",
+  doc: "Whom to ask and how, as `infermesh ctl profiles` has it. Also INFERMESH_PROFILE. (default: the current profile, if there is one)",
+};
+export const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "", doc: "Show this." };
 
 /** Runs the command; resolves to the exit code. */
 export async function runCommandLine<S extends Section>(
@@ -49,24 +72,32 @@ export async function runCommandLine<S extends Section>(
   args: readonly string[],
   { env, terminal, columns, variables }: Surroundings,
 ): Promise<number> {
-  const { settings, file, operand } = command;
+  const { settings, file, operands = [], client = false } = command;
   const name = command.help.command;
-  const extras = file === undefined ? [HELP_FLAG] : [CONFIG_FLAG, HELP_FLAG];
-  const line = parseFlags(args, settingsOf(settings), extras, file === "operand" || operand !== undefined ? 1 : 0);
+  const extras = [...(file === undefined ? [] : [CONFIG_FLAG]), ...(client ? [PROFILE_FLAG] : []), HELP_FLAG];
+  const many = operands.at(-1)?.many === true;
+  const operandsMax = many ? Number.POSITIVE_INFINITY : Math.max(operands.length, file === "operand" ? 1 : 0);
+  const line = parseFlags(args, settingsOf(settings), extras, operandsMax);
   if (line.extras.has("help")) {
     terminal.out(renderHelp({ ...command.help, settings, extras }, columns));
     return EXIT.ok;
   }
   const faults = [...line.faults];
-  const [given] = line.operands;
-  if (operand !== undefined && operand.optional !== true && (given ?? "") === "") {
-    faults.push({ path: operand.name, source: "", found: "none", expected: operand.expected, hint: "" });
+  for (const [at, { name: path, expected, optional = false }] of operands.entries()) {
+    if (optional || (line.operands[at] ?? "") !== "") continue;
+    faults.push({ path, source: "", found: "none", expected, hint: "" });
   }
-  const named = line.extras.get("config") ?? (file === "operand" ? given : undefined);
+  const named = line.extras.get("config") ?? (file === "operand" ? line.operands[0] : undefined);
   const path = named ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
   const load = () => {
     const opened = path === "" ? undefined : openConfig(path);
-    const sources = { env, flags: line.values, faults, variables };
+    const sources = { env, flags: line.values, faults, variables, client };
+    if (client) {
+      const profile = profileTree(env, line.extras.get("profile"));
+      if (profile !== undefined && "path" in profile)
+        return loadConfig(settings, { ...sources, faults: [...faults, profile] });
+      return loadConfig(settings, profile === undefined ? sources : { ...sources, profile });
+    }
     if (opened === undefined) return loadConfig(settings, sources);
     if ("text" in opened) return loadConfig(settings, { ...sources, file: opened });
     return loadConfig(settings, { ...sources, faults: [...faults, opened] });
@@ -77,7 +108,7 @@ export async function runCommandLine<S extends Section>(
     return EXIT.usage;
   }
   try {
-    return (await command.run(loaded.value, terminal, given ?? "", { path, load })) ?? EXIT.ok;
+    return (await command.run(loaded.value, terminal, line.operands, { path, load })) ?? EXIT.ok;
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
     terminal.err(`${name}: ${error.message}\n`);

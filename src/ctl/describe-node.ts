@@ -159,7 +159,9 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
     terminal.err(`infermesh ctl: ${escaped(text)}\n`);
     return EXIT.failed;
   }
-  terminal.out(output === "table" ? sections(known, terminal.color) : renderFigures(output, known));
+  terminal.out(
+    output === "table" || output === "wide" ? sections(known, terminal.color) : renderFigures(output, known),
+  );
   return EXIT.ok;
 }
 

@@ -45,7 +45,7 @@ export function renderEvent(format: Format, event: EventRow, idWidth: number, co
 }
 
 /** By the clock on this machine's wall. */
-function localTime(time: string | undefined): string {
+export function localTime(time: string | undefined): string {
   const date = new Date(time ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return time ?? "-";
   const two = (figure: number): string => String(figure).padStart(2, "0");

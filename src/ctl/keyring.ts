@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { printable } from "../base/printable.ts";
 import { section } from "../base/settings.ts";
 import { EXIT, ask, failureOf } from "./client.ts";
-import { part } from "./part.ts";
+import { firstLine } from "./input.ts";
+import { asking, part } from "./part.ts";
 import { type Column, renderRows } from "./render.ts";
 import { keyringChangeSettings, type KeyringConfig, keyringSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 const KEY_BYTES = 32;
-const INPUT_CHARACTERS_MAX = 4096;
 
 /** A key as `GET /keyring` shows it. */
 interface KeyRow {
@@ -106,7 +106,7 @@ export async function change(config: KeyringConfig, terminal: Terminal, wanted: 
   const well = members.filter(isWell);
   // One that has failed may come back, and has not taken the change.
   const count = members.length + absent.length;
-  if (output === "table") {
+  if (output === "table" || output === "wide") {
     terminal.out(`${fingerprint} ${DONE[wanted.op]} at ${well.length} of ${count} members\n`);
   } else terminal.out(renderRows(output, members, MEMBER_COLUMNS, answer));
   tellFaults(answer, terminal);
@@ -151,25 +151,6 @@ function keyringOf(answer: Awaited<ReturnType<typeof ask>>, terminal: Terminal):
   return EXIT.failed;
 }
 
-/** undefined when no line came in time. */
-async function firstLine(terminal: Terminal, timeoutMs: number): Promise<string | undefined> {
-  if (process.stdin.isTTY) terminal.err("key: ");
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  let text = "";
-  const take = (chunk: unknown): void => {
-    text += String(chunk);
-    if (text.includes("\n") || text.length > INPUT_CHARACTERS_MAX) end();
-  };
-  const end = (): void => resolve((text.split("\n", 1)[0] ?? "").slice(0, INPUT_CHARACTERS_MAX).trim());
-  const timer = setTimeout(() => resolve(undefined), timeoutMs);
-  process.stdin.on("data", take).once("end", end).once("error", end);
-  const line = await promise;
-  clearTimeout(timer);
-  // A pipe that stays open must not hold the process.
-  process.stdin.off("data", take).destroy();
-  return line;
-}
-
 const FINGERPRINT = {
   name: "FINGERPRINT",
   expected: "a key's fingerprint or its beginning, as infermesh ctl keyring list shows it",
@@ -177,22 +158,23 @@ const FINGERPRINT = {
 
 /** The commands of `infermesh ctl keyring`, without their help. */
 export const KEYRING_COMMANDS = {
-  list: part({ settings: keyringSettings, run: listKeys }),
+  list: asking({ settings: keyringSettings, run: listKeys }),
   generate: part({ settings: section({}), run: (_config, terminal) => generateKey(terminal) }),
-  add: part({
+  add: asking({
     settings: keyringSettings,
-    operand: { name: "KEY", expected: "a key in base64", optional: true },
-    run: (config, terminal, key) => addKey(config, terminal, key),
+    operands: [{ name: "KEY", expected: "a key in base64", optional: true }],
+    run: (config, terminal, [key = ""]) => addKey(config, terminal, key),
   }),
-  use: part({
+  use: asking({
     settings: keyringChangeSettings,
-    operand: FINGERPRINT,
-    run: ({ force, ...config }, terminal, fingerprint) => change(config, terminal, { op: "use", fingerprint, force }),
+    operands: [FINGERPRINT],
+    run: ({ force, ...config }, terminal, [fingerprint = ""]) =>
+      change(config, terminal, { op: "use", fingerprint, force }),
   }),
-  remove: part({
+  remove: asking({
     settings: keyringChangeSettings,
-    operand: FINGERPRINT,
-    run: ({ force, ...config }, terminal, fingerprint) =>
+    operands: [FINGERPRINT],
+    run: ({ force, ...config }, terminal, [fingerprint = ""]) =>
       change(config, terminal, { op: "remove", fingerprint, force }),
   }),
 };

@@ -36,6 +36,16 @@ export interface Sources {
   readonly faults?: readonly Fault[];
   /** Every variable that some command knows: others that begin alike are refused. */
   readonly variables: ReadonlySet<string>;
+  /** Of a command that asks a running process: what it is to do comes from flags only. */
+  readonly client?: boolean;
+  readonly profile?: Profile;
+}
+
+/** What a profile says for commands that ask a running process. */
+export interface Profile {
+  /** For reports: `profile prod of config.yaml`. */
+  readonly source: string;
+  readonly tree: Readonly<Record<string, unknown>>;
 }
 
 /** Where a config came from, for a role that reads it again while it runs. */
@@ -51,7 +61,19 @@ const FILE_BYTES_MAX = 4 * 2 ** 20;
 const PREFIX = "INFERMESH_";
 
 /** Variables that are ours and no setting. */
-const OTHER_VARIABLES = ["INFERMESH_CONFIG", "INFERMESH_SUPERVISED", HANDOVER_VARIABLE];
+const OTHER_VARIABLES = [
+  "INFERMESH_CONFIG",
+  "INFERMESH_CTL_CONFIG",
+  "INFERMESH_PROFILE",
+  "INFERMESH_SUPERVISED",
+  HANDOVER_VARIABLE,
+];
+
+/**
+ * What the environment may say to all commands that ask a running process. An INFERMESH_MODEL that some role is told by
+ * must not be what a command pins.
+ */
+const CLIENT_SETTINGS: readonly string[] = ["endpoint", "output", "timeout"];
 
 /** Kubernetes sets these for a service that is called infermesh or infermesh-something. */
 const SERVICE_VARIABLE =
@@ -62,6 +84,13 @@ export function loadConfig<S extends Section>(settings: S, sources: Sources): Pa
   const draft = newDraft();
   draft.faults.push(...(sources.faults ?? []));
   if (sources.file !== undefined) readFile(settings, sources.file, draft);
+  const { profile } = sources;
+  if (profile !== undefined) {
+    // One profile serves commands that know more and less.
+    const known = settingsOf(settings).map(({ path }) => path);
+    const tree = Object.fromEntries(Object.entries(profile.tree).filter(([key]) => known.includes(key)));
+    readTree(settings, tree, draft, () => profile.source);
+  }
   readEnvironment(settings, sources, draft);
   for (const value of sources.flags) readText(value, draft);
   return finishDraft(settings, draft);
@@ -147,8 +176,9 @@ function isWhole(text: string): boolean {
   }
 }
 
-function readEnvironment(settings: Section, { env, variables }: Sources, draft: Draft): void {
+function readEnvironment(settings: Section, { env, variables, client = false }: Sources, draft: Draft): void {
   for (const setting of settingsOf(settings)) {
+    if (client && !CLIENT_SETTINGS.includes(setting.path)) continue;
     const raw = env[setting.variable];
     // Compose files and unit files pass variables on that are set to nothing.
     if (raw !== undefined && raw !== "") readText({ setting, raw, source: `environment ${setting.variable}` }, draft);

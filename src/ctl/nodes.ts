@@ -1,7 +1,16 @@
 /** `infermesh ctl list-nodes`: a router's targets and the other members of its mesh; of an agent, itself and the mesh. */
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import { type MemberRow, STATUS_COLORS } from "./members.ts";
-import { type Column, figureColumn, formatAge, formatMs, formatPercent, renderRows, textColumn } from "./render.ts";
+import {
+  type Column,
+  figureColumn,
+  formatAge,
+  formatMs,
+  formatPercent,
+  isWhole,
+  renderRows,
+  textColumn,
+} from "./render.ts";
 import type { CtlConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -90,7 +99,7 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
   const mesh = await ask(answer.endpoint, "/members", timeoutMs);
   const members = mesh.kind === "answer" ? (recordsIn(mesh.body, "members") ?? []) : [];
   const nodes = nodeRows(targets, members);
-  if (nodes.length === 0 && output === "table") terminal.err("no nodes\n");
+  if (nodes.length === 0 && !isWhole(output) && output !== "text") terminal.err("no nodes\n");
   else terminal.out(renderRows(output, nodes, NODE_COLUMNS, { nodes }, terminal.color));
   return EXIT.ok;
 }

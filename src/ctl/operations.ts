@@ -2,7 +2,7 @@
 import { isAbsolute, resolve } from "node:path";
 import { printable } from "../base/printable.ts";
 import { type Answer, ask, EXIT, failureOf, type JsonRecord, notOurs, recordOf, recordsIn } from "./client.ts";
-import { renderWhole } from "./render.ts";
+import { isWhole, renderWhole } from "./render.ts";
 import type { CtlConfig, UpgradeConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -65,12 +65,6 @@ export async function upgradeRouter(
   if (isWhole(output)) terminal.out(renderWhole(output, body));
   else terminal.out(`process ${pid}, version ${printable(version)}, serves; the old one finishes what it has\n`);
   return EXIT.ok;
-}
-
-type WholeFormat = "json" | "yaml";
-
-function isWhole(output: string): output is WholeFormat {
-  return output === "json" || output === "yaml";
 }
 
 /** The body of a good answer, or the exit code for any other; it has been said why. */

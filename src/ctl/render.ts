@@ -2,7 +2,12 @@
 import { escaped, isPrintable, printable } from "../base/printable.ts";
 import { formatDuration } from "../base/units.ts";
 
-export type Format = "table" | "json" | "yaml" | "text";
+export type Format = "table" | "json" | "yaml" | "text" | "wide";
+
+/** For programs, and with all that there is. */
+export function isWhole(format: Format): format is "json" | "yaml" {
+  return format === "json" || format === "yaml";
+}
 
 export interface Column<T> {
   readonly title: string;
@@ -11,6 +16,8 @@ export interface Column<T> {
   /** For scripts: exact, without units. */
   readonly raw: (row: T) => string;
   readonly right?: boolean;
+  /** Shown in wide tables and in text only; such columns come last, so that scripts can count. */
+  readonly wide?: boolean;
   /** ANSI colour of a cell, by its row. */
   readonly color?: (row: T) => number | undefined;
 }
@@ -19,19 +26,25 @@ export interface Column<T> {
 export function renderRows<T>(
   format: Format,
   rows: readonly T[],
-  columns: readonly Column<T>[],
+  all: readonly Column<T>[],
   whole: unknown,
   color = false,
 ): string {
-  if (format === "json" || format === "yaml") return renderWhole(format, whole);
+  if (isWhole(format)) return renderWhole(format, whole);
   if (format === "text") {
-    return rows.map((row) => renderTabs(row, columns)).join("");
+    return rows.map((row) => renderTabs(row, all)).join("");
   }
+  const columns = columnsOf(format, all);
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))));
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
   const head = columns.map(({ title }, at) => padded(title, widths[at], columns[at]?.right));
   const lines = rows.map((row) => renderRow(row, columns, widths, color));
   return `${head.join("  ").trimEnd()}\n${lines.join("")}`;
+}
+
+/** The columns that a table has. */
+export function columnsOf<T>(format: Format, columns: readonly Column<T>[]): readonly Column<T>[] {
+  return format === "wide" ? columns : columns.filter(({ wide = false }) => !wide);
 }
 
 /** One line of a table; cells that are wider than theirs push the others on. */
@@ -85,7 +98,7 @@ export function renderFacts({ title, facts }: Facts): string {
 
 /** One thing: its figures by name, nested ones as `outer.inner`. */
 export function renderFigures(format: Format, whole: unknown): string {
-  if (format === "json" || format === "yaml") return renderWhole(format, whole);
+  if (isWhole(format)) return renderWhole(format, whole);
   const figures = flatten(whole, "");
   if (format === "text") return figures.map(([name, value]) => `${name}\t${value}\n`).join("");
   const width = Math.max(0, ...figures.map(([name]) => name.length));
@@ -98,6 +111,12 @@ export function renderWhole(format: "json" | "yaml", whole: unknown): string {
   const yaml = Bun.YAML.stringify(whole, null, 2).trimEnd();
   // Bun's YAML leaves some of what can't be printed as it is; JSON is YAML too, and has it escaped.
   return `${yaml.split("\n").every(isPrintable) ? yaml : json}\n`;
+}
+
+/** A value in one word: `a,b` for a list, JSON for what else is not text. */
+export function wordOf(value: unknown): string {
+  if (Array.isArray(value)) return value.map(wordOf).join(",");
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "-");
 }
 
 /** On one line. */

@@ -4,9 +4,10 @@ import { type Infer, choice, duration, flag, section, text } from "../base/setti
 
 const ENDPOINT = "the URL of a router's or an agent's --api port, such as http://127.0.0.1:50052";
 
-const output = choice(["table", "json", "yaml", "text"], {
+const output = choice(["table", "json", "yaml", "text", "wide"], {
   default: "table",
-  doc: "How the answer is printed. table is for people; json and yaml hold all of it; text is one line for each thing, with tabs between.",
+  short: "o",
+  doc: "How the answer is printed. table is for people, and wide has more columns; json and yaml hold all of it; text is one line for each thing, with tabs between, and wide's columns.",
 });
 
 const timeoutMs = duration({
@@ -14,6 +15,18 @@ const timeoutMs = duration({
   min: "10ms",
   max: "10m",
   doc: "How long to wait for an answer.",
+});
+
+/** What a profile may say. */
+export const profileSettings = section({
+  endpoint: baseUrl({
+    default: "",
+    expected: ENDPOINT,
+    emptyMeans: "as without a profile",
+    doc: "Whom to ask: the --api or --metrics port of a router or an agent.",
+  }),
+  output,
+  timeoutMs,
 });
 
 export const ctlSettings = section({

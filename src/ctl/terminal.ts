@@ -6,6 +6,10 @@ export interface Terminal {
   out(text: string): void;
   err(text: string): void;
   readonly color: boolean;
+  /** Columns and lines of a terminal; undefined where the output is none. */
+  readonly size?: { readonly columns: number; readonly lines: number };
+  /** Shows how far long work is, in place of what it showed before; "" takes it away. Only for a terminal. */
+  progress?(text: string): void;
   /** Whether somebody still reads the output; for commands that go on until they are ended. */
   reading?(): boolean;
 }
@@ -23,9 +27,28 @@ export function standardTerminal(): Terminal {
   process.stdout.on("error", () => {
     broken = true;
   });
+  let shown = "";
+  const progress = (text: string): void => {
+    const line = text.slice(0, (process.stderr.columns || 80) - 1);
+    if (line === shown) return;
+    shown = line;
+    process.stderr.write(`\r\x1b[2K${line}`);
+  };
+  const clear = (): void => {
+    if (shown !== "") progress("");
+  };
+  const { columns, rows: lines } = process.stdout;
   return {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out(text) {
+      clear();
+      process.stdout.write(text);
+    },
+    err(text) {
+      clear();
+      process.stderr.write(text);
+    },
+    ...(process.stdout.isTTY ? { size: { columns, lines } } : {}),
+    ...(process.stderr.isTTY && process.env["TERM"] !== "dumb" ? { progress } : {}),
     color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
     reading() {
       poll ??= pollPipe(STDOUT);

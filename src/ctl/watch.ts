@@ -14,6 +14,7 @@ import { askMembers, listMembers, MEMBER_COLUMNS } from "./members.ts";
 import { renderJsonLine, renderRows, renderWhole } from "./render.ts";
 import type { MembersConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
+import { pause, untilEnded } from "./until-ended.ts";
 
 /** Heartbeats come every 10 s. */
 const SILENCE_MS = 35_000;
@@ -21,7 +22,6 @@ const RETRY_MS_MIN = 250;
 const RETRY_MS_MAX = 5000;
 /** A stream that lasted this long was a good one. */
 const STEADY_MS = 5000;
-const READER_LOOK_MS = 500;
 const LINE_LENGTH_MAX = 2 ** 20;
 
 /** A line of the stream. */
@@ -36,18 +36,7 @@ interface StreamLine extends EventRow {
 /** The members, once or on and on. */
 export async function showMembers(config: MembersConfig, terminal: Terminal): Promise<number> {
   if (!config.watch) return listMembers(config, terminal);
-  const ended = new AbortController();
-  const end = (): void => ended.abort();
-  process.once("SIGINT", end).once("SIGTERM", end);
-  const looking = setInterval(() => {
-    if (terminal.reading?.() === false) end();
-  }, READER_LOOK_MS);
-  try {
-    return await watchMembers(config, terminal, ended.signal);
-  } finally {
-    clearInterval(looking);
-    process.off("SIGINT", end).off("SIGTERM", end);
-  }
+  return untilEnded(terminal, (ended) => watchMembers(config, terminal, ended));
 }
 
 async function watchMembers(config: MembersConfig, terminal: Terminal, ended: AbortSignal): Promise<number> {
@@ -172,14 +161,4 @@ async function follow(
     clearTimeout(silence);
     reader.cancel().catch(() => {});
   }
-}
-
-async function pause(ms: number, ended: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = (): void => resolve();
-  ended.addEventListener("abort", stop, { once: true });
-  await promise;
-  ended.removeEventListener("abort", stop);
-  clearTimeout(timer);
 }

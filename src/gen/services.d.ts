@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 59b5dce1977a03b906b886f2 output cc7413c9f73bd1884390f69c
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source a75671d774c672cf63cf54ab output c37274f06a81bd8fdc9e26c7
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -400,36 +400,45 @@ export interface ExplainRouteResponse {
 }
 
 export interface ControlMember {
-  readonly member: number;
+  /** Hexadecimal; of etcd its own ids. */
+  readonly member: string;
+  /** The mesh's name of its node; empty while unknown. */
   readonly node: string;
   readonly address: string;
-  /** "leader", "voter" or "learner". */
+  /** "leader", "follower", "learner" or "unknown". */
   readonly role: string;
-  /** The last entry of the log that it is known to have; leaders only. */
+  /** The last entry of the log that the leader knows it to have, and since when the leader has not heard of it: where the process that is asked can know. */
   readonly matchIndex?: number | undefined;
-  readonly self: boolean;
+  readonly heardAgoMs?: number | undefined;
 }
 
 export interface GetStoreStatusRequest {
 }
 
 export interface GetStoreStatusResponse {
-  /** "embedded", "etcd" or "follower". */
+  /** "embedded", "follower" or "etcd". */
   readonly engine: string;
-  readonly clusterId: string;
+  readonly cluster: string;
   /** The id of the node that leads; empty: nobody does. */
   readonly leader: string;
   readonly term: number;
   readonly commitIndex: number;
+  readonly appliedIndex: number;
+  /** Of the policies, and how many there are. */
   readonly revision: number;
+  readonly items: number;
   readonly members: readonly ControlMember[];
-  /** What keeps it from working: "full" and so on; empty: nothing. */
+  /** A write could be taken now, as far as the process that is asked can tell. */
+  readonly writable: boolean;
+  /** Why not, in a sentence; empty while all is well. */
   readonly alarm: string;
-  readonly quorum: boolean;
+  readonly logBytes: number;
 }
 
 export interface AddControlMemberRequest {
   readonly node: string;
+  /** "host:port" of its control port; by default where the mesh knows it. */
+  readonly address: string;
 }
 
 export interface RemoveControlMemberRequest {
@@ -437,7 +446,6 @@ export interface RemoveControlMemberRequest {
 }
 
 export interface TransferLeadershipRequest {
-  /** Empty: whoever is furthest. */
   readonly node: string;
 }
 
@@ -524,7 +532,7 @@ export interface Slo {
 }
 
 export interface Priority {
-  /** 0 to 9, as the header x-infermesh-priority has it. */
+  /** 0 to 3, 0 being served first, as the header x-infermesh-priority has it. */
   readonly priority: number;
 }
 
@@ -562,14 +570,14 @@ export interface PolicyKey {
   readonly name: string;
 }
 
-export interface ScoringScoreTargetsRequest {
+export interface ScoreTargetsRequest {
   readonly model: string;
   readonly promptTokens: number;
   /** Nodes that are not wanted, such as those that were tried. */
   readonly exclude: readonly string[];
 }
 
-export interface ScoringScoredTarget {
+export interface ScoredTarget {
   readonly node: string;
   /** "host:port" to send to. */
   readonly address: string;
@@ -580,12 +588,12 @@ export interface ScoringScoredTarget {
   readonly reason: string;
 }
 
-export interface ScoringScoreTargetsResponse {
+export interface ScoreTargetsResponse {
   /** The best first. */
-  readonly targets: readonly ScoringScoredTarget[];
+  readonly targets: readonly ScoredTarget[];
 }
 
-export interface ScoringAdmitRequest {
+export interface AdmitRequest {
   readonly model: string;
   readonly promptTokens: number;
   readonly exclude: readonly string[];
@@ -593,7 +601,7 @@ export interface ScoringAdmitRequest {
   readonly leaseMs: number;
 }
 
-export interface ScoringAdmitResponse {
+export interface AdmitResponse {
   /** For ReportOutcome. */
   readonly ticket: string;
   readonly node: string;
@@ -601,7 +609,7 @@ export interface ScoringAdmitResponse {
   readonly seconds: number;
 }
 
-export interface ScoringReportOutcomeRequest {
+export interface ReportOutcomeRequest {
   readonly ticket: string;
   /** The first token has come: the prompt is computed. The ticket stays. */
   readonly firstToken: boolean;
@@ -609,17 +617,17 @@ export interface ScoringReportOutcomeRequest {
   readonly outcome: string;
 }
 
-export interface ScoringReportOutcomeResponse {
+export interface ReportOutcomeResponse {
   /** False when the ticket was known no more: its lease had ended, or its outcome was told before. */
   readonly known: boolean;
 }
 
-export interface ScoringHealthCheckRequest {
+export interface HealthCheckRequest {
   /** Empty: the router; else a model. */
   readonly model: string;
 }
 
-export interface ScoringHealthCheckResponse {
+export interface HealthCheckResponse {
   /** Requests can be sent. */
   readonly serving: boolean;
   readonly routableNodes: number;
@@ -885,11 +893,11 @@ export interface ControlPlane<Call> {
   restoreSnapshot(request: RestoreSnapshotRequest, call: Call): Promise<Init<RestoreSnapshotResponse>>;
 }
 
-export interface ScoringScoring<Call> {
-  scoreTargets(request: ScoringScoreTargetsRequest, call: Call): Promise<Init<ScoringScoreTargetsResponse>>;
-  admit(request: ScoringAdmitRequest, call: Call): Promise<Init<ScoringAdmitResponse>>;
-  reportOutcome(request: ScoringReportOutcomeRequest, call: Call): Promise<Init<ScoringReportOutcomeResponse>>;
-  healthCheck(request: ScoringHealthCheckRequest, call: Call): Promise<Init<ScoringHealthCheckResponse>>;
+export interface Scoring<Call> {
+  scoreTargets(request: ScoreTargetsRequest, call: Call): Promise<Init<ScoreTargetsResponse>>;
+  admit(request: AdmitRequest, call: Call): Promise<Init<AdmitResponse>>;
+  reportOutcome(request: ReportOutcomeRequest, call: Call): Promise<Init<ReportOutcomeResponse>>;
+  healthCheck(request: HealthCheckRequest, call: Call): Promise<Init<HealthCheckResponse>>;
 }
 
 export interface StatePlane<Call> {

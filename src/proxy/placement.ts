@@ -10,24 +10,16 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
+import type { Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { leadsTo, modelKey, type Place, Places, sumOf, wayMs, withRtt } from "./places.ts";
+import { Eligibility, type PlacementRules } from "./eligibility.ts";
+import { contextOf, isServed, leadsTo, type Place, Places, sumOf, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import { ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
-
-interface ModelEntry {
-  readonly route: RouteModel;
-  rows: number;
-  /** Since when no target serves it; while it is still listed, its requests are answered 503 rather than 404. */
-  emptySinceMs: number;
-}
-
-/** How long a model that nobody serves any more is remembered: its nodes may be restarting. */
-const MODEL_GRACE_MS = 60_000;
 
 /** What a target had in flight from all routers, as far as it was known here, when its sample was taken. */
 export type LoadMark = ReadonlyMap<string, Load>;
@@ -52,11 +44,10 @@ export class Placement {
   readonly #others: Others;
   readonly #warmth: Warmth | null;
   readonly #places = new Places();
-  /** By `modelKey`: targets of two protocols never serve the same request. */
-  readonly #models = new Map<string, ModelEntry>();
-  /** Rows, and models, that wait until every worker routes by `version` or later. */
+  readonly #models: ServedModels;
+  readonly #eligibility = new Eligibility();
+  /** Rows that wait until every worker routes by `version` or later. */
   #leavingRows: { readonly row: number; readonly version: number }[] = [];
-  #leavingModels: { readonly model: number; readonly version: number }[] = [];
   #version = 0;
   /** The newest version that every worker routes by. */
   #routed = -1;
@@ -74,6 +65,7 @@ export class Placement {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
+    this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#config = config;
     this.#others = others;
     this.#warmth = warmth;
@@ -85,19 +77,12 @@ export class Placement {
   }
 
   /** The places in use, for metrics and listings. */
-  *places(): Iterable<{
-    readonly target: string;
-    readonly model: string;
-    readonly row: number;
-    readonly modelId: number;
-  }> {
-    for (const place of this.#places.all()) {
-      yield { target: place.target, model: place.model, row: place.row, modelId: place.route.model };
-    }
+  *places(): Iterable<Pick<Place, "target" | "model" | "row"> & { readonly modelId: number }> {
+    for (const { target, model, row, route } of this.#places.all()) yield { target, model, row, modelId: route.model };
   }
 
   models(): readonly RouteModel[] {
-    return [...this.#models.values()].map(({ route }) => route);
+    return this.#models.all();
   }
 
   /**
@@ -109,7 +94,10 @@ export class Placement {
       const target = find(id);
       for (const place of this.#places.of(id)) {
         const stays = target?.models.includes(place.model) === true && leadsTo(place.route, target);
-        if (stays) continue;
+        if (stays) {
+          changed = this.#reweigh(place, target) || changed;
+          continue;
+        }
         this.#leave(place, nowMs);
         changed = true;
       }
@@ -122,19 +110,50 @@ export class Placement {
       }
       this.refresh([target], nowMs);
     }
+    this.review(find, nowMs);
     return changed ? this.#next() : null;
+  }
+
+  /** Policies changed: rows are written by them from now on. Answers a snapshot when workers must learn of it. */
+  setRules(rules: PlacementRules | null, targets: readonly Target[], nowMs: number): RouteSnapshot | null {
+    this.#eligibility.setRules(rules);
+    let changed = false;
+    for (const target of targets) {
+      for (const place of this.#places.of(target.id)) changed = this.#reweigh(place, target) || changed;
+    }
+    this.review(finder(targets), nowMs);
+    this.refresh(targets, nowMs);
+    return changed ? this.#next() : null;
+  }
+
+  /** Chooses anew who serves the models that only so many targets may serve. */
+  review(find: Find, nowMs: number): void {
+    if (!this.#eligibility.isLimiting) return;
+    const changed = this.#eligibility.choose(this.#able(find));
+    for (const place of changed.size === 0 ? [] : this.#places.all()) {
+      const target = changed.has(place.model) ? find(place.target) : undefined;
+      if (target !== undefined) this.#write(place, target, nowMs);
+    }
+  }
+
+  *#able(find: Find): Iterable<[model: string, target: Target]> {
+    for (const place of this.#places.all()) {
+      const target = find(place.target);
+      if (target !== undefined && this.#isReady(place, target)) yield [place.model, target];
+    }
+  }
+
+  /** The targets that are given requests now, by model. */
+  serving(find: Find): Map<string, Target[]> {
+    const able = [...this.#able(find)].filter(([model, target]) => this.#eligibility.allows(model, target));
+    const byModel = new Map<string, Target[]>();
+    for (const [model, target] of able) byModel.set(model, [...(byModel.get(model) ?? []), target]);
+    return byModel;
   }
 
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
   expireModels(nowMs: number): RouteSnapshot | null {
-    let changed = false;
-    for (const [key, { route, rows, emptySinceMs }] of this.#models) {
-      if (rows > 0 || nowMs - emptySinceMs < MODEL_GRACE_MS) continue;
-      this.#models.delete(key);
-      this.#leavingModels.push({ model: route.id, version: this.#version + 1 });
-      changed = true;
-    }
-    return changed ? this.#next() : null;
+    return this.#models.expire(this.#version + 1, nowMs) ? this.#next() : null;
   }
 
   #next(): RouteSnapshot {
@@ -207,17 +226,14 @@ export class Placement {
   routed(version: number, targets: readonly Target[], nowMs: number): void {
     if (version <= this.#routed) return;
     this.#routed = version;
+    this.review(finder(targets), nowMs);
     this.refresh(targets, nowMs);
     this.#leavingRows = this.#leavingRows.filter(({ row, version: left }) => {
       if (left > version) return true;
       this.#writer.removeRow(row);
       return false;
     });
-    this.#leavingModels = this.#leavingModels.filter(({ model, version: left }) => {
-      if (left > version) return true;
-      this.#writer.removeModel(model);
-      return false;
-    });
+    this.#models.routed(version);
   }
 
   /** What this router has in flight at a target, over all its models. */
@@ -236,20 +252,12 @@ export class Placement {
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
     const { host, port, tls, protocol } = target;
-    const modelAs = modelKey(protocol, model);
-    let entry = this.#models.get(modelAs);
-    if (entry === undefined) {
-      const id = this.#writer.addModel();
-      if (id < 0) return false;
-      this.#stats.resetModel(id);
-      entry = { route: { id, name: model, protocol, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
-      this.#models.set(modelAs, entry);
-    }
-    const row = this.#writer.addRow(entry.route.id);
-    if (row < 0) return false;
+    const added = this.#models.addRow(protocol, model, unixSeconds);
+    if (added === null) return false;
+    const { row } = added;
     this.#stats.resetRow(row);
-    entry.rows++;
-    const route = { row, model: entry.route.id, protocol, node: target.id, host, port, tls };
+    const weight = this.#eligibility.weight(model, target);
+    const route = { ...added, protocol, node: target.id, host, port, tls, weight };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
     this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
@@ -261,36 +269,32 @@ export class Placement {
     this.#warmth?.forget(place.route.model, place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
-    const entry = this.#models.get(modelKey(place.route.protocol, place.model));
-    if (entry !== undefined && --entry.rows === 0) entry.emptySinceMs = nowMs;
+    this.#models.dropRow(place.route.protocol, place.model, nowMs);
+  }
+
+  /** Whether the place's weight is another one now. */
+  #reweigh(place: Place, target: Target): boolean {
+    const weight = this.#eligibility.weight(place.model, target);
+    if (place.route.weight === weight) return false;
+    place.route = { ...place.route, weight };
+    return true;
+  }
+
+  /** Whether requests may go there, whatever the policies say. */
+  #isReady(place: Place, target: Target): boolean {
+    return isServed(place, target) && place.since <= this.#routed;
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
-    const told = target.lastSample?.models ?? [];
-    const sample = told.find(({ model }) => model === place.model) ?? null;
-    // One that tells of its models and leaves this one out does not serve it now.
-    const isServed = sample !== null || told.length === 0;
-    const ready = isServed && isRoutable(target) && place.since <= this.#routed;
-    const others = this.#others(place.key);
-    this.#writer.write(
-      place.row,
-      rowValues(
-        sample,
-        {
-          weight: target.weight,
-          rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-          ready,
-          degraded: target.failuresInRow > 0 || isThrottled(target),
-          coldSeconds: this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0,
-          ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
-          streamed: target.streamed,
-          baselineRequests: place.baseline.requests,
-          baselineTokens: place.baseline.tokens,
-          othersRequests: others.requests,
-          othersTokens: others.tokens,
-        },
-        this.#config,
-      ),
-    );
+    const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
+    const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
+    const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
+    const context = { ...contextOf(place, target, this.#others(place.key), nowMs), ready, coldSeconds };
+    this.#writer.write(place.row, rowValues(sample, context, this.#config));
   }
+}
+
+function finder(targets: readonly Target[]): Find {
+  const byId = new Map(targets.map((target) => [target.id, target]));
+  return (id) => byId.get(id);
 }

@@ -7,8 +7,8 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
-import type { Protocol } from "../base/settings-urls.ts";
-import type { Target } from "../fleet/target.ts";
+import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
+import type { RowContext } from "../score/cost.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
@@ -16,7 +16,8 @@ export interface Place {
   readonly target: string;
   readonly model: string;
   readonly row: number;
-  readonly route: RouteRow;
+  /** Replaced when its weight changes; where it leads stays. */
+  route: RouteRow;
   /** The snapshot that tells workers of it; until all of them route by it, the row is not routable. */
   readonly since: number;
   /** By which routers speak of it to each other. */
@@ -69,11 +70,6 @@ export class Places {
   }
 }
 
-/** A model of targets of one protocol. */
-export function modelKey(protocol: Protocol, model: string): string {
-  return `${protocol} ${model}`;
-}
-
 /** Whether the route still leads to where the target is. */
 export function leadsTo(
   route: RouteRow,
@@ -88,8 +84,30 @@ export function withRtt(rttsMs: readonly number[], rttMs: number): number[] {
 }
 
 /** The network's part of these round trips. */
-export function wayMs(rttsMs: readonly number[]): number {
+function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
+}
+
+/** Whether the target serves the place's model, and may be sent to. */
+export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
+  const told = target.lastSample?.models ?? [];
+  // One that tells of its models and leaves this one out does not serve it now.
+  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model));
+}
+
+/** What the place's row is made of besides the target's sample, and whether it may be sent to. */
+export function contextOf(place: Place, target: Target, others: Load, nowMs: number): Omit<RowContext, "ready"> {
+  return {
+    weight: place.route.weight,
+    rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
+    degraded: target.failuresInRow > 0 || isThrottled(target),
+    ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
+    streamed: target.streamed,
+    baselineRequests: place.baseline.requests,
+    baselineTokens: place.baseline.tokens,
+    othersRequests: others.requests,
+    othersTokens: others.tokens,
+  };
 }
 
 /** The load of all these places together. */

@@ -17,6 +17,8 @@ export interface RouteRow {
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
+  /** Relative capacity, 1 is usual: for ways to balance that don't go by the row's figures. */
+  readonly weight: number;
 }
 
 /** A model that some target of one protocol serves, or served a moment ago. */

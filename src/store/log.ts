@@ -158,7 +158,8 @@ export function packEntries(entries: readonly Entry[]): Pick<Batch, "heads" | "d
 
 /** Its data may be a part of a larger buffer, which would be cloned with it. */
 function detached(snapshot: Snapshot): Snapshot {
-  return { ...snapshot, data: snapshot.data.slice() };
+  // A Buffer's slice would be no copy.
+  return { ...snapshot, data: new Uint8Array(snapshot.data) };
 }
 
 function checkSize({ data }: Snapshot): void {

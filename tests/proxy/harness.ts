@@ -131,7 +131,7 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false };
+      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false, weight: 1 };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     const counters = this.stats.forWorker(0);

@@ -1,0 +1,285 @@
+/**
+ * One gRPC call at an admin port: a stream of HTTP/2, its messages, its deadline and its status.
+ *
+ * Backpressure goes both ways. The client's window is given back when the method has taken what came, but for the part
+ * of a message that is still to be put together; and a method that streams is asked for its next message when the one
+ * before has left for the socket. So a caller that does not read stops its method, and holds one message.
+ *
+ * Limits: messages of `maxBodyBytes`, and eight times as much held for all calls of a connection; over them a call ends
+ * with RESOURCE_EXHAUSTED. Compressed messages are not read (UNIMPLEMENTED).
+ */
+import { MeshError } from "../base/errors.ts";
+import { MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
+import { REFLECTION_PATHS } from "../wire/grpc-reflection.ts";
+import { parseTimeout } from "../wire/grpc-timeout.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
+import type { Http2Connection } from "../wire/http2-connection.ts";
+import { H2_ERROR } from "../wire/http2-frames.ts";
+import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import type { Message } from "../wire/proto-schema.ts";
+import { encodeMessage } from "../wire/proto-writer.ts";
+import { isForeignPage } from "./app.ts";
+import { ANSWER_HEAD, statusFields } from "./grpc-reply.ts";
+import { MessageQueue } from "./message-queue.ts";
+import { type Call, decodeRequest, type Method, reasonOf, type Services } from "./services.ts";
+
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+/** The connection of a call, as it needs it. */
+export interface CallClient {
+  readonly connection: Http2Connection;
+  readonly services: Services;
+  readonly context: { readonly hostname: string };
+  readonly remoteAddress: string;
+  /** The longest message that a call may bring. */
+  readonly messageBytesMax: number;
+  /** Bytes of requests that are held for the calls of this connection. */
+  heldBytes: number;
+  /** Whether the calls of this connection may hold so many bytes more. */
+  mayHold(bytes: number): boolean;
+  /** Something is there to send: it goes out at the turn's end. */
+  schedule(): void;
+  ended(call: GrpcCall): void;
+}
+
+export class GrpcCall implements StreamOwner {
+  readonly #client: CallClient;
+  readonly #stream: Http2Stream;
+  readonly #block: HeaderBlock;
+  readonly #queue: MessageQueue;
+  readonly #end = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #hasHead = false;
+  #isOver = false;
+  #wakeWriter: (() => void) | null = null;
+
+  constructor(client: CallClient, stream: Http2Stream, block: HeaderBlock) {
+    this.#client = client;
+    this.#stream = stream;
+    this.#block = block;
+    this.#queue = new MessageQueue({
+      consume(bytes) {
+        client.connection.consume(stream, bytes);
+        client.schedule();
+      },
+      holds(change) {
+        client.heldBytes += change;
+      },
+    });
+  }
+
+  begin(ended: boolean): void {
+    try {
+      this.#begin();
+      if (ended) this.#queue.end();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #begin(): void {
+    const { services, context } = this.#client;
+    const path = this.#block.path?.text ?? "";
+    const encoding = this.#block.value("grpc-encoding") ?? "identity";
+    if (encoding !== "identity") {
+      throw new MeshError(
+        "not_supported",
+        `messages in ${encoding} are not read here; send them as they are (identity)`,
+      );
+    }
+    const origin = this.#block.value("origin");
+    const host = this.#block.authority?.text ?? this.#block.host?.text ?? "";
+    if (origin !== null && isForeignPage(origin, host, context.hostname)) {
+      throw new MeshError("forbidden", "requests of web pages from other origins are not served");
+    }
+    const method = REFLECTION_PATHS.has(path) ? null : services.method(path);
+    const call = this.#call();
+    if (method === null) void this.#run(() => this.#reflect());
+    else if (method.info.serverStreams === true) void this.#run(() => this.#streamAnswers(method, call));
+    else void this.#run(() => this.#answerOnce(method, call));
+  }
+
+  #call(): Call {
+    const { signal } = this.#end;
+    const field = this.#block.grpcTimeout;
+    const { remoteAddress } = this.#client;
+    if (field === null) return { signal, deadlineMs: Infinity, remoteAddress };
+    const timeoutMs = parseTimeout(field);
+    if (timeoutMs < 0) throw new MeshError("bad_request", `grpc-timeout is ${JSON.stringify(field.text.slice(0, 40))}`);
+    const isOver = (): void => {
+      this.#end.abort(new MeshError("request_timeout", `the deadline of ${timeoutMs} ms is over`));
+      this.#fail(reasonOf(signal));
+    };
+    this.#timer = setTimeout(isOver, Math.min(Math.max(0, timeoutMs), TIMEOUT_MS_MAX));
+    return { signal, deadlineMs: performance.now() + timeoutMs, remoteAddress };
+  }
+
+  async #run(answer: () => Promise<void>): Promise<void> {
+    try {
+      await answer();
+      this.#finish(null);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #answerOnce(method: Method, call: Call): Promise<void> {
+    const bytes = await this.#queue.next();
+    if (bytes === null) throw new MeshError("bad_request", "the call has no request");
+    const request = decodeRequest(method.input, bytes);
+    if ((await this.#queue.next()) !== null) throw new MeshError("bad_request", "the call has more than one request");
+    await this.#send(encodeMessage(method.output, await this.#client.services.unary(method, request, call)));
+  }
+
+  async #streamAnswers(method: Method, call: Call): Promise<void> {
+    let request: Message | AsyncIterable<Message>;
+    if (method.info.clientStreams === true) {
+      request = this.#requests(method);
+    } else {
+      const bytes = await this.#queue.next();
+      if (bytes === null) throw new MeshError("bad_request", "the call has no request");
+      request = decodeRequest(method.input, bytes);
+    }
+    for await (const answer of method.handler(request, call) as AsyncIterable<object>) {
+      if (this.#isOver) return;
+      await this.#send(encodeMessage(method.output, answer));
+    }
+    // A method that ends because of its signal says nothing of why.
+    if (call.signal.aborted) throw reasonOf(call.signal);
+  }
+
+  async *#requests(method: Method): AsyncGenerator<Message> {
+    for (let bytes = await this.#queue.next(); bytes !== null; bytes = await this.#queue.next()) {
+      yield decodeRequest(method.input, bytes);
+    }
+  }
+
+  async #reflect(): Promise<void> {
+    const reflection = this.#client.services.reflection();
+    for (let bytes = await this.#queue.next(); bytes !== null; bytes = await this.#queue.next()) {
+      const answer = reflection.answer(bytes);
+      if (answer === null) throw new MeshError("bad_request", "that is no request of server reflection");
+      await this.#send(answer);
+    }
+  }
+
+  /** Sends one message; resolves when the client may be given another. */
+  async #send(message: Uint8Array): Promise<void> {
+    if (this.#isOver) return;
+    const { connection } = this.#client;
+    this.#sendHead();
+    const framed = Buffer.allocUnsafe(MESSAGE_HEAD_BYTES + message.length);
+    framed[0] = 0;
+    framed.writeUInt32BE(message.length, 1);
+    framed.set(message, MESSAGE_HEAD_BYTES);
+    const isSent = connection.sendBody(this.#stream, framed, 0, framed.length, false);
+    this.#client.schedule();
+    if (!isSent) await new Promise<void>((resolve) => (this.#wakeWriter = resolve));
+  }
+
+  #sendHead(): void {
+    if (this.#hasHead) return;
+    this.#hasHead = true;
+    this.#client.connection.sendHead(this.#stream, ANSWER_HEAD, 0, ANSWER_HEAD.length, false);
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#isOver) return;
+    const { services } = this.#client;
+    this.#finish(services.asMeshError(thrown, this.#block.path?.text ?? ""));
+  }
+
+  /** Sends the status, once. */
+  #finish(error: MeshError | null): void {
+    if (this.#isOver) return;
+    const { connection, services } = this.#client;
+    const stream = this.#stream;
+    const trailers = statusFields(services.types, error, !this.#hasHead);
+    connection.sendHead(stream, trailers, 0, trailers.length, true);
+    this.#over();
+    this.#leaveStream();
+  }
+
+  /** A client that was answered need not go on (RFC 9113 section 8.1). */
+  #leaveStream(): void {
+    const stream = this.#stream;
+    if (stream.localEnded && !stream.remoteEnded) this.#client.connection.reset(stream, H2_ERROR.none);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#queue.close();
+    this.#client.connection.release(this.#stream);
+    this.#wake();
+    // Whatever still works for this call may stop.
+    if (!this.#end.signal.aborted) this.#end.abort(new MeshError("request_timeout", "the call is over"));
+    this.#client.ended(this);
+  }
+
+  #wake(): void {
+    const wake = this.#wakeWriter;
+    this.#wakeWriter = null;
+    wake?.();
+  }
+
+  /** The server stops: what streams ends, what is being answered is answered. */
+  stop(why: MeshError): void {
+    const path = this.#block.path?.text ?? "";
+    const isStream =
+      REFLECTION_PATHS.has(path) ||
+      this.#client.services.methods.some((method) => method.path === path && method.info.serverStreams === true);
+    if (!isStream) return;
+    this.#end.abort(why);
+    this.#fail(why);
+  }
+
+  // ---- the stream's word
+
+  answered(): void {
+    // A server's stream is answered by us.
+  }
+
+  body(_stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
+    if (this.#isOver) {
+      this.#client.connection.consume(this.#stream, end - start);
+      return;
+    }
+    const client = this.#client;
+    if (!client.mayHold(end - start)) {
+      this.#fail(new MeshError("over_capacity", "this connection has more requests under way than may be held"));
+      return;
+    }
+    this.#queue.push(bytes, start, end);
+    const length = this.#queue.nextLength;
+    if (length > client.messageBytesMax) {
+      const why = `a message of ${length} bytes; at most ${client.messageBytesMax} are taken`;
+      this.#fail(new MeshError("payload_too_large", why));
+    } else if (this.#queue.isCompressed) {
+      this.#fail(new MeshError("not_supported", "compressed messages are not read here"));
+    } else if (ended) {
+      this.#endRequests();
+    }
+  }
+
+  trailers(): void {
+    if (!this.#isOver) this.#endRequests();
+  }
+
+  #endRequests(): void {
+    if (this.#queue.end()) return;
+    this.#fail(new MeshError("bad_request", "the request ends in the middle of a message"));
+  }
+
+  writable(): void {
+    if (this.#isOver) this.#leaveStream();
+    else this.#wake();
+    this.#client.schedule();
+  }
+
+  lost(): void {
+    if (this.#isOver) return;
+    this.#end.abort(new MeshError("request_timeout", "the caller is gone"));
+    this.#over();
+  }
+}

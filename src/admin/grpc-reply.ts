@@ -1,0 +1,31 @@
+/** What a gRPC call is answered with beside its messages, as encoded fields: the head, and the status behind it. */
+import type { MeshError } from "../base/errors.ts";
+import { percentEncoded } from "../wire/grpc-framing.ts";
+import { fieldOf } from "../wire/header-field.ts";
+import type { ProtoTypes } from "../wire/proto-schema.ts";
+import { grpcStatusOf, statusDetails } from "./call-error.ts";
+
+export const ANSWER_HEAD: Uint8Array = Buffer.concat([
+  fieldOf(":status", "200").encoded,
+  fieldOf("content-type", "application/grpc").encoded,
+  fieldOf("grpc-accept-encoding", "identity").encoded,
+]);
+
+/** Header lists are bounded at clients; a message is for people. */
+const MESSAGE_CHARS_MAX = 2000;
+const DETAILS_CHARS_MAX = 6000;
+
+/** Trailers; `whole`: an answer of nothing else. */
+export function statusFields(types: ProtoTypes, error: MeshError | null, whole: boolean): Uint8Array {
+  const status = error === null ? 0 : grpcStatusOf(error);
+  const fields = [...(whole ? [ANSWER_HEAD] : []), fieldOf("grpc-status", String(status)).encoded];
+  if (error === null) return Buffer.concat(fields);
+  fields.push(fieldOf("grpc-message", percentEncoded(error.message.slice(0, MESSAGE_CHARS_MAX))).encoded);
+  const details = statusDetails(types, error);
+  if (details.length <= DETAILS_CHARS_MAX) fields.push(fieldOf("grpc-status-details-bin", details).encoded);
+  // gRPC's retry design (A6): how long a client should wait before it comes again.
+  if (error.retryAfterSeconds !== undefined) {
+    fields.push(fieldOf("grpc-retry-pushback-ms", String(error.retryAfterSeconds * 1000)).encoded);
+  }
+  return Buffer.concat(fields);
+}

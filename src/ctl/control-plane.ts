@@ -1,0 +1,164 @@
+/**
+ * Calling the control plane: one method by the Connect protocol's unary JSON, `POST /PACKAGE.SERVICE/METHOD`.
+ *
+ * A write carries a random idempotency key, so that it is applied once however often it is sent. What may pass by itself
+ * (no quorum, an answer that did not come, a connection that was cut) is tried again with the same key, up to three times
+ * within the time limit. A process that nobody listens at is not waited for.
+ */
+import { randomBytes } from "node:crypto";
+import { escaped } from "../base/printable.ts";
+import { type Answer, ask, EXIT, failureOf, type JsonRecord, notOurs, recordOf } from "./client.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Caller {
+  readonly endpoint: string;
+  readonly timeoutMs: number;
+}
+
+/** What the control plane answered, or why not. */
+export type Reply =
+  | { readonly kind: "reply"; readonly endpoint: string; readonly body: JsonRecord }
+  | Refusal
+  | Exclude<Answer, { readonly kind: "answer" }>;
+
+/** An error as Connect has it. */
+export interface Refusal {
+  readonly kind: "refusal";
+  readonly endpoint: string;
+  /** `aborted`, `unavailable`, ...; "" where the answer is no Connect error. */
+  readonly code: string;
+  readonly message: string;
+  readonly status: number;
+  /** Of a batch: which of its writes, counted from 0. */
+  readonly write?: number;
+}
+
+const CONTROL = "infermesh.control.v1.ControlPlane";
+const ATTEMPTS_MAX = 3;
+/** Elections take up to a second. */
+const PAUSES_MS = [250, 1000];
+/** An attempt that is not the last leaves time for another one. */
+const ATTEMPT_MS_MIN = 1000;
+const PROGRESS_AFTER_MS = 800;
+
+/** One method, once. */
+export async function call(caller: Caller, method: string, request: object = {}, service = CONTROL): Promise<Reply> {
+  const { endpoint, timeoutMs } = caller;
+  const headers = { "connect-protocol-version": "1", "connect-timeout-ms": String(Math.round(timeoutMs)) };
+  // The server's word about a timeout tells more than ours.
+  const answer = await ask(endpoint, `/${service}/${method}`, timeoutMs + 250, "POST", request, headers);
+  if (answer.kind !== "answer") return answer;
+  const { status } = answer;
+  const body = recordOf(answer.body);
+  if (status === 200 && body !== undefined) return { kind: "reply", endpoint: answer.endpoint, body };
+  const { code, message, error } = body ?? {};
+  const told = typeof message === "string" ? message : recordOf(error)?.["message"];
+  const words = typeof told === "string" && told !== "" ? told : `status ${status}`;
+  return {
+    kind: "refusal",
+    endpoint: answer.endpoint,
+    code: typeof code === "string" ? code : "",
+    message: words,
+    status,
+    ...writeAt(body?.["details"]),
+  };
+}
+
+/** Of the details of an error, what ErrorDetail tells in JSON. */
+function writeAt(details: unknown): { readonly write?: number } {
+  for (const detail of Array.isArray(details) ? details : []) {
+    const write = wholeOf(recordOf(recordOf(detail)?.["debug"])?.["write"]);
+    if (write !== undefined) return { write };
+  }
+  return {};
+}
+
+/**
+ * A method that changes something: applied once, tried again where that may help. `keyed` is false for methods that take
+ * no key, since to say them twice does no harm.
+ */
+export async function change(
+  caller: Caller,
+  method: string,
+  request: object,
+  terminal: Terminal,
+  keyed = true,
+): Promise<Reply> {
+  const key = keyed ? { idempotencyKey: randomBytes(16).toString("hex") } : {};
+  const startedMs = performance.now();
+  const leftMs = (): number => Math.max(1, caller.timeoutMs - (performance.now() - startedMs));
+  for (let attempt = 1; ; attempt += 1) {
+    const last = attempt === ATTEMPTS_MAX;
+    const timeoutMs = last ? leftMs() : Math.min(leftMs(), Math.max(ATTEMPT_MS_MIN, leftMs() / 2));
+    const reply = await waiting(terminal, method, call({ ...caller, timeoutMs }, method, { ...request, ...key }));
+    const pauseMs = PAUSES_MS[attempt - 1] ?? 0;
+    if (last || !mayPass(reply) || leftMs() <= pauseMs + 50) return reply;
+    const why = reply.kind === "refusal" ? reply.message : reply.kind === "unreachable" ? reply.why : "";
+    terminal.progress?.(`${escaped(why)}; trying again`);
+    await Bun.sleep(pauseMs);
+    terminal.progress?.("");
+  }
+}
+
+function mayPass(reply: Reply): boolean {
+  if (reply.kind === "unreachable") return !reply.refused;
+  return reply.kind === "refusal" && (reply.code === "unavailable" || reply.code === "deadline_exceeded");
+}
+
+/** Shows, to whoever looks on, that something takes long. */
+export async function waiting<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
+  if (terminal.progress === undefined) return work;
+  const sinceMs = performance.now();
+  const show = (): void => terminal.progress?.(`${what}: ${Math.round((performance.now() - sinceMs) / 1000)} s`);
+  let ticking: ReturnType<typeof setInterval> | undefined;
+  const timer = setTimeout(() => {
+    show();
+    ticking = setInterval(show, 1000);
+  }, PROGRESS_AFTER_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+    clearInterval(ticking);
+    terminal.progress("");
+  }
+}
+
+/** What to do about each kind of refusal. */
+const NEXT: Readonly<Record<string, string>> = {
+  aborted: "look at what is there now, then try again, with --if-revision of its revision if you gave one",
+  unavailable: "it may be tried again; `infermesh ctl control status` shows who is missing",
+  deadline_exceeded: "it may have been done all the same; to say it again is safe; --timeout gives it more time",
+};
+
+/** The body of a good reply, or the exit code of any other after saying why, and what to do. */
+export function bodyOf(reply: Reply, terminal: Terminal): JsonRecord | number {
+  if (reply.kind === "reply") {
+    const { warnings } = reply.body;
+    for (const warning of Array.isArray(warnings) ? warnings : []) {
+      terminal.err(`infermesh ctl: warning: ${escaped(String(warning))}\n`);
+    }
+    return reply.body;
+  }
+  if (reply.kind === "unreachable") return failureOf(reply, terminal) ?? EXIT.failed;
+  const { endpoint, code, message, status } = reply;
+  const kind = code === "" ? `status ${status}` : code;
+  terminal.err(`infermesh ctl: ${endpoint} answered: ${escaped(message)} (${kind})\n`);
+  const next =
+    code === "" && status === 404 ? "only --api ports of infermesh take this, not --metrics ports" : (NEXT[code] ?? "");
+  if (next !== "") terminal.err(`infermesh ctl: ${next}\n`);
+  return code === "aborted" ? EXIT.conflict : EXIT.failed;
+}
+
+/** The objects in a list of the body; proto3's JSON leaves out what is empty. */
+export function listIn(body: JsonRecord, name: string, terminal: Terminal): readonly JsonRecord[] | number {
+  const list: unknown = body[name] ?? [];
+  if (Array.isArray(list) && list.every((item) => recordOf(item) !== undefined)) return list as JsonRecord[];
+  return notOurs(name, terminal);
+}
+
+/** A whole number: 64 bits come as text. */
+export function wholeOf(value: unknown): number | undefined {
+  const number = typeof value === "string" && value !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isSafeInteger(number) ? number : undefined;
+}

@@ -1,0 +1,125 @@
+/** `infermesh ctl explain`: every candidate for a request with each term of its score, and why the winner won. */
+import { printable } from "../base/printable.ts";
+import { type Infer, section, text } from "../base/settings.ts";
+import { EXIT, type JsonRecord } from "./client.ts";
+import { bodyOf, call, listIn, wholeOf } from "./control-plane.ts";
+import { localTime } from "./events.ts";
+import { asking } from "./part.ts";
+import { type Column, figureColumn, isWhole, renderRows, renderWhole, textColumn } from "./render.ts";
+import { ctlSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+import { numberOf, optionalNumber } from "./write-settings.ts";
+
+const explainSettings = section({
+  model: text({
+    default: "",
+    lengthMax: 256,
+    emptyMeans: "that of the request",
+    doc: "The model, for a request as it would be sent now.",
+  }),
+  promptTokens: optionalNumber({ whole: true, doc: "With --model: how long the prompt is." }),
+  ...ctlSettings.fields,
+});
+
+interface Term {
+  readonly name?: string;
+  readonly seconds?: number;
+  readonly detail?: string;
+}
+
+interface Candidate {
+  readonly node?: string;
+  readonly address?: string;
+  readonly eligible?: boolean;
+  readonly reason?: string;
+  readonly seconds?: number;
+  readonly terms?: readonly Term[];
+  readonly activeRequests?: number;
+  readonly queuedTokens?: number;
+  readonly capacity?: number;
+  readonly chosen?: boolean;
+}
+
+const secondsText = (seconds: number): string =>
+  seconds < 1 ? `${(seconds * 1000).toFixed(1)}ms` : `${seconds.toFixed(2)}s`;
+
+async function explain(config: Infer<typeof explainSettings>, terminal: Terminal, requestId: string): Promise<number> {
+  const { model, output } = config;
+  const promptTokens = numberOf(config.promptTokens);
+  if ((model === "") === (requestId === "") || (promptTokens !== undefined && model === "")) {
+    terminal.err(
+      "infermesh ctl explain: give either a request's id (its x-request-id) or --model, with --prompt-tokens if you like\n",
+    );
+    return EXIT.usage;
+  }
+  const request = requestId === "" ? { model, promptTokens } : { requestId };
+  const body = bodyOf(await call(config, "ExplainRoute", request), terminal);
+  const candidates = typeof body === "number" ? body : listIn(body, "candidates", terminal);
+  if (typeof candidates === "number" || typeof body === "number")
+    return typeof candidates === "number" ? candidates : EXIT.failed;
+  const columns = columnsFor(candidates);
+  if (isWhole(output)) terminal.out(renderWhole(output, body));
+  else if (output === "text") terminal.out(renderRows<Candidate>(output, candidates, columns, {}));
+  else {
+    terminal.out(`${headOf(body)}\n\n${renderRows<Candidate>(output, candidates, columns, {}, terminal.color)}`);
+    const details = output === "wide" ? detailsOf(candidates) : "";
+    if (details !== "") terminal.out(`\n${details}`);
+  }
+  return EXIT.ok;
+}
+
+function headOf(body: JsonRecord): string {
+  const { requestId = "", model = "-", winner = "", reason = "" } = body;
+  const atMs = wholeOf(body["atMs"]);
+  const when = atMs === undefined || atMs === 0 ? "" : ` at ${localTime(new Date(atMs).toISOString())}`;
+  const what = requestId === "" ? "a request" : `request ${String(requestId)}`;
+  const tokens = wholeOf(body["promptTokens"]) ?? 0;
+  const chosen = winner === "" ? "goes nowhere" : `goes to ${String(winner)}`;
+  const why = reason === "" ? "" : `: ${String(reason)}`;
+  return printable(`${what} for ${String(model)} with ${tokens} prompt tokens${when} ${chosen}${why}`);
+}
+
+/** A column for each term that any candidate has, in the order of the first. */
+function columnsFor(candidates: readonly Candidate[]): readonly Column<Candidate>[] {
+  const names = [...new Set(candidates.flatMap(({ terms = [] }) => terms.map(({ name = "-" }) => name)))];
+  const seconds = (figure: (row: Candidate) => number | undefined, title: string): Column<Candidate> =>
+    figureColumn(title, figure, secondsText);
+  return [
+    {
+      ...textColumn<Candidate>("NODE", ({ node, chosen }) => `${chosen === true ? "* " : "  "}${node ?? "-"}`),
+      raw: ({ node }) => node ?? "-",
+      color: ({ chosen, eligible }) => (chosen === true ? 32 : eligible === true ? undefined : 90),
+    },
+    seconds((row) => (row.eligible === true || (row.terms ?? []).length > 0 ? (row.seconds ?? 0) : undefined), "TOTAL"),
+    ...names.map((name) => seconds(({ terms = [] }) => termOf(terms, name), name.toUpperCase())),
+    figureColumn("ACTIVE", ({ activeRequests }) => activeRequests ?? 0),
+    figureColumn("OF", ({ capacity }) => capacity),
+    figureColumn("QUEUED TOKENS", ({ queuedTokens }) => queuedTokens ?? 0),
+    textColumn("WHY NOT", ({ eligible, reason }) => (eligible === true ? "-" : (reason ?? "-"))),
+    { ...textColumn<Candidate>("ADDRESS", ({ address }) => address ?? "-"), wide: true },
+    { ...textColumn<Candidate>("CHOSEN", ({ chosen }) => (chosen === true ? "yes" : "no")), wide: true },
+  ];
+}
+
+/** proto3's JSON leaves out a zero. */
+function termOf(terms: readonly Term[], name: string): number | undefined {
+  const term = terms.find((one) => one.name === name);
+  return term === undefined ? undefined : (term.seconds ?? 0);
+}
+
+function detailsOf(candidates: readonly Candidate[]): string {
+  return candidates
+    .flatMap(({ node = "-", terms = [] }) =>
+      terms
+        .filter(({ detail = "" }) => detail !== "")
+        .map(({ name, detail }) => `${printable(`${node} ${name ?? "-"}: ${detail ?? ""}`)}\n`),
+    )
+    .join("");
+}
+
+/** The command, without its help. */
+export const EXPLAIN = asking({
+  settings: explainSettings,
+  operands: [{ name: "REQUEST_ID", expected: "a request's x-request-id", optional: true }],
+  run: (config, terminal, [requestId = ""]) => explain(config, terminal, requestId),
+});

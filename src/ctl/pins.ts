@@ -1,0 +1,95 @@
+/** `infermesh ctl pin-model`, `unpin-model` and `list-pins`: where models are to be served. */
+import { type Infer, section, text } from "../base/settings.ts";
+import { list, map } from "../base/settings-collections.ts";
+import { EXIT } from "./client.ts";
+import { bodyOf, call, listIn } from "./control-plane.ts";
+import { write } from "./outcome.ts";
+import { asking } from "./part.ts";
+import { LAST_COLUMNS, type PolicyRow, policyOf, specColumn } from "./policy-text.ts";
+import { type Column, renderRows, textColumn } from "./render.ts";
+import { repeating, watchFields } from "./repeat.ts";
+import { ctlSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+import { howOf, numberOf, optionalNumber, singleWriteFields } from "./write-settings.ts";
+
+const pinSettings = section({
+  nodes: list(text({ placeholder: "ID,...", lengthMax: 253, expected: "a node's id" }), {
+    default: [],
+    emptyMeans: "any node",
+    doc: "The nodes that are to serve it.",
+  }),
+  selector: map(text({ lengthMax: 253 }), {
+    default: {},
+    emptyMeans: "any node",
+    doc: "In place of --nodes: the labels that a node must have, all of them.",
+  }),
+  minReplicas: optionalNumber({ whole: true, doc: "At least so many nodes should serve it." }),
+  maxReplicas: optionalNumber({ whole: true, doc: "At most so many." }),
+  revision: text({
+    default: "",
+    lengthMax: 253,
+    emptyMeans: "any",
+    doc: "The revision of the model: a commit, a tag, a date.",
+  }),
+  ...singleWriteFields,
+});
+const unpinSettings = section(singleWriteFields);
+const listSettings = section({ ...ctlSettings.fields, ...watchFields });
+
+const MODEL = [{ name: "MODEL", expected: "a model's name, as list-models shows it", completes: "model" }] as const;
+
+const PIN_COLUMNS: readonly Column<PolicyRow>[] = [
+  textColumn("MODEL", ({ name }) => name),
+  specColumn("REVISION OF MODEL", "revision"),
+  specColumn("NODES", "nodes"),
+  specColumn("SELECTOR", "selector"),
+  specColumn("MIN", "minReplicas", { right: true }),
+  specColumn("MAX", "maxReplicas", { right: true }),
+  ...LAST_COLUMNS,
+];
+
+async function pinModel(config: Infer<typeof pinSettings>, terminal: Terminal, model: string): Promise<number> {
+  const { revision, nodes, selector } = config;
+  const request = {
+    model,
+    ...(revision === "" ? {} : { revision }),
+    ...(nodes.length === 0 ? {} : { nodes }),
+    ...(Object.keys(selector).length === 0 ? {} : { selector }),
+    minReplicas: numberOf(config.minReplicas),
+    maxReplicas: numberOf(config.maxReplicas),
+    ...howOf(config),
+  };
+  return write(config, terminal, "PinModel", request, "set");
+}
+
+async function listPins(config: Infer<typeof ctlSettings>, terminal: Terminal, model: string): Promise<number> {
+  const { output } = config;
+  const body = bodyOf(await call(config, "ListPins", model === "" ? {} : { model }), terminal);
+  const pins = typeof body === "number" ? body : listIn(body, "policies", terminal);
+  if (typeof pins === "number") return pins;
+  const rows = pins.map(policyOf);
+  if (rows.length === 0 && (output === "table" || output === "wide"))
+    terminal.err(model === "" ? "no pins\n" : "no pin\n");
+  else terminal.out(renderRows(output, rows, PIN_COLUMNS, { pins: rows }, terminal.color));
+  return EXIT.ok;
+}
+
+/** The commands, without their help. */
+export const PINS = {
+  pin: asking({
+    settings: pinSettings,
+    operands: MODEL,
+    run: (config, terminal, [model = ""]) => pinModel(config, terminal, model),
+  }),
+  unpin: asking({
+    settings: unpinSettings,
+    operands: MODEL,
+    run: (config, terminal, [model = ""]) =>
+      write(config, terminal, "UnpinModel", { model, ...howOf(config) }, "deleted"),
+  }),
+  list: asking({
+    settings: listSettings,
+    operands: [{ ...MODEL[0], optional: true }],
+    run: (config, terminal, [model = ""]) => repeating(config, terminal, (to) => listPins(config, to, model)),
+  }),
+};

@@ -1,0 +1,95 @@
+/** `infermesh ctl quota`: how much a tenant may use of a model. */
+import { type Infer, section } from "../base/settings.ts";
+import { EXIT } from "./client.ts";
+import type { Operand } from "./command.ts";
+import { write } from "./outcome.ts";
+import { asking } from "./part.ts";
+import { listSettings, localField, policiesOf, showPolicy } from "./policies.ts";
+import { LAST_COLUMNS, messageOf, type PolicyRow, specColumn } from "./policy-text.ts";
+import { repeating } from "./repeat.ts";
+import { type Column, renderRows, textColumn } from "./render.ts";
+import { ctlSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+import { howOf, numberOf, optionalNumber, singleWriteFields } from "./write-settings.ts";
+
+const setSettings = section({
+  requestsPerSecond: optionalNumber({ doc: "Requests a second." }),
+  tokensPerMinute: optionalNumber({ doc: "Tokens a minute, of prompts and answers together." }),
+  concurrency: optionalNumber({ whole: true, doc: "Requests under way at once." }),
+  ...singleWriteFields,
+});
+
+const OPERANDS: readonly Operand[] = [
+  { name: "TENANT", expected: "a tenant, or * for each; TENANT/MODEL in one word is understood too" },
+  { name: "MODEL", expected: "a model, or * for each", optional: true, completes: "model" },
+];
+
+const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [
+  textColumn("TENANT", ({ name }) => partsOf(name)[0]),
+  textColumn("MODEL", ({ name }) => partsOf(name)[1]),
+  specColumn("REQUESTS/S", "requestsPerSecond", { right: true }),
+  specColumn("TOKENS/MIN", "tokensPerMinute", { right: true }),
+  specColumn("AT ONCE", "concurrency", { right: true }),
+  ...LAST_COLUMNS,
+];
+
+/** Names of models may hold slashes, those of tenants can't. */
+function partsOf(name: string): [tenant: string, model: string] {
+  const slash = name.indexOf("/");
+  return slash < 0 ? [name, "*"] : [name.slice(0, slash), name.slice(slash + 1)];
+}
+
+/** TENANT/MODEL of the operands: each model where none is given. */
+function nameOf([tenant = "", model = ""]: readonly string[]): string {
+  if (model !== "") return `${tenant}/${model}`;
+  return tenant.includes("/") ? tenant : `${tenant}/*`;
+}
+
+async function setQuota(config: Infer<typeof setSettings>, terminal: Terminal, name: string): Promise<number> {
+  const spec = {
+    requestsPerSecond: numberOf(config.requestsPerSecond),
+    tokensPerMinute: numberOf(config.tokensPerMinute),
+    concurrency: numberOf(config.concurrency),
+  };
+  if (Object.values(spec).every((limit) => limit === undefined)) {
+    terminal.err(
+      "infermesh ctl quota set: give at least one of --requests-per-second, --tokens-per-minute, --concurrency; `infermesh ctl quota delete` takes limits away\n",
+    );
+    return EXIT.usage;
+  }
+  return write(config, terminal, "SetPolicy", { ...messageOf({ kind: "quota", name, spec }), ...howOf(config) });
+}
+
+async function listQuotas(config: Infer<typeof listSettings>, terminal: Terminal): Promise<number> {
+  const { output } = config;
+  const found = await policiesOf(config, terminal, { kind: "quota", local: config.local });
+  if (typeof found === "number") return found;
+  const { policies: quotas, revision } = found;
+  if (quotas.length === 0 && (output === "table" || output === "wide")) terminal.err("no quotas\n");
+  else terminal.out(renderRows(output, quotas, QUOTA_COLUMNS, { quotas, revision }, terminal.color));
+  return EXIT.ok;
+}
+
+/** The commands, without their help. */
+export const QUOTAS = {
+  set: asking({
+    settings: setSettings,
+    operands: OPERANDS,
+    run: (config, terminal, operands) => setQuota(config, terminal, nameOf(operands)),
+  }),
+  get: asking({
+    settings: section({ ...ctlSettings.fields, ...localField }),
+    operands: OPERANDS,
+    run: (config, terminal, operands) => showPolicy(config, terminal, "quota", nameOf(operands)),
+  }),
+  list: asking({
+    settings: listSettings,
+    run: (config, terminal) => repeating(config, terminal, (to) => listQuotas(config, to)),
+  }),
+  delete: asking({
+    settings: section(singleWriteFields),
+    operands: OPERANDS,
+    run: (config, terminal, operands) =>
+      write(config, terminal, "DeletePolicy", { kind: "quota", name: nameOf(operands), ...howOf(config) }, "deleted"),
+  }),
+};

@@ -1,0 +1,89 @@
+/**
+ * Which targets may be given requests for a model, as far as the policies say: pins, limits of replicas, nodes that are
+ * taken out of service. Without policies everybody may.
+ *
+ * Of a model that is limited to so many replicas the first ones that could serve it are used, in the order of its pin's
+ * nodes, or else in an order by hash (rendezvous hashing: each model has an order of its own, every router the same one,
+ * and a node that comes or goes moves no others). One that can't serve makes way for the next, and is back when it can.
+ */
+import type { Target } from "../fleet/target.ts";
+
+/** What the policies say of where requests may go. */
+export interface PlacementRules {
+  /** The node is given no new requests. */
+  isClosed(node: string): boolean;
+  /** Whether the model may be served there. */
+  allows(model: string, node: string, labels: Readonly<Record<string, string>>): boolean;
+  /** Models that only so many targets may serve; `nodes` are those to be preferred, in order. */
+  readonly limits: ReadonlyMap<string, { readonly replicas: number; readonly nodes: readonly string[] }>;
+  /** By how much the node's weight counts more for this model. */
+  weight(model: string, node: string): number;
+}
+
+type Candidate = Pick<Target, "id" | "labels">;
+
+export class Eligibility {
+  #rules: PlacementRules | null = null;
+  /** Of models that are limited: the targets that serve them. */
+  readonly #chosen = new Map<string, ReadonlySet<string>>();
+
+  /** Null: there are no policies. Choices begin anew. */
+  setRules(rules: PlacementRules | null): void {
+    this.#rules = rules;
+    this.#chosen.clear();
+  }
+
+  weight(model: string, { id, weight }: Pick<Target, "id" | "weight">): number {
+    return this.#rules === null ? weight : weight * this.#rules.weight(model, id);
+  }
+
+  /** Whether the target may be given requests for the model now. */
+  allows(model: string, target: Candidate): boolean {
+    if (this.#rules === null) return true;
+    return this.#mayServe(this.#rules, model, target) && (this.#chosen.get(model)?.has(target.id) ?? true);
+  }
+
+  /** Only so many targets may serve some model, so these have to be chosen. */
+  get isLimiting(): boolean {
+    return this.#rules !== null && this.#rules.limits.size > 0;
+  }
+
+  /** Chooses among all targets that could serve a model, as they are now; answers the models of which others serve now. */
+  choose(able: Iterable<readonly [model: string, target: Candidate]>): ReadonlySet<string> {
+    const changed = new Set<string>();
+    const rules = this.#rules;
+    if (rules === null) return changed;
+    const candidates = new Map<string, string[]>([...rules.limits.keys()].map((model) => [model, []]));
+    for (const [model, target] of able) {
+      if (this.#mayServe(rules, model, target)) candidates.get(model)?.push(target.id);
+    }
+    for (const [model, { replicas, nodes }] of rules.limits) {
+      const chosen = new Set(ranked(model, candidates.get(model) ?? [], nodes).slice(0, replicas));
+      const before = this.#chosen.get(model);
+      this.#chosen.set(model, chosen);
+      if (before === undefined || before.symmetricDifference(chosen).size > 0) changed.add(model);
+    }
+    return changed;
+  }
+
+  #mayServe(rules: PlacementRules, model: string, { id, labels }: Candidate): boolean {
+    return !rules.isClosed(id) && rules.allows(model, id, labels);
+  }
+}
+
+function ranked(model: string, ids: readonly string[], preferred: readonly string[]): string[] {
+  const places = new Map(preferred.map((id, place) => [id, place]));
+  return ids
+    .map((id) => ({ id, place: places.get(id) ?? places.size, rank: rankOf(model, id) }))
+    .toSorted((a, b) => a.place - b.place || a.rank - b.rank || (a.id < b.id ? -1 : 1))
+    .map(({ id }) => id);
+}
+
+/** FNV-1a, and a finish that makes neighbours unlike (MurmurHash3's). */
+function rankOf(model: string, id: string): number {
+  let hash = 0x811c9dc5;
+  for (const char of `${model}\n${id}`) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

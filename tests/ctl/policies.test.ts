@@ -1,0 +1,360 @@
+/** Pins, quotas, rules, policies and their files, against a control plane in memory. */
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ControlBed, ctl, type Running } from "./control-bed.ts";
+
+let bed: ControlBed;
+beforeEach(() => {
+  bed = new ControlBed();
+});
+afterEach(() => bed.stop());
+const directory = mkdtempSync(join(tmpdir(), "infermesh-policies-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const run = (line: string, how?: Running) => ctl(bed.endpoint, line.split(" "), how);
+const json = async (line: string) => JSON.parse((await run(`${line} -o json`)).out) as Record<string, unknown>;
+
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("pins", () => {
+  test("are made as README shows, listed and taken away", async () => {
+    expect(await run("pin-model llama-3-8b --nodes node1,node2 --min-replicas 2")).toMatchObject({
+      code: 0,
+      err: "",
+      out: "pin llama-3-8b set, revision 1\n",
+    });
+    expect(bed.bodies("PinModel")).toEqual([
+      {
+        model: "llama-3-8b",
+        nodes: ["node1", "node2"],
+        minReplicas: 2,
+        idempotencyKey: expect.stringMatching(/^[0-9a-f]{32}$/),
+      },
+    ]);
+    expect((await run("pin-model llama-3-8b --nodes node1 --nodes node2 --min-replicas 2")).out).toBe(
+      "pin llama-3-8b unchanged, revision 1\n",
+    );
+    expect((await run("list-pins")).out).toBe(
+      `MODEL       REVISION OF MODEL  NODES        SELECTOR  MIN  MAX  REVISION
+llama-3-8b  -                  node1,node2  -           2    -         1
+`,
+    );
+    expect((await run("list-pins -o text")).out).toBe(
+      "llama-3-8b\t-\tnode1,node2\t-\t2\t-\t1\t2026-01-02T03:04:05.000Z\t1\n",
+    );
+    expect(await json("list-pins llama-3-8b")).toEqual({
+      pins: [
+        {
+          kind: "pin",
+          name: "llama-3-8b",
+          spec: { nodes: ["node1", "node2"], minReplicas: 2 },
+          revision: 1,
+          createdRevision: 1,
+          updatedAtMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+        },
+      ],
+    });
+    expect((await run("unpin-model llama-3-8b")).out).toBe("pin llama-3-8b deleted, revision 2\n");
+    expect(await run("list-pins")).toMatchObject({ code: 0, out: "", err: "no pins\n" });
+  });
+
+  test("take a selector, a revision and bounds", async () => {
+    await run("pin-model m --selector gpu=h100,zone=a --revision v2 --min-replicas 0 --max-replicas 3");
+    expect(bed.bodies("PinModel")[0]).toMatchObject({
+      selector: { gpu: "h100", zone: "a" },
+      revision: "v2",
+      minReplicas: 0,
+      maxReplicas: 3,
+    });
+  });
+
+  test("dry: are checked and not made", async () => {
+    expect(await run("pin-model m --nodes a --dry-run")).toMatchObject({
+      code: 0,
+      out: "pin m would be set (dry run)\n",
+    });
+    expect(bed.policies).toEqual([]);
+  });
+
+  test("bad flags are refused before anything is asked", async () => {
+    for (const line of [
+      "pin-model m --min-replicas -1",
+      "pin-model m --min-replicas two",
+      "pin-model",
+      "pin-model a b",
+    ]) {
+      expect(await run(line)).toMatchObject({ code: 2, out: "" });
+    }
+    expect(bed.calls).toEqual([]);
+  });
+
+  test("are never made of variables that are for something else", async () => {
+    await run("pin-model m", { env: { INFERMESH_NODES: "3", INFERMESH_MIN_REPLICAS: "7" } });
+    expect(Object.keys(bed.bodies("PinModel")[0] ?? {}).sort()).toEqual(["idempotencyKey", "model"]);
+  });
+});
+
+describe("nodes", () => {
+  test("are drained, cordoned and taken back, several at once", async () => {
+    const drained = await run("drain gpu-1 gpu-2 --reason fans");
+    expect(drained).toMatchObject({
+      code: 0,
+      out: "node gpu-1 draining, revision 1\nnode gpu-2 draining, revision 2\n",
+    });
+    expect(bed.bodies("DrainNode")[1]).toMatchObject({ id: "gpu-2", reason: "fans" });
+    expect((await run("cordon gpu-3 --allow-unknown")).out).toBe("node gpu-3 cordoned, revision 3\n");
+    expect(bed.bodies("CordonNode")[0]).toMatchObject({ id: "gpu-3", allowUnknown: true });
+    expect((await run("uncordon gpu-3")).out).toBe("node gpu-3 uncordoned, revision 4\n");
+    expect((await run("undrain gpu-1 -o text")).out).toBe("node/gpu-1\t5\tno longer draining\n");
+  });
+
+  test("that one is refused does not keep the others from it", async () => {
+    bed.instead.push(() =>
+      Response.json({ code: "not_found", message: "no node gpo-1; did you mean gpu-1?" }, { status: 404 }),
+    );
+    expect(await run("drain gpo-1 gpu-2")).toMatchObject({
+      code: 1,
+      out: "node gpu-2 draining, revision 1\n",
+      err: "infermesh ctl: ENDPOINT answered: no node gpo-1; did you mean gpu-1? (not_found)\n",
+    });
+  });
+
+  test("--wait waits until nothing is in flight", async () => {
+    const inFlight = [2, 1, 0];
+    bed.paths.set("/nodes/gpu-1", () => ({ inFlight: inFlight.shift() }));
+    expect(await run("drain gpu-1 --wait")).toMatchObject({
+      code: 0,
+      out: "node gpu-1 draining, revision 1\n",
+      err: "infermesh ctl drain: nothing is in flight at gpu-1\n",
+      progress: expect.arrayContaining(["gpu-1: 2 in flight", "gpu-1: 1 in flight"]),
+    });
+    bed.paths.set("/nodes/gpu-2", () => ({ inFlight: 1 }));
+    expect(await run("drain gpu-2 --wait=1ms")).toMatchObject({ code: 1 });
+    expect(await run("drain gpu-3 --wait 1s")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("sends nothing to gpu-3"),
+    });
+  });
+});
+
+describe("quotas", () => {
+  test("are set, shown, listed and taken away", async () => {
+    expect((await run("quota set acme llama --requests-per-second 2.5 --concurrency 4")).out).toBe(
+      "quota acme/llama set, revision 1\n",
+    );
+    expect(bed.bodies("SetPolicy")[0]).toMatchObject({
+      kind: "quota",
+      name: "acme/llama",
+      quota: { requestsPerSecond: 2.5, concurrency: 4 },
+    });
+    await run("quota set acme --tokens-per-minute 60000");
+    expect((await run("quota list")).out).toBe(
+      `TENANT  MODEL  REQUESTS/S  TOKENS/MIN  AT ONCE  REVISION
+acme    llama         2.5           -        4         1
+acme    *               -       60000        -         2
+`,
+    );
+    expect((await run("quota get acme/llama")).out).toContain("spec.requestsPerSecond  2.5\n");
+    expect((await run("quota delete acme")).out).toBe("quota acme/* deleted, revision 3\n");
+    expect(await run("quota get acme")).toMatchObject({ code: 1, err: expect.stringContaining("(not_found)") });
+  });
+
+  test("without a limit are no quotas", async () => {
+    expect(await run("quota set acme llama")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("give at least one"),
+    });
+  });
+});
+
+describe("rules", () => {
+  test("are made, listed and taken away", async () => {
+    expect((await run("acl allow tenant:acme meta-llama/Llama-3 infer")).out).toBe(
+      "acl tenant:acme/meta-llama/Llama-3/infer set, revision 1\n",
+    );
+    expect((await run("acl deny * llama --reason unpaid")).out).toBe("acl */llama/* set, revision 2\n");
+    expect((await run("acl list")).out).toBe(
+      `EFFECT  SUBJECT      MODEL               ACTION  REASON  REVISION
+allow   tenant:acme  meta-llama/Llama-3  infer   -              1
+deny    *            llama               *       unpaid         2
+`,
+    );
+    expect((await run("acl delete * llama")).out).toBe("acl */llama/* deleted, revision 3\n");
+  });
+
+  test("name who they are about", async () => {
+    expect(await run("acl allow acme llama")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("did you mean tenant:acme?"),
+    });
+    expect(await run("acl allow tenant:acme llama read")).toMatchObject({ code: 2 });
+    expect(await run("acl allow tenant:acme")).toMatchObject({ code: 2 });
+  });
+});
+
+describe("policies of every kind", () => {
+  test("are set from words, as YAML reads them", async () => {
+    const line = "policy set scaling m minReplicas=1 maxReplicas=4 target.metric=kv-usage target.value=0.8";
+    expect((await run(line)).out).toBe("scaling m set, revision 1\n");
+    expect(bed.bodies("SetPolicy")[0]).toMatchObject({
+      kind: "scaling",
+      name: "m",
+      scaling: { minReplicas: 1, maxReplicas: 4, target: { metric: "kv-usage", value: 0.8 } },
+    });
+    await ctl(bed.endpoint, ["policy", "set", "pin", "m", "nodes=[a, b]", 'selector={zone: "1"}']);
+    expect(bed.bodies("SetPolicy")[1]).toMatchObject({ pin: { nodes: ["a", "b"], selector: { zone: "1" } } });
+    expect((await run("policy list")).out.replaceAll(/ +/g, " ")).toBe(
+      `KIND NAME SPEC REVISION
+scaling m minReplicas=1 maxReplicas=4 target=metric:kv-usage,value:0.8 1
+pin m nodes=a,b selector=zone:1 2
+`,
+    );
+    expect((await run("policy list --kind pin --local")).out).not.toContain("scaling");
+    expect(bed.bodies("ListPolicies").at(-1)).toEqual({ kind: "pin", local: true });
+    expect((await run("policy get pin m -o yaml")).out).toContain("nodes:\n    - a\n");
+    expect((await run("policy delete pin m")).out).toBe("pin m deleted, revision 3\n");
+  });
+
+  test("zeros that decide something are shown", async () => {
+    await run("policy set priority acme priority=0");
+    bed.answers.set("GetPolicy", () => ({ policy: { kind: "priority", name: "acme", priority: {} }, revision: "1" }));
+    expect(await json("policy get priority acme")).toEqual({ kind: "priority", name: "acme", spec: { priority: 0 } });
+  });
+
+  test("what is no kind, no field or no YAML is refused before anything is asked", async () => {
+    expect(await run("policy get pins m")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("did you mean pin?"),
+    });
+    expect(await run("policy set pin m nodes")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is no KEY=VALUE"),
+    });
+    expect(await run("policy set pin m nodes=[a")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("is no YAML"),
+    });
+    expect(await run("policy set pin m")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("at least one field"),
+    });
+    expect(bed.calls).toEqual([]);
+  });
+});
+
+describe("policy apply", () => {
+  const TEXT = `kind: pin
+name: m
+spec:
+  nodes: [a, b]
+  minReplicas: 1
+---
+- kind: quota
+  name: acme/*
+  spec: { concurrency: 4 }
+- { kind: priority, name: acme, spec: { priority: 7 } }
+`;
+
+  test("shows what each document comes to, all of them in one batch", async () => {
+    await run("pin-model m --nodes a --min-replicas 1");
+    await run("quota set acme --concurrency 4");
+    const applied = await run(`policy apply -f ${file("p.yaml", TEXT)}`);
+    expect(applied).toMatchObject({
+      code: 0,
+      err: "",
+      out: "pin/m changed\n  - nodes: a\n  + nodes: a,b\nquota/acme/* unchanged\npriority/acme created\n  + priority: 7\n",
+    });
+    expect(bed.bodies("ApplyPolicies").map(({ writes }) => (writes as unknown[]).length)).toEqual([3]);
+    const again = await run(`policy apply ${file("p.yaml", TEXT)} -o text`);
+    expect(again.out).toBe("pin/m\tunchanged\nquota/acme/*\tunchanged\npriority/acme\tunchanged\n");
+  });
+
+  test("of what export prints changes nothing, in YAML and in JSON", async () => {
+    await run(`policy apply -f ${file("p.yaml", TEXT)}`);
+    await run("acl deny * m --reason yes");
+    for (const format of ["yaml", "json"]) {
+      const { out } = await run(`policy export -o ${format}`);
+      for (const revisions of [out, (await run(`policy export -o ${format} --revisions`)).out]) {
+        const { code, out: applied } = await run(`policy apply -f ${file(`p.${format}`, revisions)} -o text`);
+        expect(code).toBe(0);
+        expect(
+          applied
+            .trim()
+            .split("\n")
+            .map((line) => line.split("\t")[1]),
+        ).toEqual(Array(4).fill("unchanged"));
+      }
+    }
+    expect((await run("policy export --kinds quota")).out).toBe(
+      "---\nkind: quota\nname: acme/*\nspec:\n  concurrency: 4\n",
+    );
+  });
+
+  test("deletes what is not in the file, of the kinds that are named", async () => {
+    await run("quota set old --concurrency 1");
+    await run("pin-model keep --nodes a");
+    const dry = await run(`policy apply -f ${file("p.yaml", TEXT)} --prune quota --dry-run`);
+    expect(dry.out).toContain("quota/old/* would be deleted (dry run)\n  - concurrency: 1\n");
+    expect(bed.policies).toEqual(["quota/old/*", "pin/keep"]);
+    await run(`policy apply -f ${file("p.yaml", TEXT)} --prune quota`);
+    expect(bed.policies).toEqual(["pin/keep", "pin/m", "quota/acme/*", "priority/acme"]);
+  });
+
+  test("reads a batch of JSON lines too", async () => {
+    const lines = '{"kind":"pin","name":"a","spec":{}}\n{"kind":"pin","name":"b","spec":{"nodes":["x"]}}\n';
+    expect((await run(`policy apply -f ${file("p.json", lines)} -o text`)).out).toBe(
+      "pin/a\tcreated\npin/b\tcreated\n",
+    );
+  });
+
+  test("with revisions changes only what is still as it was", async () => {
+    await run("pin-model m --nodes a");
+    const { out } = await run("policy export --revisions");
+    await run("pin-model m --nodes b");
+    expect(await run(`policy apply -f ${file("p.yaml", out)}`)).toMatchObject({
+      code: 4,
+      out: "",
+      err: expect.stringContaining("pin/m has revision 2, not 1 (aborted)"),
+    });
+  });
+
+  test("names what is refused, and changes nothing", async () => {
+    const text = TEXT.replace("minReplicas: 1", "minReplicas: 99");
+    expect(await run(`policy apply -f ${file("p.yaml", text)}`)).toMatchObject({
+      code: 1,
+      err: "infermesh ctl policy apply: pin/m is refused, so nothing was changed\ninfermesh ctl: ENDPOINT answered: minReplicas is above what there is (invalid_argument)\n",
+    });
+    expect(bed.policies).toEqual([]);
+  });
+
+  test.each([
+    ["kind: pin\nname: [", "it is neither YAML nor JSON"],
+    ["kind: pni\nname: a\nspec: {}", 'the document: kind is "pni"; expected one of pin, quota'],
+    ["- kind: pin\n  nam: a", '[1]: no such key "nam" in a policy'],
+    ["kind: pin\nname: a\nspec: 3", "spec is 3"],
+    ["- {kind: pin, name: a}\n- {kind: pin, name: a}", '[2]: "pin/a" a second time'],
+    ["policies: [7]", "policies[1]: found 7"],
+    ["kind: pin\nname: a\nrevision: -1", "revision is -1"],
+  ])("refuses a file of %j with every fault", async (text, fault) => {
+    const { code, err } = await run(`policy apply -f ${file("p.yaml", text)}`);
+    expect(code).toBe(2);
+    expect(err).toContain("nothing was changed\n");
+    expect(err).toContain(fault);
+    expect(bed.calls).toEqual([]);
+  });
+
+  test("wants a file that can be read, and one only", async () => {
+    expect(await run("policy apply")).toMatchObject({ code: 2, err: expect.stringContaining("say which file") });
+    expect(await run("policy apply -f /nonexistent/p.yaml")).toMatchObject({ code: 2 });
+    expect(await run(`policy apply -f ${file("p.yaml", "")}`)).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("holds no policies"),
+    });
+  });
+});
