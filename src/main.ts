@@ -199,25 +199,14 @@ const agentStatus: Lazy = async () => {
 };
 
 const inspectStore: Lazy = async () => {
-  const [{ entryLine, inspectLog }, { inspectStoreSettings }, { renderFigures, renderJsonLine }] = await Promise.all([
-    import("./store/log-inspection.ts"),
-    import("./store/inspect-settings.ts"),
-    import("./ctl/render.ts"),
-  ]);
+  const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
   return command({
-    help: {
-      command: "infermesh agent inspect-store",
-      summary: "show what a control node's log holds, and check every checksum in it; changes nothing",
-      usage: ["PATH [flags]"],
-      examples: [
-        ["infermesh agent inspect-store ~/.local/state/infermesh/control-gpu-1.sqlite", "Also while an agent uses it."],
-        ["infermesh agent inspect-store --entries 10 control-gpu-1.sqlite", "The last 10 entries, as JSON lines."],
-      ],
-      notes: [["Exit codes", "0 all is right\n1 damaged, or no log\n2 wrong command line"]],
-    },
+    help: inspectStoreHelp,
     settings: inspectStoreSettings,
     operands: [{ name: "PATH", expected: "a log's database, such as DATA-DIR/control-ID.sqlite", completes: "file" }],
     async run({ entries: count, output }, terminal, [path = ""]) {
+      const { entryLine, inspectLog } = await import("./store/log-inspection.ts");
+      const { renderFigures, renderJsonLine } = await import("./ctl/render.ts");
       const { summary, entries, fault } = await inspectLog(path);
       if (count === 0) terminal.out(renderFigures(output, summary));
       else for (const entry of entries.slice(-count)) terminal.out(renderJsonLine(entryLine(entry)));
