@@ -70,7 +70,7 @@ export class MemberCalls {
       out.reserve(response.length);
       out.copy(response);
     } catch (error) {
-      const { code, message } = toMeshError(error);
+      const { code, message } = error instanceof MeshError ? error : new MeshError("internal", "internal error");
       out.byte(FAILED);
       out.text(code);
       out.text(message.slice(0, MESSAGE_BYTES_MAX / 4));

@@ -5,12 +5,12 @@ import { MeshError } from "../../src/base/errors.ts";
 import { MemberCalls } from "../../src/mesh/calls.ts";
 
 /** Two members and the way between them. */
-function pair(way: (bytes: Uint8Array) => Promise<Uint8Array | undefined> = async (bytes) => b.answer(bytes)) {
+function pair(way?: (bytes: Uint8Array) => Promise<Uint8Array | undefined>) {
   const b: MemberCalls = new MemberCalls({ address: () => undefined, request: async () => new Uint8Array() });
   const a = new MemberCalls({
     address: (id) => (id === "b" ? "10.0.0.2:7946" : undefined),
     async request(_to, bytes) {
-      const answer = await way(bytes);
+      const answer = await (way === undefined ? b.answer(bytes) : way(bytes));
       if (answer === undefined) throw new MeshError("upstream_failed", "the connection was closed");
       return answer;
     },
@@ -39,7 +39,10 @@ test("errors keep their code, and say who speaks", async () => {
   b.serve(async () => {
     throw new Error("secret");
   });
-  expect(a.ask("b", "/x", new Uint8Array(), 1)).rejects.toMatchObject({ code: "internal" });
+  expect(a.ask("b", "/x", new Uint8Array(), 1)).rejects.toMatchObject({
+    code: "internal",
+    message: "b: internal error",
+  });
 });
 
 test("whatever comes, nothing breaks", async () => {
