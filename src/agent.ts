@@ -17,6 +17,7 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
+import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { modelCalls, serveModelCalls } from "./model-calls.ts";
 import { listensAt, untilStopped } from "./process.ts";
@@ -49,6 +50,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let states: StateSender | null = null;
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
+  let controlPlane: ControlPlane | null = null;
   const sampler = createSampler({
     runtime,
     version,
@@ -94,7 +96,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       control: {
         members: () => view.details(),
         state: (id) => (id === config.id ? apiOptions.state(sample()) : undefined),
-        policies: () => null,
+        policies: () => controlPlane?.host ?? null,
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
         events: journal,
         models: modelCalls(models),
@@ -149,7 +151,19 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     },
     journal,
     log,
-    onEvent: () => states?.membersChanged(),
+    onEvent(event) {
+      states?.membersChanged();
+      controlPlane?.told(event);
+    },
+  });
+  controlPlane = await openControlPlane({
+    control: config.control,
+    raft: config.raft,
+    cluster: config.mesh.cluster,
+    dataDir: config.dataDir,
+    node: () => joined(node),
+    isAlone: config.join.length === 0 && config.joinFile === "",
+    log,
   });
   addresses.gossip = node.membership.address;
   states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
@@ -191,7 +205,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
   states.look();
-  await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
+  await Promise.all([announcer.stop(), controlPlane.host.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);

@@ -8,6 +8,7 @@ import { newApp } from "./admin/app.ts";
 import type { ControlPlaneOptions } from "./admin/control-plane.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Operations } from "./admin/operations-api.ts";
+import type { PolicyAccess } from "./admin/policy-access.ts";
 import {
   registrationRoutes,
   routerApi,
@@ -36,6 +37,8 @@ export interface ControlOptions {
   readonly standing: Standing;
   readonly journal: Journal;
   readonly log: Log;
+  /** The policies; null before this router has found them. */
+  readonly policies: () => PolicyAccess | null;
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
@@ -128,7 +131,7 @@ export class Control {
       members: () => view.details(),
       fleet: { targets: () => targets.all(), load: (id) => this.#load(id), nowMs: () => performance.now() },
       state: (id) => this.#state(id),
-      policies: () => null,
+      policies: this.#options.policies,
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),

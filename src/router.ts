@@ -11,10 +11,12 @@ import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
+import { type ControlPlane, openControlPlane } from "./control-plane.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
+import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
@@ -113,6 +115,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- what is done to it while it runs
 
   let handover: Handover | null = null;
+  let controlPlane: ControlPlane | null = null;
   const operations: Operations = {
     reload: () => reload("POST /reload"),
     workers: () => ({ workers: crew?.seats() ?? [], retiring: crew?.retiring ?? 0 }),
@@ -141,6 +144,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     journal,
     log,
+    policies: () => controlPlane?.host ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
@@ -217,6 +221,20 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
   serveModelCalls({ id: () => standing.id, node: () => standing.node, runtime: null });
 
+  const opened = await openControlPlane({
+    control: config.control,
+    raft: config.raft,
+    cluster: config.mesh.cluster,
+    dataDir: config.dataDir,
+    node: () => joined(standing.node),
+    isAlone: false,
+    log,
+  });
+  controlPlane = opened;
+  standing.onEvent = (event) => opened.told(event);
+  standing.onSilence = () => void opened.host.suspend();
+  standing.onReturn = () => opened.host.resume();
+
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
     const routes = placement.expireModels(nowMs());
@@ -278,7 +296,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   journal.end();
   clearInterval(upkeep);
   targets.stop();
-  await control.stop();
+  await Promise.all([control.stop(), opened.host.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

@@ -22,6 +22,7 @@ const BESIDE_ROLES = [
   "config-watch",
   "control",
   "model-calls",
+  "control-plane",
   "reload",
   "standing",
   "succession",
