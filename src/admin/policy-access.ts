@@ -24,7 +24,7 @@ export interface StoreMemberFacts {
   readonly address: string;
   readonly role: string;
   readonly matchIndex: number | null;
-  readonly heardAgoMs: number | null;
+  readonly heardAgoMs?: number | null;
 }
 
 export interface StoreFacts {
