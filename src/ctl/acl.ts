@@ -92,7 +92,13 @@ function ruling(effect: "allow" | "deny"): Part {
     run: (config, terminal, operands) =>
       named(config, terminal, operands, (name) => {
         const spec = { effect, ...(config.reason === "" ? {} : { reason: config.reason }) };
-        return write(config, terminal, "SetPolicy", { ...messageOf({ kind: "acl", name, spec }), ...howOf(config) });
+        return write(
+          config,
+          terminal,
+          "SetPolicy",
+          { ...messageOf({ kind: "acl", name, spec }), ...howOf(config) },
+          { of: ["acl", name] },
+        );
       }),
   });
 }
@@ -117,7 +123,7 @@ export const ACLS = {
     operands: ACL_OPERANDS,
     run: (config, terminal, operands) =>
       named(config, terminal, operands, (name) =>
-        write(config, terminal, "DeletePolicy", { kind: "acl", name, ...howOf(config) }, "deleted"),
+        write(config, terminal, "DeletePolicy", { kind: "acl", name, ...howOf(config) }, { of: ["acl", name] }),
       ),
   }),
   list: asking({

@@ -103,7 +103,7 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
       add: { summary: "make a node a control node", load: async () => (await members()).add },
       remove: { summary: "let a node be a control node no more", load: async () => (await members()).remove },
       transfer: {
-        summary: "have another control node lead: the one named, or whoever is furthest",
+        summary: "have another control node lead",
         load: async () => (await members()).transfer,
       },
     },

@@ -88,7 +88,13 @@ async function setPolicy(
     terminal.err(`infermesh ctl policy set: ${escaped(made.fault)}\n`);
     return EXIT.usage;
   }
-  return write(config, terminal, "SetPolicy", { ...messageOf({ kind, name, spec: made.spec }), ...howOf(config) });
+  return write(
+    config,
+    terminal,
+    "SetPolicy",
+    { ...messageOf({ kind, name, spec: made.spec }), ...howOf(config) },
+    { of: [kind, name] },
+  );
 }
 
 /** One policy, as all commands that show one do. */
@@ -160,7 +166,7 @@ export const POLICIES = {
     operands: [KIND, NAME],
     run(config, terminal, [kind = "", name = ""]) {
       if (!isKind(kind, terminal)) return EXIT.usage;
-      return write(config, terminal, "DeletePolicy", { kind, name, ...howOf(config) }, "deleted");
+      return write(config, terminal, "DeletePolicy", { kind, name, ...howOf(config) }, { of: [kind, name] });
     },
   }),
 };

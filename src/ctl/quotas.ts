@@ -57,7 +57,13 @@ async function setQuota(config: Infer<typeof setSettings>, terminal: Terminal, n
     );
     return EXIT.usage;
   }
-  return write(config, terminal, "SetPolicy", { ...messageOf({ kind: "quota", name, spec }), ...howOf(config) });
+  return write(
+    config,
+    terminal,
+    "SetPolicy",
+    { ...messageOf({ kind: "quota", name, spec }), ...howOf(config) },
+    { of: ["quota", name] },
+  );
 }
 
 async function listQuotas(config: Infer<typeof listSettings>, terminal: Terminal): Promise<number> {
@@ -89,7 +95,10 @@ export const QUOTAS = {
   delete: asking({
     settings: section(singleWriteFields),
     operands: OPERANDS,
-    run: (config, terminal, operands) =>
-      write(config, terminal, "DeletePolicy", { kind: "quota", name: nameOf(operands), ...howOf(config) }, "deleted"),
+    run(config, terminal, operands) {
+      const name = nameOf(operands);
+      const request = { kind: "quota", name, ...howOf(config) };
+      return write(config, terminal, "DeletePolicy", request, { of: ["quota", name] });
+    },
   }),
 };

@@ -115,7 +115,11 @@ export class ControlBed {
       const { ifRevision } = write;
       if (ifRevision !== undefined && Number(ifRevision) !== (before?.revision ?? 0)) {
         const message = `${key} has revision ${before?.revision ?? 0}, not ${wordOf(ifRevision)}`;
-        return refusal("aborted", 409, message, { code: "conflict", write: at });
+        return refusal("aborted", 409, message, {
+          code: "conflict",
+          write: at,
+          ...(before === undefined ? {} : { current: messageOf(before) }),
+        });
       }
       if (write["delete"] !== undefined) {
         if (before === undefined) return refusal("not_found", 404, `there is no policy ${key}`);
@@ -125,7 +129,9 @@ export class ControlBed {
       }
       const spec = rest[wordOf(kind)] as Json;
       if (spec["minReplicas"] === 99) {
-        return refusal("invalid_argument", 400, "minReplicas is above what there is", { write: at });
+        return refusal("invalid_argument", 400, `writes[${at}].put.spec.minReplicas: found 99; expected less`, {
+          code: "bad_request",
+        });
       }
       const same = before !== undefined && Bun.deepEquals(before.spec, spec);
       const held: Held = {

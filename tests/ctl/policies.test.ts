@@ -320,7 +320,10 @@ spec:
     expect(await run(`policy apply -f ${file("p.yaml", out)}`)).toMatchObject({
       code: 4,
       out: "",
-      err: expect.stringContaining("pin/m has revision 2, not 1 (aborted)"),
+      err: `infermesh ctl policy apply: ${join(directory, "p.yaml")} is refused as a whole, and nothing was changed
+infermesh ctl: ENDPOINT answered: pin/m has revision 2, not 1 (conflict)
+infermesh ctl: it has revision 2 now: look at it, and try again with --if-revision 2
+`,
     });
   });
 
@@ -328,7 +331,7 @@ spec:
     const text = TEXT.replace("minReplicas: 1", "minReplicas: 99");
     expect(await run(`policy apply -f ${file("p.yaml", text)}`)).toMatchObject({
       code: 1,
-      err: "infermesh ctl policy apply: pin/m is refused, so nothing was changed\ninfermesh ctl: ENDPOINT answered: minReplicas is above what there is (invalid_argument)\n",
+      err: expect.stringContaining("ENDPOINT answered: pin/m.minReplicas: found 99; expected less (bad_request)\n"),
     });
     expect(bed.policies).toEqual([]);
   });
