@@ -607,14 +607,14 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (reader === null) return null;
     const chunks = this.#chunked ? this.#chunks : null;
     if (chunks === null) {
-      return reader.push(buffer, start, end) === "bad" ? badBody(reader) : null;
+      return reader.push(buffer, start, end) === "bad" ? badBody(reader) : namedTwice(reader);
     }
     for (let i = 0; i < chunks.spanCount; i++) {
       const from = chunks.spans[i * 2] ?? 0;
       const to = chunks.spans[i * 2 + 1] ?? 0;
       if (reader.push(buffer, from, to) === "bad") return badBody(reader);
     }
-    return null;
+    return namedTwice(reader);
   }
 
   /** A long request goes to its target as soon as its model is known: the rest is streamed. */
@@ -651,10 +651,6 @@ export class ClientConnection implements Downstream, FrontConnection {
     const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
     if (!empty && reader.finish() === "bad") {
       exchange.refuse(badBody(reader));
-      return false;
-    }
-    if (reader.duplicateModel) {
-      exchange.refuse(new MeshError("bad_json", "the body names its model twice", { param: "model" }));
       return false;
     }
     if (empty || !reader.hasModel) {
@@ -839,6 +835,12 @@ function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
 
 function badBody(reader: BodyReader): MeshError {
   return new MeshError("bad_json", reader.reason);
+}
+
+/** Targets would choose otherwise than this router, or than each other: one that has part of the body must not have the rest. */
+function namedTwice(reader: BodyReader): MeshError | null {
+  if (!reader.duplicateModel) return null;
+  return new MeshError("bad_json", "the body names its model twice", { param: "model" });
 }
 
 function statusOf(bytes: Buffer): number {

@@ -60,6 +60,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   /** What is recorded of the call, until it ends; null: nothing is. */
   #span: Span | null = null;
   #model = -1;
+  /** It was bound to the only model, since the first message had named none. */
+  #isUnnamed = false;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #deadlineSlot = NO_SLOT;
   #isOver = false;
@@ -86,7 +88,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#stream = stream;
     this.#head = head;
     this.#method = methodOf(head.path);
-    this.#request = new GrpcRequest(context);
+    this.#request = new GrpcRequest(context, head.model === null ? this.#method.modelField : 0);
     this.#id = callId(head);
     if (context.tracer !== null) this.#span = beginSpan(context.tracer, head);
   }
@@ -135,9 +137,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const { connection } = this.#client;
     if (ended) this.#complete();
     else if (attempt !== null) this.#activeMs = nowMs();
-    if (!request.follow(bytes, start, end)) {
+    const fault = request.follow(bytes, start, end) ? this.#nameFault() : this.#tooLarge();
+    if (fault !== null) {
       connection.consume(this.#stream, end - start);
-      this.#refuse(this.#tooLarge());
+      this.#refuse(fault);
       // A few bytes end a call that its target works at: a client that does so again and again is a flood.
       if (attempt !== null) connection.blame();
       return;
@@ -154,10 +157,23 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
   }
 
+  /**
+   * Why the first message, as far as it came, can't be routed by its model, or not have been: its target must not have
+   * the rest of it then.
+   */
+  #nameFault(): MeshError | null {
+    const { fault, modelName } = this.#request;
+    if (fault !== "") return new MeshError("bad_request", `the first message can't be routed: ${fault}`);
+    if (!this.#isUnnamed || modelName === "") return null;
+    // It was longer than what is looked at, and taken for one that names none.
+    this.#isUnnamed = false;
+    return this.#context.routes.calls.find(modelName) === this.#model ? null : unknownModel(modelName);
+  }
+
   /** Looks for the model in what has come of the first message. */
   #findModel(): void {
     const request = this.#request;
-    const model = request.findModel(this.#method.modelField, this.#context.routes.calls);
+    const model = request.findModel(this.#context.routes.calls);
     if (model >= 0) {
       this.#model = model;
       this.#bind(null);
@@ -276,6 +292,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   /** Binds a call that names no model to the one that there is. */
   #bindToOnly(): void {
     this.#model = this.#context.routes.calls.only;
+    this.#isUnnamed = true;
     if (this.#model >= 0) this.#bind(null);
     else this.#refuse(new MeshError("model_required", "name the model in the metadata x-infermesh-model"));
   }

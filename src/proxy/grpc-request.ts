@@ -1,11 +1,12 @@
 /**
  * What a gRPC call has received of its client: held so that it can be sent again, and read for the model that its
- * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`.
+ * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`; the first
+ * message is read to its end, however long it is (proto-name.ts).
  */
 import { areWhole, GrpcFraming, MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
 import type { ModelNames } from "./model-names.ts";
 import { copyBytes } from "../wire/octets.ts";
-import { ProtoField } from "../wire/proto-field.ts";
+import { ProtoName } from "../wire/proto-name.ts";
 import type { WorkerContext } from "./context.ts";
 
 /** What `findModel` answers where it is no model's number. */
@@ -33,10 +34,22 @@ export class GrpcRequest {
   /** Null while all that came was whole messages. */
   #framing: GrpcFraming | null = null;
   #messageBytes = -1;
-  #field: ProtoField | null = null;
+  /** The number of the field that names the model; 0: none does, or it is no more to be looked for. */
+  #modelField: number;
+  /** Bytes received of the first message's head, and the length that they tell. */
+  #headBytes = 0;
+  #length = 0;
+  #name: ProtoName | null = null;
 
-  constructor(context: WorkerContext) {
+  /** `modelField`: the number of the string field that names the model in the first message; 0: nobody needs it. */
+  constructor(context: WorkerContext, modelField: number) {
     this.#context = context;
+    this.#modelField = modelField;
+  }
+
+  /** What is wrong with the first message, as far as it was read; "": nothing. */
+  get fault(): string {
+    return this.#name?.fault ?? "";
   }
 
   /** The length of the first message, or -1 before it is known. */
@@ -48,6 +61,7 @@ export class GrpcRequest {
   follow(bytes: Uint8Array, start: number, end: number): boolean {
     const { grpcMessageBytesMax } = this.#context.config;
     this.received += end - start;
+    if (this.#modelField > 0) this.#readName(bytes, start, end);
     if (this.#framing === null) {
       if (areWhole(bytes, start, end, grpcMessageBytesMax)) {
         if (this.#messageBytes < 0 && end > start) this.#messageBytes = messageLength(bytes, start, end);
@@ -93,27 +107,37 @@ export class GrpcRequest {
     this.end = 0;
   }
 
-  /** The number of the model that string field `number` of the first message names; or a MODEL. */
-  findModel(number: number, models: ModelNames): number {
-    if (this.#messageBytes < 0) return this.isComplete ? MODEL.absent : MODEL.more;
-    // A compressed message is nobody's to read but its target's.
-    if (this.held[0] !== 0) return MODEL.absent;
-    const messageEnd = MESSAGE_HEAD_BYTES + this.held.readUInt32BE(1);
-    this.#field ??= new ProtoField(number, MESSAGE_HEAD_BYTES);
-    switch (this.#field.read(this.held, Math.min(this.end, messageEnd), messageEnd)) {
-      case "found": {
-        const model = models.findBytes(this.held, this.#field.start, this.#field.end);
-        return model >= 0 ? model : MODEL.unknown;
+  /** Reads on in the first message. */
+  #readName(bytes: Uint8Array, start: number, end: number): void {
+    let at = start;
+    while (at < end && this.#headBytes < MESSAGE_HEAD_BYTES) {
+      const byte = bytes[at++]!;
+      // A compressed message is nobody's to read but its target's.
+      if (this.#headBytes === 0 && byte !== 0) {
+        this.#modelField = 0;
+        return;
       }
-      case "more":
-        return this.isComplete ? MODEL.absent : MODEL.more;
-      default:
-        return MODEL.absent;
+      this.#length = this.#length * 256 + byte;
+      if (++this.#headBytes === MESSAGE_HEAD_BYTES) this.#name = new ProtoName(this.#modelField, this.#length);
     }
+    const name = this.#name;
+    if (name === null || at === end) return;
+    const taken = Math.min(end, at + name.rest);
+    if (!name.push(bytes, at, taken) || name.rest === 0) this.#modelField = 0;
   }
 
-  /** The name that was found and belongs to no model. */
+  /** The number of the model that the first message names; or a MODEL. */
+  findModel(models: ModelNames): number {
+    const name = this.#name;
+    if (name?.isFound === true) {
+      const model = models.findBytes(name.bytes, 0, name.bytes.length);
+      return model >= 0 ? model : MODEL.unknown;
+    }
+    return this.isComplete || this.#modelField === 0 ? MODEL.absent : MODEL.more;
+  }
+
+  /** The name that the first message has; "" where it has none, or it is not here yet. */
   get modelName(): string {
-    return this.#field === null ? "" : this.held.toString("utf8", this.#field.start, this.#field.end);
+    return this.#name?.isFound === true ? Buffer.from(this.#name.bytes).toString() : "";
   }
 }

@@ -6,71 +6,18 @@
  * log into the database, so that nothing of the failed transaction is taken for one that was damaged, and reads anew
  * where the journal stands. A start is the same. So what fails for want of space goes on when there is some.
  */
-import { Database } from "bun:sqlite";
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
 import { assert } from "../base/assert.ts";
 import { type Entry, ENTRY_KINDS, type HardState, type Snapshot } from "../raft/entry.ts";
+import { allocate, CHECKPOINT_PAGES, type Opened, openDatabase } from "./log-database.ts";
 import type { Batch, Compaction } from "./log-message.ts";
 import { chained, checksumBytes, checksumFrom, checksumOf } from "./record.ts";
 import { decodeHardState, decodeSnapshotHead, encodeSnapshotHead, encodeVote, type Record } from "./record.ts";
 import { Replay } from "./replay.ts";
-import {
-  createSchema,
-  type Identity,
-  type JournalRow,
-  type Link,
-  recordOf,
-  storeChecksum,
-  type StoreRow,
-} from "./schema.ts";
+import { type JournalRow, type Link, recordOf, storeChecksum, type StoreRow } from "./schema.ts";
 
-/** Pages in SQLite's write-ahead log before they go into the database. */
-const CHECKPOINT_PAGES = 1000;
-/** Where SQLite does it by itself, within a commit. */
-const CHECKPOINT_PAGES_MAX = 4 * CHECKPOINT_PAGES;
-/** Its file is not kept longer than that. */
-const WAL_BYTES_KEPT = 8 * 2 ** 20;
 /** Records that count no more, before all that do are written anew. */
 const DEAD_MAX = 50_000;
 const PAGE_BYTES = 4096;
-
-type Statement = ReturnType<Database["prepare"]>;
-
-interface Opened {
-  readonly database: Database;
-  readonly insert: Statement;
-  readonly begin: Statement;
-  readonly commit: Statement;
-}
-
-/** Makes an empty log, whole or not at all. */
-export function createLog(path: string, store: string, identity: Identity): void {
-  const fresh = `${path}-new`;
-  const remove = (): void => {
-    for (const file of [fresh, `${fresh}-wal`, `${fresh}-journal`, `${fresh}-shm`]) rmSync(file, { force: true });
-  };
-  remove();
-  try {
-    const database = new Database(fresh, { create: true, readwrite: true });
-    try {
-      configure(database);
-      database.transaction(() => createSchema(database, store, identity))();
-    } finally {
-      // Which empties its write-ahead log into it.
-      database.close(true);
-    }
-    // Policies name keys and tenants. SQLite gives its other files the same mode.
-    chmodSync(fresh, 0o600);
-    synchronise(fresh);
-    // Of a log whose other files somebody has removed: SQLite would take it for this one's.
-    rmSync(`${path}-wal`, { force: true });
-    renameSync(fresh, path);
-    synchronise(dirname(path));
-  } finally {
-    remove();
-  }
-}
 
 export class LogFile {
   readonly #path: string;
@@ -97,11 +44,14 @@ export class LogFile {
 
   /** Where the journal stands; throws what SQLite throws. */
   recall(): void {
-    const { database } = (this.#opened ??= open(this.#path));
+    const isFirst = this.#opened === undefined;
+    const { database } = (this.#opened ??= openDatabase(this.#path));
     if (database.inTransaction) database.run("ROLLBACK");
     const { busy } = database.query<{ busy: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)").get() ?? { busy: 1 };
     assert(busy === 0, "somebody else reads the log");
     this.#pages = 0;
+    // Not after a failure: where space is scarce it is others' as well.
+    if (isFirst) allocate(`${this.#path}-wal`);
     const store = database.query<StoreRow, []>("SELECT * FROM store").get();
     const base = checksumFrom(store?.base);
     assert(store !== null && base !== undefined, "the log has lost its identity");
@@ -240,42 +190,5 @@ export class LogFile {
     assert(fault === undefined, `a record does not fit into the log: ${fault}`);
     this.#end = { sequence, checksum };
     if (kind === "hard-state") this.#hardState = decodeHardState(record);
-  }
-}
-
-function open(path: string): Opened {
-  const database = new Database(path, { readwrite: true });
-  try {
-    configure(database);
-    return {
-      database,
-      // An empty array is bound as NULL.
-      insert: database.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ifnull(?, x''), ?)"),
-      begin: database.prepare("BEGIN IMMEDIATE"),
-      commit: database.prepare("COMMIT"),
-    };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function configure(database: Database): void {
-  // Before the first access: then there is no memory shared with others, and no file for it.
-  database.run("PRAGMA locking_mode = EXCLUSIVE");
-  database.run("PRAGMA journal_mode = WAL");
-  database.run("PRAGMA synchronous = FULL");
-  database.run(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES_MAX}`);
-  database.run(`PRAGMA journal_size_limit = ${WAL_BYTES_KEPT}`);
-  database.run("PRAGMA trusted_schema = OFF");
-}
-
-/** A file or a folder, whose names are its content. */
-function synchronise(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

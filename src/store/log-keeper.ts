@@ -11,7 +11,8 @@ import { AssertionError } from "../base/assert.ts";
 import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import { type LogContents, readArchive, readLogFiles } from "./archive.ts";
 import { reasonOf } from "./damage.ts";
-import { createLog, LogFile } from "./log-file.ts";
+import { createLog } from "./log-database.ts";
+import { LogFile } from "./log-file.ts";
 import type { Batch, Compaction, FromLog } from "./log-message.ts";
 import { MARK_SUFFIX, MarkFile } from "./mark.ts";
 import { NO_HARD_STATE } from "./reader.ts";
@@ -184,8 +185,9 @@ export class LogKeeper {
     if (error instanceof MeshError) return [error.code, error.message];
     const what = `${reasonOf(error)}${code === "" ? "" : `, ${code}`}`;
     if (FULL.has(code)) {
-      const next = "reads go on, writes wait; free some space or raise the limit, and it goes on by itself";
-      return ["store_full", `no space for the log ${this.#path} (${what}): ${next}`];
+      const reason = code === "SQLITE_IOERR_WRITE" ? "no space, a quota or limit, or a disk that fails" : "no space";
+      const next = "reads go on, writes wait; free some space, and it goes on by itself";
+      return ["store_full", `the log ${this.#path} can't be written: ${reason} (${what}). ${next}`];
     }
     const next = lasting
       ? "look at the disk, then restart; the log is checked at the start"

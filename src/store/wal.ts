@@ -35,7 +35,7 @@ export interface Wal {
   /** Of the database, in pages; 0: no transaction. */
   readonly databasePages: number;
   readonly leftover: Leftover | null;
-  /** The header is damaged, or none of SQLite's: there is more than a header, and nothing can be read. */
+  /** The header is damaged, or none of SQLite's, and something follows on it. */
   readonly unreadable: boolean;
 }
 
@@ -71,6 +71,8 @@ export function readWal(wal: Uint8Array): Wal {
   const magic = view.getUint32(0);
   const pageBytes = view.getUint32(8);
   const littleEndian = magic === MAGIC;
+  // Allocated, and not yet used.
+  if (magic === 0 && isBlank(wal)) return NOTHING;
   const sums = walSums(view, 0, HEADER_BYTES - 8, littleEndian, [0, 0]);
   const known = littleEndian || magic === MAGIC + 1;
   const isPage = pageBytes >= PAGE_MIN && pageBytes <= PAGE_MAX && (pageBytes & (pageBytes - 1)) === 0;
@@ -110,18 +112,25 @@ export function readWal(wal: Uint8Array): Wal {
   };
 }
 
+function isBlank(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += 1) if (bytes[at] !== 0) return false;
+  return true;
+}
+
 /** What of the present use of the file lies behind its last whole transaction. */
 function leftoverOf(view: DataView, end: number, frameBytes: number, isOurs: (at: number) => boolean): Leftover | null {
   let frames = 0;
+  let stop = end;
   let ended = false;
   let wasDurable = false;
   for (let at = end; at + FRAME_BYTES <= view.byteLength; at += frameBytes) {
     if (!isOurs(at)) continue;
     frames += 1;
+    stop = Math.min(at + frameBytes, view.byteLength);
     wasDurable ||= ended;
     ended ||= view.getUint32(at + 4) !== 0;
   }
-  return frames === 0 ? null : { frames, bytes: view.byteLength - end, wasDurable };
+  return frames === 0 ? null : { frames, bytes: stop - end, wasDurable };
 }
 
 /**

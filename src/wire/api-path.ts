@@ -36,11 +36,11 @@ import { begins, fixedPath } from "./fixed-paths.ts";
 import type { FixedPath } from "./fixed-paths.ts";
 import { METHOD } from "./http1.ts";
 import { ascii, COLON, FNV_BASIS, FNV_PRIME, hexDigit, isUtf8 } from "./octets.ts";
+import { QueryModel } from "./query-model.ts";
 
 const SLASH = 47;
 const QUESTION = 63;
 const PERCENT = 37;
-const AMPERSAND = 38;
 const PLUS = 43;
 
 const V1 = ascii("/v1/");
@@ -53,7 +53,6 @@ const BLOBS = ascii("/api/blobs/");
 const VERSIONS = ascii("/versions/");
 const LABELS = ascii("/labels/");
 const METADATA = ascii("/metadata");
-const QUERY_MODEL = ascii("model=");
 const STORED_BYTES = STORED_PATHS.map(ascii);
 
 /** Whether bytes [start, end) are `text`, which is ASCII. */
@@ -80,6 +79,7 @@ export class ApiPath {
   /** The model's name as it stands in the path or query, still escaped; -1 where there is none. */
   modelStart = -1;
   modelEnd = -1;
+  readonly #query = new QueryModel();
   /** For a path that is known, but not for this method: the value of an Allow field. */
   allow = "";
   /** After `readModel`: the name's bytes are modelBytes[0, modelLength), with their FNV-1a as BodyReader has it. */
@@ -117,6 +117,7 @@ export class ApiPath {
    */
   readModel(buffer: Uint8Array): string {
     const inQuery = this.modelStart > this.pathEnd;
+    if (inQuery && this.#query.isTwice) return "the query names its model twice";
     const bytes = this.modelBytes;
     let length = 0;
     let hash = FNV_BASIS;
@@ -236,19 +237,11 @@ export class ApiPath {
     return cut > start ? this.#named(start, cut, shape) : UNKNOWN;
   }
 
-  /** The parameter `model` of the query, the first one. */
   #findInQuery(buffer: Uint8Array, end: number): void {
-    let at = this.pathEnd + 1;
-    while (at < end) {
-      let stop = at;
-      while (stop < end && buffer[stop] !== AMPERSAND) stop++;
-      if (begins(buffer, at, stop, QUERY_MODEL)) {
-        this.modelStart = at + QUERY_MODEL.length;
-        this.modelEnd = stop;
-        return;
-      }
-      at = stop + 1;
-    }
+    const query = this.#query;
+    query.read(buffer, this.pathEnd + 1, end);
+    this.modelStart = query.start;
+    this.modelEnd = query.end;
   }
 }
 

@@ -5,13 +5,14 @@
  *
  * The body must be one object whose top level is exact (keys, colons, values, commas); what is nested needs only
  * balanced brackets and closed strings, since the target parses it anyway. Keys are compared decoded: "mod\u0065l" is
- * the model for the target's parser, so it is here. A second "model" is told (`duplicateModel`), never chosen from.
+ * the model for the target's parser, so it is here. A second "model" is told (`duplicateModel`), never chosen from: most
+ * parsers take the last, some the first. So is a "Model" beside it, which parsers in Go take for the same.
  *
  * Limits: 512 bytes of model, 512 levels. A bad body stays bad until `reset`.
  */
 import { BodyReader, MODEL_BYTES_MAX } from "./body-reader.ts";
 import type { BodyResult } from "./body-reader.ts";
-import { ascii, BACKSLASH, COLON, hexDigit, QUOTE } from "./octets.ts";
+import { ascii, BACKSLASH, COLON, hexDigit, QUOTE, spells } from "./octets.ts";
 
 const DEPTH_MAX = 512;
 /** How far a string's end is looked for byte by byte before the native search is called. */
@@ -94,7 +95,8 @@ const N_E_SIGN = 7;
 const N_EXPONENT = 8;
 
 const KEY_BYTES_MAX = 8;
-const KEYS = [ascii("model"), ascii("stream"), ascii("messages"), ascii("prompt"), ascii("input")];
+const MODEL_KEY = ascii("model");
+const KEYS = [MODEL_KEY, ascii("stream"), ascii("messages"), ascii("prompt"), ascii("input")];
 const KEY_OF = [KEY_MODEL, KEY_STREAM, KEY_PROMPT, KEY_PROMPT, KEY_PROMPT];
 
 /** `promptBytes` are those of the values of "messages", "prompt" and "input". */
@@ -121,6 +123,8 @@ export class BodyFields extends BodyReader {
   #unit = 0;
   #high = 0;
   #unpaired = false;
+  /** There was a key that differs from "model" in nothing but letter case. */
+  #hasLikeness = false;
 
   override reset(): void {
     super.reset();
@@ -131,6 +135,7 @@ export class BodyFields extends BodyReader {
     this.#escaped = false;
     this.#escape = 0;
     this.#high = 0;
+    this.#hasLikeness = false;
   }
 
   override finish(): BodyResult {
@@ -413,10 +418,16 @@ export class BodyFields extends BodyReader {
       while (same < length && buffer[start + same] === name[same]) same++;
       if (same === length) this.#key = KEY_OF[k]!;
     }
-    if (this.#key === KEY_MODEL && this.hasModel) {
-      this.duplicateModel = true;
-      this.#key = KEY_OTHER;
+    if (length === MODEL_KEY.length && (this.#key === KEY_MODEL || spells(buffer, start, MODEL_KEY))) {
+      this.#modelKey(this.#key === KEY_MODEL);
     }
+  }
+
+  /** A key is called "model", letter case aside or not. */
+  #modelKey(isExact: boolean): void {
+    if (this.hasModel || (isExact && this.#hasLikeness)) this.duplicateModel = true;
+    if (this.hasModel) this.#key = KEY_OTHER;
+    if (!isExact) this.#hasLikeness = true;
   }
 
   #wholeModel(buffer: Uint8Array, start: number, end: number): number {

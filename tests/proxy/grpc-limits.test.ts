@@ -31,7 +31,9 @@ describe("limits", () => {
   test("calls that begin, and then ask to be refused, are a flood", async () => {
     const { client: one } = await bed(() => {}, { grpcMessageBytesMax: 1000 });
     const lie = Buffer.concat([framed("hi"), Buffer.from([0, 255, 0, 0, 0])]);
-    for (let round = 0; round < 100 && !one.isAway && !one.closed; round++) {
+    // Some are reset as well, or the client would have counted as many resets as the router by then. They are not enough.
+    for (let round = 0; round < 30 && !one.isAway && !one.closed; round++) {
+      for (let i = 0; i < 10; i++) one.call(UNARY, { "x-infermesh-model": "m" }).reset();
       const calls = Array.from({ length: 20 }, () => one.call(UNARY, { "x-infermesh-model": "m" }));
       for (const call of calls) call.send(lie.subarray(0, 7));
       for (const call of calls) call.send(lie.subarray(7));

@@ -9,6 +9,8 @@ const { relay, upstream, target, client, bed } = grpcFixtures();
 const STREAM = "/inference.GRPCInferenceService/ModelStreamInfer";
 const LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad";
 const model = (name: string): Buffer => framed(proto({ 1: name, 2: "1" }));
+/** A message whose first name any reader finds, and whose last one runtimes take. */
+const TWO_NAMES = framed(Buffer.concat([proto({ 1: "org/a", 2: "1" }), proto({ 1: "b" })]));
 
 describe("calls of every kind", () => {
   test("unary: metadata, message, trailers, and the node that served", async () => {
@@ -163,7 +165,9 @@ describe("which model", () => {
     ["an unknown model in the metadata", UNARY, { "x-infermesh-model": "zz" }, model("b"), 5, /`zz`/],
     ["no model in the message", UNARY, {}, framed(proto({ 3: "id" })), 3, /x-infermesh-model/],
     ["no message", UNARY, {}, Buffer.alloc(0), 3, /x-infermesh-model/],
-    ["a message that is no protobuf", UNARY, {}, framed("\x07\x07\x07"), 3, /x-infermesh-model/],
+    ["a message that is no protobuf", UNARY, {}, framed("\x07\x07\x07"), 3, /can't be routed/],
+    ["a message that names two", UNARY, {}, TWO_NAMES, 3, /names its model twice/],
+    ["a name too long", UNARY, {}, framed(Buffer.concat([Buffer.from([10, 129, 4]), Buffer.alloc(513)])), 3, /512/],
     ["a compressed message", UNARY, {}, framed(proto({ 1: "b" }), 1), 3, /x-infermesh-model/],
     ["a service that nobody knows", "/acme.Thing/Do", {}, model("b"), 3, /x-infermesh-model/],
     ["a deadline that is none", UNARY, { "grpc-timeout": "5x" }, model("b"), 3, /grpc-timeout/],
@@ -178,6 +182,40 @@ describe("which model", () => {
       expect(router.inFlight).toBe(0);
     });
   }
+
+  test("a message that names two never reaches a target whole, in whatever pieces it comes", async () => {
+    const { a, b, one } = await two();
+    for (let cut = 1; cut < TWO_NAMES.length; cut++) {
+      // With the first name the call is bound, and with the second one's length it is refused.
+      const isBound = cut >= 12 && cut < 17;
+      const before = a.calls.length;
+      const call = one.call(UNARY).send(TWO_NAMES.subarray(0, cut));
+      if (isBound) await until(() => a.calls.length > before && a.calls.at(-1)!.bytes.length === cut);
+      call.send(TWO_NAMES.subarray(cut), true);
+      expect([(await call.over()).status, call.message]).toEqual([3, expect.stringContaining("twice")]);
+      expect(a.calls.length).toBe(isBound ? before + 1 : before);
+    }
+    await until(() => a.calls.every(({ code }) => code !== null));
+    expect(a.calls.map(({ bytes }) => bytes.length)).toEqual([12, 13, 14, 15, 16]);
+    expect(b.calls).toEqual([]);
+  });
+
+  test("a name behind more of a message than is looked at is none, unless it is the only model's", async () => {
+    const { up, client: one } = await bed(echo, { replayBytes: 4096 });
+    const filler = Buffer.concat([Buffer.from([0x3a, 0xe8, 0x20]), Buffer.alloc(4200)]);
+    for (const [name, status] of [
+      ["m", 0],
+      ["other", 5],
+    ] as const) {
+      const bytes = framed(Buffer.concat([filler, proto({ 1: name })]));
+      const before = up.calls.length;
+      const call = one.call(UNARY).send(bytes.subarray(0, 4096));
+      await until(() => up.calls.length > before);
+      call.send(bytes.subarray(4096), true);
+      expect((await call.over()).status).toBe(status);
+    }
+    expect(up.calls.flatMap(({ messages }) => messages)).toHaveLength(1);
+  });
 
   test("the only one there is, for services that name none", async () => {
     const { up, client: one } = await bed(echo);

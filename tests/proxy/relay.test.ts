@@ -69,6 +69,27 @@ describe("what reaches the target", () => {
     expect(up.requests[0]?.endsWith(body)).toBe(true);
   });
 
+  test("a long body that names its model twice never reaches a target whole", async () => {
+    const up = upstream(ok);
+    const relayed = relay([up.port], { replayBytes: 2048 });
+    const body = `{"model":"m","prompt":"${"y".repeat(8000)}","mod\\u0065l":"z"}`;
+    const chunked = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n${chunk(body)}0\r\n\r\n`;
+    for (const bytes of [post(body), chunked]) {
+      // Everywhere in its last part, which has the second name.
+      for (let cut = bytes.length - 30; cut < bytes.length; cut++) {
+        const connections = up.connections;
+        const client = await Client.open(relayed.port);
+        client.send(bytes.slice(0, cut));
+        if (cut < bytes.length - 25) await until(() => up.connections > connections);
+        const text = await client.send(bytes.slice(cut)).end();
+        expect(statusOf(text)).toBe(400);
+        expect(text).toContain("names its model twice");
+      }
+    }
+    await until(() => up.open === 0);
+    expect([up.requests, relayed.inFlight]).toEqual([[], 0]);
+  });
+
   test("a chunked body keeps its framing", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port]);

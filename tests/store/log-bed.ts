@@ -13,6 +13,9 @@ export const IDENTITY = { clusterId: "0123456789abcdef0123456789abcdef", member:
 export const LOG_THREAD = new URL("../../src/store/log-worker.ts", import.meta.url);
 export const CONFIGURATION = { voters: [77, 78], outgoing: [], learners: [79], learnersNext: [] };
 
+export const WAL_HEADER = 32;
+export const FRAME = 4096 + 24;
+
 /** In memory where that can be had: these tests are of what is written, not of when. */
 const FAST = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const folders: string[] = [];
@@ -118,9 +121,14 @@ export class Bed {
     return this.keeper.contents;
   }
 
-  /** The files as they are now: what a crash at this moment would leave. */
+  /** The files as they are now: what a crash at this moment would leave; without what is allocated and not yet used. */
   files(): LogFiles {
-    return readLogFiles(this.path);
+    const { database, wal, mark } = readLogFiles(this.path);
+    if (wal === undefined) return { database, mark, wal };
+    let end = wal.length;
+    while (end > 0 && wal[end - 1] === 0) end -= 1;
+    const frames = Math.ceil(Math.max(0, end - WAL_HEADER) / FRAME);
+    return { database, mark, wal: wal.subarray(0, end === 0 ? 0 : WAL_HEADER + frames * FRAME) };
   }
 }
 
@@ -130,11 +138,11 @@ export function held(files: LogFiles): LogContents | null {
 }
 
 /** The same through real files, opened as a member does it. */
-export function heldBySqlite(files: LogFiles): LogContents {
+export function heldBySqlite(files: LogFiles, allocated = 0): LogContents {
   const path = somewhere();
   const { database, wal, mark } = files;
   if (database !== undefined) writeFileSync(path, database);
-  if (wal !== undefined) writeFileSync(`${path}-wal`, wal);
+  if (wal !== undefined) writeFileSync(`${path}-wal`, Buffer.concat([wal, new Uint8Array(allocated)]));
   if (mark !== undefined) writeFileSync(`${path}-mark`, mark);
   const told: FromLog[] = [];
   const keeper = LogKeeper.open(path, IDENTITY, (message) => void told.push(message));

@@ -8,7 +8,18 @@ import { Prng } from "../../src/base/prng.ts";
 import type { LogContents, LogFiles } from "../../src/store/archive.ts";
 import type { LogBatch } from "../../src/store/log.ts";
 import { readWal } from "../../src/store/wal.ts";
-import { Bed, entry, held, heldBySqlite, Model, removeAll, snapshotAt, somewhere } from "./log-bed.ts";
+import {
+  Bed,
+  entry,
+  FRAME,
+  held,
+  heldBySqlite,
+  Model,
+  removeAll,
+  snapshotAt,
+  somewhere,
+  WAL_HEADER,
+} from "./log-bed.ts";
 
 /** What a log holds after so many acknowledged batches, and its files at that moment. */
 interface Moment {
@@ -16,8 +27,6 @@ interface Moment {
   readonly files: LogFiles;
 }
 
-const WAL_HEADER = 32;
-const FRAME = 4096 + 24;
 /** From one place to the next that is looked at, where looking at each would take too long: no divisor of a page. */
 const STRIDE = 331;
 
@@ -101,7 +110,7 @@ describe("killed", () => {
       const before = moments[at - 1]!.files;
       const after = moments[at]!.files.wal!;
       for (const cut of [before.wal!.length + 1000, after.length - 1]) {
-        const contents = heldBySqlite({ ...before, wal: after.subarray(0, cut) });
+        const contents = heldBySqlite({ ...before, wal: after.subarray(0, cut) }, 100_000);
         expect(momentOf(contents)).toBe(at - 1);
         expect(contents.repaired?.frames ?? 0).toBeGreaterThan(0);
       }

@@ -74,7 +74,7 @@ describe("what was written is there again", () => {
       expect(found).toMatchObject({ ...model.copy(), entries: model.entries.slice(Math.max(0, lost)) });
     };
     fc.assert(fc.property(fc.array(step, { minLength: 1, maxLength: 25 }), fc.constantFrom(4, 1e6), run), {
-      numRuns: 120,
+      numRuns: 60,
     });
   });
 });

@@ -101,7 +101,9 @@ describe("paths with a name in them", () => {
     ["PUT /predictions/densenet/2.0", "torchserve.predict", "densenet"],
     ["POST /explanations/a%20b?x", "torchserve.explain", "a b"],
     ["GET /v1/realtime?model=gpt-4o+realtime", "openai.realtime", "gpt-4o realtime"],
-    ["GET /v1/realtime?intent=x&model=a%2Bb%2Fc&model=d", "openai.realtime", "a+b/c"],
+    ["GET /v1/realtime?intent=x&model=a%2Bb%2Fc&mode=d", "openai.realtime", "a+b/c"],
+    ["GET /v1/realtime?mod%65l=a&models=b", "openai.realtime", "a"],
+    ["GET /v1/realtime?&&model=a;b&", "openai.realtime", "a;b"],
     ["POST /v2/models/h%C3%A9/infer", "kserve.infer", "h\u00e9"],
     ["POST /predictions/a+b", "torchserve.predict", "a+b"],
   ])("%s", (request, name, model) => {
@@ -113,6 +115,10 @@ describe("paths with a name in them", () => {
   test.each([
     ["GET /v1/realtime", ""],
     ["GET /v1/realtime?mode=model=x", ""],
+    ["GET /v1/realtime?Model=x", ""],
+    ["GET /v1/realtime?a;model=x", ""],
+    ["GET /v1/realtime?mod%6", ""],
+    ["GET /v1/realtime?model%00=x", ""],
   ])("%s names none", (request, model) => {
     expect(read(request)).toMatchObject({ name: "openai.realtime", model });
     expect(path.modelStart).toBe(-1);
@@ -131,7 +137,26 @@ describe("paths with a name in them", () => {
     expect(read(`POST ${target}`, 0x61).reason).toContain(reason);
   });
 
+  // Frameworks differ in which one counts, and some in what a name is.
+  test.each([
+    "model=a&model=b",
+    "model=a&model=a",
+    "model=a&x=1&mod%65l=b",
+    "%6d%6F%64%65%6C=b&model=a",
+    "model=a&Model=b",
+    "model=a&model",
+    "model&model=a",
+    "model=a;model=b",
+    "x=1;model=b&model=a",
+  ])("a query of %s names its model twice", (query) => {
+    expect(read(`GET /v1/realtime?${query}`).reason).toContain("twice");
+    // The reader is used again.
+    expect(read("GET /v1/realtime?model=c")).toMatchObject({ model: "c", reason: "" });
+  });
+
   test("an empty name", () => {
+    expect(read("GET /v1/realtime?model").reason).toContain("empty");
+    expect(read("GET /v1/realtime?model=&x=1").reason).toContain("empty");
     expect(read("GET /v1/models/").reason).toContain("empty");
     expect(read("GET /v1/realtime?model=").reason).toContain("empty");
     for (const target of ["/predictions/", "/predictions//1", "/v2/models/", "/v2/repository/models//load"]) {

@@ -88,13 +88,32 @@ describe("good bodies", () => {
     expect(readEverywhere(utf8(text))["promptBytes"]).toBe(promptBytes);
   });
 
-  test.each(['{"model":"a","model":"b"}', '{"model":"a","x":1,"m\\u006fdel":"b"}', '{"model":"a","model":5}'])(
-    "%s names its model twice",
+  test.each([
+    '{"model":"a","model":"b"}',
+    '{"model":"a","x":1,"m\\u006fdel":"b"}',
+    '{"model":"a","model":5}',
+    '{"model":"a","model":"a"}',
+    // Go's parser takes them for the same, and the last one counts.
+    '{"model":"a","Model":"b"}',
+    '{"MODEL":"b","model":"a"}',
+    '{"mod\\u0045l":"b","x":[{"model":1}],"model":"a"}',
+  ])("%s names its model twice", (text) => {
+    const result = readEverywhere(utf8(text));
+    expect([result["model"], result["duplicateModel"]]).toEqual(["a", true]);
+  });
+
+  test.each(['{"model":"a","x":{"model":"b"}}', '{"model":"a","models":"b","mode":1,"nodel":2}', '{"Model":"a"}'])(
+    "%s does not",
     (text) => {
-      const result = readEverywhere(utf8(text));
-      expect([result["model"], result["duplicateModel"]]).toEqual(["a", true]);
+      expect(readEverywhere(utf8(text))["duplicateModel"]).toBe(false);
     },
   );
+
+  test("a body of before means nothing to the next one", () => {
+    const fields = new BodyFields();
+    read([utf8('{"MODEL":"b"}')], fields);
+    expect(read([utf8('{"model":"a"}')], fields)["duplicateModel"]).toBe(false);
+  });
 
   test("a model that came whole is told by its place", () => {
     const fields = new BodyFields();
