@@ -1,5 +1,6 @@
 /** `infermesh ctl quota`: how much a tenant may use of a model. */
 import { type Infer, section } from "../base/settings.ts";
+import { scopeOf } from "../policy/name.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { write } from "./outcome.ts";
@@ -25,19 +26,13 @@ const OPERANDS: readonly Operand[] = [
 ];
 
 const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [
-  textColumn("TENANT", ({ name }) => partsOf(name)[0]),
-  textColumn("MODEL", ({ name }) => partsOf(name)[1]),
+  textColumn("TENANT", ({ name }) => scopeOf(name)?.tenant ?? name),
+  textColumn("MODEL", ({ name }) => scopeOf(name)?.model ?? "-"),
   specColumn("REQUESTS/S", "requestsPerSecond", { right: true }),
   specColumn("TOKENS/MIN", "tokensPerMinute", { right: true }),
   specColumn("AT ONCE", "concurrency", { right: true }),
   ...LAST_COLUMNS,
 ];
-
-/** Names of models may hold slashes, those of tenants can't. */
-function partsOf(name: string): [tenant: string, model: string] {
-  const slash = name.indexOf("/");
-  return slash < 0 ? [name, "*"] : [name.slice(0, slash), name.slice(slash + 1)];
-}
 
 /** TENANT/MODEL of the operands: each model where none is given. */
 function nameOf([tenant = "", model = ""]: readonly string[]): string {

@@ -77,10 +77,10 @@ const LINE_COLUMNS = COLUMNS.map((column) => (column.title === "NUMBER" ? { ...c
 async function subscribe(config: SubscribeConfig, terminal: Terminal): Promise<number> {
   const { since } = config;
   const after = since === "" ? "" : `&after=${since}`;
-  const query = new URLSearchParams([
-    ...(config.types.length === 0 ? [] : [["type", config.types.join(",")] as const]),
-    ...Object.entries(config.labels).map(([name, value]) => ["label", `${name}=${value}`] as const),
-  ]).toString();
+  const parameters = new URLSearchParams();
+  if (config.types.length > 0) parameters.append("type", config.types.join(","));
+  for (const [name, value] of Object.entries(config.labels)) parameters.append("label", `${name}=${value}`);
+  const query = parameters.toString();
   const filter = `${query === "" ? "" : `&${query}`}${after}`;
   if (config.once) return listEvents(config, terminal, filter);
   return untilEnded(terminal, (ended) => {

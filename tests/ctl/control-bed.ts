@@ -207,6 +207,7 @@ export interface Running {
   readonly color?: boolean;
   /** Called with all output so far, after each part of it. */
   readonly onOut?: (out: string) => void;
+  readonly onErr?: (err: string) => void;
 }
 
 /** Runs `infermesh ctl WORDS` in this process against an endpoint. */
@@ -226,7 +227,10 @@ export async function ctl(endpoint: string, words: readonly string[], how: Runni
       out += text;
       how.onOut?.(out);
     },
-    err: (text: string) => void (err += text),
+    err(text: string) {
+      err += text;
+      how.onErr?.(err);
+    },
     progress: (text: string) => void progress.push(text),
   };
   const command = await commandOf(name, entry);

@@ -338,7 +338,7 @@ infermesh ctl: it has revision 2 now: look at it, and try again with --if-revisi
 
   test.each([
     ["kind: pin\nname: [", "it is neither YAML nor JSON"],
-    ["kind: pni\nname: a\nspec: {}", 'the document: kind is "pni"; expected one of pin, quota'],
+    ["kind: pni\nname: a\nspec: {}", 'the document: kind is "pni"; expected one of acl, balance'],
     ["- kind: pin\n  nam: a", '[1]: no such key "nam" in a policy'],
     ["kind: pin\nname: a\nspec: 3", "spec is 3"],
     ["- {kind: pin, name: a}\n- {kind: pin, name: a}", '[2]: "pin/a" a second time'],
