@@ -157,9 +157,9 @@ describe("snapshots", () => {
       out: `saved revision 3 to ${path}, ${BYTES.length} bytes\n`,
     });
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    const { out } = await run(`snapshot status ${path}`);
-    expect(out).toContain("revision        3\n");
-    expect(out).toContain("policies.total  2\npolicies.pin    1\n");
+    const { out } = await run(`snapshot status ${path} -o text`);
+    expect(out).toContain("revision\t3\n");
+    expect(out).toContain("policies.total\t2\npolicies.pin\t1\npolicies.priority\t1\n");
     expect(await run(`snapshot restore ${path} --yes`)).toMatchObject({
       code: 0,
       out: `restored ${path}; the store is at revision 8\n`,
