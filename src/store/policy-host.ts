@@ -35,7 +35,7 @@ import { Door } from "./door.ts";
 import { FollowerStore } from "./follower-store.ts";
 import type { LinkIdentity } from "./link.ts";
 import { type DurableLog, openLog } from "./log.ts";
-import { MARK_SUFFIX } from "./mark.ts";
+import { MARK_SUFFIX } from "./log-mark.ts";
 import type {
   Listing,
   MemberChange,
