@@ -170,7 +170,7 @@ describe("members", () => {
     await eventually(() => watching.err.includes("again\n") && second.streams.length > 0, 10_000);
     second.send(event(5000, "failed", "gpu-2"));
     await eventually(() => watching.out.includes("failed"));
-    expect(second.asked.at(-1)).toBe("?watch=1&type=node&after=101");
+    expect(second.asked.at(-1)).toBe("?watch=1&after=101");
     expect(watching.err).toMatch(
       /^infermesh ctl: lost http:\/\/127\.0\.0\.1:\d+: .+; trying again\ninfermesh ctl: reached http:\/\/127\.0\.0\.1:\d+ again\n$/,
     );
@@ -183,7 +183,7 @@ describe("members", () => {
     await eventually(() => watching.out === TABLE);
     node.streams[0]?.close();
     await eventually(() => node.asked.length === 2);
-    expect(node.asked).toEqual(["?watch=1&type=node", "?watch=1&type=node&after=100"]);
+    expect(node.asked).toEqual(["?watch=1", "?watch=1&after=100"]);
     expect(watching.err).toContain("it ended the stream; it may be stopping; trying again\n");
   });
 
@@ -208,7 +208,7 @@ describe("members", () => {
     expect(watching.out).toBe("");
     node.broken = false;
     await eventually(() => watching.out === TABLE, 10_000);
-    expect(node.asked).toEqual(node.asked.map(() => "?watch=1&type=node"));
+    expect(node.asked).toEqual(node.asked.map(() => "?watch=1"));
   });
 
   test("gives up on a line without an end", async () => {
