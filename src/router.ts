@@ -28,7 +28,6 @@ import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
-import { serveModelCalls } from "./model-calls.ts";
 import { dropPid, keepPid, listensAt, onHangup, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
@@ -219,7 +218,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- the mesh
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
-  serveModelCalls({ id: () => standing.id, node: () => standing.node, runtime: null });
 
   const opened = await openControlPlane({
     control: config.control,
@@ -231,9 +229,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
   });
   controlPlane = opened;
-  standing.onEvent = (event) => opened.told(event);
-  standing.onSilence = () => void opened.host.suspend();
-  standing.onReturn = () => opened.host.resume();
+  standing.keep(opened);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
