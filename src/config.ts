@@ -12,6 +12,7 @@ import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
+import { inspectStoreSettings } from "./store/inspect-settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
@@ -279,6 +280,7 @@ export function stateDirectory(): string {
 
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
-  const all = [agentSettings, routerSettings, devSettings, membersSettings, agentStopSettings, agentStatusSettings];
+  const roles = [agentSettings, routerSettings, devSettings];
+  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }
