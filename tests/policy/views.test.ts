@@ -105,8 +105,10 @@ describe("access", () => {
         const rules = new Map<string, AclSpec["effect"]>();
         const view = new AclView();
         for (const [each, is] of steps) {
-          if (is === null) [rules.delete(each), view.delete(each)];
-          else [rules.set(each, is), view.put(each, { effect: is })];
+          rules.delete(each);
+          if (is !== null) rules.set(each, is);
+          if (is === null) view.delete(each);
+          else view.put(each, { effect: is });
         }
         expect(view.size).toBe(rules.size);
         for (const tenant of ["a", "b", ""]) {
