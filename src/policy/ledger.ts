@@ -75,23 +75,18 @@ export function grant(
   const fair = fairOf(sorted, measures, nowMs);
   const places = new Map(sorted.map(({ holder }, place) => [holder, place]));
   const holders = sorted.filter((lease) => wantsAny(lease, nowMs)).length;
-  const takenOf = (leases: Ledger): Amounts => {
-    const of = (name: keyof Amounts): number =>
-      leases.reduce((sum, lease) => sum + reserved(lease, name, measures[name]?.periodMs ?? 0, nowMs), 0);
-    return { requests: of("requests"), tokens: of("tokens"), concurrency: of("concurrency") };
-  };
-  let taken = takenOf(sorted);
+  let taken = takenBy(sorted, measures, nowMs);
   const grants = wants.map(({ holder, quota }): Grant => {
     const place = places.get(holder);
     const nobody = { serial: 0, requests: NOTHING, tokens: NOTHING, concurrency: NOTHING };
     if (place !== undefined) {
       const before = sorted[place]!;
-      const others = minus(taken, takenOf([before]));
+      const others = minus(taken, takenBy([before], measures, nowMs));
       const fairShare = { requests: 0, tokens: 0, concurrency: 0 };
       for (const name of MEASURES) fairShare[name] = fair[name][place]!;
       const after = given(before, fairShare, others, measures, nowMs);
       sorted[place] = after;
-      taken = plus(others, takenOf([after]));
+      taken = plus(others, takenBy([after], measures, nowMs));
     }
     const { serial, ...parts } = place === undefined ? nobody : sorted[place]!;
     const shareOf = (measure: keyof Amounts): number | null =>
@@ -118,6 +113,12 @@ export function reserved(lease: Lease, measure: keyof Amounts, periodMs: number,
     nowMs < formerUntilMs + periodMs ? former : 0,
     nowMs < Math.max(lease.askedMs + periodMs, lease.untilMs) ? used : 0,
   );
+}
+
+function takenBy(ledger: Ledger, measures: Measures, nowMs: number): Amounts {
+  const of = (name: keyof Amounts): number =>
+    ledger.reduce((sum, lease) => sum + reserved(lease, name, measures[name]?.periodMs ?? 0, nowMs), 0);
+  return { requests: of("requests"), tokens: of("tokens"), concurrency: of("concurrency") };
 }
 
 /** Without the leases that nothing is taken by any more. */
