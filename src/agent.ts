@@ -96,7 +96,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       control: {
         members: () => view.details(),
         state: (id) => (id === config.id ? apiOptions.state(sample()) : undefined),
-        policies: () => controlPlane?.host ?? null,
+        policies: () => controlPlane?.store ?? null,
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
         events: journal,
         models: modelCalls(models),
@@ -205,7 +205,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
   states.look();
-  await Promise.all([announcer.stop(), controlPlane.host.stop(), node.leave(LEAVE_MS)]);
+  await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);

@@ -143,7 +143,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     journal,
     log,
-    policies: () => controlPlane?.host ?? null,
+    policies: () => controlPlane?.store ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
@@ -292,7 +292,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   journal.end();
   clearInterval(upkeep);
   targets.stop();
-  await Promise.all([control.stop(), opened.host.stop()]);
+  await Promise.all([control.stop(), opened.store.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

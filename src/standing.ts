@@ -117,7 +117,7 @@ export class Standing {
     });
     this.#states.start();
     serveModelCalls({ id: () => this.id, node: () => this.#node, runtime: null });
-    await this.#controlPlane?.host.resume();
+    await this.#controlPlane?.resume();
     return node;
   }
 
@@ -147,7 +147,7 @@ export class Standing {
 
   /** Says nothing any more; the mesh is not to notice. */
   fallSilent(): void {
-    void this.#controlPlane?.host.suspend();
+    void this.#controlPlane?.suspend();
     this.#states?.stop();
     this.#node?.fallSilent();
   }

@@ -15,7 +15,7 @@ import type {
 import { EventService } from "./event-service.ts";
 import type { EventJournal, Watchers } from "./events.ts";
 import { NodeService, type NodeServiceOptions } from "./node-service.ts";
-import { adviceFor } from "./policy-advice.ts";
+import { adviceFor } from "../policy/advice.ts";
 import type { PolicyAccess } from "./policy-access.ts";
 import { PolicyService } from "./policy-service.ts";
 import type { Call, ServiceOf } from "./services.ts";
@@ -43,7 +43,10 @@ export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): 
   const nodes = new NodeService({ ...options, policies });
   const decided = new PolicyService({
     policies,
-    warnings: (write) => adviceFor(write, nodes.known()),
+    warnings(writes, items) {
+      const known = { ...nodes.known(), items };
+      return writes.flatMap((write) => adviceFor(write, known));
+    },
     knownNode: (id) => nodes.knownNode(id),
   });
   const store = new StoreService({ policies, controlAddress: (node) => options.controlAddress(node) });

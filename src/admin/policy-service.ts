@@ -38,8 +38,8 @@ interface WriteWishes {
 export interface PolicyServiceOptions {
   /** Throws a MeshError where this process has no store, or not yet. */
   policies(): PolicyAccess;
-  /** What is probably not meant. */
-  warnings(write: Write): readonly string[];
+  /** What is probably not meant; `items` are the policies before. */
+  warnings(writes: readonly Write[], items: readonly Item[]): readonly string[];
   /** Throws `not_found` for a node that nobody knows. */
   knownNode(id: string): void;
 }
@@ -129,8 +129,8 @@ export class PolicyService {
 
   async #write(raw: readonly object[], wishes: WriteWishes, call: Call): Promise<Init<WriteResponse>> {
     const writes = checked(raw);
-    const warnings = writes.flatMap((write) => this.#options.warnings(write));
     const policies = this.#options.policies();
+    const warnings = this.#options.warnings(writes, (await policies.list({ consistent: false })).items);
     const { idempotencyKey: key, dryRun } = wishes;
     const timeoutMs = timeLeft(call);
     const outcome = dryRun
