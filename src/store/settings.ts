@@ -1,10 +1,11 @@
 /** What a node may be told about the control plane: whether it is a control node, where, and which engine keeps policies. */
 import { make, refuse } from "../base/field.ts";
+import { isEtcdAddress, parseEtcdAddress } from "./etcd-address.ts";
 import { address, choice, section, text, type Infer } from "../base/settings.ts";
 
 export const CONTROL_PORT = 7950;
 
-const EXPECTED = "embedded, or etcd://HOST:PORT[,HOST:PORT...] (etcds:// for TLS)";
+const EXPECTED = "embedded, or etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][/CLUSTER] (etcds:// for TLS)";
 
 const engine = make<string>(
   {
@@ -13,8 +14,12 @@ const engine = make<string>(
     expected: EXPECTED,
     write: (value) => value,
     read(raw, at) {
-      const isKnown = typeof raw === "string" && /^(?:embedded|etcds?:\/\/\S+)$/.test(raw.trim());
-      return isKnown ? raw.trim() : refuse(raw, at, EXPECTED);
+      const written = typeof raw === "string" ? raw.trim() : "";
+      if (written === "embedded") return written;
+      if (!isEtcdAddress(written)) return refuse(raw, at, EXPECTED);
+      const parsed = parseEtcdAddress(written);
+      // There may be a password in it.
+      return typeof parsed === "string" ? refuse("(hidden)", at, EXPECTED, `it ${parsed}`) : written;
     },
   },
   "embedded",
