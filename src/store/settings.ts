@@ -41,6 +41,14 @@ export const controlSettings = section({
     flag: "control-listen",
     doc: "Where control nodes and their followers reach this node. With --control auto another free port is taken where this one is in use.",
   }),
+  dir: text({
+    default: "",
+    flag: "control-dir",
+    placeholder: "DIR",
+    lengthMax: 4096,
+    emptyMeans: "the data directory",
+    doc: "Where a control node keeps its store: a disk that is fast to flush makes writes fast.",
+  }),
   store: engine,
   caFile: text({
     default: "",
