@@ -5,6 +5,7 @@ import { address, choice, section, text, type Infer } from "../base/settings.ts"
 
 export const CONTROL_PORT = 7950;
 
+export const EMBEDDED = "embedded";
 const EXPECTED = "embedded, or etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][/CLUSTER] (etcds:// for TLS)";
 
 const engine = make<string>(
@@ -14,15 +15,15 @@ const engine = make<string>(
     expected: EXPECTED,
     write: (value) => value,
     read(raw, at) {
-      const written = typeof raw === "string" ? raw.trim() : "";
-      if (written === "embedded") return written;
-      if (!isEtcdAddress(written)) return refuse(raw, at, EXPECTED);
-      const parsed = parseEtcdAddress(written);
-      // There may be a password in it.
-      return typeof parsed === "string" ? refuse("(hidden)", at, EXPECTED, `it ${parsed}`) : written;
+      const given = typeof raw === "string" ? raw.trim() : "";
+      if (given === EMBEDDED) return given;
+      const address = isEtcdAddress(given) ? parseEtcdAddress(given) : undefined;
+      // It may hold a password, which is not shown.
+      if (typeof address === "string") return refuse("(hidden)", at, EXPECTED, `it ${address}`);
+      return address === undefined ? refuse(raw, at, EXPECTED) : given;
     },
   },
-  "embedded",
+  EMBEDDED,
   {
     flag: "store",
     secret: true,
@@ -50,19 +51,28 @@ export const controlSettings = section({
     doc: "Where a control node keeps its store: a disk that is fast to flush makes writes fast.",
   }),
   store: engine,
-  caFile: text({
+  storeCa: text({
     default: "",
+    flag: "store-ca",
     placeholder: "FILE",
     lengthMax: 4096,
-    doc: "Certificates that etcd's must be signed by, with etcds://.",
+    emptyMeans: "the system's",
+    doc: "Authorities whose certificates etcd may show with etcds://, PEM.",
   }),
-  certFile: text({
+  storeCert: text({
     default: "",
+    flag: "store-cert",
     placeholder: "FILE",
     lengthMax: 4096,
-    doc: "This node's certificate for etcd, in PEM.",
+    doc: "Certificate that etcd is shown, PEM.",
   }),
-  keyFile: text({ default: "", placeholder: "FILE", lengthMax: 4096, doc: "The key of that certificate, in PEM." }),
+  storeKey: text({
+    default: "",
+    flag: "store-key",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "Private key that belongs to it, PEM.",
+  }),
 });
 
 export type ControlConfig = Infer<typeof controlSettings>;
