@@ -76,7 +76,7 @@ async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<C
   if (typeof address === "string") throw new MeshError("config_invalid", `--store: ${address}`);
   const tls = clientOptions(
     { ca: control.storeCa, cert: control.storeCert, key: control.storeKey, verify: true },
-    { ca: "control.storeCa", cert: "control.storeCert", key: "control.storeKey" },
+    "control.store",
   );
   const store = new EtcdStore({ address, tls, cluster, log });
   // A fault that time won't mend ends the start; an etcd that can't be reached yet doesn't.

@@ -71,41 +71,30 @@ export function serverIdentities({ cert, key, sni }: TlsConfig): TlsIdentities |
   if (cert === "") throw invalid("tls.cert", "", "a certificate's file is needed with tls.key and tls.sni");
   const further = sni.map((entry): [string, Identity] => {
     const [, name = "", certFile = "", keyFile = ""] = NAMED.exec(entry) ?? [];
-    const path = `tls.sni of ${name}`;
-    return [name, identityOf({ cert: `${path}.cert`, key: `${path}.key` }, certFile, keyFile)];
+    return [name, identityOf(`tls.sni of ${name}`, certFile, keyFile)];
   });
-  return { ...identityOf({ cert: "tls.cert", key: "tls.key" }, cert, key), sni: Object.fromEntries(further) };
+  return { ...identityOf("tls", cert, key), sni: Object.fromEntries(further) };
 }
 
-/** What the settings of a client's files are called. */
-const UPSTREAM_PATHS = { ca: "upstreamTls.ca", cert: "upstreamTls.cert", key: "upstreamTls.key" };
-
 /** Reads the files; throws a MeshError that names the one at fault. */
-export function clientOptions(
-  { ca, cert, key, verify }: UpstreamTlsConfig,
-  paths: { readonly ca: string; readonly cert: string; readonly key: string } = UPSTREAM_PATHS,
-): TlsClientOptions {
+export function clientOptions({ ca, cert, key, verify }: UpstreamTlsConfig, named = "upstreamTls"): TlsClientOptions {
   return {
     verify,
-    ...(ca === "" ? {} : { ca: certificatesIn(paths.ca, ca) }),
-    ...(cert === "" && key === "" ? {} : { identity: identityOf(paths, cert, key) }),
+    ...(ca === "" ? {} : { ca: certificatesIn(`${named}.ca`, ca) }),
+    ...(cert === "" && key === "" ? {} : { identity: identityOf(named, cert, key) }),
   };
 }
 
-function identityOf(
-  paths: { readonly cert: string; readonly key: string },
-  certFile: string,
-  keyFile: string,
-): Identity {
-  const cert = certificatesIn(paths.cert, certFile);
-  const key = contents(paths.key, keyFile);
+function identityOf(path: string, certFile: string, keyFile: string): Identity {
+  const cert = certificatesIn(`${path}.cert`, certFile);
+  const key = contents(`${path}.key`, keyFile);
   let isPair = false;
   try {
     isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch (error) {
-    throw invalid(paths.key, keyFile, `no private key in PEM without a password (${reasonOf(error)})`);
+    throw invalid(`${path}.key`, keyFile, `no private key in PEM without a password (${reasonOf(error)})`);
   }
-  if (!isPair) throw invalid(paths.key, keyFile, `not the key of the certificate in ${certFile}`);
+  if (!isPair) throw invalid(`${path}.key`, keyFile, `not the key of the certificate in ${certFile}`);
   return { cert, key };
 }
 

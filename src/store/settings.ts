@@ -6,7 +6,7 @@ import { address, choice, section, text, type Infer } from "../base/settings.ts"
 export const CONTROL_PORT = 7950;
 
 export const EMBEDDED = "embedded";
-const EXPECTED = "embedded, or etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...][/CLUSTER] (etcds:// for TLS)";
+const EXPECTED = "embedded, or etcd://HOST:PORT[,HOST:PORT...] (etcds:// for TLS)";
 
 const engine = make<string>(
   {

@@ -7,7 +7,6 @@ import { type EtcdAddress, parseEtcdAddress } from "../../src/store/etcd-address
 import { EtcdClient } from "../../src/store/etcd-client.ts";
 import { EtcdFailure } from "../../src/store/etcd-failure.ts";
 import { EtcdFeed } from "../../src/store/etcd-feed.ts";
-import { openEtcdStore } from "../../src/store/etcd-open.ts";
 import { selfSigned } from "../net/certificates.ts";
 import { compact, defragment, deleteOutside, demandLogin, disarm, putOutside } from "./etcd-gateway.ts";
 import { EtcdCluster, WITHOUT_ETCD, freePorts } from "./etcd-server.ts";
@@ -269,21 +268,6 @@ withEtcd("an etcd with a login, with TLS, without space", () => {
         client.close();
       }
       trusting.close();
-
-      const store = etcd.address.replace("etcd:", "etcds:");
-      const config = { store, caFile: cert, certFile: file("mesh", mesh.cert), keyFile: file("mesh-key", mesh.key) };
-      const opened = openEtcdStore(config, "mesh", { info() {}, warn() {} });
-      await opened.ready();
-      expect((await opened.list({ consistent: true })).revision).toBe(0);
-      await opened.stop();
-      for (const [wrong, what] of [
-        [{ caFile: join(folder, "none") }, /^control\.caFile: .*none: can't be read/],
-        [{ caFile: key }, /^control\.caFile: .*no certificate in PEM/],
-        [{ keyFile: key }, /^control\.keyFile: .*not the key of the certificate/],
-        [{ store: "etcd://a:b@c:d@e" }, /^control\.store: the address/],
-      ] as const) {
-        expect(() => openEtcdStore({ ...config, ...wrong }, "mesh", { info() {}, warn() {} })).toThrow(what);
-      }
       await etcd.stop();
       rmSync(folder, { recursive: true, force: true });
     },
