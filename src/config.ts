@@ -26,8 +26,10 @@ import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { flightSettings, signalSettings } from "./signal/settings.ts";
+import { raftSettings } from "./raft/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
+import { controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
@@ -106,6 +108,8 @@ export const agentSettings = section({
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
   swim: swimSettings,
   signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
+  control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
+  raft: raftSettings,
   admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
@@ -179,6 +183,8 @@ export const routerSettings = section(
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
+    control: { ...controlSettings, doc: "Whether the router keeps the policies, and by which engine." },
+    raft: raftSettings,
     tracing: { ...tracingSettings, doc: "Spans of requests, for a collector of OpenTelemetry." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,

@@ -21,6 +21,7 @@ const BESIDE_ROLES = [
   "certificates",
   "config-watch",
   "control",
+  "control-plane",
   "reload",
   "standing",
   "succession",

@@ -16,7 +16,7 @@
  * decides.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
@@ -52,6 +52,8 @@ import { Ways } from "./ways.ts";
 
 const ADMIT_MS = 5000;
 const RETRY_MS = 500;
+/** For another process to let go of the store. */
+const HELD_MS = 5000;
 const MEMBER_BYTES = 6;
 
 export interface PolicyHostOptions {
@@ -81,7 +83,8 @@ export class PolicyHost implements PolicyStore {
   readonly #ways: Ways;
   /** Ways on which this node names no store, and so is let in by those of another cluster too: for questions only. */
   readonly #scouts: Ways;
-  readonly #door: Door | null;
+  readonly #links: { readonly identity: LinkIdentity; readonly handlers: CallHandlers };
+  #door: Door | null = null;
   /** What is watched here: it outlives the engine behind it. */
   readonly #copy = new Copy();
   #seat: Seat | null = null;
@@ -117,13 +120,9 @@ export class PolicyHost implements PolicyStore {
       message: (bytes, calls) => this.#seat?.receive(bytes, calls),
       call: (incoming) => this.#call(incoming),
     };
-    this.#door = openDoor(options, identity, handlers);
+    this.#links = { identity, handlers };
     this.#scouts = new Ways({ identity: { ...identity, storeId: () => "" }, handlers, onBroken() {} });
-    this.#ways = new Ways({
-      identity,
-      handlers,
-      onBroken: (address) => this.#seat?.unreachable(address),
-    });
+    this.#ways = new Ways({ identity, handlers, onBroken: (address) => this.#seat?.unreachable(address) });
   }
 
   get engine(): StoreStatus["engine"] {
@@ -180,13 +179,30 @@ export class PolicyHost implements PolicyStore {
     this.#follower?.lookAgain();
   }
 
-  async stop(): Promise<void> {
+  /**
+   * Lets go of the store and of the port, for another process that is this node now; what is known is still answered.
+   * `resume` takes them up again.
+   */
+  async suspend(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
     this.#unwatch();
-    await this.#seat?.stop();
+    const seat = this.#seat;
+    this.#seat = null;
+    await seat?.stop();
     await this.#follower?.stop();
     this.#door?.stop();
+    this.#ways.renew("this node hands over");
+  }
+
+  async resume(): Promise<void> {
+    this.#stopped = false;
+    this.#follower = null;
+    await this.#start();
+  }
+
+  async stop(): Promise<void> {
+    await this.suspend();
     this.#ways.stop();
     this.#scouts.stop();
   }
@@ -197,18 +213,35 @@ export class PolicyHost implements PolicyStore {
     return store;
   }
 
+  get #dir(): string {
+    return this.#options.config.dir === "" ? this.#options.dataDir : this.#options.config.dir;
+  }
+
   get #path(): string {
-    return join(this.#options.dataDir, `control-${this.#options.node}.sqlite`);
+    return join(this.#dir, `control-${this.#options.node}.sqlite`);
+  }
+
+  /** A predecessor of this process may still have it for a moment. */
+  async #openKept(): Promise<DurableLog | null> {
+    for (const untilMs = performance.now() + HELD_MS; ; await Bun.sleep(RETRY_MS)) {
+      try {
+        return await openLog(this.#path, undefined, this.#options.logEntry);
+      } catch (error) {
+        if (toMeshError(error).code !== "conflict" || performance.now() > untilMs) throw error;
+      }
+    }
   }
 
   async #start(): Promise<void> {
     const { config, isAlone, peers, log } = this.#options;
+    this.#door = openDoor(this.#options, this.#links.identity, this.#links.handlers);
     if (config.mode === "off") {
       if (existsSync(this.#path))
         log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
       return this.#becomeFollower();
     }
-    const kept = await openLog(this.#path, undefined, this.#options.logEntry);
+    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    const kept = await this.#openKept();
     if (kept !== null) {
       const seat = await this.#sit(kept);
       if (seat.isAdmitted) return this.#takeSeat(seat);
@@ -273,11 +306,11 @@ export class PolicyHost implements PolicyStore {
   }
 
   #becomeFollower(): void {
-    const { dataDir, node, log } = this.#options;
+    const { node, log } = this.#options;
     this.#follower = new FollowerStore({
       ways: this.#ways,
       addresses: () => this.#options.peers(),
-      file: dataDir === "" ? "" : join(dataDir, `policies-${node}.json`),
+      file: join(this.#dir, `policies-${node}.json`),
       log,
     });
     this.#watchBehind(this.#follower);

@@ -1,5 +1,6 @@
 /** Plain requests over HTTP/2, which the machinery of HTTP/1.1 serves. */
 import { describe, expect, test } from "bun:test";
+import { Handshakes } from "../../src/net/handshakes.ts";
 import { openListeners } from "../../src/net/listen.ts";
 import { adoptTls } from "../../src/net/tls-streams.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
@@ -432,8 +433,9 @@ test("under TLS both sides agree on it, or on HTTP/1.1", async () => {
   const identity = selfSigned("localhost", "IP:127.0.0.1");
   const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
   const handlers = clientHandlers(router.context, router.connections, (...of) => new Http2Front(router.context, ...of));
-  const options = { ...identity, sni: {}, alpn: ["h2", "http/1.1"], handshakeTimeoutMs: 1000 };
-  const listener = adoptTls(listeners.duplicate(0), options, handlers);
+  const options = { ...identity, sni: {}, alpn: ["h2", "http/1.1"] };
+  const handshakes = new Handshakes({ hasRoom: () => true, timeoutMs: 10_000 });
+  const listener = adoptTls(listeners.duplicate(0), options, handshakes, handlers);
   listeners.close();
   for (const [flag, version] of [
     ["--http2", "HTTP/2 200"],

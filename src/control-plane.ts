@@ -1,0 +1,100 @@
+/**
+ * A node's place in the control plane: its policies, by whichever engine, over the mesh that it is in. Who the control
+ * nodes are is told by gossip; who may become one is not (store/policy-host.ts). Wiring only.
+ */
+import type { ControlConfig } from "./store/settings.ts";
+import type { RaftConfig } from "./raft/settings.ts";
+import { MeshError, toMeshError } from "./base/errors.ts";
+import { parseAddress } from "./base/units.ts";
+import type { MeshNode } from "./mesh/node-membership.ts";
+import { clientOptions } from "./net/tls-settings.ts";
+import type { Log } from "./obs/log.ts";
+import { parseEtcdAddress } from "./store/etcd-address.ts";
+import { PolicyHost } from "./store/policy-host.ts";
+import type { PolicyStore } from "./store/policy-store.ts";
+import { EMBEDDED } from "./store/settings.ts";
+import type { SwimEvent } from "./swim/event.ts";
+import { decodeMeta } from "./swim/meta.ts";
+
+/** For etcd to answer before the node goes on without it. */
+const FIRST_MS = 2000;
+
+export interface ControlPlaneOptions {
+  readonly control: ControlConfig;
+  readonly raft: RaftConfig;
+  /** The mesh's name. */
+  readonly cluster: string;
+  readonly dataDir: string;
+  /** The node in the mesh, as it is now. */
+  readonly node: () => MeshNode;
+  /** Whether it joins nobody: it may begin a control plane of its own then. */
+  readonly isAlone: boolean;
+  readonly log: Log;
+}
+
+export interface ControlPlane {
+  readonly store: PolicyStore;
+  /** Something happened to a member. */
+  told(event: SwimEvent): void;
+  /** Lets go of what only one process can have, for a successor that is this node; and takes it up again. */
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
+}
+
+/** Rejects with a MeshError when the node's store or its port can't be had. */
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { control, raft, cluster, dataDir, node, isAlone, log } = options;
+  if (control.store !== EMBEDDED) return inEtcd(options);
+  const host = await PolicyHost.open({
+    config: control,
+    raft,
+    logEntry: new URL("./store/log-worker.ts", import.meta.url),
+    cluster,
+    node: node().membership.id,
+    dataDir,
+    keys: () => node().keyring.keys,
+    host: () => parseAddress(node().membership.address)?.host ?? "127.0.0.1",
+    isAlone,
+    peers: () => controlNodes(node()),
+    announce: (controlAddress) => node().tell({ controlAddress }),
+    log,
+  });
+  return {
+    store: host,
+    told({ kind }) {
+      if (kind === "joined" || kind === "updated" || kind === "alive-again") host.peersChanged();
+    },
+    suspend: () => host.suspend(),
+    resume: () => host.resume(),
+  };
+}
+
+/** Its client is much code, which others need not load. */
+async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<ControlPlane> {
+  const { EtcdStore } = await import("./store/etcd-store.ts");
+  const address = parseEtcdAddress(control.store);
+  if (typeof address === "string") throw new MeshError("config_invalid", `--store: ${address}`);
+  const tls = clientOptions(
+    { ca: control.storeCa, cert: control.storeCert, key: control.storeKey, verify: true },
+    "control.store",
+  );
+  const store = new EtcdStore({ address, tls, cluster, log });
+  // A fault that time won't mend ends the start; an etcd that can't be reached yet doesn't.
+  await store.ready(FIRST_MS).catch((error: unknown) => {
+    const { retryable, message } = toMeshError(error);
+    if (!retryable) throw error;
+    log.warn("etcd can't be reached yet; trying on", { why: message });
+  });
+  return { store, told() {}, suspend: () => Promise.resolve(), resume: () => Promise.resolve() };
+}
+
+/** Where other members take part in the control plane; the nearest first. */
+function controlNodes({ membership }: MeshNode): string[] {
+  const near: { readonly address: string; readonly rttMs: number }[] = [];
+  for (const member of membership.members()) {
+    if (member.id === membership.id || member.status === "failed" || member.status === "left") continue;
+    const address = decodeMeta(member.meta)?.controlAddress ?? "";
+    if (address !== "") near.push({ address, rttMs: member.rttMs ?? Number.POSITIVE_INFINITY });
+  }
+  return near.toSorted((a, b) => a.rttMs - b.rttMs).map(({ address }) => address);
+}
