@@ -17,10 +17,10 @@ const engine = make<string>(
     read(raw, at) {
       const given = typeof raw === "string" ? raw.trim() : "";
       if (given === EMBEDDED) return given;
-      const address = isEtcdAddress(given) ? parseEtcdAddress(given) : undefined;
+      const etcd = isEtcdAddress(given) ? parseEtcdAddress(given) : undefined;
       // It may hold a password, which is not shown.
-      if (typeof address === "string") return refuse("(hidden)", at, EXPECTED, `it ${address}`);
-      return address === undefined ? refuse(raw, at, EXPECTED) : given;
+      if (typeof etcd === "string") return refuse("(hidden)", at, EXPECTED, `it ${etcd}`);
+      return etcd === undefined ? refuse(raw, at, EXPECTED) : given;
     },
   },
   EMBEDDED,
