@@ -212,7 +212,11 @@ export class ControlStore implements PolicyStore {
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setInterval(() => {
       if (this.#node.raft.status().leader === leader) return;
-      reject(new MeshError("request_timeout", "the leader changed; what it was asked may have been done", { retryable: true }));
+      reject(
+        new MeshError("request_timeout", "the leader changed; what it was asked may have been done", {
+          retryable: true,
+        }),
+      );
     }, RETRY_MS);
     asked.catch(() => {});
     return Promise.race([asked, promise]).finally(() => clearInterval(timer));

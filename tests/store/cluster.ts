@@ -79,7 +79,9 @@ export class Cluster {
     // At all of them: until they know that the change is done, they need the majority of before.
     await until(async () => {
       const all = await Promise.all(nodes.map(({ host }) => host.status()));
-      const counts = all.map(({ members }) => members.filter(({ role }) => role === "leader" || role === "follower").length);
+      const counts = all.map(
+        ({ members }) => members.filter(({ role }) => role === "leader" || role === "follower").length,
+      );
       return counts.every((count) => count === voters) && all.every(({ changing }) => !changing);
     }, `${voters} voters`);
     return nodes;

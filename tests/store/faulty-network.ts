@@ -82,7 +82,7 @@ export class FaultyNetwork {
               },
               close: () => void client.end(),
               error() {},
-              connectError: () => void client.terminate(),
+              connectError: () => client.terminate(),
             },
           }).catch(() => client.terminate());
         },
@@ -114,7 +114,12 @@ export class FaultyNetwork {
 
   /** One node from all others, both ways. */
   isolate(node: string, others: readonly string[]): void {
-    this.cut(others.flatMap((other) => [{ from: node, to: other }, { from: other, to: node }]));
+    this.cut(
+      others.flatMap((other) => [
+        { from: node, to: other },
+        { from: other, to: node },
+      ]),
+    );
   }
 
   mend(): void {

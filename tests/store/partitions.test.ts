@@ -26,7 +26,11 @@ function change(prng: Prng): void {
   const [one, other] = [NAMES[prng.int(3)]!, NAMES[prng.int(3)]!];
   const which = prng.next();
   if (which < 0.35) network.mend();
-  else if (which < 0.7 || one === other) network.isolate(one, NAMES.filter((name) => name !== one));
+  else if (which < 0.7 || one === other)
+    network.isolate(
+      one,
+      NAMES.filter((name) => name !== one),
+    );
   else network.cut([{ from: one, to: other }]);
 }
 
@@ -34,7 +38,10 @@ describe("while the network is cut", () => {
   test("the majority goes on, the rest refuses; when it is mended all agree", async () => {
     const nodes = await cluster.form(3, network);
     const leader = await cluster.leader();
-    network.isolate(leader.name, NAMES.filter((name) => name !== leader.name));
+    network.isolate(
+      leader.name,
+      NAMES.filter((name) => name !== leader.name),
+    );
     const write = [{ put: { kind: "node", name: "x", spec: { cordoned: true } } }] as const;
     const lost = leader.host.write(write, { timeoutMs: 1500, key: "lost" }).then(
       () => "done",
