@@ -11,7 +11,7 @@ import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
-import { openControlPlane } from "./control-plane.ts";
+import { type ControlPlane, openControlPlane } from "./control-plane.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
@@ -114,6 +114,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- what is done to it while it runs
 
   let handover: Handover | null = null;
+  let controlPlane: ControlPlane | null = null;
   const operations: Operations = {
     reload: () => reload("POST /reload"),
     workers: () => ({ workers: crew?.seats() ?? [], retiring: crew?.retiring ?? 0 }),
@@ -142,6 +143,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     journal,
     log,
+    policies: () => controlPlane?.store ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
@@ -217,7 +219,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
 
-  const controlPlane = await openControlPlane({
+  const opened = await openControlPlane({
     control: config.control,
     raft: config.raft,
     cluster: config.mesh.cluster,
@@ -226,9 +228,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     isAlone: false,
     log,
   });
-  standing.onEvent = (event) => controlPlane.told(event);
-  standing.onSilence = () => void controlPlane.host.suspend();
-  standing.onReturn = () => controlPlane.host.resume();
+  controlPlane = opened;
+  standing.keep(opened);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
@@ -291,7 +292,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   journal.end();
   clearInterval(upkeep);
   targets.stop();
-  await Promise.all([control.stop(), controlPlane.host.stop()]);
+  await Promise.all([control.stop(), opened.store.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

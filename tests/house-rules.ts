@@ -21,6 +21,7 @@ const BESIDE_ROLES = [
   "certificates",
   "config-watch",
   "control",
+  "model-calls",
   "control-plane",
   "reload",
   "standing",
