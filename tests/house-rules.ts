@@ -22,6 +22,7 @@ const BESIDE_ROLES = [
   "config-watch",
   "control",
   "model-calls",
+  "news",
   "control-plane",
   "reload",
   "standing",
