@@ -158,6 +158,7 @@ export class EtcdStore implements PolicyStore {
       revision,
       items: size,
       ...health,
+      changing: false,
       writable: health.writable && this.#isLoaded,
       alarm: health.alarm || this.#failure?.message || foreign,
     };
