@@ -48,7 +48,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const command = [...selfCommand(), ...process.argv.slice(2)];
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
-  const table = ScoreTable.create({ ...config.table, workersMax });
+  const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
   const stats = WorkerStats.create({
     workersMax,
     modelsMax: config.table.modelsMax,
@@ -139,6 +139,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   process.on("SIGUSR2", () => crew?.crash(0));
   const control: Control = new Control({
     targets,
+    table,
     placement,
     standing,
     journal,
