@@ -20,6 +20,7 @@ const BESIDE_ROLES = [
   "targets",
   "certificates",
   "config-watch",
+  "policies",
   "control",
   "reload",
   "standing",

@@ -1,0 +1,253 @@
+/**
+ * The policies in a router, in its main thread: watches the store that keeps them, and has the router obey. Workers are
+ * told what concerns requests; pins, nodes out of service and weights go into the placement; workers' wants of quotas go
+ * to the store, and its grants back to them; pins that lack replicas and models that should have others are told of.
+ *
+ * What is in force stays in force whatever becomes of the store. Wiring only.
+ */
+import type { RouterConfig } from "./config.ts";
+import { type Change, type Item, keyOf, replay } from "./policy/item.ts";
+import { PolicyViews } from "./policy/policy-views.ts";
+import { type Recommendation, ScalingAdvice } from "./policy/scaling-advice.ts";
+import type { Kind } from "./policy/spec.ts";
+import type { Want } from "./policy/want.ts";
+import type { Log } from "./obs/log.ts";
+import type { PolicyFigures } from "./obs/policy-metrics.ts";
+import type { Crew, CrewPolicies } from "./proxy/crew.ts";
+import { LeaseDesk, type Lender } from "./proxy/lease-desk.ts";
+import { modelLoad } from "./proxy/model-loads.ts";
+import type { Placement } from "./proxy/placement.ts";
+import { placementPolicies } from "./proxy/placement-policies.ts";
+import type { PolicyNews } from "./proxy/protocol.ts";
+import { Replicas, type Shortfall } from "./proxy/replicas.ts";
+import type { Targets } from "./targets.ts";
+
+/** What is asked of the store of the policies; store/policy-store.ts fulfils it. */
+export interface PolicySource extends Lender {
+  watch(watcher: {
+    reset(items: readonly Item[], revision: number): void;
+    changed(changes: readonly Change[], revision: number): void;
+  }): () => void;
+}
+
+/** Something to be told to whoever listens for events. */
+export interface PolicyEvent {
+  readonly type: "policy.changed" | "policy.deleted" | "model.short" | "model.met" | "model.scaling";
+  /** The policy as KIND/NAME, or the model. */
+  readonly id: string;
+  readonly cause: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface PoliciesOptions {
+  readonly config: Pick<RouterConfig, "score" | "workers">;
+  readonly placement: Placement;
+  readonly targets: Targets;
+  readonly log: Log;
+  readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
+  /** This router's id. */
+  readonly id: () => string;
+  /** Routers in the mesh, this one included. */
+  readonly routers: () => number;
+  readonly onEvent: (event: PolicyEvent) => void;
+  /** Has a node load a model; what goes wrong is its own to tell. Absent: a pin that lacks replicas is only told of. */
+  readonly load?: (node: string, model: string, revision: string) => void;
+}
+
+/** Kinds that workers act on. */
+const OF_REQUESTS: ReadonlySet<Kind> = new Set(["acl", "balance", "pin", "priority", "quota", "slo"]);
+const OF_PLACEMENT: ReadonlySet<Kind> = new Set(["balance", "node", "pin"]);
+/** Replicas and loads are looked at this often. */
+const LOOK_MS = 2000;
+/** A quota that was not spent for so long is no reason to worry that nobody renewed its share. */
+const IDLE_MS = 5000;
+const QUOTAS_COUNTED_MAX = 100;
+
+export class Policies implements CrewPolicies {
+  readonly #options: PoliciesOptions;
+  readonly #items = new Map<string, Item>();
+  readonly #views = new PolicyViews();
+  readonly #desk: LeaseDesk;
+  readonly #replicas = new Replicas();
+  readonly #advice = new ScalingAdvice();
+  #recommendations: readonly Recommendation[] = [];
+  readonly #overQuota = new Map<string, number>();
+  /** Sets this life of the router apart from others of its id. */
+  readonly #life = crypto.randomUUID().slice(0, 8);
+  #revision: number | undefined;
+  #unwatch: (() => void) | null = null;
+  #lookedMs = -Infinity;
+  #wantedMs = -Infinity;
+
+  constructor(options: PoliciesOptions) {
+    this.#options = options;
+    this.#desk = new LeaseDesk(options.log, (grants) => options.crew()?.grant(grants));
+  }
+
+  /** Obeys what this store holds from now on, in place of another one's. */
+  watch(source: PolicySource): void {
+    this.#unwatch?.();
+    this.#desk.lender = source;
+    this.#unwatch = source.watch({
+      reset: (items, revision) => this.#reset(items, revision),
+      changed: (changes, revision) => this.#changed(changes, revision),
+    });
+  }
+
+  stop(): void {
+    this.#unwatch?.();
+    this.#unwatch = null;
+    this.#desk.stop();
+  }
+
+  /** Of the policies in force; undefined before any store was heard. */
+  get revision(): number | undefined {
+    return this.#revision;
+  }
+
+  // ---- from the store
+
+  #reset(items: readonly Item[], revision: number): void {
+    this.#items.clear();
+    for (const item of items) this.#items.set(keyOf(item), item);
+    this.#revision = revision;
+    this.#views.reset(items, revision);
+    this.#options.crew()?.tellPolicies(this.all());
+    this.#place();
+    this.#options.log.info("policies are in force", { revision, items: items.length });
+  }
+
+  #changed(changes: readonly Change[], revision: number): void {
+    for (const change of changes) replay(this.#items, change);
+    this.#revision = revision;
+    this.#views.changed(changes, revision);
+    const kinds = changes.map((change) => ("item" in change ? change.item.kind : change.deleted.kind));
+    const news = changes.filter((_, index) => OF_REQUESTS.has(kinds[index]!));
+    if (news.length > 0) this.#options.crew()?.tellPolicies({ revision, changes: news });
+    if (kinds.some((kind) => OF_PLACEMENT.has(kind))) this.#place();
+    for (const change of changes) this.#options.onEvent(eventOf(change, revision));
+  }
+
+  /** Rows go by the policies of now. */
+  #place(): void {
+    const { placement, targets, crew } = this.#options;
+    const rules = placementPolicies(this.#items.values(), this.#views);
+    const routes = placement.setRules(rules, targets.all(), performance.now());
+    if (routes !== null) crew()?.setRoutes(routes);
+    this.#lookedMs = -Infinity;
+  }
+
+  // ---- for the workers
+
+  all(): PolicyNews {
+    return { revision: this.#revision ?? 0, items: [...this.#items.values()].filter(({ kind }) => OF_REQUESTS.has(kind)) };
+  }
+
+  holder(life: number): string {
+    return `${this.#options.id().slice(0, 200)}/${this.#life}/${life}`;
+  }
+
+  holders(): number {
+    const { routers, config } = this.#options;
+    return Math.max(1, routers()) * config.workers;
+  }
+
+  wanted(wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]): void {
+    this.#wantedMs = performance.now();
+    this.#desk.want(wants);
+    for (const [quota, requests] of refused) {
+      const isCounted = this.#overQuota.has(quota) || this.#overQuota.size < QUOTAS_COUNTED_MAX;
+      const name = isCounted ? quota : "other";
+      this.#overQuota.set(name, (this.#overQuota.get(name) ?? 0) + requests);
+    }
+  }
+
+  // ---- replicas
+
+  /** Call it a few times a second. */
+  upkeep(nowMs: number): void {
+    const { placement, targets } = this.#options;
+    placement.review((id) => targets.get(id), nowMs);
+    if (this.#revision === undefined || nowMs - this.#lookedMs < LOOK_MS) return;
+    this.#lookedMs = nowMs;
+    this.#lookAtReplicas(nowMs);
+    this.#lookAtLoads(nowMs);
+  }
+
+  #lookAtReplicas(nowMs: number): void {
+    const { placement, targets, log, onEvent, load } = this.#options;
+    const rules = placementPolicies(this.#items.values(), this.#views);
+    const serving = placement.serving((id) => targets.get(id));
+    const { short, met, loads } = this.#replicas.look(rules, serving, targets.all(), nowMs);
+    for (const { model, replicas, wanted } of short) {
+      const cause = `${replicas} of at least ${wanted} replicas serve it`;
+      log.warn("a model lacks replicas", { model, replicas, wanted });
+      onEvent({ type: "model.short", id: model, cause, labels: { model, policy: `pin/${model}` } });
+    }
+    for (const model of met) {
+      log.info("a model has its replicas", { model });
+      onEvent({ type: "model.met", id: model, cause: "it has the replicas that its pin asks for", labels: { model } });
+    }
+    if (load === undefined) return;
+    for (const { node, model, revision } of loads) {
+      log.info("a node is asked to load a model", { node, model });
+      load(node, model, revision);
+    }
+  }
+
+  #lookAtLoads(nowMs: number): void {
+    const { targets, config, log, onEvent } = this.#options;
+    const { scalings } = this.#views;
+    this.#advice.keepOnly(scalings);
+    const before = new Map(this.#recommendations.map((one) => [one.model, one]));
+    this.#recommendations = [...scalings].map(([model, spec]) =>
+      this.#advice.recommend(model, spec, modelLoad(model, targets.all(), config.score), nowMs),
+    );
+    for (const { model, replicas, wanted, why } of this.#recommendations) {
+      const known = before.get(model);
+      const isNews = known === undefined ? wanted !== replicas : known.wanted !== wanted;
+      if (!isNews) continue;
+      log.info("a model should have other replicas", { model, replicas, wanted, why });
+      const labels = { model, replicas: String(replicas), wanted: String(wanted) };
+      onEvent({ type: "model.scaling", id: model, cause: why, labels });
+    }
+  }
+
+  /** How many replicas each model with a scaling policy should have. */
+  get recommendations(): readonly Recommendation[] {
+    return this.#recommendations;
+  }
+
+  /** Models that have fewer replicas than their pins ask for. */
+  get short(): readonly Shortfall[] {
+    return [...this.#replicas.short];
+  }
+
+  // ---- for metrics
+
+  figures(): PolicyFigures {
+    const items = new Map<string, number>();
+    for (const { kind } of this.#items.values()) items.set(kind, (items.get(kind) ?? 0) + 1);
+    const { answeredAtMs, ...leases } = this.#desk.figures;
+    const nowMs = performance.now();
+    const isSpending = nowMs - this.#wantedMs < IDLE_MS;
+    return {
+      revision: this.#revision,
+      items,
+      overQuota: this.#overQuota,
+      leases,
+      leaseAgeSeconds: isSpending && answeredAtMs !== undefined ? (nowMs - answeredAtMs) / 1000 : undefined,
+      scaling: this.#recommendations,
+    };
+  }
+}
+
+function eventOf(change: Change, revision: number): PolicyEvent {
+  const isPut = "item" in change;
+  const { kind, name } = isPut ? change.item : change.deleted;
+  const labels = { kind, name, revision: String(revision) };
+  const id = `${kind}/${name}`;
+  return isPut
+    ? { type: "policy.changed", id, cause: `revision ${change.item.revision}`, labels }
+    : { type: "policy.deleted", id, cause: `deleted at revision ${change.revision}`, labels };
+}
