@@ -15,6 +15,7 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
+import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -46,6 +47,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let states: StateSender | null = null;
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
+  let controlPlane: ControlPlane | null = null;
   const sampler = createSampler({
     runtime,
     version,
@@ -119,7 +121,19 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     },
     journal,
     log,
-    onEvent: () => states?.membersChanged(),
+    onEvent(event) {
+      states?.membersChanged();
+      controlPlane?.told(event);
+    },
+  });
+  controlPlane = await openControlPlane({
+    control: config.control,
+    raft: config.raft,
+    cluster: config.mesh.cluster,
+    dataDir: config.dataDir,
+    node: () => joined(node),
+    isAlone: config.join.length === 0 && config.joinFile === "",
+    log,
   });
   addresses.gossip = node.membership.address;
   states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
@@ -156,7 +170,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
   states.look();
-  await Promise.all([announcer.stop(), node.leave(LEAVE_MS)]);
+  await Promise.all([announcer.stop(), controlPlane.host.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);

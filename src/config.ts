@@ -12,6 +12,7 @@ import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
+import { inspectStoreSettings } from "./store/inspect-settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
@@ -25,8 +26,10 @@ import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
 import { flightSettings, signalSettings } from "./signal/settings.ts";
+import { raftSettings } from "./raft/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
+import { controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
@@ -105,6 +108,8 @@ export const agentSettings = section({
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
   swim: swimSettings,
   signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
+  control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
+  raft: raftSettings,
   admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
   log: logSettings,
 });
@@ -178,6 +183,8 @@ export const routerSettings = section(
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
+    control: { ...controlSettings, doc: "Whether the router keeps the policies, and by which engine." },
+    raft: raftSettings,
     tracing: { ...tracingSettings, doc: "Spans of requests, for a collector of OpenTelemetry." },
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
     log: logSettings,
@@ -279,6 +286,7 @@ export function stateDirectory(): string {
 
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
-  const all = [agentSettings, routerSettings, devSettings, membersSettings, agentStopSettings, agentStatusSettings];
+  const roles = [agentSettings, routerSettings, devSettings];
+  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

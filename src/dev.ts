@@ -4,6 +4,9 @@
  *
  * Children are told by a pipe on their standard input when this process is gone, however it went: none is left behind.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { MeshError } from "./base/errors.ts";
 import { dialable } from "./base/units.ts";
@@ -36,6 +39,8 @@ export async function runDev(config: DevConfig): Promise<void> {
   const log = createLog(config.log);
   const stopped = untilStopped();
   const children: Child[] = [];
+  // What is tried here is not for the next time.
+  const controlDir = mkdtempSync(join(tmpdir(), "infermesh-dev-"));
   const start = (name: string, args: readonly string[]): Child => {
     const child = spawnChild(name, args, log);
     children.push(child);
@@ -51,6 +56,8 @@ export async function runDev(config: DevConfig): Promise<void> {
       "--gossip=127.0.0.1:0",
       "--swim-profile=local",
       `--drain-timeout=${DRAIN_MS}ms`,
+      "--control=off",
+      `--control-dir=${controlDir}`,
       ...(config.workers > 0 ? [`--workers=${config.workers}`] : []),
       `--fleet-poll-interval=${POLL_MS}ms`,
     ]);
@@ -69,6 +76,9 @@ export async function runDev(config: DevConfig): Promise<void> {
         "--swim-profile=local",
         `--drain-timeout=${DRAIN_MS}ms`,
         `--join=${dialable(String(routerReady["gossip"]))}`,
+        `--control=${index === 0 ? "bootstrap" : "auto"}`,
+        "--control-listen=127.0.0.1:0",
+        `--control-dir=${controlDir}`,
         `--mock-profile=${config.mock.profile}`,
         `--mock-speed=${config.mock.speed}`,
         `--mock-seed=${config.mock.seed + index}`,
@@ -109,6 +119,7 @@ export async function runDev(config: DevConfig): Promise<void> {
     failed = error instanceof Error ? error : new Error(String(error));
   }
   await stopAll(children);
+  rmSync(controlDir, { recursive: true, force: true });
   if (failed !== null) {
     log.error(failed.message);
     process.exit(1);

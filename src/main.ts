@@ -198,6 +198,23 @@ const agentStatus: Lazy = async () => {
   });
 };
 
+const inspectStore: Lazy = async () => {
+  const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
+  return command({
+    help: inspectStoreHelp,
+    settings: inspectStoreSettings,
+    operands: [{ name: "PATH", expected: "a log's database, such as DATA-DIR/control-ID.sqlite", completes: "file" }],
+    async run({ entries: count, output }, terminal, [path = ""]) {
+      const { entryLine, inspectLog } = await import("./store/log-inspection.ts");
+      const { renderFigures, renderJsonLine } = await import("./ctl/render.ts");
+      const { summary, entries, fault } = await inspectLog(path);
+      if (count === 0) terminal.out(renderFigures(output, summary));
+      else for (const entry of entries.slice(-count)) terminal.out(renderJsonLine(entryLine(entry)));
+      if (fault !== null) throw fault;
+    },
+  });
+};
+
 const roleBranch = (
   name: "agent" | "router",
   doc: string,
@@ -222,6 +239,7 @@ const TREE: Branch = {
     agent: roleBranch("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
       stop: { doc: "Stop an agent of this machine.", load: agentStop },
       status: { doc: "Show an agent of this machine.", load: agentStatus },
+      "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
     ctl: ctlTree(() => TREE),

@@ -11,10 +11,12 @@ import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
+import { openControlPlane } from "./control-plane.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
+import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
@@ -215,6 +217,19 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
 
+  const controlPlane = await openControlPlane({
+    control: config.control,
+    raft: config.raft,
+    cluster: config.mesh.cluster,
+    dataDir: config.dataDir,
+    node: () => joined(standing.node),
+    isAlone: false,
+    log,
+  });
+  standing.onEvent = (event) => controlPlane.told(event);
+  standing.onSilence = () => void controlPlane.host.suspend();
+  standing.onReturn = () => controlPlane.host.resume();
+
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
     const routes = placement.expireModels(nowMs());
@@ -276,7 +291,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   journal.end();
   clearInterval(upkeep);
   targets.stop();
-  await control.stop();
+  await Promise.all([control.stop(), controlPlane.host.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

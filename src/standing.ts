@@ -17,6 +17,7 @@ import { StateReceiver } from "./mesh/state-receiver.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
+import type { SwimEvent } from "./swim/event.ts";
 import { bareMeta } from "./swim/meta.ts";
 import { parseAddress } from "./base/units.ts";
 import type { Targets } from "./targets.ts";
@@ -46,6 +47,11 @@ export interface NodeEstate {
 const MEMBERS_MAX = 64;
 
 export class Standing {
+  /** Something happened to a member. */
+  onEvent: (event: SwimEvent) => void = () => {};
+  /** It is silent, for a successor goes on as this node; and: there is none after all. */
+  onSilence: () => void = () => {};
+  onReturn: () => Promise<void> = () => Promise.resolve();
   readonly #options: StandingOptions;
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
@@ -96,7 +102,10 @@ export class Standing {
       meta: bareMeta("router"),
       journal,
       log,
-      onEvent: (event) => targets.told(event),
+      onEvent: (event) => {
+        targets.told(event);
+        this.onEvent(event);
+      },
     });
     this.#node = node;
     for (const member of node.membership.members().filter(({ status }) => status === "alive" || status === "suspect"))
@@ -110,6 +119,7 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
+    await this.onReturn();
     return node;
   }
 
@@ -134,6 +144,7 @@ export class Standing {
 
   /** Says nothing any more; the mesh is not to notice. */
   fallSilent(): void {
+    this.onSilence();
     this.#states?.stop();
     this.#node?.fallSilent();
   }

@@ -22,6 +22,7 @@ const BESIDE_ROLES = [
   "config-watch",
   "policies",
   "control",
+  "control-plane",
   "reload",
   "standing",
   "succession",

@@ -17,6 +17,8 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/upstream.ts",
   "src/raft/raft.ts",
   "src/sim/batching.ts",
+  "src/store/policy-host.ts",
+  "src/store/raft-node.ts",
   "src/swim/swim.ts",
   "src/wire/fields.ts",
   "src/wire/http1.ts",

@@ -2,6 +2,8 @@
 import { createHash } from "node:crypto";
 import { type Infer, section, text } from "../base/settings.ts";
 import { shown } from "../base/shown.ts";
+import { ANY } from "../policy/name.ts";
+import { ACTIONS } from "../policy/spec.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { firstLine } from "./input.ts";
@@ -20,7 +22,7 @@ const ruleSettings = section({
   ...singleWriteFields,
 });
 
-const ACTIONS = ["infer", "embed", "admin", "*"];
+const WORDS: readonly string[] = [...ACTIONS, ANY];
 
 export const ACL_OPERANDS: readonly Operand[] = [
   {
@@ -61,7 +63,7 @@ export async function ruleOf(
     return EXIT.usage;
   };
   const word = action === "" ? "*" : action;
-  if (!ACTIONS.includes(word)) return refuse(`the action is ${shown(action)}; expected one of ${ACTIONS.join(", ")}`);
+  if (!WORDS.includes(word)) return refuse(`the action is ${shown(action)}; expected one of ${WORDS.join(", ")}`);
   if (subject !== "*" && !/^(tenant|key):./.test(subject)) {
     return refuse(
       `the subject is ${shown(subject)}; expected tenant:NAME, key:SHA256 or *; did you mean tenant:${subject.slice(0, 100)}?`,
@@ -92,7 +94,13 @@ function ruling(effect: "allow" | "deny"): Part {
     run: (config, terminal, operands) =>
       named(config, terminal, operands, (name) => {
         const spec = { effect, ...(config.reason === "" ? {} : { reason: config.reason }) };
-        return write(config, terminal, "SetPolicy", { ...messageOf({ kind: "acl", name, spec }), ...howOf(config) });
+        return write(
+          config,
+          terminal,
+          "SetPolicy",
+          { ...messageOf({ kind: "acl", name, spec }), ...howOf(config) },
+          { of: ["acl", name] },
+        );
       }),
   });
 }
@@ -117,7 +125,7 @@ export const ACLS = {
     operands: ACL_OPERANDS,
     run: (config, terminal, operands) =>
       named(config, terminal, operands, (name) =>
-        write(config, terminal, "DeletePolicy", { kind: "acl", name, ...howOf(config) }, "deleted"),
+        write(config, terminal, "DeletePolicy", { kind: "acl", name, ...howOf(config) }, { of: ["acl", name] }),
       ),
   }),
   list: asking({

@@ -89,6 +89,10 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
     summary: "All policies as one file.",
     entries: {
       save: { summary: "save all policies to a file", load: async () => (await snapshots()).save },
+      status: {
+        summary: "show what a file of policies holds",
+        load: async () => (await snapshots()).status,
+      },
       restore: { summary: "replace all policies by those of a file", load: async () => (await snapshots()).restore },
     },
   },
@@ -103,7 +107,7 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
       add: { summary: "make a node a control node", load: async () => (await members()).add },
       remove: { summary: "let a node be a control node no more", load: async () => (await members()).remove },
       transfer: {
-        summary: "have another control node lead: the one named, or whoever is furthest",
+        summary: "have another control node lead",
         load: async () => (await members()).transfer,
       },
     },

@@ -117,6 +117,14 @@ export const CTL: Readonly<Record<string, Entry>> = {
     ],
     load: async () => (await import("./explain.ts")).EXPLAIN,
   },
+  "subscribe-events": {
+    summary: "show what happens in the mesh as it happens: nodes, models, policies, GPUs, routing",
+    examples: [
+      ["infermesh ctl subscribe-events --type policy,node.failed", "Of these types."],
+      ["infermesh ctl subscribe-events --once -o json", "What is kept, for a script."],
+    ],
+    load: async () => (await import("./subscribe.ts")).SUBSCRIBE,
+  },
   members: {
     summary: "list the members of the mesh, as a router or an agent sees it; --watch: and what happens among them",
     load: async () => {

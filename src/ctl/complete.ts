@@ -7,9 +7,9 @@
  */
 import { settingsOf } from "../base/settings-reading.ts";
 import type { Section } from "../base/settings.ts";
+import { KINDS } from "../policy/spec.ts";
 import type { Command, Completes } from "./command.ts";
 import { CONFIG_FLAG, HELP_FLAG, PROFILE_FLAG } from "./command.ts";
-import { KINDS } from "./policy-text.ts";
 
 /** A command, or a group of them. */
 export interface Branch {

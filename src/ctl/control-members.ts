@@ -1,12 +1,23 @@
 /** `infermesh ctl control`: who holds the policies, and changes of that. */
 import { printable } from "../base/printable.ts";
-import { duration, type Infer, section } from "../base/settings.ts";
+import { duration, type Infer, section, text } from "../base/settings.ts";
+import { formatBytes } from "../base/units.ts";
 import { EXIT, type JsonRecord } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, listIn, wholeOf } from "./control-plane.ts";
 import { asking, type Part } from "./part.ts";
+import {
+  type Column,
+  figureColumn,
+  formatAge,
+  isWhole,
+  renderFacts,
+  renderRows,
+  renderWhole,
+  textColumn,
+  wordOf,
+} from "./render.ts";
 import { repeating, watchFields } from "./repeat.ts";
-import { type Column, isWhole, renderFacts, renderRows, renderWhole, textColumn, wordOf } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -20,6 +31,16 @@ const changeSettings = section({
     doc: "How long to wait: a new member fetches all policies before it votes.",
   }),
 });
+const addSettings = section({
+  address: text({
+    default: "",
+    lengthMax: 300,
+    placeholder: "HOST:PORT",
+    emptyMeans: "what the mesh knows of it",
+    doc: "Where the node takes the links of control nodes (its --control-listen).",
+  }),
+  ...changeSettings.fields,
+});
 type ChangeConfig = Infer<typeof changeSettings>;
 
 const NODE: Operand = { name: "NODE", expected: "a node's id, as list-nodes shows it", completes: "node" };
@@ -30,60 +51,52 @@ type MemberRow = JsonRecord;
 const textOf = (value: unknown): string => (value === undefined || value === "" ? "-" : wordOf(value));
 
 const MEMBER_COLUMNS: readonly Column<MemberRow>[] = [
-  textColumn("NODE", ({ node, self }) => `${textOf(node)}${self === true ? " (asked here)" : ""}`),
-  { ...textColumn<MemberRow>("ROLE", ({ role }) => textOf(role)), color: ({ role }) => ROLE_COLORS[String(role)] },
+  textColumn("NODE", ({ node }) => textOf(node)),
+  { ...textColumn<MemberRow>("ROLE", ({ role }) => textOf(role)), color: ({ role }) => ROLE_COLORS[textOf(role)] },
   textColumn("ADDRESS", ({ address }) => textOf(address)),
   textColumn("HAS", ({ matchIndex }) => textOf(matchIndex), true),
-  { ...textColumn<MemberRow>("MEMBER", ({ member }) => textOf(member), true), wide: true },
+  figureColumn("HEARD", ({ heardAgoMs }) => (typeof heardAgoMs === "number" ? heardAgoMs : undefined), formatAge),
+  { ...textColumn<MemberRow>("MEMBER", ({ member }) => textOf(member)), wide: true },
 ];
 
 /** Exit code 0 while policies can be changed, 1 while they can't. */
 async function showStatus(config: Infer<typeof statusSettings>, terminal: Terminal): Promise<number> {
   const { output } = config;
   const body = bodyOf(await call(config, "GetStoreStatus"), terminal);
-  const members = typeof body === "number" ? body : listIn(body, "members", terminal);
-  if (typeof members === "number" || typeof body === "number")
-    return typeof members === "number" ? members : EXIT.failed;
-  const { engine, clusterId, leader, term, commitIndex, revision, alarm = "", quorum } = body;
-  const well = quorum === true && alarm === "";
-  const code = well ? EXIT.ok : EXIT.failed;
+  if (typeof body === "number") return body;
+  const members = listIn(body, "members", terminal);
+  if (typeof members === "number") return members;
+  const writable = body["writable"] === true;
   if (isWhole(output)) terminal.out(renderWhole(output, body));
   else if (output === "text") terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}));
   else {
-    const state =
-      alarm !== ""
-        ? `alarm: ${String(alarm)}`
-        : well
-          ? "well"
-          : "no majority: policies stay in force, and can't be changed";
+    const why = textOf(body["alarm"]) === "-" ? "" : `: ${textOf(body["alarm"])}`;
+    const applied = `applied up to ${textOf(body["appliedIndex"] ?? 0)} of ${textOf(body["commitIndex"] ?? 0)}`;
     const facts: (readonly [string, string])[] = [
-      ["state", state],
-      ["engine", textOf(engine)],
-      ["cluster", textOf(clusterId)],
-      ["leader", textOf(leader)],
-      ["term", textOf(term)],
-      ["commit index", textOf(commitIndex)],
-      ["revision", String(wholeOf(revision) ?? 0)],
+      ["state", `policies ${writable ? "can be changed" : "stay in force, and can't be changed now"}${why}`],
+      ["engine", textOf(body["engine"])],
+      ["cluster", textOf(body["cluster"])],
+      ["leader", textOf(body["leader"])],
+      ["term", textOf(body["term"])],
+      ["policies", `${textOf(body["items"] ?? 0)}, at revision ${textOf(body["revision"] ?? 0)}`],
+      ["log", `${applied}, ${formatBytes(wholeOf(body["logBytes"]) ?? 0)}`],
     ];
     terminal.out(renderFacts({ title: "Store of policies", facts }));
     if (members.length > 0) terminal.out(`\n${renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color)}`);
   }
-  return code;
+  return writable ? EXIT.ok : EXIT.failed;
 }
 
 async function changeMembers(
   config: ChangeConfig,
   terminal: Terminal,
-  method: string,
-  node: string,
-  words: (leader: string) => string,
+  { method, request, words }: { method: string; request: object; words: (leader: string) => string },
 ): Promise<number> {
   const { output } = config;
-  const reply = await change(config, method, node === "" ? {} : { node }, terminal, false);
-  const body = bodyOf(reply, terminal);
-  const members = typeof body === "number" ? body : listIn(body, "members", terminal);
-  if (typeof members === "number" || typeof body === "number")
-    return typeof members === "number" ? members : EXIT.failed;
+  const body = bodyOf(await change(config, method, request, terminal, false), terminal);
+  if (typeof body === "number") return body;
+  const members = listIn(body, "members", terminal);
+  if (typeof members === "number") return members;
   if (isWhole(output)) terminal.out(renderWhole(output, body));
   else if (output === "text") terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}));
   else {
@@ -93,12 +106,13 @@ async function changeMembers(
   return EXIT.ok;
 }
 
-function changing(method: string, words: (node: string, leader: string) => string, optional = false): Part {
+function changing(method: string, words: (node: string, leader: string) => string): Part {
   return asking({
     settings: changeSettings,
-    operands: [{ ...NODE, optional }],
-    run: (config, terminal, [node = ""]) =>
-      changeMembers(config, terminal, method, node, (leader) => words(node, leader)),
+    operands: [NODE],
+    run(config, terminal, [node = ""]) {
+      return changeMembers(config, terminal, { method, request: { node }, words: (leader) => words(node, leader) });
+    },
   });
 }
 
@@ -108,7 +122,16 @@ export const CONTROL_MEMBERS = {
     settings: statusSettings,
     run: (config, terminal) => repeating(config, terminal, (to) => showStatus(config, to)),
   }),
-  add: changing("AddControlMember", (node) => `${node} is a control node now`),
+  add: asking({
+    settings: addSettings,
+    operands: [NODE],
+    run(config, terminal, [node = ""]) {
+      const { address } = config;
+      const request = { node, ...(address === "" ? {} : { address }) };
+      const words = (): string => `${node} is a control node now`;
+      return changeMembers(config, terminal, { method: "AddControlMember", request, words });
+    },
+  }),
   remove: changing("RemoveControlMember", (node) => `${node} is no control node any more`),
-  transfer: changing("TransferLeadership", (_node, leader) => `${leader} leads now`, true),
+  transfer: changing("TransferLeadership", (_node, leader) => `${leader} leads now`),
 };

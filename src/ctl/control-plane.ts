@@ -25,12 +25,14 @@ export type Reply =
 export interface Refusal {
   readonly kind: "refusal";
   readonly endpoint: string;
-  /** `aborted`, `unavailable`, ...; "" where the answer is no Connect error. */
+  /** The mesh's own code, else Connect's: `conflict`, `no_quorum`; "" where the answer is no error of this protocol. */
   readonly code: string;
+  readonly retryable: boolean;
   readonly message: string;
   readonly status: number;
-  /** Of a batch: which of its writes, counted from 0. */
+  /** Of a conflict: which of the writes, counted from 0, and the revision that the policy has now, 0 for none. */
   readonly write?: number;
+  readonly revision?: number;
 }
 
 const CONTROL = "infermesh.control.v1.ControlPlane";
@@ -58,17 +60,23 @@ export async function call(caller: Caller, method: string, request: object = {},
     kind: "refusal",
     endpoint: answer.endpoint,
     code: typeof code === "string" ? code : "",
+    retryable: code === "unavailable",
     message: words,
     status,
-    ...writeAt(body?.["details"]),
+    ...detailsOf(body?.["details"]),
   };
 }
 
-/** Of the details of an error, what ErrorDetail tells in JSON. */
-function writeAt(details: unknown): { readonly write?: number } {
+/** What an ErrorDetail (proto/control_plane.proto) tells, in JSON, beside Connect's code. */
+function detailsOf(details: unknown): Partial<Refusal> {
   for (const detail of Array.isArray(details) ? details : []) {
-    const write = wholeOf(recordOf(recordOf(detail)?.["debug"])?.["write"]);
-    if (write !== undefined) return { write };
+    const told = recordOf(recordOf(detail)?.["debug"]);
+    if (typeof told?.["code"] !== "string") continue;
+    const write = wholeOf(told["write"]);
+    const current = wholeOf(recordOf(told["current"])?.["revision"]) ?? 0;
+    const code = told["code"];
+    const retryable = told["retryable"] === true;
+    return { code, retryable, ...(write === undefined ? {} : { write, revision: current }) };
   }
   return {};
 }
@@ -102,7 +110,12 @@ export async function change(
 
 function mayPass(reply: Reply): boolean {
   if (reply.kind === "unreachable") return !reply.refused;
-  return reply.kind === "refusal" && (reply.code === "unavailable" || reply.code === "deadline_exceeded");
+  return reply.kind === "refusal" && (reply.retryable || isTimeout(reply));
+}
+
+/** It may have been done all the same; to say it again with the same key does no harm. */
+function isTimeout({ code }: Refusal): boolean {
+  return code === "request_timeout" || code === "deadline_exceeded";
 }
 
 /** Shows, to whoever looks on, that something takes long. */
@@ -124,12 +137,21 @@ export async function waiting<T>(terminal: Terminal, what: string, work: Promise
   }
 }
 
-/** What to do about each kind of refusal. */
-const NEXT: Readonly<Record<string, string>> = {
-  aborted: "look at what is there now, then try again, with --if-revision of its revision if you gave one",
-  unavailable: "it may be tried again; `infermesh ctl control status` shows who is missing",
-  deadline_exceeded: "it may have been done all the same; to say it again is safe; --timeout gives it more time",
-};
+/** What to do about a refusal; "" where its words say all. */
+function nextStep(refusal: Refusal): string {
+  const { code, status, revision, retryable } = refusal;
+  if (code === "" && status === 404) return "only --api ports of infermesh take this, not --metrics ports";
+  if (code === "conflict" || code === "aborted") {
+    if (revision === undefined) return "look at what is there now, and try again";
+    return revision === 0
+      ? "there is no such policy now: --if-revision 0 makes it"
+      : `it has revision ${revision} now: look at it, and try again with --if-revision ${revision}`;
+  }
+  if (isTimeout(refusal))
+    return "it may have been done all the same; to say it again is safe, and --timeout gives it more time";
+  if (code === "store_full") return "`infermesh ctl control status` tells more";
+  return retryable ? "nothing is wrong with what you asked; try again, and see `infermesh ctl control status`" : "";
+}
 
 /** The body of a good reply, or the exit code of any other after saying why, and what to do. */
 export function bodyOf(reply: Reply, terminal: Terminal): JsonRecord | number {
@@ -144,10 +166,9 @@ export function bodyOf(reply: Reply, terminal: Terminal): JsonRecord | number {
   const { endpoint, code, message, status } = reply;
   const kind = code === "" ? `status ${status}` : code;
   terminal.err(`infermesh ctl: ${endpoint} answered: ${escaped(message)} (${kind})\n`);
-  const next =
-    code === "" && status === 404 ? "only --api ports of infermesh take this, not --metrics ports" : (NEXT[code] ?? "");
+  const next = nextStep(reply);
   if (next !== "") terminal.err(`infermesh ctl: ${next}\n`);
-  return code === "aborted" ? EXIT.conflict : EXIT.failed;
+  return code === "conflict" || code === "aborted" ? EXIT.conflict : EXIT.failed;
 }
 
 /** The objects in a list of the body; proto3's JSON leaves out what is empty. */

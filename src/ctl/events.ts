@@ -6,13 +6,17 @@ export interface EventRow {
   /** ISO 8601. */
   readonly time?: string;
   readonly kind?: string;
+  /** `node.joined`: with it, `kind` is the part behind the dot. */
+  readonly type?: string;
   readonly id?: string;
   readonly address?: string;
   readonly incarnation?: number;
   readonly cause?: string;
+  /** What events can be selected by. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
-const KIND_COLORS: Readonly<Record<string, number>> = {
+export const KIND_COLORS: Readonly<Record<string, number>> = {
   joined: 32,
   "alive-again": 32,
   updated: 36,

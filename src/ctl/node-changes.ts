@@ -51,7 +51,7 @@ async function changeNodes(
       ...(allowUnknown ? { allowUnknown } : {}),
       ...howOf(config),
     };
-    const outcome = await write(config, terminal, method, request, done);
+    const outcome = await write(config, terminal, method, request, { of: ["node", id], done, undone: done });
     // The others are tried all the same; what went wrong first is told.
     if (code === EXIT.ok) code = outcome;
     if (outcome === EXIT.unreachable) break;

@@ -10,20 +10,34 @@ export interface Writing extends Caller {
   readonly output: Format;
 }
 
-/** Has policies changed by `method` and tells what came of it; `done` is the word for a change: "set", "cordoned". */
+/** What is changed, and the words for it. */
+interface Change {
+  readonly of: readonly [kind: string, name: string];
+  /** It is so now: `set` unless something better is said. */
+  readonly done?: string;
+  /** There is no policy any more: `deleted` unless something better is said. */
+  readonly undone?: string;
+}
+
+/** Has a policy changed by `method`, and tells what came of it. */
 export async function write(
   config: Writing,
   terminal: Terminal,
   method: string,
   request: object,
-  done = "set",
+  wanted: Change,
 ): Promise<number> {
   const body = bodyOf(await change(config, method, request, terminal), terminal);
-  return typeof body === "number" ? body : tellOutcome(config.output, body, terminal, done);
+  return typeof body === "number" ? body : tellOutcome(config.output, body, terminal, wanted);
 }
 
-/** WriteResponse: a line for each policy, or all of it. */
-export function tellOutcome(output: Format, body: JsonRecord, terminal: Terminal, done: string): number {
+/** WriteResponse of one write: a line in words, or all of it. */
+function tellOutcome(
+  output: Format,
+  body: JsonRecord,
+  terminal: Terminal,
+  { of: [kind, name], done = "set", undone = "deleted" }: Change,
+): number {
   const policies = listIn(body, "policies", terminal);
   if (typeof policies === "number") return policies;
   const deleted = listIn(body, "deleted", terminal);
@@ -32,27 +46,16 @@ export function tellOutcome(output: Format, body: JsonRecord, terminal: Terminal
     terminal.out(renderWhole(output, outcomeJson(body)));
     return EXIT.ok;
   }
+  const [policy] = policies.map(policyOf);
+  const revision = policy?.revision ?? wholeOf(body["revision"]) ?? 0;
+  const word = body["changed"] !== true ? "unchanged" : deleted.length > 0 ? undone : done;
   const dryRun = body["dryRun"] === true;
-  const changed = body["changed"] === true;
-  const lines = [
-    ...policies.map((message) => {
-      const { kind, name, revision } = policyOf(message);
-      return { kind, name, revision, word: changed ? done : "unchanged" };
-    }),
-    ...deleted.map((key) => {
-      return {
-        kind: String(key["kind"]),
-        name: String(key["name"]),
-        revision: wholeOf(body["revision"]),
-        word: "deleted",
-      };
-    }),
-  ];
-  for (const { kind, name, revision = "-", word } of lines) {
-    if (output === "text") terminal.out(`${printable(`${kind}/${name}`)}\t${dryRun ? "-" : revision}\t${word}\n`);
-    else if (dryRun)
-      terminal.out(`${printable(`${kind} ${name}`)} ${word === "unchanged" ? word : `would be ${word}`} (dry run)\n`);
-    else terminal.out(`${printable(`${kind} ${name}`)} ${word}, revision ${revision}\n`);
+  if (output === "text") terminal.out(`${printable(`${kind}/${name}`)}\t${dryRun ? "-" : revision}\t${word}\n`);
+  else {
+    const would = dryRun ? "would be " : "";
+    terminal.out(
+      `${printable(`${kind} ${name}`)} ${would}${word}${dryRun ? " (dry run)" : `, revision ${revision}`}\n`,
+    );
   }
   return EXIT.ok;
 }

@@ -8,6 +8,7 @@ import { asking } from "./part.ts";
 import { LAST_COLUMNS, type PolicyRow, policyOf, specColumn } from "./policy-text.ts";
 import { type Column, renderRows, textColumn } from "./render.ts";
 import { repeating, watchFields } from "./repeat.ts";
+import { localField } from "./policies.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { howOf, numberOf, optionalNumber, singleWriteFields } from "./write-settings.ts";
@@ -34,7 +35,7 @@ const pinSettings = section({
   ...singleWriteFields,
 });
 const unpinSettings = section(singleWriteFields);
-const listSettings = section({ ...ctlSettings.fields, ...watchFields });
+const listSettings = section({ ...ctlSettings.fields, ...localField, ...watchFields });
 
 const MODEL = [{ name: "MODEL", expected: "a model's name, as list-models shows it", completes: "model" }] as const;
 
@@ -59,12 +60,13 @@ async function pinModel(config: Infer<typeof pinSettings>, terminal: Terminal, m
     maxReplicas: numberOf(config.maxReplicas),
     ...howOf(config),
   };
-  return write(config, terminal, "PinModel", request, "set");
+  return write(config, terminal, "PinModel", request, { of: ["pin", model] });
 }
 
-async function listPins(config: Infer<typeof ctlSettings>, terminal: Terminal, model: string): Promise<number> {
-  const { output } = config;
-  const body = bodyOf(await call(config, "ListPins", model === "" ? {} : { model }), terminal);
+async function listPins(config: Infer<typeof listSettings>, terminal: Terminal, model: string): Promise<number> {
+  const { output, local } = config;
+  const request = { ...(model === "" ? {} : { model }), ...(local ? { local } : {}) };
+  const body = bodyOf(await call(config, "ListPins", request), terminal);
   const pins = typeof body === "number" ? body : listIn(body, "policies", terminal);
   if (typeof pins === "number") return pins;
   const rows = pins.map(policyOf);
@@ -85,7 +87,7 @@ export const PINS = {
     settings: unpinSettings,
     operands: MODEL,
     run: (config, terminal, [model = ""]) =>
-      write(config, terminal, "UnpinModel", { model, ...howOf(config) }, "deleted"),
+      write(config, terminal, "UnpinModel", { model, ...howOf(config) }, { of: ["pin", model] }),
   }),
   list: asking({
     settings: listSettings,

@@ -3,12 +3,13 @@ import { didYouMean } from "../base/nearest.ts";
 import { escaped } from "../base/printable.ts";
 import { choice, flag, type Infer, section, text } from "../base/settings.ts";
 import { shown } from "../base/shown.ts";
+import { KINDS } from "../policy/spec.ts";
 import { EXIT, notOurs, recordOf } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, type Caller, listIn, wholeOf } from "./control-plane.ts";
 import { write } from "./outcome.ts";
 import { asking } from "./part.ts";
-import { KINDS, messageOf, POLICY_COLUMNS, type PolicyRow, policyOf } from "./policy-text.ts";
+import { messageOf, POLICY_COLUMNS, type PolicyRow, policyOf } from "./policy-text.ts";
 import { repeating, watchFields } from "./repeat.ts";
 import { renderFigures, renderRows } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
@@ -88,7 +89,13 @@ async function setPolicy(
     terminal.err(`infermesh ctl policy set: ${escaped(made.fault)}\n`);
     return EXIT.usage;
   }
-  return write(config, terminal, "SetPolicy", { ...messageOf({ kind, name, spec: made.spec }), ...howOf(config) });
+  return write(
+    config,
+    terminal,
+    "SetPolicy",
+    { ...messageOf({ kind, name, spec: made.spec }), ...howOf(config) },
+    { of: [kind, name] },
+  );
 }
 
 /** One policy, as all commands that show one do. */
@@ -160,7 +167,7 @@ export const POLICIES = {
     operands: [KIND, NAME],
     run(config, terminal, [kind = "", name = ""]) {
       if (!isKind(kind, terminal)) return EXIT.usage;
-      return write(config, terminal, "DeletePolicy", { kind, name, ...howOf(config) }, "deleted");
+      return write(config, terminal, "DeletePolicy", { kind, name, ...howOf(config) }, { of: [kind, name] });
     },
   }),
 };

@@ -5,13 +5,14 @@ import { escaped, printable } from "../base/printable.ts";
 import { choice, flag, type Infer, section, text } from "../base/settings.ts";
 import { list } from "../base/settings-collections.ts";
 import { formatBytes } from "../base/units.ts";
+import { KINDS } from "../policy/spec.ts";
 import { EXIT } from "./client.ts";
-import { bodyOf, change, listIn, wholeOf } from "./control-plane.ts";
+import { bodyOf, change, listIn, type Reply, wholeOf } from "./control-plane.ts";
 import { wholeInput } from "./input.ts";
 import { asking } from "./part.ts";
 import { policiesOf } from "./policies.ts";
 import { DOCUMENTS_BYTES_MAX, readDocuments, type Wanted } from "./policy-documents.ts";
-import { KINDS, messageOf, type PolicyRow, policyOf } from "./policy-text.ts";
+import { messageOf, type PolicyRow, policyOf } from "./policy-text.ts";
 import { isWhole, renderWhole, wordOf } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -84,12 +85,9 @@ async function apply(config: Infer<typeof applySettings>, terminal: Terminal, op
     })),
     ...doomed.map(({ kind, name: doomedName }) => ({ delete: { kind, name: doomedName } })),
   ];
-  const reply = await change(config, "ApplyPolicies", { writes, ...howOf(config) }, terminal);
-  if (reply.kind === "refusal" && reply.write !== undefined) {
-    const at = writes[reply.write];
-    const wanted = policies[reply.write];
-    if (at !== undefined) say(`${wanted === undefined ? "--prune" : keyOf(wanted)} is refused, so nothing was changed`);
-  }
+  const keys = [...policies, ...doomed].map(keyOf);
+  const reply = inWords(await change(config, "ApplyPolicies", { writes, ...howOf(config) }, terminal), keys);
+  if (reply.kind === "refusal" && reply.status < 500) say(`${name} is refused as a whole, and nothing was changed`);
   const body = bodyOf(reply, terminal);
   const now = typeof body === "number" ? body : listIn(body, "policies", terminal);
   if (typeof now === "number" || typeof body === "number") return typeof now === "number" ? now : EXIT.failed;
@@ -109,6 +107,13 @@ async function apply(config: Infer<typeof applySettings>, terminal: Terminal, op
     terminal.out(renderWhole(config.output, { revision, dryRun: config.dryRun, policies: items }));
   } else terminal.out(steps.map((step) => stepText(step, config, terminal.color)).join(""));
   return EXIT.ok;
+}
+
+/** The control plane counts writes; people know policies by name. */
+function inWords(reply: Reply, keys: readonly string[]): Reply {
+  if (reply.kind !== "refusal") return reply;
+  const place = /writes\[(\d+)\](?:\.(?:put|delete))?(?:\.spec)?/g;
+  return { ...reply, message: reply.message.replace(place, (whole, at: string) => keys[Number(at)] ?? whole) };
 }
 
 async function textOf(path: string): Promise<string> {

@@ -5,7 +5,8 @@
 import { isRecord } from "../base/field.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { shown } from "../base/shown.ts";
-import { KINDS, type PolicyRow } from "./policy-text.ts";
+import { KINDS } from "../policy/spec.ts";
+import { type PolicyRow } from "./policy-text.ts";
 
 /** A policy that a file wants; with a revision only if the policy still has that one. */
 export type Wanted = Pick<PolicyRow, "kind" | "name" | "spec" | "revision">;

@@ -1,11 +1,11 @@
 /** Policies as the control plane's JSON has them, as files have them, and as people read them. */
 import { isRecord } from "../base/field.ts";
+import { KINDS } from "../policy/spec.ts";
 import { localTime } from "./events.ts";
 import { type JsonRecord, recordOf } from "./client.ts";
 import { wholeOf } from "./control-plane.ts";
 import { type Column, textColumn, wordOf } from "./render.ts";
 
-export const KINDS = ["pin", "quota", "acl", "balance", "scaling", "slo", "priority", "node"] as const;
 /** A policy. */
 export interface PolicyRow {
   readonly kind: string;

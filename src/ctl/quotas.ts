@@ -1,5 +1,6 @@
 /** `infermesh ctl quota`: how much a tenant may use of a model. */
 import { type Infer, section } from "../base/settings.ts";
+import { scopeOf } from "../policy/name.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { write } from "./outcome.ts";
@@ -25,19 +26,13 @@ const OPERANDS: readonly Operand[] = [
 ];
 
 const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [
-  textColumn("TENANT", ({ name }) => partsOf(name)[0]),
-  textColumn("MODEL", ({ name }) => partsOf(name)[1]),
+  textColumn("TENANT", ({ name }) => scopeOf(name)?.tenant ?? name),
+  textColumn("MODEL", ({ name }) => scopeOf(name)?.model ?? "-"),
   specColumn("REQUESTS/S", "requestsPerSecond", { right: true }),
   specColumn("TOKENS/MIN", "tokensPerMinute", { right: true }),
   specColumn("AT ONCE", "concurrency", { right: true }),
   ...LAST_COLUMNS,
 ];
-
-/** Names of models may hold slashes, those of tenants can't. */
-function partsOf(name: string): [tenant: string, model: string] {
-  const slash = name.indexOf("/");
-  return slash < 0 ? [name, "*"] : [name.slice(0, slash), name.slice(slash + 1)];
-}
 
 /** TENANT/MODEL of the operands: each model where none is given. */
 function nameOf([tenant = "", model = ""]: readonly string[]): string {
@@ -57,7 +52,13 @@ async function setQuota(config: Infer<typeof setSettings>, terminal: Terminal, n
     );
     return EXIT.usage;
   }
-  return write(config, terminal, "SetPolicy", { ...messageOf({ kind: "quota", name, spec }), ...howOf(config) });
+  return write(
+    config,
+    terminal,
+    "SetPolicy",
+    { ...messageOf({ kind: "quota", name, spec }), ...howOf(config) },
+    { of: ["quota", name] },
+  );
 }
 
 async function listQuotas(config: Infer<typeof listSettings>, terminal: Terminal): Promise<number> {
@@ -89,7 +90,10 @@ export const QUOTAS = {
   delete: asking({
     settings: section(singleWriteFields),
     operands: OPERANDS,
-    run: (config, terminal, operands) =>
-      write(config, terminal, "DeletePolicy", { kind: "quota", name: nameOf(operands), ...howOf(config) }, "deleted"),
+    run(config, terminal, operands) {
+      const name = nameOf(operands);
+      const request = { kind: "quota", name, ...howOf(config) };
+      return write(config, terminal, "DeletePolicy", request, { of: ["quota", name] });
+    },
   }),
 };

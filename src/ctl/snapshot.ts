@@ -8,10 +8,11 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:
 import { printable } from "../base/printable.ts";
 import { duration, flag, type Infer, section } from "../base/settings.ts";
 import { formatBytes } from "../base/units.ts";
+import { decodeState } from "../policy/snapshot.ts";
 import { EXIT, notOurs } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, waiting, wholeOf } from "./control-plane.ts";
-import { asking } from "./part.ts";
+import { asking, part } from "./part.ts";
 import { renderFigures, isWhole } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -23,6 +24,8 @@ const restoreSettings = section({
   timeoutMs,
   yes: flag({ default: false, doc: "Replace all policies without asking first." }),
 });
+
+const statusSettings = section({ output: ctlSettings.fields.output });
 
 const FILE: Operand = { name: "FILE", expected: "a snapshot's file", completes: "file" };
 const FILE_BYTES_MAX = 48 * 2 ** 20;
@@ -45,7 +48,8 @@ async function save(config: Infer<typeof saveSettings>, terminal: Terminal, path
   const revision = wholeOf(body["revision"]) ?? 0;
   const figures = { file: path, bytes: bytes.length, revision, sha256: sha256Of(bytes) };
   if (isWhole(config.output) || config.output === "text") terminal.out(renderFigures(config.output, figures));
-  else terminal.out(`saved revision ${revision} to ${printable(path)}, ${formatBytes(bytes.length)}\n`);
+  else
+    terminal.out(`saved revision ${revision} to ${printable(path)}, ${bytes.length.toLocaleString("en-US")} bytes\n`);
   return EXIT.ok;
 }
 
@@ -60,6 +64,25 @@ async function restore(config: Infer<typeof restoreSettings>, terminal: Terminal
   if (isWhole(config.output) || config.output === "text")
     terminal.out(renderFigures(config.output, { file: path, revision }));
   else terminal.out(`restored ${printable(path)}; the store is at revision ${revision}\n`);
+  return EXIT.ok;
+}
+
+/** What the file is, without asking anybody. */
+function status({ output }: Infer<typeof statusSettings>, terminal: Terminal, path: string): number {
+  const bytes = readSnapshot(path, terminal);
+  if (typeof bytes === "number") return bytes;
+  const { revision, items, seats, clock } = decodeState(bytes);
+  const kinds = Object.entries(Object.groupBy(items, ({ kind }) => kind));
+  const figures = {
+    file: path,
+    bytes: bytes.length,
+    sha256: sha256Of(bytes),
+    revision,
+    lastChange: clock.nowMs === 0 ? null : new Date(clock.nowMs).toISOString(),
+    controlNodes: seats.map(({ node }) => node),
+    policies: { total: items.length, ...Object.fromEntries(kinds.map(([kind, of]) => [kind, of.length])) },
+  };
+  terminal.out(renderFigures(output, figures));
   return EXIT.ok;
 }
 
@@ -103,5 +126,10 @@ export const SNAPSHOTS = {
     settings: restoreSettings,
     operands: [FILE],
     run: (config, terminal, [path = ""]) => restore(config, terminal, path),
+  }),
+  status: part({
+    settings: statusSettings,
+    operands: [FILE],
+    run: (config, terminal, [path = ""]) => status(config, terminal, path),
   }),
 };

@@ -7,6 +7,7 @@
  */
 import tls from "node:tls";
 import type { TLSSocket } from "node:tls";
+import type { Handshakes } from "./handshakes.ts";
 import type { DialPlace, Stream, StreamHandlers } from "./stream.ts";
 
 /** How long a stream that ended in order waits for the other side. */
@@ -25,7 +26,6 @@ export interface TlsIdentities extends Identity {
 
 export interface TlsServerOptions extends TlsIdentities {
   readonly alpn: readonly string[];
-  readonly handshakeTimeoutMs: number;
 }
 
 export interface TlsClientOptions {
@@ -108,10 +108,11 @@ export interface TlsListener {
   show(identities: TlsIdentities): void;
 }
 
-/** Accepts in TLS on a socket that listens already; `breathe` as Transport has it. */
+/** Accepts in TLS on a socket that listens already, as far as `handshakes` allow; `breathe` as Transport has it. */
 export function adoptTls<T>(
   fd: number,
   options: TlsServerOptions,
+  handshakes: Handshakes,
   handlers: StreamHandlers<T>,
   breathe: () => void = () => {},
 ): TlsListener {
@@ -120,19 +121,27 @@ export function adoptTls<T>(
       cert: options.cert,
       key: options.key,
       ALPNProtocols: [...options.alpn],
-      handshakeTimeout: options.handshakeTimeoutMs,
       allowHalfOpen: true,
       minVersion: "TLSv1.2",
     },
-    // The handlers give it its state as it opens.
-    (socket) => handlers.open(new TlsStream<T>(socket, undefined as T, handlers, breathe)),
+    (socket) => {
+      // One that was given up is closing.
+      if (!handshakes.end(socket)) return;
+      // The handlers give it its state as it opens.
+      handlers.open(new TlsStream<T>(socket, undefined as T, handlers, breathe));
+    },
   );
+  // Bun tells of a connection before its handshake, as the socket that it will be.
+  server.on("connection", (socket) => {
+    socket.on("error", () => {});
+    if (handshakes.begin(socket, performance.now())) socket.once("close", () => handshakes.end(socket));
+  });
   const addNames = ({ sni }: TlsIdentities): void => {
     for (const [name, identity] of Object.entries(sni)) server.addContext(name, { ...identity });
   };
   addNames(options);
-  // A client that does not speak TLS, or trusts another authority: its affair.
-  server.on("tlsClientError", () => {});
+  // A client that does not speak TLS, or trusts another authority: its affair. Nobody else closes its connection.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.listen({ fd });
   return {
     stop: () => void server.close(),

@@ -200,7 +200,7 @@ function attributesOf(span: SpanFields, route: string): KeyValue[] {
   const attributes = [
     text("http.request.method", span.method),
     text("url.path", span.path),
-    text("network.protocol.version", isCall(span) ? "2" : `1.${span.minorVersion}`),
+    text("network.protocol.version", span.httpVersion),
     int("http.response.status_code", span.status),
     text("infermesh.request_id", span.requestId),
     int("infermesh.attempts", span.attempts),

@@ -58,8 +58,8 @@ export interface SpanFields {
   /** Without its query, which may hold what nobody else should read. */
   readonly path: string;
   readonly requestId: string;
-  /** HTTP/1.this; gRPC calls have none. */
-  readonly minorVersion: number;
+  /** Of HTTP between the client and the router: 1.0, 1.1 or 2. */
+  readonly httpVersion: string;
   readonly model: string;
   /** The target that it was sent to last. */
   readonly node: string;
@@ -108,7 +108,7 @@ export class Span implements SpanFields {
   method = "";
   path = "";
   requestId = "";
-  minorVersion = 1;
+  httpVersion = "1.1";
   model = "";
   node = "";
   status = 0;
@@ -156,7 +156,7 @@ export class Span implements SpanFields {
     this.method = "";
     this.path = "";
     this.requestId = "";
-    this.minorVersion = 1;
+    this.httpVersion = "1.1";
     this.model = "";
     this.node = "";
     this.status = 0;

@@ -8,12 +8,15 @@ export function fairShares(limit: number, claims: readonly number[], ranks: read
   const shares = claims.map(() => 0);
   const byClaim = [...claims.keys()].toSorted((a, b) => claims[a]! - claims[b]! || a - b);
   let left = limit;
+  let level = Infinity;
   for (const [place, index] of byClaim.entries()) {
-    const share = Math.min(claims[index]!, Math.floor(left / (claims.length - place)));
-    shares[index] = share;
-    left -= share;
+    const claim = claims[index]!;
+    // From the first that can't have all it claims, everybody has the same.
+    if (level === Infinity && claim * (claims.length - place) > left)
+      level = Math.floor(left / (claims.length - place));
+    shares[index] = Math.min(claim, level);
+    left -= shares[index];
   }
-  // Whoever is not satisfied has the same share: fewer units are left than there are of them.
   const unmet = [...claims.keys()].filter((index) => shares[index]! < claims[index]!);
   for (const index of unmet.toSorted((a, b) => ranks[a]! - ranks[b]! || a - b)) {
     if (left < 1) break;

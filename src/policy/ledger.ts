@@ -14,6 +14,7 @@
  *
  * A lease ends by itself after `LEASE_MS`; who wants to go on asks again after half of that. A smaller share counts only
  * from the next time its holder asks, since only then it has surely heard of it: moving shares takes two or three asks.
+ * Who wants nothing of a measure has given its share back by asking so, and may spend nothing from then on.
  * What can't be split evenly, as one request at a time between two, goes round: first to who had something longest ago.
  */
 import { fairShares } from "./fair-shares.ts";
@@ -63,8 +64,7 @@ export function grant(
   nowMs: number,
   roomFor: number = HOLDERS_MAX,
 ): { readonly ledger: Ledger; readonly grants: readonly Grant[] } {
-  const leases = new Map<string, Lease>();
-  for (const lease of ledger) if (!isOver(lease, measures, nowMs)) leases.set(lease.holder, lease);
+  const leases = new Map(remaining(ledger, measures, nowMs).map((lease) => [lease.holder, lease]));
   let room = Math.min(roomFor + ledger.length, HOLDERS_MAX) - leases.size;
   for (const want of wants) {
     const known = leases.get(want.holder);
@@ -104,6 +104,32 @@ export function reserved(lease: Lease, measure: keyof Amounts, periodMs: number,
     nowMs < formerUntilMs + periodMs ? former : 0,
     nowMs < Math.max(lease.askedMs + periodMs, lease.untilMs) ? used : 0,
   );
+}
+
+/** Without the leases that nothing is taken by any more. */
+export function remaining(ledger: Ledger, measures: Measures, nowMs: number): Ledger {
+  return ledger.filter((lease) => !isOver(lease, measures, nowMs));
+}
+
+/** After a change of the quota: where its limit became lower, shares are as much smaller. Holders do the same. */
+export function rescaled(ledger: Ledger, before: Measures, after: Measures): Ledger {
+  const part = (lease: Lease, name: keyof Amounts): Part => {
+    const { share, former, ...rest } = lease[name];
+    const scaled = (amount: number): number => scaledShare(amount, before[name], after[name]);
+    return { ...rest, share: scaled(share), former: scaled(former) };
+  };
+  return ledger.map((lease) => ({
+    ...lease,
+    requests: part(lease, "requests"),
+    tokens: part(lease, "tokens"),
+    concurrency: part(lease, "concurrency"),
+  }));
+}
+
+/** A share of a measure that changed. */
+export function scaledShare(share: number, before: Measure | null, after: Measure | null): number {
+  if (after === null || before === null) return 0;
+  return after.limit >= before.limit ? share : Math.floor((share * after.limit) / before.limit);
 }
 
 function isOver(lease: Lease, measures: Measures, nowMs: number): boolean {
@@ -152,10 +178,11 @@ function given(
       0,
     );
     const share = Math.max(0, Math.min(fair[name][place]!, measure.limit - taken));
-    // Until it asks again it may not have heard, and spend what it had.
+    // Until it asks again it may not have heard, and spend what it had; but for one that has it no more.
     const doubted = nowMs < before.formerUntilMs + measure.periodMs ? before.former : 0;
-    const former = Math.max(doubted, before.share);
-    const formerUntilMs = Math.max(before.formerUntilMs, lease.untilMs);
+    const givesBack = before.want === 0 && before.formerUntilMs === 0;
+    const former = givesBack ? 0 : Math.max(doubted, before.share);
+    const formerUntilMs = givesBack ? 0 : Math.max(before.formerUntilMs, lease.untilMs);
     const servedMs = share > 0 ? nowMs : before.servedMs;
     return { want: before.want, used: before.used, share, former, formerUntilMs, servedMs };
   };

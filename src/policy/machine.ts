@@ -11,7 +11,7 @@ import { assert } from "../base/assert.ts";
 import { CLOCK_START, type Clock, advance } from "./clock.ts";
 import { type LeaseCommand, type SeatCommand, type WriteCommand, readCommand } from "./command.ts";
 import { type Change, type Item, type ItemOf, compareItems, keyOf, replay } from "./item.ts";
-import { HOLDERS_MAX, type Ledger, grant } from "./ledger.ts";
+import { HOLDERS_MAX, type Ledger, grant, remaining, rescaled } from "./ledger.ts";
 import type { Outcome } from "./outcome.ts";
 import { measuresOf } from "./quota.ts";
 import { type Memory, type Seat, decodeState, encodeState } from "./snapshot.ts";
@@ -24,6 +24,9 @@ export const KEY_MS_MAX = 3_600_000;
 export const SEATS_MAX = 64;
 /** Leases of all quotas together; beyond it who holds none yet gets none. */
 export const LEASES_MAX = 50_000;
+
+/** How often ledgers that nobody asks about any more are looked through. */
+const SWEEP_MS = 60_000;
 
 export interface Applied {
   readonly outcome: Outcome;
@@ -130,8 +133,7 @@ export class PolicyMachine implements View {
   // ---- writes -------------------------------------------------------------------------------------------------------
 
   #write({ key, atMs, writes }: WriteCommand): Applied {
-    this.#clock = advance(this.#clock, atMs);
-    this.#forget();
+    this.#advance(atMs);
     const fingerprint = fingerprintOf(JSON.stringify(writes));
     const known = this.#memories.get(key);
     if (known !== undefined) return only(this.#repeated(known, fingerprint, writes));
@@ -149,9 +151,11 @@ export class PolicyMachine implements View {
     this.#specsBytes += "item" in change ? specBytes(change.item.spec) : 0;
     replay(this.#items, change);
     this.#sorted = null;
-    if (key.kind !== "quota" || "item" in change) return;
-    this.#leases -= this.#ledgers.get(key.name)?.length ?? 0;
-    this.#ledgers.delete(key.name);
+    const ledger = this.#ledgers.get(key.name);
+    if (key.kind !== "quota" || before?.kind !== "quota" || ledger === undefined) return;
+    const after = this.get("quota", key.name);
+    const kept = after === undefined ? [] : rescaled(ledger, measuresOf(before.spec), measuresOf(after.spec));
+    this.#keepLedger(key.name, kept);
   }
 
   #repeated({ outcome, fingerprint, key }: Memory, now: number, writes: WriteCommand["writes"]): Outcome {
@@ -176,6 +180,21 @@ export class PolicyMachine implements View {
     if (this.#memories.size > KEYS_MAX) this.#forgetOldest();
   }
 
+  // ---- time -------------------------------------------------------------------------------------------------------
+
+  /** To the time of a command; what is over by then goes. */
+  #advance(atMs: number): void {
+    const before = this.#clock.nowMs;
+    this.#clock = advance(this.#clock, atMs);
+    this.#forget();
+    const { nowMs } = this.#clock;
+    if (Math.floor(nowMs / SWEEP_MS) === Math.floor(before / SWEEP_MS)) return;
+    for (const [quota, ledger] of this.#ledgers) {
+      const item = this.get("quota", quota);
+      this.#keepLedger(quota, item === undefined ? [] : remaining(ledger, measuresOf(item.spec), nowMs));
+    }
+  }
+
   #forget(): void {
     for (const { atMs } of this.#memories.values()) {
       if (this.#clock.nowMs - atMs < KEY_MS_MAX) return;
@@ -193,7 +212,7 @@ export class PolicyMachine implements View {
   // ---- leases, seats ------------------------------------------------------------------------------------------------
 
   #lease({ atMs, wants }: LeaseCommand): Applied {
-    this.#clock = advance(this.#clock, atMs);
+    this.#advance(atMs);
     const byQuota = new Map<string, Want[]>();
     for (const want of wants) {
       const same = byQuota.get(want.quota);
@@ -207,13 +226,17 @@ export class PolicyMachine implements View {
       const before = this.#ledgers.get(quota) ?? [];
       const room = Math.min(HOLDERS_MAX, LEASES_MAX - this.#leases);
       const { ledger, grants: given } = grant(before, measuresOf(item.spec), own, this.#clock.nowMs, room);
-      this.#leases += ledger.length - before.length;
-      if (ledger.length === 0) this.#ledgers.delete(quota);
-      else this.#ledgers.set(quota, ledger);
+      this.#keepLedger(quota, ledger);
       for (const each of given) grants.set(`${each.holder} ${quota}`, each);
     }
     const inOrder = wants.flatMap(({ holder, quota }) => grants.get(`${holder} ${quota}`) ?? []);
     return { outcome: this.#done(false), changes: [], grants: inOrder };
+  }
+
+  #keepLedger(quota: string, ledger: Ledger): void {
+    this.#leases += ledger.length - (this.#ledgers.get(quota)?.length ?? 0);
+    if (ledger.length === 0) this.#ledgers.delete(quota);
+    else this.#ledgers.set(quota, ledger);
   }
 
   #seat({ member, node, address }: SeatCommand): Outcome {

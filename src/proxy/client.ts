@@ -81,6 +81,7 @@ export class ClientConnection implements Downstream, FrontConnection {
   readonly #context: WorkerContext;
   readonly #stream: ClientSocket;
   readonly #free: Exchange[];
+  readonly #isHttp2: boolean;
   readonly #outbox = new Outbox();
   #phase = AWAIT_HEAD;
   /** Bytes [stashStart, stashEnd) of the stash wait to be read. */
@@ -118,10 +119,12 @@ export class ClientConnection implements Downstream, FrontConnection {
   #isChecking = false;
   #register: string | null = null;
 
-  constructor(context: WorkerContext, stream: ClientSocket, free: Exchange[]) {
+  /** `isHttp2`: what it reads was written down by a stream of HTTP/2, which stands behind the socket. */
+  constructor(context: WorkerContext, stream: ClientSocket, free: Exchange[], isHttp2 = false) {
     this.#context = context;
     this.#stream = stream;
     this.#free = free;
+    this.#isHttp2 = isHttp2;
     this.#sinceMs = nowMs();
   }
 
@@ -413,6 +416,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#exchange = exchange;
     exchange.begin(this);
     exchange.span = this.#context.tracer?.begin(buffer, head) ?? null;
+    if (this.#isHttp2 && exchange.span !== null) exchange.span.httpVersion = "2";
     this.#requests++;
     this.#sinceMs = nowMs();
     this.#bodySinceMs = this.#sinceMs;

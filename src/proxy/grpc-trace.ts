@@ -22,6 +22,7 @@ export function beginSpan(tracer: Tracer, head: HeaderBlock): Span | null {
     parent === null ? tracer.open(NOTHING, 0, 0) : tracer.open(parent.source, parent.valueStart, parent.source.length);
   if (span === null) return null;
   if (passesState(head, span)) span.traceState = stateOf(head);
+  span.httpVersion = "2";
   span.method = head.method?.text ?? "";
   span.path = (head.path?.text ?? "").slice(0, SPAN_PATH_BYTES_MAX).split("?", 1)[0] ?? "";
   return span;

@@ -7,10 +7,9 @@
  * A router that drains takes no new requests: that is announced, then said for certain a turn of `expire` later, and
  * the connection closes with its last stream.
  */
-import { ERRORS, MeshError, openAiBody } from "../base/errors.ts";
+import { ERRORS, MeshError } from "../base/errors.ts";
 import { ascii } from "../wire/octets.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
-import { fieldOf } from "../wire/header-field.ts";
 import { Http2Connection, type Http2Listener } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { ResetWindow } from "../wire/http2-resets.ts";
@@ -22,13 +21,15 @@ import type { WorkerContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Forwarding } from "./forwarding.ts";
 import { GrpcCall } from "./grpc-call.ts";
-import { callId } from "./grpc-id.ts";
+import { callId, idText } from "./grpc-id.ts";
 import { localCall } from "./grpc-local.ts";
 import { errorFields } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
 import { Http2Request } from "./http2-request.ts";
+import { localAnswer } from "./http2-rewrite.ts";
 import { http2Options } from "./http2-upstream.ts";
 import { type ClientSide, Http2Wire } from "./http2-wire.ts";
+import { errorReply } from "./replies.ts";
 
 const GRPC = ascii("application/grpc");
 const PLUS = 43;
@@ -129,14 +130,12 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
         endSpan(tracer, span, id, ERRORS[error.code].grpc, error.status);
       }
     } else {
-      const body = Buffer.from(openAiBody(error));
-      const fields = Buffer.concat([
-        fieldOf(":status", String(error.status)).encoded,
-        fieldOf("content-type", "application/json").encoded,
-        fieldOf("content-length", String(body.length)).encoded,
-      ]);
-      this.connection.sendHead(stream, fields, 0, fields.length, false);
-      this.connection.sendBody(stream, body, 0, body.length, true);
+      const isHead = block.method?.text === "HEAD";
+      const { replyFields } = this.#context.content;
+      const answer = errorReply(error, idText(callId(block)), false, !isHead, replyFields);
+      const { fields, bodyAt } = localAnswer(answer);
+      this.connection.sendHead(stream, fields, 0, fields.length, isHead);
+      this.connection.sendBody(stream, answer, bodyAt, answer.length, true);
     }
     // Nobody owns the stream: what finds no window now is not waited for.
     this.connection.reset(stream, H2_ERROR.none);

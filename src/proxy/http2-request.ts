@@ -79,7 +79,7 @@ export class Http2Request implements StreamOwner, ClientSocket {
     this.#isChunked = !ended && (request.contentLength < 0 || request.hasTrailers);
     this.#stallMs = context.config.streamTimeoutMs;
     this.#wires = context.wires;
-    this.#connection = new ClientConnection(context, this, free);
+    this.#connection = new ClientConnection(context, this, free, true);
     stream.owner = this;
     const written = requestHead(request, this.#isChunked);
     this.#connection.received(written, 0, written.length);

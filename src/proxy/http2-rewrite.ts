@@ -6,7 +6,7 @@
 import { KIND } from "../wire/fields.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { FIELD_KIND, fieldOf, type HeaderField, LITERAL_OVERHEAD_BYTES, writePrefixed } from "../wire/header-field.ts";
-import type { ResponseHead } from "../wire/http1.ts";
+import { HEAD_LIMITS, ResponseHead } from "../wire/http1.ts";
 
 const SPACE = Buffer.from(" ");
 const VERSION_HOST = Buffer.from(" HTTP/1.1\r\nhost: ");
@@ -81,6 +81,15 @@ export function answerFields(buffer: Buffer, head: ResponseHead): Uint8Array {
     at += buffer.copy(out, at, valueStart, valueEnd);
   }
   return out.subarray(0, at);
+}
+
+const localHead = new ResponseHead(HEAD_LIMITS);
+
+/** A whole answer of our own (replies.ts) for HTTP/2: its encoded fields, and where its body begins. */
+export function localAnswer(answer: Buffer): { readonly fields: Uint8Array; readonly bodyAt: number } {
+  localHead.reset();
+  localHead.parse(answer, 0, answer.length);
+  return { fields: answerFields(answer, localHead), bodyAt: localHead.headEnd };
 }
 
 function lower(byte: number): number {

@@ -13,6 +13,12 @@ export const proxySettings = section({
     max: "10m",
     doc: "How long a client may take to send a request's head. A slower one is answered 408: it holds a connection for nothing.",
   }),
+  handshakeTimeoutMs: duration({
+    default: "10s",
+    min: "100ms",
+    max: "10m",
+    doc: "How long a client's TLS handshake may take in all before its connection is closed. A slow link needs a few round trips, which take no ten seconds.",
+  }),
   bodyTimeoutMs: duration({
     default: "30s",
     min: "100ms",
@@ -71,7 +77,7 @@ export const proxySettings = section({
     default: 20_000,
     min: 16,
     max: 1_000_000,
-    doc: "Most client connections of one worker; beyond it new ones are closed at once.",
+    doc: "Most client connections of one worker, those that are in their TLS handshake included; beyond it new ones are closed at once.",
   }),
   attemptsMax: integer({
     default: 3,

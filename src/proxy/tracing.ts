@@ -78,7 +78,7 @@ export class Tracer {
       else dropLines(head, KIND.tracestate);
     }
     span.method = head.method === METHOD.OTHER ? "_OTHER" : buffer.toString("latin1", head.methodStart, head.methodEnd);
-    span.minorVersion = head.minorVersion;
+    if (head.minorVersion === 0) span.httpVersion = "1.0";
     return span;
   }
 

@@ -11,6 +11,7 @@ import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
 import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
+import { Handshakes } from "../net/handshakes.ts";
 import { Dialer } from "../net/dialer.ts";
 import { EpollTransport } from "../net/epoll.ts";
 import { alarmsOf } from "../net/stream.ts";
@@ -45,6 +46,8 @@ declare const self: Worker;
 
 const SWEEP_MS = 250;
 const ACCEPT_ON_MS = 10;
+/** While draining, how long a handshake may take: who has begun one comes in, who says nothing is not waited for. */
+const LAST_HANDSHAKES_MS = 1000;
 /** What a client in TLS may choose of. */
 const ALPN = ["h2", "http/1.1"];
 
@@ -115,6 +118,12 @@ function start(options: WorkerStart): RunningWorker {
     },
   };
   const connections = new Set<FrontConnection>();
+  const handshakes: Handshakes = new Handshakes({
+    hasRoom: () => connections.size + handshakes.size < config.connectionsMax,
+    get timeoutMs() {
+      return context.draining ? Math.min(config.handshakeTimeoutMs, LAST_HANDSHAKES_MS) : config.handshakeTimeoutMs;
+    },
+  });
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
     for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
@@ -136,8 +145,8 @@ function start(options: WorkerStart): RunningWorker {
   let stops: (() => void)[] = [];
   let listeners: TlsListener[] = [];
   const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
-    const how = { ...identities, alpn: ALPN, handshakeTimeoutMs: config.headTimeoutMs };
-    listeners = fds.map((fd) => adoptTls(fd, how, handlers, () => transport.breathe()));
+    const how = { ...identities, alpn: ALPN };
+    listeners = fds.map((fd) => adoptTls(fd, how, handshakes, handlers, () => transport.breathe()));
     stops = listeners.map((listener) => () => listener.stop());
   };
   const accept = (): void => {
@@ -158,12 +167,13 @@ function start(options: WorkerStart): RunningWorker {
   const sweep = setInterval(() => {
     const now = tick();
     context.watches.look();
+    handshakes.expire(now);
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
     context.content.sweep(now);
     if (context.content.cache !== null) counters.cacheHolds(context.content.cache.size, context.content.cache.bytes);
     tracer?.flush();
-    if (!context.draining || connections.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
+    if (!context.draining || connections.size + handshakes.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
     clearInterval(sweep);
     tracer?.flush(true);
     post({ kind: "drained", index });

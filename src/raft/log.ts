@@ -9,9 +9,11 @@ import {
   decodeConfiguration,
   EMPTY_CONFIGURATION,
   type Entry,
+  type Member,
   type Position,
   type Snapshot,
 } from "./entry.ts";
+import { isVoter } from "./membership.ts";
 
 interface Dated {
   readonly index: number;
@@ -67,6 +69,19 @@ export class Log {
   /** Of its entry, or of the snapshot that brought it. */
   get configurationIndex(): number {
     return this.#configurations.at(-1)!.index;
+  }
+
+  /**
+   * Whether the member has a vote in a configuration that may be in force: the newest, or those before it up to one that
+   * is known to be committed. Whom the newest leaves out may be the only one whose log can still be elected.
+   */
+  mayVote(member: Member, commitIndex: number): boolean {
+    for (let at = this.#configurations.length - 1; at >= 0; at -= 1) {
+      const { index, configuration } = this.#configurations[at]!;
+      if (isVoter(configuration, member)) return true;
+      if (index <= commitIndex) return false;
+    }
+    return false;
   }
 
   /** Undefined where the log does not reach, or no longer. */

@@ -29,7 +29,7 @@ import {
   type Snapshot,
 } from "./entry.ts";
 import { Log } from "./log.ts";
-import { changed, isJoint, isVoter, left, type MemberChange, membersOf } from "./membership.ts";
+import { changed, isJoint, left, type MemberChange, membersOf } from "./membership.ts";
 import type {
   AppendReply,
   AppendRequest,
@@ -420,7 +420,7 @@ export class Raft {
   // ---- elections ----
 
   get #isPromotable(): boolean {
-    return isVoter(this.#log.configuration, this.#self);
+    return this.#log.mayVote(this.#self, this.#commitIndex);
   }
 
   #nextElectionMs(): number {

@@ -36,7 +36,7 @@ export interface Incoming {
 
 export interface CallHandlers {
   /** A view that holds until it returns. */
-  message(bytes: Uint8Array, link: Link): void;
+  message(bytes: Uint8Array, calls: Calls): void;
   /** The answer's body; what it throws is the answer's error. */
   call(incoming: Incoming): Promise<unknown>;
 }
@@ -107,7 +107,7 @@ export class Calls {
   /** A frame of the link. */
   frame(frame: Uint8Array): void {
     const type = frame[0];
-    if (type === TYPE.message) return this.#handlers.message(frame.subarray(1), this.#link);
+    if (type === TYPE.message) return this.#handlers.message(frame.subarray(1), this);
     if (frame.length < 1 + ID_BYTES) return this.#link.close("a frame of it is too short");
     const id = new DataView(frame.buffer, frame.byteOffset + 1, ID_BYTES).getUint32(0);
     const body = frame.length === 1 + ID_BYTES ? {} : jsonOf(frame.subarray(1 + ID_BYTES));

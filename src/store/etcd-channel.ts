@@ -5,6 +5,7 @@ import {
   type ChannelCredentials,
   Client,
   type ClientDuplexStream,
+  type ClientUnaryCall,
   Metadata,
   type ServiceError,
   credentials,
@@ -34,6 +35,7 @@ export interface CallOptions {
 export class EtcdChannel {
   readonly name: string;
   readonly #client: Client;
+  readonly #calls = new Set<ClientUnaryCall>();
 
   constructor(endpoint: Address, tls: TlsClientOptions | null) {
     this.name = formatAddress(endpoint);
@@ -60,10 +62,11 @@ export class EtcdChannel {
   ): Promise<Response | EtcdFailure> {
     return new Promise((resolve) => {
       const answered = (error: ServiceError | null, response?: Response): void => {
+        this.#calls.delete(call);
         resolve(error === null ? response! : failureOf(error, this.name));
       };
       const deadline = Date.now() + options.timeoutMs;
-      this.#client.makeUnaryRequest(
+      const call = this.#client.makeUnaryRequest(
         path,
         (message: Request) => bufferOf(encode(message)),
         decode,
@@ -72,6 +75,7 @@ export class EtcdChannel {
         { deadline },
         answered,
       );
+      this.#calls.add(call);
     });
   }
 
@@ -84,7 +88,9 @@ export class EtcdChannel {
     return this.#client.makeBidiStreamRequest(path, serialize, decode, metadataOf(token));
   }
 
+  /** Calls under way end as cancelled. */
   close(): void {
+    for (const call of this.#calls) call.cancel();
     this.#client.close();
   }
 }

@@ -8,8 +8,6 @@
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { MeshError } from "../base/errors.ts";
 import {
-  AlarmRequest,
-  AlarmResponse,
   AuthenticateRequest,
   AuthenticateResponse,
   LeaseGrantRequest,
@@ -29,7 +27,7 @@ import type { TlsClientOptions } from "../net/tls-streams.ts";
 import type { EtcdAddress } from "./etcd-address.ts";
 import { EtcdChannel, type Method } from "./etcd-channel.ts";
 import { EtcdFailure, must } from "./etcd-failure.ts";
-import { type AlarmIds, type MemberIds, type StatusIds, alarmIds, memberIds, statusIds } from "./etcd-ids.ts";
+import { type MemberIds, type StatusIds, memberIds, statusIds } from "./etcd-ids.ts";
 
 /** One endpoint has this long; then another is asked. An election is over before. */
 const ATTEMPT_TIMEOUT_MS = 2500;
@@ -68,9 +66,6 @@ const METHODS = {
   status: method<StatusRequest.$Properties, StatusIds>("Maintenance/Status", StatusRequest, (bytes) =>
     statusIds(bytes, StatusResponse.decode(bytes)),
   ),
-  alarms: method<AlarmRequest.$Properties, AlarmIds[]>("Maintenance/Alarm", AlarmRequest, (bytes) =>
-    alarmIds(bytes, AlarmResponse.decode(bytes)),
-  ),
 };
 
 export interface WatchStream {
@@ -106,17 +101,13 @@ export class EtcdClient {
   }
 
   /** A lease of that number; one that is there already is as good, since numbers are drawn at random. */
-  async grant(lease: number, ttlSeconds: number, timeoutMs: number): Promise<void> {
+  async grant(lease: number, ttlSeconds: number, timeoutMs: number): Promise<EtcdFailure | undefined> {
     const reply = await this.#call(METHODS.grant, { ID: lease, TTL: ttlSeconds }, timeoutMs, true);
-    if (reply instanceof EtcdFailure && reply.next !== "lease") throw reply.error;
+    return reply instanceof EtcdFailure && reply.next !== "lease" ? reply : undefined;
   }
 
   async members(timeoutMs: number): Promise<readonly MemberIds[]> {
     return must(await this.#call(METHODS.members, {}, timeoutMs, true));
-  }
-
-  async alarms(timeoutMs: number): Promise<readonly AlarmIds[]> {
-    return must(await this.#call(METHODS.alarms, {}, timeoutMs, true));
   }
 
   /** Of each endpoint by itself; never throws. */
@@ -139,9 +130,9 @@ export class EtcdClient {
     return { stream: channel.stream(METHODS.watch, token), endpoint: channel.name };
   }
 
-  /** The endpoint in use did not do; the next one may. */
-  turnAway(): void {
-    this.#current = (this.#current + 1) % this.#channels.length;
+  /** That endpoint did not do; the next one may, unless another is in use already. */
+  turnAway(endpoint: string): void {
+    if (this.#channels[this.#current]!.name === endpoint) this.#current = (this.#current + 1) % this.#channels.length;
   }
 
   /** The token at hand is no longer taken. */
@@ -167,8 +158,7 @@ export class EtcdClient {
     let logins = 0;
     for (let attempt = 1; ; attempt++) {
       if (this.#isClosed) return closed();
-      const index = this.#current;
-      const channel = this.#channels[index]!;
+      const channel = this.#channels[this.#current]!;
       const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAtMs));
       const attemptMs = Math.min(ATTEMPT_TIMEOUT_MS, leftMs);
       const token = await this.#tokenFor(channel, attemptMs);
@@ -182,8 +172,7 @@ export class EtcdClient {
         continue;
       }
       if (reply.next !== "elsewhere") return reply;
-      // Another call may have turned away meanwhile.
-      if (this.#current === index) this.turnAway();
+      this.turnAway(channel.name);
       if (reply.isFateUnknown && !isRepeatable) return reply;
       if (performance.now() - startedAtMs + pauseMs >= timeoutMs) return exhausted(saidBy, timeoutMs, reply);
       if (attempt % this.#channels.length === 0) {

@@ -23,6 +23,7 @@ export interface FeedHandlers {
 /** Of 64 KiB each they stay below the limit of a message. */
 const PAGE_KEYS = 500;
 const CALL_TIMEOUT_MS = 5000;
+const BEGIN_TIMEOUT_MS = 2500;
 const PAUSE_MS_MIN = 20;
 const PAUSE_MS_MAX = 1000;
 
@@ -36,7 +37,7 @@ export class EtcdFeed {
   /** The revision to watch from; 0: everything is to be loaded. */
   #nextRevision = 0;
   #clusterId = 0;
-  #stream: WatchStream["stream"] | null = null;
+  #watch: WatchStream | null = null;
   #pauseMs = 0;
   #isStopped = false;
   #wake: () => void = () => {};
@@ -46,6 +47,15 @@ export class EtcdFeed {
     this.#prefix = Buffer.from(prefix);
     this.#end = endOf(this.#prefix);
     this.#handlers = handlers;
+  }
+
+  /** What is told next may be everything, as of some time ago. */
+  get isLoading(): boolean {
+    return this.#nextRevision === 0;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Runs until `stop`. */
@@ -59,15 +69,21 @@ export class EtcdFeed {
 
   /** The watch is behind what others know: begins anew at the next endpoint. */
   hurry(): void {
-    if (this.#stream === null) return;
-    this.#client.turnAway();
-    this.#stream.cancel();
+    if (this.#watch !== null) this.#client.turnAway(this.#watch.endpoint);
+    this.#drop();
   }
 
   stop(): void {
     this.#isStopped = true;
-    this.#stream?.cancel();
+    this.#drop();
     this.#wake();
+  }
+
+  /** What a stream tells after this is not looked at. */
+  #drop(): void {
+    const watch = this.#watch;
+    this.#watch = null;
+    watch?.stream.cancel();
   }
 
   async #load(): Promise<boolean> {
@@ -75,11 +91,15 @@ export class EtcdFeed {
     let key = this.#prefix;
     let revision = 0;
     let clusterId = 0;
+    let limit = PAGE_KEYS;
     for (;;) {
-      const request = { key, rangeEnd: this.#end, revision, limit: PAGE_KEYS };
-      const page = await this.#client.range(request, CALL_TIMEOUT_MS);
+      const page = await this.#client.range({ key, rangeEnd: this.#end, revision, limit }, CALL_TIMEOUT_MS);
       if (page instanceof EtcdFailure) {
-        if (page.next !== "compacted") this.#handlers.failed(page.error);
+        if (page.error.code === "payload_too_large" && limit > 1) {
+          limit = Math.ceil(limit / 10);
+          continue;
+        }
+        if (page.next !== "compacted" && !this.#isStopped) this.#handlers.failed(page.error);
         return false;
       }
       revision ||= page.header?.revision ?? 0;
@@ -100,32 +120,40 @@ export class EtcdFeed {
   async #follow(): Promise<End> {
     const opened = await this.#client.openWatch(CALL_TIMEOUT_MS);
     if (opened instanceof EtcdFailure) {
-      this.#ended(opened);
+      if (opened.next === "login") this.#client.logOut();
+      if (!this.#isStopped) this.#handlers.failed(opened.error);
       return "resume";
     }
     const { stream, endpoint } = opened;
-    this.#stream = stream;
-    const end = new Promise<End>((resolve) => {
+    this.#watch = opened;
+    // One that does not even begin has no deadline of its own.
+    const timer = setTimeout(() => {
+      if (this.#watch === opened) this.#fail(failureOf({ code: status.DEADLINE_EXCEEDED, details: "" }, endpoint));
+    }, BEGIN_TIMEOUT_MS);
+    const how = await new Promise<End>((resolve) => {
       stream.on("data", (response: WatchResponse) => {
-        const how = this.#received(response);
-        if (how === undefined) return;
-        resolve(how);
-        stream.cancel();
+        if (response.created) clearTimeout(timer);
+        const end = this.#watch === opened ? this.#received(response) : undefined;
+        if (end === undefined) return;
+        resolve(end);
+        this.#drop();
       });
       stream.on("error", (error: Parameters<typeof failureOf>[0]) => {
-        this.#ended(failureOf(error, endpoint));
-        resolve("resume");
+        const failure = failureOf(error, endpoint);
+        if (this.#watch === opened) this.#fail(failure);
+        // More was told at once than a message may have: it is read in pages.
+        resolve(failure.error.code === "payload_too_large" ? "reload" : "resume");
       });
       stream.on("end", () => {
         resolve("resume");
         stream.cancel();
       });
+      stream.write({
+        createRequest: { key: this.#prefix, rangeEnd: this.#end, startRevision: this.#nextRevision },
+      });
     });
-    stream.write({
-      createRequest: { key: this.#prefix, rangeEnd: this.#end, startRevision: this.#nextRevision },
-    });
-    const how = await end;
-    this.#stream = null;
+    clearTimeout(timer);
+    this.#watch = null;
     return how;
   }
 
@@ -148,11 +176,11 @@ export class EtcdFeed {
 
   #cancelled({ compactRevision: compacted, cancelReason: reason }: WatchResponse): End {
     if (compacted > 0) return "reload";
-    if (/auth token/.test(reason)) this.#client.logOut();
-    else this.#client.turnAway();
-    // What makes etcd end a watch by itself is that its member has no leader.
-    const code = /permission denied/.test(reason) ? status.PERMISSION_DENIED : status.UNAVAILABLE;
-    this.#handlers.failed(failureOf({ code, details: reason || "the watch was cancelled" }, "the watch").error);
+    const details = reason || "the watch was cancelled";
+    let code = status.UNAVAILABLE;
+    if (/permission denied/.test(reason)) code = status.PERMISSION_DENIED;
+    if (/auth token/.test(reason)) code = status.UNAUTHENTICATED;
+    this.#fail(failureOf({ code, details }, this.#watch!.endpoint));
     return "resume";
   }
 
@@ -161,15 +189,15 @@ export class EtcdFeed {
     const now = await this.#client.range({ key: this.#prefix, countOnly: true }, CALL_TIMEOUT_MS);
     if (now instanceof EtcdFailure || (now.header?.revision ?? 0) >= expected) return;
     this.#nextRevision = 0;
-    this.#stream?.cancel();
+    this.#drop();
   }
 
-  #ended({ next, error }: EtcdFailure): void {
-    if (this.#isStopped) return;
+  /** The watch under way is over. */
+  #fail({ next, error }: EtcdFailure): void {
     if (next === "login") this.#client.logOut();
-    else this.#client.turnAway();
-    // What `hurry` and the like cancelled is no failure.
-    if (error.code !== "draining") this.#handlers.failed(error);
+    else this.#client.turnAway(this.#watch!.endpoint);
+    this.#drop();
+    this.#handlers.failed(error);
   }
 
   #pause(): Promise<void> {

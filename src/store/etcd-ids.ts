@@ -2,7 +2,7 @@
  * The numbers of etcd's members and clusters: 64 random bits, more than a number in JavaScript holds exactly, so they
  * are read from the bytes beside the message, and shown as etcdctl shows them.
  */
-import type { AlarmResponse, MemberListResponse, StatusResponse } from "../gen/etcd.js";
+import type { MemberListResponse, StatusResponse } from "../gen/etcd.js";
 
 export interface StatusIds {
   readonly message: StatusResponse;
@@ -17,11 +17,6 @@ export interface MemberIds {
   readonly name: string;
   readonly clientUrls: readonly string[];
   readonly isLearner: boolean;
-}
-
-export interface AlarmIds {
-  readonly member: string;
-  readonly alarm: number;
 }
 
 const HEADER = 1;
@@ -44,10 +39,6 @@ export function memberIds(bytes: Uint8Array, { members }: MemberListResponse): M
     clientUrls: members[i]?.clientURLs ?? [],
     isLearner: members[i]?.isLearner ?? false,
   }));
-}
-
-export function alarmIds(bytes: Uint8Array, { alarms }: AlarmResponse): AlarmIds[] {
-  return nested(bytes, REPEATED).map((one, i) => ({ member: hex(one, 1), alarm: alarms[i]?.alarm ?? 0 }));
 }
 
 function hex(message: Uint8Array | undefined, number: number): string {

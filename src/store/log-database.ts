@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { createSchema, type Identity } from "./schema.ts";
+import { createSchema, type Identity } from "./log-schema.ts";
 
 /** Pages in SQLite's write-ahead log before they go into the database. */
 export const CHECKPOINT_PAGES = 1000;

@@ -10,10 +10,10 @@ import { assert } from "../base/assert.ts";
 import { type Entry, ENTRY_KINDS, type HardState, type Snapshot } from "../raft/entry.ts";
 import { allocate, CHECKPOINT_PAGES, type Opened, openDatabase } from "./log-database.ts";
 import type { Batch, Compaction } from "./log-message.ts";
-import { chained, checksumBytes, checksumFrom, checksumOf } from "./record.ts";
-import { decodeHardState, decodeSnapshotHead, encodeSnapshotHead, encodeVote, type Record } from "./record.ts";
-import { Replay } from "./replay.ts";
-import { type JournalRow, type Link, recordOf, storeChecksum, type StoreRow } from "./schema.ts";
+import { chained, checksumBytes, checksumFrom, checksumOf } from "./log-record.ts";
+import { decodeHardState, decodeSnapshotHead, encodeSnapshotHead, encodeVote, type Record } from "./log-record.ts";
+import { Replay } from "./log-replay.ts";
+import { type JournalRow, type Link, recordOf, storeChecksum, type StoreRow } from "./log-schema.ts";
 
 /** Records that count no more, before all that do are written anew. */
 const DEAD_MAX = 50_000;

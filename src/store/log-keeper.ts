@@ -9,14 +9,14 @@
 import { existsSync } from "node:fs";
 import { AssertionError } from "../base/assert.ts";
 import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
-import { type LogContents, readArchive, readLogFiles } from "./archive.ts";
-import { reasonOf } from "./damage.ts";
+import { type LogContents, readArchive, readLogFiles } from "./log-archive.ts";
+import { reasonOf } from "./log-damage.ts";
 import { createLog } from "./log-database.ts";
 import { LogFile } from "./log-file.ts";
 import type { Batch, Compaction, FromLog } from "./log-message.ts";
-import { MARK_SUFFIX, MarkFile } from "./mark.ts";
-import { NO_HARD_STATE } from "./reader.ts";
-import type { Identity } from "./schema.ts";
+import { MARK_SUFFIX, MarkFile } from "./log-mark.ts";
+import { NO_HARD_STATE } from "./log-reader.ts";
+import type { Identity } from "./log-schema.ts";
 
 const RETRY_MS = 250;
 

@@ -1,8 +1,8 @@
 /** What the log's thread and the thread that uses the log tell one another. */
 import type { ErrorCode } from "../base/errors.ts";
 import type { HardState, Snapshot } from "../raft/entry.ts";
-import type { LogContents } from "./archive.ts";
-import type { Identity } from "./schema.ts";
+import type { LogContents } from "./log-archive.ts";
+import type { Identity } from "./log-schema.ts";
 
 export interface OpenLog {
   readonly kind: "open";

@@ -8,9 +8,9 @@
 import { MeshError } from "../base/errors.ts";
 import { type Entry, ENTRY_KINDS, type Snapshot } from "../raft/entry.ts";
 import type { Ready } from "../raft/ready.ts";
-import type { LogContents } from "./archive.ts";
+import type { LogContents } from "./log-archive.ts";
 import type { Batch, FromLog, Told, ToLog } from "./log-message.ts";
-import type { Identity } from "./schema.ts";
+import type { Identity } from "./log-schema.ts";
 
 /** What one call of `write` makes durable, whole. */
 export type LogBatch = Pick<Ready, "number" | "entries" | "snapshot" | "hardState">;

@@ -45,11 +45,15 @@ export class Ways {
     this.#sweeper.unref();
   }
 
-  /** Sends a message of the consensus if there is an open link, and opens one if there is none. */
-  message(address: string, bytes: Uint8Array): void {
+  /** Sends a message of the consensus; false where there is no open link: one is being opened then. */
+  message(address: string, bytes: Uint8Array): boolean {
     const way = this.#way(address);
-    if (way.calls?.link.isOpen === true) way.calls.message(bytes);
-    else this.#open(address, way).catch(() => {});
+    if (way.calls?.link.isOpen === true) {
+      way.calls.message(bytes);
+      return true;
+    }
+    this.#open(address, way).catch(() => {});
+    return false;
   }
 
   /** Asks the node at that address; rejects with a MeshError. */
@@ -57,6 +61,14 @@ export class Ways {
     const way = this.#way(address);
     const calls = way.calls?.link.isOpen === true ? way.calls : await this.#open(address, way);
     return calls.ask(method, body, options);
+  }
+
+  /** Closes all links; they are opened anew when they are needed, with this node's identity as it is then. */
+  renew(why: string): void {
+    for (const way of this.#ways.values()) {
+      way.calls?.link.close(why);
+      way.notBeforeMs = 0;
+    }
   }
 
   stop(): void {

@@ -115,7 +115,11 @@ export class ControlBed {
       const { ifRevision } = write;
       if (ifRevision !== undefined && Number(ifRevision) !== (before?.revision ?? 0)) {
         const message = `${key} has revision ${before?.revision ?? 0}, not ${wordOf(ifRevision)}`;
-        return refusal("aborted", 409, message, { code: "conflict", write: at });
+        return refusal("aborted", 409, message, {
+          code: "conflict",
+          write: at,
+          ...(before === undefined ? {} : { current: messageOf(before) }),
+        });
       }
       if (write["delete"] !== undefined) {
         if (before === undefined) return refusal("not_found", 404, `there is no policy ${key}`);
@@ -125,7 +129,9 @@ export class ControlBed {
       }
       const spec = rest[wordOf(kind)] as Json;
       if (spec["minReplicas"] === 99) {
-        return refusal("invalid_argument", 400, "minReplicas is above what there is", { write: at });
+        return refusal("invalid_argument", 400, `writes[${at}].put.spec.minReplicas: found 99; expected less`, {
+          code: "bad_request",
+        });
       }
       const same = before !== undefined && Bun.deepEquals(before.spec, spec);
       const held: Held = {
@@ -201,6 +207,7 @@ export interface Running {
   readonly color?: boolean;
   /** Called with all output so far, after each part of it. */
   readonly onOut?: (out: string) => void;
+  readonly onErr?: (err: string) => void;
 }
 
 /** Runs `infermesh ctl WORDS` in this process against an endpoint. */
@@ -220,7 +227,10 @@ export async function ctl(endpoint: string, words: readonly string[], how: Runni
       out += text;
       how.onOut?.(out);
     },
-    err: (text: string) => void (err += text),
+    err(text: string) {
+      err += text;
+      how.onErr?.(err);
+    },
     progress: (text: string) => void progress.push(text),
   };
   const command = await commandOf(name, entry);

@@ -320,7 +320,10 @@ spec:
     expect(await run(`policy apply -f ${file("p.yaml", out)}`)).toMatchObject({
       code: 4,
       out: "",
-      err: expect.stringContaining("pin/m has revision 2, not 1 (aborted)"),
+      err: `infermesh ctl policy apply: ${join(directory, "p.yaml")} is refused as a whole, and nothing was changed
+infermesh ctl: ENDPOINT answered: pin/m has revision 2, not 1 (conflict)
+infermesh ctl: it has revision 2 now: look at it, and try again with --if-revision 2
+`,
     });
   });
 
@@ -328,14 +331,14 @@ spec:
     const text = TEXT.replace("minReplicas: 1", "minReplicas: 99");
     expect(await run(`policy apply -f ${file("p.yaml", text)}`)).toMatchObject({
       code: 1,
-      err: "infermesh ctl policy apply: pin/m is refused, so nothing was changed\ninfermesh ctl: ENDPOINT answered: minReplicas is above what there is (invalid_argument)\n",
+      err: expect.stringContaining("ENDPOINT answered: pin/m.minReplicas: found 99; expected less (bad_request)\n"),
     });
     expect(bed.policies).toEqual([]);
   });
 
   test.each([
     ["kind: pin\nname: [", "it is neither YAML nor JSON"],
-    ["kind: pni\nname: a\nspec: {}", 'the document: kind is "pni"; expected one of pin, quota'],
+    ["kind: pni\nname: a\nspec: {}", 'the document: kind is "pni"; expected one of acl, balance'],
     ["- kind: pin\n  nam: a", '[1]: no such key "nam" in a policy'],
     ["kind: pin\nname: a\nspec: 3", "spec is 3"],
     ["- {kind: pin, name: a}\n- {kind: pin, name: a}", '[2]: "pin/a" a second time'],

@@ -5,7 +5,7 @@ import { closeDescriptor } from "../../src/net/descriptor.ts";
 import type { EpollStream } from "../../src/net/epoll-stream.ts";
 import { EpollTransport } from "../../src/net/epoll.ts";
 import { EPOLL } from "../../src/net/linux.ts";
-import type { TlsListener } from "../../src/net/tls-streams.ts";
+import { Handshakes } from "../../src/net/handshakes.ts";
 import { adoptTls, connectTls } from "../../src/net/tls-streams.ts";
 import { selfSigned } from "./certificates.ts";
 import { openListeners } from "../../src/net/listen.ts";
@@ -20,11 +20,11 @@ const identity = selfSigned("localhost", "IP:127.0.0.1");
 
 /** TLS on both sides, as a transport. */
 function overTls(): Transport {
-  const server = { ...identity, sni: {}, alpn: ["http/1.1"], handshakeTimeoutMs: 1000 };
+  const server = { ...identity, sni: {}, alpn: ["http/1.1"] };
   return {
     kind: "bun",
     adopt(fd, handlers) {
-      const listener = adoptTls(fd, server, handlers);
+      const listener = adoptTls(fd, server, new Handshakes({ hasRoom: () => true, timeoutMs: 10_000 }), handlers);
       return () => listener.stop();
     },
     connect: (place, data, handlers, settled) =>
@@ -225,15 +225,24 @@ describe.each([...KINDS])("streams by %s", (kind) => {
 describe("TLS", () => {
   const names = { "b.test": selfSigned("b.test"), "*.c.test": selfSigned("*.c.test") };
 
-  function server(timeoutMs = 1000): { port: number; told: Told[]; listener: TlsListener } {
+  function server({ timeoutMs = 10_000, connectionsMax = 1000 } = {}) {
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
     const told: Told[] = [];
-    const options = { ...identity, sni: names, alpn: ["http/1.1"], handshakeTimeoutMs: timeoutMs };
+    const options = { ...identity, sni: names, alpn: ["http/1.1"] };
     const handlers = noting(told, (stream, bytes) => stream.write(bytes));
-    const listener = adoptTls(listeners.duplicate(0), options, handlers);
-    opened.push(() => listener.stop());
+    const openNow = (): number => told.filter(({ events }) => !events.includes("close")).length;
+    const handshakes: Handshakes = new Handshakes({
+      hasRoom: () => openNow() + handshakes.size < connectionsMax,
+      timeoutMs,
+    });
+    const listener = adoptTls(listeners.duplicate(0), options, handshakes, handlers);
+    const sweep = setInterval(() => handshakes.expire(performance.now()), 10);
+    opened.push(() => {
+      clearInterval(sweep);
+      listener.stop();
+    });
     listeners.close();
-    return { port: listeners.port, told, listener };
+    return { port: listeners.port, told, listener, handshakes };
   }
 
   async function dial(port: number, name: string, ca: string | undefined, verify = true): Promise<Told> {
@@ -276,14 +285,66 @@ describe("TLS", () => {
     await until(() => textOf(before) === "still here");
   });
 
-  test("a client that does not speak TLS opens nothing, and one that is silent is not waited for", async () => {
-    const { port, told } = server(100);
+  /** A client that does not begin a handshake, unless it sends one. */
+  async function plainClient(port: number): Promise<Told> {
     const plain: Told = { name: "plain", heard: [], events: [], stream: null };
     new BunTransport().connect({ host: "127.0.0.1", port }, plain, noting([]), () => {});
     await until(() => plain.events.includes("open"));
+    return plain;
+  }
+  const isGone = ({ events }: Told): boolean => events.includes("close") || events.includes("end");
+
+  test("a client that does not speak TLS opens nothing", async () => {
+    const { port, told, handshakes } = server();
+    const plain = await plainClient(port);
     plain.stream!.write(Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
-    await until(() => plain.events.includes("close") || plain.events.includes("end"));
+    await until(() => isGone(plain) && handshakes.size === 0);
     expect(told).toHaveLength(0);
+  });
+
+  test("clients that leave in the midst of a handshake are no longer in one", async () => {
+    const { port, told, handshakes } = server();
+    const [first, second] = [await plainClient(port), await plainClient(port)];
+    await until(() => handshakes.size === 2);
+    first.stream!.terminate();
+    second.stream!.end();
+    await until(() => handshakes.size === 0);
+    expect(told).toHaveLength(0);
+  });
+
+  test("a handshake has its time in all, whether its client is silent or dribbles", async () => {
+    const { port, told, handshakes } = server({ timeoutMs: 150 });
+    const [silent, dribbling] = [await plainClient(port), await plainClient(port)];
+    await until(() => handshakes.size === 2);
+    // The head of a handshake's record, and of a ClientHello; the rest comes byte by byte, for longer than is waited.
+    dribbling.stream!.write(Buffer.from("16030101f4010001f00303", "hex"));
+    for (let i = 0; i < 400 && !isGone(dribbling); i++) {
+      dribbling.stream!.write(Uint8Array.of(0));
+      await Bun.sleep(5);
+    }
+    await until(() => isGone(silent) && isGone(dribbling));
+    expect([told.length, handshakes.size]).toEqual([0, 0]);
+    expect((await dial(port, "localhost", identity.cert)).events).toEqual(["open"]);
+    expect(handshakes.size).toBe(0);
+  });
+
+  test("connections in a handshake count, and one too many is closed at once", async () => {
+    const { port, told, handshakes } = server({ connectionsMax: 3 });
+    const inside = await dial(port, "localhost", identity.cert);
+    const waiting = [await plainClient(port), await plainClient(port)];
+    await until(() => handshakes.size === 2 && told.length === 1);
+    const refused = await plainClient(port);
+    await until(() => isGone(refused));
+    expect((await dial(port, "localhost", identity.cert)).events[0]).toStartWith("error: ");
+    expect([waiting.some(isGone), handshakes.size, told.length]).toEqual([false, 2, 1]);
+    // A place that is left may be taken, from a handshake or by one that was through.
+    waiting[0]!.stream!.terminate();
+    await until(() => handshakes.size === 1);
+    const second = await dial(port, "localhost", identity.cert);
+    expect(second.events).toEqual(["open"]);
+    inside.stream!.terminate();
+    await until(() => told[0]!.events.includes("close"));
+    expect((await dial(port, "localhost", identity.cert)).events).toEqual(["open"]);
   });
 });
 

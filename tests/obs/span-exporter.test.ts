@@ -271,7 +271,9 @@ describe("what is exported", () => {
       { path: "/v1/completions", grpcStatus: 12, status: 501 },
     ];
     const { exporter: out } = exporter(to.endpoint, { batchSpansMax: calls.length });
-    out.take(batch(calls.length, (span, nth) => Object.assign(span, { method: "POST", ...calls[nth] })));
+    out.take(
+      batch(calls.length, (span, nth) => Object.assign(span, { method: "POST", httpVersion: "2", ...calls[nth] })),
+    );
     await until(() => to.requests.length === 1);
     check(JSON.parse(to.requests[0]?.body.toString() ?? "") as Json, "request");
     const spans = to.spans();

@@ -83,7 +83,7 @@ describe("a span", () => {
       status: 500,
       grpcStatus: 14,
       isKnownMethod: true,
-      minorVersion: 0,
+      httpVersion: "1.0",
       streamed: true,
       eventsLost: 3,
     });

@@ -76,7 +76,10 @@ export class Bench {
       "127.0.0.1:0",
     ];
     const register = router === null ? [] : ["--register", `http://${router.address("api")}`];
-    return this.start("agent", "--mock", "--id", id, ...ports, ...register, "--data-dir", this.dataDir, ...args);
+    // Tests call many nodes alike; each has a store of its own all the same.
+    const kept = ["--data-dir", this.dataDir, "--control-dir", join(this.dataDir, `control-${this.#started.length}`)];
+    const own = args.includes("--control-dir") ? kept.slice(0, 2) : kept;
+    return this.start("agent", "--mock", "--id", id, ...ports, ...register, ...own, ...args);
   }
 
   /** A router and `count` mock agents that it knows and can route to. */

@@ -20,6 +20,8 @@ let upstream: ReturnType<typeof Bun.serve>;
 let router: Started;
 let base: string;
 let port: string;
+/** What every router of these tests is started with. */
+let common: string[];
 
 beforeAll(async () => {
   upstream = Bun.serve({
@@ -53,9 +55,9 @@ beforeAll(async () => {
   const tls = ["--tls-cert", await file("cert.pem", plain.cert), "--tls-key", await file("key.pem", plain.key)];
   const sni = `api.example.com=${await file("named.pem", named.cert)}:${await file("named.key", named.key)}`;
   const upstreams = ["--upstream", `${MODEL}=http://127.0.0.1:${upstream.port}`];
-  router = await bench.router("--workers", "2", ...tls, "--tls-sni", sni, ...upstreams);
-  const listen = router.address("listen");
-  port = listen.slice(listen.lastIndexOf(":") + 1);
+  common = [...tls, "--tls-sni", sni, ...upstreams];
+  router = await bench.router("--workers", "2", ...common);
+  port = portOf(router);
   base = `https://127.0.0.1:${port}`;
 });
 
@@ -63,6 +65,11 @@ afterAll(async () => {
   await upstream.stop(true);
   await bench.end();
 });
+
+function portOf(started: Started): string {
+  const listen = started.address("listen");
+  return listen.slice(listen.lastIndexOf(":") + 1);
+}
 
 function missing(program: string): boolean {
   const absent = Bun.which(program) === null;
@@ -169,4 +176,19 @@ test("who speaks plain HTTP to the port is not served, and harms nobody", async 
   expect(answer).not.toContain("200 OK");
   expect((await post(CHAT)).status).toBe(200);
   expect(router.lines.filter(({ msg }) => String(msg).includes("worker died"))).toEqual([]);
+});
+
+test("connections that begin no handshake take no more than the places that there are, and not for long", async () => {
+  const limits = ["--proxy-connections-max", "16", "--proxy-handshake-timeout", "1s"];
+  const small = await bench.router("--workers", "1", ...common, ...limits);
+  const hostname = "127.0.0.1";
+  let closed = 0;
+  const socket = { data() {}, close: () => void closed++ };
+  for (let i = 0; i < 20; i++) await Bun.connect({ hostname, port: Number(portOf(small)), socket });
+  // Four find no place, and sixteen are given up.
+  await until(() => closed >= 4);
+  await until(() => closed === 20);
+  const response = await fetch(`https://${hostname}:${portOf(small)}/v1/models`, { tls: { ca: plain.cert } });
+  expect(response.status).toBe(200);
+  await small.stop();
 });

@@ -58,6 +58,7 @@ describe("a call that is recorded", () => {
     expect(ups[0]?.calls[0]?.head).toMatchObject({ traceparent: parentBy(span), tracestate: "a=1,b=2", "x-a": "1" });
     expect(span).toMatchObject({
       flags: 1,
+      httpVersion: "2",
       traceState: "a=1,b=2",
       method: "POST",
       path: UNARY,

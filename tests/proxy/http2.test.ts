@@ -1,5 +1,6 @@
 /** Plain requests over HTTP/2, which the machinery of HTTP/1.1 serves. */
 import { describe, expect, test } from "bun:test";
+import { Handshakes } from "../../src/net/handshakes.ts";
 import { openListeners } from "../../src/net/listen.ts";
 import { adoptTls } from "../../src/net/tls-streams.ts";
 import { clientHandlers } from "../../src/proxy/client.ts";
@@ -306,6 +307,61 @@ describe("an answer that waits for its client's window", () => {
   });
 });
 
+describe("the router's own answers", () => {
+  const LARGE = Object.fromEntries(["a", "b", "c", "d"].map((name) => [`x-${name}`, "y".repeat(20_000)]));
+  const ID = { "x-request-id": "my-id" };
+
+  /** Fields of an answer over HTTP/1.1, in order; those of its hop are left out. */
+  function fieldsOf(text: string): [string, string][] {
+    const [start = "", ...lines] = text.slice(0, text.indexOf("\r\n\r\n")).split("\r\n");
+    const fields = lines.map((line) => line.split(": ") as [string, string]);
+    return [[":status", start.split(" ")[1] ?? ""], ...fields.filter(([name]) => name !== "connection")];
+  }
+
+  /** [what, method, path, fields, body, status] */
+  const CASES: readonly (readonly [string, string, string, Fields, string, number])[] = [
+    ["a head larger than HTTP/2 takes", "GET", "/v1/models", { ...ID, ...LARGE }, "", 431],
+    ["a head larger than HTTP/1.1 takes", "GET", "/v1/models", { ...ID, "x-a": "y".repeat(40_000) }, "", 431],
+    ["a path that leads elsewhere", "GET", "/v1/../x", ID, "", 400],
+    ["a wish that is none", "POST", "/v1/chat/completions", { ...ID, "x-infermesh-priority": "9" }, CHAT, 400],
+    ["a path that there is not", "GET", "/nothing", ID, "", 404],
+    ["a method that there is not", "DELETE", "/v1/chat/completions", ID, "", 405],
+    ["a body that is too large", "POST", "/v1/chat/completions", { ...ID, "content-length": "9999999" }, "", 413],
+    ["a model that there is not", "POST", "/v1/chat/completions", ID, '{"model":"zz"}', 404],
+    ["a listing", "GET", "/v1/models", ID, "", 200],
+    ["a listing that is not to be sent", "HEAD", "/v1/models", { ...ID, ...LARGE }, "", 431],
+  ];
+  test.each(CASES)("%s: as over HTTP/1.1", async (_what, method, path, fields, body, status) => {
+    const security = { headers: "strict", hstsMs: 0, hideServer: true } as const;
+    const router = relay([1], { content: { security } });
+    const one = await client(router.port);
+    const call = one.request(head(method, path, fields), body === "" && fields["content-length"] === undefined);
+    if (body !== "") call.send(Buffer.from(body), true);
+    await call.over();
+    const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+    const length = body === "" ? "" : `content-length: ${body.length}\r\n`;
+    const raw = await Client.open(router.port);
+    raw.send(`${method} ${path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n${lines.join("")}${length}\r\n${body}`);
+    const text = await raw.end();
+    const expected = fieldsOf(text);
+    // Whose words the limit is told in differs, as the limit does.
+    const isSame = (name: string): boolean => fields["x-d"] === undefined || name !== "content-length";
+    expect(Object.entries(call.head).filter(([name]) => isSame(name))).toEqual(
+      expected.filter(([name]) => isSame(name)),
+    );
+    expect(call.head).toMatchObject({ ":status": String(status), "x-request-id": "my-id" });
+    expect(call.head).toMatchObject({ "x-frame-options": "DENY", "x-content-type-options": "nosniff" });
+    if (isSame("content-length")) expect(call.text).toBe(text.slice(text.indexOf("\r\n\r\n") + 4));
+    expect(call.text === "").toBe(method === "HEAD");
+  });
+
+  test("one without an id of its client's gets one", async () => {
+    const one = await client(relay([1]).port);
+    const call = await one.request(head("GET", "/v1/models", LARGE), true).over();
+    expect(call.head["x-request-id"]).toMatch(/^[0-9a-f]{16}$/);
+  });
+});
+
 describe("the connection", () => {
   test("its first bytes may come one by one", async () => {
     const router = relay([1]);
@@ -377,8 +433,9 @@ test("under TLS both sides agree on it, or on HTTP/1.1", async () => {
   const identity = selfSigned("localhost", "IP:127.0.0.1");
   const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1)!;
   const handlers = clientHandlers(router.context, router.connections, (...of) => new Http2Front(router.context, ...of));
-  const options = { ...identity, sni: {}, alpn: ["h2", "http/1.1"], handshakeTimeoutMs: 1000 };
-  const listener = adoptTls(listeners.duplicate(0), options, handlers);
+  const options = { ...identity, sni: {}, alpn: ["h2", "http/1.1"] };
+  const handshakes = new Handshakes({ hasRoom: () => true, timeoutMs: 10_000 });
+  const listener = adoptTls(listeners.duplicate(0), options, handshakes, handlers);
   listeners.close();
   for (const [flag, version] of [
     ["--http2", "HTTP/2 200"],

@@ -24,9 +24,11 @@ import {
   statusOf,
   until,
 } from "./harness.ts";
+import { http2Fixtures } from "./http2-bed.ts";
 import { eventsOf, hex, only, PARENT, TRACE, traceOf, tracing } from "./trace-bed.ts";
 
 const { upstream, relay } = fixtures();
+const { client: http2Client } = http2Fixtures();
 
 const SAMPLED_LINE = `traceparent: 00-${TRACE}-${PARENT}-01\r\n`;
 
@@ -37,6 +39,24 @@ function values(request: string | undefined, name: string): string[] {
 }
 
 describe("a request that is recorded", () => {
+  test("tells the version of HTTP that its client speaks", async () => {
+    const up = upstream(ok);
+    const { tracer, spans } = tracing();
+    const { port } = relay([up.port], {}, 1 << 20, tracer);
+    const one = await http2Client(port);
+    const head = { ":method": "POST", ":scheme": "http", ":path": "/v1/chat/completions", ":authority": "test" };
+    const call = one.request(head).send(Buffer.from(CHAT), true);
+    expect((await call.over()).head[":status"]).toBe("200");
+    expect((await one.request({ ...head, ":path": "/nothing" }, true).over()).head[":status"]).toBe("404");
+    await ask(port, post(CHAT, CLOSE));
+    await ask(port, post(CHAT, CLOSE).replace("HTTP/1.1", "HTTP/1.0"));
+    expect(spans().map(({ httpVersion }) => httpVersion)).toEqual(["2", "2", "1.1", "1.0"]);
+    // What its target is told is the same in any.
+    expect(up.requests.map((request) => request.split("\r\n")[0])).toEqual(
+      Array<string>(3).fill("POST /v1/chat/completions HTTP/1.1"),
+    );
+  });
+
   test("is told to the target as the parent, in the client's trace", async () => {
     const up = upstream(ok);
     const { tracer, spans } = tracing();
@@ -56,7 +76,7 @@ describe("a request that is recorded", () => {
       method: "POST",
       path: "/v1/chat/completions",
       requestId: "r-1",
-      minorVersion: 1,
+      httpVersion: "1.1",
       model: "m",
       node: "up1",
       status: 200,

@@ -3,11 +3,11 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry, EntryKind, HardState, Snapshot } from "../../src/raft/entry.ts";
-import { type LogContents, type LogFiles, readArchive, readLogFiles } from "../../src/store/archive.ts";
+import { type LogContents, type LogFiles, readArchive, readLogFiles } from "../../src/store/log-archive.ts";
 import { type LogBatch, packEntries } from "../../src/store/log.ts";
 import { LogKeeper } from "../../src/store/log-keeper.ts";
 import type { Batch, Compaction, FromLog } from "../../src/store/log-message.ts";
-import { NO_HARD_STATE } from "../../src/store/reader.ts";
+import { NO_HARD_STATE } from "../../src/store/log-reader.ts";
 
 export const IDENTITY = { clusterId: "0123456789abcdef0123456789abcdef", member: 77 };
 export const LOG_THREAD = new URL("../../src/store/log-worker.ts", import.meta.url);

@@ -5,9 +5,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { Prng } from "../../src/base/prng.ts";
-import type { LogContents, LogFiles } from "../../src/store/archive.ts";
+import type { LogContents, LogFiles } from "../../src/store/log-archive.ts";
 import type { LogBatch } from "../../src/store/log.ts";
-import { readWal } from "../../src/store/wal.ts";
+import { readWal } from "../../src/store/log-wal.ts";
 import {
   Bed,
   entry,

@@ -5,10 +5,10 @@
 import { Database } from "bun:sqlite";
 import { readFileSync } from "node:fs";
 import { MeshError } from "../base/errors.ts";
-import { damaged, reasonOf } from "./damage.ts";
-import { type Mark, MARK_SUFFIX, type MarkFound, readMark } from "./mark.ts";
-import { type Journal, readJournal } from "./reader.ts";
-import { mergeWal, readWal } from "./wal.ts";
+import { damaged, reasonOf } from "./log-damage.ts";
+import { type Mark, MARK_SUFFIX, type MarkFound, readMark } from "./log-mark.ts";
+import { type Journal, readJournal } from "./log-reader.ts";
+import { mergeWal, readWal, type Wal } from "./log-wal.ts";
 
 /** What was cut off at the log's end: it had never been acknowledged. */
 export interface Repair {
@@ -41,24 +41,33 @@ export function readLogFiles(path: string): LogFiles {
 
 /** The log that the files hold; null: none was ever completed there. Throws a MeshError `store_damaged`. */
 export function readArchive(path: string, files: LogFiles): Archive | null {
+  const archive = examine(path, files);
+  if (archive !== null && archive.fault !== null) throw archive.fault;
+  return archive;
+}
+
+/** The same; of a damaged one what can be read. */
+export function examine(path: string, files: LogFiles): Archive | null {
   const found: MarkFound = files.mark === undefined ? { kind: "none" } : readMark(files.mark).found;
-  if (found.kind === "damaged") throw damaged(path, "its mark can't be read");
   const mark = found.kind === "mark" ? found.mark : null;
   const { database = new Uint8Array(0), wal = new Uint8Array(0) } = files;
   if (database.length === 0) {
-    if (mark === null) return null;
+    if (found.kind === "none") return null;
     throw damaged(path, "the database file is missing or empty, though its mark is there");
   }
   const scan = readWal(wal);
   const journal = openedInMemory(path, () => mergeWal(database, wal, scan), mark?.sequence ?? 0);
-  // SQLite would leave all of it out without a word, and so much for what is known to be right.
-  if (scan.unreadable) throw damaged(path, "the header of its write-ahead log is damaged");
-  if (scan.leftover?.wasDurable === true) {
-    throw damaged(path, `a transaction within its write-ahead log is damaged, after frame ${scan.frames}`);
-  }
-  checkMark(path, journal, mark);
   const { leftover } = scan;
-  return { ...journal, mark, repaired: leftover && { frames: leftover.frames, bytes: leftover.bytes } };
+  const repaired = leftover && { frames: leftover.frames, bytes: leftover.bytes };
+  const fault = journal.fault ?? walFault(path, scan) ?? markFault(path, journal, found);
+  return { ...journal, mark, repaired, fault };
+}
+
+/** SQLite would leave out all of it without a word, and so much for what is known to be right. */
+function walFault(path: string, { unreadable, leftover, frames }: Wal): MeshError | null {
+  if (unreadable) return damaged(path, "the header of its write-ahead log is damaged");
+  if (leftover?.wasDurable !== true) return null;
+  return damaged(path, `a transaction within its write-ahead log is damaged, after frame ${frames}`);
 }
 
 function openedInMemory(path: string, image: () => Uint8Array, marked: number): Journal {
@@ -75,21 +84,22 @@ function openedInMemory(path: string, image: () => Uint8Array, marked: number): 
 }
 
 /** Whether a record that was acknowledged is missing, or another one. */
-function checkMark(path: string, { store, base, end, marked }: Journal, mark: Mark | null): void {
-  if (mark === null) {
+function markFault(path: string, { store, base, end, marked }: Journal, found: MarkFound): MeshError | null {
+  if (found.kind === "damaged") return damaged(path, `its mark ${path}${MARK_SUFFIX} can't be read`);
+  if (found.kind === "none") {
     // It is written before the first acknowledgement.
-    if (end.sequence === 0) return;
-    throw damaged(path, `its mark ${path}${MARK_SUFFIX} is missing, by which a loss would be seen`);
+    if (end.sequence === 0) return null;
+    return damaged(path, `its mark ${path}${MARK_SUFFIX} is missing, by which a loss would be seen`);
   }
-  if (mark.store !== store) throw damaged(path, "its mark belongs to another log");
+  const { mark } = found;
+  if (mark.store !== store) return damaged(path, "its mark belongs to another log");
   if (mark.sequence > end.sequence) {
     const what = `${mark.sequence - end.sequence} records that had been acknowledged are missing`;
-    throw damaged(path, what, `It ends at record ${end.sequence}, and had been durable up to ${mark.sequence}`);
+    return damaged(path, what, `It ends at record ${end.sequence}, and had been durable up to ${mark.sequence}`);
   }
   // Records before the base were dropped by a later one, which is durable by itself.
-  if (mark.sequence >= base.sequence && mark.checksum !== marked) {
-    throw damaged(path, `record ${mark.sequence} is not the one that had been acknowledged`);
-  }
+  if (mark.sequence < base.sequence || mark.checksum === marked) return null;
+  return damaged(path, `record ${mark.sequence} is not the one that had been acknowledged`);
 }
 
 function readIfThere(path: string): Uint8Array | undefined {

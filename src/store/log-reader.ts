@@ -2,7 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { MeshError } from "../base/errors.ts";
 import { type Entry, type HardState, type Snapshot, NOBODY } from "../raft/entry.ts";
-import { damaged, notOurs } from "./damage.ts";
+import { damaged, notOurs } from "./log-damage.ts";
 import {
   chained,
   checksumFrom,
@@ -12,8 +12,8 @@ import {
   isEntryKind,
   type Record,
   type SnapshotHead,
-} from "./record.ts";
-import { Replay } from "./replay.ts";
+} from "./log-record.ts";
+import { Replay } from "./log-replay.ts";
 import {
   APPLICATION_ID,
   FORMAT,
@@ -22,8 +22,8 @@ import {
   type Link,
   recordOf,
   storeChecksum,
-} from "./schema.ts";
-import type { StoreRow } from "./schema.ts";
+} from "./log-schema.ts";
+import type { StoreRow } from "./log-schema.ts";
 
 export const NO_HARD_STATE: HardState = { term: 0, votedFor: NOBODY, commitIndex: 0 };
 
@@ -39,6 +39,8 @@ export interface Journal {
   readonly base: Link;
   readonly end: Link;
   readonly marked: bigint | undefined;
+  /** `store_damaged`: what is here is what comes before the damage, and can't be gone on with. */
+  readonly fault: MeshError | null;
 }
 
 /** Throws a MeshError `store_damaged`, or `config_invalid` for what is no log of ours. */
@@ -63,39 +65,24 @@ export function readJournal(path: string, database: Database, marked: number): J
   const identity = { clusterId: store.cluster, member: store.member };
 
   const start: Link = { sequence: store.base_sequence, checksum: base };
-  let found = start.sequence === marked ? base : undefined;
-  const replay = new Replay(start.sequence === 0);
-  const contents = new Contents(replay);
-  let { sequence, checksum } = start;
+  const contents = new Contents(start, marked);
   const rows = database.query<JournalRow, []>("SELECT * FROM journal ORDER BY sequence");
-  for (const row of rows.iterate()) {
-    const record = recordOf(row);
-    const good = `The records up to ${sequence} are right`;
-    if (row.sequence !== sequence + 1) throw damaged(path, `record ${sequence + 1} is missing`, good);
-    if (record !== undefined) checksum = chained(checksum, record);
-    if (record === undefined || checksum !== checksumFrom(row.checksum)) {
-      throw damaged(path, `record ${row.sequence} does not match its checksum`, good);
-    }
-    sequence = row.sequence;
-    if (sequence === marked) found = checksum;
-    const fault = contents.take(record);
-    if (fault !== undefined) throw damaged(path, `record ${sequence}: ${fault}`, good);
-  }
-  const fault = replay.fault();
-  if (fault !== undefined) throw damaged(path, fault);
   const read = database.query<{ data: Uint8Array }, [number]>("SELECT data FROM snapshot WHERE sequence = ?");
+  let fault = contents.read(rows.iterate());
+  const good = fault === undefined ? "" : `The records up to ${contents.end.sequence} are right`;
   const snapshot = contents.snapshot((at) => read.get(at)?.data);
-  if (snapshot === undefined) throw damaged(path, "its snapshot does not match its checksum");
+  if (snapshot === undefined) fault ??= "its snapshot does not match its checksum";
   return {
     identity,
     format,
     store: store.store,
     base: start,
-    end: { sequence, checksum },
+    end: contents.end,
     hardState: contents.hardState,
-    snapshot,
+    snapshot: snapshot ?? null,
     entries: contents.entries,
-    marked: found,
+    marked: contents.marked,
+    fault: fault === undefined ? null : damaged(path, fault, good),
   };
 }
 
@@ -103,14 +90,39 @@ export function readJournal(path: string, database: Database, marked: number): J
 class Contents {
   readonly entries: Entry[] = [];
   hardState = NO_HARD_STATE;
+  /** The last record that is right. */
+  end: Link;
+  /** The checksum at that sequence number. */
+  marked: bigint | undefined;
+  readonly #mark: number;
   readonly #replay: Replay;
   #head: SnapshotHead | undefined;
 
-  constructor(replay: Replay) {
-    this.#replay = replay;
+  constructor(start: Link, mark: number) {
+    this.end = start;
+    this.marked = start.sequence === mark ? start.checksum : undefined;
+    this.#mark = mark;
+    this.#replay = new Replay(start.sequence === 0);
   }
 
-  take(record: Record): string | undefined {
+  /** Takes records up to the first that is wrong, and says what is. */
+  read(rows: Iterable<JournalRow>): string | undefined {
+    for (const row of rows) {
+      const record = recordOf(row);
+      if (row.sequence !== this.end.sequence + 1) return `record ${this.end.sequence + 1} is missing`;
+      const checksum = record && chained(this.end.checksum, record);
+      if (record === undefined || checksum === undefined || checksum !== checksumFrom(row.checksum)) {
+        return `record ${row.sequence} does not match its checksum`;
+      }
+      const fault = this.#take(record);
+      if (fault !== undefined) return `record ${row.sequence}: ${fault}`;
+      this.end = { sequence: row.sequence, checksum };
+      if (row.sequence === this.#mark) this.marked = checksum;
+    }
+    return this.#replay.fault();
+  }
+
+  #take(record: Record): string | undefined {
     const { kind, index, term, data } = record;
     if (isEntryKind(kind)) {
       const fault = this.#replay.take(record);

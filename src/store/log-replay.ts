@@ -3,7 +3,7 @@
  * hard state and snapshot are. It keeps places only; who wants contents keeps them beside it.
  */
 import type { Position } from "../raft/entry.ts";
-import { type RecordKind, isEntryKind } from "./record.ts";
+import { type RecordKind, isEntryKind } from "./log-record.ts";
 
 export interface Step extends Position {
   readonly sequence: number;

@@ -1,7 +1,7 @@
 /** How a log lies in its database: the tables, and the row that says whose it is and where the journal begins. */
 import type { Database } from "bun:sqlite";
-import { checksumBytes, checksumFrom, checksumOf, checksumText, RECORD_KINDS, type Record } from "./record.ts";
-import type { RecordKind } from "./record.ts";
+import { checksumBytes, checksumFrom, checksumOf, checksumText, RECORD_KINDS, type Record } from "./log-record.ts";
+import type { RecordKind } from "./log-record.ts";
 import type { Member } from "../raft/entry.ts";
 
 /** Whose log it is. */

@@ -11,7 +11,7 @@
 import { closeSync, fdatasync, fdatasyncSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { MeshError } from "../base/errors.ts";
 import { openLibc } from "../net/libc.ts";
-import { checksumOf, checksumText } from "./record.ts";
+import { checksumOf, checksumText } from "./log-record.ts";
 
 export interface Mark {
   /** Which store it belongs to. */

@@ -1,0 +1,271 @@
+/**
+ * One worker's shares of quotas, and what it spends of them. Asks nobody when a request comes: either the share has
+ * room, or the request is refused with the time after which it may come again. `wants` are what to ask the store for,
+ * when `wakeAtMs` is reached; its answer goes to `granted` (ledger.ts says how shares are made).
+ *
+ *   idle       nothing was asked for `LEASE_MS` and nothing is under way: its share is given back
+ *   beginning  not answered yet: it may spend its start, limit / (4 x holders), at least one; all of it if it is alone
+ *   sharing    it spends its share, and asks anew every `RENEW_MS`, or sooner when the share does not do
+ *   cut off    nobody answered for `LEASE_MS`: it goes on with the share that it has. Who has none then takes an even
+ *              part, limit / holders: all who are cut off together stay within the limit
+ *
+ * Within any period it spends no more than the share that it then has, but for one request that is larger than the
+ * share, which may go first and is then waited off. Tokens are told as they are known: an estimate before, the rest by
+ * `settle`. Shares are whole numbers, so that a quota of one request at a time lies with one worker at a time.
+ */
+import { LEASE_MS, scaledShare } from "./ledger.ts";
+import { MEASURES, type Measure, type Measures, measuresOf } from "./quota.ts";
+import type { QuotaSpec } from "./spec.ts";
+import { Spending } from "./spending.ts";
+import type { Amounts, Grant, Want } from "./want.ts";
+
+export const RENEW_MS = 1_000;
+/** How soon it asks again when its share does not do. */
+const HURRY_MS = 250;
+/** What is left of a peak of demand after a second: bursts that come again are provided for. */
+const FADING = 0.85;
+
+/** What one quota measures, in one of its three ways. */
+class Meter {
+  measure: Measure;
+  /** Null while there is no lease. */
+  share: number | null = null;
+  /** Null for concurrency, which has no period. */
+  spending: Spending | null;
+  /** Asked for and refused since the last ask. */
+  refused = 0;
+  /** What was wanted at most, fading. */
+  peak = 0;
+  /** Concurrency: the most at one time since the last ask, and what is under way. */
+  most = 0;
+  underWay = 0;
+
+  constructor(measure: Measure) {
+    this.measure = measure;
+    this.spending = measure.periodMs > 0 ? new Spending(measure.periodMs) : null;
+  }
+
+  used(limit: number, nowMs: number): number {
+    return this.spending === null ? this.underWay : this.spending.spent(limit, nowMs);
+  }
+
+  waitMs(amount: number, limit: number, nowMs: number): number {
+    if (this.spending !== null) return this.spending.waitMs(amount, limit, nowMs);
+    // When one ends nobody knows; by then the share may be another, too.
+    return this.underWay < limit ? 0 : RENEW_MS;
+  }
+
+  take(amount: number, limit: number, nowMs: number): void {
+    if (this.spending !== null) this.spending.add(amount, limit, nowMs);
+    else this.most = Math.max(this.most, ++this.underWay);
+  }
+}
+
+type Meters = { -readonly [K in keyof Amounts]: Meter | null };
+
+class Account {
+  readonly quota: string;
+  measures: Measures;
+  readonly meters: Meters;
+  serial = 0;
+  /** When it was last asked to spend. */
+  activeMs = -Infinity;
+  askAtMs = Infinity;
+  askedMs = -Infinity;
+  holders = 0;
+
+  constructor(quota: string, measures: Measures) {
+    this.quota = quota;
+    this.measures = measures;
+    this.meters = { requests: null, tokens: null, concurrency: null };
+    this.become(measures);
+  }
+
+  become(measures: Measures): void {
+    for (const name of MEASURES) {
+      const measure = measures[name];
+      const meter = this.meters[name];
+      if (measure === null) this.meters[name] = null;
+      else if (meter === null) this.meters[name] = new Meter(measure);
+      else {
+        if (meter.share !== null) meter.share = scaledShare(meter.share, meter.measure, measure);
+        if (meter.measure.periodMs !== measure.periodMs) meter.spending = new Spending(measure.periodMs);
+        meter.measure = measure;
+      }
+    }
+    this.measures = measures;
+  }
+
+  get isBusy(): boolean {
+    return (this.meters.concurrency?.underWay ?? 0) > 0;
+  }
+}
+
+export class ShareSpender {
+  readonly #holder: string;
+  readonly #accounts = new Map<string, Account>();
+  #holders: number;
+  /** Since when nobody answers; Infinity when all was answered. */
+  #unansweredMs = Infinity;
+  #wakeAtMs = Infinity;
+
+  /** `holder`: one life of one worker. `holders`: how many workers all routers have, as far as is known. */
+  constructor(holder: string, holders = 1) {
+    this.#holder = holder;
+    this.#holders = holders;
+  }
+
+  /** When `wants` has something to ask for. */
+  get wakeAtMs(): number {
+    return this.#wakeAtMs;
+  }
+
+  /** How many workers all routers have. */
+  set holders(count: number) {
+    this.#holders = Math.max(1, count);
+  }
+
+  /** A quota that is new or says something else. */
+  put(quota: string, spec: QuotaSpec): void {
+    const measures = measuresOf(spec);
+    const account = this.#accounts.get(quota);
+    if (account === undefined) this.#accounts.set(quota, new Account(quota, measures));
+    else account.become(measures);
+  }
+
+  delete(quota: string): void {
+    this.#accounts.delete(quota);
+  }
+
+  /**
+   * 0: the request may go on, and is counted in every quota. Else nothing is counted, and it may come again after so many
+   * milliseconds. `tokens` are those that it will use, as far as is known.
+   */
+  spend(quotas: readonly string[], tokens: number, nowMs: number): number {
+    let waitMs = 0;
+    for (const quota of quotas) {
+      const account = this.#accounts.get(quota);
+      if (account !== undefined) waitMs = Math.max(waitMs, this.#waitMs(account, tokens, nowMs));
+    }
+    for (const quota of quotas) {
+      const account = this.#accounts.get(quota);
+      if (account !== undefined) this.#count(account, tokens, waitMs === 0, nowMs);
+    }
+    return waitMs;
+  }
+
+  /** So many tokens more than were told to `spend`, or fewer. */
+  settle(quotas: readonly string[], tokens: number, nowMs: number): void {
+    for (const quota of quotas) {
+      const account = this.#accounts.get(quota);
+      const meter = account?.meters.tokens;
+      if (account !== undefined && meter) meter.take(tokens, this.#limitOf(account, meter, nowMs), nowMs);
+    }
+  }
+
+  /** A request that could go on is over. */
+  end(quotas: readonly string[]): void {
+    for (const quota of quotas) {
+      const meter = this.#accounts.get(quota)?.meters.concurrency;
+      if (meter && meter.underWay > 0) meter.underWay -= 1;
+    }
+  }
+
+  /** What to ask the store for now; empty before `wakeAtMs`. */
+  wants(nowMs: number): Want[] {
+    const wants: Want[] = [];
+    if (nowMs < this.#wakeAtMs) return wants;
+    this.#wakeAtMs = Infinity;
+    for (const account of this.#accounts.values()) {
+      if (nowMs >= account.askAtMs) wants.push(this.#ask(account, nowMs));
+      this.#wakeAtMs = Math.min(this.#wakeAtMs, account.askAtMs);
+    }
+    if (wants.length > 0) this.#unansweredMs = Math.min(this.#unansweredMs, nowMs);
+    return wants;
+  }
+
+  /** The answer of the store, to all holders or to this one. */
+  granted(grants: readonly Grant[]): void {
+    this.#unansweredMs = Infinity;
+    for (const grant of grants) {
+      const account = this.#accounts.get(grant.quota);
+      // One that was overtaken by a later one says nothing any more; one without a number is no lease.
+      if (grant.holder !== this.#holder || account === undefined || grant.serial <= account.serial) continue;
+      account.serial = grant.serial;
+      account.holders = grant.holders;
+      // Who gave its share back since has none.
+      if (account.askAtMs === Infinity) continue;
+      for (const name of MEASURES) {
+        const meter = account.meters[name];
+        const share = grant[name];
+        if (meter !== null && share !== null) meter.share = Math.min(share, meter.measure.limit);
+      }
+    }
+  }
+
+  #waitMs(account: Account, tokens: number, nowMs: number): number {
+    const { requests, tokens: ofTokens, concurrency } = account.meters;
+    const waitMs = Math.max(
+      this.#waitFor(account, requests, 1, nowMs),
+      this.#waitFor(account, ofTokens, tokens, nowMs),
+      this.#waitFor(account, concurrency, 1, nowMs),
+    );
+    return waitMs === Infinity ? RENEW_MS : waitMs;
+  }
+
+  #waitFor(account: Account, meter: Meter | null, amount: number, nowMs: number): number {
+    return meter === null ? 0 : meter.waitMs(amount, this.#limitOf(account, meter, nowMs), nowMs);
+  }
+
+  /** What it may spend in the period now. */
+  #limitOf(account: Account, { share, measure: { limit } }: Meter, nowMs: number): number {
+    if (share !== null) return share;
+    const holders = Math.max(1, this.#holders, account.holders);
+    if (holders === 1) return limit;
+    const parts = nowMs - this.#unansweredMs > LEASE_MS ? holders : 4 * holders;
+    return Math.max(1, Math.floor(limit / parts));
+  }
+
+  #count(account: Account, tokens: number, passes: boolean, nowMs: number): void {
+    const { requests, tokens: ofTokens, concurrency } = account.meters;
+    account.activeMs = nowMs;
+    this.#countIn(account, requests, 1, passes, nowMs);
+    this.#countIn(account, ofTokens, tokens, passes, nowMs);
+    this.#countIn(account, concurrency, 1, passes, nowMs);
+    if (account.askAtMs === Infinity) account.askAtMs = nowMs;
+    else if (!passes) account.askAtMs = Math.min(account.askAtMs, Math.max(nowMs, account.askedMs + HURRY_MS));
+    this.#wakeAtMs = Math.min(this.#wakeAtMs, account.askAtMs);
+  }
+
+  #countIn(account: Account, meter: Meter | null, amount: number, passes: boolean, nowMs: number): void {
+    if (meter === null) return;
+    if (passes) meter.take(amount, this.#limitOf(account, meter, nowMs), nowMs);
+    else meter.refused += amount;
+  }
+
+  #ask(account: Account, nowMs: number): Want {
+    const { meters } = account;
+    const isIdle = nowMs - account.activeMs >= LEASE_MS && !account.isBusy;
+    const amounts = (of: (meter: Meter) => number): Amounts => ({
+      requests: meters.requests === null ? 0 : of(meters.requests),
+      tokens: meters.tokens === null ? 0 : of(meters.tokens),
+      concurrency: meters.concurrency === null ? 0 : of(meters.concurrency),
+    });
+    const spent = amounts((meter) => Math.ceil(meter.used(this.#limitOf(account, meter, nowMs), nowMs)));
+    const fading = FADING ** ((nowMs - account.askedMs) / 1000);
+    const wanted = amounts((meter) => {
+      const used = meter.used(this.#limitOf(account, meter, nowMs), nowMs);
+      meter.peak = isIdle ? 0 : Math.max(Math.max(used, meter.most) + meter.refused, meter.peak * fading);
+      return isIdle ? 0 : Math.min(meter.measure.limit, Math.max(1, Math.ceil(meter.peak)));
+    });
+    for (const meter of Object.values(meters)) {
+      if (meter === null) continue;
+      meter.refused = 0;
+      meter.most = meter.underWay;
+      if (isIdle) meter.share = null;
+    }
+    account.askedMs = nowMs;
+    account.askAtMs = isIdle ? Infinity : nowMs + RENEW_MS;
+    return { holder: this.#holder, quota: account.quota, ...wanted, used: spent, holding: account.serial };
+  }
+}

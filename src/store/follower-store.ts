@@ -1,0 +1,229 @@
+/**
+ * The policies at a node that is no control node: a copy, kept by following one of them, and calls to it for what a copy
+ * can't answer. When that one is gone, or has lost its majority, the next one is followed; while there is none, what is
+ * known stays in force. The copy is written beside the node's other state, so that this also holds across a restart.
+ */
+import { MeshError, toMeshError } from "../base/errors.ts";
+import type { Write } from "../policy/write.ts";
+import type { Item } from "../policy/item.ts";
+import type { Kind } from "../policy/spec.ts";
+import type { Outcome } from "../policy/outcome.ts";
+import type { Grant, Want } from "../policy/want.ts";
+import { randomBytes } from "node:crypto";
+import { readPiece } from "./bodies.ts";
+import { Copy } from "./copy.ts";
+import { CopyFile } from "./copy-file.ts";
+import type {
+  Listing,
+  MemberChange,
+  PolicyStore,
+  ReadOptions,
+  StoreStatus,
+  Watcher,
+  WriteOptions,
+} from "./policy-store.ts";
+import { decodeSaved, encodeSaved, restoreInto } from "./saved.ts";
+import type { Ways } from "./ways.ts";
+
+const TIMEOUT_MS = 5000;
+/** Whoever asks how things are would rather hear soon that nobody can be reached. */
+const STATUS_MS = 1000;
+const RETRY_MS = 100;
+const RETRY_MS_MAX = 1000;
+
+export interface FollowerStoreOptions {
+  readonly ways: Ways;
+  /** Control nodes' addresses, as the mesh tells them now; the nearest first. */
+  readonly addresses: () => readonly string[];
+  /** Where the copy is kept; "" for nowhere. */
+  readonly file: string;
+  readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
+}
+
+export class FollowerStore implements PolicyStore {
+  readonly engine = "follower";
+  readonly #options: FollowerStoreOptions;
+  readonly #copy = new Copy();
+  readonly #file: CopyFile;
+  /** Of the store that the copy is of. */
+  #clusterId = "";
+  /** Whom it follows now; "" for nobody. */
+  #followed = "";
+  #why = "no control node is known yet";
+  #arriving: Item[] = [];
+  #stopped = false;
+  #wake: () => void = () => {};
+
+  constructor(options: FollowerStoreOptions) {
+    this.#options = options;
+    this.#file = new CopyFile(options.file, (why) => options.log.warn("the copy of the policies is not kept", { why }));
+    const kept = this.#file.read();
+    if (kept !== undefined) {
+      this.#clusterId = kept.cluster;
+      this.#copy.reset(kept.items, kept.revision);
+    }
+    void this.#follow();
+  }
+
+  async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+    const { kind, consistent = false, timeoutMs = TIMEOUT_MS } = options;
+    if (!consistent) return this.#copy.list(kind);
+    const { items, revision } = (await this.#ask("list", { timeoutMs }, timeoutMs)) as Listing;
+    return { items: items.filter((item) => kind === undefined || item.kind === kind), revision };
+  }
+
+  async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
+    if (options.consistent !== true) return { item: this.#copy.get({ kind, name }), revision: this.#copy.revision };
+    const { items, revision } = await this.list({ ...options, kind });
+    return { item: items.find((item) => item.name === name) ?? null, revision };
+  }
+
+  async write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const command = { op: "write", key: options.key ?? randomBytes(12).toString("base64url"), writes };
+    return (await this.#ask("submit-any", { command, timeoutMs }, timeoutMs)) as Outcome;
+  }
+
+  async lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const command = { op: "lease", key: randomBytes(12).toString("base64url"), wants };
+    return (await this.#ask("submit-any", { command, timeoutMs }, timeoutMs)) as readonly Grant[];
+  }
+
+  watch(watcher: Watcher): () => void {
+    return this.#copy.watch(watcher);
+  }
+
+  async status(): Promise<StoreStatus> {
+    const told = await this.#ask("status", {}, STATUS_MS).catch((error: unknown) => toMeshError(error));
+    const own = { engine: this.engine, revision: this.#copy.revision, items: this.#copy.size } as const;
+    if (!(told instanceof MeshError)) return { ...(told as StoreStatus), ...own };
+    return {
+      ...own,
+      cluster: this.#clusterId,
+      writable: false,
+      alarm: told.message,
+      term: 0,
+      leader: "",
+      commitIndex: 0,
+      appliedIndex: 0,
+      logBytes: 0,
+      members: [],
+    };
+  }
+
+  async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
+    await this.#ask("members-any", { change, timeoutMs }, timeoutMs);
+  }
+
+  async save(timeoutMs: number): Promise<Uint8Array> {
+    return encodeSaved(await this.list({ consistent: true, timeoutMs }), Date.now());
+  }
+
+  async restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
+    return restoreInto(this, decodeSaved(saved), timeoutMs);
+  }
+
+  /** Control nodes came or went: look again at once. */
+  lookAgain(): void {
+    this.#wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake();
+    this.#file.write({ cluster: this.#clusterId, ...this.#copy.list() });
+    this.#file.flush();
+  }
+
+  /** At a control node: the one that is followed first. What broke on the way is tried at the next, under the same key. */
+  async #ask(method: string, body: object, timeoutMs: number): Promise<unknown> {
+    const untilMs = performance.now() + timeoutMs;
+    let last = new MeshError(
+      "no_quorum",
+      `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``,
+    );
+    for (;;) {
+      const others = this.#options.addresses().filter((address) => address !== this.#followed);
+      for (const address of this.#followed === "" ? others : [this.#followed, ...others]) {
+        const leftMs = untilMs - performance.now();
+        if (leftMs <= 0 || this.#stopped) throw last;
+        try {
+          return await this.#options.ways.ask(address, method, body, { timeoutMs: leftMs });
+        } catch (thrown) {
+          const error = toMeshError(thrown);
+          if (!["upstream_failed", "not_leader", "no_quorum", "draining"].includes(error.code)) throw error;
+          if (error.code !== "upstream_failed") last = error;
+        }
+      }
+      if (untilMs - performance.now() <= RETRY_MS) throw last;
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+
+  async #follow(): Promise<void> {
+    let turn = 0;
+    let pauseMs = RETRY_MS;
+    while (!this.#stopped) {
+      const addresses = this.#options.addresses();
+      const address = addresses[turn % Math.max(1, addresses.length)];
+      turn += 1;
+      if (address !== undefined && (await this.#followAt(address))) pauseMs = RETRY_MS;
+      if (this.#stopped) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      const timer = setTimeout(resolve, pauseMs);
+      await promise;
+      clearTimeout(timer);
+      // All of them once without a pause to speak of, then more slowly.
+      if (turn >= addresses.length) pauseMs = Math.min(pauseMs * 2, RETRY_MS_MAX);
+    }
+  }
+
+  /** Resolves when that node is not followed any more: true if it was for a while. */
+  async #followAt(address: string): Promise<boolean> {
+    let wasHeard = false;
+    this.#arriving = [];
+    const body = { cluster: this.#clusterId, revision: this.#copy.revision };
+    try {
+      const onPiece = (value: unknown): void => {
+        const piece = readPiece(value);
+        if (piece === undefined || this.#stopped) return;
+        if (!wasHeard) {
+          this.#followed = address;
+          this.#why = "";
+        }
+        wasHeard = true;
+        this.#told(piece);
+      };
+      const about = (await this.#options.ways.ask(address, "about", {}, { timeoutMs: TIMEOUT_MS })) as {
+        cluster: string;
+      };
+      if (this.#clusterId !== "" && about.cluster !== this.#clusterId) {
+        this.#options.log.warn("another control cluster is followed now", {
+          before: this.#clusterId,
+          now: about.cluster,
+        });
+      }
+      this.#clusterId = about.cluster;
+      await this.#options.ways.ask(address, "follow", body, { onPiece });
+    } catch (error) {
+      this.#why = toMeshError(error).message;
+      if (wasHeard) this.#options.log.info("control node lost", { address, why: this.#why });
+    }
+    this.#followed = "";
+    return wasHeard;
+  }
+
+  #told(piece: NonNullable<ReturnType<typeof readPiece>>): void {
+    if ("same" in piece) return;
+    if ("changes" in piece) this.#copy.changed(piece.changes, piece.revision);
+    else {
+      this.#arriving.push(...piece.items);
+      if (piece.revision === undefined) return;
+      this.#copy.reset(this.#arriving, piece.revision);
+      this.#arriving = [];
+    }
+    this.#file.write({ cluster: this.#clusterId, ...this.#copy.list() });
+  }
+}

@@ -1,0 +1,63 @@
+/** What a node may be told about the control plane: whether it is a control node, where, and which engine keeps policies. */
+import { make, refuse } from "../base/field.ts";
+import { address, choice, section, text, type Infer } from "../base/settings.ts";
+
+export const CONTROL_PORT = 7950;
+
+const EXPECTED = "embedded, or etcd://HOST:PORT[,HOST:PORT...] (etcds:// for TLS)";
+
+const engine = make<string>(
+  {
+    kind: "store",
+    placeholder: "ENGINE",
+    expected: EXPECTED,
+    write: (value) => value,
+    read(raw, at) {
+      const isKnown = typeof raw === "string" && /^(?:embedded|etcds?:\/\/\S+)$/.test(raw.trim());
+      return isKnown ? raw.trim() : refuse(raw, at, EXPECTED);
+    },
+  },
+  "embedded",
+  {
+    flag: "store",
+    secret: true,
+    doc: "What keeps the policies: the nodes' own consensus, or an etcd v3 cluster that runs already. The same at every node.",
+  },
+);
+
+export const controlSettings = section({
+  mode: choice(["auto", "bootstrap", "join", "off"], {
+    default: "auto",
+    flag: "control",
+    doc: "Whether this node is a control node, which keeps the policies. bootstrap: it is the first one of a new mesh (say so at exactly one). join: it joins those that there are. off: never. auto: an agent that joins nobody bootstraps itself; any other stands by until `infermesh ctl control add` names it. A node that has a store stays a control node.",
+  }),
+  listen: address({
+    default: `:${CONTROL_PORT}`,
+    flag: "control-listen",
+    doc: "Where control nodes and their followers reach this node. With --control auto another free port is taken where this one is in use.",
+  }),
+  dir: text({
+    default: "",
+    flag: "control-dir",
+    placeholder: "DIR",
+    lengthMax: 4096,
+    emptyMeans: "the data directory",
+    doc: "Where a control node keeps its store: a disk that is fast to flush makes writes fast.",
+  }),
+  store: engine,
+  caFile: text({
+    default: "",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "Certificates that etcd's must be signed by, with etcds://.",
+  }),
+  certFile: text({
+    default: "",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "This node's certificate for etcd, in PEM.",
+  }),
+  keyFile: text({ default: "", placeholder: "FILE", lengthMax: 4096, doc: "The key of that certificate, in PEM." }),
+});
+
+export type ControlConfig = Infer<typeof controlSettings>;

@@ -1,0 +1,105 @@
+/** Control nodes and followers in one process, on loopback, each with a store of its own in a temporary directory. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { raftSettings } from "../../src/raft/settings.ts";
+import { PolicyHost, type PolicyHostOptions } from "../../src/store/policy-host.ts";
+import { controlSettings } from "../../src/store/settings.ts";
+
+const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
+const WAIT_MS = 15_000;
+
+export interface Node {
+  readonly name: string;
+  readonly host: PolicyHost;
+  /** What it logged. */
+  readonly lines: string[];
+  /** Where it told the mesh that it is a control node; "" for none. */
+  announced(): string;
+}
+
+export class Cluster {
+  readonly dir = mkdtempSync(join(tmpdir(), "infermesh-control-"));
+  readonly nodes = new Map<string, Node>();
+  /** What each node announces, as gossip would carry it. */
+  readonly #announced = new Map<string, string>();
+
+  async open(
+    name: string,
+    mode: PolicyHostOptions["config"]["mode"],
+    more: Partial<PolicyHostOptions> = {},
+  ): Promise<Node> {
+    const lines: string[] = [];
+    const line = (message: string, fields: object = {}): void =>
+      void lines.push(`${message} ${JSON.stringify(fields)}`);
+    const host = await PolicyHost.open({
+      config: { ...defaultsOf(controlSettings), mode, listen: { host: "127.0.0.1", port: 0 } },
+      raft: defaultsOf(raftSettings),
+      logEntry: LOG_ENTRY,
+      cluster: "mesh",
+      node: name,
+      dataDir: this.dir,
+      keys: () => [],
+      host: () => "127.0.0.1",
+      isAlone: false,
+      peers: () => [...this.#announced].filter(([node, at]) => node !== name && at !== "").map(([, at]) => at),
+      announce: (address) => {
+        this.#announced.set(name, address);
+        for (const node of this.nodes.values()) node.host.peersChanged();
+      },
+      log: { info: line, warn: line },
+      ...more,
+    });
+    const node = { name, host, lines, announced: () => this.#announced.get(name) ?? "" };
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  /** A control plane of that many voters, n1 first. */
+  async form(voters: number): Promise<Node[]> {
+    const first = await this.open("n1", "bootstrap");
+    const others = [];
+    for (let number = 2; number <= voters; number += 1) others.push(await this.open(`n${number}`, "join"));
+    await until(async () => {
+      const { members } = await first.host.status();
+      return members.filter(({ role }) => role === "leader" || role === "follower").length === voters;
+    }, `${voters} voters`);
+    return [first, ...others];
+  }
+
+  /** The node that leads, as those say that are still open. */
+  async leader(): Promise<Node> {
+    let found: Node | undefined;
+    await until(async () => {
+      for (const node of this.nodes.values()) {
+        const { leader } = await node.host.status();
+        found = this.nodes.get(leader);
+        if (found !== undefined) return true;
+      }
+      return false;
+    }, "a leader");
+    return found!;
+  }
+
+  async close(name: string): Promise<void> {
+    const node = this.nodes.get(name);
+    this.nodes.delete(name);
+    this.#announced.delete(name);
+    await node?.host.stop();
+  }
+
+  async end(): Promise<void> {
+    for (const name of this.nodes.keys()) await this.close(name);
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Waits until it holds; the time limit is only for what never will. */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const untilMs = performance.now() + WAIT_MS;
+  while (!(await holds())) {
+    if (performance.now() > untilMs) throw new Error(`waited in vain for ${what}`);
+    await Bun.sleep(10);
+  }
+}
