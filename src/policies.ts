@@ -6,7 +6,7 @@
  * What is in force stays in force whatever becomes of the store. Wiring only.
  */
 import type { RouterConfig } from "./config.ts";
-import { type Change, type Item, keyOf, replay } from "./policy/item.ts";
+import { type Change, type Item, type ItemKey, keyOf, replay } from "./policy/item.ts";
 import { PolicyViews } from "./policy/policy-views.ts";
 import { type Recommendation, ScalingAdvice } from "./policy/scaling-advice.ts";
 import type { Kind } from "./policy/spec.ts";
@@ -32,8 +32,8 @@ export interface PolicySource extends Lender {
 
 /** Something to be told to whoever listens for events. */
 export interface PolicyEvent {
-  readonly type: "policy.changed" | "policy.deleted" | "model.short" | "model.met" | "model.scaling";
-  /** The policy as KIND/NAME, or the model. */
+  readonly type: "model.short" | "model.met" | "model.scaling";
+  /** The model. */
   readonly id: string;
   readonly cause: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -42,14 +42,15 @@ export interface PolicyEvent {
 export interface PoliciesOptions {
   readonly config: Pick<RouterConfig, "score" | "workers">;
   readonly placement: Placement;
-  readonly targets: Targets;
+  readonly targets: Pick<Targets, "all" | "get">;
   readonly log: Log;
   readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
   /** This router's id. */
   readonly id: () => string;
   /** Routers in the mesh, this one included. */
   readonly routers: () => number;
-  readonly onEvent: (event: PolicyEvent) => void;
+  /** Absent: what happens is only logged. */
+  readonly onEvent?: (event: PolicyEvent) => void;
   /** Has a node load a model; what goes wrong is its own to tell. Absent: a pin that lacks replicas is only told of. */
   readonly load?: (node: string, model: string, revision: string) => void;
 }
@@ -125,7 +126,6 @@ export class Policies implements CrewPolicies {
     const news = changes.filter((_, index) => OF_REQUESTS.has(kinds[index]!));
     if (news.length > 0) this.#options.crew()?.tellPolicies({ revision, changes: news });
     if (kinds.some((kind) => OF_PLACEMENT.has(kind))) this.#place();
-    for (const change of changes) this.#options.onEvent(eventOf(change, revision));
   }
 
   /** Rows go by the policies of now. */
@@ -139,8 +139,9 @@ export class Policies implements CrewPolicies {
 
   // ---- for the workers
 
-  all(): PolicyNews {
-    return { revision: this.#revision ?? 0, items: [...this.#items.values()].filter(({ kind }) => OF_REQUESTS.has(kind)) };
+  all(): PolicyNews & { readonly items: readonly Item[] } {
+    const items = [...this.#items.values()].filter(({ kind }) => OF_REQUESTS.has(kind));
+    return { revision: this.#revision ?? 0, items };
   }
 
   holder(life: number): string {
@@ -182,11 +183,11 @@ export class Policies implements CrewPolicies {
     for (const { model, replicas, wanted } of short) {
       const cause = `${replicas} of at least ${wanted} replicas serve it`;
       log.warn("a model lacks replicas", { model, replicas, wanted });
-      onEvent({ type: "model.short", id: model, cause, labels: { model, policy: `pin/${model}` } });
+      onEvent?.({ type: "model.short", id: model, cause, labels: { model, policy: `pin/${model}` } });
     }
     for (const model of met) {
       log.info("a model has its replicas", { model });
-      onEvent({ type: "model.met", id: model, cause: "it has the replicas that its pin asks for", labels: { model } });
+      onEvent?.({ type: "model.met", id: model, cause: "it has the replicas that its pin asks for", labels: { model } });
     }
     if (load === undefined) return;
     for (const { node, model, revision } of loads) {
@@ -209,7 +210,7 @@ export class Policies implements CrewPolicies {
       if (!isNews) continue;
       log.info("a model should have other replicas", { model, replicas, wanted, why });
       const labels = { model, replicas: String(replicas), wanted: String(wanted) };
-      onEvent({ type: "model.scaling", id: model, cause: why, labels });
+      onEvent?.({ type: "model.scaling", id: model, cause: why, labels });
     }
   }
 
@@ -242,12 +243,33 @@ export class Policies implements CrewPolicies {
   }
 }
 
-function eventOf(change: Change, revision: number): PolicyEvent {
-  const isPut = "item" in change;
-  const { kind, name } = isPut ? change.item : change.deleted;
-  const labels = { kind, name, revision: String(revision) };
-  const id = `${kind}/${name}`;
-  return isPut
-    ? { type: "policy.changed", id, cause: `revision ${change.item.revision}`, labels }
-    : { type: "policy.deleted", id, cause: `deleted at revision ${change.revision}`, labels };
+/** What is decided of one node. */
+export interface NodeOrder {
+  /** It is given no new requests. */
+  readonly isCordoned: boolean;
+  /** It is to tell everybody that it wants none. */
+  readonly isDraining: boolean;
+  readonly reason: string;
+}
+
+/** Tells a node what is decided of it: at once, and whenever that changes. The returned function ends it. */
+export function watchNode(source: Pick<PolicySource, "watch">, id: string, told: (order: NodeOrder) => void): () => void {
+  let before = "";
+  const tell = (item: Item | undefined): void => {
+    const { cordoned = false, draining = false, reason = "" } = item?.kind === "node" ? item.spec : {};
+    const order = { isCordoned: cordoned || draining, isDraining: draining, reason };
+    const now = JSON.stringify(order);
+    if (now !== before) told(order);
+    before = now;
+  };
+  const isOurs = ({ kind, name }: ItemKey): boolean => kind === "node" && name === id;
+  return source.watch({
+    reset: (items) => tell(items.find(isOurs)),
+    changed(changes) {
+      for (const change of changes) {
+        if ("item" in change && isOurs(change.item)) tell(change.item);
+        else if ("deleted" in change && isOurs(change.deleted)) tell(undefined);
+      }
+    },
+  });
 }

@@ -23,6 +23,7 @@ import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
+import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
@@ -78,6 +79,15 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const journal = new Journal(Date.now());
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
+  const policies = new Policies({
+    config,
+    placement,
+    targets,
+    log,
+    crew: () => crew,
+    id: () => standing.id,
+    routers: () => standing.routers,
+  });
 
   // ---- the configuration
 
@@ -162,6 +172,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       upstreamTls,
       table,
       stats,
+      policies,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
@@ -196,6 +207,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
     tracing: () => spans?.figures(),
+    policies: () => policies.figures(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
@@ -232,6 +244,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
+    policies.upkeep(nowMs());
     const routes = placement.expireModels(nowMs());
     if (routes !== null) crew?.setRoutes(routes);
     const repaired = table.reconcile();
@@ -290,6 +303,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   await spans?.stop(SPANS_STOP_MS);
   journal.end();
   clearInterval(upkeep);
+  policies.stop();
   targets.stop();
   await Promise.all([control.stop(), controlPlane.host.stop()]);
   dropPid(config.pidFile);

@@ -18,7 +18,7 @@ import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
 import type { SwimEvent } from "./swim/event.ts";
-import { bareMeta } from "./swim/meta.ts";
+import { bareMeta, decodeMeta } from "./swim/meta.ts";
 import { parseAddress } from "./base/units.ts";
 import type { Targets } from "./targets.ts";
 
@@ -72,6 +72,15 @@ export class Standing {
   /** This node's id. */
   get id(): string {
     return this.#node?.membership.id ?? this.#idAfter(undefined);
+  }
+
+  /** Routers in the mesh, this one included. */
+  get routers(): number {
+    const members = this.#node?.membership.members() ?? [];
+    const others = members.filter(({ id, status, meta }) => {
+      return id !== this.id && status === "alive" && decodeMeta(meta)?.role === "router";
+    });
+    return 1 + others.length;
   }
 
   #idAfter(estate: NodeEstate | undefined): string {

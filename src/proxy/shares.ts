@@ -74,7 +74,7 @@ export class Shares {
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
     this.#wakeAt(atMs);
-    this.#timer = setTimeout(() => this.#wake(), atMs - performance.now());
+    this.#timer = setTimeout(() => this.#wake(), Math.max(0, atMs - performance.now()));
   }
 
   #wake(): void {
