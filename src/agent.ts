@@ -170,7 +170,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
   draining = true;
   states.look();
-  await Promise.all([announcer.stop(), controlPlane.host.stop(), node.leave(LEAVE_MS)]);
+  await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);

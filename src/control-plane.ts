@@ -4,12 +4,20 @@
  */
 import type { ControlConfig } from "./store/settings.ts";
 import type { RaftConfig } from "./raft/settings.ts";
+import { MeshError, toMeshError } from "./base/errors.ts";
 import { parseAddress } from "./base/units.ts";
 import type { MeshNode } from "./mesh/node-membership.ts";
+import { clientOptions } from "./net/tls-settings.ts";
 import type { Log } from "./obs/log.ts";
+import { parseEtcdAddress } from "./store/etcd-address.ts";
 import { PolicyHost } from "./store/policy-host.ts";
+import type { PolicyStore } from "./store/policy-store.ts";
+import { EMBEDDED } from "./store/settings.ts";
 import type { SwimEvent } from "./swim/event.ts";
 import { decodeMeta } from "./swim/meta.ts";
+
+/** For etcd to answer before the node goes on without it. */
+const FIRST_MS = 2000;
 
 export interface ControlPlaneOptions {
   readonly control: ControlConfig;
@@ -25,14 +33,18 @@ export interface ControlPlaneOptions {
 }
 
 export interface ControlPlane {
-  readonly host: PolicyHost;
+  readonly store: PolicyStore;
   /** Something happened to a member. */
   told(event: SwimEvent): void;
+  /** Lets go of what only one process can have, for a successor that is this node; and takes it up again. */
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
 }
 
 /** Rejects with a MeshError when the node's store or its port can't be had. */
 export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { control, raft, cluster, dataDir, node, isAlone, log } = options;
+  if (control.store !== EMBEDDED) return inEtcd(options);
   const host = await PolicyHost.open({
     config: control,
     raft,
@@ -48,11 +60,32 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     log,
   });
   return {
-    host,
+    store: host,
     told({ kind }) {
       if (kind === "joined" || kind === "updated" || kind === "alive-again") host.peersChanged();
     },
+    suspend: () => host.suspend(),
+    resume: () => host.resume(),
   };
+}
+
+/** Its client is much code, which others need not load. */
+async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<ControlPlane> {
+  const { EtcdStore } = await import("./store/etcd-store.ts");
+  const address = parseEtcdAddress(control.store);
+  if (typeof address === "string") throw new MeshError("config_invalid", `--store: ${address}`);
+  const tls = clientOptions(
+    { ca: control.storeCa, cert: control.storeCert, key: control.storeKey, verify: true },
+    "control.store",
+  );
+  const store = new EtcdStore({ address, tls, cluster, log });
+  // A fault that time won't mend ends the start; an etcd that can't be reached yet doesn't.
+  await store.ready(FIRST_MS).catch((error: unknown) => {
+    const { retryable, message } = toMeshError(error);
+    if (!retryable) throw error;
+    log.warn("etcd can't be reached yet; trying on", { why: message });
+  });
+  return { store, told() {}, suspend: () => Promise.resolve(), resume: () => Promise.resolve() };
 }
 
 /** Where other members take part in the control plane; the nearest first. */

@@ -239,8 +239,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
   });
   standing.onEvent = (event) => controlPlane.told(event);
-  standing.onSilence = () => void controlPlane.host.suspend();
-  standing.onReturn = () => controlPlane.host.resume();
+  standing.onSilence = () => void controlPlane.suspend();
+  standing.onReturn = () => controlPlane.resume();
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
@@ -305,7 +305,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   clearInterval(upkeep);
   policies.stop();
   targets.stop();
-  await Promise.all([control.stop(), controlPlane.host.stop()]);
+  await Promise.all([control.stop(), controlPlane.store.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

@@ -77,11 +77,11 @@ export function serverIdentities({ cert, key, sni }: TlsConfig): TlsIdentities |
 }
 
 /** Reads the files; throws a MeshError that names the one at fault. */
-export function clientOptions({ ca, cert, key, verify }: UpstreamTlsConfig): TlsClientOptions {
+export function clientOptions({ ca, cert, key, verify }: UpstreamTlsConfig, named = "upstreamTls"): TlsClientOptions {
   return {
     verify,
-    ...(ca === "" ? {} : { ca: certificatesIn("upstreamTls.ca", ca) }),
-    ...(cert === "" && key === "" ? {} : { identity: identityOf("upstreamTls", cert, key) }),
+    ...(ca === "" ? {} : { ca: certificatesIn(`${named}.ca`, ca) }),
+    ...(cert === "" && key === "" ? {} : { identity: identityOf(named, cert, key) }),
   };
 }
 

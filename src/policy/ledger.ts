@@ -75,10 +75,19 @@ export function grant(
   const fair = fairOf(sorted, measures, nowMs);
   const places = new Map(sorted.map(({ holder }, place) => [holder, place]));
   const holders = sorted.filter((lease) => wantsAny(lease, nowMs)).length;
+  let taken = takenBy(sorted, measures, nowMs);
   const grants = wants.map(({ holder, quota }): Grant => {
     const place = places.get(holder);
     const nobody = { serial: 0, requests: NOTHING, tokens: NOTHING, concurrency: NOTHING };
-    if (place !== undefined) sorted[place] = given(sorted, place, fair, measures, nowMs);
+    if (place !== undefined) {
+      const before = sorted[place]!;
+      const others = minus(taken, takenBy([before], measures, nowMs));
+      const fairShare = { requests: 0, tokens: 0, concurrency: 0 };
+      for (const name of MEASURES) fairShare[name] = fair[name][place]!;
+      const after = given(before, fairShare, others, measures, nowMs);
+      sorted[place] = after;
+      taken = plus(others, takenBy([after], measures, nowMs));
+    }
     const { serial, ...parts } = place === undefined ? nobody : sorted[place]!;
     const shareOf = (measure: keyof Amounts): number | null =>
       measures[measure] === null ? null : parts[measure].share;
@@ -104,6 +113,12 @@ export function reserved(lease: Lease, measure: keyof Amounts, periodMs: number,
     nowMs < formerUntilMs + periodMs ? former : 0,
     nowMs < Math.max(lease.askedMs + periodMs, lease.untilMs) ? used : 0,
   );
+}
+
+function takenBy(ledger: Ledger, measures: Measures, nowMs: number): Amounts {
+  const of = (name: keyof Amounts): number =>
+    ledger.reduce((sum, lease) => sum + reserved(lease, name, measures[name]?.periodMs ?? 0, nowMs), 0);
+  return { requests: of("requests"), tokens: of("tokens"), concurrency: of("concurrency") };
 }
 
 /** Without the leases that nothing is taken by any more. */
@@ -160,24 +175,21 @@ function told(known: Lease | undefined, want: Want, measures: Measures, nowMs: n
   };
 }
 
-/** The lease at `place` renewed, by its fair share as far as the others' leave it. */
-function given(
-  leases: readonly Lease[],
-  place: number,
-  fair: Readonly<Record<keyof Amounts, readonly number[]>>,
-  measures: Measures,
-  nowMs: number,
-): Lease {
-  const lease = leases[place]!;
+function plus(a: Amounts, b: Amounts): Amounts {
+  return { requests: a.requests + b.requests, tokens: a.tokens + b.tokens, concurrency: a.concurrency + b.concurrency };
+}
+
+function minus(a: Amounts, b: Amounts): Amounts {
+  return { requests: a.requests - b.requests, tokens: a.tokens - b.tokens, concurrency: a.concurrency - b.concurrency };
+}
+
+/** The lease renewed, by its fair share as far as what the others have leaves it. */
+function given(lease: Lease, fair: Amounts, others: Amounts, measures: Measures, nowMs: number): Lease {
   const part = (name: keyof Amounts): Part => {
     const measure = measures[name];
     const before = lease[name];
     if (measure === null) return { ...NOTHING, want: before.want, used: before.used };
-    const taken = leases.reduce(
-      (sum, other) => (other === lease ? sum : sum + reserved(other, name, measure.periodMs, nowMs)),
-      0,
-    );
-    const share = Math.max(0, Math.min(fair[name][place]!, measure.limit - taken));
+    const share = Math.max(0, Math.min(fair[name], measure.limit - others[name]));
     // Until it asks again it may not have heard, and spend what it had; but for one that has it no more.
     const doubted = nowMs < before.formerUntilMs + measure.periodMs ? before.former : 0;
     const givesBack = before.want === 0 && before.formerUntilMs === 0;

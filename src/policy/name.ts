@@ -73,12 +73,15 @@ const SHAPES: { readonly [K in Kind]: { readonly fits: (name: string) => boolean
   node: { fits: (name) => !name.includes(ANY), shape: "a node id" },
   pin: { fits: (name) => !name.includes(ANY), shape: "a model's name" },
   priority: {
-    fits: (name) => (name.includes("/") ? isScope(name) : isPlain(name)),
-    shape: "TENANT or TENANT/MODEL, * standing for every one",
+    fits: (name) => (name.includes("/") ? isScope(name) && !name.endsWith(`/${ANY}`) : isPlain(name)),
+    shape: "TENANT, TENANT/MODEL, */MODEL or *",
   },
   quota: { fits: isScope, shape: "TENANT/MODEL, * standing for every one" },
   scaling: { fits: (name) => !name.includes(ANY), shape: "a model's name" },
-  slo: { fits: (name) => isPlain(name) || isScope(name), shape: "a model's name, TENANT/MODEL, TENANT/* or *" },
+  slo: {
+    fits: (name) => isPlain(name) || (isScope(name) && !name.startsWith(`${ANY}/`)),
+    shape: "a model's name, TENANT/MODEL, TENANT/* or *",
+  },
 };
 
 /** The name of a policy of that kind, or undefined after a fault was reported. */

@@ -1,9 +1,11 @@
 /** What a node may be told about the control plane: whether it is a control node, where, and which engine keeps policies. */
 import { make, refuse } from "../base/field.ts";
+import { isEtcdAddress, parseEtcdAddress } from "./etcd-address.ts";
 import { address, choice, section, text, type Infer } from "../base/settings.ts";
 
 export const CONTROL_PORT = 7950;
 
+export const EMBEDDED = "embedded";
 const EXPECTED = "embedded, or etcd://HOST:PORT[,HOST:PORT...] (etcds:// for TLS)";
 
 const engine = make<string>(
@@ -13,11 +15,15 @@ const engine = make<string>(
     expected: EXPECTED,
     write: (value) => value,
     read(raw, at) {
-      const isKnown = typeof raw === "string" && /^(?:embedded|etcds?:\/\/\S+)$/.test(raw.trim());
-      return isKnown ? raw.trim() : refuse(raw, at, EXPECTED);
+      const given = typeof raw === "string" ? raw.trim() : "";
+      if (given === EMBEDDED) return given;
+      const etcd = isEtcdAddress(given) ? parseEtcdAddress(given) : undefined;
+      // It may hold a password, which is not shown.
+      if (typeof etcd === "string") return refuse("(hidden)", at, EXPECTED, `it ${etcd}`);
+      return etcd === undefined ? refuse(raw, at, EXPECTED) : given;
     },
   },
-  "embedded",
+  EMBEDDED,
   {
     flag: "store",
     secret: true,
@@ -45,19 +51,28 @@ export const controlSettings = section({
     doc: "Where a control node keeps its store: a disk that is fast to flush makes writes fast.",
   }),
   store: engine,
-  caFile: text({
+  storeCa: text({
     default: "",
+    flag: "store-ca",
     placeholder: "FILE",
     lengthMax: 4096,
-    doc: "Certificates that etcd's must be signed by, with etcds://.",
+    emptyMeans: "the system's",
+    doc: "Authorities whose certificates etcd may show with etcds://, PEM.",
   }),
-  certFile: text({
+  storeCert: text({
     default: "",
+    flag: "store-cert",
     placeholder: "FILE",
     lengthMax: 4096,
-    doc: "This node's certificate for etcd, in PEM.",
+    doc: "Certificate that etcd is shown, PEM.",
   }),
-  keyFile: text({ default: "", placeholder: "FILE", lengthMax: 4096, doc: "The key of that certificate, in PEM." }),
+  storeKey: text({
+    default: "",
+    flag: "store-key",
+    placeholder: "FILE",
+    lengthMax: 4096,
+    doc: "Private key that belongs to it, PEM.",
+  }),
 });
 
 export type ControlConfig = Infer<typeof controlSettings>;
