@@ -5,8 +5,9 @@
  *
  * What is in force stays in force whatever becomes of the store. Wiring only.
  */
+import { toMeshError } from "./base/errors.ts";
 import type { RouterConfig } from "./config.ts";
-import { type Change, type Item, type ItemKey, keyOf, replay } from "./policy/item.ts";
+import { type Change, type Item, keyOf, replay } from "./policy/item.ts";
 import { PolicyViews } from "./policy/policy-views.ts";
 import { type Recommendation, ScalingAdvice } from "./policy/scaling-advice.ts";
 import type { Kind } from "./policy/spec.ts";
@@ -24,6 +25,7 @@ import type { Targets } from "./targets.ts";
 
 /** What is asked of the store of the policies; store/policy-store.ts fulfils it. */
 export interface PolicySource extends Lender {
+  list(options: { readonly consistent: true; readonly timeoutMs: number }): Promise<{ readonly revision: number }>;
   watch(watcher: {
     reset(items: readonly Item[], revision: number): void;
     changed(changes: readonly Change[], revision: number): void;
@@ -49,6 +51,8 @@ export interface PoliciesOptions {
   readonly id: () => string;
   /** Routers in the mesh, this one included. */
   readonly routers: () => number;
+  /** Whether the mesh knows of anybody who keeps the policies. */
+  readonly hasControlNodes: () => boolean;
   /** Absent: what happens is only logged. */
   readonly onEvent?: (event: PolicyEvent) => void;
   /** Has a node load a model; what goes wrong is its own to tell. Absent: a pin that lacks replicas is only told of. */
@@ -63,6 +67,7 @@ const LOOK_MS = 2000;
 /** A quota that was not spent for so long is no reason to worry that nobody renewed its share. */
 const IDLE_MS = 5000;
 const QUOTAS_COUNTED_MAX = 100;
+const CAUGHT_UP_MS = 10;
 
 export class Policies implements CrewPolicies {
   readonly #options: PoliciesOptions;
@@ -76,6 +81,7 @@ export class Policies implements CrewPolicies {
   /** Sets this life of the router apart from others of its id. */
   readonly #life = crypto.randomUUID().slice(0, 8);
   #revision: number | undefined;
+  #source: PolicySource | null = null;
   #unwatch: (() => void) | null = null;
   #lookedMs = -Infinity;
   #wantedMs = -Infinity;
@@ -88,11 +94,31 @@ export class Policies implements CrewPolicies {
   /** Obeys what this store holds from now on, in place of another one's. */
   watch(source: PolicySource): void {
     this.#unwatch?.();
+    this.#source = source;
     this.#desk.lender = source;
     this.#unwatch = source.watch({
       reset: (items, revision) => this.#reset(items, revision),
       changed: (changes, revision) => this.#changed(changes, revision),
     });
+  }
+
+  /**
+   * Resolves when what is in force is as new as what the control nodes have, where the mesh knows of any; at the latest
+   * after `timeoutMs`.
+   */
+  async caughtUp(timeoutMs: number): Promise<void> {
+    const { source, log } = { source: this.#source, log: this.#options.log };
+    if (source === null || !this.#options.hasControlNodes()) return;
+    const untilMs = performance.now() + timeoutMs;
+    try {
+      const { revision } = await source.list({ consistent: true, timeoutMs });
+      while ((this.#revision ?? 0) < revision && performance.now() < untilMs) await Bun.sleep(CAUGHT_UP_MS);
+    } catch (error) {
+      log.warn("no control node tells of the policies; what is known of them is in force", {
+        error: toMeshError(error).message,
+        revision: this.#revision,
+      });
+    }
   }
 
   stop(): void {
@@ -187,7 +213,12 @@ export class Policies implements CrewPolicies {
     }
     for (const model of met) {
       log.info("a model has its replicas", { model });
-      onEvent?.({ type: "model.met", id: model, cause: "it has the replicas that its pin asks for", labels: { model } });
+      onEvent?.({
+        type: "model.met",
+        id: model,
+        cause: "it has the replicas that its pin asks for",
+        labels: { model },
+      });
     }
     if (load === undefined) return;
     for (const { node, model, revision } of loads) {
@@ -241,35 +272,4 @@ export class Policies implements CrewPolicies {
       scaling: this.#recommendations,
     };
   }
-}
-
-/** What is decided of one node. */
-export interface NodeOrder {
-  /** It is given no new requests. */
-  readonly isCordoned: boolean;
-  /** It is to tell everybody that it wants none. */
-  readonly isDraining: boolean;
-  readonly reason: string;
-}
-
-/** Tells a node what is decided of it: at once, and whenever that changes. The returned function ends it. */
-export function watchNode(source: Pick<PolicySource, "watch">, id: string, told: (order: NodeOrder) => void): () => void {
-  let before = "";
-  const tell = (item: Item | undefined): void => {
-    const { cordoned = false, draining = false, reason = "" } = item?.kind === "node" ? item.spec : {};
-    const order = { isCordoned: cordoned || draining, isDraining: draining, reason };
-    const now = JSON.stringify(order);
-    if (now !== before) told(order);
-    before = now;
-  };
-  const isOurs = ({ kind, name }: ItemKey): boolean => kind === "node" && name === id;
-  return source.watch({
-    reset: (items) => tell(items.find(isOurs)),
-    changed(changes) {
-      for (const change of changes) {
-        if ("item" in change && isOurs(change.item)) tell(change.item);
-        else if ("deleted" in change && isOurs(change.deleted)) tell(undefined);
-      }
-    },
-  });
 }

@@ -35,6 +35,11 @@ export class FakeStore implements PolicySource {
     return outcome;
   }
 
+  list(): Promise<{ readonly revision: number }> {
+    if (this.hasQuorum) return Promise.resolve({ revision: this.machine.revision });
+    return Promise.reject(new MeshError("no_quorum", "most control nodes can't be reached"));
+  }
+
   watch(watcher: Watcher): () => void {
     this.#watchers.add(watcher);
     watcher.reset(this.machine.list(), this.machine.revision);

@@ -20,6 +20,8 @@ const BESIDE_ROLES = [
   "targets",
   "certificates",
   "config-watch",
+  "node-order",
+  "operations",
   "policies",
   "control",
   "control-plane",

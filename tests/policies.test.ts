@@ -4,7 +4,8 @@ import { defaultsOf } from "../src/base/settings-reading.ts";
 import type { Target } from "../src/fleet/target.ts";
 import { flowSettings } from "../src/flow/settings.ts";
 import { WorkerStats } from "../src/obs/worker-stats.ts";
-import { Policies, type PoliciesOptions, type PolicyEvent, watchNode } from "../src/policies.ts";
+import { watchNode } from "../src/node-order.ts";
+import { Policies, type PoliciesOptions, type PolicyEvent } from "../src/policies.ts";
 import type { Put } from "../src/policy/write.ts";
 import { Crew, indexesFor } from "../src/proxy/crew.ts";
 import { Placement } from "../src/proxy/placement.ts";
@@ -77,6 +78,7 @@ class Main {
     crew: () => this.crew,
     id: () => "router-1",
     routers: () => 1,
+    hasControlNodes: () => true,
     onEvent: (event) => this.events.push(event),
     load: (node, model, revision) => this.loads.push(`${node} ${model} ${revision}`),
   });
@@ -157,7 +159,10 @@ describe("a router with workers", () => {
     one.crew!.crash(1);
     await until(() => one.crew!.restarts === 2);
     expect(await statuses(port, "acme")).toEqual(new Set([403]));
-    one.store.write({ delete: { kind: "acl", name: "tenant:acme/m/*" } }, { delete: { kind: "acl", name: "tenant:other/m/*" } });
+    one.store.write(
+      { delete: { kind: "acl", name: "tenant:acme/m/*" } },
+      { delete: { kind: "acl", name: "tenant:other/m/*" } },
+    );
     await until(async () => !(await statuses(port, "acme")).has(403));
     expect(one.stats.count("denied")).toBeGreaterThan(30);
   });
@@ -285,7 +290,13 @@ describe("the main thread", () => {
     other.put(deny("*/m/infer"), { kind: "node", name: "b", spec: { draining: true } });
     expect(serving()).toEqual(["a"]);
     const { revision, items } = one.policies.figures();
-    expect([revision, [...items]]).toEqual([1, [["acl", 1], ["node", 1]]]);
+    expect([revision, [...items]]).toEqual([
+      1,
+      [
+        ["acl", 1],
+        ["node", 1],
+      ],
+    ]);
     expect(one.policies.all().items.map(({ kind }) => kind)).toEqual(["acl"]);
   });
 });

@@ -27,8 +27,10 @@ export interface CrewOptions {
   /** The worker's entry. Its URL is made in src/ itself: in the executable every module has the root's URL. */
   readonly entry: URL;
   readonly listen: ListenAddress;
-  /** Listening sockets that a predecessor handed over; its workers wait for `accept` then. */
+  /** Listening sockets that a predecessor handed over; workers wait for `accept` then. */
   readonly inherited?: readonly number[] | undefined;
+  /** Workers wait for `accept` in any case. */
+  readonly waits?: boolean;
   readonly workers: number;
   readonly settings: WorkerSettings;
   /** Certificates to show on the port; null: it speaks plain HTTP. */
@@ -130,7 +132,7 @@ export class Crew {
     this.#tls = options.tls;
     this.#routes = pack(routes);
     this.#newest = routes.version;
-    this.#waits = options.inherited !== undefined;
+    this.#waits = options.waits === true || options.inherited !== undefined;
     this.port = listeners?.port ?? options.listen.port;
     this.#freeIndexes = Array.from({ length: options.table.workersMax }, (_, index) => index).reverse();
     this.#seats = Array.from({ length: options.workers }, (_, number) => {
@@ -167,10 +169,17 @@ export class Crew {
     return { kind: scorer, reason: scorerReason };
   }
 
-  /** What carries the workers' streams, and why not the epoll lane. */
-  get transport(): { kind: string; reason: string } {
+  /** Its workers in a line of the log: what carries their streams, and why not the epoll lane. */
+  get facts(): Readonly<Record<string, string | number>> {
+    const { scorer, workers } = this;
     const { transport = "", transportReason = "" } = this.#seats[0]?.thread ?? {};
-    return { kind: transport, reason: transportReason };
+    return {
+      workers,
+      scorer: scorer.kind,
+      ...(scorer.kind === "c" ? {} : { reason: scorer.reason }),
+      transport,
+      ...(transport === "epoll" ? {} : { transportReason }),
+    };
   }
 
   /** Its sockets are the main thread's, and can be handed on. */
@@ -211,7 +220,7 @@ export class Crew {
     return Array.from({ length: listeners?.count ?? 0 }, (_, index) => listeners!.duplicate(index));
   }
 
-  /** Workers that waited with inherited sockets begin to accept. */
+  /** Workers that waited begin to accept. */
   accept(): void {
     if (!this.#waits) return;
     this.#waits = false;

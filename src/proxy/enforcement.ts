@@ -91,7 +91,7 @@ export class Enforcement {
     const isWhole = "items" in news;
     const now = isWhole ? new Map(news.items.map((item) => [keyOf(item), item])) : null;
     const changes: readonly Change[] = isWhole ? news.items.map((item) => ({ item })) : news.changes;
-    for (const [key, { kind, name }] of [...this.#items]) {
+    for (const [key, { kind, name }] of this.#items) {
       if (now?.has(key) !== false) continue;
       this.#items.delete(key);
       if (kind === "quota") this.#dropQuota(name);

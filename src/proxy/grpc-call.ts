@@ -180,7 +180,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (!this.#isUnnamed || modelName === "") return null;
     // It was longer than what is looked at, and taken for one that names none.
     this.#isUnnamed = false;
-    return this.#context.routes.calls.find(modelName) === this.#model ? null : unknownModel(modelName, this.#context.enforcement);
+    return this.#context.routes.calls.find(modelName) === this.#model
+      ? null
+      : unknownModel(modelName, this.#context.enforcement);
   }
 
   /** Looks for the model in what has come of the first message. */
@@ -215,7 +217,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (denial !== null) this.#refuse(denial);
     else if (model >= 0 && model !== this.#model) this.#refuse(otherModel("metadata", "message"));
     else if (model === MODEL.absent && request.isCompressed && enforcement?.isGuarded === true)
-      this.#refuse(new MeshError("not_supported", "access rules are in force here, and can't be asked of a compressed message"));
+      this.#refuse(
+        new MeshError("not_supported", "access rules are in force here, and can't be asked of a compressed message"),
+      );
     else this.#bind(null);
   }
 

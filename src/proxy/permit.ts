@@ -6,7 +6,6 @@ import { MeshError } from "../base/errors.ts";
 import type { ErrorCode, MeshErrorOptions } from "../base/errors.ts";
 import type { Action } from "../policy/spec.ts";
 import type { Caller } from "./caller.ts";
-import type { Enforcement } from "./enforcement.ts";
 
 /** A policy does not let a request pass. */
 export class PolicyError extends MeshError {
@@ -25,16 +24,23 @@ export interface Spent {
   readonly epoch: number;
 }
 
+/** Who gives permits (enforcement.ts). */
+interface Giver {
+  denial(caller: Caller, model: string, action: Action): PolicyError | null;
+  spend(caller: Caller, model: string, tokens: number, kept: readonly string[]): Spent | PolicyError;
+  end(spent: Spent, tokens: number): void;
+}
+
 export class Permit {
   /** Tokens that it was counted with. */
   readonly tokens: number;
-  readonly #enforcement: Enforcement;
+  readonly #giver: Giver;
   readonly #caller: Caller;
   readonly #action: Action;
   #spent: Spent;
 
-  constructor(enforcement: Enforcement, caller: Caller, action: Action, tokens: number, spent: Spent) {
-    this.#enforcement = enforcement;
+  constructor(giver: Giver, caller: Caller, action: Action, tokens: number, spent: Spent) {
+    this.#giver = giver;
     this.#caller = caller;
     this.#action = action;
     this.tokens = tokens;
@@ -43,22 +49,22 @@ export class Permit {
 
   /** Whether it may be given to another model, as far as access rules go. */
   allows(model: string): boolean {
-    return this.#enforcement.denial(this.#caller, model, this.#action) === null;
+    return this.#giver.denial(this.#caller, model, this.#action) === null;
   }
 
   /** Goes on at the expense of another model's quotas; false: those have no room, and all is as before. */
   moveTo(model: string): boolean {
     const before = this.#spent;
-    const spent = this.#enforcement.spend(this.#caller, model, this.tokens, before.quotas);
+    const spent = this.#giver.spend(this.#caller, model, this.tokens, before.quotas);
     if (spent instanceof PolicyError) return false;
     const left = before.quotas.filter((quota) => !spent.quotas.includes(quota));
-    if (left.length > 0) this.#enforcement.end({ quotas: left, epoch: before.epoch }, -this.tokens);
+    if (left.length > 0) this.#giver.end({ quotas: left, epoch: before.epoch }, -this.tokens);
     this.#spent = spent;
     return true;
   }
 
   /** The request is over, and took so many tokens. */
   end(tokens: number): void {
-    this.#enforcement.end(this.#spent, tokens - this.tokens);
+    this.#giver.end(this.#spent, tokens - this.tokens);
   }
 }

@@ -10,10 +10,7 @@ import type { PlacementRules } from "./eligibility.ts";
 import type { ReplicaRules } from "./replicas.ts";
 
 /** Null where no policy is about that. */
-export function placementPolicies(
-  items: Iterable<Item>,
-  views: PolicyViews,
-): (PlacementRules & ReplicaRules) | null {
+export function placementPolicies(items: Iterable<Item>, views: PolicyViews): (PlacementRules & ReplicaRules) | null {
   const pins = new Map<string, PinSpec>();
   const limits = new Map<string, { replicas: number; nodes: readonly string[] }>();
   let isWeighted = false;

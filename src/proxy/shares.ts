@@ -11,10 +11,7 @@ import { nowMs, tick } from "./clock.ts";
 const ASK_MS_MIN = 10;
 
 /** Sends what is wanted, and how many requests each quota refused since it was last told. */
-export type Ask = (
-  wants: readonly Want[],
-  refused: readonly (readonly [quota: string, requests: number])[],
-) => void;
+export type Ask = (wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]) => void;
 
 export class Shares {
   readonly #spender: ShareSpender;

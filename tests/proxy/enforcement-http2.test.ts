@@ -20,10 +20,19 @@ describe("a call of gRPC", () => {
     expect(call.status).toBe(0);
     const denied = await one.call(UNARY, acme).send(message("m"), true).over();
     expect(denied.status).toBe(7);
-    expect(decodeURIComponent(denied.head["grpc-message"] ?? "")).toMatch(/tenant acme may not use .*tenant:acme\/m\/infer/);
+    expect(decodeURIComponent(denied.head["grpc-message"] ?? "")).toMatch(
+      /tenant acme may not use .*tenant:acme\/m\/infer/,
+    );
     const other = { "x-infermesh-tenant": "other" };
     expect((await one.call(UNARY, other).send(message("m"), true).over()).status).toBe(0);
-    expect((await one.call(LOAD, other).send(framed(proto({ 2: "m" })), true).over()).status).toBe(7);
+    expect(
+      (
+        await one
+          .call(LOAD, other)
+          .send(framed(proto({ 2: "m" })), true)
+          .over()
+      ).status,
+    ).toBe(7);
     expect((await one.call(UNARY, { authorization: "Bearer sk-1" }).send(message("m"), true).over()).status).toBe(7);
     expect(up.calls).toHaveLength(2);
     expect([...router.stats.requests(0)]).toEqual([
@@ -34,11 +43,19 @@ describe("a call of gRPC", () => {
 
   test("must not name one model in its metadata and another in its message", async () => {
     const up = target(echo);
-    const router = relay([by("grpc", up.port), by("grpc", up.port, "n")]).obey(acl("tenant:acme/n/*"), acl("*/hidden/*"));
+    const router = relay([by("grpc", up.port), by("grpc", up.port, "n")]).obey(
+      acl("tenant:acme/n/*"),
+      acl("*/hidden/*"),
+    );
     const one = await client(router.port);
     const status = async (metadata: string, name: string, flag = 0): Promise<number | null> => {
       const bytes = flag === 0 ? message(name) : framed(proto({ 1: name }), flag);
-      return (await one.call(UNARY, { ...acme, "x-infermesh-model": metadata }).send(bytes, true).over()).status;
+      return (
+        await one
+          .call(UNARY, { ...acme, "x-infermesh-model": metadata })
+          .send(bytes, true)
+          .over()
+      ).status;
     };
     expect(await status("m", "m")).toBe(0);
     expect(await status("m", "n")).toBe(3);

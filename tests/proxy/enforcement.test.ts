@@ -2,7 +2,21 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import type { Put } from "../../src/policy/write.ts";
-import { CLOSE, Client, FLOW, SSE_HEAD, answer, ask, by, chunk, fixtures, ok, post, statusOf, until } from "./harness.ts";
+import {
+  CLOSE,
+  Client,
+  FLOW,
+  SSE_HEAD,
+  answer,
+  ask,
+  by,
+  chunk,
+  fixtures,
+  ok,
+  post,
+  statusOf,
+  until,
+} from "./harness.ts";
 import type { Script } from "./harness.ts";
 
 const { upstream, relay } = fixtures();
@@ -195,7 +209,10 @@ describe("a model that is named twice", () => {
 describe("quotas", () => {
   test("of requests: told by name, and after how long to come again", async () => {
     const up = upstream(ok);
-    const relayed = relay([up.port]).obey(quota("acme/*", { requestsPerSecond: 0.2 }), quota("*/m", { requestsPerSecond: 50 }));
+    const relayed = relay([up.port]).obey(
+      quota("acme/*", { requestsPerSecond: 0.2 }),
+      quota("*/m", { requestsPerSecond: 50 }),
+    );
     expect(statusOf(await ask(relayed.port, chat(tenant("acme"))))).toBe(200);
     const text = await ask(relayed.port, chat(tenant("acme")));
     expect(statusOf(text)).toBe(429);
@@ -251,7 +268,9 @@ describe("quotas", () => {
   test.each(ends)("of concurrency: given back when a request %s", async (_name, script, leave) => {
     const { up, waiting } = held();
     let isFirst = true;
-    const first = upstream((socket, request, nth) => (isFirst ? script(socket, request, nth) : socket.write(answer("{}"))));
+    const first = upstream((socket, request, nth) =>
+      isFirst ? script(socket, request, nth) : socket.write(answer("{}")),
+    );
     const relayed = relay([first.port, up.port], { attemptsMax: 1 }).obey(quota("acme/m", { concurrency: 1 }));
     relayed.table.eject(relayed.rows[1]!, 1e9);
     const client = (await Client.open(relayed.port)).send(chat(tenant("acme")));
@@ -365,7 +384,9 @@ describe("priorities and promises", () => {
 
   test("the latency class is hedged as if the client had asked for it, unless it asks for the other", async () => {
     const stall = { on: false };
-    const slow = upstream((socket) => (stall.on ? null : socket.write(SSE_HEAD + chunk("data: slow\n\n") + "0\r\n\r\n")));
+    const slow = upstream((socket) =>
+      stall.on ? null : socket.write(SSE_HEAD + chunk("data: slow\n\n") + "0\r\n\r\n"),
+    );
     const fast = upstream((socket) => socket.write(SSE_HEAD + chunk("data: fast\n\n") + "0\r\n\r\n"));
     const hedge = { ...FLOW.hedge, share: 0.5, samplesMin: 4, delayMsMin: 30, burst: 10 };
     const relayed = relay([slow.port, fast.port], { flow: { hedge } });

@@ -210,7 +210,7 @@ export class Relay {
 }
 
 function itemOf(put: Put): Item {
-  return { ...put, revision: 1, createdRevision: 1, updatedAtMs: 0 } as Item;
+  return { ...put, revision: 1, createdRevision: 1, updatedAtMs: 0 };
 }
 
 /** What a scripted upstream does with a request that it has read whole. */
