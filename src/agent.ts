@@ -1,7 +1,9 @@
 /** The agent: one on each GPU node. It serves vitals and the control API, announces itself, and runs the mock. */
-import { agentApi } from "./admin/agent-api.ts";
+import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
+import { apiServices } from "./admin/api.ts";
 import { serveApi } from "./admin/front.ts";
-import type { App, Front } from "./admin/front.ts";
+import type { Front } from "./admin/front.ts";
+import type { Services } from "./admin/services.ts";
 import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
 import { MeshError } from "./base/errors.ts";
 import type { Address } from "./base/units.ts";
@@ -17,6 +19,7 @@ import { StateSender } from "./mesh/state-sender.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
+import { modelCalls, serveModelCalls } from "./model-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -75,6 +78,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
   const addresses = { serve: listensAt(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
   const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
+  const view = meshView(() => node?.membership ?? null, journal);
   const apiOptions = {
     sample,
     state: (of: NodeSample) => encodeNodeState(of, { ...identity, addresses }, Date.now()),
@@ -86,18 +90,44 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtime.models,
       routers: announcer?.registeredAt ?? [],
     }),
-    ...meshView(() => node?.membership ?? null, journal),
+    ...view,
     onError,
   };
-  const serve = ({ host, port }: Address, app: App): Front =>
-    serveApi({ hostname: host, port, app, limits: config.admin, onError, onNotice });
+  const models = { id: () => config.id, node: () => node, runtime };
+  const services = (readOnly: boolean): Services =>
+    apiServices({
+      control: {
+        members: () => view.details(),
+        state: (id) => (id === config.id ? apiOptions.state(sample()) : undefined),
+        policies: () => controlPlane?.store ?? null,
+        controlAddress: (id) => view.member(id)?.controlAddress ?? "",
+        events: journal,
+        models: modelCalls(models),
+      },
+      readOnly,
+      isStopping: () => draining,
+      onError,
+    });
+  const serve = ({ host, port }: Address, options: AgentApiOptions): Front =>
+    serveApi({
+      hostname: host,
+      port,
+      app: agentApi(options),
+      services: options.services,
+      limits: config.admin,
+      onError,
+      onNotice,
+    });
   const leave = (): void => stopped.ask("POST /leave");
-  const api = serve(
-    config.api,
-    agentApi({ ...apiOptions, faults: runtime.faults, leave, keyring: () => joined(node).keys }),
-  );
+  const api = serve(config.api, {
+    ...apiOptions,
+    services: services(false),
+    faults: runtime.faults,
+    leave,
+    keyring: () => joined(node).keys,
+  });
   // The metrics port is open to the network: nothing can be changed there.
-  const vitals = serve(config.metrics, agentApi(apiOptions));
+  const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
   const isReady = runtime.sample().ready;
@@ -161,6 +191,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   announcer.start();
+  serveModelCalls(models);
+  runtime.watchModels(() => {
+    node?.tell({ models: runtime.models });
+    announcer?.announceNow();
+  });
   const file = {
     id: config.id,
     pid: process.pid,

@@ -3,17 +3,28 @@
  * they are answered from is the router's other parts. Wiring only.
  */
 import type { Hono } from "hono";
+import { apiServices } from "./admin/api.ts";
 import { newApp } from "./admin/app.ts";
+import type { ControlPlaneOptions } from "./admin/control-plane.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Operations } from "./admin/operations-api.ts";
-import { registrationRoutes, routerApi, type RouterApiOptions, type RouterHealth } from "./admin/router-api.ts";
+import type { PolicyAccess } from "./admin/policy-access.ts";
+import {
+  registrationRoutes,
+  routerApi,
+  type RouterApiOptions,
+  type RouterHealth,
+  type TargetLoad,
+} from "./admin/router-api.ts";
 import type { AdminConfig } from "./admin/settings.ts";
-import type { Address } from "./base/units.ts";
+import { type Address, formatAddress } from "./base/units.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
 import { joined } from "./mesh/node-membership.ts";
+import { encodeNodeState } from "./mesh/node-state.ts";
+import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
 import type { Placement } from "./proxy/placement.ts";
@@ -26,6 +37,8 @@ export interface ControlOptions {
   readonly standing: Standing;
   readonly journal: Journal;
   readonly log: Log;
+  /** The policies; null before this router has found them. */
+  readonly policies: () => PolicyAccess | null;
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
@@ -58,11 +71,18 @@ export class Control {
 
   /** Opens a port, or goes on with a predecessor's; on a read-only one, which others can reach, nothing can be changed. */
   open(address: Address, fd: number | undefined, readOnly: boolean, metrics: RouterMetrics): Front {
+    const services = apiServices({
+      control: this.#controlPlane(),
+      readOnly,
+      isStopping: this.#options.isDraining,
+      onError: this.#onError,
+    });
     const front = serveApi({
       hostname: address.host,
       port: address.port,
       fd,
-      app: routerApi({ ...this.#apiOptions(metrics), readOnly }),
+      app: routerApi({ ...this.#apiOptions(metrics), services, readOnly }),
+      services,
       limits: this.#options.limits(),
       onError: this.#onError,
       onNotice: (message, remote) => this.#options.log.debug("admin client refused", { message, remote }),
@@ -81,17 +101,12 @@ export class Control {
   }
 
   #apiOptions(metrics: RouterMetrics): RouterApiOptions {
-    const { targets, placement, standing, journal, config, isDraining, leave, operations } = this.#options;
+    const { targets, standing, journal, config, isDraining, leave, operations } = this.#options;
     return {
       nowMs: () => performance.now(),
       targets: () => targets.all(),
       target: (id) => targets.get(id),
-      load(id) {
-        const target = targets.get(id);
-        if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
-        const { requests, tokens } = placement.load(target);
-        return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
-      },
+      load: (id) => this.#load(id),
       ...this.#registry(),
       stats: () => ({ ...metrics.stats() }),
       health(): RouterHealth {
@@ -107,6 +122,38 @@ export class Control {
       operations,
       onError: this.#onError,
     };
+  }
+
+  #controlPlane(): ControlPlaneOptions {
+    const { targets, standing, journal } = this.#options;
+    const view = meshView(() => standing.node?.membership ?? null, journal);
+    return {
+      members: () => view.details(),
+      fleet: { targets: () => targets.all(), load: (id) => this.#load(id), nowMs: () => performance.now() },
+      state: (id) => this.#state(id),
+      policies: this.#options.policies,
+      controlAddress: (id) => view.member(id)?.controlAddress ?? "",
+      events: journal,
+      models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
+    };
+  }
+
+  #load(id: string): TargetLoad {
+    const { targets, placement } = this.#options;
+    const target = targets.get(id);
+    if (target === undefined) return { inFlight: 0, inFlightTokens: 0, othersInFlight: 0 };
+    const { requests, tokens } = placement.load(target);
+    return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
+  }
+
+  /** A target's newest sample, as the node itself would tell it. */
+  #state(id: string): object | undefined {
+    const target = this.#options.targets.get(id);
+    if (target?.lastSample === undefined) return undefined;
+    const { incarnation, zone, labels, host, port, lastSample, sampledAtMs = 0 } = target;
+    const addresses = { serve: formatAddress({ host, port }), api: "", metrics: "", gossip: "" };
+    const identity = { id, incarnation, role: "", zone, labels, addresses };
+    return encodeNodeState(lastSample, identity, Date.now() - (performance.now() - sampledAtMs));
   }
 
   #registry(): Pick<RouterApiOptions, "register" | "deregister"> {

@@ -5,8 +5,11 @@
  *
  * What is in force stays in force whatever becomes of the store. Wiring only.
  */
+import type { ModelLoader } from "./admin/control-plane.ts";
 import { toMeshError } from "./base/errors.ts";
 import type { RouterConfig } from "./config.ts";
+import type { Journal } from "./mesh/journal.ts";
+import { modelCalls } from "./model-calls.ts";
 import { type Change, type Item, keyOf, replay } from "./policy/item.ts";
 import { PolicyViews } from "./policy/policy-views.ts";
 import { type Recommendation, ScalingAdvice } from "./policy/scaling-advice.ts";
@@ -20,7 +23,8 @@ import { modelLoad } from "./proxy/model-loads.ts";
 import type { Placement } from "./proxy/placement.ts";
 import { placementPolicies } from "./proxy/placement-policies.ts";
 import type { PolicyNews } from "./proxy/protocol.ts";
-import { Replicas, type Shortfall } from "./proxy/replicas.ts";
+import { LOAD_AGAIN_MS, Replicas, type Shortfall } from "./proxy/replicas.ts";
+import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
 
 /** What is asked of the store of the policies; store/policy-store.ts fulfils it. */
@@ -32,31 +36,17 @@ export interface PolicySource extends Lender {
   }): () => void;
 }
 
-/** Something to be told to whoever listens for events. */
-export interface PolicyEvent {
-  readonly type: "model.short" | "model.met" | "model.scaling";
-  /** The model. */
-  readonly id: string;
-  readonly cause: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
 export interface PoliciesOptions {
   readonly config: Pick<RouterConfig, "score" | "workers">;
   readonly placement: Placement;
   readonly targets: Pick<Targets, "all" | "get">;
+  readonly standing: Pick<Standing, "id" | "node" | "routers" | "hasControlNodes">;
+  /** Is told what becomes of models. */
+  readonly journal: Pick<Journal, "append">;
   readonly log: Log;
   readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
-  /** This router's id. */
-  readonly id: () => string;
-  /** Routers in the mesh, this one included. */
-  readonly routers: () => number;
-  /** Whether the mesh knows of anybody who keeps the policies. */
-  readonly hasControlNodes: () => boolean;
-  /** Absent: what happens is only logged. */
-  readonly onEvent?: (event: PolicyEvent) => void;
-  /** Has a node load a model; what goes wrong is its own to tell. Absent: a pin that lacks replicas is only told of. */
-  readonly load?: (node: string, model: string, revision: string) => void;
+  /** Has nodes load models that lack replicas; by default through the mesh. */
+  readonly models?: Pick<ModelLoader, "load">;
 }
 
 /** Kinds that workers act on. */
@@ -71,6 +61,7 @@ const CAUGHT_UP_MS = 10;
 
 export class Policies implements CrewPolicies {
   readonly #options: PoliciesOptions;
+  readonly #models: Pick<ModelLoader, "load">;
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
   readonly #desk: LeaseDesk;
@@ -88,6 +79,8 @@ export class Policies implements CrewPolicies {
 
   constructor(options: PoliciesOptions) {
     this.#options = options;
+    const { standing, models } = options;
+    this.#models = models ?? modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null });
     this.#desk = new LeaseDesk(options.log, (grants) => options.crew()?.grant(grants));
   }
 
@@ -108,7 +101,7 @@ export class Policies implements CrewPolicies {
    */
   async caughtUp(timeoutMs: number): Promise<void> {
     const { source, log } = { source: this.#source, log: this.#options.log };
-    if (source === null || !this.#options.hasControlNodes()) return;
+    if (source === null || !this.#options.standing.hasControlNodes) return;
     const untilMs = performance.now() + timeoutMs;
     try {
       const { revision } = await source.list({ consistent: true, timeoutMs });
@@ -171,12 +164,12 @@ export class Policies implements CrewPolicies {
   }
 
   holder(life: number): string {
-    return `${this.#options.id().slice(0, 200)}/${this.#life}/${life}`;
+    return `${this.#options.standing.id.slice(0, 200)}/${this.#life}/${life}`;
   }
 
   holders(): number {
-    const { routers, config } = this.#options;
-    return Math.max(1, routers()) * config.workers;
+    const { standing, config } = this.#options;
+    return standing.routers * config.workers;
   }
 
   wanted(wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]): void {
@@ -202,33 +195,36 @@ export class Policies implements CrewPolicies {
   }
 
   #lookAtReplicas(nowMs: number): void {
-    const { placement, targets, log, onEvent, load } = this.#options;
+    const { placement, targets, log } = this.#options;
     const rules = placementPolicies(this.#items.values(), this.#views);
     const serving = placement.serving((id) => targets.get(id));
     const { short, met, loads } = this.#replicas.look(rules, serving, targets.all(), nowMs);
     for (const { model, replicas, wanted } of short) {
-      const cause = `${replicas} of at least ${wanted} replicas serve it`;
       log.warn("a model lacks replicas", { model, replicas, wanted });
-      onEvent?.({ type: "model.short", id: model, cause, labels: { model, policy: `pin/${model}` } });
+      const labels = { policy: `pin/${model}`, replicas: String(replicas), wanted: String(wanted) };
+      this.#tell("short", model, `${replicas} of at least ${wanted} replicas serve it`, labels);
     }
     for (const model of met) {
       log.info("a model has its replicas", { model });
-      onEvent?.({
-        type: "model.met",
-        id: model,
-        cause: "it has the replicas that its pin asks for",
-        labels: { model },
-      });
+      this.#tell("met", model, "it has the replicas that its pin asks for", { policy: `pin/${model}` });
     }
-    if (load === undefined) return;
-    for (const { node, model, revision } of loads) {
-      log.info("a node is asked to load a model", { node, model });
-      load(node, model, revision);
+    for (const { node, model, revision } of loads) void this.#load(node, model, revision);
+  }
+
+  async #load(node: string, model: string, revision: string): Promise<void> {
+    const { log } = this.#options;
+    log.info("a node is asked to load a model", { node, model });
+    const signal = AbortSignal.timeout(LOAD_AGAIN_MS);
+    const call = { signal, deadlineMs: performance.now() + LOAD_AGAIN_MS, remoteAddress: "" };
+    try {
+      await this.#models.load({ node, model, revision }, call);
+    } catch (error) {
+      log.warn("a node did not load a model", { node, model, error: toMeshError(error).message });
     }
   }
 
   #lookAtLoads(nowMs: number): void {
-    const { targets, config, log, onEvent } = this.#options;
+    const { targets, config, log } = this.#options;
     const { scalings } = this.#views;
     this.#advice.keepOnly(scalings);
     const before = new Map(this.#recommendations.map((one) => [one.model, one]));
@@ -240,9 +236,18 @@ export class Policies implements CrewPolicies {
       const isNews = known === undefined ? wanted !== replicas : known.wanted !== wanted;
       if (!isNews) continue;
       log.info("a model should have other replicas", { model, replicas, wanted, why });
-      const labels = { model, replicas: String(replicas), wanted: String(wanted) };
-      onEvent?.({ type: "model.scaling", id: model, cause: why, labels });
+      const labels = { policy: `scaling/${model}`, replicas: String(replicas), wanted: String(wanted) };
+      this.#tell("scaling", model, why, labels);
     }
+  }
+
+  #tell(
+    what: "short" | "met" | "scaling",
+    model: string,
+    cause: string,
+    labels: Readonly<Record<string, string>>,
+  ): void {
+    this.#options.journal.append({ type: `model.${what}`, id: model, cause, labels: { model, ...labels } }, Date.now());
   }
 
   /** How many replicas each model with a scaling policy should have. */

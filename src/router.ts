@@ -10,7 +10,7 @@ import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
-import { controlNodes, openControlPlane } from "./control-plane.ts";
+import { type ControlPlane, openControlPlane } from "./control-plane.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
@@ -81,16 +81,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const journal = new Journal(Date.now());
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
-  const policies = new Policies({
-    config,
-    placement,
-    targets,
-    log,
-    crew: () => crew,
-    id: () => standing.id,
-    routers: () => standing.routers,
-    hasControlNodes: () => standing.node !== null && controlNodes(standing.node).length > 0,
-  });
+  const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration
 
@@ -127,6 +118,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- what is done to it while it runs
 
   let handover: Handover | null = null;
+  let controlPlane: ControlPlane | null = null;
   const operations = routerOperations({
     reload,
     crew: () => crew,
@@ -141,6 +133,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     journal,
     log,
+    policies: () => controlPlane?.store ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
@@ -220,7 +213,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
 
-  const controlPlane = await openControlPlane({
+  const opened = await openControlPlane({
     control: config.control,
     raft: config.raft,
     cluster: config.mesh.cluster,
@@ -229,10 +222,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     isAlone: false,
     log,
   });
-  standing.onEvent = (event) => controlPlane.told(event);
-  standing.onSilence = () => void controlPlane.suspend();
-  standing.onReturn = () => controlPlane.resume();
-  policies.watch(controlPlane.store);
+  controlPlane = opened;
+  standing.keep(opened);
+  policies.watch(opened.store);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
@@ -293,7 +285,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   clearInterval(upkeep);
   policies.stop();
   targets.stop();
-  await Promise.all([control.stop(), controlPlane.store.stop()]);
+  await Promise.all([control.stop(), opened.store.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

@@ -9,15 +9,16 @@
 import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
 import { hostId, type RouterConfig } from "./config.ts";
+import { type ControlPlane, controlNodes } from "./control-plane.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import type { SocketDescriptors } from "./mesh/sockets.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
+import { serveModelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
-import type { SwimEvent } from "./swim/event.ts";
 import { bareMeta, decodeMeta } from "./swim/meta.ts";
 import { parseAddress } from "./base/units.ts";
 import type { Targets } from "./targets.ts";
@@ -47,11 +48,7 @@ export interface NodeEstate {
 const MEMBERS_MAX = 64;
 
 export class Standing {
-  /** Something happened to a member. */
-  onEvent: (event: SwimEvent) => void = () => {};
-  /** It is silent, for a successor goes on as this node; and: there is none after all. */
-  onSilence: () => void = () => {};
-  onReturn: () => Promise<void> = () => Promise.resolve();
+  #controlPlane: ControlPlane | null = null;
   readonly #options: StandingOptions;
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
@@ -81,6 +78,11 @@ export class Standing {
       return id !== this.id && status === "alive" && decodeMeta(meta)?.role === "router";
     });
     return 1 + others.length;
+  }
+
+  /** Whether the mesh knows of others who keep the policies. */
+  get hasControlNodes(): boolean {
+    return this.#node !== null && controlNodes(this.#node).length > 0;
   }
 
   #idAfter(estate: NodeEstate | undefined): string {
@@ -113,7 +115,7 @@ export class Standing {
       log,
       onEvent: (event) => {
         targets.told(event);
-        this.onEvent(event);
+        this.#controlPlane?.told(event);
       },
     });
     this.#node = node;
@@ -128,7 +130,8 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
-    await this.onReturn();
+    serveModelCalls({ id: () => this.id, node: () => this.#node, runtime: null });
+    await this.#controlPlane?.resume();
     return node;
   }
 
@@ -151,9 +154,14 @@ export class Standing {
     return joined(this.#node).transport.descriptors();
   }
 
+  /** What happens to members is told there from now on; it is silent when this node is. */
+  keep(controlPlane: ControlPlane): void {
+    this.#controlPlane = controlPlane;
+  }
+
   /** Says nothing any more; the mesh is not to notice. */
   fallSilent(): void {
-    this.onSilence();
+    void this.#controlPlane?.suspend();
     this.#states?.stop();
     this.#node?.fallSilent();
   }

@@ -24,6 +24,7 @@ const BESIDE_ROLES = [
   "operations",
   "policies",
   "control",
+  "model-calls",
   "control-plane",
   "reload",
   "standing",

@@ -1,11 +1,12 @@
 /** The policies in a router: from a store through the main thread to real workers, rows of the score table and back. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { MeshError } from "../src/base/errors.ts";
 import { defaultsOf } from "../src/base/settings-reading.ts";
 import type { Target } from "../src/fleet/target.ts";
 import { flowSettings } from "../src/flow/settings.ts";
 import { WorkerStats } from "../src/obs/worker-stats.ts";
 import { watchNode } from "../src/node-order.ts";
-import { Policies, type PoliciesOptions, type PolicyEvent } from "../src/policies.ts";
+import { Policies, type PoliciesOptions } from "../src/policies.ts";
 import type { Put } from "../src/policy/write.ts";
 import { Crew, indexesFor } from "../src/proxy/crew.ts";
 import { Placement } from "../src/proxy/placement.ts";
@@ -66,7 +67,7 @@ class Main {
   readonly stats = WorkerStats.create(SIZES);
   readonly placement = new Placement(this.table, this.stats, defaultsOf(costSettings));
   readonly nodes = new Map<string, Target>();
-  readonly events: PolicyEvent[] = [];
+  readonly events: { readonly type: string; readonly id: string }[] = [];
   readonly loads: string[] = [];
   readonly store = new FakeStore();
   crew: Crew | null = null;
@@ -76,11 +77,14 @@ class Main {
     targets: { all: () => [...this.nodes.values()], get: (id: string) => this.nodes.get(id) },
     log: quiet,
     crew: () => this.crew,
-    id: () => "router-1",
-    routers: () => 1,
-    hasControlNodes: () => true,
-    onEvent: (event) => this.events.push(event),
-    load: (node, model, revision) => this.loads.push(`${node} ${model} ${revision}`),
+    standing: { id: "router-1", node: null, routers: 1, hasControlNodes: true },
+    journal: { append: (event) => void this.events.push(event as Main["events"][number]) },
+    models: {
+      load: ({ node, model, revision }) => {
+        this.loads.push(`${node} ${model} ${revision}`);
+        return Promise.reject(new MeshError("not_supported", "the runtime can't"));
+      },
+    },
   });
 
   set(...targets: Target[]): void {
@@ -228,7 +232,7 @@ describe("a router with workers", () => {
 });
 
 describe("the main thread", () => {
-  const event = (type: PolicyEvent["type"], id: string) => expect.objectContaining({ type, id }) as PolicyEvent;
+  const event = (type: string, id: string) => expect.objectContaining({ type, id }) as Main["events"][number];
 
   test("tells of models that lack replicas, once, and asks nodes to load them", () => {
     const one = main();

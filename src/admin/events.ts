@@ -1,13 +1,24 @@
 /**
- * GET /events: what happened among the members, at once as JSON or as it happens as lines of JSON (NDJSON).
+ * GET /events: what happened, at once as JSON, or as it happens as lines of JSON (NDJSON) or server-sent events.
  *
  * A stream is made when its connection asks for more: it holds a number in the journal and, while it waits, one
  * listener and one timer. So a watcher that does not read costs nothing, however much happens; once it falls behind the
- * journal's ring, a line of kind `gap` says how many events it missed.
+ * journal's ring, a line of kind `gap` (an event called `missed`) says how many events it missed.
  */
-import type { Context, Hono } from "hono";
+import type { Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
 import { allowOnly } from "./app.ts";
+import { eventParameters } from "./event-parameters.ts";
+
+/** An event as the journal gives it. */
+export interface EventEntry {
+  readonly seq?: number;
+  readonly time?: string;
+  readonly type?: string;
+  readonly id?: string;
+  readonly cause?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
 
 /** What the journal of the mesh gives (mesh/journal.ts). */
 export interface EventJournal {
@@ -18,64 +29,63 @@ export interface EventJournal {
   after(
     seq: number,
     max?: number,
-  ): { readonly events: readonly object[]; readonly missed: number; readonly next: number };
+    accepts?: (entry: EventEntry) => boolean,
+  ): { readonly events: readonly EventEntry[]; readonly missed: number; readonly next: number };
   watch(listener: () => void): () => void;
 }
 
 export const NDJSON_TYPE = "application/x-ndjson";
+const SSE_TYPE = "text/event-stream";
 
 /** Shorter than the time after which proxies and firewalls take a connection for dead. */
-const HEARTBEAT_MS = 10_000;
+export const HEARTBEAT_MS = 10_000;
 /** What one write holds; a watcher holds two such at most beside the socket's buffers. */
-const STREAM_EVENTS_MAX = 64;
+export const STREAM_EVENTS_MAX = 64;
 /** At one port. An idle watch lasts for ever, and many would take all of a port's connections, which others need too. */
 const WATCHERS_MAX = 64;
-const PARAMETERS = ["after", "watch"];
 
-export function eventRoutes(app: Hono, journal: EventJournal): void {
-  const watchers: Watchers = { count: 0 };
+/** Which events are meant: of one of the types, with all of the labels. */
+export interface EventFilter {
+  /** "node.joined", or "node" for all that begin with "node."; none: every type. */
+  readonly types: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export function eventRoutes(app: Hono, journal: EventJournal, watchers: Watchers = { count: 0 }): void {
   app.get("/events", (c) => {
-    const { after, watch } = parameters(c);
-    if (!watch) return c.json({ ...journal.after(after ?? 0), first: journal.first });
-    if (journal.ended) throw new MeshError("draining", "the process is stopping; nothing happens here any more");
-    if (watchers.count >= WATCHERS_MAX) {
-      throw new MeshError(
-        "over_capacity",
-        `${WATCHERS_MAX} watch the events here already; end one of them, or ask again without watch`,
-      );
-    }
-    return c.body(eventStream(journal, after ?? journal.last, HEARTBEAT_MS, watchers), 200, {
-      "content-type": NDJSON_TYPE,
+    const { after, watch, filter, sse } = eventParameters(c);
+    const accepts = acceptance(filter);
+    if (!watch) return c.json({ ...journal.after(after ?? 0, undefined, accepts), first: journal.first });
+    admitWatcher(journal, watchers);
+    const from = after ?? journal.last;
+    return c.body(eventStream(journal, from, HEARTBEAT_MS, watchers, { accepts, render: sse ? sseLine : line }), 200, {
+      "content-type": sse ? SSE_TYPE : NDJSON_TYPE,
       "cache-control": "no-store",
     });
   });
   allowOnly(app, { "/events": "GET, HEAD" });
 }
 
-/** Streams that are being read at one port. */
-interface Watchers {
-  count: number;
+/** Throws a MeshError where no more may watch. */
+export function admitWatcher(journal: EventJournal, watchers: Watchers): void {
+  if (journal.ended) throw new MeshError("draining", "the process is stopping; nothing happens here any more");
+  if (watchers.count < WATCHERS_MAX) return;
+  throw new MeshError(
+    "over_capacity",
+    `${WATCHERS_MAX} watch the events here already; end one of them, or ask again without watch`,
+  );
 }
 
-function parameters(c: Context): { after: number | undefined; watch: boolean } {
-  const refuse = (param: string, message: string): MeshError => new MeshError("bad_request", message, { param });
-  const given = c.req.queries();
-  for (const [name, values] of Object.entries(given)) {
-    const shownName = JSON.stringify(name.slice(0, 40));
-    if (!PARAMETERS.includes(name)) throw refuse(name, `there is no parameter ${shownName}; expected after or watch`);
-    if (values.length > 1) throw refuse(name, `${name} is given ${values.length} times; expected once`);
-  }
-  const [after] = given["after"] ?? [];
-  const seq = after !== undefined && /^\d{1,16}$/.test(after) ? Number(after) : Number.NaN;
-  if (after !== undefined && !Number.isSafeInteger(seq)) {
-    const found = JSON.stringify(after.slice(0, 40));
-    throw refuse("after", `after is ${found}; expected the number of an event, such as the "next" of the last answer`);
-  }
-  const [watch] = given["watch"] ?? [];
-  if (watch !== undefined && watch !== "1" && watch !== "0") {
-    throw refuse("watch", `watch is ${JSON.stringify(watch.slice(0, 40))}; expected 1, or 0 for an answer at once`);
-  }
-  return { after: after === undefined ? undefined : seq, watch: watch === "1" };
+export function acceptance({ types, labels }: EventFilter): (entry: EventEntry) => boolean {
+  const wanted = Object.entries(labels);
+  return (entry) =>
+    (types.length === 0 || types.some((type) => entry.type === type || entry.type?.startsWith(`${type}.`) === true)) &&
+    wanted.every(([label, value]) => entry.labels?.[label] === value);
+}
+
+/** Streams that are being read at one port. */
+export interface Watchers {
+  count: number;
 }
 
 /**
@@ -88,36 +98,46 @@ export function eventStream(
   after: number,
   heartbeatMs: number,
   watchers: Watchers = { count: 0 },
+  {
+    accepts,
+    render = line,
+  }: { readonly accepts?: (entry: EventEntry) => boolean; readonly render?: (entry: StreamLine) => string } = {},
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let next = after;
   let begun = false;
   let gone = false;
   let wake = (): void => {};
-  const somethingNew = async (): Promise<void> => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    wake = resolve;
-    const unwatch = journal.watch(resolve);
-    const timer = setTimeout(resolve, heartbeatMs);
-    await promise;
+  /** Waits for an event or the end; false when the time for a heartbeat has come first. */
+  const somethingNew = async (untilMs: number): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    wake = () => resolve(true);
+    const unwatch = journal.watch(wake);
+    const timer = setTimeout(() => resolve(false), Math.max(0, untilMs - performance.now()));
+    const isNew = await promise;
     clearTimeout(timer);
     unwatch();
+    return isNew;
   };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         if (!begun) watchers.count += 1;
-        let part = journal.after(next, STREAM_EVENTS_MAX);
-        if (begun && part.events.length === 0 && !journal.ended) {
-          await somethingNew();
-          part = journal.after(next, STREAM_EVENTS_MAX);
+        const untilMs = performance.now() + heartbeatMs;
+        let part = journal.after(next, STREAM_EVENTS_MAX, accepts);
+        // What is not wanted is passed over in silence.
+        while (begun && part.events.length === 0 && part.missed === 0 && !journal.ended && !gone) {
+          next = part.next;
+          if (!(await somethingNew(untilMs))) break;
+          part = journal.after(next, STREAM_EVENTS_MAX, accepts);
         }
         if (gone) return;
-        const lines: object[] = [];
-        const before = part.next - part.events.length;
-        if (!begun) lines.push({ kind: "heartbeat", next: before - part.missed, first: journal.first });
+        const lines: StreamLine[] = [];
+        // A number that is none of the journal's means its beginning.
+        const from = next < journal.first || next > journal.last ? journal.first - 1 : next;
+        if (!begun) lines.push({ kind: "heartbeat", next: from, first: journal.first });
         begun = true;
-        if (part.missed > 0) lines.push({ kind: "gap", missed: part.missed, next: before });
+        if (part.missed > 0) lines.push({ kind: "gap", missed: part.missed, next: from + part.missed });
         lines.push(...part.events);
         next = part.next;
         if (lines.length === 0 && journal.ended) {
@@ -126,7 +146,7 @@ export function eventStream(
           return;
         }
         if (lines.length === 0) lines.push({ kind: "heartbeat", next, first: journal.first });
-        controller.enqueue(encoder.encode(lines.map((line) => `${JSON.stringify(line)}\n`).join("")));
+        controller.enqueue(encoder.encode(lines.map(render).join("")));
       },
       cancel() {
         if (begun && !gone) watchers.count -= 1;
@@ -137,4 +157,24 @@ export function eventStream(
     // Nothing is made before it is asked for: an answer to HEAD, whose body nobody reads, holds nothing.
     { highWaterMark: 0 },
   );
+}
+
+/** An event, or what a stream tells of itself. */
+type StreamLine = EventEntry & {
+  readonly kind?: string;
+  readonly next?: number;
+  readonly first?: number;
+  readonly missed?: number;
+};
+
+function line(entry: StreamLine): string {
+  return `${JSON.stringify(entry)}\n`;
+}
+
+/** The id is what Last-Event-ID brings back: the number to go on after. */
+function sseLine(entry: StreamLine): string {
+  const { kind, missed, next, first } = entry;
+  if (kind === "heartbeat") return `id: ${next}\nevent: position\ndata: ${JSON.stringify({ next, first })}\n\n`;
+  if (kind === "gap") return `id: ${next}\nevent: missed\ndata: ${JSON.stringify({ missed, next })}\n\n`;
+  return `id: ${entry.seq}\nevent: ${entry.type ?? kind}\ndata: ${JSON.stringify(entry)}\n\n`;
 }

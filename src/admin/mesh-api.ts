@@ -2,7 +2,9 @@
 import type { Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
 import { allowOnly } from "./app.ts";
+import { connectRoutes } from "./connect-api.ts";
 import { type EventJournal, eventRoutes } from "./events.ts";
+import type { Services } from "./services.ts";
 
 export interface MeshApiOptions {
   /** The mesh as this node sees it. */
@@ -10,6 +12,8 @@ export interface MeshApiOptions {
   /** One member, with all that is known of it. */
   member?(id: string): object | undefined;
   readonly events?: EventJournal;
+  /** The methods that are served as JSON here, and as gRPC on the same port. */
+  readonly services?: Services | undefined;
   /** Begins an end in order: out of the mesh, then out of work. Not for the metrics port, which others can reach. */
   readonly leave?: () => void;
 }
@@ -25,7 +29,9 @@ export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): v
     return c.json(member);
   });
   allowOnly(app, { "/members": read, "/members/*": read });
-  if (options.events !== undefined) eventRoutes(app, options.events);
+  const { events, services } = options;
+  if (events !== undefined) eventRoutes(app, events, services?.watchers);
+  if (services !== undefined) connectRoutes(app, services);
 }
 
 export function leaveRoute(app: Hono, leave: () => void): void {

@@ -15,6 +15,7 @@ import {
   type ProtoSchema,
   ProtoTypes,
 } from "../wire/proto-schema.ts";
+import type { Watchers } from "./events.ts";
 
 /** What a method knows of the call beside its request. */
 export interface Call {
@@ -25,6 +26,9 @@ export interface Call {
   /** The caller's IP address; "" when it is gone. */
   readonly remoteAddress: string;
 }
+
+/** A service's methods, whatever else implements them. */
+export type ServiceOf<T> = { readonly [K in keyof T]: T[K] };
 
 type Streaming = AsyncIterable<object>;
 type Handler = (request: Message | AsyncIterable<Message>, call: Call) => Promise<object> | Streaming;
@@ -52,6 +56,8 @@ export interface ServicesOptions {
 export class Services {
   readonly types: ProtoTypes;
   readonly options: ServicesOptions;
+  /** Those of the port's events, whatever they speak. */
+  readonly watchers: Watchers = { count: 0 };
   readonly #methods = new Map<string, Method>();
   readonly #names = new Set<string>();
   /** Why a service that the contract has is not here, by its name. */

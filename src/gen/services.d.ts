@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source a75671d774c672cf63cf54ab output c37274f06a81bd8fdc9e26c7
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 6b20587d1c322cf6d76e2dbf output e33b3598f6c01afce4f6eb29
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -128,14 +128,13 @@ export interface GetNodeResponse {
   readonly node?: Node | undefined;
 }
 
-/** Of every method that changes policies: how. */
 export interface ChangeNodeRequest {
   readonly id: string;
   /** For people. */
   readonly reason: string;
-  /** The policy's revision that the change is based on, 0 for "there is none"; any other is a conflict. */
+  /** The policy's revision that the change is based on, 0 for "there is none"; any other is a conflict. By default the one that it has: what else the policy says is kept. */
   readonly ifRevision?: number | undefined;
-  /** A call with the key of an earlier one changes nothing and is answered as that one was. */
+  /** Not needed: doing it twice is doing it once. */
   readonly idempotencyKey: string;
   /** Checks, warns, and changes nothing. */
   readonly dryRun: boolean;
@@ -202,7 +201,7 @@ export interface PinModelRequest {
   readonly selector: { readonly [key: string]: string };
   readonly minReplicas?: number | undefined;
   readonly maxReplicas?: number | undefined;
-  /** As in ChangeNodeRequest. */
+  /** As in SetPolicyRequest. */
   readonly ifRevision?: number | undefined;
   readonly idempotencyKey: string;
   readonly dryRun: boolean;
@@ -210,7 +209,7 @@ export interface PinModelRequest {
 
 export interface UnpinModelRequest {
   readonly model: string;
-  /** As in ChangeNodeRequest. */
+  /** As in SetPolicyRequest. */
   readonly ifRevision?: number | undefined;
   readonly idempotencyKey: string;
   readonly dryRun: boolean;
@@ -219,6 +218,8 @@ export interface UnpinModelRequest {
 export interface ListPinsRequest {
   /** Only the pin of this model. */
   readonly model: string;
+  /** As in GetPolicyRequest. */
+  readonly local: boolean;
 }
 
 export interface LoadModelRequest {
@@ -249,9 +250,11 @@ export interface SetPolicyRequest {
   /** May be left out: the spec says it. */
   readonly kind: string;
   readonly name: string;
-  /** As in ChangeNodeRequest. */
+  /** The policy's revision that the change is based on, 0 for "there is none"; any other is a conflict. */
   readonly ifRevision?: number | undefined;
+  /** A call with the key of an earlier one changes nothing and is answered as that one was. */
   readonly idempotencyKey: string;
+  /** Checks, warns, and changes nothing. */
   readonly dryRun: boolean;
   readonly pin?: Pin | undefined;
   readonly quota?: Quota | undefined;
@@ -279,7 +282,7 @@ export interface GetPolicyResponse {
 export interface DeletePolicyRequest {
   readonly kind: string;
   readonly name: string;
-  /** As in ChangeNodeRequest. */
+  /** As in SetPolicyRequest. */
   readonly ifRevision?: number | undefined;
   readonly idempotencyKey: string;
   readonly dryRun: boolean;

@@ -26,8 +26,8 @@ import type { ReplayTable } from "./replay.ts";
 export const KIND = { datagram: 0, request: 1, response: 2 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
-/** Whom a payload is for: membership, the streams of states, or keys and the like. A response has its request's. */
-export const CHANNEL = { membership: 0, state: 1, control: 2 } as const;
+/** Whom a payload is for: membership, the streams of states, keys, or calls of the API. A response has its request's. */
+export const CHANNEL = { membership: 0, state: 1, control: 2, call: 3 } as const;
 export type Channel = (typeof CHANNEL)[keyof typeof CHANNEL];
 
 export const PLAIN_HEADER_BYTES = 8;
@@ -45,7 +45,7 @@ const KIND_MASK = 3;
 const SEALED = 4;
 const COMPRESSED = 8;
 const CHANNEL_SHIFT = 4;
-const FLAGS_MAX = (CHANNEL.control << CHANNEL_SHIFT) | 15;
+const FLAGS_MAX = (CHANNEL.call << CHANNEL_SHIFT) | 15;
 const CIPHER = "aes-256-gcm";
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES };
 

@@ -1,5 +1,6 @@
 /**
- * What happened in the mesh as this node saw it: the latest membership events, numbered, in a ring.
+ * What happened in the mesh as this node saw it: the latest events of its members, and what the process itself tells of
+ * models, policies, GPUs and routing; numbered, in a ring.
  *
  * Numbers rise by one with each event, and over restarts too: a journal begins at the microseconds since 1970 of its
  * start, and no node meets an event a microsecond. So whoever reads on after a restart asks for what came after the
@@ -10,15 +11,36 @@
  */
 import type { SwimEvent } from "../swim/event.ts";
 
-export interface JournalEntry extends SwimEvent {
+/** Anything but a member's event. */
+export interface News {
+  /** "policy.changed": the part before the dot says what it is about. */
+  readonly type: string;
+  /** A node's id, a model, a policy's KIND/NAME. */
+  readonly id: string;
+  /** In words fit for a log line. */
+  readonly cause: string;
+  /** What there is to select by. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface JournalEntry {
   readonly seq: number;
   /** ISO 8601, by the wall clock. */
   readonly time: string;
+  readonly type: string;
+  /** The part of the type behind the dot. */
+  readonly kind: string;
+  readonly id: string;
+  readonly cause: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of members' events. */
+  readonly address?: string;
+  readonly incarnation?: number;
 }
 
 /** What is kept of an event until somebody reads it: most never are. */
 interface Kept {
-  readonly event: SwimEvent;
+  readonly event: SwimEvent | News;
   readonly atMs: number;
 }
 
@@ -65,7 +87,7 @@ export class Journal {
   }
 
   /** `atMs` since 1970. */
-  append(event: SwimEvent, atMs: number): void {
+  append(event: SwimEvent | News, atMs: number): void {
     this.#last += 1;
     this.#ring[this.#place(this.#last)] = { event, atMs };
     this.#tell();
@@ -76,14 +98,20 @@ export class Journal {
     this.#tell();
   }
 
-  /** The events after that number, at most `max`. A number that is none of this journal's means its beginning. */
-  after(seq: number, max = this.#capacity): JournalPart {
+  /**
+   * The events after that number, at most `max` of those that are accepted. A number that is none of this journal's
+   * means its beginning.
+   */
+  after(seq: number, max = this.#capacity, accepts: (entry: JournalEntry) => boolean = acceptsAll): JournalPart {
     const from = seq < this.#first || seq > this.#last ? this.#first - 1 : seq;
     const start = Math.max(from + 1, this.#last - this.#capacity + 1);
-    const end = Math.min(this.#last, start + max - 1);
     const events: JournalEntry[] = [];
-    for (let at = start; at <= end; at += 1) events.push(this.#entry(at));
-    return { events, missed: start - from - 1, next: end };
+    let at = start;
+    for (; at <= this.#last && events.length < max; at += 1) {
+      const entry = this.#entry(at);
+      if (accepts(entry)) events.push(entry);
+    }
+    return { events, missed: start - from - 1, next: at - 1 };
   }
 
   /** Calls back after each event and at the end; answers how to stop that. */
@@ -94,8 +122,13 @@ export class Journal {
 
   #entry(seq: number): JournalEntry {
     const { event, atMs } = this.#ring[this.#place(seq)]!;
+    const time = new Date(atMs).toISOString();
+    if ("type" in event) {
+      const { type, id, cause, labels = {} } = event;
+      return { seq, time, type, kind: type.slice(type.indexOf(".") + 1), id, cause, labels };
+    }
     const { kind, id, address, incarnation, cause } = event;
-    return { seq, time: new Date(atMs).toISOString(), kind, id, address, incarnation, cause };
+    return { seq, time, type: `node.${kind}`, kind, id, address, incarnation, cause, labels: { node: id } };
   }
 
   #place(seq: number): number {
@@ -105,4 +138,8 @@ export class Journal {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function acceptsAll(): boolean {
+  return true;
 }

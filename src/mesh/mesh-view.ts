@@ -1,4 +1,5 @@
 /** What a node's admin API tells of the mesh: the members, one member whole, and what happened. */
+import type { Member } from "../swim/event.ts";
 import { decodeMeta } from "../swim/meta.ts";
 import type { Journal } from "./journal.ts";
 import type { Membership } from "./membership.ts";
@@ -12,6 +13,8 @@ export interface MemberDetail extends MemberView {
   /** "host:port"; "" for nowhere. */
   readonly apiAddress: string;
   readonly servingAddress: string;
+  /** Where it takes the links of control nodes; "" where it takes none. */
+  readonly controlAddress: string;
   readonly healthy: boolean | null;
   readonly draining: boolean | null;
   /** Some labels or models did not fit into the gossip. */
@@ -24,6 +27,8 @@ export interface MemberDetail extends MemberView {
 
 export interface MeshView {
   members(): MemberView[];
+  /** The members, each as `member` tells of one. */
+  details(): MemberDetail[];
   member(id: string): MemberDetail | undefined;
   readonly events: Journal;
 }
@@ -35,6 +40,11 @@ export function meshView(membership: () => Membership | null, events: Journal): 
       const mesh = membership();
       return mesh === null ? [] : memberViews(mesh, performance.now());
     },
+    details() {
+      const mesh = membership();
+      const nowMs = performance.now();
+      return mesh === null ? [] : mesh.members().map((member) => detailOf(mesh, member, nowMs));
+    },
     member(id) {
       const mesh = membership();
       return mesh === null ? undefined : memberDetail(mesh, id, performance.now());
@@ -45,7 +55,11 @@ export function meshView(membership: () => Membership | null, events: Journal): 
 
 function memberDetail(membership: Membership, id: string, nowMs: number): MemberDetail | undefined {
   const member = membership.member(id);
-  if (member === undefined) return undefined;
+  return member === undefined ? undefined : detailOf(membership, member, nowMs);
+}
+
+function detailOf(membership: Membership, member: Member, nowMs: number): MemberDetail {
+  const { id } = member;
   const meta = decodeMeta(member.meta);
   const self = id === membership.id;
   return {
@@ -54,6 +68,7 @@ function memberDetail(membership: Membership, id: string, nowMs: number): Member
     labels: meta?.labels ?? {},
     apiAddress: meta?.apiAddress ?? "",
     servingAddress: meta?.servingAddress ?? "",
+    controlAddress: meta?.controlAddress ?? "",
     healthy: meta?.healthy ?? null,
     draining: meta?.draining ?? null,
     cut: meta?.cut ?? false,

@@ -10,6 +10,7 @@ import type { NodeMeta } from "../swim/meta.ts";
 import type { SwimConfig } from "../swim/settings.ts";
 import { META_BYTES_MAX } from "../swim/wire.ts";
 import type { AnnouncerLog } from "./announcer.ts";
+import { MemberCalls } from "./calls.ts";
 import { CHANNEL } from "./envelope.ts";
 import type { Journal } from "./journal.ts";
 import { openKeyring } from "./key-file.ts";
@@ -58,9 +59,11 @@ export interface MeshNode {
   /** Seeded by chance. */
   readonly prng: Prng;
   /** Tells the mesh what has changed: whether the node can take requests now, only finishes what it has, is a control node. */
-  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress">>): void;
+  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress" | "models">>): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
+  /** Calls of the API from member to member. */
+  readonly calls: MemberCalls;
   /** Says nothing any more, for a successor goes on as this node: no leave is taken, and nobody is to notice. */
   fallSilent(): void;
   /** Takes leave; resolves when the mesh has been told, or after `timeoutMs`. Nothing is sent any more then. */
@@ -133,6 +136,14 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     windowSeconds: Math.ceil(mesh.limits.replayWindowMs / 1000),
   });
   transport.listen(CHANNEL.control, { onRequest: (_from, bytes) => keys.answer(bytes) });
+  const calls = new MemberCalls({
+    address(id) {
+      const member = membership.member(id);
+      return member?.status === "alive" || member?.status === "suspect" ? member.address : undefined;
+    },
+    request: (to, bytes, timeoutMs) => transport.request(to, bytes, timeoutMs, CHANNEL.call),
+  });
+  transport.listen(CHANNEL.call, { onRequest: (_from, bytes) => calls.answer(bytes) });
   membership.start();
   return {
     membership,
@@ -145,6 +156,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
       membership.setMeta(encodeMeta(meta, META_BYTES_MAX));
     },
     keys,
+    calls,
     fallSilent() {
       membership.stop();
       transport.stop();

@@ -14,7 +14,7 @@ export interface EtcdAddress {
 const PORT = 2379;
 const TEXT_LENGTH_MAX = 2048;
 const ENDPOINTS_MAX = 16;
-const CLUSTER = /^[A-Za-z0-9][\w.-]{0,62}$/;
+const CLUSTER = /^[A-Za-z0-9][\w.-]{0,63}$/;
 const PARTS = /^etcd(?<secure>s?):\/\/(?:(?<login>[^@/]*)@)?(?<hosts>[^@/]+)(?:\/(?<cluster>.*))?$/;
 
 /** Whether a store's address means an etcd, be it right or wrong. */
@@ -38,7 +38,7 @@ export function parseEtcdAddress(text: string): EtcdAddress | string {
     if (!endpoints.some((other) => formatAddress(other) === formatAddress(endpoint))) endpoints.push(endpoint);
   }
   if (cluster !== "" && !CLUSTER.test(cluster)) {
-    return `names the cluster "${cluster}", which is not up to 63 letters, digits, dots, dashes and underscores`;
+    return `names the cluster "${cluster}", which is not up to 64 letters, digits, dots, dashes and underscores`;
   }
   const known = login === "" ? null : loginOf(login);
   if (known === undefined) return "has a login that is not USER:PASSWORD, with % and two digits for : / @ and %";

@@ -81,6 +81,7 @@ export class EtcdClient {
   #token = "";
   #loggingIn: Promise<string | EtcdFailure> | null = null;
   #isClosed = false;
+  #trouble: MeshError | null = null;
 
   constructor({ endpoints, login }: EtcdAddress, tls: TlsClientOptions | null) {
     this.#channels = endpoints.map((endpoint) => new EtcdChannel(endpoint, tls));
@@ -89,6 +90,11 @@ export class EtcdClient {
 
   get endpoints(): readonly string[] {
     return this.#channels.map(({ name }) => name);
+  }
+
+  /** What an endpoint failed with last; null once one has answered again. */
+  get trouble(): MeshError | null {
+    return this.#trouble;
   }
 
   range(request: RangeRequest.$Properties, timeoutMs: number): Promise<RangeResponse | EtcdFailure> {
@@ -164,6 +170,7 @@ export class EtcdClient {
       const token = await this.#tokenFor(channel, attemptMs);
       const reply =
         token instanceof EtcdFailure ? token : await channel.call(how, request, { timeoutMs: attemptMs, token });
+      this.#trouble = reply instanceof EtcdFailure ? reply.error : null;
       if (!(reply instanceof EtcdFailure)) return reply;
       if (this.#isClosed) return closed(reply.isFateUnknown);
       saidBy.set(channel.name, reply.error.message);

@@ -24,6 +24,7 @@ export interface FeedHandlers {
 const PAGE_KEYS = 500;
 const CALL_TIMEOUT_MS = 5000;
 const BEGIN_TIMEOUT_MS = 2500;
+const HURRY_MS_MIN = 3000;
 const PAUSE_MS_MIN = 20;
 const PAUSE_MS_MAX = 1000;
 
@@ -39,6 +40,7 @@ export class EtcdFeed {
   #clusterId = 0;
   #watch: WatchStream | null = null;
   #pauseMs = 0;
+  #hurriedAtMs = -Infinity;
   #isStopped = false;
   #wake: () => void = () => {};
 
@@ -67,9 +69,19 @@ export class EtcdFeed {
     }
   }
 
+  /** What there is is not what there was: everything is loaded anew. */
+  reload(): void {
+    this.#nextRevision = 0;
+    this.#drop();
+  }
+
   /** The watch is behind what others know: begins anew at the next endpoint. */
   hurry(): void {
-    if (this.#watch !== null) this.#client.turnAway(this.#watch.endpoint);
+    const nowMs = performance.now();
+    if (this.#watch === null || nowMs - this.#hurriedAtMs < HURRY_MS_MIN) return;
+    // One that has much to tell is given the time to.
+    this.#hurriedAtMs = nowMs;
+    this.#client.turnAway(this.#watch.endpoint);
     this.#drop();
   }
 
@@ -187,9 +199,8 @@ export class EtcdFeed {
   async #checkFuture(): Promise<void> {
     const expected = this.#nextRevision - 1;
     const now = await this.#client.range({ key: this.#prefix, countOnly: true }, CALL_TIMEOUT_MS);
-    if (now instanceof EtcdFailure || (now.header?.revision ?? 0) >= expected) return;
-    this.#nextRevision = 0;
-    this.#drop();
+    if (now instanceof EtcdFailure) this.#drop();
+    else if ((now.header?.revision ?? 0) < expected) this.reload();
   }
 
   /** The watch under way is over. */

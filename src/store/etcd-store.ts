@@ -6,7 +6,7 @@
  * While etcd can't be reached, what is known stays readable and is tried again without end. Its members are its
  * administrator's affair, and so is room: a full etcd refuses writes with `store_full` and goes on serving reads.
  */
-import { MeshError, toMeshError } from "../base/errors.ts";
+import { MeshError } from "../base/errors.ts";
 import type { Event } from "../gen/etcd.js";
 import type { TlsClientOptions } from "../net/tls-streams.ts";
 import { type LeaseCommand, type WriteCommand, encodeCommand, readCommand } from "../policy/command.ts";
@@ -20,7 +20,7 @@ import { EtcdClient } from "./etcd-client.ts";
 import { must } from "./etcd-failure.ts";
 import { EtcdFeed } from "./etcd-feed.ts";
 import { healthOf } from "./etcd-health.ts";
-import { identify, othersBeside } from "./etcd-identity.ts";
+import { EtcdIdentity } from "./etcd-identity.ts";
 import { EtcdKeys } from "./etcd-keys.ts";
 import { EtcdLedgers } from "./etcd-ledger.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
@@ -39,7 +39,6 @@ export interface EtcdStoreOptions {
 }
 
 const TIMEOUT_MS = 5000;
-const AGAIN_MS = 500;
 /** In the place of an idempotency key where none is needed. */
 const NO_KEY = "none";
 export class EtcdStore implements PolicyStore {
@@ -56,19 +55,17 @@ export class EtcdStore implements PolicyStore {
   #isLoaded = false;
   /** Why the feed gets nothing; null while it does. */
   #failure: MeshError | null = null;
-  /** Why it is not known whose policies these are. */
-  #refusal: MeshError | null = null;
+  readonly #identity: EtcdIdentity;
   /** Called whenever the store may have become ready, or was stopped. */
   readonly #turns = new Set<() => void>();
   /** The next confirmation that has not been sent yet, for all who ask until it is. */
   #confirming: Promise<unknown> = Promise.resolve();
   #confirmation: Promise<number> | null = null;
-  #clusterId = "";
-  readonly #running: Promise<unknown>;
+  readonly #running: Promise<void>;
 
   /** Begins at once to load what there is; `ready` tells when, or what is wrong. */
   constructor(options: EtcdStoreOptions) {
-    const { address, tls, cluster } = options;
+    const { address, tls, cluster, log } = options;
     this.#options = options;
     this.#client = new EtcdClient(address, address.tls ? tls : null);
     this.#keys = new EtcdKeys(address.cluster === "" ? cluster : address.cluster);
@@ -84,6 +81,14 @@ export class EtcdStore implements PolicyStore {
       },
       changed: (events) => this.#changed(events),
       failed: (error) => this.#failed(error),
+    });
+    this.#identity = new EtcdIdentity({
+      client: this.#client,
+      keys: this.#keys,
+      where: shownEtcdAddress(address),
+      log,
+      onTurn: () => this.#turned(),
+      onReplaced: () => this.#feed.reload(),
     });
     this.#progress = new Progress(
       () => this.#mirror.at,
@@ -102,7 +107,8 @@ export class EtcdStore implements PolicyStore {
       reached: (at) => this.#progress.reached(at),
     });
     this.#ledgers = new EtcdLedgers(client, keys, mirror);
-    this.#running = Promise.all([this.#feed.run(), this.#identify()]);
+    this.#running = this.#feed.run();
+    void this.#identity.look();
   }
 
   /** Once all policies are here. Throws a MeshError: `no_quorum` where that may still come, others where it won't. */
@@ -147,7 +153,7 @@ export class EtcdStore implements PolicyStore {
     const foreign = key === undefined ? "" : `${unreadable.size} keys in etcd are no policies, such as ${key}`;
     return {
       engine: "etcd",
-      cluster: this.#clusterId,
+      cluster: this.#identity.clusterId,
       revision,
       items: size,
       ...health,
@@ -176,33 +182,13 @@ export class EtcdStore implements PolicyStore {
     this.#client.close();
     this.#turned();
     this.#progress.stop();
-    await this.#running;
+    await Promise.all([this.#running, this.#identity.stop()]);
   }
 
   // ---- what comes from etcd -----------------------------------------------------------------------------------------
 
   #listing(kind?: Kind): Listing {
     return { items: this.#mirror.list(kind), revision: this.#mirror.revision };
-  }
-
-  /** Finds out whose policies these are, however long it takes. */
-  async #identify(): Promise<void> {
-    const { address, log } = this.#options;
-    while (!this.#feed.isStopped && this.#clusterId === "") {
-      try {
-        const known = await identify(this.#client, this.#keys, shownEtcdAddress(address), TIMEOUT_MS);
-        if (known.isNew) {
-          const others = await othersBeside(this.#client, this.#keys, TIMEOUT_MS);
-          const fields = { prefix: this.#keys.prefix, ...(others.length === 0 ? {} : { others: others.join(", ") }) };
-          log.info("no policies were kept under this prefix of etcd yet: it is begun", fields);
-        }
-        this.#clusterId = known.clusterId;
-      } catch (thrown) {
-        this.#refusal = toMeshError(thrown);
-      }
-      this.#turned();
-      if (this.#clusterId === "" && !this.#feed.isStopped) await Bun.sleep(AGAIN_MS);
-    }
   }
 
   #changed(events: readonly Event.$Properties[]): void {
@@ -217,7 +203,11 @@ export class EtcdStore implements PolicyStore {
     if (error !== null && error.message !== this.#failure?.message) {
       log.warn("etcd can't be followed; the policies known stay in force", { error: error.message });
     }
-    if (error === null && this.#failure !== null) log.info("etcd is followed again");
+    if (error === null && this.#failure !== null) {
+      log.info("etcd is followed again");
+      // It may be other data in the place of what was there.
+      void this.#identity.look();
+    }
     this.#failure = error;
   }
 
@@ -254,9 +244,10 @@ export class EtcdStore implements PolicyStore {
 
   async #untilReady(timeoutMs: number): Promise<void> {
     const untilMs = performance.now() + timeoutMs;
-    while (!this.#isLoaded || this.#clusterId === "" || this.#feed.isStopped) {
+    while (!this.#isLoaded || this.#identity.clusterId === "" || this.#feed.isStopped) {
       if (this.#feed.isStopped) throw new MeshError("draining", "the store is being closed");
-      if (this.#refusal !== null && !this.#refusal.retryable) throw this.#refusal;
+      const { refusal } = this.#identity;
+      if (refusal !== null && !refusal.retryable) throw refusal;
       const leftMs = untilMs - performance.now();
       if (leftMs <= 0) throw this.#late(timeoutMs);
       await new Promise<void>((resolve) => {
@@ -276,7 +267,7 @@ export class EtcdStore implements PolicyStore {
   }
 
   #late(timeoutMs: number): MeshError {
-    const cause = this.#failure ?? this.#refusal;
+    const cause = this.#failure ?? this.#identity.refusal ?? this.#client.trouble;
     if (cause !== null && !cause.retryable) return cause;
     const where = shownEtcdAddress(this.#options.address);
     const message = `${where} did not tell its policies within ${timeoutMs} ms${cause === null ? "" : `: ${cause.message}`}`;

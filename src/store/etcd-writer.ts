@@ -69,7 +69,7 @@ export class EtcdWriter {
     }
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     const untilMs = performance.now() + timeoutMs;
-    const timer = setTimeout(() => pending.settle(overtime(pending, timeoutMs)), timeoutMs);
+    const timer = setTimeout(() => pending.settle(this.#overtime(pending, timeoutMs)), timeoutMs);
     const fingerprint = key === "" ? "" : Bun.hash(JSON.stringify(writes)).toString(16);
     const pending: Pending = {
       writes,
@@ -178,6 +178,14 @@ export class EtcdWriter {
     return again;
   }
 
+  #overtime({ isInDoubt }: Pending, timeoutMs: number): MeshError {
+    const { trouble } = this.#options.client;
+    if (isInDoubt) return inDoubt(trouble);
+    const why = trouble === null ? "" : ` (${trouble.message})`;
+    const message = `nothing was written: etcd took no write within ${Math.ceil(timeoutMs)} ms${why}; try again`;
+    return new MeshError("no_quorum", message);
+  }
+
   async #currentLease(timeoutMs: number): Promise<number | EtcdFailure> {
     if (this.#lease !== 0 && performance.now() < this.#leaseUntilMs) return this.#lease;
     // Below 2^53, so that it is a number here; etcd's own have 63 bits.
@@ -199,9 +207,4 @@ function inDoubt(cause: MeshError | null): MeshError {
   const why = cause === null ? "" : ` (${cause.message})`;
   const message = `etcd did not say whether the write was carried out${why}: read what there is, or write again with the same idempotency key`;
   return new MeshError("request_timeout", message, cause === null ? {} : { cause });
-}
-
-function overtime({ isInDoubt }: Pending, timeoutMs: number): MeshError {
-  if (isInDoubt) return inDoubt(null);
-  return new MeshError("no_quorum", `nothing was written: etcd took no write within ${timeoutMs} ms; try again`);
 }

@@ -11,6 +11,7 @@ import { StreamedAnswer, runJobs, wholeAnswer } from "./mock-answers.ts";
 import type { AnswerHead } from "./mock-answers.ts";
 import { planChoices, textOf } from "./mock-choices.ts";
 import type { MockEngine } from "./mock-engine.ts";
+import type { MockModels } from "./mock-models.ts";
 import { modelOf, parseBody, parseChat, parseCompletion, parseEmbedding, parseInference } from "./mock-requests.ts";
 import type { Fields, GenerationRequest } from "./mock-requests.ts";
 
@@ -23,7 +24,7 @@ const TRANSCRIPT_FORMATS = ["json", "text", "verbose_json"];
 
 export interface EndpointOptions {
   readonly engine: MockEngine;
-  readonly models: readonly string[];
+  readonly models: MockModels;
   readonly seed: number;
   /** A streamed answer is over, whole or not. */
   readonly onStreamEnd: () => void;
@@ -36,11 +37,12 @@ export class Endpoints {
   readonly finished: Record<string, number> = {};
   readonly #engine: MockEngine;
   readonly #profile: Profile;
-  readonly #models: readonly string[];
+  readonly #models: MockModels;
   readonly #seed: number;
   readonly #charsMax: number;
   readonly #onStreamEnd: () => void;
-  readonly #active = new Set<() => void>();
+  /** How to call off what is under way, and whose model it is. */
+  readonly #active = new Map<() => void, string>();
 
   constructor(options: EndpointOptions) {
     this.#engine = options.engine;
@@ -53,12 +55,17 @@ export class Endpoints {
 
   /** Calls off everything that is under way. */
   cancelAll(): void {
-    for (const cancel of this.#active) cancel();
+    for (const cancel of this.#active.keys()) cancel();
+  }
+
+  /** Calls off everything of one model. */
+  cancelModel(model: string): void {
+    for (const [cancel, whose] of this.#active) if (whose === model) cancel();
   }
 
   /** The name, if it is served here. */
   known(model: string): string {
-    if (this.#models.includes(model)) return model;
+    if (this.#models.serves(model)) return model;
     throw new MeshError("model_not_found", `The model \`${model}\` does not exist.`, { param: "model" });
   }
 
@@ -76,45 +83,50 @@ export class Endpoints {
 
   async #generate(httpRequest: Request, id: string, parse: Parse): Promise<Response> {
     const fields = parseBody(await httpRequest.text());
-    this.known(modelOf(fields));
+    const model = this.known(modelOf(fields));
     const request = parse(fields, this.#charsMax);
     const choices = planChoices(request, this.#profile, this.#seed);
     this.#engine.histograms.choices.observe(request.choices);
     if (request.tokensMax !== undefined) this.#engine.histograms.maxTokens.observe(request.tokensMax);
     const head = { id, created: Math.floor(Date.now() / 1_000), request, choices };
     if (request.stream) {
-      return this.#stream(head, httpRequest.signal);
+      return this.#stream(head, model, httpRequest.signal);
     }
     const ends = await this.#run(
       choices.map(({ job }) => job),
+      model,
       httpRequest.signal,
     );
     for (const { reason } of choices) this.#count(reason);
     return Response.json(wholeAnswer(head, ends));
   }
 
-  #stream(head: AnswerHead, signal: AbortSignal): Response {
+  #stream(head: AnswerHead, model: string, signal: AbortSignal): Response {
     const answer = new StreamedAnswer(head, this.#engine, (whole) => {
-      this.#active.delete(cancel);
+      this.#over(cancel);
       this.#onStreamEnd();
       for (const { reason } of head.choices) this.#count(whole ? reason : "abort");
     });
     const cancel = (): void => answer.abort(new MeshError("draining", "the server is shutting down"));
-    this.#active.add(cancel);
+    this.#begun(cancel, model);
     signal.addEventListener("abort", () => answer.cancel(), { once: true });
     answer.begin();
     return new Response(answer.stream, { headers: { "content-type": EVENT_STREAM, "cache-control": "no-cache" } });
   }
 
   /** Runs jobs until they end, the client goes, or the server stops. */
-  async #run(jobs: Parameters<typeof runJobs>[1], signal: AbortSignal): Promise<Awaited<ReturnType<typeof runJobs>>> {
+  async #run(
+    jobs: Parameters<typeof runJobs>[1],
+    model: string,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<typeof runJobs>>> {
     let active: (() => void) | undefined;
     const onAbort = (): void => active?.();
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       return await runJobs(this.#engine, jobs, (cancel) => {
         active = cancel;
-        this.#active.add(cancel);
+        this.#begun(cancel, model);
         if (signal.aborted) cancel();
       });
     } catch (error) {
@@ -122,8 +134,18 @@ export class Endpoints {
       throw error;
     } finally {
       signal.removeEventListener("abort", onAbort);
-      if (active !== undefined) this.#active.delete(active);
+      if (active !== undefined) this.#over(active);
     }
+  }
+
+  #begun(cancel: () => void, model: string): void {
+    this.#active.set(cancel, model);
+    this.#models.begin(model);
+  }
+
+  #over(cancel: () => void): void {
+    const model = this.#active.get(cancel);
+    if (model !== undefined && this.#active.delete(cancel)) this.#models.end(model);
   }
 
   async embed(httpRequest: Request): Promise<Response> {
@@ -145,7 +167,7 @@ export class Endpoints {
       hashes: [],
       stream: false,
     }));
-    await this.#run(jobs, httpRequest.signal);
+    await this.#run(jobs, model, httpRequest.signal);
     const data = request.inputs.map((input, index) => {
       const vector = unitVector(chainHash(salt, input.tokens, 0, input.tokens.length), request.dimensions);
       const embedding = request.base64 ? Buffer.from(vector.buffer).toString("base64") : Array.from(vector);
@@ -163,7 +185,7 @@ export class Endpoints {
     // People speak two to three words a second.
     const tokens = Math.min(seconds * 3, 4_096);
     const promptTokens = Math.min(seconds * FRAMES_PER_SECOND, this.#profile.contextTokensMax - tokens);
-    await this.#run([{ promptTokens, outputTokens: tokens, hashes: [], stream: false }], httpRequest.signal);
+    await this.#run([{ promptTokens, outputTokens: tokens, hashes: [], stream: false }], model, httpRequest.signal);
     const choice = { writer, chars: Infinity };
     const text = textOf(choice, 0, tokens, 0).join("");
     this.#count("stop");

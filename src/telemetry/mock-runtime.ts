@@ -6,7 +6,7 @@
  * metrics go on: the hardest case to notice), the error rate answers seeded 500s, crash ends the process.
  */
 
-import { MeshError, openAiBody, toMeshError } from "../base/errors.ts";
+import { MeshError, toMeshError } from "../base/errors.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { PROFILES } from "../sim/profile.ts";
@@ -17,6 +17,8 @@ import { createFaultControl } from "./mock-faults.ts";
 import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
+import { type ModelChange, MockModels } from "./mock-models.ts";
+import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
 export interface MockRuntimeOptions {
@@ -34,6 +36,8 @@ export interface MockRuntimeOptions {
   readonly speed?: number;
   /** GPUs that the node shows; default: as many as the profile uses. */
   readonly gpus?: number;
+  /** How long a model that is unloaded is still served, while the word gets around; default 1 s. */
+  readonly goodbyeMs?: number;
   /** What the crash fault does; default: the process exits with 137. */
   readonly onCrash?: () => void;
 }
@@ -41,8 +45,15 @@ export interface MockRuntimeOptions {
 export interface MockRuntime {
   readonly hostname: string;
   readonly port: number;
+  /** Those that are served now. */
   readonly models: readonly string[];
   readonly faults: FaultControl;
+  /** Resolves when the model is served; rejects with a MeshError. */
+  load(model: string, signal: AbortSignal): Promise<ModelChange>;
+  /** Resolves when it is served no more; what is left of its requests after `drainMs` is called off. */
+  unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange>;
+  /** Calls back when other models are served than before. */
+  watchModels(listener: () => void): void;
   stats(): BatchingStats;
   sample(): RuntimeSample;
   /** Refuses new requests, lets the running ones finish for up to `drainMs`, then closes everything. */
@@ -61,7 +72,7 @@ interface Route {
 }
 
 class Runtime implements MockRuntime {
-  readonly models: readonly string[];
+  readonly #models: MockModels;
   readonly faults: FaultControl;
   readonly #profile: Profile;
   readonly #seed: number;
@@ -78,12 +89,18 @@ class Runtime implements MockRuntime {
     const { profile = "h100-8b", seed = 1, speed = 1 } = options;
     this.#profile = typeof profile === "string" ? PROFILES[profile] : profile;
     this.#seed = seed;
-    this.models = options.models === undefined || options.models.length === 0 ? [this.#profile.model] : options.models;
+    const named = options.models ?? [];
+    this.#models = new MockModels({
+      models: named.length === 0 ? [this.#profile.model] : named,
+      speed,
+      cancel: (model) => this.#endpoints.cancelModel(model),
+      goodbyeMs: options.goodbyeMs,
+    });
     const gpus = options.gpus ?? this.#profile.gpuCount;
     this.#engine = new MockEngine({ profile: this.#profile, seed, speed, gpus });
     const endpoints = new Endpoints({
       engine: this.#engine,
-      models: this.models,
+      models: this.#models,
       seed,
       onStreamEnd: () => {
         this.#inProgress -= 1;
@@ -112,6 +129,22 @@ class Runtime implements MockRuntime {
       fetch: (request) => this.#handle(request),
       error: (error) => failure(toMeshError(error), crypto.randomUUID()),
     });
+  }
+
+  get models(): readonly string[] {
+    return this.#models.names;
+  }
+
+  load(model: string, signal: AbortSignal): Promise<ModelChange> {
+    return this.#models.load(model, signal);
+  }
+
+  unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
+    return this.#models.unload(model, drainMs, signal);
+  }
+
+  watchModels(listener: () => void): void {
+    this.#models.watch(listener);
   }
 
   get hostname(): string {
@@ -231,7 +264,7 @@ class Runtime implements MockRuntime {
 
   #metrics(): Response {
     const text = vllmMetrics({
-      model: this.models[0] as string,
+      model: this.models[0] ?? this.#profile.model,
       profile: this.#profile,
       stats: this.#engine.stats(),
       histograms: this.#engine.histograms,
@@ -246,33 +279,10 @@ class Runtime implements MockRuntime {
       object: "model",
       created: this.#startedAtSeconds,
       owned_by: "infermesh",
-      root: this.models[0],
+      root: this.#profile.model,
       parent: null,
       max_model_len: this.#profile.contextTokensMax,
     };
-  }
-}
-
-function json(value: object): Response {
-  return Response.json(value);
-}
-
-function failure(error: MeshError, id: string): Response {
-  const headers: Record<string, string> = { "content-type": "application/json", "x-request-id": id };
-  if (error.code === "method_not_allowed" && error.param !== undefined) headers["allow"] = error.param;
-  return new Response(openAiBody(error), { status: error.status, headers });
-}
-
-/** The allowed method travels as the parameter at fault: it becomes the Allow header. */
-function notAllowed(method: string, path: string, allowed: string): MeshError {
-  return new MeshError("method_not_allowed", `${method} is not allowed at ${path}, use ${allowed}`, { param: allowed });
-}
-
-function decodeName(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
   }
 }
 

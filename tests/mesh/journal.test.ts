@@ -23,7 +23,13 @@ describe("the journal", () => {
     journal.append(event("a"), START_MS + 5);
     journal.append(event("b", "failed"), START_MS + 6);
     const { events, missed, next } = journal.after(0);
-    expect(events[0]).toEqual({ ...event("a"), seq: START_MS * 1000 + 1, time: "2026-11-18T11:06:40.005Z" });
+    expect(events[0]).toEqual({
+      ...event("a"),
+      type: "node.joined",
+      labels: { node: "a" },
+      seq: START_MS * 1000 + 1,
+      time: "2026-11-18T11:06:40.005Z",
+    });
     expect(events[1]).toMatchObject({ seq: START_MS * 1000 + 2, kind: "failed", id: "b" });
     expect({ missed, next }).toEqual({ missed: 0, next: START_MS * 1000 + 2 });
     expect(journal.first).toBe(START_MS * 1000 + 1);

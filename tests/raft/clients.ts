@@ -17,6 +17,8 @@ export interface Operation {
   /** Undefined while, or if for ever, its outcome is unknown. */
   returnMs: number | undefined;
   readonly op: Op;
+  /** Once it has returned: where in the log a put is, where what was read had been put. */
+  place: number;
 }
 
 export class Clients {
@@ -61,7 +63,7 @@ export class Clients {
 
   #begin(op: Op): Ask {
     const client = this.#idle.pop() ?? this.#clients++;
-    const operation: Operation = { client, callMs: this.#nowMs(), returnMs: undefined, op };
+    const operation: Operation = { client, callMs: this.#nowMs(), returnMs: undefined, op, place: 0 };
     this.history.add(operation);
     return {
       committedAtCall: this.#committed(),
@@ -74,10 +76,13 @@ export class Clients {
     operation.returnMs = this.#nowMs();
     this.#idle.push(client);
     if (index === undefined) this.history.delete(operation);
-    else if (op.kind === "put") this.acknowledged += 1;
-    else {
+    else if (op.kind === "put") {
+      this.acknowledged += 1;
+      operation.place = index;
+    } else {
       this.readsDone += 1;
       op.value = machine.values[op.register]!;
+      operation.place = machine.places[op.register]!;
     }
   }
 }

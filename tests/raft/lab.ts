@@ -178,23 +178,24 @@ export class Lab {
         if (entry.kind === "command") bench.applied.push(decoder.decode(entry.data));
       }
       bench.reads.push(...ready.reads);
-      if (bench.slow) {
-        bench.waiting.push(ready);
-        continue;
-      }
-      bench.store(ready);
-      bench.raft.persisted(ready.number, this.nowMs);
+      // A batch that has nothing to store needs no word.
+      if (ready.entries.length === 0 && (ready.snapshot ?? ready.hardState) === undefined) continue;
+      bench.waiting.push(ready);
+      if (!bench.slow) this.#persist(bench, Infinity);
     }
   }
 
   /** A slow disk has stored the oldest so many batches. */
   persist(member: Member, count = Infinity): void {
-    const bench = this.bench(member);
+    this.#persist(this.bench(member), count);
+    this.settle();
+  }
+
+  #persist(bench: Bench, count: number): void {
     for (const ready of bench.waiting.splice(0, count)) {
       bench.store(ready);
       bench.raft.persisted(ready.number, this.nowMs);
     }
-    this.settle();
   }
 
   /** Lets time pass; who is due is woken. */

@@ -3,9 +3,10 @@ import type { Entry } from "../../src/raft/entry.ts";
 
 export const REGISTERS = 4;
 const COMMAND_BYTES = 5;
-const STATE_BYTES = 4 * (REGISTERS + 1);
+const STATE_BYTES = 4 * (2 * REGISTERS + 1);
+const COPIES = 5;
 
-/** Sets a register; the padding makes commands differ in length. */
+/** Sets a register, or none if there is none of that number; the padding makes commands differ in length. */
 export function commandOf(register: number, value: number, padding: number): Uint8Array {
   const data = new Uint8Array(COMMAND_BYTES + padding);
   data[0] = register;
@@ -15,6 +16,8 @@ export function commandOf(register: number, value: number, padding: number): Uin
 
 export class Machine {
   readonly values = new Int32Array(REGISTERS);
+  /** The indexes of the entries that set them. */
+  readonly places = new Int32Array(REGISTERS);
   digest = 0;
 
   apply({ index, term, kind, data }: Entry): void {
@@ -22,29 +25,24 @@ export class Machine {
     if (kind === "command") {
       value = (data[1]! | (data[2]! << 8) | (data[3]! << 16) | (data[4]! << 24)) >>> 0;
       this.values[data[0]!] = value;
+      this.places[data[0]!] = index;
     }
     this.digest = (Math.imul(this.digest ^ index, 0x01000193) + Math.imul(value, 0x9e3779b1)) | 0;
   }
 
   snapshot(): Uint8Array {
+    const state = Int32Array.from([...this.values, ...this.places, this.digest]);
     // Several pieces' worth of bytes.
-    const data = new Uint8Array(STATE_BYTES * 8);
-    const view = new DataView(data.buffer);
-    for (let copy = 0; copy < 8; copy += 1) {
-      const at = copy * STATE_BYTES;
-      for (let register = 0; register < REGISTERS; register += 1) {
-        view.setInt32(at + 4 * register, this.values[register]!, true);
-      }
-      view.setInt32(at + 4 * REGISTERS, this.digest, true);
-    }
+    const data = new Uint8Array(STATE_BYTES * COPIES);
+    for (let copy = 0; copy < COPIES; copy += 1) data.set(new Uint8Array(state.buffer), copy * STATE_BYTES);
     return data;
   }
 
   restore(data: Uint8Array): void {
-    const view = new DataView(data.buffer, data.byteOffset);
-    for (let register = 0; register < REGISTERS; register += 1)
-      this.values[register] = view.getInt32(4 * register, true);
     // The last copy: what was put together wrongly, or cut short, does not go unnoticed.
-    this.digest = view.getInt32(data.length - 4, true);
+    const state = new Int32Array(data.slice(-STATE_BYTES).buffer);
+    this.values.set(state.subarray(0, REGISTERS));
+    this.places.set(state.subarray(REGISTERS, 2 * REGISTERS));
+    this.digest = state[2 * REGISTERS]!;
   }
 }

@@ -212,11 +212,6 @@ export const MUTANTS: readonly Mutant[] = [
     "!this.#config.leaseReads || this.#askedToStand ||",
     "!this.#config.leaseReads ||",
   ),
-  raft(
-    "who restarts forgets its loyalty",
-    "config.leaseReads ? nowMs + config.electionTimeoutMinMs : -Infinity",
-    "-Infinity",
-  ),
 ];
 
 /** The text of the mutant's file; fails where its original is gone, or is not the only one. */

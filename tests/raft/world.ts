@@ -10,6 +10,7 @@ import type { Message } from "../../src/raft/message.ts";
 import { bootstrap, Raft } from "../../src/raft/raft.ts";
 import { Clients, type Operation } from "./clients.ts";
 import { EMPTY } from "./lab.ts";
+import { commandOf, REGISTERS } from "./machine.ts";
 import { Network } from "./network.ts";
 import { must, Oracle, Violation } from "./oracle.ts";
 import { type Fault, FAULTS, type Scenario, scenarioOf } from "./scenario.ts";
@@ -298,7 +299,7 @@ class World implements Surroundings {
       const leader = this.#leading();
       if (leader !== undefined && target === 0) {
         leader.write(
-          [new Uint8Array(5)],
+          [commandOf(REGISTERS, 0, 0)],
           [{ committedAtCall: this.oracle.committed.length, done: (index) => (target = index ?? 0) }],
         );
       }

@@ -14,6 +14,8 @@ import { EtcdCluster, WITHOUT_ETCD, freePorts } from "./etcd-server.ts";
 if (WITHOUT_ETCD !== "") console.log(`> skipped: ${WITHOUT_ETCD}`);
 const withEtcd = describe.skipIf(WITHOUT_ETCD !== "");
 
+/** For tests that start a server of their own. */
+const STARTING_MS = 30_000;
 const FAST = ["--heartbeat-interval", "20", "--election-timeout", "200"];
 const bytes = (text: string): Buffer => Buffer.from(text);
 const put = (key: string, value: string | Uint8Array) => ({
@@ -201,83 +203,104 @@ withEtcd("a single etcd", () => {
 });
 
 withEtcd("an etcd with a login, with TLS, without space", () => {
-  test("a login is asked for, checked, limited to its prefix, and renewed", async () => {
-    const etcd = await EtcdCluster.start(1, { flags: FAST });
-    const { port } = etcd.nodes[0]!;
-    await demandLogin(port, "mesh", "s:3/cret", "/infermesh/");
-    const at = `127.0.0.1:${port}`;
-    const nobody = new EtcdClient(addressOf(`etcd://${at}`), null);
-    const wrong = new EtcdClient(addressOf(`etcd://mesh:wrong@${at}`), null);
-    const mesh = new EtcdClient(addressOf(`etcd://mesh:s%3A3%2Fcret@${at}`), null);
-    const key = { key: bytes("/infermesh/x") };
-    for (const [client, what] of [
-      [nobody, /user name is empty: it asks for a login/],
-      [wrong, /authentication failed/],
-    ] as const) {
-      const { error } = failed(await client.range(key, 5000));
-      expect([error.code, error.message]).toEqual(["forbidden", expect.stringMatching(what)]);
-    }
-    expect(await mesh.txn(put("/infermesh/x", "1"), 5000, false)).toMatchObject({ succeeded: true });
-    const { error } = failed(await mesh.range({ key: bytes("/other") }, 5000));
-    expect([error.code, error.message]).toEqual(["forbidden", expect.stringMatching(/permission denied.*readwrite/)]);
-    // Its member forgets its tokens.
-    await etcd.nodes[0]!.kill();
-    await etcd.nodes[0]!.restart();
-    expect(await valueOf(mesh, "/infermesh/x")).toBe("1");
-    const told = new Told();
-    const feed = new EtcdFeed(mesh, "/infermesh/", told);
-    const running = feed.run();
-    await told.until(() => told.lines.length === 1);
-    expect(told.lines).toEqual(["= /infermesh/x:1"]);
-    feed.stop();
-    await running;
-    for (const client of [nobody, wrong, mesh]) client.close();
-    await etcd.stop();
-  });
+  test(
+    "a login is asked for, checked, limited to its prefix, and renewed",
+    async () => {
+      const etcd = await EtcdCluster.start(1, { flags: FAST });
+      const { port } = etcd.nodes[0]!;
+      await demandLogin(port, "mesh", "s:3/cret", "/infermesh/");
+      const at = `127.0.0.1:${port}`;
+      const nobody = new EtcdClient(addressOf(`etcd://${at}`), null);
+      const wrong = new EtcdClient(addressOf(`etcd://mesh:wrong@${at}`), null);
+      const mesh = new EtcdClient(addressOf(`etcd://mesh:s%3A3%2Fcret@${at}`), null);
+      const key = { key: bytes("/infermesh/x") };
+      for (const [client, what] of [
+        [nobody, /user name is empty: it asks for a login/],
+        [wrong, /authentication failed/],
+      ] as const) {
+        const { error } = failed(await client.range(key, 5000));
+        expect([error.code, error.message]).toEqual(["forbidden", expect.stringMatching(what)]);
+      }
+      expect(await mesh.txn(put("/infermesh/x", "1"), 5000, false)).toMatchObject({ succeeded: true });
+      const { error } = failed(await mesh.range({ key: bytes("/other") }, 5000));
+      expect([error.code, error.message]).toEqual(["forbidden", expect.stringMatching(/permission denied.*readwrite/)]);
+      // Its member forgets its tokens.
+      await etcd.nodes[0]!.kill();
+      await etcd.nodes[0]!.restart();
+      expect(await valueOf(mesh, "/infermesh/x")).toBe("1");
+      const told = new Told();
+      const feed = new EtcdFeed(mesh, "/infermesh/", told);
+      const running = feed.run();
+      await told.until(() => told.lines.length === 1);
+      expect(told.lines).toEqual(["= /infermesh/x:1"]);
+      feed.stop();
+      await running;
+      for (const client of [nobody, wrong, mesh]) client.close();
+      await etcd.stop();
+    },
+    STARTING_MS,
+  );
 
-  test("TLS, with an authority that is trusted and one that is not", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "infermesh-etcd-tls-"));
-    const pair = selfSigned("localhost", "IP:127.0.0.1");
-    const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-    writeFileSync(cert, pair.cert);
-    writeFileSync(key, pair.key);
-    const etcd = await EtcdCluster.start(1, { flags: FAST, tls: { cert, key } });
-    const address = addressOf(etcd.address.replace("etcd:", "etcds:"));
-    const trusting = new EtcdClient(address, { ca: pair.cert, verify: true });
-    expect(await trusting.txn(put("/t", "1"), 5000, false)).toMatchObject({ succeeded: true });
-    const strict = new EtcdClient(address, { ca: selfSigned("localhost").cert, verify: true });
-    const { error } = failed(await strict.range({ key: bytes("/t") }, 500));
-    expect([error.code, error.message]).toEqual(["no_quorum", expect.stringMatching(/certificate|self.signed/i)]);
-    const plain = new EtcdClient(addressOf(etcd.address), null);
-    expect(failed(await plain.range({ key: bytes("/t") }, 500)).error.code).toBe("no_quorum");
-    for (const client of [trusting, strict, plain]) client.close();
-    await etcd.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  test(
+    "TLS, with certificates on both sides, and with those that are not trusted",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "infermesh-etcd-tls-"));
+      const file = (name: string, pem: string): string => {
+        writeFileSync(join(folder, name), pem);
+        return join(folder, name);
+      };
+      const [server, mesh, stranger] = [selfSigned("localhost", "IP:127.0.0.1"), selfSigned("mesh"), selfSigned("x")];
+      const [cert, key, ca] = [file("cert", server.cert), file("key", server.key), file("ca", mesh.cert)];
+      const etcd = await EtcdCluster.start(1, { flags: FAST, tls: { cert, key, ca } });
+      const address = addressOf(etcd.address.replace("etcd:", "etcds:"));
+      const trusting = new EtcdClient(address, { ca: server.cert, identity: mesh, verify: true });
+      expect(await trusting.txn(put("/t", "1"), 5000, false)).toMatchObject({ succeeded: true });
+      const misled = { ...address, endpoints: [{ host: "127.0.0.2", port: etcd.nodes[0]!.port }] };
+      for (const [client, what] of [
+        [new EtcdClient(address, { ca: stranger.cert, identity: mesh, verify: true }), /certificate|self.signed/i],
+        [new EtcdClient(address, { ca: server.cert, identity: stranger, verify: true }), /./],
+        [new EtcdClient(address, { ca: server.cert, verify: true }), /./],
+        [new EtcdClient({ ...address, tls: false }, null), /./],
+        [new EtcdClient(misled, { ca: server.cert, identity: mesh, verify: true }), /connection refused|certificate/],
+      ] as const) {
+        const { error } = failed(await client.range({ key: bytes("/t") }, 400));
+        expect([error.code, error.message]).toEqual(["no_quorum", expect.stringMatching(what)]);
+        client.close();
+      }
+      trusting.close();
+      await etcd.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+    STARTING_MS,
+  );
 
-  test("a full database refuses writes, serves reads, and recovers", async () => {
-    const etcd = await EtcdCluster.start(1, { flags: [...FAST, "--quota-backend-bytes", "1000000"] });
-    const { port } = etcd.nodes[0]!;
-    const client = new EtcdClient(addressOf(etcd.address), null);
-    let refused: EtcdFailure | null = null;
-    for (let i = 0; i < 40 && refused === null; i++) {
-      const reply = await client.txn(put("/full", Buffer.alloc(100_000, i)), 5000, false);
-      if (reply instanceof EtcdFailure) refused = reply;
-    }
-    expect(refused?.error.code).toBe("store_full");
-    expect(refused?.error.message).toContain("etcdctl alarm disarm");
-    expect(await valueOf(client, "/full")).toHaveLength(100_000);
-    const member = (await client.members(5000))[0]!.id;
-    expect(await client.status(5000)).toMatchObject([
-      { message: { errors: [expect.stringContaining("alarm:NOSPACE")] } },
-    ]);
-    await compact(port, await deleteOutside(port, "/full"));
-    await defragment(port);
-    await disarm(port, member);
-    expect(await client.txn(put("/full", "small"), 5000, false)).toMatchObject({ succeeded: true });
-    client.close();
-    await etcd.stop();
-  });
+  test(
+    "a full database refuses writes, serves reads, and recovers",
+    async () => {
+      const etcd = await EtcdCluster.start(1, { flags: [...FAST, "--quota-backend-bytes", "1000000"] });
+      const { port } = etcd.nodes[0]!;
+      const client = new EtcdClient(addressOf(etcd.address), null);
+      let refused: EtcdFailure | null = null;
+      for (let i = 0; i < 40 && refused === null; i++) {
+        const reply = await client.txn(put("/full", Buffer.alloc(100_000, i)), 5000, false);
+        if (reply instanceof EtcdFailure) refused = reply;
+      }
+      expect(refused?.error.code).toBe("store_full");
+      expect(refused?.error.message).toContain("etcdctl alarm disarm");
+      expect(await valueOf(client, "/full")).toHaveLength(100_000);
+      const member = (await client.members(5000))[0]!.id;
+      expect(await client.status(5000)).toMatchObject([
+        { message: { errors: [expect.stringContaining("alarm:NOSPACE")] } },
+      ]);
+      await compact(port, await deleteOutside(port, "/full"));
+      await defragment(port);
+      await disarm(port, member);
+      expect(await client.txn(put("/full", "small"), 5000, false)).toMatchObject({ succeeded: true });
+      client.close();
+      await etcd.stop();
+    },
+    STARTING_MS,
+  );
 });
 
 describe("what is no etcd", () => {

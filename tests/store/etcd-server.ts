@@ -20,12 +20,14 @@ export interface EtcdNode {
   resume(): void;
   /** Again with the data that it had. */
   restart(): Promise<void>;
+  /** Loses its data; it is killed. */
+  wipe(): void;
 }
 
 export interface EtcdOptions {
   readonly flags?: readonly string[];
-  /** Files of a certificate that it shows to clients. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Files: a certificate that it shows to clients, its key, and what theirs must be signed by. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
 /** Ports that were free a moment ago, all different. */
@@ -58,11 +60,11 @@ export class EtcdCluster {
 
   static async start(count: number, options: EtcdOptions = {}): Promise<EtcdCluster> {
     const folder = mkdtempSync(join(tmpdir(), "infermesh-etcd-"));
-    const ports = await freePorts(count * 2);
+    const ports = await freePorts(count * 3);
     const peers = Array.from({ length: count }, (_, i) => `n${i}=http://127.0.0.1:${ports[count + i]}`).join(",");
     const nodes = Array.from({ length: count }, (_, i) => {
-      const [clients, peer] = [ports[i]!, ports[count + i]!];
-      return new Node(`n${i}`, clients, peer, peers, join(folder, `n${i}`), options);
+      const own = { port: ports[i]!, peer: ports[count + i]!, health: ports[2 * count + i]! };
+      return new Node(`n${i}`, own, peers, join(folder, `n${i}`), options);
     });
     const cluster = new EtcdCluster(nodes, folder);
     try {
@@ -88,33 +90,40 @@ export class EtcdCluster {
 class Node implements EtcdNode {
   readonly name: string;
   readonly port: number;
+  readonly #health: string;
+  readonly #folder: string;
   readonly #arguments: readonly string[];
   #process: Bun.Subprocess<"ignore", "ignore", "pipe"> | null = null;
 
   constructor(
     name: string,
-    port: number,
-    peer: number,
+    ports: { readonly port: number; readonly peer: number; readonly health: number },
     peers: string,
     folder: string,
     { flags = [], tls }: EtcdOptions,
   ) {
     this.name = name;
-    this.port = port;
-    const url = `http${tls === undefined ? "" : "s"}://127.0.0.1:${port}`;
+    this.port = ports.port;
+    this.#folder = folder;
+    this.#health = `http://127.0.0.1:${ports.health}`;
+    const clients = `http${tls === undefined ? "" : "s"}://127.0.0.1:${ports.port}`;
+    const peer = `http://127.0.0.1:${ports.peer}`;
     const given: Record<string, string> = {
       "--name": name,
       "--data-dir": folder,
-      "--listen-client-urls": url,
-      "--advertise-client-urls": url,
-      "--listen-peer-urls": `http://127.0.0.1:${peer}`,
-      "--initial-advertise-peer-urls": `http://127.0.0.1:${peer}`,
+      "--listen-client-urls": clients,
+      "--advertise-client-urls": clients,
+      "--listen-peer-urls": peer,
+      "--initial-advertise-peer-urls": peer,
       "--initial-cluster": peers,
+      // In plain HTTP, whatever clients are asked for.
+      "--listen-metrics-urls": this.#health,
       "--log-level": "warn",
       "--logger": "zap",
-      ...(tls === undefined ? {} : { "--cert-file": tls.cert, "--key-file": tls.key }),
+      ...(tls === undefined ? {} : { "--cert-file": tls.cert, "--key-file": tls.key, "--trusted-ca-file": tls.ca }),
     };
-    this.#arguments = [...Object.entries(given).flat(), ...flags];
+    const strict = tls === undefined ? [] : ["--client-cert-auth"];
+    this.#arguments = [...Object.entries(given).flat(), ...strict, ...flags];
   }
 
   get pid(): number {
@@ -156,15 +165,14 @@ class Node implements EtcdNode {
     await running.exited;
   }
 
+  wipe(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
   async #isReady(): Promise<boolean> {
-    const isTls = this.#arguments.includes("--cert-file");
     try {
       // Answered with 200 once there is a leader.
-      const health = await fetch(`http${isTls ? "s" : ""}://127.0.0.1:${this.port}/health`, {
-        tls: { rejectUnauthorized: false },
-        signal: AbortSignal.timeout(1000),
-      });
-      return health.status === 200;
+      return (await fetch(`${this.#health}/health`, { signal: AbortSignal.timeout(1000) })).status === 200;
     } catch {
       return false;
     }

@@ -13,6 +13,8 @@ import { historyOf } from "./store-history.ts";
 import { Relay } from "./tcp-relay.ts";
 
 if (WITHOUT_ETCD !== "") console.log(`> skipped: ${WITHOUT_ETCD}`);
+/** For tests that start a server of their own. */
+const STARTING_MS = 30_000;
 const FAST = ["--heartbeat-interval", "20", "--election-timeout", "200"];
 
 const PIN = { minReplicas: 1 };
@@ -225,6 +227,71 @@ describe.skipIf(WITHOUT_ETCD !== "")("the store in a single etcd", () => {
     relay.stop();
   });
 
+  test(
+    "data that was replaced is loaded anew",
+    async () => {
+      const own = await EtcdCluster.start(1, { flags: FAST });
+      const store = await ready("replaced", own.address);
+      const watching = new Watching(store);
+      done(await store.write([put("pin", "a", PIN)]));
+      done(await store.write([put("pin", "b", PIN)]));
+      const before = await store.status();
+      await own.nodes[0]!.kill();
+      own.nodes[0]!.wipe();
+      await own.nodes[0]!.restart();
+      await until(async () => (await store.status()).cluster !== before.cluster);
+      await watching.until(() => watching.items.size === 0);
+      expect(done(await store.write([put("pin", "c", PIN)]))).toMatchObject({ revision: 1, changed: true });
+      expect((await store.list({ consistent: true })).items).toHaveLength(1);
+      watching.stop();
+      await store.stop();
+      await own.stop();
+    },
+    STARTING_MS,
+  );
+
+  test(
+    "a node starts without etcd, and has the policies once etcd is there",
+    async () => {
+      const own = await EtcdCluster.start(1, { flags: FAST });
+      await own.nodes[0]!.kill();
+      const store = storeOf(own.address);
+      open.push(store);
+      const watching = new Watching(store);
+      const failure = await store.ready(200).catch((error: unknown) => error);
+      const refused = `127.0.0.1:${own.nodes[0]!.port}: connection refused`;
+      expect(failure).toMatchObject({ code: "no_quorum", message: expect.stringContaining(refused) });
+      expect(watching.items.size).toBe(0);
+      await own.nodes[0]!.restart();
+      await store.ready(10_000);
+      expect(watching.resets).toBe(2);
+      done(await store.write([put("pin", "c", PIN)]));
+      watching.stop();
+      await store.stop();
+      await own.stop();
+    },
+    STARTING_MS,
+  );
+
+  test(
+    "a full etcd refuses writes and serves reads",
+    async () => {
+      const own = await EtcdCluster.start(1, { flags: [...FAST, "--quota-backend-bytes", "1000000"] });
+      const store = await ready("full", own.address);
+      const nodes = Array.from({ length: 600 }, (_, i) => `${"n".repeat(70)}${i}`);
+      let failure: unknown;
+      for (let i = 0; i < 60 && failure === undefined; i++) {
+        await store.write([put("pin", "big", { nodes, minReplicas: i })]).catch((error: unknown) => (failure = error));
+      }
+      expect(failure).toMatchObject({ code: "store_full", retryable: false });
+      expect((await store.get("pin", "big", { consistent: true })).item).not.toBeNull();
+      expect(await store.status()).toMatchObject({ writable: false, alarm: expect.stringContaining("out of space") });
+      await store.stop();
+      await own.stop();
+    },
+    STARTING_MS,
+  );
+
   test("whoever stops it is told so", async () => {
     const store = await ready("stop");
     const writing = store.write([put("pin", "n", PIN)]).catch((error: unknown) => error);
@@ -248,80 +315,95 @@ describe.skipIf(WITHOUT_ETCD !== "")("the store in three members of etcd", () =>
     const orders = [0, 1, 2].map((first) => [0, 1, 2].map((i) => `127.0.0.1:${ports[(first + i) % 3]}`).join(","));
     stores = orders.map((order) => storeOf(`etcd://${order}`));
     await Promise.all(stores.map((store) => store.ready(10_000)));
-  }, 30_000);
+  }, STARTING_MS);
 
   afterAll(async () => {
     await Promise.all(stores.map((store) => store.stop()));
     await etcd.stop();
   });
 
-  test("nothing that was acknowledged is lost when the leader is killed, and all stays linearizable", async () => {
-    const watching = stores.map((store) => new Watching(store));
-    const [before] = await Promise.all(stores.map((store) => store.status()));
-    const leader = etcd.nodes.find(({ name }) => name === before!.leader)!;
-    const killed: Promise<void>[] = [];
-    const history = await historyOf(stores, {
-      seed: 2,
-      clients: 6,
-      operations: 20,
-      timeoutMs: 10_000,
-      before(count) {
-        if (count === 40) killed.push(leader.kill());
-      },
-    });
-    await Promise.all(killed);
-    expect(checkHistory(policyModel, history)).toMatchObject({ verdict: "linearizable" });
-    const { items, revision } = await stores[0]!.list({ consistent: true });
-    for (const each of watching) {
-      await each.reached(revision);
-      expect([each.resets, [...each.items.values()].toSorted(compareItems)]).toEqual([1, [...items]]);
-      each.stop();
-    }
-    const after = await stores[1]!.status();
-    expect(after).toMatchObject({ writable: true, alarm: "", revision, items: items.length });
-    expect(after.leader).not.toBe(leader.name);
-    expect(after.members.find(({ node }) => node === leader.name)).toMatchObject({ role: "unknown", matchIndex: null });
-    await leader.restart();
-  }, 30_000);
+  test(
+    "nothing that was acknowledged is lost when the leader is killed, and all stays linearizable",
+    async () => {
+      const watching = stores.map((store) => new Watching(store));
+      const [before] = await Promise.all(stores.map((store) => store.status()));
+      const leader = etcd.nodes.find(({ name }) => name === before!.leader)!;
+      const killed: Promise<void>[] = [];
+      const history = await historyOf(stores, {
+        seed: 2,
+        clients: 6,
+        operations: 20,
+        timeoutMs: 10_000,
+        before(count) {
+          if (count === 40) killed.push(leader.kill());
+        },
+      });
+      await Promise.all(killed);
+      expect(checkHistory(policyModel, history)).toMatchObject({ verdict: "linearizable" });
+      const { items, revision } = await stores[0]!.list({ consistent: true });
+      for (const each of watching) {
+        await each.reached(revision);
+        expect([each.resets, [...each.items.values()].toSorted(compareItems)]).toEqual([1, [...items]]);
+        each.stop();
+      }
+      const after = await stores[1]!.status();
+      expect(after).toMatchObject({ writable: true, alarm: "", revision, items: items.length });
+      expect(after.leader).not.toBe(leader.name);
+      expect(after.members.find(({ node }) => node === leader.name)).toMatchObject({
+        role: "unknown",
+        matchIndex: null,
+      });
+      await leader.restart();
+    },
+    STARTING_MS,
+  );
 
-  test("a member that hangs is left for another", async () => {
-    const [store] = stores;
-    const status = await store!.status();
-    const follower = etcd.nodes.find(({ name, port }) => name !== status.leader && port !== etcd.nodes[0]!.port)!;
-    const at = [follower, ...etcd.nodes.filter((node) => node !== follower)].map(({ port }) => `127.0.0.1:${port}`);
-    const own = storeOf(`etcd://${at.join(",")}`);
-    await own.ready();
-    follower.pause();
-    try {
-      done(await own.write([put("pin", "hung", PIN)], { timeoutMs: 10_000 }));
-      expect((await own.get("pin", "hung", { consistent: true })).item).not.toBeNull();
-    } finally {
-      follower.resume();
-      await own.stop();
-    }
-  }, 30_000);
+  test(
+    "a member that hangs is left for another",
+    async () => {
+      const [store] = stores;
+      const status = await store!.status();
+      const follower = etcd.nodes.find(({ name, port }) => name !== status.leader && port !== etcd.nodes[0]!.port)!;
+      const at = [follower, ...etcd.nodes.filter((node) => node !== follower)].map(({ port }) => `127.0.0.1:${port}`);
+      const own = storeOf(`etcd://${at.join(",")}`);
+      await own.ready();
+      follower.pause();
+      try {
+        done(await own.write([put("pin", "hung", PIN)], { timeoutMs: 10_000 }));
+        expect((await own.get("pin", "hung", { consistent: true })).item).not.toBeNull();
+      } finally {
+        follower.resume();
+        await own.stop();
+      }
+    },
+    STARTING_MS,
+  );
 
-  test("without a majority writes and consistent reads are refused, and what is known is served", async () => {
-    const [store] = stores;
-    const { items } = await store!.list({ consistent: true });
-    const down = etcd.nodes.slice(1);
-    await Promise.all(down.map((node) => node.kill()));
-    // The member left finds out that it has no leader.
-    await until(async () => (await store!.status()).leader === "");
-    const failure = await store!.write([put("pin", "no", PIN)], { timeoutMs: 300 }).catch((error: unknown) => error);
-    expect(failure).toMatchObject({
-      code: "no_quorum",
-      retryable: true,
-      message: expect.stringContaining("no leader"),
-    });
-    const reading = store!.list({ consistent: true, timeoutMs: 300 }).catch((error: unknown) => error);
-    expect(await reading).toMatchObject({ code: "no_quorum" });
-    expect((await store!.list()).items).toEqual(items);
-    expect(await store!.status()).toMatchObject({ writable: false, alarm: expect.stringContaining("no leader") });
-    await Promise.all(down.map((node) => node.restart()));
-    done(await store!.write([put("pin", "yes", PIN)], { timeoutMs: 10_000 }));
-    expect((await stores[2]!.get("pin", "no", { consistent: true })).item).toBeNull();
-  }, 30_000);
+  test(
+    "without a majority writes and consistent reads are refused, and what is known is served",
+    async () => {
+      const [store] = stores;
+      const { items } = await store!.list({ consistent: true });
+      const down = etcd.nodes.slice(1);
+      await Promise.all(down.map((node) => node.kill()));
+      // The member left finds out that it has no leader.
+      await until(async () => (await store!.status()).leader === "");
+      const failure = await store!.write([put("pin", "no", PIN)], { timeoutMs: 300 }).catch((error: unknown) => error);
+      expect(failure).toMatchObject({
+        code: "no_quorum",
+        retryable: true,
+        message: expect.stringContaining("no leader"),
+      });
+      const reading = store!.list({ consistent: true, timeoutMs: 300 }).catch((error: unknown) => error);
+      expect(await reading).toMatchObject({ code: "no_quorum" });
+      expect((await store!.list()).items).toEqual(items);
+      expect(await store!.status()).toMatchObject({ writable: false, alarm: expect.stringContaining("no leader") });
+      await Promise.all(down.map((node) => node.restart()));
+      done(await store!.write([put("pin", "yes", PIN)], { timeoutMs: 10_000 }));
+      expect((await stores[2]!.get("pin", "no", { consistent: true })).item).toBeNull();
+    },
+    STARTING_MS,
+  );
 });
 
 async function until(isIt: () => Promise<boolean>): Promise<void> {

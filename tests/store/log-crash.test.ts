@@ -203,7 +203,7 @@ describe("the disk rotted: nothing is lost without a word", () => {
     const { files } = last();
     const { mark } = moments[0]!.files;
     const start = moments.at(-2)!.files.wal!.length;
-    for (let at = WAL_HEADER; at < files.wal!.length; at += STRIDE) {
+    for (let at = 0; at < files.wal!.length; at += at < WAL_HEADER ? 1 : STRIDE) {
       const wal = changed(files.wal, (copy) => (copy[at]! ^= 0x10));
       const found = outcome({ ...files, wal, mark });
       const fine = found === "refused" || found === whole() || (at >= start && found === whole() - 1);
@@ -219,6 +219,8 @@ describe("the disk rotted: nothing is lost without a word", () => {
       model.write(batch);
       bed.write(batch);
     }
+    model.compact({ snapshot: snapshotAt(20, 1, 6000), keepFrom: 10 });
+    bed.compact(snapshotAt(20, 1, 6000), 10);
     bed.keeper.close();
     const files = bed.files();
     expect(files.wal).toBeUndefined();
@@ -258,6 +260,27 @@ describe("the disk rotted: nothing is lost without a word", () => {
     ]) {
       expect(outcome(left)).toBe("refused");
     }
+  });
+
+  test("another history than the one that was acknowledged", () => {
+    const bed = new Bed();
+    bed.write({ number: 1, entries: [entry(1)] });
+    bed.keeper.close();
+    const before = bed.files();
+    const lives = [2, 3].map((term) => {
+      const path = somewhere();
+      writeFileSync(path, before.database!);
+      writeFileSync(`${path}-mark`, before.mark!);
+      const life = new Bed(path);
+      life.write({ number: 1, entries: [entry(2, term)] });
+      const { mark } = life.files();
+      life.write({ number: 2, entries: [entry(3, term)] });
+      life.keeper.close();
+      return { ...life.files(), mark };
+    });
+    const [one, other] = lives as [LogFiles, LogFiles];
+    expect(held(one)?.entries).toHaveLength(3);
+    expect(outcome({ ...one, mark: other.mark })).toBe("refused");
   });
 
   test("what is refused is left as it was", () => {

@@ -4,11 +4,11 @@ import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { MeshError } from "../../src/base/errors.ts";
 import { type DurableLog, openLog } from "../../src/store/log.ts";
-import { entry, IDENTITY, LOG_THREAD, removeAll, somewhere } from "./log-bed.ts";
+import { Bed, entry, held, IDENTITY, LOG_THREAD, removeAll, somewhere } from "./log-bed.ts";
 
 const DISK = join(dirname(somewhere()), "disk");
 mkdirSync(DISK);
-const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", DISK], { stderr: "ignore" }).success;
+const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", DISK], { stderr: "ignore" }).success;
 const PRLIMIT = Bun.which("prlimit");
 
 afterEach(() => {
@@ -79,6 +79,26 @@ describe.skipIf(!mounted)("a full disk (skipped where nothing may be mounted)", 
     expect(again.contents.entries.length).toBe(writer.written);
     expect(again.contents.repaired).toBeNull();
     await again.close();
+  });
+
+  test("a transaction that finds no space half way is whole when there is some", () => {
+    const bed = new Bed(join(DISK, "log"));
+    bed.write({ number: 1, entries: [entry(1)] });
+    const ballast = join(DISK, "ballast");
+    const { bavail, bsize } = statfsSync(DISK);
+    writeFileSync(ballast, new Uint8Array(bavail * bsize));
+    // More than what is allocated for SQLite's write-ahead log.
+    const entries = Array.from({ length: 100 }, (_, at) => entry(2 + at, 1, 65_536));
+    bed.write({ number: 2, entries, hardState: { term: 1, votedFor: 77, commitIndex: 1 } });
+    bed.write({ number: 3, entries: [entry(102)] });
+    expect(bed.told).toMatchObject([{ number: 1 }, { kind: "failing", error: { code: "store_full" } }]);
+    rmSync(ballast);
+    bed.keeper.close();
+    expect(bed.told.slice(2)).toEqual([{ kind: "recovered" }, { kind: "durable", number: 3 }]);
+    const { entries: found, hardState, repaired } = held(bed.files())!;
+    expect(found).toHaveLength(102);
+    expect(hardState.commitIndex).toBe(1);
+    expect(repaired).toBeNull();
   });
 
   test("a log on it is read at its start, and written when there is space", async () => {

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import type { HardState, Snapshot } from "../../src/raft/entry.ts";
+import { readArchive } from "../../src/store/log-archive.ts";
 import { LogFile } from "../../src/store/log-file.ts";
 import { LogKeeper } from "../../src/store/log-keeper.ts";
 import { Bed, entry, held, IDENTITY, Model, packed, removeAll, snapshotAt, somewhere } from "./log-bed.ts";
@@ -98,6 +99,21 @@ describe("a log's file", () => {
     expect(entries.map((kept) => kept.index)).toEqual(Array.from({ length: 51 }, (_, at) => index - 50 + at));
     expect(statSync(bed.path).size).toBeLessThanOrEqual(largest + 200_000);
     bed.keeper.close();
+  });
+
+  test("nor by records that count no more", () => {
+    const bed = new Bed();
+    bed.write({ number: 1, entries: [entry(1), entry(2)] });
+    bed.keeper.close();
+    const file = new LogFile(bed.path, 10);
+    for (let term = 2; term <= 100; term += 1) {
+      const hardState = { term, votedFor: 77, commitIndex: 1 };
+      file.write([packed({ number: term, entries: [], hardState })]);
+    }
+    file.close();
+    const found = readArchive("log", bed.files())!;
+    expect(found.end.sequence - found.base.sequence).toBeLessThan(15);
+    expect(found).toMatchObject({ entries: [entry(1), entry(2)], hardState: { term: 100 } });
   });
 
   test("one transaction for all that waits, and the last number is told", () => {

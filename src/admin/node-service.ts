@@ -1,0 +1,273 @@
+/**
+ * The API's methods about nodes and models: what the membership, the fleet of a router and the policies know of them,
+ * put together by id.
+ */
+import { MeshError } from "../base/errors.ts";
+import { didYouMean } from "../base/nearest.ts";
+import { formatHostPort } from "../fleet/registration.ts";
+import { isRoutable, type Target } from "../fleet/target.ts";
+import type {
+  GetModelRequest,
+  GetModelResponse,
+  GetNodeRequest,
+  GetNodeResponse,
+  Init,
+  ListModelsRequest,
+  ListModelsResponse,
+  ListNodesRequest,
+  ListNodesResponse,
+  Model,
+  ModelNode,
+  Node,
+  NodeState,
+  Target as TargetMessage,
+} from "../gen/services.js";
+import type { Item, ItemOf } from "../policy/item.ts";
+import { type PolicyAccess, policyMessage } from "./policy-access.ts";
+
+/** What GET /members/:id shows (mesh/mesh-view.ts). */
+export interface MemberFacts {
+  readonly id: string;
+  readonly status: string;
+  readonly address: string;
+  readonly role: string;
+  readonly zone: string;
+  readonly incarnation: number;
+  readonly sinceMs: number;
+  readonly rttMs: number | null;
+  readonly seenAgoMs: number | null;
+  readonly version: string;
+  readonly models: readonly string[];
+  readonly self: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly apiAddress: string;
+  readonly servingAddress: string;
+  readonly healthy: boolean | null;
+  readonly draining: boolean | null;
+}
+
+export interface FleetFacts {
+  targets(): readonly Target[];
+  load(id: string): { readonly inFlight: number; readonly inFlightTokens: number; readonly othersInFlight: number };
+  /** On the clock of the targets' times. */
+  nowMs(): number;
+}
+
+export interface NodeServiceOptions {
+  members(): readonly MemberFacts[];
+  /** Routers only. */
+  readonly fleet?: FleetFacts | undefined;
+  /** A node's newest state, as a message; undefined where it is not known here. */
+  state(id: string): object | undefined;
+  /** Throws a MeshError where there is no store. */
+  policies(): PolicyAccess;
+}
+
+export class NodeService {
+  readonly #options: NodeServiceOptions;
+
+  constructor(options: NodeServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Ids and labels of all nodes that can serve, and the models that are served: what policies may name. */
+  known(): { nodes: { id: string; labels: Readonly<Record<string, string>> }[]; models: string[] } {
+    const nodes = this.#nodes(new Map(), false).filter(({ role }) => role === "agent" || role === "unknown");
+    return {
+      nodes: nodes.map(({ id = "", labels }) => ({ id, labels: labels as Record<string, string> })),
+      models: [...new Set(nodes.flatMap(({ models }) => models ?? []))],
+    };
+  }
+
+  /** Throws `not_found` with the id that was probably meant. */
+  knownNode(id: string): void {
+    const ids = this.#nodes(new Map(), false).map((node) => node.id ?? "");
+    if (!ids.includes(id)) throw unknown("node", id, ids);
+  }
+
+  async listNodes(request: ListNodesRequest): Promise<Init<ListNodesResponse>> {
+    const { role, model, zone, selector, withState } = request;
+    const nodes = this.#nodes(await this.#nodePolicies(), withState).filter(
+      (node) =>
+        (role === "" || node.role === role) &&
+        (zone === "" || node.zone === zone) &&
+        (model === "" || node.models?.includes(model) === true) &&
+        Object.entries(selector).every(([label, value]) => node.labels?.[label] === value),
+    );
+    return { nodes };
+  }
+
+  async getNode({ id }: GetNodeRequest): Promise<Init<GetNodeResponse>> {
+    const nodes = this.#nodes(await this.#nodePolicies(), false);
+    const node = nodes.find((one) => one.id === id);
+    if (node === undefined) {
+      throw unknown(
+        "node",
+        id,
+        nodes.map((one) => one.id ?? ""),
+      );
+    }
+    return { node: { ...node, state: this.#state(id) } };
+  }
+
+  async listModels({ node }: ListModelsRequest): Promise<Init<ListModelsResponse>> {
+    const models = this.#models(await this.#items());
+    if (node === "") return { models };
+    this.knownNode(node);
+    return { models: models.filter((model) => model.nodes?.some(({ id }) => id === node) === true) };
+  }
+
+  async getModel({ id }: GetModelRequest): Promise<Init<GetModelResponse>> {
+    const items = await this.#items();
+    const models = this.#models(items);
+    const model = models.find((one) => one.id === id);
+    if (model === undefined) {
+      throw unknown(
+        "model",
+        id,
+        models.map((one) => one.id ?? ""),
+      );
+    }
+    const nodes = model.nodes?.map((node) => ({ ...node, modelState: this.#modelState(node.id ?? "", id) })) ?? [];
+    return { model: { ...model, nodes }, policies: items.filter((item) => isAbout(item, id)).map(policyMessage) };
+  }
+
+  /** What is known here of the policies; nothing while there is no store. */
+  async #items(): Promise<readonly Item[]> {
+    try {
+      return (await this.#options.policies().list({ consistent: false })).items;
+    } catch (error) {
+      if (error instanceof MeshError) return [];
+      throw error;
+    }
+  }
+
+  async #nodePolicies(): Promise<ReadonlyMap<string, ItemOf<"node">>> {
+    const items = (await this.#items()).filter((item): item is ItemOf<"node"> => item.kind === "node");
+    return new Map(items.map((item) => [item.name, item]));
+  }
+
+  #nodes(policies: ReadonlyMap<string, ItemOf<"node">>, withState: boolean): Init<Node>[] {
+    const { fleet } = this.#options;
+    const targets = new Map((fleet?.targets() ?? []).map((target) => [target.id, target]));
+    const members = this.#options.members();
+    const nodes = members.map((member): Init<Node> => memberNode(member));
+    const isMember = new Set(members.map(({ id }) => id));
+    for (const target of targets.values()) if (!isMember.has(target.id)) nodes.push(targetNode(target));
+    return nodes.map((node): Init<Node> => {
+      const id = node.id ?? "";
+      const target = targets.get(id);
+      const spec = policies.get(id)?.spec;
+      return {
+        ...node,
+        models: target?.models ?? node.models,
+        cordoned: spec?.cordoned === true,
+        draining: spec?.draining === true,
+        reason: spec?.reason ?? "",
+        target: target === undefined || fleet === undefined ? undefined : targetMessage(target, fleet),
+        state: withState ? this.#state(id) : undefined,
+      };
+    });
+  }
+
+  #models(items: readonly Item[]): Init<Model>[] {
+    const pins = new Map(
+      items.filter((item): item is ItemOf<"pin"> => item.kind === "pin").map((pin) => [pin.name, pin]),
+    );
+    const served = new Map<string, Init<ModelNode>[]>([...pins.keys()].map((name) => [name, []]));
+    for (const { id, status, role, models = [], target } of this.#nodes(new Map(), false)) {
+      if (role === "router" || status === "left") continue;
+      const node = { id, state: target?.state ?? status, routable: target?.routable ?? status === "alive" };
+      for (const model of models) served.set(model, [...(served.get(model) ?? []), node]);
+    }
+    return [...served]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([id, nodes]): Init<Model> => {
+        const pin = pins.get(id);
+        const routableNodes = nodes.filter(({ routable }) => routable).length;
+        const wanted = pin?.spec.minReplicas ?? pin?.spec.nodes?.length ?? 0;
+        return {
+          id,
+          nodes,
+          routableNodes,
+          missingReplicas: Math.max(0, wanted - routableNodes),
+          pin: pin === undefined ? undefined : policyMessage(pin),
+        };
+      });
+  }
+
+  /** One by protobuf.js has the same names as ours. */
+  #state(id: string): Init<NodeState> | undefined {
+    return this.#options.state(id);
+  }
+
+  #modelState(node: string, model: string): Init<ModelNode>["modelState"] {
+    const state = this.#state(node);
+    return state?.models?.find(({ labels }) => labels?.model === model);
+  }
+}
+
+export function unknown(what: string, name: string, names: readonly string[]): MeshError {
+  const hint = didYouMean(name, names);
+  const shown = JSON.stringify(name.slice(0, 128));
+  return new MeshError("not_found", `there is no ${what} ${shown} here${hint === "" ? "" : `; ${hint}`}`);
+}
+
+/** Whether a policy decides about requests for this model. */
+function isAbout({ kind, name }: Item, model: string): boolean {
+  switch (kind) {
+    case "node":
+      return false;
+    case "pin":
+    case "scaling":
+      return name === model;
+    case "acl":
+      return [model, "*"].includes(name.slice(name.indexOf("/") + 1, name.lastIndexOf("/")));
+    default:
+      return name === model || name === "*" || name.endsWith(`/${model}`) || name.endsWith("/*");
+  }
+}
+
+function memberNode(member: MemberFacts): Init<Node> {
+  const { id, role, status, self, zone, labels, version, incarnation, models, sinceMs } = member;
+  return {
+    id,
+    role,
+    status,
+    self,
+    zone,
+    labels,
+    version,
+    incarnation,
+    models,
+    gossipAddress: member.address,
+    apiAddress: member.apiAddress,
+    servingAddress: member.servingAddress,
+    healthy: member.healthy ?? undefined,
+    leaving: member.draining ?? undefined,
+    rttMs: member.rttMs ?? undefined,
+    sinceMs,
+    seenAgoMs: member.seenAgoMs ?? undefined,
+  };
+}
+
+function targetNode({ id, zone, labels, incarnation, models, host, port }: Target): Init<Node> {
+  const servingAddress = formatHostPort(host, port);
+  return { id, role: "unknown", status: "target", zone, labels, incarnation, models, servingAddress };
+}
+
+function targetMessage(target: Target, fleet: FleetFacts): Init<TargetMessage> {
+  const { sampledAtMs, rttMs, state, source, weight, failuresInRow, lastError } = target;
+  return {
+    state,
+    routable: isRoutable(target),
+    source,
+    address: formatHostPort(target.host, target.port),
+    weight,
+    ...fleet.load(target.id),
+    rttMs,
+    sampledAgoMs: sampledAtMs === undefined ? undefined : Math.max(0, Math.round(fleet.nowMs() - sampledAtMs)),
+    failuresInRow,
+    lastError,
+  };
+}
