@@ -16,6 +16,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
+import { GpuNews, LoadedNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
@@ -66,6 +67,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const journal = new Journal(Date.now());
+  const gpus = new GpuNews(journal.tell);
   const metrics = agentMetrics({
     node: config.id,
     sample,
@@ -166,10 +168,23 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     dataDir: config.dataDir,
     node: () => joined(node),
     isAlone: config.join.length === 0 && config.joinFile === "",
+    tell: journal.tell,
     log,
   });
   addresses.gossip = node.membership.address;
-  states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
+  const watched = (): NodeSample => {
+    const now = sample();
+    gpus.look(config.id, now.gpus);
+    return now;
+  };
+  states = new StateSender({
+    node,
+    config: config.signal,
+    id: config.id,
+    incarnation: Date.now(),
+    isReady,
+    sample: watched,
+  });
   states.start();
   watchNode(controlPlane.store, config.id, ({ isDraining, reason }) => {
     if (isDraining !== isDrained) log.info(isDraining ? "this node is drained" : "this node serves again", { reason });
@@ -192,7 +207,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   announcer.start();
   serveModelCalls(models);
+  const loaded = new LoadedNews(config.id, runtime.models, journal.tell);
   runtime.watchModels(() => {
+    loaded.look(runtime.models);
     node?.tell({ models: runtime.models });
     announcer?.announceNow();
   });

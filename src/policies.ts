@@ -42,7 +42,7 @@ export interface PoliciesOptions {
   readonly targets: Pick<Targets, "all" | "get">;
   readonly standing: Pick<Standing, "id" | "node" | "routers" | "hasControlNodes">;
   /** Is told what becomes of models. */
-  readonly journal: Pick<Journal, "append">;
+  readonly journal: Pick<Journal, "tell">;
   readonly log: Log;
   readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
   /** Has nodes load models that lack replicas; by default through the mesh. */
@@ -247,7 +247,7 @@ export class Policies implements CrewPolicies {
     cause: string,
     labels: Readonly<Record<string, string>>,
   ): void {
-    this.#options.journal.append({ type: `model.${what}`, id: model, cause, labels: { model, ...labels } }, Date.now());
+    this.#options.journal.tell({ type: `model.${what}`, id: model, cause, labels: { model, ...labels } });
   }
 
   /** How many replicas each model with a scaling policy should have. */

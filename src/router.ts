@@ -10,7 +10,7 @@ import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
-import { type ControlPlane, openControlPlane } from "./control-plane.ts";
+import { openControlPlane } from "./control-plane.ts";
 import { routerSettings } from "./config.ts";
 import type { RouterConfig } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
@@ -70,6 +70,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     config.tracing.endpoint === ""
       ? null
       : new SpanExporter({ config: config.tracing, instance: () => standing.id, log });
+  const journal = new Journal(Date.now());
   const targets: Targets = new Targets({
     config,
     placement,
@@ -77,8 +78,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     upstreamTls,
     node: () => standing.node,
     onRoutes: (routes) => crew?.setRoutes(routes),
+    tell: journal.tell,
   });
-  const journal = new Journal(Date.now());
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
@@ -118,7 +119,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- what is done to it while it runs
 
   let handover: Handover | null = null;
-  let controlPlane: ControlPlane | null = null;
   const operations = routerOperations({
     reload,
     crew: () => crew,
@@ -133,7 +133,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     standing,
     journal,
     log,
-    policies: () => controlPlane?.store ?? null,
+    policies: () => standing.policies,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
@@ -213,18 +213,18 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
 
   const node = await standing.enter(estate === null ? undefined : nodeEstateOf(estate.node), inheritance.gossip);
 
-  const opened = await openControlPlane({
+  const controlPlane = await openControlPlane({
     control: config.control,
     raft: config.raft,
     cluster: config.mesh.cluster,
     dataDir: config.dataDir,
     node: () => joined(standing.node),
     isAlone: false,
+    tell: journal.tell,
     log,
   });
-  controlPlane = opened;
-  standing.keep(opened);
-  policies.watch(opened.store);
+  standing.keep(controlPlane);
+  policies.watch(controlPlane.store);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
@@ -285,7 +285,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   clearInterval(upkeep);
   policies.stop();
   targets.stop();
-  await Promise.all([control.stop(), opened.store.stop()]);
+  await Promise.all([control.stop(), controlPlane.store.stop()]);
   dropPid(config.pidFile);
   log.info("stopped");
   process.exit(failure === null ? 0 : 1);

@@ -20,6 +20,7 @@ import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
 import { bareMeta, decodeMeta } from "./swim/meta.ts";
+import type { PolicyStore } from "./store/policy-store.ts";
 import { parseAddress } from "./base/units.ts";
 import type { Targets } from "./targets.ts";
 
@@ -152,6 +153,11 @@ export class Standing {
   /** More descriptors of the gossip's sockets, for the caller to close. Throws a MeshError before the mesh is joined. */
   descriptors(): SocketDescriptors {
     return joined(this.#node).transport.descriptors();
+  }
+
+  /** The policies; null before this router has found them. */
+  get policies(): PolicyStore | null {
+    return this.#controlPlane?.store ?? null;
   }
 
   /** What happens to members is told there from now on; it is silent when this node is. */

@@ -25,6 +25,7 @@ const BESIDE_ROLES = [
   "policies",
   "control",
   "model-calls",
+  "news",
   "control-plane",
   "reload",
   "standing",

@@ -78,7 +78,7 @@ class Main {
     log: quiet,
     crew: () => this.crew,
     standing: { id: "router-1", node: null, routers: 1, hasControlNodes: true },
-    journal: { append: (event) => void this.events.push(event as Main["events"][number]) },
+    journal: { tell: (event) => void this.events.push(event) },
     models: {
       load: ({ node, model, revision }) => {
         this.loads.push(`${node} ${model} ${revision}`);

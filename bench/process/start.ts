@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- start`: how long the executable takes to start, and what its processes weigh.
  *
- * `--version` is the floor: process, runtime, argument parsing. `dev` is timed from its spawn to the first chat answer
+ * `--version` is the floor: process, runtime, argument parsing. Commands of ctl are timed from their spawn to their end,
+ * the answer of an agent of this machine included. `dev` is timed from its spawn to the first chat answer
  * with status 200, with a request tried every 5 ms, so it includes a router, three agents, their registration and the
  * answer itself. Memory is that of one agent (mock) and one router with two workers, a second after they are ready and
  * again after 1,000 streamed requests, 16 at a time. Resident memory counts the executable's pages, which all processes
@@ -23,6 +24,7 @@ const REQUESTS = 1000;
 const AT_ONCE = 16;
 const MODEL = "bench-model";
 const MB = 1e6;
+const CTL_COMMANDS = [["list-nodes"], ["health"]];
 
 const rows: Record<string, number | string | boolean>[] = [];
 
@@ -35,11 +37,19 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-function versionMs(): number {
+/** From the spawn of a command to its end. */
+function commandMs(...args: string[]): number {
   const startMs = performance.now();
-  const { exitCode } = Bun.spawnSync([EXECUTABLE, "--version"], { stdout: "ignore" });
-  if (exitCode !== 0) throw new Error(`--version ended with ${exitCode}`);
+  const { exitCode } = Bun.spawnSync([EXECUTABLE, ...args], { stdout: "ignore", stderr: "inherit" });
+  if (exitCode !== 0) throw new Error(`${args.join(" ")} ended with ${exitCode}`);
   return performance.now() - startMs;
+}
+
+/** The median and the longest of a command, which is to end within `target`. */
+function timeCommand(what: string, args: readonly string[], target: number): void {
+  const times = Array.from({ length: VERSION_RUNS }, () => commandMs(...args));
+  record(`${what}, median`, median(times), "ms", target);
+  record(`${what}, longest`, Math.max(...times), "ms");
 }
 
 async function chat(base: string, serial: number, outputTokens: number): Promise<boolean> {
@@ -73,9 +83,10 @@ function weigh(name: string, { process }: Started, when: string, target: number)
   if (proportional !== null) record(`${name}, proportional share, ${when}`, proportional / MB, "MB");
 }
 
-const versions = Array.from({ length: VERSION_RUNS }, versionMs);
-record("--version, median", median(versions), "ms", 60);
-record("--version, longest", Math.max(...versions), "ms");
+timeCommand("--version", ["--version"], 60);
+timeCommand("--help", ["--help"], 80);
+timeCommand("ctl --help", ["ctl", "--help"], 80);
+timeCommand("ctl pin-model --help", ["ctl", "pin-model", "--help"], 80);
 
 const starts: number[] = [];
 for (let run = 0; run < DEV_RUNS; run++) starts.push(await devMs());
@@ -90,6 +101,8 @@ try {
   await Bun.sleep(SETTLE_MS);
   weigh("agent", agent, "idle", 90);
   weigh("router", router, "idle", 150);
+  const at = ["--endpoint", `http://${agent.address("api")}`];
+  for (const command of CTL_COMMANDS) timeCommand(`ctl ${command.join(" ")}`, ["ctl", ...command, ...at], 150);
   const base = `http://${router.address("listen")}`;
   let sent = 0;
   let failed = 0;

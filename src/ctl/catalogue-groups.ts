@@ -48,6 +48,11 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
         load: async () => (await acls()).deny,
       },
       list: { summary: "list all rules", load: async () => (await acls()).list },
+      test: {
+        summary: "tell whether a tenant or a key may do what it asks, and which rule decides",
+        notes: [["Exit code 1", "also: denied"]],
+        load: async () => (await import("./acl-test.ts")).ACL_TEST,
+      },
       delete: { summary: "take a rule away", load: async () => (await acls()).delete },
     },
   },

@@ -4,7 +4,8 @@ import { escaped, printable } from "../base/printable.ts";
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
 import type { MemberRow } from "./members.ts";
-import type { TargetRow } from "./nodes.ts";
+import { call } from "./control-plane.ts";
+import { type DecidedRow, decidedOf, type TargetRow } from "./nodes.ts";
 import {
   type Column,
   type Facts,
@@ -82,6 +83,8 @@ interface GpuDetail {
 
 interface Known {
   readonly id: string;
+  /** What an operator has decided about it. */
+  readonly decision: { readonly is: string; readonly reason: string } | null;
   readonly member: MemberDetail | null;
   /** What a router sends requests to. */
   readonly node: TargetDetail | null;
@@ -132,7 +135,8 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const first = await ask(config.endpoint, `/members/${path}`, timeoutMs);
   if (first.kind === "unreachable") return failureOf(first, terminal) ?? EXIT.failed;
   const { endpoint } = first;
-  const [target, own, log] = await Promise.all([
+  const [decision, target, own, log] = await Promise.all([
+    call({ endpoint, timeoutMs }, "GetNode", { id }),
     ask(endpoint, `/nodes/${path}`, timeoutMs),
     ask(endpoint, "/status", timeoutMs),
     ask(endpoint, "/events", timeoutMs),
@@ -146,8 +150,13 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   }
   const status = found(own);
   const events = ((recordsIn(found(log), "events") ?? []) as readonly EventRow[]).filter((event) => event.id === id);
+  const decided = decision.kind === "reply" ? (recordOf(decision.body["node"]) as DecidedRow | undefined) : undefined;
   const known: Known = {
     id,
+    decision:
+      decided === undefined || decidedOf(decided) === ""
+        ? null
+        : { is: decidedOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target),
     status: status?.["id"] === id ? status : null,
@@ -179,8 +188,12 @@ async function idsAt(endpoint: string, timeoutMs: number): Promise<string[]> {
   return [...new Set(rows.flatMap(({ id }) => (typeof id === "string" ? [id] : [])))];
 }
 
-function sections({ id, member, node, status, events }: Known, color: boolean): string {
+function sections({ id, decision, member, node, status, events }: Known, color: boolean): string {
   const parts = [`${printable(id)}\n`];
+  if (decision !== null) {
+    const facts = [["decided", decision.is] as const, ["reason", decision.reason || "-"] as const];
+    parts.push(renderFacts({ title: "Operator", facts }));
+  }
   if (member !== null) parts.push(renderFacts(membershipFacts(member)));
   if (node !== null) parts.push(renderFacts(targetFacts(node)));
   const { models = [], gpus = [] } = node?.sample ?? {};

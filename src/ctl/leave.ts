@@ -52,6 +52,7 @@ export async function leaveMesh({ endpoint, timeoutMs }: LeaveConfig, terminal: 
         return EXIT.failed;
       }
       last = "it is finishing what it has in flight";
+      terminal.progress?.(`${who}: ${last}, ${Math.round(waited / 1000)} s`);
     } else last = health.why;
     if (waited >= timeoutMs) {
       say(`${who} has taken leave, and is still there after ${formatDuration(timeoutMs)}: ${last}`);

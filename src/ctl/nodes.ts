@@ -1,5 +1,6 @@
 /** `infermesh ctl list-nodes`: a router's targets and the other members of its mesh; of an agent, itself and the mesh. */
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
+import { call } from "./control-plane.ts";
 import { type MemberRow, STATUS_COLORS } from "./members.ts";
 import {
   type Column,
@@ -26,6 +27,7 @@ export interface TargetRow {
   readonly inFlight?: number | null;
   readonly rttMs?: number | null;
   readonly sampledAgoMs?: number | null;
+  readonly labels?: Readonly<Record<string, string>>;
   readonly sample?: {
     readonly version?: string;
     readonly models?: readonly {
@@ -44,6 +46,19 @@ interface NodeRow extends TargetRow {
   readonly version: string;
   /** Since it last answered a poll or a probe. */
   readonly seenAgoMs: number | null;
+  /** What an operator has decided; "" for nothing. */
+  readonly decided: string;
+  /** Why, in the operator's words. */
+  readonly reason: string;
+}
+
+/** What ListNodes and GetNode tell of an operator's decision. */
+export interface DecidedRow {
+  readonly id?: string;
+  readonly cordoned?: boolean;
+  readonly draining?: boolean;
+  readonly reason?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 type ModelFigures = NonNullable<NonNullable<TargetRow["sample"]>["models"]>[number];
@@ -53,6 +68,7 @@ const STATE_COLORS: Readonly<Record<string, number>> = {
   healthy: 32,
   unhealthy: 31,
   draining: 33,
+  cordoned: 33,
   unknown: 90,
 };
 
@@ -66,7 +82,16 @@ const kvOf = (row: NodeRow): number | undefined => {
 };
 
 /** What the mesh says goes first where it is bad news: it hears of a death before the next poll. */
-const stateOf = ({ status, state }: NodeRow): string => (status !== null && status !== "alive" ? status : state) ?? "-";
+const stateOf = ({ status, state, decided }: NodeRow): string => {
+  if (status !== null && status !== "alive") return status;
+  const isWell = state === "healthy" || state === "alive";
+  return (isWell && decided !== "" ? decided : state) ?? "-";
+};
+
+/** "draining" is the stronger of the two. */
+export function decidedOf({ cordoned = false, draining = false }: DecidedRow): string {
+  return draining ? "draining" : cordoned ? "cordoned" : "";
+}
 
 const modelsOf = ({ models = [] }: NodeRow): string =>
   models.length > 1 ? `${models[0]} +${models.length - 1}` : (models[0] ?? "-");
@@ -87,6 +112,15 @@ const NODE_COLUMNS: readonly Column<NodeRow>[] = [
   textColumn("VERSION", ({ version }) => version || "-"),
   figureColumn("INCARNATION", ({ incarnation }) => incarnation || undefined),
   textColumn("SOURCE", ({ source }) => source ?? "-"),
+  { ...textColumn<NodeRow>("DECIDED", ({ decided }) => decided || "-"), wide: true },
+  { ...textColumn<NodeRow>("REASON", ({ reason }) => reason || "-"), wide: true },
+  {
+    ...textColumn<NodeRow>("LABELS", ({ labels = {} }) => {
+      const words = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+      return words.join(",") || "-";
+    }),
+    wide: true,
+  },
 ];
 
 export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<number> {
@@ -96,9 +130,20 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
   if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
   const targets = recordsIn(answer.body, "nodes");
   if (targets === undefined) return notOurs("nodes", terminal);
-  const mesh = await ask(answer.endpoint, "/members", timeoutMs);
+  const [mesh, decisions] = await Promise.all([
+    ask(answer.endpoint, "/members", timeoutMs),
+    call({ endpoint: answer.endpoint, timeoutMs }, "ListNodes"),
+  ]);
   const members = mesh.kind === "answer" ? (recordsIn(mesh.body, "members") ?? []) : [];
-  const nodes = nodeRows(targets, members);
+  // A process without policies has none to tell.
+  const decided: readonly DecidedRow[] = decisions.kind === "reply" ? (recordsIn(decisions.body, "nodes") ?? []) : [];
+  const byId = new Map(decided.map((row) => [row.id, row]));
+  const nodes = nodeRows(targets, members).map((row): NodeRow => {
+    const decision = byId.get(row.id) ?? {};
+    const labels = row.labels ?? decision.labels;
+    const known = { ...row, decided: decidedOf(decision), reason: decision.reason ?? "" };
+    return labels === undefined ? known : { ...known, labels };
+  });
   if (nodes.length === 0 && !isWhole(output) && output !== "text") terminal.err("no nodes\n");
   else terminal.out(renderRows(output, nodes, NODE_COLUMNS, { nodes }, terminal.color));
   return EXIT.ok;
@@ -137,6 +182,8 @@ function nodeOfTarget(target: TargetRow, member: MemberRow | undefined): NodeRow
     incarnation: member?.incarnation ?? target.incarnation ?? 0,
     version: member?.version || target.sample?.version || "",
     seenAgoMs: ages.length === 0 ? null : Math.min(...ages),
+    decided: "",
+    reason: "",
   };
 }
 
@@ -157,6 +204,8 @@ function nodeOfMember(member: MemberRow): NodeRow {
     status: member.status ?? null,
     version: member.version ?? "",
     seenAgoMs: member.seenAgoMs ?? null,
+    decided: "",
+    reason: "",
   };
 }
 

@@ -2,6 +2,7 @@
 import { isAbsolute, resolve } from "node:path";
 import { printable } from "../base/printable.ts";
 import { type Answer, ask, EXIT, failureOf, type JsonRecord, notOurs, recordOf, recordsIn } from "./client.ts";
+import { waiting } from "./control-plane.ts";
 import { isWhole, renderWhole } from "./render.ts";
 import type { CtlConfig, UpgradeConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -10,7 +11,7 @@ const FORBIDDEN = "only a router's --api port takes this, not its --metrics port
 
 /** Has a router load its configuration anew: exit code 1 when that was refused. */
 export async function reloadRouter({ endpoint, timeoutMs, output }: CtlConfig, terminal: Terminal): Promise<number> {
-  const answer = await ask(endpoint, "/reload", timeoutMs, "POST");
+  const answer = await waiting(terminal, "reload", ask(endpoint, "/reload", timeoutMs, "POST"));
   const faults = answer.kind === "answer" ? recordOf(answer.body)?.["faults"] : undefined;
   if (Array.isArray(faults)) {
     terminal.err(`infermesh ctl reload: the new configuration is refused, and nothing was changed\n`);
@@ -37,7 +38,10 @@ export async function reloadRouter({ endpoint, timeoutMs, output }: CtlConfig, t
 
 /** Has a router replace its workers, one by one. */
 export async function restartWorkers({ endpoint, timeoutMs, output }: CtlConfig, terminal: Terminal): Promise<number> {
-  const body = bodyOf(await ask(endpoint, "/workers/restart", timeoutMs, "POST"), terminal);
+  const body = bodyOf(
+    await waiting(terminal, "restart-workers", ask(endpoint, "/workers/restart", timeoutMs, "POST")),
+    terminal,
+  );
   if (typeof body === "number") return body;
   const workers = recordsIn(body, "workers");
   if (workers === undefined) return notOurs("workers", terminal);
@@ -58,7 +62,8 @@ export async function upgradeRouter(
 ): Promise<number> {
   // The router may have another working directory.
   const path = executable === "" || isAbsolute(executable) ? executable : resolve(executable);
-  const body = bodyOf(await ask(endpoint, "/upgrade", timeoutMs, "POST", { executable: path }), terminal);
+  const asked = ask(endpoint, "/upgrade", timeoutMs, "POST", { executable: path });
+  const body = bodyOf(await waiting(terminal, "upgrade", asked), terminal);
   if (typeof body === "number") return body;
   const { pid, version } = body;
   if (typeof pid !== "number" || typeof version !== "string") return notOurs("process", terminal);

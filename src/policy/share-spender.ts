@@ -131,6 +131,12 @@ export class ShareSpender {
     this.#holders = Math.max(1, count);
   }
 
+  /** These quotas in place of all; what is known of those that stay is kept. */
+  sync(quotas: ReadonlyMap<string, QuotaSpec>): void {
+    for (const quota of this.#accounts.keys()) if (!quotas.has(quota)) this.#accounts.delete(quota);
+    for (const [quota, spec] of quotas) this.put(quota, spec);
+  }
+
   /** A quota that is new or says something else. */
   put(quota: string, spec: QuotaSpec): void {
     const measures = measuresOf(spec);

@@ -625,6 +625,7 @@ export class Raft {
       this.#reads.begin(this.#round, this.#commitIndex);
     }
     for (const [member, progress] of this.#progress) this.#replicate(member, progress);
+    if (this.#reads.count === 0) return;
     for (const { reader, index } of this.#reads.confirmed(this.#confirmedRound())) this.#answer(reader, index);
   }
 

@@ -123,6 +123,11 @@ const STATUS = {
   vitals: { requests_in_progress: 2 },
 };
 
+const DECIDED = [
+  { id: "gpu-1", draining: true, cordoned: true, reason: "fans" },
+  { id: TARGETS[1]?.id, cordoned: true },
+];
+
 const bed = new CtlBed({
   "/router/nodes": () => ({ nodes: TARGETS }),
   "/router/members": () => ({ members: MEMBERS }),
@@ -132,6 +137,10 @@ const bed = new CtlBed({
   "/router/nodes/static-%1B%5B2J": () => TARGETS[1],
   "/router/events": () => ({ events: EVENTS, missed: 0, next: 12 }),
   "/old/nodes": () => ({ nodes: TARGETS }),
+  "/decided/nodes": () => ({ nodes: TARGETS }),
+  "/decided/nodes/gpu-1": () => TARGETS[0],
+  "/decided/infermesh.control.v1.ControlPlane/ListNodes": () => ({ nodes: DECIDED }),
+  "/decided/infermesh.control.v1.ControlPlane/GetNode": () => ({ node: DECIDED[0] }),
   "/empty/nodes": () => ({ nodes: [] }),
   "/agent/status": () => STATUS,
   "/agent/members": () => ({ members: [member("a", {}), MEMBERS[0]] }),
@@ -159,9 +168,11 @@ router-a-8080  alive      router    -      -                  -     -    -      
   test("shows one line a node with tabs between, exact, for scripts", async () => {
     const { out } = await bed.run(listNodes, "router", { output: "text" });
     expect(out.split("\n")[0]).toBe(
-      "gpu-1\thealthy\tagent\teu-1a\tllama-3.1-8b,m2\t14\t1\t0.873\t3\t0.42\t600\t10.0.0.7:8000\t0.2.0\t1795234464\tregistered",
+      "gpu-1\thealthy\tagent\teu-1a\tllama-3.1-8b,m2\t14\t1\t0.873\t3\t0.42\t600\t10.0.0.7:8000\t0.2.0\t1795234464\tregistered\t-\t-\track=r12",
     );
-    expect(out.split("\n")[1]).toBe("static-?[2J\tunhealthy\tupstream\t-\t-\t-\t-\t-\t0\t-\t-\th:1\t-\t-\tstatic");
+    expect(out.split("\n")[1]).toBe(
+      "static-?[2J\tunhealthy\tupstream\t-\t-\t-\t-\t-\t0\t-\t-\th:1\t-\t-\tstatic\t-\t-\t-",
+    );
   });
 
   test("as JSON and YAML keeps every field of the targets, and adds to them", async () => {
@@ -190,6 +201,8 @@ router-a-8080  alive      router    -      -                  -     -    -      
       status: "alive",
       version: "0.2.0",
       seenAgoMs: 2000,
+      decided: "",
+      reason: "",
     });
     expect(Bun.YAML.parse((await bed.run(listNodes, "router", { output: "yaml" })).out)).toEqual({ nodes });
   });
@@ -209,7 +222,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
   });
 
   test("of an agent shows itself, and its mesh", async () => {
-    const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\n";
+    const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\t-\t-\t-\n";
     expect(await bed.run(listNodes, "lone", { output: "text" })).toEqual({ code: 0, err: "", out: lone });
     const { out } = await bed.run(listNodes, "agent", { output: "text" });
     expect(out.split("\n").map((line) => line.split("\t").slice(0, 3))).toEqual([
@@ -217,6 +230,26 @@ router-a-8080  alive      router    -      -                  -     -    -      
       ["router-a-8080", "alive", "router"],
       [""],
     ]);
+  });
+
+  test("shows what an operator has decided, where nothing worse is known", async () => {
+    const { out } = await bed.run(listNodes, "decided", { output: "text" });
+    const cells = out.split("\n").map((line) => line.split("\t"));
+    expect(cells.map(([id, state]) => [id, state])).toEqual([
+      ["gpu-1", "draining"],
+      ["static-?[2J", "unhealthy"],
+      [""],
+    ]);
+    expect(cells.map((line) => line.slice(-3))).toEqual([
+      ["draining", "fans", "rack=r12"],
+      ["cordoned", "-", "-"],
+      [""],
+    ]);
+    const wide = await bed.run(listNodes, "decided", { output: "wide" });
+    expect(wide.out.split("\n")[0]).toEndWith("SOURCE      DECIDED   REASON  LABELS");
+    expect((await bed.run(describeNode, "decided", { operand: "gpu-1" })).out).toContain(
+      "Operator\n  decided  draining\n  reason   fans\n",
+    );
   });
 
   test("says so when there are none, and keeps the output for data", async () => {
@@ -294,7 +327,7 @@ ${EVENTS.filter(({ id }) => id === "gpu-1")
 
   test("hands on everything as JSON, YAML and text", async () => {
     const events = EVENTS.filter(({ id }) => id === "gpu-1");
-    const whole = { id: "gpu-1", member: DETAIL, node: TARGETS[0], status: null, events };
+    const whole = { id: "gpu-1", decision: null, member: DETAIL, node: TARGETS[0], status: null, events };
     const json = await bed.run(describeNode, "router", { operand: "gpu-1", output: "json" });
     expect(JSON.parse(json.out)).toEqual(whole);
     expect(Bun.YAML.parse((await bed.run(describeNode, "router", { operand: "gpu-1", output: "yaml" })).out)).toEqual(

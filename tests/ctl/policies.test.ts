@@ -188,6 +188,32 @@ deny    *            llama               *       unpaid         2
     expect((await run("acl delete * llama")).out).toBe("acl */llama/* deleted, revision 3\n");
   });
 
+  test("are tried out", async () => {
+    await run("acl allow tenant:acme llama infer");
+    await run("acl deny tenant:acme llama embed --reason costs");
+    expect(await run("acl test tenant:acme llama")).toMatchObject({
+      code: 0,
+      out: "allowed: tenant:acme infer llama: tenant:acme/llama/infer allows it\n",
+    });
+    expect(await run("acl test tenant:acme llama embed -o text")).toMatchObject({
+      code: 1,
+      out: "denied\ttenant:acme/llama/embed\ttenant:acme/llama/embed denies it: costs\n",
+    });
+    expect((await run("acl test tenant:other llama")).code).toBe(1);
+    expect((await run("acl test tenant:other mistral")).code).toBe(0);
+    const hash = "ab".repeat(32);
+    await run(`acl deny key:${hash} llama infer`);
+    expect(JSON.parse((await run(`acl test tenant:acme llama --key ${hash} -o json`)).out)).toMatchObject({
+      subject: "tenant:acme",
+      allowed: false,
+      rule: `key:${hash}/llama/infer`,
+    });
+    expect((await run(`acl test key:${hash} llama`)).code).toBe(1);
+    for (const line of ["acl test tenant:a *", "acl test tenant:a m *", `acl test key:${hash} m --key ${hash}`]) {
+      expect(await run(line)).toMatchObject({ code: 2, out: "" });
+    }
+  });
+
   test("name who they are about", async () => {
     expect(await run("acl allow acme llama")).toMatchObject({
       code: 2,

@@ -160,6 +160,16 @@ describe("a spender", () => {
     expect(passed(spender, 2_000)).toBe(2);
     spender.put(QUOTA, { concurrency: 200 });
     expect(passed(spender, 2_000)).toBe(25 - 12);
+    spender.sync(
+      new Map([
+        [QUOTA, { concurrency: 208 }],
+        ["acme/*", { concurrency: 500 }],
+      ]),
+    );
+    expect([passed(spender, 2_000), spender.spend(["acme/*"], 0, 2_000)]).toEqual([1, 0]);
+    spender.sync(new Map());
+    expect(passed(spender, 2_000)).toBe(1000);
+    spender.put(QUOTA, { requestsPerSecond: 1 });
     spender.delete(QUOTA);
     expect(passed(spender, 2_000)).toBe(1000);
     expect(spender.wants(10_000)).toEqual([]);

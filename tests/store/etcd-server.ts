@@ -1,5 +1,5 @@
 /** etcd servers for tests and benchmarks: Debian's etcd on loopback, with its data in a temporary folder. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,8 +20,10 @@ export interface EtcdNode {
   resume(): void;
   /** Again with the data that it had. */
   restart(): Promise<void>;
-  /** Loses its data; it is killed. */
+  /** Of one that was killed: its data is lost; or kept aside, and put back in the place of what there is then. */
   wipe(): void;
+  backUp(): void;
+  putBack(): void;
 }
 
 export interface EtcdOptions {
@@ -167,6 +169,15 @@ class Node implements EtcdNode {
 
   wipe(): void {
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  backUp(): void {
+    cpSync(this.#folder, `${this.#folder}-backup`, { recursive: true });
+  }
+
+  putBack(): void {
+    this.wipe();
+    cpSync(`${this.#folder}-backup`, this.#folder, { recursive: true });
   }
 
   async #isReady(): Promise<boolean> {

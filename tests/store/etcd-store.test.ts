@@ -251,6 +251,32 @@ describe.skipIf(WITHOUT_ETCD !== "")("the store in a single etcd", () => {
   );
 
   test(
+    "data that was put back from a backup is loaded anew",
+    async () => {
+      const own = await EtcdCluster.start(1, { flags: FAST });
+      const [node] = own.nodes;
+      const store = await ready("backup", own.address);
+      const watching = new Watching(store);
+      done(await store.write([put("pin", "a", PIN)]));
+      await node!.kill();
+      node!.backUp();
+      await node!.restart();
+      done(await store.write([put("pin", "b", PIN)], { timeoutMs: 10_000 }));
+      done(await store.write([put("pin", "c", PIN)]));
+      await node!.kill();
+      node!.putBack();
+      await node!.restart();
+      await watching.until(() => watching.items.size === 1);
+      expect([[...watching.items.keys()], watching.revision]).toEqual([["pin/a"], 1]);
+      expect(done(await store.write([put("pin", "d", PIN)]))).toMatchObject({ revision: 2, changed: true });
+      watching.stop();
+      await store.stop();
+      await own.stop();
+    },
+    STARTING_MS,
+  );
+
+  test(
     "a node starts without etcd, and has the policies once etcd is there",
     async () => {
       const own = await EtcdCluster.start(1, { flags: FAST });
