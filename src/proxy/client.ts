@@ -68,8 +68,10 @@ export interface FrontConnection {
   /** Bytes [start, end) came; the buffer is the transport's. */
   received(buffer: Buffer, start: number, end: number): void;
   drained(): void;
-  /** The socket is gone. */
-  closed(): void;
+  /** The client ended its half; false: there is nothing to go on with. */
+  ended(): boolean;
+  /** The socket is gone; `inOrder` as its handlers are told. */
+  closed(inOrder?: boolean): void;
   /** Ends what takes too long; called a few times a second. */
   expire(now: number): void;
 }
@@ -99,6 +101,9 @@ export class ClientConnection implements Downstream, FrontConnection {
   #bodySinceMs = 0;
   #bodyBytes = 0;
   #requests = 0;
+  /** The client has ended its half, or we end ours behind what waits. */
+  #hasClientEnded = false;
+  #isEnding = false;
   /** The head of its last request, where others may be expected to be like it. */
   #known: KnownHead | null = null;
   #misses = 0;
@@ -167,6 +172,11 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#emptyStash();
     this.#resume(PAUSED_BY_STASH);
     this.#exchange?.tunnelled(stash, start, end);
+  }
+
+  endHalf(): void {
+    this.#isEnding = true;
+    if (this.#outbox.pending === 0) this.#stream.shutdown();
   }
 
   exchangeEnded(keepAlive: boolean): void {
@@ -238,15 +248,22 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (!this.#outbox.flush(this.#stream)) return;
     if (this.#phase === CLOSING) {
       this.#sinceMs = nowMs();
-      this.#stream.shutdown();
+      this.#endStream();
       return;
     }
+    if (this.#isEnding) this.#stream.shutdown();
     this.#exchange?.clientDrained();
     this.#processStash();
   }
 
-  /** The socket is gone. */
-  closed(): void {
+  ended(): boolean {
+    this.#hasClientEnded = true;
+    return this.#phase === IN_TUNNEL && this.#exchange?.clientEnded() === true;
+  }
+
+  closed(inOrder = false): void {
+    const isHalfEnded = this.#isEnding && this.#outbox.pending === 0;
+    if (inOrder && isHalfEnded && this.ended()) return;
     this.#phase = CLOSING;
     this.#outbox.clear();
     const exchange = this.#exchange;
@@ -790,7 +807,13 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#emptyStash();
     this.#sinceMs = nowMs();
     this.#resume(PAUSED_BY_STASH | PAUSED_BY_TARGET);
-    if (this.#outbox.pending === 0) this.#stream.shutdown();
+    if (this.#outbox.pending === 0) this.#endStream();
+  }
+
+  /** Ends our half, and with it the connection where the client's is over. */
+  #endStream(): void {
+    if (this.#hasClientEnded) this.#stream.end();
+    else this.#stream.shutdown();
   }
 
   #freeExchange(): void {
@@ -815,13 +838,13 @@ export function clientHandlers(
   newHttp2: NewHttp2,
 ): StreamHandlers<FrontConnection> {
   const free: Exchange[] = [];
-  const close = (stream: Stream<FrontConnection>): void => {
+  const close = (stream: Stream<FrontConnection>, inOrder = false): void => {
     tick();
     // A connection that was refused for the limit has no state.
     const connection = stream.data as FrontConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
-    connection.closed();
+    connection.closed(inOrder);
   };
   return {
     open(stream: Stream<FrontConnection>): void {
@@ -862,6 +885,9 @@ export function clientHandlers(
       (stream.data as FrontConnection | undefined)?.drained();
     },
     end(stream: Stream<FrontConnection>): void {
+      tick();
+      const connection = stream.data as FrontConnection | undefined;
+      if (connection?.ended() === true) return;
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
       close(stream);
       stream.end();

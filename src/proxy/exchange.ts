@@ -598,6 +598,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     // The head may have been given up, and the attempt with it.
     if (client === null || attempt !== this.#answering) return;
     this.#activeMs = nowMs();
+    if (ended && this.#tunnel !== null) {
+      this.#targetEnded(this.#tunnel, client);
+      return;
+    }
     const { chunks } = attempt;
     if (this.#answer.seesFirst(chunks, buffer, start, end, ended)) this.#firstToken(attempt);
     if (this.#answer.status < 400) this.#meterBody(chunks, buffer, start, end, ended);
@@ -610,6 +614,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#isClientSlow = true;
       attempt.pause();
     }
+  }
+
+  #targetEnded(tunnel: Tunnel, client: Downstream): void {
+    tunnel.hasTargetEnded = true;
+    if (tunnel.hasClientEnded) this.#finish();
+    else client.endHalf();
   }
 
   #meterBody(chunks: ChunkScanner | null, buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -715,6 +725,17 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
   }
 
+  /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */
+  clientEnded(): boolean {
+    const tunnel = this.#tunnel;
+    if (tunnel === null) return false;
+    this.#activeMs = nowMs();
+    tunnel.hasClientEnded = true;
+    if (tunnel.hasTargetEnded) this.#finish();
+    else this.#answering?.endHalf();
+    return true;
+  }
+
   /** The client went away: whatever is under way for it is cancelled at once. */
   abandon(): void {
     if (this.#client === null) return;
@@ -752,10 +773,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   expire(now: number): void {
     const client = this.#client;
     if (client === null) return;
-    const { firstByteTimeoutMs, streamTimeoutMs, tunnelIdleMs, requestTimeoutMs } = this.#context.config;
+    const { firstByteTimeoutMs, streamTimeoutMs, requestTimeoutMs } = this.#context.config;
     if (this.#tunnel !== null) {
       if (this.#context.draining) this.#endTunnel(this.#tunnel, client);
-      else if (now - this.#activeMs >= tunnelIdleMs) this.refuse(stalled("tunnel", tunnelIdleMs));
+      else this.#expireTunnel(this.#tunnel, now);
     } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
       this.refuse(this.#tooLate());
     } else if (this.#answer.committed) {
@@ -767,6 +788,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
         if (isLate) this.failed(attempt, "timeout", detail);
       }
     }
+  }
+
+  /** A side that has heard that the other one has ended is not to be silent for as long as both may. */
+  #expireTunnel({ hasClientEnded, hasTargetEnded }: Tunnel, now: number): void {
+    const { streamTimeoutMs, tunnelIdleMs } = this.#context.config;
+    const limitMs = hasClientEnded || hasTargetEnded ? Math.min(streamTimeoutMs, tunnelIdleMs) : tunnelIdleMs;
+    if (now - this.#activeMs >= limitMs) this.refuse(stalled("tunnel", limitMs));
   }
 
   #tooLate(): MeshError {
