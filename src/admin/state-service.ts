@@ -10,7 +10,6 @@ import type {
   GetGpuStatesResponse,
   GetModelStatesRequest,
   GetModelStatesResponse,
-  GpuState,
   Init,
   ListNodeStatesRequest,
   ListNodeStatesResponse,
