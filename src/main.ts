@@ -242,7 +242,10 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
-    ctl: ctlTree(() => TREE),
+    ctl: ctlTree(
+      () => TREE,
+      async () => (await import("./store/saved.ts")).decodeSaved,
+    ),
     version: { doc: "Show the version; also --version." },
   },
 };
