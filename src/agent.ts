@@ -16,10 +16,12 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
+import { GpuNews, LoadedNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { modelCalls, serveModelCalls } from "./model-calls.ts";
+import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
 import { startMockRuntime } from "./telemetry/mock-runtime.ts";
@@ -47,6 +49,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     onCrash: () => process.exit(137),
   });
   let draining = false;
+  /** A policy says that this node is to want no requests. */
+  let isDrained = false;
   let states: StateSender | null = null;
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
@@ -59,10 +63,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
-    return draining ? { ...now, ready: false, draining: true } : now;
+    return draining || isDrained ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const journal = new Journal(Date.now());
+  const gpus = new GpuNews(journal.tell);
   const metrics = agentMetrics({
     node: config.id,
     sample,
@@ -163,11 +168,29 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     dataDir: config.dataDir,
     node: () => joined(node),
     isAlone: config.join.length === 0 && config.joinFile === "",
+    tell: journal.tell,
     log,
   });
   addresses.gossip = node.membership.address;
-  states = new StateSender({ node, config: config.signal, id: config.id, incarnation: Date.now(), isReady, sample });
+  const watched = (): NodeSample => {
+    const now = sample();
+    gpus.look(config.id, now.gpus);
+    return now;
+  };
+  states = new StateSender({
+    node,
+    config: config.signal,
+    id: config.id,
+    incarnation: Date.now(),
+    isReady,
+    sample: watched,
+  });
   states.start();
+  watchNode(controlPlane.store, config.id, ({ isDraining, reason }) => {
+    if (isDraining !== isDrained) log.info(isDraining ? "this node is drained" : "this node serves again", { reason });
+    isDrained = isDraining;
+    states?.look();
+  });
   announcer = new Announcer({
     urls: config.register,
     registration: () => ({
@@ -184,7 +207,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   announcer.start();
   serveModelCalls(models);
+  const loaded = new LoadedNews(config.id, runtime.models, journal.tell);
   runtime.watchModels(() => {
+    loaded.look(runtime.models);
     node?.tell({ models: runtime.models });
     announcer?.announceNow();
   });

@@ -8,6 +8,7 @@ import { MeshError, toMeshError } from "./base/errors.ts";
 import { parseAddress } from "./base/units.ts";
 import type { MeshNode } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
+import { type Tell, tellPolicies } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import { parseEtcdAddress } from "./store/etcd-address.ts";
 import { PolicyHost } from "./store/policy-host.ts";
@@ -29,6 +30,8 @@ export interface ControlPlaneOptions {
   readonly node: () => MeshNode;
   /** Whether it joins nobody: it may begin a control plane of its own then. */
   readonly isAlone: boolean;
+  /** What happens to policies. */
+  readonly tell: Tell;
   readonly log: Log;
 }
 
@@ -43,6 +46,12 @@ export interface ControlPlane {
 
 /** Rejects with a MeshError when the node's store or its port can't be had. */
 export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const controlPlane = await open(options);
+  tellPolicies(controlPlane.store, options.tell);
+  return controlPlane;
+}
+
+async function open(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { control, raft, cluster, dataDir, node, isAlone, log } = options;
   if (control.store !== EMBEDDED) return inEtcd(options);
   const host = await PolicyHost.open({
@@ -89,7 +98,7 @@ async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<C
 }
 
 /** Where other members take part in the control plane; the nearest first. */
-function controlNodes({ membership }: MeshNode): string[] {
+export function controlNodes({ membership }: MeshNode): string[] {
   const near: { readonly address: string; readonly rttMs: number }[] = [];
   for (const member of membership.members()) {
     if (member.id === membership.id || member.status === "failed" || member.status === "left") continue;

@@ -9,6 +9,7 @@ import type { ControlPlaneOptions } from "./admin/control-plane.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Operations } from "./admin/operations-api.ts";
 import type { PolicyAccess } from "./admin/policy-access.ts";
+import { ScoringService } from "./admin/scoring-service.ts";
 import {
   registrationRoutes,
   routerApi,
@@ -27,12 +28,17 @@ import { encodeNodeState } from "./mesh/node-state.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
+import { Explainer } from "./proxy/explain.ts";
+import { gatewayScorer } from "./proxy/gateway.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
 
 export interface ControlOptions {
   readonly targets: Targets;
+  /** Its last worker is this thread, which counts what gateways have in flight. */
+  readonly table: ScoreTable;
   readonly placement: Placement;
   readonly standing: Standing;
   readonly journal: Journal;
@@ -53,10 +59,15 @@ const STOP_MS = 1000;
 export class Control {
   readonly #options: ControlOptions;
   readonly #relayed: Hono;
+  readonly #explainer: Explainer;
+  readonly #scoring: ScoringService;
   readonly #fronts: Front[] = [];
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    const { table, placement, targets } = options;
+    this.#explainer = new Explainer({ table, placement, target: (id) => targets.get(id) });
+    this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);
     registrationRoutes(this.#relayed, this.#registry());
   }
@@ -73,6 +84,7 @@ export class Control {
   open(address: Address, fd: number | undefined, readOnly: boolean, metrics: RouterMetrics): Front {
     const services = apiServices({
       control: this.#controlPlane(),
+      scoring: this.#scoring,
       readOnly,
       isStopping: this.#options.isDraining,
       onError: this.#onError,
@@ -97,6 +109,7 @@ export class Control {
 
   /** Resolves when answers under way are given, or soon. */
   async stop(): Promise<void> {
+    this.#scoring.stop();
     await Promise.all(this.#fronts.splice(0).map((front) => front.stop(STOP_MS)));
   }
 
@@ -134,6 +147,7 @@ export class Control {
       policies: this.#options.policies,
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
+      explain: async ({ model, promptTokens }) => this.#explainer.explain(model, promptTokens),
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
     };
   }

@@ -16,6 +16,7 @@ import { isRoutable, type Target } from "./fleet/target.ts";
 import { type MeshNode, targetOf } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
 import type { TlsClientOptions } from "./net/tls-streams.ts";
+import { fleetNews, GpuNews, ModelNews, type Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
@@ -35,6 +36,8 @@ export interface TargetsOptions {
   readonly upstreamTls: TlsClientOptions;
   /** The mesh, once this router is in it. */
   readonly node: () => MeshNode | null;
+  /** What happened, for whoever asks. */
+  readonly tell: Tell;
   /** Workers must learn of new routes. */
   readonly onRoutes: (routes: RouteSnapshot) => void;
 }
@@ -46,6 +49,8 @@ export class Targets {
   readonly #fleet: Fleet;
   readonly #poller: Poller;
   readonly #changedIds = new Set<string>();
+  readonly #modelNews: ModelNews;
+  readonly #gpuNews: GpuNews;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   /** What the timer waits for. */
   #wakeAtMs = Number.NaN;
@@ -55,6 +60,8 @@ export class Targets {
   constructor(options: TargetsOptions) {
     const { config } = options;
     this.#options = options;
+    this.#modelNews = new ModelNews(options.tell);
+    this.#gpuNews = new GpuNews(options.tell);
     const fleet = liveCopy(config.fleet);
     this.#config = fleet;
     this.#fleet = new Fleet(fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
@@ -140,6 +147,7 @@ export class Targets {
     const wayMs = this.#wayMs(id);
     if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, wayMs, nowMs)) return;
     placement.sampled(target, placement.mark(target), wayMs, nowMs);
+    this.#gpuNews.look(id, sample.gpus);
     this.step();
   }
 
@@ -150,10 +158,13 @@ export class Targets {
 
   /** Lets what is due happen: input -> step -> polls, events and routes out. */
   step(): void {
-    const { log } = this.#options;
+    const { log, tell } = this.#options;
     this.#fleet.wake(performance.now());
     const output = this.#fleet.take();
-    for (const { kind, id, cause } of output.events) {
+    for (const event of output.events) {
+      const { kind, id, cause } = event;
+      tell(fleetNews(event));
+      if (kind === "removed" || kind === "left") this.#gpuNews.forget(id);
       const loud = kind === "unhealthy" || kind === "removed" || kind === "refused";
       log[loud ? "warn" : "info"](`target ${kind}`, { target: id, cause });
     }
@@ -199,6 +210,7 @@ export class Targets {
     const polled = this.#fleet.target(poll.id);
     if (result.ok && isOfNow && polled !== undefined) {
       placement.reached(polled);
+      this.#gpuNews.look(poll.id, result.sample?.gpus ?? []);
       if (!polled.streamed) placement.sampled(polled, mark, polled.rttMs, nowMs);
     }
     this.step();
@@ -226,6 +238,7 @@ export class Targets {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     const routes = this.#place();
+    this.#modelNews.look(this.all());
     if (placement.homeless > 0) {
       log.warn("the score table is full", {
         without: placement.homeless,

@@ -2,10 +2,15 @@
 import { SCHEMA } from "../gen/services.js";
 import { controlPlane, type ControlPlaneOptions } from "./control-plane.ts";
 import { HealthService } from "./health-service.ts";
+import type { ScoringService } from "./scoring-service.ts";
 import { Services } from "./services.ts";
+
+const SCORING = "infermesh.scoring.v1.Scoring";
 
 export interface ApiOptions {
   readonly control: ControlPlaneOptions;
+  /** Routers only. */
+  readonly scoring?: ScoringService;
   /** Refuses what changes something: for ports that others can reach. */
   readonly readOnly: boolean;
   isStopping(): boolean;
@@ -13,9 +18,11 @@ export interface ApiOptions {
   onError(error: unknown, request: string): void;
 }
 
-export function apiServices({ control, ...options }: ApiOptions): Services {
+export function apiServices({ control, scoring, ...options }: ApiOptions): Services {
   const services = new Services({ schema: SCHEMA, ...options });
   services.add("infermesh.control.v1.ControlPlane", controlPlane(control, services.watchers));
+  if (scoring === undefined) services.leaveOut(SCORING, "an agent chooses no nodes; ask a router's --api port");
+  else services.add(SCORING, scoring);
   services.add("grpc.health.v1.Health", new HealthService(services));
   return services;
 }

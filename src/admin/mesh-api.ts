@@ -4,6 +4,7 @@ import { MeshError } from "../base/errors.ts";
 import { allowOnly } from "./app.ts";
 import { connectRoutes } from "./connect-api.ts";
 import { type EventJournal, eventRoutes } from "./events.ts";
+import { openApiDocument } from "./open-api.ts";
 import type { Services } from "./services.ts";
 
 export interface MeshApiOptions {
@@ -31,7 +32,11 @@ export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): v
   allowOnly(app, { "/members": read, "/members/*": read });
   const { events, services } = options;
   if (events !== undefined) eventRoutes(app, events, services?.watchers);
-  if (services !== undefined) connectRoutes(app, services);
+  if (services === undefined) return;
+  connectRoutes(app, services);
+  let document: object | null = null;
+  app.get("/openapi.json", (c) => c.json((document ??= openApiDocument(services))));
+  allowOnly(app, { "/openapi.json": read });
 }
 
 export function leaveRoute(app: Hono, leave: () => void): void {

@@ -90,12 +90,15 @@ export class Journal {
   append(event: SwimEvent | News, atMs: number): void {
     this.#last += 1;
     this.#ring[this.#place(this.#last)] = { event, atMs };
-    this.#tell();
+    this.#wake();
   }
+
+  /** Something happened now. */
+  readonly tell = (news: News): void => this.append(news, Date.now());
 
   end(): void {
     this.#ended = true;
-    this.#tell();
+    this.#wake();
   }
 
   /**
@@ -135,7 +138,7 @@ export class Journal {
     return (seq - this.#first) % this.#capacity;
   }
 
-  #tell(): void {
+  #wake(): void {
     for (const listener of this.#listeners) listener();
   }
 }

@@ -20,18 +20,45 @@ import type { RequestHead } from "../wire/http1.ts";
 const PRIORITY_DEFAULT = 1;
 const TENANT_CHARACTERS_MAX = 256;
 
+/** What an SLO policy says. */
+interface Promised {
+  readonly class: "latency" | "throughput";
+  readonly deadlineMs?: number;
+  readonly ttftMs?: number;
+}
+
 export class Wishes {
   priority = PRIORITY_DEFAULT;
   isLatency = false;
   mayRepeat = true;
   /** Infinity: as long as the settings allow. */
   timeoutMs = Infinity;
+  /** When the first token should be there; Infinity: nobody says. */
+  firstTokenMs = Infinity;
+  /** The client itself said so. */
+  #hasPriority = false;
+  #hasClass = false;
 
   reset(): void {
     this.priority = PRIORITY_DEFAULT;
     this.isLatency = false;
     this.mayRepeat = true;
     this.timeoutMs = Infinity;
+    this.firstTokenMs = Infinity;
+    this.#hasPriority = false;
+    this.#hasClass = false;
+  }
+
+  /** A policy's priority: what counts unless the client asks for a later one. */
+  limitPriority(priority: number): void {
+    this.priority = this.#hasPriority ? Math.max(this.priority, priority) : priority;
+  }
+
+  /** A policy's promise: counts where the client says nothing else. */
+  promise({ class: kind, deadlineMs, ttftMs }: Promised): void {
+    if (!this.#hasClass) this.isLatency = kind === "latency";
+    if (deadlineMs !== undefined && this.timeoutMs === Infinity) this.timeoutMs = deadlineMs;
+    if (ttftMs !== undefined) this.firstTokenMs = ttftMs;
   }
 
   /** Reads the lines of a parsed head; what is wrong with them, or null. */
@@ -46,12 +73,14 @@ export class Wishes {
   readBy(value: (name: string) => string | null): MeshError | null {
     const priority = value("x-infermesh-priority");
     if (priority !== null) {
+      this.#hasPriority = true;
       this.priority = Number(priority);
       if (!/^\d$/.test(priority) || this.priority >= PRIORITIES) return unknown("priority", priority, "0 to 3");
     }
     const slo = value("x-infermesh-slo");
     if (slo !== null && slo !== "latency" && slo !== "throughput") return unknown("slo", slo, "latency or throughput");
     this.isLatency = slo === "latency";
+    this.#hasClass = slo !== null;
     const retry = value("x-infermesh-retry");
     if (retry !== null && retry !== "never") return unknown("retry", retry, "never");
     this.mayRepeat = retry === null;

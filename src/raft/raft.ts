@@ -625,6 +625,7 @@ export class Raft {
       this.#reads.begin(this.#round, this.#commitIndex);
     }
     for (const [member, progress] of this.#progress) this.#replicate(member, progress);
+    if (this.#reads.count === 0) return;
     for (const { reader, index } of this.#reads.confirmed(this.#confirmedRound())) this.#answer(reader, index);
   }
 
@@ -664,8 +665,9 @@ export class Raft {
     }
     if (hasSent) return;
     const knowable = progress.state === "replicate" ? Math.min(this.#commitIndex, progress.next - 1) : 0;
-    if (isDue || knowable > progress.sentCommit) {
-      this.#sendAppend(member, progress, this.#previousOf(progress), []);
+    if (isDue) this.#sendAppend(member, progress, this.#previousOf(progress), []);
+    else if (knowable > progress.sentCommit) {
+      this.#sendAppend(member, progress, this.#previousOf(progress), [], NO_ROUND);
     }
   }
 
@@ -673,7 +675,13 @@ export class Raft {
     return { index: next - 1, term: this.#log.termAt(next - 1)! };
   }
 
-  #sendAppend(to: Member, progress: Progress, previous: Position, entries: readonly Entry[]): void {
+  #sendAppend(
+    to: Member,
+    progress: Progress,
+    previous: Position,
+    entries: readonly Entry[],
+    round = this.#round,
+  ): void {
     progress.sentRound = this.#round;
     progress.sentCommit = Math.min(this.#commitIndex, previous.index + entries.length);
     this.#send({
@@ -684,7 +692,7 @@ export class Raft {
       previous,
       commitIndex: this.#commitIndex,
       entries,
-      round: this.#round,
+      round,
     });
   }
 
@@ -814,7 +822,7 @@ export class Raft {
     if (firstNew >= 0) this.#store(entries.slice(firstNew));
     const last = Math.max(previous.index + entries.length, this.#commitIndex);
     this.#commitIndex = Math.max(this.#commitIndex, Math.min(commitIndex, last));
-    this.#acknowledge(from, round, last);
+    if (round !== NO_ROUND || entries.length > 0) this.#acknowledge(from, round, last);
   }
 
   /** Appends entries, cutting off what is in their place. */
@@ -936,6 +944,8 @@ export class Raft {
   }
 }
 
+/** Of news of the commit index alone, which needs no answer: if it is lost, the next heartbeat tells it. */
+const NO_ROUND = 0;
 /** Rounds whose beginnings are kept: older ones are no lease any more. */
 const ROUNDS_KEPT = 1024;
 /** Of the shortest election timeout: what is left covers clocks that run at different speeds. */

@@ -80,7 +80,7 @@ export class Calls {
     this.#link.send(MESSAGE_HEAD, bytes);
   }
 
-  /** Rejects with a MeshError: the other side's, or why there is no answer. */
+  /** Rejects with a MeshError: the other side's; upstream_failed where it was not asked; request_timeout where it was. */
   ask(method: string, body: unknown, options: AskOptions = {}): Promise<unknown> {
     const id = this.#next;
     this.#next = (this.#next % 0xffff_ffff) + 1;
@@ -131,7 +131,10 @@ export class Calls {
 
   /** The link is gone: nothing that was asked is answered any more. */
   closed(why: string): void {
-    for (const id of this.#pending.keys()) this.#settle(id)?.reject(new MeshError("upstream_failed", why));
+    const lost = `the answer did not come: ${why}; what was asked may have been done`;
+    for (const id of this.#pending.keys()) {
+      this.#settle(id)?.reject(new MeshError("request_timeout", lost, { retryable: true }));
+    }
     for (const incoming of this.#serving.values()) incoming.onGone();
     this.#serving.clear();
   }

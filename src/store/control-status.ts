@@ -29,6 +29,7 @@ export function statusOf(node: RaftNode, observer: Observer): StoreStatus {
     appliedIndex: machine.appliedIndex,
     logBytes,
     members: membersOf(node, observer),
+    changing: raft.status().configuration.outgoing.length > 0,
   };
 }
 

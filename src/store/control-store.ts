@@ -3,7 +3,7 @@
  * ones after the leader has confirmed how far that must have come; writes go to the leader, wherever it is, and are tried
  * again under their key until they are answered or their time is over.
  */
-import { MeshError, toMeshError } from "../base/errors.ts";
+import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import { randomBytes } from "node:crypto";
 import { type Command, encodeCommand, readCommand } from "../policy/command.ts";
 import type { Kind } from "../policy/spec.ts";
@@ -11,7 +11,7 @@ import type { Applied } from "../policy/machine.ts";
 import type { Outcome } from "../policy/outcome.ts";
 import type { Write } from "../policy/write.ts";
 import type { Grant, Want } from "../policy/want.ts";
-import { NOBODY } from "../raft/entry.ts";
+import { type Member, NOBODY } from "../raft/entry.ts";
 import { Body } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
 import { type Observer, statusOf } from "./control-status.ts";
@@ -37,6 +37,9 @@ const READ_MS = 300;
 const RETRY_MS = 25;
 /** A follower is turned away by a control node that has not heard of a leader for so long. */
 const LEADERLESS_MS = 3000;
+
+/** What another try, under the same key, may mend. */
+const PASSING = new Set<ErrorCode>(["not_leader", "upstream_failed", "request_timeout"]);
 
 export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
@@ -127,7 +130,7 @@ export class ControlStore implements PolicyStore {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
-    for (const feed of this.#feeds) feed.end(new MeshError("draining", "this control node is stopping"));
+    for (const feed of this.#feeds) feed.end(stopping());
     await this.#node.stop();
   }
 
@@ -199,24 +202,41 @@ export class ControlStore implements PolicyStore {
       if (leader === this.#options.self) return here(leftMs);
       const address = this.#node.machine.seats.get(leader)?.address;
       if (address === undefined) throw new MeshError("not_leader", "no leader is known");
-      return this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
+      const asked = this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
+      return this.#whileLed(leader, asked);
     });
+  }
+
+  /** What a leader is asked, unless another one takes its place: it may be cut off, and never answer. */
+  #whileLed(leader: Member, asked: Promise<unknown>): Promise<unknown> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const timer = setInterval(() => {
+      if (this.#node.raft.status().leader === leader) return;
+      reject(
+        new MeshError("request_timeout", "the leader changed; what it was asked may have been done", {
+          retryable: true,
+        }),
+      );
+    }, RETRY_MS);
+    asked.catch(() => {});
+    return Promise.race([asked, promise]).finally(() => clearInterval(timer));
   }
 
   /** Again while the leader is being looked for, until the time is over. */
   async #retried<A>(untilMs: number, attempt: (leftMs: number) => Promise<A>): Promise<A> {
+    let failure = noQuorum();
     for (;;) {
       const leftMs = untilMs - performance.now();
+      if (leftMs <= 0) throw failure;
       try {
-        if (leftMs <= 0) throw new MeshError("no_quorum", "no leader was found in time");
         return await attempt(leftMs);
       } catch (thrown) {
         const error = toMeshError(thrown);
-        const isWorth = error.code === "not_leader" || error.code === "upstream_failed";
-        if (!isWorth) throw error;
-        if (this.#stopped) throw new MeshError("draining", "this control node is stopping");
-        if (untilMs - performance.now() <= RETRY_MS) throw noQuorum();
-        await Bun.sleep(RETRY_MS);
+        if (!PASSING.has(error.code)) throw error;
+        // Once it may have been done, that is what must be told.
+        if (error.code === "request_timeout") failure = error;
+        if (this.#stopped) throw failure.code === "request_timeout" ? failure : stopping();
+        await Bun.sleep(Math.max(0, Math.min(RETRY_MS, untilMs - performance.now())));
       }
     }
   }
@@ -253,6 +273,10 @@ function noQuorum(): MeshError {
     "no_quorum",
     "no majority of the control nodes can be reached, so nothing can be changed now; what is in force stays so. Try again, and see `infermesh ctl control status`",
   );
+}
+
+function stopping(): MeshError {
+  return new MeshError("draining", "this control node is stopping");
 }
 
 function randomKey(): string {

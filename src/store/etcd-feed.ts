@@ -26,7 +26,7 @@ const CALL_TIMEOUT_MS = 5000;
 const BEGIN_TIMEOUT_MS = 2500;
 const HURRY_MS_MIN = 3000;
 const PAUSE_MS_MIN = 20;
-const PAUSE_MS_MAX = 1000;
+const PAUSE_MS_MAX = 500;
 
 type End = "reload" | "resume";
 
@@ -37,6 +37,8 @@ export class EtcdFeed {
   readonly #handlers: FeedHandlers;
   /** The revision to watch from; 0: everything is to be loaded. */
   #nextRevision = 0;
+  /** etcd has been seen to be at that revision. */
+  #knownRevision = 0;
   #clusterId = 0;
   #watch: WatchStream | null = null;
   #pauseMs = 0;
@@ -67,6 +69,11 @@ export class EtcdFeed {
       if (isLoaded && !this.#isStopped && (await this.#follow()) === "reload") this.#nextRevision = 0;
       if (!this.#isStopped) await this.#pause();
     }
+  }
+
+  /** etcd has come as far as that revision, as a transaction of this node told. */
+  seen(revision: number): void {
+    this.#knownRevision = Math.max(this.#knownRevision, revision);
   }
 
   /** What there is is not what there was: everything is loaded anew. */
@@ -123,6 +130,7 @@ export class EtcdFeed {
     }
     if (this.#isStopped) return false;
     this.#nextRevision = revision + 1;
+    this.#knownRevision = revision;
     this.#clusterId = clusterId;
     this.#handlers.loaded(all);
     return true;
@@ -176,12 +184,13 @@ export class EtcdFeed {
       this.#pauseMs = 0;
       this.#handlers.failed(null);
       // A member that lags, or data put back from a backup: the second would wait for its old future.
-      if ((response.header.revision ?? 0) + 1 < this.#nextRevision) void this.#checkFuture();
+      if ((response.header.revision ?? 0) < this.#knownRevision) void this.#checkFuture();
       return undefined;
     }
     const last = response.events.at(-1)?.kv?.modRevision;
     if (last === undefined || last === null || last < this.#nextRevision) return undefined;
     this.#nextRevision = last + 1;
+    this.seen(last);
     this.#handlers.changed(response.events);
     return undefined;
   }
@@ -197,7 +206,7 @@ export class EtcdFeed {
   }
 
   async #checkFuture(): Promise<void> {
-    const expected = this.#nextRevision - 1;
+    const expected = this.#knownRevision;
     const now = await this.#client.range({ key: this.#prefix, countOnly: true }, CALL_TIMEOUT_MS);
     if (now instanceof EtcdFailure) this.#drop();
     else if ((now.header?.revision ?? 0) < expected) this.reload();

@@ -128,9 +128,10 @@ export class EtcdMirror implements View {
 
   #transaction(events: readonly Event.$Properties[], at: number): Step[] {
     const head = events.find(({ kv }) => this.#keys.isRevision(kv!.key!));
-    const isNew = head !== undefined && at > this.#at;
-    const stamp = isNew && head.type !== Event.EventType.DELETE ? stampIn(head.kv!.value) : undefined;
-    if (isNew) this.#stamped(stamp, at);
+    // This node's own came by its answer before, or comes by it after the feed has told it and what followed.
+    if (head !== undefined && at <= this.#at) return [];
+    const stamp = head !== undefined && head.type !== Event.EventType.DELETE ? stampIn(head.kv!.value) : undefined;
+    if (head !== undefined) this.#stamped(stamp, at);
     const byRevision = new Map<number, Change[]>();
     for (const event of events) {
       const change = event === head ? undefined : this.#changed(event, at, stamp);

@@ -102,6 +102,7 @@ export class EtcdStore implements PolicyStore {
       applied: async (events, at) => {
         // While all is being loaded anew, what was put in would be lost again.
         if (this.#feed.isLoading) while (!(await this.#progress.reached(at))) if (this.#feed.isStopped) return;
+        this.#feed.seen(at);
         this.#changed(events);
       },
       reached: (at) => this.#progress.reached(at),
@@ -157,6 +158,7 @@ export class EtcdStore implements PolicyStore {
       revision,
       items: size,
       ...health,
+      changing: false,
       writable: health.writable && this.#isLoaded,
       alarm: health.alarm || this.#failure?.message || foreign,
     };

@@ -3,7 +3,7 @@
  * can't answer. When that one is gone, or has lost its majority, the next one is followed; while there is none, what is
  * known stays in force. The copy is written beside the node's other state, so that this also holds across a restart.
  */
-import { MeshError, toMeshError } from "../base/errors.ts";
+import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import type { Write } from "../policy/write.ts";
 import type { Item } from "../policy/item.ts";
 import type { Kind } from "../policy/spec.ts";
@@ -30,6 +30,9 @@ const TIMEOUT_MS = 5000;
 const STATUS_MS = 1000;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
+
+/** What another control node, or another try, may mend. */
+const PASSING = new Set<ErrorCode>(["upstream_failed", "not_leader", "no_quorum", "draining", "request_timeout"]);
 
 export interface FollowerStoreOptions {
   readonly ways: Ways;
@@ -109,6 +112,7 @@ export class FollowerStore implements PolicyStore {
       appliedIndex: 0,
       logBytes: 0,
       members: [],
+      changing: false,
     };
   }
 
@@ -139,7 +143,7 @@ export class FollowerStore implements PolicyStore {
   /** At a control node: the one that is followed first. What broke on the way is tried at the next, under the same key. */
   async #ask(method: string, body: object, timeoutMs: number): Promise<unknown> {
     const untilMs = performance.now() + timeoutMs;
-    let last = new MeshError(
+    let failure = new MeshError(
       "no_quorum",
       `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``,
     );
@@ -147,16 +151,18 @@ export class FollowerStore implements PolicyStore {
       const others = this.#options.addresses().filter((address) => address !== this.#followed);
       for (const address of this.#followed === "" ? others : [this.#followed, ...others]) {
         const leftMs = untilMs - performance.now();
-        if (leftMs <= 0 || this.#stopped) throw last;
+        if (leftMs <= 0 || this.#stopped) throw failure;
         try {
-          return await this.#options.ways.ask(address, method, body, { timeoutMs: leftMs });
+          const told = { ...body, ...("timeoutMs" in body ? { timeoutMs: Math.ceil(leftMs) } : {}) };
+          return await this.#options.ways.ask(address, method, told, { timeoutMs: leftMs });
         } catch (thrown) {
           const error = toMeshError(thrown);
-          if (!["upstream_failed", "not_leader", "no_quorum", "draining"].includes(error.code)) throw error;
-          if (error.code !== "upstream_failed") last = error;
+          if (!PASSING.has(error.code)) throw error;
+          // Once it may have been done, that is what must be told.
+          if (error.code !== "upstream_failed" && failure.code !== "request_timeout") failure = error;
         }
       }
-      if (untilMs - performance.now() <= RETRY_MS) throw last;
+      if (untilMs - performance.now() <= RETRY_MS) throw failure;
       await Bun.sleep(RETRY_MS);
     }
   }

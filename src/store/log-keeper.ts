@@ -10,7 +10,7 @@ import { existsSync } from "node:fs";
 import { AssertionError } from "../base/assert.ts";
 import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import { type LogContents, readArchive, readLogFiles } from "./log-archive.ts";
-import { reasonOf } from "./log-damage.ts";
+import { inUse, reasonOf } from "./log-damage.ts";
 import { createLog } from "./log-database.ts";
 import { LogFile } from "./log-file.ts";
 import type { Batch, Compaction, FromLog } from "./log-message.ts";
@@ -33,29 +33,32 @@ const LASTING = new Set([
   "EIO",
 ]);
 
+type Tell = (message: FromLog) => void;
+
+/** The log as its files were found: its name in the mark, and its last record. */
+interface Found {
+  readonly store: string;
+  readonly sequence: number;
+}
+
 export class LogKeeper {
   readonly contents: LogContents;
   readonly #path: string;
-  readonly #store: string;
+  readonly #found: Found;
   readonly #file: LogFile;
   readonly #mark: MarkFile;
-  readonly #tell: (message: FromLog) => void;
+  readonly #tell: Tell;
   #queue: (Batch | Compaction)[] = [];
   /** Written, and not yet told. */
   #written: readonly (Batch | Compaction)[] = [];
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #isStarted = false;
   #failing = "";
   #ended = false;
 
-  private constructor(
-    path: string,
-    store: string,
-    contents: LogContents,
-    mark: MarkFile,
-    tell: (message: FromLog) => void,
-  ) {
+  private constructor(path: string, found: Found, contents: LogContents, mark: MarkFile, tell: Tell) {
     this.#path = path;
-    this.#store = store;
+    this.#found = found;
     this.#file = new LogFile(path);
     this.#mark = mark;
     this.#tell = tell;
@@ -66,7 +69,7 @@ export class LogKeeper {
    * Null where there is no log and no identity for one. Throws a MeshError: another process has it, it is damaged, or
    * belongs to somebody else.
    */
-  static open(path: string, identity: Identity | undefined, tell: (message: FromLog) => void): LogKeeper | null {
+  static open(path: string, identity: Identity | undefined, tell: Tell): LogKeeper | null {
     if (identity === undefined && !existsSync(path) && !existsSync(path + MARK_SUFFIX)) return null;
     const mark = MarkFile.hold(path + MARK_SUFFIX);
     try {
@@ -80,8 +83,8 @@ export class LogKeeper {
       const contents = archive ?? create(path, store, identity!);
       const { hardState, snapshot, entries, repaired } = contents;
       const kept = { identity: contents.identity, hardState, snapshot, entries, repaired };
-      const keeper = new LogKeeper(path, store, kept, mark, tell);
-      keeper.#begin(archive?.end.sequence ?? 0);
+      const keeper = new LogKeeper(path, { store, sequence: archive?.end.sequence ?? 0 }, kept, mark, tell);
+      keeper.#begin();
       return keeper;
     } catch (error) {
       mark.close();
@@ -110,19 +113,34 @@ export class LogKeeper {
     this.#mark.close();
   }
 
+  /** Throws a MeshError when the log can't be had; what else goes wrong is tried again. */
+  #begin(): void {
+    try {
+      this.#start();
+    } catch (error) {
+      if (codeOf(error) === "SQLITE_BUSY") throw inUse(this.#path, undefined);
+      if (error instanceof MeshError || error instanceof AssertionError) throw error;
+      this.#failed(error);
+    }
+  }
+
   /** Where SQLite stands must be where the files were found to end. */
-  #begin(sequence: number): void {
-    this.#try(() => {
-      this.#file.recall();
-      if (this.#file.end.sequence !== sequence) {
-        throw new MeshError("store_damaged", `the log ${this.#path} changed while it was opened; start again`);
-      }
-      this.#writeMark();
-    });
+  #start(): void {
+    this.#file.recall();
+    if (this.#file.end.sequence !== this.#found.sequence) {
+      throw new MeshError("store_damaged", `the log ${this.#path} changed while it was opened; start again`);
+    }
+    // From here on a log without a mark has lost it.
+    this.#writeMark();
+    this.#mark.sync();
+    this.#isStarted = true;
   }
 
   #attempt(): void {
     this.#try(() => {
+      if (!this.#isStarted) this.#start();
+      // Whatever failed: it goes on when SQLite's write-ahead log fits into the database.
+      else if (this.#failing !== "") this.#file.recall();
       if (this.#written.length === 0) {
         if (this.#queue.length > 0) this.#file.write(this.#queue);
         this.#written = this.#queue;
@@ -153,7 +171,7 @@ export class LogKeeper {
   }
 
   #writeMark(): void {
-    this.#mark.write({ store: this.#store, ...this.#file.end });
+    this.#mark.write({ store: this.#found.store, ...this.#file.end });
   }
 
   #try(what: () => void): void {
@@ -167,8 +185,7 @@ export class LogKeeper {
   }
 
   #failed(error: unknown): void {
-    const known = (error as { code?: unknown } | null)?.code;
-    const code = typeof known === "string" ? known : "";
+    const code = codeOf(error);
     const lasting = LASTING.has(code) || error instanceof MeshError;
     const [mesh, what] = this.#explain(error, code, lasting);
     this.#ended = lasting;
@@ -194,6 +211,11 @@ export class LogKeeper {
       : "it is tried again; look at the disk and the file's permissions";
     return [toMeshError(error).code, `the log ${this.#path} can't be written (${what}): ${next}`];
   }
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : "";
 }
 
 function create(path: string, store: string, identity: Identity): LogContents {

@@ -10,7 +10,9 @@
  */
 import { closeSync, fdatasync, fdatasyncSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { MeshError } from "../base/errors.ts";
-import { openLibc } from "../net/libc.ts";
+import { errnoReader, openLibc } from "../net/libc.ts";
+import { ERRNO } from "../net/linux.ts";
+import { inUse, reasonOf } from "./log-damage.ts";
 import { checksumOf, checksumText } from "./log-record.ts";
 
 export interface Mark {
@@ -66,8 +68,7 @@ export class MarkFile {
   static hold(path: string): MarkFile {
     const fd = openOrCreate(path);
     try {
-      const locked = openLibc()?.flock(fd, LOCK_EXCLUSIVE_NOW) ?? 0;
-      if (locked !== 0) throw held(path);
+      if (isLocked(fd)) throw inUse(path.slice(0, -MARK_SUFFIX.length), holderOf(path));
       const file = new MarkFile(fd);
       const holder = encoder.encode(`pid ${process.pid}`.padEnd(HOLDER_BYTES - 1) + "\n");
       writeSync(fd, holder, 0, HOLDER_BYTES, HOLDER_AT);
@@ -131,6 +132,14 @@ export function holderOf(path: string): number | undefined {
   }
 }
 
+/** Locks the file, or tells that somebody else has. Where a file system has no locks, SQLite's own have to do. */
+function isLocked(fd: number): boolean {
+  const libc = openLibc();
+  if (libc === null) return false;
+  const errno = errnoReader(libc);
+  return libc.flock(fd, LOCK_EXCLUSIVE_NOW) !== 0 && errno() === ERRNO.EAGAIN;
+}
+
 function openOrCreate(path: string): number {
   try {
     return openSync(path, "r+");
@@ -150,16 +159,12 @@ function openOrCreate(path: string): number {
 
 function unopened(path: string, cause: unknown): MeshError {
   const code = (cause as NodeJS.ErrnoException).code;
-  const why = cause instanceof Error ? cause.message : String(cause);
   const full = code === "ENOSPC" || code === "EDQUOT";
-  return new MeshError(full ? "store_full" : "config_invalid", `can't open the log's mark ${path}: ${why}`, { cause });
-}
-
-function held(path: string): MeshError {
-  const log = path.slice(0, -MARK_SUFFIX.length);
-  const pid = holderOf(path);
-  const who = pid === undefined ? "another process" : `process ${pid}`;
-  return new MeshError("conflict", `the log ${log} is in use by ${who}: stop that one first, or choose another --id`);
+  return new MeshError(
+    full ? "store_full" : "config_invalid",
+    `can't open the log's mark ${path}: ${reasonOf(cause)}`,
+    { cause },
+  );
 }
 
 function encodeSlot({ store, sequence, checksum }: Mark, slot: Uint8Array): void {

@@ -131,7 +131,9 @@ export class PolicyHost implements PolicyStore {
 
   /** Where this node is reached by control nodes and followers; "" where it listens nowhere. */
   get address(): string {
-    return this.#door === null ? "" : formatAddress({ host: this.#options.host(), port: this.#door.port });
+    const { config, host } = this.#options;
+    if (this.#door === null || config.advertise !== "") return this.#door === null ? "" : config.advertise;
+    return formatAddress({ host: host(), port: this.#door.port });
   }
 
   get isControlNode(): boolean {

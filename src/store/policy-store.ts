@@ -65,6 +65,8 @@ export interface StoreStatus {
   readonly appliedIndex: number;
   readonly logBytes: number;
   readonly members: readonly StoreMember[];
+  /** A change of members is under way: until it is done the majority of those before counts as well. */
+  readonly changing: boolean;
 }
 
 export interface PolicyStore {

@@ -39,6 +39,8 @@ export interface RaftNodeOptions {
   readonly onAlarm: (error: MeshError | null) => void;
 }
 
+const CHANGED = "the leader changed; the write may have been done";
+
 interface Pending {
   readonly term: number;
   readonly resolve: (applied: Applied | null) => void;
@@ -174,9 +176,8 @@ export class RaftNode {
     this.#stopped = true;
     clearTimeout(this.#timer);
     const error = new MeshError("draining", "this control node is stopping");
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(new MeshError("request_timeout", "this control node is stopping; the write may have been done"));
+    for (const index of this.#pending.keys()) {
+      this.#giveUp(index, "this control node is stopping; the write may have been done");
     }
     for (const { reject } of this.#proposals) reject(error);
     for (const { readers } of this.#reads.values()) for (const { reject } of readers) reject(error);
@@ -241,20 +242,20 @@ export class RaftNode {
 
   #await({ index, term }: Position, timeoutMs: number): Promise<Applied | null> {
     const { promise, resolve, reject } = Promise.withResolvers<Applied | null>();
-    const timer = setTimeout(() => {
-      this.#pending.delete(index);
-      reject(
-        new MeshError(
-          "request_timeout",
-          `no majority of the control nodes confirmed the write within ${timeoutMs} ms; it may still be done`,
-          {
-            retryable: true,
-          },
-        ),
-      );
-    }, timeoutMs);
+    // It led before, and proposed another entry for this place.
+    this.#giveUp(index, CHANGED);
+    const why = `no majority of the control nodes confirmed the write within ${Math.round(timeoutMs)} ms; it may still be done`;
+    const timer = setTimeout(() => this.#giveUp(index, why), timeoutMs);
     this.#pending.set(index, { term, resolve, reject, timer });
     return promise;
+  }
+
+  /** What becomes, or became, of that entry can't be waited for. */
+  #giveUp(index: number, why: string): void {
+    const pending = this.#pending.get(index);
+    this.#pending.delete(index);
+    clearTimeout(pending?.timer);
+    pending?.reject(new MeshError("request_timeout", why, { retryable: true }));
   }
 
   #carryOut(ready: Ready): void {
@@ -273,7 +274,8 @@ export class RaftNode {
       this.machine.restore(snapshot.data);
       this.#compactedIndex = snapshot.index;
       this.#logBytes = 0;
-      this.#lost(snapshot.index);
+      // It covers them: whether they were done can't be told any more.
+      for (const index of this.#pending.keys()) if (index <= snapshot.index) this.#giveUp(index, CHANGED);
       this.#options.onRestored();
     }
     if (committed.length > 0) this.#apply(committed);
@@ -309,16 +311,6 @@ export class RaftNode {
       if (index < 0 || index > this.machine.appliedIndex) continue;
       this.#reads.delete(id);
       for (const { resolve } of readers) resolve();
-    }
-  }
-
-  /** A snapshot covers them: whether they were done can't be told any more. */
-  #lost(index: number): void {
-    for (const [at, { reject, timer }] of this.#pending) {
-      if (at > index) continue;
-      this.#pending.delete(at);
-      clearTimeout(timer);
-      reject(new MeshError("request_timeout", "the leader changed; the write may have been done", { retryable: true }));
     }
   }
 

@@ -42,6 +42,16 @@ export const controlSettings = section({
     flag: "control-listen",
     doc: "Where control nodes and their followers reach this node. With --control auto another free port is taken where this one is in use.",
   }),
+  advertise: text({
+    default: "",
+    flag: "control-advertise",
+    placeholder: "HOST:PORT",
+    lengthMax: 300,
+    pattern: /^(?:\S+:\d{1,5})?$/,
+    expected: "HOST:PORT",
+    emptyMeans: "the host that gossip announces, and the port that is bound",
+    doc: "Where other nodes reach --control-listen, where that is behind something that changes addresses.",
+  }),
   dir: text({
     default: "",
     flag: "control-dir",

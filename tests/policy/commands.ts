@@ -100,7 +100,7 @@ const policies: Readonly<Record<Kind, fc.Arbitrary<readonly [name: string, spec:
   slo: fc.tuple(orAny(models), fc.record({ class: fc.constantFrom("latency", "throughput") })),
 };
 
-const revision = fc.option(fc.nat(12), { nil: undefined });
+const revision = fc.oneof(fc.constant(undefined), fc.nat(12));
 
 export const randomWrite: fc.Arbitrary<object> = fc.constantFrom(...(Object.keys(policies) as Kind[])).chain((kind) =>
   fc.oneof(

@@ -6,7 +6,7 @@ import { aclNameOf } from "../../src/policy/name.ts";
 import { PinView } from "../../src/policy/pin-view.ts";
 import { PolicyViews } from "../../src/policy/policy-views.ts";
 import { ACTIONS, type AclSpec, type Action } from "../../src/policy/spec.ts";
-import { Told, put, randomWrite } from "./commands.ts";
+import { Told, gone, put, randomWrite } from "./commands.ts";
 
 const HASH = "0123456789abcdef".repeat(4);
 const SHORT = HASH.slice(0, 16);
@@ -262,12 +262,15 @@ describe("views", () => {
 
   test("told change by change are as those told all at once", () => {
     fc.assert(
-      fc.property(fc.array(randomWrite, { maxLength: 60 }), (writes) => {
+      fc.property(fc.array(fc.tuple(randomWrite, fc.nat(), fc.boolean()), { maxLength: 60 }), (steps) => {
         const told = new Told();
         const live = new PolicyViews();
-        for (const write of writes) {
-          const { changes } = told.write([write]);
-          live.changed(changes, told.machine.revision);
+        for (const [write, which, removes] of steps) {
+          live.changed(told.write([write]).changes, told.machine.revision);
+          const there = told.machine.list();
+          const item = there[which % Math.max(1, there.length)];
+          if (!removes || item === undefined) continue;
+          live.changed(told.write([gone(item.kind, item.name)]).changes, told.machine.revision);
         }
         const fresh = new PolicyViews();
         // Of something else before.

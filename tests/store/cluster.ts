@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { raftSettings } from "../../src/raft/settings.ts";
 import { PolicyHost, type PolicyHostOptions } from "../../src/store/policy-host.ts";
+import type { FaultyNetwork } from "./faulty-network.ts";
 import { controlSettings } from "../../src/store/settings.ts";
 
 const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
@@ -56,16 +57,34 @@ export class Cluster {
     return node;
   }
 
-  /** A control plane of that many voters, n1 first. */
-  async form(voters: number): Promise<Node[]> {
-    const first = await this.open("n1", "bootstrap");
-    const others = [];
-    for (let number = 2; number <= voters; number += 1) others.push(await this.open(`n${number}`, "join"));
+  /** As `open`, reached by the others through the network. */
+  async openBehind(network: FaultyNetwork, name: string, mode: PolicyHostOptions["config"]["mode"]): Promise<Node> {
+    const port = await freePort();
+    const config = {
+      ...defaultsOf(controlSettings),
+      mode,
+      listen: { host: "127.0.0.1", port },
+      advertise: `127.0.0.1:${network.relay(name, port)}`,
+    };
+    return this.open(name, mode, { config });
+  }
+
+  /** A control plane of that many voters, n1 first; behind the network if there is one. */
+  async form(voters: number, network?: FaultyNetwork): Promise<Node[]> {
+    const nodes: Node[] = [];
+    for (let number = 1; number <= voters; number += 1) {
+      const [name, mode] = [`n${number}`, number === 1 ? "bootstrap" : "join"] as const;
+      nodes.push(await (network === undefined ? this.open(name, mode) : this.openBehind(network, name, mode)));
+    }
+    // At all of them: until they know that the change is done, they need the majority of before.
     await until(async () => {
-      const { members } = await first.host.status();
-      return members.filter(({ role }) => role === "leader" || role === "follower").length === voters;
+      const all = await Promise.all(nodes.map(({ host }) => host.status()));
+      const counts = all.map(
+        ({ members }) => members.filter(({ role }) => role === "leader" || role === "follower").length,
+      );
+      return counts.every((count) => count === voters) && all.every(({ changing }) => !changing);
     }, `${voters} voters`);
-    return [first, ...others];
+    return nodes;
   }
 
   /** The node that leads, as those say that are still open. */
@@ -93,6 +112,14 @@ export class Cluster {
     for (const name of this.nodes.keys()) await this.close(name);
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = listener;
+  listener.stop(true);
+  return port;
 }
 
 /** Waits until it holds; the time limit is only for what never will. */

@@ -1,10 +1,12 @@
 /** etcd servers for tests and benchmarks: Debian's etcd on loopback, with its data in a temporary folder. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ETCD = Bun.which("etcd");
+/** By which a server ends when whoever started it was killed; it becomes etcd itself, with the same process id. */
+const TIED = Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL"];
 /** Why nothing runs here; "" where etcd is. */
 export const WITHOUT_ETCD = ETCD === null ? "etcd is not installed (scripts/install-peers.sh installs it)" : "";
 const START_TIMEOUT_MS = 20_000;
@@ -20,8 +22,10 @@ export interface EtcdNode {
   resume(): void;
   /** Again with the data that it had. */
   restart(): Promise<void>;
-  /** Loses its data; it is killed. */
+  /** Of one that was killed: its data is lost; or kept aside, and put back in the place of what there is then. */
   wipe(): void;
+  backUp(): void;
+  putBack(): void;
 }
 
 export interface EtcdOptions {
@@ -132,7 +136,11 @@ class Node implements EtcdNode {
 
   async restart(): Promise<void> {
     if (ETCD === null) throw new Error(WITHOUT_ETCD);
-    const started = Bun.spawn([ETCD, ...this.#arguments], { stdout: "ignore", stdin: "ignore", stderr: "pipe" });
+    const started = Bun.spawn([...TIED, ETCD, ...this.#arguments], {
+      stdout: "ignore",
+      stdin: "ignore",
+      stderr: "pipe",
+    });
     this.#process = started;
     let said = "";
     // Read all along, so that it never waits for a reader.
@@ -167,6 +175,15 @@ class Node implements EtcdNode {
 
   wipe(): void {
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  backUp(): void {
+    cpSync(this.#folder, `${this.#folder}-backup`, { recursive: true });
+  }
+
+  putBack(): void {
+    this.wipe();
+    cpSync(`${this.#folder}-backup`, this.#folder, { recursive: true });
   }
 
   async #isReady(): Promise<boolean> {

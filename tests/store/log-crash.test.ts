@@ -28,7 +28,7 @@ interface Moment {
 }
 
 /** From one place to the next that is looked at, where looking at each would take too long: no divisor of a page. */
-const STRIDE = 331;
+const STRIDE = 1213;
 
 /** Batches of every kind, from an empty log on: the moment after each of them. */
 function lived(): Moment[] {

@@ -74,6 +74,8 @@ async function ask(store: PolicyStore, op: StoreOp, timeoutMs: number): Promise<
     const write = value === null ? gone("node", key, ifRevision) : put("node", key, { reason: value }, ifRevision);
     const outcome = await store.write([write], { timeoutMs });
     if (!outcome.ok) return { ok: false, revision: outcome.current?.revision ?? 0 };
+    // A repeated write is answered with what is there now, which may be another's by then.
+    if (outcome.repeated) return outcome.changed ? { ok: true, value, revision: outcome.revision } : "unknown";
     return value === null ? { ok: true, value, revision: outcome.revision } : resultOf(outcome.items[0]!);
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;

@@ -261,8 +261,11 @@ export function storeSuite(engine: string, open: () => Promise<Opened>): void {
       const outcomes: Outcome[] = [];
       for (const batch of writes) outcomes.push(await next().write(batch));
       // And those that race each other.
+      const race = (write: (i: number) => Write): Promise<Outcome[]> =>
+        Promise.all(Array.from({ length: 20 }, (_, i) => next().write([write(i)])));
+      outcomes.push(...(await race((i) => put("pin", `c${i}`, PIN))));
       outcomes.push(
-        ...(await Promise.all(Array.from({ length: 20 }, (_, i) => next().write([put("pin", `c${i}`, PIN)])))),
+        ...(await race((i) => (i % 3 === 0 ? put("pin", `c${i}`, { maxReplicas: i + 1 }) : gone("pin", `c${i}`)))),
       );
       const revision = await revisionNow();
       const { items } = await store.list({ consistent: true });
@@ -361,9 +364,25 @@ export function storeSuite(engine: string, open: () => Promise<Opened>): void {
       }
       // All that want have something by now.
       for (const { requests } of held.values()) expect(requests).toBeGreaterThan(0);
+      // A quota that is deleted and put again is a new one, of which nobody holds anything.
+      done(await next().write([gone("quota", "acme/llama")]));
+      done(await next().write([put("quota", "acme/llama", { concurrency: 7 })]));
+      expect(await next().lease([wantOf("new/1/0", "acme/llama", 7, 0)])).toMatchObject([
+        { concurrency: 7, requests: null },
+      ]);
       done(await next().write([gone("quota", "acme/llama"), gone("quota", "acme/*")]));
       expect(await next().lease([wantOf("r0/1/0", "acme/llama", 1, 0)])).toEqual([]);
       expect(await codeOf(store.lease([]))).toBe("bad_request");
+    });
+
+    test("a quota counts for all nodes as soon as it was acknowledged", async () => {
+      for (let i = 0; i < 15; i++) {
+        done(await next().write([put("quota", `t${i}/m`, { concurrency: 3 })]));
+        expect(await next().lease([wantOf("r/1/0", `t${i}/m`, 9, 0)])).toMatchObject([{ concurrency: 3 }]);
+        done(await next().write([put("quota", `t${i}/m`, { concurrency: 2 })]));
+        const [grant] = await next().lease([wantOf("r/1/0", `t${i}/m`, 9, 1)]);
+        expect(grant).toMatchObject({ concurrency: 2 });
+      }
     });
 
     test("what was saved can be restored over something else", async () => {
@@ -409,6 +428,9 @@ export function storeSuite(engine: string, open: () => Promise<Opened>): void {
           at: 1,
         });
         done(await next().write([gone("pin", "p0"), put("pin", "more", PIN)]));
+        done(await next().write([gone("pin", "p1")]));
+        const racing = await Promise.all([1, 2, 3].map((i) => store.write([put("pin", `last${i}`, PIN)])));
+        expect(racing.filter(({ ok }) => ok)).toHaveLength(1);
       },
       TIMEOUT_MS,
     );
