@@ -65,7 +65,7 @@ async function open(options: ControlPlaneOptions): Promise<ControlPlane> {
     host: () => parseAddress(node().membership.address)?.host ?? "127.0.0.1",
     isAlone,
     peers: () => controlNodes(node()),
-    announce: (controlAddress) => node().tell({ controlAddress }),
+    announce: (controlAddress, isControlNode) => node().tell({ controlAddress, isControlNode }),
     log,
   });
   return {
@@ -102,8 +102,9 @@ function controlNodes({ membership }: MeshNode): string[] {
   const near: { readonly address: string; readonly rttMs: number }[] = [];
   for (const member of membership.members()) {
     if (member.id === membership.id || member.status === "failed" || member.status === "left") continue;
-    const address = decodeMeta(member.meta)?.controlAddress ?? "";
-    if (address !== "") near.push({ address, rttMs: member.rttMs ?? Number.POSITIVE_INFINITY });
+    const meta = decodeMeta(member.meta);
+    if (meta?.isControlNode !== true) continue;
+    near.push({ address: meta.controlAddress, rttMs: member.rttMs ?? Number.POSITIVE_INFINITY });
   }
   return near.toSorted((a, b) => a.rttMs - b.rttMs).map(({ address }) => address);
 }

@@ -55,7 +55,7 @@ const MEMBER_COLUMNS: readonly Column<MemberRow>[] = [
   { ...textColumn<MemberRow>("ROLE", ({ role }) => textOf(role)), color: ({ role }) => ROLE_COLORS[textOf(role)] },
   textColumn("ADDRESS", ({ address }) => textOf(address)),
   textColumn("HAS", ({ matchIndex }) => textOf(matchIndex), true),
-  figureColumn("HEARD", ({ heardAgoMs }) => (typeof heardAgoMs === "number" ? heardAgoMs : undefined), formatAge),
+  textColumn("HEARD", ({ active }) => (typeof active === "boolean" ? (active ? "yes" : "no") : "-")),
   { ...textColumn<MemberRow>("MEMBER", ({ member }) => textOf(member)), wide: true },
 ];
 

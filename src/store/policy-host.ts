@@ -73,8 +73,8 @@ export interface PolicyHostOptions {
   readonly isAlone: boolean;
   /** Control nodes that the mesh tells of, this one not among them; the nearest first. */
   readonly peers: () => readonly string[];
-  /** Tells the mesh where this control node is; "" when it is none. */
-  readonly announce: (address: string) => void;
+  /** Tells the mesh where this node is reached ("" for nowhere), and whether it is a control node. */
+  readonly announce: (address: string, isControlNode: boolean) => void;
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
 }
 
@@ -303,7 +303,7 @@ export class PolicyHost implements PolicyStore {
     this.#follower = null;
     await follower?.stop();
     this.#watchBehind(seat.store);
-    this.#options.announce(this.address);
+    this.#options.announce(this.address, true);
     seat.appear();
   }
 
@@ -316,7 +316,7 @@ export class PolicyHost implements PolicyStore {
       log,
     });
     this.#watchBehind(this.#follower);
-    this.#options.announce("");
+    this.#options.announce(this.address, false);
   }
 
   #watchBehind(store: PolicyStore): void {

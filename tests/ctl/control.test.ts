@@ -81,7 +81,7 @@ pin   llama  minReplicas=2         7
 describe("the control nodes", () => {
   const MEMBERS = [
     { member: "a1", node: "gpu-1", address: "10.0.0.1:7950", role: "leader", matchIndex: "12" },
-    { member: "b2", node: "gpu-2", address: "10.0.0.2:7950", role: "follower", matchIndex: "11", heardAgoMs: 40 },
+    { member: "b2", node: "gpu-2", address: "10.0.0.2:7950", role: "follower", matchIndex: "11", active: true },
   ];
   const STATUS = {
     engine: "embedded",
@@ -109,8 +109,8 @@ describe("the control nodes", () => {
   log       applied up to 12 of 12, 64KiB
 
 NODE   ROLE      ADDRESS        HAS  HEARD
-gpu-1  leader    10.0.0.1:7950   12      -
-gpu-2  follower  10.0.0.2:7950   11   40ms
+gpu-1  leader    10.0.0.1:7950   12  -
+gpu-2  follower  10.0.0.2:7950   11  yes
 `,
     });
     bed.answers.set("GetStoreStatus", () => ({ ...STATUS, alarm: "the disk is full" }));
