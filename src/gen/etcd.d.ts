@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source e8690fbe73c7d84fad498b5a output fd38e7094e652f80d911b03e
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source a219d7f00fa7739ae7f3b4bc output 3b4256c1b952668ab50dbf4a
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace etcdserverpb. */
@@ -1278,11 +1278,8 @@ export namespace etcdserverpb {
         /** WatchRequest createRequest. */
         createRequest?: (etcdserverpb.WatchCreateRequest.$Properties|null);
 
-        /** WatchRequest progressRequest. */
-        progressRequest?: (etcdserverpb.WatchProgressRequest.$Properties|null);
-
         /** WatchRequest requestUnion. */
-        requestUnion?: ("createRequest"|"progressRequest");
+        requestUnion?: "createRequest";
 
         /**
          * Creates a new WatchRequest instance using the specified properties.
@@ -1319,11 +1316,8 @@ export namespace etcdserverpb {
             /** WatchRequest createRequest */
             createRequest?: (etcdserverpb.WatchCreateRequest.$Properties|null);
 
-            /** WatchRequest progressRequest */
-            progressRequest?: (etcdserverpb.WatchProgressRequest.$Properties|null);
-
             /** WatchRequest requestUnion */
-            requestUnion?: ("createRequest"|"progressRequest");
+            requestUnion?: "createRequest";
 
             /** Unknown fields preserved while decoding when enabled */
             $unknowns?: Uint8Array[];
@@ -1332,10 +1326,9 @@ export namespace etcdserverpb {
         /** Narrowed shape of a WatchRequest. */
         type $Shape = {
           createRequest?: etcdserverpb.WatchCreateRequest.$Shape|null;
-          progressRequest?: etcdserverpb.WatchProgressRequest.$Shape|null;
           $unknowns?: Uint8Array[];
         } & (
-          ({ requestUnion?: undefined; createRequest?: null; progressRequest?: null }|{ requestUnion?: "createRequest"; createRequest: etcdserverpb.WatchCreateRequest.$Shape; progressRequest?: null }|{ requestUnion?: "progressRequest"; createRequest?: null; progressRequest: etcdserverpb.WatchProgressRequest.$Shape })
+          ({ requestUnion?: undefined; createRequest?: null }|{ requestUnion?: "createRequest"; createRequest: etcdserverpb.WatchCreateRequest.$Shape })
         );
     }
 
@@ -1420,65 +1413,6 @@ export namespace etcdserverpb {
 
         /** Shape of a WatchCreateRequest. */
         type $Shape = etcdserverpb.WatchCreateRequest.$Properties;
-    }
-
-    /**
-     * Properties of a WatchProgressRequest.
-     * @deprecated Use etcdserverpb.WatchProgressRequest.$Properties instead.
-     */
-    interface IWatchProgressRequest extends etcdserverpb.WatchProgressRequest.$Properties {
-    }
-
-    /** Represents a WatchProgressRequest. */
-    class WatchProgressRequest {
-
-        /**
-         * Constructs a new WatchProgressRequest.
-         * @param [properties] Properties to set
-         */
-        constructor(properties?: etcdserverpb.WatchProgressRequest.$Properties);
-
-        /** Unknown fields preserved while decoding when enabled */
-        $unknowns?: Uint8Array[];
-
-        /**
-         * Creates a new WatchProgressRequest instance using the specified properties.
-         * @param [properties] Properties to set
-         * @returns WatchProgressRequest instance
-         */
-        static create(properties: etcdserverpb.WatchProgressRequest.$Shape): etcdserverpb.WatchProgressRequest & etcdserverpb.WatchProgressRequest.$Shape;
-        static create(properties?: etcdserverpb.WatchProgressRequest.$Properties): etcdserverpb.WatchProgressRequest;
-
-        /**
-         * Encodes the specified WatchProgressRequest message. Does not implicitly {@link etcdserverpb.WatchProgressRequest.verify|verify} messages.
-         * @param message WatchProgressRequest message or plain object to encode
-         * @param [writer] Writer to encode to
-         * @returns Writer
-         */
-        static encode(message: etcdserverpb.WatchProgressRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
-
-        /**
-         * Decodes a WatchProgressRequest message from the specified reader or buffer.
-         * @param reader Reader or buffer to decode from
-         * @param [length] Message length if known beforehand
-         * @returns {etcdserverpb.WatchProgressRequest & etcdserverpb.WatchProgressRequest.$Shape} WatchProgressRequest
-         * @throws {Error} If the payload is not a reader or valid buffer
-         * @throws {$protobuf.util.ProtocolError} If required fields are missing
-         */
-        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.WatchProgressRequest & etcdserverpb.WatchProgressRequest.$Shape;
-    }
-
-    namespace WatchProgressRequest {
-
-        /** Properties of a WatchProgressRequest. */
-        interface $Properties {
-
-            /** Unknown fields preserved while decoding when enabled */
-            $unknowns?: Uint8Array[];
-        }
-
-        /** Shape of a WatchProgressRequest. */
-        type $Shape = etcdserverpb.WatchProgressRequest.$Properties;
     }
 
     /**
@@ -2292,7 +2226,6 @@ export import TxnResponse = etcdserverpb.TxnResponse;
 export import Event = etcdserverpb.Event;
 export import WatchRequest = etcdserverpb.WatchRequest;
 export import WatchCreateRequest = etcdserverpb.WatchCreateRequest;
-export import WatchProgressRequest = etcdserverpb.WatchProgressRequest;
 export import WatchResponse = etcdserverpb.WatchResponse;
 export import LeaseGrantRequest = etcdserverpb.LeaseGrantRequest;
 export import LeaseGrantResponse = etcdserverpb.LeaseGrantResponse;

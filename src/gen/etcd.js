@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source e8690fbe73c7d84fad498b5a output 74d22324056447d5838851f6
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source a219d7f00fa7739ae7f3b4bc output d2de8b146775aaa5fd717a25
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -1718,12 +1718,11 @@ export const etcdserverpb = $root.etcdserverpb = (() => {
         };
 
         WatchRequest.prototype.createRequest = null;
-        WatchRequest.prototype.progressRequest = null;
 
         let $oneOfFields;
 
         $Object.defineProperty(WatchRequest.prototype, "requestUnion", {
-            get: $util.oneOfGetter($oneOfFields = ["createRequest", "progressRequest"]),
+            get: $util.oneOfGetter($oneOfFields = ["createRequest"]),
             set: $util.oneOfSetter($oneOfFields)
         });
 
@@ -1740,8 +1739,6 @@ export const etcdserverpb = $root.etcdserverpb = (() => {
                 throw $Error("max depth exceeded");
             if (message.createRequest != null && $Object.hasOwnProperty.call(message, "createRequest"))
                 $root.etcdserverpb.WatchCreateRequest.encode(message.createRequest, writer.uint32(10).fork(), _depth + 1).ldelim();
-            if (message.progressRequest != null && $Object.hasOwnProperty.call(message, "progressRequest"))
-                $root.etcdserverpb.WatchProgressRequest.encode(message.progressRequest, writer.uint32(26).fork(), _depth + 1).ldelim();
             if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                 for (let i = 0; i < message.$unknowns.length; ++i)
                     writer.raw(message.$unknowns[i]);
@@ -1780,13 +1777,6 @@ export const etcdserverpb = $root.etcdserverpb = (() => {
                             break;
                         message.createRequest = $root.etcdserverpb.WatchCreateRequest.decode(reader, reader.size(), $undefined, _depth + 1, message.createRequest);
                         message.requestUnion = "createRequest";
-                        continue;
-                    }
-                case 3: {
-                        if (wireType !== 2)
-                            break;
-                        message.progressRequest = $root.etcdserverpb.WatchProgressRequest.decode(reader, reader.size(), $undefined, _depth + 1, message.progressRequest);
-                        message.requestUnion = "progressRequest";
                         continue;
                     }
                 }
@@ -1929,76 +1919,6 @@ export const etcdserverpb = $root.etcdserverpb = (() => {
         };
 
         return WatchCreateRequest;
-    })();
-
-    etcdserverpb.WatchProgressRequest = (function() {
-
-        const WatchProgressRequest = function (properties) {
-            if (properties)
-                for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
-                    if (properties[keys[i]] != null && keys[i] !== "__proto__")
-                        this[keys[i]] = properties[keys[i]];
-        };
-
-        WatchProgressRequest.create = function(properties) {
-            return new WatchProgressRequest(properties);
-        };
-
-        WatchProgressRequest.encode = function (message, writer, _depth) {
-            if (!writer)
-                writer = $Writer.create();
-            if (_depth === $undefined)
-                _depth = 0;
-            if (_depth > $util.recursionLimit)
-                throw $Error("max depth exceeded");
-            if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
-                for (let i = 0; i < message.$unknowns.length; ++i)
-                    writer.raw(message.$unknowns[i]);
-            return writer;
-        };
-
-        WatchProgressRequest.decode = function (reader, length, _end, _depth, _target) {
-            if (!(reader instanceof $Reader))
-                reader = $Reader.create(reader);
-            if (_depth === $undefined)
-                _depth = 0;
-            if (_depth > $Reader.recursionLimit)
-                throw $Error("max depth exceeded");
-            let end, message;
-            if (length === $undefined)
-                end = reader.len;
-            else {
-                end = reader.pos + length;
-                if (end > reader.len)
-                    throw $RangeError("index out of range");
-                length = reader.len;
-                reader.len = end;
-            }
-            message = _target || new $root.etcdserverpb.WatchProgressRequest();
-            while (reader.pos < end) {
-                let start = reader.pos;
-                let tag = reader.tag();
-                if (tag === _end) {
-                    _end = $undefined;
-                    break;
-                }
-                reader.skipType(tag & 7, _depth, tag);
-                if (!reader.discardUnknown) {
-                    $util.makeProp(message, "$unknowns", false);
-                    (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
-                }
-            }
-            if (length !== $undefined) {
-                if (reader.pos !== end)
-                    throw $RangeError("index out of range");
-                reader.len = length;
-            }
-            if (_end !== $undefined)
-                throw $Error("missing end group");
-            return message;
-        };
-
-        return WatchProgressRequest;
     })();
 
     etcdserverpb.WatchResponse = (function() {
@@ -3135,4 +3055,4 @@ export const etcdserverpb = $root.etcdserverpb = (() => {
 })();
 
 
-export const { ResponseHeader, KeyValue, RangeRequest, RangeResponse, PutRequest, PutResponse, DeleteRangeRequest, DeleteRangeResponse, RequestOp, ResponseOp, Compare, TxnRequest, TxnResponse, Event, WatchRequest, WatchCreateRequest, WatchProgressRequest, WatchResponse, LeaseGrantRequest, LeaseGrantResponse, MemberListRequest, Member, MemberListResponse, StatusRequest, StatusResponse, AuthenticateRequest, AuthenticateResponse } = etcdserverpb;
+export const { ResponseHeader, KeyValue, RangeRequest, RangeResponse, PutRequest, PutResponse, DeleteRangeRequest, DeleteRangeResponse, RequestOp, ResponseOp, Compare, TxnRequest, TxnResponse, Event, WatchRequest, WatchCreateRequest, WatchResponse, LeaseGrantRequest, LeaseGrantResponse, MemberListRequest, Member, MemberListResponse, StatusRequest, StatusResponse, AuthenticateRequest, AuthenticateResponse } = etcdserverpb;

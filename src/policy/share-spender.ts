@@ -5,7 +5,7 @@
  *
  *   idle       nothing was asked for `LEASE_MS` and nothing is under way: its share is given back
  *   beginning  not answered yet: it may spend its start, limit / (4 x holders), at least one; all of it if it is alone
- *   sharing    it spends its share, and asks anew every `RENEW_MS`, or sooner when the share does not do
+ *   sharing    it spends its share, and asks anew every `RENEW_MS`, or sooner when that does not do
  *   cut off    nobody answered for `LEASE_MS`: it goes on with the share that it has. Who has none then takes an even
  *              part, limit / holders: all who are cut off together stay within the limit
  *
@@ -20,8 +20,12 @@ import { Spending } from "./spending.ts";
 import type { Amounts, Grant, Want } from "./want.ts";
 
 export const RENEW_MS = 1_000;
-/** How soon it asks again when its share does not do. */
+/** How soon it asks again when more is wanted than it asked for; after twice that when its share does not do. */
 const HURRY_MS = 250;
+/** Who asks anyway asks for what is due by then as well: one command rather than many. */
+const TOGETHER_MS = RENEW_MS / 2;
+/** What it asks for, by what was wanted: loads come in bursts. */
+const MORE = 1.25;
 /** What is left of a peak of demand after a second: bursts that come again are provided for. */
 const FADING = 0.85;
 
@@ -109,8 +113,11 @@ export class ShareSpender {
   #unansweredMs = Infinity;
   #wakeAtMs = Infinity;
 
-  /** `holder`: one life of one worker. `holders`: how many workers all routers have, as far as is known. */
-  constructor(holder: string, holders = 1) {
+  /**
+   * `holder`: one life of one worker. `holders`: how many workers all routers have, as far as is known; 1 for one that
+   * is alone, and may begin with all of each quota.
+   */
+  constructor(holder: string, holders: number) {
     this.#holder = holder;
     this.#holders = holders;
   }
@@ -183,7 +190,7 @@ export class ShareSpender {
     if (nowMs < this.#wakeAtMs) return wants;
     this.#wakeAtMs = Infinity;
     for (const account of this.#accounts.values()) {
-      if (nowMs >= account.askAtMs) wants.push(this.#ask(account, nowMs));
+      if (nowMs >= account.askAtMs - TOGETHER_MS) wants.push(this.#ask(account, nowMs));
       this.#wakeAtMs = Math.min(this.#wakeAtMs, account.askAtMs);
     }
     if (wants.length > 0) this.#unansweredMs = Math.min(this.#unansweredMs, nowMs);
@@ -239,14 +246,21 @@ export class ShareSpender {
     this.#countIn(account, ofTokens, tokens, passes, nowMs);
     this.#countIn(account, concurrency, 1, passes, nowMs);
     if (account.askAtMs === Infinity) account.askAtMs = nowMs;
-    else if (!passes) account.askAtMs = Math.min(account.askAtMs, Math.max(nowMs, account.askedMs + HURRY_MS));
     this.#wakeAtMs = Math.min(this.#wakeAtMs, account.askAtMs);
   }
 
   #countIn(account: Account, meter: Meter | null, amount: number, passes: boolean, nowMs: number): void {
     if (meter === null) return;
-    if (passes) meter.take(amount, this.#limitOf(account, meter, nowMs), nowMs);
-    else meter.refused += amount;
+    const limit = this.#limitOf(account, meter, nowMs);
+    if (passes) {
+      meter.take(amount, limit, nowMs);
+      return;
+    }
+    meter.refused += amount;
+    if (account.askAtMs <= account.askedMs + HURRY_MS) return;
+    const isMore = meter.used(limit, nowMs) + meter.refused > meter.peak * MORE;
+    const soonMs = account.askedMs + (isMore ? HURRY_MS : 2 * HURRY_MS);
+    account.askAtMs = Math.min(account.askAtMs, Math.max(nowMs, soonMs));
   }
 
   #ask(account: Account, nowMs: number): Want {
@@ -262,7 +276,7 @@ export class ShareSpender {
     const wanted = amounts((meter) => {
       const used = meter.used(this.#limitOf(account, meter, nowMs), nowMs);
       meter.peak = isIdle ? 0 : Math.max(Math.max(used, meter.most) + meter.refused, meter.peak * fading);
-      return isIdle ? 0 : Math.min(meter.measure.limit, Math.max(1, Math.ceil(meter.peak)));
+      return isIdle ? 0 : Math.min(meter.measure.limit, Math.max(1, Math.ceil(meter.peak * MORE)));
     });
     for (const meter of Object.values(meters)) {
       if (meter === null) continue;

@@ -94,5 +94,6 @@ function reasonIn(details: string): string {
   ];
   const reason = inner === undefined || inner === "null" || inner === "" ? details : inner;
   if (/ECONNREFUSED/.test(reason)) return "connection refused";
-  return reason.replace(/^etcdserver: /, "");
+  // With its time it would be another message each time.
+  return reason.replace(/^etcdserver: /, "").replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/, "");
 }

@@ -2,6 +2,7 @@
  * `infermesh agent inspect-store`: what a log's files hold, and whether all of it is right. It changes nothing, and
  * takes no lock; a log that is written meanwhile is read again until it is seen at one moment.
  */
+import { readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { MeshError } from "../base/errors.ts";
 import type { Entry } from "../raft/entry.ts";
 import { type Archive, examine, readLogFiles } from "./log-archive.ts";
@@ -22,7 +23,7 @@ const PAUSE_MS = 25;
 /** Throws a MeshError `not_found` where there is no log. */
 export async function inspectLog(path: string): Promise<Inspection> {
   const holder = holderOf(path + MARK_SUFFIX);
-  const isHeld = holder !== undefined && isRunning(holder);
+  const isHeld = holder !== undefined && holds(holder, path + MARK_SUFFIX);
   for (let attempt = 1; ; attempt += 1) {
     const inspection = look(path, isHeld ? holder : undefined);
     if (inspection.fault === null || !isHeld) return inspection;
@@ -93,12 +94,28 @@ export function entryLine({ index, term, kind, data }: Entry): object {
   }
 }
 
-function isRunning(pid: number): boolean {
+/** A holder that was killed leaves its name, and somebody else may have its number by now. */
+function holds(pid: number, mark: string): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     // Another user's.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  try {
+    const real = realpathSync(mark);
+    const descriptors = `/proc/${pid}/fd`;
+    return readdirSync(descriptors).some((fd) => linkOf(`${descriptors}/${fd}`) === real);
+  } catch {
+    // Not for us to see.
+    return true;
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
   }
 }

@@ -38,7 +38,7 @@ function passed(spender: ShareSpender, nowMs: number, tokens = 0): number {
 
 describe("a spender", () => {
   test("lets everything pass that has no quota", () => {
-    const spender = new ShareSpender("r/1/0");
+    const spender = new ShareSpender("r/1/0", 1);
     expect([spender.spend([], 1e9, 0), spender.spend(QUOTAS, 1e9, 0), spender.wakeAtMs]).toEqual([0, 0, Infinity]);
   });
 
@@ -58,8 +58,8 @@ describe("a spender", () => {
       {
         holder: "r/1/0",
         quota: QUOTA,
-        requests: 11,
-        tokens: 33,
+        requests: 14,
+        tokens: 42,
         concurrency: 0,
         used: { requests: 10, tokens: 30, concurrency: 0 },
         holding: 0,
@@ -68,9 +68,22 @@ describe("a spender", () => {
     expect([spender.wakeAtMs, spender.wants(200)]).toEqual([100 + RENEW_MS, []]);
     spender.granted([granted({ requests: 25, tokens: 500 }, 1), { ...granted({ requests: 1 }, 9), holder: "other" }]);
     expect(passed(spender, 300)).toBe(15);
-    // The share did not do: it asks sooner.
+    // More is wanted than it asked for: it asks sooner.
     expect(spender.wakeAtMs).toBe(350);
-    expect(spender.wants(350)).toMatchObject([{ requests: 26, used: { requests: 25, tokens: 30 }, holding: 1 }]);
+    expect(spender.wants(350)).toMatchObject([{ requests: 33, used: { requests: 25, tokens: 30 }, holding: 1 }]);
+    expect(spender.spend(QUOTAS, 3, 400)).toBeGreaterThan(0);
+    // The share does not do, and no more is wanted than was asked for.
+    expect(spender.wakeAtMs).toBe(350 + RENEW_MS / 2);
+  });
+
+  test("asks for all quotas at once that are due soon", () => {
+    const spender = spenderOf({ requestsPerSecond: 5 });
+    spender.put("a/*", { concurrency: 9 });
+    spender.put("b/*", { concurrency: 9 });
+    expect([spender.spend(QUOTAS, 0, 0), spender.wants(0).length]).toEqual([0, 1]);
+    expect([spender.spend(["a/*"], 0, 300), spender.wants(300).length]).toEqual([0, 1]);
+    expect([spender.spend(["b/*"], 0, 600), spender.wants(600).length]).toEqual([0, 2]);
+    expect([spender.wakeAtMs, spender.wants(1_299), spender.wants(1_300).length]).toEqual([1_300, [], 3]);
   });
 
   test("tells when to come again, and counts in no quota what is refused by one", () => {
@@ -110,7 +123,7 @@ describe("a spender", () => {
     spender.spend(QUOTAS, 0, 0);
     spender.wants(0);
     spender.granted([granted({ requests: 50 }, 1)]);
-    expect(spender.wants(RENEW_MS)).toMatchObject([{ requests: 1, holding: 1 }]);
+    expect(spender.wants(RENEW_MS)).toMatchObject([{ requests: 2, holding: 1 }]);
     expect(spender.wants(2 * RENEW_MS)).toMatchObject([{ requests: 0, used: { requests: 0 } }]);
     expect(spender.wakeAtMs).toBe(Infinity);
     // The answer to what it asked before is no share any more.
@@ -122,7 +135,7 @@ describe("a spender", () => {
     const spender = spenderOf({ concurrency: 8 }, 2);
     spender.spend(QUOTAS, 0, 0);
     for (let nowMs = 0; nowMs < 10_000; nowMs += RENEW_MS) {
-      expect(spender.wants(nowMs)).toMatchObject([{ concurrency: 1, used: { concurrency: 1 } }]);
+      expect(spender.wants(nowMs)).toMatchObject([{ concurrency: 2, used: { concurrency: 1 } }]);
     }
     spender.end(QUOTAS);
     expect(spender.wants(10_000)).toMatchObject([{ concurrency: 0, used: { concurrency: 0 } }]);

@@ -196,6 +196,41 @@ describe.skipIf(WITHOUT_ETCD !== "")("the store in a single etcd", () => {
     relay.stop();
   });
 
+  test(
+    "links that break at any time lose no write, do none twice, and hide none from those who watch",
+    async () => {
+      const relays = await Promise.all([0, 1, 2].map(() => Relay.start(port)));
+      const stores = await Promise.all(relays.map((relay) => ready("links", `etcd://127.0.0.1:${relay.port}`)));
+      const watching = stores.map((store) => new Watching(store));
+      const [clients, operations] = [6, 40];
+      const history = await historyOf(stores, {
+        seed: 3,
+        clients,
+        operations,
+        timeoutMs: 10_000,
+        before(count) {
+          const relay = relays[Math.floor(count / 10) % relays.length]!;
+          // Whoever is last has nobody whose progress mends its link.
+          if (count > clients * operations - 50) for (const each of relays) each.mend();
+          // All that goes through it until it is cut is carried out, and not answered.
+          else if (count % 10 === 2) relay.swallowAnswers();
+          else if (count % 10 === 6) relay.cut();
+          else if (count % 10 === 8) relay.mend();
+        },
+      });
+      expect(history.filter((operation) => operation.return === Infinity)).toEqual([]);
+      expect(checkHistory(policyModel, history)).toMatchObject({ verdict: "linearizable" });
+      const { items, revision } = await stores[0]!.list({ consistent: true });
+      for (const each of watching) {
+        await each.reached(revision);
+        expect([each.resets, [...each.items.values()].toSorted(compareItems)]).toEqual([1, [...items]]);
+        each.stop();
+      }
+      for (const relay of relays) relay.stop();
+    },
+    STARTING_MS,
+  );
+
   test("what can't be known is said to be so", async () => {
     const relay = await Relay.start(port);
     const store = await ready("doubt", `etcd://127.0.0.1:${relay.port}`);

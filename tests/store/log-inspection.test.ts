@@ -64,6 +64,30 @@ describe("inspect-store", () => {
     expect((await inspectLog(path)).summary).toMatchObject({ health: "damaged" });
   });
 
+  test("shows one moment of a log that is written, and that nobody has it any more", async () => {
+    const path = somewhere();
+    const writer = new URL("log-writer.ts", import.meta.url).pathname;
+    const child = Bun.spawn([process.execPath, writer, path, "1", "1000000"], { stdout: "pipe" });
+    const reader = child.stdout.getReader();
+    // It writes from here on.
+    await reader.read();
+    const drained = (async () => {
+      while (!(await reader.read()).done);
+    })();
+    let last = 0;
+    for (let look = 0; look < 12; look += 1) {
+      const { summary, fault } = await inspectLog(path);
+      expect(fault).toBeNull();
+      expect(summary["state"]).toBe(`in use by process ${child.pid}`);
+      const { upTo } = summary["acknowledged"] as { upTo: number };
+      expect(upTo).toBeGreaterThanOrEqual(last);
+      last = upTo;
+    }
+    child.kill("SIGKILL");
+    await Promise.all([child.exited, drained]);
+    expect((await inspectLog(path)).summary).toMatchObject({ state: "closed", health: "ok" });
+  });
+
   test("there is none", async () => {
     expect(inspectLog(somewhere())).rejects.toThrow("there is no log");
   });
