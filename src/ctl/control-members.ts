@@ -6,17 +6,7 @@ import { EXIT, type JsonRecord } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, listIn, wholeOf } from "./control-plane.ts";
 import { asking, type Part } from "./part.ts";
-import {
-  type Column,
-  figureColumn,
-  formatAge,
-  isWhole,
-  renderFacts,
-  renderRows,
-  renderWhole,
-  textColumn,
-  wordOf,
-} from "./render.ts";
+import { type Column, isWhole, renderFacts, renderRows, renderWhole, textColumn, wordOf } from "./render.ts";
 import { repeating, watchFields } from "./repeat.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";

@@ -19,21 +19,17 @@ interface Failure {
   readonly details?: readonly { readonly debug?: Told }[];
 }
 
-/** Calls a method; throws a MeshError with the code that the answer tells. */
-export async function call(api: string, method: string, request: object, timeoutMs = 5000): Promise<unknown> {
-  let response: Response;
-  try {
-    response = await fetch(`http://${api}/${SERVICE}/${method}`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "connect-timeout-ms": String(timeoutMs) },
-      body: JSON.stringify(request),
-      signal: AbortSignal.timeout(timeoutMs + 1000),
-    });
-  } catch (error) {
-    // Who can't be reached has not been asked; who was lost on the way may have done it.
-    const isRefused = (error as { code?: string }).code === "ConnectionRefused";
-    throw new MeshError(isRefused ? "no_quorum" : "request_timeout", String(error), { retryable: true });
-  }
+/** Between two tries to reach a node that is being restarted. */
+const RETRY_MS = 25;
+
+/** Calls a method, as soon as somebody listens there; throws a MeshError with the code that the answer tells. */
+export async function call(
+  api: string | (() => string),
+  method: string,
+  request: object,
+  timeoutMs = 5000,
+): Promise<unknown> {
+  const response = await answered(typeof api === "string" ? () => api : api, method, request, timeoutMs);
   const answer: unknown = await response.json().catch(() => {
     throw new MeshError("request_timeout", "the answer was cut off", { retryable: true });
   });
@@ -42,6 +38,24 @@ export async function call(api: string, method: string, request: object, timeout
   const debug = details?.[0]?.debug;
   const error = new MeshError(debug?.code ?? "internal", message, { retryable: debug?.retryable ?? false });
   throw Object.assign(error, { current: debug?.current });
+}
+
+async function answered(api: () => string, method: string, request: object, timeoutMs: number): Promise<Response> {
+  for (const untilMs = performance.now() + timeoutMs; ; await Bun.sleep(RETRY_MS)) {
+    try {
+      return await fetch(`http://${api()}/${SERVICE}/${method}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "connect-timeout-ms": String(timeoutMs) },
+        body: JSON.stringify(request),
+        signal: AbortSignal.timeout(timeoutMs + 1000),
+      });
+    } catch (error) {
+      // Who can't be reached has not been asked; who was lost on the way may have done it.
+      const isRefused = (error as { code?: string }).code === "ConnectionRefused";
+      if (isRefused && performance.now() < untilMs) continue;
+      throw new MeshError(isRefused ? "no_quorum" : "request_timeout", String(error), { retryable: true });
+    }
+  }
 }
 
 export class ApiStore {
@@ -58,7 +72,7 @@ export class ApiStore {
     { timeoutMs }: ReadOptions = {},
   ): Promise<{ item: Item | null; revision: number }> {
     try {
-      const { policy } = (await call(this.#api(), "GetPolicy", { kind, name }, timeoutMs)) as { policy: unknown };
+      const { policy } = (await call(this.#api, "GetPolicy", { kind, name }, timeoutMs)) as { policy: unknown };
       const item = itemOf(policy);
       return { item, revision: item.revision };
     } catch (error) {
@@ -70,7 +84,7 @@ export class ApiStore {
   async write(writes: readonly Write[], { timeoutMs, key = "" }: WriteOptions = {}): Promise<Outcome> {
     const request = { writes: writes.map(messageOf), ...(key === "" ? {} : { idempotencyKey: key }) };
     try {
-      const answer = (await call(this.#api(), "ApplyPolicies", request, timeoutMs)) as {
+      const answer = (await call(this.#api, "ApplyPolicies", request, timeoutMs)) as {
         readonly policies: readonly unknown[];
         readonly revision: string;
         readonly changed: boolean;
@@ -87,7 +101,7 @@ export class ApiStore {
   }
 
   async status(): Promise<StoreStatus> {
-    return (await call(this.#api(), "GetStoreStatus", {})) as StoreStatus;
+    return (await call(this.#api, "GetStoreStatus", {})) as StoreStatus;
   }
 }
 

@@ -45,6 +45,7 @@ export class Cluster {
       host: () => "127.0.0.1",
       isAlone: false,
       peers: () => [...this.#announced].filter(([node, at]) => node !== name && at !== "").map(([, at]) => at),
+      whereIs: (node) => this.#announced.get(node) ?? "",
       announce: (address, isControlNode) => {
         this.#announced.set(name, isControlNode ? address : "");
         for (const node of this.nodes.values()) node.host.peersChanged();
