@@ -19,6 +19,8 @@ interface Failure {
   readonly details?: readonly { readonly debug?: Told }[];
 }
 
+/** Bun says it in either way. */
+const REFUSED = new Set(["ConnectionRefused", "ECONNREFUSED"]);
 /** Between two tries to reach a node that is being restarted. */
 const RETRY_MS = 25;
 
@@ -51,7 +53,7 @@ async function answered(api: () => string, method: string, request: object, time
       });
     } catch (error) {
       // Who can't be reached has not been asked; who was lost on the way may have done it.
-      const isRefused = (error as { code?: string }).code === "ConnectionRefused";
+      const isRefused = REFUSED.has((error as { code?: string }).code ?? "");
       if (isRefused && performance.now() < untilMs) continue;
       throw new MeshError(isRefused ? "no_quorum" : "request_timeout", String(error), { retryable: true });
     }
