@@ -71,7 +71,9 @@ describe("a policy counts as soon as it is written", () => {
   test("a quota", async () => {
     await call("SetPolicy", { name: `bulk/${model}`, quota: { requestsPerSecond: 2 } });
     const bulk = { "x-infermesh-tenant": "bulk" };
-    await until(async () => (await Promise.all(Array.from({ length: 8 }, () => chat(bulk)))).some(({ status }) => status === 429));
+    await until(async () =>
+      (await Promise.all(Array.from({ length: 8 }, () => chat(bulk)))).some(({ status }) => status === 429),
+    );
     const metrics = await fetch(`http://${router.address("metrics")}/telemetry`).then((answer) => answer.text());
     expect(metrics).toMatch(/infermesh_policy_revision [1-9]/);
     await call("DeletePolicy", { kind: "quota", name: `bulk/${model}` });
