@@ -106,6 +106,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
         events: journal,
         models: modelCalls(models),
       },
+      states: { states: () => [apiOptions.state(sample())] },
       readOnly,
       isStopping: () => draining,
       onError,

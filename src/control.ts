@@ -21,10 +21,13 @@ import type { AdminConfig } from "./admin/settings.ts";
 import { type Address, formatAddress } from "./base/units.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
+import { SCHEMA } from "./gen/services.js";
+import type { Init, NodeState } from "./gen/services.js";
+import { NodeState as NodeStateMessage } from "./gen/state.js";
 import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
 import { joined } from "./mesh/node-membership.ts";
-import { encodeNodeState } from "./mesh/node-state.ts";
+import { decodeNodeState, encodeNodeState } from "./mesh/node-state.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
@@ -34,6 +37,8 @@ import type { Placement } from "./proxy/placement.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
+import { ProtoTypes } from "./wire/proto-schema.ts";
+import { encodeMessage } from "./wire/proto-writer.ts";
 
 export interface ControlOptions {
   readonly targets: Targets;
@@ -55,6 +60,7 @@ export interface ControlOptions {
 }
 
 const STOP_MS = 1000;
+const NODE_STATE = new ProtoTypes(SCHEMA).message("infermesh.state.v1.NodeState");
 
 export class Control {
   readonly #options: ControlOptions;
@@ -84,6 +90,10 @@ export class Control {
   open(address: Address, fd: number | undefined, readOnly: boolean, metrics: RouterMetrics): Front {
     const services = apiServices({
       control: this.#controlPlane(),
+      states: {
+        states: () => this.#options.targets.all().flatMap(({ id }) => this.#state(id) ?? []),
+        reported: (state) => this.#reported(state),
+      },
       scoring: this.#scoring,
       readOnly,
       isStopping: this.#options.isDraining,
@@ -168,6 +178,12 @@ export class Control {
     const addresses = { serve: formatAddress({ host, port }), api: "", metrics: "", gossip: "" };
     const identity = { id, incarnation, role: "", zone, labels, addresses };
     return encodeNodeState(lastSample, identity, Date.now() - (performance.now() - sampledAtMs));
+  }
+
+  /** Adapters speak for targets that don't speak for themselves. */
+  #reported(state: Init<NodeState>): void {
+    const sample = decodeNodeState(NodeStateMessage.decode(encodeMessage(NODE_STATE, state)));
+    this.#options.targets.adapted(state.id ?? "", sample);
   }
 
   #registry(): Pick<RouterApiOptions, "register" | "deregister"> {

@@ -495,6 +495,11 @@ export class Raft {
       : this.#role === "candidate";
     if (!isWanted) return;
     this.#votes.set(from, granted);
+    if (!pre && !granted) {
+      // Where votes are split nobody leads, and waiting out a whole timeout would be for nothing.
+      const soonMs = this.#nowMs + this.#config.electionTimeoutMinMs * (0.2 + 0.8 * this.#prng.next());
+      this.#electionDeadlineMs = Math.min(this.#electionDeadlineMs, soonMs);
+    }
     this.#count();
   }
 

@@ -56,6 +56,20 @@ describe("an election", () => {
     expect(lab.leaders).toHaveLength(1);
   });
 
+  test("in which votes were split is soon held again", () => {
+    const lab = new Lab([1, 2, 3]);
+    lab.elect(1);
+    lab.crash(1);
+    lab.nowMs += lab.config.electionTimeoutMaxMs;
+    for (const member of [2, 3]) lab.raft(member).wake(lab.nowMs);
+    lab.take();
+    lab.settle();
+    expect(lab.take().filter((line) => line.includes("t3 vote no"))).toEqual(["3>2 t3 vote no", "2>3 t3 vote no"]);
+    expect(lab.leaders).toEqual([]);
+    lab.pass(lab.config.electionTimeoutMinMs);
+    expect(lab.leaders).toHaveLength(1);
+  });
+
   test("is not held because one link to a living leader breaks", () => {
     const lab = new Lab([1, 2, 3]);
     lab.elect(1);
