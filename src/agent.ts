@@ -21,6 +21,7 @@ import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { modelCalls, serveModelCalls } from "./model-calls.ts";
+import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
 import { startMockRuntime } from "./telemetry/mock-runtime.ts";
@@ -48,6 +49,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     onCrash: () => process.exit(137),
   });
   let draining = false;
+  /** A policy says that this node is to want no requests. */
+  let isDrained = false;
   let states: StateSender | null = null;
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
@@ -60,7 +63,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
-    return draining ? { ...now, ready: false, draining: true } : now;
+    return draining || isDrained ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const journal = new Journal(Date.now());
@@ -103,6 +106,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
         events: journal,
         models: modelCalls(models),
       },
+      states: { states: () => [apiOptions.state(sample())] },
       readOnly,
       isStopping: () => draining,
       onError,
@@ -183,6 +187,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample: watched,
   });
   states.start();
+  watchNode(controlPlane.store, config.id, ({ isDraining, reason }) => {
+    if (isDraining !== isDrained) log.info(isDraining ? "this node is drained" : "this node serves again", { reason });
+    isDrained = isDraining;
+    states?.look();
+  });
   announcer = new Announcer({
     urls: config.register,
     registration: () => ({

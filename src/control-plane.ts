@@ -105,7 +105,7 @@ function controlAddressOf(member: Member | undefined): string {
 }
 
 /** Where other members take part in the control plane; the nearest first. */
-function controlNodes({ membership }: MeshNode): string[] {
+export function controlNodes({ membership }: MeshNode): string[] {
   const near: { readonly address: string; readonly rttMs: number }[] = [];
   for (const member of membership.members()) {
     if (member.id === membership.id || member.status === "failed" || member.status === "left") continue;

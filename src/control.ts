@@ -9,6 +9,7 @@ import type { ControlPlaneOptions } from "./admin/control-plane.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Operations } from "./admin/operations-api.ts";
 import type { PolicyAccess } from "./admin/policy-access.ts";
+import { ScoringService } from "./admin/scoring-service.ts";
 import {
   registrationRoutes,
   routerApi,
@@ -20,19 +21,29 @@ import type { AdminConfig } from "./admin/settings.ts";
 import { type Address, formatAddress } from "./base/units.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
+import { SCHEMA } from "./gen/services.js";
+import type { Init, NodeState } from "./gen/services.js";
+import { NodeState as NodeStateMessage } from "./gen/state.js";
 import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
 import { joined } from "./mesh/node-membership.ts";
-import { encodeNodeState } from "./mesh/node-state.ts";
+import { decodeNodeState, encodeNodeState } from "./mesh/node-state.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
+import { Explainer } from "./proxy/explain.ts";
+import { gatewayScorer } from "./proxy/gateway.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
+import { ProtoTypes } from "./wire/proto-schema.ts";
+import { encodeMessage } from "./wire/proto-writer.ts";
 
 export interface ControlOptions {
   readonly targets: Targets;
+  /** Its last worker is this thread, which counts what gateways have in flight. */
+  readonly table: ScoreTable;
   readonly placement: Placement;
   readonly standing: Standing;
   readonly journal: Journal;
@@ -49,14 +60,20 @@ export interface ControlOptions {
 }
 
 const STOP_MS = 1000;
+const NODE_STATE = new ProtoTypes(SCHEMA).message("infermesh.state.v1.NodeState");
 
 export class Control {
   readonly #options: ControlOptions;
   readonly #relayed: Hono;
+  readonly #explainer: Explainer;
+  readonly #scoring: ScoringService;
   readonly #fronts: Front[] = [];
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    const { table, placement, targets } = options;
+    this.#explainer = new Explainer({ table, placement, target: (id) => targets.get(id) });
+    this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);
     registrationRoutes(this.#relayed, this.#registry());
   }
@@ -73,6 +90,11 @@ export class Control {
   open(address: Address, fd: number | undefined, readOnly: boolean, metrics: RouterMetrics): Front {
     const services = apiServices({
       control: this.#controlPlane(),
+      states: {
+        states: () => this.#options.targets.all().flatMap(({ id }) => this.#state(id) ?? []),
+        reported: (state) => this.#reported(state),
+      },
+      scoring: this.#scoring,
       readOnly,
       isStopping: this.#options.isDraining,
       onError: this.#onError,
@@ -97,6 +119,7 @@ export class Control {
 
   /** Resolves when answers under way are given, or soon. */
   async stop(): Promise<void> {
+    this.#scoring.stop();
     await Promise.all(this.#fronts.splice(0).map((front) => front.stop(STOP_MS)));
   }
 
@@ -134,6 +157,7 @@ export class Control {
       policies: this.#options.policies,
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
+      explain: async ({ model, promptTokens }) => this.#explainer.explain(model, promptTokens),
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
     };
   }
@@ -154,6 +178,12 @@ export class Control {
     const addresses = { serve: formatAddress({ host, port }), api: "", metrics: "", gossip: "" };
     const identity = { id, incarnation, role: "", zone, labels, addresses };
     return encodeNodeState(lastSample, identity, Date.now() - (performance.now() - sampledAtMs));
+  }
+
+  /** Adapters speak for targets that don't speak for themselves. */
+  #reported(state: Init<NodeState>): void {
+    const sample = decodeNodeState(NodeStateMessage.decode(encodeMessage(NODE_STATE, state)));
+    this.#options.targets.adapted(state.id ?? "", sample);
   }
 
   #registry(): Pick<RouterApiOptions, "register" | "deregister"> {

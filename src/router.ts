@@ -3,7 +3,6 @@
  * the workers, which relay. It takes on a new configuration while it runs (reload.ts), and may take over from a process
  * before it and hand over to one after it (upgrade.ts). Wiring only.
  */
-import type { Operations } from "./admin/operations-api.ts";
 import { MeshError } from "./base/errors.ts";
 import { liveCopy, overwrite } from "./base/live.ts";
 import { writeSection } from "./base/settings-reading.ts";
@@ -23,12 +22,14 @@ import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
 import { WorkerStats } from "./obs/worker-stats.ts";
+import { routerOperations } from "./operations.ts";
+import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
-import { dropPid, keepPid, listensAt, onHangup, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
+import { dropPid, keepPid, listensAt, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
@@ -36,6 +37,8 @@ import { Targets } from "./targets.ts";
 
 /** Rows are written anew this often, since samples age; and lost claims are looked for. */
 const UPKEEP_MS = 500;
+/** For the policies to be heard before the first request; what is known from before counts in any case. */
+const POLICIES_MS = 1500;
 /** For telling the mesh that this router leaves. */
 const LEAVE_MS = 1000;
 /** For the last spans on their way to the collector. */
@@ -48,7 +51,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const command = [...selfCommand(), ...process.argv.slice(2)];
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
-  const table = ScoreTable.create({ ...config.table, workersMax });
+  const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
   const stats = WorkerStats.create({
     workersMax,
     modelsMax: config.table.modelsMax,
@@ -79,6 +82,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
+  const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration
 
@@ -115,30 +119,17 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- what is done to it while it runs
 
   let handover: Handover | null = null;
-  const operations: Operations = {
-    reload: () => reload("POST /reload"),
-    workers: () => ({ workers: crew?.seats() ?? [], retiring: crew?.retiring ?? 0 }),
-    async restartWorkers() {
-      await crew?.replaceAll(reloads.config.handoverTimeoutMs);
-      log.info("every worker was replaced", { retiring: crew?.retiring });
-    },
-    async upgrade(executable) {
-      if (handover === null) throw new MeshError("starting", "the router is not ready yet; try again in a moment");
-      const upgraded = await handover.to(executable);
-      stopped.ask("upgrade");
-      return upgraded;
-    },
-  };
-  onHangup(
-    () => void reload("SIGHUP"),
-    () => stopped.ask("SIGHUP"),
-  );
-  const onUpgrade = (): Promise<unknown> => operations.upgrade("");
-  process.on("SIGUSR1", () => void onUpgrade().catch((error: unknown) => log.warn("there is no upgrade", { error })));
-  // For operators and tests: the first worker fails as by a bug, and is replaced.
-  process.on("SIGUSR2", () => crew?.crash(0));
+  const operations = routerOperations({
+    reload,
+    crew: () => crew,
+    handover: () => handover,
+    handoverTimeoutMs: () => reloads.config.handoverTimeoutMs,
+    stopped,
+    log,
+  });
   const control: Control = new Control({
     targets,
+    table,
     placement,
     standing,
     journal,
@@ -158,12 +149,15 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       entry: new URL("./proxy/worker.ts", import.meta.url),
       listen: config.listen,
       inherited: inheritance.listen,
+      // Nobody is served before it is known what the policies say.
+      waits: true,
       workers: config.workers,
       settings: config,
       tls: certificates.current,
       upstreamTls,
       table,
       stats,
+      policies,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
@@ -198,6 +192,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
     tracing: () => spans?.figures(),
+    policies: () => policies.figures(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
@@ -230,17 +225,19 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
   });
   standing.keep(controlPlane);
+  policies.watch(controlPlane.store);
 
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
+    policies.upkeep(nowMs());
     const routes = placement.expireModels(nowMs());
     if (routes !== null) crew?.setRoutes(routes);
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);
-  targets.step();
+  targets.settle();
 
-  await crew.settled();
+  await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
   keepPid(config.pidFile);
   crew.accept();
   inheritance.served();
@@ -251,11 +248,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     api: listensAt(api.hostname, api.port),
     metrics: listensAt(vitals.hostname, vitals.port),
     gossip: node.membership.address,
-    workers: config.workers,
-    scorer: crew.scorer.kind,
-    ...(crew.scorer.kind === "c" ? {} : { reason: crew.scorer.reason }),
-    transport: crew.transport.kind,
-    ...(crew.transport.kind === "epoll" ? {} : { transportReason: crew.transport.reason }),
+    ...crew.facts,
     version,
     pid: process.pid,
   });
@@ -291,6 +284,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   await spans?.stop(SPANS_STOP_MS);
   journal.end();
   clearInterval(upkeep);
+  policies.stop();
   targets.stop();
   await Promise.all([control.stop(), controlPlane.store.stop()]);
   dropPid(config.pidFile);

@@ -9,7 +9,7 @@
 import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
 import { hostId, type RouterConfig } from "./config.ts";
-import type { ControlPlane } from "./control-plane.ts";
+import { type ControlPlane, controlNodes } from "./control-plane.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
@@ -19,8 +19,8 @@ import { serveModelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
+import { bareMeta, decodeMeta } from "./swim/meta.ts";
 import type { PolicyStore } from "./store/policy-store.ts";
-import { bareMeta } from "./swim/meta.ts";
 import { parseAddress } from "./base/units.ts";
 import type { Targets } from "./targets.ts";
 
@@ -70,6 +70,20 @@ export class Standing {
   /** This node's id. */
   get id(): string {
     return this.#node?.membership.id ?? this.#idAfter(undefined);
+  }
+
+  /** Routers in the mesh, this one included. */
+  get routers(): number {
+    const members = this.#node?.membership.members() ?? [];
+    const others = members.filter(({ id, status, meta }) => {
+      return id !== this.id && status === "alive" && decodeMeta(meta)?.role === "router";
+    });
+    return 1 + others.length;
+  }
+
+  /** Whether the mesh knows of others who keep the policies. */
+  get hasControlNodes(): boolean {
+    return this.#node !== null && controlNodes(this.#node).length > 0;
   }
 
   #idAfter(estate: NodeEstate | undefined): string {

@@ -20,6 +20,7 @@ import { fleetNews, GpuNews, ModelNews, type Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
+import type { NodeSample } from "./score/sample.ts";
 import type { Report } from "./signal/subscriber.ts";
 import type { SwimEvent } from "./swim/event.ts";
 
@@ -107,6 +108,11 @@ export class Targets {
    */
   inherit(told: unknown): void {
     for (const registration of registrationsOf(told)) this.#fleet.register(registration, performance.now());
+    this.settle();
+  }
+
+  /** Whatever is known of targets is in the routes now. */
+  settle(): void {
     this.step();
     this.#sync();
   }
@@ -147,6 +153,17 @@ export class Targets {
     const wayMs = this.#wayMs(id);
     if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, wayMs, nowMs)) return;
     placement.sampled(target, placement.mark(target), wayMs, nowMs);
+    this.#gpuNews.look(id, sample.gpus);
+    this.step();
+  }
+
+  /** An adapter told of a target that does not tell of itself. */
+  adapted(id: string, sample: NodeSample): void {
+    const { placement } = this.#options;
+    const nowMs = performance.now();
+    const target = this.#fleet.target(id);
+    if (target === undefined || !this.#fleet.reported(id, sample, nowMs, target.rttMs, nowMs, "adapter")) return;
+    placement.sampled(target, placement.mark(target), target.rttMs, nowMs);
     this.#gpuNews.look(id, sample.gpus);
     this.step();
   }

@@ -162,13 +162,22 @@ export class Fleet {
   }
 
   /**
-   * A member of the mesh told of itself, unasked, at that time and over a way of that round trip (undefined: not known).
-   * False when it is not this fleet's target, or when something newer is known.
+   * A member of the mesh told of itself, unasked, at that time and over a way of that round trip (undefined: not known);
+   * or an adapter told of a target that is no member. False when it is not this fleet's target, or when something newer
+   * is known.
    */
-  reported(id: string, sample: NodeSample, sampledAtMs: number, rttMs: number | undefined, nowMs: number): boolean {
+  reported(
+    id: string,
+    sample: NodeSample,
+    sampledAtMs: number,
+    rttMs: number | undefined,
+    nowMs: number,
+    by: "itself" | "adapter" = "itself",
+  ): boolean {
     this.#now(nowMs);
     const member = this.#members.get(id);
-    if (member?.source !== "gossip" || sampledAtMs < (member.sampledAtMs ?? -Infinity)) return false;
+    if (member === undefined || (member.source === "gossip") !== (by === "itself")) return false;
+    if (sampledAtMs < (member.sampledAtMs ?? -Infinity)) return false;
     const wasRoutable = isRoutable(member);
     const isFirst = member.lastSample === undefined;
     member.streamed = true;

@@ -10,7 +10,8 @@ export function bunHandlers<T>(handlers: StreamHandlers<T>) {
     data: (socket: Socket<T>, data: Buffer): void => handlers.data(socket, data, 0, data.length),
     drain: (socket: Socket<T>): void => handlers.drain(socket),
     end: (socket: Socket<T>): void => handlers.end(socket),
-    close: (socket: Socket<T>): void => handlers.close(socket),
+    // With both halves over it closes at once; a reset has an error.
+    close: (socket: Socket<T>, error?: Error): void => handlers.close(socket, error === undefined),
     error(_socket: Socket<T>, error: Error): void {
       // Bun hands exceptions of the other handlers here: a bug, which must end the worker rather than go on half-done.
       queueMicrotask(() => {
@@ -25,7 +26,11 @@ export class BunTransport implements Transport {
 
   adopt<T>(fd: number, handlers: StreamHandlers<T>): () => void {
     // `fd` adopts a socket that listens already; bun-types does not know it.
-    const options = { fd, socket: bunHandlers(handlers) } as unknown as Bun.TCPSocketListenOptions<T>;
+    const options = {
+      fd,
+      socket: bunHandlers(handlers),
+      allowHalfOpen: true,
+    } as unknown as Bun.TCPSocketListenOptions<T>;
     const listener = Bun.listen<T>(options);
     return () => listener.stop(false);
   }
@@ -33,7 +38,7 @@ export class BunTransport implements Transport {
   /** For a platform without descriptors to adopt: listens by itself, beside the other workers. */
   listen<T>(place: IpPlace, handlers: StreamHandlers<T>): () => void {
     const hostname = place.host === "" ? "::" : place.host;
-    const options = { hostname, port: place.port, reusePort: true, socket: bunHandlers(handlers) };
+    const options = { hostname, port: place.port, reusePort: true, socket: bunHandlers(handlers), allowHalfOpen: true };
     const listener = Bun.listen<T>(options as unknown as Bun.TCPSocketListenOptions<T>);
     return () => listener.stop(false);
   }
@@ -57,8 +62,8 @@ export class BunTransport implements Transport {
       try {
         const { host, port } = place;
         const attempt = isUnixPath(host)
-          ? Bun.connect<T>({ unix: host, data, socket })
-          : Bun.connect<T>({ hostname: host, port, data, socket });
+          ? Bun.connect<T>({ unix: host, data, socket, allowHalfOpen: true })
+          : Bun.connect<T>({ hostname: host, port, data, socket, allowHalfOpen: true });
         attempt.then(settled, (error: unknown) => {
           if (!isFailed) failed(error);
         });

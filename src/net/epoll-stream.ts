@@ -150,10 +150,10 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
           this.#handlers.drain(this);
         }
         if (this.#state !== OPEN || (events & (IN | ERR | HUP | RDHUP)) === 0) return;
-        if (this.#paused && (events & ERR) === 0 && !this.#isBroken) {
+        if ((this.#paused || this.#ended) && (events & ERR) === 0 && !this.#isBroken) {
           // Bytes that came before the pause stay where they are.
           if ((events & HUP) === 0) return;
-          // Both halves are over, which the kernel tells again and again: it is heard again on resuming.
+          // Both halves are over, which the kernel tells again and again: if there is more, it is heard on resuming.
           this.#loop.unwatch(this.fd);
           this.#interest = 0;
           return;
@@ -192,11 +192,11 @@ export class EpollStream<T> implements Stream<T>, Ready, Lingering {
     if (count > 0) {
       this.#handlers.data(this, loop.calls.buffer, 0, count);
     } else if (count === 0) {
-      if (this.#isBroken) {
+      // A reset after an end is read as another end.
+      if (this.#isBroken || this.#ended) {
         this.#close();
         return;
       }
-      if (this.#ended) return;
       this.#ended = true;
       this.#listen();
       this.#handlers.end(this);

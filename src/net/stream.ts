@@ -31,9 +31,10 @@ export interface StreamHandlers<T> {
   data(stream: Stream<T>, buffer: Buffer, start: number, end: number): void;
   /** There is room again after a write that took less than all. */
   drain(stream: Stream<T>): void;
-  /** The other side ended its half. */
+  /** The other side ended its half. Ours goes on until it is ended too: whoever has nothing more to say calls `end`. */
   end(stream: Stream<T>): void;
-  close(stream: Stream<T>): void;
+  /** `inOrder`: where our half had ended before, the other side has ended its half now, and nobody was told by `end`. */
+  close(stream: Stream<T>, inOrder?: boolean): void;
   /** It never opened; no `close` follows. Never from within `connect`. */
   connectError(stream: Stream<T>, error: Error): void;
 }

@@ -170,16 +170,18 @@ export function connectTls<T>(
     settled();
     return true;
   };
-  const socket = tls.connect({
+  const how: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
     host: place.host,
     port: place.port,
+    allowHalfOpen: true,
     servername: /^[\d.]+$|:/.test(serverName) ? "" : serverName,
     rejectUnauthorized: options.verify,
     checkServerIdentity: (_, certificate) => tls.checkServerIdentity(serverName, certificate),
     ...(place.alpn === undefined ? {} : { ALPNProtocols: [...place.alpn] }),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
     ...options.identity,
-  });
+  };
+  const socket = tls.connect(how);
   const failed = (error: Error): void => {
     if (!over()) return;
     socket.destroy();

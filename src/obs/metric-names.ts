@@ -216,3 +216,53 @@ export const ROUTER_METRICS = {
   spans: metric("counter", "infermesh_router_spans_total", ["result"], "", "Spans, by what became of them."),
   spansWaiting: metric("gauge", "infermesh_router_spans_waiting", [], "", "Spans that wait for the collector."),
 } as const;
+
+/** Of the router: policies, as they are in force in it. */
+export const POLICY_METRICS = {
+  revision: metric("gauge", "infermesh_policy_revision", [], "", "Revision of the policies that are in force here."),
+  items: metric("gauge", "infermesh_policy_items", ["kind"], "", "Policies in force, by kind."),
+  denied: metric("counter", "infermesh_policy_denied_total", [], "", "Requests that an access rule refused."),
+  overQuota: metric(
+    "counter",
+    "infermesh_policy_over_quota_total",
+    ["quota"],
+    "",
+    "Requests that a quota refused, by its name; of the first 100 quotas that did, the rest as other.",
+  ),
+  lateFirstTokens: metric(
+    "counter",
+    "infermesh_policy_late_first_tokens_total",
+    [],
+    "",
+    "First tokens that came later than the ttftMs of their SLO policy.",
+  ),
+  leases: metric(
+    "counter",
+    "infermesh_policy_lease_calls_total",
+    ["result"],
+    "",
+    "Calls to the store for shares of quotas: answered, failed.",
+  ),
+  grants: metric("counter", "infermesh_policy_grants_total", [], "", "Shares of quotas that the store granted."),
+  leaseAge: metric(
+    "gauge",
+    "infermesh_policy_lease_age_seconds",
+    [],
+    "seconds",
+    "Since the store last granted shares, while quotas are spent; more than 2: workers go on with what they have.",
+  ),
+  replicas: metric(
+    "gauge",
+    "infermesh_scaling_replicas",
+    ["model"],
+    "",
+    "Nodes that serve a model for which there is a scaling policy.",
+  ),
+  replicasWanted: metric(
+    "gauge",
+    "infermesh_scaling_replicas_wanted",
+    ["model"],
+    "",
+    "Nodes that should serve it by its load.",
+  ),
+} as const;

@@ -15,6 +15,7 @@ import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS } from "./agent-metric-names.
 import { ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
+import { addPolicyMetrics, type PolicyFigures } from "./policy-metrics.ts";
 import { addTracingMetrics } from "./tracing-metrics.ts";
 import { addTokenMetrics } from "./token-metrics.ts";
 import type { WorkerStats } from "./worker-stats.ts";
@@ -40,6 +41,7 @@ export interface RouterMetricsOptions {
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => HeardFigures | undefined;
   readonly tracing?: () => SpanFigures | undefined;
+  readonly policies?: () => PolicyFigures | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -74,6 +76,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
   addTracingMetrics(out, () => options.tracing?.());
+  addPolicyMetrics(out, stats, () => options.policies?.());
   /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
   const byModel = (read: (model: number) => HistogramReading) =>

@@ -84,6 +84,7 @@ const EVENTS: readonly { readonly name: string; readonly textKey: string; readon
     broken: ["broken", "infermesh.reason", ""],
     fallback: ["fallback", "infermesh.model", ""],
     cache: ["cache", "infermesh.cache", ""],
+    refused: ["refused", "infermesh.policy", ""],
   };
   const events: { name: string; textKey: string; valueKey: string }[] = [];
   for (const key of Object.keys(SPAN_EVENT) as (keyof typeof SPAN_EVENT)[]) {

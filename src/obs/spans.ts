@@ -33,6 +33,8 @@ export const SPAN_EVENT = {
   fallback: 8,
   /** The cache was asked; text: `hit`, `wait` (for the answer to another request), `shared` (it came), `miss`. */
   cache: 9,
+  /** A policy does not let it pass; text: which one, as KIND/NAME. */
+  refused: 10,
 } as const;
 
 const EVENTS_MAX = 64;

@@ -49,6 +49,8 @@ export const COUNT = {
   cacheMisses: 15,
   cacheEntries: 16,
   cacheBytes: 17,
+  denied: 18,
+  lateFirstTokens: 19,
 } as const;
 /** What is so now rather than counted: gone with its worker. */
 const GAUGES = [COUNT.connections, COUNT.waiting, COUNT.cacheEntries, COUNT.cacheBytes] as const;
@@ -175,6 +177,16 @@ export class WorkerCounters {
   /** A model that stands in for another was given the request. */
   fallback(): void {
     add(this.#values, COUNT.fallbacks, 1);
+  }
+
+  /** An access rule did not let a request pass. */
+  denied(): void {
+    add(this.#values, COUNT.denied, 1);
+  }
+
+  /** A first token came later than its policy promises. */
+  lateFirstToken(): void {
+    add(this.#values, COUNT.lateFirstTokens, 1);
   }
 
   /** A request that the cache may answer: it did, by what it keeps or by the answer that another was waiting for; or not. */

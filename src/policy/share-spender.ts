@@ -112,6 +112,7 @@ export class ShareSpender {
   /** Since when nobody answers; Infinity when all was answered. */
   #unansweredMs = Infinity;
   #wakeAtMs = Infinity;
+  #refusing = "";
 
   /**
    * `holder`: one life of one worker. `holders`: how many workers all routers have, as far as is known; 1 for one that
@@ -120,6 +121,11 @@ export class ShareSpender {
   constructor(holder: string, holders: number) {
     this.#holder = holder;
     this.#holders = holders;
+  }
+
+  /** Of the last request that `spend` refused: the quota that makes it wait longest. */
+  get refusing(): string {
+    return this.#refusing;
   }
 
   /** When `wants` has something to ask for. */
@@ -158,7 +164,10 @@ export class ShareSpender {
     let waitMs = 0;
     for (const quota of quotas) {
       const account = this.#accounts.get(quota);
-      if (account !== undefined) waitMs = Math.max(waitMs, this.#waitMs(account, tokens, nowMs));
+      const ownMs = account === undefined ? 0 : this.#waitMs(account, tokens, nowMs);
+      if (ownMs <= waitMs) continue;
+      waitMs = ownMs;
+      this.#refusing = quota;
     }
     for (const quota of quotas) {
       const account = this.#accounts.get(quota);

@@ -21,6 +21,8 @@ export interface Downstream {
   resumeReading(): void;
   /** Both sides speak another protocol from now on: whatever comes from the client belongs to `tunnelled`. */
   tunnelBegins(): void;
+  /** The target has ended its half of a tunnel: ours ends behind what was written, the client's goes on. */
+  endHalf(): void;
   /** The answer is complete; false: the connection can't carry another request. */
   exchangeEnded(keepAlive: boolean): void;
   /** The answer can't be completed: the connection is cut, so that the client sees that something is missing. */

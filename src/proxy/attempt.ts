@@ -106,6 +106,11 @@ export class Attempt implements UpstreamUser {
     return this.#upstream?.send(bytes, start, end) ?? true;
   }
 
+  /** Ends our half of a tunnel behind what was sent. */
+  endHalf(): void {
+    this.#upstream?.endHalf();
+  }
+
   pause(): void {
     this.#upstream?.pause();
   }

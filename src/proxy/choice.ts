@@ -66,7 +66,8 @@ export class Choice<Way> {
     isRetry: boolean,
     force: boolean,
   ): number {
-    const { table, pick, picker, index, counters, routes, dispatch } = context;
+    const { table, pick, index, counters, routes, dispatch, enforcement } = context;
+    const picker = enforcement === null ? context.picker : enforcement.pickerOf(model);
     pick.model = model;
     pick.promptTokens = tokens;
     pick.clearExcluded();

@@ -17,15 +17,18 @@ import { apiAccess } from "../wire/api-access.ts";
 import { ApiPath } from "../wire/api-path.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
 import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { BodyFields } from "../wire/json-field.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import type { KnownHead } from "./known-heads.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
+import { actionOf } from "./caller.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Exchange } from "./exchange.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { Downstream } from "./answer.ts";
 import { forwardHead, requestIdOf, staysPut } from "./forward.ts";
+import { otherModel } from "./refusals.ts";
 import { errorReply } from "./replies.ts";
 
 const AWAIT_HEAD = 0;
@@ -48,6 +51,8 @@ const FORM_PROMPT_BYTES = 1024;
 const FRESH_MS = 1000;
 const PAUSED_BY_STASH = 1;
 const PAUSED_BY_TARGET = 2;
+/** How an object in JSON may begin for some parser: blanks, a bracket, the marks and bytes of UTF-8, UTF-16 and UTF-32. */
+const MAY_BE_JSON = [9, 10, 13, 32, 123, 0xef, 0xfe, 0xff, 0];
 const NOTHING = Buffer.alloc(0);
 /** No request of HTTP/1.1 begins like this, and a shorter part of it is no fault there yet. */
 const HTTP2_START = Buffer.from("PRI * ");
@@ -63,8 +68,10 @@ export interface FrontConnection {
   /** Bytes [start, end) came; the buffer is the transport's. */
   received(buffer: Buffer, start: number, end: number): void;
   drained(): void;
-  /** The socket is gone. */
-  closed(): void;
+  /** The client ended its half; false: there is nothing to go on with. */
+  ended(): boolean;
+  /** The socket is gone; `inOrder` as its handlers are told. */
+  closed(inOrder?: boolean): void;
   /** Ends what takes too long; called a few times a second. */
   expire(now: number): void;
 }
@@ -94,6 +101,9 @@ export class ClientConnection implements Downstream, FrontConnection {
   #bodySinceMs = 0;
   #bodyBytes = 0;
   #requests = 0;
+  /** The client has ended its half, or we end ours behind what waits. */
+  #hasClientEnded = false;
+  #isEnding = false;
   /** The head of its last request, where others may be expected to be like it. */
   #known: KnownHead | null = null;
   #misses = 0;
@@ -110,6 +120,8 @@ export class ClientConnection implements Downstream, FrontConnection {
   #chunks: ChunkScanner | null = null;
   #chunked = false;
   #reader: BodyReader | null = null;
+  /** The head names the model, and the body is read only for another one. */
+  #isChecking = false;
   #register: string | null = null;
 
   /** `isHttp2`: what it reads was written down by a stream of HTTP/2, which stands behind the socket. */
@@ -160,6 +172,11 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#emptyStash();
     this.#resume(PAUSED_BY_STASH);
     this.#exchange?.tunnelled(stash, start, end);
+  }
+
+  endHalf(): void {
+    this.#isEnding = true;
+    if (this.#outbox.pending === 0) this.#stream.shutdown();
   }
 
   exchangeEnded(keepAlive: boolean): void {
@@ -231,15 +248,22 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (!this.#outbox.flush(this.#stream)) return;
     if (this.#phase === CLOSING) {
       this.#sinceMs = nowMs();
-      this.#stream.shutdown();
+      this.#endStream();
       return;
     }
+    if (this.#isEnding) this.#stream.shutdown();
     this.#exchange?.clientDrained();
     this.#processStash();
   }
 
-  /** The socket is gone. */
-  closed(): void {
+  ended(): boolean {
+    this.#hasClientEnded = true;
+    return this.#phase === IN_TUNNEL && this.#exchange?.clientEnded() === true;
+  }
+
+  closed(inOrder = false): void {
+    const isHalfEnded = this.#isEnding && this.#outbox.pending === 0;
+    if (inOrder && isHalfEnded && this.ended()) return;
     this.#phase = CLOSING;
     this.#outbox.clear();
     const exchange = this.#exchange;
@@ -417,6 +441,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#chunked = head.chunked;
     this.#bodyLeft = head.chunked ? 0 : Math.max(0, head.contentLength);
     this.#reader = null;
+    this.#isChecking = false;
     this.#register = null;
     this.#phase = IN_BODY;
     const hasBody = head.chunked || this.#bodyLeft > 0;
@@ -489,7 +514,9 @@ export class ClientConnection implements Downstream, FrontConnection {
       exchange.nameEnd = exchange.pathAt + api.modelEnd - path;
     }
     if (head.modelLine >= 0 && shape.model !== "path") {
-      return this.#setModel(exchange, lineValue(buffer, head, head.modelLine));
+      if (!this.#setModel(exchange, lineValue(buffer, head, head.modelLine))) return false;
+      this.#isChecking = this.#context.enforcement !== null && hasBody && shape.model !== "none";
+      return !this.#isChecking || this.#openReader(exchange, buffer, head);
     }
     if (api.modelStart >= 0) {
       const fault = api.readModel(buffer);
@@ -499,12 +526,17 @@ export class ClientConnection implements Downstream, FrontConnection {
       }
       exchange.takeModel(routes.findBytes(api.modelBytes, api.modelLength, api.modelHash));
       if (exchange.model >= 0) return true;
-      exchange.refuse(unknownModel(Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString()));
+      exchange.refuse(this.#unknownModel(Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString()));
       return false;
     }
     if (shape.model === "none" || shape.model === "query" || (shape.model === "optional" && !hasBody)) {
       return this.#setOnlyModel(exchange);
     }
+    return this.#openReader(exchange, buffer, head);
+  }
+
+  /** Has the body read for its model; false: refused. */
+  #openReader(exchange: Exchange, buffer: Buffer, head: RequestHead): boolean {
     if (head.contentTypeLine >= 0 && ((buffer[head.valueStart[head.contentTypeLine] ?? 0] ?? 0) | 32) === 109) {
       const type = lineValue(buffer, head, head.contentTypeLine);
       if (/^multipart\/form-data/i.test(type)) {
@@ -530,8 +562,12 @@ export class ClientConnection implements Downstream, FrontConnection {
   #setModel(exchange: Exchange, name: string): boolean {
     exchange.takeModel(this.#context.routes.find(name));
     if (exchange.model >= 0) return true;
-    exchange.refuse(unknownModel(name));
+    exchange.refuse(this.#unknownModel(name));
     return false;
+  }
+
+  #unknownModel(name: string): MeshError {
+    return unknownModel(name, this.#context.enforcement);
   }
 
   /** The one model that is served, where the request names none; false: refused. */
@@ -589,7 +625,7 @@ export class ClientConnection implements Downstream, FrontConnection {
       ended = this.#bodyLeft === 0;
     }
     this.#bodyBytes += stop - start;
-    const error = this.#scan(buffer, start, stop) ?? exchange.body(buffer, start, stop);
+    const error = this.#scan(exchange, buffer, start, stop) ?? exchange.body(buffer, start, stop);
     if (error !== null) {
       exchange.refuse(error);
     } else if (ended) {
@@ -606,28 +642,37 @@ export class ClientConnection implements Downstream, FrontConnection {
   }
 
   /** Looks for the model in bytes of the framed body. */
-  #scan(buffer: Buffer, start: number, end: number): MeshError | null {
+  #scan(exchange: Exchange, buffer: Buffer, start: number, end: number): MeshError | null {
     const reader = this.#reader;
     if (reader === null) return null;
     const chunks = this.#chunked ? this.#chunks : null;
     if (chunks === null) {
-      return reader.push(buffer, start, end) === "bad" ? badBody(reader) : namedTwice(reader);
+      return reader.push(buffer, start, end) === "bad" ? this.#unreadable(exchange, reader) : namedTwice(reader);
     }
     for (let i = 0; i < chunks.spanCount; i++) {
       const from = chunks.spans[i * 2] ?? 0;
       const to = chunks.spans[i * 2 + 1] ?? 0;
-      if (reader.push(buffer, from, to) === "bad") return badBody(reader);
+      if (reader.push(buffer, from, to) === "bad") return this.#unreadable(exchange, reader);
     }
     return namedTwice(reader);
+  }
+
+  /** What is no JSON in anybody's eyes has no model that its target could go by, where it need not be JSON. */
+  #unreadable(exchange: Exchange, reader: BodyReader): MeshError | null {
+    const isOpaque = reader instanceof BodyFields && !MAY_BE_JSON.includes(reader.first);
+    if (!this.#isChecking || exchange.shape.model === "body" || !isOpaque) return badBody(reader);
+    this.#reader = null;
+    return null;
   }
 
   /** A long request goes to its target as soon as its model is known: the rest is streamed. */
   #bindEarly(exchange: Exchange): void {
     if (this.#reader !== null) {
+      if (this.#isChecking) return;
       if (!this.#reader.hasModel) return;
       exchange.takeModel(this.#modelOf(this.#reader));
       if (exchange.model < 0) {
-        exchange.refuse(unknownModel(this.#reader.model));
+        exchange.refuse(this.#unknownModel(this.#reader.model));
         return;
       }
     }
@@ -654,8 +699,14 @@ export class ClientConnection implements Downstream, FrontConnection {
   #finishReading(exchange: Exchange, reader: BodyReader): boolean {
     const empty = exchange.heldEnd === exchange.bodyAt && !exchange.bound;
     if (!empty && reader.finish() === "bad") {
-      exchange.refuse(badBody(reader));
-      return false;
+      const error = this.#unreadable(exchange, reader);
+      if (error !== null) exchange.refuse(error);
+      return error === null;
+    }
+    if (this.#isChecking) {
+      const error = !empty && reader.hasModel ? this.#check(exchange, reader) : null;
+      if (error !== null) exchange.refuse(error);
+      return error === null;
     }
     if (empty || !reader.hasModel) {
       if (exchange.shape.model !== "body" && exchange.model < 0) return this.#setOnlyModel(exchange);
@@ -666,8 +717,20 @@ export class ClientConnection implements Downstream, FrontConnection {
     exchange.takeModel(this.#modelOf(reader));
     if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
     if (exchange.model >= 0) return true;
-    exchange.refuse(unknownModel(reader.model));
+    exchange.refuse(this.#unknownModel(reader.model));
     return false;
+  }
+
+  /**
+   * With policies in force the body must not name another model than the head, by which they were asked: its target may
+   * go by either.
+   */
+  #check(exchange: Exchange, reader: BodyReader): MeshError | null {
+    if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
+    const model = this.#modelOf(reader);
+    if (model >= 0) return model === exchange.model ? null : otherModel("head", "body");
+    const { enforcement } = this.#context;
+    return enforcement?.denial(exchange.callerOf(enforcement), reader.model, actionOf(exchange.shape)) ?? null;
   }
 
   #modelOf(reader: BodyReader): number {
@@ -683,7 +746,8 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (local === "model" && api.readModel(buffer) === "") {
       name = Buffer.from(api.modelBytes.subarray(0, api.modelLength)).toString();
     }
-    const answer = localAnswer(local, this.#context.routes, name);
+    const { routes, enforcement } = this.#context;
+    const answer = localAnswer(local, routes, name, enforcement, (by) => exchange.callerOf(by));
     if (answer instanceof MeshError) exchange.refuse(answer);
     else exchange.answer(200, answer);
     return true;
@@ -743,7 +807,13 @@ export class ClientConnection implements Downstream, FrontConnection {
     this.#emptyStash();
     this.#sinceMs = nowMs();
     this.#resume(PAUSED_BY_STASH | PAUSED_BY_TARGET);
-    if (this.#outbox.pending === 0) this.#stream.shutdown();
+    if (this.#outbox.pending === 0) this.#endStream();
+  }
+
+  /** Ends our half, and with it the connection where the client's is over. */
+  #endStream(): void {
+    if (this.#hasClientEnded) this.#stream.end();
+    else this.#stream.shutdown();
   }
 
   #freeExchange(): void {
@@ -768,13 +838,13 @@ export function clientHandlers(
   newHttp2: NewHttp2,
 ): StreamHandlers<FrontConnection> {
   const free: Exchange[] = [];
-  const close = (stream: Stream<FrontConnection>): void => {
+  const close = (stream: Stream<FrontConnection>, inOrder = false): void => {
     tick();
     // A connection that was refused for the limit has no state.
     const connection = stream.data as FrontConnection | undefined;
     if (connection === undefined || !connections.delete(connection)) return;
     context.counters.connections(-1);
-    connection.closed();
+    connection.closed(inOrder);
   };
   return {
     open(stream: Stream<FrontConnection>): void {
@@ -815,6 +885,9 @@ export function clientHandlers(
       (stream.data as FrontConnection | undefined)?.drained();
     },
     end(stream: Stream<FrontConnection>): void {
+      tick();
+      const connection = stream.data as FrontConnection | undefined;
+      if (connection?.ended() === true) return;
       // A client that closes its half is gone for us, as it is for the runtimes behind us: its request is cancelled.
       close(stream);
       stream.end();

@@ -7,6 +7,7 @@ import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Dispatch } from "./dispatch.ts";
+import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { KnownHeads } from "./known-heads.ts";
@@ -37,6 +38,8 @@ export interface WorkerContext {
   readonly paths: ApiConfig;
   /** What is done to requests and answers on their way; another one when the configuration is loaded anew. */
   content: Content;
+  /** The policies as far as they concern requests; null: there are none. */
+  enforcement: Enforcement | null;
   /** Null: no request is recorded. */
   readonly tracer: Tracer | null;
   /** Bytes of requests held by this worker, against `bufferBytesMax`. */

@@ -18,7 +18,8 @@ import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
-import type { RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
+import type { Grant, Want } from "../policy/want.ts";
+import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
 import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -26,8 +27,10 @@ export interface CrewOptions {
   /** The worker's entry. Its URL is made in src/ itself: in the executable every module has the root's URL. */
   readonly entry: URL;
   readonly listen: ListenAddress;
-  /** Listening sockets that a predecessor handed over; its workers wait for `accept` then. */
+  /** Listening sockets that a predecessor handed over; workers wait for `accept` then. */
   readonly inherited?: readonly number[] | undefined;
+  /** Workers wait for `accept` in any case. */
+  readonly waits?: boolean;
   readonly workers: number;
   readonly settings: WorkerSettings;
   /** Certificates to show on the port; null: it speaks plain HTTP. */
@@ -38,6 +41,8 @@ export interface CrewOptions {
   readonly stats: WorkerStats;
   /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
   readonly tracing?: TracerSettings & { take(packed: Uint8Array): void };
+  /** What workers must know of policies; absent: there are none. */
+  readonly policies?: CrewPolicies;
   /** Answers a registration that came in on the data port. */
   control(path: string, body: string): Promise<{ status: number; body: string }>;
   /** Every worker routes by this version, or a later one. */
@@ -45,6 +50,17 @@ export interface CrewOptions {
   restarted(index: number, message: string): void;
   /** The workers can't be kept alive. */
   failed(error: MeshError): void;
+}
+
+export interface CrewPolicies {
+  /** All that there are now, for a worker that starts. */
+  all(): PolicyNews;
+  /** Which name the `life`-th thread of this crew holds its shares of quotas by. */
+  holder(life: number): string;
+  /** How many workers all routers have. */
+  holders(): number;
+  /** A worker asks for shares, and tells how many requests each quota refused since it last told. */
+  wanted(wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]): void;
 }
 
 /** One seat, for people. */
@@ -78,6 +94,8 @@ const QUICK_DEATHS_MAX = 5;
 /** A thread that hands its seat on closes connections on which nothing came for as long: the next request is near else. */
 const QUIET_MS = 2000;
 
+const NO_POLICIES: PolicyNews = { revision: 0, items: [] };
+
 /** Indexes that as many workers need: while all of them are replaced, old and new ones live at a time. */
 export function indexesFor(workers: number): number {
   return workers * 2;
@@ -95,6 +113,7 @@ export class Crew {
   #settings: WorkerSettings;
   #tls: TlsIdentities | null;
   #routes: Uint8Array;
+  #lives = 0;
   #deaths = 0;
   #replacements = 0;
   #started = false;
@@ -113,7 +132,7 @@ export class Crew {
     this.#tls = options.tls;
     this.#routes = pack(routes);
     this.#newest = routes.version;
-    this.#waits = options.inherited !== undefined;
+    this.#waits = options.waits === true || options.inherited !== undefined;
     this.port = listeners?.port ?? options.listen.port;
     this.#freeIndexes = Array.from({ length: options.table.workersMax }, (_, index) => index).reverse();
     this.#seats = Array.from({ length: options.workers }, (_, number) => {
@@ -150,10 +169,17 @@ export class Crew {
     return { kind: scorer, reason: scorerReason };
   }
 
-  /** What carries the workers' streams, and why not the epoll lane. */
-  get transport(): { kind: string; reason: string } {
+  /** Its workers in a line of the log: what carries their streams, and why not the epoll lane. */
+  get facts(): Readonly<Record<string, string | number>> {
+    const { scorer, workers } = this;
     const { transport = "", transportReason = "" } = this.#seats[0]?.thread ?? {};
-    return { kind: transport, reason: transportReason };
+    return {
+      workers,
+      scorer: scorer.kind,
+      ...(scorer.kind === "c" ? {} : { reason: scorer.reason }),
+      transport,
+      ...(transport === "epoll" ? {} : { transportReason }),
+    };
   }
 
   /** Its sockets are the main thread's, and can be handed on. */
@@ -194,7 +220,7 @@ export class Crew {
     return Array.from({ length: listeners?.count ?? 0 }, (_, index) => listeners!.duplicate(index));
   }
 
-  /** Workers that waited with inherited sockets begin to accept. */
+  /** Workers that waited begin to accept. */
   accept(): void {
     if (!this.#waits) return;
     this.#waits = false;
@@ -206,6 +232,18 @@ export class Crew {
     this.#routes = pack(routes);
     this.#newest = routes.version;
     this.#tell({ kind: "routes", routes: this.#routes });
+  }
+
+  /** Tells every worker what is new of the policies. */
+  tellPolicies(news: PolicyNews): void {
+    this.#tell({ kind: "policies", news: pack(news) });
+  }
+
+  /** Tells every worker which shares of quotas the store granted to it. */
+  grant(grants: readonly Grant[]): void {
+    const holders = this.#options.policies?.holders() ?? 1;
+    const own = Map.groupBy(grants, ({ holder }) => holder);
+    for (const thread of this.#threads) thread.send({ kind: "grants", grants: own.get(thread.holder) ?? [], holders });
   }
 
   /** Resolves when every worker routes by the routes of now. */
@@ -279,7 +317,7 @@ export class Crew {
 
   /** Starts a thread for a seat. */
   #open(seat: Seat): WorkerThread {
-    const { entry, listen, table, stats } = this.#options;
+    const { entry, listen, table, stats, policies } = this.#options;
     const index = this.#freeIndexes.pop();
     if (index === undefined) throw new MeshError("internal", "there is no index for one more worker");
     const start: WorkerStart = {
@@ -296,6 +334,9 @@ export class Crew {
       upstreamTls: this.#options.upstreamTls,
       tracing: tracerSettings(this.#options),
       routes: this.#routes,
+      policies: pack(policies?.all() ?? NO_POLICIES),
+      holder: policies?.holder(++this.#lives) ?? "",
+      holders: policies?.holders() ?? 1,
     };
     const thread = new WorkerThread(entry, start, this.#events);
     this.#threads.add(thread);
@@ -353,6 +394,9 @@ export class Crew {
         void this.#options.control(message.path, message.body).then(({ status, body }) => {
           thread.send({ kind: "control-reply", id: message.id, status, body });
         });
+        break;
+      case "wants":
+        this.#options.policies?.wanted(message.wants, message.refused);
         break;
       case "spans":
         this.#options.tracing?.take(message.packed);

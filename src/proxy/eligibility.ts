@@ -71,7 +71,8 @@ export class Eligibility {
   }
 }
 
-function ranked(model: string, ids: readonly string[], preferred: readonly string[]): string[] {
+/** The targets in the order in which they are to serve: `preferred` first. */
+export function ranked(model: string, ids: readonly string[], preferred: readonly string[]): string[] {
   const places = new Map(preferred.map((id, place) => [id, place]));
   return ids
     .map((id) => ({ id, place: places.get(id) ?? places.size, rank: rankOf(model, id) }))

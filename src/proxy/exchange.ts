@@ -28,7 +28,7 @@ import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import { UNKNOWN } from "../wire/api-shapes.ts";
-import { findField } from "../wire/field-search.ts";
+import { fieldValue, findField } from "../wire/field-search.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
@@ -40,10 +40,13 @@ import type { Sharer } from "./cache-seat.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { actionOf, type Caller } from "./caller.ts";
+import type { Enforcement } from "./enforcement.ts";
+import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, stalled, tooManyRequests } from "./refusals.ts";
+import { full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -124,6 +127,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** What the settings do to it; null: nothing is configured, or it is not bound yet. */
   #treatment: Treatment | null = null;
+  /** What the policies let it do; null: there are none, or it is not bound yet. */
+  #permit: Permit | null = null;
 
   // ---- the answer
   readonly #answer = new Answer();
@@ -270,10 +275,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Gives the request to a target, or to its model's queue; an error when neither takes it. */
   bind(): MeshError | null {
     if (this.#flow !== null) return this.#place(this.#flow);
-    const { limits, content } = this.#context;
+    const { limits, content, enforcement } = this.#context;
     if (limits.enabled) {
       const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
       if (waitMs > 0) return tooManyRequests(waitMs);
+    }
+    if (enforcement?.isAsked === true) {
+      const error = this.#obey(enforcement);
+      if (error !== null) return error;
     }
     if (!content.isIdle) {
       const error = this.#treat();
@@ -324,7 +333,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #noTarget(): MeshError {
-    return new MeshError("no_healthy_target", "no healthy target serves this model at the moment", { param: "model" });
+    const { enforcement, routes } = this.#context;
+    return noTarget(enforcement?.pinned(routes.modelName(this.model)) ?? null);
   }
 
   // ---- waiting
@@ -366,7 +376,37 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     return this.wishes.tenant(this.held, this.bodyAt, this.address);
   }
 
-  // ---- what the settings do to it
+  // ---- what policies and settings do to it
+
+  /** Whether the policies let it pass; they also say what it gets that its client did not ask for. */
+  #obey(enforcement: Enforcement): MeshError | null {
+    const model = this.#context.routes.modelName(this.model);
+    const permit = enforcement.admit({
+      caller: this.callerOf(enforcement),
+      action: actionOf(this.shape),
+      meant: this.asked?.meant ?? model,
+      model,
+      tokens: this.#promptTokens(),
+      wishes: this.wishes,
+    });
+    if (permit instanceof PolicyError) {
+      this.span?.mark(SPAN_EVENT.refused, nowMs(), permit.policy);
+      return permit;
+    }
+    this.#permit = permit;
+    return null;
+  }
+
+  /** Who makes the request, as the policies know it. */
+  callerOf({ callers }: Enforcement): Caller {
+    return callers.of((name) => fieldValue(this.held, this.bodyAt, name));
+  }
+
+  /** Tokens that the request took, as far as is known. */
+  #usedTokens({ tokens }: Permit): number {
+    if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
+    return (this.#meter.promptTokens || tokens) + this.#meter.completionTokens;
+  }
 
   /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
   #treat(): MeshError | null {
@@ -437,9 +477,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     for (const name of treatment.standIns) {
       const id = routes.served(name);
       if (id < 0 || id === own || dispatch.flow(id).queue.requests > 0) continue;
+      if (this.#permit?.allows(name) === false) continue;
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
-      if (treatment.reshape(this, name, true) !== null) {
+      if (this.#permit?.moveTo(name) === false || treatment.reshape(this, name, true) !== null) {
         this.#leave(attempt, false);
         continue;
       }
@@ -465,7 +506,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (flow === null || !this.shape.repeatable || !this.wishes.mayRepeat) return;
     flow.isHedging = true;
     flow.hedge.request(nowMs());
-    const delayMs = flow.hedge.delayMs();
+    // Half of the time that a policy gives to the first token is left for another try.
+    const delayMs = Math.min(flow.hedge.delayMs(), this.wishes.firstTokenMs / 2);
     if (delayMs < Infinity) this.#context.dispatch.hedgeAt(this, attempt.sentMs + delayMs);
   }
 
@@ -556,6 +598,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     // The head may have been given up, and the attempt with it.
     if (client === null || attempt !== this.#answering) return;
     this.#activeMs = nowMs();
+    if (ended && this.#tunnel !== null) {
+      this.#targetEnded(this.#tunnel, client);
+      return;
+    }
     const { chunks } = attempt;
     if (this.#answer.seesFirst(chunks, buffer, start, end, ended)) this.#firstToken(attempt);
     if (this.#answer.status < 400) this.#meterBody(chunks, buffer, start, end, ended);
@@ -568,6 +614,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#isClientSlow = true;
       attempt.pause();
     }
+  }
+
+  #targetEnded(tunnel: Tunnel, client: Downstream): void {
+    tunnel.hasTargetEnded = true;
+    if (tunnel.hasClientEnded) this.#finish();
+    else client.endHalf();
   }
 
   #meterBody(chunks: ChunkScanner | null, buffer: Buffer, start: number, end: number, ended: boolean): void {
@@ -587,6 +639,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
+      if (now - this.#startedMs > this.wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
     }
     // From here on it can't be sent a second time.
@@ -672,6 +725,17 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
   }
 
+  /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */
+  clientEnded(): boolean {
+    const tunnel = this.#tunnel;
+    if (tunnel === null) return false;
+    this.#activeMs = nowMs();
+    tunnel.hasClientEnded = true;
+    if (tunnel.hasTargetEnded) this.#finish();
+    else this.#answering?.endHalf();
+    return true;
+  }
+
   /** The client went away: whatever is under way for it is cancelled at once. */
   abandon(): void {
     if (this.#client === null) return;
@@ -709,10 +773,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   expire(now: number): void {
     const client = this.#client;
     if (client === null) return;
-    const { firstByteTimeoutMs, streamTimeoutMs, tunnelIdleMs, requestTimeoutMs } = this.#context.config;
+    const { firstByteTimeoutMs, streamTimeoutMs, requestTimeoutMs } = this.#context.config;
     if (this.#tunnel !== null) {
       if (this.#context.draining) this.#endTunnel(this.#tunnel, client);
-      else if (now - this.#activeMs >= tunnelIdleMs) this.refuse(stalled("tunnel", tunnelIdleMs));
+      else this.#expireTunnel(this.#tunnel, now);
     } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
       this.refuse(this.#tooLate());
     } else if (this.#answer.committed) {
@@ -724,6 +788,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
         if (isLate) this.failed(attempt, "timeout", detail);
       }
     }
+  }
+
+  /** A side that has heard that the other one has ended is not to be silent for as long as both may. */
+  #expireTunnel({ hasClientEnded, hasTargetEnded }: Tunnel, now: number): void {
+    const { streamTimeoutMs, tunnelIdleMs } = this.#context.config;
+    const limitMs = hasClientEnded || hasTargetEnded ? Math.min(streamTimeoutMs, tunnelIdleMs) : tunnelIdleMs;
+    if (now - this.#activeMs >= limitMs) this.refuse(stalled("tunnel", limitMs));
   }
 
   #tooLate(): MeshError {
@@ -794,6 +865,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const { promptTokens, completionTokens } = this.#meter;
     if (promptTokens + completionTokens > 0) counters.tokens(this.model, promptTokens, completionTokens);
     counters.bytes(this.bodyAt + this.#received, this.#answer.sent);
+    if (this.#permit !== null) this.#permit.end(this.#usedTokens(this.#permit));
     if (this.span !== null) this.#endSpan(this.span, status);
     this.#client = null;
     this.#flow = null;
@@ -806,6 +878,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const treatment = this.#treatment;
     this.#treatment = null;
     treatment?.end();
+    this.#permit = null;
     if (flow !== null) dispatch.freed(flow.model);
   }
 

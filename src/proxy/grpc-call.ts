@@ -27,9 +27,11 @@ import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { copyOf } from "../wire/octets.ts";
 import { isForbiddenTrailer } from "../wire/trailer-names.ts";
 import { nowMs, unixMs } from "./clock.ts";
+import { callActionOf } from "./caller.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
+import type { Enforcement } from "./enforcement.ts";
 import { GrpcAttempt } from "./grpc-attempt.ts";
 import { headBytes, REQUEST_EXTRA_BYTES, writeAnswerHead, writeRequestHead, writeTrailers } from "./grpc-heads.ts";
 import { type CallId, callId } from "./grpc-id.ts";
@@ -38,6 +40,9 @@ import { type GrpcMethod, methodOf } from "./grpc-services.ts";
 import { countedAs, errorFields, GRPC_STATUS, outcomeOf, statusIn } from "./grpc-status.ts";
 import { beginSpan, endSpan } from "./grpc-trace.ts";
 import type { ClientSide } from "./http2-wire.ts";
+import { unknownModel } from "./local-answers.ts";
+import { type Permit, PolicyError } from "./permit.ts";
+import { noTarget, otherModel } from "./refusals.ts";
 import { Wishes } from "./wishes.ts";
 
 /** Attempts that count for nothing: the target did nothing about the stream, but is there. */
@@ -67,6 +72,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #isOver = false;
 
   #flow: ModelFlow | null = null;
+  /** What the policies let it do; null: there are none, or it is not bound yet. */
+  #permit: Permit | null = null;
   #wishes = NO_WISHES;
   #waiter: Waiter<Waiting> | null = null;
   #attempt: GrpcAttempt | null = null;
@@ -78,9 +85,13 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   /** Since when the target has the whole request, or either side was last heard of. */
   #activeMs = this.#startedMs;
 
+  /** The model is known by the metadata, and the message is still to be read for another one. */
+  #isChecking = false;
   #isCommitted = false;
   #framing: GrpcFraming | null = null;
   #sent = 0;
+  /** Pieces of the answer's messages: about as many as a stream has tokens. */
+  #pieces = 0;
 
   constructor(context: WorkerContext, client: ClientSide, stream: Http2Stream, head: HeaderBlock) {
     this.#context = context;
@@ -88,7 +99,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#stream = stream;
     this.#head = head;
     this.#method = methodOf(head.path);
-    this.#request = new GrpcRequest(context, head.model === null ? this.#method.modelField : 0);
+    const mustRead = head.model === null || context.enforcement !== null;
+    this.#request = new GrpcRequest(context, mustRead ? this.#method.modelField : 0);
     this.#id = callId(head);
     if (context.tracer !== null) this.#span = beginSpan(context.tracer, head);
   }
@@ -116,8 +128,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (this.#deadlineMs < Infinity) this.#deadlineSlot = this.#context.deadlines.enter(this, this.#deadlineMs);
     if (model !== null) {
       this.#model = this.#context.routes.calls.findField(model);
-      if (this.#model < 0) this.#refuse(unknownModel(model.text));
-      else this.#bind(null);
+      this.#isChecking = this.#context.enforcement !== null && this.#method.modelField > 0 && !isComplete;
+      if (this.#model < 0) this.#refuse(unknownModel(model.text, this.#context.enforcement));
+      else if (!this.#isChecking) this.#bind(null);
     } else if (this.#method.modelField === 0 || isComplete) {
       this.#bindToOnly();
     }
@@ -152,7 +165,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       return;
     }
     connection.consume(this.#stream, end - start);
-    if (isHeld && this.#model < 0) this.#findModel();
+    if (isHeld && (this.#model < 0 || this.#isChecking)) this.#findModel();
     else if (!isHeld)
       this.#refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
   }
@@ -167,21 +180,54 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (!this.#isUnnamed || modelName === "") return null;
     // It was longer than what is looked at, and taken for one that names none.
     this.#isUnnamed = false;
-    return this.#context.routes.calls.find(modelName) === this.#model ? null : unknownModel(modelName);
+    return this.#context.routes.calls.find(modelName) === this.#model
+      ? null
+      : unknownModel(modelName, this.#context.enforcement);
   }
 
   /** Looks for the model in what has come of the first message. */
   #findModel(): void {
     const request = this.#request;
     const model = request.findModel(this.#context.routes.calls);
-    if (model >= 0) {
+    if (this.#isChecking) {
+      this.#check(model);
+    } else if (model >= 0) {
       this.#model = model;
       this.#bind(null);
     } else if (model === MODEL.unknown) {
-      this.#refuse(unknownModel(request.modelName));
+      this.#refuse(unknownModel(request.modelName, this.#context.enforcement));
     } else if (model === MODEL.absent || request.end >= this.#context.config.replayBytes) {
       this.#bindToOnly();
     }
+  }
+
+  /**
+   * With policies in force the message must not name another model than the metadata, by which they were asked: its
+   * target may go by either.
+   */
+  #check(model: number): void {
+    const request = this.#request;
+    const { enforcement } = this.#context;
+    const isLong = model === MODEL.more && request.end >= this.#context.config.replayBytes;
+    if (model === MODEL.more && !isLong) return;
+    this.#isChecking = false;
+    this.#isUnnamed = isLong;
+    const isUnknown = model === MODEL.unknown;
+    const denial = isUnknown ? this.#denial(request.modelName) : null;
+    if (denial !== null) this.#refuse(denial);
+    else if (model >= 0 && model !== this.#model) this.#refuse(otherModel("metadata", "message"));
+    else if (model === MODEL.absent && request.isCompressed && enforcement?.isGuarded === true)
+      this.#refuse(
+        new MeshError("not_supported", "access rules are in force here, and can't be asked of a compressed message"),
+      );
+    else this.#bind(null);
+  }
+
+  #denial(model: string): MeshError | null {
+    const { enforcement } = this.#context;
+    if (enforcement === null) return null;
+    const caller = enforcement.callers.of((name) => this.#head.value(name));
+    return enforcement.denial(caller, model, callActionOf(this.#head.path?.text ?? ""));
   }
 
   #complete(): void {
@@ -224,6 +270,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (attempt.endPrefill()) {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+      if (this.#activeMs - this.#startedMs > this.#wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       this.#span?.mark(SPAN_EVENT.firstToken, this.#activeMs);
     }
     const { grpcMessageBytesMax } = this.#context.config;
@@ -235,6 +282,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       return;
     }
     this.#sent += end - start;
+    this.#pieces++;
     if (connection.sendBody(this.#stream, bytes, start, end, false)) attempt.taken(end - start);
     else attempt.owe(end - start);
     wire.schedule();
@@ -254,7 +302,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     } else if (!this.#isOver) {
       this.#complete();
       this.#request.trailers = copyOf(headBytes, 0, length);
-      if (this.#attempt === null && this.#model < 0) this.#findModel();
+      if (this.#attempt === null && (this.#model < 0 || this.#isChecking)) this.#findModel();
       else this.#attempt?.sendTrailers(headBytes, length);
     }
   }
@@ -302,6 +350,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const { dispatch } = this.#context;
     if (this.#flow === null) {
       if (!this.#isAllowed()) return;
+      const { enforcement } = this.#context;
+      if (enforcement?.isAsked === true && !this.#obey(enforcement)) return;
       this.#flow = dispatch.flow(this.#model);
       this.#flow.retry.request(nowMs());
     }
@@ -325,6 +375,32 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
     this.#refuse(new MeshError("over_capacity", "this client asks for more than its limit", { retryAfterSeconds }));
     return false;
+  }
+
+  /** Whether the policies let it pass; they also say what it gets that its client did not ask for. */
+  #obey(enforcement: Enforcement): boolean {
+    const model = this.#context.routes.modelName(this.#model);
+    if (this.#wishes === NO_WISHES) this.#wishes = new Wishes();
+    const permit = enforcement.admit({
+      caller: enforcement.callers.of((name) => this.#head.value(name)),
+      action: callActionOf(this.#head.path?.text ?? ""),
+      meant: model,
+      model,
+      tokens: this.#promptTokens(),
+      wishes: this.#wishes,
+    });
+    if (permit instanceof PolicyError) {
+      this.#span?.mark(SPAN_EVENT.refused, nowMs(), permit.policy);
+      this.#refuse(permit);
+      return false;
+    }
+    this.#permit = permit;
+    const deadlineMs = this.#startedMs + this.#wishes.timeoutMs;
+    if (this.#deadlineMs === Infinity && deadlineMs < Infinity) {
+      this.#deadlineMs = deadlineMs;
+      this.#deadlineSlot = this.#context.deadlines.enter(this, deadlineMs);
+    }
+    return true;
   }
 
   #tenant(): string {
@@ -427,7 +503,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #noTarget(): MeshError {
     if (this.#attempts > 0) return new MeshError("upstream_failed", "no target could answer the call");
-    return new MeshError("no_healthy_target", "no healthy target serves this model at the moment");
+    const { enforcement, routes } = this.#context;
+    return noTarget(enforcement?.pinned(routes.modelName(this.#model)) ?? null);
   }
 
   /** Whether the call may be sent once more; `wasRefused`: the target did nothing about it. */
@@ -569,6 +646,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     counters.bytes(this.#request.received + this.#head.size, this.#sent);
     if (this.#span !== null) this.#endSpan(this.#span, grpcStatus, countedStatus);
     this.#request.release();
+    if (this.#permit !== null) this.#permit.end(this.#attempts === 0 ? 0 : this.#permit.tokens + this.#pieces);
     attempt?.release();
     if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
     // A slow client is still taking what the target has sent: until it has, the target's window stays as it is.
@@ -593,10 +671,6 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #leaveClient(): void {
     if (this.#stream.localEnded && !this.#stream.remoteEnded) this.#resetClient(H2_ERROR.none);
   }
-}
-
-function unknownModel(name: string): MeshError {
-  return new MeshError("model_not_found", `the model \`${name}\` does not exist`);
 }
 
 function deadlinePassed(): MeshError {

@@ -136,6 +136,11 @@ export class GrpcRequest {
     return this.isComplete || this.#modelField === 0 ? MODEL.absent : MODEL.more;
   }
 
+  /** The first message can't be read here. */
+  get isCompressed(): boolean {
+    return this.end > 0 && this.held[0] !== 0;
+  }
+
   /** The name that the first message has; "" where it has none, or it is not here yet. */
   get modelName(): string {
     return this.#name?.isFound === true ? Buffer.from(this.#name.bytes).toString() : "";

@@ -153,6 +153,11 @@ export class Http2Front implements FrontConnection, Http2Listener, ClientSide {
     this.wire.drained();
   }
 
+  ended(): boolean {
+    // What a client's streams were for has nobody to go to.
+    return false;
+  }
+
   closed(): void {
     this.wire.detach();
     this.connection.lose(false);

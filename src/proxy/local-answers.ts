@@ -2,17 +2,34 @@
 import { MeshError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
+import { type Caller, NOBODY } from "./caller.ts";
+import type { Enforcement } from "./enforcement.ts";
+import { noTarget } from "./refusals.ts";
 import type { Routes } from "./routes.ts";
 
 type Answered = Exclude<LocalAnswer, "" | "register" | "deregister">;
 
-/** The body of the answer, as JSON; `name` is the model that is asked for, where one is. */
-export function localAnswer(local: Answered, routes: Routes, name: string): string | MeshError {
+/**
+ * The body of the answer, as JSON; `name` is the model that is asked for, where one is. It tells only of models that the
+ * caller may use.
+ */
+export function localAnswer(
+  local: Answered,
+  routes: Routes,
+  name: string,
+  enforcement: Enforcement | null,
+  callerOf: (enforcement: Enforcement) => Caller,
+): string | MeshError {
+  const caller = enforcement === null ? NOBODY : callerOf(enforcement);
+  const denialOf = (model: string): MeshError | null => enforcement?.listingDenial(caller, model) ?? null;
+  const { names, listing } = enforcement === null ? routes : routes.listedFor((model) => denialOf(model) === null);
   switch (local) {
     case "models":
-      return routes.listing;
-    case "model":
-      return routes.entry(name) ?? unknownModel(name);
+      return listing;
+    case "model": {
+      const entry = routes.entry(name);
+      return entry === undefined ? unknownModel(name, enforcement) : (denialOf(entry.model) ?? entry.text);
+    }
     case "health":
     case "live":
       return '{"status":"ok"}';
@@ -22,14 +39,17 @@ export function localAnswer(local: Answered, routes: Routes, name: string): stri
     case "version":
       return JSON.stringify({ version });
     case "ollama-tags":
-      return JSON.stringify({ models: routes.names.map((model) => ({ name: model, model })) });
+      return JSON.stringify({ models: names.map((model) => ({ name: model, model })) });
     case "kserve-server":
       return JSON.stringify({ name: "infermesh", version, extensions: [] });
     case "kserve-index":
-      return JSON.stringify(routes.names.map((model) => ({ name: model, version: "", state: "READY", reason: "" })));
+      return JSON.stringify(names.map((model) => ({ name: model, version: "", state: "READY", reason: "" })));
   }
 }
 
-export function unknownModel(name: string): MeshError {
+/** The error for a name that nobody serves: another one for a model that a policy says should be served somewhere. */
+export function unknownModel(name: string, enforcement: Enforcement | null): MeshError {
+  const pin = enforcement?.pinned(name) ?? null;
+  if (pin !== null) return noTarget(pin);
   return new MeshError("model_not_found", `the model \`${name}\` does not exist`, { param: "model" });
 }

@@ -2,6 +2,8 @@
 import type { Protocol } from "../base/settings-urls.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { FlowConfig } from "../flow/settings.ts";
+import type { Change, Item } from "../policy/item.ts";
+import type { Grant, Want } from "../policy/want.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -37,6 +39,12 @@ export interface RouteSnapshot {
   readonly rows: readonly RouteRow[];
 }
 
+/** What a worker is told of the policies that concern requests: all of them, or what is new; packed by msgpackr. */
+export type PolicyNews = { readonly revision: number } & (
+  | { readonly items: readonly Item[] }
+  | { readonly changes: readonly Change[] }
+);
+
 /** What a worker is told of the configuration: at its start, and whole at each change. */
 export interface WorkerSettings extends ContentSettings {
   readonly maxBodyBytes: number;
@@ -67,11 +75,21 @@ export interface WorkerStart {
   readonly tracing: TracerSettings | null;
   /** A packed RouteSnapshot. */
   readonly routes: Uint8Array;
+  /** Packed PolicyNews of all that there are. */
+  readonly policies: Uint8Array;
+  /** By which name its shares of quotas are held: no other life of any worker has it. */
+  readonly holder: string;
+  /** How many workers all routers have. */
+  readonly holders: number;
 }
 
 export type ToWorker =
   | WorkerStart
   | { readonly kind: "routes"; readonly routes: Uint8Array }
+  /** Packed PolicyNews. */
+  | { readonly kind: "policies"; readonly news: Uint8Array }
+  /** The store's answer to what this worker wanted. */
+  | { readonly kind: "grants"; readonly grants: readonly Grant[]; readonly holders: number }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
   /** A batch of spans has been taken. */
   | { readonly kind: "spans-taken" }
@@ -111,6 +129,13 @@ export type FromWorker =
       readonly id: number;
       readonly path: string;
       readonly body: string;
+    }
+  /** Shares of quotas to ask the store for; and how many requests each quota refused since it last told. */
+  | {
+      readonly kind: "wants";
+      readonly index: number;
+      readonly wants: readonly Want[];
+      readonly refused: readonly (readonly [quota: string, requests: number])[];
     }
   /** A batch of finished spans, as obs/spans.ts packs it. */
   | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }

@@ -5,6 +5,20 @@ export function noMemory(): MeshError {
   return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
 }
 
+/** `pin`: what a policy says of where the model may be served, if one does. */
+export function noTarget(pin: string | null): MeshError {
+  const why = pin === null ? "" : `: ${pin}`;
+  return new MeshError("no_healthy_target", `no healthy target serves this model at the moment${why}`, {
+    param: "model",
+  });
+}
+
+/** Policies are in force, and a request names two models in two places. */
+export function otherModel(place: string, other: string): MeshError {
+  const text = `the ${place} names one model in x-infermesh-model and the ${other} another: where policies are in force they must be one`;
+  return new MeshError("bad_request", text, { param: "model" });
+}
+
 export function full(retryAfterSeconds: number, isPushedOut = false): MeshError {
   const why = isPushedOut ? ", and requests of higher priority came" : "";
   return new MeshError("over_capacity", `every target of this model is at its capacity${why}; try again shortly`, {

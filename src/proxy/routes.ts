@@ -22,6 +22,8 @@ export interface Target {
   readonly calls: Http2Pool | null;
   /** `x-infermesh-node` as a field of HTTP/2. */
   readonly nodeField: Uint8Array;
+  /** Relative capacity. */
+  weight: number;
 }
 
 type Pool = UpstreamPool | Http2Pool;
@@ -45,7 +47,8 @@ export class Routes {
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
-  #entries: ReadonlyMap<string, string> = new Map();
+  /** By the names in `names`: as they are listed, and the model that each leads to. */
+  #entries: ReadonlyMap<string, { readonly text: string; readonly model: string }> = new Map();
   /** When each model was first heard of, by its name. */
   #created: ReadonlyMap<string, number> = new Map();
   #targets: (Target | undefined)[] = [];
@@ -99,7 +102,9 @@ export class Routes {
       pools.set(address, pool);
       const known = this.#targets[row];
       const same = known !== undefined && known.node === node && (known.pool ?? known.calls) === pool;
-      targets[row] = same ? known : newTarget(node, pool);
+      const target = same ? known : newTarget(node, pool);
+      target.weight = route.weight;
+      targets[row] = target;
     }
     for (const [address, pool] of this.#pools) {
       if (pools.has(address)) continue;
@@ -127,18 +132,27 @@ export class Routes {
     const others = this.#aliases === null ? null : new OtherNames(this.#aliases, (model) => this.served(model));
     this.#others = others === null || others.isEmpty ? null : others;
     this.asked = null;
-    const entries = new Map<string, string>();
+    const entries = new Map<string, { readonly text: string; readonly model: string }>();
     const list = (id: string, model: string, more: object): void => {
       const created = this.#created.get(model);
       if (created === undefined) entries.delete(id);
-      else entries.set(id, JSON.stringify({ id, object: "model", created, owned_by: "infermesh", ...more }));
+      else {
+        const text = JSON.stringify({ id, object: "model", created, owned_by: "infermesh", ...more });
+        entries.set(id, { text, model });
+      }
     };
     for (const model of this.#created.keys()) list(model, model, {});
     // As OpenAI's own listing tells which model a name leads to.
     for (const [alias, model] of this.#aliases?.models ?? []) list(alias, model, { root: model });
     this.#entries = entries;
     this.names = [...entries.keys()];
-    this.listing = `{"object":"list","data":[${[...entries.values()].join(",")}]}`;
+    this.listing = listingOf(entries.values());
+  }
+
+  /** The names and the listing for a caller who may not use every model. */
+  listedFor(mayUse: (model: string) => boolean): { readonly names: readonly string[]; readonly listing: string } {
+    const entries = [...this.#entries].filter(([, { model }]) => mayUse(model));
+    return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
   }
 
   /** The rows of the model's targets. */
@@ -175,7 +189,7 @@ export class Routes {
   }
 
   /** The body of `GET /v1/models/NAME`. */
-  entry(name: string): string | undefined {
+  entry(name: string): { readonly text: string; readonly model: string } | undefined {
     return this.#entries.get(name);
   }
 
@@ -192,6 +206,10 @@ export class Routes {
   }
 }
 
+function listingOf(entries: Iterable<{ readonly text: string }>): string {
+  return `{"object":"list","data":[${[...entries].map(({ text }) => text).join(",")}]}`;
+}
+
 function newTarget(node: string, pool: Pool): Target {
   const isHttp2 = pool instanceof Http2Pool;
   return {
@@ -200,5 +218,6 @@ function newTarget(node: string, pool: Pool): Target {
     pool: isHttp2 ? null : pool,
     calls: isHttp2 ? pool : null,
     nodeField: fieldOf("x-infermesh-node", node).encoded,
+    weight: 1,
   };
 }

@@ -24,6 +24,8 @@ const MESSAGE_LENGTH_MAX = 2000;
 export class WorkerThread {
   /** Its place in the score table and in the statistics. */
   readonly index: number;
+  /** The name by which it holds shares of quotas. */
+  readonly holder: string;
   readonly startedMs = performance.now();
   /** The newest routes that it is known to use. */
   routed = -1;
@@ -39,6 +41,7 @@ export class WorkerThread {
 
   constructor(entry: URL, start: WorkerStart, events: ThreadEvents) {
     this.index = start.index;
+    this.holder = start.holder;
     this.#worker = new Worker(entry.href);
     let why = "the thread ended";
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {

@@ -1,6 +1,6 @@
 /**
  * The connections of one worker to one address: the most recently used is taken first, unused ones are closed after a
- * while, and those that take too long to open are given up.
+ * while, and those that take too long to open, or to take the rest of a tunnel that is over, are given up.
  */
 import type { Dialer } from "../net/dialer.ts";
 import { Exhausted } from "../net/stream.ts";
@@ -25,12 +25,12 @@ const handlers: StreamHandlers<UpstreamConnection> = {
   },
   end(stream: Stream<UpstreamConnection>): void {
     tick();
-    stream.data.finished();
-    stream.end();
+    if (!stream.data.finished()) stream.end();
   },
-  close(stream: Stream<UpstreamConnection>): void {
+  close(stream: Stream<UpstreamConnection>, inOrder = false): void {
     tick();
-    stream.data.lost("reset", "it closed the connection");
+    if (inOrder && stream.data.isHalfEnded) stream.data.finished();
+    else stream.data.lost("reset", "it closed the connection");
   },
   connectError(stream: Stream<UpstreamConnection>, error: Error): void {
     tick();
@@ -46,6 +46,7 @@ export class UpstreamPool implements ConnectionHome, DialPlace {
   readonly #dialer: Dialer;
   readonly #idle: UpstreamConnection[] = [];
   readonly #connecting = new Set<UpstreamConnection>();
+  readonly #leaving = new Set<UpstreamConnection>();
   #count = 0;
   #retired = false;
 
@@ -83,6 +84,10 @@ export class UpstreamPool implements ConnectionHome, DialPlace {
     this.#idle.push(connection);
   }
 
+  leaving(connection: UpstreamConnection): void {
+    this.#leaving.add(connection);
+  }
+
   #settle(connection: UpstreamConnection): void {
     connection.settled = true;
     this.#connecting.delete(connection);
@@ -99,6 +104,7 @@ export class UpstreamPool implements ConnectionHome, DialPlace {
   gone(connection: UpstreamConnection): void {
     // One that is still connecting holds its descriptor until the attempt is over.
     if (connection.settled) this.#forget(connection);
+    this.#leaving.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -109,6 +115,9 @@ export class UpstreamPool implements ConnectionHome, DialPlace {
       const oldest = this.#idle[0];
       if (oldest === undefined || now - oldest.sinceMs < this.#config.upstreamIdleMs) break;
       oldest.abort();
+    }
+    for (const connection of this.#leaving) {
+      if (now - connection.sinceMs >= this.#config.streamTimeoutMs) connection.abort();
     }
     for (const connection of this.#connecting) {
       if (!connection.closed && now - connection.sinceMs >= this.#config.connectTimeoutMs) {

@@ -50,6 +50,8 @@ const sharedHead = new ResponseHead(HEAD_LIMITS);
 /** Where a connection goes when its exchange has ended, and what must know when it is gone. */
 export interface ConnectionHome {
   put(connection: UpstreamConnection): void;
+  /** It only sends what is left to send, and closes: to be given up if that takes too long. */
+  leaving(connection: UpstreamConnection): void;
   gone(connection: UpstreamConnection): void;
 }
 
@@ -68,6 +70,8 @@ export class UpstreamConnection {
   #head: ResponseHead | null = null;
   #reusable = true;
   #paused = false;
+  /** Our half is ended as soon as what is queued is sent. */
+  #isEnding = false;
   /** Exchanges begun on this connection. */
   uses = 0;
   /** The attempt to connect is over, one way or the other: until then it holds a descriptor. */
@@ -128,15 +132,40 @@ export class UpstreamConnection {
     this.#stream?.resume();
   }
 
-  /** Ends the use of this connection: back to the pool where `clean` and the target allows it, else closed. */
+  /** Our half of a tunnel has ended, and the target's has not. */
+  get isHalfEnded(): boolean {
+    return this.#isEnding && this.#user !== null && this.#outbox.pending === 0;
+  }
+
+  /** Ends our half of a tunnel behind all that was sent; the target's goes on. */
+  endHalf(): void {
+    this.#isEnding = true;
+    if (this.#outbox.pending === 0) this.#stream?.shutdown();
+  }
+
+  /**
+   * Ends the use of this connection: back to the pool where `clean` and the target allows it, else closed; a tunnel
+   * that is over on both sides (`clean` too) in order, behind all that was sent.
+   */
   release(clean: boolean): void {
     this.#user = null;
     if (clean && this.#reusable && !this.#closed && this.#outbox.pending === 0) {
       this.resume();
       this.#home.put(this);
+    } else if (clean && this.#framing === FRAMING.tunnel && !this.#closed) {
+      this.#isEnding = true;
+      this.sinceMs = nowMs();
+      if (this.#outbox.pending === 0) this.#leave();
+      else this.#home.leaving(this);
     } else {
       this.abort();
     }
+  }
+
+  #leave(): void {
+    this.#closed = true;
+    this.#stream?.end();
+    this.#home.gone(this);
   }
 
   /** Closes at once, telling nobody. */
@@ -162,19 +191,26 @@ export class UpstreamConnection {
   }
 
   drained(): void {
-    if (this.#stream !== null && this.#outbox.flush(this.#stream)) this.#user?.upstreamDrained();
+    if (this.#stream === null || !this.#outbox.flush(this.#stream)) return;
+    if (!this.#isEnding) this.#user?.upstreamDrained();
+    else if (this.#user === null) this.#leave();
+    else this.#stream.shutdown();
   }
 
-  /** The target closed its side in order: that is how an answer without a length ends. */
-  finished(): void {
+  /**
+   * The target closed its side in order: that is how an answer without a length ends, and one half of a tunnel. Answers
+   * whether our half is not over with that.
+   */
+  finished(): boolean {
     const user = this.#user;
     const endsSo = this.#framing === FRAMING.close || this.#framing === FRAMING.tunnel;
     if (user === null || this.#phase !== IN_BODY || !endsSo) {
       this.lost("reset", "it closed the connection");
-      return;
+      return false;
     }
     this.#reusable = false;
     user.responseBody(NOTHING, 0, 0, true);
+    return this.#framing === FRAMING.tunnel;
   }
 
   /** The socket is gone, or never came to be. */

@@ -5,8 +5,11 @@
  *   x-infermesh-slo       `latency`: the first token matters most; the request may be hedged
  *   x-infermesh-retry     `never`: not to be sent a second time, whatever happens
  *   x-infermesh-timeout   `30s`, `500ms`: all of it must be done by then; a plain number is milliseconds
- *   x-infermesh-tenant    whose it is, where the authorization does not say so
+ *   x-infermesh-tenant    whose it is, where the authorization does not say so; policies know tenants by this alone
  *   x-infermesh-model     which model is meant, whatever the body says (not where the path names one); read elsewhere
+ *
+ * Policies add to it: a priority, a class, a deadline where the client gives none, and the earliest priority that it may
+ * ask for.
  *
  * A value that is none of these is refused with 400: a wish that is passed over in silence is worse. The lines are
  * looked at only where one of them is there.
@@ -20,18 +23,45 @@ import type { RequestHead } from "../wire/http1.ts";
 const PRIORITY_DEFAULT = 1;
 const TENANT_CHARACTERS_MAX = 256;
 
+/** What an SLO policy says. */
+interface Promised {
+  readonly class: "latency" | "throughput";
+  readonly deadlineMs?: number;
+  readonly ttftMs?: number;
+}
+
 export class Wishes {
   priority = PRIORITY_DEFAULT;
   isLatency = false;
   mayRepeat = true;
   /** Infinity: as long as the settings allow. */
   timeoutMs = Infinity;
+  /** When the first token should be there; Infinity: nobody says. */
+  firstTokenMs = Infinity;
+  /** The client itself said so. */
+  #hasPriority = false;
+  #hasClass = false;
 
   reset(): void {
     this.priority = PRIORITY_DEFAULT;
     this.isLatency = false;
     this.mayRepeat = true;
     this.timeoutMs = Infinity;
+    this.firstTokenMs = Infinity;
+    this.#hasPriority = false;
+    this.#hasClass = false;
+  }
+
+  /** A policy's priority: what counts unless the client asks for a later one. */
+  limitPriority(priority: number): void {
+    this.priority = this.#hasPriority ? Math.max(this.priority, priority) : priority;
+  }
+
+  /** A policy's promise: counts where the client says nothing else. */
+  promise({ class: kind, deadlineMs, ttftMs }: Promised): void {
+    if (!this.#hasClass) this.isLatency = kind === "latency";
+    if (deadlineMs !== undefined && this.timeoutMs === Infinity) this.timeoutMs = deadlineMs;
+    if (ttftMs !== undefined) this.firstTokenMs = ttftMs;
   }
 
   /** Reads the lines of a parsed head; what is wrong with them, or null. */
@@ -46,12 +76,14 @@ export class Wishes {
   readBy(value: (name: string) => string | null): MeshError | null {
     const priority = value("x-infermesh-priority");
     if (priority !== null) {
+      this.#hasPriority = true;
       this.priority = Number(priority);
       if (!/^\d$/.test(priority) || this.priority >= PRIORITIES) return unknown("priority", priority, "0 to 3");
     }
     const slo = value("x-infermesh-slo");
     if (slo !== null && slo !== "latency" && slo !== "throughput") return unknown("slo", slo, "latency or throughput");
     this.isLatency = slo === "latency";
+    this.#hasClass = slo !== null;
     const retry = value("x-infermesh-retry");
     if (retry !== null && retry !== "never") return unknown("retry", retry, "never");
     this.mayRepeat = retry === null;

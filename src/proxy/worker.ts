@@ -28,8 +28,9 @@ import { shareReadings, nowMs, tick } from "./clock.ts";
 import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Enforcement } from "./enforcement.ts";
 import { Http2Front } from "./http2-front.ts";
-import type { FromWorker, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import type { FromWorker, PolicyNews, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Dispatch } from "./dispatch.ts";
 import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
@@ -37,6 +38,7 @@ import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
+import { Shares } from "./shares.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
 
@@ -103,6 +105,7 @@ function start(options: WorkerStart): RunningWorker {
     restless: new RestlessClients(),
     paths: settings.paths,
     content: newContent(),
+    enforcement: null,
     tracer,
     heldBytes: 0,
     draining: false,
@@ -126,6 +129,15 @@ function start(options: WorkerStart): RunningWorker {
     for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
     post({ kind: "routed", index, version: context.routes.version });
   };
+  const shares = new Shares(options.holder, options.holders, alarm(), (wants, refused) =>
+    post({ kind: "wants", index, wants, refused }),
+  );
+  const enforcement = new Enforcement(shares, table, routes, picker, counters);
+  const obey = (packed: Uint8Array): void => {
+    enforcement.take(unpack(packed) as PolicyNews);
+    context.enforcement = enforcement.isIdle ? null : enforcement;
+  };
+  obey(options.policies);
   routes.setAliases(context.content.aliases);
   applyRoutes(options.routes);
 
@@ -182,6 +194,12 @@ function start(options: WorkerStart): RunningWorker {
       switch (message.kind) {
         case "routes":
           applyRoutes(message.routes);
+          break;
+        case "policies":
+          obey(message.news);
+          break;
+        case "grants":
+          shares.granted(message.grants, message.holders);
           break;
         case "control-reply":
           replies.get(message.id)?.(message.status, message.body);

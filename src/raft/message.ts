@@ -32,7 +32,7 @@ export interface AppendRequest extends Head {
   readonly previous: Position;
   readonly commitIndex: number;
   readonly entries: readonly Entry[];
-  /** Of the newest round of reads: the reply repeats it. */
+  /** The leader's newest round: the reply repeats it. 0 with no entries: no reply is needed unless the logs differ. */
   readonly round: number;
 }
 

@@ -495,6 +495,11 @@ export class Raft {
       : this.#role === "candidate";
     if (!isWanted) return;
     this.#votes.set(from, granted);
+    if (!pre && !granted) {
+      // Where votes are split nobody leads, and waiting out a whole timeout would be for nothing.
+      const soonMs = this.#nowMs + this.#config.electionTimeoutMinMs * (0.2 + 0.8 * this.#prng.next());
+      this.#electionDeadlineMs = Math.min(this.#electionDeadlineMs, soonMs);
+    }
     this.#count();
   }
 
@@ -665,8 +670,9 @@ export class Raft {
     }
     if (hasSent) return;
     const knowable = progress.state === "replicate" ? Math.min(this.#commitIndex, progress.next - 1) : 0;
-    if (isDue || knowable > progress.sentCommit) {
-      this.#sendAppend(member, progress, this.#previousOf(progress), []);
+    if (isDue) this.#sendAppend(member, progress, this.#previousOf(progress), []);
+    else if (knowable > progress.sentCommit) {
+      this.#sendAppend(member, progress, this.#previousOf(progress), [], NO_ROUND);
     }
   }
 
@@ -674,7 +680,13 @@ export class Raft {
     return { index: next - 1, term: this.#log.termAt(next - 1)! };
   }
 
-  #sendAppend(to: Member, progress: Progress, previous: Position, entries: readonly Entry[]): void {
+  #sendAppend(
+    to: Member,
+    progress: Progress,
+    previous: Position,
+    entries: readonly Entry[],
+    round = this.#round,
+  ): void {
     progress.sentRound = this.#round;
     progress.sentCommit = Math.min(this.#commitIndex, previous.index + entries.length);
     this.#send({
@@ -685,7 +697,7 @@ export class Raft {
       previous,
       commitIndex: this.#commitIndex,
       entries,
-      round: this.#round,
+      round,
     });
   }
 
@@ -815,7 +827,7 @@ export class Raft {
     if (firstNew >= 0) this.#store(entries.slice(firstNew));
     const last = Math.max(previous.index + entries.length, this.#commitIndex);
     this.#commitIndex = Math.max(this.#commitIndex, Math.min(commitIndex, last));
-    this.#acknowledge(from, round, last);
+    if (round !== NO_ROUND || entries.length > 0) this.#acknowledge(from, round, last);
   }
 
   /** Appends entries, cutting off what is in their place. */
@@ -937,6 +949,8 @@ export class Raft {
   }
 }
 
+/** Of news of the commit index alone, which needs no answer: if it is lost, the next heartbeat tells it. */
+const NO_ROUND = 0;
 /** Rounds whose beginnings are kept: older ones are no lease any more. */
 const ROUNDS_KEPT = 1024;
 /** Of the shortest election timeout: what is left covers clocks that run at different speeds. */

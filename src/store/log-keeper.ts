@@ -139,6 +139,8 @@ export class LogKeeper {
   #attempt(): void {
     this.#try(() => {
       if (!this.#isStarted) this.#start();
+      // Whatever failed: it goes on when SQLite's write-ahead log fits into the database.
+      else if (this.#failing !== "") this.#file.recall();
       if (this.#written.length === 0) {
         if (this.#queue.length > 0) this.#file.write(this.#queue);
         this.#written = this.#queue;

@@ -101,6 +101,8 @@ const KEY_OF = [KEY_MODEL, KEY_STREAM, KEY_PROMPT, KEY_PROMPT, KEY_PROMPT];
 
 /** `promptBytes` are those of the values of "messages", "prompt" and "input". */
 export class BodyFields extends BodyReader {
+  /** The body's first byte; -1 before it came. */
+  first = -1;
   #state = BODY_START;
   #key = KEY_OTHER;
   /** Bytes pushed before the current push, less its start: adds to a position to count from the body's begin. */
@@ -128,6 +130,7 @@ export class BodyFields extends BodyReader {
 
   override reset(): void {
     super.reset();
+    this.first = -1;
     this.#state = BODY_START;
     this.#key = KEY_OTHER;
     this.#pushed = 0;
@@ -145,6 +148,7 @@ export class BodyFields extends BodyReader {
   }
 
   override push(buffer: Uint8Array, start: number, end: number): BodyResult {
+    if (this.#pushed === 0 && start < end) this.first = buffer[start]!;
     this.#base = this.#pushed - start;
     this.#pushed += end - start;
     let i = start;

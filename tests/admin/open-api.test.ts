@@ -17,6 +17,7 @@ const services = apiServices({
     events: new Journal(1),
     models: { load: async () => ({}), unload: async () => ({}) },
   },
+  states: { states: () => [] },
   readOnly: false,
   isStopping: () => false,
   onError: () => {},

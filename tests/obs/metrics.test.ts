@@ -88,9 +88,39 @@ function aRouter() {
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
     tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
+    policies: () => ({
+      revision: 7,
+      items: new Map([["acl", 2]]),
+      overQuota: new Map([["acme/*", 5]]),
+      leases: { answered: 10, failed: 1, grants: 20 },
+      leaseAgeSeconds: 0.5,
+      scaling: [{ model: "m", replicas: 2, wanted: 3 }],
+    }),
   });
   return { stats, metrics };
 }
+
+describe("the metrics of policies", () => {
+  test("tell what is in force, and what it refused", async () => {
+    const { stats, metrics } = aRouter();
+    stats.forWorker(0).denied();
+    stats.forWorker(1).denied();
+    stats.forWorker(1).lateFirstToken();
+    const values = lines(await metrics.text());
+    const told = [
+      ["infermesh_policy_revision", 7],
+      ['infermesh_policy_items{kind="acl"}', 2],
+      ["infermesh_policy_denied_total", 2],
+      ['infermesh_policy_over_quota_total{quota="acme/*"}', 5],
+      ["infermesh_policy_late_first_tokens_total", 1],
+      ['infermesh_policy_lease_calls_total{result="failed"}', 1],
+      ["infermesh_policy_grants_total", 20],
+      ["infermesh_policy_lease_age_seconds", 0.5],
+      ['infermesh_scaling_replicas_wanted{model="m"}', 3],
+    ] as const;
+    for (const [name, value] of told) expect([name, values.get(name)]).toEqual([name, value]);
+  });
+});
 
 describe("the states' metrics", () => {
   test("tell what became of messages, and what a node has sent", async () => {

@@ -179,7 +179,7 @@ test("who speaks plain HTTP to the port is not served, and harms nobody", async 
 });
 
 test("connections that begin no handshake take no more than the places that there are, and not for long", async () => {
-  const limits = ["--proxy-connections-max", "16", "--proxy-handshake-timeout", "1s"];
+  const limits = ["--proxy-connections-max", "16", "--proxy-handshake-timeout", "2s"];
   const small = await bench.router("--workers", "1", ...common, ...limits);
   const hostname = "127.0.0.1";
   let closed = 0;

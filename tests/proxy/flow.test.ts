@@ -165,6 +165,7 @@ describe("when every target is full", () => {
       pauseReading: () => reads.push(false),
       resumeReading: () => reads.push(true),
       tunnelBegins() {},
+      endHalf() {},
       exchangeEnded() {},
       exchangeCut() {},
     });

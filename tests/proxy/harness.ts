@@ -18,6 +18,7 @@ import { Content } from "../../src/proxy/content.ts";
 import type { ContentSettings } from "../../src/proxy/content.ts";
 import type { WorkerContext } from "../../src/proxy/context.ts";
 import { Deadlines } from "../../src/proxy/deadlines.ts";
+import { Enforcement } from "../../src/proxy/enforcement.ts";
 import { healthOf } from "../../src/proxy/grpc-health.ts";
 import { HealthWatches } from "../../src/proxy/health-watches.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
@@ -26,6 +27,7 @@ import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
 import { Routes } from "../../src/proxy/routes.ts";
+import { type Ask, Shares } from "../../src/proxy/shares.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
@@ -39,6 +41,8 @@ import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import type { Item } from "../../src/policy/item.ts";
+import type { Put } from "../../src/policy/write.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 
@@ -94,6 +98,10 @@ export class Relay {
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
   readonly port: number;
+  /** What its shares of quotas ask for. */
+  readonly asked: Parameters<Ask>[] = [];
+  readonly shares: Shares;
+  readonly enforcement: Enforcement;
   readonly #transport: Transport;
   readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
@@ -156,6 +164,7 @@ export class Relay {
       restless: new RestlessClients(),
       paths: defaultsOf(apiSettings),
       content,
+      enforcement: null,
       tracer,
       heldBytes: 0,
       draining: false,
@@ -163,6 +172,8 @@ export class Relay {
       refuses: false,
       control: (_path, _body, reply) => reply(500, "{}"),
     };
+    this.shares = new Shares("r/1/0", 1, alarm(), (...asked) => this.asked.push(asked));
+    this.enforcement = new Enforcement(this.shares, this.table, routes, this.context.picker, counters);
     const handlers = clientHandlers(this.context, this.connections, (...of) => new Http2Front(this.context, ...of));
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
     if (listeners === null) throw new Error("these tests need a Linux libc");
@@ -178,6 +189,13 @@ export class Relay {
     }, 20);
   }
 
+  /** These are all the policies from now on. */
+  obey(...policies: readonly Put[]): this {
+    this.enforcement.take({ revision: 1, items: policies.map(itemOf) });
+    this.context.enforcement = this.enforcement.isIdle ? null : this.enforcement;
+    return this;
+  }
+
   /** Requests and tokens in flight, over all rows. */
   get inFlight(): number {
     return this.rows.reduce((sum, row) => sum + this.table.inFlight(row) + this.table.inFlightTokens(row), 0);
@@ -189,6 +207,10 @@ export class Relay {
     for (const connection of this.connections) connection.closed();
     this.#transport.destroy();
   }
+}
+
+function itemOf(put: Put): Item {
+  return { ...put, revision: 1, createdRevision: 1, updatedAtMs: 0 };
 }
 
 /** What a scripted upstream does with a request that it has read whole. */

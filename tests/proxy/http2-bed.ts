@@ -6,6 +6,7 @@ import { fieldOf } from "../../src/wire/header-field.ts";
 import { Http2Connection, type Http2Options } from "../../src/wire/http2-connection.ts";
 import { H2_ERROR } from "../../src/wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../../src/wire/http2-stream.ts";
+import { WaitingBytes } from "../../src/proxy/waiting-bytes.ts";
 import { by, fixtures, type Relay, until } from "./harness.ts";
 
 const OPTIONS: Http2Options = {
@@ -49,7 +50,7 @@ function fieldsOf(block: HeaderBlock): Record<string, string> {
 export class Call implements StreamOwner {
   head: Record<string, string> = {};
   tail: Record<string, string> | null = null;
-  bytes: Buffer = Buffer.alloc(0);
+  readonly #heard = new WaitingBytes();
   /** The other side has sent its last frame. */
   ended = false;
   /** The code of the reset that ended it before its time. */
@@ -65,6 +66,10 @@ export class Call implements StreamOwner {
     this.end = end;
   }
 
+  get bytes(): Buffer {
+    return this.#heard.bytes;
+  }
+
   get text(): string {
     return this.bytes.toString("latin1");
   }
@@ -72,10 +77,11 @@ export class Call implements StreamOwner {
   /** The messages that are whole. */
   get messages(): string[] {
     const out: string[] = [];
-    for (let at = 0; at + 5 <= this.bytes.length;) {
-      const stop = at + 5 + this.bytes.readUInt32BE(at + 1);
-      if (stop > this.bytes.length) break;
-      out.push(this.bytes.toString("latin1", at + 5, stop));
+    const { bytes } = this;
+    for (let at = 0; at + 5 <= bytes.length;) {
+      const stop = at + 5 + bytes.readUInt32BE(at + 1);
+      if (stop > bytes.length) break;
+      out.push(bytes.toString("latin1", at + 5, stop));
       at = stop;
     }
     return out;
@@ -139,7 +145,7 @@ export class Call implements StreamOwner {
   }
 
   body(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
-    this.bytes = Buffer.concat([this.bytes, bytes.subarray(start, end)]);
+    this.#heard.keep(Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start));
     if (this.consumes) this.end.connection.consume(stream, end - start);
     this.ended = ended;
     this.onBody?.(this);

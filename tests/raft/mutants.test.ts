@@ -1,6 +1,7 @@
 /** The simulator notices faults in the core; `npm run bench -- mutants` tells for every one of them after how many seeds. */
 import { describe, expect, test } from "bun:test";
 import { hunt, MUTANTS, mutated, plant } from "./mutants.ts";
+import { simulate } from "./world.ts";
 
 /** Those that show within a few seeds, of different kinds. */
 const QUICK = [
@@ -29,8 +30,10 @@ describe("mutants of the core", () => {
   for (const name of QUICK) {
     test(`are caught: ${name}`, async () => {
       const mutant = MUTANTS.find((one) => one.name === name);
-      const { seed } = hunt(await plant(mutant!), 1, SEEDS_MAX);
+      const core = await plant(mutant!);
+      const { seed } = hunt(core, 1, SEEDS_MAX);
       expect(seed).toBeDefined();
+      expect(() => simulate(seed!, core)).toThrow(`SEED=${seed} `);
     });
   }
 });

@@ -5,7 +5,8 @@
  * - log matching: logs that have an entry of the same index and term agree in all that comes before;
  * - leader completeness: a leader has every entry that was committed before;
  * - commit rule: a leader commits by counting only entries of its own term;
- * - configurations: the newest in a member's log is in force there, snapshots have that of their place;
+ * - configurations: the newest in a member's log is in force there, each comes after the one before is committed, and
+ *   snapshots have that of their place;
  * - state machine safety: everybody applies the same entries, each once and in order, and snapshots are what they say;
  * - durability: what is committed is durable at a quorum, what tells of a vote or an entry leaves after that is durable;
  * - linearizability: a write comes after all that was committed when it was asked for, and a read sees all of that.
@@ -53,18 +54,28 @@ export class Oracle {
     this.#entries.set(first.index * TERM_LIMIT + first.term, { entry: first, previousTerm: 0 });
   }
 
-  /** The member has the entry in its log, after one of that term. */
-  stored(member: Member, entry: Entry, previousTerm: number | undefined): void {
+  /** The member has the entry in its log, after one of that term. Whether nobody had it before. */
+  stored(member: Member, entry: Entry, previousTerm: number | undefined): boolean {
     const key = entry.index * TERM_LIMIT + entry.term;
     const known = this.#entries.get(key);
     const where = (): string => `member ${member}, entry ${entry.index}/${entry.term}`;
     must(previousTerm !== undefined, () => `log matching: ${where()} comes after a gap`);
     if (known === undefined) {
       this.#entries.set(key, { entry, previousTerm });
-      return;
+      return true;
     }
     must(known.previousTerm === previousTerm, () => `log matching: ${where()} comes after another entry elsewhere`);
     must(isSameEntry(known.entry, entry), () => `log matching: ${where()} is another elsewhere`);
+    return false;
+  }
+
+  /** A leader appended a configuration: the one before it must be committed. */
+  changes(member: Member, index: number, log: StoredLog): void {
+    const before = log.entries.findLast((entry) => entry.kind === "configuration" && entry.index < index);
+    if (before === undefined || before.index <= (log.snapshot?.index ?? 0)) return;
+    must(this.committed[before.index - 1]?.term === before.term, () => {
+      return `configurations: ${member} appends one at ${index} before that at ${before.index} is committed`;
+    });
   }
 
   /** The member speaks as the leader of that term. */

@@ -85,7 +85,7 @@ export function scenarioOf(prng: Prng): Scenario {
       partition: chance(0.7) ? 3 : 0,
       heal: 2,
       transfer: chance(0.4) ? 1 : 0,
-      members: chance(0.5) ? 4 : 0,
+      members: chance(0.5) ? (chance(0.4) ? 12 : 4) : 0,
       stall: chance(0.3) ? 1 : 0,
       lose: chance(0.2) ? 0.5 : 0,
       pause: chance(0.3) ? 1 : 0,

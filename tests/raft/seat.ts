@@ -222,6 +222,7 @@ export class Seat {
   #handle(raft: Raft, ready: Ready): void {
     const { oracle, scenario } = this.#world;
     const { snapshot, entries, hardState, sends, committed, reads } = ready;
+    let changeAt = 0;
     if (snapshot !== undefined) {
       oracle.restores(this.member, snapshot, this.applied);
       this.#restore(snapshot.index, snapshot.data);
@@ -232,7 +233,8 @@ export class Seat {
       this.log.apply(ready);
       let previousTerm = this.log.termAt((entries[0]?.index ?? 1) - 1);
       for (const entry of entries) {
-        oracle.stored(this.member, entry, previousTerm);
+        const isNew = oracle.stored(this.member, entry, previousTerm);
+        if (isNew && entry.kind === "configuration") changeAt = entry.index;
         previousTerm = entry.term;
         this.#world.sees(entry);
       }
@@ -251,6 +253,7 @@ export class Seat {
     }
     const known = oracle.committed.length;
     for (const entry of committed) this.#apply(raft, entry);
+    if (changeAt > 0) oracle.changes(this.member, changeAt, this.log);
     if (oracle.committed.length > known) oracle.commitsUpTo(this.member, committed.at(-1)!, raft.status().term);
     for (const outcome of reads) this.#answer(outcome.id, "index" in outcome ? outcome.index : undefined);
     if (committed.length > 0 || snapshot !== undefined) this.#answerLate();

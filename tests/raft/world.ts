@@ -235,7 +235,7 @@ class World implements Surroundings {
     if (leader === undefined || configuration === undefined) return;
     const changes: MemberChange[] = [];
     const { voters, learners } = configuration;
-    for (let count = this.#prng.next() < 0.3 ? 2 : 1; count > 0; count -= 1) {
+    for (let count = this.#prng.next() < 0.5 ? 1 : 2 + this.#prng.int(2); count > 0; count -= 1) {
       const kind = this.#prng.int(5);
       const voter = this.#pick(voters)!;
       const learner = this.#pick(learners);
@@ -245,7 +245,7 @@ class World implements Surroundings {
       else if (kind === 1 && learner !== undefined) changes.push({ remove: learner });
       else if (kind === 2) changes.push({ add: voter, as: "learner" });
       else if (kind === 3 && learner !== undefined) changes.push({ add: learner, as: "voter" });
-      else changes.push({ add: this.#newcomer(voters, learners), as: this.#prng.next() < 0.7 ? "learner" : "voter" });
+      else changes.push({ add: this.#newcomer(voters, learners), as: this.#prng.next() < 0.5 ? "learner" : "voter" });
     }
     // The operator's part: never to leave more lost ones than a majority can bear.
     const remaining = new Set(voters);

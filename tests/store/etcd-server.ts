@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ETCD = Bun.which("etcd");
+/** By which a server ends when whoever started it was killed; it becomes etcd itself, with the same process id. */
+const TIED = Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL"];
 /** Why nothing runs here; "" where etcd is. */
 export const WITHOUT_ETCD = ETCD === null ? "etcd is not installed (scripts/install-peers.sh installs it)" : "";
 const START_TIMEOUT_MS = 20_000;
@@ -134,7 +136,11 @@ class Node implements EtcdNode {
 
   async restart(): Promise<void> {
     if (ETCD === null) throw new Error(WITHOUT_ETCD);
-    const started = Bun.spawn([ETCD, ...this.#arguments], { stdout: "ignore", stdin: "ignore", stderr: "pipe" });
+    const started = Bun.spawn([...TIED, ETCD, ...this.#arguments], {
+      stdout: "ignore",
+      stdin: "ignore",
+      stderr: "pipe",
+    });
     this.#process = started;
     let said = "";
     // Read all along, so that it never waits for a reader.

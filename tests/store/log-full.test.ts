@@ -101,6 +101,27 @@ describe.skipIf(!mounted)("a full disk (skipped where nothing may be mounted)", 
     expect(repaired).toBeNull();
   });
 
+  test("it is full until the write-ahead log fits into the database", () => {
+    const bed = new Bed(join(DISK, "log"));
+    const ballast = join(DISK, "ballast");
+    const { bavail, bsize } = statfsSync(DISK);
+    writeFileSync(ballast, new Uint8Array(bavail * bsize));
+    let index = 0;
+    while (bed.told.at(-1)?.kind !== "failing" && index < 200) {
+      index += 1;
+      bed.write({ number: index, entries: [entry(index, 1, 65_536)] });
+    }
+    // The last attempt, at closing, finds no space either.
+    bed.keeper.close();
+    expect(bed.told.at(-1)).toMatchObject({ kind: "failing", error: { code: "store_full" } });
+    const durable = bed.told.findLast((message) => message.kind === "durable")!;
+    expect(held(bed.files())?.entries).toHaveLength(durable.number);
+    rmSync(ballast);
+    const again = bed.open();
+    expect(again.contents.entries).toHaveLength(durable.number);
+    again.close();
+  });
+
   test("a log on it is read at its start, and written when there is space", async () => {
     const path = join(DISK, "log");
     const log = (await openLog(path, IDENTITY, LOG_THREAD))!;

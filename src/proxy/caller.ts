@@ -1,0 +1,69 @@
+/**
+ * Who makes a request, and what for, as policies know it: the tenant that it names (`x-infermesh-tenant`), the key that
+ * it shows (`authorization: Bearer KEY`, or `x-api-key`) by its SHA-256, and the kind of work that its path asks for.
+ *
+ * A tenant is taken at its word: whoever lets strangers in sets the header itself, in front of the router. What is not
+ * said is "": policies for everybody still count.
+ *
+ * Limits: the hashes of the last few thousand keys are kept, so that a request costs a look-up rather than a hash.
+ */
+import { createHash } from "node:crypto";
+import type { Action } from "../policy/spec.ts";
+import type { ApiShape } from "../wire/api-shapes.ts";
+
+export interface Caller {
+  readonly tenant: string;
+  /** SHA-256 of the key, in hexadecimal; "" without a key. */
+  readonly keyHash: string;
+}
+
+export const NOBODY: Caller = { tenant: "", keyHash: "" };
+
+const TENANT_CHARACTERS_MAX = 253;
+const KEYS_MAX = 4096;
+const BEARER = /^bearer +/i;
+
+export class Callers {
+  readonly #hashes = new Map<string, string>();
+
+  /** The caller whose head has these fields. */
+  of(value: (name: string) => string | null): Caller {
+    const tenant = (value("x-infermesh-tenant") ?? "").slice(0, TENANT_CHARACTERS_MAX);
+    const authorization = value("authorization") ?? "";
+    const key = BEARER.test(authorization) ? authorization.replace(BEARER, "") : (value("x-api-key") ?? "");
+    return { tenant, keyHash: key === "" ? "" : this.#hashOf(key) };
+  }
+
+  #hashOf(key: string): string {
+    const known = this.#hashes.get(key);
+    if (known !== undefined) return known;
+    // Whoever makes up keys pushes the others out, and costs them a hash each.
+    if (this.#hashes.size >= KEYS_MAX) this.#hashes.clear();
+    const hash = createHash("sha256").update(key, "latin1").digest("hex");
+    this.#hashes.set(key, hash);
+    return hash;
+  }
+}
+
+const EMBEDDING = new Set([
+  "openai.embeddings",
+  "cohere.embed",
+  "ollama.embed",
+  "tei.embed",
+  "sglang.encode",
+  "vllm.pooling",
+  "llamacpp.embedding",
+]);
+
+/** What a request of HTTP asks for. */
+export function actionOf({ name, work }: Pick<ApiShape, "name" | "work">): Action {
+  if (work === "management") return "admin";
+  return EMBEDDING.has(name) ? "embed" : "infer";
+}
+
+/** What a gRPC call of this path asks for. */
+export function callActionOf(path: string): Action {
+  const method = path.slice(path.lastIndexOf("/") + 1);
+  if (method === "Embed") return "embed";
+  return /^(?:RepositoryModel(?:Load|Unload)|TraceSetting|LogSettings)$/.test(method) ? "admin" : "infer";
+}

@@ -1,0 +1,80 @@
+/**
+ * Whether models have the replicas that their pins ask for. One that is short is told of once, and nodes that may serve
+ * it and don't yet are asked to load it: the first ones in an order that every router shares, each again after a while.
+ */
+import { isRoutable, type Target } from "../fleet/target.ts";
+import type { PinSpec } from "../policy/spec.ts";
+import { ranked } from "./eligibility.ts";
+
+/** How long a node that was asked to load a model is given before it is asked again. */
+export const LOAD_AGAIN_MS = 60_000;
+
+/** The pins that ask for replicas, and which nodes they allow. */
+export interface ReplicaRules {
+  readonly pins: ReadonlyMap<string, PinSpec>;
+  isClosed(node: string): boolean;
+  allows(model: string, node: string, labels: Readonly<Record<string, string>>): boolean;
+}
+
+export interface Shortfall {
+  readonly model: string;
+  readonly replicas: number;
+  readonly wanted: number;
+}
+
+export interface ReplicaWork {
+  /** Models that are short from now on, or by another number. */
+  readonly short: readonly Shortfall[];
+  /** Models that were short and are not any more, or are not pinned so any more. */
+  readonly met: readonly string[];
+  /** Nodes to be asked to load a model. */
+  readonly loads: readonly { readonly node: string; readonly model: string; readonly revision: string }[];
+}
+
+export class Replicas {
+  readonly #short = new Map<string, Shortfall>();
+  /** When each node was asked last, by model and node. */
+  readonly #asked = new Map<string, number>();
+
+  /** The models that are short, as they were at the last look. */
+  get short(): Iterable<Shortfall> {
+    return this.#short.values();
+  }
+
+  /** `serving`: the targets that are given requests, by model. */
+  look(
+    rules: ReplicaRules | null,
+    serving: ReadonlyMap<string, readonly Target[]>,
+    targets: readonly Target[],
+    nowMs: number,
+  ): ReplicaWork {
+    const short: Shortfall[] = [];
+    const loads: ReplicaWork["loads"][number][] = [];
+    const now = new Map<string, Shortfall>();
+    for (const [key, askedMs] of this.#asked) if (nowMs - askedMs >= LOAD_AGAIN_MS) this.#asked.delete(key);
+    for (const [model, { minReplicas = 0, revision = "", nodes = [] }] of rules?.pins ?? []) {
+      const replicas = new Set((serving.get(model) ?? []).map(({ id }) => id)).size;
+      if (rules === null || replicas >= minReplicas) continue;
+      const shortfall = { model, replicas, wanted: minReplicas };
+      now.set(model, shortfall);
+      const before = this.#short.get(model);
+      if (before?.replicas !== replicas || before.wanted !== minReplicas) short.push(shortfall);
+      const able = targets.filter((target) => mayLoad(rules, model, target)).map(({ id }) => id);
+      for (const node of ranked(model, able, nodes).slice(0, minReplicas - replicas)) {
+        const key = `${node}\n${model}`;
+        if (this.#asked.has(key)) continue;
+        this.#asked.set(key, nowMs);
+        loads.push({ node, model, revision });
+      }
+    }
+    const met = [...this.#short.keys()].filter((model) => !now.has(model));
+    this.#short.clear();
+    for (const [model, shortfall] of now) this.#short.set(model, shortfall);
+    return { short, met, loads };
+  }
+}
+
+function mayLoad(rules: ReplicaRules, model: string, target: Target): boolean {
+  if (target.models.includes(model) || !isRoutable(target)) return false;
+  return !rules.isClosed(target.id) && rules.allows(model, target.id, target.labels);
+}

@@ -1,0 +1,95 @@
+/**
+ * A row's cost in its terms, for people: the same figures and the same formula as the scorers (pick.ts), one row at a
+ * time and with a name for each part. For explanations, not for choices: a row that the main thread is changing may be
+ * read half old and half new.
+ */
+import { COLUMN, rowWord } from "./layout.ts";
+import type { ScoreTable } from "./table.ts";
+
+/** Columns that a cost is made of, in the order in which they are kept. */
+export const FIGURES = [
+  "capacity",
+  "activeRequests",
+  "queuedTokens",
+  "ejectedUntil",
+  "secondsPerPrefillToken",
+  "secondsPerActive",
+  "slots",
+  "secondsPerQueuedRequest",
+  "kvOffset",
+  "kvPerToken",
+  "penaltySeconds",
+] as const;
+type Figure = (typeof FIGURES)[number];
+
+export type RowFigures = Readonly<Record<Figure, number>>;
+
+export const TERM_NAMES = ["prefill", "active", "queue", "kv", "penalty"] as const;
+export type TermName = (typeof TERM_NAMES)[number];
+
+export interface RowCost {
+  /** Why it may not be chosen; "" where it may. */
+  readonly obstacle: "" | "unroutable" | "full" | "ejected";
+  /** Expected time to the first token: the sum of the terms. */
+  readonly seconds: number;
+  readonly terms: Readonly<Record<TermName, number>>;
+  readonly activeRequests: number;
+  readonly queuedTokens: number;
+}
+
+const INTEGERS: ReadonlySet<Figure> = new Set(["activeRequests", "queuedTokens", "ejectedUntil"]);
+
+/** The figures of a row as they are now. */
+export function figuresOf({ words, floats, blocksWord }: ScoreTable, row: number): RowFigures {
+  const at = blocksWord + rowWord(row);
+  const read = (figure: Figure): number =>
+    (INTEGERS.has(figure) ? Atomics.load(words, at + COLUMN[figure]) : floats[at + COLUMN[figure]]) ?? 0;
+  return Object.fromEntries(FIGURES.map((figure) => [figure, read(figure)])) as Record<Figure, number>;
+}
+
+export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number): RowCost {
+  const active = Math.max(0, figures.activeRequests);
+  const before = Math.max(0, figures.queuedTokens);
+  const queued = before + promptTokens;
+  const excess = Math.max(0, figures.kvOffset + queued * figures.kvPerToken);
+  const terms = {
+    prefill: queued * figures.secondsPerPrefillToken,
+    active: active * figures.secondsPerActive,
+    queue: Math.max(0, active + 1 - figures.slots) * figures.secondsPerQueuedRequest,
+    kv: excess * excess,
+    penalty: figures.penaltySeconds,
+  };
+  const { capacity, ejectedUntil } = figures;
+  let obstacle: RowCost["obstacle"] = "";
+  if (!(capacity > 0)) obstacle = "unroutable";
+  else if (!(capacity > active)) obstacle = "full";
+  else if (ejectedUntil > nowDeciseconds) obstacle = "ejected";
+  const seconds = terms.prefill + terms.active + terms.queue + terms.kv + terms.penalty;
+  return { obstacle, seconds, terms, activeRequests: active, queuedTokens: before };
+}
+
+/** What a term is made of, in words. */
+export function termDetail(name: TermName, figures: RowFigures, promptTokens: number): string {
+  const active = Math.max(0, figures.activeRequests);
+  const before = Math.round(Math.max(0, figures.queuedTokens));
+  switch (name) {
+    case "prefill":
+      return `${before} tokens wait and ${promptTokens} come with the request, ${rate(figures.secondsPerPrefillToken)} tokens a second`;
+    case "active":
+      return `${active} requests are in its batch`;
+    case "queue":
+      return active + 1 > figures.slots
+        ? `${active + 1 - figures.slots} requests wait for one of ${figures.slots} slots`
+        : `${figures.slots - active} of ${figures.slots} slots are free`;
+    case "kv":
+      return figures.kvOffset + (before + promptTokens) * figures.kvPerToken > 0
+        ? "its KV cache is fuller than is good for it"
+        : "its KV cache has room";
+    case "penalty":
+      return "the way to it, doubt about it, the age of what is known of it, and its being new";
+  }
+}
+
+function rate(secondsPerToken: number): string {
+  return secondsPerToken > 0 ? String(Math.round(1 / secondsPerToken)) : "any number of";
+}

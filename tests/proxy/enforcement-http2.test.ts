@@ -1,0 +1,153 @@
+/** Policies obeyed by a worker whose clients speak HTTP/2: calls of gRPC, and everything else. */
+import { describe, expect, test } from "bun:test";
+import type { Put } from "../../src/policy/write.ts";
+import { by, CHAT, FLOW, ok, until } from "./harness.ts";
+import { type Call, echo, type Fields, framed, grpcFixtures, GRPC_HEAD, proto, UNARY } from "./http2-bed.ts";
+
+const { relay, upstream, target, client, bed } = grpcFixtures();
+
+const LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad";
+const acl = (name: string, effect: "allow" | "deny" = "deny"): Put => ({ kind: "acl", name, spec: { effect } });
+const quota = (name: string, spec: (Put & { kind: "quota" })["spec"]): Put => ({ kind: "quota", name, spec });
+const message = (model: string): Buffer => framed(proto({ 1: model, 3: "x" }));
+const acme: Fields = { "x-infermesh-tenant": "acme" };
+
+describe("a call of gRPC", () => {
+  test("is refused by an access rule, by tenant and by key, and by what it asks for", async () => {
+    const { up, router, client: one } = await bed(echo);
+    router.obey(acl("tenant:acme/m/infer"), acl("key:0f2c10bf3d128c71/*/*"), acl("tenant:other/*/admin"));
+    const call = await one.call().send(message("m"), true).over();
+    expect(call.status).toBe(0);
+    const denied = await one.call(UNARY, acme).send(message("m"), true).over();
+    expect(denied.status).toBe(7);
+    expect(decodeURIComponent(denied.head["grpc-message"] ?? "")).toMatch(
+      /tenant acme may not use .*tenant:acme\/m\/infer/,
+    );
+    const other = { "x-infermesh-tenant": "other" };
+    expect((await one.call(UNARY, other).send(message("m"), true).over()).status).toBe(0);
+    expect(
+      (
+        await one
+          .call(LOAD, other)
+          .send(framed(proto({ 2: "m" })), true)
+          .over()
+      ).status,
+    ).toBe(7);
+    expect((await one.call(UNARY, { authorization: "Bearer sk-1" }).send(message("m"), true).over()).status).toBe(7);
+    expect(up.calls).toHaveLength(2);
+    expect([...router.stats.requests(0)]).toEqual([
+      ["200", 2],
+      ["403", 3],
+    ]);
+  });
+
+  test("must not name one model in its metadata and another in its message", async () => {
+    const up = target(echo);
+    const router = relay([by("grpc", up.port), by("grpc", up.port, "n")]).obey(
+      acl("tenant:acme/n/*"),
+      acl("*/hidden/*"),
+    );
+    const one = await client(router.port);
+    const status = async (metadata: string, name: string, flag = 0): Promise<number | null> => {
+      const bytes = flag === 0 ? message(name) : framed(proto({ 1: name }), flag);
+      return (
+        await one
+          .call(UNARY, { ...acme, "x-infermesh-model": metadata })
+          .send(bytes, true)
+          .over()
+      ).status;
+    };
+    expect(await status("m", "m")).toBe(0);
+    expect(await status("m", "n")).toBe(3);
+    expect(await status("m", "hidden")).toBe(7);
+    expect(await status("m", "unheard-of")).toBe(0);
+    expect(await status("m", "n", 1)).toBe(12);
+    expect(up.calls).toHaveLength(2);
+    // The message may come in pieces, and its name late.
+    const call = one.call(UNARY, { ...acme, "x-infermesh-model": "m" });
+    const bytes = message("n");
+    for (let at = 0; at < bytes.length; at++) {
+      call.send(bytes.subarray(at, at + 1), at === bytes.length - 1);
+      await Bun.sleep(0);
+    }
+    expect((await call.over()).status).toBe(3);
+    router.obey(quota("*/n", { concurrency: 1 }));
+    expect(await status("m", "n", 1)).toBe(0);
+    router.obey();
+    expect(await status("m", "n")).toBe(0);
+  });
+
+  test("is refused by a quota with the time after which to come again, and gives back what it held", async () => {
+    const calls: Call[] = [];
+    const { router, client: one } = await bed((call) => void calls.push(call));
+    router.obey(quota("acme/m", { concurrency: 1 }));
+    const ask = (): Call => one.call(UNARY, acme).send(message("m"), true);
+    const first = ask();
+    await until(() => calls.length === 1);
+    const refused = await ask().over();
+    expect(refused.status).toBe(8);
+    expect(refused.head["grpc-retry-pushback-ms"]).toBe("1000");
+    expect(decodeURIComponent(refused.head["grpc-message"] ?? "")).toContain("the quota acme/m is used up");
+    calls[0]!.answer("yes");
+    expect((await first.over()).status).toBe(0);
+    // Left by its client, then broken by its target.
+    const second = ask();
+    await until(() => calls.length === 2);
+    second.reset();
+    await until(() => router.inFlight === 0);
+    const third = ask();
+    await until(() => calls.length === 3);
+    calls[2]!.respond(GRPC_HEAD).reset(2);
+    await third.over();
+    await until(() => router.inFlight === 0);
+    const last = ask();
+    await until(() => calls.length === 4);
+    calls[3]!.answer("yes");
+    expect((await last.over()).status).toBe(0);
+  });
+
+  test("has the deadline of its promise, and waits by its priority", async () => {
+    const calls: Call[] = [];
+    const { router, client: one } = await bed((call) => void calls.push(call), {
+      flow: { queue: { ...FLOW.queue, waitMsMax: 5000 } },
+    });
+    router.obey(
+      { kind: "slo", name: "acme/m", spec: { class: "throughput", deadlineMs: 60 } },
+      { kind: "priority", name: "acme", spec: { priority: 0 } },
+    );
+    const late = await one.call(UNARY, acme).send(message("m"), true).over();
+    expect(late.status).toBe(4);
+    expect(calls[0]!.head["grpc-timeout"]).toMatch(/^\d+u$/);
+  });
+
+  test("is told which pin leaves nobody to serve it", async () => {
+    const { client: one, router } = await bed(echo);
+    router.obey({ kind: "pin", name: "gone", spec: { nodes: ["gpu-9"] } });
+    const call = await one.call(UNARY).send(message("gone"), true).over();
+    expect(call.status).toBe(14);
+    expect(decodeURIComponent(call.head["grpc-message"] ?? "")).toContain("the policy pin/gone allows only gpu-9");
+  });
+});
+
+test("what is no gRPC goes by the same rules as over HTTP/1.1", async () => {
+  const router = relay([upstream(ok).port]).obey(acl("tenant:acme/m/*"), quota("*/m", { requestsPerSecond: 0.1 }));
+  const one = await client(router.port);
+  const ask = (extra: Fields): Promise<Call> =>
+    one
+      .request({
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/v1/chat/completions",
+        ":authority": "test",
+        "content-type": "application/json",
+        ...extra,
+      })
+      .send(Buffer.from(CHAT), true)
+      .over();
+  const denied = await ask(acme);
+  expect([denied.head[":status"], denied.text]).toEqual(["403", expect.stringContaining("permission_error")]);
+  expect((await ask({})).head[":status"]).toBe("200");
+  const over = await ask({});
+  expect(over.head[":status"]).toBe("429");
+  expect(Number(over.head["retry-after"])).toBeGreaterThan(5);
+});
