@@ -2,10 +2,9 @@
  * The command line: which commands there are and what each is for. Commands are imported when they are run, so that
  * `--version` and mistakes are answered at once.
  */
-import type { CommandDef } from "citty";
 import { commit, version } from "./base/version.ts";
 import type { Section } from "./base/settings.ts";
-import type { Command, Surroundings } from "./ctl/command.ts";
+import type { Command } from "./ctl/command.ts";
 import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
 import { beThrifty } from "./process.ts";
@@ -231,6 +230,8 @@ const roleBranch = (
   },
 });
 
+const snapshotReader = async () => (await import("./store/saved.ts")).decodeSaved;
+
 const TREE: Branch = {
   doc: SUMMARY,
   children: {
@@ -242,36 +243,10 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
-    ctl: ctlTree(() => TREE),
+    ctl: ctlTree(() => TREE, snapshotReader),
     version: { doc: "Show the version; also --version." },
   },
 };
-
-/** The tree, as citty describes commands; a leaf hands its arguments to our own reader, which refuses what it doesn't know. */
-async function commandTree(own: Omit<Surroundings, "variables">): Promise<CommandDef> {
-  const { defineCommand } = await import("citty");
-  const grown = (name: string, { doc: description, hidden = false, load, children }: Branch): CommandDef => {
-    const meta = { name, description, hidden };
-    if (children !== undefined) {
-      const subCommands = Object.fromEntries(
-        Object.entries(children).map(([word, branch]) => [word, grown(word, branch)]),
-      );
-      return defineCommand({ meta, subCommands, ...(load === undefined ? {} : { default: "start" }) });
-    }
-    if (load === undefined) return defineCommand({ meta, run: showVersion });
-    return defineCommand({
-      meta,
-      async run({ rawArgs }) {
-        const [{ runCommandLine }, { variables }] = await Promise.all([
-          import("./ctl/command.ts"),
-          import("./config.ts"),
-        ]);
-        process.exitCode = await runCommandLine(await load(), rawArgs, { ...own, variables: variables() });
-      },
-    });
-  };
-  return grown("infermesh", TREE);
-}
 
 /** An agent or a member is to be started, which leave their machine to others. */
 function isThriftyRole([role, what = "start"]: readonly string[]): boolean {
@@ -288,8 +263,13 @@ async function main(args: readonly string[]): Promise<void> {
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;
-  const { dispatch } = await import("./ctl/dispatch.ts");
-  const code = await dispatch(await commandTree({ env: process.env, terminal, columns }), args, terminal, columns);
+  const { dispatch, grown } = await import("./ctl/dispatch.ts");
+  const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
+    const [{ runCommandLine }, { variables }] = await Promise.all([import("./ctl/command.ts"), import("./config.ts")]);
+    const surroundings = { env: process.env, terminal, columns, variables: variables() };
+    process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
+  });
+  const code = await dispatch(root, args, terminal, columns);
   if (code !== undefined) process.exitCode = code;
   // A role that could not start has ports open already; what it said gets out first.
   if (process.exitCode !== 0 && process.exitCode !== undefined) setTimeout(() => process.exit(), FAILED_MS).unref();

@@ -94,10 +94,6 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
     summary: "All policies as one file.",
     entries: {
       save: { summary: "save all policies to a file", load: async () => (await snapshots()).save },
-      status: {
-        summary: "show what a file of policies holds",
-        load: async () => (await snapshots()).status,
-      },
       restore: { summary: "replace all policies by those of a file", load: async () => (await snapshots()).restore },
     },
   },

@@ -170,7 +170,7 @@ async function ofKind(
   names: (kind: "node" | "model" | "profile") => Promise<readonly string[]>,
 ): Promise<Candidates> {
   if (kind === "file") return { candidates: [], files: true };
-  const known = kind === "kind" ? KINDS : await names(kind);
+  const known = kind === "kind" ? KINDS : (await names(kind)).toSorted();
   return fitting(
     known.map((word) => ({ word: before + word, doc: "" })),
     before + given,

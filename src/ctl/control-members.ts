@@ -1,7 +1,6 @@
 /** `infermesh ctl control`: who holds the policies, and changes of that. */
 import { printable } from "../base/printable.ts";
 import { duration, type Infer, section, text } from "../base/settings.ts";
-import { formatBytes } from "../base/units.ts";
 import { EXIT, type JsonRecord } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, listIn, wholeOf } from "./control-plane.ts";
@@ -79,7 +78,7 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
       ["leader", textOf(body["leader"])],
       ["term", textOf(body["term"])],
       ["policies", `${textOf(body["items"] ?? 0)}, at revision ${textOf(body["revision"] ?? 0)}`],
-      ["log", `${applied}, ${formatBytes(wholeOf(body["logBytes"]) ?? 0)}`],
+      ["log", `${applied}, ${sizeText(wholeOf(body["logBytes"]) ?? 0)}`],
     ];
     terminal.out(renderFacts({ title: "Store of policies", facts }));
     if (members.length > 0) terminal.out(`\n${renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color)}`);
@@ -104,6 +103,10 @@ async function changeMembers(
     terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color));
   }
   return EXIT.ok;
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 2 ** 20 ? `${bytes.toLocaleString("en-US")} bytes` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 function changing(method: string, words: (node: string, leader: string) => string): Part {

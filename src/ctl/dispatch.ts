@@ -2,11 +2,33 @@
  * From arguments to a command: walks citty's tree of commands by their names. A word that names none is refused with
  * the nearest that does; a group without a default shows what is in it.
  */
-import { type CommandDef, runCommand } from "citty";
+import { type CommandDef, defineCommand, runCommand } from "citty";
 import { renderHelp } from "../base/help.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { EXIT } from "./client.ts";
+import type { Branch } from "./complete.ts";
 import type { Terminal } from "./terminal.ts";
+
+/**
+ * The tree as citty describes commands. A command hands its arguments to our own reader by `run`, which refuses what it
+ * doesn't know; one without code, which tells the version, is `bare`.
+ */
+export function grown(
+  name: string,
+  { doc: description, hidden = false, load, children }: Branch,
+  bare: () => void,
+  run: (load: NonNullable<Branch["load"]>, rawArgs: readonly string[]) => Promise<void>,
+): CommandDef {
+  const meta = { name, description, hidden };
+  if (children !== undefined) {
+    const subCommands = Object.fromEntries(
+      Object.entries(children).map(([word, branch]) => [word, grown(word, branch, bare, run)]),
+    );
+    return defineCommand({ meta, subCommands, ...(load === undefined ? {} : { default: "start" }) });
+  }
+  if (load === undefined) return defineCommand({ meta, run: bare });
+  return defineCommand({ meta, run: ({ rawArgs }) => run(load, rawArgs) });
+}
 
 /** Runs the command that the arguments name, or answers with an exit code that says why there is none. */
 export async function dispatch(

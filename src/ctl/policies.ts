@@ -11,7 +11,7 @@ import { write } from "./outcome.ts";
 import { asking } from "./part.ts";
 import { messageOf, POLICY_COLUMNS, type PolicyRow, policyOf } from "./policy-text.ts";
 import { repeating, watchFields } from "./repeat.ts";
-import { renderFigures, renderRows } from "./render.ts";
+import { isWhole, renderFigures, renderRows } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { howOf, singleWriteFields } from "./write-settings.ts";
@@ -111,7 +111,9 @@ export async function showPolicy(
   if (typeof body === "number") return body;
   const policy = recordOf(body["policy"]);
   if (policy === undefined) return notOurs("policy", terminal);
-  terminal.out(renderFigures(output, policyOf(policy)));
+  const { updatedAtMs, ...row } = policyOf(policy);
+  const figures = updatedAtMs === undefined ? row : { ...row, changedAt: new Date(updatedAtMs).toISOString() };
+  terminal.out(renderFigures(output, isWhole(output) ? policyOf(policy) : figures));
   return EXIT.ok;
 }
 

@@ -87,7 +87,8 @@ async function apply(config: Infer<typeof applySettings>, terminal: Terminal, op
   ];
   const keys = [...policies, ...doomed].map(keyOf);
   const reply = inWords(await change(config, "ApplyPolicies", { writes, ...howOf(config) }, terminal), keys);
-  if (reply.kind === "refusal" && reply.status < 500) say(`${name} is refused as a whole, and nothing was changed`);
+  if (reply.kind === "refusal" && reply.status < 500)
+    say(`${name}${keys.length === 1 ? ` (${keys.join("")})` : ""} is refused as a whole, and nothing was changed`);
   const body = bodyOf(reply, terminal);
   const now = typeof body === "number" ? body : listIn(body, "policies", terminal);
   if (typeof now === "number" || typeof body === "number") return typeof now === "number" ? now : EXIT.failed;

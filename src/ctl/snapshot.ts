@@ -8,11 +8,10 @@ import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:
 import { printable } from "../base/printable.ts";
 import { duration, flag, type Infer, section } from "../base/settings.ts";
 import { formatBytes } from "../base/units.ts";
-import { decodeState } from "../policy/snapshot.ts";
 import { EXIT, notOurs } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, waiting, wholeOf } from "./control-plane.ts";
-import { asking, part } from "./part.ts";
+import { asking, part, type Part } from "./part.ts";
 import { renderFigures, isWhole } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -26,6 +25,13 @@ const restoreSettings = section({
 });
 
 const statusSettings = section({ output: ctlSettings.fields.output });
+
+/** Reads a file as the store wrote it; throws a MeshError that says what is wrong with it. */
+export type SnapshotReader = (bytes: Uint8Array) => {
+  readonly revision: number;
+  readonly savedAtMs: number;
+  readonly items: readonly { readonly kind: string }[];
+};
 
 const FILE: Operand = { name: "FILE", expected: "a snapshot's file", completes: "file" };
 const FILE_BYTES_MAX = 48 * 2 ** 20;
@@ -68,19 +74,23 @@ async function restore(config: Infer<typeof restoreSettings>, terminal: Terminal
 }
 
 /** What the file is, without asking anybody. */
-function status({ output }: Infer<typeof statusSettings>, terminal: Terminal, path: string): number {
+function status(
+  { output }: Infer<typeof statusSettings>,
+  terminal: Terminal,
+  path: string,
+  decode: SnapshotReader,
+): number {
   const bytes = readSnapshot(path, terminal);
   if (typeof bytes === "number") return bytes;
-  const { revision, items, seats, clock } = decodeState(bytes);
+  const { revision, savedAtMs, items } = decode(bytes);
   const kinds = Object.entries(Object.groupBy(items, ({ kind }) => kind));
   const figures = {
     file: path,
     bytes: bytes.length,
     sha256: sha256Of(bytes),
     revision,
-    lastChange: clock.nowMs === 0 ? null : new Date(clock.nowMs).toISOString(),
-    controlNodes: seats.map(({ node }) => node),
-    policies: { total: items.length, ...Object.fromEntries(kinds.map(([kind, of]) => [kind, of.length])) },
+    savedAt: new Date(savedAtMs).toISOString(),
+    policies: { total: items.length, ...Object.fromEntries(kinds.map(([kind, of = []]) => [kind, of.length])) },
   };
   terminal.out(renderFigures(output, figures));
   return EXIT.ok;
@@ -127,9 +137,12 @@ export const SNAPSHOTS = {
     operands: [FILE],
     run: (config, terminal, [path = ""]) => restore(config, terminal, path),
   }),
-  status: part({
+};
+
+export function snapshotStatus(decode: SnapshotReader): Part {
+  return part({
     settings: statusSettings,
     operands: [FILE],
-    run: (config, terminal, [path = ""]) => status(config, terminal, path),
-  }),
-};
+    run: (config, terminal, [path = ""]) => status(config, terminal, path, decode),
+  });
+}

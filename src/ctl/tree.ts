@@ -2,11 +2,23 @@
 import { CTL_GROUPS } from "./catalogue-groups.ts";
 import { commandOf, CTL, type Entry } from "./catalogue.ts";
 import type { Branch } from "./complete.ts";
+import type { SnapshotReader } from "./snapshot.ts";
 
-/** All commands of ctl. `root` is the whole tree, whose words `ctl complete` knows. */
-export function ctlTree(root: () => Branch): Branch {
+/**
+ * All commands of ctl. `root` is the whole tree, whose words `ctl complete` knows; `reader` gives what reads a snapshot,
+ * which is the store's.
+ */
+export function ctlTree(root: () => Branch, reader: () => Promise<SnapshotReader>): Branch {
+  const status: Entry = {
+    summary: "show what a snapshot's file holds",
+    async load() {
+      const [{ snapshotStatus }, read] = await Promise.all([import("./snapshot.ts"), reader()]);
+      return snapshotStatus(read);
+    },
+  };
   const groups = Object.entries(CTL_GROUPS).map(([name, { summary, entries }]): [string, Branch] => {
-    return [name, { doc: summary, children: branches(`ctl ${name}`, entries) }];
+    const more = name === "snapshot" ? { status } : {};
+    return [name, { doc: summary, children: branches(`ctl ${name}`, { ...entries, ...more }) }];
   });
   const completion: Branch = {
     doc: "What makes a shell complete these commands.",

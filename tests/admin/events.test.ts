@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type Hono } from "hono";
 import { newApp } from "../../src/admin/app.ts";
 import { type EventJournal, NDJSON_TYPE, eventRoutes, eventStream } from "../../src/admin/events.ts";
+import { Journal } from "../../src/mesh/journal.ts";
 import { type Front, serveApi } from "../../src/admin/front.ts";
 import { eventually, RawClient } from "./raw-client.ts";
 
@@ -257,5 +258,69 @@ describe("over a connection", () => {
     }
     expect(at).toBe(2000);
     expect(missed).toBeGreaterThan(0);
+  });
+});
+
+describe("events of every kind, over the mesh's own journal", () => {
+  const START_MS = 1_795_000_000_000;
+  const base = START_MS * 1000;
+  function filled(): Journal {
+    const journal = new Journal(START_MS);
+    const news = (type: string, id: string, labels: Record<string, string>): void =>
+      journal.append({ type, id, cause: "it did", labels }, START_MS);
+    news("policy.changed", "pin/m", { kind: "pin", name: "m" });
+    news("gpu.degraded", "GPU-1", { node: "n1", gpu: "GPU-1" });
+    news("gpu.ok", "GPU-2", { node: "n2", gpu: "GPU-2" });
+    return journal;
+  }
+
+  test.each([
+    ["", ["pin/m", "GPU-1", "GPU-2"]],
+    ["?type=gpu", ["GPU-1", "GPU-2"]],
+    ["?type=gpu.ok,policy", ["pin/m", "GPU-2"]],
+    ["?type=gp", []],
+    ["?label=node=n1", ["GPU-1"]],
+    ["?label=node=n1&label=gpu=GPU-2", []],
+    [`?since=${base + 2}`, ["GPU-2"]],
+  ])("%s chooses", async (query, ids) => {
+    const answer = (await (await app(filled()).request(`/events${query}`)).json()) as {
+      events: { id: string }[];
+      next: number;
+    };
+    expect([answer.events.map(({ id }) => id), answer.next]).toEqual([ids, base + 3]);
+  });
+
+  test.each([
+    ["type=GPU", "expected one such as node.joined"],
+    ["label=n1", "expected NAME=VALUE"],
+    ["tpye=gpu", "did you mean type?"],
+  ])("refuses %s", async (query, message) => {
+    const response = await app(filled()).request(`/events?${query}`);
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(message)]);
+  });
+
+  test("as server-sent events: named, numbered, resumed, and with what was missed", async () => {
+    const journal = filled();
+    const ask = async (headers: Record<string, string>): Promise<string> => {
+      const response = await app(journal).request("/events?type=gpu", {
+        headers: { accept: "text/event-stream", ...headers },
+      });
+      expect(response.headers.get("content-type")).toBe("text/event-stream");
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      const text = new TextDecoder().decode((await reader.read()).value);
+      await reader.cancel();
+      return text;
+    };
+    expect(await ask({ "last-event-id": String(base + 2) })).toStartWith(
+      `id: ${base + 2}\nevent: position\ndata: {"next":${base + 2},"first":${base + 1}}\n\nid: ${base + 3}\nevent: gpu.ok\ndata: {"seq":${base + 3},`,
+    );
+    // Without a number, or with one that is none, from now on.
+    expect(await ask({ "last-event-id": "x" })).toBe(
+      `id: ${base + 3}\nevent: position\ndata: {"next":${base + 3},"first":${base + 1}}\n\n`,
+    );
+    for (let count = 0; count < 2000; count++) journal.append({ type: "routing.x", id: "x", cause: "" }, START_MS);
+    expect(await ask({ "last-event-id": String(base + 1) })).toContain(
+      `event: missed\ndata: {"missed":978,"next":${base + 979}}`,
+    );
   });
 });

@@ -5,11 +5,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Branch, complete } from "../../src/ctl/complete.ts";
 import { SHELLS } from "../../src/ctl/completion.ts";
+import { decodeSaved } from "../../src/store/saved.ts";
 import { ctlTree } from "../../src/ctl/tree.ts";
 import { ControlBed } from "./control-bed.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
-const ROOT: Branch = { doc: "", children: { ctl: ctlTree(() => ROOT), hidden: { doc: "", hidden: true } } };
+const ROOT: Branch = {
+  doc: "",
+  children: {
+    ctl: ctlTree(
+      () => ROOT,
+      async () => decodeSaved,
+    ),
+    hidden: { doc: "", hidden: true },
+  },
+};
 const NAMES = { node: ["gpu-1", "gpu-2", "router-1"], model: ["llama-3-8b", "mistral"], profile: ["prod"] };
 
 async function next(line: string): Promise<string[]> {

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:tes
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeState } from "../../src/policy/snapshot.ts";
-import { CLOCK_START } from "../../src/policy/clock.ts";
+import { snapshotStatus } from "../../src/ctl/snapshot.ts";
+import { decodeSaved, encodeSaved } from "../../src/store/saved.ts";
 import { ControlBed, ctl, refusal, type Running } from "./control-bed.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "infermesh-control-"));
@@ -16,6 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => bed.stop());
 
+const unloadable = () => ({ faults: [] });
 const run = (line: string, how?: Running) => ctl(bed.endpoint, line.split(" "), how);
 
 describe("models", () => {
@@ -106,7 +107,7 @@ describe("the control nodes", () => {
   leader    gpu-1
   term      3
   policies  4, at revision 9
-  log       applied up to 12 of 12, 64KiB
+  log       applied up to 12 of 12, 65,536 bytes
 
 NODE   ROLE      ADDRESS        HAS  HEARD
 gpu-1  leader    10.0.0.1:7950   12      -
@@ -135,18 +136,26 @@ gpu-2  follower  10.0.0.2:7950   11   40ms
 });
 
 describe("snapshots", () => {
-  const BYTES = encodeState({
-    appliedIndex: 5,
-    revision: 3,
-    clock: CLOCK_START,
-    seats: [],
-    items: [
-      { kind: "pin", name: "m", spec: { minReplicas: 1 }, revision: 3, createdRevision: 1, updatedAtMs: 1 },
-      { kind: "priority", name: "acme", spec: { priority: 2 }, revision: 2, createdRevision: 2, updatedAtMs: 1 },
-    ],
-    memories: [],
-    ledgers: [],
-  });
+  const STAMPS = { revision: 3, createdRevision: 1, updatedAtMs: 1 };
+  const BYTES = encodeSaved(
+    {
+      revision: 3,
+      items: [
+        { kind: "pin", name: "m", spec: { minReplicas: 1 }, ...STAMPS },
+        { kind: "priority", name: "acme", spec: { priority: 2 }, ...STAMPS },
+      ],
+    },
+    Date.UTC(2026, 0, 2, 3, 4, 5),
+  );
+  const statusOf = async (path: string) => {
+    let out = "";
+    const terminal = { out: (text: string) => void (out += text), err: () => {}, color: false };
+    const code = await snapshotStatus(decodeSaved).run({ output: "text" }, terminal, [path], {
+      path: "",
+      load: unloadable,
+    });
+    return { code, out };
+  };
 
   test("are saved, looked at and restored", async () => {
     bed.answers.set("SaveSnapshot", () => ({ snapshot: Buffer.from(BYTES).toString("base64"), revision: "3" }));
@@ -157,8 +166,9 @@ describe("snapshots", () => {
       out: `saved revision 3 to ${path}, ${BYTES.length} bytes\n`,
     });
     expect(statSync(path).mode & 0o777).toBe(0o600);
-    const { out } = await run(`snapshot status ${path} -o text`);
-    expect(out).toContain("revision\t3\n");
+    const { code, out } = await statusOf(path);
+    expect(code).toBe(0);
+    expect(out).toContain("revision\t3\nsavedAt\t2026-01-02T03:04:05.000Z\n");
     expect(out).toContain("policies.total\t2\npolicies.pin\t1\npolicies.priority\t1\n");
     expect(await run(`snapshot restore ${path} --yes`)).toMatchObject({
       code: 0,
@@ -171,10 +181,8 @@ describe("snapshots", () => {
     const path = join(directory, "some.txt");
     writeFileSync(path, "no snapshot");
     expect(await run(`snapshot restore ${path}`)).toMatchObject({ code: 2, err: expect.stringContaining("say --yes") });
-    expect(await run(`snapshot status ${path}`)).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("no snapshot of policies"),
-    });
+    const fault = await statusOf(path).catch((error: unknown) => error);
+    expect(String(fault)).toContain("this can't be restored: line 1 is not JSON");
     expect(await run("snapshot restore /nonexistent/x --yes")).toMatchObject({ code: 2 });
     expect(bed.calls).toEqual([]);
   });

@@ -346,7 +346,7 @@ spec:
     expect(await run(`policy apply -f ${file("p.yaml", out)}`)).toMatchObject({
       code: 4,
       out: "",
-      err: `infermesh ctl policy apply: ${join(directory, "p.yaml")} is refused as a whole, and nothing was changed
+      err: `infermesh ctl policy apply: ${join(directory, "p.yaml")} (pin/m) is refused as a whole, and nothing was changed
 infermesh ctl: ENDPOINT answered: pin/m has revision 2, not 1 (conflict)
 infermesh ctl: it has revision 2 now: look at it, and try again with --if-revision 2
 `,
