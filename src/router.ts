@@ -235,7 +235,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);
-  targets.step();
+  targets.settle();
 
   await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
   keepPid(config.pidFile);

@@ -108,6 +108,11 @@ export class Targets {
    */
   inherit(told: unknown): void {
     for (const registration of registrationsOf(told)) this.#fleet.register(registration, performance.now());
+    this.settle();
+  }
+
+  /** Whatever is known of targets is in the routes now. */
+  settle(): void {
     this.step();
     this.#sync();
   }

@@ -129,7 +129,7 @@ export class PolicyViews {
     return this.#balances.get(model) ?? this.#balances.get(ANY);
   }
 
-  /** Nothing new is to be placed there. A node that is drained is cordoned as well. */
+  /** Routers give it no new requests. A node that is drained is cordoned as well. */
   isCordoned(node: string): boolean {
     const spec = this.#nodes.get(node);
     return spec !== undefined && (spec.cordoned === true || spec.draining === true);

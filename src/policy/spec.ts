@@ -81,9 +81,9 @@ export interface PrioritySpec {
 }
 
 export interface NodeSpec {
-  /** Nothing new is placed there; what runs goes on and is served. */
+  /** Routers give it no new requests, and no model is to be loaded there; what is under way goes on. */
   readonly cordoned?: boolean;
-  /** It is given no new requests; those under way end. */
+  /** The same, and the node itself tells everybody that it wants none. */
   readonly draining?: boolean;
   readonly reason?: string;
 }

@@ -10,7 +10,7 @@
  */
 import { type Change, type Item, keyOf, replay } from "../policy/item.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
-import type { Action } from "../policy/spec.ts";
+import type { Action, Kind } from "../policy/spec.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { Picker } from "../score/pick.ts";
 import { type Strategy, StrategyPicker } from "../score/strategy.ts";
@@ -35,6 +35,8 @@ export interface Asking {
   readonly wishes: Wishes;
 }
 
+/** Kinds that are asked of every request. */
+const ASKED: ReadonlySet<Kind> = new Set(["acl", "priority", "quota", "slo"]);
 const NODES_NAMED_MAX = 5;
 const WORDS = { infer: "use", embed: "make embeddings with", admin: "change" } as const;
 
@@ -47,6 +49,7 @@ export class Enforcement {
   readonly #score: Picker;
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
+  #isAsked = false;
   /** Counts the quotas that went: what was counted in one before must not be given back to its successor. */
   #epoch = 0;
   /** By quota: the epoch that it began in. */
@@ -82,6 +85,11 @@ export class Enforcement {
     return this.#items.size === 0;
   }
 
+  /** There is a policy that is asked of every request: there are others than of targets. */
+  get isAsked(): boolean {
+    return this.#isAsked;
+  }
+
   /** There are access rules. */
   get isGuarded(): boolean {
     return this.#views.acl.size > 0;
@@ -104,6 +112,7 @@ export class Enforcement {
     }
     if (isWhole) this.#views.reset(news.items, news.revision);
     else this.#views.changed(news.changes, news.revision);
+    this.#isAsked = this.#items.values().some(({ kind }) => ASKED.has(kind));
   }
 
   #putQuota(item: Item & { kind: "quota" }, before: Item | undefined): void {

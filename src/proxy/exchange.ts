@@ -280,7 +280,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       const waitMs = limits.allow(this.#tenant(), this.#promptTokens(), nowMs());
       if (waitMs > 0) return tooManyRequests(waitMs);
     }
-    if (enforcement !== null) {
+    if (enforcement?.isAsked === true) {
       const error = this.#obey(enforcement);
       if (error !== null) return error;
     }

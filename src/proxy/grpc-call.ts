@@ -351,7 +351,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (this.#flow === null) {
       if (!this.#isAllowed()) return;
       const { enforcement } = this.#context;
-      if (enforcement !== null && !this.#obey(enforcement)) return;
+      if (enforcement?.isAsked === true && !this.#obey(enforcement)) return;
       this.#flow = dispatch.flow(this.#model);
       this.#flow.retry.request(nowMs());
     }

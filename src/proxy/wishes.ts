@@ -5,8 +5,11 @@
  *   x-infermesh-slo       `latency`: the first token matters most; the request may be hedged
  *   x-infermesh-retry     `never`: not to be sent a second time, whatever happens
  *   x-infermesh-timeout   `30s`, `500ms`: all of it must be done by then; a plain number is milliseconds
- *   x-infermesh-tenant    whose it is, where the authorization does not say so
+ *   x-infermesh-tenant    whose it is, where the authorization does not say so; policies know tenants by this alone
  *   x-infermesh-model     which model is meant, whatever the body says (not where the path names one); read elsewhere
+ *
+ * Policies add to it: a priority, a class, a deadline where the client gives none, and the earliest priority that it may
+ * ask for.
  *
  * A value that is none of these is refused with 400: a wish that is passed over in silence is worse. The lines are
  * looked at only where one of them is there.

@@ -43,6 +43,8 @@ const PASSING = new Set<ErrorCode>(["not_leader", "upstream_failed", "request_ti
 
 export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
+  /** Where a member is reached now; undefined while nobody knows. */
+  readonly addressOf: (member: Member) => string | undefined;
   readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
   /** This node was taken out. */
   readonly onRemoved: () => void;
@@ -200,7 +202,7 @@ export class ControlStore implements PolicyStore {
     return this.#retried(performance.now() + timeoutMs, async (leftMs) => {
       const { leader } = this.#node.raft.status();
       if (leader === this.#options.self) return here(leftMs);
-      const address = this.#node.machine.seats.get(leader)?.address;
+      const address = this.#options.addressOf(leader);
       if (address === undefined) throw new MeshError("not_leader", "no leader is known");
       const asked = this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
       return this.#whileLed(leader, asked);

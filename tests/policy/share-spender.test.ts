@@ -86,6 +86,16 @@ describe("a spender", () => {
     expect([spender.wakeAtMs, spender.wants(1_299), spender.wants(1_300).length]).toEqual([1_300, [], 3]);
   });
 
+  test("tells which of several quotas refuses", () => {
+    const spender = spenderOf({ requestsPerSecond: 1 });
+    spender.put("a/*", { requestsPerSecond: 0.1 });
+    expect(spender.spend([...QUOTAS, "a/*"], 0, 0)).toBe(0);
+    expect(spender.spend([...QUOTAS, "a/*"], 0, 10)).toBeGreaterThan(9_000);
+    expect(spender.refusing).toBe("a/*");
+    expect(spender.spend(QUOTAS, 0, 20)).toBeGreaterThan(0);
+    expect(spender.refusing).toBe(QUOTAS[0]!);
+  });
+
   test("tells when to come again, and counts in no quota what is refused by one", () => {
     const spender = spenderOf({ requestsPerSecond: 5 });
     spender.put("acme/*", { tokensPerMinute: 100 });

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import type { Put } from "../../src/policy/write.ts";
 import {
   CLOSE,
+  CONTENT,
   Client,
   FLOW,
   SSE_HEAD,
@@ -18,6 +19,7 @@ import {
   until,
 } from "./harness.ts";
 import type { Script } from "./harness.ts";
+import { eventsOf, tracing } from "./trace-bed.ts";
 
 const { upstream, relay } = fixtures();
 
@@ -159,6 +161,21 @@ describe("access rules", () => {
   });
 });
 
+test("a span tells which policy did not let a request pass", async () => {
+  const { tracer, spans } = tracing();
+  const relayed = relay([upstream(ok).port], {}, 1 << 20, tracer);
+  relayed.obey(acl("tenant:acme/m/*"), quota("other/m", { requestsPerSecond: 0.1 }));
+  await ask(relayed.port, chat(tenant("acme")));
+  await ask(relayed.port, chat(tenant("other")));
+  await ask(relayed.port, chat(tenant("other")));
+  const told = spans().map((span) => [span.error, eventsOf(span)[0], span.eventTexts[0]]);
+  expect(told).toEqual([
+    ["forbidden", "refused", "acl/tenant:acme/m/*"],
+    ["", "picked", "up1"],
+    ["over_capacity", "refused", "quota/other/m"],
+  ]);
+});
+
 describe("a model that is named twice", () => {
   test("must be the same in head and body, or the one could be asked and the other be used", async () => {
     const up = upstream(ok);
@@ -254,6 +271,7 @@ describe("quotas", () => {
   const ends: readonly (readonly [string, Script, (client: Client) => unknown])[] = [
     ["is answered", (socket) => socket.write(answer("{}")), (client) => client.end()],
     ["is left by its client", () => {}, (client) => client.leave()],
+    ["is not begun in time", () => {}, (client) => client.end()],
     ["fails at its target", (socket) => socket.terminate(), (client) => client.end()],
     ["breaks in its stream", (socket) => socket.end(SSE_HEAD + chunk("data: 1\n\n")), (client) => client.end()],
     [
@@ -271,7 +289,8 @@ describe("quotas", () => {
     const first = upstream((socket, request, nth) =>
       isFirst ? script(socket, request, nth) : socket.write(answer("{}")),
     );
-    const relayed = relay([first.port, up.port], { attemptsMax: 1 }).obey(quota("acme/m", { concurrency: 1 }));
+    const config = { attemptsMax: 1, firstByteTimeoutMs: 300 };
+    const relayed = relay([first.port, up.port], config).obey(quota("acme/m", { concurrency: 1 }));
     relayed.table.eject(relayed.rows[1]!, 1e9);
     const client = (await Client.open(relayed.port)).send(chat(tenant("acme")));
     await until(() => first.requests.length === 1);
@@ -281,6 +300,21 @@ describe("quotas", () => {
     relayed.table.clearEject(relayed.rows[0]!);
     expect(statusOf(await ask(relayed.port, chat(tenant("acme"))))).toBe(200);
     expect(waiting).toEqual([]);
+  });
+
+  test("of tokens and concurrency: an answer from the cache takes none, whether it is there or is waited for", async () => {
+    const { up, waiting } = held();
+    const cache = { ...CONTENT.cache, enabled: true };
+    const relayed = relay([up.port], { content: { cache } });
+    relayed.obey(quota("acme/m", { concurrency: 3, tokensPerMinute: 100 }));
+    const same = (): string =>
+      post(JSON.stringify({ model: "m", temperature: 0, messages: [] }), tenant("acme") + CLOSE);
+    const first = [ask(relayed.port, same()), ask(relayed.port, same())];
+    await until(() => waiting.length === 1);
+    waiting[0]!();
+    for (const text of await Promise.all(first)) expect(statusOf(text)).toBe(200);
+    for (let i = 0; i < 12; i++) expect(await ask(relayed.port, same())).toContain("x-infermesh-cache: hit");
+    expect(up.requests).toHaveLength(1);
   });
 
   test("of concurrency: held while a request waits for a place, and given back when it waits in vain", async () => {
