@@ -3,6 +3,9 @@ import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
 import type { Change, Item } from "../policy/item.ts";
 
+/** Longer than anybody waits. */
+const TIMEOUT_MS_MAX = 10 * 60_000;
+
 /** A piece of what a follower is told. */
 export type Piece =
   /** A part of all items; the last one has `revision`. */
@@ -31,12 +34,22 @@ export class Body {
     return Number.isSafeInteger(value) ? (value as number) : this.#refuse(name, "a whole number");
   }
 
-  flag(name: string): boolean {
-    return this.#fields[name] === true;
+  /** How long the caller waits: what is begun for it ends then, however long it says. */
+  timeoutMs(): number {
+    return Math.min(Math.max(1, this.whole("timeoutMs")), TIMEOUT_MS_MAX);
   }
 
   has(name: string): boolean {
     return this.#fields[name] !== undefined;
+  }
+
+  /** What a node says of itself; `cluster` is "" where it is no control node. */
+  about(): { readonly cluster: string; readonly unasked: boolean; readonly revision: number } {
+    return {
+      cluster: this.text("cluster"),
+      unasked: this.#fields["unasked"] === true,
+      revision: this.whole("revision"),
+    };
   }
 
   record(name: string): Readonly<Record<string, unknown>> {
@@ -66,7 +79,7 @@ export function readPiece(value: unknown): Piece | undefined {
   return undefined;
 }
 
-function isItem(value: unknown): value is Item {
+export function isItem(value: unknown): value is Item {
   return (
     isRecord(value) && typeof value["kind"] === "string" && typeof value["name"] === "string" && isRecord(value["spec"])
   );

@@ -7,9 +7,11 @@
  *     4  piece of a stream that a call began: id, then JSON
  *     5  the caller gave up: id
  *
- * Both sides may call. Errors travel as code and message, and are a MeshError again on the other side. Bodies are JSON:
+ * Both sides may call. Errors travel as code, message and whether a retry makes sense, and are a MeshError again on the
+ * other side. What is no frame of these ends the link: nothing that comes over it may end the process. Bodies are JSON:
  * calls are few beside messages, and whoever looks at a connection can read them.
  */
+import { isRecord } from "../base/field.ts";
 import { type ErrorCode, ERRORS, MeshError, toMeshError } from "../base/errors.ts";
 import type { Link } from "./link.ts";
 
@@ -26,8 +28,11 @@ const MESSAGE_HEAD = new Uint8Array([TYPE.message]);
 export interface Incoming {
   readonly method: string;
   readonly body: unknown;
-  /** Whose link it came over. */
+  /** Whose link it came over, and of which control cluster that node said to be; "" for none. */
   readonly node: string;
+  readonly storeId: string;
+  /** Nobody waits for it any more. */
+  readonly isGone: boolean;
   /** Sends a piece before the answer. */
   piece(body: unknown): void;
   /** Called when the caller gave up or its link is gone. */
@@ -45,13 +50,16 @@ interface Pending {
   readonly resolve: (body: unknown) => void;
   readonly reject: (error: MeshError) => void;
   readonly onPiece: ((body: unknown) => void) | undefined;
-  readonly timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends what else could settle it. */
+  readonly forget: () => void;
 }
 
 export interface AskOptions {
   /** Undefined: as long as the link lives. */
   readonly timeoutMs?: number;
   readonly onPiece?: (body: unknown) => void;
+  /** Gives up when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /** The calls of one link. */
@@ -93,13 +101,27 @@ export class Calls {
       reject(new MeshError("over_capacity", `${CALLS_MAX} calls to ${this.#link.peer.node} are under way`));
       return promise;
     }
-    const { timeoutMs } = options;
-    const late = (): void => {
-      this.#settle(id)?.reject(new MeshError("request_timeout", `no answer within ${timeoutMs} ms`));
+    const { timeoutMs, signal } = options;
+    if (signal?.aborted === true) {
+      reject(gaveUp());
+      return promise;
+    }
+    const giveUp = (error: MeshError): void => {
+      this.#settle(id)?.reject(error);
       this.#link.send(head(TYPE.cancel, id));
     };
+    const late = (): void => {
+      const why = `no answer within ${Math.round(timeoutMs ?? 0)} ms; what was asked may have been done`;
+      giveUp(new MeshError("request_timeout", why, { retryable: true }));
+    };
     const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
-    this.#pending.set(id, { resolve, reject, onPiece: options.onPiece, timer });
+    const aborted = (): void => giveUp(gaveUp());
+    signal?.addEventListener("abort", aborted, { once: true });
+    const forget = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", aborted);
+    };
+    this.#pending.set(id, { resolve, reject, onPiece: options.onPiece, forget });
     this.#link.send(head(TYPE.call, id), encoder.encode(JSON.stringify({ method, body })));
     return promise;
   }
@@ -142,20 +164,26 @@ export class Calls {
   #settle(id: number): Pending | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    clearTimeout(pending?.timer);
+    pending?.forget();
     return pending;
   }
 
   async #serve(id: number, { method, body }: Readonly<Record<string, unknown>>): Promise<void> {
     const answer = (json: object): void => {
-      if (this.#serving.delete(id)) this.#link.send(head(TYPE.answer, id), encoder.encode(JSON.stringify(json)));
+      if (isServing() && this.#serving.delete(id))
+        this.#link.send(head(TYPE.answer, id), encoder.encode(JSON.stringify(json)));
     };
+    const isServing = (): boolean => this.#serving.get(id) === incoming;
     const incoming: Incoming = {
-      method: String(method),
+      method: typeof method === "string" ? method : "",
       body,
       node: this.#link.peer.node,
+      storeId: this.#link.peer.storeId,
+      get isGone() {
+        return !isServing();
+      },
       piece: (piece) => {
-        if (!this.#serving.has(id)) return;
+        if (!isServing()) return;
         this.#link.send(head(TYPE.piece, id), encoder.encode(JSON.stringify({ body: piece })));
       },
       onGone: () => {},
@@ -167,18 +195,23 @@ export class Calls {
     try {
       answer({ body: await this.#handlers.call(incoming) });
     } catch (thrown) {
-      const { code, message } = toMeshError(thrown);
-      answer({ error: { code, message } });
+      const { code, message, retryable } = toMeshError(thrown);
+      answer({ error: { code, message, retryable } });
     }
   }
 
   #answered(id: number, { body, error }: Readonly<Record<string, unknown>>): void {
     const pending = this.#settle(id);
     if (error === undefined) return pending?.resolve(body);
-    const { code, message } = error as { code?: unknown; message?: unknown };
+    const { code, message, retryable } = isRecord(error) ? error : {};
     const known = typeof code === "string" && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : "internal";
-    pending?.reject(new MeshError(known, String(message)));
+    const why = typeof message === "string" ? message : "it answered an error without a word";
+    pending?.reject(new MeshError(known, why, typeof retryable === "boolean" ? { retryable } : {}));
   }
+}
+
+function gaveUp(): MeshError {
+  return new MeshError("draining", "it is not waited for any more");
 }
 
 function head(type: number, id: number): Uint8Array {
@@ -191,7 +224,7 @@ function head(type: number, id: number): Uint8Array {
 function jsonOf(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(decoder.decode(bytes));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }

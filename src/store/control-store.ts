@@ -3,7 +3,7 @@
  * ones after the leader has confirmed how far that must have come; writes go to the leader, wherever it is, and are tried
  * again under their key until they are answered or their time is over.
  */
-import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
+import { MeshError } from "../base/errors.ts";
 import { randomBytes } from "node:crypto";
 import { type Command, encodeCommand, readCommand } from "../policy/command.ts";
 import type { Kind } from "../policy/spec.ts";
@@ -16,7 +16,7 @@ import { Body } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
 import { type Observer, statusOf } from "./control-status.ts";
 import { Watchers } from "./copy.ts";
-import { Feed } from "./feed.ts";
+import { Feed, pieces } from "./feed.ts";
 import type {
   Listing,
   MemberChange,
@@ -26,20 +26,19 @@ import type {
   Watcher,
   WriteOptions,
 } from "./policy-store.ts";
-import type { RaftNode } from "./raft-node.ts";
+import { type RaftNode, stopping } from "./raft-node.ts";
 import { decodeSaved, encodeSaved, restoreInto } from "./saved.ts";
-import { Steward } from "./steward.ts";
+import { type Newcomer, Steward } from "./steward.ts";
+import { noQuorum, Tries } from "./tries.ts";
 
 const TIMEOUT_MS = 5000;
 /** For one try to have the leader confirm a read. */
 const READ_MS = 300;
-/** Between two tries while nobody leads. */
-const RETRY_MS = 25;
 /** A follower is turned away by a control node that has not heard of a leader for so long. */
 const LEADERLESS_MS = 3000;
 
-/** What another try, under the same key, may mend. */
-const PASSING = new Set<ErrorCode>(["not_leader", "upstream_failed", "request_timeout"]);
+/** What any node of the mesh may have in the log; the rest is for members. */
+const ANYBODYS = new Set<unknown>(["write", "lease"]);
 
 export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
@@ -66,13 +65,14 @@ export class ControlStore implements PolicyStore {
   readonly #watchers = new Watchers();
   readonly #feeds = new Set<Feed>();
   readonly #steward: Steward;
+  readonly #tries: Tries;
   #ledAtMs = performance.now();
   #timer: ReturnType<typeof setInterval>;
-  #stopped = false;
 
   constructor(options: ControlStoreOptions) {
     this.#options = options;
     this.#node = options.node;
+    this.#tries = new Tries(options);
     this.#steward = new Steward({ ...options, submit: (command, timeoutMs) => this.#submit(command, timeoutMs) });
     this.#timer = setInterval(() => this.#tick(), 250);
   }
@@ -118,7 +118,7 @@ export class ControlStore implements PolicyStore {
   }
 
   async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
-    await this.#atLeader("members", { change, timeoutMs }, timeoutMs, () => this.#steward.change(change, timeoutMs));
+    await this.#tries.atLeader("members", { change, timeoutMs }, timeoutMs, () => this.#steward.change(change, timeoutMs));
   }
 
   async save(timeoutMs: number): Promise<Uint8Array> {
@@ -130,32 +130,39 @@ export class ControlStore implements PolicyStore {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#tries.stop();
     clearInterval(this.#timer);
     for (const feed of this.#feeds) feed.end(stopping());
     await this.#node.stop();
   }
 
-  /** A call of another node. */
+  /** A call of another node. What only a member may ask is refused to all whose link names another store, or none. */
   async call(incoming: Incoming): Promise<unknown> {
     const { method } = incoming;
     const body = new Body(method, incoming.body);
+    if (method !== "follow") this.#expectOurs(body);
     switch (method) {
       case "submit":
-        return this.#propose(body.record("command") as Undated, body.whole("timeoutMs"));
+        this.#expectMember(incoming);
+        return this.#propose(body.record("command") as Undated, body.timeoutMs());
       // A follower asks whichever control node it knows; a control node asks the leader only, so that no call goes round.
       case "submit-any":
-        return this.#submit(body.record("command") as Undated, body.whole("timeoutMs"));
+        return this.#submit(anybodys(body.record("command")), body.timeoutMs());
       case "members-any":
-        return (await this.changeMembers(body.record("change") as MemberChange, body.whole("timeoutMs")), {});
+        return (await this.changeMembers(body.record("change") as MemberChange, body.timeoutMs()), {});
       case "members":
-        return (await this.#steward.change(body.record("change") as MemberChange, body.whole("timeoutMs")), {});
-      case "join-any":
-        return this.#atLeader("join", incoming.body as object, body.whole("timeoutMs"), () => this.#joined(body));
+        this.#expectMember(incoming);
+        return (await this.#steward.change(body.record("change") as MemberChange, body.timeoutMs()), {});
+      case "join-any": {
+        this.#expectMember(incoming);
+        const newcomer = newcomerOf(body);
+        return this.#tries.atLeader("join", newcomer, body.timeoutMs(), (leftMs) => this.#admit(newcomer, leftMs));
+      }
       case "join":
-        return this.#joined(body);
+        this.#expectMember(incoming);
+        return this.#admit(newcomerOf(body), body.timeoutMs());
       case "list":
-        return this.list({ consistent: true, timeoutMs: body.whole("timeoutMs") });
+        return this.#tellList(incoming, body.timeoutMs());
       case "status":
         return this.status();
       case "follow":
@@ -177,12 +184,12 @@ export class ControlStore implements PolicyStore {
     if (!consistent) return;
     const untilMs = performance.now() + timeoutMs;
     // A question or its answer may be lost on the way: asked again soon, and not only at the end.
-    await this.#retried(untilMs, (leftMs) => this.#node.read(Math.min(leftMs, READ_MS)));
+    await this.#tries.until(untilMs, (leftMs) => this.#node.read(Math.min(leftMs, READ_MS)));
   }
 
   /** At the leader, here or elsewhere. */
   #submit(command: Undated, timeoutMs: number): Promise<unknown> {
-    return this.#atLeader("submit", { command, timeoutMs }, timeoutMs, (leftMs) => this.#propose(command, leftMs));
+    return this.#tries.atLeader("submit", { command, timeoutMs }, timeoutMs, (leftMs) => this.#propose(command, leftMs));
   }
 
   async #propose(undated: Undated, timeoutMs: number): Promise<unknown> {
@@ -193,64 +200,41 @@ export class ControlStore implements PolicyStore {
     return read.op === "lease" ? applied?.grants : applied?.outcome;
   }
 
-  async #atLeader<A>(
-    method: string,
-    body: object,
-    timeoutMs: number,
-    here: (leftMs: number) => Promise<A>,
-  ): Promise<unknown> {
-    return this.#retried(performance.now() + timeoutMs, async (leftMs) => {
-      const { leader } = this.#node.raft.status();
-      if (leader === this.#options.self) return here(leftMs);
-      const address = this.#options.addressOf(leader);
-      if (address === undefined) throw new MeshError("not_leader", "no leader is known");
-      const asked = this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
-      return this.#whileLed(leader, asked);
-    });
+  /** Calls that are meant for one control cluster say so: a mesh may have two by mistake. */
+  #expectOurs(body: Body): void {
+    const { clusterId } = this.#options;
+    if (!body.has("cluster") || body.text("cluster") === clusterId) return;
+    throw new MeshError("not_leader", `this control node is of the control cluster ${clusterId}`);
   }
 
-  /** What a leader is asked, unless another one takes its place: it may be cut off, and never answer. */
-  #whileLed(leader: Member, asked: Promise<unknown>): Promise<unknown> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const timer = setInterval(() => {
-      if (this.#node.raft.status().leader === leader) return;
-      reject(
-        new MeshError("request_timeout", "the leader changed; what it was asked may have been done", {
-          retryable: true,
-        }),
-      );
-    }, RETRY_MS);
-    asked.catch(() => {});
-    return Promise.race([asked, promise]).finally(() => clearInterval(timer));
+  #expectMember({ method, node, storeId }: Incoming): void {
+    if (storeId === this.#options.clusterId) return;
+    throw new MeshError(
+      "forbidden",
+      `${method}: ${node} has no store of the control cluster ${this.#options.clusterId}`,
+    );
   }
 
-  /** Again while the leader is being looked for, until the time is over. */
-  async #retried<A>(untilMs: number, attempt: (leftMs: number) => Promise<A>): Promise<A> {
-    let failure: MeshError | null = null;
-    for (;;) {
-      const leftMs = untilMs - performance.now();
-      if (leftMs <= 0) throw failure ?? noQuorum();
-      try {
-        return await attempt(leftMs);
-      } catch (thrown) {
-        const error = toMeshError(thrown);
-        if (!PASSING.has(error.code)) throw error;
-        // Once it may have been done, that is what must be told.
-        if (error.code === "request_timeout") failure = error;
-        if (this.#stopped) throw failure ?? stopping();
-        await Bun.sleep(Math.max(0, Math.min(RETRY_MS, untilMs - performance.now())));
-      }
-    }
-  }
-
-  async #joined(body: Body): Promise<unknown> {
-    const newcomer = { member: body.whole("member"), node: body.text("node"), address: body.text("address") };
-    await this.#steward.admit(newcomer, body.whole("timeoutMs"));
+  async #admit(newcomer: Newcomer, timeoutMs: number): Promise<unknown> {
+    await this.#steward.admit(newcomer, timeoutMs);
     return { cluster: this.#options.clusterId };
   }
 
-  #follow(incoming: Incoming, body: Body): Promise<unknown> {
+  /** In pieces: all of it may be longer than a frame. */
+  async #tellList(incoming: Incoming, timeoutMs: number): Promise<unknown> {
+    const { items, revision } = await this.list({ consistent: true, timeoutMs });
+    for (const piece of pieces(items, revision)) incoming.piece(piece);
+    return {};
+  }
+
+  /**
+   * After a consistent read: this node may have been away, and whoever followed another one must not fall behind what it
+   * knows already.
+   */
+  async #follow(incoming: Incoming, body: Body): Promise<unknown> {
     if (this.#isLeaderless()) throw noQuorum();
+    await this.#confirm({ consistent: true, timeoutMs: LEADERLESS_MS });
+    if (incoming.isGone) return {};
     const isOurs = body.text("cluster") === this.#options.clusterId;
     const known = isOurs ? { revision: body.whole("revision") } : null;
     const feed = new Feed(incoming, known, (watcher) => this.watch(watcher));
@@ -270,15 +254,13 @@ export class ControlStore implements PolicyStore {
   }
 }
 
-function noQuorum(): MeshError {
-  return new MeshError(
-    "no_quorum",
-    "no majority of the control nodes can be reached, so nothing can be changed now; what is in force stays so. Try again, and see `infermesh ctl control status`",
-  );
+function newcomerOf(body: Body): Newcomer {
+  return { member: body.whole("member"), node: body.text("node"), address: body.text("address") };
 }
 
-function stopping(): MeshError {
-  return new MeshError("draining", "this control node is stopping");
+function anybodys(command: Readonly<Record<string, unknown>>): Undated {
+  if (ANYBODYS.has(command["op"])) return command as unknown as Undated;
+  throw new MeshError("forbidden", "submit-any: only writes and leases are taken from nodes that are no members");
 }
 
 function randomKey(): string {

@@ -2,9 +2,10 @@
  * The file in which a node that is no control node keeps its copy of the policies: one JSON text, written whole beside
  * the old one and put in its place, at most once a second. What can't be read is as good as none: the copy is told anew.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isRecord } from "../base/field.ts";
 import type { Item } from "../policy/item.ts";
+import { isItem } from "./bodies.ts";
 import { codeOf } from "../net/crash.ts";
 
 const PAUSE_MS = 1000;
@@ -33,9 +34,11 @@ export class CopyFile {
     if (this.#path === "") return undefined;
     try {
       const kept: unknown = JSON.parse(readFileSync(this.#path, "utf8"));
-      if (!isRecord(kept) || kept["version"] !== VERSION || !Array.isArray(kept["items"]))
-        throw new Error("not a copy");
-      return kept as unknown as KeptCopy;
+      if (!isRecord(kept) || kept["version"] !== VERSION) throw new Error("not a copy of this version");
+      const { cluster, items, revision } = kept;
+      const isWhole = typeof cluster === "string" && Number.isSafeInteger(revision) && Array.isArray(items);
+      if (!isWhole || !items.every(isItem)) throw new Error("not a copy");
+      return { cluster, items, revision: revision as number };
     } catch (error) {
       if (codeOf(error) !== "ENOENT") this.#tell(`${this.#path}: ${(error as Error).message}`);
       return undefined;
@@ -58,7 +61,8 @@ export class CopyFile {
     try {
       const fd = openSync(beside, "w", 0o600);
       try {
-        writeSync(fd, JSON.stringify({ version: VERSION, ...copy }));
+        // The whole of it, or it throws: `writeSync` may write a part where space is scarce.
+        writeFileSync(fd, JSON.stringify({ version: VERSION, ...copy }));
         fsyncSync(fd);
       } finally {
         closeSync(fd);

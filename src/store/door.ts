@@ -1,6 +1,7 @@
 /**
  * Where other nodes of the control plane come in: a listening socket, and a link for each connection.
- * Limits: `LINKS_MAX` connections; one more is cut at once.
+ * Limits: `LINKS_MAX` connections. One more takes the place of the oldest that has not introduced itself yet, so that
+ * strangers keep nobody out; where there is none it is cut at once.
  */
 import { MeshError } from "../base/errors.ts";
 import type { Address } from "../base/units.ts";
@@ -20,6 +21,7 @@ export interface DoorOptions {
   readonly identity: LinkIdentity;
   readonly handlers: CallHandlers;
   readonly onRefused: (why: string, from: string) => void;
+  readonly linksMax?: number;
 }
 
 export class Door {
@@ -28,11 +30,12 @@ export class Door {
   readonly #links = new Set<Link>();
 
   /** Throws a MeshError when the address can't be had. */
-  constructor({ address, identity, handlers, onRefused }: DoorOptions) {
+  constructor({ address, identity, handlers, onRefused, linksMax = LINKS_MAX }: DoorOptions) {
     const socket: Bun.SocketHandler<Guest> = {
       open: (accepted) =>
         orCrash(() => {
-          if (this.#links.size >= LINKS_MAX) return accepted.terminate();
+          if (this.#links.size >= linksMax) this.#oldestStranger()?.close("others wait for its place");
+          if (this.#links.size >= linksMax) return accepted.terminate();
           accepted.setNoDelay(true);
           const guest: Guest = { link: null, calls: null };
           accepted.data = guest;
@@ -67,6 +70,11 @@ export class Door {
       );
     }
     this.port = this.#listener.port;
+  }
+
+  #oldestStranger(): Link | undefined {
+    for (const link of this.#links) if (!link.isOpen) return link;
+    return undefined;
   }
 
   stop(): void {

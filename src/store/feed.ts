@@ -10,10 +10,9 @@ import type { Watcher } from "./policy-store.ts";
 /** Of the items in one piece, about. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Answers when the follower is gone; rejects when `end` is called. */
+/** Resolves when the follower is gone; rejects when `end` is called. */
 export class Feed {
   readonly ended: Promise<unknown>;
-  readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: Error) => void;
 
   constructor(
@@ -23,10 +22,11 @@ export class Feed {
   ) {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.ended = promise;
-    this.#resolve = resolve;
     this.#reject = reject;
     const tell = (piece: Piece): void => incoming.piece(piece);
     let isFirst = true;
+    // Its link may break by what it is told first.
+    incoming.onGone = () => resolve({});
     const stop = watch({
       reset(items, revision) {
         const isSame = isFirst && known !== null && known.revision === revision;
@@ -36,11 +36,6 @@ export class Feed {
       },
       changed: (changes, revision) => tell({ changes, revision }),
     });
-    const done = (): void => {
-      stop();
-      this.#resolve({});
-    };
-    incoming.onGone = done;
     promise.finally(stop).catch(() => {});
   }
 
@@ -49,7 +44,7 @@ export class Feed {
   }
 }
 
-function* pieces(items: readonly Item[], revision: number): Generator<Piece> {
+export function* pieces(items: readonly Item[], revision: number): Generator<Piece> {
   let part: Item[] = [];
   let bytes = 0;
   for (const item of items) {

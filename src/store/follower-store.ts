@@ -2,6 +2,9 @@
  * The policies at a node that is no control node: a copy, kept by following one of them, and calls to it for what a copy
  * can't answer. When that one is gone, or has lost its majority, the next one is followed; while there is none, what is
  * known stays in force. The copy is written beside the node's other state, so that this also holds across a restart.
+ *
+ * A mesh may have two control clusters by mistake. Calls name the one that is followed, and others refuse them. Another one
+ * is followed only after none of the first was reached for `LOYAL_MS`, and never one that is new and empty.
  */
 import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import type { Write } from "../policy/write.ts";
@@ -10,9 +13,9 @@ import type { Kind } from "../policy/spec.ts";
 import type { Outcome } from "../policy/outcome.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import { randomBytes } from "node:crypto";
-import { readPiece } from "./bodies.ts";
+import { Body, readPiece } from "./bodies.ts";
 import { Copy } from "./copy.ts";
-import { CopyFile } from "./copy-file.ts";
+import { CopyFile, type KeptCopy } from "./copy-file.ts";
 import type {
   Listing,
   MemberChange,
@@ -30,6 +33,9 @@ const TIMEOUT_MS = 5000;
 const STATUS_MS = 1000;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
+/** Of a call's time, so that who is asked can say what is the matter before the caller gives up. */
+const ASKED_SHARE = 0.9;
+const LOYAL_MS = 10_000;
 
 /** What another control node, or another try, may mend. */
 const PASSING = new Set<ErrorCode>(["upstream_failed", "not_leader", "no_quorum", "draining", "request_timeout"]);
@@ -40,7 +46,16 @@ export interface FollowerStoreOptions {
   readonly addresses: () => readonly string[];
   /** Where the copy is kept; "" for nowhere. */
   readonly file: string;
+  /** In the place of what the file holds. */
+  readonly known?: KeptCopy;
+  readonly loyalMs?: number;
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
+}
+
+interface Pieces {
+  readonly onPiece?: (body: unknown) => void;
+  /** Before each attempt. */
+  readonly onBegin?: () => void;
 }
 
 export class FollowerStore implements PolicyStore {
@@ -48,19 +63,24 @@ export class FollowerStore implements PolicyStore {
   readonly #options: FollowerStoreOptions;
   readonly #copy = new Copy();
   readonly #file: CopyFile;
-  /** Of the store that the copy is of. */
+  /** Whose policies the copy holds; "" while it holds none. */
   #clusterId = "";
   /** Whom it follows now; "" for nobody. */
   #followed = "";
   #why = "no control node is known yet";
   #arriving: Item[] = [];
+  #arrivingFrom = "";
   #stopped = false;
+  /** Aborted at the end: what is followed is told that nobody listens any more. */
+  readonly #end = new AbortController();
+  /** When the cluster that is followed was heard last. */
+  #heardMs = performance.now();
   #wake: () => void = () => {};
 
   constructor(options: FollowerStoreOptions) {
     this.#options = options;
     this.#file = new CopyFile(options.file, (why) => options.log.warn("the copy of the policies is not kept", { why }));
-    const kept = this.#file.read();
+    const kept = options.known ?? this.#file.read();
     if (kept !== undefined) {
       this.#clusterId = kept.cluster;
       this.#copy.reset(kept.items, kept.revision);
@@ -71,8 +91,22 @@ export class FollowerStore implements PolicyStore {
   async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
     const { kind, consistent = false, timeoutMs = TIMEOUT_MS } = options;
     if (!consistent) return this.#copy.list(kind);
-    const { items, revision } = (await this.#ask("list", { timeoutMs }, timeoutMs)) as Listing;
-    return { items: items.filter((item) => kind === undefined || item.kind === kind), revision };
+    let arriving: Item[] = [];
+    let revision = -1;
+    const onPiece = (value: unknown): void => {
+      const piece = readPiece(value);
+      if (piece === undefined || !("items" in piece)) return;
+      arriving.push(...piece.items);
+      revision = piece.revision ?? revision;
+    };
+    // The pieces of an attempt that broke are void.
+    const onBegin = (): void => {
+      arriving = [];
+      revision = -1;
+    };
+    await this.#ask("list", { timeoutMs }, timeoutMs, { onPiece, onBegin });
+    if (revision < 0) throw new MeshError("upstream_failed", "the control node's list was not complete; try again");
+    return { items: arriving.filter((item) => kind === undefined || item.kind === kind), revision };
   }
 
   async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
@@ -135,13 +169,14 @@ export class FollowerStore implements PolicyStore {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#end.abort();
     this.#wake();
     this.#file.write({ cluster: this.#clusterId, ...this.#copy.list() });
     this.#file.flush();
   }
 
   /** At a control node: the one that is followed first. What broke on the way is tried at the next, under the same key. */
-  async #ask(method: string, body: object, timeoutMs: number): Promise<unknown> {
+  async #ask(method: string, body: object, timeoutMs: number, { onPiece, onBegin }: Pieces = {}): Promise<unknown> {
     const untilMs = performance.now() + timeoutMs;
     let failure = new MeshError(
       "no_quorum",
@@ -153,12 +188,18 @@ export class FollowerStore implements PolicyStore {
         const leftMs = untilMs - performance.now();
         if (leftMs <= 0 || this.#stopped) throw failure;
         try {
-          const told = { ...body, ...("timeoutMs" in body ? { timeoutMs: Math.ceil(leftMs) } : {}) };
-          return await this.#options.ways.ask(address, method, told, { timeoutMs: leftMs });
+          const told = {
+            ...body,
+            ...("timeoutMs" in body ? { timeoutMs: Math.ceil(leftMs * ASKED_SHARE) } : {}),
+            ...(this.#clusterId === "" ? {} : { cluster: this.#clusterId }),
+          };
+          onBegin?.();
+          const options = { timeoutMs: leftMs, ...(onPiece === undefined ? {} : { onPiece }) };
+          return await this.#options.ways.ask(address, method, told, options);
         } catch (thrown) {
           const error = toMeshError(thrown);
-          if (!PASSING.has(error.code)) throw error;
           // Once it may have been done, that is what must be told.
+          if (!PASSING.has(error.code)) throw failure.code === "request_timeout" ? failure : error;
           if (error.code !== "upstream_failed" && failure.code !== "request_timeout") failure = error;
         }
       }
@@ -190,7 +231,8 @@ export class FollowerStore implements PolicyStore {
   async #followAt(address: string): Promise<boolean> {
     let wasHeard = false;
     this.#arriving = [];
-    const body = { cluster: this.#clusterId, revision: this.#copy.revision };
+    const { ways, log } = this.#options;
+    const { signal } = this.#end;
     try {
       const onPiece = (value: unknown): void => {
         const piece = readPiece(value);
@@ -200,25 +242,35 @@ export class FollowerStore implements PolicyStore {
           this.#why = "";
         }
         wasHeard = true;
+        this.#heardMs = performance.now();
         this.#told(piece);
       };
-      const about = (await this.#options.ways.ask(address, "about", {}, { timeoutMs: TIMEOUT_MS })) as {
-        cluster: string;
-      };
-      if (this.#clusterId !== "" && about.cluster !== this.#clusterId) {
-        this.#options.log.warn("another control cluster is followed now", {
-          before: this.#clusterId,
-          now: about.cluster,
-        });
-      }
-      this.#clusterId = about.cluster;
-      await this.#options.ways.ask(address, "follow", body, { onPiece });
+      const told = await ways.ask(address, "about", {}, { timeoutMs: TIMEOUT_MS, signal });
+      const { cluster, unasked, revision } = new Body("about", told).about();
+      if (cluster === "") throw new MeshError("not_leader", `${address} is no control node`);
+      const known = { cluster: this.#clusterId, revision: this.#copy.revision };
+      if (known.cluster !== "" && cluster !== known.cluster) this.#expectHeir(cluster, unasked && revision === 0);
+      this.#arrivingFrom = cluster;
+      await ways.ask(address, "follow", known, { onPiece, signal });
     } catch (error) {
+      if (this.#stopped) return wasHeard;
       this.#why = toMeshError(error).message;
-      if (wasHeard) this.#options.log.info("control node lost", { address, why: this.#why });
+      if (wasHeard) log.info("control node lost", { address, why: this.#why });
     }
+    if (wasHeard) this.#heardMs = performance.now();
     this.#followed = "";
     return wasHeard;
+  }
+
+  /** Throws unless that cluster may take the place of the one that was followed. */
+  #expectHeir(cluster: string, isNew: boolean): void {
+    const { loyalMs = LOYAL_MS } = this.#options;
+    const lost = `the control cluster ${this.#clusterId} can't be reached; its policies stay in force`;
+    if (isNew && this.#copy.revision > 0) {
+      throw new MeshError("no_quorum", `${lost}. ${cluster} is there, and is followed once something is written to it`);
+    }
+    if (performance.now() - this.#heardMs < loyalMs)
+      throw new MeshError("no_quorum", `${lost}. ${cluster} is there as well`);
   }
 
   #told(piece: NonNullable<ReturnType<typeof readPiece>>): void {
@@ -227,6 +279,11 @@ export class FollowerStore implements PolicyStore {
     else {
       this.#arriving.push(...piece.items);
       if (piece.revision === undefined) return;
+      if (this.#clusterId !== "" && this.#clusterId !== this.#arrivingFrom) {
+        const change = { before: this.#clusterId, now: this.#arrivingFrom };
+        this.#options.log.warn("another control cluster is followed now", change);
+      }
+      this.#clusterId = this.#arrivingFrom;
       this.#copy.reset(this.#arriving, piece.revision);
       this.#arriving = [];
     }

@@ -11,7 +11,7 @@ const ROOM_MIN = 4096;
 export const FRAME_BYTES_MAX = 8 * 2 ** 20;
 
 export class FrameReader {
-  readonly #bytesMax: number;
+  #bytesMax: number;
   readonly #onFrame: (frame: Uint8Array) => void;
   #buffer = new Uint8Array(ROOM_MIN);
   #filled = 0;
@@ -20,6 +20,11 @@ export class FrameReader {
   /** Frames are handed over as views that hold until `onFrame` returns. */
   constructor(onFrame: (frame: Uint8Array) => void, bytesMax = FRAME_BYTES_MAX) {
     this.#onFrame = onFrame;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Longer frames, or only shorter ones, from the next one on. */
+  limit(bytesMax: number): void {
     this.#bytesMax = bytesMax;
   }
 

@@ -8,12 +8,13 @@
  * believed before that. Frames to a store of another cluster id are refused here: a member of one cluster never hears
  * another's.
  *
- * Limits: `HANDSHAKE_MS` for the introduction; a link over which nothing came for `SILENT_MS` is dead (each side says
+ * Limits: `HANDSHAKE_MS` for the introduction, and `HELLO_BYTES_MAX` for each of its frames, so that a stranger costs
+ * little; a link over which nothing came for `SILENT_MS` is dead (each side says
  * something every `PING_MS`); one whose other side leaves more than `OUTBOX_BYTES_MAX` unread is cut.
  */
 import { randomBytes } from "node:crypto";
 import { Outbox, type WritableSocket } from "../net/outbox.ts";
-import { framed, FrameReader } from "./frames.ts";
+import { FRAME_BYTES_MAX, framed, FrameReader } from "./frames.ts";
 import { NONCE_BYTES, type Sealer, sealerOf, type SealKeys } from "./sealing.ts";
 
 export const HANDSHAKE_MS = 3000;
@@ -69,7 +70,7 @@ export class Link {
   readonly #socket: LinkSocket;
   readonly #side: "opener" | "acceptor";
   readonly #outbox = new Outbox();
-  readonly #reader = new FrameReader((frame) => this.#frame(frame));
+  readonly #reader = new FrameReader((frame) => this.#frame(frame), HELLO_BYTES_MAX);
   #state: "greeting" | "confirming" | "open" | "closed" = "greeting";
   #hello: Uint8Array = new Uint8Array(0);
   #sealer: Sealer | null = null;
@@ -150,6 +151,7 @@ export class Link {
     if (plain === undefined) return this.close("what it sent can't be opened; is its key another?");
     if (this.#state === "confirming") {
       this.#state = "open";
+      this.#reader.limit(FRAME_BYTES_MAX);
       if (this.#side === "opener") this.send(PING);
       this.#handlers.open(this);
     }
@@ -158,15 +160,17 @@ export class Link {
 
   /** The acceptor reads the hello. */
   #greeted(frame: Uint8Array): void {
-    const hello = frame.length > HELLO_BYTES_MAX ? undefined : readHello(frame);
+    const hello = readHello(frame);
     if (hello === undefined) return this.close("it does not speak this protocol");
-    const { cluster, storeId, keys } = this.#identity;
+    const { cluster, node, storeId, keys } = this.#identity;
     const key = keys().find(({ fingerprint }) => fingerprint === hello.key);
     const own = storeId();
     if (hello.v !== VERSION)
       return this.#refuse(`this node speaks version ${VERSION} of the control protocol, not ${hello.v}`);
     if (hello.cluster !== cluster)
       return this.#refuse(`this node belongs to the mesh ${cluster}, not ${hello.cluster}`);
+    // Its own hello, sent back by somebody; or two nodes of one name.
+    if (hello.node === node) return this.#refuse(`this node is called ${node} itself`);
     if (hello.store !== "" && own !== "" && hello.store !== own) {
       return this.#refuse(`this node's store is of the control cluster ${own}, not ${hello.store}`);
     }
@@ -187,12 +191,15 @@ export class Link {
 
   /** The opener reads the welcome. */
   #welcomed(frame: Uint8Array): void {
-    const refused = frame.length > HELLO_BYTES_MAX ? undefined : readRefusal(frame);
+    const refused = readRefusal(frame);
     if (refused !== undefined) return this.close(refused);
-    const welcome = frame.length > HELLO_BYTES_MAX ? undefined : readHello(frame);
+    const welcome = readHello(frame);
     const hello = readHello(this.#hello);
     if (welcome === undefined || welcome.v !== VERSION || welcome.key !== hello?.key) {
       return this.close("it does not speak this protocol");
+    }
+    if (welcome.cluster !== hello.cluster || welcome.node === hello.node) {
+      return this.close(`it says that it is ${welcome.node} of the mesh ${welcome.cluster}`);
     }
     if (welcome.store !== "" && hello.store !== "" && welcome.store !== hello.store) {
       return this.close(`its store is of the control cluster ${welcome.store}, not ${hello.store}`);

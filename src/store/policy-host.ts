@@ -11,16 +11,18 @@
  * - `join`, or an invitation by `ctl control add`: it draws a number, asks a control node to admit it, and makes a store
  *   that is filled by the leader.
  *
- * Two agents that each started alone and met later have a cluster each. One that bootstrapped itself without being told
- * to, and in whose store nothing was ever written, gives it up and follows the other; otherwise both warn, and an operator
- * decides.
+ * Two agents that each started alone and met later have a cluster each. One whose mode is `auto`, that is its store's only
+ * member, and in whose store nothing was ever written, gives it up and follows the other; otherwise both warn, and an
+ * operator decides. A node that was taken out begins no cluster again, whatever its flags say.
+ *
+ * The process may be killed between any two steps: see store-files.ts for what is made and what is put away.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { isRecord } from "../base/field.ts";
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { formatAddress, parseAddress } from "../base/units.ts";
-import { codeOf } from "../net/crash.ts";
 import type { Write } from "../policy/write.ts";
 import type { Kind } from "../policy/spec.ts";
 import type { Outcome } from "../policy/outcome.ts";
@@ -33,9 +35,9 @@ import type { CallHandlers, Incoming } from "./calls.ts";
 import { Copy } from "./copy.ts";
 import { Door } from "./door.ts";
 import { FollowerStore } from "./follower-store.ts";
+import type { Identity } from "./log-schema.ts";
 import type { LinkIdentity } from "./link.ts";
 import { type DurableLog, openLog } from "./log.ts";
-import { MARK_SUFFIX } from "./log-mark.ts";
 import type {
   Listing,
   MemberChange,
@@ -45,13 +47,19 @@ import type {
   Watcher,
   WriteOptions,
 } from "./policy-store.ts";
+import type { Compaction } from "./raft-node.ts";
 import { Seat } from "./seat.ts";
 import type { ControlConfig } from "./settings.ts";
 import type { SealKeys } from "./sealing.ts";
+import { StoreFiles } from "./store-files.ts";
 import { Ways } from "./ways.ts";
 
 const ADMIT_MS = 5000;
 const RETRY_MS = 500;
+/** Between two looks for another control cluster in the mesh. */
+const LOOK_MS = 5000;
+/** Of one cause a connection that was refused is told so often at most. */
+const TOLD_MS = 60_000;
 /** For another process to let go of the store. */
 const HELD_MS = 5000;
 const MEMBER_BYTES = 6;
@@ -77,6 +85,8 @@ export interface PolicyHostOptions {
   readonly whereIs: (node: string) => string;
   /** Tells the mesh where this node is reached ("" for nowhere), and whether it is a control node. */
   readonly announce: (address: string, isControlNode: boolean) => void;
+  /** When the log is compacted; a default is right for all but tests. */
+  readonly compaction?: Compaction;
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
 }
 
@@ -85,6 +95,7 @@ export class PolicyHost implements PolicyStore {
   readonly #ways: Ways;
   /** Ways on which this node names no store, and so is let in by those of another cluster too: for questions only. */
   readonly #scouts: Ways;
+  readonly #files: StoreFiles;
   readonly #links: { readonly identity: LinkIdentity; readonly handlers: CallHandlers };
   #door: Door | null = null;
   /** What is watched here: it outlives the engine behind it. */
@@ -93,10 +104,16 @@ export class PolicyHost implements PolicyStore {
   #follower: FollowerStore | null = null;
   #unwatch: () => void = () => {};
   #joining: Promise<void> | null = null;
+  /** A store is being given up: its files are not free yet. */
+  #leaving: Promise<void> = Promise.resolve();
   #stopped = false;
-  /** It bootstrapped itself without having been told to. */
-  #isUnasked = false;
+  /** Counts the starts: what began before the last one has no say any more. */
+  #life = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #isLooking = false;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  /** Other control clusters that were warned of. */
+  readonly #strangers = new Set<string>();
 
   /** Opens the store of this node or finds out that it has none; rejects with a MeshError when its store can't be used. */
   static async open(options: PolicyHostOptions): Promise<PolicyHost> {
@@ -112,6 +129,7 @@ export class PolicyHost implements PolicyStore {
 
   private constructor(options: PolicyHostOptions) {
     this.#options = options;
+    this.#files = new StoreFiles(join(this.#dir, `control-${options.node}.sqlite`));
     const identity: LinkIdentity = {
       cluster: options.cluster,
       node: options.node,
@@ -128,7 +146,7 @@ export class PolicyHost implements PolicyStore {
   }
 
   get engine(): StoreStatus["engine"] {
-    return this.#current.engine;
+    return this.#engine?.engine ?? "follower";
   }
 
   /** Where this node is reached by control nodes and followers; "" where it listens nowhere. */
@@ -142,19 +160,21 @@ export class PolicyHost implements PolicyStore {
     return this.#seat !== null && this.#follower === null;
   }
 
-  list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+  async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+    if (this.#engine === null && options.consistent !== true) return this.#copy.list(options.kind);
     return this.#current.list(options);
   }
 
-  get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
-    return this.#current.get(kind, name, options);
+  async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
+    if (this.#engine !== null || options.consistent === true) return this.#current.get(kind, name, options);
+    return { item: this.#copy.get({ kind, name }), revision: this.#copy.revision };
   }
 
-  write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
+  async write(writes: readonly Write[], options: WriteOptions = {}): Promise<Outcome> {
     return this.#current.write(writes, options);
   }
 
-  lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
+  async lease(wants: readonly Want[], options: { readonly timeoutMs?: number } = {}): Promise<readonly Grant[]> {
     return this.#current.lease(wants, options);
   }
 
@@ -162,19 +182,19 @@ export class PolicyHost implements PolicyStore {
     return this.#copy.watch(watcher);
   }
 
-  status(): Promise<StoreStatus> {
+  async status(): Promise<StoreStatus> {
     return this.#current.status();
   }
 
-  changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
+  async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
     return this.#current.changeMembers(change, timeoutMs);
   }
 
-  save(timeoutMs: number): Promise<Uint8Array> {
+  async save(timeoutMs: number): Promise<Uint8Array> {
     return this.#current.save(timeoutMs);
   }
 
-  restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
+  async restore(saved: Uint8Array, timeoutMs: number): Promise<Outcome> {
     return this.#current.restore(saved, timeoutMs);
   }
 
@@ -189,19 +209,23 @@ export class PolicyHost implements PolicyStore {
    */
   async suspend(): Promise<void> {
     this.#stopped = true;
+    this.#life += 1;
     clearInterval(this.#timer);
     this.#unwatch();
-    const seat = this.#seat;
-    this.#seat = null;
-    await seat?.stop();
-    await this.#follower?.stop();
     this.#door?.stop();
+    const [seat, follower] = [this.#seat, this.#follower];
+    this.#seat = null;
+    this.#follower = null;
+    await Promise.all([seat?.stop(), follower?.stop()]);
+    // Whoever waits for an answer hears that there is none.
     this.#ways.renew("this node hands over");
+    this.#scouts.renew("this node hands over");
+    await this.#leaving;
+    this.#joining = null;
   }
 
   async resume(): Promise<void> {
     this.#stopped = false;
-    this.#follower = null;
     await this.#start();
   }
 
@@ -211,8 +235,12 @@ export class PolicyHost implements PolicyStore {
     this.#scouts.stop();
   }
 
+  get #engine(): PolicyStore | null {
+    return this.#follower ?? this.#seat?.store ?? null;
+  }
+
   get #current(): PolicyStore {
-    const store = this.#follower ?? this.#seat?.store ?? null;
+    const store = this.#engine;
     if (store === null) throw new MeshError("starting", "the policies are being opened; try again in a moment");
     return store;
   }
@@ -221,15 +249,18 @@ export class PolicyHost implements PolicyStore {
     return this.#options.config.dir === "" ? this.#options.dataDir : this.#options.config.dir;
   }
 
-  get #path(): string {
-    return join(this.#dir, `control-${this.#options.node}.sqlite`);
+  /** Whether nobody would miss its control cluster. */
+  get #isUnasked(): boolean {
+    const seat = this.#seat;
+    return this.#options.config.mode === "auto" && seat !== null && seat.isEmpty && seat.isLone;
   }
 
   /** A predecessor of this process may still have it for a moment. */
   async #openKept(): Promise<DurableLog | null> {
     for (const untilMs = performance.now() + HELD_MS; ; await Bun.sleep(RETRY_MS)) {
       try {
-        return await openLog(this.#path, undefined, this.#options.logEntry);
+        this.#files.settle();
+        return await openLog(this.#files.path, undefined, this.#options.logEntry);
       } catch (error) {
         if (toMeshError(error).code !== "conflict" || performance.now() > untilMs) throw error;
       }
@@ -240,8 +271,8 @@ export class PolicyHost implements PolicyStore {
     const { config, isAlone, peers, log } = this.#options;
     this.#door = openDoor(this.#options, this.#links.identity, this.#links.handlers);
     if (config.mode === "off") {
-      if (existsSync(this.#path))
-        log.warn("this node has a control node's store, which --control off leaves closed", { path: this.#path });
+      const { exist, path } = this.#files;
+      if (exist) log.warn("this node has a control node's store, which --control off leaves closed", { path });
       return this.#becomeFollower();
     }
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
@@ -254,24 +285,31 @@ export class PolicyHost implements PolicyStore {
       return this.#join(peers);
     }
     const isFirst = config.mode === "bootstrap" || (config.mode === "auto" && isAlone && peers().length === 0);
-    if (isFirst) return this.#bootstrap();
+    const { removed } = this.#files;
+    if (isFirst && removed === "") return this.#bootstrap();
     this.#becomeFollower();
+    if (isFirst) {
+      const next = "to begin a control cluster of its own all the same, move that file away and restart";
+      log.warn("this node was taken out of the control nodes, and begins none of its own", { store: removed, next });
+    }
     if (config.mode === "join") this.#join(peers);
   }
 
   async #bootstrap(): Promise<void> {
     const member = drawMember();
-    const log = await openLog(
-      this.#path,
-      { clusterId: randomBytes(16).toString("hex"), member },
-      this.#options.logEntry,
-    );
-    if (log === null) throw new MeshError("internal", "a new store was not made");
+    const clusterId = randomBytes(16).toString("hex");
+    this.#files.doubt();
+    const log = await this.#newLog({ clusterId, member });
     const seat = await this.#sit(log, bootstrap([member]));
-    await this.#takeSeat(seat);
-    this.#isUnasked = this.#options.config.mode === "auto";
-    if (this.#isUnasked) this.#timer = setInterval(() => void this.#yield(), RETRY_MS);
+    this.#files.keep();
+    this.#takeSeat(seat);
     this.#options.log.info("control plane begun", { cluster: seat.clusterId });
+  }
+
+  async #newLog(identity: Identity): Promise<DurableLog> {
+    const log = await openLog(this.#files.path, identity, this.#options.logEntry);
+    if (log === null) throw new MeshError("internal", "a new store was not made");
+    return log;
   }
 
   /** Goes on with a log, or begins one with what `first` holds. */
@@ -281,17 +319,22 @@ export class PolicyHost implements PolicyStore {
       log.onDurable = () => resolve();
       log.onFailure = reject;
       log.write({ number: 0, entries: first.entries, hardState: first.hardState });
-      await promise;
+      await promise.catch(async (error: unknown) => {
+        await log.close();
+        throw error;
+      });
     }
-    const seat = new Seat({
+    const { compaction } = this.#options;
+    const seat: Seat = new Seat({
       raft: this.#options.raft,
+      ...(compaction === undefined ? {} : { compaction }),
       log,
       ...(first === undefined ? {} : { first }),
       ways: this.#ways,
       name: this.#options.node,
       address: () => this.address,
       whereIs: this.#options.whereIs,
-      onRemoved: () => void this.#removed(),
+      onRemoved: () => this.#removed(seat),
       lines: this.#options.log,
     });
     this.#seat = seat;
@@ -301,18 +344,22 @@ export class PolicyHost implements PolicyStore {
   }
 
   /** Reads, writes and watches go by the seat from now on. */
-  async #takeSeat(seat: Seat): Promise<void> {
+  #takeSeat(seat: Seat): void {
     const follower = this.#follower;
     this.#follower = null;
-    await follower?.stop();
+    void follower?.stop();
     this.#watchBehind(seat.store);
     this.#options.announce(this.address, true);
     seat.appear();
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => void this.#look(), RETRY_MS);
   }
 
-  #becomeFollower(): void {
+  /** With what it knows as a member of that cluster: its file is of before. */
+  #becomeFollower(cluster = ""): void {
     const { node, log } = this.#options;
     this.#follower = new FollowerStore({
+      ...(cluster === "" ? {} : { known: { cluster, ...this.#copy.list() } }),
       ways: this.#ways,
       addresses: () => this.#options.peers(),
       file: join(this.#dir, `policies-${node}.json`),
@@ -331,129 +378,181 @@ export class PolicyHost implements PolicyStore {
   }
 
   /** Asks control nodes to be admitted, until one does. */
-  #join(addresses: () => readonly string[]): void {
-    this.#joining ??= this.#admitted(addresses).finally(() => {
-      this.#joining = null;
-    });
-    this.#joining.catch((error: unknown) => {
-      this.#options.log.warn("this node can't become a control node", { error: toMeshError(error).message });
-    });
+  #join(addresses: () => readonly string[], cluster = ""): void {
+    if (this.#joining !== null) return;
+    const joining = this.#admitted(addresses, cluster)
+      .catch((error: unknown) => {
+        this.#options.log.warn("this node can't become a control node", { error: toMeshError(error).message });
+      })
+      .finally(() => {
+        if (this.#joining === joining) this.#joining = null;
+      });
+    this.#joining = joining;
   }
 
-  async #admitted(addresses: () => readonly string[]): Promise<void> {
+  async #admitted(addresses: () => readonly string[], cluster: string): Promise<void> {
+    const life = this.#life;
     let told = "";
-    while (!this.#stopped) {
+    const tell = (by: string, error: string): void => {
+      if (error !== told) this.#options.log.warn("not a control node yet", { by, error });
+      told = error;
+    };
+    while (life === this.#life) {
       for (const address of addresses()) {
         try {
-          if (await this.#admittedBy(address)) return;
+          const wanted = this.#seat?.clusterId ?? cluster;
+          const found = await this.#clusterAt(address);
+          if (life !== this.#life) return;
+          if (found === "") continue;
+          if (wanted === "" || found === wanted) {
+            if (await this.#admittedBy(address, found, life)) return;
+          } else
+            tell(address, `it is of the control cluster ${found}, and this node waits to be admitted to ${wanted}`);
         } catch (thrown) {
           const error = toMeshError(thrown);
-          if (error.code === "conflict") await this.#giveUpSeat("not-admitted");
-          if (error.code === "conflict") throw error;
-          if (error.message !== told)
-            this.#options.log.warn("not a control node yet", { by: address, error: error.message });
-          told = error.message;
+          if (error.code === "conflict" && this.#seat !== null) {
+            await this.#giveUpSeat(this.#seat, "not-admitted");
+            throw error;
+          }
+          tell(address, error.message);
         }
       }
       await Bun.sleep(RETRY_MS);
     }
   }
 
-  /** False where that node is of another cluster than the one whose admission was begun. */
-  async #admittedBy(address: string): Promise<boolean> {
+  /** "" where that node is no control node. */
+  async #clusterAt(address: string): Promise<string> {
+    return new Body("about", await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS })).about().cluster;
+  }
+
+  /** False where this node has been stopped meanwhile. */
+  async #admittedBy(address: string, cluster: string, life: number): Promise<boolean> {
     const { node, log } = this.#options;
-    const about = (await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS })) as { cluster: string };
-    if (about.cluster === "" || (this.#seat !== null && this.#seat.clusterId !== about.cluster)) return false;
+    await this.#leaving;
     if (this.#seat === null) {
       // Its store is there before it is a member: what the leader sends from then on is not lost.
-      const made = await openLog(
-        this.#path,
-        { clusterId: about.cluster, member: drawMember() },
-        this.#options.logEntry,
-      );
-      if (made === null) throw new MeshError("internal", "a new store was not made");
+      const made = await this.#newLog({ clusterId: cluster, member: drawMember() });
+      if (life !== this.#life) return (await made.close(), false);
       await this.#sit(made);
     }
     const seat = this.#seat as unknown as Seat;
     const body = { member: seat.member, node, address: this.address, timeoutMs: ADMIT_MS };
     await this.#ways.ask(address, "join-any", body, { timeoutMs: ADMIT_MS });
-    await this.#takeSeat(seat);
+    // Until it has what this node knows already, those who watch here would see policies go and come back.
+    while (life === this.#life && this.#seat === seat && !(await isCaughtUp(seat))) await Bun.sleep(RETRY_MS);
+    if (life !== this.#life || this.#seat !== seat) return false;
+    this.#takeSeat(seat);
     log.info("this node is a control node now", { cluster: seat.clusterId });
     return true;
   }
 
-  /** A store that nobody asked for, and in which nothing was written, gives way to another cluster's. */
-  async #yield(): Promise<void> {
+  /** Looks for another control cluster in the mesh: a store that nobody would miss gives way to it, others warn. */
+  async #look(): Promise<void> {
     const seat = this.#seat;
-    if (seat === null || !this.#isUnasked || !seat.isEmpty) return clearInterval(this.#timer);
-    for (const address of this.#options.peers()) {
-      const about = await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => undefined);
-      const { cluster, unasked, revision } = (about ?? {}) as {
-        cluster?: string;
-        unasked?: boolean;
-        revision?: number;
-      };
-      if (cluster === undefined || cluster === "" || cluster === seat.clusterId) continue;
-      // Of two that are alike, the one with the greater id: both decide by the same rule.
-      const isOurs = unasked === true && revision === 0 && seat.clusterId < cluster;
-      if (isOurs || this.#seat !== seat || !seat.isEmpty) continue;
-      this.#options.log.info("another control cluster is there already: this node follows it", { cluster });
-      clearInterval(this.#timer);
-      await this.#giveUpSeat("yielded");
-      return;
-    }
-  }
-
-  async #removed(): Promise<void> {
-    this.#options.log.info("this node was taken out of the control nodes: it follows them from now on");
-    await this.#giveUpSeat("removed");
-  }
-
-  /** Closes the store, keeps it aside under another name if anything was in it, and follows. */
-  async #giveUpSeat(why: string): Promise<void> {
-    const seat = this.#seat;
-    if (seat === null) return;
-    this.#seat = null;
-    // Whoever asks meanwhile is answered from what is known.
-    if (!this.#stopped && this.#follower === null) this.#becomeFollower();
-    await seat.stop();
-    const { isEmpty } = seat;
-    // One name for all of them: they are one log.
-    const aside = `${this.#path}.${why}-${Date.now()}`;
-    for (const suffix of ["", "-wal", "-shm", MARK_SUFFIX]) {
-      try {
-        if (isEmpty) rmSync(`${this.#path}${suffix}`, { force: true });
-        else renameSync(`${this.#path}${suffix}`, `${aside}${suffix}`);
-      } catch (error) {
-        if (codeOf(error) !== "ENOENT") this.#options.log.warn("an old store is still there", { path: this.#path });
+    if (seat === null || this.#follower !== null || this.#isLooking) return;
+    // One that may give way does so before anybody relies on it.
+    if (!this.#isUnasked && performance.now() - this.#lookedMs < LOOK_MS) return;
+    this.#isLooking = true;
+    this.#lookedMs = performance.now();
+    try {
+      for (const address of this.#options.peers()) {
+        const told = await this.#scouts.ask(address, "about", {}, { timeoutMs: ADMIT_MS }).catch(() => null);
+        if (this.#seat !== seat) return;
+        if (told === null) continue;
+        const { cluster, unasked, revision } = new Body("about", told).about();
+        if (cluster === "" || cluster === seat.clusterId) continue;
+        // Of two that nobody would miss the one with the smaller id stays: both decide by the same rule.
+        const yields = unasked && revision === 0 && (!this.#isUnasked || seat.clusterId < cluster);
+        if (yields) continue;
+        if (!this.#isUnasked) {
+          this.#warnOf(cluster, address, seat);
+          continue;
+        }
+        this.#options.log.info("another control cluster is there already: this node follows it", { cluster });
+        return await this.#giveUpSeat(seat, "yielded");
       }
+    } catch (error) {
+      this.#options.log.warn("a control node told nothing that makes sense", { error: toMeshError(error).message });
+    } finally {
+      this.#isLooking = false;
     }
+  }
+
+  #warnOf(cluster: string, address: string, { clusterId }: Seat): void {
+    if (this.#strangers.has(cluster)) return;
+    this.#strangers.add(cluster);
+    const next =
+      "what is set in one is not known in the other: save the policies of one (`infermesh ctl snapshot save`), stop its nodes, move their control-*.sqlite files away, start them with --control join";
+    this.#options.log.warn("this mesh has two control clusters", { here: clusterId, other: cluster, address, next });
+  }
+
+  #removed(seat: Seat): void {
+    if (this.#seat !== seat) return;
+    this.#options.log.info("this node was taken out of the control nodes: it follows them from now on");
+    void this.#giveUpSeat(seat, "removed");
+  }
+
+  /** Closes the store, keeps it aside under another name if it may be asked for again, and follows. */
+  async #giveUpSeat(seat: Seat, why: "removed" | "yielded" | "not-admitted"): Promise<void> {
+    if (this.#seat !== seat) return;
+    this.#seat = null;
+    clearInterval(this.#timer);
+    // Whoever asks meanwhile is answered from what is known.
+    if (!this.#stopped && this.#follower === null) this.#becomeFollower(why === "removed" ? seat.clusterId : "");
+    this.#leaving = seat
+      .stop()
+      .then(() => (seat.isEmpty && why !== "removed" ? this.#files.delete() : this.#files.putAside(why)))
+      .catch((error: unknown) => {
+        const { message } = toMeshError(error);
+        this.#options.log.warn("an old store is still there", { path: this.#files.path, error: message });
+      });
+    await this.#leaving;
   }
 
   async #call(incoming: Incoming): Promise<unknown> {
     const seat = this.#seat;
     switch (incoming.method) {
       case "about":
-        return { cluster: seat?.clusterId ?? "", unasked: this.#isUnasked, revision: seat?.revision ?? 0 };
+        // One that waits to be admitted is none yet.
+        if (!this.isControlNode || seat === null) return { cluster: "", unasked: false, revision: 0 };
+        return { cluster: seat.clusterId, unasked: this.#isUnasked, revision: seat.revision };
       case "invite": {
-        const { addresses } = incoming.body as { addresses?: unknown };
-        if (seat !== null) throw new MeshError("conflict", `${this.#options.node} is a control node already`);
+        const addresses = isRecord(incoming.body) ? incoming.body["addresses"] : undefined;
+        if (incoming.storeId === "") throw new MeshError("forbidden", "invite: only control nodes may");
+        if (this.#options.config.mode === "off") {
+          throw new MeshError("conflict", `${this.#options.node} runs with --control off`);
+        }
+        if (seat !== null && this.isControlNode && seat.clusterId !== incoming.storeId) {
+          const other = `${this.#options.node} is a control node of another control cluster, ${seat.clusterId}`;
+          throw new MeshError("conflict", other);
+        }
+        if (seat !== null && this.isControlNode)
+          throw new MeshError("conflict", `${this.#options.node} is a control node already`);
         if (!Array.isArray(addresses)) throw new MeshError("bad_request", "invite: addresses are not a list");
         const known = addresses.filter(
           (one): one is string => typeof one === "string" && parseAddress(one) !== undefined,
         );
-        this.#join(() => [...new Set([...this.#options.peers(), ...known])]);
+        this.#join(() => [...new Set([...this.#options.peers(), ...known])], incoming.storeId);
         return {};
       }
       case "taken-out":
-        // It names the member: this node may be in again by now, as another one.
-        if (seat?.member === new Body("taken-out", incoming.body).whole("member")) void this.#removed();
+        // Only a hint, since it can't be taken back: this member asks the others whether it is so.
+        if (seat?.member === new Body("taken-out", incoming.body).whole("member")) seat.report();
         return {};
       default:
-        if (seat === null) throw new MeshError("not_leader", `${this.#options.node} is no control node`);
+        if (seat === null || (!this.isControlNode && incoming.method !== "report"))
+          throw new MeshError("not_leader", `${this.#options.node} is no control node`);
         return seat.call(incoming);
     }
   }
+}
+
+function isCaughtUp({ store }: Seat): Promise<boolean> {
+  return store.list({ consistent: true, timeoutMs: ADMIT_MS }).then(
+    () => true,
+    () => false,
+  );
 }
 
 function drawMember(): Member {
@@ -464,8 +563,13 @@ function drawMember(): Member {
 /** With --control auto a port that is in use is no fault: nobody has told others of it. */
 function openDoor({ config, log }: PolicyHostOptions, identity: LinkIdentity, handlers: CallHandlers): Door | null {
   if (config.mode === "off") return null;
-  const onRefused = (why: string, from: string): void =>
+  let told = { why: "", atMs: Number.NEGATIVE_INFINITY };
+  const onRefused = (why: string, from: string): void => {
+    const nowMs = performance.now();
+    if (why === told.why && nowMs - told.atMs < TOLD_MS) return;
+    told = { why, atMs: nowMs };
     log.info("a connection to the control port was refused", { from, why });
+  };
   const options = { identity, handlers, onRefused };
   try {
     return new Door({ ...options, address: config.listen });

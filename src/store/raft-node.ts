@@ -5,8 +5,8 @@
  * proposal's fate is known when its index is committed: with its own term it was applied, with another's it was lost for
  * certain. Until then it may go either way, also after this node has stopped leading; whoever waited too long is told so.
  *
- * The log's size is bounded: after `COMPACT_ENTRIES` entries or `COMPACT_BYTES` the state machine's state takes their
- * place.
+ * The log's size is bounded: after so many entries or bytes (`Compaction`) the state machine's state takes their place.
+ * What the consensus keeps behind a snapshot, for followers that were away for a moment, the durable log keeps too.
  */
 import { MeshError } from "../base/errors.ts";
 import { type Applied, type PolicyMachine } from "../policy/machine.ts";
@@ -17,10 +17,13 @@ import type { Raft, Refusal } from "../raft/raft.ts";
 import type { Ready } from "../raft/ready.ts";
 import type { DurableLog } from "./log.ts";
 
-const COMPACT_ENTRIES = 10_000;
-const COMPACT_BYTES = 16 * 2 ** 20;
-/** Entries kept behind a snapshot, so that a follower which was away for a moment need not take all of it. */
-const TAIL_ENTRIES = 1000;
+/** When a snapshot takes the place of what was applied. */
+export interface Compaction {
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+}
+
+const COMPACTION: Compaction = { entriesMax: 10_000, bytesMax: 16 * 2 ** 20 };
 /** Until the change of members under way is looked at again. */
 const BUSY_MS = 20;
 /** A command's share of the log beside its bytes. */
@@ -37,6 +40,7 @@ export interface RaftNodeOptions {
   readonly onRestored: () => void;
   /** The log can't be written; null: it can again. */
   readonly onAlarm: (error: MeshError | null) => void;
+  readonly compaction?: Compaction;
 }
 
 const CHANGED = "the leader changed; the write may have been done";
@@ -71,6 +75,7 @@ export class RaftNode {
   readonly raft: Raft;
   readonly machine: PolicyMachine;
   readonly #options: RaftNodeOptions;
+  readonly #compaction: Compaction;
   readonly #pending = new Map<number, Pending>();
   readonly #reads = new Map<number, Read>();
   #proposals: Proposal[] = [];
@@ -87,6 +92,7 @@ export class RaftNode {
 
   constructor(options: RaftNodeOptions) {
     this.#options = options;
+    this.#compaction = options.compaction ?? COMPACTION;
     this.raft = options.raft;
     this.machine = options.machine;
     const { snapshot, entries } = options.log.contents;
@@ -131,7 +137,8 @@ export class RaftNode {
   /** Resolves with what the command did; rejects by not_leader (it was not done), request_timeout (it may be), store_full. */
   propose(command: Uint8Array, timeoutMs: number): Promise<Applied | null> {
     const { promise, resolve, reject } = Promise.withResolvers<Applied | null>();
-    if (this.#alarm !== null) reject(this.#alarm);
+    if (this.#stopped) reject(stopping());
+    else if (this.#alarm !== null) reject(this.#alarm);
     else {
       this.#proposals.push({ command, timeoutMs, resolve, reject });
       this.#soon();
@@ -142,6 +149,10 @@ export class RaftNode {
   /** Resolves when the state machine holds every write that was acknowledged before the call. */
   read(timeoutMs: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    if (this.#stopped) {
+      reject(stopping());
+      return promise;
+    }
     this.#readers.push({ resolve, reject });
     const timer = setTimeout(
       () => reject(new MeshError("not_leader", `no leader confirmed the read within ${Math.round(timeoutMs)} ms`)),
@@ -152,7 +163,7 @@ export class RaftNode {
     return promise;
   }
 
-  /** Resolves when the new configuration is in force; one change at a time, so it waits for the one before. */
+  /** Resolves when the new configuration is committed; one change at a time, so it waits for the one before. */
   async changeMembers(changes: readonly MemberChange[], timeoutMs: number): Promise<void> {
     const untilMs = performance.now() + timeoutMs;
     let position = this.raft.changeMembers(changes, performance.now());
@@ -164,6 +175,21 @@ export class RaftNode {
     const done = this.#await(position, Math.max(1, untilMs - performance.now()));
     this.#turn();
     await done;
+    // Voters change by way of a joint configuration, which is committed now; what follows it can't be taken back.
+    while (this.isChanging) {
+      if (this.#stopped) throw stopping();
+      if (performance.now() > untilMs) {
+        const why = "the change of control nodes is under way and not done yet; see `infermesh ctl control status`";
+        throw new MeshError("request_timeout", why, { retryable: true });
+      }
+      await Bun.sleep(BUSY_MS);
+    }
+  }
+
+  /** Whether the newest configuration is joint, or not known to be committed. */
+  get isChanging(): boolean {
+    const { configuration, configurationIndex, commitIndex } = this.raft.status();
+    return configuration.outgoing.length > 0 || configurationIndex > commitIndex;
   }
 
   transfer(to: Member): void {
@@ -175,13 +201,16 @@ export class RaftNode {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    const error = new MeshError("draining", "this control node is stopping");
+    const error = stopping();
     for (const index of this.#pending.keys()) {
       this.#giveUp(index, "this control node is stopping; the write may have been done");
     }
     for (const { reject } of this.#proposals) reject(error);
     for (const { readers } of this.#reads.values()) for (const { reject } of readers) reject(error);
     for (const { reject } of this.#readers) reject(error);
+    this.#proposals = [];
+    this.#readers = [];
+    this.#reads.clear();
     await this.#options.log.close();
   }
 
@@ -317,13 +346,14 @@ export class RaftNode {
   #compact(): void {
     const { appliedIndex } = this.machine;
     if (this.#alarm !== null) return;
-    if (appliedIndex - this.#compactedIndex < COMPACT_ENTRIES && this.#logBytes < COMPACT_BYTES) return;
+    const { entriesMax, bytesMax } = this.#compaction;
+    if (appliedIndex - this.#compactedIndex < entriesMax && this.#logBytes < bytesMax) return;
     if (appliedIndex <= this.#compactedIndex) return;
     const snapshot = this.raft.compact(appliedIndex, this.machine.snapshot());
     if (snapshot === undefined) return;
     this.#compactedIndex = snapshot.index;
     this.#logBytes = 0;
-    this.#options.log.compact(snapshot, Math.max(1, snapshot.index - TAIL_ENTRIES + 1));
+    this.#options.log.compact(snapshot, this.raft.status().firstIndex);
   }
 
   #arm(): void {
@@ -341,6 +371,10 @@ export class RaftNode {
       Math.max(0, Math.ceil(wakeAtMs - performance.now())),
     );
   }
+}
+
+export function stopping(): MeshError {
+  return new MeshError("draining", "this control node is stopping");
 }
 
 function refusalOf({ refused, reason }: Refusal): MeshError {

@@ -1,13 +1,14 @@
 /**
  * What the leader does for the control nodes as such: newcomers are seated and learn, learners become voters, the number
- * of voters stays odd, and a member whose address changed says so.
+ * of voters stays odd, a member whose address changed says so, and seats of those that take no part any more are cleared.
+ * A leader whose disk can't be written, while another member's can, hands over.
  *
  * A voter more that makes their number even adds nothing to the failures that are survived and one to the answers that a
  * write waits for. So voters are 1, 3 or 5; who is over learns along, and steps in when another one comes, or goes.
  */
-import { MeshError } from "../base/errors.ts";
+import { MeshError, toMeshError } from "../base/errors.ts";
 import { type Member, NOBODY } from "../raft/entry.ts";
-import type { MemberChange as RaftChange } from "../raft/membership.ts";
+import { type MemberChange as RaftChange, membersOf } from "../raft/membership.ts";
 import type { MemberChange } from "./policy-store.ts";
 import type { RaftNode } from "./raft-node.ts";
 
@@ -15,6 +16,8 @@ const VOTERS_MAX = 5;
 /** A learner that lacks fewer entries than this can vote. */
 const BEHIND_MAX = 1000;
 const TIMEOUT_MS = 5000;
+/** A seat without a member is cleared after that: by then no admission is under way that it belongs to. */
+const EMPTY_SEAT_MS = 60_000;
 /** Until a hand-over is looked at again. */
 const LOOK_MS = 20;
 
@@ -46,6 +49,10 @@ export class Steward {
   readonly #options: StewardOptions;
   #busy = false;
   #wasIn = false;
+  /** Since when this leader sees seats of members that take no part. */
+  #emptySince = new Map<Member, number>();
+  /** What went wrong last, told once. */
+  #fault = "";
 
   constructor(options: StewardOptions) {
     this.#options = options;
@@ -55,31 +62,39 @@ export class Steward {
   tick(): void {
     const { node, self } = this.#options;
     const { configuration, leader } = node.raft.status();
-    const isIn = [...configuration.voters, ...configuration.outgoing, ...configuration.learners].includes(self);
-    if (this.#wasIn && !isIn && configuration.voters.length > 0) return this.#options.onRemoved();
+    const isIn = membersOf(configuration).has(self);
+    // Only when that can't be taken back: until then this member's vote, and its log, may be needed.
+    if (this.#wasIn && !isIn && configuration.voters.length > 0 && !node.isChanging) return this.#options.onRemoved();
     this.#wasIn ||= isIn;
     if (this.#busy) return;
     if (isIn && leader !== 0 && this.#isSeatWrong()) return this.#do(() => this.#sit());
-    if (leader === self && configuration.outgoing.length === 0) {
-      const changes = this.#balanced();
-      if (changes.length > 0) this.#do(() => this.#carryOut(changes));
-    }
+    if (leader !== self) return this.#emptySince.clear();
+    const heir = this.#heirOfFullDisk();
+    if (heir !== undefined) return this.#do(() => this.#transfer(heir, TIMEOUT_MS));
+    if (node.isChanging || node.alarm !== null) return;
+    const changes = this.#balanced();
+    if (changes.length > 0) return this.#do(() => this.#carryOut(changes));
+    const empty = this.#emptySeat();
+    if (empty !== undefined) this.#do(() => this.#options.submit({ op: "unseat", member: empty }, TIMEOUT_MS));
   }
 
   /** Takes a node in as a learner; the same newcomer may ask again. Throws not_leader elsewhere than at the leader. */
   async admit(newcomer: Newcomer, timeoutMs: number): Promise<void> {
     this.#expectLeader();
     const { node, submit, log } = this.#options;
-    const { configuration } = node.raft.status();
-    const known = [...node.machine.seats].find(([, seat]) => seat.node === newcomer.node);
-    if (known !== undefined && known[0] !== newcomer.member) {
+    const members = membersOf(node.raft.status().configuration);
+    const known = [...node.machine.seats].find(([member, seat]) => {
+      // A seat without a member is what an admission or a removal has left that was cut short.
+      return seat.node === newcomer.node && member !== newcomer.member && members.has(member);
+    });
+    if (known !== undefined) {
       throw new MeshError(
         "conflict",
         `a control node called ${newcomer.node} is known already, with another store (member ${known[0].toString(16)}): if that one is lost, take it out by \`infermesh ctl control remove ${newcomer.node}\` first`,
       );
     }
     await submit({ op: "seat", ...newcomer }, timeoutMs);
-    if ([...configuration.voters, ...configuration.learners].includes(newcomer.member)) return;
+    if (members.has(newcomer.member)) return;
     await node.changeMembers([{ add: newcomer.member, as: "learner" }], timeoutMs);
     log.info("control node joined", { node: newcomer.node, address: newcomer.address });
   }
@@ -99,20 +114,35 @@ export class Steward {
   /** A node that stands by is asked to join; it does so by itself. */
   async #invite(name: string, address: string, timeoutMs: number): Promise<void> {
     const { node, ask } = this.#options;
-    if ([...node.machine.seats.values()].some((seat) => seat.node === name)) return;
+    const members = membersOf(node.raft.status().configuration);
+    if ([...node.machine.seats].some(([member, seat]) => seat.node === name && members.has(member))) return;
     const addresses = [...node.machine.seats.values()].map((seat) => seat.address);
-    await ask(address, "invite", { addresses }, timeoutMs);
+    await ask(address, "invite", { addresses }, timeoutMs).catch((thrown: unknown) => {
+      const error = toMeshError(thrown);
+      if (error.code !== "upstream_failed") throw error;
+      // Another try at another leader would end alike.
+      const why = `${name} can't be asked to become a control node (${error.message}): is it up, and can ${address} be reached from here?`;
+      throw new MeshError("not_found", why, { cause: error });
+    });
   }
 
   async #remove(name: string, timeoutMs: number): Promise<void> {
-    const { node, submit, ask, log } = this.#options;
+    const { node, self, submit, ask, log } = this.#options;
     const member = this.#memberCalled(name);
     const { configuration } = node.raft.status();
+    // What an earlier attempt that was cut short has left.
+    if (!membersOf(configuration).has(member)) return void (await submit({ op: "unseat", member }, timeoutMs));
     if (configuration.voters.length === 1 && configuration.voters[0] === member) {
       throw new MeshError(
         "conflict",
         `${name} is the only voter: add other control nodes first, or nothing is kept any more`,
       );
+    }
+    const successor = this.#fittest(configuration.voters)[0];
+    if (member === self && successor !== undefined) {
+      // Whoever is not taken out sees it through.
+      await this.#transfer(successor, timeoutMs);
+      throw new MeshError("not_leader", "this control node is being taken out, and has handed leadership over");
     }
     // An odd number again: of those that stay, the last one learns along until another comes.
     const rest = configuration.voters.filter((voter) => voter !== member);
@@ -149,8 +179,12 @@ export class Steward {
   }
 
   #memberCalled(name: string): Member {
-    for (const [member, seat] of this.#options.node.machine.seats) if (seat.node === name) return member;
-    const names = [...this.#options.node.machine.seats.values()].map((seat) => seat.node).join(", ");
+    const { node } = this.#options;
+    const called = [...node.machine.seats].filter(([, seat]) => seat.node === name).map(([member]) => member);
+    const members = membersOf(node.raft.status().configuration);
+    const member = called.find((one) => members.has(one)) ?? called[0];
+    if (member !== undefined) return member;
+    const names = [...node.machine.seats.values()].map((seat) => seat.node).join(", ");
     throw new MeshError("not_found", `no control node is called ${name}; there are ${names}`);
   }
 
@@ -180,6 +214,32 @@ export class Steward {
     return others.toSorted((a, b) => Number(a.active) - Number(b.active) || a.matchIndex - b.matchIndex)[0]?.member;
   }
 
+  /**
+   * Who should lead in place of a leader that can't write: one that has stored what this one could not. Without that
+   * proof its disk may be as full, and leadership would wander for nothing.
+   */
+  #heirOfFullDisk(): Member | undefined {
+    const { node } = this.#options;
+    const { durableIndex, lastIndex, configuration, progress } = node.raft.status();
+    if (node.alarm === null || durableIndex === lastIndex) return undefined;
+    return progress.find(
+      ({ member, active, matchIndex }) => configuration.voters.includes(member) && active && matchIndex === lastIndex,
+    )?.member;
+  }
+
+  /** The seat of a member that has taken no part for long: its admission or its removal was cut short. */
+  #emptySeat(): Member | undefined {
+    const { node } = this.#options;
+    const members = membersOf(node.raft.status().configuration);
+    const nowMs = performance.now();
+    const since = new Map<Member, number>();
+    for (const member of node.machine.seats.keys()) {
+      if (!members.has(member)) since.set(member, this.#emptySince.get(member) ?? nowMs);
+    }
+    this.#emptySince = since;
+    return [...since].find(([, sinceMs]) => nowMs - sinceMs > EMPTY_SEAT_MS)?.[0];
+  }
+
   #isSeatWrong(): boolean {
     const { node, self, name, address } = this.#options;
     const seat = node.machine.seats.get(self);
@@ -197,11 +257,20 @@ export class Steward {
     this.#options.log.info("control nodes changed", { voters: voters.length, learners: learners.length });
   }
 
-  #do(what: () => Promise<void>): void {
+  #do(what: () => Promise<unknown>): void {
     this.#busy = true;
-    // What failed is tried again at a later tick.
+    // What failed is tried again at a later tick, and told when it fails in another way.
     what()
-      .catch((error: unknown) => this.#options.log.warn("control nodes", { error: (error as Error).message }))
+      .then(
+        () => {
+          this.#fault = "";
+        },
+        (thrown: unknown) => {
+          const { message } = toMeshError(thrown);
+          if (message !== this.#fault) this.#options.log.warn("control nodes", { error: message });
+          this.#fault = message;
+        },
+      )
       .finally(() => {
         this.#busy = false;
       });

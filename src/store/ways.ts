@@ -24,6 +24,8 @@ export interface WaysOptions {
 }
 
 class Way {
+  /** Open, or being introduced. */
+  link: Link | null = null;
   calls: Calls | null = null;
   /** Resolves when the link is open; rejects when it could not be opened. */
   opening: Promise<Calls> | null = null;
@@ -66,7 +68,8 @@ export class Ways {
   /** Closes all links; they are opened anew when they are needed, with this node's identity as it is then. */
   renew(why: string): void {
     for (const way of this.#ways.values()) {
-      way.calls?.link.close(why);
+      // Also one that has just said who this node was.
+      way.link?.close(why);
       way.notBeforeMs = 0;
     }
   }
@@ -74,7 +77,7 @@ export class Ways {
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#sweeper);
-    for (const way of this.#ways.values()) way.calls?.link.close("this node is stopping");
+    for (const way of this.#ways.values()) way.link?.close("this node is stopping");
   }
 
   #way(address: string): Way {
@@ -101,6 +104,7 @@ export class Ways {
       clearTimeout(timer);
       way.calls?.closed(why);
       way.calls = null;
+      way.link = null;
       way.opening = null;
       way.why = why;
       way.notBeforeMs = performance.now() + way.pauseMs;
@@ -124,9 +128,10 @@ export class Ways {
       socket: {
         open: (socket) =>
           orCrash(() => {
-            if (isOver || this.#stopped) return socket.terminate();
+            if (this.#stopped) once("this node is stopping");
+            if (isOver) return socket.terminate();
             socket.setNoDelay(true);
-            link = new Link(socket, "opener", this.#options.identity, {
+            way.link = link = new Link(socket, "opener", this.#options.identity, {
               open: (opened) => {
                 clearTimeout(timer);
                 way.pauseMs = PAUSE_MS_MIN;
@@ -142,7 +147,8 @@ export class Ways {
         data: (_socket, bytes) => orCrash(() => link?.data(bytes)),
         drain: () => orCrash(() => link?.drain()),
         end: () => orCrash(() => link?.close("it closed the connection")),
-        close: () => orCrash(() => link?.close("the connection was cut")),
+        close: () =>
+          orCrash(() => (link === null ? once("the connection was cut") : link.close("the connection was cut"))),
         error: (_socket, error) => orCrash(() => link?.close(error.message)),
         connectError: (_socket, error) => orCrash(() => once(reason(error))),
       },
