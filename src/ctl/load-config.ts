@@ -176,6 +176,13 @@ function isWhole(text: string): boolean {
   }
 }
 
+/** Whether the environment holds a variable that is like ours, and that the command itself does not know. */
+export function hasForeignVariables(settings: Section, env: Sources["env"], client: boolean): boolean {
+  const own = settingsOf(settings).filter(({ path }) => !client || CLIENT_SETTINGS.includes(path));
+  const known = new Set([...own.map(({ variable }) => variable), ...OTHER_VARIABLES]);
+  return Object.keys(env).some((name) => name.startsWith(PREFIX) && !known.has(name));
+}
+
 function readEnvironment(settings: Section, { env, variables, client = false }: Sources, draft: Draft): void {
   for (const setting of settingsOf(settings)) {
     if (client && !CLIENT_SETTINGS.includes(setting.path)) continue;
