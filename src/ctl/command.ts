@@ -8,7 +8,7 @@ import { type Help, renderHelp } from "../base/help.ts";
 import { settingsOf } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { EXIT } from "./client.ts";
-import { type ConfigSource, faultReport, hasForeignVariables, loadConfig, openConfig } from "./load-config.ts";
+import { type ConfigSource, faultReport, sufficientVariables, loadConfig, openConfig } from "./load-config.ts";
 import { profileTree } from "./profile-file.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -89,7 +89,7 @@ export async function runCommandLine<S extends Section>(
   }
   const named = line.extras.get("config") ?? (file === "operand" ? line.operands[0] : undefined);
   const path = named ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
-  const variables = hasForeignVariables(settings, env, client) ? await allVariables() : new Set<string>();
+  const variables = sufficientVariables(settings, env, client) ?? (await allVariables());
   const load = () => {
     const opened = path === "" ? undefined : openConfig(path);
     const sources = { env, flags: line.values, faults, variables, client };

@@ -176,11 +176,18 @@ function isWhole(text: string): boolean {
   }
 }
 
-/** Whether the environment holds a variable that is like ours, and that the command itself does not know. */
-export function hasForeignVariables(settings: Section, env: Sources["env"], client: boolean): boolean {
+/** The variables that a command knows, if the environment holds no others that are like ours. */
+export function sufficientVariables(
+  settings: Section,
+  env: Sources["env"],
+  client: boolean,
+): ReadonlySet<string> | undefined {
   const own = settingsOf(settings).filter(({ path }) => !client || CLIENT_SETTINGS.includes(path));
-  const known = new Set([...own.map(({ variable }) => variable), ...OTHER_VARIABLES]);
-  return Object.keys(env).some((name) => name.startsWith(PREFIX) && !known.has(name));
+  const known = new Set(own.map(({ variable }) => variable));
+  const suffice = Object.keys(env).every((name) => {
+    return !name.startsWith(PREFIX) || known.has(name) || OTHER_VARIABLES.includes(name);
+  });
+  return suffice ? known : undefined;
 }
 
 function readEnvironment(settings: Section, { env, variables, client = false }: Sources, draft: Draft): void {

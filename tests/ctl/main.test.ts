@@ -155,6 +155,7 @@ describe("the environment", () => {
   test("may hold what other commands know, and nothing that none does", async () => {
     const asked = ["ctl", "list-pins", "--endpoint", "http://127.0.0.1:1"];
     expect((await infermesh(asked, { INFERMESH_LISTEN: ":0", INFERMESH_TIMEOUT: "1s" })).code).toBe(3);
+    expect((await infermesh(asked, { INFERMESH_TIMEOUT: "1s" })).code).toBe(3);
     const wrong = await infermesh(asked, { INFERMESH_LISTN: ":0" });
     expect(wrong.code).toBe(2);
     expect(wrong.err).toContain("did you mean INFERMESH_LISTEN?");
