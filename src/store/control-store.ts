@@ -226,10 +226,10 @@ export class ControlStore implements PolicyStore {
 
   /** Again while the leader is being looked for, until the time is over. */
   async #retried<A>(untilMs: number, attempt: (leftMs: number) => Promise<A>): Promise<A> {
-    let failure = noQuorum();
+    let failure: MeshError | null = null;
     for (;;) {
       const leftMs = untilMs - performance.now();
-      if (leftMs <= 0) throw failure;
+      if (leftMs <= 0) throw failure ?? noQuorum();
       try {
         return await attempt(leftMs);
       } catch (thrown) {
@@ -237,7 +237,7 @@ export class ControlStore implements PolicyStore {
         if (!PASSING.has(error.code)) throw error;
         // Once it may have been done, that is what must be told.
         if (error.code === "request_timeout") failure = error;
-        if (this.#stopped) throw failure.code === "request_timeout" ? failure : stopping();
+        if (this.#stopped) throw failure ?? stopping();
         await Bun.sleep(Math.max(0, Math.min(RETRY_MS, untilMs - performance.now())));
       }
     }
