@@ -14,7 +14,7 @@ import { parseEtcdAddress } from "./store/etcd-address.ts";
 import { PolicyHost } from "./store/policy-host.ts";
 import type { PolicyStore } from "./store/policy-store.ts";
 import { EMBEDDED } from "./store/settings.ts";
-import type { SwimEvent } from "./swim/event.ts";
+import type { Member, SwimEvent } from "./swim/event.ts";
 import { decodeMeta } from "./swim/meta.ts";
 
 /** For etcd to answer before the node goes on without it. */
@@ -65,7 +65,8 @@ async function open(options: ControlPlaneOptions): Promise<ControlPlane> {
     host: () => parseAddress(node().membership.address)?.host ?? "127.0.0.1",
     isAlone,
     peers: () => controlNodes(node()),
-    announce: (controlAddress) => node().tell({ controlAddress }),
+    whereIs: (id) => controlAddressOf(node().membership.member(id)),
+    announce: (controlAddress, isControlNode) => node().tell({ controlAddress, isControlNode }),
     log,
   });
   return {
@@ -97,12 +98,18 @@ async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<C
   return { store, told() {}, suspend: () => Promise.resolve(), resume: () => Promise.resolve() };
 }
 
+/** "" for a member that is no control node. */
+function controlAddressOf(member: Member | undefined): string {
+  const meta = member === undefined ? undefined : decodeMeta(member.meta);
+  return meta?.isControlNode === true ? meta.controlAddress : "";
+}
+
 /** Where other members take part in the control plane; the nearest first. */
 export function controlNodes({ membership }: MeshNode): string[] {
   const near: { readonly address: string; readonly rttMs: number }[] = [];
   for (const member of membership.members()) {
     if (member.id === membership.id || member.status === "failed" || member.status === "left") continue;
-    const address = decodeMeta(member.meta)?.controlAddress ?? "";
+    const address = controlAddressOf(member);
     if (address !== "") near.push({ address, rttMs: member.rttMs ?? Number.POSITIVE_INFINITY });
   }
   return near.toSorted((a, b) => a.rttMs - b.rttMs).map(({ address }) => address);

@@ -18,11 +18,12 @@ import {
   type TargetLoad,
 } from "./admin/router-api.ts";
 import type { AdminConfig } from "./admin/settings.ts";
+import { MeshError } from "./base/errors.ts";
 import { type Address, formatAddress } from "./base/units.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { isRoutable } from "./fleet/target.ts";
 import { SCHEMA } from "./gen/services.js";
-import type { Init, NodeState } from "./gen/services.js";
+import type { ExplainRouteRequest, Init, NodeState } from "./gen/services.js";
 import { NodeState as NodeStateMessage } from "./gen/state.js";
 import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
@@ -31,7 +32,8 @@ import { decodeNodeState, encodeNodeState } from "./mesh/node-state.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
-import { Explainer } from "./proxy/explain.ts";
+import { type Decision, DECISIONS_MAX } from "./proxy/decisions.ts";
+import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { ScoreTable } from "./score/table.ts";
@@ -50,6 +52,8 @@ export interface ControlOptions {
   readonly log: Log;
   /** The policies; null before this router has found them. */
   readonly policies: () => PolicyAccess | null;
+  /** The last choice for the request of this id that some worker remembers. */
+  readonly decision: (requestId: string) => Promise<Decision | null>;
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
@@ -157,9 +161,23 @@ export class Control {
       policies: this.#options.policies,
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
-      explain: async ({ model, promptTokens }) => this.#explainer.explain(model, promptTokens),
+      explain: (request) => this.#explain(request),
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
     };
+  }
+
+  async #explain({ model, promptTokens, requestId }: ExplainRouteRequest): Promise<Explanation> {
+    if (requestId === "") {
+      if (model !== "") return this.#explainer.explain(model, promptTokens);
+      throw new MeshError("bad_request", "expected a model, or a requestId", { param: "model" });
+    }
+    const decision = await this.#options.decision(requestId);
+    if (decision !== null) return this.#explainer.past(decision);
+    const shown = JSON.stringify(requestId.slice(0, 128));
+    throw new MeshError(
+      "not_found",
+      `no choice for the request ${shown} is remembered: each worker keeps its last ${DECISIONS_MAX}, and requests that were refused or answered by the router itself have none`,
+    );
   }
 
   #load(id: string): TargetLoad {

@@ -113,7 +113,7 @@ function clientOf({ port }: EtcdNode): EtcdClient {
   return new EtcdClient({ endpoints, tls: false, login: null, cluster: "" }, null);
 }
 
-async function timed(count: number, inFlight: number, act: () => Promise<void>): Promise<Timed> {
+export async function timed(count: number, inFlight: number, act: () => Promise<void>): Promise<Timed> {
   const times: number[] = [];
   let left = count;
   const startedAtMs = performance.now();

@@ -40,6 +40,8 @@ export interface FrontContext {
   readonly hostname: string;
   /** The Host of requests that name none. */
   readonly authority: string;
+  /** The longest body that a path takes. */
+  bodyBytesMax(path: string): number;
   fetch(request: Request, remoteAddress: string): Response | Promise<Response>;
   onError(error: unknown, request: string): void;
   onNotice(message: string, remoteAddress: string): void;
@@ -82,6 +84,7 @@ export class FrontConnection implements PortConnection {
   #body: Uint8Array[] = [];
   #bodyLength = 0;
   #bodyLeft = 0;
+  #bodyMax = 0;
   #chunks: ChunkScanner | null = null;
 
   #abort: AbortController | null = null;
@@ -251,7 +254,9 @@ export class FrontConnection implements PortConnection {
 
   #beginBody(): boolean {
     const head = this.#head;
-    const { maxBodyBytes, bodyTimeoutMs } = this.#context.limits;
+    const { bodyTimeoutMs } = this.#context.limits;
+    const maxBodyBytes = this.#context.bodyBytesMax(new URL(this.#exchange!.url).pathname);
+    this.#bodyMax = maxBodyBytes;
     this.#body = [];
     this.#bodyLength = 0;
     this.#bodyLeft = Math.max(0, head.contentLength);
@@ -296,8 +301,8 @@ export class FrontConnection implements PortConnection {
       return false;
     }
     for (let i = 0; i < chunks.spanCount; i++) this.#keepBody(chunks.spans[2 * i]!, chunks.spans[2 * i + 1]!);
-    if (this.#bodyLength > this.#context.limits.maxBodyBytes) {
-      this.#fail("payload_too_large", `the body is longer than ${this.#context.limits.maxBodyBytes} bytes`);
+    if (this.#bodyLength > this.#bodyMax) {
+      this.#fail("payload_too_large", `the body is longer than ${this.#bodyMax} bytes`);
       return false;
     }
     this.#start = done === CHUNKS_MORE ? this.#end : done;

@@ -75,6 +75,7 @@ export function serveApi(options: FrontOptions): Front {
     stopping: false,
     hostname: options.hostname,
     authority: "localhost",
+    bodyBytesMax: (path) => Math.max(limits.maxBodyBytes, services?.requestBytesMax(path) ?? 0),
     speakHttp2(socket, before, bytes) {
       if (services === undefined) return false;
       const connection = new GrpcConnection(socket, context, services);

@@ -31,12 +31,12 @@ export interface CallClient {
   readonly services: Services;
   readonly context: { readonly hostname: string };
   readonly remoteAddress: string;
-  /** The longest message that a call may bring. */
-  readonly messageBytesMax: number;
+  /** The longest message that a call of this path may bring. */
+  messageBytesMax(path: string): number;
   /** Bytes of requests that are held for the calls of this connection. */
   heldBytes: number;
-  /** Whether the calls of this connection may hold so many bytes more. */
-  mayHold(bytes: number): boolean;
+  /** Whether the calls of this connection may hold so many bytes more, for one of this path. */
+  mayHold(bytes: number, path: string): boolean;
   /** Something is there to send: it goes out at the turn's end. */
   schedule(): void;
   ended(call: GrpcCall): void;
@@ -46,6 +46,7 @@ export class GrpcCall implements StreamOwner {
   readonly #client: CallClient;
   readonly #stream: Http2Stream;
   readonly #block: HeaderBlock;
+  readonly #path: string;
   readonly #queue: MessageQueue;
   readonly #end = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -57,6 +58,7 @@ export class GrpcCall implements StreamOwner {
     this.#client = client;
     this.#stream = stream;
     this.#block = block;
+    this.#path = block.path?.text ?? "";
     this.#queue = new MessageQueue({
       consume(bytes) {
         client.connection.consume(stream, bytes);
@@ -79,7 +81,7 @@ export class GrpcCall implements StreamOwner {
 
   #begin(): void {
     const { services, context } = this.#client;
-    const path = this.#block.path?.text ?? "";
+    const path = this.#path;
     const encoding = this.#block.value("grpc-encoding") ?? "identity";
     if (encoding !== "identity") {
       throw new MeshError(
@@ -186,7 +188,7 @@ export class GrpcCall implements StreamOwner {
   #fail(thrown: unknown): void {
     if (this.#isOver) return;
     const { services } = this.#client;
-    this.#finish(services.asMeshError(thrown, this.#block.path?.text ?? ""));
+    this.#finish(services.asMeshError(thrown, this.#path));
   }
 
   /** Sends the status, once. */
@@ -225,7 +227,7 @@ export class GrpcCall implements StreamOwner {
 
   /** The server stops: what streams ends, what is being answered is answered. */
   stop(why: MeshError): void {
-    const path = this.#block.path?.text ?? "";
+    const path = this.#path;
     const isStream =
       REFLECTION_PATHS.has(path) ||
       this.#client.services.methods.some((method) => method.path === path && method.info.serverStreams === true);
@@ -246,14 +248,15 @@ export class GrpcCall implements StreamOwner {
       return;
     }
     const client = this.#client;
-    if (!client.mayHold(end - start)) {
+    if (!client.mayHold(end - start, this.#path)) {
       this.#fail(new MeshError("over_capacity", "this connection has more requests under way than may be held"));
       return;
     }
     this.#queue.push(bytes, start, end);
     const length = this.#queue.nextLength;
-    if (length > client.messageBytesMax) {
-      const why = `a message of ${length} bytes; at most ${client.messageBytesMax} are taken`;
+    const bytesMax = client.messageBytesMax(this.#path);
+    if (length > bytesMax) {
+      const why = `a message of ${length} bytes; at most ${bytesMax} are taken`;
       this.#fail(new MeshError("payload_too_large", why));
     } else if (this.#queue.isCompressed) {
       this.#fail(new MeshError("not_supported", "compressed messages are not read here"));

@@ -59,12 +59,13 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
     return this.#socket.remoteAddress ?? "";
   }
 
-  get messageBytesMax(): number {
-    return this.context.limits.maxBodyBytes;
+  messageBytesMax(path: string): number {
+    return this.context.bodyBytesMax(path);
   }
 
-  mayHold(bytes: number): boolean {
-    return this.heldBytes + bytes <= RECEIVED_BODIES_MAX * this.messageBytesMax;
+  mayHold(bytes: number, path: string): boolean {
+    const usual = RECEIVED_BODIES_MAX * this.context.limits.maxBodyBytes;
+    return this.heldBytes + bytes <= Math.max(usual, this.messageBytesMax(path) + STREAM_WINDOW_BYTES);
   }
 
   schedule(): void {

@@ -24,7 +24,7 @@ export interface StoreMemberFacts {
   readonly address: string;
   readonly role: string;
   readonly matchIndex: number | null;
-  readonly heardAgoMs?: number | null;
+  readonly active?: boolean | null;
 }
 
 export interface StoreFacts {
@@ -40,6 +40,7 @@ export interface StoreFacts {
   readonly appliedIndex: number;
   readonly logBytes: number;
   readonly members: readonly StoreMemberFacts[];
+  readonly changing: boolean;
 }
 
 export interface PolicyAccess {
@@ -68,9 +69,14 @@ export interface PolicyAccess {
 /** For callers that give no deadline; a little less than most clients wait. */
 const TIMEOUT_MS = 5000;
 
+/** For the answer on its way back. */
+const ANSWER_MS = 100;
+
 /** What is left of a call's time, for the store. */
 export function timeLeft(call: Call): number {
-  return Math.max(1, Math.min(TIMEOUT_MS, Math.round(call.deadlineMs - performance.now())));
+  const leftMs = call.deadlineMs - performance.now();
+  // The store's own word of what went wrong says more than that the time is over.
+  return Math.max(1, Math.min(TIMEOUT_MS, Math.round(leftMs - Math.min(ANSWER_MS, leftMs / 10))));
 }
 
 export function kindOf(text: string): Kind {

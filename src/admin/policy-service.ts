@@ -130,7 +130,10 @@ export class PolicyService {
   async #write(raw: readonly object[], wishes: WriteWishes, call: Call): Promise<Init<WriteResponse>> {
     const writes = checked(raw);
     const policies = this.#options.policies();
-    const warnings = this.#options.warnings(writes, (await policies.list({ consistent: false })).items);
+    // Only advice on rules looks at others, and a list is long.
+    const isOfRules = writes.some((write) => targetOf(write).kind === "acl");
+    const { items } = isOfRules ? await policies.list({ kind: "acl", consistent: false }) : { items: [] };
+    const warnings = this.#options.warnings(writes, items);
     const { idempotencyKey: key, dryRun } = wishes;
     const timeoutMs = timeLeft(call);
     const outcome = dryRun

@@ -17,6 +17,10 @@ import {
 } from "../wire/proto-schema.ts";
 import type { Watchers } from "./events.ts";
 
+/** A copy of all policies, of up to 32 MiB, in base64 where it comes as JSON. */
+const LARGE = "/infermesh.control.v1.ControlPlane/RestoreSnapshot";
+const LARGE_BYTES_MAX = 64 * 1024 * 1024;
+
 /** What a method knows of the call beside its request. */
 export interface Call {
   /** Aborted when the caller is gone, its deadline is over or the server stops; the reason is a MeshError. */
@@ -115,6 +119,11 @@ export class Services {
       throw new MeshError("forbidden", `this port is read-only; call ${method.info.name} on the --api port`);
     }
     return method;
+  }
+
+  /** For what may be longer than usual: the most that a request at this path may be; 0 where it may not. */
+  requestBytesMax(path: string): number {
+    return path === LARGE && !this.options.readOnly ? LARGE_BYTES_MAX : 0;
   }
 
   /** Files of what is served, and what they import. */

@@ -84,6 +84,6 @@ function named(node: string): string {
   return node;
 }
 
-function memberMessage({ matchIndex, heardAgoMs, ...member }: StoreMemberFacts): Init<ControlMember> {
-  return { ...member, matchIndex: matchIndex ?? undefined, heardAgoMs: heardAgoMs ?? undefined };
+function memberMessage({ matchIndex, active, ...member }: StoreMemberFacts): Init<ControlMember> {
+  return { ...member, matchIndex: matchIndex ?? undefined, active: active ?? undefined };
 }

@@ -5,17 +5,7 @@ import { EXIT, type JsonRecord } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, listIn, wholeOf } from "./control-plane.ts";
 import { asking, type Part } from "./part.ts";
-import {
-  type Column,
-  figureColumn,
-  formatAge,
-  isWhole,
-  renderFacts,
-  renderRows,
-  renderWhole,
-  textColumn,
-  wordOf,
-} from "./render.ts";
+import { type Column, isWhole, renderFacts, renderRows, renderWhole, textColumn, wordOf } from "./render.ts";
 import { repeating, watchFields } from "./repeat.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -54,7 +44,7 @@ const MEMBER_COLUMNS: readonly Column<MemberRow>[] = [
   { ...textColumn<MemberRow>("ROLE", ({ role }) => textOf(role)), color: ({ role }) => ROLE_COLORS[textOf(role)] },
   textColumn("ADDRESS", ({ address }) => textOf(address)),
   textColumn("HAS", ({ matchIndex }) => textOf(matchIndex), true),
-  figureColumn("HEARD", ({ heardAgoMs }) => (typeof heardAgoMs === "number" ? heardAgoMs : undefined), formatAge),
+  textColumn("HEARD", ({ active }) => (typeof active === "boolean" ? (active ? "yes" : "no") : "-")),
   { ...textColumn<MemberRow>("MEMBER", ({ member }) => textOf(member)), wide: true },
 ];
 
@@ -63,7 +53,7 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
   const { output } = config;
   const body = bodyOf(await call(config, "GetStoreStatus"), terminal);
   if (typeof body === "number") return body;
-  const members = listIn(body, "members", terminal);
+  const members = membersIn(body, terminal);
   if (typeof members === "number") return members;
   const writable = body["writable"] === true;
   if (isWhole(output)) terminal.out(renderWhole(output, body));
@@ -89,20 +79,38 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
 async function changeMembers(
   config: ChangeConfig,
   terminal: Terminal,
-  { method, request, words }: { method: string; request: object; words: (leader: string) => string },
+  {
+    method,
+    request,
+    words,
+  }: { method: string; request: object; words: (leader: string, nodes: readonly unknown[]) => string },
 ): Promise<number> {
   const { output } = config;
   const body = bodyOf(await change(config, method, request, terminal, false), terminal);
   if (typeof body === "number") return body;
-  const members = listIn(body, "members", terminal);
+  const members = membersIn(body, terminal);
   if (typeof members === "number") return members;
   if (isWhole(output)) terminal.out(renderWhole(output, body));
   else if (output === "text") terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}));
   else {
-    terminal.out(`${printable(words(textOf(body["leader"])))}\n\n`);
+    terminal.out(
+      `${printable(
+        words(
+          textOf(body["leader"]),
+          members.map(({ node }) => node),
+        ),
+      )}\n\n`,
+    );
     terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color));
   }
   return EXIT.ok;
+}
+
+/** By name. */
+function membersIn(body: JsonRecord, terminal: Terminal): readonly MemberRow[] | number {
+  const members = listIn(body, "members", terminal);
+  if (typeof members === "number") return members;
+  return members.toSorted((a, b) => (textOf(a["node"]) < textOf(b["node"]) ? -1 : 1));
 }
 
 function sizeText(bytes: number): string {
@@ -131,7 +139,9 @@ export const CONTROL_MEMBERS = {
     run(config, terminal, [node = ""]) {
       const { address } = config;
       const request = { node, ...(address === "" ? {} : { address }) };
-      const words = (): string => `${node} is a control node now`;
+      // Who is asked may be told of it a moment later.
+      const words = (_leader: string, nodes: readonly unknown[]): string =>
+        nodes.includes(node) ? `${node} is a control node now` : `${node} is becoming a control node`;
       return changeMembers(config, terminal, { method: "AddControlMember", request, words });
     },
   }),

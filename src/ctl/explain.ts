@@ -5,7 +5,7 @@ import { EXIT, type JsonRecord } from "./client.ts";
 import { bodyOf, call, listIn, wholeOf } from "./control-plane.ts";
 import { localTime } from "./events.ts";
 import { asking } from "./part.ts";
-import { type Column, figureColumn, isWhole, renderRows, renderWhole, textColumn } from "./render.ts";
+import { type Column, figureColumn, isWhole, renderRows, renderWhole, textColumn, wordOf } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { numberOf, optionalNumber } from "./write-settings.ts";
@@ -70,13 +70,15 @@ async function explain(config: Infer<typeof explainSettings>, terminal: Terminal
 
 function headOf(body: JsonRecord): string {
   const { requestId = "", model = "-", winner = "", reason = "" } = body;
-  const atMs = wholeOf(body["atMs"]);
-  const when = atMs === undefined || atMs === 0 ? "" : ` at ${localTime(new Date(atMs).toISOString())}`;
-  const what = requestId === "" ? "a request" : `request ${String(requestId)}`;
+  const isPast = requestId !== "";
+  const atMs = wholeOf(body["atMs"]) ?? 0;
+  const when = isPast && atMs > 0 ? ` at ${localTime(new Date(atMs).toISOString())}` : "";
+  const what = isPast ? `request ${wordOf(requestId)}` : "a request";
   const tokens = wholeOf(body["promptTokens"]) ?? 0;
-  const chosen = winner === "" ? "goes nowhere" : `goes to ${String(winner)}`;
-  const why = reason === "" ? "" : `: ${String(reason)}`;
-  return printable(`${what} for ${String(model)} with ${tokens} prompt tokens${when} ${chosen}${why}`);
+  const verb = isPast ? "went" : "would go";
+  const where = winner === "" ? "nowhere" : `to ${wordOf(winner)}`;
+  const why = reason === "" ? "" : `: ${wordOf(reason)}`;
+  return printable(`${what} for ${wordOf(model)} with ${tokens} prompt tokens ${verb} ${where}${when}${why}`);
 }
 
 /** A column for each term that any candidate has, in the order of the first. */
@@ -92,7 +94,7 @@ function columnsFor(candidates: readonly Candidate[]): readonly Column<Candidate
     },
     seconds((row) => (row.eligible === true || (row.terms ?? []).length > 0 ? (row.seconds ?? 0) : undefined), "TOTAL"),
     ...names.map((name) => seconds(({ terms = [] }) => termOf(terms, name), name.toUpperCase())),
-    figureColumn("ACTIVE", ({ activeRequests }) => activeRequests ?? 0),
+    figureColumn("RUNNING", ({ activeRequests }) => activeRequests ?? 0),
     figureColumn("OF", ({ capacity }) => capacity),
     figureColumn("QUEUED TOKENS", ({ queuedTokens }) => queuedTokens ?? 0),
     textColumn("WHY NOT", ({ eligible, reason }) => (eligible === true ? "-" : (reason ?? "-"))),

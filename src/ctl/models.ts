@@ -147,7 +147,8 @@ async function describeModel(config: Infer<typeof ctlSettings>, terminal: Termin
     terminal.out(renderWhole(output, { model, policies }));
     return EXIT.ok;
   }
-  const { nodes: at = [], routableNodes = 0, missingReplicas = 0 } = model;
+  const { routableNodes = 0, missingReplicas = 0 } = model;
+  const at = (model.nodes ?? []).toSorted((a, b) => ((a.id ?? "") < (b.id ?? "") ? -1 : 1));
   if (output === "text") {
     terminal.out(renderRows(output, at, MODEL_NODE_COLUMNS, {}));
     return EXIT.ok;

@@ -52,7 +52,7 @@ type SubscribeConfig = Infer<typeof subscribeSettings>;
 
 const TYPE_WIDTH = "node.alive-again".length;
 const TIME_WIDTH = "2026-01-02 15:04:05".length;
-const ID_WIDTH = 16;
+const ID_WIDTH_MIN = 16;
 
 const labelsText = (labels: EventRow["labels"]): string =>
   Object.entries(labels ?? {})
@@ -70,7 +70,6 @@ const COLUMNS: readonly Column<EventRow>[] = [
   textColumn("NUMBER", ({ seq }) => String(seq ?? "-")),
   { ...textColumn<EventRow>("LABELS", ({ labels }) => labelsText(labels)), wide: true },
 ];
-const WIDTHS = [TIME_WIDTH, TYPE_WIDTH, ID_WIDTH];
 /** People read on; the number is for scripts and for wide tables. */
 const LINE_COLUMNS = COLUMNS.map((column) => (column.title === "NUMBER" ? { ...column, wide: true } : column));
 
@@ -85,6 +84,7 @@ async function subscribe(config: SubscribeConfig, terminal: Terminal): Promise<n
   if (config.once) return listEvents(config, terminal, filter);
   return untilEnded(terminal, (ended) => {
     let life: number | undefined;
+    let idWidth = ID_WIDTH_MIN;
     return followEvents(config, filter, terminal, ended, (line, endpoint) => {
       if (line.kind === "gap") {
         if (config.output === "json") terminal.out(renderJsonLine({ missed: line.missed, next: line.next }));
@@ -93,7 +93,10 @@ async function subscribe(config: SubscribeConfig, terminal: Terminal): Promise<n
         if (life !== undefined && line.first !== life)
           terminal.err(`infermesh ctl: ${escaped(endpoint)} has begun anew\n`);
         life = line.first;
-      } else show(config, terminal, line);
+      } else {
+        idWidth = Math.max(idWidth, line.id?.length ?? 0);
+        show(config, terminal, line, idWidth);
+      }
     });
   });
 }
@@ -105,18 +108,24 @@ async function listEvents(config: SubscribeConfig, terminal: Terminal, filter: s
   const events = recordsIn(answer.body, "events");
   if (events === undefined) return notOurs("events", terminal);
   if (isWhole(config.output)) terminal.out(renderWhole(config.output, answer.body));
-  else for (const event of events) show(config, terminal, event);
+  else {
+    const rows: readonly EventRow[] = events;
+    const idWidth = Math.max(ID_WIDTH_MIN, ...rows.map(({ id }) => (typeof id === "string" ? id.length : 0)));
+    for (const event of rows) show(config, terminal, event, idWidth);
+  }
   const { missed } = answer.body as { missed?: unknown };
   if (typeof missed === "number" && missed > 0)
     terminal.err(`infermesh ctl: ${missed} events before these are not kept any more\n`);
   return EXIT.ok;
 }
 
-function show({ output }: SubscribeConfig, terminal: Terminal, event: EventRow): void {
+/** `idWidth`: of the subjects so far, so that lines stay below one another. */
+function show({ output }: SubscribeConfig, terminal: Terminal, event: EventRow, idWidth = ID_WIDTH_MIN): void {
+  const widths = [TIME_WIDTH, TYPE_WIDTH, idWidth];
   if (output === "json") terminal.out(renderJsonLine(event));
   else if (output === "yaml") terminal.out(`---\n${renderWhole("yaml", event)}`);
   else if (output === "text") terminal.out(renderTabs(event, COLUMNS));
-  else terminal.out(renderRow(event, columnsOf(output, LINE_COLUMNS), WIDTHS, terminal.color));
+  else terminal.out(renderRow(event, columnsOf(output, LINE_COLUMNS), widths, terminal.color));
 }
 
 /** The command, without its help. */

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 6b20587d1c322cf6d76e2dbf output e33b3598f6c01afce4f6eb29
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 71e6284c123bda85ce43eab4 output 75c23c4062072e55e1b72fa4
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -410,9 +410,9 @@ export interface ControlMember {
   readonly address: string;
   /** "leader", "follower", "learner" or "unknown". */
   readonly role: string;
-  /** The last entry of the log that the leader knows it to have, and since when the leader has not heard of it: where the process that is asked can know. */
+  /** The last entry of the log that the leader knows it to have, and whether the leader has heard of it lately: where the process that is asked can know. */
   readonly matchIndex?: number | undefined;
-  readonly heardAgoMs?: number | undefined;
+  readonly active?: boolean | undefined;
 }
 
 export interface GetStoreStatusRequest {
@@ -436,6 +436,8 @@ export interface GetStoreStatusResponse {
   /** Why not, in a sentence; empty while all is well. */
   readonly alarm: string;
   readonly logBytes: number;
+  /** A change of members is under way: until it is done, the majority of those before counts as well. */
+  readonly changing: boolean;
 }
 
 export interface AddControlMemberRequest {

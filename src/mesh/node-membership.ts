@@ -44,7 +44,7 @@ export interface NodeOptions {
   readonly localJoin?: readonly string[];
   readonly mesh: GossipConfig;
   readonly swim: SwimConfig;
-  readonly meta: Omit<NodeMeta, "cut" | "version" | "controlAddress">;
+  readonly meta: Omit<NodeMeta, "cut" | "version" | "controlAddress" | "isControlNode">;
   readonly journal: Journal;
   readonly log: AnnouncerLog;
   onEvent(event: SwimEvent): void;
@@ -59,7 +59,7 @@ export interface MeshNode {
   /** Seeded by chance. */
   readonly prng: Prng;
   /** Tells the mesh what has changed: whether the node can take requests now, only finishes what it has, is a control node. */
-  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress" | "models">>): void;
+  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress" | "isControlNode" | "models">>): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
   /** Calls of the API from member to member. */
@@ -99,7 +99,7 @@ export async function joinMesh(options: NodeOptions): Promise<MeshNode> {
     throw error;
   });
   const roster = new Roster();
-  let meta = { ...options.meta, version, controlAddress: "" };
+  let meta = { ...options.meta, version, controlAddress: "", isControlNode: false };
   const lines = new MemberLog(log);
   const membership: Membership = new Membership(
     {

@@ -6,6 +6,7 @@ import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
+import type { Decisions } from "./decisions.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
@@ -24,6 +25,8 @@ export interface WorkerContext {
   allowRegister: boolean;
   readonly routes: Routes;
   readonly table: ScoreTable;
+  /** The last choices. */
+  readonly decisions: Decisions;
   readonly picker: Picker;
   readonly pick: PickRequest;
   readonly counters: WorkerCounters;

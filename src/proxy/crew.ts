@@ -19,6 +19,8 @@ import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
+import type { Decision } from "./decisions.ts";
+import { Inquiries } from "./inquiries.ts";
 import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
 import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
@@ -107,6 +109,7 @@ export class Crew {
   readonly #listeners: Listeners | null;
   readonly #seats: readonly Seat[];
   readonly #threads = new Set<WorkerThread>();
+  readonly #inquiries = new Inquiries();
   /** The lowest last. */
   readonly #freeIndexes: number[];
   readonly #events: ThreadEvents;
@@ -265,6 +268,11 @@ export class Crew {
     this.#tell({ kind: "certificates", tls });
   }
 
+  /** The last choice for the request of this id that a worker remembers; null where none does. */
+  decision(requestId: string): Promise<Decision | null> {
+    return this.#inquiries.ask(this.#threads, requestId);
+  }
+
   /** Makes the worker of a seat fail as a bug would. */
   crash(seat: number): void {
     this.#seats[seat]?.thread?.send({ kind: "crash" });
@@ -389,6 +397,9 @@ export class Crew {
       case "routed":
         thread.routed = message.version;
         this.#tellRouted();
+        break;
+      case "explained":
+        this.#inquiries.answered(message.ask, message.decision);
         break;
       case "control":
         void this.#options.control(message.path, message.body).then(({ status, body }) => {

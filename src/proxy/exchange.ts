@@ -318,6 +318,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const row = choice.make(this.#context, this.model, tokens, this.#excluded, this.#attempts > 0);
     if (row < 0) return row;
     attempt.take(choice, tokens);
+    const { decisions } = this.#context;
+    const at = decisions.record(this.model, row, tokens, this.#attempts > 0, unixMs());
+    decisions.name(at, this.held, this.idStart, this.idEnd);
     this.span?.picked(nowMs(), choice.target?.node ?? "", this.#context.pick.cost, tokens);
     return row;
   }

@@ -7,7 +7,8 @@ import { didYouMean } from "../base/nearest.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { costOf, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
+import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
+import { type Decision, PLACES_MAX } from "./decisions.ts";
 import type { Placement } from "./placement.ts";
 
 export interface Candidate {
@@ -26,6 +27,7 @@ export interface Candidate {
 }
 
 export interface Explanation {
+  readonly requestId: string;
   readonly model: string;
   readonly promptTokens: number;
   readonly atMs: number;
@@ -44,6 +46,9 @@ export interface ExplainerOptions {
 
 /** What a request is taken to be of whose prompt nothing is said. */
 export const PROMPT_TOKENS = 512;
+/** Why a row that is not the cheapest may be taken. */
+const OTHERWISE =
+  "a way to balance other than the score, a breaker, a busy connection, or what had been tried before decided, or the loads changed meanwhile";
 /** Costs that differ by less are the same to the scorers, which count in float32. */
 const TIE = 1e-6;
 
@@ -64,7 +69,40 @@ export class Explainer {
       const cost = costOf(figures, promptTokens, nowDeciseconds);
       return this.#candidate(id, row, figures, cost, promptTokens, excluded.includes(id));
     });
-    return { model, promptTokens, atMs: Date.now(), ...decided(scored) };
+    return { requestId: "", model, promptTokens, atMs: Date.now(), ...decided(scored) };
+  }
+
+  /** A choice that a worker remembers. */
+  past(decision: Decision): Explanation {
+    const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node, isRetry, isCut } = decision;
+    const scored = decision.places.map((place): Scored => {
+      const kept = figuresIn(place.figures);
+      // The claim of the request itself came first.
+      const own = place.row === row ? 1 : 0;
+      const figures = {
+        ...kept,
+        activeRequests: kept.activeRequests - own,
+        queuedTokens: kept.queuedTokens - own * promptTokens,
+      };
+      const cost = costOf(figures, promptTokens, nowDeciseconds);
+      return this.#candidate(place.node, place.row, figures, cost, promptTokens, false);
+    });
+    const { winner, reason, candidates } = decided(scored.filter((one) => one.row === row || one.capacity > 0));
+    const notes = [
+      ...(winner === node ? [reason] : [`${node} was taken: ${OTHERWISE}`]),
+      ...(isRetry ? ["it was tried again here, after others had failed"] : []),
+      ...(isCut ? [`of its many places only the first ${PLACES_MAX} were kept`] : []),
+    ];
+    const chosen = candidates.map((one) => ({ ...one, chosen: one.row === row }));
+    return {
+      requestId,
+      model,
+      promptTokens,
+      atMs: Math.round(atMs),
+      winner: node,
+      reason: notes.join("; "),
+      candidates: chosen,
+    };
   }
 
   #places(model: string): readonly { readonly target: string; readonly row: number }[] {

@@ -43,11 +43,14 @@ import type { ClientSide } from "./http2-wire.ts";
 import { unknownModel } from "./local-answers.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { noTarget, otherModel } from "./refusals.ts";
+import { ID_BYTES, writeId } from "./request-id.ts";
 import { Wishes } from "./wishes.ts";
 
 /** Attempts that count for nothing: the target did nothing about the stream, but is there. */
 const LATE_ATTEMPTS_MAX = 4;
 const NO_SLOT = -1;
+/** Where an id that was made here is written for a moment. */
+const ID = new Uint8Array(ID_BYTES);
 const NO_FIELD = new Uint8Array(0);
 const NONE: readonly number[] = [];
 const NO_WISHES = new Wishes();
@@ -416,6 +419,14 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 
+  #remember(row: number, tokens: number): void {
+    const { decisions } = this.#context;
+    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs());
+    const id = this.#id;
+    if (typeof id !== "number") decisions.name(at, id.source, id.valueStart, id.source.length);
+    else decisions.name(at, ID, 0, writeId(id, ID, 0));
+  }
+
   #claim(): GrpcAttempt | number {
     const tokens = this.#promptTokens();
     const attempt = GrpcAttempt.claim(
@@ -426,6 +437,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#excluded,
       this.#attempts > 0,
     );
+    if (typeof attempt !== "number") this.#remember(attempt.row, tokens);
     if (this.#span !== null && typeof attempt !== "number") {
       this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
     }

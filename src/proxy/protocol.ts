@@ -6,6 +6,7 @@ import type { Change, Item } from "../policy/item.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
+import type { Decision } from "./decisions.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -91,6 +92,8 @@ export type ToWorker =
   /** The store's answer to what this worker wanted. */
   | { readonly kind: "grants"; readonly grants: readonly Grant[]; readonly holders: number }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
+  /** What is remembered of this request's choice? */
+  | { readonly kind: "explain"; readonly ask: number; readonly requestId: string }
   /** A batch of spans has been taken. */
   | { readonly kind: "spans-taken" }
   /** Use these settings from the next request on. */
@@ -137,6 +140,7 @@ export type FromWorker =
       readonly wants: readonly Want[];
       readonly refused: readonly (readonly [quota: string, requests: number])[];
     }
+  | { readonly kind: "explained"; readonly index: number; readonly ask: number; readonly decision: Decision | null }
   /** A batch of finished spans, as obs/spans.ts packs it. */
   | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
   | { readonly kind: "drained"; readonly index: number }

@@ -31,6 +31,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Enforcement } from "./enforcement.ts";
 import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, PolicyNews, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
+import { Decisions } from "./decisions.ts";
 import { Dispatch } from "./dispatch.ts";
 import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
@@ -93,6 +94,7 @@ function start(options: WorkerStart): RunningWorker {
     allowRegister: settings.allowRegister,
     routes,
     table,
+    decisions: new Decisions(table),
     picker,
     pick: new PickRequest(),
     counters,
@@ -195,6 +197,13 @@ function start(options: WorkerStart): RunningWorker {
         case "routes":
           applyRoutes(message.routes);
           break;
+        case "explain": {
+          const { ask, requestId } = message;
+          const nodeOf = (row: number): string => context.routes.target(row)?.node ?? "";
+          const modelOf = (model: number): string => context.routes.modelName(model);
+          post({ kind: "explained", index, ask, decision: context.decisions.find(requestId, nodeOf, modelOf) });
+          break;
+        }
         case "policies":
           obey(message.news);
           break;

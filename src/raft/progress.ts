@@ -20,6 +20,8 @@ export class Progress {
   /** The newest round that it confirmed, and that it was sent. */
   confirmedRound = 0;
   sentRound = 0;
+  /** Refusals of earlier rounds answer what was sent before the leader last went back. */
+  refusalsFrom = 0;
   /** The highest commit index that it was told. */
   sentCommit = 0;
   snapshot: SnapshotSender | undefined;
@@ -29,6 +31,8 @@ export class Progress {
   readonly #inflightLast: number[] = [];
   readonly #inflightBytes: number[] = [];
   #bytes = 0;
+  /** Messages that may be on their way, after the leader had to go back: it doubles with each answer that brings news. */
+  #window = Infinity;
 
   constructor(next: number, nowMs: number) {
     this.next = next;
@@ -41,7 +45,7 @@ export class Progress {
 
   /** A first message may always leave, however large. */
   hasRoom(messagesMax: number, bytesMax: number): boolean {
-    return this.#inflightLast.length < messagesMax && this.#bytes < bytesMax;
+    return this.#inflightLast.length < Math.min(messagesMax, this.#window) && this.#bytes < bytesMax;
   }
 
   /** Entries up to `last` are on their way. */
@@ -58,11 +62,14 @@ export class Progress {
       this.#inflightLast.shift();
       this.#bytes -= this.#inflightBytes.shift()!;
     }
-    this.waiting = false;
     const isNews = index > this.match;
-    if (isNews) this.match = index;
+    if (isNews) {
+      this.match = index;
+      this.#window *= 2;
+    }
+    // A late answer, to what was sent before the probe, says nothing of the place that the probe is at.
+    if (this.state === "probe" && index >= this.next - 1) this.become("replicate");
     if (this.next <= index) this.next = index + 1;
-    if (this.state === "probe") this.become("replicate");
     return isNews;
   }
 
@@ -79,5 +86,6 @@ export class Progress {
   probe(): void {
     this.become("probe");
     this.next = this.match + 1;
+    this.#window = 1;
   }
 }

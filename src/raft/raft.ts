@@ -145,6 +145,8 @@ export class Raft {
   #heartbeatDueMs = Infinity;
   /** Every heartbeat and every batch of reads begins a round; each message tells the newest. */
   #round = 0;
+  /** All have to hear of this one, also those to whom there is nothing else to send. */
+  #dueRound = 0;
   /** When each of the newest rounds began, for leases. */
   readonly #roundBeganMs = new Map<number, number>();
   readonly #reads = new LeaderReads();
@@ -563,6 +565,7 @@ export class Raft {
     // What earlier terms left is committed with it.
     this.#appendOwn("noop", NOTHING);
     this.#beginRound();
+    this.#dueRound = this.#round;
     this.#heartbeatDueMs = this.#nowMs + this.#config.heartbeatIntervalMs;
   }
 
@@ -620,6 +623,7 @@ export class Raft {
       else if (this.#isActive(progress)) progress.snapshot?.retry(this.#nowMs, this.#config.electionTimeoutMinMs);
     }
     this.#beginRound();
+    this.#dueRound = this.#round;
     this.#heartbeatDueMs = this.#nowMs + this.#config.heartbeatIntervalMs;
   }
 
@@ -627,6 +631,7 @@ export class Raft {
   #flush(): void {
     if (this.#reads.hasAsked && this.#hasCommitted) {
       this.#beginRound();
+      this.#dueRound = this.#round;
       this.#reads.begin(this.#round, this.#commitIndex);
     }
     for (const [member, progress] of this.#progress) this.#replicate(member, progress);
@@ -635,7 +640,7 @@ export class Raft {
   }
 
   #replicate(member: Member, progress: Progress): void {
-    const isDue = progress.sentRound < this.#round;
+    const isDue = progress.sentRound < this.#dueRound;
     if (progress.state !== "snapshot" && this.#log.termAt(progress.next - 1) === undefined) {
       this.#beginSnapshot(progress);
     }
@@ -739,7 +744,7 @@ export class Raft {
     // Also a refusal says that it follows.
     progress.confirmedRound = Math.max(progress.confirmedRound, Math.min(round, this.#round));
     if (hint !== undefined) {
-      this.#onRefusal(progress, index, hint);
+      if (round >= progress.refusalsFrom) this.#onRefusal(progress, index, hint);
       return;
     }
     const isNews = progress.matched(index);
@@ -757,6 +762,11 @@ export class Raft {
     const isStale = progress.state === "probe" ? index !== progress.next - 1 : index <= progress.match;
     if (progress.state === "snapshot" || isStale) return;
     const next = Math.min(index, this.#log.lastAgreement(hint).index + 1);
+    if (progress.state === "replicate") {
+      // All that is still on its way may be refused as well: going back for each of them would send it over and over.
+      this.#beginRound();
+      progress.refusalsFrom = this.#round;
+    }
     progress.probe();
     progress.next = Math.max(next, progress.match + 1);
   }

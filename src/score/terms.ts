@@ -47,6 +47,15 @@ export function figuresOf({ words, floats, blocksWord }: ScoreTable, row: number
   return Object.fromEntries(FIGURES.map((figure) => [figure, read(figure)])) as Record<Figure, number>;
 }
 
+/** The figures that were kept as the bits of the table's words, in the order of FIGURES. */
+export function figuresIn(bits: readonly number[]): RowFigures {
+  const words = Int32Array.from(bits);
+  const floats = new Float32Array(words.buffer);
+  return Object.fromEntries(
+    FIGURES.map((figure, at) => [figure, (INTEGERS.has(figure) ? words : floats)[at] ?? 0]),
+  ) as Record<Figure, number>;
+}
+
 export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number): RowCost {
   const active = Math.max(0, figures.activeRequests);
   const before = Math.max(0, figures.queuedTokens);

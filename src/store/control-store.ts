@@ -43,6 +43,8 @@ const PASSING = new Set<ErrorCode>(["not_leader", "upstream_failed", "request_ti
 
 export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
+  /** Where a member is reached now; undefined while nobody knows. */
+  readonly addressOf: (member: Member) => string | undefined;
   readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
   /** This node was taken out. */
   readonly onRemoved: () => void;
@@ -200,7 +202,7 @@ export class ControlStore implements PolicyStore {
     return this.#retried(performance.now() + timeoutMs, async (leftMs) => {
       const { leader } = this.#node.raft.status();
       if (leader === this.#options.self) return here(leftMs);
-      const address = this.#node.machine.seats.get(leader)?.address;
+      const address = this.#options.addressOf(leader);
       if (address === undefined) throw new MeshError("not_leader", "no leader is known");
       const asked = this.#options.ask(address, method, { ...body, timeoutMs: Math.ceil(leftMs) }, leftMs);
       return this.#whileLed(leader, asked);
@@ -224,10 +226,10 @@ export class ControlStore implements PolicyStore {
 
   /** Again while the leader is being looked for, until the time is over. */
   async #retried<A>(untilMs: number, attempt: (leftMs: number) => Promise<A>): Promise<A> {
-    let failure = noQuorum();
+    let failure: MeshError | null = null;
     for (;;) {
       const leftMs = untilMs - performance.now();
-      if (leftMs <= 0) throw failure;
+      if (leftMs <= 0) throw failure ?? noQuorum();
       try {
         return await attempt(leftMs);
       } catch (thrown) {
@@ -235,7 +237,7 @@ export class ControlStore implements PolicyStore {
         if (!PASSING.has(error.code)) throw error;
         // Once it may have been done, that is what must be told.
         if (error.code === "request_timeout") failure = error;
-        if (this.#stopped) throw failure.code === "request_timeout" ? failure : stopping();
+        if (this.#stopped) throw failure ?? stopping();
         await Bun.sleep(Math.max(0, Math.min(RETRY_MS, untilMs - performance.now())));
       }
     }

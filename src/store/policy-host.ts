@@ -73,8 +73,10 @@ export interface PolicyHostOptions {
   readonly isAlone: boolean;
   /** Control nodes that the mesh tells of, this one not among them; the nearest first. */
   readonly peers: () => readonly string[];
-  /** Tells the mesh where this control node is; "" when it is none. */
-  readonly announce: (address: string) => void;
+  /** Where the mesh says that a control node is now; "" where it says nothing. */
+  readonly whereIs: (node: string) => string;
+  /** Tells the mesh where this node is reached ("" for nowhere), and whether it is a control node. */
+  readonly announce: (address: string, isControlNode: boolean) => void;
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
 }
 
@@ -288,6 +290,7 @@ export class PolicyHost implements PolicyStore {
       ways: this.#ways,
       name: this.#options.node,
       address: () => this.address,
+      whereIs: this.#options.whereIs,
       onRemoved: () => void this.#removed(),
       lines: this.#options.log,
     });
@@ -303,7 +306,7 @@ export class PolicyHost implements PolicyStore {
     this.#follower = null;
     await follower?.stop();
     this.#watchBehind(seat.store);
-    this.#options.announce(this.address);
+    this.#options.announce(this.address, true);
     seat.appear();
   }
 
@@ -316,7 +319,7 @@ export class PolicyHost implements PolicyStore {
       log,
     });
     this.#watchBehind(this.#follower);
-    this.#options.announce("");
+    this.#options.announce(this.address, false);
   }
 
   #watchBehind(store: PolicyStore): void {
@@ -415,10 +418,12 @@ export class PolicyHost implements PolicyStore {
     if (!this.#stopped && this.#follower === null) this.#becomeFollower();
     await seat.stop();
     const { isEmpty } = seat;
+    // One name for all of them: they are one log.
+    const aside = `${this.#path}.${why}-${Date.now()}`;
     for (const suffix of ["", "-wal", "-shm", MARK_SUFFIX]) {
       try {
         if (isEmpty) rmSync(`${this.#path}${suffix}`, { force: true });
-        else renameSync(`${this.#path}${suffix}`, `${this.#path}.${why}-${Date.now()}${suffix}`);
+        else renameSync(`${this.#path}${suffix}`, `${aside}${suffix}`);
       } catch (error) {
         if (codeOf(error) !== "ENOENT") this.#options.log.warn("an old store is still there", { path: this.#path });
       }

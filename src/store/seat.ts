@@ -2,9 +2,11 @@
  * A control node's part in the consensus, from its log to the links: the core, what drives it, the policies above it, and
  * the ways to the other members.
  *
- * Where members are stands in the log (seats). It may be behind: of a newcomer, which has no log yet, and of one that was
- * restarted elsewhere. So whoever sends something is answered by its link where no better way is known, and a member
- * tells the others where it is, at its start and while it hears of no leader; they answer whether it is a member still.
+ * Where members are stands in the log (seats). It may be behind: of a newcomer, which has no log yet, and of those that
+ * were restarted elsewhere, which may be all of them. So what the mesh says of a member's node comes first, whoever sends
+ * something is answered by its link where no better way is known, and a member tells the others where it is, at its start
+ * and while it hears of no leader; they answer whether it is a member still. An address is only a way: who is there shows
+ * its store's cluster id, and messages name the members that they are from and for.
  */
 import { MeshError } from "../base/errors.ts";
 import { Prng } from "../base/prng.ts";
@@ -33,6 +35,8 @@ export interface SeatOptions {
   /** The mesh's name of this node, and where others reach it. */
   readonly name: string;
   readonly address: () => string;
+  /** Where the mesh says that a control node is now; "" where it says nothing. */
+  readonly whereIs: (node: string) => string;
   readonly onRemoved: () => void;
   readonly lines: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
 }
@@ -80,6 +84,7 @@ export class Seat {
       name,
       address,
       ask: (to, method, body, timeoutMs) => ways.ask(to, method, body, { timeoutMs }),
+      addressOf: (member) => this.#addressOf(member),
       onRemoved: options.onRemoved,
       log: lines,
     });
@@ -108,7 +113,9 @@ export class Seat {
 
   /** The link to an address broke. */
   unreachable(address: string): void {
-    for (const [member, at] of this.#node.machine.seats) if (at.address === address) this.#node.unreachable(member);
+    for (const member of this.#node.machine.seats.keys()) {
+      if (this.#addressOf(member) === address) this.#node.unreachable(member);
+    }
   }
 
   /** Begins to tell the others where this member is. */
@@ -131,15 +138,23 @@ export class Seat {
   }
 
   #send(to: Member, bytes: Uint8Array): void {
-    const address = this.#moved.get(to) ?? this.#node.machine.seats.get(to)?.address;
+    const address = this.#addressOf(to);
     if (address !== undefined && this.#options.ways.message(address, bytes)) return;
     this.#callers.get(to)?.message(bytes);
   }
 
+  /** Where a member is: what the mesh says of its node now, what it said itself, what stands in the log. */
+  #addressOf(member: Member): string | undefined {
+    const seat = this.#node.machine.seats.get(member);
+    const told = seat === undefined ? "" : this.#options.whereIs(seat.node);
+    return told === "" ? (this.#moved.get(member) ?? seat?.address) : told;
+  }
+
   #report(): void {
     const body = { member: this.member, address: this.#options.address() };
-    for (const [member, { address }] of this.#node.machine.seats) {
-      if (member === this.member) continue;
+    for (const member of this.#node.machine.seats.keys()) {
+      const address = this.#addressOf(member);
+      if (member === this.member || address === undefined) continue;
       this.#options.ways.ask(address, "report", body, { timeoutMs: ASK_MS }).then(
         (answer) => {
           const { isMember: stays, isLed } = answer as { isMember?: unknown; isLed?: unknown };

@@ -23,6 +23,8 @@ export interface StewardOptions {
   readonly self: Member;
   readonly name: string;
   readonly address: () => string;
+  /** Where a member is reached now; undefined while nobody knows. */
+  readonly addressOf: (member: Member) => string | undefined;
   readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
   readonly submit: (
     command:
@@ -123,7 +125,7 @@ export class Steward {
     }
     await node.changeMembers(changes, timeoutMs);
     // The leader sends it nothing any more, not even the word of that; one that is away asks when it is back.
-    const address = node.machine.seats.get(member)?.address;
+    const address = this.#options.addressOf(member);
     if (address !== undefined) ask(address, "taken-out", { member }, timeoutMs).catch(() => {});
     await submit({ op: "unseat", member }, timeoutMs);
     log.info("control node removed", { node: name });

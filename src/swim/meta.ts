@@ -24,8 +24,10 @@ export interface NodeMeta {
   readonly models: readonly string[];
   /** Of the software that the node runs; "" where it does not say. */
   readonly version: string;
-  /** Where it takes part in the control plane as a control node, "host:port"; "" where it is none. */
+  /** Where other nodes reach its part of the control plane, "host:port"; "" for nowhere. */
   readonly controlAddress: string;
+  /** It is a control node, and no other that stands by. */
+  readonly isControlNode: boolean;
   readonly healthy: boolean;
   readonly draining: boolean;
   /** Some labels or models did not fit: ask the node itself. */
@@ -33,7 +35,7 @@ export interface NodeMeta {
 }
 
 /** Of a node that serves nothing: its role, and that it is well. */
-export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version" | "controlAddress"> {
+export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version" | "controlAddress" | "isControlNode"> {
   return {
     role,
     zone: "",
@@ -47,7 +49,7 @@ export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version" | "co
 }
 
 const VERSION = 1;
-const FLAG = { healthy: 1, draining: 2, cut: 4 } as const;
+const FLAG = { healthy: 1, draining: 2, cut: 4, isControlNode: 8 } as const;
 const TEXT_BYTES_MAX = 255;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -96,7 +98,11 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
   put(meta.controlAddress);
   out[0] = VERSION;
   out[1] = NODE_ROLES.indexOf(meta.role);
-  out[2] = (meta.healthy ? FLAG.healthy : 0) | (meta.draining ? FLAG.draining : 0) | (isCut ? FLAG.cut : 0);
+  out[2] =
+    (meta.healthy ? FLAG.healthy : 0) |
+    (meta.draining ? FLAG.draining : 0) |
+    (meta.isControlNode ? FLAG.isControlNode : 0) |
+    (isCut ? FLAG.cut : 0);
   return out.slice(0, at);
 }
 
@@ -154,5 +160,6 @@ export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
     healthy: (flags & FLAG.healthy) !== 0,
     draining: (flags & FLAG.draining) !== 0,
     cut: (flags & FLAG.cut) !== 0,
+    isControlNode: (flags & FLAG.isControlNode) !== 0,
   };
 }

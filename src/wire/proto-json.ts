@@ -189,7 +189,7 @@ function valueToJson(field: SchemaField, value: unknown): unknown {
       return toBase64(value as Uint8Array);
     case "int64":
     case "uint64":
-      return String(value);
+      return String(Math.trunc(Number(value)));
     case "double":
     case "float":
       return Number.isFinite(value) ? value : String(value);

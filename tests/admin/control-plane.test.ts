@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type ControlPlaneOptions, controlPlane } from "../../src/admin/control-plane.ts";
 import type { MemberFacts } from "../../src/admin/node-service.ts";
 import { Journal } from "../../src/mesh/journal.ts";
-import { type Bed, Beds, serverStream } from "./api-bed.ts";
+import { type Bed, Beds, serverStream, unary } from "./api-bed.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 const CONTROL = "infermesh.control.v1.ControlPlane";
@@ -333,6 +333,23 @@ describe("the store", () => {
     await call(bed, "RestoreSnapshot", { snapshot });
     expect((await call(bed, "ListPins"))["policies"]).toHaveLength(1);
   });
+});
+
+test("a snapshot may be longer than any other request, by JSON and by gRPC", async () => {
+  const sizes: number[] = [];
+  const { bed, store } = open();
+  store.restore = async (saved) => {
+    sizes.push(saved.length);
+    return { ok: true, revision: 1, items: [], changed: true, repeated: false };
+  };
+  const long = new Uint8Array(3_000_000).fill(7);
+  expect(await call(bed, "RestoreSnapshot", { snapshot: Buffer.from(long).toString("base64") })).toEqual({
+    revision: "1",
+  });
+  await unary(bed.client(), `/${CONTROL}/RestoreSnapshot`, { snapshot: long });
+  expect(sizes).toEqual([3_000_000, 3_000_000]);
+  const other = await fetch(bed.url(`/${CONTROL}/GetNode`), { method: "POST", body: "x".repeat(1_100_000) });
+  expect(other.status).toBe(413);
 });
 
 describe("SubscribeEvents", () => {

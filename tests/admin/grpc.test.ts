@@ -1,6 +1,7 @@
 /** gRPC on an admin port, by a client that is not ours: every kind of call, and every way for one to end. */
 import { afterEach, describe, expect, test } from "bun:test";
 import * as grpc from "@grpc/grpc-js";
+import fc from "fast-check";
 import { type ErrorCode, MeshError } from "../../src/base/errors.ts";
 import { Beds, bidi, type Call, failureOf, only, serverStream, types, unary } from "./api-bed.ts";
 import { eventually, RawClient } from "./raw-client.ts";
@@ -435,4 +436,37 @@ describe("whoever speaks no gRPC", () => {
     wrong.reset();
     expect(bed.notices.join()).toContain("no HTTP/2 preface");
   });
+});
+
+test("whatever comes behind the preface, the port goes on", async () => {
+  const bed = beds.open({
+    implementations: {
+      [STATE]: only(STATE, {
+        async *reportModelState(requests: AsyncIterable<object>) {
+          for await (const _ of requests) yield {};
+        },
+      }),
+    },
+  });
+  const request = POST.map(([name, value]) => [name, name === ":path" ? REPORT : value] as const);
+  const head = headers(1, [...request, ["content-type", "application/grpc"]]);
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), fc.constantFrom(0, 1, 2), async (bytes, kind) => {
+      const client = await RawClient.connect(bed.front.port);
+      const rest = [
+        Buffer.from(bytes),
+        data(1, bytes, true),
+        data(1, Uint8Array.of(0, 0, 0, 0, bytes.length, ...bytes), true),
+      ];
+      const all = Buffer.concat([PREFACE, settings(), ...(kind === 0 ? [] : [head]), rest[kind]!]);
+      client.send(all.toString("latin1"));
+      if (kind > 0) await client.until((received) => received.includes("grpc-status"));
+      else client.end();
+      await client.until((received) => received.length > 0);
+      client.reset();
+    }),
+    { numRuns: 60 },
+  );
+  expect(bed.errors).toEqual([]);
+  expect(await unary(bed.client(), `${HEALTH}/Check`, { service: "" })).toEqual({ status: "SERVING" });
 });

@@ -51,9 +51,8 @@ export class MemoryStore implements PolicyAccess {
       commitIndex: this.#index,
       appliedIndex: this.#index,
       logBytes: 0,
-      members: [
-        { member: "1f", node: "n1", address: "10.0.0.1:7950", role: "leader", matchIndex: 7, heardAgoMs: null },
-      ],
+      members: [{ member: "1f", node: "n1", address: "10.0.0.1:7950", role: "leader", matchIndex: 7, active: null }],
+      changing: false,
     };
   }
 

@@ -82,7 +82,7 @@ pin   llama  minReplicas=2         7
 describe("the control nodes", () => {
   const MEMBERS = [
     { member: "a1", node: "gpu-1", address: "10.0.0.1:7950", role: "leader", matchIndex: "12" },
-    { member: "b2", node: "gpu-2", address: "10.0.0.2:7950", role: "follower", matchIndex: "11", heardAgoMs: 40 },
+    { member: "b2", node: "gpu-2", address: "10.0.0.2:7950", role: "follower", matchIndex: "11", active: true },
   ];
   const STATUS = {
     engine: "embedded",
@@ -110,8 +110,8 @@ describe("the control nodes", () => {
   log       applied up to 12 of 12, 65,536 bytes
 
 NODE   ROLE      ADDRESS        HAS  HEARD
-gpu-1  leader    10.0.0.1:7950   12      -
-gpu-2  follower  10.0.0.2:7950   11   40ms
+gpu-1  leader    10.0.0.1:7950   12  -
+gpu-2  follower  10.0.0.2:7950   11  yes
 `,
     });
     bed.answers.set("GetStoreStatus", () => ({ ...STATUS, alarm: "the disk is full" }));
@@ -222,12 +222,12 @@ describe("explain", () => {
   test("shows each candidate with each term, and why the winner won", async () => {
     bed.answers.set("ExplainRoute", () => ROUTE);
     expect((await run("explain --model llama --prompt-tokens 2000")).out).toBe(
-      `a request for llama with 2000 prompt tokens goes to gpu-2: it is 0.3 s faster than gpu-1
+      `a request for llama with 2000 prompt tokens would go to gpu-2: it is 0.3 s faster than gpu-1
 
-NODE       TOTAL  PREFILL  QUEUE  ACTIVE  OF  QUEUED TOKENS  WHY NOT
-* gpu-2  250.0ms  250.0ms  0.0ms       0   8              0  -
-  gpu-1    1.50s  500.0ms  1.00s       3   8            400  -
-  gpu-3        -        -      -       0   -              0  it is draining
+NODE       TOTAL  PREFILL  QUEUE  RUNNING  OF  QUEUED TOKENS  WHY NOT
+* gpu-2  250.0ms  250.0ms  0.0ms        0   8              0  -
+  gpu-1    1.50s  500.0ms  1.00s        3   8            400  -
+  gpu-3        -        -      -        0   -              0  it is draining
 `,
     );
     expect(bed.bodies("ExplainRoute")).toEqual([{ model: "llama", promptTokens: 2000 }]);
@@ -238,7 +238,7 @@ NODE       TOTAL  PREFILL  QUEUE  ACTIVE  OF  QUEUED TOKENS  WHY NOT
   test("of a request of the past", async () => {
     bed.answers.set("ExplainRoute", () => ({ ...ROUTE, requestId: "req-1", winner: "", reason: "no node serves it" }));
     expect((await run("explain req-1")).out).toStartWith(
-      "request req-1 for llama with 2000 prompt tokens goes nowhere: no node serves it\n",
+      "request req-1 for llama with 2000 prompt tokens went nowhere: no node serves it\n",
     );
     expect(bed.bodies("ExplainRoute")).toEqual([{ requestId: "req-1" }]);
   });

@@ -191,7 +191,7 @@ describe("the roster", () => {
     incarnation: 1,
     sinceMs: 0,
     versions: [1, 1],
-    meta: encodeMeta({ ...bareMeta(role), version: "1", controlAddress: "" }, 512),
+    meta: encodeMeta({ ...bareMeta(role), version: "1", controlAddress: "", isControlNode: false }, 512),
     rttMs: undefined,
     answeredAtMs: undefined,
   });

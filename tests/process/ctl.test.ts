@@ -174,8 +174,8 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect(await good("control status")).toMatch(/policies can be changed/);
       if (count === 1) return;
       // The third one stands by until it is named.
-      expect(await good(`control add node3 --address ${controlAddress(3)}`)).toStartWith(
-        "node3 is a control node now\n",
+      expect(await good(`control add node3 --address ${controlAddress(3)}`)).toMatch(
+        /^node3 is (?:a control node now|becoming a control node)\n/,
       );
       // Two can't outvote one another, so that the second becomes a voter with the third.
       await until(async () => {
@@ -199,6 +199,17 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect((await ctl("list-pins", "http://127.0.0.1:1")).code).toBe(3);
       expect((await ctl("list-pin", undefined)).code).toBe(2);
       expect((await ctl("list-pins", `http://${router.address("metrics")}`)).code).toBeLessThan(2);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "why a request would go where it would",
+    async () => {
+      expect(await good(`explain --model ${MODEL} --prompt-tokens 500`)).toMatch(
+        /with 500 prompt tokens would go to node/,
+      );
+      expect((await ctl(`explain --model ${MODEL.slice(0, -1)}`)).err).toContain(`did you mean ${MODEL}?`);
     },
     TEST_MS,
   );

@@ -32,6 +32,7 @@ import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { Decisions } from "../../src/proxy/decisions.ts";
 import { Dispatch } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
@@ -152,6 +153,7 @@ export class Relay {
       allowRegister: false,
       routes,
       table: this.table,
+      decisions: new Decisions(this.table),
       picker: new TypeScriptPicker(this.table),
       pick: new PickRequest(),
       counters,

@@ -192,7 +192,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   raft(
     "a read counts on what was confirmed before it",
-    "this.#beginRound();\n      this.#reads.begin",
+    "this.#beginRound();\n      this.#dueRound = this.#round;\n      this.#reads.begin",
     "this.#reads.begin",
   ),
   raft(

@@ -174,3 +174,13 @@ test("policies are saved and restored, into another cluster too; a damaged file 
   expect(refused).rejects.toMatchObject({ code: "bad_request" });
   await refused.catch(() => {});
 });
+
+test("control nodes that were all restarted elsewhere find each other by the mesh", async () => {
+  const nodes = await cluster.form(3);
+  await pin(nodes[0]!.host, "m");
+  for (const { name } of nodes) await cluster.close(name);
+  const again = [];
+  for (const { name } of nodes) again.push(await cluster.open(name, "auto"));
+  for (const { host } of again) expect(await names(host)).toEqual(["m"]);
+  expect(await pin(again[1]!.host, "m2")).toMatchObject({ ok: true });
+});

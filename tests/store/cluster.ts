@@ -45,8 +45,9 @@ export class Cluster {
       host: () => "127.0.0.1",
       isAlone: false,
       peers: () => [...this.#announced].filter(([node, at]) => node !== name && at !== "").map(([, at]) => at),
-      announce: (address) => {
-        this.#announced.set(name, address);
+      whereIs: (node) => this.#announced.get(node) ?? "",
+      announce: (address, isControlNode) => {
+        this.#announced.set(name, isControlNode ? address : "");
         for (const node of this.nodes.values()) node.host.peersChanged();
       },
       log: { info: line, warn: line },

@@ -19,18 +19,19 @@ export interface HistoryOptions {
   /** Of each client. */
   readonly operations: number;
   readonly timeoutMs?: number;
+  /** How many keys there are: with few they get in each other's way, with many a history is easier to judge. */
+  readonly keys?: number;
   /** Called before each operation, with how many were begun before it. */
   readonly before?: (count: number) => Promise<void> | void;
 }
 
-/** Few keys, so that they get in each other's way. */
-const KEYS = ["a", "b", "c"];
+const KEYS = ["a", "b", "c", "d", "e", "f", "g", "h"];
 /** Definitely not carried out. */
 const NOT_DONE = new Set(["no_quorum", "not_leader"]);
 
 export async function historyOf(
   stores: readonly PolicyStore[],
-  { seed, clients, operations, timeoutMs = 5000, before = () => {} }: HistoryOptions,
+  { seed, clients, operations, timeoutMs = 5000, keys = 3, before = () => {} }: HistoryOptions,
 ): Promise<History> {
   const history: History = [];
   let done = 0;
@@ -42,7 +43,7 @@ export async function historyOf(
       const known = new Map<string, number>();
       for (let i = 0; i < operations; i++) {
         await before(done++);
-        const op = draw(prng, known, () => ++value);
+        const op = draw(prng, KEYS[prng.int(keys)]!, known, () => ++value);
         const call = performance.now();
         const result = await ask(store, op, timeoutMs);
         const end = performance.now();
@@ -56,8 +57,7 @@ export async function historyOf(
   return history;
 }
 
-function draw(prng: Prng, known: ReadonlyMap<string, number>, nextValue: () => number): StoreOp {
-  const key = KEYS[prng.int(KEYS.length)]!;
+function draw(prng: Prng, key: string, known: ReadonlyMap<string, number>, nextValue: () => number): StoreOp {
   const which = prng.next();
   if (which < 0.4) return { type: "read", key };
   const value = which < 0.55 ? null : String(nextValue());

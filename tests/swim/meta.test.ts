@@ -16,6 +16,7 @@ const PLAIN: Omit<NodeMeta, "cut"> = {
   models: ["llama-3.1-8b-instruct", "embed"],
   version: "1.2.3",
   controlAddress: "10.0.0.1:7950",
+  isControlNode: true,
   healthy: true,
   draining: false,
 };
@@ -31,6 +32,7 @@ describe("metadata", () => {
     models: fc.array(text, { maxLength: 20 }),
     version: text,
     controlAddress: text,
+    isControlNode: fc.boolean(),
     healthy: fc.boolean(),
     draining: fc.boolean(),
   });
@@ -90,11 +92,15 @@ describe("metadata", () => {
     expect(decodeMeta(changed(0, 2))).toBeUndefined();
     expect(decodeMeta(changed(1, NODE_ROLES.length))).toBeUndefined();
     expect(decodeMeta(changed(4, 0xff))).toBeUndefined();
-    for (let end = 0; end < bytes.length; end += 1) expect(decodeMeta(bytes.subarray(0, end))).toBeUndefined();
+    // Without the last field it is what a node said before there was that field.
+    const older = bytes.length - 1 - PLAIN.controlAddress.length;
+    for (let end = 0; end < bytes.length; end += 1) {
+      if (end !== older) expect(decodeMeta(bytes.subarray(0, end))).toBeUndefined();
+    }
     expect(decodeMeta(new Uint8Array([...bytes, 1, 2, 3]))).toEqual({ ...PLAIN, cut: false });
   });
 
-  test(`mutated 200,000 times is read or refused, and says no more than there was (SEED=${SEED})`, () => {
+  test(`mutated 100,000 times is read or refused, and says no more than there was (SEED=${SEED})`, () => {
     const prng = new Prng(SEED);
     const metas = [
       PLAIN,
@@ -102,7 +108,7 @@ describe("metadata", () => {
       { ...PLAIN, models: Array.from({ length: 40 }, (_, index) => `model-${index}`) },
     ].map((meta) => encodeMeta(meta, META_BYTES_MAX));
     let read = 0;
-    for (let count = 0; count < 200_000; count += 1) {
+    for (let count = 0; count < 100_000; count += 1) {
       let bytes = metas[prng.int(metas.length)]!.slice();
       for (let changes = 1 + prng.int(2); changes > 0; changes -= 1) {
         const at = prng.int(Math.max(1, bytes.length));
@@ -120,6 +126,6 @@ describe("metadata", () => {
       const length = texts.reduce((sum, one) => sum + 1 + Buffer.byteLength(one), 0);
       if (length > bytes.length) throw new Error(`${length} bytes of text from ${bytes.length}: SEED=${SEED}`);
     }
-    expect(read).toBeGreaterThan(10_000);
+    expect(read).toBeGreaterThan(5_000);
   });
 });

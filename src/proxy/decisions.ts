@@ -1,0 +1,138 @@
+/**
+ * The last choices of a worker, for who asks later why a request went where it went: a ring of numbers. A choice costs
+ * some loads and stores, a dozen for each place of its model, and makes no object; what it means is worked out when
+ * somebody asks.
+ *
+ * Limits: 1,024 choices, of each the first 16 places of the model. A choice is found by its request's id as long as the
+ * ring has it; a request that was tried again has several, of which the last counts.
+ */
+import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD } from "../score/layout.ts";
+import type { ScoreTable } from "../score/table.ts";
+import { FIGURES } from "../score/terms.ts";
+import { copyBytes } from "../wire/octets.ts";
+import { ID_BYTES_MAX } from "./request-id.ts";
+
+/** A place as a choice saw it. */
+export interface SeenPlace {
+  readonly row: number;
+  /** Whom the row leads to now; "" when it leads nowhere any more. */
+  readonly node: string;
+  /** In the order of FIGURES (score/terms.ts), as the bits that the table holds. */
+  readonly figures: readonly number[];
+}
+
+export interface Decision {
+  readonly requestId: string;
+  readonly model: string;
+  readonly promptTokens: number;
+  readonly atMs: number;
+  readonly nowDeciseconds: number;
+  readonly row: number;
+  readonly node: string;
+  readonly isRetry: boolean;
+  readonly places: readonly SeenPlace[];
+  /** The model had more places than are kept. */
+  readonly isCut: boolean;
+}
+
+export const DECISIONS_MAX = 1024;
+export const PLACES_MAX = 16;
+const COLUMNS: readonly number[] = FIGURES.map((figure) => COLUMN[figure]);
+const PLACE_WORDS = COLUMNS.length;
+
+export class Decisions {
+  readonly #table: ScoreTable;
+  readonly #rows = new Int32Array(DECISIONS_MAX);
+  readonly #models = new Int32Array(DECISIONS_MAX);
+  readonly #tokens = new Int32Array(DECISIONS_MAX);
+  readonly #retries = new Uint8Array(DECISIONS_MAX);
+  readonly #times = new Float64Array(DECISIONS_MAX);
+  /** The first row of the block that the figures are of, and how many of its rows. */
+  readonly #firsts = new Int32Array(DECISIONS_MAX);
+  readonly #used = new Int32Array(DECISIONS_MAX);
+  readonly #idLengths = new Uint8Array(DECISIONS_MAX);
+  readonly #ids = new Uint8Array(DECISIONS_MAX * ID_BYTES_MAX);
+  readonly #figures = new Int32Array(DECISIONS_MAX * PLACES_MAX * PLACE_WORDS);
+  #count = 0;
+
+  constructor(table: ScoreTable) {
+    this.#table = table;
+  }
+
+  /** A row was chosen and claimed; the id of its request has to be given at once. Answers where it is to be written. */
+  record(model: number, row: number, tokens: number, isRetry: boolean, unixMs: number): number {
+    const { words, blocksWord } = this.#table;
+    const at = this.#count++ % DECISIONS_MAX;
+    this.#rows[at] = row;
+    this.#models[at] = model;
+    this.#tokens[at] = tokens;
+    this.#retries[at] = isRetry ? 1 : 0;
+    this.#times[at] = unixMs;
+    this.#idLengths[at] = 0;
+    const block = (words[MODELS_WORD + model] ?? 0) - 1;
+    if (block < 0) {
+      this.#used[at] = 0;
+      return at;
+    }
+    const base = blocksWord + block * BLOCK_WORDS;
+    const used = words[base + BLOCK_WORD.used] ?? 0;
+    this.#firsts[at] = block * BLOCK_ROWS;
+    this.#used[at] = used;
+    const kept = used < PLACES_MAX ? used : PLACES_MAX;
+    let to = at * PLACES_MAX * PLACE_WORDS;
+    for (let lane = 0; lane < kept; lane++) {
+      for (let column = 0; column < PLACE_WORDS; column++) {
+        this.#figures[to++] = words[base + lane + (COLUMNS[column] ?? 0)] ?? 0;
+      }
+    }
+    return at;
+  }
+
+  /** The id of the request of a record: bytes [start, end). */
+  name(at: number, bytes: Uint8Array, start: number, end: number): void {
+    const stop = Math.min(end, start + ID_BYTES_MAX);
+    copyBytes(bytes, start, stop, this.#ids, at * ID_BYTES_MAX);
+    this.#idLengths[at] = stop - start;
+  }
+
+  /** The last choice for the request of this id, or null. */
+  find(requestId: string, nodeOf: (row: number) => string, modelOf: (model: number) => string): Decision | null {
+    const wanted = Buffer.from(requestId, "latin1");
+    const oldest = Math.max(0, this.#count - DECISIONS_MAX);
+    for (let index = this.#count - 1; index >= oldest; index--) {
+      const at = index % DECISIONS_MAX;
+      const start = at * ID_BYTES_MAX;
+      if (this.#idLengths[at] !== wanted.length) continue;
+      if (wanted.compare(this.#ids, start, start + wanted.length) === 0)
+        return this.#read(at, requestId, nodeOf, modelOf);
+    }
+    return null;
+  }
+
+  #read(at: number, requestId: string, nodeOf: (row: number) => string, modelOf: (model: number) => string): Decision {
+    const used = this.#used[at] ?? 0;
+    const first = this.#firsts[at] ?? 0;
+    const row = this.#rows[at] ?? 0;
+    const atMs = this.#times[at] ?? 0;
+    const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
+      const from = (at * PLACES_MAX + lane) * PLACE_WORDS;
+      return {
+        row: first + lane,
+        node: nodeOf(first + lane),
+        figures: [...this.#figures.subarray(from, from + PLACE_WORDS)],
+      };
+    });
+    return {
+      requestId,
+      model: modelOf(this.#models[at] ?? 0),
+      promptTokens: this.#tokens[at] ?? 0,
+      atMs,
+      nowDeciseconds: this.#table.nowDeciseconds(atMs),
+      row,
+      node: nodeOf(row),
+      isRetry: this.#retries[at] === 1,
+      places,
+      isCut: used > PLACES_MAX || row < first || row >= first + BLOCK_ROWS,
+    };
+  }
+}
