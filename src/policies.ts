@@ -134,7 +134,9 @@ export class Policies implements CrewPolicies {
     this.#views.reset(items, revision);
     this.#options.crew()?.tellPolicies(this.all());
     this.#place();
-    this.#options.log.info("policies are in force", { revision, items: items.length });
+    const { log } = this.#options;
+    // Before anybody is heard there is nothing, which is nothing to tell.
+    log[revision > 0 ? "info" : "debug"]("policies are in force", { revision, items: items.length });
   }
 
   #changed(changes: readonly Change[], revision: number): void {
