@@ -265,8 +265,10 @@ async function main(args: readonly string[]): Promise<void> {
   const columns = process.stdout.columns || 100;
   const { dispatch, grown } = await import("./ctl/dispatch.ts");
   const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
-    const [{ runCommandLine }, { variables }] = await Promise.all([import("./ctl/command.ts"), import("./config.ts")]);
-    const surroundings = { env: process.env, terminal, columns, variables: variables() };
+    const { runCommandLine } = await import("./ctl/command.ts");
+    // Every setting of every role: most commands do without.
+    const variables = async () => (await import("./config.ts")).variables();
+    const surroundings = { env: process.env, terminal, columns, variables };
     process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
   });
   const code = await dispatch(root, args, terminal, columns);
