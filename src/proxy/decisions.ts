@@ -118,7 +118,7 @@ export class Decisions {
     const atMs = this.#times[at] ?? 0;
     const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
       const from = at * PLACES_MAX * PLACE_WORDS + lane;
-      const figures = COLUMNS.map((_, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
+      const figures = COLUMNS.map((__, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
       return { row: first + lane, node: nodeOf(first + lane), figures };
     });
     return {
