@@ -43,8 +43,8 @@ describe("a call of gRPC", () => {
 
   test("is one tenant's", async () => {
     const { client: one } = await bed(echo);
-    const head: Fields = { ":method": "POST", ":scheme": "http", ":path": UNARY, "content-type": "application/grpc" };
-    const twice = [head, { ":authority": "test", te: "trailers" }, acme, { "x-infermesh-tenant": "other" }];
+    const head: Fields = { ":method": "POST", ":scheme": "http", ":path": UNARY, ":authority": "test", te: "trailers" };
+    const twice = [head, { "content-type": "application/grpc" }, acme, { "x-infermesh-tenant": "other" }];
     const call = one.requestBytes(Buffer.concat(twice.map(encoded))).send(message("m"), true);
     expect((await call.over()).status).toBe(3);
   });
