@@ -71,6 +71,7 @@ export class Policies implements CrewPolicies {
   readonly #overQuota = new Map<string, number>();
   /** Sets this life of the router apart from others of its id. */
   readonly #life = crypto.randomUUID().slice(0, 8);
+  /** Of the policies in force; undefined before any store was heard. */
   #revision: number | undefined;
   #source: PolicySource | null = null;
   #unwatch: (() => void) | null = null;
@@ -118,11 +119,6 @@ export class Policies implements CrewPolicies {
     this.#unwatch?.();
     this.#unwatch = null;
     this.#desk.stop();
-  }
-
-  /** Of the policies in force; undefined before any store was heard. */
-  get revision(): number | undefined {
-    return this.#revision;
   }
 
   // ---- from the store

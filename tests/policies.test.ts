@@ -277,6 +277,32 @@ describe("the main thread", () => {
     expect(one.policies.recommendations).toEqual([]);
   });
 
+  test("waits at its start for what the control nodes have, and for nothing if they can't be asked", async () => {
+    const one = main();
+    one.store.put(deny("*/m/infer"), { kind: "node", name: "a", spec: { cordoned: true } });
+    const late: (() => void)[] = [];
+    one.policies.watch({
+      list: () => one.store.list(),
+      lease: (wants) => one.store.lease(wants),
+      watch(watcher) {
+        watcher.reset([], 0);
+        late.push(() => watcher.reset(one.store.machine.list(), one.store.machine.revision));
+        return () => {};
+      },
+    });
+    let isCaughtUp = false;
+    const caughtUp = one.policies.caughtUp(30_000).then(() => (isCaughtUp = true));
+    await Bun.sleep(30);
+    expect(isCaughtUp).toBe(false);
+    late[0]!();
+    await caughtUp;
+    expect(one.policies.figures().revision).toBe(1);
+    one.store.put(deny("*/n/infer"));
+    await one.policies.caughtUp(20);
+    one.store.hasQuorum = false;
+    await one.policies.caughtUp(30_000);
+  });
+
   test("goes on with another store as that one says, and has figures from the first", () => {
     const one = main();
     expect(one.policies.figures().revision).toBeUndefined();
