@@ -202,11 +202,12 @@ describe("a router with workers", () => {
     one.policies.watch(one.store);
     one.set(target("a", up.port));
     const { port } = await one.start();
+    const AT_ONCE = 8;
     const served: number[] = [];
     const goOn = async (ms: number): Promise<void> => {
       const end = performance.now() + ms;
       while (performance.now() < end) {
-        const texts = await Promise.all(Array.from({ length: 8 }, () => ask(port, chat("acme"))));
+        const texts = await Promise.all(Array.from({ length: AT_ONCE }, () => ask(port, chat("acme"))));
         for (const text of texts) if (statusOf(text) === 200) served.push(performance.now());
       }
     };
@@ -217,8 +218,9 @@ describe("a router with workers", () => {
     one.store.hasQuorum = false;
     await goOn(1100);
     const most = Math.max(...served.map((from) => served.filter((at) => at >= from && at < from + 1000).length));
-    // A worker that is new spends a start that nobody has granted yet: at most one lease.
-    expect(most).toBeLessThanOrEqual(40 + 20);
+    // A worker that is new spends a start that nobody has granted yet, at most one lease; and answers come later than
+    // what they answer was let pass.
+    expect(most).toBeLessThanOrEqual(40 + 20 + AT_ONCE);
     expect(served.length).toBeGreaterThan(20);
     const { overQuota, leases, leaseAgeSeconds } = one.policies.figures();
     expect(overQuota.get("acme/*")).toBeGreaterThan(10);

@@ -121,7 +121,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     }
     if (this.#head.hasWishes) {
       this.#wishes = new Wishes();
-      const error = this.#wishes.readBy((name) => this.#head.value(name));
+      const error = this.#wishes.readBlock(this.#head);
       if (error !== null) {
         this.#refuse(error);
         return;

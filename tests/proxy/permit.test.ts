@@ -68,7 +68,7 @@ describe("permits", () => {
       fc.record({ do: fc.constant("reset" as const) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
         const enforcement = enforcementOf();
         let revision = 1;
         const items = new Map<string, Item>(QUOTAS.map((name) => [name, quotaOf(name, 1)]));
