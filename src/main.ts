@@ -249,8 +249,14 @@ const TREE: Branch = {
 };
 
 /** An agent or a member is to be started, which leave their machine to others. */
-function isThriftyRole([role, what = "start"]: readonly string[]): boolean {
-  return role === "member" || (role === "agent" && (what === "start" || what.startsWith("--")));
+/** Not an agent that is told to be a control node, whose speed is wanted; where a file tells so, it is thrifty all the same. */
+function isThriftyRole(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
+  const [role, what = "start"] = args;
+  if (role === "member") return true;
+  if (role !== "agent" || (what !== "start" && !what.startsWith("--"))) return false;
+  const given = args.findLastIndex((arg) => arg === "--control" || arg.startsWith("--control="));
+  const mode = given < 0 ? env["INFERMESH_CONTROL"] : (args[given]?.split("=")[1] ?? args[given + 1]);
+  return mode !== "bootstrap" && mode !== "join";
 }
 
 function showVersion(): void {
@@ -259,14 +265,16 @@ function showVersion(): void {
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
-  if (isThriftyRole(args)) beThrifty(process.env);
+  if (isThriftyRole(args, process.env)) beThrifty(process.env);
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;
   const { dispatch, grown } = await import("./ctl/dispatch.ts");
   const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
-    const [{ runCommandLine }, { variables }] = await Promise.all([import("./ctl/command.ts"), import("./config.ts")]);
-    const surroundings = { env: process.env, terminal, columns, variables: variables() };
+    const { runCommandLine } = await import("./ctl/command.ts");
+    // Every setting of every role: most commands do without.
+    const variables = async () => (await import("./config.ts")).variables();
+    const surroundings = { env: process.env, terminal, columns, variables };
     process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
   });
   const code = await dispatch(root, args, terminal, columns);

@@ -71,6 +71,7 @@ export class Policies implements CrewPolicies {
   readonly #overQuota = new Map<string, number>();
   /** Sets this life of the router apart from others of its id. */
   readonly #life = crypto.randomUUID().slice(0, 8);
+  /** Of the policies in force; undefined before any store was heard. */
   #revision: number | undefined;
   #source: PolicySource | null = null;
   #unwatch: (() => void) | null = null;
@@ -120,11 +121,6 @@ export class Policies implements CrewPolicies {
     this.#desk.stop();
   }
 
-  /** Of the policies in force; undefined before any store was heard. */
-  get revision(): number | undefined {
-    return this.#revision;
-  }
-
   // ---- from the store
 
   #reset(items: readonly Item[], revision: number): void {
@@ -134,7 +130,9 @@ export class Policies implements CrewPolicies {
     this.#views.reset(items, revision);
     this.#options.crew()?.tellPolicies(this.all());
     this.#place();
-    this.#options.log.info("policies are in force", { revision, items: items.length });
+    const { log } = this.#options;
+    // Before anybody is heard there is nothing, which is nothing to tell.
+    log[revision > 0 ? "info" : "debug"]("policies are in force", { revision, items: items.length });
   }
 
   #changed(changes: readonly Change[], revision: number): void {

@@ -24,7 +24,7 @@ const REQUESTS = 1000;
 const AT_ONCE = 16;
 const MODEL = "bench-model";
 const MB = 1e6;
-const CTL_COMMANDS = [["list-nodes"], ["health"]];
+const CTL_COMMANDS = [["list-nodes"], ["health"], ["list-models"], ["list-pins"], ["control", "status"]];
 
 const rows: Record<string, number | string | boolean>[] = [];
 

@@ -119,8 +119,10 @@ class OwnPeer {
   async #leader(): Promise<string> {
     let leader = "";
     await until(async () => {
-      for (const name of NAMES)
-        leader ||= String((await this.#status(name).catch(() => ({ leader: "" }))).leader ?? "");
+      for (const name of NAMES) {
+        const told = (await this.#status(name).catch(() => ({ leader: "" })))["leader"];
+        if (typeof told === "string" && told !== "") leader = told;
+      }
       return NAMES.includes(leader);
     });
     return leader;

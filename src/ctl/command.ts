@@ -8,7 +8,7 @@ import { type Help, renderHelp } from "../base/help.ts";
 import { settingsOf } from "../base/settings-reading.ts";
 import type { Infer, Section } from "../base/settings.ts";
 import { EXIT } from "./client.ts";
-import { type ConfigSource, faultReport, loadConfig, openConfig } from "./load-config.ts";
+import { type ConfigSource, faultReport, sufficientVariables, loadConfig, openConfig } from "./load-config.ts";
 import { profileTree } from "./profile-file.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -50,8 +50,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
   readonly columns: number;
-  /** Every variable that some command knows. */
-  readonly variables: ReadonlySet<string>;
+  /** Every variable that some command knows; asked for only where there is one that the command itself doesn't know. */
+  readonly variables: () => Promise<ReadonlySet<string>>;
 }
 
 export const CONFIG_FLAG: ExtraFlag = {
@@ -70,7 +70,7 @@ export const HELP_FLAG: ExtraFlag = { name: "help", short: "h", placeholder: "",
 export async function runCommandLine<S extends Section>(
   command: Command<S>,
   args: readonly string[],
-  { env, terminal, columns, variables }: Surroundings,
+  { env, terminal, columns, variables: allVariables }: Surroundings,
 ): Promise<number> {
   const { settings, file, operands = [], client = false } = command;
   const name = command.help.command;
@@ -89,6 +89,7 @@ export async function runCommandLine<S extends Section>(
   }
   const named = line.extras.get("config") ?? (file === "operand" ? line.operands[0] : undefined);
   const path = named ?? (file === undefined ? "" : (env["INFERMESH_CONFIG"] ?? ""));
+  const variables = sufficientVariables(settings, env, client) ?? (await allVariables());
   const load = () => {
     const opened = path === "" ? undefined : openConfig(path);
     const sources = { env, flags: line.values, faults, variables, client };

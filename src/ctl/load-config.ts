@@ -176,6 +176,20 @@ function isWhole(text: string): boolean {
   }
 }
 
+/** The variables that a command knows, if the environment holds no others that are like ours. */
+export function sufficientVariables(
+  settings: Section,
+  env: Sources["env"],
+  client: boolean,
+): ReadonlySet<string> | undefined {
+  const own = settingsOf(settings).filter(({ path }) => !client || CLIENT_SETTINGS.includes(path));
+  const known = new Set(own.map(({ variable }) => variable));
+  const suffice = Object.keys(env).every((name) => {
+    return !name.startsWith(PREFIX) || known.has(name) || OTHER_VARIABLES.includes(name);
+  });
+  return suffice ? known : undefined;
+}
+
 function readEnvironment(settings: Section, { env, variables, client = false }: Sources, draft: Draft): void {
   for (const setting of settingsOf(settings)) {
     if (client && !CLIENT_SETTINGS.includes(setting.path)) continue;

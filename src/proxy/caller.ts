@@ -55,6 +55,18 @@ const EMBEDDING = new Set([
   "llamacpp.embedding",
 ]);
 
+/** Whether it only asks about a model: quotas are for work. */
+export function isQuestion({ work }: Pick<ApiShape, "work">): boolean {
+  return work === "read";
+}
+
+/** The same of a gRPC call of this path. */
+export function isQuestionCall(path: string): boolean {
+  return /\/(?:Server(?:Live|Ready|Metadata)|Model(?:Ready|Metadata|Config|Statistics|Info)|RepositoryIndex|HealthCheck|Health|Info|GetModelInfo|GetServerInfo)$/.test(
+    path,
+  );
+}
+
 /** What a request of HTTP asks for. */
 export function actionOf({ name, work }: Pick<ApiShape, "name" | "work">): Action {
   if (work === "management") return "admin";

@@ -79,11 +79,13 @@ export class Decisions {
     this.#firsts[at] = block * BLOCK_ROWS;
     this.#used[at] = used;
     const kept = used < PLACES_MAX ? used : PLACES_MAX;
+    const figures = this.#figures;
     let to = at * PLACES_MAX * PLACE_WORDS;
-    for (let lane = 0; lane < kept; lane++) {
-      for (let column = 0; column < PLACE_WORDS; column++) {
-        this.#figures[to++] = words[base + lane + (COLUMNS[column] ?? 0)] ?? 0;
-      }
+    for (let column = 0; column < PLACE_WORDS; column++) {
+      // A column's values lie side by side, in the table and here.
+      const from = base + COLUMNS[column]!;
+      for (let lane = 0; lane < kept; lane++) figures[to + lane] = words[from + lane]!;
+      to += PLACES_MAX;
     }
     return at;
   }
@@ -115,12 +117,9 @@ export class Decisions {
     const row = this.#rows[at] ?? 0;
     const atMs = this.#times[at] ?? 0;
     const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
-      const from = (at * PLACES_MAX + lane) * PLACE_WORDS;
-      return {
-        row: first + lane,
-        node: nodeOf(first + lane),
-        figures: [...this.#figures.subarray(from, from + PLACE_WORDS)],
-      };
+      const from = at * PLACES_MAX * PLACE_WORDS + lane;
+      const figures = COLUMNS.map((__, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
+      return { row: first + lane, node: nodeOf(first + lane), figures };
     });
     return {
       requestId,

@@ -26,6 +26,8 @@ import type { Wishes } from "./wishes.ts";
 export interface Asking {
   readonly caller: Caller;
   readonly action: Action;
+  /** It asks about the model, and is counted in no quota. */
+  readonly isQuestion: boolean;
   /** The model that the client means, and the one that serves it: another where one stands in. */
   readonly meant: string;
   readonly model: string;
@@ -37,6 +39,7 @@ export interface Asking {
 
 /** Kinds that are asked of every request. */
 const ASKED: ReadonlySet<Kind> = new Set(["acl", "priority", "quota", "slo"]);
+const NONE: readonly Spent[] = [];
 const NODES_NAMED_MAX = 5;
 const WORDS = { infer: "use", embed: "make embeddings with", admin: "change" } as const;
 
@@ -50,10 +53,9 @@ export class Enforcement {
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
   #isAsked = false;
-  /** Counts the quotas that went: what was counted in one before must not be given back to its successor. */
-  #epoch = 0;
-  /** By quota: the epoch that it began in. */
-  readonly #begun = new Map<string, number>();
+  /** By quota: which of all quotas that there ever were it is. */
+  readonly #lives = new Map<string, number>();
+  #lastLife = 0;
 
   constructor(
     shares: Shares,
@@ -118,12 +120,11 @@ export class Enforcement {
   #putQuota(item: Item & { kind: "quota" }, before: Item | undefined): void {
     if (before !== undefined && before.createdRevision !== item.createdRevision) this.#dropQuota(item.name);
     this.#shares.put(item.name, item.spec);
-    if (!this.#begun.has(item.name)) this.#begun.set(item.name, this.#epoch);
+    if (!this.#lives.has(item.name)) this.#lives.set(item.name, ++this.#lastLife);
   }
 
   #dropQuota(name: string): void {
-    this.#epoch++;
-    this.#begun.delete(name);
+    this.#lives.delete(name);
     this.#shares.delete(name);
   }
 
@@ -136,13 +137,13 @@ export class Enforcement {
   }
 
   /** Lets the request pass, at the expense of quotas, and adds to its wishes; or says why not. */
-  admit({ caller, action, meant, model, tokens, wishes }: Asking): Permit | PolicyError {
+  admit({ caller, action, isQuestion, meant, model, tokens, wishes }: Asking): Permit | PolicyError {
     const denial = this.denial(caller, meant, action) ?? (model === meant ? null : this.denial(caller, model, action));
     if (denial !== null) {
       this.#counters.denied();
       return denial;
     }
-    const spent = this.spend(caller, model, tokens);
+    const spent = isQuestion ? null : this.spend(caller, model, tokens);
     if (spent instanceof PolicyError) return spent;
     const priority = this.#views.priorityFor(caller.tenant, meant);
     if (priority !== undefined) wishes.limitPriority(priority);
@@ -167,12 +168,22 @@ export class Enforcement {
     return this.denial(caller, model, "infer") === null ? null : this.denial(caller, model, "embed");
   }
 
-  /** Counts a request in the quotas for that model. */
-  spend({ tenant }: Caller, model: string, tokens: number, kept: readonly string[] = []): Spent | PolicyError {
+  /** Counts a request in the quotas for that model; it is counted in those that are `kept` already. */
+  spend(
+    { tenant }: Caller,
+    model: string,
+    tokens: number,
+    kept: readonly Spent[] = NONE,
+  ): readonly Spent[] | PolicyError {
     const quotas = this.#views.quotasFor(tenant, model, []);
-    const fresh = kept.length === 0 ? quotas : quotas.filter((quota) => !kept.includes(quota));
+    if (quotas.length === 0) return NONE;
+    const spent = quotas.map((quota): Spent => {
+      const life = this.#lives.get(quota) ?? 0;
+      return kept.find((one) => one.quota === quota && one.life === life) ?? { quota, life };
+    });
+    const fresh = kept.length === 0 ? quotas : spent.filter((one) => !kept.includes(one)).map(({ quota }) => quota);
     const waitMs = fresh.length === 0 ? 0 : this.#shares.spend(fresh, tokens);
-    if (waitMs === 0) return { quotas, epoch: this.#epoch };
+    if (waitMs === 0) return spent;
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
     const quota = this.#shares.refusing;
     const message = `the quota ${quota} is used up; try again in ${retryAfterSeconds} s`;
@@ -180,8 +191,8 @@ export class Enforcement {
   }
 
   /** What was counted in these quotas is over, and took so many tokens more than counted. */
-  end({ quotas, epoch }: Spent, tokens: number): void {
-    const same = quotas.filter((quota) => (this.#begun.get(quota) ?? Infinity) <= epoch);
+  end(spent: readonly Spent[], tokens: number): void {
+    const same = spent.filter(({ quota, life }) => this.#lives.get(quota) === life).map(({ quota }) => quota);
     if (same.length > 0) this.#shares.end(same, tokens);
   }
 

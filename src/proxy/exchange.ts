@@ -40,7 +40,7 @@ import type { Sharer } from "./cache-seat.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
-import { actionOf, type Caller } from "./caller.ts";
+import { actionOf, type Caller, isQuestion } from "./caller.ts";
 import type { Enforcement } from "./enforcement.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
@@ -387,6 +387,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const permit = enforcement.admit({
       caller: this.callerOf(enforcement),
       action: actionOf(this.shape),
+      isQuestion: isQuestion(this.shape),
       meant: this.asked?.meant ?? model,
       model,
       tokens: this.#promptTokens(),

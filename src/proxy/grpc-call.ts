@@ -27,7 +27,7 @@ import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { copyOf } from "../wire/octets.ts";
 import { isForbiddenTrailer } from "../wire/trailer-names.ts";
 import { nowMs, unixMs } from "./clock.ts";
-import { callActionOf } from "./caller.ts";
+import { callActionOf, isQuestionCall } from "./caller.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
@@ -121,7 +121,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     }
     if (this.#head.hasWishes) {
       this.#wishes = new Wishes();
-      const error = this.#wishes.readBy((name) => this.#head.value(name));
+      const error = this.#wishes.readBlock(this.#head);
       if (error !== null) {
         this.#refuse(error);
         return;
@@ -383,10 +383,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   /** Whether the policies let it pass; they also say what it gets that its client did not ask for. */
   #obey(enforcement: Enforcement): boolean {
     const model = this.#context.routes.modelName(this.#model);
+    const path = this.#head.path?.text ?? "";
     if (this.#wishes === NO_WISHES) this.#wishes = new Wishes();
     const permit = enforcement.admit({
       caller: enforcement.callers.of((name) => this.#head.value(name)),
-      action: callActionOf(this.#head.path?.text ?? ""),
+      action: callActionOf(path),
+      isQuestion: isQuestionCall(path),
       meant: model,
       model,
       tokens: this.#promptTokens(),

@@ -18,17 +18,17 @@ export class PolicyError extends MeshError {
   }
 }
 
-/** Quotas that a request was counted in, and when: a quota that was made anew since knows nothing of it. */
+/** A quota that a request was counted in. One that is made anew has another `life`, and knows nothing of that. */
 export interface Spent {
-  readonly quotas: readonly string[];
-  readonly epoch: number;
+  readonly quota: string;
+  readonly life: number;
 }
 
 /** Who gives permits (enforcement.ts). */
 interface Giver {
   denial(caller: Caller, model: string, action: Action): PolicyError | null;
-  spend(caller: Caller, model: string, tokens: number, kept: readonly string[]): Spent | PolicyError;
-  end(spent: Spent, tokens: number): void;
+  spend(caller: Caller, model: string, tokens: number, kept: readonly Spent[]): readonly Spent[] | PolicyError;
+  end(spent: readonly Spent[], tokens: number): void;
 }
 
 export class Permit {
@@ -37,9 +37,10 @@ export class Permit {
   readonly #giver: Giver;
   readonly #caller: Caller;
   readonly #action: Action;
-  #spent: Spent;
+  /** Null: it is counted nowhere. */
+  #spent: readonly Spent[] | null;
 
-  constructor(giver: Giver, caller: Caller, action: Action, tokens: number, spent: Spent) {
+  constructor(giver: Giver, caller: Caller, action: Action, tokens: number, spent: readonly Spent[] | null) {
     this.#giver = giver;
     this.#caller = caller;
     this.#action = action;
@@ -55,16 +56,17 @@ export class Permit {
   /** Goes on at the expense of another model's quotas; false: those have no room, and all is as before. */
   moveTo(model: string): boolean {
     const before = this.#spent;
-    const spent = this.#giver.spend(this.#caller, model, this.tokens, before.quotas);
+    if (before === null) return true;
+    const spent = this.#giver.spend(this.#caller, model, this.tokens, before);
     if (spent instanceof PolicyError) return false;
-    const left = before.quotas.filter((quota) => !spent.quotas.includes(quota));
-    if (left.length > 0) this.#giver.end({ quotas: left, epoch: before.epoch }, -this.tokens);
+    const left = before.filter((one) => !spent.includes(one));
+    if (left.length > 0) this.#giver.end(left, -this.tokens);
     this.#spent = spent;
     return true;
   }
 
   /** The request is over, and took so many tokens. */
   end(tokens: number): void {
-    this.#giver.end(this.#spent, tokens - this.tokens);
+    if (this.#spent !== null) this.#giver.end(this.#spent, tokens - this.tokens);
   }
 }

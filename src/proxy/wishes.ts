@@ -18,9 +18,11 @@ import { MeshError } from "../base/errors.ts";
 import { parseDuration } from "../base/units.ts";
 import { PRIORITIES } from "../flow/queue.ts";
 import { fieldValue, findField } from "../wire/field-search.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
 import type { RequestHead } from "../wire/http1.ts";
 
 const PRIORITY_DEFAULT = 1;
+const TENANT = "x-infermesh-tenant";
 const TENANT_CHARACTERS_MAX = 256;
 
 /** What an SLO policy says. */
@@ -66,14 +68,21 @@ export class Wishes {
 
   /** Reads the lines of a parsed head; what is wrong with them, or null. */
   read(buffer: Buffer, head: RequestHead): MeshError | null {
-    return this.readBy((name) => {
+    const tenant = findField(buffer, head, TENANT);
+    if (tenant >= 0 && findField(buffer, head, TENANT, tenant + 1) >= 0) return twoTenants();
+    return this.#readBy((name) => {
       const line = findField(buffer, head, name);
       return line < 0 ? null : buffer.toString("latin1", head.valueStart[line], head.valueEnd[line]);
     });
   }
 
+  /** The same of a head of HTTP/2. */
+  readBlock(head: HeaderBlock): MeshError | null {
+    return head.repeats(TENANT) ? twoTenants() : this.#readBy((name) => head.value(name));
+  }
+
   /** The same, wherever the values come from. */
-  readBy(value: (name: string) => string | null): MeshError | null {
+  #readBy(value: (name: string) => string | null): MeshError | null {
     const priority = value("x-infermesh-priority");
     if (priority !== null) {
       this.#hasPriority = true;
@@ -97,9 +106,14 @@ export class Wishes {
 
   /** Whose request it is whose head lies in held[0, headEnd), from a client at `address`. */
   tenant(held: Buffer, headEnd: number, address: string): string {
-    const tenant = fieldValue(held, headEnd, "x-infermesh-tenant") ?? fieldValue(held, headEnd, "authorization");
+    const tenant = fieldValue(held, headEnd, TENANT) ?? fieldValue(held, headEnd, "authorization");
     return (tenant ?? fieldValue(held, headEnd, "x-forwarded-for") ?? address).slice(0, TENANT_CHARACTERS_MAX);
   }
+}
+
+/** One of them may be the client's, and one of who stands in front: which is whose can't be told. */
+function twoTenants(): MeshError {
+  return new MeshError("bad_request", `${TENANT} is there more than once; one request is one tenant's`);
 }
 
 function unknown(name: string, found: string, expected: string): MeshError {

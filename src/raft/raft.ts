@@ -150,6 +150,9 @@ export class Raft {
   /** When each of the newest rounds began, for leases. */
   readonly #roundBeganMs = new Map<number, number>();
   readonly #reads = new LeaderReads();
+  /** When followers are told of a newer commit index, if nothing else goes to them before. */
+  #noticeDueMs = Infinity;
+  #isNoticeDue = false;
   #uncommittedBytes = 0;
   #transferringTo: Member = NOBODY;
   #transferUntilMs = Infinity;
@@ -244,7 +247,7 @@ export class Raft {
   }
 
   get wakeAtMs(): number {
-    if (this.#role === "leader") return Math.min(this.#heartbeatDueMs, this.#transferUntilMs);
+    if (this.#role === "leader") return Math.min(this.#heartbeatDueMs, this.#transferUntilMs, this.#noticeDueMs);
     return Math.min(this.#isPromotable ? this.#electionDeadlineMs : Infinity, this.#forwarded.untilMs);
   }
 
@@ -525,6 +528,7 @@ export class Raft {
       this.#progress.clear();
       this.#roundBeganMs.clear();
       this.#endTransfer();
+      this.#noticeDueMs = Infinity;
       this.#electionDeadlineMs = this.#nextElectionMs();
     }
     this.#role = "follower";
@@ -634,6 +638,8 @@ export class Raft {
       this.#dueRound = this.#round;
       this.#reads.begin(this.#round, this.#commitIndex);
     }
+    this.#isNoticeDue = this.#nowMs >= this.#noticeDueMs;
+    if (this.#isNoticeDue) this.#noticeDueMs = Infinity;
     for (const [member, progress] of this.#progress) this.#replicate(member, progress);
     if (this.#reads.count === 0) return;
     for (const { reader, index } of this.#reads.confirmed(this.#confirmedRound())) this.#answer(reader, index);
@@ -676,7 +682,7 @@ export class Raft {
     if (hasSent) return;
     const knowable = progress.state === "replicate" ? Math.min(this.#commitIndex, progress.next - 1) : 0;
     if (isDue) this.#sendAppend(member, progress, this.#previousOf(progress), []);
-    else if (knowable > progress.sentCommit) {
+    else if (this.#isNoticeDue && knowable > progress.sentCommit) {
       this.#sendAppend(member, progress, this.#previousOf(progress), [], NO_ROUND);
     }
   }
@@ -754,6 +760,8 @@ export class Raft {
     }
     if (!isNews) return;
     this.#advanceCommit();
+    // What it has got by now may be committed already.
+    if (progress.sentCommit < Math.min(this.#commitIndex, index)) this.#noticeSoon();
     if (from === this.#transferringTo) this.#handOver();
   }
 
@@ -785,6 +793,7 @@ export class Raft {
     if (reached <= this.#commitIndex || this.#log.termAt(reached) !== this.#term) return;
     for (const { data } of this.#log.slice(this.#commitIndex + 1, reached)) this.#uncommittedBytes -= data.length;
     this.#commitIndex = reached;
+    this.#noticeSoon();
     if (this.#log.configurationIndex > reached) return;
     if (isJoint(configuration)) {
       this.#appendConfiguration(left(configuration));
@@ -795,8 +804,14 @@ export class Raft {
     }
   }
 
+  /** Followers learn of a newer commit index with the next entries, or by themselves before long. */
+  #noticeSoon(): void {
+    this.#noticeDueMs = Math.min(this.#noticeDueMs, this.#nowMs + this.#config.commitNoticeDelayMs);
+  }
+
   /** It was taken out, or became a learner: the others learn what is committed, and the best of them stands at once. */
   #retire(): void {
+    this.#noticeDueMs = this.#nowMs;
     this.#flush();
     let heir: Member = NOBODY;
     let most = -1;

@@ -21,6 +21,11 @@ const fields = {
     max: "2m",
     doc: "A member that hears no leader stands for election after a random time between the two; a leader that hears no majority for this long steps down.",
   }),
+  commitNoticeDelayMs: duration({
+    default: "5ms",
+    max: "1s",
+    doc: "How long news of what is committed wait for entries to go along with, before they are sent to followers by themselves.",
+  }),
   leaseReads: flag({
     default: false,
     doc: "The leader answers reads without asking the others while its lease lasts: faster, and wrong where the clock of one member runs more than a tenth faster than another's.",

@@ -86,6 +86,7 @@ export class RaftNode {
   #alarm: MeshError | null = null;
   #inTurn = false;
   #again = false;
+  #isCalled = false;
   #stopped = false;
   #logBytes = 0;
   #compactedIndex = 0;
@@ -123,7 +124,7 @@ export class RaftNode {
     const message = decodeMessage(bytes);
     if (message === undefined) return undefined;
     this.raft.receive(message, performance.now());
-    this.#soon();
+    this.#atOnce();
     return message.from;
   }
 
@@ -218,6 +219,16 @@ export class RaftNode {
     if (alarm?.message === this.#alarm?.message) return;
     this.#alarm = alarm;
     this.#options.onAlarm(alarm);
+  }
+
+  /** A turn as soon as what this event brought is read: somebody waits for the answer. */
+  #atOnce(): void {
+    if (this.#isCalled) return;
+    this.#isCalled = true;
+    queueMicrotask(() => {
+      this.#isCalled = false;
+      if (!this.#stopped) this.#turn();
+    });
   }
 
   /** A turn at the end of this one: what comes meanwhile shares its fsync and its packets. */

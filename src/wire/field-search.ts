@@ -2,10 +2,10 @@
 import { COLON, CR, HT, LF, SP, spells, ascii } from "./octets.ts";
 import type { FieldSection } from "./fields.ts";
 
-/** The line of a parsed head whose name is `name` (in lower case), or -1. */
-export function findField(buffer: Uint8Array, head: FieldSection, name: string): number {
+/** The first line of a parsed head, from `from` on, whose name is `name` (in lower case), or -1. */
+export function findField(buffer: Uint8Array, head: FieldSection, name: string, from = 0): number {
   const bytes = ascii(name);
-  for (let line = 0; line < head.lineCount; line++) {
+  for (let line = from; line < head.lineCount; line++) {
     const start = head.lineStart[line]!;
     if (head.nameEnd[line]! - start === bytes.length && spells(buffer, start, bytes)) return line;
   }

@@ -509,6 +509,9 @@ export abstract class FieldSection {
     if (kind === KIND.contentLength || kind === KIND.host || kind === KIND.transferEncoding) {
       return this.refuse("a framing field or Host nominated by Connection");
     }
+    // Who stands in front may have set them: what decides about a request is not for its client to take out.
+    if (length > WISH.length && spells(buffer, start, WISH))
+      return this.refuse("a field of the mesh nominated by Connection");
     for (let line = 0; line < this.lineCount; line++) {
       const name = this.lineStart[line]!;
       if (this.nameEnd[line]! - name === length && sameName(buffer, name, start, length)) this.drop[line] = 1;

@@ -64,6 +64,11 @@ export class HeaderBlock {
     return null;
   }
 
+  /** Whether the field `name` is there more than once. */
+  repeats(name: string): boolean {
+    return this.fields.filter((field) => field.name.text === name).length > 1;
+  }
+
   /** One block may come as a head first and as trailers later. */
   #forget(): void {
     this.method = null;

@@ -238,7 +238,7 @@ export async function ctl(endpoint: string, words: readonly string[], how: Runni
     env,
     terminal,
     columns: 100,
-    variables: new Set(Object.keys(env)),
+    variables: () => Promise.resolve(new Set(Object.keys(env))),
   });
   return { code, out, err: err.replaceAll(endpoint, "ENDPOINT"), progress };
 }

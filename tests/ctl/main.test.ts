@@ -151,6 +151,17 @@ see infermesh router validate --help
   });
 });
 
+describe("the environment", () => {
+  test("may hold what other commands know, and nothing that none does", async () => {
+    const asked = ["ctl", "list-pins", "--endpoint", "http://127.0.0.1:1"];
+    expect((await infermesh(asked, { INFERMESH_LISTEN: ":0", INFERMESH_TIMEOUT: "1s" })).code).toBe(3);
+    expect((await infermesh(asked, { INFERMESH_TIMEOUT: "1s" })).code).toBe(3);
+    const wrong = await infermesh(asked, { INFERMESH_LISTN: ":0" });
+    expect(wrong.code).toBe(2);
+    expect(wrong.err).toContain("did you mean INFERMESH_LISTEN?");
+  });
+});
+
 describe("without anything running", () => {
   test("ctl says so with exit code 3", async () => {
     const { code, out, err } = await infermesh(["ctl", "list-nodes", "--endpoint", "http://127.0.0.1:1"]);

@@ -204,11 +204,21 @@ describe.each([1, 3])("with %d agents", (count) => {
   );
 
   test(
-    "why a request would go where it would",
+    "why a request would go where it would, and why one went where it went",
     async () => {
       expect(await good(`explain --model ${MODEL} --prompt-tokens 500`)).toMatch(
         /with 500 prompt tokens would go to node/,
       );
+      const url = `http://${router.address("listen")}/v1/chat/completions`;
+      const body = JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hi" }], max_tokens: 1 });
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(url, { method: "POST", headers, body });
+      expect(answer.status).toBe(200);
+      const id = answer.headers.get("x-request-id") ?? "";
+      expect(await good(`explain ${id}`)).toMatch(
+        new RegExp(`^request ${id} for ${MODEL} with \\d+ prompt tokens went to node`),
+      );
+      expect((await ctl("explain no-such-request")).code).toBe(1);
       expect((await ctl(`explain --model ${MODEL.slice(0, -1)}`)).err).toContain(`did you mean ${MODEL}?`);
     },
     TEST_MS,

@@ -70,7 +70,7 @@ test("a watcher sees nodes join, fail and leave, and ends well by Ctrl-C", async
   await until(() => watching.kinds("node2").includes("left"));
   expect(watching.lines.at(-1)).toMatchObject({ kind: "left", id: "node2", address: String(second.ready["gossip"]) });
   expect([await watching.end(), watching.err]).toEqual([0, ""]);
-  const journal = (await (await fetch(`${url(asked, "metrics")}/events`)).json()) as {
+  const journal = (await (await fetch(`${url(asked, "metrics")}/events?type=node`)).json()) as {
     events: Record<string, unknown>[];
   };
   expect(journal.events).toEqual(watching.lines.slice(1));

@@ -53,6 +53,11 @@ test("with options for Bun itself nothing is run again", async () => {
   expect(variable(member.process.pid, COMPILER)).toBeUndefined();
 });
 
+test("an agent that is told to be a control node does not", async () => {
+  const agent = await bench.agent("a2", null, "--control", "bootstrap", "--control-listen", "127.0.0.1:0");
+  expect(variable(agent.process.pid, COMPILER)).toBeUndefined();
+});
+
 test("agents do so too; routers, whose speed is wanted, and commands that end do not", async () => {
   const agent = await bench.agent("a1", null);
   expect(variable(agent.process.pid, COMPILER)).toBe("20000");

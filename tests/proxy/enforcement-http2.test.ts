@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Put } from "../../src/policy/write.ts";
 import { by, CHAT, FLOW, ok, until } from "./harness.ts";
-import { type Call, echo, type Fields, framed, grpcFixtures, GRPC_HEAD, proto, UNARY } from "./http2-bed.ts";
+import { type Call, echo, encoded, type Fields, framed, grpcFixtures, GRPC_HEAD, proto, UNARY } from "./http2-bed.ts";
 
 const { relay, upstream, target, client, bed } = grpcFixtures();
 
@@ -39,6 +39,14 @@ describe("a call of gRPC", () => {
       ["200", 2],
       ["403", 3],
     ]);
+  });
+
+  test("is one tenant's", async () => {
+    const { client: one } = await bed(echo);
+    const head: Fields = { ":method": "POST", ":scheme": "http", ":path": UNARY, ":authority": "test", te: "trailers" };
+    const twice = [head, { "content-type": "application/grpc" }, acme, { "x-infermesh-tenant": "other" }];
+    const call = one.requestBytes(Buffer.concat(twice.map(encoded))).send(message("m"), true);
+    expect((await call.over()).status).toBe(3);
   });
 
   test("must not name one model in its metadata and another in its message", async () => {

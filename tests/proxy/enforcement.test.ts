@@ -76,6 +76,13 @@ describe("access rules", () => {
     }
   });
 
+  test("are asked of one tenant, whom the client can neither add to nor take away", async () => {
+    const relayed = relay([upstream(ok).port]).obey(acl("tenant:acme/m/*"));
+    expect(statusOf(await ask(relayed.port, chat(tenant("other") + tenant("acme"))))).toBe(400);
+    expect(statusOf(await ask(relayed.port, chat(`${tenant("acme")}connection: x-infermesh-tenant\r\n`)))).toBe(400);
+    expect(statusOf(await ask(relayed.port, chat(`${tenant("other")}connection: x-other\r\n`)))).toBe(200);
+  });
+
   test("tell kinds of work apart", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port]).obey(acl("tenant:a/m/embed"), acl("tenant:b/*/admin"), acl("tenant:c/m/infer"));

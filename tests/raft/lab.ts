@@ -10,7 +10,8 @@ import { bootstrap, Raft, type Start } from "../../src/raft/raft.ts";
 import type { ReadOutcome, Ready } from "../../src/raft/ready.ts";
 import { type RaftConfig, raftSettings } from "../../src/raft/settings.ts";
 
-export const DEFAULTS: RaftConfig = defaultsOf(raftSettings);
+/** News of the commit index go out at once, so that scripts need not wait for them. */
+export const DEFAULTS: RaftConfig = { ...defaultsOf(raftSettings), commitNoticeDelayMs: 0 };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -115,6 +115,43 @@ describe("entries on their way", () => {
     ]);
   });
 
+  test("and make others be refused are gone back for once, and sent ahead slowly at first", () => {
+    const lab = new Lab([1, 2, 3], { appendBytesMax: 1 });
+    const raft = lab.elect(1);
+    lab.take();
+    let lost = 0;
+    lab.loses = (message) =>
+      message.type === "append" && message.to === 3 && message.entries[0]?.index === 3 && lost++ < 1;
+    raft.propose(["a", "b", "c", "d", "e"].map(bytesOf), lab.nowMs);
+    lab.settle();
+    const lines = lab
+      .take()
+      .filter((line) => line.startsWith("1>3") || line.startsWith("3>1"))
+      // News of what is committed, and answers to that.
+      .filter((line) => !line.includes("[]") && !line.includes("lacks 7"));
+    expect(lines.map((line) => line.slice(7).replace(/ commit \d/, ""))).toEqual([
+      "append after 2/2 [3/2]",
+      "append after 3/2 [4/2]",
+      "append after 4/2 [5/2]",
+      "append after 5/2 [6/2]",
+      "append after 6/2 [7/2]",
+      "lacks 3, try 2/2",
+      "lacks 4, try 2/2",
+      "lacks 5, try 2/2",
+      "lacks 6, try 2/2",
+      "append after 2/2 [3/2]",
+      "has 3",
+      "append after 3/2 [4/2]",
+      "append after 4/2 [5/2]",
+      "has 4",
+      "has 5",
+      "append after 5/2 [6/2]",
+      "append after 6/2 [7/2]",
+      "has 6",
+      "has 7",
+    ]);
+  });
+
   test("start again where the follower was known to be when its link breaks", () => {
     const lab = new Lab([1, 2, 3]);
     const raft = lab.elect(1);

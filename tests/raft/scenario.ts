@@ -60,6 +60,7 @@ export function scenarioOf(prng: Prng): Scenario {
       heartbeatIntervalMs: election / 3,
       electionTimeoutMinMs: election,
       electionTimeoutMaxMs: election * between(1.6, 2.4),
+      commitNoticeDelayMs: election > 130 ? 0 : 5,
       leaseReads,
       appendBytesMax: chance(0.5) ? 64 : 4096,
       inflightMessagesMax: chance(0.5) ? 2 : 64,

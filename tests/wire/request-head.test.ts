@@ -272,6 +272,7 @@ const BAD: readonly (readonly [string, string, string])[] = [
   ["a malformed Connection", "bad_request", request("Connection: close;x\r\n")],
   ["a Connection without commas", "bad_request", request("Connection: close x\r\n")],
   ["Content-Length nominated", "bad_request", request("Content-Length: 5\r\nConnection: content-length\r\n")],
+  ["a tenant nominated", "bad_request", request("X-Infermesh-Tenant: a\r\nConnection: x-infermesh-tenant\r\n")],
   ["Host nominated", "bad_request", request("Connection: close, host\r\n")],
   ["Transfer-Encoding nominated", "bad_request", request("Connection: transfer-encoding\r\n")],
   ["too many nominations", "bad_request", request(`Connection: ${nominations}\r\n`)],
