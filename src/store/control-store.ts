@@ -118,7 +118,9 @@ export class ControlStore implements PolicyStore {
   }
 
   async changeMembers(change: MemberChange, timeoutMs: number): Promise<void> {
-    await this.#tries.atLeader("members", { change, timeoutMs }, timeoutMs, () => this.#steward.change(change, timeoutMs));
+    await this.#tries.atLeader("members", { change, timeoutMs }, timeoutMs, () =>
+      this.#steward.change(change, timeoutMs),
+    );
   }
 
   async save(timeoutMs: number): Promise<Uint8Array> {
@@ -189,7 +191,9 @@ export class ControlStore implements PolicyStore {
 
   /** At the leader, here or elsewhere. */
   #submit(command: Undated, timeoutMs: number): Promise<unknown> {
-    return this.#tries.atLeader("submit", { command, timeoutMs }, timeoutMs, (leftMs) => this.#propose(command, leftMs));
+    return this.#tries.atLeader("submit", { command, timeoutMs }, timeoutMs, (leftMs) =>
+      this.#propose(command, leftMs),
+    );
   }
 
   async #propose(undated: Undated, timeoutMs: number): Promise<unknown> {

@@ -91,6 +91,8 @@ describe("three control nodes", () => {
   test("without a majority: reads of what is known, and a clear word for writes that can be tried again", async () => {
     const [gone, also] = ["c1", "c2"];
     await call(apiOf("c3"), "PinModel", { model: "kept", minReplicas: 1 });
+    // The leader has it and one other; a consistent read shows that c3 has it, too.
+    await call(apiOf("c3"), "ListPolicies", { kind: "pin" });
     await Promise.all([running.get(gone)!.kill(), running.get(also)!.kill()]);
     const write = call(apiOf("c3"), "PinModel", { model: "m", minReplicas: 1 }, 1500);
     expect(write).rejects.toMatchObject({ retryable: true });
