@@ -8,7 +8,7 @@ import { PolicyHost, type PolicyHostOptions } from "../../src/store/policy-host.
 import type { FaultyNetwork } from "./faulty-network.ts";
 import { controlSettings } from "../../src/store/settings.ts";
 
-const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
+export const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
 const WAIT_MS = 15_000;
 
 export interface Node {
