@@ -17,7 +17,7 @@ export interface Node {
   /** What it logged. */
   readonly lines: string[];
   /** Where it told the mesh that it is a control node; "" for none. */
-  announced(): string;
+  readonly announced: () => string;
 }
 
 export class Cluster {

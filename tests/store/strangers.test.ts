@@ -53,7 +53,7 @@ class Stranger {
   #told: (() => void)[] = [];
   #socket: Bun.Socket | null = null;
 
-  constructor(readonly port: number) {
+  constructor(port: number) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
     const reader = new FrameReader((frame) => {
