@@ -26,8 +26,8 @@ afterEach(async () => {
   cluster = new Cluster();
 });
 
-function pin(store: PolicyStore, name: string, padding = 0): ReturnType<PolicyStore["write"]> {
-  const nodes = ["a", ...Array.from({ length: padding }, (_, at) => `${at}-${"v".repeat(240)}`)];
+function pin(store: PolicyStore, name: string, more = 0): ReturnType<PolicyStore["write"]> {
+  const nodes = ["a", ...padding(more)];
   return store.write([{ put: { kind: "pin", name, spec: { nodes } } }]);
 }
 
