@@ -77,8 +77,13 @@ export class Door {
     return undefined;
   }
 
+  /** Closes all links: whoever comes back hears which store this node has now. */
+  renew(why: string): void {
+    for (const link of this.#links) link.close(why);
+  }
+
   stop(): void {
     this.#listener.stop();
-    for (const link of this.#links) link.close("this node is stopping");
+    this.renew("this node is stopping");
   }
 }

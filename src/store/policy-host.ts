@@ -338,8 +338,9 @@ export class PolicyHost implements PolicyStore {
       lines: this.#options.log,
     });
     this.#seat = seat;
-    // Links opened before this node had a store name none, and carry no message of the consensus.
+    // Links of before, whoever opened them, say that it has none, and carry no message of the consensus.
     this.#ways.renew("this node has a store now");
+    this.#door?.renew("this node has a store now");
     return seat;
   }
 

@@ -8,7 +8,7 @@ import { PolicyHost, type PolicyHostOptions } from "../../src/store/policy-host.
 import type { FaultyNetwork } from "./faulty-network.ts";
 import { controlSettings } from "../../src/store/settings.ts";
 
-const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
+export const LOG_ENTRY = new URL("../../src/store/log-worker.ts", import.meta.url);
 const WAIT_MS = 15_000;
 
 export interface Node {
@@ -17,7 +17,7 @@ export interface Node {
   /** What it logged. */
   readonly lines: string[];
   /** Where it told the mesh that it is a control node; "" for none. */
-  announced(): string;
+  readonly announced: () => string;
 }
 
 export class Cluster {
