@@ -16,7 +16,7 @@ import { Body } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
 import { type Observer, statusOf } from "./control-status.ts";
 import { Watchers } from "./copy.ts";
-import { Feed, pieces } from "./feed.ts";
+import { Arrival, Feed, pieces } from "./feed.ts";
 import type {
   Listing,
   MemberChange,
@@ -44,7 +44,13 @@ export interface ControlStoreOptions extends Observer {
   readonly node: RaftNode;
   /** Where a member is reached now; undefined while nobody knows. */
   readonly addressOf: (member: Member) => string | undefined;
-  readonly ask: (address: string, method: string, body: unknown, timeoutMs: number) => Promise<unknown>;
+  readonly ask: (
+    address: string,
+    method: string,
+    body: unknown,
+    timeoutMs: number,
+    onPiece?: (value: unknown) => void,
+  ) => Promise<unknown>;
   /** This node was taken out. */
   readonly onRemoved: () => void;
   readonly log: { info(message: string, fields?: object): void; warn(message: string, fields?: object): void };
@@ -89,11 +95,16 @@ export class ControlStore implements PolicyStore {
   }
 
   async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
+    if (options.consistent === true && this.#lags) return this.#listElsewhere(options);
     await this.#confirm(options);
     return this.#listing(options.kind);
   }
 
   async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {
+    if (options.consistent === true && this.#lags) {
+      const { items, revision } = await this.#listElsewhere({ ...options, kind });
+      return { item: items.find((item) => item.name === name) ?? null, revision };
+    }
     await this.#confirm(options);
     return { item: this.#node.machine.get(kind, name) ?? null, revision: this.#node.machine.revision };
   }
@@ -180,6 +191,23 @@ export class ControlStore implements PolicyStore {
   #listing(kind?: Kind): Listing {
     const { machine } = this.#node;
     return { items: machine.list(kind), revision: machine.revision };
+  }
+
+  /** It can't store what the leader sends, and so is sent no more: its own state stays behind. */
+  get #lags(): boolean {
+    return this.#node.alarm !== null && this.#node.raft.status().leader !== this.#options.self;
+  }
+
+  async #listElsewhere(options: ReadOptions & { readonly kind?: Kind }): Promise<Listing> {
+    const { kind, timeoutMs = TIMEOUT_MS } = options;
+    const { addressOf, ask } = this.#options;
+    return this.#tries.until(performance.now() + timeoutMs, async (leftMs) => {
+      const address = addressOf(this.#node.raft.status().leader);
+      if (address === undefined) throw new MeshError("not_leader", "no leader is known");
+      const arrival = new Arrival();
+      await ask(address, "list", { timeoutMs: Math.ceil(leftMs) }, leftMs, (value) => arrival.take(value));
+      return arrival.listing(kind);
+    });
   }
 
   async #confirm({ consistent = false, timeoutMs = TIMEOUT_MS }: ReadOptions): Promise<void> {

@@ -2,10 +2,12 @@
  * What a control node tells a follower: all items in pieces, then changes as they are applied. A follower that names the
  * revision of this very store that it has is spared the items.
  */
+import { MeshError } from "../base/errors.ts";
+import { type Piece, readPiece } from "./bodies.ts";
 import type { Incoming } from "./calls.ts";
-import type { Piece } from "./bodies.ts";
 import type { Item } from "../policy/item.ts";
-import type { Watcher } from "./policy-store.ts";
+import type { Kind } from "../policy/spec.ts";
+import type { Listing, Watcher } from "./policy-store.ts";
 
 /** Of the items in one piece, about. */
 const PIECE_BYTES = 256 * 1024;
@@ -41,6 +43,32 @@ export class Feed {
 
   end(error: Error): void {
     this.#reject(error);
+  }
+}
+
+/** All items, as they come in pieces. */
+export class Arrival {
+  #items: Item[] = [];
+  #revision = -1;
+
+  /** The pieces of an attempt that broke are void. */
+  begin(): void {
+    this.#items = [];
+    this.#revision = -1;
+  }
+
+  take(value: unknown): void {
+    const piece = readPiece(value);
+    if (piece === undefined || !("items" in piece)) return;
+    this.#items.push(...piece.items);
+    this.#revision = piece.revision ?? this.#revision;
+  }
+
+  /** Throws a MeshError unless all of it has come. */
+  listing(kind?: Kind): Listing {
+    if (this.#revision < 0)
+      throw new MeshError("upstream_failed", "the control node's list was not complete; try again");
+    return { items: this.#items.filter((item) => kind === undefined || item.kind === kind), revision: this.#revision };
   }
 }
 

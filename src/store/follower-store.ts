@@ -15,6 +15,7 @@ import type { Grant, Want } from "../policy/want.ts";
 import { randomBytes } from "node:crypto";
 import { Body, readPiece } from "./bodies.ts";
 import { Copy } from "./copy.ts";
+import { Arrival } from "./feed.ts";
 import { CopyFile, type KeptCopy } from "./copy-file.ts";
 import type {
   Listing,
@@ -91,22 +92,10 @@ export class FollowerStore implements PolicyStore {
   async list(options: ReadOptions & { readonly kind?: Kind } = {}): Promise<Listing> {
     const { kind, consistent = false, timeoutMs = TIMEOUT_MS } = options;
     if (!consistent) return this.#copy.list(kind);
-    let arriving: Item[] = [];
-    let revision = -1;
-    const onPiece = (value: unknown): void => {
-      const piece = readPiece(value);
-      if (piece === undefined || !("items" in piece)) return;
-      arriving.push(...piece.items);
-      revision = piece.revision ?? revision;
-    };
-    // The pieces of an attempt that broke are void.
-    const onBegin = (): void => {
-      arriving = [];
-      revision = -1;
-    };
-    await this.#ask("list", { timeoutMs }, timeoutMs, { onPiece, onBegin });
-    if (revision < 0) throw new MeshError("upstream_failed", "the control node's list was not complete; try again");
-    return { items: arriving.filter((item) => kind === undefined || item.kind === kind), revision };
+    const arrival = new Arrival();
+    const onPiece = (value: unknown): void => arrival.take(value);
+    await this.#ask("list", { timeoutMs }, timeoutMs, { onPiece, onBegin: () => arrival.begin() });
+    return arrival.listing(kind);
   }
 
   async get(kind: Kind, name: string, options: ReadOptions = {}): ReturnType<PolicyStore["get"]> {

@@ -92,7 +92,8 @@ export class Seat {
       clusterId: identity.clusterId,
       name,
       address,
-      ask: (to, method, body, timeoutMs) => ways.ask(to, method, body, { timeoutMs }),
+      ask: (to, method, body, timeoutMs, onPiece) =>
+        ways.ask(to, method, body, { timeoutMs, ...(onPiece === undefined ? {} : { onPiece }) }),
       addressOf: (member) => this.#addressOf(member),
       onRemoved: options.onRemoved,
       log: lines,

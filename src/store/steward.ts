@@ -6,6 +6,7 @@
  * A voter more that makes their number even adds nothing to the failures that are survived and one to the answers that a
  * write waits for. So voters are 1, 3 or 5; who is over learns along, and steps in when another one comes, or goes.
  */
+import { isRecord } from "../base/field.ts";
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { type Member, NOBODY } from "../raft/entry.ts";
 import { type MemberChange as RaftChange, membersOf } from "../raft/membership.ts";
@@ -16,6 +17,7 @@ const VOTERS_MAX = 5;
 /** A learner that lacks fewer entries than this can vote. */
 const BEHIND_MAX = 1000;
 const TIMEOUT_MS = 5000;
+const STATUS_MS = 1000;
 /** A seat without a member is cleared after that: by then no admission is under way that it belongs to. */
 const EMPTY_SEAT_MS = 60_000;
 /** Until a hand-over is looked at again. */
@@ -51,6 +53,8 @@ export class Steward {
   #wasIn = false;
   /** Since when this leader sees seats of members that take no part. */
   #emptySince = new Map<Member, number>();
+  /** While its disk can't be written leadership is handed over once: if that came to nothing, the others are no better off. */
+  #hasHandedOver = false;
   /** What went wrong last, told once. */
   #fault = "";
 
@@ -69,8 +73,8 @@ export class Steward {
     if (this.#busy) return;
     if (isIn && leader !== 0 && this.#isSeatWrong()) return this.#do(() => this.#sit());
     if (leader !== self) return this.#emptySince.clear();
-    const heir = this.#heirOfFullDisk();
-    if (heir !== undefined) return this.#do(() => this.#transfer(heir, TIMEOUT_MS));
+    if (node.alarm === null) this.#hasHandedOver = false;
+    else if (!this.#hasHandedOver) return this.#do(() => this.#handOver());
     if (node.isChanging || node.alarm !== null) return;
     const changes = this.#balanced();
     if (changes.length > 0) return this.#do(() => this.#carryOut(changes));
@@ -214,17 +218,17 @@ export class Steward {
     return others.toSorted((a, b) => Number(a.active) - Number(b.active) || a.matchIndex - b.matchIndex)[0]?.member;
   }
 
-  /**
-   * Who should lead in place of a leader that can't write: one that has stored what this one could not. Without that
-   * proof its disk may be as full, and leadership would wander for nothing.
-   */
-  #heirOfFullDisk(): Member | undefined {
-    const { node } = this.#options;
-    const { durableIndex, lastIndex, configuration, progress } = node.raft.status();
-    if (node.alarm === null || durableIndex === lastIndex) return undefined;
-    return progress.find(
-      ({ member, active, matchIndex }) => configuration.voters.includes(member) && active && matchIndex === lastIndex,
-    )?.member;
+  /** To a voter that can write. One that finds its disk full only when it stands for election does not lead, either. */
+  async #handOver(): Promise<void> {
+    const { node, ask, addressOf } = this.#options;
+    for (const member of this.#fittest(node.raft.status().configuration.voters)) {
+      const address = addressOf(member);
+      const status =
+        address === undefined ? undefined : await ask(address, "status", {}, STATUS_MS).catch(() => undefined);
+      if (!isRecord(status) || status["alarm"] !== "") continue;
+      this.#hasHandedOver = true;
+      return this.#transfer(member, TIMEOUT_MS);
+    }
   }
 
   /** The seat of a member that has taken no part for long: its admission or its removal was cut short. */
