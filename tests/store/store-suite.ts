@@ -392,7 +392,7 @@ export function storeSuite(engine: string, open: () => Promise<Opened>): void {
         return { concurrency: grant!.concurrency!, serial: grant!.serial };
       };
       let [first, second] = [await ask("a/1/0", 0), await ask("b/1/0", 0)];
-      for (let turn = 0; turn < 20 && Math.min(first.concurrency, second.concurrency) < 30; turn++) {
+      for (let round = 0; round < 20 && Math.min(first.concurrency, second.concurrency) < 30; round++) {
         first = await ask("a/1/0", first.serial);
         second = await ask("b/1/0", second.serial);
       }
