@@ -42,7 +42,8 @@ async function compile(bun, version, revision) {
   // name of the main module inside.
   const scratch = join(DIST, `.build-${process.pid}`);
   const fresh = join(scratch, "infermesh");
-  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision };
+  // Packages that ask where they lie would have this checkout's path written into the executable.
+  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision, __dirname: "/", __filename: "/" };
   mkdirSync(scratch, { recursive: true });
   try {
     await must(bun, [

@@ -122,7 +122,7 @@ describe("faults", () => {
       'fleet.pollIntervall: found "5s" (role.yaml, line 3); no such key; did you mean pollInterval?',
       'fleet.pollTimeout: found "soon" (role.yaml, line 5); expected a duration from 10ms to 1m',
       'workers: found "many" (environment INFERMESH_WORKERS); expected a whole number from 0 to 256',
-      'INFERMESH_LISTN: found "x" (environment); no such variable; did you mean INFERMESH_LISTEN?',
+      "INFERMESH_LISTN: found (hidden) (environment); no such variable; did you mean INFERMESH_LISTEN?",
       'drainTimeout: found "never" (flag --drain-timeout); expected a duration from 0s to 1d',
     ]);
     expect(faultReport("infermesh router", [])).toBe("infermesh router: 0 faults\n");

@@ -109,7 +109,6 @@ class OwnPeer {
       "--control-listen=127.0.0.1:0",
       "--control-dir",
       join(this.#bench.dataDir, "control"),
-      "--swim-profile=local",
     );
     this.#nodes.set(name, started);
     this.#clients.get(name)?.close();

@@ -130,7 +130,10 @@ export class GrpcCall implements StreamOwner {
     if (bytes === null) throw new MeshError("bad_request", "the call has no request");
     const request = decodeRequest(method.input, bytes);
     if ((await this.#queue.next()) !== null) throw new MeshError("bad_request", "the call has more than one request");
-    await this.#send(encodeMessage(method.output, await this.#client.services.unary(method, request, call)));
+    const answer = encodeMessage(method.output, await this.#client.services.unary(method, request, call));
+    // The status goes out in the same packet where the client takes all of the answer.
+    if (this.#put(answer)) this.#finish(null);
+    else await this.#drained();
   }
 
   async #streamAnswers(method: Method, call: Call): Promise<void> {
@@ -167,7 +170,16 @@ export class GrpcCall implements StreamOwner {
 
   /** Sends one message; resolves when the client may be given another. */
   async #send(message: Uint8Array): Promise<void> {
-    if (this.#isOver) return;
+    if (!this.#put(message)) await this.#drained();
+  }
+
+  #drained(): Promise<void> {
+    return new Promise<void>((resolve) => (this.#wakeWriter = resolve));
+  }
+
+  /** False while the client does not take all of it. */
+  #put(message: Uint8Array): boolean {
+    if (this.#isOver) return true;
     const { connection } = this.#client;
     this.#sendHead();
     const framed = Buffer.allocUnsafe(MESSAGE_HEAD_BYTES + message.length);
@@ -176,7 +188,7 @@ export class GrpcCall implements StreamOwner {
     framed.set(message, MESSAGE_HEAD_BYTES);
     const isSent = connection.sendBody(this.#stream, framed, 0, framed.length, false);
     this.#client.schedule();
-    if (!isSent) await new Promise<void>((resolve) => (this.#wakeWriter = resolve));
+    return isSent;
   }
 
   #sendHead(): void {

@@ -200,12 +200,13 @@ function readEnvironment(settings: Section, { env, variables, client = false }: 
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(PREFIX) || variables.has(name) || OTHER_VARIABLES.includes(name)) continue;
     if (value === undefined || SERVICE_VARIABLE.test(name)) continue;
+    // Its value is not shown: it may be a secret under a name with a slip in it.
     // What all of them begin with says nothing about which one is meant.
     const near = nearest(
       name.slice(PREFIX.length),
       [...variables, "INFERMESH_CONFIG"].map((known) => known.slice(PREFIX.length)),
     );
     const hint = near === undefined ? "" : `did you mean ${PREFIX}${near}?`;
-    draft.faults.push({ path: name, source: "environment", found: shown(value), expected: "no such variable", hint });
+    draft.faults.push({ path: name, source: "environment", found: "(hidden)", expected: "no such variable", hint });
   }
 }

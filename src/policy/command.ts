@@ -78,8 +78,17 @@ export function encodeCommand(command: Command): Uint8Array {
   return encoder.encode(JSON.stringify(command));
 }
 
-/** The command in its canonical form, or what is wrong with it. Never throws. */
+/** What was read of bytes that nobody changes: who proposes a command looks at it first, and applies it a moment later. */
+const known = new WeakMap<Uint8Array, Command>();
+
+/** The command in its canonical form, or what is wrong with it. Never throws. The bytes must stay as they are. */
 export function readCommand(bytes: Uint8Array): Command | { readonly bad: string } {
+  const read = known.get(bytes) ?? readAnew(bytes);
+  if (!("bad" in read)) known.set(bytes, read);
+  return read;
+}
+
+function readAnew(bytes: Uint8Array): Command | { readonly bad: string } {
   if (bytes.length > COMMAND_BYTES_MAX) {
     return {
       bad: `a command has at most ${COMMAND_BYTES_MAX} bytes, this one has ${bytes.length}: write less at a time`,

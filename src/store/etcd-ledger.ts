@@ -9,8 +9,9 @@ import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
 import { Compare, type KeyValue, type RequestOp } from "../gen/etcd.js";
 import { CLOCK_START, type Clock, advance } from "../policy/clock.ts";
-import { type Ledger, grant, readLedger } from "../policy/ledger.ts";
+import { type Ledger, grant, readLedger, rescaled } from "../policy/ledger.ts";
 import { measuresOf } from "../policy/quota.ts";
+import { type QuotaSpec, SPEC_READERS } from "../policy/spec.ts";
 import { readingAt } from "../policy/spec-reading.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { EtcdClient } from "./etcd-client.ts";
@@ -22,6 +23,8 @@ import type { EtcdMirror } from "./etcd-mirror.ts";
 interface Book {
   readonly clock: Clock;
   readonly leases: Ledger;
+  /** What the quota said when the shares were reckoned; null where that is not known. */
+  readonly spec: QuotaSpec | null;
   /** etcd's revision of it; 0 where there is none. */
   readonly at: number;
 }
@@ -30,7 +33,7 @@ interface Book {
 const QUOTAS_AT_ONCE = 50;
 /** Together with others it must stay below etcd's 1.5 MiB. */
 const BYTES_AT_ONCE = 1024 * 1024;
-const EMPTY: Book = { clock: CLOCK_START, leases: [], at: 0 };
+const EMPTY: Book = { clock: CLOCK_START, leases: [], spec: null, at: 0 };
 const PAUSE_MS_MAX = 30;
 
 export class EtcdLedgers {
@@ -87,8 +90,10 @@ export class EtcdLedgers {
       if (item === undefined) continue;
       const before = this.#books.get(quota) ?? EMPTY;
       const clock = advance(before.clock, Date.now());
-      const { ledger, grants } = grant(before.leases, measuresOf(item.spec), wants, clock.nowMs);
-      const value = Buffer.from(JSON.stringify({ clock, leases: ledger }));
+      const measures = measuresOf(item.spec);
+      const leases = before.spec === null ? before.leases : rescaled(before.leases, measuresOf(before.spec), measures);
+      const { ledger, grants } = grant(leases, measures, wants, clock.nowMs);
+      const value = Buffer.from(JSON.stringify({ clock, leases: ledger, spec: item.spec }));
       bytes += value.length;
       if (bytes > BYTES_AT_ONCE && asked.length > 0) break;
       const key = this.#keys.ledger(quota);
@@ -97,7 +102,7 @@ export class EtcdLedgers {
         { target: Compare.CompareTarget.MOD, key: this.#keys.item(item), modRevision: this.#mirror.atOf(item) },
       );
       success.push({ requestPut: { key, value } });
-      asked.push({ quota, book: { clock, leases: ledger, at: 0 }, grants });
+      asked.push({ quota, book: { clock, leases: ledger, spec: item.spec, at: 0 }, grants });
     }
     const failure = asked.map(({ quota }) => ({ requestRange: { key: this.#keys.ledger(quota) } }));
     // What was carried out unseen is lost by the race that it makes the next try lose.
@@ -135,5 +140,6 @@ function bookIn(kv: KeyValue.$Properties | undefined): Book {
   const { nowMs, shownMs } = raw["clock"];
   const leases = readLedger(raw["leases"], readingAt("", []));
   if (!Number.isSafeInteger(nowMs) || !Number.isSafeInteger(shownMs) || leases === undefined) return { ...EMPTY, at };
-  return { clock: { nowMs: nowMs as number, shownMs: shownMs as number }, leases, at };
+  const spec = SPEC_READERS.quota(raw["spec"], readingAt("", [])) ?? null;
+  return { clock: { nowMs: nowMs as number, shownMs: shownMs as number }, leases, spec, at };
 }

@@ -300,6 +300,8 @@ export class RaftNode {
 
   #carryOut(ready: Ready): void {
     const { number, snapshot, entries, hardState, sends, committed, reads } = ready;
+    // First, since the way to the others is the longer one: what has to wait for the disk is not among them.
+    for (const { to, message } of sends) this.#options.send(to, encodeMessage(message));
     if (snapshot !== undefined || entries.length > 0 || hardState !== undefined) {
       this.#options.log.write({
         number,
@@ -309,7 +311,6 @@ export class RaftNode {
       });
       for (const { data } of entries) this.#logBytes += data.length + ENTRY_BYTES;
     }
-    for (const { to, message } of sends) this.#options.send(to, encodeMessage(message));
     if (snapshot !== undefined) {
       this.machine.restore(snapshot.data);
       this.#compactedIndex = snapshot.index;

@@ -143,7 +143,7 @@ describe("generate-config and validate", () => {
   fleet.pollIntervl: found "1s" (bad.yaml, line 3); no such key; did you mean pollInterval?
   fleet.removeAfter: found "none" (bad.yaml, line 4); expected a whole number from 1 to 1000
   maxBody: found "big" (environment INFERMESH_MAX_BODY); expected a size from 1KiB to 16GiB
-  INFERMESH_TYPO: found "1" (environment); no such variable
+  INFERMESH_TYPO: found (hidden) (environment); no such variable
   workers: found "x" (flag --workers); expected a whole number from 0 to 256
 see infermesh router validate --help
 `,

@@ -385,6 +385,25 @@ export function storeSuite(engine: string, open: () => Promise<Opened>): void {
       }
     });
 
+    test("a limit that is lowered makes every share as much smaller, also of those that have not asked again", async () => {
+      done(await store.write([put("quota", "t/m", { concurrency: 100 })]));
+      const ask = async (holder: string, holding: number): Promise<{ concurrency: number; serial: number }> => {
+        const [grant] = await next().lease([wantOf(holder, "t/m", 50, holding)]);
+        return { concurrency: grant!.concurrency!, serial: grant!.serial };
+      };
+      let [first, second] = [await ask("a/1/0", 0), await ask("b/1/0", 0)];
+      for (let round = 0; round < 20 && Math.min(first.concurrency, second.concurrency) < 30; round++) {
+        first = await ask("a/1/0", first.serial);
+        second = await ask("b/1/0", second.serial);
+      }
+      expect(Math.min(first.concurrency, second.concurrency)).toBeGreaterThanOrEqual(30);
+      done(await store.write([put("quota", "t/m", { concurrency: 10 })]));
+      // The first one is silent: what it has is taken for a tenth, and leaves something for the second at once.
+      const { concurrency } = await ask("b/1/0", second.serial);
+      expect(concurrency).toBeGreaterThan(0);
+      expect(concurrency).toBeLessThanOrEqual(10 - Math.floor(first.concurrency / 10));
+    });
+
     test("what was saved can be restored over something else", async () => {
       const kept = [put("pin", "kept", { minReplicas: 1 }), put("balance", "*", { strategy: "random" })];
       done(await store.write(kept));
