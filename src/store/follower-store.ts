@@ -6,6 +6,7 @@
  * A mesh may have two control clusters by mistake. Calls name the one that is followed, and others refuse them. Another one
  * is followed only after none of the first was reached for `LOYAL_MS`, and never one that is new and empty.
  */
+import { isRecord } from "../base/field.ts";
 import { type ErrorCode, MeshError, toMeshError } from "../base/errors.ts";
 import type { Write } from "../policy/write.ts";
 import type { Item } from "../policy/item.ts";
@@ -123,12 +124,12 @@ export class FollowerStore implements PolicyStore {
   async status(): Promise<StoreStatus> {
     const told = await this.#ask("status", {}, STATUS_MS).catch((error: unknown) => toMeshError(error));
     const own = { engine: this.engine, revision: this.#copy.revision, items: this.#copy.size } as const;
-    if (!(told instanceof MeshError)) return { ...(told as StoreStatus), ...own };
+    if (isRecord(told) && Array.isArray(told["members"])) return { ...(told as unknown as StoreStatus), ...own };
     return {
       ...own,
       cluster: this.#clusterId,
       writable: false,
-      alarm: told.message,
+      alarm: told instanceof MeshError ? told.message : "the control node's answer makes no sense",
       term: 0,
       leader: "",
       commitIndex: 0,

@@ -13,7 +13,7 @@
  *
  * Two agents that each started alone and met later have a cluster each. One whose mode is `auto`, that is its store's only
  * member, and in whose store nothing was ever written, gives it up and follows the other; otherwise both warn, and an
- * operator decides. A node that was taken out begins no cluster again, whatever its flags say.
+ * operator decides. A node that was taken out stands by until it is invited, whatever its flags say.
  *
  * The process may be killed between any two steps: see store-files.ts for what is made and what is put away.
  */
@@ -288,11 +288,12 @@ export class PolicyHost implements PolicyStore {
     const { removed } = this.#files;
     if (isFirst && removed === "") return this.#bootstrap();
     this.#becomeFollower();
-    if (isFirst) {
-      const next = "to begin a control cluster of its own all the same, move that file away and restart";
-      log.warn("this node was taken out of the control nodes, and begins none of its own", { store: removed, next });
+    if (removed === "") {
+      if (config.mode === "join") this.#join(peers);
+    } else if (isFirst || config.mode === "join") {
+      const next = `to have it among them again: \`infermesh ctl control add ${this.#options.node}\`; to begin afresh, move that file away and restart`;
+      log.warn("this node was taken out of the control nodes, and stands by", { store: removed, next });
     }
-    if (config.mode === "join") this.#join(peers);
   }
 
   async #bootstrap(): Promise<void> {

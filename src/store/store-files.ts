@@ -33,7 +33,7 @@ export class StoreFiles {
     return existsSync(this.path);
   }
 
-  /** Where the store of a member that was taken out lies; "" where there is none. Such a node begins no cluster by itself. */
+  /** Where the store of a member that was taken out lies; "" where there is none. Such a node stands by. */
   get removed(): string {
     const start = `${basename(this.path)}.${REMOVED}-`;
     const folder = dirname(this.path);

@@ -141,7 +141,7 @@ describe("members", () => {
     expect(failed.message).toContain("n9 can't be asked to become a control node");
   });
 
-  test("one that was taken out begins no cluster of its own at its next start, whatever its flags say", async () => {
+  test("one that was taken out stands by at its next start, whatever its flags say, until it is named", async () => {
     await cluster.form(3);
     await cluster.leader();
     await cluster.nodes.get("n2")!.host.changeMembers({ remove: "n1" }, 10_000);
@@ -149,7 +149,12 @@ describe("members", () => {
     await cluster.close("n1");
     const again = await cluster.open("n1", "bootstrap", { isAlone: true, peers: () => [] });
     expect(again.host.isControlNode).toBe(false);
-    expect(again.lines.join("\n")).toContain("begins none of its own");
+    expect(again.lines.join("\n")).toContain("stands by");
+    await cluster.close("n1");
+    const joining = await cluster.open("n1", "join");
+    expect(joining.lines.join("\n")).toContain("stands by");
+    await cluster.nodes.get("n2")!.host.changeMembers({ add: "n1", address: joining.host.address }, 10_000);
+    await until(() => joining.host.isControlNode, "n1 to be a control node");
   });
 });
 
