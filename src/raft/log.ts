@@ -119,6 +119,16 @@ export class Log {
     return entries.slice(start, end);
   }
 
+  /** Where the entries up to `to` begin of which there are so many, with so many bytes, at most. */
+  tailFrom(to: number, countMax: number, bytesMax: number): number {
+    let from = to + 1;
+    for (let bytes = 0; from > this.firstIndex && to - from + 1 < countMax; from -= 1) {
+      bytes += this.#entries[from - 1 - this.firstIndex]!.data.length;
+      if (bytes > bytesMax) break;
+    }
+    return from;
+  }
+
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {
       const { index, term, kind } = entry;

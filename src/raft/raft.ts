@@ -350,7 +350,8 @@ export class Raft {
    */
   compact(index: number, data: Uint8Array): Snapshot | undefined {
     if (index <= (this.#log.snapshot?.index ?? 0) || index > this.#handedIndex) return undefined;
-    let keepFrom = index - this.#config.trailingEntriesMax + 1;
+    const { trailingEntriesMax, trailingBytesMax } = this.#config;
+    let keepFrom = this.#log.tailFrom(index, trailingEntriesMax, trailingBytesMax);
     // Who is receiving an older snapshot will go on after it.
     for (const { snapshot } of this.#progress.values()) {
       if (snapshot !== undefined) keepFrom = Math.min(keepFrom, snapshot.snapshot.index + 1);

@@ -78,6 +78,12 @@ const fields = {
     max: 1_000_000,
     doc: "Entries kept behind a snapshot, so that a follower that is a little behind needs no snapshot.",
   }),
+  trailingBytesMax: bytes({
+    default: "16MiB",
+    min: "0B",
+    max: "1GiB",
+    doc: "Bytes of those entries: they stay in memory.",
+  }),
   pendingReadsMax: integer({
     default: 10_000,
     min: 1,

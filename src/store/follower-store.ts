@@ -253,9 +253,10 @@ export class FollowerStore implements PolicyStore {
 
   /** Throws unless that cluster may take the place of the one that was followed. */
   #expectHeir(cluster: string, isNew: boolean): void {
+    if (this.#copy.revision === 0) return;
     const { loyalMs = LOYAL_MS } = this.#options;
     const lost = `the control cluster ${this.#clusterId} can't be reached; its policies stay in force`;
-    if (isNew && this.#copy.revision > 0) {
+    if (isNew) {
       throw new MeshError("no_quorum", `${lost}. ${cluster} is there, and is followed once something is written to it`);
     }
     if (performance.now() - this.#heardMs < loyalMs)

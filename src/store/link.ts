@@ -8,6 +8,9 @@
  * believed before that. Frames to a store of another cluster id are refused here: a member of one cluster never hears
  * another's.
  *
+ * A link lives no longer than the key it is sealed by: it is closed when that key is taken out of the keyring, or, if it
+ * is plain, when the mesh gets one.
+ *
  * Limits: `HANDSHAKE_MS` for the introduction, and `HELLO_BYTES_MAX` for each of its frames, so that a stranger costs
  * little; a link over which nothing came for `SILENT_MS` is dead (each side says
  * something every `PING_MS`); one whose other side leaves more than `OUTBOX_BYTES_MAX` unread is cut.
@@ -74,6 +77,8 @@ export class Link {
   #state: "greeting" | "confirming" | "open" | "closed" = "greeting";
   #hello: Uint8Array = new Uint8Array(0);
   #sealer: Sealer | null = null;
+  /** The fingerprint of what it is sealed by; "" for plain. */
+  #key = "";
   #timer: ReturnType<typeof setInterval>;
   #heardMs = performance.now();
   #spokeMs = performance.now();
@@ -130,7 +135,13 @@ export class Link {
     if (this.#state === "greeting" || this.#state === "confirming") {
       if (nowMs - this.#spokeMs > HANDSHAKE_MS) this.close("it did not introduce itself in time");
     } else if (nowMs - this.#heardMs > SILENT_MS) this.close("nothing was heard of it");
+    else if (!this.#isKeyGood) this.close("the keys of the mesh have changed");
     else if (nowMs - this.#spokeMs >= PING_MS * 0.9) this.send(PING);
+  }
+
+  get #isKeyGood(): boolean {
+    const keys = this.#identity.keys();
+    return this.#key === "" ? keys.length === 0 : keys.some(({ fingerprint }) => fingerprint === this.#key);
   }
 
   #introduction(key: string): Hello {
@@ -213,6 +224,7 @@ export class Link {
     const fingerprint = readHello(hello)?.key;
     const key = this.#identity.keys().find((one) => one.fingerprint === fingerprint);
     if (key === undefined) return this.close("the key that this link was opened with is gone");
+    this.#key = key.fingerprint;
     const nonces = [hello.slice(), welcome.slice()] as const;
     this.#sealer = sealerOf({ key, cluster: this.#identity.cluster, nonces, side: this.#side });
   }

@@ -109,6 +109,15 @@ describe("a snapshot", () => {
     expect(lab.bench(1).applied).toEqual("abcdefghi".split(""));
   });
 
+  test("keeps no more of the tail than so many bytes", () => {
+    const lab = new Lab([1, 2, 3], { ...SMALL, trailingEntriesMax: 9, trailingBytesMax: 5 });
+    lab.elect(1);
+    for (const command of ["a", "b", "ccc", "d", "e"]) lab.propose(1, command);
+    compact(lab, 1);
+    // "ccc", "d" and "e" have five bytes.
+    expect(lab.raft(1).status()).toMatchObject({ firstIndex: 5, lastIndex: 7, snapshotIndex: 7 });
+  });
+
   test("keeps the entries after it until the follower that receives it has it", () => {
     const lab = behind();
     lab.restart(3);

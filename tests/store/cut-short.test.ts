@@ -3,6 +3,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../../src/base/errors.ts";
+import type { Incoming } from "../../src/store/calls.ts";
+import { Feed } from "../../src/store/feed.ts";
 import { openLog } from "../../src/store/log.ts";
 import type { PolicyStore } from "../../src/store/policy-store.ts";
 import type { RaftNode } from "../../src/store/raft-node.ts";
@@ -271,6 +273,27 @@ describe("a node", () => {
     expect(await names(follower.host)).toHaveLength(180);
     expect(await follower.host.status()).toMatchObject({ writable: true });
   });
+});
+
+test("a follower whose link breaks by what it is told first is told nothing more", async () => {
+  let watched = 0;
+  const incoming: Incoming = {
+    method: "follow",
+    body: {},
+    node: "f",
+    storeId: "",
+    isGone: false,
+    piece: () => incoming.onGone(),
+    onGone() {},
+  };
+  const feed = new Feed(incoming, null, (watcher) => {
+    watched += 1;
+    watcher.reset([], 0);
+    return () => void (watched -= 1);
+  });
+  await feed.ended;
+  await Bun.sleep(0);
+  expect(watched).toBe(0);
 });
 
 test("what may have been done is never told as not done, whatever comes after it", async () => {

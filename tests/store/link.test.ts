@@ -64,6 +64,27 @@ describe("a link", () => {
     expect(await ways(identity("c", [old])).ask(to, "m", 2)).toMatchObject({ body: 2 });
   });
 
+  test("ends with the key it is sealed by, and a plain one when there is a key", async () => {
+    const [old, young] = [key(), key()];
+    let keys = [old];
+    const changing = (node: string): LinkIdentity => ({ ...identity(node), keys: () => keys });
+    const { promise: broken, resolve } = Promise.withResolvers<string>();
+    const to = door(changing("b"), echo);
+    const way = ways(changing("a"), (_address, cause) => resolve(cause));
+    expect(await way.ask(to, "m", 1)).toMatchObject({ body: 1 });
+    keys = [young, old];
+    expect(await way.ask(to, "m", 2)).toMatchObject({ body: 2 });
+    keys = [young];
+    expect(await broken).toMatch(/keys of the mesh have changed|closed|cut/);
+    let plain: SealKey[] = [];
+    const { promise: gone, resolve: went } = Promise.withResolvers<string>();
+    const plainTo = door({ ...identity("c"), keys: () => plain }, echo);
+    const open = ways({ ...identity("d"), keys: () => plain }, (_address, cause) => went(cause));
+    expect(await open.ask(plainTo, "m", 3)).toMatchObject({ body: 3 });
+    plain = [young];
+    expect(await gone).toMatch(/keys of the mesh have changed|closed|cut/);
+  });
+
   test("is refused to strangers, who are told why", async () => {
     const ours = key();
     const sealed = door(identity("b", [ours]), echo);
