@@ -135,11 +135,20 @@ describe("three control nodes", () => {
       } else network.cut([{ from: one, to: other }]);
     };
     // A history begins with nothing there.
-    const { policies } = (await call(apiOf("c1"), "ListPolicies", { kind: "node" })) as { policies: { name: string }[] };
+    const { policies } = (await call(apiOf("c1"), "ListPolicies", { kind: "node" })) as {
+      policies: { name: string }[];
+    };
     const writes = policies.map(({ name }) => ({ delete: { kind: "node", name } }));
     if (writes.length > 0) await call(apiOf("c1"), "ApplyPolicies", { writes });
     const asked = stores as unknown as Parameters<typeof historyOf>[0];
-    const history = await historyOf(asked, { seed: SEED + 1, clients: 6, operations: 25, timeoutMs: 1500, keys: 8, before });
+    const history = await historyOf(asked, {
+      seed: SEED + 1,
+      clients: 6,
+      operations: 25,
+      timeoutMs: 1500,
+      keys: 8,
+      before,
+    });
     network.mend();
     await expectAgreement();
     expectLinearizable(history);
