@@ -1,8 +1,12 @@
-/** Three real agents that keep the policies: killed by kill -9 under load, what clients see stays linearizable. */
+/** Three real agents that keep the policies: killed by kill -9 under load, and cut off from each other, what
+ * clients see stays linearizable. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { Prng } from "../../src/base/prng.ts";
 import { policyModel } from "../linearizability/policy-model.ts";
 import { checkHistory } from "../linearizability/wgl.ts";
+import { freePort } from "../store/cluster.ts";
+import { FaultyNetwork } from "../store/faulty-network.ts";
 import { historyOf } from "../store/store-history.ts";
 import { ApiStore, call } from "./api-store.ts";
 import { Bench, type Started, until } from "./harness.ts";
@@ -10,17 +14,37 @@ import { Bench, type Started, until } from "./harness.ts";
 const SEED = Number(process.env["SEED"] ?? 20_261_127);
 const NAMES = ["c1", "c2", "c3"];
 const bench = new Bench();
-afterAll(() => bench.end());
+/** Between the control nodes; whole until something is cut. */
+const network = new FaultyNetwork();
+afterAll(async () => {
+  network.mend();
+  await bench.end();
+  network.stop();
+});
 
 const running = new Map<string, Started>();
 
-function start(name: string, mode: string): Promise<Started> {
+/** Of each node, the port that it listens on for the others, and that of the relay through which they reach it. */
+const ports = new Map<string, readonly [own: number, relay: number]>();
+
+async function portsOf(name: string): Promise<readonly [number, number]> {
+  const known = ports.get(name);
+  if (known !== undefined) return known;
+  const own = await freePort();
+  const both = [own, network.relay(name, own)] as const;
+  ports.set(name, both);
+  return both;
+}
+
+async function start(name: string, mode: string): Promise<Started> {
+  const [own, relay] = await portsOf(name);
   const seeds = [...running].filter(([other]) => other !== name).map(([, { ready }]) => String(ready["gossip"]));
   const args = [
     ...seeds.flatMap((seed) => ["--join", seed]),
     "--register=none",
     `--control=${mode}`,
-    "--control-listen=127.0.0.1:0",
+    `--control-listen=127.0.0.1:${own}`,
+    `--control-advertise=127.0.0.1:${relay}`,
     "--control-dir",
     join(bench.dataDir, "control"),
     "--swim-profile=local",
@@ -41,6 +65,18 @@ async function leader(): Promise<string> {
     return found !== "";
   });
   return found;
+}
+
+async function expectAgreement(): Promise<void> {
+  const lists = await Promise.all(NAMES.map((name) => call(apiOf(name), "ListPolicies", {}, 20_000)));
+  expect(lists[1]).toEqual(lists[0]);
+  expect(lists[2]).toEqual(lists[0]);
+}
+
+function expectLinearizable(history: Awaited<ReturnType<typeof historyOf>>): void {
+  const verdict = checkHistory(policyModel, history);
+  if (verdict.verdict !== "linearizable") console.error(`SEED=${SEED}`, Bun.inspect(verdict, { depth: 6 }));
+  expect(verdict.verdict).toBe("linearizable");
 }
 
 describe("three control nodes", () => {
@@ -78,14 +114,45 @@ describe("three control nodes", () => {
       before,
     });
     expect(kills).toBe(4);
-    // All three, also those that were killed, agree on the end.
-    const lists = await Promise.all(NAMES.map((name) => call(apiOf(name), "ListPolicies", {}, 10_000)));
-    expect(lists[1]).toEqual(lists[0]);
-    expect(lists[2]).toEqual(lists[0]);
-    const verdict = checkHistory(policyModel, history);
-    if (verdict.verdict !== "linearizable") console.error(`SEED=${SEED}`, Bun.inspect(verdict, { depth: 6 }));
-    expect(verdict.verdict).toBe("linearizable");
+    // All three, also those that were killed.
+    await expectAgreement();
+    expectLinearizable(history);
     expect(history.filter(({ result }) => result !== undefined).length).toBeGreaterThan(100);
+  }, 90_000);
+
+  test("the network between them cut again and again: linearizable, and all agree when it is whole", async () => {
+    const prng = new Prng(SEED);
+    const before = async (count: number): Promise<void> => {
+      if (count % 30 !== 10) return;
+      const [one, other] = [NAMES[prng.int(3)]!, NAMES[prng.int(3)]!];
+      const which = prng.next();
+      if (which < 0.3) network.mend();
+      else if (which < 0.7 || one === other) {
+        network.isolate(
+          one,
+          NAMES.filter((name) => name !== one),
+        );
+      } else network.cut([{ from: one, to: other }]);
+    };
+    // A history begins with nothing there.
+    const { policies } = (await call(apiOf("c1"), "ListPolicies", { kind: "node" })) as {
+      policies: { name: string }[];
+    };
+    const writes = policies.map(({ name }) => ({ delete: { kind: "node", name } }));
+    if (writes.length > 0) await call(apiOf("c1"), "ApplyPolicies", { writes });
+    const asked = stores as unknown as Parameters<typeof historyOf>[0];
+    const history = await historyOf(asked, {
+      seed: SEED + 1,
+      clients: 6,
+      operations: 25,
+      timeoutMs: 1500,
+      keys: 8,
+      before,
+    });
+    network.mend();
+    await expectAgreement();
+    expectLinearizable(history);
+    expect(history.length).toBeGreaterThan(60);
   }, 90_000);
 
   test("without a majority: reads of what is known, and a clear word for writes that can be tried again", async () => {
