@@ -1,7 +1,8 @@
 /** Three control nodes behind a network that is cut between them: what clients see stays linearizable, and goes on. */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { MeshError } from "../../src/base/errors.ts";
+import { MeshError } from "../../src/base/errors.ts";
 import { Prng } from "../../src/base/prng.ts";
+import { Ways } from "../../src/store/ways.ts";
 import { policyModel } from "../linearizability/policy-model.ts";
 import { checkHistory } from "../linearizability/wgl.ts";
 import { Cluster, until } from "./cluster.ts";
@@ -55,6 +56,38 @@ describe("while the network is cut", () => {
       await until(async () => (await host.list()).revision === 1, "all to agree");
       expect((await host.list({ consistent: true })).items).toMatchObject([{ name: "x" }]);
     }
+  }, 20_000);
+
+  test("one that lags behind tells no follower what is older than it knows", async () => {
+    const nodes = await cluster.form(3, network);
+    const leader = await cluster.leader();
+    const lagging = nodes.find(({ name }) => name !== leader.name)!;
+    const write = (name: string): Promise<unknown> =>
+      leader.host.write([{ put: { kind: "node", name, spec: { cordoned: true } } }]);
+    await write("x");
+    await lagging.host.list({ consistent: true });
+    network.isolate(
+      lagging.name,
+      NAMES.filter((name) => name !== lagging.name),
+    );
+    await write("y");
+    const identity = { cluster: "mesh", node: "f", storeId: () => "", keys: () => [] };
+    const handlers = { message() {}, call: () => Promise.reject(new MeshError("not_supported", "nothing here")) };
+    const ways = new Ways({ identity, handlers, onBroken() {} });
+    const { promise: first, resolve } = Promise.withResolvers<unknown>();
+    const follow = (): void => {
+      const known = { cluster: "", revision: 0 };
+      // It may be that nobody leads for longer than it waits.
+      ways.ask(lagging.announced(), "follow", known, { onPiece: resolve }).catch(({ code }: MeshError) => {
+        if (code === "no_quorum") follow();
+      });
+    };
+    follow();
+    // Over the same link: what was asked before has been read.
+    expect(await ways.ask(lagging.announced(), "about", {})).toMatchObject({ revision: 1 });
+    network.mend();
+    expect(await first).toMatchObject({ revision: 2 });
+    ways.stop();
   }, 20_000);
 
   test("what clients of all three see is linearizable, and every write that was acknowledged is there", async () => {
