@@ -105,8 +105,10 @@ describe("a link", () => {
     expect(await ways(identity("d", [], { storeId: () => "aa" })).ask(to, "m", 1)).toMatchObject({ body: 1 });
   });
 
-  test("whose bytes were changed on the way is cut, and nothing of it is believed", async () => {
-    const keys = [key()];
+  test.each([
+    ["sealed", [key()]],
+    ["plain", []],
+  ])("whose bytes were changed on the way is cut, and nothing of it is believed: %s", async (_how, keys) => {
     const calls: Incoming[] = [];
     const to = door(identity("b", keys), {
       message() {},

@@ -215,7 +215,7 @@ describe("before the introduction", () => {
     await stranger.ready;
     stranger.send(Buffer.concat(sent));
     await stranger.closed;
-    expect(refused).toEqual(["what it sent can't be opened; is its key another?"]);
+    expect(refused).toEqual(["what it sent can't be opened, or was damaged; is its key another?"]);
   });
 });
 
