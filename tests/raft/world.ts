@@ -5,7 +5,7 @@
 import { Heap, type HeapItem } from "../../src/base/heap.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { type Configuration, decodeConfiguration, type Entry, type Member } from "../../src/raft/entry.ts";
-import type { MemberChange } from "../../src/raft/membership.ts";
+import { type MemberChange, membersOf } from "../../src/raft/membership.ts";
 import type { Message } from "../../src/raft/message.ts";
 import { bootstrap, Raft } from "../../src/raft/raft.ts";
 import { Clients, type Operation } from "./clients.ts";
@@ -51,6 +51,8 @@ class World implements Surroundings {
   #events = 0;
   /** Those that are not known to be over: any of them may be in force somewhere. */
   #configurations: { readonly index: number; readonly configuration: Configuration }[] = [];
+  /** Where the newest committed configuration is. */
+  #changedAt = 1;
 
   constructor(seed: number, core: Core) {
     this.seed = seed;
@@ -96,7 +98,9 @@ class World implements Surroundings {
   }
 
   commits({ index, kind }: Entry): void {
-    if (kind === "configuration") this.#configurations = this.#configurations.filter((one) => one.index >= index);
+    if (kind !== "configuration") return;
+    this.#configurations = this.#configurations.filter((one) => one.index >= index);
+    this.#changedAt = index;
   }
 
   run(): Outcome {
@@ -317,10 +321,17 @@ class World implements Surroundings {
     }
   }
 
-  /** A leader of an earlier term that does not know it yet. */
+  /**
+   * A leader of an earlier term that does not know it yet: another leads in a later one, or may come to. Whom the newest
+   * committed configuration leaves out, and who missed that, asks for votes in a later term for ever; nobody answers.
+   */
   #isOver(seat: Seat): boolean {
-    const term = seat.raft?.status().term ?? 0;
-    return this.#up().some((other) => (other.raft?.status().term ?? 0) > term);
+    const { term, configuration, configurationIndex } = seat.raft?.status() ?? NO_STATUS;
+    if (configurationIndex < this.#changedAt) return true;
+    const members = membersOf(configuration);
+    return this.#up().some(({ member, raft, isLeading }) => {
+      return raft!.status().term > term && (isLeading || members.has(member));
+    });
   }
 
   #describe(): string {
@@ -334,7 +345,7 @@ class World implements Surroundings {
 }
 
 const NO_MEMBERS: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
-const NO_STATUS = { configuration: NO_MEMBERS, configurationIndex: 0, commitIndex: 0 };
+const NO_STATUS = { term: 0, configuration: NO_MEMBERS, configurationIndex: 0, commitIndex: 0 };
 
 /** Runs a seed; what is wrong is told with the seed. */
 export function simulate(seed: number, core: Core = { Raft }): Outcome {
