@@ -179,7 +179,9 @@ export class Raft {
     // Before it stopped it may have promised loyalty to a leader that counts on it for its lease.
     this.#loyalUntilMs = config.leaseReads ? nowMs + config.electionTimeoutMinMs : -Infinity;
     const { voters, outgoing } = this.#log.configuration;
-    const isAlone = voters.length === 1 && outgoing.length === 0 && voters[0] === self;
+    // Until its being alone is committed, the leader that is handing over to it may still have a lease.
+    const isSettled = !config.leaseReads || this.#log.configurationIndex <= this.#commitIndex;
+    const isAlone = isSettled && voters.length === 1 && outgoing.length === 0 && voters[0] === self;
     this.#electionDeadlineMs = isAlone ? nowMs : this.#nextElectionMs();
   }
 
@@ -477,7 +479,9 @@ export class Raft {
     const isFree = pre
       ? term > this.#term
       : term === this.#term && (this.#votedFor === NOBODY || this.#votedFor === from);
-    const granted = isFree && this.#log.isNoNewerThan(last);
+    // That it has learned of the term by another message does not end the lease of the leader of the one before.
+    const isBound = !pre && isLoyal && !request.transfer && this.#votedFor !== from;
+    const granted = !isBound && isFree && this.#log.isNoNewerThan(last);
     const reply: VoteReply = {
       type: "vote-reply",
       from: this.#self,

@@ -167,4 +167,52 @@ describe("a lease", () => {
     lab.nowMs += lab.config.electionTimeoutMinMs;
     expect([ask(2), ask(3)]).toEqual([["2>9 t3 vote yes"], ["3>9 t3 vote yes"]]);
   });
+
+  test("binds who learned of a later term by something else than a request for its vote", () => {
+    const lab = new Lab([1, 2, 3], { leaseReads });
+    const raft = lab.elect(1);
+    lab.cut.add("2>1");
+    // 3 stands in term 3; 2 had asked it for a pre-vote before it heard of 1, and gets the answer after that.
+    lab.deliver({ type: "vote-reply", from: 3, to: 2, term: 3, pre: true, granted: false });
+    lab.settle();
+    expect(lab.raft(2).status().term).toBe(3);
+    const ask = (): string[] => {
+      lab.take();
+      lab.deliver({ type: "vote", from: 3, to: 2, term: 3, pre: false, last: { index: 9, term: 2 }, transfer: false });
+      lab.settle();
+      return lab.take().slice(1);
+    };
+    expect(ask()).toEqual(["2>3 t3 vote no"]);
+    raft.read(1, lab.nowMs);
+    lab.settle();
+    expect(lab.bench(1).reads).toEqual([{ id: 1, index: 2 }]);
+    lab.nowMs += lab.config.electionTimeoutMinMs;
+    expect(ask()).toEqual(["2>3 t3 vote yes"]);
+  });
+
+  test("binds who will be the only voter, over a restart, until that is known to be committed", () => {
+    const lab = new Lab([1, 2], { leaseReads });
+    const raft = lab.elect(1);
+    // 2 has the end of the change, which 1 does not learn: it leads on.
+    lab.loses = (message) => message.type === "append-reply" && message.index === 4;
+    raft.changeMembers([{ remove: 1 }], lab.nowMs);
+    lab.settle();
+    expect(lab.raft(2).status()).toMatchObject({ lastIndex: 4, commitIndex: 3, configuration: { voters: [2] } });
+    lab.crash(2);
+    lab.restart(2);
+    lab.pass(0);
+    expect(lab.leaders).toEqual([1]);
+    raft.read(1, lab.nowMs);
+    lab.settle();
+    expect(lab.bench(1).reads).toEqual([{ id: 1, index: 3 }]);
+
+    lab.pass(2 * lab.config.electionTimeoutMaxMs);
+    expect(lab.leaders).toEqual([2]);
+    // What is committed is noted along with the next entry.
+    lab.propose(2, "a");
+    lab.crash(2);
+    lab.restart(2);
+    lab.pass(0);
+    expect(lab.leaders).toEqual([2]);
+  });
 });
