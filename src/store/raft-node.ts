@@ -300,8 +300,10 @@ export class RaftNode {
 
   #carryOut(ready: Ready): void {
     const { number, snapshot, entries, hardState, sends, committed, reads } = ready;
-    // First, since the way to the others is the longer one: what has to wait for the disk is not among them.
-    for (const { to, message } of sends) this.#options.send(to, encodeMessage(message));
+    // One goes first, since the way there and back is longer than that to the disk; what has to wait for the disk is not
+    // among them. The rest goes after it: an answer of one member and this disk make a majority of three.
+    const [first, ...rest] = sends;
+    if (first !== undefined) this.#options.send(first.to, encodeMessage(first.message));
     if (snapshot !== undefined || entries.length > 0 || hardState !== undefined) {
       this.#options.log.write({
         number,
@@ -311,6 +313,7 @@ export class RaftNode {
       });
       for (const { data } of entries) this.#logBytes += data.length + ENTRY_BYTES;
     }
+    for (const { to, message } of rest) this.#options.send(to, encodeMessage(message));
     if (snapshot !== undefined) {
       this.machine.restore(snapshot.data);
       this.#compactedIndex = snapshot.index;
