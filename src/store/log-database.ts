@@ -3,6 +3,7 @@ import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { createSchema, type Identity } from "./log-schema.ts";
+import { synchronise } from "./store-files.ts";
 
 /** Pages in SQLite's write-ahead log before they go into the database. */
 export const CHECKPOINT_PAGES = 1000;
@@ -90,16 +91,6 @@ export function allocate(path: string): void {
     fsyncSync(fd);
   } catch {
     ftruncateSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** A file or a folder, whose names are its content. */
-function synchronise(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -101,8 +101,8 @@ export class StoreFiles {
   }
 }
 
-/** A file or a folder, whose names are its content. */
-function synchronise(path: string): void {
+/** Flushes a file, or a folder, whose names are its content. */
+export function synchronise(path: string): void {
   const fd = openSync(path, "r");
   try {
     fsyncSync(fd);
