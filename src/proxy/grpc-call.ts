@@ -182,7 +182,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const { fault, modelName, isCompressed } = this.#request;
     if (fault !== "") return new MeshError("bad_request", `a message can't be routed: ${fault}`);
     if (isCompressed && this.#context.enforcement?.isGuarded === true) {
-      return new MeshError("not_supported", "access rules are in force here, and can't be asked of a compressed message");
+      return new MeshError(
+        "not_supported",
+        "access rules are in force here, and can't be asked of a compressed message",
+      );
     }
     for (const other of this.#request.takeOthers()) {
       const error = this.#otherName(other);
