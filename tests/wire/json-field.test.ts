@@ -7,7 +7,7 @@ const utf8 = (text: string): Buffer => Buffer.from(text);
 
 function seen(fields: BodyFields): object {
   const { model, hasModel, duplicateModel, isUnclear, modelHash, modelLength, stream, promptBytes, reason } = fields;
-  return { model, hasModel, duplicateModel, modelHash, modelLength, stream, promptBytes, reason };
+  return { model, hasModel, duplicateModel, isUnclear, modelHash, modelLength, stream, promptBytes, reason };
 }
 
 function read(pieces: readonly Uint8Array[], fields = new BodyFields()): { result: string; [name: string]: unknown } {
