@@ -2,7 +2,7 @@
 import { didYouMean } from "../base/nearest.ts";
 import { escaped, printable } from "../base/printable.ts";
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
-import { EVENT_COLUMNS, type EventRow } from "./events.ts";
+import { EVENT_COLUMNS, type EventRow, localTime } from "./events.ts";
 import type { MemberRow } from "./members.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, type TargetRow } from "./nodes.ts";
@@ -79,6 +79,9 @@ interface GpuDetail {
   readonly temperatureCelsius?: number;
   readonly throttleReasons?: readonly string[];
   readonly health?: string;
+  readonly healthReason?: string;
+  readonly healthSinceMs?: number;
+  readonly models?: readonly string[];
 }
 
 interface Known {
@@ -127,6 +130,10 @@ const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
     (celsius) => `${whole(celsius)}C`,
   ),
   textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
+  textColumn("SINCE", ({ healthSinceMs }) =>
+    healthSinceMs === undefined ? "-" : localTime(new Date(healthSinceMs).toISOString()),
+  ),
+  textColumn("WHY", ({ healthReason }) => healthReason ?? "-"),
 ];
 
 export async function describeNode(config: CtlConfig, terminal: Terminal, id: string): Promise<number> {
