@@ -249,12 +249,20 @@ describe("a state", () => {
     const pair = new Pair();
     const models = Array.from({ length: 40 }, (_, at) => modelSample({ model: `m${at}` }));
     const names = models.map(({ model }) => model);
-    const gpus = [{ ...GPU, models: names }, { ...GPU, uuid: "GPU-2", index: 1 }];
+    const gpus = [
+      { ...GPU, models: names },
+      { ...GPU, uuid: "GPU-2", index: 1 },
+    ];
     pair.offer({ ...SAMPLE, models, gpus });
     pair.run(2000);
     const healthReason = "XID 79: GPU has fallen off the bus";
     const ill = { health: "quarantined", healthReason, healthSinceMs: 1_790_000_123_000 } as const;
-    pair.offer({ ...SAMPLE, ready: false, models, gpus: [gpus[0]!, { ...gpus[1]!, ...ill, models: names.slice(3, 35) }] });
+    pair.offer({
+      ...SAMPLE,
+      ready: false,
+      models,
+      gpus: [gpus[0]!, { ...gpus[1]!, ...ill, models: names.slice(3, 35) }],
+    });
     const told = pair.run(60)[0]?.sample;
     expect(told?.ready).toBe(false);
     expect(told?.gpus[0]).toMatchObject({ health: "healthy", healthReason: undefined, models: names });
