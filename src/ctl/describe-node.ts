@@ -22,6 +22,8 @@ import type { CtlConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EVENTS_SHOWN = 10;
+/** The last moment that a Date can hold. */
+const TIME_MS_MAX = 8.64e15;
 
 /** A member as `GET /members/:id` shows it. */
 interface MemberDetail extends MemberRow {
@@ -131,7 +133,7 @@ const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
   ),
   textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
   textColumn("SINCE", ({ healthSinceMs }) =>
-    healthSinceMs === undefined ? "-" : localTime(new Date(healthSinceMs).toISOString()),
+    typeof healthSinceMs !== "number" || !(Math.abs(healthSinceMs) <= TIME_MS_MAX) ? "-" : localTime(new Date(healthSinceMs).toISOString()),
   ),
   textColumn("WHY", ({ healthReason }) => healthReason ?? "-"),
 ];

@@ -162,10 +162,9 @@ class Runtime implements MockRuntime {
   /** Rates are of real time, as the router's are: a node at ten times the speed is ten times as fast. */
   sample(): RuntimeSample {
     const stats = this.#engine.stats();
-    const { speed } = this.#engine;
+    const { speed, faults } = this.#engine;
     const profile = this.#profile;
-    const pace = this.#engine.faults.slow;
-    const prefillRate = stats.prefillTokensPerSecond ?? profile.prefillTokensPerSecond / pace;
+    const prefillRate = stats.prefillTokensPerSecond ?? profile.prefillTokensPerSecond / faults.slow;
     const figures = {
       runningRequests: stats.running,
       waitingRequests: stats.waiting,
@@ -215,7 +214,6 @@ class Runtime implements MockRuntime {
   }
 
   // ---- HTTP
-
   async #handle(request: Request): Promise<Response> {
     const asked = request.headers.get("x-request-id") ?? "";
     const id = asked !== "" && asked.length <= REQUEST_ID_CHARS_MAX ? asked : crypto.randomUUID();
