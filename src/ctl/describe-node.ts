@@ -133,7 +133,9 @@ const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
   ),
   textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
   textColumn("SINCE", ({ healthSinceMs }) =>
-    typeof healthSinceMs !== "number" || !(Math.abs(healthSinceMs) <= TIME_MS_MAX) ? "-" : localTime(new Date(healthSinceMs).toISOString()),
+    typeof healthSinceMs !== "number" || !(Math.abs(healthSinceMs) <= TIME_MS_MAX)
+      ? "-"
+      : localTime(new Date(healthSinceMs).toISOString()),
   ),
   textColumn("WHY", ({ healthReason }) => healthReason ?? "-"),
 ];
