@@ -417,7 +417,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #usedTokens({ tokens }: Permit): number {
     if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
     // What came in chunks was longer in the end than when it was let pass.
-    const prompt = Math.max(tokens, this.contentLength < 0 && this.promptBytes === 0 ? this.#tokensIn(this.#received) : 0);
+    const prompt = Math.max(
+      tokens,
+      this.contentLength < 0 && this.promptBytes === 0 ? this.#tokensIn(this.#received) : 0,
+    );
     return (this.#meter.promptTokens || prompt) + this.#meter.completionTokens;
   }
 
