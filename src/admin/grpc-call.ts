@@ -24,6 +24,8 @@ import { MessageQueue } from "./message-queue.ts";
 import { type Call, decodeRequest, type Method, reasonOf, type Services } from "./services.ts";
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** One for all calls, since nobody is told it, and an error costs its stack. */
+const OVER = new MeshError("request_timeout", "the call is over");
 
 /** The connection of a call, as it needs it. */
 export interface CallClient {
@@ -227,7 +229,7 @@ export class GrpcCall implements StreamOwner {
     this.#client.connection.release(this.#stream);
     this.#wake();
     // Whatever still works for this call may stop.
-    if (!this.#end.signal.aborted) this.#end.abort(new MeshError("request_timeout", "the call is over"));
+    if (!this.#end.signal.aborted) this.#end.abort(OVER);
     this.#client.ended(this);
   }
 
