@@ -415,7 +415,7 @@ describe("what goes wrong", () => {
     bed.instead.push(() => Response.json({ error: { message: "there is nothing at /x" } }, { status: 404 }));
     expect(await run("list-pins")).toMatchObject({
       code: 1,
-      err: "infermesh ctl: ENDPOINT answered: there is nothing at /x (status 404)\ninfermesh ctl: only --api ports of infermesh take this, not --metrics ports\n",
+      err: "infermesh ctl: ENDPOINT answered: there is nothing at /x (status 404)\ninfermesh ctl: is it the --api port of a router or an agent? A port that clients send requests to takes no commands\n",
     });
   });
 
