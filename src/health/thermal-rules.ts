@@ -8,7 +8,13 @@ export function thermalRules(config: HealthConfig): Rule[] {
   return config.temperature.enabled ? [temperatureRule(config.temperature)] : [];
 }
 
-function temperatureRule({ holdMs, clearMs, marginCelsius, celsiusMax, bandCelsius }: HealthConfig["temperature"]): Rule {
+function temperatureRule({
+  holdMs,
+  clearMs,
+  marginCelsius,
+  celsiusMax,
+  bandCelsius,
+}: HealthConfig["temperature"]): Rule {
   return {
     name: "temperature",
     severity: "degraded",
