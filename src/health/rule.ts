@@ -12,7 +12,6 @@ export interface Finding {
 
 export const GOOD: Finding = { is: "good" };
 export const BETWEEN: Finding = { is: "between" };
-export const UNJUDGED: Finding = { is: "unjudged" };
 export const UNKNOWN: Finding = { is: "unknown" };
 
 export interface Rule {
