@@ -34,7 +34,8 @@ const TARGETS = [
         {
           index: 0,
           name: "NVIDIA H100",
-          health: "ok",
+          health: "degraded",
+          healthReason: "clocks held down by heat",
           utilization: 0.87,
           memoryUsedBytes: 64 * 2 ** 30,
           memoryTotalBytes: 80 * 2 ** 30,
@@ -300,8 +301,8 @@ Models
   m2                  2        0      -              -  87%          -          -         -
 
 GPUs
-  GPU  NAME         HEALTH  BUSY   MEMORY       OF  POWER  TEMP  THROTTLED BY
-    0  NVIDIA H100  ok       87%  64.0GiB  80.0GiB   512W   61C  hw_thermal
+  GPU  NAME         HEALTH    BUSY   MEMORY       OF  POWER  TEMP  THROTTLED BY  SINCE  WHY
+    0  NVIDIA H100  degraded   87%  64.0GiB  80.0GiB   512W   61C  hw_thermal    -      clocks held down by heat
 
 Latest 10 of 11 events
 ${EVENTS.filter(({ id }) => id === "gpu-1")
