@@ -64,7 +64,9 @@ type Say = (words: string) => void;
 async function apply(config: Infer<typeof applySettings>, terminal: Terminal, operand: string): Promise<number> {
   const say: Say = (words) => terminal.err(`infermesh ctl policy apply: ${escaped(words)}\n`);
   if ((config.file === "") === (operand === "")) {
-    say(operand === "" ? "say which file: -f FILE, or - for standard input" : "say one file: -f FILE or FILE, not both");
+    say(
+      operand === "" ? "say which file: -f FILE, or - for standard input" : "say one file: -f FILE or FILE, not both",
+    );
     return EXIT.usage;
   }
   const path = config.file === "" ? operand : config.file;
@@ -91,7 +93,9 @@ async function apply(config: Infer<typeof applySettings>, terminal: Terminal, op
   if (batches.length > 1 && !config.inParts) {
     const count = batches.reduce((sum, batch) => sum + batch.length, 0);
     say(`${file} makes ${count} changes, which do not fit in one request (1,000 of them, 1 MiB); nothing was changed`);
-    say(`--in-parts applies it in ${batches.length} requests, each of them all or nothing; \`infermesh ctl snapshot\` takes all policies at once`);
+    say(
+      `--in-parts applies it in ${batches.length} requests, each of them all or nothing; \`infermesh ctl snapshot\` takes all policies at once`,
+    );
     return EXIT.usage;
   }
   return send(config, terminal, plan, batches, say);
@@ -111,9 +115,7 @@ function batchesFor({ wanted, doomed, had }: Plan): readonly (readonly KeyedWrit
   const isNews = (policy: Wanted): boolean => {
     const old = had.get(keyOf(policy));
     return (
-      policy.revision !== undefined ||
-      old === undefined ||
-      !Bun.deepEquals(policyOf(messageOf(policy)).spec, old.spec)
+      policy.revision !== undefined || old === undefined || !Bun.deepEquals(policyOf(messageOf(policy)).spec, old.spec)
     );
   };
   return batchesOf([...wanted.filter(isNews).map(put), ...deletions]);
@@ -194,7 +196,9 @@ function tellHalf(
 ): void {
   tellAll(config, terminal, plan, applied, false);
   const parts = at === 1 ? "part 1" : `parts 1 to ${at}`;
-  say(`part ${at + 1} of ${count} was not applied, nor what follows; ${parts}, shown above, ${at === 1 ? "was" : "were"}`);
+  say(
+    `part ${at + 1} of ${count} was not applied, nor what follows; ${parts}, shown above, ${at === 1 ? "was" : "were"}`,
+  );
   say("apply the file again when that is mended: what is applied already stays as it is");
 }
 

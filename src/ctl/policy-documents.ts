@@ -30,7 +30,8 @@ export function readDocuments(text: string): Documents {
   const gather = (found: unknown): void => {
     if (items.length > POLICIES_MAX) return;
     if (Array.isArray(found)) for (const item of found) gather(item);
-    else if (isRecord(found) && Array.isArray(found["policies"]) && found["kind"] === undefined) gather(found["policies"]);
+    else if (isRecord(found) && Array.isArray(found["policies"]) && found["kind"] === undefined)
+      gather(found["policies"]);
     else if (found !== null && found !== undefined) items.push(found);
   };
   gather(tree);

@@ -8,7 +8,14 @@ import { formatDuration } from "../base/units.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { part } from "./part.ts";
-import { NAME_EXPECTED, PROFILE_NAME, type ProfileFile, profilePath, readProfiles, writeProfiles } from "./profile-file.ts";
+import {
+  NAME_EXPECTED,
+  PROFILE_NAME,
+  type ProfileFile,
+  profilePath,
+  readProfiles,
+  writeProfiles,
+} from "./profile-file.ts";
 import { type Column, renderFigures, renderRows, textColumn, wordOf } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -157,7 +164,10 @@ function tellCurrent(terminal: Terminal): number {
   }
   terminal.out(`${current}\n`);
   if (Object.hasOwn(profiles, current)) return EXIT.ok;
-  say(terminal, `there is no profile ${shown(current)} any more; choose another by \`infermesh ctl profiles use NAME\``);
+  say(
+    terminal,
+    `there is no profile ${shown(current)} any more; choose another by \`infermesh ctl profiles use NAME\``,
+  );
   return EXIT.failed;
 }
 

@@ -555,7 +555,7 @@ describe("profiles", () => {
     expect(err).toContain(fault);
     expect(err).toContain(place);
     expect(err).toContain(path);
-    if (fault.startsWith("current: found \"gone")) return;
+    if (fault.startsWith('current: found "gone')) return;
     expect(await own("profiles list")).toMatchObject({ code: 2, err: expect.stringContaining(fault) });
     // What is broken is not written over.
     expect(await own("profiles set b --use")).toMatchObject({ code: 2, err: expect.stringContaining(place) });

@@ -426,7 +426,10 @@ infermesh ctl: look at what is there now, and say its revision in the file, or n
 
 describe("policy apply of what does not fit in one request", () => {
   const many = (count: number, from = 0, priority = 1) =>
-    Array.from({ length: count }, (_, at) => `{"kind":"priority","name":"t${from + at}","spec":{"priority":${priority}}}`);
+    Array.from(
+      { length: count },
+      (_, at) => `{"kind":"priority","name":"t${from + at}","spec":{"priority":${priority}}}`,
+    );
 
   test("is refused before anything is written, with the limit and the ways out", async () => {
     const { code, err, out } = await run(`policy apply -f ${file("p.json", many(1001).join("\n"))}`);
@@ -506,7 +509,22 @@ describe("policy apply of what does not fit in one request", () => {
 
   test("no text makes the reader of documents throw, and every fault is a line", () => {
     const text = fc.array(
-      fc.constantFrom("kind: pin", "name: a", "spec: {}", "- ", "---", "{", "}", "[", "  ", "\n", "policies:", '"', ": ", "7"),
+      fc.constantFrom(
+        "kind: pin",
+        "name: a",
+        "spec: {}",
+        "- ",
+        "---",
+        "{",
+        "}",
+        "[",
+        "  ",
+        "\n",
+        "policies:",
+        '"',
+        ": ",
+        "7",
+      ),
       { maxLength: 30 },
     );
     fc.assert(
