@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dir, "..");
 const FLOOR = 0.9;
-const CORES = ["base", "swim", "raft", "policy", "score", "wire", "flow", "fleet", "sim"];
+const CORES = ["base", "swim", "raft", "policy", "score", "wire", "flow", "fleet", "sim", "health"];
 
 interface Lines {
   found: number;

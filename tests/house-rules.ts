@@ -9,8 +9,8 @@ export interface Source {
   readonly text: string;
 }
 
-export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim"];
-const SHELLS = ["telemetry", "mesh", "store", "proxy", "admin", "ctl"];
+export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim", "health"];
+const SHELLS = ["telemetry", "gpu", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];

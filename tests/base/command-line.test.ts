@@ -205,6 +205,7 @@ upstreams:
       { key: "a", line: 6 },
     ]);
     expect(duplicateKeys("l:\n  - a: 1\n    b: 2\n  - a: 1\n    b: 2\nt: |\n  x: 1\n  x: 2\n")).toEqual([]);
+    expect(duplicateKeys("a: 1\n---\na: 1\nb: 2\n--- # more\na: 1\nb: 2\nb: 3\n")).toEqual([{ key: "b", line: 8 }]);
     expect(duplicateKeys('{\n  "a": 1,\n  "a": 2\n}')).toEqual([{ key: "a", line: 3 }]);
   });
 
