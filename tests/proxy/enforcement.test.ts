@@ -258,6 +258,41 @@ describe("a model that is named twice", () => {
     expect(await status("x=n")).toBe(200);
   });
 
+  test("in a WebSocket must be the same in every message", async () => {
+    const up = upstream((socket) => {
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+      return Bun.sleep(0);
+    });
+    const relayed = relay([by("http", up.port), by("http", up.port, "n")]).obey(acl("*/n/*"), acl("*/hidden/*"));
+    const asked =
+      "GET /v1/realtime?model=m HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n";
+    const said = (text: string): Buffer =>
+      Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+    for (const [message, code] of [
+      ['{"model":"n"}', 1008],
+      ['{"model":"hidden"}', 1008],
+      ['{"Model":"m"}', 1008],
+      ['{"model":"m"}', 0],
+      ['{"model":"unheard-of"}', 0],
+      ["any text", 0],
+    ] as const) {
+      const client = (await Client.open(relayed.port)).send(asked);
+      await client.until((text) => text.includes("\r\n\r\n"));
+      client.send(said("{}"));
+      client.send(said(message));
+      if (code === 0) {
+        await Bun.sleep(20);
+        expect(client.closed).toBe(false);
+        client.leave();
+      } else {
+        const frame = Buffer.from((await client.end()).split("\r\n\r\n")[1]!, "latin1");
+        expect([frame[0], frame.readUInt16BE(2)]).toEqual([0x88, code]);
+      }
+      await until(() => relayed.inFlight === 0);
+    }
+    expect(up.requests[0]).not.toContain("permessage-deflate");
+  });
+
   test("is refused where only some parsers find it", async () => {
     const up = upstream(ok);
     const two = relay([by("http", up.port), by("http", up.port, "n")]);
