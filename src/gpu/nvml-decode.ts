@@ -126,7 +126,9 @@ export function pciAddressOf(busId: string | undefined): string | undefined {
 
 /** "1g.10gb" of "NVIDIA A100-SXM4-40GB MIG 1g.10gb", with what follows it ("+me"); of a profile's name too. */
 export function profileOf(name: string | undefined): string | undefined {
-  return /(?:^|[\s(])((?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+.-][a-z0-9+.-]{1,16})?)/i.exec(name ?? "")?.[1]?.toLowerCase();
+  return /(?:^|[\s(])((?:\d{1,2}c\.)?\d{1,2}g\.\d{1,4}gb(?:[+.-][a-z0-9+.-]{1,16})?)/i
+    .exec(name ?? "")?.[1]
+    ?.toLowerCase();
 }
 
 /** 16 bytes as "01234567-89ab-..."; undefined for sixteen zeros. */

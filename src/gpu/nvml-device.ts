@@ -7,7 +7,7 @@
  * Buffers are made once and shared; they are handed over anew at each call, never by an address that was kept.
  */
 import type { Pointer } from "bun:ffi";
-import { BackendError } from "./backend.ts";
+import { type BackendError } from "./backend.ts";
 import { GpuGone, RC, meaningOf, troubleOf } from "./nvml-codes.ts";
 import { longOf, textOf, versionWord, wordOf } from "./nvml-decode.ts";
 import type {

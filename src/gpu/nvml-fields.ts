@@ -85,7 +85,7 @@ export class NvmlFields {
       const place = this.#places[index] as number;
       if (place < 0) continue;
       const rc = this.#words[place + 7] as number;
-      const isThere = device.heard(CALL, rc, this.#keys[index] as string);
+      const isThere = device.heard(CALL, rc, this.#keys[index]);
       if (isThere) this.#values[index] = fieldOf(this.#words, this.#doubles, place);
     }
     return this.#values;

@@ -10,10 +10,7 @@ const ERRORS = { corrected: 0, uncorrected: 1 } as const;
 const COUNTER = { volatile: 0, aggregate: 1 } as const;
 const CAUSE = { corrected: 0, uncorrected: 1 } as const;
 
-type Remapped = Pick<
-  GpuWear,
-  "remappedRowsCorrected" | "remappedRowsUncorrected" | "remapPending" | "remapFailed"
->;
+type Remapped = Pick<GpuWear, "remappedRowsCorrected" | "remappedRowsUncorrected" | "remapPending" | "remapFailed">;
 
 export class NvmlWear {
   readonly #device: NvmlDevice;

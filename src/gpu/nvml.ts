@@ -123,7 +123,8 @@ class NvmlBackend implements GpuBackend {
           this.#lose(gpu, error, nowMs);
         }
       }
-      if (this.#gpus.length === 0 && this.#loss !== undefined) throw this.#session.trouble("the last GPU", this.#loss.rc);
+      if (this.#gpus.length === 0 && this.#loss !== undefined)
+        throw this.#session.trouble("the last GPU", this.#loss.rc);
       return updates;
     } catch (error) {
       this.close();
@@ -245,7 +246,8 @@ class NvmlBackend implements GpuBackend {
     const rc = this.#session.calls[name]?.(words) ?? RC.noFunction;
     if (rc !== RC.ok) throw this.#session.trouble(name, rc);
     const count = wordOf(words, 0);
-    if (count === undefined) throw new BackendError("broken", `${this.#session.path}: ${answered(name, rc)} and no count`);
+    if (count === undefined)
+      throw new BackendError("broken", `${this.#session.path}: ${answered(name, rc)} and no count`);
     return Math.min(count, GPUS_MAX);
   }
 

@@ -61,7 +61,10 @@ export class ProcessOwners {
  * or the id itself. The innermost one counts: a container may run in another.
  */
 export function containerOf(cgroups: string): string | undefined {
-  return cgroups.slice(0, FILE_BYTES_MAX).match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g)?.at(-1);
+  return cgroups
+    .slice(0, FILE_BYTES_MAX)
+    .match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g)
+    ?.at(-1);
 }
 
 function hasGpuOpen(folder: string): boolean {

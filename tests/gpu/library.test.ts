@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { openLibrary } from "../../src/gpu/library.ts";
 
 /** Where this process's own C library lies: one that is surely there and no library of GPUs. */
-const LIBC = /\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*)$/m.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] ?? "";
+const LIBC =
+  /\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*)$/m.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] ?? "";
 const SYMBOLS = {
   abs: { args: ["i32"], returns: "i32" },
   infermesh_is_not_there: { args: [], returns: "i32" },

@@ -6,7 +6,8 @@ import { BackendError, type BackendTrouble } from "../../src/gpu/backend.ts";
 import { answered, meaningOf, troubleOf } from "../../src/gpu/nvml-codes.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 
-const LIBC = /\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*)$/m.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] ?? "";
+const LIBC =
+  /\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*)$/m.exec(readFileSync("/proc/self/maps", "utf8"))?.[0] ?? "";
 
 let folder = "";
 let withDriver = "";

@@ -39,7 +39,8 @@ describe("the rate of a counter", () => {
       fc.property(
         fc.array(fc.tuple(fc.option(fc.nat(2 ** 50), { nil: undefined }), fc.nat(10_000)), { maxLength: 30 }),
         (looks) => {
-          for (const rate of rates(...looks)) expect(rate === undefined || (rate >= 0 && Number.isFinite(rate))).toBe(true);
+          for (const rate of rates(...looks))
+            expect(rate === undefined || (rate >= 0 && Number.isFinite(rate))).toBe(true);
         },
       ),
     );
