@@ -109,15 +109,16 @@ export class GpuNews {
   }
 
   look(node: string, gpus: readonly GpuSample[]): void {
-    for (const { index, uuid, name, health, throttleReasons } of gpus) {
+    for (const { index, uuid, name, health, healthReason, throttleReasons } of gpus) {
       if (health === undefined) continue;
       const gpu = uuid === "" ? String(index) : uuid;
       const key = `${node} ${gpu}`;
-      const before = this.#health.get(key) ?? "ok";
+      const before = this.#health.get(key) ?? "healthy";
       if (before === health || (!this.#health.has(key) && this.#health.size >= GPUS_MAX)) continue;
       this.#health.set(key, health);
-      const why = throttleReasons.length > 0 ? `; throttled: ${throttleReasons.join(", ")}` : "";
-      const cause = `${name} ${index} of ${node} was ${before}${why}`;
+      const why = healthReason === undefined ? "" : `; ${healthReason}`;
+      const held = throttleReasons.length > 0 ? `; throttled: ${throttleReasons.join(", ")}` : "";
+      const cause = `${name} ${index} of ${node} was ${before}${why}${held}`;
       this.#tell({ type: `gpu.${health}`, id: gpu, cause, labels: { node, gpu } });
     }
   }

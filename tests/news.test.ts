@@ -82,8 +82,15 @@ test("GPUs: changes of health; targets: as the fleet says", () => {
   const { all, take, tell } = told();
   const gpus = new GpuNews(tell);
   const gpu = (health: GpuSample["health"], throttleReasons: string[] = []): GpuSample =>
-    ({ index: 0, uuid: "GPU-1", name: "H100", health, throttleReasons }) as unknown as GpuSample;
-  gpus.look("n1", [gpu("ok")]);
+    ({
+      index: 0,
+      uuid: "GPU-1",
+      name: "H100",
+      health,
+      healthReason: health === "degraded" ? "hot" : undefined,
+      throttleReasons,
+    }) as unknown as GpuSample;
+  gpus.look("n1", [gpu("healthy")]);
   gpus.look("n1", [gpu(undefined)]);
   expect(take()).toEqual([]);
   gpus.look("n1", [gpu("degraded", ["hw_thermal"])]);
@@ -91,15 +98,15 @@ test("GPUs: changes of health; targets: as the fleet says", () => {
   expect(all[0]).toEqual({
     type: "gpu.degraded",
     id: "GPU-1",
-    cause: "H100 0 of n1 was ok; throttled: hw_thermal",
+    cause: "H100 0 of n1 was healthy; hot; throttled: hw_thermal",
     labels: { node: "n1", gpu: "GPU-1" },
   });
-  gpus.look("n1", [gpu("ok")]);
-  expect(take().map(([type]) => type)).toEqual(["gpu.degraded", "gpu.ok"]);
-  gpus.look("n1", [gpu("failed")]);
+  gpus.look("n1", [gpu("healthy")]);
+  expect(take().map(([type]) => type)).toEqual(["gpu.degraded", "gpu.healthy"]);
+  gpus.look("n1", [gpu("quarantined")]);
   gpus.forget("n1");
-  gpus.look("n1", [gpu("failed")]);
-  expect(take().map(([type]) => type)).toEqual(["gpu.failed", "gpu.failed"]);
+  gpus.look("n1", [gpu("quarantined")]);
+  expect(take().map(([type]) => type)).toEqual(["gpu.quarantined", "gpu.quarantined"]);
   expect(fleetNews({ kind: "unhealthy", id: "n1", cause: "no answer" })).toEqual({
     type: "routing.unhealthy",
     id: "n1",

@@ -2,7 +2,7 @@
 import { didYouMean } from "../base/nearest.ts";
 import { escaped, printable } from "../base/printable.ts";
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
-import { EVENT_COLUMNS, type EventRow } from "./events.ts";
+import { EVENT_COLUMNS, type EventRow, localTime } from "./events.ts";
 import type { MemberRow } from "./members.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, type TargetRow } from "./nodes.ts";
@@ -22,6 +22,8 @@ import type { CtlConfig } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EVENTS_SHOWN = 10;
+/** The last moment that a Date can hold. */
+const TIME_MS_MAX = 8.64e15;
 
 /** A member as `GET /members/:id` shows it. */
 interface MemberDetail extends MemberRow {
@@ -79,6 +81,9 @@ interface GpuDetail {
   readonly temperatureCelsius?: number;
   readonly throttleReasons?: readonly string[];
   readonly health?: string;
+  readonly healthReason?: string;
+  readonly healthSinceMs?: number;
+  readonly models?: readonly string[];
 }
 
 interface Known {
@@ -127,6 +132,12 @@ const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
     (celsius) => `${whole(celsius)}C`,
   ),
   textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
+  textColumn("SINCE", ({ healthSinceMs }) =>
+    typeof healthSinceMs !== "number" || !(Math.abs(healthSinceMs) <= TIME_MS_MAX)
+      ? "-"
+      : localTime(new Date(healthSinceMs).toISOString()),
+  ),
+  textColumn("WHY", ({ healthReason }) => healthReason ?? "-"),
 ];
 
 export async function describeNode(config: CtlConfig, terminal: Terminal, id: string): Promise<number> {

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 71e6284c123bda85ce43eab4 output 75c23c4062072e55e1b72fa4
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source acf69b0e28416b4a82885b70 output 25f58a8e357c1cba936a6214
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -22,9 +22,9 @@ export type ModelStatus =
 
 export type GpuHealth =
   | "GPU_HEALTH_UNSPECIFIED"
-  | "GPU_HEALTH_OK"
+  | "GPU_HEALTH_HEALTHY"
   | "GPU_HEALTH_DEGRADED"
-  | "GPU_HEALTH_FAILED"
+  | "GPU_HEALTH_QUARANTINED"
   | number;
 
 export type GrpcHealthCheckResponseServingStatus =
@@ -699,6 +699,12 @@ export interface GpuState {
   /** Why the clocks are below what was asked for, in the vendor's words, lower case: "power_cap", "hw_thermal". */
   readonly throttleReasons: readonly string[];
   readonly health: GpuHealth;
+  /** Why it is not healthy, in words: "XID 79: GPU has fallen off the bus". */
+  readonly healthReason?: string | undefined;
+  /** Since when its health is what it is. */
+  readonly healthSinceMs?: number | undefined;
+  /** Models of the node that run on it; empty where none does, or where that is not known. */
+  readonly models: readonly string[];
 }
 
 /** What a node says about itself as a process. */
@@ -795,6 +801,10 @@ export interface GpuStateDelta {
   readonly health?: GpuHealth | undefined;
   readonly removed: boolean;
   readonly unknown: readonly string[];
+  readonly healthReason?: string | undefined;
+  readonly healthSinceMs?: number | undefined;
+  /** Replace those of before, where there are any. */
+  readonly models: readonly string[];
 }
 
 export interface ReportGpuStateRequest {

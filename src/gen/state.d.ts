@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8a311b00bd343410844961c9 output c4a560bc50f7c03263200d9d
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source b48288a658ec7acebc61ccc8 output a2e7c2714fdab07294e051b4
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -419,14 +419,14 @@ export namespace infermesh {
                 /** GPU_HEALTH_UNSPECIFIED value */
                 GPU_HEALTH_UNSPECIFIED = 0,
 
-                /** GPU_HEALTH_OK value */
-                GPU_HEALTH_OK = 1,
+                /** GPU_HEALTH_HEALTHY value */
+                GPU_HEALTH_HEALTHY = 1,
 
                 /** GPU_HEALTH_DEGRADED value */
                 GPU_HEALTH_DEGRADED = 2,
 
-                /** GPU_HEALTH_FAILED value */
-                GPU_HEALTH_FAILED = 3
+                /** GPU_HEALTH_QUARANTINED value */
+                GPU_HEALTH_QUARANTINED = 3
             }
 
             /**
@@ -480,6 +480,15 @@ export namespace infermesh {
 
                 /** GpuState health. */
                 health: infermesh.state.v1.GpuHealth;
+
+                /** GpuState healthReason. */
+                healthReason?: (string|null);
+
+                /** GpuState healthSinceMs. */
+                healthSinceMs?: (number|null);
+
+                /** GpuState models. */
+                models: string[];
 
                 /**
                  * Creates a new GpuState instance using the specified properties.
@@ -566,6 +575,15 @@ export namespace infermesh {
 
                     /** GpuState health */
                     health?: (infermesh.state.v1.GpuHealth|null);
+
+                    /** GpuState healthReason */
+                    healthReason?: (string|null);
+
+                    /** GpuState healthSinceMs */
+                    healthSinceMs?: (number|null);
+
+                    /** GpuState models */
+                    models?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

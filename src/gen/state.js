@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8a311b00bd343410844961c9 output c98b8c8012aa90396960b21a
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source b48288a658ec7acebc61ccc8 output 2162ae7d428a7a24171545e7
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -906,9 +906,9 @@ export const infermesh = $root.infermesh = (() => {
             v1.GpuHealth = (function() {
                 const valuesById = $Object.create(null), values = $Object.create(valuesById);
                 values[valuesById[0] = "GPU_HEALTH_UNSPECIFIED"] = 0;
-                values[valuesById[1] = "GPU_HEALTH_OK"] = 1;
+                values[valuesById[1] = "GPU_HEALTH_HEALTHY"] = 1;
                 values[valuesById[2] = "GPU_HEALTH_DEGRADED"] = 2;
-                values[valuesById[3] = "GPU_HEALTH_FAILED"] = 3;
+                values[valuesById[3] = "GPU_HEALTH_QUARANTINED"] = 3;
                 return values;
             })();
 
@@ -916,6 +916,7 @@ export const infermesh = $root.infermesh = (() => {
 
                 const GpuState = function (properties) {
                     this.throttleReasons = [];
+                    this.models = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -933,6 +934,9 @@ export const infermesh = $root.infermesh = (() => {
                 GpuState.prototype.temperatureCelsius = null;
                 GpuState.prototype.throttleReasons = $util.emptyArray;
                 GpuState.prototype.health = 0;
+                GpuState.prototype.healthReason = null;
+                GpuState.prototype.healthSinceMs = null;
+                GpuState.prototype.models = $util.emptyArray;
 
                 let $oneOfFields;
 
@@ -957,6 +961,18 @@ export const infermesh = $root.infermesh = (() => {
                 // Virtual OneOf for proto3 optional field
                 $Object.defineProperty(GpuState.prototype, "_temperatureCelsius", {
                     get: $util.oneOfGetter($oneOfFields = ["temperatureCelsius"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(GpuState.prototype, "_healthReason", {
+                    get: $util.oneOfGetter($oneOfFields = ["healthReason"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(GpuState.prototype, "_healthSinceMs", {
+                    get: $util.oneOfGetter($oneOfFields = ["healthSinceMs"]),
                     set: $util.oneOfSetter($oneOfFields)
                 });
 
@@ -994,6 +1010,13 @@ export const infermesh = $root.infermesh = (() => {
                             writer.uint32(82).string(message.throttleReasons[i]);
                     if (message.health != null && $Object.hasOwnProperty.call(message, "health") && message.health !== 0)
                         writer.uint32(88).int32(message.health);
+                    if (message.healthReason != null && $Object.hasOwnProperty.call(message, "healthReason"))
+                        writer.uint32(98).string(message.healthReason);
+                    if (message.healthSinceMs != null && $Object.hasOwnProperty.call(message, "healthSinceMs"))
+                        writer.uint32(104).uint64(message.healthSinceMs);
+                    if (message.models != null && message.models.length)
+                        for (let i = 0; i < message.models.length; ++i)
+                            writer.uint32(114).string(message.models[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1114,6 +1137,28 @@ export const infermesh = $root.infermesh = (() => {
                                     delete message.health;
                                 continue;
                             }
+                        case 12: {
+                                if (wireType !== 2)
+                                    break;
+                                message.healthReason = reader.stringVerify();
+                                message._healthReason = "healthReason";
+                                continue;
+                            }
+                        case 13: {
+                                if (wireType !== 0)
+                                    break;
+                                message.healthSinceMs = reader.uint64();
+                                message._healthSinceMs = "healthSinceMs";
+                                continue;
+                            }
+                        case 14: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.models && message.models.length))
+                                    message.models = [];
+                                message.models.push(reader.stringVerify());
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1193,7 +1238,7 @@ export const infermesh = $root.infermesh = (() => {
                         case 0:
                             message.health = 0;
                             break;
-                        case "GPU_HEALTH_OK":
+                        case "GPU_HEALTH_HEALTHY":
                         case 1:
                             message.health = 1;
                             break;
@@ -1201,7 +1246,7 @@ export const infermesh = $root.infermesh = (() => {
                         case 2:
                             message.health = 2;
                             break;
-                        case "GPU_HEALTH_FAILED":
+                        case "GPU_HEALTH_QUARANTINED":
                         case 3:
                             message.health = 3;
                             break;
@@ -1209,6 +1254,24 @@ export const infermesh = $root.infermesh = (() => {
                             if (typeof object.health === "number" && (object.health | 0) === object.health)
                                 message.health = object.health;
                         }
+                    if (object.healthReason != null)
+                        message.healthReason = $String(object.healthReason);
+                    if (object.healthSinceMs != null)
+                        if ($util.Long)
+                            message.healthSinceMs = $util.Long.fromValue(object.healthSinceMs, true);
+                        else if (typeof object.healthSinceMs === "string")
+                            message.healthSinceMs = $parseInt(object.healthSinceMs, 10);
+                        else if (typeof object.healthSinceMs === "number")
+                            message.healthSinceMs = object.healthSinceMs;
+                        else if (typeof object.healthSinceMs === "object")
+                            message.healthSinceMs = new $util.LongBits(object.healthSinceMs.low >>> 0, object.healthSinceMs.high >>> 0).toNumber(true);
+                    if (object.models) {
+                        if (!$Array.isArray(object.models))
+                            throw $TypeError(".infermesh.state.v1.GpuState.models: array expected");
+                        message.models = $Array(object.models.length);
+                        for (let i = 0; i < object.models.length; ++i)
+                            message.models[i] = $String(object.models[i]);
+                    }
                     return message;
                 };
 
@@ -1220,8 +1283,10 @@ export const infermesh = $root.infermesh = (() => {
                     if (_depth > $util.recursionLimit)
                         throw $Error("max depth exceeded");
                     let object = {};
-                    if (options.arrays || options.defaults)
+                    if (options.arrays || options.defaults) {
                         object.throttleReasons = [];
+                        object.models = [];
+                    }
                     if (options.defaults) {
                         object.labels = null;
                         object.index = 0;
@@ -1273,6 +1338,20 @@ export const infermesh = $root.infermesh = (() => {
                     }
                     if (message.health != null && $Object.hasOwnProperty.call(message, "health"))
                         object.health = options.enums === $String ? $root.infermesh.state.v1.GpuHealth[message.health] === $undefined ? message.health : $root.infermesh.state.v1.GpuHealth[message.health] : message.health;
+                    if (message.healthReason != null && $Object.hasOwnProperty.call(message, "healthReason"))
+                        object.healthReason = message.healthReason;
+                    if (message.healthSinceMs != null && $Object.hasOwnProperty.call(message, "healthSinceMs"))
+                        if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                            object.healthSinceMs = typeof message.healthSinceMs === "number" ? $BigInt(message.healthSinceMs) : $util.Long.fromBits(message.healthSinceMs.low >>> 0, message.healthSinceMs.high >>> 0, true).toBigInt();
+                        else if (typeof message.healthSinceMs === "number")
+                            object.healthSinceMs = options.longs === $String ? $String(message.healthSinceMs) : message.healthSinceMs;
+                        else
+                            object.healthSinceMs = options.longs === $String ? $util.Long.prototype.toString.call(message.healthSinceMs) : options.longs === $Number ? new $util.LongBits(message.healthSinceMs.low >>> 0, message.healthSinceMs.high >>> 0).toNumber(true) : message.healthSinceMs;
+                    if (message.models && message.models.length) {
+                        object.models = $Array(message.models.length);
+                        for (let j = 0; j < message.models.length; ++j)
+                            object.models[j] = message.models[j];
+                    }
                     return object;
                 };
 

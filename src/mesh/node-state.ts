@@ -43,9 +43,9 @@ const NAMED_LABELS = {
 } as const;
 
 const GPU_HEALTH = {
-  ok: GpuHealth.GPU_HEALTH_OK,
+  healthy: GpuHealth.GPU_HEALTH_HEALTHY,
   degraded: GpuHealth.GPU_HEALTH_DEGRADED,
-  failed: GpuHealth.GPU_HEALTH_FAILED,
+  quarantined: GpuHealth.GPU_HEALTH_QUARANTINED,
 } as const;
 
 /** The message for a sample. `observedAtMs` is the node's own Unix clock. */
@@ -98,6 +98,9 @@ export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, obse
       }),
       throttleReasons: [...gpu.throttleReasons],
       health: gpu.health === undefined ? GpuHealth.GPU_HEALTH_UNSPECIFIED : GPU_HEALTH[gpu.health],
+      ...(gpu.healthReason === undefined ? {} : { healthReason: gpu.healthReason }),
+      ...known({ healthSinceMs: wholeOrUnknown(gpu.healthSinceMs) }),
+      models: [...gpu.models],
     })),
     labels: encodeLabels(identity),
   });
@@ -143,6 +146,9 @@ export function decodeNodeState(state: NodeState): NodeSample {
         temperatureCelsius: finite(gpu.temperatureCelsius),
         throttleReasons: (gpu.throttleReasons ?? []).slice(0, THROTTLE_REASONS_MAX).map(text),
         health: decodeHealth(gpu.health),
+        healthReason: text(gpu.healthReason) || undefined,
+        healthSinceMs: amount(gpu.healthSinceMs),
+        models: (gpu.models ?? []).slice(0, MODELS_MAX).map(text),
       };
     }),
     requestsInProgress: amount(vitals?.requestsInProgress) ?? 0,
@@ -211,7 +217,7 @@ function encodeLabels(identity: NodeIdentity): NonNullable<NodeState.$Properties
 }
 
 function decodeHealth(health: unknown): GpuSample["health"] {
-  for (const name of ["ok", "degraded", "failed"] as const) if (GPU_HEALTH[name] === health) return name;
+  for (const name of ["healthy", "degraded", "quarantined"] as const) if (GPU_HEALTH[name] === health) return name;
   return undefined;
 }
 

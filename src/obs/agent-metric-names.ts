@@ -126,6 +126,6 @@ export const GPU_METRICS = {
     "infermesh_gpu_healthy",
     ["gpu", "uuid", "name"],
     "",
-    "1 when it is well, 0 when degraded or failed.",
+    "1 when healthy, 0 when degraded or quarantined.",
   ),
 } as const;

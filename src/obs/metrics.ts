@@ -268,7 +268,7 @@ export function agentMetrics({ node, sample, mesh, signal, startedMs }: AgentMet
   addGpu(GPU_METRICS.powerLimit, (gpu) => gpu.powerLimitWatts);
   addGpu(GPU_METRICS.temperature, (gpu) => gpu.temperatureCelsius);
   addGpu(GPU_METRICS.throttled, (gpu) => Number(gpu.throttleReasons.length > 0));
-  addGpu(GPU_METRICS.healthy, (gpu) => (gpu.health === undefined ? undefined : Number(gpu.health === "ok")));
+  addGpu(GPU_METRICS.healthy, (gpu) => (gpu.health === undefined ? undefined : Number(gpu.health === "healthy")));
   return { text: () => out.text() };
 }
 

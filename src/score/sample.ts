@@ -40,7 +40,14 @@ export interface GpuSample {
   readonly temperatureCelsius: number | undefined;
   /** Why its clocks are held down, for example "hw_thermal"; empty when they are not. */
   readonly throttleReasons: readonly string[];
-  readonly health: "ok" | "degraded" | "failed" | undefined;
+  /** Nothing is sent to what runs on one that is quarantined. */
+  readonly health: "healthy" | "degraded" | "quarantined" | undefined;
+  /** Why it is not healthy, in words for people: the worst of its reasons. */
+  readonly healthReason: string | undefined;
+  /** Since when its health is what it is, by the Unix clock of the node. */
+  readonly healthSinceMs: number | undefined;
+  /** Models of the node that run on it; none where none does, or where that is not known. */
+  readonly models: readonly string[];
 }
 
 /** One node: its vitals, its models and its GPUs. */

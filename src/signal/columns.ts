@@ -66,9 +66,43 @@ export interface WordedGpu {
   readonly gpu: GpuSample;
   /** A bit for each reason, by its place among the description's reasons. */
   readonly reasons: number;
+  /** The place of its health's reason among the description's words; undefined without one. */
+  readonly reason: number | undefined;
+  /** Those of the description's models that run on it, by `modelsMask`. */
+  readonly models: number;
 }
 
-export const HEALTH = [undefined, "ok", "degraded", "failed"] as const;
+/** No model, all of them, or a bit for each from the second bit on: of the first 29, since a count has 31 bits. */
+const ALL_MODELS = 1;
+const MASKED_MODELS_MAX = 29;
+
+export function modelsMask(models: readonly { readonly model: string }[], on: readonly string[]): number {
+  if (on.length === 0 || models.length === 0) return 0;
+  if (models.every(({ model }) => on.includes(model))) return ALL_MODELS;
+  let mask = 0;
+  for (const [place, { model }] of models.slice(0, MASKED_MODELS_MAX).entries()) {
+    if (on.includes(model)) mask |= 2 << place;
+  }
+  return mask;
+}
+
+export function modelsOf(models: readonly { readonly model: string }[], mask: number): string[] {
+  const isOn = (place: number): boolean => place < MASKED_MODELS_MAX && ((mask >>> (place + 1)) & 1) === 1;
+  return models.filter((_, place) => mask === ALL_MODELS || isOn(place)).map(({ model }) => model);
+}
+
+/** The clock of `healthSinceMs` travels in whole seconds since the start of 2024, so that it fits into a count. */
+const SINCE_ZERO_MS = 1_704_067_200_000;
+
+function sinceSeconds(sinceMs: number | undefined): number | undefined {
+  return sinceMs === undefined ? undefined : (sinceMs - SINCE_ZERO_MS) / 1000;
+}
+
+export function sinceMsOf(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : SINCE_ZERO_MS + seconds * 1000;
+}
+
+export const HEALTH = [undefined, "healthy", "degraded", "quarantined"] as const;
 
 export const GPU_COLUMNS: readonly Column<WordedGpu>[] = [
   figure("share", ({ gpu }) => gpu.utilization, { grain: 5 }),
@@ -77,6 +111,9 @@ export const GPU_COLUMNS: readonly Column<WordedGpu>[] = [
   figure("degrees", ({ gpu }) => gpu.temperatureCelsius, { grain: 2 }),
   figure("count", ({ reasons }) => reasons, { push: AT_ONCE }),
   figure("count", ({ gpu }) => HEALTH.indexOf(gpu.health), { push: AT_ONCE }),
+  figure("count", ({ reason }) => reason),
+  figure("count", ({ gpu }) => sinceSeconds(gpu.healthSinceMs)),
+  figure("count", ({ models }) => models),
 ];
 
 export function codeOf<Part>(column: Column<Part>, part: Part): number {

@@ -4,12 +4,12 @@
  *
  *     id, incarnation (2 varints), version, uptime (s)
  *     columns of a node, of a model, of a GPU (1 byte each)
- *     words: names of GPUs and MIG profiles, spelt out once; throttle reasons
+ *     words: names of GPUs, MIG profiles and reasons of their health, spelt out once; throttle reasons
  *     models: name, KV capacity, slots
  *     GPUs: index, uuid, words for name and MIG profile, memory (MiB), power limit (W)
  *
  * Texts have a length before them, lists a count; a number that may be unknown is 0 or 1 more than it is.
- * Limits: 256 models and GPUs, 16 throttle reasons, texts of 256 bytes. What is beyond them is left out at the sender,
+ * Limits: 256 models and GPUs, 64 words, 16 throttle reasons, texts of 256 bytes. What is beyond them is left out at the sender,
  * and makes a description malformed at the receiver.
  */
 import type { ByteReader, ByteWriter } from "../base/bytes.ts";
@@ -41,6 +41,8 @@ export interface Description {
   readonly nodeColumns: number;
   readonly modelColumns: number;
   readonly gpuColumns: number;
+  /** Of the GPUs: names, MIG profiles, reasons of their health. */
+  readonly words: readonly string[];
   readonly reasons: readonly string[];
   readonly models: readonly DescribedModel[];
   readonly gpus: readonly DescribedGpu[];
@@ -58,6 +60,7 @@ export function describe(
   reasonsBefore: readonly string[],
 ): Description {
   const reasons = new Set([...reasonsBefore, ...sample.gpus.flatMap(({ throttleReasons }) => throttleReasons)]);
+  const gpus = sample.gpus.slice(0, GPUS_MAX);
   return {
     ...self,
     version: sample.version,
@@ -65,13 +68,14 @@ export function describe(
     nodeColumns: NODE_COLUMNS.length,
     modelColumns: MODEL_COLUMNS.length,
     gpuColumns: GPU_COLUMNS.length,
+    words: wordsOf(gpus),
     reasons: [...reasons].slice(0, REASONS_MAX),
     models: sample.models.slice(0, MODELS_MAX).map(({ model, kvCapacityTokens, slots }) => ({
       model,
       kvCapacityTokens: whole(kvCapacityTokens),
       slots: whole(slots),
     })),
-    gpus: sample.gpus.slice(0, GPUS_MAX).map((gpu) => ({
+    gpus: gpus.map((gpu) => ({
       index: gpu.index,
       uuid: gpu.uuid,
       name: gpu.name,
@@ -80,6 +84,13 @@ export function describe(
       powerLimitWatts: whole(gpu.powerLimitWatts),
     })),
   };
+}
+
+/** Those without which the GPUs would be other ones come first. */
+function wordsOf(gpus: readonly GpuSample[]): string[] {
+  const named = gpus.flatMap(({ name, migProfile }) => [name, migProfile ?? ""]);
+  const why = gpus.flatMap(({ healthReason }) => (healthReason === undefined ? [] : [healthReason]));
+  return [...new Set([...named, ...why])].slice(0, WORDS_MAX);
 }
 
 /** As it travels, so that what is lost on the way makes no new description. */
@@ -91,6 +102,7 @@ function whole(value: number | undefined, unit = 1): number | undefined {
 export function isSameLayout(a: Description, b: Description): boolean {
   return (
     a.version === b.version &&
+    sameItems(a.words, b.words) &&
     sameItems(a.reasons, b.reasons) &&
     a.models.length === b.models.length &&
     a.gpus.length === b.gpus.length &&
@@ -100,8 +112,7 @@ export function isSameLayout(a: Description, b: Description): boolean {
 }
 
 export function writeDescription(writer: ByteWriter, of: Description): void {
-  const words = [...new Set(of.gpus.flatMap(({ name, migProfile }) => [name, migProfile ?? ""]))].slice(0, WORDS_MAX);
-  const word = (text: string): void => writer.varint(1 + words.indexOf(text));
+  const word = (text: string): void => writer.varint(1 + of.words.indexOf(text));
   const text = (value: string): void => writer.text(cut(value));
   text(of.id);
   writer.reserve(64);
@@ -111,7 +122,7 @@ export function writeDescription(writer: ByteWriter, of: Description): void {
   writer.reserve(64);
   writer.varint(Math.min(HIGH - 1, of.uptimeSeconds));
   for (const count of [of.nodeColumns, of.modelColumns, of.gpuColumns]) writer.byte(count);
-  for (const items of [words, of.reasons]) {
+  for (const items of [of.words, of.reasons]) {
     writer.reserve(8);
     writer.varint(items.length);
     for (const item of items) text(item);
@@ -176,6 +187,7 @@ export function readDescription(reader: ByteReader): Description | undefined {
     nodeColumns,
     modelColumns,
     gpuColumns,
+    words,
     reasons,
     models,
     gpus,

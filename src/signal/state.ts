@@ -3,8 +3,8 @@
  * description. And back.
  */
 import type { NodeSample } from "../score/sample.ts";
-import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, MODEL_COLUMNS } from "./columns.ts";
-import { NODE_COLUMNS, type Pressure, pressureOf, valueOf, type WordedGpu } from "./columns.ts";
+import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, MODEL_COLUMNS, modelsMask } from "./columns.ts";
+import { modelsOf, NODE_COLUMNS, type Pressure, pressureOf, sinceMsOf, valueOf, type WordedGpu } from "./columns.ts";
 import { type Description, figureCount } from "./description.ts";
 
 export type Codes = Uint32Array;
@@ -24,7 +24,13 @@ export function codesOf(sample: NodeSample, description: Description): Codes {
       const place = description.reasons.indexOf(reason);
       if (place >= 0) reasons |= 1 << place;
     }
-    put(GPU_COLUMNS, { gpu, reasons });
+    const reason = gpu.healthReason === undefined ? -1 : description.words.indexOf(gpu.healthReason);
+    put(GPU_COLUMNS, {
+      gpu,
+      reasons,
+      reason: reason < 0 ? undefined : reason,
+      models: modelsMask(description.models, gpu.models),
+    });
   }
   return codes;
 }
@@ -114,6 +120,9 @@ export function sampleOf(description: Description, codes: Codes, elapsedMs: numb
       temperatureCelsius: gpu(3),
       throttleReasons: description.reasons.filter((_, place) => ((reasons >>> place) & 1) === 1),
       health: HEALTH[gpu(5) ?? 0],
+      healthReason: description.words[gpu(6) ?? -1] || undefined,
+      healthSinceMs: sinceMsOf(gpu(7)),
+      models: modelsOf(description.models, gpu(8) ?? 0),
     };
     from += gpuColumns;
     return sample;

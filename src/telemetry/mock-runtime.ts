@@ -162,10 +162,9 @@ class Runtime implements MockRuntime {
   /** Rates are of real time, as the router's are: a node at ten times the speed is ten times as fast. */
   sample(): RuntimeSample {
     const stats = this.#engine.stats();
-    const { speed } = this.#engine;
+    const { speed, faults } = this.#engine;
     const profile = this.#profile;
-    const pace = this.#engine.faults.slow;
-    const prefillRate = stats.prefillTokensPerSecond ?? profile.prefillTokensPerSecond / pace;
+    const prefillRate = stats.prefillTokensPerSecond ?? profile.prefillTokensPerSecond / faults.slow;
     const figures = {
       runningRequests: stats.running,
       waitingRequests: stats.waiting,
@@ -195,7 +194,10 @@ class Runtime implements MockRuntime {
         powerLimitWatts: profile.gpu.powerLimitWatts,
         temperatureCelsius: state.temperatureCelsius,
         throttleReasons: state.throttled ? ["hw_thermal"] : [],
-        health: state.throttled ? "degraded" : "ok",
+        health: state.throttled ? "degraded" : "healthy",
+        healthReason: state.throttled ? "its clocks are held down by heat" : undefined,
+        healthSinceMs: undefined,
+        models: index < profile.gpuCount ? this.models : [],
       })),
       requestsInProgress: this.#inProgress,
       failedResponses: this.#failedResponses,
@@ -212,7 +214,6 @@ class Runtime implements MockRuntime {
   }
 
   // ---- HTTP
-
   async #handle(request: Request): Promise<Response> {
     const asked = request.headers.get("x-request-id") ?? "";
     const id = asked !== "" && asked.length <= REQUEST_ID_CHARS_MAX ? asked : crypto.randomUUID();

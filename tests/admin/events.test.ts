@@ -270,14 +270,14 @@ describe("events of every kind, over the mesh's own journal", () => {
       journal.append({ type, id, cause: "it did", labels }, START_MS);
     news("policy.changed", "pin/m", { kind: "pin", name: "m" });
     news("gpu.degraded", "GPU-1", { node: "n1", gpu: "GPU-1" });
-    news("gpu.ok", "GPU-2", { node: "n2", gpu: "GPU-2" });
+    news("gpu.healthy", "GPU-2", { node: "n2", gpu: "GPU-2" });
     return journal;
   }
 
   test.each([
     ["", ["pin/m", "GPU-1", "GPU-2"]],
     ["?type=gpu", ["GPU-1", "GPU-2"]],
-    ["?type=gpu.ok,policy", ["pin/m", "GPU-2"]],
+    ["?type=gpu.healthy,policy", ["pin/m", "GPU-2"]],
     ["?type=gp", []],
     ["?label=node=n1", ["GPU-1"]],
     ["?label=node=n1&label=gpu=GPU-2", []],
@@ -312,7 +312,7 @@ describe("events of every kind, over the mesh's own journal", () => {
       return text;
     };
     expect(await ask({ "last-event-id": String(base + 2) })).toStartWith(
-      `id: ${base + 2}\nevent: position\ndata: {"next":${base + 2},"first":${base + 1}}\n\nid: ${base + 3}\nevent: gpu.ok\ndata: {"seq":${base + 3},`,
+      `id: ${base + 2}\nevent: position\ndata: {"next":${base + 2},"first":${base + 1}}\n\nid: ${base + 3}\nevent: gpu.healthy\ndata: {"seq":${base + 3},`,
     );
     // Without a number, or with one that is none, from now on.
     expect(await ask({ "last-event-id": "x" })).toBe(

@@ -97,13 +97,13 @@ test("the service acknowledges reports, tells what it knows, and hands it on", a
     node: "tgi-1",
     sequence: 1,
     full: true,
-    gpus: [{ labels: { gpuUuid: "GPU-1" }, health: "GPU_HEALTH_OK" }],
+    gpus: [{ labels: { gpuUuid: "GPU-1" }, health: "GPU_HEALTH_HEALTHY" }],
   });
   await new Promise((resolve) => gpus.once("data", resolve));
   const ask = (method: string, request: object) => unary(client, `/${STATE}/${method}`, request as Message);
   expect((await ask("GetModelStates", { model: "m" }))["states"]).toHaveLength(2);
   expect((await ask("GetModelStates", { node: "own" }))["states"]).toHaveLength(1);
-  expect((await ask("GetGpuStates", { node: "tgi-1" }))["states"]).toMatchObject([{ health: "GPU_HEALTH_OK" }]);
+  expect((await ask("GetGpuStates", { node: "tgi-1" }))["states"]).toMatchObject([{ health: "GPU_HEALTH_HEALTHY" }]);
   expect(((await ask("ListNodeStates", {}))["nodes"] as Message[]).map(({ id }) => id)).toEqual(["own", "tgi-1"]);
   const failed = new Promise<{ code: number }>((resolve) => gpus.on("error", (error) => resolve(error as never)));
   gpus.write({ node: "other", sequence: 2 });

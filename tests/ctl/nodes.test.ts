@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { describeNode } from "../../src/ctl/describe-node.ts";
 import { listNodes } from "../../src/ctl/nodes.ts";
-import { CtlBed } from "./ctl-bed.ts";
+import { CtlBed, NOBODY_SAYS } from "./ctl-bed.ts";
 
 const TARGETS = [
   {
@@ -34,7 +34,8 @@ const TARGETS = [
         {
           index: 0,
           name: "NVIDIA H100",
-          health: "ok",
+          health: "degraded",
+          healthReason: "clocks held down by heat",
           utilization: 0.87,
           memoryUsedBytes: 64 * 2 ** 30,
           memoryTotalBytes: 80 * 2 ** 30,
@@ -300,8 +301,8 @@ Models
   m2                  2        0      -              -  87%          -          -         -
 
 GPUs
-  GPU  NAME         HEALTH  BUSY   MEMORY       OF  POWER  TEMP  THROTTLED BY
-    0  NVIDIA H100  ok       87%  64.0GiB  80.0GiB   512W   61C  hw_thermal
+  GPU  NAME         HEALTH    BUSY   MEMORY       OF  POWER  TEMP  THROTTLED BY  SINCE  WHY
+    0  NVIDIA H100  degraded   87%  64.0GiB  80.0GiB   512W   61C  hw_thermal    -      clocks held down by heat
 
 Latest 10 of 11 events
 ${EVENTS.filter(({ id }) => id === "gpu-1")
@@ -354,7 +355,7 @@ ${EVENTS.filter(({ id }) => id === "gpu-1")
     const nobody = await bed.run(describeNode, "", { operand: "x", endpoint: "http://127.0.0.1:1" });
     expect(nobody).toMatchObject({
       code: 3,
-      err: "infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n",
+      err: `infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n${NOBODY_SAYS}`,
     });
   });
 });

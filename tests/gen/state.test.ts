@@ -22,7 +22,7 @@ const sample: NodeState.$Properties = {
       timeToFirstToken: [{ quantile: 0.5, seconds: 0.12 }],
     },
   ],
-  gpus: [{ index: 0, name: "H100", memoryTotalBytes: 85_899_345_920, health: GpuHealth.GPU_HEALTH_OK }],
+  gpus: [{ index: 0, name: "H100", memoryTotalBytes: 85_899_345_920, health: GpuHealth.GPU_HEALTH_HEALTHY }],
 };
 
 describe("state messages", () => {

@@ -46,7 +46,10 @@ const anyGpu: fc.Arbitrary<GpuSample> = fc
     // JSON has no -0.
     temperatureCelsius: maybe(fc.double({ min: -40, max: 150, noNaN: true }).map((celsius) => celsius + 0)),
     throttleReasons: fc.array(name, { maxLength: 4 }),
-    health: maybe(fc.constantFrom("ok" as const, "degraded" as const, "failed" as const)),
+    health: maybe(fc.constantFrom("healthy" as const, "degraded" as const, "quarantined" as const)),
+    healthReason: maybe(name),
+    healthSinceMs: maybe(big),
+    models: fc.array(name, { maxLength: 3 }),
   })
   .map(({ memory, ...gpu }) => ({ ...gpu, memoryUsedBytes: memory?.used, memoryTotalBytes: memory?.total }));
 

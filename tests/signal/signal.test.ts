@@ -30,7 +30,10 @@ const GPU = {
   powerLimitWatts: 700,
   temperatureCelsius: 60,
   throttleReasons: [],
-  health: "ok",
+  health: "healthy",
+  healthReason: undefined,
+  healthSinceMs: undefined,
+  models: [],
 } as const;
 
 const SAMPLE = nodeSample({
@@ -135,8 +138,11 @@ describe("a state", () => {
     });
     const gpu = fc.record({
       throttleReasons: fc.uniqueArray(fc.constantFrom("hw_thermal", "sw_power", "sync"), { maxLength: 3 }),
-      health: maybe(fc.constantFrom("ok" as const, "degraded" as const, "failed" as const)),
+      health: maybe(fc.constantFrom("healthy" as const, "degraded" as const, "quarantined" as const)),
       migProfile: maybe(fc.constant("3g.40gb")),
+      healthReason: maybe(fc.constantFrom("XID 79: GPU has fallen off the bus", "hot", "3g.40gb", "H100")),
+      healthSinceMs: maybe(fc.integer({ min: 1_704_067_200, max: 3_800_000_000 }).map((seconds) => seconds * 1000)),
+      isOn: fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }),
       temperatureCelsius: maybe(fc.integer({ min: -50, max: 200 })),
     });
     const arbitrary = fc.record({
@@ -148,7 +154,15 @@ describe("a state", () => {
     });
     fc.assert(
       fc.property(arbitrary, ({ gpus, ...rest }) => {
-        const sample = nodeSample({ ...rest, gpus: gpus.map((some, index) => ({ ...GPU, ...some, index })) });
+        const sample = nodeSample({
+          ...rest,
+          gpus: gpus.map(({ isOn, ...some }, index) => ({
+            ...GPU,
+            ...some,
+            index,
+            models: [...new Set(rest.models.map(({ model: name }) => name).filter((_, at) => isOn[at]))],
+          })),
+        });
         const pair = new Pair();
         pair.offer(sample);
         const back = pair.run(1)[0]?.sample;
@@ -165,8 +179,10 @@ describe("a state", () => {
           );
         }
         for (const [at, sent] of sample.gpus.entries()) {
-          const { health, migProfile, temperatureCelsius } = sent;
-          expect(back?.gpus[at]).toMatchObject({ health, migProfile, temperatureCelsius });
+          const { health, healthReason, healthSinceMs, migProfile, temperatureCelsius } = sent;
+          const known = { health, healthReason, healthSinceMs, migProfile, temperatureCelsius };
+          expect(back?.gpus[at]).toMatchObject(known);
+          expect(new Set(back?.gpus[at]?.models)).toEqual(new Set(sent.models));
           expect(new Set(back?.gpus[at]?.throttleReasons)).toEqual(new Set(sent.throttleReasons));
         }
       }),
@@ -227,6 +243,31 @@ describe("a state", () => {
     const last = pair.run(1100).at(-1)?.sample;
     expect([last?.models.length, last?.gpus[0]?.throttleReasons]).toEqual([1, []]);
     expect(pair.subscriber.stats).toMatchObject({ gaps: 0, malformed: 0 });
+  });
+
+  test("tells at once that a GPU is quarantined, why, and what ran on it; many models are told by a mark for all", () => {
+    const pair = new Pair();
+    const models = Array.from({ length: 40 }, (_, at) => modelSample({ model: `m${at}` }));
+    const names = models.map(({ model }) => model);
+    const gpus = [
+      { ...GPU, models: names },
+      { ...GPU, uuid: "GPU-2", index: 1 },
+    ];
+    pair.offer({ ...SAMPLE, models, gpus });
+    pair.run(2000);
+    const healthReason = "XID 79: GPU has fallen off the bus";
+    const ill = { health: "quarantined", healthReason, healthSinceMs: 1_790_000_123_000 } as const;
+    pair.offer({
+      ...SAMPLE,
+      ready: false,
+      models,
+      gpus: [gpus[0]!, { ...gpus[1]!, ...ill, models: names.slice(3, 35) }],
+    });
+    const told = pair.run(60)[0]?.sample;
+    expect(told?.ready).toBe(false);
+    expect(told?.gpus[0]).toMatchObject({ health: "healthy", healthReason: undefined, models: names });
+    // Of some among many, those behind the thirtieth are left out.
+    expect(told?.gpus[1]).toMatchObject({ ...ill, models: names.slice(3, 29) });
   });
 
   test("with load that changes all the time stays within its budget", () => {

@@ -230,7 +230,10 @@ function gpuOf(node: number, at: number, prng: Prng): GpuSample {
     powerLimitWatts: 700,
     temperatureCelsius: 40 + prng.int(40),
     throttleReasons: [],
-    health: "ok",
+    health: "healthy",
+    healthReason: undefined,
+    healthSinceMs: undefined,
+    models: [],
   };
 }
 

@@ -246,11 +246,11 @@ describe("the JSON form", () => {
       ],
     });
     const gpu = types.message("infermesh.state.v1.GpuState");
-    expect(messageFromJson(gpu, { health: "GPU_HEALTH_OKAY" })).toMatchObject({
-      faults: ['health is "GPU_HEALTH_OKAY"; expected a known name, such as GPU_HEALTH_OK'],
+    expect(messageFromJson(gpu, { health: "GPU_HEALTH_HEALTHIER" })).toMatchObject({
+      faults: ['health is "GPU_HEALTH_HEALTHIER"; expected a known name, such as GPU_HEALTH_HEALTHY'],
     });
     expect(messageFromJson(gpu, { health: 1, utilization: "0.5" })).toMatchObject({
-      message: { health: "GPU_HEALTH_OK", utilization: 0.5 },
+      message: { health: "GPU_HEALTH_HEALTHY", utilization: 0.5 },
     });
   });
 
