@@ -121,9 +121,7 @@ export class Double {
 
   /** Of the library as it is in this process. */
   report(): DoubleReport {
-    this.#report ??= dlopen(this.path, {
-      infermeshDoubleReport: { args: [], returns: "cstring" },
-    }).symbols.infermeshDoubleReport;
-    return JSON.parse(this.#report().toString()) as DoubleReport;
+    const { symbols } = dlopen(this.path, { infermeshDoubleReport: { args: [], returns: "cstring" } });
+    return JSON.parse(String(symbols.infermeshDoubleReport())) as DoubleReport;
   }
 }
