@@ -98,7 +98,7 @@ class NvmlBackend implements GpuBackend {
     try {
       this.stack = this.#readStack();
       this.#attach(0);
-      if (this.#count === 0) throw session.trouble("nvmlDeviceGetCount_v2", RC.noGpu);
+      if (this.#count === 0) throw new BackendError("absent", `${session.path} knows of no GPU; look at lspci and dmesg`);
     } catch (error) {
       this.close();
       throw error;
@@ -124,7 +124,7 @@ class NvmlBackend implements GpuBackend {
         }
       }
       if (this.#gpus.length === 0 && this.#loss !== undefined)
-        throw this.#session.trouble("the last GPU", this.#loss.rc);
+        throw this.#session.trouble("no GPU is left: the last one", this.#loss.rc);
       return updates;
     } catch (error) {
       this.close();
@@ -213,7 +213,7 @@ class NvmlBackend implements GpuBackend {
         this.#remember(error, nowMs);
       }
     }
-    if (this.#gpus.length === 0 && refused !== undefined) throw this.#session.trouble("each of the GPUs", refused);
+    if (this.#gpus.length === 0 && refused !== undefined) throw this.#session.trouble("no GPU can be read: one", refused);
     this.#events.watch(this.#gpus.map(({ uuid, device }) => ({ uuid, handle: device.handle })));
   }
 
