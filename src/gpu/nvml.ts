@@ -87,6 +87,8 @@ class NvmlBackend implements GpuBackend {
   #loss: GpuGone | undefined;
   #isRollDue = false;
   #faults: GpuFault[] = [];
+  /** The set of events was given up: the next look makes another, without the GPUs that it finds to be lost. */
+  #isDeaf = false;
   #isOpen = false;
 
   constructor(session: NvmlSession, root: string) {
@@ -123,6 +125,7 @@ class NvmlBackend implements GpuBackend {
           this.#lose(gpu, error, nowMs);
         }
       }
+      if (this.#isDeaf) this.#watch();
       if (this.#gpus.length === 0 && this.#loss !== undefined)
         throw this.#session.trouble("no GPU is left: the last one", this.#loss.rc);
       return updates;
@@ -137,6 +140,7 @@ class NvmlBackend implements GpuBackend {
     if (!this.#isOpen) return faults;
     const { faults: news, isBroken } = this.#events.take();
     if (isBroken) this.#events.free();
+    this.#isDeaf ||= isBroken;
     return faults.concat(news);
   }
 
@@ -214,7 +218,7 @@ class NvmlBackend implements GpuBackend {
       }
     }
     if (this.#gpus.length === 0 && refused !== undefined) throw this.#session.trouble("no GPU can be read: one", refused);
-    this.#events.watch(this.#gpus.map(({ uuid, device }) => ({ uuid, handle: device.handle })));
+    this.#watch();
   }
 
   #made(index: number, handle: number, nowMs: number): NvmlGpu {
@@ -236,6 +240,11 @@ class NvmlBackend implements GpuBackend {
     this.#gpus = this.#gpus.filter((other) => other !== gpu);
     this.#remember(loss, nowMs);
     this.#isRollDue = true;
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#isDeaf = false;
     const left = this.#events.watch(this.#gpus.map(({ uuid, device }) => ({ uuid, handle: device.handle })));
     this.#faults = this.#faults.concat(left);
   }
