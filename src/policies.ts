@@ -258,6 +258,15 @@ export class Policies implements CrewPolicies {
     return [...this.#replicas.short];
   }
 
+  /** Of the policies in force; undefined before any store was heard. */
+  get revision(): number | undefined {
+    return this.#revision;
+  }
+
+  get views(): PolicyViews {
+    return this.#views;
+  }
+
   // ---- for metrics
 
   figures(): PolicyFigures {

@@ -33,6 +33,13 @@ interface Resettable {
   resetModel(model: number): void;
 }
 
+type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
+  readonly modelId: number;
+  readonly weight: number;
+  /** Every worker routes by a snapshot that has it. */
+  readonly isRouted: boolean;
+};
+
 /** A target by its id; undefined when it left. */
 type Find = (id: string) => Target | undefined;
 
@@ -77,8 +84,10 @@ export class Placement {
   }
 
   /** The places in use, for metrics and listings. */
-  *places(): Iterable<Pick<Place, "target" | "model" | "row"> & { readonly modelId: number }> {
-    for (const { target, model, row, route } of this.#places.all()) yield { target, model, row, modelId: route.model };
+  *places(): Iterable<PlaceInUse> {
+    for (const { target, model, row, route, since } of this.#places.all()) {
+      yield { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= this.#routed };
+    }
   }
 
   models(): readonly RouteModel[] {
