@@ -16,7 +16,7 @@ import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { contextOf, isServed, leadsTo, type Place, Places, sumOf, withRtt } from "./places.ts";
+import { contextOf, inUse, isServed, leadsTo, type Place, type PlaceInUse, Places, sumOf, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import { ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
@@ -32,13 +32,6 @@ interface Resettable {
   resetRow(row: number): void;
   resetModel(model: number): void;
 }
-
-type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
-  readonly modelId: number;
-  readonly weight: number;
-  /** Every worker routes by a snapshot that has it. */
-  readonly isRouted: boolean;
-};
 
 /** A target by its id; undefined when it left. */
 type Find = (id: string) => Target | undefined;
@@ -85,9 +78,7 @@ export class Placement {
 
   /** The places in use, for metrics and listings. */
   *places(): Iterable<PlaceInUse> {
-    for (const { target, model, row, route, since } of this.#places.all()) {
-      yield { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= this.#routed };
-    }
+    for (const place of this.#places.all()) yield inUse(place, this.#routed);
   }
 
   models(): readonly RouteModel[] {

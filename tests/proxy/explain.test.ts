@@ -12,7 +12,7 @@ import { placementPolicies } from "../../src/proxy/placement-policies.ts";
 import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
-import { type Strategy, StrategyPicker } from "../../src/score/strategy.ts";
+import { StrategyPicker } from "../../src/score/strategy.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { costOf, figuresOf } from "../../src/score/terms.ts";
