@@ -100,7 +100,8 @@ class NvmlBackend implements GpuBackend {
     try {
       this.stack = this.#readStack();
       this.#attach(0);
-      if (this.#count === 0) throw new BackendError("absent", `${session.path} knows of no GPU; look at lspci and dmesg`);
+      if (this.#count === 0)
+        throw new BackendError("absent", `${session.path} knows of no GPU; look at lspci and dmesg`);
     } catch (error) {
       this.close();
       throw error;
@@ -217,7 +218,8 @@ class NvmlBackend implements GpuBackend {
         this.#remember(error, nowMs);
       }
     }
-    if (this.#gpus.length === 0 && refused !== undefined) throw this.#session.trouble("no GPU can be read: one", refused);
+    if (this.#gpus.length === 0 && refused !== undefined)
+      throw this.#session.trouble("no GPU can be read: one", refused);
     this.#watch();
   }
 
