@@ -498,7 +498,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (this.#permit?.allows(name) === false) continue;
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
-      if (this.#permit?.moveTo(name) === false || treatment.reshape(this, name, true) !== null) {
+      const goBack = treatment.keep();
+      // Its quotas are moved last: what was moved can't be moved back where others have taken it.
+      if (treatment.reshape(this, name, true) !== null || this.#permit?.moveTo(name) === false) {
+        goBack();
         this.#leave(attempt, false);
         continue;
       }
