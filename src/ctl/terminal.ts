@@ -1,6 +1,8 @@
 /** Where a command writes. */
 import { dlopen } from "bun:ffi";
 import { fstatSync } from "node:fs";
+import { EXIT } from "./client.ts";
+import { whyNoFile } from "./parsed-text.ts";
 
 export interface Terminal {
   out(text: string): void;
@@ -24,8 +26,10 @@ const POLLERR = 8;
 export function standardTerminal(): Terminal {
   let broken = false;
   let poll: (() => number) | undefined;
-  process.stdout.on("error", () => {
+  process.stdout.on("error", (error) => {
+    const isLost = !broken && (error as { code?: unknown }).code !== "EPIPE";
     broken = true;
+    if (isLost) failByLoss(error);
   });
   let shown = "";
   const progress = (text: string): void => {
@@ -55,6 +59,14 @@ export function standardTerminal(): Terminal {
       return !broken && (poll() & POLLERR) === 0;
     },
   };
+}
+
+/** What was to be kept is cut short (a full disk, say): whoever reads the exit code must not take it for whole. */
+function failByLoss(error: unknown): void {
+  process.stderr.write(`infermesh: standard output is cut short: ${whyNoFile(error)}\n`);
+  process.on("exit", () => {
+    process.exitCode = EXIT.failed;
+  });
 }
 
 /**

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import type { Fault } from "../../src/base/field.ts";
 import { batchesOf } from "../../src/ctl/policy-batches.ts";
 import { readDocuments } from "../../src/ctl/policy-documents.ts";
+import { KINDS, SPEC_READERS } from "../../src/policy/spec.ts";
 import { ControlBed, ctl, type Json, refusal, type Running } from "./control-bed.ts";
 
 let bed: ControlBed;
@@ -30,7 +32,7 @@ describe("pins", () => {
     expect(await run("pin-model llama-3-8b --nodes node1,node2 --min-replicas 2")).toMatchObject({
       code: 0,
       err: "",
-      out: "pin llama-3-8b set, revision 1\n",
+      out: "pin llama-3-8b set, revision 1: nodes=node1,node2 minReplicas=2\n",
     });
     expect(bed.bodies("PinModel")).toEqual([
       {
@@ -41,7 +43,7 @@ describe("pins", () => {
       },
     ]);
     expect((await run("pin-model llama-3-8b --nodes node1 --nodes node2 --min-replicas 2")).out).toBe(
-      "pin llama-3-8b unchanged, revision 1\n",
+      "pin llama-3-8b unchanged, revision 1: nodes=node1,node2 minReplicas=2\n",
     );
     expect((await run("list-pins")).out).toBe(
       `MODEL       REVISION OF MODEL  NODES        SELECTOR  MIN  MAX  REVISION
@@ -80,7 +82,7 @@ llama-3-8b  -                  node1,node2  -           2    -         1
   test("dry: are checked and not made", async () => {
     expect(await run("pin-model m --nodes a --dry-run")).toMatchObject({
       code: 0,
-      out: "pin m would be set (dry run)\n",
+      out: "pin m would be set (dry run): nodes=a\n",
     });
     expect(bed.policies).toEqual([]);
   });
@@ -97,9 +99,21 @@ llama-3-8b  -                  node1,node2  -           2    -         1
     expect(bed.calls).toEqual([]);
   });
 
+  test("say where or how often, and nodes or labels", async () => {
+    expect(await run("pin-model m")).toMatchObject({ code: 2, err: expect.stringContaining("say where or how often") });
+    expect(await run("pin-model m --nodes a --selector b=c")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("--nodes or --selector, not both"),
+    });
+    expect(await run("list-pins m")).toMatchObject({ code: 0, err: "no pin of m\n" });
+    expect(bed.bodies("PinModel")).toEqual([]);
+    bed.answers.set("UnpinModel", () => refusal("not_found", 404, "there is no pin/m to delete", { code: "not_found" }));
+    expect((await run("unpin-model m")).err).toContain("`infermesh ctl list-pins` shows those that there are");
+  });
+
   test("are never made of variables that are for something else", async () => {
-    await run("pin-model m", { env: { INFERMESH_NODES: "3", INFERMESH_MIN_REPLICAS: "7" } });
-    expect(Object.keys(bed.bodies("PinModel")[0] ?? {}).sort()).toEqual(["idempotencyKey", "model"]);
+    await run("pin-model m --revision v1", { env: { INFERMESH_NODES: "3", INFERMESH_MIN_REPLICAS: "7" } });
+    expect(Object.keys(bed.bodies("PinModel")[0] ?? {}).sort()).toEqual(["idempotencyKey", "model", "revision"]);
   });
 });
 
@@ -124,12 +138,13 @@ describe("nodes", () => {
     expect(await run("drain gpo-1 gpu-2")).toMatchObject({
       code: 1,
       out: "node gpu-2 draining, revision 1\n",
-      err: "infermesh ctl: ENDPOINT answered: no node gpo-1; did you mean gpu-1? (not_found)\n",
+      err: "infermesh ctl: ENDPOINT answered: no node gpo-1; did you mean gpu-1? (not_found)\ninfermesh ctl: `infermesh ctl list-nodes` shows the nodes; --allow-unknown takes one that is yet to come\n",
     });
   });
 
   test("--wait waits until nothing is in flight", async () => {
     const inFlight = [2, 1, 0];
+    bed.paths.set("/nodes", () => ({ nodes: [] }));
     bed.paths.set("/nodes/gpu-1", () => ({ inFlight: inFlight.shift() }));
     expect(await run("drain gpu-1 --wait")).toMatchObject({
       code: 0,
@@ -144,12 +159,30 @@ describe("nodes", () => {
       err: expect.stringContaining("sends nothing to gpu-3"),
     });
   });
+
+  test("--wait asks a node itself what it has, and drains none that the one who is asked can't see", async () => {
+    const inProgress = [1, 0];
+    const status = (): Json => ({ id: "gpu-1", vitals: { requests_in_progress: inProgress.shift() } });
+    bed.paths.set("/status", status);
+    inProgress.unshift(1);
+    expect(await run("drain gpu-1 --wait")).toMatchObject({
+      code: 0,
+      err: "infermesh ctl drain: nothing is in flight at gpu-1\n",
+      progress: expect.arrayContaining(["gpu-1: 1 in flight"]),
+    });
+    expect(await run("drain gpu-2 --wait")).toMatchObject({
+      code: 2,
+      out: "",
+      err: "infermesh ctl drain: ENDPOINT is an agent, which can't tell what is in flight at gpu-2; nothing was changed: ask a router (--endpoint), or leave out --wait\n",
+    });
+    expect(bed.bodies("DrainNode").map(({ id }) => id)).toEqual(["gpu-1"]);
+  });
 });
 
 describe("quotas", () => {
   test("are set, shown, listed and taken away", async () => {
     expect((await run("quota set acme llama --requests-per-second 2.5 --concurrency 4")).out).toBe(
-      "quota acme/llama set, revision 1\n",
+      "quota acme/llama set, revision 1: requestsPerSecond=2.5 concurrency=4\n",
     );
     expect(bed.bodies("SetPolicy")[0]).toMatchObject({
       kind: "quota",
@@ -157,6 +190,16 @@ describe("quotas", () => {
       quota: { requestsPerSecond: 2.5, concurrency: 4 },
     });
     await run("quota set acme --tokens-per-minute 60000");
+    for (const line of ["set acme/llama other --concurrency 1", "get acme/llama other", "delete acme/llama other"]) {
+      expect(await run(`quota ${line}`)).toMatchObject({
+        code: 2,
+        err: 'infermesh ctl quota: "acme/llama" names a model already, and so does "other"; say TENANT MODEL, or TENANT/MODEL\n',
+      });
+    }
+    expect(await run("quota set acme --requests-per-second -5")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('found "-5" (flag --requests-per-second); expected a number from 0, such as 0.5'),
+    });
     expect((await run("quota list")).out).toBe(
       `TENANT  MODEL  REQUESTS/S  TOKENS/MIN  AT ONCE  REVISION
 acme    llama         2.5           -        4         1
@@ -179,9 +222,11 @@ acme    *               -       60000        -         2
 describe("rules", () => {
   test("are made, listed and taken away", async () => {
     expect((await run("acl allow tenant:acme meta-llama/Llama-3 infer")).out).toBe(
-      "acl tenant:acme/meta-llama/Llama-3/infer set, revision 1\n",
+      "acl tenant:acme/meta-llama/Llama-3/infer set, revision 1: effect=allow\n",
     );
-    expect((await run("acl deny * llama --reason unpaid")).out).toBe("acl */llama/* set, revision 2\n");
+    expect((await run("acl deny * llama --reason unpaid")).out).toBe(
+      "acl */llama/* set, revision 2: effect=deny reason=unpaid\n",
+    );
     expect((await run("acl list")).out).toBe(
       `EFFECT  SUBJECT      MODEL               ACTION  REASON  REVISION
 allow   tenant:acme  meta-llama/Llama-3  infer   -              1
@@ -224,13 +269,24 @@ deny    *            llama               *       unpaid         2
     });
     expect(await run("acl allow tenant:acme llama read")).toMatchObject({ code: 2 });
     expect(await run("acl allow tenant:acme")).toMatchObject({ code: 2 });
+    // What is no hash may be a key itself, and is not repeated.
+    for (const line of ["acl deny key:sk-12345 llama", "acl test key:sk-12345 llama", "acl delete key:AB12 llama"]) {
+      const { code, err } = await run(line);
+      expect(code).toBe(2);
+      expect(err).toContain("key:- takes the key itself from standard input");
+      expect(err).not.toContain("sk-12345");
+    }
+    expect(bed.calls).toEqual([]);
+    expect((await run(`acl deny key:${"0f".repeat(8)} llama`)).code).toBe(0);
   });
 });
 
 describe("policies of every kind", () => {
   test("are set from words, as YAML reads them", async () => {
     const line = "policy set scaling m minReplicas=1 maxReplicas=4 target.metric=kv-usage target.value=0.8";
-    expect((await run(line)).out).toBe("scaling m set, revision 1\n");
+    expect((await run(line)).out).toBe(
+      "scaling m set, revision 1: minReplicas=1 maxReplicas=4 target=metric:kv-usage,value:0.8\n",
+    );
     expect(bed.bodies("SetPolicy")[0]).toMatchObject({
       kind: "scaling",
       name: "m",
@@ -273,7 +329,30 @@ pin m nodes=a,b selector=zone:1 2
       code: 2,
       err: expect.stringContaining("at least one field"),
     });
+    const twice = ["minReplicas=1 minReplicas=2", "target.value=1 target.value=2", "target=1 target.value=2", "a.b=1 a=2"];
+    for (const words of twice) {
+      expect(await run(`policy set scaling m ${words}`)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("a second time"),
+      });
+    }
     expect(bed.calls).toEqual([]);
+  });
+
+  test("what help says of the kinds is what their readers take", async () => {
+    const { out } = await run("policy set --help");
+    const notes = out.slice(out.indexOf("Kinds, their names and keys:"));
+    const lines = new Map([...notes.matchAll(/^ {2}([a-z]+) [A-Z].*(?:\n {2}(?![a-z]+ [A-Z]).*)*/gm)].map((match) => [match[1], match[0]]));
+    expect([...lines.keys()].filter((kind) => kind !== "Exit")).toEqual([...KINDS]);
+    for (const kind of KINDS) {
+      const told = [...(lines.get(kind) ?? "").matchAll(/([A-Za-z]+)(?:\.[a-z]+)?=/g)].map(([, key = ""]) => key);
+      const faults: Fault[] = [];
+      const wrong = Object.fromEntries([...new Set(told)].map((key) => [key, Symbol.iterator]));
+      SPEC_READERS[kind](wrong, { path: "", source: "", fromText: false, faults });
+      // Every key is known, and has another fault than that.
+      expect(faults.filter(({ expected }) => expected.startsWith("no such"))).toEqual([]);
+      expect(new Set(faults.map(({ path }) => path))).toEqual(new Set(told));
+    }
   });
 });
 
