@@ -93,7 +93,10 @@ async function keyOf(
 export const ACL_TEST = asking({
   settings: testSettings,
   operands: [
-    { name: "SUBJECT", expected: "tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), or * for who is neither" },
+    {
+      name: "SUBJECT",
+      expected: "tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), or * for who is neither",
+    },
     { name: "MODEL", expected: "a model", completes: "model" },
     { name: "ACTION", expected: "infer, embed or admin; infer without it", optional: true },
   ],

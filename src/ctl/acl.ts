@@ -71,7 +71,9 @@ export async function ruleOf(
   }
   if (subject.startsWith("key:") && !/^key:(-|[0-9a-f]{16}|[0-9a-f]{64})$/.test(subject)) {
     // It may be a key itself, which is not for logs and terminals.
-    return refuse("the key is not the 64 (or the first 16) small hexadecimal digits of its SHA-256; key:- takes the key itself from standard input");
+    return refuse(
+      "the key is not the 64 (or the first 16) small hexadecimal digits of its SHA-256; key:- takes the key itself from standard input",
+    );
   }
   if (subject !== "key:-") return { subject, model, action: word };
   const key = (await firstLine(terminal, timeoutMs)) ?? "";

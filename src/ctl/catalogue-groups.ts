@@ -31,7 +31,8 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
     summary: "How much a tenant may use of a model.",
     entries: {
       set: {
-        summary: "limit a tenant's requests, tokens and requests at once, of one model or of each, in place of what was said before",
+        summary:
+          "limit a tenant's requests, tokens and requests at once, of one model or of each, in place of what was said before",
         examples: [
           ["infermesh ctl quota set acme llama-3-8b --requests-per-second 10", "10 requests a second of one model."],
           ["infermesh ctl quota set acme --tokens-per-minute 60000 --concurrency 8", "Of each model."],
@@ -100,6 +101,11 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
         load: async () => (await files()).apply,
       },
       export: { summary: "print policies as policy apply takes them", load: async () => (await files()).export },
+      recommendations: {
+        summary: "show how many replicas models should have, by scaling policies and by pins that lack some",
+        examples: [["infermesh ctl policy recommendations -o json", "For a script that starts and stops nodes."]],
+        load: async () => (await import("./recommendations.ts")).RECOMMENDATIONS,
+      },
     },
   },
   snapshot: {

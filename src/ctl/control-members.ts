@@ -85,12 +85,14 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
 
 /** What a reader of the list may not know: why one does not vote, and what mends the loss of a majority. */
 function tellMembers(body: JsonRecord, members: readonly MemberRow[], terminal: Terminal): void {
-  const say = (text: string): void => terminal.err(`infermesh ctl control: ${escaped(text)}\n`);
+  const say = (words: string): void => terminal.err(`infermesh ctl control: ${escaped(words)}\n`);
   if (hasNoLeader(body)) say(members.length > 0 ? majorityOf(members) : NO_MEMBERS);
   const learners = members.filter(({ role }) => role === "learner").map(({ node }) => textOf(node));
   if (learners.length > 0 && members.length % 2 === 0) {
     const verb = learners.length === 1 ? "learns along and votes" : "learn along and vote";
-    say(`${learners.join(", ")} ${verb} when one more is added: voters are an odd number, since an even one survives no more failures`);
+    say(
+      `${learners.join(", ")} ${verb} when one more is added: voters are an odd number, since an even one survives no more failures`,
+    );
   }
 }
 

@@ -165,9 +165,7 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const known: Known = {
     id,
     decision:
-      decided === undefined || decidedOf(decided) === ""
-        ? null
-        : { is: bothOf(decided), reason: decided.reason ?? "" },
+      decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target),
     status: status?.["id"] === id ? status : null,

@@ -93,7 +93,9 @@ async function blindTo(
   if (failed !== undefined || own.kind !== "answer") return failed ?? EXIT.failed;
   if (recordOf(own.body)?.["id"] === id) return undefined;
   const who = `${own.endpoint} is an agent, which can't tell what is in flight at ${id}`;
-  terminal.err(`infermesh ctl drain: ${escaped(who)}; nothing was changed: ask a router (--endpoint), or leave out --wait\n`);
+  terminal.err(
+    `infermesh ctl drain: ${escaped(who)}; nothing was changed: ask a router (--endpoint), or leave out --wait\n`,
+  );
   return EXIT.usage;
 }
 

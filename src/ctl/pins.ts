@@ -54,7 +54,13 @@ const PIN_COLUMNS: readonly Column<PolicyRow>[] = [
 
 async function pinModel(config: Infer<typeof pinSettings>, terminal: Terminal, model: string): Promise<number> {
   const { revision, nodes, selector } = config;
-  const says = [revision !== "", nodes.length > 0, Object.keys(selector).length > 0, config.minReplicas, config.maxReplicas];
+  const says = [
+    revision !== "",
+    nodes.length > 0,
+    Object.keys(selector).length > 0,
+    config.minReplicas,
+    config.maxReplicas,
+  ];
   if (!says.some(Boolean)) {
     terminal.err(
       "infermesh ctl pin-model: say where or how often: --nodes, --selector, --min-replicas, --max-replicas or --revision\n",

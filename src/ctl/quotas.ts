@@ -23,7 +23,12 @@ const setSettings = section({
 
 const OPERANDS: readonly Operand[] = [
   { name: "TENANT", expected: "a tenant, or * for each; TENANT/MODEL in one word is understood too" },
-  { name: "MODEL", expected: "a model, or * for each, which is what is meant without it", optional: true, completes: "model" },
+  {
+    name: "MODEL",
+    expected: "a model, or * for each, which is what is meant without it",
+    optional: true,
+    completes: "model",
+  },
 ];
 
 const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [

@@ -1,7 +1,6 @@
 /** Where a command writes. */
 import { dlopen } from "bun:ffi";
 import { fstatSync } from "node:fs";
-import { EXIT } from "./client.ts";
 import { whyNoFile } from "./parsed-text.ts";
 
 export interface Terminal {
@@ -18,6 +17,8 @@ export interface Terminal {
 
 const STDOUT = 1;
 const POLLERR = 8;
+/** A failure like others. */
+const CUT_SHORT = 1;
 
 /**
  * Standard output and error of this process. Whoever reads our output may stop at any time (`| head`): a command ends
@@ -65,7 +66,7 @@ export function standardTerminal(): Terminal {
 function failByLoss(error: unknown): void {
   process.stderr.write(`infermesh: standard output is cut short: ${whyNoFile(error)}\n`);
   process.on("exit", () => {
-    process.exitCode = EXIT.failed;
+    process.exitCode = CUT_SHORT;
   });
 }
 

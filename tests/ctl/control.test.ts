@@ -1,6 +1,6 @@
 /** Models, control nodes, snapshots, decisions, events and profiles, and what goes wrong on the way, against a fake. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { snapshotStatus } from "../../src/ctl/snapshot.ts";
@@ -146,7 +146,8 @@ gpu-2  follower  10.0.0.2:7950   11  yes
 
   test("are not changed while they have no leader, which is found out before the change", async () => {
     bed.answers.set("GetStoreStatus", () => ({ ...STATUS, leader: "", members: MEMBERS, alarm: "no leader" }));
-    const next = "infermesh ctl control: a majority of gpu-1, gpu-2 must run; `infermesh ctl members` shows which are down\n";
+    const next =
+      "infermesh ctl control: a majority of gpu-1, gpu-2 must run; `infermesh ctl members` shows which are down\n";
     for (const line of ["add gpu-3", "remove gpu-2", "transfer gpu-2"]) {
       expect(await run(`control ${line} --timeout 10ms`)).toMatchObject({
         code: 1,
@@ -175,7 +176,10 @@ gpu-2  follower  10.0.0.2:7950   11  yes
     const members = MEMBERS.map((one) => ({ ...one, role: one.role === "leader" ? "leader" : "learner" }));
     bed.answers.set("GetStoreStatus", () => ({ ...STATUS, members, writable: true }));
     const status = await run("control status");
-    expect(status).toMatchObject({ code: 0, err: expect.stringContaining("gpu-2 learns along and votes when one more") });
+    expect(status).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("gpu-2 learns along and votes when one more"),
+    });
     expect((await run("control status -o text")).err).toBe("");
     bed.answers.set("RemoveControlMember", () => ({ members, leader: "gpu-1" }));
     expect((await run("control remove gpu-3")).err).toContain("voters are an odd number");
@@ -284,6 +288,17 @@ NODE       TOTAL  PREFILL  QUEUE  RUNNING  OF  QUEUED TOKENS  WHY NOT
     expect((await run("explain --model llama -o text")).out).toStartWith("gpu-2\t0.25\t0.25\t0\t0\t8\t0\t-\t-\tyes\n");
   });
 
+  test("shows shares where chance decides, and asks for a tenant", async () => {
+    const candidates = ROUTE.candidates.map((one, at) => ({ ...one, share: [0.75, 0.25, 0][at] }));
+    bed.answers.set("ExplainRoute", () => ({ ...ROUTE, candidates, strategy: "random" }));
+    const { out } = await run("explain --model llama --tenant acme");
+    expect(out).toContain("would go to gpu-2 by random: ");
+    expect(out).toMatch(/TOTAL +SHARE +PREFILL/);
+    expect(out).toMatch(/gpu-1 +1\.50s +25\.0%/);
+    expect(bed.bodies("ExplainRoute").at(-1)).toEqual({ model: "llama", tenant: "acme" });
+    expect(await run("explain r --tenant acme")).toMatchObject({ code: 2 });
+  });
+
   test("of a request of the past", async () => {
     bed.answers.set("ExplainRoute", () => ({ ...ROUTE, requestId: "req-1", winner: "", reason: "no node serves it" }));
     expect((await run("explain req-1")).out).toStartWith(
@@ -328,7 +343,9 @@ describe("what a key of the configuration is not", () => {
 
 test("figures are rounded for people, and exact for programs", async () => {
   bed.paths.set("/stats", () => ({ cpu: 0.17647058823529413, nested: { list: [{ s: 16.758192501999996 }], n: 1e21 } }));
-  expect((await run("stats")).out).toBe("cpu              0.176471\nnested.list.0.s  16.7582\nnested.n         1e+21\n");
+  expect((await run("stats")).out).toBe(
+    "cpu              0.176471\nnested.list.0.s  16.7582\nnested.n         1e+21\n",
+  );
   expect((await run("stats -o text")).out).toStartWith("cpu\t0.17647058823529413\n");
   expect((await run("stats -o json")).out).toContain("16.758192501999996");
 });
@@ -340,7 +357,10 @@ describe("subscribe-events", () => {
       err: expect.stringContaining("expected one of node, model, policy, gpu, routing, or a type of these"),
     });
     bed.paths.set("/events", () => ({ events: [], missed: 0, next: 7, first: 5 }));
-    expect(await run("subscribe-events --once --type gpu")).toMatchObject({ code: 0, err: "no such events are kept\n" });
+    expect(await run("subscribe-events --once --type gpu")).toMatchObject({
+      code: 0,
+      err: "no such events are kept\n",
+    });
     expect((await run("subscribe-events --once --since 6 -o text")).err).toBe("");
     for (const since of [3, 8]) {
       expect((await run(`subscribe-events --once --since ${since} -o text`)).err).toContain(
@@ -476,7 +496,14 @@ describe("what goes wrong", () => {
         },
       },
     });
-    const { code, err } = await ctl(`http://127.0.0.1:${broken.port}`, ["pin-model", "m", "--nodes", "a", "--timeout", "3s"]);
+    const { code, err } = await ctl(`http://127.0.0.1:${broken.port}`, [
+      "pin-model",
+      "m",
+      "--nodes",
+      "a",
+      "--timeout",
+      "3s",
+    ]);
     broken.stop(true);
     expect(code).toBe(3);
     expect(err).toContain("can't reach");
@@ -503,7 +530,14 @@ describe("what goes wrong", () => {
 
   test("without a majority what may be answered from here is", async () => {
     const hint = "with --local it is answered from what is known there";
-    for (const line of ["list-pins", "policy list", "policy get pin m", "quota list", "acl list", "acl test tenant:a m"]) {
+    for (const line of [
+      "list-pins",
+      "policy list",
+      "policy get pin m",
+      "quota list",
+      "acl list",
+      "acl test tenant:a m",
+    ]) {
       for (const method of ["ListPins", "ListPolicies", "GetPolicy"]) bed.answers.set(method, noQuorum);
       expect((await run(line)).err).toContain(hint);
     }
@@ -546,8 +580,9 @@ describe("what goes wrong", () => {
       ["ListPolicies", "policy list"],
       ["ListModels", "list-models"],
       ["ExplainRoute", "explain r"],
+      ["GetRecommendations", "policy recommendations"],
     ] as const) {
-      bed.answers.set(method, () => ({ policies: 3, models: [1], candidates: "x" }));
+      bed.answers.set(method, () => ({ policies: 3, models: [1], candidates: "x", recommendations: 1 }));
       expect(await run(line)).toMatchObject({
         code: 1,
         out: "",
@@ -558,115 +593,5 @@ describe("what goes wrong", () => {
       for (const method of ["GetPolicy", "GetModel", "SaveSnapshot"]) bed.answers.set(method, () => ({}));
       expect(await run(line)).toMatchObject({ code: 1, out: "" });
     }
-  });
-});
-
-describe("profiles", () => {
-  const path = join(directory, "ctl.yaml");
-  const env = { INFERMESH_CTL_CONFIG: path, INFERMESH_ENDPOINT: "" };
-  const own = async (line: string, more: Record<string, string> = {}) => {
-    // These read the environment of the process, as the shell gives it to them.
-    const before = process.env["INFERMESH_CTL_CONFIG"];
-    process.env["INFERMESH_CTL_CONFIG"] = path;
-    try {
-      return await run(line, { env: { ...env, ...more } });
-    } finally {
-      if (before === undefined) delete process.env["INFERMESH_CTL_CONFIG"];
-      else process.env["INFERMESH_CTL_CONFIG"] = before;
-    }
-  };
-
-  test("are made, chosen, shown, listed and deleted", async () => {
-    rmSync(path, { force: true });
-    expect(await own("profiles list")).toMatchObject({ code: 0, err: expect.stringContaining("no profiles in") });
-    expect((await own(`profiles set prod --endpoint ${bed.endpoint} --output text`)).out).toBe("profile prod made\n");
-    expect((await own("profiles set lab --endpoint http://127.0.0.1:1 --use")).out).toBe(
-      "profile lab made, and the current one now\n",
-    );
-    expect((await own("profiles set prod --timeout 3s")).out).toBe("profile prod changed\n");
-    expect((await own("profiles list -o text")).out.replaceAll(bed.endpoint, "ENDPOINT")).toBe(
-      "-\tprod\tENDPOINT\ttext\t3s\n*\tlab\thttp://127.0.0.1:1\t-\t-\n",
-    );
-    expect((await own("profiles show prod -o json")).out).toContain('"timeout": "3s"');
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-
-    // The current one is asked, unless a flag or a variable names another one.
-    expect(await own("list-pins")).toMatchObject({ code: 3, err: expect.stringContaining("http://127.0.0.1:1") });
-    bed.answers.set("ListPins", () => ({ policies: [{ kind: "pin", name: "m", pin: {}, revision: "1" }] }));
-    expect((await own("list-pins --profile prod")).out).toStartWith("m\t-");
-    expect((await own("list-pins", { INFERMESH_PROFILE: "prod" })).out).toStartWith("m\t-");
-    expect((await own("list-pins --profile prod -o table")).out).toStartWith("MODEL");
-
-    expect(await own("list-pins --profile prd")).toMatchObject({
-      code: 2,
-      err: expect.stringContaining(
-        `profile: found "prd" (flag --profile); expected a profile of ${path}; did you mean prod?`,
-      ),
-    });
-    expect((await own("profiles use prod")).out).toBe("prod is the current profile now\n");
-    expect(await own("profiles use prd")).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("did you mean prod?"),
-    });
-    expect(await own("profiles current")).toMatchObject({ code: 0, out: "prod\n" });
-    expect((await own("profiles delete prod")).out).toBe(
-      "profile prod deleted; it was the current one, and none is now\n",
-    );
-    expect(await own("profiles current")).toMatchObject({
-      code: 1,
-      out: "",
-      err: expect.stringContaining("`infermesh ctl profiles use NAME`"),
-    });
-    expect(await own("profiles show")).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("no profile is current"),
-    });
-    expect((await own("profiles use lab")).code).toBe(0);
-    expect((await own("profiles use")).out).toBe("no profile is current now\n");
-    expect(await own("profiles set a/b --use")).toMatchObject({ code: 2, err: expect.stringContaining('"a/b"') });
-    expect((await own("profiles set lab -o wide")).err).toContain("`infermesh ctl profiles use lab` makes it so");
-    expect(await own("profiles set new")).toMatchObject({ code: 2, err: expect.stringContaining("say what to set") });
-    expect((await own("profiles list -o text")).out).not.toContain("new");
-    writeFileSync(path, "current: gone\nprofiles: {lab: {}}\n");
-    expect(await own("profiles current")).toMatchObject({ code: 1, out: "gone\n" });
-  });
-
-  test.each([
-    ["current: a\nprofiles:\n  a: [\n", "(file): found", ", line 3); expected YAML; the parser says"],
-    ["7", "(file): found 7", "expected the keys current and profiles"],
-    ["\ncurent: a", "curent: found", ", line 2); no such key; there are current and profiles; did you mean current?"],
-    ["current: 3", "current: found 3", ", line 1); expected the name of a profile"],
-    ["profiles: [a]", "profiles: found", ", line 1); expected profiles by name"],
-    ["profiles:\n  a:\n    endpoint: ftp://x", 'profiles.a.endpoint: found "ftp://x"', ", line 3); expected the URL"],
-    ["profiles:\n  a:\n    endpont: x", "profiles.a.endpont: found", ", line 3); no such key; did you mean endpoint?"],
-    ["profiles:\n  a: {}\n  'a b': {}", 'profiles.a b: found "a b"', ", line 3); expected a profile's name"],
-    ["profiles:\n  a: 5", "profiles.a: found 5", ", line 2); expected the keys endpoint, output and timeout"],
-    ["profiles:\n  a: {}\n  a: {}", "a: found the key a second time", ", line 3); expected it once"],
-    ["current: gone", 'current: found "gone"', "expected a profile of that file"],
-  ])("a file of %j is told to be wrong, with where", async (text, fault, place) => {
-    writeFileSync(path, text);
-    const { code, err } = await own("list-pins");
-    expect(code).toBe(2);
-    expect(err).toContain(fault);
-    expect(err).toContain(place);
-    expect(err).toContain(path);
-    if (fault.startsWith('current: found "gone')) return;
-    expect(await own("profiles list")).toMatchObject({ code: 2, err: expect.stringContaining(fault) });
-    // What is broken is not written over.
-    expect(await own("profiles set b --use")).toMatchObject({ code: 2, err: expect.stringContaining(place) });
-  });
-
-  test("all that is wrong with a file is told at once", async () => {
-    writeFileSync(path, "curent: a\nprofiles:\n  a: { output: wid, timeout: 5 }\n");
-    expect((await own("list-pins")).err).toStartWith("infermesh ctl list-pins: 3 faults\n");
-  });
-
-  test("a file that can't be read is no file without profiles", async () => {
-    rmSync(path, { force: true });
-    mkdirSync(path);
-    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("it is a folder") });
-    rmSync(path, { recursive: true });
-    writeFileSync(path, "#".repeat(2 ** 20 + 1));
-    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("at most 1 MiB") });
   });
 });

@@ -11,7 +11,10 @@ import { ACTIONS, type AclSpec, type Action, type PinSpec } from "../../src/poli
 import { Told, gone, put, randomWrite } from "./commands.ts";
 
 describe("who serves a model", () => {
-  const node = fc.record({ id: fc.constantFrom("a", "b", "c", "d", "e"), labels: fc.constantFrom({}, { gpu: "h100" }) });
+  const node = fc.record({
+    id: fc.constantFrom("a", "b", "c", "d", "e"),
+    labels: fc.constantFrom({}, { gpu: "h100" }),
+  });
   const able = fc.uniqueArray(node, { selector: ({ id }) => id });
 
   test("is by the same rules as at a router, whatever the policies", () => {

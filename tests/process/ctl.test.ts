@@ -83,7 +83,8 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect((await ctl(`pin-model ${MODEL} --min-replicas 3 --max-replicas 2`)).code).toBe(1);
       // Where a pin keeps requests away, nothing is called routable.
       await good(`pin-model ${MODEL} --nodes node1`);
-      const shows = (counts: string) => async () => new RegExp(`^${MODEL} +${counts}`, "m").test(await good("list-models"));
+      const shows = (counts: string) => async () =>
+        new RegExp(`^${MODEL} +${counts}`, "m").test(await good("list-models"));
       await until(shows(`1 +${count} +0`));
       await good("cordon node1");
       await until(shows(`0 +${count} +1`));
@@ -212,7 +213,9 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect((await ctl("health", `http://${agents[0]?.address("api")}`)).code).toBe(0);
       expect((await ctl("list-pins", "http://127.0.0.1:1")).code).toBe(3);
       expect((await ctl("list-pin", undefined)).code).toBe(2);
-      const full = Bun.spawn(["sh", "-c", `exec "$0" ctl keyring generate > /dev/full`, EXECUTABLE], { stderr: "pipe" });
+      const full = Bun.spawn(["sh", "-c", `exec "$0" ctl keyring generate > /dev/full`, EXECUTABLE], {
+        stderr: "pipe",
+      });
       expect(await full.stderr.text()).toBe("infermesh: standard output is cut short: no space is left there\n");
       expect(await full.exited).toBe(1);
       expect((await ctl("list-pins", `http://${router.address("metrics")}`)).code).toBeLessThan(2);
