@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { Hono, type Context } from "hono";
 import { MeshError, openAiBody } from "../base/errors.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 
 export const JSON_TYPE = "application/json";
 export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -16,6 +17,12 @@ export interface PortEnv {
   readonly hostname: string;
   /** The client's IP address; "" when it is gone. */
   readonly remoteAddress: string;
+  /** What the port holds of requests. */
+  readonly budget: ByteBudget;
+  /** The longest body that the request's path takes. */
+  readonly bodyBytesMax: number;
+  /** The answer may begin before the request's body has ended: HTTP/2. */
+  readonly isDuplex: boolean;
 }
 
 /** An app whose errors are JSON; `onError` gets what was not the client's fault. */

@@ -19,8 +19,16 @@ export class ConflictError extends MeshError {
   }
 }
 
+/** Frames that contradict their call's head: both protocols call that INTERNAL, and it is the caller's fault all the same. */
+export class FramingError extends MeshError {
+  constructor(message: string) {
+    super("bad_request", message);
+  }
+}
+
 export const DETAIL_TYPE = "infermesh.control.v1.ErrorDetail";
 
+const INTERNAL = 13;
 /** By gRPC status, 0 to 16: the name in the Connect protocol, and its HTTP status. */
 const CONNECT: readonly (readonly [name: string, http: number])[] = [
   ["ok", 200],
@@ -43,7 +51,7 @@ const CONNECT: readonly (readonly [name: string, http: number])[] = [
 ];
 
 export function grpcStatusOf(error: MeshError): number {
-  return ERRORS[error.code].grpc;
+  return error instanceof FramingError ? INTERNAL : ERRORS[error.code].grpc;
 }
 
 function detailOf(error: MeshError): Record<string, unknown> {

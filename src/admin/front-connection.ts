@@ -16,7 +16,9 @@ import { MeshError, type ErrorCode } from "../base/errors.ts";
 import { Outbox } from "../net/outbox.ts";
 import { CHUNKS_BAD, CHUNKS_MORE, ChunkScanner } from "../wire/chunks.ts";
 import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
+import { type ByteBudget, overBudget } from "./byte-budget.ts";
 import { errorBytes, errorResponse, readExchange, responseHead, type Exchange, type Framing } from "./front-head.ts";
+import { RequestBody } from "./request-body.ts";
 import type { AdminConfig } from "./settings.ts";
 
 export type FrontSocket = Bun.Socket<PortConnection | undefined>;
@@ -32,6 +34,13 @@ export interface PortConnection {
   sweep(nowMs: number): void;
 }
 
+/** What the app is to know of a request beside itself. */
+export interface RequestFacts {
+  readonly path: string;
+  readonly remoteAddress: string;
+  readonly isDuplex: boolean;
+}
+
 /** What connections share. */
 export interface FrontContext {
   readonly limits: AdminConfig;
@@ -42,7 +51,9 @@ export interface FrontContext {
   readonly authority: string;
   /** The longest body that a path takes. */
   bodyBytesMax(path: string): number;
-  fetch(request: Request, remoteAddress: string): Response | Promise<Response>;
+  /** Of requests under way, of all connections. */
+  readonly budget: ByteBudget;
+  fetch(request: Request, how: RequestFacts): Response | Promise<Response>;
   onError(error: unknown, request: string): void;
   onNotice(message: string, remoteAddress: string): void;
   /** Goes on in HTTP/2 with a socket and what it sent; false where that is not spoken. */
@@ -81,8 +92,7 @@ export class FrontConnection implements PortConnection {
   #end = 0;
 
   #exchange: Exchange | null = null;
-  #body: Uint8Array[] = [];
-  #bodyLength = 0;
+  readonly #body: RequestBody;
   #bodyLeft = 0;
   #bodyMax = 0;
   #chunks: ChunkScanner | null = null;
@@ -94,6 +104,7 @@ export class FrontConnection implements PortConnection {
   constructor(socket: FrontSocket, context: FrontContext) {
     this.#socket = socket;
     this.#context = context;
+    this.#body = new RequestBody(context.budget);
     this.#deadlineMs = performance.now() + context.limits.idleTimeoutMs;
   }
 
@@ -136,7 +147,7 @@ export class FrontConnection implements PortConnection {
     this.#reader?.cancel().catch(() => {});
     this.#wake();
     this.#outbox.clear();
-    this.#body = [];
+    this.#body.clear();
     this.#input = NOTHING;
   }
 
@@ -257,8 +268,6 @@ export class FrontConnection implements PortConnection {
     const { bodyTimeoutMs } = this.#context.limits;
     const maxBodyBytes = this.#context.bodyBytesMax(new URL(this.#exchange!.url).pathname);
     this.#bodyMax = maxBodyBytes;
-    this.#body = [];
-    this.#bodyLength = 0;
     this.#bodyLeft = Math.max(0, head.contentLength);
     if (this.#bodyLeft > maxBodyBytes) {
       this.#fail("payload_too_large", `the body is ${this.#bodyLeft} bytes long; at most ${maxBodyBytes} are allowed`);
@@ -287,7 +296,7 @@ export class FrontConnection implements PortConnection {
     }
     if (!this.#head.chunked) {
       const taken = Math.min(this.#bodyLeft, this.#end - this.#start);
-      this.#keepBody(this.#start, this.#start + taken);
+      if (!this.#keepBody(this.#start, this.#start + taken)) return false;
       this.#start += taken;
       this.#bodyLeft -= taken;
       if (this.#bodyLeft > 0) return true;
@@ -300,26 +309,30 @@ export class FrontConnection implements PortConnection {
       this.#fail("bad_request", "the chunked body is malformed");
       return false;
     }
-    for (let i = 0; i < chunks.spanCount; i++) this.#keepBody(chunks.spans[2 * i]!, chunks.spans[2 * i + 1]!);
-    if (this.#bodyLength > this.#bodyMax) {
-      this.#fail("payload_too_large", `the body is longer than ${this.#bodyMax} bytes`);
-      return false;
+    for (let i = 0; i < chunks.spanCount; i++) {
+      if (!this.#keepBody(chunks.spans[2 * i]!, chunks.spans[2 * i + 1]!)) return false;
     }
     this.#start = done === CHUNKS_MORE ? this.#end : done;
     if (done !== CHUNKS_MORE) this.#answer();
     return true;
   }
 
-  #keepBody(start: number, end: number): void {
-    this.#body.push(Buffer.copyBytesFrom(this.#input, start, end - start));
-    this.#bodyLength += end - start;
+  /** False when that is more than may be, which the client was told. */
+  #keepBody(start: number, end: number): boolean {
+    if (this.#body.length + end - start > this.#bodyMax) {
+      this.#fail("payload_too_large", `the body is longer than ${this.#bodyMax} bytes`);
+      return false;
+    }
+    if (this.#body.append(this.#input, start, end, this.#bodyMax)) return true;
+    const { code, message } = overBudget();
+    this.#fail(code, message);
+    return false;
   }
 
   /** The request is whole: hands it to the app. */
   #answer(): void {
     const exchange = this.#exchange!;
     const body = this.#body;
-    this.#body = [];
     this.#phase = "answer";
     this.#deadlineMs = Number.POSITIVE_INFINITY;
     this.#abort = new AbortController();
@@ -330,7 +343,7 @@ export class FrontConnection implements PortConnection {
         method: exchange.method,
         headers: exchange.headers,
         signal: this.#abort.signal,
-        ...(hasBody ? { body: Buffer.concat(body) } : {}),
+        ...(hasBody ? { body: body.bytes } : {}),
       });
     } catch {
       this.#fail("not_supported", "the method is not served here");
@@ -340,16 +353,18 @@ export class FrontConnection implements PortConnection {
   }
 
   async #serve(request: Request, exchange: Exchange): Promise<void> {
-    const name = `${exchange.method} ${new URL(exchange.url).pathname}`;
+    const path = new URL(exchange.url).pathname;
+    const name = `${exchange.method} ${path}`;
     let response: Response;
     try {
       // undefined for one that is gone by now, whatever the types say.
       const remoteAddress = this.#socket.remoteAddress as string | undefined;
-      response = await this.#context.fetch(request, remoteAddress ?? "");
+      response = await this.#context.fetch(request, { path, remoteAddress: remoteAddress ?? "", isDuplex: false });
     } catch (error) {
       this.#context.onError(error, name);
       response = errorResponse(new MeshError("internal", "internal error"));
     }
+    this.#body.clear();
     const last = this.#peerEnded && this.#start === this.#end;
     if (this.#context.stopping || last) exchange.keepAlive = false;
     try {
@@ -460,7 +475,7 @@ export class FrontConnection implements PortConnection {
     if (this.#phase === "gone" || this.#phase === "closing") return;
     this.#phase = "closing";
     this.#input = NOTHING;
-    this.#body = [];
+    this.#body.clear();
     if (this.#paused) this.#socket.resume();
     if (this.#outbox.pending === 0) this.#finish();
   }

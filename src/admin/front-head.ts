@@ -4,7 +4,7 @@ import { MeshError, openAiBody } from "../base/errors.ts";
 import type { RequestHead } from "../wire/http1.ts";
 
 /** Headers that belong to a connection: the front writes its own. */
-const HOP_BY_HOP = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
   "date",
@@ -38,9 +38,14 @@ export function readExchange(head: RequestHead, bytes: Buffer, authority: string
     const name = bytes.toString("latin1", head.lineStart[line], head.nameEnd[line]);
     headers.append(name, bytes.toString("latin1", head.valueStart[line], head.valueEnd[line]));
   }
-  const host = headers.get("host") || authority;
-  if (!HOST.test(host)) throw new MeshError("bad_request", "the Host header is not a host");
   const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
+  const url = urlOf(target, headers.get("host") || authority);
+  return { method, url, headers, minorVersion: head.minorVersion, keepAlive: head.keepAlive };
+}
+
+/** What is asked for, as the fetch API wants it; throws a MeshError for what it can't express. */
+export function urlOf(target: string, host: string): string {
+  if (!HOST.test(host)) throw new MeshError("bad_request", "the Host header is not a host");
   const absolute = /^https?:\/\//i.test(target);
   if (!absolute && !target.startsWith("/") && target !== "*") {
     throw new MeshError("bad_request", "the request target is neither a path nor an http URL");
@@ -49,7 +54,7 @@ export function readExchange(head: RequestHead, bytes: Buffer, authority: string
   const text = absolute ? target : `http://${host}${target === "*" ? "/*" : target}`;
   const url = URL.parse(text);
   if (url === null) throw new MeshError("bad_request", "the request target is not a valid URL");
-  return { method, url: url.href, headers, minorVersion: head.minorVersion, keepAlive: head.keepAlive };
+  return url.href;
 }
 
 /** How the body of a response is framed: its length, by chunks, until the connection closes, or not there at all. */

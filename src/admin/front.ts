@@ -1,19 +1,22 @@
 /**
- * The front of the admin ports: HTTP/1.1 on Bun's sockets, answered by a fetch app (hono), and gRPC on the same port: a
- * connection that opens with HTTP/2's preface (front-connection.ts) goes on in grpc-connection.ts.
+ * The front of the admin ports: HTTP/1.1 on Bun's sockets, answered by a fetch app (hono), and HTTP/2 on the same port: a
+ * connection that opens with its preface (front-connection.ts) goes on in port-http2.ts, where what is no gRPC is answered
+ * by the same app.
  *
  * Why not Bun.serve: gRPC needs response trailers, which Bun.serve does not have.
  *
- * Limits: connections, head, body, time for each phase; all in `AdminConfig`. A client over a limit gets a JSON error
- * and a closed connection; an app that throws gives a 500 without details, which go to `onError`.
+ * Limits: connections, head, body, time for each phase; all in `AdminConfig`; and 256 MiB of requests that a port holds
+ * for all its clients. A client over a limit gets a JSON error and a closed connection; an app that throws gives a 500
+ * without details, which go to `onError`.
  */
 import { MeshError } from "../base/errors.ts";
 import { liveCopy, overwrite } from "../base/live.ts";
 import { boundAddress, duplicate } from "../net/descriptor.ts";
 import type { PortEnv } from "./app.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import { FrontConnection, type FrontContext, type PortConnection } from "./front-connection.ts";
 import { errorBytes } from "./front-head.ts";
-import { GrpcConnection } from "./grpc-connection.ts";
+import { PortHttp2 } from "./port-http2.ts";
 import type { Services } from "./services.ts";
 import type { AdminConfig } from "./settings.ts";
 
@@ -21,6 +24,10 @@ import type { AdminConfig } from "./settings.ts";
 export interface App {
   fetch(request: Request, env: PortEnv): Response | Promise<Response>;
 }
+
+/** Of requests that are under way at a port, of all its clients; at least as much as some bodies of the longest kind. */
+const HELD_BYTES_MAX = 256 * 1024 * 1024;
+const HELD_BODIES_MIN = 4;
 
 export interface FrontOptions {
   /** Empty: every address. */
@@ -33,6 +40,8 @@ export interface FrontOptions {
   /** What is served as gRPC; without it HTTP/2 is answered 505. */
   readonly services?: Services | undefined;
   readonly limits?: Partial<AdminConfig>;
+  /** Bytes of requests that are held at once; by default 256 MiB, and as much as four bodies of the longest kind. */
+  readonly heldBytesMax?: number;
   /** An app that threw, or a stream that broke. */
   readonly onError?: (error: unknown, request: string) => void;
   /** Clients refused for what they sent: worth a line in a debug log. */
@@ -75,18 +84,27 @@ export function serveApi(options: FrontOptions): Front {
     stopping: false,
     hostname: options.hostname,
     authority: "localhost",
+    budget: new ByteBudget(
+      () => options.heldBytesMax ?? Math.max(HELD_BYTES_MAX, HELD_BODIES_MIN * limits.maxBodyBytes),
+    ),
     bodyBytesMax: (path) => Math.max(limits.maxBodyBytes, services?.requestBytesMax(path) ?? 0),
     speakHttp2(socket, before, bytes) {
       if (services === undefined) return false;
-      const connection = new GrpcConnection(socket, context, services);
+      const connection = new PortHttp2(socket, context, services);
       socket.data = connection;
       connections.delete(before);
       connections.add(connection);
       connection.data(bytes);
       return true;
     },
-    fetch: (request: Request, remoteAddress: string) =>
-      options.app.fetch(request, { hostname: options.hostname, remoteAddress }),
+    fetch: (request, { path, remoteAddress, isDuplex }) =>
+      options.app.fetch(request, {
+        hostname: options.hostname,
+        remoteAddress,
+        budget: context.budget,
+        bodyBytesMax: context.bodyBytesMax(path),
+        isDuplex,
+      }),
     onError: options.onError ?? (() => {}),
     onNotice: options.onNotice ?? (() => {}),
   };
@@ -153,6 +171,7 @@ export function serveApi(options: FrontOptions): Front {
     async stop(graceMs) {
       context.stopping = true;
       listener.stop(false);
+      services?.endStreams(new MeshError("draining", "the process is stopping"));
       for (const connection of connections) connection.stop();
       const untilMs = performance.now() + graceMs;
       while (connections.size > 0 && performance.now() < untilMs) await Bun.sleep(STOP_POLL_MS);

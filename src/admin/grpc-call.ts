@@ -5,50 +5,40 @@
  * of a message that is still to be put together; and a method that streams is asked for its next message when the one
  * before has left for the socket. So a caller that does not read stops its method, and holds one message.
  *
- * Limits: messages of `maxBodyBytes`, and eight times as much held for all calls of a connection; over them a call ends
- * with RESOURCE_EXHAUSTED. Compressed messages are not read (UNIMPLEMENTED).
+ * Limits: messages of `maxBodyBytes`, inflated where they come compressed, and eight times as much held for all calls of
+ * a connection; over them a call ends with RESOURCE_EXHAUSTED. Who reads nothing of an answer for `writeTimeoutMs` is
+ * left. Messages are read as they are or in gzip; another encoding is UNIMPLEMENTED. Answers are not compressed.
  */
 import { MeshError } from "../base/errors.ts";
 import { MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
 import { REFLECTION_PATHS } from "../wire/grpc-reflection.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
-import type { Http2Connection } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
-import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
+import type { Http2Stream } from "../wire/http2-stream.ts";
 import type { Message } from "../wire/proto-schema.ts";
 import { encodeMessage } from "../wire/proto-writer.ts";
 import { isForeignPage } from "./app.ts";
+import { FramingError } from "./call-error.ts";
 import { ANSWER_HEAD, statusFields } from "./grpc-reply.ts";
+import { ENCODINGS, GZIP, Inflation } from "./inflation.ts";
 import { MessageQueue } from "./message-queue.ts";
-import { type Call, decodeRequest, type Method, reasonOf, type Services } from "./services.ts";
+import { type CallClient, type PortCall, SendWatch } from "./port-call.ts";
+import { type Call, decodeRequest, type Method, reasonOf } from "./services.ts";
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** The connection of a call, as it needs it. */
-export interface CallClient {
-  readonly connection: Http2Connection;
-  readonly services: Services;
-  readonly context: { readonly hostname: string };
-  readonly remoteAddress: string;
-  /** The longest message that a call of this path may bring. */
-  messageBytesMax(path: string): number;
-  /** Bytes of requests that are held for the calls of this connection. */
-  heldBytes: number;
-  /** Whether the calls of this connection may hold so many bytes more, for one of this path. */
-  mayHold(bytes: number, path: string): boolean;
-  /** Something is there to send: it goes out at the turn's end. */
-  schedule(): void;
-  ended(call: GrpcCall): void;
-}
-
-export class GrpcCall implements StreamOwner {
+export class GrpcCall implements PortCall {
   readonly #client: CallClient;
   readonly #stream: Http2Stream;
   readonly #block: HeaderBlock;
   readonly #path: string;
   readonly #queue: MessageQueue;
+  readonly #inflation: Inflation;
+  readonly #watch = new SendWatch();
   readonly #end = new AbortController();
+  #isGzip = false;
+  #isStream = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hasHead = false;
   #isOver = false;
@@ -59,13 +49,14 @@ export class GrpcCall implements StreamOwner {
     this.#stream = stream;
     this.#block = block;
     this.#path = block.path?.text ?? "";
+    this.#inflation = new Inflation(client.context.budget, client.messageBytesMax(this.#path));
     this.#queue = new MessageQueue({
       consume(bytes) {
         client.connection.consume(stream, bytes);
         client.schedule();
       },
       holds(change) {
-        client.heldBytes += change;
+        client.hold(change);
       },
     });
   }
@@ -83,12 +74,11 @@ export class GrpcCall implements StreamOwner {
     const { services, context } = this.#client;
     const path = this.#path;
     const encoding = this.#block.value("grpc-encoding") ?? "identity";
-    if (encoding !== "identity") {
-      throw new MeshError(
-        "not_supported",
-        `messages in ${encoding} are not read here; send them as they are (identity)`,
-      );
+    if (encoding !== "identity" && encoding !== GZIP) {
+      const shown = JSON.stringify(encoding.slice(0, 40));
+      throw new MeshError("not_supported", `messages in ${shown} are not read here; send ${ENCODINGS}`);
     }
+    this.#isGzip = encoding === GZIP;
     const origin = this.#block.value("origin");
     const host = this.#block.authority?.text ?? this.#block.host?.text ?? "";
     if (origin !== null && isForeignPage(origin, host, context.hostname)) {
@@ -96,8 +86,9 @@ export class GrpcCall implements StreamOwner {
     }
     const method = REFLECTION_PATHS.has(path) ? null : services.method(path);
     const call = this.#call();
+    this.#isStream = method === null || method.info.serverStreams === true;
     if (method === null) void this.#run(() => this.#reflect());
-    else if (method.info.serverStreams === true) void this.#run(() => this.#streamAnswers(method, call));
+    else if (this.#isStream) void this.#run(() => this.#streamAnswers(method, call));
     else void this.#run(() => this.#answerOnce(method, call));
   }
 
@@ -125,10 +116,23 @@ export class GrpcCall implements StreamOwner {
     }
   }
 
-  async #answerOnce(method: Method, call: Call): Promise<void> {
-    const bytes = await this.#queue.next();
+  /** The next message as it was before it was compressed; null behind the last. */
+  async #next(): Promise<Uint8Array | null> {
+    const received = await this.#queue.next();
+    if (received === null || received.flags === 0) return received?.bytes ?? null;
+    if (received.flags !== 1) throw new FramingError(`a message begins with ${received.flags}; expected 0 or 1`);
+    if (this.#isGzip) return this.#inflation.inflate(received.bytes);
+    throw new FramingError("a message is marked as compressed, and no grpc-encoding tells how");
+  }
+
+  async #first(method: Method): Promise<Message> {
+    const bytes = await this.#next();
     if (bytes === null) throw new MeshError("bad_request", "the call has no request");
-    const request = decodeRequest(method.input, bytes);
+    return decodeRequest(method.input, bytes);
+  }
+
+  async #answerOnce(method: Method, call: Call): Promise<void> {
+    const request = await this.#first(method);
     if ((await this.#queue.next()) !== null) throw new MeshError("bad_request", "the call has more than one request");
     const answer = encodeMessage(method.output, await this.#client.services.unary(method, request, call));
     // The status goes out in the same packet where the client takes all of the answer.
@@ -137,14 +141,7 @@ export class GrpcCall implements StreamOwner {
   }
 
   async #streamAnswers(method: Method, call: Call): Promise<void> {
-    let request: Message | AsyncIterable<Message>;
-    if (method.info.clientStreams === true) {
-      request = this.#requests(method);
-    } else {
-      const bytes = await this.#queue.next();
-      if (bytes === null) throw new MeshError("bad_request", "the call has no request");
-      request = decodeRequest(method.input, bytes);
-    }
+    const request = method.info.clientStreams === true ? this.#requests(method) : await this.#first(method);
     for await (const answer of method.handler(request, call) as AsyncIterable<object>) {
       if (this.#isOver) return;
       await this.#send(encodeMessage(method.output, answer));
@@ -154,14 +151,14 @@ export class GrpcCall implements StreamOwner {
   }
 
   async *#requests(method: Method): AsyncGenerator<Message> {
-    for (let bytes = await this.#queue.next(); bytes !== null; bytes = await this.#queue.next()) {
+    for (let bytes = await this.#next(); bytes !== null; bytes = await this.#next()) {
       yield decodeRequest(method.input, bytes);
     }
   }
 
   async #reflect(): Promise<void> {
     const reflection = this.#client.services.reflection();
-    for (let bytes = await this.#queue.next(); bytes !== null; bytes = await this.#queue.next()) {
+    for (let bytes = await this.#next(); bytes !== null; bytes = await this.#next()) {
       const answer = reflection.answer(bytes);
       if (answer === null) throw new MeshError("bad_request", "that is no request of server reflection");
       await this.#send(answer);
@@ -224,6 +221,7 @@ export class GrpcCall implements StreamOwner {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#queue.close();
+    this.#inflation.end();
     this.#client.connection.release(this.#stream);
     this.#wake();
     // Whatever still works for this call may stop.
@@ -239,11 +237,7 @@ export class GrpcCall implements StreamOwner {
 
   /** The server stops: what streams ends, what is being answered is answered. */
   stop(why: MeshError): void {
-    const path = this.#path;
-    const isStream =
-      REFLECTION_PATHS.has(path) ||
-      this.#client.services.methods.some((method) => method.path === path && method.info.serverStreams === true);
-    if (!isStream) return;
+    if (!this.#isStream) return;
     this.#end.abort(why);
     this.#fail(why);
   }
@@ -270,8 +264,6 @@ export class GrpcCall implements StreamOwner {
     if (length > bytesMax) {
       const why = `a message of ${length} bytes; at most ${bytesMax} are taken`;
       this.#fail(new MeshError("payload_too_large", why));
-    } else if (this.#queue.isCompressed) {
-      this.#fail(new MeshError("not_supported", "compressed messages are not read here"));
     } else if (ended) {
       this.#endRequests();
     }
@@ -290,6 +282,12 @@ export class GrpcCall implements StreamOwner {
     if (this.#isOver) this.#leaveStream();
     else this.#wake();
     this.#client.schedule();
+  }
+
+  wake(nowMs: number): void {
+    if (!this.#watch.isStuck(this.#stream, nowMs, this.#client.context.limits.writeTimeoutMs)) return;
+    this.#client.connection.reset(this.#stream, H2_ERROR.cancel);
+    this.lost();
   }
 
   lost(): void {

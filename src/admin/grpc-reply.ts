@@ -3,12 +3,13 @@ import type { MeshError } from "../base/errors.ts";
 import { percentEncoded } from "../wire/grpc-framing.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import type { ProtoTypes } from "../wire/proto-schema.ts";
+import { ENCODINGS } from "./inflation.ts";
 import { grpcStatusOf, statusDetails } from "./call-error.ts";
 
 export const ANSWER_HEAD: Uint8Array = Buffer.concat([
   fieldOf(":status", "200").encoded,
   fieldOf("content-type", "application/grpc").encoded,
-  fieldOf("grpc-accept-encoding", "identity").encoded,
+  fieldOf("grpc-accept-encoding", ENCODINGS).encoded,
 ]);
 
 /** Header lists are bounded at clients; a message is for people. */

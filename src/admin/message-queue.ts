@@ -12,6 +12,15 @@ export interface Consumer {
   holds(change: number): void;
 }
 
+export interface Received {
+  readonly bytes: Uint8Array;
+  /** The byte before its length: 0, or 1 for a compressed one; what else there is means nothing. */
+  readonly flags: number;
+}
+
+/** A longer buffer is not kept when there is nothing in it. */
+const IDLE_BYTES_MAX = 16_384;
+
 export class MessageQueue {
   readonly #consumer: Consumer;
   /** What came and was not taken: bytes [start, end). */
@@ -22,7 +31,7 @@ export class MessageQueue {
   #held = 0;
   #isEnded = false;
   #isClosed = false;
-  #waiting: ((message: Uint8Array | null) => void) | null = null;
+  #waiting: ((message: Received | null) => void) | null = null;
 
   constructor(consumer: Consumer) {
     this.#consumer = consumer;
@@ -33,8 +42,9 @@ export class MessageQueue {
     return messageLength(this.#bytes, this.#start, this.#end);
   }
 
-  get isCompressed(): boolean {
-    return this.#end > this.#start && this.#bytes[this.#start] !== 0;
+  /** A message is here, whole. */
+  get hasNext(): boolean {
+    return this.#isWhole();
   }
 
   push(bytes: Uint8Array, start: number, end: number): void {
@@ -73,7 +83,7 @@ export class MessageQueue {
   }
 
   /** The next message, or null behind the last; one may wait at a time. */
-  async next(): Promise<Uint8Array | null> {
+  async next(): Promise<Received | null> {
     return new Promise((resolve) => {
       this.#waiting = resolve;
       this.#serve();
@@ -91,15 +101,17 @@ export class MessageQueue {
     if (this.#isWhole()) {
       this.#waiting = null;
       const at = this.#start + MESSAGE_HEAD_BYTES;
-      const message = this.#bytes.slice(at, at + this.nextLength);
-      this.#start = at + message.length;
-      this.#consumer.holds(-MESSAGE_HEAD_BYTES - message.length);
+      const flags = this.#bytes[this.#start] ?? 0;
+      const bytes = this.#bytes.slice(at, at + this.nextLength);
+      this.#start = at + bytes.length;
+      this.#consumer.holds(-MESSAGE_HEAD_BYTES - bytes.length);
       if (this.#start === this.#end) {
         this.#start = 0;
         this.#end = 0;
+        if (this.#bytes.length > IDLE_BYTES_MAX) this.#bytes = new Uint8Array(0);
       }
       if (!this.#isWhole()) this.#giveBack();
-      waiting(message);
+      waiting({ bytes, flags });
     } else if (this.#isEnded || this.#isClosed) {
       this.#waiting = null;
       waiting(null);

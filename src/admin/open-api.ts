@@ -1,7 +1,7 @@
 /**
  * The OpenAPI 3.1 document of the API's methods in JSON, made from the same table as everything else. Each unary method
  * is a POST; schemas are those of the messages in protobuf's JSON form. Streaming methods are named in the description:
- * they are gRPC's.
+ * their messages come in envelopes, which OpenAPI has no words for.
  */
 import { version } from "../base/version.ts";
 import type { FieldInfo, MethodInfo, ProtoSchema } from "../wire/proto-schema.ts";
@@ -59,7 +59,7 @@ export function openApiDocument(services: Services): Json {
       title: "infermesh",
       version,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      description: `The control API of one infermesh process, as JSON (the Connect protocol's unary rules). The same methods are gRPC's on the same port; so are those that stream: ${streaming.map(({ info }) => info.name).join(", ")}.`,
+      description: `The control API of one infermesh process, as JSON (the Connect protocol's unary rules). The same methods are gRPC's on the same port. Those that stream are called by gRPC, or as Connect's streams (application/connect+json): ${streaming.map(({ info }) => info.name).join(", ")}.`,
     },
     servers: [{ url: "/" }],
     tags: [...new Set(unary.map(({ service }) => service))].map((name) => ({

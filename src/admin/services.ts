@@ -153,6 +153,8 @@ export class Services {
     const { promise: ended, reject } = Promise.withResolvers<never>();
     const onAbort = (): void => reject(reasonOf(call.signal));
     if (call.signal.aborted) throw reasonOf(call.signal);
+    // What is too late already must not be done.
+    if (performance.now() >= call.deadlineMs) throw new MeshError("request_timeout", "the call's deadline is over");
     call.signal.addEventListener("abort", onAbort);
     try {
       // A method that does not look at its signal must not keep the caller waiting beyond its deadline.
@@ -160,6 +162,13 @@ export class Services {
     } finally {
       call.signal.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Of streams that are no gRPC: ended when the process stops. */
+  readonly streams = new Set<AbortController>();
+
+  endStreams(why: MeshError): void {
+    for (const stream of this.streams) stream.abort(why);
   }
 
   /** Whatever a method threw, fit to be told. */

@@ -152,7 +152,8 @@ export class PolicyViews {
       inScope(name, (tenant, model) => this.#scopedQuotas.set(tenant, model, name));
     } else if (kind === "priority") {
       const { priority } = item.spec;
-      this.#priorities.set(name, priority);
+      // With a slash it is for a tenant's requests for one model, and no tenant is called so.
+      if (scopeOf(name) === undefined) this.#priorities.set(name, priority);
       inScope(name, (tenant, model) => this.#scopedPriorities.set(tenant, model, priority));
     } else {
       this.#slos.set(name, item.spec);

@@ -1,6 +1,7 @@
 /**
  * Who makes a request, and what for, as policies know it: the tenant that it names (`x-infermesh-tenant`), the key that
- * it shows (`authorization: Bearer KEY`, or `x-api-key`) by its SHA-256, and the kind of work that its path asks for.
+ * it shows (`authorization: Bearer KEY`, `x-api-key`) by its SHA-256, and the kind of work that its path asks for. Who
+ * shows several keys is judged by each: which of them a target goes by nobody here knows.
  *
  * A tenant is taken at its word: whoever lets strangers in sets the header itself, in front of the router. What is not
  * said is "": policies for everybody still count.
@@ -13,25 +14,27 @@ import type { ApiShape } from "../wire/api-shapes.ts";
 
 export interface Caller {
   readonly tenant: string;
-  /** SHA-256 of the key, in hexadecimal; "" without a key. */
-  readonly keyHash: string;
+  /** SHA-256 of each key that it shows, in hexadecimal; "" alone without a key. */
+  readonly keyHashes: readonly string[];
 }
 
-export const NOBODY: Caller = { tenant: "", keyHash: "" };
+const NO_KEY: readonly string[] = [""];
+export const NOBODY: Caller = { tenant: "", keyHashes: NO_KEY };
 
 const TENANT_CHARACTERS_MAX = 253;
 const KEYS_MAX = 4096;
-const BEARER = /^bearer +/i;
+const BEARER = /^bearer[ \t]+/i;
 
 export class Callers {
   readonly #hashes = new Map<string, string>();
 
-  /** The caller whose head has these fields. */
-  of(value: (name: string) => string | null): Caller {
-    const tenant = (value("x-infermesh-tenant") ?? "").slice(0, TENANT_CHARACTERS_MAX);
-    const authorization = value("authorization") ?? "";
-    const key = BEARER.test(authorization) ? authorization.replace(BEARER, "") : (value("x-api-key") ?? "");
-    return { tenant, keyHash: key === "" ? "" : this.#hashOf(key) };
+  /** The caller whose head has these fields; `values` as Latin-1 text, whatever they are encoded in. */
+  of(values: (name: string) => readonly string[]): Caller {
+    const tenant = utf8(values("x-infermesh-tenant")[0] ?? "").slice(0, TENANT_CHARACTERS_MAX);
+    const bearers = values("authorization").filter((value) => BEARER.test(value));
+    const keys = [...bearers.map((value) => value.replace(BEARER, "")), ...values("x-api-key")];
+    const hashes = new Set(keys.filter((key) => key !== "").map((key) => this.#hashOf(key)));
+    return { tenant, keyHashes: hashes.size === 0 ? NO_KEY : [...hashes] };
   }
 
   #hashOf(key: string): string {
@@ -43,6 +46,11 @@ export class Callers {
     this.#hashes.set(key, hash);
     return hash;
   }
+}
+
+/** Policies name tenants in any script. */
+function utf8(octets: string): string {
+  return /[\u0080-\u00ff]/.test(octets) ? Buffer.from(octets, "latin1").toString() : octets;
 }
 
 const EMBEDDING = new Set([

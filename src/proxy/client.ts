@@ -16,6 +16,7 @@ import { ChunkScanner } from "../wire/chunks.ts";
 import { apiAccess } from "../wire/api-access.ts";
 import { ApiPath } from "../wire/api-path.ts";
 import type { LocalAnswer } from "../wire/api-shapes.ts";
+import { findField } from "../wire/field-search.ts";
 import { HEAD_LIMITS, PARSE_BAD, PARSE_MORE, RequestHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
@@ -515,7 +516,13 @@ export class ClientConnection implements Downstream, FrontConnection {
     }
     if (head.modelLine >= 0 && shape.model !== "path") {
       if (!this.#setModel(exchange, lineValue(buffer, head, head.modelLine))) return false;
-      this.#isChecking = this.#context.enforcement !== null && hasBody && shape.model !== "none";
+      if (this.#context.enforcement === null) return true;
+      this.#isChecking = hasBody && shape.model !== "none";
+      const fault = this.#unreadQuery(exchange, buffer) ?? (this.#isChecking ? unreadBody(buffer, head) : null);
+      if (fault !== null) {
+        exchange.refuse(fault);
+        return false;
+      }
       return !this.#isChecking || this.#openReader(exchange, buffer, head);
     }
     if (api.modelStart >= 0) {
@@ -533,6 +540,17 @@ export class ClientConnection implements Downstream, FrontConnection {
       return this.#setOnlyModel(exchange);
     }
     return this.#openReader(exchange, buffer, head);
+  }
+
+  /** Why the query, by which the target may go, must not be sent on beside the head's model; null: it may. */
+  #unreadQuery(exchange: Exchange, buffer: Buffer): MeshError | null {
+    if (api.modelStart < 0) return null;
+    const fault = api.readModel(buffer);
+    if (fault !== "") return new MeshError("bad_request", fault, { param: "model" });
+    const { modelBytes, modelLength, modelHash } = api;
+    const model = this.#context.routes.findBytes(modelBytes, modelLength, modelHash);
+    if (model >= 0) return model === exchange.model ? null : otherModel("head", "query");
+    return this.#denial(exchange, Buffer.from(modelBytes.subarray(0, modelLength)).toString());
   }
 
   /** Has the body read for its model; false: refused. */
@@ -668,8 +686,11 @@ export class ClientConnection implements Downstream, FrontConnection {
   /** A long request goes to its target as soon as its model is known: the rest is streamed. */
   #bindEarly(exchange: Exchange): void {
     if (this.#reader !== null) {
-      if (this.#isChecking) return;
-      if (!this.#reader.hasModel) return;
+      if (this.#isChecking || !this.#reader.hasModel) return;
+      if (this.#isUnclear(this.#reader)) {
+        exchange.refuse(unclear());
+        return;
+      }
       exchange.takeModel(this.#modelOf(this.#reader));
       if (exchange.model < 0) {
         exchange.refuse(this.#unknownModel(this.#reader.model));
@@ -703,6 +724,10 @@ export class ClientConnection implements Downstream, FrontConnection {
       if (error !== null) exchange.refuse(error);
       return error === null;
     }
+    if (!empty && this.#isUnclear(reader)) {
+      exchange.refuse(unclear());
+      return false;
+    }
     if (this.#isChecking) {
       const error = !empty && reader.hasModel ? this.#check(exchange, reader) : null;
       if (error !== null) exchange.refuse(error);
@@ -729,8 +754,18 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
     const model = this.#modelOf(reader);
     if (model >= 0) return model === exchange.model ? null : otherModel("head", "body");
+    return this.#denial(exchange, reader.model);
+  }
+
+  /** Why a name that nobody serves must not be sent on; it may mean something to the target. */
+  #denial(exchange: Exchange, model: string): MeshError | null {
     const { enforcement } = this.#context;
-    return enforcement?.denial(exchange.callerOf(enforcement), reader.model, actionOf(exchange.shape)) ?? null;
+    return enforcement?.denial(exchange.callerOf(enforcement), model, actionOf(exchange.shape)) ?? null;
+  }
+
+  /** Policies are in force, and the target may find another model in the body than is found here. */
+  #isUnclear(reader: BodyReader): boolean {
+    return reader.isUnclear && this.#context.enforcement !== null;
   }
 
   #modelOf(reader: BodyReader): number {
@@ -908,6 +943,24 @@ export function plainAddress(address: string | undefined): string {
 
 function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
   return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
+}
+
+/** Why a body can't be read for its model at all, whatever it holds; null: it can. */
+function unreadBody(buffer: Buffer, head: RequestHead): MeshError | null {
+  const line = findField(buffer, head, "content-encoding");
+  const coding = line < 0 ? "" : lineValue(buffer, head, line).toLowerCase();
+  const type = head.contentTypeLine < 0 ? "" : lineValue(buffer, head, head.contentTypeLine);
+  const isForm = /^application\/x-www-form-urlencoded/i.test(type);
+  if (!isForm && (coding === "" || coding === "identity")) return null;
+  const what = isForm ? "a body of application/x-www-form-urlencoded" : `a body with the content-encoding ${coding}`;
+  const message = `policies are in force here, and can't be asked of ${what}: send it as JSON, as it is`;
+  return new MeshError("not_supported", message);
+}
+
+/** Targets' parsers differ in which model they find. */
+function unclear(): MeshError {
+  const message = 'policies are in force here, and the body may be read as naming a model elsewhere than in "model"';
+  return new MeshError("bad_json", message, { param: "model" });
 }
 
 function badBody(reader: BodyReader): MeshError {

@@ -155,8 +155,11 @@ export class Enforcement {
   /** Why the caller may not do this with the model; null: it may. */
   denial(caller: Caller, model: string, action: Action): PolicyError | null {
     const { acl } = this.#views;
-    if (acl.size === 0 || acl.allows(caller.tenant, caller.keyHash, model, action)) return null;
-    const { rule, why } = acl.explain(caller.tenant, caller.keyHash, model, action);
+    if (acl.size === 0) return null;
+    const { tenant, keyHashes } = caller;
+    const denied = keyHashes.find((hash) => !acl.allows(tenant, hash, model, action));
+    if (denied === undefined) return null;
+    const { rule, why } = acl.explain(tenant, denied, model, action);
     const who = caller.tenant === "" ? "this client" : `tenant ${caller.tenant}`;
     const policy = rule === null ? "acl" : `acl/${rule}`;
     const message = `${who} may not ${WORDS[action]} the model \`${model}\`: ${why}`;

@@ -28,7 +28,7 @@ import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { ALL_FULL } from "../score/pick.ts";
 import type { ApiShape } from "../wire/api-shapes.ts";
 import { UNKNOWN } from "../wire/api-shapes.ts";
-import { fieldValue, findField } from "../wire/field-search.ts";
+import { fieldValues, findField } from "../wire/field-search.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
@@ -403,7 +403,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Who makes the request, as the policies know it. */
   callerOf({ callers }: Enforcement): Caller {
-    return callers.of((name) => fieldValue(this.held, this.bodyAt, name));
+    return callers.of((name) => fieldValues(this.held, this.bodyAt, name));
   }
 
   /** Tokens that the request took, as far as is known. */

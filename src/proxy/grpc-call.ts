@@ -103,7 +103,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#head = head;
     this.#method = methodOf(head.path);
     const mustRead = head.model === null || context.enforcement !== null;
-    this.#request = new GrpcRequest(context, mustRead ? this.#method.modelField : 0);
+    const readsAll = context.enforcement !== null;
+    this.#request = new GrpcRequest(context, mustRead ? this.#method.modelField : 0, readsAll);
     this.#id = callId(head);
     if (context.tracer !== null) this.#span = beginSpan(context.tracer, head);
   }
@@ -174,18 +175,39 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   /**
-   * Why the first message, as far as it came, can't be routed by its model, or not have been: its target must not have
-   * the rest of it then.
+   * Why the messages, as far as they came, can't be routed by the model that they name, or not have been: their target
+   * must not have the rest of them then.
    */
   #nameFault(): MeshError | null {
-    const { fault, modelName } = this.#request;
-    if (fault !== "") return new MeshError("bad_request", `the first message can't be routed: ${fault}`);
+    const { fault, modelName, isCompressed } = this.#request;
+    if (fault !== "") return new MeshError("bad_request", `a message can't be routed: ${fault}`);
+    if (isCompressed && this.#context.enforcement?.isGuarded === true) {
+      return new MeshError(
+        "not_supported",
+        "access rules are in force here, and can't be asked of a compressed message",
+      );
+    }
+    for (const other of this.#request.takeOthers()) {
+      const error = this.#otherName(other);
+      if (error !== null) return error;
+    }
     if (!this.#isUnnamed || modelName === "") return null;
     // It was longer than what is looked at, and taken for one that names none.
     this.#isUnnamed = false;
     return this.#context.routes.calls.find(modelName) === this.#model
       ? null
       : unknownModel(modelName, this.#context.enforcement);
+  }
+
+  /** Why a message must not go on that names another model than the first one did; a target goes by the name in each. */
+  #otherName(name: string): MeshError | null {
+    const { calls } = this.#context.routes;
+    const model = calls.find(name);
+    if (model < 0) return this.#denial(name) ?? unknownModel(name, this.#context.enforcement);
+    const named = this.#model >= 0 ? this.#model : this.#request.findModel(calls);
+    if (model === (named === MODEL.absent ? calls.only : named)) return null;
+    const text = "messages of one call name several models: where policies are in force they must be one";
+    return new MeshError("bad_request", text, { param: "model" });
   }
 
   /** Looks for the model in what has come of the first message. */
@@ -210,7 +232,6 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
    */
   #check(model: number): void {
     const request = this.#request;
-    const { enforcement } = this.#context;
     const isLong = model === MODEL.more && request.end >= this.#context.config.replayBytes;
     if (model === MODEL.more && !isLong) return;
     this.#isChecking = false;
@@ -219,17 +240,13 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const denial = isUnknown ? this.#denial(request.modelName) : null;
     if (denial !== null) this.#refuse(denial);
     else if (model >= 0 && model !== this.#model) this.#refuse(otherModel("metadata", "message"));
-    else if (model === MODEL.absent && request.isCompressed && enforcement?.isGuarded === true)
-      this.#refuse(
-        new MeshError("not_supported", "access rules are in force here, and can't be asked of a compressed message"),
-      );
     else this.#bind(null);
   }
 
   #denial(model: string): MeshError | null {
     const { enforcement } = this.#context;
     if (enforcement === null) return null;
-    const caller = enforcement.callers.of((name) => this.#head.value(name));
+    const caller = enforcement.callers.of((name) => this.#head.octets(name));
     return enforcement.denial(caller, model, callActionOf(this.#head.path?.text ?? ""));
   }
 
@@ -386,7 +403,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const path = this.#head.path?.text ?? "";
     if (this.#wishes === NO_WISHES) this.#wishes = new Wishes();
     const permit = enforcement.admit({
-      caller: enforcement.callers.of((name) => this.#head.value(name)),
+      caller: enforcement.callers.of((name) => this.#head.octets(name)),
       action: callActionOf(path),
       isQuestion: isQuestionCall(path),
       meant: model,

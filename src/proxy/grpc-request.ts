@@ -1,7 +1,8 @@
 /**
  * What a gRPC call has received of its client: held so that it can be sent again, and read for the model that its
  * first message names. What is held counts against the worker's budget and has the limit of `replayBytes`; the first
- * message is read to its end, however long it is (proto-name.ts).
+ * message is read to its end, however long it is (proto-name.ts). With policies in force so are all that follow, since a
+ * target goes by the name in each.
  */
 import { areWhole, GrpcFraming, MESSAGE_HEAD_BYTES, messageLength } from "../wire/grpc-framing.ts";
 import type { ModelNames } from "./model-names.ts";
@@ -13,6 +14,7 @@ import type { WorkerContext } from "./context.ts";
 export const MODEL = { more: -1, unknown: -2, absent: -3 } as const;
 
 const NOTHING = Buffer.alloc(0);
+const NONE: readonly string[] = [];
 /** What most calls are held in; such buffers are used again. */
 const HELD_BYTES = 4096;
 const FREE_BUFFERS_MAX = 256;
@@ -36,20 +38,40 @@ export class GrpcRequest {
   #messageBytes = -1;
   /** The number of the field that names the model; 0: none does, or it is no more to be looked for. */
   #modelField: number;
-  /** Bytes received of the first message's head, and the length that they tell. */
+  readonly #readsAll: boolean;
+  /** Bytes received of the head of the message that is read, and the length that they tell. */
   #headBytes = 0;
   #length = 0;
+  /** Of the first message, and of the one that is read now. */
+  #first: ProtoName | null = null;
   #name: ProtoName | null = null;
+  #fault = "";
+  #isCompressed = false;
+  #isFirstRead = false;
+  /** The name in the message before, of those that follow the first. */
+  #last = "";
+  #others: string[] | null = null;
 
-  /** `modelField`: the number of the string field that names the model in the first message; 0: nobody needs it. */
-  constructor(context: WorkerContext, modelField: number) {
+  /**
+   * `modelField`: the number of the string field that names the model in a message; 0: nobody needs it. `readsAll`: not
+   * only in the first one.
+   */
+  constructor(context: WorkerContext, modelField: number, readsAll: boolean) {
     this.#context = context;
     this.#modelField = modelField;
+    this.#readsAll = readsAll;
   }
 
-  /** What is wrong with the first message, as far as it was read; "": nothing. */
+  /** What is wrong with the messages, as far as they were read; "": nothing. */
   get fault(): string {
-    return this.#name?.fault ?? "";
+    return this.#fault;
+  }
+
+  /** Names that messages have which the first one does not, since this was last asked. */
+  takeOthers(): readonly string[] {
+    const others = this.#others ?? NONE;
+    this.#others = null;
+    return others;
   }
 
   /** The length of the first message, or -1 before it is known. */
@@ -61,7 +83,7 @@ export class GrpcRequest {
   follow(bytes: Uint8Array, start: number, end: number): boolean {
     const { grpcMessageBytesMax } = this.#context.config;
     this.received += end - start;
-    if (this.#modelField > 0) this.#readName(bytes, start, end);
+    for (let at = start; at < end && this.#modelField > 0;) at = this.#readName(bytes, at, end);
     if (this.#framing === null) {
       if (areWhole(bytes, start, end, grpcMessageBytesMax)) {
         if (this.#messageBytes < 0 && end > start) this.#messageBytes = messageLength(bytes, start, end);
@@ -107,42 +129,64 @@ export class GrpcRequest {
     this.end = 0;
   }
 
-  /** Reads on in the first message. */
-  #readName(bytes: Uint8Array, start: number, end: number): void {
+  /** Reads on in the message that is being read; answers where it stopped. */
+  #readName(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
     while (at < end && this.#headBytes < MESSAGE_HEAD_BYTES) {
       const byte = bytes[at++]!;
       // A compressed message is nobody's to read but its target's.
       if (this.#headBytes === 0 && byte !== 0) {
+        this.#isCompressed = true;
         this.#modelField = 0;
-        return;
+        return end;
       }
       this.#length = this.#length * 256 + byte;
       if (++this.#headBytes === MESSAGE_HEAD_BYTES) this.#name = new ProtoName(this.#modelField, this.#length);
     }
     const name = this.#name;
-    if (name === null || at === end) return;
+    if (name === null) return end;
+    this.#first ??= name;
     const taken = Math.min(end, at + name.rest);
-    if (!name.push(bytes, at, taken) || name.rest === 0) this.#modelField = 0;
+    if (!name.push(bytes, at, taken)) {
+      this.#fault = name.fault;
+      this.#modelField = 0;
+    } else if (name.rest === 0) {
+      this.#endMessage(name);
+    }
+    return taken;
+  }
+
+  #endMessage(name: ProtoName): void {
+    this.#isFirstRead = true;
+    this.#headBytes = 0;
+    this.#length = 0;
+    this.#name = null;
+    if (!this.#readsAll) this.#modelField = 0;
+    if (name === this.#first || !name.isFound) return;
+    const text = Buffer.from(name.bytes).toString();
+    // Most are like the one before.
+    if (text === this.#last) return;
+    this.#last = text;
+    if (text !== this.modelName) (this.#others ??= []).push(text);
   }
 
   /** The number of the model that the first message names; or a MODEL. */
   findModel(models: ModelNames): number {
-    const name = this.#name;
+    const name = this.#first;
     if (name?.isFound === true) {
       const model = models.findBytes(name.bytes, 0, name.bytes.length);
       return model >= 0 ? model : MODEL.unknown;
     }
-    return this.isComplete || this.#modelField === 0 ? MODEL.absent : MODEL.more;
+    return this.isComplete || this.#isFirstRead || this.#modelField === 0 ? MODEL.absent : MODEL.more;
   }
 
-  /** The first message can't be read here. */
+  /** A message can't be read here. */
   get isCompressed(): boolean {
-    return this.end > 0 && this.held[0] !== 0;
+    return this.#isCompressed;
   }
 
   /** The name that the first message has; "" where it has none, or it is not here yet. */
   get modelName(): string {
-    return this.#name?.isFound === true ? Buffer.from(this.#name.bytes).toString() : "";
+    return this.#first?.isFound === true ? Buffer.from(this.#first.bytes).toString() : "";
   }
 }

@@ -83,6 +83,7 @@ export class Wishes {
 
   /** The same, wherever the values come from. */
   #readBy(value: (name: string) => string | null): MeshError | null {
+    if (value(TENANT) === "*") return unknown("tenant", "*", "the name of one; * stands for every tenant in policies");
     const priority = value("x-infermesh-priority");
     if (priority !== null) {
       this.#hasPriority = true;

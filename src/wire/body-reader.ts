@@ -27,6 +27,8 @@ export abstract class BodyReader {
   modelEnd = -1;
   /** An answer in pieces is asked for. */
   stream = false;
+  /** No model was found, or not where every reader looks: some may find another one. */
+  isUnclear = false;
   /** Bytes of the prompt as it stands in the body. */
   promptBytes = 0;
   /** Why the body is bad, for its sender. */
@@ -48,6 +50,7 @@ export abstract class BodyReader {
     this.modelStart = -1;
     this.modelEnd = -1;
     this.stream = false;
+    this.isUnclear = false;
     this.promptBytes = 0;
     this.reason = "";
     this.#model = "";

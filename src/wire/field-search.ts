@@ -1,5 +1,5 @@
 /** Finds single fields in heads, for questions that are too rare to be asked of every head while it is parsed. */
-import { COLON, CR, HT, LF, SP, spells, ascii } from "./octets.ts";
+import { COLON, CR, HT, LF, SP, ascii, latin1, spells } from "./octets.ts";
 import type { FieldSection } from "./fields.ts";
 
 /** The first line of a parsed head, from `from` on, whose name is `name` (in lower case), or -1. */
@@ -48,10 +48,4 @@ function valueAt(head: Uint8Array, start: number): string {
   while (from < to && (head[from] === SP || head[from] === HT)) from++;
   while (to > from && (head[to - 1] === CR || head[to - 1] === SP || head[to - 1] === HT)) to--;
   return latin1(head, from, to);
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
 }

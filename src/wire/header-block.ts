@@ -5,7 +5,7 @@
  * a reason: their stream ends with PROTOCOL_ERROR, their connection goes on.
  */
 import { FIELD_KIND, type HeaderField } from "./header-field.ts";
-import { ascii, AUTHORITY, copyBytes, TARGET, TOKEN } from "./octets.ts";
+import { ascii, AUTHORITY, copyBytes, latin1, TARGET, TOKEN } from "./octets.ts";
 
 const TRAILERS = ascii("trailers");
 const CONNECT = ascii("CONNECT");
@@ -62,6 +62,15 @@ export class HeaderBlock {
   value(name: string): string | null {
     for (const field of this.fields) if (field.name.text === name) return field.text;
     return null;
+  }
+
+  /** The values of all fields of this name, in their order, as Latin-1 text: byte for byte. */
+  octets(name: string): string[] {
+    const values: string[] = [];
+    for (const field of this.fields) {
+      if (field.name.text === name) values.push(latin1(field.source, field.valueStart, field.source.length));
+    }
+    return values;
   }
 
   /** Whether the field `name` is there more than once. */

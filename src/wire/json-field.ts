@@ -6,7 +6,8 @@
  * The body must be one object whose top level is exact (keys, colons, values, commas); what is nested needs only
  * balanced brackets and closed strings, since the target parses it anyway. Keys are compared decoded: "mod\u0065l" is
  * the model for the target's parser, so it is here. A second "model" is told (`duplicateModel`), never chosen from: most
- * parsers take the last, some the first. So is a "Model" beside it, which parsers in Go take for the same.
+ * parsers take the last, some the first. So is a "Model" beside it, which parsers in Go take for the same; one that stands
+ * alone is told as well (`isUnclear`).
  *
  * Limits: 512 bytes of model, 512 levels. A bad body stays bad until `reset`.
  */
@@ -432,6 +433,7 @@ export class BodyFields extends BodyReader {
     if (this.hasModel || (isExact && this.#hasLikeness)) this.duplicateModel = true;
     if (this.hasModel) this.#key = KEY_OTHER;
     if (!isExact) this.#hasLikeness = true;
+    this.isUnclear = this.#hasLikeness;
   }
 
   #wholeModel(buffer: Uint8Array, start: number, end: number): number {

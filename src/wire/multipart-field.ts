@@ -3,7 +3,8 @@
  * Pushed in any pieces; the data of other parts is skipped by native search for CR, which begins every delimiter.
  *
  * A delimiter is CRLF, two dashes and the boundary; blanks may follow it, nothing else. The preamble and the epilogue
- * are ignored. Limits: 8192 bytes of header lines a part, 1000 parts, 512 bytes of model. A bad body stays bad.
+ * are ignored; that there is a preamble is told (`isUnclear`), since readers that pass over the content type may find
+ * JSON in it. Limits: 8192 bytes of header lines a part, 1000 parts, 512 bytes of model. A bad body stays bad.
  */
 import { BodyReader, MODEL_BYTES_MAX } from "./body-reader.ts";
 import type { BodyResult } from "./body-reader.ts";
@@ -164,6 +165,7 @@ export class MultipartField extends BodyReader {
   }
 
   #keep(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#parts === 0 && end > start) this.isUnclear = true;
     const out = this.#part === PART_MODEL ? this.modelBytes : this.#stream;
     if (this.#part === PART_MODEL || this.#part === PART_STREAM) {
       const last = Math.min(end, start + out.length - this.#length);

@@ -111,3 +111,10 @@ export function isUtf8(bytes: Uint8Array, length: number): boolean {
   }
   return true;
 }
+
+/** Bytes [start, end) as Latin-1 text, a character a byte. */
+export function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+}

@@ -19,7 +19,7 @@ export interface Bed {
   readonly errors: unknown[];
   readonly notices: string[];
   url(path: string): string;
-  client(): grpc.Client;
+  client(options?: grpc.ClientOptions): grpc.Client;
 }
 
 export interface BedOptions {
@@ -58,8 +58,8 @@ export class Beds {
       errors,
       notices,
       url: (path) => `http://127.0.0.1:${front.port}${path}`,
-      client: () => {
-        const client = new grpc.Client(`127.0.0.1:${front.port}`, grpc.credentials.createInsecure());
+      client: (options = {}) => {
+        const client = new grpc.Client(`127.0.0.1:${front.port}`, grpc.credentials.createInsecure(), options);
         this.#clients.push(client);
         return client;
       },

@@ -1,5 +1,6 @@
 /** The same methods as JSON over HTTP/1.1: the Connect protocol's unary rules, as curl and fetch see them. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { ConflictError } from "../../src/admin/call-error.ts";
 import { MeshError } from "../../src/base/errors.ts";
@@ -114,7 +115,15 @@ describe("what is refused", () => {
       "invalid_argument",
       "content-type is",
     ],
-    ["a compressed body", "{}", { "content-encoding": "gzip" }, 501, "unimplemented", "only identity"],
+    [
+      "a body in an encoding that is not read",
+      "{}",
+      { "content-encoding": "br" },
+      501,
+      "unimplemented",
+      "identity,gzip",
+    ],
+    ["what is said to be gzip", "{}", { "content-encoding": "gzip" }, 400, "invalid_argument", "and is not"],
     [
       "another version of the protocol",
       "{}",
@@ -163,14 +172,80 @@ describe("what is refused", () => {
     expect(await post(bed, "/infermesh.scoring.v1.Scoring/Admit", "{}")).toMatchObject({ status: 501 });
     expect(await post(bed, PIN, "{}")).toMatchObject({ status: 403, json: { code: "permission_denied" } });
     expect((await post(bed, `/${CONTROL}/SubscribeEvents`, "{}")).json.message).toContain("read GET /events");
-    const get = await fetch(bed.url(GET_NODE));
+    const get = await fetch(bed.url(`/${CONTROL}/PinModel`));
     expect([get.status, get.headers.get("allow")]).toEqual([405, "POST"]);
+    const put = await fetch(bed.url(GET_NODE), { method: "PUT", body: "{}" });
+    expect([put.status, put.headers.get("allow")]).toEqual([405, "GET, HEAD, POST"]);
   });
 
   test("a web page from elsewhere", async () => {
     const answer = await post(open({}), PIN, "{}", { origin: "http://evil.example" });
     expect(answer.status).toBe(400);
   });
+});
+
+test("a body in gzip is read, up to the limit of one as it is", async () => {
+  const bed = open({ getNode: async ({ id }: { id: string }) => ({ node: { zone: String(id.length) } }) });
+  const gzip = { "content-encoding": "gzip" };
+  const answer = await post(bed, GET_NODE, gzipSync(`{"id": "${"x".repeat(500_000)}"}`), gzip);
+  expect([answer.status, answer.json]).toEqual([200, expect.objectContaining({ node: expect.anything() })]);
+  const bomb = await post(bed, GET_NODE, gzipSync(`{"id": "${"x".repeat(60_000_000)}"}`), gzip);
+  expect([bomb.status, bomb.json.code]).toEqual([429, "resource_exhausted"]);
+  const refused = await post(bed, GET_NODE, "{}", { "content-encoding": "zstd" });
+  expect([refused.status, refused.headers.get("accept-encoding")]).toEqual([501, "identity,gzip"]);
+});
+
+describe("a method that changes nothing is asked for by GET too", () => {
+  const get = async (bed: Bed, query: string, method = "GET"): Promise<[number, unknown]> => {
+    const response = await fetch(bed.url(`${GET_NODE}?${query}`), { method });
+    const text = await response.text();
+    return [response.status, text === "" ? "" : JSON.parse(text)];
+  };
+  const asked = { getNode: async ({ id }: { id: string }) => ({ node: { id } }) };
+  const node = (id: string): [number, unknown] => [200, { node: expect.objectContaining({ id }) }];
+  const base64 = (bytes: Uint8Array | string): string => Buffer.from(bytes as string).toString("base64url");
+
+  test("as JSON, in base64, in gzip", async () => {
+    const bed = open(asked);
+    const json = '{"id": "ä/b"}';
+    expect(await get(bed, `connect=v1&encoding=json&message=${encodeURIComponent(json)}`)).toEqual(node("ä/b"));
+    expect(await get(bed, "")).toEqual(node(""));
+    expect(await get(bed, `base64=1&encoding=json&message=${base64(json)}`)).toEqual(node("ä/b"));
+    expect(await get(bed, `base64=1&compression=gzip&message=${base64(gzipSync(json))}`)).toEqual(node("ä/b"));
+    expect(await get(bed, "message=%7B%7D", "HEAD")).toEqual([200, ""]);
+  });
+
+  test("as protobuf", async () => {
+    const type = types.message("infermesh.control.v1.GetNodeRequest");
+    const query = `encoding=proto&base64=1&message=${base64(encodeMessage(type, { id: "n" }))}`;
+    const response = await fetch(open(asked).url(`${GET_NODE}?${query}`));
+    expect(response.headers.get("content-type")).toBe("application/proto");
+    const answer = decodeMessage(
+      types.message("infermesh.control.v1.GetNodeResponse"),
+      new Uint8Array(await response.arrayBuffer()),
+    );
+    expect(answer).toMatchObject({ message: { node: { id: "n" } } });
+  });
+
+  test.each([
+    ["connect=v2", 400, "expected v1"],
+    ["encoding=xml", 415, "expected json or proto"],
+    ["message=%7B", 400, "the body is not JSON"],
+    ["base64=1&message=%21", 400, "not base64"],
+    ["compression=br&message=%7B%7D", 501, "identity,gzip"],
+  ])("%s is refused", async (query, status, words) => {
+    expect(await get(open(asked), query)).toEqual([
+      status,
+      expect.objectContaining({ message: expect.stringContaining(words) }),
+    ]);
+  });
+});
+
+test("a call whose deadline is over when it comes is not carried out", async () => {
+  let calls = 0;
+  const bed = open({ pinModel: async () => ({ revision: ++calls }) });
+  const answer = await post(bed, PIN, "{}", { "connect-timeout-ms": "0" });
+  expect([answer.status, answer.json.code, calls]).toEqual([504, "deadline_exceeded", 0]);
 });
 
 test("a call ends at its deadline, and is told when its caller goes", async () => {

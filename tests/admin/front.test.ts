@@ -43,7 +43,9 @@ test("the app is told the name that its port was configured by", async () => {
     { hostname: "localhost" },
   );
   await fetch(`http://localhost:${front.port}/`);
-  expect(told).toEqual([{ hostname: "localhost", remoteAddress: "127.0.0.1" }]);
+  expect(told).toMatchObject([
+    { hostname: "localhost", remoteAddress: "127.0.0.1", bodyBytesMax: ADMIN_LIMITS.maxBodyBytes, isDuplex: false },
+  ]);
 });
 
 describe("answers", () => {

@@ -1,9 +1,11 @@
 /** gRPC on an admin port, by a client that is not ours: every kind of call, and every way for one to end. */
 import { afterEach, describe, expect, test } from "bun:test";
+import { gzipSync } from "node:zlib";
 import * as grpc from "@grpc/grpc-js";
 import fc from "fast-check";
 import { type ErrorCode, MeshError } from "../../src/base/errors.ts";
 import { Beds, bidi, type Call, failureOf, only, serverStream, types, unary } from "./api-bed.ts";
+import { enveloped, Http2Client } from "./connect-bed.ts";
 import { eventually, RawClient } from "./raw-client.ts";
 import { ConflictError } from "../../src/admin/call-error.ts";
 import { decodeMessage } from "../../src/wire/proto-reader.ts";
@@ -162,6 +164,63 @@ describe("a unary call", () => {
       3,
       "the request can't be read: infermesh.control.v1.GetNodeRequest: id is longer than the message",
     ]);
+  });
+
+  test("in gzip is read, and announced as read", async () => {
+    const bed = beds.open(
+      control({ getNode: async ({ id }: { id: string }) => ({ node: { zone: String(id.length) } }) }),
+    );
+    const client = bed.client({ "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip });
+    expect(await unary(client, GET_NODE, { id: "x".repeat(90_000) })).toMatchObject({ node: { zone: "90000" } });
+    const deflate = bed.client({ "grpc.default_compression_algorithm": grpc.compressionAlgorithms.deflate });
+    const failure = await failureOf(unary(deflate, GET_NODE, { id: "a" }));
+    expect([failure.code, failure.details]).toEqual([
+      12,
+      'messages in "deflate" are not read here; send identity,gzip',
+    ]);
+  });
+
+  test.each([
+    ["what inflates beyond the limit", gzipSync(Buffer.alloc(64 * 1024 * 1024)), 1, "gzip", 8, "inflates to more than"],
+    ["what is not gzip", Buffer.from("nothing"), 1, "gzip", 3, "said to be gzip"],
+    ["what is cut off", gzipSync("x".repeat(99)).subarray(0, 20), 1, "gzip", 3, "said to be gzip"],
+    ["a mark without an encoding", gzipSync(""), 1, "identity", 13, "no grpc-encoding tells how"],
+    ["a mark that means nothing", Buffer.alloc(0), 7, "gzip", 13, "begins with 7"],
+  ])("with %s is refused", async (_, bytes, flags, encoding, code, words) => {
+    const bed = beds.open(control({}));
+    const client = new Http2Client(bed.url(""));
+    const stream = client.open({
+      ":path": GET_NODE,
+      ":method": "POST",
+      "content-type": "application/grpc",
+      "grpc-encoding": encoding,
+    });
+    const head = new Promise<Record<string, unknown>>((resolve) => stream.once("response", resolve));
+    stream.end(enveloped(bytes, flags));
+    const { "grpc-status": status, "grpc-message": message } = await head;
+    expect([status, decodeURIComponent(String(message))]).toEqual([String(code), expect.stringContaining(words)]);
+    client.close();
+    expect(bed.errors).toEqual([]);
+  });
+
+  test("that is empty is the same in gzip and as it is", async () => {
+    const bed = beds.open(control({ getNode: async ({ id }: { id: string }) => ({ node: { zone: `<${id}>` } }) }));
+    const client = new Http2Client(bed.url(""));
+    const fields = { "content-type": "application/grpc+proto", "grpc-encoding": "gzip" };
+    const { body, headers: head } = await client.ask(GET_NODE, fields, enveloped("", 1));
+    expect(head["grpc-accept-encoding"]).toBe("identity,gzip");
+    expect(body.toString()).toContain("<>");
+    client.close();
+  });
+
+  test("whose deadline is over when it comes is not carried out", async () => {
+    let calls = 0;
+    const bed = beds.open(control({ pinModel: async () => ({ revision: ++calls }) }));
+    const client = new Http2Client(bed.url(""));
+    const fields = { "content-type": "application/grpc", "grpc-timeout": "0n" };
+    const { headers: head } = await client.ask(`/${CONTROL}/PinModel`, fields, enveloped(""));
+    expect([head["grpc-status"], calls]).toEqual(["4", 0]);
+    client.close();
   });
 
   test("that changes something is refused on a read-only port", async () => {
@@ -414,15 +473,19 @@ describe("reflection", () => {
 });
 
 describe("whoever speaks no gRPC", () => {
-  test("is answered 415 over HTTP/2, and the connection goes on", async () => {
-    const bed = beds.open(control({}));
-    const session = (await import("node:http2")).connect(bed.url(""));
-    const status = await new Promise((resolve) =>
-      session.request({ ":path": "/health" }).on("response", (head) => resolve(head[":status"])),
-    );
-    expect(status).toBe(415);
-    session.close();
-  });
+  test.each(["application/grpc+json", "application/grpc-web", "text/plain"])(
+    "%s is answered 415 over HTTP/2, and the connection goes on",
+    async (type) => {
+      const client = new Http2Client(beds.open(control({})).url(""));
+      const { status, body } = await client.ask(GET_NODE, { "content-type": type }, Buffer.alloc(5));
+      expect([status, JSON.parse(body.toString())]).toEqual([
+        415,
+        expect.objectContaining({ code: "invalid_argument" }),
+      ]);
+      expect((await client.ask("/nothing")).status).toBe(404);
+      client.close();
+    },
+  );
 
   test("and sends no settings is disconnected; nonsense ends the connection", async () => {
     const bed = beds.open({ ...control({}), limits: { headTimeoutMs: 40 } });

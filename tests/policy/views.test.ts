@@ -237,6 +237,8 @@ describe("views", () => {
       ["globex", "qwen"],
     ];
     expect(priorities.map((each) => views.priorityFor(...each))).toEqual([0, 1, 2, 3]);
+    // Nobody becomes another's by calling itself as a policy is called.
+    expect(views.priorityFor("acme/llama", "qwen")).toBe(3);
     expect(["llama", "qwen"].map((model) => views.balanceFor(model)?.strategy)).toEqual(["random", "score"]);
     const none = viewsOf(put("node", "n", { cordoned: true }));
     expect([none.sloFor("a", "b"), none.priorityFor("a", "b"), none.balanceFor("b")]).toEqual([

@@ -6,6 +6,7 @@ import { type Call, echo, encoded, type Fields, framed, grpcFixtures, GRPC_HEAD,
 
 const { relay, upstream, target, client, bed } = grpcFixtures();
 
+const STREAM = "/inference.GRPCInferenceService/ModelStreamInfer";
 const LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad";
 const acl = (name: string, effect: "allow" | "deny" = "deny"): Put => ({ kind: "acl", name, spec: { effect } });
 const quota = (name: string, spec: (Put & { kind: "quota" })["spec"]): Put => ({ kind: "quota", name, spec });
@@ -83,6 +84,60 @@ describe("a call of gRPC", () => {
     expect(await status("m", "n", 1)).toBe(0);
     router.obey();
     expect(await status("m", "n")).toBe(0);
+  });
+
+  test("must not name another model in a later message than in its first", async () => {
+    const up = target((call) => void call.stream);
+    const router = relay([by("grpc", up.port), by("grpc", up.port, "n")]);
+    const one = await client(router.port);
+    const begun = async (metadata: Fields, first: Buffer): Promise<Call> => {
+      const before = up.calls.length;
+      const call = one.call(STREAM, { ...acme, ...metadata }).send(first);
+      await until(() => up.calls.length === before + 1);
+      return call;
+    };
+    const held = (): string => up.calls.at(-1)!.text;
+    // Without policies it is nobody's business.
+    const free = await begun({}, message("m"));
+    free.send(message("n"));
+    await until(() => held().includes("n"));
+    free.reset();
+    router.obey(acl("tenant:acme/n/*"), acl("*/hidden/*"));
+    for (const metadata of [{}, { "x-infermesh-model": "m" }] as Fields[]) {
+      for (const [later, status] of [
+        [message("n"), 3],
+        [message("hidden"), 7],
+        [message("unheard-of"), 5],
+        [Buffer.concat([message("m"), framed(""), message("n")]), 3],
+        [framed(proto({ 1: "m" }), 1), 12],
+        [framed("\x07\x07"), 3],
+      ] as const) {
+        const call = await begun(metadata, message("m"));
+        call.send(message("m"));
+        call.send(later, true);
+        expect((await call.over()).status).toBe(status);
+        expect(held()).not.toContain("n");
+        expect(held()).not.toContain("hidden");
+      }
+      // In pieces, each of them a frame: its target never has the whole of it.
+      const call = await begun(metadata, message("m"));
+      const bytes = message("n");
+      for (let at = 0; at < bytes.length; at++) {
+        call.send(bytes.subarray(at, at + 1), at === bytes.length - 1);
+        await Bun.sleep(0);
+      }
+      expect((await call.over()).status).toBe(3);
+      expect(held().length).toBeLessThan(message("m").length + bytes.length);
+    }
+  });
+
+  test("is refused where it is compressed and access rules are in force, whoever names its model", async () => {
+    const { up, router, client: one } = await bed(echo);
+    const ask = (): Call => one.call(UNARY, acme).send(framed(proto({ 1: "m" }), 1), true);
+    expect((await ask().over()).status).toBe(0);
+    router.obey(acl("tenant:acme/n/*"));
+    expect((await ask().over()).status).toBe(12);
+    expect(up.calls).toHaveLength(1);
   });
 
   test("is refused by a quota with the time after which to come again, and gives back what it held", async () => {

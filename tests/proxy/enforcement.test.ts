@@ -76,6 +76,31 @@ describe("access rules", () => {
     }
   });
 
+  test("are asked of every key that is shown", async () => {
+    const up = upstream(ok);
+    const hash = createHash("sha256").update("sk-1").digest("hex");
+    const relayed = relay([up.port]).obey(acl(`key:${hash}/*/*`));
+    const bearer = (key: string): string => `authorization: Bearer ${key}\r\n`;
+    for (const headers of [
+      `${bearer("junk")}x-api-key: sk-1\r\n`,
+      `${bearer("sk-1")}x-api-key: junk\r\n`,
+      `authorization: Bearer\tsk-1\r\n`,
+    ]) {
+      expect(statusOf(await ask(relayed.port, chat(headers)))).toBe(403);
+    }
+    expect(statusOf(await ask(relayed.port, chat(bearer("junk") + bearer("sk-1"))))).toBe(400);
+    expect(up.requests).toEqual([]);
+    expect(statusOf(await ask(relayed.port, chat(`${bearer("junk")}x-api-key: other\r\n`)))).toBe(200);
+  });
+
+  test("know tenants whose names are not ASCII, and none that is called *", async () => {
+    const relayed = relay([upstream(ok).port]).obey(acl("tenant:b\u00fcro/m/*"));
+    // What the client sends is written as bytes of UTF-8.
+    expect(statusOf(await ask(relayed.port, chat(tenant("b\u00fcro"))))).toBe(403);
+    expect(statusOf(await ask(relayed.port, chat(tenant("buro"))))).toBe(200);
+    expect(statusOf(await ask(relayed.port, chat(tenant("*"))))).toBe(400);
+  });
+
   test("are asked of one tenant, whom the client can neither add to nor take away", async () => {
     const relayed = relay([upstream(ok).port]).obey(acl("tenant:acme/m/*"));
     expect(statusOf(await ask(relayed.port, chat(tenant("other") + tenant("acme"))))).toBe(400);
@@ -215,6 +240,56 @@ describe("a model that is named twice", () => {
     expect(up.requests).toEqual([]);
     const fine = JSON.stringify({ messages: "x".repeat(5000), model: "m" });
     expect(statusOf(await ask(relayed.port, post(fine, named("m") + CLOSE)))).toBe(200);
+  });
+
+  test("must be the same in head and query", async () => {
+    const up = upstream(ok);
+    const relayed = relay([by("http", up.port), by("http", up.port, "n")]);
+    const status = async (query: string): Promise<number> =>
+      statusOf(await ask(relayed.port, get(`/v1/realtime?${query}`, named("m"))));
+    expect(await status("model=n")).toBe(200);
+    relayed.obey(acl("*/n/*"), acl("*/hidden/*"));
+    expect(await status("model=n")).toBe(400);
+    expect(await status("a=b&model=%6e")).toBe(400);
+    expect(await status("model=m&model=n")).toBe(400);
+    expect(await status("model=hidden")).toBe(403);
+    expect(up.requests).toHaveLength(1);
+    expect(await status("model=m")).toBe(200);
+    expect(await status("x=n")).toBe(200);
+  });
+
+  test("is refused where only some parsers find it", async () => {
+    const up = upstream(ok);
+    const two = relay([by("http", up.port), by("http", up.port, "n")]);
+    const one = relay([up.port]);
+    // Parsers of Go don't mind the letter case of a key.
+    const like = JSON.stringify({ Model: "n", messages: [] });
+    const byHead = async (body = like): Promise<number> =>
+      statusOf(await ask(two.port, post(body, named("m") + CLOSE, "/api/chat")));
+    const byOnly = async (): Promise<number> => statusOf(await ask(one.port, post(like, CLOSE, "/v1/rerank")));
+    // And read what begins the body, whatever its content type says.
+    const form = `${JSON.stringify({ model: "n" })}\r\n--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n`;
+    const sent = `POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-length: ${form.length}\r\ncontent-type: multipart/form-data; boundary=b\r\n${CLOSE}\r\n${form}`;
+    const asForm = async (): Promise<number> => statusOf(await ask(two.port, sent));
+    expect([await byHead(), await byOnly(), await asForm()]).toEqual([200, 200, 200]);
+    two.obey(acl("*/n/*"));
+    one.obey(acl("*/n/*"));
+    expect([await byHead(), await byOnly(), await asForm()]).toEqual([400, 400, 400]);
+    expect(await byHead(JSON.stringify({ model: "m" }))).toBe(200);
+    expect(up.requests).toHaveLength(4);
+  });
+
+  test("is refused in a body that can't be read here, where a body need not be JSON", async () => {
+    const up = upstream(ok);
+    const relayed = relay([up.port]);
+    const status = async (headers: string, body = "model=n"): Promise<number> =>
+      statusOf(await ask(relayed.port, post(body, named("m") + headers + CLOSE, "/invocations")));
+    const packed = "content-encoding: gzip\r\n";
+    expect(await status(packed, "\u001fpacked")).toBe(200);
+    relayed.obey(acl("*/n/*"));
+    expect(await status(packed, "\u001fpacked")).toBe(501);
+    expect(await status("content-encoding: identity\r\n", "1,2")).toBe(200);
+    expect(up.requests).toHaveLength(2);
   });
 
   test("is no reason to refuse what is no JSON, where a body need not be that", async () => {

@@ -1,10 +1,11 @@
 /** What permits hold of quotas, whatever happens to requests and to the quotas meanwhile. */
 import { describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { Dialer } from "../../src/net/dialer.ts";
 import type { Item } from "../../src/policy/item.ts";
-import { actionOf, callActionOf, Callers, isQuestion, isQuestionCall } from "../../src/proxy/caller.ts";
+import { actionOf, type Caller, callActionOf, Callers, isQuestion, isQuestionCall } from "../../src/proxy/caller.ts";
 import { Enforcement } from "../../src/proxy/enforcement.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import { type Permit, PolicyError } from "../../src/proxy/permit.ts";
@@ -39,7 +40,7 @@ function quotaOf(name: (typeof QUOTAS)[number], revision: number): Item {
 
 function admitted(enforcement: Enforcement, tenant: string, model: string): Permit | PolicyError {
   return enforcement.admit({
-    caller: { tenant, keyHash: "" },
+    caller: { tenant, keyHashes: [""] },
     action: "infer",
     isQuestion: false,
     meant: model,
@@ -131,14 +132,30 @@ describe("permits", () => {
 describe("a caller", () => {
   test("is known by its tenant and by the hash of its key, however the key is shown", () => {
     const callers = new Callers();
-    const of = (fields: Record<string, string>) => callers.of((name) => fields[name] ?? null);
-    const keyHash = "0f2c10bf3d128c71";
-    expect(of({})).toEqual({ tenant: "", keyHash: "" });
-    expect(of({ "x-infermesh-tenant": "acme", authorization: "Bearer sk-1" }).keyHash).toStartWith(keyHash);
-    expect(of({ authorization: "bearer sk-1", "x-api-key": "other" }).keyHash).toStartWith(keyHash);
-    expect(of({ authorization: "Basic eDp5", "x-api-key": "sk-1" }).keyHash).toStartWith(keyHash);
+    const of = (fields: Record<string, string | string[]>) => callers.of((name) => [fields[name] ?? []].flat());
+    const digits = (caller: Caller): string[] => caller.keyHashes.map((hash) => hash.slice(0, 8));
+    expect(of({})).toEqual({ tenant: "", keyHashes: [""] });
+    expect(digits(of({ "x-infermesh-tenant": "acme", authorization: "Bearer sk-1" }))).toEqual(["0f2c10bf"]);
+    expect(digits(of({ authorization: "bearer\tsk-1", "x-api-key": "sk-1" }))).toEqual(["0f2c10bf"]);
+    expect(digits(of({ authorization: "Basic eDp5", "x-api-key": "sk-1" }))).toEqual(["0f2c10bf"]);
     for (let n = 0; n < 10_000; n++) of({ "x-api-key": `made-up-${n}` });
-    expect(of({ "x-api-key": "sk-1" }).keyHash).toStartWith(keyHash);
+    expect(digits(of({ "x-api-key": "sk-1" }))).toEqual(["0f2c10bf"]);
+  });
+
+  test("is known by each of the keys that it shows, since any of them may be the one that counts at a target", () => {
+    const callers = new Callers();
+    const of = (fields: Record<string, string[]>) => callers.of((name) => fields[name] ?? []);
+    const both = of({ authorization: ["Bearer junk", "Bearer sk-1"], "x-api-key": ["other"] });
+    expect(both.keyHashes).toHaveLength(3);
+    expect(both.keyHashes).toContain(of({ "x-api-key": ["sk-1"] }).keyHashes[0]!);
+    expect(both.keyHashes).toContain(of({ "x-api-key": ["other"] }).keyHashes[0]!);
+  });
+
+  test("is known by bytes, which are UTF-8 for its tenant", () => {
+    const bytes = (text: string): string => Buffer.from(text).toString("latin1");
+    const caller = new Callers().of((name) => [name === "x-api-key" ? bytes("schl\u00fcssel") : bytes("b\u00fcro")]);
+    expect(caller.tenant).toBe("b\u00fcro");
+    expect(caller.keyHashes).toEqual([createHash("sha256").update("schl\u00fcssel").digest("hex")]);
   });
 
   test("asks for one of three kinds of work, or only a question", () => {

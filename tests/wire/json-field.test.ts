@@ -6,8 +6,8 @@ import { cutAt, cuts, placed } from "./pieces.ts";
 const utf8 = (text: string): Buffer => Buffer.from(text);
 
 function seen(fields: BodyFields): object {
-  const { model, hasModel, duplicateModel, modelHash, modelLength, stream, promptBytes, reason } = fields;
-  return { model, hasModel, duplicateModel, modelHash, modelLength, stream, promptBytes, reason };
+  const { model, hasModel, duplicateModel, isUnclear, modelHash, modelLength, stream, promptBytes, reason } = fields;
+  return { model, hasModel, duplicateModel, isUnclear, modelHash, modelLength, stream, promptBytes, reason };
 }
 
 function read(pieces: readonly Uint8Array[], fields = new BodyFields()): { result: string; [name: string]: unknown } {
@@ -108,6 +108,22 @@ describe("good bodies", () => {
       expect(readEverywhere(utf8(text))["duplicateModel"]).toBe(false);
     },
   );
+
+  test("a model that only parsers find which don't mind letter case is told", () => {
+    for (const [text, isUnclear] of [
+      ['{"Model":"b"}', true],
+      ['{"x":1,"MOD\\u0065L":5}', true],
+      ['{"models":"b"}', false],
+      ['{"x":{"Model":"b"}}', false],
+      ['{"model":"b"}', false],
+    ] as const) {
+      expect([text, readEverywhere(utf8(text))["isUnclear"]]).toEqual([text, isUnclear]);
+    }
+    const fields = new BodyFields();
+    read([utf8('{"MODEL":"b"}')], fields);
+    fields.reset();
+    expect(read([utf8('{"a":"b"}')], fields)["isUnclear"]).toBe(false);
+  });
 
   test("a body of before means nothing to the next one", () => {
     const fields = new BodyFields();

@@ -11,8 +11,8 @@ function read(pieces: readonly Uint8Array[], reader = new MultipartField("xyz"))
   for (const piece of pieces) reader.push(placed(piece, piece.length, 3, 13), 3, 3 + piece.length);
   const result = reader.finish();
   if (result === "bad") return { result, reason: reader.reason };
-  const { model, hasModel, duplicateModel, modelHash, stream, promptBytes } = reader;
-  return { result, model, hasModel, duplicateModel, modelHash, stream, promptBytes };
+  const { model, hasModel, duplicateModel, isUnclear, modelHash, stream, promptBytes } = reader;
+  return { result, model, hasModel, duplicateModel, isUnclear, modelHash, stream, promptBytes };
 }
 
 function readEverywhere(text: string): Record<string, unknown> {
@@ -47,6 +47,13 @@ describe("boundaries of content types", () => {
   ])("%s: %p", (type, boundary) => {
     expect(multipartBoundary(type)).toBe(boundary);
   });
+});
+
+test("that there is something before the first boundary is told", () => {
+  const form = `--xyz\r\n${MODEL}m\r\n--xyz--\r\n`;
+  const before = ["", "\r\n", "x\r\n", '{"model":"n"}\r\n', "-\r\n", "--xy\r\n", "\r\n\r\n"];
+  const told = before.map((text) => readEverywhere(text + form)["isUnclear"]);
+  expect(told).toEqual([false, false, true, true, true, true, true]);
 });
 
 describe("good forms", () => {

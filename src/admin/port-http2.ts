@@ -1,6 +1,6 @@
 /**
- * A client's HTTP/2 connection at an admin port: its streams are gRPC calls (grpc-call.ts). It takes over from the
- * HTTP/1.1 connection whose first bytes were HTTP/2's preface.
+ * A client's HTTP/2 connection at an admin port: its streams are gRPC calls (grpc-call.ts), and whatever else HTTP/1.1 is
+ * asked for too (app-call.ts). It takes over from the HTTP/1.1 connection whose first bytes were HTTP/2's preface.
  *
  * What arises in a turn of the event loop goes out in one write at its end. A client that takes nothing for
  * `writeTimeoutMs` is disconnected; one that has no call for `idleTimeoutMs` is told to go. When the server stops, the
@@ -8,14 +8,15 @@
  * connection.
  */
 import { MeshError } from "../base/errors.ts";
-import { ascii } from "../wire/octets.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Connection, type Http2Listener, type Http2Options } from "../wire/http2-connection.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream } from "../wire/http2-stream.ts";
 import type { FrontContext, FrontSocket, PortConnection } from "./front-connection.ts";
-import { type CallClient, GrpcCall } from "./grpc-call.ts";
+import { AppCall } from "./app-call.ts";
+import { GrpcCall } from "./grpc-call.ts";
+import type { CallClient, PortCall } from "./port-call.ts";
 import type { Services } from "./services.ts";
 
 const STREAM_WINDOW_BYTES = 262_144;
@@ -28,17 +29,15 @@ const OPTIONS: Http2Options = {
 };
 /** Bytes of requests that are not whole, and of whole ones that nobody has taken, of all calls of a connection. */
 const RECEIVED_BODIES_MAX = 8;
-const GRPC = ascii("application/grpc");
-const PLUS = 43;
-const SEMICOLON = 59;
+const GRPC = /^application\/grpc(\+proto)?\s*(;|$)/i;
 
-export class GrpcConnection implements PortConnection, Http2Listener, CallClient {
+export class PortHttp2 implements PortConnection, Http2Listener, CallClient {
   readonly connection: Http2Connection;
   readonly services: Services;
   readonly context: FrontContext;
-  heldBytes = 0;
+  #heldBytes = 0;
   readonly #socket: FrontSocket;
-  readonly #calls = new Set<GrpcCall>();
+  readonly #calls = new Set<PortCall>();
   readonly #openedMs = performance.now();
   #idleSinceMs = performance.now();
   #isScheduled = false;
@@ -64,8 +63,14 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
   }
 
   mayHold(bytes: number, path: string): boolean {
+    if (!this.context.budget.has(bytes)) return false;
     const usual = RECEIVED_BODIES_MAX * this.context.limits.maxBodyBytes;
-    return this.heldBytes + bytes <= Math.max(usual, this.messageBytesMax(path) + STREAM_WINDOW_BYTES);
+    return this.#heldBytes + bytes <= Math.max(usual, this.messageBytesMax(path) + STREAM_WINDOW_BYTES);
+  }
+
+  hold(change: number): void {
+    this.#heldBytes += change;
+    this.context.budget.add(change);
   }
 
   schedule(): void {
@@ -77,7 +82,7 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
     });
   }
 
-  ended(call: GrpcCall): void {
+  ended(call: PortCall): void {
     this.#calls.delete(call);
     this.#idleSinceMs = performance.now();
     this.schedule();
@@ -87,12 +92,9 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
 
   requested(stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
     if (block.tooLarge) {
-      this.#refuse(stream, 431);
-    } else if (!isGrpcRequest(block)) {
-      // As the protocol has it for what it does not speak.
-      this.#refuse(stream, 415);
+      this.#refuse(stream);
     } else {
-      const call = new GrpcCall(this, stream, block);
+      const call = isGrpcRequest(block) ? new GrpcCall(this, stream, block) : new AppCall(this, stream, block);
       stream.owner = call;
       this.#calls.add(call);
       call.begin(ended);
@@ -113,11 +115,9 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
     this.schedule();
   }
 
-  #refuse(stream: Http2Stream, status: number): void {
-    const fields = Buffer.concat([
-      fieldOf(":status", String(status)).encoded,
-      ...(status === 415 ? [fieldOf("accept-post", "application/grpc").encoded] : []),
-    ]);
+  /** Its head is too large. */
+  #refuse(stream: Http2Stream): void {
+    const fields = fieldOf(":status", "431").encoded;
     this.connection.sendHead(stream, fields, 0, fields.length, true);
     this.connection.reset(stream, H2_ERROR.none);
   }
@@ -202,9 +202,7 @@ export class GrpcConnection implements PortConnection, Http2Listener, CallClient
   }
 }
 
-/** Whether a request is gRPC: `application/grpc`, with or without a codec and parameters. */
+/** Whether a request is gRPC: `application/grpc`, with or without protobuf's name and parameters. */
 function isGrpcRequest({ contentType, method }: HeaderBlock): boolean {
-  if (contentType === null || !contentType.valueBegins(GRPC) || method?.text !== "POST") return false;
-  const next = contentType.source[contentType.valueStart + GRPC.length];
-  return next === undefined || next === PLUS || next === SEMICOLON;
+  return method?.text === "POST" && contentType !== null && GRPC.test(contentType.text);
 }

@@ -1,0 +1,22 @@
+/** Whether what reads the GPUs does read them. */
+import type { GpuStack } from "./reading.ts";
+
+export interface SourceState {
+  /**
+   *   starting       nothing is known yet
+   *   ok             it reads
+   *   absent         there is no such driver, library or card
+   *   denied         it is there and may not be read by us
+   *   broken         it is there and fails
+   *   lost           a GPU fell off the bus, or needs a reset, and nothing can be read until that is over
+   *   unresponsive   a call into the driver does not come back
+   */
+  readonly state: "starting" | "ok" | "absent" | "denied" | "broken" | "lost" | "unresponsive";
+  /** What happened, where, and what to do next, in one line; "" when nothing did. */
+  readonly message: string;
+  /** Unix time. */
+  readonly sinceMs: number;
+  readonly stack?: GpuStack | undefined;
+  /** Names that more than one GPU has. */
+  readonly ambiguous?: readonly string[] | undefined;
+}
