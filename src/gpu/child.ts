@@ -25,7 +25,7 @@ export const spawnChild: Spawn = (command) => {
   const lastWords = lastWordsOf(child.stderr);
   const exited = child.exited.then(async (): Promise<Exit> => {
     await Promise.race([lastWords.over, Bun.sleep(ERROR_WAIT_MS)]);
-    return { code: child.exitCode, signal: child.signalCode, lastWords: lastWords.text() };
+    return { code: child.exitCode, signal: child.signalCode === null ? null : String(child.signalCode), lastWords: lastWords.text() };
   });
   return { pid: child.pid, output: child.stdout, kill: (signal) => child.kill(signal), exited };
 };

@@ -15,7 +15,9 @@ import type { ProbeOutput } from "./probe-output.ts";
 import type { BackendName, ProbeSpec } from "./probe-spec.ts";
 import { encodeProbeMessage, LINE_BYTES_MAX, type ProbeMessage } from "./probe-wire.ts";
 
-export type Openers = Readonly<Record<BackendName, (spec: ProbeSpec) => GpuBackend | Promise<GpuBackend>>>;
+/** How each backend is opened: it throws a BackendError where it can't be. */
+export type Openers = Readonly<Partial<Record<BackendName, Open>>>;
+export type Open = (spec: ProbeSpec) => GpuBackend | Promise<GpuBackend>;
 
 export interface ProbeWorld {
   readonly output: ProbeOutput;
@@ -104,7 +106,9 @@ class Probe {
     let absent: BackendError | undefined;
     for (const name of this.#spec.backends) {
       try {
-        this.#backend = await openers[name](this.#spec);
+        const open = openers[name];
+        if (open === undefined) throw new BackendError("absent", `this version has no backend ${name}`);
+        this.#backend = await open(this.#spec);
         break;
       } catch (error) {
         if (!(error instanceof BackendError) || error.trouble !== "absent") throw error;
@@ -168,7 +172,7 @@ class Probe {
       return;
     }
     const kept = gpus.flatMap((gpu) => takeUpdate(gpu) ?? []);
-    if (isRoll) this.#say({ ...whole, gpus: kept.map(({ uuid, identity }) => ({ uuid, identity })) });
+    if (isRoll) this.#say({ ...whole, gpus: kept.flatMap(named) });
     for (const gpu of kept) this.#say({ ...whole, isRoll: false, gpus: [gpu] });
   }
 
@@ -186,6 +190,10 @@ class Probe {
     if (this.#backend === null) return Math.min(alive, this.#openAtMs);
     return Math.min(alive, this.#faultsAtMs, ...Object.values(this.#dueAtMs));
   }
+}
+
+function named({ uuid, identity }: GpuUpdate): GpuUpdate[] {
+  return identity === undefined ? [] : [{ uuid, identity }];
 }
 
 /** What is not there may come, but hardly soon. */

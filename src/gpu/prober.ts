@@ -157,7 +157,8 @@ export class Prober implements GpuSource {
   #tell(): boolean {
     const life = this.#life.state;
     const { ambiguous } = this.#readings;
-    if (life === this.#told && ambiguous === this.#state.ambiguous) return false;
+    const isSame = ambiguous.join() === (this.#state.ambiguous ?? []).join();
+    if (life === this.#told && isSame) return false;
     const isSince = this.#told?.atMs === life.atMs && this.#told.state === life.state;
     const sinceMs = isSince ? this.#state.sinceMs : Math.round(Date.now() - (performance.now() - life.atMs));
     this.#told = life;
