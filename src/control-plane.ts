@@ -17,6 +17,13 @@ import { EMBEDDED } from "./store/settings.ts";
 import type { Member, SwimEvent } from "./swim/event.ts";
 import { decodeMeta } from "./swim/meta.ts";
 
+/** The files of etcd's TLS, as they are configured. */
+const STORE_FILES = {
+  ca: "control.storeCa (--store-ca)",
+  cert: "control.storeCert (--store-cert)",
+  key: "control.storeKey (--store-key)",
+} as const;
+
 /** For etcd to answer before the node goes on without it. */
 const FIRST_MS = 2000;
 
@@ -84,10 +91,13 @@ async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<C
   const { EtcdStore } = await import("./store/etcd-store.ts");
   const address = parseEtcdAddress(control.store);
   if (typeof address === "string") throw new MeshError("config_invalid", `--store: ${address}`);
-  const tls = clientOptions(
-    { ca: control.storeCa, cert: control.storeCert, key: control.storeKey, verify: true },
-    "control.store",
-  );
+  const files = { ca: control.storeCa, cert: control.storeCert, key: control.storeKey };
+  const [unused] = (["ca", "cert", "key"] as const).filter((file) => !address.tls && files[file] !== "");
+  if (unused !== undefined) {
+    const why = "is for TLS, which --store speaks only as etcds://; nothing would be sealed";
+    throw new MeshError("config_invalid", `${STORE_FILES[unused]} ${why}`);
+  }
+  const tls = clientOptions({ ...files, verify: true }, STORE_FILES);
   const store = new EtcdStore({ address, tls, cluster, log });
   // A fault that time won't mend ends the start; an etcd that can't be reached yet doesn't.
   await store.ready(FIRST_MS).catch((error: unknown) => {

@@ -27,6 +27,8 @@ import { type CallClient, type PortCall, SendWatch } from "./port-call.ts";
 import { type Call, decodeRequest, type Method, reasonOf } from "./services.ts";
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** One for all calls, since nobody is told it, and an error costs its stack. */
+const OVER = new MeshError("request_timeout", "the call is over");
 
 export class GrpcCall implements PortCall {
   readonly #client: CallClient;
@@ -225,7 +227,7 @@ export class GrpcCall implements PortCall {
     this.#client.connection.release(this.#stream);
     this.#wake();
     // Whatever still works for this call may stop.
-    if (!this.#end.signal.aborted) this.#end.abort(new MeshError("request_timeout", "the call is over"));
+    if (!this.#end.signal.aborted) this.#end.abort(OVER);
     this.#client.ended(this);
   }
 

@@ -72,10 +72,16 @@ export class NodeService {
 
   /** Ids and labels of all nodes that can serve, and the models that are served: what policies may name. */
   known(): { nodes: { id: string; labels: Readonly<Record<string, string>> }[]; models: string[] } {
-    const nodes = this.#nodes(new Map(), false).filter(({ role }) => role === "agent" || role === "unknown");
+    const members = this.#options.members();
+    const targets = new Map((this.#options.fleet?.targets() ?? []).map((target) => [target.id, target]));
+    const isMember = new Set(members.map(({ id }) => id));
+    const nodes = [
+      ...members.filter(({ role }) => role === "agent" || role === "unknown"),
+      ...[...targets.values()].filter(({ id }) => !isMember.has(id)),
+    ];
     return {
-      nodes: nodes.map(({ id = "", labels }) => ({ id, labels: labels as Record<string, string> })),
-      models: [...new Set(nodes.flatMap(({ models }) => models ?? []))],
+      nodes: nodes.map(({ id, labels }) => ({ id, labels })),
+      models: [...new Set(nodes.flatMap(({ id, models }) => targets.get(id)?.models ?? models))],
     };
   }
 

@@ -14,7 +14,10 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   // A third of it may be wrong, but something must be right.
   let least = Math.min(name.length, Math.max(1, Math.floor(name.length / 3)) + 1);
   for (const candidate of names) {
-    const distance = editDistance(wanted, candidate.toLowerCase());
+    const lower = candidate.toLowerCase();
+    // Their lengths alone are further apart.
+    if (Math.abs(lower.length - wanted.length) >= least) continue;
+    const distance = editDistance(wanted, lower);
     if (distance < least) [best, least] = [candidate, distance];
   }
   // Someone who writes only the end or the start of a long name means that name, if it is the only one.

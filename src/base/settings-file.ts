@@ -58,6 +58,12 @@ export function duplicateKeys(text: string): readonly { readonly key: string; re
   let blockIndent = Number.POSITIVE_INFINITY;
   for (const [index, line] of text.split("\n", 20_000).entries()) {
     if (line.trim() === "" || line.trimStart().startsWith("#")) continue;
+    // A document of its own.
+    if (/^---(?:\s|$)/.test(line)) {
+      open.length = 0;
+      blockIndent = Number.POSITIVE_INFINITY;
+      continue;
+    }
     const indent = indentOf(line);
     // The lines of a block scalar (`key: |`) are text.
     if (indent > blockIndent) continue;

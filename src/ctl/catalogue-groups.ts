@@ -117,6 +117,11 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
     summary: "Named ways to reach a mesh.",
     entries: {
       list: { summary: "list the profiles", load: async () => (await profiles()).list },
+      current: {
+        summary: "print the current profile's name",
+        notes: [["Exit code 1", "also: no profile is current"]],
+        load: async () => (await profiles()).current,
+      },
       use: {
         summary: "make a profile the current one, or none without a name",
         load: async () => (await profiles()).use,

@@ -10,6 +10,8 @@ export interface Unreachable {
   readonly why: string;
   /** Nobody listens there. */
   readonly refused: boolean;
+  /** Somebody answered, who is not one of ours. */
+  readonly strange?: boolean;
 }
 
 export type Answer =
@@ -26,6 +28,12 @@ export interface Stream {
 /** Where a router and an agent listen when nothing else is said. */
 export const DEFAULT_ENDPOINTS: readonly string[] = ["http://127.0.0.1:50052", "http://127.0.0.1:50051"];
 const BODY_BYTES_MAX = 64 * 2 ** 20;
+
+/** What to do about a port that answers something else. */
+export const NOT_OURS =
+  "is it the --api port of a router or an agent? A port that clients send requests to takes no commands";
+const NOBODY =
+  "start a router or an agent there, or say whom to ask: --endpoint URL, INFERMESH_ENDPOINT, or --profile (`infermesh ctl profiles`)";
 
 /** `path` at the endpoint, with a JSON body if one is given; with no endpoint, at the first default one that can be reached. */
 export async function ask(
@@ -75,7 +83,8 @@ async function firstReached<A extends { readonly kind: string }>(
     failures.push(answer as Unreachable);
   }
   const why = failures.map((failure) => failure.why).join("; ");
-  return { kind: "unreachable", why, refused: failures.every(({ refused }) => refused) };
+  const strange = failures.every((failure) => failure.strange === true);
+  return { kind: "unreachable", why, refused: failures.every(({ refused }) => refused), strange };
 }
 
 function fetchFrom(base: string, path: string, init: RequestInit): Promise<Response> {
@@ -83,7 +92,9 @@ function fetchFrom(base: string, path: string, init: RequestInit): Promise<Respo
 }
 
 async function answerOf(endpoint: string, response: Response): Promise<Answer> {
-  const unreachable = (why: string): Answer => ({ kind: "unreachable", why: `${endpoint}: ${why}`, refused: false });
+  const unreachable = (why: string): Answer => {
+    return { kind: "unreachable", why: `${endpoint}: ${why}`, refused: false, strange: true };
+  };
   if (Number(response.headers.get("content-length") ?? 0) > BODY_BYTES_MAX)
     return unreachable("the answer is too long");
   const text = await textOf(response);
@@ -128,6 +139,7 @@ async function reached<A>(endpoint: string, timeoutMs: number, request: () => Pr
 /** In our words; the runtime's speak to programmers. */
 export function whyCut(error: unknown): string {
   const { code, message } = error as { code?: string; message?: string };
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "no such host is known";
   return code === "ECONNRESET" || code === "EPIPE" ? "the connection was cut" : (message ?? String(error));
 }
 
@@ -154,11 +166,15 @@ export function notOurs(what: string, terminal: Terminal): number {
 /** The exit code for an answer that is none; it has been said why. undefined for a good one. */
 export function failureOf(answer: Answer, terminal: Terminal): number | undefined {
   if (answer.kind === "unreachable") {
-    terminal.err(`infermesh ctl: can't reach ${escaped(answer.why)}\n`);
+    terminal.err(`infermesh ctl: ${answer.strange === true ? "" : "can't reach "}${escaped(answer.why)}\n`);
+    if (answer.refused) terminal.err(`infermesh ctl: ${NOBODY}\n`);
     return EXIT.unreachable;
   }
   if (answer.status >= 200 && answer.status < 300) return undefined;
-  terminal.err(`infermesh ctl: ${answer.endpoint} answered: ${escaped(errorMessage(answer.status, answer.body))}\n`);
+  const message = errorMessage(answer.status, answer.body);
+  terminal.err(`infermesh ctl: ${answer.endpoint} answered: ${escaped(message)}\n`);
+  // Any other port of ours says that as well.
+  if (answer.status === 404 && message.startsWith("there is nothing at")) terminal.err(`infermesh ctl: ${NOT_OURS}\n`);
   return EXIT.failed;
 }
 

@@ -95,8 +95,8 @@ export async function runCommandLine<S extends Section>(
     const sources = { env, flags: line.values, faults, variables, client };
     if (client) {
       const profile = profileTree(env, line.extras.get("profile"));
-      if (profile !== undefined && "path" in profile)
-        return loadConfig(settings, { ...sources, faults: [...faults, profile] });
+      if (profile !== undefined && "faults" in profile)
+        return loadConfig(settings, { ...sources, faults: [...faults, ...profile.faults] });
       return loadConfig(settings, profile === undefined ? sources : { ...sources, profile });
     }
     if (opened === undefined) return loadConfig(settings, sources);

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { escaped } from "../base/printable.ts";
-import { type Answer, ask, EXIT, failureOf, type JsonRecord, notOurs, recordOf } from "./client.ts";
+import { type Answer, ask, EXIT, failureOf, type JsonRecord, NOT_OURS, notOurs, recordOf } from "./client.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface Caller {
@@ -137,12 +137,17 @@ export async function waiting<T>(terminal: Terminal, what: string, work: Promise
   }
 }
 
+/** What to do about a refusal, by its code, where a command knows better than all commands together. */
+export type NextSteps = Readonly<Record<string, string>>;
+
 /** What to do about a refusal; "" where its words say all. */
-function nextStep(refusal: Refusal): string {
-  const { code, status, revision, retryable } = refusal;
-  if (code === "" && status === 404) return "only --api ports of infermesh take this, not --metrics ports";
-  if (code === "conflict" || code === "aborted") {
-    if (revision === undefined) return "look at what is there now, and try again";
+function nextStep(refusal: Refusal, steps: NextSteps): string {
+  const { code, status, revision, retryable, message } = refusal;
+  const known = steps[isConflict(refusal) ? "conflict" : code];
+  if (known !== undefined) return known;
+  if (code === "" && status === 404) return NOT_OURS;
+  if (isConflict(refusal)) {
+    if (revision === undefined) return "";
     return revision === 0
       ? "there is no such policy now: --if-revision 0 makes it"
       : `it has revision ${revision} now: look at it, and try again with --if-revision ${revision}`;
@@ -150,15 +155,24 @@ function nextStep(refusal: Refusal): string {
   if (isTimeout(refusal))
     return "it may have been done all the same; to say it again is safe, and --timeout gives it more time";
   if (code === "store_full") return "`infermesh ctl control status` tells more";
-  return retryable ? "nothing is wrong with what you asked; try again, and see `infermesh ctl control status`" : "";
+  // Some refusals say so themselves.
+  const isTold = message.includes("infermesh ctl control status");
+  return retryable && !isTold
+    ? "nothing is wrong with what you asked; try again, and see `infermesh ctl control status`"
+    : "";
+}
+
+function isConflict({ code }: Refusal): boolean {
+  return code === "conflict" || code === "aborted";
 }
 
 /** The body of a good reply, or the exit code of any other after saying why, and what to do. */
-export function bodyOf(reply: Reply, terminal: Terminal): JsonRecord | number {
+export function bodyOf(reply: Reply, terminal: Terminal, steps: NextSteps = {}): JsonRecord | number {
   if (reply.kind === "reply") {
     const { warnings } = reply.body;
-    for (const warning of Array.isArray(warnings) ? warnings : []) {
-      terminal.err(`infermesh ctl: warning: ${escaped(String(warning))}\n`);
+    // One is often true of several policies of a file.
+    for (const warning of new Set(Array.isArray(warnings) ? warnings.map(String) : [])) {
+      terminal.err(`infermesh ctl: warning: ${escaped(warning)}\n`);
     }
     return reply.body;
   }
@@ -166,9 +180,9 @@ export function bodyOf(reply: Reply, terminal: Terminal): JsonRecord | number {
   const { endpoint, code, message, status } = reply;
   const kind = code === "" ? `status ${status}` : code;
   terminal.err(`infermesh ctl: ${endpoint} answered: ${escaped(message)} (${kind})\n`);
-  const next = nextStep(reply);
+  const next = nextStep(reply, steps);
   if (next !== "") terminal.err(`infermesh ctl: ${next}\n`);
-  return code === "conflict" || code === "aborted" ? EXIT.conflict : EXIT.failed;
+  return isConflict(reply) ? EXIT.conflict : EXIT.failed;
 }
 
 /** The objects in a list of the body; proto3's JSON leaves out what is empty. */

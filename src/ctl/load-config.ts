@@ -7,7 +7,7 @@ import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { type Fault, formatFault } from "../base/field.ts";
 import { nearest } from "../base/nearest.ts";
-import { duplicateKeys, lineOfFailure, lineOfPath } from "../base/settings-file.ts";
+import { duplicateKeys, lineOfPath } from "../base/settings-file.ts";
 import {
   type Draft,
   type Parsed,
@@ -21,6 +21,7 @@ import {
 import type { Infer, Section } from "../base/settings.ts";
 import { shown } from "../base/shown.ts";
 import { HANDOVER_VARIABLE } from "../net/handover.ts";
+import { parsedText } from "./parsed-text.ts";
 
 export interface ConfigFile {
   /** As it was given, for reports. */
@@ -120,60 +121,15 @@ export function faultReport(command: string, faults: readonly Fault[]): string {
 function readFile(settings: Section, { name, text }: ConfigFile, draft: Draft): void {
   const isJson = name.endsWith(".json") || (!/\.ya?ml$/.test(name) && text.trimStart().startsWith("{"));
   const at = (line: number | undefined) => (line === undefined ? name : `${name}, line ${line}`);
-  let tree: unknown;
-  try {
-    tree = isJson && text.trim() !== "" ? JSON.parse(text) : Bun.YAML.parse(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^(YAML|JSON) Parse error: /, "") : String(error);
-    // JSON that is broken is looked through as YAML, which includes it and can be cut at a line's end.
-    const line = lineOfFailure(text, isJson ? canBeginJson : canReadYaml);
-    const kind = isJson ? "JSON" : "YAML";
-    const found = shown((text.split("\n")[(line ?? 1) - 1] ?? "").trim());
-    draft.faults.push({
-      path: "(file)",
-      source: at(line),
-      found,
-      expected: `${kind}; the parser says: ${why}`,
-      hint: "",
-    });
+  const parsed = parsedText(text, isJson, at);
+  if ("fault" in parsed) {
+    draft.faults.push(parsed.fault);
     return;
   }
   for (const { key, line } of duplicateKeys(text)) {
     draft.faults.push({ path: key, source: at(line), found: "the key a second time", expected: "it once", hint: "" });
   }
-  readTree(settings, tree, draft, (path) => at(lineOfPath(text, path)));
-}
-
-function canReadYaml(text: string): boolean {
-  try {
-    Bun.YAML.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether the text may be the beginning of a JSON value: only its end is missing. */
-function canBeginJson(text: string): boolean {
-  const closers: string[] = [];
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === "{" || token === "[") closers.push(token === "{" ? "}" : "]");
-    else if (token === "}" || token === "]") closers.pop();
-  }
-  const ending = closers.reverse().join("");
-  const body = text.trimEnd();
-  // A line may end after a comma or a colon; then one more element or value makes it whole.
-  const endings = [ending, `null${ending}`, `"":null${ending}`, `,"":null${ending}`, `:null${ending}`];
-  return body === "" || endings.some((end) => isWhole(body + end));
-}
-
-function isWhole(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+  readTree(settings, parsed.tree, draft, (path) => at(lineOfPath(text, path)));
 }
 
 /** The variables that a command knows, if the environment holds no others that are like ours. */

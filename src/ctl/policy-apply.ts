@@ -10,10 +10,13 @@ import { EXIT } from "./client.ts";
 import { bodyOf, change, listIn, type Reply, wholeOf } from "./control-plane.ts";
 import { wholeInput } from "./input.ts";
 import { asking } from "./part.ts";
+import { whyNoFile } from "./parsed-text.ts";
 import { policiesOf } from "./policies.ts";
+import { batchesOf, type KeyedWrite } from "./policy-batches.ts";
 import { DOCUMENTS_BYTES_MAX, readDocuments, type Wanted } from "./policy-documents.ts";
+import { keyOf, renderSteps, stepOf } from "./policy-steps.ts";
 import { messageOf, type PolicyRow, policyOf } from "./policy-text.ts";
-import { isWhole, renderWhole, wordOf } from "./render.ts";
+import { renderWhole } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { howOf, writeFields } from "./write-settings.ts";
@@ -30,6 +33,10 @@ const applySettings = section({
     doc: "The file, YAML or JSON, of one or several documents; - for standard input.",
   }),
   prune: kinds("Kinds of which everything is deleted that is not in the file."),
+  inParts: flag({
+    default: false,
+    doc: "Apply a file that is too large for one request (1,000 changes, 1 MiB) in several, each of them all or nothing. All of them are checked before the first.",
+  }),
   ...writeFields,
 });
 const exportSettings = section({
@@ -41,73 +48,172 @@ const exportSettings = section({
   ...ctlSettings.fields,
 });
 
-const keyOf = ({ kind, name }: Pick<PolicyRow, "kind" | "name">): string => `${kind}/${name}`;
-
-/** What becomes of one policy. */
-interface Step {
-  readonly key: string;
-  readonly outcome: "created" | "changed" | "deleted" | "unchanged";
-  /** `-` and `+` lines. */
-  readonly lines: readonly string[];
+/** Everything that is to be, and what there is. */
+interface Plan {
+  /** Of the file, and of the commands' line for reports. */
+  readonly file: string;
+  readonly wanted: readonly Wanted[];
+  /** Deleted, since they are not in the file. */
+  readonly doomed: readonly PolicyRow[];
+  /** By key, as they are before it. */
+  readonly had: ReadonlyMap<string, PolicyRow>;
 }
 
+type Say = (words: string) => void;
+
 async function apply(config: Infer<typeof applySettings>, terminal: Terminal, operand: string): Promise<number> {
-  const say = (words: string): void => terminal.err(`infermesh ctl policy apply: ${escaped(words)}\n`);
+  const say: Say = (words) => terminal.err(`infermesh ctl policy apply: ${escaped(words)}\n`);
   if ((config.file === "") === (operand === "")) {
-    say("say which file: -f FILE, or - for standard input");
+    say(
+      operand === "" ? "say which file: -f FILE, or - for standard input" : "say one file: -f FILE or FILE, not both",
+    );
     return EXIT.usage;
   }
   const path = config.file === "" ? operand : config.file;
   const documents = readDocuments(await textOf(path));
-  const name = path === "-" ? "standard input" : printable(path);
+  const file = path === "-" ? "standard input" : printable(path);
   if ("faults" in documents) {
-    say(`${name}: nothing was changed`);
+    say(`${file}: nothing was changed`);
     for (const fault of documents.faults) terminal.err(`  ${escaped(fault)}\n`);
     return EXIT.usage;
   }
-  const { policies } = documents;
+  const { policies: wanted } = documents;
   const before = await policiesOf(config, terminal);
   if (typeof before === "number") return before;
-  const doomed = before.policies.filter((policy) => {
-    return (
-      (config.prune as readonly string[]).includes(policy.kind) &&
-      !policies.some((wanted) => keyOf(wanted) === keyOf(policy))
-    );
-  });
-  if (policies.length + doomed.length === 0) {
-    say(`${name} holds no policies; nothing was changed`);
+  const had = new Map(before.policies.map((policy) => [keyOf(policy), policy]));
+  const keys = new Set(wanted.map(keyOf));
+  const pruned: readonly string[] = config.prune;
+  const doomed = before.policies.filter((policy) => pruned.includes(policy.kind) && !keys.has(keyOf(policy)));
+  const plan: Plan = { file, wanted, doomed, had };
+  if (wanted.length + doomed.length === 0) {
+    say(`${file} wants no policies, and there is nothing to delete; nothing was changed`);
     return EXIT.ok;
   }
-  const writes = [
-    ...policies.map((wanted) => ({
-      put: messageOf(wanted),
-      ...(wanted.revision === undefined ? {} : { ifRevision: wanted.revision }),
-    })),
-    ...doomed.map(({ kind, name: doomedName }) => ({ delete: { kind, name: doomedName } })),
-  ];
-  const keys = [...policies, ...doomed].map(keyOf);
-  const reply = inWords(await change(config, "ApplyPolicies", { writes, ...howOf(config) }, terminal), keys);
-  if (reply.kind === "refusal" && reply.status < 500)
-    say(`${name}${keys.length === 1 ? ` (${keys.join("")})` : ""} is refused as a whole, and nothing was changed`);
-  const body = bodyOf(reply, terminal);
-  const now = typeof body === "number" ? body : listIn(body, "policies", terminal);
-  if (typeof now === "number" || typeof body === "number") return typeof now === "number" ? now : EXIT.failed;
-  const after = now.map(policyOf);
-  const had = new Map(before.policies.map((policy) => [keyOf(policy), policy]));
-  const steps = [
-    ...after.map((policy) => stepOf(had.get(keyOf(policy)), policy)),
-    ...doomed.map((policy) => stepOf(policy, undefined)),
-  ];
-  const revision = wholeOf(body["revision"]);
-  if (isWhole(config.output)) {
-    const items = steps.map(({ key, outcome, lines }) => ({
-      policy: key,
-      outcome,
-      ...(lines.length === 0 ? {} : { diff: lines }),
-    }));
-    terminal.out(renderWhole(config.output, { revision, dryRun: config.dryRun, policies: items }));
-  } else terminal.out(steps.map((step) => stepText(step, config, terminal.color)).join(""));
+  const batches = batchesFor(plan);
+  if (batches.length > 1 && !config.inParts) {
+    const count = batches.reduce((sum, batch) => sum + batch.length, 0);
+    say(`${file} makes ${count} changes, which do not fit in one request (1,000 of them, 1 MiB); nothing was changed`);
+    say(
+      `--in-parts applies it in ${batches.length} requests, each of them all or nothing; \`infermesh ctl snapshot\` takes all policies at once`,
+    );
+    return EXIT.usage;
+  }
+  return send(config, terminal, plan, batches, say);
+}
+
+/** One request with all of the file if that fits; else requests with what differs from what there is. */
+function batchesFor({ wanted, doomed, had }: Plan): readonly (readonly KeyedWrite[])[] {
+  const put = (policy: Wanted): KeyedWrite => {
+    const condition = policy.revision === undefined ? {} : { ifRevision: policy.revision };
+    return { key: keyOf(policy), write: { put: messageOf(policy), ...condition } };
+  };
+  const deletions = doomed.map((policy) => {
+    return { key: keyOf(policy), write: { delete: { kind: policy.kind, name: policy.name } } };
+  });
+  const whole = batchesOf([...wanted.map(put), ...deletions]);
+  if (whole.length <= 1) return whole;
+  const isNews = (policy: Wanted): boolean => {
+    const old = had.get(keyOf(policy));
+    return (
+      policy.revision !== undefined || old === undefined || !Bun.deepEquals(policyOf(messageOf(policy)).spec, old.spec)
+    );
+  };
+  return batchesOf([...wanted.filter(isNews).map(put), ...deletions]);
+}
+
+async function send(
+  config: Infer<typeof applySettings>,
+  terminal: Terminal,
+  plan: Plan,
+  batches: readonly (readonly KeyedWrite[])[],
+  say: Say,
+): Promise<number> {
+  const count = batches.length;
+  // What would be refused later is found before anything is changed.
+  for (const [at, batch] of count > 1 && !config.dryRun ? batches.entries() : []) {
+    const reply = await request({ ...config, dryRun: true }, terminal, batch);
+    if (reply.kind === "reply") continue;
+    tellRefusal(plan, batch, reply, say, `part ${at + 1} of ${count}`);
+    return refused(reply, terminal);
+  }
+  const applied: Applied = { after: new Map(), revision: undefined };
+  for (const [at, batch] of batches.entries()) {
+    const reply = await request(config, terminal, batch);
+    if (reply.kind !== "reply") {
+      if (at === 0) tellRefusal(plan, batch, reply, say, count > 1 ? `part 1 of ${count}` : "");
+      else tellHalf(config, terminal, plan, applied, { at, count, say });
+      return refused(reply, terminal);
+    }
+    const body = bodyOf(reply, terminal);
+    const now = typeof body === "number" ? body : listIn(body, "policies", terminal);
+    if (typeof now === "number" || typeof body === "number") return typeof now === "number" ? now : EXIT.failed;
+    for (const { key } of batch) applied.after.set(key, undefined);
+    for (const policy of now.map(policyOf)) applied.after.set(keyOf(policy), policy);
+    applied.revision = wholeOf(body["revision"]);
+    if (count > 1) terminal.progress?.(`part ${at + 1} of ${count}`);
+  }
+  if (count > 1) terminal.progress?.("");
+  tellAll(config, terminal, plan, applied);
   return EXIT.ok;
+}
+
+/** By key, what there is after the requests so far: undefined for what was deleted. */
+interface Applied {
+  readonly after: Map<string, PolicyRow | undefined>;
+  revision: number | undefined;
+}
+
+async function request(
+  config: Infer<typeof applySettings>,
+  terminal: Terminal,
+  batch: readonly KeyedWrite[],
+): Promise<Reply> {
+  const writes = batch.map(({ write }) => write);
+  const keys = batch.map(({ key }) => key);
+  return inWords(await change(config, "ApplyPolicies", { writes, ...howOf(config) }, terminal), keys);
+}
+
+/** The exit code, after saying why, and what to do. */
+function refused(reply: Reply, terminal: Terminal): number {
+  const conflict = "look at what is there now, and say its revision in the file, or none";
+  const body = bodyOf(reply, terminal, { conflict });
+  return typeof body === "number" ? body : EXIT.failed;
+}
+
+function tellRefusal({ file }: Plan, batch: readonly KeyedWrite[], reply: Reply, say: Say, part: string): void {
+  if (reply.kind !== "refusal" || reply.status >= 500) return;
+  const which = part === "" ? (batch.length === 1 ? ` (${batch[0]?.key ?? ""})` : "") : `, ${part},`;
+  say(`${file}${which} is refused as a whole, and nothing was changed`);
+}
+
+/** Some of the parts were applied, and one was not. */
+function tellHalf(
+  config: Infer<typeof applySettings>,
+  terminal: Terminal,
+  plan: Plan,
+  applied: Applied,
+  { at, count, say }: { readonly at: number; readonly count: number; readonly say: Say },
+): void {
+  tellAll(config, terminal, plan, applied, false);
+  const parts = at === 1 ? "part 1" : `parts 1 to ${at}`;
+  say(
+    `part ${at + 1} of ${count} was not applied, nor what follows; ${parts}, shown above, ${at === 1 ? "was" : "were"}`,
+  );
+  say("apply the file again when that is mended: what is applied already stays as it is");
+}
+
+function tellAll(
+  { output, dryRun }: Infer<typeof applySettings>,
+  terminal: Terminal,
+  { wanted, doomed, had }: Plan,
+  { after, revision }: Applied,
+  isWhole = true,
+): void {
+  const steps = [...wanted, ...doomed].map(keyOf).flatMap((key) => {
+    if (!after.has(key)) return isWhole ? [stepOf(key, had.get(key), had.get(key))] : [];
+    return [stepOf(key, had.get(key), after.get(key))];
+  });
+  terminal.out(renderSteps(output, { steps, revision, dryRun }, terminal.color));
 }
 
 /** The control plane counts writes; people know policies by name. */
@@ -126,39 +232,8 @@ async function textOf(path: string): Promise<string> {
     return readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof MeshError) throw error;
-    throw new MeshError("config_invalid", `can't read ${path}: ${(error as Error).message}`, { cause: error });
+    throw new MeshError("config_invalid", `can't read ${printable(path)}: ${whyNoFile(error)}`, { cause: error });
   }
-}
-
-function stepOf(before: PolicyRow | undefined, after: PolicyRow | undefined): Step {
-  const key = keyOf(after ?? before ?? { kind: "", name: "" });
-  const [old, fresh] = [fieldsOf(before), fieldsOf(after)];
-  const lines = [...new Set([...old.keys(), ...fresh.keys()])].flatMap((field) => {
-    const [was, is] = [old.get(field), fresh.get(field)];
-    if (was === is) return [];
-    return [...(was === undefined ? [] : [`- ${field}: ${was}`]), ...(is === undefined ? [] : [`+ ${field}: ${is}`])];
-  });
-  const outcome =
-    before === undefined ? "created" : after === undefined ? "deleted" : lines.length === 0 ? "unchanged" : "changed";
-  return { key, outcome, lines };
-}
-
-function fieldsOf(policy: PolicyRow | undefined): Map<string, string> {
-  return new Map(Object.entries(policy?.spec ?? {}).map(([field, value]) => [field, wordOf(value)]));
-}
-
-const OUTCOME_COLORS = { created: 32, changed: 33, deleted: 31, unchanged: 90 } as const;
-
-function stepText(
-  { key, outcome, lines }: Step,
-  { output, dryRun }: Infer<typeof applySettings>,
-  color: boolean,
-): string {
-  if (output === "text") return `${printable(key)}\t${outcome}\n`;
-  const paint = (line: string, code: number): string => (color ? `\x1b[${code}m${line}\x1b[0m` : line);
-  const would = dryRun && outcome !== "unchanged" ? "would be " : "";
-  const head = `${printable(key)} ${paint(would + outcome, OUTCOME_COLORS[outcome])}${dryRun ? " (dry run)" : ""}\n`;
-  return head + lines.map((line) => `  ${paint(printable(line), line.startsWith("+") ? 32 : 31)}\n`).join("");
 }
 
 /** YAML documents, or with --output json a list: what apply takes. */

@@ -8,7 +8,14 @@ import { formatDuration } from "../base/units.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { part } from "./part.ts";
-import { PROFILE_NAME, type ProfileFile, profilePath, readProfiles, writeProfiles } from "./profile-file.ts";
+import {
+  NAME_EXPECTED,
+  PROFILE_NAME,
+  type ProfileFile,
+  profilePath,
+  readProfiles,
+  writeProfiles,
+} from "./profile-file.ts";
 import { type Column, renderFigures, renderRows, textColumn, wordOf } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -24,6 +31,7 @@ const setSettings = section({
   }),
   output: choice([AS_IT_IS, "table", "json", "yaml", "text", "wide"], {
     default: AS_IT_IS,
+    short: "o",
     doc: "How answers are printed.",
   }),
   timeoutMs: duration({ default: "0s", max: "10m", emptyMeans: "as it is", doc: "How long to wait for an answer." }),
@@ -72,8 +80,9 @@ function listProfiles({ output }: Infer<typeof showSettings>, terminal: Terminal
 function find({ profiles }: ProfileFile, name: string, terminal: Terminal): Readonly<Record<string, unknown>> | number {
   const found = Object.hasOwn(profiles, name) ? profiles[name] : undefined;
   if (found !== undefined) return found;
-  const hint = didYouMean(name, Object.keys(profiles));
-  say(terminal, `there is no profile ${shown(name)}${hint === "" ? "" : `; ${hint}`}`);
+  const near = didYouMean(name, Object.keys(profiles));
+  const hint = near === "" ? "`infermesh ctl profiles list` shows those that there are" : near;
+  say(terminal, `there is no profile ${shown(name)}; ${hint}`);
   return EXIT.failed;
 }
 
@@ -95,7 +104,11 @@ function setProfile(
   name: string,
 ): number {
   if (!PROFILE_NAME.test(name)) {
-    say(terminal, `${shown(name)} is no name for a profile: letters, digits, ., _ and -, at most 64`);
+    say(terminal, `the name is ${shown(name)}; expected ${NAME_EXPECTED}`);
+    return EXIT.usage;
+  }
+  if (endpoint === "" && output === AS_IT_IS && timeoutMs === 0 && !use) {
+    say(terminal, "say what to set: --endpoint, --output, --timeout or --use");
     return EXIT.usage;
   }
   const path = profilePath(process.env);
@@ -111,6 +124,10 @@ function setProfile(
   terminal.out(
     `profile ${name} ${before === undefined ? "made" : "changed"}${use ? ", and the current one now" : ""}\n`,
   );
+  // Who sets a first one likely means it to count.
+  if (!use && file.current === "") {
+    say(terminal, `no profile is current; \`infermesh ctl profiles use ${name}\` makes it so, or name it by --profile`);
+  }
   return EXIT.ok;
 }
 
@@ -121,7 +138,7 @@ function deleteProfile(terminal: Terminal, name: string): number {
   if (typeof found === "number") return found;
   const { [name]: _, ...profiles } = file.profiles;
   writeProfiles(path, { current: file.current === name ? "" : file.current, profiles });
-  terminal.out(`profile ${name} deleted\n`);
+  terminal.out(`profile ${name} deleted${file.current === name ? "; it was the current one, and none is now" : ""}\n`);
   return EXIT.ok;
 }
 
@@ -138,9 +155,26 @@ function showProfile({ output }: Infer<typeof showSettings>, terminal: Terminal,
   return EXIT.ok;
 }
 
+/** The current one's name, alone on a line: for scripts and prompts. */
+function tellCurrent(terminal: Terminal): number {
+  const { current, profiles } = readProfiles(profilePath(process.env));
+  if (current === "") {
+    say(terminal, "no profile is current; choose one by `infermesh ctl profiles use NAME`");
+    return EXIT.failed;
+  }
+  terminal.out(`${current}\n`);
+  if (Object.hasOwn(profiles, current)) return EXIT.ok;
+  say(
+    terminal,
+    `there is no profile ${shown(current)} any more; choose another by \`infermesh ctl profiles use NAME\``,
+  );
+  return EXIT.failed;
+}
+
 /** The commands, without their help. */
 export const PROFILES = {
   list: part({ settings: showSettings, run: listProfiles }),
+  current: part({ settings: section({}), run: (_config, terminal) => tellCurrent(terminal) }),
   use: part({
     settings: section({}),
     operands: [{ ...NAME, optional: true }],

@@ -71,30 +71,39 @@ export function serverIdentities({ cert, key, sni }: TlsConfig): TlsIdentities |
   if (cert === "") throw invalid("tls.cert", "", "a certificate's file is needed with tls.key and tls.sni");
   const further = sni.map((entry): [string, Identity] => {
     const [, name = "", certFile = "", keyFile = ""] = NAMED.exec(entry) ?? [];
-    return [name, identityOf(`tls.sni of ${name}`, certFile, keyFile)];
+    const names = { cert: `tls.sni of ${name}.cert`, key: `tls.sni of ${name}.key` };
+    return [name, identityOf(names, certFile, keyFile)];
   });
-  return { ...identityOf("tls", cert, key), sni: Object.fromEntries(further) };
+  return { ...identityOf({ cert: "tls.cert", key: "tls.key" }, cert, key), sni: Object.fromEntries(further) };
 }
 
+/** What a client's files are called where they are configured. */
+type ClientFileNames = Readonly<Record<"ca" | "cert" | "key", string>>;
+
+const UPSTREAM_FILES: ClientFileNames = { ca: "upstreamTls.ca", cert: "upstreamTls.cert", key: "upstreamTls.key" };
+
 /** Reads the files; throws a MeshError that names the one at fault. */
-export function clientOptions({ ca, cert, key, verify }: UpstreamTlsConfig, named = "upstreamTls"): TlsClientOptions {
+export function clientOptions(
+  { ca, cert, key, verify }: UpstreamTlsConfig,
+  names: ClientFileNames = UPSTREAM_FILES,
+): TlsClientOptions {
   return {
     verify,
-    ...(ca === "" ? {} : { ca: certificatesIn(`${named}.ca`, ca) }),
-    ...(cert === "" && key === "" ? {} : { identity: identityOf(named, cert, key) }),
+    ...(ca === "" ? {} : { ca: certificatesIn(names.ca, ca) }),
+    ...(cert === "" && key === "" ? {} : { identity: identityOf(names, cert, key) }),
   };
 }
 
-function identityOf(path: string, certFile: string, keyFile: string): Identity {
-  const cert = certificatesIn(`${path}.cert`, certFile);
-  const key = contents(`${path}.key`, keyFile);
+function identityOf(names: Omit<ClientFileNames, "ca">, certFile: string, keyFile: string): Identity {
+  const cert = certificatesIn(names.cert, certFile);
+  const key = contents(names.key, keyFile);
   let isPair = false;
   try {
     isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch (error) {
-    throw invalid(`${path}.key`, keyFile, `no private key in PEM without a password (${reasonOf(error)})`);
+    throw invalid(names.key, keyFile, `no private key in PEM without a password (${reasonOf(error)})`);
   }
-  if (!isPair) throw invalid(`${path}.key`, keyFile, `not the key of the certificate in ${certFile}`);
+  if (!isPair) throw invalid(names.key, keyFile, `not the key of the certificate in ${certFile}`);
   return { cert, key };
 }
 

@@ -9,7 +9,7 @@ import { type Fault, isRecord, refuse } from "../base/field.ts";
 import { type Want, readWants } from "./want.ts";
 import { type Reader, faultsText, name, objectOf, oneOf, readingAt, whole } from "./spec-reading.ts";
 import { NAME_CHARACTERS_MAX } from "./spec.ts";
-import { KEY_CHARACTERS_MAX, type Write, readWrites } from "./write.ts";
+import { KEY_CHARACTERS_MAX, isCanonical, type Write, readWrites } from "./write.ts";
 
 export const COMMAND_BYTES_MAX = 1024 * 1024;
 const DEPTH_MAX = 16;
@@ -74,12 +74,20 @@ const OPS: { readonly [O in Command["op"]]: Reader<Omit<Command & { op: O }, "op
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export function encodeCommand(command: Command): Uint8Array {
-  return encoder.encode(JSON.stringify(command));
-}
-
 /** What was read of bytes that nobody changes: who proposes a command looks at it first, and applies it a moment later. */
 const known = new WeakMap<Uint8Array, Command>();
+
+/** The bytes must stay as they are. */
+export function encodeCommand(command: Command): Uint8Array {
+  const bytes = encoder.encode(JSON.stringify(command));
+  // Of writes that were read where they were asked for, reading them again would come to the same.
+  if (command.op === "write" && isCanonical(command.writes) && bytes.length <= COMMAND_BYTES_MAX) {
+    const at = readingAt("", []);
+    const own = { key: key(command.key, at), atMs: atMs(command.atMs, at) };
+    if (at.faults.length === 0) known.set(bytes, { ...command, ...own } as WriteCommand);
+  }
+  return bytes;
+}
 
 /** The command in its canonical form, or what is wrong with it. Never throws. The bytes must stay as they are. */
 export function readCommand(bytes: Uint8Array): Command | { readonly bad: string } {

@@ -17,10 +17,32 @@ export function readingAt(path: string, faults: Fault[]): Reading {
   return { path, source: "", fromText: false, faults };
 }
 
+/** A part of what is being read. Its path is put together when a fault asks for it, which is hardly ever. */
+class Inner implements Reading {
+  readonly source: string;
+  readonly fromText: boolean;
+  readonly faults: Fault[];
+  readonly #outer: Reading;
+  readonly #part: string;
+
+  constructor(outer: Reading, part: string) {
+    this.source = outer.source;
+    this.fromText = outer.fromText;
+    this.faults = outer.faults;
+    this.#outer = outer;
+    this.#part = part;
+  }
+
+  get path(): string {
+    const { path } = this.#outer;
+    const dot = path === "" || this.#part.startsWith("[") ? "" : ".";
+    return `${path}${dot}${this.#part}`;
+  }
+}
+
 /** Something within what is being read: `writes[2]`, `spec.nodes`. */
 export function inside(at: Reading, part: string): Reading {
-  const dot = at.path === "" || part.startsWith("[") ? "" : ".";
-  return { ...at, path: `${at.path}${dot}${part}` };
+  return new Inner(at, part);
 }
 
 /** A field that someone else named. */

@@ -39,9 +39,16 @@ export interface View {
 
 const encoder = new TextEncoder();
 
+/** What specs weigh, which don't change: each is asked when it is read, when it is put, and when it goes. */
+const weights = new WeakMap<Specs[Kind], number>();
+
 /** What a spec weighs. */
 export function specBytes(spec: Specs[Kind]): number {
-  return encoder.encode(JSON.stringify(spec)).length;
+  const known = weights.get(spec);
+  if (known !== undefined) return known;
+  const bytes = encoder.encode(JSON.stringify(spec)).length;
+  weights.set(spec, bytes);
+  return bytes;
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
@@ -107,6 +114,13 @@ export function readPolicy(kind: Kind, rawName: unknown, rawSpec: unknown, at: R
   return { kind, name, spec } as Put;
 }
 
+/** Lists that were read here: they are in their canonical form. */
+const canonical = new WeakSet<readonly Write[]>();
+
+export function isCanonical(writes: readonly Write[]): boolean {
+  return canonical.has(writes);
+}
+
 /** A list of writes, each policy named once. */
 export const readWrites: Reader<readonly Write[]> = (raw, at) => {
   if (!Array.isArray(raw) || raw.length === 0 || raw.length > WRITES_MAX) {
@@ -124,7 +138,9 @@ export const readWrites: Reader<readonly Write[]> = (raw, at) => {
     seen.add(target);
     writes.push(write);
   }
-  return at.faults.length === before ? writes : undefined;
+  if (at.faults.length > before) return undefined;
+  canonical.add(writes);
+  return writes;
 };
 
 /** Which item a write is about. */
@@ -157,8 +173,8 @@ export function checkWrites(
       changes.push({ deleted: { kind: target.kind, name: target.name }, revision });
       continue;
     }
-    const text = JSON.stringify(write.put.spec);
-    if (current !== undefined && JSON.stringify(current.spec) === text) {
+    const isAsHeavy = before === specBytes(write.put.spec);
+    if (current !== undefined && isAsHeavy && JSON.stringify(current.spec) === JSON.stringify(write.put.spec)) {
       items.push(current);
       continue;
     }

@@ -111,8 +111,17 @@ export function roleIn(bytes: Uint8Array): NodeRole | undefined {
   return bytes[0] === VERSION ? NODE_ROLES[bytes[1] ?? -1] : undefined;
 }
 
-/** Undefined for bytes that are not metadata of ours. */
+/** What was read of bytes that nobody changes: those of a member are looked at again and again, for each link and list. */
+const known = new WeakMap<Uint8Array, NodeMeta>();
+
+/** Undefined for bytes that are not metadata of ours. The bytes must stay as they are. */
 export function decodeMeta(bytes: Uint8Array): NodeMeta | undefined {
+  const read = known.get(bytes) ?? readMeta(bytes);
+  if (read !== undefined) known.set(bytes, read);
+  return read;
+}
+
+function readMeta(bytes: Uint8Array): NodeMeta | undefined {
   const role = roleIn(bytes);
   if (role === undefined) return undefined;
   const flags = bytes[2] ?? 0;

@@ -166,6 +166,16 @@ describe("near misses", () => {
   ])("%s -> %s", (name, near) => {
     expect(nearest(name, ["--listen", "listen", "pollInterval", "fleet"])).toBe(near as string);
   });
+
+  test("are found up to a third of the name away, and not beyond", () => {
+    for (let length = 3; length <= 12; length += 1) {
+      const name = "abcdefghijkl".slice(0, length);
+      const most = Math.floor(length / 3);
+      const away = (distance: number): string => `${name.slice(0, 1)}${"-".repeat(distance)}${name.slice(1)}`;
+      expect(nearest(name, [away(most)])).toBe(away(most));
+      expect(nearest(name, [away(most + 1)])).toBeUndefined();
+    }
+  });
 });
 
 describe("places in a file", () => {
@@ -195,6 +205,7 @@ upstreams:
       { key: "a", line: 6 },
     ]);
     expect(duplicateKeys("l:\n  - a: 1\n    b: 2\n  - a: 1\n    b: 2\nt: |\n  x: 1\n  x: 2\n")).toEqual([]);
+    expect(duplicateKeys("a: 1\n---\na: 1\nb: 2\n--- # more\na: 1\nb: 2\nb: 3\n")).toEqual([{ key: "b", line: 8 }]);
     expect(duplicateKeys('{\n  "a": 1,\n  "a": 2\n}')).toEqual([{ key: "a", line: 3 }]);
   });
 

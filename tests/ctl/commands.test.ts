@@ -3,6 +3,7 @@ import { showHealth, showStats } from "../../src/ctl/commands.ts";
 import { listNodes } from "../../src/ctl/nodes.ts";
 import type { CtlConfig } from "../../src/ctl/settings.ts";
 import { formatAge, formatPercent, renderFigures, renderRows } from "../../src/ctl/render.ts";
+import { NOBODY_SAYS } from "./ctl-bed.ts";
 
 const STATS = {
   uptimeSeconds: 12.5,
@@ -88,7 +89,7 @@ describe("what goes wrong", () => {
     expect(await run(listNodes, "html")).toEqual({
       code: 3,
       out: "",
-      err: "infermesh ctl: can't reach http://127.0.0.1:PORT/html: the answer is not JSON; is this an infermesh --api port?\n",
+      err: "infermesh ctl: http://127.0.0.1:PORT/html: the answer is not JSON; is this an infermesh --api port?\n",
     });
     expect(await run(listNodes, "slow", { timeoutMs: 50 })).toEqual({
       code: 3,
@@ -101,7 +102,7 @@ describe("what goes wrong", () => {
     expect(await run(listNodes, `http://127.0.0.1:${port}`)).toEqual({
       code: 3,
       out: "",
-      err: `infermesh ctl: can't reach http://127.0.0.1:${port}: nobody listens there\n`,
+      err: `infermesh ctl: can't reach http://127.0.0.1:${port}: nobody listens there\n${NOBODY_SAYS}`,
     });
   });
 });

@@ -1,6 +1,6 @@
 /** Models, control nodes, snapshots, decisions, events and profiles, and what goes wrong on the way, against a fake. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { snapshotStatus } from "../../src/ctl/snapshot.ts";
@@ -415,7 +415,7 @@ describe("what goes wrong", () => {
     bed.instead.push(() => Response.json({ error: { message: "there is nothing at /x" } }, { status: 404 }));
     expect(await run("list-pins")).toMatchObject({
       code: 1,
-      err: "infermesh ctl: ENDPOINT answered: there is nothing at /x (status 404)\ninfermesh ctl: only --api ports of infermesh take this, not --metrics ports\n",
+      err: "infermesh ctl: ENDPOINT answered: there is nothing at /x (status 404)\ninfermesh ctl: is it the --api port of a router or an agent? A port that clients send requests to takes no commands\n",
     });
   });
 
@@ -513,31 +513,65 @@ describe("profiles", () => {
       code: 1,
       err: expect.stringContaining("did you mean prod?"),
     });
-    expect((await own("profiles delete prod")).out).toBe("profile prod deleted\n");
+    expect(await own("profiles current")).toMatchObject({ code: 0, out: "prod\n" });
+    expect((await own("profiles delete prod")).out).toBe(
+      "profile prod deleted; it was the current one, and none is now\n",
+    );
+    expect(await own("profiles current")).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("`infermesh ctl profiles use NAME`"),
+    });
     expect(await own("profiles show")).toMatchObject({
       code: 1,
       err: expect.stringContaining("no profile is current"),
     });
     expect((await own("profiles use lab")).code).toBe(0);
     expect((await own("profiles use")).out).toBe("no profile is current now\n");
-    expect(await own("profiles set a/b")).toMatchObject({ code: 2 });
+    expect(await own("profiles set a/b --use")).toMatchObject({ code: 2, err: expect.stringContaining('"a/b"') });
+    expect((await own("profiles set lab -o wide")).err).toContain("`infermesh ctl profiles use lab` makes it so");
+    expect(await own("profiles set new")).toMatchObject({ code: 2, err: expect.stringContaining("say what to set") });
+    expect((await own("profiles list -o text")).out).not.toContain("new");
+    writeFileSync(path, "current: gone\nprofiles: {lab: {}}\n");
+    expect(await own("profiles current")).toMatchObject({ code: 1, out: "gone\n" });
   });
 
   test.each([
-    ["current: [", "is not YAML"],
-    ["7", "expected the keys current and profiles"],
-    ["curent: a", "did you mean current?"],
-    ["current: 3", "expected the name of a profile"],
-    ["profiles: [a]", "expected profiles by name"],
-    ["profiles: {a: {endpoint: ftp://x}}", 'profiles.a.endpoint: found "ftp://x"'],
-    ["profiles: {a: {endpont: x}}", "did you mean endpoint?"],
-    ["profiles: {'a b': {}}", "is no name for a profile"],
-    ["current: gone", 'profile: found "gone"'],
-  ])("a file of %j is told to be wrong, with where", async (text, fault) => {
+    ["current: a\nprofiles:\n  a: [\n", "(file): found", ", line 3); expected YAML; the parser says"],
+    ["7", "(file): found 7", "expected the keys current and profiles"],
+    ["\ncurent: a", "curent: found", ", line 2); no such key; there are current and profiles; did you mean current?"],
+    ["current: 3", "current: found 3", ", line 1); expected the name of a profile"],
+    ["profiles: [a]", "profiles: found", ", line 1); expected profiles by name"],
+    ["profiles:\n  a:\n    endpoint: ftp://x", 'profiles.a.endpoint: found "ftp://x"', ", line 3); expected the URL"],
+    ["profiles:\n  a:\n    endpont: x", "profiles.a.endpont: found", ", line 3); no such key; did you mean endpoint?"],
+    ["profiles:\n  a: {}\n  'a b': {}", 'profiles.a b: found "a b"', ", line 3); expected a profile's name"],
+    ["profiles:\n  a: 5", "profiles.a: found 5", ", line 2); expected the keys endpoint, output and timeout"],
+    ["profiles:\n  a: {}\n  a: {}", "a: found the key a second time", ", line 3); expected it once"],
+    ["current: gone", 'current: found "gone"', "expected a profile of that file"],
+  ])("a file of %j is told to be wrong, with where", async (text, fault, place) => {
     writeFileSync(path, text);
     const { code, err } = await own("list-pins");
     expect(code).toBe(2);
     expect(err).toContain(fault);
+    expect(err).toContain(place);
     expect(err).toContain(path);
+    if (fault.startsWith('current: found "gone')) return;
+    expect(await own("profiles list")).toMatchObject({ code: 2, err: expect.stringContaining(fault) });
+    // What is broken is not written over.
+    expect(await own("profiles set b --use")).toMatchObject({ code: 2, err: expect.stringContaining(place) });
+  });
+
+  test("all that is wrong with a file is told at once", async () => {
+    writeFileSync(path, "curent: a\nprofiles:\n  a: { output: wid, timeout: 5 }\n");
+    expect((await own("list-pins")).err).toStartWith("infermesh ctl list-pins: 3 faults\n");
+  });
+
+  test("a file that can't be read is no file without profiles", async () => {
+    rmSync(path, { force: true });
+    mkdirSync(path);
+    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("it is a folder") });
+    rmSync(path, { recursive: true });
+    writeFileSync(path, "#".repeat(2 ** 20 + 1));
+    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("at most 1 MiB") });
   });
 });

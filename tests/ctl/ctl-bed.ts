@@ -10,6 +10,10 @@ export interface Ran {
   readonly err: string;
 }
 
+/** What is said further where nobody listens. */
+export const NOBODY_SAYS =
+  "infermesh ctl: start a router or an agent there, or say whom to ask: --endpoint URL, INFERMESH_ENDPOINT, or --profile (`infermesh ctl profiles`)\n";
+
 export class CtlBed {
   readonly #server: ReturnType<typeof Bun.serve>;
 

@@ -1,6 +1,7 @@
 /** leave: against nodes that end, linger, come back, or take no leave. */
 import { afterEach, expect, test } from "bun:test";
 import { leaveMesh } from "../../src/ctl/leave.ts";
+import { NOBODY_SAYS } from "./ctl-bed.ts";
 
 const servers: ReturnType<typeof Bun.serve>[] = [];
 afterEach(async () => {
@@ -80,7 +81,7 @@ test("tells who is none, who takes no leave, and who is not there", async () => 
   expect(await leave("http://127.0.0.1:1")).toEqual({
     code: 3,
     out: "",
-    err: "infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n",
+    err: `infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n${NOBODY_SAYS}`,
   });
 });
 

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NOBODY_SAYS } from "./ctl-bed.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const directory = mkdtempSync(join(tmpdir(), "infermesh-main-"));
@@ -166,7 +167,7 @@ describe("without anything running", () => {
   test("ctl says so with exit code 3", async () => {
     const { code, out, err } = await infermesh(["ctl", "list-nodes", "--endpoint", "http://127.0.0.1:1"]);
     expect({ code, out }).toEqual({ code: 3, out: "" });
-    expect(err).toBe("infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n");
+    expect(err).toBe(`infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n${NOBODY_SAYS}`);
   });
 
   test.each(["stop", "status"])("agent %s says so with exit code 3", async (name) => {

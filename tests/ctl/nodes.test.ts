@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { describeNode } from "../../src/ctl/describe-node.ts";
 import { listNodes } from "../../src/ctl/nodes.ts";
-import { CtlBed } from "./ctl-bed.ts";
+import { CtlBed, NOBODY_SAYS } from "./ctl-bed.ts";
 
 const TARGETS = [
   {
@@ -355,7 +355,7 @@ ${EVENTS.filter(({ id }) => id === "gpu-1")
     const nobody = await bed.run(describeNode, "", { operand: "x", endpoint: "http://127.0.0.1:1" });
     expect(nobody).toMatchObject({
       code: 3,
-      err: "infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n",
+      err: `infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n${NOBODY_SAYS}`,
     });
   });
 });

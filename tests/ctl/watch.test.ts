@@ -4,6 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { type MembersConfig, membersSettings } from "../../src/ctl/settings.ts";
 import { showMembers } from "../../src/ctl/watch.ts";
 import { eventually } from "../admin/raw-client.ts";
+import { NOBODY_SAYS } from "./ctl-bed.ts";
 
 const MEMBERS = [
   {
@@ -241,7 +242,7 @@ describe("members", () => {
     const nobody = watch("http://127.0.0.1:1");
     expect([await nobody.code, nobody.err]).toEqual([
       3,
-      "infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n",
+      `infermesh ctl: can't reach http://127.0.0.1:1: nobody listens there\n${NOBODY_SAYS}`,
     ]);
     const other = watch(`${at(fakeNode())}/elsewhere`);
     expect(await other.code).toBe(1);

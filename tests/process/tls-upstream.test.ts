@@ -98,13 +98,18 @@ describe("a target", () => {
   });
 });
 
+const PORTS = ["listen", "api", "metrics", "gossip"].flatMap((port) => [`--${port}`, "127.0.0.1:0"]);
+
 test.each([
   [["--tls-cert", "/nonexistent.pem"], "tls.cert: /nonexistent.pem: can't be read"],
   [["--tls-cert", ca], "tls.key: a file is needed"],
   [["--tls-key", ca], "tls.cert: a certificate's file is needed"],
   [["--upstream-tls-ca", join(folder, "nothing.pem")], "upstreamTls.ca"],
+  [["--store", "etcds://127.0.0.1:1", "--store-ca", "/no.pem"], "control.storeCa (--store-ca): /no.pem: can't be read"],
+  [["--store", "etcds://127.0.0.1:1", "--store-cert", ca], "control.storeKey (--store-key): a file is needed"],
+  [["--store", "etcd://127.0.0.1:1", "--store-ca", ca], "control.storeCa (--store-ca) is for TLS"],
 ])("%p is refused with the file at fault", async (flags, expected) => {
-  const failing = Bun.spawn([EXECUTABLE, "router", "--listen", "127.0.0.1:0", ...flags], {
+  const failing = Bun.spawn([EXECUTABLE, "router", ...PORTS, ...flags], {
     stdout: "pipe",
     stderr: "pipe",
   });
