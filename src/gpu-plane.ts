@@ -14,7 +14,7 @@ export interface GpuPlaneOptions {
   readonly config: GpuConfig;
   readonly health: HealthConfig;
   /** The simulated GPUs, where they are chosen. */
-  readonly mock: () => GpuSource;
+  readonly mock?: () => GpuSource;
   readonly models: () => readonly string[];
   /** Where the runtime serves, on this machine. */
   readonly port: number;
@@ -25,6 +25,7 @@ export interface GpuPlaneOptions {
 
 /** Between two looks for the runtime's processes. */
 const TIES_MS = 10_000;
+const FIRST_TIES_MS = 3000;
 
 export interface GpuPlane {
   readonly watch: GpuWatch;
@@ -60,7 +61,7 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     config,
     choice,
     probeCommand: [...selfCommand(), "gpu-probe"],
-    given: choice.kind === "mock" ? [options.mock()] : [],
+    given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
     opened: (source) => watch.add(source),
   });
   let isLooking = false;
@@ -72,12 +73,15 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     isLooking = false;
     tellQuarantine();
   };
+  // The first readings have come by then.
+  const first = setTimeout(() => void look(), FIRST_TIES_MS);
   const timer = setInterval(() => void look(), TIES_MS);
   timer.unref();
   return {
     watch,
     sources,
     async stop() {
+      clearTimeout(first);
       clearInterval(timer);
       watch.stop();
       await sources.stop();

@@ -25,7 +25,11 @@ export const spawnChild: Spawn = (command) => {
   const lastWords = lastWordsOf(child.stderr);
   const exited = child.exited.then(async (): Promise<Exit> => {
     await Promise.race([lastWords.over, Bun.sleep(ERROR_WAIT_MS)]);
-    return { code: child.exitCode, signal: child.signalCode === null ? null : String(child.signalCode), lastWords: lastWords.text() };
+    return {
+      code: child.exitCode,
+      signal: child.signalCode === null ? null : String(child.signalCode),
+      lastWords: lastWords.text(),
+    };
   });
   return { pid: child.pid, output: child.stdout, kill: (signal) => child.kill(signal), exited };
 };
@@ -49,7 +53,9 @@ export function lastWordsOf(stream: AsyncIterable<Uint8Array>): { readonly over:
     over,
     text() {
       const lines = new TextDecoder().decode(tail).split("\n");
-      const last = lines.map((line) => line.replaceAll(/[\p{Cc}\p{Cf}\uFFFD]/gu, "").trim()).findLast((line) => line !== "");
+      const last = lines
+        .map((line) => line.replaceAll(/[\p{Cc}\p{Cf}\uFFFD]/gu, "").trim())
+        .findLast((line) => line !== "");
       return (last ?? "").slice(0, LAST_WORDS_CHARS_MAX);
     },
   };

@@ -13,7 +13,11 @@ export interface HealthWords {
   readonly key: string;
 }
 
-export function healthWords(verdict: Verdict, before: HealthWords | undefined, unixOf: (atMs: number) => number): HealthWords {
+export function healthWords(
+  verdict: Verdict,
+  before: HealthWords | undefined,
+  unixOf: (atMs: number) => number,
+): HealthWords {
   const [worst] = verdict.reasons;
   const why = worst === undefined ? "" : ` ${worst.rule} ${worst.severity} ${worst.sinceMs}`;
   const key = `${verdict.health} ${verdict.sinceMs}${why}`;

@@ -5,9 +5,7 @@ import { custom, duration, type Infer, section, text } from "../base/settings.ts
 const WORDS = ["auto", "nvml", "rocm", "sysfs", "mock", "none"] as const;
 const DCGM = "dcgm=";
 
-export type GpuChoice =
-  | { readonly kind: (typeof WORDS)[number] }
-  | { readonly kind: "dcgm"; readonly url: string };
+export type GpuChoice = { readonly kind: (typeof WORDS)[number] } | { readonly kind: "dcgm"; readonly url: string };
 
 /** What `--gpu` says; undefined for what it may not say. */
 export function gpuChoice(written: string): GpuChoice | undefined {

@@ -14,5 +14,5 @@ export interface GpuSource {
   readonly readings: readonly GpuReading[];
   /** From now on; there is one listener. */
   watch(listener: GpuListener): void;
-  stop(): Promise<void> | void;
+  stop(): Promise<void>;
 }

@@ -45,15 +45,17 @@ export function familyOf(pid: number, processes: readonly ProcessFacts[]): Set<n
 }
 
 /** The uuids of the GPUs on which the runtime is; undefined where that is not known. */
-export function gpusOf(runtime: RuntimeProcesses | undefined, readings: readonly GpuReading[]): Set<string> | undefined {
+export function gpusOf(
+  runtime: RuntimeProcesses | undefined,
+  readings: readonly GpuReading[],
+): Set<string> | undefined {
   if (runtime === undefined) return undefined;
   const uuids = new Set<string>();
   for (const { uuid, traffic } of readings) {
     // One whose processes are not known may be anybody's.
     if (traffic?.processes === undefined) return undefined;
     const isOurs = traffic.processes.some(
-      ({ pid, container }) =>
-        runtime.pids.has(pid) || (container !== undefined && runtime.containers.has(container)),
+      ({ pid, container }) => runtime.pids.has(pid) || (container !== undefined && runtime.containers.has(container)),
     );
     if (isOurs) uuids.add(uuid);
   }

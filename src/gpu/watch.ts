@@ -16,6 +16,8 @@ import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
 import type { GpuSource } from "./source.ts";
 import { gpusOf, type RuntimeProcesses } from "./ties.ts";
 
+const WORDS_MAX = 256;
+
 export interface WatchOptions {
   readonly health: HealthConfig;
   /** What the runtime serves. */
@@ -137,6 +139,8 @@ export class GpuWatch {
 
   #wordsOf(health: GpuHealth, uuid: string): HealthWords {
     const words = healthWords(health.verdict(uuid), this.#words.get(uuid), unixOf);
+    // Names that a driver makes up anew each time.
+    if (this.#words.size >= WORDS_MAX) this.#words.clear();
     this.#words.set(uuid, words);
     return words;
   }

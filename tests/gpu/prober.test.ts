@@ -118,7 +118,9 @@ describe("a prober", () => {
     await until(() => prober.state.state === "ok", "it reads");
     const { pid } = prober;
     await until(() => prober.state.state === "unresponsive", "it hangs");
-    expect(prober.state.message).toStartWith(`driver unresponsive since ${new Date(prober.state.sinceMs).toISOString()}: `);
+    expect(prober.state.message).toStartWith(
+      `driver unresponsive since ${new Date(prober.state.sinceMs).toISOString()}: `,
+    );
     expect(prober.state.message).toContain(`probe process ${pid} told nothing for 1.5 s`);
     await until(() => !isThere(pid!), "the hung process is gone");
     await until(() => prober.state.state === "ok", "another one reads");
@@ -151,7 +153,9 @@ describe("a prober", () => {
     const spawn = (): Child => {
       spawned += 1;
       const output = async function* () {
-        yield new TextEncoder().encode(encodeProbeMessage({ type: "reading", isRoll: true, tookMs: 0, gpus: [fakeGpu(0)] }));
+        yield new TextEncoder().encode(
+          encodeProbeMessage({ type: "reading", isRoll: true, tookMs: 0, gpus: [fakeGpu(0)] }),
+        );
         await exited.promise;
       };
       return { pid: 4242, output: output(), kill: (signal) => void signals.push(signal), exited: exited.promise };
