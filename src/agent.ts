@@ -58,7 +58,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let controlPlane: ControlPlane | null = null;
   const plane = openGpuPlane({
     config: config.gpu,
-    health: config.health,
+    health: config.gpuHealth,
     models: () => runtime.models,
     port: runtime.port,
     // Whether a GPU is well is told at once.

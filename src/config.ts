@@ -108,7 +108,7 @@ export const agentSettings = section({
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
   gpu: gpuSettings,
-  health: { ...healthSettings, doc: "When a GPU counts as degraded, or is quarantined." },
+  gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
   swim: swimSettings,
   signal: { ...signalSettings, doc: "The node's states on their way to the routers." },

@@ -18,6 +18,7 @@ import type { Want } from "./policy/want.ts";
 import type { Log } from "./obs/log.ts";
 import type { PolicyFigures } from "./obs/policy-metrics.ts";
 import type { Crew, CrewPolicies } from "./proxy/crew.ts";
+import { Headcount } from "./proxy/headcount.ts";
 import { LeaseDesk, type Lender } from "./proxy/lease-desk.ts";
 import { modelLoad } from "./proxy/model-loads.ts";
 import type { Placement } from "./proxy/placement.ts";
@@ -44,7 +45,7 @@ export interface PoliciesOptions {
   /** Is told what becomes of models. */
   readonly journal: Pick<Journal, "tell">;
   readonly log: Log;
-  readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
+  readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "tellHolders" | "grant"> | null;
   /** Has nodes load models that lack replicas; by default through the mesh. */
   readonly models?: Pick<ModelLoader, "load">;
 }
@@ -75,6 +76,8 @@ export class Policies implements CrewPolicies {
   #revision: number | undefined;
   #source: PolicySource | null = null;
   #unwatch: (() => void) | null = null;
+  readonly #headcount = new Headcount();
+  #toldHolders = 0;
   #lookedMs = -Infinity;
   #wantedMs = -Infinity;
 
@@ -101,6 +104,7 @@ export class Policies implements CrewPolicies {
    * after `timeoutMs`.
    */
   async caughtUp(timeoutMs: number): Promise<void> {
+    this.#tellHolders();
     const { source, log } = { source: this.#source, log: this.#options.log };
     if (source === null || !this.#options.standing.hasControlNodes) return;
     const untilMs = performance.now() + timeoutMs;
@@ -167,7 +171,16 @@ export class Policies implements CrewPolicies {
 
   holders(): number {
     const { standing, config } = this.#options;
-    return standing.routers * config.workers;
+    return this.#headcount.seen(standing.routers * config.workers, performance.now());
+  }
+
+  /** Workers start before the mesh is entered, and quotas may be asked for the first time long after. */
+  #tellHolders(): void {
+    const holders = this.holders();
+    const crew = this.#options.crew();
+    if (crew === null || holders === this.#toldHolders) return;
+    this.#toldHolders = holders;
+    crew.tellHolders(holders);
   }
 
   wanted(wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]): void {
@@ -185,6 +198,7 @@ export class Policies implements CrewPolicies {
   /** Call it a few times a second. */
   upkeep(nowMs: number): void {
     const { placement, targets } = this.#options;
+    this.#tellHolders();
     placement.review((id) => targets.get(id), nowMs);
     if (this.#revision === undefined || nowMs - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = nowMs;

@@ -37,6 +37,8 @@ export interface GpuBackend {
    * `nowMs` is a monotonic clock, for figures that are rates.
    */
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[];
+  /** A GPU is lost, or came, since the last look at identities: the next look should be one. */
+  readonly isRollDue?: boolean;
   /** Faults since the last call; does not wait. */
   faults(): GpuFault[];
   close(): void;

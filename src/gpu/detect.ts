@@ -14,7 +14,7 @@ export interface ProbePlan {
 }
 
 const DRIVERS: readonly (ProbePlan & { readonly files: readonly string[] })[] = [
-  { vendors: ["nvidia"], backends: ["nvml"], files: ["proc/driver/nvidia/version", "sys/module/nvidia"] },
+  { vendors: ["nvidia"], backends: ["nvml"], files: ["proc/driver/nvidia/version", "sys/module/nvidia", "dev/dxg"] },
   { vendors: ["amd"], backends: ["rocm", "sysfs"], files: ["sys/module/amdgpu"] },
   { vendors: ["intel"], backends: ["sysfs"], files: ["sys/module/i915", "sys/module/xe"] },
 ];

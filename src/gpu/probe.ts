@@ -129,6 +129,7 @@ class Probe {
     }
     const groups = new Set(GPU_GROUPS.filter((group) => startMs >= this.#dueAtMs[group]));
     if (groups.size === 0) return;
+    if (backend.isRollDue === true) groups.add("identity");
     if (groups.has("identity") && this.#isOtherDriver()) return;
     const gpus = backend.read(groups, startMs);
     for (const group of groups) {

@@ -137,6 +137,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** The client takes the answer slower than it comes, so the target waits. */
   #isClientSlow = false;
   readonly #meter = new Meter();
+  /** The answer is a stream of another kind than chunks of events. */
+  #isByLines = false;
   /** When the last event of its stream came; 0: none has yet. */
   #tokenMs = 0;
   #received = 0;
@@ -205,6 +207,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#isClientSlow = false;
     this.#answer.reset();
     this.#meter.reset();
+    this.#isByLines = false;
     this.#tokenMs = 0;
   }
 
@@ -307,9 +310,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #promptTokens(): number {
-    const { bytesPerToken, promptTokensMax } = this.#context.config;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    return Math.min(promptTokensMax, Math.max(1, Math.ceil((this.promptBytes || bodyBytes) / bytesPerToken)));
+    return this.#tokensIn(this.promptBytes || bodyBytes);
+  }
+
+  #tokensIn(bytes: number): number {
+    const { bytesPerToken, promptTokensMax } = this.#context.config;
+    return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 
   /** Chooses a target for an attempt; the row, or why there is none. */
@@ -409,7 +416,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Tokens that the request took, as far as is known. */
   #usedTokens({ tokens }: Permit): number {
     if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
-    return (this.#meter.promptTokens || tokens) + this.#meter.completionTokens;
+    // What came in chunks was longer in the end than when it was let pass.
+    const prompt = Math.max(
+      tokens,
+      this.contentLength < 0 && this.promptBytes === 0 ? this.#tokensIn(this.#received) : 0,
+    );
+    return (this.#meter.promptTokens || prompt) + this.#meter.completionTokens;
   }
 
   /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
@@ -565,6 +577,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       end = this.#treatment.dress(head, buffer, end);
     }
     this.#answer.begin(head, buffer, attempt.framing, this, end);
+    this.#isByLines = !this.#answer.eventStream && (head.eventStream || this.shape.format === "ndjson");
     if (attempt.framing === FRAMING.tunnel) {
       this.#tunnel = new Tunnel();
       this.#client.tunnelBegins();
@@ -631,6 +644,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (chunks === null || !this.#meter.readEvents(chunks, buffer)) return;
       if (this.#tokenMs > 0) this.#context.counters.tokenGap(this.model, this.#activeMs - this.#tokenMs);
       this.#tokenMs = this.#activeMs;
+    } else if (this.#isByLines) {
+      this.#meter.readLines(chunks, buffer, start, end);
     } else if (ended) {
       this.#meter.readEnd(buffer, start, end);
     }

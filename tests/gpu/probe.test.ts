@@ -18,6 +18,7 @@ class Counting extends FakeBackend {
   override gpus = [fakeGpu(0), fakeGpu(1)];
   readonly looks: { readonly atMs: number; readonly groups: readonly GpuGroup[] }[] = [];
   faultLooks = 0;
+  isRollDue = false;
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
@@ -102,6 +103,16 @@ describe("a probe", () => {
     expect(readings.map(({ isRoll }) => isRoll).filter(Boolean)).toHaveLength(2);
     expect(readings[0]).toMatchObject({ gpus: [fakeGpu(0), fakeGpu(1)] });
     expect(bench.kinds().slice(0, 2)).toEqual(["open", "reading"]);
+  });
+
+  test("looks at identities out of turn when a GPU came or went", async () => {
+    const bench = new Bench();
+    await bench.run(10_000, (nowMs) => {
+      const [backend] = bench.backends;
+      backend!.isRollDue = nowMs > 3500 && nowMs <= 4000;
+    });
+    const rolls = bench.backends[0]!.looks.filter(({ groups }) => groups.includes("identity"));
+    expect(rolls.map(({ atMs }) => atMs)).toEqual([0, 4000]);
   });
 
   test("tells faults at the next look, a storm of them by its beginning", async () => {

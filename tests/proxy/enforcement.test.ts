@@ -350,6 +350,19 @@ describe("quotas", () => {
     for (let i = 0; i < 4; i++) expect(statusOf(await ask(relayed.port, chat()))).toBe(400);
   });
 
+  test("of tokens: what came in chunks was as long as it was in the end", async () => {
+    const up = upstream(ok);
+    const relayed = relay([up.port], { replayBytes: 100 }).obey(quota("*/m", { tokensPerMinute: 100_000 }));
+    const client = await Client.open(relayed.port);
+    client.send(`POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n${CLOSE}\r\n`);
+    client.send(chunk(`{"model":"m","x":"${"x".repeat(200)}`));
+    await until(() => relayed.inFlight > 0);
+    client.send(`${chunk(`${"x".repeat(3800)}"}`)}0\r\n\r\n`);
+    expect(statusOf(await client.end())).toBe(200);
+    const used = (): number => relayed.asked.at(-1)?.[0][0]?.used.tokens ?? 0;
+    await until(() => used() >= 1000);
+  });
+
   const ends: readonly (readonly [string, Script, (client: Client) => unknown])[] = [
     ["is answered", (socket) => socket.write(answer("{}")), (client) => client.end()],
     ["is left by its client", () => {}, (client) => client.leave()],
