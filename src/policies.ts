@@ -18,6 +18,7 @@ import type { Want } from "./policy/want.ts";
 import type { Log } from "./obs/log.ts";
 import type { PolicyFigures } from "./obs/policy-metrics.ts";
 import type { Crew, CrewPolicies } from "./proxy/crew.ts";
+import { Headcount } from "./proxy/headcount.ts";
 import { LeaseDesk, type Lender } from "./proxy/lease-desk.ts";
 import { modelLoad } from "./proxy/model-loads.ts";
 import type { Placement } from "./proxy/placement.ts";
@@ -44,7 +45,7 @@ export interface PoliciesOptions {
   /** Is told what becomes of models. */
   readonly journal: Pick<Journal, "tell">;
   readonly log: Log;
-  readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "grant"> | null;
+  readonly crew: () => Pick<Crew, "setRoutes" | "tellPolicies" | "tellHolders" | "grant"> | null;
   /** Has nodes load models that lack replicas; by default through the mesh. */
   readonly models?: Pick<ModelLoader, "load">;
 }
@@ -64,6 +65,7 @@ export class Policies implements CrewPolicies {
   readonly #models: Pick<ModelLoader, "load">;
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
+  readonly views: PolicyViews = this.#views;
   readonly #desk: LeaseDesk;
   readonly #replicas = new Replicas();
   readonly #advice = new ScalingAdvice();
@@ -75,6 +77,8 @@ export class Policies implements CrewPolicies {
   #revision: number | undefined;
   #source: PolicySource | null = null;
   #unwatch: (() => void) | null = null;
+  readonly #headcount = new Headcount();
+  #toldHolders = 0;
   #lookedMs = -Infinity;
   #wantedMs = -Infinity;
 
@@ -101,6 +105,7 @@ export class Policies implements CrewPolicies {
    * after `timeoutMs`.
    */
   async caughtUp(timeoutMs: number): Promise<void> {
+    this.#tellHolders();
     const { source, log } = { source: this.#source, log: this.#options.log };
     if (source === null || !this.#options.standing.hasControlNodes) return;
     const untilMs = performance.now() + timeoutMs;
@@ -167,7 +172,16 @@ export class Policies implements CrewPolicies {
 
   holders(): number {
     const { standing, config } = this.#options;
-    return standing.routers * config.workers;
+    return this.#headcount.seen(standing.routers * config.workers, performance.now());
+  }
+
+  /** Workers start before the mesh is entered, and quotas may be asked for the first time long after. */
+  #tellHolders(): void {
+    const holders = this.holders();
+    const crew = this.#options.crew();
+    if (crew === null || holders === this.#toldHolders) return;
+    this.#toldHolders = holders;
+    crew.tellHolders(holders);
   }
 
   wanted(wants: readonly Want[], refused: readonly (readonly [quota: string, requests: number])[]): void {
@@ -185,6 +199,7 @@ export class Policies implements CrewPolicies {
   /** Call it a few times a second. */
   upkeep(nowMs: number): void {
     const { placement, targets } = this.#options;
+    this.#tellHolders();
     placement.review((id) => targets.get(id), nowMs);
     if (this.#revision === undefined || nowMs - this.#lookedMs < LOOK_MS) return;
     this.#lookedMs = nowMs;
@@ -222,12 +237,14 @@ export class Policies implements CrewPolicies {
   }
 
   #lookAtLoads(nowMs: number): void {
-    const { targets, config, log } = this.#options;
+    const { placement, targets, config, log } = this.#options;
     const { scalings } = this.#views;
+    // One that is cordoned or pinned elsewhere gets no requests, whatever it has loaded.
+    const serving = placement.serving((id) => targets.get(id));
     this.#advice.keepOnly(scalings);
     const before = new Map(this.#recommendations.map((one) => [one.model, one]));
     this.#recommendations = [...scalings].map(([model, spec]) =>
-      this.#advice.recommend(model, spec, modelLoad(model, targets.all(), config.score), nowMs),
+      this.#advice.recommend(model, spec, modelLoad(model, serving.get(model) ?? [], config.score), nowMs),
     );
     for (const { model, replicas, wanted, why } of this.#recommendations) {
       const known = before.get(model);
@@ -256,6 +273,11 @@ export class Policies implements CrewPolicies {
   /** Models that have fewer replicas than their pins ask for. */
   get short(): readonly Shortfall[] {
     return [...this.#replicas.short];
+  }
+
+  /** Of the policies in force; undefined before any store was heard. */
+  get revision(): number | undefined {
+    return this.#revision;
   }
 
   // ---- for metrics

@@ -71,13 +71,14 @@ class Main {
   readonly loads: string[] = [];
   readonly store = new FakeStore();
   crew: Crew | null = null;
+  readonly standing = { id: "router-1", node: null, routers: 1, hasControlNodes: true };
   readonly policies = new Policies({
     config: { score: defaultsOf(costSettings), workers: WORKERS },
     placement: this.placement,
     targets: { all: () => [...this.nodes.values()], get: (id: string) => this.nodes.get(id) },
     log: quiet,
     crew: () => this.crew,
-    standing: { id: "router-1", node: null, routers: 1, hasControlNodes: true },
+    standing: this.standing,
     journal: { tell: (event) => void this.events.push(event) },
     models: {
       load: ({ node, model, revision }) => {
@@ -231,6 +232,30 @@ describe("a router with workers", () => {
     expect(holders.size).toBe(3);
     for (const holder of holders) expect(holder).toMatch(/^router-1\/[0-9a-f]{8}\/\d+$/);
   }, 15_000);
+});
+
+test("a router that comes to a mesh begins with as much of a quota as all its routers leave it", async () => {
+  const up = upstream(ok);
+  const one = main();
+  one.set(target("a", up.port));
+  const { port } = await one.start();
+  one.store.hasQuorum = false;
+  one.policies.watch(one.store);
+  for (const name of ["acme/*", "beta/*"]) one.store.put({ kind: "quota", name, spec: { requestsPerSecond: 800 } });
+  // The mesh is entered behind the workers' start.
+  one.standing.routers = 200;
+  await one.policies.caughtUp(1);
+  await until(async () => statusOf(await ask(port, chat("acme"))) === 429);
+  const passed = async (who: string): Promise<number> => {
+    const texts = await Promise.all(Array.from({ length: 30 }, () => ask(port, chat(who))));
+    return texts.filter((text) => statusOf(text) === 200).length;
+  };
+  expect(await passed("beta")).toBeLessThanOrEqual(WORKERS);
+  // Routers that are out of sight may be there all the same.
+  one.standing.routers = 1;
+  one.policies.upkeep(performance.now());
+  one.store.put({ kind: "quota", name: "gamma/*", spec: { requestsPerSecond: 800 } });
+  await until(async () => statusOf(await ask(port, chat("gamma"))) === 429);
 });
 
 describe("the main thread", () => {

@@ -14,11 +14,14 @@ export type BackendTrouble = (typeof BACKEND_TROUBLES)[number];
 /** `message` says what happened, where, and what to do next, in one line. */
 export class BackendError extends Error {
   readonly trouble: BackendTrouble;
+  /** The library in this process is of another driver than the one that runs: only a new process can open it. */
+  readonly isStale: boolean;
 
-  constructor(trouble: BackendTrouble, message: string) {
+  constructor(trouble: BackendTrouble, message: string, options: { readonly isStale?: boolean } = {}) {
     super(message);
     this.name = "BackendError";
     this.trouble = trouble;
+    this.isStale = options.isStale ?? false;
   }
 }
 
@@ -34,6 +37,8 @@ export interface GpuBackend {
    * `nowMs` is a monotonic clock, for figures that are rates.
    */
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[];
+  /** A GPU is lost, or came, since the last look at identities: the next look should be one. */
+  readonly isRollDue?: boolean;
   /** Faults since the last call; does not wait. */
   faults(): GpuFault[];
   close(): void;

@@ -1,28 +1,44 @@
-/** One GPU under the rules of health: its conditions, and the verdict that they make. */
+/** One GPU under the rules of health: its conditions and its XIDs, and the verdict that they make. */
 import { Condition } from "./condition.ts";
-import type { GpuReading } from "./reading.ts";
-import { type Rule, UNKNOWN } from "./rule.ts";
+import { linkRules } from "./link-rules.ts";
+import { memoryRules } from "./memory-rules.ts";
+import { type PresenceRule, type Standing, presenceRules } from "./presence-rules.ts";
+import type { GpuFault, GpuReading } from "./reading.ts";
+import { type Finding, type Rule, UNKNOWN } from "./rule.ts";
 import type { HealthConfig } from "./settings.ts";
 import { thermalRules } from "./thermal-rules.ts";
 import type { HealthReason, Verdict } from "./verdict.ts";
+import { XidLog } from "./xid-log.ts";
 
-interface Watched {
-  readonly rule: Rule;
+interface Watched<R> {
+  readonly rule: R;
   readonly condition: Condition;
   text: string;
 }
 
 export class WatchedGpu {
-  readonly #watched: readonly Watched[];
+  readonly #rules: readonly Watched<Rule>[];
+  readonly #presence: readonly Watched<PresenceRule>[];
+  readonly #xids: XidLog;
   #reading: GpuReading | undefined;
   #verdict: Verdict;
+  #wakeAtMs = Infinity;
+  /** It is among the GPUs that there are. */
+  isListed = false;
+  /** Since when it is not, of one that was; -1: it never was. */
+  goneMs = -1;
 
   constructor(config: HealthConfig, nowMs: number) {
-    this.#watched = thermalRules(config).map((rule) => ({
+    const { forgetMs } = config;
+    const watch = <R extends Pick<Rule, "times">>(rule: R): Watched<R> => ({
       rule,
-      condition: new Condition({ ...rule.times, forgetMs: config.forgetMs }),
+      condition: new Condition({ ...rule.times, forgetMs }),
       text: "",
-    }));
+    });
+    this.#xids = new XidLog(config);
+    const repeats = config.xidRepeats.enabled ? [this.#xids.repeats(config.xidRepeats)] : [];
+    this.#rules = [...thermalRules(config), ...memoryRules(config), ...linkRules(config), ...repeats].map(watch);
+    this.#presence = presenceRules(config).map(watch);
     this.#verdict = { health: "healthy", sinceMs: nowMs, reasons: [] };
   }
 
@@ -35,48 +51,83 @@ export class WatchedGpu {
     return this.#reading;
   }
 
+  /** When it has to be judged again though nothing came; as of the last judgement. */
   get wakeAtMs(): number {
-    let atMs = Infinity;
-    for (const { rule, condition } of this.#watched) {
-      atMs = Math.min(atMs, condition.wakeAtMs, rule.wakeAtMs ?? Infinity);
-    }
-    return atMs;
+    return this.#wakeAtMs;
   }
 
   read(reading: GpuReading): void {
+    if (this.#reading !== undefined && wasReset(this.#reading, reading)) this.#xids.reset();
     this.#reading = reading;
   }
 
-  /** `isBlind`: what was read last is old by now. */
-  judge(isBlind: boolean, nowMs: number): void {
-    const reasons: HealthReason[] = [];
-    for (const watched of this.#watched) {
-      const { rule, condition } = watched;
-      const finding = isBlind || this.#reading === undefined ? UNKNOWN : rule.look(this.#reading, nowMs);
-      condition.see(finding.is, nowMs);
-      if (finding.text !== undefined) watched.text = finding.text;
-      if (!condition.isOn) continue;
-      const { name, severity, recovery } = rule;
-      reasons.push({ rule: name, text: watched.text, severity, sinceMs: condition.sinceMs, recovery });
+  fault(fault: GpuFault, nowMs: number): void {
+    this.#xids.take(fault, nowMs);
+  }
+
+  /** It came back, or its driver was loaded anew. */
+  reset(): void {
+    this.#xids.reset();
+  }
+
+  judge(standing: Standing, nowMs: number): void {
+    const reasons = this.#xids.reasons(nowMs);
+    this.#wakeAtMs = this.#xids.wakeAtMs;
+    const reading = standing.source.state === "ok" && standing.isListed ? this.#reading : undefined;
+    for (const watched of this.#rules) {
+      const { rule } = watched;
+      this.#see(watched, reading === undefined ? UNKNOWN : rule.look(reading, nowMs), reasons, nowMs);
+      if (reading !== undefined) this.#wakeAtMs = Math.min(this.#wakeAtMs, rule.wakeAtMs ?? Infinity);
     }
+    for (const watched of this.#presence) this.#see(watched, watched.rule.stand(standing), reasons, nowMs);
+    this.#conclude(reasons, nowMs);
+  }
+
+  #see(
+    watched: Watched<Pick<Rule, "name" | "severity" | "recovery">>,
+    finding: Finding,
+    reasons: HealthReason[],
+    nowMs: number,
+  ): void {
+    const { rule, condition } = watched;
+    condition.see(finding.is, nowMs);
+    if (finding.text !== undefined) watched.text = finding.text;
+    this.#wakeAtMs = Math.min(this.#wakeAtMs, condition.wakeAtMs);
+    if (!condition.isOn) return;
+    const { name, severity, recovery } = rule;
+    reasons.push({ rule: name, text: watched.text, severity, sinceMs: condition.sinceMs, recovery });
+  }
+
+  #conclude(reasons: HealthReason[], nowMs: number): void {
     reasons.sort(byWeight);
     const health = reasons[0]?.severity ?? "healthy";
+    if (health === "healthy" && this.#verdict.health === "healthy") return;
     const sinceMs = health === this.#verdict.health ? this.#verdict.sinceMs : nowMs;
     this.#verdict = { health, sinceMs, reasons };
   }
 
-  /** Ends what is ended by hand; answers whether there was any. */
-  clear(nowMs: number): boolean {
-    let isAny = false;
-    for (const { rule, condition } of this.#watched) {
-      if (this.#reading !== undefined) rule.accept?.(this.#reading);
+  /** Ends what is ended by hand, and takes what there is for what should be; answers whether there was any. */
+  clear(): boolean {
+    let isAny = this.#xids.clear();
+    for (const { rule, condition } of this.#rules) {
+      rule.accept?.();
       if (rule.recovery === "auto" || !condition.isOn) continue;
       condition.forget();
       isAny = true;
     }
-    this.judge(false, nowMs);
     return isAny;
   }
+}
+
+/** Counters that count since the driver was loaded are smaller than before. */
+function wasReset(before: GpuReading, after: GpuReading): boolean {
+  const fell = (was: number | undefined, is: number | undefined): boolean =>
+    was !== undefined && is !== undefined && is < was;
+  return (
+    fell(before.load?.energyJoules, after.load?.energyJoules) ||
+    fell(before.wear?.eccUncorrected, after.wear?.eccUncorrected) ||
+    fell(before.wear?.eccCorrected, after.wear?.eccCorrected)
+  );
 }
 
 function byWeight(a: HealthReason, b: HealthReason): number {

@@ -13,11 +13,13 @@ export interface Clock {
   readonly shownMs: number;
 }
 
+/** The last moment that a date can be: whatever is reckoned from it is exact, and a snapshot can hold it. */
+export const CLOCK_MS_MAX = 8.64e15;
 export const CLOCK_START: Clock = { nowMs: 0, shownMs: 0 };
 const DIFFERENT_MS = 10_000;
 
 export function advance(clock: Clock, atMs: number): Clock {
   const stepMs = atMs - clock.shownMs;
-  if (stepMs >= 0) return { nowMs: clock.nowMs + stepMs, shownMs: atMs };
+  if (stepMs >= 0) return { nowMs: Math.min(CLOCK_MS_MAX, clock.nowMs + stepMs), shownMs: atMs };
   return stepMs < -DIFFERENT_MS ? { nowMs: clock.nowMs, shownMs: atMs } : clock;
 }

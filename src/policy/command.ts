@@ -6,6 +6,7 @@
  * makes one member's stack overflow and another's not.
  */
 import { type Fault, isRecord, refuse } from "../base/field.ts";
+import { CLOCK_MS_MAX } from "./clock.ts";
 import { type Want, readWants } from "./want.ts";
 import { type Fields, type Reader, faultsText, name, objectOf, oneOf, readingAt, whole } from "./spec-reading.ts";
 import { NAME_CHARACTERS_MAX } from "./spec.ts";
@@ -50,7 +51,7 @@ export type Command = WriteCommand | LeaseCommand | SeatCommand | UnseatCommand;
 
 const op = oneOf(["write", "lease", "seat", "unseat"]);
 const key = name(KEY_CHARACTERS_MAX, "an idempotency key");
-const atMs = whole(0, Number.MAX_SAFE_INTEGER);
+const atMs = whole(0, CLOCK_MS_MAX);
 const member = whole(1, MEMBER_MAX);
 
 const SEAT_FIELDS = ["member", "node", "address"] as const;

@@ -13,13 +13,12 @@
  * share, which may go first and is then waited off. Tokens are told as they are known: an estimate before, the rest by
  * `settle`. Shares are whole numbers, so that a quota of one request at a time lies with one worker at a time.
  */
-import { LEASE_MS, scaledShare } from "./ledger.ts";
-import { MEASURES, type Measure, type Measures, measuresOf } from "./quota.ts";
+import { LEASE_MS } from "./ledger.ts";
+import { MEASURES, measuresOf } from "./quota.ts";
+import { Account, type Meter, RENEW_MS } from "./share-account.ts";
 import type { QuotaSpec } from "./spec.ts";
-import { Spending } from "./spending.ts";
 import type { Amounts, Grant, Want } from "./want.ts";
 
-export const RENEW_MS = 1_000;
 /** How soon it asks again when more is wanted than it asked for; after twice that when its share does not do. */
 const HURRY_MS = 250;
 /** Who asks anyway asks for what is due by then as well: one command rather than many. */
@@ -28,82 +27,6 @@ const TOGETHER_MS = RENEW_MS / 2;
 const MORE = 1.25;
 /** What is left of a peak of demand after a second: bursts that come again are provided for. */
 const FADING = 0.85;
-
-/** What one quota measures, in one of its three ways. */
-class Meter {
-  measure: Measure;
-  /** Null while there is no lease. */
-  share: number | null = null;
-  /** Null for concurrency, which has no period. */
-  spending: Spending | null;
-  /** Asked for and refused since the last ask. */
-  refused = 0;
-  /** What was wanted at most, fading. */
-  peak = 0;
-  /** Concurrency: the most at one time since the last ask, and what is under way. */
-  most = 0;
-  underWay = 0;
-
-  constructor(measure: Measure) {
-    this.measure = measure;
-    this.spending = measure.periodMs > 0 ? new Spending(measure.periodMs) : null;
-  }
-
-  used(limit: number, nowMs: number): number {
-    return this.spending === null ? this.underWay : this.spending.spent(limit, nowMs);
-  }
-
-  waitMs(amount: number, limit: number, nowMs: number): number {
-    if (this.spending !== null) return this.spending.waitMs(amount, limit, nowMs);
-    // When one ends nobody knows; by then the share may be another, too.
-    return this.underWay < limit ? 0 : RENEW_MS;
-  }
-
-  take(amount: number, limit: number, nowMs: number): void {
-    if (this.spending !== null) this.spending.add(amount, limit, nowMs);
-    else this.most = Math.max(this.most, ++this.underWay);
-  }
-}
-
-type Meters = { -readonly [K in keyof Amounts]: Meter | null };
-
-class Account {
-  readonly quota: string;
-  measures: Measures;
-  readonly meters: Meters;
-  serial = 0;
-  /** When it was last asked to spend. */
-  activeMs = -Infinity;
-  askAtMs = Infinity;
-  askedMs = -Infinity;
-  holders = 0;
-
-  constructor(quota: string, measures: Measures) {
-    this.quota = quota;
-    this.measures = measures;
-    this.meters = { requests: null, tokens: null, concurrency: null };
-    this.become(measures);
-  }
-
-  become(measures: Measures): void {
-    for (const name of MEASURES) {
-      const measure = measures[name];
-      const meter = this.meters[name];
-      if (measure === null) this.meters[name] = null;
-      else if (meter === null) this.meters[name] = new Meter(measure);
-      else {
-        if (meter.share !== null) meter.share = scaledShare(meter.share, meter.measure, measure);
-        if (meter.measure.periodMs !== measure.periodMs) meter.spending = new Spending(measure.periodMs);
-        meter.measure = measure;
-      }
-    }
-    this.measures = measures;
-  }
-
-  get isBusy(): boolean {
-    return (this.meters.concurrency?.underWay ?? 0) > 0;
-  }
-}
 
 export class ShareSpender {
   readonly #holder: string;
@@ -187,10 +110,7 @@ export class ShareSpender {
 
   /** A request that could go on is over. */
   end(quotas: readonly string[]): void {
-    for (const quota of quotas) {
-      const meter = this.#accounts.get(quota)?.meters.concurrency;
-      if (meter && meter.underWay > 0) meter.underWay -= 1;
-    }
+    for (const quota of quotas) this.#accounts.get(quota)?.over();
   }
 
   /** What to ask the store for now; empty before `wakeAtMs`. */
@@ -211,9 +131,12 @@ export class ShareSpender {
     this.#unansweredMs = Infinity;
     for (const grant of grants) {
       const account = this.#accounts.get(grant.quota);
-      // One that was overtaken by a later one says nothing any more; one without a number is no lease.
-      if (grant.holder !== this.#holder || account === undefined || grant.serial <= account.serial) continue;
-      account.serial = grant.serial;
+      // One that was overtaken by a later one says nothing any more; one without a number is no lease: there are as many
+      // holders as there may be, and what this one had is over.
+      const isLease = grant.serial > 0;
+      if (grant.holder !== this.#holder || account === undefined) continue;
+      if (isLease && grant.serial <= account.serial) continue;
+      if (isLease) account.serial = grant.serial;
       account.holders = grant.holders;
       // Who gave its share back since has none.
       if (account.askAtMs === Infinity) continue;
@@ -251,6 +174,7 @@ export class ShareSpender {
   #count(account: Account, tokens: number, passes: boolean, nowMs: number): void {
     const { requests, tokens: ofTokens, concurrency } = account.meters;
     account.activeMs = nowMs;
+    if (passes) account.begun();
     this.#countIn(account, requests, 1, passes, nowMs);
     this.#countIn(account, ofTokens, tokens, passes, nowMs);
     this.#countIn(account, concurrency, 1, passes, nowMs);

@@ -23,6 +23,16 @@ export class Spending {
     this.#slotMs = periodMs / SLOTS;
   }
 
+  /** The same for another period: what was spent within this one counts as spent last. */
+  withPeriod(periodMs: number): Spending {
+    const next = new Spending(periodMs);
+    next.#slot = Math.floor((this.#slot * this.#slotMs) / next.#slotMs);
+    next.#slots[next.#at(next.#slot)] = this.#spent;
+    next.#spent = this.#spent;
+    next.#debt = this.#debt;
+    return next;
+  }
+
   /** Within the period up to now. */
   spent(limit: number, nowMs: number): number {
     this.#pass(nowMs);

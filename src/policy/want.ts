@@ -43,6 +43,8 @@ export interface Grant {
   readonly holders: number;
 }
 
+/** Of serial numbers, which go on from what a holder tells: there is room beyond. */
+const SERIAL_MAX = 2 ** 52;
 /** Wants in a command. */
 export const WANTS_MAX = 2_000;
 
@@ -58,7 +60,7 @@ const readWant = objectOf<Want>(
     quota: (raw, at) => readName("quota", raw, at),
     ...AMOUNTS,
     used: readAmounts,
-    holding: amount,
+    holding: whole(0, SERIAL_MAX),
   },
   ["holder", "quota", "requests", "tokens", "concurrency", "used", "holding"],
 );

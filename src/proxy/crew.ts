@@ -242,6 +242,11 @@ export class Crew {
     this.#tell({ kind: "policies", news: pack(news) });
   }
 
+  /** Tells every worker how many all routers have: what it begins with of a quota goes by that. */
+  tellHolders(holders: number): void {
+    this.#tell({ kind: "holders", holders });
+  }
+
   /** Tells every worker which shares of quotas the store granted to it. */
   grant(grants: readonly Grant[]): void {
     const holders = this.#options.policies?.holders() ?? 1;

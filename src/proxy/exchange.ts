@@ -46,7 +46,7 @@ import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
+import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -133,10 +133,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   // ---- the answer
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
+  /** Of the model that a tunnel is to. */
+  #ownName = "";
   #activeMs = 0;
   /** The client takes the answer slower than it comes, so the target waits. */
   #isClientSlow = false;
   readonly #meter = new Meter();
+  /** The answer is a stream of another kind than chunks of events. */
+  #isByLines = false;
   /** When the last event of its stream came; 0: none has yet. */
   #tokenMs = 0;
   #received = 0;
@@ -205,6 +209,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#isClientSlow = false;
     this.#answer.reset();
     this.#meter.reset();
+    this.#isByLines = false;
     this.#tokenMs = 0;
   }
 
@@ -307,9 +312,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #promptTokens(): number {
-    const { bytesPerToken, promptTokensMax } = this.#context.config;
     const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    return Math.min(promptTokensMax, Math.max(1, Math.ceil((this.promptBytes || bodyBytes) / bytesPerToken)));
+    return this.#tokensIn(this.promptBytes || bodyBytes);
+  }
+
+  #tokensIn(bytes: number): number {
+    const { bytesPerToken, promptTokensMax } = this.#context.config;
+    return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 
   /** Chooses a target for an attempt; the row, or why there is none. */
@@ -409,7 +418,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Tokens that the request took, as far as is known. */
   #usedTokens({ tokens }: Permit): number {
     if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
-    return (this.#meter.promptTokens || tokens) + this.#meter.completionTokens;
+    // What came in chunks was longer in the end than when it was let pass.
+    const prompt = Math.max(
+      tokens,
+      this.contentLength < 0 && this.promptBytes === 0 ? this.#tokensIn(this.#received) : 0,
+    );
+    return (this.#meter.promptTokens || prompt) + this.#meter.completionTokens;
   }
 
   /** The first step on its way: the request as the settings want it, and whether the cache answers it. */
@@ -565,8 +579,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       end = this.#treatment.dress(head, buffer, end);
     }
     this.#answer.begin(head, buffer, attempt.framing, this, end);
+    this.#isByLines = !this.#answer.eventStream && (head.eventStream || this.shape.format === "ndjson");
     if (attempt.framing === FRAMING.tunnel) {
-      this.#tunnel = new Tunnel();
+      this.#tunnel = new Tunnel(this.#context.enforcement?.isAsked === true);
+      this.#ownName = this.#context.routes.modelName(this.model);
       this.#client.tunnelBegins();
     }
   }
@@ -631,6 +647,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (chunks === null || !this.#meter.readEvents(chunks, buffer)) return;
       if (this.#tokenMs > 0) this.#context.counters.tokenGap(this.model, this.#activeMs - this.#tokenMs);
       this.#tokenMs = this.#activeMs;
+    } else if (this.#isByLines) {
+      this.#meter.readLines(chunks, buffer, start, end);
     } else if (ended) {
       this.#meter.readEnd(buffer, start, end);
     }
@@ -725,8 +743,27 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   tunnelled(bytes: Buffer, start: number, end: number): void {
     this.#activeMs = nowMs();
     this.#received += end - start;
+    const fault = this.#tunnel === null ? null : this.#spokenFault(this.#tunnel, bytes, start, end);
+    if (fault !== null) {
+      this.refuse(fault);
+      return;
+    }
     this.#tunnel?.fromClient(bytes, start, end);
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
+  }
+
+  /** Why what the client says must not go on: its target may go by another model than the policies were asked for. */
+  #spokenFault(tunnel: Tunnel, bytes: Buffer, start: number, end: number): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    for (const name of tunnel.namesIn(bytes, start, end)) {
+      const model = routes.find(name);
+      if (model >= 0 && routes.modelName(model) !== this.#ownName) return otherModel("request", "message");
+      const action = actionOf(this.shape);
+      const denial = enforcement?.denial(this.callerOf(enforcement), name, action) ?? null;
+      if (model < 0 && denial !== null) return denial;
+    }
+    if (!tunnel.isUnreadable) return null;
+    return new MeshError("bad_request", "policies are in force, and can't be asked of this message: send plain JSON");
   }
 
   /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */
@@ -830,7 +867,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #breakOff(error: MeshError): void {
     const client = this.#client;
     if (client === null) return;
-    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd();
+    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd(error);
     // The body ends as it should, so the connection may go on: the client was told that it would.
     const { keepAlive } = this.#answer;
     if (this.span !== null) {

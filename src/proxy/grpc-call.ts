@@ -436,6 +436,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 
+  /** A stream may have got more messages since it was let pass. */
+  #usedTokens({ tokens }: Permit): number {
+    return Math.max(tokens, this.#promptTokens()) + this.#pieces;
+  }
+
   #remember(row: number, tokens: number): void {
     const { decisions } = this.#context;
     const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs());
@@ -677,7 +682,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     counters.bytes(this.#request.received + this.#head.size, this.#sent);
     if (this.#span !== null) this.#endSpan(this.#span, grpcStatus, countedStatus);
     this.#request.release();
-    if (this.#permit !== null) this.#permit.end(this.#attempts === 0 ? 0 : this.#permit.tokens + this.#pieces);
+    if (this.#permit !== null) this.#permit.end(this.#attempts === 0 ? 0 : this.#usedTokens(this.#permit));
     attempt?.release();
     if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
     // A slow client is still taking what the target has sent: until it has, the target's window stays as it is.

@@ -14,6 +14,8 @@ import { type Grant, type Want, WANTS_MAX } from "../policy/want.ts";
 const GAP_MS = 250;
 /** Workers that ask in one turn are asked for together. */
 const GATHER_MS = 20;
+/** Of the wants of one call as JSON: a command has at most 1 MiB, and names may be long. */
+const CALL_BYTES_MAX = 768 * 1024;
 /** A share lasts two seconds: an answer that is later is none. */
 const TIMEOUT_MS = 1500;
 
@@ -84,7 +86,7 @@ export class LeaseDesk {
 
   async #ask(): Promise<void> {
     const lender = this.#lender;
-    const wants = [...this.#wants.values()].slice(0, WANTS_MAX);
+    const wants = asMany([...this.#wants.values()]);
     if (lender === null || wants.length === 0) return;
     for (const { holder, quota } of wants) this.#wants.delete(`${holder} ${quota}`);
     this.#isAsking = true;
@@ -111,4 +113,11 @@ export class LeaseDesk {
     }
     this.#schedule();
   }
+}
+
+/** The first ones, as many as go into one call. */
+function asMany(wants: readonly Want[]): readonly Want[] {
+  let bytes = 0;
+  const last = wants.findIndex((want) => (bytes += Buffer.byteLength(JSON.stringify(want)) + 1) > CALL_BYTES_MAX);
+  return wants.slice(0, Math.min(WANTS_MAX, last < 0 ? wants.length : Math.max(1, last)));
 }

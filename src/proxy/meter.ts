@@ -3,13 +3,15 @@
  * unless the answer says at its end how many there were (wire/usage.ts).
  *
  * An event is a chunk that begins as data and ends a line: servers write one event a chunk. One that is cut, or holds
- * several, is counted as one or none; the count at the end puts that right.
+ * several, is counted as one or none; the count at the end puts that right. Streams that come otherwise (lines of JSON,
+ * events without chunks) are counted by their lines.
  */
 import type { ChunkScanner } from "../wire/chunks.ts";
 import { Usage } from "../wire/usage.ts";
 
 const LOWER_D = 100;
 const LF = 10;
+const OPEN_BRACE = 123;
 const BRACE = 125;
 const BRACKET = 91;
 /** `data: ` stands before what an event says. */
@@ -19,11 +21,14 @@ export class Meter {
   readonly #usage = new Usage();
   #events = 0;
   #isTold = false;
+  /** What was read of a stream by lines ends a line. */
+  #isLineEnd = true;
 
   reset(): void {
     this.#usage.reset();
     this.#events = 0;
     this.#isTold = false;
+    this.#isLineEnd = true;
   }
 
   /** Of the prompt; 0 where it was not told. */
@@ -49,6 +54,30 @@ export class Meter {
     return this.#events > before;
   }
 
+  /** Takes a piece of a stream that is told apart by its lines: bytes [start, end), or what its chunks hold of them. */
+  readLines(chunks: ChunkScanner | null, buffer: Uint8Array, start: number, end: number): void {
+    if (chunks === null) {
+      this.#countLines(buffer, start, end);
+      return;
+    }
+    for (let i = 0; i < chunks.spanCount; i++) {
+      this.#countLines(buffer, chunks.spans[i * 2] ?? 0, chunks.spans[i * 2 + 1] ?? 0);
+    }
+  }
+
+  #countLines(buffer: Uint8Array, start: number, end: number): void {
+    if (end <= start) return;
+    let from = this.#isLineEnd ? start : lineAfter(buffer, start, end);
+    while (from < end) {
+      const first = buffer[from];
+      const isLast = buffer[from + DATA_BYTES] === BRACKET && from + DATA_BYTES < end;
+      if (first === OPEN_BRACE || (first === LOWER_D && !isLast)) this.#events++;
+      from = lineAfter(buffer, from, end);
+    }
+    this.#isLineEnd = buffer[end - 1] === LF;
+    this.#readUsage(buffer, start, end);
+  }
+
   /** Takes the last bytes [start, end) of any other answer. */
   readEnd(buffer: Uint8Array, start: number, end: number): void {
     this.#readUsage(buffer, start, end);
@@ -57,4 +86,10 @@ export class Meter {
   #readUsage(buffer: Uint8Array, start: number, end: number): void {
     if (this.#usage.read(buffer, start, end)) this.#isTold = true;
   }
+}
+
+/** Where the next line begins; `end`: not here. */
+function lineAfter(buffer: Uint8Array, start: number, end: number): number {
+  const at = buffer.indexOf(LF, start);
+  return at < 0 || at >= end ? end : at + 1;
 }

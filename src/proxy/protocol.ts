@@ -91,6 +91,8 @@ export type ToWorker =
   | { readonly kind: "policies"; readonly news: Uint8Array }
   /** The store's answer to what this worker wanted. */
   | { readonly kind: "grants"; readonly grants: readonly Grant[]; readonly holders: number }
+  /** So many workers have all routers now. */
+  | { readonly kind: "holders"; readonly holders: number }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
   /** What is remembered of this request's choice? */
   | { readonly kind: "explain"; readonly ask: number; readonly requestId: string }

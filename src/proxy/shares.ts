@@ -59,6 +59,11 @@ export class Shares {
     this.#spender.end(quotas);
   }
 
+  /** How many workers all routers have. */
+  set holders(count: number) {
+    this.#spender.holders = count;
+  }
+
   granted(grants: readonly Grant[], holders: number): void {
     this.#spender.holders = holders;
     this.#spender.granted(grants);

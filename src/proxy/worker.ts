@@ -210,6 +210,9 @@ function start(options: WorkerStart): RunningWorker {
         case "grants":
           shares.granted(message.grants, message.holders);
           break;
+        case "holders":
+          shares.holders = message.holders;
+          break;
         case "control-reply":
           replies.get(message.id)?.(message.status, message.body);
           replies.delete(message.id);

@@ -112,14 +112,22 @@ export const randomWrite: fc.Arbitrary<object> = fc.constantFrom(...(Object.keys
   ),
 );
 
-const amount = fc.nat(4);
+const amount = fc.oneof(
+  { weight: 9, arbitrary: fc.nat(4) },
+  fc.constantFrom(2 ** 52, Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER),
+);
+/** Now and then a clock that is far off, as far as a command can say so. */
+const atMs = fc.oneof(
+  { weight: 19, arbitrary: fc.nat(100_000) },
+  fc.constantFrom(8.64e15 - 1, 8.64e15, Number.MAX_SAFE_INTEGER),
+);
 const amounts = { requests: amount, tokens: amount, concurrency: amount };
 const randomWant = fc.record({
   holder: fc.constantFrom("r1/a/0", "r1/a/1", "r2/b/0"),
   quota: scope,
   ...amounts,
   used: fc.record(amounts),
-  holding: fc.nat(3),
+  holding: fc.oneof({ weight: 9, arbitrary: fc.nat(3) }, amount),
 });
 
 /** Mostly right; writes that name a policy twice and the like are left in. */
@@ -129,7 +137,7 @@ export const randomCommand: fc.Arbitrary<unknown> = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant("write"),
       key: fc.oneof(fc.uuid(), fc.constantFrom("k1", "k2", "k3")),
-      atMs: fc.nat(100_000),
+      atMs,
       writes: fc.array(randomWrite, { minLength: 1, maxLength: 3 }),
     }),
   },
@@ -138,7 +146,7 @@ export const randomCommand: fc.Arbitrary<unknown> = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant("lease"),
       key: fc.uuid(),
-      atMs: fc.nat(100_000),
+      atMs,
       wants: fc.array(randomWant, { minLength: 1, maxLength: 4 }),
     }),
   },

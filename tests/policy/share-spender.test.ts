@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
 import { LEASE_MS } from "../../src/policy/ledger.ts";
-import { RENEW_MS, ShareSpender } from "../../src/policy/share-spender.ts";
+import { RENEW_MS } from "../../src/policy/share-account.ts";
+import { ShareSpender } from "../../src/policy/share-spender.ts";
 import type { QuotaSpec } from "../../src/policy/spec.ts";
 import type { Grant } from "../../src/policy/want.ts";
 import { Told, put } from "./commands.ts";
@@ -180,22 +181,53 @@ describe("a spender", () => {
     spender.put(QUOTA, { requestsPerSecond: 20, concurrency: 100 });
     expect(passed(spender, 2_000)).toBe(10);
     spender.put(QUOTA, { requestsPerSecond: 2.5, concurrency: 100 });
-    expect(passed(spender, 2_000)).toBe(2);
+    // What was spent is not forgotten, though the quota is of two seconds now.
+    expect(passed(spender, 3_900)).toBe(0);
+    expect(spender.spend(QUOTAS, 0, 4_200)).toBe(0);
     spender.put(QUOTA, { concurrency: 200 });
-    expect(passed(spender, 2_000)).toBe(25 - 12);
+    expect(passed(spender, 4_200)).toBe(25 - 12);
     spender.sync(
       new Map([
         [QUOTA, { concurrency: 208 }],
         ["acme/*", { concurrency: 500 }],
       ]),
     );
-    expect([passed(spender, 2_000), spender.spend(["acme/*"], 0, 2_000)]).toEqual([1, 0]);
+    expect([passed(spender, 4_200), spender.spend(["acme/*"], 0, 4_200)]).toEqual([1, 0]);
     spender.sync(new Map());
     expect(passed(spender, 2_000)).toBe(1000);
     spender.put(QUOTA, { requestsPerSecond: 1 });
     spender.delete(QUOTA);
     expect(passed(spender, 2_000)).toBe(1000);
     expect(spender.wants(10_000)).toEqual([]);
+  });
+
+  test("counts what was under way before its quota limited that, and what ends of it", () => {
+    const spender = spenderOf({ requestsPerSecond: 1_000 });
+    for (let times = 0; times < 4; times += 1) expect(spender.spend(QUOTAS, 0, 0)).toBe(0);
+    spender.put(QUOTA, { concurrency: 5 });
+    expect(passed(spender, 10)).toBe(1);
+    for (let times = 0; times < 4; times += 1) spender.end(QUOTAS);
+    expect(passed(spender, 20)).toBe(4);
+    spender.put(QUOTA, { requestsPerSecond: 1_000 });
+    spender.end(QUOTAS);
+    spender.put(QUOTA, { concurrency: 5 });
+    expect(passed(spender, 30)).toBe(1);
+    expect(spender.wants(30)).toMatchObject([{ used: { concurrency: 5 } }]);
+  });
+
+  test("spends nothing while there are as many holders as there may be", () => {
+    const spender = spenderOf({ requestsPerSecond: 100 }, 4);
+    expect(passed(spender, 0)).toBe(6);
+    spender.wants(0);
+    spender.granted([granted({ requests: 0 }, 0)]);
+    expect(passed(spender, 5_000)).toBe(0);
+    spender.wants(5_000);
+    spender.granted([granted({ requests: 10 }, 1)]);
+    expect(passed(spender, 5_000)).toBe(10);
+    // It was forgotten, and others have what it had.
+    spender.wants(6_000);
+    spender.granted([granted({ requests: 0 }, 0)]);
+    expect(passed(spender, 7_500)).toBe(0);
   });
 });
 

@@ -68,3 +68,16 @@ test("within no period is more spent than the limit, however it is asked for", (
     }),
   );
 });
+
+test("another period knows what was spent within the one before", () => {
+  const long = new Spending(10_000);
+  long.add(4, 5, 20_000);
+  long.add(9, 5, 21_000);
+  const short = long.withPeriod(1000);
+  expect([short.spent(5, 21_000), short.waitMs(1, 5, 21_000)]).toEqual([5, 2000]);
+  let free = 21_000;
+  while (short.waitMs(1, 5, free) > 0) free += 10;
+  // 13 of 5 a second, the first of which are counted as spent now.
+  expect([free >= 23_000, free <= 24_200]).toEqual([true, true]);
+  expect(new Spending(1000).withPeriod(2000).waitMs(5, 5, 0)).toBe(0);
+});

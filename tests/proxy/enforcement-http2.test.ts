@@ -169,6 +169,16 @@ describe("a call of gRPC", () => {
     expect((await last.over()).status).toBe(0);
   });
 
+  test("takes tokens for all of its messages", async () => {
+    const { router, client: one } = await bed(echo);
+    router.obey(quota("*/m", { tokensPerMinute: 100_000 }));
+    const long = framed(proto({ 1: "m", 3: "x".repeat(100) }));
+    const call = one.call(STREAM, acme);
+    for (let i = 0; i < 40; i++) call.send(long, i === 39);
+    expect((await call.over()).status).toBe(0);
+    await until(() => (router.asked.at(-1)?.[0][0]?.used.tokens ?? 0) >= 1000);
+  });
+
   test("has the deadline of its promise, and waits by its priority", async () => {
     const calls: Call[] = [];
     const { router, client: one } = await bed((call) => void calls.push(call), {

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { MeshError } from "../../src/base/errors.ts";
 import type { Log } from "../../src/obs/log.ts";
+import { encodeCommand, readCommand } from "../../src/policy/command.ts";
 import type { Grant, Want } from "../../src/policy/want.ts";
 import { LeaseDesk } from "../../src/proxy/lease-desk.ts";
 import { until } from "./harness.ts";
@@ -77,4 +78,28 @@ test("a call that fails is said once and not repeated; what is wanted anew is as
   desk.want([want("r/1/1", "a/*")]);
   await until(() => grants.length === 1);
   expect(said).toEqual([expect.anything(), expect.stringContaining("renewed again")]);
+});
+
+test("wants that are more than one command takes go in several, in their order, and none is left behind", async () => {
+  const { desk } = bed();
+  const calls: (readonly Want[])[] = [];
+  const faults: string[] = [];
+  desk.lender = {
+    lease(wants) {
+      calls.push(wants);
+      const read = readCommand(encodeCommand({ op: "lease", key: "k", atMs: 1, wants }));
+      if ("bad" in read) faults.push(read.bad);
+      return Promise.resolve([]);
+    },
+  };
+  const long = Array.from({ length: 1500 }, (_, n) =>
+    want(`r/1/${n}`, `${"\u4e2d".repeat(100)}/${"\u4e2d".repeat(140)}`),
+  );
+  const short = Array.from({ length: 2100 }, (_, n) => want(`r/1/${n}`, "a/*"));
+  desk.want([...long, ...short]);
+  await until(() => calls.flat().length === 3600);
+  expect(faults).toEqual([]);
+  expect(calls.flat().map(({ holder, quota }) => holder + quota)).toEqual(
+    [...long, ...short].map(({ holder, quota }) => holder + quota),
+  );
 });
