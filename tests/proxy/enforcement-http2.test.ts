@@ -169,6 +169,23 @@ describe("a call of gRPC", () => {
     expect((await last.over()).status).toBe(0);
   });
 
+  test("that asks for health hears of no model that it may not use", async () => {
+    const { router, client: one } = await bed(echo);
+    router.obey(acl("tenant:acme/m/*"));
+    const asked = framed(proto({ 1: "m" }));
+    for (const method of ["Check", "Watch"]) {
+      const path = `/grpc.health.v1.Health/${method}`;
+      expect((await one.call(path, acme).send(asked, true).over()).status).toBe(7);
+      const other = one.call(path).send(asked, true);
+      await until(() => other.messages.length === 1);
+      expect(other.messages).toEqual(["\x08\x01"]);
+      other.reset();
+      const whole = one.call(path, acme).send(framed(""), true);
+      await until(() => whole.messages.length === 1);
+      whole.reset();
+    }
+  });
+
   test("takes tokens for all of its messages", async () => {
     const { router, client: one } = await bed(echo);
     router.obey(quota("*/m", { tokensPerMinute: 100_000 }));
