@@ -169,6 +169,21 @@ describe("a call of gRPC", () => {
     expect((await last.over()).status).toBe(0);
   });
 
+  test("takes no tokens where no target was reached", async () => {
+    const gone = upstream(ok);
+    gone.stop();
+    const router = relay([by("grpc", gone.port)], { attemptsMax: 1 }).obey(quota("*/m", { tokensPerMinute: 8 }));
+    const one = await client(router.port);
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(14);
+  });
+
+  test("takes no tokens where its target refused it", async () => {
+    const refusal = { ...GRPC_HEAD, "grpc-status": "3" };
+    const { router, client: one } = await bed((call) => void call.respond(refusal, true));
+    router.obey(quota("*/m", { tokensPerMinute: 8 }));
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(3);
+  });
+
   test("that asks for health hears of no model that it may not use", async () => {
     const { router, client: one } = await bed(echo);
     router.obey(acl("tenant:acme/m/*"));
