@@ -55,6 +55,8 @@ export interface FleetFacts {
 
 export interface NodeServiceOptions {
   members(): readonly MemberFacts[];
+  /** Of the same members, what policies may name. */
+  named(): readonly Pick<MemberFacts, "id" | "role" | "labels" | "models">[];
   /** Routers only. */
   readonly fleet?: FleetFacts | undefined;
   /** A node's newest state, as a message; undefined where it is not known here. */
@@ -72,7 +74,7 @@ export class NodeService {
 
   /** Ids and labels of all nodes that can serve, and the models that are served: what policies may name. */
   known(): { nodes: { id: string; labels: Readonly<Record<string, string>> }[]; models: string[] } {
-    const members = this.#options.members();
+    const members = this.#options.named();
     const targets = new Map((this.#options.fleet?.targets() ?? []).map((target) => [target.id, target]));
     const isMember = new Set(members.map(({ id }) => id));
     const nodes = [

@@ -47,6 +47,7 @@ function open(more: Partial<ControlPlaneOptions> = {}): { bed: Bed; store: Memor
   const watchers = { count: 0 };
   const options: ControlPlaneOptions = {
     members: () => MEMBERS,
+    named: () => MEMBERS,
     state: (id) =>
       id === "node-1" ? { id, models: [{ labels: { model: "llama-3-8b" }, runningRequests: 3 }] } : undefined,
     policies: () => store,
