@@ -5,7 +5,7 @@ import type { NvmlCalls } from "../../src/gpu/nvml-symbols.ts";
 export type Call = (...args: never[]) => number;
 
 export function sessionOf(calls: Readonly<Record<string, Call>>): NvmlSession {
-  return new NvmlSession("/lib/libnvidia-ml.so.1", calls as unknown as NvmlCalls);
+  return new NvmlSession("/lib/libnvidia-ml.so.1", calls);
 }
 
 export function deviceOf(calls: Readonly<Record<string, Call>>): NvmlDevice {

@@ -89,7 +89,12 @@ describe("memory", () => {
     const older = {
       nvmlDeviceGetMemoryInfo: (_dev: number, words: Uint32Array) => {
         const view = viewOf(words);
-        for (const [at, value] of [[0, 100n], [8, 60n], [16, 40n]] as const) view.setBigUint64(at, value, true);
+        for (const [at, value] of [
+          [0, 100n],
+          [8, 60n],
+          [16, 40n],
+        ] as const)
+          view.setBigUint64(at, value, true);
         return 0;
       },
     };
@@ -104,7 +109,12 @@ describe("memory", () => {
       nvmlDeviceGetMemoryInfo_v2: (_dev: number, words: Uint32Array) => {
         const view = viewOf(words);
         if (words[0] !== 0x0200_0028) return 25;
-        for (const [at, value] of [[8, 200n], [16, 10n], [24, 120n], [32, 70n]] as const) {
+        for (const [at, value] of [
+          [8, 200n],
+          [16, 10n],
+          [24, 120n],
+          [32, 70n],
+        ] as const) {
           view.setBigUint64(at, value, true);
         }
         return 0;
@@ -119,7 +129,12 @@ describe("memory", () => {
     const device = deviceOf({
       nvmlDeviceGetMemoryInfo: (_dev: number, words: Uint32Array) => {
         const view = viewOf(words);
-        for (const [at, value] of [[0, 100n], [8, 101n], [16, 40n]] as const) view.setBigUint64(at, value, true);
+        for (const [at, value] of [
+          [0, 100n],
+          [8, 101n],
+          [16, 40n],
+        ] as const)
+          view.setBigUint64(at, value, true);
         return 0;
       },
     });

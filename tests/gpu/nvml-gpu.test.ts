@@ -143,7 +143,7 @@ describe("GPM", () => {
       pairs.push([Number(view.getBigUint64(8, true)), Number(view.getBigUint64(16, true))]);
       return half(words);
     };
-    const { device, taken } = gpm(compare as Call);
+    const { device, taken } = gpm(compare);
     const reader = new NvmlGpm(device, undefined, new GpmBuffer());
     expect(reader.read(0)).toBeUndefined();
     expect(reader.read(50)).toBeUndefined();
@@ -169,7 +169,7 @@ describe("GPM", () => {
 
   test("begins anew after a sample that failed", () => {
     let rc = 0;
-    const { device } = gpm(half as Call, { nvmlGpmSampleGet: () => rc });
+    const { device } = gpm(half, { nvmlGpmSampleGet: () => rc });
     const reader = new NvmlGpm(device, undefined, new GpmBuffer());
     reader.read(0);
     expect(reader.read(1000)).toBeDefined();
@@ -181,7 +181,7 @@ describe("GPM", () => {
   });
 
   test("of a MIG instance goes by the GPU's handle, and its samples are given back", () => {
-    const { device, taken, freed } = gpm(half as Call);
+    const { device, taken, freed } = gpm(half);
     const reader = new NvmlGpm(device, 9, new GpmBuffer());
     reader.read(0);
     reader.read(1000);
@@ -194,7 +194,7 @@ describe("GPM", () => {
 
   test("is asked of a GPU without it once a minute", () => {
     let asked = 0;
-    const { device } = gpm(half as Call, { nvmlGpmQueryDeviceSupport: () => ((asked += 1), 0) });
+    const { device } = gpm(half, { nvmlGpmQueryDeviceSupport: () => ((asked += 1), 0) });
     const reader = new NvmlGpm(device, undefined, new GpmBuffer());
     for (const nowMs of [0, 1000, 59_000, 60_000]) {
       device.begin(nowMs);

@@ -94,7 +94,7 @@ describe("processes of a GPU", () => {
       count[0] = 4_000_000_000;
       return 0;
     };
-    const read = processesOf({ nvmlDeviceGetComputeRunningProcesses_v3: lying as Call }).read();
+    const read = processesOf({ nvmlDeviceGetComputeRunningProcesses_v3: lying }).read();
     expect(read?.map(({ pid }) => pid)).toEqual([11]);
   });
 });
