@@ -1,6 +1,5 @@
 /** Calls of a libnvidia-ml that a test writes in TypeScript: they get the buffers as the library would. */
 import { NvmlDevice, NvmlSession } from "../../src/gpu/nvml-device.ts";
-import type { NvmlCalls } from "../../src/gpu/nvml-symbols.ts";
 
 export type Call = (...args: never[]) => number;
 
