@@ -56,8 +56,6 @@ export class NvmlFields {
   readonly #device: NvmlDevice;
   readonly #wanted: readonly Wanted[];
   readonly #keys: readonly string[];
-  /** Of these fields together: a library may refuse a call of which it has no field, and answer to others. */
-  readonly #key: string;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #doubles: Float64Array;
   /** Where each wanted one stands in the buffer; -1: it was not asked for. */
@@ -68,7 +66,6 @@ export class NvmlFields {
     this.#device = device;
     this.#wanted = wanted;
     this.#keys = wanted.map(({ id, scope }) => `field ${id} ${scope}`);
-    this.#key = `${CALL} ${this.#keys.join()}`;
     const buffer = new ArrayBuffer(Math.max(1, wanted.length) * FIELD_WORDS * 4);
     this.#words = new Uint32Array(buffer);
     this.#doubles = new Float64Array(buffer);
@@ -81,13 +78,14 @@ export class NvmlFields {
     const device = this.#device;
     const call = device.session.calls[CALL];
     this.#values.fill(undefined);
-    if (call === undefined || device.isQuiet(this.#key)) return this.#values;
-    const count = this.#write();
-    if (count === 0 || !device.heard(CALL, call(device.handle, count, this.#words), this.#key)) return this.#values;
+    const count = call === undefined ? 0 : this.#write();
+    if (call === undefined || count === 0) return this.#values;
+    // A call that is refused is so for each of these fields, not for those of another call.
+    const refused = call(device.handle, count, this.#words);
     for (let index = 0; index < this.#wanted.length; index += 1) {
       const place = this.#places[index] as number;
       if (place < 0) continue;
-      const rc = this.#words[place + 7] as number;
+      const rc = refused === RC.ok ? (this.#words[place + 7] as number) : refused;
       const isThere = device.heard(CALL, rc, this.#keys[index]);
       if (isThere) this.#values[index] = fieldOf(this.#words, this.#doubles, place);
     }
