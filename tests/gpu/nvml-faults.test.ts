@@ -342,7 +342,9 @@ describe.skipIf(!HAS_COMPILER)("a library that lies", () => {
       fc
         .tuple(fc.constantFrom(...names, "*"), fc.constantFrom(1, 2, 3, 4, 6, 7, 10, 15, 16, 18, 21, 25, 26, 999, -5))
         .map(([name, code]) => `gpu1.call.${name}.error = ${code}`),
-      fc.constantFrom(...names).map((name) => `call.${name}.silent = yes`),
+      fc
+        .constantFrom(...names.filter((name) => !/Init|Shutdown|Free/.test(name)))
+        .map((name) => `call.${name}.silent = yes`),
       fc
         .tuple(
           fc.constantFrom(...leaves),
@@ -371,7 +373,7 @@ describe.skipIf(!HAS_COMPILER)("a library that lies", () => {
         const { eventSets, gpmSamples, misuses } = double.report();
         expect([eventSets, gpmSamples, misuses - before]).toEqual([0, 0, 0]);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });
