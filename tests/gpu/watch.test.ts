@@ -74,7 +74,12 @@ describe("what is told of a GPU", () => {
       migProfile: undefined,
     });
     const [old] = gpuSamples(reading, false, words, ["m"]);
-    expect(old).toMatchObject({ utilization: undefined, powerWatts: undefined, throttleReasons: [], health: "healthy" });
+    expect(old).toMatchObject({
+      utilization: undefined,
+      powerWatts: undefined,
+      throttleReasons: [],
+      health: "healthy",
+    });
     expect(gpuSamples({ uuid, identity }, true, words, [])[0]).toMatchObject({ utilization: undefined, models: [] });
   });
 
@@ -86,7 +91,14 @@ describe("what is told of a GPU", () => {
     const told = gpuSamples({ uuid, identity, load: { activity: { graphics: 0.5 }, slices } }, true, words, ["m"]);
     expect(told).toMatchObject([
       { uuid, utilization: 0.5, migProfile: undefined },
-      { uuid: "MIG-1", migProfile: "1g.10gb", utilization: 0.25, memoryTotalBytes: 10, health: "healthy", models: ["m"] },
+      {
+        uuid: "MIG-1",
+        migProfile: "1g.10gb",
+        utilization: 0.25,
+        memoryTotalBytes: 10,
+        health: "healthy",
+        models: ["m"],
+      },
       { uuid: "MIG-2", migProfile: "2g.20gb", memoryUsedBytes: 5 },
     ]);
   });

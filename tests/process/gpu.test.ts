@@ -21,8 +21,14 @@ afterAll(async () => {
 });
 
 const FAST = [
-  ...["--gpu-silent-max", "2s", "--gpu-restart-pause-min", "100ms"],
-  ...["--gpu-identity-interval", "1s", "--gpu-traffic-interval", "500ms"],
+  "--gpu-silent-max",
+  "2s",
+  "--gpu-restart-pause-min",
+  "100ms",
+  "--gpu-identity-interval",
+  "1s",
+  "--gpu-traffic-interval",
+  "500ms",
 ];
 /** The scenario's GPUs have some wear; these have none. */
 const WELL = ["gpu*.ecc_uncorrected = 0", "gpu*.reasons = 0"];
@@ -89,7 +95,7 @@ describe.skipIf(!HAS_COMPILER)("GPUs of a mesh", () => {
       return node?.routable === true && node.sample?.gpus.length === 2;
     };
     await until(async () => (await isKnown("n1")) && (await isKnown("n2")), 30_000);
-    expect(await source(one)).toMatchObject({ state: "ok", message: "", stack: { backend: "nvml" } } as object);
+    expect(await source(one)).toMatchObject({ state: "ok", message: "", stack: { backend: "nvml" } });
     const [gpu] = (await shown(router, "n1"))!.sample!.gpus;
     expect(gpu).toMatchObject({ name: "NVIDIA H100 80GB HBM3", health: "healthy", models: one.ready["models"] });
     await rawChat(router);
