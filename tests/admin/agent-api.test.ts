@@ -1,3 +1,4 @@
+import type { NodeSample } from "../../src/score/sample.ts";
 import { describe, expect, test } from "bun:test";
 import { agentApi, type AgentApiOptions, type AgentHealth } from "../../src/admin/agent-api.ts";
 import { acceptedFormat, type Format } from "../../src/admin/app.ts";
