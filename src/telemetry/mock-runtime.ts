@@ -11,11 +11,11 @@ import type { ModelSample } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { PROFILES } from "../sim/profile.ts";
 import type { Profile, ProfileName } from "../sim/profile.ts";
-import { saltOf } from "../sim/text.ts";
 import { EVENT_STREAM, Endpoints } from "./mock-endpoints.ts";
 import { createFaultControl } from "./mock-faults.ts";
 import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
+import { MockGpus, gpuUuid } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import { type ModelChange, MockModels } from "./mock-models.ts";
 import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
@@ -48,6 +48,8 @@ export interface MockRuntime {
   /** Those that are served now. */
   readonly models: readonly string[];
   readonly faults: FaultControl;
+  /** The GPUs, as what reads real ones would show them. */
+  readonly gpus: MockGpus;
   /** Resolves when the model is served; rejects with a MeshError. */
   load(model: string, signal: AbortSignal): Promise<ModelChange>;
   /** Resolves when it is served no more; what is left of its requests after `drainMs` is called off. */
@@ -74,6 +76,7 @@ interface Route {
 class Runtime implements MockRuntime {
   readonly #models: MockModels;
   readonly faults: FaultControl;
+  readonly gpus: MockGpus;
   readonly #profile: Profile;
   readonly #seed: number;
   readonly #engine: MockEngine;
@@ -107,7 +110,8 @@ class Runtime implements MockRuntime {
       },
     });
     this.#endpoints = endpoints;
-    this.faults = createFaultControl(this.#engine, options.onCrash ?? (() => process.exit(137)));
+    this.gpus = new MockGpus(this.#engine, seed);
+    this.faults = createFaultControl(this.#engine, this.gpus, options.onCrash ?? (() => process.exit(137)));
     const inference = (answer: Answer) => ({ method: "POST", answer: this.#guarded(answer) }) satisfies Route;
     const plain = (answer: Answer) => ({ method: "GET", answer }) satisfies Route;
     this.#routes = new Map<string, Route>([
@@ -210,6 +214,7 @@ class Runtime implements MockRuntime {
     while (this.#inProgress > 0 && performance.now() < untilMs) await Bun.sleep(DRAIN_POLL_MS);
     this.#endpoints.cancelAll();
     await this.#server.stop(true);
+    await this.gpus.stop();
     this.#engine.close();
   }
 
@@ -285,13 +290,6 @@ class Runtime implements MockRuntime {
       max_model_len: this.#profile.contextTokensMax,
     };
   }
-}
-
-/** Looks like NVML's, and stays the same for the same seed. */
-function gpuUuid(seed: number, index: number): string {
-  const hex = (part: number) => saltOf(seed, `gpu ${index} ${part}`).toString(16).padStart(14, "0");
-  const digits = hex(0) + hex(1) + hex(2);
-  return `GPU-${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20, 32)}`;
 }
 
 /** Listens at once; throws where the port is taken. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import OpenAI from "openai";
+import { NO_FAULTS } from "../../src/sim/faults.ts";
 import { PROFILES } from "../../src/sim/profile.ts";
 import type { Profile } from "../../src/sim/profile.ts";
 import { startMockRuntime } from "../../src/telemetry/mock-runtime.ts";
@@ -345,11 +346,11 @@ describe("faults", () => {
       const result = faults.set(wrong);
       expect("error" in result && result.error.message.length > 10).toBe(true);
     }
-    expect(faults.get()).toEqual({ slow: 1, stall: false, errorRate: 0, ambient: 30 });
+    expect(faults.get()).toEqual(NO_FAULTS);
     expect(faults.set({ slow: 3, errorRate: 0.5 })).toEqual({
-      faults: { slow: 3, stall: false, errorRate: 0.5, ambient: 30 },
+      faults: { ...NO_FAULTS, slow: 3, errorRate: 0.5 },
     });
-    expect(faults.clear()).toEqual({ slow: 1, stall: false, errorRate: 0, ambient: 30 });
+    expect(faults.clear()).toEqual(NO_FAULTS);
   });
 
   test("an error rate answers seeded 500s and counts them", async () => {
@@ -435,7 +436,13 @@ describe("samples and stop", () => {
     const [first, second] = sample.gpus;
     expect(first!.powerWatts!).toBeGreaterThan(second!.powerWatts!);
     expect(first!.memoryUsedBytes!).toBeGreaterThan(16e9);
-    expect(second).toMatchObject({ index: 1, utilization: 0, memoryUsedBytes: 0, throttleReasons: [], health: "ok" });
+    expect(second).toMatchObject({
+      index: 1,
+      utilization: 0,
+      memoryUsedBytes: 0,
+      throttleReasons: [],
+      health: "healthy",
+    });
     expect(first!.uuid).not.toBe(second!.uuid);
     expect(first!.uuid).toMatch(/^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     controller.abort();
