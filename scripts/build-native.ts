@@ -65,6 +65,7 @@ function versionOf(compiler: string): string {
 function main(): void {
   const compiler = process.env["CC"]?.trim() || "cc";
   const sources = readdirSync(SOURCES)
+    .filter((name) => /\.[ch]$/.test(name))
     .sort()
     .map((name) => readFileSync(join(SOURCES, name), "utf8"));
   const inputs = new Bun.CryptoHasher("sha256")

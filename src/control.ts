@@ -9,6 +9,7 @@ import type { ControlPlaneOptions } from "./admin/control-plane.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Operations } from "./admin/operations-api.ts";
 import type { PolicyAccess } from "./admin/policy-access.ts";
+import type { Advice } from "./admin/recommendations.ts";
 import { ScoringService } from "./admin/scoring-service.ts";
 import {
   registrationRoutes,
@@ -31,6 +32,7 @@ import { joined } from "./mesh/node-membership.ts";
 import { decodeNodeState, encodeNodeState } from "./mesh/node-state.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
+import type { PolicyViews } from "./policy/policy-views.ts";
 import type { RouterMetrics } from "./obs/metrics.ts";
 import { type Decision, DECISIONS_MAX } from "./proxy/decisions.ts";
 import { Explainer, type Explanation } from "./proxy/explain.ts";
@@ -52,6 +54,8 @@ export interface ControlOptions {
   readonly log: Log;
   /** The policies; null before this router has found them. */
   readonly policies: () => PolicyAccess | null;
+  /** What follows from them here. */
+  readonly obeyed: () => Advice & { readonly views: PolicyViews };
   /** The last choice for the request of this id that some worker remembers. */
   readonly decision: (requestId: string) => Promise<Decision | null>;
   /** The configuration in force, as a file would hold it. */
@@ -76,7 +80,13 @@ export class Control {
   constructor(options: ControlOptions) {
     this.#options = options;
     const { table, placement, targets } = options;
-    this.#explainer = new Explainer({ table, placement, target: (id) => targets.get(id) });
+    this.#explainer = new Explainer({
+      table,
+      placement,
+      target: (id) => targets.get(id),
+      targets: () => targets.all(),
+      views: () => options.obeyed().views,
+    });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);
     registrationRoutes(this.#relayed, this.#registry());
@@ -162,14 +172,18 @@ export class Control {
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
       explain: (request) => this.#explain(request),
+      advice: this.#options.obeyed,
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
     };
   }
 
-  async #explain({ model, promptTokens, requestId }: ExplainRouteRequest): Promise<Explanation> {
+  async #explain({ model, promptTokens, requestId, tenant }: ExplainRouteRequest): Promise<Explanation> {
+    if ((requestId === "") === (model === "")) {
+      throw new MeshError("bad_request", "expected either a model or a requestId", { param: "model" });
+    }
     if (requestId === "") {
-      if (model !== "") return this.#explainer.explain(model, promptTokens);
-      throw new MeshError("bad_request", "expected a model, or a requestId", { param: "model" });
+      const explanation = this.#explainer.explain(model, { promptTokens, tenant });
+      return { ...explanation, candidates: [...explanation.candidates, ...this.#explainer.others(model)] };
     }
     const decision = await this.#options.decision(requestId);
     if (decision !== null) return this.#explainer.past(decision);

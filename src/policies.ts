@@ -65,6 +65,7 @@ export class Policies implements CrewPolicies {
   readonly #models: Pick<ModelLoader, "load">;
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
+  readonly views: PolicyViews = this.#views;
   readonly #desk: LeaseDesk;
   readonly #replicas = new Replicas();
   readonly #advice = new ScalingAdvice();
@@ -236,12 +237,14 @@ export class Policies implements CrewPolicies {
   }
 
   #lookAtLoads(nowMs: number): void {
-    const { targets, config, log } = this.#options;
+    const { placement, targets, config, log } = this.#options;
     const { scalings } = this.#views;
+    // One that is cordoned or pinned elsewhere gets no requests, whatever it has loaded.
+    const serving = placement.serving((id) => targets.get(id));
     this.#advice.keepOnly(scalings);
     const before = new Map(this.#recommendations.map((one) => [one.model, one]));
     this.#recommendations = [...scalings].map(([model, spec]) =>
-      this.#advice.recommend(model, spec, modelLoad(model, targets.all(), config.score), nowMs),
+      this.#advice.recommend(model, spec, modelLoad(model, serving.get(model) ?? [], config.score), nowMs),
     );
     for (const { model, replicas, wanted, why } of this.#recommendations) {
       const known = before.get(model);
@@ -270,6 +273,11 @@ export class Policies implements CrewPolicies {
   /** Models that have fewer replicas than their pins ask for. */
   get short(): readonly Shortfall[] {
     return [...this.#replicas.short];
+  }
+
+  /** Of the policies in force; undefined before any store was heard. */
+  get revision(): number | undefined {
+    return this.#revision;
   }
 
   // ---- for metrics

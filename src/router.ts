@@ -135,6 +135,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     journal,
     log,
     policies: () => standing.policies,
+    obeyed: () => policies,
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,

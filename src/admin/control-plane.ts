@@ -16,6 +16,7 @@ import { EventService } from "./event-service.ts";
 import type { EventJournal, Watchers } from "./events.ts";
 import { NodeService, type NodeServiceOptions } from "./node-service.ts";
 import { adviceFor } from "../policy/advice.ts";
+import { type Advice, recommendationsIn } from "./recommendations.ts";
 import type { PolicyAccess } from "./policy-access.ts";
 import { PolicyService } from "./policy-service.ts";
 import type { Call, ServiceOf } from "./services.ts";
@@ -36,6 +37,7 @@ export interface ControlPlaneOptions extends Omit<NodeServiceOptions, "policies"
   readonly models: ModelLoader;
   /** Routers only. */
   readonly explain?: ((request: ExplainRouteRequest) => Promise<Init<ExplainRouteResponse>>) | undefined;
+  readonly advice?: (() => Advice) | undefined;
 }
 
 export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): ServiceOf<ControlPlaneMethods<Call>> {
@@ -71,7 +73,9 @@ export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): 
     listPolicies: (request, call) => decided.listPolicies(request, call),
     applyPolicies: (request, call) => decided.applyPolicies(request, call),
     subscribeEvents: (request, call) => events.subscribeEvents(request, call),
-    explainRoute: (request) => (options.explain ?? onlyRouters)(request),
+    explainRoute: async (request) => (options.explain ?? onlyRouters)(request),
+    getRecommendations: async ({ model }) =>
+      recommendationsIn((options.advice ?? onlyRouters)(), model, () => nodes.known().models),
     getStoreStatus: () => store.getStoreStatus(),
     addControlMember: (request, call) => store.addControlMember(request, call),
     removeControlMember: (request, call) => store.removeControlMember(request, call),
@@ -93,6 +97,6 @@ function withoutStore(): never {
   );
 }
 
-async function onlyRouters(): Promise<never> {
+function onlyRouters(): never {
   throw new MeshError("not_supported", "an agent chooses no nodes; ask a router's --api port");
 }

@@ -88,6 +88,11 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
         load: async () => (await files()).apply,
       },
       export: { summary: "print policies as policy apply takes them", load: async () => (await files()).export },
+      recommendations: {
+        summary: "show how many replicas models should have, by scaling policies and by pins that lack some",
+        examples: [["infermesh ctl policy recommendations -o json", "For a script that starts and stops nodes."]],
+        load: async () => (await import("./recommendations.ts")).RECOMMENDATIONS,
+      },
     },
   },
   snapshot: {

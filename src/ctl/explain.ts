@@ -18,6 +18,12 @@ const explainSettings = section({
     doc: "The model, for a request as it would be sent now.",
   }),
   promptTokens: optionalNumber({ whole: true, doc: "With --model: how long the prompt is." }),
+  tenant: text({
+    default: "",
+    lengthMax: 253,
+    emptyMeans: "access is not looked at",
+    doc: "With --model: whose request it would be.",
+  }),
   ...ctlSettings.fields,
 });
 
@@ -38,21 +44,22 @@ interface Candidate {
   readonly queuedTokens?: number;
   readonly capacity?: number;
   readonly chosen?: boolean;
+  readonly share?: number;
 }
 
 const secondsText = (seconds: number): string =>
   seconds < 1 ? `${(seconds * 1000).toFixed(1)}ms` : `${seconds.toFixed(2)}s`;
 
 async function explain(config: Infer<typeof explainSettings>, terminal: Terminal, requestId: string): Promise<number> {
-  const { model, output } = config;
+  const { model, output, tenant } = config;
   const promptTokens = numberOf(config.promptTokens);
-  if ((model === "") === (requestId === "") || (promptTokens !== undefined && model === "")) {
+  if ((model === "") === (requestId === "") || ((promptTokens !== undefined || tenant !== "") && model === "")) {
     terminal.err(
-      "infermesh ctl explain: give either a request's id (its x-request-id) or --model, with --prompt-tokens if you like\n",
+      "infermesh ctl explain: give either a request's id (its x-request-id) or --model, with --prompt-tokens and --tenant if you like\n",
     );
     return EXIT.usage;
   }
-  const request = requestId === "" ? { model, promptTokens } : { requestId };
+  const request = requestId === "" ? { model, promptTokens, ...(tenant === "" ? {} : { tenant }) } : { requestId };
   const body = bodyOf(await call(config, "ExplainRoute", request), terminal);
   const candidates = typeof body === "number" ? body : listIn(body, "candidates", terminal);
   if (typeof candidates === "number" || typeof body === "number")
@@ -69,7 +76,7 @@ async function explain(config: Infer<typeof explainSettings>, terminal: Terminal
 }
 
 function headOf(body: JsonRecord): string {
-  const { requestId = "", model = "-", winner = "", reason = "" } = body;
+  const { requestId = "", model = "-", winner = "", reason = "", strategy = "score" } = body;
   const isPast = requestId !== "";
   const atMs = wholeOf(body["atMs"]) ?? 0;
   const when = isPast && atMs > 0 ? ` at ${localTime(new Date(atMs).toISOString())}` : "";
@@ -78,7 +85,8 @@ function headOf(body: JsonRecord): string {
   const verb = isPast ? "went" : "would go";
   const where = winner === "" ? "nowhere" : `to ${wordOf(winner)}`;
   const why = reason === "" ? "" : `: ${wordOf(reason)}`;
-  return printable(`${what} for ${wordOf(model)} with ${tokens} prompt tokens ${verb} ${where}${when}${why}`);
+  const way = strategy === "score" ? "" : ` by ${wordOf(strategy)}`;
+  return printable(`${what} for ${wordOf(model)} with ${tokens} prompt tokens ${verb} ${where}${way}${when}${why}`);
 }
 
 /** A column for each term that any candidate has, in the order of the first. */
@@ -93,6 +101,15 @@ function columnsFor(candidates: readonly Candidate[]): readonly Column<Candidate
       color: ({ chosen, eligible }) => (chosen === true ? 32 : eligible === true ? undefined : 90),
     },
     seconds((row) => (row.eligible === true || (row.terms ?? []).length > 0 ? (row.seconds ?? 0) : undefined), "TOTAL"),
+    ...(candidates.some(({ share = 0 }) => share > 0 && share < 1)
+      ? [
+          figureColumn<Candidate>(
+            "SHARE",
+            ({ share = 0 }) => share,
+            (share) => `${(share * 100).toFixed(1)}%`,
+          ),
+        ]
+      : []),
     ...names.map((name) => seconds(({ terms = [] }) => termOf(terms, name), name.toUpperCase())),
     figureColumn("RUNNING", ({ activeRequests }) => activeRequests ?? 0),
     figureColumn("OF", ({ capacity }) => capacity),

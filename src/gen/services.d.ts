@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source acf69b0e28416b4a82885b70 output 25f58a8e357c1cba936a6214
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 78d5677d1969f0202717f059 output 943f2b5dfe13f9333f5aac51
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -362,6 +362,8 @@ export interface ExplainRouteRequest {
   readonly promptTokens?: number | undefined;
   /** or a request of the past, by its x-request-id. */
   readonly requestId: string;
+  /** With a model: whose request it would be, "" for one without a tenant. Absent: whether somebody may is not looked at. */
+  readonly tenant?: string | undefined;
 }
 
 export interface Term {
@@ -386,6 +388,9 @@ export interface Candidate {
   readonly queuedTokens: number;
   readonly capacity: number;
   readonly chosen: boolean;
+  /** How much of many requests like this one would go there as things are, 0 to 1: where chance or turns decide, several have some. */
+  readonly share: number;
+  readonly weight: number;
 }
 
 export interface ExplainRouteResponse {
@@ -394,12 +399,37 @@ export interface ExplainRouteResponse {
   readonly promptTokens: number;
   /** When it was decided. */
   readonly atMs: number;
-  /** The node chosen; empty: none. */
+  /** The node chosen, or the likeliest where chance decides; empty: none. */
   readonly winner: string;
   /** Why, in words. */
   readonly reason: string;
-  /** The cheapest first, then those that can't be chosen. */
+  /** The likeliest and cheapest first, then those that can't be chosen, then some that do not serve the model. */
   readonly candidates: readonly Candidate[];
+  /** How requests of the model are balanced: "score", "least-loaded", "two-choices", "random" or "round-robin". */
+  readonly strategy: string;
+}
+
+export interface GetRecommendationsRequest {
+  /** Empty: of every model. */
+  readonly model: string;
+}
+
+export interface Recommendation {
+  readonly model: string;
+  /** That serve it now, and that should. */
+  readonly replicas: number;
+  readonly wanted: number;
+  /** Why, in words. */
+  readonly why: string;
+  /** Which policy asks for it: "scaling/MODEL" or "pin/MODEL". */
+  readonly policy: string;
+}
+
+export interface GetRecommendationsResponse {
+  /** By model: one for each scaling policy, also where nothing is to be changed, and one for each pin that lacks replicas. */
+  readonly recommendations: readonly Recommendation[];
+  /** Of the policies that they follow from. */
+  readonly revision: number;
 }
 
 export interface ControlMember {
@@ -897,6 +927,8 @@ export interface ControlPlane<Call> {
   subscribeEvents(request: SubscribeEventsRequest, call: Call): AsyncIterable<Init<SubscribeEventsResponse>>;
   /** Every candidate for a request with each term of its score, and why the winner won. Routers only. */
   explainRoute(request: ExplainRouteRequest, call: Call): Promise<Init<ExplainRouteResponse>>;
+  /** How many replicas models should have, by scaling policies and by pins that are not fulfilled, as the router that is asked sees it: for whoever starts and stops nodes. Routers only. */
+  getRecommendations(request: GetRecommendationsRequest, call: Call): Promise<Init<GetRecommendationsResponse>>;
   /** The store that holds the policies. */
   getStoreStatus(request: GetStoreStatusRequest, call: Call): Promise<Init<GetStoreStatusResponse>>;
   addControlMember(request: AddControlMemberRequest, call: Call): Promise<Init<ControlMembersResponse>>;

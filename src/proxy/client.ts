@@ -54,6 +54,7 @@ const PAUSED_BY_STASH = 1;
 const PAUSED_BY_TARGET = 2;
 /** How an object in JSON may begin for some parser: blanks, a bracket, the marks and bytes of UTF-8, UTF-16 and UTF-32. */
 const MAY_BE_JSON = [9, 10, 13, 32, 123, 0xef, 0xfe, 0xff, 0];
+const EXTENSIONS = "sec-websocket-extensions";
 const NOTHING = Buffer.alloc(0);
 /** No request of HTTP/1.1 begins like this, and a shorter part of it is no fault there yet. */
 const HTTP2_START = Buffer.from("PRI * ");
@@ -449,6 +450,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (this.#forwarding !== this.#context.content.forwarding) this.#settleForwarding();
     exchange.address = this.#address;
     const ownLines = this.#ownLines ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
+    if (head.upgrade && this.#context.enforcement?.isAsked === true) keepLegible(buffer, head);
     const path = forwardHead(exchange, buffer, head, ownLines);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
@@ -943,6 +945,17 @@ export function plainAddress(address: string | undefined): string {
 
 function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
   return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
+}
+
+/** What is said in a WebSocket may name a model: nobody is to agree on packing it. */
+function keepLegible(buffer: Buffer, head: RequestHead): void {
+  for (
+    let line = findField(buffer, head, EXTENSIONS);
+    line >= 0;
+    line = findField(buffer, head, EXTENSIONS, line + 1)
+  ) {
+    head.drop[line] = 1;
+  }
 }
 
 /** Why a body can't be read for its model at all, whatever it holds; null: it can. */

@@ -46,7 +46,7 @@ import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
+import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -133,6 +133,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   // ---- the answer
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
+  /** Of the model that a tunnel is to. */
+  #ownName = "";
   #activeMs = 0;
   /** The client takes the answer slower than it comes, so the target waits. */
   #isClientSlow = false;
@@ -579,7 +581,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#answer.begin(head, buffer, attempt.framing, this, end);
     this.#isByLines = !this.#answer.eventStream && (head.eventStream || this.shape.format === "ndjson");
     if (attempt.framing === FRAMING.tunnel) {
-      this.#tunnel = new Tunnel();
+      this.#tunnel = new Tunnel(this.#context.enforcement?.isAsked === true);
+      this.#ownName = this.#context.routes.modelName(this.model);
       this.#client.tunnelBegins();
     }
   }
@@ -740,8 +743,27 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   tunnelled(bytes: Buffer, start: number, end: number): void {
     this.#activeMs = nowMs();
     this.#received += end - start;
+    const fault = this.#tunnel === null ? null : this.#spokenFault(this.#tunnel, bytes, start, end);
+    if (fault !== null) {
+      this.refuse(fault);
+      return;
+    }
     this.#tunnel?.fromClient(bytes, start, end);
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
+  }
+
+  /** Why what the client says must not go on: its target may go by another model than the policies were asked for. */
+  #spokenFault(tunnel: Tunnel, bytes: Buffer, start: number, end: number): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    for (const name of tunnel.namesIn(bytes, start, end)) {
+      const model = routes.find(name);
+      if (model >= 0 && routes.modelName(model) !== this.#ownName) return otherModel("request", "message");
+      const action = actionOf(this.shape);
+      const denial = enforcement?.denial(this.callerOf(enforcement), name, action) ?? null;
+      if (model < 0 && denial !== null) return denial;
+    }
+    if (!tunnel.isUnreadable) return null;
+    return new MeshError("bad_request", "policies are in force, and can't be asked of this message: send plain JSON");
   }
 
   /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */
@@ -845,7 +867,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #breakOff(error: MeshError): void {
     const client = this.#client;
     if (client === null) return;
-    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd();
+    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd(error);
     // The body ends as it should, so the connection may go on: the client was told that it would.
     const { keepAlive } = this.#answer;
     if (this.span !== null) {

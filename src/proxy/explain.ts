@@ -1,15 +1,20 @@
 /**
- * Why a request goes where it goes: every place of a model with each term of its cost, as the scorer would see it now.
- * The main thread's, which knows what the rows of the score table lead to.
+ * Why a request goes where it goes: every place of a model with each term of its cost, as the scorer would see it now,
+ * and by which way of balancing one of them is chosen. Nodes that can't be chosen are told with why, those that do not
+ * serve the model among them. The main thread's, which knows what the rows of the score table lead to.
  */
 import { MeshError } from "../base/errors.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
+import { PolicyViews } from "../policy/policy-views.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import { type Decision, PLACES_MAX } from "./decisions.ts";
+import { verdictOf, type Way } from "./explain-choice.ts";
+import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
+import { isServed } from "./places.ts";
 
 export interface Candidate {
   readonly node: string;
@@ -22,7 +27,11 @@ export interface Candidate {
   readonly activeRequests: number;
   readonly queuedTokens: number;
   readonly capacity: number;
+  readonly weight: number;
   readonly chosen: boolean;
+  /** How much of many requests as this one would go there, 0 to 1. */
+  readonly share: number;
+  /** -1: it has none, since it does not serve the model. */
   readonly row: number;
 }
 
@@ -31,28 +40,56 @@ export interface Explanation {
   readonly model: string;
   readonly promptTokens: number;
   readonly atMs: number;
+  readonly strategy: Way;
   /** "": nobody. */
   readonly winner: string;
   readonly reason: string;
-  /** The cheapest first, then those that can't be chosen. */
+  /** The likeliest and cheapest first, then those that can't be chosen. */
   readonly candidates: readonly Candidate[];
 }
 
 export interface ExplainerOptions {
   readonly table: ScoreTable;
-  readonly placement: Placement;
+  readonly placement: Pick<Placement, "places" | "models">;
   target(id: string): Target | undefined;
+  /** Those that serve other models too; none where only places count. */
+  targets?(): readonly Target[];
+  /** The policies in force; none where there are none. */
+  views?(): PolicyViews;
+}
+
+export interface Asked {
+  readonly promptTokens?: number | undefined;
+  readonly excluded?: readonly string[];
+  /** Undefined: nobody in particular asks, and access is not looked at. */
+  readonly tenant?: string | undefined;
 }
 
 /** What a request is taken to be of whose prompt nothing is said. */
 export const PROMPT_TOKENS = 512;
+/** Nodes that are told of because they don't serve the model. */
+const OTHERS_MAX = 64;
+const MODELS_SHOWN_MAX = 5;
+const DECISECOND_SECONDS = 0.1;
 /** Why a row that is not the cheapest may be taken. */
 const OTHERWISE =
   "a way to balance other than the score, a breaker, a busy connection, or what had been tried before decided, or the loads changed meanwhile";
-/** Costs that differ by less are the same to the scorers, which count in float32. */
-const TIE = 1e-6;
+const NO_POLICIES = new PolicyViews();
 
 type Scored = Candidate & { readonly cost: RowCost };
+
+/** A place as it is explained: a row, by what is known of it now or was known when it was chosen. */
+interface Seen {
+  readonly id: string;
+  readonly row: number;
+  readonly model: string;
+  readonly weight: number;
+  /** Every worker routes by a snapshot that has it. */
+  readonly isRouted: boolean;
+  readonly figures: RowFigures;
+  /** As it is now, rather than as it was. */
+  readonly isNow: boolean;
+}
 
 export class Explainer {
   readonly #options: ExplainerOptions;
@@ -62,19 +99,60 @@ export class Explainer {
   }
 
   /** Throws `model_not_found` with what was probably meant. */
-  explain(model: string, promptTokens = PROMPT_TOKENS, excluded: readonly string[] = []): Explanation {
-    const nowDeciseconds = this.#options.table.nowDeciseconds(Date.now());
-    const scored = this.#places(model).map(({ target: id, row }): Scored => {
-      const figures = figuresOf(this.#options.table, row);
-      const cost = costOf(figures, promptTokens, nowDeciseconds);
-      return this.#candidate(id, row, figures, cost, promptTokens, excluded.includes(id));
+  explain(model: string, { promptTokens = PROMPT_TOKENS, excluded = [], tenant }: Asked = {}): Explanation {
+    const { table } = this.#options;
+    const views = this.#views;
+    const atMs = Date.now();
+    const nowDeciseconds = table.nowDeciseconds(atMs);
+    const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
+    const isExcluded = new Set(excluded);
+    const scored = this.#places(model).map(({ target: id, row, weight, isRouted }): Scored => {
+      const seen = { id, row, model, weight, isRouted, figures: figuresOf(table, row), isNow: true };
+      const why = isExcluded.has(id) ? "excluded by who asks" : denial;
+      return this.#candidate(seen, promptTokens, nowDeciseconds, why);
     });
-    return { requestId: "", model, promptTokens, atMs: Date.now(), ...decided(scored) };
+    const strategy = balanceOf(views, model);
+    const { winner, reason, candidates } = decided(scored, strategy);
+    return {
+      requestId: "",
+      model,
+      promptTokens,
+      atMs,
+      strategy,
+      ...(denial === "" ? { winner, reason } : { winner: "", reason: denial }),
+      candidates: denial === "" ? candidates : candidates.map((one) => ({ ...one, chosen: false, share: 0 })),
+    };
+  }
+
+  /** Nodes that can't be chosen since they don't serve the model. */
+  others(model: string): Candidate[] {
+    const placed = new Set(this.#places(model).map(({ target }) => target));
+    const others = (this.#options.targets?.() ?? []).filter(({ id }) => !placed.has(id));
+    return others.slice(0, OTHERS_MAX).map(({ id, host, port, models, weight }): Candidate => {
+      const shown = models.slice(0, MODELS_SHOWN_MAX).join(", ");
+      const more = models.length > MODELS_SHOWN_MAX ? ", ..." : "";
+      return {
+        node: id,
+        address: formatHostPort(host, port),
+        eligible: false,
+        reason: `it does not serve the model: it serves ${models.length === 0 ? "none" : shown}${more}`,
+        seconds: 0,
+        terms: [],
+        activeRequests: 0,
+        queuedTokens: 0,
+        capacity: 0,
+        weight,
+        chosen: false,
+        share: 0,
+        row: -1,
+      };
+    });
   }
 
   /** A choice that a worker remembers. */
   past(decision: Decision): Explanation {
     const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node, isRetry, isCut } = decision;
+    const weights = new Map(this.#placesNamed(model).map((place) => [place.row, place.weight]));
     const scored = decision.places.map((place): Scored => {
       const kept = figuresIn(place.figures);
       // The claim of the request itself came first.
@@ -84,49 +162,61 @@ export class Explainer {
         activeRequests: kept.activeRequests - own,
         queuedTokens: kept.queuedTokens - own * promptTokens,
       };
-      const cost = costOf(figures, promptTokens, nowDeciseconds);
-      return this.#candidate(place.node, place.row, figures, cost, promptTokens, false);
+      const weight = weights.get(place.row) ?? 1;
+      const seen = { id: place.node, row: place.row, model, weight, isRouted: true, figures, isNow: false };
+      return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
-    const { winner, reason, candidates } = decided(scored.filter((one) => one.row === row || one.capacity > 0));
+    // By which way it was chosen is not kept: the policies of now are those of then, but for a change in between.
+    const strategy = balanceOf(this.#views, model);
+    const { winner, reason, candidates } = decided(
+      scored.filter((one) => one.row === row || one.capacity > 0),
+      strategy,
+    );
+    const hasShare = candidates.some((one) => one.row === row && one.share > 0);
     const notes = [
-      ...(winner === node ? [reason] : [`${node} was taken: ${OTHERWISE}`]),
+      ...(winner === node || hasShare ? [reason] : [`${node} was taken: ${OTHERWISE}`]),
       ...(isRetry ? ["it was tried again here, after others had failed"] : []),
       ...(isCut ? [`of its many places only the first ${PLACES_MAX} were kept`] : []),
     ];
-    const chosen = candidates.map((one) => ({ ...one, chosen: one.row === row }));
     return {
       requestId,
       model,
       promptTokens,
       atMs: Math.round(atMs),
+      strategy,
       winner: node,
       reason: notes.join("; "),
-      candidates: chosen,
+      candidates: candidates.map((one) => ({ ...one, chosen: one.row === row })),
     };
   }
 
-  #places(model: string): readonly { readonly target: string; readonly row: number }[] {
+  get #views(): PolicyViews {
+    return this.#options.views?.() ?? NO_POLICIES;
+  }
+
+  #places(model: string) {
+    const places = this.#placesNamed(model);
     const { placement } = this.#options;
-    const models = placement.models().filter(({ name }) => name === model);
-    // One name may be served over both protocols, and each lane chooses among its own.
-    const { id } = models.find(({ protocol }) => protocol === "http") ?? models[0] ?? { id: -1 };
-    if (id >= 0) return [...placement.places()].filter(({ modelId }) => modelId === id);
+    if (places.length > 0 || placement.models().some(({ name }) => name === model)) return places;
     const names = [...new Set(placement.models().map(({ name }) => name))];
     const hint = didYouMean(model, names);
     const shown = JSON.stringify(model.slice(0, 128));
     throw new MeshError("model_not_found", `no node serves the model ${shown}${hint === "" ? "" : `; ${hint}`}`);
   }
 
-  #candidate(
-    id: string,
-    row: number,
-    figures: RowFigures,
-    cost: RowCost,
-    promptTokens: number,
-    isExcluded: boolean,
-  ): Scored {
+  #placesNamed(model: string) {
+    const { placement } = this.#options;
+    const models = placement.models().filter(({ name }) => name === model);
+    // One name may be served over both protocols, and each lane chooses among its own.
+    const { id } = models.find(({ protocol }) => protocol === "http") ?? models[0] ?? { id: -1 };
+    return id < 0 ? [] : [...placement.places()].filter(({ modelId }) => modelId === id);
+  }
+
+  #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {
+    const { id, row, figures, weight } = seen;
+    const cost = costOf(figures, promptTokens, nowDeciseconds);
     const target = this.#options.target(id);
-    const reason = isExcluded ? "excluded by who asks" : obstacleIn(cost, figures, target);
+    const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
     return {
       node: id,
       address: target === undefined ? "" : formatHostPort(target.host, target.port),
@@ -136,58 +226,62 @@ export class Explainer {
       terms: TERM_NAMES.map((name) => ({
         name,
         seconds: cost.terms[name],
-        detail: termDetail(name, figures, promptTokens),
+        detail: `${termDetail(name, figures, promptTokens)}${name === "penalty" && seen.isNow ? ageOf(target) : ""}`,
       })),
       activeRequests: cost.activeRequests,
       queuedTokens: cost.queuedTokens,
       capacity: figures.capacity,
+      weight,
       chosen: false,
+      share: 0,
       row,
       cost,
     };
   }
-}
 
-function obstacleIn({ obstacle, activeRequests }: RowCost, figures: RowFigures, target: Target | undefined): string {
-  switch (obstacle) {
-    case "":
-      return "";
-    case "full":
-      return `full: ${activeRequests} requests there, and it takes ${figures.capacity}`;
-    case "ejected":
-      return "ejected for a moment, for failing";
-    case "unroutable":
-      if (target === undefined) return "it has left";
-      if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
-      if (target.state === "draining") return "it drains, and takes nothing new";
-      if (!isRoutable(target)) return "its runtime is not ready";
-      return "policies keep requests from it (pin, cordon, drain), or not every worker knows of it yet";
+  #obstacle(seen: Seen, cost: RowCost, target: Target | undefined, nowDeciseconds: number): string {
+    const { figures, model } = seen;
+    switch (cost.obstacle) {
+      case "":
+        return "";
+      case "full":
+        return `full: ${cost.activeRequests} requests there, and it takes ${figures.capacity}`;
+      case "ejected": {
+        const seconds = (figures.ejectedUntil - nowDeciseconds) * DECISECOND_SECONDS;
+        return `ejected for ${seconds.toFixed(1)} s: requests failed there, and a breaker opened`;
+      }
+      case "unroutable":
+        return target === undefined ? "it has left" : this.#unroutable(seen, model, target);
+    }
+  }
+
+  #unroutable({ isRouted }: Seen, model: string, target: Target): string {
+    if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
+    if (target.state === "draining") return "it drains, and takes nothing new";
+    if (!isRoutable(target)) return "its runtime is not ready";
+    if (!isServed({ model }, target)) return "model not served: its newest sample does not tell of it";
+    if (!isRouted) return "it is new, and not every worker knows of it yet";
+    const policy = policyObstacle(this.#views, model, target);
+    return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
 }
 
-function decided(scored: readonly Scored[]): Pick<Explanation, "winner" | "reason" | "candidates"> {
+/** A stale sample may be chosen, and costs more. */
+function ageOf(target: Target | undefined): string {
+  if (target?.sampledAtMs === undefined) return "; it has told nothing of itself yet";
+  const seconds = Math.max(0, performance.now() - target.sampledAtMs) / 1000;
+  return `; its sample is ${seconds.toFixed(1)} s old`;
+}
+
+function decided(scored: readonly Scored[], way: Way): Pick<Explanation, "winner" | "reason" | "candidates"> {
   const ordered = scored.toSorted((a, b) => Number(b.eligible) - Number(a.eligible) || a.seconds - b.seconds);
-  const eligible = ordered.filter((one) => one.eligible);
-  // When all that have room are ejected, one of them is taken all the same.
-  const among = eligible.length > 0 ? eligible : ordered.filter(({ cost }) => cost.obstacle === "ejected");
-  const [winner, second] = among;
-  const candidates = ordered.map((one) => ({ ...one, chosen: one.row === winner?.row }));
-  if (winner === undefined) {
-    const reason = scored.length === 0 ? "no node serves it now" : "none of its nodes can be chosen now";
-    return { winner: "", reason, candidates };
-  }
-  return { winner: winner.node, reason: whyWon(winner, second, among, eligible.length === 0), candidates };
-}
-
-function whyWon(winner: Scored, second: Scored | undefined, among: readonly Scored[], isFallback: boolean): string {
-  const rest = isFallback ? "; all that have room are ejected, and one of them is better than none" : "";
-  const ms = (seconds: number): string => `${(seconds * 1000).toFixed(2)} ms`;
-  if (second === undefined) return `${winner.node} is the only one that can be chosen${rest}`;
-  const ties = among.filter(({ seconds }) => seconds - winner.seconds <= winner.seconds * TIE).length;
-  if (ties > 1) return `${ties} nodes are expected to take ${ms(winner.seconds)}, and chance decides among them${rest}`;
-  const [name, gain] = TERM_NAMES.map((term) => [term, second.cost.terms[term] - winner.cost.terms[term]] as const)
-    .toSorted((a, b) => b[1] - a[1])
-    .at(0) ?? ["prefill", 0];
-  const most = `it is ahead by ${ms(gain)} in the term ${name}`;
-  return `${winner.node} is expected to take ${ms(winner.seconds)}, ${ms(second.seconds - winner.seconds)} less than ${second.node}; ${most}${rest}`;
+  const { among, shares, reason } = verdictOf(ordered, way);
+  const [winner] = among;
+  const rest = ordered.filter((one) => !among.includes(one));
+  const candidates = [...among, ...rest].map((one) => ({
+    ...one,
+    chosen: one.row === winner?.row,
+    share: shares.get(one.row) ?? 0,
+  }));
+  return { winner: winner?.node ?? "", reason, candidates };
 }

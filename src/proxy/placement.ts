@@ -16,7 +16,7 @@ import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { contextOf, isServed, leadsTo, type Place, Places, sumOf, withRtt } from "./places.ts";
+import { contextOf, inUse, isServed, leadsTo, type Place, type PlaceInUse, Places, sumOf, withRtt } from "./places.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import { ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
@@ -77,8 +77,8 @@ export class Placement {
   }
 
   /** The places in use, for metrics and listings. */
-  *places(): Iterable<Pick<Place, "target" | "model" | "row"> & { readonly modelId: number }> {
-    for (const { target, model, row, route } of this.#places.all()) yield { target, model, row, modelId: route.model };
+  *places(): Iterable<PlaceInUse> {
+    for (const place of this.#places.all()) yield inUse(place, this.#routed);
   }
 
   models(): readonly RouteModel[] {

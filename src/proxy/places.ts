@@ -33,6 +33,19 @@ const RTTS_KEPT = 8;
 /** Ways that differ by less count as equal. */
 const RTT_GRAIN_MS = 5;
 
+/** A place for metrics, listings and explanations. */
+export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
+  readonly modelId: number;
+  readonly weight: number;
+  /** Every worker routes by a snapshot that has it. */
+  readonly isRouted: boolean;
+};
+
+/** `routed`: the snapshot that every worker routes by. */
+export function inUse({ target, model, row, route, since }: Place, routed: number): PlaceInUse {
+  return { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+}
+
 /** All places, by target and model, and by the key that routers use. */
 export class Places {
   readonly #byTarget = new Map<string, Map<string, Place>>();

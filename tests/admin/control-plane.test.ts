@@ -133,6 +133,7 @@ describe("policies", () => {
     ["AddControlMember", { node: "node-1" }, "invalid_argument", "tells of no control port"],
     ["RemoveControlMember", {}, "invalid_argument", "node is missing"],
     ["ExplainRoute", { model: "m" }, "unimplemented", "ask a router"],
+    ["GetRecommendations", {}, "unimplemented", "ask a router"],
   ])("%s %j is refused", async (method, request, code, words) => {
     const answer = await call(open().bed, method, request);
     expect(answer.code).toBe(code);
@@ -434,4 +435,40 @@ test("what the parts throw that is no MeshError stays inside", async () => {
     "internal error; its cause is in the log of the process that was asked",
   ]);
   expect(bed.errors).toHaveLength(1);
+});
+
+describe("recommendations", () => {
+  const advice = {
+    recommendations: [
+      { model: "qwen-7b", replicas: 2, wanted: 2, why: "kv-usage is 0.5 a replica, the target is 0.5" },
+      { model: "llama-3-8b", replicas: 1, wanted: 3, why: "requests wait" },
+    ],
+    short: [{ model: "llama-3-8b", replicas: 1, wanted: 2 }],
+    revision: 12,
+  };
+
+  test("are those of scaling policies and of pins that lack replicas, by model", async () => {
+    const { bed } = open({ advice: () => advice });
+    expect(await call(bed, "GetRecommendations")).toEqual({
+      recommendations: [
+        { model: "llama-3-8b", replicas: 1, wanted: 2, why: "its pin asks for at least 2", policy: "pin/llama-3-8b" },
+        { model: "llama-3-8b", replicas: 1, wanted: 3, why: "requests wait", policy: "scaling/llama-3-8b" },
+        expect.objectContaining({ model: "qwen-7b", policy: "scaling/qwen-7b" }),
+      ],
+      revision: "12",
+    });
+    const one = await unary(bed.client(), `/${CONTROL}/GetRecommendations`, { model: "qwen-7b" });
+    expect(one["recommendations"]).toHaveLength(1);
+  });
+
+  test("of a model that nobody knows, or before any policies are heard, are refused", async () => {
+    const { bed } = open({ advice: () => ({ ...advice, recommendations: [] }) });
+    expect(await call(bed, "GetRecommendations", { model: "qwen-7b" })).toMatchObject({ recommendations: [] });
+    expect(await call(bed, "GetRecommendations", { model: "qwen-8b" })).toMatchObject({
+      code: "not_found",
+      message: expect.stringContaining("did you mean qwen-7b?"),
+    });
+    const { bed: early } = open({ advice: () => ({ recommendations: [], short: [], revision: undefined }) });
+    expect(await call(early, "GetRecommendations")).toMatchObject({ code: "unavailable" });
+  });
 });

@@ -235,6 +235,17 @@ NODE       TOTAL  PREFILL  QUEUE  RUNNING  OF  QUEUED TOKENS  WHY NOT
     expect((await run("explain --model llama -o text")).out).toStartWith("gpu-2\t0.25\t0.25\t0\t0\t8\t0\t-\t-\tyes\n");
   });
 
+  test("shows shares where chance decides, and asks for a tenant", async () => {
+    const candidates = ROUTE.candidates.map((one, at) => ({ ...one, share: [0.75, 0.25, 0][at] }));
+    bed.answers.set("ExplainRoute", () => ({ ...ROUTE, candidates, strategy: "random" }));
+    const { out } = await run("explain --model llama --tenant acme");
+    expect(out).toContain("would go to gpu-2 by random: ");
+    expect(out).toMatch(/TOTAL +SHARE +PREFILL/);
+    expect(out).toMatch(/gpu-1 +1\.50s +25\.0%/);
+    expect(bed.bodies("ExplainRoute").at(-1)).toEqual({ model: "llama", tenant: "acme" });
+    expect(await run("explain r --tenant acme")).toMatchObject({ code: 2 });
+  });
+
   test("of a request of the past", async () => {
     bed.answers.set("ExplainRoute", () => ({ ...ROUTE, requestId: "req-1", winner: "", reason: "no node serves it" }));
     expect((await run("explain req-1")).out).toStartWith(
@@ -451,8 +462,9 @@ describe("what goes wrong", () => {
       ["ListPolicies", "policy list"],
       ["ListModels", "list-models"],
       ["ExplainRoute", "explain r"],
+      ["GetRecommendations", "policy recommendations"],
     ] as const) {
-      bed.answers.set(method, () => ({ policies: 3, models: [1], candidates: "x" }));
+      bed.answers.set(method, () => ({ policies: 3, models: [1], candidates: "x", recommendations: 1 }));
       expect(await run(line)).toMatchObject({
         code: 1,
         out: "",

@@ -39,7 +39,8 @@ function bed() {
     table,
     placement: {
       models: () => [{ id: model, name: "m", protocol: "http", created: 0 }],
-      places: () => rows.map((row, at) => ({ target: `n${at}`, model: "m", row, modelId: model })),
+      places: () =>
+        rows.map((row, at) => ({ target: `n${at}`, model: "m", row, modelId: model, weight: 1, isRouted: true })),
     } as unknown as Placement,
     target: () => undefined,
   });
@@ -89,10 +90,10 @@ describe("a worker's memory", () => {
 describe("a choice now", () => {
   test("goes to the cheapest, by the term that makes it so; excluded and unroutable ones say why", () => {
     const { table, rows, explainer } = bed();
-    const now = explainer.explain("m", 100);
+    const now = explainer.explain("m", { promptTokens: 100 });
     expect([now.winner, now.candidates.map(({ node }) => node)]).toEqual(["n0", ["n0", "n1"]]);
     expect(now.reason).toContain("1.00 ms less than n1; it is ahead by 1.00 ms in the term penalty");
-    expect(explainer.explain("m", 100, ["n0"])).toMatchObject({
+    expect(explainer.explain("m", { promptTokens: 100, excluded: ["n0"] })).toMatchObject({
       winner: "n1",
       reason: "n1 is the only one that can be chosen",
     });

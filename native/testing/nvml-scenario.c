@@ -1,0 +1,450 @@
+/*
+ * The scenario file: `key = value` a line, read again whenever it, or one that it includes, changes. README.md has the
+ * words. A line that means nothing ends the process: a scenario that is not played as written would prove nothing.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "nvml-double.h"
+
+#define FILES_MAX 8
+#define LINE_MAX_BYTES 4096
+#define XIDS_MAX 4096
+
+struct entry { char *key; struct value value; };
+struct file { char path[1024]; struct timespec changed; off_t size; ino_t inode; };
+
+static struct file files[FILES_MAX];
+static size_t fileCount;
+static struct entry *table;
+static size_t tableSize, tableUsed;
+static struct xid xids[XIDS_MAX];
+static size_t xidCount;
+static bool hasFaults;
+static uint64_t startedAt, checkedAt;
+
+static const char *const KEYS[] = {
+  "driver", "nvml", "cuda", "init", "gpus", "present", "enumerate", "report", "process_stride", "recheck_ms",
+  "epoch_ms", "sampling_us", "gpm_metrics_max", "include", "library",
+  "gpu#.state", "gpu#.name", "gpu#.uuid", "gpu#.serial", "gpu#.vbios", "gpu#.part_number", "gpu#.pci",
+  "gpu#.pci_device", "gpu#.pci_subsystem", "gpu#.brand", "gpu#.architecture", "gpu#.cores", "gpu#.memory_bus_bits",
+  "gpu#.compute_major", "gpu#.compute_minor", "gpu#.compute_mode", "gpu#.minor", "gpu#.power_mw",
+  "gpu#.power_mean_mw", "gpu#.power_limit_mw", "gpu#.power_set_limit_mw", "gpu#.power_default_limit_mw",
+  "gpu#.power_limit_min_mw", "gpu#.power_limit_max_mw", "gpu#.energy_mj", "gpu#.fans", "gpu#.fan#.percent",
+  "gpu#.fan#.rpm", "gpu#.performance_state", "gpu#.persistence", "gpu#.celsius", "gpu#.memory_celsius",
+  "gpu#.margin_celsius", "gpu#.threshold#.celsius", "gpu#.clock#.mhz", "gpu#.clock#.max_mhz", "gpu#.reasons",
+  "gpu#.reasons_supported", "gpu#.memory_total", "gpu#.memory_used", "gpu#.memory_free", "gpu#.memory_reserved",
+  "gpu#.util", "gpu#.memory_util", "gpu#.encoder_util", "gpu#.decoder_util", "gpu#.jpeg_util", "gpu#.ofa_util",
+  "gpu#.ecc", "gpu#.ecc_pending", "gpu#.ecc_corrected", "gpu#.ecc_uncorrected", "gpu#.ecc_corrected_lifetime",
+  "gpu#.ecc_uncorrected_lifetime", "gpu#.retired_corrected", "gpu#.retired_uncorrected", "gpu#.retired_pending",
+  "gpu#.remapped_corrected", "gpu#.remapped_uncorrected", "gpu#.remap_pending", "gpu#.remap_failed",
+  "gpu#.recovery_action", "gpu#.pcie_generation", "gpu#.pcie_generation_max", "gpu#.pcie_width",
+  "gpu#.pcie_width_max", "gpu#.pcie_replays", "gpu#.pcie_tx_kbps", "gpu#.pcie_rx_kbps", "gpu#.pcie_tx_bytes",
+  "gpu#.pcie_rx_bytes", "gpu#.links", "gpu#.links_tx_kib", "gpu#.links_rx_kib", "gpu#.link#.state",
+  "gpu#.link#.version", "gpu#.link#.replay", "gpu#.link#.recovery", "gpu#.link#.crc", "gpu#.link#.crc_data",
+  "gpu#.link#.ecc", "gpu#.link#.tx_kib", "gpu#.link#.rx_kib", "gpu#.link#.tx_bytes", "gpu#.link#.rx_bytes",
+  "gpu#.fabric_cluster", "gpu#.fabric_clique", "gpu#.fabric_state", "gpu#.fabric_status", "gpu#.fabric_health",
+  "gpu#.field.#", "gpu#.field.#.#", "gpu#.processes_claimed", "gpu#.process#.pid", "gpu#.process#.memory",
+  "gpu#.process#.sm", "gpu#.process#.mem", "gpu#.process#.enc", "gpu#.process#.dec", "gpu#.process#.gi",
+  "gpu#.process#.ci", "gpu#.process#.kind", "gpu#.events", "gpu#.gpm", "gpu#.gpm.#", "gpu#.gi#.gpm.#",
+  "gpu#.mig", "gpu#.mig_pending", "gpu#.mig_max", "gpu#.mig#.uuid", "gpu#.mig#.name", "gpu#.mig#.gi",
+  "gpu#.mig#.ci", "gpu#.mig#.sms", "gpu#.mig#.gi_slices", "gpu#.mig#.ci_slices", "gpu#.mig#.memory_mib",
+  "gpu#.mig#.memory_total", "gpu#.mig#.memory_used", "gpu#.mig#.memory_free", "gpu#.mig#.memory_reserved",
+  "gpu#.gi#.profile", "gpu#.gi#.start", "gpu#.gi#.size", "gpu#.profile#.id", "gpu#.profile#.name",
+  "gpu#.profile#.slices", "gpu#.profile#.instances", "gpu#.profile#.sms", "gpu#.profile#.memory_mib",
+};
+
+static const char *const FAULTS[] = { "error", "hang", "crash", "delay_us", "silent", "after" };
+
+static _Noreturn void refuse(const char *path, int line, const char *why, const char *what) {
+  fprintf(stderr, "nvml double: %s:%d: %s: %s\n", path, line, why, what);
+  fflush(stderr);
+  _exit(99);
+}
+
+/* ---- keys ---- */
+
+/* Numbers and `*` become `#`, so that a key can be held against its pattern. */
+static void patternOf(const char *key, char *out, size_t size) {
+  size_t used = 0;
+  for (const char *at = key; *at != 0 && used + 1 < size; at++) {
+    if (*at == '*' || (*at >= '0' && *at <= '9')) {
+      if (used == 0 || out[used - 1] != '#') out[used++] = '#';
+    } else {
+      out[used++] = *at;
+    }
+  }
+  out[used] = 0;
+}
+
+/* call.NAME.fault, alone or behind gpuI. */
+static bool isFault(const char *key) {
+  if (strncmp(key, "gpu", 3) == 0) {
+    key = strchr(key, '.');
+    if (key == NULL) return false;
+    key += 1;
+  }
+  if (strncmp(key, "call.", 5) != 0) return false;
+  const char *name = key + 5, *dot = strchr(name, '.');
+  if (dot == NULL) return false;
+  static const char *const NAMES[] = {
+#define NAMED(name) #name,
+    NVML_FUNCTIONS(NAMED)
+#undef NAMED
+  };
+  size_t length = (size_t)(dot - name);
+  bool isKnown = length == 1 && *name == '*';
+  for (size_t i = 0; i < FUNCTIONS && !isKnown; i++) {
+    isKnown = strlen(NAMES[i]) == length && strncmp(NAMES[i], name, length) == 0;
+  }
+  for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++) {
+    if (strcmp(FAULTS[i], dot + 1) == 0) return isKnown;
+  }
+  return false;
+}
+
+static bool isKey(const char *key) {
+  char pattern[256];
+  patternOf(key, pattern, sizeof pattern);
+  for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
+    if (strcmp(KEYS[i], pattern) == 0) return true;
+  }
+  return isFault(key);
+}
+
+/* ---- the table ---- */
+
+static size_t slotOf(const char *key) {
+  uint32_t hash = 2166136261u;
+  for (const char *at = key; *at != 0; at++) hash = (hash ^ (unsigned char)*at) * 16777619u;
+  size_t slot = hash & (tableSize - 1);
+  while (table[slot].key != NULL && strcmp(table[slot].key, key) != 0) slot = (slot + 1) & (tableSize - 1);
+  return slot;
+}
+
+static void clear(void) {
+  for (size_t i = 0; i < tableSize; i++) {
+    free(table[i].key);
+    free(table[i].value.text);
+  }
+  free(table);
+  table = NULL;
+  tableSize = tableUsed = xidCount = 0;
+  hasFaults = false;
+}
+
+static void put(const char *key, struct value value) {
+  if (tableUsed * 2 >= tableSize) {
+    struct entry *old = table;
+    size_t oldSize = tableSize;
+    tableSize = oldSize == 0 ? 512 : oldSize * 2;
+    table = calloc(tableSize, sizeof *table);
+    if (table == NULL) abort();
+    for (size_t i = 0; i < oldSize; i++) {
+      if (old[i].key != NULL) table[slotOf(old[i].key)] = old[i];
+    }
+    free(old);
+  }
+  size_t slot = slotOf(key);
+  if (table[slot].key == NULL) {
+    table[slot].key = strdup(key);
+    tableUsed += 1;
+  }
+  free(table[slot].value.text);
+  table[slot].value = value;
+}
+
+/* ---- values ---- */
+
+static bool takeWord(const char **at, const char *word) {
+  size_t length = strlen(word);
+  if (strncmp(*at, word, length) != 0 || ((*at)[length] != ' ' && (*at)[length] != 0)) return false;
+  *at += length;
+  while (**at == ' ') *at += 1;
+  return true;
+}
+
+static bool takeReal(const char **at, double *out) {
+  char *end;
+  *out = strtod(*at, &end);
+  if (end == *at) return false;
+  *at = end;
+  while (**at == ' ') *at += 1;
+  return true;
+}
+
+static bool takeText(const char *at, struct value *value) {
+  if (*at != '"') return false;
+  value->text = malloc(strlen(at) + 1);
+  if (value->text == NULL) abort();
+  value->kind = TEXT;
+  for (at += 1; *at != 0 && *at != '"'; at++) {
+    unsigned byte = (unsigned char)*at;
+    if (byte == '\\') {
+      int taken = 0;
+      if (sscanf(at, "\\x%2x%n", &byte, &taken) != 1) return false;
+      at += taken - 1;
+    }
+    value->text[value->length++] = (char)byte;
+  }
+  value->text[value->length] = 0;
+  return at[0] == '"' && at[1] == 0;
+}
+
+static bool takeWhole(const char *at, struct value *value) {
+  static const struct { const char *unit; unsigned shift; } UNITS[] = { { "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
+  char *end;
+  errno = 0;
+  value->whole = *at == '-' ? (uint64_t)strtoll(at, &end, 0) : strtoull(at, &end, 0);
+  if (end == at || errno != 0) return false;
+  while (*end == ' ') end++;
+  for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++) {
+    if (strcmp(end, UNITS[i].unit) != 0) continue;
+    value->kind = WHOLE;
+    value->whole <<= UNITS[i].shift;
+    return true;
+  }
+  return false;
+}
+
+/* False where it is none of the forms of README.md. */
+static bool parse(const char *at, struct value *value) {
+  static const char *const TYPES[] = { "f64", "u32", "ulong", "u64", "i64", "i32", "u16" };
+  static const struct { const char *word; unsigned whole; } WORDS[] = {
+    { "yes", 1 }, { "no", 0 }, { "ok", 0 }, { "lost", 1 }, { "reset", 2 }, { "denied", 3 }, { "forever", 0 },
+    { "live", 0 }, { "segv", 1 }, { "abort", 2 }, { "compute", 0 }, { "graphics", 1 }, { "mps", 2 },
+  };
+  *value = (struct value){ .type = -1 };
+  for (int i = 0; i < 7; i++) {
+    if (takeWord(&at, TYPES[i])) value->type = i;
+  }
+  if (takeWord(&at, "none") && *at == 0) {
+    value->kind = FAILURE;
+    value->code = NOT_SUPPORTED;
+    return true;
+  }
+  double start;
+  if (takeWord(&at, "error")) {
+    value->kind = FAILURE;
+    if (!takeReal(&at, &start)) return false;
+    value->code = (int)start;
+    return *at == 0;
+  }
+  if (takeWord(&at, "ramp")) {
+    value->kind = RAMP;
+    if (!takeReal(&at, &start) || !takeReal(&at, &value->pace)) return false;
+    value->whole = (uint64_t)start;
+    return *at == 0;
+  }
+  if (takeWord(&at, "wave")) {
+    value->kind = WAVE;
+    return takeReal(&at, &value->real) && takeReal(&at, &value->high) && takeReal(&at, &value->pace) &&
+      value->pace > 0 && *at == 0;
+  }
+  value->isRaw = takeWord(&at, "raw");
+  if (*at == '"') return takeText(at, value);
+  for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+    if (strcmp(at, WORDS[i].word) != 0) continue;
+    value->whole = WORDS[i].whole;
+    return true;
+  }
+  if (takeWhole(at, value)) return true;
+  value->kind = REAL;
+  return takeReal(&at, &value->real) && *at == 0;
+}
+
+/* xid = NUMBER[-NUMBER] GPU CODE [GPU_INSTANCE COMPUTE_INSTANCE] */
+static bool takeXid(const char *text) {
+  if (xidCount == XIDS_MAX) return false;
+  struct xid *xid = &xids[xidCount];
+  xid->gpuInstance = xid->computeInstance = 0xFFFFFFFFu;
+  unsigned long long from, to;
+  int used = 0;
+  if (sscanf(text, "%llu-%llu %n", &from, &to, &used) < 2 || used == 0) {
+    used = 0;
+    if (sscanf(text, "%llu %n", &from, &used) < 1 || used == 0) return false;
+    to = from;
+  }
+  xid->from = from;
+  xid->to = to;
+  int more = sscanf(text + used, "%u %u %u %u", &xid->gpu, &xid->code, &xid->gpuInstance, &xid->computeInstance);
+  if (from == 0 || to < from || more < 2) return false;
+  xidCount += 1;
+  return true;
+}
+
+/* ---- the file ---- */
+
+static void readFile(const char *path) {
+  if (fileCount == FILES_MAX) refuse(path, 0, "too many files include each other", path);
+  struct file *file = &files[fileCount++];
+  *file = (struct file){ 0 };
+  snprintf(file->path, sizeof file->path, "%s", path);
+  struct stat about;
+  FILE *stream = fopen(path, "re");
+  if (stream == NULL || fstat(fileno(stream), &about) != 0) {
+    if (stream != NULL) fclose(stream);
+    if (fileCount > 1) refuse(path, 0, "can't be read", strerror(errno));
+    return;
+  }
+  file->changed = about.st_mtim;
+  file->size = about.st_size;
+  file->inode = about.st_ino;
+  char line[LINE_MAX_BYTES], key[LINE_MAX_BYTES];
+  for (int number = 1; fgets(line, sizeof line, stream) != NULL; number++) {
+    char *at = line + strspn(line, " \t");
+    char *end = at + strlen(at);
+    while (end > at && strchr(" \t\r\n", end[-1]) != NULL) *--end = 0;
+    if (*at == 0 || *at == '#') continue;
+    char *equals = strchr(at, '=');
+    if (equals == NULL) refuse(path, number, "no `key = value`", at);
+    size_t length = (size_t)(equals - at);
+    while (length > 0 && strchr(" \t", at[length - 1]) != NULL) length--;
+    memcpy(key, at, length);
+    key[length] = 0;
+    const char *text = equals + 1 + strspn(equals + 1, " \t");
+    if (strcmp(key, "xid") == 0) {
+      if (!takeXid(text)) refuse(path, number, "no `NUMBER[-NUMBER] GPU CODE [GI CI]`", text);
+      continue;
+    }
+    if (!isKey(key)) refuse(path, number, "no such key", key);
+    struct value value;
+    if (strcmp(key, "present") == 0) {
+      value = (struct value){ .kind = TEXT, .type = -1, .text = strdup(text), .length = strlen(text) };
+    } else if (!parse(text, &value)) {
+      refuse(path, number, "no value", text);
+    }
+    if (strcmp(key, "include") == 0) {
+      if (value.kind != TEXT) refuse(path, number, "no path in quotes", text);
+      char other[1024];
+      const char *slash = strrchr(path, '/');
+      int folder = value.text[0] == '/' || slash == NULL ? 0 : (int)(slash - path + 1);
+      snprintf(other, sizeof other, "%.*s%s", folder, path, value.text);
+      free(value.text);
+      readFile(other);
+      continue;
+    }
+    if (strstr(key, "call.") != NULL) hasFaults = true;
+    put(key, value);
+  }
+  fclose(stream);
+}
+
+/* The file that the environment names, else "scenario" beside the library itself. */
+static const char *rootPath(void) {
+  static char path[1024];
+  if (path[0] != 0) return path;
+  const char *named = getenv("INFERMESH_NVML_SCENARIO");
+  Dl_info self;
+  if (named != NULL && named[0] != 0) {
+    snprintf(path, sizeof path, "%s", named);
+  } else if (dladdr((void *)(uintptr_t)&scenarioRefresh, &self) != 0 && self.dli_fname != NULL) {
+    const char *slash = strrchr(self.dli_fname, '/');
+    snprintf(path, sizeof path, "%.*sscenario", slash == NULL ? 0 : (int)(slash - self.dli_fname + 1), self.dli_fname);
+  }
+  return path;
+}
+
+static bool isChanged(void) {
+  if (fileCount == 0) return true;
+  for (size_t i = 0; i < fileCount; i++) {
+    struct stat about = { 0 };
+    if (stat(files[i].path, &about) != 0) about = (struct stat){ 0 };
+    if (about.st_ino != files[i].inode || about.st_size != files[i].size ||
+        about.st_mtim.tv_sec != files[i].changed.tv_sec || about.st_mtim.tv_nsec != files[i].changed.tv_nsec) return true;
+  }
+  return false;
+}
+
+bool scenarioRefresh(void) {
+  uint64_t now = nowMicroseconds();
+  if (startedAt == 0) startedAt = now;
+  uint64_t pause = scenarioWhole("recheck_ms", 0) * 1000;
+  if (pause > 0 && now - checkedAt < pause) return false;
+  checkedAt = now;
+  if (!isChanged()) return false;
+  clear();
+  fileCount = 0;
+  readFile(rootPath());
+  return true;
+}
+
+bool scenarioExists(void) { return tableUsed > 0; }
+bool scenarioHasFaults(void) { return hasFaults; }
+
+size_t scenarioXids(const struct xid **out) {
+  *out = xids;
+  return xidCount;
+}
+
+/* ---- reading it ---- */
+
+const struct value *scenarioGet(const char *key) {
+  if (tableSize == 0) return NULL;
+  size_t slot = slotOf(key);
+  return table[slot].key == NULL ? NULL : &table[slot].value;
+}
+
+const struct value *scenarioOf(unsigned gpu, const char *part, unsigned index, const char *leaf) {
+  char key[256], gpuWord[16], partWord[16];
+  for (int tried = 0; tried < 4; tried++) {
+    bool anyGpu = (tried & 2) != 0, anyPart = (tried & 1) != 0;
+    if (part == NO_PART && anyPart) continue;
+    snprintf(gpuWord, sizeof gpuWord, anyGpu ? "*" : "%u", gpu);
+    snprintf(partWord, sizeof partWord, anyPart ? "*" : "%u", index);
+    if (part == NO_PART) snprintf(key, sizeof key, "gpu%s.%s", gpuWord, leaf);
+    else snprintf(key, sizeof key, "gpu%s.%s%s.%s", gpuWord, part, partWord, leaf);
+    const struct value *found = scenarioGet(key);
+    if (found != NULL) return found;
+  }
+  return NULL;
+}
+
+uint64_t nowMicroseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* Seconds since the moving values started to move. */
+static double age(void) {
+  uint64_t from = scenarioWhole("epoch_ms", startedAt / 1000) * 1000;
+  uint64_t now = nowMicroseconds();
+  return now > from ? (double)(now - from) / 1e6 : 0;
+}
+
+double valueReal(const struct value *value) {
+  switch (value->kind) {
+    case WHOLE: return (double)value->whole;
+    case REAL: return value->real;
+    case RAMP: return (double)value->whole + value->pace * age();
+    case WAVE: {
+      double phase = fmod(age() / value->pace, 1);
+      return value->real + (value->high - value->real) * (phase < 0.5 ? 2 * phase : 2 - 2 * phase);
+    }
+    default: return 0;
+  }
+}
+
+uint64_t valueWhole(const struct value *value) {
+  if (value->kind == WHOLE) return value->whole;
+  if (value->kind == RAMP) return value->whole + (uint64_t)(value->pace * age());
+  double real = valueReal(value);
+  return real < 0 ? (uint64_t)(int64_t)real : (uint64_t)real;
+}
+
+uint64_t scenarioWhole(const char *key, uint64_t otherwise) {
+  return wholeOr(scenarioGet(key), otherwise);
+}
+
+uint64_t wholeOr(const struct value *value, uint64_t otherwise) {
+  return value == NULL || value->kind == FAILURE || value->kind == TEXT ? otherwise : valueWhole(value);
+}

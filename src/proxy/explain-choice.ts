@@ -1,0 +1,142 @@
+/**
+ * Who of a model's places is chosen, by the way in which its requests are balanced (score/pick.ts, score/strategy.ts),
+ * and why, in words. What is decided by chance or in turns has a share for each place: how much of many requests.
+ */
+import type { Strategy } from "../score/strategy.ts";
+import { type RowCost, TERM_NAMES } from "../score/terms.ts";
+
+/** The score is what decides where no policy says otherwise. */
+export type Way = Strategy | "score";
+
+export interface Contender {
+  readonly node: string;
+  readonly row: number;
+  readonly eligible: boolean;
+  readonly weight: number;
+  readonly cost: RowCost;
+}
+
+export interface Verdict<T> {
+  /** Who may be chosen, the likeliest first; of equals the cheapest. */
+  readonly among: readonly T[];
+  /** Of each of these, 0 to 1. */
+  readonly shares: ReadonlyMap<number, number>;
+  readonly reason: string;
+}
+
+/** Costs that differ by less are the same to the scorers, which count in float32. */
+const TIE = 1e-6;
+const SHARES_SHOWN_MAX = 8;
+
+/** `ordered`: the eligible first, and the cheapest of them. */
+export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way): Verdict<T> {
+  const eligible = ordered.filter((one) => one.eligible);
+  // When all that have room are ejected, one of them is taken all the same.
+  const isFallback = eligible.length === 0;
+  const able = isFallback ? ordered.filter(({ cost }) => cost.obstacle === "ejected") : eligible;
+  const shares = sharesOf(able, way);
+  const shareOf = ({ row }: T): number => shares.get(row) ?? 0;
+  const among = able.toSorted((a, b) => shareOf(b) - shareOf(a));
+  const [winner] = among;
+  if (winner === undefined) {
+    const reason = ordered.length === 0 ? "no node serves it now" : "none of its nodes can be chosen now";
+    return { among, shares, reason };
+  }
+  const rest = isFallback ? "; all that have room are ejected, and one of them is better than none" : "";
+  const alone = `${winner.node} is the only one that can be chosen`;
+  const why = among.length === 1 ? alone : way === "score" ? byScore(winner, able) : byStrategy(among, shareOf, way);
+  return { among, shares, reason: `${why}${rest}` };
+}
+
+/** By row. */
+function sharesOf(able: readonly Contender[], way: Way): ReadonlyMap<number, number> {
+  switch (way) {
+    case "score": {
+      const least = Math.min(...able.map(({ cost }) => cost.seconds));
+      return even(able.filter(({ cost }) => cost.seconds - least <= least * TIE));
+    }
+    case "least-loaded": {
+      const least = Math.min(...able.map(loadOf));
+      return even(able.filter((one) => loadOf(one) === least));
+    }
+    case "two-choices":
+      return ofTwoDraws(able);
+    default: {
+      const total = weightOf(able);
+      return new Map(able.map(({ row, weight }) => [row, weight / total]));
+    }
+  }
+}
+
+function even(tied: readonly Contender[]): ReadonlyMap<number, number> {
+  return new Map(tied.map(({ row }) => [row, 1 / tied.length]));
+}
+
+function weightOf(able: readonly Contender[]): number {
+  return able.reduce((sum, { weight }) => sum + weight, 0);
+}
+
+/** Requests for its weight, with the one to be placed. */
+function loadOf({ cost, weight }: Contender): number {
+  return (cost.activeRequests + 1) / weight;
+}
+
+/** Two are drawn by weight, and the less loaded is taken; of equals the one drawn first. */
+function ofTwoDraws(able: readonly Contender[]): ReadonlyMap<number, number> {
+  if (able.length < 2) return even(able);
+  const total = weightOf(able);
+  const shares = new Map(able.map(({ row }) => [row, 0]));
+  for (const first of able) {
+    for (const second of able) {
+      if (second === first) continue;
+      const chance = (first.weight / total) * (second.weight / (total - first.weight));
+      const { row } = loadOf(second) < loadOf(first) ? second : first;
+      shares.set(row, (shares.get(row) ?? 0) + chance);
+    }
+  }
+  return shares;
+}
+
+function byStrategy<T extends Contender>(among: readonly T[], shareOf: (one: T) => number, way: Strategy): string {
+  const [winner] = among;
+  const percents = among
+    .slice(0, SHARES_SHOWN_MAX)
+    .map((one) => `${one.node} ${(shareOf(one) * 100).toFixed(1)} %`)
+    .join(", ");
+  const shown = among.length > SHARES_SHOWN_MAX ? `${percents}, ...` : percents;
+  switch (way) {
+    case "least-loaded": {
+      const tied = among.filter((one) => shareOf(one) > 0).length;
+      const load = winner === undefined ? "" : loadText(winner);
+      return tied > 1
+        ? `${tied} nodes are the least loaded (${load} each), and chance decides among them`
+        : `${winner?.node ?? ""} is the least loaded: ${load}`;
+    }
+    case "two-choices":
+      return `of two nodes that are drawn by weight the less loaded is taken: ${shown} of requests as things are`;
+    case "random":
+      return `chance decides, by weight: ${shown}`;
+    case "round-robin":
+      return `nodes take turns in each worker, by weight: ${shown}`;
+  }
+}
+
+function loadText({ cost, weight }: Contender): string {
+  const requests = cost.activeRequests === 1 ? "1 request" : `${cost.activeRequests} requests`;
+  return weight === 1 ? `${requests} there` : `${requests} there for a weight of ${weight}`;
+}
+
+function byScore(winner: Contender, able: readonly Contender[]): string {
+  const ms = (seconds: number): string => `${(seconds * 1000).toFixed(2)} ms`;
+  const { seconds } = winner.cost;
+  const tied = able.filter(({ cost }) => cost.seconds - seconds <= seconds * TIE);
+  if (tied.length > 1) {
+    return `${tied.length} nodes are expected to take ${ms(seconds)}, and chance decides among them`;
+  }
+  const second = able.find((one) => one !== winner) ?? winner;
+  const [name, gain] = TERM_NAMES.map((term) => [term, second.cost.terms[term] - winner.cost.terms[term]] as const)
+    .toSorted((a, b) => b[1] - a[1])
+    .at(0) ?? ["prefill", 0];
+  const most = `it is ahead by ${ms(gain)} in the term ${name}`;
+  return `${winner.node} is expected to take ${ms(seconds)}, ${ms(second.cost.seconds - seconds)} less than ${second.node}; ${most}`;
+}

@@ -1,0 +1,45 @@
+/** What policies have to do with where a request goes, in words: for explanations. */
+import type { PolicyViews } from "../policy/policy-views.ts";
+import type { Way } from "./explain-choice.ts";
+
+const NAMES_SHOWN_MAX = 5;
+
+/** The way in which requests of the model are balanced, and which policy says so; "" for none. */
+export function balanceOf(views: PolicyViews, model: string): Way {
+  return views.balanceFor(model)?.strategy ?? "score";
+}
+
+/** Why policies keep requests for the model from the node; "" where none does. */
+export function policyObstacle(
+  views: PolicyViews,
+  model: string,
+  node: { readonly id: string; readonly labels: Readonly<Record<string, string>> },
+): string {
+  if (views.isCordoned(node.id)) {
+    const { draining = false, reason = "" } = views.nodes.get(node.id) ?? {};
+    const what = draining ? "drained" : "cordoned";
+    return `${what} by the policy node/${node.id}${reason === "" ? "" : `: ${reason}`}`;
+  }
+  const pin = views.pins.pinFor(model);
+  if (pin === undefined) return "";
+  const { nodes, selector = {}, maxReplicas } = pin;
+  if (!views.pins.allows(model, node.id, node.labels)) {
+    const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
+    const where = nodes === undefined ? `nodes with ${listed(labels)}` : listed(nodes);
+    return `pinned elsewhere: pin/${model} has it served by ${where}`;
+  }
+  if (maxReplicas === undefined) return "";
+  return `kept in reserve: pin/${model} has it served by at most ${maxReplicas}, and others serve it`;
+}
+
+/** Why the tenant may not send requests for the model at all; "" where it may. */
+export function denialOf(views: PolicyViews, tenant: string, model: string): string {
+  if (views.acl.allows(tenant, "", model, "infer")) return "";
+  const who = tenant === "" ? "a client without a tenant" : `tenant ${tenant}`;
+  return `${who} may not send requests for it: ${views.acl.explain(tenant, "", model, "infer").why}`;
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_SHOWN_MAX).join(", ");
+  return names.length > NAMES_SHOWN_MAX ? `${shown} and ${names.length - NAMES_SHOWN_MAX} more` : shown;
+}
