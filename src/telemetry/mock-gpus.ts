@@ -206,7 +206,7 @@ function wearOf({ counters, faults }: GpuState, gpu: GpuProfile): GpuWear {
 }
 
 /** Looks like NVML's, and stays the same for the same seed. */
-export function gpuUuid(seed: number, index: number): string {
+function gpuUuid(seed: number, index: number): string {
   const hex = (part: number) => saltOf(seed, `gpu ${index} ${part}`).toString(16).padStart(14, "0");
   const digits = hex(0) + hex(1) + hex(2);
   return `GPU-${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20, 32)}`;

@@ -15,7 +15,7 @@ import { EVENT_STREAM, Endpoints } from "./mock-endpoints.ts";
 import { createFaultControl } from "./mock-faults.ts";
 import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
-import { MockGpus, gpuUuid } from "./mock-gpus.ts";
+import { MockGpus } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import { type ModelChange, MockModels } from "./mock-models.ts";
 import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
@@ -78,7 +78,6 @@ class Runtime implements MockRuntime {
   readonly faults: FaultControl;
   readonly gpus: MockGpus;
   readonly #profile: Profile;
-  readonly #seed: number;
   readonly #engine: MockEngine;
   readonly #server: Bun.Server<undefined>;
   readonly #endpoints: Endpoints;
@@ -91,7 +90,6 @@ class Runtime implements MockRuntime {
   constructor(options: MockRuntimeOptions) {
     const { profile = "h100-8b", seed = 1, speed = 1 } = options;
     this.#profile = typeof profile === "string" ? PROFILES[profile] : profile;
-    this.#seed = seed;
     const named = options.models ?? [];
     this.#models = new MockModels({
       models: named.length === 0 ? [this.#profile.model] : named,
@@ -180,29 +178,11 @@ class Runtime implements MockRuntime {
         stats.decodeTokensPerSecond === undefined ? undefined : stats.decodeTokensPerSecond * speed,
       slots: profile.runningMax,
     };
-    const { states, memoryUsedBytes } = this.#engine.gpus();
     return {
       ready: !this.#draining,
       draining: this.#draining,
       // One engine serves them all: what waits for one waits for each.
       models: this.models.map((model): ModelSample => ({ model, ...figures })),
-      gpus: states.map((state, index) => ({
-        index,
-        uuid: gpuUuid(this.#seed, index),
-        name: profile.gpu.name,
-        migProfile: undefined,
-        utilization: state.utilization,
-        memoryUsedBytes: memoryUsedBytes(index),
-        memoryTotalBytes: profile.gpu.memoryBytes,
-        powerWatts: state.powerWatts,
-        powerLimitWatts: profile.gpu.powerLimitWatts,
-        temperatureCelsius: state.temperatureCelsius,
-        throttleReasons: state.throttled ? ["hw_thermal"] : [],
-        health: state.throttled ? "degraded" : "healthy",
-        healthReason: state.throttled ? "its clocks are held down by heat" : undefined,
-        healthSinceMs: undefined,
-        models: index < profile.gpuCount ? this.models : [],
-      })),
       requestsInProgress: this.#inProgress,
       failedResponses: this.#failedResponses,
     };
