@@ -114,6 +114,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     apiServices({
       control: {
         members: () => view.details(),
+        named: () => view.named(),
         state: (id) => (id === config.id ? apiOptions.state(sample()) : undefined),
         policies: () => controlPlane?.store ?? null,
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
