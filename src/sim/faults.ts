@@ -129,8 +129,11 @@ function indexBelow(gpus: number): FaultField {
   };
 }
 
-function orNull({ expected, read }: FaultField): FaultField {
-  return { expected: `${expected}, or null to end it`, read: (value) => (value === null ? null : read(value)) };
+function orNull(field: FaultField): FaultField {
+  return {
+    expected: `${field.expected}, or null to end it`,
+    read: (value) => (value === null ? null : field.read(value)),
+  };
 }
 
 function changed(
