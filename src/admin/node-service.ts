@@ -63,6 +63,8 @@ export interface NodeServiceOptions {
   policies(): PolicyAccess;
 }
 
+const ROLES = ["agent", "router", "client", "unknown"];
+
 export class NodeService {
   readonly #options: NodeServiceOptions;
 
@@ -87,12 +89,18 @@ export class NodeService {
 
   /** Throws `not_found` with the id that was probably meant. */
   knownNode(id: string): void {
+    said("id", id, "a node's id");
     const ids = this.#nodes(new Map(), false).map((node) => node.id ?? "");
     if (!ids.includes(id)) throw unknown("node", id, ids);
   }
 
   async listNodes(request: ListNodesRequest): Promise<Init<ListNodesResponse>> {
     const { role, model, zone, selector, withState } = request;
+    if (role !== "" && !ROLES.includes(role)) {
+      const hint = didYouMean(role, ROLES);
+      const what = `role is ${JSON.stringify(role.slice(0, 40))}; expected ${ROLES.join(", ")}`;
+      throw new MeshError("bad_request", hint === "" ? what : `${what}; ${hint}`, { param: "role" });
+    }
     const nodes = this.#nodes(await this.#nodePolicies(), withState).filter(
       (node) =>
         (role === "" || node.role === role) &&
@@ -104,6 +112,7 @@ export class NodeService {
   }
 
   async getNode({ id }: GetNodeRequest): Promise<Init<GetNodeResponse>> {
+    said("id", id, "a node's id");
     const nodes = this.#nodes(await this.#nodePolicies(), false);
     const node = nodes.find((one) => one.id === id);
     if (node === undefined) {
@@ -124,6 +133,7 @@ export class NodeService {
   }
 
   async getModel({ id }: GetModelRequest): Promise<Init<GetModelResponse>> {
+    said("id", id, "a model's name");
     const items = await this.#items();
     const models = this.#models(items);
     const model = models.find((one) => one.id === id);
@@ -184,7 +194,11 @@ export class NodeService {
     for (const { id, status, role, models = [], target } of this.#nodes(new Map(), false)) {
       if (role === "router" || status === "left") continue;
       const node = { id, state: target?.state ?? status, routable: target?.routable ?? status === "alive" };
-      for (const model of models) served.set(model, [...(served.get(model) ?? []), node]);
+      for (const model of models) {
+        const nodes = served.get(model);
+        if (nodes === undefined) served.set(model, [node]);
+        else nodes.push(node);
+      }
     }
     return [...served]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
@@ -211,6 +225,10 @@ export class NodeService {
     const state = this.#state(node);
     return state?.models?.find(({ labels }) => labels?.model === model);
   }
+}
+
+function said(field: string, value: string, expected: string): void {
+  if (value === "") throw new MeshError("bad_request", `${field} is missing; expected ${expected}`, { param: field });
 }
 
 export function unknown(what: string, name: string, names: readonly string[]): MeshError {
