@@ -16,6 +16,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
+import { openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
@@ -55,15 +56,26 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
   let controlPlane: ControlPlane | null = null;
+  const plane = openGpuPlane({
+    config: config.gpu,
+    health: config.gpuHealth,
+    models: () => runtime.models,
+    port: runtime.port,
+    // Whether a GPU is well is told at once.
+    changed: () => states?.look(),
+    log,
+  });
   const sampler = createSampler({
     runtime,
+    ...(config.gpu.source === "mock" ? {} : { gpus: () => plane.watch.samples() }),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
   });
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
-    return draining || isDrained ? { ...now, ready: false, draining: true } : now;
+    if (draining || isDrained) return { ...now, ready: false, draining: true };
+    return now.ready && plane.watch.quarantine !== undefined ? { ...now, ready: false } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const journal = new Journal(Date.now());
@@ -91,6 +103,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       pid: process.pid,
       models: runtime.models,
       routers: announcer?.registeredAt ?? [],
+      gpuSources: plane.sources.states,
     }),
     ...view,
     onError,
@@ -100,6 +113,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     apiServices({
       control: {
         members: () => view.details(),
+        named: () => view.named(),
         state: (id) => (id === config.id ? apiOptions.state(sample()) : undefined),
         policies: () => controlPlane?.store ?? null,
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
@@ -235,6 +249,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);
+  await plane.stop();
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);
   log.info("stopped");

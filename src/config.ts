@@ -17,6 +17,7 @@ import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
+import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
@@ -106,6 +107,7 @@ export const agentSettings = section({
     },
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
+  gpu: gpuSettings,
   gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
   swim: swimSettings,
@@ -239,6 +241,7 @@ export function resolveAgent(config: AgentConfig): AgentConfig & { readonly loca
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
     mock: resolveMock(config.mock),
+    gpu: Object.freeze({ ...config.gpu, source: config.gpu.source || (config.mock.enabled ? "mock" : "auto") }),
   });
 }
 

@@ -166,6 +166,7 @@ export class Control {
     const view = meshView(() => standing.node?.membership ?? null, journal);
     return {
       members: () => view.details(),
+      named: () => view.named(),
       fleet: { targets: () => targets.all(), load: (id) => this.#load(id), nowMs: () => performance.now() },
       state: (id) => this.#state(id),
       policies: this.#options.policies,

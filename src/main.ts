@@ -252,7 +252,7 @@ const TREE: Branch = {
 /** Not an agent that is told to be a control node, whose speed is wanted; where a file tells so, it is thrifty all the same. */
 function isThriftyRole(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const [role, what = "start"] = args;
-  if (role === "member") return true;
+  if (role === "member" || role === "gpu-probe") return true;
   if (role !== "agent" || (what !== "start" && !what.startsWith("--"))) return false;
   const given = args.findLastIndex((arg) => arg === "--control" || arg.startsWith("--control="));
   const mode = given < 0 ? env["INFERMESH_CONTROL"] : (args[given]?.split("=")[1] ?? args[given + 1]);
@@ -266,6 +266,14 @@ function showVersion(): void {
 async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
   if (isThriftyRole(args, process.env)) beThrifty(process.env);
+  // An agent's own child, with as little in memory as it can do with.
+  if (args[0] === "gpu-probe") {
+    const [{ probeProcess }, { OPENERS }] = await Promise.all([
+      import("./gpu/probe-process.ts"),
+      import("./gpu/openers.ts"),
+    ]);
+    return probeProcess(args.slice(1), OPENERS);
+  }
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;

@@ -109,8 +109,9 @@ export class GpuNews {
   }
 
   look(node: string, gpus: readonly GpuSample[]): void {
-    for (const { index, uuid, name, health, healthReason, throttleReasons } of gpus) {
-      if (health === undefined) continue;
+    for (const { index, uuid, name, migProfile, health, healthReason, throttleReasons } of gpus) {
+      // A slice is as well as its GPU, of which it is told.
+      if (health === undefined || migProfile !== undefined) continue;
       const gpu = uuid === "" ? String(index) : uuid;
       const key = `${node} ${gpu}`;
       const before = this.#health.get(key) ?? "healthy";

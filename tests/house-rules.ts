@@ -24,6 +24,7 @@ const BESIDE_ROLES = [
   "operations",
   "policies",
   "control",
+  "gpu-plane",
   "model-calls",
   "news",
   "control-plane",

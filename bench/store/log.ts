@@ -5,9 +5,10 @@
  */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type DurableLog, type LogBatch, openLog, packEntries } from "../../src/store/log.ts";
+import { type DurableLog, type LogBatch, openLog } from "../../src/store/log.ts";
 import { createLog } from "../../src/store/log-database.ts";
 import { LogFile } from "../../src/store/log-file.ts";
+import { packEntries } from "../../src/store/log-message.ts";
 import { report } from "../report.ts";
 
 const SHORT = process.argv.includes("short");

@@ -19,14 +19,15 @@ import { report } from "../report.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "9" }, puts: { type: "string", default: "1000" } },
+  options: { rounds: { type: "string", default: "25" }, puts: { type: "string", default: "400" } },
 });
 const ROUNDS = Number(values.rounds);
 const PUTS = Number(values.puts);
 /** Until the engine has compiled what is hot. */
-const WARM_PUTS = 12_000;
+const WARM_PUTS = 25_000;
 const KEYS = 1000;
 const IDLE_MS = 2000;
+const SHARES = ["total", "leader main", "followers main", "leader Worker", "followers Worker"];
 const TIMEOUT_MS = 10_000;
 const REASON = "x".repeat(256 - '{"reason":""}'.length);
 
@@ -153,7 +154,10 @@ try {
     const keys = Object.keys(rounds[at]![0]!);
     const of = (key: string): number => median(rounds[at]!.map((one) => one[key] ?? 0));
     const us = Object.fromEntries(keys.map((key) => [key, Math.round(of(key))]).filter(([, value]) => value !== 0));
-    return { executable, "us of CPU a put": us };
+    // Of the first one's, round by round: what slows a round slows both.
+    const share = (key: string): number =>
+      Number(median(rounds[at]!.map((one, round) => (one[key] ?? 0) / (rounds[0]![round]![key] ?? 1))).toFixed(3));
+    return { executable, us, "of the first": Object.fromEntries(SHARES.map((key) => [key, share(key)])) };
   });
   await report("put-cpu", { rounds: ROUNDS, puts: PUTS, figures });
 } finally {

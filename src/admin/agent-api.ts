@@ -124,5 +124,11 @@ export function agentApi(options: AgentApiOptions): Hono {
 
 function healthOf(sample: NodeSample): AgentHealth {
   if (sample.draining) return { status: "draining", reason: "the node finishes what it has" };
-  return sample.ready ? { status: "ok" } : { status: "degraded", reason: "the runtime is not ready" };
+  if (sample.ready) return { status: "ok" };
+  const ill = sample.gpus.find(({ health, models }) => health === "quarantined" && models.length > 0);
+  const reason =
+    ill === undefined
+      ? "the runtime is not ready"
+      : `GPU ${ill.index} (${ill.uuid}) is quarantined: ${ill.healthReason ?? "no reason is known"}`;
+  return { status: "degraded", reason };
 }

@@ -23,6 +23,7 @@ import type {
   Target as TargetMessage,
 } from "../gen/services.js";
 import type { Item, ItemOf } from "../policy/item.ts";
+import { ServingView } from "../policy/serving-view.ts";
 import { type PolicyAccess, policyMessage } from "./policy-access.ts";
 
 /** What GET /members/:id shows (mesh/mesh-view.ts). */
@@ -55,6 +56,8 @@ export interface FleetFacts {
 
 export interface NodeServiceOptions {
   members(): readonly MemberFacts[];
+  /** Of the same members, what policies may name. */
+  named(): readonly Pick<MemberFacts, "id" | "role" | "labels" | "models">[];
   /** Routers only. */
   readonly fleet?: FleetFacts | undefined;
   /** A node's newest state, as a message; undefined where it is not known here. */
@@ -74,7 +77,7 @@ export class NodeService {
 
   /** Ids and labels of all nodes that can serve, and the models that are served: what policies may name. */
   known(): { nodes: { id: string; labels: Readonly<Record<string, string>> }[]; models: string[] } {
-    const members = this.#options.members();
+    const members = this.#options.named();
     const targets = new Map((this.#options.fleet?.targets() ?? []).map((target) => [target.id, target]));
     const isMember = new Set(members.map(({ id }) => id));
     const nodes = [
@@ -145,7 +148,9 @@ export class NodeService {
       );
     }
     const nodes = model.nodes?.map((node) => ({ ...node, modelState: this.#modelState(node.id ?? "", id) })) ?? [];
-    return { model: { ...model, nodes }, policies: items.filter((item) => isAbout(item, id)).map(policyMessage) };
+    const isOfNode = ({ kind, name }: Item): boolean => kind === "node" && nodes.some((node) => node.id === name);
+    const policies = items.filter((item) => isOfNode(item) || isAbout(item, id));
+    return { model: { ...model, nodes }, policies: policies.map(policyMessage) };
   }
 
   /** What is known here of the policies; nothing while there is no store. */
@@ -190,20 +195,29 @@ export class NodeService {
     const pins = new Map(
       items.filter((item): item is ItemOf<"pin"> => item.kind === "pin").map((pin) => [pin.name, pin]),
     );
-    const served = new Map<string, Init<ModelNode>[]>([...pins.keys()].map((name) => [name, []]));
-    for (const { id, status, role, models = [], target } of this.#nodes(new Map(), false)) {
-      if (role === "router" || status === "left") continue;
-      const node = { id, state: target?.state ?? status, routable: target?.routable ?? status === "alive" };
-      for (const model of models) {
+    const served = new Map<string, Init<Node>[]>([...pins.keys()].map((name) => [name, []]));
+    for (const node of this.#nodes(new Map(), false)) {
+      if (node.role === "router" || node.status === "left") continue;
+      for (const model of node.models ?? []) {
         const nodes = served.get(model);
         if (nodes === undefined) served.set(model, [node]);
         else nodes.push(node);
       }
     }
+    const view = new ServingView(items);
     return [...served]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([id, nodes]): Init<Model> => {
+      .map(([id, at]): Init<Model> => {
         const pin = pins.get(id);
+        const able = at.filter(({ status, target }) => target?.routable ?? status === "alive");
+        const serving = view.serving(
+          id,
+          able.map((node) => ({ id: node.id ?? "", labels: node.labels as Record<string, string> })),
+        );
+        const nodes = at.map(({ id: node = "", status, target }): Init<ModelNode> => {
+          const modelState = briefly(this.#modelState(node, id));
+          return { id: node, state: target?.state ?? status, routable: serving.has(node), modelState };
+        });
         const routableNodes = nodes.filter(({ routable }) => routable).length;
         const wanted = pin?.spec.minReplicas ?? pin?.spec.nodes?.length ?? 0;
         return {
@@ -229,6 +243,13 @@ export class NodeService {
 
 function said(field: string, value: string, expected: string): void {
   if (value === "") throw new MeshError("bad_request", `${field} is missing; expected ${expected}`, { param: field });
+}
+
+/** What a list shows of a model's state: much less than there is, since there are many. */
+function briefly(state: Init<ModelNode>["modelState"]): Init<ModelNode>["modelState"] {
+  if (state === undefined) return undefined;
+  const { status, runningRequests, waitingRequests, kvUsage } = state;
+  return { status, runningRequests, waitingRequests, kvUsage };
 }
 
 export function unknown(what: string, name: string, names: readonly string[]): MeshError {

@@ -22,6 +22,8 @@ const NEWLINE = 10;
 
 export interface StoreServiceOptions {
   policies(): PolicyAccess;
+  /** Throws `not_found` for one that the mesh does not know. */
+  knownNode(id: string): void;
   /** "host:port" where a node takes the links of control nodes; "" where the mesh does not know. */
   controlAddress(node: string): string;
 }
@@ -42,7 +44,8 @@ export class StoreService {
     const add = named(request.node);
     const address = request.address === "" ? this.#options.controlAddress(add) : request.address;
     if (address === "") {
-      const why = `node ${add} tells of no control port; start it with --control join, or give address`;
+      this.#options.knownNode(add);
+      const why = `node ${add} tells of no control port: start it with --control join, or give its address (--address HOST:PORT)`;
       throw new MeshError("bad_request", why, { param: "address" });
     }
     return this.#change({ add, address }, call);

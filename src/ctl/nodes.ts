@@ -109,9 +109,9 @@ const NODE_COLUMNS: readonly Column<NodeRow>[] = [
   figureColumn("RTT", ({ rttMs }) => rttMs, formatMs),
   figureColumn("SEEN", ({ seenAgoMs }) => seenAgoMs, formatAge),
   textColumn("ADDRESS", ({ address }) => address ?? "-"),
-  textColumn("VERSION", ({ version }) => version || "-"),
-  figureColumn("INCARNATION", ({ incarnation }) => incarnation || undefined),
-  textColumn("SOURCE", ({ source }) => source ?? "-"),
+  { ...textColumn<NodeRow>("VERSION", ({ version }) => version || "-"), wide: true },
+  { ...figureColumn<NodeRow>("INCARNATION", ({ incarnation }) => incarnation || undefined), wide: true },
+  { ...textColumn<NodeRow>("SOURCE", ({ source }) => source ?? "-"), wide: true },
   { ...textColumn<NodeRow>("DECIDED", ({ decided }) => decided || "-"), wide: true },
   { ...textColumn<NodeRow>("REASON", ({ reason }) => reason || "-"), wide: true },
   {
@@ -169,7 +169,10 @@ function nodeRows(targets: readonly TargetRow[], members: readonly MemberRow[]):
   });
   const others = [...byId.values()].filter(({ status }) => status !== "left");
   const order = (member: MemberRow): string => `${member.role} ${member.id}`;
-  return [...rows, ...others.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(nodeOfMember)];
+  return [
+    ...rows.toSorted((a, b) => ((a.id ?? "") < (b.id ?? "") ? -1 : 1)),
+    ...others.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(nodeOfMember),
+  ];
 }
 
 function nodeOfTarget(target: TargetRow, member: MemberRow | undefined): NodeRow {

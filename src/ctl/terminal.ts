@@ -1,6 +1,7 @@
 /** Where a command writes. */
 import { dlopen } from "bun:ffi";
 import { fstatSync } from "node:fs";
+import { whyNoFile } from "./parsed-text.ts";
 
 export interface Terminal {
   out(text: string): void;
@@ -16,6 +17,8 @@ export interface Terminal {
 
 const STDOUT = 1;
 const POLLERR = 8;
+/** A failure like others. */
+const CUT_SHORT = 1;
 
 /**
  * Standard output and error of this process. Whoever reads our output may stop at any time (`| head`): a command ends
@@ -24,8 +27,10 @@ const POLLERR = 8;
 export function standardTerminal(): Terminal {
   let broken = false;
   let poll: (() => number) | undefined;
-  process.stdout.on("error", () => {
+  process.stdout.on("error", (error) => {
+    const isLost = !broken && (error as { code?: unknown }).code !== "EPIPE";
     broken = true;
+    if (isLost) failByLoss(error);
   });
   let shown = "";
   const progress = (text: string): void => {
@@ -55,6 +60,14 @@ export function standardTerminal(): Terminal {
       return !broken && (poll() & POLLERR) === 0;
     },
   };
+}
+
+/** What was to be kept is cut short (a full disk, say): whoever reads the exit code must not take it for whole. */
+function failByLoss(error: unknown): void {
+  process.stderr.write(`infermesh: standard output is cut short: ${whyNoFile(error)}\n`);
+  process.on("exit", () => {
+    process.exitCode = CUT_SHORT;
+  });
 }
 
 /**

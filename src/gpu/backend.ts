@@ -14,11 +14,14 @@ export type BackendTrouble = (typeof BACKEND_TROUBLES)[number];
 /** `message` says what happened, where, and what to do next, in one line. */
 export class BackendError extends Error {
   readonly trouble: BackendTrouble;
+  /** The library in this process is of another driver than the one that runs: only a new process can open it. */
+  readonly isStale: boolean;
 
-  constructor(trouble: BackendTrouble, message: string) {
+  constructor(trouble: BackendTrouble, message: string, options: { readonly isStale?: boolean } = {}) {
     super(message);
     this.name = "BackendError";
     this.trouble = trouble;
+    this.isStale = options.isStale ?? false;
   }
 }
 

@@ -119,5 +119,6 @@ const TROUBLES: Readonly<Record<number, readonly [BackendTrouble, string]>> = {
 /** A code by which nothing goes on; `path` is the library's. */
 export function troubleOf(path: string, call: string, rc: number): BackendError {
   const [trouble, advice] = TROUBLES[rc] ?? ["broken", "look at dmesg and whether nvidia-smi answers"];
-  return new BackendError(trouble, `${path}: ${answered(call, rc)}; ${advice}`);
+  // What is mapped stays so: a new process may find the library that belongs to the driver.
+  return new BackendError(trouble, `${path}: ${answered(call, rc)}; ${advice}`, { isStale: rc === RC.mismatch });
 }

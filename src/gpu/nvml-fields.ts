@@ -78,13 +78,14 @@ export class NvmlFields {
     const device = this.#device;
     const call = device.session.calls[CALL];
     this.#values.fill(undefined);
-    if (call === undefined || device.isQuiet(CALL)) return this.#values;
-    const count = this.#write();
-    if (count === 0 || !device.heard(CALL, call(device.handle, count, this.#words))) return this.#values;
+    const count = call === undefined ? 0 : this.#write();
+    if (call === undefined || count === 0) return this.#values;
+    // A call that is refused is so for each of these fields, not for those of another call.
+    const refused = call(device.handle, count, this.#words);
     for (let index = 0; index < this.#wanted.length; index += 1) {
       const place = this.#places[index] as number;
       if (place < 0) continue;
-      const rc = this.#words[place + 7] as number;
+      const rc = refused === RC.ok ? (this.#words[place + 7] as number) : refused;
       const isThere = device.heard(CALL, rc, this.#keys[index]);
       if (isThere) this.#values[index] = fieldOf(this.#words, this.#doubles, place);
     }

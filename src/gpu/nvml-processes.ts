@@ -10,6 +10,7 @@ const ENTRIES_MIN = 256;
 const ENTRIES_MAX = 1024;
 const LISTS = Object.keys(LIST_CALLS) as (keyof typeof LIST_CALLS)[];
 const SAMPLE_WORDS = 8;
+const FILL_WORD = PROCESS_FILL * 0x0101_0101;
 const UTILIZATION = "nvmlDeviceGetProcessUtilization";
 
 interface Found {
@@ -73,7 +74,8 @@ export class NvmlProcesses {
     const stride = processStride(bytes, count) / 4;
     for (let at = 0; at < count * stride; at += stride) {
       const pid = wordOf(words, at);
-      if (pid === undefined || pid === 0) continue;
+      // Of more entries than were written, the rest is our own fill.
+      if (pid === undefined || pid === 0 || pid === FILL_WORD) continue;
       const gpuInstance = wordOf(words, at + 4);
       const memoryBytes = longOf(words, at + 2);
       const key = `${pid} ${gpuInstance}`;

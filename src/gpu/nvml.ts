@@ -87,6 +87,8 @@ class NvmlBackend implements GpuBackend {
   #loss: GpuGone | undefined;
   #isRollDue = false;
   #faults: GpuFault[] = [];
+  /** The set of events was given up: the next look makes another, without the GPUs that it finds to be lost. */
+  #isDeaf = false;
   #isOpen = false;
 
   constructor(session: NvmlSession, root: string) {
@@ -98,7 +100,8 @@ class NvmlBackend implements GpuBackend {
     try {
       this.stack = this.#readStack();
       this.#attach(0);
-      if (this.#count === 0) throw session.trouble("nvmlDeviceGetCount_v2", RC.noGpu);
+      if (this.#count === 0)
+        throw new BackendError("absent", `${session.path} knows of no GPU; look at lspci and dmesg`);
     } catch (error) {
       this.close();
       throw error;
@@ -123,8 +126,9 @@ class NvmlBackend implements GpuBackend {
           this.#lose(gpu, error, nowMs);
         }
       }
+      if (this.#isDeaf) this.#watch();
       if (this.#gpus.length === 0 && this.#loss !== undefined)
-        throw this.#session.trouble("the last GPU", this.#loss.rc);
+        throw this.#session.trouble("no GPU is left: the last one", this.#loss.rc);
       return updates;
     } catch (error) {
       this.close();
@@ -137,6 +141,7 @@ class NvmlBackend implements GpuBackend {
     if (!this.#isOpen) return faults;
     const { faults: news, isBroken } = this.#events.take();
     if (isBroken) this.#events.free();
+    this.#isDeaf ||= isBroken;
     return faults.concat(news);
   }
 
@@ -213,8 +218,9 @@ class NvmlBackend implements GpuBackend {
         this.#remember(error, nowMs);
       }
     }
-    if (this.#gpus.length === 0 && refused !== undefined) throw this.#session.trouble("each of the GPUs", refused);
-    this.#events.watch(this.#gpus.map(({ uuid, device }) => ({ uuid, handle: device.handle })));
+    if (this.#gpus.length === 0 && refused !== undefined)
+      throw this.#session.trouble("no GPU can be read: one", refused);
+    this.#watch();
   }
 
   #made(index: number, handle: number, nowMs: number): NvmlGpu {
@@ -236,6 +242,11 @@ class NvmlBackend implements GpuBackend {
     this.#gpus = this.#gpus.filter((other) => other !== gpu);
     this.#remember(loss, nowMs);
     this.#isRollDue = true;
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#isDeaf = false;
     const left = this.#events.watch(this.#gpus.map(({ uuid, device }) => ({ uuid, handle: device.handle })));
     this.#faults = this.#faults.concat(left);
   }

@@ -30,6 +30,8 @@ export interface MeshView {
   /** The members, each as `member` tells of one. */
   details(): MemberDetail[];
   member(id: string): MemberDetail | undefined;
+  /** What policies may name, of all members: asked for each write. */
+  named(): Pick<MemberDetail, "id" | "role" | "labels" | "models">[];
   readonly events: Journal;
 }
 
@@ -48,6 +50,12 @@ export function meshView(membership: () => Membership | null, events: Journal): 
     member(id) {
       const mesh = membership();
       return mesh === null ? undefined : memberDetail(mesh, id, performance.now());
+    },
+    named() {
+      return (membership()?.members() ?? []).map(({ id, meta }) => {
+        const { role = "unknown", labels = {}, models = [] } = decodeMeta(meta) ?? {};
+        return { id, role, labels, models };
+      });
     },
     events,
   };

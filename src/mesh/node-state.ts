@@ -72,7 +72,7 @@ export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, obse
     },
     models: sample.models.map((model) => ({
       labels: { model: model.model, node: identity.id, zone: identity.zone },
-      status,
+      status: isOnQuarantined(sample, model.model) ? ModelStatus.MODEL_STATUS_FAILED : status,
       runningRequests: whole(model.runningRequests),
       waitingRequests: whole(model.waitingRequests),
       ...known({
@@ -214,6 +214,10 @@ function encodeLabels(identity: NodeIdentity): NonNullable<NodeState.$Properties
     else custom[name] = value;
   }
   return { ...named, node: identity.id, zone: identity.zone, custom };
+}
+
+function isOnQuarantined({ ready, gpus }: NodeSample, model: string): boolean {
+  return !ready && gpus.some(({ health, models }) => health === "quarantined" && models.includes(model));
 }
 
 function decodeHealth(health: unknown): GpuSample["health"] {

@@ -8,7 +8,7 @@
 import { type Fault, isRecord, refuse } from "../base/field.ts";
 import { CLOCK_MS_MAX } from "./clock.ts";
 import { type Want, readWants } from "./want.ts";
-import { type Reader, faultsText, name, objectOf, oneOf, readingAt, whole } from "./spec-reading.ts";
+import { type Fields, type Reader, faultsText, name, objectOf, oneOf, readingAt, whole } from "./spec-reading.ts";
 import { NAME_CHARACTERS_MAX } from "./spec.ts";
 import { KEY_CHARACTERS_MAX, isCanonical, type Write, readWrites } from "./write.ts";
 
@@ -54,22 +54,27 @@ const key = name(KEY_CHARACTERS_MAX, "an idempotency key");
 const atMs = whole(0, CLOCK_MS_MAX);
 const member = whole(1, MEMBER_MAX);
 
-/** A member's number, its node, its address: also of snapshots. */
-export const readSeat = objectOf<Omit<SeatCommand, "op">>(
-  {
-    member,
-    node: name(NAME_CHARACTERS_MAX, "a node id"),
-    address: (raw, at) =>
-      typeof raw === "string" && raw.length <= 300 && /^\S+:\d{1,5}$/.test(raw) ? raw : refuse(raw, at, "HOST:PORT"),
-  },
-  ["member", "node", "address"],
-);
+const SEAT_FIELDS = ["member", "node", "address"] as const;
+const seat: Fields<Omit<SeatCommand, "op">> = {
+  member,
+  node: name(NAME_CHARACTERS_MAX, "a node id"),
+  address: (raw, at) =>
+    typeof raw === "string" && raw.length <= 300 && /^\S+:\d{1,5}$/.test(raw) ? raw : refuse(raw, at, "HOST:PORT"),
+};
 
-const OPS: { readonly [O in Command["op"]]: Reader<Omit<Command & { op: O }, "op">> } = {
-  write: objectOf<Omit<WriteCommand, "op">>({ key, atMs, writes: readWrites }, ["key", "atMs", "writes"]),
-  lease: objectOf<Omit<LeaseCommand, "op">>({ key, atMs, wants: readWants }, ["key", "atMs", "wants"]),
-  seat: readSeat,
-  unseat: objectOf<Omit<UnseatCommand, "op">>({ member }, ["member"]),
+/** A member's number, its node, its address: also of snapshots. */
+export const readSeat = objectOf<Omit<SeatCommand, "op">>(seat, SEAT_FIELDS);
+
+const OPS: { readonly [O in Command["op"]]: Reader<Command & { op: O }> } = {
+  write: objectOf<WriteCommand>({ op: oneOf(["write"]), key, atMs, writes: readWrites }, [
+    "op",
+    "key",
+    "atMs",
+    "writes",
+  ]),
+  lease: objectOf<LeaseCommand>({ op: oneOf(["lease"]), key, atMs, wants: readWants }, ["op", "key", "atMs", "wants"]),
+  seat: objectOf<SeatCommand>({ op: oneOf(["seat"]), ...seat }, ["op", ...SEAT_FIELDS]),
+  unseat: objectOf<UnseatCommand>({ op: oneOf(["unseat"]), member }, ["op", "member"]),
 };
 
 const encoder = new TextEncoder();
@@ -107,11 +112,9 @@ function readAnew(bytes: Uint8Array): Command | { readonly bad: string } {
   if (!isRecord(raw)) return { bad: "a command is a JSON object in UTF-8" };
   const faults: Fault[] = [];
   const at = readingAt("", faults);
-  const { op: rawOp, ...rest } = raw;
-  const kind = op(rawOp, readingAt("op", faults));
-  const command = kind === undefined ? undefined : OPS[kind](rest, at);
-  if (kind === undefined || command === undefined) return { bad: faultsText(faults) ?? "not readable" };
-  return { op: kind, ...command } as Command;
+  const kind = op(raw["op"], readingAt("op", faults));
+  const command = kind === undefined ? undefined : OPS[kind](raw, at);
+  return command ?? { bad: faultsText(faults) ?? "not readable" };
 }
 
 /** What the bytes say, or undefined for what is no JSON, no UTF-8 or nested too deep. */

@@ -5,13 +5,14 @@
  *
  * What is applied never throws: a command that can't be read has the outcome `invalid` everywhere. A command with a key
  * that is known has the outcome of the first time, whether it was done or refused, and changes nothing; keys are
- * remembered for `KEY_MS_MAX` of the commands' clock, at most `KEYS_MAX` of them. Limits of items are in write.ts.
+ * remembered for `KEY_MS_MAX` of the commands' clock, at most `KEYS_MAX` of them (memories.ts). Limits of items are in write.ts.
  */
 import { assert } from "../base/assert.ts";
 import { CLOCK_START, type Clock, advance } from "./clock.ts";
 import { type LeaseCommand, type SeatCommand, type WriteCommand, readCommand } from "./command.ts";
 import { type Change, type Item, type ItemOf, compareItems, keyOf, replay } from "./item.ts";
 import { HOLDERS_MAX, type Ledger, grant, remaining, rescaled } from "./ledger.ts";
+import { Memories } from "./memories.ts";
 import type { Outcome } from "./outcome.ts";
 import { measuresOf } from "./quota.ts";
 import { type Memory, type Seat, decodeState, encodeState } from "./snapshot.ts";
@@ -19,8 +20,6 @@ import type { Kind } from "./spec.ts";
 import type { Grant, Want } from "./want.ts";
 import { type View, checkWrites, refusal, specBytes, targetOf } from "./write.ts";
 
-export const KEYS_MAX = 10_000;
-export const KEY_MS_MAX = 3_600_000;
 export const SEATS_MAX = 64;
 /** Leases of all quotas together; beyond it who holds none yet gets none. */
 export const LEASES_MAX = 50_000;
@@ -39,8 +38,7 @@ export interface Applied {
 export class PolicyMachine implements View {
   readonly #items = new Map<string, Item>();
   readonly #seats = new Map<number, Omit<Seat, "member">>();
-  /** Oldest first. */
-  readonly #memories = new Map<string, Memory>();
+  readonly #memories = new Memories();
   readonly #ledgers = new Map<string, Ledger>();
   #revision = 0;
   #appliedIndex = 0;
@@ -107,7 +105,7 @@ export class PolicyMachine implements View {
       clock: this.#clock,
       seats: [...this.#seats].map(([member, seat]) => ({ member, ...seat })).toSorted((a, b) => a.member - b.member),
       items: this.list(),
-      memories: [...this.#memories.values()],
+      memories: this.#memories.all(),
       ledgers: [...this.#ledgers]
         .map(([quota, leases]) => ({ quota, leases }))
         .toSorted((a, b) => (a.quota < b.quota ? -1 : 1)),
@@ -117,13 +115,13 @@ export class PolicyMachine implements View {
   /** The state of a snapshot in place of this one. Throws a MeshError on bytes that are none, and changes nothing then. */
   restore(bytes: Uint8Array): void {
     const state = decodeState(bytes);
-    for (const map of [this.#items, this.#seats, this.#memories, this.#ledgers]) map.clear();
+    for (const map of [this.#items, this.#seats, this.#ledgers]) map.clear();
     this.#appliedIndex = state.appliedIndex;
     this.#revision = state.revision;
     this.#clock = state.clock;
     for (const item of state.items) this.#items.set(keyOf(item), item);
     for (const { member, node, address } of state.seats) this.#seats.set(member, { node, address });
-    for (const memory of state.memories) this.#memories.set(memory.key, memory);
+    this.#memories.replace(state.memories);
     for (const { quota, leases } of state.ledgers) this.#ledgers.set(quota, leases);
     this.#specsBytes = state.items.reduce((sum, { spec }) => sum + specBytes(spec), 0);
     this.#leases = state.ledgers.reduce((sum, { leases }) => sum + leases.length, 0);
@@ -176,8 +174,7 @@ export class PolicyMachine implements View {
     const kept: Memory["outcome"] = outcome.ok
       ? { ok: true, revision: outcome.revision, changed: outcome.changed }
       : { ok: false, code: outcome.code, message: outcome.message, at: outcome.at };
-    this.#memories.set(key, { key, atMs: this.#clock.nowMs, fingerprint, outcome: kept });
-    if (this.#memories.size > KEYS_MAX) this.#forgetOldest();
+    this.#memories.add({ key, atMs: this.#clock.nowMs, fingerprint, outcome: kept });
   }
 
   // ---- time -------------------------------------------------------------------------------------------------------
@@ -186,26 +183,12 @@ export class PolicyMachine implements View {
   #advance(atMs: number): void {
     const before = this.#clock.nowMs;
     this.#clock = advance(this.#clock, atMs);
-    this.#forget();
     const { nowMs } = this.#clock;
+    this.#memories.forget(nowMs);
     if (Math.floor(nowMs / SWEEP_MS) === Math.floor(before / SWEEP_MS)) return;
     for (const [quota, ledger] of this.#ledgers) {
       const item = this.get("quota", quota);
       this.#keepLedger(quota, item === undefined ? [] : remaining(ledger, measuresOf(item.spec), nowMs));
-    }
-  }
-
-  #forget(): void {
-    for (const { atMs } of this.#memories.values()) {
-      if (this.#clock.nowMs - atMs < KEY_MS_MAX) return;
-      this.#forgetOldest();
-    }
-  }
-
-  #forgetOldest(): void {
-    for (const key of this.#memories.keys()) {
-      this.#memories.delete(key);
-      return;
     }
   }
 

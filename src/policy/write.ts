@@ -70,15 +70,18 @@ const rawPut = objectOf<{ kind: Kind; name: unknown; spec: unknown }>({ kind: re
 
 const revisionOf = whole(0, Number.MAX_SAFE_INTEGER);
 
+const WRITE_FIELDS = ["put", "delete", "ifRevision"];
+
 /** The write in its canonical form, or undefined after faults were reported. */
 export const readWrite: Reader<Write> = (raw, at) => {
   if (!isRecord(raw) || ("put" in raw && "delete" in raw) || !("put" in raw || "delete" in raw)) {
     return refuse(raw, at, "an object with put or delete");
   }
   const before = at.faults.length;
-  const { put, delete: gone, ifRevision, ...others } = raw;
-  for (const [word, value] of Object.entries(others)) {
-    refuse(value, within(at, word), "no such field", didYouMean(word, ["put", "delete", "ifRevision"]));
+  const { put, delete: gone, ifRevision } = raw;
+  for (const word of Object.keys(raw)) {
+    if (WRITE_FIELDS.includes(word)) continue;
+    refuse(raw[word], within(at, word), "no such field", didYouMean(word, WRITE_FIELDS));
   }
   const revision = ifRevision === undefined ? undefined : revisionOf(ifRevision, inside(at, "ifRevision"));
   const condition = revision === undefined ? {} : { ifRevision: revision };

@@ -22,6 +22,7 @@ import { BodyFields } from "../wire/json-field.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import type { KnownHead } from "./known-heads.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
+import { takenFor } from "./body-names.ts";
 import { actionOf } from "./caller.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -54,6 +55,7 @@ const PAUSED_BY_STASH = 1;
 const PAUSED_BY_TARGET = 2;
 /** How an object in JSON may begin for some parser: blanks, a bracket, the marks and bytes of UTF-8, UTF-16 and UTF-32. */
 const MAY_BE_JSON = [9, 10, 13, 32, 123, 0xef, 0xfe, 0xff, 0];
+const EXTENSIONS = "sec-websocket-extensions";
 const NOTHING = Buffer.alloc(0);
 /** No request of HTTP/1.1 begins like this, and a shorter part of it is no fault there yet. */
 const HTTP2_START = Buffer.from("PRI * ");
@@ -449,6 +451,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (this.#forwarding !== this.#context.content.forwarding) this.#settleForwarding();
     exchange.address = this.#address;
     const ownLines = this.#ownLines ?? this.#context.content.forwarding.lines(buffer, head, this.#address);
+    if (head.upgrade && this.#context.enforcement?.isAsked === true) keepLegible(buffer, head);
     const path = forwardHead(exchange, buffer, head, ownLines);
     if (path < 0) {
       exchange.refuse(new MeshError("over_capacity", "the router holds as many requests as its memory allows"));
@@ -550,7 +553,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     const { modelBytes, modelLength, modelHash } = api;
     const model = this.#context.routes.findBytes(modelBytes, modelLength, modelHash);
     if (model >= 0) return model === exchange.model ? null : otherModel("head", "query");
-    return this.#denial(exchange, Buffer.from(modelBytes.subarray(0, modelLength)).toString());
+    return this.#denial(exchange, Buffer.from(modelBytes.subarray(0, modelLength)).toString(), "query");
   }
 
   /** Has the body read for its model; false: refused. */
@@ -754,12 +757,14 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
     const model = this.#modelOf(reader);
     if (model >= 0) return model === exchange.model ? null : otherModel("head", "body");
-    return this.#denial(exchange, reader.model);
+    return this.#denial(exchange, reader.model, "body");
   }
 
   /** Why a name that nobody serves must not be sent on; it may mean something to the target. */
-  #denial(exchange: Exchange, model: string): MeshError | null {
-    const { enforcement } = this.#context;
+  #denial(exchange: Exchange, model: string, place: string): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    const own = routes.modelName(exchange.model);
+    if (takenFor(model, routes.names).some((name) => name !== own)) return otherModel("head", place);
     return enforcement?.denial(exchange.callerOf(enforcement), model, actionOf(exchange.shape)) ?? null;
   }
 
@@ -943,6 +948,17 @@ export function plainAddress(address: string | undefined): string {
 
 function lineValue(buffer: Buffer, head: RequestHead, line: number): string {
   return buffer.toString("utf8", head.valueStart[line], head.valueEnd[line]);
+}
+
+/** What is said in a WebSocket may name a model: nobody is to agree on packing it. */
+function keepLegible(buffer: Buffer, head: RequestHead): void {
+  for (
+    let line = findField(buffer, head, EXTENSIONS);
+    line >= 0;
+    line = findField(buffer, head, EXTENSIONS, line + 1)
+  ) {
+    head.drop[line] = 1;
+  }
 }
 
 /** Why a body can't be read for its model at all, whatever it holds; null: it can. */

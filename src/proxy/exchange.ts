@@ -37,6 +37,7 @@ import type { Asked, Downstream } from "./answer.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
+import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -46,7 +47,7 @@ import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
+import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -133,6 +134,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   // ---- the answer
   readonly #answer = new Answer();
   #tunnel: Tunnel | null = null;
+  /** Of the model that a tunnel is to. */
+  #ownName = "";
   #activeMs = 0;
   /** The client takes the answer slower than it comes, so the target waits. */
   #isClientSlow = false;
@@ -266,7 +269,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Whether all of it must be here before it can be bound, now that its model is known. */
   get needsWhole(): boolean {
-    const { content, routes } = this.#context;
+    const { content, routes, enforcement } = this.#context;
+    if (enforcement?.isGuarded === true && hasOtherNames(this.shape)) return true;
     if (content.isIdle) return false;
     if (this.asked !== null && this.shape.model !== "path") return true;
     const model = routes.modelName(this.model);
@@ -390,10 +394,18 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Whether the policies let it pass; they also say what it gets that its client did not ask for. */
   #obey(enforcement: Enforcement): MeshError | null {
-    const model = this.#context.routes.modelName(this.model);
+    const { routes } = this.#context;
+    const model = routes.modelName(this.model);
+    const caller = this.callerOf(enforcement);
+    const action = actionOf(this.shape);
+    const others = enforcement.isGuarded && hasOtherNames(this.shape) ? namesIn(this) : [];
+    for (const name of others.flatMap((one) => [one, ...takenFor(one, routes.names)])) {
+      const denial = enforcement.denial(caller, name, action);
+      if (denial !== null) return denial;
+    }
     const permit = enforcement.admit({
-      caller: this.callerOf(enforcement),
-      action: actionOf(this.shape),
+      caller,
+      action,
       isQuestion: isQuestion(this.shape),
       meant: this.asked?.meant ?? model,
       model,
@@ -496,7 +508,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (this.#permit?.allows(name) === false) continue;
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
-      if (this.#permit?.moveTo(name) === false || treatment.reshape(this, name, true) !== null) {
+      const goBack = treatment.keep();
+      // Its quotas are moved last: what was moved can't be moved back where others have taken it.
+      if (treatment.reshape(this, name, true) !== null || this.#permit?.moveTo(name) === false) {
+        goBack();
         this.#leave(attempt, false);
         continue;
       }
@@ -579,7 +594,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#answer.begin(head, buffer, attempt.framing, this, end);
     this.#isByLines = !this.#answer.eventStream && (head.eventStream || this.shape.format === "ndjson");
     if (attempt.framing === FRAMING.tunnel) {
-      this.#tunnel = new Tunnel();
+      this.#tunnel = new Tunnel(this.#context.enforcement?.isAsked === true);
+      this.#ownName = this.#context.routes.modelName(this.model);
       this.#client.tunnelBegins();
     }
   }
@@ -740,8 +756,29 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   tunnelled(bytes: Buffer, start: number, end: number): void {
     this.#activeMs = nowMs();
     this.#received += end - start;
+    const fault = this.#tunnel === null ? null : this.#spokenFault(this.#tunnel, bytes, start, end);
+    if (fault !== null) {
+      this.refuse(fault);
+      return;
+    }
     this.#tunnel?.fromClient(bytes, start, end);
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
+  }
+
+  /** Why what the client says must not go on: its target may go by another model than the policies were asked for. */
+  #spokenFault(tunnel: Tunnel, bytes: Buffer, start: number, end: number): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    for (const name of tunnel.namesIn(bytes, start, end)) {
+      const model = routes.find(name);
+      if (model >= 0 && routes.modelName(model) !== this.#ownName) return otherModel("request", "message");
+      const action = actionOf(this.shape);
+      if (model >= 0) continue;
+      if (takenFor(name, routes.names).some((one) => one !== this.#ownName)) return otherModel("request", "message");
+      const denial = enforcement?.denial(this.callerOf(enforcement), name, action) ?? null;
+      if (denial !== null) return denial;
+    }
+    if (!tunnel.isUnreadable) return null;
+    return new MeshError("bad_request", "policies are in force, and can't be asked of this message: send plain JSON");
   }
 
   /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */
@@ -845,7 +882,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #breakOff(error: MeshError): void {
     const client = this.#client;
     if (client === null) return;
-    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd();
+    const bytes = this.#tunnel === null ? this.#answer.brokenEnd(error) : this.#tunnel.brokenEnd(error);
     // The body ends as it should, so the connection may go on: the client was told that it would.
     const { keepAlive } = this.#answer;
     if (this.span !== null) {

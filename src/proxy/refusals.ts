@@ -15,7 +15,7 @@ export function noTarget(pin: string | null): MeshError {
 
 /** Policies are in force, and a request names two models in two places. */
 export function otherModel(place: string, other: string): MeshError {
-  const text = `the ${place} names one model in x-infermesh-model and the ${other} another: where policies are in force they must be one`;
+  const text = `the ${place} names one model and the ${other} another: where policies are in force they must be one`;
   return new MeshError("bad_request", text, { param: "model" });
 }
 

@@ -2,17 +2,40 @@
  * A connection that was switched to another protocol, which is a WebSocket nearly always: bytes pass as they are, both
  * ways, and so do the ends of both ways: when one side ends its half in order, the other one's is ended behind what is
  * under way, and the other half goes on until it ends too. Frames are followed only so far that the ends can be told in their own language when one of them breaks or the
- * router stops (RFC 6455 section 7.4); where the bytes are no frames, the connection is cut instead.
+ * router stops (RFC 6455 section 7.4); where the bytes are no frames, the connection is cut instead. With policies in force
+ * the client's messages are read for the models that they name (wire/socket-names.ts).
  */
+import type { MeshError } from "../base/errors.ts";
+import { SocketNames } from "../wire/socket-names.ts";
 import { CLOSE_CODE, closeFrame, FrameScanner } from "../wire/websocket.ts";
+
+/** Of a close frame, with its code. */
+const REASON_BYTES_MAX = 123;
+const NONE: readonly string[] = [];
 
 export class Tunnel {
   readonly #target = new FrameScanner();
   readonly #client = new FrameScanner();
+  readonly #names: SocketNames | null;
   #isOver = false;
   /** That side has ended its half, in order. */
   hasClientEnded = false;
   hasTargetEnded = false;
+
+  /** `readsNames`: of models, in what the client says. */
+  constructor(readsNames: boolean) {
+    this.#names = readsNames ? new SocketNames() : null;
+  }
+
+  /** A message of the client's can't be read here, and may be at the target. */
+  get isUnreadable(): boolean {
+    return this.#names?.isUnreadable === true;
+  }
+
+  /** The models that bytes [start, end) of what the client says name. */
+  namesIn(bytes: Uint8Array, start: number, end: number): readonly string[] {
+    return this.#names?.push(bytes, start, end) ?? NONE;
+  }
 
   fromTarget(bytes: Uint8Array, start: number, end: number): void {
     this.#target.push(bytes, start, end);
@@ -34,10 +57,16 @@ export class Tunnel {
     };
   }
 
-  /** What ends the client's side when the target's has broken; null: the connection must be cut. */
-  brokenEnd(): Buffer | null {
+  /**
+   * What ends the client's side when the target's has broken, or when it said what it may not; null: the connection must be
+   * cut.
+   */
+  brokenEnd({ source, message }: MeshError): Buffer | null {
     if (this.#isOver || this.hasTargetEnded || !this.#mayClose(this.#target)) return null;
-    return Buffer.from(closeFrame(CLOSE_CODE.internalError, "the connection to the target broke", false));
+    const isOwnFault = source === "client";
+    const code = isOwnFault ? CLOSE_CODE.violation : CLOSE_CODE.internalError;
+    const reason = isOwnFault ? message.slice(0, REASON_BYTES_MAX) : "the connection to the target broke";
+    return Buffer.from(closeFrame(code, reason, false));
   }
 
   #mayClose(direction: FrameScanner): boolean {

@@ -101,7 +101,7 @@ export class Link {
   send(...parts: readonly Uint8Array[]): void {
     if (this.#state !== "open" && this.#state !== "confirming") return;
     this.#spokeMs = performance.now();
-    this.#write(framed(this.#sealer.seal(Buffer.concat(parts))));
+    this.#write(framed(...this.#sealer.seal(parts)));
   }
 
   /** What the socket brought. */

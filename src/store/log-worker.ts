@@ -1,7 +1,7 @@
 /** The thread of a durable log: whoever waits for the disk waits here, and nowhere else. */
 import { toMeshError } from "../base/errors.ts";
 import { LogKeeper } from "./log-keeper.ts";
-import type { FromLog, ToLog } from "./log-message.ts";
+import { type FromLog, type ToLog, unpackBatch } from "./log-message.ts";
 
 declare const self: Worker;
 
@@ -23,6 +23,10 @@ function flushSoon(): void {
 }
 
 self.onmessage = ({ data: message }: MessageEvent<ToLog>): void => {
+  if (message instanceof Uint8Array) {
+    keeper?.put(unpackBatch(message));
+    return flushSoon();
+  }
   switch (message.kind) {
     case "open":
       try {

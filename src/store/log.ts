@@ -6,18 +6,20 @@
  * set nothing more becomes durable; what was written waits, unless the failure is a lasting one.
  */
 import { MeshError } from "../base/errors.ts";
-import { type Entry, ENTRY_KINDS, type Snapshot } from "../raft/entry.ts";
+import type { Snapshot } from "../raft/entry.ts";
 import type { Ready } from "../raft/ready.ts";
 import type { LogContents } from "./log-archive.ts";
-import type { Batch, FromLog, Told, ToLog } from "./log-message.ts";
+import { type Batch, type FromLog, packBatch, packEntries, type Told, type ToLog } from "./log-message.ts";
 import type { Identity } from "./log-schema.ts";
+
+/** A batch up to that long is cloned, which is cheaper; longer ones change hands. */
+const CLONED_BYTES_MAX = 16 * 1024;
 
 /** What one call of `write` makes durable, whole. */
 export type LogBatch = Pick<Ready, "number" | "entries" | "snapshot" | "hardState">;
 
 /** Of all snapshots: SQLite's limit on a value is not far. */
 const SNAPSHOT_BYTES_MAX = 512 * 2 ** 20;
-const KIND_CODES = new Map(ENTRY_KINDS.map((kind, code) => [kind, code]));
 
 /**
  * Opens the log at `path`, or makes an empty one for that identity; without one null where there is none. `entry` is the
@@ -80,14 +82,18 @@ export class DurableLog {
 
   write({ number, entries, snapshot, hardState }: LogBatch): void {
     if (this.#ended) return;
-    if (snapshot !== undefined) checkSize(snapshot);
+    if (snapshot === undefined) {
+      const packed = packBatch(number, entries, hardState);
+      return tell(this.#worker, packed, packed.length > CLONED_BYTES_MAX ? [packed.buffer] : []);
+    }
+    checkSize(snapshot);
     const { heads, data } = packEntries(entries);
     const batch: Batch = {
       kind: "write",
       number,
       heads,
       data,
-      ...(snapshot === undefined ? {} : { snapshot: detached(snapshot) }),
+      snapshot: detached(snapshot),
       ...(hardState === undefined ? {} : { hardState }),
     };
     tell(this.#worker, batch, [heads.buffer, data.buffer]);
@@ -142,18 +148,6 @@ export class DurableLog {
 
 function tell(worker: Worker, message: ToLog, transfer: ArrayBuffer[] = []): void {
   worker.postMessage(message, transfer);
-}
-
-export function packEntries(entries: readonly Entry[]): Pick<Batch, "heads" | "data"> {
-  const heads = new Float64Array(entries.length * 4);
-  const data = new Uint8Array(entries.reduce((sum, entry) => sum + entry.data.length, 0));
-  let at = 0;
-  for (const [place, entry] of entries.entries()) {
-    heads.set([entry.index, entry.term, KIND_CODES.get(entry.kind) ?? -1, entry.data.length], place * 4);
-    data.set(entry.data, at);
-    at += entry.data.length;
-  }
-  return { heads, data };
 }
 
 /** Its data may be a part of a larger buffer, which would be cloned with it. */

@@ -9,6 +9,7 @@
  * that it holds, so keys are changed here as in gossip. Mutual TLS would take this file's place.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject } from "node:crypto";
+import { putWhole32, whole32 } from "./frames.ts";
 
 export const NONCE_BYTES = 32;
 const KEY_BYTES = 32;
@@ -35,9 +36,9 @@ class Direction {
     this.#key = key;
   }
 
-  seal(plain: Uint8Array): Uint8Array {
+  seal(plain: readonly Uint8Array[]): readonly Uint8Array[] {
     const cipher = createCipheriv("aes-256-gcm", this.#key, this.#next());
-    return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    return [...plain.map((part) => cipher.update(part)), cipher.final(), cipher.getAuthTag()];
   }
 
   /** Undefined for what the other side did not send as its next frame. */
@@ -62,7 +63,8 @@ class Direction {
 }
 
 export interface Sealer {
-  seal(plain: Uint8Array): Uint8Array;
+  /** The parts of what is sent, of the parts of what it says: they are put together once, in their frame. */
+  seal(plain: readonly Uint8Array[]): readonly Uint8Array[];
   open(sealed: Uint8Array): Uint8Array | undefined;
 }
 
@@ -71,16 +73,20 @@ const SUM_BYTES = 4;
 /** Where there is no key: a CRC-32 behind each frame, which seals nothing and shows damage. */
 export const CHECKED: Sealer = {
   seal(plain) {
-    const sum = Buffer.alloc(SUM_BYTES);
-    sum.writeUInt32BE(Bun.hash.crc32(plain));
-    return Buffer.concat([plain, sum]);
+    const sum = new Uint8Array(SUM_BYTES);
+    // The sum of one part goes on from that of the part before.
+    putWhole32(
+      sum,
+      0,
+      plain.reduce((before, part) => Bun.hash.crc32(part, before), 0),
+    );
+    return [...plain, sum];
   },
   open(checked) {
     const end = checked.length - SUM_BYTES;
     if (end < 0) return undefined;
     const plain = checked.subarray(0, end);
-    const sum = new DataView(checked.buffer, checked.byteOffset + end, SUM_BYTES).getUint32(0);
-    return sum === Bun.hash.crc32(plain) ? plain : undefined;
+    return whole32(checked, end) === Bun.hash.crc32(plain) ? plain : undefined;
   },
 };
 

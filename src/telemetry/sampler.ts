@@ -26,6 +26,8 @@ export interface SamplerOptions {
   readonly version: string;
   /** When the agent started, on the clock that `sample(nowMs)` is called with. */
   readonly startedAtMs: number;
+  /** The node's GPUs, where something else than the runtime knows them. */
+  readonly gpus?: () => readonly GpuSample[];
   readonly connectedPeers?: () => number;
   readonly backoffRequests?: () => number;
   readonly vitals?: Vitals;
@@ -44,16 +46,18 @@ export function createSampler(options: SamplerOptions): Sampler {
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
+      const gpus = options.gpus?.() ?? runtime.gpus;
       if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
         machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
         readAtMs = nowMs;
       }
       return {
         ...runtime,
+        gpus,
         connectedPeers: options.connectedPeers?.() ?? 0,
         backoffRequests: options.backoffRequests?.() ?? 0,
         ...machine,
-        gpuUsage: meanUtilization(runtime.gpus),
+        gpuUsage: meanUtilization(gpus),
         uptimeSeconds: Math.max(0, (nowMs - options.startedAtMs) / 1_000),
         version: options.version,
       };

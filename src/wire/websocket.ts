@@ -2,8 +2,8 @@
  * WebSocket frames (RFC 6455 section 5.2), scanned as a relay passes them on: where one ends, so that a close frame may
  * be put between two when one side breaks, and how many messages went by.
  *
- * Only headers are read, at most 14 bytes of each frame; payloads are skipped and never unmasked. One scanner for each
- * direction. Nothing is refused: what is no WebSocket (another protocol after the upgrade) or breaks the framing rules
+ * Only headers are read, at most 14 bytes of each frame; payloads are skipped, or given to whoever wants them, masked as
+ * they are. One scanner for each direction. Nothing is refused: what is no WebSocket (another protocol after the upgrade) or breaks the framing rules
  * is the two ends' own affair, and makes the scanner `lost`, which says that no boundary is known any more.
  *
  * Limit: a payload of 2^53 - 1 bytes.
@@ -13,7 +13,15 @@
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 /** RFC 6455 section 7.4.1, and 1012, 1013 of the registry. */
-export const CLOSE_CODE = { goingAway: 1001, internalError: 1011, serviceRestart: 1012 } as const;
+export const CLOSE_CODE = { goingAway: 1001, violation: 1008, internalError: 1011, serviceRestart: 1012 } as const;
+
+/** Is told of frames as they are scanned. */
+export interface FrameSink {
+  /** `isPacked`: an extension's bit is set, so that the payload is not what it looks like. */
+  frameBegins(opcode: number, isPacked: boolean, mask: Uint8Array | null): void;
+  /** Bytes of the payload of the frame that began last. */
+  payload(bytes: Uint8Array, start: number, end: number): void;
+}
 
 const MASKED = 0x80;
 const LENGTH_16 = 126;
@@ -32,6 +40,11 @@ export class FrameScanner {
   #have = 0;
   #need = 2;
   #left = 0;
+  readonly #sink: FrameSink | null;
+
+  constructor(sink: FrameSink | null = null) {
+    this.#sink = sink;
+  }
 
   /** Whether the bytes so far end with a whole frame. */
   get atBoundary(): boolean {
@@ -43,6 +56,7 @@ export class FrameScanner {
     while (i < end && !this.lost) {
       if (this.#left > 0) {
         const skip = Math.min(this.#left, end - i);
+        this.#sink?.payload(buffer, i, i + skip);
         this.#left -= skip;
         i += skip;
         continue;
@@ -72,6 +86,11 @@ export class FrameScanner {
     }
     if (opcode === OPCODE.close) this.closed = true;
     if (!isControl && isFinal) this.messages++;
+    if (this.#sink !== null) {
+      const isMasked = this.#header[1]! >= MASKED;
+      const mask = isMasked ? this.#header.slice(this.#need - 4, this.#need) : null;
+      this.#sink.frameBegins(opcode, (first & RESERVED_BITS) > 0, mask);
+    }
     this.#left = length;
     this.#have = 0;
     this.#need = 2;

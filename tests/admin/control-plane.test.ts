@@ -48,6 +48,7 @@ function open(more: Partial<ControlPlaneOptions> = {}): { bed: Bed; store: Memor
   const watchers = { count: 0 };
   const options: ControlPlaneOptions = {
     members: () => MEMBERS,
+    named: () => MEMBERS,
     state: (id) =>
       id === "node-1" ? { id, models: [{ labels: { model: "llama-3-8b" }, runningRequests: 3 }] } : undefined,
     policies: () => store,
@@ -143,6 +144,7 @@ describe("policies", () => {
     ["ApplyPolicies", { writes: [] }, "invalid_argument", "a list of 1 to"],
     ["RestoreSnapshot", {}, "invalid_argument", "snapshot is empty"],
     ["AddControlMember", { node: "node-1" }, "invalid_argument", "tells of no control port"],
+    ["AddControlMember", { node: "node-3" }, "not_found", 'there is no node "node-3" here'],
     ["RemoveControlMember", {}, "invalid_argument", "node is missing"],
     ["ExplainRoute", { model: "m" }, "unimplemented", "ask a router"],
     ["GetRecommendations", {}, "unimplemented", "ask a router"],
@@ -270,10 +272,35 @@ describe("nodes", () => {
     });
     const models = (await call(bed, "ListModels"))["models"] as Json[];
     expect(models).toMatchObject([
-      { id: "llama-3-8b", routableNodes: 2, nodes: [{ id: "node-1" }, { id: "node-2" }] },
-      { id: "qwen-7b", routableNodes: 1 },
+      { id: "llama-3-8b", routableNodes: 1, nodes: [{ id: "node-1" }, { id: "node-2" }] },
+      { id: "qwen-7b", routableNodes: 0 },
     ]);
+    expect(models[0]?.["nodes"]).toMatchObject([{ modelState: { runningRequests: 3 } }, { id: "node-2" }]);
     expect((await call(bed, "ListModels", { node: "node-1" }))["models"]).toHaveLength(1);
+  });
+
+  test("count as serving a model only where its pin and they themselves let requests go", async () => {
+    const { bed } = open();
+    const told = async (): Promise<unknown> => {
+      const [model] = (await call(bed, "ListModels"))["models"] as Json[];
+      const nodes = model?.["nodes"] as Json[];
+      return [nodes.map(({ routable }) => routable), model?.["routableNodes"], model?.["missingReplicas"]];
+    };
+    expect(await told()).toEqual([[true, true], 2, 0]);
+    await call(bed, "PinModel", { model: "llama-3-8b", nodes: ["node-1", "node-9"], minReplicas: 2 });
+    expect(await told()).toEqual([[true, false], 1, 1]);
+    await call(bed, "CordonNode", { id: "node-1", reason: "fan" });
+    expect(await told()).toEqual([[false, false], 0, 2]);
+    const { policies } = await call(bed, "GetModel", { id: "llama-3-8b" });
+    expect((policies as Json[]).map(({ kind, name }) => [kind, name])).toEqual([
+      ["node", "node-1"],
+      ["pin", "llama-3-8b"],
+    ]);
+    await call(bed, "UncordonNode", { id: "node-1" });
+    await call(bed, "PinModel", { model: "llama-3-8b", selector: { tier: "gold" } });
+    expect(await told()).toEqual([[true, false], 1, 0]);
+    await call(bed, "PinModel", { model: "llama-3-8b", maxReplicas: 1 });
+    expect(await told()).toMatchObject([{}, 1, 0]);
   });
 
   test("are drained and cordoned independently, and nothing is left when both have ended", async () => {

@@ -11,6 +11,7 @@ type Json = Record<string, unknown>;
 const services = apiServices({
   control: {
     members: () => [],
+    named: () => [],
     state: () => undefined,
     policies: () => null,
     controlAddress: () => "",

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { COMMAND_BYTES_MAX, encodeCommand, readCommand } from "../../src/policy/command.ts";
 import { type Item, keyOf, replay } from "../../src/policy/item.ts";
-import { KEYS_MAX, KEY_MS_MAX, PolicyMachine, SEATS_MAX } from "../../src/policy/machine.ts";
+import { PolicyMachine, SEATS_MAX } from "../../src/policy/machine.ts";
+import { KEYS_MAX, KEY_MS_MAX } from "../../src/policy/memories.ts";
 import { ITEMS_MAX } from "../../src/policy/write.ts";
 import { Told, bytesOf, gone, put, randomCommand } from "./commands.ts";
 

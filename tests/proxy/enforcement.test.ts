@@ -1,7 +1,9 @@
 /** Policies obeyed by a worker, with real sockets on both sides. */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { parseSection } from "../../src/base/settings-reading.ts";
 import type { Put } from "../../src/policy/write.ts";
+import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import {
   CLOSE,
   CONTENT,
@@ -24,7 +26,6 @@ import { eventsOf, tracing } from "./trace-bed.ts";
 const { upstream, relay } = fixtures();
 
 const tenant = (name: string): string => `x-infermesh-tenant: ${name}\r\n`;
-const named = (model: string): string => `x-infermesh-model: ${model}\r\n`;
 const chat = (headers = "", model = "m", content = "hi"): string =>
   post(JSON.stringify({ model, messages: [{ role: "user", content }] }), headers + CLOSE);
 const get = (path: string, headers = ""): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n${headers}${CLOSE}\r\n`;
@@ -208,103 +209,6 @@ test("a span tells which policy did not let a request pass", async () => {
   ]);
 });
 
-describe("a model that is named twice", () => {
-  test("must be the same in head and body, or the one could be asked and the other be used", async () => {
-    const up = upstream(ok);
-    const relayed = relay([by("http", up.port), by("http", up.port, "n")]).obey(acl("tenant:a/n/*"), acl("*/hidden/*"));
-    const status = async (head: string, body: string, config = ""): Promise<number> =>
-      statusOf(await ask(relayed.port, chat(named(head) + tenant("a") + config, body)));
-    expect(await status("m", "m")).toBe(200);
-    expect(await status("m", "n")).toBe(400);
-    expect(await status("n", "m")).toBe(400);
-    expect(await status("n", "n")).toBe(403);
-    // A name that no target tells of may mean something to one all the same.
-    expect(await status("m", "hidden")).toBe(403);
-    expect(await status("m", "gpt-4")).toBe(200);
-    expect(up.requests).toHaveLength(2);
-    relayed.obey();
-    expect(await status("m", "n")).toBe(200);
-  });
-
-  test("is found in long bodies before any of them is sent, in chunks, and in forms", async () => {
-    const up = upstream(ok);
-    const relayed = relay([by("http", up.port), by("http", up.port, "n")], { replayBytes: 100 }).obey(acl("*/n/*"));
-    const long = JSON.stringify({ messages: "x".repeat(5000), model: "n" });
-    expect(statusOf(await ask(relayed.port, post(long, named("m") + CLOSE)))).toBe(400);
-    const chunked = `POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n${named("m")}${CLOSE}\r\n`;
-    expect(statusOf(await ask(relayed.port, `${chunked}${chunk(long)}0\r\n\r\n`))).toBe(400);
-    const form = '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nn\r\n--b--\r\n';
-    const head = `content-type: multipart/form-data; boundary=b\r\n${named("m")}${CLOSE}`;
-    const sent = `POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-length: ${form.length}\r\n${head}\r\n${form}`;
-    expect(statusOf(await ask(relayed.port, sent))).toBe(400);
-    expect(up.requests).toEqual([]);
-    const fine = JSON.stringify({ messages: "x".repeat(5000), model: "m" });
-    expect(statusOf(await ask(relayed.port, post(fine, named("m") + CLOSE)))).toBe(200);
-  });
-
-  test("must be the same in head and query", async () => {
-    const up = upstream(ok);
-    const relayed = relay([by("http", up.port), by("http", up.port, "n")]);
-    const status = async (query: string): Promise<number> =>
-      statusOf(await ask(relayed.port, get(`/v1/realtime?${query}`, named("m"))));
-    expect(await status("model=n")).toBe(200);
-    relayed.obey(acl("*/n/*"), acl("*/hidden/*"));
-    expect(await status("model=n")).toBe(400);
-    expect(await status("a=b&model=%6e")).toBe(400);
-    expect(await status("model=m&model=n")).toBe(400);
-    expect(await status("model=hidden")).toBe(403);
-    expect(up.requests).toHaveLength(1);
-    expect(await status("model=m")).toBe(200);
-    expect(await status("x=n")).toBe(200);
-  });
-
-  test("is refused where only some parsers find it", async () => {
-    const up = upstream(ok);
-    const two = relay([by("http", up.port), by("http", up.port, "n")]);
-    const one = relay([up.port]);
-    // Parsers of Go don't mind the letter case of a key.
-    const like = JSON.stringify({ Model: "n", messages: [] });
-    const byHead = async (body = like): Promise<number> =>
-      statusOf(await ask(two.port, post(body, named("m") + CLOSE, "/api/chat")));
-    const byOnly = async (): Promise<number> => statusOf(await ask(one.port, post(like, CLOSE, "/v1/rerank")));
-    // And read what begins the body, whatever its content type says.
-    const form = `${JSON.stringify({ model: "n" })}\r\n--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n`;
-    const sent = `POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-length: ${form.length}\r\ncontent-type: multipart/form-data; boundary=b\r\n${CLOSE}\r\n${form}`;
-    const asForm = async (): Promise<number> => statusOf(await ask(two.port, sent));
-    expect([await byHead(), await byOnly(), await asForm()]).toEqual([200, 200, 200]);
-    two.obey(acl("*/n/*"));
-    one.obey(acl("*/n/*"));
-    expect([await byHead(), await byOnly(), await asForm()]).toEqual([400, 400, 400]);
-    expect(await byHead(JSON.stringify({ model: "m" }))).toBe(200);
-    expect(up.requests).toHaveLength(4);
-  });
-
-  test("is refused in a body that can't be read here, where a body need not be JSON", async () => {
-    const up = upstream(ok);
-    const relayed = relay([up.port]);
-    const status = async (headers: string, body = "model=n"): Promise<number> =>
-      statusOf(await ask(relayed.port, post(body, named("m") + headers + CLOSE, "/invocations")));
-    const packed = "content-encoding: gzip\r\n";
-    expect(await status(packed, "\u001fpacked")).toBe(200);
-    relayed.obey(acl("*/n/*"));
-    expect(await status(packed, "\u001fpacked")).toBe(501);
-    expect(await status("content-encoding: identity\r\n", "1,2")).toBe(200);
-    expect(up.requests).toHaveLength(2);
-  });
-
-  test("is no reason to refuse what is no JSON, where a body need not be that", async () => {
-    const up = upstream(ok);
-    const relayed = relay([up.port]).obey(acl("*/n/*"));
-    const status = async (body: string, path: string): Promise<number> =>
-      statusOf(await ask(relayed.port, post(body, named("m") + CLOSE, path)));
-    expect(await status("1.5,2.5\n", "/invocations")).toBe(200);
-    expect(await status('{"model":"n"', "/invocations")).toBe(400);
-    expect(await status(' {"model":"n"}', "/invocations")).toBe(403);
-    expect(await status('\ufeff{"model":"n"}', "/invocations")).toBe(400);
-    expect(await status("1.5,2.5\n", "/v1/completions")).toBe(400);
-  });
-});
-
 describe("quotas", () => {
   test("of requests: told by name, and after how long to come again", async () => {
     const up = upstream(ok);
@@ -466,6 +370,34 @@ describe("quotas", () => {
     expect(await ask(relayed.port, chat())).toContain("every target of this model");
     waiting[0]!();
     expect(statusOf(await first)).toBe(200);
+  });
+
+  test("stay those of the one that is full where the request can't be written for the one that stands in", async () => {
+    const { up, waiting } = held();
+    const other = upstream(ok);
+    const content = {
+      aliases: { aliases: [], fallbacks: [{ model: "m", others: ["n"] }] },
+      rewrite: parseSection(rewriteSettings, { rules: [{ models: ["n"], defaults: { temperature: 0 } }] }).value!,
+    };
+    const flow = { queue: { ...FLOW.queue, waitMsMax: 5000 } };
+    const config = { content, flow, upstreamConnectionsMax: 1 };
+    const relayed = relay([by("http", up.port), by("http", other.port, "n")], config);
+    relayed.obey(quota("*/m", { concurrency: 2 }), quota("*/n", { concurrency: 1 }));
+    // What is no JSON has no fields that a rule could set.
+    const opaque = (): Promise<string> =>
+      ask(relayed.port, post("1,2", `x-infermesh-model: m\r\n${CLOSE}`, "/invocations"));
+    const first = opaque();
+    await until(() => waiting.length === 1);
+    const second = opaque();
+    await until(() => relayed.context.dispatch.waiting === 1);
+    expect(await opaque()).toContain("the quota */m is used up");
+    expect(statusOf(await ask(relayed.port, chat("", "n")))).toBe(200);
+    waiting[0]!();
+    await until(() => waiting.length === 2);
+    expect(up.requests[1]).toEndWith("1,2");
+    waiting[1]!();
+    expect([statusOf(await first), statusOf(await second)]).toEqual([200, 200]);
+    expect(other.requests).toHaveLength(1);
   });
 });
 

@@ -3,14 +3,44 @@ import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
+import { ENTRY_KINDS } from "../../src/raft/entry.ts";
 import { createLog, openDatabase } from "../../src/store/log-database.ts";
 import { holderOf, MarkFile, readMark } from "../../src/store/log-mark.ts";
+import { packBatch, packEntries, unpackBatch } from "../../src/store/log-message.ts";
 import { chained, decodeSnapshotHead, encodeSnapshotHead, type Record } from "../../src/store/log-record.ts";
 import { Replay } from "../../src/store/log-replay.ts";
 import { mergeWal, readWal } from "../../src/store/log-wal.ts";
 import { CONFIGURATION, FRAME, IDENTITY, removeAll, somewhere, WAL_HEADER } from "./log-bed.ts";
 
 afterEach(removeAll);
+
+describe("a batch on its way to the log's thread", () => {
+  test("is the same when it arrives, also as a clone", () => {
+    const whole = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+    const entry = fc.record({
+      index: whole,
+      term: whole,
+      kind: fc.constantFrom(...ENTRY_KINDS),
+      data: fc.uint8Array({ maxLength: 300 }),
+    });
+    const hardState = fc.option(fc.record({ term: whole, votedFor: whole, commitIndex: whole }), { nil: undefined });
+    fc.assert(
+      fc.property(whole, fc.array(entry, { maxLength: 5 }), hardState, (number, entries, state) => {
+        const packed = packBatch(number, entries, state);
+        const { heads, data } = packEntries(entries);
+        const sent = { kind: "write", number, heads, data, ...(state === undefined ? {} : { hardState: state }) };
+        for (const each of [packed, structuredClone(packed)]) {
+          const arrived = unpackBatch(each);
+          expect({ ...arrived, heads: [...arrived.heads], data: [...arrived.data] }).toEqual({
+            ...sent,
+            heads: [...heads],
+            data: [...data],
+          } as never);
+        }
+      }),
+    );
+  });
+});
 
 describe("SQLite's write-ahead log", () => {
   test("read as a file, and cut anywhere, holds what SQLite finds in it", () => {

@@ -1,0 +1,90 @@
+/** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
+import { MeshError } from "./base/errors.ts";
+import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
+import { runtimeProcesses } from "./gpu/runtime-processes.ts";
+import type { GpuSource } from "./gpu/source.ts";
+import { GpuSources } from "./gpu/sources.ts";
+import type { RuntimeProcesses } from "./gpu/ties.ts";
+import { GpuWatch } from "./gpu/watch.ts";
+import type { HealthConfig } from "./health/settings.ts";
+import type { Log } from "./obs/log.ts";
+import { selfCommand } from "./process.ts";
+
+export interface GpuPlaneOptions {
+  readonly config: GpuConfig;
+  readonly health: HealthConfig;
+  /** The simulated GPUs, where they are chosen. */
+  readonly mock?: () => GpuSource;
+  readonly models: () => readonly string[];
+  /** Where the runtime serves, on this machine. */
+  readonly port: number;
+  /** A GPU is well or not any more. */
+  readonly changed: () => void;
+  readonly log: Log;
+}
+
+/** Between two looks for the runtime's processes. */
+const TIES_MS = 10_000;
+const FIRST_TIES_MS = 3000;
+
+export interface GpuPlane {
+  readonly watch: GpuWatch;
+  readonly sources: GpuSources;
+  stop(): Promise<void>;
+}
+
+export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
+  const { config, log, port } = options;
+  const choice = gpuChoice(config.source) ?? { kind: "none" };
+  if (choice.kind === "dcgm") {
+    throw new MeshError("config_invalid", "--gpu dcgm=URL is not understood by this version; use auto, or nvml");
+  }
+  let runtime: RuntimeProcesses | undefined;
+  const watch = new GpuWatch({
+    health: options.health,
+    models: options.models,
+    runtime: () => runtime,
+    changed() {
+      tellQuarantine();
+      options.changed();
+    },
+  });
+  let told = "";
+  const tellQuarantine = (): void => {
+    const reason = watch.quarantine?.reason ?? "";
+    if (reason === told) return;
+    if (reason === "") log.info("no GPU of the runtime is quarantined any more: the node serves again");
+    else log.warn("the node takes no requests: what it serves runs on a quarantined GPU", { reason });
+    told = reason;
+  };
+  const sources = new GpuSources({
+    config,
+    choice,
+    probeCommand: [...selfCommand(), "gpu-probe"],
+    given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
+    opened: (source) => watch.add(source),
+  });
+  let isLooking = false;
+  const look = async (): Promise<void> => {
+    const isWanted = watch.all.some(({ reading }) => (reading.traffic?.processes ?? []).length > 0);
+    if (isLooking || !isWanted) return;
+    isLooking = true;
+    runtime = await runtimeProcesses(port, config.root).catch(() => undefined);
+    isLooking = false;
+    tellQuarantine();
+  };
+  // The first readings have come by then.
+  const first = setTimeout(() => void look(), FIRST_TIES_MS);
+  const timer = setInterval(() => void look(), TIES_MS);
+  timer.unref();
+  return {
+    watch,
+    sources,
+    async stop() {
+      clearTimeout(first);
+      clearInterval(timer);
+      watch.stop();
+      await sources.stop();
+    },
+  };
+}

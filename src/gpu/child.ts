@@ -1,0 +1,62 @@
+/** A probe process as its parent holds it. */
+import type { Exit } from "./probe-life.ts";
+
+export interface Child {
+  readonly pid: number;
+  /** Its standard output; ends with it. */
+  readonly output: AsyncIterable<Uint8Array>;
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  readonly exited: Promise<Exit>;
+}
+
+/** Throws where no process can be started. */
+export type Spawn = (command: readonly string[]) => Child;
+
+/** Of its last words. */
+const ERROR_BYTES_MAX = 4096;
+const LAST_WORDS_CHARS_MAX = 300;
+/** Its own pipe may be held open by what it left behind. */
+const ERROR_WAIT_MS = 200;
+
+export const spawnChild: Spawn = (command) => {
+  // Its standard input is ours to close: the end of it is the child's.
+  const child = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  child.unref();
+  const lastWords = lastWordsOf(child.stderr);
+  const exited = child.exited.then(async (): Promise<Exit> => {
+    await Promise.race([lastWords.over, Bun.sleep(ERROR_WAIT_MS)]);
+    return {
+      code: child.exitCode,
+      signal: child.signalCode === null ? null : String(child.signalCode),
+      lastWords: lastWords.text(),
+    };
+  });
+  return { pid: child.pid, output: child.stdout, kill: (signal) => child.kill(signal), exited };
+};
+
+/** The last line that was written, of the last 4 KiB. */
+export function lastWordsOf(stream: AsyncIterable<Uint8Array>): { readonly over: Promise<void>; text(): string } {
+  let tail = new Uint8Array(0);
+  const over = (async () => {
+    try {
+      for await (const chunk of stream) {
+        const both = new Uint8Array(tail.length + chunk.length);
+        both.set(tail);
+        both.set(chunk, tail.length);
+        tail = both.slice(-ERROR_BYTES_MAX);
+      }
+    } catch {
+      // What came until then is what there is.
+    }
+  })();
+  return {
+    over,
+    text() {
+      const lines = new TextDecoder().decode(tail).split("\n");
+      const last = lines
+        .map((line) => line.replaceAll(/[\p{Cc}\p{Cf}\uFFFD]/gu, "").trim())
+        .findLast((line) => line !== "");
+      return (last ?? "").slice(0, LAST_WORDS_CHARS_MAX);
+    },
+  };
+}

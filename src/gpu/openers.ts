@@ -1,0 +1,10 @@
+/** How each backend is opened. Imported where it is wanted: a probe has but one in memory. */
+import type { Openers } from "./probe.ts";
+
+export const OPENERS: Openers = {
+  async nvml({ nvmlLibrary, root }) {
+    const { openNvml } = await import("./nvml.ts");
+    const libraryPath = nvmlLibrary === "" ? undefined : nvmlLibrary;
+    return openNvml({ libraryPath, root: root === "/" ? "" : root });
+  },
+};

@@ -1,0 +1,179 @@
+/**
+ * The GPUs of a node: what their sources read, what the rules of health make of it, and which models are on them. All that
+ * others want to know of GPUs is asked here.
+ *
+ * A quarantined GPU takes out of routing what runs on it. An agent looks after one runtime, so that is the whole node
+ * where the runtime uses the GPU, or where it is not known which ones it uses; a GPU that only others use is quarantined
+ * and the node serves on.
+ */
+import { GpuHealth } from "../health/gpu-health.ts";
+import type { GpuFault, GpuReading } from "../health/reading.ts";
+import type { HealthConfig } from "../health/settings.ts";
+import type { SourceState } from "../health/source-state.ts";
+import type { Verdict } from "../health/verdict.ts";
+import type { GpuSample } from "../score/sample.ts";
+import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
+import type { GpuSource } from "./source.ts";
+import { gpusOf, type RuntimeProcesses } from "./ties.ts";
+
+const WORDS_MAX = 256;
+
+export interface WatchOptions {
+  readonly health: HealthConfig;
+  /** What the runtime serves. */
+  readonly models: () => readonly string[];
+  /** The runtime's processes; undefined where they are not known. */
+  readonly runtime: () => RuntimeProcesses | undefined;
+  /** A GPU's health is another one, or its reasons are. */
+  readonly changed: () => void;
+  readonly faulted?: (faults: readonly GpuFault[]) => void;
+}
+
+/** All that is known of one GPU. */
+export interface WatchedReading {
+  readonly reading: GpuReading;
+  readonly verdict: Verdict;
+  readonly words: HealthWords;
+  readonly source: SourceState;
+  /** The figures are of now. */
+  readonly isFresh: boolean;
+  readonly models: readonly string[];
+}
+
+export interface Quarantine {
+  readonly uuids: readonly string[];
+  /** Which GPUs, and why, in one line. */
+  readonly reason: string;
+}
+
+interface Watched {
+  readonly source: GpuSource;
+  readonly health: GpuHealth;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export class GpuWatch {
+  readonly #options: WatchOptions;
+  readonly #watched: Watched[] = [];
+  readonly #words = new Map<string, HealthWords>();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  add(source: GpuSource): void {
+    const watched: Watched = { source, health: new GpuHealth(this.#options.health), timer: undefined };
+    this.#watched.push(watched);
+    source.watch({
+      changed: () => this.#look(watched),
+      faulted: (faults) => {
+        watched.health.faults(faults, performance.now());
+        this.#options.faulted?.(faults);
+        this.#step(watched);
+      },
+    });
+    this.#look(watched);
+  }
+
+  /** Every GPU that is there, and those that were and are lost, in the order of their sources and indices. */
+  get all(): readonly WatchedReading[] {
+    const models = this.#options.models();
+    const ours = gpusOf(this.#options.runtime(), this.#readings());
+    return this.#watched.flatMap(({ source, health }) => {
+      const isFresh = source.state.state === "ok";
+      const one = (reading: GpuReading, isThere: boolean): WatchedReading => ({
+        reading,
+        verdict: health.verdict(reading.uuid),
+        words: this.#wordsOf(health, reading.uuid),
+        source: source.state,
+        isFresh: isFresh && isThere,
+        models: ours === undefined || ours.has(reading.uuid) ? models : [],
+      });
+      return [
+        ...source.readings.map((reading) => one(reading, true)),
+        ...lostOf({ source, health }).map((reading) => one(reading, false)),
+      ];
+    });
+  }
+
+  samples(): GpuSample[] {
+    return this.all.flatMap(({ reading, isFresh, words, models }) => gpuSamples(reading, isFresh, words, models));
+  }
+
+  /** Why the node's runtime is to get no requests; undefined while it may. */
+  get quarantine(): Quarantine | undefined {
+    if (!this.#isAnyQuarantined()) return undefined;
+    const ill = this.all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
+    if (ill.length === 0) return undefined;
+    const reason = ill
+      .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
+      .join("; ");
+    return { uuids: ill.map(({ reading }) => reading.uuid), reason };
+  }
+
+  /** Ends by hand what only ends by hand, for one GPU or all; answers for which. */
+  clear(uuid?: string): string[] {
+    const nowMs = performance.now();
+    return this.#watched.flatMap((watched) => {
+      const cleared = watched.health.clear(uuid, nowMs);
+      if (cleared.length > 0) this.#step(watched);
+      return cleared;
+    });
+  }
+
+  stop(): void {
+    for (const { timer } of this.#watched) clearTimeout(timer);
+  }
+
+  #readings(): readonly GpuReading[] {
+    return this.#watched.flatMap((watched) => [...watched.source.readings, ...lostOf(watched)]);
+  }
+
+  #isAnyQuarantined(): boolean {
+    return this.#watched.some((watched) =>
+      [...watched.source.readings, ...lostOf(watched)].some(
+        ({ uuid }) => watched.health.verdict(uuid).health === "quarantined",
+      ),
+    );
+  }
+
+  #wordsOf(health: GpuHealth, uuid: string): HealthWords {
+    const words = healthWords(health.verdict(uuid), this.#words.get(uuid), unixOf);
+    // Names that a driver makes up anew each time.
+    if (this.#words.size >= WORDS_MAX) this.#words.clear();
+    this.#words.set(uuid, words);
+    return words;
+  }
+
+  #look(watched: Watched): void {
+    const { source, health } = watched;
+    const nowMs = performance.now();
+    health.source(source.state, nowMs);
+    if (source.state.state === "ok") health.look(source.readings, nowMs);
+    this.#step(watched);
+  }
+
+  #step(watched: Watched): void {
+    clearTimeout(watched.timer);
+    const { changes, wakeAtMs } = watched.health.take();
+    if (wakeAtMs !== Infinity) {
+      const wake = (): void => {
+        watched.health.wake(performance.now());
+        this.#step(watched);
+      };
+      watched.timer = setTimeout(wake, Math.max(1, Math.min(2 ** 30, Math.ceil(wakeAtMs - performance.now()))));
+      watched.timer.unref();
+    }
+    if (changes.length > 0) this.#options.changed();
+  }
+}
+
+/** Those that the source does not list any more. */
+function lostOf({ source, health }: Pick<Watched, "source" | "health">): GpuReading[] {
+  const there = new Set(source.readings.map(({ uuid }) => uuid));
+  return health.lost.filter(({ uuid }) => !there.has(uuid));
+}
+
+function unixOf(atMs: number): number {
+  return Date.now() - (performance.now() - atMs);
+}
