@@ -2,13 +2,24 @@
 import { MeshError } from "../base/errors.ts";
 import { EVENT_SUBJECTS } from "../base/event-types.ts";
 import { didYouMean } from "../base/nearest.ts";
-import type { EventEntry } from "./events.ts";
 
 /** Which events are meant: of one of the types, with all of the labels. */
 export interface EventFilter {
   /** "node.joined", or "node" for all that begin with "node."; none: every type. */
   readonly types: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What there is of an event to choose by. */
+interface Told {
+  readonly type?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** What there is of an event to choose by. */
+interface Told {
+  readonly type?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Types and labels of one filter; each event is held against all of them. */
@@ -33,7 +44,7 @@ export function checkFilter({ types, labels }: EventFilter): void {
   }
 }
 
-export function acceptance({ types, labels }: EventFilter): (entry: EventEntry) => boolean {
+export function acceptance({ types, labels }: EventFilter): (entry: Told) => boolean {
   const wanted = Object.entries(labels);
   return (entry) =>
     (types.length === 0 || types.some((type) => entry.type === type || entry.type?.startsWith(`${type}.`) === true)) &&

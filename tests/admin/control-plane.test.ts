@@ -1,7 +1,7 @@
 /** The ControlPlane service over the policies' state machine, by the JSON that ctl and curl speak. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { type ControlPlaneOptions, controlPlane } from "../../src/admin/control-plane.ts";
-import type { MemberFacts } from "../../src/admin/node-service.ts";
+import type { MemberFacts } from "../../src/admin/node-message.ts";
 import type { EventType } from "../../src/base/event-types.ts";
 import { Journal } from "../../src/mesh/journal.ts";
 import { type Bed, Beds, failureOf, serverStream, unary } from "./api-bed.ts";
