@@ -59,6 +59,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const plane = openGpuPlane({
     config: config.gpu,
     health: config.gpuHealth,
+    mock: () => runtime.gpus,
     models: () => runtime.models,
     port: runtime.port,
     // Whether a GPU is well is told at once.
@@ -67,7 +68,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   const sampler = createSampler({
     runtime,
-    ...(config.gpu.source === "mock" ? {} : { gpus: () => plane.watch.samples() }),
+    gpus: () => plane.watch.samples(),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
