@@ -82,13 +82,18 @@ export class NvmlFields {
     if (call === undefined || count === 0) return this.#values;
     // A call that is refused is so for each of these fields, not for those of another call.
     const refused = call(device.handle, count, this.#words);
+    let isOdd = false;
     for (let index = 0; index < this.#wanted.length; index += 1) {
       const place = this.#places[index] as number;
       if (place < 0) continue;
       const rc = refused === RC.ok ? (this.#words[place + 7] as number) : refused;
-      const isThere = device.heard(CALL, rc, this.#keys[index]);
-      if (isThere) this.#values[index] = fieldOf(this.#words, this.#doubles, place);
+      if (rc === RC.unknown) isOdd = true;
+      else if (device.heard(CALL, rc, this.#keys[index])) {
+        this.#values[index] = fieldOf(this.#words, this.#doubles, place);
+      }
     }
+    // However many fields are odd, it is one call of those by which a driver counts as stuck.
+    if (isOdd) device.heard(CALL, RC.unknown);
     return this.#values;
   }
 
