@@ -121,6 +121,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #waiter: Waiter<Waiting> | null = null;
   #isHedged = false;
   #attempts = 0;
+  /** A target has got something of it. */
+  #isSent = false;
   #staleRetries = 0;
   readonly #excluded: number[] = [];
   heapIndex = -1;
@@ -204,6 +206,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#answering = null;
     this.#isHedged = false;
     this.#attempts = 0;
+    this.#isSent = false;
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
@@ -427,7 +430,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Tokens that the request took, as far as is known. */
   #usedTokens({ tokens }: Permit): number {
-    if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
+    if (!this.#isSent || this.#answer.status >= 400) return 0;
     // What came in chunks was longer in the end than when it was let pass.
     const prompt = Math.max(
       tokens,
@@ -568,6 +571,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   opened(attempt: Attempt): void {
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
     const shaped = this.#treatment?.shaped ?? null;
+    this.#isSent = true;
     const sent = shaped === null ? attempt.send(this.held, 0, this.heldEnd) : this.#sendShaped(attempt, shaped);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();

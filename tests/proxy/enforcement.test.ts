@@ -254,6 +254,14 @@ describe("quotas", () => {
     for (let i = 0; i < 4; i++) expect(statusOf(await ask(relayed.port, chat()))).toBe(400);
   });
 
+  test("of tokens: what reached no target took none", async () => {
+    const gone = upstream(ok);
+    gone.stop();
+    const relayed = relay([gone.port], { attemptsMax: 1 }).obey(quota("*/m", { tokensPerMinute: 30 }));
+    for (let i = 0; i < 4; i++) expect(statusOf(await ask(relayed.port, chat()))).toBe(502);
+    await until(() => relayed.asked.length > 0);
+  });
+
   test("of tokens: what came in chunks was as long as it was in the end", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port], { replayBytes: 100 }).obey(quota("*/m", { tokensPerMinute: 100_000 }));
