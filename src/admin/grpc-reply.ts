@@ -12,15 +12,17 @@ export const ANSWER_HEAD: Uint8Array = Buffer.concat([
   fieldOf("grpc-accept-encoding", ENCODINGS).encoded,
 ]);
 
+const DONE: Uint8Array = fieldOf("grpc-status", "0").encoded;
+
 /** Header lists are bounded at clients; a message is for people. */
 const MESSAGE_CHARS_MAX = 2000;
 const DETAILS_CHARS_MAX = 6000;
 
 /** Trailers; `whole`: an answer of nothing else. */
 export function statusFields(types: ProtoTypes, error: MeshError | null, whole: boolean): Uint8Array {
-  const status = error === null ? 0 : grpcStatusOf(error);
+  if (error === null) return whole ? Buffer.concat([ANSWER_HEAD, DONE]) : DONE;
+  const status = grpcStatusOf(error);
   const fields = [...(whole ? [ANSWER_HEAD] : []), fieldOf("grpc-status", String(status)).encoded];
-  if (error === null) return Buffer.concat(fields);
   fields.push(fieldOf("grpc-message", percentEncoded(error.message.slice(0, MESSAGE_CHARS_MAX))).encoded);
   const details = statusDetails(types, error);
   if (details.length <= DETAILS_CHARS_MAX) fields.push(fieldOf("grpc-status-details-bin", details).encoded);
