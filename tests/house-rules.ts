@@ -38,7 +38,7 @@ const BESIDE_ROLES = [
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   ...Object.fromEntries(CORES.slice(1).map((core) => [core, ["base"]])),
-  sim: ["base", "score", "flow", "policy"],
+  sim: ["base", "score", "flow", "policy", "health"],
   fleet: ["base", "score"],
   signal: ["base", "score"],
   obs: ["base"],

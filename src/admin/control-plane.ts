@@ -51,7 +51,11 @@ export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): 
     },
     knownNode: (id) => nodes.knownNode(id),
   });
-  const store = new StoreService({ policies, controlAddress: (node) => options.controlAddress(node) });
+  const store = new StoreService({
+    policies,
+    knownNode: (id) => nodes.knownNode(id),
+    controlAddress: (node) => options.controlAddress(node),
+  });
   const events = new EventService(options.events, watchers);
   return {
     listNodes: (request) => nodes.listNodes(request),

@@ -4,8 +4,6 @@
  */
 import { MeshError } from "../base/errors.ts";
 import { didYouMean } from "../base/nearest.ts";
-import { formatHostPort } from "../fleet/registration.ts";
-import { isRoutable, type Target } from "../fleet/target.ts";
 import type {
   GetModelRequest,
   GetModelResponse,
@@ -20,38 +18,11 @@ import type {
   ModelNode,
   Node,
   NodeState,
-  Target as TargetMessage,
 } from "../gen/services.js";
 import type { Item, ItemOf } from "../policy/item.ts";
+import { ServingView } from "../policy/serving-view.ts";
+import { briefly, type FleetFacts, type MemberFacts, memberNode, targetMessage, targetNode } from "./node-message.ts";
 import { type PolicyAccess, policyMessage } from "./policy-access.ts";
-
-/** What GET /members/:id shows (mesh/mesh-view.ts). */
-export interface MemberFacts {
-  readonly id: string;
-  readonly status: string;
-  readonly address: string;
-  readonly role: string;
-  readonly zone: string;
-  readonly incarnation: number;
-  readonly sinceMs: number;
-  readonly rttMs: number | null;
-  readonly seenAgoMs: number | null;
-  readonly version: string;
-  readonly models: readonly string[];
-  readonly self: boolean;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly apiAddress: string;
-  readonly servingAddress: string;
-  readonly healthy: boolean | null;
-  readonly draining: boolean | null;
-}
-
-export interface FleetFacts {
-  targets(): readonly Target[];
-  load(id: string): { readonly inFlight: number; readonly inFlightTokens: number; readonly othersInFlight: number };
-  /** On the clock of the targets' times. */
-  nowMs(): number;
-}
 
 export interface NodeServiceOptions {
   members(): readonly MemberFacts[];
@@ -64,6 +35,8 @@ export interface NodeServiceOptions {
   /** Throws a MeshError where there is no store. */
   policies(): PolicyAccess;
 }
+
+const ROLES = ["agent", "router", "client", "unknown"];
 
 export class NodeService {
   readonly #options: NodeServiceOptions;
@@ -89,12 +62,18 @@ export class NodeService {
 
   /** Throws `not_found` with the id that was probably meant. */
   knownNode(id: string): void {
+    said("id", id, "a node's id");
     const ids = this.#nodes(new Map(), false).map((node) => node.id ?? "");
     if (!ids.includes(id)) throw unknown("node", id, ids);
   }
 
   async listNodes(request: ListNodesRequest): Promise<Init<ListNodesResponse>> {
     const { role, model, zone, selector, withState } = request;
+    if (role !== "" && !ROLES.includes(role)) {
+      const hint = didYouMean(role, ROLES);
+      const what = `role is ${JSON.stringify(role.slice(0, 40))}; expected ${ROLES.join(", ")}`;
+      throw new MeshError("bad_request", hint === "" ? what : `${what}; ${hint}`, { param: "role" });
+    }
     const nodes = this.#nodes(await this.#nodePolicies(), withState).filter(
       (node) =>
         (role === "" || node.role === role) &&
@@ -106,6 +85,7 @@ export class NodeService {
   }
 
   async getNode({ id }: GetNodeRequest): Promise<Init<GetNodeResponse>> {
+    said("id", id, "a node's id");
     const nodes = this.#nodes(await this.#nodePolicies(), false);
     const node = nodes.find((one) => one.id === id);
     if (node === undefined) {
@@ -126,6 +106,7 @@ export class NodeService {
   }
 
   async getModel({ id }: GetModelRequest): Promise<Init<GetModelResponse>> {
+    said("id", id, "a model's name");
     const items = await this.#items();
     const models = this.#models(items);
     const model = models.find((one) => one.id === id);
@@ -137,7 +118,9 @@ export class NodeService {
       );
     }
     const nodes = model.nodes?.map((node) => ({ ...node, modelState: this.#modelState(node.id ?? "", id) })) ?? [];
-    return { model: { ...model, nodes }, policies: items.filter((item) => isAbout(item, id)).map(policyMessage) };
+    const isOfNode = ({ kind, name }: Item): boolean => kind === "node" && nodes.some((node) => node.id === name);
+    const policies = items.filter((item) => isOfNode(item) || isAbout(item, id));
+    return { model: { ...model, nodes }, policies: policies.map(policyMessage) };
   }
 
   /** What is known here of the policies; nothing while there is no store. */
@@ -182,16 +165,29 @@ export class NodeService {
     const pins = new Map(
       items.filter((item): item is ItemOf<"pin"> => item.kind === "pin").map((pin) => [pin.name, pin]),
     );
-    const served = new Map<string, Init<ModelNode>[]>([...pins.keys()].map((name) => [name, []]));
-    for (const { id, status, role, models = [], target } of this.#nodes(new Map(), false)) {
-      if (role === "router" || status === "left") continue;
-      const node = { id, state: target?.state ?? status, routable: target?.routable ?? status === "alive" };
-      for (const model of models) served.set(model, [...(served.get(model) ?? []), node]);
+    const served = new Map<string, Init<Node>[]>([...pins.keys()].map((name) => [name, []]));
+    for (const node of this.#nodes(new Map(), false)) {
+      if (node.role === "router" || node.status === "left") continue;
+      for (const model of node.models ?? []) {
+        const nodes = served.get(model);
+        if (nodes === undefined) served.set(model, [node]);
+        else nodes.push(node);
+      }
     }
+    const view = new ServingView(items);
     return [...served]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([id, nodes]): Init<Model> => {
+      .map(([id, at]): Init<Model> => {
         const pin = pins.get(id);
+        const able = at.filter(({ status, target }) => target?.routable ?? status === "alive");
+        const serving = view.serving(
+          id,
+          able.map((node) => ({ id: node.id ?? "", labels: node.labels as Record<string, string> })),
+        );
+        const nodes = at.map(({ id: node = "", status, target }): Init<ModelNode> => {
+          const modelState = briefly(this.#modelState(node, id));
+          return { id: node, state: target?.state ?? status, routable: serving.has(node), modelState };
+        });
         const routableNodes = nodes.filter(({ routable }) => routable).length;
         const wanted = pin?.spec.minReplicas ?? pin?.spec.nodes?.length ?? 0;
         return {
@@ -215,6 +211,10 @@ export class NodeService {
   }
 }
 
+function said(field: string, value: string, expected: string): void {
+  if (value === "") throw new MeshError("bad_request", `${field} is missing; expected ${expected}`, { param: field });
+}
+
 export function unknown(what: string, name: string, names: readonly string[]): MeshError {
   const hint = didYouMean(name, names);
   const shown = JSON.stringify(name.slice(0, 128));
@@ -234,48 +234,4 @@ function isAbout({ kind, name }: Item, model: string): boolean {
     default:
       return name === model || name === "*" || name.endsWith(`/${model}`) || name.endsWith("/*");
   }
-}
-
-function memberNode(member: MemberFacts): Init<Node> {
-  const { id, role, status, self, zone, labels, version, incarnation, models, sinceMs } = member;
-  return {
-    id,
-    role,
-    status,
-    self,
-    zone,
-    labels,
-    version,
-    incarnation,
-    models,
-    gossipAddress: member.address,
-    apiAddress: member.apiAddress,
-    servingAddress: member.servingAddress,
-    healthy: member.healthy ?? undefined,
-    leaving: member.draining ?? undefined,
-    rttMs: member.rttMs ?? undefined,
-    sinceMs,
-    seenAgoMs: member.seenAgoMs ?? undefined,
-  };
-}
-
-function targetNode({ id, zone, labels, incarnation, models, host, port }: Target): Init<Node> {
-  const servingAddress = formatHostPort(host, port);
-  return { id, role: "unknown", status: "target", zone, labels, incarnation, models, servingAddress };
-}
-
-function targetMessage(target: Target, fleet: FleetFacts): Init<TargetMessage> {
-  const { sampledAtMs, rttMs, state, source, weight, failuresInRow, lastError } = target;
-  return {
-    state,
-    routable: isRoutable(target),
-    source,
-    address: formatHostPort(target.host, target.port),
-    weight,
-    ...fleet.load(target.id),
-    rttMs,
-    sampledAgoMs: sampledAtMs === undefined ? undefined : Math.max(0, Math.round(fleet.nowMs() - sampledAtMs)),
-    failuresInRow,
-    lastError,
-  };
 }

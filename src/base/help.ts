@@ -5,6 +5,11 @@ import type { Field } from "./field.ts";
 import { type Section, isSection } from "./settings.ts";
 import { type Setting, settingsOf } from "./settings-reading.ts";
 
+interface Entry {
+  readonly name: string;
+  readonly doc: string;
+}
+
 export interface Help {
   /** `infermesh router`. */
   readonly command: string;
@@ -12,7 +17,9 @@ export interface Help {
   readonly summary: string;
   /** After the command's name, one line each: `[start] [flags]`. */
   readonly usage: readonly string[];
-  readonly commands?: readonly { readonly name: string; readonly doc: string }[];
+  readonly commands?: readonly Entry[];
+  /** What follows the command besides flags. */
+  readonly operands?: readonly Entry[];
   readonly settings?: Section;
   readonly extras?: readonly ExtraFlag[];
   /** Command lines, each with what it does. */
@@ -23,11 +30,6 @@ export interface Help {
 
 const WIDTH_MAX = 110;
 const NAME_WIDTH = 34;
-
-interface Entry {
-  readonly name: string;
-  readonly doc: string;
-}
 
 /** The help text, folded to `columns`. */
 export function renderHelp(help: Help, columns = 100): string {
@@ -44,6 +46,7 @@ export function renderHelp(help: Help, columns = 100): string {
     "Commands",
     (help.commands ?? []).map(({ name, doc }) => ({ name, doc })),
   );
+  group("Arguments", help.operands ?? []);
   const { settings } = help;
   if (settings !== undefined) {
     const all = settingsOf(settings);

@@ -4,7 +4,7 @@ import { printable } from "../base/printable.ts";
 import { type Infer, section, text } from "../base/settings.ts";
 import { AclView } from "../policy/acl-view.ts";
 import { ACTIONS, type Action, type AclSpec } from "../policy/spec.ts";
-import { ACL_OPERANDS, ruleOf } from "./acl.ts";
+import { ruleOf } from "./acl.ts";
 import { EXIT } from "./client.ts";
 import { firstLine } from "./input.ts";
 import { asking } from "./part.ts";
@@ -90,4 +90,16 @@ async function keyOf(
 }
 
 /** The command, without its help. */
-export const ACL_TEST = asking({ settings: testSettings, operands: ACL_OPERANDS, run: testRule });
+export const ACL_TEST = asking({
+  settings: testSettings,
+  operands: [
+    {
+      name: "SUBJECT",
+      expected:
+        "one of tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), and * for who is neither",
+    },
+    { name: "MODEL", expected: "a model", completes: "model" },
+    { name: "ACTION", expected: "one of infer, embed, admin; infer without it", optional: true },
+  ],
+  run: testRule,
+});

@@ -24,13 +24,18 @@ const ruleSettings = section({
 
 const WORDS: readonly string[] = [...ACTIONS, ANY];
 
-export const ACL_OPERANDS: readonly Operand[] = [
+const ACL_OPERANDS: readonly Operand[] = [
   {
     name: "SUBJECT",
-    expected: "tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), or * for everybody",
+    expected:
+      "one of tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), and * for everybody",
   },
   { name: "MODEL", expected: "a model, or * for each", completes: "model" },
-  { name: "ACTION", expected: "infer, embed, admin or *", optional: true },
+  {
+    name: "ACTION",
+    expected: "one of infer, embed, admin, and * for each, which is what is meant without it",
+    optional: true,
+  },
 ];
 
 const EFFECT_COLORS: Readonly<Record<string, number>> = { allow: 32, deny: 31 };
@@ -67,6 +72,12 @@ export async function ruleOf(
   if (subject !== "*" && !/^(tenant|key):./.test(subject)) {
     return refuse(
       `the subject is ${shown(subject)}; expected tenant:NAME, key:SHA256 or *; did you mean tenant:${subject.slice(0, 100)}?`,
+    );
+  }
+  if (subject.startsWith("key:") && !/^key:(-|[0-9a-f]{16}|[0-9a-f]{64})$/.test(subject)) {
+    // It may be a key itself, which is not for logs and terminals.
+    return refuse(
+      "the key is not the 64 (or the first 16) small hexadecimal digits of its SHA-256; key:- takes the key itself from standard input",
     );
   }
   if (subject !== "key:-") return { subject, model, action: word };
@@ -125,7 +136,13 @@ export const ACLS = {
     operands: ACL_OPERANDS,
     run: (config, terminal, operands) =>
       named(config, terminal, operands, (name) =>
-        write(config, terminal, "DeletePolicy", { kind: "acl", name, ...howOf(config) }, { of: ["acl", name] }),
+        write(
+          config,
+          terminal,
+          "DeletePolicy",
+          { kind: "acl", name, ...howOf(config) },
+          { of: ["acl", name], next: { not_found: "`infermesh ctl acl list` shows those that there are" } },
+        ),
       ),
   }),
   list: asking({

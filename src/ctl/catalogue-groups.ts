@@ -6,6 +6,17 @@ interface Group {
   readonly entries: Readonly<Record<string, Entry>>;
 }
 
+/** Checked against the readers of the kinds by tests/ctl/policies.test.ts. */
+const KIND_NOTES = `acl SUBJECT/MODEL/ACTION: effect=allow|deny reason=TEXT
+balance MODEL or *: strategy=score|least-loaded|round-robin|random|two-choices weights={NODE: NUMBER}
+node ID: cordoned=true draining=true reason=TEXT
+pin MODEL: nodes=[ID,...] or selector={LABEL: VALUE}, minReplicas=N maxReplicas=N revision=TEXT
+priority TENANT, TENANT/MODEL or *: priority=0..3, 0 being served first
+quota TENANT/MODEL: requestsPerSecond=NUMBER tokensPerMinute=N concurrency=N
+scaling MODEL: minReplicas=N maxReplicas=N target.metric=queue-seconds|kv-usage|running-requests target.value=NUMBER
+slo MODEL, TENANT/MODEL or *: class=latency|throughput deadlineMs=N ttftMs=N
+A policy is set whole: keys that are not given are not in it. Values are YAML. docs/policies.md tells what each does.`;
+
 const policies = async () => (await import("./policies.ts")).POLICIES;
 const files = async () => (await import("./policy-apply.ts")).POLICY_FILES;
 const quotas = async () => (await import("./quotas.ts")).QUOTAS;
@@ -20,7 +31,8 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
     summary: "How much a tenant may use of a model.",
     entries: {
       set: {
-        summary: "limit a tenant's requests, tokens and requests at once, of one model or of each",
+        summary:
+          "limit a tenant's requests, tokens and requests at once, of one model or of each, in place of what was said before",
         examples: [
           ["infermesh ctl quota set acme llama-3-8b --requests-per-second 10", "10 requests a second of one model."],
           ["infermesh ctl quota set acme --tokens-per-minute 60000 --concurrency 8", "Of each model."],
@@ -68,6 +80,7 @@ export const CTL_GROUPS: Readonly<Record<string, Group>> = {
             "How many nodes a model should have.",
           ],
         ],
+        notes: [["Kinds, their names and keys", KIND_NOTES]],
         load: async () => (await policies()).set,
       },
       get: { summary: "show a policy", load: async () => (await policies()).get },

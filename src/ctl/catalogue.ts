@@ -94,7 +94,7 @@ export const CTL: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./models.ts")).MODELS.unload,
   },
   "pin-model": {
-    summary: "decide where a model is to be served",
+    summary: "decide where a model is to be served, in place of what its pin said before",
     examples: [
       ["infermesh ctl pin-model llama-3-8b --nodes node1,node2 --min-replicas 2", "At these two nodes."],
       ["infermesh ctl pin-model llama-3-8b --selector gpu=h100 --dry-run", "What would be warned of."],
@@ -195,15 +195,17 @@ export const CTL: Readonly<Record<string, Entry>> = {
 export async function commandOf(name: string, entry: Entry): Promise<Command<Section>> {
   const { summary, notes = [], examples = [] } = entry;
   const own = await entry.load();
-  const operands = (own.operands ?? []).map(({ name: word, optional = false, many = false }) => {
+  const operands = (own.operands ?? []).map(({ name: word, expected, optional = false, many = false }) => {
     const shown = many ? `${word}...` : word;
-    return optional ? `[${shown}] ` : `${shown} `;
+    const doc = `${expected.slice(0, 1).toUpperCase()}${expected.slice(1)}.`;
+    return { name: optional ? `[${shown}]` : shown, doc };
   });
   return {
     help: {
       command: `infermesh ${name}`,
       summary,
-      usage: [`${operands.join("")}[flags]`],
+      usage: [[...operands.map((operand) => operand.name), "[flags]"].join(" ")],
+      operands,
       examples,
       notes: [...NOTES, ...notes],
     },

@@ -1,5 +1,5 @@
 /** `infermesh ctl control`: who holds the policies, and changes of that. */
-import { printable } from "../base/printable.ts";
+import { escaped, printable } from "../base/printable.ts";
 import { duration, type Infer, section, text } from "../base/settings.ts";
 import { EXIT, type JsonRecord } from "./client.ts";
 import type { Operand } from "./command.ts";
@@ -9,6 +9,10 @@ import { type Column, isWhole, renderFacts, renderRows, renderWhole, textColumn,
 import { repeating, watchFields } from "./repeat.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** Longer than an election takes. */
+const ELECTION_MS_MAX = 3000;
+const LOOK_MS = 250;
 
 const statusSettings = section({ ...ctlSettings.fields, ...watchFields });
 const changeSettings = section({
@@ -59,7 +63,9 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
   if (isWhole(output)) terminal.out(renderWhole(output, body));
   else if (output === "text") terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}));
   else {
-    const why = textOf(body["alarm"]) === "-" ? "" : `: ${textOf(body["alarm"])}`;
+    // Elsewhere it says to come here.
+    const alarm = textOf(body["alarm"]).replace(/; see `infermesh ctl control status`$/, "");
+    const why = alarm === "-" ? "" : `: ${alarm}`;
     const applied = `applied up to ${textOf(body["appliedIndex"] ?? 0)} of ${textOf(body["commitIndex"] ?? 0)}`;
     const facts: (readonly [string, string])[] = [
       ["state", `policies ${writable ? "can be changed" : "stay in force, and can't be changed now"}${why}`],
@@ -73,7 +79,53 @@ async function showStatus(config: Infer<typeof statusSettings>, terminal: Termin
     terminal.out(renderFacts({ title: "Store of policies", facts }));
     if (members.length > 0) terminal.out(`\n${renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color)}`);
   }
+  if (!isWhole(output) && output !== "text") tellMembers(body, members, terminal);
   return writable ? EXIT.ok : EXIT.failed;
+}
+
+/** What a reader of the list may not know: why one does not vote, and what mends the loss of a majority. */
+function tellMembers(body: JsonRecord, members: readonly MemberRow[], terminal: Terminal): void {
+  const say = (words: string): void => terminal.err(`infermesh ctl control: ${escaped(words)}\n`);
+  if (hasNoLeader(body)) say(members.length > 0 ? majorityOf(members) : NO_MEMBERS);
+  const learners = members.filter(({ role }) => role === "learner").map(({ node }) => textOf(node));
+  if (learners.length > 0 && members.length % 2 === 0) {
+    const verb = learners.length === 1 ? "learns along and votes" : "learn along and vote";
+    say(
+      `${learners.join(", ")} ${verb} when one more is added: voters are an odd number, since an even one survives no more failures`,
+    );
+  }
+}
+
+const NO_MEMBERS =
+  "no control node is known there: one agent of the mesh is started with --control bootstrap, others join it, and `infermesh ctl members` shows who is met";
+
+function hasNoLeader({ leader, writable }: JsonRecord): boolean {
+  return writable !== true && textOf(leader) === "-";
+}
+
+function majorityOf(members: readonly MemberRow[]): string {
+  const names = members.map(({ node }) => textOf(node)).join(", ");
+  return `a majority of ${names} must run; \`infermesh ctl members\` shows which are down`;
+}
+
+/** Waits for a leader, since nothing can be changed without; says so and answers an exit code where there is none. */
+async function withoutLeader(config: ChangeConfig, terminal: Terminal): Promise<number | undefined> {
+  const untilMs = performance.now() + Math.min(ELECTION_MS_MAX, config.timeoutMs);
+  const asked = { endpoint: config.endpoint, timeoutMs: Math.min(ELECTION_MS_MAX, config.timeoutMs) };
+  for (;;) {
+    const status = await call(asked, "GetStoreStatus");
+    // What else goes wrong is told by the change itself.
+    if (status.kind !== "reply" || !hasNoLeader(status.body)) return undefined;
+    const members = listIn(status.body, "members", terminal);
+    if (typeof members === "number" || members.length === 0) return undefined;
+    if (performance.now() < untilMs) {
+      await Bun.sleep(LOOK_MS);
+      continue;
+    }
+    terminal.err("infermesh ctl control: the control nodes have no leader, and can't be changed now\n");
+    terminal.err(`infermesh ctl control: ${escaped(majorityOf(members))}\n`);
+    return EXIT.failed;
+  }
 }
 
 async function changeMembers(
@@ -86,6 +138,8 @@ async function changeMembers(
   }: { method: string; request: object; words: (leader: string, nodes: readonly unknown[]) => string },
 ): Promise<number> {
   const { output } = config;
+  const stuck = await withoutLeader(config, terminal);
+  if (stuck !== undefined) return stuck;
   const body = bodyOf(await change(config, method, request, terminal, false), terminal);
   if (typeof body === "number") return body;
   const members = membersIn(body, terminal);
@@ -102,6 +156,7 @@ async function changeMembers(
       )}\n\n`,
     );
     terminal.out(renderRows(output, members, MEMBER_COLUMNS, {}, terminal.color));
+    tellMembers({ ...body, writable: true }, members, terminal);
   }
   return EXIT.ok;
 }

@@ -140,6 +140,9 @@ export async function waiting<T>(terminal: Terminal, what: string, work: Promise
 /** What to do about a refusal, by its code, where a command knows better than all commands together. */
 export type NextSteps = Readonly<Record<string, string>>;
 
+/** Of commands that can do without the control nodes. */
+export const LOCALLY: NextSteps = { no_quorum: "with --local it is answered from what is known there" };
+
 /** What to do about a refusal; "" where its words say all. */
 function nextStep(refusal: Refusal, steps: NextSteps): string {
   const { code, status, revision, retryable, message } = refusal;

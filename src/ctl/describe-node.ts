@@ -165,9 +165,7 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const known: Known = {
     id,
     decision:
-      decided === undefined || decidedOf(decided) === ""
-        ? null
-        : { is: decidedOf(decided), reason: decided.reason ?? "" },
+      decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target),
     status: status?.["id"] === id ? status : null,
@@ -183,6 +181,11 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
     output === "table" || output === "wide" ? sections(known, terminal.color) : renderFigures(output, known),
   );
   return EXIT.ok;
+}
+
+/** Each is taken back by itself. */
+function bothOf({ cordoned = false, draining = false }: DecidedRow): string {
+  return [draining ? "draining" : "", cordoned ? "cordoned" : ""].filter((word) => word !== "").join(" and ");
 }
 
 function found(answer: Answer): JsonRecord | null {

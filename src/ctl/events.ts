@@ -16,6 +16,9 @@ export interface EventRow {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+/** What the types of events begin with. */
+export const EVENT_GROUPS = ["node", "model", "policy", "gpu", "routing"] as const;
+
 export const KIND_COLORS: Readonly<Record<string, number>> = {
   joined: 32,
   "alive-again": 32,

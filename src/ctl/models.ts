@@ -4,7 +4,7 @@ import { duration, type Infer, section, text } from "../base/settings.ts";
 import { list } from "../base/settings-collections.ts";
 import { EXIT, type JsonRecord, notOurs, recordOf, recordsIn } from "./client.ts";
 import type { Operand } from "./command.ts";
-import { bodyOf, call, change, listIn } from "./control-plane.ts";
+import { bodyOf, call, change, listIn, type NextSteps } from "./control-plane.ts";
 import { asking } from "./part.ts";
 import { POLICY_COLUMNS, policyOf, specWords } from "./policy-text.ts";
 import {
@@ -128,7 +128,7 @@ const MODEL_NODE_COLUMNS: readonly Column<ModelNodeRow>[] = [
 
 async function listModels(config: Infer<typeof listSettings>, terminal: Terminal): Promise<number> {
   const { node, output } = config;
-  const body = bodyOf(await call(config, "ListModels", node === "" ? {} : { node }), terminal);
+  const body = bodyOf(await call(config, "ListModels", node === "" ? {} : { node }), terminal, NODE_LIST);
   const models = typeof body === "number" ? body : listIn(body, "models", terminal);
   if (typeof models === "number") return models;
   if (models.length === 0 && (output === "table" || output === "wide")) terminal.err("no models\n");
@@ -137,7 +137,9 @@ async function listModels(config: Infer<typeof listSettings>, terminal: Terminal
 }
 
 async function describeModel(config: Infer<typeof ctlSettings>, terminal: Terminal, id: string): Promise<number> {
-  const body = bodyOf(await call(config, "GetModel", { id }), terminal);
+  const body = bodyOf(await call(config, "GetModel", { id }), terminal, {
+    not_found: "`infermesh ctl list-models` shows the models",
+  });
   if (typeof body === "number") return body;
   const model = recordOf(body["model"]) as ModelRow | undefined;
   if (model === undefined) return notOurs("model", terminal);
@@ -164,6 +166,9 @@ async function describeModel(config: Infer<typeof ctlSettings>, terminal: Termin
   return EXIT.ok;
 }
 
+const NODE_LIST: NextSteps = { not_found: "`infermesh ctl list-nodes` shows the nodes" };
+const SAY_NODES = "say which: --nodes ID,... as `infermesh ctl list-nodes` shows them";
+
 /** Loads or unloads at each node in turn; the first failure ends it, since others would likely fail alike. */
 async function eachNode(
   config: Infer<typeof loadSettings> | Infer<typeof unloadSettings>,
@@ -175,7 +180,7 @@ async function eachNode(
   for (const node of config.nodes.length === 0 ? [""] : config.nodes) {
     const wanted = { ...request, ...(node === "" ? {} : { node }) };
     const reply = await change(config, method, wanted, terminal, false);
-    const body = bodyOf(reply, terminal);
+    const body = bodyOf(reply, terminal, node === "" ? { ...NODE_LIST, not_supported: SAY_NODES } : NODE_LIST);
     if (typeof body === "number") return body;
     if (isWhole(config.output)) done.push(body);
     else tellLoad(config.output === "text", method, body, terminal);

@@ -25,7 +25,7 @@ const drainSettings = section({
     default: "0s",
     max: "24h",
     bare: "10m",
-    doc: "Wait until the router that is asked has nothing in flight there, at most so long; --wait alone: 10m. (default: don't wait)",
+    doc: "Wait until the router that is asked (or the node itself) has nothing in flight there, at most so long; --wait alone: 10m. (default: don't wait)",
   }),
 });
 
@@ -43,6 +43,9 @@ async function changeNodes(
   done: string,
 ): Promise<number> {
   const { reason, allowUnknown } = config;
+  const next = {
+    not_found: "`infermesh ctl list-nodes` shows the nodes; --allow-unknown takes one that is yet to come",
+  };
   let code: number = EXIT.ok;
   for (const id of ids) {
     const request = {
@@ -51,7 +54,7 @@ async function changeNodes(
       ...(allowUnknown ? { allowUnknown } : {}),
       ...howOf(config),
     };
-    const outcome = await write(config, terminal, method, request, { of: ["node", id], done, undone: done });
+    const outcome = await write(config, terminal, method, request, { of: ["node", id], done, undone: done, next });
     // The others are tried all the same; what went wrong first is told.
     if (code === EXIT.ok) code = outcome;
     if (outcome === EXIT.unreachable) break;
@@ -60,8 +63,14 @@ async function changeNodes(
 }
 
 async function drain(config: Infer<typeof drainSettings>, terminal: Terminal, ids: readonly string[]): Promise<number> {
+  const isWaiting = config.waitMs > 0 && !config.dryRun;
+  for (const id of isWaiting ? ids : []) {
+    // Before anything is changed, since who asks for both wants both.
+    const blind = await blindTo(config, terminal, id);
+    if (blind !== undefined) return blind;
+  }
   const code = await changeNodes(config, terminal, ids, "DrainNode", "draining");
-  if (code !== EXIT.ok || config.waitMs === 0 || config.dryRun) return code;
+  if (code !== EXIT.ok || !isWaiting) return code;
   const untilMs = performance.now() + config.waitMs;
   for (const id of ids) {
     const idle = await idleBy(config, terminal, id, untilMs);
@@ -70,7 +79,39 @@ async function drain(config: Infer<typeof drainSettings>, terminal: Terminal, id
   return EXIT.ok;
 }
 
-/** Waits until a router has nothing in flight at the node. */
+/** An exit code, after saying why, where the one who is asked can't tell what is in flight at a node. */
+async function blindTo(
+  { endpoint, timeoutMs }: Infer<typeof drainSettings>,
+  terminal: Terminal,
+  id: string,
+): Promise<number | undefined> {
+  const nodes = await ask(endpoint, "/nodes", timeoutMs);
+  // A router tells of what it sends there; a node that it doesn't know is refused or told of later.
+  if (nodes.kind === "unreachable" || nodes.status !== 404) return failureOf(nodes, terminal);
+  const own = await ask(nodes.endpoint, "/status", timeoutMs);
+  const failed = failureOf(own, terminal);
+  if (failed !== undefined || own.kind !== "answer") return failed ?? EXIT.failed;
+  if (recordOf(own.body)?.["id"] === id) return undefined;
+  const who = `${own.endpoint} is an agent, which can't tell what is in flight at ${id}`;
+  terminal.err(
+    `infermesh ctl drain: ${escaped(who)}; nothing was changed: ask a router (--endpoint), or leave out --wait\n`,
+  );
+  return EXIT.usage;
+}
+
+/** What is in flight at a node: from a router what all routers sent there, from the node itself what it has. */
+async function inFlightAt(endpoint: string, id: string, timeoutMs: number): Promise<Answer | number> {
+  const answer = await ask(endpoint, `/nodes/${encodeURIComponent(id)}`, timeoutMs);
+  if (answer.kind !== "answer") return answer;
+  const count = recordOf(answer.body)?.["inFlight"];
+  if (answer.status === 200) return typeof count === "number" ? count : 0;
+  const own = answer.status === 404 ? await ask(answer.endpoint, "/status", timeoutMs) : answer;
+  if (own.kind !== "answer" || own.status !== 200 || recordOf(own.body)?.["id"] !== id) return answer;
+  const vitals = recordOf(recordOf(own.body)?.["vitals"])?.["requests_in_progress"];
+  return typeof vitals === "number" ? vitals : 0;
+}
+
+/** Waits until nothing is in flight at the node. */
 async function idleBy(
   { endpoint, timeoutMs, waitMs }: Infer<typeof drainSettings>,
   terminal: Terminal,
@@ -78,17 +119,12 @@ async function idleBy(
   untilMs: number,
 ): Promise<number> {
   for (;;) {
-    const answer: Answer = await ask(endpoint, `/nodes/${encodeURIComponent(id)}`, timeoutMs);
-    if (answer.kind === "answer" && answer.status === 404) {
-      terminal.err(
-        `infermesh ctl drain: ${escaped(answer.endpoint)} sends nothing to ${printable(id)}; --wait is for routers\n`,
-      );
+    const count = await inFlightAt(endpoint, id, timeoutMs);
+    if (typeof count !== "number") {
+      if (count.kind !== "answer" || count.status !== 404) return failureOf(count, terminal) ?? EXIT.failed;
+      terminal.err(`infermesh ctl drain: ${escaped(count.endpoint)} sends nothing to ${printable(id)}; it drains\n`);
       return EXIT.failed;
     }
-    const failed = failureOf(answer, terminal);
-    if (failed !== undefined || answer.kind !== "answer") return failed ?? EXIT.failed;
-    const { inFlight } = recordOf(answer.body) ?? {};
-    const count = typeof inFlight === "number" ? inFlight : 0;
     if (count === 0) {
       terminal.err(`infermesh ctl drain: nothing is in flight at ${printable(id)}\n`);
       return EXIT.ok;

@@ -109,9 +109,9 @@ const NODE_COLUMNS: readonly Column<NodeRow>[] = [
   figureColumn("RTT", ({ rttMs }) => rttMs, formatMs),
   figureColumn("SEEN", ({ seenAgoMs }) => seenAgoMs, formatAge),
   textColumn("ADDRESS", ({ address }) => address ?? "-"),
-  textColumn("VERSION", ({ version }) => version || "-"),
-  figureColumn("INCARNATION", ({ incarnation }) => incarnation || undefined),
-  textColumn("SOURCE", ({ source }) => source ?? "-"),
+  { ...textColumn<NodeRow>("VERSION", ({ version }) => version || "-"), wide: true },
+  { ...figureColumn<NodeRow>("INCARNATION", ({ incarnation }) => incarnation || undefined), wide: true },
+  { ...textColumn<NodeRow>("SOURCE", ({ source }) => source ?? "-"), wide: true },
   { ...textColumn<NodeRow>("DECIDED", ({ decided }) => decided || "-"), wide: true },
   { ...textColumn<NodeRow>("REASON", ({ reason }) => reason || "-"), wide: true },
   {
@@ -153,10 +153,16 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
 async function askTargets(endpoint: string, timeoutMs: number): Promise<Answer> {
   const answer = await ask(endpoint, "/nodes", timeoutMs);
   if (answer.kind !== "answer" || answer.status !== 404) return answer;
-  const own = await ask(answer.endpoint, "/status", timeoutMs);
+  const [own, vitals] = await Promise.all([
+    ask(answer.endpoint, "/status", timeoutMs),
+    ask(answer.endpoint, "/metrics?format=json", timeoutMs),
+  ]);
   if (own.kind !== "answer" || own.status !== 200) return own;
   const status = recordOf(own.body);
-  return status === undefined ? own : { ...own, body: { nodes: [targetOfAgent(status)] } };
+  const state =
+    vitals.kind === "answer" && vitals.status === 200 ? recordOf(recordOf(vitals.body)?.["state"]) : undefined;
+  const models = (recordsIn(state, "models") ?? []) as readonly ModelFigures[];
+  return status === undefined ? own : { ...own, body: { nodes: [targetOfAgent(status, models)] } };
 }
 
 /** Targets with what the mesh knows of them, then the members that are none, without those that left. */
@@ -169,7 +175,10 @@ function nodeRows(targets: readonly TargetRow[], members: readonly MemberRow[]):
   });
   const others = [...byId.values()].filter(({ status }) => status !== "left");
   const order = (member: MemberRow): string => `${member.role} ${member.id}`;
-  return [...rows, ...others.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(nodeOfMember)];
+  return [
+    ...rows.toSorted((a, b) => ((a.id ?? "") < (b.id ?? "") ? -1 : 1)),
+    ...others.toSorted((a, b) => (order(a) < order(b) ? -1 : 1)).map(nodeOfMember),
+  ];
 }
 
 function nodeOfTarget(target: TargetRow, member: MemberRow | undefined): NodeRow {
@@ -209,7 +218,7 @@ function nodeOfMember(member: MemberRow): NodeRow {
   };
 }
 
-function targetOfAgent(status: JsonRecord): TargetRow {
+function targetOfAgent(status: JsonRecord, figures: readonly ModelFigures[]): TargetRow {
   const { id, serve, models, health, vitals, zone, incarnation, version } = status as {
     id?: string;
     serve?: string;
@@ -232,6 +241,6 @@ function targetOfAgent(status: JsonRecord): TargetRow {
     inFlight: vitals?.requests_in_progress ?? null,
     rttMs: null,
     sampledAgoMs: 0,
-    sample: version === undefined ? null : { version },
+    sample: version === undefined ? null : { version, ...(figures.length === 0 ? {} : { models: figures }) },
   };
 }

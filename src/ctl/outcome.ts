@@ -1,10 +1,12 @@
 /** What came of a change of policies, for people and programs. */
 import { EXIT, type JsonRecord, recordOf } from "./client.ts";
-import { bodyOf, type Caller, change, listIn, wholeOf } from "./control-plane.ts";
-import { policyOf } from "./policy-text.ts";
+import { bodyOf, type Caller, change, listIn, type NextSteps, wholeOf } from "./control-plane.ts";
+import { policyOf, specWords } from "./policy-text.ts";
 import { type Format, isWhole, renderWhole } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
 import { printable } from "../base/printable.ts";
+
+const SET = "set";
 
 export interface Writing extends Caller {
   readonly output: Format;
@@ -17,6 +19,8 @@ interface Change {
   readonly done?: string;
   /** There is no policy any more: `deleted` unless something better is said. */
   readonly undone?: string;
+  /** What to do about a refusal, where there is something better to say. */
+  readonly next?: NextSteps;
 }
 
 /** Has a policy changed by `method`, and tells what came of it. */
@@ -27,7 +31,7 @@ export async function write(
   request: object,
   wanted: Change,
 ): Promise<number> {
-  const body = bodyOf(await change(config, method, request, terminal), terminal);
+  const body = bodyOf(await change(config, method, request, terminal), terminal, wanted.next);
   return typeof body === "number" ? body : tellOutcome(config.output, body, terminal, wanted);
 }
 
@@ -36,7 +40,7 @@ function tellOutcome(
   output: Format,
   body: JsonRecord,
   terminal: Terminal,
-  { of: [kind, name], done = "set", undone = "deleted" }: Change,
+  { of: [kind, name], done = SET, undone = "deleted" }: Change,
 ): number {
   const policies = listIn(body, "policies", terminal);
   if (typeof policies === "number") return policies;
@@ -53,9 +57,10 @@ function tellOutcome(
   if (output === "text") terminal.out(`${printable(`${kind}/${name}`)}\t${dryRun ? "-" : revision}\t${word}\n`);
   else {
     const would = dryRun ? "would be " : "";
-    terminal.out(
-      `${printable(`${kind} ${name}`)} ${would}${word}${dryRun ? " (dry run)" : `, revision ${revision}`}\n`,
-    );
+    // A policy is set whole: what it said before and is not shown here it says no more.
+    const spec = done === SET && policy !== undefined ? `: ${specWords(policy.spec)}` : "";
+    const at = dryRun ? " (dry run)" : `, revision ${revision}`;
+    terminal.out(`${printable(`${kind} ${name}`)} ${would}${word}${at}${printable(spec)}\n`);
   }
   return EXIT.ok;
 }

@@ -1,8 +1,9 @@
 /** `infermesh ctl pin-model`, `unpin-model` and `list-pins`: where models are to be served. */
+import { printable } from "../base/printable.ts";
 import { type Infer, section, text } from "../base/settings.ts";
 import { list, map } from "../base/settings-collections.ts";
 import { EXIT } from "./client.ts";
-import { bodyOf, call, listIn } from "./control-plane.ts";
+import { bodyOf, call, listIn, LOCALLY, type NextSteps } from "./control-plane.ts";
 import { write } from "./outcome.ts";
 import { asking } from "./part.ts";
 import { LAST_COLUMNS, type PolicyRow, policyOf, specColumn } from "./policy-text.ts";
@@ -39,6 +40,8 @@ const listSettings = section({ ...ctlSettings.fields, ...localField, ...watchFie
 
 const MODEL = [{ name: "MODEL", expected: "a model's name, as list-models shows it", completes: "model" }] as const;
 
+const PINNED: NextSteps = { not_found: "`infermesh ctl list-pins` shows those that there are" };
+
 const PIN_COLUMNS: readonly Column<PolicyRow>[] = [
   textColumn("MODEL", ({ name }) => name),
   specColumn("REVISION OF MODEL", "revision"),
@@ -51,6 +54,23 @@ const PIN_COLUMNS: readonly Column<PolicyRow>[] = [
 
 async function pinModel(config: Infer<typeof pinSettings>, terminal: Terminal, model: string): Promise<number> {
   const { revision, nodes, selector } = config;
+  const says = [
+    revision !== "",
+    nodes.length > 0,
+    Object.keys(selector).length > 0,
+    config.minReplicas,
+    config.maxReplicas,
+  ];
+  if (!says.some(Boolean)) {
+    terminal.err(
+      "infermesh ctl pin-model: say where or how often: --nodes, --selector, --min-replicas, --max-replicas or --revision\n",
+    );
+    return EXIT.usage;
+  }
+  if (nodes.length > 0 && Object.keys(selector).length > 0) {
+    terminal.err("infermesh ctl pin-model: say --nodes or --selector, not both\n");
+    return EXIT.usage;
+  }
   const request = {
     model,
     ...(revision === "" ? {} : { revision }),
@@ -66,12 +86,12 @@ async function pinModel(config: Infer<typeof pinSettings>, terminal: Terminal, m
 async function listPins(config: Infer<typeof listSettings>, terminal: Terminal, model: string): Promise<number> {
   const { output, local } = config;
   const request = { ...(model === "" ? {} : { model }), ...(local ? { local } : {}) };
-  const body = bodyOf(await call(config, "ListPins", request), terminal);
+  const body = bodyOf(await call(config, "ListPins", request), terminal, LOCALLY);
   const pins = typeof body === "number" ? body : listIn(body, "policies", terminal);
   if (typeof pins === "number") return pins;
   const rows = pins.map(policyOf);
   if (rows.length === 0 && (output === "table" || output === "wide"))
-    terminal.err(model === "" ? "no pins\n" : "no pin\n");
+    terminal.err(model === "" ? "no pins\n" : `no pin of ${printable(model)}\n`);
   else terminal.out(renderRows(output, rows, PIN_COLUMNS, { pins: rows }, terminal.color));
   return EXIT.ok;
 }
@@ -87,7 +107,7 @@ export const PINS = {
     settings: unpinSettings,
     operands: MODEL,
     run: (config, terminal, [model = ""]) =>
-      write(config, terminal, "UnpinModel", { model, ...howOf(config) }, { of: ["pin", model] }),
+      write(config, terminal, "UnpinModel", { model, ...howOf(config) }, { of: ["pin", model], next: PINNED }),
   }),
   list: asking({
     settings: listSettings,

@@ -6,7 +6,7 @@ import { shown } from "../base/shown.ts";
 import { KINDS } from "../policy/spec.ts";
 import { EXIT, notOurs, recordOf } from "./client.ts";
 import type { Operand } from "./command.ts";
-import { bodyOf, call, type Caller, listIn, wholeOf } from "./control-plane.ts";
+import { bodyOf, call, type Caller, listIn, LOCALLY, type NextSteps, wholeOf } from "./control-plane.ts";
 import { write } from "./outcome.ts";
 import { asking } from "./part.ts";
 import { messageOf, POLICY_COLUMNS, type PolicyRow, policyOf } from "./policy-text.ts";
@@ -67,11 +67,14 @@ export function specFrom(
     }
     let inner = spec;
     for (const key of keys.slice(0, -1)) {
-      const next = recordOf(inner[key]) ?? {};
+      const next = Object.hasOwn(inner, key) ? recordOf(inner[key]) : {};
+      if (next === undefined) return { fault: `${shown(word)} says ${shown(key)} a second time` };
       inner[key] = next;
       inner = next;
     }
-    inner[keys.at(-1) ?? ""] = value;
+    const last = keys.at(-1) ?? "";
+    if (Object.hasOwn(inner, last)) return { fault: `${shown(word)} says ${shown(keys.join("."))} a second time` };
+    inner[last] = value;
   }
   return { spec };
 }
@@ -98,6 +101,11 @@ async function setPolicy(
   );
 }
 
+/** Where a policy's name is found that there is none of. */
+export function listedBy(kind: string): NextSteps {
+  return { not_found: `\`infermesh ctl policy list --kind ${kind}\` shows those that there are` };
+}
+
 /** One policy, as all commands that show one do. */
 export async function showPolicy(
   config: Infer<typeof getSettings>,
@@ -107,7 +115,8 @@ export async function showPolicy(
 ): Promise<number> {
   if (!isKind(kind, terminal)) return EXIT.usage;
   const { local, output } = config;
-  const body = bodyOf(await call(config, "GetPolicy", { kind, name, ...(local ? { local } : {}) }), terminal);
+  const reply = await call(config, "GetPolicy", { kind, name, ...(local ? { local } : {}) });
+  const body = bodyOf(reply, terminal, { ...LOCALLY, ...listedBy(kind) });
   if (typeof body === "number") return body;
   const policy = recordOf(body["policy"]);
   if (policy === undefined) return notOurs("policy", terminal);
@@ -121,14 +130,14 @@ export async function showPolicy(
 export async function policiesOf(
   caller: Caller,
   terminal: Terminal,
-  { kind = "", prefix = "", local = false }: { kind?: string; prefix?: string; local?: boolean } = {},
+  { kind = "", prefix = "", local }: { kind?: string; prefix?: string; local?: boolean } = {},
 ): Promise<{ readonly policies: readonly PolicyRow[]; readonly revision: number | undefined } | number> {
   const request = {
     ...(kind === "" ? {} : { kind }),
     ...(prefix === "" ? {} : { namePrefix: prefix }),
-    ...(local ? { local } : {}),
+    ...(local === true ? { local } : {}),
   };
-  const body = bodyOf(await call(caller, "ListPolicies", request), terminal);
+  const body = bodyOf(await call(caller, "ListPolicies", request), terminal, local === undefined ? {} : LOCALLY);
   const policies = typeof body === "number" ? body : listIn(body, "policies", terminal);
   if (typeof policies === "number" || typeof body === "number")
     return typeof policies === "number" ? policies : EXIT.failed;
@@ -157,7 +166,7 @@ export const POLICIES = {
   }),
   get: asking({
     settings: getSettings,
-    operands: [KIND, NAME],
+    operands: [KIND, { ...NAME, completes: "policy" }],
     run: (config, terminal, [kind = "", name = ""]) => showPolicy(config, terminal, kind, name),
   }),
   list: asking({
@@ -166,10 +175,11 @@ export const POLICIES = {
   }),
   delete: asking({
     settings: section(singleWriteFields),
-    operands: [KIND, NAME],
+    operands: [KIND, { ...NAME, completes: "policy" }],
     run(config, terminal, [kind = "", name = ""]) {
       if (!isKind(kind, terminal)) return EXIT.usage;
-      return write(config, terminal, "DeletePolicy", { kind, name, ...howOf(config) }, { of: [kind, name] });
+      const request = { kind, name, ...howOf(config) };
+      return write(config, terminal, "DeletePolicy", request, { of: [kind, name], next: listedBy(kind) });
     },
   }),
 };

@@ -1,11 +1,12 @@
 /** `infermesh ctl quota`: how much a tenant may use of a model. */
 import { type Infer, section } from "../base/settings.ts";
+import { shown } from "../base/shown.ts";
 import { scopeOf } from "../policy/name.ts";
 import { EXIT } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { write } from "./outcome.ts";
 import { asking } from "./part.ts";
-import { listSettings, localField, policiesOf, showPolicy } from "./policies.ts";
+import { listedBy, listSettings, localField, policiesOf, showPolicy } from "./policies.ts";
 import { LAST_COLUMNS, messageOf, type PolicyRow, specColumn } from "./policy-text.ts";
 import { repeating } from "./repeat.ts";
 import { type Column, renderRows, textColumn } from "./render.ts";
@@ -15,14 +16,19 @@ import { howOf, numberOf, optionalNumber, singleWriteFields } from "./write-sett
 
 const setSettings = section({
   requestsPerSecond: optionalNumber({ doc: "Requests a second." }),
-  tokensPerMinute: optionalNumber({ doc: "Tokens a minute, of prompts and answers together." }),
+  tokensPerMinute: optionalNumber({ whole: true, doc: "Tokens a minute, of prompts and answers together." }),
   concurrency: optionalNumber({ whole: true, doc: "Requests under way at once." }),
   ...singleWriteFields,
 });
 
 const OPERANDS: readonly Operand[] = [
   { name: "TENANT", expected: "a tenant, or * for each; TENANT/MODEL in one word is understood too" },
-  { name: "MODEL", expected: "a model, or * for each", optional: true, completes: "model" },
+  {
+    name: "MODEL",
+    expected: "a model, or * for each, which is what is meant without it",
+    optional: true,
+    completes: "model",
+  },
 ];
 
 const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [
@@ -34,10 +40,22 @@ const QUOTA_COLUMNS: readonly Column<PolicyRow>[] = [
   ...LAST_COLUMNS,
 ];
 
-/** TENANT/MODEL of the operands: each model where none is given. */
-function nameOf([tenant = "", model = ""]: readonly string[]): string {
-  if (model !== "") return `${tenant}/${model}`;
-  return tenant.includes("/") ? tenant : `${tenant}/*`;
+/** TENANT/MODEL of the operands, each model where none is given; undefined after saying what is wrong. */
+function nameOf([tenant = "", model = ""]: readonly string[], terminal: Terminal): string | undefined {
+  if (model === "") return tenant.includes("/") ? tenant : `${tenant}/*`;
+  if (!tenant.includes("/")) return `${tenant}/${model}`;
+  const names = `${shown(tenant)} names a model already, and so does ${shown(model)}`;
+  terminal.err(`infermesh ctl quota: ${names}; say TENANT MODEL, or TENANT/MODEL\n`);
+  return undefined;
+}
+
+function named(
+  operands: readonly string[],
+  terminal: Terminal,
+  then: (name: string) => Promise<number>,
+): Promise<number> | number {
+  const name = nameOf(operands, terminal);
+  return name === undefined ? EXIT.usage : then(name);
 }
 
 async function setQuota(config: Infer<typeof setSettings>, terminal: Terminal, name: string): Promise<number> {
@@ -76,12 +94,13 @@ export const QUOTAS = {
   set: asking({
     settings: setSettings,
     operands: OPERANDS,
-    run: (config, terminal, operands) => setQuota(config, terminal, nameOf(operands)),
+    run: (config, terminal, operands) => named(operands, terminal, (name) => setQuota(config, terminal, name)),
   }),
   get: asking({
     settings: section({ ...ctlSettings.fields, ...localField }),
     operands: OPERANDS,
-    run: (config, terminal, operands) => showPolicy(config, terminal, "quota", nameOf(operands)),
+    run: (config, terminal, operands) =>
+      named(operands, terminal, (name) => showPolicy(config, terminal, "quota", name)),
   }),
   list: asking({
     settings: listSettings,
@@ -90,10 +109,10 @@ export const QUOTAS = {
   delete: asking({
     settings: section(singleWriteFields),
     operands: OPERANDS,
-    run(config, terminal, operands) {
-      const name = nameOf(operands);
-      const request = { kind: "quota", name, ...howOf(config) };
-      return write(config, terminal, "DeletePolicy", request, { of: ["quota", name] });
-    },
+    run: (config, terminal, operands) =>
+      named(operands, terminal, (name) => {
+        const request = { kind: "quota", name, ...howOf(config) };
+        return write(config, terminal, "DeletePolicy", request, { of: ["quota", name], next: listedBy("quota") });
+      }),
   }),
 };

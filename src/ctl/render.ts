@@ -99,10 +99,18 @@ export function renderFacts({ title, facts }: Facts): string {
 /** One thing: its figures by name, nested ones as `outer.inner`. */
 export function renderFigures(format: Format, whole: unknown): string {
   if (isWhole(format)) return renderWhole(format, whole);
-  const figures = flatten(whole, "");
+  const figures = flatten(format === "text" ? whole : rounded(whole), "");
   if (format === "text") return figures.map(([name, value]) => `${name}\t${value}\n`).join("");
   const width = Math.max(0, ...figures.map(([name]) => name.length));
   return figures.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd() + "\n").join("");
+}
+
+/** For people: nobody reads the twelfth digit of a share. */
+function rounded(value: unknown): unknown {
+  if (typeof value === "number" && !Number.isInteger(value)) return Number(value.toPrecision(6));
+  if (Array.isArray(value)) return value.map(rounded);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, rounded(item)]));
 }
 
 export function renderWhole(format: "json" | "yaml", whole: unknown): string {

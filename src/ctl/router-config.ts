@@ -22,13 +22,15 @@ async function showConfig(
   const whole = recordOf(answer.body);
   if (whole === undefined) return notOurs("configuration", terminal);
   let part: unknown = whole;
-  for (const key of path === "" ? [] : path.split(".")) {
+  const keys = path === "" ? [] : path.split(".");
+  for (const [at, key] of keys.entries()) {
     const inside = recordOf(part) ?? {};
     if (!Object.hasOwn(inside, key)) {
-      const hint = didYouMean(key, Object.keys(inside));
-      terminal.err(
-        `infermesh ctl config: there is no ${escaped(shown(key))} in ${escaped(shown(path))}${hint === "" ? "" : `; ${hint}`}\n`,
-      );
+      const near = didYouMean(key, Object.keys(inside));
+      const outer = keys.slice(0, at).join(".");
+      const where = outer === "" ? "" : ` in ${shown(outer)}`;
+      const hint = near === "" ? "`infermesh ctl config` shows all of them" : near;
+      terminal.err(`infermesh ctl config: there is no key ${escaped(`${shown(key)}${where}; ${hint}`)}\n`);
       return EXIT.failed;
     }
     part = inside[key];

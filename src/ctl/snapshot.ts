@@ -5,12 +5,14 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { MeshError } from "../base/errors.ts";
 import { printable } from "../base/printable.ts";
 import { duration, flag, type Infer, section } from "../base/settings.ts";
 import { formatBytes } from "../base/units.ts";
 import { EXIT, notOurs } from "./client.ts";
 import type { Operand } from "./command.ts";
 import { bodyOf, call, change, waiting, wholeOf } from "./control-plane.ts";
+import { whyNoFile } from "./parsed-text.ts";
 import { asking, part, type Part } from "./part.ts";
 import { renderFigures, isWhole } from "./render.ts";
 import { ctlSettings } from "./settings.ts";
@@ -48,7 +50,7 @@ async function save(config: Infer<typeof saveSettings>, terminal: Terminal, path
     renameSync(fresh, path);
   } catch (error) {
     rmSync(fresh, { force: true });
-    terminal.err(`infermesh ctl snapshot save: can't write ${printable(path)}: ${(error as Error).message}\n`);
+    terminal.err(`infermesh ctl snapshot save: can't write ${printable(path)}: ${whyNoFile(error)}\n`);
     return EXIT.failed;
   }
   const revision = wholeOf(body["revision"]) ?? 0;
@@ -82,7 +84,14 @@ function status(
 ): number {
   const bytes = readSnapshot(path, terminal);
   if (typeof bytes === "number") return bytes;
-  const { revision, savedAtMs, items } = decode(bytes);
+  let saved: ReturnType<SnapshotReader>;
+  try {
+    saved = decode(bytes);
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error;
+    throw new MeshError("config_invalid", `${printable(path)}: ${error.message}`, { cause: error });
+  }
+  const { revision, savedAtMs, items } = saved;
   const kinds = Object.entries(Object.groupBy(items, ({ kind }) => kind));
   const figures = {
     file: path,
@@ -111,7 +120,7 @@ function readSnapshot(path: string, terminal: Terminal): Buffer | number {
     const bytes = readFileSync(path);
     return bytes.length === 0 ? fail("is empty") : bytes;
   } catch (error) {
-    return fail(`can't be read: ${(error as Error).message}`);
+    return fail(`can't be read: ${whyNoFile(error)}`);
   }
 }
 

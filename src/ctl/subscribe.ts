@@ -4,7 +4,7 @@ import { flag, type Infer, section, text } from "../base/settings.ts";
 import { list, map } from "../base/settings-collections.ts";
 import { ask, EXIT, failureOf, notOurs, recordsIn } from "./client.ts";
 import { followEvents } from "./event-stream.ts";
-import { type EventRow, KIND_COLORS, localTime } from "./events.ts";
+import { EVENT_GROUPS, type EventRow, KIND_COLORS, localTime } from "./events.ts";
 import { asking } from "./part.ts";
 import {
   type Column,
@@ -26,13 +26,13 @@ const subscribeSettings = section({
     text({
       lengthMax: 64,
       placeholder: "TYPE,...",
-      pattern: /^[a-z]+(\.[a-z-]+)?$/,
-      expected: "a type such as node.joined, or node for all of them",
+      pattern: new RegExp(`^(${EVENT_GROUPS.join("|")})(\\.[a-z-]+)?$`),
+      expected: `one of ${EVENT_GROUPS.join(", ")}, or a type of these such as node.joined`,
     }),
     {
       default: [],
       flag: "type",
-      doc: "Only these: node.joined, or node for all that begin with node. (default: all)",
+      doc: `Only these: node.joined, or node for all that begin with node; there are ${EVENT_GROUPS.join(", ")}. (default: all)`,
     },
   ),
   labels: map(text({ lengthMax: 253 }), {
@@ -50,7 +50,7 @@ const subscribeSettings = section({
 });
 type SubscribeConfig = Infer<typeof subscribeSettings>;
 
-const TYPE_WIDTH = "node.alive-again".length;
+const TYPE_WIDTH = "model.unavailable".length;
 const TIME_WIDTH = "2026-01-02 15:04:05".length;
 const ID_WIDTH_MIN = 16;
 
@@ -112,8 +112,16 @@ async function listEvents(config: SubscribeConfig, terminal: Terminal, filter: s
     const rows: readonly EventRow[] = events;
     const idWidth = Math.max(ID_WIDTH_MIN, ...rows.map(({ id }) => (typeof id === "string" ? id.length : 0)));
     for (const event of rows) show(config, terminal, event, idWidth);
+    if (rows.length === 0 && config.output !== "text") terminal.err("no such events are kept\n");
   }
-  const { missed } = answer.body as { missed?: unknown };
+  const { missed, first, next } = answer.body as { missed?: unknown; first?: unknown; next?: unknown };
+  const since = Number(config.since);
+  const isOther = typeof first === "number" && typeof next === "number" && (since < first - 1 || since > next);
+  if (since > 0 && isOther) {
+    terminal.err(
+      `infermesh ctl: number ${since} is none of this life of ${escaped(answer.endpoint)}, which has begun anew; this is all that it keeps\n`,
+    );
+  }
   if (typeof missed === "number" && missed > 0)
     terminal.err(`infermesh ctl: ${missed} events before these are not kept any more\n`);
   return EXIT.ok;

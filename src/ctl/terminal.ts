@@ -1,13 +1,14 @@
 /** Where a command writes. */
 import { dlopen } from "bun:ffi";
 import { fstatSync } from "node:fs";
+import { whyNoFile } from "./parsed-text.ts";
 
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
   readonly color: boolean;
   /** Columns and lines of a terminal; undefined where the output is none. */
-  readonly size?: { readonly columns: number; readonly lines: number };
+  readonly size?: { readonly columns: number; readonly lines: number } | undefined;
   /** Shows how far long work is, in place of what it showed before; "" takes it away. Only for a terminal. */
   progress?(text: string): void;
   /** Whether somebody still reads the output; for commands that go on until they are ended. */
@@ -16,6 +17,8 @@ export interface Terminal {
 
 const STDOUT = 1;
 const POLLERR = 8;
+/** A failure like others. */
+const CUT_SHORT = 1;
 
 /**
  * Standard output and error of this process. Whoever reads our output may stop at any time (`| head`): a command ends
@@ -24,8 +27,10 @@ const POLLERR = 8;
 export function standardTerminal(): Terminal {
   let broken = false;
   let poll: (() => number) | undefined;
-  process.stdout.on("error", () => {
+  process.stdout.on("error", (error) => {
+    const isLost = !broken && (error as { code?: unknown }).code !== "EPIPE";
     broken = true;
+    if (isLost) failByLoss(error);
   });
   let shown = "";
   const progress = (text: string): void => {
@@ -37,7 +42,8 @@ export function standardTerminal(): Terminal {
   const clear = (): void => {
     if (shown !== "") progress("");
   };
-  const { columns, rows: lines } = process.stdout;
+  // It may be made smaller while something is watched.
+  const size = () => ({ columns: process.stdout.columns || 80, lines: process.stdout.rows || 24 });
   return {
     out(text) {
       clear();
@@ -47,7 +53,9 @@ export function standardTerminal(): Terminal {
       clear();
       process.stderr.write(text);
     },
-    ...(process.stdout.isTTY ? { size: { columns, lines } } : {}),
+    get size() {
+      return process.stdout.isTTY ? size() : undefined;
+    },
     ...(process.stderr.isTTY && process.env["TERM"] !== "dumb" ? { progress } : {}),
     color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
     reading() {
@@ -55,6 +63,14 @@ export function standardTerminal(): Terminal {
       return !broken && (poll() & POLLERR) === 0;
     },
   };
+}
+
+/** What was to be kept is cut short (a full disk, say): whoever reads the exit code must not take it for whole. */
+function failByLoss(error: unknown): void {
+  process.stderr.write(`infermesh: standard output is cut short: ${whyNoFile(error)}\n`);
+  process.on("exit", () => {
+    process.exitCode = CUT_SHORT;
+  });
 }
 
 /**

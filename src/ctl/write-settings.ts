@@ -14,7 +14,7 @@ export function optionalNumber(options: {
     default: "",
     placeholder: whole ? "N" : "NUMBER",
     pattern: whole ? /^\d{1,15}$/ : /^\d{1,15}(\.\d{1,9})?$/,
-    expected: whole ? "a whole number" : "a number",
+    expected: whole ? "a whole number from 0" : "a number from 0, such as 0.5",
     emptyMeans,
     doc,
   });

@@ -50,7 +50,10 @@ export function isRoutable(target: Target): boolean {
   return target.lastSample?.ready ?? target.condition === "ready";
 }
 
-/** Whether one of its GPUs holds its clocks down. */
-export function isThrottled(target: Target): boolean {
-  return target.lastSample?.gpus.some((gpu) => gpu.throttleReasons.length > 0) ?? false;
+/** Whether one of its GPUs is not well; of a node that does not judge that, whether one holds its clocks down. */
+export function hasUnwellGpu(target: Target): boolean {
+  const gpus = target.lastSample?.gpus ?? [];
+  return gpus.some(({ health, throttleReasons }) =>
+    health === undefined ? throttleReasons.length > 0 : health !== "healthy",
+  );
 }

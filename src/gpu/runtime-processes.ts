@@ -5,11 +5,11 @@
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
+import { containerOf } from "./process-owner.ts";
 import { familyOf, type ProcessFacts, type RuntimeProcesses } from "./ties.ts";
 
 const LISTENS = "0A";
 const PROCESSES_MAX = 65_536;
-const CONTAINER_ID = /[0-9a-f]{64}/;
 
 /** Undefined where nobody listens there whose descriptors we may see. */
 export async function runtimeProcesses(port: number, root: string): Promise<RuntimeProcesses | undefined> {
@@ -28,7 +28,7 @@ export async function runtimeProcesses(port: number, root: string): Promise<Runt
   if (owner === undefined) return undefined;
   const pids = familyOf(owner, processes);
   const containers = new Set<string>();
-  const container = await containerOf(proc, owner);
+  const container = containerOf(await textOf(join(proc, String(owner), "cgroup")));
   if (container !== undefined) containers.add(container);
   return { pids, containers };
 }
@@ -67,10 +67,6 @@ async function holds(proc: string, name: string, inodes: ReadonlySet<string>): P
     if (target.startsWith("socket:[") && inodes.has(target.slice("socket:[".length, -1))) return true;
   }
   return false;
-}
-
-async function containerOf(proc: string, pid: number): Promise<string | undefined> {
-  return CONTAINER_ID.exec(await textOf(join(proc, String(pid), "cgroup")))?.[0];
 }
 
 function textOf(path: string): Promise<string> {

@@ -216,8 +216,9 @@ function encodeLabels(identity: NodeIdentity): NonNullable<NodeState.$Properties
   return { ...named, node: identity.id, zone: identity.zone, custom };
 }
 
-function isOnQuarantined({ ready, gpus }: NodeSample, model: string): boolean {
-  return !ready && gpus.some(({ health, models }) => health === "quarantined" && models.includes(model));
+/** A node that is drained as well says that it is drained: by that it is known to want nothing. */
+function isOnQuarantined({ ready, draining, gpus }: NodeSample, model: string): boolean {
+  return !ready && !draining && gpus.some(({ health, models }) => health === "quarantined" && models.includes(model));
 }
 
 function decodeHealth(health: unknown): GpuSample["health"] {

@@ -112,7 +112,7 @@ function aclAdvice(name: string, { effect }: Specs["acl"], { items }: Known): st
     const isForAll = rule.subject.by === "any" && rule.model === ANY && rule.action === ANY;
     return isForAll ? ["this denies everything to everybody but where a more special rule allows it"] : [];
   }
-  if (items === undefined || rule.subject.by === "any" || allowances(items, name).some((each) => covers(each, rule))) {
+  if (items === undefined || rule.subject.by === "any" || allowances(items, "").some((each) => covers(each, rule))) {
     return [];
   }
   return [`this is the first allowance of ${scopeText(rule)}: whoever no rule allows that may not do it any more`];

@@ -22,6 +22,7 @@ import { BodyFields } from "../wire/json-field.ts";
 import { MultipartField, multipartBoundary } from "../wire/multipart-field.ts";
 import type { KnownHead } from "./known-heads.ts";
 import { localAnswer, unknownModel } from "./local-answers.ts";
+import { takenFor } from "./body-names.ts";
 import { actionOf } from "./caller.ts";
 import { nowMs, tick } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -552,7 +553,7 @@ export class ClientConnection implements Downstream, FrontConnection {
     const { modelBytes, modelLength, modelHash } = api;
     const model = this.#context.routes.findBytes(modelBytes, modelLength, modelHash);
     if (model >= 0) return model === exchange.model ? null : otherModel("head", "query");
-    return this.#denial(exchange, Buffer.from(modelBytes.subarray(0, modelLength)).toString());
+    return this.#denial(exchange, Buffer.from(modelBytes.subarray(0, modelLength)).toString(), "query");
   }
 
   /** Has the body read for its model; false: refused. */
@@ -756,12 +757,14 @@ export class ClientConnection implements Downstream, FrontConnection {
     if (reader.promptBytes > 0) exchange.promptBytes = reader.promptBytes;
     const model = this.#modelOf(reader);
     if (model >= 0) return model === exchange.model ? null : otherModel("head", "body");
-    return this.#denial(exchange, reader.model);
+    return this.#denial(exchange, reader.model, "body");
   }
 
   /** Why a name that nobody serves must not be sent on; it may mean something to the target. */
-  #denial(exchange: Exchange, model: string): MeshError | null {
-    const { enforcement } = this.#context;
+  #denial(exchange: Exchange, model: string, place: string): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    const own = routes.modelName(exchange.model);
+    if (takenFor(model, routes.names).some((name) => name !== own)) return otherModel("head", place);
     return enforcement?.denial(exchange.callerOf(enforcement), model, actionOf(exchange.shape)) ?? null;
   }
 

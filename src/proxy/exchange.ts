@@ -37,6 +37,7 @@ import type { Asked, Downstream } from "./answer.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
+import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
 import { Choice } from "./choice.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -120,6 +121,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #waiter: Waiter<Waiting> | null = null;
   #isHedged = false;
   #attempts = 0;
+  /** A target has got something of it. */
+  #isSent = false;
   #staleRetries = 0;
   readonly #excluded: number[] = [];
   heapIndex = -1;
@@ -203,6 +206,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#answering = null;
     this.#isHedged = false;
     this.#attempts = 0;
+    this.#isSent = false;
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
@@ -268,7 +272,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Whether all of it must be here before it can be bound, now that its model is known. */
   get needsWhole(): boolean {
-    const { content, routes } = this.#context;
+    const { content, routes, enforcement } = this.#context;
+    if (enforcement?.isGuarded === true && hasOtherNames(this.shape)) return true;
     if (content.isIdle) return false;
     if (this.asked !== null && this.shape.model !== "path") return true;
     const model = routes.modelName(this.model);
@@ -392,10 +397,18 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Whether the policies let it pass; they also say what it gets that its client did not ask for. */
   #obey(enforcement: Enforcement): MeshError | null {
-    const model = this.#context.routes.modelName(this.model);
+    const { routes } = this.#context;
+    const model = routes.modelName(this.model);
+    const caller = this.callerOf(enforcement);
+    const action = actionOf(this.shape);
+    const others = enforcement.isGuarded && hasOtherNames(this.shape) ? namesIn(this) : [];
+    for (const name of others.flatMap((one) => [one, ...takenFor(one, routes.names)])) {
+      const denial = enforcement.denial(caller, name, action);
+      if (denial !== null) return denial;
+    }
     const permit = enforcement.admit({
-      caller: this.callerOf(enforcement),
-      action: actionOf(this.shape),
+      caller,
+      action,
       isQuestion: isQuestion(this.shape),
       meant: this.asked?.meant ?? model,
       model,
@@ -417,7 +430,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Tokens that the request took, as far as is known. */
   #usedTokens({ tokens }: Permit): number {
-    if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
+    if (!this.#isSent || this.#answer.status >= 400) return 0;
     // What came in chunks was longer in the end than when it was let pass.
     const prompt = Math.max(
       tokens,
@@ -498,7 +511,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (this.#permit?.allows(name) === false) continue;
       this.model = id;
       if (this.#claim(attempt) < 0) continue;
-      if (this.#permit?.moveTo(name) === false || treatment.reshape(this, name, true) !== null) {
+      const goBack = treatment.keep();
+      // Its quotas are moved last: what was moved can't be moved back where others have taken it.
+      if (treatment.reshape(this, name, true) !== null || this.#permit?.moveTo(name) === false) {
+        goBack();
         this.#leave(attempt, false);
         continue;
       }
@@ -555,6 +571,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   opened(attempt: Attempt): void {
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
     const shaped = this.#treatment?.shaped ?? null;
+    this.#isSent = true;
     const sent = shaped === null ? attempt.send(this.held, 0, this.heldEnd) : this.#sendShaped(attempt, shaped);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
@@ -759,8 +776,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       const model = routes.find(name);
       if (model >= 0 && routes.modelName(model) !== this.#ownName) return otherModel("request", "message");
       const action = actionOf(this.shape);
+      if (model >= 0) continue;
+      if (takenFor(name, routes.names).some((one) => one !== this.#ownName)) return otherModel("request", "message");
       const denial = enforcement?.denial(this.callerOf(enforcement), name, action) ?? null;
-      if (model < 0 && denial !== null) return denial;
+      if (denial !== null) return denial;
     }
     if (!tunnel.isUnreadable) return null;
     return new MeshError("bad_request", "policies are in force, and can't be asked of this message: send plain JSON");

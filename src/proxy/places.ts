@@ -7,7 +7,7 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
-import { isRoutable, isThrottled, type Target } from "../fleet/target.ts";
+import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
 import type { RowContext } from "../score/cost.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
@@ -113,7 +113,7 @@ export function contextOf(place: Place, target: Target, others: Load, nowMs: num
   return {
     weight: place.route.weight,
     rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-    degraded: target.failuresInRow > 0 || isThrottled(target),
+    degraded: target.failuresInRow > 0 || hasUnwellGpu(target),
     ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
     streamed: target.streamed,
     baselineRequests: place.baseline.requests,

@@ -4,7 +4,7 @@
  */
 import { isRoutable, type Target } from "../fleet/target.ts";
 import type { PinSpec } from "../policy/spec.ts";
-import { ranked } from "./eligibility.ts";
+import { ranked } from "../policy/replica-order.ts";
 
 /** How long a node that was asked to load a model is given before it is asked again. */
 export const LOAD_AGAIN_MS = 60_000;

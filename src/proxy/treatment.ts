@@ -72,6 +72,19 @@ export class Treatment {
     return null;
   }
 
+  /** What it goes out as now; the returned function makes it that again. */
+  keep(): () => void {
+    const { model, shaped } = this;
+    const [rewrite, servedBy] = [this.#rewrite, this.#servedBy];
+    return () => {
+      this.#context.heldBytes += (shaped?.bytes.length ?? 0) - (this.shaped?.bytes.length ?? 0);
+      this.model = model;
+      this.shaped = shaped;
+      this.#rewrite = rewrite;
+      this.#servedBy = servedBy;
+    };
+  }
+
   // ---- the cache
 
   /** The kept answer to a complete request; or whether it waits for another's, leads, or has no part in the cache. */

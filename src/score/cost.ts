@@ -101,7 +101,7 @@ export const costSettings = section({
   degradedSeconds: number({
     default: 0.5,
     max: 3600,
-    doc: "Seconds added to a target that is in doubt: its last poll failed, or its GPUs are throttled.",
+    doc: "Seconds added to a target that is in doubt: its last poll failed, or one of its GPUs is degraded.",
   }),
 });
 

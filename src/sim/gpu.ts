@@ -1,6 +1,6 @@
 /**
- * The GPUs of a simulated node: utilisation, power, temperature, throttling. All of it is in closed form for any
- * stretch of time, so it may be brought up to date seldom.
+ * The GPUs of a simulated node: utilisation, power, temperature, throttling, energy, and what their faults make of them.
+ * All of it is in closed form for any stretch of time, so it may be brought up to date seldom.
  *
  *   utilisation   the share of time at work, as an exponential mean over about one second (as nvidia-smi shows it)
  *   power         idle + (limit - idle) * share, a fifth less while throttled
@@ -8,10 +8,12 @@
  *                 such that the power limit in a room of 30 degrees ends at about 72 (each GPU a little different)
  *   throttling    from `throttleAtCelsius` on until it has cooled to `throttleUntilCelsius`; steps take 1.6 times as long
  *
- * GPUs that serve one model together wait for each other: the slowest sets the pace.
+ * A fault holds the temperature, or the clocks down; when it ends the temperature goes on from there. GPUs that serve one
+ * model together wait for each other: the slowest sets the pace.
  */
 
 import { Prng } from "../base/prng.ts";
+import type { GpuFaults, GpuIncident } from "./gpu-faults.ts";
 import type { GpuProfile } from "./profile.ts";
 
 const UTILIZATION_CONSTANT_MS = 1_000;
@@ -20,12 +22,26 @@ const RISE_AT_LIMIT_CELSIUS = 42;
 const AMBIENT_CELSIUS = 30;
 const THROTTLE_PACE = 1.6;
 const THROTTLED_POWER = 0.8;
+/** Reasons for lower clocks that make work slower; the others are normal. */
+const SLOWING = ["hw_slowdown", "sw_thermal", "hw_thermal", "power_brake"];
+
+/** Events since the driver was loaded. */
+export interface GpuCounters {
+  readonly eccCorrected: number;
+  readonly eccUncorrected: number;
+  readonly pcieReplays: number;
+  readonly linkErrors: number;
+}
 
 export interface GpuState {
   readonly utilization: number;
   readonly powerWatts: number;
   readonly temperatureCelsius: number;
   readonly throttled: boolean;
+  /** Since the driver was loaded. */
+  readonly energyJoules: number;
+  readonly counters: GpuCounters;
+  readonly faults: GpuFaults;
 }
 
 interface Gpu {
@@ -33,9 +49,14 @@ interface Gpu {
   powerWatts: number;
   temperatureCelsius: number;
   throttled: boolean;
+  energyJoules: number;
+  counters: GpuCounters;
+  faults: GpuFaults;
   /** Degrees above ambient per watt. */
   readonly resistance: number;
 }
+
+const NO_EVENTS: GpuCounters = { eccCorrected: 0, eccUncorrected: 0, pcieReplays: 0, linkErrors: 0 };
 
 export class GpuModel {
   readonly #profile: GpuProfile;
@@ -57,6 +78,9 @@ export class GpuModel {
         powerWatts: profile.powerIdleWatts,
         temperatureCelsius: AMBIENT_CELSIUS + resistance * profile.powerIdleWatts,
         throttled: false,
+        energyJoules: 0,
+        counters: NO_EVENTS,
+        faults: {},
         resistance,
       });
     }
@@ -71,9 +95,33 @@ export class GpuModel {
     this.#ambientCelsius = celsius;
   }
 
+  /** From now on; by index, of those that have any. */
+  setFaults(faults: Readonly<Record<string, GpuFaults>>): void {
+    for (const [index, gpu] of this.#gpus.entries()) {
+      gpu.faults = faults[index] ?? {};
+      this.#settle(gpu);
+    }
+  }
+
+  happen({ gpu: index, ecc, pcieReplays = 0, linkErrors = 0, reset }: GpuIncident): void {
+    const gpu = this.#gpus[index];
+    if (gpu === undefined) return;
+    if (reset === true) {
+      gpu.counters = NO_EVENTS;
+      gpu.energyJoules = 0;
+    }
+    const { counters } = gpu;
+    gpu.counters = {
+      eccCorrected: counters.eccCorrected + (ecc?.corrected ?? 0),
+      eccUncorrected: counters.eccUncorrected + (ecc?.uncorrected ?? 0),
+      pcieReplays: counters.pcieReplays + pcieReplays,
+      linkErrors: counters.linkErrors + linkErrors,
+    };
+  }
+
   /** How many times longer a step takes than at full clocks. */
   get pace(): number {
-    return this.#gpus.some((gpu) => gpu.throttled) ? THROTTLE_PACE : 1;
+    return this.#gpus.some(isSlow) ? THROTTLE_PACE : 1;
   }
 
   /** Brings all up to `nowMs`; `busyShare` of the time since the last call was work. */
@@ -83,19 +131,32 @@ export class GpuModel {
     this.#atMs = nowMs;
     const keepUtilization = Math.exp(-ms / UTILIZATION_CONSTANT_MS);
     const keepTemperature = Math.exp(-ms / THERMAL_CONSTANT_MS);
-    const { powerIdleWatts, powerLimitWatts, throttleAtCelsius, throttleUntilCelsius } = this.#profile;
+    const { powerIdleWatts, powerLimitWatts } = this.#profile;
     const share = Math.min(1, Math.max(0, busyShare));
     for (const [index, gpu] of this.#gpus.entries()) {
       const own = index < this.#working ? share : 0;
+      const factor = isSlow(gpu) ? THROTTLED_POWER : 1;
+      // The integral of the exponential mean of utilisation over the stretch.
+      const busyMs = own * ms + (gpu.utilization - own) * UTILIZATION_CONSTANT_MS * (1 - keepUtilization);
+      gpu.energyJoules += (factor * (powerIdleWatts * ms + (powerLimitWatts - powerIdleWatts) * busyMs)) / 1_000;
       gpu.utilization = own + (gpu.utilization - own) * keepUtilization;
-      const allowed = powerIdleWatts + (powerLimitWatts - powerIdleWatts) * own;
-      const meanWatts = gpu.throttled ? allowed * THROTTLED_POWER : allowed;
+      const meanWatts = (powerIdleWatts + (powerLimitWatts - powerIdleWatts) * own) * factor;
       const target = this.#ambientCelsius + gpu.resistance * meanWatts;
       gpu.temperatureCelsius = target + (gpu.temperatureCelsius - target) * keepTemperature;
-      if (gpu.temperatureCelsius >= throttleAtCelsius) gpu.throttled = true;
-      else if (gpu.temperatureCelsius <= throttleUntilCelsius) gpu.throttled = false;
+      this.#settle(gpu);
       const shown = powerIdleWatts + (powerLimitWatts - powerIdleWatts) * gpu.utilization;
-      gpu.powerWatts = gpu.throttled ? shown * THROTTLED_POWER : shown;
+      gpu.powerWatts = isSlow(gpu) ? shown * THROTTLED_POWER : shown;
     }
   }
+
+  #settle(gpu: Gpu): void {
+    const { throttleAtCelsius, throttleUntilCelsius } = this.#profile;
+    gpu.temperatureCelsius = gpu.faults.temperature ?? gpu.temperatureCelsius;
+    if (gpu.temperatureCelsius >= throttleAtCelsius) gpu.throttled = true;
+    else if (gpu.temperatureCelsius <= throttleUntilCelsius) gpu.throttled = false;
+  }
+}
+
+function isSlow({ throttled, faults }: Gpu): boolean {
+  return throttled || (faults.throttle ?? []).some((reason) => SLOWING.includes(reason));
 }

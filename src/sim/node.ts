@@ -10,6 +10,7 @@ import { NO_FAULTS } from "./faults.ts";
 import type { Faults } from "./faults.ts";
 import { GpuModel } from "./gpu.ts";
 import type { GpuState } from "./gpu.ts";
+import type { GpuIncident } from "./gpu-faults.ts";
 import type { Profile } from "./profile.ts";
 import type { SimRequest } from "./sequence.ts";
 
@@ -67,8 +68,14 @@ export class SimNode {
     this.#advanceGpus(nowMs);
     this.#faults = faults;
     this.#gpus.setAmbient(faults.ambient);
+    this.#gpus.setFaults(faults.gpus);
     this.#batcher.stall(faults.stall, nowMs);
     this.#batcher.setPace(faults.slow * this.#gpus.pace, nowMs);
+  }
+
+  happen(incident: GpuIncident, nowMs: number): void {
+    this.#advanceGpus(nowMs);
+    this.#gpus.happen(incident);
   }
 
   /** Whether the next request shall be answered with an error; seeded. */

@@ -31,6 +31,12 @@ export interface GpuProfile {
   /** Where the maker's thermal slowdown begins, and where it ends again. */
   readonly throttleAtCelsius: number;
   readonly throttleUntilCelsius: number;
+  readonly vendor: "nvidia" | "amd";
+  readonly clockMhzMax: number;
+  readonly memoryClockMhzMax: number;
+  /** NVLink or Infinity Fabric links to other GPUs. */
+  readonly links: number;
+  readonly pcieGeneration: number;
   /** Share of the peak that prefill reaches. */
   readonly computeEfficiency: number;
   /** Share of the bandwidth that decode reaches. */
@@ -75,6 +81,11 @@ const H100: GpuProfile = {
   powerLimitWatts: 700,
   throttleAtCelsius: 87,
   throttleUntilCelsius: 82,
+  vendor: "nvidia",
+  clockMhzMax: 1980,
+  memoryClockMhzMax: 2619,
+  links: 18,
+  pcieGeneration: 5,
   computeEfficiency: 0.45,
   memoryEfficiency: 0.8,
 };
@@ -84,6 +95,7 @@ const H200: GpuProfile = {
   memoryBytes: 141e9,
   bandwidthBytesPerSecond: 4.8e12,
   powerIdleWatts: 75,
+  memoryClockMhzMax: 3201,
 };
 const A100: GpuProfile = {
   ...H100,
@@ -92,6 +104,10 @@ const A100: GpuProfile = {
   bandwidthBytesPerSecond: 2.039e12,
   powerIdleWatts: 55,
   powerLimitWatts: 400,
+  clockMhzMax: 1410,
+  memoryClockMhzMax: 1593,
+  links: 12,
+  pcieGeneration: 4,
   computeEfficiency: 0.55,
 };
 const L40S: GpuProfile = {
@@ -102,6 +118,10 @@ const L40S: GpuProfile = {
   bandwidthBytesPerSecond: 0.864e12,
   powerIdleWatts: 35,
   powerLimitWatts: 350,
+  clockMhzMax: 2520,
+  memoryClockMhzMax: 9001,
+  links: 0,
+  pcieGeneration: 4,
 };
 const MI300X: GpuProfile = {
   ...H100,
@@ -113,6 +133,10 @@ const MI300X: GpuProfile = {
   powerLimitWatts: 750,
   throttleAtCelsius: 95,
   throttleUntilCelsius: 90,
+  vendor: "amd",
+  clockMhzMax: 2100,
+  memoryClockMhzMax: 1300,
+  links: 7,
   // Reported prefill rates on ROCm stand further below the peak than on CUDA.
   computeEfficiency: 0.35,
   memoryEfficiency: 0.7,

@@ -7,6 +7,7 @@
 import { Histogram } from "../base/histogram.ts";
 import type { BatchingStats, EndEvent } from "../sim/batching.ts";
 import type { Faults } from "../sim/faults.ts";
+import type { GpuIncident } from "../sim/gpu-faults.ts";
 import type { GpuState } from "../sim/gpu.ts";
 import { SimNode } from "../sim/node.ts";
 import type { Profile } from "../sim/profile.ts";
@@ -136,6 +137,10 @@ export class MockEngine {
   setFaults(faults: Faults): void {
     this.#node.setFaults(faults, this.#nowMs);
     this.#pump();
+  }
+
+  happen(incident: GpuIncident): void {
+    this.#node.happen(incident, this.#nowMs);
   }
 
   drawError(): boolean {

@@ -11,11 +11,11 @@ import type { ModelSample } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { PROFILES } from "../sim/profile.ts";
 import type { Profile, ProfileName } from "../sim/profile.ts";
-import { saltOf } from "../sim/text.ts";
 import { EVENT_STREAM, Endpoints } from "./mock-endpoints.ts";
 import { createFaultControl } from "./mock-faults.ts";
 import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
+import { MockGpus } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import { type ModelChange, MockModels } from "./mock-models.ts";
 import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
@@ -48,6 +48,8 @@ export interface MockRuntime {
   /** Those that are served now. */
   readonly models: readonly string[];
   readonly faults: FaultControl;
+  /** The GPUs, as what reads real ones would show them. */
+  readonly gpus: MockGpus;
   /** Resolves when the model is served; rejects with a MeshError. */
   load(model: string, signal: AbortSignal): Promise<ModelChange>;
   /** Resolves when it is served no more; what is left of its requests after `drainMs` is called off. */
@@ -74,8 +76,8 @@ interface Route {
 class Runtime implements MockRuntime {
   readonly #models: MockModels;
   readonly faults: FaultControl;
+  readonly gpus: MockGpus;
   readonly #profile: Profile;
-  readonly #seed: number;
   readonly #engine: MockEngine;
   readonly #server: Bun.Server<undefined>;
   readonly #endpoints: Endpoints;
@@ -88,7 +90,6 @@ class Runtime implements MockRuntime {
   constructor(options: MockRuntimeOptions) {
     const { profile = "h100-8b", seed = 1, speed = 1 } = options;
     this.#profile = typeof profile === "string" ? PROFILES[profile] : profile;
-    this.#seed = seed;
     const named = options.models ?? [];
     this.#models = new MockModels({
       models: named.length === 0 ? [this.#profile.model] : named,
@@ -107,7 +108,8 @@ class Runtime implements MockRuntime {
       },
     });
     this.#endpoints = endpoints;
-    this.faults = createFaultControl(this.#engine, options.onCrash ?? (() => process.exit(137)));
+    this.gpus = new MockGpus(this.#engine, seed);
+    this.faults = createFaultControl(this.#engine, this.gpus, options.onCrash ?? (() => process.exit(137)));
     const inference = (answer: Answer) => ({ method: "POST", answer: this.#guarded(answer) }) satisfies Route;
     const plain = (answer: Answer) => ({ method: "GET", answer }) satisfies Route;
     this.#routes = new Map<string, Route>([
@@ -176,29 +178,11 @@ class Runtime implements MockRuntime {
         stats.decodeTokensPerSecond === undefined ? undefined : stats.decodeTokensPerSecond * speed,
       slots: profile.runningMax,
     };
-    const { states, memoryUsedBytes } = this.#engine.gpus();
     return {
       ready: !this.#draining,
       draining: this.#draining,
       // One engine serves them all: what waits for one waits for each.
       models: this.models.map((model): ModelSample => ({ model, ...figures })),
-      gpus: states.map((state, index) => ({
-        index,
-        uuid: gpuUuid(this.#seed, index),
-        name: profile.gpu.name,
-        migProfile: undefined,
-        utilization: state.utilization,
-        memoryUsedBytes: memoryUsedBytes(index),
-        memoryTotalBytes: profile.gpu.memoryBytes,
-        powerWatts: state.powerWatts,
-        powerLimitWatts: profile.gpu.powerLimitWatts,
-        temperatureCelsius: state.temperatureCelsius,
-        throttleReasons: state.throttled ? ["hw_thermal"] : [],
-        health: state.throttled ? "degraded" : "healthy",
-        healthReason: state.throttled ? "its clocks are held down by heat" : undefined,
-        healthSinceMs: undefined,
-        models: index < profile.gpuCount ? this.models : [],
-      })),
       requestsInProgress: this.#inProgress,
       failedResponses: this.#failedResponses,
     };
@@ -210,6 +194,7 @@ class Runtime implements MockRuntime {
     while (this.#inProgress > 0 && performance.now() < untilMs) await Bun.sleep(DRAIN_POLL_MS);
     this.#endpoints.cancelAll();
     await this.#server.stop(true);
+    await this.gpus.stop();
     this.#engine.close();
   }
 
@@ -285,13 +270,6 @@ class Runtime implements MockRuntime {
       max_model_len: this.#profile.contextTokensMax,
     };
   }
-}
-
-/** Looks like NVML's, and stays the same for the same seed. */
-function gpuUuid(seed: number, index: number): string {
-  const hex = (part: number) => saltOf(seed, `gpu ${index} ${part}`).toString(16).padStart(14, "0");
-  const digits = hex(0) + hex(1) + hex(2);
-  return `GPU-${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20, 32)}`;
 }
 
 /** Listens at once; throws where the port is taken. */

@@ -1,5 +1,5 @@
 /**
- * Puts a node's sample together: what the runtime and its GPUs say, the machine's own load, and what the agent knows of
+ * Puts a node's sample together: what the runtime says and its GPUs, the machine's own load, and what the agent knows of
  * its peers. The agent takes one several times a second, and at every poll; nothing here waits. The machine's own load is
  * read seldomer: the kernel counts it in ticks, so that a share of less time says little.
  */
@@ -12,7 +12,6 @@ export interface RuntimeSample {
   readonly ready: boolean;
   readonly draining: boolean;
   readonly models: readonly ModelSample[];
-  readonly gpus: readonly GpuSample[];
   readonly requestsInProgress: number;
   readonly failedResponses: number;
 }
@@ -26,7 +25,7 @@ export interface SamplerOptions {
   readonly version: string;
   /** When the agent started, on the clock that `sample(nowMs)` is called with. */
   readonly startedAtMs: number;
-  /** The node's GPUs, where something else than the runtime knows them. */
+  /** The node's GPUs; none where nothing reads them. */
   readonly gpus?: () => readonly GpuSample[];
   readonly connectedPeers?: () => number;
   readonly backoffRequests?: () => number;
@@ -46,7 +45,7 @@ export function createSampler(options: SamplerOptions): Sampler {
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
-      const gpus = options.gpus?.() ?? runtime.gpus;
+      const gpus = options.gpus?.() ?? [];
       if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
         machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
         readAtMs = nowMs;

@@ -1,3 +1,4 @@
+import type { NodeSample } from "../../src/score/sample.ts";
 import { describe, expect, test } from "bun:test";
 import { agentApi, type AgentApiOptions, type AgentHealth } from "../../src/admin/agent-api.ts";
 import { acceptedFormat, type Format } from "../../src/admin/app.ts";
@@ -138,6 +139,13 @@ test("GET /health follows the sample, or what it is given", async () => {
   expect(await health({})).toEqual([200, "ok"]);
   expect(await health({ sample: () => nodeSample({ ready: false }) })).toEqual([200, "degraded"]);
   expect(await health({ sample: () => nodeSample({ ready: false, draining: true }) })).toEqual([503, "draining"]);
+  const gpu = { index: 3, uuid: "GPU-3", health: "quarantined", healthReason: "XID 79", models: ["m"] };
+  const ill = nodeSample({ ready: false, gpus: [gpu] as unknown as NodeSample["gpus"] });
+  const told = await api({ sample: () => ill }).request("/health");
+  expect(await told.json()).toMatchObject({
+    status: "degraded",
+    reason: "GPU 3 (GPU-3) is quarantined: XID 79",
+  });
   expect(await health({ health: () => ({ status: "draining" }) })).toEqual([503, "draining"]);
 });
 

@@ -1,9 +1,10 @@
 /** The ControlPlane service over the policies' state machine, by the JSON that ctl and curl speak. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { type ControlPlaneOptions, controlPlane } from "../../src/admin/control-plane.ts";
-import type { MemberFacts } from "../../src/admin/node-service.ts";
+import type { MemberFacts } from "../../src/admin/node-message.ts";
+import type { EventType } from "../../src/base/event-types.ts";
 import { Journal } from "../../src/mesh/journal.ts";
-import { type Bed, Beds, serverStream, unary } from "./api-bed.ts";
+import { type Bed, Beds, failureOf, serverStream, unary } from "./api-bed.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 const CONTROL = "infermesh.control.v1.ControlPlane";
@@ -75,6 +76,17 @@ async function call(bed: Bed, method: string, request: object = {}): Promise<Jso
   return json;
 }
 
+const EVENTS = `/${CONTROL}/SubscribeEvents`;
+
+async function take(stream: ReturnType<typeof serverStream>, count: number): Promise<Json[]> {
+  const seen: Json[] = [];
+  for await (const message of stream) {
+    seen.push(message as Json);
+    if (seen.length === count) break;
+  }
+  return seen;
+}
+
 describe("policies", () => {
   test("are set, read, listed and deleted, of every kind", async () => {
     const { bed } = open();
@@ -132,6 +144,7 @@ describe("policies", () => {
     ["ApplyPolicies", { writes: [] }, "invalid_argument", "a list of 1 to"],
     ["RestoreSnapshot", {}, "invalid_argument", "snapshot is empty"],
     ["AddControlMember", { node: "node-1" }, "invalid_argument", "tells of no control port"],
+    ["AddControlMember", { node: "node-3" }, "not_found", 'there is no node "node-3" here'],
     ["RemoveControlMember", {}, "invalid_argument", "node is missing"],
     ["ExplainRoute", { model: "m" }, "unimplemented", "ask a router"],
     ["GetRecommendations", {}, "unimplemented", "ask a router"],
@@ -259,10 +272,35 @@ describe("nodes", () => {
     });
     const models = (await call(bed, "ListModels"))["models"] as Json[];
     expect(models).toMatchObject([
-      { id: "llama-3-8b", routableNodes: 2, nodes: [{ id: "node-1" }, { id: "node-2" }] },
-      { id: "qwen-7b", routableNodes: 1 },
+      { id: "llama-3-8b", routableNodes: 1, nodes: [{ id: "node-1" }, { id: "node-2" }] },
+      { id: "qwen-7b", routableNodes: 0 },
     ]);
+    expect(models[0]?.["nodes"]).toMatchObject([{ modelState: { runningRequests: 3 } }, { id: "node-2" }]);
     expect((await call(bed, "ListModels", { node: "node-1" }))["models"]).toHaveLength(1);
+  });
+
+  test("count as serving a model only where its pin and they themselves let requests go", async () => {
+    const { bed } = open();
+    const told = async (): Promise<unknown> => {
+      const [model] = (await call(bed, "ListModels"))["models"] as Json[];
+      const nodes = model?.["nodes"] as Json[];
+      return [nodes.map(({ routable }) => routable), model?.["routableNodes"], model?.["missingReplicas"]];
+    };
+    expect(await told()).toEqual([[true, true], 2, 0]);
+    await call(bed, "PinModel", { model: "llama-3-8b", nodes: ["node-1", "node-9"], minReplicas: 2 });
+    expect(await told()).toEqual([[true, false], 1, 1]);
+    await call(bed, "CordonNode", { id: "node-1", reason: "fan" });
+    expect(await told()).toEqual([[false, false], 0, 2]);
+    const { policies } = await call(bed, "GetModel", { id: "llama-3-8b" });
+    expect((policies as Json[]).map(({ kind, name }) => [kind, name])).toEqual([
+      ["node", "node-1"],
+      ["pin", "llama-3-8b"],
+    ]);
+    await call(bed, "UncordonNode", { id: "node-1" });
+    await call(bed, "PinModel", { model: "llama-3-8b", selector: { tier: "gold" } });
+    expect(await told()).toEqual([[true, false], 1, 0]);
+    await call(bed, "PinModel", { model: "llama-3-8b", maxReplicas: 1 });
+    expect(await told()).toMatchObject([{}, 1, 0]);
   });
 
   test("are drained and cordoned independently, and nothing is left when both have ended", async () => {
@@ -355,17 +393,7 @@ test("a snapshot may be longer than any other request, by JSON and by gRPC", asy
 });
 
 describe("SubscribeEvents", () => {
-  const EVENTS = `/${CONTROL}/SubscribeEvents`;
-  const news = (type: string, id: string, labels = {}) => ({ type, id, cause: `${id} did`, labels });
-
-  async function take(stream: ReturnType<typeof serverStream>, count: number): Promise<Json[]> {
-    const seen: Json[] = [];
-    for await (const message of stream) {
-      seen.push(message as Json);
-      if (seen.length === count) break;
-    }
-    return seen;
-  }
+  const news = (type: EventType, id: string, labels = {}) => ({ type, id, cause: `${id} did`, labels });
 
   test("begins where it was asked to, brings what is wanted, and tells what was missed", async () => {
     const { bed, journal } = open();
@@ -472,4 +500,51 @@ describe("recommendations", () => {
     const { bed: early } = open({ advice: () => ({ recommendations: [], short: [], revision: undefined }) });
     expect(await call(early, "GetRecommendations")).toMatchObject({ code: "unavailable" });
   });
+});
+
+describe("what is probably not meant", () => {
+  test("a role that there is not, and an id that is not given, are refused", async () => {
+    const { bed } = open();
+    expect(await call(bed, "ListNodes", { role: "agnet" })).toMatchObject({
+      code: "invalid_argument",
+      message: 'role is "agnet"; expected agent, router, client, unknown; did you mean agent?',
+    });
+    for (const method of ["GetNode", "DrainNode", "UndrainNode", "GetModel"]) {
+      expect(await call(bed, method)).toMatchObject({
+        code: "invalid_argument",
+        message: expect.stringContaining("id is missing"),
+      });
+    }
+  });
+
+  test("to undo what was never done to a node that nobody knows is warned of", async () => {
+    const { bed } = open();
+    expect(await call(bed, "UndrainNode", { id: "nod-1" })).toMatchObject({
+      changed: false,
+      warnings: ['there is no node "nod-1" here; did you mean node-1?; and no policy is about it'],
+    });
+    expect(await call(bed, "UndrainNode", { id: "node-1" })).toMatchObject({ changed: false, warnings: [] });
+  });
+
+  test.each([
+    [
+      { types: ["nodes.joined"] },
+      'type is "nodes.joined"; events are about gpu, model, node, policy, routing; did you',
+    ],
+    [{ types: ["Node"] }, "expected one such as node.joined"],
+    [{ types: Array.from({ length: 33 }, () => "node") }, "33 types or labels; at most 32"],
+    [{ labels: Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`l${at}`, ""])) }, "at most 32"],
+  ])("a filter of events that can't be meant: %p", async (filter, words) => {
+    const { bed } = open();
+    const failure = await failureOf(take(serverStream(bed.client(), EVENTS, filter), 1));
+    expect([failure.code, failure.details]).toEqual([3, expect.stringContaining(words)]);
+  });
+});
+
+test("a snapshot is of the revision that its head tells", async () => {
+  const { bed, store } = open();
+  store.save = async () => Buffer.from('{"format": "infermesh policies", "revision": 41}\n{}');
+  expect(await call(bed, "SaveSnapshot")).toMatchObject({ revision: "41" });
+  store.save = async () => Buffer.from("what is no JSON");
+  expect(await call(bed, "SaveSnapshot")).toMatchObject({ revision: "0" });
 });

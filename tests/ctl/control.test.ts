@@ -1,6 +1,6 @@
 /** Models, control nodes, snapshots, decisions, events and profiles, and what goes wrong on the way, against a fake. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { snapshotStatus } from "../../src/ctl/snapshot.ts";
@@ -79,6 +79,16 @@ pin   llama  minReplicas=2         7
   });
 });
 
+test("a router that is to load a model is told to name a node", async () => {
+  for (const method of ["LoadModel", "UnloadModel"]) {
+    bed.answers.set(method, () => refusal("failed_precondition", 501, "it is a router", { code: "not_supported" }));
+  }
+  expect((await run("load-model m")).err).toContain("say which: --nodes ID,...");
+  expect((await run("load-model m --nodes a")).err).not.toContain("say which");
+  bed.answers.set("UnloadModel", () => refusal("not_found", 404, "there is no node", { code: "not_found" }));
+  expect((await run("unload-model m --nodes a")).err).toContain("`infermesh ctl list-nodes` shows the nodes");
+});
+
 describe("the control nodes", () => {
   const MEMBERS = [
     { member: "a1", node: "gpu-1", address: "10.0.0.1:7950", role: "leader", matchIndex: "12" },
@@ -133,6 +143,47 @@ gpu-2  follower  10.0.0.2:7950   11  yes
     expect((await run("control transfer gpu-2")).out).toStartWith("gpu-2 leads now\n");
     expect(await run("control remove")).toMatchObject({ code: 2 });
   });
+
+  test("are not changed while they have no leader, which is found out before the change", async () => {
+    bed.answers.set("GetStoreStatus", () => ({ ...STATUS, leader: "", members: MEMBERS, alarm: "no leader" }));
+    const next =
+      "infermesh ctl control: a majority of gpu-1, gpu-2 must run; `infermesh ctl members` shows which are down\n";
+    for (const line of ["add gpu-3", "remove gpu-2", "transfer gpu-2"]) {
+      expect(await run(`control ${line} --timeout 10ms`)).toMatchObject({
+        code: 1,
+        out: "",
+        err: `infermesh ctl control: the control nodes have no leader, and can't be changed now\n${next}`,
+      });
+    }
+    expect(bed.calls.filter(({ method }) => method !== "GetStoreStatus")).toEqual([]);
+    expect(await run("control status")).toMatchObject({ code: 1, err: next });
+    const alone = "no control node can be reached; see `infermesh ctl control status`";
+    bed.answers.set("GetStoreStatus", () => ({ ...STATUS, leader: "", members: [], alarm: alone }));
+    const status = await run("control status");
+    expect(status.out).toContain("can't be changed now: no control node can be reached\n");
+    expect(status.err).toContain("one agent of the mesh is started with --control bootstrap");
+    // One that is elected in the meantime is waited for.
+    let asked = 0;
+    bed.answers.set("GetStoreStatus", () => {
+      asked += 1;
+      return { ...STATUS, leader: asked < 3 ? "" : "gpu-1", members: MEMBERS, writable: asked >= 3 };
+    });
+    bed.answers.set("RemoveControlMember", () => ({ members: MEMBERS, leader: "gpu-1" }));
+    expect((await run("control remove gpu-3")).code).toBe(0);
+  });
+
+  test("one that learns along is told why it does not vote", async () => {
+    const members = MEMBERS.map((one) => ({ ...one, role: one.role === "leader" ? "leader" : "learner" }));
+    bed.answers.set("GetStoreStatus", () => ({ ...STATUS, members, writable: true }));
+    const status = await run("control status");
+    expect(status).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("gpu-2 learns along and votes when one more"),
+    });
+    expect((await run("control status -o text")).err).toBe("");
+    bed.answers.set("RemoveControlMember", () => ({ members, leader: "gpu-1" }));
+    expect((await run("control remove gpu-3")).err).toContain("voters are an odd number");
+  });
 });
 
 describe("snapshots", () => {
@@ -182,7 +233,9 @@ describe("snapshots", () => {
     writeFileSync(path, "no snapshot");
     expect(await run(`snapshot restore ${path}`)).toMatchObject({ code: 2, err: expect.stringContaining("say --yes") });
     const fault = await statusOf(path).catch((error: unknown) => error);
-    expect(String(fault)).toContain("this can't be restored: line 1 is not JSON");
+    expect(String(fault)).toContain(`${path}: this can't be restored: line 1 is not JSON`);
+    expect(fault).toMatchObject({ code: "config_invalid" });
+    expect((await run(`snapshot restore ${directory} --yes`)).err).toContain("can't be read: it is a folder");
     expect(await run("snapshot restore /nonexistent/x --yes")).toMatchObject({ code: 2 });
     expect(bed.calls).toEqual([]);
   });
@@ -277,7 +330,45 @@ describe("config", () => {
   });
 });
 
+describe("what a key of the configuration is not", () => {
+  test.each([
+    ["nope", 'there is no key "nope"; `infermesh ctl config` shows all of them'],
+    ["proxy.attemptMax", 'there is no key "attemptMax" in "proxy"; did you mean attemptsMax?'],
+    ["proxy.attemptsMax.x", 'there is no key "x" in "proxy.attemptsMax"'],
+  ])("%s", async (key, why) => {
+    bed.paths.set("/config", () => ({ proxy: { attemptsMax: 3 } }));
+    expect(await run(`config ${key}`)).toMatchObject({ code: 1, out: "", err: expect.stringContaining(why) });
+  });
+});
+
+test("figures are rounded for people, and exact for programs", async () => {
+  bed.paths.set("/stats", () => ({ cpu: 0.17647058823529413, nested: { list: [{ s: 16.758192501999996 }], n: 1e21 } }));
+  expect((await run("stats")).out).toBe(
+    "cpu              0.176471\nnested.list.0.s  16.7582\nnested.n         1e+21\n",
+  );
+  expect((await run("stats -o text")).out).toStartWith("cpu\t0.17647058823529413\n");
+  expect((await run("stats -o json")).out).toContain("16.758192501999996");
+});
+
 describe("subscribe-events", () => {
+  test("of a type that there is none of is refused, and an empty answer gets words", async () => {
+    expect(await run("subscribe-events --once --type nod")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("expected one of node, model, policy, gpu, routing, or a type of these"),
+    });
+    bed.paths.set("/events", () => ({ events: [], missed: 0, next: 7, first: 5 }));
+    expect(await run("subscribe-events --once --type gpu")).toMatchObject({
+      code: 0,
+      err: "no such events are kept\n",
+    });
+    expect((await run("subscribe-events --once --since 6 -o text")).err).toBe("");
+    for (const since of [3, 8]) {
+      expect((await run(`subscribe-events --once --since ${since} -o text`)).err).toContain(
+        `number ${since} is none of this life of ENDPOINT, which has begun anew`,
+      );
+    }
+  });
+
   const EVENT = {
     seq: 7,
     time: "2026-01-02T03:04:05.000Z",
@@ -325,7 +416,7 @@ describe("subscribe-events", () => {
       err: "infermesh ctl: 4 events before these are not kept any more\n",
     });
     expect((await run("subscribe-events --once")).out).toMatch(
-      /^2026-\S+ \S+ {2}policy\.changed {4}pin\/m {13}set at revision 3\n$/,
+      /^2026-\S+ \S+ {2}policy\.changed {5}pin\/m {13}set at revision 3\n$/,
     );
     expect(await run("subscribe-events --type Node")).toMatchObject({ code: 2 });
   });
@@ -366,7 +457,7 @@ describe("what goes wrong", () => {
   test("and may pass is tried again, with the same key", async () => {
     bed.instead.push(noQuorum, noQuorum);
     const { code, out, err, progress } = await run("pin-model m --nodes a");
-    expect({ code, out, err }).toEqual({ code: 0, out: "pin m set, revision 1\n", err: "" });
+    expect({ code, out, err }).toEqual({ code: 0, out: "pin m set, revision 1: nodes=a\n", err: "" });
     expect(new Set(bed.bodies("PinModel").map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
     expect(bed.calls).toHaveLength(3);
     expect(progress).toContain("no majority of the control nodes answers; trying again");
@@ -384,7 +475,7 @@ describe("what goes wrong", () => {
     bed.instead.push(() =>
       refusal("permission_denied", 403, "this port is read-only", { code: "forbidden", retryable: false }),
     );
-    expect(await run("pin-model m")).toMatchObject({
+    expect(await run("pin-model m --nodes a")).toMatchObject({
       code: 1,
       err: "infermesh ctl: ENDPOINT answered: this port is read-only (forbidden)\n",
     });
@@ -405,7 +496,14 @@ describe("what goes wrong", () => {
         },
       },
     });
-    const { code, err } = await ctl(`http://127.0.0.1:${broken.port}`, ["pin-model", "m", "--timeout", "3s"]);
+    const { code, err } = await ctl(`http://127.0.0.1:${broken.port}`, [
+      "pin-model",
+      "m",
+      "--nodes",
+      "a",
+      "--timeout",
+      "3s",
+    ]);
     broken.stop(true);
     expect(code).toBe(3);
     expect(err).toContain("can't reach");
@@ -428,6 +526,26 @@ describe("what goes wrong", () => {
       code: 1,
       err: "infermesh ctl: ENDPOINT answered: there is nothing at /x (status 404)\ninfermesh ctl: is it the --api port of a router or an agent? A port that clients send requests to takes no commands\n",
     });
+  });
+
+  test("without a majority what may be answered from here is", async () => {
+    const hint = "with --local it is answered from what is known there";
+    for (const line of [
+      "list-pins",
+      "policy list",
+      "policy get pin m",
+      "quota list",
+      "acl list",
+      "acl test tenant:a m",
+    ]) {
+      for (const method of ["ListPins", "ListPolicies", "GetPolicy"]) bed.answers.set(method, noQuorum);
+      expect((await run(line)).err).toContain(hint);
+    }
+    expect((await run("policy export")).err).not.toContain(hint);
+    const told = "no majority; see `infermesh ctl control status`";
+    const once = () => refusal("unavailable", 503, told, { code: "no_quorum", retryable: true });
+    bed.answers.set("ListPolicies", once);
+    expect((await run("policy export")).err).toBe(`infermesh ctl: ENDPOINT answered: ${told} (no_quorum)\n`);
   });
 
   test("warnings are told, and are no failure", async () => {
@@ -475,115 +593,5 @@ describe("what goes wrong", () => {
       for (const method of ["GetPolicy", "GetModel", "SaveSnapshot"]) bed.answers.set(method, () => ({}));
       expect(await run(line)).toMatchObject({ code: 1, out: "" });
     }
-  });
-});
-
-describe("profiles", () => {
-  const path = join(directory, "ctl.yaml");
-  const env = { INFERMESH_CTL_CONFIG: path, INFERMESH_ENDPOINT: "" };
-  const own = async (line: string, more: Record<string, string> = {}) => {
-    // These read the environment of the process, as the shell gives it to them.
-    const before = process.env["INFERMESH_CTL_CONFIG"];
-    process.env["INFERMESH_CTL_CONFIG"] = path;
-    try {
-      return await run(line, { env: { ...env, ...more } });
-    } finally {
-      if (before === undefined) delete process.env["INFERMESH_CTL_CONFIG"];
-      else process.env["INFERMESH_CTL_CONFIG"] = before;
-    }
-  };
-
-  test("are made, chosen, shown, listed and deleted", async () => {
-    rmSync(path, { force: true });
-    expect(await own("profiles list")).toMatchObject({ code: 0, err: expect.stringContaining("no profiles in") });
-    expect((await own(`profiles set prod --endpoint ${bed.endpoint} --output text`)).out).toBe("profile prod made\n");
-    expect((await own("profiles set lab --endpoint http://127.0.0.1:1 --use")).out).toBe(
-      "profile lab made, and the current one now\n",
-    );
-    expect((await own("profiles set prod --timeout 3s")).out).toBe("profile prod changed\n");
-    expect((await own("profiles list -o text")).out.replaceAll(bed.endpoint, "ENDPOINT")).toBe(
-      "-\tprod\tENDPOINT\ttext\t3s\n*\tlab\thttp://127.0.0.1:1\t-\t-\n",
-    );
-    expect((await own("profiles show prod -o json")).out).toContain('"timeout": "3s"');
-    expect(statSync(path).mode & 0o777).toBe(0o600);
-
-    // The current one is asked, unless a flag or a variable names another one.
-    expect(await own("list-pins")).toMatchObject({ code: 3, err: expect.stringContaining("http://127.0.0.1:1") });
-    bed.answers.set("ListPins", () => ({ policies: [{ kind: "pin", name: "m", pin: {}, revision: "1" }] }));
-    expect((await own("list-pins --profile prod")).out).toStartWith("m\t-");
-    expect((await own("list-pins", { INFERMESH_PROFILE: "prod" })).out).toStartWith("m\t-");
-    expect((await own("list-pins --profile prod -o table")).out).toStartWith("MODEL");
-
-    expect(await own("list-pins --profile prd")).toMatchObject({
-      code: 2,
-      err: expect.stringContaining(
-        `profile: found "prd" (flag --profile); expected a profile of ${path}; did you mean prod?`,
-      ),
-    });
-    expect((await own("profiles use prod")).out).toBe("prod is the current profile now\n");
-    expect(await own("profiles use prd")).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("did you mean prod?"),
-    });
-    expect(await own("profiles current")).toMatchObject({ code: 0, out: "prod\n" });
-    expect((await own("profiles delete prod")).out).toBe(
-      "profile prod deleted; it was the current one, and none is now\n",
-    );
-    expect(await own("profiles current")).toMatchObject({
-      code: 1,
-      out: "",
-      err: expect.stringContaining("`infermesh ctl profiles use NAME`"),
-    });
-    expect(await own("profiles show")).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("no profile is current"),
-    });
-    expect((await own("profiles use lab")).code).toBe(0);
-    expect((await own("profiles use")).out).toBe("no profile is current now\n");
-    expect(await own("profiles set a/b --use")).toMatchObject({ code: 2, err: expect.stringContaining('"a/b"') });
-    expect((await own("profiles set lab -o wide")).err).toContain("`infermesh ctl profiles use lab` makes it so");
-    expect(await own("profiles set new")).toMatchObject({ code: 2, err: expect.stringContaining("say what to set") });
-    expect((await own("profiles list -o text")).out).not.toContain("new");
-    writeFileSync(path, "current: gone\nprofiles: {lab: {}}\n");
-    expect(await own("profiles current")).toMatchObject({ code: 1, out: "gone\n" });
-  });
-
-  test.each([
-    ["current: a\nprofiles:\n  a: [\n", "(file): found", ", line 3); expected YAML; the parser says"],
-    ["7", "(file): found 7", "expected the keys current and profiles"],
-    ["\ncurent: a", "curent: found", ", line 2); no such key; there are current and profiles; did you mean current?"],
-    ["current: 3", "current: found 3", ", line 1); expected the name of a profile"],
-    ["profiles: [a]", "profiles: found", ", line 1); expected profiles by name"],
-    ["profiles:\n  a:\n    endpoint: ftp://x", 'profiles.a.endpoint: found "ftp://x"', ", line 3); expected the URL"],
-    ["profiles:\n  a:\n    endpont: x", "profiles.a.endpont: found", ", line 3); no such key; did you mean endpoint?"],
-    ["profiles:\n  a: {}\n  'a b': {}", 'profiles.a b: found "a b"', ", line 3); expected a profile's name"],
-    ["profiles:\n  a: 5", "profiles.a: found 5", ", line 2); expected the keys endpoint, output and timeout"],
-    ["profiles:\n  a: {}\n  a: {}", "a: found the key a second time", ", line 3); expected it once"],
-    ["current: gone", 'current: found "gone"', "expected a profile of that file"],
-  ])("a file of %j is told to be wrong, with where", async (text, fault, place) => {
-    writeFileSync(path, text);
-    const { code, err } = await own("list-pins");
-    expect(code).toBe(2);
-    expect(err).toContain(fault);
-    expect(err).toContain(place);
-    expect(err).toContain(path);
-    if (fault.startsWith('current: found "gone')) return;
-    expect(await own("profiles list")).toMatchObject({ code: 2, err: expect.stringContaining(fault) });
-    // What is broken is not written over.
-    expect(await own("profiles set b --use")).toMatchObject({ code: 2, err: expect.stringContaining(place) });
-  });
-
-  test("all that is wrong with a file is told at once", async () => {
-    writeFileSync(path, "curent: a\nprofiles:\n  a: { output: wid, timeout: 5 }\n");
-    expect((await own("list-pins")).err).toStartWith("infermesh ctl list-pins: 3 faults\n");
-  });
-
-  test("a file that can't be read is no file without profiles", async () => {
-    rmSync(path, { force: true });
-    mkdirSync(path);
-    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("it is a folder") });
-    rmSync(path, { recursive: true });
-    writeFileSync(path, "#".repeat(2 ** 20 + 1));
-    expect(await own("list-pins")).toMatchObject({ code: 2, err: expect.stringContaining("at most 1 MiB") });
   });
 });

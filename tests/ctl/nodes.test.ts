@@ -144,6 +144,7 @@ const bed = new CtlBed({
   "/decided/infermesh.control.v1.ControlPlane/GetNode": () => ({ node: DECIDED[0] }),
   "/empty/nodes": () => ({ nodes: [] }),
   "/agent/status": () => STATUS,
+  "/agent/metrics": () => ({ state: { models: [{ runningRequests: 2, waitingRequests: 1, kvUsage: 0.25 }] } }),
   "/agent/members": () => ({ members: [member("a", {}), MEMBERS[0]] }),
   "/agent/members/a": () => member("a", { self: true }),
   "/lone/status": () => STATUS,
@@ -156,11 +157,11 @@ describe("list-nodes", () => {
     const { code, out, err } = await bed.run(listNodes, "router");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toBe(
-      `ID             STATE      ROLE      ZONE   MODELS           RUN  WAIT   KV  IN-FLIGHT     RTT   SEEN  ADDRESS        VERSION  INCARNATION  SOURCE
-gpu-1          healthy    agent     eu-1a  llama-3.1-8b +1   14     1  87%          3   0.4ms  600ms  10.0.0.7:8000  0.2.0     1795234464  registered
-static-?[2J    unhealthy  upstream  -      -                  -     -    -          0       -      -  h:1            -                  -  static
-gpu-2          failed     agent     eu-1b  m                  -     -    -          -       -      -  10.0.0.8:7946  -         1795234400  gossip
-router-a-8080  alive      router    -      -                  -     -    -          -  12.0ms     2s  10.0.0.5:7947  0.2.0     1795234463  gossip
+      `ID             STATE      ROLE      ZONE   MODELS           RUN  WAIT   KV  IN-FLIGHT     RTT   SEEN  ADDRESS
+gpu-1          healthy    agent     eu-1a  llama-3.1-8b +1   14     1  87%          3   0.4ms  600ms  10.0.0.7:8000
+static-?[2J    unhealthy  upstream  -      -                  -     -    -          0       -      -  h:1
+gpu-2          failed     agent     eu-1b  m                  -     -    -          -       -      -  10.0.0.8:7946
+router-a-8080  alive      router    -      -                  -     -    -          -  12.0ms     2s  10.0.0.5:7947
 `,
     );
     expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(160);
@@ -226,6 +227,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
     const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\t-\t-\t-\n";
     expect(await bed.run(listNodes, "lone", { output: "text" })).toEqual({ code: 0, err: "", out: lone });
     const { out } = await bed.run(listNodes, "agent", { output: "text" });
+    expect(out.split("\n")[0]?.split("\t").slice(5, 8)).toEqual(["2", "1", "0.25"]);
     expect(out.split("\n").map((line) => line.split("\t").slice(0, 3))).toEqual([
       ["a", "healthy", "agent"],
       ["router-a-8080", "alive", "router"],
@@ -249,7 +251,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
     const wide = await bed.run(listNodes, "decided", { output: "wide" });
     expect(wide.out.split("\n")[0]).toEndWith("SOURCE      DECIDED   REASON  LABELS");
     expect((await bed.run(describeNode, "decided", { operand: "gpu-1" })).out).toContain(
-      "Operator\n  decided  draining\n  reason   fans\n",
+      "Operator\n  decided  draining and cordoned\n  reason   fans\n",
     );
   });
 

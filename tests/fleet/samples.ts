@@ -1,5 +1,5 @@
 /** Samples to feed tests with. */
-import type { ModelSample, NodeSample } from "../../src/score/sample.ts";
+import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
 
 export function modelSample(overrides: Partial<ModelSample> = {}): ModelSample {
   return {
@@ -31,6 +31,27 @@ export function nodeSample(overrides: Partial<NodeSample> = {}): NodeSample {
     gpuUsage: undefined,
     uptimeSeconds: 1,
     version: "0.1.0",
+    ...overrides,
+  };
+}
+
+export function gpuSample(overrides: Partial<GpuSample> = {}): GpuSample {
+  return {
+    index: 0,
+    uuid: "GPU-a",
+    name: "H100",
+    migProfile: undefined,
+    utilization: undefined,
+    memoryUsedBytes: undefined,
+    memoryTotalBytes: undefined,
+    powerWatts: undefined,
+    powerLimitWatts: undefined,
+    temperatureCelsius: undefined,
+    throttleReasons: [],
+    health: "healthy",
+    healthReason: undefined,
+    healthSinceMs: undefined,
+    models: [],
     ...overrides,
   };
 }

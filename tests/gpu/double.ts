@@ -1,10 +1,20 @@
 /**
- * The stand-in for libnvidia-ml (native/testing/), built from this checkout once a test run, each variant with the symbols
- * that it hides. A Double is a copy of it in a folder of its own, which the loader takes for another library: it has its
+ * The stand-in for libnvidia-ml (native/testing/), built into dist/ when its sources have changed, each variant with the
+ * symbols that it hides. A Double is a copy of it in a folder of its own, which the loader takes for another library: it has its
  * own state, and plays the scenario that lies beside it.
  */
 import { dlopen } from "bun:ffi";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -21,29 +31,44 @@ export const HAS_COMPILER = process.platform === "linux" && Bun.which(COMPILER[0
 if (!HAS_COMPILER) console.warn("the tests against the double of libnvidia-ml are left out: there is no C compiler");
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-const built = new Map<string, string>();
+process.on("exit", removeDoubles);
 let count = 0;
+
+const names = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
+const texts = names.sort().map((name) => readFileSync(join(SOURCES, name), "utf8"));
+const inputs = [...names, ...texts, ...COMPILER, ...FLAGS, ...LINK, process.arch].join("\0");
+const BUILT = join(resolve(import.meta.dir, "../../dist/double"), hashOf(inputs));
+
+function hashOf(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 16);
+}
 
 function compile(...parts: readonly string[]): void {
   const done = Bun.spawnSync([...COMPILER, ...FLAGS, ...parts], { stdout: "ignore", stderr: "pipe" });
   if (done.exitCode !== 0) throw new Error(`${COMPILER.join(" ")} failed:\n${done.stderr.toString()}`);
 }
 
+/** What is built under this name; made beside it and put in place whole, since several tests may build it at once. */
 function once(key: string, build: (out: string) => void): string {
-  let path = built.get(key);
-  if (path === undefined) {
-    path = join(folder, `built-${(count += 1)}`);
-    build(path);
-    built.set(key, path);
+  const path = join(BUILT, hashOf(key));
+  if (existsSync(path)) return path;
+  if (!existsSync(BUILT)) {
+    rmSync(resolve(BUILT, ".."), { recursive: true, force: true });
+    mkdirSync(BUILT, { recursive: true });
   }
+  mkdirSync(folder, { recursive: true });
+  const fresh = join(folder, `built-${(count += 1)}`);
+  build(fresh);
+  const beside = `${path}.${process.pid}`;
+  copyFileSync(fresh, beside);
+  renameSync(beside, path);
   return path;
 }
 
 /** All of it in one object, from which variants are linked. */
 function object(): string {
   return once("object", (out) => {
-    const sources = readdirSync(SOURCES).filter((name) => /^nvml-.*\.c$/.test(name));
+    const sources = names.filter((name) => /^nvml-.*\.c$/.test(name));
     compile("-r", "-nostdlib", "-o", out, ...sources.map((name) => join(SOURCES, name)));
   });
 }
@@ -71,9 +96,17 @@ export function foreignLibrary(init: number): string {
 
 function placed(from: string): string {
   const own = join(folder, `double-${(count += 1)}`);
-  mkdirSync(own);
+  mkdirSync(own, { recursive: true });
   copyFileSync(from, join(own, NAME));
   return join(own, NAME);
+}
+
+// Before any test begins, whose time is bounded.
+if (HAS_COMPILER) library([]);
+
+/** For `afterAll` of each test file: the test runner tells nobody of its exit. */
+export function removeDoubles(): void {
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** What the library counted. */
@@ -102,6 +135,14 @@ export class Double {
   /** Beside the library: a place for what belongs to it. */
   get folder(): string {
     return resolve(this.path, "..");
+  }
+
+  /** A folder with the signs by which a loaded driver is known. */
+  get root(): string {
+    const root = join(this.folder, "root");
+    mkdirSync(join(root, "proc/driver/nvidia"), { recursive: true });
+    writeFileSync(join(root, "proc/driver/nvidia/version"), "NVRM version: a double\n");
+    return root;
   }
 
   get scenarioPath(): string {

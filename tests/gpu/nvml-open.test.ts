@@ -70,6 +70,7 @@ describe("codes", () => {
     test(`${rc} ends a backend as ${trouble}, with the call, the code, and what to do`, () => {
       const error = troubleOf("/lib/libnvidia-ml.so.1", "nvmlInit_v2", rc);
       expect(error.trouble).toBe(trouble);
+      expect(error.isStale).toBe(rc === 18);
       expect(error.message).toMatch(new RegExp(`^/lib/libnvidia-ml.so.1: nvmlInit_v2 answered ${rc}, .+; .+`));
     });
   }

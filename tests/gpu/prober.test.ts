@@ -211,9 +211,12 @@ describe("a prober", () => {
   test("decodes a million samples without growing", async () => {
     const gpus = [fakeGpu(0), fakeGpu(1), fakeGpu(2), fakeGpu(3), fakeGpu(4), fakeGpu(5), fakeGpu(6), fakeGpu(7)];
     const line = encodeProbeMessage({ type: "reading", isRoll: true, tookMs: 1, gpus });
-    const chunk = new TextEncoder().encode(line.repeat(25));
+    const loads = gpus.map(({ uuid, load }) => ({ uuid, load }));
+    const next = encodeProbeMessage({ type: "reading", isRoll: false, tookMs: 1, gpus: loads });
+    const chunk = new TextEncoder().encode(next.repeat(25));
     const output = async function* () {
       // 8 GPUs a line.
+      yield new TextEncoder().encode(line);
       for (let at = 0; at < 5000; at += 1) {
         yield chunk;
         if (at === 1000) settled = heapBytes();
@@ -230,7 +233,7 @@ describe("a prober", () => {
     let changes = 0;
     const prober = new Prober({ command: [], config: { ...CONFIG, silentMaxMs: 60_000 }, spawn });
     prober.watch({ changed: () => void (changes += 1), faulted: () => {} });
-    await until(() => changes >= 5000, "all were read");
+    await until(() => changes >= 5001, "all were read");
     expect(heapBytes() - settled).toBeLessThan(4 * 2 ** 20);
     expect(prober.readings).toEqual(gpus);
     exited.resolve({ code: 0, signal: null, lastWords: "" });

@@ -110,6 +110,33 @@ test("the identity goes along: labels by name, the others as custom", () => {
   });
 });
 
+test("a model on a quarantined GPU has failed, but on a node that is drained it is draining", () => {
+  const gpu = {
+    index: 0,
+    uuid: "GPU-0",
+    name: "H100",
+    migProfile: undefined,
+    utilization: undefined,
+    memoryUsedBytes: undefined,
+    memoryTotalBytes: undefined,
+    powerWatts: undefined,
+    powerLimitWatts: undefined,
+    temperatureCelsius: undefined,
+    throttleReasons: [],
+    health: "quarantined",
+    healthReason: "XID 79",
+    healthSinceMs: 5,
+    models: ["m"],
+  } as const;
+  const sample = nodeSample({ ready: false, models: [modelSample(), modelSample({ model: "n" })], gpus: [gpu] });
+  const statuses = (of: NodeSample) => encodeNodeState(of, identity, 0).models.map(({ status }) => status);
+  expect(statuses(sample)).toEqual([ModelStatus.MODEL_STATUS_FAILED, ModelStatus.MODEL_STATUS_LOADING]);
+  const drained = { ...sample, draining: true };
+  expect(statuses(drained)).toEqual([ModelStatus.MODEL_STATUS_DRAINING, ModelStatus.MODEL_STATUS_DRAINING]);
+  expect(decodeNodeState(encodeNodeState(drained, identity, 0)).draining).toBe(true);
+  expect(statuses({ ...sample, ready: true })[0]).toBe(ModelStatus.MODEL_STATUS_READY);
+});
+
 test("draining travels in the models' status", () => {
   const draining = nodeSample({ ready: false, draining: true, models: [modelSample()] });
   const loading = nodeSample({ ready: false, models: [modelSample()] });

@@ -86,6 +86,8 @@ describe("of access", () => {
     expect(advise(put("acl", "tenant:globex/llama-3-8b/infer", { effect: "allow" }))).toEqual([]);
     expect(advise(put("acl", "tenant:acme/*/*", { effect: "allow" }))[0]).toContain("any action on every model");
     expect(advise(put("acl", "*/meta/qwen/*", { effect: "allow" }))).toEqual([]);
+    // One that is there already shuts nobody out any more.
+    expect(advise(put("acl", "tenant:acme/llama-3-8b/infer", { effect: "allow", reason: "paid" }))).toEqual([]);
   });
 
   test("without the last allowance everybody may", () => {

@@ -4,9 +4,51 @@ import { AclView } from "../../src/policy/acl-view.ts";
 import type { Item } from "../../src/policy/item.ts";
 import { aclNameOf } from "../../src/policy/name.ts";
 import { PinView } from "../../src/policy/pin-view.ts";
+import { ServingView } from "../../src/policy/serving-view.ts";
+import { Eligibility } from "../../src/proxy/eligibility.ts";
 import { PolicyViews } from "../../src/policy/policy-views.ts";
-import { ACTIONS, type AclSpec, type Action } from "../../src/policy/spec.ts";
+import { ACTIONS, type AclSpec, type Action, type PinSpec } from "../../src/policy/spec.ts";
 import { Told, gone, put, randomWrite } from "./commands.ts";
+
+describe("who serves a model", () => {
+  const node = fc.record({
+    id: fc.constantFrom("a", "b", "c", "d", "e"),
+    labels: fc.constantFrom({}, { gpu: "h100" }),
+  });
+  const able = fc.uniqueArray(node, { selector: ({ id }) => id });
+
+  test("is by the same rules as at a router, whatever the policies", () => {
+    const ids = fc.subarray(["a", "b", "c", "d", "e"], { minLength: 1 });
+    const most = fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined });
+    const where = fc.oneof(
+      fc.record({ nodes: ids }),
+      fc.constant<PinSpec>({ selector: { gpu: "h100" } }),
+      fc.constant<PinSpec>({}),
+    );
+    fc.assert(
+      fc.property(able, where, most, fc.subarray(["a", "b", "c"]), (nodes, place, maxReplicas, closed) => {
+        const spec: PinSpec = { ...place, minReplicas: 0, ...(maxReplicas === undefined ? {} : { maxReplicas }) };
+        const told = new Told();
+        told.write([put("pin", "m", spec), ...closed.map((id) => put("node", id, { cordoned: true }))]);
+        const pins = new PinView();
+        pins.put("m", spec);
+        const eligibility = new Eligibility();
+        const limits = new Map(
+          maxReplicas === undefined ? [] : [["m", { replicas: maxReplicas, nodes: spec.nodes ?? [] }]],
+        );
+        eligibility.setRules({
+          isClosed: (id) => closed.includes(id),
+          allows: (model, id, labels) => pins.allows(model, id, labels),
+          limits,
+          weight: () => 1,
+        });
+        eligibility.choose(nodes.map((one) => ["m", one] as const));
+        const serving = new ServingView(told.machine.list()).serving("m", nodes);
+        for (const one of nodes) expect(serving.has(one.id)).toBe(eligibility.allows("m", one));
+      }),
+    );
+  });
+});
 
 const HASH = "0123456789abcdef".repeat(4);
 const SHORT = HASH.slice(0, 16);

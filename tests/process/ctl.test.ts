@@ -69,7 +69,7 @@ describe.each([1, 3])("with %d agents", (count) => {
     async () => {
       const nodes = agents.map(({ ready }) => String(ready["id"]));
       expect(await good(`pin-model ${MODEL} --nodes ${nodes.join(",")} --min-replicas ${count}`)).toMatch(
-        new RegExp(`^pin ${MODEL} set, revision \\d+\n$`),
+        new RegExp(`^pin ${MODEL} set, revision \\d+: nodes=\\S+ minReplicas=${count}\n$`),
       );
       for (const started of [router, ...agents]) {
         const { out } = await ctl("list-pins", `http://${started.address("api")}`);
@@ -78,9 +78,18 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect(await good(`describe-model ${MODEL}`)).toContain(`minReplicas=${count}`);
       expect(await good("list-models")).toMatch(new RegExp(`^${MODEL} +${count} +${count} +0`, "m"));
       const unknown = await ctl(`pin-model ${MODEL} --nodes nod1 --dry-run`);
-      expect(unknown).toMatchObject({ code: 0, out: `pin ${MODEL} would be set (dry run)\n` });
+      expect(unknown).toMatchObject({ code: 0, out: `pin ${MODEL} would be set (dry run): nodes=nod1\n` });
       expect(unknown.err).toMatch(/warning: no known node is called nod1/);
       expect((await ctl(`pin-model ${MODEL} --min-replicas 3 --max-replicas 2`)).code).toBe(1);
+      // Where a pin keeps requests away, nothing is called routable.
+      await good(`pin-model ${MODEL} --nodes node1`);
+      const shows = (counts: string) => async () =>
+        new RegExp(`^${MODEL} +${counts}`, "m").test(await good("list-models"));
+      await until(shows(`1 +${count} +0`));
+      await good("cordon node1");
+      await until(shows(`0 +${count} +1`));
+      expect(await good(`describe-model ${MODEL}`)).toMatch(/^node +node1 +cordoned=true/m);
+      await good("uncordon node1");
       const conflict = await ctl(`pin-model ${MODEL} --nodes node1 --if-revision 0`);
       expect(conflict.code).toBe(4);
       expect(conflict.err).toMatch(/it has revision \d+ now/);
@@ -171,10 +180,10 @@ describe.each([1, 3])("with %d agents", (count) => {
   test(
     "the control nodes, and another one to lead",
     async () => {
-      expect(await good("control status")).toMatch(/policies can be changed/);
+      expect((await ctl("control status")).out).toMatch(/policies can be changed/);
       if (count === 1) return;
       // The third one stands by until it is named.
-      expect(await good(`control add node3 --address ${controlAddress(3)}`)).toMatch(
+      expect((await ctl(`control add node3 --address ${controlAddress(3)}`)).out).toMatch(
         /^node3 is (?:a control node now|becoming a control node)\n/,
       );
       // Two can't outvote one another, so that the second becomes a voter with the third.
@@ -183,7 +192,13 @@ describe.each([1, 3])("with %d agents", (count) => {
         return members.length === 3 && members.every(({ role }) => role === "leader" || role === "follower");
       }, START_MS);
       expect(await good("control transfer node2")).toStartWith("node2 leads now\n");
-      expect(await good("control remove node3")).not.toMatch(/^node3 .*(follower|learner)/m);
+      const removed = await ctl("control remove node3");
+      expect(removed.out).not.toMatch(/^node3 .*(follower|learner)/m);
+      expect(removed.err).toContain("learns along and votes when one more is added");
+      // It stands by, and its control port is still known to the mesh.
+      await until(async () => (await ctl("control add node3")).code === 0, START_MS);
+      await until(async () => (await listed("control status", "members")).length === 3, START_MS);
+      expect((await ctl("control add node9")).err).toContain('there is no node "node9" here');
     },
     TEST_MS,
   );
@@ -198,6 +213,11 @@ describe.each([1, 3])("with %d agents", (count) => {
       expect((await ctl("health", `http://${agents[0]?.address("api")}`)).code).toBe(0);
       expect((await ctl("list-pins", "http://127.0.0.1:1")).code).toBe(3);
       expect((await ctl("list-pin", undefined)).code).toBe(2);
+      const full = Bun.spawn(["sh", "-c", `exec "$0" ctl keyring generate > /dev/full`, EXECUTABLE], {
+        stderr: "pipe",
+      });
+      expect(await full.stderr.text()).toBe("infermesh: standard output is cut short: no space is left there\n");
+      expect(await full.exited).toBe(1);
       expect((await ctl("list-pins", `http://${router.address("metrics")}`)).code).toBeLessThan(2);
     },
     TEST_MS,
@@ -229,6 +249,9 @@ describe.each([1, 3])("with %d agents", (count) => {
     async () => {
       expect(await good("complete -- ctl drain node")).toBe(agents.map((_, at) => `node${at + 1}\t\n`).join(""));
       expect(await good("complete -- ctl describe-model ctl-")).toBe(`${MODEL}\t\n`);
+      await good("policy set priority acme priority=1");
+      expect(await good("complete -- ctl policy get priority a")).toBe("acme\t\n");
+      await good("policy delete priority acme");
     },
     TEST_MS,
   );

@@ -169,6 +169,38 @@ describe("a call of gRPC", () => {
     expect((await last.over()).status).toBe(0);
   });
 
+  test("takes no tokens where no target was reached", async () => {
+    const gone = upstream(ok);
+    gone.stop();
+    const router = relay([by("grpc", gone.port)], { attemptsMax: 1 }).obey(quota("*/m", { tokensPerMinute: 8 }));
+    const one = await client(router.port);
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(14);
+  });
+
+  test("takes no tokens where its target refused it", async () => {
+    const refusal = { ...GRPC_HEAD, "grpc-status": "3" };
+    const { router, client: one } = await bed((call) => void call.respond(refusal, true));
+    router.obey(quota("*/m", { tokensPerMinute: 8 }));
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(3);
+  });
+
+  test("that asks for health hears of no model that it may not use", async () => {
+    const { router, client: one } = await bed(echo);
+    router.obey(acl("tenant:acme/m/*"));
+    const asked = framed(proto({ 1: "m" }));
+    for (const method of ["Check", "Watch"]) {
+      const path = `/grpc.health.v1.Health/${method}`;
+      expect((await one.call(path, acme).send(asked, true).over()).status).toBe(7);
+      const other = one.call(path).send(asked, true);
+      await until(() => other.messages.length === 1);
+      expect(other.messages).toEqual(["\x08\x01"]);
+      other.reset();
+      const whole = one.call(path, acme).send(framed(""), true);
+      await until(() => whole.messages.length === 1);
+      whole.reset();
+    }
+  });
+
   test("takes tokens for all of its messages", async () => {
     const { router, client: one } = await bed(echo);
     router.obey(quota("*/m", { tokensPerMinute: 100_000 }));

@@ -142,4 +142,41 @@ describe("a model that is named twice", () => {
     expect(await status('\ufeff{"model":"n"}', "/invocations")).toBe(400);
     expect(await status("1.5,2.5\n", "/v1/completions")).toBe(400);
   });
+
+  test("is judged in whatever field of an API that manages models", async () => {
+    const up = upstream(ok);
+    const relayed = relay([up.port], { paths: { managementPaths: "pass" } });
+    const status = async (path: string, body: object, more = ""): Promise<number> =>
+      statusOf(await ask(relayed.port, post(JSON.stringify(body), more + CLOSE, path)));
+    relayed.obey(acl("*/secret:latest/*"), acl("*/lora/*"), acl("*/library/hidden/*"));
+    const long = "x".repeat(100_000);
+    for (const more of ["", named("m")]) {
+      for (const [path, body, expected] of [
+        ["/api/show", { name: "m" }, more === "" ? 400 : 200],
+        ["/api/pull", { name: "secret:latest" }, 403],
+        ["/api/pull", { NAME: "secret:latest" }, 403],
+        ["/api/copy", { source: "secret:latest", destination: "mine" }, 403],
+        ["/api/copy", { model: "m", long, source: "secret:latest", destination: "mine" }, 403],
+        ["/api/copy", { source: "m", destination: "secret:latest" }, 403],
+        ["/api/create", { model: "m", from: "secret:latest" }, 403],
+        ["/v1/unload_lora_adapter", { lora_name: "lora" }, 403],
+        ["/v1/unload_lora_adapter", { lora_name: "other" }, 200],
+        ["/api/copy", { source: "m", destination: "mine" }, 200],
+      ] as const) {
+        expect([path, body, await status(path, body, more)]).toEqual([path, body, expected]);
+      }
+    }
+  });
+
+  test("is known by the names that its runtime takes for it", async () => {
+    const up = upstream(ok);
+    const relayed = relay([by("http", up.port), by("http", up.port, "secret:latest")]).obey(acl("*/secret:latest/*"));
+    const status = async (model: string): Promise<number> => statusOf(await ask(relayed.port, chat(named("m"), model)));
+    for (const name of ["secret", "Secret", "library/secret", "registry.ollama.ai/library/secret:latest"]) {
+      expect([name, await status(name)]).toEqual([name, 400]);
+    }
+    expect(await status("secret:7b")).toBe(200);
+    expect(await status("m:latest")).toBe(200);
+    expect(up.requests).toHaveLength(2);
+  });
 });

@@ -1,7 +1,9 @@
 /** Policies obeyed by a worker, with real sockets on both sides. */
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
+import { parseSection } from "../../src/base/settings-reading.ts";
 import type { Put } from "../../src/policy/write.ts";
+import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import {
   CLOSE,
   CONTENT,
@@ -252,6 +254,14 @@ describe("quotas", () => {
     for (let i = 0; i < 4; i++) expect(statusOf(await ask(relayed.port, chat()))).toBe(400);
   });
 
+  test("of tokens: what reached no target took none", async () => {
+    const gone = upstream(ok);
+    gone.stop();
+    const relayed = relay([gone.port], { attemptsMax: 1 }).obey(quota("*/m", { tokensPerMinute: 30 }));
+    for (let i = 0; i < 4; i++) expect(statusOf(await ask(relayed.port, chat()))).toBe(502);
+    await until(() => relayed.asked.length > 0);
+  });
+
   test("of tokens: what came in chunks was as long as it was in the end", async () => {
     const up = upstream(ok);
     const relayed = relay([up.port], { replayBytes: 100 }).obey(quota("*/m", { tokensPerMinute: 100_000 }));
@@ -368,6 +378,34 @@ describe("quotas", () => {
     expect(await ask(relayed.port, chat())).toContain("every target of this model");
     waiting[0]!();
     expect(statusOf(await first)).toBe(200);
+  });
+
+  test("stay those of the one that is full where the request can't be written for the one that stands in", async () => {
+    const { up, waiting } = held();
+    const other = upstream(ok);
+    const content = {
+      aliases: { aliases: [], fallbacks: [{ model: "m", others: ["n"] }] },
+      rewrite: parseSection(rewriteSettings, { rules: [{ models: ["n"], defaults: { temperature: 0 } }] }).value!,
+    };
+    const flow = { queue: { ...FLOW.queue, waitMsMax: 5000 } };
+    const config = { content, flow, upstreamConnectionsMax: 1 };
+    const relayed = relay([by("http", up.port), by("http", other.port, "n")], config);
+    relayed.obey(quota("*/m", { concurrency: 2 }), quota("*/n", { concurrency: 1 }));
+    // What is no JSON has no fields that a rule could set.
+    const opaque = (): Promise<string> =>
+      ask(relayed.port, post("1,2", `x-infermesh-model: m\r\n${CLOSE}`, "/invocations"));
+    const first = opaque();
+    await until(() => waiting.length === 1);
+    const second = opaque();
+    await until(() => relayed.context.dispatch.waiting === 1);
+    expect(await opaque()).toContain("the quota */m is used up");
+    expect(statusOf(await ask(relayed.port, chat("", "n")))).toBe(200);
+    waiting[0]!();
+    await until(() => waiting.length === 2);
+    expect(up.requests[1]).toEndWith("1,2");
+    waiting[1]!();
+    expect([statusOf(await first), statusOf(await second)]).toEqual([200, 200]);
+    expect(other.requests).toHaveLength(1);
   });
 });
 

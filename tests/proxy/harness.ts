@@ -36,7 +36,7 @@ import { Decisions } from "../../src/proxy/decisions.ts";
 import { Dispatch } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
-import { apiSettings } from "../../src/wire/api-access.ts";
+import { type ApiConfig, apiSettings } from "../../src/wire/api-access.ts";
 import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
@@ -62,6 +62,7 @@ export const CONTENT: ContentSettings = {
 export interface RelayConfig extends Partial<ProxyConfig> {
   readonly flow?: Partial<FlowConfig>;
   readonly content?: Partial<ContentSettings>;
+  readonly paths?: Partial<ApiConfig>;
 }
 
 const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
@@ -164,7 +165,7 @@ export class Relay {
       limits: new RateLimit(flow.limit),
       watches: new HealthWatches((service) => healthOf(this.context, service)),
       restless: new RestlessClients(),
-      paths: defaultsOf(apiSettings),
+      paths: { ...defaultsOf(apiSettings), ...config.paths },
       content,
       enforcement: null,
       tracer,

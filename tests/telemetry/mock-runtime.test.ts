@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import OpenAI from "openai";
+import { NO_FAULTS } from "../../src/sim/faults.ts";
 import { PROFILES } from "../../src/sim/profile.ts";
 import type { Profile } from "../../src/sim/profile.ts";
 import { startMockRuntime } from "../../src/telemetry/mock-runtime.ts";
@@ -345,11 +346,11 @@ describe("faults", () => {
       const result = faults.set(wrong);
       expect("error" in result && result.error.message.length > 10).toBe(true);
     }
-    expect(faults.get()).toEqual({ slow: 1, stall: false, errorRate: 0, ambient: 30 });
+    expect(faults.get()).toEqual(NO_FAULTS);
     expect(faults.set({ slow: 3, errorRate: 0.5 })).toEqual({
-      faults: { slow: 3, stall: false, errorRate: 0.5, ambient: 30 },
+      faults: { ...NO_FAULTS, slow: 3, errorRate: 0.5 },
     });
-    expect(faults.clear()).toEqual({ slow: 1, stall: false, errorRate: 0, ambient: 30 });
+    expect(faults.clear()).toEqual(NO_FAULTS);
   });
 
   test("an error rate answers seeded 500s and counts them", async () => {
@@ -420,7 +421,7 @@ describe("samples and stop", () => {
     const controller = new AbortController();
     const ask = { model: MODEL, messages: HELLO, max_tokens: 50_000 };
     const running = busy.client.chat.completions.create(ask, { signal: controller.signal }).catch(() => undefined);
-    await until(() => (busy.runtime.sample().gpus[0]!.utilization ?? 0) > 0.02, "the GPU is at work");
+    await until(() => (busy.runtime.gpus.readings[0]!.load?.utilization ?? 0) > 0.02, "the GPU is at work");
     const sample = busy.runtime.sample();
     expect(sample).toMatchObject({ ready: true, draining: false, requestsInProgress: 1, failedResponses: 0 });
     expect(sample.models.map(({ model }) => model)).toEqual([MODEL, "second-model"]);
@@ -432,10 +433,10 @@ describe("samples and stop", () => {
     });
     expect(sample.models[0]!.kvUsage).toBeGreaterThan(0);
     expect(sample.models[0]!.kvCapacityTokens).toBe(PROFILES["h100-8b"].kvBlocks * 16);
-    const [first, second] = sample.gpus;
-    expect(first!.powerWatts!).toBeGreaterThan(second!.powerWatts!);
-    expect(first!.memoryUsedBytes!).toBeGreaterThan(16e9);
-    expect(second).toMatchObject({ index: 1, utilization: 0, memoryUsedBytes: 0, throttleReasons: [], health: "ok" });
+    const [first, second] = busy.runtime.gpus.readings;
+    expect(first!.load!.powerWatts!).toBeGreaterThan(second!.load!.powerWatts!);
+    expect(first!.load!.memoryUsedBytes!).toBeGreaterThan(16e9);
+    expect(second!.load).toMatchObject({ utilization: 0, memoryUsedBytes: 0, throttleReasons: ["idle"] });
     expect(first!.uuid).not.toBe(second!.uuid);
     expect(first!.uuid).toMatch(/^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     controller.abort();

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gpuSample } from "../fleet/samples.ts";
 import { startMockRuntime } from "../../src/telemetry/mock-runtime.ts";
 import { createSampler } from "../../src/telemetry/sampler.ts";
 import { Vitals, parseCpuTimes, parseMemoryUsage } from "../../src/telemetry/vitals.ts";
@@ -38,7 +39,14 @@ describe("vitals", () => {
 
 test("a node's sample holds the runtime's, the machine's and the agent's part", async () => {
   const runtime = startMockRuntime({ models: ["m"] });
-  const sampler = createSampler({ runtime, version: "1.2.3", startedAtMs: 1_000, connectedPeers: () => 4 });
+  const gpus = [0.5, undefined, 1].map((utilization, index) => gpuSample({ index, utilization }));
+  const sampler = createSampler({
+    runtime,
+    gpus: () => gpus,
+    version: "1.2.3",
+    startedAtMs: 1_000,
+    connectedPeers: () => 4,
+  });
   const sample = sampler.sample(3_500);
   expect(sample).toMatchObject({
     ready: true,
@@ -49,17 +57,23 @@ test("a node's sample holds the runtime's, the machine's and the agent's part", 
     backoffRequests: 0,
     uptimeSeconds: 2.5,
     version: "1.2.3",
-    gpuUsage: 0,
+    gpuUsage: 0.75,
+    gpus,
   });
   expect(sample.models[0]).toMatchObject({ model: "m", runningRequests: 0, decodeTokensPerSecond: undefined });
   expect(sample.models[0]!.prefillTokensPerSecond).toBeGreaterThan(1_000);
   await runtime.stop();
-  const bare = { ...runtime.sample(), gpus: [] };
   const stopped = createSampler({
-    runtime: { sample: () => bare },
+    runtime,
     version: "",
     startedAtMs: 0,
     backoffRequests: () => 2,
   });
-  expect(stopped.sample(0)).toMatchObject({ ready: false, draining: true, gpuUsage: undefined, backoffRequests: 2 });
+  expect(stopped.sample(0)).toMatchObject({
+    ready: false,
+    draining: true,
+    gpus: [],
+    gpuUsage: undefined,
+    backoffRequests: 2,
+  });
 });
