@@ -17,7 +17,7 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { openGpuPlane } from "./gpu-plane.ts";
-import { GpuNews, LoadedNews } from "./news.ts";
+import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
@@ -56,6 +56,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
   let controlPlane: ControlPlane | null = null;
+  const journal = new Journal(Date.now());
+  const xids = new XidNews(config.id, journal.tell);
   const plane = openGpuPlane({
     config: config.gpu,
     health: config.gpuHealth,
@@ -64,6 +66,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     port: runtime.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
+    faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });
   const sampler = createSampler({
@@ -79,7 +82,6 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     return now.ready && plane.watch.quarantine !== undefined ? { ...now, ready: false } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
-  const journal = new Journal(Date.now());
   const gpus = new GpuNews(journal.tell);
   const metrics = agentMetrics({
     node: config.id,

@@ -6,6 +6,7 @@ import type { GpuSource } from "./gpu/source.ts";
 import { GpuSources } from "./gpu/sources.ts";
 import type { RuntimeProcesses } from "./gpu/ties.ts";
 import { GpuWatch } from "./gpu/watch.ts";
+import type { GpuFault } from "./health/reading.ts";
 import type { HealthConfig } from "./health/settings.ts";
 import type { Log } from "./obs/log.ts";
 import { selfCommand } from "./process.ts";
@@ -20,6 +21,8 @@ export interface GpuPlaneOptions {
   readonly port: number;
   /** A GPU is well or not any more. */
   readonly changed: () => void;
+  /** The driver reported errors. */
+  readonly faulted: (faults: readonly GpuFault[]) => void;
   readonly log: Log;
 }
 
@@ -48,6 +51,7 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
       tellQuarantine();
       options.changed();
     },
+    faulted: options.faulted,
   });
   let told = "";
   const tellQuarantine = (): void => {

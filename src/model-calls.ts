@@ -49,6 +49,7 @@ type Answer = Promise<Init<LoadModelResponse>>;
 
 export function modelCalls(options: ModelCallsOptions): ModelLoader {
   const run = async (path: Path, request: LoadModelRequest | UnloadModelRequest, call: Call): Answer => {
+    drainIn(request);
     const node = request.node === "" ? options.id() : request.node;
     if (node !== options.id()) return forward(options, path, { ...request, node }, call);
     return here(options, path, request, call.signal);
@@ -81,10 +82,16 @@ async function here(
     throw new MeshError("not_supported", `${id} is a router, which serves no models; name a node (node: ID)`);
   }
   const { model } = request;
-  const drainMs = ("drainMs" in request ? request.drainMs : undefined) ?? DRAIN_MS;
-  if (!(drainMs >= 0)) throw new MeshError("bad_request", "drainMs is below zero", { param: "drainMs" });
+  const drainMs = drainIn(request);
   const change = path === LOAD ? runtime.load(model, signal) : runtime.unload(model, drainMs, signal);
   return { node: id, model, ...(await change) };
+}
+
+/** How long requests may go on: within the time that the whole call has. */
+function drainIn(request: LoadModelRequest | UnloadModelRequest): number {
+  const drainMs = ("drainMs" in request ? request.drainMs : undefined) ?? DRAIN_MS;
+  if (drainMs >= 0 && drainMs < TIMEOUT_MS) return drainMs;
+  throw new MeshError("bad_request", `drainMs is ${drainMs}; expected 0 to ${TIMEOUT_MS - 1}`, { param: "drainMs" });
 }
 
 async function forward(options: ModelCallsOptions, path: Path, request: object, call: Call): Answer {

@@ -4,6 +4,8 @@
  */
 import { isRoutable, type Target } from "./fleet/target.ts";
 import type { FleetEvent } from "./fleet/event.ts";
+import type { GpuFault } from "./health/reading.ts";
+import { xidOf } from "./health/xid.ts";
 import type { News } from "./mesh/journal.ts";
 import { keyOf } from "./policy/item.ts";
 import type { GpuSample } from "./score/sample.ts";
@@ -127,5 +129,49 @@ export class GpuNews {
   /** The node is gone. */
   forget(node: string): void {
     for (const key of this.#health.keys()) if (key.startsWith(`${node} `)) this.#health.delete(key);
+  }
+}
+
+/** Kinds of XIDs of GPUs that are counted; of more, those that were silent longer than a minute make room. */
+const XIDS_MAX = 1024;
+const XID_EVERY_MS = 60_000;
+
+/**
+ * Tells of XIDs, also of those that change nobody's health. Of a storm it tells once a minute for each code of a GPU, with
+ * how many there were since, or the journal would hold nothing else.
+ */
+export class XidNews {
+  readonly #node: string;
+  readonly #tell: Tell;
+  readonly #told = new Map<string, { atMs: number; since: number }>();
+
+  constructor(node: string, tell: Tell) {
+    this.#node = node;
+    this.#tell = tell;
+  }
+
+  look(faults: readonly GpuFault[], nowMs: number): void {
+    for (const { uuid, xid: code, gpuInstance } of faults) {
+      const key = `${code} ${uuid}`;
+      const told = this.#told.get(key);
+      if (told !== undefined && nowMs - told.atMs < XID_EVERY_MS) {
+        told.since += 1;
+        continue;
+      }
+      if (told === undefined && !this.#hasRoom(nowMs)) continue;
+      this.#told.set(key, { atMs: nowMs, since: 0 });
+      const { meaning } = xidOf(code);
+      const where = gpuInstance === undefined ? "" : ` in MIG instance ${gpuInstance}`;
+      const more =
+        told === undefined || told.since === 0 ? "" : `; ${told.since} more of these since the last one told`;
+      const labels = { node: this.#node, gpu: uuid, xid: String(code) };
+      this.#tell({ type: "gpu.xid", id: uuid, cause: `XID ${code}${where}: ${meaning}${more}`, labels });
+    }
+  }
+
+  #hasRoom(nowMs: number): boolean {
+    if (this.#told.size < XIDS_MAX) return true;
+    for (const [key, { atMs }] of this.#told) if (nowMs - atMs >= XID_EVERY_MS) this.#told.delete(key);
+    return this.#told.size < XIDS_MAX;
   }
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Target } from "../src/fleet/target.ts";
 import type { News } from "../src/mesh/journal.ts";
-import { fleetNews, GpuNews, LoadedNews, ModelNews, tellPolicies } from "../src/news.ts";
+import { fleetNews, GpuNews, LoadedNews, ModelNews, tellPolicies, XidNews } from "../src/news.ts";
 import type { Item } from "../src/policy/item.ts";
 import type { GpuSample } from "../src/score/sample.ts";
 import type { Watcher } from "../src/store/policy-store.ts";
@@ -113,4 +113,31 @@ test("GPUs: changes of health; targets: as the fleet says", () => {
     cause: "no answer",
     labels: { node: "n1" },
   });
+});
+
+test("XIDs are told at once, and of a storm one a minute with how many there were", () => {
+  const { all, take, tell } = told();
+  const xids = new XidNews("n1", tell);
+  xids.look([{ uuid: "GPU-1", xid: 13, gpuInstance: 3 }], 0);
+  for (let count = 0; count < 10_000; count += 1) xids.look([{ uuid: "GPU-1", xid: 13 }], count);
+  xids.look([{ uuid: "GPU-2", xid: 13 }], 59_999);
+  xids.look([{ uuid: "GPU-1", xid: 13 }], 60_000);
+  const meaning = "exception in the graphics engine: mostly an access out of bounds or an illegal instruction";
+  const labels = (gpu: string): Record<string, string> => ({ node: "n1", gpu, xid: "13" });
+  expect(all).toEqual([
+    { type: "gpu.xid", id: "GPU-1", cause: `XID 13 in MIG instance 3: ${meaning}`, labels: labels("GPU-1") },
+    { type: "gpu.xid", id: "GPU-2", cause: `XID 13: ${meaning}`, labels: labels("GPU-2") },
+    {
+      type: "gpu.xid",
+      id: "GPU-1",
+      cause: `XID 13: ${meaning}; 10000 more of these since the last one told`,
+      labels: labels("GPU-1"),
+    },
+  ]);
+  take();
+  // Made-up codes don't grow the memory, nor the journal, without end.
+  for (let code = 1; code < 5_000; code += 1) xids.look([{ uuid: "GPU-3", xid: code }], 60_000);
+  expect(take().length).toBeLessThanOrEqual(1024);
+  xids.look([{ uuid: "GPU-3", xid: 4_999 }], 120_000);
+  expect(take()).toHaveLength(1);
 });

@@ -297,6 +297,10 @@ describe("the main thread", () => {
     expect(one.events).toEqual([event("model.scaling", "m")]);
     one.policies.upkeep(20_000);
     expect(one.events).toHaveLength(1);
+    // One that gets no requests is no replica, whatever it has loaded.
+    one.store.put({ kind: "node", name: "b", spec: { cordoned: true } });
+    one.policies.upkeep(25_000);
+    expect(one.policies.recommendations).toMatchObject([{ replicas: 1 }]);
     one.store.write({ delete: { kind: "scaling", name: "m" } });
     one.policies.upkeep(30_000);
     expect(one.policies.recommendations).toEqual([]);

@@ -87,7 +87,7 @@ static const struct value *faultOf(int gpu, enum function function, const char *
   char key[128];
   for (int tried = 0; tried < 2; tried++) {
     snprintf(key, sizeof key, "call.%s.%s", tried == 0 ? NAMES[function] : "*", what);
-    const struct value *found = gpu < 0 ? scenarioGet(key) : scenarioOf((unsigned)gpu, NO_PART, 0, key);
+    const struct value *found = gpu < 0 ? scenarioText(key) : scenarioTextOf((unsigned)gpu, NO_PART, 0, key);
     if (found != NULL) return found;
   }
   return NULL;

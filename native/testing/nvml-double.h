@@ -46,9 +46,16 @@ struct value {
 bool scenarioRefresh(void);
 bool scenarioExists(void);
 bool scenarioHasFaults(void);
+/* The words of these are remembered by their addresses: literals only. */
 const struct value *scenarioGet(const char *key);
 /* gpuI.leaf, or gpuI.partJ.leaf; what is said of all (`*`) counts where nothing is said of the one. */
 const struct value *scenarioOf(unsigned gpu, const char *part, unsigned index, const char *leaf);
+/* The same of leaf.FIRST, or leaf.FIRST.SECOND. */
+const struct value *scenarioNumbered(unsigned gpu, const char *part, unsigned index, const char *leaf, unsigned first, unsigned second);
+#define NO_NUMBER 0xFFFFFFFEu
+/* For words that are no literals; not remembered. */
+const struct value *scenarioTextOf(unsigned gpu, const char *part, unsigned index, const char *leaf);
+const struct value *scenarioText(const char *key);
 uint64_t scenarioWhole(const char *key, uint64_t otherwise);
 /* Each `xid` line of the file as it is now, in its order: from, to, GPU, code, GPU instance, compute instance. */
 struct xid { uint64_t from, to; unsigned gpu, code, gpuInstance, computeInstance; };

@@ -2,7 +2,6 @@
  * Field values: many figures in one call, each with a code and a type of its own. Only the bytes of that type are
  * written, so that a caller that reads a wider one sees what was there before.
  */
-#include <stdio.h>
 #include <string.h>
 #include "nvml-double.h"
 
@@ -41,12 +40,9 @@ static const struct named *namedOf(unsigned id) {
 }
 
 static const struct value *valueOf(struct target at, const struct field *field, const struct named *named) {
-  char leaf[48];
-  snprintf(leaf, sizeof leaf, "field.%u.%u", field->id, field->scope);
-  const struct value *value = scenarioOf(at.gpu, NO_PART, 0, leaf);
+  const struct value *value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, field->scope);
   if (value != NULL) return value;
-  snprintf(leaf, sizeof leaf, "field.%u", field->id);
-  value = scenarioOf(at.gpu, NO_PART, 0, leaf);
+  value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, NO_NUMBER);
   if (value != NULL || named == NULL) return value;
   if (named->part == NULL) return field->scope == 0 ? scenarioOf(at.gpu, NO_PART, 0, named->leaf) : NULL;
   if (field->scope == ALL_LINKS && (field->id == 138 || field->id == 139)) {

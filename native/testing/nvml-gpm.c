@@ -2,7 +2,6 @@
  * GPM: two samples of a GPU, or of one of its instances, and what lies between them. The counters behind samples are
  * refreshed ten times a second: of two samples of one refresh nothing can be told, and the figures are no numbers.
  */
-#include <stdio.h>
 #include <math.h>
 #include "nvml-double.h"
 
@@ -101,10 +100,9 @@ EXPORT int nvmlGpmMetricsGet(struct metrics *get) {
   if (!from->isTaken || !to->isTaken || from->gpu != to->gpu || from->instance != to->instance) return INVALID_ARGUMENT;
   for (unsigned i = 0; i < get->count; i++) {
     struct metric *metric = &get->metrics[i];
-    char leaf[24];
-    snprintf(leaf, sizeof leaf, "gpm.%u", metric->id);
     const struct value *value = to->instance == NO_INSTANCE
-      ? scenarioOf(to->gpu, NO_PART, 0, leaf) : scenarioOf(to->gpu, "gi", to->instance, leaf);
+      ? scenarioNumbered(to->gpu, NO_PART, 0, "gpm", metric->id, NO_NUMBER)
+      : scenarioNumbered(to->gpu, "gi", to->instance, "gpm", metric->id, NO_NUMBER);
     metric->code = metric->id == 0 || metric->id >= known ? INVALID_ARGUMENT
       : value == NULL ? NOT_SUPPORTED : value->kind == FAILURE ? value->code : OK;
     metric->shortName = metric->longName = "metric";

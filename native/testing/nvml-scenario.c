@@ -18,10 +18,15 @@
 #define FILES_MAX 8
 #define LINE_MAX_BYTES 4096
 #define XIDS_MAX 4096
+#define MEMO_BITS 12
 
 struct entry { char *key; struct value value; };
 struct file { char path[1024]; struct timespec changed; off_t size; ino_t inode; };
 
+/* What was asked and found, by the address of its words, which are literals. Forgotten with the table. */
+struct memo { const char *leaf, *part; unsigned gpu, index, first, second; bool isSet; const struct value *value; };
+
+static struct memo memos[1u << MEMO_BITS];
 static struct file files[FILES_MAX];
 static size_t fileCount;
 static struct entry *table;
@@ -138,6 +143,7 @@ static void clear(void) {
   free(table);
   table = NULL;
   tableSize = tableUsed = xidCount = 0;
+  memset(memos, 0, sizeof memos);
   hasFaults = false;
 }
 
@@ -387,13 +393,13 @@ size_t scenarioXids(const struct xid **out) {
 
 /* ---- reading it ---- */
 
-const struct value *scenarioGet(const char *key) {
+const struct value *scenarioText(const char *key) {
   if (tableSize == 0) return NULL;
   size_t slot = slotOf(key);
   return table[slot].key == NULL ? NULL : &table[slot].value;
 }
 
-const struct value *scenarioOf(unsigned gpu, const char *part, unsigned index, const char *leaf) {
+const struct value *scenarioTextOf(unsigned gpu, const char *part, unsigned index, const char *leaf) {
   char key[256], gpuWord[16], partWord[16];
   for (int tried = 0; tried < 4; tried++) {
     bool anyGpu = (tried & 2) != 0, anyPart = (tried & 1) != 0;
@@ -402,10 +408,49 @@ const struct value *scenarioOf(unsigned gpu, const char *part, unsigned index, c
     snprintf(partWord, sizeof partWord, anyPart ? "*" : "%u", index);
     if (part == NO_PART) snprintf(key, sizeof key, "gpu%s.%s", gpuWord, leaf);
     else snprintf(key, sizeof key, "gpu%s.%s%s.%s", gpuWord, part, partWord, leaf);
-    const struct value *found = scenarioGet(key);
+    const struct value *found = scenarioText(key);
     if (found != NULL) return found;
   }
   return NULL;
+}
+
+/* The place in the memo for what is asked; true where it holds the answer already. */
+static bool recall(struct memo asked, struct memo **place) {
+  uintptr_t mix = (uintptr_t)asked.leaf * 31 + (uintptr_t)asked.part;
+  mix = (mix * 31 + asked.gpu) * 31 + asked.index;
+  mix = ((mix * 31 + asked.first) * 31 + asked.second) * 0x9E3779B97F4A7C15u;
+  *place = &memos[mix >> (64 - MEMO_BITS)];
+  const struct memo *held = *place;
+  if (held->isSet && held->leaf == asked.leaf && held->part == asked.part && held->gpu == asked.gpu &&
+      held->index == asked.index && held->first == asked.first && held->second == asked.second) return true;
+  **place = asked;
+  (*place)->isSet = true;
+  return false;
+}
+
+const struct value *scenarioGet(const char *key) {
+  struct memo *place;
+  if (!recall((struct memo){ .leaf = key }, &place)) place->value = scenarioText(key);
+  return place->value;
+}
+
+const struct value *scenarioOf(unsigned gpu, const char *part, unsigned index, const char *leaf) {
+  struct memo *place;
+  if (!recall((struct memo){ .gpu = gpu + 1, .part = part, .index = index, .leaf = leaf }, &place)) {
+    place->value = scenarioTextOf(gpu, part, index, leaf);
+  }
+  return place->value;
+}
+
+const struct value *scenarioNumbered(unsigned gpu, const char *part, unsigned index, const char *leaf, unsigned first, unsigned second) {
+  struct memo *place, asked = { .gpu = gpu + 1, .part = part, .index = index, .leaf = leaf, .first = first + 1, .second = second };
+  if (!recall(asked, &place)) {
+    char text[64];
+    if (second == NO_NUMBER) snprintf(text, sizeof text, "%s.%u", leaf, first);
+    else snprintf(text, sizeof text, "%s.%u.%u", leaf, first, second);
+    place->value = scenarioTextOf(gpu, part, index, text);
+  }
+  return place->value;
 }
 
 uint64_t nowMicroseconds(void) {

@@ -2,19 +2,19 @@
 import type { Context } from "hono";
 import { MeshError } from "../base/errors.ts";
 import { didYouMean } from "../base/nearest.ts";
+import { checkFilter, type EventFilter, FILTERS_MAX } from "./event-filter.ts";
 
 export interface EventRequest {
   /** Undefined: from now on for a watch, else all that is kept. */
   readonly after: number | undefined;
   readonly watch: boolean;
   readonly sse: boolean;
-  readonly filter: { readonly types: readonly string[]; readonly labels: Readonly<Record<string, string>> };
+  readonly filter: EventFilter;
 }
 
 const PARAMETERS = ["after", "since", "watch", "type", "label"];
 /** Those that may be given more than once. */
 const LISTS = new Set(["type", "label"]);
-const FILTERS_MAX = 32;
 const SSE_TYPE = "text/event-stream";
 
 export function eventParameters(c: Context): EventRequest {
@@ -39,11 +39,16 @@ export function eventParameters(c: Context): EventRequest {
   }
   // A browser that asks for server-sent events means a watch, and tells where it was when its connection broke.
   const sse = watch !== "0" && (c.req.header("accept") ?? "").includes(SSE_TYPE);
+  const filter = {
+    types: (given["type"] ?? []).flatMap((value) => value.split(",")),
+    labels: labelsIn(given["label"] ?? []),
+  };
+  checkFilter(filter);
   return {
     after: numberIn("after", given) ?? numberIn("since", given) ?? (sse ? lastEventId(c) : undefined),
     watch: watch === "1" || sse,
     sse,
-    filter: { types: typesIn(given["type"] ?? []), labels: labelsIn(given["label"] ?? []) },
+    filter,
   };
 }
 
@@ -66,15 +71,6 @@ function lastEventId(c: Context): number | undefined {
 function sequence(text: string): number | undefined {
   const seq = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return Number.isSafeInteger(seq) ? seq : undefined;
-}
-
-function typesIn(values: readonly string[]): string[] {
-  const types = values.flatMap((value) => value.split(","));
-  for (const type of types) {
-    if (!/^[a-z]+(\.[a-z-]+)?$/.test(type))
-      throw refusal("type", `type is ${shown(type)}; expected one such as node.joined, or node`);
-  }
-  return types;
 }
 
 function labelsIn(values: readonly string[]): Record<string, string> {

@@ -3,8 +3,8 @@
  * that does not read is asked for nothing, and is told what it missed when it goes on.
  */
 import type { Init, SubscribeEventsRequest, SubscribeEventsResponse } from "../gen/services.js";
+import { acceptance, checkFilter } from "./event-filter.ts";
 import {
-  acceptance,
   admitWatcher,
   type EventEntry,
   type EventJournal,
@@ -30,6 +30,7 @@ export class EventService {
   ): AsyncGenerator<Init<SubscribeEventsResponse>> {
     const journal = this.#journal;
     const watchers = this.#watchers;
+    checkFilter(request);
     admitWatcher(journal, watchers);
     watchers.count += 1;
     try {

@@ -8,6 +8,7 @@
 import type { Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
 import { allowOnly } from "./app.ts";
+import { acceptance } from "./event-filter.ts";
 import { eventParameters } from "./event-parameters.ts";
 
 /** An event as the journal gives it. */
@@ -44,13 +45,6 @@ export const STREAM_EVENTS_MAX = 64;
 /** At one port. An idle watch lasts for ever, and many would take all of a port's connections, which others need too. */
 const WATCHERS_MAX = 64;
 
-/** Which events are meant: of one of the types, with all of the labels. */
-export interface EventFilter {
-  /** "node.joined", or "node" for all that begin with "node."; none: every type. */
-  readonly types: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-}
-
 export function eventRoutes(app: Hono, journal: EventJournal, watchers: Watchers = { count: 0 }): void {
   app.get("/events", (c) => {
     const { after, watch, filter, sse } = eventParameters(c);
@@ -58,10 +52,11 @@ export function eventRoutes(app: Hono, journal: EventJournal, watchers: Watchers
     if (!watch) return c.json({ ...journal.after(after ?? 0, undefined, accepts), first: journal.first });
     admitWatcher(journal, watchers);
     const from = after ?? journal.last;
-    return c.body(eventStream(journal, from, HEARTBEAT_MS, watchers, { accepts, render: sse ? sseLine : line }), 200, {
-      "content-type": sse ? SSE_TYPE : NDJSON_TYPE,
-      "cache-control": "no-store",
-    });
+    const headers = { "content-type": sse ? SSE_TYPE : NDJSON_TYPE, "cache-control": "no-store" };
+    // Nobody reads the body of an answer to HEAD, nor ends it.
+    if (c.req.method === "HEAD") return c.body(null, 200, headers);
+    const how = { accepts, render: sse ? sseLine : line };
+    return c.body(eventStream(journal, from, HEARTBEAT_MS, watchers, how), 200, headers);
   });
   allowOnly(app, { "/events": "GET, HEAD" });
 }
@@ -74,13 +69,6 @@ export function admitWatcher(journal: EventJournal, watchers: Watchers): void {
     "over_capacity",
     `${WATCHERS_MAX} watch the events here already; end one of them, or ask again without watch`,
   );
-}
-
-export function acceptance({ types, labels }: EventFilter): (entry: EventEntry) => boolean {
-  const wanted = Object.entries(labels);
-  return (entry) =>
-    (types.length === 0 || types.some((type) => entry.type === type || entry.type?.startsWith(`${type}.`) === true)) &&
-    wanted.every(([label, value]) => entry.labels?.[label] === value);
 }
 
 /** Streams that are being read at one port. */
@@ -107,6 +95,8 @@ export function eventStream(
   let next = after;
   let begun = false;
   let gone = false;
+  // From the moment of its admission, or many who ask in one moment would all be admitted.
+  watchers.count += 1;
   let wake = (): void => {};
   /** Waits for an event or the end; false when the time for a heartbeat has come first. */
   const somethingNew = async (untilMs: number): Promise<boolean> => {
@@ -122,7 +112,6 @@ export function eventStream(
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (!begun) watchers.count += 1;
         const untilMs = performance.now() + heartbeatMs;
         let part = journal.after(next, STREAM_EVENTS_MAX, accepts);
         // What is not wanted is passed over in silence.
@@ -142,6 +131,7 @@ export function eventStream(
         next = part.next;
         if (lines.length === 0 && journal.ended) {
           watchers.count -= 1;
+          gone = true;
           controller.close();
           return;
         }
@@ -149,12 +139,12 @@ export function eventStream(
         controller.enqueue(encoder.encode(lines.map(render).join("")));
       },
       cancel() {
-        if (begun && !gone) watchers.count -= 1;
+        if (!gone) watchers.count -= 1;
         gone = true;
         wake();
       },
     },
-    // Nothing is made before it is asked for: an answer to HEAD, whose body nobody reads, holds nothing.
+    // Nothing is made before it is asked for.
     { highWaterMark: 0 },
   );
 }

@@ -5,10 +5,12 @@ import type { Call, Services } from "./services.ts";
 
 /** A watch looks again this often. */
 const WATCH_MS = 500;
+const WATCHES_MAX = 1024;
 const SERVICE_UNKNOWN = "SERVICE_UNKNOWN";
 
 export class HealthService implements GrpcHealth<Call> {
   readonly #services: Services;
+  #watches = 0;
 
   constructor(services: Services) {
     this.#services = services;
@@ -20,7 +22,19 @@ export class HealthService implements GrpcHealth<Call> {
     throw new MeshError("not_found", `there is no service ${JSON.stringify(service.slice(0, 200))} here`);
   }
 
-  async *watch({ service }: GrpcHealthCheckRequest, { signal }: Call): AsyncGenerator<Init<GrpcHealthCheckResponse>> {
+  async *watch(request: GrpcHealthCheckRequest, { signal }: Call): AsyncGenerator<Init<GrpcHealthCheckResponse>> {
+    if (this.#watches >= WATCHES_MAX) {
+      throw new MeshError("over_capacity", `${WATCHES_MAX} watch the health of this port already; ask by Check`);
+    }
+    this.#watches += 1;
+    try {
+      yield* this.#changes(request.service, signal);
+    } finally {
+      this.#watches -= 1;
+    }
+  }
+
+  async *#changes(service: string, signal: AbortSignal): AsyncGenerator<Init<GrpcHealthCheckResponse>> {
     let said = "";
     while (!signal.aborted) {
       const status = this.#status(service);

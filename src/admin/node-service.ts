@@ -4,8 +4,6 @@
  */
 import { MeshError } from "../base/errors.ts";
 import { didYouMean } from "../base/nearest.ts";
-import { formatHostPort } from "../fleet/registration.ts";
-import { isRoutable, type Target } from "../fleet/target.ts";
 import type {
   GetModelRequest,
   GetModelResponse,
@@ -20,39 +18,11 @@ import type {
   ModelNode,
   Node,
   NodeState,
-  Target as TargetMessage,
 } from "../gen/services.js";
 import type { Item, ItemOf } from "../policy/item.ts";
 import { ServingView } from "../policy/serving-view.ts";
+import { briefly, type FleetFacts, type MemberFacts, memberNode, targetMessage, targetNode } from "./node-message.ts";
 import { type PolicyAccess, policyMessage } from "./policy-access.ts";
-
-/** What GET /members/:id shows (mesh/mesh-view.ts). */
-export interface MemberFacts {
-  readonly id: string;
-  readonly status: string;
-  readonly address: string;
-  readonly role: string;
-  readonly zone: string;
-  readonly incarnation: number;
-  readonly sinceMs: number;
-  readonly rttMs: number | null;
-  readonly seenAgoMs: number | null;
-  readonly version: string;
-  readonly models: readonly string[];
-  readonly self: boolean;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly apiAddress: string;
-  readonly servingAddress: string;
-  readonly healthy: boolean | null;
-  readonly draining: boolean | null;
-}
-
-export interface FleetFacts {
-  targets(): readonly Target[];
-  load(id: string): { readonly inFlight: number; readonly inFlightTokens: number; readonly othersInFlight: number };
-  /** On the clock of the targets' times. */
-  nowMs(): number;
-}
 
 export interface NodeServiceOptions {
   members(): readonly MemberFacts[];
@@ -65,6 +35,8 @@ export interface NodeServiceOptions {
   /** Throws a MeshError where there is no store. */
   policies(): PolicyAccess;
 }
+
+const ROLES = ["agent", "router", "client", "unknown"];
 
 export class NodeService {
   readonly #options: NodeServiceOptions;
@@ -90,12 +62,18 @@ export class NodeService {
 
   /** Throws `not_found` with the id that was probably meant. */
   knownNode(id: string): void {
+    said("id", id, "a node's id");
     const ids = this.#nodes(new Map(), false).map((node) => node.id ?? "");
     if (!ids.includes(id)) throw unknown("node", id, ids);
   }
 
   async listNodes(request: ListNodesRequest): Promise<Init<ListNodesResponse>> {
     const { role, model, zone, selector, withState } = request;
+    if (role !== "" && !ROLES.includes(role)) {
+      const hint = didYouMean(role, ROLES);
+      const what = `role is ${JSON.stringify(role.slice(0, 40))}; expected ${ROLES.join(", ")}`;
+      throw new MeshError("bad_request", hint === "" ? what : `${what}; ${hint}`, { param: "role" });
+    }
     const nodes = this.#nodes(await this.#nodePolicies(), withState).filter(
       (node) =>
         (role === "" || node.role === role) &&
@@ -107,6 +85,7 @@ export class NodeService {
   }
 
   async getNode({ id }: GetNodeRequest): Promise<Init<GetNodeResponse>> {
+    said("id", id, "a node's id");
     const nodes = this.#nodes(await this.#nodePolicies(), false);
     const node = nodes.find((one) => one.id === id);
     if (node === undefined) {
@@ -127,6 +106,7 @@ export class NodeService {
   }
 
   async getModel({ id }: GetModelRequest): Promise<Init<GetModelResponse>> {
+    said("id", id, "a model's name");
     const items = await this.#items();
     const models = this.#models(items);
     const model = models.find((one) => one.id === id);
@@ -188,7 +168,11 @@ export class NodeService {
     const served = new Map<string, Init<Node>[]>([...pins.keys()].map((name) => [name, []]));
     for (const node of this.#nodes(new Map(), false)) {
       if (node.role === "router" || node.status === "left") continue;
-      for (const model of node.models ?? []) served.set(model, [...(served.get(model) ?? []), node]);
+      for (const model of node.models ?? []) {
+        const nodes = served.get(model);
+        if (nodes === undefined) served.set(model, [node]);
+        else nodes.push(node);
+      }
     }
     const view = new ServingView(items);
     return [...served]
@@ -227,11 +211,8 @@ export class NodeService {
   }
 }
 
-/** What a list shows of a model's state: much less than there is, since there are many. */
-function briefly(state: Init<ModelNode>["modelState"]): Init<ModelNode>["modelState"] {
-  if (state === undefined) return undefined;
-  const { status, runningRequests, waitingRequests, kvUsage } = state;
-  return { status, runningRequests, waitingRequests, kvUsage };
+function said(field: string, value: string, expected: string): void {
+  if (value === "") throw new MeshError("bad_request", `${field} is missing; expected ${expected}`, { param: field });
 }
 
 export function unknown(what: string, name: string, names: readonly string[]): MeshError {
@@ -253,48 +234,4 @@ function isAbout({ kind, name }: Item, model: string): boolean {
     default:
       return name === model || name === "*" || name.endsWith(`/${model}`) || name.endsWith("/*");
   }
-}
-
-function memberNode(member: MemberFacts): Init<Node> {
-  const { id, role, status, self, zone, labels, version, incarnation, models, sinceMs } = member;
-  return {
-    id,
-    role,
-    status,
-    self,
-    zone,
-    labels,
-    version,
-    incarnation,
-    models,
-    gossipAddress: member.address,
-    apiAddress: member.apiAddress,
-    servingAddress: member.servingAddress,
-    healthy: member.healthy ?? undefined,
-    leaving: member.draining ?? undefined,
-    rttMs: member.rttMs ?? undefined,
-    sinceMs,
-    seenAgoMs: member.seenAgoMs ?? undefined,
-  };
-}
-
-function targetNode({ id, zone, labels, incarnation, models, host, port }: Target): Init<Node> {
-  const servingAddress = formatHostPort(host, port);
-  return { id, role: "unknown", status: "target", zone, labels, incarnation, models, servingAddress };
-}
-
-function targetMessage(target: Target, fleet: FleetFacts): Init<TargetMessage> {
-  const { sampledAtMs, rttMs, state, source, weight, failuresInRow, lastError } = target;
-  return {
-    state,
-    routable: isRoutable(target),
-    source,
-    address: formatHostPort(target.host, target.port),
-    weight,
-    ...fleet.load(target.id),
-    rttMs,
-    sampledAgoMs: sampledAtMs === undefined ? undefined : Math.max(0, Math.round(fleet.nowMs() - sampledAtMs)),
-    failuresInRow,
-    lastError,
-  };
 }

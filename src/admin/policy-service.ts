@@ -108,13 +108,16 @@ export class PolicyService {
   async changeNode(request: ChangeNodeRequest, call: Call, change: NodeSpec): Promise<Init<WriteResponse>> {
     const { id } = request;
     const isOn = change.cordoned === true || change.draining === true;
+    if (id === "") throw new MeshError("bad_request", "id is missing; expected a node's id", { param: "id" });
     if (isOn && !request.allowUnknown) this.#options.knownNode(id);
     for (let attempt = 1; ; attempt++) {
       const read = { consistent: true, timeoutMs: timeLeft(call) };
       const { item, revision } = await this.#options.policies().get("node", id, read);
       const spec = nodeSpec(item as { readonly spec: NodeSpec } | null, change, request.reason);
       const ifRevision = request.ifRevision ?? item?.revision ?? 0;
-      if (spec === null && item === null && ifRevision === 0) return { revision, dryRun: request.dryRun };
+      if (spec === null && item === null && ifRevision === 0) {
+        return { revision, warnings: this.#unknown(id), dryRun: request.dryRun };
+      }
       const write = spec === null ? { delete: { kind: "node", name: id } } : { put: { kind: "node", name: id, spec } };
       // Doing it twice is doing it once, and a key would be bound to what the node's policy was at the first time.
       const wishes = { ...request, idempotencyKey: "", ifRevision };
@@ -124,6 +127,17 @@ export class PolicyService {
         const isRace = error instanceof MeshError && (error.code === "conflict" || error.code === "not_found");
         if (!isRace || request.ifRevision !== undefined || attempt === ATTEMPTS_MAX) throw error;
       }
+    }
+  }
+
+  /** There was nothing to undo, which may be since another node was meant. */
+  #unknown(id: string): readonly string[] {
+    try {
+      this.#options.knownNode(id);
+      return [];
+    } catch (error) {
+      if (error instanceof MeshError) return [`${error.message}; and no policy is about it`];
+      throw error;
     }
   }
 

@@ -71,7 +71,8 @@ export function routerApi(options: RouterApiOptions): Hono {
   // Ids of static targets may hold slashes, since model names do.
   app.get("/nodes/:id{.+}", (c) => {
     const target = options.target(c.req.param("id"));
-    if (target === undefined) throw new MeshError("not_found", `there is no node "${c.req.param("id")}"`);
+    if (target === undefined)
+      throw new MeshError("not_found", `there is no node ${JSON.stringify(c.req.param("id").slice(0, 128))}`);
     return c.json(node(target));
   });
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
@@ -161,7 +162,11 @@ export function nodeJson(target: Target, load: TargetLoad, nowMs: number): Recor
 function modelsJson(options: RouterApiOptions): object[] {
   const models = new Map<string, Target[]>();
   for (const target of options.targets()) {
-    for (const model of target.models) models.set(model, [...(models.get(model) ?? []), target]);
+    for (const model of target.models) {
+      const serving = models.get(model);
+      if (serving === undefined) models.set(model, [target]);
+      else serving.push(target);
+    }
   }
   return [...models]
     .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -59,6 +59,7 @@ const EJECT_MS = 5000;
 const PROMPT_TOKENS = 512;
 /** As the data plane has it: more would not fit the table's sums. */
 const PROMPT_TOKENS_MAX = 131_072;
+const REASONS_MAX = 8;
 const OUTCOMES = ["success", "failure", "cancelled"];
 
 export class ScoringService implements Scoring<Call> {
@@ -97,7 +98,7 @@ export class ScoringService implements Scoring<Call> {
     }
     const isFull = places.some(({ reason }) => reason.startsWith("full"));
     if (isFull) throw new MeshError("over_capacity", `every node of ${model} is full`, { retryAfterSeconds: 1 });
-    const why = places.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+    const why = reasonsOf(places);
     throw new MeshError("no_healthy_target", `no node of ${model} can be chosen now${why === "" ? "" : ` (${why})`}`);
   }
 
@@ -123,7 +124,7 @@ export class ScoringService implements Scoring<Call> {
     }
     const places = this.#scorer.score(model, 1, []);
     const routableNodes = places.filter(({ eligible }) => eligible).length;
-    const why = places.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+    const why = reasonsOf(places);
     return { serving: routableNodes > 0, routableNodes, reason: routableNodes > 0 ? "" : why };
   }
 
@@ -152,6 +153,13 @@ export class ScoringService implements Scoring<Call> {
     else if (failures > 0) this.#failures.set(row, failures);
     if (failures >= FAILURES_MAX) this.#scorer.eject(row, EJECT_MS);
   }
+}
+
+/** Why none can be chosen: of the first, since there may be thousands. */
+function reasonsOf(places: readonly ScoredPlace[]): string {
+  const shown = places.slice(0, REASONS_MAX).map(({ node, reason }) => `${node}: ${reason}`);
+  const more = places.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
 }
 
 function tokensOf(promptTokens: number): number {

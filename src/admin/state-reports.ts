@@ -2,9 +2,11 @@
  * States that adapters outside of the mesh report: one report stream's word of one node, put together from what is full
  * and what is different. A stream that is silent for its time to live is forgotten.
  *
- * What comes is checked: numbers must be finite and fractions within 0 and 1; what is not is left out and said so.
+ * What comes is checked: numbers must be finite and fractions within 0 and 1; what is not is left out and said so. So is
+ * a state of more than 16 KiB, and what is more than all streams together may keep.
  */
 import type { Message, MessageType } from "../wire/proto-schema.ts";
+import { encodeMessage } from "../wire/proto-writer.ts";
 
 /** A report, of models or of GPUs. */
 export interface Report {
@@ -29,7 +31,14 @@ export interface Ack {
   readonly faults: readonly string[];
 }
 
+/** Bytes that all streams of a port keep together. */
+export interface Kept {
+  bytes: number;
+}
+
+const KEPT_BYTES_MAX = 64 * 1024 * 1024;
 const STATES_MAX = 256;
+const STATE_BYTES_MAX = 16 * 1024;
 const TTL_MS = 15_000;
 const TTL_MS_MIN = 1000;
 const TTL_MS_MAX = 600_000;
@@ -45,20 +54,32 @@ export class ReportedStates {
   untilMs = 0;
   readonly #type: MessageType;
   readonly #keyOf: (delta: Delta) => string;
-  readonly #states = new Map<string, Message>();
+  readonly #kept: Kept;
+  readonly #states = new Map<string, { readonly state: Message; readonly bytes: number }>();
   /** Of the report that was taken last; 0: a full one is wanted. */
   #sequence = 0;
 
   /** `type`: of the states; `keyOf` a delta says which one it is of, "" where it does not. */
-  constructor(node: string, type: MessageType, keyOf: (delta: Delta) => string) {
+  constructor(node: string, type: MessageType, keyOf: (delta: Delta) => string, kept: Kept = { bytes: 0 }) {
     this.node = node;
+    this.#kept = kept;
     this.#type = type;
     this.#keyOf = keyOf;
   }
 
   /** What is reported now. */
   states(nowMs: number): readonly Message[] {
-    return nowMs < this.untilMs ? [...this.#states.values()] : [];
+    return nowMs < this.untilMs ? [...this.#states.values()].map(({ state }) => state) : [];
+  }
+
+  /** Lets go of all that was reported. */
+  clear(): void {
+    for (const key of this.#states.keys()) this.#delete(key);
+  }
+
+  #delete(key: string): void {
+    this.#kept.bytes -= this.#states.get(key)?.bytes ?? 0;
+    this.#states.delete(key);
   }
 
   take(report: Report, nowMs: number): Ack {
@@ -68,7 +89,7 @@ export class ReportedStates {
       this.#sequence = 0;
       return { sequence, applied: false, fullWanted: true, faults: [] };
     }
-    if (full) this.#states.clear();
+    if (full) this.clear();
     const faults: string[] = [];
     for (const [at, delta] of deltas.entries()) this.#apply(delta, `[${at}]`, faults);
     this.#sequence = sequence;
@@ -84,10 +105,10 @@ export class ReportedStates {
       return;
     }
     if (delta.removed) {
-      this.#states.delete(key);
+      this.#delete(key);
       return;
     }
-    const before = this.#states.get(key);
+    const before = this.#states.get(key)?.state;
     if (before === undefined && this.#states.size >= STATES_MAX) {
       faults.push(`${at} is one more than the ${STATES_MAX} that are kept`);
       return;
@@ -105,7 +126,16 @@ export class ReportedStates {
       if (fault === "") state[name] = value;
       else faults.push(`${at}.${name} is ${value as number}; ${fault}`);
     }
-    this.#states.set(key, state);
+    const bytes = encodeMessage(this.#type, state).length;
+    if (bytes > STATE_BYTES_MAX) {
+      faults.push(`${at} is of ${bytes} bytes; expected at most ${STATE_BYTES_MAX}`);
+    } else if (this.#kept.bytes + bytes > KEPT_BYTES_MAX) {
+      faults.push(`${at} is more than is kept here of all adapters together`);
+    } else {
+      this.#delete(key);
+      this.#states.set(key, { state, bytes });
+      this.#kept.bytes += bytes;
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * The StatePlane service: states of models and GPUs as adapters report them, and the states that are known here, those
  * of the mesh's own nodes among them. Where a report and a node speak of the same, the node's word counts.
  *
- * Limits: 64 report streams at a port, 4,096 streams' words kept.
+ * Limits: 64 report streams at a port, 4,096 streams' words kept, of 64 MiB together.
  */
 import { MeshError } from "../base/errors.ts";
 import type {
@@ -22,7 +22,7 @@ import type {
 } from "../gen/services.js";
 import type { MessageType, ProtoTypes } from "../wire/proto-schema.ts";
 import type { Call } from "./services.ts";
-import { type Delta, type Report, ReportedStates } from "./state-reports.ts";
+import { type Delta, type Kept, type Report, ReportedStates } from "./state-reports.ts";
 
 export interface StateSource {
   /** States of the nodes that speak for themselves. */
@@ -36,12 +36,15 @@ type Kind = "models" | "gpus";
 const STREAMS_MAX = 64;
 const KEPT_MAX = 4096;
 const NODE_CHARS_MAX = 128;
+/** Beyond that, what is over is forgotten at once. */
+const FORGET_BYTES = 32 * 1024 * 1024;
 
 export class StateService implements StatePlane<Call> {
   readonly #source: StateSource;
   readonly #types: { readonly [K in Kind]: MessageType };
   /** By kind and node. */
   readonly #reports = new Map<string, ReportedStates>();
+  readonly #held: Kept = { bytes: 0 };
   #streams = 0;
 
   constructor(types: ProtoTypes, source: StateSource) {
@@ -102,18 +105,27 @@ export class StateService implements StatePlane<Call> {
 
   #kept(kind: Kind, node: string, nowMs: number): ReportedStates {
     const key = `${kind} ${node}`;
+    if (this.#held.bytes > FORGET_BYTES) this.#forgetOld(nowMs);
     const known = this.#reports.get(key);
     if (known !== undefined) return known;
     if (this.#reports.size >= KEPT_MAX) {
-      for (const [old, { untilMs }] of this.#reports) if (untilMs <= nowMs) this.#reports.delete(old);
+      this.#forgetOld(nowMs);
     }
     if (this.#reports.size >= KEPT_MAX) {
       throw new MeshError("over_capacity", `states of ${KEPT_MAX} nodes are reported here already`);
     }
     const keyOf = ({ labels }: Delta): string => (kind === "models" ? labels?.model : labels?.gpuUuid) ?? "";
-    const made = new ReportedStates(node, this.#types[kind], keyOf);
+    const made = new ReportedStates(node, this.#types[kind], keyOf, this.#held);
     this.#reports.set(key, made);
     return made;
+  }
+
+  #forgetOld(nowMs: number): void {
+    for (const [key, report] of this.#reports) {
+      if (report.untilMs > nowMs) continue;
+      report.clear();
+      this.#reports.delete(key);
+    }
   }
 
   /** What adapters say of a node. */

@@ -1,5 +1,6 @@
 /** The API's methods about the store that holds the policies: its state, its members, copies of all that it holds. */
 import { MeshError } from "../base/errors.ts";
+import { isRecord } from "../base/field.ts";
 import type {
   AddControlMemberRequest,
   ControlMember,
@@ -17,6 +18,7 @@ import type { Call } from "./services.ts";
 
 /** A new member is given all that there is before it counts. */
 const CHANGE_MS = 30_000;
+const NEWLINE = 10;
 
 export interface StoreServiceOptions {
   policies(): PolicyAccess;
@@ -60,7 +62,7 @@ export class StoreService {
   async saveSnapshot(_request: object, call: Call): Promise<Init<SaveSnapshotResponse>> {
     const policies = this.#options.policies();
     const snapshot = await policies.save(timeLeft(call));
-    return { snapshot, revision: (await policies.status()).revision };
+    return { snapshot, revision: revisionIn(snapshot) ?? (await policies.status()).revision };
   }
 
   async restoreSnapshot({ snapshot }: RestoreSnapshotRequest, call: Call): Promise<Init<RestoreSnapshotResponse>> {
@@ -79,6 +81,18 @@ export class StoreService {
     await policies.changeMembers(change, Math.max(1, Math.round(leftMs)));
     const { members, leader } = await policies.status();
     return { members: members.map(memberMessage), leader };
+  }
+}
+
+/** As the head of a snapshot tells it: the store may have gone on since. */
+function revisionIn(snapshot: Uint8Array): number | undefined {
+  const end = snapshot.indexOf(NEWLINE);
+  try {
+    const head: unknown = JSON.parse(new TextDecoder().decode(snapshot.subarray(0, Math.max(0, end))));
+    const revision = isRecord(head) ? head["revision"] : undefined;
+    return Number.isSafeInteger(revision) ? (revision as number) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

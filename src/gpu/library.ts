@@ -6,7 +6,8 @@
  *
  * Symbol by symbol: one that is missing makes the whole of an open fail, and which there are differs by the age of the
  * driver. So each is asked for by itself (8 us), and one that is missing costs only what needs it; the library is the
- * wrong one where one of `needs` is missing. It is never closed: a call after that would crash.
+ * wrong one where one of `needs` is missing. It is never closed, since a call after that would crash; opening it once more
+ * in the same process gives the same, also where the file is another one by now: the loader goes by the path.
  */
 import { type FFIFunction, dlopen } from "bun:ffi";
 import { statSync } from "node:fs";
@@ -29,8 +30,14 @@ export interface NoLibrary {
   readonly message: string;
 }
 
-/** What stays open until the process ends, so that no collector closes it. */
-const kept: unknown[] = [];
+/** What stays open until the process ends: by path, of which symbols, and what holds it so that no collector closes it. */
+const kept = new Map<string, Kept>();
+
+interface Kept {
+  readonly symbols: Symbols;
+  readonly opened: OpenLibrary<Symbols>;
+  readonly handles: unknown[];
+}
 
 /** The first of `paths` that can be used. What is there and can't be used is told before what is not there. */
 export function openLibrary<const S extends Symbols>(
@@ -69,21 +76,28 @@ function openAt<const S extends Symbols>(
   symbols: S,
   needs: readonly (keyof S & string)[],
 ): OpenLibrary<S> | string {
+  const known = kept.get(path);
+  if (known?.symbols === symbols && needs.every((name) => !known.opened.missing.includes(name))) {
+    return known.opened as OpenLibrary<S>;
+  }
   const calls: Record<string, unknown> = {};
   const missing: string[] = [];
+  const handles = [...(known?.handles ?? [])];
   // What is needed comes first: a foreign library is left after one symbol.
   const names = [...needs, ...Object.keys(symbols).filter((name) => !needs.includes(name))];
   for (const name of names) {
     try {
       const library = dlopen(path, { [name]: symbols[name] as FFIFunction });
-      kept.push(library);
+      handles.push(library);
       calls[name] = library.symbols[name];
     } catch (error) {
       if (needs.includes(name)) return oneLine(error);
       missing.push(name);
     }
   }
-  return { path, calls: calls as Partial<Calls<S>>, missing };
+  const opened = { path, calls: calls as Partial<Calls<S>>, missing };
+  kept.set(path, { symbols, opened, handles });
+  return opened;
 }
 
 function oneLine(error: unknown): string {

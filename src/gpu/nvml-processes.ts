@@ -90,13 +90,18 @@ export class NvmlProcesses {
     const device = this.#device;
     const call = device.session.calls[name];
     if (call === undefined || device.isQuiet(name)) return false;
+    return this.#fill(name, PROCESS_FILL, ({ bytes, count }) => call(device.handle, count, bytes));
+  }
+
+  /** Asks again where there is more than there was room for. */
+  #fill(name: string, byte: number, call: (buffer: ProcessBuffer) => number): boolean {
     const buffer = this.#buffer;
     for (;;) {
-      buffer.bytes.fill(PROCESS_FILL);
+      buffer.bytes.fill(byte);
       buffer.count[0] = buffer.entries;
-      const rc = call(device.handle, buffer.count, buffer.bytes);
+      const rc = call(buffer);
       if (rc === RC.smallBuffer && buffer.grow(buffer.count[0])) continue;
-      return device.heard(name, rc);
+      return this.#device.heard(name, rc);
     }
   }
 
@@ -106,12 +111,13 @@ export class NvmlProcesses {
     const device = this.#device;
     const call = device.session.calls[UTILIZATION];
     if (call === undefined || device.isQuiet(UTILIZATION)) return shares;
-    const { bytes, words, count, entries } = this.#buffer;
-    bytes.fill(0xff);
-    count[0] = entries;
-    if (!device.heard(UTILIZATION, call(device.handle, bytes, count, this.#seenUs))) return shares;
+    const isThere = this.#fill(UTILIZATION, 0xff, ({ bytes, count }) =>
+      call(device.handle, bytes, count, this.#seenUs),
+    );
+    if (!isThere) return shares;
+    const { words, count, entries } = this.#buffer;
     const newest = new Map<number, number>();
-    const end = Math.min(count[0], entries) * SAMPLE_WORDS;
+    const end = Math.min(count[0] as number, entries) * SAMPLE_WORDS;
     for (let at = 0; at < end; at += SAMPLE_WORDS) {
       const pid = wordOf(words, at);
       const atUs = longOf(words, at + 2);

@@ -9,12 +9,13 @@
  * Readers hold a number and nothing else. One that falls behind the ring is told how many events it missed, so slow
  * readers cost no memory.
  */
+import type { EventType } from "../base/event-types.ts";
 import type { SwimEvent } from "../swim/event.ts";
 
 /** Anything but a member's event. */
 export interface News {
   /** "policy.changed": the part before the dot says what it is about. */
-  readonly type: string;
+  readonly type: EventType;
   /** A node's id, a model, a policy's KIND/NAME. */
   readonly id: string;
   /** In words fit for a log line. */

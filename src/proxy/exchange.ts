@@ -121,6 +121,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #waiter: Waiter<Waiting> | null = null;
   #isHedged = false;
   #attempts = 0;
+  /** A target has got something of it. */
+  #isSent = false;
   #staleRetries = 0;
   readonly #excluded: number[] = [];
   heapIndex = -1;
@@ -204,6 +206,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#answering = null;
     this.#isHedged = false;
     this.#attempts = 0;
+    this.#isSent = false;
     this.#staleRetries = 0;
     this.#excluded.length = 0;
     this.#received = 0;
@@ -372,6 +375,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   tryAgain(flow: ModelFlow): boolean {
+    const denial = this.#denialNow();
+    if (denial !== null) {
+      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+      this.refuse(denial);
+      return true;
+    }
     const row = this.#claim(this.#first);
     if (row === ALL_FULL) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
@@ -420,6 +429,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     return null;
   }
 
+  /** Why it may not go on any more after it waited: access rules may have changed meanwhile. */
+  #denialNow(): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    if (enforcement?.isGuarded !== true) return null;
+    const model = routes.modelName(this.model);
+    return enforcement.anyDenial(this.callerOf(enforcement), this.asked?.meant ?? model, model, actionOf(this.shape));
+  }
+
   /** Who makes the request, as the policies know it. */
   callerOf({ callers }: Enforcement): Caller {
     return callers.of((name) => fieldValues(this.held, this.bodyAt, name));
@@ -427,7 +444,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** Tokens that the request took, as far as is known. */
   #usedTokens({ tokens }: Permit): number {
-    if (this.#attempts === 0 || this.#answer.status >= 400) return 0;
+    if (!this.#isSent || this.#answer.status >= 400) return 0;
     // What came in chunks was longer in the end than when it was let pass.
     const prompt = Math.max(
       tokens,
@@ -568,6 +585,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   opened(attempt: Attempt): void {
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
     const shaped = this.#treatment?.shaped ?? null;
+    this.#isSent = true;
     const sent = shaped === null ? attempt.send(this.held, 0, this.heldEnd) : this.#sendShaped(attempt, shaped);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();

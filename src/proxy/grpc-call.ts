@@ -82,6 +82,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #attempt: GrpcAttempt | null = null;
   #attempts = 0;
   #lateAttempts = 0;
+  /** A target that failed may have done something about it. */
+  #isTaken = false;
+  /** A target answered with nothing but an error. */
+  #isRefused = false;
   #excluded: readonly number[] = NONE;
   /** Bytes of the request that the target has not taken yet. */
   #owed = 0;
@@ -250,6 +254,15 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return enforcement.denial(caller, model, callActionOf(this.#head.path?.text ?? ""));
   }
 
+  /** Why it may not go on any more after it waited: access rules may have changed meanwhile. */
+  #denialNow(): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    if (enforcement?.isGuarded !== true) return null;
+    const caller = enforcement.callers.of((name) => this.#head.octets(name));
+    const model = routes.modelName(this.#model);
+    return enforcement.anyDenial(caller, model, model, callActionOf(this.#head.path?.text ?? ""));
+  }
+
   #complete(): void {
     this.#request.isComplete = true;
     this.#activeMs = nowMs();
@@ -279,6 +292,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const isGrpc = block.status === 200;
     if (this.#span !== null) this.#span.isKnownMethod ||= isGrpc;
     const grpcStatus = statusIn(block);
+    this.#isRefused = ended && grpcStatus !== GRPC_STATUS.ok;
     if (ended) this.#finish(grpcStatus, isGrpc ? countedAs(grpcStatus) : block.status);
   }
 
@@ -436,8 +450,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.min(promptTokensMax, Math.max(1, Math.ceil(bytes / bytesPerToken)));
   }
 
-  /** A stream may have got more messages since it was let pass. */
+  /** A stream may have got more messages since it was let pass; what no target did anything about takes none. */
   #usedTokens({ tokens }: Permit): number {
+    if (this.#isRefused || (this.#attempt === null && !this.#isTaken)) return 0;
     return Math.max(tokens, this.#promptTokens()) + this.#pieces;
   }
 
@@ -525,6 +540,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   tryAgain(flow: ModelFlow): boolean {
+    const denial = this.#denialNow();
+    if (denial !== null) {
+      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+      this.#refuse(denial);
+      return true;
+    }
     const attempt = this.#claim();
     if (attempt === ALL_FULL) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
@@ -575,6 +596,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#excluded = [...this.#excluded, row];
       attempt.observe("failure");
     }
+    if (!untouched) this.#isTaken = true;
     if (isDown && !this.#isCommitted) table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
     this.#leave(attempt);
     // What the target did nothing about costs nobody work: it needs no budget.
@@ -682,7 +704,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     counters.bytes(this.#request.received + this.#head.size, this.#sent);
     if (this.#span !== null) this.#endSpan(this.#span, grpcStatus, countedStatus);
     this.#request.release();
-    if (this.#permit !== null) this.#permit.end(this.#attempts === 0 ? 0 : this.#usedTokens(this.#permit));
+    if (this.#permit !== null) this.#permit.end(this.#usedTokens(this.#permit));
     attempt?.release();
     if (this.#waiter !== null && this.#flow !== null) this.#context.dispatch.leave(this.#flow, this.#waiter);
     // A slow client is still taking what the target has sent: until it has, the target's window stays as it is.

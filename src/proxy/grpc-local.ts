@@ -49,6 +49,7 @@ export function localCall(context: WorkerContext, client: ClientSide, block: Hea
 class LocalCall implements StreamOwner, Watcher {
   readonly context: WorkerContext;
   readonly #client: ClientSide;
+  readonly #head: HeaderBlock;
   readonly #answer: Answer | null;
   readonly #startedMs = nowMs();
   readonly #id: CallId;
@@ -70,6 +71,7 @@ class LocalCall implements StreamOwner, Watcher {
   constructor(context: WorkerContext, client: ClientSide, block: HeaderBlock, answer: Answer | null) {
     this.context = context;
     this.#client = client;
+    this.#head = block;
     this.#answer = answer;
     this.#id = callId(block);
     if (context.tracer === null) return;
@@ -147,6 +149,18 @@ class LocalCall implements StreamOwner, Watcher {
       this.#finish(GRPC_STATUS.cancelled);
     }
     if (!this.#isOver && this.context.draining) this.end("draining", "this router is shutting down");
+  }
+
+  /** Whether the client may hear of that service; one that is a model is told to whom the listings tell it. */
+  mayHear(service: string): boolean {
+    const { enforcement, routes } = this.context;
+    if (enforcement === null || (routes.calls.find(service) < 0 && routes.find(service) < 0)) return true;
+    const denial = enforcement.listingDenial(
+      enforcement.callers.of((name) => this.#head.octets(name)),
+      service,
+    );
+    if (denial !== null) this.end(denial.code, denial.message);
+    return denial === null;
   }
 
   watch(service: string): void {
@@ -229,13 +243,15 @@ class LocalCall implements StreamOwner, Watcher {
 
 function check(call: LocalCall, message: Uint8Array): void {
   const service = serviceIn(message);
+  if (!call.mayHear(service)) return;
   const status = healthOf(call.context, service);
   if (status === SERVING_STATUS.serviceUnknown) call.end("not_found", `there is no service or model ${service}`);
   else call.send(Uint8Array.of(0x08, status));
 }
 
 function watch(call: LocalCall, message: Uint8Array): void {
-  call.watch(serviceIn(message));
+  const service = serviceIn(message);
+  if (call.mayHear(service)) call.watch(service);
 }
 
 function answerReflection(call: LocalCall, message: Uint8Array): void {

@@ -1,9 +1,10 @@
 /** The ControlPlane service over the policies' state machine, by the JSON that ctl and curl speak. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { type ControlPlaneOptions, controlPlane } from "../../src/admin/control-plane.ts";
-import type { MemberFacts } from "../../src/admin/node-service.ts";
+import type { MemberFacts } from "../../src/admin/node-message.ts";
+import type { EventType } from "../../src/base/event-types.ts";
 import { Journal } from "../../src/mesh/journal.ts";
-import { type Bed, Beds, serverStream, unary } from "./api-bed.ts";
+import { type Bed, Beds, failureOf, serverStream, unary } from "./api-bed.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 const CONTROL = "infermesh.control.v1.ControlPlane";
@@ -73,6 +74,17 @@ async function call(bed: Bed, method: string, request: object = {}): Promise<Jso
   const json = (await response.json()) as Json;
   expect(response.ok).toBe(json.code === undefined);
   return json;
+}
+
+const EVENTS = `/${CONTROL}/SubscribeEvents`;
+
+async function take(stream: ReturnType<typeof serverStream>, count: number): Promise<Json[]> {
+  const seen: Json[] = [];
+  for await (const message of stream) {
+    seen.push(message as Json);
+    if (seen.length === count) break;
+  }
+  return seen;
 }
 
 describe("policies", () => {
@@ -381,17 +393,7 @@ test("a snapshot may be longer than any other request, by JSON and by gRPC", asy
 });
 
 describe("SubscribeEvents", () => {
-  const EVENTS = `/${CONTROL}/SubscribeEvents`;
-  const news = (type: string, id: string, labels = {}) => ({ type, id, cause: `${id} did`, labels });
-
-  async function take(stream: ReturnType<typeof serverStream>, count: number): Promise<Json[]> {
-    const seen: Json[] = [];
-    for await (const message of stream) {
-      seen.push(message as Json);
-      if (seen.length === count) break;
-    }
-    return seen;
-  }
+  const news = (type: EventType, id: string, labels = {}) => ({ type, id, cause: `${id} did`, labels });
 
   test("begins where it was asked to, brings what is wanted, and tells what was missed", async () => {
     const { bed, journal } = open();
@@ -498,4 +500,51 @@ describe("recommendations", () => {
     const { bed: early } = open({ advice: () => ({ recommendations: [], short: [], revision: undefined }) });
     expect(await call(early, "GetRecommendations")).toMatchObject({ code: "unavailable" });
   });
+});
+
+describe("what is probably not meant", () => {
+  test("a role that there is not, and an id that is not given, are refused", async () => {
+    const { bed } = open();
+    expect(await call(bed, "ListNodes", { role: "agnet" })).toMatchObject({
+      code: "invalid_argument",
+      message: 'role is "agnet"; expected agent, router, client, unknown; did you mean agent?',
+    });
+    for (const method of ["GetNode", "DrainNode", "UndrainNode", "GetModel"]) {
+      expect(await call(bed, method)).toMatchObject({
+        code: "invalid_argument",
+        message: expect.stringContaining("id is missing"),
+      });
+    }
+  });
+
+  test("to undo what was never done to a node that nobody knows is warned of", async () => {
+    const { bed } = open();
+    expect(await call(bed, "UndrainNode", { id: "nod-1" })).toMatchObject({
+      changed: false,
+      warnings: ['there is no node "nod-1" here; did you mean node-1?; and no policy is about it'],
+    });
+    expect(await call(bed, "UndrainNode", { id: "node-1" })).toMatchObject({ changed: false, warnings: [] });
+  });
+
+  test.each([
+    [
+      { types: ["nodes.joined"] },
+      'type is "nodes.joined"; events are about gpu, model, node, policy, routing; did you',
+    ],
+    [{ types: ["Node"] }, "expected one such as node.joined"],
+    [{ types: Array.from({ length: 33 }, () => "node") }, "33 types or labels; at most 32"],
+    [{ labels: Object.fromEntries(Array.from({ length: 33 }, (_, at) => [`l${at}`, ""])) }, "at most 32"],
+  ])("a filter of events that can't be meant: %p", async (filter, words) => {
+    const { bed } = open();
+    const failure = await failureOf(take(serverStream(bed.client(), EVENTS, filter), 1));
+    expect([failure.code, failure.details]).toEqual([3, expect.stringContaining(words)]);
+  });
+});
+
+test("a snapshot is of the revision that its head tells", async () => {
+  const { bed, store } = open();
+  store.save = async () => Buffer.from('{"format": "infermesh policies", "revision": 41}\n{}');
+  expect(await call(bed, "SaveSnapshot")).toMatchObject({ revision: "41" });
+  store.save = async () => Buffer.from("what is no JSON");
+  expect(await call(bed, "SaveSnapshot")).toMatchObject({ revision: "0" });
 });

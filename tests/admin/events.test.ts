@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type Hono } from "hono";
 import { newApp } from "../../src/admin/app.ts";
 import { type EventJournal, NDJSON_TYPE, eventRoutes, eventStream } from "../../src/admin/events.ts";
+import type { EventType } from "../../src/base/event-types.ts";
 import { Journal } from "../../src/mesh/journal.ts";
 import { type Front, serveApi } from "../../src/admin/front.ts";
 import { eventually, RawClient } from "./raw-client.ts";
@@ -266,7 +267,7 @@ describe("events of every kind, over the mesh's own journal", () => {
   const base = START_MS * 1000;
   function filled(): Journal {
     const journal = new Journal(START_MS);
-    const news = (type: string, id: string, labels: Record<string, string>): void =>
+    const news = (type: EventType, id: string, labels: Record<string, string>): void =>
       journal.append({ type, id, cause: "it did", labels }, START_MS);
     news("policy.changed", "pin/m", { kind: "pin", name: "m" });
     news("gpu.degraded", "GPU-1", { node: "n1", gpu: "GPU-1" });
@@ -278,7 +279,7 @@ describe("events of every kind, over the mesh's own journal", () => {
     ["", ["pin/m", "GPU-1", "GPU-2"]],
     ["?type=gpu", ["GPU-1", "GPU-2"]],
     ["?type=gpu.healthy,policy", ["pin/m", "GPU-2"]],
-    ["?type=gp", []],
+    ["?type=gpu.no", []],
     ["?label=node=n1", ["GPU-1"]],
     ["?label=node=n1&label=gpu=GPU-2", []],
     [`?since=${base + 2}`, ["GPU-2"]],
@@ -292,6 +293,7 @@ describe("events of every kind, over the mesh's own journal", () => {
 
   test.each([
     ["type=GPU", "expected one such as node.joined"],
+    ["type=gp", "did you mean gpu?"],
     ["label=n1", "expected NAME=VALUE"],
     ["tpye=gpu", "did you mean type?"],
   ])("refuses %s", async (query, message) => {
@@ -323,4 +325,18 @@ describe("events of every kind, over the mesh's own journal", () => {
       `event: missed\ndata: {"missed":978,"next":${base + 979}}`,
     );
   });
+});
+
+test("a watch has its place from the moment that it is admitted, until it ends or is never read", async () => {
+  const watchers = { count: 0 };
+  const watched = newApp(() => {});
+  eventRoutes(watched, new Journal(1_795_000_000_000), watchers);
+  const ask = async (method = "GET"): Promise<Response> => watched.request("/events?watch=1", { method });
+  const streams = await Promise.all(Array.from({ length: 70 }, () => ask()));
+  expect(streams.filter(({ status }) => status === 200)).toHaveLength(64);
+  expect(watchers.count).toBe(64);
+  for (const { body } of streams) await body?.cancel();
+  expect(watchers.count).toBe(0);
+  expect((await ask("HEAD")).status).toBe(200);
+  expect(watchers.count).toBe(0);
 });

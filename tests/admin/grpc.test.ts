@@ -53,6 +53,30 @@ describe("a unary call", () => {
     expect(bed.errors).toHaveLength(code === 13 ? 1 : 0);
   });
 
+  test.each(["x", "é", "漢", "👩"])(
+    "has words of %p that a client's header list takes, however many they are",
+    async (text) => {
+      const bed = beds.open(
+        control({
+          getNode: async () => {
+            throw new MeshError("bad_request", text.repeat(5000));
+          },
+        }),
+      );
+      const client = new Http2Client(bed.url(""));
+      const { headers: head } = await client.ask(GET_NODE, { "content-type": "application/grpc" }, enveloped(""));
+      client.close();
+      const size = Object.entries(head).reduce(
+        (sum, [name, value]) => sum + name.length + String(value).length + 32,
+        0,
+      );
+      expect(size).toBeLessThan(8192);
+      const words = decodeURIComponent(String(head["grpc-message"]));
+      expect(words).toStartWith(text.repeat(100));
+      expect(words).not.toContain("\ufffd");
+    },
+  );
+
   test("tells in its details what is beyond a code", async () => {
     const bed = beds.open(
       control({

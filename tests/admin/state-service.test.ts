@@ -71,6 +71,37 @@ describe("one stream's word", () => {
   });
 });
 
+test("what adapters say is bounded: each state, and all of them together, until they are silent", () => {
+  const kept = { bytes: 0 };
+  const type = types.message("infermesh.state.v1.ModelState");
+  const stream = (node: string) => new ReportedStates(node, type, ({ labels }) => labels?.model ?? "", kept);
+  const full = (count: number, chars: number) => ({
+    node: "n",
+    sequence: 1,
+    full: true,
+    deltas: Array.from({ length: count }, (_, at) => ({
+      labels: { model: `${at}`.padEnd(chars, "x") },
+      removed: false,
+      unknown: [],
+    })) as unknown as Delta[],
+    observedAtMs: 1,
+    ttlMs: 1000,
+  });
+  const one = stream("n");
+  expect(one.take(full(1, 20_000), 0).faults[0]).toContain("bytes; expected at most 16384");
+  expect([one.states(1), kept.bytes]).toEqual([[], 0]);
+  one.take(full(256, 10_000), 0);
+  const { bytes } = kept;
+  one.take(full(256, 10_000), 0);
+  expect(kept.bytes).toBe(bytes);
+  const others = Array.from({ length: 30 }, (_, at) => stream(`n${at}`));
+  const faults = others.flatMap((other) => other.take(full(256, 10_000), 0).faults);
+  expect(faults[0]).toContain("more than is kept here of all adapters together");
+  expect(kept.bytes).toBeLessThanOrEqual(64 * 1024 * 1024);
+  for (const each of [one, ...others]) each.clear();
+  expect(kept.bytes).toBe(0);
+});
+
 test("the service acknowledges reports, tells what it knows, and hands it on", async () => {
   const handed: unknown[] = [];
   const service = new StateService(types, {

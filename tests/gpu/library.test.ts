@@ -31,6 +31,13 @@ describe("opening a library", () => {
     expect(library.missing).toEqual(["infermesh_is_not_there"]);
   });
 
+  test("opening it once more gives the same calls, of other symbols others", () => {
+    const library = openLibrary([LIBC], SYMBOLS, ["abs"]);
+    expect(openLibrary([LIBC], SYMBOLS, ["abs"])).toBe(library);
+    const other = openLibrary([LIBC], { labs: { args: ["i64"], returns: "i64" } }, ["labs"]);
+    expect("calls" in other && other.calls.labs?.(-7n)).toBe(7n);
+  });
+
   test("the first path that can be used is taken", () => {
     const paths = [join(folder, "none.so"), join(folder, "garbage.so"), LIBC];
     expect(openLibrary(paths, SYMBOLS, ["abs"])).toMatchObject({ path: LIBC });

@@ -207,6 +207,14 @@ describe("field values", () => {
     expect(new NvmlFields(device, ofDevice(FIELD.memoryTemperature)).look()).toEqual([70]);
   });
 
+  test("many odd ones are one call of those by which a driver counts as stuck", () => {
+    const device = deviceOf({ nvmlDeviceGetFieldValues: () => 999, nvmlDeviceGetFanSpeed: () => 0 });
+    device.begin(0);
+    expect(new NvmlFields(device, ofDevice(FIELD.energy, FIELD.linkCount, FIELD.pcieReplays)).look()).toHaveLength(3);
+    device.word("nvmlDeviceGetFanSpeed");
+    expect(() => device.end()).not.toThrow();
+  });
+
   test("one that says that the GPU is lost ends the look", () => {
     const device = deviceOf({
       nvmlDeviceGetFieldValues: (_dev: number, _count: number, words: Uint32Array) => {

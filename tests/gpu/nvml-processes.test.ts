@@ -36,7 +36,9 @@ function sampling(samples: readonly Sample[], since: number[] = []): Call {
     const view = viewOf(bytes);
     const fresh = samples.filter(([, atUs]) => atUs > sinceUs);
     if (fresh.length === 0) return 6;
+    const room = count[0] as number;
     count[0] = fresh.length;
+    if (room < fresh.length) return 7;
     for (const [index, [pid, atUs, share]] of fresh.entries()) {
       view.setUint32(index * 32, pid, true);
       view.setBigUint64(index * 32 + 8, BigInt(atUs), true);
@@ -114,6 +116,12 @@ describe("how busy they are", () => {
     expect(processes.read()?.map(({ utilization }) => utilization)).toEqual([0.3, 1]);
     expect(processes.read()?.map(({ utilization }) => utilization)).toEqual([undefined, undefined]);
     expect(since).toEqual([0, 5_000_000_200]);
+  });
+
+  test("more samples than there was room for are asked for again", () => {
+    const samples = Array.from({ length: 400 }, (_, index): Sample => [11 + (index % 2), 1000 + index, index % 100]);
+    const processes = processesOf({ ...two, nvmlDeviceGetProcessUtilization: sampling(samples) });
+    expect(processes.read()?.map(({ utilization }) => utilization)).toEqual([0.98, 0.99]);
   });
 
   test("what makes no sense says nothing", () => {

@@ -44,6 +44,11 @@ describe("three mock nodes behind a router", () => {
       { health: "quarantined", healthReason: "XID 79: the GPU has fallen off the bus" },
     ]);
     expect((await gpusOf(router, "node1")).map(({ health }) => health)).toEqual(["healthy"]);
+    const told = (await (await fetch(`http://${agents[1]?.address("api")}/events`)).json()) as {
+      events: readonly { type: string; cause: string }[];
+    };
+    const kinds = told.events.filter(({ type }) => type.startsWith("gpu.")).map(({ type }) => type);
+    expect(kinds).toEqual(["gpu.xid", "gpu.quarantined"]);
     // What has happened is not undone by ending the faults that last.
     expect((await faults(agents[1], "DELETE")).status).toBe(200);
     await until(async () => (await gpusOf(router, "node2"))[0]?.health === "quarantined");

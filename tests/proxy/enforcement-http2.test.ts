@@ -169,6 +169,38 @@ describe("a call of gRPC", () => {
     expect((await last.over()).status).toBe(0);
   });
 
+  test("takes no tokens where no target was reached", async () => {
+    const gone = upstream(ok);
+    gone.stop();
+    const router = relay([by("grpc", gone.port)], { attemptsMax: 1 }).obey(quota("*/m", { tokensPerMinute: 8 }));
+    const one = await client(router.port);
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(14);
+  });
+
+  test("takes no tokens where its target refused it", async () => {
+    const refusal = { ...GRPC_HEAD, "grpc-status": "3" };
+    const { router, client: one } = await bed((call) => void call.respond(refusal, true));
+    router.obey(quota("*/m", { tokensPerMinute: 8 }));
+    for (let i = 0; i < 4; i++) expect((await one.call(UNARY).send(message("m"), true).over()).status).toBe(3);
+  });
+
+  test("that asks for health hears of no model that it may not use", async () => {
+    const { router, client: one } = await bed(echo);
+    router.obey(acl("tenant:acme/m/*"));
+    const asked = framed(proto({ 1: "m" }));
+    for (const method of ["Check", "Watch"]) {
+      const path = `/grpc.health.v1.Health/${method}`;
+      expect((await one.call(path, acme).send(asked, true).over()).status).toBe(7);
+      const other = one.call(path).send(asked, true);
+      await until(() => other.messages.length === 1);
+      expect(other.messages).toEqual(["\x08\x01"]);
+      other.reset();
+      const whole = one.call(path, acme).send(framed(""), true);
+      await until(() => whole.messages.length === 1);
+      whole.reset();
+    }
+  });
+
   test("takes tokens for all of its messages", async () => {
     const { router, client: one } = await bed(echo);
     router.obey(quota("*/m", { tokensPerMinute: 100_000 }));
@@ -191,6 +223,20 @@ describe("a call of gRPC", () => {
     const late = await one.call(UNARY, acme).send(message("m"), true).over();
     expect(late.status).toBe(4);
     expect(calls[0]!.head["grpc-timeout"]).toMatch(/^\d+u$/);
+  });
+
+  test("is asked by the access rules again after it waited", async () => {
+    const calls: Call[] = [];
+    const { router, client: one } = await bed((call) => void calls.push(call), {
+      flow: { queue: { ...FLOW.queue, waitMsMax: 5000 } },
+    });
+    const { table, rows, context } = router;
+    while (table.tryBegin(0, rows[0]!, 1));
+    const waits = one.call(UNARY, acme).send(message("m"), true);
+    await until(() => context.dispatch.waiting === 1);
+    router.obey(acl("tenant:acme/m/*"));
+    expect((await waits.over()).status).toBe(7);
+    expect([calls.length, context.dispatch.waiting]).toEqual([0, 0]);
   });
 
   test("is told which pin leaves nobody to serve it", async () => {
