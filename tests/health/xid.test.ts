@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { parseSection } from "../../src/base/settings-reading.ts";
 import type { GpuFault } from "../../src/health/reading.ts";
+import { healthSettings } from "../../src/health/settings.ts";
 import { XIDS, xidOf } from "../../src/health/xid.ts";
 import { DEFAULTS, UUID, Ward } from "./gpu-bed.ts";
 
@@ -157,6 +159,15 @@ describe("an XID", () => {
     const off = new Ward({ ...DEFAULTS, xid: { ...DEFAULTS.xid, enabled: false } });
     fail(off, 79);
     expect(off.reasons()).toEqual([]);
+  });
+
+  test("can't be wished to be two things", () => {
+    const raw = { xid: { eventCodes: [13, 31], quarantinedCodes: [31] } };
+    expect(parseSection(healthSettings, raw).faults?.map(({ path, expected }) => [path, expected])).toEqual([
+      ["xid.eventCodes", "codes that are in no other list"],
+      ["xid.quarantinedCodes", "codes that are in no other list"],
+    ]);
+    expect(parseSection(healthSettings, { xid: { eventCodes: [13], quarantinedCodes: [31] } }).faults).toBeUndefined();
   });
 
   test("of a GPU that nobody has told of yet is remembered", () => {
