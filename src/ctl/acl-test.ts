@@ -95,10 +95,11 @@ export const ACL_TEST = asking({
   operands: [
     {
       name: "SUBJECT",
-      expected: "tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), or * for who is neither",
+      expected:
+        "one of tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), and * for who is neither",
     },
     { name: "MODEL", expected: "a model", completes: "model" },
-    { name: "ACTION", expected: "infer, embed or admin; infer without it", optional: true },
+    { name: "ACTION", expected: "one of infer, embed, admin; infer without it", optional: true },
   ],
   run: testRule,
 });

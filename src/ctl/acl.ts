@@ -27,10 +27,15 @@ const WORDS: readonly string[] = [...ACTIONS, ANY];
 const ACL_OPERANDS: readonly Operand[] = [
   {
     name: "SUBJECT",
-    expected: "tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), or * for everybody",
+    expected:
+      "one of tenant:NAME, key:SHA256, key:- (the key itself then comes on standard input), and * for everybody",
   },
   { name: "MODEL", expected: "a model, or * for each", completes: "model" },
-  { name: "ACTION", expected: "infer, embed, admin, or * for each, which is what is meant without it", optional: true },
+  {
+    name: "ACTION",
+    expected: "one of infer, embed, admin, and * for each, which is what is meant without it",
+    optional: true,
+  },
 ];
 
 const EFFECT_COLORS: Readonly<Record<string, number>> = { allow: 32, deny: 31 };

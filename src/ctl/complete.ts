@@ -33,7 +33,8 @@ export interface Candidates {
 }
 
 /** Names of a kind that the mesh knows; `words` are the command line, which may say whom to ask. */
-export type Names = (kind: "node" | "model" | "profile", words: readonly string[]) => Promise<readonly string[]>;
+export type Names = (kind: Named, words: readonly string[]) => Promise<readonly string[]>;
+type Named = Exclude<Completes, "kind" | "file">;
 
 interface Flag {
   readonly word: string;
@@ -84,7 +85,7 @@ async function withinCommand(
   command: Command<Section>,
   given: readonly string[],
   last: string,
-  names: (kind: "node" | "model" | "profile") => Promise<readonly string[]>,
+  names: (kind: Named) => Promise<readonly string[]>,
 ): Promise<Candidates> {
   const flags = flagsOf(command);
   const { operands = [] } = command;
@@ -150,7 +151,7 @@ async function valuesOf(
   { values, completes }: Flag,
   given: string,
   before: string,
-  names: (kind: "node" | "model" | "profile") => Promise<readonly string[]>,
+  names: (kind: Named) => Promise<readonly string[]>,
 ): Promise<Candidates> {
   if (values.length > 0)
     return fitting(
@@ -167,7 +168,7 @@ async function ofKind(
   kind: Completes,
   given: string,
   before: string,
-  names: (kind: "node" | "model" | "profile") => Promise<readonly string[]>,
+  names: (kind: Named) => Promise<readonly string[]>,
 ): Promise<Candidates> {
   if (kind === "file") return { candidates: [], files: true };
   const known = kind === "kind" ? KINDS : (await names(kind)).toSorted();

@@ -5,6 +5,7 @@
  */
 import { section } from "../base/settings.ts";
 import { printable } from "../base/printable.ts";
+import { KINDS } from "../policy/spec.ts";
 import { ask, recordsIn } from "./client.ts";
 import { call, type Caller } from "./control-plane.ts";
 import { type Branch, complete, type Names } from "./complete.ts";
@@ -107,6 +108,7 @@ const namesOf: Names = async (kind, words) => {
   try {
     if (kind === "profile") return Object.keys(readProfiles(profilePath(process.env)).profiles);
     const caller = callerOf(words);
+    if (kind === "policy") return await policiesOf(caller, words);
     return kind === "model" ? await listed(caller, "ListModels", "models") : await nodesOf(caller);
   } catch {
     return [];
@@ -119,6 +121,14 @@ async function nodesOf(caller: Caller): Promise<string[]> {
   if (nodes.length > 0) return nodes;
   const answer = await ask(caller.endpoint, "/nodes", caller.timeoutMs);
   return answer.kind === "answer" ? idsIn(recordsIn(answer.body, "nodes")) : [];
+}
+
+/** Names of policies of the kind that the words before say. */
+async function policiesOf(caller: Caller, words: readonly string[]): Promise<string[]> {
+  const kind = words.slice(0, -1).find((word) => (KINDS as readonly string[]).includes(word)) ?? "";
+  const reply = await call(caller, "ListPolicies", { kind, local: true });
+  const policies = reply.kind === "reply" ? (recordsIn(reply.body, "policies") ?? []) : [];
+  return policies.flatMap(({ name }) => (typeof name === "string" ? [name] : []));
 }
 
 async function listed(caller: Caller, method: string, list: string): Promise<string[]> {

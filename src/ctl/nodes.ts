@@ -153,10 +153,16 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
 async function askTargets(endpoint: string, timeoutMs: number): Promise<Answer> {
   const answer = await ask(endpoint, "/nodes", timeoutMs);
   if (answer.kind !== "answer" || answer.status !== 404) return answer;
-  const own = await ask(answer.endpoint, "/status", timeoutMs);
+  const [own, vitals] = await Promise.all([
+    ask(answer.endpoint, "/status", timeoutMs),
+    ask(answer.endpoint, "/metrics?format=json", timeoutMs),
+  ]);
   if (own.kind !== "answer" || own.status !== 200) return own;
   const status = recordOf(own.body);
-  return status === undefined ? own : { ...own, body: { nodes: [targetOfAgent(status)] } };
+  const state =
+    vitals.kind === "answer" && vitals.status === 200 ? recordOf(recordOf(vitals.body)?.["state"]) : undefined;
+  const models = (recordsIn(state, "models") ?? []) as readonly ModelFigures[];
+  return status === undefined ? own : { ...own, body: { nodes: [targetOfAgent(status, models)] } };
 }
 
 /** Targets with what the mesh knows of them, then the members that are none, without those that left. */
@@ -212,7 +218,7 @@ function nodeOfMember(member: MemberRow): NodeRow {
   };
 }
 
-function targetOfAgent(status: JsonRecord): TargetRow {
+function targetOfAgent(status: JsonRecord, figures: readonly ModelFigures[]): TargetRow {
   const { id, serve, models, health, vitals, zone, incarnation, version } = status as {
     id?: string;
     serve?: string;
@@ -235,6 +241,6 @@ function targetOfAgent(status: JsonRecord): TargetRow {
     inFlight: vitals?.requests_in_progress ?? null,
     rttMs: null,
     sampledAgoMs: 0,
-    sample: version === undefined ? null : { version },
+    sample: version === undefined ? null : { version, ...(figures.length === 0 ? {} : { models: figures }) },
   };
 }

@@ -166,7 +166,7 @@ export const POLICIES = {
   }),
   get: asking({
     settings: getSettings,
-    operands: [KIND, NAME],
+    operands: [KIND, { ...NAME, completes: "policy" }],
     run: (config, terminal, [kind = "", name = ""]) => showPolicy(config, terminal, kind, name),
   }),
   list: asking({
@@ -175,7 +175,7 @@ export const POLICIES = {
   }),
   delete: asking({
     settings: section(singleWriteFields),
-    operands: [KIND, NAME],
+    operands: [KIND, { ...NAME, completes: "policy" }],
     run(config, terminal, [kind = "", name = ""]) {
       if (!isKind(kind, terminal)) return EXIT.usage;
       const request = { kind, name, ...howOf(config) };

@@ -8,7 +8,7 @@ export interface Terminal {
   err(text: string): void;
   readonly color: boolean;
   /** Columns and lines of a terminal; undefined where the output is none. */
-  readonly size?: { readonly columns: number; readonly lines: number };
+  readonly size?: { readonly columns: number; readonly lines: number } | undefined;
   /** Shows how far long work is, in place of what it showed before; "" takes it away. Only for a terminal. */
   progress?(text: string): void;
   /** Whether somebody still reads the output; for commands that go on until they are ended. */
@@ -42,7 +42,8 @@ export function standardTerminal(): Terminal {
   const clear = (): void => {
     if (shown !== "") progress("");
   };
-  const { columns, rows: lines } = process.stdout;
+  // It may be made smaller while something is watched.
+  const size = () => ({ columns: process.stdout.columns || 80, lines: process.stdout.rows || 24 });
   return {
     out(text) {
       clear();
@@ -52,7 +53,9 @@ export function standardTerminal(): Terminal {
       clear();
       process.stderr.write(text);
     },
-    ...(process.stdout.isTTY ? { size: { columns, lines } } : {}),
+    get size() {
+      return process.stdout.isTTY ? size() : undefined;
+    },
     ...(process.stderr.isTTY && process.env["TERM"] !== "dumb" ? { progress } : {}),
     color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
     reading() {

@@ -34,7 +34,10 @@ export const spawnChild: Spawn = (command) => {
   return { pid: child.pid, output: child.stdout, kill: (signal) => child.kill(signal), exited };
 };
 
-/** The last line that was written, of the last 4 KiB. */
+/** How the runtime begins what it says of a crash; an address for reports to its makers ends that. */
+const CRASH = /^panic\([^)]*\): /;
+
+/** The last line that was written, of the last 4 KiB; of a crash in a driver's library, what crashed. */
 export function lastWordsOf(stream: AsyncIterable<Uint8Array>): { readonly over: Promise<void>; text(): string } {
   let tail = new Uint8Array(0);
   const over = (async () => {
@@ -53,10 +56,11 @@ export function lastWordsOf(stream: AsyncIterable<Uint8Array>): { readonly over:
     over,
     text() {
       const lines = new TextDecoder().decode(tail).split("\n");
-      const last = lines
+      const said = lines
         .map((line) => line.replaceAll(/[\p{Cc}\p{Cf}\uFFFD]/gu, "").trim())
-        .findLast((line) => line !== "");
-      return (last ?? "").slice(0, LAST_WORDS_CHARS_MAX);
+        .filter((line) => line !== "");
+      const crash = said.findLast((line) => CRASH.test(line))?.replace(CRASH, "");
+      return (crash ?? said.at(-1) ?? "").slice(0, LAST_WORDS_CHARS_MAX);
     },
   };
 }

@@ -20,7 +20,8 @@ import type {
   WORD_CALLS,
 } from "./nvml-symbols.ts";
 
-const QUIET_MS = 60_000;
+/** How long what is refused is not asked for. */
+export const QUIET_MS = 60_000;
 const SCRATCH_BYTES = 512;
 
 interface StructVersion {

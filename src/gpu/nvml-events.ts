@@ -9,6 +9,7 @@ import { addressOf, wordOf } from "./nvml-decode.ts";
 import type { NvmlSession } from "./nvml-device.ts";
 
 const XID = 0x8;
+const EVENT_WORDS = 8;
 /** More than a storm brings between two looks; the rest is for the next one. */
 const FAULTS_MAX = 256;
 
@@ -52,7 +53,7 @@ export class NvmlEvents {
     const words = this.#session.words;
     for (let count = 0; count < FAULTS_MAX; count += 1) {
       // The older call says nothing of instances, so they stay "not known".
-      this.#session.blank();
+      words.fill(0xffff_ffff, 0, EVENT_WORDS);
       const rc = wait(this.#set as Pointer, words, 0);
       if (rc !== RC.ok) return { faults, isBroken: rc !== RC.timeout };
       const uuid = this.#uuids.get(addressOf(words, 0) ?? 0);

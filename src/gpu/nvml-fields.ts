@@ -2,9 +2,9 @@
  * Many field values of a device in one call. The call succeeds when any of them does, so each one's code is looked at;
  * one that there is not is left out of the call for a minute.
  */
-import { RC } from "./nvml-codes.ts";
+import { RC, meaningOf } from "./nvml-codes.ts";
 import { FIELD_WORDS, fieldOf } from "./nvml-decode.ts";
-import type { NvmlDevice } from "./nvml-device.ts";
+import { type NvmlDevice, QUIET_MS } from "./nvml-device.ts";
 
 const CALL = "nvmlDeviceGetFieldValues";
 
@@ -55,7 +55,8 @@ interface Wanted {
 export class NvmlFields {
   readonly #device: NvmlDevice;
   readonly #wanted: readonly Wanted[];
-  readonly #keys: readonly string[];
+  /** Until when each is not asked for. */
+  readonly #quietUntilMs: Float64Array;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #doubles: Float64Array;
   /** Where each wanted one stands in the buffer; -1: it was not asked for. */
@@ -65,7 +66,7 @@ export class NvmlFields {
   constructor(device: NvmlDevice, wanted: readonly Wanted[]) {
     this.#device = device;
     this.#wanted = wanted;
-    this.#keys = wanted.map(({ id, scope }) => `field ${id} ${scope}`);
+    this.#quietUntilMs = new Float64Array(wanted.length).fill(-Infinity);
     const buffer = new ArrayBuffer(Math.max(1, wanted.length) * FIELD_WORDS * 4);
     this.#words = new Uint32Array(buffer);
     this.#doubles = new Float64Array(buffer);
@@ -87,13 +88,13 @@ export class NvmlFields {
       const place = this.#places[index] as number;
       if (place < 0) continue;
       const rc = refused === RC.ok ? (this.#words[place + 7] as number) : refused;
-      if (rc === RC.unknown) isOdd = true;
-      else if (device.heard(CALL, rc, this.#keys[index])) {
-        this.#values[index] = fieldOf(this.#words, this.#doubles, place);
-      }
+      if (rc === RC.ok) this.#values[index] = fieldOf(this.#words, this.#doubles, place);
+      else if (rc === RC.unknown) isOdd = true;
+      else if (meaningOf(rc) === "none") this.#quietUntilMs[index] = device.nowMs + QUIET_MS;
+      else device.heard(CALL, rc);
     }
-    // However many fields are odd, it is one call of those by which a driver counts as stuck.
-    if (isOdd) device.heard(CALL, RC.unknown);
+    // However many fields there are, it is one call of those by which a driver counts as stuck.
+    device.heard(CALL, isOdd ? RC.unknown : RC.ok);
     return this.#values;
   }
 
@@ -106,12 +107,11 @@ export class NvmlFields {
   #write(): number {
     let count = 0;
     for (let index = 0; index < this.#wanted.length; index += 1) {
-      const isAsked = !this.#device.isQuiet(this.#keys[index] as string);
+      const isAsked = this.#device.nowMs >= (this.#quietUntilMs[index] as number);
       const place = isAsked ? count * FIELD_WORDS : -1;
       this.#places[index] = place;
       if (!isAsked) continue;
       const { id, scope } = this.#wanted[index] as Wanted;
-      this.#words.fill(0, place, place + FIELD_WORDS);
       this.#words[place] = id;
       this.#words[place + 1] = scope;
       // A library that leaves one out says nothing of it.

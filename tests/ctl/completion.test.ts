@@ -20,7 +20,12 @@ const ROOT: Branch = {
     hidden: { doc: "", hidden: true },
   },
 };
-const NAMES = { node: ["gpu-1", "gpu-2", "router-1"], model: ["llama-3-8b", "mistral"], profile: ["prod"] };
+const NAMES = {
+  node: ["gpu-1", "gpu-2", "router-1"],
+  model: ["llama-3-8b", "mistral"],
+  policy: ["acme/*", "acme/mistral"],
+  profile: ["prod"],
+};
 
 async function next(line: string): Promise<string[]> {
   const { candidates, files } = await complete(ROOT, line.split(" "), (kind) => Promise.resolve(NAMES[kind]));
@@ -48,6 +53,9 @@ describe("what may come next", () => {
     ["ctl list-nodes --output=w", ["--output=wide"]],
     ["ctl list-nodes --profile ", ["prod"]],
     ["ctl policy get p", ["pin", "priority"]],
+    ["ctl policy get quota acme/m", ["acme/mistral"]],
+    ["ctl policy delete quota ", ["acme/*", "acme/mistral"]],
+    ["ctl policy set quota ", []],
     ["ctl policy export --kinds pin,n", ["pin,node"]],
     ["ctl policy apply -f ", [":files"]],
     ["ctl snapshot save ", [":files"]],

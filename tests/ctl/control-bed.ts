@@ -205,6 +205,8 @@ export interface Ran {
 export interface Running {
   readonly env?: Record<string, string>;
   readonly color?: boolean;
+  /** Of a terminal that is looked at. */
+  readonly size?: { readonly columns: number; readonly lines: number };
   /** Called with all output so far, after each part of it. */
   readonly onOut?: (out: string) => void;
   readonly onErr?: (err: string) => void;
@@ -223,6 +225,7 @@ export async function ctl(endpoint: string, words: readonly string[], how: Runni
   const env = { INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml", INFERMESH_ENDPOINT: endpoint, ...how.env };
   const terminal = {
     color: how.color ?? false,
+    size: how.size,
     out(text: string) {
       out += text;
       how.onOut?.(out);

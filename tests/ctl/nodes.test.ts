@@ -144,6 +144,7 @@ const bed = new CtlBed({
   "/decided/infermesh.control.v1.ControlPlane/GetNode": () => ({ node: DECIDED[0] }),
   "/empty/nodes": () => ({ nodes: [] }),
   "/agent/status": () => STATUS,
+  "/agent/metrics": () => ({ state: { models: [{ runningRequests: 2, waitingRequests: 1, kvUsage: 0.25 }] } }),
   "/agent/members": () => ({ members: [member("a", {}), MEMBERS[0]] }),
   "/agent/members/a": () => member("a", { self: true }),
   "/lone/status": () => STATUS,
@@ -226,6 +227,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
     const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\t-\t-\t-\n";
     expect(await bed.run(listNodes, "lone", { output: "text" })).toEqual({ code: 0, err: "", out: lone });
     const { out } = await bed.run(listNodes, "agent", { output: "text" });
+    expect(out.split("\n")[0]?.split("\t").slice(5, 8)).toEqual(["2", "1", "0.25"]);
     expect(out.split("\n").map((line) => line.split("\t").slice(0, 3))).toEqual([
       ["a", "healthy", "agent"],
       ["router-a-8080", "alive", "router"],

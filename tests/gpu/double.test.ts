@@ -2,9 +2,11 @@
  * The double of libnvidia-ml keeps the contract of the public nvml.h: what the tests of the NVML backend prove is worth
  * as much as this. Called here by numbers and offsets of that header, not through the backend's own tables.
  */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { type FFIFunction, type Pointer, dlopen } from "bun:ffi";
-import { Double, foreignLibrary, HAS_COMPILER } from "./double.ts";
+import { Double, foreignLibrary, HAS_COMPILER, removeDoubles } from "./double.ts";
+
+afterAll(removeDoubles);
 
 const SIGNATURES: Readonly<Record<string, FFIFunction["args"]>> = {
   nvmlInit_v2: [],

@@ -31,7 +31,7 @@ export const HAS_COMPILER = process.platform === "linux" && Bun.which(COMPILER[0
 if (!HAS_COMPILER) console.warn("the tests against the double of libnvidia-ml are left out: there is no C compiler");
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+process.on("exit", removeDoubles);
 let count = 0;
 
 const names = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
@@ -56,6 +56,7 @@ function once(key: string, build: (out: string) => void): string {
     rmSync(resolve(BUILT, ".."), { recursive: true, force: true });
     mkdirSync(BUILT, { recursive: true });
   }
+  mkdirSync(folder, { recursive: true });
   const fresh = join(folder, `built-${(count += 1)}`);
   build(fresh);
   const beside = `${path}.${process.pid}`;
@@ -95,13 +96,18 @@ export function foreignLibrary(init: number): string {
 
 function placed(from: string): string {
   const own = join(folder, `double-${(count += 1)}`);
-  mkdirSync(own);
+  mkdirSync(own, { recursive: true });
   copyFileSync(from, join(own, NAME));
   return join(own, NAME);
 }
 
 // Before any test begins, whose time is bounded.
 if (HAS_COMPILER) library([]);
+
+/** For `afterAll` of each test file: the test runner tells nobody of its exit. */
+export function removeDoubles(): void {
+  rmSync(folder, { recursive: true, force: true });
+}
 
 /** What the library counted. */
 export interface DoubleReport {

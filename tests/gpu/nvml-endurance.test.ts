@@ -1,9 +1,11 @@
 /** Reading for long leaves nothing behind: no descriptor, no object of the library's, no memory. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { Double, HAS_COMPILER } from "./double.ts";
+import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { GPU_GROUPS, type GpuGroup } from "../../src/health/reading.ts";
+
+afterAll(removeDoubles);
 
 const ALL = new Set(GPU_GROUPS);
 const LOAD: ReadonlySet<GpuGroup> = new Set<GpuGroup>(["load"]);

@@ -1,13 +1,15 @@
 /** What the real backend makes of a library, a driver and cards that fail, lie or go away: by the double of libnvidia-ml. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Double, HAS_COMPILER, foreignLibrary } from "./double.ts";
+import { Double, HAS_COMPILER, foreignLibrary, removeDoubles } from "./double.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { NVML_SYMBOLS } from "../../src/gpu/nvml-symbols.ts";
 import { GPU_GROUPS, type GpuUpdate } from "../../src/health/reading.ts";
 import { GpuReadings } from "../../src/health/readings.ts";
 import { takeFault, takeUpdate } from "../../src/health/shape.ts";
+
+afterAll(removeDoubles);
 
 const ALL = new Set(GPU_GROUPS);
 const FIRST = "GPU-6a0f1c2e-0000-4000-8000-000000000000";

@@ -1,10 +1,12 @@
 /** Every figure of every group, read by the real backend from the double of libnvidia-ml as its scenario has it. */
-import { describe, expect, test } from "bun:test";
-import { Double, HAS_COMPILER } from "./double.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
 import type { GpuBackend } from "../../src/gpu/backend.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { GPU_GROUPS, type GpuUpdate } from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
+
+afterAll(removeDoubles);
 
 const ALL = new Set(GPU_GROUPS);
 const MIB = 2 ** 20;

@@ -1,9 +1,11 @@
 /** Cards that are cut into instances, read by the real backend from the double of libnvidia-ml. */
-import { describe, expect, test } from "bun:test";
-import { Double, HAS_COMPILER } from "./double.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { GPU_GROUPS } from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
+
+afterAll(removeDoubles);
 
 const ALL = new Set(GPU_GROUPS);
 const MIB = 2 ** 20;

@@ -249,6 +249,9 @@ describe.each([1, 3])("with %d agents", (count) => {
     async () => {
       expect(await good("complete -- ctl drain node")).toBe(agents.map((_, at) => `node${at + 1}\t\n`).join(""));
       expect(await good("complete -- ctl describe-model ctl-")).toBe(`${MODEL}\t\n`);
+      await good("policy set priority acme priority=1");
+      expect(await good("complete -- ctl policy get priority a")).toBe("acme\t\n");
+      await good("policy delete priority acme");
     },
     TEST_MS,
   );
