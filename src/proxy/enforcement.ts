@@ -138,11 +138,8 @@ export class Enforcement {
 
   /** Lets the request pass, at the expense of quotas, and adds to its wishes; or says why not. */
   admit({ caller, action, isQuestion, meant, model, tokens, wishes }: Asking): Permit | PolicyError {
-    const denial = this.denial(caller, meant, action) ?? (model === meant ? null : this.denial(caller, model, action));
-    if (denial !== null) {
-      this.#counters.denied();
-      return denial;
-    }
+    const denial = this.anyDenial(caller, meant, model, action);
+    if (denial !== null) return denial;
     const spent = isQuestion ? null : this.spend(caller, model, tokens);
     if (spent instanceof PolicyError) return spent;
     const priority = this.#views.priorityFor(caller.tenant, meant);
@@ -150,6 +147,13 @@ export class Enforcement {
     const slo = this.#views.sloFor(caller.tenant, meant);
     if (slo !== undefined) wishes.promise(slo);
     return new Permit(this, caller, action, tokens, spent);
+  }
+
+  /** Why a request is denied for the model that is meant or for the one that serves it, which is counted; null: it isn't. */
+  anyDenial(caller: Caller, meant: string, model: string, action: Action): PolicyError | null {
+    const denial = this.denial(caller, meant, action) ?? (model === meant ? null : this.denial(caller, model, action));
+    if (denial !== null) this.#counters.denied();
+    return denial;
   }
 
   /** Why the caller may not do this with the model; null: it may. */

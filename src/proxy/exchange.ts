@@ -375,6 +375,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   tryAgain(flow: ModelFlow): boolean {
+    const denial = this.#denialNow();
+    if (denial !== null) {
+      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+      this.refuse(denial);
+      return true;
+    }
     const row = this.#claim(this.#first);
     if (row === ALL_FULL) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
@@ -421,6 +427,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     }
     this.#permit = permit;
     return null;
+  }
+
+  /** Why it may not go on any more after it waited: access rules may have changed meanwhile. */
+  #denialNow(): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    if (enforcement?.isGuarded !== true) return null;
+    const model = routes.modelName(this.model);
+    return enforcement.anyDenial(this.callerOf(enforcement), this.asked?.meant ?? model, model, actionOf(this.shape));
   }
 
   /** Who makes the request, as the policies know it. */

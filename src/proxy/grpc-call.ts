@@ -254,6 +254,15 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return enforcement.denial(caller, model, callActionOf(this.#head.path?.text ?? ""));
   }
 
+  /** Why it may not go on any more after it waited: access rules may have changed meanwhile. */
+  #denialNow(): MeshError | null {
+    const { enforcement, routes } = this.#context;
+    if (enforcement?.isGuarded !== true) return null;
+    const caller = enforcement.callers.of((name) => this.#head.octets(name));
+    const model = routes.modelName(this.#model);
+    return enforcement.anyDenial(caller, model, model, callActionOf(this.#head.path?.text ?? ""));
+  }
+
   #complete(): void {
     this.#request.isComplete = true;
     this.#activeMs = nowMs();
@@ -531,6 +540,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   tryAgain(flow: ModelFlow): boolean {
+    const denial = this.#denialNow();
+    if (denial !== null) {
+      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+      this.#refuse(denial);
+      return true;
+    }
     const attempt = this.#claim();
     if (attempt === ALL_FULL) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);

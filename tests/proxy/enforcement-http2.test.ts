@@ -225,6 +225,20 @@ describe("a call of gRPC", () => {
     expect(calls[0]!.head["grpc-timeout"]).toMatch(/^\d+u$/);
   });
 
+  test("is asked by the access rules again after it waited", async () => {
+    const calls: Call[] = [];
+    const { router, client: one } = await bed((call) => void calls.push(call), {
+      flow: { queue: { ...FLOW.queue, waitMsMax: 5000 } },
+    });
+    const { table, rows, context } = router;
+    while (table.tryBegin(0, rows[0]!, 1));
+    const waits = one.call(UNARY, acme).send(message("m"), true);
+    await until(() => context.dispatch.waiting === 1);
+    router.obey(acl("tenant:acme/m/*"));
+    expect((await waits.over()).status).toBe(7);
+    expect([calls.length, context.dispatch.waiting]).toEqual([0, 0]);
+  });
+
   test("is told which pin leaves nobody to serve it", async () => {
     const { client: one, router } = await bed(echo);
     router.obey({ kind: "pin", name: "gone", spec: { nodes: ["gpu-9"] } });

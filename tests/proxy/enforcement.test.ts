@@ -165,6 +165,25 @@ describe("access rules", () => {
     expect(statusOf(await first)).toBe(200);
   });
 
+  test("that come while a request waits are asked of it before it is sent", async () => {
+    const { up, waiting } = held();
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1 });
+    const first = ask(relayed.port, chat());
+    await until(() => waiting.length === 1);
+    const queued = [ask(relayed.port, chat(tenant("acme"))), ask(relayed.port, chat(tenant("other")))];
+    await until(() => relayed.context.dispatch.waiting === 2);
+    relayed.obey(acl("tenant:acme/m/*"));
+    waiting[0]!();
+    expect(statusOf(await first)).toBe(200);
+    expect(statusOf(await queued[0]!)).toBe(403);
+    await until(() => waiting.length === 2);
+    waiting[1]!();
+    expect(statusOf(await queued[1]!)).toBe(200);
+    expect(up.requests.join("")).not.toContain("acme");
+    expect(relayed.stats.count("denied")).toBe(1);
+    await until(() => relayed.inFlight === 0 && relayed.context.dispatch.waiting === 0);
+  });
+
   test("decide which models are listed", async () => {
     const up = upstream(ok);
     const content = { aliases: { aliases: [{ alias: "gpt", model: "n" }], fallbacks: [] } };
