@@ -12,15 +12,17 @@ export const ANSWER_HEAD: Uint8Array = Buffer.concat([
   fieldOf("grpc-accept-encoding", ENCODINGS).encoded,
 ]);
 
+const DONE: Uint8Array = fieldOf("grpc-status", "0").encoded;
+
 /** Clients take lists of 8 KiB at least (grpc-java's is that), each field counted with 32 bytes more. */
 const MESSAGE_BYTES_MAX = 2000;
 const DETAILS_CHARS_MAX = 5500;
 
 /** Trailers; `whole`: an answer of nothing else. */
 export function statusFields(types: ProtoTypes, error: MeshError | null, whole: boolean): Uint8Array {
-  const status = error === null ? 0 : grpcStatusOf(error);
+  if (error === null) return whole ? Buffer.concat([ANSWER_HEAD, DONE]) : DONE;
+  const status = grpcStatusOf(error);
   const fields = [...(whole ? [ANSWER_HEAD] : []), fieldOf("grpc-status", String(status)).encoded];
-  if (error === null) return Buffer.concat(fields);
   fields.push(fieldOf("grpc-message", messageField(error.message)).encoded);
   const details = statusDetails(types, error);
   if (details.length <= DETAILS_CHARS_MAX) fields.push(fieldOf("grpc-status-details-bin", details).encoded);

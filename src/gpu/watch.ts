@@ -56,6 +56,15 @@ export class GpuWatch {
   readonly #options: WatchOptions;
   readonly #watched: Watched[] = [];
   readonly #words = new Map<string, HealthWords>();
+  /** What is so until a source or a rule has news. */
+  #seen:
+    | {
+        readonly all: readonly WatchedReading[];
+        readonly models: readonly string[];
+        readonly runtime: RuntimeProcesses | undefined;
+      }
+    | undefined;
+  #shown: { readonly all: readonly WatchedReading[]; readonly samples: readonly GpuSample[] } | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -78,7 +87,26 @@ export class GpuWatch {
   /** Every GPU that is there, and those that were and are lost, in the order of their sources and indices. */
   get all(): readonly WatchedReading[] {
     const models = this.#options.models();
-    const ours = gpusOf(this.#options.runtime(), this.#readings());
+    const runtime = this.#options.runtime();
+    const seen = this.#seen;
+    // Asked ten times a second, of what changes once.
+    if (seen !== undefined && runtime === seen.runtime && models.join("\n") === seen.models.join("\n")) return seen.all;
+    const all = this.#see(models, runtime);
+    this.#seen = { all, models, runtime };
+    return all;
+  }
+
+  samples(): readonly GpuSample[] {
+    const { all } = this;
+    if (this.#shown?.all !== all) {
+      const samples = all.flatMap(({ reading, isFresh, words, models }) => gpuSamples(reading, isFresh, words, models));
+      this.#shown = { all, samples };
+    }
+    return this.#shown.samples;
+  }
+
+  #see(models: readonly string[], runtime: RuntimeProcesses | undefined): readonly WatchedReading[] {
+    const ours = gpusOf(runtime, this.#readings());
     return this.#watched.flatMap(({ source, health }) => {
       const isFresh = source.state.state === "ok";
       const one = (reading: GpuReading, isThere: boolean): WatchedReading => ({
@@ -96,13 +124,8 @@ export class GpuWatch {
     });
   }
 
-  samples(): GpuSample[] {
-    return this.all.flatMap(({ reading, isFresh, words, models }) => gpuSamples(reading, isFresh, words, models));
-  }
-
   /** Why the node's runtime is to get no requests; undefined while it may. */
   get quarantine(): Quarantine | undefined {
-    if (!this.#isAnyQuarantined()) return undefined;
     const ill = this.all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
     if (ill.length === 0) return undefined;
     const reason = ill
@@ -129,14 +152,6 @@ export class GpuWatch {
     return this.#watched.flatMap((watched) => [...watched.source.readings, ...lostOf(watched)]);
   }
 
-  #isAnyQuarantined(): boolean {
-    return this.#watched.some((watched) =>
-      [...watched.source.readings, ...lostOf(watched)].some(
-        ({ uuid }) => watched.health.verdict(uuid).health === "quarantined",
-      ),
-    );
-  }
-
   #wordsOf(health: GpuHealth, uuid: string): HealthWords {
     const words = healthWords(health.verdict(uuid), this.#words.get(uuid), unixOf);
     // Names that a driver makes up anew each time.
@@ -155,6 +170,7 @@ export class GpuWatch {
 
   #step(watched: Watched): void {
     clearTimeout(watched.timer);
+    this.#seen = undefined;
     const { changes, wakeAtMs } = watched.health.take();
     if (wakeAtMs !== Infinity) {
       const wake = (): void => {

@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 const scratch = new DataView(new ArrayBuffer(8));
 
 export function encodeMessage(type: MessageType, message: object): Uint8Array {
-  const out = new ByteWriter(256, true);
+  const out = new ByteWriter(512, true);
   writeMessage(out, type, message as Message);
   return out.bytes();
 }
@@ -77,12 +77,9 @@ function writeValue(out: ByteWriter, field: SchemaField, value: unknown): void {
     case "bytes":
       writeBytes(out, value as Uint8Array);
       break;
-    case "message": {
-      const inner = new ByteWriter(128, true);
-      writeMessage(inner, field.message!, value as Message);
-      writeBytes(out, inner.bytes());
+    case "message":
+      writeInner(out, field.message!, value as Message);
       break;
-    }
     case "bool":
       writeVarint(out, value === true ? 1 : 0);
       break;
@@ -92,6 +89,23 @@ function writeValue(out: ByteWriter, field: SchemaField, value: unknown): void {
     default:
       writeVarint(out, Math.trunc(Number(value)));
   }
+}
+
+/** Behind its length, for which most need one byte: those that need more move on by what is missing. */
+function writeInner(out: ByteWriter, type: MessageType, message: Message): void {
+  const lengthAt = out.at;
+  out.reserve(1);
+  out.byte(0);
+  writeMessage(out, type, message);
+  const length = out.at - lengthAt - 1;
+  let more = 0;
+  for (let rest = length; rest > 127; rest = Math.floor(rest / 128)) more += 1;
+  out.reserve(more);
+  const end = out.at + more;
+  if (more > 0) out.buffer.copyWithin(lengthAt + 1 + more, lengthAt + 1, out.at);
+  out.at = lengthAt;
+  out.varint(length);
+  out.at = end;
 }
 
 function enumNumber(field: SchemaField, value: unknown): number {

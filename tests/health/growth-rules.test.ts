@@ -38,6 +38,12 @@ describe.each(COUNTERS)("the growing counter of %s", (name, key, at) => {
     expect(ward.reasons()).toEqual([]);
   });
 
+  test("begins at what it stands at when it is first read", () => {
+    const ward = new Ward(only(key));
+    ward.stay(10_000, {}, { uuid: "GPU-b", ...at(1_000_000) });
+    expect(ward.reasons("GPU-b")).toEqual([]);
+  });
+
   test("counts nothing when it goes backwards, however far", () => {
     const ward = new Ward(only(key));
     ward.stay(1_000, at(countMax / 2 - 1));
@@ -45,4 +51,16 @@ describe.each(COUNTERS)("the growing counter of %s", (name, key, at) => {
     ward.stay(1_000, at(countMax / 2));
     expect(ward.reasons()).toEqual([]);
   });
+});
+
+test("a link that is read anew hides no errors of the others", () => {
+  const ward = new Ward(only("nvlinkErrors"));
+  const links = (first: number, second: number): Other => ({
+    traffic: { links: LINKS.map((link) => ({ ...link, replayErrors: [first, second][link.index] ?? 0 })) },
+  });
+  ward.read(links(0, 5_000));
+  ward.nowMs += DEFAULTS.nvlinkErrors.windowMs * 2;
+  ward.read(links(99, 5_000));
+  ward.read(links(100, 0));
+  expect(ward.reasons()).toEqual(["nvlink_errors degraded"]);
 });

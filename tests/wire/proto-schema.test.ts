@@ -97,6 +97,18 @@ describe("the binary form", () => {
     );
   });
 
+  test("of messages in messages is right for lengths of one byte and of more", () => {
+    const type = types.message("infermesh.control.v1.GetNodeResponse");
+    const other = root.lookupType("infermesh.control.v1.GetNodeResponse");
+    const near = (length: number): number[] => Array.from({ length: 24 }, (_, at) => length - 16 + at);
+    for (const length of [1, ...near(2 ** 7), ...near(2 ** 14), ...near(2 ** 21)]) {
+      const node = { id: "x".repeat(length), labels: { rack: "7" } };
+      const bytes = encodeMessage(type, { node });
+      const expected = other.encode(other.fromObject({ node })).finish();
+      expect(Buffer.compare(bytes, expected)).toBe(0);
+    }
+  });
+
   test("skips what it does not know, and puts together what comes in parts", () => {
     const type = types.message("infermesh.control.v1.GetNodeResponse");
     const inner = (id: string): Uint8Array => encodeMessage(types.message("infermesh.control.v1.Node"), { id });
