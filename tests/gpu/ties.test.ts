@@ -77,7 +77,16 @@ describe("the ties", () => {
       if (sought === 2) throw new Error("no such folder");
       return found;
     });
-    const look = (nowMs: number, ...pids: number[]) => ties.look([reading(0, pids.map((pid) => ({ pid })))], nowMs);
+    const look = (nowMs: number, ...pids: number[]) =>
+      ties.look(
+        [
+          reading(
+            0,
+            pids.map((pid) => ({ pid })),
+          ),
+        ],
+        nowMs,
+      );
     try {
       // Nobody is on the GPUs, so there is nobody to find.
       expect(await look(0)).toBe(false);
