@@ -22,9 +22,11 @@ const SOURCES = resolve(import.meta.dir, "../../native/testing");
 const SCENARIOS = join(SOURCES, "scenarios");
 const COMPILER = (process.env["CC"]?.trim() || "cc").split(/\s+/);
 const FLAGS = "-std=c11 -O1 -Wall -Wextra -Werror -fvisibility=hidden -fPIC".split(" ");
-const LINK = ["-shared", "-Wl,-z,defs", "-Wl,-soname,libnvidia-ml.so.1"];
+const LINK = ["-shared", "-Wl,-z,defs"];
 const LIBRARIES = ["-lm", "-lpthread", "-ldl"];
-const NAME = "libnvidia-ml.so.1";
+/** By the beginnings of their sources' names; those that begin with "double" are of both. */
+const SONAMES = { nvml: "libnvidia-ml.so.1", cuda: "libcuda.so.1" } as const;
+type Vendor = keyof typeof SONAMES;
 
 /** Without a C compiler these tests are left out. */
 export const HAS_COMPILER = process.platform === "linux" && Bun.which(COMPILER[0] ?? "cc") !== null;
@@ -66,43 +68,50 @@ function once(key: string, build: (out: string) => void): string {
 }
 
 /** All of it in one object, from which variants are linked. */
-function object(): string {
-  return once("object", (out) => {
-    const sources = names.filter((name) => /^nvml-.*\.c$/.test(name));
+function object(vendor: Vendor): string {
+  return once(`object ${vendor}`, (out) => {
+    const sources = names.filter(
+      (name) => name.endsWith(".c") && [vendor, "double"].includes(name.split("-", 1)[0] ?? ""),
+    );
     compile("-r", "-nostdlib", "-o", out, ...sources.map((name) => join(SOURCES, name)));
   });
 }
 
-function library(hidden: readonly string[]): string {
-  return once(`library ${hidden.join(" ")}`, (out) => {
+function library(vendor: Vendor, hidden: readonly string[] = []): string {
+  return once(`library ${vendor} ${hidden.join(" ")}`, (out) => {
     const script = `${out}.map`;
     const locals = hidden.map((name) => `${name};`).join(" ");
     writeFileSync(
       script,
       hidden.length === 0 ? "{ global: *; };\n" : `{ global: infermeshDoubleReport; local: ${locals} };\n`,
     );
-    compile(...LINK, `-Wl,--version-script=${script}`, "-o", out, "-x", "none", object(), ...LIBRARIES);
+    const name = `-Wl,-soname,${SONAMES[vendor]}`;
+    compile(...LINK, name, `-Wl,--version-script=${script}`, "-o", out, "-x", "none", object(vendor), ...LIBRARIES);
   });
 }
 
 /** Another library with some of the names: its nvmlInit answers `init`. */
 export function foreignLibrary(init: number): string {
-  return placed(
-    once(`foreign ${init}`, (out) => {
-      compile(...LINK, `-DFOREIGN_INIT=${init}`, "-o", out, join(SOURCES, "foreign-nvml.c"));
-    }),
-  );
+  const built = once(`foreign ${init}`, (out) => {
+    compile(...LINK, `-DFOREIGN_INIT=${init}`, "-o", out, join(SOURCES, "foreign-nvml.c"));
+  });
+  return placed(newFolder(), built, "nvml");
 }
 
-function placed(from: string): string {
+function newFolder(): string {
   const own = join(folder, `double-${(count += 1)}`);
   mkdirSync(own, { recursive: true });
-  copyFileSync(from, join(own, NAME));
-  return join(own, NAME);
+  return own;
+}
+
+function placed(into: string, from: string, vendor: Vendor): string {
+  const path = join(into, SONAMES[vendor]);
+  copyFileSync(from, path);
+  return path;
 }
 
 // Before any test begins, whose time is bounded.
-if (HAS_COMPILER) library([]);
+if (HAS_COMPILER) library("nvml");
 
 /** For `afterAll` of each test file: the test runner tells nobody of its exit. */
 export function removeDoubles(): void {
@@ -123,13 +132,32 @@ export interface DoubleReport {
   readonly calls: Readonly<Record<string, number>>;
 }
 
+/** What the stand-in for libcuda counted. */
+export interface CudaReport {
+  readonly contexts: number;
+  readonly memories: number;
+  readonly modules: number;
+  readonly events: number;
+  readonly streams: number;
+  readonly launches: number;
+  readonly misuses: number;
+  readonly calls: Readonly<Record<string, number>>;
+}
+
 export class Double {
-  /** Of the library. */
+  /** Of libnvidia-ml.so.1. */
   readonly path: string;
+  #cudaPath = "";
 
   /** `hidden`: symbols that this library does not have. */
   constructor(options: { readonly hidden?: readonly string[] } = {}) {
-    this.path = placed(library(options.hidden ?? []));
+    this.path = placed(newFolder(), library("nvml", options.hidden), "nvml");
+  }
+
+  /** Of a libcuda.so.1 that plays the same scenario. */
+  get cudaPath(): string {
+    if (this.#cudaPath === "") this.#cudaPath = placed(this.folder, library("cuda"), "cuda");
+    return this.#cudaPath;
   }
 
   /** Beside the library: a place for what belongs to it. */
@@ -162,7 +190,15 @@ export class Double {
 
   /** Of the library as it is in this process. */
   report(): DoubleReport {
-    const { symbols } = dlopen(this.path, { infermeshDoubleReport: { args: [], returns: "cstring" } });
-    return JSON.parse(String(symbols.infermeshDoubleReport())) as DoubleReport;
+    return reportOf(this.path) as DoubleReport;
   }
+
+  cudaReport(): CudaReport {
+    return reportOf(this.cudaPath) as CudaReport;
+  }
+}
+
+function reportOf(path: string): unknown {
+  const { symbols } = dlopen(path, { infermeshDoubleReport: { args: [], returns: "cstring" } });
+  return JSON.parse(String(symbols.infermeshDoubleReport()));
 }
