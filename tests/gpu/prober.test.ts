@@ -153,6 +153,7 @@ describe("a prober", () => {
     const spawn = (): Child => {
       spawned += 1;
       const output = async function* () {
+        yield new TextEncoder().encode(encodeProbeMessage({ type: "open", stack: { backend: "b", source: "s" } }));
         yield new TextEncoder().encode(
           encodeProbeMessage({ type: "reading", isRoll: true, tookMs: 0, gpus: [fakeGpu(0)] }),
         );
