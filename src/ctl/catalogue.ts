@@ -70,7 +70,7 @@ export const CTL: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./node-changes.ts")).NODE_CHANGES.undrain,
   },
   cordon: {
-    summary: "send no new requests to nodes but those that name them",
+    summary: "send no new requests to nodes; what they have goes on, and they are not told",
     load: async () => (await import("./node-changes.ts")).NODE_CHANGES.cordon,
   },
   uncordon: {

@@ -32,9 +32,15 @@ type Vendor = keyof typeof SONAMES;
 export const HAS_COMPILER = process.platform === "linux" && Bun.which(COMPILER[0] ?? "cc") !== null;
 if (!HAS_COMPILER) console.warn("the tests against the double of libnvidia-ml are left out: there is no C compiler");
 
-const folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
-process.on("exit", removeDoubles);
+/** Made when something is put into it. */
+let folder = "";
 let count = 0;
+process.on("exit", removeDoubles);
+
+function fresh(): string {
+  if (folder === "") folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
+  return join(folder, String((count += 1)));
+}
 
 const names = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
 const texts = names.sort().map((name) => readFileSync(join(SOURCES, name), "utf8"));
@@ -58,11 +64,10 @@ function once(key: string, build: (out: string) => void): string {
     rmSync(resolve(BUILT, ".."), { recursive: true, force: true });
     mkdirSync(BUILT, { recursive: true });
   }
-  mkdirSync(folder, { recursive: true });
-  const fresh = join(folder, `built-${(count += 1)}`);
-  build(fresh);
+  const own = fresh();
+  build(own);
   const beside = `${path}.${process.pid}`;
-  copyFileSync(fresh, beside);
+  copyFileSync(own, beside);
   renameSync(beside, path);
   return path;
 }
@@ -99,8 +104,8 @@ export function foreignLibrary(init: number): string {
 }
 
 function newFolder(): string {
-  const own = join(folder, `double-${(count += 1)}`);
-  mkdirSync(own, { recursive: true });
+  const own = fresh();
+  mkdirSync(own);
   return own;
 }
 
@@ -115,8 +120,17 @@ if (HAS_COMPILER) library("nvml");
 
 /** For `afterAll` of each test file: the test runner tells nobody of its exit. */
 export function removeDoubles(): void {
-  rmSync(folder, { recursive: true, force: true });
+  if (folder !== "") rmSync(folder, { recursive: true, force: true });
+  folder = "";
 }
+
+/** What a library of R535 does not have. */
+export const LACKED_BY_R535 = [
+  "nvmlDeviceGetProcessesUtilizationInfo",
+  "nvmlDeviceGetGpuFabricInfoV",
+  "nvmlDeviceGetTemperatureV",
+  "nvmlDeviceGetMarginTemperature",
+] as const;
 
 /** What the library counted. */
 export interface DoubleReport {
@@ -183,9 +197,9 @@ export class Double {
   }
 
   write(text: string): void {
-    const fresh = `${this.scenarioPath}.fresh`;
-    writeFileSync(fresh, text);
-    renameSync(fresh, this.scenarioPath);
+    const next = `${this.scenarioPath}.next`;
+    writeFileSync(next, text);
+    renameSync(next, this.scenarioPath);
   }
 
   /** Of the library as it is in this process. */

@@ -1,6 +1,6 @@
 /** Every figure of every group, read by the real backend from the double of libnvidia-ml as its scenario has it. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
+import { Double, HAS_COMPILER, LACKED_BY_R535, removeDoubles } from "./double.ts";
 import type { GpuBackend } from "../../src/gpu/backend.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { GPU_GROUPS, type GpuUpdate } from "../../src/health/reading.ts";
@@ -232,6 +232,19 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend", () => {
     });
     double.play("h100", "xid = 1 1 48");
     expect(backend.faults()).toMatchObject([{ uuid: "GPU-6a0f1c2e-0000-4000-8000-000000000001", xid: 48 }]);
+    expect(double.report().misuses).toBe(0);
+  });
+
+  test("reads an early library of R535, with its wider entries of processes", () => {
+    const double = new Double({ hidden: LACKED_BY_R535 });
+    double.play("h100", "process_stride = 32", "gpm_metrics_max = 98", 'driver = "535.54.03"');
+    const backend = opened(double);
+    read(backend, 1000);
+    Bun.sleepSync(GPM_PAUSE_MS);
+    const [gpu] = read(backend, 2000);
+    expect(gpu?.load).toMatchObject({ temperatureCelsius: 61, activity: { sm: 0.7625, fp16: 0.025 } });
+    expect(gpu?.identity).not.toHaveProperty("fabric");
+    expect(gpu?.traffic?.processes?.map(({ pid }) => pid)).toEqual([4242, 4343]);
     expect(double.report().misuses).toBe(0);
   });
 

@@ -55,12 +55,13 @@ describe.each(COUNTERS)("the growing counter of %s", (name, key, at) => {
 
 test("a link that is read anew hides no errors of the others", () => {
   const ward = new Ward(only("nvlinkErrors"));
-  const links = (first: number, second: number): Other => ({
-    traffic: { links: LINKS.map((link) => ({ ...link, replayErrors: [first, second][link.index] ?? 0 })) },
-  });
-  ward.read(links(0, 5_000));
-  ward.nowMs += DEFAULTS.nvlinkErrors.windowMs * 2;
-  ward.read(links(99, 5_000));
-  ward.read(links(100, 0));
-  expect(ward.reasons()).toEqual(["nvlink_errors degraded"]);
+  const read = (first: number, second: number): void => {
+    const links = LINKS.map((link) => ({ ...link, replayErrors: [first, second][link.index] ?? 0 }));
+    ward.read({ uuid: "GPU-b", traffic: { links } });
+  };
+  read(0, 5_000);
+  read(99, 5_000);
+  expect(ward.reasons("GPU-b")).toEqual([]);
+  read(100, 0);
+  expect(ward.reasons("GPU-b")).toEqual(["nvlink_errors degraded"]);
 });
