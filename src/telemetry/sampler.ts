@@ -37,6 +37,7 @@ export interface Sampler {
 }
 
 const VITALS_EVERY_MS = 500;
+const NO_GPUS: readonly GpuSample[] = [];
 
 export function createSampler(options: SamplerOptions): Sampler {
   const vitals = options.vitals ?? new Vitals();
@@ -45,7 +46,7 @@ export function createSampler(options: SamplerOptions): Sampler {
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
-      const gpus = options.gpus?.() ?? [];
+      const gpus = options.gpus?.() ?? NO_GPUS;
       if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
         machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
         readAtMs = nowMs;
