@@ -215,6 +215,7 @@ describe("the driver's recovery action", () => {
     ["reboot", "quarantined"],
     ["drain_p2p", "degraded"],
     ["drain_reset", "degraded"],
+    ["other", "degraded"],
   ])("%s: %s", (recoveryAction, severity) => {
     const ward = new Ward();
     ward.stay(0, { wear: { recoveryAction } });
