@@ -108,6 +108,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
     }),
+    gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
     ...view,
     onError,
   };
