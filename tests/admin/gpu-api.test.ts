@@ -59,7 +59,7 @@ describe("an agent's GET /gpus", () => {
     const { status, json } = await agent([ill, known(1)])("/gpus");
     expect(status).toBe(200);
     expect(json).toMatchObject({ node: "gpu-1", sources: [SOURCE] });
-    const [first, second] = json["gpus"] as Json[];
+    const [first = {}, second] = json["gpus"] as Json[];
     const { reading } = ill;
     expect(first).toMatchObject({
       uuid: "GPU-0",
@@ -74,12 +74,12 @@ describe("an agent's GET /gpus", () => {
       traffic: reading.traffic!,
       wear: reading.wear!,
     });
-    expect(first?.["load"]).toEqual({ utilization: 0.5 });
-    const [reason] = first?.["reasons"] as (Json & { sinceMs: number })[];
+    expect(first["load"]).toEqual({ utilization: 0.5 });
+    const [reason] = first["reasons"] as (Json & { sinceMs: number })[];
     expect(reason).toMatchObject({ rule: "xid", text: reasons[0].text, severity: "quarantined", recovery: "manual" });
     const agoMs = Date.now() - (reason?.sinceMs ?? 0);
     expect(agoMs).toBeGreaterThanOrEqual(1990);
-    expect(first?.["healthSinceMs"]).toBeWithin((reason?.sinceMs ?? 0) - 50, (reason?.sinceMs ?? 0) + 50);
+    expect(first["healthSinceMs"]).toBeWithin((reason?.sinceMs ?? 0) - 50, (reason?.sinceMs ?? 0) + 50);
     expect(second).toMatchObject({ health: "healthy", reasons: [], load: { slices: [SLICE] } });
   });
 
@@ -120,7 +120,7 @@ describe("a router's GET /gpus", () => {
 
   test("lists those of all nodes, or of one", async () => {
     const { json } = await get("/gpus");
-    expect((json["gpus"] as Json[]).map(({ node, uuid }) => `${node}/${uuid}`)).toEqual([
+    expect((json["gpus"] as Json[]).map(({ node, uuid }) => [node, uuid].join("/"))).toEqual([
       "a/GPU-a",
       "a/GPU-mock-0",
       "b/GPU-mock-0",
