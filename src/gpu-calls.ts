@@ -111,8 +111,12 @@ async function get(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number)
   if (node === options.id()) return getHere(options, gpu);
   if (node !== "") return getThere(options, { gpu, node }, deadlineMs);
   if (options.targets !== undefined) {
-    const found = one(gpu, fleetGpus(options.targets()), ({ index, node: at }) => `${index}@${at}`, "here");
-    return getThere(options, { gpu: found.uuid === "" ? String(found.index) : found.uuid, node: found.node }, deadlineMs);
+    const found = theOne(gpu, fleetGpus(options.targets()), ({ index, node: at }) => `${index}@${at}`, "here");
+    return getThere(
+      options,
+      { gpu: found.uuid === "" ? String(found.index) : found.uuid, node: found.node },
+      deadlineMs,
+    );
   }
   if (matchGpu(gpu, ownGpus(options)).kind !== "none") return getHere(options, gpu);
   return getByRouter(options, gpu, deadlineMs);
@@ -120,7 +124,7 @@ async function get(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number)
 
 function getHere(options: GpuCallsOptions, gpu: string): Init<GetGpuResponse> {
   const node = options.id();
-  const { known } = one(gpu, ownGpus(options), ({ index, uuid }) => `${index} (${uuid})`, `at ${node}`);
+  const { known } = theOne(gpu, ownGpus(options), ({ index, uuid }) => `${index} (${uuid})`, `at ${node}`);
   return { node, gpu: JSON.stringify(gpuJson(known, node)) };
 }
 
@@ -140,23 +144,20 @@ async function getThere(options: GpuCallsOptions, wanted: Wanted, deadlineMs: nu
 }
 
 /** A router knows the GPUs of all nodes. */
-async function getByRouter(
-  options: GpuCallsOptions,
-  gpu: string,
-  deadlineMs: number,
-): Promise<Init<GetGpuResponse>> {
+async function getByRouter(options: GpuCallsOptions, gpu: string, deadlineMs: number): Promise<Init<GetGpuResponse>> {
   const mesh = options.node();
   const members = mesh?.membership.members() ?? [];
   const routers = members.filter(({ status, meta }) => status === "alive" && decodeMeta(meta)?.role === "router");
   const nearest = routers.toSorted((a, b) => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity));
-  let failed: unknown;
+  let failed: MeshError | undefined;
   for (const { id } of mesh === null ? [] : nearest.slice(0, ROUTERS_ASKED_MAX)) {
     try {
       return await GET.askedOf(id, { gpu }, joined(mesh), deadlineMs);
     } catch (error) {
+      const told = toMeshError(error);
       // It has been looked for everywhere.
-      if (error instanceof MeshError && error.source === "client") throw error;
-      failed ??= error;
+      if (told.source === "client") throw told;
+      failed ??= told;
     }
   }
   if (failed !== undefined) throw failed;
@@ -166,7 +167,7 @@ async function getByRouter(
 }
 
 /** The GPU that is meant; throws a MeshError that tells which there are where it is none, or several. */
-function one<T extends NamedGpu>(word: string, gpus: readonly T[], name: (gpu: T) => string, where: string): T {
+function theOne<T extends NamedGpu>(word: string, gpus: readonly T[], name: (gpu: T) => string, where: string): T {
   const match = matchGpu(word, gpus);
   if (match.kind === "one") return match.gpu;
   const shown = JSON.stringify(word.slice(0, 128));
@@ -230,7 +231,7 @@ function sampledJson(sample: GpuSample, node: string): object {
 function clearHere(options: GpuCallsOptions, gpu: string, dryRun: boolean): Init<ClearGpuResponse> {
   const node = options.id();
   const own = ownGpus(options);
-  const meant = gpu === "" ? own : [one(gpu, own, ({ index, uuid }) => `${index} (${uuid})`, `at ${node}`)];
+  const meant = gpu === "" ? own : [theOne(gpu, own, ({ index, uuid }) => `${index} (${uuid})`, `at ${node}`)];
   const cleared = new Set(dryRun ? [] : options.gpus?.clear(gpu === "" ? undefined : meant[0]?.uuid));
   const after = new Map(ownGpus(options).map((one) => [one.uuid, one.known]));
   const told = meant.map(({ known }) => {
@@ -254,7 +255,10 @@ function isCleared({ ended = [], forgotten = false }: Init<ClearedGpu>): boolean
 function foreseen(known: WatchedReading): Init<ClearedGpu> {
   if (isLost(known)) return clearedGpu(known, undefined);
   const reasons = known.verdict.reasons.filter(({ recovery }) => recovery === "auto");
-  return clearedGpu(known, { ...known, verdict: { ...known.verdict, reasons, health: reasons[0]?.severity ?? "healthy" } });
+  return clearedGpu(known, {
+    ...known,
+    verdict: { ...known.verdict, reasons, health: reasons[0]?.severity ?? "healthy" },
+  });
 }
 
 /** Its source lists GPUs, and not this one. */

@@ -101,7 +101,10 @@ const refusal = async (work: Promise<unknown>): Promise<string> =>
 function bed() {
   const mesh = new FakeMesh();
   const sliced = { load: { slices: [{ uuid: "MIG-77", profile: "1g.10gb", gpuInstance: 1 }] } };
-  const one = agent(mesh, "n1", [gpu({ uuid: "GPU-aaaa" }), gpu({ uuid: "GPU-bbbb", identity: { index: 1 }, ...sliced })]);
+  const one = agent(mesh, "n1", [
+    gpu({ uuid: "GPU-aaaa" }),
+    gpu({ uuid: "GPU-bbbb", identity: { index: 1 }, ...sliced }),
+  ]);
   const two = agent(mesh, "n2", [gpu({ uuid: "GPU-cccc" })]);
   const alone = router(mesh, "r1", [one, two]);
   return { mesh, one, two, router: alone };
@@ -110,7 +113,13 @@ function bed() {
 describe("a GPU is told of", () => {
   test("by its own agent, whoever is asked and however it is named", async () => {
     const { mesh, one, router: asked } = bed();
-    const expected = { uuid: "GPU-cccc", node: "n2", isFresh: true, load: { utilization: 0.9 }, wear: { eccCorrected: 5 } };
+    const expected = {
+      uuid: "GPU-cccc",
+      node: "n2",
+      isFresh: true,
+      load: { utilization: 0.9 },
+      wear: { eccCorrected: 5 },
+    };
     for (const [from, name, node] of [
       [one.options, "0@n2", ""],
       [one.options, "GPU-cccc", "n2"],
@@ -156,11 +165,11 @@ describe("a GPU is told of", () => {
     expect(await of(asked, "GPU-aaab")).toBe('not_found: there is no GPU "GPU-aaab" here; did you mean GPU-aaaa?');
     expect(await of(asked, "9@n2")).toBe('not_found: there is no GPU "9" at n2; there are 0 (GPU-cccc)');
     expect(await of(one.options, "9")).toBe('not_found: there is no GPU "9" here; there are 0@n1, 1@n1, 0@n2');
-    expect(await of(two.options, "0@n22")).toBe(
-      'not_found: there is no node "n22" in the mesh; did you mean n2?',
-    );
+    expect(await of(two.options, "0@n22")).toBe('not_found: there is no node "n22" in the mesh; did you mean n2?');
     expect(await of(asked, "0@r1")).toBe("not_supported: r1 is a router, which has no GPUs; name a node (node: ID)");
-    expect(await of(one.options, "0@r1")).toBe("not_supported: r1 is a router, which has no GPUs; name a node (node: ID)");
+    expect(await of(one.options, "0@r1")).toBe(
+      "not_supported: r1 is a router, which has no GPUs; name a node (node: ID)",
+    );
     expect(await of(asked, "")).toStartWith("bad_request: gpu is missing");
     expect(await of(asked, "0@n1", "n2")).toBe("bad_request: gpu is of n1, and node says n2; say one of them");
     expect(await of(asked, "x".repeat(257))).toStartWith("bad_request: gpu has 257 characters");
@@ -203,7 +212,10 @@ describe("quarantines are ended by hand", () => {
     const dry = await clear(asked, "n1", "0", true);
     expect(dry).toMatchObject({ node: "n1", changed: true, dryRun: true, gpus: [{ uuid: "GPU-aaaa", ...ended }] });
     expect([one.watch.all[0]?.verdict.health, one.told]).toEqual(["quarantined", []]);
-    expect(await clear(two.options, "n1", "0")).toMatchObject({ changed: true, gpus: [{ uuid: "GPU-aaaa", ...ended }] });
+    expect(await clear(two.options, "n1", "0")).toMatchObject({
+      changed: true,
+      gpus: [{ uuid: "GPU-aaaa", ...ended }],
+    });
     expect(one.watch.all.map(({ verdict }) => verdict.health)).toEqual(["healthy", "quarantined"]);
     expect(one.told).toEqual([
       {
@@ -245,9 +257,13 @@ describe("quarantines are ended by hand", () => {
 
   test("not at a router, at a node that nobody knows, or of a GPU that is not there", async () => {
     const { one, router: asked } = bed();
-    expect(await refusal(clear(asked, ""))).toBe("not_supported: r1 is a router, which has no GPUs; name a node (node: ID)");
+    expect(await refusal(clear(asked, ""))).toBe(
+      "not_supported: r1 is a router, which has no GPUs; name a node (node: ID)",
+    );
     expect(await refusal(clear(one.options, "r1"))).toStartWith("not_supported: r1 is a router");
     expect(await refusal(clear(asked, "n3"))).toBe('not_found: there is no node "n3" in the mesh; did you mean n1?');
-    expect(await refusal(clear(asked, "n1", "GPU-zz"))).toStartWith('not_found: there is no GPU "GPU-zz" at n1; there are 0 (');
+    expect(await refusal(clear(asked, "n1", "GPU-zz"))).toStartWith(
+      'not_found: there is no GPU "GPU-zz" at n1; there are 0 (',
+    );
   });
 });

@@ -60,7 +60,12 @@ function open(more: Partial<ControlPlaneOptions> = {}): { bed: Bed; store: Memor
     },
     gpus: {
       get: async ({ node, gpu }) => ({ node, gpu: JSON.stringify({ uuid: gpu }) }),
-      clear: async ({ node, gpu, dryRun }) => ({ node, gpus: [{ uuid: gpu, ended: ["XID 79"] }], changed: true, dryRun }),
+      clear: async ({ node, gpu, dryRun }) => ({
+        node,
+        gpus: [{ uuid: gpu, ended: ["XID 79"] }],
+        changed: true,
+        dryRun,
+      }),
     },
     ...more,
   };
