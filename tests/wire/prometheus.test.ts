@@ -249,11 +249,11 @@ describe("numbers", () => {
       ["Inf", Infinity],
       ["+inf", Infinity],
       ["-Infinity", -Infinity],
-      ["9223372036854775794", 9_223_372_036_854_775_794],
+      ["9223372036854775794", 2 ** 63],
       ["0x1.8p1", 3],
       ["-0X1P-2", -0.25],
       ["0x.8p0", 0.5],
-      ["123456789012345678901234567890", 123_456_789_012_345_678_901_234_567_890],
+      ["123456789012345678901234567890", Number("123456789012345678901234567890")],
       ["0.000000000000000000000000000000000001", 1e-36],
       ["", undefined],
       [".", undefined],
@@ -286,8 +286,7 @@ describe("numbers", () => {
           number.toFixed(digits),
           number.toPrecision(digits + 1),
         ]) {
-          const wanted = /inf|nan/i.test(text) ? Number(text) : Number(text);
-          expect(value(text)).toBe(wanted);
+          expect(value(text)).toBe(Number(text));
         }
       }),
     );
@@ -421,7 +420,7 @@ function writtenLabels(list: readonly (readonly [string, string])[], first: read
   return all.length === 0 ? "" : `{${all.join(",")}}`;
 }
 
-function line(sample: Read, space: string): string {
+function lineOf(sample: Read, space: string): string {
   const isPlain = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(sample.name);
   const head = isPlain
     ? sample.name + writtenLabels(sample.labels)
@@ -448,7 +447,7 @@ const scrape = fc.uniqueArray(fc.oneof(plainName, quotedName), { minLength: 2, m
 test("what a writer writes comes back, in whatever pieces, and only what is wanted", () => {
   fc.assert(
     fc.property(scrape, ({ names, samples, space, eol, noise, cuts }) => {
-      const text = samples.map((sample) => line(sample, space) + eol + noise + (noise === "" ? "" : eol)).join("");
+      const text = samples.map((sample) => lineOf(sample, space) + eol + noise + (noise === "" ? "" : eol)).join("");
       // The last name is nobody's wish. One that is a part of a wanted family is given as that part.
       const wanted = names.slice(0, -1);
       const isWanted = ({ name }: Read): boolean =>
@@ -465,7 +464,7 @@ test("what a writer writes comes back, in whatever pieces, and only what is want
 });
 
 test("no bytes do harm, and pieces make no difference", () => {
-  const alphabet = fc.constantFrom(...'m{}"=,\\ \t\r\n#1.e+-NaInfHELPTYPEOFxé\u0000');
+  const alphabet = fc.constantFrom(...Array.from('m{}"=,\\ \t\r\n#1.e+-NaInfHELPTYPEOFxé\u0000'));
   const shapes = fc.oneof(
     fc.string({ unit: alphabet, maxLength: 80 }).map((text) => encoder.encode(text)),
     fc.uint8Array({ maxLength: 80 }),
