@@ -11,7 +11,7 @@
  * that is none of these, or longer than a MiB, ends the probe.
  */
 import type { GpuFault, GpuStack, GpuUpdate } from "../health/reading.ts";
-import { GPUS_MAX, takeFault, takeStack, takeUpdate } from "../health/shape.ts";
+import { GPUS_MAX, shownText, takeFault, takeStack, takeUpdate } from "../health/shape.ts";
 import { BACKEND_TROUBLES, type BackendTrouble } from "./backend.ts";
 
 export const LINE_BYTES_MAX = 2 ** 20;
@@ -54,7 +54,7 @@ export function decodeProbeMessage(line: string): ProbeMessage | undefined {
       const trouble = BACKEND_TROUBLES.find((known) => known === value["trouble"]);
       const message = value["message"];
       if (trouble === undefined || typeof message !== "string") return undefined;
-      return { type: "trouble", trouble, message: message.slice(0, MESSAGE_CHARS_MAX) };
+      return { type: "trouble", trouble, message: shownText(message, MESSAGE_CHARS_MAX) };
     }
     case "reading": {
       const { isRoll, tookMs, gpus } = value;

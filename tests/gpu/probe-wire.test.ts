@@ -57,6 +57,12 @@ describe("the probe's messages", () => {
     for (const line of wrong) expect(decodeProbeMessage(line)).toBeUndefined();
   });
 
+  test("have nothing in their words that breaks a line or steers a terminal", () => {
+    const message = "a\u001b[2J\u2028b\u202ec\ud83d";
+    const line = encodeProbeMessage({ type: "trouble", trouble: "broken", message });
+    expect(decodeProbeMessage(line)).toEqual({ type: "trouble", trouble: "broken", message: "a[2Jbc" });
+  });
+
   test("never make the reader fail", () => {
     fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (line) => void decodeProbeMessage(line)));
     fc.assert(
