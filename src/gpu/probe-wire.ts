@@ -3,7 +3,7 @@
  *
  *   {"type":"open", stack}                     a backend is open
  *   {"type":"trouble", trouble, message}       none is, or the one that was is gone; the probe tries again by itself
- *   {"type":"reading", isRoll, tookMs, gpus}   a look; `isRoll`: at all GPUs that there are
+ *   {"type":"reading", isRoll, tookMs, gpus}   a look; `isRoll`: at all GPUs that there are; `note`: which can't be read
  *   {"type":"faults", faults}
  *   {"type":"alive"}                           nothing new, and no call hangs
  *
@@ -27,6 +27,8 @@ export type ProbeMessage =
       /** How long the look took. */
       readonly tookMs: number;
       readonly gpus: readonly GpuUpdate[];
+      /** Of a roll: which GPUs there are that can't be read, and why. */
+      readonly note?: string;
     }
   | { readonly type: "faults"; readonly faults: readonly GpuFault[] }
   | { readonly type: "alive" };
@@ -57,11 +59,12 @@ export function decodeProbeMessage(line: string): ProbeMessage | undefined {
       return { type: "trouble", trouble, message: shownText(message, MESSAGE_CHARS_MAX) };
     }
     case "reading": {
-      const { isRoll, tookMs, gpus } = value;
+      const { isRoll, tookMs, gpus, note } = value;
       if (typeof isRoll !== "boolean" || typeof tookMs !== "number" || !(tookMs >= 0)) return undefined;
-      return Array.isArray(gpus)
-        ? { type: "reading", isRoll, tookMs, gpus: taken(gpus.slice(0, GPUS_MAX).map(takeUpdate)) }
-        : undefined;
+      if (!Array.isArray(gpus)) return undefined;
+      const told = isRoll && typeof note === "string" ? shownText(note, MESSAGE_CHARS_MAX) : "";
+      const read = { isRoll, tookMs, gpus: taken(gpus.slice(0, GPUS_MAX).map(takeUpdate)) };
+      return { type: "reading", ...read, ...(told === "" ? {} : { note: told }) };
     }
     case "faults": {
       const { faults } = value;

@@ -138,7 +138,10 @@ class Probe {
       this.#dueAtMs[group] = next > startMs ? next : startMs + this.#spec.intervalsMs[group];
     }
     this.#failures = 0;
-    this.#tell(gpus, groups.has("identity"), this.#world.nowMs() - startMs);
+    const isRoll = groups.has("identity");
+    const note = isRoll ? (backend.note ?? "") : "";
+    const tookMs = this.#world.nowMs() - startMs;
+    this.#tell({ type: "reading", isRoll, tookMs, gpus, ...(note === "" ? {} : { note }) });
   }
 
   #isOtherDriver(): boolean {
@@ -165,8 +168,8 @@ class Probe {
   }
 
   /** In one line; where that would be too long, the GPUs' identities in one, and what else is known of each in its own. */
-  #tell(gpus: readonly GpuUpdate[], isRoll: boolean, tookMs: number): void {
-    const whole: ProbeMessage = { type: "reading", isRoll, tookMs, gpus };
+  #tell(whole: Extract<ProbeMessage, { type: "reading" }>): void {
+    const { gpus, isRoll, tookMs } = whole;
     const line = encodeProbeMessage(whole);
     if (line.length * 3 < LINE_BYTES_MAX || Buffer.byteLength(line) < LINE_BYTES_MAX - JSON_SPARE_BYTES) {
       this.#give(line);
@@ -174,7 +177,7 @@ class Probe {
     }
     const kept = gpus.flatMap((gpu) => takeUpdate(gpu) ?? []);
     if (isRoll) this.#say({ ...whole, gpus: kept.flatMap(named) });
-    for (const gpu of kept) this.#say({ ...whole, isRoll: false, gpus: [gpu] });
+    for (const gpu of kept) this.#say({ type: "reading", isRoll: false, tookMs, gpus: [gpu] });
   }
 
   #say(message: ProbeMessage): void {

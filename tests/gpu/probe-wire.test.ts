@@ -15,6 +15,7 @@ const MESSAGES: readonly ProbeMessage[] = [
     tookMs: 1.5,
     gpus: [{ uuid: "a", identity: { index: 0, vendor: "amd", name: "MI300X" }, load: { utilization: 0.25 } }],
   },
+  { type: "reading", isRoll: true, tookMs: 0, gpus: [], note: "1 of 2 GPUs can't be read" },
   { type: "faults", faults: [{ uuid: "a", xid: 79 }] },
   { type: "alive" },
 ];
