@@ -1,5 +1,4 @@
 /** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
-import { MeshError } from "./base/errors.ts";
 import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
 import { RuntimeTies } from "./gpu/runtime-ties.ts";
 import type { GpuSource } from "./gpu/source.ts";
@@ -38,9 +37,6 @@ export interface GpuPlane {
 export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
   const { config, log, port } = options;
   const choice = gpuChoice(config.source) ?? { kind: "none" };
-  if (choice.kind === "dcgm") {
-    throw new MeshError("config_invalid", "--gpu dcgm=URL is not understood by this version; use auto, or nvml");
-  }
   const ties = new RuntimeTies(port, config.root);
   const watch = new GpuWatch({
     health: options.health,
