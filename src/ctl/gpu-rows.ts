@@ -61,10 +61,10 @@ export const HEALTH_COLORS: Readonly<Record<string, number>> = {
   unheard: 90,
 };
 
-export const whole = (figure: number): string => Math.round(figure).toLocaleString("en-US");
+export const whole = (amount: number): string => Math.round(amount).toLocaleString("en-US");
 export const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)}GiB`;
-export const watts = (figure: number): string => `${whole(figure)}W`;
-export const celsius = (figure: number): string => `${whole(figure)}C`;
+export const watts = (amount: number): string => `${whole(amount)}W`;
+export const celsius = (amount: number): string => `${whole(amount)}C`;
 
 /** By the clock on the wall; "-" for what is no time. */
 export function timeOf(unixMs: unknown): string {

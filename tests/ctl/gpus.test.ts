@@ -3,7 +3,6 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { isPrintable } from "../../src/base/printable.ts";
 import { gpuSections } from "../../src/ctl/gpu-facts.ts";
-import type { JsonRecord } from "../../src/ctl/client.ts";
 import { ControlBed, ctl, type Json, refusal } from "./control-bed.ts";
 import { FULL, gpuState, node, SINCE_MS } from "./gpu-bed.ts";
 
@@ -42,8 +41,21 @@ describe("list-gpus", () => {
     expect(wide[3]).toEndWith("XID 63");
     const text = linesOf((await run("list-gpus", "-o", "text")).out);
     expect(text[2]?.split("\t")).toEqual([
-      ...["gpu-2", "1", "NVIDIA H100", "degraded", "0.874", String(64 * 2 ** 30), String(80 * 2 ** 30), "512.3", "61"],
-      ...["llama,mistral", "GPU-1", "-", "hw_thermal,hw_slowdown", String(SINCE_MS), "XID 63"],
+      "gpu-2",
+      "1",
+      "NVIDIA H100",
+      "degraded",
+      "0.874",
+      String(64 * 2 ** 30),
+      String(80 * 2 ** 30),
+      "512.3",
+      "61",
+      "llama,mistral",
+      "GPU-1",
+      "-",
+      "hw_thermal,hw_slowdown",
+      String(SINCE_MS),
+      "XID 63",
     ]);
   });
 
@@ -161,7 +173,7 @@ describe("list-gpus", () => {
     const gpu = fc.dictionary(fc.constantFrom(...Object.keys(gpuState(0))), anything);
     await fc.assert(
       fc.asyncProperty(fc.array(gpu, { maxLength: 3 }), anything, async (gpus, target) => {
-        nodesAre(node("n", gpus as Json[], { target }));
+        nodesAre(node("n", gpus, { target }));
         for (const format of ["wide", "text", "json"]) {
           const { code, out } = await run("list-gpus", "-o", format);
           expect(code).toBe(0);
@@ -264,7 +276,7 @@ describe("describe-gpu", () => {
     );
     fc.assert(
       fc.property(gpu, fc.boolean(), (of, color) => {
-        const shown = gpuSections(of as JsonRecord, SINCE_MS, color);
+        const shown = gpuSections(of, SINCE_MS, color);
         // oxlint-disable-next-line no-control-regex
         for (const line of linesOf(shown)) expect(isPrintable(line.replaceAll(/\u001b\[\d+m/g, ""))).toBe(true);
       }),
