@@ -21,7 +21,9 @@ import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
-import { modelCalls, serveModelCalls } from "./model-calls.ts";
+import { gpuCalls, servedGpuCalls } from "./gpu-calls.ts";
+import { modelCalls, servedModelCalls } from "./model-calls.ts";
+import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -108,10 +110,13 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
     }),
+    gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
     ...view,
     onError,
   };
-  const models = { id: () => config.id, node: () => node, runtime };
+  const place = { id: () => config.id, node: () => node };
+  const models = { ...place, runtime };
+  const ownGpus = { ...place, gpus: plane.watch, tell: journal.tell };
   const services = (readOnly: boolean): Services =>
     apiServices({
       control: {
@@ -122,6 +127,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
         events: journal,
         models: modelCalls(models),
+        gpus: gpuCalls(ownGpus),
       },
       states: { states: () => [apiOptions.state(sample())] },
       readOnly,
@@ -224,7 +230,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   announcer.start();
-  serveModelCalls(models);
+  serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
   const loaded = new LoadedNews(config.id, runtime.models, journal.tell);
   runtime.watchModels(() => {
     loaded.look(runtime.models);

@@ -1,10 +1,8 @@
 /** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
-import { MeshError } from "./base/errors.ts";
 import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
-import { runtimeProcesses } from "./gpu/runtime-processes.ts";
+import { RuntimeTies } from "./gpu/runtime-ties.ts";
 import type { GpuSource } from "./gpu/source.ts";
 import { GpuSources } from "./gpu/sources.ts";
-import type { RuntimeProcesses } from "./gpu/ties.ts";
 import { GpuWatch } from "./gpu/watch.ts";
 import type { GpuFault } from "./health/reading.ts";
 import type { HealthConfig } from "./health/settings.ts";
@@ -26,8 +24,8 @@ export interface GpuPlaneOptions {
   readonly log: Log;
 }
 
-/** Between two looks for the runtime's processes. */
-const TIES_MS = 10_000;
+/** Between two looks whether the runtime's processes are still known. */
+const TIES_MS = 5000;
 const FIRST_TIES_MS = 3000;
 
 export interface GpuPlane {
@@ -39,14 +37,11 @@ export interface GpuPlane {
 export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
   const { config, log, port } = options;
   const choice = gpuChoice(config.source) ?? { kind: "none" };
-  if (choice.kind === "dcgm") {
-    throw new MeshError("config_invalid", "--gpu dcgm=URL is not understood by this version; use auto, or nvml");
-  }
-  let runtime: RuntimeProcesses | undefined;
+  const ties = new RuntimeTies(port, config.root);
   const watch = new GpuWatch({
     health: options.health,
     models: options.models,
-    runtime: () => runtime,
+    runtime: () => ties.runtime,
     changed() {
       tellQuarantine();
       options.changed();
@@ -68,14 +63,9 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
     opened: (source) => watch.add(source),
   });
-  let isLooking = false;
   const look = async (): Promise<void> => {
-    const isWanted = watch.all.some(({ reading }) => (reading.traffic?.processes ?? []).length > 0);
-    if (isLooking || !isWanted) return;
-    isLooking = true;
-    runtime = await runtimeProcesses(port, config.root).catch(() => undefined);
-    isLooking = false;
-    tellQuarantine();
+    const readings = watch.all.map(({ reading }) => reading);
+    if (await ties.look(readings, performance.now())) tellQuarantine();
   };
   // The first readings have come by then.
   const first = setTimeout(() => void look(), FIRST_TIES_MS);

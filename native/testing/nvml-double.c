@@ -3,19 +3,13 @@
  * counts, handles, and what is asked of the system. What the cards are and do stands in a scenario (README.md).
  */
 #define _GNU_SOURCE
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 #include "nvml-double.h"
 
 #define GPUS_MAX 64
 #define GENERATION_BITS 10
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t calls[FUNCTIONS];
 static unsigned references, generation;
 static uint64_t misuses, inits, leakedSets, leakedSamples;
@@ -54,88 +48,28 @@ static size_t reportInto(char *out, size_t size) {
   return used;
 }
 
-/* Of a scenario's `report = "PATH"`, put in place whole. */
 static void writeReport(void) {
-  const struct value *path = scenarioGet("report");
-  if (path == NULL || path->kind != TEXT) return;
-  char fresh[1100], text[16384];
-  snprintf(fresh, sizeof fresh, "%s.%d", path->text, (int)getpid());
-  FILE *stream = fopen(fresh, "we");
-  if (stream == NULL) return;
-  fwrite(text, 1, reportInto(text, sizeof text), stream);
-  fclose(stream);
-  rename(fresh, path->text);
+  char text[16384];
+  reportWrite("report", text, reportInto(text, sizeof text));
 }
 
 /* Not of NVML: the counts of this library in this process, as JSON. Reads the scenario again first. */
 EXPORT const char *infermeshDoubleReport(void) {
   static char text[16384];
-  pthread_mutex_lock(&lock);
-  if (scenarioRefresh()) eventsSettle();
+  callsLock();
+  if (scenarioRefresh()) scenarioChanged();
   reportInto(text, sizeof text);
-  pthread_mutex_unlock(&lock);
+  callsUnlock();
   return text;
+}
+
+void scenarioChanged(void) {
+  eventsSettle();
+  writeReport();
 }
 
 __attribute__((destructor)) static void atExit(void) {
   writeReport();
-}
-
-/* ---- faults ---- */
-
-static const struct value *faultOf(int gpu, enum function function, const char *what) {
-  char key[128];
-  for (int tried = 0; tried < 2; tried++) {
-    snprintf(key, sizeof key, "call.%s.%s", tried == 0 ? NAMES[function] : "*", what);
-    const struct value *found = gpu < 0 ? scenarioText(key) : scenarioTextOf((unsigned)gpu, NO_PART, 0, key);
-    if (found != NULL) return found;
-  }
-  return NULL;
-}
-
-void pauseFor(uint64_t microseconds) {
-  struct timespec left = { (time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000 };
-  pthread_mutex_unlock(&lock);
-  while (nanosleep(&left, &left) != 0) continue;
-  pthread_mutex_lock(&lock);
-}
-
-/* For some seconds, or (0) for as long as the scenario says so. */
-static void hang(int gpu, enum function function) {
-  uint64_t from = nowMicroseconds();
-  for (;;) {
-    const struct value *fault = faultOf(gpu, function, "hang");
-    if (fault == NULL || fault->kind == FAILURE) return;
-    double seconds = valueReal(fault);
-    if (seconds > 0 && (double)(nowMicroseconds() - from) >= seconds * 1e6) return;
-    pauseFor(5000);
-    if (scenarioRefresh()) writeReport();
-  }
-}
-
-static void crash(const struct value *how) {
-  if (how->whole == 0) return;
-  if (how->whole == 2) abort();
-  *(volatile int *)8 = 1;
-}
-
-/* True where the call ends here, with `code`. */
-static bool playFaults(int gpu, enum function function, int *code) {
-  if (!scenarioHasFaults()) return false;
-  if (calls[function] <= wholeOr(faultOf(gpu, function, "after"), 0)) return false;
-  uint64_t delay = wholeOr(faultOf(gpu, function, "delay_us"), 0);
-  if (delay > 0) pauseFor(delay);
-  hang(gpu, function);
-  const struct value *fault = faultOf(gpu, function, "crash");
-  if (fault != NULL) crash(fault);
-  fault = faultOf(gpu, function, "error");
-  if (fault != NULL) {
-    *code = (int)valueWhole(fault);
-    return *code != OK;
-  }
-  // Success is claimed, and nothing written.
-  *code = OK;
-  return wholeOr(faultOf(gpu, function, "silent"), 0) == 1;
 }
 
 /* ---- the frame of a call ---- */
@@ -149,18 +83,15 @@ static bool isStale(void) {
 }
 
 struct call callBegin(enum function function, bool needsInit) {
-  pthread_mutex_lock(&lock);
+  callsLock();
   struct call call = { .function = function };
-  if (scenarioRefresh()) {
-    eventsSettle();
-    writeReport();
-  }
+  if (scenarioRefresh()) scenarioChanged();
   calls[function] += 1;
   call.isOver = true;
   if (needsInit && references == 0) {
     misuse(NAMES[function]);
     call.code = UNINITIALIZED;
-  } else if (!playFaults(-1, function, &call.code)) {
+  } else if (!faultsPlay(-1, NAMES[function], calls[function], &call.code)) {
     call.code = function != CALL_nvmlShutdown && isStale() ? VERSION_MISMATCH : OK;
     call.isOver = call.code != OK;
   }
@@ -169,7 +100,7 @@ struct call callBegin(enum function function, bool needsInit) {
 
 void callEnd(struct call *call) {
   (void)call;
-  pthread_mutex_unlock(&lock);
+  callsUnlock();
 }
 
 /* ---- handles ---- */
@@ -238,55 +169,10 @@ int deviceOf(struct call *call, handle given, struct target *target) {
     target->isMig = true;
   }
   int code;
-  if (playFaults((int)target->gpu, call->function, &code)) return code == OK ? SILENCE : code;
+  if (faultsPlay((int)target->gpu, NAMES[call->function], calls[call->function], &code)) return code == OK ? SILENCE : code;
   code = gpuState(target->gpu);
   if (code == OK && target->isMig && !migIsThere(target->gpu, target->mig)) return INVALID_ARGUMENT;
   return code;
-}
-
-/* ---- values ---- */
-
-int giveUnsigned(const struct value *value, unsigned *out) {
-  if (out == NULL) return misuse("null pointer");
-  if (value == NULL || value->kind == TEXT) return NOT_SUPPORTED;
-  if (value->kind == FAILURE) return value->code;
-  *out = (unsigned)valueWhole(value);
-  return OK;
-}
-
-int giveLong(const struct value *value, unsigned long long *out) {
-  if (out == NULL) return misuse("null pointer");
-  if (value == NULL || value->kind == TEXT) return NOT_SUPPORTED;
-  if (value->kind == FAILURE) return value->code;
-  *out = valueWhole(value);
-  return OK;
-}
-
-/* {i} and {x} in a text are the GPU's number, in decimal and in two hexadecimal digits. */
-int giveText(const struct value *value, unsigned gpu, char *out, unsigned length) {
-  if (out == NULL) return misuse("null pointer");
-  if (value == NULL) return NOT_SUPPORTED;
-  if (value->kind == FAILURE) return value->code;
-  if (value->kind != TEXT) return NOT_SUPPORTED;
-  if (value->isRaw) {
-    for (unsigned i = 0; i < length && value->length > 0; i++) out[i] = value->text[i % value->length];
-    return OK;
-  }
-  char text[4096];
-  size_t used = 0;
-  for (size_t i = 0; i < value->length && used < sizeof text - 16; i++) {
-    bool isHex = strncmp(value->text + i, "{x}", 3) == 0;
-    if (isHex || strncmp(value->text + i, "{i}", 3) == 0) {
-      used += (size_t)snprintf(text + used, 16, isHex ? "%02x" : "%u", gpu);
-      i += 2;
-    } else {
-      text[used++] = value->text[i];
-    }
-  }
-  text[used++] = 0;
-  if (used > length) return INSUFFICIENT_SIZE;
-  memcpy(out, text, used);
-  return OK;
 }
 
 /* ---- lifecycle ---- */
@@ -334,9 +220,9 @@ EXPORT const char *nvmlErrorString(int code) {
     "Frequency not supported", "Argument version mismatch", "Deprecated", "Not ready", "GPU not found",
     "Invalid state", "Reset type not supported",
   };
-  pthread_mutex_lock(&lock);
+  callsLock();
   calls[CALL_nvmlErrorString] += 1;
-  pthread_mutex_unlock(&lock);
+  callsUnlock();
   return code >= 0 && (size_t)code < sizeof TEXTS / sizeof *TEXTS ? TEXTS[code] : "Unknown Error";
 }
 

@@ -138,7 +138,7 @@ static int wait(handle given, struct event *out, unsigned timeoutMs) {
     uint64_t now = nowMicroseconds();
     if (now >= until) return TIMEOUT;
     pauseFor(until - now < 2000 ? until - now : 2000);
-    if (scenarioRefresh()) eventsSettle();
+    if (scenarioRefresh()) scenarioChanged();
   }
 }
 

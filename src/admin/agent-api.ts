@@ -7,6 +7,7 @@ import type { MeshError } from "../base/errors.ts";
 import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
+import { gpuRoutes, type GpuView } from "./gpu-api.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 
@@ -25,6 +26,8 @@ export interface AgentApiOptions extends MeshApiOptions {
   metricsText(): Promise<string>;
   /** What GET /status tells beside vitals and health: identity, addresses, routers. */
   status(): Record<string, unknown>;
+  /** The node's GPUs, with all that is read of them. */
+  readonly gpus?: GpuView;
   /** By default what the sample says. */
   health?(): AgentHealth;
   /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
@@ -95,6 +98,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     const sample = options.sample();
     return wantedFormat(c, formats) === "protobuf" ? stateBytes(c, sample) : c.json(stateJson(sample));
   });
+  if (options.gpus !== undefined) gpuRoutes(app, options.gpus);
   meshRoutes(app, options);
   const read = "GET, HEAD";
   const methods: Record<string, string> = {

@@ -8,6 +8,7 @@ import type { RegisterResult } from "../fleet/event.ts";
 import { formatHostPort, parseRegistration, type Registration } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";
+import { fleetGpuRoutes } from "./fleet-gpus.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 import { operationRoutes, type Operations } from "./operations-api.ts";
@@ -75,6 +76,7 @@ export function routerApi(options: RouterApiOptions): Hono {
       throw new MeshError("not_found", `there is no node ${JSON.stringify(c.req.param("id").slice(0, 128))}`);
     return c.json(node(target));
   });
+  fleetGpuRoutes(app, options);
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
   app.get("/stats", (c) => c.json(options.stats()));
   app.get("/health", (c) => {

@@ -11,7 +11,8 @@
  *       ^                 |                                 |               |
  *       +-----------------+---------------exited------------+---------------+
  *
- * There is never a second process before the first has ended: one that hangs in the kernel can't be killed, and a second
+ * While it opens its library it may be silent for six times as long before it is ended; it counts as unresponsive all the
+ * same. There is never a second process before the first has ended: one that hangs in the kernel can't be killed, and a second
  * one would hang beside it. A process that ended by itself is followed by another after a pause, which doubles up to a
  * limit and begins anew once a process was well for a minute. A process that asks for a fresh one (its library is of
  * another driver by now) gets it after the shortest pause, unless it does so again and again.
@@ -25,6 +26,11 @@ export const EXIT_FRESH = 75;
 
 /** Between SIGTERM and SIGKILL. */
 const TERM_MS = 2000;
+/**
+ * So many times longer may it be silent while it opens its library: that wakes up every GPU, which takes a second and more for
+ * each where no daemon keeps them awake. To end it in the midst of that would only begin it anew.
+ */
+const OPENING_FACTOR = 6;
 /** A killed process that is still there after this waits in the kernel. */
 const KILL_MS = 2000;
 /** A process that was well for this long was well. */
@@ -66,6 +72,10 @@ export class ProbeLife {
   /** Of the phase: when to spawn, when it was silent for too long, when to kill, when a killed one is stuck. */
   #atMs = Infinity;
   #pid = 0;
+  /** Its library is open, as far as it said. */
+  #isOpen = false;
+  /** It was told that it takes long. */
+  #isLate = false;
   #failures = 0;
   #wellSinceMs = Infinity;
   /** Why it was ended by us; "" when it was not. */
@@ -112,8 +122,13 @@ export class ProbeLife {
   heard(message: ProbeMessage, nowMs: number): void {
     if (this.#phase !== "running") return;
     this.#atMs = nowMs + this.#config.silentMaxMs;
-    if (message.type === "open") this.#state = { ...this.#state, stack: message.stack };
+    this.#isLate = false;
+    if (message.type === "open") {
+      this.#isOpen = true;
+      this.#state = { ...this.#state, stack: message.stack };
+    }
     if (message.type === "trouble") {
+      this.#isOpen = false;
       this.#wellSinceMs = Infinity;
       this.#tell(message.trouble, message.message, nowMs);
     }
@@ -132,7 +147,8 @@ export class ProbeLife {
 
   exited(exit: Exit, nowMs: number): void {
     if (!this.isAlive) return;
-    const isFresh = exit.code === EXIT_FRESH && this.#endedFor === "";
+    // Code 0: somebody else asked it to end, as who stops a whole service does.
+    const isFresh = (exit.code === EXIT_FRESH || exit.code === 0) && this.#endedFor === "";
     if (this.#isStopping) {
       this.#enter("stopped", Infinity);
       return;
@@ -161,6 +177,8 @@ export class ProbeLife {
       this.#endedFor = "";
       this.#wellSinceMs = Infinity;
       this.#pid = 0;
+      this.#isOpen = false;
+      this.#isLate = false;
       this.#enter("running", nowMs + this.#config.silentMaxMs);
       this.#actions.push("spawn");
     } else if (this.#phase === "running") {
@@ -168,10 +186,7 @@ export class ProbeLife {
         this.#atMs = nowMs + LATE_MS;
         return;
       }
-      const seconds = Math.round(this.#config.silentMaxMs / 100) / 10;
-      const why = `its probe process ${this.#pid} told nothing for ${seconds} s and is ended`;
-      this.#tell("unresponsive", why, nowMs);
-      this.#end(why, nowMs);
+      this.#silent(nowMs);
     } else if (this.#phase === "ending") {
       this.#enter("killed", nowMs + KILL_MS);
       this.#actions.push("kill");
@@ -187,6 +202,22 @@ export class ProbeLife {
     const actions = this.#actions;
     this.#actions = [];
     return { actions, wakeAtMs: this.#atMs };
+  }
+
+  #silent(nowMs: number): void {
+    const { silentMaxMs } = this.#config;
+    const inSeconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
+    if (!this.#isOpen && !this.#isLate) {
+      this.#isLate = true;
+      this.#atMs = nowMs + silentMaxMs * (OPENING_FACTOR - 1);
+      const why = `its probe process ${this.#pid} has been opening the driver's library for ${inSeconds(silentMaxMs)}`;
+      this.#tell("unresponsive", why, nowMs);
+      return;
+    }
+    const silentMs = silentMaxMs * (this.#isLate ? OPENING_FACTOR : 1);
+    const why = `its probe process ${this.#pid} told nothing for ${inSeconds(silentMs)} and is ended`;
+    this.#tell("unresponsive", why, nowMs);
+    this.#end(why, nowMs);
   }
 
   #end(why: string, nowMs: number): void {

@@ -30,7 +30,7 @@ export async function runtimeProcesses(port: number, root: string): Promise<Runt
   const containers = new Set<string>();
   const container = containerOf(await textOf(join(proc, String(owner), "cgroup")));
   if (container !== undefined) containers.add(container);
-  return { pids, containers };
+  return { listener: owner, pids, containers };
 }
 
 /** The inodes of the sockets that listen on a port, by what /proc/net/tcp or tcp6 says. */

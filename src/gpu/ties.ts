@@ -17,6 +17,8 @@ export interface ProcessFacts {
 
 /** The runtime's processes, and the containers that they run in. */
 export interface RuntimeProcesses {
+  /** The one that listens. */
+  readonly listener: number;
   readonly pids: ReadonlySet<number>;
   readonly containers: ReadonlySet<string>;
 }

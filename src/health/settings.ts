@@ -155,7 +155,8 @@ export const healthSettings = section({
   ),
   pcieDowngrade: rule(
     "A PCIe link that is narrower or slower than card and slot can do: degraded.",
-    { hold: "30s", clear: "30s" },
+    // Busy all the while: three looks at the link.
+    { hold: "15s", clear: "30s" },
     {
       utilizationMin: number({
         default: 0.3,
@@ -184,7 +185,17 @@ export const healthSettings = section({
       degradedCodes: list(xidCode, { default: [], doc: "XIDs that are to degrade for a time." }),
       quarantinedCodes: list(xidCode, { default: [], doc: "XIDs that are to quarantine until it is ended by hand." }),
     },
-    { doc: "Errors that NVIDIA's driver reports, each by the table of docs/gpu-health.md unless it is listed here." },
+    {
+      doc: "Errors that NVIDIA's driver reports, each by the table of docs/gpu-health.md unless it is listed here.",
+      check({ eventCodes, degradedCodes, quarantinedCodes }) {
+        const lists = { eventCodes, degradedCodes, quarantinedCodes };
+        return Object.entries(lists).flatMap(([path, codes]) => {
+          const others = Object.entries(lists).flatMap(([name, other]) => (name === path ? [] : other));
+          const twice = codes.filter((code) => others.includes(code));
+          return twice.length === 0 ? [] : [{ path, found: twice, expected: "codes that are in no other list" }];
+        });
+      },
+    },
   ),
   xidRepeats: rule(
     "Many XIDs that programs cause: degraded. One says nothing of the GPU, a storm does.",

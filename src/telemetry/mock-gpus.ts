@@ -115,14 +115,15 @@ export class MockGpus {
 
   #read(): GpuReading[] {
     const { states, memoryUsedBytes } = this.#engine.gpus();
-    const { gpu } = this.#engine.profile;
+    const { gpu, gpuCount } = this.#engine.profile;
     return states.flatMap((state, index): GpuReading[] => {
       if (state.faults.lost === true) return [];
       const uuid = gpuUuid(this.#seed, index);
       const load = loadOf(state, gpu, memoryUsedBytes(index));
-      return [
-        { uuid, identity: identityOf(index, gpu), load, traffic: trafficOf(state, gpu), wear: wearOf(state, gpu) },
-      ];
+      // The server that is simulated is this process, and the rest of the GPUs are nobody's.
+      const processes = index < gpuCount ? [{ pid: process.pid, memoryBytes: load.memoryUsedBytes }] : [];
+      const traffic = { ...trafficOf(state, gpu), processes };
+      return [{ uuid, identity: identityOf(index, gpu), load, traffic, wear: wearOf(state, gpu) }];
     });
   }
 }
@@ -188,7 +189,6 @@ function trafficOf({ utilization, counters, faults }: GpuState, gpu: GpuProfile)
       replayErrors: 0,
       recoveryErrors: 0,
     })),
-    processes: [],
   };
 }
 

@@ -22,17 +22,25 @@ const SOURCES = resolve(import.meta.dir, "../../native/testing");
 const SCENARIOS = join(SOURCES, "scenarios");
 const COMPILER = (process.env["CC"]?.trim() || "cc").split(/\s+/);
 const FLAGS = "-std=c11 -O1 -Wall -Wextra -Werror -fvisibility=hidden -fPIC".split(" ");
-const LINK = ["-shared", "-Wl,-z,defs", "-Wl,-soname,libnvidia-ml.so.1"];
+const LINK = ["-shared", "-Wl,-z,defs"];
 const LIBRARIES = ["-lm", "-lpthread", "-ldl"];
-const NAME = "libnvidia-ml.so.1";
+/** By the beginnings of their sources' names; those that begin with "double" are of both. */
+const SONAMES = { nvml: "libnvidia-ml.so.1", cuda: "libcuda.so.1" } as const;
+type Vendor = keyof typeof SONAMES;
 
 /** Without a C compiler these tests are left out. */
 export const HAS_COMPILER = process.platform === "linux" && Bun.which(COMPILER[0] ?? "cc") !== null;
 if (!HAS_COMPILER) console.warn("the tests against the double of libnvidia-ml are left out: there is no C compiler");
 
-const folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
-process.on("exit", removeDoubles);
+/** Made when something is put into it. */
+let folder = "";
 let count = 0;
+process.on("exit", removeDoubles);
+
+function fresh(): string {
+  if (folder === "") folder = mkdtempSync(join(tmpdir(), "infermesh-double-"));
+  return join(folder, String((count += 1)));
+}
 
 const names = readdirSync(SOURCES).filter((name) => /\.[ch]$/.test(name));
 const texts = names.sort().map((name) => readFileSync(join(SOURCES, name), "utf8"));
@@ -56,58 +64,92 @@ function once(key: string, build: (out: string) => void): string {
     rmSync(resolve(BUILT, ".."), { recursive: true, force: true });
     mkdirSync(BUILT, { recursive: true });
   }
-  mkdirSync(folder, { recursive: true });
-  const fresh = join(folder, `built-${(count += 1)}`);
-  build(fresh);
+  const own = fresh();
+  build(own);
   const beside = `${path}.${process.pid}`;
-  copyFileSync(fresh, beside);
+  copyFileSync(own, beside);
   renameSync(beside, path);
   return path;
 }
 
 /** All of it in one object, from which variants are linked. */
-function object(): string {
-  return once("object", (out) => {
-    const sources = names.filter((name) => /^nvml-.*\.c$/.test(name));
+function object(vendor: Vendor): string {
+  return once(`object ${vendor}`, (out) => {
+    const sources = names.filter(
+      (name) => name.endsWith(".c") && [vendor, "double"].includes(name.split("-", 1)[0] ?? ""),
+    );
     compile("-r", "-nostdlib", "-o", out, ...sources.map((name) => join(SOURCES, name)));
   });
 }
 
-function library(hidden: readonly string[]): string {
-  return once(`library ${hidden.join(" ")}`, (out) => {
+function library(vendor: Vendor, hidden: readonly string[] = []): string {
+  return once(`library ${vendor} ${hidden.join(" ")}`, (out) => {
     const script = `${out}.map`;
     const locals = hidden.map((name) => `${name};`).join(" ");
     writeFileSync(
       script,
       hidden.length === 0 ? "{ global: *; };\n" : `{ global: infermeshDoubleReport; local: ${locals} };\n`,
     );
-    compile(...LINK, `-Wl,--version-script=${script}`, "-o", out, "-x", "none", object(), ...LIBRARIES);
+    const name = `-Wl,-soname,${SONAMES[vendor]}`;
+    compile(...LINK, name, `-Wl,--version-script=${script}`, "-o", out, "-x", "none", object(vendor), ...LIBRARIES);
   });
 }
 
 /** Another library with some of the names: its nvmlInit answers `init`. */
 export function foreignLibrary(init: number): string {
-  return placed(
-    once(`foreign ${init}`, (out) => {
-      compile(...LINK, `-DFOREIGN_INIT=${init}`, "-o", out, join(SOURCES, "foreign-nvml.c"));
-    }),
-  );
+  const built = once(`foreign ${init}`, (out) => {
+    compile(...LINK, `-DFOREIGN_INIT=${init}`, "-o", out, join(SOURCES, "foreign-nvml.c"));
+  });
+  return placed(newFolder(), built, "nvml");
 }
 
-function placed(from: string): string {
-  const own = join(folder, `double-${(count += 1)}`);
-  mkdirSync(own, { recursive: true });
-  copyFileSync(from, join(own, NAME));
-  return join(own, NAME);
+function newFolder(): string {
+  const own = fresh();
+  mkdirSync(own);
+  return own;
+}
+
+function placed(into: string, from: string, vendor: Vendor): string {
+  const path = join(into, SONAMES[vendor]);
+  copyFileSync(from, path);
+  return path;
 }
 
 // Before any test begins, whose time is bounded.
-if (HAS_COMPILER) library([]);
+if (HAS_COMPILER) library("nvml");
 
 /** For `afterAll` of each test file: the test runner tells nobody of its exit. */
 export function removeDoubles(): void {
-  rmSync(folder, { recursive: true, force: true });
+  if (folder !== "") rmSync(folder, { recursive: true, force: true });
+  folder = "";
 }
+
+/** What a library of R535 does not have. */
+export const LACKED_BY_R535 = [
+  "nvmlDeviceGetProcessesUtilizationInfo",
+  "nvmlDeviceGetGpuFabricInfoV",
+  "nvmlDeviceGetTemperatureV",
+  "nvmlDeviceGetMarginTemperature",
+] as const;
+
+/** And one of R470, whose only list of processes goes by an older name. */
+export const LACKED_BY_R470 = [
+  ...LACKED_BY_R535,
+  "nvmlDeviceGetMemoryInfo_v2",
+  "nvmlDeviceGetComputeRunningProcesses_v3",
+  "nvmlDeviceGetGraphicsRunningProcesses_v3",
+  "nvmlDeviceGetMPSComputeRunningProcesses_v3",
+  "nvmlDeviceGetCurrentClocksEventReasons",
+  "nvmlDeviceGetGpuInstanceProfileInfoV",
+  "nvmlDeviceGetJpgUtilization",
+  "nvmlDeviceGetOfaUtilization",
+  "nvmlGpmQueryDeviceSupport",
+  "nvmlGpmSampleAlloc",
+  "nvmlGpmSampleFree",
+  "nvmlGpmSampleGet",
+  "nvmlGpmMigSampleGet",
+  "nvmlGpmMetricsGet",
+] as const;
 
 /** What the library counted. */
 export interface DoubleReport {
@@ -123,13 +165,32 @@ export interface DoubleReport {
   readonly calls: Readonly<Record<string, number>>;
 }
 
+/** What the stand-in for libcuda counted. */
+export interface CudaReport {
+  readonly contexts: number;
+  readonly memories: number;
+  readonly modules: number;
+  readonly events: number;
+  readonly streams: number;
+  readonly launches: number;
+  readonly misuses: number;
+  readonly calls: Readonly<Record<string, number>>;
+}
+
 export class Double {
-  /** Of the library. */
+  /** Of libnvidia-ml.so.1. */
   readonly path: string;
+  #cudaPath = "";
 
   /** `hidden`: symbols that this library does not have. */
   constructor(options: { readonly hidden?: readonly string[] } = {}) {
-    this.path = placed(library(options.hidden ?? []));
+    this.path = placed(newFolder(), library("nvml", options.hidden), "nvml");
+  }
+
+  /** Of a libcuda.so.1 that plays the same scenario. */
+  get cudaPath(): string {
+    if (this.#cudaPath === "") this.#cudaPath = placed(this.folder, library("cuda"), "cuda");
+    return this.#cudaPath;
   }
 
   /** Beside the library: a place for what belongs to it. */
@@ -155,14 +216,22 @@ export class Double {
   }
 
   write(text: string): void {
-    const fresh = `${this.scenarioPath}.fresh`;
-    writeFileSync(fresh, text);
-    renameSync(fresh, this.scenarioPath);
+    const next = `${this.scenarioPath}.next`;
+    writeFileSync(next, text);
+    renameSync(next, this.scenarioPath);
   }
 
   /** Of the library as it is in this process. */
   report(): DoubleReport {
-    const { symbols } = dlopen(this.path, { infermeshDoubleReport: { args: [], returns: "cstring" } });
-    return JSON.parse(String(symbols.infermeshDoubleReport())) as DoubleReport;
+    return reportOf(this.path) as DoubleReport;
   }
+
+  cudaReport(): CudaReport {
+    return reportOf(this.cudaPath) as CudaReport;
+  }
+}
+
+function reportOf(path: string): unknown {
+  const { symbols } = dlopen(path, { infermeshDoubleReport: { args: [], returns: "cstring" } });
+  return JSON.parse(String(symbols.infermeshDoubleReport()));
 }

@@ -1,5 +1,7 @@
 /** What the real backend makes of a library, a driver and cards that fail, lie or go away: by the double of libnvidia-ml. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { Double, HAS_COMPILER, foreignLibrary, removeDoubles } from "./double.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
@@ -175,6 +177,21 @@ describe.skipIf(!HAS_COMPILER)("GPUs that come and go", () => {
     expect(uuids(backend, 5000).map((uuid) => uuid.slice(-2))).toEqual(["02"]);
     backend.close();
     expect(double.report()).toMatchObject({ misuses: 0, eventSetsLeaked: 0, gpmSamplesLeaked: 0 });
+  });
+
+  test("one that the library learns of only when it is initialised is found by the driver's own list", () => {
+    const double = new Double();
+    const list = join(double.root, "proc/driver/nvidia/gpus");
+    mkdirSync(join(list, "0000:00:00.0"), { recursive: true });
+    double.play("h100", 'enumerate = "init"', "gpus = 1");
+    const backend = opened(double);
+    expect(uuids(backend, 1000)).toEqual([FIRST]);
+    double.play("h100", 'enumerate = "init"', "gpus = 2");
+    expect(uuids(backend, 2000)).toEqual([FIRST]);
+    mkdirSync(join(list, "0000:01:00.0"));
+    expect(uuids(backend, 3000)).toEqual([FIRST, SECOND]);
+    backend.close();
+    expect(double.report()).toMatchObject({ references: 0, misuses: 0, eventSetsLeaked: 0, gpmSamplesLeaked: 0 });
   });
 
   test("two of one name stay apart in what is read, and are told as ambiguous", () => {

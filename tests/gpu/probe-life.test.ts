@@ -72,6 +72,7 @@ describe("a probe's life", () => {
 
   test("that is silent is unresponsive, ended, then killed; the next one waits until it has ended", () => {
     const course = new Course();
+    course.do((life, nowMs) => life.heard(OPEN, nowMs));
     course.do((life, nowMs) => life.heard(READING, nowMs));
     expect(course.pass(9999)).toEqual([]);
     expect(course.state).toBe("ok");
@@ -94,8 +95,29 @@ describe("a probe's life", () => {
     expect(course.state).toBe("ok");
   });
 
+  test("may take long to open, which is told, and no longer than six times as long", () => {
+    const course = new Course();
+    expect(course.pass(10_000)).toEqual([]);
+    expect(course.life.state).toMatchObject({ state: "unresponsive", atMs: 15_000 });
+    expect(course.life.state.message).toBe("its probe process 100 has been opening the driver's library for 10 s");
+    expect(course.pass(49_999)).toEqual([]);
+    expect(course.pass(1)).toEqual(["term"]);
+    expect(course.life.state.message).toBe("its probe process 100 told nothing for 60 s and is ended");
+    const slow = new Course();
+    slow.pass(30_000);
+    slow.do((life, nowMs) => life.heard(OPEN, nowMs));
+    slow.do((life, nowMs) => life.heard(READING, nowMs));
+    expect(slow.state).toBe("ok");
+    // Trouble: it will open again, and may take as long.
+    slow.do((life, nowMs) => life.heard(TROUBLE, nowMs));
+    expect(slow.pass(59_999)).toEqual([]);
+    expect(slow.state).toBe("unresponsive");
+    expect(slow.pass(1)).toEqual(["term"]);
+  });
+
   test("is not called silent by who was held up himself", () => {
     const course = new Course();
+    course.do((life, nowMs) => life.heard(OPEN, nowMs));
     course.do((life, nowMs) => life.heard(READING, nowMs));
     course.nowMs += 60_000;
     expect(course.do((life, nowMs) => life.wake(nowMs))).toEqual([]);
@@ -129,19 +151,22 @@ describe("a probe's life", () => {
     expect(course.life.state.message).toBe("the probe process ended with code 1");
   });
 
-  test("that asks for a fresh process gets it, and not for ever", () => {
-    const course = new Course();
-    const fresh: Exit = { code: EXIT_FRESH, signal: null, lastWords: "" };
-    course.do((life, nowMs) => life.heard(READING, nowMs));
-    const pauses: number[] = [];
-    for (let round = 0; round < 4; round += 1) {
-      course.do((life, nowMs) => life.exited(fresh, nowMs));
-      expect(course.state).toBe("ok");
-      pauses.push(course.wakeAtMs - course.nowMs);
-      course.pass(8000);
-    }
-    expect(pauses).toEqual([1000, 2000, 4000, 8000]);
-  });
+  test.each([EXIT_FRESH, 0])(
+    "that asks for a fresh process, or was ended by others, is followed by one (%p)",
+    (code) => {
+      const course = new Course();
+      const fresh: Exit = { code, signal: null, lastWords: "" };
+      course.do((life, nowMs) => life.heard(READING, nowMs));
+      const pauses: number[] = [];
+      for (let round = 0; round < 4; round += 1) {
+        course.do((life, nowMs) => life.exited(fresh, nowMs));
+        expect(course.state).toBe("ok");
+        pauses.push(course.wakeAtMs - course.nowMs);
+        course.pass(8000);
+      }
+      expect(pauses).toEqual([1000, 2000, 4000, 8000]);
+    },
+  );
 
   test("that babbles is ended; one that can't be started is tried again", () => {
     const course = new Course();

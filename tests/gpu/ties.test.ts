@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { listeningInodes, parentIn, runtimeProcesses } from "../../src/gpu/runtime-processes.ts";
-import { familyOf, gpusOf } from "../../src/gpu/ties.ts";
+import { RuntimeTies } from "../../src/gpu/runtime-ties.ts";
+import { familyOf, gpusOf, type RuntimeProcesses } from "../../src/gpu/ties.ts";
 import type { GpuProcess, GpuReading } from "../../src/health/reading.ts";
 import { fakeGpu } from "./fake-gpu.ts";
 
@@ -45,7 +46,7 @@ describe("a runtime's family", () => {
 
 describe("the GPUs of a runtime", () => {
   const container = "a".repeat(64);
-  const runtime = { pids: new Set([20, 21]), containers: new Set([container]) };
+  const runtime = { listener: 20, pids: new Set([20, 21]), containers: new Set([container]) };
 
   test("are those with one of its processes, or one of its container", () => {
     const readings = [
@@ -62,6 +63,49 @@ describe("the GPUs of a runtime", () => {
     expect(gpusOf(runtime, [reading(0, [{ pid: 20 }]), reading(1)])).toBeUndefined();
     expect(gpusOf(runtime, [reading(0, [{ pid: 7, container: "b".repeat(64) }])])).toBeUndefined();
     expect(gpusOf(runtime, [])).toBeUndefined();
+  });
+});
+
+describe("the ties", () => {
+  test("are sought when there is a reason to, and no oftener", async () => {
+    const root = mkdtempSync(join(tmpdir(), "infermesh-ties-"));
+    mkdirSync(join(root, "proc/20"), { recursive: true });
+    let sought = 0;
+    let found: RuntimeProcesses | undefined;
+    const ties = new RuntimeTies(8000, root, async () => {
+      sought += 1;
+      if (sought === 2) throw new Error("no such folder");
+      return found;
+    });
+    const look = (nowMs: number, ...pids: number[]) =>
+      ties.look(
+        [
+          reading(
+            0,
+            pids.map((pid) => ({ pid })),
+          ),
+        ],
+        nowMs,
+      );
+    try {
+      // Nobody is on the GPUs, so there is nobody to find.
+      expect(await look(0)).toBe(false);
+      expect(await look(0, 20)).toBe(true);
+      // It was not found: not again for a minute, unless others are on the GPUs.
+      expect(await look(30_000, 20)).toBe(false);
+      expect(await look(30_000, 20, 21)).toBe(true);
+      expect(ties.runtime).toBeUndefined();
+      found = { listener: 20, pids: new Set([20]), containers: new Set() };
+      expect(await look(90_000, 20, 21)).toBe(true);
+      expect(ties.runtime).toBe(found);
+      expect(await look(500_000, 21, 20)).toBe(false);
+      expect(await look(690_000, 20, 21)).toBe(true);
+      rmSync(join(root, "proc/20"), { recursive: true });
+      expect(await look(691_000, 20, 21)).toBe(true);
+      expect(sought).toBe(5);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
   });
 });
 
@@ -129,6 +173,7 @@ describe("processes of this machine", () => {
       }
       symlinkSync("socket:[4711]", join(root, "proc/51/fd/3"));
       expect(await runtimeProcesses(8000, root)).toEqual({
+        listener: 51,
         pids: new Set([50, 51]),
         containers: new Set([container]),
       });

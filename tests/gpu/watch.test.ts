@@ -136,7 +136,7 @@ describe("a quarantine", () => {
   });
 
   test("of a GPU that only others use takes out nothing", () => {
-    const { watch, source } = watched({ pids: new Set([20]), containers: new Set() });
+    const { watch, source } = watched({ listener: 20, pids: new Set([20]), containers: new Set() });
     source.read(used(0, 20), used(1, 30));
     expect(watch.samples().map(({ models }) => models)).toEqual([MODELS, []]);
     source.fail("GPU-1", 79);

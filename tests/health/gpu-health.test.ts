@@ -39,9 +39,17 @@ describe("a GPU's health", () => {
     expect(ward.reasons()).toEqual(["recovery_action quarantined", "remap_pending degraded"]);
     expect(ward.health.verdict(UUID)).toMatchObject({ health: "quarantined", sinceMs: 60_000 });
     expect(ward.health.take().changes).toHaveLength(1);
-    // A reason less is news though the health is the same.
-    ward.stay(0, { wear: { recoveryAction: "reset" } });
-    expect(ward.health.take().changes.map(({ after }) => after.reasons.length)).toEqual([1]);
+    // A reason less is news though the health is the same, and that since when it was.
+    ward.stay(5_000, { wear: { recoveryAction: "reset" } });
+    const { changes } = ward.health.take();
+    expect(changes.map(({ after }) => [after.reasons.length, after.sinceMs])).toEqual([[1, 60_000]]);
+  });
+
+  test("by what ends by itself is not changed by hand", () => {
+    const ward = new Ward();
+    ward.stay(10_000, { load: { memoryCelsius: 95 } });
+    expect(ward.health.clear(undefined, ward.nowMs)).toEqual([]);
+    expect(ward.reasons()).toEqual(["memory_temperature degraded"]);
   });
 
   test("of one that nobody knows is no worse than healthy", () => {
@@ -65,6 +73,30 @@ describe("a GPU that was there and is gone", () => {
     ward.stay(DEFAULTS.gpuLost.clearMs, {}, { uuid: OTHER });
     expect(ward.reasons()).toEqual([]);
     expect(ward.health.lost).toEqual([]);
+  });
+
+  test("is judged no more by what was read of it last", () => {
+    const ward = new Ward();
+    ward.stay(20_000, { load: { memoryCelsius: 95 } }, { uuid: OTHER });
+    expect(ward.reasons()).toEqual(["memory_temperature degraded"]);
+    ward.stay(DEFAULTS.forgetMs + 1_000, { uuid: OTHER });
+    expect(ward.reasons()).toEqual(["gpu_lost quarantined"]);
+  });
+
+  test("is not lost when it never was there: only a fault told of it", () => {
+    const ward = new Ward();
+    ward.health.faults([{ uuid: OTHER, xid: 92 }], 0);
+    ward.stay(60_000, {});
+    expect(ward.reasons(OTHER)).toEqual(["xid degraded"]);
+  });
+
+  test("is forgotten by hand only when the source can tell that it is gone", () => {
+    const ward = new Ward();
+    ward.stay(60_000, { uuid: OTHER });
+    state(ward, "denied");
+    expect(ward.health.clear(undefined, ward.nowMs)).toEqual([]);
+    state(ward, "ok");
+    expect(ward.reasons()).toEqual(["gpu_lost quarantined"]);
   });
 
   test("is lost though the last of all is", () => {
@@ -97,9 +129,11 @@ describe("a GPU that was there and is gone", () => {
     // Those that are there are never pushed out.
     const many = Array.from({ length: 64 }, (_, at) => ({ uuid: `GPU-there-${at}` }));
     ward.stay(0, ...many);
+    ward.health.faults([{ uuid: "GPU-there-9", xid: 79 }], ward.nowMs);
     for (let at = 0; at < 500; at += 1) ward.health.faults([{ uuid: `GPU-more-${at}`, xid: 79 }], ward.nowMs);
     ward.stay(60_000, ...many);
     expect(ward.health.lost.some(({ uuid }) => uuid.startsWith("GPU-there"))).toBe(false);
+    expect(ward.reasons("GPU-there-9")).toEqual(["xid quarantined"]);
   });
 });
 
@@ -160,6 +194,9 @@ describe("while the source does not read", () => {
     ward.health.wake(60_000);
     ward.nowMs = 60_000;
     state(ward, "ok");
+    ward.health.wake(70_000);
+    expect(ward.reasons()).toEqual([]);
+    ward.nowMs = 70_000;
     ward.stay(60_000, {});
     expect(ward.reasons()).toEqual([]);
   });

@@ -38,6 +38,12 @@ describe.each(COUNTERS)("the growing counter of %s", (name, key, at) => {
     expect(ward.reasons()).toEqual([]);
   });
 
+  test("begins at what it stands at when it is first read", () => {
+    const ward = new Ward(only(key));
+    ward.stay(10_000, {}, { uuid: "GPU-b", ...at(1_000_000) });
+    expect(ward.reasons("GPU-b")).toEqual([]);
+  });
+
   test("counts nothing when it goes backwards, however far", () => {
     const ward = new Ward(only(key));
     ward.stay(1_000, at(countMax / 2 - 1));
@@ -45,4 +51,17 @@ describe.each(COUNTERS)("the growing counter of %s", (name, key, at) => {
     ward.stay(1_000, at(countMax / 2));
     expect(ward.reasons()).toEqual([]);
   });
+});
+
+test("a link that is read anew hides no errors of the others", () => {
+  const ward = new Ward(only("nvlinkErrors"));
+  const read = (first: number, second: number): void => {
+    const links = LINKS.map((link) => ({ ...link, replayErrors: [first, second][link.index] ?? 0 }));
+    ward.read({ uuid: "GPU-b", traffic: { links } });
+  };
+  read(0, 5_000);
+  read(99, 5_000);
+  expect(ward.reasons("GPU-b")).toEqual([]);
+  read(100, 0);
+  expect(ward.reasons("GPU-b")).toEqual(["nvlink_errors degraded"]);
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { parseSection } from "../../src/base/settings-reading.ts";
 import type { GpuFault } from "../../src/health/reading.ts";
+import { healthSettings } from "../../src/health/settings.ts";
 import { XIDS, xidOf } from "../../src/health/xid.ts";
 import { DEFAULTS, UUID, Ward } from "./gpu-bed.ts";
 
@@ -55,6 +57,9 @@ describe("an XID", () => {
     expect(ward.texts()).toEqual(["20 XIDs that programs cause, in 10 min"]);
     ward.stay(windowMs + windowMs / 10 + clearMs, {});
     expect(ward.reasons()).toEqual([]);
+    // Those that are no program's count for nothing.
+    for (let count = 0; count < 2 * countMax; count += 1) fail(ward, 63);
+    expect(ward.reasons()).toEqual([]);
   });
 
   test("that nobody knows degrades for a time, and says so", () => {
@@ -72,6 +77,8 @@ describe("an XID", () => {
     fail(ward, 92);
     ward.stay(300_000, {});
     fail(ward, 92, { gpuInstance: 3 });
+    // It ends by itself, not by hand.
+    expect(ward.health.clear(UUID, ward.nowMs)).toEqual([]);
     expect(ward.texts()).toEqual(["XID 92 (MIG instance 3): corrected memory errors at a high rate; 2 times"]);
     ward.stay(DEFAULTS.xid.autoMs - 1, {});
     expect(ward.reasons()).toEqual(["xid degraded"]);
@@ -159,6 +166,15 @@ describe("an XID", () => {
     expect(off.reasons()).toEqual([]);
   });
 
+  test("can't be wished to be two things", () => {
+    const raw = { xid: { eventCodes: [13, 31], quarantinedCodes: [31] } };
+    expect(parseSection(healthSettings, raw).faults?.map(({ path, expected }) => [path, expected])).toEqual([
+      ["xid.eventCodes", "codes that are in no other list"],
+      ["xid.quarantinedCodes", "codes that are in no other list"],
+    ]);
+    expect(parseSection(healthSettings, { xid: { eventCodes: [13], quarantinedCodes: [31] } }).faults).toBeUndefined();
+  });
+
   test("of a GPU that nobody has told of yet is remembered", () => {
     const ward = new Ward();
     ward.health.faults([{ uuid: "GPU-new", xid: 48 }], 0);
@@ -173,8 +189,15 @@ describe("an XID", () => {
     expect(ward.health.take().changes).toHaveLength(1);
     expect(ward.texts()).toEqual(["XID 79: the GPU has fallen off the bus; 100000 times"]);
     // Of unknown codes there are 65,000; those that matter stay.
-    for (let code = 1_000; code < 3_000; code += 1) fail(ward, code);
+    for (let code = 1_000; code < 3_000; code += 1) {
+      ward.nowMs += 1;
+      fail(ward, code);
+      fail(ward, 1_000);
+    }
     expect(ward.reasons()).toHaveLength(64);
+    // Of those that may go the one that was silent longest does.
+    for (const code of [1_000, 2_938]) expect(ward.texts().some((text) => text.startsWith(`XID ${code}:`))).toBe(true);
+    expect(ward.texts().some((text) => text.startsWith("XID 2937:"))).toBe(false);
     expect(ward.reasons()[0]).toBe("xid quarantined");
     expect(ward.texts().some((text) => text.startsWith("XID 2999"))).toBe(true);
   });

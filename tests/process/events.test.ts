@@ -144,10 +144,10 @@ test("list-nodes and describe-node show nodes with their place in the mesh", asy
   const asked = await router();
   await agent("node1", seedOf(asked), "--zone", "eu-1a", "--label", "rack=r12");
   await until(async () => (await nodes(asked)).some(({ state, rttMs }) => state === "healthy" && rttMs !== null));
-  const list = await ctl("list-nodes", "--endpoint", url(asked));
-  expect(list.out).toMatch(/^ID +STATE +ROLE +ZONE +MODELS.* VERSION +INCARNATION +SOURCE$/m);
-  expect(list.out).toMatch(/^node1 +healthy +agent +eu-1a .*\d\.\d\.\d +\d{10} +gossip$/m);
-  expect(list.out).toMatch(/^router-\S+ +alive +router +- +- +- .*\d\.\d\.\d +\d{10} +gossip$/m);
+  const list = await ctl("list-nodes", "--output", "wide", "--endpoint", url(asked));
+  expect(list.out).toMatch(/^ID +STATE +ROLE +ZONE +MODELS.* VERSION +INCARNATION +SOURCE /m);
+  expect(list.out).toMatch(/^node1 +healthy +agent +eu-1a .*\d\.\d\.\d +\d{10} +gossip /m);
+  expect(list.out).toMatch(/^router-\S+ +alive +router +- +- +- .*\d\.\d\.\d +\d{10} +gossip /m);
   const described = await ctl("describe-node", "node1", "--endpoint", url(asked));
   expect(described).toMatchObject({ code: 0, err: "" });
   for (const part of [

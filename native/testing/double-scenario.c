@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +12,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "nvml-double.h"
+#include "double.h"
 
 #define FILES_MAX 8
 #define LINE_MAX_BYTES 4096
 #define XIDS_MAX 4096
+#define KERNELS_MAX 16
 #define MEMO_BITS 12
 
 struct entry { char *key; struct value value; };
@@ -33,96 +33,15 @@ static struct entry *table;
 static size_t tableSize, tableUsed;
 static struct xid xids[XIDS_MAX];
 static size_t xidCount;
+static struct kernel kernels[KERNELS_MAX];
+static size_t kernelCount;
 static bool hasFaults;
 static uint64_t startedAt, checkedAt;
 
-static const char *const KEYS[] = {
-  "driver", "nvml", "cuda", "init", "gpus", "present", "enumerate", "report", "process_stride", "recheck_ms",
-  "epoch_ms", "sampling_us", "gpm_metrics_max", "include", "library",
-  "gpu#.state", "gpu#.name", "gpu#.uuid", "gpu#.serial", "gpu#.vbios", "gpu#.part_number", "gpu#.pci",
-  "gpu#.pci_device", "gpu#.pci_subsystem", "gpu#.brand", "gpu#.architecture", "gpu#.cores", "gpu#.memory_bus_bits",
-  "gpu#.compute_major", "gpu#.compute_minor", "gpu#.compute_mode", "gpu#.minor", "gpu#.power_mw",
-  "gpu#.power_mean_mw", "gpu#.power_limit_mw", "gpu#.power_set_limit_mw", "gpu#.power_default_limit_mw",
-  "gpu#.power_limit_min_mw", "gpu#.power_limit_max_mw", "gpu#.energy_mj", "gpu#.fans", "gpu#.fan#.percent",
-  "gpu#.fan#.rpm", "gpu#.performance_state", "gpu#.persistence", "gpu#.celsius", "gpu#.memory_celsius",
-  "gpu#.margin_celsius", "gpu#.threshold#.celsius", "gpu#.clock#.mhz", "gpu#.clock#.max_mhz", "gpu#.reasons",
-  "gpu#.reasons_supported", "gpu#.memory_total", "gpu#.memory_used", "gpu#.memory_free", "gpu#.memory_reserved",
-  "gpu#.util", "gpu#.memory_util", "gpu#.encoder_util", "gpu#.decoder_util", "gpu#.jpeg_util", "gpu#.ofa_util",
-  "gpu#.ecc", "gpu#.ecc_pending", "gpu#.ecc_corrected", "gpu#.ecc_uncorrected", "gpu#.ecc_corrected_lifetime",
-  "gpu#.ecc_uncorrected_lifetime", "gpu#.retired_corrected", "gpu#.retired_uncorrected", "gpu#.retired_pending",
-  "gpu#.remapped_corrected", "gpu#.remapped_uncorrected", "gpu#.remap_pending", "gpu#.remap_failed",
-  "gpu#.recovery_action", "gpu#.pcie_generation", "gpu#.pcie_generation_max", "gpu#.pcie_width",
-  "gpu#.pcie_width_max", "gpu#.pcie_replays", "gpu#.pcie_tx_kbps", "gpu#.pcie_rx_kbps", "gpu#.pcie_tx_bytes",
-  "gpu#.pcie_rx_bytes", "gpu#.links", "gpu#.links_tx_kib", "gpu#.links_rx_kib", "gpu#.link#.state",
-  "gpu#.link#.version", "gpu#.link#.replay", "gpu#.link#.recovery", "gpu#.link#.crc", "gpu#.link#.crc_data",
-  "gpu#.link#.ecc", "gpu#.link#.tx_kib", "gpu#.link#.rx_kib", "gpu#.link#.tx_bytes", "gpu#.link#.rx_bytes",
-  "gpu#.fabric_cluster", "gpu#.fabric_clique", "gpu#.fabric_state", "gpu#.fabric_status", "gpu#.fabric_health",
-  "gpu#.field.#", "gpu#.field.#.#", "gpu#.processes_claimed", "gpu#.process#.pid", "gpu#.process#.memory",
-  "gpu#.process#.sm", "gpu#.process#.mem", "gpu#.process#.enc", "gpu#.process#.dec", "gpu#.process#.gi",
-  "gpu#.process#.ci", "gpu#.process#.kind", "gpu#.events", "gpu#.gpm", "gpu#.gpm.#", "gpu#.gi#.gpm.#",
-  "gpu#.mig", "gpu#.mig_pending", "gpu#.mig_max", "gpu#.mig#.uuid", "gpu#.mig#.name", "gpu#.mig#.gi",
-  "gpu#.mig#.ci", "gpu#.mig#.sms", "gpu#.mig#.gi_slices", "gpu#.mig#.ci_slices", "gpu#.mig#.memory_mib",
-  "gpu#.mig#.memory_total", "gpu#.mig#.memory_used", "gpu#.mig#.memory_free", "gpu#.mig#.memory_reserved",
-  "gpu#.gi#.profile", "gpu#.gi#.start", "gpu#.gi#.size", "gpu#.profile#.id", "gpu#.profile#.name",
-  "gpu#.profile#.slices", "gpu#.profile#.instances", "gpu#.profile#.sms", "gpu#.profile#.memory_mib",
-};
-
-static const char *const FAULTS[] = { "error", "hang", "crash", "delay_us", "silent", "after" };
-
 static _Noreturn void refuse(const char *path, int line, const char *why, const char *what) {
-  fprintf(stderr, "nvml double: %s:%d: %s: %s\n", path, line, why, what);
+  fprintf(stderr, "double: %s:%d: %s: %s\n", path, line, why, what);
   fflush(stderr);
   _exit(99);
-}
-
-/* ---- keys ---- */
-
-/* Numbers and `*` become `#`, so that a key can be held against its pattern. */
-static void patternOf(const char *key, char *out, size_t size) {
-  size_t used = 0;
-  for (const char *at = key; *at != 0 && used + 1 < size; at++) {
-    if (*at == '*' || (*at >= '0' && *at <= '9')) {
-      if (used == 0 || out[used - 1] != '#') out[used++] = '#';
-    } else {
-      out[used++] = *at;
-    }
-  }
-  out[used] = 0;
-}
-
-/* call.NAME.fault, alone or behind gpuI. */
-static bool isFault(const char *key) {
-  if (strncmp(key, "gpu", 3) == 0) {
-    key = strchr(key, '.');
-    if (key == NULL) return false;
-    key += 1;
-  }
-  if (strncmp(key, "call.", 5) != 0) return false;
-  const char *name = key + 5, *dot = strchr(name, '.');
-  if (dot == NULL) return false;
-  static const char *const NAMES[] = {
-#define NAMED(name) #name,
-    NVML_FUNCTIONS(NAMED)
-#undef NAMED
-  };
-  size_t length = (size_t)(dot - name);
-  bool isKnown = length == 1 && *name == '*';
-  for (size_t i = 0; i < FUNCTIONS && !isKnown; i++) {
-    isKnown = strlen(NAMES[i]) == length && strncmp(NAMES[i], name, length) == 0;
-  }
-  for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++) {
-    if (strcmp(FAULTS[i], dot + 1) == 0) return isKnown;
-  }
-  return false;
-}
-
-static bool isKey(const char *key) {
-  char pattern[256];
-  patternOf(key, pattern, sizeof pattern);
-  for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
-    if (strcmp(KEYS[i], pattern) == 0) return true;
-  }
-  return isFault(key);
 }
 
 /* ---- the table ---- */
@@ -142,7 +61,7 @@ static void clear(void) {
   }
   free(table);
   table = NULL;
-  tableSize = tableUsed = xidCount = 0;
+  tableSize = tableUsed = xidCount = kernelCount = 0;
   memset(memos, 0, sizeof memos);
   hasFaults = false;
 }
@@ -287,6 +206,22 @@ static bool takeXid(const char *text) {
   return true;
 }
 
+/* kernel = NAME fp64|fp32|fp16|tensor FLOPS BYTES [LOOPS_PARAMETER] */
+static bool takeKernel(const char *text) {
+  static const char *const RATES[] = { "flops_fp64", "flops_fp32", "flops_fp16", "flops_tensor" };
+  if (kernelCount == KERNELS_MAX) return false;
+  struct kernel *kernel = &kernels[kernelCount];
+  char rate[16];
+  kernel->loops = -1;
+  kernel->rate = NULL;
+  if (sscanf(text, "%63s %15s %lf %lf %d", kernel->name, rate, &kernel->flops, &kernel->bytes, &kernel->loops) < 4) return false;
+  for (size_t i = 0; i < sizeof RATES / sizeof *RATES; i++) {
+    if (strcmp(RATES[i] + strlen("flops_"), rate) == 0) kernel->rate = RATES[i];
+  }
+  kernelCount += kernel->rate != NULL;
+  return kernel->rate != NULL;
+}
+
 /* ---- the file ---- */
 
 static void readFile(const char *path) {
@@ -319,6 +254,10 @@ static void readFile(const char *path) {
     const char *text = equals + 1 + strspn(equals + 1, " \t");
     if (strcmp(key, "xid") == 0) {
       if (!takeXid(text)) refuse(path, number, "no `NUMBER[-NUMBER] GPU CODE [GI CI]`", text);
+      continue;
+    }
+    if (strcmp(key, "kernel") == 0) {
+      if (!takeKernel(text)) refuse(path, number, "no `NAME RATE FLOPS BYTES [LOOPS_PARAMETER]`", text);
       continue;
     }
     if (!isKey(key)) refuse(path, number, "no such key", key);
@@ -389,6 +328,13 @@ bool scenarioHasFaults(void) { return hasFaults; }
 size_t scenarioXids(const struct xid **out) {
   *out = xids;
   return xidCount;
+}
+
+const struct kernel *scenarioKernel(const char *name) {
+  for (size_t i = kernelCount; i > 0; i--) {
+    if (strcmp(kernels[i - 1].name, name) == 0) return &kernels[i - 1];
+  }
+  return NULL;
 }
 
 /* ---- reading it ---- */
@@ -488,8 +434,4 @@ uint64_t valueWhole(const struct value *value) {
 
 uint64_t scenarioWhole(const char *key, uint64_t otherwise) {
   return wholeOr(scenarioGet(key), otherwise);
-}
-
-uint64_t wholeOr(const struct value *value, uint64_t otherwise) {
-  return value == NULL || value->kind == FAILURE || value->kind == TEXT ? otherwise : valueWhole(value);
 }
