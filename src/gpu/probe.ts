@@ -103,7 +103,7 @@ class Probe {
     const { nowMs, openers, driverMark } = this.#world;
     if (nowMs() < this.#openAtMs) return;
     this.#mark = driverMark();
-    let absent: BackendError | undefined;
+    let refused: BackendError | undefined;
     for (const name of this.#spec.backends) {
       try {
         const open = openers[name];
@@ -111,11 +111,12 @@ class Probe {
         this.#backend = await open(this.#spec);
         break;
       } catch (error) {
-        if (!(error instanceof BackendError) || error.trouble !== "absent") throw error;
-        absent ??= error;
+        if (!(error instanceof BackendError)) throw error;
+        // What is there and can't be used is told before what is not there.
+        if (refused === undefined || (refused.trouble === "absent" && error.trouble !== "absent")) refused = error;
       }
     }
-    if (this.#backend === null) throw absent ?? new BackendError("absent", "there is nothing to open");
+    if (this.#backend === null) throw refused ?? new BackendError("absent", "there is nothing to open");
     this.#say({ type: "open", stack: this.#backend.stack });
     for (const group of GPU_GROUPS) this.#dueAtMs[group] = -Infinity;
     this.#faultsAtMs = -Infinity;

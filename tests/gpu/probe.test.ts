@@ -160,6 +160,22 @@ describe("a probe", () => {
     });
   });
 
+  test("takes the next backend where one can't be used, and tells of that one where none can", async () => {
+    const bench = new Bench();
+    bench.spec = { ...SPEC, backends: ["rocm", "nvml"] };
+    const rocm = () => {
+      throw new BackendError("broken", "the library is of another system");
+    };
+    bench.openers = { ...bench.openers, rocm };
+    await bench.run(100);
+    expect(bench.kinds()).toEqual(["open", "reading"]);
+    const none = new Bench();
+    none.spec = { ...SPEC, backends: ["sysfs", "rocm", "nvml"] };
+    none.openers = { rocm };
+    await none.run(100);
+    expect(none.messages[0]).toMatchObject({ trouble: "broken", message: "the library is of another system" });
+  });
+
   test("opens anew after ever longer pauses, then asks for a new process; what is absent does not", async () => {
     const bench = new Bench();
     const openedAtMs: number[] = [];
