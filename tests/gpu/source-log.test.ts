@@ -11,7 +11,7 @@ test("each state of a source is told once, whatever its message does meanwhile",
   const write = (level: string) => (message: string, fields?: object) =>
     void lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
   const log = { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
-  const news = new SourceLog({ ...log, with: () => log as Log } as Log);
+  const news = new SourceLog({ ...log, with: () => log as Log });
   const state = (name: SourceState["state"], message = ""): SourceState => ({
     state: name,
     message,
@@ -30,7 +30,9 @@ test("each state of a source is told once, whatever its message does meanwhile",
     `warn GPUs can't be read: the driver does not answer {"reason":"since 1"}`,
   ]);
   expect(take(state("unresponsive", "its process 7 is ended"))).toEqual([]);
-  expect(take(state("unresponsive"), state("absent", "no driver"))).toEqual(['info no GPU is read {"reason":"no driver"}']);
+  expect(take(state("unresponsive"), state("absent", "no driver"))).toEqual([
+    'info no GPU is read {"reason":"no driver"}',
+  ]);
   expect(take(state("ok"), state("absent"))).toEqual([read]);
   expect(take(state("ok", "1 of 8 can't be read"), state("absent"))).toEqual([
     `warn GPUs are read {"reason":"1 of 8 can't be read","backend":"nvml","driver":"570.1"}`,

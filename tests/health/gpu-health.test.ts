@@ -201,7 +201,9 @@ describe("while the source does not read", () => {
       }
       state(ward, "ok");
       ward.stay(1_000, {});
-      expect(ward.reasons()).toEqual(end === "hand" ? ["driver degraded"] : ["overheating quarantined", "driver degraded"]);
+      expect(ward.reasons()).toEqual(
+        end === "hand" ? ["driver degraded"] : ["overheating quarantined", "driver degraded"],
+      );
       ward.stay(DEFAULTS.overheating.clearMs, {});
       expect(ward.reasons()).toEqual([]);
     }
