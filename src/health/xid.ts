@@ -128,9 +128,7 @@ const DEGRADED_UNTIL_RESET: Readonly<Partial<Record<XidClass, readonly Row[]>>> 
     [94, "uncorrectable memory error, contained to one program; a reset is wanted", RESTART],
     [156, "a part of the GPU was retired; a reset is wanted", RESET],
   ],
-  link: [
-    [74, "NVLink error: of the link, or of the device at its other end", "WORKFLOW_NVLINK_ERR"],
-  ],
+  link: [[74, "NVLink error: of the link, or of the device at its other end", "WORKFLOW_NVLINK_ERR"]],
 };
 
 const DEGRADED_UNTIL_HAND: Readonly<Partial<Record<XidClass, readonly Row[]>>> = {
