@@ -16,7 +16,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
-import { openGpuPlane } from "./gpu-plane.ts";
+import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
@@ -74,6 +74,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const sampler = createSampler({
     runtime,
     gpus: () => plane.watch.samples(),
+    rated: await measuredRates(config.dataDir, log),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),

@@ -18,7 +18,7 @@ export function gpuChoice(written: string): GpuChoice | undefined {
   return kind === undefined ? undefined : { kind };
 }
 
-const libraryPath = (what: string) =>
+export const libraryPath = (what: string) =>
   text({
     default: "",
     placeholder: "PATH",
