@@ -1,6 +1,7 @@
 /** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
 import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
 import { RuntimeTies } from "./gpu/runtime-ties.ts";
+import { SourceLog } from "./gpu/source-log.ts";
 import type { GpuSource } from "./gpu/source.ts";
 import { GpuSources } from "./gpu/sources.ts";
 import { GpuWatch } from "./gpu/watch.ts";
@@ -24,7 +25,7 @@ export interface GpuPlaneOptions {
   readonly log: Log;
 }
 
-/** Between two looks whether the runtime's processes are still known. */
+/** Between two looks whether the runtime's processes are still known, and whether the sources read. */
 const TIES_MS = 5000;
 const FIRST_TIES_MS = 3000;
 
@@ -63,7 +64,9 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
     opened: (source) => watch.add(source),
   });
+  const sourceLog = new SourceLog(log);
   const look = async (): Promise<void> => {
+    sourceLog.look(sources.states);
     const readings = watch.all.map(({ reading }) => reading);
     if (await ties.look(readings, performance.now())) tellQuarantine();
   };

@@ -27,6 +27,8 @@ import { ProcessOwners } from "./process-owner.ts";
 
 /** How long a lost GPU is left alone before the library is initialised anew for it. */
 const LOST_REST_MS = 30_000;
+/** GPUs that can't be read of which it is told why. */
+const TOLD_MAX = 4;
 const SONAME = "libnvidia-ml.so.1";
 const FOLDERS = [
   `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
@@ -86,6 +88,8 @@ class NvmlBackend implements GpuBackend {
   #lostAtMs = Number.NaN;
   #loss: GpuGone | undefined;
   #isRollDue = false;
+  /** By index, why one that there is is left out. */
+  readonly #left = new Map<number, string>();
   #faults: GpuFault[] = [];
   /** The set of events was given up: the next look makes another, without the GPUs that it finds to be lost. */
   #isDeaf = false;
@@ -110,6 +114,12 @@ class NvmlBackend implements GpuBackend {
 
   get isRollDue(): boolean {
     return this.#isRollDue;
+  }
+
+  get note(): string {
+    if (this.#left.size === 0) return "";
+    const some = [...this.#left].slice(0, TOLD_MAX).map(([index, why]) => `GPU ${index}: ${why}`);
+    return `${this.#left.size} of ${this.#count} GPUs can't be read (${some.join("; ")}); look at dmesg`;
   }
 
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[] {
@@ -198,6 +208,7 @@ class NvmlBackend implements GpuBackend {
     this.#listed = this.#listGpus();
     this.#lostAtMs = Number.NaN;
     this.#loss = undefined;
+    this.#left.clear();
     let refused: number | undefined;
     for (let index = 0; index < this.#count; index += 1) {
       const words = this.#session.blank();
@@ -207,6 +218,7 @@ class NvmlBackend implements GpuBackend {
       if (meaningOf(rc) === "over") throw this.#session.trouble(name, rc);
       if (handle === undefined) {
         refused = rc === RC.ok ? RC.unknown : rc;
+        this.#left.set(index, answered(name, refused));
         if (meaningOf(rc) !== "none") this.#remember(new GpuGone(name, refused), nowMs);
         continue;
       }
@@ -215,6 +227,7 @@ class NvmlBackend implements GpuBackend {
       } catch (error) {
         if (!(error instanceof GpuGone)) throw error;
         refused = error.rc;
+        this.#left.set(index, error.message);
         this.#remember(error, nowMs);
       }
     }
@@ -240,6 +253,7 @@ class NvmlBackend implements GpuBackend {
   #lose(gpu: NvmlGpu, loss: GpuGone, nowMs: number): void {
     gpu.free();
     this.#gpus = this.#gpus.filter((other) => other !== gpu);
+    this.#left.set(gpu.index, loss.message);
     this.#remember(loss, nowMs);
     this.#isRollDue = true;
     this.#watch();

@@ -35,9 +35,9 @@ class LinksDownRule implements Rule {
     this.times = { holdMs, clearMs };
   }
 
-  look({ identity, traffic }: GpuReading): Finding {
-    // A GPU that is cut into MIG slices uses no links.
-    if (identity.migMode === true) return UNJUDGED;
+  look({ identity, load, traffic }: GpuReading): Finding {
+    // A GPU that is cut into MIG slices uses no links. Which of the two is read first tells.
+    if (identity.migMode === true || load?.slices !== undefined) return GOOD;
     const links = traffic?.links;
     if (links === undefined) return UNKNOWN;
     const up = links.filter(({ isActive }) => isActive).length;
