@@ -1,4 +1,5 @@
 /** The agent: one on each GPU node. It serves vitals and the control API, announces itself, and runs the mock. */
+import { hostname } from "node:os";
 import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
 import { apiServices } from "./admin/api.ts";
 import { serveApi } from "./admin/front.ts";
@@ -91,6 +92,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    gpus: () => plane.watch.all,
+    gpuSources: () => plane.sources.all,
+    dcgmHost: config.gpu.dcgmCompat ? hostname() : undefined,
     startedMs,
   });
   const onError = (error: unknown, request: string): void =>
