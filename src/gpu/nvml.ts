@@ -8,11 +8,12 @@
  *
  * Limits: 64 GPUs, 64 MIG devices, links and 16 fans of one, 1,024 processes of one, 256 faults a look. See DESIGN.md.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuStack, GpuUpdate } from "../health/reading.ts";
 import { GPUS_MAX } from "../health/shape.ts";
 import { BackendError, type GpuBackend } from "./backend.ts";
 import { openLibrary } from "./library.ts";
+import { hasNvidiaDriver, nvidiaPaths } from "./nvidia.ts";
 import { GpuGone, RC, answered, meaningOf } from "./nvml-codes.ts";
 import { addressOf, cudaVersionOf, wordOf } from "./nvml-decode.ts";
 import { NvmlDevice, NvmlSession } from "./nvml-device.ts";
@@ -30,20 +31,6 @@ const LOST_REST_MS = 30_000;
 /** GPUs that can't be read of which it is told why. */
 const TOLD_MAX = 4;
 const SONAME = "libnvidia-ml.so.1";
-const FOLDERS = [
-  `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
-  "/usr/lib64",
-  "/usr/lib",
-  "/usr/local/nvidia/lib64",
-  "/usr/local/nvidia/lib",
-  "/home/kubernetes/bin/nvidia/lib64",
-  "/run/nvidia/driver/usr/lib64",
-  "/run/opengl-driver/lib",
-  "/usr/lib/wsl/lib",
-];
-/** Any of these tells that the driver is there; the last one is that of WSL. */
-const DRIVER_SIGNS = ["/proc/driver/nvidia/version", "/sys/module/nvidia", "/dev/dxg"];
-
 interface NvmlWhere {
   /** The one library to open, in place of the well-known paths. */
   readonly libraryPath?: string | undefined;
@@ -55,14 +42,14 @@ interface NvmlWhere {
 export function openNvml(where: NvmlWhere = {}): GpuBackend {
   const root = where.root ?? "";
   // Looked at first: initialising the library as root makes device files, also where there is no driver.
-  if (!DRIVER_SIGNS.some((path) => existsSync(root + path))) {
+  if (!hasNvidiaDriver(root)) {
     throw new BackendError(
       "absent",
       `no NVIDIA driver is loaded: neither ${root}/proc/driver/nvidia/version nor ${root}/sys/module/nvidia is there; ` +
         "load the kernel module nvidia, or set --gpu none",
     );
   }
-  const paths = where.libraryPath === undefined ? FOLDERS.map((folder) => `${folder}/${SONAME}`) : [where.libraryPath];
+  const paths = where.libraryPath === undefined ? nvidiaPaths(SONAME) : [where.libraryPath];
   const library = openLibrary(paths, NVML_SYMBOLS, NVML_NEEDS);
   if ("trouble" in library) {
     throw new BackendError(
