@@ -104,7 +104,7 @@ class Probe {
     const { nowMs, openers, driverMark } = this.#world;
     if (nowMs() < this.#openAtMs) return;
     this.#mark = driverMark();
-    let absent: BackendError | undefined;
+    let refused: BackendError | undefined;
     for (const name of this.#spec.backends) {
       try {
         const open = openers[name];
@@ -112,11 +112,12 @@ class Probe {
         this.#backend = await open(this.#spec);
         break;
       } catch (error) {
-        if (!(error instanceof BackendError) || error.trouble !== "absent") throw error;
-        absent ??= error;
+        if (!(error instanceof BackendError)) throw error;
+        // What is there and can't be used is told before what is not there.
+        if (refused === undefined || (refused.trouble === "absent" && error.trouble !== "absent")) refused = error;
       }
     }
-    if (this.#backend === null) throw absent ?? new BackendError("absent", "there is nothing to open");
+    if (this.#backend === null) throw refused ?? new BackendError("absent", "there is nothing to open");
     this.#say({ type: "open", stack: this.#backend.stack });
     for (const group of GPU_GROUPS) this.#dueAtMs[group] = -Infinity;
     this.#faultsAtMs = -Infinity;
@@ -137,7 +138,10 @@ class Probe {
       this.#dueAtMs[group] = following(this.#dueAtMs[group], this.#spec.intervalsMs[group], startMs);
     }
     this.#failures = 0;
-    this.#tell(gpus, groups.has("identity"), this.#world.nowMs() - startMs);
+    const isRoll = groups.has("identity");
+    const note = isRoll ? (backend.note ?? "") : "";
+    const tookMs = this.#world.nowMs() - startMs;
+    this.#tell({ type: "reading", isRoll, tookMs, gpus, ...(note === "" ? {} : { note }) });
   }
 
   #isOtherDriver(): boolean {
@@ -164,8 +168,8 @@ class Probe {
   }
 
   /** In one line; where that would be too long, the GPUs' identities in one, and what else is known of each in its own. */
-  #tell(gpus: readonly GpuUpdate[], isRoll: boolean, tookMs: number): void {
-    const whole: ProbeMessage = { type: "reading", isRoll, tookMs, gpus };
+  #tell(whole: Extract<ProbeMessage, { type: "reading" }>): void {
+    const { gpus, isRoll, tookMs } = whole;
     const line = encodeProbeMessage(whole);
     if (line.length * 3 < LINE_BYTES_MAX || Buffer.byteLength(line) < LINE_BYTES_MAX - JSON_SPARE_BYTES) {
       this.#give(line);
@@ -173,7 +177,7 @@ class Probe {
     }
     const kept = gpus.flatMap((gpu) => takeUpdate(gpu) ?? []);
     if (isRoll) this.#say({ ...whole, gpus: kept.flatMap(named) });
-    for (const gpu of kept) this.#say({ ...whole, isRoll: false, gpus: [gpu] });
+    for (const gpu of kept) this.#say({ type: "reading", isRoll: false, tookMs, gpus: [gpu] });
   }
 
   #say(message: ProbeMessage): void {

@@ -15,6 +15,7 @@ import type { GpuSample } from "../score/sample.ts";
 import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
 import type { GpuSource } from "./source.ts";
 import { gpusOf, type RuntimeProcesses } from "./ties.ts";
+import { XidCounts, type XidTally } from "./xid-counts.ts";
 
 const WORDS_MAX = 256;
 
@@ -38,6 +39,7 @@ export interface WatchedReading {
   /** The figures are of now. */
   readonly isFresh: boolean;
   readonly models: readonly string[];
+  readonly xids: XidTally;
 }
 
 export interface Quarantine {
@@ -57,6 +59,7 @@ interface Watched {
 export class GpuWatch {
   readonly #options: WatchOptions;
   readonly #watched: Watched[] = [];
+  readonly #xids = new XidCounts();
   readonly #words = new Map<string, HealthWords>();
   /** What is so until a source or a rule has news. */
   #seen:
@@ -80,6 +83,7 @@ export class GpuWatch {
     source.watch({
       changed: () => this.#look(watched),
       faulted: (faults) => {
+        this.#xids.add(faults);
         watched.health.faults(faults, performance.now());
         this.#options.faulted?.(faults);
         this.#step(watched);
@@ -120,6 +124,7 @@ export class GpuWatch {
         source: source.state,
         isFresh: isFresh && isThere,
         models: ours === undefined || ours.has(reading.uuid) ? models : [],
+        xids: this.#xids.of(reading.uuid),
       });
       return [
         ...source.readings.map((reading) => one(reading, true)),

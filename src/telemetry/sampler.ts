@@ -27,6 +27,8 @@ export interface SamplerOptions {
   readonly startedAtMs: number;
   /** The node's GPUs; none where nothing reads them. */
   readonly gpus?: () => readonly GpuSample[];
+  /** A model's sample with what else is known of its rates. */
+  readonly rated?: ((model: ModelSample, gpus: readonly GpuSample[]) => ModelSample) | undefined;
   readonly connectedPeers?: () => number;
   readonly backoffRequests?: () => number;
   readonly vitals?: Vitals;
@@ -40,6 +42,7 @@ const VITALS_EVERY_MS = 500;
 const NO_GPUS: readonly GpuSample[] = [];
 
 export function createSampler(options: SamplerOptions): Sampler {
+  const { rated } = options;
   const vitals = options.vitals ?? new Vitals();
   let machine: Pick<NodeSample, "cpuUsage" | "memoryUsage"> | undefined;
   let readAtMs = 0;
@@ -53,6 +56,7 @@ export function createSampler(options: SamplerOptions): Sampler {
       }
       return {
         ...runtime,
+        models: rated === undefined ? runtime.models : runtime.models.map((model) => rated(model, gpus)),
         gpus,
         connectedPeers: options.connectedPeers?.() ?? 0,
         backoffRequests: options.backoffRequests?.() ?? 0,
