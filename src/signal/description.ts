@@ -121,8 +121,7 @@ export function isSameLayout(a: Description, b: Description): boolean {
     sameItems(a.reasons, b.reasons) &&
     a.models.length === b.models.length &&
     a.models.every((model, at) => sameFields(model, b.models[at])) &&
-    (a.gpus === b.gpus ||
-      (a.gpus.length === b.gpus.length && a.gpus.every((gpu, at) => sameFields(gpu, b.gpus[at]))))
+    (a.gpus === b.gpus || (a.gpus.length === b.gpus.length && a.gpus.every((gpu, at) => sameFields(gpu, b.gpus[at]))))
   );
 }
 
