@@ -252,7 +252,7 @@ const TREE: Branch = {
 /** Not an agent that is told to be a control node, whose speed is wanted; where a file tells so, it is thrifty all the same. */
 function isThriftyRole(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const [role, what = "start"] = args;
-  if (role === "member" || role === "gpu-probe") return true;
+  if (role === "member" || role === "gpu-probe" || (role === "exec-runtime" && args.length === 1)) return true;
   if (role !== "agent" || (what !== "start" && !what.startsWith("--"))) return false;
   const given = args.findLastIndex((arg) => arg === "--control" || arg.startsWith("--control="));
   const mode = given < 0 ? env["INFERMESH_CONTROL"] : (args[given]?.split("=")[1] ?? args[given + 1]);
@@ -273,6 +273,10 @@ async function main(args: readonly string[]): Promise<void> {
       import("./gpu/openers.ts"),
     ]);
     return probeProcess(args.slice(1), OPENERS);
+  }
+  if (args[0] === "exec-runtime") {
+    const { keeperProcess } = await import("./keeper/keeper-process.ts");
+    return keeperProcess(args.slice(1));
   }
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
