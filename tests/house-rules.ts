@@ -29,6 +29,7 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "bench-gpu",
   "process",
   "targets",
   "certificates",
@@ -38,7 +39,9 @@ const BESIDE_ROLES = [
   "policies",
   "control",
   "gpu-plane",
+  "gpu-calls",
   "model-calls",
+  "node-calls",
   "news",
   "control-plane",
   "reload",

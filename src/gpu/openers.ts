@@ -7,4 +7,8 @@ export const OPENERS: Openers = {
     const libraryPath = nvmlLibrary === "" ? undefined : nvmlLibrary;
     return openNvml({ libraryPath, root: root === "/" ? "" : root });
   },
+  async sysfs({ vendors, root }) {
+    const { openSysfs } = await import("./sysfs.ts");
+    return openSysfs({ vendors, root: root === "/" ? "" : root });
+  },
 };

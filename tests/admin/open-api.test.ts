@@ -17,6 +17,7 @@ const services = apiServices({
     controlAddress: () => "",
     events: new Journal(1),
     models: { load: async () => ({}), unload: async () => ({}) },
+    gpus: { get: async () => ({}), clear: async () => ({}) },
   },
   states: { states: () => [] },
   readOnly: false,
