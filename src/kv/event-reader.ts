@@ -146,14 +146,12 @@ function emptyFields(): Fields {
     blockSize: 0,
     loraId: undefined,
     loraName: undefined,
-    ...{
-      medium: undefined,
-      extrasAt: -1,
-      salt: 0,
-      group: undefined,
-      specKind: undefined,
-      window: undefined,
-    },
+    medium: undefined,
+    extrasAt: -1,
+    salt: 0,
+    group: undefined,
+    specKind: undefined,
+    window: undefined,
     locality: undefined,
   };
 }
@@ -196,12 +194,10 @@ function stored(fields: Fields, medium: number): KvEvent | undefined {
     adapter,
     tokens: tokens.slice(0, tokenCount),
     blockTokens: blockSize,
-    ...{
-      medium,
-      extras,
-      group,
-      isWhole,
-    },
+    medium,
+    extras,
+    group,
+    isWhole,
   };
 }
 

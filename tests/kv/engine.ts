@@ -15,10 +15,8 @@ export function storedEvent(part: Partial<StoredEvent> & Pick<StoredEvent, "hash
     blockTokens: BLOCK_TOKENS,
     medium: MEDIUM.gpu,
     extras: [],
-    ...{
-      group: undefined,
-      isWhole: true,
-    },
+    group: undefined,
+    isWhole: true,
     ...part,
   };
 }

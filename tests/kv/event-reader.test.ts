@@ -32,10 +32,8 @@ const STORED = {
   blockTokens: 4,
   medium: MEDIUM.gpu,
   extras: [],
-  ...{
-    group: undefined,
-    isWhole: true,
-  },
+  group: undefined,
+  isWhole: true,
 };
 const cleared = { kind: "cleared" };
 const removed = (hashes: string[], medium: number = MEDIUM.gpu, group?: number) => ({
