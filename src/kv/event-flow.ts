@@ -24,6 +24,8 @@
  * Limits: `WAITING_BATCHES_MAX` and `WAITING_BYTES_MAX` while a replay runs; what is beyond is asked for afterwards.
  */
 
+import { epochOf, isEqual, numberOf } from "./batch-number.ts";
+
 export interface FlowSink {
   /** The next batch. */
   batch(payload: Uint8Array): void;
@@ -47,11 +49,8 @@ export const TRIES_MAX = 3;
 const RETRY_MS = 500;
 export const WAITING_BATCHES_MAX = 4096;
 export const WAITING_BYTES_MAX = 64 * 1024 * 1024;
-/** Behind it a topic names the engine's life, up to the next zero byte. */
-const EPOCH_MARKER = "\0sgl-kv-epoch=";
 /** So many replays without a batch that was missing show that it is lost. */
 const FRUITLESS_MAX = 2;
-const decoder = new TextDecoder("latin1");
 
 interface Numbered {
   readonly number: number;
@@ -119,8 +118,8 @@ export class EventFlow {
   }
 
   heard(frames: readonly Uint8Array[], nowMs: number): void {
-    const [topic, numberBytes, payload] = frames;
-    const number = frames.length === 3 ? numberOf(numberBytes!) : undefined;
+    const [topic, digits, payload] = frames;
+    const number = frames.length === 3 ? numberOf(digits!) : undefined;
     if (number === undefined || number < 0) {
       this.stats.malformed += 1;
       return;
@@ -139,8 +138,8 @@ export class EventFlow {
   replied(frames: readonly Uint8Array[], nowMs: number): void {
     const replay = this.#replay;
     if (replay === undefined) return;
-    const [numberBytes, payload] = frames.length === 3 && frames[0]!.length === 0 ? frames.slice(1) : frames;
-    const number = numberBytes === undefined ? undefined : numberOf(numberBytes);
+    const [digits, payload] = frames.length === 3 && frames[0]!.length === 0 ? frames.slice(1) : frames;
+    const number = digits === undefined ? undefined : numberOf(digits);
     if (number === undefined || payload === undefined || frames.length > 3) {
       this.stats.malformed += 1;
       return;
@@ -297,31 +296,4 @@ export class EventFlow {
     this.#last = new Uint8Array(0);
     this.#sink.anew(reason, false);
   }
-}
-
-/** 8 bytes, big-endian; -1 is the end of a replay. undefined: no number, or one that no engine reaches. */
-function numberOf(bytes: Uint8Array): number | undefined {
-  if (bytes.length !== 8) return undefined;
-  if (bytes.every((byte) => byte === 0xff)) return -1;
-  let number = 0;
-  for (const byte of bytes) number = number * 256 + byte;
-  return Number.isSafeInteger(number) ? number : undefined;
-}
-
-/** As a replay is asked for. */
-export function numberBytes(number: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(number));
-  return bytes;
-}
-
-function epochOf(topic: Uint8Array): string | undefined {
-  if (topic.length < EPOCH_MARKER.length) return undefined;
-  const text = decoder.decode(topic);
-  const at = text.indexOf(EPOCH_MARKER);
-  return at < 0 ? undefined : text.slice(at + EPOCH_MARKER.length).split("\0", 1)[0];
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
 }

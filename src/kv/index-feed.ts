@@ -14,7 +14,7 @@
 import { assert } from "../base/assert.ts";
 import type { Prng } from "../base/prng.ts";
 import { type Block, BlockIndex } from "./block-index.ts";
-import { type Head, writeEnded, writeSnapshot, writeUpdates } from "./wire.ts";
+import { type Head, SLOTS_MAX, writeEnded, writeSnapshot, writeUpdates } from "./wire.ts";
 
 export interface EngineName {
   /** Of the node, below SLOTS_MAX. */
@@ -39,6 +39,7 @@ export class IndexFeed {
   #isFresh = false;
 
   constructor(who: EngineName, prng: Prng, blocksMax?: number) {
+    assert(who.slot < SLOTS_MAX, `slot ${who.slot} does not fit a byte`);
     this.#who = who;
     this.#life = prng.nextU32();
     this.index = new BlockIndex(blocksMax, {

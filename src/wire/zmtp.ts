@@ -15,7 +15,7 @@
  * A fault ends the connection: whoever owns it closes, and may connect anew. Limits: those of zmtp-frames.ts,
  * `FRAMES_MAX` frames and `MESSAGE_BYTES_MAX` bytes a message, `PROPERTIES_MAX` properties of a peer.
  */
-import { COMMAND_BYTES_MAX, commandBytes, FrameReader, messageBytes } from "./zmtp-frames.ts";
+import { commandBytes, FrameReader, messageBytes } from "./zmtp-frames.ts";
 
 export interface ZmtpOptions {
   readonly socket: "SUB" | "DEALER";
@@ -265,6 +265,3 @@ function errorReason(body: Uint8Array, from: number): string {
 function shown(text: string): string {
   return JSON.stringify(text.slice(0, 64).replace(/[^ -~]/g, "?"));
 }
-
-/** The longest topic that fits a command. */
-export const TOPIC_BYTES_MAX = Math.min(1024, COMMAND_BYTES_MAX - 16);

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
-import { EventFlow, numberBytes, REPLAY_MS, TRIES_MAX, WAITING_BATCHES_MAX } from "../../src/kv/event-flow.ts";
+import { numberBytes } from "../../src/kv/batch-number.ts";
+import { EventFlow, REPLAY_MS, TRIES_MAX, WAITING_BATCHES_MAX } from "../../src/kv/event-flow.ts";
 
 const NONE = new Uint8Array(0);
 const END = new Uint8Array(8).fill(0xff);
@@ -108,7 +109,11 @@ describe("a gap", () => {
     bench.replay("a", 6, 7, 8, 9).end();
     expect(bench.take()).toEqual([
       "anew: the batches before 6 are no longer in the engine's replay buffer",
-      ...["anew: heard from batch 6 on", "a6", "a7", "a8", "a9"],
+      "anew: heard from batch 6 on",
+      "a6",
+      "a7",
+      "a8",
+      "a9",
     ]);
     expect(bench.flow.stats.lost).toBe(1);
   });
@@ -116,7 +121,9 @@ describe("a gap", () => {
   test("without a replay begins anew at once", () => {
     expect(known(false).hear("a", 4, 5).take()).toEqual([
       "anew: batches 2 to 3 are lost",
-      ...["anew: heard from batch 4 on", "a4", "a5"],
+      "anew: heard from batch 4 on",
+      "a4",
+      "a5",
     ]);
   });
 
@@ -224,7 +231,9 @@ describe("after a lost connection", () => {
   test("where the buffer begins later, nobody can tell: anew", () => {
     expect(known().replay("a", 5, 6).end().take()).toEqual([
       "anew: the batches before 5 are no longer in the engine's replay buffer",
-      ...["anew: heard from batch 5 on", "a5", "a6"],
+      "anew: heard from batch 5 on",
+      "a5",
+      "a6",
     ]);
   });
 
@@ -233,7 +242,8 @@ describe("after a lost connection", () => {
     for (let tries = 0; tries < TRIES_MAX; tries += 1) bench.flow.wake((bench.nowMs += REPLAY_MS));
     expect(bench.take()).toEqual([
       "anew: no replay tells whether it is the same engine as before",
-      ...["anew: heard from batch 3 on", "a3"],
+      "anew: heard from batch 3 on",
+      "a3",
     ]);
   });
 
@@ -264,7 +274,8 @@ describe("an engine that starts again within a connection", () => {
     hear("t\0sgl-kv-epoch=two", 2);
     expect(bench.take()).toEqual([
       "anew: the engine started again, as its topic tells",
-      ...["anew: heard from batch 2 on", "x2"],
+      "anew: heard from batch 2 on",
+      "x2",
     ]);
   });
 });

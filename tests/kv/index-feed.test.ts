@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
-import type { Block } from "../../src/kv/block-index.ts";
 import { MEDIUM } from "../../src/kv/event.ts";
 import { CHANGES_MAX, IndexFeed } from "../../src/kv/index-feed.ts";
 import { IndexReceiver } from "../../src/kv/index-receiver.ts";
