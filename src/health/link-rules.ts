@@ -30,6 +30,9 @@ class LinksDownRule implements Rule {
   readonly times: Rule["times"];
   /** As many were up before. */
   #peak = 0;
+  /** Links are read seldomer than the rest, and there are many of them: what was found holds for as long. */
+  #seen: readonly GpuLink[] | undefined;
+  #found: Finding = UNKNOWN;
 
   constructor({ holdMs, clearMs }: HealthConfig["nvlinkDown"]) {
     this.times = { holdMs, clearMs };
@@ -40,6 +43,12 @@ class LinksDownRule implements Rule {
     if (identity.migMode === true || load?.slices !== undefined) return GOOD;
     const links = traffic?.links;
     if (links === undefined) return UNKNOWN;
+    if (links !== this.#seen) this.#found = this.#judge(links);
+    this.#seen = links;
+    return this.#found;
+  }
+
+  #judge(links: readonly GpuLink[]): Finding {
     const up = links.filter(({ isActive }) => isActive).length;
     this.#peak = Math.max(this.#peak, up);
     if (up >= this.#peak) return GOOD;
@@ -50,14 +59,19 @@ class LinksDownRule implements Rule {
 
   accept(): void {
     this.#peak = 0;
+    this.#seen = undefined;
   }
 }
 
 /** What is new in all links together, each counted for itself: one that is read anew must not hide another's errors. */
 function linkErrors(): (reading: GpuReading, growth: Growth, nowMs: number) => boolean {
   const before = new Map<number, number>();
+  let seen: readonly GpuLink[] | undefined;
+  let isKnown = false;
   return ({ traffic }, growth, nowMs) => {
-    let isKnown = false;
+    if (traffic?.links !== undefined && traffic.links === seen) return isKnown;
+    seen = traffic?.links;
+    isKnown = false;
     for (const link of traffic?.links ?? []) {
       const count = errorsOf(link);
       if (count === undefined) continue;
