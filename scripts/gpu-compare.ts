@@ -69,7 +69,7 @@ const FIGURES = [
 
 /** In the terms of smi-figures.ts. */
 function valueOf(reading: GpuReading, figure: string): SmiValue | undefined {
-  const [group = "", name = "", pid] = figure.split(".");
+  const [group = "", name = "", process] = figure.split(".");
   const of = reading[group as "identity" | "load" | "traffic" | "wear"] as
     | Readonly<Record<string, unknown>>
     | undefined;
@@ -78,7 +78,7 @@ function valueOf(reading: GpuReading, figure: string): SmiValue | undefined {
     const processes = reading.traffic?.processes;
     return processes && [...new Set(processes.map(({ pid }) => String(pid)))].toSorted();
   }
-  if (pid !== undefined) return reading.traffic?.processes?.find((one) => String(one.pid) === pid)?.memoryBytes;
+  if (process !== undefined) return reading.traffic?.processes?.find((one) => String(one.pid) === process)?.memoryBytes;
   if (figure === "load.slices") {
     return reading.load?.slices?.map((one) => `${one.gpuInstance}/${one.computeInstance ?? ""}`).toSorted();
   }

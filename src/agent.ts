@@ -201,9 +201,12 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   addresses.gossip = node.membership.address;
+  let toldGpus: NodeSample["gpus"] | undefined;
   const watched = (): NodeSample => {
     const now = sample();
-    gpus.look(config.id, now.gpus);
+    // Looked at ten times a second, and read once.
+    if (now.gpus !== toldGpus) gpus.look(config.id, now.gpus);
+    toldGpus = now.gpus;
     return now;
   };
   states = new StateSender({

@@ -123,7 +123,7 @@ class NvmlBackend implements GpuBackend {
           this.#lose(gpu, error, nowMs);
         }
       }
-      if (this.#isDeaf) this.#watch();
+      if (this.#isDeaf || (groups.has("identity") && !this.#events.isWhole)) this.#watch();
       if (this.#gpus.length === 0 && this.#loss !== undefined)
         throw this.#session.trouble("no GPU is left: the last one", this.#loss.rc);
       return updates;

@@ -90,7 +90,8 @@ class Probe {
     }
     const nowMs = this.#world.nowMs();
     if (nowMs - this.#saidAtMs >= this.#spec.aliveIntervalMs) this.#say({ type: "alive" });
-    return Math.max(0, this.#nextAtMs() - nowMs);
+    // A timer takes whole milliseconds and drops the rest: it would wake up too early, and once more.
+    return Math.max(0, Math.ceil(this.#nextAtMs() - nowMs));
   }
 
   close(): void {
@@ -125,7 +126,7 @@ class Probe {
   #look(backend: GpuBackend): void {
     const startMs = this.#world.nowMs();
     if (startMs >= this.#faultsAtMs) {
-      this.#faultsAtMs = startMs + this.#spec.faultIntervalMs;
+      this.#faultsAtMs = following(this.#faultsAtMs, this.#spec.faultIntervalMs, startMs);
       this.#tellFaults(backend.faults());
     }
     const groups = new Set(GPU_GROUPS.filter((group) => startMs >= this.#dueAtMs[group]));
@@ -134,9 +135,7 @@ class Probe {
     if (groups.has("identity") && this.#isOtherDriver()) return;
     const gpus = backend.read(groups, startMs);
     for (const group of groups) {
-      // In step, unless it has fallen behind.
-      const next = this.#dueAtMs[group] + this.#spec.intervalsMs[group];
-      this.#dueAtMs[group] = next > startMs ? next : startMs + this.#spec.intervalsMs[group];
+      this.#dueAtMs[group] = following(this.#dueAtMs[group], this.#spec.intervalsMs[group], startMs);
     }
     this.#failures = 0;
     const isRoll = groups.has("identity");
@@ -195,6 +194,15 @@ class Probe {
     if (this.#backend === null) return Math.min(alive, this.#openAtMs);
     return Math.min(alive, this.#faultsAtMs, ...Object.values(this.#dueAtMs));
   }
+}
+
+/**
+ * The next one of a row of moments that is yet to come. All rows begin with the first look and none slips, so that what
+ * has a multiple of another's interval comes due with it: to wake up costs more than to look for faults.
+ */
+function following(dueAtMs: number, intervalMs: number, nowMs: number): number {
+  if (dueAtMs === -Infinity) return nowMs + intervalMs;
+  return dueAtMs + Math.max(1, Math.floor((nowMs - dueAtMs) / intervalMs) + 1) * intervalMs;
 }
 
 function named({ uuid, identity }: GpuUpdate): GpuUpdate[] {

@@ -51,6 +51,8 @@ export interface Quarantine {
 interface Watched {
   readonly source: GpuSource;
   readonly health: GpuHealth;
+  /** As the rules were told last. */
+  state: SourceState | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -68,13 +70,15 @@ export class GpuWatch {
       }
     | undefined;
   #shown: { readonly all: readonly WatchedReading[]; readonly samples: readonly GpuSample[] } | undefined;
+  #judged: { readonly all: readonly WatchedReading[]; readonly quarantine: Quarantine | undefined } | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
   add(source: GpuSource): void {
-    const watched: Watched = { source, health: new GpuHealth(this.#options.health), timer: undefined };
+    const health = new GpuHealth(this.#options.health);
+    const watched: Watched = { source, health, state: undefined, timer: undefined };
     this.#watched.push(watched);
     source.watch({
       changed: () => this.#look(watched),
@@ -131,12 +135,9 @@ export class GpuWatch {
 
   /** Why the node's runtime is to get no requests; undefined while it may. */
   get quarantine(): Quarantine | undefined {
-    const ill = this.all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
-    if (ill.length === 0) return undefined;
-    const reason = ill
-      .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
-      .join("; ");
-    return { uuids: ill.map(({ reading }) => reading.uuid), reason };
+    const { all } = this;
+    if (this.#judged?.all !== all) this.#judged = { all, quarantine: quarantineOf(all) };
+    return this.#judged.quarantine;
   }
 
   /** Ends by hand what only ends by hand, for one GPU or all; answers for which. */
@@ -168,8 +169,11 @@ export class GpuWatch {
   #look(watched: Watched): void {
     const { source, health } = watched;
     const nowMs = performance.now();
-    health.source(source.state, nowMs);
-    if (source.state.state === "ok") health.look(source.readings, nowMs);
+    const { state, readings } = source;
+    // Each of the two judges every GPU, and a source is the same from one look to the next.
+    if (state !== watched.state) health.source(state, nowMs);
+    if (state.state === "ok") health.look(readings, nowMs);
+    watched.state = state;
     this.#step(watched);
   }
 
@@ -187,6 +191,15 @@ export class GpuWatch {
     }
     if (changes.length > 0) this.#options.changed();
   }
+}
+
+function quarantineOf(all: readonly WatchedReading[]): Quarantine | undefined {
+  const ill = all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
+  if (ill.length === 0) return undefined;
+  const reason = ill
+    .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
+    .join("; ");
+  return { uuids: ill.map(({ reading }) => reading.uuid), reason };
 }
 
 /** Those that the source does not list any more. */

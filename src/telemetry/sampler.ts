@@ -39,6 +39,7 @@ export interface Sampler {
 }
 
 const VITALS_EVERY_MS = 500;
+const NO_GPUS: readonly GpuSample[] = [];
 
 export function createSampler(options: SamplerOptions): Sampler {
   const { rated } = options;
@@ -48,7 +49,7 @@ export function createSampler(options: SamplerOptions): Sampler {
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
-      const gpus = options.gpus?.() ?? [];
+      const gpus = options.gpus?.() ?? NO_GPUS;
       if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
         machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
         readAtMs = nowMs;

@@ -152,6 +152,24 @@ describe.skipIf(!HAS_COMPILER)("GPUs that come and go", () => {
     });
   }
 
+  test("XIDs that could not be watched for a moment are watched from the next look at identities on", () => {
+    for (const name of ["nvmlEventSetCreate", "nvmlDeviceRegisterEvents"]) {
+      for (const code of [20, 999]) {
+        const double = new Double();
+        double.play("h100", `call.${name}.error = ${code}`);
+        const backend = opened(double);
+        expect(uuids(backend, 1000)).toEqual([FIRST, SECOND]);
+        double.play("h100");
+        backend.read(new Set(["load"]), 2000);
+        backend.read(new Set(["identity"]), 3000);
+        double.play("h100", "xid = 1 1 79");
+        expect(backend.faults().map(takeFault)).toEqual([{ uuid: SECOND, xid: 79 }]);
+        backend.close();
+        expect(double.report()).toMatchObject({ references: 0, misuses: 0, eventSetsLeaked: 0 });
+      }
+    }
+  });
+
   test("one that was lost before is told of, though nothing is known of it", () => {
     const double = new Double();
     double.play("h100", "gpu1.state = lost");
