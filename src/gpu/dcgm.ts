@@ -12,7 +12,7 @@ import { GpuReadings } from "../health/readings.ts";
 import type { SourceState } from "../health/source-state.ts";
 import { DcgmText } from "./dcgm-text.ts";
 import type { GpuConfig } from "./settings.ts";
-import type { GpuListener, GpuSource } from "./source.ts";
+import type { GpuListener, GpuSource, SourceFigures } from "./source.ts";
 
 export type DcgmConfig = Pick<GpuConfig, "loadIntervalMs" | "silentMaxMs" | "restartPauseMinMs" | "restartPauseMaxMs">;
 
@@ -52,6 +52,7 @@ export class DcgmSource implements GpuSource {
   #underWay: Promise<void> = Promise.resolve();
   #failures = 0;
   #goodAtMs = -Infinity;
+  #lookSeconds: number | undefined;
   #state: SourceState = { state: "starting", message: "", sinceMs: Date.now() };
 
   constructor({ url, config }: DcgmOptions) {
@@ -79,6 +80,10 @@ export class DcgmSource implements GpuSource {
     return this.#readings.all;
   }
 
+  get figures(): SourceFigures {
+    return { name: "dcgm", restarts: 0, lookSeconds: this.#lookSeconds };
+  }
+
   watch(listener: GpuListener): void {
     this.#listener = listener;
   }
@@ -103,6 +108,7 @@ export class DcgmSource implements GpuSource {
     const startedMs = performance.now();
     try {
       await this.#fetch();
+      this.#lookSeconds = (performance.now() - startedMs) / 1000;
       this.#failures = 0;
       this.#next(Math.max(0, loadIntervalMs - (performance.now() - startedMs)));
     } catch (error) {

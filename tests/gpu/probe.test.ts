@@ -115,6 +115,14 @@ describe("a probe", () => {
     expect(rolls.map(({ atMs }) => atMs)).toEqual([0, 4000]);
   });
 
+  test("tells with each look at identities which GPUs can't be read", async () => {
+    const other = new Bench();
+    await other.run(70_000, () => void (other.backends[0]!.note = "1 of 3 GPUs can't be read"));
+    expect(
+      other.messages.flatMap((one) => (one.type === "reading" && one.note !== undefined ? [one.isRoll] : [])),
+    ).toEqual([true]);
+  });
+
   test("tells faults at the next look, a storm of them by its beginning", async () => {
     const bench = new Bench();
     await bench.run(4000, (nowMs) => {
