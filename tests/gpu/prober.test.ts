@@ -209,7 +209,8 @@ describe("a prober", () => {
     await cycle();
     const before = descriptors();
     for (let round = 0; round < 50; round += 1) await cycle();
-    expect(descriptors()).toBeLessThanOrEqual(before + 2);
+    // The runtime closes the last pipes a moment after their process is gone; what is kept by each round stays.
+    await until(() => descriptors() <= before + 2, "its descriptors are closed");
   });
 
   test("decodes a million samples without growing", async () => {
