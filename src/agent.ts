@@ -1,4 +1,5 @@
 /** The agent: one on each GPU node. It serves vitals and the control API, announces itself, and runs the mock. */
+import { hostname } from "node:os";
 import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
 import { apiServices } from "./admin/api.ts";
 import { serveApi } from "./admin/front.ts";
@@ -17,12 +18,14 @@ import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
 import { openExecPlane } from "./exec-plane.ts";
-import { openGpuPlane } from "./gpu-plane.ts";
+import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
-import { modelCalls, serveModelCalls } from "./model-calls.ts";
+import { gpuCalls, servedGpuCalls } from "./gpu-calls.ts";
+import { modelCalls, servedModelCalls } from "./model-calls.ts";
+import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -81,6 +84,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const sampler = createSampler({
     runtime,
     gpus: () => plane.watch.samples(),
+    rated: await measuredRates(config.dataDir, log),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
@@ -99,6 +103,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    gpus: () => plane.watch.all,
+    gpuSources: () => plane.sources.all,
+    dcgmHost: config.gpu.dcgmCompat ? hostname() : undefined,
     startedMs,
   });
   const onError = (error: unknown, request: string): void =>
@@ -124,7 +131,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     ...view,
     onError,
   };
-  const models = { id: () => config.id, node: () => node, runtime };
+  const place = { id: () => config.id, node: () => node };
+  const models = { ...place, runtime };
+  const ownGpus = { ...place, gpus: plane.watch, tell: journal.tell };
   const services = (readOnly: boolean): Services =>
     apiServices({
       control: {
@@ -135,6 +144,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
         controlAddress: (id) => view.member(id)?.controlAddress ?? "",
         events: journal,
         models: modelCalls(models),
+        gpus: gpuCalls(ownGpus),
       },
       states: { states: () => [apiOptions.state(sample())] },
       readOnly,
@@ -204,9 +214,12 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   addresses.gossip = node.membership.address;
+  let toldGpus: NodeSample["gpus"] | undefined;
   const watched = (): NodeSample => {
     const now = sample();
-    gpus.look(config.id, now.gpus);
+    // Looked at ten times a second, and read once.
+    if (now.gpus !== toldGpus) gpus.look(config.id, now.gpus);
+    toldGpus = now.gpus;
     return now;
   };
   states = new StateSender({
@@ -238,7 +251,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   announcer.start();
-  serveModelCalls(models);
+  serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
   const loaded = new LoadedNews(config.id, runtime.models, journal.tell);
   runtime.watchModels(() => {
     loaded.look(runtime.models);

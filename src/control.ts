@@ -30,6 +30,7 @@ import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { decodeNodeState, encodeNodeState } from "./mesh/node-state.ts";
+import { gpuCalls } from "./gpu-calls.ts";
 import { modelCalls } from "./model-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { PolicyViews } from "./policy/policy-views.ts";
@@ -175,6 +176,7 @@ export class Control {
       explain: (request) => this.#explain(request),
       advice: this.#options.obeyed,
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
+      gpus: gpuCalls({ id: () => standing.id, node: () => standing.node, targets: () => targets.all() }),
     };
   }
 

@@ -1,16 +1,9 @@
-/**
- * Loading and unloading of models, wherever the call came in: at the node that is meant by its own runtime, at any other
- * through the mesh (mesh/calls.ts). Only these two methods travel so. Wiring only.
- */
+/** Loading and unloading of models, wherever the call came in, by the runtime of the node that is meant. Wiring only. */
 import type { ModelLoader } from "./admin/control-plane.ts";
 import { MeshError } from "./base/errors.ts";
-import { didYouMean } from "./base/nearest.ts";
-import { SCHEMA } from "./gen/services.js";
 import type { Init, LoadModelRequest, LoadModelResponse, UnloadModelRequest } from "./gen/services.js";
 import { joined, type MeshNode } from "./mesh/node-membership.ts";
-import { decodeMessage } from "./wire/proto-reader.ts";
-import { ProtoTypes } from "./wire/proto-schema.ts";
-import { encodeMessage } from "./wire/proto-writer.ts";
+import { knownMember, NodeCall, type ServedCall, TIMEOUT_MS } from "./node-calls.ts";
 
 export interface LocalRuntime {
   load(model: string, signal: AbortSignal): Promise<{ readonly changed: boolean; readonly models: readonly string[] }>;
@@ -29,87 +22,68 @@ export interface ModelCallsOptions {
   readonly runtime: LocalRuntime | null;
 }
 
-const PACKAGE = "infermesh.control.v1";
-const LOAD = `/${PACKAGE}.ControlPlane/LoadModel`;
-const UNLOAD = `/${PACKAGE}.ControlPlane/UnloadModel`;
-/** For a caller without a deadline: large models take minutes to load. */
-const TIMEOUT_MS = 600_000;
 /** For who asks without saying how long requests may go on. */
 const DRAIN_MS = 60_000;
 
-const types = new ProtoTypes(SCHEMA);
-const REQUESTS = {
-  [LOAD]: types.message(`${PACKAGE}.LoadModelRequest`),
-  [UNLOAD]: types.message(`${PACKAGE}.UnloadModelRequest`),
-};
-const RESPONSE = types.message(`${PACKAGE}.LoadModelResponse`);
-type Path = keyof typeof REQUESTS;
-type Call = Parameters<ModelLoader["load"]>[1];
+const LOAD = new NodeCall<LoadModelRequest, LoadModelResponse>("LoadModel");
+const UNLOAD = new NodeCall<UnloadModelRequest, LoadModelResponse>("UnloadModel");
+
 type Answer = Promise<Init<LoadModelResponse>>;
 
 export function modelCalls(options: ModelCallsOptions): ModelLoader {
-  const run = async (path: Path, request: LoadModelRequest | UnloadModelRequest, call: Call): Answer => {
-    drainIn(request);
-    const node = request.node === "" ? options.id() : request.node;
-    if (node !== options.id()) return forward(options, path, { ...request, node }, call);
-    return here(options, path, request, call.signal);
-  };
   return {
-    load: (request, call) => run(LOAD, request, call),
-    unload: (request, call) => run(UNLOAD, request, call),
+    async load(request, { signal, deadlineMs }) {
+      const node = elsewhere(options, request.node);
+      return node === undefined
+        ? loadHere(options, request, signal)
+        : LOAD.askedOf(node, { ...request, node }, meshWith(options, node), deadlineMs);
+    },
+    async unload(request, { signal, deadlineMs }) {
+      drainIn(request);
+      const node = elsewhere(options, request.node);
+      return node === undefined
+        ? unloadHere(options, request, signal)
+        : UNLOAD.askedOf(node, { ...request, node }, meshWith(options, node), deadlineMs);
+    },
   };
 }
 
-/** Answers other members' calls, once the node is in the mesh. */
-export function serveModelCalls(options: ModelCallsOptions): void {
-  joined(options.node()).calls.serve(async (path, bytes) => {
-    if (path !== LOAD && path !== UNLOAD) throw new MeshError("not_supported", `${path} is not served to members`);
-    const request = decodeMessage(REQUESTS[path], bytes);
-    if ("bad" in request) throw new MeshError("bad_request", request.bad);
-    const told = request.message as unknown as LoadModelRequest;
-    return encodeMessage(RESPONSE, await here(options, path, told, AbortSignal.timeout(TIMEOUT_MS)));
-  });
+/** What other members may ask for. */
+export function servedModelCalls(options: ModelCallsOptions): readonly ServedCall[] {
+  return [
+    LOAD.servedBy((request, signal) => loadHere(options, request, signal)),
+    UNLOAD.servedBy((request, signal) => unloadHere(options, request, signal)),
+  ];
 }
 
-async function here(
-  { id: ownId, runtime }: ModelCallsOptions,
-  path: string,
-  request: LoadModelRequest | UnloadModelRequest,
-  signal: AbortSignal,
-): Answer {
-  const id = ownId();
-  if (runtime === null) {
-    throw new MeshError("not_supported", `${id} is a router, which serves no models; name a node (node: ID)`);
-  }
+/** The node that is meant; undefined where that is this process. */
+function elsewhere({ id }: ModelCallsOptions, node: string): string | undefined {
+  return node === "" || node === id() ? undefined : node;
+}
+
+function meshWith(options: ModelCallsOptions, node: string): MeshNode {
+  const mesh = joined(options.node());
+  knownMember(mesh, node);
+  return mesh;
+}
+
+async function loadHere(options: ModelCallsOptions, { model }: LoadModelRequest, signal: AbortSignal): Answer {
+  return { node: options.id(), model, ...(await runtimeOf(options).load(model, signal)) };
+}
+
+async function unloadHere(options: ModelCallsOptions, request: UnloadModelRequest, signal: AbortSignal): Answer {
   const { model } = request;
-  const drainMs = drainIn(request);
-  const change = path === LOAD ? runtime.load(model, signal) : runtime.unload(model, drainMs, signal);
-  return { node: id, model, ...(await change) };
+  const change = await runtimeOf(options).unload(model, drainIn(request), signal);
+  return { node: options.id(), model, ...change };
+}
+
+function runtimeOf({ id, runtime }: ModelCallsOptions): LocalRuntime {
+  if (runtime !== null) return runtime;
+  throw new MeshError("not_supported", `${id()} is a router, which serves no models; name a node (node: ID)`);
 }
 
 /** How long requests may go on: within the time that the whole call has. */
-function drainIn(request: LoadModelRequest | UnloadModelRequest): number {
-  const drainMs = ("drainMs" in request ? request.drainMs : undefined) ?? DRAIN_MS;
+function drainIn({ drainMs = DRAIN_MS }: UnloadModelRequest): number {
   if (drainMs >= 0 && drainMs < TIMEOUT_MS) return drainMs;
   throw new MeshError("bad_request", `drainMs is ${drainMs}; expected 0 to ${TIMEOUT_MS - 1}`, { param: "drainMs" });
-}
-
-async function forward(options: ModelCallsOptions, path: Path, request: object, call: Call): Answer {
-  const { membership, calls } = joined(options.node());
-  const { node } = request as { node: string };
-  if (membership.member(node) === undefined) {
-    const hint = didYouMean(
-      node,
-      membership.members().map(({ id }) => id),
-    );
-    throw new MeshError(
-      "not_found",
-      `there is no node ${JSON.stringify(node.slice(0, 128))} in the mesh${hint && `; ${hint}`}`,
-    );
-  }
-  const leftMs = Math.min(TIMEOUT_MS, call.deadlineMs - performance.now());
-  const answer = await calls.ask(node, path, encodeMessage(REQUESTS[path], request), Math.max(1, leftMs));
-  const response = decodeMessage(RESPONSE, answer);
-  if ("bad" in response) throw new MeshError("upstream_failed", `the answer of ${node} can't be read: ${response.bad}`);
-  return response.message;
 }

@@ -15,7 +15,9 @@ import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import type { SocketDescriptors } from "./mesh/sockets.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
-import { serveModelCalls } from "./model-calls.ts";
+import { servedGpuCalls } from "./gpu-calls.ts";
+import { servedModelCalls } from "./model-calls.ts";
+import { serveNodeCalls } from "./node-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PeerFlights } from "./signal/flights.ts";
@@ -131,7 +133,11 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
-    serveModelCalls({ id: () => this.id, node: () => this.#node, runtime: null });
+    const place = { id: () => this.id, node: () => this.#node };
+    serveNodeCalls(node, [
+      ...servedModelCalls({ ...place, runtime: null }),
+      ...servedGpuCalls({ ...place, targets: () => targets.all() }),
+    ]);
     await this.#controlPlane?.resume();
     return node;
   }

@@ -21,6 +21,7 @@ export const CORES = [
   "fleet",
   "sim",
   "health",
+  "kv",
   "exec",
 ];
 const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl"];
@@ -29,6 +30,7 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "bench-gpu",
   "process",
   "targets",
   "certificates",
@@ -39,7 +41,9 @@ const BESIDE_ROLES = [
   "control",
   "exec-plane",
   "gpu-plane",
+  "gpu-calls",
   "model-calls",
+  "node-calls",
   "news",
   "control-plane",
   "reload",

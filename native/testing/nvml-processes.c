@@ -22,9 +22,8 @@ static bool isOf(struct target at, unsigned i) {
 }
 
 /* `kind`: 0 compute, 1 graphics, 2 MPS. */
-static int list(struct target at, unsigned kind, unsigned *count, unsigned char *out) {
+static int list(struct target at, unsigned kind, unsigned *count, unsigned char *out, size_t stride) {
   NEEDS(count);
-  size_t stride = (size_t)scenarioWhole("process_stride", 24);
   unsigned room = *count, there = 0;
   for (unsigned i = 0; i < PROCESSES_MAX && isThere(at, i); i++) {
     if (!isOf(at, i) || wholeOr(PROCESS("kind"), 0) != kind) continue;
@@ -44,22 +43,43 @@ static int list(struct target at, unsigned kind, unsigned *count, unsigned char 
   return there > room || (there > 0 && out == NULL) ? INSUFFICIENT_SIZE : OK;
 }
 
+static size_t scenarioStride(void) { return (size_t)scenarioWhole("process_stride", 24); }
+
 EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(handle device, unsigned *count, unsigned char *out) {
   CALL(nvmlDeviceGetComputeRunningProcesses_v3);
   ON(device);
-  return list(at, 0, count, out);
+  return list(at, 0, count, out, scenarioStride());
 }
 
 EXPORT int nvmlDeviceGetGraphicsRunningProcesses_v3(handle device, unsigned *count, unsigned char *out) {
   CALL(nvmlDeviceGetGraphicsRunningProcesses_v3);
   ON(device);
-  return list(at, 1, count, out);
+  return list(at, 1, count, out, scenarioStride());
 }
 
 EXPORT int nvmlDeviceGetMPSComputeRunningProcesses_v3(handle device, unsigned *count, unsigned char *out) {
   CALL(nvmlDeviceGetMPSComputeRunningProcesses_v3);
   ON(device);
-  return list(at, 2, count, out);
+  return list(at, 2, count, out, scenarioStride());
+}
+
+/* Before R510 these were the only names, always with entries of 24 bytes. */
+EXPORT int nvmlDeviceGetComputeRunningProcesses_v2(handle device, unsigned *count, unsigned char *out) {
+  CALL(nvmlDeviceGetComputeRunningProcesses_v2);
+  ON(device);
+  return list(at, 0, count, out, 24);
+}
+
+EXPORT int nvmlDeviceGetGraphicsRunningProcesses_v2(handle device, unsigned *count, unsigned char *out) {
+  CALL(nvmlDeviceGetGraphicsRunningProcesses_v2);
+  ON(device);
+  return list(at, 1, count, out, 24);
+}
+
+EXPORT int nvmlDeviceGetMPSComputeRunningProcesses_v2(handle device, unsigned *count, unsigned char *out) {
+  CALL(nvmlDeviceGetMPSComputeRunningProcesses_v2);
+  ON(device);
+  return list(at, 2, count, out, 24);
 }
 
 struct utilization { unsigned pid; unsigned long long time; unsigned sm, memory, encoder, decoder; };

@@ -4,9 +4,13 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type {
+  ClearGpuRequest,
+  ClearGpuResponse,
   ControlPlane as ControlPlaneMethods,
   ExplainRouteRequest,
   ExplainRouteResponse,
+  GetGpuRequest,
+  GetGpuResponse,
   Init,
   LoadModelRequest,
   LoadModelResponse,
@@ -28,6 +32,12 @@ export interface ModelLoader {
   unload(request: UnloadModelRequest, call: Call): Promise<Init<LoadModelResponse>>;
 }
 
+/** The GPUs of the mesh, each told by its own agent. */
+export interface GpuAccess {
+  get(request: GetGpuRequest, call: Call): Promise<Init<GetGpuResponse>>;
+  clear(request: ClearGpuRequest, call: Call): Promise<Init<ClearGpuResponse>>;
+}
+
 export interface ControlPlaneOptions extends Omit<NodeServiceOptions, "policies"> {
   /** The store of the policies; null while, or where, there is none. */
   policies(): PolicyAccess | null;
@@ -35,6 +45,7 @@ export interface ControlPlaneOptions extends Omit<NodeServiceOptions, "policies"
   controlAddress(node: string): string;
   readonly events: EventJournal;
   readonly models: ModelLoader;
+  readonly gpus: GpuAccess;
   /** Routers only. */
   readonly explain?: ((request: ExplainRouteRequest) => Promise<Init<ExplainRouteResponse>>) | undefined;
   readonly advice?: (() => Advice) | undefined;
@@ -71,6 +82,8 @@ export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): 
     listPins: (request, call) => decided.listPins(request, call),
     loadModel: (request, call) => options.models.load(named(request), call),
     unloadModel: (request, call) => options.models.unload(named(request), call),
+    getGpu: (request, call) => options.gpus.get(request, call),
+    clearGpu: (request, call) => options.gpus.clear(request, call),
     setPolicy: (request, call) => decided.setPolicy(request, call),
     getPolicy: (request, call) => decided.getPolicy(request, call),
     deletePolicy: (request, call) => decided.deletePolicy(request, call),

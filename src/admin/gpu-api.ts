@@ -54,7 +54,8 @@ function isNamed({ uuid, load }: GpuReading, name: string): boolean {
   return uuid === name || (load?.slices ?? []).some((slice) => slice.uuid === name);
 }
 
-function gpuJson({ reading, verdict, source, isFresh, models }: KnownGpu, node: string): object {
+/** As documented; also what GetGpu tells. */
+export function gpuJson({ reading, verdict, source, isFresh, models }: KnownGpu, node: string): object {
   const { uuid, identity, load, traffic, wear } = reading;
   return {
     uuid,

@@ -59,6 +59,21 @@ export const CTL: Readonly<Record<string, Entry>> = {
       });
     },
   },
+  "list-gpus": {
+    summary: "list the GPUs of all nodes, or of one: health, load, memory, power, temperature, models",
+    examples: [
+      ["infermesh ctl list-gpus --node gpu-1 -o wide", "With UUIDs, MIG profiles, and why one is not healthy."],
+    ],
+    load: async () => (await import("./list-gpus.ts")).LIST_GPUS,
+  },
+  "describe-gpu": {
+    summary: "show all that is known of one GPU, as its node's agent knows it, whoever is asked",
+    examples: [
+      ["infermesh ctl describe-gpu 0@gpu-1", "By its index at its node."],
+      ["infermesh ctl describe-gpu GPU-4d6c", "By its UUID, or the beginning of it."],
+    ],
+    load: async () => (await import("./describe-gpu.ts")).DESCRIBE_GPU,
+  },
   drain: {
     summary: "send no new requests to nodes; what they have is finished",
     examples: [["infermesh ctl drain gpu-1 --reason maintenance --wait", "And wait until nothing is in flight there."]],
@@ -74,8 +89,10 @@ export const CTL: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./node-changes.ts")).NODE_CHANGES.cordon,
   },
   uncordon: {
-    summary: "send requests to cordoned nodes again",
-    load: async () => (await import("./node-changes.ts")).NODE_CHANGES.uncordon,
+    summary: "send requests to cordoned nodes again, and end quarantines of their GPUs that don't end by themselves",
+    examples: [["infermesh ctl uncordon gpu-1 --gpu 0 --dry-run", "What would end of one GPU's quarantine."]],
+    notes: [["Exit code 1", "also: a GPU stays quarantined by what is read of it"]],
+    load: async () => (await import("./uncordon.ts")).UNCORDON,
   },
   "list-models": {
     summary: "list the models that nodes serve or that a pin names",

@@ -25,7 +25,7 @@ export interface Operand {
 }
 
 /** Names that the mesh knows, for completion. */
-export type Completes = "node" | "model" | "policy" | "profile" | "kind" | "file";
+export type Completes = "node" | "gpu" | "model" | "policy" | "profile" | "kind" | "file";
 
 export interface Command<S extends Section> {
   readonly help: Omit<Help, "settings" | "extras">;

@@ -62,6 +62,9 @@ const FLAG_NAMES: Readonly<Record<string, Completes>> = {
   "data-dir": "file",
 };
 
+/** Of commands that ask a running process; an agent's `--gpu` says what reads its GPUs. */
+const CLIENT_FLAG_NAMES: Readonly<Record<string, Completes>> = { ...FLAG_NAMES, gpu: "gpu" };
+
 /** What the last of the words, which are all that follows the program's name, may become. */
 export async function complete(root: Branch, words: readonly string[], names: Names): Promise<Candidates> {
   let at = root;
@@ -134,7 +137,7 @@ function flagsOf({ settings, file, client = false }: Command<Section>): Flag[] {
       doc: field.doc,
       bare: field.bare !== undefined,
       values: field.kind === "choice" && choices !== undefined ? choices.split(", ") : [],
-      completes: FLAG_NAMES[flag],
+      completes: (client ? CLIENT_FLAG_NAMES : FLAG_NAMES)[flag],
     };
     return [{ word: `--${flag}`, ...of }, ...(field.short === undefined ? [] : [{ word: `-${field.short}`, ...of }])];
   });

@@ -109,6 +109,7 @@ const namesOf: Names = async (kind, words) => {
     if (kind === "profile") return Object.keys(readProfiles(profilePath(process.env)).profiles);
     const caller = callerOf(words);
     if (kind === "policy") return await policiesOf(caller, words);
+    if (kind === "gpu") return await gpusOf(caller);
     return kind === "model" ? await listed(caller, "ListModels", "models") : await nodesOf(caller);
   } catch {
     return [];
@@ -121,6 +122,19 @@ async function nodesOf(caller: Caller): Promise<string[]> {
   if (nodes.length > 0) return nodes;
   const answer = await ask(caller.endpoint, "/nodes", caller.timeoutMs);
   return answer.kind === "answer" ? idsIn(recordsIn(answer.body, "nodes")) : [];
+}
+
+/** `INDEX@NODE` of each, then their UUIDs. */
+async function gpusOf(caller: Caller): Promise<string[]> {
+  const reply = await call(caller, "GetGpuStates", {}, "infermesh.state.v1.StatePlane");
+  const states = reply.kind === "reply" ? (recordsIn(reply.body, "states") ?? []) : [];
+  const named = states.map(({ index, labels }) => ({
+    index,
+    ...(labels as { node?: unknown; gpuUuid?: unknown } | null),
+  }));
+  const places = named.flatMap(({ index, node }) => (typeof node === "string" ? [`${String(index)}@${node}`] : []));
+  const uuids = named.flatMap(({ gpuUuid }) => (typeof gpuUuid === "string" && gpuUuid !== "" ? [gpuUuid] : []));
+  return [...new Set([...places, ...uuids])];
 }
 
 /** Names of policies of the kind that the words before say. */

@@ -2,7 +2,8 @@
 import { didYouMean } from "../base/nearest.ts";
 import { escaped, printable } from "../base/printable.ts";
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
-import { EVENT_COLUMNS, type EventRow, localTime } from "./events.ts";
+import { EVENT_COLUMNS, type EventRow } from "./events.ts";
+import { GPU_COLUMNS, type GpuRow, whole } from "./gpu-rows.ts";
 import type { MemberRow } from "./members.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, type TargetRow } from "./nodes.ts";
@@ -23,8 +24,6 @@ import { runtimeFacts } from "./runtime-facts.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EVENTS_SHOWN = 10;
-/** The last moment that a Date can hold. */
-const TIME_MS_MAX = 8.64e15;
 
 /** A member as `GET /members/:id` shows it. */
 interface MemberDetail extends MemberRow {
@@ -55,7 +54,7 @@ interface TargetDetail extends TargetRow {
         readonly failedResponses?: number;
         readonly uptimeSeconds?: number;
         readonly models?: readonly ModelDetail[];
-        readonly gpus?: readonly GpuDetail[];
+        readonly gpus?: readonly GpuRow[];
       })
     | null;
 }
@@ -72,21 +71,6 @@ interface ModelDetail {
   readonly slots?: number;
 }
 
-interface GpuDetail {
-  readonly index?: number;
-  readonly name?: string;
-  readonly utilization?: number;
-  readonly memoryUsedBytes?: number;
-  readonly memoryTotalBytes?: number;
-  readonly powerWatts?: number;
-  readonly temperatureCelsius?: number;
-  readonly throttleReasons?: readonly string[];
-  readonly health?: string;
-  readonly healthReason?: string;
-  readonly healthSinceMs?: number;
-  readonly models?: readonly string[];
-}
-
 interface Known {
   readonly id: string;
   /** What an operator has decided about it. */
@@ -100,9 +84,6 @@ interface Known {
   readonly events: readonly EventRow[];
 }
 
-const whole = (figure: number): string => Math.round(figure).toLocaleString("en-US");
-const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)}GiB`;
-
 const MODEL_COLUMNS: readonly Column<ModelDetail>[] = [
   textColumn("MODEL", ({ model }) => model ?? "-"),
   figureColumn("RUNNING", ({ runningRequests }) => runningRequests),
@@ -113,32 +94,6 @@ const MODEL_COLUMNS: readonly Column<ModelDetail>[] = [
   figureColumn("KV TOKENS", ({ kvCapacityTokens }) => kvCapacityTokens, whole),
   figureColumn("PREFILL/S", ({ prefillTokensPerSecond }) => prefillTokensPerSecond, whole),
   figureColumn("DECODE/S", ({ decodeTokensPerSecond }) => decodeTokensPerSecond, whole),
-];
-
-const GPU_COLUMNS: readonly Column<GpuDetail>[] = [
-  figureColumn("GPU", ({ index }) => index),
-  textColumn("NAME", ({ name }) => name ?? "-"),
-  textColumn("HEALTH", ({ health }) => health ?? "-"),
-  figureColumn("BUSY", ({ utilization }) => utilization, formatPercent),
-  figureColumn("MEMORY", ({ memoryUsedBytes }) => memoryUsedBytes, gibibytes),
-  figureColumn("OF", ({ memoryTotalBytes }) => memoryTotalBytes, gibibytes),
-  figureColumn(
-    "POWER",
-    ({ powerWatts }) => powerWatts,
-    (watts) => `${whole(watts)}W`,
-  ),
-  figureColumn(
-    "TEMP",
-    ({ temperatureCelsius }) => temperatureCelsius,
-    (celsius) => `${whole(celsius)}C`,
-  ),
-  textColumn("THROTTLED BY", ({ throttleReasons = [] }) => throttleReasons.join(",") || "-"),
-  textColumn("SINCE", ({ healthSinceMs }) =>
-    typeof healthSinceMs !== "number" || !(Math.abs(healthSinceMs) <= TIME_MS_MAX)
-      ? "-"
-      : localTime(new Date(healthSinceMs).toISOString()),
-  ),
-  textColumn("WHY", ({ healthReason }) => healthReason ?? "-"),
 ];
 
 export async function describeNode(config: CtlConfig, terminal: Terminal, id: string): Promise<number> {

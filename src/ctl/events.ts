@@ -51,6 +51,9 @@ export function renderEvent(format: Format, event: EventRow, idWidth: number, co
   return renderRow(event, EVENT_COLUMNS, [TIME_WIDTH, KIND_WIDTH, idWidth, ADDRESS_WIDTH], color);
 }
 
+/** The last moment that a Date can hold. */
+export const TIME_MS_MAX = 8.64e15;
+
 /** By the clock on this machine's wall. */
 export function localTime(time: string | undefined): string {
   const date = new Date(time ?? Number.NaN);

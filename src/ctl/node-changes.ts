@@ -1,16 +1,19 @@
-/** `infermesh ctl drain`, `undrain`, `cordon` and `uncordon`: what an operator decides about nodes. */
+/** `infermesh ctl drain`, `undrain` and `cordon`: what an operator decides about nodes. For `uncordon` see uncordon.ts. */
 import { escaped, printable } from "../base/printable.ts";
 import { duration, flag, type Infer, section, text } from "../base/settings.ts";
 import { formatDuration } from "../base/units.ts";
 import { type Answer, ask, EXIT, failureOf, recordOf } from "./client.ts";
-import { write } from "./outcome.ts";
+import { type Change, write } from "./outcome.ts";
 import { asking, type Part } from "./part.ts";
 import type { Terminal } from "./terminal.ts";
 import { howOf, singleWriteFields } from "./write-settings.ts";
 
 const LOOK_MS = 250;
+const NEXT = {
+  not_found: "`infermesh ctl list-nodes` shows the nodes; --allow-unknown takes one that is yet to come",
+};
 
-const fields = {
+export const nodeChangeFields = {
   ...singleWriteFields,
   reason: text({ default: "", lengthMax: 500, doc: "Why, for those who come across it." }),
   allowUnknown: flag({
@@ -18,9 +21,9 @@ const fields = {
     doc: "Also for a node that nobody knows yet; without this a name that is not known is refused.",
   }),
 };
-const changeSettings = section(fields);
+const changeSettings = section(nodeChangeFields);
 const drainSettings = section({
-  ...fields,
+  ...nodeChangeFields,
   waitMs: duration({
     default: "0s",
     max: "24h",
@@ -29,9 +32,9 @@ const drainSettings = section({
   }),
 });
 
-type ChangeConfig = Infer<typeof changeSettings>;
+export type ChangeConfig = Infer<typeof changeSettings>;
 
-const NODES = [
+export const NODES = [
   { name: "NODE", expected: "a node's id, as list-nodes shows it", many: true, completes: "node" },
 ] as const;
 
@@ -42,24 +45,25 @@ async function changeNodes(
   method: string,
   done: string,
 ): Promise<number> {
-  const { reason, allowUnknown } = config;
-  const next = {
-    not_found: "`infermesh ctl list-nodes` shows the nodes; --allow-unknown takes one that is yet to come",
-  };
   let code: number = EXIT.ok;
   for (const id of ids) {
-    const request = {
-      id,
-      ...(reason === "" ? {} : { reason }),
-      ...(allowUnknown ? { allowUnknown } : {}),
-      ...howOf(config),
-    };
-    const outcome = await write(config, terminal, method, request, { of: ["node", id], done, undone: done, next });
+    const outcome = await write(config, terminal, method, requestOf(config, id), wantedOf(id, done));
     // The others are tried all the same; what went wrong first is told.
     if (code === EXIT.ok) code = outcome;
     if (outcome === EXIT.unreachable) break;
   }
   return code;
+}
+
+/** The request of a change of this node. */
+export function requestOf(config: ChangeConfig, id: string): object {
+  const { reason, allowUnknown } = config;
+  return { id, ...(reason === "" ? {} : { reason }), ...(allowUnknown ? { allowUnknown } : {}), ...howOf(config) };
+}
+
+/** What is to be told of it. */
+export function wantedOf(id: string, done: string): Change {
+  return { of: ["node", id], done, undone: done, next: NEXT };
 }
 
 async function drain(config: Infer<typeof drainSettings>, terminal: Terminal, ids: readonly string[]): Promise<number> {
@@ -153,5 +157,4 @@ export const NODE_CHANGES = {
   drain: asking({ settings: drainSettings, operands: NODES, run: drain }),
   undrain: changing("UndrainNode", "no longer draining"),
   cordon: changing("CordonNode", "cordoned"),
-  uncordon: changing("UncordonNode", "uncordoned"),
 };

@@ -13,7 +13,7 @@ export interface Writing extends Caller {
 }
 
 /** What is changed, and the words for it. */
-interface Change {
+export interface Change {
   readonly of: readonly [kind: string, name: string];
   /** It is so now: `set` unless something better is said. */
   readonly done?: string;
@@ -36,7 +36,7 @@ export async function write(
 }
 
 /** WriteResponse of one write: a line in words, or all of it. */
-function tellOutcome(
+export function tellOutcome(
   output: Format,
   body: JsonRecord,
   terminal: Terminal,

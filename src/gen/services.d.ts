@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 78d5677d1969f0202717f059 output 943f2b5dfe13f9333f5aac51
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source d5007611c88bab209f63f506 output a73377d3fd74245034fe3edc
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -244,6 +244,53 @@ export interface LoadModelResponse {
   readonly changed: boolean;
   /** What the node serves now. */
   readonly models: readonly string[];
+}
+
+export interface GetGpuRequest {
+  /** Empty: whichever node has it. */
+  readonly node: string;
+  /** Its index, its UUID or that of one of its MIG slices, or the beginning of one that no other GPU has. INDEX@NODE names the node too. */
+  readonly gpu: string;
+}
+
+export interface GetGpuResponse {
+  readonly node: string;
+  /** JSON, described in docs/api.md: identity, load, traffic, wear, health with reasons, what reads it. */
+  readonly gpu: string;
+  /** Why this is only what the process that was asked knows itself; empty where the node's agent told it. */
+  readonly partial: string;
+}
+
+export interface ClearGpuRequest {
+  /** Empty: the process that is asked. */
+  readonly node: string;
+  /** As in GetGpuRequest; empty: each GPU of the node. */
+  readonly gpu: string;
+  /** Tells what would end, and ends nothing. */
+  readonly dryRun: boolean;
+}
+
+export interface ClearedGpu {
+  readonly uuid: string;
+  readonly index: number;
+  readonly name: string;
+  /** Reasons that ended, in words. */
+  readonly ended: readonly string[];
+  /** It was lost, and is not looked for any more. */
+  readonly forgotten: boolean;
+  /** "healthy", "degraded" or "quarantined", as it is then. */
+  readonly health: string;
+  /** Reasons that remain, in words. */
+  readonly remaining: readonly string[];
+}
+
+export interface ClearGpuResponse {
+  readonly node: string;
+  /** Those with something that ended, or that are not well. */
+  readonly gpus: readonly ClearedGpu[];
+  /** Something ended. */
+  readonly changed: boolean;
+  readonly dryRun: boolean;
 }
 
 export interface SetPolicyRequest {
@@ -719,8 +766,8 @@ export interface GpuState {
   readonly labels?: Labels | undefined;
   readonly index: number;
   readonly name: string;
-  readonly memoryTotalBytes: number;
-  readonly memoryUsedBytes: number;
+  readonly memoryTotalBytes?: number | undefined;
+  readonly memoryUsedBytes?: number | undefined;
   /** Busy fraction of the last sampling period. */
   readonly utilization?: number | undefined;
   readonly powerWatts?: number | undefined;
@@ -916,6 +963,10 @@ export interface ControlPlane<Call> {
   loadModel(request: LoadModelRequest, call: Call): Promise<Init<LoadModelResponse>>;
   /** Has a node's runtime unload a model once its requests are finished. */
   unloadModel(request: UnloadModelRequest, call: Call): Promise<Init<LoadModelResponse>>;
+  /** All that is known of one GPU, told by the agent of its node whoever is asked. */
+  getGpu(request: GetGpuRequest, call: Call): Promise<Init<GetGpuResponse>>;
+  /** Ends by hand what is wrong with GPUs of a node and does not end by itself. What the readings still say stays. */
+  clearGpu(request: ClearGpuRequest, call: Call): Promise<Init<ClearGpuResponse>>;
   /** Makes or replaces one policy. */
   setPolicy(request: SetPolicyRequest, call: Call): Promise<Init<WriteResponse>>;
   getPolicy(request: GetPolicyRequest, call: Call): Promise<Init<GetPolicyResponse>>;

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source b48288a658ec7acebc61ccc8 output a2e7c2714fdab07294e051b4
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8e648d1c3b9d263cee34edc6 output 2712cd3e15766907a73e82a0
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -458,10 +458,10 @@ export namespace infermesh {
                 name: string;
 
                 /** GpuState memoryTotalBytes. */
-                memoryTotalBytes: number;
+                memoryTotalBytes?: (number|null);
 
                 /** GpuState memoryUsedBytes. */
-                memoryUsedBytes: number;
+                memoryUsedBytes?: (number|null);
 
                 /** GpuState utilization. */
                 utilization?: (number|null);

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source b48288a658ec7acebc61ccc8 output 2162ae7d428a7a24171545e7
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8e648d1c3b9d263cee34edc6 output 219bb5880f2e7c8630fbb022
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -926,8 +926,8 @@ export const infermesh = $root.infermesh = (() => {
                 GpuState.prototype.labels = null;
                 GpuState.prototype.index = 0;
                 GpuState.prototype.name = "";
-                GpuState.prototype.memoryTotalBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-                GpuState.prototype.memoryUsedBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                GpuState.prototype.memoryTotalBytes = null;
+                GpuState.prototype.memoryUsedBytes = null;
                 GpuState.prototype.utilization = null;
                 GpuState.prototype.powerWatts = null;
                 GpuState.prototype.powerLimitWatts = null;
@@ -939,6 +939,18 @@ export const infermesh = $root.infermesh = (() => {
                 GpuState.prototype.models = $util.emptyArray;
 
                 let $oneOfFields;
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(GpuState.prototype, "_memoryTotalBytes", {
+                    get: $util.oneOfGetter($oneOfFields = ["memoryTotalBytes"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(GpuState.prototype, "_memoryUsedBytes", {
+                    get: $util.oneOfGetter($oneOfFields = ["memoryUsedBytes"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
 
                 // Virtual OneOf for proto3 optional field
                 $Object.defineProperty(GpuState.prototype, "_utilization", {
@@ -993,9 +1005,9 @@ export const infermesh = $root.infermesh = (() => {
                         writer.uint32(16).uint32(message.index);
                     if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
                         writer.uint32(26).string(message.name);
-                    if (message.memoryTotalBytes != null && $Object.hasOwnProperty.call(message, "memoryTotalBytes") && (typeof message.memoryTotalBytes === "object" ? message.memoryTotalBytes.low || message.memoryTotalBytes.high : message.memoryTotalBytes !== 0))
+                    if (message.memoryTotalBytes != null && $Object.hasOwnProperty.call(message, "memoryTotalBytes"))
                         writer.uint32(32).uint64(message.memoryTotalBytes);
-                    if (message.memoryUsedBytes != null && $Object.hasOwnProperty.call(message, "memoryUsedBytes") && (typeof message.memoryUsedBytes === "object" ? message.memoryUsedBytes.low || message.memoryUsedBytes.high : message.memoryUsedBytes !== 0))
+                    if (message.memoryUsedBytes != null && $Object.hasOwnProperty.call(message, "memoryUsedBytes"))
                         writer.uint32(40).uint64(message.memoryUsedBytes);
                     if (message.utilization != null && $Object.hasOwnProperty.call(message, "utilization"))
                         writer.uint32(49).double(message.utilization);
@@ -1077,19 +1089,15 @@ export const infermesh = $root.infermesh = (() => {
                         case 4: {
                                 if (wireType !== 0)
                                     break;
-                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                    message.memoryTotalBytes = value;
-                                else
-                                    delete message.memoryTotalBytes;
+                                message.memoryTotalBytes = reader.uint64();
+                                message._memoryTotalBytes = "memoryTotalBytes";
                                 continue;
                             }
                         case 5: {
                                 if (wireType !== 0)
                                     break;
-                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                    message.memoryUsedBytes = value;
-                                else
-                                    delete message.memoryUsedBytes;
+                                message.memoryUsedBytes = reader.uint64();
+                                message._memoryUsedBytes = "memoryUsedBytes";
                                 continue;
                             }
                         case 6: {
@@ -1198,25 +1206,23 @@ export const infermesh = $root.infermesh = (() => {
                         if (typeof object.name !== "string" || object.name.length)
                             message.name = $String(object.name);
                     if (object.memoryTotalBytes != null)
-                        if (typeof object.memoryTotalBytes === "object" ? object.memoryTotalBytes.low || object.memoryTotalBytes.high : $Number(object.memoryTotalBytes) !== 0)
-                            if ($util.Long)
-                                message.memoryTotalBytes = $util.Long.fromValue(object.memoryTotalBytes, true);
-                            else if (typeof object.memoryTotalBytes === "string")
-                                message.memoryTotalBytes = $parseInt(object.memoryTotalBytes, 10);
-                            else if (typeof object.memoryTotalBytes === "number")
-                                message.memoryTotalBytes = object.memoryTotalBytes;
-                            else if (typeof object.memoryTotalBytes === "object")
-                                message.memoryTotalBytes = new $util.LongBits(object.memoryTotalBytes.low >>> 0, object.memoryTotalBytes.high >>> 0).toNumber(true);
+                        if ($util.Long)
+                            message.memoryTotalBytes = $util.Long.fromValue(object.memoryTotalBytes, true);
+                        else if (typeof object.memoryTotalBytes === "string")
+                            message.memoryTotalBytes = $parseInt(object.memoryTotalBytes, 10);
+                        else if (typeof object.memoryTotalBytes === "number")
+                            message.memoryTotalBytes = object.memoryTotalBytes;
+                        else if (typeof object.memoryTotalBytes === "object")
+                            message.memoryTotalBytes = new $util.LongBits(object.memoryTotalBytes.low >>> 0, object.memoryTotalBytes.high >>> 0).toNumber(true);
                     if (object.memoryUsedBytes != null)
-                        if (typeof object.memoryUsedBytes === "object" ? object.memoryUsedBytes.low || object.memoryUsedBytes.high : $Number(object.memoryUsedBytes) !== 0)
-                            if ($util.Long)
-                                message.memoryUsedBytes = $util.Long.fromValue(object.memoryUsedBytes, true);
-                            else if (typeof object.memoryUsedBytes === "string")
-                                message.memoryUsedBytes = $parseInt(object.memoryUsedBytes, 10);
-                            else if (typeof object.memoryUsedBytes === "number")
-                                message.memoryUsedBytes = object.memoryUsedBytes;
-                            else if (typeof object.memoryUsedBytes === "object")
-                                message.memoryUsedBytes = new $util.LongBits(object.memoryUsedBytes.low >>> 0, object.memoryUsedBytes.high >>> 0).toNumber(true);
+                        if ($util.Long)
+                            message.memoryUsedBytes = $util.Long.fromValue(object.memoryUsedBytes, true);
+                        else if (typeof object.memoryUsedBytes === "string")
+                            message.memoryUsedBytes = $parseInt(object.memoryUsedBytes, 10);
+                        else if (typeof object.memoryUsedBytes === "number")
+                            message.memoryUsedBytes = object.memoryUsedBytes;
+                        else if (typeof object.memoryUsedBytes === "object")
+                            message.memoryUsedBytes = new $util.LongBits(object.memoryUsedBytes.low >>> 0, object.memoryUsedBytes.high >>> 0).toNumber(true);
                     if (object.utilization != null)
                         message.utilization = $Number(object.utilization);
                     if (object.powerWatts != null)
@@ -1291,16 +1297,6 @@ export const infermesh = $root.infermesh = (() => {
                         object.labels = null;
                         object.index = 0;
                         object.name = "";
-                        if ($util.Long) {
-                            let long = new $util.Long(0, 0, true);
-                            object.memoryTotalBytes = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
-                        } else
-                            object.memoryTotalBytes = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
-                        if ($util.Long) {
-                            let long = new $util.Long(0, 0, true);
-                            object.memoryUsedBytes = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
-                        } else
-                            object.memoryUsedBytes = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
                         object.health = options.enums === $String ? "GPU_HEALTH_UNSPECIFIED" : 0;
                     }
                     if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))

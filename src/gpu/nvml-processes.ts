@@ -3,15 +3,22 @@ import type { GpuProcess } from "../health/reading.ts";
 import { RC } from "./nvml-codes.ts";
 import { PROCESS_BYTES_MAX, PROCESS_FILL, longOf, processStride, shareOf, wordOf } from "./nvml-decode.ts";
 import type { NvmlDevice } from "./nvml-device.ts";
-import { LIST_CALLS } from "./nvml-symbols.ts";
+import type { LIST_CALLS } from "./nvml-symbols.ts";
 import type { ProcessOwners } from "./process-owner.ts";
 
 const ENTRIES_MIN = 256;
 const ENTRIES_MAX = 1024;
-const LISTS = Object.keys(LIST_CALLS) as (keyof typeof LIST_CALLS)[];
+/** Each by the newest name that the library has. */
+const LISTS: readonly (readonly ListCall[])[] = [
+  ["nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2"],
+  ["nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2"],
+  ["nvmlDeviceGetMPSComputeRunningProcesses_v3", "nvmlDeviceGetMPSComputeRunningProcesses_v2"],
+];
 const SAMPLE_WORDS = 8;
 const FILL_WORD = PROCESS_FILL * 0x0101_0101;
 const UTILIZATION = "nvmlDeviceGetProcessUtilization";
+
+type ListCall = keyof typeof LIST_CALLS;
 
 interface Found {
   pid: number;
@@ -57,7 +64,11 @@ export class NvmlProcesses {
   read(): GpuProcess[] | undefined {
     const found = new Map<string, Found>();
     let isKnown = false;
-    for (const list of LISTS) isKnown = this.#list(list, found) || isKnown;
+    const { calls } = this.#device.session;
+    for (const names of LISTS) {
+      const list = names.find((name) => calls[name] !== undefined);
+      if (list !== undefined) isKnown = this.#list(list, found) || isKnown;
+    }
     if (!isKnown) return undefined;
     const shares = this.#utilization();
     return [...found.values()].map(({ pid, gpuInstance, memoryBytes }) => {
@@ -67,7 +78,7 @@ export class NvmlProcesses {
   }
 
   /** One that computes and draws stands in two lists, with the same memory. */
-  #list(name: keyof typeof LIST_CALLS, found: Map<string, Found>): boolean {
+  #list(name: ListCall, found: Map<string, Found>): boolean {
     if (!this.#ask(name)) return false;
     const { bytes, words, entries } = this.#buffer;
     const count = Math.min(this.#buffer.count[0] as number, entries);
@@ -86,7 +97,7 @@ export class NvmlProcesses {
     return true;
   }
 
-  #ask(name: keyof typeof LIST_CALLS): boolean {
+  #ask(name: ListCall): boolean {
     const device = this.#device;
     const call = device.session.calls[name];
     if (call === undefined || device.isQuiet(name)) return false;

@@ -91,6 +91,10 @@ export const LIST_CALLS = {
   nvmlDeviceGetComputeRunningProcesses_v3: DEV_OUT_OUT,
   nvmlDeviceGetGraphicsRunningProcesses_v3: DEV_OUT_OUT,
   nvmlDeviceGetMPSComputeRunningProcesses_v3: DEV_OUT_OUT,
+  // Of drivers before R510, which have no other ones; the entries are the same.
+  nvmlDeviceGetComputeRunningProcesses_v2: DEV_OUT_OUT,
+  nvmlDeviceGetGraphicsRunningProcesses_v2: DEV_OUT_OUT,
+  nvmlDeviceGetMPSComputeRunningProcesses_v2: DEV_OUT_OUT,
 } as const;
 
 export const NVML_SYMBOLS = {

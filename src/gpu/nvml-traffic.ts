@@ -103,7 +103,7 @@ export class NvmlTraffic {
     let rxBytes = txBytes;
     for (let index = 0; index < count; index += 1) {
       const at = index * OF_LINK.length;
-      const isActive = flagOf(values[at] ?? this.#device.choice("nvmlDeviceGetNvLinkState", index));
+      const isActive = isUp(values[at] ?? this.#device.choice("nvmlDeviceGetNvLinkState", index));
       if (isActive === undefined) continue;
       links.push({
         index,
@@ -134,6 +134,11 @@ export class NvmlTraffic {
     const words = device.session.blank();
     return device.heard(name, call(device.handle, link, counter, words), key) ? longOf(words, 0) : undefined;
   }
+}
+
+/** 2 is a link that sleeps: it is trained, and wakes up by itself. */
+function isUp(state: number | undefined): boolean | undefined {
+  return state === 2 ? true : flagOf(state);
 }
 
 function timesOf(value: number | undefined, unit: number): number | undefined {

@@ -62,7 +62,8 @@ export class NvmlWear {
       retiredPagesUncorrected: retiredU ?? this.#retiredPages(CAUSE.uncorrected),
       retiredPagesPending: flagOf(retiredPending ?? device.word("nvmlDeviceGetRetiredPagesPendingStatus")),
       ...remapped,
-      recoveryAction: action === undefined ? undefined : RECOVERY_ACTIONS[action],
+      // Of 5 there are two meanings, by the header's age.
+      recoveryAction: action === undefined ? undefined : (RECOVERY_ACTIONS[action] ?? "other"),
     };
   }
 

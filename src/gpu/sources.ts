@@ -3,6 +3,7 @@
  * driver that is loaded later is found within a minute; that looks for files of the kernel and costs nothing.
  */
 import type { SourceState } from "../health/source-state.ts";
+import { DcgmSource } from "./dcgm.ts";
 import { detectProbes, type ProbePlan } from "./detect.ts";
 import { probeSpec } from "./probe-spec.ts";
 import { Prober } from "./prober.ts";
@@ -40,6 +41,7 @@ export class GpuSources {
     const { choice, given = [] } = options;
     for (const source of given) this.#add(source);
     if (choice.kind === "nvml" || choice.kind === "rocm" || choice.kind === "sysfs") this.#probe(PLANS[choice.kind]);
+    if (choice.kind === "dcgm") this.#add(new DcgmSource({ url: choice.url, config: options.config }));
     if (choice.kind !== "auto") return;
     this.#detect();
     this.#timer = setInterval(() => this.#detect(), DETECT_MS);
@@ -76,7 +78,7 @@ export class GpuSources {
     this.#plans.add(key);
     const { config, probeCommand } = this.#options;
     const command = [...probeCommand, JSON.stringify(probeSpec(config, plan))];
-    this.#add(new Prober({ command, config }));
+    this.#add(new Prober({ command, config, name: plan.vendors.join("+") }));
   }
 
   #add(source: GpuSource): void {

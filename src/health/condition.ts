@@ -4,11 +4,12 @@
  * leaves all as it is. So nothing flaps, however noisy the figure.
  *
  * What is not known neither turns it on nor off; a run goes on when the next known finding is as before. After
- * `forgetMs` without a known finding it is forgotten: off, since nothing says any more that it is so.
+ * `forgetMs` without a known finding it is forgotten: off, since nothing says any more that it is so. What is not judged
+ * leaves it as it is too, but ends a run that would turn it on: two bad moments with a rest between are not "on end".
  */
 
 /**
- *   unjudged   the figure is known and says nothing at this moment (a link that rests): all stays as it is
+ *   unjudged   the figure is known and says nothing at this moment (a link that rests): it stays on, or off
  *   unknown    there is no figure
  */
 export type Judgement = "bad" | "between" | "good" | "unjudged" | "unknown";
@@ -56,7 +57,10 @@ export class Condition {
       return;
     }
     this.#knownMs = nowMs;
-    if (judgement === "unjudged") return;
+    if (judgement === "unjudged") {
+      if (!this.#isOn) this.#runMs = -1;
+      return;
+    }
     // A run of which nothing was seen for so long is none.
     if (nowMs - this.#judgedMs >= this.#times.forgetMs) this.#runMs = -1;
     this.#judgedMs = nowMs;

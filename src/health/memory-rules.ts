@@ -89,6 +89,7 @@ const ACTIONS: Readonly<Record<string, { readonly severity: Rule["severity"]; re
   reboot: { severity: "quarantined", text: "the driver asks for a restart of the machine" },
   drain_p2p: { severity: "degraded", text: "the driver asks for an end of traffic between GPUs" },
   drain_reset: { severity: "degraded", text: "the driver asks for the GPU to be drained and reset" },
+  other: { severity: "degraded", text: "the driver asks for a recovery action that this version does not know" },
 };
 
 /** One for each severity, so that what becomes worse or better is told. */

@@ -62,7 +62,7 @@ function failing({ source }: Standing): Finding {
     case "unresponsive":
       return { is: "bad", text: said("the driver does not answer", source.message) };
     case "broken":
-      return { is: "bad", text: said("the driver fails", source.message) };
+      return { is: "bad", text: said("the GPU can't be read", source.message) };
     default:
       return UNKNOWN;
   }

@@ -162,8 +162,8 @@ export interface GpuTraffic {
   readonly processes?: readonly GpuProcess[] | undefined;
 }
 
-/** What the driver says should be done with it, from nothing to a new card. */
-export const RECOVERY_ACTIONS = ["none", "reset", "reboot", "drain_p2p", "drain_reset"] as const;
+/** What the driver says should be done with it; "other" is what was made up after this version. */
+export const RECOVERY_ACTIONS = ["none", "reset", "reboot", "drain_p2p", "drain_reset", "other"] as const;
 
 /** How worn it is. Read every thirty seconds. */
 export interface GpuWear {

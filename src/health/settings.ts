@@ -155,7 +155,8 @@ export const healthSettings = section({
   ),
   pcieDowngrade: rule(
     "A PCIe link that is narrower or slower than card and slot can do: degraded.",
-    { hold: "30s", clear: "30s" },
+    // Busy all the while: three looks at the link.
+    { hold: "15s", clear: "30s" },
     {
       utilizationMin: number({
         default: 0.3,

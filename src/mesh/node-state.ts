@@ -88,9 +88,9 @@ export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, obse
       labels: { node: identity.id, zone: identity.zone, gpuUuid: gpu.uuid, migProfile: gpu.migProfile ?? "" },
       index: gpu.index,
       name: gpu.name,
-      memoryTotalBytes: whole(gpu.memoryTotalBytes ?? 0),
-      memoryUsedBytes: whole(gpu.memoryUsedBytes ?? 0),
       ...known({
+        memoryTotalBytes: wholeOrUnknown(gpu.memoryTotalBytes),
+        memoryUsedBytes: wholeOrUnknown(gpu.memoryUsedBytes),
         utilization: gpu.utilization,
         powerWatts: gpu.powerWatts,
         powerLimitWatts: gpu.powerLimitWatts,
@@ -131,16 +131,15 @@ export function decodeNodeState(state: NodeState): NodeSample {
       ];
     }),
     gpus: state.gpus.slice(0, GPUS_MAX).map((gpu): GpuSample => {
-      const memoryTotalBytes = amount(gpu.memoryTotalBytes) ?? 0;
-      const memoryKnown = memoryTotalBytes > 0;
+      const memoryTotalBytes = amount(gpu.memoryTotalBytes);
       return {
         index: amount(gpu.index) ?? 0,
         uuid: text(gpu.labels?.gpuUuid),
         name: text(gpu.name),
         migProfile: text(gpu.labels?.migProfile) || undefined,
         utilization: fraction(gpu.utilization),
-        memoryUsedBytes: memoryKnown ? (amount(gpu.memoryUsedBytes) ?? 0) : undefined,
-        memoryTotalBytes: memoryKnown ? memoryTotalBytes : undefined,
+        memoryUsedBytes: amount(gpu.memoryUsedBytes),
+        memoryTotalBytes,
         powerWatts: amount(gpu.powerWatts),
         powerLimitWatts: amount(gpu.powerLimitWatts),
         temperatureCelsius: finite(gpu.temperatureCelsius),

@@ -58,6 +58,15 @@ function open(more: Partial<ControlPlaneOptions> = {}): { bed: Bed; store: Memor
       load: async ({ node, model }) => ({ node, model, changed: true, models: [model] }),
       unload: async ({ node, model }) => ({ node, model, changed: true }),
     },
+    gpus: {
+      get: async ({ node, gpu }) => ({ node, gpu: JSON.stringify({ uuid: gpu }) }),
+      clear: async ({ node, gpu, dryRun }) => ({
+        node,
+        gpus: [{ uuid: gpu, ended: ["XID 79"] }],
+        changed: true,
+        dryRun,
+      }),
+    },
     ...more,
   };
   return { bed: beds.open({ implementations: { [CONTROL]: controlPlane(options, watchers) } }), store, journal };
@@ -344,6 +353,13 @@ describe("nodes", () => {
       models: ["m"],
     });
     expect(await call(bed, "UnloadModel", { model: "m", drainMs: 5 })).toMatchObject({ changed: true });
+  });
+
+  test("GPUs are told of, and their quarantines ended, by their own node", async () => {
+    const { bed } = open();
+    expect(await call(bed, "GetGpu", { gpu: "0@node-1" })).toMatchObject({ gpu: '{"uuid":"0@node-1"}' });
+    const cleared = { node: "node-1", gpus: [{ uuid: "0", ended: ["XID 79"] }], changed: true, dryRun: true };
+    expect(await call(bed, "ClearGpu", { node: "node-1", gpu: "0", dryRun: true })).toMatchObject(cleared);
   });
 });
 

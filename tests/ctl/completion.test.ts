@@ -21,6 +21,7 @@ const ROOT: Branch = {
   },
 };
 const NAMES = {
+  gpu: ["0@gpu-1", "GPU-4d6c"],
   node: ["gpu-1", "gpu-2", "router-1"],
   model: ["llama-3-8b", "mistral"],
   policy: ["acme/*", "acme/mistral"],
@@ -44,6 +45,10 @@ describe("what may come next", () => {
     ["ctl drain --reason fans g", ["gpu-1", "gpu-2"]],
     ["ctl drain --wait g", ["gpu-1", "gpu-2"]],
     ["ctl pin-model m", ["mistral"]],
+    ["ctl describe-gpu ", ["0@gpu-1", "GPU-4d6c"]],
+    ["ctl describe-gpu 0@gpu-1 --node ", ["gpu-1", "gpu-2", "router-1"]],
+    ["ctl uncordon gpu-1 --gpu G", ["GPU-4d6c"]],
+    ["ctl list-gpus --node=gpu-2", ["--node=gpu-2"]],
     ["ctl pin-model mistral --nod", ["--nodes"]],
     ["ctl pin-model mistral --nodes gpu-1,r", ["gpu-1,router-1"]],
     ["ctl pin-model mistral --nodes=gpu-1,r", ["--nodes=gpu-1,router-1"]],

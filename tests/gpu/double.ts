@@ -132,6 +132,25 @@ export const LACKED_BY_R535 = [
   "nvmlDeviceGetMarginTemperature",
 ] as const;
 
+/** And one of R470, whose only list of processes goes by an older name. */
+export const LACKED_BY_R470 = [
+  ...LACKED_BY_R535,
+  "nvmlDeviceGetMemoryInfo_v2",
+  "nvmlDeviceGetComputeRunningProcesses_v3",
+  "nvmlDeviceGetGraphicsRunningProcesses_v3",
+  "nvmlDeviceGetMPSComputeRunningProcesses_v3",
+  "nvmlDeviceGetCurrentClocksEventReasons",
+  "nvmlDeviceGetGpuInstanceProfileInfoV",
+  "nvmlDeviceGetJpgUtilization",
+  "nvmlDeviceGetOfaUtilization",
+  "nvmlGpmQueryDeviceSupport",
+  "nvmlGpmSampleAlloc",
+  "nvmlGpmSampleFree",
+  "nvmlGpmSampleGet",
+  "nvmlGpmMigSampleGet",
+  "nvmlGpmMetricsGet",
+] as const;
+
 /** What the library counted. */
 export interface DoubleReport {
   readonly references: number;

@@ -1,6 +1,6 @@
 /** Every figure of every group, read by the real backend from the double of libnvidia-ml as its scenario has it. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { Double, HAS_COMPILER, LACKED_BY_R535, removeDoubles } from "./double.ts";
+import { Double, HAS_COMPILER, LACKED_BY_R470, LACKED_BY_R535, removeDoubles } from "./double.ts";
 import type { GpuBackend } from "../../src/gpu/backend.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
 import { GPU_GROUPS, type GpuUpdate } from "../../src/health/reading.ts";
@@ -156,6 +156,8 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend", () => {
       "gpu0.remap_failed = 1",
       "gpu0.recovery_action = 4",
       "gpu0.link3.state = 0",
+      "gpu0.link4.state = 2",
+      "gpu1.recovery_action = 5",
       "gpu0.pcie_width = 8",
       "gpu0.fans = 2",
       "gpu0.fan0.percent = 30",
@@ -170,6 +172,10 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend", () => {
     expect(first?.traffic?.links?.filter(({ isActive }) => !isActive).map(({ index }) => index)).toEqual([3]);
     expect(second?.load).toMatchObject({ temperatureCelsius: 61, performanceState: 0 });
     expect(second?.load?.fans).toBeUndefined();
+    // What newer drivers ask for is told as something, not as nothing.
+    expect(second?.wear?.recoveryAction).toBe("other");
+    // A link that sleeps is up.
+    expect(first?.traffic?.links?.find(({ index }) => index === 4)?.isActive).toBe(true);
   });
 
   test("leaves out what an older card has not, and reads what it has in its place", () => {
@@ -245,6 +251,19 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend", () => {
     expect(gpu?.load).toMatchObject({ temperatureCelsius: 61, activity: { sm: 0.7625, fp16: 0.025 } });
     expect(gpu?.identity).not.toHaveProperty("fabric");
     expect(gpu?.traffic?.processes?.map(({ pid }) => pid)).toEqual([4242, 4343]);
+    expect(double.report().misuses).toBe(0);
+  });
+
+  test("reads a library of R470, which lists processes by an older name", () => {
+    const double = new Double({ hidden: LACKED_BY_R470 });
+    double.play("h100", 'driver = "470.256.02"', "gpu0.process2.pid = 4444", "gpu0.process2.kind = mps");
+    const [gpu] = read(opened(double), 1000);
+    expect(gpu?.load).toMatchObject({ temperatureCelsius: 61, throttleReasons: ["sw_power_cap"] });
+    expect(gpu?.traffic?.processes?.map(({ pid, utilization }) => [pid, utilization])).toEqual([
+      [4242, 0.8],
+      [4343, 0.07],
+      [4444, undefined],
+    ]);
     expect(double.report().misuses).toBe(0);
   });
 

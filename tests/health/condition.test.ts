@@ -38,6 +38,21 @@ describe("a condition", () => {
     expect(condition.isOn).toBe(false);
   });
 
+  test("takes two bad moments with a rest between for no run, and a rest for no end", () => {
+    const condition = new Condition(TIMES);
+    condition.see("bad", 0);
+    condition.see("unjudged", 5);
+    condition.see("bad", 50);
+    expect(condition.isOn).toBe(false);
+    condition.see("bad", 60);
+    expect([condition.isOn, condition.sinceMs]).toEqual([true, 50]);
+    // Off is turned by what is good in the busy moments alone.
+    condition.see("good", 61);
+    condition.see("unjudged", 70);
+    condition.see("good", 81);
+    expect(condition.isOn).toBe(false);
+  });
+
   test("changes nothing by noise between its thresholds, whatever comes between", () => {
     fc.assert(
       fc.property(fc.boolean(), steps(["between", "unjudged"]), (isOn, noise) => {

@@ -215,6 +215,7 @@ describe("the driver's recovery action", () => {
     ["reboot", "quarantined"],
     ["drain_p2p", "degraded"],
     ["drain_reset", "degraded"],
+    ["other", "degraded"],
   ])("%s: %s", (recoveryAction, severity) => {
     const ward = new Ward();
     ward.stay(0, { wear: { recoveryAction } });
@@ -228,6 +229,20 @@ describe("links", () => {
     const links = LINKS.map((link) => ({ ...link, isActive: false }));
     ward.stay(600_000, { identity: { migMode: true }, traffic: { links } });
     expect(ward.reasons()).toEqual([]);
+  });
+
+  test("that went down when it was cut into slices are no fault, and those that stay down afterwards are one", () => {
+    const down = { links: LINKS.map((link) => ({ ...link, isActive: false })) };
+    const ward = new Ward(only("nvlinkDown"));
+    // The links are read more often than whether it is cut.
+    ward.stay(20_000, { traffic: down });
+    expect(ward.reasons()).toEqual(["nvlink_down degraded"]);
+    ward.stay(DEFAULTS.nvlinkDown.clearMs, { identity: { migMode: true }, traffic: down });
+    expect(ward.reasons()).toEqual([]);
+    ward.stay(600_000, { load: { slices: [] }, traffic: down });
+    expect(ward.reasons()).toEqual([]);
+    ward.stay(DEFAULTS.nvlinkDown.holdMs, { traffic: down });
+    expect(ward.reasons()).toEqual(["nvlink_down degraded"]);
   });
 
   test("that never were up are none that are down", () => {
@@ -245,6 +260,42 @@ describe("links", () => {
     expect(ward.texts()).toEqual(["12 of its links to GPUs are up, 18 were before"]);
     ward.health.clear(undefined, ward.nowMs);
     ward.stay(30_000, { traffic: { links } });
+    expect(ward.reasons()).toEqual([]);
+  });
+});
+
+describe("PCIe", () => {
+  const asleep = { traffic: { pcieGeneration: 1 } };
+
+  test("of a slot that has no more lanes is how it should be, by hand, and no worse than that", () => {
+    const ward = new Ward(only("pcieDowngrade"));
+    const narrow = { traffic: { pcieWidth: 8 } };
+    ward.stay(60_000, narrow);
+    expect(ward.texts()).toEqual(["its PCIe link runs at 8 of 16 lanes"]);
+    // At rest it is slower, which is not what is meant.
+    ward.stay(60_000, { load: { utilization: 0 }, traffic: { pcieWidth: 8, pcieGeneration: 1 } });
+    ward.health.clear(undefined, ward.nowMs);
+    ward.stay(DEFAULTS.pcieDowngrade.clearMs, narrow);
+    expect(ward.reasons()).toEqual([]);
+    ward.stay(60_000, { traffic: { pcieWidth: 8, pcieGeneration: 1 } });
+    expect(ward.texts()).toEqual(["its PCIe link runs at generation 1 of 5"]);
+    ward.stay(60_000, { traffic: { pcieWidth: 4 } });
+    expect(ward.texts()).toEqual(["its PCIe link runs at 4 of 8 lanes"]);
+    // It has more after all.
+    ward.stay(60_000, {});
+    ward.stay(60_000, narrow);
+    expect(ward.texts()).toEqual(["its PCIe link runs at 8 of 16 lanes"]);
+  });
+
+  test("that was asleep when a request began is no downgrade, however often that is so", () => {
+    const ward = new Ward(only("pcieDowngrade"));
+    for (let request = 0; request < 100; request += 1) {
+      // The load is read once a second, the link every five: it is that of before for a moment.
+      ward.stay(3_000, asleep);
+      ward.nowMs += 1_000;
+      ward.stay(40_000, { load: { utilization: 0 }, ...asleep });
+      ward.nowMs += 1_000;
+    }
     expect(ward.reasons()).toEqual([]);
   });
 });
