@@ -1,4 +1,5 @@
 /** The agent: one on each GPU node. It serves vitals and the control API, announces itself, and runs the mock. */
+import { hostname } from "node:os";
 import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
 import { apiServices } from "./admin/api.ts";
 import { serveApi } from "./admin/front.ts";
@@ -16,7 +17,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
-import { openGpuPlane } from "./gpu-plane.ts";
+import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, type ControlPlane } from "./control-plane.ts";
@@ -74,6 +75,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const sampler = createSampler({
     runtime,
     gpus: () => plane.watch.samples(),
+    rated: await measuredRates(config.dataDir, log),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
@@ -90,6 +92,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    gpus: () => plane.watch.all,
+    gpuSources: () => plane.sources.all,
+    dcgmHost: config.gpu.dcgmCompat ? hostname() : undefined,
     startedMs,
   });
   const onError = (error: unknown, request: string): void =>
@@ -196,9 +201,12 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   addresses.gossip = node.membership.address;
+  let toldGpus: NodeSample["gpus"] | undefined;
   const watched = (): NodeSample => {
     const now = sample();
-    gpus.look(config.id, now.gpus);
+    // Looked at ten times a second, and read once.
+    if (now.gpus !== toldGpus) gpus.look(config.id, now.gpus);
+    toldGpus = now.gpus;
     return now;
   };
   states = new StateSender({

@@ -17,6 +17,7 @@ import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
+import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
@@ -292,6 +293,6 @@ export function stateDirectory(): string {
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
   const roles = [agentSettings, routerSettings, devSettings];
-  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings];
+  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

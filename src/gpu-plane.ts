@@ -1,6 +1,9 @@
 /** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
+import { readBenchRecords } from "./gpu/bench-file.ts";
+import { BenchRates } from "./gpu/bench-rates.ts";
 import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
 import { RuntimeTies } from "./gpu/runtime-ties.ts";
+import { SourceLog } from "./gpu/source-log.ts";
 import type { GpuSource } from "./gpu/source.ts";
 import { GpuSources } from "./gpu/sources.ts";
 import { GpuWatch } from "./gpu/watch.ts";
@@ -8,6 +11,7 @@ import type { GpuFault } from "./health/reading.ts";
 import type { HealthConfig } from "./health/settings.ts";
 import type { Log } from "./obs/log.ts";
 import { selfCommand } from "./process.ts";
+import type { GpuSample, ModelSample } from "./score/sample.ts";
 
 export interface GpuPlaneOptions {
   readonly config: GpuConfig;
@@ -24,7 +28,7 @@ export interface GpuPlaneOptions {
   readonly log: Log;
 }
 
-/** Between two looks whether the runtime's processes are still known. */
+/** Between two looks whether the runtime's processes are still known, and whether the sources read. */
 const TIES_MS = 5000;
 const FIRST_TIES_MS = 3000;
 
@@ -63,7 +67,9 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
     opened: (source) => watch.add(source),
   });
+  const sourceLog = new SourceLog(log);
   const look = async (): Promise<void> => {
+    sourceLog.look(sources.states);
     const readings = watch.all.map(({ reading }) => reading);
     if (await ties.look(readings, performance.now())) tellQuarantine();
   };
@@ -81,4 +87,16 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
       await sources.stop();
     },
   };
+}
+
+/** What `infermesh agent bench-gpu` measured here, as rates for models whose runtime tells none; undefined where nothing was. */
+export async function measuredRates(
+  dataDir: string,
+  log: Log,
+): Promise<((model: ModelSample, gpus: readonly GpuSample[]) => ModelSample) | undefined> {
+  const { gpus, fault } = await readBenchRecords(dataDir);
+  if (fault !== undefined) log.warn("some figures of the GPU benchmark are not used", { why: fault });
+  if (gpus.size === 0) return undefined;
+  const rates = new BenchRates(gpus);
+  return (model, on) => rates.rated(model, on);
 }

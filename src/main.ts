@@ -7,6 +7,7 @@ import type { Section } from "./base/settings.ts";
 import type { Command } from "./ctl/command.ts";
 import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
+import { GPU_CHILDREN, gpuChild } from "./gpu/child-roles.ts";
 import { beThrifty } from "./process.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
@@ -40,11 +41,12 @@ const agentStart: Lazy = async () => {
     help: {
       command: "infermesh agent",
       summary: "the node agent: serves vitals, announces the node to routers, and runs a mock LLM server on request",
-      usage: ["[start] [flags]", "stop | status [flags]", "generate-config", "validate [FILE]"],
+      usage: ["[start] [flags]", "stop | status | bench-gpu [flags]", "generate-config", "validate [FILE]"],
       commands: [
         ...ROLE_COMMANDS,
         { name: "stop", doc: "Stop an agent that runs on this machine; its requests may end first." },
         { name: "status", doc: "Show what an agent on this machine says of itself." },
+        { name: "bench-gpu", doc: "Measure this machine's GPUs, for the rates that the agent tells." },
       ],
       examples: [
         ["infermesh agent --mock", "A mock GPU node; a router on this machine finds it by itself."],
@@ -197,6 +199,8 @@ const agentStatus: Lazy = async () => {
   });
 };
 
+const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
+
 const inspectStore: Lazy = async () => {
   const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
   return command({
@@ -240,6 +244,7 @@ const TREE: Branch = {
     agent: roleBranch("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
       stop: { doc: "Stop an agent of this machine.", load: agentStop },
       status: { doc: "Show an agent of this machine.", load: agentStatus },
+      "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
@@ -248,8 +253,10 @@ const TREE: Branch = {
   },
 };
 
-/** An agent or a member is to be started, which leave their machine to others. */
-/** Not an agent that is told to be a control node, whose speed is wanted; where a file tells so, it is thrifty all the same. */
+/**
+ * An agent or a member is to be started, which leave their machine to others. Not an agent that is told to be a control node,
+ * whose speed is wanted; where a file tells so, it is thrifty all the same.
+ */
 function isThriftyRole(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const [role, what = "start"] = args;
   if (role === "member" || role === "gpu-probe") return true;
@@ -267,13 +274,8 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.length === 1 && ["--version", "-V", "version"].includes(args[0] ?? "")) return showVersion();
   if (isThriftyRole(args, process.env)) beThrifty(process.env);
   // An agent's own child, with as little in memory as it can do with.
-  if (args[0] === "gpu-probe") {
-    const [{ probeProcess }, { OPENERS }] = await Promise.all([
-      import("./gpu/probe-process.ts"),
-      import("./gpu/openers.ts"),
-    ]);
-    return probeProcess(args.slice(1), OPENERS);
-  }
+  const child = GPU_CHILDREN.find((name) => name === args[0]);
+  if (child !== undefined) return gpuChild(child, args.slice(1));
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;

@@ -9,13 +9,27 @@ export interface Source {
   readonly text: string;
 }
 
-export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim", "health"];
+export const CORES = [
+  "base",
+  "swim",
+  "raft",
+  "policy",
+  "score",
+  "signal",
+  "wire",
+  "flow",
+  "fleet",
+  "sim",
+  "health",
+  "kv",
+];
 const SHELLS = ["telemetry", "gpu", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "bench-gpu",
   "process",
   "targets",
   "certificates",

@@ -1,7 +1,7 @@
 /*
- * A stand-in for the driver's libcuda.so.1, as far as a benchmark of memory and arithmetic calls it. Nothing is computed:
- * each piece of work takes the time that the scenario's rates make of it, on a clock of the device's own, and events read
- * that clock. Memory is addresses only; kernels are those of the scenario's `kernel` lines (README.md).
+ * A stand-in for the driver's libcuda.so.1, as far as a benchmark of memory and arithmetic calls it. Hardly anything is
+ * computed (cuda-arithmetic.c): each piece of work takes the time that the scenario's rates make of it, on a clock of the device's own, and events read
+ * that clock. Large memory is addresses only; kernels are those of the scenario's `kernel` lines (README.md).
  */
 #define _GNU_SOURCE
 #include <stdio.h>

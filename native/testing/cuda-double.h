@@ -6,6 +6,8 @@
 #define DEVICES_MAX 64
 #define OBJECTS_MAX 1024
 #define ENTRIES_MAX 16
+/* Larger memory is addresses only. */
+#define CONTENTS_MAX (1u << 20)
 
 enum result {
   SUCCESS = 0, INVALID_VALUE = 1, NO_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_DEVICE = 101,
@@ -26,7 +28,7 @@ struct object {
   enum sort sort;
   unsigned turn, device;
   uint64_t address, size;    /* memory */
-  void *host;                /* host memory */
+  void *host;                /* host memory; what memory of up to CONTENTS_MAX holds */
   unsigned module;           /* kernel: whose it is */
   char name[128];            /* kernel; of a module, its entries */
   char entries[ENTRIES_MAX][128];
@@ -74,3 +76,5 @@ unsigned slotOf(const struct object *object);
 struct object *memoryAt(uint64_t address, uint64_t size);
 /* The default stream, its two special names, or one that was made. */
 bool isStream(const void *stream);
+/* What a kernel leaves in memory: see cuda-arithmetic.c. */
+void compute(unsigned device, const char *name, const unsigned grid[3], void *const *parameters);

@@ -109,6 +109,7 @@ EXPORT int cuLaunchKernel(void *given, unsigned gx, unsigned gy, unsigned gz, un
   if (gx == 0 || gy == 0 || gz == 0 || bx == 0 || by == 0 || bz == 0) return wrong(INVALID_VALUE);
   if ((uint64_t)bx * by * bz > 1024 || shared > 227u << 10) return wrong(INVALID_VALUE);
   launches += 1;
+  compute(device, kernel->name, (const unsigned[3]){ gx, gy, gz }, parameters);
   work(device, kernelSeconds(device, kernel->name, (double)gx * gy * gz * bx * by * bz, parameters));
   return SUCCESS;
 }

@@ -26,6 +26,8 @@ EXPORT int cuMemAlloc_v2(uint64_t *out, size_t size) {
   if (memory == NULL) return NO_MEMORY;
   memory->address = nextAddress;
   memory->size = size;
+  // Without room for its contents it has none.
+  if (size <= CONTENTS_MAX) memory->host = calloc(1, size);
   nextAddress += (size + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
   allocated[device] += size;
   *out = memory->address;
@@ -38,6 +40,8 @@ EXPORT int cuMemFree_v2(uint64_t address) {
   if (memory == NULL || memory->address != address) return wrong(INVALID_VALUE);
   allocated[memory->device] -= memory->size;
   (void)device;
+  free(memory->host);
+  memory->host = NULL;
   memory->sort = FREE_SLOT;
   return SUCCESS;
 }
@@ -87,21 +91,31 @@ EXPORT int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void *s
   return copied(device, to, from, size, true, stream);
 }
 
+static int copiedThere(unsigned device, uint64_t to, const void *from, size_t size, const void *stream) {
+  if (from == NULL) return wrong(INVALID_VALUE);
+  int code = copied(device, to, 0, size, false, stream);
+  struct object *memory = code == SUCCESS ? memoryAt(to, size) : NULL;
+  if (memory != NULL && memory->host != NULL) memcpy((char *)memory->host + (to - memory->address), from, size);
+  return code;
+}
+
 EXPORT int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
   IN_CONTEXT(cuMemcpyHtoD_v2);
-  return from == NULL ? wrong(INVALID_VALUE) : copied(device, to, 0, size, false, NULL);
+  return copiedThere(device, to, from, size, NULL);
 }
 
 EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *stream) {
   IN_CONTEXT(cuMemcpyHtoDAsync_v2);
-  return from == NULL ? wrong(INVALID_VALUE) : copied(device, to, 0, size, false, stream);
+  return copiedThere(device, to, from, size, stream);
 }
 
-/* Memory of the card holds nothing here: zeros come back. */
+/* Of memory without contents zeros come back. */
 static int copiedBack(unsigned device, void *to, uint64_t from, size_t size, const void *stream) {
   if (to == NULL) return wrong(INVALID_VALUE);
   int code = copied(device, 0, from, size, false, stream);
-  if (code == SUCCESS) memset(to, 0, size);
+  struct object *memory = code == SUCCESS ? memoryAt(from, size) : NULL;
+  if (memory != NULL && memory->host != NULL) memcpy(to, (char *)memory->host + (from - memory->address), size);
+  else if (code == SUCCESS) memset(to, 0, size);
   return code;
 }
 

@@ -7,7 +7,7 @@
 static const char *const KEYS[] = {
   "driver", "nvml", "cuda", "init", "gpus", "present", "enumerate", "report", "process_stride", "recheck_ms",
   "epoch_ms", "sampling_us", "gpm_metrics_max", "include", "cuda_init", "cuda_report", "ptx_max",
-  "gpu#.multiprocessors", "gpu#.bandwidth", "gpu#.host_bandwidth", "gpu#.launch_ns", "gpu#.flops_fp#", "gpu#.flops_tensor",
+  "gpu#.multiprocessors", "gpu#.computes", "gpu#.bandwidth", "gpu#.host_bandwidth", "gpu#.launch_ns", "gpu#.flops_fp#", "gpu#.flops_tensor",
   "gpu#.state", "gpu#.name", "gpu#.uuid", "gpu#.serial", "gpu#.vbios", "gpu#.part_number", "gpu#.pci",
   "gpu#.pci_device", "gpu#.pci_subsystem", "gpu#.brand", "gpu#.architecture", "gpu#.cores", "gpu#.memory_bus_bits",
   "gpu#.compute_major", "gpu#.compute_minor", "gpu#.compute_mode", "gpu#.minor", "gpu#.power_mw",

@@ -35,7 +35,7 @@ static struct xid xids[XIDS_MAX];
 static size_t xidCount;
 static struct kernel kernels[KERNELS_MAX];
 static size_t kernelCount;
-static bool hasFaults;
+static bool hasFaults, hasFields;
 static uint64_t startedAt, checkedAt;
 
 static _Noreturn void refuse(const char *path, int line, const char *why, const char *what) {
@@ -63,7 +63,7 @@ static void clear(void) {
   table = NULL;
   tableSize = tableUsed = xidCount = kernelCount = 0;
   memset(memos, 0, sizeof memos);
-  hasFaults = false;
+  hasFaults = hasFields = false;
 }
 
 static void put(const char *key, struct value value) {
@@ -278,6 +278,7 @@ static void readFile(const char *path) {
       continue;
     }
     if (strstr(key, "call.") != NULL) hasFaults = true;
+    if (strstr(key, ".field.") != NULL) hasFields = true;
     put(key, value);
   }
   fclose(stream);
@@ -324,6 +325,7 @@ bool scenarioRefresh(void) {
 
 bool scenarioExists(void) { return tableUsed > 0; }
 bool scenarioHasFaults(void) { return hasFaults; }
+bool scenarioHasFields(void) { return hasFields; }
 
 size_t scenarioXids(const struct xid **out) {
   *out = xids;

@@ -36,6 +36,8 @@ struct value {
 bool scenarioRefresh(void);
 bool scenarioExists(void);
 bool scenarioHasFaults(void);
+/* Whether any line is of a field value by its number: most scenarios have none, and thousands of values are asked for. */
+bool scenarioHasFields(void);
 /* The words of these are remembered by their addresses: literals only. */
 const struct value *scenarioGet(const char *key);
 /* gpuI.leaf, or gpuI.partJ.leaf; what is said of all (`*`) counts where nothing is said of the one. */

@@ -40,10 +40,12 @@ static const struct named *namedOf(unsigned id) {
 }
 
 static const struct value *valueOf(struct target at, const struct field *field, const struct named *named) {
-  const struct value *value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, field->scope);
-  if (value != NULL) return value;
-  value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, NO_NUMBER);
-  if (value != NULL || named == NULL) return value;
+  if (scenarioHasFields()) {
+    const struct value *value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, field->scope);
+    if (value == NULL) value = scenarioNumbered(at.gpu, NO_PART, 0, "field", field->id, NO_NUMBER);
+    if (value != NULL) return value;
+  }
+  if (named == NULL) return NULL;
   if (named->part == NULL) return field->scope == 0 ? scenarioOf(at.gpu, NO_PART, 0, named->leaf) : NULL;
   if (field->scope == ALL_LINKS && (field->id == 138 || field->id == 139)) {
     return scenarioOf(at.gpu, NO_PART, 0, field->id == 138 ? "links_tx_kib" : "links_rx_kib");

@@ -8,6 +8,7 @@ import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
 import { gpuRoutes, type GpuView } from "./gpu-api.ts";
+import { GPU_API } from "./gpu-schema.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 
@@ -99,7 +100,7 @@ export function agentApi(options: AgentApiOptions): Hono {
     return wantedFormat(c, formats) === "protobuf" ? stateBytes(c, sample) : c.json(stateJson(sample));
   });
   if (options.gpus !== undefined) gpuRoutes(app, options.gpus);
-  meshRoutes(app, options);
+  meshRoutes(app, options.gpus === undefined ? options : { ...options, openApi: GPU_API });
   const read = "GET, HEAD";
   const methods: Record<string, string> = {
     "/metrics": read,

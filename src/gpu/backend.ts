@@ -39,6 +39,8 @@ export interface GpuBackend {
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[];
   /** A GPU is lost, or came, since the last look at identities: the next look should be one. */
   readonly isRollDue?: boolean;
+  /** Of the last look at identities: which GPUs there are that can't be read, and why, in one line; "" for none. */
+  readonly note?: string;
   /** Faults since the last call; does not wait. */
   faults(): GpuFault[];
   close(): void;

@@ -9,8 +9,8 @@ export interface Child {
   readonly exited: Promise<Exit>;
 }
 
-/** Throws where no process can be started. */
-export type Spawn = (command: readonly string[]) => Child;
+/** Throws where no process can be started. `env` is put over this process's own. */
+export type Spawn = (command: readonly string[], env?: Readonly<Record<string, string>>) => Child;
 
 /** Of its last words. */
 const ERROR_BYTES_MAX = 4096;
@@ -18,9 +18,14 @@ const LAST_WORDS_CHARS_MAX = 300;
 /** Its own pipe may be held open by what it left behind. */
 const ERROR_WAIT_MS = 200;
 
-export const spawnChild: Spawn = (command) => {
+export const spawnChild: Spawn = (command, env = {}) => {
   // Its standard input is ours to close: the end of it is the child's.
-  const child = Bun.spawn([...command], { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([...command], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...env },
+  });
   child.unref();
   const lastWords = lastWordsOf(child.stderr);
   const exited = child.exited.then(async (): Promise<Exit> => {

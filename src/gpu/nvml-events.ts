@@ -4,7 +4,7 @@
  */
 import type { Pointer } from "bun:ffi";
 import type { GpuFault } from "../health/reading.ts";
-import { RC } from "./nvml-codes.ts";
+import { RC, meaningOf } from "./nvml-codes.ts";
 import { addressOf, wordOf } from "./nvml-decode.ts";
 import type { NvmlSession } from "./nvml-device.ts";
 
@@ -22,6 +22,8 @@ export class NvmlEvents {
   readonly #session: NvmlSession;
   #set: number | undefined;
   readonly #uuids = new Map<number, string>();
+  /** Every GPU that has such events is watched, as far as the library told; else it is worth another try. */
+  isWhole = true;
 
   constructor(session: NvmlSession) {
     this.#session = session;
@@ -32,14 +34,21 @@ export class NvmlEvents {
     const left = this.take().faults;
     this.free();
     const { nvmlEventSetCreate: create, nvmlDeviceRegisterEvents: register } = this.#session.calls;
+    this.isWhole = true;
+    if (create === undefined || register === undefined) return left;
     const words = this.#session.blank();
-    if (create === undefined || register === undefined || create(words) !== RC.ok) return left;
-    const set = addressOf(words, 0);
-    if (set === undefined) return left;
+    const made = create(words);
+    const set = made === RC.ok ? addressOf(words, 0) : undefined;
+    if (set === undefined) {
+      this.isWhole = meaningOf(made) === "none";
+      return left;
+    }
     this.#set = set;
     // A GPU that has no such events says so, and is as well watched as it can be.
     for (const { uuid, handle } of gpus) {
-      if (register(handle, XID, set as Pointer) === RC.ok) this.#uuids.set(handle, uuid);
+      const rc = register(handle, XID, set as Pointer);
+      if (rc === RC.ok) this.#uuids.set(handle, uuid);
+      else this.isWhole &&= meaningOf(rc) === "none";
     }
     return left;
   }

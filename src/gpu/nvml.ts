@@ -8,11 +8,12 @@
  *
  * Limits: 64 GPUs, 64 MIG devices, links and 16 fans of one, 1,024 processes of one, 256 faults a look. See DESIGN.md.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuStack, GpuUpdate } from "../health/reading.ts";
 import { GPUS_MAX } from "../health/shape.ts";
 import { BackendError, type GpuBackend } from "./backend.ts";
 import { openLibrary } from "./library.ts";
+import { hasNvidiaDriver, nvidiaPaths } from "./nvidia.ts";
 import { GpuGone, RC, answered, meaningOf } from "./nvml-codes.ts";
 import { addressOf, cudaVersionOf, wordOf } from "./nvml-decode.ts";
 import { NvmlDevice, NvmlSession } from "./nvml-device.ts";
@@ -27,21 +28,9 @@ import { ProcessOwners } from "./process-owner.ts";
 
 /** How long a lost GPU is left alone before the library is initialised anew for it. */
 const LOST_REST_MS = 30_000;
+/** GPUs that can't be read of which it is told why. */
+const TOLD_MAX = 4;
 const SONAME = "libnvidia-ml.so.1";
-const FOLDERS = [
-  `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
-  "/usr/lib64",
-  "/usr/lib",
-  "/usr/local/nvidia/lib64",
-  "/usr/local/nvidia/lib",
-  "/home/kubernetes/bin/nvidia/lib64",
-  "/run/nvidia/driver/usr/lib64",
-  "/run/opengl-driver/lib",
-  "/usr/lib/wsl/lib",
-];
-/** Any of these tells that the driver is there; the last one is that of WSL. */
-const DRIVER_SIGNS = ["/proc/driver/nvidia/version", "/sys/module/nvidia", "/dev/dxg"];
-
 interface NvmlWhere {
   /** The one library to open, in place of the well-known paths. */
   readonly libraryPath?: string | undefined;
@@ -53,14 +42,14 @@ interface NvmlWhere {
 export function openNvml(where: NvmlWhere = {}): GpuBackend {
   const root = where.root ?? "";
   // Looked at first: initialising the library as root makes device files, also where there is no driver.
-  if (!DRIVER_SIGNS.some((path) => existsSync(root + path))) {
+  if (!hasNvidiaDriver(root)) {
     throw new BackendError(
       "absent",
       `no NVIDIA driver is loaded: neither ${root}/proc/driver/nvidia/version nor ${root}/sys/module/nvidia is there; ` +
         "load the kernel module nvidia, or set --gpu none",
     );
   }
-  const paths = where.libraryPath === undefined ? FOLDERS.map((folder) => `${folder}/${SONAME}`) : [where.libraryPath];
+  const paths = where.libraryPath === undefined ? nvidiaPaths(SONAME) : [where.libraryPath];
   const library = openLibrary(paths, NVML_SYMBOLS, NVML_NEEDS);
   if ("trouble" in library) {
     throw new BackendError(
@@ -86,6 +75,8 @@ class NvmlBackend implements GpuBackend {
   #lostAtMs = Number.NaN;
   #loss: GpuGone | undefined;
   #isRollDue = false;
+  /** By index, why one that there is is left out. */
+  readonly #left = new Map<number, string>();
   #faults: GpuFault[] = [];
   /** The set of events was given up: the next look makes another, without the GPUs that it finds to be lost. */
   #isDeaf = false;
@@ -112,6 +103,12 @@ class NvmlBackend implements GpuBackend {
     return this.#isRollDue;
   }
 
+  get note(): string {
+    if (this.#left.size === 0) return "";
+    const some = [...this.#left].slice(0, TOLD_MAX).map(([index, why]) => `GPU ${index}: ${why}`);
+    return `${this.#left.size} of ${this.#count} GPUs can't be read (${some.join("; ")}); look at dmesg`;
+  }
+
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[] {
     if (!this.#isOpen) throw new BackendError("broken", `${this.#session.path} was closed; open it anew`);
     try {
@@ -126,7 +123,7 @@ class NvmlBackend implements GpuBackend {
           this.#lose(gpu, error, nowMs);
         }
       }
-      if (this.#isDeaf) this.#watch();
+      if (this.#isDeaf || (groups.has("identity") && !this.#events.isWhole)) this.#watch();
       if (this.#gpus.length === 0 && this.#loss !== undefined)
         throw this.#session.trouble("no GPU is left: the last one", this.#loss.rc);
       return updates;
@@ -198,6 +195,7 @@ class NvmlBackend implements GpuBackend {
     this.#listed = this.#listGpus();
     this.#lostAtMs = Number.NaN;
     this.#loss = undefined;
+    this.#left.clear();
     let refused: number | undefined;
     for (let index = 0; index < this.#count; index += 1) {
       const words = this.#session.blank();
@@ -207,6 +205,7 @@ class NvmlBackend implements GpuBackend {
       if (meaningOf(rc) === "over") throw this.#session.trouble(name, rc);
       if (handle === undefined) {
         refused = rc === RC.ok ? RC.unknown : rc;
+        this.#left.set(index, answered(name, refused));
         if (meaningOf(rc) !== "none") this.#remember(new GpuGone(name, refused), nowMs);
         continue;
       }
@@ -215,6 +214,7 @@ class NvmlBackend implements GpuBackend {
       } catch (error) {
         if (!(error instanceof GpuGone)) throw error;
         refused = error.rc;
+        this.#left.set(index, error.message);
         this.#remember(error, nowMs);
       }
     }
@@ -240,6 +240,7 @@ class NvmlBackend implements GpuBackend {
   #lose(gpu: NvmlGpu, loss: GpuGone, nowMs: number): void {
     gpu.free();
     this.#gpus = this.#gpus.filter((other) => other !== gpu);
+    this.#left.set(gpu.index, loss.message);
     this.#remember(loss, nowMs);
     this.#isRollDue = true;
     this.#watch();

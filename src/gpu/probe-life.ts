@@ -135,7 +135,9 @@ export class ProbeLife {
     if (message.type !== "reading") return;
     if (this.#wellSinceMs === Infinity) this.#wellSinceMs = nowMs;
     if (nowMs - this.#wellSinceMs >= WELL_MS) this.#failures = 0;
-    this.#tell("ok", "", nowMs);
+    // What a look at all GPUs found to be unreadable stays told until the next of these.
+    const { isRoll, note } = message;
+    this.#tell("ok", isRoll || this.#state.state !== "ok" ? (note ?? "") : this.#state.message, nowMs);
   }
 
   /** It wrote what is no message. */

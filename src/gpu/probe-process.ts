@@ -52,7 +52,7 @@ export async function probeProcess(args: readonly string[], openers: Openers): P
 }
 
 /** A call that hangs hears of no end; the kernel ends the process even so. Where it can't, the call has to come back first. */
-function dieWithParent(): void {
+export function dieWithParent(): void {
   const parent = process.ppid;
   openLibc()?.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // It went before it could be asked for.

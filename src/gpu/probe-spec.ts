@@ -9,7 +9,7 @@ export const BACKENDS = ["nvml", "rocm", "sysfs"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export interface ProbeSpec {
-  /** They are tried in this order; the next one where one is absent. */
+  /** They are tried in this order; the next one where one can't be opened. */
   readonly backends: readonly BackendName[];
   /** Whose GPUs are read, where a backend knows several. */
   readonly vendors: readonly GpuVendor[];

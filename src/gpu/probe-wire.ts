@@ -3,7 +3,7 @@
  *
  *   {"type":"open", stack}                     a backend is open
  *   {"type":"trouble", trouble, message}       none is, or the one that was is gone; the probe tries again by itself
- *   {"type":"reading", isRoll, tookMs, gpus}   a look; `isRoll`: at all GPUs that there are
+ *   {"type":"reading", isRoll, tookMs, gpus}   a look; `isRoll`: at all GPUs that there are; `note`: which can't be read
  *   {"type":"faults", faults}
  *   {"type":"alive"}                           nothing new, and no call hangs
  *
@@ -11,7 +11,7 @@
  * that is none of these, or longer than a MiB, ends the probe.
  */
 import type { GpuFault, GpuStack, GpuUpdate } from "../health/reading.ts";
-import { GPUS_MAX, takeFault, takeStack, takeUpdate } from "../health/shape.ts";
+import { GPUS_MAX, shownText, takeFault, takeStack, takeUpdate } from "../health/shape.ts";
 import { BACKEND_TROUBLES, type BackendTrouble } from "./backend.ts";
 
 export const LINE_BYTES_MAX = 2 ** 20;
@@ -27,6 +27,8 @@ export type ProbeMessage =
       /** How long the look took. */
       readonly tookMs: number;
       readonly gpus: readonly GpuUpdate[];
+      /** Of a roll: which GPUs there are that can't be read, and why. */
+      readonly note?: string;
     }
   | { readonly type: "faults"; readonly faults: readonly GpuFault[] }
   | { readonly type: "alive" };
@@ -54,14 +56,15 @@ export function decodeProbeMessage(line: string): ProbeMessage | undefined {
       const trouble = BACKEND_TROUBLES.find((known) => known === value["trouble"]);
       const message = value["message"];
       if (trouble === undefined || typeof message !== "string") return undefined;
-      return { type: "trouble", trouble, message: message.slice(0, MESSAGE_CHARS_MAX) };
+      return { type: "trouble", trouble, message: shownText(message, MESSAGE_CHARS_MAX) };
     }
     case "reading": {
-      const { isRoll, tookMs, gpus } = value;
+      const { isRoll, tookMs, gpus, note } = value;
       if (typeof isRoll !== "boolean" || typeof tookMs !== "number" || !(tookMs >= 0)) return undefined;
-      return Array.isArray(gpus)
-        ? { type: "reading", isRoll, tookMs, gpus: taken(gpus.slice(0, GPUS_MAX).map(takeUpdate)) }
-        : undefined;
+      if (!Array.isArray(gpus)) return undefined;
+      const told = isRoll && typeof note === "string" ? shownText(note, MESSAGE_CHARS_MAX) : "";
+      const read = { isRoll, tookMs, gpus: taken(gpus.slice(0, GPUS_MAX).map(takeUpdate)) };
+      return { type: "reading", ...read, ...(told === "" ? {} : { note: told }) };
     }
     case "faults": {
       const { faults } = value;

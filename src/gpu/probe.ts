@@ -90,7 +90,8 @@ class Probe {
     }
     const nowMs = this.#world.nowMs();
     if (nowMs - this.#saidAtMs >= this.#spec.aliveIntervalMs) this.#say({ type: "alive" });
-    return Math.max(0, this.#nextAtMs() - nowMs);
+    // A timer takes whole milliseconds and drops the rest: it would wake up too early, and once more.
+    return Math.max(0, Math.ceil(this.#nextAtMs() - nowMs));
   }
 
   close(): void {
@@ -103,7 +104,7 @@ class Probe {
     const { nowMs, openers, driverMark } = this.#world;
     if (nowMs() < this.#openAtMs) return;
     this.#mark = driverMark();
-    let absent: BackendError | undefined;
+    let refused: BackendError | undefined;
     for (const name of this.#spec.backends) {
       try {
         const open = openers[name];
@@ -111,11 +112,12 @@ class Probe {
         this.#backend = await open(this.#spec);
         break;
       } catch (error) {
-        if (!(error instanceof BackendError) || error.trouble !== "absent") throw error;
-        absent ??= error;
+        if (!(error instanceof BackendError)) throw error;
+        // What is there and can't be used is told before what is not there.
+        if (refused === undefined || (refused.trouble === "absent" && error.trouble !== "absent")) refused = error;
       }
     }
-    if (this.#backend === null) throw absent ?? new BackendError("absent", "there is nothing to open");
+    if (this.#backend === null) throw refused ?? new BackendError("absent", "there is nothing to open");
     this.#say({ type: "open", stack: this.#backend.stack });
     for (const group of GPU_GROUPS) this.#dueAtMs[group] = -Infinity;
     this.#faultsAtMs = -Infinity;
@@ -124,7 +126,7 @@ class Probe {
   #look(backend: GpuBackend): void {
     const startMs = this.#world.nowMs();
     if (startMs >= this.#faultsAtMs) {
-      this.#faultsAtMs = startMs + this.#spec.faultIntervalMs;
+      this.#faultsAtMs = following(this.#faultsAtMs, this.#spec.faultIntervalMs, startMs);
       this.#tellFaults(backend.faults());
     }
     const groups = new Set(GPU_GROUPS.filter((group) => startMs >= this.#dueAtMs[group]));
@@ -133,12 +135,13 @@ class Probe {
     if (groups.has("identity") && this.#isOtherDriver()) return;
     const gpus = backend.read(groups, startMs);
     for (const group of groups) {
-      // In step, unless it has fallen behind.
-      const next = this.#dueAtMs[group] + this.#spec.intervalsMs[group];
-      this.#dueAtMs[group] = next > startMs ? next : startMs + this.#spec.intervalsMs[group];
+      this.#dueAtMs[group] = following(this.#dueAtMs[group], this.#spec.intervalsMs[group], startMs);
     }
     this.#failures = 0;
-    this.#tell(gpus, groups.has("identity"), this.#world.nowMs() - startMs);
+    const isRoll = groups.has("identity");
+    const note = isRoll ? (backend.note ?? "") : "";
+    const tookMs = this.#world.nowMs() - startMs;
+    this.#tell({ type: "reading", isRoll, tookMs, gpus, ...(note === "" ? {} : { note }) });
   }
 
   #isOtherDriver(): boolean {
@@ -165,8 +168,8 @@ class Probe {
   }
 
   /** In one line; where that would be too long, the GPUs' identities in one, and what else is known of each in its own. */
-  #tell(gpus: readonly GpuUpdate[], isRoll: boolean, tookMs: number): void {
-    const whole: ProbeMessage = { type: "reading", isRoll, tookMs, gpus };
+  #tell(whole: Extract<ProbeMessage, { type: "reading" }>): void {
+    const { gpus, isRoll, tookMs } = whole;
     const line = encodeProbeMessage(whole);
     if (line.length * 3 < LINE_BYTES_MAX || Buffer.byteLength(line) < LINE_BYTES_MAX - JSON_SPARE_BYTES) {
       this.#give(line);
@@ -174,7 +177,7 @@ class Probe {
     }
     const kept = gpus.flatMap((gpu) => takeUpdate(gpu) ?? []);
     if (isRoll) this.#say({ ...whole, gpus: kept.flatMap(named) });
-    for (const gpu of kept) this.#say({ ...whole, isRoll: false, gpus: [gpu] });
+    for (const gpu of kept) this.#say({ type: "reading", isRoll: false, tookMs, gpus: [gpu] });
   }
 
   #say(message: ProbeMessage): void {
@@ -191,6 +194,15 @@ class Probe {
     if (this.#backend === null) return Math.min(alive, this.#openAtMs);
     return Math.min(alive, this.#faultsAtMs, ...Object.values(this.#dueAtMs));
   }
+}
+
+/**
+ * The next one of a row of moments that is yet to come. All rows begin with the first look and none slips, so that what
+ * has a multiple of another's interval comes due with it: to wake up costs more than to look for faults.
+ */
+function following(dueAtMs: number, intervalMs: number, nowMs: number): number {
+  if (dueAtMs === -Infinity) return nowMs + intervalMs;
+  return dueAtMs + Math.max(1, Math.floor((nowMs - dueAtMs) / intervalMs) + 1) * intervalMs;
 }
 
 function named({ uuid, identity }: GpuUpdate): GpuUpdate[] {

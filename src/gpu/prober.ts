@@ -9,12 +9,14 @@ import { type Child, type Spawn, spawnChild } from "./child.ts";
 import { Lines } from "./lines.ts";
 import { type LifeConfig, type LifeState, ProbeLife } from "./probe-life.ts";
 import { decodeProbeMessage, LINE_BYTES_MAX } from "./probe-wire.ts";
-import type { GpuListener, GpuSource } from "./source.ts";
+import type { GpuListener, GpuSource, SourceFigures } from "./source.ts";
 
 export interface ProberOptions {
   /** Starts the probe. */
   readonly command: readonly string[];
   readonly config: LifeConfig;
+  /** Of what it reads, for its figures. */
+  readonly name?: string;
   readonly spawn?: Spawn;
 }
 
@@ -27,6 +29,9 @@ export class Prober implements GpuSource {
   readonly #spawn: Spawn;
   readonly #life: ProbeLife;
   readonly #readings = new GpuReadings();
+  readonly #name: string;
+  #starts = 0;
+  #lookSeconds: number | undefined;
   #listener: GpuListener | undefined;
   #child: Child | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -34,7 +39,8 @@ export class Prober implements GpuSource {
   #told: LifeState | undefined;
   #state: SourceState;
 
-  constructor({ command, config, spawn = spawnChild }: ProberOptions) {
+  constructor({ command, config, spawn = spawnChild, name = "probe" }: ProberOptions) {
+    this.#name = name;
     this.#command = command;
     this.#spawn = spawn;
     this.#life = new ProbeLife(config);
@@ -49,6 +55,10 @@ export class Prober implements GpuSource {
 
   get readings(): readonly GpuReading[] {
     return this.#readings.all;
+  }
+
+  get figures(): SourceFigures {
+    return { name: this.#name, restarts: Math.max(0, this.#starts - 1), lookSeconds: this.#lookSeconds };
   }
 
   /** Of the process that is there; undefined when none is. */
@@ -101,6 +111,7 @@ export class Prober implements GpuSource {
   #start(): void {
     try {
       const child = this.#spawn(this.#command);
+      this.#starts += 1;
       this.#child = child;
       this.#life.spawned(child.pid);
       void this.#follow(child);
@@ -143,6 +154,7 @@ export class Prober implements GpuSource {
     this.#life.heard(message, performance.now());
     if (message.type === "faults") this.#listener?.faulted(message.faults);
     if (message.type !== "reading") return false;
+    this.#lookSeconds = message.tookMs / 1000;
     this.#readings.take(message.gpus, message.isRoll);
     return true;
   }

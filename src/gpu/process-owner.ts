@@ -27,7 +27,7 @@ export class ProcessOwners {
 
   constructor(root = "") {
     this.#proc = `${root}/proc`;
-    this.#isFirstNamespace = linkOf(`${this.#proc}/self/ns/pid`) === FIRST_NAMESPACE;
+    this.#isFirstNamespace = isFirstNamespace(this.#proc);
   }
 
   /** Forgets what it knows: numbers of processes are used again. */
@@ -54,6 +54,11 @@ export class ProcessOwners {
       container: cgroups === undefined ? undefined : containerOf(cgroups),
     };
   }
+}
+
+/** All processes of the machine are in `proc`, by their own numbers. */
+export function isFirstNamespace(proc: string): boolean {
+  return linkOf(`${proc}/self/ns/pid`) === FIRST_NAMESPACE;
 }
 
 /**

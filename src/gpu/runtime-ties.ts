@@ -1,7 +1,8 @@
 /**
  * Keeps what is known of the runtime's processes. To find them costs a look at every descriptor of the machine, so it is
  * done when there is a reason to: other processes on the GPUs than before, or a process of the runtime's that is gone. What was
- * not found is sought again once a minute, and everything every ten minutes.
+ * not found is sought again once a minute, and everything every ten minutes. A machine whose GPUs have other processes all the
+ * time is looked at every half a minute, and so is one whose runtime starts again and again.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -9,8 +10,13 @@ import type { GpuReading } from "../health/reading.ts";
 import { runtimeProcesses } from "./runtime-processes.ts";
 import type { RuntimeProcesses } from "./ties.ts";
 
+const AGAIN_MS = 30_000;
+/** After this long without a reason, the next ones are taken at once again. */
+const CALM_MS = 60_000;
 const UNKNOWN_MS = 60_000;
 const KNOWN_MS = 600_000;
+/** Looks without a pause, so that a runtime that starts is soon known. */
+const IN_A_ROW_MAX = 3;
 
 export class RuntimeTies {
   readonly #port: number;
@@ -21,6 +27,8 @@ export class RuntimeTies {
   #pids = "";
   #soughtAtMs = -Infinity;
   #isSeeking = false;
+  /** How often it was sought without a pause. */
+  #inARow = 0;
 
   constructor(port: number, root: string, find = runtimeProcesses) {
     this.#port = port;
@@ -42,6 +50,7 @@ export class RuntimeTies {
     if (this.#isSeeking || pids === "" || !this.#isDue(pids, nowMs)) return false;
     this.#isSeeking = true;
     this.#pids = pids;
+    this.#inARow = nowMs - this.#soughtAtMs < CALM_MS ? this.#inARow + 1 : 1;
     this.#soughtAtMs = nowMs;
     this.#runtime = await this.#find(this.#port, this.#root).catch(() => undefined);
     this.#isSeeking = false;
@@ -50,6 +59,8 @@ export class RuntimeTies {
 
   #isDue(pids: string, nowMs: number): boolean {
     const passedMs = nowMs - this.#soughtAtMs;
+    // Its first processes are there before it listens, and more of them come one by one.
+    if (passedMs < AGAIN_MS && this.#inARow >= IN_A_ROW_MAX) return false;
     if (pids !== this.#pids || passedMs >= KNOWN_MS) return true;
     if (this.#runtime === undefined) return passedMs >= UNKNOWN_MS;
     return !existsSync(join(this.#root, "proc", String(this.#runtime.listener)));

@@ -1,5 +1,5 @@
 /** Where an agent has its GPUs' figures from, how often each group is read, and when a probe counts as hung. */
-import { custom, duration, type Infer, section, text } from "../base/settings.ts";
+import { custom, duration, flag, type Infer, section, text } from "../base/settings.ts";
 
 /** A word, or where dcgm-exporter serves its metrics. */
 const WORDS = ["auto", "nvml", "rocm", "sysfs", "mock", "none"] as const;
@@ -18,7 +18,7 @@ export function gpuChoice(written: string): GpuChoice | undefined {
   return kind === undefined ? undefined : { kind };
 }
 
-const libraryPath = (what: string) =>
+export const libraryPath = (what: string) =>
   text({
     default: "",
     placeholder: "PATH",
@@ -40,6 +40,11 @@ export const gpuSettings = section(
       parse: (raw) => (typeof raw === "string" && (raw === "" || gpuChoice(raw) !== undefined) ? raw : undefined),
       write: (value) => value,
       doc: "What reads the GPUs. auto takes what the machine has: nvml for NVIDIA's driver, rocm for AMD's (sysfs where its library is missing), sysfs for Intel's. mock shows simulated ones, none shows none, dcgm=URL reads a dcgm-exporter.",
+    }),
+    dcgmCompat: flag({
+      default: false,
+      flag: "dcgm-compat",
+      doc: "Also serve NVIDIA GPUs' metrics by dcgm-exporter's names, units and labels, for dashboards that were made for it.",
     }),
     loadIntervalMs: duration({
       default: "1s",

@@ -78,7 +78,7 @@ export class GpuSources {
     this.#plans.add(key);
     const { config, probeCommand } = this.#options;
     const command = [...probeCommand, JSON.stringify(probeSpec(config, plan))];
-    this.#add(new Prober({ command, config }));
+    this.#add(new Prober({ command, config, name: plan.vendors.join("+") }));
   }
 
   #add(source: GpuSource): void {

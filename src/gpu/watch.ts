@@ -15,6 +15,7 @@ import type { GpuSample } from "../score/sample.ts";
 import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
 import type { GpuSource } from "./source.ts";
 import { gpusOf, type RuntimeProcesses } from "./ties.ts";
+import { XidCounts, type XidTally } from "./xid-counts.ts";
 
 const WORDS_MAX = 256;
 
@@ -38,6 +39,7 @@ export interface WatchedReading {
   /** The figures are of now. */
   readonly isFresh: boolean;
   readonly models: readonly string[];
+  readonly xids: XidTally;
 }
 
 export interface Quarantine {
@@ -49,12 +51,15 @@ export interface Quarantine {
 interface Watched {
   readonly source: GpuSource;
   readonly health: GpuHealth;
+  /** As the rules were told last. */
+  state: SourceState | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
 export class GpuWatch {
   readonly #options: WatchOptions;
   readonly #watched: Watched[] = [];
+  readonly #xids = new XidCounts();
   readonly #words = new Map<string, HealthWords>();
   /** What is so until a source or a rule has news. */
   #seen:
@@ -65,17 +70,20 @@ export class GpuWatch {
       }
     | undefined;
   #shown: { readonly all: readonly WatchedReading[]; readonly samples: readonly GpuSample[] } | undefined;
+  #judged: { readonly all: readonly WatchedReading[]; readonly quarantine: Quarantine | undefined } | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
   add(source: GpuSource): void {
-    const watched: Watched = { source, health: new GpuHealth(this.#options.health), timer: undefined };
+    const health = new GpuHealth(this.#options.health);
+    const watched: Watched = { source, health, state: undefined, timer: undefined };
     this.#watched.push(watched);
     source.watch({
       changed: () => this.#look(watched),
       faulted: (faults) => {
+        this.#xids.add(faults);
         watched.health.faults(faults, performance.now());
         this.#options.faulted?.(faults);
         this.#step(watched);
@@ -116,6 +124,7 @@ export class GpuWatch {
         source: source.state,
         isFresh: isFresh && isThere,
         models: ours === undefined || ours.has(reading.uuid) ? models : [],
+        xids: this.#xids.of(reading.uuid),
       });
       return [
         ...source.readings.map((reading) => one(reading, true)),
@@ -126,12 +135,9 @@ export class GpuWatch {
 
   /** Why the node's runtime is to get no requests; undefined while it may. */
   get quarantine(): Quarantine | undefined {
-    const ill = this.all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
-    if (ill.length === 0) return undefined;
-    const reason = ill
-      .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
-      .join("; ");
-    return { uuids: ill.map(({ reading }) => reading.uuid), reason };
+    const { all } = this;
+    if (this.#judged?.all !== all) this.#judged = { all, quarantine: quarantineOf(all) };
+    return this.#judged.quarantine;
   }
 
   /** Ends by hand what only ends by hand, for one GPU or all; answers for which. */
@@ -163,8 +169,11 @@ export class GpuWatch {
   #look(watched: Watched): void {
     const { source, health } = watched;
     const nowMs = performance.now();
-    health.source(source.state, nowMs);
-    if (source.state.state === "ok") health.look(source.readings, nowMs);
+    const { state, readings } = source;
+    // Each of the two judges every GPU, and a source is the same from one look to the next.
+    if (state !== watched.state) health.source(state, nowMs);
+    if (state.state === "ok") health.look(readings, nowMs);
+    watched.state = state;
     this.#step(watched);
   }
 
@@ -182,6 +191,15 @@ export class GpuWatch {
     }
     if (changes.length > 0) this.#options.changed();
   }
+}
+
+function quarantineOf(all: readonly WatchedReading[]): Quarantine | undefined {
+  const ill = all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
+  if (ill.length === 0) return undefined;
+  const reason = ill
+    .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
+    .join("; ");
+  return { uuids: ill.map(({ reading }) => reading.uuid), reason };
 }
 
 /** Those that the source does not list any more. */

@@ -3,7 +3,7 @@
  * what each looks at and how it ends is in docs/gpu-health.md; this file knows which GPUs there are and asks the rules.
  *
  * Readings are all GPUs that there are: one that was there and is so no more is lost. Nothing is judged by figures while
- * the source does not answer; what was found stays for as long as the settings say.
+ * the source does not answer; what was found stays for as long as the settings say, and a quarantine until it answers.
  *
  * Limits: 128 GPUs, those that are not there included; of these the one that is gone longest makes room for a new one.
  * Memory does not grow with time: of a storm of faults there is a count for each code.
@@ -95,14 +95,15 @@ export class GpuHealth {
   }
 
   /**
-   * By hand: ends the manual reasons of one GPU, or of all, and forgets those that are not there any more; answers
-   * whose. Verdicts are as after it at once.
+   * By hand: ends the manual reasons of one GPU, or of all, and those of which nothing is known now, and forgets GPUs
+   * that are not there any more; answers whose. Verdicts are as after it at once.
    */
   clear(uuid: string | undefined, nowMs: number): string[] {
     const cleared: string[] = [];
     for (const [name, gpu] of this.#gpus) {
       if (uuid !== undefined && name !== uuid) continue;
-      const isGone = this.#source.state === "ok" && !gpu.isListed;
+      const { state } = this.#source;
+      const isGone = state === "absent" || (state === "ok" && !gpu.isListed);
       if (gpu.clear() || isGone) cleared.push(name);
       if (isGone) this.#forget(name, gpu);
       else this.#judge(name, gpu, nowMs);

@@ -10,7 +10,7 @@ export function linkRules(config: HealthConfig): Rule[] {
   if (config.nvlinkErrors.enabled) {
     rules.push(new GrowthRule("nvlink_errors", config.nvlinkErrors, "errors on its links to GPUs", linkErrors()));
   }
-  if (config.pcieDowngrade.enabled) rules.push(pcieDowngradeRule(config.pcieDowngrade));
+  if (config.pcieDowngrade.enabled) rules.push(new PcieDowngradeRule(config.pcieDowngrade));
   if (config.pcieReplays.enabled) {
     rules.push(
       new GrowthRule("pcie_replays", config.pcieReplays, "packets sent again on PCIe", ({ traffic }, growth, nowMs) => {
@@ -30,6 +30,9 @@ class LinksDownRule implements Rule {
   readonly times: Rule["times"];
   /** As many were up before. */
   #peak = 0;
+  /** Links are read seldomer than the rest, and there are many of them: what was found holds for as long. */
+  #seen: readonly GpuLink[] | undefined;
+  #found: Finding = UNKNOWN;
 
   constructor({ holdMs, clearMs }: HealthConfig["nvlinkDown"]) {
     this.times = { holdMs, clearMs };
@@ -40,6 +43,12 @@ class LinksDownRule implements Rule {
     if (identity.migMode === true || load?.slices !== undefined) return GOOD;
     const links = traffic?.links;
     if (links === undefined) return UNKNOWN;
+    if (links !== this.#seen) this.#found = this.#judge(links);
+    this.#seen = links;
+    return this.#found;
+  }
+
+  #judge(links: readonly GpuLink[]): Finding {
     const up = links.filter(({ isActive }) => isActive).length;
     this.#peak = Math.max(this.#peak, up);
     if (up >= this.#peak) return GOOD;
@@ -50,14 +59,19 @@ class LinksDownRule implements Rule {
 
   accept(): void {
     this.#peak = 0;
+    this.#seen = undefined;
   }
 }
 
 /** What is new in all links together, each counted for itself: one that is read anew must not hide another's errors. */
 function linkErrors(): (reading: GpuReading, growth: Growth, nowMs: number) => boolean {
   const before = new Map<number, number>();
+  let seen: readonly GpuLink[] | undefined;
+  let isKnown = false;
   return ({ traffic }, growth, nowMs) => {
-    let isKnown = false;
+    if (traffic?.links !== undefined && traffic.links === seen) return isKnown;
+    seen = traffic?.links;
+    isKnown = false;
     for (const link of traffic?.links ?? []) {
       const count = errorsOf(link);
       if (count === undefined) continue;
@@ -75,25 +89,54 @@ function errorsOf({ crcErrors, replayErrors, recoveryErrors }: GpuLink): number 
   return (crcErrors ?? 0) + (replayErrors ?? 0) + (recoveryErrors ?? 0);
 }
 
-function pcieDowngradeRule({ holdMs, clearMs, utilizationMin }: HealthConfig["pcieDowngrade"]): Rule {
-  return {
-    name: "pcie_downgrade",
-    severity: "degraded",
-    recovery: "auto",
-    times: { holdMs, clearMs },
-    look({ identity, load, traffic }) {
-      const { pcieGenerationMax, pcieWidthMax } = identity;
-      const generation = traffic?.pcieGeneration;
-      const width = traffic?.pcieWidth;
-      const knowsGeneration = generation !== undefined && pcieGenerationMax !== undefined;
-      const knowsWidth = width !== undefined && pcieWidthMax !== undefined;
-      if (load?.utilization === undefined || !(knowsGeneration || knowsWidth)) return UNKNOWN;
-      if (load.utilization < utilizationMin) return UNJUDGED;
-      const faults: string[] = [];
-      if (knowsGeneration && generation < pcieGenerationMax)
-        faults.push(`generation ${generation} of ${pcieGenerationMax}`);
-      if (knowsWidth && width < pcieWidthMax) faults.push(`${width} of ${pcieWidthMax} lanes`);
-      return faults.length === 0 ? GOOD : { is: "bad", text: `its PCIe link runs at ${faults.join(" and ")}` };
-    },
-  };
+class PcieDowngradeRule implements Rule {
+  readonly name = "pcie_downgrade";
+  readonly severity = "degraded";
+  readonly recovery = "auto";
+  readonly times: Rule["times"];
+  readonly #utilizationMin: number;
+  /** What it ran at when it was busy last. */
+  #seen: Lanes = {};
+  /** What is all that there is, by hand: a slot with fewer lanes than its other end tells, as in a virtual machine. */
+  #accepted: Lanes = {};
+
+  constructor({ holdMs, clearMs, utilizationMin }: HealthConfig["pcieDowngrade"]) {
+    this.times = { holdMs, clearMs };
+    this.#utilizationMin = utilizationMin;
+  }
+
+  look({ identity, load, traffic }: GpuReading): Finding {
+    const { generation, width } = { generation: traffic?.pcieGeneration, width: traffic?.pcieWidth };
+    const generationMax = least(identity.pcieGenerationMax, this.#accepted.generation);
+    const widthMax = least(identity.pcieWidthMax, this.#accepted.width);
+    const knowsGeneration = generation !== undefined && generationMax !== undefined;
+    const knowsWidth = width !== undefined && widthMax !== undefined;
+    if (load?.utilization === undefined || !(knowsGeneration || knowsWidth)) return UNKNOWN;
+    if (load.utilization < this.#utilizationMin) return UNJUDGED;
+    this.#seen = { generation, width };
+    // More than what was taken for all is all.
+    const { generation: had, width: wide } = this.#accepted;
+    this.#accepted = { generation: most(had, generation), width: most(wide, width) };
+    const faults: string[] = [];
+    if (knowsGeneration && generation < generationMax) faults.push(`generation ${generation} of ${generationMax}`);
+    if (knowsWidth && width < widthMax) faults.push(`${width} of ${widthMax} lanes`);
+    return faults.length === 0 ? GOOD : { is: "bad", text: `its PCIe link runs at ${faults.join(" and ")}` };
+  }
+
+  accept(): void {
+    this.#accepted = this.#seen;
+  }
+}
+
+interface Lanes {
+  readonly generation?: number | undefined;
+  readonly width?: number | undefined;
+}
+
+function most(accepted: number | undefined, seen: number | undefined): number | undefined {
+  return accepted === undefined || seen === undefined ? accepted : Math.max(accepted, seen);
+}
+
+function least(max: number | undefined, accepted: number | undefined): number | undefined {
+  return max === undefined || accepted === undefined ? max : Math.min(max, accepted);
 }

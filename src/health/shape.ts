@@ -25,11 +25,19 @@ function whole(min: number, max: number): Take {
     Number.isInteger(value) && (value as number) >= min && (value as number) <= max ? value : undefined;
 }
 
+const NOT_SHOWN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\uFFFD]/gu;
+
+/** Without what breaks lines, steers terminals, turns directions or is half a character; "" where nothing is left. */
+export function shownText(value: string, charsMax: number): string {
+  const kept = value.replaceAll(NOT_SHOWN, "").trim().slice(0, charsMax);
+  // The cut may have gone through a character.
+  return kept.replaceAll(NOT_SHOWN, "").trim();
+}
+
 function text(charsMax: number): Take {
   return (value) => {
-    if (typeof value !== "string") return undefined;
-    const kept = value.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\uFFFD]/gu, "").trim();
-    return kept === "" ? undefined : kept.slice(0, charsMax);
+    const kept = typeof value === "string" ? shownText(value, charsMax) : "";
+    return kept === "" ? undefined : kept;
   };
 }
 

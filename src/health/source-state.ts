@@ -12,7 +12,7 @@ export interface SourceState {
    *   unresponsive   a call into the driver does not come back
    */
   readonly state: "starting" | "ok" | "absent" | "denied" | "broken" | "lost" | "unresponsive";
-  /** What happened, where, and what to do next, in one line; "" when nothing did. */
+  /** What happened, where, and what to do next, in one line; "" when nothing did. Of ok: which GPUs can't be read. */
   readonly message: string;
   /** Unix time. */
   readonly sinceMs: number;

@@ -14,6 +14,8 @@ interface Watched<R> {
   readonly rule: R;
   readonly condition: Condition;
   text: string;
+  /** What it is judged by was known at the last judgement. */
+  isKnown: boolean;
 }
 
 export class WatchedGpu {
@@ -34,6 +36,7 @@ export class WatchedGpu {
       rule,
       condition: new Condition({ ...rule.times, forgetMs }),
       text: "",
+      isKnown: false,
     });
     this.#xids = new XidLog(config);
     const repeats = config.xidRepeats.enabled ? [this.#xids.repeats(config.xidRepeats)] : [];
@@ -76,21 +79,28 @@ export class WatchedGpu {
     const reading = standing.source.state === "ok" && standing.isListed ? this.#reading : undefined;
     for (const watched of this.#rules) {
       const { rule } = watched;
-      this.#see(watched, reading === undefined ? UNKNOWN : rule.look(reading, nowMs), reasons, nowMs);
+      const finding = reading === undefined ? UNKNOWN : rule.look(reading, nowMs);
+      this.#see(watched, finding, standing, reasons, nowMs);
       if (reading !== undefined) this.#wakeAtMs = Math.min(this.#wakeAtMs, rule.wakeAtMs ?? Infinity);
     }
-    for (const watched of this.#presence) this.#see(watched, watched.rule.stand(standing), reasons, nowMs);
+    for (const watched of this.#presence) {
+      this.#see(watched, watched.rule.stand(standing), standing, reasons, nowMs);
+    }
     this.#conclude(reasons, nowMs);
   }
 
   #see(
     watched: Watched<Pick<Rule, "name" | "severity" | "recovery">>,
     finding: Finding,
+    { source }: Standing,
     reasons: HealthReason[],
     nowMs: number,
   ): void {
     const { rule, condition } = watched;
-    condition.see(finding.is, nowMs);
+    watched.isKnown = finding.is !== "unknown";
+    // That nobody can look at the GPU is no reason to trust it again.
+    const isKept = condition.isOn && rule.severity === "quarantined" && source.state !== "ok";
+    condition.see(isKept && !watched.isKnown ? "unjudged" : finding.is, nowMs);
     if (finding.text !== undefined) watched.text = finding.text;
     this.#wakeAtMs = Math.min(this.#wakeAtMs, condition.wakeAtMs);
     if (!condition.isOn) return;
@@ -106,12 +116,15 @@ export class WatchedGpu {
     this.#verdict = { health, sinceMs, reasons };
   }
 
-  /** Ends what is ended by hand, and takes what there is for what should be; answers whether there was any. */
+  /**
+   * Ends what is ended by hand and what can't be known to be over, and takes what there is for what should be; answers
+   * whether there was any.
+   */
   clear(): boolean {
     let isAny = this.#xids.clear();
-    for (const { rule, condition } of this.#rules) {
-      rule.accept?.();
-      if (rule.recovery === "auto" || !condition.isOn) continue;
+    for (const { rule } of this.#rules) rule.accept?.();
+    for (const { rule, condition, isKnown } of [...this.#rules, ...this.#presence]) {
+      if (!condition.isOn || (rule.recovery === "auto" && isKnown)) continue;
       condition.forget();
       isAny = true;
     }

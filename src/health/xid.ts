@@ -92,6 +92,8 @@ const NOTICES: readonly Row[] = [
   [[106, 107], "test message of the management controller", IGNORE],
   [121, "corrected errors on the link to the CPU", IGNORE],
   [[147, 148], "an NVLink unit reported an error without consequences", "WORKFLOW_NVLINK5_ERR"],
+  // The catalogue wants a reset, and says of when it comes that a link that goes to sleep is enough.
+  [155, "an NVLink was taken down on purpose, or sleeps; whether it is up is judged by itself", RESET],
   [162, "power smoothing works again", ""],
   [163, "power smoothing was turned off", ""],
   [164, "the power smoothing circuit is near the end of its life", ""],
@@ -116,6 +118,7 @@ const DEGRADED_FOR_A_TIME: Readonly<Partial<Record<XidClass, readonly Row[]>>> =
     [32, "corrupted push buffer stream: mostly a bad PCIe link", RESTART],
     [80, "corrupted data arrived at the GPU", RESTART],
     [[144, 145, 146], "an NVLink unit reported an error", "WORKFLOW_NVLINK5_ERR"],
+    [149, "an NVLink went down, or has many bit errors; whether it is up is judged by itself", "WORKFLOW_NVLINK5_ERR"],
     [159, "error on the link to the CPU", "CHECK_UVM"],
   ],
 };
@@ -125,11 +128,7 @@ const DEGRADED_UNTIL_RESET: Readonly<Partial<Record<XidClass, readonly Row[]>>> 
     [94, "uncorrectable memory error, contained to one program; a reset is wanted", RESTART],
     [156, "a part of the GPU was retired; a reset is wanted", RESET],
   ],
-  link: [
-    [74, "NVLink error: of the link, or of the device at its other end", "WORKFLOW_NVLINK_ERR"],
-    [149, "an NVLink went down, or has many bit errors", "WORKFLOW_NVLINK5_ERR"],
-    [155, "an NVLink was taken down by software", RESET],
-  ],
+  link: [[74, "NVLink error: of the link, or of the device at its other end", "WORKFLOW_NVLINK_ERR"]],
 };
 
 const DEGRADED_UNTIL_HAND: Readonly<Partial<Record<XidClass, readonly Row[]>>> = {

@@ -1,4 +1,4 @@
-/** Every metric of an agent alone: of itself, of the models on its node, of the GPUs. docs/metrics.md lists the same. */
+/** Every metric of an agent alone but for those of GPUs: of itself, of the models on its node. docs/metrics.md lists the same. */
 import { defineMetric as metric } from "./exposition.ts";
 
 /** Of an agent. */
@@ -80,52 +80,4 @@ export const MODEL_METRICS = {
     "Decode rate.",
   ),
   slots: metric("gauge", "infermesh_model_slots", ["model"], "", "Requests that the runtime batches at most."),
-} as const;
-
-/** Of each GPU on an agent's node. */
-export const GPU_METRICS = {
-  utilization: metric(
-    "gauge",
-    "infermesh_gpu_utilization_ratio",
-    ["gpu", "uuid", "name"],
-    "ratio",
-    "Busy fraction, 0 to 1.",
-  ),
-  memoryUsed: metric("gauge", "infermesh_gpu_memory_used_bytes", ["gpu", "uuid", "name"], "bytes", "Memory in use."),
-  memoryTotal: metric(
-    "gauge",
-    "infermesh_gpu_memory_total_bytes",
-    ["gpu", "uuid", "name"],
-    "bytes",
-    "Memory there is.",
-  ),
-  power: metric("gauge", "infermesh_gpu_power_watts", ["gpu", "uuid", "name"], "watts", "Power drawn."),
-  powerLimit: metric(
-    "gauge",
-    "infermesh_gpu_power_limit_watts",
-    ["gpu", "uuid", "name"],
-    "watts",
-    "Power at which the clocks are held down.",
-  ),
-  temperature: metric(
-    "gauge",
-    "infermesh_gpu_temperature_celsius",
-    ["gpu", "uuid", "name"],
-    "degrees Celsius",
-    "Temperature of the GPU.",
-  ),
-  throttled: metric(
-    "gauge",
-    "infermesh_gpu_throttled",
-    ["gpu", "uuid", "name"],
-    "",
-    "1 while something holds its clocks down, else 0.",
-  ),
-  healthy: metric(
-    "gauge",
-    "infermesh_gpu_healthy",
-    ["gpu", "uuid", "name"],
-    "",
-    "1 when healthy, 0 when degraded or quarantined.",
-  ),
 } as const;

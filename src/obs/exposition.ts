@@ -39,6 +39,7 @@ export function defineMetric<const L extends string>(
 export class Exposition {
   readonly #registry = new Registry();
   readonly #forget: (() => void)[] = [];
+  readonly #texts: (() => string)[] = [];
 
   /** A source that is asked once for each scrape, so that all lines made of it tell of one moment. */
   once<T>(read: () => T): () => T {
@@ -67,10 +68,16 @@ export class Exposition {
     );
   }
 
+  /** Metrics that are written as text at once, for there are too many to be objects first. */
+  addText(write: () => string): void {
+    this.#texts.push(write);
+  }
+
   /** All metrics in Prometheus' text format. */
-  text(): Promise<string> {
+  async text(): Promise<string> {
     for (const forget of this.#forget) forget();
-    return this.#registry.metrics();
+    const registered = await this.#registry.metrics();
+    return registered + this.#texts.map((write) => write()).join("");
   }
 
   #register({ name, type, help }: Metric, lines: () => Line[]): void {

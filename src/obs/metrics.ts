@@ -11,7 +11,10 @@ import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
-import { AGENT_METRICS, GPU_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
+import { AGENT_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
+import { dcgmText } from "./dcgm-metrics.ts";
+import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
+import { gpuText } from "./gpu-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
@@ -198,19 +201,6 @@ export interface SampledNode {
     readonly decodeTokensPerSecond: number | undefined;
     readonly slots: number | undefined;
   }[];
-  readonly gpus: readonly {
-    readonly index: number;
-    readonly uuid: string;
-    readonly name: string;
-    readonly utilization: number | undefined;
-    readonly memoryUsedBytes: number | undefined;
-    readonly memoryTotalBytes: number | undefined;
-    readonly powerWatts: number | undefined;
-    readonly powerLimitWatts: number | undefined;
-    readonly temperatureCelsius: number | undefined;
-    readonly throttleReasons: readonly string[];
-    readonly health: string | undefined;
-  }[];
 }
 
 export interface AgentMetricsOptions {
@@ -220,13 +210,18 @@ export interface AgentMetricsOptions {
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
+  readonly gpus: () => readonly GpuFigures[];
+  readonly gpuSources: () => readonly GpuSourceFigures[];
+  /** Under which host's name dcgm-exporter's metrics are served too; undefined where they are not. */
+  readonly dcgmHost: string | undefined;
   /** `performance.now()` at the start. */
   readonly startedMs: number;
 }
 
-export function agentMetrics({ node, sample, mesh, signal, startedMs }: AgentMetricsOptions): {
+export function agentMetrics(options: AgentMetricsOptions): {
   text(): Promise<string>;
 } {
+  const { node, sample, mesh, signal, startedMs, dcgmHost } = options;
   const out = new Exposition();
   const now = out.once(sample);
   addProcessMetrics(out);
@@ -256,19 +251,9 @@ export function agentMetrics({ node, sample, mesh, signal, startedMs }: AgentMet
   addModel(MODEL_METRICS.decodeRate, (model) => model.decodeTokensPerSecond);
   addModel(MODEL_METRICS.slots, (model) => model.slots);
 
-  type Gpu = SampledNode["gpus"][number];
-  const addGpu = (metric: Metric<"gpu" | "uuid" | "name">, read: (gpu: Gpu) => number | undefined) =>
-    out.add(metric, () =>
-      now().gpus.map((gpu) => [{ gpu: String(gpu.index), uuid: gpu.uuid, name: gpu.name }, read(gpu)] as const),
-    );
-  addGpu(GPU_METRICS.utilization, (gpu) => gpu.utilization);
-  addGpu(GPU_METRICS.memoryUsed, (gpu) => gpu.memoryUsedBytes);
-  addGpu(GPU_METRICS.memoryTotal, (gpu) => gpu.memoryTotalBytes);
-  addGpu(GPU_METRICS.power, (gpu) => gpu.powerWatts);
-  addGpu(GPU_METRICS.powerLimit, (gpu) => gpu.powerLimitWatts);
-  addGpu(GPU_METRICS.temperature, (gpu) => gpu.temperatureCelsius);
-  addGpu(GPU_METRICS.throttled, (gpu) => Number(gpu.throttleReasons.length > 0));
-  addGpu(GPU_METRICS.healthy, (gpu) => (gpu.health === undefined ? undefined : Number(gpu.health === "healthy")));
+  const gpus = out.once(options.gpus);
+  out.addText(() => gpuText(node, gpus(), options.gpuSources()));
+  if (dcgmHost !== undefined) out.addText(() => dcgmText(dcgmHost, gpus()));
   return { text: () => out.text() };
 }
 

@@ -53,14 +53,18 @@ export function figureCount(of: Description): number {
   return of.nodeColumns + of.models.length * of.modelColumns + of.gpus.length * of.gpuColumns;
 }
 
-/** The description of a sample. Throttle reasons that were known before keep their places. */
+/** What is of the GPUs. */
+type OfGpus = Pick<Description, "words" | "reasons" | "gpus">;
+
+/**
+ * The description of a sample; `ofGpus` is the part that is of its GPUs, where it is known: they are read once a second, and
+ * a node is looked at ten times as often.
+ */
 export function describe(
   self: { readonly id: string; readonly incarnation: number },
   sample: NodeSample,
-  reasonsBefore: readonly string[],
+  ofGpus: OfGpus,
 ): Description {
-  const reasons = new Set([...reasonsBefore, ...sample.gpus.flatMap(({ throttleReasons }) => throttleReasons)]);
-  const gpus = sample.gpus.slice(0, GPUS_MAX);
   return {
     ...self,
     version: sample.version,
@@ -68,13 +72,24 @@ export function describe(
     nodeColumns: NODE_COLUMNS.length,
     modelColumns: MODEL_COLUMNS.length,
     gpuColumns: GPU_COLUMNS.length,
-    words: wordsOf(gpus),
-    reasons: [...reasons].slice(0, REASONS_MAX),
+    words: ofGpus.words,
+    reasons: ofGpus.reasons,
     models: sample.models.slice(0, MODELS_MAX).map(({ model, kvCapacityTokens, slots }) => ({
       model,
       kvCapacityTokens: whole(kvCapacityTokens),
       slots: whole(slots),
     })),
+    gpus: ofGpus.gpus,
+  };
+}
+
+/** Throttle reasons that were known before keep their places. */
+export function describeGpus(all: readonly GpuSample[], reasonsBefore: readonly string[]): OfGpus {
+  const reasons = new Set([...reasonsBefore, ...all.flatMap(({ throttleReasons }) => throttleReasons)]);
+  const gpus = all.slice(0, GPUS_MAX);
+  return {
+    words: wordsOf(gpus),
+    reasons: [...reasons].slice(0, REASONS_MAX),
     gpus: gpus.map((gpu) => ({
       index: gpu.index,
       uuid: gpu.uuid,
@@ -105,9 +120,8 @@ export function isSameLayout(a: Description, b: Description): boolean {
     sameItems(a.words, b.words) &&
     sameItems(a.reasons, b.reasons) &&
     a.models.length === b.models.length &&
-    a.gpus.length === b.gpus.length &&
     a.models.every((model, at) => sameFields(model, b.models[at])) &&
-    a.gpus.every((gpu, at) => sameFields(gpu, b.gpus[at]))
+    (a.gpus === b.gpus || (a.gpus.length === b.gpus.length && a.gpus.every((gpu, at) => sameFields(gpu, b.gpus[at]))))
   );
 }
 
@@ -219,7 +233,7 @@ function cut(text: string): string {
 }
 
 function sameItems(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((item, at) => item === b[at]);
+  return a === b || (a.length === b.length && a.every((item, at) => item === b[at]));
 }
 
 function sameFields<T extends object>(a: T, b: T | undefined): boolean {

@@ -16,8 +16,8 @@
  * Limits: `ROUTERS_MAX` routers; those beyond are told by none. A router is answered `ASKED_PAUSE_MS` apart.
  */
 import type { Prng } from "../base/prng.ts";
-import type { NodeSample } from "../score/sample.ts";
-import { type Description, describe, isSameLayout } from "./description.ts";
+import type { GpuSample, NodeSample } from "../score/sample.ts";
+import { type Description, describe, describeGpus, isSameLayout } from "./description.ts";
 import type { SignalConfig } from "./settings.ts";
 import { type Codes, codesOf, differs, pressure } from "./state.ts";
 import { writeKeyframe, writeSnapshot, writeState } from "./wire.ts";
@@ -63,6 +63,8 @@ export class Publisher {
   readonly #overheadBytes: number;
   readonly #routers = new Map<string, Router>();
   #description: Description | undefined;
+  /** As they were offered last; a source makes others where a figure is another one. */
+  #gpus: readonly GpuSample[] | undefined;
   #layout: number;
   #layoutAtMs = -Infinity;
   #uptimeSeconds = 0;
@@ -123,14 +125,18 @@ export class Publisher {
   offer(sample: NodeSample, place: ArrayLike<number>, nowMs: number): void {
     this.#place = place;
     const before = this.#description;
-    const description = describe(this.#self, sample, before?.reasons ?? []);
+    const isSameGpus = before !== undefined && sample.gpus === this.#gpus;
+    const ofGpus = isSameGpus ? before : describeGpus(sample.gpus, before?.reasons ?? []);
+    const description = describe(this.#self, sample, ofGpus);
     const isNew = before === undefined || !isSameLayout(before, description);
     if (isNew) {
       this.#description = description;
       if (before === undefined) this.#regularAtMs = nowMs + this.#prng.next() * this.#config.intervalMs;
       else this.#layout = (this.#layout + 1) >>> 0;
     }
-    this.#codes = codesOf(sample, this.#description ?? description);
+    const codesBefore = isSameGpus && !isNew ? this.#codes : undefined;
+    this.#codes = codesOf(sample, this.#description ?? description, codesBefore);
+    this.#gpus = sample.gpus;
     this.#sampledAtMs = nowMs;
     this.#uptimeSeconds = sample.uptimeSeconds;
     if (!isNew) {

@@ -9,8 +9,8 @@ import { type Description, figureCount } from "./description.ts";
 
 export type Codes = Uint32Array;
 
-/** The codes of a sample that has this description. */
-export function codesOf(sample: NodeSample, description: Description): Codes {
+/** The codes of a sample that has this description; those of the GPUs are as `before`, where that is given. */
+export function codesOf(sample: NodeSample, description: Description, before?: Codes): Codes {
   const codes = new Uint32Array(figureCount(description));
   let at = 0;
   const put = <Part>(columns: readonly Column<Part>[], part: Part): void => {
@@ -18,6 +18,10 @@ export function codesOf(sample: NodeSample, description: Description): Codes {
   };
   put(NODE_COLUMNS, sample);
   for (const model of sample.models.slice(0, description.models.length)) put(MODEL_COLUMNS, model);
+  if (before !== undefined) {
+    codes.set(before.subarray(at), at);
+    return codes;
+  }
   for (const gpu of sample.gpus.slice(0, description.gpus.length)) {
     let reasons = 0;
     for (const reason of gpu.throttleReasons) {

@@ -27,6 +27,8 @@ export interface SamplerOptions {
   readonly startedAtMs: number;
   /** The node's GPUs; none where nothing reads them. */
   readonly gpus?: () => readonly GpuSample[];
+  /** A model's sample with what else is known of its rates. */
+  readonly rated?: ((model: ModelSample, gpus: readonly GpuSample[]) => ModelSample) | undefined;
   readonly connectedPeers?: () => number;
   readonly backoffRequests?: () => number;
   readonly vitals?: Vitals;
@@ -37,21 +39,24 @@ export interface Sampler {
 }
 
 const VITALS_EVERY_MS = 500;
+const NO_GPUS: readonly GpuSample[] = [];
 
 export function createSampler(options: SamplerOptions): Sampler {
+  const { rated } = options;
   const vitals = options.vitals ?? new Vitals();
   let machine: Pick<NodeSample, "cpuUsage" | "memoryUsage"> | undefined;
   let readAtMs = 0;
   return {
     sample(nowMs: number): NodeSample {
       const runtime = options.runtime.sample();
-      const gpus = options.gpus?.() ?? [];
+      const gpus = options.gpus?.() ?? NO_GPUS;
       if (machine === undefined || nowMs - readAtMs >= VITALS_EVERY_MS) {
         machine = { cpuUsage: vitals.cpuUsage(), memoryUsage: vitals.memoryUsage() };
         readAtMs = nowMs;
       }
       return {
         ...runtime,
+        models: rated === undefined ? runtime.models : runtime.models.map((model) => rated(model, gpus)),
         gpus,
         connectedPeers: options.connectedPeers?.() ?? 0,
         backoffRequests: options.backoffRequests?.() ?? 0,

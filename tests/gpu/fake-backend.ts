@@ -8,6 +8,7 @@ export class FakeBackend implements GpuBackend {
   /** Thrown at the next look. */
   failure: Error | null = null;
   isClosed = false;
+  note = "";
   #faults: GpuFault[] = [];
 
   read(groups: ReadonlySet<GpuGroup>): GpuUpdate[] {

@@ -152,10 +152,45 @@ describe.skipIf(!HAS_COMPILER)("GPUs that come and go", () => {
     });
   }
 
+  test("XIDs that could not be watched for a moment are watched from the next look at identities on", () => {
+    for (const name of ["nvmlEventSetCreate", "nvmlDeviceRegisterEvents"]) {
+      for (const code of [20, 999]) {
+        const double = new Double();
+        double.play("h100", `call.${name}.error = ${code}`);
+        const backend = opened(double);
+        expect(uuids(backend, 1000)).toEqual([FIRST, SECOND]);
+        double.play("h100");
+        backend.read(new Set(["load"]), 2000);
+        backend.read(new Set(["identity"]), 3000);
+        double.play("h100", "xid = 1 1 79");
+        expect(backend.faults().map(takeFault)).toEqual([{ uuid: SECOND, xid: 79 }]);
+        backend.close();
+        expect(double.report()).toMatchObject({ references: 0, misuses: 0, eventSetsLeaked: 0 });
+      }
+    }
+  });
+
+  test("one that was lost before is told of, though nothing is known of it", () => {
+    const double = new Double();
+    double.play("h100", "gpu1.state = lost");
+    const backend = opened(double);
+    expect(uuids(backend, 1000)).toEqual([FIRST]);
+    expect(backend.note).toMatch(/^1 of 2 GPUs can't be read \(GPU 1: .* answered 15, the GPU is lost/);
+    double.play("h100");
+    expect(uuids(backend, 1000 + RESTED_MS)).toEqual([FIRST, SECOND]);
+    expect(backend.note).toBe("");
+    double.play("h100", "gpu0.state = reset");
+    expect(uuids(backend, 2000 + RESTED_MS)).toEqual([SECOND]);
+    expect(backend.note).toMatch(/GPU 0: .* must be reset/);
+  });
+
   test("one that may not be read is left out, and is no trouble of the others", () => {
     const double = new Double();
     double.play("h100", "gpu0.state = denied");
-    expect(uuids(opened(double), 1000)).toEqual([SECOND]);
+    const backend = opened(double);
+    expect(uuids(backend, 1000)).toEqual([SECOND]);
+    expect(backend.note).toContain("no permission");
+    backend.close();
     double.play("h100", "gpu*.state = denied");
     expect(failure(() => opened(double)).trouble).toBe("denied");
   });

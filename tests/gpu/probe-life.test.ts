@@ -6,7 +6,7 @@ import type { ProbeMessage } from "../../src/gpu/probe-wire.ts";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const CONFIG = { silentMaxMs: 10_000, restartPauseMinMs: 1000, restartPauseMaxMs: 8000 };
-const READING: ProbeMessage = { type: "reading", isRoll: true, tookMs: 1, gpus: [] };
+const READING = { type: "reading", isRoll: true, tookMs: 1, gpus: [] } as const;
 const OPEN: ProbeMessage = { type: "open", stack: { backend: "nvml", source: "lib" } };
 const TROUBLE: ProbeMessage = { type: "trouble", trouble: "lost", message: "GPU 1 fell off the bus" };
 const CRASH: Exit = { code: null, signal: "SIGSEGV", lastWords: "oh no" };
@@ -68,6 +68,21 @@ describe("a probe's life", () => {
     expect(course.pass(9000)).toEqual([]);
     course.do((life, nowMs) => life.heard(TROUBLE, nowMs));
     expect(course.life.state).toMatchObject({ state: "lost", message: "GPU 1 fell off the bus", atMs: 23_000 });
+  });
+
+  test("is well with a note of GPUs that can't be read, until a look at all finds otherwise", () => {
+    const course = new Course();
+    const note = "1 of 2 GPUs can't be read";
+    course.do((life, nowMs) => life.heard(OPEN, nowMs));
+    course.do((life, nowMs) => life.heard({ ...READING, note }, nowMs));
+    expect(course.life.state).toMatchObject({ state: "ok", message: note });
+    course.do((life, nowMs) => life.heard({ ...READING, isRoll: false }, nowMs));
+    expect(course.life.state).toMatchObject({ state: "ok", message: note });
+    course.do((life, nowMs) => life.heard(READING, nowMs));
+    expect(course.life.state).toMatchObject({ state: "ok", message: "" });
+    course.do((life, nowMs) => life.heard(TROUBLE, nowMs));
+    course.do((life, nowMs) => life.heard({ ...READING, isRoll: false }, nowMs));
+    expect(course.life.state).toMatchObject({ state: "ok", message: "" });
   });
 
   test("that is silent is unresponsive, ended, then killed; the next one waits until it has ended", () => {

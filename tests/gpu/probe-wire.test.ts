@@ -15,6 +15,7 @@ const MESSAGES: readonly ProbeMessage[] = [
     tookMs: 1.5,
     gpus: [{ uuid: "a", identity: { index: 0, vendor: "amd", name: "MI300X" }, load: { utilization: 0.25 } }],
   },
+  { type: "reading", isRoll: true, tookMs: 0, gpus: [], note: "1 of 2 GPUs can't be read" },
   { type: "faults", faults: [{ uuid: "a", xid: 79 }] },
   { type: "alive" },
 ];
@@ -55,6 +56,12 @@ describe("the probe's messages", () => {
       '{"type":"faults","faults":1}',
     ];
     for (const line of wrong) expect(decodeProbeMessage(line)).toBeUndefined();
+  });
+
+  test("have nothing in their words that breaks a line or steers a terminal", () => {
+    const message = "a\u001b[2J\u2028b\u202ec\ud83d";
+    const line = encodeProbeMessage({ type: "trouble", trouble: "broken", message });
+    expect(decodeProbeMessage(line)).toEqual({ type: "trouble", trouble: "broken", message: "a[2Jbc" });
   });
 
   test("never make the reader fail", () => {

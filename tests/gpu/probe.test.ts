@@ -115,6 +115,14 @@ describe("a probe", () => {
     expect(rolls.map(({ atMs }) => atMs)).toEqual([0, 4000]);
   });
 
+  test("tells with each look at identities which GPUs can't be read", async () => {
+    const other = new Bench();
+    await other.run(70_000, () => void (other.backends[0]!.note = "1 of 3 GPUs can't be read"));
+    expect(
+      other.messages.flatMap((one) => (one.type === "reading" && one.note !== undefined ? [one.isRoll] : [])),
+    ).toEqual([true]);
+  });
+
   test("tells faults at the next look, a storm of them by its beginning", async () => {
     const bench = new Bench();
     await bench.run(4000, (nowMs) => {
@@ -150,6 +158,22 @@ describe("a probe", () => {
       trouble: "absent",
       message: "this version has no backend rocm",
     });
+  });
+
+  test("takes the next backend where one can't be used, and tells of that one where none can", async () => {
+    const bench = new Bench();
+    bench.spec = { ...SPEC, backends: ["rocm", "nvml"] };
+    const rocm = () => {
+      throw new BackendError("broken", "the library is of another system");
+    };
+    bench.openers = { ...bench.openers, rocm };
+    await bench.run(100);
+    expect(bench.kinds()).toEqual(["open", "reading"]);
+    const none = new Bench();
+    none.spec = { ...SPEC, backends: ["sysfs", "rocm", "nvml"] };
+    none.openers = { rocm };
+    await none.run(100);
+    expect(none.messages[0]).toMatchObject({ trouble: "broken", message: "the library is of another system" });
   });
 
   test("opens anew after ever longer pauses, then asks for a new process; what is absent does not", async () => {

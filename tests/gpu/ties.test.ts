@@ -107,6 +107,21 @@ describe("the ties", () => {
       rmSync(root, { recursive: true });
     }
   });
+
+  test("are sought seldom where the GPUs have other processes all the time", async () => {
+    let sought = 0;
+    const ties = new RuntimeTies(8000, "/", async () => {
+      sought += 1;
+      return { listener: process.pid, pids: new Set([process.pid]), containers: new Set<string>() };
+    });
+    for (let nowMs = 0; nowMs < 600_000; nowMs += 5_000) {
+      await ties.look([reading(0, [{ pid: 1 + nowMs }])], nowMs);
+      // A runtime that starts is found at once.
+      if (nowMs <= 10_000) expect(sought).toBe(nowMs / 5_000 + 1);
+    }
+    expect(sought).toBeLessThanOrEqual(3 + 600_000 / 30_000);
+    expect(sought).toBeGreaterThanOrEqual(600_000 / 30_000 - 1);
+  });
 });
 
 describe("the kernel's tables", () => {

@@ -94,9 +94,27 @@ describe("a GPU that was there and is gone", () => {
     const ward = new Ward();
     ward.stay(60_000, { uuid: OTHER });
     state(ward, "denied");
-    expect(ward.health.clear(undefined, ward.nowMs)).toEqual([]);
-    state(ward, "ok");
+    ward.nowMs += 3_600_000;
+    ward.health.wake(ward.nowMs);
     expect(ward.reasons()).toEqual(["gpu_lost quarantined"]);
+    expect(ward.health.clear(undefined, ward.nowMs)).toEqual([UUID]);
+    expect(ward.reasons()).toEqual([]);
+    state(ward, "ok");
+    ward.stay(DEFAULTS.gpuLost.holdMs, { uuid: OTHER });
+    expect(ward.reasons()).toEqual(["gpu_lost quarantined"]);
+  });
+
+  test("is forgotten by hand when its driver was unloaded for good", () => {
+    const ward = new Ward();
+    state(ward, "absent");
+    ward.health.wake(60_000);
+    expect(ward.reasons()).toEqual(["gpu_lost quarantined"]);
+    expect(ward.health.clear(undefined, 60_000)).toEqual([UUID]);
+    expect(ward.reasons()).toEqual([]);
+    ward.nowMs = 120_000;
+    state(ward, "ok");
+    ward.stay(60_000, { load: { temperatureCelsius: 94 } });
+    expect(ward.reasons()).toEqual(["overheating quarantined", "temperature degraded"]);
   });
 
   test("is lost though the last of all is", () => {
@@ -158,15 +176,37 @@ describe("while the source does not read", () => {
 
   test("figures that were read before start and end nothing", () => {
     const ward = new Ward();
-    ward.stay(9_000, { load: { temperatureCelsius: 95 } });
-    expect(ward.reasons()).toEqual(["overheating quarantined"]);
+    ward.stay(10_000, { load: { temperatureCelsius: 92 } });
+    expect(ward.reasons()).toEqual(["temperature degraded"]);
     state(ward, "broken");
     ward.nowMs += DEFAULTS.forgetMs - 1;
     // What a source says that is not ok is not believed.
     ward.read({});
-    expect(ward.reasons()).toEqual(["overheating quarantined", "driver degraded"]);
+    expect(ward.reasons()).toEqual(["temperature degraded", "driver degraded"]);
     ward.health.wake(ward.nowMs + 1);
     expect(ward.reasons()).toEqual(["driver degraded"]);
+  });
+
+  test("a GPU that was quarantined stays so, until it answers and is well, or by hand", () => {
+    for (const end of ["answer", "hand"] as const) {
+      const ward = new Ward();
+      ward.stay(9_000, { load: { temperatureCelsius: 95 } });
+      state(ward, "unresponsive");
+      ward.nowMs += 24 * 3_600_000;
+      ward.health.wake(ward.nowMs);
+      expect(ward.reasons()).toEqual(["overheating quarantined", "driver degraded"]);
+      if (end === "hand") {
+        expect(ward.health.clear(undefined, ward.nowMs)).toEqual([UUID]);
+        expect(ward.reasons()).toEqual(["driver degraded"]);
+      }
+      state(ward, "ok");
+      ward.stay(1_000, {});
+      expect(ward.reasons()).toEqual(
+        end === "hand" ? ["driver degraded"] : ["overheating quarantined", "driver degraded"],
+      );
+      ward.stay(DEFAULTS.overheating.clearMs, {});
+      expect(ward.reasons()).toEqual([]);
+    }
   });
 
   test("all of its GPUs are lost when it says so, or when the driver is gone", () => {

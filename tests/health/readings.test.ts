@@ -78,6 +78,14 @@ describe("the shape of readings", () => {
     expect(takeStack({ backend: "nvml", source: "/x", driverVersion: 7 })).toEqual({ backend: "nvml", source: "/x" });
   });
 
+  test("cuts a name between characters, and takes it on one line", () => {
+    const named = (name: string): string | undefined =>
+      takeUpdate({ uuid: "a", identity: { index: 0, vendor: "nvidia", name } })?.identity?.name;
+    expect(named(`${"x".repeat(95)}\u{1F600}`)).toBe("x".repeat(95));
+    expect(named("H100\u2028\u2029\u0085\u202e!")).toBe("H100!");
+    expect(named(`${"x".repeat(90)}      y`)).toBe("x".repeat(90));
+  });
+
   test("takes anything, and what it took once it takes again unchanged", () => {
     fc.assert(
       fc.property(fc.anything({ withNullPrototype: true, withBigInt: true, withSparseArray: true }), (value) => {

@@ -267,6 +267,26 @@ describe("links", () => {
 describe("PCIe", () => {
   const asleep = { traffic: { pcieGeneration: 1 } };
 
+  test("of a slot that has no more lanes is how it should be, by hand, and no worse than that", () => {
+    const ward = new Ward(only("pcieDowngrade"));
+    const narrow = { traffic: { pcieWidth: 8 } };
+    ward.stay(60_000, narrow);
+    expect(ward.texts()).toEqual(["its PCIe link runs at 8 of 16 lanes"]);
+    // At rest it is slower, which is not what is meant.
+    ward.stay(60_000, { load: { utilization: 0 }, traffic: { pcieWidth: 8, pcieGeneration: 1 } });
+    ward.health.clear(undefined, ward.nowMs);
+    ward.stay(DEFAULTS.pcieDowngrade.clearMs, narrow);
+    expect(ward.reasons()).toEqual([]);
+    ward.stay(60_000, { traffic: { pcieWidth: 8, pcieGeneration: 1 } });
+    expect(ward.texts()).toEqual(["its PCIe link runs at generation 1 of 5"]);
+    ward.stay(60_000, { traffic: { pcieWidth: 4 } });
+    expect(ward.texts()).toEqual(["its PCIe link runs at 4 of 8 lanes"]);
+    // It has more after all.
+    ward.stay(60_000, {});
+    ward.stay(60_000, narrow);
+    expect(ward.texts()).toEqual(["its PCIe link runs at 8 of 16 lanes"]);
+  });
+
   test("that was asleep when a request began is no downgrade, however often that is so", () => {
     const ward = new Ward(only("pcieDowngrade"));
     for (let request = 0; request < 100; request += 1) {

@@ -34,7 +34,8 @@ describe("the table of XIDs", () => {
     for (const { code, advice, effect, recovery } of XIDS) {
       if (advice === "RESTART_BM") expect([code, effect, recovery]).toEqual([code, "quarantined", "manual"]);
       // A reset that can wait (rows and links that were retired or taken down) leaves the GPU in use.
-      if (advice === "RESET_GPU") expect([code, recovery]).toEqual([code, "reset"]);
+      // One comes to healthy GPUs as well, whose links go to sleep.
+      if (advice === "RESET_GPU") expect([code, recovery]).toEqual([code, code === 155 ? "none" : "reset"]);
       if (advice === "IGNORE") expect(effect).not.toBe("quarantined");
       if (advice === "RESTART_APP") expect(effect).not.toBe("quarantined");
     }
@@ -42,6 +43,16 @@ describe("the table of XIDs", () => {
 });
 
 describe("an XID", () => {
+  test("of a link that may only sleep, or have many bit errors, leaves no mark for good", () => {
+    const ward = new Ward();
+    fail(ward, 155);
+    expect(ward.reasons()).toEqual([]);
+    fail(ward, 149);
+    expect(ward.reasons()).toEqual(["xid degraded"]);
+    ward.stay(DEFAULTS.xid.autoMs, {});
+    expect(ward.reasons()).toEqual([]);
+  });
+
   test("that a program causes is nothing but an event", () => {
     const ward = new Ward();
     for (const code of [13, 31, 43, 45, 63, 69, 121]) fail(ward, code);

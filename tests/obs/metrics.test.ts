@@ -4,14 +4,20 @@ import { join } from "node:path";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
 import * as agentNames from "../../src/obs/agent-metric-names.ts";
+import { DCGM_METRICS } from "../../src/obs/dcgm-metrics.ts";
+import { GPU_METRICS, GPU_SOURCE_METRICS } from "../../src/obs/gpu-metric-names.ts";
+import { GPU_WEAR_METRICS } from "../../src/obs/gpu-wear-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import { expositionFaults } from "./exposition-text.ts";
+import { fullGpu, SOURCES } from "./full-gpu.ts";
 
-const ALL: readonly Metric[] = Object.values({ ...names, ...agentNames }).flatMap((group): Metric[] =>
+const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...GPU_NAMES }).flatMap((group): Metric[] =>
   Object.values(group),
 );
+const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
 
 /** Value of each line, by name and labels as they are written. */
 function lines(text: string): Map<string, number> {
@@ -131,14 +137,13 @@ describe("the states' metrics", () => {
     }
     expect([router.get("infermesh_signal_sources"), router.get("infermesh_signal_peers")]).toEqual([7, 8]);
     const sent = () => ({ routers: 2, messages: 30, bytes: 4000 });
-    const agent = agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, signal: sent, startedMs: 0 });
+    const quiet = { node: "a", sample: () => NODE, mesh: () => undefined, ...NO_GPUS, startedMs: 0 };
+    const agent = agentMetrics({ ...quiet, signal: sent });
     const text = lines(await agent.text());
     expect(text.get("infermesh_signal_routers")).toBe(2);
     expect(text.get("infermesh_signal_sent_messages_total")).toBe(30);
     expect(text.get("infermesh_signal_sent_bytes_total")).toBe(4000);
-    const early = lines(
-      await agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, startedMs: 0 }).text(),
-    );
+    const early = lines(await agentMetrics(quiet).text());
     expect(early.has("infermesh_signal_routers")).toBe(false);
   });
 });
@@ -276,6 +281,8 @@ describe("the router's metrics", () => {
   });
 });
 
+const NO_GPUS = { gpus: () => [], gpuSources: () => [], dcgmHost: undefined };
+
 const NODE: SampledNode = {
   ready: true,
   draining: false,
@@ -299,21 +306,6 @@ const NODE: SampledNode = {
       slots: 256,
     },
   ],
-  gpus: [
-    {
-      index: 0,
-      uuid: "GPU-0",
-      name: "H100",
-      utilization: 0.5,
-      memoryUsedBytes: 10,
-      memoryTotalBytes: 80,
-      powerWatts: 300,
-      powerLimitWatts: 700,
-      temperatureCelsius: 61,
-      throttleReasons: ["hw_thermal"],
-      health: "degraded",
-    },
-  ],
 };
 
 describe("an agent's metrics", () => {
@@ -324,6 +316,7 @@ describe("an agent's metrics", () => {
       node: "gpu-1",
       sample: () => ((samples += 1), node),
       mesh: () => undefined,
+      ...NO_GPUS,
       startedMs: performance.now(),
     });
     // Sampling may need what is set up only later.
@@ -331,7 +324,6 @@ describe("an agent's metrics", () => {
     const text = await metrics.text();
     expect(samples).toBe(1);
     const values = lines(text);
-    const gpu = '{gpu="0",uuid="GPU-0",name="H100"}';
     const expected: Record<string, number> = {
       'infermesh_agent_info{node="gpu-1"}': 1,
       infermesh_agent_ready: 1,
@@ -340,9 +332,6 @@ describe("an agent's metrics", () => {
       infermesh_agent_cpu_usage_ratio: 0.25,
       'infermesh_model_requests_running{model="m"}': 4,
       'infermesh_model_kv_usage_ratio{model="m"}': 0.4,
-      [`infermesh_gpu_power_watts${gpu}`]: 300,
-      [`infermesh_gpu_throttled${gpu}`]: 1,
-      [`infermesh_gpu_healthy${gpu}`]: 0,
     };
     for (const [name, value] of Object.entries(expected)) expect([name, values.get(name)]).toEqual([name, value]);
     expect(values.has("infermesh_agent_memory_usage_ratio")).toBe(false);
@@ -353,7 +342,8 @@ describe("an agent's metrics", () => {
 });
 
 function anAgent(mesh: () => MeshFigures | undefined = () => MESH) {
-  return agentMetrics({ node: "a", sample: () => NODE, mesh, startedMs: 0 });
+  const gpus = { gpus: () => [fullGpu(0), fullGpu(1, { slices: 0 })], gpuSources: () => SOURCES, dcgmHost: "host-a" };
+  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0 });
 }
 
 describe("the mesh's metrics", () => {
@@ -443,7 +433,7 @@ describe("docs/metrics.md", () => {
   });
 
   test("names follow Prometheus' habits", () => {
-    for (const { name, type, unit } of ALL) {
+    for (const { name, type, unit } of OWN) {
       expect(name).toMatch(/^[a-z][a-z0-9_]*$/);
       expect(name.endsWith("_total")).toBe(type === "counter");
       if (["seconds", "bytes", "watts", "ratio"].includes(unit)) expect(name).toContain(unit);

@@ -295,6 +295,40 @@ describe("a state", () => {
     expect(late.take().reports.at(-1)?.sample.models[0]?.runningRequests).toBe(3);
   });
 
+  test("is the same whether the GPUs are the objects that were offered before, or others like them", () => {
+    const gpu = fc.record({
+      utilization: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: undefined }),
+      throttleReasons: fc.subarray(["idle", "sw_power_cap", "hw_thermal"]),
+      healthReason: fc.constantFrom(undefined, "XID 79", "too hot"),
+      models: fc.subarray(["llama", "qwen"]),
+    });
+    const change = fc.record({
+      gpus: fc.option(fc.array(gpu, { maxLength: 3 }), { nil: undefined }),
+      models: fc.subarray(["llama", "qwen"]),
+      running: fc.nat(20),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 2, maxLength: 12 }), (changes) => {
+        const [kept, copied] = [new Pair(), new Pair()];
+        let gpus: NodeSample["gpus"] = [];
+        for (const { gpus: news, models, running } of changes) {
+          // Absent: nothing was read of them since the last look.
+          if (news !== undefined) gpus = news.map((figures, index) => ({ ...GPU, index, ...figures }));
+          const sample = nodeSample({
+            models: models.map((model) => modelSample({ model, runningRequests: running })),
+            gpus,
+          });
+          kept.offer(sample);
+          copied.offer({ ...sample, gpus: gpus.map((one) => ({ ...one })) });
+          kept.run(100);
+          copied.run(100);
+        }
+        expect(kept.packets).toEqual(copied.packets);
+      }),
+      { numRuns: 300, seed: SEED },
+    );
+  });
+
   test("that comes late, doubled or from an earlier life does no harm", () => {
     const pair = new Pair();
     pair.offer(SAMPLE);

@@ -1,0 +1,94 @@
+/**
+ * What the benchmark found, kept for the agent: DATA-DIR/gpu-bench.json, by UUID. A GPU that was measured takes the place of
+ * what was there of it, and others stay. Whatever the file holds, reading it never throws: what is not as written here is
+ * left out, and said.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MeshError } from "../base/errors.ts";
+import { type BenchFigures, takeFigures } from "./bench-figures.ts";
+
+export interface BenchRecord extends BenchFigures {
+  readonly name: string;
+  readonly driverVersion: string;
+  /** ISO 8601. */
+  readonly measuredAt: string;
+}
+
+export interface BenchRecords {
+  readonly gpus: ReadonlyMap<string, BenchRecord>;
+  /** What is wrong with the file, in words; undefined where nothing is, or where there is none. */
+  readonly fault: string | undefined;
+}
+
+const NAME = "gpu-bench.json";
+const VERSION = 1;
+const GPUS_MAX = 1024;
+const FILE_BYTES_MAX = 4 * 2 ** 20;
+
+export function benchPath(dataDir: string): string {
+  return join(dataDir, NAME);
+}
+
+export async function readBenchRecords(dataDir: string): Promise<BenchRecords> {
+  const path = benchPath(dataDir);
+  try {
+    return takeRecords(await readFile(path), path);
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return { gpus: new Map(), fault: isMissing ? undefined : `${path} can't be read: ${(error as Error).message}` };
+  }
+}
+
+/** What bytes of such a file say. */
+export function takeRecords(bytes: Uint8Array, path: string): BenchRecords {
+  const nothing = (why: string): BenchRecords => {
+    return { gpus: new Map(), fault: `${path} ${why}; measure again with \`infermesh agent bench-gpu\`` };
+  };
+  if (bytes.length > FILE_BYTES_MAX) return nothing("is too long to be a benchmark's");
+  let whole: { readonly version?: unknown; readonly gpus?: unknown } | null;
+  try {
+    whole = JSON.parse(new TextDecoder().decode(bytes)) as typeof whole;
+  } catch {
+    return nothing("is no JSON");
+  }
+  if (typeof whole !== "object" || whole?.version !== VERSION) return nothing(`is not of version ${VERSION}`);
+  if (typeof whole.gpus !== "object" || whole.gpus === null) return nothing("holds no GPUs");
+  const gpus = new Map<string, BenchRecord>();
+  const odd: string[] = [];
+  for (const [uuid, given] of Object.entries(whole.gpus).slice(0, GPUS_MAX)) {
+    const record = recordOf(given);
+    if (record === undefined) odd.push(uuid.slice(0, 64));
+    else gpus.set(uuid, record);
+  }
+  if (odd.length === 0) return { gpus, fault: undefined };
+  return { gpus, fault: nothing(`holds what are no figures of ${odd.length} GPUs, the first ${odd[0]}`).fault };
+}
+
+function recordOf(given: unknown): BenchRecord | undefined {
+  const figures = takeFigures(given);
+  if (figures === undefined) return undefined;
+  const { name, driverVersion, measuredAt } = given as Readonly<Record<string, unknown>>;
+  const text = (value: unknown): string => (typeof value === "string" ? value.slice(0, 128) : "");
+  return { ...figures, name: text(name), driverVersion: text(driverVersion), measuredAt: text(measuredAt) };
+}
+
+/** Puts records into the file, which is whole at any time; throws a MeshError when that can't be written. */
+export async function keepBenchRecords(dataDir: string, fresh: ReadonlyMap<string, BenchRecord>): Promise<void> {
+  const { gpus } = await readBenchRecords(dataDir);
+  const all = new Map([...gpus, ...fresh]);
+  const draft = join(dataDir, `.gpu-bench-${process.pid}.json`);
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    const whole = { version: VERSION, gpus: Object.fromEntries(all) };
+    await writeFile(draft, `${JSON.stringify(whole, null, 2)}\n`, { mode: 0o600 });
+    await rename(draft, benchPath(dataDir));
+  } catch (cause) {
+    await rm(draft, { force: true }).catch(() => {});
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new MeshError("config_invalid", `can't write the figures to ${benchPath(dataDir)}: ${why}`, {
+      cause,
+      param: "dataDir",
+    });
+  }
+}
