@@ -9,7 +9,20 @@ export interface Source {
   readonly text: string;
 }
 
-export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim", "health"];
+export const CORES = [
+  "base",
+  "swim",
+  "raft",
+  "policy",
+  "score",
+  "signal",
+  "wire",
+  "flow",
+  "fleet",
+  "sim",
+  "health",
+  "kv",
+];
 const SHELLS = ["telemetry", "gpu", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];

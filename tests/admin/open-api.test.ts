@@ -146,7 +146,6 @@ test("an agent's GPUs are in it, and are as it says", async () => {
   // Whatever a reading can hold is described, and nothing else is.
   expect(unusedOf((gpus["gpus"] as Json[])[0], schemas["gpus.Gpu"]!, "gpu")).toEqual([
     "gpu.load.slices.computeInstance",
-    "gpu.traffic.processes.gpuInstance",
     "gpu.traffic.processes.container",
   ]);
   // The check itself can fail.

@@ -126,10 +126,11 @@ describe("an exporter that answers", () => {
         headers: { "content-type": "application/openmetrics-text; version=1.0.0", "content-encoding": "gzip" },
       });
     });
-    const { source } = watched(exported.url.replace("//", "//ada:se%20cret@"));
+    const { source } = watched(`${exported.url.replace("//", "//ada:se%20cret@")}?key=se%20cret`);
     await until("it is read", () => source.state.state === "ok");
     expect(JSON.stringify(source.state)).not.toContain("cret");
-    const { source: stranger } = watched(exported.url);
+    expect(source.state.stack?.source).toBe(exported.url);
+    const { source: stranger } = watched(exported.url.replace("//", "//%zz:%@"));
     await until("it is refused", () => stranger.state.state === "denied");
     expect(stranger.state.message).toContain("answers 401");
   });
