@@ -8,6 +8,8 @@ missing=()
 for peer in "${peers[@]}"; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "${peer%%:*}" >/dev/null 2>&1 || missing+=("${peer##*:}")
 done
+# A library, which no command tells of.
+ls /usr/lib/librocm_smi64.so.1 /usr/lib/*-linux-gnu/librocm_smi64.so.1 2>/dev/null | grep -q . || missing+=(librocm-smi64-1)
 if [ "${#missing[@]}" -eq 0 ]; then
   echo "> peers: all there"
   exit 0

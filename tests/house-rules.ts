@@ -9,8 +9,22 @@ export interface Source {
   readonly text: string;
 }
 
-export const CORES = ["base", "swim", "raft", "policy", "score", "signal", "wire", "flow", "fleet", "sim", "health"];
-const SHELLS = ["telemetry", "gpu", "mesh", "store", "proxy", "admin", "ctl"];
+export const CORES = [
+  "base",
+  "swim",
+  "raft",
+  "policy",
+  "score",
+  "signal",
+  "wire",
+  "flow",
+  "fleet",
+  "sim",
+  "health",
+  "kv",
+  "exec",
+];
+const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
@@ -25,6 +39,7 @@ const BESIDE_ROLES = [
   "operations",
   "policies",
   "control",
+  "exec-plane",
   "gpu-plane",
   "gpu-calls",
   "model-calls",

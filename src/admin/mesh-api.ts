@@ -4,6 +4,7 @@ import { MeshError } from "../base/errors.ts";
 import { allowOnly } from "./app.ts";
 import { connectRoutes } from "./connect-api.ts";
 import { type EventJournal, eventRoutes } from "./events.ts";
+import type { ApiPart } from "./gpu-schema.ts";
 import { openApiDocument } from "./open-api.ts";
 import type { Services } from "./services.ts";
 
@@ -15,6 +16,8 @@ export interface MeshApiOptions {
   readonly events?: EventJournal;
   /** The methods that are served as JSON here, and as gRPC on the same port. */
   readonly services?: Services | undefined;
+  /** What else this port serves in JSON that the OpenAPI document is to have. */
+  readonly openApi?: ApiPart;
   /** Begins an end in order: out of the mesh, then out of work. Not for the metrics port, which others can reach. */
   readonly leave?: () => void;
 }
@@ -35,7 +38,7 @@ export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): v
   if (services === undefined) return;
   connectRoutes(app, services);
   let document: object | null = null;
-  app.get("/openapi.json", (c) => c.json((document ??= openApiDocument(services))));
+  app.get("/openapi.json", (c) => c.json((document ??= openApiDocument(services, options.openApi))));
   allowOnly(app, { "/openapi.json": read });
 }
 

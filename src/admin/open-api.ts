@@ -5,6 +5,7 @@
  */
 import { version } from "../base/version.ts";
 import type { FieldInfo, MethodInfo, ProtoSchema } from "../wire/proto-schema.ts";
+import type { ApiPart } from "./gpu-schema.ts";
 import type { Services } from "./services.ts";
 
 type Json = Record<string, unknown>;
@@ -44,7 +45,8 @@ const ERROR_CODES = [
 const ERROR_DETAIL = "infermesh.control.v1.ErrorDetail";
 const ERROR = "connect.Error";
 
-export function openApiDocument(services: Services): Json {
+/** `more` is what else the port serves in JSON. */
+export function openApiDocument(services: Services, more: ApiPart = { paths: {}, schemas: {} }): Json {
   const { schema } = services.types;
   const served = services.methods.filter(({ service }) => service.startsWith("infermesh."));
   const unary = served.filter(({ info }) => info.clientStreams !== true && info.serverStreams !== true);
@@ -66,8 +68,8 @@ export function openApiDocument(services: Services): Json {
       name,
       ...docOf(schema.services.find((service) => service.name === name)?.doc),
     })),
-    paths,
-    components: { schemas: { ...schemasOf(schema, roots), [ERROR]: errorSchema() } },
+    paths: { ...paths, ...more.paths },
+    components: { schemas: { ...schemasOf(schema, roots), [ERROR]: errorSchema(), ...more.schemas } },
   };
 }
 

@@ -9,6 +9,7 @@ import { formatHostPort, parseRegistration, type Registration } from "../fleet/r
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, wantedFormat } from "./app.ts";
 import { fleetGpuRoutes } from "./fleet-gpus.ts";
+import { FLEET_GPU_API } from "./gpu-schema.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 import { operationRoutes, type Operations } from "./operations-api.ts";
@@ -93,7 +94,7 @@ export function routerApi(options: RouterApiOptions): Hono {
   });
   app.get("/telemetry", text);
 
-  meshRoutes(app, options);
+  meshRoutes(app, { ...options, openApi: FLEET_GPU_API });
   const read = "GET, HEAD";
   if (options.readOnly !== true) {
     registrationRoutes(app, options);

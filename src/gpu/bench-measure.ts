@@ -35,6 +35,8 @@ const CHAIN_BLOCKS_EACH = 8;
 /** By the card's clock. */
 const WARM_MS = 150;
 const MEASURE_MS = 250;
+/** Between two looks at the time. */
+const BURN_MS = 200;
 const RUNS_MAX = 40;
 const RUNS_MIN = 5;
 
@@ -77,6 +79,14 @@ export function measure(cuda: Cuda, runs: Runs = {}): BenchFigures {
   const fp32Flops = bench.chain(chain);
   const product = bench.product();
   return { ...memory, ...product, fp32Flops, cudaVersion: cuda.version };
+}
+
+/** Keeps the GPU at work for so long: by matrix products, or FP32 arithmetic where it has no tensor cores for them. */
+export function burn(cuda: Cuda, ms: number): void {
+  const endMs = performance.now() + ms;
+  const [chain, fill] = cuda.load(PLAIN_PTX, ["infermesh_chain", "infermesh_fill"]) as [CudaKernel, CudaKernel];
+  const bench = new Bench(cuda, fill, { warmMs: 0, measureMs: BURN_MS });
+  while (performance.now() < endMs) if (bench.product().tensorFlops === undefined) bench.chain(chain);
 }
 
 const u64 = (value: number): CudaParameter => ({ u64: value });

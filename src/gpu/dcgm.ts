@@ -10,7 +10,7 @@
 import type { GpuReading, GpuStack } from "../health/reading.ts";
 import { GpuReadings } from "../health/readings.ts";
 import type { SourceState } from "../health/source-state.ts";
-import { DcgmText } from "./dcgm-text.ts";
+import { type DcgmLook, DcgmText } from "./dcgm-text.ts";
 import type { GpuConfig } from "./settings.ts";
 import type { GpuListener, GpuSource, SourceFigures } from "./source.ts";
 
@@ -46,7 +46,9 @@ export class DcgmSource implements GpuSource {
   readonly #headers: Record<string, string>;
   readonly #text: DcgmText;
   readonly #readings = new GpuReadings();
-  readonly #stopping = new AbortController();
+  /** Of the request under way. */
+  #abort: AbortController | null = null;
+  #isStopped = false;
   #listener: GpuListener | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #underWay: Promise<void> = Promise.resolve();
@@ -56,18 +58,16 @@ export class DcgmSource implements GpuSource {
   #state: SourceState = { state: "starting", message: "", sinceMs: Date.now() };
 
   constructor({ url, config }: DcgmOptions) {
-    const { username, password } = new URL(url);
     const plain = new URL(url);
+    const pair = `${decoded(plain.username)}:${decoded(plain.password)}`;
+    const credentials = pair === ":" ? {} : { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
     plain.username = "";
     plain.password = "";
+    plain.hash = "";
     this.#config = config;
     this.#url = plain.href;
-    this.#shownUrl = plain.href.slice(0, SHOWN_CHARS);
-    const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-    this.#headers = {
-      accept: ACCEPT,
-      ...(pair === ":" ? {} : { authorization: `Basic ${Buffer.from(pair).toString("base64")}` }),
-    };
+    this.#shownUrl = (plain.origin + plain.pathname).slice(0, SHOWN_CHARS);
+    this.#headers = { accept: ACCEPT, ...credentials };
     this.#text = new DcgmText(this.#shownUrl);
     this.#next(0);
   }
@@ -90,13 +90,14 @@ export class DcgmSource implements GpuSource {
 
   async stop(): Promise<void> {
     this.#listener = undefined;
-    this.#stopping.abort();
+    this.#isStopped = true;
+    this.#abort?.abort();
     clearTimeout(this.#timer);
     await this.#underWay;
   }
 
   #next(pauseMs: number): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
       this.#underWay = this.#look();
     }, pauseMs);
@@ -106,18 +107,29 @@ export class DcgmSource implements GpuSource {
   async #look(): Promise<void> {
     const { loadIntervalMs, restartPauseMinMs, restartPauseMaxMs } = this.#config;
     const startedMs = performance.now();
+    let look: DcgmLook;
     try {
-      await this.#fetch();
-      this.#lookSeconds = (performance.now() - startedMs) / 1000;
-      this.#failures = 0;
-      this.#next(Math.max(0, loadIntervalMs - (performance.now() - startedMs)));
+      look = await this.#fetch();
     } catch (error) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#isStopped) return;
       this.#failed(error);
       const isNew = this.#failures < FAILURES_MAX;
       const growing = restartPauseMinMs * 2 ** Math.min(30, this.#failures - FAILURES_MAX);
       this.#next(isNew ? loadIntervalMs : Math.max(loadIntervalMs, Math.min(restartPauseMaxMs, growing)));
+      return;
     }
+    this.#lookSeconds = (performance.now() - startedMs) / 1000;
+    this.#next(Math.max(0, loadIntervalMs - (performance.now() - startedMs)));
+    this.#took(look);
+  }
+
+  #took({ updates, faults, stack }: DcgmLook): void {
+    this.#failures = 0;
+    this.#goodAtMs = performance.now();
+    this.#readings.take(updates, true);
+    this.#tell("ok", "", stack);
+    this.#listener?.changed();
+    if (faults.length > 0) this.#listener?.faulted(faults);
   }
 
   #failed(error: unknown): void {
@@ -131,21 +143,28 @@ export class DcgmSource implements GpuSource {
     if (this.#tell(trouble.state, trouble.message, this.#state.stack)) this.#listener?.changed();
   }
 
-  async #fetch(): Promise<void> {
+  async #fetch(): Promise<DcgmLook> {
     const { silentMaxMs } = this.#config;
-    const late = AbortSignal.timeout(silentMaxMs);
-    const signal = AbortSignal.any([late, this.#stopping.signal]);
-    const options = { headers: this.#headers, redirect: "manual", signal } as const;
+    const abort = new AbortController();
+    this.#abort = abort;
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      abort.abort();
+    }, silentMaxMs);
     try {
-      await this.#take(await fetch(this.#url, options));
+      const options = { headers: this.#headers, redirect: "manual", signal: abort.signal } as const;
+      return await this.#read(await fetch(this.#url, options));
     } catch (error) {
-      if (!late.aborted || error instanceof DcgmTrouble) throw error;
+      if (!isLate || error instanceof DcgmTrouble) throw error;
       const how = `${this.#shownUrl} does not answer within ${silentMaxMs / 1000} s: it, or the driver behind it, hangs`;
       throw new DcgmTrouble("unresponsive", how);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  async #take(response: Response): Promise<void> {
+  async #read(response: Response): Promise<DcgmLook> {
     const { status, headers, body } = response;
     if (status !== 200) {
       await body?.cancel();
@@ -159,14 +178,11 @@ export class DcgmSource implements GpuSource {
         break;
       }
     }
-    const { updates, faults, stack, end } = this.#text.finish(reader);
-    if (end.bad !== "") throw new DcgmTrouble("broken", `${this.#shownUrl} is no whole page of metrics: ${end.bad}`);
-    if (updates.length === 0) throw this.#empty(end.malformed);
-    this.#readings.take(updates, true);
-    this.#goodAtMs = performance.now();
-    this.#tell("ok", "", stack);
-    this.#listener?.changed();
-    if (faults.length > 0) this.#listener?.faulted(faults);
+    const look = this.#text.finish(reader);
+    const { bad, malformed } = look.end;
+    if (bad !== "") throw new DcgmTrouble("broken", `${this.#shownUrl} is no whole page of metrics: ${bad}`);
+    if (look.updates.length === 0) throw this.#empty(malformed);
+    return look;
   }
 
   #refused(status: number, location: string | null): DcgmTrouble {
@@ -200,6 +216,15 @@ export class DcgmSource implements GpuSource {
     const isSame = before.state === state;
     this.#state = { state, message, sinceMs: isSame ? before.sinceMs : Date.now(), stack, ambiguous };
     return !isSame || before.message !== message;
+  }
+}
+
+/** Of a URL's user information; as it is where it was not escaped. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

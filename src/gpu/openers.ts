@@ -7,6 +7,11 @@ export const OPENERS: Openers = {
     const libraryPath = nvmlLibrary === "" ? undefined : nvmlLibrary;
     return openNvml({ libraryPath, root: root === "/" ? "" : root });
   },
+  async rocm({ rocmLibrary, root }) {
+    const { openRocm } = await import("./rocm.ts");
+    const libraryPath = rocmLibrary === "" ? undefined : rocmLibrary;
+    return openRocm({ libraryPath, root: root === "/" ? "" : root });
+  },
   async sysfs({ vendors, root }) {
     const { openSysfs } = await import("./sysfs.ts");
     return openSysfs({ vendors, root: root === "/" ? "" : root });

@@ -8,7 +8,7 @@
  */
 import { defineMetric, type Metric } from "./exposition.ts";
 import { type GpuFigures, type GpuView, type SliceFigures, viewOf } from "./gpu-figures.ts";
-import { GpuPage, joined, label } from "./gpu-page.ts";
+import { GpuPage, joined, label, unique } from "./gpu-page.ts";
 
 const LABELS = ["gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION"] as const;
 const MIG_LABELS = [...LABELS, "GPU_I_PROFILE", "GPU_I_ID"] as const;
@@ -192,14 +192,19 @@ export const DCGM_METRICS: readonly Metric[] = [...ROWS, ...PART_ROWS].map(([met
 /** Prometheus' text of these GPUs as dcgm-exporter would write it. */
 export function dcgmText(hostname: string, gpus: readonly GpuFigures[]): string {
   const page = new GpuPage();
-  const views = gpus.filter(({ reading }) => reading.identity.vendor === "nvidia").map(viewOf);
-  const labels = (view: GpuView): string => dcgmLabels(hostname, view);
+  const theirs = gpus.filter(({ reading }) => reading.identity.vendor === "nvidia");
+  const views = unique(theirs, ({ reading }) => reading.uuid).map(viewOf);
+  const written = new Map(views.map((view) => [view, dcgmLabels(hostname, view)]));
+  const labels = (view: GpuView): string => written.get(view) ?? "";
   for (const [metric, read] of ROWS) page.family(metric, views, labels, (view, put) => put(read(view)));
   page.family(XID, views, labels, ({ gpu: { isFresh, xids } }, put) => {
     const { code, meaning } = xids.last ?? { code: 0, meaning: "No Error" };
     if (isFresh) put(code, joined(label("err_code", code), label("err_msg", meaning)));
   });
-  const parts = views.flatMap((view) => partsOf(hostname, view));
+  const parts = unique(
+    views.flatMap((view) => partsOf(hostname, view)),
+    (part) => part.labels,
+  );
   for (const [metric, read] of PART_ROWS)
     page.family(
       metric,

@@ -99,6 +99,7 @@ interface Traffic {
         readonly pid: number;
         readonly memoryBytes?: number | undefined;
         readonly utilization?: number | undefined;
+        readonly gpuInstance?: number | undefined;
         readonly command?: string | undefined;
       }[]
     | undefined;

@@ -2,7 +2,7 @@
 import { type GpuFigures, type GpuSourceFigures, type GpuView, type SliceFigures, viewOf } from "./gpu-figures.ts";
 import { GPU_METRICS, GPU_SOURCE_METRICS } from "./gpu-metric-names.ts";
 import { GPU_WEAR_METRICS } from "./gpu-wear-names.ts";
-import { GpuPage, joined, label, type Put } from "./gpu-page.ts";
+import { GpuPage, joined, label, type Put, unique } from "./gpu-page.ts";
 import type { Metric } from "./exposition.ts";
 
 /** Of one GPU. */
@@ -54,15 +54,17 @@ function links(
   { traffic }: GpuView,
   read: (link: NonNullable<GpuView["traffic"]["links"]>[number]) => number | boolean | undefined,
 ): void {
-  for (const link of traffic.links ?? []) put(read(link), label("link", link.index));
+  for (const link of unique(traffic.links ?? [], ({ index }) => index)) put(read(link), label("link", link.index));
 }
 
 type Process = NonNullable<GpuView["traffic"]["processes"]>[number];
 
 function processes(put: Put, { traffic }: GpuView, read: (process: Process) => number | undefined): void {
-  const most = [...(traffic.processes ?? [])].sort((a, b) => (b.memoryBytes ?? 0) - (a.memoryBytes ?? 0));
+  const listed = unique(traffic.processes ?? [], ({ pid, gpuInstance = -1 }) => `${pid} ${gpuInstance}`);
+  const most = [...listed].sort((a, b) => (b.memoryBytes ?? 0) - (a.memoryBytes ?? 0));
   for (const process of most.slice(0, PROCESSES_MAX)) {
-    put(read(process), joined(label("pid", process.pid), label("command", process.command)));
+    const { pid, gpuInstance, command } = process;
+    put(read(process), joined(label("pid", pid), label("gpu_instance", gpuInstance), label("command", command)));
   }
 }
 
@@ -188,10 +190,13 @@ const OF_PARTS: readonly (readonly [Metric, (part: Part, put: Put) => void])[] =
 /** Prometheus' text of these GPUs and of what reads them. */
 export function gpuText(node: string, gpus: readonly GpuFigures[], sources: readonly GpuSourceFigures[]): string {
   const page = new GpuPage();
-  const views = gpus.map(viewOf);
+  const views = unique(gpus, ({ reading }) => reading.uuid).map(viewOf);
   const labels = new Map(views.map((view) => [view, gpuLabels(node, view.gpu, view.gpu.reading.uuid)]));
   for (const [metric, write] of OF_GPUS) page.family(metric, views, (view) => labels.get(view) ?? "", write);
-  const parts = views.flatMap((view) => partsOf(node, view));
+  const parts = unique(
+    views.flatMap((view) => partsOf(node, view)),
+    (part) => part.labels,
+  );
   for (const [metric, write] of OF_PARTS) page.family(metric, parts, (part) => part.labels, write);
   addSources(page, node, sources);
   return page.text;
@@ -233,9 +238,10 @@ function info({ gpu: { source }, identity }: GpuView, put: Put): void {
   );
 }
 
-function addSources(page: GpuPage, node: string, sources: readonly GpuSourceFigures[]): void {
+function addSources(page: GpuPage, node: string, given: readonly GpuSourceFigures[]): void {
   const labels = ({ state, figures }: GpuSourceFigures): string =>
     joined(label("node", node), label("source", figures?.name ?? state.stack?.backend ?? "other"));
+  const sources = unique(given, labels);
   page.family(GPU_SOURCE_METRICS.state, sources, labels, ({ state: { state } }, put) =>
     states(put, "state", SOURCE_STATES, (one) => one === state),
   );

@@ -38,6 +38,15 @@ export class GpuPage {
   }
 }
 
+/** The first of each key: what a driver lists twice must not be a series that comes twice, which costs the whole page. */
+export function unique<T>(list: readonly T[], keyOf: (one: T) => string | number): readonly T[] {
+  const seen = new Set<string | number>();
+  return list.filter((one) => {
+    const key = keyOf(one);
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
 /** `name="value"`; nothing for what is not known, which is the same to Prometheus as an empty one. */
 export function label(name: string, value: string | number | undefined): string {
   if (value === undefined || value === "") return "";

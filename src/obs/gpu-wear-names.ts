@@ -79,14 +79,14 @@ export const GPU_WEAR_METRICS = {
   processMemory: gpuMetric(
     "gauge",
     "infermesh_gpu_process_memory_bytes",
-    ["pid", "command"],
+    ["pid", "gpu_instance", "command"],
     "bytes",
     "Memory of a process, of the 32 that have most.",
   ),
   processUtilization: gpuMetric(
     "gauge",
     "infermesh_gpu_process_utilization_ratio",
-    ["pid", "command"],
+    ["pid", "gpu_instance", "command"],
     "ratio",
     "Busy fraction for a process, of the same ones.",
   ),

@@ -3,6 +3,8 @@ import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { DcgmSource } from "../../src/gpu/dcgm.ts";
 import { gpuSettings } from "../../src/gpu/settings.ts";
+import { GpuWatch } from "../../src/gpu/watch.ts";
+import { healthSettings } from "../../src/health/settings.ts";
 import { GpuSources } from "../../src/gpu/sources.ts";
 import type { GpuFault } from "../../src/health/reading.ts";
 import { exporter24, exporter45, UUIDS } from "./dcgm-fixtures.ts";
@@ -92,6 +94,7 @@ describe("an exporter that answers", () => {
     await until("it is read", () => source.state.state === "ok");
     expect(source.state.stack).toEqual({ backend: "dcgm", source: exported.url, driverVersion: "570.86.15" });
     expect(source.readings.map(({ uuid, load }) => [uuid, load?.powerWattsMean])).toEqual([[UUIDS[0], 512.25]]);
+    expect(source.figures).toMatchObject({ name: "dcgm", restarts: 0 });
     exported.answers(page(exporter45({ xid: 79 })));
     await until("the fault is told", () => faults.length > 0);
     const { requests } = exported.seen;
@@ -123,10 +126,11 @@ describe("an exporter that answers", () => {
         headers: { "content-type": "application/openmetrics-text; version=1.0.0", "content-encoding": "gzip" },
       });
     });
-    const { source } = watched(exported.url.replace("//", "//ada:se%20cret@"));
+    const { source } = watched(`${exported.url.replace("//", "//ada:se%20cret@")}?key=se%20cret`);
     await until("it is read", () => source.state.state === "ok");
     expect(JSON.stringify(source.state)).not.toContain("cret");
-    const { source: stranger } = watched(exported.url);
+    expect(source.state.stack?.source).toBe(exported.url);
+    const { source: stranger } = watched(exported.url.replace("//", "//%zz:%@"));
     await until("it is refused", () => stranger.state.state === "denied");
     expect(stranger.state.message).toContain("answers 401");
   });
@@ -227,6 +231,36 @@ describe("an exporter that does not", () => {
     exported.answers(page(exporter45()));
     await until("they are back", () => source.state.state === "ok");
   });
+});
+
+test("what it reads goes through the rules of health: a fatal XID quarantines, an exporter that is away degrades", async () => {
+  const exported = exporter(page(exporter45({ xid: 31 })));
+  const source = new DcgmSource({ url: exported.url, config: CONFIG });
+  closing.unshift(() => source.stop());
+  const watch = new GpuWatch({
+    health: defaultsOf(healthSettings),
+    models: () => ["llama"],
+    runtime: () => undefined,
+    changed: () => {},
+  });
+  watch.add(source);
+  await until("it is read", () => watch.all.length === 1);
+  const rules = (): string[] => watch.all.flatMap(({ verdict }) => verdict.reasons.map(({ rule }) => rule));
+  // What stood there at first is no news; the memory error of the fixture is.
+  expect(rules()).not.toContain("xid");
+  exported.answers(page(exporter45({ xid: 79 })));
+  await until("it is quarantined for it", () => rules().includes("xid"));
+  const xid = watch.all[0]?.verdict.reasons.find(({ rule }) => rule === "xid");
+  expect(xid).toMatchObject({ severity: "quarantined", text: expect.stringContaining("XID 79") });
+  expect(watch.quarantine?.uuids).toEqual([UUIDS[0]]);
+  expect([...(watch.all[0]?.xids.counts ?? [])]).toEqual([[79, 1]]);
+  await exported.stop();
+  await until("it is missed", () => rules().includes("driver"));
+  expect(watch.all[0]?.isFresh).toBe(false);
+  const [reason] = watch.all[0]?.verdict.reasons.filter(({ rule }) => rule === "driver") ?? [];
+  expect(reason?.severity).toBe("degraded");
+  expect(reason?.text).toContain("the GPU can't be read: http://127.0.0.1");
+  watch.stop();
 });
 
 test("--gpu dcgm=URL opens it, and stops it", async () => {

@@ -58,6 +58,8 @@ export function mi300x(address = "0000:05:00.0", more: Files = {}): CardFiles {
     },
     hwmon: {
       name: "amdgpu\n",
+      in0_label: "vddgfx\n",
+      in0_input: "850\n",
       temp2_label: "junction\n",
       temp2_input: "61000\n",
       temp2_crit: "100000\n",
@@ -107,6 +109,8 @@ export const MI210: CardFiles = {
   },
   hwmon: {
     name: "amdgpu\n",
+    in0_label: "vddgfx\n",
+    in0_input: "806\n",
     temp1_label: "edge\n",
     temp1_input: "35000\n",
     temp1_crit: "100000\n",
@@ -140,6 +144,8 @@ export const RX7900: CardFiles = {
   },
   hwmon: {
     name: "amdgpu\n",
+    in0_label: "vddgfx\n",
+    in0_input: "806\n",
     temp1_label: "edge\n",
     temp1_input: "51000\n",
     power1_average: "98000000\n",
@@ -226,7 +232,10 @@ export function addStrangers(tree: KernelTree): void {
 /** The compute driver's nodes and processes: a processor, and a GPU for each address. */
 export function addKfd(tree: KernelTree, addresses: readonly string[], gfx = 90_402): void {
   const nodes = "sys/class/kfd/kfd/topology/nodes";
-  tree.write({ "0/gpu_id": "0\n", "0/properties": "cpu_cores_count 96\n", "0/name": "\n" }, nodes);
+  tree.write(
+    { "0/io_links/none": "", "0/gpu_id": "0\n", "0/properties": "cpu_cores_count 96\n", "0/name": "\n" },
+    nodes,
+  );
   for (const [index, address] of addresses.entries()) {
     const [domain, bus, rest] = address.split(":") as [string, string, string];
     const [device] = rest.split(".") as [string];
@@ -240,9 +249,9 @@ export function addKfd(tree: KernelTree, addresses: readonly string[], gfx = 90_
       `location_id ${location}`,
       `domain ${Number.parseInt(domain, 16)}`,
       `gfx_target_version ${gfx}`,
-      "hive_id 12958340567841297605",
+      "hive_id 12958347648517526725",
     ].join("\n");
     const files = { gpu_id: `${40_000 + index}\n`, properties: `${properties}\n`, name: "ip discovery\n" };
-    tree.write(files, `${nodes}/${index + 1}`);
+    tree.write({ ...files, "io_links/none": "" }, `${nodes}/${index + 1}`);
   }
 }

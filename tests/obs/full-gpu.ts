@@ -91,6 +91,7 @@ export function fullGpu(index: number, { slices = 2, links = 4, processes = 2, i
           pid: 1000 + place,
           memoryBytes: (place + 1) * 2 ** 20,
           utilization: 0.5,
+          gpuInstance: slices > 0 ? 7 : undefined,
           command: 'vllm "engine"\\',
         })),
       },

@@ -47,7 +47,8 @@ describe("infermesh's own", () => {
       [`infermesh_gpu_link_active{${LABELS},link="1"}`]: 0,
       [`infermesh_gpu_link_crc_errors_total{${LABELS},link="3"}`]: 3,
       [`infermesh_gpu_processes{${LABELS}}`]: 2,
-      [`infermesh_gpu_process_memory_bytes{${LABELS},pid="1001",command="vllm \\"engine\\"\\\\"}`]: 2 ** 21,
+      [`infermesh_gpu_process_memory_bytes{${LABELS},pid="1001",gpu_instance="7",command="vllm \\"engine\\"\\\\"}`]:
+        2 ** 21,
       [`infermesh_gpu_ecc_errors_total{${LABELS},kind="uncorrected"}`]: 1,
       [`infermesh_gpu_remapped_rows_total{${LABELS},kind="uncorrected"}`]: 6,
       [`infermesh_gpu_remap_pending{${LABELS}}`]: 1,
@@ -113,6 +114,26 @@ describe("infermesh's own", () => {
       'infermesh_gpu_processes{node="n",gpu_uuid="GPU-0",gpu="0",name="NVIDIA H100 80GB HBM3"} 100',
     );
   });
+});
+
+test("what a driver names twice is told once", () => {
+  const { reading, ...rest } = fullGpu(0);
+  const { traffic, load } = reading;
+  const [process] = traffic!.processes!;
+  const [link] = traffic!.links!;
+  const [slice] = load!.slices!;
+  const twice = {
+    ...rest,
+    reading: {
+      ...reading,
+      load: { ...load, slices: [slice!, slice!] },
+      traffic: { ...traffic, processes: [process!, process!, { ...process!, gpuInstance: 8 }], links: [link!, link!] },
+    },
+  };
+  const text = gpuText("n", [twice, twice], [...SOURCES, ...SOURCES]);
+  expect(expositionFaults(text)).toEqual([]);
+  expect(text.match(/^infermesh_gpu_process_memory_bytes\{/gm)).toHaveLength(2);
+  expect(expositionFaults(dcgmText("a", [twice, twice]))).toEqual([]);
 });
 
 describe("dcgm-exporter's", () => {

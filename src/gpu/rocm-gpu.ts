@@ -1,0 +1,214 @@
+/**
+ * All that is read of one GPU by librocm_smi64, and of the kernel's files where the library has nothing or is not to be
+ * trusted with them: built as distributions build it, it ends the process on a file that is not as it was when it was
+ * written (a third line in a block's error counts, a card without sensors).
+ */
+import type { GpuIdentity, GpuLoad, GpuProcess, GpuTraffic, GpuWear } from "../health/reading.ts";
+import { amdFiguresOf } from "./amd-figures.ts";
+import { type RawMetrics, readMetrics } from "./amd-metrics.ts";
+import { readEccMode, readRas } from "./amd-ras.ts";
+import { AmdThrottle } from "./amd-throttle.ts";
+import { cardName } from "./card-names.ts";
+import { type ClockLevels, clockLevelsOf } from "./kernel-text.ts";
+import type { KfdNode } from "./kfd.ts";
+import { shareOf } from "./nvml-decode.ts";
+import { Rate } from "./rate.ts";
+import { type RocmDevice, SENSOR } from "./rocm-device.ts";
+import type { Card } from "./sysfs-cards.ts";
+import { KernelFolder } from "./sysfs-folder.ts";
+import { PcieLink } from "./sysfs-link.ts";
+
+const MEMORY = { vram: 0, gtt: 2 } as const;
+const CLOCKS = { graphics: [0, "pp_dpm_sclk"], memory: [4, "pp_dpm_mclk"] } as const;
+const MEMORY_BLOCK = 1;
+/** Blocks whose errors the library counts, with the names of the kernel's files. */
+const BLOCKS = [
+  [0x1, "umc"],
+  [0x2, "sdma"],
+  [0x4, "gfx"],
+  [0x8, "mmhub"],
+  [0x20, "pcie_bif"],
+  [0x40, "hdp"],
+  [0x80, "xgmi_wafl"],
+] as const;
+
+export class RocmGpu {
+  readonly device: RocmDevice;
+  readonly card: Card;
+  readonly #files: KernelFolder;
+  readonly #link: PcieLink;
+  readonly #throttle = new AmdThrottle();
+  readonly #read = new Rate();
+  readonly #written = new Rate();
+  /** The library looks for sensors once, and must not be asked where it found none. */
+  readonly #hasSensors: boolean;
+
+  /** It may be asked for what it has of the card's gpu_metrics. */
+  #knowsMetrics = false;
+
+  constructor(device: RocmDevice, card: Card) {
+    this.device = device;
+    this.card = card;
+    this.#files = new KernelFolder(card.device);
+    this.#link = new PcieLink(card.device);
+    this.#hasSensors = this.#files.in("hwmon").names(/^hwmon\d/).length > 0;
+  }
+
+  identity(index: number, node: KfdNode | undefined): GpuIdentity {
+    const device = this.device;
+    const range = this.#hasSensors ? device.powerRange() : undefined;
+    const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
+    const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
+    const corrected = device.long("rsmi_dev_ecc_enabled_get");
+    return {
+      index,
+      vendor: "amd",
+      name: this.#name(),
+      serial: device.text("rsmi_dev_serial_number_get"),
+      pciAddress: this.card.pciAddress,
+      architecture: node?.gfxName,
+      memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
+      graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
+      memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
+      ...this.#link.max(),
+      slowdownCelsius: this.#celsius(sensor, "critical"),
+      shutdownCelsius: this.#celsius(sensor, "emergency"),
+      memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
+      powerLimitWattsMin: wattsOf(range?.min),
+      powerLimitWattsMax: wattsOf(range?.max) || undefined,
+      eccMode: corrected === undefined ? readEccMode(this.#files) : (corrected & MEMORY_BLOCK) !== 0,
+      fabric: hexOf(hive) ?? node?.hive,
+    };
+  }
+
+  load(): GpuLoad {
+    const device = this.device;
+    const raw = this.#metrics();
+    const figures = amdFiguresOf(raw);
+    const total = device.choice("rsmi_dev_memory_total_get", MEMORY.vram);
+    const used = device.choice("rsmi_dev_memory_usage_get", MEMORY.vram);
+    const isWhole = total !== undefined && used !== undefined && used <= total;
+    const hotspot = this.#celsius(SENSOR.junction) ?? figures.hotspotCelsius;
+    const power = this.#hasSensors ? device.power() : {};
+    const mean = power.mean ?? figures.powerWattsMean;
+    const fan = this.#fan();
+    return {
+      utilization: shareOf(device.word("rsmi_dev_busy_percent_get")) ?? figures.utilization,
+      memoryUtilization: shareOf(device.word("rsmi_dev_memory_busy_percent_get")) ?? figures.memoryUtilization,
+      decoderUtilization: figures.videoUtilization,
+      jpegUtilization: figures.jpegUtilization,
+      memoryUsedBytes: isWhole ? used : undefined,
+      memoryFreeBytes: isWhole ? total - used : undefined,
+      hostMemoryUsedBytes: device.choice("rsmi_dev_memory_usage_get", MEMORY.gtt),
+      temperatureCelsius: this.#celsius(SENSOR.edge) ?? figures.edgeCelsius ?? hotspot,
+      hotspotCelsius: hotspot,
+      memoryCelsius: this.#celsius(SENSOR.memory) ?? figures.memoryCelsius ?? this.#hottestStack(),
+      powerWatts: power.now ?? figures.powerWatts ?? mean,
+      powerWattsMean: mean,
+      powerLimitWatts: this.#hasSensors ? wattsOf(device.choice("rsmi_dev_power_cap_get", 0)) || undefined : undefined,
+      energyJoules: (this.#knowsMetrics ? device.energy() : undefined) ?? figures.energyJoules,
+      graphicsClockMhz: this.#levels(CLOCKS.graphics).currentMhz ?? figures.graphicsClockMhz,
+      memoryClockMhz: this.#levels(CLOCKS.memory).currentMhz ?? figures.memoryClockMhz,
+      videoClockMhz: figures.videoClockMhz,
+      fans: fan.share === undefined ? undefined : [fan.share],
+      fanRpm: fan.rpm ?? figures.fanRpm,
+      throttleReasons: this.#throttle.take(raw),
+    };
+  }
+
+  traffic(nowMs: number, processes: readonly GpuProcess[] | undefined): GpuTraffic {
+    const figures = amdFiguresOf(this.#metrics());
+    const now = this.#link.now();
+    return {
+      pcieGeneration: now.pcieGeneration ?? figures.pcieGeneration,
+      pcieWidth: now.pcieWidth ?? figures.pcieWidth,
+      pcieReplays: this.device.long("rsmi_dev_pci_replay_counter_get") ?? figures.pcieReplays,
+      linkRxBytesPerSecond: this.#read.take(figures.linkReadBytes, nowMs),
+      linkTxBytesPerSecond: this.#written.take(figures.linkWrittenBytes, nowMs),
+      links: figures.links,
+      processes,
+    };
+  }
+
+  wear(): GpuWear {
+    const files = readRas(this.#files);
+    let corrected: number | undefined;
+    let uncorrected: number | undefined;
+    for (const [block, name] of BLOCKS) {
+      // Two lines are what it was written for.
+      const lines = this.#files.in("ras").text(`${name}_err_count`)?.split("\n").length;
+      if (lines !== 2) continue;
+      const errors = this.device.errors(block);
+      if (errors?.corrected !== undefined) corrected = (corrected ?? 0) + errors.corrected;
+      if (errors?.uncorrected !== undefined) uncorrected = (uncorrected ?? 0) + errors.uncorrected;
+    }
+    return {
+      ...files,
+      eccCorrected: greater(files.eccCorrected, corrected),
+      eccUncorrected: greater(files.eccUncorrected, uncorrected),
+    };
+  }
+
+  /**
+   * Before 6.0 the library knows versions 1.0 to 1.3, ends the process on a later one, and leaves out why clocks are held
+   * down: then the card's own bytes are taken.
+   */
+  #metrics(): RawMetrics | undefined {
+    const own = this.#files.bytes("gpu_metrics");
+    const isNew = own === undefined || own[2] !== 1 || (own[3] ?? 0) > 2;
+    this.#knowsMetrics = !this.device.session.isOld || !isNew;
+    const told = this.#knowsMetrics ? this.device.metrics() : undefined;
+    return told ?? (own === undefined ? undefined : readMetrics(own));
+  }
+
+  /** The library looks names up in a list that may be older than the card: then it tells of its number. */
+  #name(): string {
+    const name = this.device.text("rsmi_dev_name_get");
+    if (name !== undefined && !/^(?:0x)?[0-9a-f]{4}$/i.test(name)) return name;
+    return cardName("amd", this.#files.hex("device"));
+  }
+
+  #celsius(sensor: number, what: "now" | "critical" | "emergency" = "now"): number | undefined {
+    return this.#hasSensors ? this.device.celsius(sensor, what) : undefined;
+  }
+
+  /** Of the memory's stacks, the hottest one. */
+  #hottestStack(): number | undefined {
+    if (!this.#knowsMetrics) return undefined;
+    const known = SENSOR.hbm.flatMap((sensor) => this.#celsius(sensor) ?? []);
+    return known.length === 0 ? undefined : Math.max(...known);
+  }
+
+  /** Before 6.0 the library ends the process on the line of a clock that sleeps, "S: 19Mhz *". */
+  #levels([clock, file]: (typeof CLOCKS)[keyof typeof CLOCKS]): ClockLevels {
+    const text = this.device.session.isOld ? this.#files.text(file) : undefined;
+    return text !== undefined && /^\s*S/m.test(text) ? clockLevelsOf(text) : this.device.levels(clock);
+  }
+
+  #fan(): { readonly share?: number; readonly rpm?: number | undefined } {
+    if (!this.#hasSensors) return {};
+    const speed = this.device.choice("rsmi_dev_fan_speed_get", 0);
+    const greatest = this.device.choice("rsmi_dev_fan_speed_max_get", 0) ?? 255;
+    const rpm = this.device.choice("rsmi_dev_fan_rpms_get", 0);
+    return speed === undefined || greatest === 0 || speed > greatest ? { rpm } : { share: speed / greatest, rpm };
+  }
+}
+
+/** Of microwatts. */
+function wattsOf(microwatts: number | undefined): number | undefined {
+  return microwatts === undefined ? undefined : microwatts / 1e6;
+}
+
+/** Of two that count the same, the one that counts more of the blocks. */
+function greater(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return Math.max(one, other);
+}
+
+/** 64 bits of a name, the low ones first; undefined for none. */
+export function hexOf(halves: readonly [low: number, high: number] | undefined): string | undefined {
+  if (halves === undefined) return undefined;
+  const [low, high] = halves;
+  const digits = high.toString(16) + low.toString(16).padStart(8, "0");
+  return /^0+$/.test(digits) ? undefined : digits.replace(/^0+/, "");
+}

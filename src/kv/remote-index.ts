@@ -1,0 +1,103 @@
+/**
+ * The blocks of one engine as a router knows them: a number a block, since a router knows those of a whole fleet.
+ * Some 40 bytes a block.
+ */
+import type { Match } from "./block-index.ts";
+import { MEDIA_ALL } from "./event.ts";
+
+/** Shared by all engines of a receiver. */
+export interface RoomForBlocks {
+  readonly blocksMax: number;
+  readonly blocksTotalMax: number;
+  taken: number;
+  readonly refused: () => void;
+}
+
+/** A block's number: media, tokens and depth in 4, 16 and 20 bits. */
+const TOKENS = 16;
+const DEPTH = 16 * 65_536;
+
+export class RemoteIndex {
+  readonly model: string;
+  readonly engine: string;
+  readonly slot: number;
+  readonly life: number;
+  number = 0;
+  /** It follows the node's word without a gap. */
+  isCurrent = false;
+  /** The node says that it tells all that the engine holds. */
+  isTold = false;
+  /** A snapshot was here. */
+  isKnown = false;
+  readonly #blocks = new Map<number, number>();
+  readonly #room: RoomForBlocks;
+  #isShort = false;
+
+  constructor(who: { model: string; engine: string; slot: number }, life: number, room: RoomForBlocks) {
+    this.model = who.model;
+    this.engine = who.engine;
+    this.slot = who.slot;
+    this.life = life;
+    this.#room = room;
+  }
+
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  /** The engine may hold blocks that are not here. */
+  get isPartial(): boolean {
+    return !this.isTold || this.#isShort;
+  }
+
+  begin(number: number): void {
+    this.number = number;
+    this.isCurrent = true;
+    this.isKnown = true;
+  }
+
+  set(key: number, depth: number, tokens: number, media: number): void {
+    const room = this.#room;
+    if (!this.#blocks.has(key)) {
+      if (this.#blocks.size >= room.blocksMax || room.taken >= room.blocksTotalMax) {
+        this.#isShort = true;
+        room.refused();
+        return;
+      }
+      room.taken += 1;
+    }
+    this.#blocks.set(key, depth * DEPTH + tokens * TOKENS + media);
+  }
+
+  remove(key: number): void {
+    if (this.#blocks.delete(key)) this.#room.taken -= 1;
+  }
+
+  clear(): void {
+    this.#room.taken -= this.#blocks.size;
+    this.#blocks.clear();
+  }
+
+  /** Where a block lies; 0: nowhere. */
+  media(key: number): number {
+    return (this.#blocks.get(key) ?? 0) % TOKENS;
+  }
+
+  /** How many blocks come before it; undefined where it is not held. */
+  depth(key: number): number | undefined {
+    const block = this.#blocks.get(key);
+    return block === undefined ? undefined : Math.floor(block / DEPTH);
+  }
+
+  /** How many of these keys, each of the block behind the one before, are held in any of `media`. */
+  matched(keys: ArrayLike<number>, media = MEDIA_ALL): Match {
+    let tokens = 0;
+    let blocks = 0;
+    for (; blocks < keys.length; blocks += 1) {
+      const block = this.#blocks.get(keys[blocks]!) ?? 0;
+      if (((block % TOKENS) & media) === 0) break;
+      tokens += Math.floor(block / TOKENS) % 65_536;
+    }
+    return { blocks, tokens };
+  }
+}
