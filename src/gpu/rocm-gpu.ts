@@ -179,7 +179,7 @@ export class RocmGpu {
     return known.length === 0 ? undefined : Math.max(...known);
   }
 
-  /** Before 6.0 the library can't read the line of a clock that sleeps, "S: 19Mhz *". */
+  /** Before 6.0 the library ends the process on the line of a clock that sleeps, "S: 19Mhz *". */
   #levels([clock, file]: (typeof CLOCKS)[keyof typeof CLOCKS]): ClockLevels {
     const text = this.device.session.isOld ? this.#files.text(file) : undefined;
     return text !== undefined && /^\s*S/m.test(text) ? clockLevelsOf(text) : this.device.levels(clock);
