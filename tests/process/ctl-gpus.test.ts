@@ -92,6 +92,15 @@ describe("in a mesh", () => {
     expect((await ctl(agents[0]!, "describe-gpu", "7@node2")).err).toContain('there is no GPU "7" at node2');
   }, 60_000);
 
+  test("names of GPUs are completed", async () => {
+    const at = ["--endpoint", `http://${router.address("api")}`];
+    const child = Bun.spawn([EXECUTABLE, "ctl", "complete", "--", "ctl", "describe-gpu", ...at, "1@"], {
+      env: { ...ownEnvironment(), INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml" },
+      stdout: "pipe",
+    });
+    expect((await child.stdout.text()).split("\n")).toEqual(["1@node1\t", "1@node2\t", ""]);
+  }, 30_000);
+
   test("uncordon ends a quarantine from anywhere, and is an event", async () => {
     await fault(agents[0], { gpu: 1, xid: 79 });
     await until(async () => (await healthOf("node1@1")) === "quarantined");
