@@ -17,6 +17,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
+import { openExecPlane } from "./exec-plane.ts";
 import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
@@ -60,6 +61,14 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let announcer: Announcer | null = null;
   let controlPlane: ControlPlane | null = null;
   const journal = new Journal(Date.now());
+  const exec = openExecPlane({
+    config: config.exec,
+    id: config.id,
+    dataDir: config.dataDir,
+    tell: journal.tell,
+    changed: () => states?.look(),
+    log,
+  });
   const xids = new XidNews(config.id, journal.tell);
   const plane = openGpuPlane({
     config: config.gpu,
@@ -83,7 +92,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const sample = (): ReturnType<typeof sampler.sample> => {
     const now = sampler.sample(performance.now());
     if (draining || isDrained) return { ...now, ready: false, draining: true };
-    return now.ready && plane.watch.quarantine !== undefined ? { ...now, ready: false } : now;
+    return now.ready && (plane.watch.quarantine !== undefined || exec?.isReady === false)
+      ? { ...now, ready: false }
+      : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const gpus = new GpuNews(journal.tell);
@@ -114,6 +125,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtime.models,
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
+      ...(exec === null ? {} : { runtime: exec.summary }),
     }),
     gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
     ...view,
@@ -156,12 +168,13 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     faults: runtime.faults,
     leave,
     keyring: () => joined(node).keys,
+    ...(exec === null ? {} : { runtime: exec }),
   });
   // The metrics port is open to the network: nothing can be changed there.
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  const isReady = runtime.sample().ready;
+  const isReady = runtime.sample().ready && exec?.isReady !== false;
   node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
@@ -252,6 +265,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     startedAt: new Date(incarnation * 1000).toISOString(),
     version,
   };
+  await exec?.begin();
   await writeAgentFile(config.dataDir, file);
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtime.models, version, pid: process.pid });
@@ -266,6 +280,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   journal.end();
   states.stop();
   await runtime.stop(config.drainTimeoutMs);
+  await exec?.end();
   await plane.stop();
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);
   await removeAgentFile(config.dataDir, config.id);

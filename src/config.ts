@@ -13,6 +13,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { inspectStoreSettings } from "./store/inspect-settings.ts";
+import { execSettings } from "./exec/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
@@ -108,6 +109,7 @@ export const agentSettings = section({
     },
     { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
   ),
+  exec: execSettings,
   gpu: gpuSettings,
   gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
   mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },

@@ -259,7 +259,7 @@ const TREE: Branch = {
  */
 function isThriftyRole(args: readonly string[], env: NodeJS.ProcessEnv): boolean {
   const [role, what = "start"] = args;
-  if (role === "member" || role === "gpu-probe") return true;
+  if (role === "member" || role === "gpu-probe" || (role === "exec-runtime" && args.length === 1)) return true;
   if (role !== "agent" || (what !== "start" && !what.startsWith("--"))) return false;
   const given = args.findLastIndex((arg) => arg === "--control" || arg.startsWith("--control="));
   const mode = given < 0 ? env["INFERMESH_CONTROL"] : (args[given]?.split("=")[1] ?? args[given + 1]);
@@ -276,6 +276,10 @@ async function main(args: readonly string[]): Promise<void> {
   // An agent's own child, with as little in memory as it can do with.
   const child = GPU_CHILDREN.find((name) => name === args[0]);
   if (child !== undefined) return gpuChild(child, args.slice(1));
+  if (args[0] === "exec-runtime") {
+    const { keeperProcess } = await import("./keeper/keeper-process.ts");
+    return keeperProcess(args.slice(1));
+  }
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;

@@ -22,8 +22,9 @@ export const CORES = [
   "sim",
   "health",
   "kv",
+  "exec",
 ];
-const SHELLS = ["telemetry", "gpu", "mesh", "store", "proxy", "admin", "ctl"];
+const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
@@ -38,6 +39,7 @@ const BESIDE_ROLES = [
   "operations",
   "policies",
   "control",
+  "exec-plane",
   "gpu-plane",
   "gpu-calls",
   "model-calls",

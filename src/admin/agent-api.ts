@@ -33,10 +33,19 @@ export interface AgentApiOptions extends MeshApiOptions {
   health?(): AgentHealth;
   /** The mock runtime's faults; without it there is no /mock. Not for the metrics port, which others can reach. */
   readonly faults?: AgentFaults;
+  /** The runtime that the agent has started; without it there is no /runtime. Not for the metrics port either. */
+  readonly runtime?: RuntimeControl;
   /** The gossip's keys; without it there is no /keyring. Not for the metrics port either. */
   readonly keyring?: () => KeyringControl;
   /** Errors that are not the client's. */
   onError?(error: unknown, request: string): void;
+}
+
+export interface RuntimeControl {
+  readonly status: object;
+  start(): void;
+  restart(): void;
+  stop(): void;
 }
 
 export interface AgentFaults {
@@ -122,9 +131,24 @@ export function agentApi(options: AgentApiOptions): Hono {
     app.delete("/mock/faults", (c) => c.json(faults.clear() as object));
     methods["/mock/faults"] = "GET, HEAD, POST, DELETE";
   }
+  if (options.runtime !== undefined) Object.assign(methods, runtimeRoutes(app, options.runtime));
   allowOnly(app, methods);
   if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
   return app;
+}
+
+/** Answers the methods of its paths. What was asked for takes its time: 202, with the state that it has begun with. */
+function runtimeRoutes(app: Hono, runtime: RuntimeControl): Record<string, string> {
+  app.get("/runtime", (c) => c.json(runtime.status));
+  const methods: Record<string, string> = { "/runtime": "GET, HEAD" };
+  for (const action of ["start", "restart", "stop"] as const) {
+    app.post(`/runtime/${action}`, (c) => {
+      runtime[action]();
+      return c.json(runtime.status, 202);
+    });
+    methods[`/runtime/${action}`] = "POST";
+  }
+  return methods;
 }
 
 function healthOf(sample: NodeSample): AgentHealth {

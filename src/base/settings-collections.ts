@@ -1,6 +1,15 @@
 /** Settings of several values: lists, and maps from names. In flags and variables they are `a,b` and `name=value`. */
 
-import { type CommonOptions, type Field, type Making, type Reading, isRecord, make, refuse } from "./field.ts";
+import {
+  type CommonOptions,
+  type Fault,
+  type Field,
+  type Making,
+  type Reading,
+  isRecord,
+  make,
+  refuse,
+} from "./field.ts";
 
 export interface ListOptions extends CommonOptions {
   readonly default?: readonly unknown[];
@@ -39,6 +48,8 @@ export function list<T>(of: Field<T>, options: ListOptions): Field<readonly T[]>
 export interface MapOptions extends CommonOptions {
   readonly default?: Readonly<Record<string, unknown>>;
   readonly lengthMax?: number;
+  /** A flag or variable holds one entry, so that its value may have commas. */
+  readonly isWhole?: boolean;
 }
 
 /** Stands in faults for what might be most of a key. */
@@ -47,7 +58,7 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 /** Values of one kind by name; `name=value` in flags and variables. */
 export function map<T>(of: Field<T>, options: MapOptions): Field<Readonly<Record<string, T>>> {
-  const { lengthMax = 64, secret = false } = options;
+  const { lengthMax = 64, secret = false, isWhole = false } = options;
   const expected = `at most ${lengthMax} names with values, each ${of.expected}`;
   const making: Making<Readonly<Record<string, T>>> = {
     kind: "map",
@@ -57,7 +68,11 @@ export function map<T>(of: Field<T>, options: MapOptions): Field<Readonly<Record
     write: (values) => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of.write(value)])),
     read(raw, at) {
       const before = at.faults.length;
-      const entries = at.fromText ? textEntries(raw, at, secret) : isRecord(raw) ? Object.entries(raw) : undefined;
+      const entries = at.fromText
+        ? textEntries(raw, at, secret, isWhole)
+        : isRecord(raw)
+          ? Object.entries(raw)
+          : undefined;
       if (entries === undefined || entries.length > lengthMax) return refuse(secret ? HIDDEN : raw, at, expected);
       const values: [string, T][] = [];
       for (const [name, item] of entries) {
@@ -67,7 +82,9 @@ export function map<T>(of: Field<T>, options: MapOptions): Field<Readonly<Record
           refuse(name, at, "a name of at most 64 letters, digits, _, . or -, starting with a letter or _");
           continue;
         }
-        const value = of.read(item, { ...at, path });
+        const faults: Fault[] = [];
+        const value = of.read(item, { ...at, path, faults });
+        at.faults.push(...faults.map((fault) => (secret ? { ...fault, found: HIDDEN } : fault)));
         if (value !== undefined) values.push([name, value]);
       }
       return at.faults.length > before ? undefined : Object.freeze(Object.fromEntries(values));
@@ -85,9 +102,16 @@ function textItems(raw: unknown, separator: "," | " "): string[] | undefined {
     .filter((item) => item !== "");
 }
 
-function textEntries(raw: unknown, at: Reading, secret: boolean): [string, string][] | undefined {
-  return textItems(raw, ",")?.flatMap((item): [string, string][] => {
+function wholeTexts(raw: unknown): string[] | undefined {
+  const texts = typeof raw === "string" ? [raw] : raw;
+  return Array.isArray(texts) ? texts.map(String).filter((item) => item !== "") : undefined;
+}
+
+function textEntries(raw: unknown, at: Reading, secret: boolean, isWhole: boolean): [string, string][] | undefined {
+  const items = isWhole ? wholeTexts(raw) : textItems(raw, ",");
+  return items?.flatMap((item): [string, string][] => {
     const equals = item.indexOf("=");
+    if (equals > 0 && isWhole) return [[item.slice(0, equals).trim(), item.slice(equals + 1)]];
     if (equals > 0) return [[item.slice(0, equals).trim(), item.slice(equals + 1).trim()]];
     refuse(secret ? HIDDEN : item, at, "NAME=VALUE");
     return [];

@@ -74,6 +74,14 @@ export const CTL: Readonly<Record<string, Entry>> = {
     ],
     load: async () => (await import("./describe-gpu.ts")).DESCRIBE_GPU,
   },
+  top: {
+    summary: "watch GPUs and models live: load, memory, power, temperature, health, requests, queues",
+    examples: [
+      ["infermesh ctl top", "Until q or Ctrl-C."],
+      ["infermesh ctl top --once --sort health", "Once, what is not well first."],
+    ],
+    load: async () => (await import("./top.ts")).TOP,
+  },
   drain: {
     summary: "send no new requests to nodes; what they have is finished",
     examples: [["infermesh ctl drain gpu-1 --reason maintenance --wait", "And wait until nothing is in flight there."]],

@@ -20,6 +20,7 @@ import {
   textColumn,
 } from "./render.ts";
 import type { CtlConfig } from "./settings.ts";
+import { runtimeFacts } from "./runtime-facts.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EVENTS_SHOWN = 10;
@@ -101,11 +102,12 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const first = await ask(config.endpoint, `/members/${path}`, timeoutMs);
   if (first.kind === "unreachable") return failureOf(first, terminal) ?? EXIT.failed;
   const { endpoint } = first;
-  const [decision, target, own, log] = await Promise.all([
+  const [decision, target, own, log, runtime] = await Promise.all([
     call({ endpoint, timeoutMs }, "GetNode", { id }),
     ask(endpoint, `/nodes/${path}`, timeoutMs),
     ask(endpoint, "/status", timeoutMs),
     ask(endpoint, "/events", timeoutMs),
+    ask(endpoint, "/runtime", timeoutMs),
   ]);
   for (const answer of [first, target, own, log]) {
     const failed = answer.kind === "answer" && answer.status === 404 ? undefined : failureOf(answer, terminal);
@@ -123,7 +125,8 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
       decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target),
-    status: status?.["id"] === id ? status : null,
+    // With the lines that it writes, which only the control port tells.
+    status: status?.["id"] === id ? { ...status, ...runtimeOf(found(runtime)) } : null,
     events,
   };
   if (known.member === null && known.node === null && known.status === null) {
@@ -141,6 +144,10 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
 /** Each is taken back by itself. */
 function bothOf({ cordoned = false, draining = false }: DecidedRow): string {
   return [draining ? "draining" : "", cordoned ? "cordoned" : ""].filter((word) => word !== "").join(" and ");
+}
+
+function runtimeOf(runtime: JsonRecord | null): { runtime?: JsonRecord } {
+  return runtime === null ? {} : { runtime };
 }
 
 function found(answer: Answer): JsonRecord | null {
@@ -168,7 +175,12 @@ function sections({ id, decision, member, node, status, events }: Known, color: 
   const { models = [], gpus = [] } = node?.sample ?? {};
   if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, MODEL_COLUMNS, {}))}`);
   if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
-  if (status !== null) parts.push(`What it says of itself\n${indented(renderFigures("table", status))}`);
+  const runtime = runtimeFacts(status as JsonRecord | null);
+  if (runtime !== undefined) parts.push(renderFacts(runtime));
+  if (status !== null) {
+    const { runtime: _shown, ...rest } = status as JsonRecord;
+    parts.push(`What it says of itself\n${indented(renderFigures("table", rest))}`);
+  }
   const latest = events.slice(-EVENTS_SHOWN);
   const title = events.length > latest.length ? `Latest ${latest.length} of ${events.length} events` : "Events";
   const columns = EVENT_COLUMNS.filter((column) => column.title !== "ID");

@@ -17,7 +17,7 @@ export interface EventRow {
 }
 
 /** What the types of events begin with. */
-export const EVENT_GROUPS = ["node", "model", "policy", "gpu", "routing"] as const;
+export const EVENT_GROUPS = ["node", "model", "policy", "gpu", "routing", "runtime"] as const;
 
 export const KIND_COLORS: Readonly<Record<string, number>> = {
   joined: 32,

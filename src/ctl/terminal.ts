@@ -2,6 +2,7 @@
 import { dlopen } from "bun:ffi";
 import { fstatSync } from "node:fs";
 import { whyNoFile } from "./parsed-text.ts";
+import { openScreen, type Screen, type ScreenEvents } from "./screen.ts";
 
 export interface Terminal {
   out(text: string): void;
@@ -9,6 +10,8 @@ export interface Terminal {
   readonly color: boolean;
   /** Columns and lines of a terminal; undefined where the output is none. */
   readonly size?: { readonly columns: number; readonly lines: number } | undefined;
+  /** Takes the whole screen of a terminal; undefined where there is none that can be drawn on. */
+  screen?(events: ScreenEvents): Screen;
   /** Shows how far long work is, in place of what it showed before; "" takes it away. Only for a terminal. */
   progress?(text: string): void;
   /** Whether somebody still reads the output; for commands that go on until they are ended. */
@@ -44,7 +47,13 @@ export function standardTerminal(): Terminal {
   };
   // It may be made smaller while something is watched.
   const size = () => ({ columns: process.stdout.columns || 80, lines: process.stdout.rows || 24 });
+  const isScreen = process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  const screen = (events: ScreenEvents): Screen => {
+    clear();
+    return openScreen(process.stdout, process.stdin, events);
+  };
   return {
+    ...(isScreen ? { screen } : {}),
     out(text) {
       clear();
       process.stdout.write(text);
@@ -57,7 +66,7 @@ export function standardTerminal(): Terminal {
       return process.stdout.isTTY ? size() : undefined;
     },
     ...(process.stderr.isTTY && process.env["TERM"] !== "dumb" ? { progress } : {}),
-    color: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb",
+    color: isScreen && (process.env["NO_COLOR"] ?? "") === "",
     reading() {
       poll ??= pollPipe(STDOUT);
       return !broken && (poll() & POLLERR) === 0;

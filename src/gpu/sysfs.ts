@@ -77,9 +77,10 @@ class SysfsBackend implements GpuBackend {
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[] {
     if (groups.has("identity")) this.#roll();
     this.#owners.begin();
-    // All processes are looked at for the traffic; for the load it is enough to read those that are known.
+    // All processes are looked at for the traffic; for the load of Intel's it is enough to read those that are known.
+    const isReckoned = groups.has("load") && this.#gpus.some(({ reader }) => reader instanceof SysfsIntel);
     if (groups.has("traffic")) this.#clients.scan(nowMs);
-    else if (groups.has("load")) this.#clients.refresh(nowMs);
+    else if (isReckoned) this.#clients.refresh(nowMs);
     const ofCompute = groups.has("traffic") && this.#nodes.size > 0 ? kfdProcesses(this.#sys) : undefined;
     const updates: GpuUpdate[] = [];
     for (const gpu of this.#gpus) {

@@ -545,7 +545,7 @@ describe("what is probably not meant", () => {
   test.each([
     [
       { types: ["nodes.joined"] },
-      'type is "nodes.joined"; events are about gpu, model, node, policy, routing; did you',
+      'type is "nodes.joined"; events are about gpu, model, node, policy, routing, runtime; did you',
     ],
     [{ types: ["Node"] }, "expected one such as node.joined"],
     [{ types: Array.from({ length: 33 }, () => "node") }, "33 types or labels; at most 32"],

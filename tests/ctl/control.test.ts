@@ -354,7 +354,7 @@ describe("subscribe-events", () => {
   test("of a type that there is none of is refused, and an empty answer gets words", async () => {
     expect(await run("subscribe-events --once --type nod")).toMatchObject({
       code: 2,
-      err: expect.stringContaining("expected one of node, model, policy, gpu, routing, or a type of these"),
+      err: expect.stringContaining("expected one of node, model, policy, gpu, routing, runtime, or a type of these"),
     });
     bed.paths.set("/events", () => ({ events: [], missed: 0, next: 7, first: 5 }));
     expect(await run("subscribe-events --once --type gpu")).toMatchObject({

@@ -1,0 +1,116 @@
+/**
+ * Processes by Linux's /proc: who one is, which belong together, whether the kernel ended one for lack of memory. A
+ * process's number is given out again after its end; the number with the ticks of its start is not.
+ */
+import { readFileSync, readdirSync } from "node:fs";
+
+export interface ProcessStat {
+  readonly pid: number;
+  /** "Z" is one that has ended and is only not yet waited for. */
+  readonly state: string;
+  readonly group: number;
+  readonly session: number;
+  /** Clock ticks from boot to its start. */
+  readonly start: string;
+}
+
+export interface ProcessName {
+  readonly pid: number;
+  readonly start: string;
+}
+
+export function statOf(pid: number): ProcessStat | undefined {
+  try {
+    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Its name stands in brackets and may hold anything, so fields are counted from behind it. */
+export function parseStat(pid: number, text: string): ProcessStat | undefined {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const [state = "", , group = "", session = ""] = fields;
+  const start = fields[19] ?? "";
+  if (!/^\w$/.test(state) || !/^\d+$/.test(start)) return undefined;
+  return { pid, state, group: Number(group), session: Number(session), start };
+}
+
+/** Whether that very process is there, and has not ended. */
+export function isThere({ pid, start }: ProcessName): boolean {
+  const stat = statOf(pid);
+  return stat !== undefined && stat.start === start && stat.state !== "Z" && stat.state !== "X";
+}
+
+/** The number of this boot: ticks of another one say nothing. "" where the kernel does not tell. */
+export function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** The processes of a session that have not ended, also those that made groups of their own. */
+export function sessionOf(leader: number): ProcessStat[] {
+  let names: string[] = [];
+  try {
+    names = readdirSync("/proc");
+  } catch {
+    // No /proc, no processes to be told.
+  }
+  return names
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => statOf(Number(name)))
+    .filter((stat) => stat !== undefined)
+    .filter(({ session, state }) => session === leader && state !== "Z" && state !== "X");
+}
+
+/**
+ * Sends a signal to all of the session that the process leads, or led: its number is not given out again before the
+ * last of them has ended. Nothing is sent when the number is another process's by now. Whether anyone was there.
+ */
+export function signalSession(leader: ProcessName, signal: "SIGTERM" | "SIGKILL"): boolean {
+  const now = statOf(leader.pid);
+  if (leader.pid < 2 || (now !== undefined && now.start !== leader.start)) return false;
+  const members = sessionOf(leader.pid).filter(({ start }) => Number(start) >= Number(leader.start));
+  if (members.length === 0) return false;
+  // At once to the group, so that none of it starts another one in between.
+  if (members.some(({ group }) => group === leader.pid)) send(-leader.pid, signal);
+  for (const { pid, group } of members) if (group !== leader.pid) send(pid, signal);
+  return true;
+}
+
+function send(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended meanwhile.
+  }
+}
+
+/** How many processes of its cgroup the kernel has ended for lack of memory so far; undefined where it does not tell. */
+export function oomKillsOf(pid: number | "self"): number | undefined {
+  try {
+    return oomKills(readFileSync(`/proc/${pid}/cgroup`, "utf8"), (path) => readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of the text of /proc/PID/cgroup: version 2 tells by memory.events, version 1 by memory.oom_control. */
+export function oomKills(cgroups: string, read: (path: string) => string): number | undefined {
+  for (const line of cgroups.split("\n")) {
+    const [, hierarchy = "", path = ""] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    const isFirst = hierarchy.split(",").includes("memory");
+    if (path === "" || (hierarchy !== "" && !isFirst)) continue;
+    const file = isFirst ? `memory${path}/memory.oom_control` : `${path.slice(1)}/memory.events`;
+    try {
+      const [, count] = /^oom_kill (\d+)$/m.exec(read(`/sys/fs/cgroup/${file}`)) ?? [];
+      if (count !== undefined) return Number(count);
+    } catch {
+      // The other version may tell.
+    }
+  }
+  return undefined;
+}
