@@ -20,7 +20,6 @@ import { PcieLink } from "./sysfs-link.ts";
 
 const MEMORY = { vram: 0, gtt: 2 } as const;
 const CLOCKS = { graphics: [0, "pp_dpm_sclk"], memory: [4, "pp_dpm_mclk"] } as const;
-const MEMORY_BLOCK = 1;
 /** Blocks whose errors the library counts, with the names of the kernel's files. */
 const BLOCKS = [
   [0x1, "umc"],
@@ -31,6 +30,10 @@ const BLOCKS = [
   [0x40, "hdp"],
   [0x80, "xgmi_wafl"],
 ] as const;
+
+/** What the library was written for, and nothing else. */
+const COUNTS = /^ue: \d{1,16}\nce: \d{1,16}$/;
+const LEVEL = /^\d{1,2}: \d{1,5}Mhz ?\*?$/;
 
 export class RocmGpu {
   readonly device: RocmDevice;
@@ -59,7 +62,6 @@ export class RocmGpu {
     const range = this.#hasSensors ? device.powerRange() : undefined;
     const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
     const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
-    const corrected = device.long("rsmi_dev_ecc_enabled_get");
     return {
       index,
       vendor: "amd",
@@ -76,7 +78,7 @@ export class RocmGpu {
       memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
       powerLimitWattsMin: wattsOf(range?.min),
       powerLimitWattsMax: wattsOf(range?.max) || undefined,
-      eccMode: corrected === undefined ? readEccMode(this.#files) : (corrected & MEMORY_BLOCK) !== 0,
+      eccMode: readEccMode(this.#files),
       fabric: hexOf(hive) ?? node?.hive,
     };
   }
@@ -135,9 +137,7 @@ export class RocmGpu {
     let corrected: number | undefined;
     let uncorrected: number | undefined;
     for (const [block, name] of BLOCKS) {
-      // Two lines are what it was written for.
-      const lines = this.#files.in("ras").text(`${name}_err_count`)?.split("\n").length;
-      if (lines !== 2) continue;
+      if (!COUNTS.test(this.#files.in("ras").text(`${name}_err_count`) ?? "")) continue;
       const errors = this.device.errors(block);
       if (errors?.corrected !== undefined) corrected = (corrected ?? 0) + errors.corrected;
       if (errors?.uncorrected !== undefined) uncorrected = (uncorrected ?? 0) + errors.uncorrected;
@@ -179,10 +179,11 @@ export class RocmGpu {
     return known.length === 0 ? undefined : Math.max(...known);
   }
 
-  /** Before 6.0 the library ends the process on the line of a clock that sleeps, "S: 19Mhz *". */
+  /** Before 6.0 the library ends the process on lines of another form, as of a clock that sleeps ("S: 19Mhz *"). */
   #levels([clock, file]: (typeof CLOCKS)[keyof typeof CLOCKS]): ClockLevels {
     const text = this.device.session.isOld ? this.#files.text(file) : undefined;
-    return text !== undefined && /^\s*S/m.test(text) ? clockLevelsOf(text) : this.device.levels(clock);
+    const isTrusted = text === undefined || text.split("\n").every((line) => LEVEL.test(line.trim()));
+    return isTrusted ? this.device.levels(clock) : clockLevelsOf(text);
   }
 
   #fan(): { readonly share?: number; readonly rpm?: number | undefined } {
