@@ -203,9 +203,11 @@ function quarantineOf(all: readonly WatchedReading[]): Quarantine | undefined {
 }
 
 /** Those that the source does not list any more. */
-function lostOf({ source, health }: Pick<Watched, "source" | "health">): GpuReading[] {
+function lostOf({ source, health }: Pick<Watched, "source" | "health">): readonly GpuReading[] {
+  const { lost } = health;
+  if (lost.length === 0) return lost;
   const there = new Set(source.readings.map(({ uuid }) => uuid));
-  return health.lost.filter(({ uuid }) => !there.has(uuid));
+  return lost.filter(({ uuid }) => !there.has(uuid));
 }
 
 function unixOf(atMs: number): number {

@@ -8,11 +8,14 @@ import { GPUS_MAX } from "./shape.ts";
 
 export class GpuReadings {
   #byUuid = new Map<string, GpuReading>();
+  /** Made when it is asked for. */
+  #all: readonly GpuReading[] | undefined;
   #ambiguous: readonly string[] = [];
 
   /** In the order of their indices. */
   get all(): readonly GpuReading[] {
-    return [...this.#byUuid.values()].sort((a, b) => a.identity.index - b.identity.index);
+    this.#all ??= [...this.#byUuid.values()].sort((a, b) => a.identity.index - b.identity.index);
+    return this.#all;
   }
 
   /** Names that more than one GPU had in the last look at identities. */
@@ -36,11 +39,13 @@ export class GpuReadings {
       next.set(update.uuid, { ...before, ...update, identity });
     }
     this.#byUuid = next;
+    this.#all = undefined;
     if (isRoll) this.#ambiguous = twice;
   }
 
   clear(): void {
     this.#byUuid.clear();
+    this.#all = undefined;
     this.#ambiguous = [];
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The blocks of one engine as a router knows them: a number a block, since a router knows those of a whole fleet.
- * Some 40 bytes a block.
+ * Some 50 bytes a block.
  */
 import type { Match } from "./block-index.ts";
 import { MEDIA_ALL } from "./event.ts";
