@@ -33,6 +33,7 @@ const BLOCKS = [
 
 /** What the library was written for, and nothing else. */
 const COUNTS = /^ue: \d{1,16}\nce: \d{1,16}$/;
+const NUMBER = /^(?:0x)?[0-9a-f]{4}$/i;
 const LEVEL = /^\d{1,2}: \d{1,5}Mhz ?\*?$/;
 
 export class RocmGpu {
@@ -163,9 +164,9 @@ export class RocmGpu {
 
   /** The library looks names up in a list that may be older than the card: then it tells of its number. */
   #name(): string {
-    const name = this.device.text("rsmi_dev_name_get");
-    if (name !== undefined && !/^(?:0x)?[0-9a-f]{4}$/i.test(name)) return name;
-    return cardName("amd", this.#files.hex("device"));
+    const isNumbered = ["vendor", "device"].every((name) => NUMBER.test(this.#files.text(name) ?? ""));
+    const name = isNumbered ? this.device.text("rsmi_dev_name_get") : this.#files.text("product_name");
+    return name === undefined || NUMBER.test(name) ? cardName("amd", this.#files.hex("device")) : name;
   }
 
   #celsius(sensor: number, what: "now" | "critical" | "emergency" = "now"): number | undefined {

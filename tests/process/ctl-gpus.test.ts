@@ -134,6 +134,11 @@ describe("in a mesh", () => {
   }, 60_000);
 });
 
+const tops: Bun.Subprocess[] = [];
+afterAll(() => {
+  for (const child of tops) child.kill("SIGKILL");
+});
+
 /** `ctl top` on a terminal of its own; what it wrote so far is `text`. */
 function topOn(cols: number, rows: number, more: Readonly<Record<string, string>> = {}, args: readonly string[] = []) {
   const decoder = new TextDecoder();
@@ -155,6 +160,7 @@ function topOn(cols: number, rows: number, more: Readonly<Record<string, string>
   ];
   const env = { ...ownEnvironment(), TERM: "xterm", INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml", ...more };
   const child = Bun.spawn(command, { terminal, env });
+  tops.push(child);
   return { on, terminal, child };
 }
 
@@ -189,6 +195,13 @@ describe("top on a terminal", () => {
     },
     30_000,
   );
+
+  test("ends when the terminal hangs up", async () => {
+    const { on, terminal, child } = topOn(80, 24);
+    await until(async () => on.text.includes("node2/1"));
+    terminal.close();
+    await child.exited;
+  }, 30_000);
 
   test("is as large as the terminal, also when that changes", async () => {
     const { on, terminal, child } = topOn(80, 24);
