@@ -10,6 +10,7 @@ for peer in "${peers[@]}"; do
 done
 # A library, which no command tells of.
 ls /usr/lib/librocm_smi64.so.1 /usr/lib/*-linux-gnu/librocm_smi64.so.1 2>/dev/null | grep -q . || missing+=(librocm-smi64-1)
+/usr/bin/python3 -c 'import zmq' >/dev/null 2>&1 || missing+=(python3-zmq)
 if [ "${#missing[@]}" -eq 0 ]; then
   echo "> peers: all there"
   exit 0

@@ -44,6 +44,8 @@ export interface ExecPlane {
 }
 
 const LINES_LOGGED = 5;
+/** For what is left of a runtime after SIGKILL. */
+const STUCK_MS = 10_000;
 const WARNED = ["failing", "exited", "crash-looping", "stuck", "log-lost"];
 
 /** Null where no command is given; begins nothing yet. Throws a MeshError for what can't be run. */
@@ -103,7 +105,8 @@ export function openExecPlane(options: ExecPlaneOptions): ExecPlane | null {
       const { pid } = runner.status;
       if (config.detach && pid !== null) log.info("the runtime runs on; the next agent takes it over", { pid, id });
       if (config.detach) runner.leave();
-      else await runner.stop();
+      // One that waits in the kernel is left to it.
+      else await Promise.race([runner.stop(), Bun.sleep(config.stopTimeoutMs + STUCK_MS)]);
       lock.release();
     },
   };

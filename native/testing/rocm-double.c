@@ -142,7 +142,6 @@ ONE(rsmi_dev_pci_id_get, uint64_t)
 ONE(rsmi_dev_unique_id_get, uint64_t)
 ONE(rsmi_dev_xgmi_hive_id_get, uint64_t)
 ONE(rsmi_dev_pci_replay_counter_get, uint64_t)
-ONE(rsmi_dev_ecc_enabled_get, uint64_t)
 
 /* One of 64 bits, of a kind or a sensor. */
 #define OF_KIND(NAME)                                            \

@@ -43,12 +43,15 @@ export async function ask(
   method: "GET" | "POST" = "GET",
   body?: object,
   more: Readonly<Record<string, string>> = {},
+  calledOff?: AbortSignal,
 ): Promise<Answer> {
   const posted = body === undefined ? {} : { body: JSON.stringify(body) };
   const type = body === undefined ? {} : { "content-type": "application/json" };
   return firstReached(endpoint, async (base) => {
     const headers = { accept: "application/json", ...type, ...more };
-    const init = { method, headers, signal: AbortSignal.timeout(timeoutMs), ...posted };
+    const late = AbortSignal.timeout(timeoutMs);
+    const signal = calledOff === undefined ? late : AbortSignal.any([late, calledOff]);
+    const init = { method, headers, signal, ...posted };
     return reached(base, timeoutMs, async () => answerOf(base, await fetchFrom(base, path, init)));
   });
 }

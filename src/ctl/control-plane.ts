@@ -13,6 +13,8 @@ import type { Terminal } from "./terminal.ts";
 export interface Caller {
   readonly endpoint: string;
   readonly timeoutMs: number;
+  /** Calls it off. */
+  readonly signal?: AbortSignal;
 }
 
 /** What the control plane answered, or why not. */
@@ -45,10 +47,10 @@ const PROGRESS_AFTER_MS = 800;
 
 /** One method, once. */
 export async function call(caller: Caller, method: string, request: object = {}, service = CONTROL): Promise<Reply> {
-  const { endpoint, timeoutMs } = caller;
+  const { endpoint, timeoutMs, signal } = caller;
   const headers = { "connect-protocol-version": "1", "connect-timeout-ms": String(Math.round(timeoutMs)) };
   // The server's word about a timeout tells more than ours.
-  const answer = await ask(endpoint, `/${service}/${method}`, timeoutMs + 250, "POST", request, headers);
+  const answer = await ask(endpoint, `/${service}/${method}`, timeoutMs + 250, "POST", request, headers, signal);
   if (answer.kind !== "answer") return answer;
   const { status } = answer;
   const body = recordOf(answer.body);

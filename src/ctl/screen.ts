@@ -11,6 +11,8 @@ export interface ScreenEvents {
   key(key: string): void;
   /** It is larger or smaller now; what was drawn is gone. */
   resized(): void;
+  /** Nobody sits at it any more: it hung up. */
+  gone(): void;
 }
 
 export interface Screen {
@@ -34,7 +36,9 @@ export interface ScreenInput {
   resume(): unknown;
   pause(): unknown;
   on(event: "data", listener: (bytes: Uint8Array) => void): unknown;
+  on(event: "end" | "error", listener: () => void): unknown;
   off(event: "data", listener: (bytes: Uint8Array) => void): unknown;
+  off(event: "end" | "error", listener: () => void): unknown;
 }
 
 export const CTRL_C = "\u0003";
@@ -63,6 +67,9 @@ export function openScreen(output: ScreenOutput, input: ScreenInput, events: Scr
     output.write(CLEAR);
     events.resized();
   };
+  const onGone = (): void => {
+    if (isOpen) events.gone();
+  };
   const close = (): void => {
     if (!isOpen) return;
     isOpen = false;
@@ -70,7 +77,8 @@ export function openScreen(output: ScreenOutput, input: ScreenInput, events: Scr
     output.off("resize", onResize);
     if (input.isTTY) {
       input.off("data", onData);
-      input.setRawMode(false);
+      input.off("end", onGone);
+      restored(input);
       input.pause();
     }
     output.write(CLOSE);
@@ -80,6 +88,9 @@ export function openScreen(output: ScreenOutput, input: ScreenInput, events: Scr
   if (input.isTTY) {
     input.setRawMode(true);
     input.on("data", onData);
+    input.on("end", onGone);
+    // Also after it is closed: what fails then is to surprise nobody.
+    input.on("error", onGone);
     input.resume();
   }
   output.write(OPEN);
@@ -101,4 +112,11 @@ export function openScreen(output: ScreenOutput, input: ScreenInput, events: Scr
     },
     close,
   };
+}
+
+/** One that hung up can't be put back. */
+function restored(input: ScreenInput): void {
+  try {
+    input.setRawMode(false);
+  } catch {}
 }

@@ -5,7 +5,7 @@
  */
 import { choice, duration, flag, type Infer, section } from "../base/settings.ts";
 import { EXIT, failureOf, notOurs } from "./client.ts";
-import { bodyOf, call } from "./control-plane.ts";
+import { bodyOf, call, type Caller } from "./control-plane.ts";
 import { type StatefulNode, statefulNodes } from "./gpu-rows.ts";
 import { asking } from "./part.ts";
 import { CTRL_C, PAGE_DOWN, PAGE_UP, type Screen } from "./screen.ts";
@@ -44,7 +44,7 @@ async function top(config: Config, terminal: Terminal): Promise<number> {
 }
 
 /** All nodes with their states; an exit code after saying why there are none. */
-async function look(config: Config, terminal: Terminal): Promise<readonly StatefulNode[] | number> {
+async function look(config: Config & Caller, terminal: Terminal): Promise<readonly StatefulNode[] | number> {
   const reply = await call(config, "ListNodes", { withState: true });
   if (reply.kind === "unreachable") return failureOf(reply, terminal) ?? EXIT.failed;
   const body = bodyOf(reply, terminal);
@@ -87,6 +87,7 @@ async function live(
       draw();
     },
     resized: draw,
+    gone: () => quit.abort(),
   });
   try {
     draw();
@@ -106,18 +107,11 @@ async function live(
 async function next(config: Config, view: TopView, over: AbortSignal): Promise<TopView> {
   let said = "";
   const silent: Terminal = { color: false, out() {}, err: (text) => void (said += text) };
-  const nodes = await Promise.race([look(config, silent), untilAborted(over)]);
-  if (nodes === undefined) return view;
+  const nodes = await look({ ...config, signal: over }, silent);
+  if (over.aborted) return view;
   if (typeof nodes !== "number") return keyed(viewOf(nodes, view.sort, ""), view.page);
   const [why = ""] = said.split("\n");
   return { ...view, notice: `not of now: ${why.replace(/^infermesh ctl: /, "")}` };
-}
-
-function untilAborted(signal: AbortSignal): Promise<undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  if (signal.aborted) resolve(undefined);
-  else signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  return promise;
 }
 
 function keyed(view: TopView, page: number): TopView {

@@ -20,7 +20,6 @@ import { PcieLink } from "./sysfs-link.ts";
 
 const MEMORY = { vram: 0, gtt: 2 } as const;
 const CLOCKS = { graphics: [0, "pp_dpm_sclk"], memory: [4, "pp_dpm_mclk"] } as const;
-const MEMORY_BLOCK = 1;
 /** Blocks whose errors the library counts, with the names of the kernel's files. */
 const BLOCKS = [
   [0x1, "umc"],
@@ -31,6 +30,11 @@ const BLOCKS = [
   [0x40, "hdp"],
   [0x80, "xgmi_wafl"],
 ] as const;
+
+/** What the library was written for, and nothing else. */
+const COUNTS = /^ue: \d{1,16}\nce: \d{1,16}$/;
+const NUMBER = /^(?:0x)?[0-9a-f]{4}$/i;
+const LEVEL = /^\d{1,2}: \d{1,5}Mhz ?\*?$/;
 
 export class RocmGpu {
   readonly device: RocmDevice;
@@ -59,7 +63,6 @@ export class RocmGpu {
     const range = this.#hasSensors ? device.powerRange() : undefined;
     const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
     const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
-    const corrected = device.long("rsmi_dev_ecc_enabled_get");
     return {
       index,
       vendor: "amd",
@@ -76,7 +79,7 @@ export class RocmGpu {
       memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
       powerLimitWattsMin: wattsOf(range?.min),
       powerLimitWattsMax: wattsOf(range?.max) || undefined,
-      eccMode: corrected === undefined ? readEccMode(this.#files) : (corrected & MEMORY_BLOCK) !== 0,
+      eccMode: readEccMode(this.#files),
       fabric: hexOf(hive) ?? node?.hive,
     };
   }
@@ -135,9 +138,7 @@ export class RocmGpu {
     let corrected: number | undefined;
     let uncorrected: number | undefined;
     for (const [block, name] of BLOCKS) {
-      // Two lines are what it was written for.
-      const lines = this.#files.in("ras").text(`${name}_err_count`)?.split("\n").length;
-      if (lines !== 2) continue;
+      if (!COUNTS.test(this.#files.in("ras").text(`${name}_err_count`) ?? "")) continue;
       const errors = this.device.errors(block);
       if (errors?.corrected !== undefined) corrected = (corrected ?? 0) + errors.corrected;
       if (errors?.uncorrected !== undefined) uncorrected = (uncorrected ?? 0) + errors.uncorrected;
@@ -163,9 +164,9 @@ export class RocmGpu {
 
   /** The library looks names up in a list that may be older than the card: then it tells of its number. */
   #name(): string {
-    const name = this.device.text("rsmi_dev_name_get");
-    if (name !== undefined && !/^(?:0x)?[0-9a-f]{4}$/i.test(name)) return name;
-    return cardName("amd", this.#files.hex("device"));
+    const isNumbered = ["vendor", "device"].every((name) => NUMBER.test(this.#files.text(name) ?? ""));
+    const name = isNumbered ? this.device.text("rsmi_dev_name_get") : this.#files.text("product_name");
+    return name === undefined || NUMBER.test(name) ? cardName("amd", this.#files.hex("device")) : name;
   }
 
   #celsius(sensor: number, what: "now" | "critical" | "emergency" = "now"): number | undefined {
@@ -179,10 +180,11 @@ export class RocmGpu {
     return known.length === 0 ? undefined : Math.max(...known);
   }
 
-  /** Before 6.0 the library ends the process on the line of a clock that sleeps, "S: 19Mhz *". */
+  /** Before 6.0 the library ends the process on lines of another form, as of a clock that sleeps ("S: 19Mhz *"). */
   #levels([clock, file]: (typeof CLOCKS)[keyof typeof CLOCKS]): ClockLevels {
     const text = this.device.session.isOld ? this.#files.text(file) : undefined;
-    return text !== undefined && /^\s*S/m.test(text) ? clockLevelsOf(text) : this.device.levels(clock);
+    const isTrusted = text === undefined || text.split("\n").every((line) => LEVEL.test(line.trim()));
+    return isTrusted ? this.device.levels(clock) : clockLevelsOf(text);
   }
 
   #fan(): { readonly share?: number; readonly rpm?: number | undefined } {

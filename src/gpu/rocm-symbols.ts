@@ -23,7 +23,6 @@ export const LONG_CALLS = {
   rsmi_dev_unique_id_get: GPU_OUT,
   rsmi_dev_xgmi_hive_id_get: GPU_OUT,
   rsmi_dev_pci_replay_counter_get: GPU_OUT,
-  rsmi_dev_ecc_enabled_get: GPU_OUT,
 } as const;
 
 /** One of 64 bits, of a choice: a kind of memory, a sensor. */

@@ -11,7 +11,7 @@ import { writeSync } from "node:fs";
 import type { RuntimeExit } from "../exec/exit.ts";
 import { launch, type Launch } from "./launch.ts";
 import { LogWriter } from "./log-writer.ts";
-import { bootId, oomKillsOf, type ProcessName, sessionOf, signalSession, statOf } from "./proc.ts";
+import { bootId, oomKillsOf, type ProcessName, sessionGone, signalSession, statOf } from "./proc.ts";
 import { removeRecord, type RuntimeRecord, writeRecord } from "./record.ts";
 import { type KeeperSpec, readSpec, SPEC_BYTES_MAX } from "./spec.ts";
 
@@ -25,7 +25,8 @@ const STDOUT = 1;
 const EXIT_USAGE = 2;
 /** Between SIGTERM and SIGKILL for processes that a runtime has left behind. */
 const LEFT_MS = 3000;
-const POLL_MS = 20;
+/** For killed ones to be gone. */
+const KILLED_MS = 2000;
 /** A pipe that a process of another session holds open is read for no longer than this. */
 const READ_MS = 500;
 /** A log on a disk that hangs is waited for no longer than this. */
@@ -156,16 +157,9 @@ class Keeper {
 
   /** Ends what the runtime left behind: it holds the port, and memory of the GPUs, that the next one needs. */
   async #endSession(runtime: ProcessName): Promise<void> {
-    if (!signalSession(runtime, "SIGTERM")) return;
-    const endMs = performance.now() + LEFT_MS;
-    while (sessionOf(runtime.pid).length > 0) {
-      if (performance.now() > endMs) {
-        signalSession(runtime, "SIGKILL");
-        await Bun.sleep(POLL_MS);
-        return;
-      }
-      await Bun.sleep(POLL_MS);
-    }
+    if (!signalSession(runtime, "SIGTERM") || (await sessionGone(runtime.pid, LEFT_MS))) return;
+    signalSession(runtime, "SIGKILL");
+    await sessionGone(runtime.pid, KILLED_MS);
   }
 }
 

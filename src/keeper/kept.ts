@@ -6,7 +6,7 @@
 import type { RuntimeExit } from "../exec/exit.ts";
 import { UNSEEN } from "../exec/exit.ts";
 import type { KeeperMessage } from "./keeper-process.ts";
-import { bootId, isThere, type ProcessName, signalSession } from "./proc.ts";
+import { bootId, isThere, type ProcessName, sessionGone, signalSession } from "./proc.ts";
 import { asExit, readRecord, removeRecord, type RuntimeRecord } from "./record.ts";
 import type { KeeperSpec } from "./spec.ts";
 
@@ -24,6 +24,8 @@ export interface Kept {
 /** A keeper has told nothing for this long, and is ended: the machine may be busy, hardly that busy. */
 const START_MS = 60_000;
 const POLL_MS = 100;
+/** For killed processes to be gone. */
+const KILLED_MS = 5000;
 const LINE_CHARS_MAX = 1024 * 1024;
 
 /** Rejects with why it could not be started. `lost` is told when its log loses something. */
@@ -80,7 +82,7 @@ export async function findLeft(stateDirectory: string): Promise<Left> {
     const { keeper, runtime } = record;
     if (!isThere(keeper)) {
       // It was killed, and its runtime by the kernel; but not always what that one had started.
-      if (runtime !== null) signalSession(runtime, "SIGKILL");
+      if (runtime !== null) await endLeft(runtime);
       removeRecord(stateDirectory, keeper);
       return { kind: "ended", record };
     }
@@ -112,10 +114,10 @@ function keptOf(
 ): Kept {
   const { promise, resolve } = Promise.withResolvers<RuntimeExit>();
   let isLeft = false;
-  void told.then((exit) => {
+  void told.then(async (exit) => {
     if (isLeft) return;
     // The kernel ended it with its keeper, but not always what it had started.
-    signalSession(runtime, "SIGKILL");
+    await endLeft(runtime);
     const record = readRecord(directory);
     const isOwn = record?.keeper.pid === keeper.pid && record.keeper.start === keeper.start;
     removeRecord(directory, keeper);
@@ -130,6 +132,11 @@ function keptOf(
       isLeft = true;
     },
   };
+}
+
+/** Ends what a keeper could not end any more. */
+async function endLeft(runtime: ProcessName): Promise<void> {
+  if (signalSession(runtime, "SIGKILL")) await sessionGone(runtime.pid, KILLED_MS);
 }
 
 function signalKeeper(keeper: ProcessName): void {

@@ -183,13 +183,20 @@ export class LogWriter {
     }
   }
 
+  /** The number up to which files are removed. */
+  get #removed(): number {
+    return this.#number - this.#limits.filesMax;
+  }
+
   /** Removes what is too many, and compresses the rest, one file after the other. */
   #tidy(): void {
     const current = this.#number;
     for (const { number, name, kind } of logFiles(this.#directory)) {
       const path = join(this.#directory, name);
-      if (number <= current - this.#limits.filesMax) rmSync(path, { force: true });
-      else if (number < current && kind === "") this.#compressing = this.#compressing.then(() => compress(path));
+      if (number <= this.#removed) rmSync(path, { force: true });
+      else if (number < current && kind === "") {
+        this.#compressing = this.#compressing.then(() => compress(path, () => number > this.#removed));
+      }
     }
   }
 
@@ -220,11 +227,13 @@ export function logFiles(directory: string): { number: number; name: string; kin
 }
 
 /** Leaves the file as it is where that fails: it is tried again with the next one. */
-async function compress(path: string): Promise<void> {
+async function compress(path: string, isWanted: () => boolean): Promise<void> {
   const draft = `${path}.zst.part`;
+  if (!isWanted()) return;
   try {
     await pipeline(createReadStream(path), createZstdCompress(), createWriteStream(draft, { mode: 0o600 }));
-    await rename(draft, `${path}.zst`);
+    if (isWanted()) await rename(draft, `${path}.zst`);
+    else await rm(draft, { force: true });
     await rm(path, { force: true });
   } catch {
     await rm(draft, { force: true }).catch(() => {});

@@ -4,6 +4,8 @@
  */
 import { readFileSync, readdirSync } from "node:fs";
 
+const POLL_MS = 20;
+
 export interface ProcessStat {
   readonly pid: number;
   /** "Z" is one that has ended and is only not yet waited for. */
@@ -79,6 +81,14 @@ export function signalSession(leader: ProcessName, signal: "SIGTERM" | "SIGKILL"
   if (members.some(({ group }) => group === leader.pid)) send(-leader.pid, signal);
   for (const { pid, group } of members) if (group !== leader.pid) send(pid, signal);
   return true;
+}
+
+/** Until none of the session is left, or for as long; what waits in the kernel may stay for longer. */
+export async function sessionGone(leader: number, limitMs: number): Promise<boolean> {
+  for (const endMs = performance.now() + limitMs; ; await Bun.sleep(POLL_MS)) {
+    if (sessionOf(leader).length === 0) return true;
+    if (performance.now() > endMs) return false;
+  }
 }
 
 function send(pid: number, signal: "SIGTERM" | "SIGKILL"): void {

@@ -42,7 +42,7 @@ const ENGINES_MAX = 16_384;
 const WAITING_MAX = 64;
 const ASK_PAUSE_MS = 40;
 const ASK_PAUSE_MS_MAX = 5000;
-export const RECEIVER_LIMITS: ReceiverLimits = { blocksMax: 262_144, blocksTotalMax: 8_388_608 };
+export const RECEIVER_LIMITS: ReceiverLimits = { blocksMax: 262_144, blocksTotalMax: 4_194_304 };
 
 /** A snapshot of which parts are here. */
 interface Coming {

@@ -166,6 +166,23 @@ describe("top", () => {
     expect(well).toContain("no GPUs");
   });
 
+  test("ends at once though nobody answers", async () => {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    const { code } = await live(
+      { columns: 80, lines: 24 },
+      ({ events, frames }) => {
+        if (frames.length > 1) return;
+        bed.instead.push(() => {
+          events?.key("q");
+          return promise;
+        });
+      },
+      ["--interval", "500ms", "--timeout", "10m"],
+    );
+    expect(code).toBe(0);
+    resolve(Response.json({}));
+  });
+
   test("of an agent says whose GPUs these are", async () => {
     bed.answers.set("ListNodes", () => ({
       nodes: [node("gpu-1", [gpuState(0)], { self: true }), node("gpu-2", undefined)],
@@ -194,7 +211,11 @@ describe("a screen", () => {
       pause: () => void (stream.isPaused = true),
     };
     const keys: string[] = [];
-    const events = { key: (key: string) => void keys.push(key), resized: () => void keys.push("resized") };
+    const events = {
+      key: (key: string) => void keys.push(key),
+      resized: () => void keys.push("resized"),
+      gone: () => void keys.push("gone"),
+    };
     const screen = openScreen(stream, stream, events);
     const taken = (): string => {
       const text = written;
@@ -243,6 +264,20 @@ describe("a screen", () => {
     screen.close();
   });
 
+  test("tells when nobody sits at it any more, and is closed all the same", () => {
+    const { screen, stream, keys, listeners, taken } = open();
+    stream.setRawMode = () => {
+      throw new Error("EIO");
+    };
+    listeners.get("end")?.(new Uint8Array());
+    expect(keys).toEqual(["gone"]);
+    taken();
+    screen.close();
+    expect(taken()).toContain("\u001b[?1049l");
+    listeners.get("error")?.(new Uint8Array());
+    expect(keys).toEqual(["gone"]);
+  });
+
   test("puts the terminal back as it was, once", () => {
     const { screen, stream, taken, listeners } = open();
     expect(stream.raw).toBe(true);
@@ -251,12 +286,8 @@ describe("a screen", () => {
     screen.close();
     screen.close();
     expect(taken()).toBe("\u001b[?7h\u001b[?25h\u001b[?1049l");
-    expect([stream.raw, stream.isPaused, listeners.size, process.listenerCount("exit")]).toEqual([
-      false,
-      true,
-      0,
-      before - 1,
-    ]);
+    expect([stream.raw, stream.isPaused, [...listeners.keys()]]).toEqual([false, true, ["error"]]);
+    expect(process.listenerCount("exit")).toBe(before - 1);
     screen.draw(["a"]);
     expect(taken()).toBe("");
   });

@@ -53,7 +53,6 @@ const FULL = [
   "rsmi_dev_fan_speed_get 0 0 51",
   "rsmi_dev_fan_rpms_get 0 0 1500",
   "rsmi_dev_pci_replay_counter_get 0 0 9",
-  "rsmi_dev_ecc_enabled_get 0 0 0x7fff",
   "rsmi_dev_ecc_count_get 0 1 30 0",
   "rsmi_dev_ecc_count_get 0 4 2 1",
   "rsmi_dev_xgmi_hive_id_get 0 0 0xb3d54c87b1e7d4c5",

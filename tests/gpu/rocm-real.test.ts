@@ -220,6 +220,18 @@ describe.skipIf(reason !== undefined)("the real librocm_smi64", () => {
     expect(it.states.filter((state) => state !== "starting")).toEqual(["ok"]);
   });
 
+  test("lives through garbage in any file of a card", () => {
+    const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
+    const tree = planted();
+    tree.card(mi300x());
+    addKfd(tree, ["0000:05:00.0"]);
+    const child = resolve(import.meta.dir, "rocm-garbage-child.ts");
+    const command = inside(tree, process.execPath, child, LIBRARY, "card0", String(seed));
+    const { exitCode, stdout } = Bun.spawnSync(command, { stderr: "ignore", timeout: 60_000 });
+    const last = String(stdout).trim().split("\n").at(-1);
+    expect([exitCode, exitCode === 0 ? "" : `SEED=${seed}, after garbage in ${last}`]).toEqual([0, ""]);
+  });
+
   test("is initialised anew where a card is pulled out or put in", async () => {
     const tree = planted();
     const device = tree.card(mi300x());

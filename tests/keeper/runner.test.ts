@@ -135,6 +135,19 @@ describe("a runtime", () => {
     expect(other.runner.status.lastExit!.how).toBe("ended by SIGSEGV");
   });
 
+  test("that is stopped while it is being started leaves nothing", async () => {
+    for (const waitMs of [0, 20, 60]) {
+      const world = await sh("exec sleep 100");
+      await Bun.sleep(waitMs);
+      await world.runner.stop();
+      expect(world.runner.status).toMatchObject({ state: "stopped", pid: null });
+      const record = readRecord(world.directory);
+      expect(record === undefined || !isThere(record.keeper)).toBe(true);
+      const [pid] = world.told.filter(({ kind }) => kind === "started").map((event) => event.pid);
+      expect(pid === undefined || !isThere(nameOf(pid))).toBe(true);
+    }
+  });
+
   test("that ignores SIGTERM is killed after a while, and so are all of its children", async () => {
     const script = `trap '' TERM; sh -c 'trap "" TERM; echo child $$; while :; do sleep 1; done' & echo ready; while :; do sleep 1; done`;
     const world = await sh(script, { stopTimeoutMs: 300 });

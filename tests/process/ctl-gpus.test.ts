@@ -92,6 +92,15 @@ describe("in a mesh", () => {
     expect((await ctl(agents[0]!, "describe-gpu", "7@node2")).err).toContain('there is no GPU "7" at node2');
   }, 60_000);
 
+  test("names of GPUs are completed", async () => {
+    const at = ["--endpoint", `http://${router.address("api")}`];
+    const child = Bun.spawn([EXECUTABLE, "ctl", "complete", "--", "ctl", "describe-gpu", ...at, "1@"], {
+      env: { ...ownEnvironment(), INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml" },
+      stdout: "pipe",
+    });
+    expect((await child.stdout.text()).split("\n")).toEqual(["1@node1\t", "1@node2\t", ""]);
+  }, 30_000);
+
   test("uncordon ends a quarantine from anywhere, and is an event", async () => {
     await fault(agents[0], { gpu: 1, xid: 79 });
     await until(async () => (await healthOf("node1@1")) === "quarantined");
@@ -125,6 +134,11 @@ describe("in a mesh", () => {
   }, 60_000);
 });
 
+const tops: Bun.Subprocess[] = [];
+afterAll(() => {
+  for (const child of tops) child.kill("SIGKILL");
+});
+
 /** `ctl top` on a terminal of its own; what it wrote so far is `text`. */
 function topOn(cols: number, rows: number, more: Readonly<Record<string, string>> = {}, args: readonly string[] = []) {
   const decoder = new TextDecoder();
@@ -146,6 +160,7 @@ function topOn(cols: number, rows: number, more: Readonly<Record<string, string>
   ];
   const env = { ...ownEnvironment(), TERM: "xterm", INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml", ...more };
   const child = Bun.spawn(command, { terminal, env });
+  tops.push(child);
   return { on, terminal, child };
 }
 
@@ -180,6 +195,13 @@ describe("top on a terminal", () => {
     },
     30_000,
   );
+
+  test("ends when the terminal hangs up", async () => {
+    const { on, terminal, child } = topOn(80, 24);
+    await until(async () => on.text.includes("node2/1"));
+    terminal.close();
+    await child.exited;
+  }, 30_000);
 
   test("is as large as the terminal, also when that changes", async () => {
     const { on, terminal, child } = topOn(80, 24);

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { statOf } from "../../src/keeper/proc.ts";
+import { readRecord } from "../../src/keeper/record.ts";
 import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
 
 setDefaultTimeout(120_000);
@@ -86,6 +87,7 @@ describe("a runtime of an agent", () => {
       `XDG_STATE_HOME=${bench.dataDir}`,
     ]);
     expect(await json(one, "/health")).toMatchObject({ code: 200, ready: true });
+    await until(async () => (await runtimeOf(one)).lastLines.includes("up"), WAIT_MS);
     process.kill(first.pid!, "SIGSEGV");
     await until(async () => (await runtimeOf(one)).restarts === 1, WAIT_MS);
     const second = await isIn(one, "ready");
@@ -147,6 +149,24 @@ describe("a runtime of an agent", () => {
     expect(isGone(child)).toBe(false);
     await one.kill();
     await until(() => isGone(pid!) && isGone(child), WAIT_MS);
+  });
+
+  test("ends when its keeper is killed, also while the agent can do nothing", async () => {
+    for (const more of [[], ["--exec-detach"]]) {
+      const one = await agent("exec6", "sleep 1002", ...more);
+      const { pid } = await isIn(one, "ready");
+      left.push(pid!);
+      const { keeper } = readRecord(join(bench.dataDir, "exec6", "exec"))!;
+      one.process.kill("SIGSTOP");
+      process.kill(keeper.pid, "SIGKILL");
+      await until(() => isGone(pid!), WAIT_MS);
+      one.process.kill("SIGCONT");
+      await until(async () => (await runtimeOf(one)).restarts === 1, WAIT_MS);
+      left.push((await isIn(one, "ready")).pid!);
+      await json(one, "/runtime/stop", { method: "POST" });
+      await isIn(one, "stopped");
+      await one.stop();
+    }
   });
 
   test("that is detached lives on when its agent is killed or stopped, and the next one has it", async () => {

@@ -37,6 +37,20 @@ describe("vitals", () => {
   });
 });
 
+test("a model's rates may be known from elsewhere, by the GPUs of the moment", async () => {
+  const runtime = startMockRuntime({ models: ["m", "n"] });
+  const gpus = [gpuSample({ index: 0 })];
+  const sampler = createSampler({
+    runtime,
+    gpus: () => gpus,
+    rated: (model, on) => ({ ...model, decodeTokensPerSecond: model.model === "n" && on === gpus ? 77 : undefined }),
+    version: "",
+    startedAtMs: 0,
+  });
+  expect(sampler.sample(1).models.map((model) => model.decodeTokensPerSecond)).toEqual([undefined, 77]);
+  await runtime.stop();
+});
+
 test("a node's sample holds the runtime's, the machine's and the agent's part", async () => {
   const runtime = startMockRuntime({ models: ["m"] });
   const gpus = [0.5, undefined, 1].map((utilization, index) => gpuSample({ index, utilization }));
