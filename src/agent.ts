@@ -49,6 +49,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     profile: config.mock.profile,
     models: config.mock.models,
     seed: config.mock.seed,
+    machine: config.id,
     speed: config.mock.speed,
     gpus: config.mock.gpus,
     onCrash: () => process.exit(137),

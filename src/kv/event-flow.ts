@@ -18,8 +18,9 @@
  * - a number that is not above the one before, in one connection, is an engine that started again behind a proxy.
  * - SGLang's topics may name the engine's life behind a marker: another life begins anew.
  *
- * A replay may have holes, since a ROUTER drops what its peer is slow to take: then the rest is asked for again. One
- * that brings nothing for `REPLAY_MS` is asked for again, `TRIES_MAX` times in all; then the gap counts as lost.
+ * A replay may have holes and lack its end, since a ROUTER drops what its peer is slow to take: the rest is asked for
+ * again, after `STALL_MS` where nothing more comes. One that brings nothing for `REPLAY_MS` is asked for again,
+ * `TRIES_MAX` times in all; then the gap counts as lost.
  *
  * Limits: `WAITING_BATCHES_MAX` and `WAITING_BYTES_MAX` while a replay runs; what is beyond is asked for afterwards.
  */
@@ -45,6 +46,7 @@ export interface FlowStats {
 }
 
 export const REPLAY_MS = 5000;
+export const STALL_MS = 1000;
 export const TRIES_MAX = 3;
 const RETRY_MS = 500;
 export const WAITING_BATCHES_MAX = 4096;
@@ -144,9 +146,10 @@ export class EventFlow {
       this.stats.malformed += 1;
       return;
     }
-    replay.deadlineMs = nowMs + REPLAY_MS;
-    if (number < 0 || payload.length === 0) this.#ended(replay, nowMs);
-    else if (!replay.isVoid) this.#replayed(replay, number, payload);
+    if (number < 0 || payload.length === 0) return this.#ended(replay, nowMs);
+    if (!replay.isVoid) this.#replayed(replay, number, payload);
+    // It comes in one go: after a pause nothing more does, its end was dropped too.
+    replay.deadlineMs = nowMs + STALL_MS;
   }
 
   /** The replay socket is not there, or went away. */
@@ -157,21 +160,18 @@ export class EventFlow {
   wake(nowMs: number): void {
     const replay = this.#replay;
     if (replay === undefined || nowMs < replay.deadlineMs) return;
+    if (replay.hasProgress) {
+      this.#begin(this.#next, false, nowMs);
+      return;
+    }
     replay.tries += 1;
+    const isProof = replay.isProof && !replay.hasBegun;
     if (replay.tries < TRIES_MAX) {
-      const { tries } = replay;
-      const isProof = replay.isProof && !replay.hasBegun;
-      // What was proved or brought stays.
-      this.#begin(
-        replay.isVoid || this.#next < 0 ? 0 : isProof ? replay.from : this.#next,
-        isProof && !replay.isVoid,
-        nowMs,
-        tries,
-      );
+      this.#begin(isProof ? replay.from : Math.max(0, this.#next), isProof, nowMs, replay.tries);
       return;
     }
     this.#replay = undefined;
-    if (replay.isProof && !replay.hasBegun) this.#void("no replay tells whether it is the same engine as before");
+    if (isProof) this.#void("no replay tells whether it is the same engine as before");
     this.#fruitless = FRUITLESS_MAX;
     this.#drain(nowMs);
   }

@@ -45,6 +45,7 @@ const BATCH = ["ts", "events", "data_parallel_rank"] as const;
 const NO_FIELDS = [] as const;
 
 const reader = new MsgpackReader();
+const TOKENS_KEPT = 65_536;
 let tokens = new Uint32Array(1024);
 
 /** What the fields of an event said. */
@@ -83,6 +84,8 @@ export function readBatch(payload: Uint8Array): KvBatch | undefined {
       }
     } else reader.skip();
   });
+  // Room that one large batch needed is not kept.
+  if (tokens.length > TOKENS_KEPT) tokens = new Uint32Array(TOKENS_KEPT);
   return reader.isDone && events !== undefined ? { events, rank, unknown } : undefined;
 }
 

@@ -29,6 +29,8 @@ export class RemoteIndex {
   isTold = false;
   /** A snapshot was here. */
   isKnown = false;
+  /** How many tokens a whole block has: what a prompt is cut into for its keys. 0 before the first block. */
+  blockTokens = 0;
   readonly #blocks = new Map<number, number>();
   readonly #room: RoomForBlocks;
   #isShort = false;
@@ -65,6 +67,7 @@ export class RemoteIndex {
         return;
       }
       room.taken += 1;
+      if (tokens > this.blockTokens) this.blockTokens = tokens;
     }
     this.#blocks.set(key, depth * DEPTH + tokens * TOKENS + media);
   }

@@ -19,6 +19,7 @@ export const PAUSE_MS = 100;
 export const PAUSE_MS_MAX = 10_000;
 /** A connection that lasted so long was a good one: the next is made soon. */
 const STEADY_MS = 10_000;
+const ANEW_TOLD_EVERY_MS = 1000;
 const NONE = new Uint8Array(0);
 
 export interface KvEngineOptions {
@@ -65,6 +66,7 @@ export class KvEngine {
   #badBatches = 0;
   #unknownEvents = 0;
   #rank: number | undefined;
+  #anewToldAtMs = -Infinity;
   #isStopped = false;
 
   constructor(options: KvEngineOptions, prng: Prng, log: Log) {
@@ -202,6 +204,10 @@ export class KvEngine {
   #anew(reason: string, isComplete: boolean): void {
     this.#began = reason;
     this.feed.index.restart(isComplete);
+    // An engine that loses batches all the time has one line a second.
+    const nowMs = performance.now();
+    if (!isComplete && nowMs - this.#anewToldAtMs < ANEW_TOLD_EVERY_MS) return;
+    if (!isComplete) this.#anewToldAtMs = nowMs;
     this.#log.info(`the index of KV cache blocks starts anew: ${reason}`, { complete: isComplete });
   }
 }

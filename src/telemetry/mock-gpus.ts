@@ -50,6 +50,7 @@ export interface MockGpuListener {
 export class MockGpus {
   readonly #engine: MockEngine;
   readonly #seed: number;
+  readonly #machine: string;
   readonly #timer: ReturnType<typeof setInterval>;
   #listener: MockGpuListener | undefined;
   #driver: DriverState = "ok";
@@ -57,9 +58,10 @@ export class MockGpus {
   #readings: readonly GpuReading[] = [];
   #readAtMs = -Infinity;
 
-  constructor(engine: MockEngine, seed: number) {
+  constructor(engine: MockEngine, seed: number, machine: string) {
     this.#engine = engine;
     this.#seed = seed;
+    this.#machine = machine;
     this.#timer = setInterval(() => this.#listener?.changed(), READ_EVERY_MS);
     this.#timer.unref();
   }
@@ -103,7 +105,7 @@ export class MockGpus {
     this.#readAtMs = -Infinity;
     this.#listener?.changed();
     const xids = incidents.flatMap(({ gpu, xid }) =>
-      xid === undefined ? [] : [{ uuid: gpuUuid(this.#seed, gpu), xid }],
+      xid === undefined ? [] : [{ uuid: gpuUuid(this.#seed, this.#machine, gpu), xid }],
     );
     if (xids.length > 0) this.#listener?.faulted(xids);
   }
@@ -118,7 +120,7 @@ export class MockGpus {
     const { gpu, gpuCount } = this.#engine.profile;
     return states.flatMap((state, index): GpuReading[] => {
       if (state.faults.lost === true) return [];
-      const uuid = gpuUuid(this.#seed, index);
+      const uuid = gpuUuid(this.#seed, this.#machine, index);
       const load = loadOf(state, gpu, memoryUsedBytes(index));
       // The server that is simulated is this process, and the rest of the GPUs are nobody's.
       const processes = index < gpuCount ? [{ pid: process.pid, memoryBytes: load.memoryUsedBytes }] : [];
@@ -205,9 +207,9 @@ function wearOf({ counters, faults }: GpuState, gpu: GpuProfile): GpuWear {
   };
 }
 
-/** Looks like NVML's, and stays the same for the same seed. */
-function gpuUuid(seed: number, index: number): string {
-  const hex = (part: number) => saltOf(seed, `gpu ${index} ${part}`).toString(16).padStart(14, "0");
+/** Looks like NVML's, and stays the same for the same seed and machine. */
+function gpuUuid(seed: number, machine: string, index: number): string {
+  const hex = (part: number) => saltOf(seed, `gpu ${machine} ${index} ${part}`).toString(16).padStart(14, "0");
   const digits = hex(0) + hex(1) + hex(2);
   return `GPU-${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20, 32)}`;
 }

@@ -32,6 +32,8 @@ export interface MockRuntimeOptions {
   readonly models?: readonly string[];
   /** Decides texts, vectors and injected errors; default 1. */
   readonly seed?: number;
+  /** The node's name, so that no two machines have a GPU of the same UUID; default: none. */
+  readonly machine?: string;
   /** Simulated seconds per real second; default 1. */
   readonly speed?: number;
   /** GPUs that the node shows; default: as many as the profile uses. */
@@ -108,7 +110,7 @@ class Runtime implements MockRuntime {
       },
     });
     this.#endpoints = endpoints;
-    this.gpus = new MockGpus(this.#engine, seed);
+    this.gpus = new MockGpus(this.#engine, seed, options.machine ?? "");
     this.faults = createFaultControl(this.#engine, this.gpus, options.onCrash ?? (() => process.exit(137)));
     const inference = (answer: Answer) => ({ method: "POST", answer: this.#guarded(answer) }) satisfies Route;
     const plain = (answer: Answer) => ({ method: "GET", answer }) satisfies Route;

@@ -47,7 +47,8 @@ export class ZmqLink {
     clearTimeout(this.#timer);
     this.#outbox.clear();
     this.#giveUp();
-    this.#stream?.end();
+    // At once: a peer that hangs would hold a half-closed connection open.
+    this.#stream?.terminate();
   }
 
   // ---- the stream's events

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { numberBytes } from "../../src/kv/batch-number.ts";
-import { EventFlow, REPLAY_MS, TRIES_MAX, WAITING_BATCHES_MAX } from "../../src/kv/event-flow.ts";
+import { EventFlow, REPLAY_MS, STALL_MS, TRIES_MAX, WAITING_BATCHES_MAX } from "../../src/kv/event-flow.ts";
 
 const NONE = new Uint8Array(0);
 const END = new Uint8Array(8).fill(0xff);
@@ -170,6 +170,19 @@ describe("a gap", () => {
     }
     expect(bench.flow.take()).toEqual({ ask: undefined, wakeAtMs: Infinity });
     expect(bench.take()).toEqual(["anew: batches 2 to 3 are lost", "anew: heard from batch 4 on", "a4"]);
+  });
+
+  test("a replay that brings something and lacks its end is asked for again, however often", () => {
+    const bench = known().hear("a", 20);
+    for (let number = 2; number < 20; number += 2) {
+      expect(bench.ask).toBe(number);
+      bench.replay("a", number, number + 1);
+      expect(bench.flow.take().wakeAtMs).toBe(bench.nowMs + STALL_MS);
+      bench.flow.wake((bench.nowMs += STALL_MS));
+    }
+    bench.replay("a", 20).end();
+    expect(bench.take()).toEqual(Array.from({ length: 19 }, (_, at) => `a${at + 2}`));
+    expect(bench.flow.stats).toMatchObject({ lost: 0, restarts: 0 });
   });
 
   test("a replay that stops halfway goes on from there, and a lost socket is not waited for", () => {

@@ -54,7 +54,7 @@ describe("updates of an index", () => {
     feed.index.apply(chain("a", 3));
     const receiver = follower(feed);
     const [remote] = receiver.engines("n");
-    expect(remote).toMatchObject({ model: "llama", engine: "127.0.0.1:5557", slot: 3 });
+    expect(remote).toMatchObject({ model: "llama", engine: "127.0.0.1:5557", slot: 3, blockTokens: 4 });
     expectSame(remote, feed);
     expect(feed.take()).toEqual([]);
 

@@ -164,5 +164,5 @@ describe.skipIf(isMissing())("libzmq", () => {
     const status = events.status()[0]!;
     expect(status).toMatchObject({ lost: 0, malformed: 0, isPartial: false });
     expect(status.blocks).toBe(status.batches);
-  });
+  }, 30_000);
 });

@@ -438,6 +438,9 @@ describe("samples and stop", () => {
     expect(first!.load!.memoryUsedBytes!).toBeGreaterThan(16e9);
     expect(second!.load).toMatchObject({ utilization: 0, memoryUsedBytes: 0, throttleReasons: ["idle"] });
     expect(first!.uuid).not.toBe(second!.uuid);
+    const uuidAt = (machine: string) => start({ machine }).runtime.gpus.readings[0]?.uuid;
+    expect(uuidAt("node1")).toBe(uuidAt("node1"));
+    expect(uuidAt("node1")).not.toBe(uuidAt("node2"));
     expect(first!.uuid).toMatch(/^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     controller.abort();
     await running;
