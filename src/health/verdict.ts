@@ -22,9 +22,13 @@ export interface Verdict {
 
 /** Whether there is no news in the second: figures and their wording may differ. */
 export function isSame(a: Verdict, b: Verdict): boolean {
-  return keyOf(a) === keyOf(b);
+  return (
+    a.health === b.health &&
+    a.reasons.length === b.reasons.length &&
+    a.reasons.every((reason, at) => isSameReason(reason, b.reasons[at] as HealthReason))
+  );
 }
 
-function keyOf({ health, reasons }: Verdict): string {
-  return [health, ...reasons.map(({ rule, severity, sinceMs }) => `${rule} ${severity} ${sinceMs}`)].join();
+function isSameReason(a: HealthReason, b: HealthReason): boolean {
+  return a.rule === b.rule && a.severity === b.severity && a.sinceMs === b.sinceMs;
 }
