@@ -10,7 +10,7 @@ import { GpuWatch } from "./gpu/watch.ts";
 import type { GpuFault } from "./health/reading.ts";
 import type { HealthConfig } from "./health/settings.ts";
 import type { Log } from "./obs/log.ts";
-import { selfCommand } from "./process.ts";
+import { probeEnvironment, selfCommand } from "./process.ts";
 import type { GpuSample, ModelSample } from "./score/sample.ts";
 
 export interface GpuPlaneOptions {
@@ -64,6 +64,7 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
     config,
     choice,
     probeCommand: [...selfCommand(), "gpu-probe"],
+    probeEnvironment: probeEnvironment(process.env),
     given: choice.kind === "mock" && options.mock !== undefined ? [options.mock()] : [],
     opened: (source) => watch.add(source),
   });

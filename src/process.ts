@@ -134,6 +134,22 @@ const THRIFT: Readonly<Record<string, string>> = {
 };
 
 /**
+ * A probe does the same few things every second for months, and in all less than a hundredth of what an agent does: code
+ * that is compiled simply and early is cheaper there than the interpreter, and to optimise it never pays.
+ */
+const STEADY: Readonly<Record<string, string>> = {
+  BUN_JSC_thresholdForJITAfterWarmUp: "1000",
+  BUN_JSC_thresholdForOptimizeAfterWarmUp: "200000",
+  BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "200000",
+};
+
+/** What a probe's environment has besides that of this process, but for what the user has set otherwise. */
+export function probeEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const isOurs = (name: string): boolean => env[name] === undefined || env[name] === THRIFT[name];
+  return Object.fromEntries(Object.entries({ ...THRIFT, ...STEADY }).filter(([name]) => isOurs(name)));
+}
+
+/**
  * For a process that shares its machine with others' work, and has little to do itself: its engine compiles only what
  * is hot for good, collects garbage on one thread, and keeps the pages that it has freed. The engine reads such settings
  * from the environment alone, before any line of ours; so the process puts them there, but for those that the user has

@@ -14,6 +14,8 @@ import type { GpuListener, GpuSource, SourceFigures } from "./source.ts";
 export interface ProberOptions {
   /** Starts the probe. */
   readonly command: readonly string[];
+  /** What its environment has besides that of this process. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly config: LifeConfig;
   /** Of what it reads, for its figures. */
   readonly name?: string;
@@ -26,6 +28,7 @@ const SHOWN_CHARS = 60;
 
 export class Prober implements GpuSource {
   readonly #command: readonly string[];
+  readonly #env: Readonly<Record<string, string>> | undefined;
   readonly #spawn: Spawn;
   readonly #life: ProbeLife;
   readonly #readings = new GpuReadings();
@@ -39,9 +42,10 @@ export class Prober implements GpuSource {
   #told: LifeState | undefined;
   #state: SourceState;
 
-  constructor({ command, config, spawn = spawnChild, name = "probe" }: ProberOptions) {
+  constructor({ command, env, config, spawn = spawnChild, name = "probe" }: ProberOptions) {
     this.#name = name;
     this.#command = command;
+    this.#env = env;
     this.#spawn = spawn;
     this.#life = new ProbeLife(config);
     this.#state = { state: "starting", message: "", sinceMs: Date.now() };
@@ -110,7 +114,7 @@ export class Prober implements GpuSource {
 
   #start(): void {
     try {
-      const child = this.#spawn(this.#command);
+      const child = this.#spawn(this.#command, this.#env);
       this.#starts += 1;
       this.#child = child;
       this.#life.spawned(child.pid);

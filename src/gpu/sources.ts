@@ -15,6 +15,8 @@ export interface SourcesOptions {
   readonly choice: GpuChoice;
   /** Starts this program again; what the probe is told comes behind it. */
   readonly probeCommand: readonly string[];
+  /** Besides this process's own. */
+  readonly probeEnvironment?: Readonly<Record<string, string>>;
   /** Those that are no probe, where such a one is chosen. */
   readonly given?: readonly GpuSource[];
   /** There is one more. */
@@ -76,9 +78,9 @@ export class GpuSources {
     const key = plan.vendors.join();
     if (this.#plans.has(key)) return;
     this.#plans.add(key);
-    const { config, probeCommand } = this.#options;
+    const { config, probeCommand, probeEnvironment: env } = this.#options;
     const command = [...probeCommand, JSON.stringify(probeSpec(config, plan))];
-    this.#add(new Prober({ command, config, name: plan.vendors.join("+") }));
+    this.#add(new Prober({ command, env, config, name: plan.vendors.join("+") }));
   }
 
   #add(source: GpuSource): void {

@@ -110,7 +110,8 @@ class Keeper {
       child.kill("SIGKILL");
       throw error;
     }
-    this.#reading = this.#read(output.chunks());
+    // A pipe that breaks has ended; nobody waits for it until the runtime has.
+    this.#reading = this.#read(output.chunks()).catch(() => {});
     const why = await new Response(status.chunks()).text();
     if (why !== "") throw new Error(why);
     this.#log.note(`${words[0]} started as process ${runtime.pid}`);
@@ -135,7 +136,7 @@ class Keeper {
     const before = this.#oomKills;
     const now = oomKillsOf("self");
     await this.#endSession(runtime);
-    await Promise.race([this.#reading.catch(() => {}), Bun.sleep(READ_MS)]);
+    await Promise.race([this.#reading, Bun.sleep(READ_MS)]);
     const exit: RuntimeExit = {
       code: child.signalCode === null ? child.exitCode : null,
       signal: child.signalCode === null ? null : String(child.signalCode),

@@ -41,29 +41,43 @@ export async function startKept(spec: KeeperSpec, lost: (why: string) => void): 
     env,
   });
   keeper.unref();
-  await keeper.stdin.write(`${JSON.stringify(spec)}\n`);
-  await keeper.stdin.flush();
-  if (spec.isDetached) void keeper.stdin.end();
   const messages = messagesOf(keeper.stdout)[Symbol.asyncIterator]();
   const timer = setTimeout(() => keeper.kill("SIGKILL"), START_MS);
-  const first = await messages.next();
-  clearTimeout(timer);
-  if (first.done === true || first.value.type !== "started") {
+  try {
+    await keeper.stdin.write(`${JSON.stringify(spec)}\n`);
+    await keeper.stdin.flush();
+    if (spec.isDetached) await keeper.stdin.end();
+    const first = await messages.next();
+    if (first.done === true)
+      throw new Error(`its keeper ended before it had started it (${spec.self.join(" ")} exec-runtime)`);
+    if (first.value.type !== "started")
+      throw new Error(first.value.type === "failed" ? first.value.why : "its keeper is another version's");
+    const { keeper: name, runtime, atMs } = first.value;
+    const told = toldBy(messages, lost).then(async (exit) => {
+      await keeper.exited;
+      return exit;
+    });
+    return keptOf(spec.stateDirectory, name, runtime, atMs, told);
+  } catch (error) {
     keeper.kill("SIGKILL");
-    const why = first.done !== true && first.value.type === "failed" ? first.value.why : undefined;
-    throw new Error(why ?? `its keeper ended before it had started it (${spec.self.join(" ")} exec-runtime)`);
+    throw error;
+  } finally {
+    clearTimeout(timer);
   }
-  const { keeper: name, runtime, atMs } = first.value;
-  const exited = (async (): Promise<RuntimeExit> => {
-    let exit: RuntimeExit | undefined;
+}
+
+/** Its last word; a pipe that breaks is the end of its words. */
+async function toldBy(messages: AsyncIterator<KeeperMessage>, lost: (why: string) => void): Promise<RuntimeExit> {
+  let exit: RuntimeExit | undefined;
+  try {
     for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
       if (next.value.type === "exited") exit = asExit(next.value.exit);
       else if (next.value.type === "lost") lost(next.value.why);
     }
-    await keeper.exited;
-    return exit ?? UNSEEN;
-  })();
-  return keptOf(spec.stateDirectory, name, runtime, atMs, exited);
+  } catch {
+    // What it told until then is what there is.
+  }
+  return exit ?? UNSEEN;
 }
 
 /** What an agent before this one has left: a keeper that is there; what it saw last; nothing. */

@@ -52,8 +52,11 @@ export function readRecord(directory: string): RuntimeRecord | undefined {
 /** Removes the record of that keeper, and of no other. */
 export function removeRecord(directory: string, keeper: ProcessName): void {
   const record = readRecord(directory);
-  if (record?.keeper.pid === keeper.pid && record.keeper.start === keeper.start) {
+  if (record?.keeper.pid !== keeper.pid || record.keeper.start !== keeper.start) return;
+  try {
     rmSync(join(directory, FILE), { force: true });
+  } catch {
+    // A disk that can't be written: the next agent finds a keeper that is not there.
   }
 }
 

@@ -22,7 +22,7 @@ export interface RunnerOptions {
   readonly workingDirectory: string;
   readonly stateDirectory: string;
   readonly self: readonly string[];
-  /** "" when it is ready, else why not; rejects never. */
+  /** "" when it is ready, else why not. */
   readonly askReady: () => Promise<string>;
   readonly happened: (event: RunEvent) => void;
   /** The state is another one. */
@@ -207,7 +207,7 @@ export class Runner {
 
   async #check(): Promise<void> {
     const { pid } = this.#run;
-    const answer = await this.#options.askReady();
+    const answer = await this.#options.askReady().catch((error: unknown) => String(error));
     // An answer about a process that is gone is none about the next one.
     if (this.#run.pid !== pid) return;
     this.#run.checked(answer, performance.now());

@@ -227,7 +227,7 @@ describe("a runtime", () => {
     const never = await sh(
       "exec sleep 100",
       { readyTimeoutMs: 200, restart: "never" },
-      { isReady: async () => "refused" },
+      { isReady: () => Promise.reject(new Error("refused")) },
     );
     await never.is("stopped");
     expect(never.runner.status.lastExit!.how).toBe("it was not ready within 200ms: ended by SIGTERM");

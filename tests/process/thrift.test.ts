@@ -1,10 +1,15 @@
 /** Agents and members run themselves again with an environment that makes their engine thrifty; others do not. */
 import { afterAll, expect, test } from "bun:test";
 import { readFileSync, readlinkSync } from "node:fs";
-import { Bench, EXECUTABLE, ownEnvironment } from "./harness.ts";
+import { Double, HAS_COMPILER, removeDoubles } from "../gpu/double.ts";
+import { Bench, EXECUTABLE, ownEnvironment, until } from "./harness.ts";
+import { commandLine, descendants } from "./proc.ts";
 
 const bench = new Bench();
-afterAll(() => bench.end());
+afterAll(async () => {
+  await bench.end();
+  removeDoubles();
+});
 
 const COMPILER = "BUN_JSC_thresholdForOptimizeAfterWarmUp";
 const ALLOCATOR = "MIMALLOC_PURGE_DELAY";
@@ -67,3 +72,26 @@ test("agents do so too; routers, whose speed is wanted, and commands that end do
   expect(help.exitCode).toBe(0);
   expect(help.stdout.toString()).toContain("infermesh agent");
 });
+
+test.skipIf(!HAS_COMPILER)(
+  "a probe has its code compiled early and simply, but for what the user has set",
+  async () => {
+    const double = new Double();
+    double.play("h100");
+    const ports = ["--serve", "--api", "--metrics", "--gossip"].flatMap((name) => [name, "127.0.0.1:0"]);
+    const gpu = ["--gpu", "nvml", "--gpu-nvml-library", double.path, "--gpu-root", double.root];
+    const probeOf = async (id: string, env: Record<string, string>): Promise<number> => {
+      const own = { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, ...env };
+      const agent = await bench.launch(["agent", "--mock", "--id", id, ...ports, ...gpu], { env: own });
+      const found = (): number | undefined =>
+        descendants(agent.process.pid).find((child) => commandLine(child).includes("gpu-probe"))?.pid;
+      await until(async () => found() !== undefined);
+      return found()!;
+    };
+    const [usual, told] = await Promise.all([probeOf("g1", {}), probeOf("g2", { [COMPILER]: "3000" })]);
+    expect(variable(usual, COMPILER)).toBe("200000");
+    expect(variable(usual, ALLOCATOR)).toBe("-1");
+    expect(variable(told, COMPILER)).toBe("3000");
+    expect(variable(told, ALLOCATOR)).toBe("-1");
+  },
+);
