@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Packr } from "msgpackr/pack";
 import { Prng } from "../../src/base/prng.ts";
 import { bytesKey } from "../../src/kv/block-key.ts";
-import { type KvEvent, MEDIUM, mediumOf } from "../../src/kv/event.ts";
+import { type KvEvent, MEDIUM, mediumOf, type StoredEvent } from "../../src/kv/event.ts";
 import { HASH_BYTES_MAX, readBatch } from "../../src/kv/event-reader.ts";
 import { DEPTH_MAX, KIND, MsgpackReader } from "../../src/kv/msgpack.ts";
 import { bytesOf, EVENT_BYTES } from "./event-bytes.ts";
@@ -244,7 +244,7 @@ describe("MessagePack, against another encoder", () => {
         const spelled = list.map((number) => (number < 2 ** 31 ? number : BigInt(number)));
         const mixed = spelled.map((number, at) => (at < pairFrom ? number : [number, 7]));
         const batch = readBatch(Uint8Array.from(packr.pack([1, [["BlockStored", hashes, null, mixed, 4, null]]])));
-        const event = batch?.events[0] as { tokens: Uint32Array; hashes: string[] };
+        const event = batch?.events[0] as StoredEvent;
         expect([...event.tokens]).toEqual(list);
         expect(event.hashes).toEqual(hashes.map((bytes) => Buffer.from(bytes).toString("latin1")));
       }),
