@@ -207,7 +207,7 @@ function stored(fields: Fields, medium: number): KvEvent | undefined {
 function readTokens(): number {
   const count = reader.array();
   if (count > tokens.length) tokens = new Uint32Array(count);
-  for (let at = 0; at < count; at += 1) {
+  for (let at = reader.words(tokens, count); at < count; at += 1) {
     if (reader.kind === KIND.array) {
       const neighbours = reader.array();
       if (neighbours === 0) reader.fail();

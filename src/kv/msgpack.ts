@@ -129,6 +129,32 @@ export class MsgpackReader {
     return Number.isSafeInteger(value) ? value : this.fail();
   }
 
+  /**
+   * Numbers below 2^32 in their common spellings, as long as such come and at most `count` of them; answers how many.
+   * There are thousands to a batch, so this has no calls in it.
+   */
+  words(into: Uint32Array, count: number): number {
+    const { bytes } = this;
+    const end = bytes.length;
+    let at = this.at;
+    let read = 0;
+    for (; read < count && at < end; read += 1) {
+      const first = bytes[at]!;
+      if (first < 0x80) {
+        into[read] = first;
+        at += 1;
+      } else if (first === 0xcd && at + 3 <= end) {
+        into[read] = (bytes[at + 1]! << 8) | bytes[at + 2]!;
+        at += 3;
+      } else if (first === 0xce && at + 5 <= end) {
+        into[read] = wordAt(bytes, at + 1);
+        at += 5;
+      } else break;
+    }
+    this.at = at;
+    return read;
+  }
+
   /** A text of UTF-8 of at most `max` bytes. */
   text(max: number): string {
     this.#span(KIND.text, max);
@@ -150,7 +176,7 @@ export class MsgpackReader {
     if (kind === KIND.binary || kind === KIND.text) {
       this.#span(kind, max);
       if (this.bad || this.start === this.stop) return this.#none();
-      return String.fromCharCode(...this.bytes.subarray(this.start, this.stop));
+      return charactersOf(this.bytes, this.start, this.stop);
     }
     if (kind !== KIND.integer) return this.#none();
     const first = this.bytes[this.at]!;
@@ -238,6 +264,19 @@ export class MsgpackReader {
     this.stop = from + length;
     this.at = this.stop;
   }
+}
+
+/** One for each byte; several at a time, which is ten times as fast as to spread them. */
+function charactersOf(bytes: Uint8Array, start: number, stop: number): string {
+  let text = "";
+  let at = start;
+  for (; at + 8 <= stop; at += 8) text += characters(wordAt(bytes, at), wordAt(bytes, at + 4));
+  for (; at < stop; at += 1) text += String.fromCharCode(bytes[at]!);
+  return text;
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
 function characters(high: number, low: number): string {

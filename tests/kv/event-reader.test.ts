@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Packr } from "msgpackr/pack";
 import { Prng } from "../../src/base/prng.ts";
 import { bytesKey } from "../../src/kv/block-key.ts";
-import { type KvEvent, MEDIUM, mediumOf } from "../../src/kv/event.ts";
+import { type KvEvent, MEDIUM, mediumOf, type StoredEvent } from "../../src/kv/event.ts";
 import { HASH_BYTES_MAX, readBatch } from "../../src/kv/event-reader.ts";
 import { DEPTH_MAX, KIND, MsgpackReader } from "../../src/kv/msgpack.ts";
 import { bytesOf, EVENT_BYTES } from "./event-bytes.ts";
@@ -232,6 +232,22 @@ describe("MessagePack, against another encoder", () => {
         expect(reader.isDone).toBe(true);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test("tokens of every size, alone and in pairs, and hashes of every length", () => {
+    const token = fc.oneof(fc.nat(200), fc.nat(70_000), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
+    const tokens = fc.array(token, { minLength: 1, maxLength: 100 });
+    const hash = fc.uint8Array({ minLength: 1, maxLength: HASH_BYTES_MAX });
+    fc.assert(
+      fc.property(tokens, fc.array(hash, { minLength: 1, maxLength: 5 }), fc.nat(99), (list, hashes, pairFrom) => {
+        const spelled = list.map((number) => (number < 2 ** 31 ? number : BigInt(number)));
+        const mixed = spelled.map((number, at) => (at < pairFrom ? number : [number, 7]));
+        const batch = readBatch(Uint8Array.from(packr.pack([1, [["BlockStored", hashes, null, mixed, 4, null]]])));
+        const event = batch?.events[0] as StoredEvent;
+        expect([...event.tokens]).toEqual(list);
+        expect(event.hashes).toEqual(hashes.map((bytes) => Buffer.from(bytes).toString("latin1")));
+      }),
     );
   });
 
