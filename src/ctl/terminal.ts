@@ -31,7 +31,8 @@ export function standardTerminal(): Terminal {
   let broken = false;
   let poll: (() => number) | undefined;
   process.stdout.on("error", (error) => {
-    const isLost = !broken && (error as { code?: unknown }).code !== "EPIPE";
+    // A reader that goes, and a terminal that hangs up, keep nothing that could be taken for whole.
+    const isLost = !broken && !process.stdout.isTTY && (error as { code?: unknown }).code !== "EPIPE";
     broken = true;
     if (isLost) failByLoss(error);
   });

@@ -1,16 +1,14 @@
 /** Reading for long leaves nothing behind: no descriptor, no object of the library's, no memory. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
+import { join } from "node:path";
+import { Double, type DoubleReport, HAS_COMPILER, removeDoubles } from "./double.ts";
 import { openNvml } from "../../src/gpu/nvml.ts";
-import { GPU_GROUPS, type GpuGroup } from "../../src/health/reading.ts";
+import { GPU_GROUPS } from "../../src/health/reading.ts";
 
 afterAll(removeDoubles);
 
 const ALL = new Set(GPU_GROUPS);
-const LOAD: ReadonlySet<GpuGroup> = new Set<GpuGroup>(["load"]);
-const READS = 100_000;
-const WARM_READS = 20_000;
 const CYCLES = 1000;
 /** A leak of a few hundred bytes a read would be more; what the collector keeps by the way is less. */
 const GROWTH_BYTES_MAX = 24 * 2 ** 20;
@@ -18,9 +16,19 @@ const LONG_MS = 120_000;
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
-function residentBytes(): number {
-  Bun.gc(true);
-  return process.memoryUsage.rss();
+interface State {
+  readonly report: DoubleReport;
+  readonly descriptors: number;
+  /** Resident. */
+  readonly bytes: number;
+}
+
+/** What nvml-looks.ts prints. */
+interface Looks {
+  readonly reads: number;
+  readonly before: State;
+  readonly after: State;
+  readonly closed: DoubleReport;
 }
 
 describe.skipIf(!HAS_COMPILER)("the NVML backend, for long", () => {
@@ -29,27 +37,16 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend, for long", () => {
     () => {
       const double = new Double();
       double.play("mig", "gpus = 1", "recheck_ms = 100");
-      const backend = openNvml({ libraryPath: double.path, root: double.root });
-      const look = (count: number): void => {
-        backend.read(count % 100 === 0 ? ALL : LOAD, count * 10);
-        if (count % 10 === 0) backend.faults();
-      };
-      for (let count = 0; count < WARM_READS; count += 1) look(count);
-      const before = { ...double.report(), descriptors: descriptors(), bytes: residentBytes() };
-      for (let count = WARM_READS; count < READS; count += 1) look(count);
-      const after = double.report();
-      expect(after.calls["nvmlDeviceGetMemoryInfo_v2"]).toBeGreaterThan(READS);
-      expect([after.eventSets, after.gpmSamples, after.references, after.inits]).toEqual([
-        before.eventSets,
-        before.gpmSamples,
-        1,
-        1,
-      ]);
-      expect([after.eventSets, after.gpmSamples, after.misuses]).toEqual([1, 8, 0]);
-      expect(descriptors()).toBe(before.descriptors);
-      expect(residentBytes() - before.bytes).toBeLessThan(GROWTH_BYTES_MAX);
-      backend.close();
-      expect(double.report()).toMatchObject({ references: 0, eventSetsLeaked: 0, gpmSamplesLeaked: 0, misuses: 0 });
+      const script = join(import.meta.dir, "nvml-looks.ts");
+      const done = Bun.spawnSync([process.execPath, script, double.path, double.root], { env: process.env });
+      expect([done.exitCode, done.stderr.toString()]).toEqual([0, ""]);
+      const { reads, before, after, closed } = JSON.parse(done.stdout.toString()) as Looks;
+      expect(after.report.calls["nvmlDeviceGetMemoryInfo_v2"]).toBeGreaterThan(reads);
+      expect([before.report.eventSets, before.report.gpmSamples, before.report.inits]).toEqual([1, 8, 1]);
+      expect(after.report).toMatchObject({ eventSets: 1, gpmSamples: 8, references: 1, inits: 1, misuses: 0 });
+      expect(after.descriptors).toBe(before.descriptors);
+      expect(after.bytes - before.bytes).toBeLessThan(GROWTH_BYTES_MAX);
+      expect(closed).toMatchObject({ references: 0, eventSetsLeaked: 0, gpmSamplesLeaked: 0, misuses: 0 });
     },
     LONG_MS,
   );

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { BackendError } from "../../src/gpu/backend.ts";
 import { GpuGone } from "../../src/gpu/nvml-codes.ts";
 import { NvmlEvents } from "../../src/gpu/nvml-events.ts";
 import { GpmBuffer, NvmlGpm } from "../../src/gpu/nvml-gpm.ts";
@@ -50,13 +51,13 @@ describe("whatever a library answers", () => {
             expect(takeUpdate(update)).toMatchObject({ uuid: "GPU-1" });
             expect(takeUpdate(JSON.parse(JSON.stringify(update)))).toEqual(takeUpdate(update));
           } catch (error) {
-            // Most of the answers were 999.
-            if (!(error instanceof GpuGone)) throw error;
+            // Most of the answers were 999, or a field's code, which was written by chance, was one that ends all.
+            if (!(error instanceof GpuGone || error instanceof BackendError)) throw error;
           }
         }
         gpu.free();
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[360983372]] },
     );
   });
 
