@@ -85,7 +85,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const sampler = createSampler({
     runtime,
     gpus: () => plane.watch.samples(),
-    rated: await measuredRates(config.dataDir, log),
+    rated: await measuredRates(config.dataDir, plane.watch, log),
     version,
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),

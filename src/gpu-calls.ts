@@ -94,6 +94,10 @@ function wantedIn(request: { readonly node: string; readonly gpu: string }): Wan
     throw new MeshError("bad_request", found, { param: "gpu" });
   }
   const { gpu, node } = gpuAndNode(request.gpu);
+  // A script whose variable is empty must not mean all GPUs, nor whoever is asked.
+  if (request.gpu.includes("@") && (gpu === "" || node === "")) {
+    throw new MeshError("bad_request", `gpu is "${request.gpu}"; expected INDEX@NODE with both`, { param: "gpu" });
+  }
   if (node !== "" && request.node !== "" && node !== request.node) {
     const found = `gpu is of ${node}, and node says ${request.node.slice(0, 128)}; say one of them`;
     throw new MeshError("bad_request", found, { param: "gpu" });

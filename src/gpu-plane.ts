@@ -93,11 +93,13 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
 /** What `infermesh agent bench-gpu` measured here, as rates for models whose runtime tells none; undefined where nothing was. */
 export async function measuredRates(
   dataDir: string,
+  watch: Pick<GpuWatch, "isTied">,
   log: Log,
 ): Promise<((model: ModelSample, gpus: readonly GpuSample[]) => ModelSample) | undefined> {
   const { gpus, fault } = await readBenchRecords(dataDir);
   if (fault !== undefined) log.warn("some figures of the GPU benchmark are not used", { why: fault });
   if (gpus.size === 0) return undefined;
   const rates = new BenchRates(gpus);
-  return (model, on) => rates.rated(model, on);
+  // A model that may be on any GPU is told of all, whose rates together it would hardly have.
+  return (model, on) => (watch.isTied ? rates.rated(model, on) : model);
 }

@@ -171,6 +171,11 @@ describe("a GPU is told of", () => {
       "not_supported: r1 is a router, which has no GPUs; name a node (node: ID)",
     );
     expect(await of(asked, "")).toStartWith("bad_request: gpu is missing");
+    for (const word of ["@n1", "0@", "@"]) {
+      const answer = `bad_request: gpu is "${word}"; expected INDEX@NODE with both`;
+      expect(await of(asked, word)).toBe(answer);
+      expect(await refusal(gpuCalls(asked).clear({ node: "", gpu: word, dryRun: false }, call))).toBe(answer);
+    }
     expect(await of(asked, "0@n1", "n2")).toBe("bad_request: gpu is of n1, and node says n2; say one of them");
     expect(await of(asked, "x".repeat(257))).toStartWith("bad_request: gpu has 257 characters");
   });

@@ -7,14 +7,17 @@ export async function askReady(check: ReadyCheck, timeoutMs: number): Promise<st
 }
 
 async function askHttp(url: string, timeoutMs: number): Promise<string> {
+  // What is told of it is told to everybody: user, password and query may be secrets.
+  const { origin, pathname } = new URL(url);
+  const where = `${origin}${pathname}`;
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     // Each on a connection of its own: one that a runtime no longer serves would tell of the one before.
     const response = await fetch(url, { signal, redirect: "manual", keepalive: false });
     await response.body?.cancel().catch(() => {});
-    return response.ok ? "" : `${url} answered ${response.status}`;
+    return response.ok ? "" : `${where} answered ${response.status}`;
   } catch (error) {
-    return `${url}: ${whyNot(error, timeoutMs)}`;
+    return `${where}: ${whyNot(error, timeoutMs)}`;
   }
 }
 

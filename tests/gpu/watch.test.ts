@@ -178,3 +178,21 @@ describe("a quarantine", () => {
     watch.stop();
   });
 });
+
+describe("which GPUs the runtime is on", () => {
+  test("is known by its processes, or where there is one GPU only", () => {
+    const runtime = { pids: new Set([7]), containers: new Set<string>() };
+    const known = watched(runtime);
+    known.source.read(used(0, 7), used(1, 8));
+    expect(known.watch.isTied).toBe(true);
+    const others = watched(runtime);
+    others.source.read(used(0, 8), used(1, 8));
+    expect(others.watch.isTied).toBe(false);
+    const nobody = watched();
+    nobody.source.read(used(0, 7), used(1, 8));
+    expect(nobody.watch.isTied).toBe(false);
+    const alone = watched();
+    alone.source.read(used(0, 7));
+    expect(alone.watch.isTied).toBe(true);
+  });
+});

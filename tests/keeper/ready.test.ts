@@ -35,6 +35,14 @@ const ask = (url: string, timeoutMs = 5000): Promise<string> => {
 const at = (path: string): string => `http://127.0.0.1:${http.port}${path}`;
 
 describe("a check of readiness", () => {
+  test("tells nothing that may be a secret of the URL", async () => {
+    const withSecrets = (port: number): string => `http://user:word@127.0.0.1:${port}/503?key=word`;
+    expect(await ask(withSecrets(http.port ?? 0))).toBe(`${at("/503")} answered 503`);
+    const refused = await ask(withSecrets(closedPort));
+    expect(refused).toStartWith(`http://127.0.0.1:${closedPort}/503: `);
+    expect(refused).not.toContain("word");
+  });
+
   test("passes by an answer from 200 to 299, whatever comes with it", async () => {
     expect(await ask(at("/200"))).toBe("");
     expect(await ask(at("/204"))).toBe("");
