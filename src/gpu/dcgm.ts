@@ -67,7 +67,7 @@ export class DcgmSource implements GpuSource {
     this.#config = config;
     this.#url = plain.href;
     this.#shownUrl = (plain.origin + plain.pathname).slice(0, SHOWN_CHARS);
-    this.#headers = { accept: ACCEPT, ...credentials };
+    this.#headers = { accept: ACCEPT, "accept-encoding": "identity", ...credentials };
     this.#text = new DcgmText(this.#shownUrl);
     this.#next(0);
   }
@@ -153,7 +153,8 @@ export class DcgmSource implements GpuSource {
       abort.abort();
     }, silentMaxMs);
     try {
-      const options = { headers: this.#headers, redirect: "manual", signal: abort.signal } as const;
+      // What is inflated on the way would have no limit.
+      const options = { headers: this.#headers, redirect: "manual", decompress: false, signal: abort.signal } as const;
       return await this.#read(await fetch(this.#url, options));
     } catch (error) {
       if (!isLate || error instanceof DcgmTrouble) throw error;
@@ -169,6 +170,14 @@ export class DcgmSource implements GpuSource {
     if (status !== 200) {
       await body?.cancel();
       throw this.#refused(status, headers.get("location"));
+    }
+    const encoding = headers.get("content-encoding") ?? "identity";
+    if (encoding !== "identity") {
+      await body?.cancel();
+      throw new DcgmTrouble(
+        "broken",
+        `${this.#shownUrl} answers in ${encoding.slice(0, 32)}, though it was not asked to`,
+      );
     }
     const reader = this.#text.reader(/openmetrics/i.test(headers.get("content-type") ?? ""));
     const stream = (body as ReadableStream<Uint8Array> | null)?.getReader();

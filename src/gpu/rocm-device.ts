@@ -15,7 +15,8 @@ import type { CHOICE_CALLS, LONG_CALLS, RocmCalls, WORD_CALLS } from "./rocm-sym
 import type { LookCount } from "./sysfs-folder.ts";
 
 const QUIET_MS = 60_000;
-const SCRATCH_BYTES = 4096;
+/** The library writes the whole of its newest struct, whatever the card: 4,544 bytes of metrics by ROCm 7, and more to come. */
+const SCRATCH_BYTES = 32_768;
 const TEXT_BYTES = 256;
 const ALL_ONES = 0xffff_ffff;
 const LEVELS_MAX = 33;

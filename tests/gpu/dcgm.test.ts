@@ -220,6 +220,16 @@ describe("an exporter that does not", () => {
     expect(source.readings).toEqual([]);
   });
 
+  test("answers in a coding that was not asked for: what it inflates to is never known", async () => {
+    const exported = exporter(
+      () => new Response(Bun.gzipSync(exporter45()), { headers: { "content-encoding": "gzip" } }),
+    );
+    const { source } = watched(exported.url);
+    await until("it is refused", () => source.state.state === "broken");
+    expect(source.state.message).toContain("answers in gzip, though it was not asked to");
+    expect(source.readings).toEqual([]);
+  });
+
   test("show any GPU more has lost them", async () => {
     const exported = exporter(page(exporter45()));
     const { source } = watched(exported.url);

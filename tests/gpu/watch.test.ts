@@ -181,7 +181,7 @@ describe("a quarantine", () => {
 
 describe("which GPUs the runtime is on", () => {
   test("is known by its processes, or where there is one GPU only", () => {
-    const runtime = { pids: new Set([7]), containers: new Set<string>() };
+    const runtime: RuntimeProcesses = { listener: 7, pids: new Set([7]), containers: new Set() };
     const known = watched(runtime);
     known.source.read(used(0, 7), used(1, 8));
     expect(known.watch.isTied).toBe(true);
