@@ -27,7 +27,8 @@ async function modelOf(agent: Started): Promise<Model | undefined> {
 describe.skipIf(!HAS_COMPILER)("GPUs that were measured", () => {
   test("give their node's models the rates that their runtime does not tell", async () => {
     const double = new Double();
-    double.play("h100", ...IDLE);
+    // One GPU: of several, those that the model is on would have to be known.
+    double.play("h100", ...IDLE, "gpus = 1");
     const places = ["--gpu-nvml-library", double.path, "--gpu-root", double.root];
     const start = (id: string): Promise<Started> => {
       const models = ["--mock-models", "llama-3.1-8b"];
@@ -48,8 +49,8 @@ describe.skipIf(!HAS_COMPILER)("GPUs that were measured", () => {
     const after = await start("after");
     await until(async () => (await modelOf(after))?.decodeTokensPerSecond !== undefined, 30_000);
     const { decodeTokensPerSecond = 0, prefillTokensPerSecond = 0 } = (await modelOf(after)) ?? {};
-    // Two H100s: 16 GB of weights at 5.1 TB/s, a millisecond, and 256 sequences' arithmetic.
-    expect(decodeTokensPerSecond).toBeWithin(20_000, 40_000);
+    // An H100: 16 GB of weights at 2.6 TB/s, a millisecond, and 256 sequences' arithmetic.
+    expect(decodeTokensPerSecond).toBeWithin(10_000, 25_000);
     // What the runtime tells stays.
     expect(prefillTokensPerSecond).toBe((await modelOf(before))?.prefillTokensPerSecond ?? 0);
     await Promise.all([before.stop(), after.stop()]);
