@@ -59,7 +59,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: ["base", "score", "flow", "policy", "health"],
   fleet: ["base", "score"],
   signal: ["base", "score"],
-  obs: ["base"],
+  obs: ["base", "health"],
   net: ["base", "wire"],
   native: ["base", "score"],
   ...Object.fromEntries(SHELLS.map((shell) => [shell, BELOW_SHELLS])),

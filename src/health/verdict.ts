@@ -1,5 +1,6 @@
 /** How a GPU is, and why. */
-export type Health = "healthy" | "degraded" | "quarantined";
+export const HEALTHS = ["healthy", "degraded", "quarantined"] as const;
+export type Health = (typeof HEALTHS)[number];
 
 export interface HealthReason {
   readonly rule: string;

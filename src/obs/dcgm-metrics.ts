@@ -6,8 +6,9 @@
  * Not served, since nothing here knows it in the exporter's unit: DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL and
  * DCGM_FI_DEV_VGPU_LICENSE_STATUS.
  */
+import type { GpuSlice } from "../health/reading.ts";
 import { defineMetric, type Metric } from "./exposition.ts";
-import { type GpuFigures, type GpuView, type SliceFigures, viewOf } from "./gpu-figures.ts";
+import { type GpuFigures, type GpuView, viewOf } from "./gpu-figures.ts";
 import { GpuPage, joined, label, unique } from "./gpu-page.ts";
 
 const LABELS = ["gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION"] as const;
@@ -133,7 +134,7 @@ interface Part {
   readonly used: Value;
   readonly free: Value;
   readonly reserved: Value;
-  readonly activity: NonNullable<SliceFigures["activity"]>;
+  readonly activity: NonNullable<GpuSlice["activity"]>;
 }
 
 function ofPart(type: Metric["type"], name: string, unit: string, help: string): Metric {
@@ -219,7 +220,7 @@ function rounded(value: Value): Value {
   return value === undefined ? undefined : Math.round(value);
 }
 
-function dcgmLabels(hostname: string, { gpu, identity }: GpuView, slice?: SliceFigures): string {
+function dcgmLabels(hostname: string, { gpu, identity }: GpuView, slice?: GpuSlice): string {
   return joined(
     label("gpu", identity.index),
     label("UUID", gpu.reading.uuid),
@@ -258,7 +259,7 @@ function partsOf(hostname: string, view: GpuView): Part[] {
   }));
 }
 
-function freeOf({ memoryTotalBytes, memoryUsedBytes }: SliceFigures): Value {
+function freeOf({ memoryTotalBytes, memoryUsedBytes }: GpuSlice): Value {
   return memoryTotalBytes === undefined || memoryUsedBytes === undefined
     ? undefined
     : memoryTotalBytes - memoryUsedBytes;

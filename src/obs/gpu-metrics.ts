@@ -1,5 +1,8 @@
 /** The metrics of an agent's GPUs: what each is read from. What is not known has no line, and what is not of now is not known. */
-import { type GpuFigures, type GpuSourceFigures, type GpuView, type SliceFigures, viewOf } from "./gpu-figures.ts";
+import { type GpuSlice, RECOVERY_ACTIONS, THROTTLE_REASONS } from "../health/reading.ts";
+import { SOURCE_STATES } from "../health/source-state.ts";
+import { HEALTHS } from "../health/verdict.ts";
+import { type GpuFigures, type GpuSourceFigures, type GpuView, viewOf } from "./gpu-figures.ts";
 import { GPU_METRICS, GPU_SOURCE_METRICS } from "./gpu-metric-names.ts";
 import { GPU_WEAR_METRICS } from "./gpu-wear-names.ts";
 import { GpuPage, joined, label, type Put, unique } from "./gpu-page.ts";
@@ -7,21 +10,6 @@ import type { Metric } from "./exposition.ts";
 
 /** Of one GPU. */
 const PROCESSES_MAX = 32;
-
-const HEALTHS = ["healthy", "degraded", "quarantined"];
-const SOURCE_STATES = ["starting", "ok", "absent", "denied", "broken", "lost", "unresponsive"];
-const THROTTLE_REASONS = [
-  "idle",
-  "app_clocks",
-  "sw_power_cap",
-  "hw_slowdown",
-  "sync_boost",
-  "sw_thermal",
-  "hw_thermal",
-  "power_brake",
-  "display_clocks",
-];
-const RECOVERY_ACTIONS = ["none", "reset", "reboot", "drain_p2p", "drain_reset"];
 
 /** 1 for what is so, 0 for the rest. */
 function states(put: Put, name: string, all: readonly string[], isSo: (state: string) => boolean): void {
@@ -37,7 +25,7 @@ function kinds(put: Put, corrected: number | undefined, uncorrected: number | un
   put(uncorrected, label("kind", "uncorrected"));
 }
 
-function activity(put: Put, parts: SliceFigures["activity"]): void {
+function activity(put: Put, parts: GpuSlice["activity"]): void {
   if (parts === undefined) return;
   put(parts.graphics, label("part", "graphics"));
   put(parts.sm, label("part", "sm"));
@@ -177,7 +165,7 @@ interface Part {
   readonly memoryTotalBytes?: number | undefined;
   readonly memoryUsedBytes?: number | undefined;
   readonly multiprocessors?: number | undefined;
-  readonly activity?: SliceFigures["activity"];
+  readonly activity?: GpuSlice["activity"];
 }
 
 const OF_PARTS: readonly (readonly [Metric, (part: Part, put: Put) => void])[] = [

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { DcgmText } from "../../src/gpu/dcgm-text.ts";
 import { DCGM_METRICS, dcgmText } from "../../src/obs/dcgm-metrics.ts";
+import { RECOVERY_ACTIONS } from "../../src/health/reading.ts";
 import { gpuText } from "../../src/obs/gpu-metrics.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
@@ -80,6 +81,15 @@ describe("infermesh's own", () => {
     expect(text).not.toContain('infermesh_gpu_look_duration_seconds{node="gpu-1",source="amd"}');
   });
 
+  test("tell every word that a reading may have, those that have no name of their own too", () => {
+    const { reading, ...rest } = fullGpu(0);
+    for (const recoveryAction of RECOVERY_ACTIONS) {
+      const told = series(gpuText("n", [{ ...rest, reading: { ...reading, wear: { recoveryAction } } }], []));
+      const so = [...told].filter(([name, value]) => name.startsWith("infermesh_gpu_recovery_action{") && value === 1);
+      expect(so.map(([name]) => /action="(\w+)"/.exec(name)?.[1])).toEqual([recoveryAction]);
+    }
+  });
+
   test("leave out what is not known, and what is not of now", () => {
     const old = gpuText("n", [fullGpu(0, { isFresh: false })], []);
     const names = new Set([...series(old).keys()].map((name) => name.slice(0, name.indexOf("{"))));
@@ -96,7 +106,8 @@ describe("infermesh's own", () => {
       expect(names.has(`infermesh_gpu_${gone}`)).toBe(false);
     }
     const { reading, ...rest } = fullGpu(0);
-    const bare = { ...rest, reading: { uuid: "x", identity: { index: 0, vendor: "intel", name: "Arc" }, load: {} } };
+    const identity = { index: 0, vendor: "intel", name: "Arc" } as const;
+    const bare = { ...rest, reading: { uuid: "x", identity, load: {} } };
     const told = [...series(gpuText("n", [{ ...bare, xids: { counts: new Map(), last: undefined } }], [])).keys()];
     expect(reading.uuid).toBe("GPU-0");
     expect(new Set(told.map((name) => name.slice(0, name.indexOf("{"))))).toEqual(
@@ -183,7 +194,7 @@ describe("dcgm-exporter's", () => {
 
   test("are of NVIDIA's GPUs alone, and only of now", () => {
     const { reading, ...rest } = fullGpu(0);
-    const other = { ...rest, reading: { ...reading, identity: { ...reading.identity, vendor: "amd" } } };
+    const other = { ...rest, reading: { ...reading, identity: { ...reading.identity, vendor: "amd" as const } } };
     expect(dcgmText("a", [other])).toBe("");
     expect(dcgmText("a", [fullGpu(0, { isFresh: false })])).toBe("");
     expect(dcgmText("a", [{ ...fullGpu(0), xids: { counts: new Map(), last: undefined } }])).toContain(
