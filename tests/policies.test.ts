@@ -14,7 +14,7 @@ import { proxySettings } from "../src/proxy/settings.ts";
 import { costSettings } from "../src/score/cost.ts";
 import { ScoreTable } from "../src/score/table.ts";
 import { apiSettings } from "../src/wire/api-access.ts";
-import { modelSample, nodeSample } from "./fleet/samples.ts";
+import { modelSample, nodeSample, targetOf } from "./fleet/samples.ts";
 import { FakeStore } from "./fake-store.ts";
 import { CLOSE, CONTENT, ask, fixtures, ok, post, statusOf, until } from "./proxy/harness.ts";
 
@@ -26,32 +26,7 @@ const deny = (name: string): Put => ({ kind: "acl", name, spec: { effect: "deny"
 const chat = (tenant = ""): string =>
   post('{"messages":[],"model":"m"}', (tenant === "" ? "" : `x-infermesh-tenant: ${tenant}\r\n`) + CLOSE);
 
-function target(id: string, port: number, change: Partial<Target> = {}): Target {
-  return {
-    id,
-    host: "127.0.0.1",
-    port,
-    tls: false,
-    protocol: "http",
-    source: "registered",
-    models: ["m"],
-    weight: 1,
-    zone: "",
-    labels: {},
-    incarnation: 1,
-    metricsPort: undefined,
-    state: "healthy",
-    failuresInRow: 0,
-    lastError: "",
-    lastSample: undefined,
-    sampledAtMs: undefined,
-    rttMs: 0,
-    registeredAtMs: 0,
-    streamed: false,
-    condition: "ready",
-    ...change,
-  };
-}
+const target = (id: string, port: number, change: Partial<Target> = {}): Target => targetOf(id, { port, ...change });
 
 const quiet: PoliciesOptions["log"] = {
   debug() {},

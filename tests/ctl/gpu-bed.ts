@@ -1,5 +1,6 @@
 /** Answers about GPUs as a router gives them, and one GPU as its agent tells it. */
 import type { Json } from "./control-bed.ts";
+import { H100 } from "../gpu/fake-gpu.ts";
 
 export const SINCE_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -83,27 +84,10 @@ export const FULL: Json = {
     },
   },
   identity: {
+    ...H100,
     index: 3,
-    vendor: "nvidia",
-    name: "NVIDIA H100 80GB HBM3",
     serial: "165",
     pciAddress: "0000:3b:00.0",
-    architecture: "hopper",
-    computeCapability: "9.0",
-    memoryTotalBytes: 80 * 2 ** 30,
-    graphicsClockMhzMax: 1980,
-    smClockMhzMax: 1980,
-    memoryClockMhzMax: 2619,
-    videoClockMhzMax: 1545,
-    pcieGenerationMax: 5,
-    pcieWidthMax: 16,
-    slowdownCelsius: 87,
-    shutdownCelsius: 92,
-    memoryCelsiusMax: 95,
-    powerLimitWattsMin: 200,
-    powerLimitWattsMax: 700,
-    persistenceMode: true,
-    eccMode: true,
     migMode: true,
     fabric: "domain-1",
   },

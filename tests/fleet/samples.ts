@@ -1,4 +1,5 @@
 /** Samples to feed tests with. */
+import type { Target } from "../../src/fleet/target.ts";
 import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
 
 export function modelSample(overrides: Partial<ModelSample> = {}): ModelSample {
@@ -53,5 +54,33 @@ export function gpuSample(overrides: Partial<GpuSample> = {}): GpuSample {
     healthSinceMs: undefined,
     models: [],
     ...overrides,
+  };
+}
+
+/** A target that is well, serves "m", and has told nothing yet. */
+export function targetOf(id: string, change: Partial<Target> = {}): Target {
+  return {
+    id,
+    host: "127.0.0.1",
+    port: 8000,
+    tls: false,
+    protocol: "http",
+    source: "registered",
+    models: ["m"],
+    weight: 1,
+    zone: "",
+    labels: {},
+    incarnation: 1,
+    metricsPort: undefined,
+    state: "healthy",
+    failuresInRow: 0,
+    lastError: "",
+    lastSample: undefined,
+    sampledAtMs: undefined,
+    rttMs: 0,
+    registeredAtMs: 0,
+    streamed: false,
+    condition: "ready",
+    ...change,
   };
 }

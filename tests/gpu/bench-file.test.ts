@@ -12,7 +12,7 @@ import {
   takeRecords,
 } from "../../src/gpu/bench-file.ts";
 import { BenchRates } from "../../src/gpu/bench-rates.ts";
-import type { ModelSample } from "../../src/score/sample.ts";
+import { modelSample } from "../fleet/samples.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-bench-file-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -108,17 +108,7 @@ describe("the file of the benchmark", () => {
 });
 
 describe("rates for a runtime that tells none", () => {
-  const model: ModelSample = {
-    model: "llama-3.1-8b",
-    runningRequests: 0,
-    waitingRequests: 0,
-    queuedPrefillTokens: undefined,
-    kvUsage: undefined,
-    kvCapacityTokens: undefined,
-    prefillTokensPerSecond: undefined,
-    decodeTokensPerSecond: undefined,
-    slots: undefined,
-  };
+  const model = modelSample({ model: "llama-3.1-8b" });
   const on = (uuid: string, ...models: string[]) => ({ uuid, models });
   const rates = new BenchRates(
     new Map([

@@ -1,5 +1,6 @@
 /** A GPU of which everything is known, as no card's really is. */
 import type { GpuFigures, GpuSourceFigures } from "../../src/obs/gpu-figures.ts";
+import { H100 } from "../gpu/fake-gpu.ts";
 
 const ACTIVITY = { graphics: 0.9, sm: 0.8, smOccupancy: 0.4, tensor: 0.7, dram: 0.6, fp64: 0, fp32: 0.1, fp16: 0.2 };
 
@@ -8,28 +9,11 @@ export function fullGpu(index: number, { slices = 2, links = 4, processes = 2, i
     reading: {
       uuid: `GPU-${index}`,
       identity: {
+        ...H100,
         index,
-        vendor: "nvidia",
-        name: "NVIDIA H100 80GB HBM3",
         serial: "1650922",
         pciAddress: `0000:${(0x3b + index).toString(16)}:00.0`,
-        architecture: "hopper",
-        computeCapability: "9.0",
         fabric: "cluster-1",
-        memoryTotalBytes: 80 * 2 ** 30,
-        graphicsClockMhzMax: 1980,
-        smClockMhzMax: 1980,
-        memoryClockMhzMax: 2619,
-        videoClockMhzMax: 1545,
-        pcieGenerationMax: 5,
-        pcieWidthMax: 16,
-        slowdownCelsius: 87,
-        shutdownCelsius: 92,
-        memoryCelsiusMax: 95,
-        powerLimitWattsMin: 200,
-        powerLimitWattsMax: 700,
-        persistenceMode: true,
-        eccMode: true,
         migMode: slices > 0,
       },
       load: {

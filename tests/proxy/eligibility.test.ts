@@ -8,38 +8,12 @@ import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { COLUMN, rowWord } from "../../src/score/layout.ts";
 import { ScoreTable } from "../../src/score/table.ts";
+import { targetOf } from "../fleet/samples.ts";
 
 const NO_LIMITS: PlacementRules["limits"] = new Map();
 
 function rulesOf(some: Partial<PlacementRules>): PlacementRules {
   return { isClosed: () => false, allows: () => true, limits: NO_LIMITS, weight: () => 1, ...some };
-}
-
-function target(id: string, change: Partial<Target> = {}): Target {
-  return {
-    id,
-    host: "127.0.0.1",
-    port: 8000,
-    tls: false,
-    protocol: "http",
-    source: "registered",
-    models: ["m"],
-    weight: 1,
-    zone: "",
-    labels: {},
-    incarnation: 1,
-    metricsPort: undefined,
-    state: "healthy",
-    failuresInRow: 0,
-    lastError: "",
-    lastSample: undefined,
-    sampledAtMs: undefined,
-    rttMs: 0,
-    registeredAtMs: 0,
-    streamed: false,
-    condition: "ready",
-    ...change,
-  };
 }
 
 class Mesh {
@@ -87,7 +61,7 @@ class Mesh {
 
 describe("pins and cordons", () => {
   test("take effect at once on rows that are there, and are lifted as quickly", () => {
-    const mesh = new Mesh(target("a"), target("b"), target("c"));
+    const mesh = new Mesh(targetOf("a"), targetOf("b"), targetOf("c"));
     expect(mesh.open()).toEqual(["a", "b", "c"]);
     expect(mesh.obey({ allows: (model, node) => model !== "m" || node === "b" })).toBeNull();
     expect(mesh.open()).toEqual(["b"]);
@@ -101,16 +75,16 @@ describe("pins and cordons", () => {
   });
 
   test("hold for who comes later, and by labels as they are now", () => {
-    const mesh = new Mesh(target("a", { labels: { gpu: "h100" } }));
+    const mesh = new Mesh(targetOf("a", { labels: { gpu: "h100" } }));
     mesh.obey({ allows: (_model, _node, labels) => labels["gpu"] === "h100" });
-    mesh.set(target("b"), target("c", { labels: { gpu: "h100" } }));
+    mesh.set(targetOf("b"), targetOf("c", { labels: { gpu: "h100" } }));
     expect(mesh.open()).toEqual(["a", "c"]);
-    mesh.set(target("a", { labels: { gpu: "l4" } }), target("b", { labels: { gpu: "h100" } }));
+    mesh.set(targetOf("a", { labels: { gpu: "l4" } }), targetOf("b", { labels: { gpu: "h100" } }));
     expect(mesh.open()).toEqual(["b", "c"]);
   });
 
   test("let what is in flight go on", () => {
-    const mesh = new Mesh(target("a"));
+    const mesh = new Mesh(targetOf("a"));
     const [place] = [...mesh.placement.places()];
     expect(mesh.table.tryBegin(0, place!.row, 10)).toBe(true);
     mesh.obey({ isClosed: () => true });
@@ -129,23 +103,23 @@ describe("a limit of replicas", () => {
   });
 
   test("goes by the order of the pin's nodes; who can't serve makes way, and is back when it can", () => {
-    const mesh = new Mesh(target("a"), target("b"), target("c"), target("d"));
+    const mesh = new Mesh(targetOf("a"), targetOf("b"), targetOf("c"), targetOf("d"));
     mesh.obey(limited(2, ["c", "a", "d"]));
     expect(mesh.open()).toEqual(["a", "c"]);
-    mesh.set(target("c", { state: "unhealthy" }));
+    mesh.set(targetOf("c", { state: "unhealthy" }));
     expect(mesh.open()).toEqual(["a", "d"]);
     mesh.leave("a");
     expect(mesh.open()).toEqual(["b", "d"]);
-    mesh.set(target("c"));
+    mesh.set(targetOf("c"));
     expect(mesh.open()).toEqual(["c", "d"]);
     mesh.obey({ ...limited(2, ["c", "a", "d"]), isClosed: (node) => node === "d" });
     expect(mesh.open()).toEqual(["b", "c"]);
   });
 
   test("counts only those whom workers know of: a new one takes nobody's place before it can be sent to", () => {
-    const mesh = new Mesh(target("b"));
+    const mesh = new Mesh(targetOf("b"));
     mesh.obey(limited(1, ["a"]));
-    mesh.nodes.set("a", target("a"));
+    mesh.nodes.set("a", targetOf("a"));
     const routes = mesh.placement.sync(["a"], mesh.find, 0, 1);
     expect(mesh.open()).toEqual(["b"]);
     mesh.placement.routed(routes!.version, [...mesh.nodes.values()], 0);
@@ -153,7 +127,7 @@ describe("a limit of replicas", () => {
   });
 
   test("leaves other models alone", () => {
-    const mesh = new Mesh(target("a", { models: ["m", "n"] }), target("b", { models: ["m", "n"] }));
+    const mesh = new Mesh(targetOf("a", { models: ["m", "n"] }), targetOf("b", { models: ["m", "n"] }));
     mesh.obey(limited(1));
     expect(mesh.open()).toHaveLength(1);
     expect(mesh.open("n")).toEqual(["a", "b"]);
@@ -199,7 +173,7 @@ describe("a limit of replicas", () => {
 });
 
 test("weights count more or less by policy, in rows and in routes; workers learn of a change", () => {
-  const mesh = new Mesh(target("a", { weight: 2 }), target("b"));
+  const mesh = new Mesh(targetOf("a", { weight: 2 }), targetOf("b"));
   const weights = (): number[] => mesh.placement.snapshot().rows.map(({ weight }) => weight);
   expect(weights()).toEqual([2, 1]);
   expect(mesh.obey({ weight: (_model, node) => (node === "a" ? 3 : 1) })?.rows.map(({ weight }) => weight)).toEqual([
@@ -211,7 +185,7 @@ test("weights count more or less by policy, in rows and in routes; workers learn
     return mesh.table.floats[mesh.table.blocksWord + rowWord(row) + COLUMN.secondsPerPrefillToken]!;
   };
   expect(perToken(1) / perToken(0)).toBeCloseTo(6);
-  mesh.set(target("a", { weight: 1 }));
+  mesh.set(targetOf("a", { weight: 1 }));
   expect(weights()).toEqual([3, 1]);
   expect(mesh.obey(null)?.rows.map(({ weight }) => weight)).toEqual([1, 1]);
 });

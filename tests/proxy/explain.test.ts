@@ -16,37 +16,13 @@ import { StrategyPicker } from "../../src/score/strategy.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { costOf, figuresOf } from "../../src/score/terms.ts";
-import { modelSample, nodeSample } from "../fleet/samples.ts";
+import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 import { PLAIN } from "../score/rows.ts";
 
 const stats = { resetRow() {}, resetModel() {} };
 
-function target(id: string, more: Partial<Target> = {}): Target {
-  return {
-    id,
-    host: "127.0.0.1",
-    port: 8000,
-    tls: false,
-    protocol: "http",
-    source: "registered",
-    models: ["m"],
-    weight: 1,
-    zone: "",
-    labels: {},
-    incarnation: 1,
-    metricsPort: 9090,
-    state: "healthy",
-    failuresInRow: 0,
-    lastError: "",
-    lastSample: nodeSample({ models: [modelSample()] }),
-    sampledAtMs: 0,
-    rttMs: 0,
-    registeredAtMs: 0,
-    streamed: false,
-    condition: "ready",
-    ...more,
-  };
-}
+const SAMPLED = { metricsPort: 9090, lastSample: nodeSample({ models: [modelSample()] }), sampledAtMs: 0 };
+const target = (id: string, more: Partial<Target> = {}): Target => targetOf(id, { ...SAMPLED, ...more });
 
 const policy = (kind: string, name: string, spec: object): Item =>
   ({ kind, name, spec, revision: 1, createdRevision: 1, updatedAtMs: 0 }) as unknown as Item;

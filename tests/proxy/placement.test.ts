@@ -8,36 +8,13 @@ import { costSettings } from "../../src/score/cost.ts";
 import { type Load, NO_LOAD, placeKey } from "../../src/signal/flights.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import { ScoreTable } from "../../src/score/table.ts";
-import { modelSample, nodeSample } from "../fleet/samples.ts";
+import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 
 const table = (): ScoreTable => ScoreTable.create({ targetsMax: 128, modelsMax: 4, workersMax: 2 });
 const stats = { resetRow() {}, resetModel() {} };
 
-function target(id: string, rttMs: number): Target {
-  return {
-    id,
-    host: "127.0.0.1",
-    port: 8000,
-    tls: false,
-    protocol: "http",
-    source: "registered",
-    models: ["m"],
-    weight: 1,
-    zone: "",
-    labels: {},
-    incarnation: 1,
-    metricsPort: 9090,
-    state: "healthy",
-    failuresInRow: 0,
-    lastError: "",
-    lastSample: nodeSample({ models: [modelSample()] }),
-    sampledAtMs: 0,
-    rttMs,
-    registeredAtMs: 0,
-    streamed: false,
-    condition: "ready",
-  };
-}
+const SAMPLED = { metricsPort: 9090, lastSample: nodeSample({ models: [modelSample()] }), sampledAtMs: 0 };
+const target = (id: string, rttMs: number): Target => targetOf(id, { ...SAMPLED, rttMs });
 
 /** A placement of two idle nodes after polls with these round trips; tells how many of them a pick takes for equal. */
 function tiesAfter(polls: readonly (readonly [a: number, b: number])[]): number {
