@@ -11,6 +11,7 @@
  * without any GPU is therefore no news for twice as long, and then a failure of the exporter; that the GPUs are lost is
  * believed of minutes of it. One GPU that is missing among others is lost at once.
  */
+import { placeOf, withoutUrlSecrets } from "../base/url-secrets.ts";
 import type { GpuReading, GpuStack } from "../health/reading.ts";
 import { GpuReadings } from "../health/readings.ts";
 import type { SourceState } from "../health/source-state.ts";
@@ -218,7 +219,7 @@ export class DcgmSource implements GpuSource {
       const what = `${this.#shownUrl} answers ${status}: write dcgm=http://NAME:PASSWORD@HOST/..., or let this node in there`;
       return new DcgmTrouble("denied", what);
     }
-    const where = location === null ? "" : `, leading to ${location.slice(0, SHOWN_CHARS)}: give that address`;
+    const where = location === null ? "" : `, leading to ${placeOf(location).slice(0, SHOWN_CHARS)}: give that address`;
     return new DcgmTrouble("broken", `${this.#shownUrl} answers ${status}${where}`);
   }
 
@@ -259,5 +260,5 @@ function whatOf(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   if (code === "ConnectionRefused" || code === "ECONNREFUSED")
     return "nothing listens there; is dcgm-exporter running?";
-  return String(message ?? error).slice(0, SHOWN_CHARS);
+  return withoutUrlSecrets(String(message ?? error)).slice(0, SHOWN_CHARS);
 }

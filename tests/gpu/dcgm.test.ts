@@ -147,6 +147,12 @@ describe("an exporter that does not", () => {
         "broken",
         /answers 302, leading to https:\/\/elsewhere\/metrics/,
       ],
+      // A gateway may put into it what was given to it.
+      [
+        () => new Response("", { status: 302, headers: { location: "https://ada:se@cret@elsewhere/m?key=secret" } }),
+        "broken",
+        /answers 302, leading to https:\/\/elsewhere\/m: give that address$/,
+      ],
       [page("<html>hello</html>\n"), "absent", /no GPU's DCGM_FI_ metrics.*is it dcgm-exporter's\?/],
       [page('DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="a} 1\n'), "absent", /1 lines are malformed/],
       [page(""), "absent", /is it dcgm-exporter's/],
