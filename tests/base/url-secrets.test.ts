@@ -12,7 +12,10 @@ test("passwords are hidden, and names that stand alone; all else stays", () => {
     ["http://token@host/", "http://***@host/"],
     ["http://a:b@c:d@host/", "http://a:***@host/"],
     ["http://a:b/c@host/", "http://a:***@host/"],
-    ["see http://a:b@host/ and http://c:d@other/, or ada@host", "see http://a:***@host/ and http://c:***@other/, or ada@host"],
+    [
+      "see http://a:b@host/ and http://c:d@other/, or ada@host",
+      "see http://a:***@host/ and http://c:***@other/, or ada@host",
+    ],
     ["http://host/@scope/name", "http://host/@scope/name"],
     ["http://host:80/find?mail=a@b", "http://host:80/find?mail=a@b"],
     ["", ""],

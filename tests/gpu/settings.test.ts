@@ -57,7 +57,13 @@ describe("--gpu", () => {
     const changes = [changesBetween(agentSettings, before, after), changesBetween(agentSettings, before, odd)];
     expect(changes).toEqual([
       [{ path: "gpu.source", from: '"dcgm=http://ada:***@host:9400/metrics"', to: '"dcgm=http://***@host/metrics"' }],
-      [{ path: "gpu.source", from: '"dcgm=http://ada:***@host:9400/metrics"', to: '"dcgm=http://ada:***@host/metrics"' }],
+      [
+        {
+          path: "gpu.source",
+          from: '"dcgm=http://ada:***@host:9400/metrics"',
+          to: '"dcgm=http://ada:***@host/metrics"',
+        },
+      ],
     ]);
     // Refused for its port, for its length, and under a name with a slip in it.
     const refused = [
