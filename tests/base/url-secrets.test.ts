@@ -26,7 +26,7 @@ test("passwords are hidden, and names that stand alone; all else stays", () => {
 });
 
 test("no password is left, whatever it is of", () => {
-  const password = fc.string({ minLength: 8, unit: fc.constantFrom(..."abcXYZ019:/@?#%&=+,;$!*()[]") });
+  const password = fc.string({ minLength: 8, unit: fc.constantFrom(..."abcXYZ019:/@?#%&=+,;$!*()[]".split("")) });
   fc.assert(
     fc.property(password, fc.constantFrom("", "ada"), fc.constantFrom("", "dcgm="), (secret, name, before) => {
       const url = `${before}http://${name}:${secret}@host:9400/metrics`;
