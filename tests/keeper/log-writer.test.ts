@@ -10,6 +10,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { type FileHandle, open as openFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -17,6 +18,7 @@ import fc from "fast-check";
 import { LastLines, linesOf } from "../../src/keeper/last-lines.ts";
 import { LogTail } from "../../src/keeper/log-tail.ts";
 import { logFiles, LogWriter } from "../../src/keeper/log-writer.ts";
+import { until } from "../process/harness.ts";
 
 const made: string[] = [];
 afterEach(() => {
@@ -27,6 +29,13 @@ function folder(): string {
   const path = mkdtempSync(join(tmpdir(), "infermesh-keeper-log-"));
   made.push(path);
   return path;
+}
+
+/** The class of files that are open. */
+async function fileHandle(): Promise<{ prototype: FileHandle }> {
+  const file = await openFile("/dev/null", "r");
+  await file.close();
+  return file.constructor as unknown as { prototype: FileHandle };
 }
 
 function writer(directory: string, sizeBytesMax = 4096, filesMax = 1000) {
@@ -146,6 +155,58 @@ describe("a log", () => {
     expect(note).toMatch(/^\[infermesh .*: 15 bytes of output are missing here: the disk was full\]$/);
     expect(kept).toBe("kept");
     expect(losses).toHaveLength(1);
+  });
+
+  test("goes on in the next file when one can't be closed", async () => {
+    const directory = folder();
+    const { log, losses } = writer(directory);
+    const { prototype } = await fileHandle();
+    const { close } = prototype;
+    let failures = 0;
+    // As a network's file system tells of a quota: the descriptor is gone all the same.
+    prototype.close = async function failingClose(this: FileHandle) {
+      await close.call(this);
+      failures += 1;
+      throw Object.assign(new Error("EDQUOT: close"), { code: "EDQUOT" });
+    };
+    try {
+      log.push(bytes(`${"a".repeat(99)}\n`.repeat(41)));
+      await until(() => failures === 1);
+      log.push(bytes("after\n"));
+      await until(() => whole(directory).includes("after\n"));
+    } finally {
+      prototype.close = close;
+    }
+    log.push(bytes("and on\n"));
+    await log.end();
+    expect(whole(directory)).toMatch(
+      /a\n\[infermesh \S+: the end of runtime-000001\.log may be missing: the quota of the disk was used up\]\nafter\nand on\n$/,
+    );
+    expect(losses).toEqual(["the quota of the disk was used up"]);
+    expect(logFiles(directory).map(({ number }) => number).sort()).toEqual([1, 2]);
+  });
+
+  test("goes on after a file that can be written to no more", async () => {
+    const directory = folder();
+    const { log, losses } = writer(directory);
+    const { prototype } = await fileHandle();
+    const { write } = prototype;
+    const stale: FileHandle[] = [];
+    // The first file that is written to stays stale.
+    prototype.write = function failingWrite(this: FileHandle, ...args: unknown[]) {
+      if (stale.length === 0) stale.push(this);
+      if (stale.includes(this)) return Promise.reject(Object.assign(new Error("ESTALE: write"), { code: "ESTALE" }));
+      return Reflect.apply(write, this, args) as never;
+    } as never;
+    try {
+      log.push(bytes("lost\n"));
+      await until(() => losses.length === 1);
+      log.push(bytes("kept\n"));
+      await log.end();
+    } finally {
+      prototype.write = write;
+    }
+    expect(whole(directory)).toMatch(/^\[infermesh \S+: 5 bytes of output are missing here: ESTALE: write\]\nkept\n$/);
   });
 
   test("lets go of what a slow disk does not take, and of no more", async () => {
