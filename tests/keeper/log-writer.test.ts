@@ -35,7 +35,7 @@ function folder(): string {
 async function fileHandle(): Promise<{ prototype: FileHandle }> {
   const file = await openFile("/dev/null", "r");
   await file.close();
-  return file.constructor as unknown as { prototype: FileHandle };
+  return file.constructor;
 }
 
 function writer(directory: string, sizeBytesMax = 4096, filesMax = 1000) {
@@ -183,7 +183,11 @@ describe("a log", () => {
       /a\n\[infermesh \S+: the end of runtime-000001\.log may be missing: the quota of the disk was used up\]\nafter\nand on\n$/,
     );
     expect(losses).toEqual(["the quota of the disk was used up"]);
-    expect(logFiles(directory).map(({ number }) => number).sort()).toEqual([1, 2]);
+    expect(
+      logFiles(directory)
+        .map(({ number }) => number)
+        .sort(),
+    ).toEqual([1, 2]);
   });
 
   test("goes on after a file that can be written to no more", async () => {
@@ -197,7 +201,7 @@ describe("a log", () => {
       if (stale.length === 0) stale.push(this);
       if (stale.includes(this)) return Promise.reject(Object.assign(new Error("ESTALE: write"), { code: "ESTALE" }));
       return Reflect.apply(write, this, args) as never;
-    } as never;
+    };
     try {
       log.push(bytes("lost\n"));
       await until(() => losses.length === 1);
