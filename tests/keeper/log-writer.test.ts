@@ -164,7 +164,7 @@ describe("a log", () => {
     let failures = 0;
     // As a network's file system tells of a quota: the descriptor is gone all the same.
     const files = await openFiles();
-    const closing = Reflect.get(files, "close") as () => Promise<void>;
+    const closing = Reflect.get<FileHandle, "close">(files, "close");
     const close = spyOn(files, "close").mockImplementation(async function failing(this: FileHandle) {
       await closing.call(this);
       failures += 1;
