@@ -71,7 +71,8 @@ async function keep(
   if (aside !== undefined) say(`${aside.fault}; it is now ${aside.path}, and a new file takes its place`);
   for (const { index, uuid } of gpus) {
     const since = stayed.get(uuid);
-    if (since !== undefined) say(`GPU ${index} keeps the figures of ${since}, when it was idle; measure it when it is idle again`);
+    if (since !== undefined)
+      say(`GPU ${index} keeps the figures of ${since}, when it was idle; measure it when it is idle again`);
   }
   if (stayed.size === records.length) return;
   if (output === "table") say(`kept in ${benchPath(where)}; an agent reads it when it starts`);

@@ -14,7 +14,12 @@ const IDLE = ["util = 0", "memory_used = 600 MiB", "process0.pid = none", "proce
 const idle = (gpu: string): string[] => IDLE.map((line) => `${gpu}.${line}`);
 
 interface Kept {
-  readonly gpus: Readonly<Record<string, { readonly name: string; readonly tensorFlops: number; readonly inUse?: string; readonly measuredAt: string }>>;
+  readonly gpus: Readonly<
+    Record<
+      string,
+      { readonly name: string; readonly tensorFlops: number; readonly inUse?: string; readonly measuredAt: string }
+    >
+  >;
 }
 
 async function bench(double: Double, args: readonly string[], env: Readonly<Record<string, string>> = {}) {

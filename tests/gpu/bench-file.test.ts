@@ -91,7 +91,12 @@ describe("the file of the benchmark", () => {
 
   test("has a mark where a GPU was in use, and keeps what was measured while it was idle", async () => {
     const into = join(folder, "forced");
-    const slow: BenchRecord = { ...RECORD, fp32Flops: 1e12, measuredAt: "2026-11-29T00:00:00.000Z", inUse: "87 % busy" };
+    const slow: BenchRecord = {
+      ...RECORD,
+      fp32Flops: 1e12,
+      measuredAt: "2026-11-29T00:00:00.000Z",
+      inUse: "87 % busy",
+    };
     await keepBenchRecords(into, new Map([["GPU-a", RECORD]]));
     const kept = await keepBenchRecords(
       into,
@@ -123,7 +128,10 @@ describe("the file of the benchmark", () => {
       const [into, uuid, record] = process.argv.slice(-3);
       await keepBenchRecords(into, new Map([[uuid, JSON.parse(record)]]));`;
     const children = uuids.map((uuid) =>
-      Bun.spawn([process.execPath, "-e", code, into, uuid, JSON.stringify(RECORD)], { stderr: "pipe", stdout: "ignore" }),
+      Bun.spawn([process.execPath, "-e", code, into, uuid, JSON.stringify(RECORD)], {
+        stderr: "pipe",
+        stdout: "ignore",
+      }),
     );
     for (const child of children) expect([await child.stderr.text(), await child.exited]).toEqual(["", 0]);
     expect([...(await readBenchRecords(into)).gpus.keys()].toSorted()).toEqual(uuids.toSorted());
