@@ -107,7 +107,8 @@ export function* worded(models: readonly ModelSample[], { words, runtimes }: Des
     const at = list.findIndex(isIt);
     return at < 0 ? undefined : at;
   };
-  const wordAt = (text: string): number | undefined => (text === "" ? undefined : place(words, (word) => word === text));
+  const wordAt = (text: string): number | undefined =>
+    text === "" ? undefined : place(words, (word) => word === text);
   const engines = new Map<number | undefined, ModelSample>();
   for (const model of models) {
     const { parent = "", reason } = model;

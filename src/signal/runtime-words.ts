@@ -27,7 +27,13 @@ export function runtimeWords(runtimes: readonly NodeRuntime[]): string[] {
   return runtimes.slice(0, RUNTIMES_MAX).flatMap((runtime) => {
     const { name, kind, version, ready, draining, state, sinceMs, message, endpoints } = runtime;
     const bits = (ready ? READY : 0) | (draining ? DRAINING : 0) | (RUNTIME_STATES.indexOf(state) << 2);
-    const fields = [name, kind, version.slice(0, VERSION_CHARS_MAX), bits.toString(36), Math.round(sinceMs / 1000).toString(36)];
+    const fields = [
+      name,
+      kind,
+      version.slice(0, VERSION_CHARS_MAX),
+      bits.toString(36),
+      Math.round(sinceMs / 1000).toString(36),
+    ];
     const words = [joined([...fields.map(plain), ...endpoints.map(endpointText)])];
     if (message !== "") words.push(`${MESSAGE_MARK}${plain(message)}`);
     return words;

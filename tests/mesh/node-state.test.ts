@@ -204,7 +204,9 @@ test("runtimes without a name or with one that was told already are left out, an
   ];
   const state = NodeState.fromObject({
     runtimes: [{ name: "a", state: "flying", ready: true, endpoints }, { name: "a" }, { name: "" }, { name: "b" }],
-    models: [{ labels: { model: "m" }, status: 99, cacheHitRate: 3, timeToFirstToken: [{ quantile: 0.5, seconds: 1 }] }],
+    models: [
+      { labels: { model: "m" }, status: 99, cacheHitRate: 3, timeToFirstToken: [{ quantile: 0.5, seconds: 1 }] },
+    ],
   });
   const { runtimes, models } = decodeNodeState(state);
   expect(runtimes.map(({ name: one, state: is, ready }) => [one, is, ready])).toEqual([

@@ -18,9 +18,9 @@ const idle = (id: string, state?: ModelState): Target => {
 };
 
 const asked = (replicas: Replicas, targets: readonly Target[], nowMs = 0): string[] =>
-  replicas.look(rules, new Map([["m", targets.filter(({ models }) => models.includes("m"))]]), targets, nowMs).loads.map(
-    ({ node }) => node,
-  );
+  replicas
+    .look(rules, new Map([["m", targets.filter(({ models }) => models.includes("m"))]]), targets, nowMs)
+    .loads.map(({ node }) => node);
 
 test("a node that loads or warms the model comes: nobody else is asked in its stead", () => {
   expect(asked(new Replicas(), [idle("a"), idle("b"), idle("c")])).toEqual(["a", "b"]);

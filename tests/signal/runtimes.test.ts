@@ -147,7 +147,9 @@ describe("a node with runtimes", () => {
 
   test("tells what an engine's adapters have in common once", () => {
     const adapters = (count: number): ModelSample[] => {
-      const own = Array.from({ length: count }, (_, at) => modelSample({ model: `a${at}`, runtime: "vllm", ...SHARED }));
+      const own = Array.from({ length: count }, (_, at) =>
+        modelSample({ model: `a${at}`, runtime: "vllm", ...SHARED }),
+      );
       return [...own, modelSample({ model: "other", runtime: "triton", ...SHARED, workLeftSeconds: 3 })];
     };
     const sizeWith = (models: readonly ModelSample[]): number => {
