@@ -94,8 +94,8 @@ export function describe(
 
 function withMessageOf(runtime: NodeRuntime, before: readonly NodeRuntime[]): NodeRuntime {
   const { name, state, ready } = runtime;
-  const known = before.find((one) => one.name === name);
-  return known?.state === state && known.ready === ready ? { ...runtime, message: known.message } : runtime;
+  const former = before.find((one) => one.name === name);
+  return former?.state === state && former.ready === ready ? { ...runtime, message: former.message } : runtime;
 }
 
 function modelWords(models: readonly ModelSample[]): Iterable<string> {

@@ -1,10 +1,17 @@
 /** Which figures of a model travel, as those of the node and its GPUs do (columns.ts); models into them, and back. */
-import { MODEL_STATES, type ModelSample, type Quantiles } from "../score/sample.ts";
+import { MODEL_STATES, type ModelSample, type NodeRuntime, type Quantiles } from "../score/sample.ts";
 import { AT_ONCE, type Column, figure } from "./columns.ts";
-import type { Description } from "./description.ts";
 import type { Quantity } from "./quantity.ts";
 
 const TENTH = 0.1;
+
+/** What of a description models need: the described ones themselves, and what their places mean. */
+interface Vocabulary {
+  readonly words: readonly string[];
+  readonly runtimes: readonly NodeRuntime[];
+}
+
+type Described = Pick<ModelSample, "model" | "kvCapacityTokens" | "slots">;
 
 /** What a model's column needs beyond the model: texts are words of the description. */
 export interface WordedModel {
@@ -102,7 +109,7 @@ export const MODEL_COLUMNS: readonly Column<WordedModel>[] = [
 ];
 
 /** Models with what is told of them beyond their own figures. */
-export function* worded(models: readonly ModelSample[], { words, runtimes }: Description): Iterable<WordedModel> {
+export function* worded(models: readonly ModelSample[], { words, runtimes }: Vocabulary): Iterable<WordedModel> {
   const place = <T>(list: readonly T[], isIt: (one: T) => boolean): number | undefined => {
     const at = list.findIndex(isIt);
     return at < 0 ? undefined : at;
@@ -120,13 +127,13 @@ export function* worded(models: readonly ModelSample[], { words, runtimes }: Des
       runtime,
       parent: wordAt(parent),
       reason: wordAt(reason),
-      isLike: engine !== undefined && isLike(model, engine),
+      isLike: engine !== undefined && isAlike(model, engine),
     };
   }
 }
 
 /** Whether what both have in common is known at all, and the same. */
-function isLike(a: ModelSample, b: ModelSample): boolean {
+function isAlike(a: ModelSample, b: ModelSample): boolean {
   return (
     SHARED.some((key) => a[key] !== undefined) &&
     a.cacheHitRate === b.cacheHitRate &&
@@ -142,33 +149,36 @@ function isSameQuantiles(a: Quantiles | undefined, b: Quantiles | undefined): bo
 }
 
 /** The models of a description, by their figures: `next` goes on to those of the next model. */
-export function modelsTold(description: Description, next: () => (at: number) => number | undefined): ModelSample[] {
+export function modelsTold(
+  description: Vocabulary & { readonly models: readonly Described[] },
+  next: () => (at: number) => number | undefined,
+): ModelSample[] {
   const engines = new Map<string, ModelSample>();
   return description.models.map((described): ModelSample => {
-    const figure = next();
-    const runtime = description.runtimes[figure(7) ?? -1]?.name ?? "";
-    const state = figure(6);
-    const engine = figure(12) === 1 ? engines.get(runtime) : undefined;
+    const told = next();
+    const runtime = description.runtimes[told(7) ?? -1]?.name ?? "";
+    const state = told(6);
+    const engine = told(12) === 1 ? engines.get(runtime) : undefined;
     const sample: ModelSample = {
       ...described,
       runtime,
       // Of a state that came after this version no more is known than that it is another one.
       state: state === undefined ? "loaded" : (STATES[state] ?? "available"),
-      reason: description.words[figure(9) ?? -1] ?? "",
-      parent: description.words[figure(8) ?? -1],
-      contextTokensMax: figure(10),
-      capabilities: capabilitiesOf(figure(11)),
-      runningRequests: figure(0) ?? 0,
-      waitingRequests: figure(1) ?? 0,
-      queuedPrefillTokens: figure(2),
-      kvUsage: figure(3),
-      prefillTokensPerSecond: figure(4),
-      decodeTokensPerSecond: figure(5),
-      cacheHitRate: engine?.cacheHitRate ?? figure(13),
-      timeToFirstToken: engine?.timeToFirstToken ?? quantilesOf(figure(14), figure(15), figure(16)),
-      interTokenLatency: engine?.interTokenLatency ?? quantilesOf(figure(17), figure(18), figure(19)),
-      preemptionsPerSecond: engine?.preemptionsPerSecond ?? figure(20),
-      workLeftSeconds: engine?.workLeftSeconds ?? figure(21),
+      reason: description.words[told(9) ?? -1] ?? "",
+      parent: description.words[told(8) ?? -1],
+      contextTokensMax: told(10),
+      capabilities: capabilitiesOf(told(11)),
+      runningRequests: told(0) ?? 0,
+      waitingRequests: told(1) ?? 0,
+      queuedPrefillTokens: told(2),
+      kvUsage: told(3),
+      prefillTokensPerSecond: told(4),
+      decodeTokensPerSecond: told(5),
+      cacheHitRate: engine?.cacheHitRate ?? told(13),
+      timeToFirstToken: engine?.timeToFirstToken ?? quantilesOf(told(14), told(15), told(16)),
+      interTokenLatency: engine?.interTokenLatency ?? quantilesOf(told(17), told(18), told(19)),
+      preemptionsPerSecond: engine?.preemptionsPerSecond ?? told(20),
+      workLeftSeconds: engine?.workLeftSeconds ?? told(21),
     };
     if (!engines.has(runtime)) engines.set(runtime, sample);
     return sample;

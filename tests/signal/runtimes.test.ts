@@ -61,7 +61,7 @@ describe("runtimes as words", () => {
     endpoints: fc.array(
       fc.record({
         name: fc.string({ minLength: 1, maxLength: 64, unit: "grapheme-ascii" }),
-        host: fc.constant(""),
+        host: fc.constant<string>(""),
         port: fc.integer({ min: 1, max: 65_535 }),
         protocol: fc.constantFrom("http" as const, "grpc" as const),
         tls: fc.boolean(),
@@ -77,7 +77,7 @@ describe("runtimes as words", () => {
         expect(back).toHaveLength(Math.min(16, runtimes.length));
         for (const [at, { name, ready, draining, state, sinceMs, endpoints }] of back.entries()) {
           expect(runtimes[at]).toMatchObject({ name, ready, draining, state, sinceMs });
-          expect(runtimes[at]?.endpoints.slice(0, endpoints.length)).toEqual(endpoints);
+          expect(runtimes[at]?.endpoints.slice(0, endpoints.length)).toEqual([...endpoints]);
         }
       }),
       { numRuns: 300 },

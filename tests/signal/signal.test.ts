@@ -168,7 +168,7 @@ describe("a state", () => {
           draining: fc.boolean(),
           message: fc.string({ maxLength: 40 }),
         }),
-        { maxLength: 2, selector: ({ name }) => name },
+        { maxLength: 2, selector: ({ name: one }) => one },
       ),
       models: fc.array(model, { maxLength: 6 }),
       gpus: fc.array(gpu, { maxLength: 9 }),
@@ -208,8 +208,8 @@ describe("a state", () => {
           expect(got?.runtime).toBe(isTold ? sent.runtime : "");
           for (const key of ["timeToFirstToken", "interTokenLatency"] as const) {
             expect(got?.[key] === undefined).toBe(sent[key] === undefined);
-            for (const name of ["p50", "p95", "p99"] as const) {
-              const [is, was] = [got?.[key]?.[name] ?? 0, sent[key]?.[name] ?? 0];
+            for (const part of ["p50", "p95", "p99"] as const) {
+              const [is, was] = [got?.[key]?.[part] ?? 0, sent[key]?.[part] ?? 0];
               expect(Math.abs(is - was)).toBeLessThanOrEqual(0.000_05 + 0.004 * was);
             }
           }
