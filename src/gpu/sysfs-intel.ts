@@ -11,17 +11,17 @@ import type { KernelFolder } from "./sysfs-folder.ts";
 import { Hwmon } from "./sysfs-hwmon.ts";
 import { PcieLink } from "./sysfs-link.ts";
 
-/** By the end of the file's name, in our words. */
+/** By the end of the file's name, in our words. Limits of current (pl4, iccmax, vr_tdc, fastvmode) are met by any busy chip. */
 const REASONS: Readonly<Record<string, string>> = {
   pl1: "sw_power_cap",
   pl2: "sw_power_cap",
   psys_pl1: "sw_power_cap",
   psys_pl2: "sw_power_cap",
-  pl4: "hw_slowdown",
-  iccmax: "hw_slowdown",
+  pl4: "sw_power_cap",
+  iccmax: "sw_power_cap",
   psys_crit: "hw_slowdown",
-  vr_tdc: "hw_slowdown",
-  fastvmode: "hw_slowdown",
+  vr_tdc: "sw_power_cap",
+  fastvmode: "sw_power_cap",
   thermal: "sw_thermal",
   soc_thermal: "sw_thermal",
   soc_avg_thermal: "sw_thermal",

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openSysfs } from "../../src/gpu/sysfs.ts";
@@ -6,6 +6,9 @@ import { GPU_GROUPS, type GpuGroup, type GpuUpdate, type GpuVendor } from "../..
 import { takeUpdate } from "../../src/health/shape.ts";
 import { ARC_B580, MI210, RX7900, UHD, addKfd, addStrangers, mi300x } from "./kernel-cards.ts";
 import { KernelTree, metricsBytes } from "./kernel-tree.ts";
+
+// Trees are made of many small files.
+setDefaultTimeout(60_000);
 
 const ALL: ReadonlySet<GpuGroup> = new Set(GPU_GROUPS);
 const LOAD: ReadonlySet<GpuGroup> = new Set(["load"]);
@@ -289,6 +292,23 @@ describe("Intel", () => {
     client(800, 2000);
     tree.write({ "hwmon/hwmon3/energy1_input": "1150000000\n", "tile0/gt0/freq0/throttle/status": "0\n" }, device);
     expect(only(backend, LOAD, 2000).load).toMatchObject({ utilization: 0.8, powerWatts: 150, throttleReasons: [] });
+  });
+
+  test("limits of current are no trouble of the hardware, heat that its pins report is", () => {
+    const reasons = (...names: readonly string[]): readonly string[] | undefined => {
+      const files = Object.fromEntries(names.map((name) => [`tile0/gt0/freq0/throttle/reason_${name}`, "1\n"]));
+      const none = { "tile0/gt0/freq0/throttle/reason_pl1": "0\n", "tile0/gt0/freq0/throttle/reason_prochot": "0\n" };
+      const own = new KernelTree();
+      try {
+        own.card({ ...ARC_B580, files: { ...ARC_B580.files, ...none, ...files } });
+        return openSysfs({ vendors: ["intel"], root: own.root }).read(LOAD, 1000)[0]?.load?.throttleReasons;
+      } finally {
+        own.remove();
+      }
+    };
+    for (const name of ["pl4", "iccmax", "vr_tdc", "fastvmode"]) expect(reasons(name)).toEqual(["sw_power_cap"]);
+    for (const name of ["prochot", "vr_thermalert"]) expect(reasons(name)).toEqual(["hw_thermal"]);
+    expect(reasons("psys_crit")).toEqual(["hw_slowdown"]);
   });
 
   test("two tiles are one GPU, with the memory of both and the faster one's clock", () => {
