@@ -68,6 +68,12 @@ export function linkFolderOf(device: string): string {
   return link;
 }
 
+/** The port at the other end of a link: the root port's or a switch's. Undefined for what has no port above it. */
+export function slotFolderOf(link: string): string | undefined {
+  const port = dirname(link);
+  return PCI_ADDRESS.test(basename(port)) ? port : undefined;
+}
+
 function vendorOf(device: string): string {
   try {
     return readFileSync(`${device}/vendor`, "utf8").trim();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
+import { lanesOf } from "../../src/gpu/amd-figures.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openSysfs } from "../../src/gpu/sysfs.ts";
 import { GPU_GROUPS, type GpuGroup, type GpuUpdate, type GpuVendor } from "../../src/health/reading.ts";
@@ -241,6 +242,58 @@ describe("AMD", () => {
     tree.unplug(`${device}/hwmon/hwmon3`);
     tree.write({ name: "amdgpu\n", temp1_label: "edge\n", temp1_input: "44000\n" }, `${device}/hwmon/hwmon9`);
     expect(only(backend).load?.temperatureCelsius).toBe(44);
+  });
+});
+
+describe("the link", () => {
+  const port = (speed: string, width: string) => ({
+    max_link_speed: `${speed}\n`,
+    max_link_width: `${width}\n`,
+  });
+  const most = (slot: Readonly<Record<string, string>>, own: Readonly<Record<string, string>> = {}) => {
+    const card = mi300x("0000:05:00.0", own);
+    const placed = new KernelTree();
+    try {
+      placed.card({ ...card, ports: [["0000:00:01.1", "0x1022", slot]] });
+      const identity = openSysfs({ vendors: ["amd"], root: placed.root }).read(ALL, 1000)[0]?.identity;
+      return [identity?.pcieGenerationMax, identity?.pcieWidthMax];
+    } finally {
+      placed.remove();
+    }
+  };
+
+  test("can what the lesser of its two ends can: a slot may be of an older generation, or have fewer lanes", () => {
+    expect(most(port("32.0 GT/s PCIe", "16"))).toEqual([5, 16]);
+    expect(most(port("8.0 GT/s PCIe", "8"))).toEqual([3, 8]);
+    expect(most(port("64.0 GT/s PCIe", "32"))).toEqual([5, 16]);
+  });
+
+  test("in a slot that does not tell is the card's", () => {
+    expect(most({})).toEqual([5, 16]);
+    expect(most(port("Unknown", "63"))).toEqual([5, 16]);
+    expect(most(port("16.0 GT/s PCIe", "16"), port("Unknown", "63"))).toEqual([undefined, undefined]);
+  });
+
+  test("behind a switch of the card's own is that of the switch and the slot", () => {
+    const [, upper, lower] = RX7900.ports!;
+    tree.card({ ...RX7900, ports: [["0000:00:03.1", "0x1022", port("16.0 GT/s PCIe", "8")], upper!, lower!] });
+    expect(only(open()).identity).toMatchObject({ pcieGenerationMax: 4, pcieWidthMax: 8 });
+  });
+
+  test("has a width that PCIe has, or none", () => {
+    const widths = [1, 2, 4, 8, 12, 16, 32];
+    fc.assert(
+      fc.property(fc.integer({ min: -1, max: 300 }), (width) => {
+        expect(lanesOf(width)).toBe(widths.includes(width) ? width : undefined);
+      }),
+    );
+    const device = tree.card(mi300x());
+    const backend = open();
+    for (const width of ["0", "3", "63", "64", "255"]) {
+      tree.write({ current_link_width: `${width}\n`, max_link_width: `${width}\n`, gpu_metrics: "" }, device);
+      const { identity, traffic } = only(backend);
+      expect([identity?.pcieWidthMax, traffic?.pcieWidth]).toEqual([undefined, undefined]);
+    }
   });
 });
 
