@@ -48,6 +48,8 @@ export class SysfsIntel {
   /** Found anew with each look at identities: its number changes with the driver. */
   #hwmon: Hwmon | undefined;
   readonly #link: PcieLink;
+  /** As they were when it was awake last. */
+  #limits: Partial<GpuIdentity> = {};
   readonly #power = new Rate();
   readonly #parts: readonly Part[];
   readonly #tiles: readonly KernelFolder[];
@@ -66,21 +68,17 @@ export class SysfsIntel {
     return `intel-${this.card.pciAddress}`;
   }
 
-  identity(index: number): GpuIdentity {
-    const hwmon = Hwmon.of(this.#device, [this.card.driver]);
-    this.#hwmon = hwmon;
+  /** Of a card that sleeps only what the driver has in memory, and what it told when it was awake. */
+  identity(index: number, isAwake: boolean): GpuIdentity {
+    this.#hwmon = Hwmon.of(this.#device, [this.card.driver]);
+    if (isAwake) this.#limits = this.#limitsNow();
     return {
       index,
       vendor: "intel",
       name: cardName("intel", this.#device.hex("device")),
       pciAddress: this.card.pciAddress,
       memoryTotalBytes: this.#memoryTotal(),
-      graphicsClockMhzMax: greatest(this.#parts.map(({ folder, max }) => folder.amount(max))),
-      ...this.#link.max(),
-      shutdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "emergency"),
-      slowdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "crit"),
-      memoryCelsiusMax: hwmon?.celsius(this.#sensor("vram"), "crit"),
-      powerLimitWattsMax: hwmon?.limit("power1_rated_max") ?? hwmon?.limit("power2_rated_max"),
+      ...this.#limits,
     };
   }
 
@@ -104,6 +102,18 @@ export class SysfsIntel {
 
   traffic(): GpuTraffic {
     return this.#link.now();
+  }
+
+  #limitsNow(): Partial<GpuIdentity> {
+    const hwmon = this.#hwmon;
+    return {
+      graphicsClockMhzMax: greatest(this.#parts.map(({ folder, max }) => folder.amount(max))),
+      ...this.#link.max(),
+      shutdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "emergency"),
+      slowdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "crit"),
+      memoryCelsiusMax: hwmon?.celsius(this.#sensor("vram"), "crit"),
+      powerLimitWattsMax: hwmon?.limit("power1_rated_max") ?? hwmon?.limit("power2_rated_max"),
+    };
   }
 
   /** xe names its sensors; i915 has one, without a name. */
