@@ -23,6 +23,7 @@ export const CORES = [
   "health",
   "kv",
   "exec",
+  "runtimes",
 ];
 const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl"];
 
@@ -59,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: ["base", "score", "flow", "policy", "health"],
   fleet: ["base", "score"],
   signal: ["base", "score"],
+  runtimes: ["base", "wire"],
   obs: ["base", "health"],
   net: ["base", "wire"],
   native: ["base", "score"],

@@ -4,6 +4,7 @@
  */
 import type { Context, Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
+import { withoutUrlSecrets } from "../base/url-secrets.ts";
 import type { RegisterResult } from "../fleet/event.ts";
 import { formatHostPort, parseRegistration, type Registration } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
@@ -193,7 +194,7 @@ const DEPTH_MAX = 32;
 export function redacted(value: unknown, name = "", depth = 0): unknown {
   const secret = (SECRET.test(name) || KEY.test(name)) && value !== null && value !== "" && value !== undefined;
   if (secret && typeof value !== "number" && typeof value !== "boolean") return HIDDEN;
-  if (typeof value === "string") return value.replace(/(\/\/[^\s/:@]*):[^\s/@]+@/g, `$1:${HIDDEN}@`);
+  if (typeof value === "string") return withoutUrlSecrets(value);
   if (typeof value !== "object" || value === null || depth >= DEPTH_MAX) return value;
   if (Array.isArray(value)) return value.map((item) => redacted(item, "", depth + 1));
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redacted(item, key, depth + 1)]));

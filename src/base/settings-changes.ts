@@ -10,7 +10,7 @@ import { shown } from "./shown.ts";
 export interface Change {
   /** As people write it: `fleet.pollInterval`. */
   readonly path: string;
-  /** As a file would hold it, as JSON and cut short; "(hidden)" for a secret. */
+  /** As a file would hold it, as JSON and cut short; "(hidden)" for a secret, "***" for a URL's password. */
   readonly from: string;
   readonly to: string;
 }

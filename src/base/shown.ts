@@ -1,7 +1,13 @@
-/** Values from outside as they are shown in reports: JSON, cut short, bounded in work as well as in length. */
+/**
+ * Values from outside as they are shown in reports: JSON, cut short, bounded in work as well as in length, and without the
+ * passwords of URLs.
+ */
 import { escaped } from "./printable.ts";
+import { withoutUrlSecrets } from "./url-secrets.ts";
 
 const SHOWN_LENGTH_MAX = 80;
+/** How much of a text is looked through for URLs: more than any that is taken. */
+const LOOKED_AT_MAX = 4096;
 
 /** A value as JSON, cut short. Bounded in work too: a small YAML file can stand for an endless tree. */
 export function shown(value: unknown): string {
@@ -11,7 +17,9 @@ export function shown(value: unknown): string {
 
 function sketch(value: unknown, depth: number): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "string") return JSON.stringify(value.slice(0, SHOWN_LENGTH_MAX + 1));
+  if (typeof value === "string") {
+    return JSON.stringify(withoutUrlSecrets(value.slice(0, LOOKED_AT_MAX)).slice(0, SHOWN_LENGTH_MAX + 1));
+  }
   if (typeof value === "bigint" || typeof value === "number") return String(value);
   if (typeof value === "symbol" || typeof value === "function") return typeof value;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

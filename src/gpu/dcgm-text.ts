@@ -53,6 +53,7 @@ export class DcgmText {
   /** Names of GPUs, those seen last first. */
   #seen = new Set<string>();
   #gpus = new Map<string, SeenGpu>();
+  #kept: { readonly isOpenMetrics: boolean; readonly reader: PrometheusReader } | undefined;
   #driverVersion: string | undefined;
   #libraryVersion: string | undefined;
 
@@ -61,10 +62,16 @@ export class DcgmText {
     this.#source = source;
   }
 
-  /** For one scrape. */
+  /** For one scrape, of which there is one at a time. Another one is made only where the exporter changes its format. */
   reader(isOpenMetrics: boolean): PrometheusReader {
     this.#gpus = new Map();
-    return new PrometheusReader({ families: FAMILIES, isOpenMetrics, sample: (sample) => this.#sample(sample) });
+    if (this.#kept?.isOpenMetrics !== isOpenMetrics) {
+      const options = { families: FAMILIES, isOpenMetrics, sample: (sample: PrometheusSample) => this.#sample(sample) };
+      this.#kept = { isOpenMetrics, reader: new PrometheusReader(options) };
+    }
+    const { reader } = this.#kept;
+    reader.reset();
+    return reader;
   }
 
   /** What the scrape that was read tells; nothing where it is not whole. */

@@ -6,7 +6,12 @@
  * One failure is none: an exporter that is restarted is gone for a moment, and what was read last counts until the third
  * failure on end, or for as long as a probe may be silent. One that takes the request and does not answer for that long
  * most likely waits for its driver, and counts as unresponsive.
+ *
+ * An exporter that was started just now serves an empty page until it has read for the first time, 30 s by default. A page
+ * without any GPU is therefore no news for twice as long, and then a failure of the exporter; that the GPUs are lost is
+ * believed of minutes of it. One GPU that is missing among others is lost at once.
  */
+import { placeOf, withoutUrlSecrets } from "../base/url-secrets.ts";
 import type { GpuReading, GpuStack } from "../health/reading.ts";
 import { GpuReadings } from "../health/readings.ts";
 import type { SourceState } from "../health/source-state.ts";
@@ -24,6 +29,10 @@ export interface DcgmOptions {
 
 const ACCEPT = "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5";
 const FAILURES_MAX = 3;
+/** Times `silentMax` for which a page without GPUs changes nothing: 60 s, twice the exporter's own pace. */
+const EMPTY_FACTOR = 6;
+/** The same until it says that the GPUs are lost: 5 minutes. */
+const LOST_FACTOR = 30;
 const SHOWN_CHARS = 200;
 
 type Trouble = Exclude<SourceState["state"], "ok" | "starting">;
@@ -31,10 +40,13 @@ type Trouble = Exclude<SourceState["state"], "ok" | "starting">;
 /** Why a look brought nothing. */
 class DcgmTrouble extends Error {
   readonly state: Trouble;
+  /** The exporter answers with a page without GPUs, and had some before. */
+  readonly isEmpty: boolean;
 
-  constructor(state: Trouble, message: string) {
+  constructor(state: Trouble, message: string, isEmpty = false) {
     super(message);
     this.state = state;
+    this.isEmpty = isEmpty;
   }
 }
 
@@ -54,6 +66,8 @@ export class DcgmSource implements GpuSource {
   #underWay: Promise<void> = Promise.resolve();
   #failures = 0;
   #goodAtMs = -Infinity;
+  /** Since when each of its pages has been without a GPU. */
+  #emptySinceMs: number | undefined;
   #lookSeconds: number | undefined;
   #state: SourceState = { state: "starting", message: "", sinceMs: Date.now() };
 
@@ -125,6 +139,7 @@ export class DcgmSource implements GpuSource {
 
   #took({ updates, faults, stack }: DcgmLook): void {
     this.#failures = 0;
+    this.#emptySinceMs = undefined;
     this.#goodAtMs = performance.now();
     this.#readings.take(updates, true);
     this.#tell("ok", "", stack);
@@ -133,12 +148,17 @@ export class DcgmSource implements GpuSource {
   }
 
   #failed(error: unknown): void {
-    this.#failures++;
     const trouble =
       error instanceof DcgmTrouble
         ? error
         : new DcgmTrouble("broken", `${this.#shownUrl} can't be read: ${whatOf(error)}`);
-    const isEarly = this.#failures < FAILURES_MAX && performance.now() - this.#goodAtMs < this.#config.silentMaxMs;
+    if (!trouble.isEmpty) this.#emptySinceMs = undefined;
+    const goodMs = performance.now() - this.#goodAtMs;
+    const { silentMaxMs } = this.#config;
+    const isPassing = trouble.isEmpty && goodMs < EMPTY_FACTOR * silentMaxMs;
+    // It answers: it is asked at its usual pace, or GPUs would be found again long after they are shown.
+    this.#failures = isPassing ? 0 : this.#failures + 1;
+    const isEarly = isPassing || (this.#failures < FAILURES_MAX && goodMs < silentMaxMs);
     if (this.#state.state === "ok" && isEarly) return;
     if (this.#tell(trouble.state, trouble.message, this.#state.stack)) this.#listener?.changed();
   }
@@ -154,7 +174,13 @@ export class DcgmSource implements GpuSource {
     }, silentMaxMs);
     try {
       // What is inflated on the way would have no limit.
-      const options = { headers: this.#headers, redirect: "manual", decompress: false, signal: abort.signal } as const;
+      const options = {
+        headers: this.#headers,
+        redirect: "manual",
+        decompress: false,
+        proxy: false,
+        signal: abort.signal,
+      } as const;
       return await this.#read(await fetch(this.#url, options));
     } catch (error) {
       if (!isLate || error instanceof DcgmTrouble) throw error;
@@ -199,23 +225,22 @@ export class DcgmSource implements GpuSource {
       const what = `${this.#shownUrl} answers ${status}: write dcgm=http://NAME:PASSWORD@HOST/..., or let this node in there`;
       return new DcgmTrouble("denied", what);
     }
-    const where = location === null ? "" : `, leading to ${location.slice(0, SHOWN_CHARS)}: give that address`;
+    const where = location === null ? "" : `, leading to ${placeOf(location).slice(0, SHOWN_CHARS)}: give that address`;
     return new DcgmTrouble("broken", `${this.#shownUrl} answers ${status}${where}`);
   }
 
-  /** An exporter that shows no GPU any more lost them; one that never did is another one, or on a machine without. */
+  /** An exporter that shows no GPU for long lost them; one that never did is another one, or on a machine without. */
   #empty(malformed: number): DcgmTrouble {
     const odd = malformed > 0 ? ` (${malformed} lines are malformed)` : "";
-    if (this.#goodAtMs > -Infinity) {
-      return new DcgmTrouble(
-        "lost",
-        `${this.#shownUrl} shows no GPU any more${odd}; look at dcgm-exporter's log and nvidia-smi`,
-      );
+    if (this.#goodAtMs === -Infinity) {
+      const what = `${this.#shownUrl} has no GPU's DCGM_FI_ metrics with a UUID${odd}`;
+      return new DcgmTrouble("absent", `${what}; is it dcgm-exporter's? One that was started just now has none yet`);
     }
-    return new DcgmTrouble(
-      "absent",
-      `${this.#shownUrl} has no GPU's DCGM_FI_ metrics with a UUID${odd}; is it dcgm-exporter's?`,
-    );
+    const nowMs = performance.now();
+    this.#emptySinceMs ??= nowMs;
+    const isLost = nowMs - this.#emptySinceMs >= LOST_FACTOR * this.#config.silentMaxMs;
+    const what = `${this.#shownUrl} answers and shows no GPU any more${odd}`;
+    return new DcgmTrouble(isLost ? "lost" : "broken", `${what}; look at dcgm-exporter's log and nvidia-smi`, true);
   }
 
   /** Whether that is another state than before. */
@@ -241,5 +266,5 @@ function whatOf(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   if (code === "ConnectionRefused" || code === "ECONNREFUSED")
     return "nothing listens there; is dcgm-exporter running?";
-  return String(message ?? error).slice(0, SHOWN_CHARS);
+  return withoutUrlSecrets(String(message ?? error)).slice(0, SHOWN_CHARS);
 }

@@ -196,6 +196,7 @@ test("GET /config hides secrets", async () => {
       maxTokens: 5,
       monkey: "fine",
       upstreams: ["http://user:pass@host/", "http://host:80/"],
+      gpu: { source: "dcgm=http://ada:se@cret/x@host:9400/metrics" },
     }),
   ).toEqual({
     apiKey: "***",
@@ -205,6 +206,7 @@ test("GET /config hides secrets", async () => {
     maxTokens: 5,
     monkey: "fine",
     upstreams: ["http://user:***@host/", "http://host:80/"],
+    gpu: { source: "dcgm=http://ada:***@host:9400/metrics" },
   });
 });
 

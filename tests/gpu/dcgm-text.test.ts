@@ -263,3 +263,19 @@ test("what others serve does no harm", () => {
     }),
   );
 });
+
+test("one reader serves all scrapes of a format, and nothing of one that was cut off is left in it", () => {
+  const dcgm = new DcgmText(SOURCE);
+  const whole = exporter45();
+  const first = dcgm.reader(false);
+  first.push(encoder.encode(whole.slice(0, -20)));
+  expect(dcgm.finish(first)).toMatchObject({ updates: [], end: { bad: "the text ends within a line" } });
+  const second = dcgm.reader(false);
+  expect(second).toBe(first);
+  second.push(encoder.encode(whole));
+  expect(dcgm.finish(second)).toMatchObject({ end: { bad: "", malformed: 0 }, updates: [{ uuid: UUIDS[0] }] });
+  const other = dcgm.reader(true);
+  expect(other).not.toBe(first);
+  other.push(encoder.encode(`${whole}# EOF\n`));
+  expect(dcgm.finish(other)).toEqual(look(new DcgmText(SOURCE), whole));
+});

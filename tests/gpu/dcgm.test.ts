@@ -4,9 +4,11 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { DcgmSource } from "../../src/gpu/dcgm.ts";
 import { gpuSettings } from "../../src/gpu/settings.ts";
 import { GpuWatch } from "../../src/gpu/watch.ts";
+import { GpuHealth } from "../../src/health/gpu-health.ts";
 import { healthSettings } from "../../src/health/settings.ts";
 import { GpuSources } from "../../src/gpu/sources.ts";
 import type { GpuFault } from "../../src/health/reading.ts";
+import { withHttpProxy } from "../net/http-proxy.ts";
 import { exporter24, exporter45, UUIDS } from "./dcgm-fixtures.ts";
 
 const CONFIG = {
@@ -107,6 +109,16 @@ describe("an exporter that answers", () => {
     expect(source.readings.map(({ uuid }) => uuid)).toEqual([...UUIDS]);
   });
 
+  test("is asked itself, whatever proxy the environment names", async () => {
+    const exported = exporter(page(exporter45()));
+    const asked = await withHttpProxy(async () => {
+      const { source } = watched(exported.url);
+      await until("it is read", () => source.state.state === "ok");
+      await source.stop();
+    });
+    expect(asked).toEqual([]);
+  });
+
   test("is asked once at a time, however slow it is", async () => {
     const exported = exporter(async () => {
       await Bun.sleep(100);
@@ -145,6 +157,12 @@ describe("an exporter that does not", () => {
         () => Response.redirect("https://elsewhere/metrics", 302),
         "broken",
         /answers 302, leading to https:\/\/elsewhere\/metrics/,
+      ],
+      // A gateway may put into it what was given to it.
+      [
+        () => new Response("", { status: 302, headers: { location: "https://ada:se@cret@elsewhere/m?key=secret" } }),
+        "broken",
+        /answers 302, leading to https:\/\/elsewhere\/m: give that address$/,
       ],
       [page("<html>hello</html>\n"), "absent", /no GPU's DCGM_FI_ metrics.*is it dcgm-exporter's\?/],
       [page('DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="a} 1\n'), "absent", /1 lines are malformed/],
@@ -230,17 +248,57 @@ describe("an exporter that does not", () => {
     expect(source.readings).toEqual([]);
   });
 
-  test("show any GPU more has lost them", async () => {
+  test("show any GPU more is being started anew, then broken, and has lost them only after minutes", async () => {
+    // Times 6 an empty page is no news: here 0.6 s of a minute; times 30 the GPUs are lost: 3 s of 5 minutes.
     const exported = exporter(page(exporter45()));
-    const { source } = watched(exported.url);
+    const { source, told } = watched(exported.url, { silentMaxMs: 100 });
     await until("it is read", () => source.state.state === "ok");
     exported.answers(page("# HELP nothing at all\n"));
+    const { requests } = exported.seen;
+    const emptyMs = performance.now();
+    await until("it is broken", () => source.state.state !== "ok");
+    expect(source.state.state).toBe("broken");
+    expect(performance.now() - emptyMs).toBeGreaterThan(500);
+    // At the usual pace until then, not with pauses that grow.
+    expect(exported.seen.requests - requests).toBeGreaterThan(5);
+    expect(source.state.message).toContain("answers and shows no GPU any more");
+    expect(source.readings).toHaveLength(1);
     await until("they are lost", () => source.state.state === "lost");
-    expect(source.state.message).toContain("shows no GPU any more");
+    expect(performance.now() - emptyMs).toBeGreaterThan(2900);
     expect(source.readings).toHaveLength(1);
     exported.answers(page(exporter45()));
     await until("they are back", () => source.state.state === "ok");
+    expect(told).toEqual(["ok", "broken", "lost", "ok"]);
   });
+});
+
+test("an exporter that is started anew costs no GPU its health; one GPU that is missing among others is lost", async () => {
+  const exported = exporter(page(exporter45()));
+  const { source, told } = watched(exported.url, { silentMaxMs: 10_000 });
+  const health = new GpuHealth(defaultsOf(healthSettings));
+  await until("it is read", () => source.state.state === "ok");
+  health.source(source.state, 0);
+  health.look(source.readings, 0);
+  const presence = (uuid: string): string[] =>
+    health
+      .verdict(uuid)
+      .reasons.map(({ rule }) => rule)
+      .filter((rule) => rule === "gpu_lost" || rule === "driver");
+  let looks = 0;
+  exported.answers(() => (looks++, new Response("")));
+  await until("it was empty for long", () => looks > 30);
+  health.source(source.state, 3000);
+  health.look(source.readings, 60_000);
+  expect(presence(UUIDS[0])).toEqual([]);
+  expect(told).toEqual(["ok"]);
+  exported.answers(page(exporter24()));
+  await until("both are there", () => source.readings.length === 2);
+  health.look(source.readings, 61_000);
+  exported.answers(page(exporter45()));
+  await until("one is there", () => source.readings.length === 1);
+  health.look(source.readings, 62_000);
+  health.wake(65_000);
+  expect([presence(UUIDS[0]), presence(UUIDS[1])]).toEqual([[], ["gpu_lost"]]);
 });
 
 test("what it reads goes through the rules of health: a fatal XID quarantines, an exporter that is away degrades", async () => {

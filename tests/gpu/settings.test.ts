@@ -4,7 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { defaultsOf, parseSection } from "../../src/base/settings-reading.ts";
+import { redacted } from "../../src/admin/router-api.ts";
+import { formatFault } from "../../src/base/field.ts";
+import { changesBetween } from "../../src/base/settings-changes.ts";
+import { defaultsOf, parseSection, writeSection } from "../../src/base/settings-reading.ts";
 import { agentSettings, resolveAgent } from "../../src/config.ts";
 import { detectProbes } from "../../src/gpu/detect.ts";
 import { driverMark } from "../../src/gpu/driver-mark.ts";
@@ -40,6 +43,38 @@ describe("--gpu", () => {
     expect(refused.faults?.map(({ path }) => path)).toEqual(["source", "nvmlLibrary", "root"]);
     const crossed = parseSection(gpuSettings, { restartPauseMin: "1m", restartPauseMax: "1s" });
     expect(crossed.faults?.[0]).toMatchObject({ path: "restartPauseMax", expected: "at least restartPauseMin" });
+  });
+
+  test("is shown without the exporter's password, in force, changed or refused", () => {
+    const of = (source: string) => parseSection(agentSettings, { gpu: { source } });
+    const before = of("dcgm=http://ada:se%20cret@host:9400/metrics").value!;
+    const after = of("dcgm=http://tokencret@host/metrics").value!;
+    // An unescaped one is a right URL too: the last @ counts.
+    const odd = of("dcgm=http://ada:se@cret@host/metrics").value!;
+    expect(odd.gpu.source).toEndWith("se@cret@host/metrics");
+    const shown = JSON.stringify(redacted(writeSection(agentSettings, odd)));
+    expect(shown).toContain("dcgm=http://ada:***@host/metrics");
+    const changes = [changesBetween(agentSettings, before, after), changesBetween(agentSettings, before, odd)];
+    expect(changes).toEqual([
+      [{ path: "gpu.source", from: '"dcgm=http://ada:***@host:9400/metrics"', to: '"dcgm=http://***@host/metrics"' }],
+      [
+        {
+          path: "gpu.source",
+          from: '"dcgm=http://ada:***@host:9400/metrics"',
+          to: '"dcgm=http://ada:***@host/metrics"',
+        },
+      ],
+    ]);
+    // Refused for its port, for its length, and under a name with a slip in it.
+    const refused = [
+      of("dcgm=http://ada:se/cret@host:9400/metrics"),
+      of(`dcgm=http://ada:secret${"x".repeat(600)}@host/metrics`),
+      parseSection(agentSettings, { gpu: { sorce: "dcgm=http://ada:secret@host/metrics" } }),
+    ];
+    const faults = refused.flatMap((parsed) => (parsed.faults ?? []).map(formatFault));
+    expect(faults).toHaveLength(3);
+    for (const text of [shown, JSON.stringify(changes), ...faults]) expect(text).not.toContain("cret");
+    for (const fault of faults) expect(fault).toContain("dcgm=http://ada:***@host");
   });
 
   test("is mock beside the mock, else auto; what is given stays", () => {

@@ -1,0 +1,37 @@
+/**
+ * How a runtime is, as its watch (watch.ts) sees it:
+ *
+ *   connecting     nothing was heard of it yet
+ *   starting       it answers, but loads its model still
+ *   ready          it serves
+ *   slow           it serves, but its metrics do not come in time: requests go on, its figures age
+ *   unresponsive   it takes connections, but nothing at all is answered: it hangs, or is stopped (SIGSTOP)
+ *   down           nobody listens there: it crashed, was ended, or was not started yet
+ *   foreign        something else answers at that port
+ *   denied         it wants a key that we do not have
+ *
+ * Each is left by itself as soon as what was asked is answered otherwise.
+ */
+
+export type RuntimeState =
+  | "connecting"
+  | "starting"
+  | "ready"
+  | "slow"
+  | "unresponsive"
+  | "down"
+  | "foreign"
+  | "denied";
+
+export interface RuntimeStatus {
+  readonly state: RuntimeState;
+  /** For people: why it is so, and what to do about it where something can be done; "" where there is nothing to say. */
+  readonly message: string;
+  /** Since when, on the clock of nowMs. */
+  readonly sinceMs: number;
+}
+
+/** Whether requests may be sent to it. */
+export function isServing(state: RuntimeState): boolean {
+  return state === "ready" || state === "slow";
+}
