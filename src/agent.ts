@@ -194,6 +194,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
       servingAddress: listensAt(config.advertise || runtime.hostname, runtime.port),
       models: runtime.models,
+      endpoints: [],
       healthy: isReady,
       draining: false,
     },
