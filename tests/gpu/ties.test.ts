@@ -72,7 +72,7 @@ describe("the ties", () => {
     mkdirSync(join(root, "proc/20"), { recursive: true });
     let sought = 0;
     let found: RuntimeProcesses | undefined;
-    const ties = new RuntimeTies(8000, root, async () => {
+    const ties = new RuntimeTies(() => 8000, root, async () => {
       sought += 1;
       if (sought === 2) throw new Error("no such folder");
       return found;
@@ -110,7 +110,7 @@ describe("the ties", () => {
 
   test("are sought seldom where the GPUs have other processes all the time", async () => {
     let sought = 0;
-    const ties = new RuntimeTies(8000, "/", async () => {
+    const ties = new RuntimeTies(() => 8000, "/", async () => {
       sought += 1;
       return { listener: process.pid, pids: new Set([process.pid]), containers: new Set<string>() };
     });
