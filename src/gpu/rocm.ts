@@ -11,7 +11,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuProcess, GpuStack, GpuUpdate } from "../health/reading.ts";
 import { GPUS_MAX } from "../health/shape.ts";
-import { BackendError, type GpuBackend } from "./backend.ts";
+import { BackendError, type GpuBackend, OR_NONE } from "./backend.ts";
 import { addressOf } from "./kernel-text.ts";
 import { type KfdNode, kfdNodes, kfdProcesses, processesOn } from "./kfd.ts";
 import { openLibrary } from "./library.ts";
@@ -51,7 +51,7 @@ export function openRocm(where: RocmWhere = {}): GpuBackend {
   if (listCards(`${root}/sys`, ["amd"]).length === 0) {
     throw new BackendError(
       "absent",
-      `${root}/sys/class/drm has no GPU that the driver amdgpu serves; load it (modprobe amdgpu), or set --gpu none`,
+      `${root}/sys/class/drm has no GPU that the driver amdgpu serves; load it (modprobe amdgpu)${OR_NONE}`,
     );
   }
   const paths = where.libraryPath === undefined ? libraryPaths() : [where.libraryPath];

@@ -9,7 +9,7 @@
  */
 import { existsSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuProcess, GpuStack, GpuUpdate, GpuVendor } from "../health/reading.ts";
-import { BackendError, type GpuBackend } from "./backend.ts";
+import { BackendError, type GpuBackend, OR_NONE } from "./backend.ts";
 import { DrmClients } from "./drm-clients.ts";
 import { kfdNodes, kfdProcesses, processesOn, type KfdNode } from "./kfd.ts";
 import { ProcessOwners } from "./process-owner.ts";
@@ -185,7 +185,7 @@ class SysfsBackend implements GpuBackend {
     }
     return new BackendError(
       "absent",
-      `${this.#sys}/class/drm has no GPU of ${whose}; look at lspci -k and dmesg, or set --gpu none`,
+      `${this.#sys}/class/drm has no GPU of ${whose}; look at lspci -k and dmesg${OR_NONE}`,
     );
   }
 }
