@@ -148,11 +148,11 @@ test("a node that serves every address tells the one that reaches the router", a
 
 test("a node that serves nowhere yet is announced when it does", async () => {
   const { front, fleet, calls } = startRouter();
-  let port: number | undefined;
-  const { announcer, lines } = startAnnouncer([front.port], { port: () => port });
+  const serves: { port?: number } = {};
+  const { announcer, lines } = startAnnouncer([front.port], { port: () => serves.port });
   await Bun.sleep(30);
   expect([calls.length, lines]).toEqual([0, []]);
-  port = 8001;
+  serves.port = 8001;
   announcer.announceNow();
   await eventually(() => fleet.target("gpu-1") !== undefined);
   expect(fleet.target("gpu-1")).toMatchObject({ port: 8001 });
