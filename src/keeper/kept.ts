@@ -6,7 +6,7 @@
 import type { RuntimeExit } from "../exec/exit.ts";
 import { UNSEEN } from "../exec/exit.ts";
 import type { KeeperMessage } from "./keeper-process.ts";
-import { bootId, isThere, type ProcessName, sessionGone, signalSession } from "./proc.ts";
+import { bootId, isThere, killDescendants, type ProcessName, sessionGone, signalSession } from "./proc.ts";
 import { asExit, readRecord, removeRecord, type RuntimeRecord } from "./record.ts";
 import type { KeeperSpec } from "./spec.ts";
 
@@ -140,7 +140,11 @@ function keptOf(
   return {
     pid: runtime.pid,
     startedAtMs,
-    signal: (signal) => void signalSession(runtime, signal),
+    signal(signal) {
+      signalSession(runtime, signal);
+      // A session of its own keeps nothing from its end; in order, the keeper does that when the leader has ended.
+      if (signal === "SIGKILL") killDescendants(keeper);
+    },
     exited: promise,
     leave() {
       isLeft = true;

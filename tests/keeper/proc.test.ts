@@ -48,6 +48,7 @@ describe("/proc", () => {
         expect(parseStat(9, `9 (${name}) S ${rest}`)).toEqual({
           pid: 9,
           state: "S",
+          parent: 4,
           group: 5,
           session: 6,
           start: "22",
