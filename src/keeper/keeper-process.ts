@@ -13,10 +13,10 @@ import { LogWriter } from "./log-writer.ts";
 import { adoptOrphans, buryOthers } from "./orphans.ts";
 import { openPipe } from "./pipe.ts";
 import {
-  bootId,
   endDescendants,
   killDescendants,
   oomKillsOf,
+  placeOfNumbers,
   type ProcessName,
   signalSession,
   statOf,
@@ -82,7 +82,7 @@ class Keeper {
     const { fingerprint, isDetached, stateDirectory } = spec;
     const limits = { sizeBytesMax: spec.logSizeBytesMax, filesMax: spec.logFilesMax };
     this.#record = {
-      boot: bootId(),
+      place: placeOfNumbers(),
       keeper: this.#self,
       runtime: null,
       fingerprint,

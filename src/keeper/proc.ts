@@ -2,7 +2,7 @@
  * Processes by Linux's /proc: who one is, which belong together, whether the kernel ended one for lack of memory. A
  * process's number is given out again after its end; the number with the ticks of its start is not.
  */
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 
 const POLL_MS = 20;
 
@@ -45,13 +45,23 @@ export function isThere({ pid, start }: ProcessName): boolean {
   return stat !== undefined && stat.start === start && stat.state !== "Z" && stat.state !== "X";
 }
 
-/** The number of this boot: ticks of another one say nothing. "" where the kernel does not tell. */
-export function bootId(): string {
+/**
+ * Where this process's numbers and ticks count: in this boot, in this container. Those of another place are of other
+ * processes here. "" where that is not known, and then nothing that was noted before counts.
+ */
+export function placeOfNumbers(self: number = process.pid, read: (path: string) => string = readPlace): string {
   try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+    const boot = read("/proc/sys/kernel/random/boot_id").trim();
+    const space = read("/proc/self/ns/pid");
+    // A /proc of another container tells of other processes than signals go to.
+    return boot === "" || space === "" || read("/proc/self") !== String(self) ? "" : `${boot} ${space}`;
   } catch {
     return "";
   }
+}
+
+function readPlace(path: string): string {
+  return path.startsWith("/proc/self") ? readlinkSync(path) : readFileSync(path, "latin1");
 }
 
 /** The processes of a session that have not ended, also those that made groups of their own. */

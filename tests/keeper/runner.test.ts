@@ -1,11 +1,12 @@
 /** Runtimes as real processes under real keepers: every way to end, what they leave behind, and taking them over. */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { RunEvent } from "../../src/exec/run.ts";
 import { type ExecConfig, execSettings, readyCheck } from "../../src/exec/settings.ts";
+import { findLeft } from "../../src/keeper/kept.ts";
 import { isThere, statOf } from "../../src/keeper/proc.ts";
 import { askReady } from "../../src/keeper/ready.ts";
 import { readRecord, writeRecord } from "../../src/keeper/record.ts";
@@ -342,12 +343,17 @@ describe("a runtime that was left", () => {
     const base = { fingerprint: "f", isDetached: true, startedAtMs: 1, exit: null };
     const reused = { pid: stranger.pid, start: `${Number(name.start) - 1}` };
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const space = readlinkSync("/proc/self/ns/pid");
+    const same = { ...base, keeper: name, runtime: name };
     for (const record of [
-      { ...base, boot, keeper: reused, runtime: reused },
-      // The same numbers and ticks, of another boot.
-      { ...base, boot: "0", keeper: nameOf(stranger.pid), runtime: nameOf(stranger.pid) },
+      { ...base, place: `${boot} ${space}`, keeper: reused, runtime: reused },
+      // The same numbers and ticks, of another boot, of another container, of nobody knows where.
+      { ...same, place: `0 ${space}` },
+      { ...same, place: `${boot} pid:[1]` },
+      { ...same, place: "" },
     ]) {
       writeRecord(directory, record);
+      if (record.place === "") expect(await findLeft(directory, "")).toEqual({ kind: "nothing" });
       const world = await sh("exec sleep 100", { detach: true }, { directory });
       await world.is("ready");
       expect(world.kinds()).not.toContain("adopted");
