@@ -14,7 +14,7 @@ import { DrmClients } from "./drm-clients.ts";
 import { kfdNodes, kfdProcesses, processesOn, type KfdNode } from "./kfd.ts";
 import { ProcessOwners } from "./process-owner.ts";
 import { SysfsAmd, amdProcesses } from "./sysfs-amd.ts";
-import { type Card, listCards } from "./sysfs-cards.ts";
+import { type Card, isAsleep, listCards } from "./sysfs-cards.ts";
 import { KernelFolder, LookCount } from "./sysfs-folder.ts";
 import { SysfsIntel } from "./sysfs-intel.ts";
 
@@ -136,12 +136,12 @@ class SysfsBackend implements GpuBackend {
   ): GpuUpdate | undefined {
     const { device, pciAddress } = reader.card;
     const update: { -readonly [K in keyof GpuUpdate]: GpuUpdate[K] } = { uuid };
-    const isAwake = new KernelFolder(`${device}/power`).text("runtime_status") !== "suspended";
+    const isAwake = !isAsleep(device);
     const use = this.#clients.of(pciAddress);
     const whole = this.#clients.isWhole ? use : undefined;
     if (reader instanceof SysfsAmd) {
       const node = this.#nodes.get(pciAddress);
-      if (groups.has("identity")) update.identity = reader.identity(index, node);
+      if (groups.has("identity")) update.identity = reader.identity(index, node, isAwake);
       if (groups.has("load")) update.load = isAwake ? counted(count, () => reader.load()) : {};
       if (groups.has("traffic")) {
         const pids = ofCompute === undefined ? undefined : processesOn(node?.gpuIds ?? [], ofCompute);
@@ -150,7 +150,7 @@ class SysfsBackend implements GpuBackend {
       }
       if (groups.has("wear")) update.wear = isAwake ? reader.wear() : {};
     } else {
-      if (groups.has("identity")) update.identity = reader.identity(index);
+      if (groups.has("identity")) update.identity = reader.identity(index, isAwake);
       if (groups.has("load")) update.load = isAwake ? counted(count, () => reader.load(nowMs, whole)) : {};
       if (groups.has("traffic")) {
         update.traffic = { ...(isAwake ? reader.traffic() : {}), processes: this.#named(whole?.clients) };
@@ -190,8 +190,9 @@ class SysfsBackend implements GpuBackend {
   }
 }
 
-/** Undefined for one that does not answer, as after it fell off the bus: its files stay. */
+/** Undefined for one that does not answer, as after it fell off the bus: its files stay. One that sleeps is not asked. */
 function firstLook(card: Card): Reader | undefined {
+  if (isAsleep(card.device)) return readerOf(card);
   const { reader, count } = readerOf(card);
   counted(count, () => (reader instanceof SysfsAmd ? reader.load() : reader.load(0, undefined)));
   return count.isLost ? undefined : readerOf(card);
