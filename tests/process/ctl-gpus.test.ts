@@ -1,6 +1,6 @@
 /** The commands about GPUs against a real mesh, and top on a real pseudo-terminal. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
@@ -173,7 +173,7 @@ interface JobReport {
 
 /** `ctl top` as a foreground job of a terminal with job control; one report for each step. */
 async function jobOf(...steps: readonly (readonly string[])[]): Promise<readonly JobReport[]> {
-  const python = ["python3", join(import.meta.dir, "job-control.py"), JSON.stringify(steps)];
+  const python = ["python3", resolve(import.meta.dir, "job-control.py"), JSON.stringify(steps)];
   const command = [EXECUTABLE, "ctl", "top", "--interval", "500ms", "--endpoint", `http://${router.address("api")}`];
   const env = { ...ownEnvironment(), TERM: "xterm", INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml" };
   const child = Bun.spawn([...python, ...command], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
