@@ -30,10 +30,6 @@ typedef struct {
 _Static_assert(sizeof(frequencies_t) == 280, "as ROCm 6.0 has it");
 
 typedef struct {
-  uint64_t corrected, uncorrected;
-} error_count_t;
-
-typedef struct {
   uint32_t major, minor, patch;
   const char *build;
 } version_t;
@@ -201,12 +197,6 @@ EXPORT int rsmi_dev_gpu_clk_freq_get(uint32_t gpu, uint32_t clock, frequencies_t
   out->current = (uint32_t)got.numbers[1];
   for (int at = 2; at < got.count && at < LEVELS_MAX; at++) out->frequency[at - 2] = (uint64_t)got.numbers[at];
   return 0;
-}
-
-EXPORT int rsmi_dev_ecc_count_get(uint32_t gpu, uint64_t block, error_count_t *out) {
-  answer_t got = asked("rsmi_dev_ecc_count_get", gpu, block, out);
-  if (got.rc == 0 && !got.silent) *out = (error_count_t){(uint64_t)got.numbers[0], (uint64_t)got.numbers[1]};
-  return got.rc;
 }
 
 EXPORT int rsmi_dev_gpu_metrics_info_get(uint32_t gpu, void *out) {

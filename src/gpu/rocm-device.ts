@@ -199,15 +199,6 @@ export class RocmDevice {
     };
   }
 
-  errors(
-    block: number,
-  ): { readonly corrected: number | undefined; readonly uncorrected: number | undefined } | undefined {
-    const call = this.session.calls.rsmi_dev_ecc_count_get;
-    const key = `rsmi_dev_ecc_count_get ${block}`;
-    const words = call === undefined ? undefined : this.#ask(key, (out) => call(this.index, block, out));
-    return words === undefined ? undefined : { corrected: longOf(words, 0), uncorrected: longOf(words, 2) };
-  }
-
   metrics(): RawMetrics | undefined {
     const name = "rsmi_dev_gpu_metrics_info_get";
     const call = this.session.calls[name];

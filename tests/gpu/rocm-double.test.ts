@@ -53,8 +53,6 @@ const FULL = [
   "rsmi_dev_fan_speed_get 0 0 51",
   "rsmi_dev_fan_rpms_get 0 0 1500",
   "rsmi_dev_pci_replay_counter_get 0 0 9",
-  "rsmi_dev_ecc_count_get 0 1 30 0",
-  "rsmi_dev_ecc_count_get 0 4 2 1",
   "rsmi_dev_xgmi_hive_id_get 0 0 0xb3d54c87b1e7d4c5",
   "rsmi_dev_gpu_metrics_info_get 0 0 file metrics",
 ];
@@ -163,9 +161,9 @@ describe.skipIf(!HAS_COMPILER)("librocm_smi64 from 6.0 on", () => {
       pcieReplays: 9,
       processes: [{ pid: 4242, memoryBytes: 5000 }],
     });
-    // Of the blocks that it counts more, and those that only the kernel's files have.
+    // Of the kernel's files, which are all that it counts by itself.
     expect(update?.wear).toEqual({
-      eccCorrected: 32,
+      eccCorrected: 5,
       eccUncorrected: 1,
       retiredPagesUncorrected: 1,
       retiredPagesPending: true,
