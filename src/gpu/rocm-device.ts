@@ -86,7 +86,8 @@ export class RocmSession {
 
 export class RocmDevice {
   readonly session: RocmSession;
-  readonly index: number;
+  /** Among the library's, which it numbers anew when it is initialised. */
+  index: number;
   nowMs = 0;
   readonly #count: LookCount;
   readonly #quietUntilMs = new Map<string, number>();

@@ -35,7 +35,7 @@ export class RocmGpu {
   readonly #read = new Rate();
   readonly #written = new Rate();
   /** The library looks for sensors once, and must not be asked where it found none. */
-  readonly #hasSensors: boolean;
+  #hasSensors = false;
 
   #isAwake = true;
   #told: Omit<GpuIdentity, "index"> | undefined;
@@ -48,6 +48,13 @@ export class RocmGpu {
     this.#files = new KernelFolder(card.device);
     this.#link = new PcieLink(card.device);
     this.#ras = new AmdRas(this.#files);
+    this.meet(device.index);
+  }
+
+  /** The library was initialised, and the card is this one of its. What is remembered of the card goes on. */
+  meet(index: number): void {
+    this.device.index = index;
+    this.device.forget();
     this.#hasSensors = this.#files.in("hwmon").names(/^hwmon\d/).length > 0;
   }
 
@@ -160,15 +167,16 @@ export class RocmGpu {
   }
 
   /**
-   * Before 6.0 the library knows versions 1.0 to 1.3, ends the process on a later one, and leaves out why clocks are held
-   * down: then the card's own bytes are taken.
+   * Of the card's own bytes, which say how long they are: what the library makes of them differs by its version. It is asked
+   * where they are of a version that is not known here. Before 6.0 it knows versions 1.0 to 1.3, and ends the process on a
+   * later one.
    */
   #metrics(): RawMetrics | undefined {
     const own = this.#files.bytes("gpu_metrics");
     const isNew = own === undefined || own[2] !== 1 || (own[3] ?? 0) > 2;
     this.#knowsMetrics = !this.device.session.isOld || !isNew;
-    const told = this.#knowsMetrics ? this.device.metrics() : undefined;
-    return told ?? (own === undefined ? undefined : readMetrics(own));
+    const read = own === undefined ? undefined : readMetrics(own);
+    return read ?? (this.#knowsMetrics ? this.device.metrics() : undefined);
   }
 
   /** The library looks names up in a list that may be older than the card: then it tells of its number. */
