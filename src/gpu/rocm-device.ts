@@ -98,6 +98,11 @@ export class RocmDevice {
     this.#count = count;
   }
 
+  /** What it refused while it slept, or under another initialisation, says nothing of now. */
+  forget(): void {
+    this.#quietUntilMs.clear();
+  }
+
   word(name: keyof typeof WORD_CALLS): number | undefined {
     const call = this.session.calls[name];
     const [word] = call === undefined ? [] : (this.#ask(name, (words) => call(this.index, words)) ?? []);

@@ -14,7 +14,7 @@ import type { KfdNode } from "./kfd.ts";
 import { shareOf } from "./nvml-decode.ts";
 import { Rate } from "./rate.ts";
 import { type RocmDevice, SENSOR } from "./rocm-device.ts";
-import type { Card } from "./sysfs-cards.ts";
+import { type Card, isAsleep } from "./sysfs-cards.ts";
 import { KernelFolder } from "./sysfs-folder.ts";
 import { PcieLink } from "./sysfs-link.ts";
 
@@ -47,6 +47,8 @@ export class RocmGpu {
   /** The library looks for sensors once, and must not be asked where it found none. */
   readonly #hasSensors: boolean;
 
+  #isAwake = true;
+  #told: Omit<GpuIdentity, "index"> | undefined;
   /** It may be asked for what it has of the card's gpu_metrics. */
   #knowsMetrics = false;
 
@@ -58,30 +60,19 @@ export class RocmGpu {
     this.#hasSensors = this.#files.in("hwmon").names(/^hwmon\d/).length > 0;
   }
 
+  /** Answers whether it may be asked: the library would wake up a card that sleeps. Before each look. */
+  begin(nowMs: number): boolean {
+    const isAwake = !isAsleep(this.card.device);
+    if (isAwake && !this.#isAwake) this.device.forget();
+    this.#isAwake = isAwake;
+    this.device.nowMs = nowMs;
+    return isAwake;
+  }
+
+  /** Of a card that sleeps what it told when it was awake, or what the driver has in memory. */
   identity(index: number, node: KfdNode | undefined): GpuIdentity {
-    const device = this.device;
-    const range = this.#hasSensors ? device.powerRange() : undefined;
-    const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
-    const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
-    return {
-      index,
-      vendor: "amd",
-      name: this.#name(),
-      serial: device.text("rsmi_dev_serial_number_get"),
-      pciAddress: this.card.pciAddress,
-      architecture: node?.gfxName,
-      memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
-      graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
-      memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
-      ...this.#link.max(),
-      slowdownCelsius: this.#celsius(sensor, "critical"),
-      shutdownCelsius: this.#celsius(sensor, "emergency"),
-      memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
-      powerLimitWattsMin: wattsOf(range?.min),
-      powerLimitWattsMax: wattsOf(range?.max) || undefined,
-      eccMode: readEccMode(this.#files),
-      fabric: hexOf(hive) ?? node?.hive,
-    };
+    if (this.#isAwake) this.#told = this.#identityNow(node);
+    return { index, ...(this.#told ?? this.#identityAsleep(node)) };
   }
 
   load(): GpuLoad {
@@ -147,6 +138,45 @@ export class RocmGpu {
       ...files,
       eccCorrected: greater(files.eccCorrected, corrected),
       eccUncorrected: greater(files.eccUncorrected, uncorrected),
+    };
+  }
+
+  #identityAsleep(node: KfdNode | undefined): Omit<GpuIdentity, "index"> {
+    const files = this.#files;
+    return {
+      vendor: "amd",
+      name: files.text("product_name") ?? cardName("amd", files.hex("device")),
+      serial: files.text("serial_number"),
+      pciAddress: this.card.pciAddress,
+      architecture: node?.gfxName,
+      memoryTotalBytes: files.amount("mem_info_vram_total"),
+      eccMode: readEccMode(files),
+      fabric: files.in("xgmi_hive_info").hex("xgmi_hive_id") ?? node?.hive,
+    };
+  }
+
+  #identityNow(node: KfdNode | undefined): Omit<GpuIdentity, "index"> {
+    const device = this.device;
+    const range = this.#hasSensors ? device.powerRange() : undefined;
+    const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
+    const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
+    return {
+      vendor: "amd",
+      name: this.#name(),
+      serial: device.text("rsmi_dev_serial_number_get"),
+      pciAddress: this.card.pciAddress,
+      architecture: node?.gfxName,
+      memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
+      graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
+      memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
+      ...this.#link.max(),
+      slowdownCelsius: this.#celsius(sensor, "critical"),
+      shutdownCelsius: this.#celsius(sensor, "emergency"),
+      memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
+      powerLimitWattsMin: wattsOf(range?.min),
+      powerLimitWattsMax: wattsOf(range?.max) || undefined,
+      eccMode: readEccMode(this.#files),
+      fabric: hexOf(hive) ?? node?.hive,
     };
   }
 

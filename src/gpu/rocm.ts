@@ -11,7 +11,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuProcess, GpuStack, GpuUpdate } from "../health/reading.ts";
 import { GPUS_MAX } from "../health/shape.ts";
-import { BackendError, type GpuBackend } from "./backend.ts";
+import { BackendError, type GpuBackend, OR_NONE } from "./backend.ts";
 import { addressOf } from "./kernel-text.ts";
 import { type KfdNode, kfdNodes, kfdProcesses, processesOn } from "./kfd.ts";
 import { openLibrary } from "./library.ts";
@@ -21,7 +21,7 @@ import { RocmDevice, RocmSession } from "./rocm-device.ts";
 import { RocmGpu, hexOf } from "./rocm-gpu.ts";
 import { ROCM_NEEDS, ROCM_SYMBOLS } from "./rocm-symbols.ts";
 import { amdUuid } from "./sysfs-amd.ts";
-import { type Card, listCards } from "./sysfs-cards.ts";
+import { type Card, isAsleep, listCards } from "./sysfs-cards.ts";
 import { LookCount } from "./sysfs-folder.ts";
 
 const SONAME = /^librocm_smi64\.so(?:\.\d{1,3})?$/;
@@ -51,7 +51,7 @@ export function openRocm(where: RocmWhere = {}): GpuBackend {
   if (listCards(`${root}/sys`, ["amd"]).length === 0) {
     throw new BackendError(
       "absent",
-      `${root}/sys/class/drm has no GPU that the driver amdgpu serves; load it (modprobe amdgpu), or set --gpu none`,
+      `${root}/sys/class/drm has no GPU that the driver amdgpu serves; load it (modprobe amdgpu)${OR_NONE}`,
     );
   }
   const paths = where.libraryPath === undefined ? libraryPaths() : [where.libraryPath];
@@ -180,7 +180,7 @@ class RocmBackend implements GpuBackend {
     const card = cards.find(({ pciAddress }) => addresses.includes(pciAddress));
     if (card === undefined) return undefined;
     count.begin();
-    new RocmGpu(device, card).load();
+    if (!isAsleep(card.device)) new RocmGpu(device, card).load();
     if (count.isLost) {
       this.#isOneLost = true;
       return undefined;
@@ -200,17 +200,20 @@ class RocmBackend implements GpuBackend {
     ofCompute: ReturnType<typeof kfdProcesses>,
   ): GpuUpdate | undefined {
     if (!existsSync(gpu.card.device)) return undefined;
-    gpu.device.nowMs = nowMs;
+    const isAwake = gpu.begin(nowMs);
     const node = this.#nodes.get(gpu.card.pciAddress);
     const update: { -readonly [K in keyof GpuUpdate]: GpuUpdate[K] } = { uuid };
     if (groups.has("load")) {
       count.begin();
-      update.load = gpu.load();
+      update.load = isAwake ? gpu.load() : {};
       if (count.isLost) return undefined;
     }
     if (groups.has("identity")) update.identity = gpu.identity(index, node);
-    if (groups.has("traffic")) update.traffic = gpu.traffic(nowMs, this.#processes(node, ofCompute));
-    if (groups.has("wear")) update.wear = gpu.wear();
+    if (groups.has("traffic")) {
+      const processes = this.#processes(node, ofCompute);
+      update.traffic = isAwake ? gpu.traffic(nowMs, processes) : { processes };
+    }
+    if (groups.has("wear")) update.wear = isAwake ? gpu.wear() : {};
     return update;
   }
 

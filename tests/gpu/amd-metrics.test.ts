@@ -256,7 +256,10 @@ describe("throttling", () => {
   test("is told by bits where they mean the same on every chip", () => {
     expect(bits(0, 0)).toEqual([]);
     expect(bits(1 << 3, 0)).toEqual(["sw_power_cap"]);
-    expect(bits(1 << 17, 0)).toEqual(["hw_slowdown"]);
+    // Limits of current, which a card that is busy meets as it does its power's: no trouble of the hardware.
+    for (let bit = 16; bit <= 23; bit += 1) expect(bits(1 << bit, 0)).toEqual(["sw_power_cap"]);
+    expect(bits(0, 1 << 25)).toEqual(["sw_power_cap"]);
+    for (let bit = 12; bit <= 15; bit += 1) expect(bits(0, 1 << bit)).toEqual(["hw_thermal"]);
     expect(bits(0, 1 << 4)).toEqual(["sw_thermal"]);
     expect(bits(0, 1 << 15)).toEqual(["hw_thermal"]);
     expect(bits(0, 1 << 24)).toEqual(["sw_power_cap"]);

@@ -6,7 +6,7 @@ import { openRocm } from "../../src/gpu/rocm.ts";
 import { GPU_GROUPS, type GpuGroup, type GpuUpdate } from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
 import { MI210, RX7900, addKfd, mi300x } from "./kernel-cards.ts";
-import { KernelTree, layoutBytes } from "./kernel-tree.ts";
+import { ANSWERED_ASLEEP, KernelTree, layoutBytes } from "./kernel-tree.ts";
 import { HAS_COMPILER, RocmDouble, removeRocmDoubles } from "./rocm-double.ts";
 
 afterAll(removeRocmDoubles);
@@ -295,5 +295,57 @@ describe.skipIf(!HAS_COMPILER)("librocm_smi64 from 6.0 on", () => {
     tree.unplug("sys/devices/pci0000:63/0000:63:00.0");
     expect(trouble(() => look(backend, LOAD))).toMatchObject({ trouble: "lost" });
     expect(trouble(() => look(backend))).toMatchObject({ trouble: "broken" });
+  });
+
+  test("a card that sleeps is asked for nothing but its place and number, and for everything once it is awake", () => {
+    const asleep = { "power/runtime_status": "suspended\n" };
+    const device = tree.card(mi300x(MI300X, { gpu_metrics: "", ...asleep }));
+    tree.card(MI210);
+    // Asked for a figure of the one that sleeps, the double ends the process.
+    const crash = FULL.map((line) => `${line.split(" ").slice(0, 3).join(" ")} crash`);
+    double.answer(...answers(2, "rsmi_dev_busy_percent_get 0 0 crash", ...crash));
+    tree.forgetReads(device);
+    const backend = opened();
+    const [first, second] = look(backend);
+    expect(first).toEqual({
+      uuid: "GPU-0000000079ccd561",
+      identity: {
+        index: 0,
+        vendor: "amd",
+        name: "AMD Instinct MI300X OAM",
+        serial: "692251000123",
+        pciAddress: MI300X,
+        memoryTotalBytes: 192 * GIB,
+        eccMode: true,
+        fabric: "b3d54c87b1e7d4c5",
+      },
+      load: {},
+      traffic: {},
+      wear: {},
+    });
+    expect(second?.load?.utilization).toBe(0.51);
+    expect(tree.readsIn(device).filter((file) => !ANSWERED_ASLEEP.test(file))).toEqual([]);
+    tree.write({ "power/runtime_status": "active\n" }, device);
+    double.answer(...answers(2, ...FULL));
+    const awake = look(backend)[0];
+    expect(awake?.identity).toMatchObject({ pcieWidthMax: 16, graphicsClockMhzMax: 2100, powerLimitWattsMax: 750 });
+    expect(awake?.load).toMatchObject({ utilization: 0.5, powerWatts: 702 });
+    tree.write(asleep, device);
+    double.answer(...answers(2, "rsmi_dev_busy_percent_get 0 0 crash", ...crash));
+    expect(look(backend)[0]).toMatchObject({ identity: awake!.identity!, load: {}, wear: {} });
+  });
+
+  test("what it refused while a card fell asleep is asked for as soon as it is awake", () => {
+    const device = tree.card(mi300x(MI300X, { gpu_metrics: "", "power/runtime_status": "active\n" }));
+    // As the kernel answers in the moment between the two.
+    const refused = ["rsmi_dev_busy_percent_get 0 0 rc 4"];
+    double.answer(...answers(1, ...refused));
+    const backend = opened();
+    expect(look(backend, LOAD, 1000)[0]?.load).toEqual({});
+    tree.write({ "power/runtime_status": "suspended\n" }, device);
+    look(backend, LOAD, 2000);
+    tree.write({ "power/runtime_status": "active\n" }, device);
+    double.answer(...answers(1));
+    expect(look(backend, LOAD, 3000)[0]?.load).toEqual({ utilization: 0.5 });
   });
 });
