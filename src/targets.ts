@@ -7,8 +7,8 @@ import { liveCopy, overwrite } from "./base/live.ts";
 import { Prng } from "./base/prng.ts";
 import { registrationOf, registrationsOf } from "./fleet/announcement.ts";
 import { Fleet } from "./fleet/fleet.ts";
-import type { Poll, PollResult, RegisterResult } from "./fleet/event.ts";
-import { partOf } from "./fleet/part.ts";
+import type { Poll, RegisterResult } from "./fleet/event.ts";
+import { partOf, pollPart } from "./fleet/part.ts";
 import type { Registration } from "./fleet/registration.ts";
 import type { FleetConfig } from "./fleet/settings.ts";
 import { isRoutable, type Target } from "./fleet/target.ts";
@@ -234,15 +234,12 @@ export class Targets {
     const { placement } = this.#options;
     const target = this.#fleet.target(poll.id);
     const mark = target === undefined ? new Map<string, never>() : placement.mark(target);
-    const result = partly(await this.#poller.poll(poll), target);
+    const result = pollPart(await this.#poller.poll(poll), target);
     // The mesh measures the way by small probes; a poll's round trip holds the making of its answer too.
     const rttMs = this.#wayMs(target?.node ?? poll.id);
     const nowMs = performance.now();
-    const isOfNow = this.#fleet.polled(
-      poll.id,
-      result.ok && rttMs !== undefined ? { ...result, rttMs } : result,
-      nowMs,
-    );
+    const told = result.ok && rttMs !== undefined ? { ...result, rttMs } : result;
+    const isOfNow = this.#fleet.polled(poll.id, told, nowMs);
     const polled = this.#fleet.target(poll.id);
     if (result.ok && isOfNow && polled !== undefined) {
       placement.reached(polled);
@@ -298,10 +295,4 @@ export class Targets {
     }
     if (routes !== null) onRoutes(routes);
   }
-}
-
-/** A node may answer for more than the target that was asked. */
-function partly(result: PollResult, target: Target | undefined): PollResult {
-  if (!result.ok || result.sample === null || target === undefined) return result;
-  return { ...result, sample: partOf(target, result.sample) };
 }

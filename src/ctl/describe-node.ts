@@ -81,7 +81,7 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const { endpoint } = first;
   const [decision, target, own, log, runtime] = await Promise.all([
     call({ endpoint, timeoutMs }, "GetNode", { id }),
-    targetsAt<TargetDetail>(endpoint, id, timeoutMs),
+    targetsAt(endpoint, id, timeoutMs),
     ask(endpoint, "/status", timeoutMs),
     ask(endpoint, "/events", timeoutMs),
     ask(endpoint, "/runtime", timeoutMs),
@@ -102,7 +102,7 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
       decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target.answer),
-    ...(target.several.length === 0 ? {} : { targets: target.several }),
+    ...(target.several.length === 0 ? {} : { targets: target.several as readonly TargetDetail[] }),
     // With the lines that it writes, which only the control port tells.
     status: status?.["id"] === id ? { ...status, ...runtimeOf(found(runtime)) } : null,
     events,

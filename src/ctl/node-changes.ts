@@ -106,12 +106,8 @@ async function blindTo(
 
 /** What is in flight at a node: from a router what all routers sent there, from the node itself what it has. */
 async function inFlightAt(endpoint: string, id: string, timeoutMs: number): Promise<Answer | number> {
-  const { answer, several } = await targetsAt<{ readonly node?: string; readonly inFlight?: number }>(
-    endpoint,
-    id,
-    timeoutMs,
-  );
-  if (several.length > 0) return several.reduce((sum, { inFlight = 0 }) => sum + inFlight, 0);
+  const { answer, several } = await targetsAt(endpoint, id, timeoutMs);
+  if (several.length > 0) return several.reduce((sum, { inFlight }) => sum + Number(inFlight ?? 0), 0);
   if (answer.kind !== "answer") return answer;
   const count = recordOf(answer.body)?.["inFlight"];
   if (answer.status === 200) return typeof count === "number" ? count : 0;

@@ -5,6 +5,7 @@
  * The GPUs stay those of the node: which models run on them, they tell themselves.
  */
 import type { NodeRuntime, NodeSample } from "../score/sample.ts";
+import type { PollResult } from "./event.ts";
 import type { Target } from "./target.ts";
 
 type Placed = Pick<Target, "endpoint" | "port" | "protocol">;
@@ -41,4 +42,10 @@ export function wholeOf(parts: readonly NodeSample[]): NodeSample | undefined {
     runtimes: [...runtimes.values()],
     models: [...new Map(models.map((model) => [`${model.runtime}\n${model.model}`, model])).values()],
   };
+}
+
+/** A node may answer for more than the target that was asked. */
+export function pollPart(result: PollResult, target: Target | undefined): PollResult {
+  if (!result.ok || result.sample === null || target === undefined) return result;
+  return { ...result, sample: partOf(target, result.sample) };
 }

@@ -72,8 +72,8 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
   const first = meta.endpoints.find(({ protocol, tls }) => protocol === "http" && !tls);
   const served = meta.endpoints.length === 0 ? meta.models : (first?.models ?? []);
   const endpoints = writeEndpoints(meta.endpoints, served);
-  const texts = textBytes(meta.version).length + textBytes(meta.controlAddress).length;
-  const restBytesMax = bytesMax - 2 - texts - endpoints.bytes.length;
+  const keptBytes = textBytes(meta.version).length + textBytes(meta.controlAddress).length + endpoints.bytes.length;
+  const restBytesMax = bytesMax - 2 - keptBytes;
   let at = 3;
   const put = (text: string): void => {
     const bytes = textBytes(text);
