@@ -36,9 +36,16 @@ export function call(address: string, method: string, message: Uint8Array): Prom
   return new Promise<Uint8Array>((resolve, reject) => {
     const deadline = Date.now() + 20_000;
     const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
-    client.makeUnaryRequest(path, asBuffer, (bytes: Buffer) => bytes, message, { deadline }, (error, answer) => {
-      if (error !== null || answer === undefined) reject(error ?? new Error("no answer"));
-      else resolve(answer);
-    });
+    client.makeUnaryRequest(
+      path,
+      asBuffer,
+      (bytes: Buffer) => bytes,
+      message,
+      { deadline },
+      (error, answer) => {
+        if (error !== null || answer === undefined) reject(error ?? new Error("no answer"));
+        else resolve(answer);
+      },
+    );
   }).finally(() => client.close());
 }

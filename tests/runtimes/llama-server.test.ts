@@ -9,7 +9,7 @@ const TIMEOUT_MS = 60_000;
 const EOS = 2;
 const messages = [{ role: "user" as const, content: "Tell me a story, please." }];
 const client = ({ url }: LlamaServer) => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
-const json = async (url: string) => (await fetch(url)).json() as Promise<unknown>;
+const json = async (url: string) => (await fetch(url)).json();
 
 async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
   for (let tries = 0; tries < 1000; tries += 1) {

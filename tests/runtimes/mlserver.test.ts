@@ -32,7 +32,9 @@ describe.skipIf(MLSERVER === null)("a real MLServer", () => {
       const all = await figures(server.metrics);
       return all.get(`model_infer_request_success_total{model="${MODEL}",version="None"}`) ?? 0;
     };
-    expect(await (await infer(server.url, MODEL, "one two")).json()).toMatchObject({ outputs: [{ data: ["one two"] }] });
+    expect(await (await infer(server.url, MODEL, "one two")).json()).toMatchObject({
+      outputs: [{ data: ["one two"] }],
+    });
     const before = await count();
     await (await infer(server.url, MODEL, "again")).arrayBuffer();
     expect(await count()).toBe(before + 1);

@@ -34,7 +34,9 @@ describe.skipIf(TRITON === null)("a real Triton", () => {
   }, 60_000);
 
   test("infers and streams, and counts requests in its metrics", async () => {
-    expect(await (await infer(server.url, MODEL, "one two")).json()).toMatchObject({ outputs: [{ data: ["one two"] }] });
+    expect(await (await infer(server.url, MODEL, "one two")).json()).toMatchObject({
+      outputs: [{ data: ["one two"] }],
+    });
     const streamed = await post(`${server.url}/v2/models/${WORDS}/generate_stream`, { text: "one two three" });
     expect(streamed.headers.get("content-type")).toContain("text/event-stream");
     expect(await events(streamed)).toMatchObject(
