@@ -74,7 +74,12 @@ export function routerApi(options: RouterApiOptions): Hono {
 
   app.get("/nodes", (c) => {
     const of = c.req.query("node");
-    return c.json({ nodes: options.targets().filter((one) => of === undefined || one.node === of).map(node) });
+    return c.json({
+      nodes: options
+        .targets()
+        .filter((one) => of === undefined || one.node === of)
+        .map(node),
+    });
   });
   // Ids of static targets may hold slashes, since model names do.
   app.get("/nodes/:id{.+}", (c) => {
@@ -85,7 +90,10 @@ export function routerApi(options: RouterApiOptions): Hono {
     const shown = JSON.stringify(id.slice(0, 128));
     if (endpoints.length === 0) throw new MeshError("not_found", `there is no node ${shown}`);
     const names = endpoints.map((one) => one.id).slice(0, ENDPOINTS_SHOWN_MAX);
-    throw new MeshError("not_found", `${shown} serves at several endpoints: ask for ${names.join(", ")}, or /nodes?node=ID`);
+    throw new MeshError(
+      "not_found",
+      `${shown} serves at several endpoints: ask for ${names.join(", ")}, or /nodes?node=ID`,
+    );
   });
   fleetGpuRoutes(app, options);
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
@@ -189,7 +197,12 @@ function modelsJson(options: RouterApiOptions): object[] {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([id, targets]) => ({
       id,
-      nodes: targets.map((target) => ({ id: target.id, node: target.node, state: target.state, routable: isRoutable(target) })),
+      nodes: targets.map((target) => ({
+        id: target.id,
+        node: target.node,
+        state: target.state,
+        routable: isRoutable(target),
+      })),
       routableNodes: targets.filter(isRoutable).length,
     }));
 }

@@ -8,14 +8,7 @@ import type { MemberRow } from "./members.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
 import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
-import {
-  type Facts,
-  formatAge,
-  formatMs,
-  renderFacts,
-  renderFigures,
-  renderRows,
-} from "./render.ts";
+import { type Facts, formatAge, formatMs, renderFacts, renderFigures, renderRows } from "./render.ts";
 import { targetsAt } from "./node-targets.ts";
 import type { CtlConfig } from "./settings.ts";
 import { runtimeFacts } from "./runtime-facts.ts";
@@ -102,7 +95,7 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
       decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
     node: found(target.answer),
-    ...(target.several.length === 0 ? {} : { targets: target.several as readonly TargetDetail[] }),
+    ...(target.several.length === 0 ? {} : { targets: target.several }),
     // With the lines that it writes, which only the control port tells.
     status: status?.["id"] === id ? { ...status, ...runtimeOf(found(runtime)) } : null,
     events,
@@ -153,7 +146,8 @@ function sections({ id, decision, member, node, targets: several, status, events
   const targets = several ?? (node === null ? [] : [node]);
   for (const target of targets) parts.push(renderFacts(targetFacts(target, targets.length > 1)));
   const { runtimes, models, gpus } = servedBy(targets);
-  if (runtimes.length > 0) parts.push(`Runtimes\n${indented(renderRows("table", runtimes, RUNTIME_COLUMNS, {}, color))}`);
+  if (runtimes.length > 0)
+    parts.push(`Runtimes\n${indented(renderRows("table", runtimes, RUNTIME_COLUMNS, {}, color))}`);
   if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, columnsFor(models), {}))}`);
   if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
   const runtime = runtimeFacts(status as JsonRecord | null);

@@ -84,8 +84,11 @@ export const RUNTIME_COLUMNS: readonly Column<RuntimeDetail>[] = [
     color: ({ ready }) => (ready === true ? 32 : 31),
   },
   textColumn("FOR", ({ sinceMs = 0 }) => (sinceMs > 0 ? formatAge(Math.max(0, Date.now() - sinceMs)) : "-")),
-  textColumn("ENDPOINTS", ({ endpoints = [] }) =>
-    endpoints.map(({ name, port, protocol }) => `${name ?? "-"} (${protocol ?? "-"} ${port ?? "-"})`).join(", ") || "-",
+  textColumn(
+    "ENDPOINTS",
+    ({ endpoints = [] }) =>
+      endpoints.map(({ name, port, protocol }) => `${name ?? "-"} (${protocol ?? "-"} ${port ?? "-"})`).join(", ") ||
+      "-",
   ),
   textColumn("MESSAGE", ({ message }) => message || "-"),
 ];

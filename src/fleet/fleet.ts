@@ -132,10 +132,12 @@ export class Fleet {
     this.#now(nowMs);
     const isMeant = (one: { readonly id: string; readonly node?: string | undefined }): boolean =>
       (one.id === id || one.node === id) && !keep.has(one.id);
-    if (source === "gossip") for (const offer of this.#offers.values()) if (isMeant(offer)) this.#offers.delete(offer.id);
+    if (source === "gossip")
+      for (const offer of this.#offers.values()) if (isMeant(offer)) this.#offers.delete(offer.id);
     // A node that announced itself at an address of its own is not the mesh's to lose.
     const lost = [...this.targetsOf(id), this.#members.get(id)].filter(
-      (one) => one !== undefined && isMeant(one) && one.source !== "static" && (source !== "gossip" || one.source === source),
+      (one) =>
+        one !== undefined && isMeant(one) && one.source !== "static" && (source !== "gossip" || one.source === source),
     );
     for (const one of new Set(lost)) this.#drop(one as Member, "left", cause);
     return lost.length > 0;

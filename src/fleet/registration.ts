@@ -140,10 +140,14 @@ function parseName(
   if (!isId(id) && !isWhole) {
     const expected = `1 to ${idLengthMax} ${named}, ":", "@" or "-", starting with a letter or digit`;
     const slash = typeof id === "string" && id.includes("/");
-    faults.push(`id is ${shown(id)}; expected ${slash ? `"NODE/ENDPOINT" of the fields node and endpoint, or ` : ""}${expected}`);
+    faults.push(
+      `id is ${shown(id)}; expected ${slash ? `"NODE/ENDPOINT" of the fields node and endpoint, or ` : ""}${expected}`,
+    );
   }
   if (node !== undefined && (!isId(node) || (isId(id) && node !== id))) {
-    faults.push(`node is ${shown(node)}; expected the node's id, which is that of the target or its part before the "/"`);
+    faults.push(
+      `node is ${shown(node)}; expected the node's id, which is that of the target or its part before the "/"`,
+    );
   }
   const isEndpoint = typeof endpoint === "string" && endpoint.length <= endpointLengthMax && ENDPOINT.test(endpoint);
   if (endpoint !== undefined && !isEndpoint) {

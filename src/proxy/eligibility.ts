@@ -54,7 +54,9 @@ export class Eligibility {
     const changed = new Set<string>();
     const rules = this.#rules;
     if (rules === null) return changed;
-    const candidates = new Map<string, Set<string>>([...rules.limits.keys()].map((model) => [model, new Set<string>()]));
+    const candidates = new Map<string, Set<string>>(
+      [...rules.limits.keys()].map((model) => [model, new Set<string>()]),
+    );
     for (const [model, target] of able) {
       if (this.#mayServe(rules, model, target)) candidates.get(model)?.add(target.node);
     }

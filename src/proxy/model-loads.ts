@@ -12,7 +12,8 @@ type Rates = Pick<CostConfig, "prefillTokensPerSecond" | "promptTokensMean">;
  */
 export function modelLoad(model: string, targets: readonly Target[], config: Rates): ModelLoad {
   const serving = targets.filter((target) => target.models.includes(model) && isRoutable(target));
-  const samples = [...new Map(serving.map((target) => [engineOf(target), target])).values()].map((target) => target.lastSample?.models.find((sample) => sample.model === model) ?? null,
+  const samples = [...new Map(serving.map((target) => [engineOf(target), target])).values()].map(
+    (target) => target.lastSample?.models.find((sample) => sample.model === model) ?? null,
   );
   const told = samples.filter((sample) => sample !== null);
   return {

@@ -56,7 +56,9 @@ export function writeEndpoints(
     bytes += length;
     further.push(model);
   }
-  const masks = endpoints.slice(0, heads.length).map((endpoint) => maskOf(isFirst(endpoint) ? [] : endpoint.models, further));
+  const masks = endpoints
+    .slice(0, heads.length)
+    .map((endpoint) => maskOf(isFirst(endpoint) ? [] : endpoint.models, further));
   const parts = [
     Uint8Array.of(further.length),
     ...further.map(textBytes),

@@ -146,7 +146,13 @@ describe("a router's GET /gpus", () => {
   });
 
   test("knows none of a node that told nothing yet", async () => {
-    const silent = { id: "c", node: "c", state: "unknown", sampledAtMs: undefined, lastSample: undefined } as unknown as Target;
+    const silent = {
+      id: "c",
+      node: "c",
+      state: "unknown",
+      sampledAtMs: undefined,
+      lastSample: undefined,
+    } as unknown as Target;
     expect((await get("/gpus", [silent])).json).toEqual({ gpus: [] });
   });
 });
