@@ -138,7 +138,7 @@ class SysfsBackend implements GpuBackend {
     const update: { -readonly [K in keyof GpuUpdate]: GpuUpdate[K] } = { uuid };
     const isAwake = !isAsleep(device);
     const use = this.#clients.of(pciAddress);
-    const whole = this.#clients.isWhole ? use : undefined;
+    const whole = this.#clients.isWholeOf(pciAddress) ? use : undefined;
     if (reader instanceof SysfsAmd) {
       const node = this.#nodes.get(pciAddress);
       if (groups.has("identity")) update.identity = reader.identity(index, node, isAwake);

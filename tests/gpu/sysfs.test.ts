@@ -347,6 +347,18 @@ describe("Intel", () => {
     expect(only(backend, LOAD, 2000).load).toMatchObject({ utilization: 0.8, powerWatts: 150, throttleReasons: [] });
   });
 
+  test("is not idle but unknown where a client is not seen", () => {
+    tree.card(ARC_B580);
+    tree.firstNamespace();
+    const backend = open();
+    look(backend);
+    expect(only(backend, ALL, 2000).load?.utilization).toBe(0);
+    tree.process(77, "llama-server", [["/dev/dri/renderD128", "pos:\t0\n"]]);
+    const { load, traffic } = only(backend, ALL, 3000);
+    for (const key of ["utilization", "memoryUsedBytes"]) expect(load).not.toHaveProperty(key);
+    expect(traffic).not.toHaveProperty("processes");
+  });
+
   test("limits of current are no trouble of the hardware, heat that its pins report is", () => {
     const reasons = (...names: readonly string[]): readonly string[] | undefined => {
       const files = Object.fromEntries(names.map((name) => [`tile0/gt0/freq0/throttle/reason_${name}`, "1\n"]));
