@@ -186,18 +186,21 @@ describe("what is not the whole is said so", () => {
     expect(clients.isWholeOf(GPU)).toBe(false);
   });
 
-  test.skipIf(process.getuid?.() === 0)("where a process may not be looked at, also when it is not looked at again", () => {
-    tree.firstNamespace();
-    tree.process(10, "one", [[DEVICE, busy(1, {})]]);
-    chmodSync(join(tree.root, "proc/10/fd"), 0);
-    const clients = new DrmClients(tree.root);
-    const found = Array.from({ length: 30 }, (_, look) => {
-      clients.scan(look * 5000);
-      return clients.isWholeOf(GPU);
-    });
-    chmodSync(join(tree.root, "proc/10/fd"), 0o755);
-    expect(found).not.toContain(true);
-  });
+  test.skipIf(process.getuid?.() === 0)(
+    "where a process may not be looked at, also when it is not looked at again",
+    () => {
+      tree.firstNamespace();
+      tree.process(10, "one", [[DEVICE, busy(1, {})]]);
+      chmodSync(join(tree.root, "proc/10/fd"), 0);
+      const clients = new DrmClients(tree.root);
+      const found = Array.from({ length: 30 }, (_, look) => {
+        clients.scan(look * 5000);
+        return clients.isWholeOf(GPU);
+      });
+      chmodSync(join(tree.root, "proc/10/fd"), 0o755);
+      expect(found).not.toContain(true);
+    },
+  );
 
   test("where a folder of descriptors fails, also when it is not looked at again", () => {
     tree.firstNamespace();
