@@ -3,7 +3,16 @@ import fc from "fast-check";
 import { lanesOf } from "../../src/gpu/amd-figures.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openSysfs } from "../../src/gpu/sysfs.ts";
-import { GPU_GROUPS, type GpuGroup, type GpuUpdate, type GpuVendor } from "../../src/health/reading.ts";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { memoryRules } from "../../src/health/memory-rules.ts";
+import { healthSettings } from "../../src/health/settings.ts";
+import {
+  GPU_GROUPS,
+  type GpuGroup,
+  type GpuReading,
+  type GpuUpdate,
+  type GpuVendor,
+} from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
 import { ARC_B580, MI210, RX7900, UHD, addKfd, addStrangers, mi300x } from "./kernel-cards.ts";
 import { ANSWERED_ASLEEP, KernelTree, metricsBytes } from "./kernel-tree.ts";
@@ -107,6 +116,7 @@ describe("AMD", () => {
         pciAddress: "0000:05:00.0",
         architecture: "gfx942",
         memoryTotalBytes: 192 * GIB,
+        isIntegrated: false,
         graphicsClockMhzMax: 2100,
         memoryClockMhzMax: 1300,
         pcieGenerationMax: 5,
@@ -217,6 +227,50 @@ describe("AMD", () => {
       { pid: 10, memoryBytes: 5000, command: "vllm" },
       { pid: 11, memoryBytes: 2 ** 20, utilization: 0, command: "Xorg" },
     ]);
+  });
+
+  test("in a namespace of one's own the compute driver's numbers name nobody, though they are somebody's here", () => {
+    tree.card(mi300x());
+    addKfd(tree, ["0000:05:00.0"]);
+    // Of the runtime, which has the GPU open; of another container, by the machine's number.
+    tree.process(50, "vllm", [["/dev/kfd", ""]]);
+    tree.write({ vram_40000: "5000\n" }, "sys/class/kfd/kfd/proc/50");
+    expect(only(open()).traffic?.processes).toEqual([{ pid: 50, memoryBytes: 5000 }]);
+    tree.firstNamespace();
+    expect(only(open()).traffic?.processes).toEqual([{ pid: 50, memoryBytes: 5000, command: "vllm" }]);
+  });
+
+  test("packets sent again are counted by one of the card's two counters, whichever answers at a look", () => {
+    const device = tree.card(
+      mi300x("0000:05:00.0", { gpu_metrics: metricsBytes("1.5", { pcie_replay_count_acc: 900 }) }),
+    );
+    const backend = open();
+    const replays = (): number | undefined => only(backend, new Set(["traffic"])).traffic?.pcieReplays;
+    expect(replays()).toBe(7);
+    tree.fail(device, "pcie_replay_count");
+    expect(replays()).toBeUndefined();
+    tree.write({ pcie_replay_count: "8\n" }, device);
+    expect(replays()).toBe(8);
+  });
+
+  test("a chip with processor cores is told as one, and that its share of the memory is full is no trouble", () => {
+    const used = { mem_info_vram_total: `${GIB / 2}\n`, mem_info_vram_used: `${GIB / 2}\n` };
+    const health = (version: string): string => {
+      const own = new KernelTree();
+      try {
+        const gpu_metrics = metricsBytes(version, {});
+        own.card({ ...RX7900, files: { ...RX7900.files, ...used, gpu_metrics } });
+        const reading = openSysfs({ vendors: ["amd"], root: own.root })
+          .read(ALL, 1000)
+          .map((update) => takeUpdate(update)!);
+        const rule = memoryRules(defaultsOf(healthSettings)).find(({ name }) => name === "vram")!;
+        return `${reading[0]?.identity?.isIntegrated} ${rule.look(reading[0] as GpuReading, 1000).is}`;
+      } finally {
+        own.remove();
+      }
+    };
+    expect(["2.1", "2.4", "3.0"].map(health)).toEqual(["true good", "true good", "true good"]);
+    expect(health("1.3")).toBe("false bad");
   });
 
   test("partitions of one card have its processes together", () => {
