@@ -68,6 +68,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     dataDir: config.dataDir,
     tell: journal.tell,
     changed: () => states?.look(),
+    isStopping: () => draining,
     log,
   });
   const xids = new XidNews(config.id, journal.tell);

@@ -39,13 +39,14 @@ async function benchGpu(config: BenchConfig, terminal: Terminal): Promise<number
     say(run.message);
     return { absent: EXIT.absent, unknown: EXIT.usage, broken: EXIT.failed }[run.why];
   }
-  const { gpus, driverVersion } = run;
+  const { gpus, driverVersion, note } = run;
   const whole = { driverVersion, gpus };
   terminal.out(renderRows(output, gpus, COLUMNS, whole));
   for (const one of gpus) if (one.message !== "") say(wordsOf(one));
+  if (note !== "") say(note);
   const measured = gpus.filter(({ state }) => state === "measured");
   if (measured.length > 0) await keep(config, run, say);
-  if (gpus.some(({ state }) => state === "failed")) return EXIT.failed;
+  if (note !== "" || gpus.some(({ state }) => state === "failed")) return EXIT.failed;
   return measured.length === gpus.length ? EXIT.ok : EXIT.busy;
 }
 
@@ -61,10 +62,18 @@ async function keep(
   say: (text: string) => void,
 ): Promise<void> {
   const measuredAt = new Date().toISOString();
-  const records = gpus.flatMap(({ uuid, name, figures }): (readonly [string, BenchRecord])[] =>
-    figures === undefined ? [] : [[uuid, { ...figures, name, driverVersion, measuredAt }]],
-  );
+  const records = gpus.flatMap(({ uuid, name, figures, message }): (readonly [string, BenchRecord])[] => {
+    const inUse = message === "" ? {} : { inUse: message };
+    return figures === undefined ? [] : [[uuid, { ...figures, name, driverVersion, measuredAt, ...inUse }]];
+  });
   const where = dataDir === "" ? stateDirectory() : dataDir;
-  await keepBenchRecords(where, new Map(records));
+  const { stayed, aside } = await keepBenchRecords(where, new Map(records));
+  if (aside !== undefined) say(`${aside.fault}; it is now ${aside.path}, and a new file takes its place`);
+  for (const { index, uuid } of gpus) {
+    const since = stayed.get(uuid);
+    if (since !== undefined)
+      say(`GPU ${index} keeps the figures of ${since}, when it was idle; measure it when it is idle again`);
+  }
+  if (stayed.size === records.length) return;
   if (output === "table") say(`kept in ${benchPath(where)}; an agent reads it when it starts`);
 }

@@ -196,7 +196,7 @@ async function routed(base: string, stopped: { promise: Promise<string> }): Prom
     () => (over = true),
   );
   for (let tries = 0; tries < READY_MS / 20 && !over; tries++) {
-    const listing = (await fetch(`${base}/v1/models`)
+    const listing = (await fetch(`${base}/v1/models`, { proxy: false })
       .then((response) => response.json())
       .catch(() => null)) as { data?: unknown[] } | null;
     if ((listing?.data?.length ?? 0) > 0) return;
@@ -245,6 +245,7 @@ function sendTraffic(base: string, model: string, perSecond: number): () => void
       const response = await fetch(`${base}/v1/chat/completions`, {
         method: "POST",
         body,
+        proxy: false,
         headers: { "content-type": "application/json" },
       });
       await response.text();

@@ -7,6 +7,7 @@ import type { RunEvent } from "./exec/run.ts";
 import { type ExecConfig, readyCheck } from "./exec/settings.ts";
 import { commandWords } from "./exec/words.ts";
 import { StateLock } from "./keeper/lock.ts";
+import { placeOfNumbers } from "./keeper/proc.ts";
 import { findProgram } from "./keeper/program.ts";
 import { askReady } from "./keeper/ready.ts";
 import { Runner, type RunnerDetail, type RunnerStatus, stateDirectoryOf } from "./keeper/runner.ts";
@@ -21,11 +22,15 @@ export interface ExecPlaneOptions {
   readonly tell: Tell;
   /** Whether it is ready is other than before. */
   readonly changed: () => void;
+  /** The agent ends: what is started now nobody would end. */
+  readonly isStopping: () => boolean;
   readonly log: Log;
   /** The GPUs that it may use, asked at each start; by default as the configuration says. */
   readonly gpus?: () => GpuAssignment;
   /** What tells that it is ready, by default as the configuration says: "" for ready, else why not. */
   readonly askReady?: () => Promise<string>;
+  /** Where numbers of processes count; "" for unknown. */
+  readonly place?: string;
 }
 
 export interface ExecPlane {
@@ -36,6 +41,7 @@ export interface ExecPlane {
   readonly status: RunnerDetail;
   /** Takes over a runtime that an agent before this one has left, or starts one. */
   begin(): Promise<void>;
+  /** What is asked for by hand; throws a MeshError where this agent is not there for it yet, or no more. */
   start(): void;
   restart(): void;
   stop(): void;
@@ -56,6 +62,12 @@ export function openExecPlane(options: ExecPlaneOptions): ExecPlane | null {
   const read = commandWords(config.command);
   if ("fault" in read) throw new MeshError("config_invalid", `--exec: ${read.fault}`);
   const { words } = read;
+  if (config.detach && (options.place ?? placeOfNumbers()) === "") {
+    throw new MeshError(
+      "config_invalid",
+      "--exec-detach needs /proc/sys/kernel/random/boot_id, /proc/self/ns/pid and a /proc of this container's own processes, or the next agent would not know the runtime again: leave it out, or run the agent where they are",
+    );
+  }
   const workingDirectory = config.directory || process.cwd();
   if (!existsSync(workingDirectory)) {
     throw new MeshError(
@@ -87,8 +99,27 @@ export function openExecPlane(options: ExecPlaneOptions): ExecPlane | null {
     changed: options.changed,
     seed: crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
   });
+  let phase: "begins" | "runs" | "is over" = "begins";
+  const mayStop = (): void => {
+    if (phase === "is over") {
+      throw new MeshError("draining", "this agent is stopping and looks after no runtime any more");
+    }
+    if (phase === "runs") return;
+    const why = "this agent is starting and looks whether a runtime was left to it: ask again in a moment";
+    throw new MeshError("starting", why, { retryAfterSeconds: 1 });
+  };
+  const mayStart = (): void => {
+    if (phase === "is over" || options.isStopping()) {
+      const why = "this agent is stopping and starts no runtime any more: ask the one that comes after it";
+      throw new MeshError("draining", why);
+    }
+    mayStop();
+  };
   return {
-    begin: () => runner.start(),
+    async begin() {
+      await runner.start();
+      phase = "runs";
+    },
     get isReady() {
       return runner.isReady;
     },
@@ -98,10 +129,20 @@ export function openExecPlane(options: ExecPlaneOptions): ExecPlane | null {
     get status() {
       return runner.detail;
     },
-    start: () => runner.startAgain(),
-    restart: () => runner.restart(),
-    stop: () => void runner.stop(),
+    start() {
+      mayStart();
+      runner.startAgain();
+    },
+    restart() {
+      mayStart();
+      runner.restart();
+    },
+    stop() {
+      mayStop();
+      void runner.stop();
+    },
     async end() {
+      phase = "is over";
       const { pid } = runner.status;
       if (config.detach && pid !== null) log.info("the runtime runs on; the next agent takes it over", { pid, id });
       if (config.detach) runner.leave();

@@ -97,7 +97,10 @@ export async function measuredRates(
   log: Log,
 ): Promise<((model: ModelSample, gpus: readonly GpuSample[]) => ModelSample) | undefined> {
   const { gpus, fault } = await readBenchRecords(dataDir);
-  if (fault !== undefined) log.warn("some figures of the GPU benchmark are not used", { why: fault });
+  if (fault !== undefined) {
+    const why = `${fault}; measure again with \`infermesh agent bench-gpu\``;
+    log.warn("some figures of the GPU benchmark are not used", { why });
+  }
   if (gpus.size === 0) return undefined;
   const rates = new BenchRates(gpus);
   // A model that may be on any GPU is told of all, whose rates together it would hardly have.

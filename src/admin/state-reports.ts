@@ -43,7 +43,7 @@ const TTL_MS = 15_000;
 const TTL_MS_MIN = 1000;
 const TTL_MS_MAX = 600_000;
 const FAULTS_MAX = 8;
-const FRACTIONS = new Set(["kvUsage", "utilization"]);
+const FRACTIONS = new Set(["kvUsage", "utilization", "cacheHitRate"]);
 /** Fields of a delta that are none of a state. */
 const OWN = new Set(["labels", "removed", "unknown"]);
 

@@ -33,6 +33,14 @@ export interface StateSource {
 
 type Kind = "models" | "gpus";
 
+/** A reporter that does not say how a model is means that it is served. */
+const UNSERVED: ReadonlySet<Init<ModelState>["status"]> = new Set([
+  "MODEL_STATUS_LOADING",
+  "MODEL_STATUS_FAILED",
+  "MODEL_STATUS_AVAILABLE",
+  "MODEL_STATUS_WARMING",
+  "MODEL_STATUS_UNLOADING",
+]);
 const STREAMS_MAX = 64;
 const KEPT_MAX = 4096;
 const NODE_CHARS_MAX = 128;
@@ -135,7 +143,7 @@ export class StateService implements StatePlane<Call> {
     const states = (models?.states(nowMs) ?? []) as readonly Init<ModelState>[];
     return {
       id: node,
-      ready: states.some(({ status }) => status !== "MODEL_STATUS_LOADING" && status !== "MODEL_STATUS_FAILED"),
+      ready: states.some(({ status }) => !UNSERVED.has(status)),
       observedAtMs: Math.max(models?.observedAtMs ?? 0, gpus?.observedAtMs ?? 0),
       models: states,
       gpus: gpus?.states(nowMs) ?? [],

@@ -31,7 +31,7 @@ export function showStatus(api: string, nodes: readonly WatchedNode[]): () => vo
   const terminal = process.stdout.isTTY;
   let drawn = 0;
   const draw = async (): Promise<void> => {
-    const answer = (await fetch(`${api}/nodes`)
+    const answer = (await fetch(`${api}/nodes`, { proxy: false })
       .then((response) => response.json())
       .catch(() => null)) as { nodes?: NodeLine[] } | null;
     const known = new Map((answer?.nodes ?? []).map((node) => [node.id, node]));

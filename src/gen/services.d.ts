@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source d5007611c88bab209f63f506 output a73377d3fd74245034fe3edc
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source a9d25bb2560bc5b33020e910 output 8fb2569fc74fa8927871f472
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -18,6 +18,9 @@ export type ModelStatus =
   | "MODEL_STATUS_READY"
   | "MODEL_STATUS_DRAINING"
   | "MODEL_STATUS_FAILED"
+  | "MODEL_STATUS_AVAILABLE"
+  | "MODEL_STATUS_WARMING"
+  | "MODEL_STATUS_UNLOADING"
   | number;
 
 export type GpuHealth =
@@ -743,6 +746,7 @@ export interface Quantile {
 }
 
 export interface ModelState {
+  /** `runtime` is the kind of the runtime that serves it, where that is known. */
   readonly labels?: Labels | undefined;
   readonly status: ModelStatus;
   readonly runningRequests: number;
@@ -760,6 +764,51 @@ export interface ModelState {
   /** Time to first token and time between tokens over the last window. */
   readonly timeToFirstToken: readonly Quantile[];
   readonly interTokenLatency: readonly Quantile[];
+  /** Which of the node's runtimes serves it, by name; empty where the node has one only. */
+  readonly runtime: string;
+  /** Why it failed, in words. */
+  readonly reason: string;
+  /** The model whose weights it adapts, such as a LoRA adapter's; empty for one that stands alone. */
+  readonly parent: string;
+  /** Tokens of prompt and answer together at most. */
+  readonly contextTokensMax?: number | undefined;
+  /** What it can be asked for: "chat", "completions", "embeddings", ...; empty: not told. */
+  readonly capabilities: readonly string[];
+  /** Share of the last window's prompt tokens that was in the cache. */
+  readonly cacheHitRate?: number | undefined;
+  /** Requests that were put back to the queue for want of KV cache. */
+  readonly preemptionsPerSecond?: number | undefined;
+  /** How long what is accepted will take. */
+  readonly workLeftSeconds?: number | undefined;
+}
+
+/** A place where a runtime takes requests. */
+export interface Endpoint {
+  /** Unique on the node. */
+  readonly name: string;
+  /** "host:port". */
+  readonly address: string;
+  /** "http" or "grpc". */
+  readonly protocol: string;
+  readonly tls: boolean;
+}
+
+/** One runtime of a node that has several, or whose runtime is told of. */
+export interface RuntimeState {
+  /** Unique on the node. */
+  readonly name: string;
+  /** "vllm", "triton", ... */
+  readonly kind: string;
+  readonly version: string;
+  readonly ready: boolean;
+  readonly draining: boolean;
+  /** "connecting", "starting", "ready", "slow", "unresponsive", "down", "foreign" or "denied". */
+  readonly state: string;
+  /** What that means, in words. */
+  readonly message: string;
+  /** Since when. */
+  readonly sinceMs: number;
+  readonly endpoints: readonly Endpoint[];
 }
 
 export interface GpuState {
@@ -824,6 +873,9 @@ export interface NodeState {
   readonly gpus: readonly GpuState[];
   /** The node's own labels, as given by --label. */
   readonly labels?: Labels | undefined;
+  /** It finishes what it has and wants nothing new; absent in the states of earlier versions, whose models say so. */
+  readonly draining?: boolean | undefined;
+  readonly runtimes: readonly RuntimeState[];
 }
 
 /** What is different of one model on one node; what is absent is as it was. */
@@ -846,6 +898,15 @@ export interface ModelStateDelta {
   readonly removed: boolean;
   /** Names of fields that are not known any more. */
   readonly unknown: readonly string[];
+  readonly runtime?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly parent?: string | undefined;
+  readonly contextTokensMax?: number | undefined;
+  /** Replace those of before, where there are any. */
+  readonly capabilities: readonly string[];
+  readonly cacheHitRate?: number | undefined;
+  readonly preemptionsPerSecond?: number | undefined;
+  readonly workLeftSeconds?: number | undefined;
 }
 
 export interface ReportModelStateRequest {

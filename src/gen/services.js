@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source d5007611c88bab209f63f506 output 484686b70a461339345110fa
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source a9d25bb2560bc5b33020e910 output 3cfdb03cf6c53f0a8f655c32
 export const SCHEMA = {
  "messages": {
   "infermesh.control.v1.ErrorDetail": {
@@ -2477,7 +2477,8 @@ export const SCHEMA = {
      "json": "labels",
      "number": 1,
      "type": "message",
-     "of": "infermesh.state.v1.Labels"
+     "of": "infermesh.state.v1.Labels",
+     "doc": "`runtime` is the kind of the runtime that serves it, where that is known."
     },
     {
      "name": "status",
@@ -2559,6 +2560,165 @@ export const SCHEMA = {
      "number": 12,
      "type": "message",
      "of": "infermesh.state.v1.Quantile",
+     "label": "repeated"
+    },
+    {
+     "name": "runtime",
+     "json": "runtime",
+     "number": 13,
+     "type": "string",
+     "doc": "Which of the node's runtimes serves it, by name; empty where the node has one only."
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 14,
+     "type": "string",
+     "doc": "Why it failed, in words."
+    },
+    {
+     "name": "parent",
+     "json": "parent",
+     "number": 15,
+     "type": "string",
+     "doc": "The model whose weights it adapts, such as a LoRA adapter's; empty for one that stands alone."
+    },
+    {
+     "name": "context_tokens_max",
+     "json": "contextTokensMax",
+     "number": 16,
+     "type": "uint64",
+     "label": "optional",
+     "doc": "Tokens of prompt and answer together at most."
+    },
+    {
+     "name": "capabilities",
+     "json": "capabilities",
+     "number": 17,
+     "type": "string",
+     "label": "repeated",
+     "doc": "What it can be asked for: \"chat\", \"completions\", \"embeddings\", ...; empty: not told."
+    },
+    {
+     "name": "cache_hit_rate",
+     "json": "cacheHitRate",
+     "number": 18,
+     "type": "double",
+     "label": "optional",
+     "doc": "Share of the last window's prompt tokens that was in the cache."
+    },
+    {
+     "name": "preemptions_per_second",
+     "json": "preemptionsPerSecond",
+     "number": 19,
+     "type": "double",
+     "label": "optional",
+     "doc": "Requests that were put back to the queue for want of KV cache."
+    },
+    {
+     "name": "work_left_seconds",
+     "json": "workLeftSeconds",
+     "number": 20,
+     "type": "double",
+     "label": "optional",
+     "doc": "How long what is accepted will take."
+    }
+   ]
+  },
+  "infermesh.state.v1.Endpoint": {
+   "doc": "A place where a runtime takes requests.",
+   "fields": [
+    {
+     "name": "name",
+     "json": "name",
+     "number": 1,
+     "type": "string",
+     "doc": "Unique on the node."
+    },
+    {
+     "name": "address",
+     "json": "address",
+     "number": 2,
+     "type": "string",
+     "doc": "\"host:port\"."
+    },
+    {
+     "name": "protocol",
+     "json": "protocol",
+     "number": 3,
+     "type": "string",
+     "doc": "\"http\" or \"grpc\"."
+    },
+    {
+     "name": "tls",
+     "json": "tls",
+     "number": 4,
+     "type": "bool"
+    }
+   ]
+  },
+  "infermesh.state.v1.RuntimeState": {
+   "doc": "One runtime of a node that has several, or whose runtime is told of.",
+   "fields": [
+    {
+     "name": "name",
+     "json": "name",
+     "number": 1,
+     "type": "string",
+     "doc": "Unique on the node."
+    },
+    {
+     "name": "kind",
+     "json": "kind",
+     "number": 2,
+     "type": "string",
+     "doc": "\"vllm\", \"triton\", ..."
+    },
+    {
+     "name": "version",
+     "json": "version",
+     "number": 3,
+     "type": "string"
+    },
+    {
+     "name": "ready",
+     "json": "ready",
+     "number": 4,
+     "type": "bool"
+    },
+    {
+     "name": "draining",
+     "json": "draining",
+     "number": 5,
+     "type": "bool"
+    },
+    {
+     "name": "state",
+     "json": "state",
+     "number": 6,
+     "type": "string",
+     "doc": "\"connecting\", \"starting\", \"ready\", \"slow\", \"unresponsive\", \"down\", \"foreign\" or \"denied\"."
+    },
+    {
+     "name": "message",
+     "json": "message",
+     "number": 7,
+     "type": "string",
+     "doc": "What that means, in words."
+    },
+    {
+     "name": "since_ms",
+     "json": "sinceMs",
+     "number": 8,
+     "type": "uint64",
+     "doc": "Since when."
+    },
+    {
+     "name": "endpoints",
+     "json": "endpoints",
+     "number": 9,
+     "type": "message",
+     "of": "infermesh.state.v1.Endpoint",
      "label": "repeated"
     }
    ]
@@ -2840,6 +3000,22 @@ export const SCHEMA = {
      "type": "message",
      "of": "infermesh.state.v1.Labels",
      "doc": "The node's own labels, as given by --label."
+    },
+    {
+     "name": "draining",
+     "json": "draining",
+     "number": 13,
+     "type": "bool",
+     "label": "optional",
+     "doc": "It finishes what it has and wants nothing new; absent in the states of earlier versions, whose models say so."
+    },
+    {
+     "name": "runtimes",
+     "json": "runtimes",
+     "number": 14,
+     "type": "message",
+     "of": "infermesh.state.v1.RuntimeState",
+     "label": "repeated"
     }
    ]
   },
@@ -2949,6 +3125,63 @@ export const SCHEMA = {
      "type": "string",
      "label": "repeated",
      "doc": "Names of fields that are not known any more."
+    },
+    {
+     "name": "runtime",
+     "json": "runtime",
+     "number": 15,
+     "type": "string",
+     "label": "optional"
+    },
+    {
+     "name": "reason",
+     "json": "reason",
+     "number": 16,
+     "type": "string",
+     "label": "optional"
+    },
+    {
+     "name": "parent",
+     "json": "parent",
+     "number": 17,
+     "type": "string",
+     "label": "optional"
+    },
+    {
+     "name": "context_tokens_max",
+     "json": "contextTokensMax",
+     "number": 18,
+     "type": "uint64",
+     "label": "optional"
+    },
+    {
+     "name": "capabilities",
+     "json": "capabilities",
+     "number": 19,
+     "type": "string",
+     "label": "repeated",
+     "doc": "Replace those of before, where there are any."
+    },
+    {
+     "name": "cache_hit_rate",
+     "json": "cacheHitRate",
+     "number": 20,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "preemptions_per_second",
+     "json": "preemptionsPerSecond",
+     "number": 21,
+     "type": "double",
+     "label": "optional"
+    },
+    {
+     "name": "work_left_seconds",
+     "json": "workLeftSeconds",
+     "number": 22,
+     "type": "double",
+     "label": "optional"
     }
    ]
   },
@@ -3298,7 +3531,10 @@ export const SCHEMA = {
     "MODEL_STATUS_LOADING": 1,
     "MODEL_STATUS_READY": 2,
     "MODEL_STATUS_DRAINING": 3,
-    "MODEL_STATUS_FAILED": 4
+    "MODEL_STATUS_FAILED": 4,
+    "MODEL_STATUS_AVAILABLE": 5,
+    "MODEL_STATUS_WARMING": 6,
+    "MODEL_STATUS_UNLOADING": 7
    }
   },
   "infermesh.state.v1.GpuHealth": {
@@ -3733,6 +3969,8 @@ export const SCHEMA = {
     "infermesh.state.v1.Labels",
     "infermesh.state.v1.Quantile",
     "infermesh.state.v1.ModelState",
+    "infermesh.state.v1.Endpoint",
+    "infermesh.state.v1.RuntimeState",
     "infermesh.state.v1.GpuState",
     "infermesh.state.v1.Vitals",
     "infermesh.state.v1.Addresses",
@@ -3740,7 +3978,7 @@ export const SCHEMA = {
     "infermesh.state.v1.ModelStatus",
     "infermesh.state.v1.GpuHealth"
    ],
-   "bytes": "Ch5pbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MSLhAgoGTGFiZWxzEhQKBW1vZGVsGAEgASgJUgVtb2RlbBIaCghyZXZpc2lvbhgCIAEoCVIIcmV2aXNpb24SFAoFcXVhbnQYAyABKAlSBXF1YW50EhgKB3J1bnRpbWUYBCABKAlSB3J1bnRpbWUSEgoEbm9kZRgFIAEoCVIEbm9kZRIZCghncHVfdXVpZBgGIAEoCVIHZ3B1VXVpZBIfCgttaWdfcHJvZmlsZRgHIAEoCVIKbWlnUHJvZmlsZRIWCgZ0ZW5hbnQYCCABKAlSBnRlbmFudBISCgR6b25lGAkgASgJUgR6b25lEj4KBmN1c3RvbRgKIAMoCzImLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHMuQ3VzdG9tRW50cnlSBmN1c3RvbRo5CgtDdXN0b21FbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoCVIFdmFsdWU6AjgBIkAKCFF1YW50aWxlEhoKCHF1YW50aWxlGAEgASgBUghxdWFudGlsZRIYCgdzZWNvbmRzGAIgASgBUgdzZWNvbmRzIpIGCgpNb2RlbFN0YXRlEjIKBmxhYmVscxgBIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHNSBmxhYmVscxI3CgZzdGF0dXMYAiABKA4yHy5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0dXNSBnN0YXR1cxIpChBydW5uaW5nX3JlcXVlc3RzGAMgASgNUg9ydW5uaW5nUmVxdWVzdHMSKQoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDVIPd2FpdGluZ1JlcXVlc3RzEjcKFXF1ZXVlZF9wcmVmaWxsX3Rva2VucxgFIAEoBEgAUhNxdWV1ZWRQcmVmaWxsVG9rZW5ziAEBEh4KCGt2X3VzYWdlGAYgASgBSAFSB2t2VXNhZ2WIAQESMQoSa3ZfY2FwYWNpdHlfdG9rZW5zGAcgASgESAJSEGt2Q2FwYWNpdHlUb2tlbnOIAQESPgoZcHJlZmlsbF90b2tlbnNfcGVyX3NlY29uZBgIIAEoAUgDUhZwcmVmaWxsVG9rZW5zUGVyU2Vjb25kiAEBEjwKGGRlY29kZV90b2tlbnNfcGVyX3NlY29uZBgJIAEoAUgEUhVkZWNvZGVUb2tlbnNQZXJTZWNvbmSIAQESGQoFc2xvdHMYCiABKA1IBVIFc2xvdHOIAQESSwoTdGltZV90b19maXJzdF90b2tlbhgLIAMoCzIcLmluZmVybWVzaC5zdGF0ZS52MS5RdWFudGlsZVIQdGltZVRvRmlyc3RUb2tlbhJMChNpbnRlcl90b2tlbl9sYXRlbmN5GAwgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhFpbnRlclRva2VuTGF0ZW5jeUIYChZfcXVldWVkX3ByZWZpbGxfdG9rZW5zQgsKCV9rdl91c2FnZUIVChNfa3ZfY2FwYWNpdHlfdG9rZW5zQhwKGl9wcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kQhsKGV9kZWNvZGVfdG9rZW5zX3Blcl9zZWNvbmRCCAoGX3Nsb3RzIvIFCghHcHVTdGF0ZRIyCgZsYWJlbHMYASABKAsyGi5pbmZlcm1lc2guc3RhdGUudjEuTGFiZWxzUgZsYWJlbHMSFAoFaW5kZXgYAiABKA1SBWluZGV4EhIKBG5hbWUYAyABKAlSBG5hbWUSMQoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgESABSEG1lbW9yeVRvdGFsQnl0ZXOIAQESLwoRbWVtb3J5X3VzZWRfYnl0ZXMYBSABKARIAVIPbWVtb3J5VXNlZEJ5dGVziAEBEiUKC3V0aWxpemF0aW9uGAYgASgBSAJSC3V0aWxpemF0aW9uiAEBEiQKC3Bvd2VyX3dhdHRzGAcgASgBSANSCnBvd2VyV2F0dHOIAQESLwoRcG93ZXJfbGltaXRfd2F0dHMYCCABKAFIBFIPcG93ZXJMaW1pdFdhdHRziAEBEjQKE3RlbXBlcmF0dXJlX2NlbHNpdXMYCSABKAFIBVISdGVtcGVyYXR1cmVDZWxzaXVziAEBEikKEHRocm90dGxlX3JlYXNvbnMYCiADKAlSD3Rocm90dGxlUmVhc29ucxI1CgZoZWFsdGgYCyABKA4yHS5pbmZlcm1lc2guc3RhdGUudjEuR3B1SGVhbHRoUgZoZWFsdGgSKAoNaGVhbHRoX3JlYXNvbhgMIAEoCUgGUgxoZWFsdGhSZWFzb26IAQESKwoPaGVhbHRoX3NpbmNlX21zGA0gASgESAdSDWhlYWx0aFNpbmNlTXOIAQESFgoGbW9kZWxzGA4gAygJUgZtb2RlbHNCFQoTX21lbW9yeV90b3RhbF9ieXRlc0IUChJfbWVtb3J5X3VzZWRfYnl0ZXNCDgoMX3V0aWxpemF0aW9uQg4KDF9wb3dlcl93YXR0c0IUChJfcG93ZXJfbGltaXRfd2F0dHNCFgoUX3RlbXBlcmF0dXJlX2NlbHNpdXNCEAoOX2hlYWx0aF9yZWFzb25CEgoQX2hlYWx0aF9zaW5jZV9tcyL5AgoGVml0YWxzEjAKFHJlcXVlc3RzX2luX3Byb2dyZXNzGAEgASgNUhJyZXF1ZXN0c0luUHJvZ3Jlc3MSIAoJY3B1X3VzYWdlGAIgASgBSABSCGNwdVVzYWdliAEBEiYKDG1lbW9yeV91c2FnZRgDIAEoAUgBUgttZW1vcnlVc2FnZYgBARIgCglncHVfdXNhZ2UYBCABKAFIAlIIZ3B1VXNhZ2WIAQESKQoQZmFpbGVkX3Jlc3BvbnNlcxgFIAEoBFIPZmFpbGVkUmVzcG9uc2VzEicKD2Nvbm5lY3RlZF9wZWVycxgGIAEoDVIOY29ubmVjdGVkUGVlcnMSKQoQYmFja29mZl9yZXF1ZXN0cxgHIAEoBFIPYmFja29mZlJlcXVlc3RzEiUKDnVwdGltZV9zZWNvbmRzGAggASgBUg11cHRpbWVTZWNvbmRzQgwKCl9jcHVfdXNhZ2VCDwoNX21lbW9yeV91c2FnZUIMCgpfZ3B1X3VzYWdlImUKCUFkZHJlc3NlcxIUCgVzZXJ2ZRgBIAEoCVIFc2VydmUSEAoDYXBpGAIgASgJUgNhcGkSGAoHbWV0cmljcxgDIAEoCVIHbWV0cmljcxIWCgZnb3NzaXAYBCABKAlSBmdvc3NpcCLKAwoJTm9kZVN0YXRlEg4KAmlkGAEgASgJUgJpZBIgCgtpbmNhcm5hdGlvbhgCIAEoBFILaW5jYXJuYXRpb24SEgoEcm9sZRgDIAEoCVIEcm9sZRIYCgd2ZXJzaW9uGAQgASgJUgd2ZXJzaW9uEhIKBHpvbmUYBSABKAlSBHpvbmUSFAoFcmVhZHkYBiABKAhSBXJlYWR5EiQKDm9ic2VydmVkX2F0X21zGAcgASgEUgxvYnNlcnZlZEF0TXMSOwoJYWRkcmVzc2VzGAggASgLMh0uaW5mZXJtZXNoLnN0YXRlLnYxLkFkZHJlc3Nlc1IJYWRkcmVzc2VzEjIKBnZpdGFscxgJIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5WaXRhbHNSBnZpdGFscxI2CgZtb2RlbHMYCiADKAsyHi5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0ZVIGbW9kZWxzEjAKBGdwdXMYCyADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuR3B1U3RhdGVSBGdwdXMSMgoGbGFiZWxzGAwgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzKpEBCgtNb2RlbFN0YXR1cxIcChhNT0RFTF9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRNT0RFTF9TVEFUVVNfTE9BRElORxABEhYKEk1PREVMX1NUQVRVU19SRUFEWRACEhkKFU1PREVMX1NUQVRVU19EUkFJTklORxADEhcKE01PREVMX1NUQVRVU19GQUlMRUQQBCp0CglHcHVIZWFsdGgSGgoWR1BVX0hFQUxUSF9VTlNQRUNJRklFRBAAEhYKEkdQVV9IRUFMVEhfSEVBTFRIWRABEhcKE0dQVV9IRUFMVEhfREVHUkFERUQQAhIaChZHUFVfSEVBTFRIX1FVQVJBTlRJTkVEEANiBnByb3RvMw=="
+   "bytes": "Ch5pbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MSLhAgoGTGFiZWxzEhQKBW1vZGVsGAEgASgJUgVtb2RlbBIaCghyZXZpc2lvbhgCIAEoCVIIcmV2aXNpb24SFAoFcXVhbnQYAyABKAlSBXF1YW50EhgKB3J1bnRpbWUYBCABKAlSB3J1bnRpbWUSEgoEbm9kZRgFIAEoCVIEbm9kZRIZCghncHVfdXVpZBgGIAEoCVIHZ3B1VXVpZBIfCgttaWdfcHJvZmlsZRgHIAEoCVIKbWlnUHJvZmlsZRIWCgZ0ZW5hbnQYCCABKAlSBnRlbmFudBISCgR6b25lGAkgASgJUgR6b25lEj4KBmN1c3RvbRgKIAMoCzImLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHMuQ3VzdG9tRW50cnlSBmN1c3RvbRo5CgtDdXN0b21FbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoCVIFdmFsdWU6AjgBIkAKCFF1YW50aWxlEhoKCHF1YW50aWxlGAEgASgBUghxdWFudGlsZRIYCgdzZWNvbmRzGAIgASgBUgdzZWNvbmRzIqUJCgpNb2RlbFN0YXRlEjIKBmxhYmVscxgBIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHNSBmxhYmVscxI3CgZzdGF0dXMYAiABKA4yHy5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0dXNSBnN0YXR1cxIpChBydW5uaW5nX3JlcXVlc3RzGAMgASgNUg9ydW5uaW5nUmVxdWVzdHMSKQoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDVIPd2FpdGluZ1JlcXVlc3RzEjcKFXF1ZXVlZF9wcmVmaWxsX3Rva2VucxgFIAEoBEgAUhNxdWV1ZWRQcmVmaWxsVG9rZW5ziAEBEh4KCGt2X3VzYWdlGAYgASgBSAFSB2t2VXNhZ2WIAQESMQoSa3ZfY2FwYWNpdHlfdG9rZW5zGAcgASgESAJSEGt2Q2FwYWNpdHlUb2tlbnOIAQESPgoZcHJlZmlsbF90b2tlbnNfcGVyX3NlY29uZBgIIAEoAUgDUhZwcmVmaWxsVG9rZW5zUGVyU2Vjb25kiAEBEjwKGGRlY29kZV90b2tlbnNfcGVyX3NlY29uZBgJIAEoAUgEUhVkZWNvZGVUb2tlbnNQZXJTZWNvbmSIAQESGQoFc2xvdHMYCiABKA1IBVIFc2xvdHOIAQESSwoTdGltZV90b19maXJzdF90b2tlbhgLIAMoCzIcLmluZmVybWVzaC5zdGF0ZS52MS5RdWFudGlsZVIQdGltZVRvRmlyc3RUb2tlbhJMChNpbnRlcl90b2tlbl9sYXRlbmN5GAwgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhFpbnRlclRva2VuTGF0ZW5jeRIYCgdydW50aW1lGA0gASgJUgdydW50aW1lEhYKBnJlYXNvbhgOIAEoCVIGcmVhc29uEhYKBnBhcmVudBgPIAEoCVIGcGFyZW50EjEKEmNvbnRleHRfdG9rZW5zX21heBgQIAEoBEgGUhBjb250ZXh0VG9rZW5zTWF4iAEBEiIKDGNhcGFiaWxpdGllcxgRIAMoCVIMY2FwYWJpbGl0aWVzEikKDmNhY2hlX2hpdF9yYXRlGBIgASgBSAdSDGNhY2hlSGl0UmF0ZYgBARI5ChZwcmVlbXB0aW9uc19wZXJfc2Vjb25kGBMgASgBSAhSFHByZWVtcHRpb25zUGVyU2Vjb25kiAEBEi8KEXdvcmtfbGVmdF9zZWNvbmRzGBQgASgBSAlSD3dvcmtMZWZ0U2Vjb25kc4gBAUIYChZfcXVldWVkX3ByZWZpbGxfdG9rZW5zQgsKCV9rdl91c2FnZUIVChNfa3ZfY2FwYWNpdHlfdG9rZW5zQhwKGl9wcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kQhsKGV9kZWNvZGVfdG9rZW5zX3Blcl9zZWNvbmRCCAoGX3Nsb3RzQhUKE19jb250ZXh0X3Rva2Vuc19tYXhCEQoPX2NhY2hlX2hpdF9yYXRlQhkKF19wcmVlbXB0aW9uc19wZXJfc2Vjb25kQhQKEl93b3JrX2xlZnRfc2Vjb25kcyJmCghFbmRwb2ludBISCgRuYW1lGAEgASgJUgRuYW1lEhgKB2FkZHJlc3MYAiABKAlSB2FkZHJlc3MSGgoIcHJvdG9jb2wYAyABKAlSCHByb3RvY29sEhAKA3RscxgEIAEoCFIDdGxzIokCCgxSdW50aW1lU3RhdGUSEgoEbmFtZRgBIAEoCVIEbmFtZRISCgRraW5kGAIgASgJUgRraW5kEhgKB3ZlcnNpb24YAyABKAlSB3ZlcnNpb24SFAoFcmVhZHkYBCABKAhSBXJlYWR5EhoKCGRyYWluaW5nGAUgASgIUghkcmFpbmluZxIUCgVzdGF0ZRgGIAEoCVIFc3RhdGUSGAoHbWVzc2FnZRgHIAEoCVIHbWVzc2FnZRIZCghzaW5jZV9tcxgIIAEoBFIHc2luY2VNcxI6CgllbmRwb2ludHMYCSADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuRW5kcG9pbnRSCWVuZHBvaW50cyLyBQoIR3B1U3RhdGUSMgoGbGFiZWxzGAEgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzEhQKBWluZGV4GAIgASgNUgVpbmRleBISCgRuYW1lGAMgASgJUgRuYW1lEjEKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoBEgAUhBtZW1vcnlUb3RhbEJ5dGVziAEBEi8KEW1lbW9yeV91c2VkX2J5dGVzGAUgASgESAFSD21lbW9yeVVzZWRCeXRlc4gBARIlCgt1dGlsaXphdGlvbhgGIAEoAUgCUgt1dGlsaXphdGlvbogBARIkCgtwb3dlcl93YXR0cxgHIAEoAUgDUgpwb3dlcldhdHRziAEBEi8KEXBvd2VyX2xpbWl0X3dhdHRzGAggASgBSARSD3Bvd2VyTGltaXRXYXR0c4gBARI0ChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAkgASgBSAVSEnRlbXBlcmF0dXJlQ2Vsc2l1c4gBARIpChB0aHJvdHRsZV9yZWFzb25zGAogAygJUg90aHJvdHRsZVJlYXNvbnMSNQoGaGVhbHRoGAsgASgOMh0uaW5mZXJtZXNoLnN0YXRlLnYxLkdwdUhlYWx0aFIGaGVhbHRoEigKDWhlYWx0aF9yZWFzb24YDCABKAlIBlIMaGVhbHRoUmVhc29uiAEBEisKD2hlYWx0aF9zaW5jZV9tcxgNIAEoBEgHUg1oZWFsdGhTaW5jZU1ziAEBEhYKBm1vZGVscxgOIAMoCVIGbW9kZWxzQhUKE19tZW1vcnlfdG90YWxfYnl0ZXNCFAoSX21lbW9yeV91c2VkX2J5dGVzQg4KDF91dGlsaXphdGlvbkIOCgxfcG93ZXJfd2F0dHNCFAoSX3Bvd2VyX2xpbWl0X3dhdHRzQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzQhAKDl9oZWFsdGhfcmVhc29uQhIKEF9oZWFsdGhfc2luY2VfbXMi+QIKBlZpdGFscxIwChRyZXF1ZXN0c19pbl9wcm9ncmVzcxgBIAEoDVIScmVxdWVzdHNJblByb2dyZXNzEiAKCWNwdV91c2FnZRgCIAEoAUgAUghjcHVVc2FnZYgBARImCgxtZW1vcnlfdXNhZ2UYAyABKAFIAVILbWVtb3J5VXNhZ2WIAQESIAoJZ3B1X3VzYWdlGAQgASgBSAJSCGdwdVVzYWdliAEBEikKEGZhaWxlZF9yZXNwb25zZXMYBSABKARSD2ZhaWxlZFJlc3BvbnNlcxInCg9jb25uZWN0ZWRfcGVlcnMYBiABKA1SDmNvbm5lY3RlZFBlZXJzEikKEGJhY2tvZmZfcmVxdWVzdHMYByABKARSD2JhY2tvZmZSZXF1ZXN0cxIlCg51cHRpbWVfc2Vjb25kcxgIIAEoAVINdXB0aW1lU2Vjb25kc0IMCgpfY3B1X3VzYWdlQg8KDV9tZW1vcnlfdXNhZ2VCDAoKX2dwdV91c2FnZSJlCglBZGRyZXNzZXMSFAoFc2VydmUYASABKAlSBXNlcnZlEhAKA2FwaRgCIAEoCVIDYXBpEhgKB21ldHJpY3MYAyABKAlSB21ldHJpY3MSFgoGZ29zc2lwGAQgASgJUgZnb3NzaXAitgQKCU5vZGVTdGF0ZRIOCgJpZBgBIAEoCVICaWQSIAoLaW5jYXJuYXRpb24YAiABKARSC2luY2FybmF0aW9uEhIKBHJvbGUYAyABKAlSBHJvbGUSGAoHdmVyc2lvbhgEIAEoCVIHdmVyc2lvbhISCgR6b25lGAUgASgJUgR6b25lEhQKBXJlYWR5GAYgASgIUgVyZWFkeRIkCg5vYnNlcnZlZF9hdF9tcxgHIAEoBFIMb2JzZXJ2ZWRBdE1zEjsKCWFkZHJlc3NlcxgIIAEoCzIdLmluZmVybWVzaC5zdGF0ZS52MS5BZGRyZXNzZXNSCWFkZHJlc3NlcxIyCgZ2aXRhbHMYCSABKAsyGi5pbmZlcm1lc2guc3RhdGUudjEuVml0YWxzUgZ2aXRhbHMSNgoGbW9kZWxzGAogAygLMh4uaW5mZXJtZXNoLnN0YXRlLnYxLk1vZGVsU3RhdGVSBm1vZGVscxIwCgRncHVzGAsgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLkdwdVN0YXRlUgRncHVzEjIKBmxhYmVscxgMIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHNSBmxhYmVscxIfCghkcmFpbmluZxgNIAEoCEgAUghkcmFpbmluZ4gBARI8CghydW50aW1lcxgOIAMoCzIgLmluZmVybWVzaC5zdGF0ZS52MS5SdW50aW1lU3RhdGVSCHJ1bnRpbWVzQgsKCV9kcmFpbmluZyrjAQoLTW9kZWxTdGF0dXMSHAoYTU9ERUxfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGAoUTU9ERUxfU1RBVFVTX0xPQURJTkcQARIWChJNT0RFTF9TVEFUVVNfUkVBRFkQAhIZChVNT0RFTF9TVEFUVVNfRFJBSU5JTkcQAxIXChNNT0RFTF9TVEFUVVNfRkFJTEVEEAQSGgoWTU9ERUxfU1RBVFVTX0FWQUlMQUJMRRAFEhgKFE1PREVMX1NUQVRVU19XQVJNSU5HEAYSGgoWTU9ERUxfU1RBVFVTX1VOTE9BRElORxAHKnQKCUdwdUhlYWx0aBIaChZHUFVfSEVBTFRIX1VOU1BFQ0lGSUVEEAASFgoSR1BVX0hFQUxUSF9IRUFMVEhZEAESFwoTR1BVX0hFQUxUSF9ERUdSQURFRBACEhoKFkdQVV9IRUFMVEhfUVVBUkFOVElORUQQA2IGcHJvdG8z"
   },
   {
    "file": "infermesh/state/v1/state_plane.proto",
@@ -3769,7 +4007,7 @@ export const SCHEMA = {
     "infermesh.state.v1.StatePlane.GetGpuStates",
     "infermesh.state.v1.StatePlane.ListNodeStates"
    ],
-   "bytes": "CiRpbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGVfcGxhbmUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MRoeaW5mZXJtZXNoL3N0YXRlL3YxL3N0YXRlLnByb3RvIo8HCg9Nb2RlbFN0YXRlRGVsdGESMgoGbGFiZWxzGAEgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzEjwKBnN0YXR1cxgCIAEoDjIfLmluZmVybWVzaC5zdGF0ZS52MS5Nb2RlbFN0YXR1c0gAUgZzdGF0dXOIAQESLgoQcnVubmluZ19yZXF1ZXN0cxgDIAEoDUgBUg9ydW5uaW5nUmVxdWVzdHOIAQESLgoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDUgCUg93YWl0aW5nUmVxdWVzdHOIAQESNwoVcXVldWVkX3ByZWZpbGxfdG9rZW5zGAUgASgESANSE3F1ZXVlZFByZWZpbGxUb2tlbnOIAQESHgoIa3ZfdXNhZ2UYBiABKAFIBFIHa3ZVc2FnZYgBARIxChJrdl9jYXBhY2l0eV90b2tlbnMYByABKARIBVIQa3ZDYXBhY2l0eVRva2Vuc4gBARI+ChlwcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kGAggASgBSAZSFnByZWZpbGxUb2tlbnNQZXJTZWNvbmSIAQESPAoYZGVjb2RlX3Rva2Vuc19wZXJfc2Vjb25kGAkgASgBSAdSFWRlY29kZVRva2Vuc1BlclNlY29uZIgBARIZCgVzbG90cxgKIAEoDUgIUgVzbG90c4gBARJLChN0aW1lX3RvX2ZpcnN0X3Rva2VuGAsgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhB0aW1lVG9GaXJzdFRva2VuEkwKE2ludGVyX3Rva2VuX2xhdGVuY3kYDCADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuUXVhbnRpbGVSEWludGVyVG9rZW5MYXRlbmN5EhgKB3JlbW92ZWQYDSABKAhSB3JlbW92ZWQSGAoHdW5rbm93bhgOIAMoCVIHdW5rbm93bkIJCgdfc3RhdHVzQhMKEV9ydW5uaW5nX3JlcXVlc3RzQhMKEV93YWl0aW5nX3JlcXVlc3RzQhgKFl9xdWV1ZWRfcHJlZmlsbF90b2tlbnNCCwoJX2t2X3VzYWdlQhUKE19rdl9jYXBhY2l0eV90b2tlbnNCHAoaX3ByZWZpbGxfdG9rZW5zX3Blcl9zZWNvbmRCGwoZX2RlY29kZV90b2tlbnNfcGVyX3NlY29uZEIICgZfc2xvdHMi1wEKF1JlcG9ydE1vZGVsU3RhdGVSZXF1ZXN0EhIKBG5vZGUYASABKAlSBG5vZGUSGgoIc2VxdWVuY2UYAiABKARSCHNlcXVlbmNlEhIKBGZ1bGwYAyABKAhSBGZ1bGwSOwoGbW9kZWxzGAQgAygLMiMuaW5mZXJtZXNoLnN0YXRlLnYxLk1vZGVsU3RhdGVEZWx0YVIGbW9kZWxzEiQKDm9ic2VydmVkX2F0X21zGAUgASgEUgxvYnNlcnZlZEF0TXMSFQoGdHRsX21zGAYgASgNUgV0dGxNcyLYBgoNR3B1U3RhdGVEZWx0YRIyCgZsYWJlbHMYASABKAsyGi5pbmZlcm1lc2guc3RhdGUudjEuTGFiZWxzUgZsYWJlbHMSGQoFaW5kZXgYAiABKA1IAFIFaW5kZXiIAQESFwoEbmFtZRgDIAEoCUgBUgRuYW1liAEBEjEKEm1lbW9yeV90b3RhbF9ieXRlcxgEIAEoBEgCUhBtZW1vcnlUb3RhbEJ5dGVziAEBEi8KEW1lbW9yeV91c2VkX2J5dGVzGAUgASgESANSD21lbW9yeVVzZWRCeXRlc4gBARIlCgt1dGlsaXphdGlvbhgGIAEoAUgEUgt1dGlsaXphdGlvbogBARIkCgtwb3dlcl93YXR0cxgHIAEoAUgFUgpwb3dlcldhdHRziAEBEi8KEXBvd2VyX2xpbWl0X3dhdHRzGAggASgBSAZSD3Bvd2VyTGltaXRXYXR0c4gBARI0ChN0ZW1wZXJhdHVyZV9jZWxzaXVzGAkgASgBSAdSEnRlbXBlcmF0dXJlQ2Vsc2l1c4gBARIpChB0aHJvdHRsZV9yZWFzb25zGAogAygJUg90aHJvdHRsZVJlYXNvbnMSOgoGaGVhbHRoGAsgASgOMh0uaW5mZXJtZXNoLnN0YXRlLnYxLkdwdUhlYWx0aEgIUgZoZWFsdGiIAQESGAoHcmVtb3ZlZBgMIAEoCFIHcmVtb3ZlZBIYCgd1bmtub3duGA0gAygJUgd1bmtub3duEigKDWhlYWx0aF9yZWFzb24YDiABKAlICVIMaGVhbHRoUmVhc29uiAEBEisKD2hlYWx0aF9zaW5jZV9tcxgPIAEoBEgKUg1oZWFsdGhTaW5jZU1ziAEBEhYKBm1vZGVscxgQIAMoCVIGbW9kZWxzQggKBl9pbmRleEIHCgVfbmFtZUIVChNfbWVtb3J5X3RvdGFsX2J5dGVzQhQKEl9tZW1vcnlfdXNlZF9ieXRlc0IOCgxfdXRpbGl6YXRpb25CDgoMX3Bvd2VyX3dhdHRzQhQKEl9wb3dlcl9saW1pdF93YXR0c0IWChRfdGVtcGVyYXR1cmVfY2Vsc2l1c0IJCgdfaGVhbHRoQhAKDl9oZWFsdGhfcmVhc29uQhIKEF9oZWFsdGhfc2luY2VfbXMizwEKFVJlcG9ydEdwdVN0YXRlUmVxdWVzdBISCgRub2RlGAEgASgJUgRub2RlEhoKCHNlcXVlbmNlGAIgASgEUghzZXF1ZW5jZRISCgRmdWxsGAMgASgIUgRmdWxsEjUKBGdwdXMYBCADKAsyIS5pbmZlcm1lc2guc3RhdGUudjEuR3B1U3RhdGVEZWx0YVIEZ3B1cxIkCg5vYnNlcnZlZF9hdF9tcxgFIAEoBFIMb2JzZXJ2ZWRBdE1zEhUKBnR0bF9tcxgGIAEoDVIFdHRsTXMiegoJUmVwb3J0QWNrEhoKCHNlcXVlbmNlGAEgASgEUghzZXF1ZW5jZRIYCgdhcHBsaWVkGAIgASgIUgdhcHBsaWVkEh8KC2Z1bGxfd2FudGVkGAMgASgIUgpmdWxsV2FudGVkEhYKBmZhdWx0cxgEIAMoCVIGZmF1bHRzIkEKFUdldE1vZGVsU3RhdGVzUmVxdWVzdBIUCgVtb2RlbBgBIAEoCVIFbW9kZWwSEgoEbm9kZRgCIAEoCVIEbm9kZSJQChZHZXRNb2RlbFN0YXRlc1Jlc3BvbnNlEjYKBnN0YXRlcxgBIAMoCzIeLmluZmVybWVzaC5zdGF0ZS52MS5Nb2RlbFN0YXRlUgZzdGF0ZXMiKQoTR2V0R3B1U3RhdGVzUmVxdWVzdBISCgRub2RlGAEgASgJUgRub2RlIkwKFEdldEdwdVN0YXRlc1Jlc3BvbnNlEjQKBnN0YXRlcxgBIAMoCzIcLmluZmVybWVzaC5zdGF0ZS52MS5HcHVTdGF0ZVIGc3RhdGVzIisKFUxpc3ROb2RlU3RhdGVzUmVxdWVzdBISCgRub2RlGAEgASgJUgRub2RlIk0KFkxpc3ROb2RlU3RhdGVzUmVzcG9uc2USMwoFbm9kZXMYASADKAsyHS5pbmZlcm1lc2guc3RhdGUudjEuTm9kZVN0YXRlUgVub2RlczKgBAoKU3RhdGVQbGFuZRJiChBSZXBvcnRNb2RlbFN0YXRlEisuaW5mZXJtZXNoLnN0YXRlLnYxLlJlcG9ydE1vZGVsU3RhdGVSZXF1ZXN0Gh0uaW5mZXJtZXNoLnN0YXRlLnYxLlJlcG9ydEFjaygBMAESXgoOUmVwb3J0R3B1U3RhdGUSKS5pbmZlcm1lc2guc3RhdGUudjEuUmVwb3J0R3B1U3RhdGVSZXF1ZXN0Gh0uaW5mZXJtZXNoLnN0YXRlLnYxLlJlcG9ydEFjaygBMAEScAoOR2V0TW9kZWxTdGF0ZXMSKS5pbmZlcm1lc2guc3RhdGUudjEuR2V0TW9kZWxTdGF0ZXNSZXF1ZXN0GiouaW5mZXJtZXNoLnN0YXRlLnYxLkdldE1vZGVsU3RhdGVzUmVzcG9uc2UiA5ACASgAMAASagoMR2V0R3B1U3RhdGVzEicuaW5mZXJtZXNoLnN0YXRlLnYxLkdldEdwdVN0YXRlc1JlcXVlc3QaKC5pbmZlcm1lc2guc3RhdGUudjEuR2V0R3B1U3RhdGVzUmVzcG9uc2UiA5ACASgAMAAScAoOTGlzdE5vZGVTdGF0ZXMSKS5pbmZlcm1lc2guc3RhdGUudjEuTGlzdE5vZGVTdGF0ZXNSZXF1ZXN0GiouaW5mZXJtZXNoLnN0YXRlLnYxLkxpc3ROb2RlU3RhdGVzUmVzcG9uc2UiA5ACASgAMABiBnByb3RvMw=="
+   "bytes": "CiRpbmZlcm1lc2gvc3RhdGUvdjEvc3RhdGVfcGxhbmUucHJvdG8SEmluZmVybWVzaC5zdGF0ZS52MRoeaW5mZXJtZXNoL3N0YXRlL3YxL3N0YXRlLnByb3RvItMKCg9Nb2RlbFN0YXRlRGVsdGESMgoGbGFiZWxzGAEgASgLMhouaW5mZXJtZXNoLnN0YXRlLnYxLkxhYmVsc1IGbGFiZWxzEjwKBnN0YXR1cxgCIAEoDjIfLmluZmVybWVzaC5zdGF0ZS52MS5Nb2RlbFN0YXR1c0gAUgZzdGF0dXOIAQESLgoQcnVubmluZ19yZXF1ZXN0cxgDIAEoDUgBUg9ydW5uaW5nUmVxdWVzdHOIAQESLgoQd2FpdGluZ19yZXF1ZXN0cxgEIAEoDUgCUg93YWl0aW5nUmVxdWVzdHOIAQESNwoVcXVldWVkX3ByZWZpbGxfdG9rZW5zGAUgASgESANSE3F1ZXVlZFByZWZpbGxUb2tlbnOIAQESHgoIa3ZfdXNhZ2UYBiABKAFIBFIHa3ZVc2FnZYgBARIxChJrdl9jYXBhY2l0eV90b2tlbnMYByABKARIBVIQa3ZDYXBhY2l0eVRva2Vuc4gBARI+ChlwcmVmaWxsX3Rva2Vuc19wZXJfc2Vjb25kGAggASgBSAZSFnByZWZpbGxUb2tlbnNQZXJTZWNvbmSIAQESPAoYZGVjb2RlX3Rva2Vuc19wZXJfc2Vjb25kGAkgASgBSAdSFWRlY29kZVRva2Vuc1BlclNlY29uZIgBARIZCgVzbG90cxgKIAEoDUgIUgVzbG90c4gBARJLChN0aW1lX3RvX2ZpcnN0X3Rva2VuGAsgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLlF1YW50aWxlUhB0aW1lVG9GaXJzdFRva2VuEkwKE2ludGVyX3Rva2VuX2xhdGVuY3kYDCADKAsyHC5pbmZlcm1lc2guc3RhdGUudjEuUXVhbnRpbGVSEWludGVyVG9rZW5MYXRlbmN5EhgKB3JlbW92ZWQYDSABKAhSB3JlbW92ZWQSGAoHdW5rbm93bhgOIAMoCVIHdW5rbm93bhIdCgdydW50aW1lGA8gASgJSAlSB3J1bnRpbWWIAQESGwoGcmVhc29uGBAgASgJSApSBnJlYXNvbogBARIbCgZwYXJlbnQYESABKAlIC1IGcGFyZW50iAEBEjEKEmNvbnRleHRfdG9rZW5zX21heBgSIAEoBEgMUhBjb250ZXh0VG9rZW5zTWF4iAEBEiIKDGNhcGFiaWxpdGllcxgTIAMoCVIMY2FwYWJpbGl0aWVzEikKDmNhY2hlX2hpdF9yYXRlGBQgASgBSA1SDGNhY2hlSGl0UmF0ZYgBARI5ChZwcmVlbXB0aW9uc19wZXJfc2Vjb25kGBUgASgBSA5SFHByZWVtcHRpb25zUGVyU2Vjb25kiAEBEi8KEXdvcmtfbGVmdF9zZWNvbmRzGBYgASgBSA9SD3dvcmtMZWZ0U2Vjb25kc4gBAUIJCgdfc3RhdHVzQhMKEV9ydW5uaW5nX3JlcXVlc3RzQhMKEV93YWl0aW5nX3JlcXVlc3RzQhgKFl9xdWV1ZWRfcHJlZmlsbF90b2tlbnNCCwoJX2t2X3VzYWdlQhUKE19rdl9jYXBhY2l0eV90b2tlbnNCHAoaX3ByZWZpbGxfdG9rZW5zX3Blcl9zZWNvbmRCGwoZX2RlY29kZV90b2tlbnNfcGVyX3NlY29uZEIICgZfc2xvdHNCCgoIX3J1bnRpbWVCCQoHX3JlYXNvbkIJCgdfcGFyZW50QhUKE19jb250ZXh0X3Rva2Vuc19tYXhCEQoPX2NhY2hlX2hpdF9yYXRlQhkKF19wcmVlbXB0aW9uc19wZXJfc2Vjb25kQhQKEl93b3JrX2xlZnRfc2Vjb25kcyLXAQoXUmVwb3J0TW9kZWxTdGF0ZVJlcXVlc3QSEgoEbm9kZRgBIAEoCVIEbm9kZRIaCghzZXF1ZW5jZRgCIAEoBFIIc2VxdWVuY2USEgoEZnVsbBgDIAEoCFIEZnVsbBI7CgZtb2RlbHMYBCADKAsyIy5pbmZlcm1lc2guc3RhdGUudjEuTW9kZWxTdGF0ZURlbHRhUgZtb2RlbHMSJAoOb2JzZXJ2ZWRfYXRfbXMYBSABKARSDG9ic2VydmVkQXRNcxIVCgZ0dGxfbXMYBiABKA1SBXR0bE1zItgGCg1HcHVTdGF0ZURlbHRhEjIKBmxhYmVscxgBIAEoCzIaLmluZmVybWVzaC5zdGF0ZS52MS5MYWJlbHNSBmxhYmVscxIZCgVpbmRleBgCIAEoDUgAUgVpbmRleIgBARIXCgRuYW1lGAMgASgJSAFSBG5hbWWIAQESMQoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgESAJSEG1lbW9yeVRvdGFsQnl0ZXOIAQESLwoRbWVtb3J5X3VzZWRfYnl0ZXMYBSABKARIA1IPbWVtb3J5VXNlZEJ5dGVziAEBEiUKC3V0aWxpemF0aW9uGAYgASgBSARSC3V0aWxpemF0aW9uiAEBEiQKC3Bvd2VyX3dhdHRzGAcgASgBSAVSCnBvd2VyV2F0dHOIAQESLwoRcG93ZXJfbGltaXRfd2F0dHMYCCABKAFIBlIPcG93ZXJMaW1pdFdhdHRziAEBEjQKE3RlbXBlcmF0dXJlX2NlbHNpdXMYCSABKAFIB1ISdGVtcGVyYXR1cmVDZWxzaXVziAEBEikKEHRocm90dGxlX3JlYXNvbnMYCiADKAlSD3Rocm90dGxlUmVhc29ucxI6CgZoZWFsdGgYCyABKA4yHS5pbmZlcm1lc2guc3RhdGUudjEuR3B1SGVhbHRoSAhSBmhlYWx0aIgBARIYCgdyZW1vdmVkGAwgASgIUgdyZW1vdmVkEhgKB3Vua25vd24YDSADKAlSB3Vua25vd24SKAoNaGVhbHRoX3JlYXNvbhgOIAEoCUgJUgxoZWFsdGhSZWFzb26IAQESKwoPaGVhbHRoX3NpbmNlX21zGA8gASgESApSDWhlYWx0aFNpbmNlTXOIAQESFgoGbW9kZWxzGBAgAygJUgZtb2RlbHNCCAoGX2luZGV4QgcKBV9uYW1lQhUKE19tZW1vcnlfdG90YWxfYnl0ZXNCFAoSX21lbW9yeV91c2VkX2J5dGVzQg4KDF91dGlsaXphdGlvbkIOCgxfcG93ZXJfd2F0dHNCFAoSX3Bvd2VyX2xpbWl0X3dhdHRzQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzQgkKB19oZWFsdGhCEAoOX2hlYWx0aF9yZWFzb25CEgoQX2hlYWx0aF9zaW5jZV9tcyLPAQoVUmVwb3J0R3B1U3RhdGVSZXF1ZXN0EhIKBG5vZGUYASABKAlSBG5vZGUSGgoIc2VxdWVuY2UYAiABKARSCHNlcXVlbmNlEhIKBGZ1bGwYAyABKAhSBGZ1bGwSNQoEZ3B1cxgEIAMoCzIhLmluZmVybWVzaC5zdGF0ZS52MS5HcHVTdGF0ZURlbHRhUgRncHVzEiQKDm9ic2VydmVkX2F0X21zGAUgASgEUgxvYnNlcnZlZEF0TXMSFQoGdHRsX21zGAYgASgNUgV0dGxNcyJ6CglSZXBvcnRBY2sSGgoIc2VxdWVuY2UYASABKARSCHNlcXVlbmNlEhgKB2FwcGxpZWQYAiABKAhSB2FwcGxpZWQSHwoLZnVsbF93YW50ZWQYAyABKAhSCmZ1bGxXYW50ZWQSFgoGZmF1bHRzGAQgAygJUgZmYXVsdHMiQQoVR2V0TW9kZWxTdGF0ZXNSZXF1ZXN0EhQKBW1vZGVsGAEgASgJUgVtb2RlbBISCgRub2RlGAIgASgJUgRub2RlIlAKFkdldE1vZGVsU3RhdGVzUmVzcG9uc2USNgoGc3RhdGVzGAEgAygLMh4uaW5mZXJtZXNoLnN0YXRlLnYxLk1vZGVsU3RhdGVSBnN0YXRlcyIpChNHZXRHcHVTdGF0ZXNSZXF1ZXN0EhIKBG5vZGUYASABKAlSBG5vZGUiTAoUR2V0R3B1U3RhdGVzUmVzcG9uc2USNAoGc3RhdGVzGAEgAygLMhwuaW5mZXJtZXNoLnN0YXRlLnYxLkdwdVN0YXRlUgZzdGF0ZXMiKwoVTGlzdE5vZGVTdGF0ZXNSZXF1ZXN0EhIKBG5vZGUYASABKAlSBG5vZGUiTQoWTGlzdE5vZGVTdGF0ZXNSZXNwb25zZRIzCgVub2RlcxgBIAMoCzIdLmluZmVybWVzaC5zdGF0ZS52MS5Ob2RlU3RhdGVSBW5vZGVzMqAECgpTdGF0ZVBsYW5lEmIKEFJlcG9ydE1vZGVsU3RhdGUSKy5pbmZlcm1lc2guc3RhdGUudjEuUmVwb3J0TW9kZWxTdGF0ZVJlcXVlc3QaHS5pbmZlcm1lc2guc3RhdGUudjEuUmVwb3J0QWNrKAEwARJeCg5SZXBvcnRHcHVTdGF0ZRIpLmluZmVybWVzaC5zdGF0ZS52MS5SZXBvcnRHcHVTdGF0ZVJlcXVlc3QaHS5pbmZlcm1lc2guc3RhdGUudjEuUmVwb3J0QWNrKAEwARJwCg5HZXRNb2RlbFN0YXRlcxIpLmluZmVybWVzaC5zdGF0ZS52MS5HZXRNb2RlbFN0YXRlc1JlcXVlc3QaKi5pbmZlcm1lc2guc3RhdGUudjEuR2V0TW9kZWxTdGF0ZXNSZXNwb25zZSIDkAIBKAAwABJqCgxHZXRHcHVTdGF0ZXMSJy5pbmZlcm1lc2guc3RhdGUudjEuR2V0R3B1U3RhdGVzUmVxdWVzdBooLmluZmVybWVzaC5zdGF0ZS52MS5HZXRHcHVTdGF0ZXNSZXNwb25zZSIDkAIBKAAwABJwCg5MaXN0Tm9kZVN0YXRlcxIpLmluZmVybWVzaC5zdGF0ZS52MS5MaXN0Tm9kZVN0YXRlc1JlcXVlc3QaKi5pbmZlcm1lc2guc3RhdGUudjEuTGlzdE5vZGVTdGF0ZXNSZXNwb25zZSIDkAIBKAAwAGIGcHJvdG8z"
   },
   {
    "file": "grpc/health/v1/health.proto",

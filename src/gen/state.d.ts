@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8e648d1c3b9d263cee34edc6 output 2712cd3e15766907a73e82a0
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output ccca5ed2de70ea27cd8ba257
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -166,7 +166,16 @@ export namespace infermesh {
                 MODEL_STATUS_DRAINING = 3,
 
                 /** MODEL_STATUS_FAILED value */
-                MODEL_STATUS_FAILED = 4
+                MODEL_STATUS_FAILED = 4,
+
+                /** MODEL_STATUS_AVAILABLE value */
+                MODEL_STATUS_AVAILABLE = 5,
+
+                /** MODEL_STATUS_WARMING value */
+                MODEL_STATUS_WARMING = 6,
+
+                /** MODEL_STATUS_UNLOADING value */
+                MODEL_STATUS_UNLOADING = 7
             }
 
             /**
@@ -316,6 +325,30 @@ export namespace infermesh {
                 /** ModelState interTokenLatency. */
                 interTokenLatency: infermesh.state.v1.Quantile.$Properties[];
 
+                /** ModelState runtime. */
+                runtime: string;
+
+                /** ModelState reason. */
+                reason: string;
+
+                /** ModelState parent. */
+                parent: string;
+
+                /** ModelState contextTokensMax. */
+                contextTokensMax?: (number|null);
+
+                /** ModelState capabilities. */
+                capabilities: string[];
+
+                /** ModelState cacheHitRate. */
+                cacheHitRate?: (number|null);
+
+                /** ModelState preemptionsPerSecond. */
+                preemptionsPerSecond?: (number|null);
+
+                /** ModelState workLeftSeconds. */
+                workLeftSeconds?: (number|null);
+
                 /**
                  * Creates a new ModelState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -405,12 +438,274 @@ export namespace infermesh {
                     /** ModelState interTokenLatency */
                     interTokenLatency?: (infermesh.state.v1.Quantile.$Properties[]|null);
 
+                    /** ModelState runtime */
+                    runtime?: (string|null);
+
+                    /** ModelState reason */
+                    reason?: (string|null);
+
+                    /** ModelState parent */
+                    parent?: (string|null);
+
+                    /** ModelState contextTokensMax */
+                    contextTokensMax?: (number|null);
+
+                    /** ModelState capabilities */
+                    capabilities?: (string[]|null);
+
+                    /** ModelState cacheHitRate */
+                    cacheHitRate?: (number|null);
+
+                    /** ModelState preemptionsPerSecond */
+                    preemptionsPerSecond?: (number|null);
+
+                    /** ModelState workLeftSeconds */
+                    workLeftSeconds?: (number|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a ModelState. */
                 type $Shape = infermesh.state.v1.ModelState.$Properties;
+            }
+
+            /**
+             * Properties of an Endpoint.
+             * @deprecated Use infermesh.state.v1.Endpoint.$Properties instead.
+             */
+            interface IEndpoint extends infermesh.state.v1.Endpoint.$Properties {
+            }
+
+            /** Represents an Endpoint. */
+            class Endpoint {
+
+                /**
+                 * Constructs a new Endpoint.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: infermesh.state.v1.Endpoint.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Endpoint name. */
+                name: string;
+
+                /** Endpoint address. */
+                address: string;
+
+                /** Endpoint protocol. */
+                protocol: string;
+
+                /** Endpoint tls. */
+                tls: boolean;
+
+                /**
+                 * Creates a new Endpoint instance using the specified properties.
+                 * @param [properties] Properties to set
+                 * @returns Endpoint instance
+                 */
+                static create(properties: infermesh.state.v1.Endpoint.$Shape): infermesh.state.v1.Endpoint & infermesh.state.v1.Endpoint.$Shape;
+                static create(properties?: infermesh.state.v1.Endpoint.$Properties): infermesh.state.v1.Endpoint;
+
+                /**
+                 * Encodes the specified Endpoint message. Does not implicitly {@link infermesh.state.v1.Endpoint.verify|verify} messages.
+                 * @param message Endpoint message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: infermesh.state.v1.Endpoint.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an Endpoint message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {infermesh.state.v1.Endpoint & infermesh.state.v1.Endpoint.$Shape} Endpoint
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): infermesh.state.v1.Endpoint & infermesh.state.v1.Endpoint.$Shape;
+
+                /**
+                 * Creates an Endpoint message from a plain object. Also converts values to their respective internal types.
+                 * @param object Plain object
+                 * @returns Endpoint
+                 */
+                static fromObject(object: { [k: string]: any }): infermesh.state.v1.Endpoint;
+
+                /**
+                 * Creates a plain object from an Endpoint message. Also converts values to other types if specified.
+                 * @param message Endpoint
+                 * @param [options] Conversion options
+                 * @returns Plain object
+                 */
+                static toObject(message: infermesh.state.v1.Endpoint, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+                /**
+                 * Converts this Endpoint to JSON.
+                 * @returns JSON object
+                 */
+                toJSON(): { [k: string]: any };
+            }
+
+            namespace Endpoint {
+
+                /** Properties of an Endpoint. */
+                interface $Properties {
+
+                    /** Endpoint name */
+                    name?: (string|null);
+
+                    /** Endpoint address */
+                    address?: (string|null);
+
+                    /** Endpoint protocol */
+                    protocol?: (string|null);
+
+                    /** Endpoint tls */
+                    tls?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an Endpoint. */
+                type $Shape = infermesh.state.v1.Endpoint.$Properties;
+            }
+
+            /**
+             * Properties of a RuntimeState.
+             * @deprecated Use infermesh.state.v1.RuntimeState.$Properties instead.
+             */
+            interface IRuntimeState extends infermesh.state.v1.RuntimeState.$Properties {
+            }
+
+            /** Represents a RuntimeState. */
+            class RuntimeState {
+
+                /**
+                 * Constructs a new RuntimeState.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: infermesh.state.v1.RuntimeState.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** RuntimeState name. */
+                name: string;
+
+                /** RuntimeState kind. */
+                kind: string;
+
+                /** RuntimeState version. */
+                version: string;
+
+                /** RuntimeState ready. */
+                ready: boolean;
+
+                /** RuntimeState draining. */
+                draining: boolean;
+
+                /** RuntimeState state. */
+                state: string;
+
+                /** RuntimeState message. */
+                message: string;
+
+                /** RuntimeState sinceMs. */
+                sinceMs: number;
+
+                /** RuntimeState endpoints. */
+                endpoints: infermesh.state.v1.Endpoint.$Properties[];
+
+                /**
+                 * Creates a new RuntimeState instance using the specified properties.
+                 * @param [properties] Properties to set
+                 * @returns RuntimeState instance
+                 */
+                static create(properties: infermesh.state.v1.RuntimeState.$Shape): infermesh.state.v1.RuntimeState & infermesh.state.v1.RuntimeState.$Shape;
+                static create(properties?: infermesh.state.v1.RuntimeState.$Properties): infermesh.state.v1.RuntimeState;
+
+                /**
+                 * Encodes the specified RuntimeState message. Does not implicitly {@link infermesh.state.v1.RuntimeState.verify|verify} messages.
+                 * @param message RuntimeState message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: infermesh.state.v1.RuntimeState.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a RuntimeState message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {infermesh.state.v1.RuntimeState & infermesh.state.v1.RuntimeState.$Shape} RuntimeState
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): infermesh.state.v1.RuntimeState & infermesh.state.v1.RuntimeState.$Shape;
+
+                /**
+                 * Creates a RuntimeState message from a plain object. Also converts values to their respective internal types.
+                 * @param object Plain object
+                 * @returns RuntimeState
+                 */
+                static fromObject(object: { [k: string]: any }): infermesh.state.v1.RuntimeState;
+
+                /**
+                 * Creates a plain object from a RuntimeState message. Also converts values to other types if specified.
+                 * @param message RuntimeState
+                 * @param [options] Conversion options
+                 * @returns Plain object
+                 */
+                static toObject(message: infermesh.state.v1.RuntimeState, options?: $protobuf.IConversionOptions): { [k: string]: any };
+
+                /**
+                 * Converts this RuntimeState to JSON.
+                 * @returns JSON object
+                 */
+                toJSON(): { [k: string]: any };
+            }
+
+            namespace RuntimeState {
+
+                /** Properties of a RuntimeState. */
+                interface $Properties {
+
+                    /** RuntimeState name */
+                    name?: (string|null);
+
+                    /** RuntimeState kind */
+                    kind?: (string|null);
+
+                    /** RuntimeState version */
+                    version?: (string|null);
+
+                    /** RuntimeState ready */
+                    ready?: (boolean|null);
+
+                    /** RuntimeState draining */
+                    draining?: (boolean|null);
+
+                    /** RuntimeState state */
+                    state?: (string|null);
+
+                    /** RuntimeState message */
+                    message?: (string|null);
+
+                    /** RuntimeState sinceMs */
+                    sinceMs?: (number|null);
+
+                    /** RuntimeState endpoints */
+                    endpoints?: (infermesh.state.v1.Endpoint.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a RuntimeState. */
+                type $Shape = infermesh.state.v1.RuntimeState.$Properties;
             }
 
             /** GpuHealth enum. */
@@ -880,6 +1175,12 @@ export namespace infermesh {
                 /** NodeState labels. */
                 labels?: (infermesh.state.v1.Labels.$Properties|null);
 
+                /** NodeState draining. */
+                draining?: (boolean|null);
+
+                /** NodeState runtimes. */
+                runtimes: infermesh.state.v1.RuntimeState.$Properties[];
+
                 /**
                  * Creates a new NodeState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -969,6 +1270,12 @@ export namespace infermesh {
                     /** NodeState labels */
                     labels?: (infermesh.state.v1.Labels.$Properties|null);
 
+                    /** NodeState draining */
+                    draining?: (boolean|null);
+
+                    /** NodeState runtimes */
+                    runtimes?: (infermesh.state.v1.RuntimeState.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
@@ -984,6 +1291,8 @@ export import Labels = infermesh.state.v1.Labels;
 export import ModelStatus = infermesh.state.v1.ModelStatus;
 export import Quantile = infermesh.state.v1.Quantile;
 export import ModelState = infermesh.state.v1.ModelState;
+export import Endpoint = infermesh.state.v1.Endpoint;
+export import RuntimeState = infermesh.state.v1.RuntimeState;
 export import GpuHealth = infermesh.state.v1.GpuHealth;
 export import GpuState = infermesh.state.v1.GpuState;
 export import Vitals = infermesh.state.v1.Vitals;

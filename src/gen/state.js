@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 8e648d1c3b9d263cee34edc6 output 219bb5880f2e7c8630fbb022
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output c1437f46479dae3294dc33ab
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -356,6 +356,9 @@ export const infermesh = $root.infermesh = (() => {
                 values[valuesById[2] = "MODEL_STATUS_READY"] = 2;
                 values[valuesById[3] = "MODEL_STATUS_DRAINING"] = 3;
                 values[valuesById[4] = "MODEL_STATUS_FAILED"] = 4;
+                values[valuesById[5] = "MODEL_STATUS_AVAILABLE"] = 5;
+                values[valuesById[6] = "MODEL_STATUS_WARMING"] = 6;
+                values[valuesById[7] = "MODEL_STATUS_UNLOADING"] = 7;
                 return values;
             })();
 
@@ -504,6 +507,7 @@ export const infermesh = $root.infermesh = (() => {
                 const ModelState = function (properties) {
                     this.timeToFirstToken = [];
                     this.interTokenLatency = [];
+                    this.capabilities = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -522,6 +526,14 @@ export const infermesh = $root.infermesh = (() => {
                 ModelState.prototype.slots = null;
                 ModelState.prototype.timeToFirstToken = $util.emptyArray;
                 ModelState.prototype.interTokenLatency = $util.emptyArray;
+                ModelState.prototype.runtime = "";
+                ModelState.prototype.reason = "";
+                ModelState.prototype.parent = "";
+                ModelState.prototype.contextTokensMax = null;
+                ModelState.prototype.capabilities = $util.emptyArray;
+                ModelState.prototype.cacheHitRate = null;
+                ModelState.prototype.preemptionsPerSecond = null;
+                ModelState.prototype.workLeftSeconds = null;
 
                 let $oneOfFields;
 
@@ -558,6 +570,30 @@ export const infermesh = $root.infermesh = (() => {
                 // Virtual OneOf for proto3 optional field
                 $Object.defineProperty(ModelState.prototype, "_slots", {
                     get: $util.oneOfGetter($oneOfFields = ["slots"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_contextTokensMax", {
+                    get: $util.oneOfGetter($oneOfFields = ["contextTokensMax"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_cacheHitRate", {
+                    get: $util.oneOfGetter($oneOfFields = ["cacheHitRate"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_preemptionsPerSecond", {
+                    get: $util.oneOfGetter($oneOfFields = ["preemptionsPerSecond"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_workLeftSeconds", {
+                    get: $util.oneOfGetter($oneOfFields = ["workLeftSeconds"]),
                     set: $util.oneOfSetter($oneOfFields)
                 });
 
@@ -598,6 +634,23 @@ export const infermesh = $root.infermesh = (() => {
                     if (message.interTokenLatency != null && message.interTokenLatency.length)
                         for (let i = 0; i < message.interTokenLatency.length; ++i)
                             $root.infermesh.state.v1.Quantile.encode(message.interTokenLatency[i], writer.uint32(98).fork(), _depth + 1).ldelim();
+                    if (message.runtime != null && $Object.hasOwnProperty.call(message, "runtime") && message.runtime !== "")
+                        writer.uint32(106).string(message.runtime);
+                    if (message.reason != null && $Object.hasOwnProperty.call(message, "reason") && message.reason !== "")
+                        writer.uint32(114).string(message.reason);
+                    if (message.parent != null && $Object.hasOwnProperty.call(message, "parent") && message.parent !== "")
+                        writer.uint32(122).string(message.parent);
+                    if (message.contextTokensMax != null && $Object.hasOwnProperty.call(message, "contextTokensMax"))
+                        writer.uint32(128).uint64(message.contextTokensMax);
+                    if (message.capabilities != null && message.capabilities.length)
+                        for (let i = 0; i < message.capabilities.length; ++i)
+                            writer.uint32(138).string(message.capabilities[i]);
+                    if (message.cacheHitRate != null && $Object.hasOwnProperty.call(message, "cacheHitRate"))
+                        writer.uint32(145).double(message.cacheHitRate);
+                    if (message.preemptionsPerSecond != null && $Object.hasOwnProperty.call(message, "preemptionsPerSecond"))
+                        writer.uint32(153).double(message.preemptionsPerSecond);
+                    if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
+                        writer.uint32(161).double(message.workLeftSeconds);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -722,6 +775,69 @@ export const infermesh = $root.infermesh = (() => {
                                 message.interTokenLatency.push($root.infermesh.state.v1.Quantile.decode(reader, reader.size(), $undefined, _depth + 1));
                                 continue;
                             }
+                        case 13: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.runtime = value;
+                                else
+                                    delete message.runtime;
+                                continue;
+                            }
+                        case 14: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.reason = value;
+                                else
+                                    delete message.reason;
+                                continue;
+                            }
+                        case 15: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.parent = value;
+                                else
+                                    delete message.parent;
+                                continue;
+                            }
+                        case 16: {
+                                if (wireType !== 0)
+                                    break;
+                                message.contextTokensMax = reader.uint64();
+                                message._contextTokensMax = "contextTokensMax";
+                                continue;
+                            }
+                        case 17: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.capabilities && message.capabilities.length))
+                                    message.capabilities = [];
+                                message.capabilities.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 18: {
+                                if (wireType !== 1)
+                                    break;
+                                message.cacheHitRate = reader.double();
+                                message._cacheHitRate = "cacheHitRate";
+                                continue;
+                            }
+                        case 19: {
+                                if (wireType !== 1)
+                                    break;
+                                message.preemptionsPerSecond = reader.double();
+                                message._preemptionsPerSecond = "preemptionsPerSecond";
+                                continue;
+                            }
+                        case 20: {
+                                if (wireType !== 1)
+                                    break;
+                                message.workLeftSeconds = reader.double();
+                                message._workLeftSeconds = "workLeftSeconds";
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -775,6 +891,18 @@ export const infermesh = $root.infermesh = (() => {
                         case "MODEL_STATUS_FAILED":
                         case 4:
                             message.status = 4;
+                            break;
+                        case "MODEL_STATUS_AVAILABLE":
+                        case 5:
+                            message.status = 5;
+                            break;
+                        case "MODEL_STATUS_WARMING":
+                        case 6:
+                            message.status = 6;
+                            break;
+                        case "MODEL_STATUS_UNLOADING":
+                        case 7:
+                            message.status = 7;
                             break;
                         default:
                             if (typeof object.status === "number" && (object.status | 0) === object.status)
@@ -832,6 +960,37 @@ export const infermesh = $root.infermesh = (() => {
                             message.interTokenLatency[i] = $root.infermesh.state.v1.Quantile.fromObject(object.interTokenLatency[i], _depth + 1);
                         }
                     }
+                    if (object.runtime != null)
+                        if (typeof object.runtime !== "string" || object.runtime.length)
+                            message.runtime = $String(object.runtime);
+                    if (object.reason != null)
+                        if (typeof object.reason !== "string" || object.reason.length)
+                            message.reason = $String(object.reason);
+                    if (object.parent != null)
+                        if (typeof object.parent !== "string" || object.parent.length)
+                            message.parent = $String(object.parent);
+                    if (object.contextTokensMax != null)
+                        if ($util.Long)
+                            message.contextTokensMax = $util.Long.fromValue(object.contextTokensMax, true);
+                        else if (typeof object.contextTokensMax === "string")
+                            message.contextTokensMax = $parseInt(object.contextTokensMax, 10);
+                        else if (typeof object.contextTokensMax === "number")
+                            message.contextTokensMax = object.contextTokensMax;
+                        else if (typeof object.contextTokensMax === "object")
+                            message.contextTokensMax = new $util.LongBits(object.contextTokensMax.low >>> 0, object.contextTokensMax.high >>> 0).toNumber(true);
+                    if (object.capabilities) {
+                        if (!$Array.isArray(object.capabilities))
+                            throw $TypeError(".infermesh.state.v1.ModelState.capabilities: array expected");
+                        message.capabilities = $Array(object.capabilities.length);
+                        for (let i = 0; i < object.capabilities.length; ++i)
+                            message.capabilities[i] = $String(object.capabilities[i]);
+                    }
+                    if (object.cacheHitRate != null)
+                        message.cacheHitRate = $Number(object.cacheHitRate);
+                    if (object.preemptionsPerSecond != null)
+                        message.preemptionsPerSecond = $Number(object.preemptionsPerSecond);
+                    if (object.workLeftSeconds != null)
+                        message.workLeftSeconds = $Number(object.workLeftSeconds);
                     return message;
                 };
 
@@ -846,12 +1005,16 @@ export const infermesh = $root.infermesh = (() => {
                     if (options.arrays || options.defaults) {
                         object.timeToFirstToken = [];
                         object.interTokenLatency = [];
+                        object.capabilities = [];
                     }
                     if (options.defaults) {
                         object.labels = null;
                         object.status = options.enums === $String ? "MODEL_STATUS_UNSPECIFIED" : 0;
                         object.runningRequests = 0;
                         object.waitingRequests = 0;
+                        object.runtime = "";
+                        object.reason = "";
+                        object.parent = "";
                     }
                     if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
                         object.labels = $root.infermesh.state.v1.Labels.toObject(message.labels, options, _depth + 1);
@@ -893,6 +1056,30 @@ export const infermesh = $root.infermesh = (() => {
                         for (let j = 0; j < message.interTokenLatency.length; ++j)
                             object.interTokenLatency[j] = $root.infermesh.state.v1.Quantile.toObject(message.interTokenLatency[j], options, _depth + 1);
                     }
+                    if (message.runtime != null && $Object.hasOwnProperty.call(message, "runtime"))
+                        object.runtime = message.runtime;
+                    if (message.reason != null && $Object.hasOwnProperty.call(message, "reason"))
+                        object.reason = message.reason;
+                    if (message.parent != null && $Object.hasOwnProperty.call(message, "parent"))
+                        object.parent = message.parent;
+                    if (message.contextTokensMax != null && $Object.hasOwnProperty.call(message, "contextTokensMax"))
+                        if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                            object.contextTokensMax = typeof message.contextTokensMax === "number" ? $BigInt(message.contextTokensMax) : $util.Long.fromBits(message.contextTokensMax.low >>> 0, message.contextTokensMax.high >>> 0, true).toBigInt();
+                        else if (typeof message.contextTokensMax === "number")
+                            object.contextTokensMax = options.longs === $String ? $String(message.contextTokensMax) : message.contextTokensMax;
+                        else
+                            object.contextTokensMax = options.longs === $String ? $util.Long.prototype.toString.call(message.contextTokensMax) : options.longs === $Number ? new $util.LongBits(message.contextTokensMax.low >>> 0, message.contextTokensMax.high >>> 0).toNumber(true) : message.contextTokensMax;
+                    if (message.capabilities && message.capabilities.length) {
+                        object.capabilities = $Array(message.capabilities.length);
+                        for (let j = 0; j < message.capabilities.length; ++j)
+                            object.capabilities[j] = message.capabilities[j];
+                    }
+                    if (message.cacheHitRate != null && $Object.hasOwnProperty.call(message, "cacheHitRate"))
+                        object.cacheHitRate = options.json && !$isFinite(message.cacheHitRate) ? $String(message.cacheHitRate) : message.cacheHitRate;
+                    if (message.preemptionsPerSecond != null && $Object.hasOwnProperty.call(message, "preemptionsPerSecond"))
+                        object.preemptionsPerSecond = options.json && !$isFinite(message.preemptionsPerSecond) ? $String(message.preemptionsPerSecond) : message.preemptionsPerSecond;
+                    if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
+                        object.workLeftSeconds = options.json && !$isFinite(message.workLeftSeconds) ? $String(message.workLeftSeconds) : message.workLeftSeconds;
                     return object;
                 };
 
@@ -901,6 +1088,476 @@ export const infermesh = $root.infermesh = (() => {
                 };
 
                 return ModelState;
+            })();
+
+            v1.Endpoint = (function() {
+
+                const Endpoint = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Endpoint.prototype.name = "";
+                Endpoint.prototype.address = "";
+                Endpoint.prototype.protocol = "";
+                Endpoint.prototype.tls = false;
+
+                Endpoint.create = function(properties) {
+                    return new Endpoint(properties);
+                };
+
+                Endpoint.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(10).string(message.name);
+                    if (message.address != null && $Object.hasOwnProperty.call(message, "address") && message.address !== "")
+                        writer.uint32(18).string(message.address);
+                    if (message.protocol != null && $Object.hasOwnProperty.call(message, "protocol") && message.protocol !== "")
+                        writer.uint32(26).string(message.protocol);
+                    if (message.tls != null && $Object.hasOwnProperty.call(message, "tls") && message.tls !== false)
+                        writer.uint32(32).bool(message.tls);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Endpoint.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.infermesh.state.v1.Endpoint();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.address = value;
+                                else
+                                    delete message.address;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.protocol = value;
+                                else
+                                    delete message.protocol;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.tls = value;
+                                else
+                                    delete message.tls;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                Endpoint.fromObject = function (object, _depth) {
+                    if (object instanceof $root.infermesh.state.v1.Endpoint)
+                        return object;
+                    if (!$util.isObject(object))
+                        throw $TypeError(".infermesh.state.v1.Endpoint: object expected");
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let message = new $root.infermesh.state.v1.Endpoint();
+                    if (object.name != null)
+                        if (typeof object.name !== "string" || object.name.length)
+                            message.name = $String(object.name);
+                    if (object.address != null)
+                        if (typeof object.address !== "string" || object.address.length)
+                            message.address = $String(object.address);
+                    if (object.protocol != null)
+                        if (typeof object.protocol !== "string" || object.protocol.length)
+                            message.protocol = $String(object.protocol);
+                    if (object.tls != null)
+                        if (object.tls)
+                            message.tls = $Boolean(object.tls);
+                    return message;
+                };
+
+                Endpoint.toObject = function (message, options, _depth) {
+                    if (!options)
+                        options = {};
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let object = {};
+                    if (options.defaults) {
+                        object.name = "";
+                        object.address = "";
+                        object.protocol = "";
+                        object.tls = false;
+                    }
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                        object.name = message.name;
+                    if (message.address != null && $Object.hasOwnProperty.call(message, "address"))
+                        object.address = message.address;
+                    if (message.protocol != null && $Object.hasOwnProperty.call(message, "protocol"))
+                        object.protocol = message.protocol;
+                    if (message.tls != null && $Object.hasOwnProperty.call(message, "tls"))
+                        object.tls = message.tls;
+                    return object;
+                };
+
+                Endpoint.prototype.toJSON = function() {
+                    return Endpoint.toObject(this, $protobuf.util.toJSONOptions);
+                };
+
+                return Endpoint;
+            })();
+
+            v1.RuntimeState = (function() {
+
+                const RuntimeState = function (properties) {
+                    this.endpoints = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                RuntimeState.prototype.name = "";
+                RuntimeState.prototype.kind = "";
+                RuntimeState.prototype.version = "";
+                RuntimeState.prototype.ready = false;
+                RuntimeState.prototype.draining = false;
+                RuntimeState.prototype.state = "";
+                RuntimeState.prototype.message = "";
+                RuntimeState.prototype.sinceMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                RuntimeState.prototype.endpoints = $util.emptyArray;
+
+                RuntimeState.create = function(properties) {
+                    return new RuntimeState(properties);
+                };
+
+                RuntimeState.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(10).string(message.name);
+                    if (message.kind != null && $Object.hasOwnProperty.call(message, "kind") && message.kind !== "")
+                        writer.uint32(18).string(message.kind);
+                    if (message.version != null && $Object.hasOwnProperty.call(message, "version") && message.version !== "")
+                        writer.uint32(26).string(message.version);
+                    if (message.ready != null && $Object.hasOwnProperty.call(message, "ready") && message.ready !== false)
+                        writer.uint32(32).bool(message.ready);
+                    if (message.draining != null && $Object.hasOwnProperty.call(message, "draining") && message.draining !== false)
+                        writer.uint32(40).bool(message.draining);
+                    if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
+                        writer.uint32(50).string(message.state);
+                    if (message.message != null && $Object.hasOwnProperty.call(message, "message") && message.message !== "")
+                        writer.uint32(58).string(message.message);
+                    if (message.sinceMs != null && $Object.hasOwnProperty.call(message, "sinceMs") && (typeof message.sinceMs === "object" ? message.sinceMs.low || message.sinceMs.high : message.sinceMs !== 0))
+                        writer.uint32(64).uint64(message.sinceMs);
+                    if (message.endpoints != null && message.endpoints.length)
+                        for (let i = 0; i < message.endpoints.length; ++i)
+                            $root.infermesh.state.v1.Endpoint.encode(message.endpoints[i], writer.uint32(74).fork(), _depth + 1).ldelim();
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                RuntimeState.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.infermesh.state.v1.RuntimeState();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.kind = value;
+                                else
+                                    delete message.kind;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.version = value;
+                                else
+                                    delete message.version;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.ready = value;
+                                else
+                                    delete message.ready;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.draining = value;
+                                else
+                                    delete message.draining;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.state = value;
+                                else
+                                    delete message.state;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.message = value;
+                                else
+                                    delete message.message;
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.sinceMs = value;
+                                else
+                                    delete message.sinceMs;
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.endpoints && message.endpoints.length))
+                                    message.endpoints = [];
+                                message.endpoints.push($root.infermesh.state.v1.Endpoint.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                RuntimeState.fromObject = function (object, _depth) {
+                    if (object instanceof $root.infermesh.state.v1.RuntimeState)
+                        return object;
+                    if (!$util.isObject(object))
+                        throw $TypeError(".infermesh.state.v1.RuntimeState: object expected");
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let message = new $root.infermesh.state.v1.RuntimeState();
+                    if (object.name != null)
+                        if (typeof object.name !== "string" || object.name.length)
+                            message.name = $String(object.name);
+                    if (object.kind != null)
+                        if (typeof object.kind !== "string" || object.kind.length)
+                            message.kind = $String(object.kind);
+                    if (object.version != null)
+                        if (typeof object.version !== "string" || object.version.length)
+                            message.version = $String(object.version);
+                    if (object.ready != null)
+                        if (object.ready)
+                            message.ready = $Boolean(object.ready);
+                    if (object.draining != null)
+                        if (object.draining)
+                            message.draining = $Boolean(object.draining);
+                    if (object.state != null)
+                        if (typeof object.state !== "string" || object.state.length)
+                            message.state = $String(object.state);
+                    if (object.message != null)
+                        if (typeof object.message !== "string" || object.message.length)
+                            message.message = $String(object.message);
+                    if (object.sinceMs != null)
+                        if (typeof object.sinceMs === "object" ? object.sinceMs.low || object.sinceMs.high : $Number(object.sinceMs) !== 0)
+                            if ($util.Long)
+                                message.sinceMs = $util.Long.fromValue(object.sinceMs, true);
+                            else if (typeof object.sinceMs === "string")
+                                message.sinceMs = $parseInt(object.sinceMs, 10);
+                            else if (typeof object.sinceMs === "number")
+                                message.sinceMs = object.sinceMs;
+                            else if (typeof object.sinceMs === "object")
+                                message.sinceMs = new $util.LongBits(object.sinceMs.low >>> 0, object.sinceMs.high >>> 0).toNumber(true);
+                    if (object.endpoints) {
+                        if (!$Array.isArray(object.endpoints))
+                            throw $TypeError(".infermesh.state.v1.RuntimeState.endpoints: array expected");
+                        message.endpoints = $Array(object.endpoints.length);
+                        for (let i = 0; i < object.endpoints.length; ++i) {
+                            if (!$util.isObject(object.endpoints[i]))
+                                throw $TypeError(".infermesh.state.v1.RuntimeState.endpoints: object expected");
+                            message.endpoints[i] = $root.infermesh.state.v1.Endpoint.fromObject(object.endpoints[i], _depth + 1);
+                        }
+                    }
+                    return message;
+                };
+
+                RuntimeState.toObject = function (message, options, _depth) {
+                    if (!options)
+                        options = {};
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let object = {};
+                    if (options.arrays || options.defaults)
+                        object.endpoints = [];
+                    if (options.defaults) {
+                        object.name = "";
+                        object.kind = "";
+                        object.version = "";
+                        object.ready = false;
+                        object.draining = false;
+                        object.state = "";
+                        object.message = "";
+                        if ($util.Long) {
+                            let long = new $util.Long(0, 0, true);
+                            object.sinceMs = options.longs === $String ? long.toString() : options.longs === $Number ? long.toNumber() : typeof $BigInt !== "undefined" && options.longs === $BigInt ? long.toBigInt() : long;
+                        } else
+                            object.sinceMs = options.longs === $String ? "0" : typeof $BigInt !== "undefined" && options.longs === $BigInt ? $BigInt("0") : 0;
+                    }
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name"))
+                        object.name = message.name;
+                    if (message.kind != null && $Object.hasOwnProperty.call(message, "kind"))
+                        object.kind = message.kind;
+                    if (message.version != null && $Object.hasOwnProperty.call(message, "version"))
+                        object.version = message.version;
+                    if (message.ready != null && $Object.hasOwnProperty.call(message, "ready"))
+                        object.ready = message.ready;
+                    if (message.draining != null && $Object.hasOwnProperty.call(message, "draining"))
+                        object.draining = message.draining;
+                    if (message.state != null && $Object.hasOwnProperty.call(message, "state"))
+                        object.state = message.state;
+                    if (message.message != null && $Object.hasOwnProperty.call(message, "message"))
+                        object.message = message.message;
+                    if (message.sinceMs != null && $Object.hasOwnProperty.call(message, "sinceMs"))
+                        if (typeof $BigInt !== "undefined" && options.longs === $BigInt)
+                            object.sinceMs = typeof message.sinceMs === "number" ? $BigInt(message.sinceMs) : $util.Long.fromBits(message.sinceMs.low >>> 0, message.sinceMs.high >>> 0, true).toBigInt();
+                        else if (typeof message.sinceMs === "number")
+                            object.sinceMs = options.longs === $String ? $String(message.sinceMs) : message.sinceMs;
+                        else
+                            object.sinceMs = options.longs === $String ? $util.Long.prototype.toString.call(message.sinceMs) : options.longs === $Number ? new $util.LongBits(message.sinceMs.low >>> 0, message.sinceMs.high >>> 0).toNumber(true) : message.sinceMs;
+                    if (message.endpoints && message.endpoints.length) {
+                        object.endpoints = $Array(message.endpoints.length);
+                        for (let j = 0; j < message.endpoints.length; ++j)
+                            object.endpoints[j] = $root.infermesh.state.v1.Endpoint.toObject(message.endpoints[j], options, _depth + 1);
+                    }
+                    return object;
+                };
+
+                RuntimeState.prototype.toJSON = function() {
+                    return RuntimeState.toObject(this, $protobuf.util.toJSONOptions);
+                };
+
+                return RuntimeState;
             })();
 
             v1.GpuHealth = (function() {
@@ -1827,6 +2484,7 @@ export const infermesh = $root.infermesh = (() => {
                 const NodeState = function (properties) {
                     this.models = [];
                     this.gpus = [];
+                    this.runtimes = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1845,6 +2503,16 @@ export const infermesh = $root.infermesh = (() => {
                 NodeState.prototype.models = $util.emptyArray;
                 NodeState.prototype.gpus = $util.emptyArray;
                 NodeState.prototype.labels = null;
+                NodeState.prototype.draining = null;
+                NodeState.prototype.runtimes = $util.emptyArray;
+
+                let $oneOfFields;
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(NodeState.prototype, "_draining", {
+                    get: $util.oneOfGetter($oneOfFields = ["draining"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
 
                 NodeState.create = function(properties) {
                     return new NodeState(properties);
@@ -1883,6 +2551,11 @@ export const infermesh = $root.infermesh = (() => {
                             $root.infermesh.state.v1.GpuState.encode(message.gpus[i], writer.uint32(90).fork(), _depth + 1).ldelim();
                     if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
                         $root.infermesh.state.v1.Labels.encode(message.labels, writer.uint32(98).fork(), _depth + 1).ldelim();
+                    if (message.draining != null && $Object.hasOwnProperty.call(message, "draining"))
+                        writer.uint32(104).bool(message.draining);
+                    if (message.runtimes != null && message.runtimes.length)
+                        for (let i = 0; i < message.runtimes.length; ++i)
+                            $root.infermesh.state.v1.RuntimeState.encode(message.runtimes[i], writer.uint32(114).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -2013,6 +2686,21 @@ export const infermesh = $root.infermesh = (() => {
                                 message.labels = $root.infermesh.state.v1.Labels.decode(reader, reader.size(), $undefined, _depth + 1, message.labels);
                                 continue;
                             }
+                        case 13: {
+                                if (wireType !== 0)
+                                    break;
+                                message.draining = reader.bool();
+                                message._draining = "draining";
+                                continue;
+                            }
+                        case 14: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.runtimes && message.runtimes.length))
+                                    message.runtimes = [];
+                                message.runtimes.push($root.infermesh.state.v1.RuntimeState.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -2110,6 +2798,18 @@ export const infermesh = $root.infermesh = (() => {
                             throw $TypeError(".infermesh.state.v1.NodeState.labels: object expected");
                         message.labels = $root.infermesh.state.v1.Labels.fromObject(object.labels, _depth + 1);
                     }
+                    if (object.draining != null)
+                        message.draining = $Boolean(object.draining);
+                    if (object.runtimes) {
+                        if (!$Array.isArray(object.runtimes))
+                            throw $TypeError(".infermesh.state.v1.NodeState.runtimes: array expected");
+                        message.runtimes = $Array(object.runtimes.length);
+                        for (let i = 0; i < object.runtimes.length; ++i) {
+                            if (!$util.isObject(object.runtimes[i]))
+                                throw $TypeError(".infermesh.state.v1.NodeState.runtimes: object expected");
+                            message.runtimes[i] = $root.infermesh.state.v1.RuntimeState.fromObject(object.runtimes[i], _depth + 1);
+                        }
+                    }
                     return message;
                 };
 
@@ -2124,6 +2824,7 @@ export const infermesh = $root.infermesh = (() => {
                     if (options.arrays || options.defaults) {
                         object.models = [];
                         object.gpus = [];
+                        object.runtimes = [];
                     }
                     if (options.defaults) {
                         object.id = "";
@@ -2185,6 +2886,13 @@ export const infermesh = $root.infermesh = (() => {
                     }
                     if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
                         object.labels = $root.infermesh.state.v1.Labels.toObject(message.labels, options, _depth + 1);
+                    if (message.draining != null && $Object.hasOwnProperty.call(message, "draining"))
+                        object.draining = message.draining;
+                    if (message.runtimes && message.runtimes.length) {
+                        object.runtimes = $Array(message.runtimes.length);
+                        for (let j = 0; j < message.runtimes.length; ++j)
+                            object.runtimes[j] = $root.infermesh.state.v1.RuntimeState.toObject(message.runtimes[j], options, _depth + 1);
+                    }
                     return object;
                 };
 
@@ -2205,4 +2913,4 @@ export const infermesh = $root.infermesh = (() => {
 })();
 
 
-export const { Labels, ModelStatus, Quantile, ModelState, GpuHealth, GpuState, Vitals, Addresses, NodeState } = infermesh.state.v1;
+export const { Labels, ModelStatus, Quantile, ModelState, Endpoint, RuntimeState, GpuHealth, GpuState, Vitals, Addresses, NodeState } = infermesh.state.v1;

@@ -80,7 +80,7 @@ function pcieOf(raw: RawMetrics): AmdFigures {
   const tenthsOfTransfers = first(raw, "pcie_link_speed");
   return {
     pcieGeneration: tenthsOfTransfers === undefined ? undefined : generationOf(tenthsOfTransfers / 10),
-    pcieWidth: first(raw, "pcie_link_width") || undefined,
+    pcieWidth: lanesOf(first(raw, "pcie_link_width")),
     pcieReplays: first(raw, "pcie_replay_count_acc"),
   };
 }
@@ -99,6 +99,14 @@ const GENERATIONS = [2.5, 5, 8, 16, 32, 64, 128] as const;
 export function generationOf(gigatransfers: number): number | undefined {
   const at = GENERATIONS.findIndex((speed) => Math.abs(speed - gigatransfers) < 0.5);
   return at < 0 ? undefined : at + 1;
+}
+
+/** Widths that PCIe has. */
+const LANES = new Set([1, 2, 4, 8, 12, 16, 32]);
+
+/** 0 and 255 are the width of a link that is none, 63 (all ones) that of a port that did not answer. */
+export function lanesOf(width: number | undefined): number | undefined {
+  return width !== undefined && LANES.has(width) ? width : undefined;
 }
 
 function energyOf(steps: number | undefined): number | undefined {

@@ -6,16 +6,19 @@
  */
 import type { RawMetrics } from "./amd-metrics.ts";
 
-type Word = "sw_power_cap" | "hw_slowdown" | "sw_thermal" | "hw_thermal";
+type Word = "sw_power_cap" | "sw_thermal" | "hw_thermal";
 
-/** From bit to bit: limits of power; of current; of temperature; what voltage regulators and pins report. */
+/**
+ * From bit to bit, as the kernel has them (amdgpu_smu.h): limits of power; of current (TDC, EDC, APCC), which a busy card
+ * meets all the time as it does those of power; of temperature; what voltage regulators and pins report (VRHOT, PROCHOT);
+ * PPM and FIT, limits of power and of wear.
+ */
 const BITS: readonly (readonly [first: number, last: number, Word])[] = [
   [0, 7, "sw_power_cap"],
-  [16, 23, "hw_slowdown"],
+  [16, 23, "sw_power_cap"],
   [32, 43, "sw_thermal"],
   [44, 47, "hw_thermal"],
-  [56, 56, "sw_power_cap"],
-  [57, 57, "hw_slowdown"],
+  [56, 57, "sw_power_cap"],
 ];
 
 const COUNTERS: readonly (readonly [name: string, Word])[] = [

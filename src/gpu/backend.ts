@@ -25,6 +25,9 @@ export class BackendError extends Error {
   }
 }
 
+/** The end of the advice for a machine without GPUs: for agents, and for nobody who asked for GPUs. */
+export const OR_NONE = ", or set --gpu none";
+
 /**
  * An opened backend. Its constructor or opening function throws a BackendError where it can't serve; so does `read` where
  * all of it must be opened anew. What only one GPU or one figure fails at is left out of the result.

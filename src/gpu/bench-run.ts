@@ -6,6 +6,7 @@
 import type { GpuReading } from "../health/reading.ts";
 import { defaultsOf } from "../base/settings-reading.ts";
 import type { SourceState } from "../health/source-state.ts";
+import { OR_NONE } from "./backend.ts";
 import { whyBusy } from "./bench-busy.ts";
 import { type BenchFigures, readAnswer } from "./bench-figures.ts";
 import type { BenchSpec } from "./bench-process.ts";
@@ -41,12 +42,20 @@ export interface BenchOutcome {
 }
 
 export type BenchRun =
-  | { readonly type: "run"; readonly driverVersion: string; readonly gpus: readonly BenchOutcome[] }
+  | {
+      readonly type: "run";
+      readonly driverVersion: string;
+      readonly gpus: readonly BenchOutcome[];
+      /** Which GPUs there are besides that can't be read at all, and why; "" for none. */
+      readonly note: string;
+    }
   /** `absent`: no GPU or no driver; `unknown`: no GPU of that name; `broken`: the driver does not answer. */
   | { readonly type: "none"; readonly why: "absent" | "unknown" | "broken"; readonly message: string };
 
 const ANSWER_BYTES_MAX = 64 * 1024;
 const LOOK_MS = 20;
+/** What one GPU has not told by then, after the others, it will hardly tell; its processes are looked at every 5 s. */
+const PARTLY_MS = 6000;
 /** Between SIGKILL and the end of waiting for it. */
 const KILL_MS = 2000;
 
@@ -54,33 +63,38 @@ export async function runBench(options: BenchOptions): Promise<BenchRun> {
   const endMs = performance.now() + options.limitMs;
   const seen = await lookAtGpus(options, endMs);
   if ("why" in seen) return seen;
-  const { readings, driverVersion } = seen;
+  const { readings, driverVersion, note } = seen;
   const chosen = readings.filter(({ uuid, identity }) => isNamed(options.only, uuid, identity.index));
   if (chosen.length === 0) {
     const all = readings.map(({ uuid, identity }) => `${identity.index} (${uuid})`).join(", ");
-    return { type: "none", why: "unknown", message: `there is no GPU ${options.only}; there are ${all}` };
+    const message = `there is no GPU ${options.only}; there are ${all}${note === "" ? "" : `; ${note}`}`;
+    return { type: "none", why: "unknown", message };
   }
   const gpus = await Promise.all(chosen.map((reading) => one(reading, options, endMs)));
-  return { type: "run", driverVersion, gpus };
+  return { type: "run", driverVersion, gpus, note: options.only === "" ? note : "" };
 }
 
 function isNamed(only: string, uuid: string, index: number): boolean {
   return only === "" || only.toLowerCase() === uuid.toLowerCase() || only === String(index);
 }
 
-type Seen = { readonly readings: readonly GpuReading[]; readonly driverVersion: string };
+type Seen = { readonly readings: readonly GpuReading[]; readonly driverVersion: string; readonly note: string };
 
-/** As the first whole look of a probe process finds them. */
+/** As the first whole look of a probe process finds them; without what one GPU does not tell while others do. */
 async function lookAtGpus(options: BenchOptions, endMs: number): Promise<Seen | Extract<BenchRun, { type: "none" }>> {
   const { nvmlLibrary, root, limitMs, command } = options;
   const config = { ...defaultsOf(gpuSettings), nvmlLibrary, root, silentMaxMs: Math.min(10_000, limitMs) };
   const spec = probeSpec(config, { backends: ["nvml"], vendors: ["nvidia"] });
   const prober = new Prober({ command: [...command, "gpu-probe", JSON.stringify(spec)], config });
+  let partlyEndMs = Infinity;
   try {
     while (performance.now() < endMs) {
       const { state, readings } = prober;
-      if (state.state === "ok" && readings.length > 0 && readings.every(isWhole)) {
-        return { readings, driverVersion: state.stack?.driverVersion ?? "" };
+      if (state.state === "ok" && readings.some(isWhole)) {
+        partlyEndMs = Math.min(partlyEndMs, performance.now() + Math.min(PARTLY_MS, limitMs / 3));
+        if (readings.every(isWhole) || performance.now() >= partlyEndMs) {
+          return { readings, driverVersion: state.stack?.driverVersion ?? "", note: state.message };
+        }
       }
       if (state.state !== "ok" && state.state !== "starting") return noneOf(state);
       await Bun.sleep(LOOK_MS);
@@ -96,7 +110,8 @@ function isWhole({ load, traffic }: GpuReading): boolean {
 }
 
 function noneOf({ state, message }: SourceState): Extract<BenchRun, { type: "none" }> {
-  return { type: "none", why: state === "absent" ? "absent" : "broken", message };
+  // That is for agents.
+  return { type: "none", why: state === "absent" ? "absent" : "broken", message: message.replace(OR_NONE, "") };
 }
 
 async function one(reading: GpuReading, options: BenchOptions, endMs: number): Promise<BenchOutcome> {
@@ -106,7 +121,7 @@ async function one(reading: GpuReading, options: BenchOptions, endMs: number): P
     const message = "it is cut into MIG devices, which are not measured; measure it before, or a whole one of its kind";
     return { ...of, state: "failed", message };
   }
-  const busy = whyBusy(reading);
+  const busy = isWhole(reading) ? whyBusy(reading) : "its driver does not tell what uses it";
   if (busy !== "" && !options.force) return { ...of, state: "busy", message: busy };
   const measured = await measureOne(uuid, options, endMs);
   if (typeof measured === "string") return { ...of, state: "failed", message: measured };

@@ -174,7 +174,13 @@ export class DcgmSource implements GpuSource {
     }, silentMaxMs);
     try {
       // What is inflated on the way would have no limit.
-      const options = { headers: this.#headers, redirect: "manual", decompress: false, signal: abort.signal } as const;
+      const options = {
+        headers: this.#headers,
+        redirect: "manual",
+        decompress: false,
+        proxy: false,
+        signal: abort.signal,
+      } as const;
       return await this.#read(await fetch(this.#url, options));
     } catch (error) {
       if (!isLate || error instanceof DcgmTrouble) throw error;

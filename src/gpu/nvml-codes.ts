@@ -1,5 +1,5 @@
 /** What libnvidia-ml answers, and what follows from it. */
-import { BackendError, type BackendTrouble } from "./backend.ts";
+import { BackendError, type BackendTrouble, OR_NONE } from "./backend.ts";
 
 export const RC = {
   ok: 0,
@@ -109,8 +109,8 @@ export class GpuGone extends Error {
 const TROUBLES: Readonly<Record<number, readonly [BackendTrouble, string]>> = {
   [RC.noPermission]: ["denied", "run the agent as a user that may open /dev/nvidia*"],
   [RC.blocked]: ["denied", "allow /dev/nvidia* for the agent's container or unit"],
-  [RC.noDriver]: ["absent", "load the kernel module nvidia (modprobe nvidia), or set --gpu none"],
-  [RC.noGpu]: ["absent", "look at lspci and dmesg, or set --gpu none"],
+  [RC.noDriver]: ["absent", `load the kernel module nvidia (modprobe nvidia)${OR_NONE}`],
+  [RC.noGpu]: ["absent", `look at lspci and dmesg${OR_NONE}`],
   [RC.gpuLost]: ["lost", "look at dmesg for XIDs; reset the GPU or restart the machine"],
   [RC.resetRequired]: ["lost", "reset it (nvidia-smi --gpu-reset) or restart the machine"],
   [RC.mismatch]: ["broken", "the driver was upgraded: load the new kernel module or restart the machine"],

@@ -11,7 +11,7 @@
 import { readdirSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuStack, GpuUpdate } from "../health/reading.ts";
 import { GPUS_MAX } from "../health/shape.ts";
-import { BackendError, type GpuBackend } from "./backend.ts";
+import { BackendError, type GpuBackend, OR_NONE } from "./backend.ts";
 import { openLibrary } from "./library.ts";
 import { hasNvidiaDriver, nvidiaPaths } from "./nvidia.ts";
 import { GpuGone, RC, answered, meaningOf } from "./nvml-codes.ts";
@@ -46,7 +46,7 @@ export function openNvml(where: NvmlWhere = {}): GpuBackend {
     throw new BackendError(
       "absent",
       `no NVIDIA driver is loaded: neither ${root}/proc/driver/nvidia/version nor ${root}/sys/module/nvidia is there; ` +
-        "load the kernel module nvidia, or set --gpu none",
+        `load the kernel module nvidia${OR_NONE}`,
     );
   }
   const paths = where.libraryPath === undefined ? nvidiaPaths(SONAME) : [where.libraryPath];

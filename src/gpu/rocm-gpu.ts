@@ -6,7 +6,7 @@
 import type { GpuIdentity, GpuLoad, GpuProcess, GpuTraffic, GpuWear } from "../health/reading.ts";
 import { amdFiguresOf } from "./amd-figures.ts";
 import { type RawMetrics, readMetrics } from "./amd-metrics.ts";
-import { readEccMode, readRas } from "./amd-ras.ts";
+import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
 import { type ClockLevels, clockLevelsOf } from "./kernel-text.ts";
@@ -14,25 +14,14 @@ import type { KfdNode } from "./kfd.ts";
 import { shareOf } from "./nvml-decode.ts";
 import { Rate } from "./rate.ts";
 import { type RocmDevice, SENSOR } from "./rocm-device.ts";
-import type { Card } from "./sysfs-cards.ts";
+import { type Card, isAsleep } from "./sysfs-cards.ts";
 import { KernelFolder } from "./sysfs-folder.ts";
 import { PcieLink } from "./sysfs-link.ts";
 
 const MEMORY = { vram: 0, gtt: 2 } as const;
 const CLOCKS = { graphics: [0, "pp_dpm_sclk"], memory: [4, "pp_dpm_mclk"] } as const;
-/** Blocks whose errors the library counts, with the names of the kernel's files. */
-const BLOCKS = [
-  [0x1, "umc"],
-  [0x2, "sdma"],
-  [0x4, "gfx"],
-  [0x8, "mmhub"],
-  [0x20, "pcie_bif"],
-  [0x40, "hdp"],
-  [0x80, "xgmi_wafl"],
-] as const;
 
 /** What the library was written for, and nothing else. */
-const COUNTS = /^ue: \d{1,16}\nce: \d{1,16}$/;
 const NUMBER = /^(?:0x)?[0-9a-f]{4}$/i;
 const LEVEL = /^\d{1,2}: \d{1,5}Mhz ?\*?$/;
 
@@ -42,11 +31,14 @@ export class RocmGpu {
   readonly #files: KernelFolder;
   readonly #link: PcieLink;
   readonly #throttle = new AmdThrottle();
+  readonly #ras: AmdRas;
   readonly #read = new Rate();
   readonly #written = new Rate();
   /** The library looks for sensors once, and must not be asked where it found none. */
-  readonly #hasSensors: boolean;
+  #hasSensors = false;
 
+  #isAwake = true;
+  #told: Omit<GpuIdentity, "index"> | undefined;
   /** It may be asked for what it has of the card's gpu_metrics. */
   #knowsMetrics = false;
 
@@ -55,33 +47,30 @@ export class RocmGpu {
     this.card = card;
     this.#files = new KernelFolder(card.device);
     this.#link = new PcieLink(card.device);
+    this.#ras = new AmdRas(this.#files);
+    this.meet(device.index);
+  }
+
+  /** The library was initialised, and the card is this one of its. What is remembered of the card goes on. */
+  meet(index: number): void {
+    this.device.index = index;
+    this.device.forget();
     this.#hasSensors = this.#files.in("hwmon").names(/^hwmon\d/).length > 0;
   }
 
+  /** Answers whether it may be asked: the library would wake up a card that sleeps. Before each look. */
+  begin(nowMs: number): boolean {
+    const isAwake = !isAsleep(this.card.device);
+    if (isAwake && !this.#isAwake) this.device.forget();
+    this.#isAwake = isAwake;
+    this.device.nowMs = nowMs;
+    return isAwake;
+  }
+
+  /** Of a card that sleeps what it told when it was awake, or what the driver has in memory. */
   identity(index: number, node: KfdNode | undefined): GpuIdentity {
-    const device = this.device;
-    const range = this.#hasSensors ? device.powerRange() : undefined;
-    const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
-    const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
-    return {
-      index,
-      vendor: "amd",
-      name: this.#name(),
-      serial: device.text("rsmi_dev_serial_number_get"),
-      pciAddress: this.card.pciAddress,
-      architecture: node?.gfxName,
-      memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
-      graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
-      memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
-      ...this.#link.max(),
-      slowdownCelsius: this.#celsius(sensor, "critical"),
-      shutdownCelsius: this.#celsius(sensor, "emergency"),
-      memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
-      powerLimitWattsMin: wattsOf(range?.min),
-      powerLimitWattsMax: wattsOf(range?.max) || undefined,
-      eccMode: readEccMode(this.#files),
-      fabric: hexOf(hive) ?? node?.hive,
-    };
+    if (this.#isAwake) this.#told = this.#identityNow(node);
+    return { index, ...(this.#told ?? this.#identityAsleep(node)) };
   }
 
   load(): GpuLoad {
@@ -133,33 +122,61 @@ export class RocmGpu {
     };
   }
 
+  /** Of the files alone, which are all that the library counts by: of two that read one counter each may fail at times. */
   wear(): GpuWear {
-    const files = readRas(this.#files);
-    let corrected: number | undefined;
-    let uncorrected: number | undefined;
-    for (const [block, name] of BLOCKS) {
-      if (!COUNTS.test(this.#files.in("ras").text(`${name}_err_count`) ?? "")) continue;
-      const errors = this.device.errors(block);
-      if (errors?.corrected !== undefined) corrected = (corrected ?? 0) + errors.corrected;
-      if (errors?.uncorrected !== undefined) uncorrected = (uncorrected ?? 0) + errors.uncorrected;
-    }
+    return this.#ras.read();
+  }
+
+  #identityAsleep(node: KfdNode | undefined): Omit<GpuIdentity, "index"> {
+    const files = this.#files;
     return {
-      ...files,
-      eccCorrected: greater(files.eccCorrected, corrected),
-      eccUncorrected: greater(files.eccUncorrected, uncorrected),
+      vendor: "amd",
+      name: files.text("product_name") ?? cardName("amd", files.hex("device")),
+      serial: files.text("serial_number"),
+      pciAddress: this.card.pciAddress,
+      architecture: node?.gfxName,
+      memoryTotalBytes: files.amount("mem_info_vram_total"),
+      eccMode: readEccMode(files),
+      fabric: files.in("xgmi_hive_info").hex("xgmi_hive_id") ?? node?.hive,
+    };
+  }
+
+  #identityNow(node: KfdNode | undefined): Omit<GpuIdentity, "index"> {
+    const device = this.device;
+    const range = this.#hasSensors ? device.powerRange() : undefined;
+    const sensor = this.#celsius(SENSOR.edge) === undefined ? SENSOR.junction : SENSOR.edge;
+    const hive = device.halves("rsmi_dev_xgmi_hive_id_get");
+    return {
+      vendor: "amd",
+      name: this.#name(),
+      serial: device.text("rsmi_dev_serial_number_get"),
+      pciAddress: this.card.pciAddress,
+      architecture: node?.gfxName,
+      memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
+      graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
+      memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
+      ...this.#link.max(),
+      slowdownCelsius: this.#celsius(sensor, "critical"),
+      shutdownCelsius: this.#celsius(sensor, "emergency"),
+      memoryCelsiusMax: this.#celsius(SENSOR.memory, "critical"),
+      powerLimitWattsMin: wattsOf(range?.min),
+      powerLimitWattsMax: wattsOf(range?.max) || undefined,
+      eccMode: readEccMode(this.#files),
+      fabric: hexOf(hive) ?? node?.hive,
     };
   }
 
   /**
-   * Before 6.0 the library knows versions 1.0 to 1.3, ends the process on a later one, and leaves out why clocks are held
-   * down: then the card's own bytes are taken.
+   * Of the card's own bytes, which say how long they are: what the library makes of them differs by its version. It is asked
+   * where they are of a version that is not known here. Before 6.0 it knows versions 1.0 to 1.3, and ends the process on a
+   * later one.
    */
   #metrics(): RawMetrics | undefined {
     const own = this.#files.bytes("gpu_metrics");
     const isNew = own === undefined || own[2] !== 1 || (own[3] ?? 0) > 2;
     this.#knowsMetrics = !this.device.session.isOld || !isNew;
-    const told = this.#knowsMetrics ? this.device.metrics() : undefined;
-    return told ?? (own === undefined ? undefined : readMetrics(own));
+    const read = own === undefined ? undefined : readMetrics(own);
+    return read ?? (this.#knowsMetrics ? this.device.metrics() : undefined);
   }
 
   /** The library looks names up in a list that may be older than the card: then it tells of its number. */
@@ -199,12 +216,6 @@ export class RocmGpu {
 /** Of microwatts. */
 function wattsOf(microwatts: number | undefined): number | undefined {
   return microwatts === undefined ? undefined : microwatts / 1e6;
-}
-
-/** Of two that count the same, the one that counts more of the blocks. */
-function greater(one: number | undefined, other: number | undefined): number | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return Math.max(one, other);
 }
 
 /** 64 bits of a name, the low ones first; undefined for none. */

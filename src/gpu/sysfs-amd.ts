@@ -5,7 +5,7 @@
 import type { GpuIdentity, GpuLoad, GpuTraffic, GpuUpdate, GpuWear } from "../health/reading.ts";
 import { type AmdFigures, amdFiguresOf } from "./amd-figures.ts";
 import { readMetrics } from "./amd-metrics.ts";
-import { readEccMode, readRas } from "./amd-ras.ts";
+import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
 import type { DeviceClient } from "./drm-clients.ts";
@@ -29,13 +29,17 @@ export class SysfsAmd {
   /** Found anew with each look at identities: its number changes with the driver. */
   #hwmon: Hwmon | undefined;
   readonly #link: PcieLink;
+  /** As they were when it was awake last. */
+  #limits: Partial<GpuIdentity> = {};
   readonly #throttle = new AmdThrottle();
+  readonly #ras: AmdRas;
   readonly #read = new Rate();
   readonly #written = new Rate();
 
   constructor(card: Card, device: KernelFolder) {
     this.card = card;
     this.#device = device;
+    this.#ras = new AmdRas(device);
     this.#hwmon = sensorsOf(device);
     this.#link = new PcieLink(card.device);
   }
@@ -44,11 +48,11 @@ export class SysfsAmd {
     return amdUuid(this.#device.hex("unique_id"), this.card.pciAddress);
   }
 
-  identity(index: number, node: KfdNode | undefined): GpuIdentity {
+  /** Of a card that sleeps only what the driver has in memory, and what it told when it was awake. */
+  identity(index: number, node: KfdNode | undefined, isAwake: boolean): GpuIdentity {
     const device = this.#device;
-    const hwmon = sensorsOf(device);
-    this.#hwmon = hwmon;
-    const sensor = hwmon?.sensor("temp", "edge") ?? hwmon?.sensor("temp", "junction");
+    this.#hwmon = sensorsOf(device);
+    if (isAwake) this.#limits = this.#limitsNow();
     return {
       index,
       vendor: "amd",
@@ -57,15 +61,7 @@ export class SysfsAmd {
       pciAddress: this.card.pciAddress,
       architecture: node?.gfxName,
       memoryTotalBytes: device.amount("mem_info_vram_total"),
-      graphicsClockMhzMax: clockLevelsOf(device.text("pp_dpm_sclk")).maxMhz,
-      memoryClockMhzMax: clockLevelsOf(device.text("pp_dpm_mclk")).maxMhz,
-      videoClockMhzMax: clockLevelsOf(device.text("pp_dpm_vclk")).maxMhz,
-      ...this.#link.max(),
-      slowdownCelsius: hwmon?.celsius(sensor, "crit"),
-      shutdownCelsius: hwmon?.celsius(sensor, "emergency"),
-      memoryCelsiusMax: hwmon?.celsius(hwmon.sensor("temp", "mem"), "crit"),
-      powerLimitWattsMin: hwmon?.millionths("power1_cap_min"),
-      powerLimitWattsMax: hwmon?.limit("power1_cap_max"),
+      ...this.#limits,
       eccMode: readEccMode(device),
       fabric: device.in("xgmi_hive_info").hex("xgmi_hive_id") ?? node?.hive,
     };
@@ -115,7 +111,24 @@ export class SysfsAmd {
   }
 
   wear(): GpuWear {
-    return readRas(this.#device);
+    return this.#ras.read();
+  }
+
+  #limitsNow(): Partial<GpuIdentity> {
+    const device = this.#device;
+    const hwmon = this.#hwmon;
+    const sensor = hwmon?.sensor("temp", "edge") ?? hwmon?.sensor("temp", "junction");
+    return {
+      graphicsClockMhzMax: clockLevelsOf(device.text("pp_dpm_sclk")).maxMhz,
+      memoryClockMhzMax: clockLevelsOf(device.text("pp_dpm_mclk")).maxMhz,
+      videoClockMhzMax: clockLevelsOf(device.text("pp_dpm_vclk")).maxMhz,
+      ...this.#link.max(),
+      slowdownCelsius: hwmon?.celsius(sensor, "crit"),
+      shutdownCelsius: hwmon?.celsius(sensor, "emergency"),
+      memoryCelsiusMax: hwmon?.celsius(hwmon.sensor("temp", "mem"), "crit"),
+      powerLimitWattsMin: hwmon?.millionths("power1_cap_min"),
+      powerLimitWattsMax: hwmon?.limit("power1_cap_max"),
+    };
   }
 
   #metrics(): ReturnType<typeof readMetrics> {

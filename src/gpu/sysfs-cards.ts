@@ -52,6 +52,11 @@ function cardOf(node: string): Card | undefined {
   }
 }
 
+/** It is powered down, or about to be: asked for what only the card itself knows, it would be woken up. */
+export function isAsleep(device: string): boolean {
+  return /^suspend(?:ed|ing)$/.test(textOf(`${device}/power/runtime_status`));
+}
+
 /**
  * The folder of the PCI device whose link is the card's way to the machine. Many cards have a switch of their own, behind
  * which their link looks narrow and slow, or the contrary: the way is that of the first port of the same vendor below the
@@ -68,9 +73,19 @@ export function linkFolderOf(device: string): string {
   return link;
 }
 
+/** The port at the other end of a link: the root port's or a switch's. Undefined for what has no port above it. */
+export function slotFolderOf(link: string): string | undefined {
+  const port = dirname(link);
+  return PCI_ADDRESS.test(basename(port)) ? port : undefined;
+}
+
 function vendorOf(device: string): string {
+  return textOf(`${device}/vendor`);
+}
+
+function textOf(path: string): string {
   try {
-    return readFileSync(`${device}/vendor`, "utf8").trim();
+    return readFileSync(path, "utf8").trim();
   } catch {
     return "";
   }

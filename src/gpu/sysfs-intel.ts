@@ -11,17 +11,17 @@ import type { KernelFolder } from "./sysfs-folder.ts";
 import { Hwmon } from "./sysfs-hwmon.ts";
 import { PcieLink } from "./sysfs-link.ts";
 
-/** By the end of the file's name, in our words. */
+/** By the end of the file's name, in our words. Limits of current (pl4, iccmax, vr_tdc, fastvmode) are met by any busy chip. */
 const REASONS: Readonly<Record<string, string>> = {
   pl1: "sw_power_cap",
   pl2: "sw_power_cap",
   psys_pl1: "sw_power_cap",
   psys_pl2: "sw_power_cap",
-  pl4: "hw_slowdown",
-  iccmax: "hw_slowdown",
+  pl4: "sw_power_cap",
+  iccmax: "sw_power_cap",
   psys_crit: "hw_slowdown",
-  vr_tdc: "hw_slowdown",
-  fastvmode: "hw_slowdown",
+  vr_tdc: "sw_power_cap",
+  fastvmode: "sw_power_cap",
   thermal: "sw_thermal",
   soc_thermal: "sw_thermal",
   soc_avg_thermal: "sw_thermal",
@@ -48,6 +48,8 @@ export class SysfsIntel {
   /** Found anew with each look at identities: its number changes with the driver. */
   #hwmon: Hwmon | undefined;
   readonly #link: PcieLink;
+  /** As they were when it was awake last. */
+  #limits: Partial<GpuIdentity> = {};
   readonly #power = new Rate();
   readonly #parts: readonly Part[];
   readonly #tiles: readonly KernelFolder[];
@@ -66,21 +68,17 @@ export class SysfsIntel {
     return `intel-${this.card.pciAddress}`;
   }
 
-  identity(index: number): GpuIdentity {
-    const hwmon = Hwmon.of(this.#device, [this.card.driver]);
-    this.#hwmon = hwmon;
+  /** Of a card that sleeps only what the driver has in memory, and what it told when it was awake. */
+  identity(index: number, isAwake: boolean): GpuIdentity {
+    this.#hwmon = Hwmon.of(this.#device, [this.card.driver]);
+    if (isAwake) this.#limits = this.#limitsNow();
     return {
       index,
       vendor: "intel",
       name: cardName("intel", this.#device.hex("device")),
       pciAddress: this.card.pciAddress,
       memoryTotalBytes: this.#memoryTotal(),
-      graphicsClockMhzMax: greatest(this.#parts.map(({ folder, max }) => folder.amount(max))),
-      ...this.#link.max(),
-      shutdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "emergency"),
-      slowdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "crit"),
-      memoryCelsiusMax: hwmon?.celsius(this.#sensor("vram"), "crit"),
-      powerLimitWattsMax: hwmon?.limit("power1_rated_max") ?? hwmon?.limit("power2_rated_max"),
+      ...this.#limits,
     };
   }
 
@@ -104,6 +102,18 @@ export class SysfsIntel {
 
   traffic(): GpuTraffic {
     return this.#link.now();
+  }
+
+  #limitsNow(): Partial<GpuIdentity> {
+    const hwmon = this.#hwmon;
+    return {
+      graphicsClockMhzMax: greatest(this.#parts.map(({ folder, max }) => folder.amount(max))),
+      ...this.#link.max(),
+      shutdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "emergency"),
+      slowdownCelsius: hwmon?.celsius(this.#sensor("pkg"), "crit"),
+      memoryCelsiusMax: hwmon?.celsius(this.#sensor("vram"), "crit"),
+      powerLimitWattsMax: hwmon?.limit("power1_rated_max") ?? hwmon?.limit("power2_rated_max"),
+    };
   }
 
   /** xe names its sensors; i915 has one, without a name. */

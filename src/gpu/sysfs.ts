@@ -9,12 +9,12 @@
  */
 import { existsSync } from "node:fs";
 import type { GpuFault, GpuGroup, GpuProcess, GpuStack, GpuUpdate, GpuVendor } from "../health/reading.ts";
-import { BackendError, type GpuBackend } from "./backend.ts";
+import { BackendError, type GpuBackend, OR_NONE } from "./backend.ts";
 import { DrmClients } from "./drm-clients.ts";
 import { kfdNodes, kfdProcesses, processesOn, type KfdNode } from "./kfd.ts";
 import { ProcessOwners } from "./process-owner.ts";
 import { SysfsAmd, amdProcesses } from "./sysfs-amd.ts";
-import { type Card, listCards } from "./sysfs-cards.ts";
+import { type Card, isAsleep, listCards } from "./sysfs-cards.ts";
 import { KernelFolder, LookCount } from "./sysfs-folder.ts";
 import { SysfsIntel } from "./sysfs-intel.ts";
 
@@ -136,12 +136,12 @@ class SysfsBackend implements GpuBackend {
   ): GpuUpdate | undefined {
     const { device, pciAddress } = reader.card;
     const update: { -readonly [K in keyof GpuUpdate]: GpuUpdate[K] } = { uuid };
-    const isAwake = new KernelFolder(`${device}/power`).text("runtime_status") !== "suspended";
+    const isAwake = !isAsleep(device);
     const use = this.#clients.of(pciAddress);
     const whole = this.#clients.isWhole ? use : undefined;
     if (reader instanceof SysfsAmd) {
       const node = this.#nodes.get(pciAddress);
-      if (groups.has("identity")) update.identity = reader.identity(index, node);
+      if (groups.has("identity")) update.identity = reader.identity(index, node, isAwake);
       if (groups.has("load")) update.load = isAwake ? counted(count, () => reader.load()) : {};
       if (groups.has("traffic")) {
         const pids = ofCompute === undefined ? undefined : processesOn(node?.gpuIds ?? [], ofCompute);
@@ -150,7 +150,7 @@ class SysfsBackend implements GpuBackend {
       }
       if (groups.has("wear")) update.wear = isAwake ? reader.wear() : {};
     } else {
-      if (groups.has("identity")) update.identity = reader.identity(index);
+      if (groups.has("identity")) update.identity = reader.identity(index, isAwake);
       if (groups.has("load")) update.load = isAwake ? counted(count, () => reader.load(nowMs, whole)) : {};
       if (groups.has("traffic")) {
         update.traffic = { ...(isAwake ? reader.traffic() : {}), processes: this.#named(whole?.clients) };
@@ -185,13 +185,14 @@ class SysfsBackend implements GpuBackend {
     }
     return new BackendError(
       "absent",
-      `${this.#sys}/class/drm has no GPU of ${whose}; look at lspci -k and dmesg, or set --gpu none`,
+      `${this.#sys}/class/drm has no GPU of ${whose}; look at lspci -k and dmesg${OR_NONE}`,
     );
   }
 }
 
-/** Undefined for one that does not answer, as after it fell off the bus: its files stay. */
+/** Undefined for one that does not answer, as after it fell off the bus: its files stay. One that sleeps is not asked. */
 function firstLook(card: Card): Reader | undefined {
+  if (isAsleep(card.device)) return readerOf(card);
   const { reader, count } = readerOf(card);
   counted(count, () => (reader instanceof SysfsAmd ? reader.load() : reader.load(0, undefined)));
   return count.isLost ? undefined : readerOf(card);

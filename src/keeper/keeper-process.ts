@@ -6,12 +6,21 @@
  * It tells the agent by lines of JSON on its standard output, and hears of its end by that of its standard input: a keeper
  * that is not detached then ends the runtime. A runtime whose keeper is gone ends too, by the kernel's hand.
  */
-import { openPipe } from "./pipe.ts";
 import { writeSync } from "node:fs";
 import type { RuntimeExit } from "../exec/exit.ts";
 import { launch, type Launch } from "./launch.ts";
 import { LogWriter } from "./log-writer.ts";
-import { bootId, oomKillsOf, type ProcessName, sessionGone, signalSession, statOf } from "./proc.ts";
+import { adoptOrphans, buryOthers } from "./orphans.ts";
+import { openPipe } from "./pipe.ts";
+import {
+  endDescendants,
+  killDescendants,
+  oomKillsOf,
+  placeOfNumbers,
+  type ProcessName,
+  signalSession,
+  statOf,
+} from "./proc.ts";
 import { removeRecord, type RuntimeRecord, writeRecord } from "./record.ts";
 import { type KeeperSpec, readSpec, SPEC_BYTES_MAX } from "./spec.ts";
 
@@ -73,7 +82,7 @@ class Keeper {
     const { fingerprint, isDetached, stateDirectory } = spec;
     const limits = { sizeBytesMax: spec.logSizeBytesMax, filesMax: spec.logFilesMax };
     this.#record = {
-      boot: bootId(),
+      place: placeOfNumbers(),
       keeper: this.#self,
       runtime: null,
       fingerprint,
@@ -87,6 +96,7 @@ class Keeper {
 
   /** Rejects where the program can't be run, or nothing can be kept of it. */
   async start(): Promise<void> {
+    adoptOrphans();
     const { words, env, self, workingDirectory, stateDirectory } = this.#spec;
     const how: Launch = { words, names: Object.keys(env), parent: process.pid };
     const [output, status] = [openPipe(), openPipe()];
@@ -117,6 +127,7 @@ class Keeper {
     this.#log.note(`${words[0]} started as process ${runtime.pid}`);
     say({ type: "started", keeper: this.#self, runtime, atMs: this.#record.startedAtMs });
     this.over = this.#follow(child, runtime);
+    buryOthers(runtime.pid);
   }
 
   /** Ends it, in order if it does so in time. */
@@ -124,7 +135,7 @@ class Keeper {
     const { runtime } = this.#record;
     if (runtime === null || this.#stopTimer !== undefined) return;
     signalSession(runtime, "SIGTERM");
-    this.#stopTimer = setTimeout(() => signalSession(runtime, "SIGKILL"), this.#spec.stopTimeoutMs);
+    this.#stopTimer = setTimeout(() => killDescendants(this.#self), this.#spec.stopTimeoutMs);
   }
 
   async #read(chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -135,7 +146,8 @@ class Keeper {
     await child.exited;
     const before = this.#oomKills;
     const now = oomKillsOf("self");
-    await this.#endSession(runtime);
+    // What it left behind holds the port, and memory of the GPUs, that the next one needs.
+    await endDescendants(Math.min(LEFT_MS, this.#spec.stopTimeoutMs), KILLED_MS);
     await Promise.race([this.#reading, Bun.sleep(READ_MS)]);
     const exit: RuntimeExit = {
       code: child.signalCode === null ? child.exitCode : null,
@@ -154,13 +166,6 @@ class Keeper {
     }
     await Promise.race([this.#log.end(), Bun.sleep(WRITE_MS)]);
     say({ type: "exited", exit });
-  }
-
-  /** Ends what the runtime left behind: it holds the port, and memory of the GPUs, that the next one needs. */
-  async #endSession(runtime: ProcessName): Promise<void> {
-    if (!signalSession(runtime, "SIGTERM") || (await sessionGone(runtime.pid, LEFT_MS))) return;
-    signalSession(runtime, "SIGKILL");
-    await sessionGone(runtime.pid, KILLED_MS);
   }
 }
 

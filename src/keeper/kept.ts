@@ -6,8 +6,8 @@
 import type { RuntimeExit } from "../exec/exit.ts";
 import { UNSEEN } from "../exec/exit.ts";
 import type { KeeperMessage } from "./keeper-process.ts";
-import { bootId, isThere, type ProcessName, sessionGone, signalSession } from "./proc.ts";
-import { asExit, readRecord, removeRecord, type RuntimeRecord } from "./record.ts";
+import { isThere, killDescendants, placeOfNumbers, type ProcessName, sessionGone, signalSession } from "./proc.ts";
+import { asExit, isFromHere, readRecord, recordOf, removeRecord, type RuntimeRecord } from "./record.ts";
 import type { KeeperSpec } from "./spec.ts";
 
 export interface Kept {
@@ -87,12 +87,12 @@ export type Left =
   | { readonly kind: "nothing" };
 
 /** Waits until a keeper that is there has started its runtime. */
-export async function findLeft(stateDirectory: string): Promise<Left> {
+export async function findLeft(stateDirectory: string, here: string = placeOfNumbers()): Promise<Left> {
   const endMs = performance.now() + START_MS;
   for (;;) {
     const record = readRecord(stateDirectory);
-    // Numbers of another boot are of other processes by now.
-    if (record === undefined || record.boot !== bootId()) return { kind: "nothing" };
+    // Numbers of another boot or container are of other processes here.
+    if (record === undefined || !isFromHere(record, here)) return { kind: "nothing" };
     const { keeper, runtime } = record;
     if (!isThere(keeper)) {
       // It was killed, and its runtime by the kernel; but not always what that one had started.
@@ -132,15 +132,18 @@ function keptOf(
     if (isLeft) return;
     // The kernel ended it with its keeper, but not always what it had started.
     await endLeft(runtime);
-    const record = readRecord(directory);
-    const isOwn = record?.keeper.pid === keeper.pid && record.keeper.start === keeper.start;
+    const record = recordOf(directory, keeper);
     removeRecord(directory, keeper);
-    resolve(exit === UNSEEN && isOwn ? (record.exit ?? UNSEEN) : exit);
+    resolve(exit === UNSEEN ? (record?.exit ?? UNSEEN) : exit);
   });
   return {
     pid: runtime.pid,
     startedAtMs,
-    signal: (signal) => void signalSession(runtime, signal),
+    signal(signal) {
+      signalSession(runtime, signal);
+      // A session of its own keeps nothing from its end; in order, the keeper does that when the leader has ended.
+      if (signal === "SIGKILL") killDescendants(keeper);
+    },
     exited: promise,
     leave() {
       isLeft = true;

@@ -85,8 +85,7 @@ export class LogWriter {
   /** Until all that was pushed is written or lost, and older files are compressed. */
   async end(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
-    await this.#file?.close().catch(() => {});
-    this.#file = undefined;
+    await this.#drop();
     await this.#compressing;
   }
 
@@ -100,6 +99,7 @@ export class LogWriter {
         await this.#put(chunk);
       } catch (error) {
         this.#miss(chunk.length - this.#taken, whyNot(error));
+        if (!isNoRoom(error)) await this.#drop();
       }
     }
     this.#writing = undefined;
@@ -166,10 +166,26 @@ export class LogWriter {
     return file;
   }
 
+  /** The next file is begun whatever becomes of this one: its descriptor is gone also where its close fails. */
   async #rotate(): Promise<void> {
-    await this.#file?.close();
+    const [file, number] = [this.#file, this.#number];
     this.#file = undefined;
     this.#number += 1;
+    try {
+      await file?.close();
+    } catch (error) {
+      // A network's file system tells so late of what it could not keep.
+      const why = whyNot(error);
+      this.#lost(why);
+      this.note(`the end of ${logName(number)} may be missing: ${why}`);
+    }
+  }
+
+  /** The next write opens it anew: a descriptor that has failed once may do so for good, as one that is stale. */
+  async #drop(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close().catch(() => {});
   }
 
   #link(name: string): void {
@@ -238,6 +254,12 @@ async function compress(path: string, isWanted: () => boolean): Promise<void> {
   } catch {
     await rm(draft, { force: true }).catch(() => {});
   }
+}
+
+/** The file itself is well. */
+function isNoRoom(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === "ENOSPC" || code === "EDQUOT";
 }
 
 function whyNot(error: unknown): string {

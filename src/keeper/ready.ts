@@ -13,7 +13,8 @@ async function askHttp(url: string, timeoutMs: number): Promise<string> {
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     // Each on a connection of its own: one that a runtime no longer serves would tell of the one before.
-    const response = await fetch(url, { signal, redirect: "manual", keepalive: false });
+    // And to itself: a proxy that the environment names is for what lies outside, and knows nothing of this machine.
+    const response = await fetch(url, { signal, redirect: "manual", keepalive: false, proxy: false });
     await response.body?.cancel().catch(() => {});
     return response.ok ? "" : `${where} answered ${response.status}`;
   } catch (error) {

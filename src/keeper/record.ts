@@ -1,16 +1,17 @@
 /**
  * What is kept of a runtime on disk, so that an agent that starts anew finds it: DATA-DIR/ID/exec/runtime.json. Its keeper
  * writes it, whole or not at all. Numbers of processes are given out again, so they stand beside the kernel's start times,
- * and those beside the boot in which they count.
+ * and those beside the boot and the container in which they count: a directory outlives both, and may be shared.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRecord } from "../base/field.ts";
 import type { RuntimeExit } from "../exec/exit.ts";
-import type { ProcessName } from "./proc.ts";
+import { placeOfNumbers, type ProcessName } from "./proc.ts";
 
 export interface RuntimeRecord {
-  readonly boot: string;
+  /** Where its numbers count, as `placeOfNumbers` tells it. */
+  readonly place: string;
   readonly keeper: ProcessName;
   /** null until it is started. */
   readonly runtime: ProcessName | null;
@@ -49,10 +50,21 @@ export function readRecord(directory: string): RuntimeRecord | undefined {
   }
 }
 
+/** Whether its numbers are those of processes that this one sees. */
+export function isFromHere(record: RuntimeRecord, here: string = placeOfNumbers()): boolean {
+  return here !== "" && record.place === here;
+}
+
+/** The record of that keeper, a process of here, and of no other. */
+export function recordOf(directory: string, keeper: ProcessName): RuntimeRecord | undefined {
+  const record = readRecord(directory);
+  if (record === undefined || !isFromHere(record)) return undefined;
+  return record.keeper.pid === keeper.pid && record.keeper.start === keeper.start ? record : undefined;
+}
+
 /** Removes the record of that keeper, and of no other. */
 export function removeRecord(directory: string, keeper: ProcessName): void {
-  const record = readRecord(directory);
-  if (record?.keeper.pid !== keeper.pid || record.keeper.start !== keeper.start) return;
+  if (recordOf(directory, keeper) === undefined) return;
   try {
     rmSync(join(directory, FILE), { force: true });
   } catch {
@@ -62,12 +74,14 @@ export function removeRecord(directory: string, keeper: ProcessName): void {
 
 export function asRecord(value: unknown): RuntimeRecord | undefined {
   if (!isRecord(value)) return undefined;
-  const { boot, keeper, runtime, fingerprint, isDetached, startedAtMs, exit } = value;
-  if (typeof boot !== "string" || typeof fingerprint !== "string" || typeof isDetached !== "boolean") return undefined;
+  const { place, keeper, runtime, fingerprint, isDetached, startedAtMs, exit } = value;
+  if (typeof place !== "string" || typeof fingerprint !== "string" || typeof isDetached !== "boolean") return undefined;
   if (!isName(keeper) || (runtime !== null && !isName(runtime))) return undefined;
   if (typeof startedAtMs !== "number" || !(Math.abs(startedAtMs) <= 8.64e15)) return undefined;
   const known = exit === null ? null : asExit(exit);
-  return known === undefined ? undefined : { boot, keeper, runtime, fingerprint, isDetached, startedAtMs, exit: known };
+  return known === undefined
+    ? undefined
+    : { place, keeper, runtime, fingerprint, isDetached, startedAtMs, exit: known };
 }
 
 export function asExit(value: unknown): RuntimeExit | undefined {

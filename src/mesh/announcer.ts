@@ -142,6 +142,7 @@ class Loop {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
       redirect: "manual",
+      proxy: false,
       signal,
     });
     const text = await response.text();

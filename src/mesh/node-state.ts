@@ -5,7 +5,9 @@
  * another version, or broken, and a NaN or a negative count must not reach the score table.
  */
 import { GpuHealth, ModelStatus, NodeState } from "../gen/state.js";
-import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
+import { type GpuSample, type NodeSample, PLAIN_MODEL } from "../score/sample.ts";
+import { decodeModel, decodeRuntimes, encodeModel, encodeRuntime, MODELS_MAX } from "./model-state.ts";
+import { amount, finite, fraction, known, text, whole, wholeOrUnknown } from "./state-figures.ts";
 
 /** Who the node is, beside what it measures. */
 export interface NodeIdentity {
@@ -24,9 +26,7 @@ export interface NodeIdentity {
   };
 }
 
-const MODELS_MAX = 256;
 const GPUS_MAX = 256;
-const TEXT_LENGTH_MAX = 256;
 const THROTTLE_REASONS_MAX = 16;
 
 /** The labels that the protocol names; the rest go under `custom`. */
@@ -50,9 +50,6 @@ const GPU_HEALTH = {
 
 /** The message for a sample. `observedAtMs` is the node's own Unix clock. */
 export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, observedAtMs: number): NodeState {
-  let status = ModelStatus.MODEL_STATUS_READY;
-  if (sample.draining) status = ModelStatus.MODEL_STATUS_DRAINING;
-  else if (!sample.ready) status = ModelStatus.MODEL_STATUS_LOADING;
   return NodeState.create({
     id: identity.id,
     incarnation: identity.incarnation,
@@ -70,20 +67,9 @@ export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, obse
       backoffRequests: whole(sample.backoffRequests),
       uptimeSeconds: sample.uptimeSeconds,
     },
-    models: sample.models.map((model) => ({
-      labels: { model: model.model, node: identity.id, zone: identity.zone },
-      status: isOnQuarantined(sample, model.model) ? ModelStatus.MODEL_STATUS_FAILED : status,
-      runningRequests: whole(model.runningRequests),
-      waitingRequests: whole(model.waitingRequests),
-      ...known({
-        queuedPrefillTokens: wholeOrUnknown(model.queuedPrefillTokens),
-        kvUsage: model.kvUsage,
-        kvCapacityTokens: wholeOrUnknown(model.kvCapacityTokens),
-        prefillTokensPerSecond: model.prefillTokensPerSecond,
-        decodeTokensPerSecond: model.decodeTokensPerSecond,
-        slots: wholeOrUnknown(model.slots),
-      }),
-    })),
+    draining: sample.draining,
+    runtimes: sample.runtimes.map(encodeRuntime),
+    models: sample.models.map((model) => encodeModel(model, sample, identity)),
     gpus: sample.gpus.map((gpu) => ({
       labels: { node: identity.id, zone: identity.zone, gpuUuid: gpu.uuid, migProfile: gpu.migProfile ?? "" },
       index: gpu.index,
@@ -112,24 +98,10 @@ export function decodeNodeState(state: NodeState): NodeSample {
   const { vitals } = state;
   return {
     ready: state.ready,
-    draining: models.some((model) => model.status === ModelStatus.MODEL_STATUS_DRAINING),
-    models: models.flatMap((model): ModelSample[] => {
-      const name = text(model.labels?.model);
-      if (name === "") return [];
-      return [
-        {
-          model: name,
-          runningRequests: amount(model.runningRequests) ?? 0,
-          waitingRequests: amount(model.waitingRequests) ?? 0,
-          queuedPrefillTokens: amount(model.queuedPrefillTokens),
-          kvUsage: fraction(model.kvUsage),
-          kvCapacityTokens: amount(model.kvCapacityTokens),
-          prefillTokensPerSecond: amount(model.prefillTokensPerSecond),
-          decodeTokensPerSecond: amount(model.decodeTokensPerSecond),
-          slots: amount(model.slots),
-        },
-      ];
-    }),
+    // Versions that do not tell it of the node tell it of its models.
+    draining: state.draining ?? models.some((model) => model.status === ModelStatus.MODEL_STATUS_DRAINING),
+    runtimes: decodeRuntimes(state.runtimes),
+    models: models.flatMap(decodeModel),
     gpus: state.gpus.slice(0, GPUS_MAX).map((gpu): GpuSample => {
       const memoryTotalBytes = amount(gpu.memoryTotalBytes);
       return {
@@ -181,16 +153,12 @@ export function decodeVitalsJson(json: unknown, models: readonly string[]): Node
   return {
     ready: vitals["ready"],
     draining: vitals["draining"] === true,
+    runtimes: [],
     models: models.map((model) => ({
+      ...PLAIN_MODEL,
       model,
       runningRequests: requestsInProgress,
       waitingRequests: 0,
-      queuedPrefillTokens: undefined,
-      kvUsage: undefined,
-      kvCapacityTokens: undefined,
-      prefillTokensPerSecond: undefined,
-      decodeTokensPerSecond: undefined,
-      slots: undefined,
     })),
     gpus: [],
     requestsInProgress,
@@ -215,48 +183,7 @@ function encodeLabels(identity: NodeIdentity): NonNullable<NodeState.$Properties
   return { ...named, node: identity.id, zone: identity.zone, custom };
 }
 
-/** A node that is drained as well says that it is drained: by that it is known to want nothing. */
-function isOnQuarantined({ ready, draining, gpus }: NodeSample, model: string): boolean {
-  return !ready && !draining && gpus.some(({ health, models }) => health === "quarantined" && models.includes(model));
-}
-
 function decodeHealth(health: unknown): GpuSample["health"] {
   for (const name of ["healthy", "degraded", "quarantined"] as const) if (GPU_HEALTH[name] === health) return name;
   return undefined;
-}
-
-/** Leaves out what is undefined: an optional field that is set to undefined would be encoded as zero. */
-function known<T extends Record<string, number | undefined>>(values: T): { [K in keyof T]?: number } {
-  const result: { [K in keyof T]?: number } = {};
-  for (const key in values) {
-    const value = values[key];
-    if (value !== undefined && Number.isFinite(value)) result[key] = value;
-  }
-  return result;
-}
-
-function whole(value: number): number {
-  return Number.isFinite(value) && value > 0 ? Math.round(value) : 0;
-}
-
-function wholeOrUnknown(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : whole(value);
-}
-
-function finite(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
-}
-
-function amount(value: unknown): number | undefined {
-  const number = finite(value);
-  return number === undefined || number < 0 ? undefined : number;
-}
-
-function fraction(value: unknown): number | undefined {
-  const number = amount(value);
-  return number === undefined ? undefined : Math.min(1, number);
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value.slice(0, TEXT_LENGTH_MAX) : "";
 }

@@ -66,6 +66,7 @@ export class Poller {
     const response = await fetch(url, {
       headers: { accept: ACCEPT },
       redirect: "manual",
+      proxy: false,
       signal,
       ...(isUnix ? { unix: poll.host } : {}),
       ...(poll.tls ? { tls: fetchTls(tls) } : {}),

@@ -35,6 +35,7 @@ const SYMBOLS = {
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
   prctl: { args: ["i32", "i32", "i32", "i32", "i32"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   signal: { args: ["i32", "ptr"], returns: "ptr" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;

@@ -259,11 +259,19 @@ export class Explainer {
     if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
     if (target.state === "draining") return "it drains, and takes nothing new";
     if (!isRoutable(target)) return "its runtime is not ready";
-    if (!isServed({ model }, target)) return "model not served: its newest sample does not tell of it";
+    if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
     const policy = policyObstacle(this.#views, model, target);
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
+}
+
+function notServed(model: string, { lastSample }: Target): string {
+  const told = lastSample?.models.find((one) => one.model === model);
+  if (told === undefined) return "model not served: its newest sample does not tell of it";
+  const { state, reason } = told;
+  if (state === "failed") return `the model failed there${reason === "" ? "" : `: ${reason}`}`;
+  return state === "available" ? "the model is there, and not loaded" : `the model is ${state} there`;
 }
 
 /** A stale sample may be chosen, and costs more. */

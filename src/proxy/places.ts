@@ -104,8 +104,8 @@ function wayMs(rttsMs: readonly number[]): number {
 /** Whether the target serves the place's model, and may be sent to. */
 export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
   const told = target.lastSample?.models ?? [];
-  // One that tells of its models and leaves this one out does not serve it now.
-  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model));
+  // One that tells of its models serves those that it says are loaded.
+  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && one.state === "loaded"));
 }
 
 /** What the place's row is made of besides the target's sample, and whether it may be sent to. */

@@ -1,6 +1,7 @@
 /**
  * Whether models have the replicas that their pins ask for. One that is short is told of once, and nodes that may serve
  * it and don't yet are asked to load it: the first ones in an order that every router shares, each again after a while.
+ * A node that says that it loads the model is one that comes: nobody else is asked in its stead.
  */
 import { isRoutable, type Target } from "../fleet/target.ts";
 import type { PinSpec } from "../policy/spec.ts";
@@ -59,8 +60,11 @@ export class Replicas {
       now.set(model, shortfall);
       const before = this.#short.get(model);
       if (before?.replicas !== replicas || before.wanted !== minReplicas) short.push(shortfall);
-      const able = targets.filter((target) => mayLoad(rules, model, target)).map(({ id }) => id);
-      for (const node of ranked(model, able, nodes).slice(0, minReplicas - replicas)) {
+      const able = targets.filter((target) => mayLoad(rules, model, target));
+      const coming = able.filter((target) => isComing(model, target));
+      const idle = able.filter((target) => !coming.includes(target)).map(({ id }) => id);
+      const missing = Math.max(0, minReplicas - replicas - coming.length);
+      for (const node of ranked(model, idle, nodes).slice(0, missing)) {
         const key = `${node}\n${model}`;
         if (this.#asked.has(key)) continue;
         this.#asked.set(key, nowMs);
@@ -72,6 +76,11 @@ export class Replicas {
     for (const [model, shortfall] of now) this.#short.set(model, shortfall);
     return { short, met, loads };
   }
+}
+
+function isComing(model: string, { lastSample }: Target): boolean {
+  const told = lastSample?.models.find((one) => one.model === model);
+  return told?.state === "loading" || told?.state === "warming";
 }
 
 function mayLoad(rules: ReplicaRules, model: string, target: Target): boolean {

@@ -141,7 +141,8 @@ function byInfo(answer: Answer): Identity | undefined {
 function byProps(answer: Answer): Identity | undefined {
   const json = isGood(answer) ? jsonOf(answer) : undefined;
   const isRouter = textAt(json, "role") === "router" && nameAt(json, "build_info") !== undefined;
-  const isServer = memberAt(json, "default_generation_settings") !== undefined && countAt(json, "total_slots") !== undefined;
+  const isServer =
+    memberAt(json, "default_generation_settings") !== undefined && countAt(json, "total_slots") !== undefined;
   return isRouter || isServer ? known("llamacpp", nameAt(json, "build_info")) : undefined;
 }
 
@@ -153,5 +154,7 @@ function byModelInfo(answer: Answer): Identity | undefined {
 
 function byDescription(answer: Answer): Identity | undefined {
   const json = isGood(answer) ? jsonOf(answer) : undefined;
-  return wordsAt(json, "info", "title").startsWith("TorchServe") ? known("torchserve", nameAt(json, "info", "version")) : undefined;
+  return wordsAt(json, "info", "title").startsWith("TorchServe")
+    ? known("torchserve", nameAt(json, "info", "version"))
+    : undefined;
 }

@@ -44,7 +44,8 @@ export const KSERVE: AdapterTable = {
 
 function readServer(answer: Answer): Told | Refusal {
   const json = jsonOf(answer);
-  if (nameAt(json, "name") === undefined) return { kind: "foreign", message: "it names no server, as KServe v2 wants it" };
+  if (nameAt(json, "name") === undefined)
+    return { kind: "foreign", message: "it names no server, as KServe v2 wants it" };
   return { version: nameAt(json, "version") ?? "" };
 }
 

@@ -11,22 +11,20 @@
  * - A model that sleeps wakes up by the next request: it counts as loaded.
  */
 import type { Answer, ModelCall } from "./adapter.ts";
-import {
-  countAt,
-  flagAt,
-  itemsAt,
-  jsonOf,
-  listAt,
-  memberAt,
-  nameAt,
-  numberAt,
-  textAt,
-} from "./json-answer.ts";
+import { countAt, flagAt, itemsAt, jsonOf, listAt, memberAt, nameAt, numberAt, textAt } from "./json-answer.ts";
 import type { Figure, MetricMap } from "./metric-map.ts";
 import { capabilitiesOf, type ModelCard, modelCards } from "./openai-models.ts";
 import { callOf, post } from "./model-plans.ts";
 import type { EngineFigures, ModelState, RuntimeReading } from "./reading.ts";
-import { type AdapterTable, get, type Known, type ModelTold, type Refusal, type TableLook, type Told } from "./table.ts";
+import {
+  type AdapterTable,
+  get,
+  type Known,
+  type ModelTold,
+  type Refusal,
+  type TableLook,
+  type Told,
+} from "./table.ts";
 
 /** A router starts in a moment what it takes minutes to load. */
 const START_PATIENCE_MS = 60_000;
@@ -55,7 +53,9 @@ const METRICS: MetricMap = {
 
 const PROPS = get("identity", "/props", { read: readProps });
 const HEALTH = get("health", "/health");
-const PAGE = get("metrics", "/metrics", { advice: { 404: "start llama-server with --metrics", 501: "start llama-server with --metrics" } });
+const PAGE = get("metrics", "/metrics", {
+  advice: { 404: "start llama-server with --metrics", 501: "start llama-server with --metrics" },
+});
 const MODELS = get("models", "/v1/models", { read: readModels });
 const SLOTS = get("metrics", "/slots", { name: "slots", read: readSlots });
 
@@ -131,7 +131,7 @@ function readModels(answer: Answer): Told | Refusal {
     return [told, ...others.map((alias) => ({ ...told, model: alias }))];
   });
   // A router's models have a state each.
-  return { models, notes: { originals, isRouter: cards.some(({ item }) => memberAt(card, "status") !== undefined) } };
+  return { models, notes: { originals, isRouter: cards.some(({ card }) => memberAt(card, "status") !== undefined) } };
 }
 
 function toldOf({ id, contextTokensMax, card }: ModelCard): ModelTold {
@@ -187,7 +187,10 @@ function finish(reading: RuntimeReading, known: Known): RuntimeReading {
   const { told } = known;
   if (isRouter(known)) return { ...reading, models: withOriginals(reading, known) };
   const contextTokensMax = told.get(PROPS.name)?.notes?.["contextTokens"] as number | undefined;
-  const models = reading.models.map((model) => ({ ...model, contextTokensMax: contextTokensMax ?? model.contextTokensMax }));
+  const models = reading.models.map((model) => ({
+    ...model,
+    contextTokensMax: contextTokensMax ?? model.contextTokensMax,
+  }));
   return { ...reading, models, figures: idleFigures(reading.figures) };
 }
 

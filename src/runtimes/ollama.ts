@@ -110,7 +110,10 @@ function load(model: string, { source }: LoadOptions, { models }: RuntimeReading
   ];
   const patienceMs = here === undefined ? PULL_PATIENCE_MS : LOAD_PATIENCE_MS;
   const call = callOf({ verb: "load", model: name, asks, patienceMs, progress: pullProgress, advice });
-  return { ...call, fault: (answer, index) => (asks[index]?.path === PULL ? pullFault(answer, name) : call.fault(answer, index)) };
+  return {
+    ...call,
+    fault: (answer, index) => (asks[index]?.path === PULL ? pullFault(answer, name) : call.fault(answer, index)),
+  };
 
   function advice(said: string): string {
     const told = `Ollama did not load ${name}: ${said}`;

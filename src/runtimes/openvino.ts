@@ -51,7 +51,9 @@ export const OPENVINO: AdapterTable = {
   },
   load: (model) => call("load", model),
   unload: (model) =>
-    refusedCall(`OpenVINO Model Server lets models go as its configuration file says: take ${model} out of it, it is read anew`),
+    refusedCall(
+      `OpenVINO Model Server lets models go as its configuration file says: take ${model} out of it, it is read anew`,
+    ),
 };
 
 /** Questions about models are counted too: those to models are not all of them. */

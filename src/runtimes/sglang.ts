@@ -94,7 +94,8 @@ export const SGLANG: AdapterTable = {
 
 function readModelInfo(answer: Answer): Told | Refusal {
   const json = jsonOf(answer);
-  if (nameAt(json, "model_path") === undefined) return { kind: "foreign", message: "it is not what SGLang tells of its model" };
+  if (nameAt(json, "model_path") === undefined)
+    return { kind: "foreign", message: "it is not what SGLang tells of its model" };
   const isGeneration = flagAt(json, "is_generation");
   return { notes: isGeneration === undefined ? {} : { isGeneration } };
 }
@@ -142,12 +143,19 @@ function load(model: string, { source, parent }: LoadOptions): ModelCall {
 
 function loraCall(verb: "load" | "unload", model: string, body: Readonly<Record<string, string>>): ModelCall {
   const call = callOf({ verb, model, asks: [post(`/${verb}_lora_adapter`, body)], advice });
-  return { ...call, fault: (answer) => (isGood(answer) && refuses(answer) ? advice(complaint(answer), answer) : call.fault(answer, 0)) };
+  return {
+    ...call,
+    fault: (answer) => (isGood(answer) && refuses(answer) ? advice(complaint(answer), answer) : call.fault(answer, 0)),
+  };
 
   function advice(said: string, { status }: Answer): string {
-    const isSo = verb === "load" ? /already (?:loaded|exist|registered)/i : /not (?:loaded|found|registered|exist)|does not exist/i;
+    const isSo =
+      verb === "load"
+        ? /already (?:loaded|exist|registered)/i
+        : /not (?:loaded|found|registered|exist)|does not exist/i;
     if (status !== 404 && isSo.test(said)) return "";
-    if (status === 404) return `this SGLang can't ${verb} adapters: it takes a newer one (0.5 on), started with --enable-lora`;
+    if (status === 404)
+      return `this SGLang can't ${verb} adapters: it takes a newer one (0.5 on), started with --enable-lora`;
     const told = `SGLang did not ${verb} ${model}: ${said}`;
     return /not enabled|enable.lora/i.test(said) ? `${told}; start it with --enable-lora` : told;
   }

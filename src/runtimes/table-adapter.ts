@@ -118,6 +118,7 @@ export class TableAdapter implements Adapter {
     this.#looks = this.table.looksNow(reading, this.#known);
     this.#pages?.keep(new Set(this.#looks.filter(({ role }) => role === "metrics").map(({ model }) => model)));
     for (const name of this.#told.keys()) if (!this.#looks.some((look) => look.name === name)) this.#told.delete(name);
+    this.#made = undefined;
   }
 
   #make(nowMs: number): RuntimeReading {

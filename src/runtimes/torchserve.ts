@@ -11,7 +11,7 @@ import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
 import { countAt, itemsAt, jsonOf, nameAt, numberAt, textAt, wordsAt } from "./json-answer.ts";
 import { callOf } from "./model-plans.ts";
 import type { EngineFigures, ModelState, RuntimeReading } from "./reading.ts";
-import { type AdapterTable, get, type Known, type Refusal, type TableLook, type Told } from "./table.ts";
+import { type AdapterTable, get, type Refusal, type TableLook, type Told } from "./table.ts";
 
 /** Models that are described: each is a request of its own. */
 const DESCRIBED_MAX = 32;
@@ -66,7 +66,9 @@ function readList(answer: Answer): Told | Refusal {
   if (items === undefined) return { kind: "unreadable", message: "it is no list of models" };
   const names = items.flatMap((item) => nameAt(item, "modelName") ?? []);
   // Not known to be there before its description says so.
-  return { models: [...new Set(names)].map((model) => ({ model, state: "available" as const, capabilities: ["predict"] })) };
+  return {
+    models: [...new Set(names)].map((model) => ({ model, state: "available" as const, capabilities: ["predict"] })),
+  };
 }
 
 function describedBy(model: string): TableLook {
@@ -114,7 +116,7 @@ function finish(reading: RuntimeReading): RuntimeReading {
 }
 
 /** What is registered gets a worker; what is not is registered with one, from its archive. */
-function load(model: string, { source }: LoadOptions, { models }: RuntimeReading, _: Known): ModelCall {
+function load(model: string, { source }: LoadOptions, { models }: RuntimeReading): ModelCall {
   if (models.some((known) => known.model === model)) return scaled("load", model, 1);
   const archive = source === "" ? `${model}.mar` : source;
   const query = new URLSearchParams({ url: archive, model_name: model, initial_workers: "1", synchronous: "true" });

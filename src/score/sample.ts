@@ -5,10 +5,37 @@
  * `undefined` always means "not known", never zero: a runtime that does not publish a figure must not be taken for an
  * idle one. Fractions are 0..1.
  */
+import type { Protocol } from "../base/settings-urls.ts";
+
+/**
+ * What a runtime has of a model. Only one that is loaded is given requests; `available` is known to the runtime and not in
+ * memory, `warming` is loaded and answers its first requests, which are not of clients. New ones go to the end, since
+ * their places travel.
+ */
+export const MODEL_STATES = ["available", "loading", "warming", "loaded", "failed", "unloading"] as const;
+export type ModelState = (typeof MODEL_STATES)[number];
+
+/** In seconds, of what happened in the last window. */
+export interface Quantiles {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
 
 /** One model on one node, as its runtime reports it. */
 export interface ModelSample {
   readonly model: string;
+  /** The name of its runtime among the node's; "" where the node has only one. */
+  readonly runtime: string;
+  readonly state: ModelState;
+  /** Why it failed, in words; "" where it did not. */
+  readonly reason: string;
+  /** The model whose weights it adapts, such as a LoRA adapter's; undefined for one that stands alone. */
+  readonly parent: string | undefined;
+  /** Tokens of prompt and answer together at most. */
+  readonly contextTokensMax: number | undefined;
+  /** What it can be asked for: "chat", "completions", "embeddings", ...; empty: not told. */
+  readonly capabilities: readonly string[];
   /** Requests in the running batch. */
   readonly runningRequests: number;
   /** Requests that wait for a place in the batch. */
@@ -23,6 +50,60 @@ export interface ModelSample {
   readonly decodeTokensPerSecond: number | undefined;
   /** Requests that the runtime batches at most. */
   readonly slots: number | undefined;
+  /** Of the last window's prompt tokens, the share that was in the cache: 0..1. */
+  readonly cacheHitRate: number | undefined;
+  readonly timeToFirstToken: Quantiles | undefined;
+  readonly interTokenLatency: Quantiles | undefined;
+  /** Requests that were put back to the queue for want of KV cache. */
+  readonly preemptionsPerSecond: number | undefined;
+  /** How long what is accepted will take. */
+  readonly workLeftSeconds: number | undefined;
+}
+
+/** A place where one of a node's runtimes takes requests. */
+export interface EndpointSample {
+  /** Unique on the node. */
+  readonly name: string;
+  /** Where routers reach it; "" for the host at which the node serves. */
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly tls: boolean;
+}
+
+/**
+ * How a runtime is: `slow` serves, though its metrics come late; `unresponsive` answers nothing; `down` refuses
+ * connections; `foreign` is something else than was said; `denied` wants a key that it was not shown. New ones go to the
+ * end, since their places travel.
+ */
+export const RUNTIME_STATES = [
+  "connecting",
+  "starting",
+  "ready",
+  "slow",
+  "unresponsive",
+  "down",
+  "foreign",
+  "denied",
+] as const;
+export type RuntimeState = (typeof RUNTIME_STATES)[number];
+
+/** One of a node's runtimes: the models that name it are its own. */
+export interface NodeRuntime {
+  /** Unique on the node. */
+  readonly name: string;
+  /** "vllm", "triton", ... */
+  readonly kind: string;
+  readonly version: string;
+  /** Requests may be sent to what it serves. */
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly state: RuntimeState;
+  /** What its state means, in words for people. */
+  readonly message: string;
+  /** Since when it is in this state, by the Unix clock of the node. */
+  readonly sinceMs: number;
+  readonly endpoints: readonly EndpointSample[];
 }
 
 /** One GPU (or one MIG slice of it). */
@@ -50,12 +131,14 @@ export interface GpuSample {
   readonly models: readonly string[];
 }
 
-/** One node: its vitals, its models and its GPUs. */
+/** One node: its vitals, its runtimes, its models and its GPUs. */
 export interface NodeSample {
-  /** Requests may be sent. */
+  /** Requests may be sent, to one of its runtimes at least. */
   readonly ready: boolean;
   /** The node finishes what it has and wants nothing new. */
   readonly draining: boolean;
+  /** None: it does not tell of them, and what is true of the node is true of all that it serves. */
+  readonly runtimes: readonly NodeRuntime[];
   readonly models: readonly ModelSample[];
   readonly gpus: readonly GpuSample[];
   readonly requestsInProgress: number;
@@ -69,3 +152,24 @@ export interface NodeSample {
   readonly uptimeSeconds: number;
   readonly version: string;
 }
+
+/** Of a model of which nothing more is known than its name and its load: the rest of its sample. */
+export const PLAIN_MODEL: Omit<ModelSample, "model" | "runningRequests" | "waitingRequests"> = {
+  runtime: "",
+  state: "loaded",
+  reason: "",
+  parent: undefined,
+  contextTokensMax: undefined,
+  capabilities: [],
+  queuedPrefillTokens: undefined,
+  kvUsage: undefined,
+  kvCapacityTokens: undefined,
+  prefillTokensPerSecond: undefined,
+  decodeTokensPerSecond: undefined,
+  slots: undefined,
+  cacheHitRate: undefined,
+  timeToFirstToken: undefined,
+  interTokenLatency: undefined,
+  preemptionsPerSecond: undefined,
+  workLeftSeconds: undefined,
+};

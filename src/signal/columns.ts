@@ -6,7 +6,7 @@
  * `grain` is how many steps a code must be from what receivers hold to be sent at all; `push` how far the figure must
  * be from it to be sent at once rather than with the next regular state.
  */
-import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
+import type { GpuSample, NodeSample } from "../score/sample.ts";
 import { decode, encode, MEBI, type Quantity } from "./quantity.ts";
 
 /** The greater of the two counts: so much of the figure's own unit, or this share of what receivers hold. */
@@ -26,11 +26,10 @@ export interface Column<Part> {
   readonly of: (part: Part) => number | undefined;
 }
 
-const TENTH = 0.1;
 /** Any change of it is news. */
-const AT_ONCE: Push = { least: 1, share: 0, vital: true };
+export const AT_ONCE: Push = { least: 1, share: 0, vital: true };
 
-function figure<Part>(
+export function figure<Part>(
   quantity: Quantity,
   of: (part: Part) => number | undefined,
   more: { readonly unit?: number; readonly grain?: number; readonly push?: Push } = {},
@@ -49,16 +48,6 @@ export const NODE_COLUMNS: readonly Column<NodeSample>[] = [
   figure("count", ({ backoffRequests }) => backoffRequests),
   figure("share", ({ cpuUsage }) => cpuUsage, { grain: 5 }),
   figure("share", ({ memoryUsage }) => memoryUsage, { grain: 5 }),
-];
-
-export const MODEL_COLUMNS: readonly Column<ModelSample>[] = [
-  figure("count", ({ runningRequests }) => runningRequests, { push: { least: 4, share: 0.25 } }),
-  figure("count", ({ waitingRequests }) => waitingRequests, { push: { least: 2, share: 0.25 } }),
-  // 1,000 tokens are a twentieth of a second of prefill on a large GPU.
-  figure("size", ({ queuedPrefillTokens }) => queuedPrefillTokens, { grain: 2, push: { least: 1000, share: 0.1 } }),
-  figure("share", ({ kvUsage }) => kvUsage, { grain: 2, push: { least: 0.1, share: 0 } }),
-  figure("size", ({ prefillTokensPerSecond }) => prefillTokensPerSecond, { unit: TENTH, grain: 3 }),
-  figure("size", ({ decodeTokensPerSecond }) => decodeTokensPerSecond, { unit: TENTH, grain: 3 }),
 ];
 
 /** What a GPU's column needs beyond the GPU: the words for throttle reasons are in the description. */

@@ -4,7 +4,8 @@
  *
  *     id, incarnation (2 varints), version, uptime (s)
  *     columns of a node, of a model, of a GPU (1 byte each)
- *     words: names of GPUs, MIG profiles and reasons of their health, spelt out once; throttle reasons
+ *     words: names of GPUs, MIG profiles and reasons of their health, spelt out once; the node's runtimes
+ *     (runtime-words.ts); models that others adapt, and why models failed; throttle reasons
  *     models: name, KV capacity, slots
  *     GPUs: index, uuid, words for name and MIG profile, memory (MiB), power limit (W)
  *
@@ -13,9 +14,11 @@
  * and makes a description malformed at the receiver.
  */
 import type { ByteReader, ByteWriter } from "../base/bytes.ts";
-import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
-import { GPU_COLUMNS, MODEL_COLUMNS, NODE_COLUMNS } from "./columns.ts";
+import type { GpuSample, ModelSample, NodeRuntime, NodeSample } from "../score/sample.ts";
+import { GPU_COLUMNS, NODE_COLUMNS } from "./columns.ts";
+import { MODEL_COLUMNS } from "./model-columns.ts";
 import { MEBI } from "./quantity.ts";
+import { runtimesIn, runtimeWords } from "./runtime-words.ts";
 
 export const MODELS_MAX = 256;
 export const GPUS_MAX = 256;
@@ -41,8 +44,10 @@ export interface Description {
   readonly nodeColumns: number;
   readonly modelColumns: number;
   readonly gpuColumns: number;
-  /** Of the GPUs: names, MIG profiles, reasons of their health. */
+  /** Of the GPUs: names, MIG profiles, reasons of their health; then of the runtimes, then of the models. */
   readonly words: readonly string[];
+  /** As the words tell of them. */
+  readonly runtimes: readonly NodeRuntime[];
   readonly reasons: readonly string[];
   readonly models: readonly DescribedModel[];
   readonly gpus: readonly DescribedGpu[];
@@ -54,17 +59,20 @@ export function figureCount(of: Description): number {
 }
 
 /** What is of the GPUs. */
-type OfGpus = Pick<Description, "words" | "reasons" | "gpus">;
+export type OfGpus = Pick<Description, "words" | "reasons" | "gpus">;
 
 /**
- * The description of a sample; `ofGpus` is the part that is of its GPUs, where it is known: they are read once a second, and
- * a node is looked at ten times as often.
+ * The description of a sample; `ofGpus` is the part that is of its GPUs: they are read once a second, and a node is looked
+ * at ten times as often. Runtimes that are as they were before `keep` the message of then.
  */
 export function describe(
   self: { readonly id: string; readonly incarnation: number },
   sample: NodeSample,
   ofGpus: OfGpus,
+  keep: readonly NodeRuntime[] = [],
 ): Description {
+  const told = runtimeWords(sample.runtimes.map((runtime) => withMessageOf(runtime, keep)));
+  const words = [...ofGpus.words.slice(0, WORDS_MAX - told.length), ...told, ...modelWords(sample.models)];
   return {
     ...self,
     version: sample.version,
@@ -72,7 +80,8 @@ export function describe(
     nodeColumns: NODE_COLUMNS.length,
     modelColumns: MODEL_COLUMNS.length,
     gpuColumns: GPU_COLUMNS.length,
-    words: ofGpus.words,
+    words: words.slice(0, WORDS_MAX),
+    runtimes: runtimesIn(told),
     reasons: ofGpus.reasons,
     models: sample.models.slice(0, MODELS_MAX).map(({ model, kvCapacityTokens, slots }) => ({
       model,
@@ -81,6 +90,21 @@ export function describe(
     })),
     gpus: ofGpus.gpus,
   };
+}
+
+function withMessageOf(runtime: NodeRuntime, before: readonly NodeRuntime[]): NodeRuntime {
+  const { name, state, ready } = runtime;
+  const former = before.find((one) => one.name === name);
+  return former?.state === state && former.ready === ready ? { ...runtime, message: former.message } : runtime;
+}
+
+function modelWords(models: readonly ModelSample[]): Iterable<string> {
+  const words = new Set<string>();
+  for (const { parent, reason } of models) {
+    if (parent !== undefined) words.add(parent);
+    if (reason !== "") words.add(reason);
+  }
+  return words;
 }
 
 /** Throttle reasons that were known before keep their places. */
@@ -111,6 +135,17 @@ function wordsOf(gpus: readonly GpuSample[]): string[] {
 /** As it travels, so that what is lost on the way makes no new description. */
 function whole(value: number | undefined, unit = 1): number | undefined {
   return value === undefined || !(value >= 0) ? undefined : Math.min(HIGH - 2, Math.round(value / unit)) * unit;
+}
+
+/** Whether requests may go to the same runtimes of the node. */
+export function isSameReach(a: Description, b: Description): boolean {
+  return (
+    a.runtimes.length === b.runtimes.length &&
+    a.runtimes.every(({ name, ready, draining }, at) => {
+      const other = b.runtimes[at];
+      return name === other?.name && ready === other.ready && draining === other.draining;
+    })
+  );
 }
 
 /** Whether states of the one can be read with the other: all is the same but the time. */
@@ -202,6 +237,7 @@ export function readDescription(reader: ByteReader): Description | undefined {
     modelColumns,
     gpuColumns,
     words,
+    runtimes: runtimesIn(words),
     reasons,
     models,
     gpus,

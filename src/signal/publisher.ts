@@ -17,7 +17,7 @@
  */
 import type { Prng } from "../base/prng.ts";
 import type { GpuSample, NodeSample } from "../score/sample.ts";
-import { type Description, describe, describeGpus, isSameLayout } from "./description.ts";
+import { type Description, describe, describeGpus, isSameLayout, isSameReach, type OfGpus } from "./description.ts";
 import type { SignalConfig } from "./settings.ts";
 import { type Codes, codesOf, differs, pressure } from "./state.ts";
 import { writeKeyframe, writeSnapshot, writeState } from "./wire.ts";
@@ -38,6 +38,10 @@ const ECHO_MS = 60;
 const ECHOES = { load: 1, vital: 2 } as const;
 /** Between two descriptions. */
 const LAYOUT_PAUSE_MS = 500;
+/** The same, where requests can be sent to a runtime that they could not be sent to before, or the other way round. */
+const REACH_PAUSE_MS = 100;
+/** Between two descriptions for the sake of a runtime's message alone. */
+const MESSAGE_PAUSE_MS = 5000;
 /** States that may be sent at once in a row before the budget counts. */
 const BURST_SECONDS = 3;
 
@@ -65,6 +69,7 @@ export class Publisher {
   #description: Description | undefined;
   /** As they were offered last; a source makes others where a figure is another one. */
   #gpus: readonly GpuSample[] | undefined;
+  #ofGpus: OfGpus = { words: [], reasons: [], gpus: [] };
   #layout: number;
   #layoutAtMs = -Infinity;
   #uptimeSeconds = 0;
@@ -126,8 +131,10 @@ export class Publisher {
     this.#place = place;
     const before = this.#description;
     const isSameGpus = before !== undefined && sample.gpus === this.#gpus;
-    const ofGpus = isSameGpus ? before : describeGpus(sample.gpus, before?.reasons ?? []);
-    const description = describe(this.#self, sample, ofGpus);
+    if (!isSameGpus) this.#ofGpus = describeGpus(sample.gpus, this.#ofGpus.reasons);
+    // Messages may hold figures that change at each look.
+    const keep = nowMs - this.#layoutAtMs < MESSAGE_PAUSE_MS ? before?.runtimes : undefined;
+    const description = describe(this.#self, sample, this.#ofGpus, keep);
     const isNew = before === undefined || !isSameLayout(before, description);
     if (isNew) {
       this.#description = description;
@@ -143,7 +150,8 @@ export class Publisher {
       this.#press(nowMs);
       return;
     }
-    this.#sendBy(Math.max(nowMs, this.#layoutAtMs + LAYOUT_PAUSE_MS), ECHOES.vital);
+    const pauseMs = before === undefined || isSameReach(before, description) ? LAYOUT_PAUSE_MS : REACH_PAUSE_MS;
+    this.#sendBy(Math.max(nowMs, this.#layoutAtMs + pauseMs), ECHOES.vital);
     this.#layoutAtMs = this.#dueAtMs;
   }
 

@@ -3,9 +3,10 @@
  * description. And back.
  */
 import type { NodeSample } from "../score/sample.ts";
-import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, MODEL_COLUMNS, modelsMask } from "./columns.ts";
-import { modelsOf, NODE_COLUMNS, type Pressure, pressureOf, sinceMsOf, valueOf, type WordedGpu } from "./columns.ts";
+import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, modelsMask, modelsOf } from "./columns.ts";
+import { NODE_COLUMNS, type Pressure, pressureOf, sinceMsOf, valueOf, type WordedGpu } from "./columns.ts";
 import { type Description, figureCount } from "./description.ts";
+import { MODEL_COLUMNS, modelsTold, worded } from "./model-columns.ts";
 
 export type Codes = Uint32Array;
 
@@ -17,7 +18,7 @@ export function codesOf(sample: NodeSample, description: Description, before?: C
     for (const column of columns) codes[at++] = codeOf(column, part);
   };
   put(NODE_COLUMNS, sample);
-  for (const model of sample.models.slice(0, description.models.length)) put(MODEL_COLUMNS, model);
+  for (const model of worded(sample.models.slice(0, description.models.length), description)) put(MODEL_COLUMNS, model);
   if (before !== undefined) {
     codes.set(before.subarray(at), at);
     return codes;
@@ -90,21 +91,12 @@ export function sampleOf(description: Description, codes: Codes, elapsedMs: numb
     version: description.version,
   };
   from += nodeColumns;
-  columns = modelColumns;
-  const models = description.models.map((described) => {
-    const model = (at: number): number | undefined => value(MODEL_COLUMNS, at);
-    const sample = {
-      ...described,
-      runningRequests: model(0) ?? 0,
-      waitingRequests: model(1) ?? 0,
-      queuedPrefillTokens: model(2),
-      kvUsage: model(3),
-      prefillTokensPerSecond: model(4),
-      decodeTokensPerSecond: model(5),
-    };
+  const models = modelsTold(description, () => {
+    const start = from;
     from += modelColumns;
-    return sample;
+    return (at) => (at < modelColumns ? valueOf(MODEL_COLUMNS[at]!, codes[start + at] ?? 0) : undefined);
   });
+  columns = gpuColumns;
   columns = gpuColumns;
   let busy = 0;
   let known = 0;
@@ -131,5 +123,5 @@ export function sampleOf(description: Description, codes: Codes, elapsedMs: numb
     from += gpuColumns;
     return sample;
   });
-  return { ...own, models, gpus, gpuUsage: known === 0 ? undefined : busy / known };
+  return { ...own, runtimes: description.runtimes, models, gpus, gpuUsage: known === 0 ? undefined : busy / known };
 }

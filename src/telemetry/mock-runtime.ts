@@ -7,7 +7,7 @@
  */
 
 import { MeshError, toMeshError } from "../base/errors.ts";
-import type { ModelSample } from "../score/sample.ts";
+import { type ModelSample, PLAIN_MODEL } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { PROFILES } from "../sim/profile.ts";
 import type { Profile, ProfileName } from "../sim/profile.ts";
@@ -184,7 +184,7 @@ class Runtime implements MockRuntime {
       ready: !this.#draining,
       draining: this.#draining,
       // One engine serves them all: what waits for one waits for each.
-      models: this.models.map((model): ModelSample => ({ model, ...figures })),
+      models: this.models.map((model): ModelSample => ({ ...PLAIN_MODEL, model, ...figures })),
       requestsInProgress: this.#inProgress,
       failedResponses: this.#failedResponses,
     };

@@ -4,13 +4,15 @@
  * read seldomer: the kernel counts it in ticks, so that a share of less time says little.
  */
 
-import type { GpuSample, ModelSample, NodeSample } from "../score/sample.ts";
+import type { GpuSample, ModelSample, NodeRuntime, NodeSample } from "../score/sample.ts";
 import { Vitals } from "./vitals.ts";
 
 /** The part of a node's sample that a runtime adapter knows. */
 export interface RuntimeSample {
   readonly ready: boolean;
   readonly draining: boolean;
+  /** None: the runtime is the node's only one. */
+  readonly runtimes?: readonly NodeRuntime[];
   readonly models: readonly ModelSample[];
   readonly requestsInProgress: number;
   readonly failedResponses: number;
@@ -56,6 +58,7 @@ export function createSampler(options: SamplerOptions): Sampler {
       }
       return {
         ...runtime,
+        runtimes: runtime.runtimes ?? [],
         models: rated === undefined ? runtime.models : runtime.models.map((model) => rated(model, gpus)),
         gpus,
         connectedPeers: options.connectedPeers?.() ?? 0,

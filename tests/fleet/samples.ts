@@ -1,18 +1,25 @@
 /** Samples to feed tests with. */
 import type { Target } from "../../src/fleet/target.ts";
-import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
+import type { GpuSample, ModelSample, NodeRuntime, NodeSample } from "../../src/score/sample.ts";
+import { PLAIN_MODEL } from "../../src/score/sample.ts";
 
 export function modelSample(overrides: Partial<ModelSample> = {}): ModelSample {
+  return { model: "m", runningRequests: 0, waitingRequests: 0, ...PLAIN_MODEL, ...overrides };
+}
+
+/** A runtime that is ready, with one endpoint of its name. */
+export function nodeRuntime(overrides: Partial<NodeRuntime> = {}): NodeRuntime {
+  const { name = "vllm" } = overrides;
   return {
-    model: "m",
-    runningRequests: 0,
-    waitingRequests: 0,
-    queuedPrefillTokens: undefined,
-    kvUsage: undefined,
-    kvCapacityTokens: undefined,
-    prefillTokensPerSecond: undefined,
-    decodeTokensPerSecond: undefined,
-    slots: undefined,
+    name,
+    kind: "vllm",
+    version: "0.11.0",
+    ready: true,
+    draining: false,
+    state: "ready",
+    message: "",
+    sinceMs: 1_790_000_000_000,
+    endpoints: [{ name, host: "", port: 8000, protocol: "http", tls: false }],
     ...overrides,
   };
 }
@@ -21,6 +28,7 @@ export function nodeSample(overrides: Partial<NodeSample> = {}): NodeSample {
   return {
     ready: true,
     draining: false,
+    runtimes: [],
     models: [],
     gpus: [],
     requestsInProgress: 0,

@@ -1,6 +1,6 @@
 /** `infermesh agent bench-gpu`, as people call it: what it prints, keeps and ends with. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Double, HAS_COMPILER, removeDoubles } from "./double.ts";
 
@@ -8,12 +8,18 @@ afterAll(removeDoubles);
 setDefaultTimeout(120_000);
 
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
+const FIRST = "GPU-6a0f1c2e-0000-4000-8000-000000000000";
 const SECOND = "GPU-6a0f1c2e-0000-4000-8000-000000000001";
 const IDLE = ["util = 0", "memory_used = 600 MiB", "process0.pid = none", "process1.pid = none"];
 const idle = (gpu: string): string[] => IDLE.map((line) => `${gpu}.${line}`);
 
 interface Kept {
-  readonly gpus: Readonly<Record<string, { readonly name: string; readonly tensorFlops: number }>>;
+  readonly gpus: Readonly<
+    Record<
+      string,
+      { readonly name: string; readonly tensorFlops: number; readonly inUse?: string; readonly measuredAt: string }
+    >
+  >;
 }
 
 async function bench(double: Double, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
@@ -69,6 +75,36 @@ describe.skipIf(!HAS_COMPILER)("infermesh agent bench-gpu", () => {
     expect(forced.err).toMatch(/GPU 0 was in use \(87 % busy; .*\): it can do more than was measured\n$/);
     expect(forced.out).toMatch(/state: measured/);
     expect(Object.keys(kept(double).gpus).length).toBe(2);
+    expect(kept(double).gpus[FIRST]?.inUse).toMatch(/^87 % busy; /);
+    expect(kept(double).gpus[SECOND]?.inUse).toBeUndefined();
+    // Once it was idle those figures stay, whatever is measured by force later.
+    double.play("h100", ...idle("gpu*"));
+    expect((await bench(double, ["--gpu", "0"])).code).toBe(0);
+    const good = kept(double).gpus[FIRST]!;
+    expect(good.inUse).toBeUndefined();
+    double.play("h100", ...idle("gpu1"));
+    const again = await bench(double, ["--force", "--gpu", "0"]);
+    expect(again.code).toBe(0);
+    expect(again.err).toContain(`GPU 0 keeps the figures of ${good.measuredAt}, when it was idle`);
+    expect(again.err).not.toContain("kept in");
+    expect(kept(double).gpus[FIRST]).toEqual(good);
+  });
+
+  test("says which GPUs can't be read, and measures the others; puts a file aside that it can't read", async () => {
+    const double = new Double();
+    double.play("h100", ...idle("gpu*"), "gpu1.state = lost");
+    writeFileSync(join(double.folder, "gpu-bench.json"), '{"version":2}');
+    const { out, err, code } = await bench(double, []);
+    expect(code).toBe(1);
+    expect(out).toMatch(/measured\n$/);
+    expect(err).toMatch(/1 of 2 GPUs can't be read \(GPU 1: .* the GPU is lost/);
+    expect(err).toMatch(/gpu-bench\.json is not of version 1; it is now .*gpu-bench\.unread-.*\.json, and a new file/);
+    expect(Object.keys(kept(double).gpus)).toEqual([FIRST]);
+    const lost = await bench(double, ["--gpu", "1"]);
+    expect(lost.code).toBe(2);
+    expect(lost.err).toMatch(/there is no GPU 1; there are 0 .*; 1 of 2 GPUs can't be read/);
+    // What was asked for is measured.
+    expect((await bench(double, ["--gpu", "0"])).code).toBe(0);
   });
 
   test("ends with 1, 2 or 3 where a card fails, there is no such one, or none at all; and keeps nothing of it", async () => {
@@ -83,6 +119,6 @@ describe.skipIf(!HAS_COMPILER)("infermesh agent bench-gpu", () => {
     expect((await bench(double, ["--gpu", "mock"])).code).toBe(2);
     const none = await bench(double, ["--gpu-root", join(double.folder, "nowhere")]);
     expect([none.code, none.out]).toEqual([3, ""]);
-    expect(none.err).toMatch(/no NVIDIA driver is loaded/);
+    expect(none.err).toMatch(/no NVIDIA driver is loaded.*; load the kernel module nvidia\n$/);
   });
 });

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -11,6 +11,7 @@ import {
   readBenchRecords,
   takeRecords,
 } from "../../src/gpu/bench-file.ts";
+import { lockedFolder } from "../../src/gpu/bench-lock.ts";
 import { BenchRates } from "../../src/gpu/bench-rates.ts";
 import { modelSample } from "../fleet/samples.ts";
 
@@ -68,6 +69,81 @@ describe("the file of the benchmark", () => {
     await keepBenchRecords(into, new Map([["GPU-a", RECORD]]));
     expect((await readBenchRecords(into)).fault).toBeUndefined();
   });
+
+  test("that is damaged is put aside and told of, with what could be read of it kept", async () => {
+    const into = join(folder, "aside");
+    expect(await keepBenchRecords(into, new Map([["GPU-a", RECORD]]))).toEqual({ stayed: new Map(), aside: undefined });
+    const { gpus } = JSON.parse(readFileSync(benchPath(into), "utf8")) as { gpus: Record<string, unknown> };
+    const damaged = JSON.stringify({ version: 1, gpus: { ...gpus, "GPU-b": 7 } });
+    writeFileSync(benchPath(into), damaged);
+    const { aside } = await keepBenchRecords(into, new Map([["GPU-c", RECORD]]));
+    expect(aside?.fault).toMatch(/gpu-bench\.json holds what are no figures of 1 GPUs, the first GPU-b$/);
+    expect(aside?.path).toMatch(/gpu-bench\.unread-[\dTZ.-]+\.json$/);
+    expect(readFileSync(aside?.path ?? "", "utf8")).toBe(damaged);
+    expect([...(await readBenchRecords(into)).gpus.keys()]).toEqual(["GPU-a", "GPU-c"]);
+    // One that is no file at all, too.
+    rmSync(benchPath(into));
+    mkdirSync(benchPath(into));
+    const second = await keepBenchRecords(into, new Map([["GPU-d", RECORD]]));
+    expect(second.aside?.fault).toMatch(/can't be read: EISDIR/);
+    expect([...(await readBenchRecords(into)).gpus.keys()]).toEqual(["GPU-d"]);
+  });
+
+  test("has a mark where a GPU was in use, and keeps what was measured while it was idle", async () => {
+    const into = join(folder, "forced");
+    const slow: BenchRecord = {
+      ...RECORD,
+      fp32Flops: 1e12,
+      measuredAt: "2026-11-29T00:00:00.000Z",
+      inUse: "87 % busy",
+    };
+    await keepBenchRecords(into, new Map([["GPU-a", RECORD]]));
+    const kept = await keepBenchRecords(
+      into,
+      new Map([
+        ["GPU-a", slow],
+        ["GPU-b", slow],
+      ]),
+    );
+    expect(kept.stayed).toEqual(new Map([["GPU-a", RECORD.measuredAt]]));
+    expect((await readBenchRecords(into)).gpus).toEqual(
+      new Map([
+        ["GPU-a", RECORD],
+        ["GPU-b", slow],
+      ]),
+    );
+    // Of two such the newer one counts, and one of an idle GPU in any case.
+    const slower = { ...slow, fp32Flops: 5e11 };
+    await keepBenchRecords(into, new Map([["GPU-b", slower]]));
+    expect((await readBenchRecords(into)).gpus.get("GPU-b")).toEqual(slower);
+    await keepBenchRecords(into, new Map([["GPU-b", RECORD]]));
+    expect((await readBenchRecords(into)).gpus.get("GPU-b")).toEqual(RECORD);
+  });
+
+  test("loses nothing where many end at the same moment, and says who holds it up", async () => {
+    const into = join(folder, "crowd");
+    const uuids = Array.from({ length: 12 }, (_, i) => `GPU-${i}`);
+    const code = `
+      const { keepBenchRecords } = await import(${JSON.stringify(join(import.meta.dir, "../../src/gpu/bench-file.ts"))});
+      const [into, uuid, record] = process.argv.slice(-3);
+      await keepBenchRecords(into, new Map([[uuid, JSON.parse(record)]]));`;
+    const children = uuids.map((uuid) =>
+      Bun.spawn([process.execPath, "-e", code, into, uuid, JSON.stringify(RECORD)], {
+        stderr: "pipe",
+        stdout: "ignore",
+      }),
+    );
+    for (const child of children) expect([await child.stderr.text(), await child.exited]).toEqual(["", 0]);
+    expect([...(await readBenchRecords(into)).gpus.keys()].toSorted()).toEqual(uuids.toSorted());
+    expect(readdirSync(into)).toEqual(["gpu-bench.json"]);
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const first = lockedFolder(into, () => over);
+    expect(lockedFolder(into, async () => {}, 100)).rejects.toThrow(/another process holds the lock of .*crowd/);
+    await Bun.sleep(200);
+    resolve();
+    await first;
+    expect(await lockedFolder(into, async () => 7)).toBe(7);
+  }, 60_000);
 
   test("that can't be written is an error that says where", () => {
     writeFileSync(join(folder, "a-file"), "");

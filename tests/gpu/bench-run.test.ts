@@ -1,6 +1,6 @@
 /** The benchmark as it runs: its processes, against the doubles of libnvidia-ml and libcuda. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { BenchOptions, BenchOutcome, BenchRun } from "../../src/gpu/bench-run.ts";
 import { runBench } from "../../src/gpu/bench-run.ts";
@@ -126,7 +126,11 @@ describe.skipIf(!HAS_COMPILER)("the benchmark", () => {
 
   test("says that there is no driver, no such GPU, no library, or that all of it hangs", async () => {
     const double = playing("h100", ...IDLE);
-    expect(await run(double, { root: join(double.folder, "nowhere") })).toMatchObject({ type: "none", why: "absent" });
+    const none = await run(double, { root: join(double.folder, "nowhere") });
+    expect(none).toMatchObject({ type: "none", why: "absent" });
+    // What an agent may be told is no advice to who asks for GPUs.
+    expect(JSON.stringify(none)).not.toContain("--gpu none");
+    expect(JSON.stringify(await run(playing("h100", "gpus = 0")))).toMatch(/look at lspci and dmesg"/);
     const unknown = await run(double, { only: "7" });
     expect(unknown).toMatchObject({ type: "none", why: "unknown" });
     expect(unknown.type === "none" ? unknown.message : "").toBe(
@@ -138,6 +142,37 @@ describe.skipIf(!HAS_COMPILER)("the benchmark", () => {
     expect(foreign?.message).toMatch(/libcuda can't be opened: .*cuInit/);
     const hung = playing("h100", ...IDLE, "call.nvmlInit_v2.hang = forever");
     expect(await run(hung, { limitMs: 3000 })).toMatchObject({ type: "none", why: "broken" });
+  });
+
+  test("measures the others where one GPU does not tell what it is doing", async () => {
+    const double = playing("h100", ...IDLE);
+    // A probe as there is one, of which the second GPU's load and processes never come.
+    const program = join(double.folder, "half-a-probe.ts");
+    const wire = resolve(import.meta.dir, "../../src/gpu/probe-wire.ts");
+    const identity = (index: number) => ({ index, vendor: "nvidia", name: "H100" });
+    const gpus = [
+      { uuid: FIRST, identity: identity(0), load: { utilization: 0 }, traffic: { processes: [] } },
+      { uuid: SECOND, identity: identity(1) },
+    ];
+    writeFileSync(
+      program,
+      `import { encodeProbeMessage } from ${JSON.stringify(wire)};
+       if (process.argv.includes("gpu-probe")) {
+         const say = (message) => process.stdout.write(encodeProbeMessage(message));
+         say({ type: "open", stack: { backend: "nvml", source: "here", driverVersion: "570" } });
+         say({ type: "reading", isRoll: true, tookMs: 1, gpus: ${JSON.stringify(gpus)} });
+         setInterval(() => say({ type: "alive" }), 200);
+         process.stdin.on("end", () => process.exit(0)).resume();
+       } else {
+         const child = Bun.spawnSync([process.execPath, ${JSON.stringify(MAIN)}, ...process.argv.slice(2)]);
+         process.stdout.write(child.stdout);
+       }`,
+    );
+    const told = await gpusOf(double, { command: [process.execPath, program], limitMs: 12_000 });
+    expect(told.map(({ state, message }) => [state, message])).toEqual([
+      ["measured", ""],
+      ["busy", "its driver does not tell what uses it"],
+    ]);
   });
 
   test("does not measure a GPU that is cut into MIG devices", async () => {

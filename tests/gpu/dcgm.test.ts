@@ -8,6 +8,7 @@ import { GpuHealth } from "../../src/health/gpu-health.ts";
 import { healthSettings } from "../../src/health/settings.ts";
 import { GpuSources } from "../../src/gpu/sources.ts";
 import type { GpuFault } from "../../src/health/reading.ts";
+import { withHttpProxy } from "../net/http-proxy.ts";
 import { exporter24, exporter45, UUIDS } from "./dcgm-fixtures.ts";
 
 const CONFIG = {
@@ -106,6 +107,16 @@ describe("an exporter that answers", () => {
     exported.answers(page(exporter24()));
     await until("both are there", () => source.readings.length === 2);
     expect(source.readings.map(({ uuid }) => uuid)).toEqual([...UUIDS]);
+  });
+
+  test("is asked itself, whatever proxy the environment names", async () => {
+    const exported = exporter(page(exporter45()));
+    const asked = await withHttpProxy(async () => {
+      const { source } = watched(exported.url);
+      await until("it is read", () => source.state.state === "ok");
+      await source.stop();
+    });
+    expect(asked).toEqual([]);
   });
 
   test("is asked once at a time, however slow it is", async () => {

@@ -9,7 +9,9 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,6 +35,12 @@ export interface CardFiles {
   /** No PCI device. */
   readonly isPlatform?: boolean;
 }
+
+const LONG_AGO_S = 1000;
+
+/** What amdgpu, i915 and xe answer of their own memory, whatever the card does. */
+export const ANSWERED_ASLEEP =
+  /^(?:device|vendor|unique_id|product_name|serial_number|mem_info_vram_total|power\/runtime_status|ras\/features|xgmi_hive_info\/xgmi_hive_id|tile\d\/physical_vram_size_bytes|drm\/card\d\/lmem_total_bytes|hwmon\/hwmon\d\/(?:name|[a-z]+\d_label))$/;
 
 export class KernelTree {
   readonly root = mkdtempSync(join(tmpdir(), "infermesh-kernel-"));
@@ -109,6 +117,26 @@ export class KernelTree {
       mkdirSync(dirname(path), { recursive: true });
       symlinkSync("/proc/self/mem", path);
     }
+  }
+
+  /** Looks at the times of reading: from now on no file of the folder was read. */
+  forgetReads(folder: string): void {
+    for (const path of this.#filesIn(folder)) utimesSync(path, LONG_AGO_S, statSync(path).mtimeMs / 1000);
+  }
+
+  /** Which of them were read since, from the folder. */
+  readsIn(folder: string): string[] {
+    const read = this.#filesIn(folder).filter((path) => statSync(path).atimeMs / 1000 > LONG_AGO_S);
+    return read.map((path) => relative(join(this.root, folder), path)).sort();
+  }
+
+  #filesIn(folder: string): string[] {
+    // Links lead out of it, and around.
+    return readdirSync(join(this.root, folder), { withFileTypes: true }).flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return this.#filesIn(path);
+      return entry.isFile() ? [join(this.root, path)] : [];
+    });
   }
 
   /** All processes of the machine are seen, by their own numbers. */

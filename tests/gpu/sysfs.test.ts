@@ -1,11 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
+import { lanesOf } from "../../src/gpu/amd-figures.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openSysfs } from "../../src/gpu/sysfs.ts";
 import { GPU_GROUPS, type GpuGroup, type GpuUpdate, type GpuVendor } from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
 import { ARC_B580, MI210, RX7900, UHD, addKfd, addStrangers, mi300x } from "./kernel-cards.ts";
-import { KernelTree, metricsBytes } from "./kernel-tree.ts";
+import { ANSWERED_ASLEEP, KernelTree, metricsBytes } from "./kernel-tree.ts";
+
+// Trees are made of many small files.
+setDefaultTimeout(60_000);
 
 const ALL: ReadonlySet<GpuGroup> = new Set(GPU_GROUPS);
 const LOAD: ReadonlySet<GpuGroup> = new Set(["load"]);
@@ -241,6 +245,58 @@ describe("AMD", () => {
   });
 });
 
+describe("the link", () => {
+  const port = (speed: string, width: string) => ({
+    max_link_speed: `${speed}\n`,
+    max_link_width: `${width}\n`,
+  });
+  const most = (slot: Readonly<Record<string, string>>, own: Readonly<Record<string, string>> = {}) => {
+    const card = mi300x("0000:05:00.0", own);
+    const placed = new KernelTree();
+    try {
+      placed.card({ ...card, ports: [["0000:00:01.1", "0x1022", slot]] });
+      const identity = openSysfs({ vendors: ["amd"], root: placed.root }).read(ALL, 1000)[0]?.identity;
+      return [identity?.pcieGenerationMax, identity?.pcieWidthMax];
+    } finally {
+      placed.remove();
+    }
+  };
+
+  test("can what the lesser of its two ends can: a slot may be of an older generation, or have fewer lanes", () => {
+    expect(most(port("32.0 GT/s PCIe", "16"))).toEqual([5, 16]);
+    expect(most(port("8.0 GT/s PCIe", "8"))).toEqual([3, 8]);
+    expect(most(port("64.0 GT/s PCIe", "32"))).toEqual([5, 16]);
+  });
+
+  test("in a slot that does not tell is the card's", () => {
+    expect(most({})).toEqual([5, 16]);
+    expect(most(port("Unknown", "63"))).toEqual([5, 16]);
+    expect(most(port("16.0 GT/s PCIe", "16"), port("Unknown", "63"))).toEqual([undefined, undefined]);
+  });
+
+  test("behind a switch of the card's own is that of the switch and the slot", () => {
+    const [, upper, lower] = RX7900.ports!;
+    tree.card({ ...RX7900, ports: [["0000:00:03.1", "0x1022", port("16.0 GT/s PCIe", "8")], upper!, lower!] });
+    expect(only(open()).identity).toMatchObject({ pcieGenerationMax: 4, pcieWidthMax: 8 });
+  });
+
+  test("has a width that PCIe has, or none", () => {
+    const widths = [1, 2, 4, 8, 12, 16, 32];
+    fc.assert(
+      fc.property(fc.integer({ min: -1, max: 300 }), (width) => {
+        expect(lanesOf(width)).toBe(widths.includes(width) ? width : undefined);
+      }),
+    );
+    const device = tree.card(mi300x());
+    const backend = open();
+    for (const width of ["0", "3", "63", "64", "255"]) {
+      tree.write({ current_link_width: `${width}\n`, max_link_width: `${width}\n`, gpu_metrics: "" }, device);
+      const { identity, traffic } = only(backend);
+      expect([identity?.pcieWidthMax, traffic?.pcieWidth]).toEqual([undefined, undefined]);
+    }
+  });
+});
+
 describe("Intel", () => {
   test("Arc: what xe tells, and what is reckoned from those who have it open", () => {
     const device = tree.card(ARC_B580);
@@ -291,6 +347,23 @@ describe("Intel", () => {
     expect(only(backend, LOAD, 2000).load).toMatchObject({ utilization: 0.8, powerWatts: 150, throttleReasons: [] });
   });
 
+  test("limits of current are no trouble of the hardware, heat that its pins report is", () => {
+    const reasons = (...names: readonly string[]): readonly string[] | undefined => {
+      const files = Object.fromEntries(names.map((name) => [`tile0/gt0/freq0/throttle/reason_${name}`, "1\n"]));
+      const none = { "tile0/gt0/freq0/throttle/reason_pl1": "0\n", "tile0/gt0/freq0/throttle/reason_prochot": "0\n" };
+      const own = new KernelTree();
+      try {
+        own.card({ ...ARC_B580, files: { ...ARC_B580.files, ...none, ...files } });
+        return openSysfs({ vendors: ["intel"], root: own.root }).read(LOAD, 1000)[0]?.load?.throttleReasons;
+      } finally {
+        own.remove();
+      }
+    };
+    for (const name of ["pl4", "iccmax", "vr_tdc", "fastvmode"]) expect(reasons(name)).toEqual(["sw_power_cap"]);
+    for (const name of ["prochot", "vr_thermalert"]) expect(reasons(name)).toEqual(["hw_thermal"]);
+    expect(reasons("psys_crit")).toEqual(["hw_slowdown"]);
+  });
+
   test("two tiles are one GPU, with the memory of both and the faster one's clock", () => {
     tree.card({
       ...ARC_B580,
@@ -332,6 +405,49 @@ describe("Intel", () => {
     const { identity, load } = only(open());
     expect(identity).toMatchObject({ memoryTotalBytes: 16 * GIB, graphicsClockMhzMax: 2400 });
     expect(load).toEqual({ temperatureCelsius: 55, powerLimitWatts: 225, energyJoules: 5, graphicsClockMhz: 1200 });
+  });
+});
+
+describe("a card that sleeps", () => {
+  const cards = { amd: mi300x(), "amd with its switch": RX7900, xe: ARC_B580, i915: UHD };
+  for (const [name, card] of Object.entries(cards)) {
+    test(`${name}: is asked for nothing, not by the first look either, until it is awake`, () => {
+      const device = tree.card(card);
+      for (const status of ["suspended", "suspending"]) {
+        tree.write({ "power/runtime_status": `${status}\n` }, device);
+        const [root = ""] = device.split(`/${card.ports?.[0]?.[0] ?? card.address}`);
+        tree.forgetReads(root);
+        const backend = open();
+        for (let second = 1; second <= 3; second += 1) look(backend, ALL, 1000 * second);
+        const own = device.slice(root.length + 1);
+        const read = tree.readsIn(root).map((file) => (file.startsWith(own) ? file.slice(own.length + 1) : file));
+        // What the ports above it read of a link would wake them up.
+        const waking = read.filter((file) => !ANSWERED_ASLEEP.test(file) && !file.endsWith("/vendor"));
+        expect(waking).toEqual([]);
+        expect(read).toContain("power/runtime_status");
+        tree.write({ "power/runtime_status": "active\n" }, device);
+        look(backend, ALL, 9000);
+        // So the times of reading tell.
+        expect(tree.readsIn(root).length).toBeGreaterThan(read.length);
+      }
+    });
+  }
+
+  test("keeps what it told of itself while it was awake, and tells of its memory before", () => {
+    const device = tree.card(mi300x("0000:05:00.0", { "power/runtime_status": "suspended\n" }));
+    const backend = open();
+    const asleep = only(backend).identity;
+    expect(asleep).toMatchObject({ name: "AMD Instinct MI300X OAM", memoryTotalBytes: 192 * GIB, eccMode: true });
+    for (const key of ["pcieWidthMax", "graphicsClockMhzMax", "slowdownCelsius", "powerLimitWattsMax"]) {
+      expect(asleep).not.toHaveProperty(key);
+    }
+    tree.write({ "power/runtime_status": "active\n" }, device);
+    const awake = only(backend).identity;
+    expect(awake).toMatchObject({ pcieWidthMax: 16, graphicsClockMhzMax: 2100, powerLimitWattsMax: 750 });
+    // As a port answers whose card has no power.
+    const nonsense = { max_link_width: "63\n", max_link_speed: "Unknown\n" };
+    tree.write({ ...nonsense, pp_dpm_sclk: "0: 0Mhz *\n", "power/runtime_status": "suspended\n" }, device);
+    expect(only(backend).identity).toEqual(awake);
   });
 });
 

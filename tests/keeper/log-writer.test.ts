@@ -1,5 +1,5 @@
 /** A runtime's log: nothing is lost over its files, old ones go, and a disk that is full stops nobody. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import {
   mkdtempSync,
   readdirSync,
@@ -9,7 +9,9 @@ import {
   symlinkSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
+import { type FileHandle, open as openFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -17,6 +19,7 @@ import fc from "fast-check";
 import { LastLines, linesOf } from "../../src/keeper/last-lines.ts";
 import { LogTail } from "../../src/keeper/log-tail.ts";
 import { logFiles, LogWriter } from "../../src/keeper/log-writer.ts";
+import { until } from "../process/harness.ts";
 
 const made: string[] = [];
 afterEach(() => {
@@ -27,6 +30,13 @@ function folder(): string {
   const path = mkdtempSync(join(tmpdir(), "infermesh-keeper-log-"));
   made.push(path);
   return path;
+}
+
+/** What all files that are open have in common. */
+async function openFiles(): Promise<FileHandle> {
+  const file = await openFile("/dev/null", "r");
+  await file.close();
+  return Object.getPrototypeOf(file) as FileHandle;
 }
 
 function writer(directory: string, sizeBytesMax = 4096, filesMax = 1000) {
@@ -146,6 +156,57 @@ describe("a log", () => {
     expect(note).toMatch(/^\[infermesh .*: 15 bytes of output are missing here: the disk was full\]$/);
     expect(kept).toBe("kept");
     expect(losses).toHaveLength(1);
+  });
+
+  test("goes on in the next file when one can't be closed", async () => {
+    const directory = folder();
+    const { log, losses } = writer(directory);
+    let failures = 0;
+    // As a network's file system tells of a quota: the descriptor is gone all the same.
+    const files = await openFiles();
+    const closing = Reflect.get<FileHandle, "close">(files, "close");
+    const close = spyOn(files, "close").mockImplementation(async function failing(this: FileHandle) {
+      await closing.call(this);
+      failures += 1;
+      throw Object.assign(new Error("EDQUOT: close"), { code: "EDQUOT" });
+    });
+    try {
+      log.push(bytes(`${"a".repeat(99)}\n`.repeat(41)));
+      await until(() => failures === 1);
+      log.push(bytes("after\n"));
+      await until(() => whole(directory).includes("after\n"));
+    } finally {
+      close.mockRestore();
+    }
+    log.push(bytes("and on\n"));
+    await log.end();
+    expect(whole(directory)).toMatch(
+      /a\n\[infermesh \S+: the end of runtime-000001\.log may be missing: the quota of the disk was used up\]\nafter\nand on\n$/,
+    );
+    expect(losses).toEqual(["the quota of the disk was used up"]);
+    expect(new Set(logFiles(directory).map(({ number }) => number))).toEqual(new Set([1, 2]));
+  });
+
+  test("goes on after a file that can be written to no more", async () => {
+    const directory = folder();
+    const { log, losses } = writer(directory);
+    const stale: FileHandle[] = [];
+    async function failing(this: FileHandle, buffer: Uint8Array, from: number, length: number) {
+      // The first file that is written to stays stale.
+      if (stale.length === 0) stale.push(this);
+      if (stale.includes(this)) throw Object.assign(new Error("ESTALE: write"), { code: "ESTALE" });
+      return { bytesWritten: writeSync(this.fd, buffer, from, length), buffer };
+    }
+    const write = spyOn(await openFiles(), "write").mockImplementation(failing as never);
+    try {
+      log.push(bytes("lost\n"));
+      await until(() => losses.length === 1);
+      log.push(bytes("kept\n"));
+      await log.end();
+    } finally {
+      write.mockRestore();
+    }
+    expect(whole(directory)).toMatch(/^\[infermesh \S+: 5 bytes of output are missing here: ESTALE: write\]\nkept\n$/);
   });
 
   test("lets go of what a slow disk does not take, and of no more", async () => {

@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { StateLock } from "../../src/keeper/lock.ts";
 import { findProgram } from "../../src/keeper/program.ts";
 import {
-  bootId,
   isThere,
   oomKills,
   oomKillsOf,
   parseStat,
+  placeOfNumbers,
   sessionOf,
   signalSession,
   statOf,
@@ -38,7 +38,30 @@ describe("/proc", () => {
     expect(isThere(own)).toBe(true);
     expect(isThere({ pid: own.pid, start: `${Number(own.start) + 1}` })).toBe(false);
     expect(statOf(2 ** 22 + 5)).toBeUndefined();
-    expect(bootId()).toMatch(/^[0-9a-f-]{36}$/);
+    expect(placeOfNumbers()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
+  });
+
+  test("tells where its numbers count, or that this is not known", () => {
+    const texts: Record<string, string> = {
+      "/proc/sys/kernel/random/boot_id": "0dd5-1\n",
+      "/proc/self": "77",
+      "/proc/self/ns/pid": "pid:[4026531836]",
+    };
+    const read = (path: string): string => {
+      if (texts[path] === undefined) throw new Error("ENOENT");
+      return texts[path];
+    };
+    expect(placeOfNumbers(77, read)).toBe("0dd5-1 pid:[4026531836]");
+    // Another container's /proc, or the machine's, mounted here: its numbers are not those that signals go to.
+    expect(placeOfNumbers(7, read)).toBe("");
+    for (const name of Object.keys(texts)) {
+      const text = texts[name]!;
+      delete texts[name];
+      expect(placeOfNumbers(77, read)).toBe("");
+      texts[name] = "";
+      expect(placeOfNumbers(77, read)).toBe("");
+      texts[name] = text;
+    }
   });
 
   test("is read whatever a process calls itself", () => {
@@ -48,6 +71,7 @@ describe("/proc", () => {
         expect(parseStat(9, `9 (${name}) S ${rest}`)).toEqual({
           pid: 9,
           state: "S",
+          parent: 4,
           group: 5,
           session: 6,
           start: "22",
@@ -97,7 +121,7 @@ describe("/proc", () => {
 
 describe("a record", () => {
   const record: RuntimeRecord = {
-    boot: "b",
+    place: placeOfNumbers(),
     keeper: { pid: 10, start: "100" },
     runtime: { pid: 11, start: "101" },
     fingerprint: "f",
@@ -116,6 +140,13 @@ describe("a record", () => {
     expect(readRecord(directory)).toEqual({ ...record, exit });
     removeRecord(directory, { pid: 10, start: "99" });
     expect(readRecord(directory)).toBeDefined();
+    // The same numbers in another container or boot, or nobody knows where.
+    for (const place of ["b pid:[1]", ""]) {
+      writeRecord(directory, { ...record, place });
+      removeRecord(directory, record.keeper);
+      expect(readRecord(directory)).toBeDefined();
+    }
+    writeRecord(directory, record);
     removeRecord(directory, record.keeper);
     expect(readRecord(directory)).toBeUndefined();
     expect(() => writeRecord("/proc/none", record)).toThrow();
@@ -123,7 +154,7 @@ describe("a record", () => {
 
   test("that is none is nothing", () => {
     const directory = folder();
-    for (const text of ["", "{", "null", "[]", "{}", `{"boot":1}`]) {
+    for (const text of ["", "{", "null", "[]", "{}", `{"place":1}`]) {
       writeFileSync(join(directory, "runtime.json"), text);
       expect(readRecord(directory)).toBeUndefined();
     }
@@ -136,6 +167,8 @@ describe("a record", () => {
       { exit: { code: 1, signal: null, lastLines: [1] } },
       { startedAtMs: 1e300 },
       { isDetached: 1 },
+      { place: undefined },
+      { place: 1 },
     ]) {
       expect(asRecord({ ...record, ...wrong })).toBeUndefined();
     }

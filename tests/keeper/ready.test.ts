@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { type ReadyCheck, readyCheck } from "../../src/exec/settings.ts";
 import { askReady } from "../../src/keeper/ready.ts";
+import { withHttpProxy } from "../net/http-proxy.ts";
 
 const http = Bun.serve({
   hostname: "127.0.0.1",
@@ -47,6 +48,13 @@ describe("a check of readiness", () => {
     expect(await ask(at("/200"))).toBe("");
     expect(await ask(at("/204"))).toBe("");
     expect(await ask(at("/endless"))).toBe("");
+  });
+
+  test("goes to the runtime itself, whatever proxy the environment names", async () => {
+    const asked = await withHttpProxy(async () => {
+      expect(await ask(at("/200"))).toBe("");
+    });
+    expect(asked).toEqual([]);
   });
 
   test("says what was answered else", async () => {

@@ -1,11 +1,12 @@
 /** Runtimes as real processes under real keepers: every way to end, what they leave behind, and taking them over. */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { RunEvent } from "../../src/exec/run.ts";
 import { type ExecConfig, execSettings, readyCheck } from "../../src/exec/settings.ts";
+import { findLeft } from "../../src/keeper/kept.ts";
 import { isThere, statOf } from "../../src/keeper/proc.ts";
 import { askReady } from "../../src/keeper/ready.ts";
 import { readRecord, writeRecord } from "../../src/keeper/record.ts";
@@ -78,6 +79,12 @@ async function run(words: readonly string[], config: Partial<ExecConfig> = {}, g
 
 const sh = (script: string, config: Partial<ExecConfig> = {}, given: Given = {}): Promise<World> =>
   run(["sh", "-c", script], config, given);
+
+/** Of each state, also those that have ended. */
+function childrenOf(parent: number): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => statOf(pid)?.parent === parent);
+}
 
 const nameOf = (pid: number) => statOf(pid) ?? { pid, start: "0" };
 
@@ -167,6 +174,47 @@ describe("a runtime", () => {
     expect(child).toBeGreaterThan(1);
     expect(statOf(child)?.state ?? "Z").toBe("Z");
     expect(world.runner.status.lastExit!.how).toBe("ended with code 4");
+  });
+
+  test("takes with it what has made a session of its own, in order, and by SIGKILL what hears nothing", async () => {
+    const engines = [`trap "echo polite >> ended; exit" TERM`, `trap "" TERM`].map(
+      (trap, at) => `(setsid sh -c '${trap}; echo engine${at} $$ .; while :; do sleep 0.05; done' &)`,
+    );
+    const script = `cd "$FOLDER"; ${engines.join("; ")}; trap 'exit 0' TERM; while :; do sleep 0.05; done`;
+    const ended = folder();
+    for (const how of ["stop", "crash"]) {
+      rmSync(join(ended, "ended"), { force: true });
+      const config = { stopTimeoutMs: 500, restart: "never" as const };
+      const world = await sh(script, config, { env: { FOLDER: ended } });
+      await until(() => /engine0 \d+ \./.test(world.log()) && /engine1 \d+ \./.test(world.log()), WAIT_MS);
+      const pids = [...world.log().matchAll(/engine\d (\d+) \./g)].map(([, pid]) => Number(pid));
+      const names = pids.map(nameOf);
+      expect(names.map(isThere)).toEqual([true, true]);
+      expect(pids.map((pid) => statOf(pid)!.session)).toEqual(pids);
+      if (how === "stop") await world.runner.stop();
+      else process.kill(world.runner.status.pid!, "SIGKILL");
+      await world.is("stopped");
+      expect(names.map(isThere)).toEqual([false, false]);
+      expect(readFileSync(join(ended, "ended"), "utf8")).toBe("polite\n");
+    }
+  });
+
+  test("that hears nothing is killed with what has made a session of its own", async () => {
+    const deaf = (name: string) => `trap "" TERM; echo ${name} $$ .; while :; do sleep 0.05; done`;
+    const world = await sh(`setsid sh -c '${deaf("engine")}' & ${deaf("own")}`, { stopTimeoutMs: 200 });
+    await until(() => /engine \d+ \./.test(world.log()) && /own \d+ \./.test(world.log()), WAIT_MS);
+    const names = [...world.log().matchAll(/\w+ (\d+) \./g)].map(([, pid]) => nameOf(Number(pid)));
+    await world.runner.stop();
+    expect(world.runner.status.message).toBe("asked to stop: ended by SIGKILL");
+    expect(names.map(isThere)).toEqual([false, false]);
+  });
+
+  test("leaves none unburied of what it has started and forgotten", async () => {
+    const world = await sh(`for i in 1 2 3 4 5; do (setsid sh -c 'sleep 0.1; echo gone' &); done; exec sleep 100`);
+    await until(() => world.log().split("gone").length === 6, WAIT_MS);
+    const { keeper, runtime } = readRecord(world.directory)!;
+    await until(() => childrenOf(keeper.pid).every((pid) => pid === runtime!.pid), WAIT_MS);
+    expect(childrenOf(keeper.pid)).toEqual([runtime!.pid]);
   });
 
   test("that ends at once has all of its output kept, and its code", async () => {
@@ -295,12 +343,17 @@ describe("a runtime that was left", () => {
     const base = { fingerprint: "f", isDetached: true, startedAtMs: 1, exit: null };
     const reused = { pid: stranger.pid, start: `${Number(name.start) - 1}` };
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const space = readlinkSync("/proc/self/ns/pid");
+    const same = { ...base, keeper: name, runtime: name };
     for (const record of [
-      { ...base, boot, keeper: reused, runtime: reused },
-      // The same numbers and ticks, of another boot.
-      { ...base, boot: "0", keeper: nameOf(stranger.pid), runtime: nameOf(stranger.pid) },
+      { ...base, place: `${boot} ${space}`, keeper: reused, runtime: reused },
+      // The same numbers and ticks, of another boot, of another container, of nobody knows where.
+      { ...same, place: `0 ${space}` },
+      { ...same, place: `${boot} pid:[1]` },
+      { ...same, place: "" },
     ]) {
       writeRecord(directory, record);
+      if (record.place === "") expect(await findLeft(directory, "")).toEqual({ kind: "nothing" });
       const world = await sh("exec sleep 100", { detach: true }, { directory });
       await world.is("ready");
       expect(world.kinds()).not.toContain("adopted");

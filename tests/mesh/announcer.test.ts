@@ -6,6 +6,7 @@ import { Fleet } from "../../src/fleet/fleet.ts";
 import { Announcer, localAddress, type AnnouncerOptions } from "../../src/mesh/announcer.ts";
 import { Poller } from "../../src/mesh/poller.ts";
 import { eventually } from "../admin/raw-client.ts";
+import { withHttpProxy } from "../net/http-proxy.ts";
 
 const config = { pollIntervalMs: 50, pollTimeoutMs: 500, unhealthyAfter: 3, removeAfter: 10, targetsMax: 10 };
 const stops: (() => Promise<void>)[] = [];
@@ -79,6 +80,16 @@ test("registers at every router, again and again, and deregisters at the end", a
     expect(fleet.targets()).toEqual([]);
     expect(calls.at(-1)).toBe("deregister");
   }
+});
+
+test("registers at the router itself, whatever proxy the environment names", async () => {
+  const router = startRouter();
+  const asked = await withHttpProxy(async () => {
+    const { announcer } = startAnnouncer([router.front.port]);
+    await eventually(() => router.calls.includes("register"));
+    await announcer.stop();
+  });
+  expect(asked).toEqual([]);
 });
 
 test("finds a router that starts later, and again after it is lost, with one line each", async () => {

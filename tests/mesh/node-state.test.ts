@@ -2,8 +2,9 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { ModelStatus, NodeState } from "../../src/gen/state.js";
 import { decodeNodeState, decodeVitalsJson, encodeNodeState, type NodeIdentity } from "../../src/mesh/node-state.ts";
-import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
-import { modelSample, nodeSample } from "../fleet/samples.ts";
+import type { EndpointSample, GpuSample, ModelSample, NodeRuntime, NodeSample } from "../../src/score/sample.ts";
+import { MODEL_STATES, RUNTIME_STATES } from "../../src/score/sample.ts";
+import { modelSample, nodeRuntime, nodeSample } from "../fleet/samples.ts";
 
 const identity: NodeIdentity = {
   id: "gpu-1",
@@ -21,8 +22,21 @@ const rate = fc.double({ min: 0, max: 1e6, noNaN: true, noDefaultInfinity: true 
 const name = fc.string({ minLength: 1, maxLength: 30 });
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
 
+const quantiles = fc.record({ p50: rate, p95: rate, p99: rate });
+
 const anyModel: fc.Arbitrary<ModelSample> = fc.record({
   model: name,
+  runtime: fc.constantFrom("", "vllm", "triton"),
+  state: fc.constantFrom(...MODEL_STATES),
+  reason: fc.constantFrom("", "out of memory"),
+  parent: maybe(name),
+  contextTokensMax: maybe(big),
+  capabilities: fc.array(name, { maxLength: 3 }),
+  cacheHitRate: maybe(share),
+  timeToFirstToken: maybe(quantiles),
+  interTokenLatency: maybe(quantiles),
+  preemptionsPerSecond: maybe(rate),
+  workLeftSeconds: maybe(rate),
   runningRequests: count,
   waitingRequests: count,
   queuedPrefillTokens: maybe(big),
@@ -53,9 +67,31 @@ const anyGpu: fc.Arbitrary<GpuSample> = fc
   })
   .map(({ memory, ...gpu }) => ({ ...gpu, memoryUsedBytes: memory?.used, memoryTotalBytes: memory?.total }));
 
-const anySample: fc.Arbitrary<NodeSample> = fc.record({
-  ready: fc.boolean(),
+const anyEndpoint: fc.Arbitrary<EndpointSample> = fc.record({
+  name,
+  host: fc.constantFrom("", "10.0.0.1", "::1", "gpu-1.example"),
+  port: fc.integer({ min: 1, max: 65_535 }),
+  protocol: fc.constantFrom("http" as const, "grpc" as const),
+  tls: fc.boolean(),
+});
+
+const anyRuntime: fc.Arbitrary<NodeRuntime> = fc.record({
+  name: fc.constantFrom("vllm", "triton", "ollama"),
+  kind: name,
+  version: fc.string({ maxLength: 20 }),
+  // Of one that is not, a model that is loaded reads as loading: a test of its own.
+  ready: fc.constant(true),
   draining: fc.constant(false),
+  state: fc.constantFrom(...RUNTIME_STATES),
+  message: fc.string({ maxLength: 60 }),
+  sinceMs: big,
+  endpoints: fc.array(anyEndpoint, { maxLength: 3 }),
+});
+
+const anySample: fc.Arbitrary<NodeSample> = fc.record({
+  ready: fc.constant(true),
+  draining: fc.constant(false),
+  runtimes: fc.uniqueArray(anyRuntime, { maxLength: 3, selector: ({ name: one }) => one }),
   models: fc.array(anyModel, { maxLength: 4 }),
   gpus: fc.array(anyGpu, { maxLength: 4 }),
   requestsInProgress: count,
@@ -137,11 +173,59 @@ test("a model on a quarantined GPU has failed, but on a node that is drained it 
   expect(statuses({ ...sample, ready: true })[0]).toBe(ModelStatus.MODEL_STATUS_READY);
 });
 
-test("draining travels in the models' status", () => {
+test("what a runtime has of a model is its status, and one that is loaded is served while its runtime is ready", () => {
+  const sample = nodeSample({
+    runtimes: [nodeRuntime(), nodeRuntime({ name: "triton", kind: "triton", ready: false, state: "down" })],
+    models: [
+      modelSample({ runtime: "vllm" }),
+      modelSample({ model: "coming", runtime: "vllm", state: "warming" }),
+      modelSample({ model: "lost", runtime: "triton" }),
+      modelSample({ model: "broken", runtime: "triton", state: "failed", reason: "out of memory" }),
+    ],
+  });
+  const message = encodeNodeState(sample, identity, 0);
+  expect(message.models.map(({ status, labels }) => [status, labels?.runtime])).toEqual([
+    [ModelStatus.MODEL_STATUS_READY, "vllm"],
+    [ModelStatus.MODEL_STATUS_WARMING, "vllm"],
+    [ModelStatus.MODEL_STATUS_LOADING, "triton"],
+    [ModelStatus.MODEL_STATUS_FAILED, "triton"],
+  ]);
+  const read = decodeNodeState(message);
+  expect(read.runtimes).toEqual([...sample.runtimes]);
+  expect(read.models.map(({ state }) => state)).toEqual(["loaded", "warming", "loading", "failed"]);
+  expect(read.models[3]?.reason).toBe("out of memory");
+});
+
+test("runtimes without a name or with one that was told already are left out, and so are endpoints that are none", () => {
+  const endpoints = [
+    { name: "http", address: ":8000", protocol: "http", tls: false },
+    { name: "odd", address: "nowhere", protocol: "http" },
+    { name: "odd", address: ":1", protocol: "smtp" },
+  ];
+  const state = NodeState.fromObject({
+    runtimes: [{ name: "a", state: "flying", ready: true, endpoints }, { name: "a" }, { name: "" }, { name: "b" }],
+    models: [
+      { labels: { model: "m" }, status: 99, cacheHitRate: 3, timeToFirstToken: [{ quantile: 0.5, seconds: 1 }] },
+    ],
+  });
+  const { runtimes, models } = decodeNodeState(state);
+  expect(runtimes.map(({ name: one, state: is, ready }) => [one, is, ready])).toEqual([
+    ["a", "ready", true],
+    ["b", "starting", false],
+  ]);
+  expect(runtimes[0]?.endpoints).toEqual([{ name: "http", host: "", port: 8000, protocol: "http", tls: false }]);
+  // A status of a later version is not taken for "served".
+  expect(models).toEqual([modelSample({ state: "available", cacheHitRate: 1 })]);
+});
+
+test("draining is told of the node, and by versions that do not, of its models", () => {
   const draining = nodeSample({ ready: false, draining: true, models: [modelSample()] });
   const loading = nodeSample({ ready: false, models: [modelSample()] });
   expect(decodeNodeState(encodeNodeState(draining, identity, 0)).draining).toBe(true);
   expect(decodeNodeState(encodeNodeState(loading, identity, 0))).toMatchObject({ ready: false, draining: false });
+  const { draining: _told, ...earlier } = NodeState.toObject(encodeNodeState(draining, identity, 0), {});
+  expect(decodeNodeState(NodeState.fromObject(earlier)).draining).toBe(true);
+  expect(decodeNodeState(encodeNodeState({ ...draining, models: [] }, identity, 0)).draining).toBe(true);
 });
 
 test("figures that can't be are unknown or bounded, and nameless models are left out", () => {

@@ -4,6 +4,7 @@ import type { Poll } from "../../src/fleet/event.ts";
 import { encodeNodeState } from "../../src/mesh/node-state.ts";
 import { Poller } from "../../src/mesh/poller.ts";
 import { modelSample, nodeSample } from "../fleet/samples.ts";
+import { withHttpProxy } from "../net/http-proxy.ts";
 
 const servers: Bun.Server<undefined>[] = [];
 
@@ -53,6 +54,14 @@ test("reads plain JSON vitals", async () => {
   const port = serve(() => Response.json({ ready: true, requests_in_progress: 4 }));
   const result = await poller.poll(poll(port));
   expect(result).toMatchObject({ ok: true, sample: { models: [{ model: "m", runningRequests: 4 }] } });
+});
+
+test("asks the node itself, whatever proxy the environment names", async () => {
+  const port = serve(() => Response.json({ ready: true, requests_in_progress: 4 }));
+  const asked = await withHttpProxy(async () => {
+    expect(await poller.poll(poll(port))).toMatchObject({ ok: true });
+  });
+  expect(asked).toEqual([]);
 });
 
 test("takes any answer to a health poll but a server's failure", async () => {

@@ -139,6 +139,24 @@ describe("a runtime of an agent", () => {
     await one.stop();
   });
 
+  test("is not started any more while its agent stops", async () => {
+    const script = `sh -c 'trap "" TERM; echo up; while :; do sleep 0.05; done'`;
+    const one = await agent("exec7", script, "--exec-stop-timeout", "3s");
+    const { pid } = await isIn(one, "ready");
+    left.push(pid!);
+    await until(async () => (await runtimeOf(one)).lastLines.includes("up"), WAIT_MS);
+    const stopped = one.stop();
+    await isIn(one, "stopping");
+    for (const action of ["start", "restart"]) {
+      const answer = await json(one, `/runtime/${action}`, { method: "POST" });
+      expect(answer).toMatchObject({ code: 503, error: { code: "draining" } });
+      expect(JSON.stringify(answer)).toContain("starts no runtime any more");
+    }
+    expect(await stopped).toBe(0);
+    expect(isGone(pid!)).toBe(true);
+    expect(readRecord(join(bench.dataDir, "exec7", "exec"))).toBeUndefined();
+  });
+
   test("ends with an agent that is killed, with all that it has started", async () => {
     const one = await agent("exec3", `sh -c 'sleep 1001 & echo child $!; wait'`);
     await isIn(one, "ready");

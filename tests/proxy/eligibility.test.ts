@@ -7,8 +7,9 @@ import { Eligibility, type PlacementRules } from "../../src/proxy/eligibility.ts
 import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { COLUMN, rowWord } from "../../src/score/layout.ts";
+import { MODEL_STATES, type ModelSample } from "../../src/score/sample.ts";
 import { ScoreTable } from "../../src/score/table.ts";
-import { targetOf } from "../fleet/samples.ts";
+import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 
 const NO_LIMITS: PlacementRules["limits"] = new Map();
 
@@ -58,6 +59,25 @@ class Mesh {
       .toSorted();
   }
 }
+
+describe("a model's state", () => {
+  const told = (id: string, change: Partial<ModelSample> | undefined): Target =>
+    targetOf(id, { lastSample: nodeSample({ models: change === undefined ? [] : [modelSample(change)] }) });
+
+  test("opens a node for it when it is loaded, and in no other one", () => {
+    const mesh = new Mesh(...MODEL_STATES.map((state) => told(state, { state })), told("silent", undefined));
+    expect(mesh.open()).toEqual(["loaded", "silent"]);
+    mesh.set(told("loaded", { state: "unloading" }), told("warming", { state: "loaded" }));
+    expect(mesh.open()).toEqual(["silent", "warming"]);
+  });
+
+  test("of a streamed sample counts at once", () => {
+    const mesh = new Mesh(told("a", { state: "loading" }));
+    const loaded = told("a", { state: "loaded" });
+    mesh.placement.sampled(loaded, mesh.placement.mark(loaded), 0, 0);
+    expect(mesh.open()).toEqual(["a"]);
+  });
+});
 
 describe("pins and cordons", () => {
   test("take effect at once on rows that are there, and are lifted as quickly", () => {

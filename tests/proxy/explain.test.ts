@@ -60,6 +60,24 @@ describe("a node that can't be chosen says why", () => {
       [],
       "model not served: its newest sample does not tell of it",
     ],
+    [
+      "loads the model",
+      { lastSample: nodeSample({ models: [modelSample({ state: "loading" })] }) },
+      [],
+      "the model is loading there",
+    ],
+    [
+      "has it on disk",
+      { lastSample: nodeSample({ models: [modelSample({ state: "available" })] }) },
+      [],
+      "the model is there, and not loaded",
+    ],
+    [
+      "failed to load it",
+      { lastSample: nodeSample({ models: [modelSample({ state: "failed", reason: "out of memory" })] }) },
+      [],
+      "the model failed there: out of memory",
+    ],
     ["is cordoned", {}, [policy("node", "b", { cordoned: true })], "cordoned by the policy node/b"],
     [
       "is drained",

@@ -1,7 +1,7 @@
 /** llama.cpp: recorded pages of a server that runs, those of an old one, and router mode. */
 import { describe, expect, test } from "bun:test";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
-import { asked, faultOf, fixture, json, Replay, recorded, twoPages } from "./replay.ts";
+import { asked, faultOf, fixture, json, numberOn, Replay, recorded, twoPages } from "./replay.ts";
 
 const B = "llamacpp-b11549";
 const PAGE = "/metrics";
@@ -35,15 +35,24 @@ describe("one model", () => {
     const replay = new Replay(LLAMACPP).tell({ [PAGE]: recorded(`${B}.idle.metrics.txt`) });
     replay.after(10_000).tell({ [PAGE]: recorded(`${B}.busy.metrics.txt`), slots: recorded(`${B}.busy.slots.json`) });
     const { figures } = replay.reading;
-    expect(figures).toMatchObject({ runningRequests: 2, waitingRequests: 2, slots: 2 });
-    // 55 tokens in 3.754 ms; 24 in 4.769 ms of one slot, of which 1.96809 were busy.
-    expect(figures.prefillTokensPerSecond).toBeCloseTo(55 / 0.003754);
-    expect(figures.decodeTokensPerSecond).toBeCloseTo((24 / 0.004769) * 1.96809);
-    expect(figures.cacheHitRate).toBeCloseTo(35 / 90);
-    // Both slots hold 738 of 4096 tokens.
-    expect(figures.kvUsage).toBeCloseTo(738 / 4096, 2);
+    const told = (name: string) => numberOn(recorded(`${B}.busy.metrics.txt`), `llamacpp:${name}`);
+    expect(figures.runningRequests).toBe(told("requests_processing"));
+    expect(figures.waitingRequests).toBe(told("requests_deferred"));
+    expect(figures.slots).toBe(2);
+    expect(figures.prefillTokensPerSecond).toBeCloseTo(told("prompt_tokens_total") / told("prompt_seconds_total"));
+    // Seconds are those of each slot: the batch is as many times as fast as slots are busy.
+    const speed =
+      (told("tokens_predicted_total") / told("tokens_predicted_seconds_total")) * told("n_busy_slots_per_decode");
+    expect(figures.decodeTokensPerSecond).toBeCloseTo(speed);
+    const cached = told("prompt_tokens_cached_total");
+    expect(figures.cacheHitRate).toBeCloseTo(cached / (cached + told("prompt_tokens_total")));
+    const slots = JSON.parse(new TextDecoder().decode(recorded(`${B}.busy.slots.json`).body)) as {
+      n_prompt_tokens: number;
+    }[];
+    expect(figures.kvUsage).toBeCloseTo(slots.reduce((sum, slot) => sum + slot.n_prompt_tokens, 0) / 8192);
+    // While nothing ends it stays as fast as it was.
     replay.after(10_000).tell({ [PAGE]: recorded(`${B}.busy.metrics.txt`) });
-    expect(replay.reading.figures.decodeTokensPerSecond).toBeCloseTo((24 / 0.004769) * 1.96809);
+    expect(replay.reading.figures.decodeTokensPerSecond).toBeCloseTo(speed);
   });
 
   test("is not kept awake: its slots are asked only while it works, or where there are no metrics", () => {
@@ -75,15 +84,22 @@ describe("one model", () => {
 
   test("that loads still is not ready, and one that is no llama.cpp is foreign", () => {
     const replay = new Replay(LLAMACPP);
-    expect(replay.read("/health", fixture("llamacpp.loading.json", 503))).toMatchObject({ ok: false, kind: "not_ready" });
+    expect(replay.read("/health", fixture("llamacpp.loading.json", 503))).toMatchObject({
+      ok: false,
+      kind: "not_ready",
+    });
     expect(replay.read("/props", json({ detail: "Not Found" }, 404))).toMatchObject({ ok: false, kind: "foreign" });
     expect(replay.read("/props", json({ version: "1" }))).toMatchObject({ ok: false, kind: "foreign" });
-    expect(replay.read("/props", json({ error: { message: "Invalid API Key" } }, 401))).toMatchObject({ kind: "denied" });
+    expect(replay.read("/props", json({ error: { message: "Invalid API Key" } }, 401))).toMatchObject({
+      kind: "denied",
+    });
   });
 
   test("says how to load others", () => {
     const replay = new Replay(LLAMACPP).tell({ "/props": recorded(`${B}.props.json`) });
-    expect(faultOf(replay.load("other"), json({ error: { message: "File Not Found" } }, 404))).toContain("--models-dir");
+    expect(faultOf(replay.load("other"), json({ error: { message: "File Not Found" } }, 404))).toContain(
+      "--models-dir",
+    );
   });
 });
 
@@ -124,17 +140,20 @@ describe("router mode", () => {
     const replay = router();
     const [gemma, qwen] = [`metrics of ${GEMMA}`, "metrics of qwen3"] as const;
     replay.tell({ [gemma]: recorded(`${B}.idle.metrics.txt`), [qwen]: recorded(`${B}.idle.metrics.txt`) });
-    replay.after(10_000).tell({ [gemma]: recorded(`${B}.busy.metrics.txt`), [qwen]: recorded(`${B}.busy.metrics.txt`) });
+    replay
+      .after(10_000)
+      .tell({ [gemma]: recorded(`${B}.busy.metrics.txt`), [qwen]: recorded(`${B}.busy.metrics.txt`) });
     const figures = Object.fromEntries(replay.reading.models.map((model) => [model.model, model.figures]));
     expect(figures[GEMMA]?.runningRequests).toBe(2);
-    expect(figures["gemma"]).toEqual(figures[GEMMA]!);
+    expect(figures["gemma"]).toEqual(figures[GEMMA]);
     expect(figures["phi-4"]).toBeUndefined();
-    expect(replay.reading.figures).toMatchObject({ runningRequests: 4, waitingRequests: 4 });
+    const waiting = numberOn(recorded(`${B}.busy.metrics.txt`), "llamacpp:requests_deferred");
+    expect(replay.reading.figures).toMatchObject({ runningRequests: 4, waitingRequests: 2 * waiting });
     expect(replay.reading.figuresAtMs).toBe(replay.nowMs);
   });
 
   test("forgets the figures of a process that is gone", () => {
-    const replay = router().tell({});
+    const replay = router();
     replay.tell({ "metrics of qwen3": recorded(`${B}.busy.metrics.txt`) });
     replay.tell({ "/v1/models": json({ object: "list", data: [{ id: "qwen3", status: { value: "unloaded" } }] }) });
     expect(replay.states).toEqual({ qwen3: "available" });
@@ -147,7 +166,9 @@ describe("router mode", () => {
     expect(asked(load)).toEqual(['POST api /models/load {"model":"idle"}']);
     expect(faultOf(load, json({ success: true }))).toBe("");
     expect(faultOf(load, json({ error: { code: 400, message: "model is already running" } }, 400))).toBe("");
-    expect(faultOf(load, json({ error: { code: 404, message: "model is not found" } }, 404))).toContain("model is not found");
+    expect(faultOf(load, json({ error: { code: 404, message: "model is not found" } }, 404))).toContain(
+      "model is not found",
+    );
     expect(load.settled(replay.reading)).toBe(false);
     expect(replay.load("gemma").settled(replay.reading)).toBe(true);
     const unload = replay.unload("qwen3");

@@ -21,13 +21,27 @@ export function text(body: string, status = 200): Answer {
 
 /** A page or an answer of fixtures/. */
 export function fixture(name: string, status = 200): Answer {
-  const contentType = name.endsWith(".json") ? "application/json" : "text/plain; version=0.0.4";
-  return { status, contentType, body: readFileSync(join(FIXTURES, name)) };
+  return file(FIXTURES, name, status);
 }
 
 /** One that was recorded from a server that runs. */
 export function recorded(name: string, status = 200): Answer {
-  return { ...fixture(name.endsWith(".json") ? "kserve-0.15.models.json" : "sglang-0.5.metrics.1.txt", status), body: readFileSync(join(RECORDED, name)) };
+  return file(RECORDED, name, status);
+}
+
+/** The number behind a name without labels on a page. */
+export function numberOn({ body }: Answer, name: string): number {
+  const line = new TextDecoder()
+    .decode(body)
+    .split("\n")
+    .find((each) => each.startsWith(`${name} `));
+  if (line === undefined) throw new Error(`${name} is not on the page`);
+  return Number(line.slice(name.length + 1));
+}
+
+function file(folder: string, name: string, status: number): Answer {
+  const contentType = name.endsWith(".json") ? "application/json" : "text/plain; version=0.0.4";
+  return { status, contentType, body: readFileSync(join(folder, name)) };
 }
 
 export class Replay {
@@ -65,7 +79,10 @@ export class Replay {
 
   /** State and reason of each model. */
   get states(): Record<string, string> {
-    const said = this.reading.models.map(({ model, state, reason }) => [model, reason === "" ? state : `${state}: ${reason}`]);
+    const said = this.reading.models.map(({ model, state, reason }) => [
+      model,
+      reason === "" ? state : `${state}: ${reason}`,
+    ]);
     return Object.fromEntries(said) as Record<string, string>;
   }
 

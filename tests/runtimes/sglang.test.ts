@@ -76,7 +76,10 @@ describe("other answers", () => {
     const replay = new Replay(SGLANG);
     expect(replay.read("/model_info", json({ detail: "Not Found" }, 404))).toMatchObject({ kind: "not_supported" });
     expect(replay.read("/model_info", json({ version: "0.9" }))).toMatchObject({ kind: "foreign" });
-    replay.tell({ "/get_model_info": json({ model_path: "e5", is_generation: false }), "/v1/models": fixture("sglang-0.5.models.json") });
+    replay.tell({
+      "/get_model_info": json({ model_path: "e5", is_generation: false }),
+      "/v1/models": fixture("sglang-0.5.models.json"),
+    });
     expect(replay.reading.models[0]?.capabilities).toEqual(["embeddings"]);
   });
 });
@@ -98,7 +101,9 @@ describe("adapters", () => {
     const load = replay.load("sql", { source: "/adapters/sql" });
     const failed = (error_message: string, status = 400) => json({ success: false, error_message }, status);
     expect(faultOf(load, failed("LoRA adapter sql is already loaded."))).toBe("");
-    expect(faultOf(load, failed("LoRA is not enabled. Please set `--enable-lora` to enable LoRA."))).toContain("start it with --enable-lora");
+    expect(faultOf(load, failed("LoRA is not enabled. Please set `--enable-lora` to enable LoRA."))).toContain(
+      "start it with --enable-lora",
+    );
     // Older versions say so with 200.
     expect(faultOf(load, failed("no such folder", 200))).toContain("no such folder");
     expect(faultOf(load, json({ detail: "Not Found" }, 404))).toContain("0.5");

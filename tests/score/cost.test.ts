@@ -4,6 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { type RowContext, costSettings, rowValues } from "../../src/score/cost.ts";
 import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
 import type { ModelSample } from "../../src/score/sample.ts";
+import { modelSample } from "../fleet/samples.ts";
 import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable, tableSettings } from "../../src/score/table.ts";
 
@@ -17,17 +18,14 @@ const CONTEXT: RowContext = {
   baselineRequests: 0,
   baselineTokens: 0,
 };
-const SAMPLE: ModelSample = {
-  model: "m",
-  runningRequests: 0,
-  waitingRequests: 0,
+const SAMPLE = modelSample({
   queuedPrefillTokens: 0,
   kvUsage: 0,
   kvCapacityTokens: 100_000,
   prefillTokensPerSecond: 10_000,
   decodeTokensPerSecond: 1000,
   slots: 64,
-};
+});
 
 /** What a pick would say of a single such row. */
 function costOf(values: RowValues, promptTokens = 1000): number {
@@ -203,8 +201,7 @@ describe("any sample", () => {
     fc.integer({ min: 0, max: 100_000 }),
   );
   const perhaps = fc.option(figure, { nil: undefined });
-  const samples: fc.Arbitrary<ModelSample> = fc.record({
-    model: fc.constant("m"),
+  const figures = fc.record({
     runningRequests: figure,
     waitingRequests: figure,
     queuedPrefillTokens: perhaps,
@@ -214,6 +211,7 @@ describe("any sample", () => {
     decodeTokensPerSecond: perhaps,
     slots: perhaps,
   });
+  const samples: fc.Arbitrary<ModelSample> = figures.map(modelSample);
   const contexts: fc.Arbitrary<RowContext> = fc.record({
     weight: figure,
     coldSeconds: figure,

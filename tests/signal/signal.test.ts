@@ -3,13 +3,13 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import type { NodeSample } from "../../src/score/sample.ts";
+import { MODEL_STATES, type NodeSample, RUNTIME_STATES } from "../../src/score/sample.ts";
 import { decode, encode } from "../../src/signal/quantity.ts";
 import { Publisher } from "../../src/signal/publisher.ts";
 import { signalSettings } from "../../src/signal/settings.ts";
 import { type Report, Subscriber } from "../../src/signal/subscriber.ts";
 import { ASK, MESSAGE } from "../../src/signal/wire.ts";
-import { modelSample, nodeSample } from "../fleet/samples.ts";
+import { modelSample, nodeRuntime, nodeSample } from "../fleet/samples.ts";
 
 const CONFIG = defaultsOf(signalSettings);
 const SEED = Number(process.env["SEED"] ?? 1);
@@ -125,8 +125,20 @@ describe("a state", () => {
   test("of any sample is read back: unknown stays unknown, counts are exact", () => {
     const maybe = <T>(arb: fc.Arbitrary<T>) => fc.option(arb, { nil: undefined });
     const share = fc.double({ min: 0, max: 1, noNaN: true });
+    const quantiles = fc.record({ p50: share, p95: share, p99: share });
     const model = fc.record({
       model: fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" }),
+      runtime: fc.constantFrom("", "vllm", "triton"),
+      state: fc.constantFrom(...MODEL_STATES),
+      reason: fc.constantFrom("", "out of memory"),
+      parent: maybe(fc.constantFrom("base", "H100")),
+      contextTokensMax: maybe(fc.nat(1e7)),
+      capabilities: fc.uniqueArray(fc.constantFrom("chat", "completions", "embeddings", "tools"), { maxLength: 4 }),
+      cacheHitRate: maybe(fc.constantFrom(0, 0.5, 1)),
+      timeToFirstToken: maybe(quantiles),
+      interTokenLatency: maybe(quantiles),
+      preemptionsPerSecond: maybe(fc.constantFrom(0, 2.5)),
+      workLeftSeconds: maybe(fc.constantFrom(0, 0.2)),
       runningRequests: fc.nat(5000),
       waitingRequests: fc.nat(5000),
       queuedPrefillTokens: maybe(fc.nat(1e9)),
@@ -148,14 +160,25 @@ describe("a state", () => {
     const arbitrary = fc.record({
       ready: fc.boolean(),
       draining: fc.boolean(),
+      runtimes: fc.uniqueArray(
+        fc.record({
+          name: fc.constantFrom("vllm", "triton"),
+          state: fc.constantFrom(...RUNTIME_STATES),
+          ready: fc.boolean(),
+          draining: fc.boolean(),
+          message: fc.string({ maxLength: 40 }),
+        }),
+        { maxLength: 2, selector: ({ name: one }) => one },
+      ),
       models: fc.array(model, { maxLength: 6 }),
       gpus: fc.array(gpu, { maxLength: 9 }),
       cpuUsage: maybe(share),
     });
     fc.assert(
-      fc.property(arbitrary, ({ gpus, ...rest }) => {
+      fc.property(arbitrary, ({ gpus, runtimes, ...rest }) => {
         const sample = nodeSample({
           ...rest,
+          runtimes: runtimes.map(nodeRuntime),
           gpus: gpus.map(({ isOn, ...some }, index) => ({
             ...GPU,
             ...some,
@@ -166,6 +189,9 @@ describe("a state", () => {
         const pair = new Pair();
         pair.offer(sample);
         const back = pair.run(1)[0]?.sample;
+        // oxlint-disable-next-line no-control-regex
+        const plain = (text: string): string => text.replace(/[\u0000-\u001f]/g, " ");
+        expect(back?.runtimes).toEqual(sample.runtimes.map((one) => ({ ...one, message: plain(one.message) })));
         expect(back).toMatchObject({ ready: sample.ready, draining: sample.draining });
         for (const [at, sent] of sample.models.entries()) {
           const got = back?.models[at];
@@ -173,6 +199,19 @@ describe("a state", () => {
           expect(got).toMatchObject({ model: name, runningRequests, waitingRequests, kvCapacityTokens, slots });
           for (const key of ["queuedPrefillTokens", "kvUsage", "prefillTokensPerSecond"] as const) {
             expect(got?.[key] === undefined).toBe(sent[key] === undefined);
+          }
+          const { state, reason, parent, contextTokensMax, cacheHitRate, preemptionsPerSecond, workLeftSeconds } = sent;
+          expect(got).toMatchObject({ state, reason, contextTokensMax });
+          expect(got).toMatchObject({ parent, cacheHitRate, preemptionsPerSecond, workLeftSeconds });
+          expect(new Set(got?.capabilities)).toEqual(new Set(sent.capabilities));
+          const isTold = sample.runtimes.some(({ name: one }) => one === sent.runtime);
+          expect(got?.runtime).toBe(isTold ? sent.runtime : "");
+          for (const key of ["timeToFirstToken", "interTokenLatency"] as const) {
+            expect(got?.[key] === undefined).toBe(sent[key] === undefined);
+            for (const part of ["p50", "p95", "p99"] as const) {
+              const [is, was] = [got?.[key]?.[part] ?? 0, sent[key]?.[part] ?? 0];
+              expect(Math.abs(is - was)).toBeLessThanOrEqual(0.000_05 + 0.004 * was);
+            }
           }
           expect(Math.abs((got?.queuedPrefillTokens ?? 0) - (sent.queuedPrefillTokens ?? 0))).toBeLessThanOrEqual(
             0.004 * (sent.queuedPrefillTokens ?? 0),

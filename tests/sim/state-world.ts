@@ -4,7 +4,7 @@
  */
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import type { GpuSample, ModelSample, NodeSample } from "../../src/score/sample.ts";
+import { type GpuSample, type ModelSample, type NodeSample, PLAIN_MODEL } from "../../src/score/sample.ts";
 import { Publisher, type Send } from "../../src/signal/publisher.ts";
 import { type SignalConfig, signalSettings } from "../../src/signal/settings.ts";
 import { type Report, Subscriber } from "../../src/signal/subscriber.ts";
@@ -61,6 +61,7 @@ export class Agent {
     return {
       ready: this.ready,
       draining: this.draining,
+      runtimes: [],
       models: this.models,
       gpus: this.gpus,
       requestsInProgress: this.models.reduce((sum, model) => sum + model.runningRequests + model.waitingRequests, 0),
@@ -203,6 +204,7 @@ function happening(kind: number, node: number, other = 0, bytes?: Uint8Array) {
 
 function modelOf(at: number, prng: Prng): ModelSample {
   return {
+    ...PLAIN_MODEL,
     model: `meta-llama/Llama-3.${at}-70B-Instruct`,
     runningRequests: prng.int(64),
     waitingRequests: prng.int(4),
