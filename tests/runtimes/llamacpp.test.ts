@@ -178,3 +178,27 @@ describe("router mode", () => {
     expect(replay.unload("idle").settled(replay.reading)).toBe(true);
   });
 });
+
+test("a router that runs is read as it was recorded", () => {
+  const R = "llamacpp-router-b11434";
+  const replay = new Replay(LLAMACPP).tell({
+    "/health": recorded(`${R}.health.json`),
+    "/props": recorded(`${R}.props.json`),
+    "/v1/models": recorded(`${R}.unloaded.models.json`),
+  });
+  expect(replay.states).toEqual({ "tiny-one": "available", "tiny-two": "available" });
+  expect(replay.adapter.looks.filter(({ role }) => role === "metrics")).toEqual([]);
+  const load = replay.load("tiny-one");
+  expect(faultOf(load, recorded(`${R}.load.json`))).toBe("");
+  expect(faultOf(load, recorded(`${R}.load-again.json`, 400))).toBe("");
+  expect(faultOf(load, recorded(`${R}.load-unknown.json`, 404))).toContain("File Not Found");
+  replay.tell({ "/v1/models": recorded(`${R}.loading.models.json`) });
+  expect(replay.states["tiny-one"]).toBe("loading");
+  expect(load.settled(replay.reading)).toBe(false);
+  replay.tell({ "/v1/models": recorded(`${R}.loaded.v1-models.json`) });
+  expect(load.settled(replay.reading)).toBe(true);
+  expect(replay.reading.models[0]?.contextTokensMax).toBe(4096);
+  expect(replay.read("metrics of tiny-one", recorded(`${R}.loaded.metrics.txt`))).toEqual({ ok: true });
+  expect(replay.reading.models[0]?.figures?.runningRequests).toBe(0);
+  expect(replay.read("metrics of tiny-one", recorded(`${R}.unloaded.metrics.json`, 400))).toMatchObject({ ok: false });
+});

@@ -1,7 +1,7 @@
 /** Triton: its own metrics and those of its backends for language models; the repository's states; loading. */
 import { describe, expect, test } from "bun:test";
 import { TRITON } from "../../src/runtimes/triton.ts";
-import { asked, faultOf, fixture, json, Replay, text, twoPages } from "./replay.ts";
+import { asked, faultOf, fixture, json, Replay, recorded, text, twoPages } from "./replay.ts";
 
 const INDEX = fixture("triton-2.71.index.json");
 
@@ -88,4 +88,25 @@ describe("loading", () => {
     ).toContain("--model-repository");
     expect(faultOf(load, json({ error: "out of memory" }, 400))).toBe("Triton did not load bert: out of memory");
   });
+});
+
+test("a server that runs is read as it was recorded", () => {
+  const T = "triton-2.51.0";
+  const replay = new Replay(TRITON).tell({
+    "/v2": recorded(`${T}.server.json`),
+    index: recorded(`${T}.index.json`),
+    "/metrics": recorded(`${T}.unused.metrics.txt`),
+  });
+  expect(replay.reading.version).toBe("2.51.0");
+  expect(replay.states).toEqual({ echo: "loaded", idle: "available", words: "loaded" });
+  // Quantiles of nothing are not numbers.
+  expect(replay.reading.figures.queueTime).toBeUndefined();
+  replay.after(10_000).tell({ "/metrics": recorded(`${T}.used.metrics.txt`) });
+  const own = Object.fromEntries(replay.reading.models.map((model) => [model.model, model.figures]));
+  expect(own["echo"]).toMatchObject({ waitingRequests: 0, requestsPerSecond: 0.2, failedResponses: 0 });
+  expect(own["echo"]?.queueTime?.p50).toBeCloseTo(12e-6, 9);
+  expect(own["words"]?.queueTime).toBeUndefined();
+  replay.tell({ index: recorded(`${T}.unloading.index.json`) });
+  expect(replay.states).toEqual({ echo: "unloading", idle: "available", words: "loaded" });
+  expect(faultOf(replay.load("nothing"), recorded(`${T}.load-unknown.json`, 400))).toContain("--model-repository");
 });
