@@ -49,6 +49,8 @@ export interface Look {
   readonly name: string;
   readonly role: LookRole;
   readonly ask: Ask;
+  /** How seldom it is enough, where that is seldomer than usual for its role. */
+  readonly everyMs?: number;
 }
 
 /**
@@ -60,7 +62,10 @@ export interface Look {
  */
 export type ReadFault = "not_ready" | "foreign" | "denied" | "unreadable" | "not_supported";
 
-export type Read = { readonly ok: true } | { readonly ok: false; readonly kind: ReadFault; readonly message: string };
+export type Read =
+  /** `note`: for people, where something is to be said of what was read. */
+  | { readonly ok: true; readonly note?: string }
+  | { readonly ok: false; readonly kind: ReadFault; readonly message: string };
 
 export const READ: Read = { ok: true };
 
@@ -68,13 +73,17 @@ export const READ: Read = { ok: true };
 export interface Adapter {
   readonly kind: RuntimeKind;
   readonly looks: readonly Look[];
+  /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
+  readonly modelsMark?: number;
+  /** Grows when an answer shows that another process gave it: then all is asked anew. */
+  readonly processMark?: number;
   answered(look: Look, answer: Answer, nowMs: number): Read;
   reading(nowMs: number): RuntimeReading;
   /** Another process is at the port: counters begin anew, models and version are not known. */
   restarted(): void;
   /** Undefined where this runtime can't, or not by this way. */
-  load?(model: string, options: LoadOptions): ModelCall | undefined;
-  unload?(model: string): ModelCall | undefined;
+  load?(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined;
+  unload?(model: string, nowMs: number): ModelCall | undefined;
 }
 
 export interface LoadOptions {

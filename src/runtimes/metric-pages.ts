@@ -1,0 +1,235 @@
+/**
+ * Reads a server's metrics page by a map, page after page, into figures of the runtime and of its models. A page counts
+ * only when it is whole: of one that is cut off or no such text at all nothing is taken.
+ *
+ *     const pages = new MetricPages(map);
+ *     const why = pages.read(body, isOpenMetrics, nowMs);      // "" or what is wrong with it
+ *     pages.figures; pages.models;
+ *
+ * A process that began anew is known by its `process_start_time_seconds`, which clients of Prometheus tell by themselves.
+ * Limits: 256 models, those beyond are counted with the runtime alone; text and labels as wire/prometheus.ts has them.
+ */
+import { shown } from "../base/shown.ts";
+import { LF, SP, latin1 } from "../wire/octets.ts";
+import type { LabelSet } from "../wire/prometheus-labels.ts";
+import { PrometheusReader, type PrometheusSample } from "../wire/prometheus.ts";
+import { FigureMaker, type Group, type Moment } from "./metric-figures.ts";
+import type { MetricMap } from "./metric-map.ts";
+import { Cell, type Slot } from "./metric-slot.ts";
+import { type EngineFigures, NO_FIGURES } from "./reading.ts";
+import { SlidingWindow } from "./window.ts";
+
+type Notes = Readonly<Record<string, number | undefined>>;
+const NO_NOTES: Notes = {};
+
+const WINDOW_MS = 10_000;
+export const MODELS_MAX = 256;
+/** A model that is on none of so many pages is forgotten. */
+const PAGES_MAX = 64;
+const FIRST_LINE_BYTES = 512;
+const SAMPLE_LINE = /^(?:#|[a-zA-Z_:][\w:]*(?:\{.*|\s+[-+.\dINin].*)$|\{".*\}\s+[-+.\dINin])/;
+
+class WholeGroup implements Group {
+  memory: (number | undefined)[] = [];
+
+  cell(slot: Slot): Cell {
+    return slot.whole;
+  }
+}
+
+class ModelGroup implements Group {
+  memory: (number | undefined)[] = [];
+  /** The page on which it was last. */
+  page = -1;
+  figures = NO_FIGURES;
+  readonly #cells = new Map<Slot, Cell>();
+
+  cell(slot: Slot): Cell | undefined {
+    return this.#cells.get(slot);
+  }
+
+  cellFor(slot: Slot): Cell {
+    let cell = this.#cells.get(slot);
+    if (cell === undefined) this.#cells.set(slot, (cell = new Cell()));
+    return cell;
+  }
+
+  isOn(page: number): boolean {
+    for (const cell of this.#cells.values()) if (cell.page === page) return true;
+    return false;
+  }
+
+  mark(moment: number): void {
+    for (const cell of this.#cells.values()) cell.mark(moment);
+  }
+}
+
+export class MetricPages {
+  /** Of the runtime, by the last page that was whole. */
+  figures: EngineFigures = NO_FIGURES;
+  /** The map's further numbers, by the same page. */
+  notes: Notes = NO_NOTES;
+  /** When that was; undefined before the first. */
+  readAtMs: number | undefined;
+  /** Grows whenever the models that the page names are others than before. */
+  modelsMark = 0;
+  /** Grows whenever the page is another process's than the one before. */
+  processMark = 0;
+  /** Samples of the last page that a figure is made of. */
+  samples = 0;
+  readonly #maker: FigureMaker;
+  readonly #modelLabels: readonly string[];
+  readonly #window: SlidingWindow;
+  readonly #started: Slot;
+  readonly #hints: readonly Slot[];
+  #hint = 0;
+  readonly #byFamily: Slot[][];
+  readonly #readers: readonly [plain: PrometheusReader, openMetrics: PrometheusReader];
+  readonly #whole = new WholeGroup();
+  readonly #models = new Map<string, ModelGroup>();
+  /** The one that is read, or was last. */
+  #page = 0;
+  /** The last that counted. */
+  #committed = 0;
+  /** The one that counted before. */
+  #before = 0;
+  #startedAt: number | undefined;
+
+  constructor(map: MetricMap) {
+    this.#maker = new FigureMaker(map);
+    this.#started = this.#maker.valueSlot("process_start_time_seconds");
+    this.#hints = (map.modelHints ?? []).flatMap(({ label, of }) => this.#maker.textSlots(label, of));
+    this.#modelLabels = map.modelLabels ?? [];
+    this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
+    const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];
+    this.#byFamily = families.map((family) => this.#maker.slots.filter((slot) => slot.spec.family === family));
+    const sample = (read: PrometheusSample) => this.#take(read);
+    const reader = (isOpenMetrics: boolean) => new PrometheusReader({ families, isOpenMetrics, sample });
+    this.#readers = [reader(false), reader(true)];
+  }
+
+  /** The models that the last page named. */
+  models(): string[] {
+    return [...this.#models].filter(([, group]) => group.page === this.#committed).map(([model]) => model);
+  }
+
+  /** Its own, by the last page; undefined where that did not name it. */
+  figuresOf(model: string): EngineFigures | undefined {
+    const group = this.#models.get(model);
+    return group !== undefined && group.page === this.#committed ? group.figures : undefined;
+  }
+
+  /** Another process: what was counted says nothing of it. */
+  clear(): void {
+    for (const slot of this.#maker.slots) slot.clear();
+    this.#models.clear();
+    this.#whole.memory = [];
+    this.#window.clear();
+    this.figures = NO_FIGURES;
+    this.notes = NO_NOTES;
+    this.readAtMs = undefined;
+    this.#startedAt = undefined;
+  }
+
+  /** "" or why the page can't be read; then all is as it was before. */
+  read(body: Uint8Array, isOpenMetrics: boolean, nowMs: number): string {
+    const reader = this.#readers[isOpenMetrics ? 1 : 0];
+    reader.reset();
+    this.#page++;
+    reader.push(body);
+    const { samples, malformed, bad } = reader.finish();
+    const why = (samples > 0 ? "" : strangeness(body, malformed)) || bad;
+    if (why !== "") return why;
+    this.samples = samples;
+    this.#commit(nowMs);
+    return "";
+  }
+
+  #take({ family, suffix, labels, value }: PrometheusSample): void {
+    for (const slot of this.#byFamily[family]!) {
+      if (!slot.accepts(suffix, labels)) continue;
+      slot.take(suffix, labels, value, this.#page, () => this.#modelOf(labels)?.cellFor(slot));
+    }
+  }
+
+  #modelOf(labels: LabelSet): ModelGroup | undefined {
+    for (const label of this.#modelLabels) {
+      const model = labels.get(label);
+      if (model === undefined || model === "") continue;
+      let group = this.#models.get(model);
+      if (group === undefined) {
+        if (this.#models.size >= MODELS_MAX) return undefined;
+        this.#models.set(model, (group = new ModelGroup()));
+      }
+      return group;
+    }
+    return undefined;
+  }
+
+  #commit(nowMs: number): void {
+    const page = (this.#committed = this.#page);
+    const startedAt = this.#started.whole.page === page ? this.#started.whole.max : undefined;
+    if (startedAt !== undefined && this.#startedAt !== undefined && startedAt !== this.#startedAt) this.#renew();
+    this.#startedAt = startedAt ?? this.#startedAt;
+    const before = this.readAtMs;
+    for (const slot of this.#maker.slots) slot.commit(page, before !== undefined);
+    const begin = this.#window.begin(nowMs);
+    const moment: Moment = {
+      passedMs: before === undefined ? 0 : Math.max(0, nowMs - before),
+      page,
+      begin,
+      windowMs: begin < 0 ? 0 : nowMs - this.#window.atMs(begin),
+    };
+    this.figures = this.#maker.make(this.#whole, moment);
+    this.notes = this.#maker.notes(this.#whole, moment);
+    this.#makeModels(moment);
+    this.#markMoment(nowMs);
+    this.readAtMs = nowMs;
+  }
+
+  /** The page is of another process than the one before: its counters began at 0 since then. */
+  #renew(): void {
+    for (const slot of this.#maker.slots) slot.renew();
+    this.#whole.memory = [];
+    for (const group of this.#models.values()) group.memory = [];
+    this.#window.clear();
+    this.processMark++;
+  }
+
+  #makeModels(moment: Moment): void {
+    const { page } = moment;
+    let hint = 0;
+    for (const slot of this.#hints) if (slot.whole.page === page) hint += slot.whole.sum;
+    let isOther = hint !== this.#hint;
+    this.#hint = hint;
+    for (const [model, group] of this.#models) {
+      const wasOn = group.page === this.#before;
+      const isOn = group.isOn(page);
+      if (isOn !== wasOn) isOther = true;
+      if (isOn) {
+        group.page = page;
+        group.figures = this.#maker.make(group, moment);
+      } else if (page - group.page > PAGES_MAX) this.#models.delete(model);
+    }
+    this.#before = page;
+    if (isOther) this.modelsMark++;
+  }
+
+  #markMoment(nowMs: number): void {
+    const moment = this.#window.record(nowMs);
+    if (moment < 0) return;
+    for (const slot of this.#maker.slots) slot.whole.mark(moment);
+    for (const group of this.#models.values()) group.mark(moment);
+  }
+}
+
+/** Why a page without one wanted sample is no page of metrics; "" where it may be one of a server that did nothing yet. */
+function strangeness(body: Uint8Array, malformed: number): string {
+  if (malformed > 0) return "none of its lines that matter can be read";
+  let start = 0;
+  while (start < body.length && body[start]! <= SP) start++;
+  const newline = body.indexOf(LF, start);
+  const end = Math.min(newline < 0 ? body.length : newline, start + FIRST_LINE_BYTES);
+  const line = latin1(body, start, end);
+  return line === "" || SAMPLE_LINE.test(line) ? "" : `it is no text of metrics: ${shown(line)}`;
+}

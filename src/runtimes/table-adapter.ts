@@ -1,0 +1,213 @@
+/**
+ * An adapter of a table: keeps what each look told last and what the metrics count, and makes one reading of all.
+ *
+ * What the metrics tell of the load is believed for 10 s, what other looks tell of it for a minute; speeds and sizes stay,
+ * since they belong to the machine. A reading is made when something was told, and is the same until then.
+ */
+import { shown } from "../base/shown.ts";
+import {
+  type Adapter,
+  type Answer,
+  type LoadOptions,
+  type Look,
+  type ModelCall,
+  READ,
+  type Read,
+  type ReadFault,
+} from "./adapter.ts";
+import { MetricPages } from "./metric-pages.ts";
+import { type EngineFigures, type ModelReading, NO_FIGURES, type RuntimeKind, type RuntimeReading } from "./reading.ts";
+import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
+
+const METRICS_BELIEVED_MS = 10_000;
+const TOLD_BELIEVED_MS = 60_000;
+/** Of one runtime: more are not looked at, so that a broken list fills no memory. */
+export const MODELS_MAX = 1024;
+const NAME_LENGTH_MAX = 512;
+const BODY_SHOWN = 200;
+
+/** Figures that stay when nothing new is told of them. */
+const LASTING = ["kvCapacityTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "slots"] as const;
+
+const decoder = new TextDecoder();
+
+export class TableAdapter implements Adapter {
+  readonly table: AdapterTable;
+  readonly #pages: MetricPages | undefined;
+  readonly #told = new Map<string, { readonly told: Told; readonly atMs: number }>();
+  #made: RuntimeReading | undefined;
+  #known: Known = { told: new Map(), notes: {} };
+  /** From then on some of what the reading tells is too old. */
+  #untilMs = Infinity;
+
+  constructor(table: AdapterTable) {
+    this.table = table;
+    this.#pages = table.metrics === undefined ? undefined : new MetricPages(table.metrics);
+  }
+
+  get kind(): RuntimeKind {
+    return this.table.kind;
+  }
+
+  get looks(): readonly TableLook[] {
+    return this.table.looks;
+  }
+
+  get modelsMark(): number {
+    return this.#pages?.modelsMark ?? 0;
+  }
+
+  get processMark(): number {
+    return this.#pages?.processMark ?? 0;
+  }
+
+  answered(look: Look, answer: Answer, nowMs: number): Read {
+    const own = this.looks.find((each) => each.name === look.name);
+    if (own === undefined) return READ;
+    const fault = faultOf(own, answer);
+    if (fault !== undefined) return { ok: false, kind: fault, message: refusalWords(own, answer) };
+    if (own.role === "metrics") return this.#readMetrics(own, answer, nowMs);
+    const told = own.read === undefined || !isFine(answer.status) ? {} : own.read(answer);
+    if (isRefusal(told)) return { ok: false, kind: told.kind, message: `${own.ask.path}: ${told.message}` };
+    this.#told.set(own.name, { told, atMs: nowMs });
+    this.#made = undefined;
+    return READ;
+  }
+
+  reading(nowMs: number): RuntimeReading {
+    if (this.#made === undefined || nowMs >= this.#untilMs) this.#made = this.#make(nowMs);
+    return this.#made;
+  }
+
+  restarted(): void {
+    this.#pages?.clear();
+    this.#told.clear();
+    this.#made = undefined;
+  }
+
+  load(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined {
+    return this.table.load?.(model, options, this.reading(nowMs), this.#known);
+  }
+
+  unload(model: string, nowMs: number): ModelCall | undefined {
+    return this.table.unload?.(model, this.reading(nowMs), this.#known);
+  }
+
+  #readMetrics(look: TableLook, answer: Answer, nowMs: number): Read {
+    const pages = this.#pages;
+    if (pages === undefined) return READ;
+    const why = pages.read(answer.body, answer.contentType.includes("openmetrics"), nowMs);
+    if (why !== "") return { ok: false, kind: "unreadable", message: `${look.ask.path}: ${why}` };
+    this.#made = undefined;
+    return pages.samples > 0
+      ? READ
+      : {
+          ok: true,
+          note: `${look.ask.path} has none of the metrics of ${this.table.title} yet, so its load is not known`,
+        };
+  }
+
+  #make(nowMs: number): RuntimeReading {
+    this.#untilMs = Infinity;
+    let version = "";
+    let extra: Partial<EngineFigures> = {};
+    const told = new Map<string, Told>();
+    for (const look of this.looks) {
+      const kept = this.#told.get(look.name);
+      if (kept === undefined) continue;
+      told.set(look.name, kept.told);
+      version = version === "" ? (kept.told.version ?? "") : version;
+      const figures = this.#isYoung(kept.atMs, TOLD_BELIEVED_MS, nowMs)
+        ? kept.told.figures
+        : lasting(kept.told.figures);
+      extra = { ...extra, ...figures };
+    }
+    const pages = this.#pages;
+    const isFresh = pages?.readAtMs !== undefined && this.#isYoung(pages.readAtMs, METRICS_BELIEVED_MS, nowMs);
+    const believed = (figures: EngineFigures | undefined) =>
+      figures === undefined || isFresh ? figures : { ...NO_FIGURES, ...lasting(figures) };
+    const reading: RuntimeReading = {
+      version,
+      models: this.#models(told, (model) => believed(pages?.figuresOf(model))),
+      figures: joined(believed(pages?.figures), extra),
+      figuresAtMs: pages?.readAtMs,
+    };
+    this.#known = { told, notes: isFresh ? pages.notes : {} };
+    return this.table.finish?.(reading, this.#known) ?? reading;
+  }
+
+  /** Those that looks for models name; where there is no such look, those that the metrics name. */
+  #models(told: ReadonlyMap<string, Told>, figuresOf: (model: string) => EngineFigures | undefined): ModelReading[] {
+    const models = new Map<string, ModelTold>();
+    const isNamed = this.looks.some(({ role }) => role === "models");
+    if (!isNamed) for (const model of this.#pages?.models() ?? []) models.set(model, { model });
+    for (const isNaming of [true, false]) {
+      for (const { role, name } of this.looks) {
+        if ((role === "models") !== isNaming) continue;
+        for (const each of told.get(name)?.models ?? []) {
+          const before = models.get(each.model);
+          const isKnown = before !== undefined || (isNaming && models.size < MODELS_MAX && isName(each.model));
+          if (isKnown) models.set(each.model, { ...before, ...each });
+        }
+      }
+    }
+    return [...models.values()].map(({ figures, ...model }) => {
+      const own = figuresOf(model.model);
+      return {
+        state: "loaded",
+        reason: "",
+        parent: undefined,
+        contextTokensMax: undefined,
+        capabilities: [],
+        ...model,
+        figures: own === undefined && figures === undefined ? undefined : joined(own, figures ?? {}),
+      };
+    });
+  }
+
+  #isYoung(atMs: number, believedMs: number, nowMs: number): boolean {
+    const endMs = atMs + believedMs;
+    if (nowMs >= endMs) return false;
+    this.#untilMs = Math.min(this.#untilMs, endMs);
+    return true;
+  }
+}
+
+function isName(model: string): boolean {
+  return model !== "" && model.length <= NAME_LENGTH_MAX;
+}
+
+function isFine(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** What a status means for a look; undefined where the answer can be read. */
+function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault | undefined {
+  const own = statuses?.[status];
+  if (own !== undefined) return own === "ok" ? undefined : own;
+  if (isFine(status)) return undefined;
+  if (status === 401 || status === 403) return "denied";
+  if (status === 404 || status === 405 || status === 501) return role === "identity" ? "foreign" : "not_supported";
+  return status >= 500 && role === "health" ? "not_ready" : "unreadable";
+}
+
+function refusalWords({ ask }: TableLook, { status, body }: Answer): string {
+  const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
+  return said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
+}
+
+function lasting(figures: Partial<EngineFigures> | undefined): Partial<EngineFigures> {
+  const kept: Record<string, number> = {};
+  for (const name of LASTING) {
+    const value = figures?.[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
+
+/** The metrics' figures, and where they tell none those of other looks. */
+function joined(figures: EngineFigures | undefined, extra: Partial<EngineFigures>): EngineFigures {
+  const all: Record<string, unknown> = { ...NO_FIGURES, ...extra };
+  for (const [name, value] of Object.entries(figures ?? {})) if (value !== undefined) all[name] = value;
+  return all as unknown as EngineFigures;
+}

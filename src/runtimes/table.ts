@@ -1,0 +1,75 @@
+/**
+ * A server as a table: its ports, what it is asked, what its metrics are called, what is read of its other answers, how
+ * models are loaded and let go. Adapters that come with infermesh are such tables, and so is what `--runtime generic`
+ * reads of a file (runtime-map.ts). TableAdapter (table-adapter.ts) makes an adapter of one.
+ */
+import type { Answer, LoadOptions, Look, ModelCall, Port, ReadFault } from "./adapter.ts";
+import type { MetricMap } from "./metric-map.ts";
+import type { EngineFigures, ModelReading, RuntimeKind, RuntimeReading } from "./reading.ts";
+
+/** What an answer tells of a model; what it does not tell is left out. */
+export interface ModelTold extends Partial<Omit<ModelReading, "model" | "figures">> {
+  readonly model: string;
+  /** Beside those of the metrics, which count where both tell one. */
+  readonly figures?: Partial<EngineFigures>;
+}
+
+/** What an answer tells. */
+export interface Told {
+  readonly version?: string;
+  /** Of a look of role `models`: all that there are. Of others: more of those that such a look named. */
+  readonly models?: readonly ModelTold[];
+  /** Of the runtime as a whole, beside those of the metrics, which count where both tell one. */
+  readonly figures?: Partial<EngineFigures>;
+  /** For this adapter's own `finish`. */
+  readonly notes?: Readonly<Record<string, unknown>>;
+}
+
+/** Why an answer tells nothing. */
+export interface Refusal {
+  readonly kind: ReadFault;
+  readonly message: string;
+}
+
+export interface TableLook extends Look {
+  /**
+   * Reads an answer with status 200 to 299; of a health path nothing need be read. Looks of role `metrics` are read by
+   * the table's map and have none.
+   */
+  readonly read?: (answer: Answer) => Told | Refusal;
+  /** What other statuses mean where that differs from the usual: `{ 404: "not_ready" }`; `"ok"` where it is fine. */
+  readonly statuses?: Readonly<Record<number, ReadFault | "ok">>;
+}
+
+export interface AdapterTable {
+  readonly kind: RuntimeKind;
+  /** As people call it. */
+  readonly title: string;
+  /** The numbers of its ports as it has them by default; one that is left out is the same as `api`. */
+  readonly ports: Readonly<Partial<Record<Port, number>>>;
+  /** Where its names, paths and states are documented or programmed. */
+  readonly sources: readonly string[];
+  readonly looks: readonly TableLook[];
+  /** Of the looks of role `metrics`. */
+  readonly metrics?: MetricMap;
+  /** What is truly special: the reading as it would be, with what else is known. */
+  readonly finish?: (reading: RuntimeReading, known: Known) => RuntimeReading;
+  readonly load?: (model: string, options: LoadOptions, reading: RuntimeReading, known: Known) => ModelCall | undefined;
+  readonly unload?: (model: string, reading: RuntimeReading, known: Known) => ModelCall | undefined;
+}
+
+export interface Known {
+  /** What each look told last, by its name. */
+  readonly told: ReadonlyMap<string, Told>;
+  /** The further numbers of the metric map, by the last page. */
+  readonly notes: Readonly<Record<string, number | undefined>>;
+}
+
+export function isRefusal(told: Told | Refusal): told is Refusal {
+  return "kind" in told;
+}
+
+/** A look as most are: a GET at the api port, named by its path. */
+export function get(role: Look["role"], path: string, more: Partial<Omit<TableLook, "role">> = {}): TableLook {
+  return { name: path, role, ask: { method: "GET", port: "api", path }, ...more };
+}
