@@ -61,9 +61,7 @@ describe("what routers are told", () => {
       models: ["m"],
       endpoints: [],
     });
-    expect(targetsBy([runtime("vllm", [HTTP])], "10.0.0.9")).toEqual([
-      ["gpu-1", "http 10.0.0.9:8000", "m", "ready"],
-    ]);
+    expect(targetsBy([runtime("vllm", [HTTP])], "10.0.0.9")).toEqual([["gpu-1", "http 10.0.0.9:8000", "m", "ready"]]);
     expect(targetsBy([runtime("vllm", [{ ...HTTP, host: "::" }])])).toEqual([
       ["gpu-1", "http 10.0.0.7:8000", "m", "ready"],
     ]);

@@ -169,7 +169,12 @@ test("each of several places is registered, and one that is no more is taken off
   const of = (endpoint: string, port: number): AnnouncedPlace => {
     return { ...PLACE, id: `gpu-1/${endpoint}`, node: "gpu-1", endpoint, port };
   };
-  const ids = (): string => fleet.targets().map(({ id }) => id).toSorted().join();
+  const ids = (): string =>
+    fleet
+      .targets()
+      .map(({ id }) => id)
+      .toSorted()
+      .join();
   let places = [of("vllm", 8000), { ...of("grpc", 8001), protocol: "grpc" as const, tls: true }];
   const { announcer } = startAnnouncer([front.port], { places: () => places });
   await eventually(() => ids() === "gpu-1/grpc,gpu-1/vllm");
