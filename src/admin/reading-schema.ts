@@ -57,6 +57,7 @@ const IDENTITY: Fields<GpuIdentity> = {
   persistenceMode: FLAG,
   eccMode: FLAG,
   migMode: FLAG,
+  reportsXids: FLAG,
   fabric: TEXT,
 };
 
