@@ -274,7 +274,10 @@ function foreseen({ gpus }: GpuCallsOptions, known: WatchedReading): Init<Cleare
   const after = gpus?.foresee(known.reading.uuid);
   if (after === undefined) return clearedGpu(known, undefined);
   const { reasons } = after;
-  return clearedGpu(known, { ...known, verdict: { ...known.verdict, reasons, health: reasons[0]?.severity ?? "healthy" } });
+  return clearedGpu(known, {
+    ...known,
+    verdict: { ...known.verdict, reasons, health: reasons[0]?.severity ?? "healthy" },
+  });
 }
 
 /** `after`: undefined for one that is not there any more. */

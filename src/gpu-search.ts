@@ -65,5 +65,7 @@ function nearest({ mesh: { membership } }: Search, role: "agent" | "router"): st
 
 function ambiguous(gpu: string, found: readonly Answer[]): MeshError {
   const nodes = found.map(({ node }) => node).join(", ");
-  return new MeshError("bad_request", `${JSON.stringify(gpu.slice(0, 128))} may be of ${nodes}; say which`, { param: "gpu" });
+  return new MeshError("bad_request", `${JSON.stringify(gpu.slice(0, 128))} may be of ${nodes}; say which`, {
+    param: "gpu",
+  });
 }

@@ -55,7 +55,7 @@ export class NvmlEvents {
 
   /** Whether what is reported of it would be told. */
   sees(handle: Pointer): boolean {
-    return this.#uuids.has(handle as number);
+    return this.#uuids.has(handle);
   }
 
   /** What was reported since the last look; `isBroken`: the set answers to nothing any more. */

@@ -201,7 +201,8 @@ export function dcgmText(hostname: string, gpus: readonly GpuFigures[]): string 
   page.family(XID, views, labels, ({ gpu: { isFresh, xids }, identity: { reportsXids } }, put) => {
     // Where none would be seen, it is not known that there was none.
     const last = xids.last ?? (reportsXids === true ? { code: 0, meaning: "No Error" } : undefined);
-    if (isFresh && last !== undefined) put(last.code, joined(label("err_code", last.code), label("err_msg", last.meaning)));
+    if (isFresh && last !== undefined)
+      put(last.code, joined(label("err_code", last.code), label("err_msg", last.meaning)));
   });
   const parts = unique(
     views.flatMap((view) => partsOf(hostname, view)),

@@ -111,13 +111,7 @@ export const GPU_METRICS = {
     "bytes",
     "Memory of the host that is mapped for it.",
   ),
-  multiprocessors: gpuMetric(
-    "gauge",
-    "infermesh_gpu_multiprocessors",
-    [],
-    "",
-    "Multiprocessors of a MIG device.",
-  ),
+  multiprocessors: gpuMetric("gauge", "infermesh_gpu_multiprocessors", [], "", "Multiprocessors of a MIG device."),
   temperature: gpuMetric(
     "gauge",
     "infermesh_gpu_temperature_celsius",

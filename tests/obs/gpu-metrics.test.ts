@@ -89,7 +89,9 @@ describe("infermesh's own", () => {
     const { reading, ...rest } = fullGpu(0);
     const reasonsOf = (vendor: "nvidia" | "amd" | "intel", ...throttleReasons: string[]) => {
       const identity = { index: 0, vendor, name: "a card" };
-      const told = series(gpuText("n", [{ ...rest, reading: { ...reading, identity, load: { throttleReasons } } }], []));
+      const told = series(
+        gpuText("n", [{ ...rest, reading: { ...reading, identity, load: { throttleReasons } } }], []),
+      );
       const own = [...told].filter(([name]) => name.startsWith("infermesh_gpu_throttle_reason{"));
       return Object.fromEntries(own.map(([name, value]) => [/reason="(\w+)"/.exec(name)?.[1], value]));
     };
