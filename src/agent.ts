@@ -192,6 +192,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
       servingAddress: servedAt(config.advertise),
       models: runtimes.models,
+      endpoints: [],
       healthy: isReady,
       draining: false,
     },
