@@ -45,6 +45,7 @@ const BESIDE_ROLES = [
   "runtime-plane",
   "served-places",
   "gpu-calls",
+  "gpu-search",
   "model-calls",
   "node-calls",
   "news",
