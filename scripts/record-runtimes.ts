@@ -5,8 +5,9 @@
  * and head of each are in RUNTIME-VERSION.heads.json.
  */
 import { join } from "node:path";
-import { startLlamaServer } from "../tests/runtimes/llama-server.ts";
+import { startLlamaRouter, startLlamaServer } from "../tests/runtimes/llama-server.ts";
 import { startMlServer } from "../tests/runtimes/mlserver.ts";
+import { startTriton } from "../tests/runtimes/triton.ts";
 
 const FOLDER = join(import.meta.dir, "../tests/telemetry/fixtures");
 const JSON_HEAD = { "content-type": "application/json" };
@@ -23,7 +24,7 @@ class Record {
 
   async take(file: string, url: string, init: RequestInit = {}): Promise<void> {
     const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) });
-    const body = (await answer.text()).replaceAll(/\/tmp\/infermesh-[\w-]+/g, "/models");
+    const body = withoutPaths(await answer.text());
     const head = Object.fromEntries([...answer.headers].filter(([name]) => name !== "date"));
     this.#heads[file] = { status: answer.status, head };
     if (body !== "") await Bun.write(join(FOLDER, `${this.#name}.${file}`), body);
@@ -35,11 +36,24 @@ class Record {
   }
 }
 
+/** Without what only this machine has: a server's temporary folder, and where it was installed. */
+const withoutPaths = (text: string): string =>
+  text.replaceAll(/\/tmp\/infermesh-[\w-]+/g, "/models").replaceAll(/\/[\w./-]*\/infermesh-runtimes\/[\w.-]+/g, "/opt");
+
 function post(body: unknown, headers: globalThis.Record<string, string> = {}): RequestInit {
   return { method: "POST", headers: { ...JSON_HEAD, ...headers }, body: JSON.stringify(body) };
 }
 
 const story = { messages: [{ role: "user", content: "Tell me a long story." }], temperature: 0 };
+
+/** Asks until it answers with `text`. */
+async function until(url: string, text: string): Promise<void> {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if ((await (await fetch(url)).text()).includes(text)) return;
+    await Bun.sleep(25);
+  }
+  throw new Error(`${url} never answered ${text}`);
+}
 
 async function recordLlamaServer(version: string): Promise<void> {
   const { runtime, url } = await startLlamaServer({ lora: true });
@@ -70,6 +84,60 @@ async function recordLlamaServer(version: string): Promise<void> {
   await record.close();
 }
 
+async function recordLlamaRouter(version: string): Promise<void> {
+  const { runtime, url } = await startLlamaRouter();
+  await using _ = runtime;
+  const record = new Record("llamacpp-router", version);
+  await record.take("health.json", `${url}/health`);
+  await record.take("props.json", `${url}/props`);
+  await record.take("unloaded.models.json", `${url}/models`);
+  await record.take("metrics-without-model.json", `${url}/metrics`);
+  await record.take("unloaded.metrics.json", `${url}/metrics?model=tiny-one`);
+  await record.take("load.json", `${url}/models/load`, post({ model: "tiny-one" }));
+  await record.take("loading.models.json", `${url}/models`);
+  await until(`${url}/models`, '"loaded"');
+  await record.take("loaded.models.json", `${url}/models`);
+  await record.take("loaded.v1-models.json", `${url}/v1/models`);
+  await record.take("loaded.metrics.txt", `${url}/metrics?model=tiny-one`);
+  await record.take("loaded.slots.json", `${url}/slots?model=tiny-one`);
+  await record.take("chat.json", `${url}/v1/chat/completions`, post({ ...story, model: "tiny-one", max_tokens: 8 }));
+  const other = { ...story, model: "tiny-two", max_tokens: 8 };
+  await record.take("chat-unloaded.json", `${url}/v1/chat/completions`, post(other));
+  await record.take("load-again.json", `${url}/models/load`, post({ model: "tiny-one" }));
+  await record.take("load-unknown.json", `${url}/models/load`, post({ model: "nothing" }));
+  await record.take("unload.json", `${url}/models/unload`, post({ model: "tiny-one" }));
+  await record.take("unloading.models.json", `${url}/models`);
+  await record.close();
+}
+
+async function recordTriton(version: string): Promise<void> {
+  const { runtime, url, metrics } = await startTriton(["--metrics-config", "summary_latencies=true"]);
+  await using _ = runtime;
+  const record = new Record("triton", version);
+  const input = { inputs: [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }] };
+  await record.take("server.json", `${url}/v2`);
+  await record.take("live.json", `${url}/v2/health/live`);
+  await record.take("ready.json", `${url}/v2/health/ready`);
+  await record.take("model.json", `${url}/v2/models/echo`);
+  await record.take("model-ready.json", `${url}/v2/models/echo/ready`);
+  await record.take("model-config.json", `${url}/v2/models/echo/config`);
+  await record.take("index.json", `${url}/v2/repository/index`, post({}));
+  await record.take("unused.metrics.txt", metrics);
+  await record.take("infer.json", `${url}/v2/models/echo/infer`, post(input));
+  await record.take("generate.json", `${url}/v2/models/echo/generate`, post({ text: "one two three" }));
+  await record.take("generate.sse", `${url}/v2/models/words/generate_stream`, post({ text: "one two three" }));
+  await record.take("infer-unloaded.json", `${url}/v2/models/idle/infer`, post(input));
+  await record.take("stats.json", `${url}/v2/models/echo/stats`);
+  await record.take("used.metrics.txt", metrics);
+  await record.take("unload.json", `${url}/v2/repository/models/echo/unload`, post({}));
+  await record.take("unloading.index.json", `${url}/v2/repository/index`, post({}));
+  await record.take("unloading.model-ready.json", `${url}/v2/models/echo/ready`);
+  await record.take("load.json", `${url}/v2/repository/models/idle/load`, post({}));
+  await record.take("loaded.index.json", `${url}/v2/repository/index`, post({}));
+  await record.take("load-unknown.json", `${url}/v2/repository/models/nothing/load`, post({}));
+  await record.close();
+}
+
 async function recordMlServer(version: string): Promise<void> {
   const { runtime, url, metrics } = await startMlServer();
   await using _ = runtime;
@@ -94,7 +162,9 @@ async function recordMlServer(version: string): Promise<void> {
 
 const RECORDERS: globalThis.Record<string, (version: string) => Promise<void>> = {
   "llama-server": recordLlamaServer,
+  "llama-server-built": recordLlamaRouter,
   mlserver: recordMlServer,
+  tritonserver: recordTriton,
 };
 const [name = "", version = ""] = process.argv.slice(2);
 const recorder = RECORDERS[name];

@@ -1,11 +1,15 @@
 /**
  * npm test: install, build, check, every test with coverage, the coverage floor of each core. All of it runs even if
  * one part fails; the last line gives the tests' counts and the exit code is 0 only if everything passed.
- * Arguments go to `bun test` (`npm test -- tests/wire`), and then only the tests run.
+ * Arguments go to `bun test` (`npm test -- tests/wire`), and then only the tests run, one after the other.
+ *
+ * Files of tests run beside one another, each in a process of its own, since for nearly half of their time they wait: for
+ * processes, deadlines, pauses. Those below ALONE need the machine for themselves, and come last.
  */
 
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
 import { build } from "./build.mjs";
 import { check } from "./check.mjs";
 import { ROOT, ScriptError, exec, prepare, runAsScript, say, step } from "./toolchain.mjs";
@@ -20,6 +24,8 @@ function counts(output) {
 /** Lines that stand before a failed test's name: its error, the source around it and its stack. */
 const LINES_OF_A_FAILURE = 40;
 const MOST_FAILURES = 10;
+/** Before the name of a file whose process has ended. */
+const CRASHED = "✗ ";
 
 /**
  * The lines that say what failed, each failure with what was printed before it. They are printed again at the end: the
@@ -31,7 +37,7 @@ function failuresIn(output) {
   const lines = first.split("\n");
   const isEnd = (line) => /^\((?:pass|skip|todo|fail)\)/.test(line);
   return lines
-    .flatMap((line, at) => (line.startsWith("(fail)") ? [at] : []))
+    .flatMap((line, at) => (line.startsWith("(fail)") || line.startsWith(CRASHED) ? [at] : []))
     .slice(0, MOST_FAILURES)
     .map((at) => {
       const before = lines.slice(Math.max(0, at - LINES_OF_A_FAILURE), at);
@@ -44,6 +50,38 @@ function failuresIn(output) {
  * those that need much computing. bunfig.toml has no key for it.
  */
 const TEST_MS_MAX = 120_000;
+
+const ALONE = "tests/process/alone";
+/** One more than what computes keeps the cores busy while some wait; more than a few only take memory. */
+const WORKERS = Math.min(8, availableParallelism() + 1);
+/** What each file took last time, by which the longest begin first: else the last one runs on when all others are done. */
+const TIMINGS = join(ROOT, "dist", "test-timings.json");
+
+/** Those that were cut short, or are of another Bun, are none. */
+function timingsKept() {
+  try {
+    JSON.parse(readFileSync(TIMINGS, "utf8"));
+  } catch {
+    rmSync(TIMINGS, { force: true });
+    mkdirSync(dirname(TIMINGS), { recursive: true });
+  }
+  return [`--timings=${TIMINGS}`, "--update-timings"];
+}
+
+/** All of the tests, with coverage: of those that are alone too little runs in this process to be counted. */
+async function runAll(bun) {
+  const coverage = ["--coverage", "--coverage-reporter=text", "--coverage-reporter=lcov", "--coverage-dir=coverage"];
+  const beside = [`--parallel=${WORKERS}`, `--path-ignore-patterns=${ALONE}/**`, ...timingsKept()];
+  const most = await runTests(bun, [...coverage, ...beside]);
+  const alone = await runTests(bun, [ALONE]);
+  const sum = (name) => most.counts[name] + alone.counts[name];
+  const isWhole = most.counts !== undefined && alone.counts !== undefined;
+  return {
+    code: most.code || alone.code,
+    counts: isWhole ? { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") } : undefined,
+    failures: [...most.failures, ...alone.failures].slice(0, MOST_FAILURES),
+  };
+}
 
 async function runTests(bun, args) {
   const parts = [];
@@ -81,8 +119,7 @@ await runAsScript(import.meta.url, async (args) => {
   if (!some) await part("check", async () => failed.push(...(await check(bun)).map((name) => `check ${name}`)));
 
   rmSync(join(ROOT, "coverage"), { recursive: true, force: true });
-  const coverage = ["--coverage", "--coverage-reporter=text", "--coverage-reporter=lcov", "--coverage-dir=coverage"];
-  const result = await step("tests", () => runTests(bun, some ? args : coverage));
+  const result = await step("tests", () => (some ? runTests(bun, args) : runAll(bun)));
   if (result.code !== 0) failed.push("tests");
   if (!some) {
     await part("coverage", async () => {

@@ -28,8 +28,8 @@ import { modelCalls, servedModelCalls } from "./model-calls.ts";
 import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
+import { openRuntimePlane } from "./runtime-plane.ts";
 import type { NodeSample } from "./score/sample.ts";
-import { startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { createSampler } from "./telemetry/sampler.ts";
 
 const ADMIN_STOP_MS = 1000;
@@ -43,17 +43,10 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     throw new MeshError("config_invalid", "an agent needs a runtime to look after: start it with --mock");
   }
   const stopped = untilStopped();
-  const runtime = startMockRuntime({
-    hostname: config.serve.host === "" ? "::" : config.serve.host,
-    port: config.serve.port,
-    profile: config.mock.profile,
-    models: config.mock.models,
-    seed: config.mock.seed,
-    machine: config.id,
-    speed: config.mock.speed,
-    gpus: config.mock.gpus,
-    onCrash: () => process.exit(137),
-  });
+  /** What routers learn of the runtimes is other than before. */
+  let told = (): void => states?.look();
+  const runtimes = openRuntimePlane({ config, changed: () => told() });
+  const { mock } = runtimes;
   let draining = false;
   /** A policy says that this node is to want no requests. */
   let isDrained = false;
@@ -75,16 +68,16 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const plane = openGpuPlane({
     config: config.gpu,
     health: config.gpuHealth,
-    mock: () => runtime.gpus,
-    models: () => runtime.models,
-    port: runtime.port,
+    ...(mock === null ? {} : { mock: () => mock.gpus }),
+    models: () => runtimes.models,
+    port: () => runtimes.endpoint?.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
     faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });
   const sampler = createSampler({
-    runtime,
+    runtime: runtimes,
     gpus: () => plane.watch.samples(),
     rated: await measuredRates(config.dataDir, plane.watch, log),
     version,
@@ -113,7 +106,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
-  const addresses = { serve: listensAt(runtime.hostname, runtime.port), api: "", metrics: "", gossip: "" };
+  const servedAt = (host = ""): string => {
+    const { endpoint } = runtimes;
+    return endpoint === undefined ? "" : listensAt(host || endpoint.host, endpoint.port);
+  };
+  const addresses = { serve: servedAt(), api: "", metrics: "", gossip: "" };
   const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
   const view = meshView(() => node?.membership ?? null, journal);
   const apiOptions = {
@@ -124,7 +121,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       ...identity,
       ...addresses,
       pid: process.pid,
-      models: runtime.models,
+      models: runtimes.models,
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
       ...(exec === null ? {} : { runtime: exec.summary }),
@@ -134,7 +131,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     onError,
   };
   const place = { id: () => config.id, node: () => node };
-  const models = { ...place, runtime };
+  const models = { ...place, runtime: runtimes };
   const ownGpus = { ...place, gpus: plane.watch, tell: journal.tell };
   const services = (readOnly: boolean): Services =>
     apiServices({
@@ -167,7 +164,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const api = serve(config.api, {
     ...apiOptions,
     services: services(false),
-    faults: runtime.faults,
+    ...(mock === null ? {} : { faults: mock.faults }),
     leave,
     keyring: () => joined(node).keys,
     ...(exec === null ? {} : { runtime: exec }),
@@ -176,7 +173,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  const isReady = runtime.sample().ready && exec?.isReady !== false;
+  const isReady = runtimes.isReady && exec?.isReady !== false;
   node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
@@ -193,8 +190,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       zone: config.zone,
       labels: config.labels,
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
-      servingAddress: listensAt(config.advertise || runtime.hostname, runtime.port),
-      models: runtime.models,
+      servingAddress: servedAt(config.advertise),
+      models: runtimes.models,
+      endpoints: [],
       healthy: isReady,
       draining: false,
     },
@@ -243,23 +241,30 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     registration: () => ({
       id: config.id,
       metricsPort: vitals.port,
-      models: runtime.models,
+      models: runtimes.models,
       zone: config.zone,
       labels: config.labels,
       incarnation,
     }),
-    host: config.advertise === "" ? config.serve.host : config.advertise,
-    port: runtime.port,
+    host: () => config.advertise || (mock === null ? (runtimes.endpoint?.host ?? "") : config.serve.host),
+    port: () => runtimes.endpoint?.port,
     log,
   });
   announcer.start();
   serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
-  const loaded = new LoadedNews(config.id, runtime.models, journal.tell);
-  runtime.watchModels(() => {
-    loaded.look(runtime.models);
-    node?.tell({ models: runtime.models });
+  let advertised = { servingAddress: servedAt(config.advertise), models: runtimes.models };
+  const loaded = new LoadedNews(config.id, runtimes.models, journal.tell);
+  told = () => {
+    states?.look();
+    const { models: served } = runtimes;
+    loaded.look(served);
+    addresses.serve = servedAt();
+    const now = { servingAddress: servedAt(config.advertise), models: served };
+    if (Bun.deepEquals(now, advertised)) return;
+    advertised = now;
+    node?.tell(now);
     announcer?.announceNow();
-  });
+  };
   const file = {
     id: config.id,
     pid: process.pid,
@@ -270,7 +275,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   await exec?.begin();
   await writeAgentFile(config.dataDir, file);
 
-  log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtime.models, version, pid: process.pid });
+  log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtimes.models, version, pid: process.pid });
   const signal = await stopped.promise.catch((error: unknown) => {
     log.error("the agent can't go on", { error: String(error) });
     process.exit(1);
@@ -281,7 +286,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
-  await runtime.stop(config.drainTimeoutMs);
+  await runtimes.stop(config.drainTimeoutMs);
   await exec?.end();
   await plane.stop();
   await Promise.all([api.stop(ADMIN_STOP_MS), vitals.stop(ADMIN_STOP_MS)]);

@@ -22,7 +22,8 @@ import type { AdminConfig } from "./admin/settings.ts";
 import { MeshError } from "./base/errors.ts";
 import { type Address, formatAddress } from "./base/units.ts";
 import type { Registration } from "./fleet/registration.ts";
-import { isRoutable } from "./fleet/target.ts";
+import { wholeOf } from "./fleet/part.ts";
+import { isRoutable, onePerNode } from "./fleet/target.ts";
 import { SCHEMA } from "./gen/services.js";
 import type { ExplainRouteRequest, Init, NodeState } from "./gen/services.js";
 import { NodeState as NodeStateMessage } from "./gen/state.js";
@@ -106,7 +107,7 @@ export class Control {
     const services = apiServices({
       control: this.#controlPlane(),
       states: {
-        states: () => this.#options.targets.all().flatMap(({ id }) => this.#state(id) ?? []),
+        states: () => onePerNode(this.#options.targets.all()).flatMap(({ node }) => this.#state(node) ?? []),
         reported: (state) => this.#reported(state),
       },
       scoring: this.#scoring,
@@ -205,14 +206,17 @@ export class Control {
     return { inFlight: requests, inFlightTokens: tokens, othersInFlight: placement.othersLoad(target).requests };
   }
 
-  /** A target's newest sample, as the node itself would tell it. */
-  #state(id: string): object | undefined {
-    const target = this.#options.targets.get(id);
-    if (target?.lastSample === undefined) return undefined;
-    const { incarnation, zone, labels, host, port, lastSample, sampledAtMs = 0 } = target;
+  /** A node's newest sample, as the node itself would tell it: its targets' parts together. */
+  #state(node: string): object | undefined {
+    const told = this.#options.targets.of(node).filter(({ lastSample }) => lastSample !== undefined);
+    const sample = wholeOf(told.flatMap(({ lastSample }) => lastSample ?? []));
+    const [first] = told;
+    if (first === undefined || sample === undefined) return undefined;
+    const { incarnation, zone, labels, host, port } = first;
+    const sampledAtMs = Math.max(...told.map((target) => target.sampledAtMs ?? 0));
     const addresses = { serve: formatAddress({ host, port }), api: "", metrics: "", gossip: "" };
-    const identity = { id, incarnation, role: "", zone, labels, addresses };
-    return encodeNodeState(lastSample, identity, Date.now() - (performance.now() - sampledAtMs));
+    const identity = { id: node, incarnation, role: "", zone, labels, addresses };
+    return encodeNodeState(sample, identity, Date.now() - (performance.now() - sampledAtMs));
   }
 
   /** Adapters speak for targets that don't speak for themselves. */

@@ -6,7 +6,7 @@
 import type { GpuAccess } from "./admin/control-plane.ts";
 import { gpuJson } from "./admin/gpu-api.ts";
 import { MeshError, toMeshError } from "./base/errors.ts";
-import type { Target } from "./fleet/target.ts";
+import { onePerNode, type Target } from "./fleet/target.ts";
 import type {
   ClearedGpu,
   ClearGpuRequest,
@@ -200,13 +200,13 @@ function ownGpus({ id, gpus }: GpuCallsOptions): readonly OwnGpu[] {
 }
 
 function fleetGpus(targets: readonly Target[]): readonly FleetGpu[] {
-  return targets.flatMap(({ id, lastSample }) => {
+  return onePerNode(targets).flatMap(({ node, lastSample }) => {
     const gpus = lastSample?.gpus ?? [];
     return gpus.flatMap((sample) => {
       if (sample.migProfile !== undefined) return [];
       const slices = gpus.filter(({ index, migProfile }) => index === sample.index && migProfile !== undefined);
       const { index, uuid } = sample;
-      return [{ node: id, index, uuid, slices: slices.map((slice) => slice.uuid), sample }];
+      return [{ node, index, uuid, slices: slices.map((slice) => slice.uuid), sample }];
     });
   });
 }

@@ -19,8 +19,8 @@ export interface GpuPlaneOptions {
   /** The simulated GPUs, where they are chosen. */
   readonly mock?: () => GpuSource;
   readonly models: () => readonly string[];
-  /** Where the runtime serves, on this machine. */
-  readonly port: number;
+  /** Where the runtime serves, on this machine; undefined while it serves nowhere. */
+  readonly port: () => number | undefined;
   /** A GPU is well or not any more. */
   readonly changed: () => void;
   /** The driver reported errors. */

@@ -38,8 +38,8 @@ export function tellPolicies(store: Pick<PolicyStore, "watch">, tell: Tell): () 
 }
 
 /** What happened to a router's target. */
-export function fleetNews({ kind, id, cause }: FleetEvent): News {
-  return { type: `routing.${kind}`, id, cause, labels: { node: id } };
+export function fleetNews({ kind, id, cause }: FleetEvent, node = id): News {
+  return { type: `routing.${kind}`, id, cause, labels: { node } };
 }
 
 /** Tells when a model gets its first node that requests may go to, and when it loses the last one. */

@@ -4,16 +4,15 @@
  */
 import type { RouterConfig } from "./config.ts";
 import { liveCopy, overwrite } from "./base/live.ts";
-import { MeshError } from "./base/errors.ts";
-import { isRecord } from "./base/field.ts";
 import { Prng } from "./base/prng.ts";
-import { registrationOf } from "./fleet/announcement.ts";
+import { registrationOf, registrationsOf } from "./fleet/announcement.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import type { Poll, RegisterResult } from "./fleet/event.ts";
+import { partOf, pollPart } from "./fleet/part.ts";
 import type { Registration } from "./fleet/registration.ts";
 import type { FleetConfig } from "./fleet/settings.ts";
 import { isRoutable, type Target } from "./fleet/target.ts";
-import { type MeshNode, targetOf } from "./mesh/node-membership.ts";
+import { type MeshNode, targetsOf } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
 import type { TlsClientOptions } from "./net/tls-streams.ts";
 import { fleetNews, GpuNews, ModelNews, type Tell } from "./news.ts";
@@ -22,7 +21,7 @@ import type { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
 import type { NodeSample } from "./score/sample.ts";
 import type { Report } from "./signal/subscriber.ts";
-import type { SwimEvent } from "./swim/event.ts";
+import type { Member, SwimEvent } from "./swim/event.ts";
 
 /** Between changes of the fleet and new routes: many nodes that join at once make one snapshot. */
 const SYNC_DELAY_MS = 5;
@@ -50,6 +49,8 @@ export class Targets {
   readonly #fleet: Fleet;
   readonly #poller: Poller;
   readonly #changedIds = new Set<string>();
+  /** The nodes of targets that events told of. */
+  readonly #nodes = new Map<string, string>();
   readonly #modelNews: ModelNews;
   readonly #gpuNews: GpuNews;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
@@ -83,6 +84,11 @@ export class Targets {
 
   get(id: string): Target | undefined {
     return this.#fleet.target(id);
+  }
+
+  /** Those of a node. */
+  of(node: string): readonly Target[] {
+    return this.#fleet.targetsOf(node);
   }
 
   /** The configured targets are these now, and the fleet's knobs. */
@@ -132,39 +138,52 @@ export class Targets {
 
   /** What the mesh says of an agent becomes a target. */
   told({ id, kind, cause }: SwimEvent): void {
-    const { log, node } = this.#options;
     if (kind === "failed" || kind === "left") {
       this.#fleet.deregister(id, performance.now(), "gossip", `${kind} by gossip: ${cause}`);
     } else if (kind === "joined" || kind === "updated" || kind === "alive-again") {
-      const member = node()?.membership.member(id);
-      const target = member === undefined ? undefined : targetOf(member);
-      if (target === undefined) return;
-      if ("faults" in target) log.warn("a member can't be a target", { member: id, why: target.faults.join("; ") });
-      else this.#fleet.register(target.registration, performance.now(), "gossip");
+      const member = this.#options.node()?.membership.member(id);
+      if (member !== undefined) this.#member(member);
     }
     this.step();
   }
 
+  #member(member: Member): void {
+    const { id } = member;
+    const { registrations, misfits } = targetsOf(member);
+    for (const { id: target, faults } of misfits) {
+      this.#options.log.warn("a member can't be a target", { member: id, target, why: faults.join("; ") });
+    }
+    const nowMs = performance.now();
+    const places = new Set(registrations.map((one) => one.id));
+    // What can't be read any more goes on as it was.
+    if (misfits.length === 0) this.#fleet.deregister(id, nowMs, "gossip", "it serves elsewhere now", places);
+    for (const registration of registrations) this.#fleet.register(registration, nowMs, "gossip");
+  }
+
   /** A node sent its state. */
   reported({ id, sample, observedAtMs }: Report): void {
-    const { placement } = this.#options;
-    const nowMs = performance.now();
-    const target = this.#fleet.target(id);
-    const wayMs = this.#wayMs(id);
-    if (target === undefined || !this.#fleet.reported(id, sample, observedAtMs, wayMs, nowMs)) return;
-    placement.sampled(target, placement.mark(target), wayMs, nowMs);
-    this.#gpuNews.look(id, sample.gpus);
-    this.step();
+    this.#sampled(id, sample, observedAtMs, this.#wayMs(id), "itself");
   }
 
   /** An adapter told of a target that does not tell of itself. */
   adapted(id: string, sample: NodeSample): void {
+    this.#sampled(id, sample, performance.now(), undefined, "adapter");
+  }
+
+  /** Each of the node's targets has its part of the sample. */
+  #sampled(node: string, sample: NodeSample, atMs: number, wayMs: number | undefined, by: "itself" | "adapter"): void {
     const { placement } = this.#options;
     const nowMs = performance.now();
-    const target = this.#fleet.target(id);
-    if (target === undefined || !this.#fleet.reported(id, sample, nowMs, target.rttMs, nowMs, "adapter")) return;
-    placement.sampled(target, placement.mark(target), target.rttMs, nowMs);
-    this.#gpuNews.look(id, sample.gpus);
+    let isNew = false;
+    for (const target of this.#fleet.targetsOf(node)) {
+      const { id, rttMs } = target;
+      const way = by === "itself" ? wayMs : rttMs;
+      if (!this.#fleet.reported(id, partOf(target, sample), atMs, way, nowMs, by)) continue;
+      placement.sampled(target, placement.mark(target), way, nowMs);
+      isNew = true;
+    }
+    if (!isNew) return;
+    this.#gpuNews.look(node, sample.gpus);
     this.step();
   }
 
@@ -180,8 +199,8 @@ export class Targets {
     const output = this.#fleet.take();
     for (const event of output.events) {
       const { kind, id, cause } = event;
-      tell(fleetNews(event));
-      if (kind === "removed" || kind === "left") this.#gpuNews.forget(id);
+      tell(fleetNews(event, this.#nodeOf(id)));
+      if (kind === "removed" || kind === "left") this.#gone(id);
       const loud = kind === "unhealthy" || kind === "removed" || kind === "refused";
       log[loud ? "warn" : "info"](`target ${kind}`, { target: id, cause });
     }
@@ -215,22 +234,34 @@ export class Targets {
     const { placement } = this.#options;
     const target = this.#fleet.target(poll.id);
     const mark = target === undefined ? new Map<string, never>() : placement.mark(target);
-    const result = await this.#poller.poll(poll);
+    const result = pollPart(await this.#poller.poll(poll), target);
     // The mesh measures the way by small probes; a poll's round trip holds the making of its answer too.
-    const rttMs = this.#wayMs(poll.id);
+    const rttMs = this.#wayMs(target?.node ?? poll.id);
     const nowMs = performance.now();
-    const isOfNow = this.#fleet.polled(
-      poll.id,
-      result.ok && rttMs !== undefined ? { ...result, rttMs } : result,
-      nowMs,
-    );
+    const told = result.ok && rttMs !== undefined ? { ...result, rttMs } : result;
+    const isOfNow = this.#fleet.polled(poll.id, told, nowMs);
     const polled = this.#fleet.target(poll.id);
     if (result.ok && isOfNow && polled !== undefined) {
       placement.reached(polled);
-      this.#gpuNews.look(poll.id, result.sample?.gpus ?? []);
+      this.#gpuNews.look(polled.node, result.sample?.gpus ?? []);
       if (!polled.streamed) placement.sampled(polled, mark, polled.rttMs, nowMs);
     }
     this.step();
+  }
+
+  /** By the id of a target, which may have left just now. */
+  #nodeOf(id: string): string {
+    const node = this.#fleet.target(id)?.node;
+    if (node === undefined) return this.#nodes.get(id) ?? id;
+    this.#nodes.set(id, node);
+    return node;
+  }
+
+  /** A node whose last target is gone. */
+  #gone(id: string): void {
+    const node = this.#nodeOf(id);
+    this.#nodes.delete(id);
+    if (this.#fleet.targetsOf(node).length === 0) this.#gpuNews.forget(node);
   }
 
   /** The round trip to a member as it was measured of late, else by the mesh's coordinates. */
@@ -264,14 +295,4 @@ export class Targets {
     }
     if (routes !== null) onRoutes(routes);
   }
-}
-
-function registrationsOf(told: unknown): readonly Registration[] {
-  const isOne = (one: unknown): boolean =>
-    isRecord(one) &&
-    typeof one["id"] === "string" &&
-    typeof one["address"] === "string" &&
-    Array.isArray(one["models"]);
-  if (Array.isArray(told) && told.every(isOne)) return told as Registration[];
-  throw new MeshError("internal", "the predecessor's word of its targets is not understood");
 }

@@ -84,7 +84,7 @@ function agent(mesh: FakeMesh, id: string, readings: readonly GpuReading[]): Age
 function router(mesh: FakeMesh, id: string, agents: readonly Agent[]): GpuCallsOptions {
   const targets = () =>
     agents.map(({ options, watch }) => {
-      return { id: options.id(), lastSample: { gpus: watch.samples() } } as unknown as Target;
+      return { id: options.id(), node: options.id(), lastSample: { gpus: watch.samples() } } as unknown as Target;
     });
   const node = mesh.node(id, "router");
   const options = { id: () => id, node: () => node, targets };

@@ -42,6 +42,7 @@ const BESIDE_ROLES = [
   "control",
   "exec-plane",
   "gpu-plane",
+  "runtime-plane",
   "gpu-calls",
   "model-calls",
   "node-calls",

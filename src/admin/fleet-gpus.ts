@@ -4,7 +4,7 @@
  */
 import type { Context, Hono } from "hono";
 import { MeshError } from "../base/errors.ts";
-import { isRoutable, type Target } from "../fleet/target.ts";
+import { isRoutable, onePerNode, type Target } from "../fleet/target.ts";
 import { allowOnly } from "./app.ts";
 import { noSuchGpu } from "./gpu-api.ts";
 
@@ -16,7 +16,7 @@ export interface FleetView {
 export function fleetGpuRoutes(app: Hono, view: FleetView): void {
   const wanted = (c: Context): Target[] => {
     const node = c.req.query("node");
-    return view.targets().filter(({ id }) => node === undefined || id === node);
+    return onePerNode(view.targets()).filter((target) => node === undefined || target.node === node);
   };
   app.get("/gpus", (c) => c.json({ gpus: wanted(c).flatMap((target) => gpusOf(target, view.nowMs())) }));
   app.get("/gpus/:uuid{.+}", (c) => {
@@ -45,7 +45,7 @@ function gpusOf(target: Target, nowMs: number): ({ readonly uuid: string; readon
   const sampledAgoMs = target.sampledAtMs === undefined ? null : Math.max(0, Math.round(nowMs - target.sampledAtMs));
   return (target.lastSample?.gpus ?? []).map((gpu) => ({
     ...gpu,
-    node: target.id,
+    node: target.node,
     nodeState: target.state,
     routable: isRoutable(target),
     sampledAgoMs,

@@ -54,14 +54,37 @@ export function memberNode(member: MemberFacts): Init<Node> {
   };
 }
 
-export function targetNode({ id, zone, labels, incarnation, models, host, port }: Target): Init<Node> {
+/** A node that only its targets tell of. */
+export function targetNode({ node: id, zone, labels, incarnation, models, host, port }: Target): Init<Node> {
   const servingAddress = formatHostPort(host, port);
   return { id, role: "unknown", status: "target", zone, labels, incarnation, models, servingAddress };
 }
 
+/** Targets by their nodes. */
+export function byNode(targets: readonly Target[]): Map<string, Target[]> {
+  const nodes = new Map<string, Target[]>();
+  for (const target of targets) {
+    const siblings = nodes.get(target.node);
+    if (siblings === undefined) nodes.set(target.node, [target]);
+    else siblings.push(target);
+  }
+  return nodes;
+}
+
+/** What a node serves at all of its endpoints. */
+export function modelsOf(targets: readonly Target[]): string[] {
+  return [...new Set(targets.flatMap(({ models }) => models))];
+}
+
 export function targetMessage(target: Target, fleet: FleetFacts): Init<TargetMessage> {
   const { sampledAtMs, rttMs, state, source, weight, failuresInRow, lastError } = target;
+  const { id, endpoint, protocol, tls, models } = target;
   return {
+    id,
+    endpoint,
+    protocol,
+    tls,
+    models,
     state,
     routable: isRoutable(target),
     source,

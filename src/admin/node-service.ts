@@ -18,10 +18,12 @@ import type {
   ModelNode,
   Node,
   NodeState,
+  Target,
 } from "../gen/services.js";
 import type { Item, ItemOf } from "../policy/item.ts";
 import { ServingView } from "../policy/serving-view.ts";
-import { briefly, type FleetFacts, type MemberFacts, memberNode, targetMessage, targetNode } from "./node-message.ts";
+import { briefly, byNode, type FleetFacts, type MemberFacts, memberNode, modelsOf } from "./node-message.ts";
+import { targetMessage, targetNode } from "./node-message.ts";
 import { type PolicyAccess, policyMessage } from "./policy-access.ts";
 
 export interface NodeServiceOptions {
@@ -48,15 +50,18 @@ export class NodeService {
   /** Ids and labels of all nodes that can serve, and the models that are served: what policies may name. */
   known(): { nodes: { id: string; labels: Readonly<Record<string, string>> }[]; models: string[] } {
     const members = this.#options.named();
-    const targets = new Map((this.#options.fleet?.targets() ?? []).map((target) => [target.id, target]));
+    const targets = byNode(this.#options.fleet?.targets() ?? []);
     const isMember = new Set(members.map(({ id }) => id));
+    const others = [...targets].filter(([id]) => !isMember.has(id));
     const nodes = [
       ...members.filter(({ role }) => role === "agent" || role === "unknown"),
-      ...[...targets.values()].filter(({ id }) => !isMember.has(id)),
+      ...others.map(([id, of]) => ({ id, labels: of[0]?.labels ?? {}, models: [] })),
     ];
+    const served = ({ id, models }: { id: string; models: readonly string[] }): readonly string[] =>
+      targets.has(id) ? modelsOf(targets.get(id) ?? []) : models;
     return {
       nodes: nodes.map(({ id, labels }) => ({ id, labels })),
-      models: [...new Set(nodes.flatMap(({ id, models }) => targets.get(id)?.models ?? models))],
+      models: [...new Set(nodes.flatMap(served))],
     };
   }
 
@@ -140,22 +145,24 @@ export class NodeService {
 
   #nodes(policies: ReadonlyMap<string, ItemOf<"node">>, withState: boolean): Init<Node>[] {
     const { fleet } = this.#options;
-    const targets = new Map((fleet?.targets() ?? []).map((target) => [target.id, target]));
+    const targets = byNode(fleet?.targets() ?? []);
     const members = this.#options.members();
     const nodes = members.map((member): Init<Node> => memberNode(member));
     const isMember = new Set(members.map(({ id }) => id));
-    for (const target of targets.values()) if (!isMember.has(target.id)) nodes.push(targetNode(target));
+    for (const [id, [first]] of targets) if (!isMember.has(id) && first !== undefined) nodes.push(targetNode(first));
     return nodes.map((node): Init<Node> => {
       const id = node.id ?? "";
-      const target = targets.get(id);
+      const own = targets.get(id) ?? [];
+      const told = fleet === undefined ? [] : own.map((target) => targetMessage(target, fleet));
       const spec = policies.get(id)?.spec;
       return {
         ...node,
-        models: target?.models ?? node.models,
+        models: own.length === 0 ? node.models : modelsOf(own),
         cordoned: spec?.cordoned === true,
         draining: spec?.draining === true,
         reason: spec?.reason ?? "",
-        target: target === undefined || fleet === undefined ? undefined : targetMessage(target, fleet),
+        target: told.find(({ routable }) => routable) ?? told[0],
+        targets: told,
         state: withState ? this.#state(id) : undefined,
       };
     });
@@ -179,14 +186,20 @@ export class NodeService {
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([id, at]): Init<Model> => {
         const pin = pins.get(id);
-        const able = at.filter(({ status, target }) => target?.routable ?? status === "alive");
+        // Of several endpoints those count that serve this model.
+        const targetOf = ({ targets = [] }: Init<Node>): Init<Target> | undefined => {
+          const serving = targets.filter(({ models = [] }) => models.includes(id));
+          return serving.find(({ routable }) => routable) ?? serving[0];
+        };
+        const able = at.filter((node) => targetOf(node)?.routable ?? node.status === "alive");
         const serving = view.serving(
           id,
           able.map((node) => ({ id: node.id ?? "", labels: node.labels as Record<string, string> })),
         );
-        const nodes = at.map(({ id: node = "", status, target }): Init<ModelNode> => {
+        const nodes = at.map((of): Init<ModelNode> => {
+          const { id: node = "", status } = of;
           const modelState = briefly(this.#modelState(node, id));
-          return { id: node, state: target?.state ?? status, routable: serving.has(node), modelState };
+          return { id: node, state: targetOf(of)?.state ?? status, routable: serving.has(node), modelState };
         });
         const routableNodes = nodes.filter(({ routable }) => routable).length;
         const wanted = pin?.spec.minReplicas ?? pin?.spec.nodes?.length ?? 0;

@@ -15,6 +15,8 @@ import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
 import { operationRoutes, type Operations } from "./operations-api.ts";
 
+const ENDPOINTS_SHOWN_MAX = 16;
+
 /** What the table holds of a target now, over all its models. */
 export interface TargetLoad {
   readonly inFlight: number;
@@ -70,13 +72,28 @@ export function routerApi(options: RouterApiOptions): Hono {
   const text = async (c: Context): Promise<Response> =>
     c.body(await options.metricsText(), 200, { "content-type": PROMETHEUS_TYPE });
 
-  app.get("/nodes", (c) => c.json({ nodes: options.targets().map(node) }));
+  app.get("/nodes", (c) => {
+    const of = c.req.query("node");
+    return c.json({
+      nodes: options
+        .targets()
+        .filter((one) => of === undefined || one.node === of)
+        .map(node),
+    });
+  });
   // Ids of static targets may hold slashes, since model names do.
   app.get("/nodes/:id{.+}", (c) => {
-    const target = options.target(c.req.param("id"));
-    if (target === undefined)
-      throw new MeshError("not_found", `there is no node ${JSON.stringify(c.req.param("id").slice(0, 128))}`);
-    return c.json(node(target));
+    const id = c.req.param("id");
+    const target = options.target(id);
+    if (target !== undefined) return c.json(node(target));
+    const endpoints = options.targets().filter((one) => one.node === id);
+    const shown = JSON.stringify(id.slice(0, 128));
+    if (endpoints.length === 0) throw new MeshError("not_found", `there is no node ${shown}`);
+    const names = endpoints.map((one) => one.id).slice(0, ENDPOINTS_SHOWN_MAX);
+    throw new MeshError(
+      "not_found",
+      `${shown} serves at several endpoints: ask for ${names.join(", ")}, or /nodes?node=ID`,
+    );
   });
   fleetGpuRoutes(app, options);
   app.get("/models", (c) => c.json({ models: modelsJson(options) }));
@@ -141,6 +158,10 @@ export function nodeJson(target: Target, load: TargetLoad, nowMs: number): Recor
   const agoMs = (sinceMs: number): number => Math.max(0, Math.round(nowMs - sinceMs));
   return {
     id: target.id,
+    node: target.node,
+    endpoint: target.endpoint,
+    protocol: target.protocol,
+    tls: target.tls,
     state: target.state,
     routable: isRoutable(target),
     source: target.source,
@@ -176,7 +197,12 @@ function modelsJson(options: RouterApiOptions): object[] {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([id, targets]) => ({
       id,
-      nodes: targets.map((target) => ({ id: target.id, state: target.state, routable: isRoutable(target) })),
+      nodes: targets.map((target) => ({
+        id: target.id,
+        node: target.node,
+        state: target.state,
+        routable: isRoutable(target),
+      })),
       routableNodes: targets.filter(isRoutable).length,
     }));
 }

@@ -3,22 +3,13 @@ import { didYouMean } from "../base/nearest.ts";
 import { escaped, printable } from "../base/printable.ts";
 import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, recordsIn } from "./client.ts";
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
-import { GPU_COLUMNS, type GpuRow, whole } from "./gpu-rows.ts";
+import { GPU_COLUMNS, type GpuRow } from "./gpu-rows.ts";
 import type { MemberRow } from "./members.ts";
 import { call } from "./control-plane.ts";
-import { type DecidedRow, decidedOf, type TargetRow } from "./nodes.ts";
-import {
-  type Column,
-  type Facts,
-  figureColumn,
-  formatAge,
-  formatMs,
-  formatPercent,
-  renderFacts,
-  renderFigures,
-  renderRows,
-  textColumn,
-} from "./render.ts";
+import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
+import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
+import { type Facts, formatAge, formatMs, renderFacts, renderFigures, renderRows } from "./render.ts";
+import { targetsAt } from "./node-targets.ts";
 import type { CtlConfig } from "./settings.ts";
 import { runtimeFacts } from "./runtime-facts.ts";
 import type { Terminal } from "./terminal.ts";
@@ -53,22 +44,11 @@ interface TargetDetail extends TargetRow {
         readonly requestsInProgress?: number;
         readonly failedResponses?: number;
         readonly uptimeSeconds?: number;
+        readonly runtimes?: readonly RuntimeDetail[];
         readonly models?: readonly ModelDetail[];
         readonly gpus?: readonly GpuRow[];
       })
     | null;
-}
-
-interface ModelDetail {
-  readonly model?: string;
-  readonly runningRequests?: number;
-  readonly waitingRequests?: number;
-  readonly queuedPrefillTokens?: number;
-  readonly kvUsage?: number | null;
-  readonly kvCapacityTokens?: number;
-  readonly prefillTokensPerSecond?: number;
-  readonly decodeTokensPerSecond?: number;
-  readonly slots?: number;
 }
 
 interface Known {
@@ -76,25 +56,15 @@ interface Known {
   /** What an operator has decided about it. */
   readonly decision: { readonly is: string; readonly reason: string } | null;
   readonly member: MemberDetail | null;
-  /** What a router sends requests to. */
+  /** What a router sends requests to; null too where there are several. */
   readonly node: TargetDetail | null;
+  /** Of a node with several endpoints. */
+  readonly targets?: readonly TargetDetail[];
   /** What the node says of itself, if it is the one that is asked. */
   readonly status: object | null;
   /** The latest, oldest first. */
   readonly events: readonly EventRow[];
 }
-
-const MODEL_COLUMNS: readonly Column<ModelDetail>[] = [
-  textColumn("MODEL", ({ model }) => model ?? "-"),
-  figureColumn("RUNNING", ({ runningRequests }) => runningRequests),
-  figureColumn("WAITING", ({ waitingRequests }) => waitingRequests),
-  figureColumn("SLOTS", ({ slots }) => slots),
-  figureColumn("PREFILL QUEUE", ({ queuedPrefillTokens }) => queuedPrefillTokens, whole),
-  figureColumn("KV", ({ kvUsage }) => kvUsage, formatPercent),
-  figureColumn("KV TOKENS", ({ kvCapacityTokens }) => kvCapacityTokens, whole),
-  figureColumn("PREFILL/S", ({ prefillTokensPerSecond }) => prefillTokensPerSecond, whole),
-  figureColumn("DECODE/S", ({ decodeTokensPerSecond }) => decodeTokensPerSecond, whole),
-];
 
 export async function describeNode(config: CtlConfig, terminal: Terminal, id: string): Promise<number> {
   const { timeoutMs, output } = config;
@@ -104,16 +74,16 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
   const { endpoint } = first;
   const [decision, target, own, log, runtime] = await Promise.all([
     call({ endpoint, timeoutMs }, "GetNode", { id }),
-    ask(endpoint, `/nodes/${path}`, timeoutMs),
+    targetsAt(endpoint, id, timeoutMs),
     ask(endpoint, "/status", timeoutMs),
     ask(endpoint, "/events", timeoutMs),
     ask(endpoint, "/runtime", timeoutMs),
   ]);
-  for (const answer of [first, target, own, log]) {
+  for (const answer of [first, target.answer, own, log]) {
     const failed = answer.kind === "answer" && answer.status === 404 ? undefined : failureOf(answer, terminal);
     if (failed !== undefined) return failed;
   }
-  for (const answer of [first, target, own, log]) {
+  for (const answer of [first, target.answer, own, log]) {
     if (answer.kind === "answer" && answer.status === 200 && found(answer) === null) return notOurs("node", terminal);
   }
   const status = found(own);
@@ -124,12 +94,14 @@ export async function describeNode(config: CtlConfig, terminal: Terminal, id: st
     decision:
       decided === undefined || decidedOf(decided) === "" ? null : { is: bothOf(decided), reason: decided.reason ?? "" },
     member: found(first),
-    node: found(target),
+    node: found(target.answer),
+    ...(target.several.length === 0 ? {} : { targets: target.several }),
     // With the lines that it writes, which only the control port tells.
     status: status?.["id"] === id ? { ...status, ...runtimeOf(found(runtime)) } : null,
     events,
   };
-  if (known.member === null && known.node === null && known.status === null) {
+  const isKnown = known.member !== null || known.node !== null || known.status !== null;
+  if (!isKnown && known.targets === undefined) {
     const hint = didYouMean(id, await idsAt(endpoint, timeoutMs));
     const text = `${endpoint} knows no node ${JSON.stringify(id.slice(0, 128))}${hint === "" ? "" : `; ${hint}`}`;
     terminal.err(`infermesh ctl: ${escaped(text)}\n`);
@@ -164,16 +136,19 @@ async function idsAt(endpoint: string, timeoutMs: number): Promise<string[]> {
   return [...new Set(rows.flatMap(({ id }) => (typeof id === "string" ? [id] : [])))];
 }
 
-function sections({ id, decision, member, node, status, events }: Known, color: boolean): string {
+function sections({ id, decision, member, node, targets: several, status, events }: Known, color: boolean): string {
   const parts = [`${printable(id)}\n`];
   if (decision !== null) {
     const facts = [["decided", decision.is] as const, ["reason", decision.reason || "-"] as const];
     parts.push(renderFacts({ title: "Operator", facts }));
   }
   if (member !== null) parts.push(renderFacts(membershipFacts(member)));
-  if (node !== null) parts.push(renderFacts(targetFacts(node)));
-  const { models = [], gpus = [] } = node?.sample ?? {};
-  if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, MODEL_COLUMNS, {}))}`);
+  const targets = several ?? (node === null ? [] : [node]);
+  for (const target of targets) parts.push(renderFacts(targetFacts(target, targets.length > 1)));
+  const { runtimes, models, gpus } = servedBy(targets);
+  if (runtimes.length > 0)
+    parts.push(`Runtimes\n${indented(renderRows("table", runtimes, RUNTIME_COLUMNS, {}, color))}`);
+  if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, columnsFor(models), {}))}`);
   if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
   const runtime = runtimeFacts(status as JsonRecord | null);
   if (runtime !== undefined) parts.push(renderFacts(runtime));
@@ -217,18 +192,18 @@ function membershipFacts(member: MemberDetail): Facts {
   };
 }
 
-function targetFacts(target: TargetDetail): Facts {
+function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   const { sample, failuresInRow = 0, lastError = "" } = target;
   const ago = (ms: number | null | undefined): string => (typeof ms === "number" ? `${formatAge(ms)} ago` : "not yet");
   const atAge =
     sample?.uptimeSeconds === undefined ? "" : `, ${formatAge(sample.uptimeSeconds * 1000)} after its start`;
   const failures = failuresInRow === 0 ? "" : `${failuresInRow} polls failed in a row: `;
   return {
-    title: "Target",
+    title: isOneOfSeveral ? `Target ${target.id ?? "-"}` : "Target",
     facts: [
       ["state", `${target.state ?? "unknown"}, ${target.routable === true ? "gets requests" : "gets no requests"}`],
       ["source", target.source ?? "-"],
-      ["address", target.address ?? "-"],
+      ["address", `${target.address ?? "-"}${target.protocol === undefined ? "" : `, ${spokenBy(target)}`}`],
       ["models", (target.models ?? []).join(", ") || "-"],
       ["weight", String(target.weight ?? "-")],
       ["zone", target.zone || "-"],

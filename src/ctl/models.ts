@@ -76,6 +76,7 @@ interface ModelNodeRow {
   readonly state?: string;
   readonly routable?: boolean;
   readonly modelState?: {
+    readonly status?: string;
     readonly runningRequests?: number;
     readonly waitingRequests?: number;
     readonly kvUsage?: number;
@@ -89,6 +90,12 @@ const NODE_STATE_COLORS: Readonly<Record<string, number>> = {
   unhealthy: 31,
   failed: 31,
   draining: 33,
+};
+
+/** How the node is, and the model on it where it is not simply served. */
+const stateOf = ({ state = "-", modelState }: ModelNodeRow): string => {
+  const status = (modelState?.status ?? "").replace("MODEL_STATUS_", "").toLowerCase();
+  return ["", "ready", "unspecified", state].includes(status) ? state : `${state}, ${status}`;
 };
 
 const sumOf = ({ nodes: at = [] }: ModelRow, figure: "runningRequests" | "waitingRequests"): number | undefined => {
@@ -117,7 +124,7 @@ const MODEL_COLUMNS: readonly Column<ModelRow>[] = [
 const MODEL_NODE_COLUMNS: readonly Column<ModelNodeRow>[] = [
   textColumn("NODE", ({ id }) => id ?? "-"),
   {
-    ...textColumn<ModelNodeRow>("STATE", ({ state }) => state ?? "-"),
+    ...textColumn<ModelNodeRow>("STATE", stateOf),
     color: ({ state }) => NODE_STATE_COLORS[state ?? ""],
   },
   textColumn("ROUTABLE", ({ routable }) => (routable === true ? "yes" : "no")),

@@ -5,6 +5,7 @@ import { formatDuration } from "../base/units.ts";
 import { type Answer, ask, EXIT, failureOf, recordOf } from "./client.ts";
 import { type Change, write } from "./outcome.ts";
 import { asking, type Part } from "./part.ts";
+import { targetsAt } from "./node-targets.ts";
 import type { Terminal } from "./terminal.ts";
 import { howOf, singleWriteFields } from "./write-settings.ts";
 
@@ -105,7 +106,8 @@ async function blindTo(
 
 /** What is in flight at a node: from a router what all routers sent there, from the node itself what it has. */
 async function inFlightAt(endpoint: string, id: string, timeoutMs: number): Promise<Answer | number> {
-  const answer = await ask(endpoint, `/nodes/${encodeURIComponent(id)}`, timeoutMs);
+  const { answer, several } = await targetsAt(endpoint, id, timeoutMs);
+  if (several.length > 0) return several.reduce((sum, { inFlight }) => sum + Number(inFlight ?? 0), 0);
   if (answer.kind !== "answer") return answer;
   const count = recordOf(answer.body)?.["inFlight"];
   if (answer.status === 200) return typeof count === "number" ? count : 0;

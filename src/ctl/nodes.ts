@@ -18,6 +18,11 @@ import type { Terminal } from "./terminal.ts";
 /** A target as `GET /nodes` shows it; whatever is missing is shown as unknown. */
 export interface TargetRow {
   readonly id?: string;
+  /** The node's id, where it has several targets; versions before endpoints do not tell it. */
+  readonly node?: string;
+  readonly endpoint?: string;
+  readonly protocol?: string;
+  readonly tls?: boolean;
   readonly state?: string;
   readonly source?: string;
   readonly address?: string;
@@ -93,6 +98,11 @@ export function decidedOf({ cordoned = false, draining = false }: DecidedRow): s
   return draining ? "draining" : cordoned ? "cordoned" : "";
 }
 
+/** In which way a target is spoken to. */
+export function spokenBy({ protocol, tls = false }: TargetRow): string {
+  return protocol === undefined ? "-" : `${protocol}${tls ? " in TLS" : ""}`;
+}
+
 const modelsOf = ({ models = [] }: NodeRow): string =>
   models.length > 1 ? `${models[0]} +${models.length - 1}` : (models[0] ?? "-");
 
@@ -121,6 +131,7 @@ const NODE_COLUMNS: readonly Column<NodeRow>[] = [
     }),
     wide: true,
   },
+  { ...textColumn<NodeRow>("SPEAKS", (row) => spokenBy(row)), wide: true },
 ];
 
 export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<number> {
@@ -139,7 +150,7 @@ export async function listNodes(config: CtlConfig, terminal: Terminal): Promise<
   const decided: readonly DecidedRow[] = decisions.kind === "reply" ? (recordsIn(decisions.body, "nodes") ?? []) : [];
   const byId = new Map(decided.map((row) => [row.id, row]));
   const nodes = nodeRows(targets, members).map((row): NodeRow => {
-    const decision = byId.get(row.id) ?? {};
+    const decision = byId.get(row.node ?? row.id) ?? {};
     const labels = row.labels ?? decision.labels;
     const known = { ...row, decided: decidedOf(decision), reason: decision.reason ?? "" };
     return labels === undefined ? known : { ...known, labels };
@@ -168,12 +179,10 @@ async function askTargets(endpoint: string, timeoutMs: number): Promise<Answer> 
 /** Targets with what the mesh knows of them, then the members that are none, without those that left. */
 function nodeRows(targets: readonly TargetRow[], members: readonly MemberRow[]): NodeRow[] {
   const byId = new Map(members.map((member) => [member.id, member]));
-  const rows = targets.map((target) => {
-    const member = byId.get(target.id);
-    byId.delete(target.id);
-    return nodeOfTarget(target, member);
-  });
-  const others = [...byId.values()].filter(({ status }) => status !== "left");
+  const nodeOf = ({ node, id }: TargetRow): string | undefined => node ?? id;
+  const rows = targets.map((target) => nodeOfTarget(target, byId.get(nodeOf(target))));
+  const served = new Set(targets.map(nodeOf));
+  const others = members.filter(({ id, status }) => status !== "left" && !served.has(id));
   const order = (member: MemberRow): string => `${member.role} ${member.id}`;
   return [
     ...rows.toSorted((a, b) => ((a.id ?? "") < (b.id ?? "") ? -1 : 1)),

@@ -8,7 +8,7 @@ import { EXIT, failureOf, notOurs } from "./client.ts";
 import { bodyOf, call, type Caller } from "./control-plane.ts";
 import { type StatefulNode, statefulNodes } from "./gpu-rows.ts";
 import { asking } from "./part.ts";
-import { CTRL_C, PAGE_DOWN, PAGE_UP, type Screen } from "./screen.ts";
+import { CTRL_BACKSLASH, CTRL_C, PAGE_DOWN, PAGE_UP, type Screen } from "./screen.ts";
 import { ctlSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { pagesOf, type Sort, SORTS, topFrame, type TopView } from "./top-frame.ts";
@@ -78,7 +78,7 @@ async function live(
   };
   const screen: Screen | undefined = terminal.screen?.({
     key(key) {
-      if (key === "q" || key === "Q" || key === CTRL_C) return quit.abort();
+      if (key === "q" || key === "Q" || key === CTRL_C || key === CTRL_BACKSLASH) return quit.abort();
       if (key === "s")
         view = keyed({ ...view, sort: SORTS[(SORTS.indexOf(view.sort) + 1) % SORTS.length] ?? "node" }, 0);
       else if (key === " " || key === PAGE_DOWN) turn(1);

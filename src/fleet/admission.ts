@@ -1,5 +1,6 @@
 /** Whether one that announces itself, or that the mesh tells of, may have the id and a place; and why not. */
-import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
+import { placeOf } from "./announcement.ts";
+import { formatHostPort, type Registration } from "./registration.ts";
 import type { Target, TargetSource } from "./target.ts";
 
 /** Who announces a target: the node itself, or the mesh. */
@@ -18,8 +19,8 @@ export function refusalOf(
   targetsMax: number | undefined,
 ): Refusal | undefined {
   const { id, address, incarnation = 0 } = registration;
-  const place = parseHostPort(address);
-  if (place === null) return { code: "bad_request", message: `address "${address}" is not host:port` };
+  const place = placeOf(registration);
+  if (place === undefined) return { code: "bad_request", message: `address "${address}" is not host:port` };
   if (known === undefined) {
     if (targetsMax === undefined) return undefined;
     return { code: "over_capacity", message: `the fleet holds ${targetsMax} targets already` };
@@ -37,6 +38,8 @@ export function refusalOf(
   };
 }
 
-export function isAt(target: Target, place: { readonly host: string; readonly port: number }): boolean {
-  return target.host === place.host && target.port === place.port;
+/** Whether it is spoken to there, and in that way. */
+export function isAt(target: Target, place: Pick<Target, "host" | "port" | "tls" | "protocol">): boolean {
+  const { host, port, tls, protocol } = target;
+  return host === place.host && port === place.port && tls === place.tls && protocol === place.protocol;
 }

@@ -1,6 +1,10 @@
 /** Between what is announced of a target and the target as the fleet knows it. */
-import { formatHostPort, type Registration } from "./registration.ts";
+import { MeshError } from "../base/errors.ts";
+import { isRecord } from "../base/field.ts";
+import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
 import type { Condition, Target } from "./target.ts";
+
+export type Place = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "metricsPort">;
 
 /** What a registration says beyond its place. */
 export interface Traits {
@@ -23,12 +27,23 @@ export function traitsOf(registration: Registration, incarnation: number): Trait
   };
 }
 
+/** How a target that is announced is spoken to; undefined where the address is none. */
+export function placeOf(registration: Registration): Omit<Place, "id"> | undefined {
+  const { address, metricsPort, protocol = "http", tls = false } = registration;
+  const place = parseHostPort(address);
+  return place === null ? undefined : { ...place, protocol, tls, metricsPort };
+}
+
 /** What must have been announced of a target. */
 export function registrationOf(target: Target): Registration {
-  const { id, models, weight, zone, labels, incarnation, condition } = target;
+  const { id, node, endpoint, protocol, tls, models, weight, zone, labels, incarnation, condition } = target;
   const address = formatHostPort(target.host, target.port);
   return {
     id,
+    ...(node === id ? {} : { node }),
+    ...(endpoint === "" ? {} : { endpoint }),
+    protocol,
+    tls,
     address,
     metricsPort: target.metricsPort ?? target.port,
     models,
@@ -54,4 +69,15 @@ export function changesOf(target: Target, next: Partial<Traits>): string {
 function described(value: Traits[keyof Traits]): string {
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** What a predecessor of a like version told of its targets; throws a MeshError for anything else. */
+export function registrationsOf(told: unknown): readonly Registration[] {
+  const isOne = (one: unknown): boolean =>
+    isRecord(one) &&
+    typeof one["id"] === "string" &&
+    typeof one["address"] === "string" &&
+    Array.isArray(one["models"]);
+  if (Array.isArray(told) && told.every(isOne)) return told as Registration[];
+  throw new MeshError("internal", "the predecessor's word of its targets is not understood");
 }

@@ -23,11 +23,11 @@ import { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
 import type { NodeSample } from "../score/sample.ts";
 import { type Announcer, isAt, refusalOf } from "./admission.ts";
-import { changesOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
+import { changesOf, type Place, placeOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
 import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
 import { failed, failures, sampled, succeeded } from "./health.ts";
 import { Recent } from "./recent.ts";
-import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
+import { formatHostPort, type Registration } from "./registration.ts";
 import type { FleetConfig } from "./settings.ts";
 import { type StaticUpstream, staticTargets } from "./static-targets.ts";
 import { isRoutable, type Target, type TargetSource } from "./target.ts";
@@ -35,8 +35,9 @@ import { isRoutable, type Target, type TargetSource } from "./target.ts";
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** A target and its schedule. */
 type Member = Writable<Target> & { nextPollAtMs: number; slowPollAtMs: number };
-type Place = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "metricsPort">;
 
+const NOBODY: ReadonlySet<string> = new Set();
+const NOTHING: Iterable<Member> = [];
 /** The first polls of many static targets are spread over this much, or one interval if that is shorter. */
 const FIRST_POLL_SPREAD_MS = 1000;
 /** Each interval is drawn from 1 - JITTER to 1 + JITTER of the configured one. */
@@ -48,6 +49,7 @@ export class Fleet {
   readonly #config: FleetConfig;
   readonly #prng: Prng;
   readonly #members = new Map<string, Member>();
+  readonly #byNode = new Map<string, Set<Member>>();
   /** Polls on their way, by id; the member they were made for, which may be gone or replaced by now. */
   readonly #polling = new Map<string, { member: Member; startedAtMs: number }>();
   /** Incarnations of registered targets that were forgotten for not answering. */
@@ -116,16 +118,29 @@ export class Fleet {
     return { refused: new MeshError(refusal.code, refusal.message, { source: "client" }) };
   }
 
-  /** A registered node takes its leave, or the mesh lost one. False when it is not known; static targets stay. */
-  deregister(id: string, nowMs: number, source: Announcer = "registered", cause = "deregistered"): boolean {
+  /**
+   * A registered node takes its leave, or one of its endpoints does, or the mesh lost a node. False when there is none;
+   * static targets stay. Of the node those whose ids are in `keep` stay too.
+   */
+  deregister(
+    id: string,
+    nowMs: number,
+    source: Announcer = "registered",
+    cause = "deregistered",
+    keep: ReadonlySet<string> = NOBODY,
+  ): boolean {
     this.#now(nowMs);
-    if (source === "gossip") this.#offers.delete(id);
-    const known = this.#members.get(id);
-    if (known === undefined || known.source === "static") return false;
+    const isMeant = (one: { readonly id: string; readonly node?: string | undefined }): boolean =>
+      (one.id === id || one.node === id) && !keep.has(one.id);
+    if (source === "gossip")
+      for (const offer of this.#offers.values()) if (isMeant(offer)) this.#offers.delete(offer.id);
     // A node that announced itself at an address of its own is not the mesh's to lose.
-    if (source === "gossip" && known.source !== "gossip") return false;
-    this.#drop(known, "left", cause);
-    return true;
+    const lost = [...this.targetsOf(id), this.#members.get(id)].filter(
+      (one) =>
+        one !== undefined && isMeant(one) && one.source !== "static" && (source !== "gossip" || one.source === source),
+    );
+    for (const one of new Set(lost)) this.#drop(one as Member, "left", cause);
+    return lost.length > 0;
   }
 
   /** How a poll ended. Every poll that `take` gave out is answered once. Whether it was of what is there now. */
@@ -248,6 +263,11 @@ export class Fleet {
     return this.#members.get(id);
   }
 
+  /** Those of one node. */
+  targetsOf(node: string): readonly Target[] {
+    return [...(this.#byNode.get(node) ?? NOTHING)];
+  }
+
   /** Late inputs never turn the clock back. */
   #now(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
@@ -260,8 +280,8 @@ export class Fleet {
 
   /** Nothing speaks against it; whether it is new. */
   #admit(registration: Registration, source: Announcer): boolean {
-    const { id, metricsPort } = registration;
-    const address = parseHostPort(registration.address)!;
+    const { id, node = id, endpoint = "" } = registration;
+    const address = placeOf(registration)!;
     const known = this.#members.get(id);
     const incarnation = registration.incarnation ?? known?.incarnation ?? 0;
     if (known !== undefined && isAt(known, address)) {
@@ -272,10 +292,11 @@ export class Fleet {
     }
     if (known !== undefined && source !== "gossip") this.#displace(known, `replaced by ${registration.address}`);
     else if (known !== undefined) this.#drop(known, "left", `replaced by ${registration.address}`);
-    const place: Place = { id, ...address, tls: false, protocol: "http", metricsPort };
+    const place: Place = { id, ...address };
     // Whom the mesh tells of will tell of itself: many that are told at once are asked one after the other.
     const spreadMs = source === "gossip" ? this.#prng.next() * this.#config.pollIntervalMs : 0;
-    const member = this.#join(source, place, traitsOf(registration, incarnation), this.#nowMs + spreadMs);
+    const traits = { node, endpoint, ...traitsOf(registration, incarnation) };
+    const member = this.#join(source, place, traits, this.#nowMs + spreadMs);
     const forgotten = this.#forgotten.get(id);
     this.#forgotten.delete(id);
     if (forgotten !== undefined && incarnation <= forgotten) {
@@ -303,6 +324,7 @@ export class Fleet {
   #refresh(member: Member, registration: Registration, incarnation: number): void {
     member.registeredAtMs = this.#nowMs;
     member.metricsPort = registration.metricsPort;
+    member.endpoint = registration.endpoint ?? "";
     this.#update(member, traitsOf(registration, Math.max(incarnation, member.incarnation)));
     // It claims to live: look now rather than at the next turn.
     if (member.state === "unhealthy") this.#pollBy(member, this.#nowMs);
@@ -324,6 +346,8 @@ export class Fleet {
       labels: {},
       incarnation: 0,
       condition: "ready",
+      node: place.id,
+      endpoint: "",
       ...given,
       ...place,
       source,
@@ -340,6 +364,9 @@ export class Fleet {
     };
     this.#pollBy(member, firstPollAtMs);
     this.#members.set(member.id, member);
+    const siblings = this.#byNode.get(member.node);
+    if (siblings === undefined) this.#byNode.set(member.node, new Set([member]));
+    else siblings.add(member);
     this.#list = null;
     this.#changedIds.add(member.id);
     this.#event("joined", member.id, `${source} at ${formatHostPort(member.host, member.port)}`);
@@ -354,6 +381,9 @@ export class Fleet {
 
   #drop(member: Member, kind: "left" | "removed", cause: string): void {
     this.#members.delete(member.id);
+    const siblings = this.#byNode.get(member.node);
+    siblings?.delete(member);
+    if (siblings?.size === 0) this.#byNode.delete(member.node);
     this.#list = null;
     this.#isFreed = true;
     this.#changedIds.add(member.id);

@@ -5,12 +5,24 @@
  * older router. Every length has a limit, since these strings go into log lines, headers and metric labels.
  */
 import { isPrintable } from "../base/printable.ts";
+import type { Protocol } from "../base/settings-urls.ts";
 import type { Condition } from "./target.ts";
 
 /** A node that wants requests, as parsed. */
 export interface Registration {
-  /** Unique in the mesh; goes into the `x-infermesh-node` header. */
+  /**
+   * Unique in the mesh; goes into the `x-infermesh-node` header. Of a node that serves at one place it is the node's, of
+   * one with several endpoints NODE/ENDPOINT.
+   */
   readonly id: string;
+  /** The node's id, where it is not the target's. */
+  readonly node?: string;
+  /** The name of the endpoint among the node's. */
+  readonly endpoint?: string;
+  /** HTTP by default. */
+  readonly protocol?: Protocol;
+  /** No by default. */
+  readonly tls?: boolean;
   /** `host:port` where inference requests go. IPv6 hosts stand in brackets. */
   readonly address: string;
   /** The port of the same host that answers `GET /metrics` with vitals. */
@@ -28,6 +40,7 @@ export interface Registration {
 
 export const REGISTRATION_LIMITS = {
   idLengthMax: 128,
+  endpointLengthMax: 64,
   modelsMax: 64,
   modelLengthMax: 256,
   hostLengthMax: 253,
@@ -39,6 +52,7 @@ export const REGISTRATION_LIMITS = {
 } as const;
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]*$/;
+const ENDPOINT = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/;
 const IPV6 = /^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$/;
@@ -72,12 +86,7 @@ export function parseRegistration(json: unknown): { registration: Registration }
   const faults: string[] = [];
   const limits = REGISTRATION_LIMITS;
 
-  const id = json["id"];
-  if (typeof id !== "string" || id.length > limits.idLengthMax || !ID.test(id)) {
-    faults.push(
-      `id is ${shown(id)}; expected 1 to ${limits.idLengthMax} letters, digits, ".", "_", ":", "@" or "-", starting with a letter or digit`,
-    );
-  }
+  const name = parseName(json, faults);
   const address = json["address"];
   if (typeof address !== "string" || parseHostPort(address) === null) {
     faults.push(`address is ${shown(address)}; expected "host:port" with a port from 1 to 65535`);
@@ -103,7 +112,7 @@ export function parseRegistration(json: unknown): { registration: Registration }
   if (faults.length > 0) return { faults };
   return {
     registration: {
-      id: id as string,
+      ...name,
       address: address as string,
       metricsPort: metricsPort as number,
       models,
@@ -112,6 +121,49 @@ export function parseRegistration(json: unknown): { registration: Registration }
       ...(labels === undefined ? {} : { labels }),
       ...(incarnation === undefined ? {} : { incarnation: incarnation as number }),
     },
+  };
+}
+
+/** Who it is, and how it is spoken to. */
+function parseName(
+  json: Readonly<Record<string, unknown>>,
+  faults: string[],
+): Pick<Registration, "id" | "node" | "endpoint" | "protocol" | "tls"> {
+  const { idLengthMax, endpointLengthMax } = REGISTRATION_LIMITS;
+  const [id, node, endpoint, protocol, tls] = ["id", "node", "endpoint", "protocol", "tls"].map(
+    (field) => json[field] ?? undefined,
+  );
+  const named = `letters, digits, ".", "_"`;
+  const isId = (value: unknown): value is string =>
+    typeof value === "string" && value.length <= idLengthMax && ID.test(value);
+  const isWhole = typeof node === "string" && typeof endpoint === "string" && id === `${node}/${endpoint}`;
+  if (!isId(id) && !isWhole) {
+    const expected = `1 to ${idLengthMax} ${named}, ":", "@" or "-", starting with a letter or digit`;
+    const slash = typeof id === "string" && id.includes("/");
+    faults.push(
+      `id is ${shown(id)}; expected ${slash ? `"NODE/ENDPOINT" of the fields node and endpoint, or ` : ""}${expected}`,
+    );
+  }
+  if (node !== undefined && (!isId(node) || (isId(id) && node !== id))) {
+    faults.push(
+      `node is ${shown(node)}; expected the node's id, which is that of the target or its part before the "/"`,
+    );
+  }
+  const isEndpoint = typeof endpoint === "string" && endpoint.length <= endpointLengthMax && ENDPOINT.test(endpoint);
+  if (endpoint !== undefined && !isEndpoint) {
+    const expected = `1 to ${endpointLengthMax} ${named} or "-", starting with a letter or digit`;
+    faults.push(`endpoint is ${shown(endpoint)}; expected ${expected}`);
+  }
+  if (protocol !== undefined && protocol !== "http" && protocol !== "grpc") {
+    faults.push(`protocol is ${shown(protocol)}; expected "http" or "grpc"`);
+  }
+  if (tls !== undefined && typeof tls !== "boolean") faults.push(`tls is ${shown(tls)}; expected true or false`);
+  return {
+    id: id as string,
+    ...(isWhole ? { node } : {}),
+    ...(isEndpoint ? { endpoint } : {}),
+    ...(protocol === undefined ? {} : { protocol: protocol as Protocol }),
+    ...(tls === undefined ? {} : { tls: tls as boolean }),
   };
 }
 

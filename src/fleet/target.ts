@@ -12,7 +12,12 @@ export type Condition = "ready" | "unready" | "draining";
 export type TargetSource = "static" | "registered" | "gossip";
 
 export interface Target {
+  /** Of a node with several endpoints NODE/ENDPOINT, else the node's. */
   readonly id: string;
+  /** To which policies, labels and samples belong. */
+  readonly node: string;
+  /** Its name among the node's; "" where it has none. */
+  readonly endpoint: string;
   /** Where inference requests go; an IPv6 host comes without brackets. */
   readonly host: string;
   readonly port: number;
@@ -50,10 +55,26 @@ export function isRoutable(target: Target): boolean {
   return target.lastSample?.ready ?? target.condition === "ready";
 }
 
-/** Whether one of its GPUs is not well; of a node that does not judge that, whether one holds its clocks down. */
-export function hasUnwellGpu(target: Target): boolean {
-  const gpus = target.lastSample?.gpus ?? [];
+/**
+ * Whether one of its GPUs is not well; of a node that does not judge that, whether one holds its clocks down. Those on which
+ * only other models run are none of its.
+ */
+export function hasUnwellGpu({ lastSample, models: served }: Target): boolean {
+  const gpus = (lastSample?.gpus ?? []).filter(
+    ({ models }) => models.length === 0 || models.some((model) => served.includes(model)),
+  );
   return gpus.some(({ health, throttleReasons }) =>
     health === undefined ? throttleReasons.length > 0 : health !== "healthy",
   );
+}
+
+/** Of each node that target which knows it best: what is told of nodes is told of each once. */
+export function onePerNode(targets: readonly Target[]): readonly Target[] {
+  const best = new Map<string, Target>();
+  for (const target of targets) {
+    const known = best.get(target.node);
+    const isNewer = (target.sampledAtMs ?? -Infinity) > (known?.sampledAtMs ?? -Infinity);
+    if (known === undefined || isNewer || (isRoutable(target) && !isRoutable(known))) best.set(target.node, target);
+  }
+  return [...best.values()];
 }

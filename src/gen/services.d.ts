@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source a9d25bb2560bc5b33020e910 output 8fb2569fc74fa8927871f472
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source f52727e96ebebaaf56643e52 output 15518aeff64270c91738a80a
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -70,6 +70,15 @@ export interface Target {
   readonly sampledAgoMs?: number | undefined;
   readonly failuresInRow: number;
   readonly lastError: string;
+  /** What clients see in x-infermesh-node: the node's id, or of a node with several endpoints NODE/ENDPOINT. */
+  readonly id: string;
+  /** Its name among the node's; empty where it has none. */
+  readonly endpoint: string;
+  /** "http" or "grpc". */
+  readonly protocol: string;
+  readonly tls: boolean;
+  /** Those of the endpoint. */
+  readonly models: readonly string[];
 }
 
 export interface Node {
@@ -101,10 +110,12 @@ export interface Node {
   /** How long it has had its status. */
   readonly sinceMs?: number | undefined;
   readonly seenAgoMs?: number | undefined;
-  /** Routers only. */
+  /** Routers only. Of a node with several endpoints one that requests can be sent to, where there is such. */
   readonly target?: Target | undefined;
   /** Its newest state, where it is known here. */
   readonly state?: NodeState | undefined;
+  /** Routers only: a target for each endpoint of the node. */
+  readonly targets: readonly Target[];
 }
 
 export interface ListNodesRequest {

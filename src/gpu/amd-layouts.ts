@@ -135,7 +135,11 @@ export const LAYOUTS: ReadonlyMap<string, readonly Layout[]> = new Map([
 /** rocm-smi-lib's own struct up to 5.x: whatever the card told, in the places of version 1.1. */
 export const ROCM5_LAYOUT = layout(V1_1);
 
-/** From 6.0 on: version 1.3, and behind it what later versions added. Where an older 6.x ends, a caller's fill goes on. */
+/**
+ * From 6.0 on: version 1.3, and behind it what later versions added, up to where the partitions begin: those have 168 bytes
+ * each by 6.3, 232 by 6.4 and 504 by 7.0, and nothing in the struct tells by which it was written. What is behind them is
+ * in the card's own bytes.
+ */
 export const ROCM6_LAYOUT = layout(
   `${HEAT} q:energy_accumulator q:system_clock_counter ${CLOCKS} h:pcie_link_width h:pcie_link_speed w:gfx_activity_acc
   w:mem_activity_acc h:temperature_hbm*4 q:firmware_timestamp h:voltage_soc h:voltage_gfx h:voltage_mem
@@ -144,8 +148,6 @@ export const ROCM6_LAYOUT = layout(
   q:pcie_replay_rover_count_acc ${XGMI} h:current_gfxclk*8 h:current_socclk*4 h:current_vclk0*4 h:current_dclk0*4
   h:jpeg_activity*32 ${NAKS} q:accumulation_counter q:prochot_residency_acc q:ppt_residency_acc
   q:socket_thm_residency_acc q:vr_thm_residency_acc q:hbm_thm_residency_acc h:num_partition`,
-  partitions(32, 1),
-  "w:pcie_lc_perf_other_end_recovery",
 );
 
 /** Version 1.9 writes before each figure which one it is: these, by their numbers. */

@@ -86,7 +86,8 @@ export class RocmSession {
 
 export class RocmDevice {
   readonly session: RocmSession;
-  readonly index: number;
+  /** Among the library's, which it numbers anew when it is initialised. */
+  index: number;
   nowMs = 0;
   readonly #count: LookCount;
   readonly #quietUntilMs = new Map<string, number>();
@@ -197,15 +198,6 @@ export class RocmDevice {
       currentMhz: current === undefined ? undefined : current / 1e6,
       maxMhz: known.length === 0 ? undefined : Math.max(...known) / 1e6,
     };
-  }
-
-  errors(
-    block: number,
-  ): { readonly corrected: number | undefined; readonly uncorrected: number | undefined } | undefined {
-    const call = this.session.calls.rsmi_dev_ecc_count_get;
-    const key = `rsmi_dev_ecc_count_get ${block}`;
-    const words = call === undefined ? undefined : this.#ask(key, (out) => call(this.index, block, out));
-    return words === undefined ? undefined : { corrected: longOf(words, 0), uncorrected: longOf(words, 2) };
   }
 
   metrics(): RawMetrics | undefined {

@@ -6,7 +6,7 @@
 import type { GpuIdentity, GpuLoad, GpuProcess, GpuTraffic, GpuWear } from "../health/reading.ts";
 import { amdFiguresOf } from "./amd-figures.ts";
 import { type RawMetrics, readMetrics } from "./amd-metrics.ts";
-import { readEccMode, readRas } from "./amd-ras.ts";
+import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
 import { type ClockLevels, clockLevelsOf } from "./kernel-text.ts";
@@ -20,19 +20,8 @@ import { PcieLink } from "./sysfs-link.ts";
 
 const MEMORY = { vram: 0, gtt: 2 } as const;
 const CLOCKS = { graphics: [0, "pp_dpm_sclk"], memory: [4, "pp_dpm_mclk"] } as const;
-/** Blocks whose errors the library counts, with the names of the kernel's files. */
-const BLOCKS = [
-  [0x1, "umc"],
-  [0x2, "sdma"],
-  [0x4, "gfx"],
-  [0x8, "mmhub"],
-  [0x20, "pcie_bif"],
-  [0x40, "hdp"],
-  [0x80, "xgmi_wafl"],
-] as const;
 
 /** What the library was written for, and nothing else. */
-const COUNTS = /^ue: \d{1,16}\nce: \d{1,16}$/;
 const NUMBER = /^(?:0x)?[0-9a-f]{4}$/i;
 const LEVEL = /^\d{1,2}: \d{1,5}Mhz ?\*?$/;
 
@@ -42,10 +31,11 @@ export class RocmGpu {
   readonly #files: KernelFolder;
   readonly #link: PcieLink;
   readonly #throttle = new AmdThrottle();
+  readonly #ras: AmdRas;
   readonly #read = new Rate();
   readonly #written = new Rate();
   /** The library looks for sensors once, and must not be asked where it found none. */
-  readonly #hasSensors: boolean;
+  #hasSensors = false;
 
   #isAwake = true;
   #told: Omit<GpuIdentity, "index"> | undefined;
@@ -57,6 +47,14 @@ export class RocmGpu {
     this.card = card;
     this.#files = new KernelFolder(card.device);
     this.#link = new PcieLink(card.device);
+    this.#ras = new AmdRas(this.#files);
+    this.meet(device.index);
+  }
+
+  /** The library was initialised, and the card is this one of its. What is remembered of the card goes on. */
+  meet(index: number): void {
+    this.device.index = index;
+    this.device.forget();
     this.#hasSensors = this.#files.in("hwmon").names(/^hwmon\d/).length > 0;
   }
 
@@ -124,21 +122,9 @@ export class RocmGpu {
     };
   }
 
+  /** Of the files alone, which are all that the library counts by: of two that read one counter each may fail at times. */
   wear(): GpuWear {
-    const files = readRas(this.#files);
-    let corrected: number | undefined;
-    let uncorrected: number | undefined;
-    for (const [block, name] of BLOCKS) {
-      if (!COUNTS.test(this.#files.in("ras").text(`${name}_err_count`) ?? "")) continue;
-      const errors = this.device.errors(block);
-      if (errors?.corrected !== undefined) corrected = (corrected ?? 0) + errors.corrected;
-      if (errors?.uncorrected !== undefined) uncorrected = (uncorrected ?? 0) + errors.uncorrected;
-    }
-    return {
-      ...files,
-      eccCorrected: greater(files.eccCorrected, corrected),
-      eccUncorrected: greater(files.eccUncorrected, uncorrected),
-    };
+    return this.#ras.read();
   }
 
   #identityAsleep(node: KfdNode | undefined): Omit<GpuIdentity, "index"> {
@@ -181,15 +167,16 @@ export class RocmGpu {
   }
 
   /**
-   * Before 6.0 the library knows versions 1.0 to 1.3, ends the process on a later one, and leaves out why clocks are held
-   * down: then the card's own bytes are taken.
+   * Of the card's own bytes, which say how long they are: what the library makes of them differs by its version. It is asked
+   * where they are of a version that is not known here. Before 6.0 it knows versions 1.0 to 1.3, and ends the process on a
+   * later one.
    */
   #metrics(): RawMetrics | undefined {
     const own = this.#files.bytes("gpu_metrics");
     const isNew = own === undefined || own[2] !== 1 || (own[3] ?? 0) > 2;
     this.#knowsMetrics = !this.device.session.isOld || !isNew;
-    const told = this.#knowsMetrics ? this.device.metrics() : undefined;
-    return told ?? (own === undefined ? undefined : readMetrics(own));
+    const read = own === undefined ? undefined : readMetrics(own);
+    return read ?? (this.#knowsMetrics ? this.device.metrics() : undefined);
   }
 
   /** The library looks names up in a list that may be older than the card: then it tells of its number. */
@@ -229,12 +216,6 @@ export class RocmGpu {
 /** Of microwatts. */
 function wattsOf(microwatts: number | undefined): number | undefined {
   return microwatts === undefined ? undefined : microwatts / 1e6;
-}
-
-/** Of two that count the same, the one that counts more of the blocks. */
-function greater(one: number | undefined, other: number | undefined): number | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return Math.max(one, other);
 }
 
 /** 64 bits of a name, the low ones first; undefined for none. */

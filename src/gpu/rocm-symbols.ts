@@ -56,7 +56,6 @@ export const ROCM_SYMBOLS = {
   rsmi_dev_energy_count_get: { args: ["u32", "ptr", "ptr", "ptr"], returns: "i32" },
   rsmi_dev_gpu_clk_freq_get: GPU_WHICH_OUT,
   /** (d, block, out) */
-  rsmi_dev_ecc_count_get: { args: ["u32", "u64", "ptr"], returns: "i32" },
   rsmi_dev_gpu_metrics_info_get: GPU_OUT,
   ...WORD_CALLS,
   ...LONG_CALLS,

@@ -4,7 +4,7 @@
  * Nothing is asked of the library but its count until it was initialised, and of no GPU beyond that count: it would crash.
  * Where it can't be initialised there is no GPU for it, and another backend may find one. What it prints on standard error
  * is its own. A GPU whose files are gone, or that mostly answers with errors, is left out and asks for a look at identities;
- * that look initialises the library anew where GPUs came or went.
+ * that look initialises the library anew where GPUs came or went, and for one that is lost with pauses of 1 to 10 minutes.
  *
  * Limits: 64 GPUs, 1,024 processes. See DESIGN.md.
  */
@@ -31,6 +31,9 @@ const FOLDERS = [
   "/usr/lib",
   "/usr/local/lib",
 ];
+
+const PAUSE_MIN_MS = 60_000;
+const PAUSE_MAX_MS = 600_000;
 
 interface RocmWhere {
   /** The one library to open, in place of the well-known paths. */
@@ -77,6 +80,9 @@ class RocmBackend implements GpuBackend {
   #isOneLost = false;
   #isRollDue = false;
   #isOpen = false;
+  /** When it was initialised anew last for one that is lost, and how long not again. */
+  #triedAtMs = -Infinity;
+  #pauseMs = 0;
 
   constructor(session: RocmSession, root: string) {
     this.#session = session;
@@ -101,7 +107,7 @@ class RocmBackend implements GpuBackend {
 
   read(groups: ReadonlySet<GpuGroup>, nowMs: number): GpuUpdate[] {
     if (!this.#isOpen) throw new BackendError("broken", `${this.#session.path} was closed; open it anew`);
-    if (groups.has("identity")) this.#roll();
+    if (groups.has("identity")) this.#roll(nowMs);
     this.#owners.begin();
     const ofCompute = groups.has("traffic") ? kfdProcesses(`${this.#root}/sys`) : undefined;
     const updates: GpuUpdate[] = [];
@@ -132,18 +138,31 @@ class RocmBackend implements GpuBackend {
     this.#session.calls.rsmi_shut_down?.();
   }
 
-  #roll(): void {
+  #roll(nowMs: number): void {
     this.#isRollDue = false;
-    if (keysOf(this.#cards()) === this.#listed && !this.#isOneLost) return;
+    const isChanged = keysOf(this.#cards()) !== this.#listed;
+    if (!isChanged && !(this.#isOneLost && this.#isTryDue(nowMs))) return;
+    const before = this.#gpus;
     this.close();
-    this.#attach();
+    this.#attach(before);
+  }
+
+  /** To initialise it costs all GPUs: for one that stays lost, or is lost again and again, that is done ever seldomer. */
+  #isTryDue(nowMs: number): boolean {
+    const passedMs = nowMs - this.#triedAtMs;
+    if (passedMs < this.#pauseMs) return false;
+    const isCalm = passedMs > 2 * PAUSE_MAX_MS;
+    this.#pauseMs = isCalm ? PAUSE_MIN_MS : Math.min(2 * this.#pauseMs, PAUSE_MAX_MS);
+    this.#triedAtMs = nowMs;
+    return true;
   }
 
   #cards(): Card[] {
     return listCards(`${this.#root}/sys`, ["amd"]);
   }
 
-  #attach(): void {
+  /** Those of `before` that are here go on as they are, so that their counters do. */
+  #attach(before: readonly Gpu[] = []): void {
     const { calls, path } = this.#session;
     const rc = calls.rsmi_init?.(0) ?? -1;
     if (rc !== RSMI_OK) {
@@ -162,8 +181,11 @@ class RocmBackend implements GpuBackend {
     const uuids = new Set<string>();
     this.#gpus = [];
     for (let index = 0; index < Math.min(answer.count, GPUS_MAX); index += 1) {
-      const gpu = this.#made(index, cards, uuids);
-      if (gpu === undefined) continue;
+      const found = this.#made(index, cards, uuids);
+      if (found === undefined) continue;
+      const known = before.find(({ uuid, gpu }) => uuid === found.uuid && keyOf(gpu.card) === keyOf(found.gpu.card));
+      known?.gpu.meet(index);
+      const gpu = known ?? found;
       uuids.add(gpu.uuid);
       this.#gpus.push(gpu);
     }
@@ -231,8 +253,12 @@ class RocmBackend implements GpuBackend {
   }
 }
 
+function keyOf({ pciAddress, node }: Card): string {
+  return `${pciAddress} ${node}`;
+}
+
 function keysOf(cards: readonly Card[]): string {
-  return cards.map(({ pciAddress, node }) => `${pciAddress} ${node}`).join();
+  return cards.map(keyOf).join();
 }
 
 /** Where ROCm's packages put it, the newest first, and then where distributions do. */

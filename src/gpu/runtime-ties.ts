@@ -19,7 +19,7 @@ const KNOWN_MS = 600_000;
 const IN_A_ROW_MAX = 3;
 
 export class RuntimeTies {
-  readonly #port: number;
+  readonly #port: () => number | undefined;
   readonly #root: string;
   readonly #find: typeof runtimeProcesses;
   #runtime: RuntimeProcesses | undefined;
@@ -30,7 +30,8 @@ export class RuntimeTies {
   /** How often it was sought without a pause. */
   #inARow = 0;
 
-  constructor(port: number, root: string, find = runtimeProcesses) {
+  /** `port`: where it serves; undefined while it serves nowhere. */
+  constructor(port: () => number | undefined, root: string, find = runtimeProcesses) {
     this.#port = port;
     this.#root = root;
     this.#find = find;
@@ -47,12 +48,13 @@ export class RuntimeTies {
       .map(({ pid }) => pid)
       .sort((a, b) => a - b)
       .join();
-    if (this.#isSeeking || pids === "" || !this.#isDue(pids, nowMs)) return false;
+    const port = this.#port();
+    if (port === undefined || this.#isSeeking || pids === "" || !this.#isDue(pids, nowMs)) return false;
     this.#isSeeking = true;
     this.#pids = pids;
     this.#inARow = nowMs - this.#soughtAtMs < CALM_MS ? this.#inARow + 1 : 1;
     this.#soughtAtMs = nowMs;
-    this.#runtime = await this.#find(this.#port, this.#root).catch(() => undefined);
+    this.#runtime = await this.#find(port, this.#root).catch(() => undefined);
     this.#isSeeking = false;
     return true;
   }

@@ -5,7 +5,7 @@
 import type { GpuIdentity, GpuLoad, GpuTraffic, GpuUpdate, GpuWear } from "../health/reading.ts";
 import { type AmdFigures, amdFiguresOf } from "./amd-figures.ts";
 import { readMetrics } from "./amd-metrics.ts";
-import { readEccMode, readRas } from "./amd-ras.ts";
+import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
 import type { DeviceClient } from "./drm-clients.ts";
@@ -32,12 +32,14 @@ export class SysfsAmd {
   /** As they were when it was awake last. */
   #limits: Partial<GpuIdentity> = {};
   readonly #throttle = new AmdThrottle();
+  readonly #ras: AmdRas;
   readonly #read = new Rate();
   readonly #written = new Rate();
 
   constructor(card: Card, device: KernelFolder) {
     this.card = card;
     this.#device = device;
+    this.#ras = new AmdRas(device);
     this.#hwmon = sensorsOf(device);
     this.#link = new PcieLink(card.device);
   }
@@ -109,7 +111,7 @@ export class SysfsAmd {
   }
 
   wear(): GpuWear {
-    return readRas(this.#device);
+    return this.#ras.read();
   }
 
   #limitsNow(): Partial<GpuIdentity> {

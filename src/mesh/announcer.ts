@@ -22,8 +22,9 @@ export interface AnnouncerOptions {
   /** What the node is now; asked before each attempt. */
   readonly registration: () => Omit<Registration, "address">;
   /** Where requests reach the node: --advertise or the address that it serves on. May be a wildcard. */
-  readonly host: string;
-  readonly port: number;
+  readonly host: () => string;
+  /** Undefined while it serves nowhere: then it is announced nowhere. */
+  readonly port: () => number | undefined;
   readonly log: AnnouncerLog;
   readonly intervalMs?: number;
   readonly timeoutMs?: number;
@@ -38,7 +39,11 @@ const BACKOFF_MAX_MS = 10_000;
 const DEREGISTER_MS = 1000;
 const WILDCARDS = new Set(["", "*", "0.0.0.0", "::", "[::]"]);
 
-type Outcome = { readonly kind: "accepted" } | { readonly kind: "refused" | "unreachable"; readonly why: string };
+/** idle: there is nothing to announce yet. */
+type Outcome =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "idle" }
+  | { readonly kind: "refused" | "unreachable"; readonly why: string };
 
 export class Announcer {
   readonly #options: AnnouncerOptions;
@@ -119,7 +124,9 @@ class Loop {
     const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
     try {
-      const { host, port } = this.#options;
+      const host = this.#options.host();
+      const port = this.#options.port();
+      if (port === undefined) return { kind: "idle" };
       const reachable = WILDCARDS.has(host) ? await localAddress(this.url, timeoutMs) : host;
       const address = formatHostPort(reachable.replace(/^\[|\]$/g, ""), port);
       this.#mayBeKnown = true;
@@ -157,6 +164,7 @@ class Loop {
       if (before !== "accepted") this.#options.log.info("registered at router", { url: this.url });
       return;
     }
+    if (outcome.kind === "idle") return;
     this.#failures++;
     if (before === outcome.kind) return;
     if (outcome.kind === "refused") {

@@ -3,7 +3,7 @@ import { MeshError } from "../base/errors.ts";
 import { Prng } from "../base/prng.ts";
 import { formatAddress, parseAddress, type Address } from "../base/units.ts";
 import { version } from "../base/version.ts";
-import { parseRegistration } from "../fleet/registration.ts";
+import { parseRegistration, type Registration } from "../fleet/registration.ts";
 import type { Member, SwimEvent } from "../swim/event.ts";
 import { decodeMeta, encodeMeta } from "../swim/meta.ts";
 import type { NodeMeta } from "../swim/meta.ts";
@@ -50,6 +50,9 @@ export interface NodeOptions {
   onEvent(event: SwimEvent): void;
 }
 
+/** Where a node serves what. */
+type Served = Pick<NodeMeta, "servingAddress" | "models" | "endpoints">;
+
 /** This node in the mesh: who else is there, and the way to them. */
 export interface MeshNode {
   readonly membership: Membership;
@@ -59,7 +62,7 @@ export interface MeshNode {
   /** Seeded by chance. */
   readonly prng: Prng;
   /** Tells the mesh what has changed: whether the node can take requests now, only finishes what it has, is a control node. */
-  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress" | "isControlNode" | "models">>): void;
+  tell(news: Partial<Pick<NodeMeta, "healthy" | "draining" | "controlAddress" | "isControlNode"> & Served>): void;
   /** The keys of all members. */
   readonly keys: MeshKeys;
   /** Calls of the API from member to member. */
@@ -216,25 +219,52 @@ export function memberView(member: Member, nowMs: number): MemberView {
   };
 }
 
+/** What of a member can't be a target, and why, since its word breaks the limits that a registration has. */
+export interface MisfitTarget {
+  readonly id: string;
+  readonly faults: readonly string[];
+}
+
 /**
- * The target that a member is: undefined for one that serves nothing, faults for one whose word breaks the limits that a
- * registration has, since it may come from anybody where gossip is plain.
+ * The targets that a member is: none for one that serves nothing. What breaks the limits of a registration is told apart,
+ * since it may come from anybody where gossip is plain.
  */
-export function targetOf(member: Member): ReturnType<typeof parseRegistration> | undefined {
+export function targetsOf(member: Member): {
+  readonly registrations: readonly Registration[];
+  readonly misfits: readonly MisfitTarget[];
+} {
   const meta = decodeMeta(member.meta);
-  if (meta?.role !== "agent" || meta.servingAddress === "") return undefined;
-  const parsed = parseRegistration({
-    id: member.id,
-    address: reachedBy(meta.servingAddress, member.address),
-    metrics_port: parseAddress(meta.apiAddress)?.port,
-    models: meta.models,
-    zone: meta.zone,
-    labels: meta.labels,
-    incarnation: member.incarnation,
+  const registrations: Registration[] = [];
+  const misfits: MisfitTarget[] = [];
+  for (const { json, ready } of meta?.role === "agent" ? placesOf(meta, member) : []) {
+    const parsed = parseRegistration({
+      ...json,
+      node: member.id,
+      metrics_port: parseAddress(meta?.apiAddress ?? "")?.port,
+      zone: meta?.zone,
+      labels: meta?.labels,
+      incarnation: member.incarnation,
+    });
+    const condition = meta?.draining === true ? "draining" : meta?.healthy === true && ready ? "ready" : "unready";
+    if ("faults" in parsed) misfits.push({ id: json.id, faults: parsed.faults });
+    else registrations.push({ ...parsed.registration, condition });
+  }
+  return { registrations, misfits };
+}
+
+/** One that serves at one place is the node; of several each has a name. */
+function placesOf(meta: NodeMeta, member: Member) {
+  const { endpoints, servingAddress, models } = meta;
+  if (endpoints.length === 0) {
+    if (servingAddress === "") return [];
+    return [{ ready: true, json: { id: member.id, address: reachedBy(servingAddress, member.address), models } }];
+  }
+  const serving = parseAddress(servingAddress)?.host ?? "";
+  return endpoints.map(({ name, host, port, protocol, tls, ready, models: served }) => {
+    const address = reachedBy(formatAddress({ host: host === "" ? serving : host, port }), member.address);
+    const id = endpoints.length === 1 ? member.id : `${member.id}/${name}`;
+    return { ready, json: { id, endpoint: name, address, protocol, tls, models: served } };
   });
-  if ("faults" in parsed) return parsed;
-  const condition = meta.draining ? "draining" : meta.healthy ? "ready" : "unready";
-  return { registration: { ...parsed.registration, condition } };
 }
 
 /** Where to reach what a member serves: a wildcard means the host that its gossip comes from. */

@@ -1,6 +1,6 @@
 /**
  * Which targets may be given requests for a model, as far as the policies say: pins, limits of replicas, nodes that are
- * taken out of service. Without policies everybody may.
+ * taken out of service. Without policies everybody may. Policies are about nodes: all targets of one are alike to them.
  *
  * Of a model that is limited to so many replicas the first ones that could serve it are used, in the order of its pin's
  * nodes, or else in an order by hash (rendezvous hashing: each model has an order of its own, every router the same one,
@@ -21,11 +21,11 @@ export interface PlacementRules {
   weight(model: string, node: string): number;
 }
 
-type Candidate = Pick<Target, "id" | "labels">;
+type Candidate = Pick<Target, "node" | "labels">;
 
 export class Eligibility {
   #rules: PlacementRules | null = null;
-  /** Of models that are limited: the targets that serve them. */
+  /** Of models that are limited: the nodes that serve them. */
   readonly #chosen = new Map<string, ReadonlySet<string>>();
 
   /** Null: there are no policies. Choices begin anew. */
@@ -34,14 +34,14 @@ export class Eligibility {
     this.#chosen.clear();
   }
 
-  weight(model: string, { id, weight }: Pick<Target, "id" | "weight">): number {
-    return this.#rules === null ? weight : weight * this.#rules.weight(model, id);
+  weight(model: string, { node, weight }: Pick<Target, "node" | "weight">): number {
+    return this.#rules === null ? weight : weight * this.#rules.weight(model, node);
   }
 
   /** Whether the target may be given requests for the model now. */
   allows(model: string, target: Candidate): boolean {
     if (this.#rules === null) return true;
-    return this.#mayServe(this.#rules, model, target) && (this.#chosen.get(model)?.has(target.id) ?? true);
+    return this.#mayServe(this.#rules, model, target) && (this.#chosen.get(model)?.has(target.node) ?? true);
   }
 
   /** Only so many targets may serve some model, so these have to be chosen. */
@@ -54,12 +54,14 @@ export class Eligibility {
     const changed = new Set<string>();
     const rules = this.#rules;
     if (rules === null) return changed;
-    const candidates = new Map<string, string[]>([...rules.limits.keys()].map((model) => [model, []]));
+    const candidates = new Map<string, Set<string>>(
+      [...rules.limits.keys()].map((model) => [model, new Set<string>()]),
+    );
     for (const [model, target] of able) {
-      if (this.#mayServe(rules, model, target)) candidates.get(model)?.push(target.id);
+      if (this.#mayServe(rules, model, target)) candidates.get(model)?.add(target.node);
     }
     for (const [model, { replicas, nodes }] of rules.limits) {
-      const chosen = new Set(ranked(model, candidates.get(model) ?? [], nodes).slice(0, replicas));
+      const chosen = new Set(ranked(model, [...(candidates.get(model) ?? [])], nodes).slice(0, replicas));
       const before = this.#chosen.get(model);
       this.#chosen.set(model, chosen);
       if (before === undefined || before.symmetricDifference(chosen).size > 0) changed.add(model);
@@ -67,7 +69,7 @@ export class Eligibility {
     return changed;
   }
 
-  #mayServe(rules: PlacementRules, model: string, { id, labels }: Candidate): boolean {
-    return !rules.isClosed(id) && rules.allows(model, id, labels);
+  #mayServe(rules: PlacementRules, model: string, { node, labels }: Candidate): boolean {
+    return !rules.isClosed(node) && rules.allows(model, node, labels);
   }
 }

@@ -108,7 +108,8 @@ export class Explainer {
     const isExcluded = new Set(excluded);
     const scored = this.#places(model).map(({ target: id, row, weight, isRouted }): Scored => {
       const seen = { id, row, model, weight, isRouted, figures: figuresOf(table, row), isNow: true };
-      const why = isExcluded.has(id) ? "excluded by who asks" : denial;
+      const node = this.#options.target(id)?.node ?? id;
+      const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
     });
     const strategy = balanceOf(views, model);
@@ -261,7 +262,7 @@ export class Explainer {
     if (!isRoutable(target)) return "its runtime is not ready";
     if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
-    const policy = policyObstacle(this.#views, model, target);
+    const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
 }

@@ -6,11 +6,15 @@ import type { ModelSample } from "../score/sample.ts";
 
 type Rates = Pick<CostConfig, "prefillTokensPerSecond" | "promptTokensMean">;
 
-/** Of the model, over all targets that serve it; `config` stands in for what a runtime does not tell. */
+/**
+ * Of the model, over all targets that serve it; `config` stands in for what a runtime does not tell. Endpoints of one
+ * runtime are one replica with one load.
+ */
 export function modelLoad(model: string, targets: readonly Target[], config: Rates): ModelLoad {
-  const samples = targets
-    .filter((target) => target.models.includes(model) && isRoutable(target))
-    .map((target) => target.lastSample?.models.find((sample) => sample.model === model) ?? null);
+  const serving = targets.filter((target) => target.models.includes(model) && isRoutable(target));
+  const samples = [...new Map(serving.map((target) => [engineOf(target), target])).values()].map(
+    (target) => target.lastSample?.models.find((sample) => sample.model === model) ?? null,
+  );
   const told = samples.filter((sample) => sample !== null);
   return {
     replicas: samples.length,
@@ -18,6 +22,11 @@ export function modelLoad(model: string, targets: readonly Target[], config: Rat
     kvUsage: mean(told.map(({ kvUsage }) => kvUsage ?? 0)),
     runningRequests: told.reduce((sum, sample) => sum + sample.runningRequests + sample.waitingRequests, 0),
   };
+}
+
+function engineOf({ id, node, lastSample }: Target): string {
+  const [runtime] = lastSample?.runtimes ?? [];
+  return runtime === undefined ? id : `${node}/${runtime.name}`;
 }
 
 /** How long a new request would wait for the prompts before it. */

@@ -54,16 +54,18 @@ export class Replicas {
     const now = new Map<string, Shortfall>();
     for (const [key, askedMs] of this.#asked) if (nowMs - askedMs >= LOAD_AGAIN_MS) this.#asked.delete(key);
     for (const [model, { minReplicas = 0, revision = "", nodes = [] }] of rules?.pins ?? []) {
-      const replicas = new Set((serving.get(model) ?? []).map(({ id }) => id)).size;
+      const replicas = nodesOf(serving.get(model) ?? []).size;
       if (rules === null || replicas >= minReplicas) continue;
       const shortfall = { model, replicas, wanted: minReplicas };
       now.set(model, shortfall);
       const before = this.#short.get(model);
       if (before?.replicas !== replicas || before.wanted !== minReplicas) short.push(shortfall);
-      const able = targets.filter((target) => mayLoad(rules, model, target));
-      const coming = able.filter((target) => isComing(model, target));
-      const idle = able.filter((target) => !coming.includes(target)).map(({ id }) => id);
-      const missing = Math.max(0, minReplicas - replicas - coming.length);
+      // A node that serves it at one of its endpoints has it.
+      const having = nodesOf(targets.filter((target) => target.models.includes(model)));
+      const able = targets.filter((target) => !having.has(target.node) && mayLoad(rules, model, target));
+      const coming = nodesOf(able.filter((target) => isComing(model, target)));
+      const idle = [...nodesOf(able).difference(coming)];
+      const missing = Math.max(0, minReplicas - replicas - coming.size);
       for (const node of ranked(model, idle, nodes).slice(0, missing)) {
         const key = `${node}\n${model}`;
         if (this.#asked.has(key)) continue;
@@ -84,6 +86,10 @@ function isComing(model: string, { lastSample }: Target): boolean {
 }
 
 function mayLoad(rules: ReplicaRules, model: string, target: Target): boolean {
-  if (target.models.includes(model) || !isRoutable(target)) return false;
-  return !rules.isClosed(target.id) && rules.allows(model, target.id, target.labels);
+  const { node, labels } = target;
+  return isRoutable(target) && !rules.isClosed(node) && rules.allows(model, node, labels);
+}
+
+function nodesOf(targets: readonly Target[]): Set<string> {
+  return new Set(targets.map(({ node }) => node));
 }

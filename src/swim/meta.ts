@@ -3,12 +3,16 @@
  * these bytes without looking at them.
  *
  *     version 1, role (1), flags (1), zone, api address, serving address, models, labels, software version,
- *     control address
+ *     control address, endpoints (meta-endpoints.ts)
  *
  * Texts are a length (1 byte) and UTF-8; lists are a count (1 byte) and their items. Readers skip what follows, so that
  * fields can be added at the end; of nodes from before a field was added it is empty. What does not fit is left out from
- * the end of the labels, then of the models, and a flag says so; room for the software version and the control address is kept.
+ * the end of the labels, then of the models, and a flag says so; room for what stands behind the labels is kept.
+ *
+ * Readers from before endpoints send everything to the serving address. So that, and the models before the labels, are
+ * those of the first endpoint that speaks plain HTTP, and nowhere where none does.
  */
+import { type MetaEndpoint, readEndpoints, writeEndpoints } from "./meta-endpoints.ts";
 
 export const NODE_ROLES = ["agent", "router", "client"] as const;
 export type NodeRole = (typeof NODE_ROLES)[number];
@@ -21,7 +25,10 @@ export interface NodeMeta {
   readonly apiAddress: string;
   /** Where it serves inference, "host:port"; "" for nowhere. */
   readonly servingAddress: string;
+  /** Of all endpoints. */
   readonly models: readonly string[];
+  /** None: it serves all of its models at its serving address, in plain HTTP. */
+  readonly endpoints: readonly MetaEndpoint[];
   /** Of the software that the node runs; "" where it does not say. */
   readonly version: string;
   /** Where other nodes reach its part of the control plane, "host:port"; "" for nowhere. */
@@ -43,6 +50,7 @@ export function bareMeta(role: NodeRole): Omit<NodeMeta, "cut" | "version" | "co
     apiAddress: "",
     servingAddress: "",
     models: [],
+    endpoints: [],
     healthy: true,
     draining: false,
   };
@@ -61,7 +69,11 @@ function textBytes(text: string): Uint8Array {
 
 export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8Array {
   const out = new Uint8Array(bytesMax);
-  const restBytesMax = bytesMax - 2 - textBytes(meta.version).length - textBytes(meta.controlAddress).length;
+  const first = meta.endpoints.find(({ protocol, tls }) => protocol === "http" && !tls);
+  const served = meta.endpoints.length === 0 ? meta.models : (first?.models ?? []);
+  const endpoints = writeEndpoints(meta.endpoints, served);
+  const keptBytes = textBytes(meta.version).length + textBytes(meta.controlAddress).length + endpoints.bytes.length;
+  const restBytesMax = bytesMax - 2 - keptBytes;
   let at = 3;
   const put = (text: string): void => {
     const bytes = textBytes(text);
@@ -71,7 +83,7 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
   };
   const fits = (...texts: string[]): boolean =>
     at + texts.reduce((sum, text) => sum + 1 + textBytes(text).length, 0) <= restBytesMax;
-  let isCut = false;
+  let isCut = endpoints.isCut;
   for (const text of [meta.zone, meta.apiAddress, meta.servingAddress]) {
     if (fits(text, "", "")) put(text);
     else {
@@ -92,10 +104,12 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
     out[countAt] = count;
     isCut ||= count < items.length;
   };
-  list(meta.models.map((model) => [model]));
+  list(served.map((model) => [model]));
   list(Object.entries(meta.labels));
   put(meta.version);
   put(meta.controlAddress);
+  out.set(endpoints.bytes, at);
+  at += endpoints.bytes.length;
   out[0] = VERSION;
   out[1] = NODE_ROLES.indexOf(meta.role);
   out[2] =
@@ -157,13 +171,16 @@ function readMeta(bytes: Uint8Array): NodeMeta | undefined {
   const version = text();
   const controlAddress = !isBad && at < bytes.length ? text() : "";
   if (isBad) return undefined;
+  const endpoints = readEndpoints(bytes.subarray(at), models);
+  if (endpoints === undefined) return undefined;
   return {
     role,
     zone,
     labels: Object.fromEntries(labels),
     apiAddress,
     servingAddress,
-    models,
+    models: [...new Set([...models, ...endpoints.flatMap((endpoint) => endpoint.models)])],
+    endpoints,
     version,
     controlAddress,
     healthy: (flags & FLAG.healthy) !== 0,

@@ -6,6 +6,7 @@
  * routers hear of it and no request is lost.
  */
 import { MeshError } from "../base/errors.ts";
+import type { ModelChange } from "./runtime.ts";
 
 /** Simulated milliseconds for an adapter of some hundred megabytes from a local disk. */
 const LOAD_MS = 250;
@@ -16,12 +17,6 @@ const POLL_MS = 5;
 const MODELS_MAX = 64;
 const NAME_CHARS_MAX = 256;
 const NAME = /^[\x21-\x7e]+$/;
-
-export interface ModelChange {
-  /** False when it was so before. */
-  readonly changed: boolean;
-  readonly models: readonly string[];
-}
 
 export interface MockModelsOptions {
   readonly models: readonly string[];

@@ -7,6 +7,8 @@
  */
 
 import { MeshError, toMeshError } from "../base/errors.ts";
+import { version } from "../base/version.ts";
+import type { RuntimeStatus } from "../runtimes/state.ts";
 import { type ModelSample, PLAIN_MODEL } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
 import { PROFILES } from "../sim/profile.ts";
@@ -17,8 +19,9 @@ import type { FaultControl } from "./mock-faults.ts";
 import { MockEngine } from "./mock-engine.ts";
 import { MockGpus } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
-import { type ModelChange, MockModels } from "./mock-models.ts";
+import { MockModels } from "./mock-models.ts";
 import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
+import type { ModelChange, Runtime, RuntimeEndpoint } from "./runtime.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
 export interface MockRuntimeOptions {
@@ -44,22 +47,13 @@ export interface MockRuntimeOptions {
   readonly onCrash?: () => void;
 }
 
-export interface MockRuntime {
+export interface MockRuntime extends Runtime {
   readonly hostname: string;
   readonly port: number;
-  /** Those that are served now. */
-  readonly models: readonly string[];
   readonly faults: FaultControl;
   /** The GPUs, as what reads real ones would show them. */
   readonly gpus: MockGpus;
-  /** Resolves when the model is served; rejects with a MeshError. */
-  load(model: string, signal: AbortSignal): Promise<ModelChange>;
-  /** Resolves when it is served no more; what is left of its requests after `drainMs` is called off. */
-  unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange>;
-  /** Calls back when other models are served than before. */
-  watchModels(listener: () => void): void;
   stats(): BatchingStats;
-  sample(): RuntimeSample;
   /** Refuses new requests, lets the running ones finish for up to `drainMs`, then closes everything. */
   stop(drainMs?: number): Promise<void>;
 }
@@ -75,7 +69,12 @@ interface Route {
   readonly answer: Answer;
 }
 
-class Runtime implements MockRuntime {
+class SimulatedRuntime implements MockRuntime {
+  readonly name = "mock";
+  readonly kind = "mock";
+  readonly version = version;
+  readonly reading = undefined;
+  readonly asks = { failures: new Map<string, number>(), metricsSeconds: undefined, metricsBytes: undefined };
   readonly #models: MockModels;
   readonly faults: FaultControl;
   readonly gpus: MockGpus;
@@ -84,6 +83,7 @@ class Runtime implements MockRuntime {
   readonly #server: Bun.Server<undefined>;
   readonly #endpoints: Endpoints;
   readonly #startedAtSeconds = Math.floor(Date.now() / 1_000);
+  readonly #startedMs = performance.now();
   readonly #routes: ReadonlyMap<string, Route>;
   #inProgress = 0;
   #failedResponses = 0;
@@ -147,8 +147,16 @@ class Runtime implements MockRuntime {
     return this.#models.unload(model, drainMs, signal);
   }
 
-  watchModels(listener: () => void): void {
+  watch(listener: () => void): void {
     this.#models.watch(listener);
+  }
+
+  get status(): RuntimeStatus {
+    return { state: "ready", message: "", sinceMs: this.#startedMs };
+  }
+
+  get endpoints(): readonly RuntimeEndpoint[] {
+    return [{ name: "http", host: this.hostname, port: this.port, protocol: "http", tls: false }];
   }
 
   get hostname(): string {
@@ -276,5 +284,5 @@ class Runtime implements MockRuntime {
 
 /** Listens at once; throws where the port is taken. */
 export function startMockRuntime(options: MockRuntimeOptions = {}): MockRuntime {
-  return new Runtime(options);
+  return new SimulatedRuntime(options);
 }

@@ -105,6 +105,7 @@ describe("a router's GET /gpus", () => {
   const target = (id: string, uuids: readonly string[]): Target =>
     ({
       id,
+      node: id,
       state: "healthy",
       sampledAtMs: 1000,
       lastSample: nodeSample({ gpus: uuids.map((uuid, index) => gpuSample({ uuid, index, utilization: 0.25 })) }),
@@ -145,7 +146,13 @@ describe("a router's GET /gpus", () => {
   });
 
   test("knows none of a node that told nothing yet", async () => {
-    const silent = { id: "c", state: "unknown", sampledAtMs: undefined, lastSample: undefined } as unknown as Target;
+    const silent = {
+      id: "c",
+      node: "c",
+      state: "unknown",
+      sampledAtMs: undefined,
+      lastSample: undefined,
+    } as unknown as Target;
     expect((await get("/gpus", [silent])).json).toEqual({ gpus: [] });
   });
 });

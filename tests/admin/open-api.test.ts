@@ -159,6 +159,7 @@ test("an agent's GPUs are in it, and are as it says", async () => {
 test("so are those that a router knows of", async () => {
   const target = {
     id: "a",
+    node: "a",
     state: "healthy",
     sampledAtMs: undefined,
     lastSample: nodeSample({

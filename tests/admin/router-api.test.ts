@@ -94,6 +94,10 @@ test("GET /nodes shows each target, before and after its first sample", async ()
   await post("/register", { ...node, zone: "eu", labels: { tier: "a" }, weight: 2 });
   const unknown = {
     id: "gpu-1",
+    node: "gpu-1",
+    endpoint: "",
+    protocol: "http",
+    tls: false,
     state: "unknown",
     routable: true,
     source: "registered",
@@ -127,6 +131,31 @@ test("GET /nodes shows each target, before and after its first sample", async ()
   expect((await app.request("/nodes/gpu-2")).status).toBe(404);
 });
 
+test("a node with several endpoints registers each, and is told of with all of them", async () => {
+  const { app, post } = newRouter();
+  const of = (endpoint: string, port: number) => ({
+    ...node,
+    id: `gpu-1/${endpoint}`,
+    node: "gpu-1",
+    endpoint,
+    address: `127.0.0.1:${port}`,
+  });
+  expect((await post("/register", of("http", 8000))).status).toBe(201);
+  expect((await post("/register", { ...of("grpc", 8001), protocol: "grpc", tls: true })).status).toBe(201);
+  await post("/register", { ...node, id: "gpu-2" });
+  const { nodes } = (await (await app.request("/nodes?node=gpu-1")).json()) as { nodes: Record<string, unknown>[] };
+  expect(nodes.map(({ id, node: at, protocol, tls }) => [id, at, protocol, tls])).toEqual([
+    ["gpu-1/http", "gpu-1", "http", false],
+    ["gpu-1/grpc", "gpu-1", "grpc", true],
+  ]);
+  expect((await app.request("/nodes/gpu-1/grpc")).status).toBe(200);
+  const several = await app.request("/nodes/gpu-1");
+  expect(several.status).toBe(404);
+  expect(JSON.stringify(await several.json())).toContain("ask for gpu-1/http, gpu-1/grpc");
+  expect(await post("/deregister", { id: "gpu-1" })).toMatchObject({ status: 200 });
+  expect(await (await app.request("/nodes?node=gpu-1")).json()).toEqual({ nodes: [] });
+});
+
 test("GET /nodes/:id takes ids with slashes, plain and encoded", async () => {
   const { app, fleet } = newRouter();
   const upstream = { host: "10.0.0.1", port: 80, tls: false, protocol: "http" as const };
@@ -148,12 +177,12 @@ test("GET /models lists each model once, with its nodes", async () => {
   await post("/register", { ...node, id: "gpu-2", models: ["m", "a"] });
   expect(await (await app.request("/models")).json()).toEqual({
     models: [
-      { id: "a", nodes: [{ id: "gpu-2", state: "unknown", routable: true }], routableNodes: 1 },
+      { id: "a", nodes: [{ id: "gpu-2", node: "gpu-2", state: "unknown", routable: true }], routableNodes: 1 },
       {
         id: "m",
         nodes: [
-          { id: "gpu-1", state: "unknown", routable: true },
-          { id: "gpu-2", state: "unknown", routable: true },
+          { id: "gpu-1", node: "gpu-1", state: "unknown", routable: true },
+          { id: "gpu-2", node: "gpu-2", state: "unknown", routable: true },
         ],
         routableNodes: 2,
       },

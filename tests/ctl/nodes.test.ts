@@ -170,10 +170,10 @@ router-a-8080  alive      router    -      -                  -     -    -      
   test("shows one line a node with tabs between, exact, for scripts", async () => {
     const { out } = await bed.run(listNodes, "router", { output: "text" });
     expect(out.split("\n")[0]).toBe(
-      "gpu-1\thealthy\tagent\teu-1a\tllama-3.1-8b,m2\t14\t1\t0.873\t3\t0.42\t600\t10.0.0.7:8000\t0.2.0\t1795234464\tregistered\t-\t-\track=r12",
+      "gpu-1\thealthy\tagent\teu-1a\tllama-3.1-8b,m2\t14\t1\t0.873\t3\t0.42\t600\t10.0.0.7:8000\t0.2.0\t1795234464\tregistered\t-\t-\track=r12\t-",
     );
     expect(out.split("\n")[1]).toBe(
-      "static-?[2J\tunhealthy\tupstream\t-\t-\t-\t-\t-\t0\t-\t-\th:1\t-\t-\tstatic\t-\t-\t-",
+      "static-?[2J\tunhealthy\tupstream\t-\t-\t-\t-\t-\t0\t-\t-\th:1\t-\t-\tstatic\t-\t-\t-\t-",
     );
   });
 
@@ -224,7 +224,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
   });
 
   test("of an agent shows itself, and its mesh", async () => {
-    const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\t-\t-\t-\n";
+    const lone = "a\thealthy\tagent\tz\tm\t-\t-\t-\t2\t-\t0\t127.0.0.1:8000\t0.1.0\t5\tself\t-\t-\t-\t-\n";
     expect(await bed.run(listNodes, "lone", { output: "text" })).toEqual({ code: 0, err: "", out: lone });
     const { out } = await bed.run(listNodes, "agent", { output: "text" });
     expect(out.split("\n")[0]?.split("\t").slice(5, 8)).toEqual(["2", "1", "0.25"]);
@@ -243,7 +243,7 @@ router-a-8080  alive      router    -      -                  -     -    -      
       ["static-?[2J", "unhealthy"],
       [""],
     ]);
-    expect(cells.map((line) => line.slice(-3))).toEqual([
+    expect(cells.map((line) => line.slice(-4, -1))).toEqual([
       ["draining", "fans", "rack=r12"],
       ["cordoned", "-", "-"],
       [""],

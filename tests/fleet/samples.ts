@@ -69,6 +69,8 @@ export function gpuSample(overrides: Partial<GpuSample> = {}): GpuSample {
 export function targetOf(id: string, change: Partial<Target> = {}): Target {
   return {
     id,
+    node: id,
+    endpoint: "",
     host: "127.0.0.1",
     port: 8000,
     tls: false,

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 const SOURCES = resolve(import.meta.dir, "../../native/testing");
 const SCENARIOS = join(SOURCES, "scenarios");
@@ -61,8 +61,12 @@ function once(key: string, build: (out: string) => void): string {
   const path = join(BUILT, hashOf(key));
   if (existsSync(path)) return path;
   if (!existsSync(BUILT)) {
-    rmSync(resolve(BUILT, ".."), { recursive: true, force: true });
     mkdirSync(BUILT, { recursive: true });
+    const all = resolve(BUILT, "..");
+    // Of other sources; what another process has built of these stays.
+    for (const name of readdirSync(all)) {
+      if (name !== basename(BUILT)) rmSync(join(all, name), { recursive: true, force: true });
+    }
   }
   const own = fresh();
   build(own);

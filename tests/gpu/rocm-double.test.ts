@@ -2,11 +2,15 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { ROCM6_LAYOUT } from "../../src/gpu/amd-layouts.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
+import { openLibrary } from "../../src/gpu/library.ts";
+import { RocmDevice, RocmSession } from "../../src/gpu/rocm-device.ts";
+import { ROCM_NEEDS, ROCM_SYMBOLS } from "../../src/gpu/rocm-symbols.ts";
 import { openRocm } from "../../src/gpu/rocm.ts";
+import { LookCount } from "../../src/gpu/sysfs-folder.ts";
 import { GPU_GROUPS, type GpuGroup, type GpuUpdate } from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
 import { MI210, RX7900, addKfd, mi300x } from "./kernel-cards.ts";
-import { ANSWERED_ASLEEP, KernelTree, layoutBytes } from "./kernel-tree.ts";
+import { ANSWERED_ASLEEP, KernelTree, layoutBytes, metricsBytes } from "./kernel-tree.ts";
 import { HAS_COMPILER, RocmDouble, removeRocmDoubles } from "./rocm-double.ts";
 
 afterAll(removeRocmDoubles);
@@ -53,8 +57,6 @@ const FULL = [
   "rsmi_dev_fan_speed_get 0 0 51",
   "rsmi_dev_fan_rpms_get 0 0 1500",
   "rsmi_dev_pci_replay_counter_get 0 0 9",
-  "rsmi_dev_ecc_count_get 0 1 30 0",
-  "rsmi_dev_ecc_count_get 0 4 2 1",
   "rsmi_dev_xgmi_hive_id_get 0 0 0xb3d54c87b1e7d4c5",
   "rsmi_dev_gpu_metrics_info_get 0 0 file metrics",
 ];
@@ -163,9 +165,9 @@ describe.skipIf(!HAS_COMPILER)("librocm_smi64 from 6.0 on", () => {
       pcieReplays: 9,
       processes: [{ pid: 4242, memoryBytes: 5000 }],
     });
-    // Of the blocks that it counts more, and those that only the kernel's files have.
+    // Of the kernel's files, which are all that it counts by itself.
     expect(update?.wear).toEqual({
-      eccCorrected: 32,
+      eccCorrected: 5,
       eccUncorrected: 1,
       retiredPagesUncorrected: 1,
       retiredPagesPending: true,
@@ -279,7 +281,106 @@ describe.skipIf(!HAS_COMPILER)("librocm_smi64 from 6.0 on", () => {
     expect(look(backend).map(({ identity }) => identity?.index)).toEqual([0, 1]);
     expect(backend.isRollDue).toBe(false);
     double.answer(...answers(3, ...FULL));
-    expect(look(backend)).toHaveLength(3);
+    expect(look(backend, ALL, 61_000)).toHaveLength(3);
+  });
+
+  test("is initialised anew ever seldomer for a card that stays lost, and at once for another one", () => {
+    for (const card of [mi300x(), MI210]) tree.card(card);
+    double.answer(...answers(2));
+    const backend = opened();
+    expect(double.inits).toBe(1);
+    double.answer(...answers(2, "rsmi_dev_busy_percent_get 0 0 rc 13"));
+    const times: number[] = [];
+    for (let second = 1; second <= 3600; second += 60) {
+      const before = double.inits;
+      expect(look(backend, ALL, second * 1000)).toHaveLength(1);
+      if (double.inits > before) times.push(Math.floor(second / 60));
+    }
+    // The first look finds it lost, and the next one is due.
+    expect(times).toEqual([1, 2, 4, 8, 16, 26, 36, 46, 56]);
+    const before = double.inits;
+    tree.card(RX7900);
+    double.answer(...answers(3));
+    expect(look(backend, ALL, 3_601_000)).toHaveLength(3);
+    expect(double.inits).toBe(before + 1);
+  });
+
+  test("that loses a card over and over is initialised anew with pauses all the same", () => {
+    for (const card of [mi300x(), MI210]) tree.card(card);
+    double.answer(...answers(2));
+    const backend = opened();
+    look(backend);
+    for (let round = 1; round <= 20; round += 1) {
+      double.answer(...answers(2, "rsmi_dev_busy_percent_get 0 0 rc 13"));
+      look(backend, LOAD, round * 2000);
+      double.answer(...answers(2));
+      look(backend, ALL, round * 2000 + 1000);
+    }
+    expect(double.inits).toBe(2);
+    expect(look(backend, ALL, 70_000)).toHaveLength(2);
+    // In peace for long, the next loss is tried for at once.
+    double.answer(...answers(2, "rsmi_dev_busy_percent_get 0 0 rc 13"));
+    look(backend, LOAD, 1_500_000);
+    double.answer(...answers(2));
+    expect(look(backend, ALL, 1_501_000)).toHaveLength(2);
+  });
+
+  test("goes on with what it remembers of the others when it is initialised anew for one", () => {
+    const counted = (at: number, ppt: number, read: number) =>
+      metricsBytes("1.7", {
+        accumulation_counter: at,
+        ppt_residency_acc: ppt,
+        vr_thm_residency_acc: 0,
+        xgmi_read_data_acc: [read],
+      });
+    const device = tree.card(mi300x(MI300X, { gpu_metrics: counted(100, 5, 1000) }));
+    tree.card(MI210);
+    double.answer(...answers(2));
+    const backend = opened();
+    expect(look(backend, ALL, 1000)[0]?.load).not.toHaveProperty("throttleReasons");
+    double.answer(...answers(2, "rsmi_dev_busy_percent_get 1 0 rc 13"));
+    look(backend, LOAD, 1000);
+    const before = double.inits;
+    tree.write({ gpu_metrics: counted(200, 9, 4000) }, device);
+    const [first] = look(backend, ALL, 2000);
+    expect(double.inits).toBe(before + 1);
+    expect(first?.load?.throttleReasons).toEqual(["sw_power_cap"]);
+    expect(first?.traffic?.linkRxBytesPerSecond).toBe(3000 * 1024);
+  });
+
+  test("of ROCm 7 writes 4,544 bytes of metrics: nothing else is overwritten, and nothing behind the partitions is taken", () => {
+    tree.card(mi300x(MI300X, { gpu_metrics: "of a version that is not known here\n" }));
+    const bytes = new Uint8Array(4544).fill(0xff);
+    bytes.set(layoutBytes(ROCM6_LAYOUT, { temperature_hotspot: 60, curr_socket_power: 700, num_partition: 8 }));
+    // Its partitions, of 504 bytes each: wherever another release's are looked for, there is a likely figure.
+    for (let at = ROCM6_LAYOUT.bytes; at < bytes.length; at += 2) bytes.set([7, 0], at);
+    double.file("metrics", bytes);
+    double.answer(...answers(1, "rsmi_dev_gpu_metrics_info_get 0 0 file metrics"));
+    expect(look(opened(), LOAD)[0]?.load).toEqual({
+      utilization: 0.5,
+      temperatureCelsius: 60,
+      hotspotCelsius: 60,
+      powerWatts: 700,
+    });
+    const library = openLibrary([double.path], ROCM_SYMBOLS, ROCM_NEEDS);
+    if ("trouble" in library) throw new Error(library.message);
+    const session = new RocmSession(library.path, library.calls);
+    session.calls.rsmi_init?.(0);
+    expect(new RocmDevice(session, 0, new LookCount()).metrics()?.get("curr_socket_power")).toEqual([700]);
+    session.calls.rsmi_shut_down?.();
+    expect(session.bytes.subarray(0, 4544)).toEqual(bytes);
+    for (const rest of [session.bytes.subarray(4544), session.second, session.third]) {
+      expect(rest.every((value) => value === 0xff || value === 0xffff_ffff)).toBe(true);
+    }
+  });
+
+  test("is not asked for metrics that the card's own bytes tell, with what is behind the partitions", () => {
+    const own = metricsBytes("1.8", { curr_socket_power: 650, vcn_busy: [10, 30], xgmi_link_status: [1, 0] });
+    tree.card(mi300x(MI300X, { gpu_metrics: own }));
+    double.answer(...answers(1, "rsmi_dev_gpu_metrics_info_get 0 0 crash"));
+    const [update] = look(opened());
+    expect(update?.load).toMatchObject({ powerWatts: 650, decoderUtilization: 0.2 });
+    expect(update?.traffic?.links?.map(({ isActive }) => isActive)).toEqual([true, false]);
   });
 
   test("a card that is pulled out is left out, and the library is initialised anew with those that are left", () => {

@@ -2,7 +2,7 @@
  * The stand-in for librocm_smi64 (native/testing/rocm-double.c). A RocmDouble is a copy of it in a folder of its own, which
  * the loader takes for another library, and what it answers lies beside it.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -50,6 +50,11 @@ export class RocmDouble {
   /** Lines as rocm-double.c has them; of two with one name, GPU and kind the first counts. */
   answer(...lines: readonly string[]): void {
     this.file("answers", `${lines.join("\n")}\n`);
+  }
+
+  /** How often it was initialised. */
+  get inits(): number {
+    return statSync(join(this.#folder, "inits"), { throwIfNoEntry: false })?.size ?? 0;
   }
 
   file(name: string, content: string | Uint8Array): void {

@@ -72,11 +72,15 @@ describe("the ties", () => {
     mkdirSync(join(root, "proc/20"), { recursive: true });
     let sought = 0;
     let found: RuntimeProcesses | undefined;
-    const ties = new RuntimeTies(8000, root, async () => {
-      sought += 1;
-      if (sought === 2) throw new Error("no such folder");
-      return found;
-    });
+    const ties = new RuntimeTies(
+      () => 8000,
+      root,
+      async () => {
+        sought += 1;
+        if (sought === 2) throw new Error("no such folder");
+        return found;
+      },
+    );
     const look = (nowMs: number, ...pids: number[]) =>
       ties.look(
         [
@@ -110,10 +114,14 @@ describe("the ties", () => {
 
   test("are sought seldom where the GPUs have other processes all the time", async () => {
     let sought = 0;
-    const ties = new RuntimeTies(8000, "/", async () => {
-      sought += 1;
-      return { listener: process.pid, pids: new Set([process.pid]), containers: new Set<string>() };
-    });
+    const ties = new RuntimeTies(
+      () => 8000,
+      "/",
+      async () => {
+        sought += 1;
+        return { listener: process.pid, pids: new Set([process.pid]), containers: new Set<string>() };
+      },
+    );
     for (let nowMs = 0; nowMs < 600_000; nowMs += 5_000) {
       await ties.look([reading(0, [{ pid: 1 + nowMs }])], nowMs);
       // A runtime that starts is found at once.

@@ -52,8 +52,8 @@ function startAnnouncer(ports: number[], overrides: Partial<AnnouncerOptions> = 
   const announcer = new Announcer({
     urls: ports.map((port) => `http://127.0.0.1:${port}/`),
     registration: () => ({ id: "gpu-1", metricsPort: 9090, models: ["m"], incarnation: 1 }),
-    host: "10.0.0.1",
-    port: 8000,
+    host: () => "10.0.0.1",
+    port: () => 8000,
     log,
     intervalMs: 100,
     backoffMinMs: 5,
@@ -140,10 +140,22 @@ test("says once that it is refused", async () => {
 
 test("a node that serves every address tells the one that reaches the router", async () => {
   const { front, fleet } = startRouter();
-  startAnnouncer([front.port], { host: "0.0.0.0" });
+  startAnnouncer([front.port], { host: () => "0.0.0.0" });
   await eventually(() => fleet.target("gpu-1") !== undefined);
   expect(fleet.target("gpu-1")).toMatchObject({ host: "127.0.0.1", port: 8000 });
   expect(localAddress(`http://127.0.0.1:1`, 500)).rejects.toThrow();
+});
+
+test("a node that serves nowhere yet is announced when it does", async () => {
+  const { front, fleet, calls } = startRouter();
+  const serves: { port?: number } = {};
+  const { announcer, lines } = startAnnouncer([front.port], { port: () => serves.port });
+  await Bun.sleep(30);
+  expect([calls.length, lines]).toEqual([0, []]);
+  serves.port = 8001;
+  announcer.announceNow();
+  await eventually(() => fleet.target("gpu-1") !== undefined);
+  expect(fleet.target("gpu-1")).toMatchObject({ port: 8001 });
 });
 
 test("stop is quick when nobody answers", async () => {
@@ -177,7 +189,7 @@ test("node and router together: announced, polled, lost, found again", async () 
   }, 5);
   stops.push(async () => clearInterval(pump));
   startAnnouncer([front.port], {
-    host: "127.0.0.1",
+    host: () => "127.0.0.1",
     registration: () => ({ id: "gpu-1", metricsPort: node.port!, models: ["m"], incarnation: 1 }),
   });
   await eventually(() => fleet.target("gpu-1")?.lastSample?.models[0]?.runningRequests === 2);

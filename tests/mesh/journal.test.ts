@@ -118,6 +118,7 @@ test("a node's journal is fed by its membership, and its view tells all of a mem
         labels: { rack: "r1" },
         apiAddress: "127.0.0.1:9090",
         servingAddress: "127.0.0.1:8000",
+        endpoints: [],
         models: ["m"],
         healthy: true,
         draining: false,

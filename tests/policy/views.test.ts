@@ -42,9 +42,10 @@ describe("who serves a model", () => {
           limits,
           weight: () => 1,
         });
-        eligibility.choose(nodes.map((one) => ["m", one] as const));
+        const targets = nodes.map((one) => ({ node: one.id, labels: one.labels }));
+        eligibility.choose(targets.map((one) => ["m", one] as const));
         const serving = new ServingView(told.machine.list()).serving("m", nodes);
-        for (const one of nodes) expect(serving.has(one.id)).toBe(eligibility.allows("m", one));
+        for (const one of targets) expect(serving.has(one.node)).toBe(eligibility.allows("m", one));
       }),
     );
   });

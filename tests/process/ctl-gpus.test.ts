@@ -1,5 +1,6 @@
 /** The commands about GPUs against a real mesh, and top on a real pseudo-terminal. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { resolve } from "node:path";
 import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
@@ -164,6 +165,23 @@ function topOn(cols: number, rows: number, more: Readonly<Record<string, string>
   return { on, terminal, child };
 }
 
+interface JobReport {
+  readonly out: string;
+  readonly job: string;
+  readonly modes: { readonly canonical: boolean; readonly echo: boolean; readonly isig: boolean };
+}
+
+/** `ctl top` as a foreground job of a terminal with job control; one report for each step. */
+async function jobOf(...steps: readonly (readonly string[])[]): Promise<readonly JobReport[]> {
+  const python = ["python3", resolve(import.meta.dir, "job-control.py"), JSON.stringify(steps)];
+  const command = [EXECUTABLE, "ctl", "top", "--interval", "500ms", "--endpoint", `http://${router.address("api")}`];
+  const env = { ...ownEnvironment(), TERM: "xterm", INFERMESH_CTL_CONFIG: "/nonexistent/config.yaml" };
+  const child = Bun.spawn([...python, ...command], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  expect([code, err]).toEqual([0, ""]);
+  return JSON.parse(out) as JobReport[];
+}
+
 const OPENED = "\u001b[?1049h\u001b[?25l\u001b[?7l";
 const CLOSED = "\u001b[?7h\u001b[?25h\u001b[?1049l";
 
@@ -194,6 +212,51 @@ describe("top on a terminal", () => {
       terminal.close();
     },
     30_000,
+  );
+
+  test.skipIf(Bun.which("python3") === null).each(["SIGHUP", "SIGQUIT", "SIGTERM", "\u001c"])(
+    "ends by %p as a foreground job with the terminal as it was",
+    async (how) => {
+      const end = how.startsWith("SIG") ? ["signal", how] : ["key", how];
+      const [drawn, , ended] = await jobOf(["until", "node2/1"], end, ["ended"]);
+      expect(drawn).toMatchObject({ modes: { canonical: false, echo: false, isig: false } });
+      expect(ended?.job).toBe("ended 0");
+      expect(ended?.out).toEndWith(CLOSED);
+      expect(ended?.modes).toEqual({ canonical: true, echo: true, isig: true });
+    },
+    60_000,
+  );
+
+  test.skipIf(Bun.which("python3") === null).each(["SIGTSTP", "\u001a"])(
+    "gives the terminal back while it is stopped by %p, and takes it again in the foreground",
+    async (how) => {
+      const stop = how.startsWith("SIG") ? ["signal", how] : ["key", how];
+      const steps = [["until", "node2/1"], stop, ["stopped"], ["fg"], ["until", "node2/1"]];
+      const told = await jobOf(...steps, ...steps.slice(1), ["key", "q"], ["ended"]);
+      for (const at of [2, 6]) {
+        // 20 is SIGTSTP; the 1, that a line is a line again, and not by the shell's doing.
+        expect(told[at]?.job).toBe("stopped 20 1");
+        expect(told[at]?.out).toEndWith(CLOSED);
+        expect(told[at + 2]?.out).toContain(OPENED);
+        expect(told[at + 2]?.out).toContain("q ends");
+        expect(told[at + 2]?.modes).toEqual({ canonical: false, echo: false, isig: false });
+      }
+      expect(told.at(-1)).toMatchObject({ job: "ended 0", modes: { canonical: true, echo: true, isig: true } });
+      expect(told.at(-1)?.out).toEndWith(CLOSED);
+    },
+    60_000,
+  );
+
+  test.skipIf(Bun.which("python3") === null)(
+    "draws anew after SIGSTOP, which asks nobody, with keys as they are pressed",
+    async () => {
+      const stopped = [["signal", "SIGSTOP"], ["stopped"], ["fg"], ["until", "node2/1"]];
+      const told = await jobOf(["until", "node2/1"], ...stopped, ["key", "q"], ["ended"]);
+      expect(told[2]?.job).toStartWith("stopped 19");
+      expect(told[4]?.modes).toEqual({ canonical: false, echo: false, isig: false });
+      expect(told.at(-1)).toMatchObject({ job: "ended 0", modes: { canonical: true, echo: true, isig: true } });
+    },
+    60_000,
   );
 
   test("ends when the terminal hangs up", async () => {

@@ -105,30 +105,6 @@ describe("a worker that dies", () => {
 });
 
 describe("registration", () => {
-  test("the bare commands meet, whichever starts first", async () => {
-    // Both use their default ports, so this runs alone and only where they are free.
-    const agent = await bench.start(
-      "agent",
-      "--mock",
-      "--serve",
-      "127.0.0.1:0",
-      "--metrics",
-      "127.0.0.1:0",
-      "--id",
-      "early",
-    );
-    const router = await bench.start("router", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--workers", "1");
-    // By gossip: the agent tries the router's usual port on its own machine.
-    await until(
-      async () => (await nodes(router)).some(({ id, source }) => id === "early" && source === "gossip"),
-      15_000,
-    );
-    await router.stop();
-    const again = await bench.start("router", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--workers", "1");
-    await until(async () => (await nodes(again)).some(({ id }) => id === "early"), 15_000);
-    await Promise.all([agent.stop(), again.stop()]);
-  });
-
   test("--allow-register takes registrations on the data port; without it there is no such path", async () => {
     const body = JSON.stringify({ id: "far", address: "127.0.0.1:9", metrics_port: 9, models: ["m"] });
     const post = (router: Started): Promise<Response> =>

@@ -62,8 +62,10 @@ describe("three mock nodes behind a router", () => {
     const { router, agents } = await bench.mesh(2, [], ["--mock-speed", "20", ...quick]);
     await until(async () => (await serving(router)).length === 2);
     await faults(agents[0], "POST", { lost: true });
+    // By chance, and on a busy machine, a node is left out also before that is known.
+    const reason = async (): Promise<string | undefined> => (await gpusOf(router, "node1"))[0]?.healthReason;
+    await until(async () => (await reason()) === "the GPU was there and is not any more");
     await until(async () => (await serving(router)).join() === "node2");
-    expect((await gpusOf(router, "node1"))[0]?.healthReason).toBe("the GPU was there and is not any more");
     await faults(agents[0], "POST", { lost: null });
     await until(async () => (await serving(router)).join() === "node1,node2");
   }, 60_000);

@@ -158,8 +158,8 @@ describe("a limit of replicas", () => {
     const choose = (model: string, replicas: number, from: readonly string[]): string[] => {
       const eligibility = new Eligibility();
       eligibility.setRules(rulesOf({ limits: new Map([[model, { replicas, nodes: [] }]]) }));
-      eligibility.choose(from.map((id) => [model, { id, labels: {} }]));
-      return from.filter((id) => eligibility.allows(model, { id, labels: {} }));
+      eligibility.choose(from.map((id) => [model, { node: id, labels: {} }]));
+      return from.filter((id) => eligibility.allows(model, { node: id, labels: {} }));
     };
     fc.assert(
       fc.property(ids, fc.integer({ min: 1, max: 8 }), fc.string(), (all, replicas, model) => {
@@ -183,8 +183,8 @@ describe("a limit of replicas", () => {
       const model = `model-${n}`;
       const eligibility = new Eligibility();
       eligibility.setRules(rulesOf({ limits: new Map([[model, { replicas: 1, nodes: [] }]]) }));
-      eligibility.choose(nodes.map((id) => [model, { id, labels: {} }]));
-      const [first = ""] = nodes.filter((id) => eligibility.allows(model, { id, labels: {} }));
+      eligibility.choose(nodes.map((id) => [model, { node: id, labels: {} }]));
+      const [first = ""] = nodes.filter((id) => eligibility.allows(model, { node: id, labels: {} }));
       counts.set(first, (counts.get(first) ?? 0) + 1);
     }
     expect(Math.max(...counts.values())).toBeLessThan(80);

@@ -1,4 +1,4 @@
-/** llama.cpp's server with the tiny model, which it names MODEL. */
+/** llama.cpp's server with the tiny model, which it names MODEL; as a router with two copies of it, MODELS. */
 import { join } from "node:path";
 import { gguf } from "../../scripts/gguf.ts";
 import { tinyAdapter, tinyModel } from "../../scripts/tiny-model.ts";
@@ -6,7 +6,10 @@ import { freePorts } from "../store/etcd-server.ts";
 import { installed, RealRuntime, temporaryFolder } from "./real-runtimes.ts";
 
 export const LLAMA_SERVER = installed("llama-server");
+/** Its own executable, which alone has router mode. */
+export const LLAMA_ROUTER = installed("llama-server-built");
 export const MODEL = "tiny";
+export const MODELS = ["tiny-one", "tiny-two"] as const;
 
 export interface LlamaServer {
   readonly runtime: RealRuntime;
@@ -47,4 +50,23 @@ export async function startLlamaServer(options: LlamaOptions = {}): Promise<Llam
   const url = `http://127.0.0.1:${port}`;
   const command = [LLAMA_SERVER, ...Object.entries(given).flat(), "--metrics", "--slots", "--props", ...flags];
   return { runtime: await RealRuntime.start({ command, ready: `${url}/health`, folder }), url };
+}
+
+/** In router mode: no model is loaded until it is asked to, and at most one at a time. */
+export async function startLlamaRouter(flags: readonly string[] = []): Promise<LlamaServer> {
+  if (LLAMA_ROUTER === null) throw new Error("llama-server-built is not installed");
+  const port = (await freePorts(1))[0]!;
+  const folder = temporaryFolder("llama-router");
+  for (const [i, name] of MODELS.entries()) await Bun.write(join(folder, `${name}.gguf`), gguf(tinyModel(i)));
+  const given: Record<string, string> = {
+    "--models-dir": folder,
+    "--models-max": "1",
+    "--host": "127.0.0.1",
+    "--port": String(port),
+    "--ctx-size": "4096",
+    "--threads": "1",
+  };
+  const url = `http://127.0.0.1:${port}`;
+  const command = [LLAMA_ROUTER, ...Object.entries(given).flat(), "--no-models-autoload", "--metrics", "--slots"];
+  return { runtime: await RealRuntime.start({ command: [...command, ...flags], ready: `${url}/health`, folder }), url };
 }

@@ -1,4 +1,4 @@
-/** MLServer with one model, MODEL, which echo.py makes. */
+/** MLServer with one model, MODEL, which mlserver/echo.py makes. */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts } from "../store/etcd-server.ts";
@@ -34,7 +34,7 @@ export async function startMlServer(): Promise<MlServer> {
   const model = { name: MODEL, implementation: "echo.Echo", parameters: { version: "v1" } };
   mkdirSync(join(models, MODEL));
   await Bun.write(join(models, MODEL, "model-settings.json"), JSON.stringify(model));
-  copyFileSync(join(import.meta.dir, "echo.py"), join(folder, "echo.py"));
+  copyFileSync(join(import.meta.dir, "mlserver/echo.py"), join(folder, "echo.py"));
   const url = `http://127.0.0.1:${http}`;
   const runtime = await RealRuntime.start({
     command: [MLSERVER, "start", models],

@@ -14,6 +14,7 @@ const PLAIN: Omit<NodeMeta, "cut"> = {
   apiAddress: "10.0.0.1:9090",
   servingAddress: "10.0.0.1:8000",
   models: ["llama-3.1-8b-instruct", "embed"],
+  endpoints: [],
   version: "1.2.3",
   controlAddress: "10.0.0.1:7950",
   isControlNode: true,
@@ -29,7 +30,8 @@ describe("metadata", () => {
     labels: fc.dictionary(text, text, { maxKeys: 6, noNullPrototype: true }),
     apiAddress: text,
     servingAddress: text,
-    models: fc.array(text, { maxLength: 20 }),
+    models: fc.uniqueArray(text, { maxLength: 20 }),
+    endpoints: fc.constant([]),
     version: text,
     controlAddress: text,
     isControlNode: fc.boolean(),
@@ -97,7 +99,8 @@ describe("metadata", () => {
     for (let end = 0; end < bytes.length; end += 1) {
       if (end !== older) expect(decodeMeta(bytes.subarray(0, end))).toBeUndefined();
     }
-    expect(decodeMeta(new Uint8Array([...bytes, 1, 2, 3]))).toEqual({ ...PLAIN, cut: false });
+    // No endpoints, then what a later version tells.
+    expect(decodeMeta(new Uint8Array([...bytes, 0, 0, 1, 2, 3]))).toEqual({ ...PLAIN, cut: false });
   });
 
   test(`mutated 100,000 times is read or refused, and says no more than there was (SEED=${SEED})`, () => {

@@ -28,7 +28,7 @@ async function ask(runtime: MockRuntime, model: string, tokens = 4): Promise<num
 test("a model is refused before it is loaded, served then, and refused again when it was unloaded", async () => {
   const runtime = start();
   const told: (readonly string[])[] = [];
-  runtime.watchModels(() => told.push(runtime.models));
+  runtime.watch(() => told.push(runtime.models));
   expect(await ask(runtime, "b")).toBe(404);
   expect(await runtime.load("b", never)).toEqual({ changed: true, models: ["a", "b"] });
   expect(await runtime.load("b", never)).toEqual({ changed: false, models: ["a", "b"] });

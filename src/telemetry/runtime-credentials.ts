@@ -1,0 +1,125 @@
+/**
+ * What a runtime is shown of who asks: headers with keys and passwords, and a certificate. Both are read again when their
+ * files change, so that a key is changed without a restart: the new one is in use with the next request, a certificate
+ * with the next connection.
+ */
+import { statSync } from "node:fs";
+import { Dialer } from "../net/dialer.ts";
+import type { Transport } from "../net/stream.ts";
+import { clientOptions } from "../net/tls-settings.ts";
+import { SecretReader, type SecretText } from "./runtime-secret.ts";
+import type { RuntimeSpec } from "./runtime-spec.ts";
+
+export type HeaderLines = { readonly lines: string } | { readonly fault: string };
+
+interface SentSecret {
+  /** What it is for, where something is wrong with it. */
+  readonly what: string;
+  readonly header: string;
+  readonly reader: SecretReader;
+  readonly wrap: (text: string) => SecretText;
+}
+
+type Credentials = Pick<RuntimeSpec, "apiKey" | "apiKeyHeader" | "bearer" | "basic" | "headers">;
+type Files = Pick<RuntimeSpec, "ca" | "cert" | "key" | "verify">;
+
+export class RuntimeCredentials {
+  readonly #sent: readonly SentSecret[];
+
+  constructor({ apiKey, apiKeyHeader, bearer, basic, headers }: Credentials) {
+    const sent: SentSecret[] = Object.entries(headers).map(([header, secret]) => ({
+      what: `the header ${header}`,
+      header,
+      reader: new SecretReader(secret),
+      wrap: (text) => ({ text }),
+    }));
+    const asBearer = (text: string): SecretText => ({ text: `Bearer ${text}` });
+    if (apiKey !== undefined) {
+      const header = apiKeyHeader || "authorization";
+      const wrap = apiKeyHeader === "" ? asBearer : (text: string): SecretText => ({ text });
+      sent.push({ what: "the API key", header, reader: new SecretReader(apiKey), wrap });
+    }
+    if (bearer !== undefined) {
+      sent.push({
+        what: "the bearer token",
+        header: "authorization",
+        reader: new SecretReader(bearer),
+        wrap: asBearer,
+      });
+    }
+    if (basic !== undefined) {
+      sent.push({ what: "user and password", header: "authorization", reader: new SecretReader(basic), wrap: basicOf });
+    }
+    this.#sent = sent;
+  }
+
+  get areNone(): boolean {
+    return this.#sent.length === 0;
+  }
+
+  /** As they stand in a request's head. */
+  async headers(): Promise<HeaderLines> {
+    let lines = "";
+    for (const { what, header, reader, wrap } of this.#sent) {
+      const read = await reader.text();
+      const value = "fault" in read ? read : wrap(read.text);
+      if ("fault" in value) return { fault: `${what}: ${value.fault}` };
+      lines += `${header}: ${value.text}\r\n`;
+    }
+    return { lines };
+  }
+}
+
+function basicOf(text: string): SecretText {
+  if (!text.includes(":")) return { fault: "it is not USER:PASSWORD" };
+  return { text: `Basic ${Buffer.from(text, "latin1").toString("base64")}` };
+}
+
+/** What connects to a runtime; made anew when a file of its certificates is another one. */
+export class RuntimeDialers {
+  readonly #transport: Transport;
+  readonly #files: Files;
+  readonly #name: string;
+  #dialer: Dialer;
+  #mark: string;
+
+  /** Throws a MeshError that names the file at fault. */
+  constructor(transport: Transport, files: Files, name: string) {
+    this.#transport = transport;
+    this.#files = files;
+    this.#name = name;
+    this.#mark = markOf(files);
+    this.#dialer = this.#made();
+  }
+
+  /** Throws for files that don't fit each other any more. */
+  current(): Dialer {
+    const mark = markOf(this.#files);
+    if (mark !== this.#mark) {
+      this.#dialer = this.#made();
+      this.#mark = mark;
+    }
+    return this.#dialer;
+  }
+
+  #made(): Dialer {
+    const names = { ca: `ca of ${this.#name}`, cert: `cert of ${this.#name}`, key: `key of ${this.#name}` };
+    return new Dialer(this.#transport, clientOptions(this.#files, names));
+  }
+}
+
+function markOf({ ca, cert, key }: Files): string {
+  return [ca, cert, key]
+    .filter((file) => file !== "")
+    .map(fileMark)
+    .join();
+}
+
+function fileMark(file: string): string {
+  try {
+    const { mtimeMs, size, ino } = statSync(file);
+    return `${mtimeMs} ${size} ${ino}`;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * One runtime as people write it, in a flag or a file:
+ *
+ *     --runtime vllm=http://127.0.0.1:8000          --runtime vllm            (at its usual port on this machine)
+ *     --runtime big:vllm=http://127.0.0.1:8001,api-key=file:/run/secrets/vllm
+ *     --runtime auto                                --runtime none
+ *
+ *     runtimes:
+ *       - { name: big, kind: vllm, url: http://127.0.0.1:8001, apiKey: file:/run/secrets/vllm }
+ *
+ * In a flag the options have dashes in their names, and their values no commas. What is refused is shown without secrets.
+ */
+import { type Field, isRecord, type Making, make, type Reading, refuse } from "../base/field.ts";
+import { didYouMean } from "../base/nearest.ts";
+import { RUNTIME_KINDS, type RuntimeKind } from "../runtimes/reading.ts";
+import { parseSecret, type Secret, SECRET_EXPECTED, shownSecret } from "./runtime-secret.ts";
+import { formatRuntimeUrl, parseRuntimeUrl, type RuntimeUrl, URL_EXPECTED } from "./runtime-url.ts";
+
+/** Kinds that the agent can be told to look after; `auto` finds what there is, `none` looks after nothing. */
+const KINDS = ["auto", ...RUNTIME_KINDS.filter((kind) => kind !== "mock"), "none"] as const;
+export type SpecKind = Exclude<RuntimeKind, "mock"> | "auto" | "none";
+
+export interface RuntimeSpec {
+  /** "": called after its kind. */
+  readonly name: string;
+  readonly kind: SpecKind;
+  /** Undefined: where its kind usually is, on this machine. */
+  readonly url: RuntimeUrl | undefined;
+  /** Of its other ports, where they are not where they usually are. */
+  readonly metricsUrl: RuntimeUrl | undefined;
+  readonly managementUrl: RuntimeUrl | undefined;
+  readonly grpcUrl: RuntimeUrl | undefined;
+  /** Of a generic one: the file that says what its metrics mean. */
+  readonly map: string;
+  readonly apiKey: Secret | undefined;
+  /** "": as a bearer token. */
+  readonly apiKeyHeader: string;
+  readonly bearer: Secret | undefined;
+  readonly basic: Secret | undefined;
+  readonly headers: Readonly<Record<string, Secret>>;
+  /** PEM files. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  readonly verify: boolean;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const NAME_EXPECTED = "1 to 64 letters, digits, ., _ or -";
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
+/** What says how a message is framed, or where it goes. */
+const NOT_HEADERS = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "expect", "trailer"];
+const HEADERS_MAX = 16;
+const FILE_EXPECTED = "a file's path";
+const HIDDEN = "(hidden)";
+const EXPECTED = `KIND=URL, such as vllm=http://127.0.0.1:8000, or KIND alone, KIND being one of ${KINDS.join(", ")}`;
+
+const URLS = ["url", "metricsUrl", "managementUrl", "grpcUrl"] as const;
+const SECRETS = ["apiKey", "bearer", "basic"] as const;
+const FILES = ["map", "ca", "cert", "key"] as const;
+const KEYS = ["name", "kind", ...URLS, "map", ...SECRETS, "apiKeyHeader", "headers", "ca", "cert", "key", "verify"];
+
+/** The fields of the record form, whichever way they were written. */
+type Written = Readonly<Record<string, unknown>>;
+
+const MAKING: Making<RuntimeSpec> = {
+  kind: "runtime",
+  placeholder: "KIND=URL",
+  expected: EXPECTED,
+  write: writeSpec,
+  read(raw, at) {
+    const written =
+      typeof raw === "string" ? writtenIn(raw.trim(), at) : isRecord(raw) ? raw : refuse(HIDDEN, at, EXPECTED);
+    return written === undefined ? undefined : specOf(written, at);
+  },
+};
+
+export const runtimeField: Field<RuntimeSpec> = make(MAKING, undefined, {});
+
+/** Looks for what there is. */
+export const AUTO: RuntimeSpec = Object.freeze({
+  name: "",
+  kind: "auto",
+  url: undefined,
+  metricsUrl: undefined,
+  managementUrl: undefined,
+  grpcUrl: undefined,
+  map: "",
+  apiKey: undefined,
+  apiKeyHeader: "",
+  bearer: undefined,
+  basic: undefined,
+  headers: {},
+  ca: "",
+  cert: "",
+  key: "",
+  verify: true,
+});
+
+/** The record form of the text form: `[NAME:]KIND[=URL][,option=value]...`. */
+function writtenIn(text: string, at: Reading): Written | undefined {
+  const [first = "", ...options] = text.split(",");
+  const [, name, kind = "", url] = /^(?:([^:=]*):)?([^:=]*)(?:=(.*))?$/s.exec(first) ?? [];
+  if (kind === "") return refuse(first.slice(0, 100), at, EXPECTED);
+  const written: Record<string, unknown> = { kind };
+  if (name !== undefined) written["name"] = name;
+  if (url !== undefined) written["url"] = url;
+  const headers: Record<string, unknown> = {};
+  const before = at.faults.length;
+  for (const option of options) {
+    const equals = option.indexOf("=");
+    const word = equals < 0 ? option : option.slice(0, equals);
+    const value = equals < 0 ? undefined : option.slice(equals + 1);
+    const key = word.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    if (word === "header") {
+      const colon = (value ?? "").indexOf(":");
+      if (colon < 1) refuse(HIDDEN, within(at, "header"), "header=NAME:VALUE");
+      else headers[value?.slice(0, colon) ?? ""] = value?.slice(colon + 1);
+    } else if (!KEYS.includes(key) || key === "headers" || key === "kind" || Object.hasOwn(written, key)) {
+      refuse(word.slice(0, 64), at, "an option once, and one that there is", didYouMean(word, optionNames()));
+    } else if (value === undefined) refuse(word, at, `${word}=VALUE`);
+    else written[key] = key === "verify" ? value === "true" || (value === "false" ? false : value) : value;
+  }
+  if (Object.keys(headers).length > 0) written["headers"] = headers;
+  return at.faults.length > before ? undefined : written;
+}
+
+function optionNames(): string[] {
+  const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return [...KEYS.filter((key) => key !== "kind" && key !== "headers").map(kebab), "header"];
+}
+
+function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
+  const before = at.faults.length;
+  for (const key of Object.keys(written)) {
+    if (!KEYS.includes(key)) refuse(key.slice(0, 64), at, "no such key", didYouMean(key, KEYS));
+  }
+  const kind = KINDS.find((word) => word === written["kind"]);
+  if (kind === undefined) {
+    const found = typeof written["kind"] === "string" ? written["kind"] : "";
+    refuse(written["kind"], within(at, "kind"), `one of ${KINDS.join(", ")}`, didYouMean(found, KINDS));
+  }
+  const text = (key: string, pattern: RegExp, expected: string): string => {
+    const value = written[key] ?? "";
+    if (value === "" || (typeof value === "string" && pattern.test(value))) return value;
+    return refuse(value, within(at, key), expected) ?? "";
+  };
+  const [url, metricsUrl, managementUrl, grpcUrl] = URLS.map((key) => urlOf(written, key, at));
+  const [apiKey, bearer, basic] = SECRETS.map((key) => secretOf(written[key], within(at, key)));
+  const [map = "", ca = "", cert = "", key = ""] = FILES.map((name) =>
+    text(name, /^[^\0\n\r]{1,4096}$/, FILE_EXPECTED),
+  );
+  const verify = written["verify"] ?? true;
+  if (typeof verify !== "boolean") refuse(verify, within(at, "verify"), "true or false");
+  const spec: RuntimeSpec = {
+    name: text("name", NAME, NAME_EXPECTED),
+    kind: kind ?? "none",
+    url,
+    metricsUrl,
+    managementUrl,
+    grpcUrl,
+    map,
+    apiKey,
+    apiKeyHeader: text("apiKeyHeader", TOKEN, "a header's name"),
+    bearer,
+    basic,
+    headers: headersOf(written["headers"], within(at, "headers")),
+    ca,
+    cert,
+    key,
+    verify: verify === true,
+  };
+  if (at.faults.length === before) complain(spec, written, at);
+  return at.faults.length > before ? undefined : Object.freeze(spec);
+}
+
+/** What does not go together. */
+function complain(spec: RuntimeSpec, written: Written, at: Reading): void {
+  const { kind, apiKey, apiKeyHeader, bearer, basic, headers, map, cert, key } = spec;
+  if (kind === "auto" || kind === "none") {
+    const more = Object.keys(written).filter((name) => name !== "kind");
+    const why = kind === "auto" ? "name a runtime that needs more than its kind" : "";
+    if (more.length > 0) refuse(more.join(", "), at, `${kind} alone`, why);
+    return;
+  }
+  const takesHeader = apiKey !== undefined && apiKeyHeader.toLowerCase() !== "authorization" && apiKeyHeader !== "";
+  const inHeaders = Object.keys(headers).some((name) => name.toLowerCase() === "authorization");
+  const ways = [apiKey !== undefined && !takesHeader, bearer !== undefined, basic !== undefined, inHeaders];
+  if (ways.filter(Boolean).length > 1) {
+    refuse(
+      "several of them",
+      at,
+      "one of apiKey, bearer, basic and a header authorization: a request has one of these",
+    );
+  }
+  if (apiKeyHeader !== "" && apiKey === undefined)
+    refuse(apiKeyHeader, within(at, "apiKeyHeader"), "an apiKey to be sent in it");
+  if (map !== "" && kind !== "generic") refuse(map, within(at, "map"), "a map with the kind generic only");
+  if ((cert === "") !== (key === ""))
+    refuse(cert || key, within(at, cert === "" ? "cert" : "key"), "both cert and key, or none");
+}
+
+function urlOf(written: Written, key: (typeof URLS)[number], at: Reading): RuntimeUrl | undefined {
+  const value = written[key];
+  if (value === undefined) return undefined;
+  const isGrpc = key === "grpcUrl";
+  const url = typeof value === "string" ? parseRuntimeUrl(value) : undefined;
+  if (url !== undefined && (url.protocol === "grpc") === isGrpc) {
+    // As clients of OpenAI's API write it.
+    if (key !== "url" || url.base === "" || url.base === "/v1") return key === "url" ? { ...url, base: "" } : url;
+    return refuse(value, within(at, key), "no path behind it, since requests are sent on with their own");
+  }
+  const hasUser = typeof value === "string" && /\/\/[^/]*@/.test(value);
+  const expected = isGrpc ? "grpc://HOST:PORT, or by grpcs" : URL_EXPECTED;
+  return refuse(
+    hasUser ? HIDDEN : value,
+    within(at, key),
+    expected,
+    hasUser ? "write user and password as basic: USER:PASSWORD" : "",
+  );
+}
+
+function secretOf(value: unknown, at: Reading): Secret | undefined {
+  if (value === undefined) return undefined;
+  const secret = typeof value === "string" ? parseSecret(value) : undefined;
+  return secret ?? refuse(HIDDEN, at, SECRET_EXPECTED);
+}
+
+function headersOf(value: unknown, at: Reading): Readonly<Record<string, Secret>> {
+  if (value === undefined) return {};
+  const entries = isRecord(value) ? Object.entries(value) : [];
+  if (!isRecord(value) || entries.length > HEADERS_MAX) {
+    refuse(HIDDEN, at, `at most ${HEADERS_MAX} headers by their names`);
+    return {};
+  }
+  const secrets: [string, Secret][] = [];
+  for (const [name, item] of entries) {
+    if (!TOKEN.test(name) || NOT_HEADERS.includes(name.toLowerCase())) {
+      refuse(name.slice(0, 64), at, "the name of a header that is about neither framing nor where a request goes");
+      continue;
+    }
+    const secret = secretOf(item, within(at, name));
+    if (secret !== undefined) secrets.push([name, secret]);
+  }
+  return Object.freeze(Object.fromEntries(secrets));
+}
+
+/** As a file holds it, without the secrets themselves. */
+function writeSpec(spec: RuntimeSpec): unknown {
+  const out: Record<string, unknown> = {};
+  if (spec.name !== "") out["name"] = spec.name;
+  out["kind"] = spec.kind;
+  for (const key of URLS) {
+    const url = spec[key];
+    if (url !== undefined) out[key] = formatRuntimeUrl(url);
+  }
+  for (const key of SECRETS) {
+    const secret = spec[key];
+    if (secret !== undefined) out[key] = shownSecret(secret);
+  }
+  for (const key of ["apiKeyHeader", ...FILES] as const) if (spec[key] !== "") out[key] = spec[key];
+  const headers = Object.entries(spec.headers);
+  if (headers.length > 0)
+    out["headers"] = Object.fromEntries(headers.map(([name, secret]) => [name, shownSecret(secret)]));
+  if (!spec.verify) out["verify"] = false;
+  return out;
+}
+
+function within(at: Reading, key: string): Reading {
+  return { ...at, path: `${at.path}.${key}` };
+}

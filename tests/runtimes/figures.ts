@@ -1,0 +1,13 @@
+/** A page of metrics as its lines are, by series: for tests that ask what a server tells, not how it is read. */
+export function seriesOf(page: string): Map<string, number> {
+  const lines = page.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
+  );
+}
+
+export async function figures(url: string): Promise<Map<string, number>> {
+  const answer = await fetch(url);
+  if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
+  return seriesOf(await answer.text());
+}
