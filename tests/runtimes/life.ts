@@ -36,8 +36,7 @@ export class Life {
   outcome: (role: LookRole) => Outcome = () => fine;
   listens = true;
   models: readonly ModelReading[] = [];
-  modelsMark = 0;
-  processMark = 0;
+  readonly marks = { models: 0, process: 0 };
   restarts = 0;
   readonly asked: { readonly role: LookRole; readonly atMs: number }[] = [];
   readonly states: { readonly state: RuntimeState; readonly atMs: number }[] = [];
@@ -50,15 +49,15 @@ export class Life {
   #wakeAtMs = 0;
 
   constructor(looks: readonly Look[] = looksOf("identity", "health", "models", "metrics", "detail")) {
-    const life = this;
+    const { marks } = this;
     const adapter: Adapter = {
       kind: "generic",
       looks,
       get modelsMark() {
-        return life.modelsMark;
+        return marks.models;
       },
       get processMark() {
-        return life.processMark;
+        return marks.process;
       },
       answered: () => this.#read,
       reading: () => ({ version: "", models: this.models, figures: NO_FIGURES, figuresAtMs: undefined }),

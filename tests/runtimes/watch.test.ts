@@ -101,7 +101,7 @@ describe("while it serves", () => {
     const life = ready();
     const fromMs = life.nowMs;
     for (let i = 0; i < 60; i++) {
-      life.modelsMark++;
+      life.marks.models++;
       life.pass(500);
     }
     expect(life.countSince(fromMs, "models")).toBeWithin(8, 16);
@@ -111,7 +111,7 @@ describe("while it serves", () => {
   test("another process is asked all anew, and so is one whose models we changed", () => {
     const life = ready();
     life.pass(60_000);
-    life.processMark++;
+    life.marks.process++;
     const fromMs = life.nowMs;
     life.pass(6000);
     expect(new Set(life.rolesSince(fromMs))).toEqual(new Set(["identity", "health", "models", "metrics"]));
@@ -290,8 +290,8 @@ describe("random lives", () => {
     else if (event === "hurry") life.happens((watch, nowMs) => watch.hurry(nowMs));
     else if (event === "die") life.die();
     else if (event === "start") life.start();
-    else if (event === "hint") life.modelsMark++;
-    else if (event === "process") life.processMark++;
+    else if (event === "hint") life.marks.models++;
+    else if (event === "process") life.marks.process++;
     else if (event === "models") life.models = [...life.models, model(`m${life.models.length}`)];
   };
 
