@@ -173,7 +173,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  const isReady = runtimes.isReady && exec?.isReady !== false;
+  // As it is told from then on, too: without a quarantined GPU.
+  const isReady = sample().ready;
   node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),

@@ -44,6 +44,7 @@ const BESIDE_ROLES = [
   "gpu-plane",
   "runtime-plane",
   "gpu-calls",
+  "gpu-search",
   "model-calls",
   "node-calls",
   "news",
