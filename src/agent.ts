@@ -99,6 +99,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
     gpuSources: () => plane.sources.all,
     dcgmHost: config.gpu.dcgmCompat ? hostname() : undefined,
