@@ -43,6 +43,7 @@ const BESIDE_ROLES = [
   "exec-plane",
   "gpu-plane",
   "runtime-plane",
+  "served-places",
   "gpu-calls",
   "gpu-search",
   "model-calls",
