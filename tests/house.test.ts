@@ -1,7 +1,10 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Source, houseFaults, importsOf, scan } from "./house-rules.ts";
+
+// It reads every file, on a machine that may be busy.
+setDefaultTimeout(60_000);
 
 const ROOT = resolve(import.meta.dir, "..");
 const FOLDERS = ["src", "tests", "bench", "scripts"];

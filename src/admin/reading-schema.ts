@@ -43,6 +43,7 @@ const IDENTITY: Fields<GpuIdentity> = {
   architecture: TEXT,
   computeCapability: TEXT,
   memoryTotalBytes: NUMBER,
+  isIntegrated: FLAG,
   graphicsClockMhzMax: NUMBER,
   smClockMhzMax: NUMBER,
   memoryClockMhzMax: NUMBER,

@@ -22,6 +22,12 @@ export function readMetrics(bytes: Uint8Array): RawMetrics | undefined {
   return layout === undefined || bytes.length < layout.bytes ? undefined : readLayout(layout, bytes);
 }
 
+/** A chip with processor cores, whatever else of its version is known: formats 2 and 3. Undefined for no metrics. */
+export function isIntegrated(bytes: Uint8Array | undefined): boolean | undefined {
+  const format = bytes === undefined || bytes.length < HEADER_BYTES ? undefined : bytes[2];
+  return format === 1 ? false : format === 2 || format === 3 ? true : undefined;
+}
+
 /** What the bytes are too few for is not available. */
 export function readLayout({ places }: Layout, bytes: Uint8Array): RawMetrics {
   const view = viewOf(bytes);

@@ -43,6 +43,11 @@ export class ProcessOwners {
     return owner;
   }
 
+  /** Of a number that is the machine's whoever asks: in another namespace it may be somebody else's. */
+  ofMachine(pid: number): ProcessOwner {
+    return this.#isFirstNamespace ? this.of(pid) : NOBODY;
+  }
+
   #look(pid: number): ProcessOwner {
     if (!Number.isInteger(pid) || pid <= 0) return NOBODY;
     const folder = `${this.#proc}/${pid}`;

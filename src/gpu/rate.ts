@@ -31,3 +31,17 @@ export class Rate {
     return before < WRAP && grown + WRAP < WRAP / 2 ? ((grown + WRAP) * 1000) / elapsedMs : undefined;
   }
 }
+
+/**
+ * One of several counters of the same thing, which do not stand alike: the first that answers is the one for good, for to
+ * go from one to the other would look like growth.
+ */
+export class OneCounter {
+  #chosen: number | undefined;
+
+  take(...counters: readonly (number | undefined)[]): number | undefined {
+    const first = counters.findIndex((value) => value !== undefined);
+    this.#chosen ??= first < 0 ? undefined : first;
+    return this.#chosen === undefined ? undefined : counters[this.#chosen];
+  }
+}

@@ -5,14 +5,14 @@
  */
 import type { GpuIdentity, GpuLoad, GpuProcess, GpuTraffic, GpuWear } from "../health/reading.ts";
 import { amdFiguresOf } from "./amd-figures.ts";
-import { type RawMetrics, readMetrics } from "./amd-metrics.ts";
+import { type RawMetrics, isIntegrated, readMetrics } from "./amd-metrics.ts";
 import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
 import { type ClockLevels, clockLevelsOf } from "./kernel-text.ts";
 import type { KfdNode } from "./kfd.ts";
 import { shareOf } from "./nvml-decode.ts";
-import { Rate } from "./rate.ts";
+import { OneCounter, Rate } from "./rate.ts";
 import { type RocmDevice, SENSOR } from "./rocm-device.ts";
 import { type Card, isAsleep } from "./sysfs-cards.ts";
 import { KernelFolder } from "./sysfs-folder.ts";
@@ -32,6 +32,7 @@ export class RocmGpu {
   readonly #link: PcieLink;
   readonly #throttle = new AmdThrottle();
   readonly #ras: AmdRas;
+  readonly #replays = new OneCounter();
   readonly #read = new Rate();
   readonly #written = new Rate();
   /** The library looks for sensors once, and must not be asked where it found none. */
@@ -114,7 +115,7 @@ export class RocmGpu {
     return {
       pcieGeneration: now.pcieGeneration ?? figures.pcieGeneration,
       pcieWidth: now.pcieWidth ?? figures.pcieWidth,
-      pcieReplays: this.device.long("rsmi_dev_pci_replay_counter_get") ?? figures.pcieReplays,
+      pcieReplays: this.#replays.take(this.device.long("rsmi_dev_pci_replay_counter_get"), figures.pcieReplays),
       linkRxBytesPerSecond: this.#read.take(figures.linkReadBytes, nowMs),
       linkTxBytesPerSecond: this.#written.take(figures.linkWrittenBytes, nowMs),
       links: figures.links,
@@ -153,6 +154,7 @@ export class RocmGpu {
       pciAddress: this.card.pciAddress,
       architecture: node?.gfxName,
       memoryTotalBytes: device.choice("rsmi_dev_memory_total_get", MEMORY.vram),
+      isIntegrated: isIntegrated(this.#files.bytes("gpu_metrics")),
       graphicsClockMhzMax: this.#levels(CLOCKS.graphics).maxMhz,
       memoryClockMhzMax: this.#levels(CLOCKS.memory).maxMhz,
       ...this.#link.max(),

@@ -242,7 +242,7 @@ class RocmBackend implements GpuBackend {
   #processes(node: KfdNode | undefined, ofCompute: ReturnType<typeof kfdProcesses>): GpuProcess[] | undefined {
     if (ofCompute === undefined) return undefined;
     const found = [...processesOn(node?.gpuIds ?? [], ofCompute)];
-    return found.map(([pid, memoryBytes]) => ({ pid, memoryBytes, ...this.#owners.of(pid) }));
+    return found.map(([pid, memoryBytes]) => ({ pid, memoryBytes, ...this.#owners.ofMachine(pid) }));
   }
 
   /** Leaves one out: it is missing in the next look at identities. */

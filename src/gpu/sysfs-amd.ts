@@ -4,7 +4,7 @@
  */
 import type { GpuIdentity, GpuLoad, GpuTraffic, GpuUpdate, GpuWear } from "../health/reading.ts";
 import { type AmdFigures, amdFiguresOf } from "./amd-figures.ts";
-import { readMetrics } from "./amd-metrics.ts";
+import { isIntegrated, readMetrics } from "./amd-metrics.ts";
 import { AmdRas, readEccMode } from "./amd-ras.ts";
 import { AmdThrottle } from "./amd-throttle.ts";
 import { cardName } from "./card-names.ts";
@@ -12,7 +12,7 @@ import type { DeviceClient } from "./drm-clients.ts";
 import type { KfdNode } from "./kfd.ts";
 import { clockLevelsOf } from "./kernel-text.ts";
 import { shareOf } from "./nvml-decode.ts";
-import { Rate } from "./rate.ts";
+import { OneCounter, Rate } from "./rate.ts";
 import type { Card } from "./sysfs-cards.ts";
 import type { KernelFolder } from "./sysfs-folder.ts";
 import { Hwmon } from "./sysfs-hwmon.ts";
@@ -33,6 +33,7 @@ export class SysfsAmd {
   #limits: Partial<GpuIdentity> = {};
   readonly #throttle = new AmdThrottle();
   readonly #ras: AmdRas;
+  readonly #replays = new OneCounter();
   readonly #read = new Rate();
   readonly #written = new Rate();
 
@@ -103,7 +104,7 @@ export class SysfsAmd {
     return {
       pcieGeneration: now.pcieGeneration ?? figures.pcieGeneration,
       pcieWidth: now.pcieWidth ?? figures.pcieWidth,
-      pcieReplays: this.#device.amount("pcie_replay_count") ?? figures.pcieReplays,
+      pcieReplays: this.#replays.take(this.#device.amount("pcie_replay_count"), figures.pcieReplays),
       linkRxBytesPerSecond: this.#read.take(figures.linkReadBytes, nowMs),
       linkTxBytesPerSecond: this.#written.take(figures.linkWrittenBytes, nowMs),
       links: figures.links,
@@ -119,6 +120,7 @@ export class SysfsAmd {
     const hwmon = this.#hwmon;
     const sensor = hwmon?.sensor("temp", "edge") ?? hwmon?.sensor("temp", "junction");
     return {
+      isIntegrated: isIntegrated(device.bytes("gpu_metrics")),
       graphicsClockMhzMax: clockLevelsOf(device.text("pp_dpm_sclk")).maxMhz,
       memoryClockMhzMax: clockLevelsOf(device.text("pp_dpm_mclk")).maxMhz,
       videoClockMhzMax: clockLevelsOf(device.text("pp_dpm_vclk")).maxMhz,

@@ -138,7 +138,7 @@ class SysfsBackend implements GpuBackend {
     const update: { -readonly [K in keyof GpuUpdate]: GpuUpdate[K] } = { uuid };
     const isAwake = !isAsleep(device);
     const use = this.#clients.of(pciAddress);
-    const whole = this.#clients.isWhole ? use : undefined;
+    const whole = this.#clients.isWholeOf(pciAddress) ? use : undefined;
     if (reader instanceof SysfsAmd) {
       const node = this.#nodes.get(pciAddress);
       if (groups.has("identity")) update.identity = reader.identity(index, node, isAwake);
@@ -146,7 +146,7 @@ class SysfsBackend implements GpuBackend {
       if (groups.has("traffic")) {
         const pids = ofCompute === undefined ? undefined : processesOn(node?.gpuIds ?? [], ofCompute);
         const processes = pids === undefined && whole === undefined ? undefined : amdProcesses(pids, use.clients);
-        update.traffic = { ...(isAwake ? reader.traffic(nowMs) : {}), processes: this.#named(processes) };
+        update.traffic = { ...(isAwake ? reader.traffic(nowMs) : {}), processes: this.#named(processes, pids) };
       }
       if (groups.has("wear")) update.wear = isAwake ? reader.wear() : {};
     } else {
@@ -160,12 +160,16 @@ class SysfsBackend implements GpuBackend {
     return isLost || !existsSync(device) ? undefined : update;
   }
 
-  #named(processes: readonly GpuProcess[] | undefined): readonly GpuProcess[] | undefined {
+  /** `ofMachine` are those whose numbers are the compute driver's, which are the machine's. */
+  #named(
+    processes: readonly GpuProcess[] | undefined,
+    ofMachine?: ReadonlyMap<number, unknown>,
+  ): readonly GpuProcess[] | undefined {
     return processes?.map(({ pid, memoryBytes, utilization }) => ({
       pid,
       memoryBytes,
       utilization,
-      ...this.#owners.of(pid),
+      ...(ofMachine?.has(pid) === true ? this.#owners.ofMachine(pid) : this.#owners.of(pid)),
     }));
   }
 

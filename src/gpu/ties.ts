@@ -56,8 +56,11 @@ export function gpusOf(
   for (const { uuid, traffic } of readings) {
     // One whose processes are not known may be anybody's.
     if (traffic?.processes === undefined) return undefined;
+    // One that has no name here may have another's number: a driver counts processes of the machine, we those of our namespace.
     const isOurs = traffic.processes.some(
-      ({ pid, container }) => runtime.pids.has(pid) || (container !== undefined && runtime.containers.has(container)),
+      ({ pid, command, container }) =>
+        (command !== undefined && runtime.pids.has(pid)) ||
+        (container !== undefined && runtime.containers.has(container)),
     );
     if (isOurs) uuids.add(uuid);
   }

@@ -111,6 +111,8 @@ function vramRule({ holdMs, clearMs, usedShareMax, bandShare }: HealthConfig["vr
     recovery: "auto",
     times: { holdMs, clearMs },
     look({ identity, load }) {
+      // What was set aside for it may well be full: it goes on in the machine's.
+      if (identity.isIntegrated === true) return GOOD;
       const used = load?.memoryUsedBytes;
       const total = identity.memoryTotalBytes;
       if (used === undefined || total === undefined || total === 0) return UNKNOWN;

@@ -27,6 +27,8 @@ export interface GpuIdentity {
   /** CUDA's: "9.0". */
   readonly computeCapability?: string | undefined;
   readonly memoryTotalBytes?: number | undefined;
+  /** Part of a processor: its own memory is a small share of the machine's that was set aside, and it uses more than that. */
+  readonly isIntegrated?: boolean | undefined;
   readonly graphicsClockMhzMax?: number | undefined;
   readonly smClockMhzMax?: number | undefined;
   readonly memoryClockMhzMax?: number | undefined;

@@ -121,6 +121,7 @@ const identity = record(
     architecture: text(64),
     computeCapability: text(16),
     memoryTotalBytes: bytes,
+    isIntegrated: flag,
     graphicsClockMhzMax: mhz,
     smClockMhzMax: mhz,
     memoryClockMhzMax: mhz,

@@ -16,7 +16,7 @@ import type { RuntimeKind, RuntimeReading } from "./reading.ts";
 export type Port = "api" | "metrics" | "management" | "grpc";
 
 export interface Ask {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly port: Port;
   /** With its query. */
   readonly path: string;
@@ -72,6 +72,7 @@ export const READ: Read = { ok: true };
 /** One for each runtime; it is told every answer in the order in which they came. */
 export interface Adapter {
   readonly kind: RuntimeKind;
+  /** What is asked now; it may change with what was answered. */
   readonly looks: readonly Look[];
   /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
   readonly modelsMark?: number;

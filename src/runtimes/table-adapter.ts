@@ -15,7 +15,7 @@ import {
   type Read,
   type ReadFault,
 } from "./adapter.ts";
-import { MetricPages } from "./metric-pages.ts";
+import { PageSet } from "./page-set.ts";
 import { type EngineFigures, type ModelReading, NO_FIGURES, type RuntimeKind, type RuntimeReading } from "./reading.ts";
 import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
 
@@ -33,16 +33,18 @@ const decoder = new TextDecoder();
 
 export class TableAdapter implements Adapter {
   readonly table: AdapterTable;
-  readonly #pages: MetricPages | undefined;
+  readonly #pages: PageSet | undefined;
   readonly #told = new Map<string, { readonly told: Told; readonly atMs: number }>();
   #made: RuntimeReading | undefined;
-  #known: Known = { told: new Map(), notes: {} };
+  #known: Known = { told: new Map(), notes: {}, named: [] };
+  #looks: readonly TableLook[];
   /** From then on some of what the reading tells is too old. */
   #untilMs = Infinity;
 
   constructor(table: AdapterTable) {
     this.table = table;
-    this.#pages = table.metrics === undefined ? undefined : new MetricPages(table.metrics);
+    this.#looks = table.looks;
+    this.#pages = table.metrics === undefined ? undefined : new PageSet(table.metrics);
   }
 
   get kind(): RuntimeKind {
@@ -50,7 +52,7 @@ export class TableAdapter implements Adapter {
   }
 
   get looks(): readonly TableLook[] {
-    return this.table.looks;
+    return this.#looks;
   }
 
   get modelsMark(): number {
@@ -66,11 +68,11 @@ export class TableAdapter implements Adapter {
     if (own === undefined) return READ;
     const fault = faultOf(own, answer);
     if (fault !== undefined) return { ok: false, kind: fault, message: refusalWords(own, answer) };
-    if (own.role === "metrics") return this.#readMetrics(own, answer, nowMs);
-    const told = own.read === undefined || !isFine(answer.status) ? {} : own.read(answer);
+    if (own.role === "metrics" && own.read === undefined) return this.#readMetrics(own, answer, nowMs);
+    const told = own.read?.(answer) ?? {};
     if (isRefusal(told)) return { ok: false, kind: told.kind, message: `${own.ask.path}: ${told.message}` };
     this.#told.set(own.name, { told, atMs: nowMs });
-    this.#made = undefined;
+    this.#isOther(nowMs);
     return READ;
   }
 
@@ -83,6 +85,7 @@ export class TableAdapter implements Adapter {
     this.#pages?.clear();
     this.#told.clear();
     this.#made = undefined;
+    this.#looks = this.table.looks;
   }
 
   load(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined {
@@ -96,15 +99,26 @@ export class TableAdapter implements Adapter {
   #readMetrics(look: TableLook, answer: Answer, nowMs: number): Read {
     const pages = this.#pages;
     if (pages === undefined) return READ;
-    const why = pages.read(answer.body, answer.contentType.includes("openmetrics"), nowMs);
+    const why = pages.read(look.model, answer.body, answer.contentType.includes("openmetrics"), nowMs);
     if (why !== "") return { ok: false, kind: "unreadable", message: `${look.ask.path}: ${why}` };
-    this.#made = undefined;
-    return pages.samples > 0
+    this.#isOther(nowMs);
+    return pages.samples(look.model) > 0
       ? READ
       : {
           ok: true,
           note: `${look.ask.path} has none of the metrics of ${this.table.title} yet, so its load is not known`,
         };
+  }
+
+  /** Something was told: the reading is made anew when it is wanted, and what is asked may be other from now on. */
+  #isOther(nowMs: number): void {
+    this.#made = undefined;
+    if (this.table.looksNow === undefined) return;
+    const reading = this.reading(nowMs);
+    this.#looks = this.table.looksNow(reading, this.#known);
+    this.#pages?.keep(new Set(this.#looks.filter(({ role }) => role === "metrics").map(({ model }) => model)));
+    for (const name of this.#told.keys()) if (!this.#looks.some((look) => look.name === name)) this.#told.delete(name);
+    this.#made = undefined;
   }
 
   #make(nowMs: number): RuntimeReading {
@@ -132,7 +146,7 @@ export class TableAdapter implements Adapter {
       figures: joined(believed(pages?.figures), extra),
       figuresAtMs: pages?.readAtMs,
     };
-    this.#known = { told, notes: isFresh ? pages.notes : {} };
+    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models() ?? [] };
     return this.table.finish?.(reading, this.#known) ?? reading;
   }
 
@@ -191,9 +205,11 @@ function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault |
   return status >= 500 && role === "health" ? "not_ready" : "unreadable";
 }
 
-function refusalWords({ ask }: TableLook, { status, body }: Answer): string {
+function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): string {
   const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
-  return said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
+  const words = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
+  const advised = advice?.[status];
+  return advised === undefined ? words : `${words}; ${advised}`;
 }
 
 function lasting(figures: Partial<EngineFigures> | undefined): Partial<EngineFigures> {

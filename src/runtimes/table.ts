@@ -33,12 +33,16 @@ export interface Refusal {
 
 export interface TableLook extends Look {
   /**
-   * Reads an answer with status 200 to 299; of a health path nothing need be read. Looks of role `metrics` are read by
-   * the table's map and have none.
+   * Reads an answer with status 200 to 299, or with another one that is fine; of a health path nothing need be read. Looks
+   * of role `metrics` without it are read by the table's map.
    */
   readonly read?: (answer: Answer) => Told | Refusal;
   /** What other statuses mean where that differs from the usual: `{ 404: "not_ready" }`; `"ok"` where it is fine. */
   readonly statuses?: Readonly<Record<number, ReadFault | "ok">>;
+  /** What to do about a status, for people. */
+  readonly advice?: Readonly<Record<number, string>>;
+  /** Of role `metrics`: the model whose own process the page is of. */
+  readonly model?: string;
 }
 
 export interface AdapterTable {
@@ -50,6 +54,8 @@ export interface AdapterTable {
   /** Where its names, paths and states are documented or programmed. */
   readonly sources: readonly string[];
   readonly looks: readonly TableLook[];
+  /** Instead of them, where what is asked depends on what was told: all that is asked now. */
+  readonly looksNow?: (reading: RuntimeReading, known: Known) => readonly TableLook[];
   /** Of the looks of role `metrics`. */
   readonly metrics?: MetricMap;
   /** What is truly special: the reading as it would be, with what else is known. */
@@ -63,6 +69,8 @@ export interface Known {
   readonly told: ReadonlyMap<string, Told>;
   /** The further numbers of the metric map, by the last page. */
   readonly notes: Readonly<Record<string, number | undefined>>;
+  /** Models that the last page of metrics named. */
+  readonly named: readonly string[];
 }
 
 export function isRefusal(told: Told | Refusal): told is Refusal {

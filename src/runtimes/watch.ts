@@ -92,10 +92,14 @@ export class Watch {
   readonly #adapter: Adapter;
   readonly #config: WatchConfig;
   readonly #budget = new AskBudget();
+  /** What the adapter wants asked, as far as it was followed. */
+  #looks: readonly Look[] = [];
   /** In the order in which a runtime is met. */
-  readonly #watched: readonly Watched[];
+  #watched: readonly Watched[] = [];
   /** To be answered before anything is sent to it. */
-  readonly #needed: readonly Watched[];
+  #needed: readonly Watched[] = [];
+  /** All of those were answered since the process began. */
+  #isMet = false;
   #state: RuntimeState = "connecting";
   #message = "";
   #sinceMs: number;
@@ -125,13 +129,6 @@ export class Watch {
     this.#config = config;
     this.#modelsMark = adapter.modelsMark ?? 0;
     this.#processMark = adapter.processMark ?? 0;
-    this.#watched = adapter.looks
-      .toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role))
-      .map((look) => newWatched(look, nowMs));
-    const of = (...roles: LookRole[]) => this.#watched.filter(({ look }) => roles.includes(look.role));
-    const needed = of("identity", "health", "models");
-    this.#needed = needed.length > 0 ? needed : of("metrics");
-    assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
     this.#sinceMs = this.#heardAtMs = this.#nowMs = nowMs;
     this.#plan(nowMs);
   }
@@ -258,6 +255,7 @@ export class Watch {
     this.#trouble = undefined;
     this.#broken = 0;
     this.#wasHeard = false;
+    this.#isMet = false;
     for (const watched of this.#watched) Object.assign(watched, newWatched(watched.look, watched.askedAtMs));
   }
 
@@ -279,11 +277,15 @@ export class Watch {
     return this.#watched.filter((each) => this.#isMain(each));
   }
 
+  /** Those that are wanted at each interval share it. */
   #everyMs(watched: Watched): number {
     const { look } = watched;
     const { intervalMs, modelsIntervalMs } = this.#config;
     const leastMs = look.everyMs ?? 0;
-    if (this.#isMain(watched)) return Math.max(leastMs, intervalMs);
+    if (this.#isMain(watched)) {
+      const sharing = this.#mainLooks().filter((each) => each.look.everyMs === undefined).length;
+      return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
+    }
     if (look.role === "models") return Math.max(leastMs, modelsIntervalMs);
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
@@ -364,9 +366,28 @@ export class Watch {
     this.#processMark = processMark;
   }
 
+  /** What is asked may be other than before, by what was answered. */
+  #followLooks(nowMs: number): void {
+    const { looks } = this.#adapter;
+    if (looks === this.#looks) return;
+    this.#looks = looks;
+    this.#watched = looks
+      .toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role))
+      .map((look) => {
+        const known = this.#watched.find((each) => each.look.name === look.name);
+        return known === undefined ? newWatched(look, nowMs) : Object.assign(known, { look });
+      });
+    const of = (...roles: LookRole[]) => this.#watched.filter(({ look }) => roles.includes(look.role));
+    const needed = of("identity", "health", "models");
+    this.#needed = needed.length > 0 ? needed : of("metrics");
+    assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
+    if (this.#trouble !== undefined && !this.#needed.includes(this.#trouble.watched)) this.#trouble = undefined;
+  }
+
   /** Brings the state to what the facts come to, and says what is to be done next. */
   #plan(nowMs: number): void {
     this.#nowMs = nowMs;
+    this.#followLooks(nowMs);
     this.#judge(nowMs);
     if (nowMs >= this.#connectAtMs && !this.#isConnecting) {
       this.#connectAtMs = Infinity;
@@ -394,7 +415,7 @@ export class Watch {
     const earliest = (looks: readonly Watched[]) =>
       looks.reduce((a, b) => (this.#mayAtMs(b, nowMs) < this.#mayAtMs(a, nowMs) ? b : a));
     if (this.isReady) return earliest(this.#watched);
-    const unknown = this.#needed.find(({ isKnown }) => !isKnown);
+    const unknown = this.#isMet ? undefined : this.#needed.find(({ isKnown }) => !isKnown);
     const isElsewhere = this.#needed.every(({ isAbsent }) => isAbsent);
     return this.#trouble?.watched ?? unknown ?? earliest(isElsewhere ? this.#needed : this.#watched);
   }
@@ -410,7 +431,7 @@ export class Watch {
     if (this.#gone !== "") this.#enter("down", `nobody listens there (${this.#gone})`, nowMs);
     else if (isHung) this.#enter("unresponsive", "it takes connections, but answers nothing", nowMs);
     else if (this.#trouble !== undefined) this.#enter(this.#trouble.state, this.#trouble.message, nowMs);
-    else if (!this.#needed.every(({ isKnown }) => isKnown)) {
+    else if (!this.#isMet && !this.#needed.every(({ isKnown }) => isKnown)) {
       const words = this.#needed.find(({ words: said }) => said !== "")?.words;
       if (this.#wasHeard) this.#enter("starting", words ?? "it is asked who it is and what it serves", nowMs);
       else this.#enter("connecting", words ?? "nothing was heard of it yet", nowMs);
@@ -418,6 +439,7 @@ export class Watch {
       const paths = this.#needed.map(({ look }) => look.ask.path).join(", ");
       this.#enter("foreign", `it has none of ${paths}`, nowMs);
     } else {
+      this.#isMet = true;
       const words = this.#watched.map((each) => each.words).filter((each) => each !== "");
       this.#enter(this.#mainLooks().some(({ isLate }) => isLate) ? "slow" : "ready", words.join("; "), nowMs);
     }

@@ -33,6 +33,9 @@ const SLOW_CLOCK_SHARE = 0.6;
 const IDLE_UTILIZATION = 0.01;
 const PCIE_LANES = 16;
 
+/** Of the process that the mock runtime is part of. */
+const COMMAND = "infermesh";
+
 const MESSAGES: Readonly<Record<DriverState, string>> = {
   ok: "",
   unresponsive: "a fault was set: the simulated driver does not answer",
@@ -123,7 +126,8 @@ export class MockGpus {
       const uuid = gpuUuid(this.#seed, this.#machine, index);
       const load = loadOf(state, gpu, memoryUsedBytes(index));
       // The server that is simulated is this process, and the rest of the GPUs are nobody's.
-      const processes = index < gpuCount ? [{ pid: process.pid, memoryBytes: load.memoryUsedBytes }] : [];
+      const processes =
+        index < gpuCount ? [{ pid: process.pid, command: COMMAND, memoryBytes: load.memoryUsedBytes }] : [];
       const traffic = { ...trafficOf(state, gpu), processes };
       return [{ uuid, identity: identityOf(index, gpu), load, traffic, wear: wearOf(state, gpu) }];
     });

@@ -145,6 +145,7 @@ test("an agent's GPUs are in it, and are as it says", async () => {
   expect(faultsOf(gpus, schemas["gpus.List"]!, schemas, "$")).toEqual([]);
   // Whatever a reading can hold is described, and nothing else is.
   expect(unusedOf((gpus["gpus"] as Json[])[0], schemas["gpus.Gpu"]!, "gpu")).toEqual([
+    "gpu.identity.isIntegrated",
     "gpu.load.slices.computeInstance",
     "gpu.traffic.processes.container",
   ]);

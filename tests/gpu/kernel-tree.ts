@@ -143,6 +143,7 @@ export class KernelTree {
   firstNamespace(): void {
     mkdirSync(join(this.root, "proc/self/ns"), { recursive: true });
     symlinkSync("pid:[4026531836]", join(this.root, "proc/self/ns/pid"));
+    this.process(1, "init", []);
   }
 
   /** A process with descriptors, each of a device and with what the kernel says of it. */

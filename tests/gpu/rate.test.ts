@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Rate } from "../../src/gpu/rate.ts";
+import { OneCounter, Rate } from "../../src/gpu/rate.ts";
 
 function rates(...looks: readonly (readonly [number | undefined, number])[]): (number | undefined)[] {
   const rate = new Rate();
@@ -52,5 +52,16 @@ describe("the rate of a counter", () => {
         expect(rates([begin, 0], [(begin + grown) % 2 ** 32, 1000])[1]).toBe(grown);
       }),
     );
+  });
+});
+
+describe("one counter of several", () => {
+  test("is the first that answers, for good: another one stands elsewhere", () => {
+    const replays = new OneCounter();
+    expect(replays.take(undefined, undefined)).toBeUndefined();
+    expect(replays.take(undefined, 900)).toBe(900);
+    expect(replays.take(7, 901)).toBe(901);
+    expect(replays.take(7, undefined)).toBeUndefined();
+    expect(new OneCounter().take(0, 900)).toBe(0);
   });
 });

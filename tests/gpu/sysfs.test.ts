@@ -3,10 +3,19 @@ import fc from "fast-check";
 import { lanesOf } from "../../src/gpu/amd-figures.ts";
 import { BackendError, type GpuBackend } from "../../src/gpu/backend.ts";
 import { openSysfs } from "../../src/gpu/sysfs.ts";
-import { GPU_GROUPS, type GpuGroup, type GpuUpdate, type GpuVendor } from "../../src/health/reading.ts";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { memoryRules } from "../../src/health/memory-rules.ts";
+import { healthSettings } from "../../src/health/settings.ts";
+import {
+  GPU_GROUPS,
+  type GpuGroup,
+  type GpuReading,
+  type GpuUpdate,
+  type GpuVendor,
+} from "../../src/health/reading.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
 import { ARC_B580, MI210, RX7900, UHD, addKfd, addStrangers, mi300x } from "./kernel-cards.ts";
-import { ANSWERED_ASLEEP, KernelTree, metricsBytes } from "./kernel-tree.ts";
+import { KernelTree, metricsBytes } from "./kernel-tree.ts";
 
 // Trees are made of many small files.
 setDefaultTimeout(60_000);
@@ -107,6 +116,7 @@ describe("AMD", () => {
         pciAddress: "0000:05:00.0",
         architecture: "gfx942",
         memoryTotalBytes: 192 * GIB,
+        isIntegrated: false,
         graphicsClockMhzMax: 2100,
         memoryClockMhzMax: 1300,
         pcieGenerationMax: 5,
@@ -217,6 +227,50 @@ describe("AMD", () => {
       { pid: 10, memoryBytes: 5000, command: "vllm" },
       { pid: 11, memoryBytes: 2 ** 20, utilization: 0, command: "Xorg" },
     ]);
+  });
+
+  test("in a namespace of one's own the compute driver's numbers name nobody, though they are somebody's here", () => {
+    tree.card(mi300x());
+    addKfd(tree, ["0000:05:00.0"]);
+    // Of the runtime, which has the GPU open; of another container, by the machine's number.
+    tree.process(50, "vllm", [["/dev/kfd", ""]]);
+    tree.write({ vram_40000: "5000\n" }, "sys/class/kfd/kfd/proc/50");
+    expect(only(open()).traffic?.processes).toEqual([{ pid: 50, memoryBytes: 5000 }]);
+    tree.firstNamespace();
+    expect(only(open()).traffic?.processes).toEqual([{ pid: 50, memoryBytes: 5000, command: "vllm" }]);
+  });
+
+  test("packets sent again are counted by one of the card's two counters, whichever answers at a look", () => {
+    const device = tree.card(
+      mi300x("0000:05:00.0", { gpu_metrics: metricsBytes("1.5", { pcie_replay_count_acc: 900 }) }),
+    );
+    const backend = open();
+    const replays = (): number | undefined => only(backend, new Set(["traffic"])).traffic?.pcieReplays;
+    expect(replays()).toBe(7);
+    tree.fail(device, "pcie_replay_count");
+    expect(replays()).toBeUndefined();
+    tree.write({ pcie_replay_count: "8\n" }, device);
+    expect(replays()).toBe(8);
+  });
+
+  test("a chip with processor cores is told as one, and that its share of the memory is full is no trouble", () => {
+    const used = { mem_info_vram_total: `${GIB / 2}\n`, mem_info_vram_used: `${GIB / 2}\n` };
+    const health = (version: string): string => {
+      const own = new KernelTree();
+      try {
+        const gpu_metrics = metricsBytes(version, {});
+        own.card({ ...RX7900, files: { ...RX7900.files, ...used, gpu_metrics } });
+        const reading = openSysfs({ vendors: ["amd"], root: own.root })
+          .read(ALL, 1000)
+          .map((update) => takeUpdate(update)!);
+        const rule = memoryRules(defaultsOf(healthSettings)).find(({ name }) => name === "vram")!;
+        return `${reading[0]?.identity?.isIntegrated} ${rule.look(reading[0] as GpuReading, 1000).is}`;
+      } finally {
+        own.remove();
+      }
+    };
+    expect(["2.1", "2.4", "3.0"].map(health)).toEqual(["true good", "true good", "true good"]);
+    expect(health("1.3")).toBe("false bad");
   });
 
   test("partitions of one card have its processes together", () => {
@@ -347,6 +401,18 @@ describe("Intel", () => {
     expect(only(backend, LOAD, 2000).load).toMatchObject({ utilization: 0.8, powerWatts: 150, throttleReasons: [] });
   });
 
+  test("is not idle but unknown where a client is not seen", () => {
+    tree.card(ARC_B580);
+    tree.firstNamespace();
+    const backend = open();
+    look(backend);
+    expect(only(backend, ALL, 2000).load?.utilization).toBe(0);
+    tree.process(77, "llama-server", [["/dev/dri/renderD128", "pos:\t0\n"]]);
+    const { load, traffic } = only(backend, ALL, 3000);
+    for (const key of ["utilization", "memoryUsedBytes"]) expect(load).not.toHaveProperty(key);
+    expect(traffic).not.toHaveProperty("processes");
+  });
+
   test("limits of current are no trouble of the hardware, heat that its pins report is", () => {
     const reasons = (...names: readonly string[]): readonly string[] | undefined => {
       const files = Object.fromEntries(names.map((name) => [`tile0/gt0/freq0/throttle/reason_${name}`, "1\n"]));
@@ -405,49 +471,6 @@ describe("Intel", () => {
     const { identity, load } = only(open());
     expect(identity).toMatchObject({ memoryTotalBytes: 16 * GIB, graphicsClockMhzMax: 2400 });
     expect(load).toEqual({ temperatureCelsius: 55, powerLimitWatts: 225, energyJoules: 5, graphicsClockMhz: 1200 });
-  });
-});
-
-describe("a card that sleeps", () => {
-  const cards = { amd: mi300x(), "amd with its switch": RX7900, xe: ARC_B580, i915: UHD };
-  for (const [name, card] of Object.entries(cards)) {
-    test(`${name}: is asked for nothing, not by the first look either, until it is awake`, () => {
-      const device = tree.card(card);
-      for (const status of ["suspended", "suspending"]) {
-        tree.write({ "power/runtime_status": `${status}\n` }, device);
-        const [root = ""] = device.split(`/${card.ports?.[0]?.[0] ?? card.address}`);
-        tree.forgetReads(root);
-        const backend = open();
-        for (let second = 1; second <= 3; second += 1) look(backend, ALL, 1000 * second);
-        const own = device.slice(root.length + 1);
-        const read = tree.readsIn(root).map((file) => (file.startsWith(own) ? file.slice(own.length + 1) : file));
-        // What the ports above it read of a link would wake them up.
-        const waking = read.filter((file) => !ANSWERED_ASLEEP.test(file) && !file.endsWith("/vendor"));
-        expect(waking).toEqual([]);
-        expect(read).toContain("power/runtime_status");
-        tree.write({ "power/runtime_status": "active\n" }, device);
-        look(backend, ALL, 9000);
-        // So the times of reading tell.
-        expect(tree.readsIn(root).length).toBeGreaterThan(read.length);
-      }
-    });
-  }
-
-  test("keeps what it told of itself while it was awake, and tells of its memory before", () => {
-    const device = tree.card(mi300x("0000:05:00.0", { "power/runtime_status": "suspended\n" }));
-    const backend = open();
-    const asleep = only(backend).identity;
-    expect(asleep).toMatchObject({ name: "AMD Instinct MI300X OAM", memoryTotalBytes: 192 * GIB, eccMode: true });
-    for (const key of ["pcieWidthMax", "graphicsClockMhzMax", "slowdownCelsius", "powerLimitWattsMax"]) {
-      expect(asleep).not.toHaveProperty(key);
-    }
-    tree.write({ "power/runtime_status": "active\n" }, device);
-    const awake = only(backend).identity;
-    expect(awake).toMatchObject({ pcieWidthMax: 16, graphicsClockMhzMax: 2100, powerLimitWattsMax: 750 });
-    // As a port answers whose card has no power.
-    const nonsense = { max_link_width: "63\n", max_link_speed: "Unknown\n" };
-    tree.write({ ...nonsense, pp_dpm_sclk: "0: 0Mhz *\n", "power/runtime_status": "suspended\n" }, device);
-    expect(only(backend).identity).toEqual(awake);
   });
 });
 

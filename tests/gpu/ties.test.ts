@@ -50,7 +50,7 @@ describe("the GPUs of a runtime", () => {
 
   test("are those with one of its processes, or one of its container", () => {
     const readings = [
-      reading(0, [{ pid: 7 }, { pid: 21 }]),
+      reading(0, [{ pid: 7 }, { pid: 21, command: "vllm" }]),
       reading(1, [{ pid: 7 }]),
       reading(2, [{ pid: 8, container }]),
       reading(3, []),
@@ -59,10 +59,12 @@ describe("the GPUs of a runtime", () => {
   });
 
   test("are not known where anything is not: no runtime, no processes of one GPU, no process of the runtime on any", () => {
-    expect(gpusOf(undefined, [reading(0, [{ pid: 20 }])])).toBeUndefined();
-    expect(gpusOf(runtime, [reading(0, [{ pid: 20 }]), reading(1)])).toBeUndefined();
+    expect(gpusOf(undefined, [reading(0, [{ pid: 20, command: "vllm" }])])).toBeUndefined();
+    expect(gpusOf(runtime, [reading(0, [{ pid: 20, command: "vllm" }]), reading(1)])).toBeUndefined();
     expect(gpusOf(runtime, [reading(0, [{ pid: 7, container: "b".repeat(64) }])])).toBeUndefined();
     expect(gpusOf(runtime, [])).toBeUndefined();
+    // A number of the runtime's that nobody here could name is of another namespace.
+    expect(gpusOf(runtime, [reading(0, [{ pid: 20 }]), reading(1, [{ pid: 9 }])])).toBeUndefined();
   });
 });
 

@@ -48,7 +48,8 @@ function watched(runtime?: RuntimeProcesses) {
   return { watch, source, changes: () => changes };
 }
 
-const used = (index: number, pid: number): GpuReading => fakeGpu(index, { traffic: { processes: [{ pid }] } });
+const used = (index: number, pid: number): GpuReading =>
+  fakeGpu(index, { traffic: { processes: [{ pid, command: "vllm" }] } });
 
 describe("what is told of a GPU", () => {
   const { uuid, identity } = fakeGpu(0);
