@@ -321,8 +321,12 @@ export class Watch {
   /** A look that is needed was answered, but not as it should be. */
   #refuse(watched: Watched, kind: string, message: string, nowMs: number): void {
     const isForeign = kind === "foreign" || (kind === "unreadable" && watched.look.role === "identity");
-    // The list of before holds where a new one can't be read.
-    if (kind === "unreadable" && !isForeign && watched.isKnown) return;
+    if (this.#isMet && !isForeign && kind !== "denied") {
+      // What was told before holds where it can't be read now. Whether it serves still is for its health to say.
+      const health = this.#needed.filter(({ look, isAbsent }) => look.role === "health" && !isAbsent);
+      if (watched.look.role !== "health") this.#dueBy(nowMs, health);
+      if (kind === "unreadable" || (watched.look.role !== "health" && health.length > 0)) return;
+    }
     if (isForeign) this.#forget();
     watched.isKnown = false;
     const isElsewhere = isForeign || kind === "denied";
@@ -370,6 +374,7 @@ export class Watch {
   #followLooks(nowMs: number): void {
     const { looks } = this.#adapter;
     if (looks === this.#looks) return;
+    const isOther = looks.map(({ name }) => name).join("\n") !== this.#looks.map(({ name }) => name).join("\n");
     this.#looks = looks;
     this.#watched = looks
       .toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role))
@@ -382,6 +387,7 @@ export class Watch {
     this.#needed = needed.length > 0 ? needed : of("metrics");
     assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
     if (this.#trouble !== undefined && !this.#needed.includes(this.#trouble.watched)) this.#trouble = undefined;
+    if (isOther) this.#dueBy(nowMs + this.#config.intervalMs, this.#mainLooks());
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */
