@@ -92,14 +92,14 @@ export class Watch {
   readonly #adapter: Adapter;
   readonly #config: WatchConfig;
   readonly #budget = new AskBudget();
-  /** What the adapter wants asked, as far as it was followed. */
-  #looks: readonly Look[] = [];
+  /** As the adapter has them now. */
+  #looks: readonly Look[];
   /** In the order in which a runtime is met. */
-  #watched: readonly Watched[] = [];
+  #watched: readonly Watched[];
   /** To be answered before anything is sent to it. */
-  #needed: readonly Watched[] = [];
-  /** All of those were answered since the process began. */
-  #isMet = false;
+  #needed: readonly Watched[];
+  /** Their names. What is asked only because of what was told is no condition of being ready. */
+  readonly #neededNames: ReadonlySet<string>;
   #state: RuntimeState = "connecting";
   #message = "";
   #sinceMs: number;
@@ -129,6 +129,13 @@ export class Watch {
     this.#config = config;
     this.#modelsMark = adapter.modelsMark ?? 0;
     this.#processMark = adapter.processMark ?? 0;
+    this.#looks = adapter.looks;
+    this.#watched = inOrder(adapter.looks).map((look) => newWatched(look, nowMs));
+    const of = (...roles: LookRole[]) => this.#watched.filter(({ look }) => roles.includes(look.role));
+    const needed = of("identity", "health", "models");
+    this.#needed = needed.length > 0 ? needed : of("metrics");
+    this.#neededNames = new Set(this.#needed.map(({ look }) => look.name));
+    assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
     this.#sinceMs = this.#heardAtMs = this.#nowMs = nowMs;
     this.#plan(nowMs);
   }
@@ -182,6 +189,7 @@ export class Watch {
     this.#broken = 0;
     watched.isLate = false;
     this.#took(watched, this.#adapter.answered(look, answer, nowMs), nowMs, tookMs);
+    this.#followLooks(nowMs);
     this.#followHints(nowMs);
     this.#plan(nowMs);
   }
@@ -255,7 +263,7 @@ export class Watch {
     this.#trouble = undefined;
     this.#broken = 0;
     this.#wasHeard = false;
-    this.#isMet = false;
+    this.#followLooks(this.#nowMs);
     for (const watched of this.#watched) Object.assign(watched, newWatched(watched.look, watched.askedAtMs));
   }
 
@@ -277,12 +285,12 @@ export class Watch {
     return this.#watched.filter((each) => this.#isMain(each));
   }
 
-  /** Those that are wanted at each interval share it. */
   #everyMs(watched: Watched): number {
     const { look } = watched;
     const { intervalMs, modelsIntervalMs } = this.#config;
     const leastMs = look.everyMs ?? 0;
     if (this.#isMain(watched)) {
+      // Those that are wanted each interval share it.
       const sharing = this.#mainLooks().filter((each) => each.look.everyMs === undefined).length;
       return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
     }
@@ -321,12 +329,13 @@ export class Watch {
   /** A look that is needed was answered, but not as it should be. */
   #refuse(watched: Watched, kind: string, message: string, nowMs: number): void {
     const isForeign = kind === "foreign" || (kind === "unreadable" && watched.look.role === "identity");
-    if (this.#isMet && !isForeign && kind !== "denied") {
+    if (watched.isKnown && !isForeign && kind !== "denied" && watched.look.role !== "health") {
       // What was told before holds where it can't be read now. Whether it serves still is for its health to say.
       const health = this.#needed.filter(({ look, isAbsent }) => look.role === "health" && !isAbsent);
-      if (watched.look.role !== "health") this.#dueBy(nowMs, health);
-      if (kind === "unreadable" || (watched.look.role !== "health" && health.length > 0)) return;
+      this.#dueBy(nowMs, health);
+      if (kind === "unreadable" || health.length > 0) return;
     }
+    if (kind === "unreadable" && !isForeign && watched.isKnown) return;
     if (isForeign) this.#forget();
     watched.isKnown = false;
     const isElsewhere = isForeign || kind === "denied";
@@ -357,6 +366,20 @@ export class Watch {
     this.#trouble = { watched: first, state: "foreign", message: `what is there does not answer as HTTP: ${message}` };
   }
 
+  /** What the adapter wants to be asked may be other after an answer: what stays keeps its time. */
+  #followLooks(nowMs: number): void {
+    const { looks } = this.#adapter;
+    if (looks === this.#looks) return;
+    this.#looks = looks;
+    const mainRole = this.#mainLooks()[0]?.look.role;
+    const before = new Map(this.#watched.map((watched) => [watched.look.name, watched]));
+    this.#watched = inOrder(looks).map((look) => before.get(look.name) ?? newWatched(look, nowMs));
+    this.#needed = this.#watched.filter(({ look }) => this.#neededNames.has(look.name));
+    if (this.#trouble !== undefined && !this.#watched.includes(this.#trouble.watched)) this.#trouble = undefined;
+    const main = this.#mainLooks();
+    if (main[0]?.look.role !== mainRole) this.#dueBy(nowMs + this.#config.intervalMs, main);
+  }
+
   #followHints(nowMs: number): void {
     const { modelsMark = 0, processMark = 0 } = this.#adapter;
     if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
@@ -370,30 +393,9 @@ export class Watch {
     this.#processMark = processMark;
   }
 
-  /** What is asked may be other than before, by what was answered. */
-  #followLooks(nowMs: number): void {
-    const { looks } = this.#adapter;
-    if (looks === this.#looks) return;
-    const isOther = looks.map(({ name }) => name).join("\n") !== this.#looks.map(({ name }) => name).join("\n");
-    this.#looks = looks;
-    this.#watched = looks
-      .toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role))
-      .map((look) => {
-        const known = this.#watched.find((each) => each.look.name === look.name);
-        return known === undefined ? newWatched(look, nowMs) : Object.assign(known, { look });
-      });
-    const of = (...roles: LookRole[]) => this.#watched.filter(({ look }) => roles.includes(look.role));
-    const needed = of("identity", "health", "models");
-    this.#needed = needed.length > 0 ? needed : of("metrics");
-    assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
-    if (this.#trouble !== undefined && !this.#needed.includes(this.#trouble.watched)) this.#trouble = undefined;
-    if (isOther) this.#dueBy(nowMs + this.#config.intervalMs, this.#mainLooks());
-  }
-
   /** Brings the state to what the facts come to, and says what is to be done next. */
   #plan(nowMs: number): void {
     this.#nowMs = nowMs;
-    this.#followLooks(nowMs);
     this.#judge(nowMs);
     if (nowMs >= this.#connectAtMs && !this.#isConnecting) {
       this.#connectAtMs = Infinity;
@@ -418,12 +420,19 @@ export class Watch {
 
   /** What is asked next. */
   #next(nowMs: number): Watched | undefined {
-    const earliest = (looks: readonly Watched[]) =>
-      looks.reduce((a, b) => (this.#mayAtMs(b, nowMs) < this.#mayAtMs(a, nowMs) ? b : a));
+    const earliest = (looks: readonly Watched[]) => looks.reduce((a, b) => (this.#isBefore(b, a, nowMs) ? b : a));
     if (this.isReady) return earliest(this.#watched);
-    const unknown = this.#isMet ? undefined : this.#needed.find(({ isKnown }) => !isKnown);
+    const unknown = this.#needed.find(({ isKnown }) => !isKnown);
     const isElsewhere = this.#needed.every(({ isAbsent }) => isAbsent);
     return this.#trouble?.watched ?? unknown ?? earliest(isElsewhere ? this.#needed : this.#watched);
+  }
+
+  /** Of several that may be asked the urgent ones come first, then those that are due the longest: nobody starves. */
+  #isBefore(a: Watched, b: Watched, nowMs: number): boolean {
+    const [aMs, bMs] = [this.#mayAtMs(a, nowMs), this.#mayAtMs(b, nowMs)];
+    if (aMs !== bMs) return aMs < bMs;
+    if (a.isUrgent !== b.isUrgent) return a.isUrgent;
+    return a.dueAtMs < b.dueAtMs;
   }
 
   /** When it may be asked. What is only due leaves one of the budget to the metrics, so that they are never late for it. */
@@ -437,7 +446,7 @@ export class Watch {
     if (this.#gone !== "") this.#enter("down", `nobody listens there (${this.#gone})`, nowMs);
     else if (isHung) this.#enter("unresponsive", "it takes connections, but answers nothing", nowMs);
     else if (this.#trouble !== undefined) this.#enter(this.#trouble.state, this.#trouble.message, nowMs);
-    else if (!this.#isMet && !this.#needed.every(({ isKnown }) => isKnown)) {
+    else if (!this.#needed.every(({ isKnown }) => isKnown)) {
       const words = this.#needed.find(({ words: said }) => said !== "")?.words;
       if (this.#wasHeard) this.#enter("starting", words ?? "it is asked who it is and what it serves", nowMs);
       else this.#enter("connecting", words ?? "nothing was heard of it yet", nowMs);
@@ -445,7 +454,6 @@ export class Watch {
       const paths = this.#needed.map(({ look }) => look.ask.path).join(", ");
       this.#enter("foreign", `it has none of ${paths}`, nowMs);
     } else {
-      this.#isMet = true;
       const words = this.#watched.map((each) => each.words).filter((each) => each !== "");
       this.#enter(this.#mainLooks().some(({ isLate }) => isLate) ? "slow" : "ready", words.join("; "), nowMs);
     }
@@ -458,6 +466,10 @@ export class Watch {
     this.#message = message;
     this.#changed = true;
   }
+}
+
+function inOrder(looks: readonly Look[]): readonly Look[] {
+  return looks.toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role));
 }
 
 function newWatched(look: Look, nowMs: number): Watched {
