@@ -182,7 +182,9 @@ describe("a log", () => {
     } finally {
       write.mockRestore();
     }
-    expect(written.join("")).toMatch(/\n\[infermesh \S+: 11 bytes of output are missing here: the disk was full\]\nkept\n$/);
+    expect(written.join("")).toMatch(
+      /\n\[infermesh \S+: 11 bytes of output are missing here: the disk was full\]\nkept\n$/,
+    );
   });
 
   test("goes on in the next file when one can't be closed", async () => {

@@ -311,7 +311,10 @@ describe("a state", () => {
 
   test("tells since when a GPU is ill in whole seconds, none of them still to come", () => {
     const pair = new Pair();
-    pair.offer({ ...SAMPLE, gpus: [{ ...GPU, health: "degraded", healthReason: "hot", healthSinceMs: 1_790_000_123_857 }] });
+    pair.offer({
+      ...SAMPLE,
+      gpus: [{ ...GPU, health: "degraded", healthReason: "hot", healthSinceMs: 1_790_000_123_857 }],
+    });
     expect(pair.run(60)[0]?.sample.gpus[0]?.healthSinceMs).toBe(1_790_000_123_000);
   });
 
