@@ -38,6 +38,7 @@ import { swimSettings } from "./swim/settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
 import { rewriteSettings } from "./wire/rewrite-settings.ts";
+import { upstreamAuthSettings } from "./wire/upstream-keys.ts";
 import { securitySettings } from "./wire/security-headers.ts";
 
 /** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
@@ -178,6 +179,7 @@ export const routerSettings = section(
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     tls: { ...tlsSettings, doc: "Certificates of the --listen port." },
     upstreamTls: { ...upstreamTlsSettings, doc: "What https targets are shown, and what they must show." },
+    upstreamAuth: { ...upstreamAuthSettings, doc: "Keys that targets are shown in place of those of clients." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
     aliases: { ...aliasSettings, doc: "Other names for models, and models that stand in for others." },
@@ -197,16 +199,10 @@ export const routerSettings = section(
     log: logSettings,
   },
   {
-    check: ({ fleet }) =>
-      fleet.removeAfter >= fleet.unhealthyAfter
-        ? []
-        : [
-            {
-              path: "fleet.removeAfter",
-              found: fleet.removeAfter,
-              expected: `at least fleet.unhealthyAfter, which is ${fleet.unhealthyAfter}`,
-            },
-          ],
+    check({ fleet: { removeAfter: found, unhealthyAfter: least } }) {
+      const expected = `at least fleet.unhealthyAfter, which is ${least}`;
+      return found >= least ? [] : [{ path: "fleet.removeAfter", found, expected }];
+    },
   },
 );
 
