@@ -186,7 +186,11 @@ describe("a runtime", () => {
       });`;
     const engine = join(folder(), "engine.js");
     writeFileSync(engine, program);
-    const world = await sh(`setsid "$BUN" "$ENGINE" & sleep 300`, { restart: "never" }, { env: { BUN: process.execPath, ENGINE: engine } });
+    const world = await sh(
+      `setsid "$BUN" "$ENGINE" & sleep 300`,
+      { restart: "never" },
+      { env: { BUN: process.execPath, ENGINE: engine } },
+    );
     await until(() => /engine \d+ \./.test(world.log()), WAIT_MS);
     const pid = Number(/engine (\d+) \./.exec(world.log())![1]);
     const name = nameOf(pid);
