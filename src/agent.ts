@@ -46,7 +46,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const stopped = untilStopped();
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
-  const runtimes = openRuntimePlane({ config, changed: () => told() });
+  const runtimes = openRuntimePlane({ config, changed: () => told(), node: () => node, log });
   const { mock } = runtimes;
   let draining = false;
   /** A policy says that this node is to want no requests. */
@@ -125,6 +125,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       pid: process.pid,
       models: runtimes.models,
       routers: announcer?.registeredAt ?? [],
+      forwards: runtimes.forwards,
       gpuSources: plane.sources.states,
       ...(exec === null ? {} : { runtime: exec.summary }),
     }),

@@ -10,7 +10,7 @@ import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
-import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
+import { type Infer, address, choice, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { inspectStoreSettings } from "./store/inspect-settings.ts";
 import { execSettings } from "./exec/settings.ts";
@@ -98,6 +98,10 @@ export const agentSettings = section({
     default: "30s",
     max: "24h",
     doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
+  }),
+  runtimeForward: choice(["routers", "anyone", "off"], {
+    default: "routers",
+    doc: "Who may come, through a port of the agent's, to a runtime that listens on this machine alone; others can't reach it.",
   }),
   mock: section(
     {

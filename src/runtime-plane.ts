@@ -4,16 +4,23 @@
  */
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
+import { parseAddress } from "./base/units.ts";
+import type { MeshNode } from "./mesh/node-membership.ts";
 import type { LocalRuntime } from "./model-calls.ts";
+import type { Log } from "./obs/log.ts";
+import { RuntimeForward } from "./runtime-forward.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
 import type { Runtime } from "./telemetry/runtime.ts";
 import type { RuntimeSample } from "./telemetry/sampler.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve">;
+  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimeForward">;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
+  /** The mesh, once the agent is in it. */
+  readonly node: () => MeshNode | null;
+  readonly log: Pick<Log, "info" | "warn" | "debug">;
 }
 
 export interface RuntimePlane extends LocalRuntime {
@@ -26,16 +33,36 @@ export interface RuntimePlane extends LocalRuntime {
   readonly places: readonly ServedPlace[];
   /** One of them takes requests. */
   readonly isReady: boolean;
+  /** Runtimes that listen on this machine alone, and how others reach them. */
+  readonly forwards: RuntimeForward["summary"];
   sample(): RuntimeSample;
   stop(drainMs: number): Promise<void>;
 }
 
 /** Throws a MeshError for what can't be started. */
-export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): RuntimePlane {
+export function openRuntimePlane({ config, changed, node, log }: RuntimePlaneOptions): RuntimePlane {
   const mock = config.mock.enabled ? startMock(config) : null;
   const all: Runtime[] = mock === null ? [] : [mock];
-  for (const runtime of all) runtime.watch(changed);
-  const places = (): readonly ServedPlace[] => placesOf(all);
+  const hostOf = (address: string): string => parseAddress(address)?.host ?? "";
+  const forward = new RuntimeForward({
+    mode: config.runtimeForward,
+    host: () => hostOf(node()?.membership.address ?? ""),
+    // The mock listens where --serve says.
+    endpoints: () => all.flatMap(({ kind, endpoints }) => (kind === "mock" ? [] : endpoints)),
+    isRouter: (address) =>
+      node()
+        ?.roster.routers()
+        .some((one) => hostOf(one) === address) ?? false,
+    changed,
+    log,
+  });
+  for (const runtime of all) {
+    runtime.watch(() => {
+      changed();
+      void forward.look();
+    });
+  }
+  const places = (): readonly ServedPlace[] => placesOf(all, (endpoint) => forward.wayTo(endpoint));
   const having = (model: string): Runtime => {
     const [only, ...others] = all;
     if (only !== undefined && others.length === 0) return only;
@@ -60,7 +87,13 @@ export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): Runt
     sample: () => sampleOf(all, places()),
     load: async (model, signal) => having(model).load(model, signal),
     unload: async (model, drainMs, signal) => having(model).unload(model, drainMs, signal),
-    stop: async (drainMs) => void (await Promise.all(all.map((runtime) => runtime.stop(drainMs)))),
+    get forwards() {
+      return forward.summary;
+    },
+    async stop(drainMs) {
+      await Promise.all(all.map((runtime) => runtime.stop(drainMs)));
+      forward.stop();
+    },
   };
 }
 

@@ -44,6 +44,7 @@ const BESIDE_ROLES = [
   "gpu-plane",
   "runtime-plane",
   "served-places",
+  "runtime-forward",
   "gpu-calls",
   "gpu-search",
   "model-calls",
