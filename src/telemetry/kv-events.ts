@@ -10,7 +10,8 @@ import { KvEngine, type KvEngineStatus } from "./kv-engine.ts";
 import { endpointPlace } from "./zmq-endpoint.ts";
 
 export interface KvEventsOptions {
-  readonly model: string;
+  /** Whose engines they are: its name at this node. */
+  readonly runtime: string;
   /** Where rank 0 publishes: vLLM's `endpoint`. */
   readonly endpoint: string;
   /** Where rank 0 replays: vLLM's `replay_endpoint`. Without one, a gap and a lost connection void the index. */
@@ -33,7 +34,7 @@ export class KvEvents {
 
   /** Throws `config_invalid` where an endpoint is none, or there is no room for the ranks. */
   constructor(options: KvEventsOptions, log: Log) {
-    const { model, endpoint, replayEndpoint, topic = "", ranks = 1, slot = 0, blocksMax } = options;
+    const { runtime, endpoint, replayEndpoint, topic = "", ranks = 1, slot = 0, blocksMax } = options;
     if (!Number.isInteger(ranks) || ranks < 1 || slot + ranks > SLOTS_MAX) {
       throw new MeshError("config_invalid", `${ranks} ranks from slot ${slot} on; a node has room for ${SLOTS_MAX}`);
     }
@@ -49,7 +50,7 @@ export class KvEvents {
     }));
     this.engines = places.map(({ events, replay }, rank) => {
       const engine = events.host.startsWith("/") ? endpoint : `${events.host}:${events.port}`;
-      const who = { slot: slot + rank, model, engine };
+      const who = { slot: slot + rank, runtime, engine };
       return new KvEngine(
         { who, events, replay, topic: topicBytes, ...(blocksMax === undefined ? {} : { blocksMax }) },
         prng,
