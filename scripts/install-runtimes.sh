@@ -102,8 +102,7 @@ install_tritonserver() {
     ls /usr/lib/*-linux-gnu/"libpython$version.so.1.0" >/dev/null 2>&1 && break
   done
   [ "$version" != none ] || { say "tritonserver needs libpython3.10, 3.11 or 3.12"; return 1; }
-  wheels "$1" "nvidia-pytriton==$triton_wheel" || return 1
-  wheels "$1" --python-version "$version" "numpy==1.26.4" || return 1
+  wheels "$1" --python-version "$version" "nvidia-pytriton==$triton_wheel" "numpy==1.26.4" || return 1
   mv "$triton/python_backend_stubs/$version/triton_python_backend_stub" "$triton/backends/python/" || return 1
   chmod +x "$triton/bin/tritonserver" "$triton/backends/python/triton_python_backend_stub"
   launcher "$1" tritonserver "'$triton/bin/tritonserver'" --backend-directory "'$triton/backends'"

@@ -29,6 +29,7 @@ import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
 import { openRuntimePlane } from "./runtime-plane.ts";
+import { announcedPlaces, servedMeta } from "./served-places.ts";
 import type { NodeSample } from "./score/sample.ts";
 import { createSampler } from "./telemetry/sampler.ts";
 
@@ -70,7 +71,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     health: config.gpuHealth,
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     models: () => runtimes.models,
-    port: () => runtimes.endpoint?.port,
+    port: () => runtimes.places[0]?.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
     faulted: (faults) => xids.look(faults, performance.now()),
@@ -98,6 +99,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
     gpuSources: () => plane.sources.all,
     dcgmHost: config.gpu.dcgmCompat ? hostname() : undefined,
@@ -106,9 +108,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const onError = (error: unknown, request: string): void =>
     log.error("request to the admin API failed", { request, error: String(error) });
   const onNotice = (message: string, remote: string): void => log.debug("admin client refused", { message, remote });
-  const servedAt = (host = ""): string => {
-    const { endpoint } = runtimes;
-    return endpoint === undefined ? "" : listensAt(host || endpoint.host, endpoint.port);
+  const servedAt = (): string => {
+    const [first] = runtimes.places;
+    return first === undefined ? "" : listensAt(first.host, first.port);
   };
   const addresses = { serve: servedAt(), api: "", metrics: "", gossip: "" };
   const identity = { id: config.id, incarnation, role: config.role, version, zone: config.zone, labels: config.labels };
@@ -173,7 +175,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  const isReady = runtimes.isReady && exec?.isReady !== false;
+  // As it is told from then on, too: without a quarantined GPU.
+  const isReady = sample().ready;
   node = await joinMesh({
     id: config.id,
     identity: nodeIdentity(config.dataDir, config.id),
@@ -190,9 +193,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       zone: config.zone,
       labels: config.labels,
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
-      servingAddress: servedAt(config.advertise),
-      models: runtimes.models,
-      endpoints: [],
+      ...servedMeta(runtimes.places, config.advertise),
       healthy: isReady,
       draining: false,
     },
@@ -238,28 +239,26 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   announcer = new Announcer({
     urls: config.register,
-    registration: () => ({
-      id: config.id,
-      metricsPort: vitals.port,
-      models: runtimes.models,
-      zone: config.zone,
-      labels: config.labels,
-      incarnation,
-    }),
-    host: () => config.advertise || (mock === null ? (runtimes.endpoint?.host ?? "") : config.serve.host),
-    port: () => runtimes.endpoint?.port,
+    places: () =>
+      announcedPlaces(config.id, runtimes.places, config.advertise).map((one) => ({
+        ...one,
+        metricsPort: vitals.port,
+        zone: config.zone,
+        labels: config.labels,
+        incarnation,
+      })),
     log,
   });
   announcer.start();
   serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
-  let advertised = { servingAddress: servedAt(config.advertise), models: runtimes.models };
+  let advertised = servedMeta(runtimes.places, config.advertise);
   const loaded = new LoadedNews(config.id, runtimes.models, journal.tell);
   told = () => {
     states?.look();
     const { models: served } = runtimes;
     loaded.look(served);
     addresses.serve = servedAt();
-    const now = { servingAddress: servedAt(config.advertise), models: served };
+    const now = servedMeta(runtimes.places, config.advertise);
     if (Bun.deepEquals(now, advertised)) return;
     advertised = now;
     node?.tell(now);

@@ -10,7 +10,7 @@ import { StateLock } from "./keeper/lock.ts";
 import { placeOfNumbers } from "./keeper/proc.ts";
 import { findProgram } from "./keeper/program.ts";
 import { askReady } from "./keeper/ready.ts";
-import { Runner, type RunnerDetail, type RunnerStatus, stateDirectoryOf } from "./keeper/runner.ts";
+import { Runner, type RunnerDetail, type RunnerFigures, type RunnerStatus, stateDirectoryOf } from "./keeper/runner.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import { selfCommand } from "./process.ts";
@@ -37,6 +37,7 @@ export interface ExecPlane {
   readonly isReady: boolean;
   /** Fit for everybody to see. */
   readonly summary: RunnerStatus;
+  readonly figures: RunnerFigures;
   /** With the last lines of its log, which may say more than is for everybody. */
   readonly status: RunnerDetail;
   /** Takes over a runtime that an agent before this one has left, or starts one. */
@@ -125,6 +126,9 @@ export function openExecPlane(options: ExecPlaneOptions): ExecPlane | null {
     },
     get summary() {
       return runner.status;
+    },
+    get figures() {
+      return runner.figures;
     },
     get status() {
       return runner.detail;

@@ -1,7 +1,7 @@
 /**
  * GetGpu and ClearGpu, wherever the call came in: the agent of the GPU's node answers. Who is asked without a node looks
- * for it: a router in the states that it hears, an agent among its own GPUs, then by a router. Where a router can't reach
- * the agent it tells what it knows itself, and says so. Wiring only.
+ * for it: a router in the states that it hears, an agent among its own GPUs, then both in the mesh. Where a router can't
+ * reach the agent it tells what it knows itself, and says so. Wiring only.
  */
 import type { GpuAccess } from "./admin/control-plane.ts";
 import { gpuJson } from "./admin/gpu-api.ts";
@@ -16,20 +16,20 @@ import type {
   Init,
 } from "./gen/services.js";
 import type { GpuWatch, WatchedReading } from "./gpu/watch.ts";
+import { findGpu } from "./gpu-search.ts";
 import { GPU_NAME_LENGTH_MAX, gpuAndNode, matchGpu, type NamedGpu } from "./health/gpu-name.ts";
 import type { HealthReason } from "./health/verdict.ts";
 import { joined, type MeshNode } from "./mesh/node-membership.ts";
 import type { Tell } from "./news.ts";
 import { knownMember, NodeCall, type ServedCall } from "./node-calls.ts";
 import type { GpuSample } from "./score/sample.ts";
-import { decodeMeta } from "./swim/meta.ts";
 
 export interface GpuCallsOptions {
   /** This process, in the mesh. */
   readonly id: () => string;
   readonly node: () => MeshNode | null;
   /** An agent's. */
-  readonly gpus?: Pick<GpuWatch, "all" | "clear">;
+  readonly gpus?: Pick<GpuWatch, "all" | "clear" | "foresee">;
   /** A router's. */
   readonly targets?: () => readonly Target[];
   /** What is ended by hand is told there. */
@@ -38,7 +38,6 @@ export interface GpuCallsOptions {
 
 /** For another process to answer; nothing of this takes long. */
 const ANSWER_MS = 5000;
-const ROUTERS_ASKED_MAX = 3;
 const NAMED_MAX = 8;
 
 const GET = new NodeCall<GetGpuRequest, GetGpuResponse>("GetGpu");
@@ -61,7 +60,7 @@ interface OwnGpu extends NamedGpu {
 
 export function gpuCalls(options: GpuCallsOptions): GpuAccess {
   return {
-    get: async (request, { deadlineMs }) => get(options, wantedIn(request), soon(deadlineMs)),
+    get: async (request, { deadlineMs }) => get(options, wantedIn(request), soon(deadlineMs), true),
     async clear(request, { deadlineMs }) {
       const wanted = wantedIn(request);
       if (wanted.node === "" || wanted.node === options.id()) return clearHere(options, wanted.gpu, request.dryRun);
@@ -77,7 +76,7 @@ export function servedGpuCalls(options: GpuCallsOptions): readonly ServedCall[] 
   return [
     GET.servedBy(async (request) => {
       const wanted = wantedIn(request);
-      return options.gpus === undefined ? get(options, wanted, soon(Infinity)) : getHere(options, wanted.gpu);
+      return options.gpus === undefined ? get(options, wanted, soon(Infinity), false) : getHere(options, wanted.gpu);
     }),
     CLEAR.servedBy(async (request) => clearHere(options, wantedIn(request).gpu, request.dryRun)),
   ];
@@ -105,7 +104,13 @@ function wantedIn(request: { readonly node: string; readonly gpu: string }): Wan
   return { gpu, node: request.node === "" ? node : request.node };
 }
 
-async function get(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number): Promise<Init<GetGpuResponse>> {
+/** `isFirst`: nobody else asked this process, so it may look for the GPU elsewhere. */
+async function get(
+  options: GpuCallsOptions,
+  wanted: Wanted,
+  deadlineMs: number,
+  isFirst: boolean,
+): Promise<Init<GetGpuResponse>> {
   const { gpu, node } = wanted;
   if (gpu === "") {
     throw new MeshError("bad_request", "gpu is missing; expected INDEX@NODE, a UUID or its beginning", {
@@ -115,7 +120,12 @@ async function get(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number)
   if (node === options.id()) return getHere(options, gpu);
   if (node !== "") return getThere(options, { gpu, node }, deadlineMs);
   if (options.targets !== undefined) {
-    const found = theOne(gpu, fleetGpus(options.targets()), ({ index, node: at }) => `${index}@${at}`, "here");
+    const fleet = fleetGpus(options.targets());
+    const found = orError(() => theOne(gpu, fleet, ({ index, node: at }) => `${index}@${at}`, "here"));
+    if (found instanceof MeshError) {
+      if (found.code !== "not_found" || !isFirst) throw found;
+      return search(options, gpu, deadlineMs, found);
+    }
     return getThere(
       options,
       { gpu: found.uuid === "" ? String(found.index) : found.uuid, node: found.node },
@@ -123,7 +133,15 @@ async function get(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number)
     );
   }
   if (matchGpu(gpu, ownGpus(options)).kind !== "none") return getHere(options, gpu);
-  return getByRouter(options, gpu, deadlineMs);
+  return search(options, gpu, deadlineMs, undefined);
+}
+
+function orError<T>(work: () => T): T | MeshError {
+  try {
+    return work();
+  } catch (error) {
+    return toMeshError(error);
+  }
 }
 
 function getHere(options: GpuCallsOptions, gpu: string): Init<GetGpuResponse> {
@@ -147,24 +165,20 @@ async function getThere(options: GpuCallsOptions, wanted: Wanted, deadlineMs: nu
   }
 }
 
-/** A router knows the GPUs of all nodes. */
-async function getByRouter(options: GpuCallsOptions, gpu: string, deadlineMs: number): Promise<Init<GetGpuResponse>> {
+/** Wherever it is in the mesh; `missing` says that it is not here, which holds where nobody else knows better. */
+async function search(
+  options: GpuCallsOptions,
+  gpu: string,
+  deadlineMs: number,
+  missing: MeshError | undefined,
+): Promise<Init<GetGpuResponse>> {
   const mesh = options.node();
-  const members = mesh?.membership.members() ?? [];
-  const routers = members.filter(({ status, meta }) => status === "alive" && decodeMeta(meta)?.role === "router");
-  const nearest = routers.toSorted((a, b) => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity));
-  let failed: MeshError | undefined;
-  for (const { id } of mesh === null ? [] : nearest.slice(0, ROUTERS_ASKED_MAX)) {
-    try {
-      return await GET.askedOf(id, { gpu }, joined(mesh), deadlineMs);
-    } catch (error) {
-      const told = toMeshError(error);
-      // It has been looked for everywhere.
-      if (told.source === "client") throw told;
-      failed ??= told;
-    }
-  }
-  if (failed !== undefined) throw failed;
+  const heard = new Set(fleetGpus(options.targets?.() ?? []).map(({ node }) => node));
+  const isKnown = (node: string): boolean => heard.has(node);
+  const found = mesh === null ? undefined : await findGpu({ gpu, mesh: joined(mesh), call: GET, deadlineMs, isKnown });
+  if (found !== undefined && !(found instanceof MeshError)) return found;
+  const told = missing ?? found;
+  if (told !== undefined) throw told;
   const shown = JSON.stringify(gpu.slice(0, 128));
   const why = `there is no GPU ${shown} at ${options.id()}, and no router in the mesh that knows those of other nodes`;
   throw new MeshError("not_found", `${why}; say INDEX@NODE`);
@@ -240,7 +254,7 @@ function clearHere(options: GpuCallsOptions, gpu: string, dryRun: boolean): Init
   const after = new Map(ownGpus(options).map((one) => [one.uuid, one.known]));
   const told = meant.map(({ known }) => {
     const { uuid } = known.reading;
-    return dryRun ? foreseen(known) : clearedGpu(known, cleared.has(uuid) ? after.get(uuid) : known);
+    return dryRun ? foreseen(options, known) : clearedGpu(known, cleared.has(uuid) ? after.get(uuid) : known);
   });
   const gpus = told.filter((one) => isCleared(one) || one.health !== "healthy");
   for (const one of dryRun ? [] : gpus.filter(isCleared)) {
@@ -255,19 +269,15 @@ function isCleared({ ended = [], forgotten = false }: Init<ClearedGpu>): boolean
   return forgotten || ended.length > 0;
 }
 
-/** What it would come to, as far as can be told before. */
-function foreseen(known: WatchedReading): Init<ClearedGpu> {
-  if (isLost(known)) return clearedGpu(known, undefined);
-  const reasons = known.verdict.reasons.filter(({ recovery }) => recovery === "auto");
+/** What it would come to, as far as can be told before: a rule that would find the same anew is not asked. */
+function foreseen({ gpus }: GpuCallsOptions, known: WatchedReading): Init<ClearedGpu> {
+  const after = gpus?.foresee(known.reading.uuid);
+  if (after === undefined) return clearedGpu(known, undefined);
+  const { reasons } = after;
   return clearedGpu(known, {
     ...known,
     verdict: { ...known.verdict, reasons, health: reasons[0]?.severity ?? "healthy" },
   });
-}
-
-/** Its source lists GPUs, and not this one. */
-function isLost({ isFresh, source }: WatchedReading): boolean {
-  return !isFresh && source.state === "ok";
 }
 
 /** `after`: undefined for one that is not there any more. */

@@ -5,9 +5,9 @@
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
 import type { LocalRuntime } from "./model-calls.ts";
-import { isServing } from "./runtimes/state.ts";
+import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
-import type { Runtime, RuntimeEndpoint } from "./telemetry/runtime.ts";
+import type { Runtime } from "./telemetry/runtime.ts";
 import type { RuntimeSample } from "./telemetry/sampler.ts";
 
 export interface RuntimePlaneOptions {
@@ -20,26 +20,22 @@ export interface RuntimePlane extends LocalRuntime {
   /** In the order in which they are named; those that are found by themselves come last. */
   readonly all: readonly Runtime[];
   readonly mock: MockRuntime | null;
-  /** The one that requests are sent to: the first that serves. */
-  readonly serving: Runtime | undefined;
-  /** What that one serves. */
+  /** What they serve, all together. */
   readonly models: readonly string[];
-  /** Where that one serves by HTTP. */
-  readonly endpoint: RuntimeEndpoint | undefined;
+  /** Where routers send requests. */
+  readonly places: readonly ServedPlace[];
+  /** One of them takes requests. */
   readonly isReady: boolean;
   sample(): RuntimeSample;
   stop(drainMs: number): Promise<void>;
 }
-
-const NOTHING: RuntimeSample = { ready: false, draining: false, models: [], requestsInProgress: 0, failedResponses: 0 };
 
 /** Throws a MeshError for what can't be started. */
 export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): RuntimePlane {
   const mock = config.mock.enabled ? startMock(config) : null;
   const all: Runtime[] = mock === null ? [] : [mock];
   for (const runtime of all) runtime.watch(changed);
-  /** The first that is ready, else the first that there is. */
-  const serving = (): Runtime | undefined => all.find(({ status }) => isServing(status.state)) ?? all[0];
+  const places = (): readonly ServedPlace[] => placesOf(all);
   const having = (model: string): Runtime => {
     const [only, ...others] = all;
     if (only !== undefined && others.length === 0) return only;
@@ -52,19 +48,16 @@ export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): Runt
   return {
     all,
     mock,
-    get serving() {
-      return serving();
-    },
     get models() {
-      return serving()?.models ?? [];
+      return [...new Set(all.flatMap(({ models }) => models))];
     },
-    get endpoint() {
-      return serving()?.endpoints.find(({ protocol }) => protocol === "http");
+    get places() {
+      return places();
     },
     get isReady() {
-      return serving()?.sample().ready ?? false;
+      return all.some((runtime) => runtime.sample().ready);
     },
-    sample: () => serving()?.sample() ?? NOTHING,
+    sample: () => sampleOf(all, places()),
     load: async (model, signal) => having(model).load(model, signal),
     unload: async (model, drainMs, signal) => having(model).unload(model, drainMs, signal),
     stop: async (drainMs) => void (await Promise.all(all.map((runtime) => runtime.stop(drainMs)))),

@@ -192,9 +192,54 @@ describe("a GPU is told of", () => {
     expect(await refusal(gpuCalls({ ...options, node: () => null }).get(ask("0@n2"), call))).toStartWith("starting:");
   });
 
-  test("not by routers that do not answer: why is said", async () => {
+  test("by its agent where the routers don't answer, can't, or have not heard of it", async () => {
+    const refusals = [
+      new MeshError("upstream_timeout", "r1: no answer within 5000 ms"),
+      new MeshError("not_supported", "/infermesh.control.v1.ControlPlane/GetGpu is not served to members"),
+      new MeshError("not_found", 'there is no GPU "cccc" here; there is none'),
+    ];
+    for (const error of refusals) {
+      const { mesh, one } = bed();
+      mesh.handlers.set("r1", () => Promise.reject(error));
+      expect(await gpuCalls(one.options).get(ask("cccc"), call)).toMatchObject({ node: "n2" });
+      expect(mesh.asked).toEqual(["n1>r1", "n1>n2"]);
+      // The second router knows it where the first one does not.
+      const far = bed();
+      far.mesh.handlers.set("r1", () => Promise.reject(error));
+      router(far.mesh, "r2", [far.two]);
+      expect(await gpuCalls(far.one.options).get(ask("cccc"), call)).toMatchObject({ node: "n2" });
+      expect(far.mesh.asked).toEqual(["n1>r1", "n1>r2", "r2>n2"]);
+    }
+  });
+
+  test("by its agent where the router that is asked has not heard of it, which asks nobody on a member's behalf", async () => {
+    const { mesh, one, two } = bed();
+    const late = router(mesh, "r2", [one]);
+    mesh.handlers.delete("r1");
+    expect(await gpuCalls(late).get(ask("cccc"), call)).toMatchObject({ node: "n2" });
+    // Not the one whose GPUs it has looked through.
+    expect(mesh.asked).toEqual(["r2>r1", "r2>n2"]);
+    mesh.asked.length = 0;
+    expect(await refusal(gpuCalls(late).get(ask("GPU-zz"), call))).toStartWith(
+      'not_found: there is no GPU "GPU-zz" here; there are 0@n1, 1@n1',
+    );
+    expect(mesh.asked).toEqual(["r2>r1", "r2>n2"]);
+    mesh.asked.length = 0;
+    expect(await refusal(gpuCalls(two.options).get(ask("GPU-zz"), call))).toStartWith("not_found: ");
+    expect(mesh.asked).toEqual(["n2>r1", "n2>r2", "n2>n1"]);
+    // Several agents that no router has heard of have one of that name.
+    const alone = new FakeMesh();
+    const asker = agent(alone, "n0", []);
+    for (const id of ["n1", "n2"]) agent(alone, id, [gpu({ uuid: `GPU-${id}` })]);
+    expect(await refusal(gpuCalls(asker.options).get(ask("0"), call))).toBe(
+      'bad_request: "0" may be of n1, n2; say which',
+    );
+  });
+
+  test("not by routers and agents that do not answer: why is said", async () => {
     const { mesh, one } = bed();
     mesh.handlers.delete("r1");
+    mesh.handlers.delete("n2");
     expect(await refusal(gpuCalls(one.options).get(ask("cccc"), call))).toBe(
       "upstream_timeout: r1: no answer within 5000 ms",
     );
@@ -248,6 +293,24 @@ describe("quarantines are ended by hand", () => {
       expect(gpus[0]?.remaining).toHaveLength(1);
     }
   });
+
+  test.each(["ok", "absent", "broken", "unresponsive", "lost", "denied"] as const)(
+    "as the dry run says, where the source is %s",
+    async (state) => {
+      const { one } = bed();
+      one.source.listener?.faulted([
+        { uuid: "GPU-aaaa", xid: 79 },
+        // Ends by itself, in ten minutes.
+        { uuid: "GPU-aaaa", xid: 61 },
+        { uuid: "GPU-bbbb", xid: 61 },
+      ]);
+      one.source.state = { state, message: "so it is", sinceMs: 1 };
+      one.source.listener?.changed();
+      const foreseen = await clear(one.options, "n1", "", true);
+      expect(foreseen.gpus?.length).toBeGreaterThan(0);
+      expect(await clear(one.options, "n1")).toEqual({ ...foreseen, dryRun: false });
+    },
+  );
 
   test("and one that was taken out is not looked for any more", async () => {
     const { one } = bed();

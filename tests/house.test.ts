@@ -20,6 +20,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/proxy/grpc-call.ts",
   "src/proxy/upstream.ts",
   "src/raft/raft.ts",
+  "src/runtimes/watch.ts",
   "src/sim/batching.ts",
   "src/store/policy-host.ts",
   "src/store/raft-node.ts",

@@ -8,9 +8,10 @@ import { NodeState } from "../gen/state.js";
 import type { NodeSample } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
 import { gpuRoutes, type GpuView } from "./gpu-api.ts";
-import { GPU_API } from "./gpu-schema.ts";
+import { type ApiPart, GPU_API } from "./gpu-schema.ts";
 import { type KeyringControl, keyringRoutes } from "./keyring-api.ts";
 import { type MeshApiOptions, leaveRoute, meshRoutes } from "./mesh-api.ts";
+import { RUNTIME_API } from "./runtime-schema.ts";
 
 export interface AgentHealth {
   readonly status: "ok" | "degraded" | "draining";
@@ -109,7 +110,8 @@ export function agentApi(options: AgentApiOptions): Hono {
     return wantedFormat(c, formats) === "protobuf" ? stateBytes(c, sample) : c.json(stateJson(sample));
   });
   if (options.gpus !== undefined) gpuRoutes(app, options.gpus);
-  meshRoutes(app, options.gpus === undefined ? options : { ...options, openApi: GPU_API });
+  const parts = [options.gpus === undefined ? [] : GPU_API, options.runtime === undefined ? [] : RUNTIME_API].flat();
+  meshRoutes(app, { ...options, openApi: together(parts) });
   const read = "GET, HEAD";
   const methods: Record<string, string> = {
     "/metrics": read,
@@ -135,6 +137,13 @@ export function agentApi(options: AgentApiOptions): Hono {
   allowOnly(app, methods);
   if (options.keyring !== undefined) keyringRoutes(app, options.keyring);
   return app;
+}
+
+function together(parts: readonly ApiPart[]): ApiPart {
+  return {
+    paths: Object.assign({}, ...parts.map(({ paths }) => paths)) as ApiPart["paths"],
+    schemas: Object.assign({}, ...parts.map(({ schemas }) => schemas)) as ApiPart["schemas"],
+  };
 }
 
 /** Answers the methods of its paths. What was asked for takes its time: 202, with the state that it has begun with. */

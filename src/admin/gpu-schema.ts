@@ -99,7 +99,7 @@ const FIXED = [
   "source",
   "identity",
 ];
-const ERROR = object(
+export const ERROR = object(
   {
     error: object({ message: TEXT, type: TEXT, param: { type: ["string", "null"] }, code: TEXT }, ["message", "code"]),
   },

@@ -58,6 +58,7 @@ const IDENTITY: Fields<GpuIdentity> = {
   persistenceMode: FLAG,
   eccMode: FLAG,
   migMode: FLAG,
+  reportsXids: FLAG,
   fabric: TEXT,
 };
 

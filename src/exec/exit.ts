@@ -9,6 +9,27 @@ export interface RuntimeExit {
   readonly lastLines: readonly string[];
 }
 
+/** Why it ended, as counters have it. */
+export const EXIT_REASONS = [
+  "asked",
+  "unwell",
+  "not_started",
+  "out_of_memory",
+  "signal",
+  "failed",
+  "finished",
+  "unseen",
+] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
+
+/** Of one that ended by itself. */
+export function exitReason({ code, signal, oomKills = 0 }: RuntimeExit): ExitReason {
+  if (oomKills > 0) return "out_of_memory";
+  if (signal !== null) return "signal";
+  if (code === null) return "unseen";
+  return code === 0 ? "finished" : "failed";
+}
+
 /** What shells make of a process that a signal ended: 128 and the signal's number. */
 const CODE_KILLED = 137;
 const CODE_SEGV = 139;

@@ -22,7 +22,7 @@
  */
 import type { Prng } from "../base/prng.ts";
 import { formatDuration } from "../base/units.ts";
-import { exitWords, type RuntimeExit } from "./exit.ts";
+import { type ExitReason, exitReason, exitWords, type RuntimeExit } from "./exit.ts";
 import type { ExecConfig } from "./settings.ts";
 
 export type RunState = "stopped" | "starting" | "ready" | "failing" | "backoff" | "crash-looping" | "stopping";
@@ -103,6 +103,8 @@ export class Run {
   #failures = 0;
   #crashesAtMs: number[] = [];
   #restarts = 0;
+  readonly #exits = new Map<ExitReason, number>();
+  #tookMs: number | undefined;
   #lastExit: { readonly words: string; readonly atMs: number; readonly exit: RuntimeExit } | undefined;
 
   constructor(config: RunConfig, prng: Prng) {
@@ -132,6 +134,16 @@ export class Run {
   /** Times that it was started after the first. */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** How often it ended, by why. */
+  get exits(): ReadonlyMap<ExitReason, number> {
+    return this.#exits;
+  }
+
+  /** From its last start that led to it until it was ready. */
+  get tookMs(): number | undefined {
+    return this.#tookMs;
   }
 
   get lastExit(): { readonly words: string; readonly atMs: number; readonly exit: RuntimeExit } | undefined {
@@ -269,6 +281,7 @@ export class Run {
     if (this.#state === "ready") return;
     const tookMs = nowMs - this.#sinceMs;
     const cause = this.#wasReady ? `well again after ${shortly(tookMs)}` : `after ${shortly(tookMs)}`;
+    if (!this.#wasReady) this.#tookMs = tookMs;
     this.#wasReady = true;
     this.#enter("ready", "", nowMs);
     this.#tell("ready", cause);
@@ -308,6 +321,8 @@ export class Run {
   #ended(exit: RuntimeExit, words: string, nowMs: number): void {
     const pid = this.#pid;
     this.#lastExit = { words, atMs: nowMs, exit };
+    const reason = this.#reasonOf(exit);
+    this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
     this.#checkAtMs = Infinity;
     this.#isChecking = false;
     const isFailure = this.#then === "fail";
@@ -320,6 +335,11 @@ export class Run {
     } else if (policy === "never" || (policy === "on-failure" && exit.code === 0 && this.#endedFor === "")) {
       this.#goDown(`${words}; not started again, since exec.restart is ${policy}`, pid, nowMs);
     } else this.#pause(words, pid, nowMs);
+  }
+
+  #reasonOf(exit: RuntimeExit): ExitReason {
+    if (this.#endedFor !== "") return this.#then === "fail" ? "unwell" : "asked";
+    return this.#pid === 0 ? "not_started" : exitReason(exit);
   }
 
   #goDown(words: string, pid: number, nowMs: number): void {

@@ -181,7 +181,8 @@ function taken(uuid: string, gpu: SeenGpu): GpuUpdate | undefined {
   return update?.identity === undefined ? takeUpdate(updateOf(uuid, { ...gpu, name: NAMELESS })) : update;
 }
 
-function updateOf(uuid: string, { index, name, pciAddress, serial, values, instances }: SeenGpu): object {
+function updateOf(uuid: string, seen: SeenGpu): object {
+  const { index, name, pciAddress, serial, values, instances } = seen;
   const { identity, load, activity, traffic, wear, memory } = groupsOf(values);
   const slices = [...instances].map(([id, instance]) => sliceOf(uuid, id, instance));
   const isMig = instances.size > 0;
@@ -196,6 +197,7 @@ function updateOf(uuid: string, { index, name, pciAddress, serial, values, insta
       memoryTotalBytes: totalOf(memory),
       ...identity,
       migMode: isMig ? true : identity["migMode"],
+      reportsXids: seen.last.size + seen.counts.size > 0,
     },
     load: {
       memoryUsedBytes: memory["used"],

@@ -53,6 +53,11 @@ export class NvmlEvents {
     return left;
   }
 
+  /** Whether what is reported of it would be told. */
+  sees(handle: Pointer): boolean {
+    return this.#uuids.has(handle);
+  }
+
   /** What was reported since the last look; `isBroken`: the set answers to nothing any more. */
   take(): { readonly faults: GpuFault[]; readonly isBroken: boolean } {
     const faults: GpuFault[] = [];

@@ -117,7 +117,7 @@ class NvmlBackend implements GpuBackend {
       const updates: GpuUpdate[] = [];
       for (const gpu of this.#gpus) {
         try {
-          updates.push(gpu.read(groups, nowMs));
+          updates.push(this.#withEvents(gpu, gpu.read(groups, nowMs)));
         } catch (error) {
           if (!(error instanceof GpuGone)) throw error;
           this.#lose(gpu, error, nowMs);
@@ -131,6 +131,12 @@ class NvmlBackend implements GpuBackend {
       this.close();
       throw error;
     }
+  }
+
+  #withEvents(gpu: NvmlGpu, update: GpuUpdate): GpuUpdate {
+    const { identity } = update;
+    if (identity === undefined) return update;
+    return { ...update, identity: { ...identity, reportsXids: this.#events.sees(gpu.device.handle) } };
   }
 
   faults(): GpuFault[] {

@@ -10,7 +10,7 @@ import { GpuHealth } from "../health/gpu-health.ts";
 import type { GpuFault, GpuReading } from "../health/reading.ts";
 import type { HealthConfig } from "../health/settings.ts";
 import type { SourceState } from "../health/source-state.ts";
-import type { Verdict } from "../health/verdict.ts";
+import type { HealthReason, Verdict } from "../health/verdict.ts";
 import type { GpuSample } from "../score/sample.ts";
 import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
 import type { GpuSource } from "./source.ts";
@@ -154,6 +154,17 @@ export class GpuWatch {
       if (cleared.length > 0) this.#step(watched);
       return cleared;
     });
+  }
+
+  /** What `clear` would leave of the reasons of one GPU; undefined where it would be told of no more. */
+  foresee(uuid: string): { readonly reasons: readonly HealthReason[] } | undefined {
+    for (const { source, health } of this.#watched) {
+      const left = health.foresee(uuid);
+      if (left === undefined) continue;
+      const isTold = left !== "forgotten" || source.readings.some((reading) => reading.uuid === uuid);
+      return isTold ? { reasons: left === "forgotten" ? [] : left } : undefined;
+    }
+    return { reasons: [] };
   }
 
   stop(): void {

@@ -11,7 +11,7 @@
 import type { GpuFault, GpuReading } from "./reading.ts";
 import type { HealthConfig } from "./settings.ts";
 import type { SourceState } from "./source-state.ts";
-import { type Verdict, isSame } from "./verdict.ts";
+import { type HealthReason, type Verdict, isSame } from "./verdict.ts";
 import { WatchedGpu } from "./watched-gpu.ts";
 
 export interface VerdictChange {
@@ -102,13 +102,25 @@ export class GpuHealth {
     const cleared: string[] = [];
     for (const [name, gpu] of this.#gpus) {
       if (uuid !== undefined && name !== uuid) continue;
-      const { state } = this.#source;
-      const isGone = state === "absent" || (state === "ok" && !gpu.isListed);
+      const isGone = this.#isGone(gpu);
       if (gpu.clear() || isGone) cleared.push(name);
       if (isGone) this.#forget(name, gpu);
       else this.#judge(name, gpu, nowMs);
     }
     return cleared;
+  }
+
+  /** The reasons that `clear` would leave, unless a rule finds the same anew at once; undefined for a GPU that is not known. */
+  foresee(uuid: string): readonly HealthReason[] | "forgotten" | undefined {
+    const gpu = this.#gpus.get(uuid);
+    if (gpu === undefined) return undefined;
+    return this.#isGone(gpu) ? "forgotten" : gpu.left;
+  }
+
+  /** Nothing will be known of it any more: its driver is not there, or it is not among those that are. */
+  #isGone({ isListed }: WatchedGpu): boolean {
+    const { state } = this.#source;
+    return state === "absent" || (state === "ok" && !isListed);
   }
 
   /** What changed since the last call: the health or the reasons, not a figure alone. */

@@ -44,6 +44,8 @@ export interface GpuIdentity {
   readonly persistenceMode?: boolean | undefined;
   readonly eccMode?: boolean | undefined;
   readonly migMode?: boolean | undefined;
+  /** Whether it would be seen if its driver reported an error (an XID); only NVIDIA's do. */
+  readonly reportsXids?: boolean | undefined;
   /** The XGMI hive or NVLink domain that it belongs to. */
   readonly fabric?: string | undefined;
 }
@@ -127,6 +129,13 @@ export const THROTTLE_REASONS = [
   "power_brake",
   "display_clocks",
 ] as const;
+
+/** Those that a vendor's drivers can tell: of the others it is not known whether they hold. */
+export const THROTTLE_REASONS_OF: Readonly<Record<GpuVendor, readonly (typeof THROTTLE_REASONS)[number][]>> = {
+  nvidia: THROTTLE_REASONS,
+  amd: ["sw_power_cap", "sw_thermal", "hw_thermal"],
+  intel: ["sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal"],
+};
 
 /** One NVLink or XGMI link. */
 export interface GpuLink {

@@ -136,6 +136,7 @@ const identity = record(
     persistenceMode: flag,
     eccMode: flag,
     migMode: flag,
+    reportsXids: flag,
     fabric: text(64),
   },
   ["index", "vendor", "name"],

@@ -116,6 +116,18 @@ export class WatchedGpu {
     this.#verdict = { health, sinceMs, reasons };
   }
 
+  /** The reasons that `clear` would not end. */
+  get left(): readonly HealthReason[] {
+    const kept = new Set<string>();
+    for (const { rule, condition, isKnown } of [...this.#rules, ...this.#presence]) {
+      const { name, severity, recovery } = rule;
+      if (condition.isOn && recovery === "auto" && isKnown) kept.add(ruleKey({ rule: name, severity }));
+    }
+    return this.#verdict.reasons.filter((reason) =>
+      reason.rule === "xid" ? reason.recovery === "auto" : kept.has(ruleKey(reason)),
+    );
+  }
+
   /**
    * Ends what is ended by hand and what can't be known to be over, and takes what there is for what should be; answers
    * whether there was any.
@@ -130,6 +142,10 @@ export class WatchedGpu {
     }
     return isAny;
   }
+}
+
+function ruleKey({ rule, severity }: Pick<HealthReason, "rule" | "severity">): string {
+  return `${rule} ${severity}`;
 }
 
 /** Counters that count since the driver was loaded are smaller than before. */

@@ -50,6 +50,14 @@ export interface RunnerDetail extends Omit<RunnerStatus, "lastExit"> {
   readonly lastLines: readonly string[];
 }
 
+/** For metrics. */
+export interface RunnerFigures {
+  readonly state: RunState;
+  readonly restarts: number;
+  readonly exits: ReadonlyMap<string, number>;
+  readonly readySeconds: number | undefined;
+}
+
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #run: Run;
@@ -85,6 +93,11 @@ export class Runner {
       detached: this.#options.config.detach,
       lastExit: lastExit === undefined ? null : { at: isoOf(lastExit.atMs), how: lastExit.words },
     };
+  }
+
+  get figures(): RunnerFigures {
+    const { state, restarts, exits, tookMs } = this.#run;
+    return { state, restarts, exits, readySeconds: tookMs === undefined ? undefined : tookMs / 1000 };
   }
 
   get detail(): RunnerDetail {

@@ -1,5 +1,6 @@
 /**
- * Keeps a node registered at its routers: POST /register to each, again and again, and POST /deregister at the end.
+ * Keeps a node registered at its routers: POST /register to each for each place at which it serves, again and again, and
+ * POST /deregister for one that is no more, and at the end.
  *
  * Each router has a loop of its own: while it can't be reached, attempts follow one another with growing, jittered
  * pauses; once it has accepted, every `intervalMs`, so that a router which restarted learns of the node soon. One log
@@ -9,6 +10,7 @@
  * the router is reached.
  */
 import { formatHostPort, registrationJson, type Registration } from "../fleet/registration.ts";
+import { isWildcard } from "../net/ip.ts";
 
 /** The part of the log that the announcer needs. */
 export interface AnnouncerLog {
@@ -16,15 +18,18 @@ export interface AnnouncerLog {
   warn(message: string, fields?: Record<string, unknown>): void;
 }
 
+/** One of the places at which a node serves. */
+export interface AnnouncedPlace extends Omit<Registration, "address"> {
+  /** Where requests reach it; may be a wildcard. */
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface AnnouncerOptions {
   /** Base URLs of the routers' admin APIs. */
   readonly urls: readonly string[];
-  /** What the node is now; asked before each attempt. */
-  readonly registration: () => Omit<Registration, "address">;
-  /** Where requests reach the node: --advertise or the address that it serves on. May be a wildcard. */
-  readonly host: () => string;
-  /** Undefined while it serves nowhere: then it is announced nowhere. */
-  readonly port: () => number | undefined;
+  /** What it serves where, asked before each attempt: none while it serves nowhere. */
+  readonly places: () => readonly AnnouncedPlace[];
   readonly log: AnnouncerLog;
   readonly intervalMs?: number;
   readonly timeoutMs?: number;
@@ -37,7 +42,6 @@ const TIMEOUT_MS = 2000;
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 10_000;
 const DEREGISTER_MS = 1000;
-const WILDCARDS = new Set(["", "*", "0.0.0.0", "::", "[::]"]);
 
 /** idle: there is nothing to announce yet. */
 type Outcome =
@@ -46,11 +50,9 @@ type Outcome =
   | { readonly kind: "refused" | "unreachable"; readonly why: string };
 
 export class Announcer {
-  readonly #options: AnnouncerOptions;
   readonly #loops: Loop[];
 
   constructor(options: AnnouncerOptions) {
-    this.#options = options;
     this.#loops = options.urls.map((url) => new Loop(url, options));
   }
 
@@ -70,8 +72,7 @@ export class Announcer {
 
   /** Takes the node off every router that knows it; resolves within about a second. */
   async stop(): Promise<void> {
-    const { id } = this.#options.registration();
-    await Promise.all(this.#loops.map((loop) => loop.stop(id)));
+    await Promise.all(this.#loops.map((loop) => loop.stop()));
   }
 }
 
@@ -85,8 +86,8 @@ class Loop {
   #busy: Promise<void> | null = null;
   #again = false;
   #failures = 0;
-  /** Whether some attempt may have left the node known there. */
-  #mayBeKnown = false;
+  /** The targets as which some attempt may have left the node known there. */
+  readonly #known = new Set<string>();
 
   constructor(url: string, options: AnnouncerOptions) {
     this.url = url.replace(/\/+$/, "");
@@ -110,37 +111,51 @@ class Loop {
     });
   }
 
-  async stop(id: string): Promise<void> {
+  async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#stop.abort();
     await this.#busy;
-    if (!this.#mayBeKnown) return;
-    await this.#post("/deregister", { id }, AbortSignal.timeout(DEREGISTER_MS)).catch(() => {
-      // The router finds out by its polls.
-    });
+    await this.#forget([...this.#known], AbortSignal.timeout(DEREGISTER_MS));
+  }
+
+  async #forget(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const id of ids) {
+      this.#known.delete(id);
+      await this.#post("/deregister", { id }, signal).catch(() => {
+        // The router finds out by its polls.
+      });
+    }
   }
 
   async #attempt(): Promise<Outcome> {
     const timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
     try {
-      const host = this.#options.host();
-      const port = this.#options.port();
-      if (port === undefined) return { kind: "idle" };
-      const reachable = WILDCARDS.has(host) ? await localAddress(this.url, timeoutMs) : host;
-      const address = formatHostPort(reachable.replace(/^\[|\]$/g, ""), port);
-      this.#mayBeKnown = true;
-      const answer = await this.#post(
-        "/register",
-        registrationJson({ ...this.#options.registration(), address }),
-        signal,
-      );
-      if (answer.status === 200 || answer.status === 201) return { kind: "accepted" };
-      const why = `answered ${answer.status}${answer.message === "" ? "" : `: ${answer.message}`}`;
-      return { kind: answer.status >= 500 ? "unreachable" : "refused", why };
+      const places = this.#options.places();
+      const gone = this.#known.difference(new Set(places.map(({ id }) => id)));
+      await this.#forget([...gone], signal);
+      for (const place of places) {
+        const failure = await this.#register(place, signal, timeoutMs);
+        if (failure !== undefined) return failure;
+      }
+      return { kind: places.length === 0 ? "idle" : "accepted" };
     } catch (error) {
       return { kind: "unreachable", why: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  async #register(
+    { host, port, ...registration }: AnnouncedPlace,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<Outcome | undefined> {
+    const reachable = isWildcard(host) ? await localAddress(this.url, timeoutMs) : host;
+    const address = formatHostPort(reachable.replace(/^\[|\]$/g, ""), port);
+    this.#known.add(registration.id);
+    const answer = await this.#post("/register", registrationJson({ ...registration, address }), signal);
+    if (answer.status === 200 || answer.status === 201) return undefined;
+    const why = `answered ${answer.status}${answer.message === "" ? "" : `: ${answer.message}`}`;
+    return { kind: answer.status >= 500 ? "unreachable" : "refused", why };
   }
 
   async #post(path: string, body: unknown, signal: AbortSignal): Promise<{ status: number; message: string }> {

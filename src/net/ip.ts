@@ -50,3 +50,18 @@ export function formatIp(bytes: Uint8Array): string {
   if (run === "") return text;
   return `${text.slice(0, at).replace(/:$/, "")}::${text.slice(at + run.length).replace(/^:/, "")}`;
 }
+
+const WILDCARDS = new Set(["", "*", "0.0.0.0", "::", "[::]"]);
+
+/** Whether who listens there listens on every address. */
+export function isWildcard(host: string): boolean {
+  return WILDCARDS.has(host);
+}
+
+/** Whether it is of this machine alone: "localhost", 127.0.0.0/8, ::1. */
+export function isLoopback(host: string): boolean {
+  const four = parseIpv4(host.replace(/^::ffff:/i, ""));
+  if (four !== null) return four[0] === 127;
+  const six = parseIpv6(host);
+  return six !== null && six.every((byte, at) => byte === (at === 15 ? 1 : 0));
+}

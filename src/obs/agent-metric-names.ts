@@ -40,6 +40,26 @@ export const AGENT_METRICS = {
   uptime: metric("gauge", "infermesh_agent_uptime_seconds", [], "seconds", "Time since the agent started."),
 } as const;
 
+/** Of the process that an agent runs by `--exec`. */
+export const EXEC_METRICS = {
+  state: metric(
+    "gauge",
+    "infermesh_exec_state",
+    ["state"],
+    "",
+    "1 for the state that the runtime's process is in, 0 for the others.",
+  ),
+  restarts: metric("counter", "infermesh_exec_restarts_total", [], "", "Times that it was started after the first."),
+  exits: metric("counter", "infermesh_exec_exits_total", ["reason"], "", "Times that it ended, by why."),
+  ready: metric(
+    "gauge",
+    "infermesh_exec_ready_seconds",
+    [],
+    "seconds",
+    "From its last start that led to it until it was ready.",
+  ),
+} as const;
+
 /** Of each model on an agent's node. */
 export const MODEL_METRICS = {
   running: metric("gauge", "infermesh_model_requests_running", ["model"], "", "Requests in the running batch."),

@@ -198,9 +198,11 @@ export function dcgmText(hostname: string, gpus: readonly GpuFigures[]): string 
   const written = new Map(views.map((view) => [view, dcgmLabels(hostname, view)]));
   const labels = (view: GpuView): string => written.get(view) ?? "";
   for (const [metric, read] of ROWS) page.family(metric, views, labels, (view, put) => put(read(view)));
-  page.family(XID, views, labels, ({ gpu: { isFresh, xids } }, put) => {
-    const { code, meaning } = xids.last ?? { code: 0, meaning: "No Error" };
-    if (isFresh) put(code, joined(label("err_code", code), label("err_msg", meaning)));
+  page.family(XID, views, labels, ({ gpu: { isFresh, xids }, identity: { reportsXids } }, put) => {
+    // Where none would be seen, it is not known that there was none.
+    const last = xids.last ?? (reportsXids === true ? { code: 0, meaning: "No Error" } : undefined);
+    if (isFresh && last !== undefined)
+      put(last.code, joined(label("err_code", last.code), label("err_msg", last.meaning)));
   });
   const parts = unique(
     views.flatMap((view) => partsOf(hostname, view)),

@@ -1,8 +1,8 @@
 /** Every metric of an agent's GPUs but for those in gpu-wear-names.ts, and of what reads them. docs/metrics.md lists the same. */
 import { defineMetric, type Metric } from "./exposition.ts";
 
-/** Of every one: the node's id, the GPU's name for good, its place, its model. */
-const GPU = ["node", "gpu_uuid", "gpu", "name"] as const;
+/** Of every one: the node's id, the GPU's name for good, its place, how it is cut where it is a MIG device, its model. */
+const GPU = ["node", "gpu_uuid", "index", "mig_profile", "name"] as const;
 
 export function gpuMetric(
   type: Metric["type"],
@@ -14,7 +14,7 @@ export function gpuMetric(
   return defineMetric(type, name, [...GPU, ...more], unit, help);
 }
 
-/** Of each GPU on an agent's node; those with `mig_profile` also of each MIG device, under its own UUID. */
+/** Of each GPU on an agent's node; memory, multiprocessors and activity also of each MIG device, under its own UUID. */
 export const GPU_METRICS = {
   info: gpuMetric(
     "gauge",
@@ -90,12 +90,12 @@ export const GPU_METRICS = {
   activity: gpuMetric(
     "gauge",
     "infermesh_gpu_activity_ratio",
-    ["mig_profile", "part"],
+    ["part"],
     "ratio",
     "Share of the time, or of the peak, that a part of the chip was at work, 0 to 1.",
   ),
-  memoryTotal: gpuMetric("gauge", "infermesh_gpu_memory_total_bytes", ["mig_profile"], "bytes", "Memory there is."),
-  memoryUsed: gpuMetric("gauge", "infermesh_gpu_memory_used_bytes", ["mig_profile"], "bytes", "Memory in use."),
+  memoryTotal: gpuMetric("gauge", "infermesh_gpu_memory_total_bytes", [], "bytes", "Memory there is."),
+  memoryUsed: gpuMetric("gauge", "infermesh_gpu_memory_used_bytes", [], "bytes", "Memory in use."),
   memoryFree: gpuMetric("gauge", "infermesh_gpu_memory_free_bytes", [], "bytes", "Memory that is free."),
   memoryReserved: gpuMetric(
     "gauge",
@@ -111,13 +111,7 @@ export const GPU_METRICS = {
     "bytes",
     "Memory of the host that is mapped for it.",
   ),
-  multiprocessors: gpuMetric(
-    "gauge",
-    "infermesh_gpu_multiprocessors",
-    ["mig_profile"],
-    "",
-    "Multiprocessors of a MIG device.",
-  ),
+  multiprocessors: gpuMetric("gauge", "infermesh_gpu_multiprocessors", [], "", "Multiprocessors of a MIG device."),
   temperature: gpuMetric(
     "gauge",
     "infermesh_gpu_temperature_celsius",

@@ -1,5 +1,5 @@
 /** The metrics of an agent's GPUs: what each is read from. What is not known has no line, and what is not of now is not known. */
-import { type GpuSlice, RECOVERY_ACTIONS, THROTTLE_REASONS } from "../health/reading.ts";
+import { type GpuSlice, RECOVERY_ACTIONS, THROTTLE_REASONS_OF } from "../health/reading.ts";
 import { SOURCE_STATES } from "../health/source-state.ts";
 import { HEALTHS } from "../health/verdict.ts";
 import { type GpuFigures, type GpuSourceFigures, type GpuView, viewOf } from "./gpu-figures.ts";
@@ -119,9 +119,11 @@ const OF_GPUS: readonly (readonly [Metric, (view: GpuView, put: Put) => void])[]
   [M.performanceState, ({ load }, put) => put(load.performanceState)],
   [
     M.throttle,
-    ({ load: { throttleReasons } }, put) => {
+    ({ load: { throttleReasons }, identity: { vendor } }, put) => {
       if (throttleReasons === undefined) return;
-      states(put, "reason", THROTTLE_REASONS, (reason) => throttleReasons.includes(reason));
+      const known = THROTTLE_REASONS_OF[vendor];
+      states(put, "reason", known, (reason) => throttleReasons.includes(reason));
+      for (const reason of throttleReasons) if (!known.some((one) => one === reason)) put(1, label("reason", reason));
     },
   ],
   [M.persistence, ({ identity }, put) => put(identity.persistenceMode)],
@@ -190,11 +192,13 @@ export function gpuText(node: string, gpus: readonly GpuFigures[], sources: read
   return page.text;
 }
 
-function gpuLabels(node: string, { reading: { identity } }: GpuFigures, uuid: string): string {
+/** Of each line the same ones, so that all can be put together on them; a card that is not cut up has no profile. */
+function gpuLabels(node: string, { reading: { identity } }: GpuFigures, uuid: string, profile = ""): string {
   return joined(
     label("node", node),
     label("gpu_uuid", uuid),
-    label("gpu", identity.index),
+    label("index", identity.index),
+    label("mig_profile", profile) || 'mig_profile=""',
     label("name", identity.name),
   );
 }
@@ -205,7 +209,7 @@ function partsOf(node: string, { gpu, identity, load }: GpuView): Part[] {
   const whole: Part = { labels, memoryTotalBytes, memoryUsedBytes: load.memoryUsedBytes, activity: load.activity };
   const slices = (load.slices ?? []).map((slice) => ({
     ...slice,
-    labels: joined(gpuLabels(node, gpu, slice.uuid), label("mig_profile", slice.profile)),
+    labels: gpuLabels(node, gpu, slice.uuid, slice.profile),
   }));
   return [whole, ...slices];
 }

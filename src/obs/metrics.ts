@@ -12,6 +12,7 @@ import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
+import { addExecMetrics, type ExecFigures } from "./exec-metrics.ts";
 import { dcgmText } from "./dcgm-metrics.ts";
 import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
 import { gpuText } from "./gpu-metrics.ts";
@@ -210,6 +211,8 @@ export interface AgentMetricsOptions {
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
+  /** The process that the agent runs as its runtime; undefined where it runs none. */
+  readonly exec?: (() => ExecFigures) | undefined;
   readonly gpus: () => readonly GpuFigures[];
   readonly gpuSources: () => readonly GpuSourceFigures[];
   /** Under which host's name dcgm-exporter's metrics are served too; undefined where they are not. */
@@ -238,6 +241,8 @@ export function agentMetrics(options: AgentMetricsOptions): {
   out.addOne(AGENT_METRICS.memory, () => now().memoryUsage);
   out.addOne(AGENT_METRICS.gpu, () => now().gpuUsage);
   out.addOne(AGENT_METRICS.uptime, () => (performance.now() - startedMs) / 1000);
+
+  if (options.exec !== undefined) addExecMetrics(out, options.exec);
 
   type Model = SampledNode["models"][number];
   const addModel = (metric: Metric<"model">, read: (model: Model) => number | undefined) =>

@@ -1,7 +1,7 @@
 /**
  * LMDeploy's OpenAI server. What is special about it: it tells its version nowhere; requests that ended well and badly
- * are gauges that only grow; each rank of a data-parallel server is a server by itself. Before 0.13 no failed requests
- * are told. It has no API to load models.
+ * are gauges that only grow; each rank of a data-parallel server is a server by itself. Before 0.12.3 no failed
+ * requests are told. It has no API to load models.
  */
 import type { Answer } from "./adapter.ts";
 import { jsonOf } from "./json-answer.ts";

@@ -15,7 +15,7 @@ import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
 import { complaint, countAt, flagAt, itemsAt, jsonOf, nameAt } from "./json-answer.ts";
 import type { FamilySource, Figure, MetricMap } from "./metric-map.ts";
 import { callOf, isGood, post, refusedCall } from "./model-plans.ts";
-import { readOpenAiModels } from "./openai-models.ts";
+import { modelCards, readOpenAiModels } from "./openai-models.ts";
 import type { Capability, RuntimeReading } from "./reading.ts";
 import { type AdapterTable, get, type Known, type Refusal, type Told } from "./table.ts";
 
@@ -82,7 +82,7 @@ export const SGLANG: AdapterTable = {
     ...INFO_PATHS.map((path) => get("identity", path, { read: readModelInfo, statuses: { 404: "not_supported" } })),
     get("health", "/v1/models", { name: "health" }),
     get("metrics", "/metrics", { advice: { 404: "start SGLang with --enable-metrics" } }),
-    get("models", "/v1/models", { read: readOpenAiModels }),
+    get("models", "/v1/models", { read: readModels }),
     get("detail", "/server_info", { read: readServerInfo }),
     get("detail", "/get_server_info", { read: readServerInfo }),
   ],
@@ -98,6 +98,14 @@ function readModelInfo(answer: Answer): Told | Refusal {
     return { kind: "foreign", message: "it is not what SGLang tells of its model" };
   const isGeneration = flagAt(json, "is_generation");
   return { notes: isGeneration === undefined ? {} : { isGeneration } };
+}
+
+/** Other servers have such a list too, with other owners; by its other answers alone it might be one of them. */
+function readModels(answer: Answer): Told | Refusal {
+  const stranger = modelCards(jsonOf(answer))?.find(({ ownedBy }) => ownedBy !== "sglang");
+  if (stranger === undefined) return readOpenAiModels(answer);
+  const owner = stranger.ownedBy === "" ? "nobody" : stranger.ownedBy;
+  return { kind: "foreign", message: `its models are owned by ${owner}, those of SGLang by sglang` };
 }
 
 /** The notes of the model's facts say what it is for. */

@@ -114,10 +114,11 @@ export class TableAdapter implements Adapter {
   #isOther(nowMs: number): void {
     this.#made = undefined;
     if (this.table.looksNow === undefined) return;
-    const reading = this.reading(nowMs);
-    this.#looks = this.table.looksNow(reading, this.#known);
-    this.#pages?.keep(new Set(this.#looks.filter(({ role }) => role === "metrics").map(({ model }) => model)));
-    for (const name of this.#told.keys()) if (!this.#looks.some((look) => look.name === name)) this.#told.delete(name);
+    const looks = this.table.looksNow(this.reading(nowMs), this.#known);
+    if (areSame(looks, this.#looks)) return;
+    this.#looks = looks;
+    this.#pages?.keep(new Set(looks.filter(({ role }) => role === "metrics").map(({ model }) => model)));
+    for (const name of this.#told.keys()) if (!looks.some((look) => look.name === name)) this.#told.delete(name);
     this.#made = undefined;
   }
 
@@ -210,6 +211,10 @@ function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): str
   const words = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
   const advised = advice?.[status];
   return advised === undefined ? words : `${words}; ${advised}`;
+}
+
+function areSame(a: readonly TableLook[], b: readonly TableLook[]): boolean {
+  return a.length === b.length && a.every(({ name }, i) => name === b[i]!.name);
 }
 
 function lasting(figures: Partial<EngineFigures> | undefined): Partial<EngineFigures> {

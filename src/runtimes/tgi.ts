@@ -2,7 +2,7 @@
  * Text Generation Inference. What is special about it:
  *
  * - /info is model, limits and version in one; before 3.0 it also has the batch's budget of tokens, which is a metric
- *   since 2.2. It has one model, given when it starts.
+ *   since 2.3.1. It has one model, given when it starts.
  * - There is no gauge of the KV cache. It reserves room for all tokens that a request may come to before it admits it,
  *   so what its batch may come to, of its budget, is the share that is taken.
  * - Time between tokens is told as the mean of each request. Time to the first token is not told at all: time in the

@@ -31,7 +31,7 @@ const METRICS: MetricMap = {
     waitingRequests: {
       first: [
         { value: requests("waiting") },
-        // The first versions of the backend did not tell those that wait by themselves.
+        // Before 0.18 the backend did not tell those that wait by themselves.
         { difference: [{ value: requests("active") }, { value: requests("scheduled") }] },
         { value: "vllm:num_requests_waiting" },
         { value: "nv_inference_pending_request_count" },

@@ -152,6 +152,8 @@ function identityOf(index: number, gpu: GpuProfile): GpuIdentity {
     powerLimitWattsMax: gpu.powerLimitWatts,
     eccMode: true,
     migMode: false,
+    // They can be made up for any of them.
+    reportsXids: true,
   };
 }
 

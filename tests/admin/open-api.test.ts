@@ -5,6 +5,7 @@ import { openApiDocument } from "../../src/admin/open-api.ts";
 import { agentApi } from "../../src/admin/agent-api.ts";
 import { routerApi } from "../../src/admin/router-api.ts";
 import { takeUpdate } from "../../src/health/shape.ts";
+import type { RunnerDetail } from "../../src/keeper/runner.ts";
 import type { GpuReading } from "../../src/health/reading.ts";
 import { gpuSample, nodeSample } from "../fleet/samples.ts";
 import { fullGpu } from "../obs/full-gpu.ts";
@@ -155,6 +156,53 @@ test("an agent's GPUs are in it, and are as it says", async () => {
   ).toBeGreaterThan(5);
   const known = Object.keys(schemas).map((name) => `#/components/schemas/${name}`);
   for (const one of objects(openApi)) if ("$ref" in one) expect(known).toContain(one["$ref"] as string);
+});
+
+test("the runtime that an agent runs is in it, and is as it says; without one it is not", async () => {
+  const status: RunnerDetail = {
+    state: "backoff",
+    message: "ended with code 1",
+    since: "2026-11-28T01:34:20.924Z",
+    program: "vllm",
+    pid: null,
+    startedAt: null,
+    restarts: 3,
+    detached: false,
+    lastExit: { at: "2026-11-28T01:34:20.924Z", how: "ended with code 1", lastLines: ["a"] },
+    log: "/x",
+    lastLines: [],
+  };
+  const nothing = (): void => {};
+  const agent = (runtime?: { status: RunnerDetail; start(): void; restart(): void; stop(): void }) =>
+    agentApi({
+      sample: () => nodeSample(),
+      state: () => ({}) as never,
+      metricsText: async () => "",
+      status: () => ({}),
+      services,
+      ...(runtime === undefined ? {} : { runtime }),
+    });
+  const documentOf = async (app: ReturnType<typeof agentApi>) =>
+    (await (await app.request("/openapi.json")).json()) as {
+      paths: Json;
+      components: { schemas: Record<string, Json> };
+    };
+  const running = agent({ status, start: nothing, restart: nothing, stop: nothing });
+  const { paths, components } = await documentOf(running);
+  const { schemas } = components;
+  for (const action of ["start", "restart", "stop"]) {
+    expect(paths[`/runtime/${action}`]).toMatchObject({ post: { responses: { "202": {} } } });
+    const answer = await running.request(`/runtime/${action}`, { method: "POST" });
+    expect([answer.status, await answer.json()]).toEqual([202, status]);
+  }
+  expect(paths["/runtime"]).toMatchObject({ get: { responses: { "200": {} } } });
+  for (const one of [status, { ...status, lastExit: null, pid: 7 }]) {
+    expect(faultsOf(one, schemas["runtime.Status"]!, schemas, "$")).toEqual([]);
+  }
+  expect(unusedOf(status, schemas["runtime.Status"]!, "$")).toEqual([]);
+  const known = Object.keys(schemas).map((name) => `#/components/schemas/${name}`);
+  for (const one of objects({ paths, components })) if ("$ref" in one) expect(known).toContain(one["$ref"] as string);
+  expect(Object.keys((await documentOf(agent())).paths).filter((path) => path.startsWith("/runtime"))).toEqual([]);
 });
 
 test("so are those that a router knows of", async () => {

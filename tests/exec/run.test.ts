@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import type { RuntimeExit } from "../../src/exec/exit.ts";
+import { EXIT_REASONS, type RuntimeExit } from "../../src/exec/exit.ts";
 import { Run, type RunConfig, type RunEvent } from "../../src/exec/run.ts";
 import { execSettings } from "../../src/exec/settings.ts";
 
@@ -351,4 +351,48 @@ describe("a run", () => {
       { numRuns: 500 },
     );
   });
+});
+
+test("exits are counted by why, and the time until it is ready is that of its last start", () => {
+  const world = new World({ crashesMax: 100, restart: "always" });
+  world.answer = "not yet";
+  world.do((run, nowMs) => run.start(nowMs));
+  expect([world.run.exits.size, world.run.tookMs]).toEqual([0, undefined]);
+  world.nowMs += 4000;
+  world.answer = "";
+  world.do((run, nowMs) => run.wake(nowMs));
+  expect(world.run.tookMs).toBe(4000);
+  const ends: RuntimeExit[] = [
+    CRASH,
+    CLEAN,
+    { code: null, signal: "SIGSEGV", lastLines: [] },
+    { code: null, signal: "SIGKILL", oomKills: 1, lastLines: [] },
+    { code: null, signal: null, lastLines: [] },
+  ];
+  for (const exit of ends) {
+    world.do((run, nowMs) => run.exited(exit, nowMs));
+    world.do((run, nowMs) => run.start(nowMs));
+  }
+  world.do((run, nowMs) => run.restart("by hand", nowMs)).do((run, nowMs) => run.exited(CLEAN, nowMs));
+  world.answer = "never";
+  world.do((run, nowMs) => run.exited(CRASH, nowMs)).do((run, nowMs) => run.start(nowMs));
+  world.nowMs += 60_500;
+  // Not ready in time: it is ended, and that is no wish of anybody's.
+  world.do((run, nowMs) => run.wake(nowMs)).do((run, nowMs) => run.exited(CLEAN, nowMs));
+  world.do((run, nowMs) => run.start(nowMs)).do((run, nowMs) => run.stop(nowMs));
+  world.do((run, nowMs) => run.exited(CLEAN, nowMs));
+  const unborn = new Run(CONFIG, new Prng(1));
+  unborn.start(0);
+  unborn.notSpawned("no such program", 0);
+  expect(Object.fromEntries(world.run.exits)).toEqual({
+    failed: 2,
+    finished: 1,
+    signal: 1,
+    out_of_memory: 1,
+    unseen: 1,
+    asked: 2,
+    unwell: 1,
+  });
+  expect(Object.fromEntries(unborn.exits)).toEqual({ not_started: 1 });
+  for (const reason of [...world.run.exits.keys(), ...unborn.exits.keys()]) expect(EXIT_REASONS).toContain(reason);
 });

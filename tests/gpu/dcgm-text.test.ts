@@ -23,7 +23,7 @@ describe("a scrape becomes readings", () => {
     expect(updates).toEqual([
       {
         uuid: UUIDS[0],
-        identity: { index: 0, vendor: "nvidia", name: "Tesla T4", memoryTotalBytes: 15_109 * MIB },
+        identity: { index: 0, vendor: "nvidia", name: "Tesla T4", memoryTotalBytes: 15_109 * MIB, reportsXids: true },
         load: {
           utilization: 0.87,
           memoryUtilization: 0.41,
@@ -59,6 +59,7 @@ describe("a scrape becomes readings", () => {
             memoryTotalBytes: 81_559 * MIB,
             smClockMhzMax: 1980,
             slowdownCelsius: 87,
+            reportsXids: true,
           },
           load: {
             temperatureCelsius: 67,
@@ -95,6 +96,7 @@ describe("a scrape becomes readings", () => {
       name: "NVIDIA A100-SXM4-40GB",
       pciAddress: "0000:07:00.0",
       migMode: true,
+      reportsXids: true,
     });
     expect(update?.load).toEqual({
       temperatureCelsius: 44,
@@ -135,7 +137,7 @@ describe("a scrape becomes readings", () => {
     ).updates;
     expect(update).toEqual({
       uuid: "GPU-x",
-      identity: { index: 2, vendor: "nvidia", name: "NVIDIA GPU", computeCapability: "9.0" },
+      identity: { index: 2, vendor: "nvidia", name: "NVIDIA GPU", computeCapability: "9.0", reportsXids: false },
       load: { utilization: 0.5, smClockMhz: 1980, energyJoules: 12, fans: [1] },
       wear: { recoveryAction: "reset" },
     });
@@ -155,7 +157,7 @@ describe("a scrape becomes readings", () => {
       ].join("\n"),
     );
     expect(updates).toEqual([
-      { uuid: "GPU-a", identity: { index: 0, vendor: "nvidia", name: "NVIDIA GPU" }, load: {} },
+      { uuid: "GPU-a", identity: { index: 0, vendor: "nvidia", name: "NVIDIA GPU", reportsXids: false }, load: {} },
     ]);
     expect(end.malformed).toBe(1);
   });

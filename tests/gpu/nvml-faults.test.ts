@@ -158,10 +158,14 @@ describe.skipIf(!HAS_COMPILER)("GPUs that come and go", () => {
         const double = new Double();
         double.play("h100", `call.${name}.error = ${code}`);
         const backend = opened(double);
+        const seen = (nowMs: number): unknown[] =>
+          backend.read(new Set(["identity"]), nowMs).map(({ identity }) => identity?.reportsXids);
         expect(uuids(backend, 1000)).toEqual([FIRST, SECOND]);
+        expect(seen(1500)).toEqual([false, false]);
         double.play("h100");
         backend.read(new Set(["load"]), 2000);
         backend.read(new Set(["identity"]), 3000);
+        expect(seen(4000)).toEqual([true, true]);
         double.play("h100", "xid = 1 1 79");
         expect(backend.faults().map(takeFault)).toEqual([{ uuid: SECOND, xid: 79 }]);
         backend.close();
@@ -348,7 +352,7 @@ describe.skipIf(!HAS_COMPILER)("a library that lies", () => {
     const [gpu] = backend.read(ALL, 2000).map(takeUpdate);
     expect(gpu).toEqual({
       uuid: FIRST,
-      identity: { index: 0, vendor: "nvidia", name: "NVIDIA GPU" },
+      identity: { index: 0, vendor: "nvidia", name: "NVIDIA GPU", reportsXids: true },
       load: { activity: {} },
       traffic: { processes: [] },
       wear: {},

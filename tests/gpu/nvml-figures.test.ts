@@ -73,6 +73,7 @@ describe.skipIf(!HAS_COMPILER)("the NVML backend", () => {
       eccMode: true,
       migMode: false,
       fabric: "01020304-0506-0708-090a-0b0c0d0e0f10.1",
+      reportsXids: true,
     });
     expect(load).toEqual({
       utilization: 0.87,

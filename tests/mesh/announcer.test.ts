@@ -3,12 +3,20 @@ import { serveApi, type Front } from "../../src/admin/front.ts";
 import { routerApi } from "../../src/admin/router-api.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
-import { Announcer, localAddress, type AnnouncerOptions } from "../../src/mesh/announcer.ts";
+import { type AnnouncedPlace, Announcer, localAddress, type AnnouncerOptions } from "../../src/mesh/announcer.ts";
 import { Poller } from "../../src/mesh/poller.ts";
 import { eventually } from "../admin/raw-client.ts";
 import { withHttpProxy } from "../net/http-proxy.ts";
 
 const config = { pollIntervalMs: 50, pollTimeoutMs: 500, unhealthyAfter: 3, removeAfter: 10, targetsMax: 10 };
+const PLACE: AnnouncedPlace = {
+  id: "gpu-1",
+  metricsPort: 9090,
+  models: ["m"],
+  incarnation: 1,
+  host: "10.0.0.1",
+  port: 8000,
+};
 const stops: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -51,9 +59,7 @@ function startAnnouncer(ports: number[], overrides: Partial<AnnouncerOptions> = 
   };
   const announcer = new Announcer({
     urls: ports.map((port) => `http://127.0.0.1:${port}/`),
-    registration: () => ({ id: "gpu-1", metricsPort: 9090, models: ["m"], incarnation: 1 }),
-    host: () => "10.0.0.1",
-    port: () => 8000,
+    places: () => [PLACE],
     log,
     intervalMs: 100,
     backoffMinMs: 5,
@@ -119,7 +125,7 @@ test("tells changed models at once", async () => {
   const { front, fleet } = startRouter();
   let models = ["m"];
   const { announcer } = startAnnouncer([front.port], {
-    registration: () => ({ id: "gpu-1", metricsPort: 9090, models }),
+    places: () => [{ ...PLACE, models }],
     intervalMs: 60_000,
   });
   await eventually(() => fleet.target("gpu-1") !== undefined);
@@ -140,7 +146,7 @@ test("says once that it is refused", async () => {
 
 test("a node that serves every address tells the one that reaches the router", async () => {
   const { front, fleet } = startRouter();
-  startAnnouncer([front.port], { host: () => "0.0.0.0" });
+  startAnnouncer([front.port], { places: () => [{ ...PLACE, host: "0.0.0.0" }] });
   await eventually(() => fleet.target("gpu-1") !== undefined);
   expect(fleet.target("gpu-1")).toMatchObject({ host: "127.0.0.1", port: 8000 });
   expect(localAddress(`http://127.0.0.1:1`, 500)).rejects.toThrow();
@@ -148,14 +154,37 @@ test("a node that serves every address tells the one that reaches the router", a
 
 test("a node that serves nowhere yet is announced when it does", async () => {
   const { front, fleet, calls } = startRouter();
-  const serves: { port?: number } = {};
-  const { announcer, lines } = startAnnouncer([front.port], { port: () => serves.port });
+  const places: AnnouncedPlace[] = [];
+  const { announcer, lines } = startAnnouncer([front.port], { places: () => places });
   await Bun.sleep(30);
   expect([calls.length, lines]).toEqual([0, []]);
-  serves.port = 8001;
+  places.push({ ...PLACE, port: 8001 });
   announcer.announceNow();
   await eventually(() => fleet.target("gpu-1") !== undefined);
   expect(fleet.target("gpu-1")).toMatchObject({ port: 8001 });
+});
+
+test("each of several places is registered, and one that is no more is taken off", async () => {
+  const { front, fleet } = startRouter();
+  const of = (endpoint: string, port: number): AnnouncedPlace => {
+    return { ...PLACE, id: `gpu-1/${endpoint}`, node: "gpu-1", endpoint, port };
+  };
+  const ids = (): string =>
+    fleet
+      .targets()
+      .map(({ id }) => id)
+      .toSorted()
+      .join();
+  let places = [of("vllm", 8000), { ...of("grpc", 8001), protocol: "grpc" as const, tls: true }];
+  const { announcer } = startAnnouncer([front.port], { places: () => places });
+  await eventually(() => ids() === "gpu-1/grpc,gpu-1/vllm");
+  expect(fleet.target("gpu-1/grpc")).toMatchObject({ node: "gpu-1", protocol: "grpc", tls: true, port: 8001 });
+  places = [{ ...PLACE, port: 8000 }];
+  announcer.announceNow();
+  await eventually(() => ids() === "gpu-1");
+  places = [];
+  announcer.announceNow();
+  await eventually(() => ids() === "");
 });
 
 test("stop is quick when nobody answers", async () => {
@@ -189,8 +218,7 @@ test("node and router together: announced, polled, lost, found again", async () 
   }, 5);
   stops.push(async () => clearInterval(pump));
   startAnnouncer([front.port], {
-    host: () => "127.0.0.1",
-    registration: () => ({ id: "gpu-1", metricsPort: node.port!, models: ["m"], incarnation: 1 }),
+    places: () => [{ ...PLACE, host: "127.0.0.1", metricsPort: node.port! }],
   });
   await eventually(() => fleet.target("gpu-1")?.lastSample?.models[0]?.runningRequests === 2);
   alive = false;

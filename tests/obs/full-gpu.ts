@@ -15,6 +15,7 @@ export function fullGpu(index: number, { slices = 2, links = 4, processes = 2, i
         pciAddress: `0000:${(0x3b + index).toString(16)}:00.0`,
         fabric: "cluster-1",
         migMode: slices > 0,
+        reportsXids: true,
       },
       load: {
         utilization: 0.875,

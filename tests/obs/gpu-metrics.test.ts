@@ -23,7 +23,7 @@ function expectAll(text: string, expected: Readonly<Record<string, number>>): vo
 
 describe("infermesh's own", () => {
   const text = gpuText("gpu-1", [fullGpu(0), fullGpu(1, { slices: 0 })], SOURCES);
-  const LABELS = 'node="gpu-1",gpu_uuid="GPU-0",gpu="0",name="NVIDIA H100 80GB HBM3"';
+  const LABELS = 'node="gpu-1",gpu_uuid="GPU-0",index="0",mig_profile="",name="NVIDIA H100 80GB HBM3"';
 
   test("are in base units, labelled by node, GPU and part", () => {
     expect(expositionFaults(text)).toEqual([]);
@@ -59,7 +59,7 @@ describe("infermesh's own", () => {
   });
 
   test("have a MIG device under its own UUID, with its profile", () => {
-    const slice = 'node="gpu-1",gpu_uuid="MIG-0-1",gpu="0",name="NVIDIA H100 80GB HBM3",mig_profile="1g.10gb"';
+    const slice = 'node="gpu-1",gpu_uuid="MIG-0-1",index="0",mig_profile="1g.10gb",name="NVIDIA H100 80GB HBM3"';
     expectAll(text, {
       [`infermesh_gpu_memory_used_bytes{${slice}}`]: 4 * 2 ** 30,
       [`infermesh_gpu_memory_total_bytes{${slice}}`]: 10 * 2 ** 30,
@@ -68,6 +68,37 @@ describe("infermesh's own", () => {
       [`infermesh_gpu_memory_used_bytes{${LABELS}}`]: 70 * 2 ** 30,
     });
     expect(text).not.toContain("MIG-1-");
+  });
+
+  test("have the same labels of the GPU each, and nothing of a process that is gone", () => {
+    const lines = text.split("\n").filter((line) => /^infermesh_gpu_(?!source_|probe_|look_)/.test(line));
+    expect(lines.length).toBeGreaterThan(200);
+    for (const line of lines) {
+      expect(line).toMatch(/\{node="gpu-1",gpu_uuid="[^"]+",index="[01]",mig_profile="(1g\.10gb)?",name="NVIDIA H100/);
+    }
+    const { reading, ...rest } = fullGpu(0);
+    const [stays, goes] = reading.traffic!.processes!;
+    const told = (...processes: readonly { readonly pid: number }[]): string =>
+      gpuText("n", [{ ...rest, reading: { ...reading, traffic: { ...reading.traffic, processes } } }], []);
+    expect(told(stays!, goes!)).toContain(`pid="${goes!.pid}"`);
+    expect(told(stays!)).not.toContain(`pid="${goes!.pid}"`);
+    expect(told()).not.toContain('pid="');
+  });
+
+  test("have only those reasons for low clocks that the vendor's drivers can tell, and what is told all the same", () => {
+    const { reading, ...rest } = fullGpu(0);
+    const reasonsOf = (vendor: "nvidia" | "amd" | "intel", ...throttleReasons: string[]) => {
+      const identity = { index: 0, vendor, name: "a card" };
+      const told = series(
+        gpuText("n", [{ ...rest, reading: { ...reading, identity, load: { throttleReasons } } }], []),
+      );
+      const own = [...told].filter(([name]) => name.startsWith("infermesh_gpu_throttle_reason{"));
+      return Object.fromEntries(own.map(([name, value]) => [/reason="(\w+)"/.exec(name)?.[1], value]));
+    };
+    expect(reasonsOf("amd", "sw_thermal")).toEqual({ sw_power_cap: 0, sw_thermal: 1, hw_thermal: 0 });
+    expect(reasonsOf("intel")).toEqual({ sw_power_cap: 0, hw_slowdown: 0, sw_thermal: 0, hw_thermal: 0 });
+    expect(reasonsOf("amd", "idle")).toEqual({ sw_power_cap: 0, sw_thermal: 0, hw_thermal: 0, idle: 1 });
+    expect(Object.keys(reasonsOf("nvidia", "idle"))).toHaveLength(9);
   });
 
   test("tell of what reads them", () => {
@@ -122,7 +153,7 @@ describe("infermesh's own", () => {
     expect(pids).toHaveLength(32);
     expect(Math.min(...pids)).toBe(1068);
     expect(many).toContain(
-      'infermesh_gpu_processes{node="n",gpu_uuid="GPU-0",gpu="0",name="NVIDIA H100 80GB HBM3"} 100',
+      'infermesh_gpu_processes{node="n",gpu_uuid="GPU-0",index="0",mig_profile="",name="NVIDIA H100 80GB HBM3"} 100',
     );
   });
 });
@@ -197,9 +228,17 @@ describe("dcgm-exporter's", () => {
     const other = { ...rest, reading: { ...reading, identity: { ...reading.identity, vendor: "amd" as const } } };
     expect(dcgmText("a", [other])).toBe("");
     expect(dcgmText("a", [fullGpu(0, { isFresh: false })])).toBe("");
-    expect(dcgmText("a", [{ ...fullGpu(0), xids: { counts: new Map(), last: undefined } }])).toContain(
-      'err_code="0",err_msg="No Error"} 0\n',
-    );
+    const well = { ...fullGpu(0), xids: { counts: new Map(), last: undefined } };
+    expect(dcgmText("a", [well])).toContain('err_code="0",err_msg="No Error"} 0\n');
+    // Of one whose errors nobody sees it is not known that there were none.
+    for (const reportsXids of [false, undefined]) {
+      const identity = { ...reading.identity, reportsXids };
+      const blind = dcgmText("a", [{ ...well, reading: { ...reading, identity } }]);
+      expect(blind).toContain("DCGM_FI_DEV_GPU_TEMP{");
+      expect(blind).not.toContain("XID_ERRORS");
+      const seen = dcgmText("a", [{ ...fullGpu(0), reading: { ...reading, identity } }]);
+      expect(seen).toContain('err_code="79"');
+    }
   });
 
   test("are read again as they were by the source that reads dcgm-exporters", () => {

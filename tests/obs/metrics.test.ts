@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { EXEC_STATES } from "../../src/obs/exec-metrics.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
 import * as agentNames from "../../src/obs/agent-metric-names.ts";
@@ -145,6 +146,28 @@ describe("the states' metrics", () => {
     expect(text.get("infermesh_signal_sent_bytes_total")).toBe(4000);
     const early = lines(await agentMetrics(quiet).text());
     expect(early.has("infermesh_signal_routers")).toBe(false);
+  });
+});
+
+describe("the metrics of a runtime's process", () => {
+  const agent = (exec?: Parameters<typeof agentMetrics>[0]["exec"]) =>
+    agentMetrics({ node: "a", sample: () => NODE, mesh: () => undefined, ...NO_GPUS, startedMs: 0, exec });
+
+  test("tell its state, starts, ends and how long it took; nothing without one", async () => {
+    const exits = new Map([
+      ["failed", 3],
+      ["asked", 1],
+    ]);
+    const values = lines(await agent(() => ({ state: "backoff", restarts: 4, exits, readySeconds: 12.5 })).text());
+    for (const state of EXEC_STATES) {
+      expect(values.get(`infermesh_exec_state{state="${state}"}`)).toBe(Number(state === "backoff"));
+    }
+    expect(values.get("infermesh_exec_restarts_total")).toBe(4);
+    expect(values.get('infermesh_exec_exits_total{reason="failed"}')).toBe(3);
+    expect(values.get("infermesh_exec_ready_seconds")).toBe(12.5);
+    const young = { state: "starting", restarts: 0, exits: new Map<string, number>(), readySeconds: undefined };
+    expect(lines(await agent(() => young).text()).has("infermesh_exec_ready_seconds")).toBe(false);
+    expect(await agent().text()).not.toContain("infermesh_exec_");
   });
 });
 
@@ -343,7 +366,8 @@ describe("an agent's metrics", () => {
 
 function anAgent(mesh: () => MeshFigures | undefined = () => MESH) {
   const gpus = { gpus: () => [fullGpu(0), fullGpu(1, { slices: 0 })], gpuSources: () => SOURCES, dcgmHost: "host-a" };
-  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0 });
+  const exec = () => ({ state: "ready", restarts: 1, exits: new Map([["failed", 1]]), readySeconds: 3 });
+  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0, exec });
 }
 
 describe("the mesh's metrics", () => {

@@ -94,7 +94,9 @@ describe.skipIf(!HAS_COMPILER)("GPUs in metrics", () => {
       ["second", second],
     ] as const) {
       const counted = linesOf(await (await get(one, "/telemetry")).text(), "infermesh_gpu_xid_errors_total");
-      expect(counted).toEqual([expect.stringContaining(`node="${node}",gpu_uuid="${ill!.uuid}",gpu="1"`)]);
+      expect(counted).toEqual([
+        expect.stringContaining(`node="${node}",gpu_uuid="${ill!.uuid}",index="1",mig_profile=""`),
+      ]);
       expect(counted[0]).toEndWith(',xid="79"} 1');
     }
   });

@@ -71,7 +71,7 @@ describe("LMDeploy", () => {
     expect(figures.queueTime?.p50).toBeCloseTo(0.15);
   });
 
-  test("has more to tell since 0.13", () => {
+  test("has more to tell by now", () => {
     const { figures: old } = twoPages(LMDEPLOY, "/metrics/", "lmdeploy-0.9");
     const { figures: newer } = twoPages(LMDEPLOY, "/metrics/", "lmdeploy-0.16");
     expect([old.waitingRequests, newer.waitingRequests]).toEqual([2, 7]);

@@ -76,6 +76,11 @@ describe("other answers", () => {
     const replay = new Replay(SGLANG);
     expect(replay.read("/model_info", json({ detail: "Not Found" }, 404))).toMatchObject({ kind: "not_supported" });
     expect(replay.read("/model_info", json({ version: "0.9" }))).toMatchObject({ kind: "foreign" });
+    const vllm = json({ object: "list", data: [{ id: "m", owned_by: "vllm" }] });
+    expect(replay.read("/v1/models", vllm)).toMatchObject({
+      kind: "foreign",
+      message: expect.stringContaining("vllm"),
+    });
     replay.tell({
       "/get_model_info": json({ model_path: "e5", is_generation: false }),
       "/v1/models": fixture("sglang-0.5.models.json"),

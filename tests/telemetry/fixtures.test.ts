@@ -40,12 +40,25 @@ describe("recorded metrics", () => {
     expect(end).toEqual({ samples: lines, malformed: 0, tooLong: 0, bad: "" });
   });
 
-  test.each(["b11434", "b11549"])("llama.cpp %s, at work with more than it has slots for", (build) => {
-    const { values } = read(`llamacpp-${build}.busy.metrics.txt`);
-    expect(values.get("llamacpp:requests_processing")).toBe(2);
-    expect(values.get("llamacpp:requests_deferred")).toBeGreaterThan(0);
-    expect(values.get("llamacpp:n_busy_slots_per_decode")).toBeGreaterThan(1);
-    expect(read(`llamacpp-${build}.idle.metrics.txt`).values.get("llamacpp:requests_processing")).toBe(0);
+  test.each(["b5129", "b8672", "b11434", "b11549"])(
+    "llama.cpp %s, at work with more than it has slots for",
+    (build) => {
+      const { values } = read(`llamacpp-${build}.busy.metrics.txt`);
+      expect(values.get("llamacpp:requests_processing")).toBe(2);
+      expect(values.get("llamacpp:requests_deferred")).toBeGreaterThan(0);
+      expect(values.get("llamacpp:n_busy_slots_per_decode")).toBeGreaterThan(1);
+      expect(read(`llamacpp-${build}.idle.metrics.txt`).values.get("llamacpp:requests_processing")).toBe(0);
+    },
+  );
+
+  test("llama.cpp told of its KV cache once, and no longer does", () => {
+    const name = "llamacpp:kv_cache_usage_ratio";
+    const told = ["b5129", "b8672", "b11549"].map((build) =>
+      read(`llamacpp-${build}.busy.metrics.txt`).values.get(name),
+    );
+    expect(told[0]).toBeGreaterThan(0);
+    expect(told[0]).toBeLessThan(1);
+    expect(told.slice(1)).toEqual([undefined, undefined]);
   });
 
   test("Triton's quantiles of nothing are no numbers", () => {

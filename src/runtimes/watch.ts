@@ -1,0 +1,481 @@
+/**
+ * Watches one runtime: decides what it is asked and when, and from what comes back how it is (state.ts). It touches no
+ * socket and no clock:
+ *
+ *     const watch = new Watch(adapter, config, nowMs);
+ *     const { asks, connect, changed, wakeAtMs } = watch.take();   // after each event, and after wake(nowMs) at wakeAtMs
+ *     watch.answered(look, answer, nowMs, tookMs); watch.failed(look, "timeout", message, nowMs);
+ *     watch.connected(nowMs); watch.refused(why, nowMs); watch.closed(nowMs);
+ *
+ * One ask is under way at a time, and ends with exactly one of answered, failed and refused. Where `connect` is set, the
+ * shell connects without asking anything and says connected or refused (or out of reach, in time): that costs the runtime
+ * no request, so whoever ended a connection is looked at at once, and whoever is down is waited for twice a second.
+ *
+ * The state is what the facts come to, in this order:
+ *
+ *     nobody listened at the last try                                              down
+ *     asks fail, and nothing at all was answered for unresponsiveMs                unresponsive
+ *     who it is, that it serves or what it serves was answered with a refusal      foreign, denied, starting
+ *     one of these three was not answered yet                                      connecting, starting
+ *     its metrics did not come in time                                             slow
+ *     else                                                                         ready
+ *
+ * Once it is ready its metrics are looked at once an interval, the rest seldom, or when something hints at a change; where
+ * there are no metrics, its models are looked at instead. Metrics that can't be read make it no less ready: its figures are
+ * not known then. The pause after an answer is at least four times what it took, so a server that is slow to tell is asked
+ * less (up to 10 s apart). A look that its version does not have is tried again every five minutes.
+ */
+import { assert } from "../base/assert.ts";
+import type { Adapter, Answer, Look, LookRole, Read } from "./adapter.ts";
+import { AskBudget } from "./budget.ts";
+import type { ModelReading, RuntimeReading } from "./reading.ts";
+import type { WatchConfig } from "./settings.ts";
+import { isServing, type RuntimeState, type RuntimeStatus } from "./state.ts";
+
+export type FailedAsk =
+  /** No whole answer within the deadline. */
+  | "timeout"
+  | "too_large"
+  /** What came is no answer of HTTP, or the connection ended within it. */
+  | "broken";
+
+export interface WatchTake {
+  /** At most one. */
+  readonly asks: readonly Look[];
+  /** To be tried whether somebody listens; once, until connected or refused says so. */
+  readonly connect: boolean;
+  /** State, message or models are other than at the take before. */
+  readonly changed: boolean;
+  readonly wakeAtMs: number;
+}
+
+const HEALTH_EVERY_MS = 60_000;
+const DETAIL_EVERY_MS = 240_000;
+const ABSENT_EVERY_MS = 300_000;
+/** One that is foreign, or wants a key. */
+const ELSEWHERE_EVERY_MS = 5000;
+const CONNECT_EVERY_MS = 500;
+const SLOWED_MAX_MS = 10_000;
+/** A pause is at least so many times what the answer took. */
+const REST = 4;
+/** Hints let the models be looked at early, but not more often than this. */
+const HINTED_EVERY_MS = 2000;
+/** As many broken answers in a row of one that was well are those of somebody else. */
+const BROKEN_MAX = 3;
+const ORDER: readonly LookRole[] = ["identity", "health", "models", "metrics", "detail"];
+
+interface Watched {
+  readonly look: Look;
+  dueAtMs: number;
+  /** Due before its time, for a reason. */
+  isUrgent: boolean;
+  askedAtMs: number;
+  /** Answered well since the process began, or not had by this server. */
+  isKnown: boolean;
+  isAbsent: boolean;
+  /** It did not come in time the last time. */
+  isLate: boolean;
+  /** In a row. */
+  failures: number;
+  /** What is wrong with it, or to be said of it; "" for nothing. */
+  words: string;
+}
+
+/** A needed look's refusal. */
+interface Trouble {
+  readonly watched: Watched;
+  readonly state: RuntimeState;
+  readonly message: string;
+}
+
+export class Watch {
+  readonly #adapter: Adapter;
+  readonly #config: WatchConfig;
+  readonly #budget = new AskBudget();
+  /** As the adapter has them now. */
+  #looks: readonly Look[];
+  /** In the order in which a runtime is met. */
+  #watched: readonly Watched[];
+  /** To be answered before anything is sent to it. */
+  #needed: readonly Watched[];
+  /** Their names. What is asked only because of what was told is no condition of being ready. */
+  readonly #neededNames: ReadonlySet<string>;
+  #state: RuntimeState = "connecting";
+  #message = "";
+  #sinceMs: number;
+  #underWay: Watched | undefined;
+  #ask: Look | undefined;
+  #isConnecting = false;
+  #connect = false;
+  #connectAtMs = Infinity;
+  /** Why nobody listens; "" where somebody does, as far as is known. */
+  #gone = "";
+  /** When anything was heard of it. */
+  #heardAtMs: number;
+  #wasHeard = false;
+  /** An ask came to nothing since then. */
+  #isSilent = false;
+  #broken = 0;
+  #trouble: Trouble | undefined;
+  #modelsMark: number;
+  #processMark: number;
+  #models: readonly ModelReading[] = [];
+  #changed = false;
+  #wakeAtMs = 0;
+  #nowMs: number;
+
+  constructor(adapter: Adapter, config: WatchConfig, nowMs: number) {
+    this.#adapter = adapter;
+    this.#config = config;
+    this.#modelsMark = adapter.modelsMark ?? 0;
+    this.#processMark = adapter.processMark ?? 0;
+    this.#looks = adapter.looks;
+    this.#watched = inOrder(adapter.looks).map((look) => newWatched(look, nowMs));
+    const of = (...roles: LookRole[]) => this.#watched.filter(({ look }) => roles.includes(look.role));
+    const needed = of("identity", "health", "models");
+    this.#needed = needed.length > 0 ? needed : of("metrics");
+    this.#neededNames = new Set(this.#needed.map(({ look }) => look.name));
+    assert(this.#needed.length > 0, "a runtime is known by an identity, health, models or metrics");
+    this.#sinceMs = this.#heardAtMs = this.#nowMs = nowMs;
+    this.#plan(nowMs);
+  }
+
+  get status(): RuntimeStatus {
+    return { state: this.#state, message: this.#message, sinceMs: this.#sinceMs };
+  }
+
+  get isReady(): boolean {
+    return isServing(this.#state);
+  }
+
+  reading(nowMs: number): RuntimeReading {
+    return this.#adapter.reading(nowMs);
+  }
+
+  connected(nowMs: number): void {
+    this.#isConnecting = false;
+    if (this.#gone !== "") {
+      this.#gone = "";
+      this.#hear(nowMs);
+      this.#dueBy(nowMs, this.#needed);
+    }
+    this.#plan(nowMs);
+  }
+
+  /** Nobody listens, or it is out of reach. Ends the ask under way, if there is one. */
+  refused(why: string, nowMs: number): void {
+    this.#isConnecting = false;
+    this.#underWay = undefined;
+    this.#gone = why === "" ? "refused" : why;
+    this.#hear(nowMs);
+    this.#forget();
+    this.#connectAtMs = nowMs + CONNECT_EVERY_MS;
+    this.#plan(nowMs);
+  }
+
+  /** A kept connection ended: the process may have. */
+  closed(nowMs: number): void {
+    if (this.#gone === "") this.#connectAtMs = nowMs;
+    this.#plan(nowMs);
+  }
+
+  answered(look: Look, answer: Answer, nowMs: number, tookMs: number): void {
+    const watched = this.#end(look);
+    if (watched === undefined) return;
+    if (this.#state === "unresponsive") this.#dueBy(nowMs, this.#mainLooks());
+    this.#hear(nowMs);
+    this.#wasHeard = true;
+    this.#gone = "";
+    this.#broken = 0;
+    watched.isLate = false;
+    this.#took(watched, this.#adapter.answered(look, answer, nowMs), nowMs, tookMs);
+    this.#followLooks(nowMs);
+    this.#followHints(nowMs);
+    this.#plan(nowMs);
+  }
+
+  failed(look: Look, why: FailedAsk, message: string, nowMs: number): void {
+    const watched = this.#end(look);
+    if (watched === undefined) return;
+    watched.failures++;
+    watched.words = message;
+    watched.isLate = why === "timeout";
+    const backoffMs = this.#config.intervalMs * 2 ** Math.min(watched.failures - 1, 10);
+    watched.dueAtMs = nowMs + (this.isReady ? Math.min(SLOWED_MAX_MS, backoffMs) : this.#config.intervalMs);
+    if (why === "timeout") this.#fallSilent(watched, nowMs);
+    else {
+      this.#hear(nowMs);
+      if (why === "broken") this.#break(watched, message, nowMs);
+      else if (!watched.isKnown && this.#needed.includes(watched))
+        this.#trouble = { watched, state: "starting", message };
+    }
+    this.#plan(nowMs);
+  }
+
+  /** Its models were changed by us: they are looked at as soon as may be. */
+  hurry(nowMs: number): void {
+    const told = this.#watched.filter(
+      ({ look }) => look.role === "models" || (look.role === "detail" && look.everyMs === undefined),
+    );
+    this.#dueBy(
+      nowMs,
+      told.filter(({ isAbsent }) => !isAbsent),
+    );
+    this.#plan(nowMs);
+  }
+
+  /** At or after wakeAtMs. */
+  wake(nowMs: number): void {
+    this.#plan(nowMs);
+  }
+
+  take(): WatchTake {
+    const { models } = this.#adapter.reading(this.#nowMs);
+    const changed = this.#changed || !areSame(models, this.#models);
+    const taken = {
+      asks: this.#ask === undefined ? [] : [this.#ask],
+      connect: this.#connect,
+      changed,
+      wakeAtMs: this.#wakeAtMs,
+    };
+    this.#models = models;
+    this.#ask = undefined;
+    this.#connect = this.#changed = false;
+    return taken;
+  }
+
+  /** The ask under way, which ends; undefined where it is another one, which was ended before. */
+  #end(look: Look): Watched | undefined {
+    const watched = this.#underWay;
+    if (watched?.look.name !== look.name) return undefined;
+    this.#underWay = undefined;
+    return watched;
+  }
+
+  #hear(nowMs: number): void {
+    this.#heardAtMs = nowMs;
+    this.#isSilent = false;
+  }
+
+  /** Nothing is known of the process that is there now, or will be. */
+  #forget(): void {
+    this.#adapter.restarted();
+    this.#trouble = undefined;
+    this.#broken = 0;
+    this.#wasHeard = false;
+    this.#followLooks(this.#nowMs);
+    for (const watched of this.#watched) Object.assign(watched, newWatched(watched.look, watched.askedAtMs));
+  }
+
+  #dueBy(atMs: number, looks: readonly Watched[]): void {
+    for (const watched of looks) {
+      watched.dueAtMs = Math.min(watched.dueAtMs, atMs);
+      watched.isUrgent = true;
+    }
+  }
+
+  /** Looked at once an interval: metrics, or what this server has in their place. */
+  #isMain({ look: { role } }: Watched): boolean {
+    const has = (wanted: LookRole) => this.#watched.some(({ look, isAbsent }) => look.role === wanted && !isAbsent);
+    if (has("metrics")) return role === "metrics";
+    return has("models") ? role === "models" : role === "health" || role === "identity";
+  }
+
+  #mainLooks(): Watched[] {
+    return this.#watched.filter((each) => this.#isMain(each));
+  }
+
+  #everyMs(watched: Watched): number {
+    const { look } = watched;
+    const { intervalMs, modelsIntervalMs } = this.#config;
+    const leastMs = look.everyMs ?? 0;
+    if (this.#isMain(watched)) return Math.max(leastMs, intervalMs);
+    if (look.role === "models") return Math.max(leastMs, modelsIntervalMs);
+    if (look.role === "identity") return Infinity;
+    if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
+    return this.#state === "slow" ? intervalMs : Math.max(leastMs, HEALTH_EVERY_MS);
+  }
+
+  #took(watched: Watched, read: Read, nowMs: number, tookMs: number): void {
+    watched.words = read.ok ? (read.note ?? "") : read.message;
+    watched.isAbsent = !read.ok && read.kind === "not_supported";
+    const pauseMs = Math.max(this.#everyMs(watched), Math.min(SLOWED_MAX_MS, tookMs * (1 + REST)));
+    watched.dueAtMs = watched.askedAtMs + pauseMs;
+    if (read.ok || watched.isAbsent) {
+      watched.isKnown = true;
+      watched.failures = 0;
+      if (this.#trouble?.watched === watched) this.#trouble = undefined;
+      if (!read.ok) this.#miss(watched, nowMs);
+      return;
+    }
+    watched.failures++;
+    if (this.#needed.includes(watched)) this.#refuse(watched, read.kind, read.message, nowMs);
+  }
+
+  /** This server does not have it. One that has none of what is needed is looked at again soon. */
+  #miss(watched: Watched, nowMs: number): void {
+    watched.words = "";
+    watched.dueAtMs = nowMs + ABSENT_EVERY_MS;
+    // Others may be what is looked at each interval now.
+    this.#dueBy(nowMs + this.#config.intervalMs, this.#mainLooks());
+    if (!this.#needed.every(({ isAbsent }) => isAbsent)) return;
+    for (const each of this.#needed) each.dueAtMs = nowMs + ELSEWHERE_EVERY_MS;
+  }
+
+  /** A look that is needed was answered, but not as it should be. */
+  #refuse(watched: Watched, kind: string, message: string, nowMs: number): void {
+    const isForeign = kind === "foreign" || (kind === "unreadable" && watched.look.role === "identity");
+    // The list of before holds where a new one can't be read.
+    if (kind === "unreadable" && !isForeign && watched.isKnown) return;
+    if (isForeign) this.#forget();
+    watched.isKnown = false;
+    const isElsewhere = isForeign || kind === "denied";
+    watched.dueAtMs = nowMs + (isElsewhere ? ELSEWHERE_EVERY_MS : this.#config.intervalMs);
+    this.#trouble = { watched, state: isForeign ? "foreign" : kind === "denied" ? "denied" : "starting", message };
+  }
+
+  /** No answer in time: another look tells whether it is only this one. */
+  #fallSilent(watched: Watched, nowMs: number): void {
+    this.#isSilent = true;
+    if (!this.isReady) return;
+    const others = this.#needed.filter((each) => each !== watched && !each.isAbsent);
+    const other = others.find(({ look }) => look.role === "health") ?? others[0];
+    if (other !== undefined) this.#dueBy(nowMs, [other]);
+  }
+
+  /** Who ends connections within answers may have crashed; who does nothing else speaks something else. */
+  #break(watched: Watched, message: string, nowMs: number): void {
+    this.#broken++;
+    this.#connectAtMs = nowMs;
+    if (this.isReady && this.#broken < BROKEN_MAX) {
+      watched.dueAtMs = nowMs + this.#config.intervalMs;
+      return;
+    }
+    this.#forget();
+    const first = this.#needed[0] ?? watched;
+    first.dueAtMs = nowMs + ELSEWHERE_EVERY_MS;
+    this.#trouble = { watched: first, state: "foreign", message: `what is there does not answer as HTTP: ${message}` };
+  }
+
+  /** What the adapter wants to be asked may be other after an answer: what stays keeps its time. */
+  #followLooks(nowMs: number): void {
+    const { looks } = this.#adapter;
+    if (looks === this.#looks) return;
+    this.#looks = looks;
+    const before = new Map(this.#watched.map((watched) => [watched.look.name, watched]));
+    this.#watched = inOrder(looks).map((look) => before.get(look.name) ?? newWatched(look, nowMs));
+    this.#needed = this.#watched.filter(({ look }) => this.#neededNames.has(look.name));
+    if (this.#trouble !== undefined && !this.#watched.includes(this.#trouble.watched)) this.#trouble = undefined;
+  }
+
+  #followHints(nowMs: number): void {
+    const { modelsMark = 0, processMark = 0 } = this.#adapter;
+    if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
+    else if (modelsMark !== this.#modelsMark) {
+      for (const watched of this.#watched) {
+        if (watched.look.role === "models")
+          this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
+      }
+    }
+    this.#modelsMark = modelsMark;
+    this.#processMark = processMark;
+  }
+
+  /** Brings the state to what the facts come to, and says what is to be done next. */
+  #plan(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#judge(nowMs);
+    if (nowMs >= this.#connectAtMs && !this.#isConnecting) {
+      this.#connectAtMs = Infinity;
+      this.#isConnecting = this.#connect = true;
+    }
+    const hungAtMs =
+      this.#isSilent && this.#state !== "unresponsive" ? this.#heardAtMs + this.#config.unresponsiveMs : Infinity;
+    this.#wakeAtMs = Math.min(this.#isConnecting ? Infinity : this.#connectAtMs, hungAtMs);
+    const next = this.#underWay !== undefined || this.#gone !== "" ? undefined : this.#next(nowMs);
+    if (next === undefined) return;
+    const atMs = this.#mayAtMs(next, nowMs);
+    if (atMs > nowMs) {
+      this.#wakeAtMs = Math.min(this.#wakeAtMs, atMs);
+      return;
+    }
+    this.#budget.spend(nowMs);
+    this.#underWay = next;
+    this.#ask = next.look;
+    next.askedAtMs = nowMs;
+    next.isUrgent = false;
+  }
+
+  /** What is asked next. */
+  #next(nowMs: number): Watched | undefined {
+    const earliest = (looks: readonly Watched[]) => looks.reduce((a, b) => (this.#isBefore(b, a, nowMs) ? b : a));
+    if (this.isReady) return earliest(this.#watched);
+    const unknown = this.#needed.find(({ isKnown }) => !isKnown);
+    const isElsewhere = this.#needed.every(({ isAbsent }) => isAbsent);
+    return this.#trouble?.watched ?? unknown ?? earliest(isElsewhere ? this.#needed : this.#watched);
+  }
+
+  /** Of several that may be asked the urgent ones come first, then those that are due the longest: nobody starves. */
+  #isBefore(a: Watched, b: Watched, nowMs: number): boolean {
+    const [aMs, bMs] = [this.#mayAtMs(a, nowMs), this.#mayAtMs(b, nowMs)];
+    if (aMs !== bMs) return aMs < bMs;
+    if (a.isUrgent !== b.isUrgent) return a.isUrgent;
+    return a.dueAtMs < b.dueAtMs;
+  }
+
+  /** When it may be asked. What is only due leaves one of the budget to the metrics, so that they are never late for it. */
+  #mayAtMs(watched: Watched, nowMs: number): number {
+    const leave = this.isReady && !watched.isUrgent && !this.#isMain(watched) ? 1 : 0;
+    return Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, leave));
+  }
+
+  #judge(nowMs: number): void {
+    const isHung = this.#isSilent && nowMs - this.#heardAtMs >= this.#config.unresponsiveMs;
+    if (this.#gone !== "") this.#enter("down", `nobody listens there (${this.#gone})`, nowMs);
+    else if (isHung) this.#enter("unresponsive", "it takes connections, but answers nothing", nowMs);
+    else if (this.#trouble !== undefined) this.#enter(this.#trouble.state, this.#trouble.message, nowMs);
+    else if (!this.#needed.every(({ isKnown }) => isKnown)) {
+      const words = this.#needed.find(({ words: said }) => said !== "")?.words;
+      if (this.#wasHeard) this.#enter("starting", words ?? "it is asked who it is and what it serves", nowMs);
+      else this.#enter("connecting", words ?? "nothing was heard of it yet", nowMs);
+    } else if (this.#needed.every(({ isAbsent }) => isAbsent)) {
+      const paths = this.#needed.map(({ look }) => look.ask.path).join(", ");
+      this.#enter("foreign", `it has none of ${paths}`, nowMs);
+    } else {
+      const words = this.#watched.map((each) => each.words).filter((each) => each !== "");
+      this.#enter(this.#mainLooks().some(({ isLate }) => isLate) ? "slow" : "ready", words.join("; "), nowMs);
+    }
+  }
+
+  #enter(state: RuntimeState, message: string, nowMs: number): void {
+    if (state === this.#state && message === this.#message) return;
+    if (state !== this.#state) this.#sinceMs = nowMs;
+    this.#state = state;
+    this.#message = message;
+    this.#changed = true;
+  }
+}
+
+function inOrder(looks: readonly Look[]): readonly Look[] {
+  return looks.toSorted((a, b) => ORDER.indexOf(a.role) - ORDER.indexOf(b.role));
+}
+
+function newWatched(look: Look, nowMs: number): Watched {
+  return {
+    look,
+    dueAtMs: nowMs,
+    isUrgent: false,
+    askedAtMs: nowMs,
+    isKnown: false,
+    isAbsent: false,
+    isLate: false,
+    failures: 0,
+    words: "",
+  };
+}
+
+/** Whether they are the same models in the same states. */
+function areSame(a: readonly ModelReading[], b: readonly ModelReading[]): boolean {
+  if (a === b) return true;
+  return a.length === b.length && a.every((model, i) => model.model === b[i]!.model && model.state === b[i]!.state);
+}

@@ -1,0 +1,115 @@
+/** The watch of servers whose questions depend on their answers, on a virtual clock. */
+import { expect, test } from "bun:test";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import type { Answer } from "../../src/runtimes/adapter.ts";
+import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
+import type { RuntimeState } from "../../src/runtimes/state.ts";
+import { watchSettings } from "../../src/runtimes/settings.ts";
+import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
+import type { AdapterTable } from "../../src/runtimes/table.ts";
+import { TFSERVING } from "../../src/runtimes/tfserving.ts";
+import { TORCHSERVE } from "../../src/runtimes/torchserve.ts";
+import { Watch } from "../../src/runtimes/watch.ts";
+import { fixture, json, recorded, text } from "./replay.ts";
+
+const TOOK_MS = 5;
+
+/** A server that answers each path, and who watches it. */
+class Watched {
+  nowMs = 0;
+  paths: Record<string, Answer> = {};
+  readonly asked: { readonly path: string; readonly atMs: number }[] = [];
+  readonly states = new Set<RuntimeState>();
+  readonly watch: Watch;
+
+  constructor(table: AdapterTable, paths: Record<string, Answer>) {
+    this.paths = paths;
+    this.watch = new Watch(new TableAdapter(table), defaultsOf(watchSettings), 0);
+  }
+
+  pass(ms: number): this {
+    const endMs = this.nowMs + ms;
+    for (let steps = 0; steps < 10_000; steps++) {
+      const { asks, connect, wakeAtMs } = this.watch.take();
+      this.states.add(this.watch.status.state);
+      if (connect) this.watch.connected(this.nowMs);
+      else if (asks[0] !== undefined) {
+        this.asked.push({ path: asks[0].ask.path, atMs: this.nowMs });
+        this.nowMs += TOOK_MS;
+        this.watch.answered(asks[0], this.paths[asks[0].ask.path] ?? text("Not Found", 404), this.nowMs, TOOK_MS);
+      } else if (wakeAtMs > endMs) break;
+      else {
+        this.nowMs = Math.max(this.nowMs, wakeAtMs);
+        this.watch.wake(this.nowMs);
+      }
+    }
+    this.nowMs = Math.max(this.nowMs, endMs);
+    return this;
+  }
+
+  since(atMs: number): string[] {
+    return this.asked.filter((ask) => ask.atMs >= atMs).map(({ path }) => path);
+  }
+
+  get models(): Record<string, string> {
+    return Object.fromEntries(
+      this.watch.reading(this.nowMs).models.map(({ model, state }) => [model, state]),
+    ) as Record<string, string>;
+  }
+}
+
+test("a router's processes are looked at while they are loaded, and are no condition of its being ready", () => {
+  const R = "llamacpp-router-b11434";
+  const page = "/metrics?model=tiny-one&autoload=false";
+  const router = new Watched(LLAMACPP, {
+    "/props": recorded(`${R}.props.json`),
+    "/health": recorded(`${R}.health.json`),
+    "/v1/models": recorded(`${R}.unloaded.models.json`),
+    "/metrics": recorded(`${R}.metrics-without-model.json`, 400),
+    [page]: recorded(`${R}.loaded.metrics.txt`),
+  }).pass(20_000);
+  expect(router.watch.status.state).toBe("ready");
+  expect(router.models).toEqual({ "tiny-one": "available", "tiny-two": "available" });
+  expect(router.since(1000)).not.toContain("/metrics");
+  router.paths["/v1/models"] = recorded(`${R}.loaded.v1-models.json`);
+  const loadedAtMs = router.nowMs;
+  router.pass(30_000);
+  expect(router.models["tiny-one"]).toBe("loaded");
+  expect(router.since(loadedAtMs).filter((path) => path === page).length).toBeGreaterThan(10);
+  // No more than one a second, in the mean.
+  expect(router.since(loadedAtMs).length).toBeLessThanOrEqual(31);
+  router.paths["/v1/models"] = recorded(`${R}.unloaded.models.json`);
+  router.pass(30_000);
+  const unloadedAtMs = router.nowMs;
+  router.pass(30_000);
+  expect(router.since(unloadedAtMs)).not.toContain(page);
+  expect([...router.states]).toEqual(["connecting", "starting", "ready"]);
+});
+
+test("models are described as soon as they are listed, and one that can't be disturbs nobody", () => {
+  const T = "torchserve-0.12";
+  const server = new Watched(TORCHSERVE, {
+    "/api-description": fixture(`${T}.api-description.json`),
+    "/ping": json({ status: "Healthy" }),
+    "/metrics": fixture(`${T}.metrics.1.txt`),
+    "/models?limit=1000": fixture(`${T}.models.json`),
+    "/models/resnet18": fixture(`${T}.resnet18.json`),
+    "/models/starting": fixture(`${T}.starting.json`),
+  }).pass(10_000);
+  expect(server.watch.status.state).toBe("ready");
+  expect(server.models).toEqual({ noop: "available", resnet18: "loaded", starting: "loading" });
+  expect(server.watch.reading(server.nowMs).figures.waitingRequests).toBe(7);
+  expect(server.asked.length).toBeLessThan(20);
+});
+
+test("names on a page are asked about, and those that are not known are not served", () => {
+  const T = "tfserving-2.19";
+  const server = new Watched(TFSERVING, {
+    "/v1/models": fixture(`${T}.malformed.json`, 400),
+    "/monitoring/prometheus/metrics": fixture(`${T}.metrics.1.txt`),
+    "/v1/models/half_plus_two": fixture(`${T}.status.json`),
+    "/v1/models/gone": fixture(`${T}.unknown.json`, 404),
+  }).pass(15_000);
+  expect(server.watch.status.state).toBe("ready");
+  expect(server.models).toEqual({ half_plus_two: "loaded" });
+});
