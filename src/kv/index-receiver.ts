@@ -127,7 +127,11 @@ export class IndexReceiver {
   }
 
   /** What to ask for by `ask`, whom to follow, and the nodes of which something changed. */
-  take(): { readonly asks: readonly WantedAsk[]; readonly follows: readonly string[]; readonly changed: readonly string[] } {
+  take(): {
+    readonly asks: readonly WantedAsk[];
+    readonly follows: readonly string[];
+    readonly changed: readonly string[];
+  } {
     const taken = { asks: this.#asks, follows: this.#follows, changed: [...this.#changed] };
     if (this.#asks.length > 0) this.#asks = [];
     if (this.#follows.length > 0) this.#follows = [];
