@@ -107,7 +107,7 @@ export class IndexReceiver {
   }
 
   forget(from: string): void {
-    for (const slot of [...(this.#nodes.get(from)?.engines.keys() ?? [])]) this.#drop(from, slot);
+    for (const slot of this.#nodes.get(from)?.engines.keys() ?? []) this.#drop(from, slot);
     this.#nodes.delete(from);
   }
 
@@ -153,7 +153,7 @@ export class IndexReceiver {
     }
     const { fromSlot, toSlot, stands } = read;
     const there = new Set(stands.map(({ slot }) => slot));
-    for (const slot of [...(this.#nodes.get(from)?.engines.keys() ?? [])]) {
+    for (const slot of this.#nodes.get(from)?.engines.keys() ?? []) {
       if (slot >= fromSlot && slot <= toSlot && !there.has(slot)) this.#drop(from, slot);
     }
     for (const stand of stands) {
