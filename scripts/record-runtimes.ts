@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { startLlamaRouter, startLlamaServer } from "../tests/runtimes/llama-server.ts";
 import { startMlServer } from "../tests/runtimes/mlserver.ts";
+import { MODEL as OLLAMA_MODEL, startOllama } from "../tests/runtimes/ollama.ts";
 import { startTriton } from "../tests/runtimes/triton.ts";
 
 const FOLDER = join(import.meta.dir, "../tests/telemetry/fixtures");
@@ -68,7 +69,7 @@ async function recordLlamaServer(version: string): Promise<void> {
   await record.take("chat.json", `${url}/v1/chat/completions`, post({ ...story, max_tokens: 16 }));
   const streamed = { ...story, max_tokens: 8, stream: true, stream_options: { include_usage: true } };
   await record.take("chat.sse", `${url}/v1/chat/completions`, post(streamed));
-  // Two of these are at work, and three wait; each by a connection that no earlier request left behind, which may close.
+  // Two of these are at work, and three wait; each by a connection of its own, lest a kept one is reset.
   const work = Array.from({ length: 5 }, (_each, i) =>
     fetch(
       `${url}/completion`,
@@ -160,10 +161,34 @@ async function recordMlServer(version: string): Promise<void> {
   await record.close();
 }
 
+async function recordOllama(version: string): Promise<void> {
+  const { runtime, url } = await startOllama();
+  await using _ = runtime;
+  const record = new Record("ollama", version);
+  const model = OLLAMA_MODEL;
+  const asked = { model, prompt: "Tell me a story.", options: { num_predict: 8, temperature: 0 } };
+  await record.take("root.txt", url);
+  await record.take("version.json", `${url}/api/version`);
+  await record.take("tags.json", `${url}/api/tags`);
+  await record.take("models.json", `${url}/v1/models`);
+  await record.take("show.json", `${url}/api/show`, post({ model }));
+  await record.take("unloaded.ps.json", `${url}/api/ps`);
+  await record.take("load.json", `${url}/api/generate`, post({ model, stream: false }));
+  await record.take("loaded.ps.json", `${url}/api/ps`);
+  await record.take("generate.ndjson", `${url}/api/generate`, post(asked));
+  const chat = { ...story, model, max_tokens: 8, stream: true, stream_options: { include_usage: true } };
+  await record.take("chat.sse", `${url}/v1/chat/completions`, post(chat));
+  await record.take("unload.json", `${url}/api/generate`, post({ model, keep_alive: 0, stream: false }));
+  await record.take("load-unknown.json", `${url}/api/generate`, post({ model: "nothing", stream: false }));
+  await record.take("no-metrics.txt", `${url}/metrics`);
+  await record.close();
+}
+
 const RECORDERS: globalThis.Record<string, (version: string) => Promise<void>> = {
   "llama-server": recordLlamaServer,
   "llama-server-built": recordLlamaRouter,
   mlserver: recordMlServer,
+  ollama: recordOllama,
   tritonserver: recordTriton,
 };
 const [name = "", version = ""] = process.argv.slice(2);

@@ -3,13 +3,19 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import OpenAI from "openai";
 import { LLAMA_ROUTER, LLAMA_SERVER, MODEL, MODELS, startLlamaRouter, startLlamaServer } from "./llama-server.ts";
 import type { LlamaServer } from "./llama-server.ts";
-import { figures } from "./figures.ts";
+import { ask, figures } from "./figures.ts";
 
 const TIMEOUT_MS = 60_000;
 const EOS = 2;
 const messages = [{ role: "user" as const, content: "Tell me a story, please." }];
-const client = ({ url }: LlamaServer) => new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
-const json = async (url: string) => (await fetch(url)).json();
+const client = ({ url }: LlamaServer) =>
+  new OpenAI({
+    baseURL: `${url}/v1`,
+    apiKey: "none",
+    maxRetries: 0,
+    fetch: (asked, init) => fetch(asked, { ...init, keepalive: false }),
+  });
+const json = async (url: string) => (await ask(url)).json();
 
 async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
   for (let tries = 0; tries < 1000; tries += 1) {
@@ -88,7 +94,7 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server", () => {
       return (await client(server).chat.completions.create(asked)).choices[0]!.message.content!;
     };
     const scaled = (scale: number) =>
-      fetch(`${server.url}/lora-adapters`, { method: "POST", body: JSON.stringify([{ id: 0, scale }]) });
+      ask(`${server.url}/lora-adapters`, { method: "POST", body: JSON.stringify([{ id: 0, scale }]) });
     const adapted = await answer();
     expect((await scaled(0)).status).toBe(200);
     const plain = await answer();
@@ -100,7 +106,7 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server", () => {
   test("lets requests wait where all slots are taken, and tells so", async () => {
     const closing = new AbortController();
     const asked = Array.from({ length: 4 }, (_, i) =>
-      fetch(`${server.url}/completion`, {
+      ask(`${server.url}/completion`, {
         method: "POST",
         body: JSON.stringify({ prompt: `${i} and on`, n_predict: -1, stream: true }),
         signal: closing.signal,
@@ -129,7 +135,7 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server's process", () => {
     };
     const first = await answer();
     await runtime.kill();
-    expect(await fetch(`${server.url}/health`).catch(() => "gone")).toBe("gone");
+    expect(await ask(`${server.url}/health`).catch(() => "gone")).toBe("gone");
     await runtime.restart();
     expect(await answer()).toBe(first);
     expect(await runtime.end()).toBe(0);
@@ -138,10 +144,10 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server's process", () => {
   test("asks for the key that it was given", async () => {
     const { runtime, url } = await startLlamaServer({ flags: ["--api-key", "secret"] });
     await using _ = runtime;
-    expect((await fetch(`${url}/metrics`)).status).toBe(401);
-    expect((await fetch(`${url}/metrics`, { headers: { authorization: "Bearer secret" } })).status).toBe(200);
+    expect((await ask(`${url}/metrics`)).status).toBe(401);
+    expect((await ask(`${url}/metrics`, { headers: { authorization: "Bearer secret" } })).status).toBe(200);
     // Only its health is told to anyone.
-    expect((await fetch(`${url}/v1/models`)).status).toBe(401);
+    expect((await ask(`${url}/v1/models`)).status).toBe(401);
   }, 60_000);
 
   test("a start that fails tells what the server said", async () => {
@@ -159,13 +165,13 @@ describe.skipIf(LLAMA_ROUTER === null)("a real llama-server in router mode", () 
     const { runtime, url } = await startLlamaRouter();
     await using _ = runtime;
     const states = async (): Promise<Record<string, string>> => {
-      const { data } = (await (await fetch(`${url}/models`)).json()) as {
+      const { data } = (await (await ask(`${url}/models`)).json()) as {
         data: { id: string; status: { value: string } }[];
       };
       return Object.fromEntries(data.map(({ id, status }) => [id, status.value]));
     };
     const say = (what: string, model: string) =>
-      fetch(`${url}/models/${what}`, { method: "POST", body: JSON.stringify({ model }) });
+      ask(`${url}/models/${what}`, { method: "POST", body: JSON.stringify({ model }) });
     const [one, two] = MODELS;
     expect(await states()).toEqual({ [one]: "unloaded", [two]: "unloaded" });
     expect((await say("load", one)).status).toBe(200);

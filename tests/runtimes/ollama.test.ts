@@ -1,111 +1,51 @@
-/** Ollama: what it has and what is in memory, in two generations; loading, with a pull where it is wanted. */
-import { describe, expect, test } from "bun:test";
-import { OLLAMA } from "../../src/runtimes/ollama.ts";
-import { asked, faultOf, fixture, json, Replay, text } from "./replay.ts";
+/** Ollama itself: what its adapter is tested against is sound. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { MODEL, OLLAMA, startOllama } from "./ollama.ts";
+import type { Ollama } from "./ollama.ts";
 
-function ollama(version: string): Replay {
-  return new Replay(OLLAMA).tell({
-    "/api/version": json({ version: "0.5.1" }),
-    "/": text("Ollama is running"),
-    "/api/tags": fixture(`ollama-${version}.tags.json`),
-    "/api/ps": fixture(`ollama-${version}.ps.json`),
-  });
-}
+const TIMEOUT_MS = 90_000;
 
-describe("models", () => {
-  test("of 0.5, by their short names too", () => {
-    const replay = ollama("0.5");
-    expect(replay.reading.version).toBe("0.5.1");
-    expect(replay.states).toEqual({
-      "llama3.2:latest": "loaded",
-      "llama3.2": "loaded",
-      "nomic-embed-text:v1.5": "available",
-    });
-    expect(replay.reading.models.map(({ capabilities }) => capabilities)).toEqual([[], [], ["embeddings"]]);
-    expect(replay.reading.figures.runningRequests).toBeUndefined();
-  });
+describe.skipIf(OLLAMA === null)("a real Ollama", () => {
+  let server: Ollama;
+  beforeAll(async () => {
+    server = await startOllama();
+  }, TIMEOUT_MS);
+  afterAll(() => server.runtime.stop());
 
-  test("of 0.33, with capabilities, and the context that a model has in memory", () => {
-    const replay = ollama("0.33");
-    expect(replay.states).toEqual({
-      "qwen3:8b": "loaded",
-      "embeddinggemma:latest": "available",
-      embeddinggemma: "available",
-    });
-    const [qwen, gemma] = replay.reading.models;
-    expect(qwen).toMatchObject({ contextTokensMax: 8192, capabilities: ["chat", "completions"] });
-    expect(gemma).toMatchObject({ contextTokensMax: 2048, capabilities: ["embeddings"] });
-    replay.tell({ "/api/ps": json({ models: [] }) });
-    expect(replay.reading.models[0]).toMatchObject({ state: "available", contextTokensMax: 40_960 });
-  });
+  const names = async (path: string): Promise<string[]> => {
+    const { models } = (await (await fetch(`${server.url}/api/${path}`)).json()) as { models: { name: string }[] };
+    return models.map(({ name }) => name);
+  };
+  const generate = (more: object): Promise<Response> =>
+    fetch(`${server.url}/api/generate`, { method: "POST", body: JSON.stringify({ model: MODEL, ...more }) });
 
-  test("of what is no Ollama are not believed", () => {
-    const replay = new Replay(OLLAMA);
-    expect(replay.read("/api/version", json({ error: "no" }, 404))).toMatchObject({ kind: "foreign" });
-    expect(replay.read("/api/version", json({ server: "x" }))).toMatchObject({ kind: "foreign" });
-    expect(replay.read("/api/tags", json({ data: [] }))).toMatchObject({ kind: "unreadable" });
-  });
-});
+  test(
+    "tells its version, what it has and what is loaded",
+    async () => {
+      expect(await (await fetch(`${server.url}/api/version`)).json()).toEqual({ version: expect.any(String) });
+      expect(await names("tags")).toEqual([MODEL]);
+      expect(await names("ps")).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 
-describe("loading", () => {
-  test("what it has takes a request without a prompt, and keeps it", () => {
-    const replay = ollama("0.33");
-    const load = replay.load("qwen3:8b");
-    expect(asked(load)).toEqual(['POST api /api/generate {"model":"qwen3:8b","stream":false,"keep_alive":-1}']);
-    expect(faultOf(load, json({ model: "qwen3:8b", done: true, done_reason: "load" }))).toBe("");
-    expect(faultOf(load, json({ error: "llama runner process has terminated" }, 500))).toContain(
-      "llama runner process",
-    );
-    expect(load.settled(replay.reading)).toBe(true);
-    expect(asked(replay.load("embeddinggemma"))).toEqual([
-      'POST api /api/embed {"model":"embeddinggemma:latest","input":[],"keep_alive":-1}',
-    ]);
-  });
-
-  test("what it does not have is pulled first, with progress", () => {
-    const replay = ollama("0.33");
-    const load = replay.load("llama3.2");
-    expect(asked(load)).toEqual([
-      'POST api /api/pull {"model":"llama3.2:latest","stream":true}',
-      'POST api /api/generate {"model":"llama3.2:latest","stream":false,"keep_alive":-1}',
-    ]);
-    expect(load.patienceMs).toBeGreaterThan(replay.load("qwen3:8b").patienceMs);
-    const pulled = fixture("ollama.pull.ndjson");
-    const lines = new TextDecoder().decode(pulled.body).trimEnd().split("\n");
-    expect(lines.map((line) => load.progress?.(line))).toEqual([
-      { text: "pulling manifest" },
-      { text: "pulling dde5aa3fc5ff", fraction: 0 },
-      { text: "pulling dde5aa3fc5ff", fraction: 0.25 },
-      { text: "verifying sha256 digest" },
-      { text: "writing manifest" },
-      { text: "success" },
-    ]);
-    expect(faultOf(load, pulled)).toBe("");
-  });
-
-  test("a pull that fails says so, though its status is 200", () => {
-    const load = ollama("0.33").load("nothing");
-    const line = '{"status":"pulling manifest"}\n{"error":"pull model manifest: file does not exist"}\n';
-    expect(faultOf(load, text(line))).toContain("file does not exist; see that this machine reaches the registry");
-    expect(faultOf(load, json({ error: "connection refused" }, 500))).toContain("connection refused");
-    expect(faultOf(load, text('{"status":"pulling dde5"}\n'))).toContain("it goes on where it stopped");
-    expect(faultOf(load, text(""))).toContain("ask for it again");
-    expect(faultOf(load, json({ error: '"nothing" does not support generate' }, 400), 1)).toContain("ask for it again");
-  });
-
-  test("names of registries keep their ports", () => {
-    const load = ollama("0.5").load("localhost:5000/org/m");
-    expect(asked(load)[0]).toContain('"model":"localhost:5000/org/m:latest"');
-  });
-});
-
-test("unloading is a request too, and what is not there is not in memory", () => {
-  const replay = ollama("0.5");
-  const unload = replay.unload("llama3.2");
-  expect(asked(unload)).toEqual(['POST api /api/generate {"model":"llama3.2:latest","stream":false,"keep_alive":0}']);
-  expect(faultOf(unload, json({ error: "model 'llama3.2' not found" }, 404))).toBe("");
-  expect(faultOf(unload, json({ error: "broken" }, 500))).toContain("broken");
-  expect(unload.settled(replay.reading)).toBe(false);
-  replay.tell({ "/api/ps": json({ models: [] }) });
-  expect(unload.settled(replay.reading)).toBe(true);
+  test(
+    "loads a model without a prompt, streams tokens of it, and lets it go",
+    async () => {
+      expect(await (await generate({ stream: false })).json()).toMatchObject({ done: true, done_reason: "load" });
+      expect(await names("ps")).toEqual([MODEL]);
+      const options = { num_predict: 12, temperature: 0 };
+      const streamed = await generate({ prompt: "Tell me a story.", options });
+      const parts = (await streamed.text())
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { response: string; done: boolean });
+      expect(parts.at(-1)).toMatchObject({ done: true, done_reason: "length", eval_count: 12 });
+      expect(parts.filter(({ response }) => response !== "").length).toBeGreaterThan(1);
+      expect(await (await generate({ keep_alive: 0, stream: false })).json()).toMatchObject({ done_reason: "unload" });
+      for (let tries = 0; tries < 1000 && (await names("ps")).length > 0; tries += 1) await Bun.sleep(20);
+      expect(await names("ps")).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -8,6 +8,8 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
 const START_TIMEOUT_MS = 80_000;
+/** What one may take to end by itself, before it is killed. */
+const END_TIMEOUT_MS = 2000;
 const OUTPUT_CHARACTERS_MAX = 64_000;
 /** By which a server ends when whoever started it was killed; it becomes the server itself, with the same process id. */
 const TIED = Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL"];
@@ -117,8 +119,13 @@ export class RealRuntime implements AsyncDisposable {
     await running?.exited;
   }
 
+  /** Asked first, so that it ends the processes that it started; one that does not listen is killed. */
   async stop(): Promise<void> {
-    await this.kill();
+    const running = this.#process;
+    const killing = setTimeout(() => running?.kill("SIGKILL"), END_TIMEOUT_MS);
+    this.resume();
+    await this.end();
+    clearTimeout(killing);
     rmSync(this.#start.folder, { recursive: true, force: true });
   }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { PrometheusReader } from "../../src/wire/prometheus.ts";
 
 const FOLDER = join(import.meta.dir, "fixtures");
-const pages = readdirSync(FOLDER).filter((name) => name.endsWith("metrics.txt"));
+const pages = readdirSync(FOLDER).filter((name) => name.endsWith(".metrics.txt"));
 
 interface Page {
   /** Of samples. */
