@@ -31,6 +31,7 @@ import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { dropPid, keepPid, listensAt, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
+import { RemoteIndexes } from "./remote-indexes.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
@@ -82,6 +83,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
+  const remoteIndexes = new RemoteIndexes({
+    targets: () => targets.all(),
+    engines: (of) => standing.blocks?.engines(of) ?? [],
+  });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration
@@ -132,6 +137,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     table,
     placement,
     standing,
+    remoteIndexes,
     journal,
     log,
     policies: () => standing.policies,
@@ -193,6 +199,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
+    blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
   });

@@ -10,6 +10,7 @@ import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
 import { hostId, type RouterConfig } from "./config.ts";
 import { type ControlPlane, controlNodes } from "./control-plane.ts";
+import { BlockReceiver } from "./mesh/block-receiver.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
@@ -55,6 +56,7 @@ export class Standing {
   readonly #options: StandingOptions;
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
+  #blocks: BlockReceiver | null = null;
 
   constructor(options: StandingOptions) {
     this.#options = options;
@@ -67,6 +69,11 @@ export class Standing {
 
   get states(): StateReceiver | null {
     return this.#states;
+  }
+
+  /** What nodes tell of their KV caches; null before the mesh is joined, or where that is not wanted. */
+  get blocks(): BlockReceiver | null {
+    return this.#blocks;
   }
 
   /** This node's id. */
@@ -118,6 +125,7 @@ export class Standing {
       log,
       onEvent: (event) => {
         targets.told(event);
+        if (event.kind === "failed" || event.kind === "left") this.#blocks?.forget(event.id);
         this.#controlPlane?.told(event);
       },
     });
@@ -133,6 +141,7 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
+    if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv });
     const place = { id: () => this.id, node: () => this.#node };
     serveNodeCalls(node, [
       ...servedModelCalls({ ...place, runtime: null }),
@@ -175,12 +184,14 @@ export class Standing {
   fallSilent(): void {
     void this.#controlPlane?.suspend();
     this.#states?.stop();
+    this.#blocks?.stop();
     this.#node?.fallSilent();
   }
 
   /** Takes leave of the mesh; resolves when it has been told, or after `timeoutMs`. */
   async leave(timeoutMs: number): Promise<void> {
     this.#states?.stop();
+    this.#blocks?.stop();
     await this.#node?.leave(timeoutMs);
   }
 }

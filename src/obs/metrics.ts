@@ -8,6 +8,7 @@
 import { version } from "../base/version.ts";
 import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { addHeardBlockMetrics, addSentBlockMetrics, type HeardBlockFigures, type SentBlockFigures } from "./block-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
@@ -44,6 +45,7 @@ export interface RouterMetricsOptions {
   readonly targets?: () => Iterable<{ readonly state: string }>;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => HeardFigures | undefined;
+  readonly blocks?: () => HeardBlockFigures | undefined;
   readonly tracing?: () => SpanFigures | undefined;
   readonly policies?: () => PolicyFigures | undefined;
 }
@@ -79,6 +81,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addProcessMetrics(out);
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
+  addHeardBlockMetrics(out, () => options.blocks?.());
   addTracingMetrics(out, () => options.tracing?.());
   addPolicyMetrics(out, stats, () => options.policies?.());
   /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
@@ -211,6 +214,7 @@ export interface AgentMetricsOptions {
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
+  readonly blocks?: () => SentBlockFigures | undefined;
   /** The process that the agent runs as its runtime; undefined where it runs none. */
   readonly exec?: (() => ExecFigures) | undefined;
   readonly gpus: () => readonly GpuFigures[];
@@ -230,6 +234,7 @@ export function agentMetrics(options: AgentMetricsOptions): {
   addProcessMetrics(out);
   addMeshMetrics(out, mesh);
   addSentMetrics(out, () => signal?.());
+  addSentBlockMetrics(out, () => options.blocks?.());
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));
