@@ -1,0 +1,187 @@
+/** The tables against servers that run: each is known for what it is, read, and changed by the plans. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Answer, Ask, ModelCall, Port } from "../../src/runtimes/adapter.ts";
+import { Identification, type Identity } from "../../src/runtimes/identify.ts";
+import { KSERVE } from "../../src/runtimes/kserve.ts";
+import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
+import type { RuntimeReading } from "../../src/runtimes/reading.ts";
+import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
+import type { AdapterTable } from "../../src/runtimes/table.ts";
+import { TRITON as TRITON_TABLE } from "../../src/runtimes/triton.ts";
+import { LLAMA_ROUTER, LLAMA_SERVER, MODELS, startLlamaRouter, startLlamaServer } from "./llama-server.ts";
+import { MLSERVER, startMlServer } from "./mlserver.ts";
+import { startTriton, TRITON } from "./triton.ts";
+
+const TIMEOUT_MS = 90_000;
+const PAUSE_MS = 50;
+const TRIES = 600;
+
+interface Running {
+  readonly url: string;
+  readonly metrics?: string;
+  stop(): Promise<void>;
+}
+
+/** A server that runs, spoken to as an adapter wants it. */
+class Peer {
+  readonly #adapter: TableAdapter;
+  readonly #running: Running;
+
+  constructor(table: AdapterTable, running: Running) {
+    this.#adapter = new TableAdapter(table);
+    this.#running = running;
+  }
+
+  async ask({ method, port, path, body }: Ask): Promise<Answer> {
+    const answer = await fetch(this.#base(port) + path, {
+      method,
+      // Connections that were kept may be gone by now.
+      headers: { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      ...(body === undefined ? {} : { body }),
+    });
+    return { status: answer.status, contentType: answer.headers.get("content-type") ?? "", body: await answer.bytes() };
+  }
+
+  #base(port: Port): string {
+    const { url, metrics } = this.#running;
+    return port === "metrics" && metrics !== undefined ? new URL(metrics).origin : url;
+  }
+
+  async identity(): Promise<Identity | undefined> {
+    const search = new Identification();
+    for (let ask = search.take(); ask !== undefined; ask = search.take()) search.answered(await this.ask(ask));
+    return search.found;
+  }
+
+  /** All looks once, those that come of them too. */
+  async look(): Promise<RuntimeReading> {
+    const done = new Set<string>();
+    for (let next = this.#next(done); next !== undefined; next = this.#next(done)) {
+      done.add(next.name);
+      const read = this.#adapter.answered(next, await this.ask(next.ask), performance.now());
+      if (!read.ok && read.kind !== "not_supported") throw new Error(`${next.name}: ${read.message}`);
+    }
+    return this.#adapter.reading(performance.now());
+  }
+
+  #next(done: ReadonlySet<string>) {
+    return this.#adapter.looks.find(({ name }) => !done.has(name));
+  }
+
+  async change(verb: "load" | "unload", model: string): Promise<string> {
+    const nowMs = performance.now();
+    const call: ModelCall | undefined =
+      verb === "load"
+        ? this.#adapter.load(model, { source: "", parent: "" }, nowMs)
+        : this.#adapter.unload(model, nowMs);
+    if (call === undefined) return "no plan";
+    for (const [index, ask] of call.asks.entries()) {
+      const fault = call.fault(await this.ask(ask), index);
+      if (fault !== "") return fault;
+    }
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (call.settled(await this.look())) return "";
+      await Bun.sleep(PAUSE_MS);
+    }
+    return "it never came to that";
+  }
+}
+
+const states = ({ models }: RuntimeReading) => Object.fromEntries(models.map(({ model, state }) => [model, state]));
+
+describe.skipIf(LLAMA_SERVER === null)("llama-server", () => {
+  let running: Running;
+  beforeAll(async () => {
+    const { url, runtime } = await startLlamaServer({ slots: 2 });
+    running = { url, stop: () => runtime.stop() };
+  }, TIMEOUT_MS);
+  afterAll(() => running.stop());
+
+  test("is known and read", async () => {
+    const peer = new Peer(LLAMACPP, running);
+    expect((await peer.identity())?.kind).toBe("llamacpp");
+    const reading = await peer.look();
+    expect(states(reading)).toEqual({ tiny: "loaded" });
+    expect(reading.models[0]).toMatchObject({ contextTokensMax: 4096, capabilities: ["chat", "completions"] });
+    expect(reading.figures).toMatchObject({ runningRequests: 0, waitingRequests: 0, slots: 2 });
+    expect(await peer.change("load", "another")).toContain("--models-dir");
+  });
+});
+
+describe.skipIf(LLAMA_ROUTER === null)("llama-server's router", () => {
+  let running: Running;
+  beforeAll(async () => {
+    const { url, runtime } = await startLlamaRouter();
+    running = { url, stop: () => runtime.stop() };
+  }, TIMEOUT_MS);
+  afterAll(() => running.stop());
+
+  test(
+    "is known, loads and lets go",
+    async () => {
+      const [one, two] = MODELS;
+      const peer = new Peer(LLAMACPP, running);
+      expect((await peer.identity())?.kind).toBe("llamacpp");
+      expect(states(await peer.look())).toEqual({ [one]: "available", [two]: "available" });
+      expect(await peer.change("load", one)).toBe("");
+      const reading = await peer.look();
+      expect(states(reading)).toEqual({ [one]: "loaded", [two]: "available" });
+      expect(reading.models[0]?.figures?.runningRequests).toBe(0);
+      // What is so already is no fault.
+      expect(await peer.change("load", one)).toBe("");
+      expect(await peer.change("unload", one)).toBe("");
+      expect(states(await peer.look())).toEqual({ [one]: "available", [two]: "available" });
+      expect(await peer.change("load", "nothing")).toContain("nothing");
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(TRITON === null)("Triton", () => {
+  let running: Running;
+  beforeAll(async () => {
+    const { url, metrics, runtime } = await startTriton();
+    running = { url, metrics, stop: () => runtime.stop() };
+  }, TIMEOUT_MS);
+  afterAll(() => running.stop());
+
+  test(
+    "is known, loads and lets go",
+    async () => {
+      const peer = new Peer(TRITON_TABLE, running);
+      const identity = await peer.identity();
+      expect(identity?.kind).toBe("triton");
+      const reading = await peer.look();
+      expect(reading.version).toBe(identity!.version);
+      expect(states(reading)).toEqual({ echo: "loaded", idle: "available", words: "loaded" });
+      expect(reading.models.find(({ model }) => model === "echo")?.figures?.waitingRequests).toBe(0);
+      expect(await peer.change("load", "idle")).toBe("");
+      expect(await peer.change("unload", "idle")).toBe("");
+      expect(await peer.change("load", "nothing")).toContain("--model-repository");
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(MLSERVER === null)("MLServer", () => {
+  let running: Running;
+  beforeAll(async () => {
+    const { url, metrics, runtime } = await startMlServer();
+    running = { url, metrics, stop: () => runtime.stop() };
+  }, TIMEOUT_MS);
+  afterAll(() => running.stop());
+
+  test(
+    "is known, loads and lets go",
+    async () => {
+      const peer = new Peer(KSERVE, running);
+      expect((await peer.identity())?.kind).toBe("kserve");
+      expect(states(await peer.look())).toEqual({ echo: "loaded" });
+      expect(await peer.change("unload", "echo")).toBe("");
+      expect(states(await peer.look())).toEqual({ echo: "available" });
+      expect(await peer.change("load", "echo")).toBe("");
+      expect(await peer.change("load", "nothing")).toContain("model repository");
+    },
+    TIMEOUT_MS,
+  );
+});
