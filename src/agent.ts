@@ -2,8 +2,7 @@
 import { hostname } from "node:os";
 import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
 import { apiServices } from "./admin/api.ts";
-import { serveApi } from "./admin/front.ts";
-import type { Front } from "./admin/front.ts";
+import { type Front, serveApi } from "./admin/front.ts";
 import type { Services } from "./admin/services.ts";
 import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
 import { MeshError } from "./base/errors.ts";
@@ -17,6 +16,7 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
+import { BlockPlane } from "./block-plane.ts";
 import { openExecPlane } from "./exec-plane.ts";
 import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
@@ -65,6 +65,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     isStopping: () => draining,
     log,
   });
+  const blocks = new BlockPlane({ node: config.id, runtimes: [], config: config.kv, tell: journal.tell, log });
   const xids = new XidNews(config.id, journal.tell);
   const plane = openGpuPlane({
     config: config.gpu,
@@ -99,6 +100,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    blocks: () => blocks.figures(),
     exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
     gpuSources: () => plane.sources.all,
@@ -126,6 +128,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtimes.models,
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
+      kvCache: blocks.shown(),
       ...(exec === null ? {} : { runtime: exec.summary }),
     }),
     gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
@@ -201,6 +204,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
     onEvent(event) {
       states?.membersChanged();
+      blocks.membersChanged();
       controlPlane?.told(event);
     },
   });
@@ -215,12 +219,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   addresses.gossip = node.membership.address;
-  let toldGpus: NodeSample["gpus"] | undefined;
   const watched = (): NodeSample => {
     const now = sample();
-    // Looked at ten times a second, and read once.
-    if (now.gpus !== toldGpus) gpus.look(config.id, now.gpus);
-    toldGpus = now.gpus;
+    gpus.look(config.id, now.gpus);
     return now;
   };
   states = new StateSender({
@@ -232,6 +233,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample: watched,
   });
   states.start();
+  blocks.begin(node);
   watchNode(controlPlane.store, config.id, ({ isDraining, reason }) => {
     if (isDraining !== isDrained) log.info(isDraining ? "this node is drained" : "this node serves again", { reason });
     isDrained = isDraining;
@@ -285,6 +287,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
+  blocks.stop();
   await runtimes.stop(config.drainTimeoutMs);
   await exec?.end();
   await plane.stop();

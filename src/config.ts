@@ -3,9 +3,7 @@
  * host's name, the number of cores). Such defaults stand as empty or zero in the settings, so that a generated file
  * suits any machine, and are filled in by the `resolve` functions.
  */
-import { mkdirSync } from "node:fs";
-import { availableParallelism, homedir, hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { availableParallelism } from "node:os";
 import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
@@ -22,6 +20,7 @@ import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
 import { blockHearingSettings, blockSendingSettings } from "./kv/settings.ts";
+import { hostId, stateDirectory } from "./mesh/host.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
 import { tlsSettings, upstreamTlsSettings } from "./net/tls-settings.ts";
@@ -272,27 +271,6 @@ function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
     models: mock.models.length > 0 ? mock.models : [profile.model],
     gpus: mock.gpus > 0 ? mock.gpus : profile.gpuCount,
   });
-}
-
-/** The host's name, without what an id may not hold. */
-export function hostId(): string {
-  const id = hostname()
-    .replace(/[^A-Za-z0-9._-]/g, "-")
-    .replace(/^[^A-Za-z0-9]+/, "")
-    .slice(0, 128);
-  return id === "" ? "node" : id;
-}
-
-/** Where state is kept by default: the user's state directory, or a temporary one where that can't be written. */
-export function stateDirectory(): string {
-  const home = process.env["XDG_STATE_HOME"] ?? "";
-  const wanted = join(home.startsWith("/") ? home : join(homedir(), ".local", "state"), "infermesh");
-  try {
-    mkdirSync(wanted, { recursive: true, mode: 0o700 });
-    return wanted;
-  } catch {
-    return join(tmpdir(), `infermesh-${process.getuid?.() ?? "user"}`);
-  }
 }
 
 /** Every variable that some command knows: agents, routers and tools may share an environment. */

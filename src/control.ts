@@ -41,7 +41,6 @@ import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { ScoreTable } from "./score/table.ts";
-import type { RemoteIndexes } from "./remote-indexes.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
 import { ProtoTypes } from "./wire/proto-schema.ts";
@@ -53,7 +52,6 @@ export interface ControlOptions {
   readonly table: ScoreTable;
   readonly placement: Placement;
   readonly standing: Standing;
-  readonly remoteIndexes: RemoteIndexes;
   readonly journal: Journal;
   readonly log: Log;
   /** The policies; null before this router has found them. */
@@ -148,7 +146,7 @@ export class Control {
       targets: () => targets.all(),
       target: (id) => targets.get(id),
       load: (id) => this.#load(id),
-      blocks: (target) => this.#options.remoteIndexes.shown(target, performance.now()),
+      blocks: (target) => standing.remoteIndexes.shown(target, performance.now()),
       ...this.#registry(),
       stats: () => ({ ...metrics.stats() }),
       health(): RouterHealth {

@@ -167,7 +167,7 @@ const agentStop: Lazy = async () => {
   const [{ stopAgent }, { agentStopSettings }, { stateDirectory }] = await Promise.all([
     import("./ctl/agent-control.ts"),
     import("./ctl/settings.ts"),
-    import("./config.ts"),
+    import("./mesh/host.ts"),
   ]);
   return command({
     help: {
@@ -185,7 +185,7 @@ const agentStatus: Lazy = async () => {
   const [{ showAgentStatus }, { agentStatusSettings }, { stateDirectory }] = await Promise.all([
     import("./ctl/agent-control.ts"),
     import("./ctl/settings.ts"),
-    import("./config.ts"),
+    import("./mesh/host.ts"),
   ]);
   return command({
     help: {

@@ -31,7 +31,6 @@ import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
 import { dropPid, keepPid, listensAt, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
-import { RemoteIndexes } from "./remote-indexes.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
@@ -83,10 +82,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
-  const remoteIndexes = new RemoteIndexes({
-    targets: () => targets.all(),
-    engines: (of) => standing.blocks?.engines(of) ?? [],
-  });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration
@@ -137,7 +132,6 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     table,
     placement,
     standing,
-    remoteIndexes,
     journal,
     log,
     policies: () => standing.policies,

@@ -8,13 +8,15 @@
  */
 import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
-import { hostId, type RouterConfig } from "./config.ts";
+import type { RouterConfig } from "./config.ts";
+import { hostId } from "./mesh/host.ts";
 import { type ControlPlane, controlNodes } from "./control-plane.ts";
 import { BlockReceiver } from "./mesh/block-receiver.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import type { SocketDescriptors } from "./mesh/sockets.ts";
+import { RemoteIndexes } from "./remote-indexes.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { servedGpuCalls } from "./gpu-calls.ts";
 import { servedModelCalls } from "./model-calls.ts";
@@ -57,9 +59,14 @@ export class Standing {
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
   #blocks: BlockReceiver | null = null;
+  /** Which blocks of KV cache the targets' engines hold, as far as nodes tell. */
+  readonly remoteIndexes: RemoteIndexes;
 
   constructor(options: StandingOptions) {
     this.#options = options;
+    const { targets } = options;
+    const engines = (node: string) => this.#blocks?.engines(node) ?? [];
+    this.remoteIndexes = new RemoteIndexes({ targets: () => targets.all(), engines });
   }
 
   /** null until the mesh is joined. */

@@ -44,6 +44,8 @@ const BESIDE_ROLES = [
   "gpu-plane",
   "runtime-plane",
   "served-places",
+  "block-plane",
+  "remote-indexes",
   "gpu-calls",
   "gpu-search",
   "model-calls",
