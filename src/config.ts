@@ -35,9 +35,11 @@ import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
 import { controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
+import { resolveRuntimes, runtimeFields, runtimesComplaints, runtimeSettings } from "./telemetry/runtime-settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
 import { rewriteSettings } from "./wire/rewrite-settings.ts";
+import { upstreamAuthSettings } from "./wire/upstream-keys.ts";
 import { securitySettings } from "./wire/security-headers.ts";
 
 /** Where an agent looks when nothing else is said: the --gossip and the --api port of a router on the same machine. */
@@ -49,78 +51,83 @@ const routerUrl = baseUrl({
   words: ["none"],
 });
 
-export const agentSettings = section({
-  ...nodeSettings("the host's name"),
-  role: text({
-    default: "gpu",
-    placeholder: "ROLE",
-    pattern: /^[A-Za-z0-9_.-]{1,64}$/,
-    expected: "1 to 64 letters, digits, _, . or -",
-    doc: "What the node is for, in the operator's own words; shown in listings and state.",
-  }),
-  zone: text({
-    default: "",
-    placeholder: "ZONE",
-    lengthMax: 128,
-    doc: "Where the node stands: a data centre, rack or cloud zone. Empty if that plays no part.",
-  }),
-  labels: map(text({ lengthMax: 256 }), {
-    default: {},
-    flag: "label",
-    lengthMax: 32,
-    doc: "Facts about the node for people and policies, such as rack=r12. The flag may be given several times.",
-  }),
-  serve: address({
-    default: "127.0.0.1:8000",
-    doc: "Where the mock runtime serves the OpenAI API. Port 0 is any free one.",
-  }),
-  api: address({
-    default: "127.0.0.1:50051",
-    doc: "The agent's control API. Local by default, since whoever reaches it can inject faults.",
-  }),
-  metrics: address({
-    default: ":9090",
-    doc: "Vitals, Prometheus metrics and health; routers poll it.",
-  }),
-  gossip: address({
-    default: ":7946",
-    doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
-  }),
-  ...joinSettings,
-  register: list(routerUrl, {
-    default: [],
-    lengthMax: 64,
-    emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
-    doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
-  }),
-  drainTimeoutMs: duration({
-    default: "30s",
-    max: "24h",
-    doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
-  }),
-  mock: section(
-    {
-      enabled: flag({
-        default: false,
-        flag: "mock",
-        doc: "Serve a simulated LLM runtime instead of watching a real one.",
-      }),
-      ...mockFields,
-    },
-    { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
-  ),
-  exec: execSettings,
-  gpu: gpuSettings,
-  gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
-  mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
-  swim: swimSettings,
-  signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
-  kv: { ...blockSendingSettings, doc: "What engines tell of their KV caches, on its way to the routers." },
-  control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
-  raft: raftSettings,
-  admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
-  log: logSettings,
-});
+export const agentSettings = section(
+  {
+    ...nodeSettings("the host's name"),
+    role: text({
+      default: "gpu",
+      placeholder: "ROLE",
+      pattern: /^[A-Za-z0-9_.-]{1,64}$/,
+      expected: "1 to 64 letters, digits, _, . or -",
+      doc: "What the node is for, in the operator's own words; shown in listings and state.",
+    }),
+    zone: text({
+      default: "",
+      placeholder: "ZONE",
+      lengthMax: 128,
+      doc: "Where the node stands: a data centre, rack or cloud zone. Empty if that plays no part.",
+    }),
+    labels: map(text({ lengthMax: 256 }), {
+      default: {},
+      flag: "label",
+      lengthMax: 32,
+      doc: "Facts about the node for people and policies, such as rack=r12. The flag may be given several times.",
+    }),
+    serve: address({
+      default: "127.0.0.1:8000",
+      doc: "Where the mock runtime serves the OpenAI API. Port 0 is any free one.",
+    }),
+    api: address({
+      default: "127.0.0.1:50051",
+      doc: "The agent's control API. Local by default, since whoever reaches it can inject faults.",
+    }),
+    metrics: address({
+      default: ":9090",
+      doc: "Vitals, Prometheus metrics and health; routers poll it.",
+    }),
+    gossip: address({
+      default: ":7946",
+      doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
+    }),
+    ...joinSettings,
+    register: list(routerUrl, {
+      default: [],
+      lengthMax: 64,
+      emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
+      doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
+    }),
+    drainTimeoutMs: duration({
+      default: "30s",
+      max: "24h",
+      doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
+    }),
+    mock: section(
+      {
+        enabled: flag({
+          default: false,
+          flag: "mock",
+          doc: "Serve a simulated LLM runtime instead of watching a real one.",
+        }),
+        ...mockFields,
+      },
+      { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
+    ),
+    ...runtimeFields,
+    runtime: { ...runtimeSettings, doc: "How runtimes are asked." },
+    exec: execSettings,
+    gpu: gpuSettings,
+    gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
+    mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
+    swim: swimSettings,
+    signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
+    kv: { ...blockSendingSettings, doc: "What engines tell of their KV caches, on its way to the routers." },
+    control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
+    raft: raftSettings,
+    admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
+    log: logSettings,
+  },
+  { check: ({ runtimes }) => runtimesComplaints(runtimes) },
+);
 
 /** What an agent has for its membership, alone. */
 const whole = agentSettings.fields;
@@ -179,6 +186,7 @@ export const routerSettings = section(
     proxy: { ...proxySettings, doc: "The data plane: what a connection and a request may take." },
     tls: { ...tlsSettings, doc: "Certificates of the --listen port." },
     upstreamTls: { ...upstreamTlsSettings, doc: "What https targets are shown, and what they must show." },
+    upstreamAuth: { ...upstreamAuthSettings, doc: "Keys that targets are shown in place of those of clients." },
     paths: { ...apiSettings, doc: "Which paths of requests may pass." },
     flow: { ...flowSettings, doc: "What happens when targets fail, are new, or are full." },
     aliases: { ...aliasSettings, doc: "Other names for models, and models that stand in for others." },
@@ -199,16 +207,10 @@ export const routerSettings = section(
     log: logSettings,
   },
   {
-    check: ({ fleet }) =>
-      fleet.removeAfter >= fleet.unhealthyAfter
-        ? []
-        : [
-            {
-              path: "fleet.removeAfter",
-              found: fleet.removeAfter,
-              expected: `at least fleet.unhealthyAfter, which is ${fleet.unhealthyAfter}`,
-            },
-          ],
+    check({ fleet: { removeAfter: found, unhealthyAfter: least } }) {
+      const expected = `at least fleet.unhealthyAfter, which is ${least}`;
+      return found >= least ? [] : [{ path: "fleet.removeAfter", found, expected }];
+    },
   },
 );
 
@@ -246,6 +248,7 @@ export function resolveAgent(config: AgentConfig): AgentConfig & { readonly loca
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
     mock: resolveMock(config.mock),
+    runtimes: resolveRuntimes(config.runtimes, config.mock.enabled),
     gpu: Object.freeze({ ...config.gpu, source: config.gpu.source || (config.mock.enabled ? "mock" : "auto") }),
   });
 }

@@ -22,6 +22,7 @@ const LIVE_ROUTER_SETTINGS = [
   "paths",
   "aliases",
   "rewrite",
+  "upstreamAuth",
   "cache",
   "forwarded",
   "security",

@@ -17,6 +17,7 @@ import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
+import { TargetKeys } from "./net/upstream-secrets.ts";
 import { notifySupervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
@@ -64,6 +65,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const placement = new Placement(table, stats, score, (key) => flights.load(key), warmth);
   const certificates = new Certificates(config.tls, log);
   const upstreamTls = clientOptions(config.upstreamTls);
+  const keys = new TargetKeys(config.upstreamAuth, log);
   let crew: Crew | null = null;
   let draining = false;
   const spans =
@@ -96,7 +98,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       log.configure(next.log);
       overwrite(score, next.score);
       overwrite(flow, next.flow);
-      crew?.configure(next);
+      crew?.configure({ ...next, upstreamKeys: keys.renewed(next.upstreamAuth) });
       control.setLimits(next.admin);
       targets.configure(next);
       placement.refresh(targets.all(), nowMs());
@@ -104,6 +106,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const reload = (why: string): Reload => {
     const result = reloads.reload(why);
+    const { config: now } = reloads;
+    // Files may have changed where settings have not.
+    if (result.outcome !== "applied") crew?.configure({ ...now, upstreamKeys: keys.renewed(now.upstreamAuth) });
     const renewed = certificates.renew();
     if (renewed !== null) crew?.show(renewed);
     return result;
@@ -154,7 +159,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       // Nobody is served before it is known what the policies say.
       waits: true,
       workers: config.workers,
-      settings: config,
+      settings: { ...config, upstreamKeys: keys.all },
       tls: certificates.current,
       upstreamTls,
       table,
@@ -174,7 +179,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   crew = started;
   // Whoever registered while the workers started is in the newest snapshot only.
   crew.setRoutes(placement.snapshot());
-  crew.configure(reloads.config);
+  crew.configure({ ...reloads.config, upstreamKeys: keys.all });
 
   // ---- from the process before, if there is one
 

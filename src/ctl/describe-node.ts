@@ -5,6 +5,7 @@ import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, 
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
 import { GPU_COLUMNS, type GpuRow } from "./gpu-rows.ts";
 import type { MemberRow } from "./members.ts";
+import { quarantineIn } from "../score/sample.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
 import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
@@ -32,7 +33,6 @@ interface MemberDetail extends MemberRow {
 
 /** A target as `GET /nodes/:id` shows it. */
 interface TargetDetail extends TargetRow {
-  readonly routable?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly weight?: number;
   readonly inFlightTokens?: number;
@@ -195,6 +195,12 @@ function membershipFacts(member: MemberDetail): Facts {
   };
 }
 
+function requestsOf({ routable, sample }: TargetDetail): string {
+  if (routable === true) return "gets requests";
+  const why = sample?.ready === false ? quarantineIn(sample.gpus ?? []) : "";
+  return why === "" ? "gets no requests" : `gets no requests: ${why}`;
+}
+
 function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   const { sample, failuresInRow = 0, lastError = "" } = target;
   const ago = (ms: number | null | undefined): string => (typeof ms === "number" ? `${formatAge(ms)} ago` : "not yet");
@@ -204,7 +210,7 @@ function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   return {
     title: isOneOfSeveral ? `Target ${target.id ?? "-"}` : "Target",
     facts: [
-      ["state", `${target.state ?? "unknown"}, ${target.routable === true ? "gets requests" : "gets no requests"}`],
+      ["state", `${target.state ?? "unknown"}, ${requestsOf(target)}`],
       ["source", target.source ?? "-"],
       ["address", `${target.address ?? "-"}${target.protocol === undefined ? "" : `, ${spokenBy(target)}`}`],
       ["models", (target.models ?? []).join(", ") || "-"],

@@ -15,12 +15,15 @@ import type { HeaderRewrite } from "../wire/rewrite.ts";
 import type { RewriteConfig } from "../wire/rewrite-settings.ts";
 import { securityHeaders } from "../wire/security-headers.ts";
 import type { SecurityConfig } from "../wire/security-headers.ts";
+import { type UpstreamKey, UpstreamKeys } from "../wire/upstream-keys.ts";
 import type { CacheSeat } from "./cache-seat.ts";
 import { Forwarding } from "./forwarding.ts";
 
 export interface ContentSettings {
   readonly aliases: AliasConfig;
   readonly rewrite: RewriteConfig;
+  /** What targets are shown in place of what clients show; secret. */
+  readonly upstreamKeys: readonly UpstreamKey[];
   readonly cache: CacheConfig;
   readonly forwarded: ForwardedConfig;
   readonly security: SecurityConfig;
@@ -29,6 +32,8 @@ export interface ContentSettings {
 export class Content {
   readonly aliases: Aliases;
   readonly rewrites: Rewrites;
+  /** For calls of gRPC; those of HTTP are among the rewrites. */
+  readonly upstreamKeys: UpstreamKeys;
   /** Null: no answer is kept. */
   readonly cache: ResponseCache<CacheSeat> | null;
   /** What is kept, and by which headers it is told apart. */
@@ -45,7 +50,8 @@ export class Content {
   /** `scheme` is what clients speak; `seed` any number that they can't know. */
   constructor(settings: ContentSettings, scheme: "http" | "https", seed: number) {
     this.aliases = new Aliases(settings.aliases);
-    this.rewrites = new Rewrites(settings.rewrite);
+    this.upstreamKeys = new UpstreamKeys(settings.upstreamKeys);
+    this.rewrites = new Rewrites(settings.rewrite, this.upstreamKeys);
     this.cache = settings.cache.enabled ? new ResponseCache(settings.cache, seed) : null;
     this.cacheConfig = settings.cache;
     this.forwarding = new Forwarding(settings.forwarded, scheme);
@@ -67,6 +73,6 @@ export class Content {
   }
 }
 
-function written({ aliases, rewrite, cache, forwarded, security }: ContentSettings): string {
-  return JSON.stringify([aliases, rewrite, cache, forwarded, security]);
+function written({ aliases, rewrite, upstreamKeys, cache, forwarded, security }: ContentSettings): string {
+  return JSON.stringify([aliases, rewrite, upstreamKeys, cache, forwarded, security]);
 }

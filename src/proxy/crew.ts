@@ -478,7 +478,20 @@ export class Crew {
 /** Without what else a router's configuration holds. */
 function only(settings: WorkerSettings): WorkerSettings {
   const { maxBodyBytes, allowRegister, proxy, flow, paths, aliases, rewrite, cache, forwarded, security } = settings;
-  return { maxBodyBytes, allowRegister, proxy, flow, paths, aliases, rewrite, cache, forwarded, security };
+  const { upstreamKeys } = settings;
+  return {
+    maxBodyBytes,
+    allowRegister,
+    proxy,
+    flow,
+    paths,
+    aliases,
+    rewrite,
+    upstreamKeys,
+    cache,
+    forwarded,
+    security,
+  };
 }
 
 /** What a worker needs of it: functions don't travel. */

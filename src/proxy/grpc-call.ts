@@ -492,12 +492,14 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       return;
     }
     const forwarded = this.#client.forwarded(this.#head);
-    if (this.#head.size + REQUEST_EXTRA_BYTES + forwarded.length > attempt.listBytesMax) {
+    const { forwarding, upstreamKeys } = this.#context.content;
+    const keys = upstreamKeys.isEmpty ? null : upstreamKeys.of(this.#context.routes.modelName(this.#model));
+    const ownBytes = REQUEST_EXTRA_BYTES + forwarded.length + (keys?.listBytes ?? 0);
+    if (this.#head.size + ownBytes > attempt.listBytesMax) {
       this.#refuse(new MeshError("head_too_large", "the metadata is larger than the target takes"));
       return;
     }
-    const { forwarding } = this.#context.content;
-    const length = writeRequestHead(this.#head, this.#id, leftMs, forwarded, forwarding, this.#span);
+    const length = writeRequestHead(this.#head, this.#id, leftMs, forwarded, forwarding, this.#span, keys);
     const { trailers, end } = request;
     const endsWithBody = request.isComplete && trailers === null;
     if (!attempt.open(this, length, endsWithBody && end === 0)) {

@@ -8,12 +8,13 @@ import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { copyBytes, copyOf } from "../wire/octets.ts";
 import { FIELD_KIND, FieldName, LITERAL_OVERHEAD_BYTES, writeLiteral } from "../wire/header-field.ts";
+import { hasDropped, KEYS_BYTES_MAX, type ModelKeys } from "../wire/upstream-keys.ts";
 import type { Forwarding } from "./forwarding.ts";
 import { type CallId, writeIdField } from "./grpc-id.ts";
 import { isTraced, passesState, writeTrace } from "./grpc-trace.ts";
 
 /** Longest list that a connection takes, and what is added. */
-const SCRATCH_BYTES = 65_536 + 2048;
+const SCRATCH_BYTES = 65_536 + 2048 + KEYS_BYTES_MAX;
 const TIMEOUT = new FieldName(Buffer.from("grpc-timeout"));
 
 /** Where heads are written: bytes [0, answered position), good until the next one. */
@@ -53,11 +54,11 @@ function writeFields(block: HeaderBlock): number {
  * Without what the settings keep from targets, and what a span takes the place of; a block that was kept is of no use
  * for either.
  */
-function writeKept(block: HeaderBlock, forwarding: Forwarding, span: Span | null): number {
+function writeKept(block: HeaderBlock, forwarding: Forwarding, span: Span | null, keys: ModelKeys | null): number {
   const hasState = span === null || passesState(block, span);
   let at = 0;
   for (const { name, encoded } of block.fields) {
-    if (isOurs(name.kind) || !forwarding.keeps(name)) continue;
+    if (isOurs(name.kind) || !forwarding.keeps(name) || keys?.dropped.has(name.text) === true) continue;
     if (span !== null && name.kind === FIELD_KIND.traceparent) continue;
     if (!hasState && name.kind === FIELD_KIND.tracestate) continue;
     at = copyBytes(encoded, 0, encoded.length, headBytes, at);
@@ -67,7 +68,7 @@ function writeKept(block: HeaderBlock, forwarding: Forwarding, span: Span | null
 
 /**
  * The head of a request of this id with so many milliseconds left (Infinity: any), the encoded fields that tell of the
- * client, and its span, where one is recorded; answers its end.
+ * client, its span, where one is recorded, and the keys that the target is shown; answers its end.
  */
 export function writeRequestHead(
   block: HeaderBlock,
@@ -76,9 +77,15 @@ export function writeRequestHead(
   forwarded: Uint8Array,
   forwarding: Forwarding,
   span: Span | null,
+  keys: ModelKeys | null,
 ): number {
-  const isPlain = forwarding.isFixed && (span === null || !isTraced(block));
-  let at = isPlain ? writeFields(block) : writeKept(block, forwarding, span);
+  const isClean = keys === null || !hasDropped(block, keys);
+  const isPlain = forwarding.isFixed && isClean && (span === null || !isTraced(block));
+  let at = isPlain ? writeFields(block) : writeKept(block, forwarding, span, keys);
+  if (keys !== null) {
+    headBytes.set(keys.fields, at);
+    at += keys.fields.length;
+  }
   if (leftMs !== Number.POSITIVE_INFINITY) {
     const text = formatTimeout(leftMs);
     at = writeLiteral(headBytes, at, TIMEOUT, text.length);

@@ -41,6 +41,13 @@ const RESERVED_HEADERS: ReadonlySet<string> = new Set([
 /** Fields by which the router routes and frames; aliases change the model. */
 const RESERVED_FIELDS: ReadonlySet<string> = new Set(["model", "stream"]);
 
+/** Whether settings may write it. */
+export function isFreeHeader(name: string): boolean {
+  // Servers in the manner of CGI take `_` for `-`.
+  const lower = name.toLowerCase().replaceAll("_", "-");
+  return !RESERVED_HEADERS.has(lower) && !lower.startsWith("x-infermesh-");
+}
+
 const headerValue = text({
   pattern: /^(?:[!-~](?:[ -~]{0,1022}[!-~])?)?$/,
   expected: "a header's value: at most 1024 visible ASCII characters, blanks inside only",
@@ -236,9 +243,7 @@ function complaintsOf(rule: Checked): Complaint[] {
   const complaints: Complaint[] = [];
   for (const key of HEADER_KEYS) {
     for (const name of namesIn(rule[key])) {
-      // Servers in the manner of CGI take `_` for `-`.
-      const lower = name.toLowerCase().replaceAll("_", "-");
-      if (!RESERVED_HEADERS.has(lower) && !lower.startsWith("x-infermesh-")) continue;
+      if (isFreeHeader(name)) continue;
       complaints.push({
         path: key,
         found: name,

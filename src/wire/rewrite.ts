@@ -10,6 +10,7 @@ import type { ApiShape } from "./api-shapes.ts";
 import { JsonEditor } from "./json-edit.ts";
 import type { JsonEdit } from "./json-edit.ts";
 import type { RewriteConfig, RewriteRule } from "./rewrite-settings.ts";
+import { type ModelKeys, UpstreamKeys } from "./upstream-keys.ts";
 
 /** Pairs of API and model that are remembered; more than any mesh serves, so names from outside can't fill memory. */
 const PAIRS_MAX = 8192;
@@ -44,12 +45,15 @@ export interface Rewrite {
 export class Rewrites {
   readonly isEmpty: boolean;
   readonly #rules: readonly RewriteRule[];
+  readonly #keys: UpstreamKeys;
   readonly #found = new Map<string, Map<string, Rewrite | null>>();
   #pairs = 0;
 
-  constructor({ rules }: RewriteConfig) {
+  /** Keys for targets come last: no rule takes their place. */
+  constructor({ rules }: RewriteConfig, keys = new UpstreamKeys([])) {
     this.#rules = rules;
-    this.isEmpty = rules.length === 0;
+    this.#keys = keys;
+    this.isEmpty = rules.length === 0 && keys.isEmpty;
   }
 
   /** What is done to requests of this API for this model (its own name, no alias); null: nothing. */
@@ -70,6 +74,7 @@ export class Rewrites {
     const made = rewriteOf(
       this.#rules.filter((rule) => fits(rule, shape, model)),
       shape,
+      this.#keys.of(model),
     );
     ofShape.set(model, made);
     return made;
@@ -81,10 +86,11 @@ function fits({ models, apis }: RewriteRule, shape: ApiShape, model: string): bo
   return apis.length === 0 || apis.includes(shape.name) || apis.includes(shape.family);
 }
 
-function rewriteOf(rules: readonly RewriteRule[], shape: ApiShape): Rewrite | null {
-  const request = headersOf(
-    rules.map((rule) => [rule.requestHeadersRemoved, rule.requestHeaders, rule.requestHeadersAdded]),
-  );
+function rewriteOf(rules: readonly RewriteRule[], shape: ApiShape, keys: ModelKeys | null): Rewrite | null {
+  const request = headersOf([
+    ...rules.map((rule) => [rule.requestHeadersRemoved, rule.requestHeaders, rule.requestHeadersAdded] as const),
+    ...(keys === null ? [] : ([[[...keys.dropped], {}, Object.fromEntries(keys.lines)]] as const)),
+  ]);
   const response = headersOf(
     rules.map((rule) => [rule.responseHeadersRemoved, rule.responseHeaders, rule.responseHeadersAdded]),
   );

@@ -54,6 +54,7 @@ export const FLOW: FlowConfig = defaultsOf(flowSettings);
 export const CONTENT: ContentSettings = {
   aliases: defaultsOf(aliasSettings),
   rewrite: defaultsOf(rewriteSettings),
+  upstreamKeys: [],
   cache: defaultsOf(cacheSettings),
   forwarded: defaultsOf(forwardedSettings),
   security: defaultsOf(securitySettings),
