@@ -15,6 +15,7 @@ import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { openRuntime } from "./telemetry/open-runtime.ts";
 import { RuntimeFinder } from "./telemetry/runtime-finder.ts";
+import { runtimeMapIn } from "./telemetry/runtime-map-file.ts";
 import { AUTO, type RuntimeSpec } from "./telemetry/runtime-spec.ts";
 import { kindOfRuntime } from "./telemetry/runtime-tables.ts";
 import type { Runtime } from "./telemetry/runtime.ts";
@@ -124,7 +125,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
   const name = spec.name || freeName(kind, taken);
   const runtime = openRuntime(spec, {
     name,
-    ...kindOfRuntime(kind),
+    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined),
     config: config.runtime,
     endsWithAgent: config.exec.command !== "" && !config.exec.detach,
     tell: runtimeTeller(config.id, name, tell, log),
@@ -156,6 +157,7 @@ class FoundRuntimes {
     this.#finder = new RuntimeFinder({
       intervalMs: config.runtime.findIntervalMs,
       timeoutMs: config.runtime.timeoutMs,
+      hasMap: config.runtimeMap !== "",
       isKnown: (port) => this.#all.some(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === port)),
       found: ({ kind }, url) => this.#add({ ...AUTO, kind: kind === "mock" ? "generic" : kind, url }),
       unknown: (port, why) =>
