@@ -50,7 +50,7 @@ export function enginesOf(
 }
 
 function rowsIn(answer: object | null): readonly EngineRow[] {
-  return answer === null ? [] : ((recordsIn(answer as JsonRecord, "kvCache") ?? []) as readonly EngineRow[]);
+  return answer === null ? [] : (recordsIn(answer, "kvCache") ?? []);
 }
 
 function lag({ current, updatesBehind = 0, behindMs }: EngineRow): string {

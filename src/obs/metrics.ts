@@ -8,7 +8,12 @@
 import { version } from "../base/version.ts";
 import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
-import { addHeardBlockMetrics, addSentBlockMetrics, type HeardBlockFigures, type SentBlockFigures } from "./block-metrics.ts";
+import {
+  addHeardBlockMetrics,
+  addSentBlockMetrics,
+  type HeardBlockFigures,
+  type SentBlockFigures,
+} from "./block-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { addRuntimeMetrics, type RuntimeFigures } from "./runtime-metrics.ts";

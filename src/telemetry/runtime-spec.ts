@@ -62,7 +62,20 @@ const EXPECTED = `KIND=URL, such as vllm=http://127.0.0.1:8000, or KIND alone, K
 const URLS = ["url", "metricsUrl", "managementUrl", "grpcUrl"] as const;
 const SECRETS = ["apiKey", "bearer", "basic"] as const;
 const FILES = ["map", "ca", "cert", "key"] as const;
-const KEYS = ["name", "kind", ...URLS, "map", ...SECRETS, "apiKeyHeader", "headers", "ca", "cert", "key", "verify", ...KV_KEYS];
+const KEYS = [
+  "name",
+  "kind",
+  ...URLS,
+  "map",
+  ...SECRETS,
+  "apiKeyHeader",
+  "headers",
+  "ca",
+  "cert",
+  "key",
+  "verify",
+  ...KV_KEYS,
+];
 
 /** The fields of the record form, whichever way they were written. */
 type Written = Readonly<Record<string, unknown>>;

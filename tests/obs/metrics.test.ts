@@ -18,8 +18,8 @@ import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
 const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap((group): Metric[] =>
-  Object.values(group),
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap(
+  (group): Metric[] => Object.values(group),
 );
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
 

@@ -53,8 +53,7 @@ describe("a runtime", () => {
   });
 
   test("tells where its KV cache events are", () => {
-    const flag =
-      "vllm=http://h:8000,kv-events=tcp://*:5557,kv-replay=tcp://[::1]:5657,kv-topic=kv@,kv-ranks=4";
+    const flag = "vllm=http://h:8000,kv-events=tcp://*:5557,kv-replay=tcp://[::1]:5657,kv-topic=kv@,kv-ranks=4";
     const expected = {
       kind: "vllm",
       url: "http://h:8000",
