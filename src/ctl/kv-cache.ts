@@ -1,5 +1,5 @@
 /** What `describe-node` shows of the KV caches of a node's engines: by a router's word, or by the node's own. */
-import { type JsonRecord, recordsIn } from "./client.ts";
+import { recordsIn } from "./client.ts";
 import { whole } from "./gpu-rows.ts";
 import { type Column, figureColumn, formatAge, textColumn } from "./render.ts";
 

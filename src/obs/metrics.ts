@@ -7,7 +7,7 @@
 
 import { version } from "../base/version.ts";
 import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
-import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { Exposition, type Metric } from "./exposition.ts";
 import {
   addHeardBlockMetrics,
   addSentBlockMetrics,
@@ -16,6 +16,7 @@ import {
 } from "./block-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
+import { sum, sumsOf } from "./sums.ts";
 import { addRuntimeMetrics, type RuntimeFigures } from "./runtime-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
@@ -278,27 +279,4 @@ export function agentMetrics(options: AgentMetricsOptions): {
 
 function inSeconds({ bounds, cumulative, sum: total }: HistogramReading): HistogramReading {
   return { bounds: bounds.map((bound) => Number((bound / 1e6).toPrecision(6))), cumulative, sum: total / 1e6 };
-}
-
-/** Counts of several rows that belong to one name, added up. */
-function sumsOf<A extends string, B extends string>(
-  outer: A,
-  inner: B,
-  rows: readonly (readonly [name: string, counts: ReadonlyMap<string, number>])[],
-): (readonly [Labels<A | B>, number])[] {
-  const sums = new Map<string, Map<string, number>>();
-  for (const [name, counts] of rows) {
-    const own = sums.get(name) ?? new Map<string, number>();
-    sums.set(name, own);
-    for (const [key, count] of counts) own.set(key, (own.get(key) ?? 0) + count);
-  }
-  return [...sums].flatMap(([name, counts]) =>
-    [...counts].map(([key, count]) => [{ [outer]: name, [inner]: key } as Labels<A | B>, count] as const),
-  );
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }
