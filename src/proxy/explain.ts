@@ -15,7 +15,7 @@ import { type Decision, PLACES_MAX } from "./decisions.ts";
 import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
-import { isServed } from "./places.ts";
+import { isServed } from "./row-sample.ts";
 
 export interface Candidate {
   readonly node: string;
