@@ -46,6 +46,8 @@ const BESIDE_ROLES = [
   "runtime-plane",
   "served-places",
   "runtime-forward",
+  "block-plane",
+  "remote-indexes",
   "gpu-calls",
   "gpu-search",
   "model-calls",

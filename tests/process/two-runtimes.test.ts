@@ -5,15 +5,29 @@ import { PROFILES } from "../../src/sim/profile.ts";
 import { Bench, nodes, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
-const runtimes: MockRuntime[] = [];
+const mocks: MockRuntime[] = [];
+const runtimes: ReturnType<typeof Bun.serve>[] = [];
 let router: Started;
 let agent: Started;
 
-function runtime(model: string): MockRuntime {
-  const [profile] = Object.keys(PROFILES) as (keyof typeof PROFILES)[];
-  const made = startMockRuntime({ hostname: "127.0.0.1", port: 0, profile: profile!, models: [model], seed: 1, speed: 50 });
-  runtimes.push(made);
-  return made;
+/** A vLLM, as far as an agent can tell: the mock does not say which version it is. */
+function runtime(model: string) {
+  const profile = Object.keys(PROFILES)[0] as keyof typeof PROFILES;
+  const mock = startMockRuntime({ hostname: "127.0.0.1", port: 0, profile, models: [model], seed: 1, speed: 50 });
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      if (pathname === "/version") return Response.json({ version: "0.11.0" });
+      const body = request.method === "POST" ? await request.text() : undefined;
+      const to = `http://127.0.0.1:${mock.port}${pathname}${search}`;
+      return fetch(to, { method: request.method, ...(body === undefined ? {} : { body }) });
+    },
+  });
+  mocks.push(mock);
+  runtimes.push(server);
+  return server;
 }
 
 beforeAll(async () => {
@@ -27,7 +41,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all(runtimes.map((one) => one.stop()));
+  await Promise.all([...runtimes.map((one) => one.stop(true)), ...mocks.map((one) => one.stop())]);
   await bench.end();
 });
 
@@ -47,7 +61,7 @@ test("each model is served by the runtime that has it", async () => {
 });
 
 test("a runtime that ends takes its own target out, and nothing else", async () => {
-  await runtimes[1]!.stop();
+  await runtimes[1]!.stop(true);
   await until(async () => (await ask("qwen")).status === 503 || (await ask("qwen")).status === 404);
   for (let count = 0; count < 10; count += 1) expect((await ask("llama")).status).toBe(200);
   const seen = (await nodes(router)) as unknown as { id: string; routable: boolean }[];
