@@ -11,7 +11,14 @@ const table = (targets: readonly object[], status: object | null = null): string
 describe("KV caches in describe-node", () => {
   test("by a router: each engine once, however many targets stand for it, and how far behind it is", () => {
     const current = { ...known, current: true, updatesBehind: 0, behindMs: null };
-    const behind = { ...known, engine: "127.0.0.1:5558", whole: false, current: false, updatesBehind: 3, behindMs: 2500 };
+    const behind = {
+      ...known,
+      engine: "127.0.0.1:5558",
+      whole: false,
+      current: false,
+      updatesBehind: 3,
+      behindMs: 2500,
+    };
     const silent = { ...known, engine: "ipc:///a", blockTokens: 0, current: false, updatesBehind: 0, behindMs: null };
     const lines = table([{ kvCache: [current, behind] }, { kvCache: [current, silent] }]);
     expect(lines).toHaveLength(4);

@@ -112,7 +112,9 @@ async function untilSame(known: BlockReceiver, { truth }: Publisher, router: Sta
   await until(() => {
     const [index, ...others] = known.engines("gpu-1");
     if (index === undefined || others.length > 0 || !index.isCurrent || index.size !== truth.held.size) return false;
-    return index.isPartial === !isWhole && [...truth.held.values()].every(({ key, media }) => index.media(key) === media);
+    return (
+      index.isPartial === !isWhole && [...truth.held.values()].every(({ key, media }) => index.media(key) === media)
+    );
   });
   await until(async () => {
     const [engine] = await kvCacheAt(router, "/nodes/gpu-1");
