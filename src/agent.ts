@@ -6,7 +6,6 @@ import { serveApi } from "./admin/front.ts";
 import type { Front } from "./admin/front.ts";
 import type { Services } from "./admin/services.ts";
 import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
-import { MeshError } from "./base/errors.ts";
 import type { Address } from "./base/units.ts";
 import { version } from "./base/version.ts";
 import type { resolveAgent } from "./config.ts";
@@ -28,6 +27,7 @@ import { modelCalls, servedModelCalls } from "./model-calls.ts";
 import { serveNodeCalls } from "./node-calls.ts";
 import { watchNode } from "./node-order.ts";
 import { listensAt, untilStopped } from "./process.ts";
+import { runtimeFigures, runtimeStatus } from "./runtime-news.ts";
 import { openRuntimePlane } from "./runtime-plane.ts";
 import { announcedPlaces, servedMeta } from "./served-places.ts";
 import type { NodeSample } from "./score/sample.ts";
@@ -40,14 +40,7 @@ const LEAVE_MS = 1000;
 export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise<void> {
   const log = createLog(config.log);
   const startedMs = performance.now();
-  if (!config.mock.enabled) {
-    throw new MeshError("config_invalid", "an agent needs a runtime to look after: start it with --mock");
-  }
   const stopped = untilStopped();
-  /** What routers learn of the runtimes is other than before. */
-  let told = (): void => states?.look();
-  const runtimes = openRuntimePlane({ config, changed: () => told() });
-  const { mock } = runtimes;
   let draining = false;
   /** A policy says that this node is to want no requests. */
   let isDrained = false;
@@ -55,7 +48,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   let node: MeshNode | null = null;
   let announcer: Announcer | null = null;
   let controlPlane: ControlPlane | null = null;
+  /** What routers learn of the runtimes is other than before. */
+  let told = (): void => states?.look();
   const journal = new Journal(Date.now());
+  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), log });
+  const { mock, askReady } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
     id: config.id,
@@ -64,6 +61,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     changed: () => states?.look(),
     isStopping: () => draining,
     log,
+    // What serves tells best whether it does.
+    ...(config.exec.ready === "" && askReady !== undefined ? { askReady } : {}),
   });
   const xids = new XidNews(config.id, journal.tell);
   const plane = openGpuPlane({
@@ -99,6 +98,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    runtimes: () => runtimeFigures(runtimes.all),
     exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
     gpuSources: () => plane.sources.all,
@@ -124,6 +124,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       ...addresses,
       pid: process.pid,
       models: runtimes.models,
+      runtimes: runtimes.all.map(runtimeStatus),
       routers: announcer?.registeredAt ?? [],
       gpuSources: plane.sources.states,
       ...(exec === null ? {} : { runtime: exec.summary }),
@@ -175,6 +176,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
+  let advertised = servedMeta(runtimes.places, config.advertise);
   // As it is told from then on, too: without a quarantined GPU.
   const isReady = sample().ready;
   node = await joinMesh({
@@ -193,7 +195,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       zone: config.zone,
       labels: config.labels,
       apiAddress: listensAt(config.advertise || vitals.hostname, vitals.port),
-      ...servedMeta(runtimes.places, config.advertise),
+      ...advertised,
       healthy: isReady,
       draining: false,
     },
@@ -251,8 +253,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   });
   announcer.start();
   serveNodeCalls(node, [...servedModelCalls(models), ...servedGpuCalls(ownGpus)]);
-  let advertised = servedMeta(runtimes.places, config.advertise);
-  const loaded = new LoadedNews(config.id, runtimes.models, journal.tell);
+  const loaded = new LoadedNews(config.id, advertised.models, journal.tell);
   told = () => {
     states?.look();
     const { models: served } = runtimes;
@@ -264,6 +265,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     node?.tell(now);
     announcer?.announceNow();
   };
+  // Since the mesh was joined they may have become others.
+  told();
   const file = {
     id: config.id,
     pid: process.pid,
@@ -272,6 +275,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     version,
   };
   await exec?.begin();
+  await runtimes.begin();
   await writeAgentFile(config.dataDir, file);
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtimes.models, version, pid: process.pid });

@@ -1,6 +1,6 @@
 /** `infermesh agent bench-gpu`: has the machine's GPUs measured, shows the figures and keeps them for the agent. */
 import { printable } from "./base/printable.ts";
-import { stateDirectory } from "./config.ts";
+import { stateDirectory } from "./mesh/host.ts";
 import type { Command } from "./ctl/command.ts";
 import { type Column, figureColumn, renderRows, textColumn } from "./ctl/render.ts";
 import type { Terminal } from "./ctl/terminal.ts";

@@ -3,9 +3,7 @@
  * host's name, the number of cores). Such defaults stand as empty or zero in the settings, so that a generated file
  * suits any machine, and are filled in by the `resolve` functions.
  */
-import { mkdirSync } from "node:fs";
-import { availableParallelism, homedir, hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { availableParallelism } from "node:os";
 import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
 import { settingsOf } from "./base/settings-reading.ts";
@@ -21,6 +19,7 @@ import { flowSettings } from "./flow/settings.ts";
 import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
+import { hostId, stateDirectory } from "./mesh/host.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
 import { tlsSettings, upstreamTlsSettings } from "./net/tls-settings.ts";
@@ -35,6 +34,7 @@ import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
 import { controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
+import { resolveRuntimes, runtimeFields, runtimesComplaints, runtimeSettings } from "./telemetry/runtime-settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
 import { rewriteSettings } from "./wire/rewrite-settings.ts";
@@ -50,77 +50,82 @@ const routerUrl = baseUrl({
   words: ["none"],
 });
 
-export const agentSettings = section({
-  ...nodeSettings("the host's name"),
-  role: text({
-    default: "gpu",
-    placeholder: "ROLE",
-    pattern: /^[A-Za-z0-9_.-]{1,64}$/,
-    expected: "1 to 64 letters, digits, _, . or -",
-    doc: "What the node is for, in the operator's own words; shown in listings and state.",
-  }),
-  zone: text({
-    default: "",
-    placeholder: "ZONE",
-    lengthMax: 128,
-    doc: "Where the node stands: a data centre, rack or cloud zone. Empty if that plays no part.",
-  }),
-  labels: map(text({ lengthMax: 256 }), {
-    default: {},
-    flag: "label",
-    lengthMax: 32,
-    doc: "Facts about the node for people and policies, such as rack=r12. The flag may be given several times.",
-  }),
-  serve: address({
-    default: "127.0.0.1:8000",
-    doc: "Where the mock runtime serves the OpenAI API. Port 0 is any free one.",
-  }),
-  api: address({
-    default: "127.0.0.1:50051",
-    doc: "The agent's control API. Local by default, since whoever reaches it can inject faults.",
-  }),
-  metrics: address({
-    default: ":9090",
-    doc: "Vitals, Prometheus metrics and health; routers poll it.",
-  }),
-  gossip: address({
-    default: ":7946",
-    doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
-  }),
-  ...joinSettings,
-  register: list(routerUrl, {
-    default: [],
-    lengthMax: 64,
-    emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
-    doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
-  }),
-  drainTimeoutMs: duration({
-    default: "30s",
-    max: "24h",
-    doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
-  }),
-  mock: section(
-    {
-      enabled: flag({
-        default: false,
-        flag: "mock",
-        doc: "Serve a simulated LLM runtime instead of watching a real one.",
-      }),
-      ...mockFields,
-    },
-    { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
-  ),
-  exec: execSettings,
-  gpu: gpuSettings,
-  gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
-  mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
-  swim: swimSettings,
-  signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
-  control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
-  raft: raftSettings,
-  admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
-  log: logSettings,
-});
+export const agentSettings = section(
+  {
+    ...nodeSettings("the host's name"),
+    role: text({
+      default: "gpu",
+      placeholder: "ROLE",
+      pattern: /^[A-Za-z0-9_.-]{1,64}$/,
+      expected: "1 to 64 letters, digits, _, . or -",
+      doc: "What the node is for, in the operator's own words; shown in listings and state.",
+    }),
+    zone: text({
+      default: "",
+      placeholder: "ZONE",
+      lengthMax: 128,
+      doc: "Where the node stands: a data centre, rack or cloud zone. Empty if that plays no part.",
+    }),
+    labels: map(text({ lengthMax: 256 }), {
+      default: {},
+      flag: "label",
+      lengthMax: 32,
+      doc: "Facts about the node for people and policies, such as rack=r12. The flag may be given several times.",
+    }),
+    serve: address({
+      default: "127.0.0.1:8000",
+      doc: "Where the mock runtime serves the OpenAI API. Port 0 is any free one.",
+    }),
+    api: address({
+      default: "127.0.0.1:50051",
+      doc: "The agent's control API. Local by default, since whoever reaches it can inject faults.",
+    }),
+    metrics: address({
+      default: ":9090",
+      doc: "Vitals, Prometheus metrics and health; routers poll it.",
+    }),
+    gossip: address({
+      default: ":7946",
+      doc: "The port of the mesh's gossip, UDP and TCP: by it nodes find and watch each other.",
+    }),
+    ...joinSettings,
+    register: list(routerUrl, {
+      default: [],
+      lengthMax: 64,
+      emptyMeans: `${LOCAL_ROUTER}, unless --join or --join-file is given`,
+      doc: "Routers at which the agent announces itself, by their --api port. It keeps trying until one answers. Write none to announce it nowhere.",
+    }),
+    drainTimeoutMs: duration({
+      default: "30s",
+      max: "24h",
+      doc: "How long requests in progress may take to end after SIGTERM. 0 ends them at once.",
+    }),
+    mock: section(
+      {
+        enabled: flag({
+          default: false,
+          flag: "mock",
+          doc: "Serve a simulated LLM runtime instead of watching a real one.",
+        }),
+        ...mockFields,
+      },
+      { doc: "The simulated runtime: an OpenAI server with the timing of a GPU." },
+    ),
+    ...runtimeFields,
+    runtime: { ...runtimeSettings, doc: "How runtimes are asked." },
+    exec: execSettings,
+    gpu: gpuSettings,
+    gpuHealth: { ...healthSettings, doc: "When a GPU counts as degraded or quarantined; see docs/gpu-health.md." },
+    mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
+    swim: swimSettings,
+    signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
+    control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
+    raft: raftSettings,
+    admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
+    log: logSettings,
+  },
+  { check: ({ runtimes }) => runtimesComplaints(runtimes) },
+);
 
 /** What an agent has for its membership, alone. */
 const whole = agentSettings.fields;
@@ -240,6 +245,7 @@ export function resolveAgent(config: AgentConfig): AgentConfig & { readonly loca
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
     mock: resolveMock(config.mock),
+    runtimes: resolveRuntimes(config.runtimes, config.mock.enabled),
     gpu: Object.freeze({ ...config.gpu, source: config.gpu.source || (config.mock.enabled ? "mock" : "auto") }),
   });
 }
@@ -265,27 +271,6 @@ function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
     models: mock.models.length > 0 ? mock.models : [profile.model],
     gpus: mock.gpus > 0 ? mock.gpus : profile.gpuCount,
   });
-}
-
-/** The host's name, without what an id may not hold. */
-export function hostId(): string {
-  const id = hostname()
-    .replace(/[^A-Za-z0-9._-]/g, "-")
-    .replace(/^[^A-Za-z0-9]+/, "")
-    .slice(0, 128);
-  return id === "" ? "node" : id;
-}
-
-/** Where state is kept by default: the user's state directory, or a temporary one where that can't be written. */
-export function stateDirectory(): string {
-  const home = process.env["XDG_STATE_HOME"] ?? "";
-  const wanted = join(home.startsWith("/") ? home : join(homedir(), ".local", "state"), "infermesh");
-  try {
-    mkdirSync(wanted, { recursive: true, mode: 0o700 });
-    return wanted;
-  } catch {
-    return join(tmpdir(), `infermesh-${process.getuid?.() ?? "user"}`);
-  }
 }
 
 /** Every variable that some command knows: agents, routers and tools may share an environment. */

@@ -40,7 +40,7 @@ const agentStart: Lazy = async () => {
   return command({
     help: {
       command: "infermesh agent",
-      summary: "the node agent: serves vitals, announces the node to routers, and runs a mock LLM server on request",
+      summary: "the node agent: looks after the inference servers of its machine, and tells routers of them",
       usage: ["[start] [flags]", "stop | status | bench-gpu [flags]", "generate-config", "validate [FILE]"],
       commands: [
         ...ROLE_COMMANDS,
@@ -49,11 +49,9 @@ const agentStart: Lazy = async () => {
         { name: "bench-gpu", doc: "Measure this machine's GPUs, for the rates that the agent tells." },
       ],
       examples: [
-        ["infermesh agent --mock", "A mock GPU node; a router on this machine finds it by itself."],
-        [
-          "infermesh agent --mock --id gpu-2 --serve :8001 --api 127.0.0.1:0 --metrics :0 --advertise 10.0.0.7 --register http://10.0.0.5:50052",
-          "One for a router on another machine.",
-        ],
+        ["infermesh agent", "A node with the inference servers that it finds; a router here finds it by itself."],
+        ["infermesh agent --mock", "A mock GPU node."],
+        ["infermesh agent --runtime vllm=http://127.0.0.1:8000 --join 10.0.0.5:7947", "One for a router elsewhere."],
       ],
       notes: ROLE_NOTES,
     },
@@ -167,7 +165,7 @@ const agentStop: Lazy = async () => {
   const [{ stopAgent }, { agentStopSettings }, { stateDirectory }] = await Promise.all([
     import("./ctl/agent-control.ts"),
     import("./ctl/settings.ts"),
-    import("./config.ts"),
+    import("./mesh/host.ts"),
   ]);
   return command({
     help: {
@@ -185,7 +183,7 @@ const agentStatus: Lazy = async () => {
   const [{ showAgentStatus }, { agentStatusSettings }, { stateDirectory }] = await Promise.all([
     import("./ctl/agent-control.ts"),
     import("./ctl/settings.ts"),
-    import("./config.ts"),
+    import("./mesh/host.ts"),
   ]);
   return command({
     help: {
@@ -241,7 +239,7 @@ const TREE: Branch = {
   children: {
     dev: { doc: "A whole mesh on this machine: mock GPU nodes and a router.", load: dev },
     router: roleBranch("router", "The router: sends each OpenAI request to the best node.", routerStart, {}),
-    agent: roleBranch("agent", "The node agent: vitals, registration, and a mock LLM server.", agentStart, {
+    agent: roleBranch("agent", "The node agent: inference servers, vitals, registration.", agentStart, {
       stop: { doc: "Stop an agent of this machine.", load: agentStop },
       status: { doc: "Show an agent of this machine.", load: agentStatus },
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },

@@ -3,15 +3,19 @@ import type { ModelLoader } from "./admin/control-plane.ts";
 import { MeshError } from "./base/errors.ts";
 import type { Init, LoadModelRequest, LoadModelResponse, UnloadModelRequest } from "./gen/services.js";
 import { joined, type MeshNode } from "./mesh/node-membership.ts";
+import type { ModelChange } from "./telemetry/runtime.ts";
 import { knownMember, NodeCall, type ServedCall, TIMEOUT_MS } from "./node-calls.ts";
 
+/** Which runtime of the node, "" for whichever has it; and for loading from where, and what it adapts. */
+export interface LoadWish {
+  readonly runtime: string;
+  readonly source: string;
+  readonly parent: string;
+}
+
 export interface LocalRuntime {
-  load(model: string, signal: AbortSignal): Promise<{ readonly changed: boolean; readonly models: readonly string[] }>;
-  unload(
-    model: string,
-    drainMs: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly changed: boolean; readonly models: readonly string[] }>;
+  load(model: string, signal: AbortSignal, wish: LoadWish): Promise<ModelChange>;
+  unload(model: string, drainMs: number, signal: AbortSignal, runtime: string): Promise<ModelChange>;
 }
 
 export interface ModelCallsOptions {
@@ -67,13 +71,15 @@ function meshWith(options: ModelCallsOptions, node: string): MeshNode {
   return mesh;
 }
 
-async function loadHere(options: ModelCallsOptions, { model }: LoadModelRequest, signal: AbortSignal): Answer {
-  return { node: options.id(), model, ...(await runtimeOf(options).load(model, signal)) };
+async function loadHere(options: ModelCallsOptions, request: LoadModelRequest, signal: AbortSignal): Answer {
+  const { model, source, parent, runtime } = request;
+  const change = await runtimeOf(options).load(model, signal, { source, parent, runtime });
+  return { node: options.id(), model, ...change };
 }
 
 async function unloadHere(options: ModelCallsOptions, request: UnloadModelRequest, signal: AbortSignal): Answer {
-  const { model } = request;
-  const change = await runtimeOf(options).unload(model, drainIn(request), signal);
+  const { model, runtime } = request;
+  const change = await runtimeOf(options).unload(model, drainIn(request), signal, runtime);
   return { node: options.id(), model, ...change };
 }
 

@@ -230,7 +230,7 @@ export class Policies implements CrewPolicies {
     const signal = AbortSignal.timeout(LOAD_AGAIN_MS);
     const call = { signal, deadlineMs: performance.now() + LOAD_AGAIN_MS, remoteAddress: "" };
     try {
-      await this.#models.load({ node, model, revision }, call);
+      await this.#models.load({ node, model, revision, source: "", parent: "", runtime: "" }, call);
     } catch (error) {
       log.warn("a node did not load a model", { node, model, error: toMeshError(error).message });
     }

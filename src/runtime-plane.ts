@@ -1,19 +1,31 @@
 /**
  * An agent's runtimes: the inference servers that it looks after, be they real ones or the mock, as one. What they serve,
- * where, and how they are is asked here; loading and unloading goes to the one that is meant.
+ * where, and how they are is asked here; loading and unloading goes to the one that is meant. Those that are found by
+ * themselves come and go.
  */
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
 import type { LocalRuntime } from "./model-calls.ts";
+import type { Tell } from "./news.ts";
+import type { Log } from "./obs/log.ts";
+import { runtimeTeller } from "./runtime-news.ts";
+import { isServing } from "./runtimes/state.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
+import { openRuntime } from "./telemetry/open-runtime.ts";
+import { RuntimeFinder } from "./telemetry/runtime-finder.ts";
+import { AUTO, type RuntimeSpec } from "./telemetry/runtime-spec.ts";
+import { kindOfRuntime } from "./telemetry/runtime-tables.ts";
 import type { Runtime } from "./telemetry/runtime.ts";
 import type { RuntimeSample } from "./telemetry/sampler.ts";
+import type { WatchedRuntime } from "./telemetry/watched-runtime.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve">;
+  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec">;
+  readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
+  readonly log: Log;
 }
 
 export interface RuntimePlane extends LocalRuntime {
@@ -24,27 +36,28 @@ export interface RuntimePlane extends LocalRuntime {
   readonly models: readonly string[];
   /** Where routers send requests. */
   readonly places: readonly ServedPlace[];
-  /** One of them takes requests. */
-  readonly isReady: boolean;
   sample(): RuntimeSample;
+  /** Of the process that the agent runs: "" where its runtime serves, else why not. Undefined where none is named. */
+  readonly askReady: (() => Promise<string>) | undefined;
+  /** Looks for others from now on, where that is wanted. */
+  begin(): Promise<void>;
   stop(drainMs: number): Promise<void>;
 }
 
-/** Throws a MeshError for what can't be started. */
-export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): RuntimePlane {
+/** One that was found, and is gone for so long, is forgotten. */
+const FORGET_MS = 60_000;
+const FORGET_LOOK_MS = 5000;
+
+/** Throws a MeshError for what can't be started, or can't be read. */
+export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
+  const { config, changed } = options;
   const mock = config.mock.enabled ? startMock(config) : null;
+  mock?.watch(changed);
   const all: Runtime[] = mock === null ? [] : [mock];
-  for (const runtime of all) runtime.watch(changed);
-  const places = (): readonly ServedPlace[] => placesOf(all);
-  const having = (model: string): Runtime => {
-    const [only, ...others] = all;
-    if (only !== undefined && others.length === 0) return only;
-    const found = all.find(({ models }) => models.includes(model)) ?? all.find((runtime) => knows(runtime, model));
-    if (found !== undefined) return found;
-    const names = all.map(({ name }) => name).join(", ");
-    const why = names === "" ? "this node has no runtime" : `none of this node's runtimes (${names}) knows ${model}`;
-    throw new MeshError("not_found", why, { param: "model" });
-  };
+  const named = config.runtimes.filter(({ kind }) => kind !== "auto");
+  for (const spec of named) all.push(openNamed(spec, options, all));
+  const first = all.find((runtime) => runtime !== mock);
+  const found = config.runtimes.length > named.length ? new FoundRuntimes(options, all) : null;
   return {
     all,
     mock,
@@ -52,20 +65,126 @@ export function openRuntimePlane({ config, changed }: RuntimePlaneOptions): Runt
       return [...new Set(all.flatMap(({ models }) => models))];
     },
     get places() {
-      return places();
+      return placesOf(all);
     },
-    get isReady() {
-      return all.some((runtime) => runtime.sample().ready);
+    sample: () => sampleOf(all, placesOf(all)),
+    load: async (model, signal, { runtime, ...how }) => holderOf(all, model, runtime).load(model, signal, how),
+    unload: async (model, drainMs, signal, runtime) => holderOf(all, model, runtime).unload(model, drainMs, signal),
+    askReady: first === undefined ? undefined : async () => whyNotReady(first),
+    begin: async () => found?.begin(),
+    async stop(drainMs) {
+      found?.stop();
+      await Promise.all(all.map((runtime) => runtime.stop(drainMs)));
     },
-    sample: () => sampleOf(all, places()),
-    load: async (model, signal) => having(model).load(model, signal),
-    unload: async (model, drainMs, signal) => having(model).unload(model, drainMs, signal),
-    stop: async (drainMs) => void (await Promise.all(all.map((runtime) => runtime.stop(drainMs)))),
   };
 }
 
-function knows({ reading }: Runtime, model: string): boolean {
-  return reading?.models.some((one) => one.model === model) ?? false;
+function whyNotReady({ name, status, models }: Runtime): string {
+  const { state, message } = status;
+  if (!isServing(state)) return `${name} is ${state}${message === "" ? "" : `: ${message}`}`;
+  return models.length === 0 ? `${name} serves no model yet` : "";
+}
+
+/** The one that is named, or that has a model, or knows it; the only one whatever it knows. */
+function holderOf(all: readonly Runtime[], model: string, wanted: string): Runtime {
+  const [only, ...others] = all;
+  if (only === undefined) throw new MeshError("not_supported", "this node has no runtime");
+  const names = all.map(({ name }) => name).join(", ");
+  if (wanted !== "") {
+    const named = all.find(({ name }) => name === wanted);
+    if (named !== undefined) return named;
+    throw new MeshError("not_found", `this node has no such runtime; it has ${names}`, { param: "runtime" });
+  }
+  if (others.length === 0) return only;
+  const found =
+    all.find(({ models }) => models.includes(model)) ??
+    all.find(({ modelStates }) => modelStates.some((one) => one.model === model));
+  if (found !== undefined) return found;
+  const why = `none of this node's runtimes (${names}) knows ${model}; name the one that shall load it (runtime)`;
+  throw new MeshError("not_found", why, { param: "model" });
+}
+
+function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonly Runtime[]): WatchedRuntime {
+  const { config, tell, log, changed } = options;
+  const { kind } = spec;
+  if (kind === "auto" || kind === "none") throw new Error(`${kind} is no runtime`);
+  const taken = [...all, ...config.runtimes].map((one) => one.name);
+  const name = spec.name || freeName(kind, taken);
+  const runtime = openRuntime(spec, {
+    name,
+    ...kindOfRuntime(kind),
+    config: config.runtime,
+    endsWithAgent: config.exec.command !== "" && !config.exec.detach,
+    tell: runtimeTeller(config.id, name, tell, log),
+  });
+  runtime.watch(changed);
+  return runtime.begin();
+}
+
+/** The first of a kind is called so, the second is KIND-2. */
+function freeName(kind: string, taken: readonly string[]): string {
+  for (let number = 1; ; number += 1) {
+    const name = number === 1 ? kind : `${kind}-${number}`;
+    if (!taken.includes(name)) return name;
+  }
+}
+
+/** Those that are found by themselves: they come when somebody listens, and go when nobody has for a while. */
+class FoundRuntimes {
+  readonly #options: RuntimePlaneOptions;
+  readonly #all: Runtime[];
+  readonly #found = new Set<WatchedRuntime>();
+  readonly #finder: RuntimeFinder;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: RuntimePlaneOptions, all: Runtime[]) {
+    this.#options = options;
+    this.#all = all;
+    const { config, log } = options;
+    this.#finder = new RuntimeFinder({
+      intervalMs: config.runtime.findIntervalMs,
+      timeoutMs: config.runtime.timeoutMs,
+      isKnown: (port) => this.#all.some(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === port)),
+      found: ({ kind }, url) => this.#add({ ...AUTO, kind: kind === "mock" ? "generic" : kind, url }),
+      unknown: (port, why) =>
+        log.info("somebody listens at a usual port, but is no runtime that is known", { port, why }),
+    });
+  }
+
+  async begin(): Promise<void> {
+    const { log } = this.#options;
+    await this.#finder.start();
+    const found = [...this.#found].map(({ name, endpoints }) => `${name} at port ${endpoints[0]?.port}`);
+    if (found.length > 0) log.info("found runtimes on this machine", { found });
+    else log.info("found no runtime on this machine yet, and goes on looking; say where it is by --runtime KIND=URL");
+    this.#timer = setInterval(() => this.#forget(), FORGET_LOOK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#finder.stop();
+  }
+
+  #add(spec: RuntimeSpec): void {
+    const runtime = openNamed(spec, this.#options, this.#all);
+    this.#found.add(runtime);
+    this.#all.push(runtime);
+    this.#options.changed();
+  }
+
+  #forget(): void {
+    const { log, changed } = this.#options;
+    for (const runtime of this.#found) {
+      const { state, sinceMs } = runtime.status;
+      const isGone = state === "down" || state === "foreign";
+      if (!isGone || performance.now() - sinceMs < FORGET_MS) continue;
+      log.info(`runtime ${runtime.name} is gone, and looked for anew`, { was: state });
+      this.#found.delete(runtime);
+      this.#all.splice(this.#all.indexOf(runtime), 1);
+      void runtime.stop(0);
+      changed();
+    }
+  }
 }
 
 function startMock({ id, mock, serve }: RuntimePlaneOptions["config"]): MockRuntime {

@@ -8,7 +8,8 @@
  */
 import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
-import { hostId, type RouterConfig } from "./config.ts";
+import type { RouterConfig } from "./config.ts";
+import { hostId } from "./mesh/host.ts";
 import { type ControlPlane, controlNodes } from "./control-plane.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";

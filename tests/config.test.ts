@@ -7,15 +7,8 @@ import { parseFlags } from "../src/base/flags.ts";
 import { sampleFile } from "../src/base/sample-file.ts";
 import { defaultsOf, parseSection, settingsOf } from "../src/base/settings-reading.ts";
 import type { Section } from "../src/base/settings.ts";
-import {
-  agentSettings,
-  devSettings,
-  hostId,
-  resolveAgent,
-  resolveRouter,
-  routerSettings,
-  variables,
-} from "../src/config.ts";
+import { agentSettings, devSettings, resolveAgent, resolveRouter, routerSettings, variables } from "../src/config.ts";
+import { hostId } from "../src/mesh/host.ts";
 import { faultReport, loadConfig, openConfig } from "../src/ctl/load-config.ts";
 import { SWIM_PROFILES, swimSettings } from "../src/swim/settings.ts";
 

@@ -42,6 +42,7 @@ const BESIDE_ROLES = [
   "control",
   "exec-plane",
   "gpu-plane",
+  "runtime-news",
   "runtime-plane",
   "served-places",
   "gpu-calls",

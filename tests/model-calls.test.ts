@@ -25,7 +25,7 @@ function local(): { asked: unknown[]; runtime: LocalRuntime } {
 }
 
 describe("unloading", () => {
-  const request = { node: "", model: "m" };
+  const request = { node: "", model: "m", runtime: "" };
 
   test("is done by the node's own runtime, within a minute by default", async () => {
     const { asked, runtime } = local();
@@ -57,10 +57,11 @@ describe("unloading", () => {
 
   test("by a router, or before the mesh is joined, tells what to do", async () => {
     const calls = modelCalls({ id: () => "r1", node: () => null, runtime: null });
-    expect(await refusalOf(calls.load({ node: "", model: "m", revision: "" }, call))).toEqual([
+    const loading = { node: "", model: "m", revision: "", source: "", parent: "", runtime: "" };
+    expect(await refusalOf(calls.load(loading, call))).toEqual([
       "not_supported",
       "r1 is a router, which serves no models; name a node (node: ID)",
     ]);
-    expect((await refusalOf(calls.load({ node: "n1", model: "m", revision: "" }, call)))[0]).toBe("starting");
+    expect((await refusalOf(calls.load({ ...loading, node: "n1" }, call)))[0]).toBe("starting");
   });
 });

@@ -23,6 +23,7 @@ function runtime(name: string, endpoints: readonly RuntimeEndpoint[], more: Part
     endpoints,
     models,
     reading: undefined,
+    modelStates: [],
     asks: { failures: new Map(), metricsSeconds: undefined, metricsBytes: undefined },
     sample: () => ({
       ready: status.state === "ready",

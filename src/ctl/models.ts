@@ -38,6 +38,13 @@ const nodes = list(text({ placeholder: "ID,...", lengthMax: 253, expected: "a no
   doc: "At which nodes, one after the other.",
 });
 const timeoutMs = duration({ default: "10m", min: "10ms", max: "24h", doc: "How long to wait for each of them." });
+const runtime = text({
+  default: "",
+  placeholder: "NAME",
+  lengthMax: 64,
+  emptyMeans: "the one that knows the model, or the only one",
+  doc: "By which of the node's runtimes.",
+});
 const loadSettings = section({
   nodes,
   revision: text({
@@ -46,11 +53,27 @@ const loadSettings = section({
     emptyMeans: "what the runtime takes",
     doc: "The revision of the model.",
   }),
+  source: text({
+    default: "",
+    placeholder: "PATH",
+    lengthMax: 1024,
+    emptyMeans: "where the runtime looks by itself",
+    doc: "Where the runtime shall take it from, as it understands it, such as the path of a LoRA adapter.",
+  }),
+  parent: text({
+    default: "",
+    placeholder: "MODEL",
+    lengthMax: 256,
+    emptyMeans: "it is a model by itself",
+    doc: "Of a LoRA adapter: the model that it adapts.",
+  }),
+  runtime,
   ...ctlSettings.fields,
   timeoutMs,
 });
 const unloadSettings = section({
   nodes,
+  runtime,
   drainMs: duration({
     default: "0s",
     max: "24h",
@@ -229,6 +252,9 @@ export const MODELS = {
       eachNode(config, terminal, "LoadModel", {
         model,
         ...(config.revision === "" ? {} : { revision: config.revision }),
+        ...(config.source === "" ? {} : { source: config.source }),
+        ...(config.parent === "" ? {} : { parent: config.parent }),
+        ...(config.runtime === "" ? {} : { runtime: config.runtime }),
       }),
   }),
   unload: asking({
@@ -238,6 +264,7 @@ export const MODELS = {
       eachNode(config, terminal, "UnloadModel", {
         model,
         ...(config.drainMs === 0 ? {} : { drainMs: config.drainMs }),
+        ...(config.runtime === "" ? {} : { runtime: config.runtime }),
       }),
   }),
 };

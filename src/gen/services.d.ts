@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source f52727e96ebebaaf56643e52 output 15518aeff64270c91738a80a
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 9164988ab0d8a6ed041b15f5 output 3254ebf34a7673c63eee05ab
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -241,6 +241,12 @@ export interface LoadModelRequest {
   readonly node: string;
   readonly model: string;
   readonly revision: string;
+  /** Where the runtime shall take it from, as the runtime understands it: a path, or a name. Empty: where it looks by itself. */
+  readonly source: string;
+  /** Of a LoRA adapter: the model that it adapts. */
+  readonly parent: string;
+  /** By its name on the node. Empty: the only one, or the one that knows the model. */
+  readonly runtime: string;
 }
 
 export interface UnloadModelRequest {
@@ -249,6 +255,8 @@ export interface UnloadModelRequest {
   readonly model: string;
   /** How long its requests may go on before they are cut off; by default as long as they take, within the call's deadline. */
   readonly drainMs?: number | undefined;
+  /** By its name on the node. Empty: the one that has the model. */
+  readonly runtime: string;
 }
 
 export interface LoadModelResponse {

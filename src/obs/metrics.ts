@@ -10,6 +10,7 @@ import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
 import { Exposition, type Labels, type Metric } from "./exposition.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
+import { addRuntimeMetrics, type RuntimeFigures } from "./runtime-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
 import { addExecMetrics, type ExecFigures } from "./exec-metrics.ts";
@@ -211,6 +212,8 @@ export interface AgentMetricsOptions {
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
+  /** Those that are asked. */
+  readonly runtimes?: () => readonly RuntimeFigures[];
   /** The process that the agent runs as its runtime; undefined where it runs none. */
   readonly exec?: (() => ExecFigures) | undefined;
   readonly gpus: () => readonly GpuFigures[];
@@ -242,6 +245,7 @@ export function agentMetrics(options: AgentMetricsOptions): {
   out.addOne(AGENT_METRICS.gpu, () => now().gpuUsage);
   out.addOne(AGENT_METRICS.uptime, () => (performance.now() - startedMs) / 1000);
 
+  if (options.runtimes !== undefined) addRuntimeMetrics(out, options.runtimes);
   if (options.exec !== undefined) addExecMetrics(out, options.exec);
 
   type Model = SampledNode["models"][number];

@@ -25,7 +25,7 @@ export type AnswerState = "more" | "done" | "bad" | "too_large";
 const FRAMING = { length: 0, chunked: 1, close: 2 } as const;
 
 export interface AnswerOptions {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly bytesMax: number;
   /** Told of each piece of the body, which is not kept then; the bytes are to be used at once. */
   readonly piece?: ((bytes: Uint8Array) => void) | undefined;

@@ -14,7 +14,7 @@ import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
 import { AnswerReader, type AnswerState } from "./http-answer.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Head and body as they are sent. */
   readonly bytes: Uint8Array;
   /** For all of it, from connecting to the answer's last byte. */

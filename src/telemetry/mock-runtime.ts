@@ -21,7 +21,7 @@ import { MockGpus } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import { MockModels } from "./mock-models.ts";
 import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
-import type { ModelChange, Runtime, RuntimeEndpoint } from "./runtime.ts";
+import type { ModelChange, ModelStatus, Runtime, RuntimeEndpoint } from "./runtime.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
 export interface MockRuntimeOptions {
@@ -153,6 +153,10 @@ class SimulatedRuntime implements MockRuntime {
 
   get status(): RuntimeStatus {
     return { state: "ready", message: "", sinceMs: this.#startedMs };
+  }
+
+  get modelStates(): readonly ModelStatus[] {
+    return this.models.map((model) => ({ model, state: "loaded", reason: "" }));
   }
 
   get endpoints(): readonly RuntimeEndpoint[] {

@@ -1,5 +1,5 @@
 /** What the agent has of an inference server, be it a real one beside it or the mock within. */
-import type { RuntimeKind, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelState, RuntimeKind, RuntimeReading } from "../runtimes/reading.ts";
 import type { RuntimeStatus } from "../runtimes/state.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
@@ -36,6 +36,14 @@ export interface RuntimeAsks {
   readonly metricsBytes: number | undefined;
 }
 
+/** A model as the agent sees it: what the runtime says of it, and what the agent does with it. */
+export interface ModelStatus {
+  readonly model: string;
+  readonly state: ModelState;
+  /** Why it is so; "" where there is nothing to say. */
+  readonly reason: string;
+}
+
 export interface Runtime {
   /** Unique on the node. */
   readonly name: string;
@@ -48,6 +56,8 @@ export interface Runtime {
   readonly models: readonly string[];
   /** All that it tells; undefined of the mock, which is asked by nobody. */
   readonly reading: RuntimeReading | undefined;
+  /** All that it knows of. */
+  readonly modelStates: readonly ModelStatus[];
   readonly asks: RuntimeAsks;
   sample(): RuntimeSample;
   /** Resolves when the model is served; rejects with a MeshError. */

@@ -11,6 +11,7 @@ import { GPU_WEAR_METRICS } from "../../src/obs/gpu-wear-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import type { RuntimeFigures } from "../../src/obs/runtime-metrics.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
@@ -364,11 +365,62 @@ describe("an agent's metrics", () => {
   });
 });
 
+const QUANTILES = { p50: 1, p95: 2, p99: 3 };
+const RUNTIME: RuntimeFigures = {
+  name: "big",
+  kind: "vllm",
+  version: "0.11.0",
+  state: "slow",
+  isServing: true,
+  models: new Map([["loaded", 2]]),
+  failures: new Map([["timeout", 7]]),
+  scrapeSeconds: 0.01,
+  scrapeBytes: 5000,
+  runningRequests: 3,
+  waitingRequests: 4,
+  kvUsage: 0.5,
+  cacheHitRate: 0.25,
+  requestsPerSecond: 6,
+  preemptionsPerSecond: 0,
+  timeToFirstToken: QUANTILES,
+  interTokenLatency: QUANTILES,
+  queueTime: QUANTILES,
+};
+
 function anAgent(mesh: () => MeshFigures | undefined = () => MESH) {
   const gpus = { gpus: () => [fullGpu(0), fullGpu(1, { slices: 0 })], gpuSources: () => SOURCES, dcgmHost: "host-a" };
   const exec = () => ({ state: "ready", restarts: 1, exits: new Map([["failed", 1]]), readySeconds: 3 });
-  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0, exec });
+  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0, exec, runtimes: () => [RUNTIME] });
 }
+
+describe("a runtime's metrics", () => {
+  test("tell what it tells, and leave out what it does not", async () => {
+    const values = lines(await anAgent().text());
+    const expected: Record<string, number> = {
+      'infermesh_runtime_info{runtime="big",kind="vllm",version="0.11.0"}': 1,
+      'infermesh_runtime_up{runtime="big"}': 1,
+      'infermesh_runtime_state{runtime="big",state="slow"}': 1,
+      'infermesh_runtime_models{runtime="big",state="loaded"}': 2,
+      'infermesh_runtime_requests_running{runtime="big"}': 3,
+      'infermesh_runtime_time_to_first_token_seconds{runtime="big",quantile="0.95"}': 2,
+      'infermesh_runtime_queue_time_seconds{runtime="big",quantile="0.99"}': 3,
+      'infermesh_runtime_ask_failures_total{runtime="big",reason="timeout"}': 7,
+      'infermesh_runtime_scrape_bytes{runtime="big"}': 5000,
+    };
+    for (const [name, value] of Object.entries(expected)) expect([name, values.get(name)]).toEqual([name, value]);
+    const { cacheHitRate: _no, queueTime: _never, ...told } = RUNTIME;
+    const silent = { ...told, cacheHitRate: undefined, queueTime: undefined };
+    const less = await agentMetrics({
+      node: "a",
+      sample: () => NODE,
+      mesh: () => undefined,
+      ...NO_GPUS,
+      startedMs: 0,
+      runtimes: () => [silent],
+    }).text();
+    expect([...lines(less).keys()].filter((name) => /cache_hit|queue_time/.test(name))).toEqual([]);
+  });
+});
 
 describe("the mesh's metrics", () => {
   test("are those of one moment, at agents and routers alike", async () => {

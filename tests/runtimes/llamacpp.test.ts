@@ -202,24 +202,3 @@ test("a router that runs is read as it was recorded", () => {
   expect(replay.reading.models[0]?.figures?.runningRequests).toBe(0);
   expect(replay.read("metrics of tiny-one", recorded(`${R}.unloaded.metrics.json`, 400))).toMatchObject({ ok: false });
 });
-
-test.each([
-  ["b5129", "used"],
-  ["b8672", "busy"],
-  ["b11434", "used"],
-  ["b11549", "used"],
-])("pages of build %s come to the same figures", (build, last) => {
-  const page = (state: string) => recorded(`llamacpp-${build}.${state}.metrics.txt`);
-  const replay = new Replay(LLAMACPP).tell({ [PAGE]: page("idle") });
-  expect(replay.reading.figures).toMatchObject({ runningRequests: 0, waitingRequests: 0 });
-  replay.after(5000).tell({ [PAGE]: page("busy") });
-  expect(replay.reading.figures).toMatchObject({ runningRequests: 2, waitingRequests: 3 });
-  replay.after(4000).tell({ [PAGE]: page(last) });
-  const { figures } = replay.reading;
-  const told = (name: string) => numberOn(page(last), `llamacpp:${name}`);
-  expect(figures.prefillTokensPerSecond).toBeCloseTo(told("prompt_tokens_total") / told("prompt_seconds_total"));
-  const ofSlot = told("tokens_predicted_total") / told("tokens_predicted_seconds_total");
-  expect(figures.decodeTokensPerSecond).toBeCloseTo(ofSlot * told("n_busy_slots_per_decode"));
-  // What idle slots keep is there for whoever comes next.
-  if (figures.runningRequests === 0) expect(figures.kvUsage ?? 0).toBe(0);
-});

@@ -1,0 +1,273 @@
+/**
+ * Models of a runtime as they come and go: loaded and unloaded by its own calls, warmed up before they are served, drained
+ * before they go. What the runtime says of a model is one half of its state, what the agent does with it the other:
+ *
+ *     available --load--> loading --loaded--> warming --answers--> loaded --unload--> unloading --> available
+ *
+ * A model is served in `loaded` alone, or where the runtime loads by itself what it is asked for. Who unloads one is told
+ * of before the runtime is: for a moment it is served though no longer named, so that routers hear of it; then its
+ * requests may end, as far as the runtime's figures tell of them.
+ */
+import { MeshError } from "../base/errors.ts";
+import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
+import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
+import type { AskLimits, Asked } from "./runtime-client.ts";
+import { ModelWarming } from "./model-warming.ts";
+import { ProgressLines } from "./progress-lines.ts";
+import type { LoadHow, ModelChange } from "./runtime.ts";
+import { warmupAsk } from "./warmup.ts";
+
+export interface LifecycleOptions {
+  /** Of the runtime, for people. */
+  readonly name: string;
+  readonly adapter: Adapter;
+  readonly bytesMax: number;
+  /** Whether models are asked for a token before they are served. */
+  readonly warmup: boolean;
+  readonly warmupTimeoutMs: number;
+  /** It loads what it is asked for by itself. */
+  readonly loadsOnDemand: boolean;
+  readonly ask: (
+    ask: Ask,
+    limits: AskLimits & { piece?: (bytes: Uint8Array) => void },
+    signal: AbortSignal,
+  ) => Promise<Asked>;
+  readonly reading: () => RuntimeReading;
+  /** "" where it serves, else why not. */
+  readonly notServing: () => string;
+  /** The models are likely to change now: they are to be looked at soon. */
+  readonly hurry: () => void;
+  /** Another model is served, or its state is another one. */
+  readonly changed: () => void;
+  readonly tell: (event: ModelEvent) => void;
+  /** Of what is unloaded: served though no longer named. */
+  readonly goodbyeMs?: number | undefined;
+}
+
+export interface ModelEvent {
+  readonly kind: "loading" | "progress" | "warming" | "unloading" | "failed";
+  readonly model: string;
+  readonly cause: string;
+}
+
+const NAME = /^[\x21-\x7e]{1,256}$/;
+const GOODBYE_MS = 1000;
+const POLL_MS = 250;
+/** Between two looks at what is awaited. */
+const HURRY_MS = 1000;
+export class ModelLifecycle {
+  readonly #options: LifecycleOptions;
+  readonly #doing = new Map<string, "loading" | "unloading">();
+  readonly #warming: ModelWarming;
+  readonly #stop = new AbortController();
+  #waiting: (() => void)[] = [];
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options;
+    const { name, adapter, ask, bytesMax, warmup, warmupTimeoutMs } = options;
+    this.#warming = new ModelWarming({
+      isWanted: warmup,
+      limits: { timeoutMs: warmupTimeoutMs, bytesMax },
+      ask: async (model, limits, signal) => {
+        const request = warmupAsk(adapter.kind, this.#find(model));
+        return request === undefined ? undefined : ask(request, limits, signal);
+      },
+      began: (model) => this.#tell("warming", model, `${name} answers a first request`),
+      failed: (model, why) => this.#tell("failed", model, why),
+      changed: () => {
+        options.changed();
+        this.#wake();
+      },
+    });
+  }
+
+  /** As others are to see it. */
+  stateOf({ model, state }: ModelReading): ModelState {
+    const doing = this.#doing.get(model);
+    if (doing === "unloading" && state !== "available") return doing;
+    if (state === "loaded" && this.#warming.has(model)) return "warming";
+    if (doing === "loading" && state !== "loaded") return doing;
+    return state;
+  }
+
+  /** Why it is as it is; "" where there is nothing to say. */
+  reasonOf({ model, reason }: ModelReading): string {
+    return reason || this.#warming.why(model);
+  }
+
+  /** Whether requests may be sent to it. */
+  serves(reading: ModelReading): boolean {
+    if (this.#doing.get(reading.model) === "unloading") return false;
+    const state = this.stateOf(reading);
+    return state === "loaded" || (state === "available" && this.#options.loadsOnDemand);
+  }
+
+  /** The reading, or whether the runtime serves, may be another one. */
+  looked(): void {
+    const loaded = new Set<string>();
+    // One that was gone is cold when it is there again.
+    if (this.#options.notServing() === "") {
+      for (const { model, state } of this.#options.reading().models) if (state === "loaded") loaded.add(model);
+    }
+    this.#warming.look(loaded);
+    this.#wake();
+  }
+
+  stop(): void {
+    this.#stop.abort(new MeshError("draining", "the agent is stopping"));
+    this.#warming.stop();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Resolves when the model is served. */
+  async load(model: string, signal: AbortSignal, how: LoadHow = {}): Promise<ModelChange> {
+    if (!NAME.test(model)) {
+      const why = `model is ${JSON.stringify(model.slice(0, 60))}; expected 1 to 256 printable characters`;
+      throw new MeshError("bad_request", why, { param: "model" });
+    }
+    const before = this.#find(model);
+    if (before?.state === "loaded" && this.serves(before)) return { changed: false, models: this.#served() };
+    const { adapter, name } = this.#options;
+    this.#expectServing();
+    const call = adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now());
+    if (call === undefined)
+      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to load ${model}`);
+    await this.#exclusively(
+      model,
+      "loading",
+      async (both) => {
+        this.#tell("loading", model, `${name} loads it`);
+        await this.#carryOut(call, model, both);
+        const untilMs = performance.now() + call.patienceMs;
+        await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()));
+        // Warming has no end of its own: it is the caller's to lose patience.
+        await this.#until(model, Infinity, both, () => !this.#warming.has(model));
+      },
+      signal,
+    );
+    return { changed: true, models: this.#served() };
+  }
+
+  /** Resolves when it is served no more; its requests may go on for up to `drainMs` before that. */
+  async unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
+    const before = this.#find(model);
+    if (before === undefined || before.state === "available") return { changed: false, models: this.#served() };
+    const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
+    this.#expectServing();
+    const call = adapter.unload?.(model, performance.now());
+    if (call === undefined)
+      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to unload ${model}`);
+    await this.#exclusively(
+      model,
+      "unloading",
+      async (both) => {
+        this.#tell("unloading", model, `${name} lets its requests end, then unloads it`);
+        const untilMs = performance.now() + drainMs;
+        await pause(Math.min(goodbyeMs, drainMs), both);
+        while (this.#isBusy(model) && performance.now() < untilMs) await pause(POLL_MS, both);
+        await this.#carryOut(call, model, both);
+        const patientMs = performance.now() + call.patienceMs;
+        await this.#until(model, patientMs, both, () => call.settled(this.#options.reading()));
+      },
+      signal,
+    );
+    return { changed: true, models: this.#served() };
+  }
+
+  #expectServing(): void {
+    const why = this.#options.notServing();
+    if (why !== "") throw new MeshError("upstream_failed", `${this.#options.name} serves nothing now: ${why}`);
+  }
+
+  #find(model: string): ModelReading | undefined {
+    return this.#options.reading().models.find((reading) => reading.model === model);
+  }
+
+  #served(): readonly string[] {
+    return this.#options
+      .reading()
+      .models.filter((one) => this.serves(one))
+      .map(({ model }) => model);
+  }
+
+  /** By its own figures, or by the runtime's where it shares them. */
+  #isBusy(model: string): boolean {
+    const { figures: shared } = this.#options.reading();
+    const { runningRequests, waitingRequests } = this.#find(model)?.figures ?? shared;
+    return (runningRequests ?? 0) + (waitingRequests ?? 0) > 0;
+  }
+
+  async #exclusively(
+    model: string,
+    what: "loading" | "unloading",
+    run: (signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const before = this.#doing.get(model);
+    if (before !== undefined) throw new MeshError("conflict", `${model} is ${before} already; try again in a moment`);
+    this.#doing.set(model, what);
+    this.#options.changed();
+    try {
+      await run(AbortSignal.any([signal, this.#stop.signal]));
+    } catch (error) {
+      if (!this.#stop.signal.aborted) this.#tell("failed", model, `${what} it: ${(error as Error).message}`);
+      throw error;
+    } finally {
+      this.#doing.delete(model);
+      this.#options.changed();
+    }
+  }
+
+  async #carryOut(call: ModelCall, model: string, signal: AbortSignal): Promise<void> {
+    const { ask, bytesMax, name } = this.#options;
+    const progress = new ProgressLines(call, (text) => this.#tell("progress", model, text));
+    // A plan that can't be carried out says why, and asks nothing.
+    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
+    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
+    for (const [index, one] of call.asks.entries()) {
+      const asked = await ask(one, { timeoutMs: call.patienceMs, bytesMax, ...progress.reader() }, signal);
+      signal.throwIfAborted();
+      if (!asked.ok) throw new MeshError("upstream_failed", `${name} can't be asked: ${asked.message}`);
+      const fault = call.fault({ ...asked.answer, body: progress.bodyOf(asked.answer.body) }, index);
+      if (fault !== "") throw new MeshError("upstream_failed", `${name} refuses: ${fault}`);
+    }
+  }
+
+  /** Waits for what the looks bring; a model that failed meanwhile ends it. */
+  async #until(model: string, untilMs: number, signal: AbortSignal, holds: () => boolean): Promise<void> {
+    const { name, hurry } = this.#options;
+    for (let looks = 0; ; looks += 1) {
+      signal.throwIfAborted();
+      if (holds()) return;
+      const found = this.#find(model);
+      if (found?.state === "failed" && looks > 0) {
+        throw new MeshError("upstream_failed", `${name} failed to load it: ${found.reason || "it does not say why"}`);
+      }
+      this.#expectServing();
+      if (performance.now() >= untilMs) throw new MeshError("upstream_timeout", `${name} did not get it done in time`);
+      hurry();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push(resolve);
+      await Promise.race([promise, pause(HURRY_MS, signal)]);
+    }
+  }
+
+  #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
+    this.#options.tell({ kind, model, cause });
+  }
+}
+
+/** Rejects with the signal's reason when that comes first. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  if (signal.aborted) resolve();
+  await promise;
+  clearTimeout(timer);
+  signal.throwIfAborted();
+}

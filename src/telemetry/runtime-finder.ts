@@ -1,0 +1,113 @@
+/**
+ * Looks for inference servers at their usual ports on this machine (`--runtime auto`): who listens there is asked who it is
+ * (runtimes/identify.ts), and what is known is told of. A port where nobody listens costs one refused connection a look.
+ * One that listens and is nobody known is asked again ever more seldom, so that a server which still starts is found and
+ * one which is something else is left alone. Ports that somebody looks after already are not looked at.
+ */
+import type { Answer } from "../runtimes/adapter.ts";
+import { Identification, type Identity, USUAL_PORTS } from "../runtimes/identify.ts";
+import { RuntimeClient, transport } from "./runtime-client.ts";
+import { RuntimeCredentials, RuntimeDialers } from "./runtime-credentials.ts";
+import { AUTO } from "./runtime-spec.ts";
+import type { RuntimeUrl } from "./runtime-url.ts";
+
+export interface FinderOptions {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Whether somebody looks after a port already, or it is this process's own. */
+  readonly isKnown: (port: number) => boolean;
+  readonly found: (identity: Identity, url: RuntimeUrl) => void;
+  /** Somebody listens whom nobody knows; told once for each. */
+  readonly unknown: (port: number, why: string) => void;
+  /** In tests. */
+  readonly ports?: readonly number[];
+}
+
+/** Of a port where somebody else listens. */
+const PAUSE_MAX_MS = 60_000;
+const ANSWER_BYTES_MAX = 1024 ** 2;
+/** Its answers are those of another node of the mesh. */
+const MESH = "mesh";
+
+interface Place {
+  readonly port: number;
+  /** Looks since somebody unknown listens there. */
+  strange: number;
+  nextAtMs: number;
+}
+
+export class RuntimeFinder {
+  readonly #options: FinderOptions;
+  readonly #places: readonly Place[];
+  readonly #clients = new Set<RuntimeClient>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
+
+  constructor(options: FinderOptions) {
+    this.#options = options;
+    const ports = options.ports ?? USUAL_PORTS.map(({ port }) => port);
+    this.#places = ports.map((port) => ({ port, strange: 0, nextAtMs: 0 }));
+  }
+
+  /** Resolves after the first look at all ports; goes on looking until it is stopped. */
+  async start(): Promise<void> {
+    await this.#look();
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => void this.start(), this.#options.intervalMs);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    for (const client of this.#clients) client.stop();
+  }
+
+  async #look(): Promise<void> {
+    const nowMs = performance.now();
+    const due = this.#places.filter(({ port, nextAtMs }) => nowMs >= nextAtMs && !this.#options.isKnown(port));
+    await Promise.all(due.map((place) => this.#lookAt(place)));
+  }
+
+  async #lookAt(place: Place): Promise<void> {
+    const { port } = place;
+    const url: RuntimeUrl = { protocol: "http", host: "127.0.0.1", port, tls: false, base: "" };
+    const client = new RuntimeClient({
+      urls: { api: url },
+      credentials: new RuntimeCredentials(AUTO),
+      dialers: new RuntimeDialers(transport, AUTO, "auto"),
+    });
+    this.#clients.add(client);
+    const told = await this.#identified(client);
+    this.#clients.delete(client);
+    client.stop();
+    if (this.#isStopped) return;
+    if (told === undefined) {
+      place.strange = 0;
+    } else if (typeof told === "object") {
+      place.strange = 0;
+      this.#options.found(told, url);
+    } else {
+      if (place.strange === 0 && told !== MESH) this.#options.unknown(port, told);
+      place.strange += 1;
+      const pauseMs = Math.min(PAUSE_MAX_MS, this.#options.intervalMs * 2 ** Math.min(10, place.strange - 1));
+      place.nextAtMs = performance.now() + pauseMs;
+    }
+  }
+
+  /** Undefined where nobody listens; why it is not known where somebody does. */
+  async #identified(client: RuntimeClient): Promise<Identity | string | undefined> {
+    const search = new Identification();
+    const limits = { timeoutMs: this.#options.timeoutMs, bytesMax: ANSWER_BYTES_MAX };
+    for (let ask = search.take(); ask !== undefined; ask = search.take()) {
+      const asked = await client.ask(ask, limits);
+      if (!asked.ok && (asked.kind === "refused" || asked.kind === "unreachable")) return undefined;
+      // What answers nothing answers the next question neither.
+      if (!asked.ok && (asked.kind === "timeout" || asked.kind === "broken")) return asked.message;
+      if (asked.ok && asked.isFromMesh) return MESH;
+      search.answered(asked.ok ? (asked.answer satisfies Answer) : undefined);
+    }
+    // A mock or a router of this mesh is no runtime to look after.
+    if (search.found?.kind === "mock") return MESH;
+    return search.found ?? (search.isDenied ? "it wants a key" : "it is no server that is known");
+  }
+}

@@ -1,0 +1,59 @@
+/** What a runtime's reading is to routers: a sample of each model, and how the runtime is. */
+import {
+  type EngineFigures,
+  type ModelReading,
+  type ModelState,
+  type RuntimeReading,
+  workLeftSeconds,
+} from "../runtimes/reading.ts";
+import type { ModelSample } from "../score/sample.ts";
+
+/** What is assumed of requests whose size nobody tells, as routers do by default (score/cost.ts). */
+const USUAL = { promptTokens: 512, outputTokens: 256 };
+/** Of one runtime: states travel in packets. A repository of thousands is told of in part, what is served first. */
+const MODELS_MAX = 64;
+
+/** A model as the agent sees it. */
+interface Seen {
+  readonly reading: ModelReading;
+  /** Requests may be sent to it. */
+  readonly isServed: boolean;
+  readonly state: ModelState;
+  readonly reason: string;
+}
+
+export function modelSamples(reading: RuntimeReading, see: (model: ModelReading) => Seen): ModelSample[] {
+  const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
+  const served = seen.filter(({ isServed }) => isServed);
+  const others = seen.filter(({ isServed }) => !isServed);
+  return [...served, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures));
+}
+
+/** A model that has no engine of its own shares the runtime's: what waits for one waits for each. */
+function modelSample({ reading, isServed, state, reason }: Seen, shared: EngineFigures): ModelSample {
+  const { model, parent, contextTokensMax, capabilities } = reading;
+  const figures = reading.figures ?? shared;
+  return {
+    model,
+    runtime: "",
+    // One that is loaded by the request for it takes requests as others do.
+    state: isServed ? "loaded" : state,
+    reason,
+    parent,
+    contextTokensMax,
+    capabilities,
+    runningRequests: figures.runningRequests ?? 0,
+    waitingRequests: figures.waitingRequests ?? 0,
+    queuedPrefillTokens: figures.queuedPrefillTokens,
+    kvUsage: figures.kvUsage,
+    kvCapacityTokens: figures.kvCapacityTokens,
+    prefillTokensPerSecond: figures.prefillTokensPerSecond,
+    decodeTokensPerSecond: figures.decodeTokensPerSecond,
+    slots: figures.slots,
+    cacheHitRate: figures.cacheHitRate,
+    timeToFirstToken: figures.timeToFirstToken,
+    interTokenLatency: figures.interTokenLatency,
+    preemptionsPerSecond: figures.preemptionsPerSecond,
+    workLeftSeconds: workLeftSeconds(figures, USUAL),
+  };
+}

@@ -1,0 +1,25 @@
+/** The adapters of all kinds of runtimes, and what the agent must know of a kind before it asks. */
+import { MeshError } from "../base/errors.ts";
+import type { Adapter } from "../runtimes/adapter.ts";
+import type { RuntimeKind } from "../runtimes/reading.ts";
+import { TableAdapter } from "../runtimes/table-adapter.ts";
+import type { AdapterTable } from "../runtimes/table.ts";
+import { TABLES } from "../runtimes/tables.ts";
+
+/** They load a model that they know when they are asked for it. */
+const ON_DEMAND: readonly RuntimeKind[] = ["ollama"];
+
+export interface KindOfRuntime {
+  readonly table: AdapterTable;
+  readonly adapter: Adapter;
+  readonly loadsOnDemand: boolean;
+}
+
+/** `map`: the table of a generic one. */
+export function kindOfRuntime(kind: Exclude<RuntimeKind, "mock">, map?: AdapterTable): KindOfRuntime {
+  const table = kind === "generic" ? map : TABLES[kind];
+  if (table === undefined) {
+    throw new MeshError("config_invalid", "--runtime generic needs a map of its metrics: --runtime-map FILE");
+  }
+  return { table, adapter: new TableAdapter(table), loadsOnDemand: ON_DEMAND.includes(kind) };
+}

@@ -1,0 +1,53 @@
+/** Child processes that answer as an inference server does, for tests that end them, stop them and change what they say. */
+import { join } from "node:path";
+import type { State } from "./fake-vllm.ts";
+
+export interface FakeRuntime {
+  readonly port: number;
+  readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">;
+  /** Changes what it says; answers what it was asked so far. */
+  set(change: Partial<State>): Promise<string[]>;
+  kill(): Promise<void>;
+  /** As a debugger or the kernel's freezer would do it. */
+  freeze(): void;
+  thaw(): void;
+}
+
+const running = new Set<FakeRuntime>();
+
+/** Port 0: any free one. */
+export async function startFake(state: Partial<State> = {}, port = 0): Promise<FakeRuntime> {
+  const child = Bun.spawn(
+    [process.execPath, join(import.meta.dir, "fake-vllm.ts"), String(port), JSON.stringify(state)],
+    {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+    },
+  );
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  reader.releaseLock();
+  const own = Number(new TextDecoder().decode(value));
+  const fake: FakeRuntime = {
+    port: own,
+    process: child,
+    async set(change) {
+      const answer = await fetch(`http://127.0.0.1:${own}/control`, { method: "POST", body: JSON.stringify(change) });
+      return ((await answer.json()) as { asked: string[] }).asked;
+    },
+    async kill() {
+      running.delete(fake);
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+    freeze: () => child.kill("SIGSTOP"),
+    thaw: () => child.kill("SIGCONT"),
+  };
+  running.add(fake);
+  return fake;
+}
+
+export async function endFakes(): Promise<void> {
+  await Promise.all([...running].map((fake) => fake.kill()));
+}
