@@ -2,10 +2,14 @@
  * llama.cpp's own server behind an agent, behind a router: real tokens go through, its own metrics are the router's row, and
  * whatever befalls it is known and got over without help.
  */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type OpenAI from "openai";
 import { LLAMA_SERVER, type LlamaServer, MODEL, startLlamaServer } from "../runtimes/llama-server.ts";
 import { recordedLlamaServer } from "../runtimes/recorded-llama-server.ts";
+import { temporaryFolder } from "../runtimes/real-runtimes.ts";
+import { USUAL_PORTS } from "../../src/runtimes/identify.ts";
 import { endFakes, startFake } from "../telemetry/fake-runtime.ts";
 import type { Started } from "./harness.ts";
 import { eventsOf, eventually, RuntimeMesh } from "./runtime-mesh.ts";
@@ -149,7 +153,8 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server that wants a key", (
     const server = await startLlamaServer({ flags: ["--api-key", KEY] });
     await using runtime = server.runtime;
     expect(runtime.pid).toBeGreaterThan(0);
-    const keyFile = `${process.env["TMPDIR"] ?? "/tmp"}/infermesh-llama-key-${process.pid}`;
+    const folder = temporaryFolder("llama-key");
+    const keyFile = join(folder, "key");
     await Bun.write(keyFile, "wrong\n");
     const mesh = await RuntimeMesh.start("--upstream-auth", `${MODEL}=bearer:file:${keyFile}`);
     try {
@@ -166,7 +171,57 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server that wants a key", (
       for (const text of [shown, status, row]) expect(text).not.toContain(KEY);
     } finally {
       await mesh.end();
-      await Bun.file(keyFile).delete();
+      rmSync(folder, { recursive: true, force: true });
     }
   }, TIMEOUT_MS);
 });
+
+describe.skipIf(LLAMA_SERVER === null)("a real llama-server at a usual port", () => {
+  test("is found by itself, and found again where it is gone for a while", async () => {
+    const server = await atUsualPort();
+    if (server === undefined) {
+      console.log("skipped: all usual ports of this machine are taken");
+      return;
+    }
+    await using runtime = server.runtime;
+    const mesh = await RuntimeMesh.start();
+    try {
+      const agent = await mesh.agent(NODE, ["auto"]);
+      // Others may be found on this machine, too.
+      const found = async (): Promise<{ kind: string; state: string; name: string } | undefined> => {
+        const status = await (await fetch(`http://${agent.address("api")}/status`)).json();
+        const { runtimes } = status as { runtimes: { name: string; kind: string; state: string; endpoints: string[] }[] };
+        return runtimes.find(({ endpoints }) => endpoints.includes(server.url));
+      };
+      await eventually(async () => (await found())?.state === "ready");
+      const { kind, name } = (await found())!;
+      expect(kind).toBe("llamacpp");
+      await mesh.known(NODE, "ready", name);
+      await mesh.answers(MODEL, 200);
+      await runtime.kill();
+      await mesh.known(NODE, "down", name);
+      await runtime.restart();
+      await mesh.known(NODE, "ready", name);
+      await mesh.answers(MODEL, 200);
+    } finally {
+      await mesh.end();
+    }
+  }, TIMEOUT_MS);
+});
+
+/** On the first of the usual ports that is free; undefined where none is. */
+async function atUsualPort(): Promise<LlamaServer | undefined> {
+  for (const { port } of USUAL_PORTS.toReversed()) {
+    const isTaken = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }).then(
+      (socket) => (socket.end(), true),
+      () => false,
+    );
+    if (isTaken) continue;
+    try {
+      return await startLlamaServer({ port });
+    } catch {
+      // Somebody else was faster.
+    }
+  }
+  return undefined;
+}
