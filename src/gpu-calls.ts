@@ -16,7 +16,7 @@ import type {
   Init,
 } from "./gen/services.js";
 import type { GpuWatch, WatchedReading } from "./gpu/watch.ts";
-import { findGpu } from "./gpu-search.ts";
+import { findGpu, soon } from "./gpu-search.ts";
 import { GPU_NAME_LENGTH_MAX, gpuAndNode, matchGpu, type NamedGpu } from "./health/gpu-name.ts";
 import type { HealthReason } from "./health/verdict.ts";
 import { joined, type MeshNode } from "./mesh/node-membership.ts";
@@ -36,8 +36,8 @@ export interface GpuCallsOptions {
   readonly tell?: Tell;
 }
 
-/** For another process to answer; nothing of this takes long. */
-const ANSWER_MS = 5000;
+/** For another process to answer on a member's behalf: less than a search gives to a router. */
+const BEHALF_MS = 1000;
 const NAMED_MAX = 8;
 
 const GET = new NodeCall<GetGpuRequest, GetGpuResponse>("GetGpu");
@@ -76,14 +76,11 @@ export function servedGpuCalls(options: GpuCallsOptions): readonly ServedCall[] 
   return [
     GET.servedBy(async (request) => {
       const wanted = wantedIn(request);
-      return options.gpus === undefined ? get(options, wanted, soon(Infinity), false) : getHere(options, wanted.gpu);
+      if (options.gpus !== undefined) return getHere(options, wanted.gpu);
+      return get(options, wanted, performance.now() + BEHALF_MS, false);
     }),
     CLEAR.servedBy(async (request) => clearHere(options, wantedIn(request).gpu, request.dryRun)),
   ];
-}
-
-function soon(deadlineMs: number): number {
-  return Math.min(deadlineMs, performance.now() + ANSWER_MS);
 }
 
 /** `gpu` may say the node too. */
@@ -151,12 +148,13 @@ function getHere(options: GpuCallsOptions, gpu: string): Init<GetGpuResponse> {
 }
 
 async function getThere(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number): Promise<Init<GetGpuResponse>> {
+  // As of now: a node that does not answer may be none of the fleet's any more when that is certain.
+  const known = fleetGpus((options.targets?.() ?? []).filter(({ node }) => node === wanted.node));
   try {
     const mesh = joined(options.node());
     knownMember(mesh, wanted.node);
     return await GET.askedOf(wanted.node, wanted, mesh, deadlineMs);
   } catch (error) {
-    const known = fleetGpus(options.targets?.() ?? []).filter(({ node }) => node === wanted.node);
     const match = matchGpu(wanted.gpu, known);
     if (match.kind !== "one") throw error;
     const { node, sample } = match.gpu;

@@ -1,7 +1,8 @@
 /**
  * Which node has a GPU of that name, where who is asked doesn't know: the nearest routers, which hear of the GPUs of many
  * nodes, and then the agents, each of its own. A router may not have heard of a node yet, and an older one may not be able
- * to answer: that ends no search. Nobody who is asked by a member asks on, so that no question goes round.
+ * to answer: that ends no search, nor does one that hangs, for each has but a part of the time. Nobody who is asked by a
+ * member asks on, so that no question goes round.
  */
 import { MeshError, toMeshError } from "./base/errors.ts";
 import type { GetGpuRequest, GetGpuResponse, Init } from "./gen/services.js";
@@ -9,6 +10,8 @@ import type { MeshNode } from "./mesh/node-membership.ts";
 import type { NodeCall } from "./node-calls.ts";
 import { decodeMeta } from "./swim/meta.ts";
 
+/** For another process to answer; nothing of this takes long. */
+const ANSWER_MS = 5000;
 const ROUTERS_ASKED_MAX = 3;
 const AGENTS_ASKED_MAX = 64;
 
@@ -23,6 +26,12 @@ interface Search {
 
 type Answer = Init<GetGpuResponse>;
 
+/** Until when others are waited for. The rest of the caller's time is for telling him what is known here. */
+export function soon(deadlineMs: number): number {
+  const nowMs = performance.now();
+  return nowMs + Math.min(ANSWER_MS, 0.8 * (deadlineMs - nowMs));
+}
+
 /** The answer of its node, or of a router; else the error that tells most of why there is none, undefined where nobody was asked. */
 export async function findGpu(search: Search): Promise<Answer | MeshError | undefined> {
   let missing: MeshError | undefined;
@@ -34,9 +43,13 @@ export async function findGpu(search: Search): Promise<Answer | MeshError | unde
     if (told.code === "not_found") missing ??= told;
     else if (told.code !== "not_supported") failed ??= told;
   };
-  for (const router of nearest(search, "router").slice(0, ROUTERS_ASKED_MAX)) {
+  const routers = nearest(search, "router").slice(0, ROUTERS_ASKED_MAX);
+  for (const [at, router] of routers.entries()) {
+    const nowMs = performance.now();
+    // One part for each router that is left, and one for the agents.
+    const shareMs = (search.deadlineMs - nowMs) / (routers.length - at + 1);
     try {
-      return await ask(search, router);
+      return await ask({ ...search, deadlineMs: nowMs + shareMs }, router);
     } catch (error) {
       missed(error);
     }

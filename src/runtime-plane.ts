@@ -3,6 +3,7 @@
  * where, and how they are is asked here; loading and unloading goes to the one that is meant. Those that are found by
  * themselves come and go.
  */
+import { BlockPlane, type ToldRuntime } from "./block-plane.ts";
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
 import type { LocalRuntime } from "./model-calls.ts";
@@ -14,6 +15,7 @@ import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { openRuntime } from "./telemetry/open-runtime.ts";
 import { RuntimeFinder } from "./telemetry/runtime-finder.ts";
+import { runtimeMapIn } from "./telemetry/runtime-map-file.ts";
 import { AUTO, type RuntimeSpec } from "./telemetry/runtime-spec.ts";
 import { kindOfRuntime } from "./telemetry/runtime-tables.ts";
 import type { Runtime } from "./telemetry/runtime.ts";
@@ -21,7 +23,7 @@ import type { RuntimeSample } from "./telemetry/sampler.ts";
 import type { WatchedRuntime } from "./telemetry/watched-runtime.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec">;
+  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec" | "kv">;
   readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
@@ -37,6 +39,8 @@ export interface RuntimePlane extends LocalRuntime {
   /** Where routers send requests. */
   readonly places: readonly ServedPlace[];
   sample(): RuntimeSample;
+  /** What those tell of their KV caches that are said to. */
+  readonly blocks: BlockPlane;
   /** Of the process that the agent runs: "" where its runtime serves, else why not. Undefined where none is named. */
   readonly askReady: (() => Promise<string>) | undefined;
   /** Looks for others from now on, where that is wanted. */
@@ -55,12 +59,20 @@ export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
   mock?.watch(changed);
   const all: Runtime[] = mock === null ? [] : [mock];
   const named = config.runtimes.filter(({ kind }) => kind !== "auto");
-  for (const spec of named) all.push(openNamed(spec, options, all));
+  const telling: ToldRuntime[] = [];
+  for (const spec of named) {
+    const runtime = openNamed(spec, options, all);
+    all.push(runtime);
+    if (spec.kvEvents !== undefined) telling.push({ name: runtime.name, kvEvents: spec.kvEvents });
+  }
+  const { tell, log } = options;
+  const blocks = new BlockPlane({ node: config.id, runtimes: telling, config: config.kv, tell, log });
   const first = all.find((runtime) => runtime !== mock);
   const found = config.runtimes.length > named.length ? new FoundRuntimes(options, all) : null;
   return {
     all,
     mock,
+    blocks,
     get models() {
       return [...new Set(all.flatMap(({ models }) => models))];
     },
@@ -74,6 +86,7 @@ export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
     begin: async () => found?.begin(),
     async stop(drainMs) {
       found?.stop();
+      blocks.stop();
       await Promise.all(all.map((runtime) => runtime.stop(drainMs)));
     },
   };
@@ -112,7 +125,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
   const name = spec.name || freeName(kind, taken);
   const runtime = openRuntime(spec, {
     name,
-    ...kindOfRuntime(kind),
+    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined),
     config: config.runtime,
     endsWithAgent: config.exec.command !== "" && !config.exec.detach,
     tell: runtimeTeller(config.id, name, tell, log),
@@ -144,6 +157,7 @@ class FoundRuntimes {
     this.#finder = new RuntimeFinder({
       intervalMs: config.runtime.findIntervalMs,
       timeoutMs: config.runtime.timeoutMs,
+      hasMap: config.runtimeMap !== "",
       isKnown: (port) => this.#all.some(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === port)),
       found: ({ kind }, url) => this.#add({ ...AUTO, kind: kind === "mock" ? "generic" : kind, url }),
       unknown: (port, why) =>

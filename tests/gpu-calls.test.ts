@@ -38,6 +38,9 @@ type Handler = (path: string, bytes: Uint8Array) => Promise<Uint8Array>;
 class FakeMesh {
   readonly handlers = new Map<string, Handler>();
   readonly asked: string[] = [];
+  readonly timeoutsMs: number[] = [];
+  /** Alive as far as the mesh knows, and saying nothing. */
+  readonly hung = new Set<string>();
   readonly #roles = new Map<string, "agent" | "router">();
 
   node(id: string, role: "agent" | "router"): MeshNode {
@@ -52,11 +55,16 @@ class FakeMesh {
       membership: { id, members, member: (wanted: string) => members().find((one) => one.id === wanted) },
       calls: {
         serve: (handler: Handler) => void this.handlers.set(id, handler),
-        ask: async (to: string, path: string, bytes: Uint8Array) => {
+        ask: async (to: string, path: string, bytes: Uint8Array, timeoutMs: number) => {
           this.asked.push(`${id}>${to}`);
+          this.timeoutsMs.push(timeoutMs);
           const handler = this.handlers.get(to);
           if (handler === undefined) throw new MeshError("upstream_timeout", `${to}: no answer within 5000 ms`);
-          return handler(path, bytes);
+          const { promise, reject } = Promise.withResolvers<never>();
+          const timer = setTimeout(() => reject(new MeshError("upstream_timeout", `${to}: no answer`)), timeoutMs);
+          // No answer comes within the millisecond that is left when all time is used up.
+          const answer = this.hung.has(to) ? promise : Bun.sleep(10).then(() => handler(path, bytes));
+          return Promise.race([answer, promise]).finally(() => clearTimeout(timer));
         },
       },
     } as unknown as MeshNode;
@@ -234,6 +242,38 @@ describe("a GPU is told of", () => {
     expect(await refusal(gpuCalls(asker.options).get(ask("0"), call))).toBe(
       'bad_request: "0" may be of n1, n2; say which',
     );
+  });
+
+  test("by its agent also where a router hangs, which leaves time to ask others", async () => {
+    const { mesh, one } = bed();
+    mesh.hung.add("r1");
+    const deadlineMs = performance.now() + 2000;
+    const found = await gpuCalls(one.options).get(ask("GPU-cccc"), { ...call, deadlineMs });
+    expect(found).toMatchObject({ node: "n2" });
+    expect(mesh.asked).toEqual(["n1>r1", "n1>n2"]);
+  });
+
+  test("as a router knows it where its agent hangs, also to an agent that asked that router", async () => {
+    const { mesh, one, router: asked } = bed();
+    mesh.hung.add("n2");
+    const found = await gpuCalls(one.options).get(ask("GPU-cccc"), call);
+    expect(found.node).toBe("n2");
+    expect(found.partial).toContain("only what r1 knows of it");
+    // A caller who waits as long as is usual hears of it in his time.
+    mesh.timeoutsMs.length = 0;
+    const deadlineMs = performance.now() + 1000;
+    const told = await gpuCalls(asked).get(ask("0@n2"), { ...call, deadlineMs });
+    expect(told.partial).toContain("only what r1 knows of it");
+    expect(mesh.timeoutsMs).toHaveLength(1);
+    expect(mesh.timeoutsMs[0]).toBeLessThanOrEqual(800);
+    // Meanwhile it failed by gossip, and left the fleet.
+    let targets = asked.targets!();
+    const soonGone = gpuCalls({ ...asked, targets: () => targets }).get(ask("0@n2"), {
+      ...call,
+      deadlineMs: performance.now() + 200,
+    });
+    targets = [];
+    expect((await soonGone).partial).toContain("only what r1 knows of it");
   });
 
   test("not by routers and agents that do not answer: why is said", async () => {

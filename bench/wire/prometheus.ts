@@ -1,6 +1,8 @@
-/** ms to read 500 KB of a vLLM-like scrape: the families that an adapter wants, all of them, and what stays behind. */
+/** ms to read 500 KB of a vLLM-like scrape: to the figures of its adapter, families alone, and what stays behind. */
 import { heapStats } from "bun:jsc";
 import { measure } from "mitata";
+import { MetricPages } from "../../src/runtimes/metric-pages.ts";
+import { VLLM } from "../../src/runtimes/vllm.ts";
 import { PrometheusReader } from "../../src/wire/prometheus.ts";
 import { report } from "../report.ts";
 
@@ -98,6 +100,19 @@ function reading(families: readonly string[], doesDecode: boolean): () => void {
   };
 }
 
+/** A scrape each second, to the figures that the agent tells of the runtime and its models. */
+function figures(): () => void {
+  const { metrics } = VLLM;
+  if (metrics === undefined) throw new Error("vLLM's adapter reads no metrics");
+  const pages = new MetricPages(metrics);
+  let nowMs = 0;
+  return () => {
+    const why = pages.read(TEXT, false, (nowMs += 1000));
+    if (why !== "") throw new Error(why);
+    taken += pages.figures.runningRequests ?? Number.NaN;
+  };
+}
+
 /** What a thousand readings leave behind after a collection; the runtime does not tell what was allocated in between. */
 function keptBytes(run: () => void): number {
   const heapBytes = (): number => {
@@ -112,6 +127,7 @@ function keptBytes(run: () => void): number {
 
 const ALL = [...GAUGES, ...HISTOGRAMS].map((name) => `vllm:${name}`);
 const CASES: readonly (readonly [string, () => void])[] = [
+  ["figures of vLLM's adapter", figures()],
   ["what an adapter wants, with labels", reading(WANTED, true)],
   ["every family, with labels", reading(ALL, true)],
   ["none of the families", reading(["other"], false)],

@@ -5,10 +5,12 @@ import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, 
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
 import { GPU_COLUMNS, type GpuRow } from "./gpu-rows.ts";
 import type { MemberRow } from "./members.ts";
+import { quarantineIn } from "../score/sample.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
 import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
 import { type Facts, formatAge, formatMs, renderFacts, renderFigures, renderRows } from "./render.ts";
+import { enginesOf } from "./kv-cache.ts";
 import { targetsAt } from "./node-targets.ts";
 import type { CtlConfig } from "./settings.ts";
 import { runtimeFacts } from "./runtime-facts.ts";
@@ -31,7 +33,6 @@ interface MemberDetail extends MemberRow {
 
 /** A target as `GET /nodes/:id` shows it. */
 interface TargetDetail extends TargetRow {
-  readonly routable?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly weight?: number;
   readonly inFlightTokens?: number;
@@ -149,11 +150,13 @@ function sections({ id, decision, member, node, targets: several, status, events
   if (runtimes.length > 0)
     parts.push(`Runtimes\n${indented(renderRows("table", runtimes, RUNTIME_COLUMNS, {}, color))}`);
   if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, columnsFor(models), {}))}`);
+  const { rows: engines, columns: engineColumns } = enginesOf(targets, status);
+  if (engines.length > 0) parts.push(`KV cache\n${indented(renderRows("table", engines, engineColumns, {}))}`);
   if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
   const runtime = runtimeFacts(status as JsonRecord | null);
   if (runtime !== undefined) parts.push(renderFacts(runtime));
   if (status !== null) {
-    const { runtime: _shown, ...rest } = status as JsonRecord;
+    const { runtime: _shown, kvCache: _told, ...rest } = status as JsonRecord;
     parts.push(`What it says of itself\n${indented(renderFigures("table", rest))}`);
   }
   const latest = events.slice(-EVENTS_SHOWN);
@@ -192,6 +195,12 @@ function membershipFacts(member: MemberDetail): Facts {
   };
 }
 
+function requestsOf({ routable, sample }: TargetDetail): string {
+  if (routable === true) return "gets requests";
+  const why = sample?.ready === false ? quarantineIn(sample.gpus ?? []) : "";
+  return why === "" ? "gets no requests" : `gets no requests: ${why}`;
+}
+
 function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   const { sample, failuresInRow = 0, lastError = "" } = target;
   const ago = (ms: number | null | undefined): string => (typeof ms === "number" ? `${formatAge(ms)} ago` : "not yet");
@@ -201,7 +210,7 @@ function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   return {
     title: isOneOfSeveral ? `Target ${target.id ?? "-"}` : "Target",
     facts: [
-      ["state", `${target.state ?? "unknown"}, ${target.routable === true ? "gets requests" : "gets no requests"}`],
+      ["state", `${target.state ?? "unknown"}, ${requestsOf(target)}`],
       ["source", target.source ?? "-"],
       ["address", `${target.address ?? "-"}${target.protocol === undefined ? "" : `, ${spokenBy(target)}`}`],
       ["models", (target.models ?? []).join(", ") || "-"],

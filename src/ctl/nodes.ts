@@ -24,6 +24,8 @@ export interface TargetRow {
   readonly protocol?: string;
   readonly tls?: boolean;
   readonly state?: string;
+  /** Whether it gets requests, but for what was decided about it. */
+  readonly routable?: boolean;
   readonly source?: string;
   readonly address?: string;
   readonly models?: readonly string[];
@@ -74,6 +76,7 @@ const STATE_COLORS: Readonly<Record<string, number>> = {
   unhealthy: 31,
   draining: 33,
   cordoned: 33,
+  unready: 31,
   unknown: 90,
 };
 
@@ -86,11 +89,14 @@ const kvOf = (row: NodeRow): number | undefined => {
   return known.length === 0 ? undefined : Math.max(...known);
 };
 
-/** What the mesh says goes first where it is bad news: it hears of a death before the next poll. */
-const stateOf = ({ status, state, decided }: NodeRow): string => {
+/**
+ * What the mesh says goes first where it is bad news: it hears of a death before the next poll. A node that answers well and
+ * gets no requests is "unready": it says itself that it can't serve.
+ */
+const stateOf = ({ status, state, decided, routable }: NodeRow): string => {
   if (status !== null && status !== "alive") return status;
-  const isWell = state === "healthy" || state === "alive";
-  return (isWell && decided !== "" ? decided : state) ?? "-";
+  if (state !== "healthy" && state !== "alive") return state ?? "-";
+  return decided !== "" ? decided : routable === false ? "unready" : state;
 };
 
 /** "draining" is the stronger of the two. */

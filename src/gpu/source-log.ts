@@ -31,7 +31,8 @@ export class SourceLog {
       this.#told[at] = key;
       const fields = {
         ...(message === "" ? {} : { reason: message }),
-        ...(stack === undefined ? {} : { backend: stack.backend, driver: stack.driverVersion ?? "" }),
+        ...(stack === undefined ? {} : { backend: stack.backend }),
+        ...(stack?.driverVersion === undefined ? {} : { driver: stack.driverVersion }),
       };
       // A machine without GPUs is none that something is wrong with.
       if (state === "absent" || (state === "ok" && message === "")) this.#log.info(SAID[state], fields);

@@ -67,7 +67,8 @@ class UncorrectedRule implements Rule {
     this.#count = count;
     if (count - this.#accepted <= this.#countMax) return GOOD;
     const known = this.#accepted === 0 ? "" : `, ${this.#accepted} of them known before`;
-    return { is: "bad", text: `${count} uncorrectable memory errors since the driver was loaded${known}` };
+    const errors = count === 1 ? "error" : "errors";
+    return { is: "bad", text: `${count} uncorrectable memory ${errors} since the driver was loaded${known}` };
   }
 
   accept(): void {

@@ -95,7 +95,6 @@ export class LogWriter {
       this.#taken = 0;
       try {
         await this.#writeMissing();
-        this.#taken = 0;
         await this.#put(chunk);
       } catch (error) {
         this.#miss(chunk.length - this.#taken, whyNot(error));
@@ -123,7 +122,12 @@ export class LogWriter {
     const [missing, why] = [this.#missing, this.#missingWhy];
     if (missing === 0) return;
     const line = noteLine(`${missing} bytes of output are missing here: ${why}`);
-    await this.#put(new TextEncoder().encode(`${this.#endsLine ? "" : "\n"}${line}`));
+    try {
+      await this.#put(new TextEncoder().encode(`${this.#endsLine ? "" : "\n"}${line}`));
+    } finally {
+      // A part of this line is none of the chunk's.
+      this.#taken = 0;
+    }
     this.#missing -= missing;
     this.#isTold = false;
   }

@@ -8,8 +8,10 @@ const POLL_MS = 20;
 
 export interface ProcessStat {
   readonly pid: number;
-  /** "Z" is one that has ended and is only not yet waited for. */
+  /** "Z" is one that has ended and is only not yet waited for, unless it has threads left. */
   readonly state: string;
+  /** A process lives on, and holds what it has, when its first thread has ended: that one is "Z" then, and counted here. */
+  readonly threads: number;
   readonly parent: number;
   readonly group: number;
   readonly session: number;
@@ -36,13 +38,18 @@ export function parseStat(pid: number, text: string): ProcessStat | undefined {
   const [state = "", parent = "", group = "", session = ""] = fields;
   const start = fields[19] ?? "";
   if (!/^\w$/.test(state) || !/^\d+$/.test(start)) return undefined;
-  return { pid, state, parent: Number(parent), group: Number(group), session: Number(session), start };
+  const threads = Number(fields[17]);
+  return { pid, state, threads, parent: Number(parent), group: Number(group), session: Number(session), start };
+}
+
+function hasEnded({ state, threads }: ProcessStat): boolean {
+  return state === "X" || (state === "Z" && threads < 2);
 }
 
 /** Whether that very process is there, and has not ended. */
 export function isThere({ pid, start }: ProcessName): boolean {
   const stat = statOf(pid);
-  return stat !== undefined && stat.start === start && stat.state !== "Z" && stat.state !== "X";
+  return stat !== undefined && stat.start === start && !hasEnded(stat);
 }
 
 /**
@@ -96,7 +103,7 @@ function living(): ProcessStat[] {
     .filter((name) => /^\d+$/.test(name))
     .map((name) => statOf(Number(name)))
     .filter((stat) => stat !== undefined)
-    .filter(({ state }) => state !== "Z" && state !== "X");
+    .filter((stat) => !hasEnded(stat));
 }
 
 /**

@@ -8,13 +8,14 @@ import { didYouMean } from "../base/nearest.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
+import { quarantineIn } from "../score/sample.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import { type Decision, PLACES_MAX } from "./decisions.ts";
 import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
-import { isServed } from "./places.ts";
+import { isServed } from "./row-sample.ts";
 
 export interface Candidate {
   readonly node: string;
@@ -259,7 +260,7 @@ export class Explainer {
   #unroutable({ isRouted }: Seen, model: string, target: Target): string {
     if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
     if (target.state === "draining") return "it drains, and takes nothing new";
-    if (!isRoutable(target)) return "its runtime is not ready";
+    if (!isRoutable(target)) return quarantineIn(target.lastSample?.gpus ?? []) || "its runtime is not ready";
     if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
     const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });

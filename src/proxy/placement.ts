@@ -10,22 +10,19 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import type { Target } from "../fleet/target.ts";
+import { type Find, finder, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { contextOf, inUse, isServed, leadsTo, type Place, type PlaceInUse, Places, sumOf, withRtt } from "./places.ts";
+import { inUse, leadsTo, type Place, type PlaceInUse, Places, withRtt } from "./places.ts";
+import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
+import type { RowReport } from "./load-reports.ts";
+import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import { ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
-
-/** What a target had in flight from all routers, as far as it was known here, when its sample was taken. */
-export type LoadMark = ReadonlyMap<string, Load>;
-
-/** What the other routers have in flight at a place. */
-type Others = (key: number) => Load;
 
 /** Counts by row and by model, which begin anew when the number is given to another. */
 interface Resettable {
@@ -33,15 +30,12 @@ interface Resettable {
   resetModel(model: number): void;
 }
 
-/** A target by its id; undefined when it left. */
-type Find = (id: string) => Target | undefined;
-
 export class Placement {
   readonly #table: ScoreTable;
   readonly #writer: TableWriter;
   readonly #stats: Resettable;
   readonly #config: CostConfig;
-  readonly #others: Others;
+  readonly #loads: PlaceLoads;
   readonly #warmth: Warmth | null;
   readonly #places = new Places();
   readonly #models: ServedModels;
@@ -67,7 +61,7 @@ export class Placement {
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#config = config;
-    this.#others = others;
+    this.#loads = new PlaceLoads(table, others);
     this.#warmth = warmth;
   }
 
@@ -181,15 +175,7 @@ export class Placement {
 
   /** What routers have in flight at a target now: read it as a poll goes out, and give it back with the sample. */
   mark(target: Target): LoadMark {
-    const marks = new Map<string, Load>();
-    for (const model of target.models) {
-      const place = this.#places.get(target.id, model);
-      if (place === undefined) continue;
-      const own = this.#ownLoad(place);
-      const others = this.#others(place.key);
-      marks.set(model, { requests: own.requests + others.requests, tokens: own.tokens + others.tokens });
-    }
-    return marks;
+    return this.#loads.mark(this.#places.of(target.id));
   }
 
   /** A sample came, over a way of that round trip: from now on only what changes beyond `mark` is added to it. */
@@ -203,6 +189,26 @@ export class Placement {
     }
   }
 
+  /** Targets told of their load with answers. */
+  told(reports: Iterable<RowReport>, find: Find, nowMs: number): void {
+    for (const report of reports) this.#told(report, find, nowMs);
+  }
+
+  /** A report of the target that had the row before says nothing of the one that has it. */
+  #told({ row, generation, ageMs, requests, tokens, figures }: RowReport, find: Find, nowMs: number): void {
+    const place = this.#places.byRow(row);
+    const target = place === undefined ? undefined : find(place.target);
+    if (place === undefined || target === undefined || this.#table.generation(row) !== generation) return;
+    const atMs = nowMs - ageMs;
+    // Another worker may have heard from it since.
+    if (atMs < (place.report?.atMs ?? -Infinity)) return;
+    for (const kin of kinOf(place, target, this.#places.of(place.target))) {
+      const own = kin === place ? { requests, tokens } : this.#loads.own(kin);
+      kin.report = { figures, baseline: this.#loads.all(kin, own), atMs };
+      this.#write(kin, target, nowMs);
+    }
+  }
+
   /** It answered a poll, which ends its ejection; that it tells of itself would not. */
   reached(target: Target): void {
     for (const { row } of this.#places.of(target.id)) this.#table.clearEject(row);
@@ -210,7 +216,7 @@ export class Placement {
 
   /** What this router tells the others of. */
   *loads(): Iterable<readonly [key: number, load: Load]> {
-    for (const place of this.#places.all()) yield [place.key, this.#ownLoad(place)];
+    for (const place of this.#places.all()) yield [place.key, this.#loads.own(place)];
   }
 
   /** Other routers told of their load at these places. */
@@ -238,16 +244,12 @@ export class Placement {
 
   /** What this router has in flight at a target, over all its models. */
   load(target: Target): Load {
-    return sumOf(this.#places.of(target.id), (place) => this.#ownLoad(place));
+    return this.#loads.sumOfOwn(this.#places.of(target.id));
   }
 
   /** What the other routers have in flight there. */
   othersLoad(target: Target): Load {
-    return sumOf(this.#places.of(target.id), ({ key }) => this.#others(key));
-  }
-
-  #ownLoad({ row }: Place): Load {
-    return { requests: this.#table.inFlight(row), tokens: this.#table.inFlightTokens(row) };
+    return this.#loads.sumOfOthers(this.#places.of(target.id));
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
@@ -257,10 +259,10 @@ export class Placement {
     const { row } = added;
     this.#stats.resetRow(row);
     const weight = this.#eligibility.weight(model, target);
-    const route = { ...added, protocol, node: target.id, host, port, tls, weight };
+    const route = { ...added, protocol, node: target.id, host, port, tls, weight, tellsLoad: tellsIfAsked(target) };
     const since = this.#version + 1;
     const key = placeKey(target.id, model);
-    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
+    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, report: null, rttsMs: [] });
     return true;
   }
 
@@ -272,11 +274,12 @@ export class Placement {
     this.#models.dropRow(place.route.protocol, place.model, nowMs);
   }
 
-  /** Whether the place's weight is another one now. */
+  /** Whether workers must learn of another weight, or of what it tells. */
   #reweigh(place: Place, target: Target): boolean {
     const weight = this.#eligibility.weight(place.model, target);
-    if (place.route.weight === weight) return false;
-    place.route = { ...place.route, weight };
+    const tellsLoad = tellsIfAsked(target);
+    if (place.route.weight === weight && place.route.tellsLoad === tellsLoad) return false;
+    place.route = { ...place.route, weight, tellsLoad };
     return true;
   }
 
@@ -286,15 +289,9 @@ export class Placement {
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
-    const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
     const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
     const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
-    const context = { ...contextOf(place, target, this.#others(place.key), nowMs), ready, coldSeconds };
-    this.#writer.write(place.row, rowValues(sample, context, this.#config));
+    const { sample, context } = rowSample(place, target, this.#loads.others(place), nowMs, this.#config);
+    this.#writer.write(place.row, rowValues(sample, { ...context, ready, coldSeconds }, this.#config));
   }
-}
-
-function finder(targets: readonly Target[]): Find {
-  const byId = new Map(targets.map((target) => [target.id, target]));
-  return (id) => byId.get(id);
 }

@@ -7,9 +7,9 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
-import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
-import type { RowContext } from "../score/cost.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import type { Target } from "../fleet/target.ts";
+import type { LoadReport } from "../score/load-report.ts";
+import type { Load } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
 export interface Place {
@@ -24,6 +24,8 @@ export interface Place {
   readonly key: number;
   /** The routers' load at the moment of the newest sample. */
   baseline: Load;
+  /** What it told of itself last with an answer; null where that is nothing, or of no use any more. */
+  report: LoadReport | null;
   /** Round trips of the last polls, newest last. */
   rttsMs: number[];
 }
@@ -50,6 +52,7 @@ export function inUse({ target, model, row, route, since }: Place, routed: numbe
 export class Places {
   readonly #byTarget = new Map<string, Map<string, Place>>();
   readonly #byKey = new Map<number, Place>();
+  readonly #byRow = new Map<number, Place>();
 
   get(target: string, model: string): Place | undefined {
     return this.#byTarget.get(target)?.get(model);
@@ -57,6 +60,10 @@ export class Places {
 
   byKey(key: number): Place | undefined {
     return this.#byKey.get(key);
+  }
+
+  byRow(row: number): Place | undefined {
+    return this.#byRow.get(row);
   }
 
   /** Those of one target; they may be removed meanwhile. */
@@ -73,6 +80,7 @@ export class Places {
     places.set(place.model, place);
     this.#byTarget.set(place.target, places);
     this.#byKey.set(place.key, place);
+    this.#byRow.set(place.row, place);
   }
 
   remove(place: Place): void {
@@ -80,6 +88,7 @@ export class Places {
     places?.delete(place.model);
     if (places?.size === 0) this.#byTarget.delete(place.target);
     if (this.#byKey.get(place.key) === place) this.#byKey.delete(place.key);
+    if (this.#byRow.get(place.row) === place) this.#byRow.delete(place.row);
   }
 }
 
@@ -97,39 +106,6 @@ export function withRtt(rttsMs: readonly number[], rttMs: number): number[] {
 }
 
 /** The network's part of these round trips. */
-function wayMs(rttsMs: readonly number[]): number {
+export function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
-}
-
-/** Whether the target serves the place's model, and may be sent to. */
-export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
-  const told = target.lastSample?.models ?? [];
-  // One that tells of its models serves those that it says are loaded.
-  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && one.state === "loaded"));
-}
-
-/** What the place's row is made of besides the target's sample, and whether it may be sent to. */
-export function contextOf(place: Place, target: Target, others: Load, nowMs: number): Omit<RowContext, "ready"> {
-  return {
-    weight: place.route.weight,
-    rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-    degraded: target.failuresInRow > 0 || hasUnwellGpu(target),
-    ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
-    streamed: target.streamed,
-    baselineRequests: place.baseline.requests,
-    baselineTokens: place.baseline.tokens,
-    othersRequests: others.requests,
-    othersTokens: others.tokens,
-  };
-}
-
-/** The load of all these places together. */
-export function sumOf(places: Iterable<Place>, loadOf: (place: Place) => Load): Load {
-  let { requests, tokens } = NO_LOAD;
-  for (const place of places) {
-    const load = loadOf(place);
-    requests += load.requests;
-    tokens += load.tokens;
-  }
-  return { requests, tokens };
 }

@@ -72,7 +72,7 @@ export const READ: Read = { ok: true };
 /** One for each runtime; it is told every answer in the order in which they came. */
 export interface Adapter {
   readonly kind: RuntimeKind;
-  /** What is asked now; it may change with what was answered. */
+  /** What is asked now; it may change with what was answered, and is another list then. */
   readonly looks: readonly Look[];
   /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
   readonly modelsMark?: number;

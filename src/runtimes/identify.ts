@@ -30,6 +30,8 @@ export const USUAL_PORTS: readonly { readonly port: number; readonly kinds: read
   { port: 30_000, kinds: ["sglang"] },
   { port: 23_333, kinds: ["lmdeploy"] },
   { port: 8501, kinds: ["tfserving"] },
+  // llama.cpp says that it is to be its port from some version on.
+  { port: 9931, kinds: ["llamacpp"] },
   { port: 3000, kinds: ["tgi"] },
 ];
 

@@ -25,7 +25,17 @@ export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
 export type ModelState = "available" | "loading" | "warming" | "loaded" | "failed" | "unloading";
 
 /** What a model may be asked for. */
-export type Capability = "chat" | "completions" | "embeddings" | "rerank" | "infer" | "predict" | "audio" | "images";
+export const CAPABILITIES = [
+  "chat",
+  "completions",
+  "embeddings",
+  "rerank",
+  "infer",
+  "predict",
+  "audio",
+  "images",
+] as const;
+export type Capability = (typeof CAPABILITIES)[number];
 
 /** Of what happened within the last window; undefined as a whole where nothing did. Seconds. */
 export interface Quantiles {

@@ -88,7 +88,7 @@ export const VLLM: AdapterTable = {
     "https://docs.vllm.ai/en/v0.7.0/serving/metrics.html",
     "https://docs.vllm.ai/en/latest/features/lora/",
     "https://docs.vllm.ai/en/latest/features/sleep_mode/",
-    "https://github.com/vllm-project/vllm (vllm/v1/metrics/loggers.py, vllm/entrypoints/)",
+    "vllm-project/vllm vllm/v1/metrics/loggers.py, vllm/entrypoints/ (0.5 to 0.11 and later)",
   ],
   looks: [
     get("identity", "/version", { read: readVersion }),

@@ -300,7 +300,11 @@ export class Watch {
     const { look } = watched;
     const { intervalMs, modelsIntervalMs } = this.#config;
     const leastMs = look.everyMs ?? 0;
-    if (this.#isMain(watched)) return Math.max(leastMs, intervalMs);
+    if (this.#isMain(watched)) {
+      // Those that are wanted each interval share it.
+      const sharing = this.#mainLooks().filter((each) => each.look.everyMs === undefined).length;
+      return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
+    }
     if (look.role === "models") return Math.max(leastMs, modelsIntervalMs);
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
@@ -336,7 +340,12 @@ export class Watch {
   /** A look that is needed was answered, but not as it should be. */
   #refuse(watched: Watched, kind: string, message: string, nowMs: number): void {
     const isForeign = kind === "foreign" || (kind === "unreadable" && watched.look.role === "identity");
-    // The list of before holds where a new one can't be read.
+    if (watched.isKnown && !isForeign && kind !== "denied" && watched.look.role !== "health") {
+      // What was told before holds where it can't be read now. Whether it serves still is for its health to say.
+      const health = this.#needed.filter(({ look, isAbsent }) => look.role === "health" && !isAbsent);
+      this.#dueBy(nowMs, health);
+      if (kind === "unreadable" || health.length > 0) return;
+    }
     if (kind === "unreadable" && !isForeign && watched.isKnown) return;
     if (isForeign) this.#forget();
     watched.isKnown = false;
@@ -373,10 +382,13 @@ export class Watch {
     const { looks } = this.#adapter;
     if (looks === this.#looks) return;
     this.#looks = looks;
+    const mainRole = this.#mainLooks()[0]?.look.role;
     const before = new Map(this.#watched.map((watched) => [watched.look.name, watched]));
     this.#watched = inOrder(looks).map((look) => before.get(look.name) ?? newWatched(look, nowMs));
     this.#needed = this.#watched.filter(({ look }) => this.#neededNames.has(look.name));
     if (this.#trouble !== undefined && !this.#watched.includes(this.#trouble.watched)) this.#trouble = undefined;
+    const main = this.#mainLooks();
+    if (main[0]?.look.role !== mainRole) this.#dueBy(nowMs + this.#config.intervalMs, main);
   }
 
   #followHints(nowMs: number): void {

@@ -153,6 +153,21 @@ export interface NodeSample {
   readonly version: string;
 }
 
+interface JudgedGpu {
+  readonly index?: number;
+  readonly uuid?: string;
+  readonly health?: string | undefined;
+  readonly healthReason?: string | undefined;
+  readonly models?: readonly string[];
+}
+
+/** Which GPU keeps its node from being ready, and why, in words; "" where none does. */
+export function quarantineIn(gpus: readonly JudgedGpu[]): string {
+  const ill = gpus.find(({ health, models = [] }) => health === "quarantined" && models.length > 0);
+  if (ill === undefined) return "";
+  return `GPU ${ill.index ?? "?"} (${ill.uuid ?? "?"}) is quarantined: ${ill.healthReason ?? "no reason is known"}`;
+}
+
 /** Of a model of which nothing more is known than its name and its load: the rest of its sample. */
 export const PLAIN_MODEL: Omit<ModelSample, "model" | "runningRequests" | "waitingRequests"> = {
   runtime: "",

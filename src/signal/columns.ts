@@ -80,11 +80,11 @@ export function modelsOf(models: readonly { readonly model: string }[], mask: nu
   return models.filter((_, place) => mask === ALL_MODELS || isOn(place)).map(({ model }) => model);
 }
 
-/** The clock of `healthSinceMs` travels in whole seconds since the start of 2024, so that it fits into a count. */
+/** The clock of `healthSinceMs` travels in whole seconds since the start of 2024, so that it fits into a count; never a later one. */
 const SINCE_ZERO_MS = 1_704_067_200_000;
 
 function sinceSeconds(sinceMs: number | undefined): number | undefined {
-  return sinceMs === undefined ? undefined : (sinceMs - SINCE_ZERO_MS) / 1000;
+  return sinceMs === undefined ? undefined : Math.floor((sinceMs - SINCE_ZERO_MS) / 1000);
 }
 
 export function sinceMsOf(seconds: number | undefined): number | undefined {

@@ -32,7 +32,7 @@ export function runtimeWords(runtimes: readonly NodeRuntime[]): string[] {
       kind,
       version.slice(0, VERSION_CHARS_MAX),
       bits.toString(36),
-      Math.round(sinceMs / 1000).toString(36),
+      Math.floor(sinceMs / 1000).toString(36),
     ];
     const words = [joined([...fields.map(plain), ...endpoints.map(endpointText)])];
     if (message !== "") words.push(`${MESSAGE_MARK}${plain(message)}`);

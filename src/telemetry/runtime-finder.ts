@@ -17,6 +17,8 @@ export interface FinderOptions {
   /** Whether somebody looks after a port already, or it is this process's own. */
   readonly isKnown: (port: number) => boolean;
   readonly found: (identity: Identity, url: RuntimeUrl) => void;
+  /** There is a map for servers of OpenAI's API that have no adapter of their own. */
+  readonly hasMap: boolean;
   /** Somebody listens whom nobody knows; told once for each. */
   readonly unknown: (port: number, why: string) => void;
   /** In tests. */
@@ -28,6 +30,8 @@ const PAUSE_MAX_MS = 60_000;
 const ANSWER_BYTES_MAX = 1024 ** 2;
 /** Its answers are those of another node of the mesh. */
 const MESH = "mesh";
+const UNMAPPED =
+  "it speaks OpenAI's API and is none that is known: name it by --runtime generic=URL, with a --runtime-map";
 
 interface Place {
   readonly port: number;
@@ -108,6 +112,7 @@ export class RuntimeFinder {
     }
     // A mock or a router of this mesh is no runtime to look after.
     if (search.found?.kind === "mock") return MESH;
+    if (search.found?.kind === "generic" && !this.#options.hasMap) return UNMAPPED;
     return search.found ?? (search.isDenied ? "it wants a key" : "it is no server that is known");
   }
 }

@@ -18,6 +18,11 @@ test("passwords are hidden, and names that stand alone; all else stays", () => {
     ],
     ["http://host/@scope/name", "http://host/@scope/name"],
     ["http://host:80/find?mail=a@b", "http://host:80/find?mail=a@b"],
+    ["dcgm=ada:secret@host/metrics", "dcgm=ada:***@host/metrics"],
+    ["ada:se/cr:et@host", "ada:***@host"],
+    [`"dcgm=http://ada:se"cr'et@host"`, `"dcgm=http://ada:***@host"`],
+    ["http:/ada:secret@host", "http:/ada:***@host"],
+    ["at 12:30 by ada@host, host:80/@x", "at 12:30 by ada@host, host:80/@x"],
     ["", ""],
   ];
   for (const [text, wanted] of table) expect(withoutUrlSecrets(text)).toBe(wanted);
@@ -39,4 +44,11 @@ test("no password is left, whatever it is of", () => {
       if (URL.canParse(url) && new URL(url).host === "host:9400") expect(placeOf(url)).toBe("http://host:9400/metrics");
     }),
   );
+});
+
+test("a long text without an end costs no more than its length", () => {
+  for (const part of [":/", ",a:", "//a:", "http://", "@a:"]) {
+    const text = `ada@host ${part.repeat(100_000)}`;
+    expect(withoutUrlSecrets(text)).toStartWith("ada@host ");
+  }
 });

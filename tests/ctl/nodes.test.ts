@@ -124,6 +124,16 @@ const STATUS = {
   vitals: { requests_in_progress: 2 },
 };
 
+/** It answers, and a GPU of its runtime is not fit for use. */
+const ILL = {
+  ...TARGETS[0],
+  routable: false,
+  sample: {
+    ready: false,
+    gpus: [{ index: 3, uuid: "GPU-3", health: "quarantined", healthReason: "XID 79: gone", models: ["m2"] }],
+  },
+};
+
 const DECIDED = [
   { id: "gpu-1", draining: true, cordoned: true, reason: "fans" },
   { id: TARGETS[1]?.id, cordoned: true },
@@ -148,6 +158,10 @@ const bed = new CtlBed({
   "/agent/members": () => ({ members: [member("a", {}), MEMBERS[0]] }),
   "/agent/members/a": () => member("a", { self: true }),
   "/lone/status": () => STATUS,
+  "/ill/nodes": () => ({ nodes: [ILL] }),
+  "/ill/nodes/gpu-1": () => ILL,
+  "/ill/members": () => ({ members: [GPU_1] }),
+  "/ill/members/gpu-1": () => DETAIL,
   "/broken/members/x": () => Response.json({ error: { message: "a fault of ours" } }, { status: 500 }),
 });
 afterAll(() => bed.stop());
@@ -215,6 +229,15 @@ router-a-8080  alive      router    -      -                  -     -    -      
     expect(out.split("\n").map((line) => line.split("\t")[12])).toEqual(["0.1.9", "-", undefined]);
   });
 
+  test("tells of a node that answers well and gets no requests", async () => {
+    const { out } = await bed.run(listNodes, "ill", { output: "text" });
+    expect(out.split("\t").slice(0, 3)).toEqual(["gpu-1", "unready", "agent"]);
+    const known = await bed.run(describeNode, "ill", { operand: "gpu-1" });
+    expect(known.out).toContain(
+      "  state        healthy, gets no requests: GPU 3 (GPU-3) is quarantined: XID 79: gone\n",
+    );
+  });
+
   test("colours states only where that is wanted", async () => {
     expect((await bed.run(listNodes, "router")).out).not.toContain("\u001b[");
     const { out } = await bed.run(listNodes, "router", { color: true });
@@ -246,10 +269,10 @@ router-a-8080  alive      router    -      -                  -     -    -      
     expect(cells.map((line) => line.slice(-4, -1))).toEqual([
       ["draining", "fans", "rack=r12"],
       ["cordoned", "-", "-"],
-      [""],
+      [],
     ]);
     const wide = await bed.run(listNodes, "decided", { output: "wide" });
-    expect(wide.out.split("\n")[0]).toEndWith("SOURCE      DECIDED   REASON  LABELS");
+    expect(wide.out.split("\n")[0]).toEndWith("SOURCE      DECIDED   REASON  LABELS    SPEAKS");
     expect((await bed.run(describeNode, "decided", { operand: "gpu-1" })).out).toContain(
       "Operator\n  decided  draining and cordoned\n  reason   fans\n",
     );

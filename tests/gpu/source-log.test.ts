@@ -37,4 +37,7 @@ test("each state of a source is told once, whatever its message does meanwhile",
   expect(take(state("ok", "1 of 8 can't be read"), state("absent"))).toEqual([
     `warn GPUs are read {"reason":"1 of 8 can't be read","backend":"nvml","driver":"570.1"}`,
   ]);
+  // dcgm-exporter's page need not tell the driver's version.
+  news.look([state("absent"), { ...state("ok"), stack: { backend: "dcgm", source: "http://host:9400/metrics" } }]);
+  expect(lines.splice(0)).toContain('info GPUs are read {"backend":"dcgm"}');
 });

@@ -205,6 +205,9 @@ describe("uncorrectable memory errors", () => {
     // After a reset one error is one too many again.
     ward.stay(0, errors(0));
     ward.stay(0, errors(1));
+    expect(ward.texts()).toEqual(["1 uncorrectable memory error since the driver was loaded"]);
+    ward.stay(0, errors(0));
+    ward.stay(0, errors(1));
     expect(ward.reasons()).toEqual(["ecc_uncorrected quarantined"]);
   });
 });

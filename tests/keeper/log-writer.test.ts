@@ -158,6 +158,35 @@ describe("a log", () => {
     expect(losses).toHaveLength(1);
   });
 
+  test("counts what is missing also where a disk takes but a part of the line that says so", async () => {
+    const { log } = writer(folder());
+    const rooms = [0, 40, 0, Infinity];
+    const written: string[] = [];
+    let room = rooms.shift()!;
+    async function filling(this: FileHandle, buffer: Uint8Array, from: number, length: number) {
+      const bytesWritten = Math.min(room, length);
+      if (bytesWritten === 0) {
+        room = rooms.shift() ?? Infinity;
+        throw Object.assign(new Error("ENOSPC: write"), { code: "ENOSPC" });
+      }
+      room -= bytesWritten;
+      written.push(new TextDecoder().decode(buffer.subarray(from, from + bytesWritten)));
+      return { bytesWritten, buffer };
+    }
+    const write = spyOn(await openFiles(), "write").mockImplementation(filling as never);
+    try {
+      for (const line of ["12345\n", "1\n", "12\n", "kept\n"]) {
+        log.push(bytes(line));
+        await log.end();
+      }
+    } finally {
+      write.mockRestore();
+    }
+    expect(written.join("")).toMatch(
+      /\n\[infermesh \S+: 11 bytes of output are missing here: the disk was full\]\nkept\n$/,
+    );
+  });
+
   test("goes on in the next file when one can't be closed", async () => {
     const directory = folder();
     const { log, losses } = writer(directory);

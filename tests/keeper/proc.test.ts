@@ -71,6 +71,7 @@ describe("/proc", () => {
         expect(parseStat(9, `9 (${name}) S ${rest}`)).toEqual({
           pid: 9,
           state: "S",
+          threads: 20,
           parent: 4,
           group: 5,
           session: 6,
@@ -98,6 +99,14 @@ describe("/proc", () => {
     const own = oomKillsOf("self");
     expect(own === undefined || own >= 0).toBe(true);
     expect(oomKillsOf(2 ** 22 + 5)).toBeUndefined();
+  });
+
+  test("knows a process whose first thread has ended, and others go on, from one that has ended", () => {
+    const rest = (threads: number): string => {
+      return Array.from({ length: 40 }, (_, at) => (at === 16 ? threads : at + 4)).join(" ");
+    };
+    expect(parseStat(9, `9 (engine) Z ${rest(2)}`)).toMatchObject({ state: "Z", threads: 2 });
+    expect(parseStat(9, `9 (engine) Z ${rest(1)}`)).toMatchObject({ state: "Z", threads: 1 });
   });
 
   test("names a session, whose members get a signal also where they made a group of their own", async () => {

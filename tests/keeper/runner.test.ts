@@ -177,6 +177,30 @@ describe("a runtime", () => {
     expect(world.runner.status.lastExit!.how).toBe("ended with code 4");
   });
 
+  test("takes with it an engine whose first thread has ended while others go on", async () => {
+    const program = `
+      const { dlopen } = require("bun:ffi");
+      new Worker("data:text/javascript,setInterval(() => {}, 1000)").addEventListener("open", () => {
+        console.log("engine " + process.pid + " .");
+        setTimeout(() => dlopen("libc.so.6", { pthread_exit: { args: ["i32"] } }).symbols.pthread_exit(0), 200);
+      });`;
+    const engine = join(folder(), "engine.js");
+    writeFileSync(engine, program);
+    const world = await sh(
+      `setsid "$BUN" "$ENGINE" & sleep 300`,
+      { restart: "never" },
+      { env: { BUN: process.execPath, ENGINE: engine } },
+    );
+    await until(() => /engine \d+ \./.test(world.log()), WAIT_MS);
+    const pid = Number(/engine (\d+) \./.exec(world.log())![1]);
+    const name = nameOf(pid);
+    await until(() => statOf(pid)?.state === "Z", WAIT_MS);
+    expect(isThere(name)).toBe(true);
+    await world.runner.stop();
+    await world.is("stopped");
+    expect(isThere(name)).toBe(false);
+  });
+
   test.each([
     ["in order", `trap "echo polite > ended; exit" TERM`, 30_000, true],
     ["by SIGKILL where it hears nothing", `trap "" TERM`, 300, false],

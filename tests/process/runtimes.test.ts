@@ -1,4 +1,5 @@
 /** Agents of real inference servers, as far as a process that answers as one is real: found, watched, lost, found again. */
+import { join } from "node:path";
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { endFakes, startFake } from "../telemetry/fake-runtime.ts";
 import { Bench, type Started, until } from "./harness.ts";
@@ -66,6 +67,36 @@ test("a node with two runtimes serves what both have", async () => {
   await until(async () => (await ask(router, "one")) === 503);
   expect(await ask(router, "two")).toBe(200);
   await node.stop();
+}, 60_000);
+
+test("a runtime that the agent starts is ready when it serves, and comes again when it is killed", async () => {
+  const place = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = place;
+  place.stop(true);
+  const router = await bench.router();
+  const command = `${process.execPath} ${join(import.meta.dir, "../telemetry/fake-vllm.ts")} ${port}`;
+  const args = ["--exec", command, "--exec-pause-min", "100ms", "--exec-pause-max", "200ms"];
+  const node = await agent("child", router, ...args, "--runtime", `vllm=http://127.0.0.1:${port}`);
+  await until(async () => (await ask(router, "base-model")) === 200);
+  const processOf = async (): Promise<{ state: string; pid: number; restarts: number }> =>
+    (await fetch(`http://${node.address("api")}/runtime`)).json() as Promise<{
+      state: string;
+      pid: number;
+      restarts: number;
+    }>;
+  const { state, pid } = await processOf();
+  expect(state).toBe("ready");
+  process.kill(pid, "SIGKILL");
+  await until(async () => (await processOf()).restarts === 1);
+  await until(async () => (await ask(router, "base-model")) === 200);
+  expect(await node.stop()).toBe(0);
+  // It ends with the agent.
+  await until(() =>
+    fetch(`http://127.0.0.1:${port}/health`).then(
+      () => false,
+      () => true,
+    ),
+  );
 }, 60_000);
 
 test("an agent of nothing serves nothing, and tells so", async () => {

@@ -16,7 +16,7 @@ import { StrategyPicker } from "../../src/score/strategy.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { costOf, figuresOf } from "../../src/score/terms.ts";
-import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
+import { gpuSample, modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 import { PLAIN } from "../score/rows.ts";
 
 const stats = { resetRow() {}, resetModel() {} };
@@ -54,6 +54,26 @@ describe("a node that can't be chosen says why", () => {
     ["does not answer", { state: "unhealthy", lastError: "connect refused" }, [], "unhealthy: connect refused"],
     ["drains by itself", { state: "draining" }, [], "it drains, and takes nothing new"],
     ["is not ready", { lastSample: nodeSample({ ready: false }) }, [], "its runtime is not ready"],
+    [
+      "has a GPU that is not fit for use",
+      {
+        lastSample: nodeSample({
+          ready: false,
+          gpus: [
+            gpuSample({ health: "quarantined", models: [] }),
+            gpuSample({
+              index: 1,
+              uuid: "GPU-1",
+              health: "quarantined",
+              healthReason: "XID 79: the GPU has fallen off the bus",
+              models: ["m"],
+            }),
+          ],
+        }),
+      },
+      [],
+      "GPU 1 (GPU-1) is quarantined: XID 79: the GPU has fallen off the bus",
+    ],
     [
       "lost the model",
       { lastSample: nodeSample({ models: [modelSample({ model: "other" })] }) },

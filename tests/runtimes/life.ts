@@ -48,11 +48,17 @@ export class Life {
   #connectEndsAtMs = Infinity;
   #wakeAtMs = 0;
 
+  /** What is to be asked; it may be changed. */
+  readonly wanted: { looks: readonly Look[] };
+
   constructor(looks: readonly Look[] = looksOf("identity", "health", "models", "metrics", "detail")) {
-    const { marks } = this;
+    this.wanted = { looks };
+    const { marks, wanted } = this;
     const adapter: Adapter = {
       kind: "generic",
-      looks,
+      get looks() {
+        return wanted.looks;
+      },
       get modelsMark() {
         return marks.models;
       },

@@ -4,12 +4,14 @@ import type { Answer, Ask, ModelCall, Port } from "../../src/runtimes/adapter.ts
 import { Identification, type Identity } from "../../src/runtimes/identify.ts";
 import { KSERVE } from "../../src/runtimes/kserve.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
+import { OLLAMA as OLLAMA_TABLE } from "../../src/runtimes/ollama.ts";
 import type { RuntimeReading } from "../../src/runtimes/reading.ts";
 import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
 import type { AdapterTable } from "../../src/runtimes/table.ts";
 import { TRITON as TRITON_TABLE } from "../../src/runtimes/triton.ts";
 import { LLAMA_ROUTER, LLAMA_SERVER, MODELS, startLlamaRouter, startLlamaServer } from "./llama-server.ts";
 import { MLSERVER, startMlServer } from "./mlserver.ts";
+import { OLLAMA, startOllama } from "./ollama.ts";
 import { startTriton, TRITON } from "./triton.ts";
 
 const TIMEOUT_MS = 90_000;
@@ -181,6 +183,34 @@ describe.skipIf(MLSERVER === null)("MLServer", () => {
       expect(states(await peer.look())).toEqual({ echo: "available" });
       expect(await peer.change("load", "echo")).toBe("");
       expect(await peer.change("load", "nothing")).toContain("model repository");
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(OLLAMA === null)("Ollama", () => {
+  let running: Running;
+  beforeAll(async () => {
+    const { url, runtime } = await startOllama();
+    running = { url, stop: () => runtime.stop() };
+  }, TIMEOUT_MS);
+  afterAll(() => running.stop());
+
+  test(
+    "is known, loads and lets go",
+    async () => {
+      const peer = new Peer(OLLAMA_TABLE, running);
+      expect((await peer.identity())?.kind).toBe("ollama");
+      const reading = await peer.look();
+      expect(reading.version).not.toBe("");
+      expect(states(reading)).toEqual({ "tiny:latest": "available", tiny: "available" });
+      expect(await peer.change("load", "tiny")).toBe("");
+      const loaded = await peer.look();
+      expect(states(loaded)).toEqual({ "tiny:latest": "loaded", tiny: "loaded" });
+      expect(loaded.models[0]?.contextTokensMax).toBeGreaterThan(0);
+      expect(await peer.change("unload", "tiny")).toBe("");
+      expect(states(await peer.look())).toEqual({ "tiny:latest": "available", tiny: "available" });
+      expect(await peer.change("unload", "nothing")).toBe("");
     },
     TIMEOUT_MS,
   );

@@ -194,3 +194,12 @@ describe("adapters", () => {
     expect(adapter.unload("poems", 0)).toBeUndefined();
   });
 });
+
+test("docs/runtimes.md has every name that is asked for", () => {
+  const docs = readFileSync(join(import.meta.dir, "../../docs/runtimes.md"), "utf8");
+  const section = docs.slice(docs.indexOf("## vLLM"), docs.indexOf("## SGLang"));
+  const names = JSON.stringify(VLLM.metrics).match(/vllm:\w+/g) ?? [];
+  expect(names.length).toBeGreaterThan(15);
+  for (const name of names) if (name !== "vllm:lora_requests_info") expect(section).toContain(name);
+  for (const { ask } of VLLM.looks) if (ask.path !== "/metrics") expect(section).toContain(ask.path);
+});

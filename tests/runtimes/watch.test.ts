@@ -122,6 +122,40 @@ describe("while it serves", () => {
     expect(life.rolesSince(hurriedMs)).toContain("models");
   });
 
+  test("what is asked may change with what was answered, and leaves it ready", () => {
+    const life = ready();
+    const pages = ["a", "b", "c"].map((name) => ({ ...looksOf("metrics")[0]!, name }));
+    life.wanted.looks = [
+      ...looksOf("identity", "health", "models"),
+      ...pages,
+      { ...looksOf("models")[0]!, name: "more" },
+    ];
+    const fromMs = life.nowMs;
+    life.pass(60_000);
+    expect(statesOf(life)).toEqual(["connecting", "starting", "ready"]);
+    // Three pages share the interval, and the rest is not forgotten for them.
+    expect(life.countSince(fromMs, "metrics")).toBeWithin(45, 54);
+    expect(life.countSince(fromMs, "models")).toBeWithin(3, 8);
+    expect(life.countSince(fromMs, "detail")).toBe(0);
+    life.wanted.looks = looksOf("identity", "models");
+    life.pass(5000);
+    expect(life.rolesSince(life.nowMs - 3000)).toEqual(expect.arrayContaining(["models"]));
+    expect(life.countSince(life.nowMs - 3000, "metrics")).toBe(0);
+  });
+
+  test("models that are not told for once leave it ready; health decides", () => {
+    const life = ready();
+    life.outcome = (role) => (role === "models" ? say("not_ready", "one of them loads") : fine);
+    const fromMs = life.nowMs;
+    life.pass(30_000);
+    expect(life.state).toBe("ready");
+    expect(life.watch.status.message).toBe("one of them loads");
+    expect(life.countSince(fromMs, "health")).toBeGreaterThan(0);
+    life.outcome = (role) => (role === "models" || role === "health" ? say("not_ready", "all of them load") : fine);
+    life.pass(30_000);
+    expect(life.state).toBe("starting");
+  });
+
   test("a change of models is told", () => {
     const life = ready();
     life.pass(60_000);

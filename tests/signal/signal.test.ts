@@ -309,6 +309,15 @@ describe("a state", () => {
     expect(told?.gpus[1]).toMatchObject({ ...ill, models: names.slice(3, 29) });
   });
 
+  test("tells since when a GPU is ill in whole seconds, none of them still to come", () => {
+    const pair = new Pair();
+    pair.offer({
+      ...SAMPLE,
+      gpus: [{ ...GPU, health: "degraded", healthReason: "hot", healthSinceMs: 1_790_000_123_857 }],
+    });
+    expect(pair.run(60)[0]?.sample.gpus[0]?.healthSinceMs).toBe(1_790_000_123_000);
+  });
+
   test("with load that changes all the time stays within its budget", () => {
     const pair = new Pair();
     const prng = new Prng(SEED);

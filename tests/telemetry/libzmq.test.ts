@@ -75,7 +75,7 @@ async function start(
 }
 
 function hear({ endpoints: [endpoint, replayEndpoint] }: Engine): KvEvents {
-  const events = new KvEvents({ model: "m", seed: 1, topic: "kv@", endpoint, replayEndpoint }, silent);
+  const events = new KvEvents({ runtime: "m", seed: 1, topic: "kv@", endpoint, replayEndpoint }, silent);
   closers.push(() => events.stop());
   return events;
 }

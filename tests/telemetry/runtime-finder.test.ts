@@ -12,7 +12,7 @@ afterEach(async () => {
   await endFakes();
 });
 
-function finding(ports: readonly number[], known: readonly number[] = []) {
+function finding(ports: readonly number[], known: readonly number[] = [], hasMap = false) {
   const found: string[] = [];
   const unknown: string[] = [];
   const taken = new Set(known);
@@ -20,6 +20,7 @@ function finding(ports: readonly number[], known: readonly number[] = []) {
     intervalMs: 20,
     timeoutMs: 2000,
     ports,
+    hasMap,
     isKnown: (port) => taken.has(port),
     found: ({ kind }, { port }) => {
       taken.add(port);
@@ -81,3 +82,15 @@ test("what takes connections and says nothing holds nobody up", async () => {
   expect(found).toEqual([`vllm ${fake.port}`]);
   expect(unknown).toEqual([`${silent.port} no answer within 2000 ms`]);
 }, 20_000);
+
+test("a server of OpenAI's API that nobody knows is found where there is a map for it", async () => {
+  const list = JSON.stringify({ object: "list", data: [{ id: "m", object: "model", owned_by: "acme" }] });
+  const server = await serving((request, socket) => {
+    const isList = request.startsWith("GET /v1/models ");
+    socket.write(isList ? answerOf(list) : "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+  });
+  const [without, with_] = [finding([server.port]), finding([server.port], [], true)];
+  await Promise.all([without.finder.start(), with_.finder.start()]);
+  expect([without.found, with_.found]).toEqual([[], [`generic ${server.port}`]]);
+  expect(without.unknown.join()).toContain("--runtime-map");
+});
