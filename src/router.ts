@@ -11,8 +11,7 @@ import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
 import { openControlPlane } from "./control-plane.ts";
-import { routerSettings } from "./config.ts";
-import type { RouterConfig } from "./config.ts";
+import { type RouterConfig, routerSettings } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
@@ -197,6 +196,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
+    blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
   });

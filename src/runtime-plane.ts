@@ -3,12 +3,13 @@
  * where, and how they are is asked here; loading and unloading goes to the one that is meant. Those that are found by
  * themselves come and go.
  */
+import { BlockPlane, type ToldRuntime } from "./block-plane.ts";
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
 import type { LocalRuntime } from "./model-calls.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
-import { runtimeTeller } from "./runtime-news.ts";
+import { crowdTeller, runtimeTeller } from "./runtime-news.ts";
 import { isServing } from "./runtimes/state.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
@@ -22,7 +23,7 @@ import type { RuntimeSample } from "./telemetry/sampler.ts";
 import type { WatchedRuntime } from "./telemetry/watched-runtime.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec">;
+  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec" | "kv">;
   readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
@@ -38,6 +39,8 @@ export interface RuntimePlane extends LocalRuntime {
   /** Where routers send requests. */
   readonly places: readonly ServedPlace[];
   sample(): RuntimeSample;
+  /** What those tell of their KV caches that are said to. */
+  readonly blocks: BlockPlane;
   /** Of the process that the agent runs: "" where its runtime serves, else why not. Undefined where none is named. */
   readonly askReady: (() => Promise<string>) | undefined;
   /** Looks for others from now on, where that is wanted. */
@@ -56,12 +59,20 @@ export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
   mock?.watch(changed);
   const all: Runtime[] = mock === null ? [] : [mock];
   const named = config.runtimes.filter(({ kind }) => kind !== "auto");
-  for (const spec of named) all.push(openNamed(spec, options, all));
+  const telling: ToldRuntime[] = [];
+  for (const spec of named) {
+    const runtime = openNamed(spec, options, all);
+    all.push(runtime);
+    if (spec.kvEvents !== undefined) telling.push({ name: runtime.name, kvEvents: spec.kvEvents });
+  }
+  const { tell, log } = options;
+  const blocks = new BlockPlane({ node: config.id, runtimes: telling, config: config.kv, tell, log });
   const first = all.find((runtime) => runtime !== mock);
   const found = config.runtimes.length > named.length ? new FoundRuntimes(options, all) : null;
   return {
     all,
     mock,
+    blocks,
     get models() {
       return [...new Set(all.flatMap(({ models }) => models))];
     },
@@ -75,6 +86,7 @@ export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
     begin: async () => found?.begin(),
     async stop(drainMs) {
       found?.stop();
+      blocks.stop();
       await Promise.all(all.map((runtime) => runtime.stop(drainMs)));
     },
   };
@@ -119,6 +131,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
     tell: runtimeTeller(config.id, name, tell, log),
   });
   runtime.watch(changed);
+  runtime.watch(crowdTeller(runtime, log));
   return runtime.begin();
 }
 

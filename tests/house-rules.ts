@@ -45,6 +45,8 @@ const BESIDE_ROLES = [
   "runtime-news",
   "runtime-plane",
   "served-places",
+  "block-plane",
+  "remote-indexes",
   "gpu-calls",
   "gpu-search",
   "model-calls",

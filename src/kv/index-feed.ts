@@ -14,12 +14,13 @@
 import { assert } from "../base/assert.ts";
 import type { Prng } from "../base/prng.ts";
 import { type Block, BlockIndex } from "./block-index.ts";
-import { type Head, SLOTS_MAX, writeEnded, writeSnapshot, writeUpdates } from "./wire.ts";
+import { type Head, SLOTS_MAX, writeSnapshot, writeUpdates } from "./wire.ts";
 
 export interface EngineName {
   /** Of the node, below SLOTS_MAX. */
   readonly slot: number;
-  readonly model: string;
+  /** By its name at the node. */
+  readonly runtime: string;
   readonly engine: string;
 }
 
@@ -48,8 +49,21 @@ export class IndexFeed {
     });
   }
 
-  /** What changed since the last time; nothing when nothing did. */
-  take(): Uint8Array[] {
+  get slot(): number {
+    return this.#who.slot;
+  }
+
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Of the update that was taken last. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** What changed since the last time, in messages of about `bytesMax`; nothing when nothing did. */
+  take(bytesMax?: number): Uint8Array[] {
     const { isPartial } = this.index;
     const gone: number[] = [];
     const blocks: Block[] = [];
@@ -63,7 +77,7 @@ export class IndexFeed {
     if (gone.length + blocks.length === 0 && isPartial === this.#toldPartial) return [];
     this.#toldPartial = isPartial;
     const head = { ...this.#head(), number: this.#number + 1, isFresh: this.#isFresh };
-    const messages = writeUpdates(head, gone, blocks);
+    const messages = writeUpdates(head, gone, blocks, bytesMax);
     this.#isFresh = false;
     this.#number += messages.length;
     if (this.#number >= NUMBER_MAX) this.#begin(false);
@@ -73,13 +87,8 @@ export class IndexFeed {
   /** All that is held. What changed since the last update must have been taken: this is the state behind that. */
   snapshot(): Uint8Array[] {
     assert(this.#told.size === 0, "take() comes before snapshot()");
-    const { model, engine } = this.#who;
-    return writeSnapshot(this.#head(), model, engine, [...this.index.blocks()]);
-  }
-
-  /** The engine is followed no more. */
-  end(): Uint8Array {
-    return writeEnded(this.#who.slot, this.#life);
+    const { runtime, engine } = this.#who;
+    return writeSnapshot(this.#head(), runtime, engine, [...this.index.blocks()]);
   }
 
   #head(): Head {

@@ -210,6 +210,8 @@ export class WatchedRuntime implements Runtime {
 
   async #connect(): Promise<void> {
     const why = await this.#client.connect("api", this.#options.config.timeoutMs);
+    // The watch waits for no answer of one that is gone, and will ask anew.
+    if (why !== "") this.#client.callOff();
     this.#happened((nowMs) => {
       if (why === "") this.#watch.connected(nowMs);
       else this.#watch.refused(why, nowMs);
