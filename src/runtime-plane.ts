@@ -9,7 +9,7 @@ import type { AgentConfig } from "./config.ts";
 import type { LocalRuntime } from "./model-calls.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
-import { runtimeTeller } from "./runtime-news.ts";
+import { crowdTeller, runtimeTeller } from "./runtime-news.ts";
 import { isServing } from "./runtimes/state.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
@@ -131,6 +131,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
     tell: runtimeTeller(config.id, name, tell, log),
   });
   runtime.watch(changed);
+  runtime.watch(crowdTeller(runtime, log));
   return runtime.begin();
 }
 
