@@ -12,7 +12,7 @@ import type { LocalRuntime } from "./model-calls.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import { RuntimeForward } from "./runtime-forward.ts";
-import { runtimeTeller } from "./runtime-news.ts";
+import { crowdTeller, runtimeTeller } from "./runtime-news.ts";
 import { isServing } from "./runtimes/state.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
@@ -165,6 +165,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
     tell: runtimeTeller(config.id, name, tell, log),
   });
   runtime.watch(changed);
+  runtime.watch(crowdTeller(runtime, log));
   return runtime.begin();
 }
 
