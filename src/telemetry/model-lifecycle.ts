@@ -37,6 +37,8 @@ export interface LifecycleOptions {
   readonly notServing: () => string;
   /** The models are likely to change now: they are to be looked at soon. */
   readonly hurry: () => void;
+  /** They were looked at since then. */
+  readonly hasLooked: (sinceMs: number) => boolean;
   /** Another model is served, or its state is another one. */
   readonly changed: () => void;
   readonly tell: (event: ModelEvent) => void;
@@ -55,6 +57,9 @@ const GOODBYE_MS = 1000;
 const POLL_MS = 250;
 /** Between two looks at what is awaited. */
 const HURRY_MS = 1000;
+/** Until what was hurried has been looked at, at most. */
+const LOOK_MS = 4000;
+
 export class ModelLifecycle {
   readonly #options: LifecycleOptions;
   readonly #doing = new Map<string, "loading" | "unloading">();
@@ -129,8 +134,11 @@ export class ModelLifecycle {
       const why = `model is ${JSON.stringify(model.slice(0, 60))}; expected 1 to 256 printable characters`;
       throw new MeshError("bad_request", why, { param: "model" });
     }
-    const before = this.#find(model);
-    if (before?.state === "loaded" && this.serves(before)) return { changed: false, models: this.#served() };
+    const isLoaded = (): boolean => {
+      const found = this.#find(model);
+      return found?.state === "loaded" && this.serves(found);
+    };
+    if (isLoaded() && (await this.#isSoStill(isLoaded, signal))) return { changed: false, models: this.#served() };
     const { adapter, name } = this.#options;
     this.#expectServing();
     const call = adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now());
@@ -154,8 +162,8 @@ export class ModelLifecycle {
 
   /** Resolves when it is served no more; its requests may go on for up to `drainMs` before that. */
   async unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
-    const before = this.#find(model);
-    if (before === undefined || before.state === "available") return { changed: false, models: this.#served() };
+    const isGone = (): boolean => (this.#find(model)?.state ?? "available") === "available";
+    if (isGone() && (await this.#isSoStill(isGone, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
     const call = adapter.unload?.(model, performance.now());
@@ -176,6 +184,17 @@ export class ModelLifecycle {
       signal,
     );
     return { changed: true, models: this.#served() };
+  }
+
+  /** What was seen last may be other since then: nothing is left undone for it before another look. */
+  async #isSoStill(holds: () => boolean, signal: AbortSignal): Promise<boolean> {
+    const { hurry, hasLooked, notServing } = this.#options;
+    const sinceMs = performance.now();
+    hurry();
+    while (holds() && notServing() === "" && !hasLooked(sinceMs) && performance.now() - sinceMs < LOOK_MS) {
+      await this.#nextLook(POLL_MS, signal);
+    }
+    return holds();
   }
 
   #expectServing(): void {
@@ -250,10 +269,15 @@ export class ModelLifecycle {
       this.#expectServing();
       if (performance.now() >= untilMs) throw new MeshError("upstream_timeout", `${name} did not get it done in time`);
       hurry();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await Promise.race([promise, pause(HURRY_MS, signal)]);
+      await this.#nextLook(HURRY_MS, signal);
     }
+  }
+
+  /** Until a look brings something new, or for so long. */
+  async #nextLook(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    await Promise.race([promise, pause(ms, signal)]);
   }
 
   #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
