@@ -186,7 +186,10 @@ function placeOf(told: KvEventsPlace, host: string): KvEventsPlace {
     const { host: at } = endpointPlace(endpoint, 0);
     const isBeside = at === host || (isHere && (at.startsWith("/") || at === "localhost" || isLoopback(at)));
     if (isBeside) return endpoint;
-    throw new MeshError("config_invalid", `${endpoint} is not where the runtime is; name it by kvEvents if it is right`);
+    throw new MeshError(
+      "config_invalid",
+      `${endpoint} is not where the runtime is; name it by kvEvents if it is right`,
+    );
   };
   const { endpoint, replayEndpoint } = told;
   return { ...told, endpoint: placed(endpoint), replayEndpoint: replayEndpoint && placed(replayEndpoint) };

@@ -55,7 +55,11 @@ describe("an agent's view of KV caches", () => {
     ends.push(() => engine.stop());
     const { endpoint, replayEndpoint } = engine;
     const one = at(endpoint, { replayEndpoint });
-    const { shown, events, plane: made } = plane([
+    const {
+      shown,
+      events,
+      plane: made,
+    } = plane([
       { name: "vllm", kvEvents: one },
       { name: "two", kvEvents: at("tcp://127.0.0.1:9", { ranks: 3 }) },
     ]);

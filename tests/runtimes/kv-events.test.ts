@@ -25,10 +25,13 @@ describe("where KV cache events are, by a server's own word", () => {
 
   test("garbage is none, or has its limits, and never throws", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.anything(), fc.json(), fc.record({ publisher: fc.constant("zmq"), endpoint: fc.anything() })), (garbage) => {
-        const found = kvEventsIn(garbage, 2);
-        if (found !== undefined) expect(found.endpoint.length).toBeLessThanOrEqual(1024);
-      }),
+      fc.property(
+        fc.oneof(fc.anything(), fc.json(), fc.record({ publisher: fc.constant("zmq"), endpoint: fc.anything() })),
+        (garbage) => {
+          const found = kvEventsIn(garbage, 2);
+          if (found !== undefined) expect(found.endpoint.length).toBeLessThanOrEqual(1024);
+        },
+      ),
     );
   });
 
