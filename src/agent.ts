@@ -50,7 +50,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
   const journal = new Journal(Date.now());
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), log });
+  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), node: () => node, log });
   const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
@@ -69,7 +69,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     health: config.gpuHealth,
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     models: () => runtimes.models,
-    port: () => runtimes.places[0]?.port,
+    port: () => runtimes.all[0]?.endpoints[0]?.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
     faulted: (faults) => xids.look(faults, performance.now()),
@@ -126,6 +126,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtimes.models,
       runtimes: runtimes.all.map(runtimeStatus),
       routers: announcer?.registeredAt ?? [],
+      forwards: runtimes.forwards,
       gpuSources: plane.sources.states,
       kvCache: blocks.shown(),
       ...(exec === null ? {} : { runtime: exec.summary }),

@@ -207,10 +207,16 @@ export const routerSettings = section(
     log: logSettings,
   },
   {
-    check({ fleet: { removeAfter: found, unhealthyAfter: least } }) {
-      const expected = `at least fleet.unhealthyAfter, which is ${least}`;
-      return found >= least ? [] : [{ path: "fleet.removeAfter", found, expected }];
-    },
+    check: ({ fleet }) =>
+      fleet.removeAfter >= fleet.unhealthyAfter
+        ? []
+        : [
+            {
+              path: "fleet.removeAfter",
+              found: fleet.removeAfter,
+              expected: `at least fleet.unhealthyAfter, which is ${fleet.unhealthyAfter}`,
+            },
+          ],
   },
 );
 

@@ -16,7 +16,7 @@ export interface ExactMatch {
   readonly tokens: number;
   /** Of several data-parallel ranks the one that holds most. */
   readonly engine: string;
-  /** It follows the engine without a gap; else most of it is still so. */
+  /** It follows the engine without a gap, and its node hears the engine; else most of it is still so. */
   readonly isCurrent: boolean;
   /** The engine may hold more. */
   readonly isPartial: boolean;
@@ -73,6 +73,7 @@ export class RemoteIndexes {
       blockTokens: index.blockTokens,
       whole: !index.isPartial,
       current: index.isCurrent,
+      heard: index.isHeard,
       updatesBehind: index.behind,
       behindMs: index.behindSinceMs === undefined ? null : Math.max(0, Math.round(nowMs - index.behindSinceMs)),
     }));
@@ -88,7 +89,8 @@ function runtimeOf({ lastSample }: Target): string | undefined {
 function best(engines: readonly RemoteIndex[], keysOf: BlockKeys): ExactMatch | undefined {
   let found: ExactMatch | undefined;
   for (const index of engines) {
-    const { engine, isCurrent, isPartial, blockTokens } = index;
+    const { engine, isPartial, blockTokens } = index;
+    const isCurrent = index.isCurrent && index.isHeard;
     // An empty one holds nothing, whatever the size of its blocks.
     const { blocks, tokens } = blockTokens === 0 ? { blocks: 0, tokens: 0 } : index.matched(keysOf(blockTokens));
     if (found === undefined || tokens > found.tokens) found = { blocks, tokens, engine, isCurrent, isPartial };

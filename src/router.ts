@@ -26,6 +26,7 @@ import { routerOperations } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
+import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
 import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
@@ -65,10 +66,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const keys = new TargetKeys(config.upstreamAuth, log);
   let crew: Crew | null = null;
   let draining = false;
+  const { tracing } = config;
   const spans =
-    config.tracing.endpoint === ""
-      ? null
-      : new SpanExporter({ config: config.tracing, instance: () => standing.id, log });
+    tracing.endpoint === "" ? null : new SpanExporter({ config: tracing, instance: () => standing.id, log });
   const journal = new Journal(Date.now());
   const targets: Targets = new Targets({
     config,
@@ -241,6 +241,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);
+  const notes = setInterval(() => placement.note(nowMs()), LOADS_NOTED_EVERY_MS);
   targets.settle();
 
   await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
@@ -289,7 +290,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   await spans?.stop(SPANS_STOP_MS);
   journal.end();
-  clearInterval(upkeep);
+  for (const timer of [upkeep, notes]) clearInterval(timer);
   policies.stop();
   targets.stop();
   await Promise.all([control.stop(), controlPlane.store.stop()]);

@@ -45,6 +45,7 @@ const BESIDE_ROLES = [
   "runtime-news",
   "runtime-plane",
   "served-places",
+  "runtime-forward",
   "block-plane",
   "remote-indexes",
   "gpu-calls",

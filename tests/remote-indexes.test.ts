@@ -71,6 +71,7 @@ class Fleet {
   engine(node: string, slot: number, tokens: number, blockTokens: number, name = "vllm"): IndexFeed {
     const feed = new IndexFeed({ slot, runtime: name, engine: `${node} rank ${slot}` }, new Prng(slot + 1));
     feed.index.restart(true);
+    feed.isHeard = true;
     if (tokens > 0) {
       const hashes = Array.from({ length: tokens / blockTokens }, (_, at) => `${at}`);
       feed.index.apply(storedEvent({ hashes, tokens: PROMPT.slice(0, tokens), blockTokens }));
@@ -139,12 +140,18 @@ describe("exact matches", () => {
         blockTokens: 16,
         whole: true,
         current: false,
+        heard: true,
         updatesBehind: 2,
         behindMs: 250,
       },
     ]);
     for (const message of feed.snapshot()) fleet.receiver.receive("a", message, 1300);
     expect(fleet.indexes.shown(a!, 1400)[0]).toMatchObject({ whole: false, current: true, blocks: 4, behindMs: null });
+    // The node does not hear the engine any more.
+    feed.isHeard = false;
+    for (const message of feed.take()) fleet.receiver.receive("a", message, 1450);
+    expect(fleet.indexes.shown(a!, 1450)[0]).toMatchObject({ current: true, heard: false });
+    expect(fleet.indexes.match("m", keysOf)[0]!.exact).toMatchObject({ tokens: 48, isCurrent: false });
     fleet.receiver.forget("a");
     expect(fleet.indexes.shown(a!, 1500)).toEqual([]);
     expect(fleet.indexes.match("m", keysOf)).toEqual([{ target: "a", exact: undefined }]);

@@ -37,6 +37,8 @@ export interface EngineBlocks {
   readonly whole: boolean;
   /** Nothing that the node told is missing. */
   readonly current: boolean;
+  /** The node hears the engine: else what it told may be out of date. */
+  readonly heard: boolean;
   readonly updatesBehind: number;
   /** Since when it is not current. */
   readonly behindMs: number | null;

@@ -12,6 +12,7 @@ export interface EngineRow {
   /** Of a router. */
   readonly blockTokens?: number;
   readonly current?: boolean;
+  readonly heard?: boolean;
   readonly updatesBehind?: number;
   readonly behindMs?: number | null;
   /** Of an agent. */
@@ -53,8 +54,8 @@ function rowsIn(answer: object | null): readonly EngineRow[] {
   return answer === null ? [] : (recordsIn(answer, "kvCache") ?? []);
 }
 
-function lag({ current, updatesBehind = 0, behindMs }: EngineRow): string {
-  if (current === true) return "none";
+function lag({ current, heard, updatesBehind = 0, behindMs }: EngineRow): string {
+  if (current === true) return heard === false ? "the node does not hear it" : "none";
   const since = typeof behindMs === "number" ? `for ${formatAge(behindMs)}` : "";
   const updates = updatesBehind > 0 ? `${updatesBehind} updates` : "behind";
   return `${updates} ${since}`.trim();

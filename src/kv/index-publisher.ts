@@ -202,7 +202,13 @@ export class IndexPublisher {
       if (reaches(line, snapshot) && nowMs - snapshot.atMs < SNAPSHOT_MS) return snapshot;
       if (nowMs - snapshot.atMs < SNAPSHOT_PAUSE_MS) return undefined;
     }
-    this.#gather(line);
+    // Most of it is new, and would be written twice.
+    if (feed.changes * 2 > feed.index.size) {
+      feed.pass();
+      setLog(line, []);
+      // Those that follow learn of it by the standing.
+      this.#echoAtMs = nowMs;
+    } else this.#gather(line);
     line.snapshot = { life: line.life, number: line.number, parts: feed.snapshot(), atMs: nowMs };
     this.stats.snapshots += 1;
     return line.snapshot;
@@ -212,12 +218,7 @@ export class IndexPublisher {
   #gather(line: Line): number {
     const { feed } = line;
     const messages = feed.take(this.#limits.datagramBytesMax - RUN_BYTES_MAX);
-    if (feed.life !== line.life) {
-      line.log = [];
-      line.logBytes = 0;
-    }
-    line.life = feed.life;
-    line.number = feed.number;
+    setLog(line, feed.life === line.life ? line.log : []);
     let bytes = 0;
     for (const message of messages) {
       this.#pending.push(message);
@@ -268,6 +269,15 @@ export class IndexPublisher {
 
 function isLevel({ held, life, number }: Ask, line: Line): boolean {
   return held === HELD.update && life === line.life && number === line.number;
+}
+
+/** The line is where its feed is, with these updates behind it. */
+function setLog(line: Line, log: Uint8Array[]): void {
+  line.life = line.feed.life;
+  line.number = line.feed.number;
+  if (log === line.log) return;
+  line.log = log;
+  line.logBytes = 0;
 }
 
 /** Whether the updates behind that one are kept. */

@@ -90,6 +90,7 @@ export class RemoteEngine {
     if (coming.here.has(part)) return true;
     const fresh = coming.index;
     fresh.isTold = !head.isPartial;
+    fresh.isHeard = head.isHeard;
     if (!readRuns((key, _parent, depth, tokens, media) => fresh.set(key, depth, tokens, media))) {
       fresh.clear();
       this.#coming = undefined;
@@ -175,6 +176,7 @@ export class RemoteEngine {
     this.#stats.updates += 1;
     index.number = head.number;
     index.isTold = !head.isPartial;
+    index.isHeard = head.isHeard;
     this.#hear(head.life, head.number);
     return true;
   }

@@ -30,6 +30,8 @@ export class RemoteIndex {
   behindSinceMs: number | undefined;
   /** Updates that are known to be missing, of this life. */
   behind = 0;
+  /** The node hears the engine: else what is told may be out of date, however current it is. */
+  isHeard = false;
   /** The node says that it tells all that the engine holds. */
   isTold = false;
   /** A snapshot was here. */

@@ -16,7 +16,8 @@
  * anew. An update tells what changed in all since the one before: keys that are held nowhere any more, then runs of
  * blocks, each behind the one before it, with the media where they lie now. A snapshot is all that was held after the
  * update of its number, in parts. Bit 0 of the flags: the engine may hold more than is told. Bit 1, in the first update
- * of a life: before it nothing was held. A standing is which engines there are of a range of slots, and the number of the
+ * of a life: before it nothing was held. Bit 2: the engine is not heard at the moment, and what is told may be out of date.
+ * A standing is which engines there are of a range of slots, and the number of the
  * newest update of each; an answer begins with the same, and `more` says that another ask gets more.
  *
  * A block costs 7 bytes, and a run some 12.
@@ -42,6 +43,8 @@ const KEY_BYTES = 7;
 const NAME_BYTES_MAX = 1024;
 const PARTIAL = 1;
 const FRESH = 2;
+const UNHEARD = 4;
+const FLAGS_MAX = PARTIAL | FRESH | UNHEARD;
 /** Of an update, with how many keys are gone. */
 const HEAD_BYTES_MAX = 1 + 1 + 4 + 5 + 1 + 5;
 /** A run's head at its longest, and one key. */
@@ -52,6 +55,8 @@ export interface Head {
   readonly life: number;
   readonly number: number;
   readonly isPartial: boolean;
+  /** The node hears the engine. */
+  readonly isHeard: boolean;
   /** Nothing was held before this update, the first of its life. */
   readonly isFresh: boolean;
 }
@@ -85,13 +90,13 @@ function readKey(): number {
   return high > 0x1fffff ? reader.fail() : high * 2 ** 32 + low;
 }
 
-function begin(kind: number, { slot, life, number, isPartial, isFresh }: Head): void {
+function begin(kind: number, { slot, life, number, isPartial, isHeard, isFresh }: Head): void {
   writer.at = 0;
   writer.byte(kind);
   writer.byte(slot);
   writer.fixed32(life);
   writer.varint(number);
-  writer.byte((isPartial ? PARTIAL : 0) | (isFresh ? FRESH : 0));
+  writer.byte((isPartial ? PARTIAL : 0) | (isFresh ? FRESH : 0) | (isHeard ? 0 : UNHEARD));
 }
 
 /** Runs of `blocks` from `from` on, as many as fit; answers where the next message begins. */
@@ -173,12 +178,12 @@ export function open(message: Uint8Array): { kind: number; slot: number; life: n
 }
 
 /** Number and flags, behind `open`. */
-export function readNumber(): Pick<Head, "number" | "isPartial" | "isFresh"> | undefined {
+export function readNumber(): Omit<Head, "slot" | "life"> | undefined {
   const number = reader.varint();
   const flags = reader.byte();
   const isFresh = (flags & FRESH) !== 0;
-  if (reader.bad || flags > (PARTIAL | FRESH) || (isFresh && number !== 1)) return undefined;
-  return { number, isPartial: (flags & PARTIAL) !== 0, isFresh };
+  if (reader.bad || flags > FLAGS_MAX || (isFresh && number !== 1)) return undefined;
+  return { number, isPartial: (flags & PARTIAL) !== 0, isHeard: (flags & UNHEARD) === 0, isFresh };
 }
 
 /** The keys that are gone, behind the number of an update. */

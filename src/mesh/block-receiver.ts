@@ -1,7 +1,7 @@
 /**
  * A router's ear for the blocks of nodes' KV caches (kv/index-receiver.ts): datagrams of members, each about itself, and
  * over TCP what is missing, from the address by which the mesh knows the member. One ask at a time for each node, and
- * `FETCHES_MAX` in all: each answer is up to half a megabyte.
+ * `FETCHES_MAX` in all.
  */
 import { IndexReceiver } from "../kv/index-receiver.ts";
 import type { WantedAsk } from "../kv/index-receiver.ts";

@@ -15,8 +15,8 @@ export interface BlockSenderOptions {
   readonly config: Pick<BlockSendingConfig, "intervalMs" | "bytesPerSecond">;
 }
 
-/** One answer; what is more is asked for again. The envelope has its own limit. */
-const ANSWER_BYTES_MAX = 512 * 1024;
+/** One answer; what is more is asked for again. A router reads it in some 10 ms, and has other things to do. */
+const ANSWER_BYTES_MAX = 128 * 1024;
 
 export class BlockSender {
   readonly #node: MeshNode;

@@ -11,12 +11,12 @@
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
 import { type Find, finder, type Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
+import { type Load, NO_LOAD } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { inUse, leadsTo, type Place, type PlaceInUse, Places, withRtt } from "./places.ts";
+import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, withRtt } from "./places.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
@@ -139,10 +139,7 @@ export class Placement {
 
   /** The targets that are given requests now, by model. */
   serving(find: Find): Map<string, Target[]> {
-    const able = [...this.#able(find)].filter(([model, target]) => this.#eligibility.allows(model, target));
-    const byModel = new Map<string, Target[]>();
-    for (const [model, target] of able) byModel.set(model, [...(byModel.get(model) ?? []), target]);
-    return byModel;
+    return this.#eligibility.allowed(this.#able(find));
   }
 
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
@@ -178,12 +175,17 @@ export class Placement {
     return this.#loads.mark(this.#places.of(target.id));
   }
 
+  /** Remembers what is in flight now, for samples of now that come later. */
+  note(nowMs: number): void {
+    this.#loads.note(this.#places.all(), nowMs);
+  }
+
   /** A sample came, over a way of that round trip: from now on only what changes beyond `mark` is added to it. */
   sampled(target: Target, mark: LoadMark, rttMs: number | undefined, nowMs: number): void {
     for (const [model, load] of mark) {
       const place = this.#places.get(target.id, model);
       if (place === undefined) continue;
-      place.baseline = load;
+      place.baseline = this.#loads.baseline(place, target, load, nowMs);
       if (rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, rttMs);
       this.#write(place, target, nowMs);
     }
@@ -191,21 +193,18 @@ export class Placement {
 
   /** Targets told of their load with answers. */
   told(reports: Iterable<RowReport>, find: Find, nowMs: number): void {
-    for (const report of reports) this.#told(report, find, nowMs);
-  }
-
-  /** A report of the target that had the row before says nothing of the one that has it. */
-  #told({ row, generation, ageMs, requests, tokens, figures }: RowReport, find: Find, nowMs: number): void {
-    const place = this.#places.byRow(row);
-    const target = place === undefined ? undefined : find(place.target);
-    if (place === undefined || target === undefined || this.#table.generation(row) !== generation) return;
-    const atMs = nowMs - ageMs;
-    // Another worker may have heard from it since.
-    if (atMs < (place.report?.atMs ?? -Infinity)) return;
-    for (const kin of kinOf(place, target, this.#places.of(place.target))) {
-      const own = kin === place ? { requests, tokens } : this.#loads.own(kin);
-      kin.report = { figures, baseline: this.#loads.all(kin, own), atMs };
-      this.#write(kin, target, nowMs);
+    for (const { row, generation, ageMs, requests, tokens, figures } of reports) {
+      const place = this.#places.byRow(row);
+      const target = place === undefined ? undefined : find(place.target);
+      // One of the target that had the row before says nothing, nor what is older than what another worker heard.
+      const isOfNow = this.#table.generation(row) === generation;
+      const atMs = nowMs - ageMs;
+      if (place === undefined || target === undefined || !isOfNow || atMs < (place.report?.atMs ?? -Infinity)) continue;
+      for (const kin of kinOf(place, target, this.#places.of(place.target))) {
+        const own = kin === place ? { requests, tokens } : this.#loads.own(kin);
+        kin.report = { figures, baseline: this.#loads.all(kin, own), atMs };
+        this.#write(kin, target, nowMs);
+      }
     }
   }
 
@@ -260,9 +259,7 @@ export class Placement {
     this.#stats.resetRow(row);
     const weight = this.#eligibility.weight(model, target);
     const route = { ...added, protocol, node: target.id, host, port, tls, weight, tellsLoad: tellsIfAsked(target) };
-    const since = this.#version + 1;
-    const key = placeKey(target.id, model);
-    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, report: null, rttsMs: [] });
+    this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
 

@@ -9,7 +9,7 @@
  */
 import type { Target } from "../fleet/target.ts";
 import type { LoadReport } from "../score/load-report.ts";
-import type { Load } from "../signal/flights.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
 export interface Place {
@@ -24,6 +24,8 @@ export interface Place {
   readonly key: number;
   /** The routers' load at the moment of the newest sample. */
   baseline: Load;
+  /** What was in flight there at the last notes (place-loads.ts), requests and tokens of each; null: nobody needs it. */
+  past: Float64Array | null;
   /** What it told of itself last with an answer; null where that is nothing, or of no use any more. */
   report: LoadReport | null;
   /** Round trips of the last polls, newest last. */
@@ -46,6 +48,13 @@ export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
 /** `routed`: the snapshot that every worker routes by. */
 export function inUse({ target, model, row, route, since }: Place, routed: number): PlaceInUse {
   return { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+}
+
+/** A place of which nothing is known yet; `since` tells workers of it. */
+export function newPlace(target: string, model: string, route: RouteRow, since: number): Place {
+  const { row } = route;
+  const key = placeKey(target, model);
+  return { target, model, row, route, since, key, baseline: NO_LOAD, past: null, report: null, rttsMs: [] };
 }
 
 /** All places, by target and model, and by the key that routers use. */

@@ -28,7 +28,7 @@ export function rowSample(place: Place, target: Target, others: Load, nowMs: num
     report === null
       ? { sample: own, baseline: place.baseline }
       : withReport(place.model, own, place.baseline, report, config.slots);
-  const sampledAtMs = report !== null && tellsLoad(report) ? report.atMs : target.sampledAtMs;
+  const sampledAtMs = report !== null && tellsLoad(report) ? report.atMs : loadAtMs(target, own);
   const context = {
     weight: place.route.weight,
     rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
@@ -43,7 +43,12 @@ export function rowSample(place: Place, target: Target, others: Load, nowMs: num
   return { sample, context };
 }
 
-function sampleOf({ lastSample }: Target, name: string): ModelSample | null {
+/** When what the sample of a target's model tells of its load was so. */
+export function loadAtMs({ sampledAtMs }: Target, sample: ModelSample | null): number | undefined {
+  return sampledAtMs === undefined ? undefined : sampledAtMs - (sample?.figuresAgeMs ?? 0);
+}
+
+export function sampleOf({ lastSample }: Target, name: string): ModelSample | null {
   return lastSample?.models.find(({ model }) => model === name) ?? null;
 }
 
@@ -55,7 +60,7 @@ function newest(
   nowMs: number,
   { staleAfterMs }: CostConfig,
 ): LoadReport | null {
-  if (report === null || report.atMs < (target.sampledAtMs ?? -Infinity)) return null;
+  if (report === null || report.atMs < (loadAtMs(target, sample) ?? -Infinity)) return null;
   return sample === null && nowMs - report.atMs > staleAfterMs ? null : report;
 }
 

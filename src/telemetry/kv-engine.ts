@@ -131,6 +131,7 @@ export class KvEngine {
 
   #subscribed(): void {
     this.#isSubscribed = true;
+    this.feed.isHeard = true;
     this.#fault = "";
     this.#log.info("KV cache events are heard");
     this.#options.tell({ kind: "heard", cause: "subscribed" });
@@ -144,6 +145,7 @@ export class KvEngine {
       this.#options.tell({ kind: "silent", cause: reason });
     }
     this.#isSubscribed = false;
+    this.feed.isHeard = false;
     this.#fault = reason;
     this.#flow.lost();
     this.#step();

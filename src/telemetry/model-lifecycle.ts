@@ -12,6 +12,7 @@ import { MeshError } from "../base/errors.ts";
 import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
 import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
 import type { AskLimits, Asked } from "./runtime-client.ts";
+import { LookWaiter, pause } from "./look-waiter.ts";
 import { ModelWarming } from "./model-warming.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
@@ -59,13 +60,16 @@ const POLL_MS = 250;
 const HURRY_MS = 1000;
 /** Until what was hurried has been looked at, at most. */
 const LOOK_MS = 4000;
+/** By then the runtime was asked what became of a model that had failed before. */
+const STALE_MS = 5000;
+const LINES_BYTES_MAX = 2 ** 40;
 
 export class ModelLifecycle {
   readonly #options: LifecycleOptions;
   readonly #doing = new Map<string, "loading" | "unloading">();
   readonly #warming: ModelWarming;
   readonly #stop = new AbortController();
-  #waiting: (() => void)[] = [];
+  readonly #looks = new LookWaiter();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -81,7 +85,7 @@ export class ModelLifecycle {
       failed: (model, why) => this.#tell("failed", model, why),
       changed: () => {
         options.changed();
-        this.#wake();
+        this.#looks.wake();
       },
     });
   }
@@ -115,17 +119,13 @@ export class ModelLifecycle {
       for (const { model, state } of this.#options.reading().models) if (state === "loaded") loaded.add(model);
     }
     this.#warming.look(loaded);
-    this.#wake();
+    this.#looks.wake();
   }
 
   stop(): void {
     this.#stop.abort(new MeshError("draining", "the agent is stopping"));
     this.#warming.stop();
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
+    this.#looks.wake();
   }
 
   /** Resolves when the model is served. */
@@ -141,9 +141,12 @@ export class ModelLifecycle {
     if (isLoaded() && (await this.#isSoStill(isLoaded, signal))) return { changed: false, models: this.#served() };
     const { adapter, name } = this.#options;
     this.#expectServing();
-    const call = adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now());
-    if (call === undefined)
-      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to load ${model}`);
+    const call = this.#expectPlan(
+      adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now()),
+      `load ${model}`,
+    );
+    const before = this.#find(model);
+    const former = before?.state === "failed" ? before.reason : undefined;
     await this.#exclusively(
       model,
       "loading",
@@ -151,7 +154,7 @@ export class ModelLifecycle {
         this.#tell("loading", model, `${name} loads it`);
         await this.#carryOut(call, model, both);
         const untilMs = performance.now() + call.patienceMs;
-        await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()));
+        await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()), former);
         // Warming has no end of its own: it is the caller's to lose patience.
         await this.#until(model, Infinity, both, () => !this.#warming.has(model));
       },
@@ -166,9 +169,7 @@ export class ModelLifecycle {
     if (isGone() && (await this.#isSoStill(isGone, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
-    const call = adapter.unload?.(model, performance.now());
-    if (call === undefined)
-      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to unload ${model}`);
+    const call = this.#expectPlan(adapter.unload?.(model, performance.now()), `unload ${model}`);
     await this.#exclusively(
       model,
       "unloading",
@@ -179,7 +180,9 @@ export class ModelLifecycle {
         while (this.#isBusy(model) && performance.now() < untilMs) await pause(POLL_MS, both);
         await this.#carryOut(call, model, both);
         const patientMs = performance.now() + call.patienceMs;
-        await this.#until(model, patientMs, both, () => call.settled(this.#options.reading()));
+        // Of a runtime that is down no models are known: that is no end.
+        const isGone = (): boolean => this.#options.notServing() === "" && call.settled(this.#options.reading());
+        await this.#until(model, patientMs, both, isGone);
       },
       signal,
     );
@@ -192,7 +195,7 @@ export class ModelLifecycle {
     const sinceMs = performance.now();
     hurry();
     while (holds() && notServing() === "" && !hasLooked(sinceMs) && performance.now() - sinceMs < LOOK_MS) {
-      await this.#nextLook(POLL_MS, signal);
+      await this.#looks.next(POLL_MS, signal);
     }
     return holds();
   }
@@ -200,6 +203,15 @@ export class ModelLifecycle {
   #expectServing(): void {
     const why = this.#options.notServing();
     if (why !== "") throw new MeshError("upstream_failed", `${this.#options.name} serves nothing now: ${why}`);
+  }
+
+  /** One that can't be carried out says why, before anybody hears of it. */
+  #expectPlan(call: ModelCall | undefined, what: string): ModelCall {
+    const { adapter, name } = this.#options;
+    if (call === undefined) throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to ${what}`);
+    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
+    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
+    return call;
   }
 
   #find(model: string): ModelReading | undefined {
@@ -242,11 +254,10 @@ export class ModelLifecycle {
   }
 
   async #carryOut(call: ModelCall, model: string, signal: AbortSignal): Promise<void> {
-    const { ask, bytesMax, name } = this.#options;
+    const { ask, name } = this.#options;
+    // Of what comes in lines only the end is kept, and a pull tells of itself for hours.
+    const bytesMax = call.progress === undefined ? this.#options.bytesMax : LINES_BYTES_MAX;
     const progress = new ProgressLines(call, (text) => this.#tell("progress", model, text));
-    // A plan that can't be carried out says why, and asks nothing.
-    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
-    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
     for (const [index, one] of call.asks.entries()) {
       const asked = await ask(one, { timeoutMs: call.patienceMs, bytesMax, ...progress.reader() }, signal);
       signal.throwIfAborted();
@@ -256,42 +267,32 @@ export class ModelLifecycle {
     }
   }
 
-  /** Waits for what the looks bring; a model that failed meanwhile ends it. */
-  async #until(model: string, untilMs: number, signal: AbortSignal, holds: () => boolean): Promise<void> {
+  /** Waits for what the looks bring; a model that failed meanwhile ends it. `former`: why it had failed before. */
+  async #until(
+    model: string,
+    untilMs: number,
+    signal: AbortSignal,
+    holds: () => boolean,
+    former?: string,
+  ): Promise<void> {
     const { name, hurry } = this.#options;
+    const staleUntilMs = former === undefined ? 0 : performance.now() + STALE_MS;
     for (let looks = 0; ; looks += 1) {
       signal.throwIfAborted();
       if (holds()) return;
       const found = this.#find(model);
-      if (found?.state === "failed" && looks > 0) {
+      const isStale = found?.reason === former && performance.now() < staleUntilMs;
+      if (found?.state === "failed" && looks > 0 && !isStale) {
         throw new MeshError("upstream_failed", `${name} failed to load it: ${found.reason || "it does not say why"}`);
       }
       this.#expectServing();
       if (performance.now() >= untilMs) throw new MeshError("upstream_timeout", `${name} did not get it done in time`);
       hurry();
-      await this.#nextLook(HURRY_MS, signal);
+      await this.#looks.next(HURRY_MS, signal);
     }
-  }
-
-  /** Until a look brings something new, or for so long. */
-  async #nextLook(ms: number, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    await Promise.race([promise, pause(ms, signal)]);
   }
 
   #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
     this.#options.tell({ kind, model, cause });
   }
-}
-
-/** Rejects with the signal's reason when that comes first. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  await promise;
-  clearTimeout(timer);
-  signal.throwIfAborted();
 }

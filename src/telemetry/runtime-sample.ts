@@ -22,15 +22,24 @@ interface Seen {
   readonly reason: string;
 }
 
-export function modelSamples(reading: RuntimeReading, see: (model: ModelReading) => Seen): ModelSample[] {
+/** `figuresAgeMs`: since the runtime told its figures; undefined where that is not known. */
+export function modelSamples(
+  reading: RuntimeReading,
+  figuresAgeMs: number | undefined,
+  see: (model: ModelReading) => Seen,
+): ModelSample[] {
   const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
   const served = seen.filter(({ isServed }) => isServed);
   const others = seen.filter(({ isServed }) => !isServed);
-  return [...served, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures));
+  return [...served, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures, figuresAgeMs));
 }
 
 /** A model that has no engine of its own shares the runtime's: what waits for one waits for each. */
-function modelSample({ reading, isServed, state, reason }: Seen, shared: EngineFigures): ModelSample {
+function modelSample(
+  { reading, isServed, state, reason }: Seen,
+  shared: EngineFigures,
+  figuresAgeMs: number | undefined,
+): ModelSample {
   const { model, parent, contextTokensMax, capabilities } = reading;
   const figures = reading.figures ?? shared;
   return {
@@ -55,5 +64,6 @@ function modelSample({ reading, isServed, state, reason }: Seen, shared: EngineF
     interTokenLatency: figures.interTokenLatency,
     preemptionsPerSecond: figures.preemptionsPerSecond,
     workLeftSeconds: workLeftSeconds(figures, USUAL),
+    figuresAgeMs,
   };
 }

@@ -49,8 +49,9 @@ export interface RuntimeSpec {
   readonly verify: boolean;
 }
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const NAME_EXPECTED = "1 to 64 letters, digits, ., _ or -";
+/** An endpoint is called after its runtime, with a few letters more, and may have 64. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
+const NAME_EXPECTED = "1 to 48 letters, digits, ., _ or -";
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 /** What says how a message is framed, or where it goes. */
 const NOT_HEADERS = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "expect", "trailer"];

@@ -20,12 +20,14 @@ describe("KV caches in describe-node", () => {
       behindMs: 2500,
     };
     const silent = { ...known, engine: "ipc:///a", blockTokens: 0, current: false, updatesBehind: 0, behindMs: null };
-    const lines = table([{ kvCache: [current, behind] }, { kvCache: [current, silent] }]);
-    expect(lines).toHaveLength(4);
+    const deaf = { ...current, engine: "127.0.0.1:5559", heard: false };
+    const lines = table([{ kvCache: [current, behind] }, { kvCache: [current, silent, deaf] }]);
+    expect(lines).toHaveLength(5);
     expect(lines[0]).toMatch(/^ENGINE +RUNTIME +BLOCKS +KNOWN +TOKENS\/BLOCK +LAG$/);
     expect(lines[1]).toMatch(/^127.0.0.1:5557 +vllm +12.?345 +whole +16 +none$/);
     expect(lines[2]).toMatch(/^127.0.0.1:5558 +vllm +12.?345 +in part +16 +3 updates for 2.*s$/);
     expect(lines[3]).toMatch(/^ipc:\/\/\/a +vllm +12.?345 +whole +- +behind$/);
+    expect(lines[4]).toMatch(/5559 +vllm +12.?345 +whole +16 +the node does not hear it$/);
   });
 
   test("by the node itself: whether its events are heard, and why its index began as it did", () => {

@@ -111,6 +111,20 @@ describe("updates of an index", () => {
     expect(receiver.engines("n")[0]?.isPartial).toBe(true);
   });
 
+  test("that the engine is not heard is told, and that it is again", () => {
+    const feed = feedOf();
+    const receiver = follower(feed);
+    expect(receiver.engines("n")[0]).toMatchObject({ isHeard: false, isCurrent: true });
+    for (const isHeard of [true, false]) {
+      feed.isHeard = isHeard;
+      const [message, ...more] = feed.take();
+      expect(more).toEqual([]);
+      receiver.receive("n", message!, 1);
+      expect(receiver.engines("n")[0]).toMatchObject({ isHeard, isCurrent: true });
+      expect(feed.take()).toEqual([]);
+    }
+  });
+
   test("a lost update is noticed by the next one, asked for, and mended by a snapshot", () => {
     const feed = feedOf();
     feed.index.apply(chain("a", 2));
@@ -363,11 +377,11 @@ describe("messages", () => {
   test("hold what was written, in few bytes", () => {
     fc.assert(
       fc.property(fc.array(block, { maxLength: 30 }), fc.array(fc.maxSafeNat(), { maxLength: 30 }), (blocks, gone) => {
-        const head = { slot: 255, life: 0xffffffff, number: 1, isPartial: false, isFresh: true };
+        const head = { slot: 255, life: 0xffffffff, number: 1, isPartial: false, isHeard: false, isFresh: true };
         const [message, ...more] = writeUpdates(head, gone, blocks);
         expect(more).toEqual([]);
         expect(open(message!)).toEqual({ kind: MESSAGE.update, slot: 255, life: 0xffffffff });
-        expect(readNumber()).toEqual({ number: 1, isPartial: false, isFresh: true });
+        expect(readNumber()).toEqual({ number: 1, isPartial: false, isHeard: false, isFresh: true });
         const keys: number[] = [];
         readGone((key) => keys.push(key));
         expect(keys).toEqual(gone);

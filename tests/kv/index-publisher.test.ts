@@ -140,6 +140,24 @@ describe("a node that tells routers of its engines", () => {
     expect(feed.number).toBe(1);
   });
 
+  test("who follows learns of what another's snapshot passed over", () => {
+    const world = new World();
+    const feed = feedOf(1);
+    feed.index.apply(chain("a", 10));
+    world.publisher.add(feed);
+    const first = world.join("r");
+    world.rounds(2);
+    expectSame(first, [feed]);
+    feed.index.apply(chain("b", 3000));
+    // It asks between two looks at what changed, when the snapshot before is old.
+    const ask = { slot: 0, held: HELD.nothing, life: 0, number: 0, part: 0 } as const;
+    expect(world.publisher.asked(ask, world.nowMs + 11_000).length).toBeGreaterThan(20_000);
+    world.nowMs += 11_000;
+    expect(first.engines("n")[0]!.size).toBe(10);
+    world.rounds(2);
+    expectSame(first, [feed]);
+  });
+
   test("what is too much for datagrams is asked for, and the last of a row is not lost unnoticed", () => {
     const world = new World();
     const feed = feedOf(1);

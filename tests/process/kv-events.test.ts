@@ -32,6 +32,7 @@ interface EngineShown {
   readonly blocks: number;
   readonly whole: boolean;
   readonly current: boolean;
+  readonly heard: boolean;
   readonly subscribed: boolean;
   readonly restarts: number;
   readonly replayed: number;
@@ -118,7 +119,7 @@ async function untilSame(known: BlockReceiver, { truth }: Publisher, router: Sta
   });
   await until(async () => {
     const [engine] = await kvCacheAt(router, "/nodes/gpu-1");
-    return engine?.blocks === truth.held.size && engine.current && engine.whole === isWhole;
+    return engine?.blocks === truth.held.size && engine.current && engine.heard && engine.whole === isWhole;
   });
 }
 
@@ -159,7 +160,9 @@ describe.skipIf(isZmqMissing())("KV cache events, from a publisher to a router",
     expect(status).toMatchObject({ subscribed: true, whole: true, runtime: "vllm" });
     expect(status!.replayed).toBeGreaterThan(0);
 
-    // Another life of the engine.
+    // Another life of the engine; between the two nobody hears it.
+    await engine.socket.kill();
+    await until(async () => (await kvCacheAt(first, "/nodes/gpu-1"))[0]?.heard === false);
     await engine.restart(2);
     engine.work(30);
     engine.socket.do("publish", batchOf([]));
@@ -207,7 +210,7 @@ describe.skipIf(isZmqMissing())("KV cache events, from a publisher to a router",
     const node = await agent(FREE, gossipOf(router), runtime);
     await until(async () => (await kvCacheAt(node, "/status"))[0]?.subscribed === false);
     await until(async () => (await kvCacheAt(router, "/nodes/gpu-1")).length === 1);
-    expect(await kvCacheAt(router, "/nodes/gpu-1")).toMatchObject([{ blocks: 0, whole: false }]);
+    expect(await kvCacheAt(router, "/nodes/gpu-1")).toMatchObject([{ blocks: 0, whole: false, heard: false }]);
     // There is no replay socket: what was told before is not known, and that is said.
     const engine = new Publisher(await LibzmqEngine.start("kv@", 10, [`ipc://${path}-a`, `ipc://${path}-b`]), 3);
     ends.push(() => engine.socket.kill());

@@ -41,6 +41,16 @@ class Bed {
     return this;
   }
 
+  /** As a router does every tenth of a second; what happens in between is `work`. */
+  noted(ms: number, work: () => void = () => {}): this {
+    for (let at = 0; at < ms; at += 100) {
+      this.nowMs += 100;
+      this.placement.note(this.nowMs);
+      if (at === 0) work();
+    }
+    return this;
+  }
+
   /** A whole sample of these models comes. */
   sample(id: string, models: readonly ModelSample[], runtimes: readonly NodeRuntime[] = []): void {
     const node = {
@@ -146,6 +156,78 @@ describe("between two samples a row follows what was sent", () => {
     for (const id of ["a", "s"]) bed.firstToken(id, 700);
     expect(bed.after(100).load("a")).toEqual([3, 2 * CONFIG.promptTokensMean]);
     expect(bed.load("s")).toEqual([1, 0]);
+  });
+});
+
+describe("figures that were read a while before they come", () => {
+  const read = (figuresAgeMs: number, overrides: Partial<ModelSample> = {}): ModelSample =>
+    modelSample({ figuresAgeMs, ...overrides });
+
+  test("count against what was in flight when they were read: what was worked off since is nobody else's", () => {
+    const bed = new Bed().add("a");
+    bed.sample("a", [read(0)]);
+    bed.noted(500, () => bed.send("a", 50_000));
+    // The server is asked now; the answer is told 800 ms later, when the prompt is computed and its answer has ended.
+    bed.noted(800, () => {
+      bed.firstToken("a", 50_000);
+      bed.end("a");
+    });
+    bed.sample("a", [read(800, { runningRequests: 1, queuedPrefillTokens: 50_000 })]);
+    expect(bed.load("a")).toEqual([0, 0]);
+  });
+
+  test("and what was sent since is not taken for what they count", () => {
+    const bed = new Bed().add("a");
+    bed.sample("a", [read(0)]);
+    bed.noted(500);
+    bed.noted(800, () => bed.send("a", 3000));
+    // Another's three requests.
+    bed.sample("a", [read(800, { runningRequests: 3, queuedPrefillTokens: 900 })]);
+    expect(bed.load("a")).toEqual([4, 3900]);
+    bed.firstToken("a", 3000);
+    bed.end("a");
+    expect(bed.load("a")).toEqual([3, 900]);
+  });
+
+  test("are told again and again with their age, and count the same each time", () => {
+    const bed = new Bed().add("a");
+    bed.sample("a", [read(0)]);
+    bed.noted(300, () => bed.send("a", 1000));
+    for (const age of [0, 300, 600, 900]) {
+      bed.sample("a", [read(age, { runningRequests: 5, queuedPrefillTokens: 1500 })]);
+      // Four of the five are others', and 500 of the tokens.
+      const own = age === 0 ? 1 : 0;
+      expect(bed.load("a")).toEqual([4 + own, 500 + 1000 * own]);
+      bed.noted(300, () => {
+        if (age !== 0) return;
+        bed.firstToken("a", 1000);
+        bed.end("a");
+      });
+    }
+  });
+
+  test("older than all notes, or before there are any, they count from now", () => {
+    const bed = new Bed().add("a");
+    bed.send("a", 100);
+    bed.sample("a", [read(700, { runningRequests: 1, queuedPrefillTokens: 100 })]);
+    expect(bed.load("a")).toEqual([1, 100]);
+    bed.noted(10_000);
+    bed.sample("a", [read(60_000, { runningRequests: 1, queuedPrefillTokens: 100 })]);
+    expect(bed.load("a")[0]).toBe(1);
+  });
+
+  test("are no news where the target told of itself since, and age from when they were read", () => {
+    const bed = new Bed().add("a");
+    bed.sample("a", [read(0)]);
+    bed.noted(500);
+    bed.tell("a", { runningRequests: 7, waitingRequests: 0 });
+    bed.noted(300).sample("a", [read(400, { runningRequests: 2 })]);
+    expect(bed.load("a")[0]).toBe(7);
+    bed.noted(300).sample("a", [read(100, { runningRequests: 2 })]);
+    expect(bed.load("a")[0]).toBe(2);
+    const slow = new Bed().add("a");
+    slow.sample("a", [read(CONFIG.streamStaleAfterMs + 10_000)]);
+    expect(slow.figure("a", "penaltySeconds")).toBeGreaterThan(0.4);
   });
 });
 

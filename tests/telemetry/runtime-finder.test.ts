@@ -53,6 +53,31 @@ test("a server is found by the first look, and one that comes later when it is t
   await until(() => found.length === 3, "it is found again");
 }, 20_000);
 
+test("one that can't be looked after is told of, and found again when it can", async () => {
+  const fake = await startFake();
+  const unknown: string[] = [];
+  const found: string[] = [];
+  let isMapRight = false;
+  const finder = new RuntimeFinder({
+    intervalMs: 20,
+    timeoutMs: 2000,
+    ports: [fake.port],
+    hasMap: true,
+    isKnown: () => found.length > 0,
+    found({ kind }) {
+      if (!isMapRight) throw new Error("the map is wrong");
+      found.push(kind);
+    },
+    unknown: (_, why) => unknown.push(why),
+  });
+  finders.push(finder);
+  await finder.start();
+  expect([unknown, found]).toEqual([["it is vllm, but can't be looked after: the map is wrong"], []]);
+  isMapRight = true;
+  await until(() => found.length > 0, "it is found");
+  expect(found).toEqual(["vllm"]);
+});
+
 test("somebody unknown is told of once, and asked ever more seldom", async () => {
   const server = await serving((_, socket) => socket.write(answerOf("<html>hello</html>")));
   const { finder, found, unknown } = finding([server.port]);
