@@ -44,30 +44,42 @@ describe.skipIf(MLSERVER === null)("a real MLServer behind the mesh", () => {
     await server?.runtime.stop();
   });
 
-  test("answers by HTTP and gRPC through the router, and streams", async () => {
-    expect((await mesh.known(NODE, "ready")).version).toMatch(/^\d+\.\d+/);
-    await speaksBoth(mesh, "kserve", ECHO);
-    const inputs = [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }];
-    const streamed = await post(`http://${mesh.router.address("listen")}/v2/models/${ECHO}/infer_stream`, { inputs });
-    expect(await events(streamed)).toHaveLength(3);
-  }, TIMEOUT_MS);
+  test(
+    "answers by HTTP and gRPC through the router, and streams",
+    async () => {
+      expect((await mesh.known(NODE, "ready")).version).toMatch(/^\d+\.\d+/);
+      await speaksBoth(mesh, "kserve", ECHO);
+      const inputs = [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }];
+      const streamed = await post(`http://${mesh.router.address("listen")}/v2/models/${ECHO}/infer_stream`, { inputs });
+      expect(await events(streamed)).toHaveLength(3);
+    },
+    TIMEOUT_MS,
+  );
 
-  test("whose model goes by itself, serves nothing; by ctl it comes again", async () => {
-    expect((await repository(server.url, ECHO, "unload")).status).toBe(200);
-    await eventually(async () => (await mesh.targets(NODE)).every(({ models }) => models.length === 0));
-    const loaded = await mesh.ctl(["load-model", ECHO, "--nodes", NODE]);
-    expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(ECHO)]);
-    await speaksBoth(mesh, "kserve", ECHO);
-  }, TIMEOUT_MS);
+  test(
+    "whose model goes by itself, serves nothing; by ctl it comes again",
+    async () => {
+      expect((await repository(server.url, ECHO, "unload")).status).toBe(200);
+      await eventually(async () => (await mesh.targets(NODE)).every(({ models }) => models.length === 0));
+      const loaded = await mesh.ctl(["load-model", ECHO, "--nodes", NODE]);
+      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(ECHO)]);
+      await speaksBoth(mesh, "kserve", ECHO);
+    },
+    TIMEOUT_MS,
+  );
 
-  test("killed, both of its endpoints are down; started again, both serve", async () => {
-    await server.runtime.kill();
-    await mesh.known(NODE, "down");
-    await eventually(async () => (await mesh.targets(NODE)).every(({ routable }) => !routable));
-    await server.runtime.restart();
-    await mesh.known(NODE, "ready");
-    await speaksBoth(mesh, "kserve", ECHO);
-  }, TIMEOUT_MS);
+  test(
+    "killed, both of its endpoints are down; started again, both serve",
+    async () => {
+      await server.runtime.kill();
+      await mesh.known(NODE, "down");
+      await eventually(async () => (await mesh.targets(NODE)).every(({ routable }) => !routable));
+      await server.runtime.restart();
+      await mesh.known(NODE, "ready");
+      await speaksBoth(mesh, "kserve", ECHO);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe.skipIf(TRITON === null)("a real Triton behind the mesh", () => {
@@ -84,31 +96,39 @@ describe.skipIf(TRITON === null)("a real Triton behind the mesh", () => {
     await server?.runtime.stop();
   });
 
-  test("answers by HTTP and gRPC through the router, and streams", async () => {
-    await mesh.known(NODE, "ready");
-    await speaksBoth(mesh, "triton", ECHO);
-    const path = `http://${mesh.router.address("listen")}/v2/models/${WORDS}/generate_stream`;
-    expect(await events(await post(path, { text: "one two three" }))).toMatchObject(
-      ["one", "two", "three"].map((word) => ({ model_name: WORDS, text: word })),
-    );
-  }, TIMEOUT_MS);
+  test(
+    "answers by HTTP and gRPC through the router, and streams",
+    async () => {
+      await mesh.known(NODE, "ready");
+      await speaksBoth(mesh, "triton", ECHO);
+      const path = `http://${mesh.router.address("listen")}/v2/models/${WORDS}/generate_stream`;
+      expect(await events(await post(path, { text: "one two three" }))).toMatchObject(
+        ["one", "two", "three"].map((word) => ({ model_name: WORDS, text: word })),
+      );
+    },
+    TIMEOUT_MS,
+  );
 
-  test("loads a model of its repository by ctl, which tells how it goes, and lets it go", async () => {
-    const at = `http://${mesh.router.address("listen")}`;
-    expect((await infer(at, IDLE, "one")).status).not.toBe(200);
-    const loaded = await mesh.ctl(["load-model", IDLE, "--nodes", NODE]);
-    expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(IDLE)]);
-    await eventually(async () => (await infer(at, IDLE, "one")).status === 200);
-    expect(await call(mesh.router.address("listen"), "ModelReady", nameOf(IDLE))).toEqual(TRUE);
-    const told = (await eventsOf(agent, "model")).filter(({ text }) => text.includes(IDLE)).map(({ type }) => type);
-    expect(told).toEqual(["model.loading", "model.loaded"]);
-    const gone = await mesh.ctl(["unload-model", IDLE, "--nodes", NODE]);
-    expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(IDLE)]);
-    await eventually(async () => (await infer(at, IDLE, "one")).status !== 200);
-    const never = await mesh.ctl(["load-model", "nothing", "--nodes", NODE]);
-    expect(never.code).toBe(1);
-    expect(never.out).toContain("nothing");
-  }, TIMEOUT_MS);
+  test(
+    "loads a model of its repository by ctl, which tells how it goes, and lets it go",
+    async () => {
+      const at = `http://${mesh.router.address("listen")}`;
+      expect((await infer(at, IDLE, "one")).status).not.toBe(200);
+      const loaded = await mesh.ctl(["load-model", IDLE, "--nodes", NODE]);
+      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(IDLE)]);
+      await eventually(async () => (await infer(at, IDLE, "one")).status === 200);
+      expect(await call(mesh.router.address("listen"), "ModelReady", nameOf(IDLE))).toEqual(TRUE);
+      const told = (await eventsOf(agent, "model")).filter(({ text }) => text.includes(IDLE)).map(({ type }) => type);
+      expect(told).toEqual(["model.loading", "model.loaded"]);
+      const gone = await mesh.ctl(["unload-model", IDLE, "--nodes", NODE]);
+      expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(IDLE)]);
+      await eventually(async () => (await infer(at, IDLE, "one")).status !== 200);
+      const never = await mesh.ctl(["load-model", "nothing", "--nodes", NODE]);
+      expect(never.code).toBe(1);
+      expect(never.out).toContain("nothing");
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe.skipIf(OLLAMA === null)("a real Ollama behind the mesh", () => {
@@ -124,23 +144,27 @@ describe.skipIf(OLLAMA === null)("a real Ollama behind the mesh", () => {
     await server?.runtime.stop();
   });
 
-  test("serves what it has, loaded or not, and loads and lets go by ctl", async () => {
-    await mesh.known(NODE, "ready");
-    await mesh.answers(OLLAMA_MODEL, 200);
-    expect(await mesh.models()).toContain(OLLAMA_MODEL);
-    const loadedNow = async (): Promise<number> => {
-      const { models } = (await (await fetch(`${server.url}/api/ps`)).json()) as { models: unknown[] };
-      return models.length;
-    };
-    expect(await loadedNow()).toBe(1);
-    const gone = await mesh.ctl(["unload-model", OLLAMA_MODEL, "--nodes", NODE]);
-    expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
-    expect(await loadedNow()).toBe(0);
-    const loaded = await mesh.ctl(["load-model", OLLAMA_MODEL, "--nodes", NODE]);
-    expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
-    expect(await loadedNow()).toBe(1);
-    await mesh.answers(OLLAMA_MODEL, 200);
-  }, TIMEOUT_MS);
+  test(
+    "serves what it has, loaded or not, and loads and lets go by ctl",
+    async () => {
+      await mesh.known(NODE, "ready");
+      await mesh.answers(OLLAMA_MODEL, 200);
+      expect(await mesh.models()).toContain(OLLAMA_MODEL);
+      const loadedNow = async (): Promise<number> => {
+        const { models } = (await (await fetch(`${server.url}/api/ps`)).json()) as { models: unknown[] };
+        return models.length;
+      };
+      expect(await loadedNow()).toBe(1);
+      const gone = await mesh.ctl(["unload-model", OLLAMA_MODEL, "--nodes", NODE]);
+      expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
+      expect(await loadedNow()).toBe(0);
+      const loaded = await mesh.ctl(["load-model", OLLAMA_MODEL, "--nodes", NODE]);
+      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
+      expect(await loadedNow()).toBe(1);
+      await mesh.answers(OLLAMA_MODEL, 200);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe.skipIf(LLAMA_ROUTER === null)("a real llama-server in router mode behind the mesh", () => {
@@ -156,21 +180,25 @@ describe.skipIf(LLAMA_ROUTER === null)("a real llama-server in router mode behin
     await server?.runtime.stop();
   });
 
-  test("serves the model that was loaded by ctl, and then the other in its place", async () => {
-    const [one, two] = MODELS;
-    await mesh.known(NODE, "ready");
-    expect(await mesh.ask(one)).not.toBe(200);
-    for (const [model, other] of [
-      [one, two],
-      [two, one],
-    ] as const) {
-      const loaded = await mesh.ctl(["load-model", model, "--nodes", NODE]);
-      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(model)]);
-      await mesh.answers(model, 200);
-      // The router knows that there is such a model, and that nobody serves it now.
-      await eventually(async () => (await mesh.targets(NODE))[0]?.models.includes(other) === false);
-      expect(await mesh.ask(other)).not.toBe(200);
-      expect(await mesh.model(NODE, model)).toMatchObject({ state: "loaded", runningRequests: expect.any(Number) });
-    }
-  }, TIMEOUT_MS);
+  test(
+    "serves the model that was loaded by ctl, and then the other in its place",
+    async () => {
+      const [one, two] = MODELS;
+      await mesh.known(NODE, "ready");
+      expect(await mesh.ask(one)).not.toBe(200);
+      for (const [model, other] of [
+        [one, two],
+        [two, one],
+      ] as const) {
+        const loaded = await mesh.ctl(["load-model", model, "--nodes", NODE]);
+        expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(model)]);
+        await mesh.answers(model, 200);
+        // The router knows that there is such a model, and that nobody serves it now.
+        await eventually(async () => (await mesh.targets(NODE))[0]?.models.includes(other) === false);
+        expect(await mesh.ask(other)).not.toBe(200);
+        expect(await mesh.model(NODE, model)).toMatchObject({ state: "loaded", runningRequests: expect.any(Number) });
+      }
+    },
+    TIMEOUT_MS,
+  );
 });
