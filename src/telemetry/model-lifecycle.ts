@@ -165,8 +165,8 @@ export class ModelLifecycle {
 
   /** Resolves when it is served no more; its requests may go on for up to `drainMs` before that. */
   async unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
-    const isGone = (): boolean => (this.#find(model)?.state ?? "available") === "available";
-    if (isGone() && (await this.#isSoStill(isGone, signal))) return { changed: false, models: this.#served() };
+    const isNotThere = (): boolean => (this.#find(model)?.state ?? "available") === "available";
+    if (isNotThere() && (await this.#isSoStill(isNotThere, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
     const call = this.#expectPlan(adapter.unload?.(model, performance.now()), `unload ${model}`);
