@@ -15,6 +15,7 @@ import {
   type Read,
   type ReadFault,
 } from "./adapter.ts";
+import { isName, words } from "./json-answer.ts";
 import { PageSet } from "./page-set.ts";
 import { type EngineFigures, type ModelReading, NO_FIGURES, type RuntimeKind, type RuntimeReading } from "./reading.ts";
 import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
@@ -23,7 +24,6 @@ const METRICS_BELIEVED_MS = 10_000;
 const TOLD_BELIEVED_MS = 60_000;
 /** Of one runtime: more are not looked at, so that a broken list fills no memory. */
 export const MODELS_MAX = 1024;
-const NAME_LENGTH_MAX = 512;
 const BODY_SHOWN = 200;
 
 /** Figures that stay when nothing new is told of them. */
@@ -142,12 +142,12 @@ export class TableAdapter implements Adapter {
     const believed = (figures: EngineFigures | undefined) =>
       figures === undefined || isFresh ? figures : { ...NO_FIGURES, ...lasting(figures) };
     const reading: RuntimeReading = {
-      version,
+      version: words(version),
       models: this.#models(told, (model) => believed(pages?.figuresOf(model))),
       figures: joined(believed(pages?.figures), extra),
       figuresAtMs: pages?.readAtMs,
     };
-    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models() ?? [] };
+    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models().filter(isName) ?? [] };
     return this.table.finish?.(reading, this.#known) ?? reading;
   }
 
@@ -155,7 +155,7 @@ export class TableAdapter implements Adapter {
   #models(told: ReadonlyMap<string, Told>, figuresOf: (model: string) => EngineFigures | undefined): ModelReading[] {
     const models = new Map<string, ModelTold>();
     const isNamed = this.looks.some(({ role }) => role === "models");
-    if (!isNamed) for (const model of this.#pages?.models() ?? []) models.set(model, { model });
+    if (!isNamed) for (const model of this.#pages?.models().filter(isName) ?? []) models.set(model, { model });
     for (const isNaming of [true, false]) {
       for (const { role, name } of this.looks) {
         if ((role === "models") !== isNaming) continue;
@@ -186,10 +186,6 @@ export class TableAdapter implements Adapter {
     this.#untilMs = Math.min(this.#untilMs, endMs);
     return true;
   }
-}
-
-function isName(model: string): boolean {
-  return model !== "" && model.length <= NAME_LENGTH_MAX;
 }
 
 function isFine(status: number): boolean {
