@@ -69,7 +69,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     health: config.gpuHealth,
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     models: () => runtimes.models,
-    port: () => runtimes.places[0]?.port,
+    port: () => runtimes.all[0]?.endpoints[0]?.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
     faulted: (faults) => xids.look(faults, performance.now()),
