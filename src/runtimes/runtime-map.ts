@@ -174,7 +174,7 @@ function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Cap
 /** "" for what is no word, such as a list, whose text might have no end. */
 function wordAt(item: unknown, path: readonly string[]): string {
   const found = memberAt(item, ...path);
-  return typeof found === "object" ? "" : String(found);
+  return typeof found === "string" || typeof found === "number" || typeof found === "boolean" ? String(found) : "";
 }
 
 function readMetrics(value: YamlValue): { readonly look: TableLook[]; readonly map: MetricMap } {

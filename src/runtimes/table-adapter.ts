@@ -208,9 +208,9 @@ function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault |
 
 function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): string {
   const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
-  const words = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
+  const told = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
   const advised = advice?.[status];
-  return advised === undefined ? words : `${words}; ${advised}`;
+  return advised === undefined ? told : `${told}; ${advised}`;
 }
 
 function areSame(a: readonly TableLook[], b: readonly TableLook[]): boolean {
