@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 9164988ab0d8a6ed041b15f5 output 3254ebf34a7673c63eee05ab
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source d1531638cf29b4c3fb497493 output d0ca7b51f7d99c33b4d2ab7f
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -799,6 +799,8 @@ export interface ModelState {
   readonly preemptionsPerSecond?: number | undefined;
   /** How long what is accepted will take. */
   readonly workLeftSeconds?: number | undefined;
+  /** How old its load was when the state was taken; absent: it was of that moment. */
+  readonly figuresAgeSeconds?: number | undefined;
 }
 
 /** A place where a runtime takes requests. */
