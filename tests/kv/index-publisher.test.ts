@@ -231,7 +231,9 @@ describe("a node that tells routers of its engines", () => {
     for (let at = 0; at < 200; at += 1) {
       for (const feed of feeds) {
         const hashes = Array.from({ length: 100 }, (_, block) => `${at}-${block}`);
-        feed.index.apply(storedEvent({ hashes, tokens: Uint32Array.from({ length: 400 }, (_, token) => at * 400 + token) }));
+        feed.index.apply(
+          storedEvent({ hashes, tokens: Uint32Array.from({ length: 400 }, (_, token) => at * 400 + token) }),
+        );
       }
       world.round();
     }
