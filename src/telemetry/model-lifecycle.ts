@@ -12,6 +12,7 @@ import { MeshError } from "../base/errors.ts";
 import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
 import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
 import type { AskLimits, Asked } from "./runtime-client.ts";
+import { LookWaiter, pause } from "./look-waiter.ts";
 import { ModelWarming } from "./model-warming.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
@@ -37,6 +38,8 @@ export interface LifecycleOptions {
   readonly notServing: () => string;
   /** The models are likely to change now: they are to be looked at soon. */
   readonly hurry: () => void;
+  /** They were looked at since then. */
+  readonly hasLooked: (sinceMs: number) => boolean;
   /** Another model is served, or its state is another one. */
   readonly changed: () => void;
   readonly tell: (event: ModelEvent) => void;
@@ -55,6 +58,8 @@ const GOODBYE_MS = 1000;
 const POLL_MS = 250;
 /** Between two looks at what is awaited. */
 const HURRY_MS = 1000;
+/** Until what was hurried has been looked at, at most. */
+const LOOK_MS = 4000;
 /** By then the runtime was asked what became of a model that had failed before. */
 const STALE_MS = 5000;
 const LINES_BYTES_MAX = 2 ** 40;
@@ -64,7 +69,7 @@ export class ModelLifecycle {
   readonly #doing = new Map<string, "loading" | "unloading">();
   readonly #warming: ModelWarming;
   readonly #stop = new AbortController();
-  #waiting: (() => void)[] = [];
+  readonly #looks = new LookWaiter();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -80,7 +85,7 @@ export class ModelLifecycle {
       failed: (model, why) => this.#tell("failed", model, why),
       changed: () => {
         options.changed();
-        this.#wake();
+        this.#looks.wake();
       },
     });
   }
@@ -114,17 +119,13 @@ export class ModelLifecycle {
       for (const { model, state } of this.#options.reading().models) if (state === "loaded") loaded.add(model);
     }
     this.#warming.look(loaded);
-    this.#wake();
+    this.#looks.wake();
   }
 
   stop(): void {
     this.#stop.abort(new MeshError("draining", "the agent is stopping"));
     this.#warming.stop();
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
+    this.#looks.wake();
   }
 
   /** Resolves when the model is served. */
@@ -133,14 +134,18 @@ export class ModelLifecycle {
       const why = `model is ${JSON.stringify(model.slice(0, 60))}; expected 1 to 256 printable characters`;
       throw new MeshError("bad_request", why, { param: "model" });
     }
-    const before = this.#find(model);
-    if (before?.state === "loaded" && this.serves(before)) return { changed: false, models: this.#served() };
+    const isLoaded = (): boolean => {
+      const found = this.#find(model);
+      return found?.state === "loaded" && this.serves(found);
+    };
+    if (isLoaded() && (await this.#isSoStill(isLoaded, signal))) return { changed: false, models: this.#served() };
     const { adapter, name } = this.#options;
     this.#expectServing();
     const call = this.#expectPlan(
       adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now()),
       `load ${model}`,
     );
+    const before = this.#find(model);
     const former = before?.state === "failed" ? before.reason : undefined;
     await this.#exclusively(
       model,
@@ -160,8 +165,8 @@ export class ModelLifecycle {
 
   /** Resolves when it is served no more; its requests may go on for up to `drainMs` before that. */
   async unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
-    const before = this.#find(model);
-    if (before === undefined || before.state === "available") return { changed: false, models: this.#served() };
+    const isNotThere = (): boolean => (this.#find(model)?.state ?? "available") === "available";
+    if (isNotThere() && (await this.#isSoStill(isNotThere, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
     const call = this.#expectPlan(adapter.unload?.(model, performance.now()), `unload ${model}`);
@@ -182,6 +187,17 @@ export class ModelLifecycle {
       signal,
     );
     return { changed: true, models: this.#served() };
+  }
+
+  /** What was seen last may be other since then: nothing is left undone for it before another look. */
+  async #isSoStill(holds: () => boolean, signal: AbortSignal): Promise<boolean> {
+    const { hurry, hasLooked, notServing } = this.#options;
+    const sinceMs = performance.now();
+    hurry();
+    while (holds() && notServing() === "" && !hasLooked(sinceMs) && performance.now() - sinceMs < LOOK_MS) {
+      await this.#looks.next(POLL_MS, signal);
+    }
+    return holds();
   }
 
   #expectServing(): void {
@@ -272,26 +288,11 @@ export class ModelLifecycle {
       this.#expectServing();
       if (performance.now() >= untilMs) throw new MeshError("upstream_timeout", `${name} did not get it done in time`);
       hurry();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await Promise.race([promise, pause(HURRY_MS, signal)]);
+      await this.#looks.next(HURRY_MS, signal);
     }
   }
 
   #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
     this.#options.tell({ kind, model, cause });
   }
-}
-
-/** Rejects with the signal's reason when that comes first. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const end = (): void => resolve();
-  signal.addEventListener("abort", end);
-  if (signal.aborted) resolve();
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", end);
-  signal.throwIfAborted();
 }
