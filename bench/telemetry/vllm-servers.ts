@@ -41,7 +41,8 @@ function serve(at: number, asked: number[], pageBytes: number): number {
       const { pathname } = new URL(request.url);
       if (pathname === "/asked") return Response.json(asked);
       asked[at] = (asked[at] ?? 0) + 1;
-      if (pathname === "/metrics") return new Response(Buffer.from(vllmPage(pageBytes, (tick += 1))), { headers: TEXT });
+      if (pathname === "/metrics")
+        return new Response(Buffer.from(vllmPage(pageBytes, (tick += 1))), { headers: TEXT });
       if (pathname === "/version") return Response.json({ version: "0.11.0" });
       if (pathname === "/v1/models") return Response.json({ object: "list", data: [card] });
       return new Response(null, { status: pathname === "/health" ? 200 : 404 });
