@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output ccca5ed2de70ea27cd8ba257
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e965f23a245bcba5b6e94d9f output 1e9e5262b5741ee60e49d855
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -349,6 +349,9 @@ export namespace infermesh {
                 /** ModelState workLeftSeconds. */
                 workLeftSeconds?: (number|null);
 
+                /** ModelState loadSeconds. */
+                loadSeconds?: (number|null);
+
                 /**
                  * Creates a new ModelState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -461,6 +464,9 @@ export namespace infermesh {
 
                     /** ModelState workLeftSeconds */
                     workLeftSeconds?: (number|null);
+
+                    /** ModelState loadSeconds */
+                    loadSeconds?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

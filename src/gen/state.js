@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output c1437f46479dae3294dc33ab
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e965f23a245bcba5b6e94d9f output ae2d07e834163c075e1cdce1
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -534,6 +534,7 @@ export const infermesh = $root.infermesh = (() => {
                 ModelState.prototype.cacheHitRate = null;
                 ModelState.prototype.preemptionsPerSecond = null;
                 ModelState.prototype.workLeftSeconds = null;
+                ModelState.prototype.loadSeconds = null;
 
                 let $oneOfFields;
 
@@ -597,6 +598,12 @@ export const infermesh = $root.infermesh = (() => {
                     set: $util.oneOfSetter($oneOfFields)
                 });
 
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_loadSeconds", {
+                    get: $util.oneOfGetter($oneOfFields = ["loadSeconds"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
                 ModelState.create = function(properties) {
                     return new ModelState(properties);
                 };
@@ -651,6 +658,8 @@ export const infermesh = $root.infermesh = (() => {
                         writer.uint32(153).double(message.preemptionsPerSecond);
                     if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
                         writer.uint32(161).double(message.workLeftSeconds);
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        writer.uint32(169).double(message.loadSeconds);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -838,6 +847,13 @@ export const infermesh = $root.infermesh = (() => {
                                 message._workLeftSeconds = "workLeftSeconds";
                                 continue;
                             }
+                        case 21: {
+                                if (wireType !== 1)
+                                    break;
+                                message.loadSeconds = reader.double();
+                                message._loadSeconds = "loadSeconds";
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -991,6 +1007,8 @@ export const infermesh = $root.infermesh = (() => {
                         message.preemptionsPerSecond = $Number(object.preemptionsPerSecond);
                     if (object.workLeftSeconds != null)
                         message.workLeftSeconds = $Number(object.workLeftSeconds);
+                    if (object.loadSeconds != null)
+                        message.loadSeconds = $Number(object.loadSeconds);
                     return message;
                 };
 
@@ -1080,6 +1098,8 @@ export const infermesh = $root.infermesh = (() => {
                         object.preemptionsPerSecond = options.json && !$isFinite(message.preemptionsPerSecond) ? $String(message.preemptionsPerSecond) : message.preemptionsPerSecond;
                     if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
                         object.workLeftSeconds = options.json && !$isFinite(message.workLeftSeconds) ? $String(message.workLeftSeconds) : message.workLeftSeconds;
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        object.loadSeconds = options.json && !$isFinite(message.loadSeconds) ? $String(message.loadSeconds) : message.loadSeconds;
                     return object;
                 };
 

@@ -59,6 +59,7 @@ export function encodeModel(
       cacheHitRate: model.cacheHitRate,
       preemptionsPerSecond: model.preemptionsPerSecond,
       workLeftSeconds: model.workLeftSeconds,
+      loadSeconds: model.loadSeconds,
     }),
     timeToFirstToken: encodeQuantiles(model.timeToFirstToken),
     interTokenLatency: encodeQuantiles(model.interTokenLatency),
@@ -94,6 +95,7 @@ export function decodeModel(model: ModelMessage): ModelSample[] {
       interTokenLatency: decodeQuantiles(model.interTokenLatency),
       preemptionsPerSecond: amount(model.preemptionsPerSecond),
       workLeftSeconds: amount(model.workLeftSeconds),
+      loadSeconds: amount(model.loadSeconds),
     },
   ];
 }

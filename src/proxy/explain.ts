@@ -15,6 +15,7 @@ import { type Decision, PLACES_MAX } from "./decisions.ts";
 import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
+import { moreOf, notServed } from "./explain-target.ts";
 import { isServed } from "./places.ts";
 
 export interface Candidate {
@@ -215,7 +216,7 @@ export class Explainer {
   }
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {
-    const { id, row, figures, weight } = seen;
+    const { id, row, model, figures, weight } = seen;
     const cost = costOf(figures, promptTokens, nowDeciseconds);
     const target = this.#options.target(id);
     const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
@@ -228,7 +229,7 @@ export class Explainer {
       terms: TERM_NAMES.map((name) => ({
         name,
         seconds: cost.terms[name],
-        detail: `${termDetail(name, figures, promptTokens)}${name === "penalty" && seen.isNow ? ageOf(target) : ""}`,
+        detail: `${termDetail(name, figures, promptTokens)}${seen.isNow ? moreOf(name, model, target) : ""}`,
       })),
       activeRequests: cost.activeRequests,
       queuedTokens: cost.queuedTokens,
@@ -266,21 +267,6 @@ export class Explainer {
     const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
-}
-
-function notServed(model: string, { lastSample }: Target): string {
-  const told = lastSample?.models.find((one) => one.model === model);
-  if (told === undefined) return "model not served: its newest sample does not tell of it";
-  const { state, reason } = told;
-  if (state === "failed") return `the model failed there${reason === "" ? "" : `: ${reason}`}`;
-  return state === "available" ? "the model is there, and not loaded" : `the model is ${state} there`;
-}
-
-/** A stale sample may be chosen, and costs more. */
-function ageOf(target: Target | undefined): string {
-  if (target?.sampledAtMs === undefined) return "; it has told nothing of itself yet";
-  const seconds = Math.max(0, performance.now() - target.sampledAtMs) / 1000;
-  return `; its sample is ${seconds.toFixed(1)} s old`;
 }
 
 function decided(scored: readonly Scored[], way: Way): Pick<Explanation, "winner" | "reason" | "candidates"> {

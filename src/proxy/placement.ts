@@ -15,26 +15,13 @@ import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
+import { ColdStarts } from "./cold-starts.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
 import { contextOf, inUse, isServed, leadsTo, type Place, type PlaceInUse, Places, sumOf, withRtt } from "./places.ts";
+import { type Find, finder, type LoadMark, type Others, type Resettable } from "./placed.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import { ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
-
-/** What a target had in flight from all routers, as far as it was known here, when its sample was taken. */
-export type LoadMark = ReadonlyMap<string, Load>;
-
-/** What the other routers have in flight at a place. */
-type Others = (key: number) => Load;
-
-/** Counts by row and by model, which begin anew when the number is given to another. */
-interface Resettable {
-  resetRow(row: number): void;
-  resetModel(model: number): void;
-}
-
-/** A target by its id; undefined when it left. */
-type Find = (id: string) => Target | undefined;
 
 export class Placement {
   readonly #table: ScoreTable;
@@ -43,6 +30,7 @@ export class Placement {
   readonly #config: CostConfig;
   readonly #others: Others;
   readonly #warmth: Warmth | null;
+  readonly #coldStarts: ColdStarts;
   readonly #places = new Places();
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
@@ -69,6 +57,7 @@ export class Placement {
     this.#config = config;
     this.#others = others;
     this.#warmth = warmth;
+    this.#coldStarts = new ColdStarts(config);
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -267,6 +256,7 @@ export class Placement {
   #leave(place: Place, nowMs: number): void {
     this.#places.remove(place);
     this.#warmth?.forget(place.route.model, place.row);
+    this.#coldStarts.forget(place);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     this.#models.dropRow(place.route.protocol, place.model, nowMs);
@@ -289,12 +279,12 @@ export class Placement {
     const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
     const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
     const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
-    const context = { ...contextOf(place, target, this.#others(place.key), nowMs), ready, coldSeconds };
+    const others = this.#others(place.key);
+    const requests = (): number => this.#ownLoad(place).requests + others.requests;
+    const loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
+    const context = { ...contextOf(place, target, others, nowMs), ready, coldSeconds, loadSeconds };
     this.#writer.write(place.row, rowValues(sample, context, this.#config));
+    // That which is to be loaded next may be another one: no more than two rows, and none because of these.
+    for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }
-}
-
-function finder(targets: readonly Target[]): Find {
-  const byId = new Map(targets.map((target) => [target.id, target]));
-  return (id) => byId.get(id);
 }

@@ -9,6 +9,7 @@
  */
 import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
 import type { RowContext } from "../score/cost.ts";
+import { takesRequests } from "../score/sample.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
@@ -104,8 +105,8 @@ function wayMs(rttsMs: readonly number[]): number {
 /** Whether the target serves the place's model, and may be sent to. */
 export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
   const told = target.lastSample?.models ?? [];
-  // One that tells of its models serves those that it says are loaded.
-  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && one.state === "loaded"));
+  // One that tells of its models serves those that it says are loaded, or loads as they are asked for.
+  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && takesRequests(one)));
 }
 
 /** What the place's row is made of besides the target's sample, and whether it may be sent to. */

@@ -19,12 +19,13 @@ export const FIGURES = [
   "kvOffset",
   "kvPerToken",
   "penaltySeconds",
+  "loadSeconds",
 ] as const;
 type Figure = (typeof FIGURES)[number];
 
 export type RowFigures = Readonly<Record<Figure, number>>;
 
-export const TERM_NAMES = ["prefill", "active", "queue", "kv", "penalty"] as const;
+export const TERM_NAMES = ["prefill", "active", "queue", "kv", "load", "penalty"] as const;
 export type TermName = (typeof TERM_NAMES)[number];
 
 export interface RowCost {
@@ -66,14 +67,15 @@ export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds
     active: active * figures.secondsPerActive,
     queue: Math.max(0, active + 1 - figures.slots) * figures.secondsPerQueuedRequest,
     kv: excess * excess,
-    penalty: figures.penaltySeconds,
+    load: figures.loadSeconds,
+    penalty: figures.penaltySeconds - figures.loadSeconds,
   };
   const { capacity, ejectedUntil } = figures;
   let obstacle: RowCost["obstacle"] = "";
   if (!(capacity > 0)) obstacle = "unroutable";
   else if (!(capacity > active)) obstacle = "full";
   else if (ejectedUntil > nowDeciseconds) obstacle = "ejected";
-  const seconds = terms.prefill + terms.active + terms.queue + terms.kv + terms.penalty;
+  const seconds = terms.prefill + terms.active + terms.queue + terms.kv + terms.load + terms.penalty;
   return { obstacle, seconds, terms, activeRequests: active, queuedTokens: before };
 }
 
@@ -94,6 +96,10 @@ export function termDetail(name: TermName, figures: RowFigures, promptTokens: nu
       return figures.kvOffset + (before + promptTokens) * figures.kvPerToken > 0
         ? "its KV cache is fuller than is good for it"
         : "its KV cache has room";
+    case "load":
+      return figures.loadSeconds > 0
+        ? "the model is not loaded there: a request for it has it loaded"
+        : "the model is loaded there";
     case "penalty":
       return "the way to it, doubt about it, the age of what is known of it, and its being new";
   }

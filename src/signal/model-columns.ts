@@ -106,6 +106,8 @@ export const MODEL_COLUMNS: readonly Column<WordedModel>[] = [
   quantile("interTokenLatency", "p99"),
   shared("size", (model) => model.preemptionsPerSecond, { unit: TENTH, grain: 16 }),
   shared("size", (model) => model.workLeftSeconds, { unit: MILLISECOND, grain: 16 }),
+  // Whether it has one at all changes with its state, which is told at once.
+  figure("size", ({ model }) => model.loadSeconds, { unit: MILLISECOND, grain: 16 }),
 ];
 
 /** Models with what is told of them beyond their own figures. */
@@ -179,6 +181,7 @@ export function modelsTold(
       interTokenLatency: engine?.interTokenLatency ?? quantilesOf(told(17), told(18), told(19)),
       preemptionsPerSecond: engine?.preemptionsPerSecond ?? told(20),
       workLeftSeconds: engine?.workLeftSeconds ?? told(21),
+      loadSeconds: told(22),
     };
     if (!engines.has(runtime)) engines.set(runtime, sample);
     return sample;

@@ -10,8 +10,10 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
+import type { LoadTimeConfig } from "../runtimes/load-times.ts";
 import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
 import type { AskLimits, Asked } from "./runtime-client.ts";
+import { LoadWatch } from "./load-watch.ts";
 import { ModelWarming } from "./model-warming.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
@@ -25,8 +27,8 @@ export interface LifecycleOptions {
   /** Whether models are asked for a token before they are served. */
   readonly warmup: boolean;
   readonly warmupTimeoutMs: number;
-  /** It loads what it is asked for by itself. */
-  readonly loadsOnDemand: boolean;
+  /** What is assumed of loads before some were seen. */
+  readonly loadTimes: LoadTimeConfig;
   readonly ask: (
     ask: Ask,
     limits: AskLimits & { piece?: (bytes: Uint8Array) => void },
@@ -59,11 +61,13 @@ export class ModelLifecycle {
   readonly #options: LifecycleOptions;
   readonly #doing = new Map<string, "loading" | "unloading">();
   readonly #warming: ModelWarming;
+  readonly #loads: LoadWatch;
   readonly #stop = new AbortController();
   #waiting: (() => void)[] = [];
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
+    this.#loads = new LoadWatch(options.loadTimes, options);
     const { name, adapter, ask, bytesMax, warmup, warmupTimeoutMs } = options;
     this.#warming = new ModelWarming({
       isWanted: warmup,
@@ -98,8 +102,13 @@ export class ModelLifecycle {
   /** Whether requests may be sent to it. */
   serves(reading: ModelReading): boolean {
     if (this.#doing.get(reading.model) === "unloading") return false;
+    return this.stateOf(reading) === "loaded" || (reading.loadsOnDemand && reading.state !== "unloading");
+  }
+
+  /** Of one that is served though it is not loaded: seconds until it is, from a request on; else undefined. */
+  loadSecondsOf(reading: ModelReading): number | undefined {
     const state = this.stateOf(reading);
-    return state === "loaded" || (state === "available" && this.#options.loadsOnDemand);
+    return state === "loaded" || !this.serves(reading) ? undefined : this.#loads.seconds(reading, state);
   }
 
   /** The reading, or whether the runtime serves, may be another one. */
@@ -107,13 +116,17 @@ export class ModelLifecycle {
     const loaded = new Set<string>();
     // One that was gone is cold when it is there again.
     if (this.#options.notServing() === "") {
-      for (const { model, state } of this.#options.reading().models) if (state === "loaded") loaded.add(model);
+      for (const reading of this.#options.reading().models) {
+        if (reading.state === "loaded") loaded.add(reading.model);
+        if (!this.#doing.has(reading.model)) this.#loads.look(reading);
+      }
     }
     this.#warming.look(loaded);
     this.#wake();
   }
 
   stop(): void {
+    this.#loads.stop();
     this.#stop.abort(new MeshError("draining", "the agent is stopping"));
     this.#warming.stop();
     this.#wake();
@@ -141,9 +154,12 @@ export class ModelLifecycle {
       "loading",
       async (both) => {
         this.#tell("loading", model, `${name} loads it`);
+        // What is fetched from afar first says nothing of the next load.
+        if (before !== undefined) this.#loads.began(before);
         await this.#carryOut(call, model, both);
         const untilMs = performance.now() + call.patienceMs;
         await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()));
+        if (before !== undefined) this.#loads.ended(before);
         // Warming has no end of its own: it is the caller's to lose patience.
         await this.#until(model, Infinity, both, () => !this.#warming.has(model));
       },
@@ -214,6 +230,7 @@ export class ModelLifecycle {
     try {
       await run(AbortSignal.any([signal, this.#stop.signal]));
     } catch (error) {
+      this.#loads.abandoned(model);
       if (!this.#stop.signal.aborted) this.#tell("failed", model, `${what} it: ${(error as Error).message}`);
       throw error;
     } finally {

@@ -20,24 +20,26 @@ interface Seen {
   readonly isServed: boolean;
   readonly state: ModelState;
   readonly reason: string;
+  /** Of one that is served and not loaded. */
+  readonly loadSeconds: number | undefined;
 }
 
 export function modelSamples(reading: RuntimeReading, see: (model: ModelReading) => Seen): ModelSample[] {
   const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
-  const served = seen.filter(({ isServed }) => isServed);
+  const loaded = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds === undefined);
+  const onDemand = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds !== undefined);
   const others = seen.filter(({ isServed }) => !isServed);
-  return [...served, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures));
+  return [...loaded, ...onDemand, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures));
 }
 
 /** A model that has no engine of its own shares the runtime's: what waits for one waits for each. */
-function modelSample({ reading, isServed, state, reason }: Seen, shared: EngineFigures): ModelSample {
+function modelSample({ reading, state, reason, loadSeconds }: Seen, shared: EngineFigures): ModelSample {
   const { model, parent, contextTokensMax, capabilities } = reading;
   const figures = reading.figures ?? shared;
   return {
     model,
     runtime: "",
-    // One that is loaded by the request for it takes requests as others do.
-    state: isServed ? "loaded" : state,
+    state,
     reason,
     parent,
     contextTokensMax,
@@ -55,5 +57,6 @@ function modelSample({ reading, isServed, state, reason }: Seen, shared: EngineF
     interTokenLatency: figures.interTokenLatency,
     preemptionsPerSecond: figures.preemptionsPerSecond,
     workLeftSeconds: workLeftSeconds(figures, USUAL),
+    loadSeconds,
   };
 }

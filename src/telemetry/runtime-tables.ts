@@ -6,13 +6,9 @@ import { TableAdapter } from "../runtimes/table-adapter.ts";
 import type { AdapterTable } from "../runtimes/table.ts";
 import { TABLES } from "../runtimes/tables.ts";
 
-/** They load a model that they know when they are asked for it. */
-const ON_DEMAND: readonly RuntimeKind[] = ["ollama"];
-
 export interface KindOfRuntime {
   readonly table: AdapterTable;
   readonly adapter: Adapter;
-  readonly loadsOnDemand: boolean;
 }
 
 /** `map`: the table of a generic one. */
@@ -21,5 +17,5 @@ export function kindOfRuntime(kind: Exclude<RuntimeKind, "mock">, map?: AdapterT
   if (table === undefined) {
     throw new MeshError("config_invalid", "--runtime generic needs a map of its metrics: --runtime-map FILE");
   }
-  return { table, adapter: new TableAdapter(table), loadsOnDemand: ON_DEMAND.includes(kind) };
+  return { table, adapter: new TableAdapter(table) };
 }

@@ -37,6 +37,7 @@ const anyModel: fc.Arbitrary<ModelSample> = fc.record({
   interTokenLatency: maybe(quantiles),
   preemptionsPerSecond: maybe(rate),
   workLeftSeconds: maybe(rate),
+  loadSeconds: maybe(rate),
   runningRequests: count,
   waitingRequests: count,
   queuedPrefillTokens: maybe(big),

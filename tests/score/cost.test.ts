@@ -117,6 +117,17 @@ describe("rowValues", () => {
     }
   });
 
+  test("a model that must be loaded first costs that time, which is told apart", () => {
+    const plain = row({}).penaltySeconds;
+    const cold = row({}, { loadSeconds: 12, coldSeconds: 0.25 });
+    expect(cold.penaltySeconds - plain).toBeCloseTo(12.25, 9);
+    expect(cold.loadSeconds).toBe(12);
+    for (const wrong of [Number.NaN, -1]) {
+      expect(row({}, { loadSeconds: wrong })).toMatchObject({ penaltySeconds: plain, loadSeconds: 0 });
+    }
+    expect(row({}, { loadSeconds: Infinity }).penaltySeconds).toBeLessThan(1e7);
+  });
+
   test("the KV cache costs nothing up to the knee, and its penalty when full", () => {
     const at = (kvUsage: number, promptTokens = 0) => costOf(row({ kvUsage, kvCapacityTokens: 100_000 }), promptTokens);
     expect(at(0.85)).toBeCloseTo(0, 6);
