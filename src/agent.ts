@@ -2,8 +2,7 @@
 import { hostname } from "node:os";
 import { agentApi, type AgentApiOptions } from "./admin/agent-api.ts";
 import { apiServices } from "./admin/api.ts";
-import { serveApi } from "./admin/front.ts";
-import type { Front } from "./admin/front.ts";
+import { type Front, serveApi } from "./admin/front.ts";
 import type { Services } from "./admin/services.ts";
 import { removeAgentFile, writeAgentFile } from "./ctl/agent-file.ts";
 import type { Address } from "./base/units.ts";
@@ -51,8 +50,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
   const journal = new Journal(Date.now());
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), log });
-  const { mock, askReady } = runtimes;
+  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), node: () => node, log });
+  const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
     id: config.id,
@@ -70,7 +69,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     health: config.gpuHealth,
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     models: () => runtimes.models,
-    port: () => runtimes.places[0]?.port,
+    port: () => runtimes.all[0]?.endpoints[0]?.port,
     // Whether a GPU is well is told at once.
     changed: () => states?.look(),
     faulted: (faults) => xids.look(faults, performance.now()),
@@ -98,6 +97,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample,
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
+    blocks: () => blocks.figures(),
     runtimes: () => runtimeFigures(runtimes.all),
     exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
@@ -126,7 +126,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       models: runtimes.models,
       runtimes: runtimes.all.map(runtimeStatus),
       routers: announcer?.registeredAt ?? [],
+      forwards: runtimes.forwards,
       gpuSources: plane.sources.states,
+      kvCache: blocks.shown(),
       ...(exec === null ? {} : { runtime: exec.summary }),
     }),
     gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
@@ -203,6 +205,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
     onEvent(event) {
       states?.membersChanged();
+      blocks.membersChanged();
       controlPlane?.told(event);
     },
   });
@@ -217,12 +220,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     log,
   });
   addresses.gossip = node.membership.address;
-  let toldGpus: NodeSample["gpus"] | undefined;
   const watched = (): NodeSample => {
     const now = sample();
-    // Looked at ten times a second, and read once.
-    if (now.gpus !== toldGpus) gpus.look(config.id, now.gpus);
-    toldGpus = now.gpus;
+    gpus.look(config.id, now.gpus);
     return now;
   };
   states = new StateSender({
@@ -234,6 +234,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     sample: watched,
   });
   states.start();
+  blocks.begin(node);
   watchNode(controlPlane.store, config.id, ({ isDraining, reason }) => {
     if (isDraining !== isDrained) log.info(isDraining ? "this node is drained" : "this node serves again", { reason });
     isDrained = isDraining;

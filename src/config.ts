@@ -19,6 +19,7 @@ import { flowSettings } from "./flow/settings.ts";
 import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
+import { blockHearingSettings, blockSendingSettings } from "./kv/settings.ts";
 import { hostId, stateDirectory } from "./mesh/host.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
@@ -119,6 +120,7 @@ export const agentSettings = section(
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...signalSettings, doc: "The node's states on their way to the routers." },
+    kv: { ...blockSendingSettings, doc: "What engines tell of their KV caches, on its way to the routers." },
     control: { ...controlSettings, doc: "Whether the node keeps the policies, and by which engine." },
     raft: raftSettings,
     admin: { ...adminSettings, doc: "What one client of the control and metrics ports may cost." },
@@ -197,6 +199,7 @@ export const routerSettings = section(
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
+    kv: { ...blockHearingSettings, doc: "What nodes tell of their engines' KV caches." },
     control: { ...controlSettings, doc: "Whether the router keeps the policies, and by which engine." },
     raft: raftSettings,
     tracing: { ...tracingSettings, doc: "Spans of requests, for a collector of OpenTelemetry." },
@@ -204,10 +207,16 @@ export const routerSettings = section(
     log: logSettings,
   },
   {
-    check({ fleet: { removeAfter: found, unhealthyAfter: least } }) {
-      const expected = `at least fleet.unhealthyAfter, which is ${least}`;
-      return found >= least ? [] : [{ path: "fleet.removeAfter", found, expected }];
-    },
+    check: ({ fleet }) =>
+      fleet.removeAfter >= fleet.unhealthyAfter
+        ? []
+        : [
+            {
+              path: "fleet.removeAfter",
+              found: fleet.removeAfter,
+              expected: `at least fleet.unhealthyAfter, which is ${fleet.unhealthyAfter}`,
+            },
+          ],
   },
 );
 

@@ -146,6 +146,7 @@ export class Control {
       targets: () => targets.all(),
       target: (id) => targets.get(id),
       load: (id) => this.#load(id),
+      blocks: (target) => standing.remoteIndexes.shown(target, performance.now()),
       ...this.#registry(),
       stats: () => ({ ...metrics.stats() }),
       health(): RouterHealth {

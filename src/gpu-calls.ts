@@ -148,12 +148,13 @@ function getHere(options: GpuCallsOptions, gpu: string): Init<GetGpuResponse> {
 }
 
 async function getThere(options: GpuCallsOptions, wanted: Wanted, deadlineMs: number): Promise<Init<GetGpuResponse>> {
+  // As of now: a node that does not answer may be none of the fleet's any more when that is certain.
+  const known = fleetGpus((options.targets?.() ?? []).filter(({ node }) => node === wanted.node));
   try {
     const mesh = joined(options.node());
     knownMember(mesh, wanted.node);
     return await GET.askedOf(wanted.node, wanted, mesh, deadlineMs);
   } catch (error) {
-    const known = fleetGpus(options.targets?.() ?? []).filter(({ node }) => node === wanted.node);
     const match = matchGpu(wanted.gpu, known);
     if (match.kind !== "one") throw error;
     const { node, sample } = match.gpu;

@@ -102,7 +102,6 @@ function selfTest(library: Library): string {
       kvOffset: prng.next() * 3 - 2,
       kvPerToken: prng.next() * 1e-5,
       penaltySeconds: prng.next(),
-      loadSeconds: 0,
       capacity: prng.int(30),
     });
     table.tryBegin(0, row, prng.int(4000));

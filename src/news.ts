@@ -105,12 +105,16 @@ const GPUS_MAX = 65_536;
 export class GpuNews {
   readonly #tell: Tell;
   readonly #health = new Map<string, string>();
+  /** As they were when they were looked at last: a node looks at its own ten times a second, and reads them seldomer. */
+  readonly #last = new Map<string, readonly GpuSample[]>();
 
   constructor(tell: Tell) {
     this.#tell = tell;
   }
 
   look(node: string, gpus: readonly GpuSample[]): void {
+    if (gpus === this.#last.get(node)) return;
+    this.#last.set(node, gpus);
     for (const { index, uuid, name, migProfile, health, healthReason, throttleReasons } of gpus) {
       // A slice is as well as its GPU, of which it is told.
       if (health === undefined || migProfile !== undefined) continue;
@@ -128,6 +132,7 @@ export class GpuNews {
 
   /** The node is gone. */
   forget(node: string): void {
+    this.#last.delete(node);
     for (const key of this.#health.keys()) if (key.startsWith(`${node} `)) this.#health.delete(key);
   }
 }

@@ -11,8 +11,7 @@ import { Certificates } from "./certificates.ts";
 import { ConfigWatch } from "./config-watch.ts";
 import { Control } from "./control.ts";
 import { openControlPlane } from "./control-plane.ts";
-import { routerSettings } from "./config.ts";
-import type { RouterConfig } from "./config.ts";
+import { type RouterConfig, routerSettings } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
 import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
@@ -26,6 +25,8 @@ import { WorkerStats } from "./obs/worker-stats.ts";
 import { routerOperations } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
+import { unpackReports } from "./proxy/load-reports.ts";
+import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
 import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
@@ -53,11 +54,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
   const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
-  const stats = WorkerStats.create({
-    workersMax,
-    modelsMax: config.table.modelsMax,
-    targetsMax: config.table.targetsMax,
-  });
+  const { modelsMax, targetsMax } = config.table;
+  const stats = WorkerStats.create({ workersMax, modelsMax, targetsMax });
   const flights = new PeerFlights();
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
@@ -68,10 +66,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const keys = new TargetKeys(config.upstreamAuth, log);
   let crew: Crew | null = null;
   let draining = false;
+  const { tracing } = config;
   const spans =
-    config.tracing.endpoint === ""
-      ? null
-      : new SpanExporter({ config: config.tracing, instance: () => standing.id, log });
+    tracing.endpoint === "" ? null : new SpanExporter({ config: tracing, instance: () => standing.id, log });
   const journal = new Journal(Date.now());
   const targets: Targets = new Targets({
     config,
@@ -166,6 +163,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       stats,
       policies,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
+      loads: (packed) => placement.told(unpackReports(packed), (id) => targets.get(id), nowMs()),
       control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
       restarted: (index, message) => log.error("a worker died and was replaced", { worker: index, message }),
@@ -198,6 +196,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),
     signal: () => standing.states?.stats(),
+    blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
   });
@@ -242,6 +241,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);
+  const notes = setInterval(() => placement.note(nowMs()), LOADS_NOTED_EVERY_MS);
   targets.settle();
 
   await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
@@ -290,7 +290,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   await spans?.stop(SPANS_STOP_MS);
   journal.end();
-  clearInterval(upkeep);
+  for (const timer of [upkeep, notes]) clearInterval(timer);
   policies.stop();
   targets.stop();
   await Promise.all([control.stop(), controlPlane.store.stop()]);

@@ -1,4 +1,5 @@
 /** What is told of an agent's runtimes: events for the journal, lines for the log, what /status and metrics show. */
+import { REGISTRATION_LIMITS } from "./fleet/registration.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import type { RuntimeFigures } from "./obs/runtime-metrics.ts";
@@ -23,6 +24,21 @@ export function runtimeTeller(node: string, runtime: string, tell: Tell, log: Lo
     const state = event.kind;
     tell({ type: `runtime.${state}`, id: runtime, cause: cause || wordsOf(state), labels: { node, runtime } });
     log[CALM.includes(state) ? "info" : "warn"](`runtime ${runtime}: ${state}`, cause === "" ? {} : { cause });
+  };
+}
+
+/** Says once, of each runtime, that it serves more than routers take of one endpoint. */
+export function crowdTeller(runtime: Pick<Runtime, "name" | "models">, log: Pick<Log, "warn">): () => void {
+  const { modelsMax } = REGISTRATION_LIMITS;
+  let isTold = false;
+  return () => {
+    const { name, models } = runtime;
+    if (isTold || models.length <= modelsMax) return;
+    isTold = true;
+    log.warn(`runtime ${name} serves ${models.length} models; routers are told of the first ${modelsMax}`, {
+      first: models[0],
+      left: models[modelsMax],
+    });
   };
 }
 

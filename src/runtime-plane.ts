@@ -3,17 +3,22 @@
  * where, and how they are is asked here; loading and unloading goes to the one that is meant. Those that are found by
  * themselves come and go.
  */
+import { BlockPlane, type ToldRuntime } from "./block-plane.ts";
 import { MeshError } from "./base/errors.ts";
 import type { AgentConfig } from "./config.ts";
+import { parseAddress } from "./base/units.ts";
+import type { MeshNode } from "./mesh/node-membership.ts";
 import type { LocalRuntime } from "./model-calls.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
-import { runtimeTeller } from "./runtime-news.ts";
+import { RuntimeForward } from "./runtime-forward.ts";
+import { crowdTeller, runtimeTeller } from "./runtime-news.ts";
 import { isServing } from "./runtimes/state.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { openRuntime } from "./telemetry/open-runtime.ts";
 import { RuntimeFinder } from "./telemetry/runtime-finder.ts";
+import { runtimeMapIn } from "./telemetry/runtime-map-file.ts";
 import { AUTO, type RuntimeSpec } from "./telemetry/runtime-spec.ts";
 import { kindOfRuntime } from "./telemetry/runtime-tables.ts";
 import type { Runtime } from "./telemetry/runtime.ts";
@@ -21,10 +26,12 @@ import type { RuntimeSample } from "./telemetry/sampler.ts";
 import type { WatchedRuntime } from "./telemetry/watched-runtime.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec">;
+  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec" | "kv">;
   readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
+  /** The mesh, once the agent is in it. */
+  readonly node: () => MeshNode | null;
   readonly log: Log;
 }
 
@@ -36,7 +43,11 @@ export interface RuntimePlane extends LocalRuntime {
   readonly models: readonly string[];
   /** Where routers send requests. */
   readonly places: readonly ServedPlace[];
+  /** Runtimes that listen on this machine alone, and how others reach them. */
+  readonly forwards: RuntimeForward["summary"];
   sample(): RuntimeSample;
+  /** What those tell of their KV caches that are said to. */
+  readonly blocks: BlockPlane;
   /** Of the process that the agent runs: "" where its runtime serves, else why not. Undefined where none is named. */
   readonly askReady: (() => Promise<string>) | undefined;
   /** Looks for others from now on, where that is wanted. */
@@ -49,34 +60,73 @@ const FORGET_MS = 60_000;
 const FORGET_LOOK_MS = 5000;
 
 /** Throws a MeshError for what can't be started, or can't be read. */
-export function openRuntimePlane(options: RuntimePlaneOptions): RuntimePlane {
-  const { config, changed } = options;
+export function openRuntimePlane(given: RuntimePlaneOptions): RuntimePlane {
+  const { config } = given;
   const mock = config.mock.enabled ? startMock(config) : null;
-  mock?.watch(changed);
   const all: Runtime[] = mock === null ? [] : [mock];
+  const forward = forwardOf(given, all);
+  const changed = (): void => {
+    given.changed();
+    void forward.look();
+  };
+  const options = { ...given, changed };
+  mock?.watch(changed);
   const named = config.runtimes.filter(({ kind }) => kind !== "auto");
-  for (const spec of named) all.push(openNamed(spec, options, all));
+  const telling: ToldRuntime[] = [];
+  for (const spec of named) {
+    const runtime = openNamed(spec, options, all);
+    all.push(runtime);
+    if (spec.kvEvents !== undefined) telling.push({ name: runtime.name, kvEvents: spec.kvEvents });
+  }
+  const { tell, log } = options;
+  const blocks = new BlockPlane({ node: config.id, runtimes: telling, config: config.kv, tell, log });
   const first = all.find((runtime) => runtime !== mock);
   const found = config.runtimes.length > named.length ? new FoundRuntimes(options, all) : null;
+  const places = (): readonly ServedPlace[] => placesOf(all, (endpoint) => forward.wayTo(endpoint));
   return {
     all,
     mock,
+    blocks,
     get models() {
       return [...new Set(all.flatMap(({ models }) => models))];
     },
     get places() {
-      return placesOf(all);
+      return places();
     },
-    sample: () => sampleOf(all, placesOf(all)),
+    get forwards() {
+      return forward.summary;
+    },
+    sample: () => sampleOf(all, places()),
     load: async (model, signal, { runtime, ...how }) => holderOf(all, model, runtime).load(model, signal, how),
     unload: async (model, drainMs, signal, runtime) => holderOf(all, model, runtime).unload(model, drainMs, signal),
     askReady: first === undefined ? undefined : async () => whyNotReady(first),
-    begin: async () => found?.begin(),
+    async begin() {
+      blocks.watch(() => all);
+      await found?.begin();
+    },
     async stop(drainMs) {
       found?.stop();
+      blocks.stop();
       await Promise.all(all.map((runtime) => runtime.stop(drainMs)));
+      forward.stop();
     },
   };
+}
+
+function forwardOf({ config, node, changed, log }: RuntimePlaneOptions, all: readonly Runtime[]): RuntimeForward {
+  const hostOf = (address: string): string => parseAddress(address)?.host ?? "";
+  return new RuntimeForward({
+    mode: config.runtime.forward,
+    host: () => hostOf(node()?.membership.address ?? ""),
+    // The mock listens where --serve says.
+    endpoints: () => all.flatMap(({ kind, endpoints }) => (kind === "mock" ? [] : endpoints)),
+    isRouter: (address) =>
+      node()
+        ?.roster.routers()
+        .some((one) => hostOf(one) === address) ?? false,
+    changed,
+    log,
+  });
 }
 
 function whyNotReady({ name, status, models }: Runtime): string {
@@ -112,12 +162,13 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
   const name = spec.name || freeName(kind, taken);
   const runtime = openRuntime(spec, {
     name,
-    ...kindOfRuntime(kind),
+    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined),
     config: config.runtime,
     endsWithAgent: config.exec.command !== "" && !config.exec.detach,
     tell: runtimeTeller(config.id, name, tell, log),
   });
   runtime.watch(changed);
+  runtime.watch(crowdTeller(runtime, log));
   return runtime.begin();
 }
 
@@ -144,6 +195,7 @@ class FoundRuntimes {
     this.#finder = new RuntimeFinder({
       intervalMs: config.runtime.findIntervalMs,
       timeoutMs: config.runtime.timeoutMs,
+      hasMap: config.runtimeMap !== "",
       isKnown: (port) => this.#all.some(({ endpoints }) => endpoints.some((endpoint) => endpoint.port === port)),
       found: ({ kind }, url) => this.#add({ ...AUTO, kind: kind === "mock" ? "generic" : kind, url }),
       unknown: (port, why) =>

@@ -2,6 +2,7 @@
  * Where an agent's runtimes take requests, as routers are told: in the membership's metadata, in registrations, and in the
  * node's sample. A node whose runtimes have one endpoint together, in plain HTTP, is told of as nodes always were.
  */
+import { registrableModels } from "./fleet/registration.ts";
 import { isLoopback, isWildcard } from "./net/ip.ts";
 import { listensAt } from "./process.ts";
 import { isServing } from "./runtimes/state.ts";
@@ -21,6 +22,7 @@ export interface ServedPlace {
   readonly tls: boolean;
   /** Its runtime takes requests. */
   readonly ready: boolean;
+  /** Those that routers take: a node with more than they take would be refused as a whole. */
   readonly models: readonly string[];
 }
 
@@ -39,7 +41,7 @@ export function placesOf(runtimes: readonly Runtime[], wayTo = AS_IT_IS): Served
         ...wayTo(endpoint),
         name: endpoints.length === 1 ? name : `${name}-${endpoint.name}`,
         ready: isServing(status.state),
-        models,
+        models: registrableModels(models),
       }))
       .filter(({ host }) => !host.startsWith("/")),
   );

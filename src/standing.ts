@@ -11,10 +11,12 @@ import { MeshError } from "./base/errors.ts";
 import type { RouterConfig } from "./config.ts";
 import { hostId } from "./mesh/host.ts";
 import { type ControlPlane, controlNodes } from "./control-plane.ts";
+import { BlockReceiver } from "./mesh/block-receiver.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
 import type { SocketDescriptors } from "./mesh/sockets.ts";
+import { RemoteIndexes } from "./remote-indexes.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
 import { servedGpuCalls } from "./gpu-calls.ts";
 import { servedModelCalls } from "./model-calls.ts";
@@ -56,9 +58,15 @@ export class Standing {
   readonly #options: StandingOptions;
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
+  #blocks: BlockReceiver | null = null;
+  /** Which blocks of KV cache the targets' engines hold, as far as nodes tell. */
+  readonly remoteIndexes: RemoteIndexes;
 
   constructor(options: StandingOptions) {
     this.#options = options;
+    const { targets } = options;
+    const engines = (node: string) => this.#blocks?.engines(node) ?? [];
+    this.remoteIndexes = new RemoteIndexes({ targets: () => targets.all(), engines });
   }
 
   /** null until the mesh is joined. */
@@ -68,6 +76,11 @@ export class Standing {
 
   get states(): StateReceiver | null {
     return this.#states;
+  }
+
+  /** What nodes tell of their KV caches; null before the mesh is joined, or where that is not wanted. */
+  get blocks(): BlockReceiver | null {
+    return this.#blocks;
   }
 
   /** This node's id. */
@@ -119,6 +132,7 @@ export class Standing {
       log,
       onEvent: (event) => {
         targets.told(event);
+        if (event.kind === "failed" || event.kind === "left") this.#blocks?.forget(event.id);
         this.#controlPlane?.told(event);
       },
     });
@@ -134,6 +148,7 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
+    if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv });
     const place = { id: () => this.id, node: () => this.#node };
     serveNodeCalls(node, [
       ...servedModelCalls({ ...place, runtime: null }),
@@ -176,12 +191,14 @@ export class Standing {
   fallSilent(): void {
     void this.#controlPlane?.suspend();
     this.#states?.stop();
+    this.#blocks?.stop();
     this.#node?.fallSilent();
   }
 
   /** Takes leave of the mesh; resolves when it has been told, or after `timeoutMs`. */
   async leave(timeoutMs: number): Promise<void> {
     this.#states?.stop();
+    this.#blocks?.stop();
     await this.#node?.leave(timeoutMs);
   }
 }

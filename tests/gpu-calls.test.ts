@@ -266,6 +266,14 @@ describe("a GPU is told of", () => {
     expect(told.partial).toContain("only what r1 knows of it");
     expect(mesh.timeoutsMs).toHaveLength(1);
     expect(mesh.timeoutsMs[0]).toBeLessThanOrEqual(800);
+    // Meanwhile it failed by gossip, and left the fleet.
+    let targets = asked.targets!();
+    const soonGone = gpuCalls({ ...asked, targets: () => targets }).get(ask("0@n2"), {
+      ...call,
+      deadlineMs: performance.now() + 200,
+    });
+    targets = [];
+    expect((await soonGone).partial).toContain("only what r1 knows of it");
   });
 
   test("not by routers and agents that do not answer: why is said", async () => {

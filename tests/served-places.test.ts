@@ -2,8 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { isLoopback, isWildcard } from "../src/net/ip.ts";
 import { partOf } from "../src/fleet/part.ts";
+import { parseRegistration } from "../src/fleet/registration.ts";
 import { targetsOf } from "../src/mesh/node-membership.ts";
-import { announcedPlaces, placesOf, sampleOf, servedMeta } from "../src/served-places.ts";
+import { type AnnouncedPlace, announcedPlaces, placesOf, sampleOf, servedMeta } from "../src/served-places.ts";
 import type { Member } from "../src/swim/event.ts";
 import { bareMeta, encodeMeta } from "../src/swim/meta.ts";
 import { META_BYTES_MAX } from "../src/swim/wire.ts";
@@ -134,4 +135,27 @@ test("hosts of this machine alone, and hosts that stand for every address", () =
     expect([host, isLoopback(host)]).toEqual([host, false]);
   }
   expect(["", "0.0.0.0", "::", "*", "127.0.0.1"].map(isWildcard)).toEqual([true, true, true, true, false]);
+});
+
+describe("more models than routers take", () => {
+  const many = Array.from({ length: 100 }, (_, at) => `${at}`);
+  const odd = ["x".repeat(257), "line\nbreak", ...many];
+  const isTaken = (place: AnnouncedPlace): boolean =>
+    "registration" in parseRegistration({ ...place, address: "10.0.0.7:8000", metrics_port: 9090 });
+
+  test("are told of in part, and the rest of the node goes on", () => {
+    const [place] = announcedPlaces("gpu-1", placesOf([runtime("vllm", [HTTP], { models: odd })]), "");
+    expect(place?.models).toEqual(many.slice(0, 64));
+    expect(place !== undefined && isTaken(place)).toBe(true);
+    for (const endpoints of [[HTTP], [HTTP, GRPC]]) {
+      const targets = targetsBy([runtime("vllm", endpoints, { models: odd })]);
+      expect(targets).toHaveLength(endpoints.length);
+      expect(targets[0]?.[2]).toStartWith("0,1,2,");
+    }
+  });
+
+  test("do not hide one whose name has no room in the metadata", () => {
+    const long = "ä".repeat(200);
+    expect(targetsBy([runtime("vllm", [HTTP], { models: [long, "m"] })])[0]?.[2]).toBe("m");
+  });
 });

@@ -29,7 +29,6 @@ function values(prng: Prng) {
     kvOffset: prng.next() * 3 - 2.5,
     kvPerToken: 2e-5,
     penaltySeconds: 0.0005 * prng.next(),
-    loadSeconds: 0,
     capacity: prng.int(17) === 0 ? 0 : 512,
   };
 }

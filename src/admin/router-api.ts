@@ -25,6 +25,25 @@ export interface TargetLoad {
   readonly othersInFlight: number;
 }
 
+/** What is known of the KV cache of an engine, by its node's word. */
+export interface EngineBlocks {
+  /** Which one of the node's: where its events come from. */
+  readonly engine: string;
+  readonly runtime: string;
+  readonly blocks: number;
+  /** Tokens a block; 0 before the first. */
+  readonly blockTokens: number;
+  /** The engine holds no others. */
+  readonly whole: boolean;
+  /** Nothing that the node told is missing. */
+  readonly current: boolean;
+  /** The node hears the engine: else what it told may be out of date. */
+  readonly heard: boolean;
+  readonly updatesBehind: number;
+  /** Since when it is not current. */
+  readonly behindMs: number | null;
+}
+
 /** GET /stats. */
 export interface RouterStats {
   readonly uptimeSeconds: number;
@@ -50,6 +69,8 @@ export interface RouterApiOptions extends MeshApiOptions {
   targets(): readonly Target[];
   target(id: string): Target | undefined;
   load(id: string): TargetLoad;
+  /** Of the engines behind a target; none where nothing is told of them. */
+  blocks?(target: Target): readonly EngineBlocks[];
   register(registration: Registration): RegisterResult;
   deregister(id: string): boolean;
   stats(): RouterStats;
@@ -68,7 +89,10 @@ export interface RouterApiOptions extends MeshApiOptions {
 
 export function routerApi(options: RouterApiOptions): Hono {
   const app = newApp((error, request) => options.onError?.(error, request));
-  const node = (target: Target): Record<string, unknown> => nodeJson(target, options.load(target.id), options.nowMs());
+  const node = (target: Target): Record<string, unknown> => ({
+    ...nodeJson(target, options.load(target.id), options.nowMs()),
+    kvCache: options.blocks?.(target) ?? [],
+  });
   const text = async (c: Context): Promise<Response> =>
     c.body(await options.metricsText(), 200, { "content-type": PROMETHEUS_TYPE });
 

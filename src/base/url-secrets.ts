@@ -5,13 +5,22 @@
  */
 
 const HIDDEN = "***";
-/** A password may hold whatever was not escaped in it, so it goes on to the last `@` of the word; a port is none. */
-const WITH_PASSWORD = /((?:\/\/|(?<=:)\/|(?<![^\s"'=,])(?!https?:))[^\s/:@?#"'=,]*):(?!\d{1,5}[/?#])\S*@/g;
-const ALONE = /\/\/[^\s/:@?#"']+@/g;
+/**
+ * What stands before a password, in the part of a word up to its last `@`: a password may hold whatever was not escaped in
+ * it. A port is none.
+ */
+const NAME = /(?:\/\/|(?<=:)\/|(?<![^"'=,])(?!https?:))[^/:@?#"'=,]*:(?!\d{1,5}[/?#])/;
+const ALONE = /\/\/[^/:@?#"']+@/g;
 
 export function withoutUrlSecrets(text: string): string {
-  if (!text.includes("@")) return text;
-  return text.replace(WITH_PASSWORD, `$1:${HIDDEN}@`).replace(ALONE, `//${HIDDEN}@`);
+  return text.includes("@") ? text.split(/(\s+)/).map(withoutSecrets).join("") : text;
+}
+
+function withoutSecrets(word: string): string {
+  const end = word.lastIndexOf("@");
+  const name = NAME.exec(word.slice(0, Math.max(0, end)));
+  const hidden = name === null ? word : `${word.slice(0, name.index + name[0].length)}${HIDDEN}${word.slice(end)}`;
+  return hidden.replace(ALONE, `//${HIDDEN}@`);
 }
 
 /** A URL as far as it tells where it leads: its search may hold a key. A relative one stays so. */

@@ -10,6 +10,7 @@ import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
 import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
 import { type Facts, formatAge, formatMs, renderFacts, renderFigures, renderRows } from "./render.ts";
+import { enginesOf } from "./kv-cache.ts";
 import { targetsAt } from "./node-targets.ts";
 import type { CtlConfig } from "./settings.ts";
 import { runtimeFacts } from "./runtime-facts.ts";
@@ -149,11 +150,13 @@ function sections({ id, decision, member, node, targets: several, status, events
   if (runtimes.length > 0)
     parts.push(`Runtimes\n${indented(renderRows("table", runtimes, RUNTIME_COLUMNS, {}, color))}`);
   if (models.length > 0) parts.push(`Models\n${indented(renderRows("table", models, columnsFor(models), {}))}`);
+  const { rows: engines, columns: engineColumns } = enginesOf(targets, status);
+  if (engines.length > 0) parts.push(`KV cache\n${indented(renderRows("table", engines, engineColumns, {}))}`);
   if (gpus.length > 0) parts.push(`GPUs\n${indented(renderRows("table", gpus, GPU_COLUMNS, {}))}`);
   const runtime = runtimeFacts(status as JsonRecord | null);
   if (runtime !== undefined) parts.push(renderFacts(runtime));
   if (status !== null) {
-    const { runtime: _shown, ...rest } = status as JsonRecord;
+    const { runtime: _shown, kvCache: _told, ...rest } = status as JsonRecord;
     parts.push(`What it says of itself\n${indented(renderFigures("table", rest))}`);
   }
   const latest = events.slice(-EVENTS_SHOWN);

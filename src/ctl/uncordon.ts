@@ -12,12 +12,16 @@ import { asking } from "./part.ts";
 import { isWhole, renderWhole } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** No GPU's name, and not "": a script whose variable is empty must not mean the node, and each of its GPUs. */
+const NOT_GIVEN = "node";
 const settings = section({
   ...nodeChangeFields,
   gpu: text({
-    default: "",
+    default: NOT_GIVEN,
     placeholder: "GPU",
+    pattern: /\S/,
     lengthMax: 256,
+    expected: "a GPU's index, its UUID or the beginning of that, or all",
     emptyMeans: "the node, and each of its GPUs",
     doc: "Only end the quarantine of this GPU: its index, its UUID or the beginning of that; all: of each GPU of the node. The node stays cordoned if it is. Needs no control nodes.",
   }),
@@ -42,7 +46,7 @@ const ALONE = { no_quorum: `what a node's GPUs are quarantined for needs no cont
 const WITHOUT_GPUS = ["not_found", "not_supported", "unimplemented", "starting"];
 
 async function uncordon(config: Config, terminal: Terminal, ids: readonly string[]): Promise<number> {
-  if (config.gpu !== "") return clearOne(config, terminal, ids);
+  if (config.gpu !== NOT_GIVEN) return clearOne(config, terminal, ids);
   let code: number = EXIT.ok;
   for (const id of ids) {
     const outcome = await uncordonNode(config, terminal, id);

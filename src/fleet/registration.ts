@@ -167,6 +167,12 @@ function parseName(
   };
 }
 
+/** Those that a registration may name: of more than there may be the first. */
+export function registrableModels(models: readonly string[]): string[] {
+  const { modelsMax, modelLengthMax } = REGISTRATION_LIMITS;
+  return [...new Set(models)].filter((model) => isText(model, 1, modelLengthMax)).slice(0, modelsMax);
+}
+
 /** The body of `POST /register` for a registration: what `parseRegistration` reads. */
 export function registrationJson(registration: Registration): Record<string, unknown> {
   const { metricsPort, ...rest } = registration;

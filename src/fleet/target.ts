@@ -78,3 +78,11 @@ export function onePerNode(targets: readonly Target[]): readonly Target[] {
   }
   return [...best.values()];
 }
+
+/** A target by its id; undefined when it left. */
+export type Find = (id: string) => Target | undefined;
+
+export function finder(targets: readonly Target[]): Find {
+  const byId = new Map(targets.map((target) => [target.id, target]));
+  return (id) => byId.get(id);
+}

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 2a674fc7eda48cb007e960fc output 4142e39c85eecebddaa1db3d
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source aab80da7405db60771675b10 output 0635b056a1ed8744598a8c63
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -801,6 +801,8 @@ export interface ModelState {
   readonly workLeftSeconds?: number | undefined;
   /** Of one that is not loaded and takes requests all the same, since its runtime loads what it is asked for: how long that takes, or still takes. */
   readonly loadSeconds?: number | undefined;
+  /** How old its load was when the state was taken; absent: it was of that moment. */
+  readonly figuresAgeSeconds?: number | undefined;
 }
 
 /** A place where a runtime takes requests. */

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source e965f23a245bcba5b6e94d9f output 1e9e5262b5741ee60e49d855
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output 749589c7e450289403512cf0
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -352,6 +352,9 @@ export namespace infermesh {
                 /** ModelState loadSeconds. */
                 loadSeconds?: (number|null);
 
+                /** ModelState figuresAgeSeconds. */
+                figuresAgeSeconds?: (number|null);
+
                 /**
                  * Creates a new ModelState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -467,6 +470,9 @@ export namespace infermesh {
 
                     /** ModelState loadSeconds */
                     loadSeconds?: (number|null);
+
+                    /** ModelState figuresAgeSeconds */
+                    figuresAgeSeconds?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

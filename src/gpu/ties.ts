@@ -3,7 +3,7 @@
  * children of the process that listens (vLLM's), or brothers under one parent that runs the same program.
  *
  * What can't be told is told as such: other pid namespaces, another user's processes, a runtime that has opened no GPU
- * yet. All GPUs of the node then count as the runtime's.
+ * yet. All GPUs of the node then count as the runtime's; so does one whose processes are not known, beside those that are.
  */
 import type { GpuReading } from "../health/reading.ts";
 
@@ -53,9 +53,12 @@ export function gpusOf(
 ): Set<string> | undefined {
   if (runtime === undefined) return undefined;
   const uuids = new Set<string>();
+  const unknown: string[] = [];
   for (const { uuid, traffic } of readings) {
-    // One whose processes are not known may be anybody's.
-    if (traffic?.processes === undefined) return undefined;
+    if (traffic?.processes === undefined) {
+      unknown.push(uuid);
+      continue;
+    }
     // One that has no name here may have another's number: a driver counts processes of the machine, we those of our namespace.
     const isOurs = traffic.processes.some(
       ({ pid, command, container }) =>
@@ -64,5 +67,6 @@ export function gpusOf(
     );
     if (isOurs) uuids.add(uuid);
   }
-  return uuids.size === 0 ? undefined : uuids;
+  // One whose processes are not known may be the runtime's too: the small one in a processor, to an agent that is not root.
+  return uuids.size === 0 ? undefined : new Set([...uuids, ...unknown]);
 }

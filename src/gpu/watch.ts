@@ -136,7 +136,9 @@ export class GpuWatch {
   /** Whether it is known which GPUs the runtime is on; else its models are told of all of them. */
   get isTied(): boolean {
     const { length } = this.all;
-    return length === 1 || gpusOf(this.#seen?.runtime, this.#readings()) !== undefined;
+    const readings = this.#readings();
+    const isKnown = readings.every(({ traffic }) => traffic?.processes !== undefined);
+    return length === 1 || (isKnown && gpusOf(this.#seen?.runtime, readings) !== undefined);
   }
 
   /** Why the node's runtime is to get no requests; undefined while it may. */

@@ -4,7 +4,7 @@
  *     feed = new IndexFeed(who, prng, blocksMax);
  *     feed.index.apply(event);                     // any number of them
  *     feed.take();                                 // now and then: what changed since, to all who follow
- *     feed.snapshot();                             // to one who asks or is new, after `take` in the same turn
+ *     feed.snapshot();                             // to one who asks or is new, after `take` or `pass` in the same turn
  *
  * Changes are told in the sum: a block that came and went between two takes is no news. When the index starts anew a new
  * life begins; its first update says that it begins with nothing, so that whoever follows goes on without a snapshot. When
@@ -14,12 +14,13 @@
 import { assert } from "../base/assert.ts";
 import type { Prng } from "../base/prng.ts";
 import { type Block, BlockIndex } from "./block-index.ts";
-import { type Head, SLOTS_MAX, writeEnded, writeSnapshot, writeUpdates } from "./wire.ts";
+import { type Head, SLOTS_MAX, writeSnapshot, writeUpdates } from "./wire.ts";
 
 export interface EngineName {
   /** Of the node, below SLOTS_MAX. */
   readonly slot: number;
-  readonly model: string;
+  /** By its name at the node. */
+  readonly runtime: string;
   readonly engine: string;
 }
 
@@ -29,12 +30,15 @@ const NUMBER_MAX = 2 ** 31;
 
 export class IndexFeed {
   readonly index: BlockIndex;
+  /** The engine is heard; while it is not, what is held may be out of date. */
+  isHeard = false;
   readonly #who: EngineName;
   #life: number;
   #number = 0;
   /** The media of each block that changed, as they were told last; 0: it was not there. */
   readonly #told = new Map<number, number>();
   #toldPartial = true;
+  #toldHeard = true;
   /** The life began with nothing, and nobody was told of it yet. */
   #isFresh = false;
 
@@ -48,8 +52,22 @@ export class IndexFeed {
     });
   }
 
-  /** What changed since the last time; nothing when nothing did. */
-  take(): Uint8Array[] {
+  get slot(): number {
+    return this.#who.slot;
+  }
+
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Of the update that was taken last. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** What changed since the last time, in messages of about `bytesMax`; nothing when nothing did. */
+  take(bytesMax?: number): Uint8Array[] {
+    const { isHeard } = this;
     const { isPartial } = this.index;
     const gone: number[] = [];
     const blocks: Block[] = [];
@@ -60,26 +78,38 @@ export class IndexFeed {
       } else if (block.media !== told) blocks.push(block);
     }
     this.#told.clear();
-    if (gone.length + blocks.length === 0 && isPartial === this.#toldPartial) return [];
+    const isToldSo = isPartial === this.#toldPartial && isHeard === this.#toldHeard;
+    if (gone.length + blocks.length === 0 && isToldSo) return [];
     this.#toldPartial = isPartial;
+    this.#toldHeard = isHeard;
     const head = { ...this.#head(), number: this.#number + 1, isFresh: this.#isFresh };
-    const messages = writeUpdates(head, gone, blocks);
+    const messages = writeUpdates(head, gone, blocks, bytesMax);
     this.#isFresh = false;
     this.#number += messages.length;
     if (this.#number >= NUMBER_MAX) this.#begin(false);
     return messages;
   }
 
-  /** All that is held. What changed since the last update must have been taken: this is the state behind that. */
-  snapshot(): Uint8Array[] {
-    assert(this.#told.size === 0, "take() comes before snapshot()");
-    const { model, engine } = this.#who;
-    return writeSnapshot(this.#head(), model, engine, [...this.index.blocks()]);
+  /** Changes that were not taken yet. */
+  get changes(): number {
+    return this.#told.size;
   }
 
-  /** The engine is followed no more. */
-  end(): Uint8Array {
-    return writeEnded(this.#who.slot, this.#life);
+  /** Goes on without telling what changed: there is a snapshot instead. */
+  pass(): void {
+    if (this.#told.size === 0) return;
+    this.#told.clear();
+    this.#toldPartial = this.index.isPartial;
+    this.#toldHeard = this.isHeard;
+    this.#isFresh = false;
+    this.#number += 1;
+  }
+
+  /** All that is held. What changed since the last update must have been taken: this is the state behind that. */
+  snapshot(): Uint8Array[] {
+    assert(this.#told.size === 0, "take() or pass() comes before snapshot()");
+    const { runtime, engine } = this.#who;
+    return writeSnapshot(this.#head(), runtime, engine, [...this.index.blocks()]);
   }
 
   #head(): Head {
@@ -88,6 +118,7 @@ export class IndexFeed {
       life: this.#life,
       number: this.#number,
       isPartial: this.index.isPartial,
+      isHeard: this.isHeard,
       isFresh: false,
     };
   }

@@ -1,77 +1,61 @@
 /**
- * A router's side: the blocks of each engine of each node, by the messages of wire.ts.
+ * A router's side: the blocks of each engine of each node, by the messages of wire.ts and talk.ts.
  *
- *     receiver.receive(from, message, nowMs);      // a message of a node came
+ *     receiver.receive(from, message, nowMs);      // a datagram of a node came
+ *     receiver.answered(from, answer, nowMs);      // what an ask of ours got; whether to ask again at once
  *     receiver.forget(from);                       // the node is gone
  *     receiver.wake(nowMs);                        // now and then: asks again where no answer came
- *     const { asks, changed } = receiver.take();   // after each of these
+ *     const { asks, follows, changed } = receiver.take();   // after each of these
  *     receiver.engines(from)                       // what is known: engines, each with `matched(keys)`
  *
- * An update that is not the next of its life makes us ask for a snapshot: at once, then seldomer while it does not come.
- * Until then what was known stays, since most of it is still so, and `isCurrent` says that it is behind. Updates that
- * come while a snapshot is on its way wait for it, `WAITING_MAX` of them. A life that begins with nothing needs none. A snapshot takes the place of all that was
- * known when its last part is here. What is malformed is counted, and makes us ask too.
+ * A node says now and then which engines it has and how far each is; we answer that we want to be told of changes
+ * (`follows`, again and again, since the node forgets). An update that is not the next of its life, or a standing beyond
+ * what is known, makes us ask: at once, then seldomer while nothing comes. Until then what was known stays, since most of it
+ * is still so, and `isCurrent` says that it is behind. So does it when nothing is heard of the node for `SILENT_MS`; after
+ * `GONE_MS` it has no engines any more. What is malformed is counted, and makes us ask too.
  *
  * Limits: `blocksMax` an engine and `blocksTotalMax` in all, beyond which blocks are not taken and the engine is
  * partial; `SLOTS_MAX` engines a node, `ENGINES_MAX` in all. Whoever hands messages over lets only members through.
  */
-import { RemoteIndex, type RoomForBlocks } from "./remote-index.ts";
-import { type Head, MESSAGE, open, readGone, readNumber, readParts, readRuns, writeAsk } from "./wire.ts";
+import { RemoteEngine, type ReceiverStats } from "./remote-engine.ts";
+import type { RemoteIndex, RoomForBlocks } from "./remote-index.ts";
+import { readAnswer, readStanding, writeAsk } from "./talk.ts";
+import { MESSAGE, open, readNumber, readParts } from "./wire.ts";
 
 export interface ReceiverLimits {
   readonly blocksMax: number;
   readonly blocksTotalMax: number;
 }
 
-export interface ReceiverStats {
-  updates: number;
-  snapshots: number;
-  /** Updates that could not be used before a snapshot. */
-  gaps: number;
-  malformed: number;
-  /** Blocks that there was no room for. */
-  refused: number;
-}
-
-export interface Ask {
+export interface WantedAsk {
   readonly to: string;
-  readonly message: Uint8Array;
+  readonly slot: number;
 }
 
 const ENGINES_MAX = 16_384;
-const WAITING_MAX = 64;
 const ASK_PAUSE_MS = 40;
 const ASK_PAUSE_MS_MAX = 5000;
+const FOLLOW_MS = 4000;
+export const SILENT_MS = 20_000;
+export const GONE_MS = 120_000;
 export const RECEIVER_LIMITS: ReceiverLimits = { blocksMax: 262_144, blocksTotalMax: 4_194_304 };
 
-/** A snapshot of which parts are here. */
-interface Coming {
-  readonly life: number;
-  readonly number: number;
-  readonly parts: number;
-  readonly here: Set<number>;
-  readonly index: RemoteIndex;
-}
-
-interface Engine {
-  index: RemoteIndex;
-  coming: Coming | undefined;
-  /** Updates of one life beyond what is known, for when a snapshot is here. */
-  waiting: Uint8Array[];
-  waitingLife: number;
-  askedAtMs: number;
-  askPauseMs: number;
+interface RemoteNode {
+  readonly engines: Map<number, RemoteEngine>;
+  heardAtMs: number;
+  followedAtMs: number;
 }
 
 export class IndexReceiver {
   readonly stats: ReceiverStats = { updates: 0, snapshots: 0, gaps: 0, malformed: 0, refused: 0 };
   readonly #room: RoomForBlocks;
-  readonly #nodes = new Map<string, Map<number, Engine>>();
+  readonly #nodes = new Map<string, RemoteNode>();
   #engines = 0;
-  #asks: Ask[] = [];
+  #asks: WantedAsk[] = [];
+  #follows: string[] = [];
   #changed = new Set<string>();
-  /** Engines whose snapshot was asked for and is not here. */
-  readonly #wanting = new Map<Engine, { readonly from: string; readonly slot: number }>();
+  /** Engines of which something was asked for and is not here. */
+  readonly #wanting = new Map<RemoteEngine, string>();
 
   constructor(limits: ReceiverLimits = RECEIVER_LIMITS) {
     this.#room = { ...limits, taken: 0, refused: () => (this.stats.refused += 1) };
@@ -82,188 +66,177 @@ export class IndexReceiver {
     return this.#room.taken;
   }
 
+  /** Nodes that have engines. */
+  nodes(): string[] {
+    return [...this.#nodes.keys()];
+  }
+
   receive(from: string, message: Uint8Array, nowMs: number): void {
-    const opened = open(message);
-    if (opened === undefined) {
+    if (message[0] === MESSAGE.standing) this.#standing(from, message, nowMs);
+    else if (this.#message(from, message, nowMs) === "malformed") this.stats.malformed += 1;
+  }
+
+  /** Whether another ask gets more at once. */
+  answered(from: string, bytes: Uint8Array, nowMs: number): boolean {
+    const answer = readAnswer(bytes);
+    if (answer === undefined) {
       this.stats.malformed += 1;
-      return;
+      return false;
     }
-    const { kind, slot, life } = opened;
-    if (kind === MESSAGE.ended) {
-      this.#end(from, slot, life);
-      return;
+    const { slot, isKnown, more, messages } = answer;
+    const node = this.#nodes.get(from);
+    const engine = node?.engines.get(slot);
+    if (node === undefined || engine === undefined) return false;
+    node.heardAtMs = nowMs;
+    if (!isKnown) {
+      this.#drop(from, slot);
+      return false;
     }
-    const engine = this.#engine(from, slot);
-    if (engine === undefined) return;
-    const read = readNumber();
-    if (read === undefined) this.#malformed(from, slot, engine, nowMs);
-    else if (kind === MESSAGE.snapshot) this.#snapshot(from, slot, engine, { life, ...read }, nowMs);
-    else this.#update(from, slot, engine, { life, ...read }, message, nowMs);
+    engine.told(answer, true);
+    let isGood = true;
+    for (const message of messages) {
+      const kind = open(message)?.kind;
+      const isOf = message[1] === slot && (kind === MESSAGE.update || kind === MESSAGE.snapshot);
+      if (!isOf || this.#message(from, message, nowMs) === "malformed") isGood = false;
+    }
+    if (!isGood) this.stats.malformed += 1;
+    // Of what was to come there is nothing: all is asked for from the beginning, in a while.
+    if (messages.length === 0) engine.abandon();
+    this.#look(from, engine, nowMs);
+    return isGood && more && messages.length > 0 && this.#wanting.has(engine);
   }
 
   forget(from: string): void {
-    const slots = this.#nodes.get(from);
-    for (const slot of slots?.keys() ?? []) this.#drop(from, slot);
+    for (const slot of this.#nodes.get(from)?.engines.keys() ?? []) this.#drop(from, slot);
+    this.#nodes.delete(from);
   }
 
   wake(nowMs: number): void {
-    for (const [engine, { from, slot }] of this.#wanting) this.#ask(from, slot, engine, nowMs);
+    for (const [from, { heardAtMs, engines }] of this.#nodes) {
+      if (nowMs - heardAtMs > GONE_MS) this.forget(from);
+      else if (nowMs - heardAtMs > SILENT_MS) for (const engine of engines.values()) this.#want(from, engine, nowMs);
+    }
+    for (const [engine, from] of this.#wanting) this.#want(from, engine, nowMs);
   }
 
   /** What is known of a node's engines; those without a first snapshot are not among them. */
   engines(from: string): RemoteIndex[] {
     const known: RemoteIndex[] = [];
-    for (const { index } of this.#nodes.get(from)?.values() ?? []) if (index.isKnown) known.push(index);
+    for (const { index } of this.#nodes.get(from)?.engines.values() ?? []) if (index.isKnown) known.push(index);
     return known;
   }
 
-  /** Messages to send, and the nodes of which something changed. */
-  take(): { readonly asks: readonly Ask[]; readonly changed: readonly string[] } {
-    const taken = { asks: this.#asks, changed: [...this.#changed] };
+  /** What to ask for by `ask`, whom to follow, and the nodes of which something changed. */
+  take(): {
+    readonly asks: readonly WantedAsk[];
+    readonly follows: readonly string[];
+    readonly changed: readonly string[];
+  } {
+    const taken = { asks: this.#asks, follows: this.#follows, changed: [...this.#changed] };
     if (this.#asks.length > 0) this.#asks = [];
+    if (this.#follows.length > 0) this.#follows = [];
     this.#changed.clear();
     return taken;
   }
 
-  #update(from: string, slot: number, engine: Engine, head: UpdateHead, message: Uint8Array, nowMs: number): void {
+  /** For what is missing of an engine now; undefined where nothing is. */
+  ask({ to, slot }: WantedAsk): Uint8Array | undefined {
+    const engine = this.#nodes.get(to)?.engines.get(slot);
+    return engine === undefined || !this.#wanting.has(engine) ? undefined : writeAsk(engine.ask());
+  }
+
+  #standing(from: string, message: Uint8Array, nowMs: number): void {
+    const read = readStanding(message);
+    if (read === undefined) {
+      this.stats.malformed += 1;
+      return;
+    }
+    const { fromSlot, toSlot, stands } = read;
+    const there = new Set(stands.map(({ slot }) => slot));
+    for (const slot of this.#nodes.get(from)?.engines.keys() ?? []) {
+      if (slot >= fromSlot && slot <= toSlot && !there.has(slot)) this.#drop(from, slot);
+    }
+    for (const stand of stands) {
+      const engine = this.#engine(from, stand.slot, nowMs);
+      if (engine === undefined) continue;
+      engine.told(stand, false);
+      this.#look(from, engine, nowMs);
+    }
+    const node = this.#nodes.get(from);
+    if (node === undefined) return;
+    node.heardAtMs = nowMs;
+    if (nowMs - node.followedAtMs < FOLLOW_MS) return;
+    node.followedAtMs = nowMs;
+    this.#follows.push(from);
+  }
+
+  #message(from: string, message: Uint8Array, nowMs: number): "read" | "malformed" {
+    const opened = open(message);
+    if (opened === undefined) return "malformed";
+    const { kind, slot, life } = opened;
+    const engine = this.#engine(from, slot, nowMs);
+    if (engine === undefined) return "read";
+    const read = readNumber();
+    const told = kind === MESSAGE.snapshot && read !== undefined ? readParts() : undefined;
+    let isGood = false;
+    if (read !== undefined && kind === MESSAGE.update) isGood = engine.update({ life, ...read }, message);
+    else if (read !== undefined && told !== undefined) isGood = engine.snapshot({ life, ...read }, told);
+    if (!isGood) engine.damaged();
+    this.#changed.add(from);
+    this.#look(from, engine, nowMs);
+    return isGood ? "read" : "malformed";
+  }
+
+  /** Asks where something is missing, and no more where nothing is. */
+  #look(from: string, engine: RemoteEngine, nowMs: number): void {
+    if (!engine.isWhole) {
+      this.#want(from, engine, nowMs);
+      return;
+    }
     const { index } = engine;
-    const isSame = index.isKnown && index.life === head.life;
-    if (isSame && head.number <= index.number) return;
-    if (isSame && head.number === index.number + 1) {
-      if (!this.#apply(index, head)) this.#malformed(from, slot, engine, nowMs);
-      this.#changed.add(from);
-      return;
-    }
-    if (head.isFresh && index.isKnown) {
-      index.clear();
-      engine.index = new RemoteIndex(index, head.life, this.#room);
-      engine.index.begin(0);
-      this.#update(from, slot, engine, head, message, nowMs);
-      return;
-    }
-    this.stats.gaps += 1;
-    index.isCurrent = false;
-    if (engine.waitingLife !== head.life) engine.waiting = [];
-    engine.waitingLife = head.life;
-    if (engine.waiting.length < WAITING_MAX) engine.waiting.push(Uint8Array.from(message));
-    this.#ask(from, slot, engine, nowMs);
-  }
-
-  #apply(index: RemoteIndex, head: UpdateHead): boolean {
-    readGone((key) => index.remove(key));
-    const isGood = readRuns((key, _parent, depth, tokens, media) => index.set(key, depth, tokens, media));
-    if (!isGood) {
-      index.isCurrent = false;
-      return false;
-    }
-    this.stats.updates += 1;
-    index.number = head.number;
-    index.isTold = !head.isPartial;
-    return true;
-  }
-
-  #snapshot(from: string, slot: number, engine: Engine, head: UpdateHead, nowMs: number): void {
-    const told = readParts();
-    if (told === undefined) {
-      this.#malformed(from, slot, engine, nowMs);
-      return;
-    }
-    const { index } = engine;
-    const { life, number } = head;
-    const { part, parts, model, engine: name } = told;
-    // One that says no more than what is known.
-    if (index.isKnown && index.isCurrent && index.life === life && number <= index.number) return;
-    let { coming } = engine;
-    if (coming?.life !== life || coming.number !== number || coming.parts !== parts) {
-      coming?.index.clear();
-      const fresh = new RemoteIndex({ model, engine: name, slot }, life, this.#room);
-      coming = { life, number, parts, here: new Set(), index: fresh };
-      engine.coming = coming;
-    }
-    if (coming.here.has(part)) return;
-    coming.here.add(part);
-    const fresh = coming.index;
-    fresh.isTold = !head.isPartial;
-    if (!readRuns((key, _parent, depth, tokens, media) => fresh.set(key, depth, tokens, media))) {
-      fresh.clear();
-      engine.coming = undefined;
-      this.#malformed(from, slot, engine, nowMs);
-    } else if (coming.here.size === parts) this.#arrived(from, slot, engine, coming, nowMs);
-  }
-
-  #arrived(from: string, slot: number, engine: Engine, coming: Coming, nowMs: number): void {
-    this.stats.snapshots += 1;
-    engine.index.clear();
-    engine.index = coming.index;
-    engine.index.begin(coming.number);
-    engine.coming = undefined;
+    if (!index.isCurrent) this.#changed.add(from);
+    index.isCurrent = true;
+    index.behindSinceMs = undefined;
+    index.behind = 0;
     this.#wanting.delete(engine);
     engine.askPauseMs = ASK_PAUSE_MS;
     engine.askedAtMs = -Infinity;
-    this.#changed.add(from);
-    const { waiting } = engine;
-    engine.waiting = [];
-    for (const message of waiting) {
-      const opened = open(message);
-      const read = readNumber();
-      // Those of another life were of the one before.
-      if (opened?.life !== coming.life || read === undefined) continue;
-      this.#update(from, slot, engine, { life: coming.life, ...read }, message, nowMs);
-    }
   }
 
-  #malformed(from: string, slot: number, engine: Engine, nowMs: number): void {
-    this.stats.malformed += 1;
-    engine.index.isCurrent = false;
-    this.#ask(from, slot, engine, nowMs);
-  }
-
-  #ask(from: string, slot: number, engine: Engine, nowMs: number): void {
-    this.#wanting.set(engine, { from, slot });
+  #want(from: string, engine: RemoteEngine, nowMs: number): void {
+    const { index } = engine;
+    if (index.isCurrent) this.#changed.add(from);
+    index.isCurrent = false;
+    index.behindSinceMs ??= nowMs;
+    index.behind = engine.behind;
+    this.#wanting.set(engine, from);
     if (nowMs < engine.askedAtMs + engine.askPauseMs) return;
     if (engine.askedAtMs !== -Infinity) engine.askPauseMs = Math.min(ASK_PAUSE_MS_MAX, engine.askPauseMs * 2);
     engine.askedAtMs = nowMs;
-    this.#asks.push({ to: from, message: writeAsk(slot) });
-  }
-
-  #end(from: string, slot: number, life: number): void {
-    const engine = this.#nodes.get(from)?.get(slot);
-    // A late word on the life before says nothing of this one.
-    if (engine === undefined || (engine.index.isKnown && engine.index.life !== life)) return;
-    this.#drop(from, slot);
+    this.#asks.push({ to: from, slot: index.slot });
   }
 
   #drop(from: string, slot: number): void {
-    const slots = this.#nodes.get(from);
-    const engine = slots?.get(slot);
-    if (slots === undefined || engine === undefined) return;
-    engine.index.clear();
-    engine.coming?.index.clear();
+    const node = this.#nodes.get(from);
+    const engine = node?.engines.get(slot);
+    if (node === undefined || engine === undefined) return;
+    engine.clear();
     this.#wanting.delete(engine);
-    slots.delete(slot);
-    if (slots.size === 0) this.#nodes.delete(from);
+    node.engines.delete(slot);
+    if (node.engines.size === 0) this.#nodes.delete(from);
     this.#engines -= 1;
     this.#changed.add(from);
   }
 
-  #engine(from: string, slot: number): Engine | undefined {
-    const slots = this.#nodes.get(from);
-    const known = slots?.get(slot);
+  #engine(from: string, slot: number, nowMs: number): RemoteEngine | undefined {
+    const node = this.#nodes.get(from);
+    const known = node?.engines.get(slot);
     if (known !== undefined || this.#engines >= ENGINES_MAX) return known;
-    const index = new RemoteIndex({ model: "", engine: "", slot }, 0, this.#room);
-    const engine: Engine = {
-      index,
-      coming: undefined,
-      waiting: [],
-      waitingLife: 0,
-      askedAtMs: -Infinity,
-      askPauseMs: ASK_PAUSE_MS,
-    };
-    if (slots === undefined) this.#nodes.set(from, new Map([[slot, engine]]));
-    else slots.set(slot, engine);
+    const engine = new RemoteEngine(slot, this.#room, this.stats);
+    engine.askPauseMs = ASK_PAUSE_MS;
+    if (node !== undefined) node.engines.set(slot, engine);
+    else this.#nodes.set(from, { engines: new Map([[slot, engine]]), heardAtMs: nowMs, followedAtMs: -Infinity });
     this.#engines += 1;
     return engine;
   }
 }
-
-type UpdateHead = Omit<Head, "slot">;

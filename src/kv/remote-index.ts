@@ -18,13 +18,20 @@ const TOKENS = 16;
 const DEPTH = 16 * 65_536;
 
 export class RemoteIndex {
-  readonly model: string;
+  /** By its name at its node. */
+  readonly runtime: string;
   readonly engine: string;
   readonly slot: number;
   readonly life: number;
   number = 0;
   /** It follows the node's word without a gap. */
   isCurrent = false;
+  /** When it began to be behind, on the receiver's clock; undefined while it is current. */
+  behindSinceMs: number | undefined;
+  /** Updates that are known to be missing, of this life. */
+  behind = 0;
+  /** The node hears the engine: else what is told may be out of date, however current it is. */
+  isHeard = false;
   /** The node says that it tells all that the engine holds. */
   isTold = false;
   /** A snapshot was here. */
@@ -35,8 +42,8 @@ export class RemoteIndex {
   readonly #room: RoomForBlocks;
   #isShort = false;
 
-  constructor(who: { model: string; engine: string; slot: number }, life: number, room: RoomForBlocks) {
-    this.model = who.model;
+  constructor(who: { runtime: string; engine: string; slot: number }, life: number, room: RoomForBlocks) {
+    this.runtime = who.runtime;
     this.engine = who.engine;
     this.slot = who.slot;
     this.life = life;
@@ -54,7 +61,6 @@ export class RemoteIndex {
 
   begin(number: number): void {
     this.number = number;
-    this.isCurrent = true;
     this.isKnown = true;
   }
 

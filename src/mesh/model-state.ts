@@ -60,6 +60,7 @@ export function encodeModel(
       preemptionsPerSecond: model.preemptionsPerSecond,
       workLeftSeconds: model.workLeftSeconds,
       loadSeconds: model.loadSeconds,
+      figuresAgeSeconds: model.figuresAgeMs === undefined ? undefined : model.figuresAgeMs / 1000,
     }),
     timeToFirstToken: encodeQuantiles(model.timeToFirstToken),
     interTokenLatency: encodeQuantiles(model.interTokenLatency),
@@ -72,6 +73,7 @@ export function encodeModel(
 
 export function decodeModel(model: ModelMessage): ModelSample[] {
   const name = text(model.labels?.model);
+  const ageSeconds = amount(model.figuresAgeSeconds);
   if (name === "") return [];
   return [
     {
@@ -96,6 +98,7 @@ export function decodeModel(model: ModelMessage): ModelSample[] {
       preemptionsPerSecond: amount(model.preemptionsPerSecond),
       workLeftSeconds: amount(model.workLeftSeconds),
       loadSeconds: amount(model.loadSeconds),
+      figuresAgeMs: ageSeconds === undefined ? undefined : ageSeconds * 1000,
     },
   ];
 }

@@ -23,7 +23,7 @@ export interface RequestsOptions {
   readonly addresses: Addresses;
   readonly stats: TransportStats;
   readonly frameBytesMax: number;
-  readonly listener: (channel: Channel) => Listener | undefined;
+  readonly listener: (channel: Channel, payload: Uint8Array) => Listener | undefined;
   /** What another member asked did not open. */
   readonly onDrop: (reason: DropReason, from: string, packet: Uint8Array) => void;
   readonly onError: (error: unknown) => void;
@@ -64,7 +64,7 @@ export class Requests {
       return undefined;
     }
     try {
-      const answer = await listener(channelOf(packet))?.onRequest?.(from, payload);
+      const answer = await listener(channelOf(packet), payload)?.onRequest?.(from, payload);
       if (answer === undefined) return undefined;
       if (answer.length > frameBytesMax) {
         throw new MeshError("internal", `an answer of ${answer.length} bytes is longer than a frame may be`);

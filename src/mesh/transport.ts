@@ -15,6 +15,7 @@ import { Addresses, type Endpoint, type Lookup } from "./addresses.ts";
 import { type Channel, CHANNEL, channelOf, type DropReason, Envelope, KIND, type Kind } from "./envelope.ts";
 import { PLAIN_HEADER_BYTES, SEALED_BYTES } from "./envelope.ts";
 import type { Keyring } from "./keyring.ts";
+import { Listeners } from "./listeners.ts";
 import { Notices } from "./notices.ts";
 import { type Outcome, Pacer } from "./pacer.ts";
 import { ReplayTable } from "./replay.ts";
@@ -79,7 +80,7 @@ export class Transport {
   readonly #pacer: Pacer<Datagram>;
   readonly #client: TcpClient;
   readonly #notices: Notices;
-  readonly #listeners = new Map<Channel, Listener>();
+  readonly #listeners = new Listeners();
   #addresses!: Addresses;
   #udp!: Udp;
   #server!: TcpServer;
@@ -154,15 +155,18 @@ export class Transport {
       addresses: this.#addresses,
       stats: this.#stats,
       frameBytesMax: limits.frameBytesMax,
-      listener: (channel) => this.#listeners.get(channel),
+      listener: (channel, payload) => this.#listeners.of(channel, payload),
       onDrop: (reason, from, packet) => this.#drop(reason, KIND.request, from, packet),
       onError: (error) => this.#notices.fault("request", error),
     });
   }
 
-  /** From now on, what comes on the channel is the listener's; what nobody listens to is dropped. */
-  listen(channel: Channel, listener: Listener): void {
-    this.#listeners.set(channel, listener);
+  /**
+   * From now on, what comes on the channel is the listener's; what nobody listens to is dropped. With `firsts`, what begins
+   * with one of these bytes: there are four channels, and more than four who talk.
+   */
+  listen(channel: Channel, listener: Listener, firsts?: readonly number[]): void {
+    this.#listeners.set(channel, listener, firsts);
   }
 
   /** The IP address bound; "::" or "0.0.0.0" for every one. */
@@ -187,6 +191,11 @@ export class Transport {
   /** The longest payload of a datagram. */
   get payloadBytesMax(): number {
     return this.#options.limits.datagramBytesMax - this.#envelope.overhead;
+  }
+
+  /** The longest request or answer. */
+  get frameBytesMax(): number {
+    return this.#options.limits.frameBytesMax;
   }
 
   /**
@@ -276,7 +285,7 @@ export class Transport {
     const payload =
       packet.length > this.#options.limits.datagramBytesMax ? "oversized" : this.#envelope.open(KIND.datagram, packet);
     if (typeof payload !== "string") {
-      this.#listeners.get(channelOf(packet))?.onPacket?.(formatAddress({ host, port }), payload);
+      this.#listeners.of(channelOf(packet), payload)?.onPacket?.(formatAddress({ host, port }), payload);
     } else this.#drop(payload, KIND.datagram, formatAddress({ host, port }), packet);
   }
 

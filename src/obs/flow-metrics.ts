@@ -20,6 +20,11 @@ export function addFlowMetrics(to: Exposition, stats: WorkerStats): void {
     [{ result: "shared" }, stats.count("cacheShares")],
     [{ result: "miss" }, stats.count("cacheMisses")],
   ]);
+  to.add(ROUTER_METRICS.loadReports, () => [
+    [{ result: "used" }, stats.count("loadsUsed")],
+    [{ result: "unknown" }, stats.count("loadsUnknown")],
+    [{ result: "malformed" }, stats.count("loadsMalformed")],
+  ]);
   to.addOne(ROUTER_METRICS.cacheEntries, () => stats.count("cacheEntries"));
   to.addOne(ROUTER_METRICS.cacheBytes, () => stats.count("cacheBytes"));
 }

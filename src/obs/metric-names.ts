@@ -160,6 +160,13 @@ export const ROUTER_METRICS = {
     "",
     "Failures of targets: connect, timeout, reset, bad-response, truncated; exhausted is this router's own lack of descriptors or ports.",
   ),
+  loadReports: metric(
+    "counter",
+    "infermesh_router_load_reports_total",
+    ["result"],
+    "",
+    "Answers in which a target told of its load (ORCA): used, unknown (no figure of a row), malformed (or told twice).",
+  ),
   decision: metric("histogram", "infermesh_router_decision_seconds", [], "seconds", "Time to choose a target."),
   retries: metric("counter", "infermesh_router_retries_total", [], "", "Requests sent again to another target."),
   hedges: metric(

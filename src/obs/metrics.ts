@@ -7,9 +7,16 @@
 
 import { version } from "../base/version.ts";
 import { addedByName, type HistogramReading, quantile } from "./buckets.ts";
-import { Exposition, type Labels, type Metric } from "./exposition.ts";
+import { Exposition, type Metric } from "./exposition.ts";
+import {
+  addHeardBlockMetrics,
+  addSentBlockMetrics,
+  type HeardBlockFigures,
+  type SentBlockFigures,
+} from "./block-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
+import { sum, sumsOf } from "./sums.ts";
 import { addRuntimeMetrics, type RuntimeFigures } from "./runtime-metrics.ts";
 import { addHeardMetrics, addSentMetrics, type HeardFigures, type SentFigures } from "./signal-metrics.ts";
 import { AGENT_METRICS, MODEL_METRICS } from "./agent-metric-names.ts";
@@ -45,6 +52,7 @@ export interface RouterMetricsOptions {
   readonly targets?: () => Iterable<{ readonly state: string }>;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => HeardFigures | undefined;
+  readonly blocks?: () => HeardBlockFigures | undefined;
   readonly tracing?: () => SpanFigures | undefined;
   readonly policies?: () => PolicyFigures | undefined;
 }
@@ -80,6 +88,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addProcessMetrics(out);
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
+  addHeardBlockMetrics(out, () => options.blocks?.());
   addTracingMetrics(out, () => options.tracing?.());
   addPolicyMetrics(out, stats, () => options.policies?.());
   /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
@@ -212,6 +221,7 @@ export interface AgentMetricsOptions {
   readonly sample: () => SampledNode;
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
+  readonly blocks?: () => SentBlockFigures | undefined;
   /** Those that are asked. */
   readonly runtimes?: () => readonly RuntimeFigures[];
   /** The process that the agent runs as its runtime; undefined where it runs none. */
@@ -233,6 +243,7 @@ export function agentMetrics(options: AgentMetricsOptions): {
   addProcessMetrics(out);
   addMeshMetrics(out, mesh);
   addSentMetrics(out, () => signal?.());
+  addSentBlockMetrics(out, () => options.blocks?.());
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));
@@ -268,27 +279,4 @@ export function agentMetrics(options: AgentMetricsOptions): {
 
 function inSeconds({ bounds, cumulative, sum: total }: HistogramReading): HistogramReading {
   return { bounds: bounds.map((bound) => Number((bound / 1e6).toPrecision(6))), cumulative, sum: total / 1e6 };
-}
-
-/** Counts of several rows that belong to one name, added up. */
-function sumsOf<A extends string, B extends string>(
-  outer: A,
-  inner: B,
-  rows: readonly (readonly [name: string, counts: ReadonlyMap<string, number>])[],
-): (readonly [Labels<A | B>, number])[] {
-  const sums = new Map<string, Map<string, number>>();
-  for (const [name, counts] of rows) {
-    const own = sums.get(name) ?? new Map<string, number>();
-    sums.set(name, own);
-    for (const [key, count] of counts) own.set(key, (own.get(key) ?? 0) + count);
-  }
-  return [...sums].flatMap(([name, counts]) =>
-    [...counts].map(([key, count]) => [{ [outer]: name, [inner]: key } as Labels<A | B>, count] as const),
-  );
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }

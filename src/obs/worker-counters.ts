@@ -51,6 +51,14 @@ export const COUNT = {
   cacheBytes: 17,
   denied: 18,
   lateFirstTokens: 19,
+  loadsUsed: 20,
+  loadsUnknown: 21,
+  loadsMalformed: 22,
+} as const;
+const LOADS = {
+  used: COUNT.loadsUsed,
+  unknown: COUNT.loadsUnknown,
+  malformed: COUNT.loadsMalformed,
 } as const;
 /** What is so now rather than counted: gone with its worker. */
 const GAUGES = [COUNT.connections, COUNT.waiting, COUNT.cacheEntries, COUNT.cacheBytes] as const;
@@ -187,6 +195,11 @@ export class WorkerCounters {
   /** A first token came later than its policy promises. */
   lateFirstToken(): void {
     add(this.#values, COUNT.lateFirstTokens, 1);
+  }
+
+  /** A target told of its load: figures that are used, none of those, or nothing that can be read. */
+  loadReport(what: keyof typeof LOADS): void {
+    add(this.#values, LOADS[what], 1);
   }
 
   /** A request that the cache may answer: it did, by what it keeps or by the answer that another was waiting for; or not. */

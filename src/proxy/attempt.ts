@@ -7,6 +7,7 @@
 import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 import { NO_TARGET } from "../score/pick.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
+import { KIND } from "../wire/fields.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import type { Choice } from "./choice.ts";
 import { nowMs } from "./clock.ts";
@@ -145,7 +146,17 @@ export class Attempt implements UpstreamUser {
   }
 
   responseHead(head: ResponseHead, buffer: Buffer): void {
+    if (head.loadLine >= 0) this.#hearLoad(head, buffer);
     this.#owner.answers(this, head, buffer);
+  }
+
+  #hearLoad(head: ResponseHead, buffer: Buffer): void {
+    const { loads, config } = this.#context;
+    if (config.loadReports !== "off") loads.head(head, buffer, this.row, this.#tokens);
+    if (!config.loadReportsPass) return;
+    for (let line = 0; line < head.lineCount; line++) {
+      if (head.kind[line] === KIND.load || head.kind[line] === KIND.loadBinary) head.drop[line] = 0;
+    }
   }
 
   responseBody(buffer: Buffer, start: number, end: number, ended: boolean): void {

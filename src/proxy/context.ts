@@ -12,6 +12,7 @@ import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { KnownHeads } from "./known-heads.ts";
+import type { LoadReports } from "./load-reports.ts";
 import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -33,6 +34,7 @@ export interface WorkerContext {
   readonly heads: KnownHeads;
   readonly dispatch: Dispatch;
   readonly deadlines: Deadlines;
+  readonly loads: LoadReports;
   readonly wires: Wires;
   readonly limits: RateLimit;
   readonly watches: HealthWatches;

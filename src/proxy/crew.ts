@@ -45,6 +45,8 @@ export interface CrewOptions {
   readonly tracing?: TracerSettings & { take(packed: Uint8Array): void };
   /** What workers must know of policies; absent: there are none. */
   readonly policies?: CrewPolicies;
+  /** Takes what targets told of their load (load-reports.ts). */
+  loads?(packed: Float64Array): void;
   /** Answers a registration that came in on the data port. */
   control(path: string, body: string): Promise<{ status: number; body: string }>;
   /** Every worker routes by this version, or a later one. */
@@ -417,6 +419,9 @@ export class Crew {
       case "spans":
         this.#options.tracing?.take(message.packed);
         thread.send({ kind: "spans-taken" });
+        break;
+      case "loads":
+        this.#options.loads?.(message.packed);
         break;
       case "drained":
         thread.drained = true;

@@ -44,6 +44,15 @@ export class Eligibility {
     return this.#mayServe(this.#rules, model, target) && (this.#chosen.get(model)?.has(target.node) ?? true);
   }
 
+  /** Those of these that may be given requests, by model. */
+  allowed<T extends Candidate>(able: Iterable<[model: string, target: T]>): Map<string, T[]> {
+    const byModel = new Map<string, T[]>();
+    for (const [model, target] of able) {
+      if (this.allows(model, target)) byModel.set(model, [...(byModel.get(model) ?? []), target]);
+    }
+    return byModel;
+  }
+
   /** Only so many targets may serve some model, so these have to be chosen. */
   get isLimiting(): boolean {
     return this.#rules !== null && this.#rules.limits.size > 0;

@@ -39,6 +39,7 @@ import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
 import { Choice } from "./choice.ts";
+import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { actionOf, type Caller, isQuestion } from "./caller.ts";
@@ -586,14 +587,20 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
     const shaped = this.#treatment?.shaped ?? null;
     this.#isSent = true;
-    const sent = shaped === null ? attempt.send(this.held, 0, this.heldEnd) : this.#sendShaped(attempt, shaped);
+    const sent =
+      shaped === null ? this.#send(attempt, this.held, this.bodyAt, this.heldEnd) : this.#sendShaped(attempt, shaped);
     if (this.#complete) return;
     if (sent) this.#client?.resumeReading();
     else this.#client?.pauseReading();
   }
 
-  #sendShaped(attempt: Attempt, { bytes, hasBody }: Reshaped): boolean {
-    const sent = attempt.send(bytes, 0, bytes.length);
+  #send(attempt: Attempt, bytes: Buffer, bodyAt: number, end: number): boolean {
+    const asking = askForLoad(this.#context, attempt.target, attempt.row, bytes, bodyAt, end);
+    return asking === null ? attempt.send(bytes, 0, end) : attempt.send(asking, 0, asking.length);
+  }
+
+  #sendShaped(attempt: Attempt, { bytes, bodyAt, hasBody }: Reshaped): boolean {
+    const sent = this.#send(attempt, bytes, bodyAt, bytes.length);
     return hasBody || this.heldEnd === this.bodyAt ? sent : attempt.send(this.held, this.bodyAt, this.heldEnd);
   }
 

@@ -16,7 +16,7 @@ import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
 import { moreOf, notServed } from "./explain-target.ts";
-import { isServed } from "./places.ts";
+import { isServed } from "./row-sample.ts";
 
 export interface Candidate {
   readonly node: string;
@@ -91,6 +91,8 @@ interface Seen {
   readonly figures: RowFigures;
   /** As it is now, rather than as it was. */
   readonly isNow: boolean;
+  /** What of its penalty is loading the model; 0 where it is of the past, and not known. */
+  readonly loadSeconds: number;
 }
 
 export class Explainer {
@@ -108,8 +110,8 @@ export class Explainer {
     const nowDeciseconds = table.nowDeciseconds(atMs);
     const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
     const isExcluded = new Set(excluded);
-    const scored = this.#places(model).map(({ target: id, row, weight, isRouted }): Scored => {
-      const seen = { id, row, model, weight, isRouted, figures: figuresOf(table, row), isNow: true };
+    const scored = this.#places(model).map(({ target: id, row, ...place }): Scored => {
+      const seen = { ...place, id, row, model, figures: figuresOf(table, row), isNow: true };
       const node = this.#options.target(id)?.node ?? id;
       const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
@@ -166,7 +168,16 @@ export class Explainer {
         queuedTokens: kept.queuedTokens - own * promptTokens,
       };
       const weight = weights.get(place.row) ?? 1;
-      const seen = { id: place.node, row: place.row, model, weight, isRouted: true, figures, isNow: false };
+      const seen = {
+        id: place.node,
+        row: place.row,
+        model,
+        weight,
+        isRouted: true,
+        figures,
+        isNow: false,
+        loadSeconds: 0,
+      };
       return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
     // By which way it was chosen is not kept: the policies of now are those of then, but for a change in between.
@@ -217,7 +228,7 @@ export class Explainer {
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {
     const { id, row, model, figures, weight } = seen;
-    const cost = costOf(figures, promptTokens, nowDeciseconds);
+    const cost = costOf(figures, promptTokens, nowDeciseconds, seen.loadSeconds);
     const target = this.#options.target(id);
     const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
     return {

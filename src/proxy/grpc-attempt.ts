@@ -4,6 +4,7 @@
  * stream is left by `part`, which may come later, when a slow client has taken the last of the answer.
  */
 import type { Outcome } from "../flow/breaker.ts";
+import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { Choice } from "./choice.ts";
@@ -152,6 +153,12 @@ export class GrpcAttempt {
     this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
     this.#tokens = 0;
     return true;
+  }
+
+  /** A head or trailers came that tell of the target's load; `isOver`: it has said all. */
+  hearLoad(block: HeaderBlock, isOver: boolean): void {
+    const { loads, config } = this.#context;
+    if (config.loadReports !== "off") loads.block(block, this.row, this.#tokens, isOver);
   }
 
   /** How it went, for the target's breaker. */

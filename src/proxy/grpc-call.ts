@@ -271,6 +271,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   answered(_stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
     const attempt = this.#attempt;
     if (attempt === null) return;
+    if (block.load !== null) attempt.hearLoad(block, ended);
     if (ended) attempt.observe(outcomeOf(statusIn(block)));
     const isRefused = ended && statusIn(block) === GRPC_STATUS.unavailable;
     if (isRefused && this.#mayRepeat(false) && this.#mayAfford()) {
@@ -288,7 +289,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     this.#isCommitted = true;
     this.#activeMs = nowMs();
     this.#request.release();
-    this.#send(headBytes, writeAnswerHead(block, this.#id, nodeField), ended);
+    const { loadReportsPass } = this.#context.config;
+    this.#send(headBytes, writeAnswerHead(block, this.#id, nodeField, loadReportsPass), ended);
     const isGrpc = block.status === 200;
     if (this.#span !== null) this.#span.isKnownMethod ||= isGrpc;
     const grpcStatus = statusIn(block);
@@ -324,10 +326,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   trailers(stream: Http2Stream, block: HeaderBlock): void {
-    const length = writeTrailers(block);
-    if (stream === this.#stream && block.fields.some(({ name }) => isForbiddenTrailer(name.bytes))) {
+    const isTargets = stream !== this.#stream;
+    if (isTargets && block.load !== null) this.#attempt?.hearLoad(block, true);
+    const length = writeTrailers(block, !isTargets || this.#context.config.loadReportsPass);
+    if (!isTargets && block.fields.some(({ name }) => isForbiddenTrailer(name.bytes))) {
       this.#refuse(new MeshError("bad_request", "the trailers have a field that belongs into the head"));
-    } else if (stream !== this.#stream) {
+    } else if (isTargets) {
       const status = statusIn(block);
       // No message came before: what the target says now is all that it says of itself.
       if (this.#attempt?.endPrefill() === true) this.#attempt.observe(outcomeOf(status));

@@ -50,6 +50,17 @@ function writeFields(block: HeaderBlock): number {
   return end;
 }
 
+function isOursOrLoad(kind: number): boolean {
+  return kind === FIELD_KIND.load || kind === FIELD_KIND.loadBinary || isOurs(kind);
+}
+
+/** The fields of an answer, without what it says of its target's load unless that is passed on. */
+function writeAnswered(block: HeaderBlock, passesLoad: boolean): number {
+  // A load that was told is seldom told again, so such a block is not worth keeping.
+  if (block.load === null) return writeFields(block);
+  return block.write(headBytes, 0, passesLoad ? isOurs : isOursOrLoad);
+}
+
 /**
  * Without what the settings keep from targets, and what a span takes the place of; a block that was kept is of no use
  * for either.
@@ -100,12 +111,12 @@ export function writeRequestHead(
 export const REQUEST_EXTRA_BYTES: number = 384 + LITERAL_OVERHEAD_BYTES;
 
 /** The head of an answer to the call of this id, with the field that names its node; answers its end. */
-export function writeAnswerHead(block: HeaderBlock, id: CallId, nodeField: Uint8Array): number {
-  const at = writeFields(block);
+export function writeAnswerHead(block: HeaderBlock, id: CallId, nodeField: Uint8Array, passesLoad: boolean): number {
+  const at = writeAnswered(block, passesLoad);
   headBytes.set(nodeField, at);
   return writeIdField(id, headBytes, at + nodeField.length);
 }
 
-export function writeTrailers(block: HeaderBlock): number {
-  return writeFields(block);
+export function writeTrailers(block: HeaderBlock, passesLoad: boolean): number {
+  return writeAnswered(block, passesLoad);
 }

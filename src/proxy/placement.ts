@@ -10,25 +10,27 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
-import type { Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
+import { type Find, finder, type Target } from "../fleet/target.ts";
+import { type Load, NO_LOAD } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { ColdStarts } from "./cold-starts.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { contextOf, inUse, isServed, leadsTo, type Place, type PlaceInUse, Places, sumOf, withRtt } from "./places.ts";
-import { type Find, finder, type LoadMark, type Others, type Resettable } from "./placed.ts";
+import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, withRtt } from "./places.ts";
+import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
+import type { RowReport } from "./load-reports.ts";
+import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
-import { ServedModels } from "./served-models.ts";
+import { type NumberedCounts, ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class Placement {
   readonly #table: ScoreTable;
   readonly #writer: TableWriter;
-  readonly #stats: Resettable;
+  readonly #stats: NumberedCounts;
   readonly #config: CostConfig;
-  readonly #others: Others;
+  readonly #loads: PlaceLoads;
   readonly #warmth: Warmth | null;
   readonly #coldStarts: ColdStarts;
   readonly #places = new Places();
@@ -45,7 +47,7 @@ export class Placement {
   /** Without `warmth` a new target takes its whole share at once. */
   constructor(
     table: ScoreTable,
-    stats: Resettable,
+    stats: NumberedCounts,
     config: CostConfig,
     others: Others = () => NO_LOAD,
     warmth: Warmth | null = null,
@@ -55,7 +57,7 @@ export class Placement {
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#config = config;
-    this.#others = others;
+    this.#loads = new PlaceLoads(table, others);
     this.#warmth = warmth;
     this.#coldStarts = new ColdStarts(config);
   }
@@ -134,10 +136,7 @@ export class Placement {
 
   /** The targets that are given requests now, by model. */
   serving(find: Find): Map<string, Target[]> {
-    const able = [...this.#able(find)].filter(([model, target]) => this.#eligibility.allows(model, target));
-    const byModel = new Map<string, Target[]>();
-    for (const [model, target] of able) byModel.set(model, [...(byModel.get(model) ?? []), target]);
-    return byModel;
+    return this.#eligibility.allowed(this.#able(find));
   }
 
   /** Forgets models that nobody has served for a while; answers a snapshot when there were such. */
@@ -170,15 +169,12 @@ export class Placement {
 
   /** What routers have in flight at a target now: read it as a poll goes out, and give it back with the sample. */
   mark(target: Target): LoadMark {
-    const marks = new Map<string, Load>();
-    for (const model of target.models) {
-      const place = this.#places.get(target.id, model);
-      if (place === undefined) continue;
-      const own = this.#ownLoad(place);
-      const others = this.#others(place.key);
-      marks.set(model, { requests: own.requests + others.requests, tokens: own.tokens + others.tokens });
-    }
-    return marks;
+    return this.#loads.mark(this.#places.of(target.id));
+  }
+
+  /** Remembers what is in flight now, for samples of now that come later. */
+  note(nowMs: number): void {
+    this.#loads.note(this.#places.all(), nowMs);
   }
 
   /** A sample came, over a way of that round trip: from now on only what changes beyond `mark` is added to it. */
@@ -186,9 +182,26 @@ export class Placement {
     for (const [model, load] of mark) {
       const place = this.#places.get(target.id, model);
       if (place === undefined) continue;
-      place.baseline = load;
+      place.baseline = this.#loads.baseline(place, target, load, nowMs);
       if (rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, rttMs);
       this.#write(place, target, nowMs);
+    }
+  }
+
+  /** Targets told of their load with answers. */
+  told(reports: Iterable<RowReport>, find: Find, nowMs: number): void {
+    for (const { row, generation, ageMs, requests, tokens, figures } of reports) {
+      const place = this.#places.byRow(row);
+      const target = place === undefined ? undefined : find(place.target);
+      // One of the target that had the row before says nothing, nor what is older than what another worker heard.
+      const isOfNow = this.#table.generation(row) === generation;
+      const atMs = nowMs - ageMs;
+      if (place === undefined || target === undefined || !isOfNow || atMs < (place.report?.atMs ?? -Infinity)) continue;
+      for (const kin of kinOf(place, target, this.#places.of(place.target))) {
+        const own = kin === place ? { requests, tokens } : this.#loads.own(kin);
+        kin.report = { figures, baseline: this.#loads.all(kin, own), atMs };
+        this.#write(kin, target, nowMs);
+      }
     }
   }
 
@@ -199,7 +212,7 @@ export class Placement {
 
   /** What this router tells the others of. */
   *loads(): Iterable<readonly [key: number, load: Load]> {
-    for (const place of this.#places.all()) yield [place.key, this.#ownLoad(place)];
+    for (const place of this.#places.all()) yield [place.key, this.#loads.own(place)];
   }
 
   /** Other routers told of their load at these places. */
@@ -227,16 +240,12 @@ export class Placement {
 
   /** What this router has in flight at a target, over all its models. */
   load(target: Target): Load {
-    return sumOf(this.#places.of(target.id), (place) => this.#ownLoad(place));
+    return this.#loads.sumOfOwn(this.#places.of(target.id));
   }
 
   /** What the other routers have in flight there. */
   othersLoad(target: Target): Load {
-    return sumOf(this.#places.of(target.id), ({ key }) => this.#others(key));
-  }
-
-  #ownLoad({ row }: Place): Load {
-    return { requests: this.#table.inFlight(row), tokens: this.#table.inFlightTokens(row) };
+    return this.#loads.sumOfOthers(this.#places.of(target.id));
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
@@ -246,10 +255,8 @@ export class Placement {
     const { row } = added;
     this.#stats.resetRow(row);
     const weight = this.#eligibility.weight(model, target);
-    const route = { ...added, protocol, node: target.id, host, port, tls, weight };
-    const since = this.#version + 1;
-    const key = placeKey(target.id, model);
-    this.#places.add({ target: target.id, model, row, route, since, key, baseline: NO_LOAD, rttsMs: [] });
+    const route = { ...added, protocol, node: target.id, host, port, tls, weight, tellsLoad: tellsIfAsked(target) };
+    this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
 
@@ -262,11 +269,12 @@ export class Placement {
     this.#models.dropRow(place.route.protocol, place.model, nowMs);
   }
 
-  /** Whether the place's weight is another one now. */
+  /** Whether workers must learn of another weight, or of what it tells. */
   #reweigh(place: Place, target: Target): boolean {
     const weight = this.#eligibility.weight(place.model, target);
-    if (place.route.weight === weight) return false;
-    place.route = { ...place.route, weight };
+    const tellsLoad = tellsIfAsked(target);
+    if (place.route.weight === weight && place.route.tellsLoad === tellsLoad) return false;
+    place.route = { ...place.route, weight, tellsLoad };
     return true;
   }
 
@@ -276,14 +284,13 @@ export class Placement {
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
-    const sample = target.lastSample?.models.find(({ model }) => model === place.model) ?? null;
     const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
     const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
-    const others = this.#others(place.key);
-    const requests = (): number => this.#ownLoad(place).requests + others.requests;
-    const loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
-    const context = { ...contextOf(place, target, others, nowMs), ready, coldSeconds, loadSeconds };
-    this.#writer.write(place.row, rowValues(sample, context, this.#config));
+    const { sample, context } = rowSample(place, target, this.#loads.others(place), nowMs, this.#config);
+    const requests = (): number => this.#loads.all(place).requests;
+    place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
+    const { loadSeconds } = place;
+    this.#writer.write(place.row, rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config));
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }

@@ -7,10 +7,9 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
-import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
-import type { RowContext } from "../score/cost.ts";
-import { takesRequests } from "../score/sample.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import type { Target } from "../fleet/target.ts";
+import type { LoadReport } from "../score/load-report.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import type { RouteRow } from "./protocol.ts";
 
 export interface Place {
@@ -25,8 +24,14 @@ export interface Place {
   readonly key: number;
   /** The routers' load at the moment of the newest sample. */
   baseline: Load;
+  /** What was in flight there at the last notes (place-loads.ts), requests and tokens of each; null: nobody needs it. */
+  past: Float64Array | null;
+  /** What it told of itself last with an answer; null where that is nothing, or of no use any more. */
+  report: LoadReport | null;
   /** Round trips of the last polls, newest last. */
   rttsMs: number[];
+  /** A part of what its row costs: the model has to be loaded there first. */
+  loadSeconds: number;
 }
 
 /** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
@@ -35,7 +40,7 @@ const RTTS_KEPT = 8;
 const RTT_GRAIN_MS = 5;
 
 /** A place for metrics, listings and explanations. */
-export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
+export type PlaceInUse = Pick<Place, "target" | "model" | "row" | "loadSeconds"> & {
   readonly modelId: number;
   readonly weight: number;
   /** Every worker routes by a snapshot that has it. */
@@ -43,14 +48,23 @@ export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
 };
 
 /** `routed`: the snapshot that every worker routes by. */
-export function inUse({ target, model, row, route, since }: Place, routed: number): PlaceInUse {
-  return { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+export function inUse({ target, model, row, route, since, loadSeconds }: Place, routed: number): PlaceInUse {
+  return { target, model, row, loadSeconds, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+}
+
+/** A place of which nothing is known yet; `since` tells workers of it. */
+export function newPlace(target: string, model: string, route: RouteRow, since: number): Place {
+  const { row } = route;
+  const key = placeKey(target, model);
+  const unknown = { baseline: NO_LOAD, past: null, report: null, loadSeconds: 0 };
+  return { target, model, row, route, since, key, ...unknown, rttsMs: [] };
 }
 
 /** All places, by target and model, and by the key that routers use. */
 export class Places {
   readonly #byTarget = new Map<string, Map<string, Place>>();
   readonly #byKey = new Map<number, Place>();
+  readonly #byRow = new Map<number, Place>();
 
   get(target: string, model: string): Place | undefined {
     return this.#byTarget.get(target)?.get(model);
@@ -58,6 +72,10 @@ export class Places {
 
   byKey(key: number): Place | undefined {
     return this.#byKey.get(key);
+  }
+
+  byRow(row: number): Place | undefined {
+    return this.#byRow.get(row);
   }
 
   /** Those of one target; they may be removed meanwhile. */
@@ -74,6 +92,7 @@ export class Places {
     places.set(place.model, place);
     this.#byTarget.set(place.target, places);
     this.#byKey.set(place.key, place);
+    this.#byRow.set(place.row, place);
   }
 
   remove(place: Place): void {
@@ -81,6 +100,7 @@ export class Places {
     places?.delete(place.model);
     if (places?.size === 0) this.#byTarget.delete(place.target);
     if (this.#byKey.get(place.key) === place) this.#byKey.delete(place.key);
+    if (this.#byRow.get(place.row) === place) this.#byRow.delete(place.row);
   }
 }
 
@@ -98,39 +118,6 @@ export function withRtt(rttsMs: readonly number[], rttMs: number): number[] {
 }
 
 /** The network's part of these round trips. */
-function wayMs(rttsMs: readonly number[]): number {
+export function wayMs(rttsMs: readonly number[]): number {
   return Math.floor(Math.min(...rttsMs) / RTT_GRAIN_MS) * RTT_GRAIN_MS;
-}
-
-/** Whether the target serves the place's model, and may be sent to. */
-export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
-  const told = target.lastSample?.models ?? [];
-  // One that tells of its models serves those that it says are loaded, or loads as they are asked for.
-  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && takesRequests(one)));
-}
-
-/** What the place's row is made of besides the target's sample, and whether it may be sent to. */
-export function contextOf(place: Place, target: Target, others: Load, nowMs: number): Omit<RowContext, "ready"> {
-  return {
-    weight: place.route.weight,
-    rttMs: wayMs(place.rttsMs.length > 0 ? place.rttsMs : [target.rttMs ?? 0]),
-    degraded: target.failuresInRow > 0 || hasUnwellGpu(target),
-    ageMs: target.sampledAtMs === undefined ? 0 : nowMs - target.sampledAtMs,
-    streamed: target.streamed,
-    baselineRequests: place.baseline.requests,
-    baselineTokens: place.baseline.tokens,
-    othersRequests: others.requests,
-    othersTokens: others.tokens,
-  };
-}
-
-/** The load of all these places together. */
-export function sumOf(places: Iterable<Place>, loadOf: (place: Place) => Load): Load {
-  let { requests, tokens } = NO_LOAD;
-  for (const place of places) {
-    const load = loadOf(place);
-    requests += load.requests;
-    tokens += load.tokens;
-  }
-  return { requests, tokens };
 }

@@ -22,6 +22,8 @@ export interface RouteRow {
   readonly tls: boolean;
   /** Relative capacity, 1 is usual: for ways to balance that don't go by the row's figures. */
   readonly weight: number;
+  /** It tells of its load in its answers, if a request asks for that. */
+  readonly tellsLoad: boolean;
 }
 
 /** A model that some target of one protocol serves, or served a moment ago. */
@@ -145,5 +147,7 @@ export type FromWorker =
   | { readonly kind: "explained"; readonly index: number; readonly ask: number; readonly decision: Decision | null }
   /** A batch of finished spans, as obs/spans.ts packs it. */
   | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
+  /** What targets told of their load, as load-reports.ts packs it. */
+  | { readonly kind: "loads"; readonly index: number; readonly packed: Float64Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

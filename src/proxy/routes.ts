@@ -24,6 +24,8 @@ export interface Target {
   readonly nodeField: Uint8Array;
   /** Relative capacity. */
   weight: number;
+  /** It tells of its load, if it is asked to. */
+  tellsLoad: boolean;
 }
 
 type Pool = UpstreamPool | Http2Pool;
@@ -104,6 +106,7 @@ export class Routes {
       const same = known !== undefined && known.node === node && (known.pool ?? known.calls) === pool;
       const target = same ? known : newTarget(node, pool);
       target.weight = route.weight;
+      target.tellsLoad = route.tellsLoad;
       targets[row] = target;
     }
     for (const [address, pool] of this.#pools) {
@@ -219,5 +222,6 @@ function newTarget(node: string, pool: Pool): Target {
     calls: isHttp2 ? pool : null,
     nodeField: fieldOf("x-infermesh-node", node).encoded,
     weight: 1,
+    tellsLoad: false,
   };
 }

@@ -1,5 +1,5 @@
 /** What a data-plane worker may be told, with the reason for each default. */
-import { bytes, choice, duration, integer, section } from "../base/settings.ts";
+import { bytes, choice, duration, flag, integer, section } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
 
 export const proxySettings = section({
@@ -150,6 +150,20 @@ export const proxySettings = section({
     min: 1,
     max: 1_000_000,
     doc: "Most watches (grpc.health.v1) that one worker's clients may have open together; a further one ends with RESOURCE_EXHAUSTED. Clients of gRPC keep one for each connection, and each costs a stream of memory for as long as it lasts.",
+  }),
+  loadReports: choice(["off", "hear", "ask", "ask-all"], {
+    default: "ask",
+    doc: "What is done about endpoint-load-metrics (ORCA), in which targets tell of their load with their answers. hear takes it where it comes; ask also asks runtimes that are known to tell it to those who ask (vLLM, Triton), by endpoint-load-metrics-format in a request now and then; ask-all asks every target; off leaves it unread.",
+  }),
+  loadReportEveryMs: duration({
+    default: "200ms",
+    min: "100ms",
+    max: "1m",
+    doc: "One request in so long asks a target for its load, of all that a router sends to it. vLLM gathers all of its metrics for such an answer.",
+  }),
+  loadReportsPass: flag({
+    default: false,
+    doc: "Whether clients get endpoint-load-metrics with the answer: it tells how busy a target is.",
   }),
   promptTokensMax: integer({
     default: 131_072,

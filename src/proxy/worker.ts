@@ -37,6 +37,7 @@ import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { LoadReports } from "./load-reports.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
@@ -101,6 +102,7 @@ function start(options: WorkerStart): RunningWorker {
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
     deadlines: new Deadlines(alarm()),
+    loads: new LoadReports(table, counters, alarm(), (packed) => post({ kind: "loads", index, packed })),
     wires,
     limits: new RateLimit(settings.flow.limit),
     watches: new HealthWatches((service) => healthOf(context, service)),

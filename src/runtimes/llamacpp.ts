@@ -5,7 +5,8 @@
  *   counters of tokens and seconds do not have that fault. Seconds of decoding are those of every slot by itself: the
  *   speed of the whole batch is the quotient times the slots that are busy. Both grow only as requests end.
  * - The KV cache's use is no metric since 2025: it is in /slots. Asking for that resets the timer by which an idle server
- *   goes to sleep, so it is asked only while requests run, or where there are no metrics.
+ *   goes to sleep, so it is asked only while requests run, and seldom, as each such ask is one for the metrics less; where
+ *   there are no metrics it takes their place.
  * - In router mode it starts a process for each model. /metrics wants the model's name then, and would load a model that
  *   is not loaded: only those that are get asked, and with autoload=false.
  * - A router loads what it is asked for, unless it is started with --no-models-autoload, which it tells in /props.
@@ -59,6 +60,7 @@ const PAGE = get("metrics", "/metrics", {
 });
 const MODELS = get("models", "/v1/models", { read: readModels });
 const SLOTS = get("metrics", "/slots", { name: "slots", read: readSlots });
+const SLOTS_IN_USE = get("detail", "/slots", { name: "slots in use", read: readSlots, everyMs: 10_000 });
 
 const STATES: Readonly<Record<string, ModelState>> = {
   loaded: "loaded",
@@ -87,10 +89,11 @@ function isRouter({ told }: Known): boolean {
   return told.get(PROPS.name)?.notes?.["isRouter"] === true || told.get(MODELS.name)?.notes?.["isRouter"] === true;
 }
 
-function looksNow({ models, figures }: RuntimeReading, known: Known): readonly TableLook[] {
+function looksNow({ models, figures, figuresAtMs }: RuntimeReading, known: Known): readonly TableLook[] {
   if (!isRouter(known)) {
-    const areSlotsWanted = figures.runningRequests === undefined || figures.runningRequests > 0;
-    return areSlotsWanted ? [PROPS, HEALTH, PAGE, MODELS, SLOTS] : [PROPS, HEALTH, PAGE, MODELS];
+    if (figuresAtMs === undefined) return [PROPS, HEALTH, PAGE, MODELS, SLOTS];
+    const isAtWork = figures.runningRequests !== undefined && figures.runningRequests > 0;
+    return isAtWork ? [PROPS, HEALTH, PAGE, MODELS, SLOTS_IN_USE] : [PROPS, HEALTH, PAGE, MODELS];
   }
   const own = new Set(models.filter(({ state }) => state === "loaded").map(({ model }) => originalOf(model, known)));
   return [PROPS, HEALTH, MODELS, ...[...own].slice(0, METRIC_MODELS_MAX).map(pageOf)];

@@ -97,6 +97,16 @@ export interface ModelReading {
   readonly figures: EngineFigures | undefined;
 }
 
+/** Where a server publishes its KV cache events, in its own words: `*` is every address of its machine. */
+export interface KvEventsTold {
+  readonly endpoint: string;
+  /** "" where nothing is replayed. */
+  readonly replayEndpoint: string;
+  readonly topic: string;
+  /** Data-parallel ranks: each publishes on the port after the one of the rank before. */
+  readonly ranks: number;
+}
+
 export interface RuntimeReading {
   /** "" where it is not known (yet). */
   readonly version: string;
@@ -106,6 +116,8 @@ export interface RuntimeReading {
   readonly figures: EngineFigures;
   /** When its figures were read last, on the clock of nowMs; undefined before the first time. */
   readonly figuresAtMs: number | undefined;
+  /** Left out where it tells of none. */
+  readonly kvEvents?: KvEventsTold | undefined;
 }
 
 /** Nothing told. */

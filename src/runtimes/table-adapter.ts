@@ -16,7 +16,8 @@ import {
   type ReadFault,
 } from "./adapter.ts";
 import { PageSet } from "./page-set.ts";
-import { type EngineFigures, type ModelReading, NO_FIGURES, type RuntimeKind, type RuntimeReading } from "./reading.ts";
+import { type EngineFigures, type KvEventsTold, type ModelReading, NO_FIGURES } from "./reading.ts";
+import type { RuntimeKind, RuntimeReading } from "./reading.ts";
 import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
 
 const METRICS_BELIEVED_MS = 10_000;
@@ -126,12 +127,14 @@ export class TableAdapter implements Adapter {
     this.#untilMs = Infinity;
     let version = "";
     let extra: Partial<EngineFigures> = {};
+    let kvEvents: KvEventsTold | undefined;
     const told = new Map<string, Told>();
     for (const look of this.looks) {
       const kept = this.#told.get(look.name);
       if (kept === undefined) continue;
       told.set(look.name, kept.told);
       version = version === "" ? (kept.told.version ?? "") : version;
+      kvEvents ??= kept.told.kvEvents;
       const figures = this.#isYoung(kept.atMs, TOLD_BELIEVED_MS, nowMs)
         ? kept.told.figures
         : lasting(kept.told.figures);
@@ -146,6 +149,7 @@ export class TableAdapter implements Adapter {
       models: this.#models(told, (model) => believed(pages?.figuresOf(model))),
       figures: joined(believed(pages?.figures), extra),
       figuresAtMs: pages?.readAtMs,
+      ...(kvEvents === undefined ? {} : { kvEvents }),
     };
     this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models() ?? [] };
     return this.table.finish?.(reading, this.#known) ?? reading;

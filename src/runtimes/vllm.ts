@@ -9,6 +9,7 @@
  */
 import type { Answer, Ask, LoadOptions, ModelCall } from "./adapter.ts";
 import { jsonOf, numberAt, textAt, memberAt } from "./json-answer.ts";
+import { kvEventsIn } from "./kv-events.ts";
 import type { MetricMap } from "./metric-map.ts";
 import { readOpenAiModels } from "./openai-models.ts";
 import type { RuntimeReading } from "./reading.ts";
@@ -113,8 +114,9 @@ function readVersion(answer: Answer): Told | Refusal {
 function readServerInfo(answer: Answer): Told {
   const config = memberAt(jsonOf(answer), "vllm_config");
   const sequences = numberAt(config, "scheduler_config", "max_num_seqs");
-  if (sequences === undefined) return {};
-  return { figures: { slots: sequences * (numberAt(config, "parallel_config", "data_parallel_size") ?? 1) } };
+  const ranks = numberAt(config, "parallel_config", "data_parallel_size");
+  const kvEvents = kvEventsIn(memberAt(config, "kv_events_config"), ranks);
+  return { kvEvents, ...(sequences === undefined ? {} : { figures: { slots: sequences * (ranks ?? 1) } }) };
 }
 
 function isAsleep({ told, notes }: Known): boolean {

@@ -9,7 +9,8 @@
  *
  * One ask is under way at a time, and ends with exactly one of answered, failed and refused. Where `connect` is set, the
  * shell connects without asking anything and says connected or refused (or out of reach, in time): that costs the runtime
- * no request, so whoever ended a connection is looked at at once, and whoever is down is waited for twice a second.
+ * no request, so whoever ended a connection is looked at at once, and whoever is down is waited for twice a second. Who
+ * listens behind a connection that ended may be another process, even another server: it is asked anew who it is.
  *
  * The state is what the facts come to, in this order:
  *
@@ -58,6 +59,8 @@ const CONNECT_EVERY_MS = 500;
 const SLOWED_MAX_MS = 10_000;
 /** A pause is at least so many times what the answer took. */
 const REST = 4;
+/** Servers that are tired of waiting end connections too: who it is is asked no more often for that. */
+const DOUBTED_EVERY_MS = 20_000;
 /** Hints let the models be looked at early, but not more often than this. */
 const HINTED_EVERY_MS = 2000;
 /** As many broken answers in a row of one that was well are those of somebody else. */
@@ -106,6 +109,8 @@ export class Watch {
   #underWay: Watched | undefined;
   #ask: Look | undefined;
   #isConnecting = false;
+  /** When it was asked, or is to be, who it is, as a connection had ended. */
+  #doubtedAtMs = -Infinity;
   #connect = false;
   #connectAtMs = Infinity;
   /** Why nobody listens; "" where somebody does, as far as is known. */
@@ -158,6 +163,12 @@ export class Watch {
       this.#gone = "";
       this.#hear(nowMs);
       this.#dueBy(nowMs, this.#needed);
+    } else if (this.isReady && nowMs >= this.#doubtedAtMs) {
+      this.#doubtedAtMs = Math.max(nowMs, this.#doubtedAtMs + DOUBTED_EVERY_MS);
+      this.#dueBy(
+        this.#doubtedAtMs,
+        this.#needed.filter(({ isAbsent }) => !isAbsent),
+      );
     }
     this.#plan(nowMs);
   }

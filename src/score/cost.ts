@@ -196,7 +196,6 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     kvOffset: (kvUsed - config.kvKnee) * kvScale,
     kvPerToken: capacityTokens > 0 ? kvScale / Math.max(1, capacityTokens) : 0,
     penaltySeconds: penaltySeconds(sample, context, config),
-    loadSeconds: loadSeconds(context),
     capacity: context.ready ? Math.min(CAPACITY_MAX, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
   };
 }
@@ -248,14 +247,10 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = context.degraded ? config.degradedSeconds : 0;
-  const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + loadSeconds(context);
+  const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
   if (sample === null) return rtt + doubt + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
   return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);
-}
-
-function loadSeconds(context: RowContext): number {
-  return bounded(context.loadSeconds, SECONDS_MAX) ?? 0;
 }
 
 /** How much older the sample is than what is taken at its word. */

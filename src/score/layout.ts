@@ -26,7 +26,7 @@
  *        2816  activeOffset              int32     what of activeRequests is not in flight; main thread
  *        3072  tokenOffset               int32     what of queuedTokens is not in flight; main thread
  *        3328  generation                int32     counts the targets that the row was given to and taken from
- *        3584  loadSeconds               float32   a part of penaltySeconds; for explanations
+ *        3584  askedAt                   int32     when a request last asked it for a load report; Atomics; deciseconds
  *        3840  the block's own words     int32     BLOCK_WORD.*
  *
  * A scan reads the first eleven columns only: at 1,024 rows and more its speed is that of the second-level cache.
@@ -50,7 +50,7 @@
  */
 
 /** Changes with the meaning of what lies here; mere moves are seen by `layoutWord`. */
-const ABI_VERSION = 2;
+const ABI_VERSION = 1;
 
 export const BLOCK_ROWS = 64;
 const BLOCK_ROWS_LOG2 = 6;
@@ -96,7 +96,7 @@ export const COLUMN = {
   activeOffset: 704,
   tokenOffset: 768,
   generation: 832,
-  loadSeconds: 896,
+  askedAt: 896,
 } as const;
 
 /** Words of a block that describe the block itself, in place of a sixteenth column. */

@@ -58,6 +58,8 @@ export interface ModelSample {
   readonly preemptionsPerSecond: number | undefined;
   /** How long what is accepted will take. */
   readonly workLeftSeconds: number | undefined;
+  /** How old its load was when the sample was taken: it is read from its runtime now and then. Absent: it was of that moment. */
+  readonly figuresAgeMs?: number | undefined;
   /**
    * Of one that is not loaded and takes requests all the same, since its runtime loads what it is asked for: how long that
    * takes, or still takes. Undefined of all others.

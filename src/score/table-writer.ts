@@ -30,10 +30,8 @@ export interface RowValues {
   readonly kvOffset: number;
   /** What each queued token adds to that. */
   readonly kvPerToken: number;
-  /** Round trip, health and staleness, and the time that loading the model takes. */
+  /** Round trip, health and staleness. */
   readonly penaltySeconds: number;
-  /** The last of these by itself, for explanations. */
-  readonly loadSeconds: number;
   /** Most requests active at once; 0 while not routable. */
   readonly capacity: number;
 }
@@ -46,7 +44,6 @@ const FLOAT_COLUMNS = [
   "kvOffset",
   "kvPerToken",
   "penaltySeconds",
-  "loadSeconds",
   "capacity",
 ] as const;
 /** Larger figures could make a cost overflow, and a row with an infinite cost is never picked. */

@@ -161,6 +161,18 @@ export class ScoreTable implements TableShape {
     Atomics.store(this.words, this.#wordOf(row) + COLUMN.ejectedUntil, 0);
   }
 
+  /**
+   * Whether the target may be asked for something now that it is asked for once in so many deciseconds, whichever worker
+   * asks; then it counts as asked.
+   */
+  tryAsk(row: number, nowDeciseconds: number, everyDeciseconds: number): boolean {
+    const word = this.#wordOf(row) + COLUMN.askedAt;
+    const asked = Atomics.load(this.words, word);
+    // It is nought on a row that nobody was asked at.
+    if (asked > 0 && nowDeciseconds - asked < everyDeciseconds) return false;
+    return Atomics.compareExchange(this.words, word, asked, Math.max(1, nowDeciseconds)) === asked;
+  }
+
   /** Requests in flight at a row, of all workers; exact on the main thread, which alone changes the offset. */
   inFlight(row: number): number {
     const word = this.#wordOf(row);

@@ -19,7 +19,6 @@ export const FIGURES = [
   "kvOffset",
   "kvPerToken",
   "penaltySeconds",
-  "loadSeconds",
 ] as const;
 type Figure = (typeof FIGURES)[number];
 
@@ -57,18 +56,20 @@ export function figuresIn(bits: readonly number[]): RowFigures {
   ) as Record<Figure, number>;
 }
 
-export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number): RowCost {
+/** `loadSeconds`: what of the penalty is the time that loading the model takes, where that is known. */
+export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number, loadSeconds = 0): RowCost {
   const active = Math.max(0, figures.activeRequests);
   const before = Math.max(0, figures.queuedTokens);
   const queued = before + promptTokens;
   const excess = Math.max(0, figures.kvOffset + queued * figures.kvPerToken);
+  const load = Math.min(loadSeconds, figures.penaltySeconds);
   const terms = {
     prefill: queued * figures.secondsPerPrefillToken,
     active: active * figures.secondsPerActive,
     queue: Math.max(0, active + 1 - figures.slots) * figures.secondsPerQueuedRequest,
     kv: excess * excess,
-    load: figures.loadSeconds,
-    penalty: figures.penaltySeconds - figures.loadSeconds,
+    load,
+    penalty: figures.penaltySeconds - load,
   };
   const { capacity, ejectedUntil } = figures;
   let obstacle: RowCost["obstacle"] = "";
@@ -97,11 +98,9 @@ export function termDetail(name: TermName, figures: RowFigures, promptTokens: nu
         ? "its KV cache is fuller than is good for it"
         : "its KV cache has room";
     case "load":
-      return figures.loadSeconds > 0
-        ? "the model is not loaded there: a request for it has it loaded"
-        : "the model is loaded there";
+      return "the model must be loaded there first, where it is not";
     case "penalty":
-      return "the way to it, doubt about it, the age of what is known of it, and its being new";
+      return "the way to it, doubt about it, the age of what is known of it, its being new, and a load of the model that is not told apart";
   }
 }
 

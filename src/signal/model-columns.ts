@@ -25,6 +25,8 @@ export interface WordedModel {
 }
 
 const MILLISECOND = 0.001;
+/** Ages are told in steps of so much; one that grew by less than a tenth of a second since the keyframe is left out. */
+const AGE_STEP_MS = 20;
 
 /** Figures of an engine that all models on it have in common, as a rule: of adapters there may be hundreds. */
 const SHARED = [
@@ -33,6 +35,7 @@ const SHARED = [
   "interTokenLatency",
   "preemptionsPerSecond",
   "workLeftSeconds",
+  "figuresAgeMs",
 ] as const satisfies readonly (keyof ModelSample)[];
 
 function shared(
@@ -106,6 +109,9 @@ export const MODEL_COLUMNS: readonly Column<WordedModel>[] = [
   quantile("interTokenLatency", "p99"),
   shared("size", (model) => model.preemptionsPerSecond, { unit: TENTH, grain: 16 }),
   shared("size", (model) => model.workLeftSeconds, { unit: MILLISECOND, grain: 16 }),
+  shared("count", ({ figuresAgeMs }) => (figuresAgeMs === undefined ? undefined : figuresAgeMs / AGE_STEP_MS), {
+    grain: 5,
+  }),
   // Whether it has one at all changes with its state, which is told at once.
   figure("size", ({ model }) => model.loadSeconds, { unit: MILLISECOND, grain: 16 }),
 ];
@@ -141,6 +147,7 @@ function isAlike(a: ModelSample, b: ModelSample): boolean {
     a.cacheHitRate === b.cacheHitRate &&
     a.preemptionsPerSecond === b.preemptionsPerSecond &&
     a.workLeftSeconds === b.workLeftSeconds &&
+    a.figuresAgeMs === b.figuresAgeMs &&
     isSameQuantiles(a.timeToFirstToken, b.timeToFirstToken) &&
     isSameQuantiles(a.interTokenLatency, b.interTokenLatency)
   );
@@ -161,6 +168,7 @@ export function modelsTold(
     const runtime = description.runtimes[told(7) ?? -1]?.name ?? "";
     const state = told(6);
     const engine = told(12) === 1 ? engines.get(runtime) : undefined;
+    const age = told(22);
     const sample: ModelSample = {
       ...described,
       runtime,
@@ -181,7 +189,8 @@ export function modelsTold(
       interTokenLatency: engine?.interTokenLatency ?? quantilesOf(told(17), told(18), told(19)),
       preemptionsPerSecond: engine?.preemptionsPerSecond ?? told(20),
       workLeftSeconds: engine?.workLeftSeconds ?? told(21),
-      loadSeconds: told(22),
+      loadSeconds: told(23),
+      figuresAgeMs: engine?.figuresAgeMs ?? (age === undefined ? undefined : age * AGE_STEP_MS),
     };
     if (!engines.has(runtime)) engines.set(runtime, sample);
     return sample;

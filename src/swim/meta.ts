@@ -62,6 +62,10 @@ const TEXT_BYTES_MAX = 255;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+function hasRoom(text: string): boolean {
+  return encoder.encode(text).length <= TEXT_BYTES_MAX;
+}
+
 function textBytes(text: string): Uint8Array {
   const bytes = encoder.encode(text);
   return bytes.length <= TEXT_BYTES_MAX ? bytes : new Uint8Array(0);
@@ -96,6 +100,8 @@ export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8
     let count = 0;
     at += 1;
     for (const item of items.slice(0, 255)) {
+      // Nothing in its place would be read as something without a name.
+      if (!item.every(hasRoom)) continue;
       // One byte is kept for the count of the list that may follow.
       if (!fits(...item, "")) break;
       for (const text of item) put(text);

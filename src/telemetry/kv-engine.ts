@@ -22,12 +22,19 @@ const STEADY_MS = 10_000;
 const ANEW_TOLD_EVERY_MS = 1000;
 const NONE = new Uint8Array(0);
 
+/** "heard" and "silent" follow each other; "anew": what was known of its cache is void. */
+export interface KvEngineEvent {
+  readonly kind: "heard" | "silent" | "anew";
+  readonly cause: string;
+}
+
 export interface KvEngineOptions {
   readonly who: EngineName;
   readonly events: IpPlace;
   readonly replay: IpPlace | undefined;
   readonly topic: Uint8Array;
   readonly blocksMax?: number;
+  tell(event: KvEngineEvent): void;
 }
 
 export interface KvEngineStatus extends Readonly<FlowStats> {
@@ -124,15 +131,21 @@ export class KvEngine {
 
   #subscribed(): void {
     this.#isSubscribed = true;
+    this.feed.isHeard = true;
     this.#fault = "";
     this.#log.info("KV cache events are heard");
+    this.#options.tell({ kind: "heard", cause: "subscribed" });
     this.#flow.subscribed(performance.now());
     this.#step();
   }
 
   #lost(reason: string): void {
-    if (this.#isSubscribed || reason !== this.#fault) this.#log.warn(`KV cache events are not heard: ${reason}`);
+    if (this.#isSubscribed || reason !== this.#fault) {
+      this.#log.warn(`KV cache events are not heard: ${reason}`);
+      this.#options.tell({ kind: "silent", cause: reason });
+    }
     this.#isSubscribed = false;
+    this.feed.isHeard = false;
     this.#fault = reason;
     this.#flow.lost();
     this.#step();
@@ -209,5 +222,6 @@ export class KvEngine {
     if (!isComplete && nowMs - this.#anewToldAtMs < ANEW_TOLD_EVERY_MS) return;
     if (!isComplete) this.#anewToldAtMs = nowMs;
     this.#log.info(`the index of KV cache blocks starts anew: ${reason}`, { complete: isComplete });
+    this.#options.tell({ kind: "anew", cause: reason });
   }
 }

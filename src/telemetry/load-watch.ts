@@ -28,16 +28,9 @@ export class LoadWatch {
     this.#options = options;
   }
 
+  /** The agent has it loaded; `look` tells what became of that. */
   began(model: ModelReading): void {
     this.#times.began(model, performance.now());
-  }
-
-  ended(model: ModelReading): void {
-    this.#times.ended(model, performance.now());
-  }
-
-  abandoned(model: string): void {
-    this.#times.abandoned(model);
   }
 
   /** A model that the agent does nothing with, as it is now: a request has it loaded, or somebody else. */
@@ -45,8 +38,8 @@ export class LoadWatch {
     if (reading.state === "loading") {
       this.began(reading);
       this.#lookAgain();
-    } else if (reading.state === "loaded") this.ended(reading);
-    else this.abandoned(reading.model);
+    } else if (reading.state === "loaded") this.#times.ended(reading, performance.now());
+    else this.#times.abandoned(reading.model);
   }
 
   /** Until a model in this state is loaded, from a request on. */

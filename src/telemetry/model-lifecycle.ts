@@ -15,6 +15,7 @@ import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/readi
 import type { AskLimits, Asked } from "./runtime-client.ts";
 import { LoadWatch } from "./load-watch.ts";
 import { ModelWarming } from "./model-warming.ts";
+import { pause } from "./pause.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
 import { warmupAsk } from "./warmup.ts";
@@ -57,6 +58,10 @@ const GOODBYE_MS = 1000;
 const POLL_MS = 250;
 /** Between two looks at what is awaited. */
 const HURRY_MS = 1000;
+/** By then the runtime was asked what became of a model that had failed before. */
+const STALE_MS = 5000;
+const LINES_BYTES_MAX = 2 ** 40;
+
 export class ModelLifecycle {
   readonly #options: LifecycleOptions;
   readonly #doing = new Map<string, "loading" | "unloading">();
@@ -146,9 +151,11 @@ export class ModelLifecycle {
     if (before?.state === "loaded" && this.serves(before)) return { changed: false, models: this.#served() };
     const { adapter, name } = this.#options;
     this.#expectServing();
-    const call = adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now());
-    if (call === undefined)
-      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to load ${model}`);
+    const call = this.#expectPlan(
+      adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now()),
+      `load ${model}`,
+    );
+    const former = before?.state === "failed" ? before.reason : undefined;
     await this.#exclusively(
       model,
       "loading",
@@ -158,8 +165,7 @@ export class ModelLifecycle {
         if (before !== undefined) this.#loads.began(before);
         await this.#carryOut(call, model, both);
         const untilMs = performance.now() + call.patienceMs;
-        await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()));
-        if (before !== undefined) this.#loads.ended(before);
+        await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()), former);
         // Warming has no end of its own: it is the caller's to lose patience.
         await this.#until(model, Infinity, both, () => !this.#warming.has(model));
       },
@@ -174,9 +180,7 @@ export class ModelLifecycle {
     if (before === undefined || before.state === "available") return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
-    const call = adapter.unload?.(model, performance.now());
-    if (call === undefined)
-      throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to unload ${model}`);
+    const call = this.#expectPlan(adapter.unload?.(model, performance.now()), `unload ${model}`);
     await this.#exclusively(
       model,
       "unloading",
@@ -187,7 +191,9 @@ export class ModelLifecycle {
         while (this.#isBusy(model) && performance.now() < untilMs) await pause(POLL_MS, both);
         await this.#carryOut(call, model, both);
         const patientMs = performance.now() + call.patienceMs;
-        await this.#until(model, patientMs, both, () => call.settled(this.#options.reading()));
+        // Of a runtime that is down no models are known: that is no end.
+        const isGone = (): boolean => this.#options.notServing() === "" && call.settled(this.#options.reading());
+        await this.#until(model, patientMs, both, isGone);
       },
       signal,
     );
@@ -197,6 +203,15 @@ export class ModelLifecycle {
   #expectServing(): void {
     const why = this.#options.notServing();
     if (why !== "") throw new MeshError("upstream_failed", `${this.#options.name} serves nothing now: ${why}`);
+  }
+
+  /** One that can't be carried out says why, before anybody hears of it. */
+  #expectPlan(call: ModelCall | undefined, what: string): ModelCall {
+    const { adapter, name } = this.#options;
+    if (call === undefined) throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to ${what}`);
+    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
+    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
+    return call;
   }
 
   #find(model: string): ModelReading | undefined {
@@ -230,7 +245,6 @@ export class ModelLifecycle {
     try {
       await run(AbortSignal.any([signal, this.#stop.signal]));
     } catch (error) {
-      this.#loads.abandoned(model);
       if (!this.#stop.signal.aborted) this.#tell("failed", model, `${what} it: ${(error as Error).message}`);
       throw error;
     } finally {
@@ -240,11 +254,10 @@ export class ModelLifecycle {
   }
 
   async #carryOut(call: ModelCall, model: string, signal: AbortSignal): Promise<void> {
-    const { ask, bytesMax, name } = this.#options;
+    const { ask, name } = this.#options;
+    // Of what comes in lines only the end is kept, and a pull tells of itself for hours.
+    const bytesMax = call.progress === undefined ? this.#options.bytesMax : LINES_BYTES_MAX;
     const progress = new ProgressLines(call, (text) => this.#tell("progress", model, text));
-    // A plan that can't be carried out says why, and asks nothing.
-    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
-    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
     for (const [index, one] of call.asks.entries()) {
       const asked = await ask(one, { timeoutMs: call.patienceMs, bytesMax, ...progress.reader() }, signal);
       signal.throwIfAborted();
@@ -254,14 +267,22 @@ export class ModelLifecycle {
     }
   }
 
-  /** Waits for what the looks bring; a model that failed meanwhile ends it. */
-  async #until(model: string, untilMs: number, signal: AbortSignal, holds: () => boolean): Promise<void> {
+  /** Waits for what the looks bring; a model that failed meanwhile ends it. `former`: why it had failed before. */
+  async #until(
+    model: string,
+    untilMs: number,
+    signal: AbortSignal,
+    holds: () => boolean,
+    former?: string,
+  ): Promise<void> {
     const { name, hurry } = this.#options;
+    const staleUntilMs = former === undefined ? 0 : performance.now() + STALE_MS;
     for (let looks = 0; ; looks += 1) {
       signal.throwIfAborted();
       if (holds()) return;
       const found = this.#find(model);
-      if (found?.state === "failed" && looks > 0) {
+      const isStale = found?.reason === former && performance.now() < staleUntilMs;
+      if (found?.state === "failed" && looks > 0 && !isStale) {
         throw new MeshError("upstream_failed", `${name} failed to load it: ${found.reason || "it does not say why"}`);
       }
       this.#expectServing();
@@ -276,15 +297,4 @@ export class ModelLifecycle {
   #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
     this.#options.tell({ kind, model, cause });
   }
-}
-
-/** Rejects with the signal's reason when that comes first. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  await promise;
-  clearTimeout(timer);
-  signal.throwIfAborted();
 }

@@ -48,6 +48,8 @@ export class RuntimeClient {
   readonly #kept = new Map<RuntimeUrl, HttpConnection>();
   readonly #own = new Set<HttpConnection>();
   #isStopped = false;
+  /** Grows whenever what is asked on kept connections is called off. */
+  #round = 0;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -85,6 +87,12 @@ export class RuntimeClient {
     return this.#keptFor(url).connect(timeoutMs);
   }
 
+  /** What is asked on kept connections ends unanswered: nobody waits for it any more. */
+  callOff(): void {
+    this.#round += 1;
+    for (const connection of this.#kept.values()) connection.close();
+  }
+
   stop(): void {
     this.#isStopped = true;
     for (const connection of [...this.#kept.values(), ...this.#own]) connection.close();
@@ -111,9 +119,11 @@ export class RuntimeClient {
   ): Promise<Asked> {
     if (UNFIT.test(ask.path) || !ask.path.startsWith("/"))
       return failed("broken", "its path is none that can be asked");
+    const round = this.#round;
     const head = await this.#options.credentials.headers();
     if ("fault" in head) return failed("secret", head.fault);
-    if (this.#isStopped) return failed("broken", "it was called off");
+    const isCalledOff = this.#isStopped || (round !== this.#round && !this.#own.has(connection));
+    if (isCalledOff) return failed("broken", "it was called off");
     const { method } = ask;
     const bytes = requestBytes(ask, url, head.lines);
     const result: HttpResult = await connection.ask({ method, bytes, ...limits });

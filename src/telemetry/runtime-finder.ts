@@ -16,7 +16,10 @@ export interface FinderOptions {
   readonly timeoutMs: number;
   /** Whether somebody looks after a port already, or it is this process's own. */
   readonly isKnown: (port: number) => boolean;
+  /** May throw where it can't be looked after: it is told of as unknown then, and found again later. */
   readonly found: (identity: Identity, url: RuntimeUrl) => void;
+  /** There is a map for servers of OpenAI's API that have no adapter of their own. */
+  readonly hasMap: boolean;
   /** Somebody listens whom nobody knows; told once for each. */
   readonly unknown: (port: number, why: string) => void;
   /** In tests. */
@@ -28,6 +31,8 @@ const PAUSE_MAX_MS = 60_000;
 const ANSWER_BYTES_MAX = 1024 ** 2;
 /** Its answers are those of another node of the mesh. */
 const MESH = "mesh";
+const UNMAPPED =
+  "it speaks OpenAI's API and is none that is known: name it by --runtime generic=URL, with a --runtime-map";
 
 interface Place {
   readonly port: number;
@@ -77,20 +82,28 @@ export class RuntimeFinder {
       dialers: new RuntimeDialers(transport, AUTO, "auto"),
     });
     this.#clients.add(client);
-    const told = await this.#identified(client);
+    const identified = await this.#identified(client);
     this.#clients.delete(client);
     client.stop();
     if (this.#isStopped) return;
+    const told = typeof identified === "object" ? this.#tell(identified, url) : identified;
     if (told === undefined) {
       place.strange = 0;
-    } else if (typeof told === "object") {
-      place.strange = 0;
-      this.#options.found(told, url);
     } else {
       if (place.strange === 0 && told !== MESH) this.#options.unknown(port, told);
       place.strange += 1;
       const pauseMs = Math.min(PAUSE_MAX_MS, this.#options.intervalMs * 2 ** Math.min(10, place.strange - 1));
       place.nextAtMs = performance.now() + pauseMs;
+    }
+  }
+
+  /** Why it can't be looked after; undefined where it can. */
+  #tell(identity: Identity, url: RuntimeUrl): string | undefined {
+    try {
+      this.#options.found(identity, url);
+      return undefined;
+    } catch (error) {
+      return `it is ${identity.kind}, but can't be looked after: ${(error as Error).message}`;
     }
   }
 
@@ -108,6 +121,7 @@ export class RuntimeFinder {
     }
     // A mock or a router of this mesh is no runtime to look after.
     if (search.found?.kind === "mock") return MESH;
+    if (search.found?.kind === "generic" && !this.#options.hasMap) return UNMAPPED;
     return search.found ?? (search.isDenied ? "it wants a key" : "it is no server that is known");
   }
 }

@@ -24,16 +24,27 @@ interface Seen {
   readonly loadSeconds: number | undefined;
 }
 
-export function modelSamples(reading: RuntimeReading, see: (model: ModelReading) => Seen): ModelSample[] {
+/** `figuresAgeMs`: since the runtime told its figures; undefined where that is not known. */
+export function modelSamples(
+  reading: RuntimeReading,
+  figuresAgeMs: number | undefined,
+  see: (model: ModelReading) => Seen,
+): ModelSample[] {
   const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
   const loaded = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds === undefined);
   const onDemand = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds !== undefined);
   const others = seen.filter(({ isServed }) => !isServed);
-  return [...loaded, ...onDemand, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures));
+  return [...loaded, ...onDemand, ...others]
+    .slice(0, MODELS_MAX)
+    .map((one) => modelSample(one, reading.figures, figuresAgeMs));
 }
 
 /** A model that has no engine of its own shares the runtime's: what waits for one waits for each. */
-function modelSample({ reading, state, reason, loadSeconds }: Seen, shared: EngineFigures): ModelSample {
+function modelSample(
+  { reading, state, reason, loadSeconds }: Seen,
+  shared: EngineFigures,
+  figuresAgeMs: number | undefined,
+): ModelSample {
   const { model, parent, contextTokensMax, capabilities } = reading;
   const figures = reading.figures ?? shared;
   return {
@@ -58,5 +69,6 @@ function modelSample({ reading, state, reason, loadSeconds }: Seen, shared: Engi
     preemptionsPerSecond: figures.preemptionsPerSecond,
     workLeftSeconds: workLeftSeconds(figures, USUAL),
     loadSeconds,
+    figuresAgeMs,
   };
 }

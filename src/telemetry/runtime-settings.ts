@@ -1,7 +1,7 @@
 /** Which inference servers an agent looks after, and how it asks them. */
 import type { Fault } from "../base/field.ts";
 import { list } from "../base/settings-collections.ts";
-import { type Complaint, duration, flag, section, text, type Infer } from "../base/settings.ts";
+import { choice, type Complaint, duration, flag, section, text, type Infer } from "../base/settings.ts";
 import { loadTimeSettings } from "../runtimes/load-times.ts";
 import { watchSettings } from "../runtimes/settings.ts";
 import { AUTO, runtimeField, type RuntimeSpec } from "./runtime-spec.ts";
@@ -48,6 +48,10 @@ export const runtimeSettings = section({
     min: "1s",
     max: "10m",
     doc: "With --runtime auto: time between two looks for servers at the usual ports.",
+  }),
+  forward: choice(["routers", "anyone", "off"], {
+    default: "routers",
+    doc: "Who may come, through a port of the agent's, to a runtime that listens on this machine alone; others can't reach it.",
   }),
   warmup: flag({
     default: false,

@@ -12,6 +12,8 @@
  */
 import { type Field, isRecord, type Making, make, type Reading, refuse } from "../base/field.ts";
 import { didYouMean } from "../base/nearest.ts";
+import type { KvEventsPlace } from "./kv-events.ts";
+import { KV_KEYS, kvEventsOf, writeKvEvents } from "./runtime-kv.ts";
 import { RUNTIME_KINDS, type RuntimeKind } from "../runtimes/reading.ts";
 import { parseSecret, type Secret, SECRET_EXPECTED, shownSecret } from "./runtime-secret.ts";
 import { formatRuntimeUrl, parseRuntimeUrl, type RuntimeUrl, URL_EXPECTED } from "./runtime-url.ts";
@@ -30,6 +32,8 @@ export interface RuntimeSpec {
   readonly metricsUrl: RuntimeUrl | undefined;
   readonly managementUrl: RuntimeUrl | undefined;
   readonly grpcUrl: RuntimeUrl | undefined;
+  /** Where it tells of its KV cache; undefined where that is not heard. */
+  readonly kvEvents: KvEventsPlace | undefined;
   /** Of a generic one: the file that says what its metrics mean. */
   readonly map: string;
   readonly apiKey: Secret | undefined;
@@ -45,8 +49,9 @@ export interface RuntimeSpec {
   readonly verify: boolean;
 }
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const NAME_EXPECTED = "1 to 64 letters, digits, ., _ or -";
+/** An endpoint is called after its runtime, with a few letters more, and may have 64. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
+const NAME_EXPECTED = "1 to 48 letters, digits, ., _ or -";
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 /** What says how a message is framed, or where it goes. */
 const NOT_HEADERS = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "expect", "trailer"];
@@ -58,7 +63,20 @@ const EXPECTED = `KIND=URL, such as vllm=http://127.0.0.1:8000, or KIND alone, K
 const URLS = ["url", "metricsUrl", "managementUrl", "grpcUrl"] as const;
 const SECRETS = ["apiKey", "bearer", "basic"] as const;
 const FILES = ["map", "ca", "cert", "key"] as const;
-const KEYS = ["name", "kind", ...URLS, "map", ...SECRETS, "apiKeyHeader", "headers", "ca", "cert", "key", "verify"];
+const KEYS = [
+  "name",
+  "kind",
+  ...URLS,
+  "map",
+  ...SECRETS,
+  "apiKeyHeader",
+  "headers",
+  "ca",
+  "cert",
+  "key",
+  "verify",
+  ...KV_KEYS,
+];
 
 /** The fields of the record form, whichever way they were written. */
 type Written = Readonly<Record<string, unknown>>;
@@ -85,6 +103,7 @@ export const AUTO: RuntimeSpec = Object.freeze({
   metricsUrl: undefined,
   managementUrl: undefined,
   grpcUrl: undefined,
+  kvEvents: undefined,
   map: "",
   apiKey: undefined,
   apiKeyHeader: "",
@@ -159,6 +178,7 @@ function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
     metricsUrl,
     managementUrl,
     grpcUrl,
+    kvEvents: kvEventsOf(kind ?? "none", written, at),
     map,
     apiKey,
     apiKeyHeader: text("apiKeyHeader", TOKEN, "a header's name"),
@@ -254,6 +274,7 @@ function writeSpec(spec: RuntimeSpec): unknown {
     const url = spec[key];
     if (url !== undefined) out[key] = formatRuntimeUrl(url);
   }
+  if (spec.kvEvents !== undefined) Object.assign(out, writeKvEvents(spec.kvEvents));
   for (const key of SECRETS) {
     const secret = spec[key];
     if (secret !== undefined) out[key] = shownSecret(secret);

@@ -1,5 +1,5 @@
 /** The adapters of all kinds of runtimes, and what the agent must know of a kind before it asks. */
-import { MeshError } from "../base/errors.ts";
+import { assert } from "../base/assert.ts";
 import type { Adapter } from "../runtimes/adapter.ts";
 import type { RuntimeKind } from "../runtimes/reading.ts";
 import { TableAdapter } from "../runtimes/table-adapter.ts";
@@ -14,8 +14,6 @@ export interface KindOfRuntime {
 /** `map`: the table of a generic one. */
 export function kindOfRuntime(kind: Exclude<RuntimeKind, "mock">, map?: AdapterTable): KindOfRuntime {
   const table = kind === "generic" ? map : TABLES[kind];
-  if (table === undefined) {
-    throw new MeshError("config_invalid", "--runtime generic needs a map of its metrics: --runtime-map FILE");
-  }
+  assert(table !== undefined, `a runtime of the kind ${kind} needs a table`);
   return { table, adapter: new TableAdapter(table) };
 }

@@ -57,6 +57,8 @@ export class WatchedRuntime implements Runtime {
   #secretSinceMs = 0;
   #metricsSeconds: number | undefined;
   #metricsBytes: number | undefined;
+  /** When it made the metrics that were read last, as nearly as one can tell. */
+  #metricsAtMs: number | undefined;
   #isStopping = false;
   #isStopped = false;
 
@@ -146,11 +148,12 @@ export class WatchedRuntime implements Runtime {
   sample(): RuntimeSample {
     const { reading } = this;
     const of = this.#lifecycle;
+    const figuresAgeMs = this.#metricsAtMs === undefined ? undefined : performance.now() - this.#metricsAtMs;
     const { runningRequests = 0, waitingRequests = 0, failedResponses = 0 } = reading.figures;
     return {
       ready: isServing(this.status.state) && !this.#isStopping,
       draining: this.#isStopping,
-      models: modelSamples(reading, (model) => ({
+      models: modelSamples(reading, figuresAgeMs, (model) => ({
         reading: model,
         isServed: of.serves(model),
         state: of.stateOf(model),
@@ -207,6 +210,8 @@ export class WatchedRuntime implements Runtime {
 
   async #connect(): Promise<void> {
     const why = await this.#client.connect("api", this.#options.config.timeoutMs);
+    // The watch waits for no answer of one that is gone, and will ask anew.
+    if (why !== "") this.#client.callOff();
     this.#happened((nowMs) => {
       if (why === "") this.#watch.connected(nowMs);
       else this.#watch.refused(why, nowMs);
@@ -228,6 +233,7 @@ export class WatchedRuntime implements Runtime {
       if (look.role === "metrics") {
         this.#metricsSeconds = tookMs / 1000;
         this.#metricsBytes = asked.answer.body.length;
+        if (asked.answer.status === 200) this.#metricsAtMs = startedMs + tookMs / 2;
       }
       this.#watch.answered(look, asked.answer, nowMs, tookMs);
     });

@@ -10,6 +10,7 @@
  * Limits: bytes and lines of a head by HeadLimits, 32 options of Connection beyond the usual ones.
  */
 import type { ErrorCode } from "../base/errors.ts";
+import { LOAD_FIELD, LOAD_FIELD_BINARY } from "./load-fields.ts";
 import { ascii, COLON, CR, FIELD, HT, LF, SP, spells, TOKEN } from "./octets.ts";
 
 export interface HeadLimits {
@@ -45,6 +46,9 @@ export const KIND = {
   node: 14,
   traceparent: 15,
   tracestate: 16,
+  /** What a server says of its load (orca.ts). */
+  load: 17,
+  loadBinary: 18,
 } as const;
 
 const KNOWN_NAMES: readonly (readonly [string, number])[] = [
@@ -68,9 +72,11 @@ const KNOWN_NAMES: readonly (readonly [string, number])[] = [
   ["x-infermesh-model", KIND.model],
   ["proxy-authenticate", KIND.hop],
   ["proxy-authorization", KIND.hop],
+  [LOAD_FIELD, KIND.load],
+  [LOAD_FIELD_BINARY, KIND.loadBinary],
 ];
 
-const NAME_LENGTH_MAX = 19;
+const NAME_LENGTH_MAX = 25;
 
 /** Known names by length times 32 plus the low bits of the first letter: a slot holds one name at most. */
 const NAMES: (Uint8Array | undefined)[] = Array.from({ length: (NAME_LENGTH_MAX + 1) * 32 }, () => undefined);

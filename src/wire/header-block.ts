@@ -36,6 +36,9 @@ export class HeaderBlock {
   grpcStatus: HeaderField | null = null;
   /** The first one, if there are several. */
   requestId: HeaderField | null = null;
+  /** By which a server tells of its load, and how many such fields there are. */
+  load: HeaderField | null = null;
+  loadFields = 0;
   /** There is something that the client asks of the router itself. */
   hasWishes = false;
   /** Trailers are announced. */
@@ -90,6 +93,8 @@ export class HeaderBlock {
     this.grpcTimeout = null;
     this.grpcStatus = null;
     this.requestId = null;
+    this.load = null;
+    this.loadFields = 0;
     this.hasWishes = false;
     this.hasTrailers = false;
     this.status = 0;
@@ -211,6 +216,11 @@ export class HeaderBlock {
         return "";
       case FIELD_KIND.wish:
         this.hasWishes = true;
+        return "";
+      case FIELD_KIND.load:
+      case FIELD_KIND.loadBinary:
+        this.load = field;
+        this.loadFields++;
         return "";
       case FIELD_KIND.trailer:
         this.hasTrailers = true;

@@ -8,6 +8,7 @@
  * table ever matters; a field that its sender wanted never to be indexed stays so (RFC 7541 section 7.1.3).
  */
 import { STATIC_ENTRIES } from "./hpack-tables.ts";
+import { LOAD_FIELD, LOAD_FIELD_BINARY } from "./load-fields.ts";
 import { ascii, COLON, copyBytes, FIELD, HT, SP, TOKEN } from "./octets.ts";
 
 /** The fields that mean something to HTTP/2 or to a relay. */
@@ -38,6 +39,9 @@ export const FIELD_KIND = {
   traceparent: 20,
   tracestate: 21,
   trailer: 22,
+  /** What a server says of its load (orca.ts). */
+  load: 23,
+  loadBinary: 24,
 } as const;
 
 const KINDS = new Map<string, number>([
@@ -66,9 +70,11 @@ const KINDS = new Map<string, number>([
   ["traceparent", FIELD_KIND.traceparent],
   ["tracestate", FIELD_KIND.tracestate],
   ["trailer", FIELD_KIND.trailer],
+  [LOAD_FIELD, FIELD_KIND.load],
+  [LOAD_FIELD_BINARY, FIELD_KIND.loadBinary],
   ...["priority", "slo", "retry", "timeout", "tenant"].map((wish) => [`x-infermesh-${wish}`, FIELD_KIND.wish] as const),
 ]);
-const KNOWN_NAME_BYTES_MAX = 20;
+const KNOWN_NAME_BYTES_MAX = 25;
 
 const INDEXED = 0x80;
 const NEVER_INDEXED = 0x10;

@@ -276,6 +276,9 @@ export class ResponseHead extends FieldSection {
   status = 0;
   /** The content type is text/event-stream. */
   eventStream = false;
+  /** The line by which the server tells of its load, or -1; and how many such lines there are. */
+  loadLine = -1;
+  loadLines = 0;
   /** Bytes of the status line read so far. */
   #offset = 0;
 
@@ -284,6 +287,8 @@ export class ResponseHead extends FieldSection {
     this.#offset = 0;
     this.status = 0;
     this.eventStream = false;
+    this.loadLine = -1;
+    this.loadLines = 0;
   }
 
   /** Whether the answer to `method` ends with its head (RFC 9112 section 6.3). */
@@ -347,6 +352,11 @@ export class ResponseHead extends FieldSection {
     } else if (kind === KIND.node) {
       // Only this mesh says which node served.
       this.drop[line] = 1;
+    } else if (kind === KIND.load || kind === KIND.loadBinary) {
+      // How busy it is, it tells us: clients need not know.
+      this.drop[line] = 1;
+      this.loadLine = line;
+      this.loadLines++;
     }
     return true;
   }

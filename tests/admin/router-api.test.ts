@@ -117,6 +117,7 @@ test("GET /nodes shows each target, before and after its first sample", async ()
     failuresInRow: 0,
     lastError: "",
     sample: null,
+    kvCache: [],
   };
   expect(await (await app.request("/nodes")).json()).toEqual({ nodes: [unknown] });
   fleet.take();

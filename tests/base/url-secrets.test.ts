@@ -45,3 +45,10 @@ test("no password is left, whatever it is of", () => {
     }),
   );
 });
+
+test("a long text without an end costs no more than its length", () => {
+  for (const part of [":/", ",a:", "//a:", "http://", "@a:"]) {
+    const text = `ada@host ${part.repeat(100_000)}`;
+    expect(withoutUrlSecrets(text)).toStartWith("ada@host ");
+  }
+});

@@ -357,6 +357,12 @@ describe("uncordon", () => {
       err: "infermesh ctl uncordon: --gpu is of one node; name one\n",
     });
     expect((await run("uncordon", "n", "--gpu", "1", "--if-revision", "3")).err).toContain("leave one of them out");
+    // As of a script's variable that is empty.
+    for (const nothing of ["", " "]) {
+      const { code, err } = await run("uncordon", "n", "--gpu", nothing);
+      expect(code).toBe(2);
+      expect(err).toContain("expected a GPU's index, its UUID or the beginning of that, or all");
+    }
     expect(bed.calls).toEqual([]);
   });
 

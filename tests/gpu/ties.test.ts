@@ -58,9 +58,14 @@ describe("the GPUs of a runtime", () => {
     expect(gpusOf(runtime, readings)).toEqual(new Set(["GPU-0", "GPU-2"]));
   });
 
-  test("are not known where anything is not: no runtime, no processes of one GPU, no process of the runtime on any", () => {
+  test("are also those whose processes are not known, beside some that are the runtime's", () => {
+    const readings = [reading(0, [{ pid: 21, command: "vllm" }]), reading(1, [{ pid: 7 }]), reading(2)];
+    expect(gpusOf(runtime, readings)).toEqual(new Set(["GPU-0", "GPU-2"]));
+  });
+
+  test("are not known where anything is not: no runtime, no processes of any GPU, no process of the runtime on one", () => {
     expect(gpusOf(undefined, [reading(0, [{ pid: 20, command: "vllm" }])])).toBeUndefined();
-    expect(gpusOf(runtime, [reading(0, [{ pid: 20, command: "vllm" }]), reading(1)])).toBeUndefined();
+    expect(gpusOf(runtime, [reading(0, [{ pid: 7 }]), reading(1)])).toBeUndefined();
     expect(gpusOf(runtime, [reading(0, [{ pid: 7, container: "b".repeat(64) }])])).toBeUndefined();
     expect(gpusOf(runtime, [])).toBeUndefined();
     // A number of the runtime's that nobody here could name is of another namespace.

@@ -149,6 +149,18 @@ describe("a quarantine", () => {
     watch.stop();
   });
 
+  test("of a GPU that only others use takes out nothing, also where another's processes are not known", () => {
+    const { watch, source } = watched({ listener: 20, pids: new Set([20]), containers: new Set() });
+    source.read(used(0, 20), used(1, 30), fakeGpu(2, { traffic: {} }));
+    expect(watch.samples().map(({ models }) => models)).toEqual([MODELS, [], MODELS]);
+    source.fail("GPU-1", 79);
+    expect(watch.quarantine).toBeUndefined();
+    // That one may be the runtime's.
+    source.fail("GPU-2", 79);
+    expect(watch.quarantine).toMatchObject({ uuids: ["GPU-2"] });
+    watch.stop();
+  });
+
   test("of a GPU that is gone lasts as long as it is gone, and the GPU stays in sight", async () => {
     const { watch, source } = watched();
     source.read(fakeGpu(0), fakeGpu(1));
@@ -189,6 +201,9 @@ describe("which GPUs the runtime is on", () => {
     const others = watched(runtime);
     others.source.read(used(0, 8), used(1, 8));
     expect(others.watch.isTied).toBe(false);
+    const partly = watched(runtime);
+    partly.source.read(used(0, 7), fakeGpu(1, { traffic: {} }));
+    expect(partly.watch.isTied).toBe(false);
     const nobody = watched();
     nobody.source.read(used(0, 7), used(1, 8));
     expect(nobody.watch.isTied).toBe(false);

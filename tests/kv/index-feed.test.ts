@@ -3,23 +3,22 @@ import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { MEDIUM } from "../../src/kv/event.ts";
 import { CHANGES_MAX, IndexFeed } from "../../src/kv/index-feed.ts";
-import { IndexReceiver } from "../../src/kv/index-receiver.ts";
+import { GONE_MS, IndexReceiver, SILENT_MS } from "../../src/kv/index-receiver.ts";
 import type { RemoteIndex } from "../../src/kv/remote-index.ts";
+import { HELD, readAsk, writeAnswer, writeAsk, writeStandings } from "../../src/kv/talk.ts";
 import {
+  FOLLOW,
   MESSAGE,
   MESSAGE_BYTES,
   open,
-  readAsk,
   readGone,
   readNumber,
   readRuns,
-  writeAsk,
-  writeEnded,
   writeUpdates,
 } from "../../src/kv/wire.ts";
 import { Engine, removedEvent, storedEvent } from "./engine.ts";
 
-const WHO = { slot: 3, model: "llama", engine: "127.0.0.1:5557" };
+const WHO = { slot: 3, runtime: "llama", engine: "127.0.0.1:5557" };
 const feedOf = (seed = 1, blocksMax?: number): IndexFeed => new IndexFeed(WHO, new Prng(seed), blocksMax);
 
 /** What a router should know. */
@@ -54,7 +53,7 @@ describe("updates of an index", () => {
     feed.index.apply(chain("a", 3));
     const receiver = follower(feed);
     const [remote] = receiver.engines("n");
-    expect(remote).toMatchObject({ model: "llama", engine: "127.0.0.1:5557", slot: 3, blockTokens: 4 });
+    expect(remote).toMatchObject({ runtime: "llama", engine: "127.0.0.1:5557", slot: 3, blockTokens: 4 });
     expectSame(remote, feed);
     expect(feed.take()).toEqual([]);
 
@@ -64,12 +63,12 @@ describe("updates of an index", () => {
     expect(more).toEqual([]);
     receiver.receive("n", update!, 1);
     expectSame(receiver.engines("n")[0], feed);
-    expect(receiver.take()).toEqual({ asks: [], changed: ["n"] });
+    expect(receiver.take()).toEqual({ asks: [], follows: [], changed: ["n"] });
     // 7 bytes a block, and little more.
     expect(update!.length).toBeLessThan(60);
     // A doubled one says nothing new.
     receiver.receive("n", update!, 1);
-    expect(receiver.take()).toEqual({ asks: [], changed: [] });
+    expect(receiver.take()).toMatchObject({ asks: [], follows: [] });
   });
 
   test("a block that came and went between two takes is no news; one that moved is", () => {
@@ -112,6 +111,20 @@ describe("updates of an index", () => {
     expect(receiver.engines("n")[0]?.isPartial).toBe(true);
   });
 
+  test("that the engine is not heard is told, and that it is again", () => {
+    const feed = feedOf();
+    const receiver = follower(feed);
+    expect(receiver.engines("n")[0]).toMatchObject({ isHeard: false, isCurrent: true });
+    for (const isHeard of [true, false]) {
+      feed.isHeard = isHeard;
+      const [message, ...more] = feed.take();
+      expect(more).toEqual([]);
+      receiver.receive("n", message!, 1);
+      expect(receiver.engines("n")[0]).toMatchObject({ isHeard, isCurrent: true });
+      expect(feed.take()).toEqual([]);
+    }
+  });
+
   test("a lost update is noticed by the next one, asked for, and mended by a snapshot", () => {
     const feed = feedOf();
     feed.index.apply(chain("a", 2));
@@ -121,9 +134,11 @@ describe("updates of an index", () => {
     feed.index.apply(chain("c", 2, 900));
     for (const message of feed.take()) receiver.receive("n", message, 1000);
     const { asks } = receiver.take();
-    expect(asks).toEqual([{ to: "n", message: writeAsk(3) }]);
-    expect(readAsk(asks[0]!.message)).toBe(3);
-    expect(receiver.engines("n")[0]).toMatchObject({ isCurrent: false, size: 2 });
+    expect(asks).toEqual([{ to: "n", slot: 3 }]);
+    const { life, number } = receiver.engines("n")[0]!;
+    const ask = { slot: 3, held: HELD.update, life, number, part: 0 };
+    expect(readAsk(receiver.ask(asks[0]!)!)).toEqual(ask);
+    expect(receiver.engines("n")[0]).toMatchObject({ isCurrent: false, behind: 2, behindSinceMs: 1000, size: 2 });
     // What comes while the snapshot is on its way is not lost.
     const snapshot = feed.snapshot();
     feed.index.apply(chain("d", 1, 1300));
@@ -244,9 +259,11 @@ describe("a receiver", () => {
     receiver.forget("n");
     expect(receiver.engines("n")).toEqual([]);
     expect(receiver.size).toBe(5);
-    receiver.receive("m", writeEnded(0, 12_345), 0);
+    // A standing of a range of slots says nothing of the others.
+    const [only] = writeStandings([{ slot: 1, life: feeds[1]!.life, number: feeds[1]!.number }], 256, 1000);
+    receiver.receive("m", Uint8Array.from([only![0]!, 1, 255, ...only!.subarray(3)]), 0);
     expect(receiver.engines("m")).toHaveLength(2);
-    receiver.receive("m", feeds[0]!.end(), 0);
+    receiver.receive("m", only!, 0);
     expect(receiver.engines("m").map(({ engine }) => engine)).toEqual(["rank 1"]);
     expect(receiver.size).toBe(3);
     receiver.forget("stranger");
@@ -275,15 +292,36 @@ describe("a receiver", () => {
     }
   });
 
-  test("a life of the same engine later ends the one before, and a late word on that one says nothing", () => {
+  test("a first update of the life before that comes late does not begin that life again", () => {
     const feed = feedOf();
     feed.index.apply(chain("a", 2));
     const receiver = follower(feed);
-    const old = feed.end();
     feed.index.apply({ kind: "cleared" });
+    const [late] = feed.take();
+    feed.index.apply({ kind: "cleared" });
+    feed.index.apply(chain("b", 3));
     for (const message of feed.take()) receiver.receive("n", message, 1);
-    receiver.receive("n", old, 2);
-    expect(receiver.engines("n")).toHaveLength(1);
+    receiver.receive("n", late!, 2);
+    expect(receiver.engines("n")[0]).toMatchObject({ size: 3, life: feed.life });
+    // It can't be told from one of a life to come: the node is asked.
+    expect(receiver.take().asks).toHaveLength(1);
+    const { slot, life, number } = feed;
+    receiver.answered("n", writeAnswer({ slot, isKnown: true, life, number, more: false, messages: [] }), 3);
+    expectSame(receiver.engines("n")[0], feed);
+  });
+
+  test("a node that is silent is behind, and in the end gone", () => {
+    const feed = feedOf();
+    feed.index.apply(chain("a", 2));
+    const receiver = follower(feed);
+    receiver.wake(SILENT_MS);
+    expect(receiver.engines("n")[0]?.isCurrent).toBe(true);
+    receiver.wake(SILENT_MS + 1);
+    expect(receiver.engines("n")[0]).toMatchObject({ isCurrent: false, behind: 0, behindSinceMs: SILENT_MS + 1 });
+    expect(receiver.take().asks).toHaveLength(1);
+    receiver.wake(GONE_MS + 1);
+    expect(receiver.nodes()).toEqual([]);
+    expect(receiver.size).toBe(0);
   });
 
   test("asks again where a message is malformed, and never throws", () => {
@@ -292,7 +330,7 @@ describe("a receiver", () => {
     const engine = new Engine(4);
     for (let at = 0; at < 200; at += 1) feed.index.apply(engine.next());
     feed.take();
-    const samples = [...feed.snapshot(), feed.end(), writeAsk(3)];
+    const samples = [...feed.snapshot(), ...writeStandings([feed], 256, 1000), FOLLOW];
     feed.index.apply(chain("z", 3, 90_000));
     feed.index.apply(removedEvent([...engine.held.keys()].slice(0, 20)));
     samples.push(...feed.take());
@@ -339,11 +377,11 @@ describe("messages", () => {
   test("hold what was written, in few bytes", () => {
     fc.assert(
       fc.property(fc.array(block, { maxLength: 30 }), fc.array(fc.maxSafeNat(), { maxLength: 30 }), (blocks, gone) => {
-        const head = { slot: 255, life: 0xffffffff, number: 1, isPartial: false, isFresh: true };
+        const head = { slot: 255, life: 0xffffffff, number: 1, isPartial: false, isHeard: false, isFresh: true };
         const [message, ...more] = writeUpdates(head, gone, blocks);
         expect(more).toEqual([]);
         expect(open(message!)).toEqual({ kind: MESSAGE.update, slot: 255, life: 0xffffffff });
-        expect(readNumber()).toEqual({ number: 1, isPartial: false, isFresh: true });
+        expect(readNumber()).toEqual({ number: 1, isPartial: false, isHeard: false, isFresh: true });
         const keys: number[] = [];
         readGone((key) => keys.push(key));
         expect(keys).toEqual(gone);
@@ -361,8 +399,10 @@ describe("messages", () => {
   test("of unknown kinds, empty, or with something behind the end are none", () => {
     expect(open(new Uint8Array(0))).toBeUndefined();
     expect(open(Uint8Array.of(9, 0, 0, 0, 0, 0))).toBeUndefined();
-    expect(open(Uint8Array.from([...writeEnded(1, 2), 0]))).toBeUndefined();
-    expect(readAsk(Uint8Array.of(3))).toBeUndefined();
-    expect(readAsk(Uint8Array.of(3, 1, 1))).toBeUndefined();
+    const ask = writeAsk({ slot: 3, held: HELD.parts, life: 0xffffffff, number: 70_000, part: 12 });
+    expect(readAsk(ask)).toEqual({ slot: 3, held: HELD.parts, life: 0xffffffff, number: 70_000, part: 12 });
+    for (let end = 0; end < ask.length; end += 1) expect(readAsk(ask.subarray(0, end))).toBeUndefined();
+    expect(readAsk(Uint8Array.from([...ask, 0]))).toBeUndefined();
+    expect(readAsk(ask.with(2, 3))).toBeUndefined();
   });
 });

@@ -8,6 +8,8 @@ import * as agentNames from "../../src/obs/agent-metric-names.ts";
 import { DCGM_METRICS } from "../../src/obs/dcgm-metrics.ts";
 import { GPU_METRICS, GPU_SOURCE_METRICS } from "../../src/obs/gpu-metric-names.ts";
 import { GPU_WEAR_METRICS } from "../../src/obs/gpu-wear-names.ts";
+import * as blockNames from "../../src/obs/block-metric-names.ts";
+import type { HeardBlockFigures, SentBlockFigures } from "../../src/obs/block-metrics.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
@@ -16,8 +18,8 @@ import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
 const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...GPU_NAMES }).flatMap((group): Metric[] =>
-  Object.values(group),
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap(
+  (group): Metric[] => Object.values(group),
 );
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
 
@@ -65,6 +67,44 @@ const MESH: MeshFigures = {
   },
 };
 
+const HEARD_BLOCKS: HeardBlockFigures = {
+  updates: 1,
+  snapshots: 2,
+  gaps: 3,
+  malformed: 4,
+  strangers: 5,
+  refused: 6,
+  blocks: 7,
+  engines: 8,
+  behind: 9,
+  asks: 10,
+  asksFailed: 11,
+};
+const SENT_BLOCKS: SentBlockFigures = {
+  engines: [
+    {
+      runtime: "vllm",
+      engine: "127.0.0.1:5557",
+      isSubscribed: true,
+      blocks: 12,
+      isPartial: true,
+      batches: 13,
+      badBatches: 14,
+      gaps: 15,
+      replayed: 16,
+      lost: 17,
+      restarts: 18,
+    },
+  ],
+  followers: 19,
+  messages: 20,
+  bytes: 21,
+  snapshots: 22,
+  answers: 23,
+  answerBytes: 24,
+  deferred: 25,
+};
+
 function aRouter() {
   const stats = WorkerStats.create({ workersMax: 2, modelsMax: 3, targetsMax: 4 });
   const places = [
@@ -95,6 +135,7 @@ function aRouter() {
     targets: () => [{ state: "healthy" }, { state: "healthy" }, { state: "draining" }],
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
+    blocks: () => HEARD_BLOCKS,
     tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
     policies: () => ({
       revision: 7,
@@ -147,6 +188,33 @@ describe("the states' metrics", () => {
     expect(text.get("infermesh_signal_sent_bytes_total")).toBe(4000);
     const early = lines(await agentMetrics(quiet).text());
     expect(early.has("infermesh_signal_routers")).toBe(false);
+  });
+});
+
+describe("the metrics of KV caches", () => {
+  test("tell what a router heard, what an agent heard and told; nothing where nothing is told", async () => {
+    const router = lines(await aRouter().metrics.text());
+    const results = { update: 1, snapshot: 2, gap: 3, malformed: 4, stranger: 5 };
+    for (const [result, count] of Object.entries(results)) {
+      expect(router.get(`infermesh_kv_messages_total{result="${result}"}`)).toBe(count);
+    }
+    const heard = ["refused_blocks_total", "known_blocks", "known_engines", "engines_behind", "asks_total"];
+    expect(heard.map((name) => router.get(`infermesh_kv_${name}`))).toEqual([6, 7, 8, 9, 10]);
+    expect(router.get("infermesh_kv_failed_asks_total")).toBe(11);
+    const agent = lines(await anAgent().text());
+    const of = (name: string): number | undefined =>
+      agent.get(`infermesh_kv_${name}{runtime="vllm",engine="127.0.0.1:5557"}`);
+    const own = ["subscribed", "blocks", "whole", "batches_total", "bad_batches_total", "gaps_total"];
+    expect(own.map(of)).toEqual([1, 12, 0, 13, 14, 15]);
+    const mended = ["replayed_batches_total", "lost_gaps_total", "engine_restarts_total"];
+    expect(mended.map(of)).toEqual([16, 17, 18]);
+    const sent = ["routers", "sent_messages_total", "sent_bytes_total", "snapshots_total", "answers_total"];
+    expect(sent.map((name) => agent.get(`infermesh_kv_${name}`))).toEqual([19, 20, 21, 22, 23]);
+    expect(agent.get("infermesh_kv_answer_bytes_total")).toBe(24);
+    expect(agent.get("infermesh_kv_deferred_asks_total")).toBe(25);
+    const quiet = { node: "a", sample: () => NODE, mesh: () => undefined, ...NO_GPUS, startedMs: 0 };
+    const none = await agentMetrics({ ...quiet, blocks: () => undefined }).text();
+    expect(none).not.toContain("\ninfermesh_kv_");
   });
 });
 
@@ -390,7 +458,8 @@ const RUNTIME: RuntimeFigures = {
 function anAgent(mesh: () => MeshFigures | undefined = () => MESH) {
   const gpus = { gpus: () => [fullGpu(0), fullGpu(1, { slices: 0 })], gpuSources: () => SOURCES, dcgmHost: "host-a" };
   const exec = () => ({ state: "ready", restarts: 1, exits: new Map([["failed", 1]]), readySeconds: 3 });
-  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0, exec, runtimes: () => [RUNTIME] });
+  const told = { runtimes: () => [RUNTIME], blocks: () => SENT_BLOCKS };
+  return agentMetrics({ node: "a", sample: () => NODE, mesh, ...gpus, startedMs: 0, exec, ...told });
 }
 
 describe("a runtime's metrics", () => {

@@ -76,7 +76,7 @@ beforeAll(async () => {
       endpoints: [place("triton-http", tritonHttp.port ?? 0), place("triton-grpc", grpc.port, "grpc")],
     }),
   ];
-  router = await bench.router("--workers", "1", "--fleet-poll-interval", "100ms", "--fleet-unhealthy-after", "1");
+  router = await bench.router("--workers", "1", "--fleet-poll-interval", "100ms", "--fleet-unhealthy-after", "3");
   const metrics_port = vitals().port;
   for (const { name, endpoints } of runtimes) {
     for (const { name: endpoint, port, protocol } of endpoints) {

@@ -89,7 +89,11 @@ class Bed {
 
   /** What loading the model there costs. */
   load(id: string): number {
-    return costOf(figuresOf(this.table, this.#rowOf(id)), 100, 0).terms.load;
+    const place = [...this.#placement.places()].find(({ target }) => target === id);
+    const { terms } = costOf(figuresOf(this.table, this.#rowOf(id)), 100, 0, place?.loadSeconds);
+    // It is a part of what the row costs, and here all of its penalty.
+    expect(terms.penalty).toBe(0);
+    return terms.load;
   }
 }
 

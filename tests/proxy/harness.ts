@@ -25,6 +25,7 @@ import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
+import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
@@ -73,6 +74,7 @@ export interface Serves {
   readonly port: number;
   readonly name: string;
   readonly protocol: Protocol;
+  readonly tellsLoad?: boolean;
 }
 
 export function by(protocol: Protocol, port: number, name = "m"): Serves {
@@ -103,6 +105,8 @@ export class Relay {
   readonly port: number;
   /** What its shares of quotas ask for. */
   readonly asked: Parameters<Ask>[] = [];
+  /** What its targets told of their load. */
+  readonly loads: RowReport[] = [];
   readonly shares: Shares;
   readonly enforcement: Enforcement;
   readonly #transport: Transport;
@@ -126,7 +130,8 @@ export class Relay {
     const routes = new Routes(new Dialer(this.#transport, { verify: true }), wires);
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
-      const { port, name, protocol } = typeof upstream === "number" ? by("http", upstream) : upstream;
+      const serves = typeof upstream === "number" ? by("http", upstream) : upstream;
+      const { port, name, protocol, tellsLoad = false } = serves;
       const key = `${protocol} ${name}`;
       const model = models.get(key)?.id ?? writer.addModel();
       models.set(key, { id: model, name, protocol, created: 1 });
@@ -142,7 +147,17 @@ export class Relay {
         baselineTokens: 0,
       };
       writer.write(row, rowValues(null, how, cost));
-      return { row, model, protocol, node: `up${index + 1}`, host: "127.0.0.1", port, tls: false, weight: 1 };
+      return {
+        row,
+        model,
+        protocol,
+        node: `up${index + 1}`,
+        host: "127.0.0.1",
+        port,
+        tls: false,
+        weight: 1,
+        tellsLoad,
+      };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     const counters = this.stats.forWorker(0);
@@ -162,6 +177,7 @@ export class Relay {
       heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
       deadlines: new Deadlines(alarm()),
+      loads: new LoadReports(this.table, counters, alarm(), (packed) => this.loads.push(...unpackReports(packed))),
       wires,
       limits: new RateLimit(flow.limit),
       watches: new HealthWatches((service) => healthOf(this.context, service)),

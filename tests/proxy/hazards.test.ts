@@ -326,7 +326,15 @@ test("a request whose model is gone is not sent again to one that has its number
   const asked = ask(relayed.port, post(CHAT, CLOSE));
   await until(() => held.length === 1);
   const models = [{ id: 0, name: "n", protocol: "http" as const, created: 1 }];
-  const place = { protocol: "http" as const, node: "up2", host: "127.0.0.1", port: up.port, tls: false, weight: 1 };
+  const place = {
+    protocol: "http" as const,
+    node: "up2",
+    host: "127.0.0.1",
+    port: up.port,
+    tls: false,
+    weight: 1,
+    tellsLoad: false,
+  };
   const gone = routes.apply({ version: 2, models, rows: [{ ...place, row: relayed.rows[0]!, model: 0 }] }, config);
   expect(gone).toEqual([0]);
   for (const model of gone) dispatch.forget(model);

@@ -35,7 +35,8 @@ describe("one model", () => {
 
   test("has the speeds of what ended, and the use of the cache that its slots tell", () => {
     const replay = new Replay(LLAMACPP).tell({ [PAGE]: recorded(`${B}.idle.metrics.txt`) });
-    replay.after(10_000).tell({ [PAGE]: recorded(`${B}.busy.metrics.txt`), slots: recorded(`${B}.busy.slots.json`) });
+    replay.after(10_000).tell({ [PAGE]: recorded(`${B}.busy.metrics.txt`) });
+    replay.tell({ "slots in use": recorded(`${B}.busy.slots.json`) });
     const { figures } = replay.reading;
     const told = (name: string) => numberOn(recorded(`${B}.busy.metrics.txt`), `llamacpp:${name}`);
     expect(figures.runningRequests).toBe(told("requests_processing"));
@@ -59,11 +60,12 @@ describe("one model", () => {
 
   test("is not kept awake: its slots are asked only while it works, or where there are no metrics", () => {
     const replay = new Replay(LLAMACPP).tell({ [PAGE]: recorded(`${B}.busy.metrics.txt`) });
-    expect(replay.names).toContain("slots");
-    replay.tell({ slots: recorded(`${B}.busy.slots.json`) });
+    // Seldom, so that it does not halve the looks at the metrics.
+    expect(replay.adapter.looks.at(-1)).toMatchObject({ name: "slots in use", role: "detail", everyMs: 10_000 });
+    replay.tell({ "slots in use": recorded(`${B}.busy.slots.json`) });
     expect(replay.reading.figures.kvUsage).toBeGreaterThan(0);
     replay.after(1000).tell({ [PAGE]: recorded(`${B}.idle.metrics.txt`) });
-    expect(replay.names).not.toContain("slots");
+    expect(replay.names.join()).not.toContain("slots");
     expect(replay.reading.figures.runningRequests).toBe(0);
     expect(replay.reading.figures.kvUsage ?? 0).toBe(0);
     const without = new Replay(LLAMACPP);
@@ -80,7 +82,7 @@ describe("one model", () => {
     const { figures, replay } = twoPages(LLAMACPP, PAGE, "llamacpp-b2000");
     expect(figures).toMatchObject({ runningRequests: 1, waitingRequests: 0, kvUsage: 0.42 });
     expect(figures).toMatchObject({ prefillTokensPerSecond: 500, decodeTokensPerSecond: 40 });
-    replay.tell({ slots: fixture("llamacpp-b2000.slots.json") });
+    replay.tell({ "slots in use": fixture("llamacpp-b2000.slots.json") });
     expect(replay.reading.figures).toMatchObject({ slots: 2, kvUsage: 0.42 });
   });
 

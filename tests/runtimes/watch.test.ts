@@ -190,6 +190,28 @@ describe("what goes wrong", () => {
       life.pass(700);
     }
     expect(statesOf(life)).toEqual(["connecting", "starting", "ready"]);
+    // Its server may be another one since then, though not each time.
+    expect(life.countSince(10_000, "identity")).toBeWithin(3, 5);
+    expect(life.countSince(10_000, "metrics")).toBeGreaterThan(40);
+  });
+
+  test("another server that is there before anybody has looked is known at once", () => {
+    const life = ready();
+    life.pass(10_300);
+    life.outcome = (role) => (role === "identity" ? say("foreign") : fine);
+    const fromMs = life.nowMs;
+    life.happens((watch, nowMs) => watch.closed(nowMs));
+    life.pass(1100);
+    expect(life.rolesSince(fromMs)[0]).toBe("identity");
+    expect(life.state).toBe("foreign");
+    life.outcome = () => fine;
+    life.pass(10_000);
+    expect(life.state).toBe("ready");
+    // And once more, a moment later.
+    life.outcome = (role) => (role === "identity" ? say("foreign") : fine);
+    life.happens((watch, nowMs) => watch.closed(nowMs));
+    life.pass(20_000);
+    expect(life.state).toBe("foreign");
   });
 
   test("a hung one is unresponsive within its bound, and back with its first answer", () => {

@@ -117,13 +117,12 @@ describe("rowValues", () => {
     }
   });
 
-  test("a model that must be loaded first costs that time, which is told apart", () => {
+  test("a model that must be loaded first costs that time", () => {
     const plain = row({}).penaltySeconds;
     const cold = row({}, { loadSeconds: 12, coldSeconds: 0.25 });
     expect(cold.penaltySeconds - plain).toBeCloseTo(12.25, 9);
-    expect(cold.loadSeconds).toBe(12);
     for (const wrong of [Number.NaN, -1]) {
-      expect(row({}, { loadSeconds: wrong })).toMatchObject({ penaltySeconds: plain, loadSeconds: 0 });
+      expect(row({}, { loadSeconds: wrong }).penaltySeconds).toBe(plain);
     }
     expect(row({}, { loadSeconds: Infinity }).penaltySeconds).toBeLessThan(1e7);
   });

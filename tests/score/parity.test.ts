@@ -96,7 +96,6 @@ describe.skipIf(!HAS_COMPILER).each(VARIANTS)("C %s", (_, defines) => {
         kvOffset: end(),
         kvPerToken: end(),
         penaltySeconds: end(),
-        loadSeconds: end(),
         capacity: 1e9,
       });
       const prompt = end();

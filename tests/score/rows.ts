@@ -13,7 +13,6 @@ export const PLAIN: RowValues = {
   kvOffset: -1,
   kvPerToken: 0,
   penaltySeconds: 0,
-  loadSeconds: 0,
   capacity: 10,
 };
 
@@ -30,7 +29,6 @@ export function anyRow(prng: Prng, coarse: boolean): RowValues {
     kvOffset: some(3) - 2,
     kvPerToken: some(1e-4),
     penaltySeconds: some(1),
-    loadSeconds: 0,
     capacity: prng.int(5) === 0 ? 0 : coarse ? 10 : prng.int(80),
   };
 }

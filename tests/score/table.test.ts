@@ -75,6 +75,17 @@ describe("ScoreTable", () => {
     expect(() => table.endPrefill(0, row, 1)).toThrow("not claimed");
   });
 
+  test("a target is asked once in a while, whichever worker asks", () => {
+    const { table, rows } = tableWith(1);
+    const row = rows[0] ?? -1;
+    const other = ScoreTable.attach(table.buffer);
+    expect(table.tryAsk(row, 0, 5)).toBe(true);
+    expect(other.tryAsk(row, 5, 5)).toBe(false);
+    expect(other.tryAsk(row, 6, 5)).toBe(true);
+    expect(table.tryAsk(row, 10, 5)).toBe(false);
+    expect(table.tryAsk(row, 11, 5)).toBe(true);
+  });
+
   test("an ejection lasts until the later of its moments, unless it is cleared", () => {
     const { table, rows } = tableWith(1);
     const row = rows[0] ?? -1;

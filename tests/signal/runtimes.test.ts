@@ -20,6 +20,7 @@ const SHARED = {
   interTokenLatency: { p50: 0.01, p95: 0.02, p99: 0.03 },
   preemptionsPerSecond: 1,
   workLeftSeconds: 2,
+  figuresAgeMs: 640,
 };
 
 /** A node whose states a router hears. */
@@ -143,6 +144,26 @@ describe("a node with runtimes", () => {
     }
     expect(told?.runtimes[0]?.message).toBe("on time again");
     expect(heard.subscriber.stats.snapshots).toBe(2);
+  });
+
+  test("tells how old an engine's load is, and nothing where it is of the moment", () => {
+    const heard = new Heard();
+    const told = (nowMs: number, models: readonly ModelSample[]): (number | undefined)[] | undefined =>
+      (heard.at(nowMs, nodeSample({ runtimes, models })) ?? heard.until(nowMs))?.models.map(
+        ({ figuresAgeMs }) => figuresAgeMs,
+      );
+    const two = (figuresAgeMs: number | undefined): ModelSample[] => [
+      modelSample({ model: "a", runtime: "vllm", figuresAgeMs }),
+      modelSample({ model: "b", runtime: "vllm", figuresAgeMs }),
+      modelSample({ model: "c", runtime: "triton" }),
+    ];
+    expect(told(0, two(333))).toEqual([340, 340, undefined]);
+    // A regular state tells what it has grown to; the keyframe after it says that it is not told any more.
+    let last: (number | undefined)[] | undefined;
+    for (let nowMs = 100; nowMs <= 3000; nowMs += 100) last = told(nowMs, two(1100)) ?? last;
+    expect(last).toEqual([1100, 1100, undefined]);
+    for (let nowMs = 3100; nowMs <= 9000; nowMs += 100) last = told(nowMs, two(undefined)) ?? last;
+    expect(last).toEqual([undefined, undefined, undefined]);
   });
 
   test("tells what an engine's adapters have in common once", () => {

@@ -84,6 +84,8 @@ describe("metadata", () => {
     expect(Object.keys(crowded.labels)).toEqual(Object.keys(labels).slice(0, Object.keys(crowded.labels).length));
     const long = decodeMeta(encodeMeta({ ...PLAIN, zone: "z".repeat(256) }, META_BYTES_MAX))!;
     expect(long).toMatchObject({ zone: "", models: PLAIN.models });
+    const odd = { ...PLAIN, models: ["ä".repeat(128), "m"], labels: { a: "v".repeat(256), b: "c" } };
+    expect(decodeMeta(encodeMeta(odd, META_BYTES_MAX))).toMatchObject({ cut: true, models: ["m"], labels: { b: "c" } });
     const least = decodeMeta(encodeMeta(PLAIN, 15 + PLAIN.controlAddress.length))!;
     expect(least).toMatchObject({ cut: true, zone: "", apiAddress: "", servingAddress: "", models: [] });
   });

@@ -42,7 +42,7 @@ function hearAt(options: Partial<KvEventsOptions> & { endpoint: string }): Heard
   const lines: string[] = [];
   const tell = (line: string): void => void lines.push(line);
   const log: Log = { debug: tell, info: tell, warn: tell, error: tell, with: () => log };
-  const events = new KvEvents({ model: "m", seed: 1, ...options }, log);
+  const events = new KvEvents({ runtime: "m", seed: 1, ...options }, log);
   closers.push(() => events.stop());
   return { events, lines };
 }
@@ -76,7 +76,7 @@ describe("the events of an engine", () => {
     await until("both are heard", () => status(heard).batches === 3);
     for (const message of feed.take()) receiver.receive("node", message, 1);
     const [remote] = receiver.engines("node");
-    expect(remote).toMatchObject({ model: "m", engine: engine.endpoint.slice(6), size: 1, isPartial: false });
+    expect(remote).toMatchObject({ runtime: "m", engine: engine.endpoint.slice(6), size: 1, isPartial: false });
     expect(remote!.matched([key([5, 6])])).toEqual({ blocks: 1, tokens: 2 });
   });
 

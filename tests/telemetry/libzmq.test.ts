@@ -8,9 +8,8 @@ import { blockKey, ROOT } from "../../src/kv/block-key.ts";
 import type { Log } from "../../src/obs/log.ts";
 import { KvEvents } from "../../src/telemetry/kv-events.ts";
 import { bytesOf } from "../kv/event-bytes.ts";
+import { isZmqMissing, LibzmqEngine } from "./libzmq-engine.ts";
 
-const PYTHON = "/usr/bin/python3";
-const SCRIPT = join(import.meta.dir, "zmq-engine.py");
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent };
 const packr = new Packr({ useRecords: false });
 const closers: (() => void)[] = [];
@@ -18,64 +17,14 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-function isMissing(): boolean {
-  let absent = true;
-  try {
-    absent = Bun.spawnSync([PYTHON, "-c", "import zmq"], { stdout: "ignore", stderr: "ignore" }).exitCode !== 0;
-  } catch {
-    // There is no such program.
-  }
-  if (absent) console.log("skipped: python3-zmq is not installed (scripts/install-peers.sh)");
-  return absent;
-}
-
-class Engine {
-  endpoints: [string, string] = ["", ""];
-  readonly asked: number[] = [];
-  readonly #process;
-
-  constructor(topic: string, keep: number, at: readonly [string, string]) {
-    this.#process = Bun.spawn([PYTHON, SCRIPT, topic, String(keep), ...at], { stdin: "pipe", stdout: "pipe" });
-    closers.push(() => this.#process.kill());
-    void this.#listen();
-  }
-
-  do(command: string, payload: Uint8Array): void {
-    void this.#process.stdin.write(`${command} ${Buffer.from(payload).toString("hex")}\n`);
-    void this.#process.stdin.flush();
-  }
-
-  /** Ends it as a crash would. */
-  async kill(): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.exited;
-  }
-
-  async #listen(): Promise<void> {
-    let text = "";
-    for await (const chunk of this.#process.stdout) {
-      text += Buffer.from(chunk).toString();
-      const lines = text.split("\n");
-      text = lines.pop()!;
-      for (const line of lines) {
-        if (line.startsWith("asked ")) this.asked.push(Number(line.slice(6)));
-        else this.endpoints = line.split(" ") as [string, string];
-      }
-    }
-  }
-}
-
-async function start(
-  keep = 10_000,
-  at: readonly [string, string] = ["tcp://127.0.0.1:*", "tcp://127.0.0.1:*"],
-): Promise<Engine> {
-  const engine = new Engine("kv@pod@model", keep, at);
-  await until("it listens", () => engine.endpoints[0] !== "");
+async function start(keep?: number, at?: readonly [string, string]): Promise<LibzmqEngine> {
+  const engine = await LibzmqEngine.start("kv@pod@model", keep, at);
+  closers.push(() => void engine.kill());
   return engine;
 }
 
-function hear({ endpoints: [endpoint, replayEndpoint] }: Engine): KvEvents {
-  const events = new KvEvents({ model: "m", seed: 1, topic: "kv@", endpoint, replayEndpoint }, silent);
+function hear({ endpoints: [endpoint, replayEndpoint] }: LibzmqEngine): KvEvents {
+  const events = new KvEvents({ runtime: "m", seed: 1, topic: "kv@", endpoint, replayEndpoint }, silent);
   closers.push(() => events.stop());
   return events;
 }
@@ -94,7 +43,7 @@ const holds = (events: KvEvents, token: number): boolean =>
   events.engines[0]!.feed.index.matched([blockKey(ROOT, [token], 0, 1)]).blocks === 1;
 
 /** Until libzmq took the subscription, what is published is lost, and found missing by the next one. */
-async function untilHeard(engine: Engine, events: KvEvents): Promise<void> {
+async function untilHeard(engine: LibzmqEngine, events: KvEvents): Promise<void> {
   const first = 100_000;
   for (let token = first; !holds(events, first); token += 1) {
     engine.do("publish", stored(token, token));
@@ -103,7 +52,7 @@ async function untilHeard(engine: Engine, events: KvEvents): Promise<void> {
   }
 }
 
-describe.skipIf(isMissing())("libzmq", () => {
+describe.skipIf(isZmqMissing())("libzmq", () => {
   test("is heard, replays what was before and what was lost", async () => {
     const engine = await start();
     engine.do("publish", stored(1, 1));

@@ -12,7 +12,7 @@ afterEach(async () => {
   await endFakes();
 });
 
-function finding(ports: readonly number[], known: readonly number[] = []) {
+function finding(ports: readonly number[], known: readonly number[] = [], hasMap = false) {
   const found: string[] = [];
   const unknown: string[] = [];
   const taken = new Set(known);
@@ -20,6 +20,7 @@ function finding(ports: readonly number[], known: readonly number[] = []) {
     intervalMs: 20,
     timeoutMs: 2000,
     ports,
+    hasMap,
     isKnown: (port) => taken.has(port),
     found: ({ kind }, { port }) => {
       taken.add(port);
@@ -52,6 +53,31 @@ test("a server is found by the first look, and one that comes later when it is t
   await until(() => found.length === 3, "it is found again");
 }, 20_000);
 
+test("one that can't be looked after is told of, and found again when it can", async () => {
+  const fake = await startFake();
+  const unknown: string[] = [];
+  const found: string[] = [];
+  let isMapRight = false;
+  const finder = new RuntimeFinder({
+    intervalMs: 20,
+    timeoutMs: 2000,
+    ports: [fake.port],
+    hasMap: true,
+    isKnown: () => found.length > 0,
+    found({ kind }) {
+      if (!isMapRight) throw new Error("the map is wrong");
+      found.push(kind);
+    },
+    unknown: (_, why) => unknown.push(why),
+  });
+  finders.push(finder);
+  await finder.start();
+  expect([unknown, found]).toEqual([["it is vllm, but can't be looked after: the map is wrong"], []]);
+  isMapRight = true;
+  await until(() => found.length > 0, "it is found");
+  expect(found).toEqual(["vllm"]);
+});
+
 test("somebody unknown is told of once, and asked ever more seldom", async () => {
   const server = await serving((_, socket) => socket.write(answerOf("<html>hello</html>")));
   const { finder, found, unknown } = finding([server.port]);
@@ -81,3 +107,15 @@ test("what takes connections and says nothing holds nobody up", async () => {
   expect(found).toEqual([`vllm ${fake.port}`]);
   expect(unknown).toEqual([`${silent.port} no answer within 2000 ms`]);
 }, 20_000);
+
+test("a server of OpenAI's API that nobody knows is found where there is a map for it", async () => {
+  const list = JSON.stringify({ object: "list", data: [{ id: "m", object: "model", owned_by: "acme" }] });
+  const server = await serving((request, socket) => {
+    const isList = request.startsWith("GET /v1/models ");
+    socket.write(isList ? answerOf(list) : "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+  });
+  const [without, with_] = [finding([server.port]), finding([server.port], [], true)];
+  await Promise.all([without.finder.start(), with_.finder.start()]);
+  expect([without.found, with_.found]).toEqual([[], [`generic ${server.port}`]]);
+  expect(without.unknown.join()).toContain("--runtime-map");
+});

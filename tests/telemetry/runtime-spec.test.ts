@@ -52,7 +52,41 @@ describe("a runtime", () => {
     expect(read(flag).spec?.headers["x-raw"]).toEqual({ kind: "value", text: "file:x" });
   });
 
+  test("tells where its KV cache events are", () => {
+    const flag = "vllm=http://h:8000,kv-events=tcp://*:5557,kv-replay=tcp://[::1]:5657,kv-topic=kv@,kv-ranks=4";
+    const expected = {
+      kind: "vllm",
+      url: "http://h:8000",
+      kvEvents: "tcp://*:5557",
+      kvReplay: "tcp://[::1]:5657",
+      kvTopic: "kv@",
+      kvRanks: 4,
+    };
+    expect(written(flag)).toEqual(expected);
+    expect(written(expected)).toEqual(expected);
+    expect(read(flag).spec?.kvEvents).toEqual({
+      endpoint: "tcp://*:5557",
+      replayEndpoint: "tcp://[::1]:5657",
+      topic: "kv@",
+      ranks: 4,
+    });
+    const least = { kind: "sglang", kvEvents: "ipc:///run/kv.sock" };
+    expect(written("sglang,kv-events=ipc:///run/kv.sock")).toEqual(least);
+    expect(read("vllm").spec?.kvEvents).toBeUndefined();
+  });
+
   test.each<[unknown, RegExp]>([
+    ["vllm,kv-events=5557", /runtimes\.kvEvents: found "5557".*a ZeroMQ endpoint: tcp:\/\/HOST:PORT or ipc/],
+    ["vllm,kv-events=tcp://h:65535,kv-ranks=2", /runtimes\.kvEvents.*ZeroMQ endpoint.*65536/],
+    ["vllm,kv-events=ipc:///a,kv-ranks=2", /runtimes\.kvEvents.*rank 1 has no port/],
+    ["vllm,kv-events=tcp://h:1,kv-replay=h:2", /runtimes\.kvReplay: found "h:2"/],
+    ["vllm,kv-replay=tcp://h:1", /runtimes\.kvReplay.*kvEvents as well/],
+    ["vllm,kv-events=tcp://h:1,kv-ranks=0", /runtimes\.kvRanks.*1 to 64/],
+    ["vllm,kv-events=tcp://h:1,kv-ranks=", /runtimes\.kvRanks.*1 to 64/],
+    ["tgi,kv-events=tcp://h:1", /runtimes\.kvEvents.*only vllm, sglang, generic/],
+    [{ kind: "vllm", kvEvents: "tcp://h:1", kvRanks: [2] }, /runtimes\.kvRanks/],
+    [{ kind: "vllm", kvEvents: 5557 }, /runtimes\.kvEvents/],
+    [{ kind: "vllm", kvEvents: "tcp://h:1", kvTopic: "a,b" }, /runtimes\.kvTopic/],
     ["vlm=http://h:1", /runtimes\.kind: found "vlm".*expected one of auto, vllm.*did you mean vllm\?/],
     ["vllm=ftp://h:1", /runtimes\.url: found "ftp:\/\/h:1".*expected http:\/\/HOST:PORT/],
     ["vllm=http://h:0", /runtimes\.url/],

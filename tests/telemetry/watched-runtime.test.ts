@@ -100,6 +100,27 @@ describe("a runtime", () => {
     ]);
   });
 
+  test("tells how old its load is, until it is read again", async () => {
+    const fake = await startFake({ running: 1 });
+    const { runtime, state } = watched(fake.port);
+    await state("ready");
+    const ages = (): number[] => runtime.sample().models.map(({ figuresAgeMs }) => figuresAgeMs ?? -1);
+    await until(() => (ages()[0] ?? -1) >= 0, "its metrics are read");
+    for (let round = 0; round < 2; round++) {
+      let oldest = 0;
+      await until(() => {
+        const [age = 0] = ages();
+        const isRead = age < oldest;
+        oldest = Math.max(oldest, age);
+        return isRead;
+      }, "they are read again");
+      expect(oldest).toBeGreaterThan(100);
+    }
+    // Metrics that can't be had make nothing fresh.
+    await fake.set({ metrics: "missing" });
+    await until(() => (ages()[0] ?? 0) > 2000, "they grow old");
+  }, 20_000);
+
   test("that is killed is down, and ready when another one is there, whatever its version", async () => {
     const fake = await startFake();
     const { runtime, state, states } = watched(fake.port);

@@ -1,0 +1,79 @@
+/** Every metric of KV caches, of agents and routers. docs/metrics.md lists the same. */
+import { defineMetric as metric } from "./exposition.ts";
+
+/** Of a router: what nodes tell of their engines. */
+export const HEARD_BLOCK_METRICS = {
+  messages: metric(
+    "counter",
+    "infermesh_kv_messages_total",
+    ["result"],
+    "",
+    "Messages of nodes on their KV caches, by what became of them.",
+  ),
+  blocks: metric("gauge", "infermesh_kv_known_blocks", [], "", "Blocks that are known, of all engines."),
+  engines: metric("gauge", "infermesh_kv_known_engines", [], "", "Engines whose blocks are known."),
+  behind: metric("gauge", "infermesh_kv_engines_behind", [], "", "Engines of which something told is missing."),
+  refused: metric("counter", "infermesh_kv_refused_blocks_total", [], "", "Blocks that there was no room for."),
+  asks: metric("counter", "infermesh_kv_asks_total", [], "", "Asks for what is missing."),
+  failedAsks: metric("counter", "infermesh_kv_failed_asks_total", [], "", "Asks that had no answer."),
+} as const;
+
+/** Of an agent: each engine whose KV cache events it hears. */
+export const KV_ENGINE_METRICS = {
+  subscribed: metric(
+    "gauge",
+    "infermesh_kv_subscribed",
+    ["runtime", "engine"],
+    "",
+    "1 while the engine's events are heard, else 0.",
+  ),
+  blocks: metric("gauge", "infermesh_kv_blocks", ["runtime", "engine"], "", "Blocks that the engine is known to hold."),
+  whole: metric("gauge", "infermesh_kv_whole", ["runtime", "engine"], "", "1 when it holds no others, else 0."),
+  batches: metric("counter", "infermesh_kv_batches_total", ["runtime", "engine"], "", "Batches of events heard."),
+  badBatches: metric(
+    "counter",
+    "infermesh_kv_bad_batches_total",
+    ["runtime", "engine"],
+    "",
+    "Batches that can't be read.",
+  ),
+  gaps: metric("counter", "infermesh_kv_gaps_total", ["runtime", "engine"], "", "Times that batches were missing."),
+  replayed: metric(
+    "counter",
+    "infermesh_kv_replayed_batches_total",
+    ["runtime", "engine"],
+    "",
+    "Batches that came by replay.",
+  ),
+  lost: metric(
+    "counter",
+    "infermesh_kv_lost_gaps_total",
+    ["runtime", "engine"],
+    "",
+    "Gaps that no replay filled: what was known began anew.",
+  ),
+  restarts: metric(
+    "counter",
+    "infermesh_kv_engine_restarts_total",
+    ["runtime", "engine"],
+    "",
+    "Times that the engine started again.",
+  ),
+} as const;
+
+/** Of an agent: what routers are told of all its engines. */
+export const SENT_BLOCK_METRICS = {
+  routers: metric("gauge", "infermesh_kv_routers", [], "", "Routers that follow this node's KV caches."),
+  messages: metric("counter", "infermesh_kv_sent_messages_total", [], "", "Datagrams to them."),
+  bytes: metric("counter", "infermesh_kv_sent_bytes_total", [], "bytes", "Bytes of these, without headers."),
+  snapshots: metric(
+    "counter",
+    "infermesh_kv_snapshots_total",
+    [],
+    "",
+    "Times that all blocks of an engine were written.",
+  ),
+  answers: metric("counter", "infermesh_kv_answers_total", [], "", "Answers to what routers asked for."),
+  answerBytes: metric("counter", "infermesh_kv_answer_bytes_total", [], "bytes", "Bytes of these."),
+  deferred: metric("counter", "infermesh_kv_deferred_asks_total", [], "", "Asks that got nothing for now."),
+} as const;
