@@ -14,7 +14,7 @@ import type { Fault } from "../base/field.ts";
 import type { Parsed } from "../base/settings-reading.ts";
 import type { Answer, Ask, LookRole, ModelCall, Port } from "./adapter.ts";
 import { readFigures, readLabels } from "./figure-reader.ts";
-import { jsonOf, memberAt, numberAt, textAt } from "./json-answer.ts";
+import { countAt, jsonOf, memberAt, nameAt, textAt } from "./json-answer.ts";
 import type { MetricMap } from "./metric-map.ts";
 import { CAPABILITIES, type Capability, type ModelReading, type ModelState, type RuntimeReading } from "./reading.ts";
 import type { AdapterTable, ModelTold, Refusal, TableLook, Told } from "./table.ts";
@@ -156,9 +156,9 @@ function modelsOf(answer: Answer, wanted: ModelMembers, capabilities: readonly C
 function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Capability[]): ModelTold[] {
   const model = typeof item === "string" ? item : textAt(item, ...wanted.name);
   if (model === "") return [];
-  const parent = wanted.parent === undefined ? "" : textAt(item, ...wanted.parent);
-  const contextTokensMax = wanted.context === undefined ? undefined : numberAt(item, ...wanted.context);
-  const word = wanted.state === undefined ? undefined : String(memberAt(item, ...wanted.state));
+  const parent = (wanted.parent === undefined ? undefined : nameAt(item, ...wanted.parent)) ?? "";
+  const contextTokensMax = wanted.context === undefined ? undefined : countAt(item, ...wanted.context);
+  const word = wanted.state === undefined ? undefined : wordAt(item, wanted.state);
   const state = wanted.states.find(([written]) => written === word)?.[1];
   return [
     {
@@ -171,6 +171,12 @@ function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Cap
       ...(state === "failed" ? { reason: `the server says ${word}` } : {}),
     },
   ];
+}
+
+/** "" for what is no word, such as a list, whose text might have no end. */
+function wordAt(item: unknown, path: readonly string[]): string {
+  const found = memberAt(item, ...path);
+  return typeof found === "string" || typeof found === "number" || typeof found === "boolean" ? String(found) : "";
 }
 
 function readMetrics(value: YamlValue): { readonly look: TableLook[]; readonly map: MetricMap } {

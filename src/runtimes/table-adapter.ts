@@ -15,6 +15,7 @@ import {
   type Read,
   type ReadFault,
 } from "./adapter.ts";
+import { isName, words } from "./json-answer.ts";
 import { PageSet } from "./page-set.ts";
 import { type EngineFigures, type KvEventsTold, type ModelReading, NO_FIGURES } from "./reading.ts";
 import type { RuntimeKind, RuntimeReading } from "./reading.ts";
@@ -24,7 +25,6 @@ const METRICS_BELIEVED_MS = 10_000;
 const TOLD_BELIEVED_MS = 60_000;
 /** Of one runtime: more are not looked at, so that a broken list fills no memory. */
 export const MODELS_MAX = 1024;
-const NAME_LENGTH_MAX = 512;
 const BODY_SHOWN = 200;
 
 /** Figures that stay when nothing new is told of them. */
@@ -145,13 +145,13 @@ export class TableAdapter implements Adapter {
     const believed = (figures: EngineFigures | undefined) =>
       figures === undefined || isFresh ? figures : { ...NO_FIGURES, ...lasting(figures) };
     const reading: RuntimeReading = {
-      version,
+      version: words(version),
       models: this.#models(told, (model) => believed(pages?.figuresOf(model))),
       figures: joined(believed(pages?.figures), extra),
       figuresAtMs: pages?.readAtMs,
       ...(kvEvents === undefined ? {} : { kvEvents }),
     };
-    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models() ?? [] };
+    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models().filter(isName) ?? [] };
     return this.table.finish?.(reading, this.#known) ?? reading;
   }
 
@@ -159,7 +159,7 @@ export class TableAdapter implements Adapter {
   #models(told: ReadonlyMap<string, Told>, figuresOf: (model: string) => EngineFigures | undefined): ModelReading[] {
     const models = new Map<string, ModelTold>();
     const isNamed = this.looks.some(({ role }) => role === "models");
-    if (!isNamed) for (const model of this.#pages?.models() ?? []) models.set(model, { model });
+    if (!isNamed) for (const model of this.#pages?.models().filter(isName) ?? []) models.set(model, { model });
     for (const isNaming of [true, false]) {
       for (const { role, name } of this.looks) {
         if ((role === "models") !== isNaming) continue;
@@ -194,10 +194,6 @@ export class TableAdapter implements Adapter {
   }
 }
 
-function isName(model: string): boolean {
-  return model !== "" && model.length <= NAME_LENGTH_MAX;
-}
-
 function isFine(status: number): boolean {
   return status >= 200 && status < 300;
 }
@@ -214,9 +210,9 @@ function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault |
 
 function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): string {
   const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
-  const words = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
+  const told = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
   const advised = advice?.[status];
-  return advised === undefined ? words : `${words}; ${advised}`;
+  return advised === undefined ? told : `${told}; ${advised}`;
 }
 
 function areSame(a: readonly TableLook[], b: readonly TableLook[]): boolean {

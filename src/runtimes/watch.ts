@@ -225,14 +225,20 @@ export class Watch {
 
   /** Its models were changed by us: they are looked at as soon as may be. */
   hurry(nowMs: number): void {
-    const told = this.#watched.filter(
-      ({ look }) => look.role === "models" || (look.role === "detail" && look.everyMs === undefined),
-    );
-    this.#dueBy(
-      nowMs,
-      told.filter(({ isAbsent }) => !isAbsent),
-    );
+    this.#dueBy(nowMs, this.#ofModels());
     this.#plan(nowMs);
+  }
+
+  /** Whether all that tells of its models was asked since then, and has answered or failed. */
+  hasLookedAtModels(sinceMs: number): boolean {
+    return this.#ofModels().every((watched) => watched.askedAtMs >= sinceMs && watched !== this.#underWay);
+  }
+
+  #ofModels(): Watched[] {
+    return this.#watched.filter(
+      ({ isAbsent, look: { role, everyMs } }) =>
+        !isAbsent && (role === "models" || (role === "detail" && everyMs === undefined)),
+    );
   }
 
   /** At or after wakeAtMs. */
@@ -324,6 +330,8 @@ export class Watch {
       return;
     }
     watched.failures++;
+    // A page that could be read before may be that of a model which has gone.
+    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) this.#lookAtModels(nowMs);
     if (this.#needed.includes(watched)) this.#refuse(watched, read.kind, read.message, nowMs);
   }
 
@@ -394,14 +402,16 @@ export class Watch {
   #followHints(nowMs: number): void {
     const { modelsMark = 0, processMark = 0 } = this.#adapter;
     if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
-    else if (modelsMark !== this.#modelsMark) {
-      for (const watched of this.#watched) {
-        if (watched.look.role === "models")
-          this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
-      }
-    }
+    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs);
     this.#modelsMark = modelsMark;
     this.#processMark = processMark;
+  }
+
+  /** Something hints that they are others. */
+  #lookAtModels(nowMs: number): void {
+    for (const watched of this.#watched) {
+      if (watched.look.role === "models") this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
+    }
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */

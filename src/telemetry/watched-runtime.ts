@@ -94,6 +94,7 @@ export class WatchedRuntime implements Runtime {
         this.#watch.hurry(performance.now());
         this.#step();
       },
+      hasLooked: (sinceMs) => this.#watch.hasLookedAtModels(sinceMs),
       changed: () => this.#changed(),
       tell: (event) => tell({ about: "model", ...event }),
     });

@@ -221,6 +221,26 @@ describe("a node that tells routers of its engines", () => {
     expectSame(receiver, [feed]);
   });
 
+  test("one engine that changes a lot does not silence the others", () => {
+    const world = new World({ ...LIMITS, bytesPerSecond: 4096 });
+    const feeds = [feedOf(1, 0), feedOf(2, 1), feedOf(3, 2)];
+    for (const feed of feeds) world.publisher.add(feed);
+    world.join("r");
+    world.rounds(2);
+    const before = feeds.map(({ number }) => number);
+    for (let at = 0; at < 200; at += 1) {
+      for (const feed of feeds) {
+        const hashes = Array.from({ length: 100 }, (_, block) => `${at}-${block}`);
+        feed.index.apply(
+          storedEvent({ hashes, tokens: Uint32Array.from({ length: 400 }, (_, token) => at * 400 + token) }),
+        );
+      }
+      world.round();
+    }
+    const told = feeds.map(({ number }, at) => number - before[at]!);
+    expect(Math.min(...told) * 2).toBeGreaterThan(Math.max(...told));
+  });
+
   test("answers have a budget for all routers together", () => {
     const publisher = new IndexPublisher({ ...LIMITS, answerBytesMax: 4 * 1024 * 1024 });
     const feed = new IndexFeed({ slot: 0, runtime: "", engine: "e" }, new Prng(3), 131_072);

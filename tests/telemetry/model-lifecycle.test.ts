@@ -54,6 +54,7 @@ function lifecycleOf({ models, call, more = {} }: Setup) {
     reading: () => seen.reading,
     notServing: () => seen.notServing,
     hurry: () => (seen.hurries += 1),
+    hasLooked: () => true,
     changed: () => lifecycle.looked(),
     tell: ({ kind, model, cause }) => seen.told.push(`${kind} ${model}: ${cause}`),
     ...more,
