@@ -15,7 +15,7 @@ import {
   type Read,
   type ReadFault,
 } from "./adapter.ts";
-import { isName, words } from "./json-answer.ts";
+import { complaint, isName, words } from "./json-answer.ts";
 import { PageSet } from "./page-set.ts";
 import { type EngineFigures, type KvEventsTold, type ModelReading, NO_FIGURES } from "./reading.ts";
 import type { RuntimeKind, RuntimeReading } from "./reading.ts";
@@ -25,12 +25,9 @@ const METRICS_BELIEVED_MS = 10_000;
 const TOLD_BELIEVED_MS = 60_000;
 /** Of one runtime: more are not looked at, so that a broken list fills no memory. */
 export const MODELS_MAX = 1024;
-const BODY_SHOWN = 200;
 
 /** Figures that stay when nothing new is told of them. */
 const LASTING = ["kvCapacityTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "slots"] as const;
-
-const decoder = new TextDecoder();
 
 export class TableAdapter implements Adapter {
   readonly table: AdapterTable;
@@ -68,7 +65,11 @@ export class TableAdapter implements Adapter {
     const own = this.looks.find((each) => each.name === look.name);
     if (own === undefined) return READ;
     const fault = faultOf(own, answer);
-    if (fault !== undefined) return { ok: false, kind: fault, message: refusalWords(own, answer) };
+    if (fault !== undefined) {
+      const said = refusalWords(own, answer);
+      const message = fault === "foreign" ? `it does not answer as ${this.table.title} does: ${said}` : said;
+      return { ok: false, kind: fault, message };
+    }
     if (own.role === "metrics" && own.read === undefined) return this.#readMetrics(own, answer, nowMs);
     const told = own.read?.(answer) ?? {};
     if (isRefusal(told)) return { ok: false, kind: told.kind, message: `${own.ask.path}: ${told.message}` };
@@ -208,11 +209,13 @@ function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault |
   return status >= 500 && role === "health" ? "not_ready" : "unreadable";
 }
 
-function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): string {
-  const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
-  const told = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
-  const advised = advice?.[status];
-  return advised === undefined ? told : `${told}; ${advised}`;
+function refusalWords({ ask, advice }: TableLook, answer: Answer): string {
+  const { status } = answer;
+  const said = complaint(answer);
+  const told = said === `status ${status}` ? "" : `: ${shown(said)}`;
+  const isElsewhere = status >= 300 && status < 400;
+  const advised = advice?.[status] ?? (isElsewhere ? "it is not followed elsewhere" : undefined);
+  return `${ask.path} answers ${status}${told}${advised === undefined ? "" : `; ${advised}`}`;
 }
 
 function areSame(a: readonly TableLook[], b: readonly TableLook[]): boolean {

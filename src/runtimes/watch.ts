@@ -120,6 +120,8 @@ export class Watch {
   #wasHeard = false;
   /** An ask came to nothing since then. */
   #isSilent = false;
+  /** What that was. */
+  #silence = "";
   #broken = 0;
   #trouble: Trouble | undefined;
   #modelsMark: number;
@@ -213,7 +215,7 @@ export class Watch {
     watched.isLate = why === "timeout";
     const backoffMs = this.#config.intervalMs * 2 ** Math.min(watched.failures - 1, 10);
     watched.dueAtMs = nowMs + (this.isReady ? Math.min(SLOWED_MAX_MS, backoffMs) : this.#config.intervalMs);
-    if (why === "timeout") this.#fallSilent(watched, nowMs);
+    if (why === "timeout") this.#fallSilent(watched, message, nowMs);
     else {
       this.#hear(nowMs);
       if (why === "broken") this.#break(watched, message, nowMs);
@@ -363,8 +365,9 @@ export class Watch {
   }
 
   /** No answer in time: another look tells whether it is only this one. */
-  #fallSilent(watched: Watched, nowMs: number): void {
+  #fallSilent(watched: Watched, message: string, nowMs: number): void {
     this.#isSilent = true;
+    this.#silence = message;
     if (!this.isReady) return;
     const others = this.#needed.filter((each) => each !== watched && !each.isAbsent);
     const other = others.find(({ look }) => look.role === "health") ?? others[0];
@@ -464,8 +467,8 @@ export class Watch {
 
   #judge(nowMs: number): void {
     const isHung = this.#isSilent && nowMs - this.#heardAtMs >= this.#config.unresponsiveMs;
-    if (this.#gone !== "") this.#enter("down", `nobody listens there (${this.#gone})`, nowMs);
-    else if (isHung) this.#enter("unresponsive", "it takes connections, but answers nothing", nowMs);
+    if (this.#gone !== "") this.#enter("down", `it can't be connected to: ${this.#gone}`, nowMs);
+    else if (isHung) this.#enter("unresponsive", `it answers nothing: ${this.#silence}`, nowMs);
     else if (this.#trouble !== undefined) this.#enter(this.#trouble.state, this.#trouble.message, nowMs);
     else if (!this.#needed.every(({ isKnown }) => isKnown)) {
       const words = this.#needed.find(({ words: said }) => said !== "")?.words;

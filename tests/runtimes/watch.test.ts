@@ -231,6 +231,7 @@ describe("what goes wrong", () => {
     life.outcome = () => hang;
     life.pass(20_000);
     expect(life.state).toBe("unresponsive");
+    expect(life.watch.status.message).toMatch(/^it answers nothing: ./);
     const at = life.states.find(({ state }) => state === "unresponsive")!.atMs;
     expect(at - stoppedMs).toBeLessThanOrEqual(3000);
     life.outcome = () => fine;
