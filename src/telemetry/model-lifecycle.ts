@@ -9,32 +9,21 @@
  * requests may end, as far as the runtime's figures tell of them.
  */
 import { MeshError } from "../base/errors.ts";
-import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
 import type { LoadTimeConfig } from "../runtimes/load-times.ts";
 import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
-import type { AskLimits, Asked } from "./runtime-client.ts";
 import { LoadWatch } from "./load-watch.ts";
 import { LookWaiter, pause } from "./look-waiter.ts";
 import { ModelWarming } from "./model-warming.ts";
-import { carryOut, expectPlan } from "./planned-call.ts";
+import { type Asking, carryOut, expectPlan } from "./planned-call.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
 import { warmupAsk } from "./warmup.ts";
 
-export interface LifecycleOptions {
-  /** Of the runtime, for people. */
-  readonly name: string;
-  readonly adapter: Adapter;
-  readonly bytesMax: number;
+export interface LifecycleOptions extends Asking {
   /** Whether models are asked for a token before they are served. */
   readonly warmup: boolean;
   readonly warmupTimeoutMs: number;
   /** What is assumed of loads before some were seen. */
   readonly loadTimes: LoadTimeConfig;
-  readonly ask: (
-    ask: Ask,
-    limits: AskLimits & { piece?: (bytes: Uint8Array) => void },
-    signal: AbortSignal,
-  ) => Promise<Asked>;
   readonly reading: () => RuntimeReading;
   /** "" where it serves, else why not. */
   readonly notServing: () => string;

@@ -1,10 +1,21 @@
 /** What a runtime is asked to load a model or to let it go: one ask after the other, until one is refused. */
 import { MeshError } from "../base/errors.ts";
-import type { ModelCall } from "../runtimes/adapter.ts";
-import type { LifecycleOptions } from "./model-lifecycle.ts";
+import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
 import { ProgressLines } from "./progress-lines.ts";
+import type { AskLimits, Asked } from "./runtime-client.ts";
 
-type Asking = Pick<LifecycleOptions, "name" | "adapter" | "ask" | "bytesMax">;
+/** Who is asked, and how. */
+export interface Asking {
+  /** Of the runtime, for people. */
+  readonly name: string;
+  readonly adapter: Adapter;
+  readonly bytesMax: number;
+  readonly ask: (
+    ask: Ask,
+    limits: AskLimits & { piece?: (bytes: Uint8Array) => void },
+    signal: AbortSignal,
+  ) => Promise<Asked>;
+}
 
 const LINES_BYTES_MAX = 2 ** 40;
 

@@ -80,7 +80,8 @@ test("where none has it, a burst has it loaded by one node, which serves from th
   const burst = Array.from({ length: 12 }, () => ask(of));
   await until(() => nodes.some(({ loaded }) => loaded.size > 0));
   expect(await Promise.all(burst)).toEqual(Array.from({ length: 12 }, () => 200));
-  expect(nodes.map(({ loaded }) => loaded.size).toSorted()).toEqual([0, 0, 1]);
+  expect(nodes.filter(({ loaded }) => loaded.size === 1)).toHaveLength(1);
+  expect(nodes.filter(({ loaded }) => loaded.size === 0)).toHaveLength(2);
   const woken = nodes.find(({ loaded }) => loaded.size === 1);
   expect(woken?.chats).toBe(12);
   await until(async () => / is expected to take \S+ ms, .* in the term load/.test(await explain(of)));
