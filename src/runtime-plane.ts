@@ -100,7 +100,10 @@ export function openRuntimePlane(given: RuntimePlaneOptions): RuntimePlane {
     load: async (model, signal, { runtime, ...how }) => holderOf(all, model, runtime).load(model, signal, how),
     unload: async (model, drainMs, signal, runtime) => holderOf(all, model, runtime).unload(model, drainMs, signal),
     askReady: first === undefined ? undefined : async () => whyNotReady(first),
-    begin: async () => found?.begin(),
+    async begin() {
+      blocks.watch(() => all);
+      await found?.begin();
+    },
     async stop(drainMs) {
       found?.stop();
       blocks.stop();

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output ccca5ed2de70ea27cd8ba257
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output 749589c7e450289403512cf0
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -349,6 +349,12 @@ export namespace infermesh {
                 /** ModelState workLeftSeconds. */
                 workLeftSeconds?: (number|null);
 
+                /** ModelState loadSeconds. */
+                loadSeconds?: (number|null);
+
+                /** ModelState figuresAgeSeconds. */
+                figuresAgeSeconds?: (number|null);
+
                 /**
                  * Creates a new ModelState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -461,6 +467,12 @@ export namespace infermesh {
 
                     /** ModelState workLeftSeconds */
                     workLeftSeconds?: (number|null);
+
+                    /** ModelState loadSeconds */
+                    loadSeconds?: (number|null);
+
+                    /** ModelState figuresAgeSeconds */
+                    figuresAgeSeconds?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
