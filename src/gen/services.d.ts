@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source d1531638cf29b4c3fb497493 output d0ca7b51f7d99c33b4d2ab7f
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source aab80da7405db60771675b10 output 0635b056a1ed8744598a8c63
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -799,6 +799,8 @@ export interface ModelState {
   readonly preemptionsPerSecond?: number | undefined;
   /** How long what is accepted will take. */
   readonly workLeftSeconds?: number | undefined;
+  /** Of one that is not loaded and takes requests all the same, since its runtime loads what it is asked for: how long that takes, or still takes. */
+  readonly loadSeconds?: number | undefined;
   /** How old its load was when the state was taken; absent: it was of that moment. */
   readonly figuresAgeSeconds?: number | undefined;
 }
@@ -928,6 +930,7 @@ export interface ModelStateDelta {
   readonly cacheHitRate?: number | undefined;
   readonly preemptionsPerSecond?: number | undefined;
   readonly workLeftSeconds?: number | undefined;
+  readonly loadSeconds?: number | undefined;
 }
 
 export interface ReportModelStateRequest {

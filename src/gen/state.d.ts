@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 96e4d21db624346c0d815686 output 4f8326156c1c83bdf127439e
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output 749589c7e450289403512cf0
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -349,6 +349,9 @@ export namespace infermesh {
                 /** ModelState workLeftSeconds. */
                 workLeftSeconds?: (number|null);
 
+                /** ModelState loadSeconds. */
+                loadSeconds?: (number|null);
+
                 /** ModelState figuresAgeSeconds. */
                 figuresAgeSeconds?: (number|null);
 
@@ -464,6 +467,9 @@ export namespace infermesh {
 
                     /** ModelState workLeftSeconds */
                     workLeftSeconds?: (number|null);
+
+                    /** ModelState loadSeconds */
+                    loadSeconds?: (number|null);
 
                     /** ModelState figuresAgeSeconds */
                     figuresAgeSeconds?: (number|null);

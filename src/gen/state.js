@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 96e4d21db624346c0d815686 output 5ec173717528baec3f6fec73
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output afba7b9766ed3d884f96c538
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -534,6 +534,7 @@ export const infermesh = $root.infermesh = (() => {
                 ModelState.prototype.cacheHitRate = null;
                 ModelState.prototype.preemptionsPerSecond = null;
                 ModelState.prototype.workLeftSeconds = null;
+                ModelState.prototype.loadSeconds = null;
                 ModelState.prototype.figuresAgeSeconds = null;
 
                 let $oneOfFields;
@@ -599,6 +600,12 @@ export const infermesh = $root.infermesh = (() => {
                 });
 
                 // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_loadSeconds", {
+                    get: $util.oneOfGetter($oneOfFields = ["loadSeconds"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
                 $Object.defineProperty(ModelState.prototype, "_figuresAgeSeconds", {
                     get: $util.oneOfGetter($oneOfFields = ["figuresAgeSeconds"]),
                     set: $util.oneOfSetter($oneOfFields)
@@ -660,6 +667,8 @@ export const infermesh = $root.infermesh = (() => {
                         writer.uint32(161).double(message.workLeftSeconds);
                     if (message.figuresAgeSeconds != null && $Object.hasOwnProperty.call(message, "figuresAgeSeconds"))
                         writer.uint32(169).double(message.figuresAgeSeconds);
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        writer.uint32(177).double(message.loadSeconds);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -847,6 +856,13 @@ export const infermesh = $root.infermesh = (() => {
                                 message._workLeftSeconds = "workLeftSeconds";
                                 continue;
                             }
+                        case 22: {
+                                if (wireType !== 1)
+                                    break;
+                                message.loadSeconds = reader.double();
+                                message._loadSeconds = "loadSeconds";
+                                continue;
+                            }
                         case 21: {
                                 if (wireType !== 1)
                                     break;
@@ -1007,6 +1023,8 @@ export const infermesh = $root.infermesh = (() => {
                         message.preemptionsPerSecond = $Number(object.preemptionsPerSecond);
                     if (object.workLeftSeconds != null)
                         message.workLeftSeconds = $Number(object.workLeftSeconds);
+                    if (object.loadSeconds != null)
+                        message.loadSeconds = $Number(object.loadSeconds);
                     if (object.figuresAgeSeconds != null)
                         message.figuresAgeSeconds = $Number(object.figuresAgeSeconds);
                     return message;
@@ -1100,6 +1118,8 @@ export const infermesh = $root.infermesh = (() => {
                         object.workLeftSeconds = options.json && !$isFinite(message.workLeftSeconds) ? $String(message.workLeftSeconds) : message.workLeftSeconds;
                     if (message.figuresAgeSeconds != null && $Object.hasOwnProperty.call(message, "figuresAgeSeconds"))
                         object.figuresAgeSeconds = options.json && !$isFinite(message.figuresAgeSeconds) ? $String(message.figuresAgeSeconds) : message.figuresAgeSeconds;
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        object.loadSeconds = options.json && !$isFinite(message.loadSeconds) ? $String(message.loadSeconds) : message.loadSeconds;
                     return object;
                 };
 

@@ -59,6 +59,7 @@ export function encodeModel(
       cacheHitRate: model.cacheHitRate,
       preemptionsPerSecond: model.preemptionsPerSecond,
       workLeftSeconds: model.workLeftSeconds,
+      loadSeconds: model.loadSeconds,
       figuresAgeSeconds: model.figuresAgeMs === undefined ? undefined : model.figuresAgeMs / 1000,
     }),
     timeToFirstToken: encodeQuantiles(model.timeToFirstToken),
@@ -96,6 +97,7 @@ export function decodeModel(model: ModelMessage): ModelSample[] {
       interTokenLatency: decodeQuantiles(model.interTokenLatency),
       preemptionsPerSecond: amount(model.preemptionsPerSecond),
       workLeftSeconds: amount(model.workLeftSeconds),
+      loadSeconds: amount(model.loadSeconds),
       figuresAgeMs: ageSeconds === undefined ? undefined : ageSeconds * 1000,
     },
   ];

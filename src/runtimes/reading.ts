@@ -89,6 +89,10 @@ export interface ModelReading {
   readonly contextTokensMax: number | undefined;
   /** Empty where the runtime does not tell. */
   readonly capabilities: readonly Capability[];
+  /** A request for it has it loaded, where it is not. */
+  readonly loadsOnDemand: boolean;
+  /** What is read to load it. */
+  readonly sizeBytes: number | undefined;
   /** Its own engine's; undefined where it shares the runtime's. */
   readonly figures: EngineFigures | undefined;
 }
@@ -106,7 +110,7 @@ export interface KvEventsTold {
 export interface RuntimeReading {
   /** "" where it is not known (yet). */
   readonly version: string;
-  /** All that it knows of; only those that are `loaded` can be asked. */
+  /** All that it knows of; those can be asked that are `loaded`, or loaded on demand. */
   readonly models: readonly ModelReading[];
   /** Of the runtime as a whole. */
   readonly figures: EngineFigures;

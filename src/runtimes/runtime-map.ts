@@ -119,20 +119,20 @@ interface ModelMembers {
   readonly parent: readonly string[] | undefined;
   readonly state: readonly string[] | undefined;
   readonly states: States;
+  /** Words of models that a request has loaded. */
+  readonly onDemand: readonly string[];
 }
 
 function readModels(value: YamlValue, capabilities: readonly Capability[]): TableLook[] {
   const { look, members } = readLook(value, "models", ["list", "name", "context", "parent", "state"]);
   const memberOf = (member: YamlValue | undefined) => member?.text(MEMBER, MEMBER_PATTERN)?.split(".");
-  const state = members.state?.record<"member" | "loaded" | "loading" | "failed">(
+  const state = members.state?.record<"member" | "loaded" | "loading" | "failed" | "onDemand">(
     ["member", "loaded"],
-    ["loading", "failed"],
+    ["loading", "failed", "onDemand"],
   );
-  const statesOf = (name: "loaded" | "loading" | "failed") =>
-    (state?.[name]?.oneOrMore() ?? []).flatMap((word) => {
-      const written = word.text("a word of the server's for a state");
-      return written === undefined ? [] : [[written, name] as const];
-    });
+  const wordsOf = (name: "loaded" | "loading" | "failed" | "onDemand") =>
+    (state?.[name]?.oneOrMore() ?? []).flatMap((word) => word.text("a word of the server's for a state") ?? []);
+  const statesOf = (name: "loaded" | "loading" | "failed") => wordsOf(name).map((word) => [word, name] as const);
   const wanted: ModelMembers = {
     list: memberOf(members.list) ?? [],
     name: memberOf(members.name) ?? ["id"],
@@ -140,6 +140,7 @@ function readModels(value: YamlValue, capabilities: readonly Capability[]): Tabl
     parent: memberOf(members.parent),
     state: memberOf(state?.member),
     states: [...statesOf("loaded"), ...statesOf("loading"), ...statesOf("failed")],
+    onDemand: wordsOf("onDemand"),
   };
   return look.map((each) => ({ ...each, read: (answer) => modelsOf(answer, wanted, capabilities) }));
 }
@@ -166,6 +167,7 @@ function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Cap
       ...(parent === "" ? {} : { parent }),
       ...(contextTokensMax === undefined ? {} : { contextTokensMax }),
       ...(word === undefined ? {} : { state: state ?? "available" }),
+      ...(word !== undefined && wanted.onDemand.includes(word) ? { loadsOnDemand: true } : {}),
       ...(state === "failed" ? { reason: `the server says ${word}` } : {}),
     },
   ];
@@ -255,6 +257,8 @@ function completed(
         parent: undefined,
         contextTokensMax: undefined,
         capabilities,
+        loadsOnDemand: false,
+        sizeBytes: undefined,
         figures: undefined,
       },
   );

@@ -179,6 +179,8 @@ export class TableAdapter implements Adapter {
         parent: undefined,
         contextTokensMax: undefined,
         capabilities: [],
+        loadsOnDemand: false,
+        sizeBytes: undefined,
         ...model,
         figures: own === undefined && figures === undefined ? undefined : joined(own, figures ?? {}),
       };

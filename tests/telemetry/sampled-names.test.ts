@@ -9,6 +9,8 @@ const model: Omit<ModelReading, "model"> = {
   parent: undefined,
   contextTokensMax: undefined,
   capabilities: [],
+  loadsOnDemand: false,
+  sizeBytes: undefined,
   figures: undefined,
 };
 
@@ -25,6 +27,7 @@ test("a model whose name would be cut short on its way is not told of", () => {
     isServed: true,
     state: one.state,
     reason: "",
+    loadSeconds: undefined,
   }));
   expect(samples.map((sample) => sample.model)).toEqual([names[1]!, names[3]!, "m"]);
 });
