@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 9164988ab0d8a6ed041b15f5 output 3254ebf34a7673c63eee05ab
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source f0d6c45faec922397635ecb1 output acccf84cb845a7f227214f0c
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -850,6 +850,8 @@ export interface GpuState {
   readonly healthSinceMs?: number | undefined;
   /** Models of the node that run on it; empty where none does, or where that is not known. */
   readonly models: readonly string[];
+  /** Names of the node's runtimes that are on it, or may be; empty where none is, or where that is not told. */
+  readonly runtimes: readonly string[];
 }
 
 /** What a node says about itself as a process. */

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output ccca5ed2de70ea27cd8ba257
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source c6b1c2a5e24c14c3b65c25f7 output ebd5384e156934f760b83c74
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -785,6 +785,9 @@ export namespace infermesh {
                 /** GpuState models. */
                 models: string[];
 
+                /** GpuState runtimes. */
+                runtimes: string[];
+
                 /**
                  * Creates a new GpuState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -879,6 +882,9 @@ export namespace infermesh {
 
                     /** GpuState models */
                     models?: (string[]|null);
+
+                    /** GpuState runtimes */
+                    runtimes?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 30b316462b6bf67aa6e8bde4 output c1437f46479dae3294dc33ab
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source c6b1c2a5e24c14c3b65c25f7 output f0856f71947509435978615f
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -1574,6 +1574,7 @@ export const infermesh = $root.infermesh = (() => {
                 const GpuState = function (properties) {
                     this.throttleReasons = [];
                     this.models = [];
+                    this.runtimes = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1594,6 +1595,7 @@ export const infermesh = $root.infermesh = (() => {
                 GpuState.prototype.healthReason = null;
                 GpuState.prototype.healthSinceMs = null;
                 GpuState.prototype.models = $util.emptyArray;
+                GpuState.prototype.runtimes = $util.emptyArray;
 
                 let $oneOfFields;
 
@@ -1686,6 +1688,9 @@ export const infermesh = $root.infermesh = (() => {
                     if (message.models != null && message.models.length)
                         for (let i = 0; i < message.models.length; ++i)
                             writer.uint32(114).string(message.models[i]);
+                    if (message.runtimes != null && message.runtimes.length)
+                        for (let i = 0; i < message.runtimes.length; ++i)
+                            writer.uint32(122).string(message.runtimes[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1824,6 +1829,14 @@ export const infermesh = $root.infermesh = (() => {
                                 message.models.push(reader.stringVerify());
                                 continue;
                             }
+                        case 15: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.runtimes && message.runtimes.length))
+                                    message.runtimes = [];
+                                message.runtimes.push(reader.stringVerify());
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1935,6 +1948,13 @@ export const infermesh = $root.infermesh = (() => {
                         for (let i = 0; i < object.models.length; ++i)
                             message.models[i] = $String(object.models[i]);
                     }
+                    if (object.runtimes) {
+                        if (!$Array.isArray(object.runtimes))
+                            throw $TypeError(".infermesh.state.v1.GpuState.runtimes: array expected");
+                        message.runtimes = $Array(object.runtimes.length);
+                        for (let i = 0; i < object.runtimes.length; ++i)
+                            message.runtimes[i] = $String(object.runtimes[i]);
+                    }
                     return message;
                 };
 
@@ -1949,6 +1969,7 @@ export const infermesh = $root.infermesh = (() => {
                     if (options.arrays || options.defaults) {
                         object.throttleReasons = [];
                         object.models = [];
+                        object.runtimes = [];
                     }
                     if (options.defaults) {
                         object.labels = null;
@@ -2004,6 +2025,11 @@ export const infermesh = $root.infermesh = (() => {
                         object.models = $Array(message.models.length);
                         for (let j = 0; j < message.models.length; ++j)
                             object.models[j] = message.models[j];
+                    }
+                    if (message.runtimes && message.runtimes.length) {
+                        object.runtimes = $Array(message.runtimes.length);
+                        for (let j = 0; j < message.runtimes.length; ++j)
+                            object.runtimes[j] = message.runtimes[j];
                     }
                     return object;
                 };
