@@ -103,7 +103,10 @@ export function openRuntimePlane(given: RuntimePlaneOptions): RuntimePlane {
     unload: async (model, drainMs, signal, runtime) => holderOf(all, model, runtime).unload(model, drainMs, signal),
     started: config.exec.command === "" ? undefined : first?.name,
     askReady: first === undefined ? undefined : async () => whyNotReady(first),
-    begin: async () => found?.begin(),
+    async begin() {
+      blocks.watch(() => all);
+      await found?.begin();
+    },
     async stop(drainMs) {
       found?.stop();
       blocks.stop();

@@ -143,7 +143,7 @@ export class StateService implements StatePlane<Call> {
     const states = (models?.states(nowMs) ?? []) as readonly Init<ModelState>[];
     return {
       id: node,
-      ready: states.some(({ status }) => !UNSERVED.has(status)),
+      ready: states.some(({ status, loadSeconds }) => !UNSERVED.has(status) || typeof loadSeconds === "number"),
       observedAtMs: Math.max(models?.observedAtMs ?? 0, gpus?.observedAtMs ?? 0),
       models: states,
       gpus: gpus?.states(nowMs) ?? [],

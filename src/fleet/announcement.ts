@@ -1,7 +1,8 @@
 /** Between what is announced of a target and the target as the fleet knows it. */
 import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
-import { formatHostPort, parseHostPort, type Registration } from "./registration.ts";
+import type { NodeSample } from "../score/sample.ts";
+import { formatHostPort, parseHostPort, registrableModels, type Registration } from "./registration.ts";
 import type { Condition, Target } from "./target.ts";
 
 export type Place = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "metricsPort">;
@@ -25,6 +26,12 @@ export function traitsOf(registration: Registration, incarnation: number): Trait
     incarnation,
     condition: registration.condition ?? "ready",
   };
+}
+
+/** The models of a target that was told of in part: those, and what its sample names beside them. */
+export function withServed(told: readonly string[], sample: NodeSample | undefined): readonly string[] {
+  const served = (sample?.models ?? []).filter(({ state }) => state === "loaded").map(({ model }) => model);
+  return served.every((model) => told.includes(model)) ? told : registrableModels([...told, ...served]);
 }
 
 /** How a target that is announced is spoken to; undefined where the address is none. */

@@ -23,7 +23,7 @@ import { MeshError } from "../base/errors.ts";
 import type { Prng } from "../base/prng.ts";
 import type { NodeSample } from "../score/sample.ts";
 import { type Announcer, isAt, refusalOf } from "./admission.ts";
-import { changesOf, type Place, placeOf, registrationOf, type Traits, traitsOf } from "./announcement.ts";
+import { changesOf, type Place, placeOf, registrationOf, type Traits, traitsOf, withServed } from "./announcement.ts";
 import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
 import { failed, failures, sampled, succeeded } from "./health.ts";
 import { Recent } from "./recent.ts";
@@ -60,6 +60,8 @@ export class Fleet {
   #isFreed = false;
   readonly #changedIds = new Set<string>();
   #events: FleetEvent[] = [];
+  /** The models of those that were told of in part, as far as they were told. */
+  readonly #cut = new Map<string, readonly string[]>();
   #list: readonly Target[] | null = null;
   #nowMs = 0;
   /** No poll is due before. */
@@ -167,6 +169,7 @@ export class Fleet {
     const news = result.ok
       ? succeeded(member, sample, result.rttMs, this.#nowMs)
       : failed(member, result.error, this.#config.unhealthyAfter);
+    this.#complete(member);
     for (const { kind, cause } of news) this.#event(kind, id, cause);
     // One that does not answer makes way for another of its id.
     if (member.state === "unhealthy" && news.length > 0) this.#isFreed = true;
@@ -197,6 +200,7 @@ export class Fleet {
     const isFirst = member.lastSample === undefined;
     member.streamed = true;
     const news = sampled(member, sample, rttMs, sampledAtMs);
+    this.#complete(member);
     if (member.failuresInRow === 0) {
       // When it falls silent it is asked, and now and then all the same.
       const silentAtMs = this.#nowMs + this.#config.pollIntervalMs;
@@ -297,6 +301,7 @@ export class Fleet {
     const spreadMs = source === "gossip" ? this.#prng.next() * this.#config.pollIntervalMs : 0;
     const traits = { node, endpoint, ...traitsOf(registration, incarnation) };
     const member = this.#join(source, place, traits, this.#nowMs + spreadMs);
+    this.#noteCut(registration);
     const forgotten = this.#forgotten.get(id);
     this.#forgotten.delete(id);
     if (forgotten !== undefined && incarnation <= forgotten) {
@@ -325,9 +330,26 @@ export class Fleet {
     member.registeredAtMs = this.#nowMs;
     member.metricsPort = registration.metricsPort;
     member.endpoint = registration.endpoint ?? "";
-    this.#update(member, traitsOf(registration, Math.max(incarnation, member.incarnation)));
+    this.#noteCut(registration);
+    const traits = traitsOf(registration, Math.max(incarnation, member.incarnation));
+    const models = this.#cut.has(member.id) ? withServed(traits.models, member.lastSample) : traits.models;
+    this.#update(member, { ...traits, models });
     // It claims to live: look now rather than at the next turn.
     if (member.state === "unhealthy") this.#pollBy(member, this.#nowMs);
+  }
+
+  #noteCut({ id, isCut, models }: Registration): void {
+    if (isCut === true) this.#cut.set(id, models);
+    else this.#cut.delete(id);
+  }
+
+  /** Its sample names what there was no room for. */
+  #complete(member: Member): void {
+    const told = this.#cut.get(member.id);
+    if (told === undefined) return;
+    const models = withServed(told, member.lastSample);
+    const isSame = models.length === member.models.length && models.every((model, at) => model === member.models[at]);
+    if (!isSame) this.#update(member, { models });
   }
 
   #update(member: Member, next: Partial<Traits>): void {
@@ -381,6 +403,7 @@ export class Fleet {
 
   #drop(member: Member, kind: "left" | "removed", cause: string): void {
     this.#members.delete(member.id);
+    this.#cut.delete(member.id);
     const siblings = this.#byNode.get(member.node);
     siblings?.delete(member);
     if (siblings?.size === 0) this.#byNode.delete(member.node);

@@ -36,6 +36,8 @@ export interface Registration {
   readonly incarnation?: number;
   /** Ready by default; the mesh knows more of its members. */
   readonly condition?: Condition;
+  /** There was no room for all of its models: it tells the others with its samples. */
+  readonly isCut?: boolean;
 }
 
 export const REGISTRATION_LIMITS = {

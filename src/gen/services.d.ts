@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source f0d6c45faec922397635ecb1 output acccf84cb845a7f227214f0c
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source ba676318d27ce8cfe67fd88e output c1c5fe8f1822262f27c49775
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -799,6 +799,10 @@ export interface ModelState {
   readonly preemptionsPerSecond?: number | undefined;
   /** How long what is accepted will take. */
   readonly workLeftSeconds?: number | undefined;
+  /** Of one that is not loaded and takes requests all the same, since its runtime loads what it is asked for: how long that takes, or still takes. */
+  readonly loadSeconds?: number | undefined;
+  /** How old its load was when the state was taken; absent: it was of that moment. */
+  readonly figuresAgeSeconds?: number | undefined;
 }
 
 /** A place where a runtime takes requests. */
@@ -928,6 +932,7 @@ export interface ModelStateDelta {
   readonly cacheHitRate?: number | undefined;
   readonly preemptionsPerSecond?: number | undefined;
   readonly workLeftSeconds?: number | undefined;
+  readonly loadSeconds?: number | undefined;
 }
 
 export interface ReportModelStateRequest {

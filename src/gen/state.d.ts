@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source c6b1c2a5e24c14c3b65c25f7 output ebd5384e156934f760b83c74
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 70604692b0950b368174c815 output 2f79f739e3d3b5bab44d2fcf
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -349,6 +349,12 @@ export namespace infermesh {
                 /** ModelState workLeftSeconds. */
                 workLeftSeconds?: (number|null);
 
+                /** ModelState loadSeconds. */
+                loadSeconds?: (number|null);
+
+                /** ModelState figuresAgeSeconds. */
+                figuresAgeSeconds?: (number|null);
+
                 /**
                  * Creates a new ModelState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -461,6 +467,12 @@ export namespace infermesh {
 
                     /** ModelState workLeftSeconds */
                     workLeftSeconds?: (number|null);
+
+                    /** ModelState loadSeconds */
+                    loadSeconds?: (number|null);
+
+                    /** ModelState figuresAgeSeconds */
+                    figuresAgeSeconds?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

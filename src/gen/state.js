@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source c6b1c2a5e24c14c3b65c25f7 output f0856f71947509435978615f
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 70604692b0950b368174c815 output a99af9a68c694ed1513bc9b5
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -534,6 +534,8 @@ export const infermesh = $root.infermesh = (() => {
                 ModelState.prototype.cacheHitRate = null;
                 ModelState.prototype.preemptionsPerSecond = null;
                 ModelState.prototype.workLeftSeconds = null;
+                ModelState.prototype.loadSeconds = null;
+                ModelState.prototype.figuresAgeSeconds = null;
 
                 let $oneOfFields;
 
@@ -597,6 +599,18 @@ export const infermesh = $root.infermesh = (() => {
                     set: $util.oneOfSetter($oneOfFields)
                 });
 
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_loadSeconds", {
+                    get: $util.oneOfGetter($oneOfFields = ["loadSeconds"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
+                // Virtual OneOf for proto3 optional field
+                $Object.defineProperty(ModelState.prototype, "_figuresAgeSeconds", {
+                    get: $util.oneOfGetter($oneOfFields = ["figuresAgeSeconds"]),
+                    set: $util.oneOfSetter($oneOfFields)
+                });
+
                 ModelState.create = function(properties) {
                     return new ModelState(properties);
                 };
@@ -651,6 +665,10 @@ export const infermesh = $root.infermesh = (() => {
                         writer.uint32(153).double(message.preemptionsPerSecond);
                     if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
                         writer.uint32(161).double(message.workLeftSeconds);
+                    if (message.figuresAgeSeconds != null && $Object.hasOwnProperty.call(message, "figuresAgeSeconds"))
+                        writer.uint32(169).double(message.figuresAgeSeconds);
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        writer.uint32(177).double(message.loadSeconds);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -838,6 +856,20 @@ export const infermesh = $root.infermesh = (() => {
                                 message._workLeftSeconds = "workLeftSeconds";
                                 continue;
                             }
+                        case 22: {
+                                if (wireType !== 1)
+                                    break;
+                                message.loadSeconds = reader.double();
+                                message._loadSeconds = "loadSeconds";
+                                continue;
+                            }
+                        case 21: {
+                                if (wireType !== 1)
+                                    break;
+                                message.figuresAgeSeconds = reader.double();
+                                message._figuresAgeSeconds = "figuresAgeSeconds";
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -991,6 +1023,10 @@ export const infermesh = $root.infermesh = (() => {
                         message.preemptionsPerSecond = $Number(object.preemptionsPerSecond);
                     if (object.workLeftSeconds != null)
                         message.workLeftSeconds = $Number(object.workLeftSeconds);
+                    if (object.loadSeconds != null)
+                        message.loadSeconds = $Number(object.loadSeconds);
+                    if (object.figuresAgeSeconds != null)
+                        message.figuresAgeSeconds = $Number(object.figuresAgeSeconds);
                     return message;
                 };
 
@@ -1080,6 +1116,10 @@ export const infermesh = $root.infermesh = (() => {
                         object.preemptionsPerSecond = options.json && !$isFinite(message.preemptionsPerSecond) ? $String(message.preemptionsPerSecond) : message.preemptionsPerSecond;
                     if (message.workLeftSeconds != null && $Object.hasOwnProperty.call(message, "workLeftSeconds"))
                         object.workLeftSeconds = options.json && !$isFinite(message.workLeftSeconds) ? $String(message.workLeftSeconds) : message.workLeftSeconds;
+                    if (message.figuresAgeSeconds != null && $Object.hasOwnProperty.call(message, "figuresAgeSeconds"))
+                        object.figuresAgeSeconds = options.json && !$isFinite(message.figuresAgeSeconds) ? $String(message.figuresAgeSeconds) : message.figuresAgeSeconds;
+                    if (message.loadSeconds != null && $Object.hasOwnProperty.call(message, "loadSeconds"))
+                        object.loadSeconds = options.json && !$isFinite(message.loadSeconds) ? $String(message.loadSeconds) : message.loadSeconds;
                     return object;
                 };
 

@@ -88,6 +88,8 @@ export class IndexPublisher {
   /** There was an engine: where none is left, that is told too. */
   #hasBegun = false;
   #budget = 0;
+  /** Whose turn it is when the budget does not suffice for all. */
+  #turn = 0;
   #answerBudget = ANSWER_BYTES_PER_SECOND;
   #refilledAtMs = -Infinity;
 
@@ -136,7 +138,7 @@ export class IndexPublisher {
     this.#refill(nowMs);
     const followers = [...this.#routers].filter(([, untilMs]) => untilMs > nowMs).map(([to]) => to);
     if (followers.length === 0) this.#pending = [];
-    else for (const line of this.#lines.values()) if (this.#budget > 0) this.#spend(this.#gather(line));
+    else this.#gatherAll();
     this.#age(nowMs);
     const sends: Send[] = [];
     const pending = this.#pending;
@@ -212,6 +214,14 @@ export class IndexPublisher {
     line.snapshot = { life: line.life, number: line.number, parts: feed.snapshot(), atMs: nowMs };
     this.stats.snapshots += 1;
     return line.snapshot;
+  }
+
+  #gatherAll(): void {
+    const lines = [...this.#lines.values()];
+    for (let left = lines.length; left > 0 && this.#budget > 0; left -= 1) {
+      this.#turn += 1;
+      this.#spend(this.#gather(lines[this.#turn % lines.length]!));
+    }
   }
 
   /** Takes what changed; answers how many bytes that is. */

@@ -3,6 +3,10 @@ import { bytes, duration, flag, integer, section, type Infer } from "../base/set
 import { RECEIVER_LIMITS } from "./index-receiver.ts";
 
 export const blockSendingSettings = section({
+  find: flag({
+    default: true,
+    doc: "Hear the KV cache events of runtimes whose API tells where they are; those that are named with kvEvents are heard in any case.",
+  }),
   intervalMs: duration({
     default: "100ms",
     min: "10ms",

@@ -59,6 +59,8 @@ export function encodeModel(
       cacheHitRate: model.cacheHitRate,
       preemptionsPerSecond: model.preemptionsPerSecond,
       workLeftSeconds: model.workLeftSeconds,
+      loadSeconds: model.loadSeconds,
+      figuresAgeSeconds: model.figuresAgeMs === undefined ? undefined : model.figuresAgeMs / 1000,
     }),
     timeToFirstToken: encodeQuantiles(model.timeToFirstToken),
     interTokenLatency: encodeQuantiles(model.interTokenLatency),
@@ -71,6 +73,7 @@ export function encodeModel(
 
 export function decodeModel(model: ModelMessage): ModelSample[] {
   const name = text(model.labels?.model);
+  const ageSeconds = amount(model.figuresAgeSeconds);
   if (name === "") return [];
   return [
     {
@@ -94,6 +97,8 @@ export function decodeModel(model: ModelMessage): ModelSample[] {
       interTokenLatency: decodeQuantiles(model.interTokenLatency),
       preemptionsPerSecond: amount(model.preemptionsPerSecond),
       workLeftSeconds: amount(model.workLeftSeconds),
+      loadSeconds: amount(model.loadSeconds),
+      figuresAgeMs: ageSeconds === undefined ? undefined : ageSeconds * 1000,
     },
   ];
 }

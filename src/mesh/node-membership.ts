@@ -247,7 +247,7 @@ export function targetsOf(member: Member): {
     });
     const condition = meta?.draining === true ? "draining" : meta?.healthy === true && ready ? "ready" : "unready";
     if ("faults" in parsed) misfits.push({ id: json.id, faults: parsed.faults });
-    else registrations.push({ ...parsed.registration, condition });
+    else registrations.push({ ...parsed.registration, condition, isCut: meta?.cut === true });
   }
   return { registrations, misfits };
 }

@@ -127,6 +127,7 @@ const ROUTES: readonly (readonly string[])[] = [
   "/v1/batches",
   "/v1/batches/{batch}",
   "/v2/models/{model}/infer",
+  "/v2/models/{model}/infer_stream",
   "/v2/models/{model}/generate",
   "/v2/models/{model}/generate_stream",
   "/api/chat",

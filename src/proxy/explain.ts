@@ -15,6 +15,7 @@ import { type Decision, PLACES_MAX } from "./decisions.ts";
 import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
+import { moreOf, notServed } from "./explain-target.ts";
 import { isServed } from "./row-sample.ts";
 
 export interface Candidate {
@@ -90,6 +91,8 @@ interface Seen {
   readonly figures: RowFigures;
   /** As it is now, rather than as it was. */
   readonly isNow: boolean;
+  /** What of its penalty is loading the model; 0 where it is of the past, and not known. */
+  readonly loadSeconds: number;
 }
 
 export class Explainer {
@@ -107,8 +110,8 @@ export class Explainer {
     const nowDeciseconds = table.nowDeciseconds(atMs);
     const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
     const isExcluded = new Set(excluded);
-    const scored = this.#places(model).map(({ target: id, row, weight, isRouted }): Scored => {
-      const seen = { id, row, model, weight, isRouted, figures: figuresOf(table, row), isNow: true };
+    const scored = this.#places(model).map(({ target: id, row, ...place }): Scored => {
+      const seen = { ...place, id, row, model, figures: figuresOf(table, row), isNow: true };
       const node = this.#options.target(id)?.node ?? id;
       const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
@@ -165,7 +168,16 @@ export class Explainer {
         queuedTokens: kept.queuedTokens - own * promptTokens,
       };
       const weight = weights.get(place.row) ?? 1;
-      const seen = { id: place.node, row: place.row, model, weight, isRouted: true, figures, isNow: false };
+      const seen = {
+        id: place.node,
+        row: place.row,
+        model,
+        weight,
+        isRouted: true,
+        figures,
+        isNow: false,
+        loadSeconds: 0,
+      };
       return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
     // By which way it was chosen is not kept: the policies of now are those of then, but for a change in between.
@@ -215,8 +227,8 @@ export class Explainer {
   }
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {
-    const { id, row, figures, weight } = seen;
-    const cost = costOf(figures, promptTokens, nowDeciseconds);
+    const { id, row, model, figures, weight } = seen;
+    const cost = costOf(figures, promptTokens, nowDeciseconds, seen.loadSeconds);
     const target = this.#options.target(id);
     const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
     return {
@@ -228,7 +240,7 @@ export class Explainer {
       terms: TERM_NAMES.map((name) => ({
         name,
         seconds: cost.terms[name],
-        detail: `${termDetail(name, figures, promptTokens)}${name === "penalty" && seen.isNow ? ageOf(target) : ""}`,
+        detail: `${termDetail(name, figures, promptTokens)}${seen.isNow ? moreOf(name, model, target) : ""}`,
       })),
       activeRequests: cost.activeRequests,
       queuedTokens: cost.queuedTokens,
@@ -266,21 +278,6 @@ export class Explainer {
     const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
-}
-
-function notServed(model: string, { lastSample }: Target): string {
-  const told = lastSample?.models.find((one) => one.model === model);
-  if (told === undefined) return "model not served: its newest sample does not tell of it";
-  const { state, reason } = told;
-  if (state === "failed") return `the model failed there${reason === "" ? "" : `: ${reason}`}`;
-  return state === "available" ? "the model is there, and not loaded" : `the model is ${state} there`;
-}
-
-/** A stale sample may be chosen, and costs more. */
-function ageOf(target: Target | undefined): string {
-  if (target?.sampledAtMs === undefined) return "; it has told nothing of itself yet";
-  const seconds = Math.max(0, performance.now() - target.sampledAtMs) / 1000;
-  return `; its sample is ${seconds.toFixed(1)} s old`;
 }
 
 function decided(scored: readonly Scored[], way: Way): Pick<Explanation, "winner" | "reason" | "candidates"> {

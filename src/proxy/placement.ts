@@ -15,28 +15,24 @@ import { type Load, NO_LOAD } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
+import { ColdStarts } from "./cold-starts.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
 import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, withRtt } from "./places.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
-import { ServedModels } from "./served-models.ts";
+import { type NumberedCounts, ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
-
-/** Counts by row and by model, which begin anew when the number is given to another. */
-interface Resettable {
-  resetRow(row: number): void;
-  resetModel(model: number): void;
-}
 
 export class Placement {
   readonly #table: ScoreTable;
   readonly #writer: TableWriter;
-  readonly #stats: Resettable;
+  readonly #stats: NumberedCounts;
   readonly #config: CostConfig;
   readonly #loads: PlaceLoads;
   readonly #warmth: Warmth | null;
+  readonly #coldStarts: ColdStarts;
   readonly #places = new Places();
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
@@ -51,7 +47,7 @@ export class Placement {
   /** Without `warmth` a new target takes its whole share at once. */
   constructor(
     table: ScoreTable,
-    stats: Resettable,
+    stats: NumberedCounts,
     config: CostConfig,
     others: Others = () => NO_LOAD,
     warmth: Warmth | null = null,
@@ -63,6 +59,7 @@ export class Placement {
     this.#config = config;
     this.#loads = new PlaceLoads(table, others);
     this.#warmth = warmth;
+    this.#coldStarts = new ColdStarts(config);
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -266,6 +263,7 @@ export class Placement {
   #leave(place: Place, nowMs: number): void {
     this.#places.remove(place);
     this.#warmth?.forget(place.route.model, place.row);
+    this.#coldStarts.forget(place);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
     this.#models.dropRow(place.route.protocol, place.model, nowMs);
@@ -289,6 +287,11 @@ export class Placement {
     const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
     const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
     const { sample, context } = rowSample(place, target, this.#loads.others(place), nowMs, this.#config);
-    this.#writer.write(place.row, rowValues(sample, { ...context, ready, coldSeconds }, this.#config));
+    const requests = (): number => this.#loads.all(place).requests;
+    place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
+    const { loadSeconds } = place;
+    this.#writer.write(place.row, rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config));
+    // That which is to be loaded next may be another one: no more than two rows, and none because of these.
+    for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }
 }

@@ -30,6 +30,8 @@ export interface Place {
   report: LoadReport | null;
   /** Round trips of the last polls, newest last. */
   rttsMs: number[];
+  /** A part of what its row costs: the model has to be loaded there first. */
+  loadSeconds: number;
 }
 
 /** Polls whose shortest round trip counts: a path that became longer is believed after 40 s at the usual interval. */
@@ -38,7 +40,7 @@ const RTTS_KEPT = 8;
 const RTT_GRAIN_MS = 5;
 
 /** A place for metrics, listings and explanations. */
-export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
+export type PlaceInUse = Pick<Place, "target" | "model" | "row" | "loadSeconds"> & {
   readonly modelId: number;
   readonly weight: number;
   /** Every worker routes by a snapshot that has it. */
@@ -46,15 +48,16 @@ export type PlaceInUse = Pick<Place, "target" | "model" | "row"> & {
 };
 
 /** `routed`: the snapshot that every worker routes by. */
-export function inUse({ target, model, row, route, since }: Place, routed: number): PlaceInUse {
-  return { target, model, row, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+export function inUse({ target, model, row, route, since, loadSeconds }: Place, routed: number): PlaceInUse {
+  return { target, model, row, loadSeconds, modelId: route.model, weight: route.weight, isRouted: since <= routed };
 }
 
 /** A place of which nothing is known yet; `since` tells workers of it. */
 export function newPlace(target: string, model: string, route: RouteRow, since: number): Place {
   const { row } = route;
   const key = placeKey(target, model);
-  return { target, model, row, route, since, key, baseline: NO_LOAD, past: null, report: null, rttsMs: [] };
+  const unknown = { baseline: NO_LOAD, past: null, report: null, loadSeconds: 0 };
+  return { target, model, row, route, since, key, ...unknown, rttsMs: [] };
 }
 
 /** All places, by target and model, and by the key that routers use. */

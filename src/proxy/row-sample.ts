@@ -9,7 +9,7 @@
 import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
 import type { CostConfig, RowContext } from "../score/cost.ts";
 import { type LoadReport, tellsLoad, withReport } from "../score/load-report.ts";
-import type { ModelSample } from "../score/sample.ts";
+import { type ModelSample, takesRequests } from "../score/sample.ts";
 import type { Load } from "../signal/flights.ts";
 import { type Place, wayMs } from "./places.ts";
 
@@ -82,6 +82,6 @@ export function tellsIfAsked({ protocol, lastSample }: Target): boolean {
 /** Whether the target serves the place's model, and may be sent to. */
 export function isServed({ model }: Pick<Place, "model">, target: Target): boolean {
   const told = target.lastSample?.models ?? [];
-  // One that tells of its models serves those that it says are loaded.
-  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && one.state === "loaded"));
+  // One that tells of its models serves those that it says are loaded, or loads as they are asked for.
+  return isRoutable(target) && (told.length === 0 || told.some((one) => one.model === model && takesRequests(one)));
 }

@@ -13,6 +13,12 @@ interface Served {
   emptySinceMs: number;
 }
 
+/** Counts by row and by model, which begin anew when the number is given to another. */
+export interface NumberedCounts {
+  resetRow(row: number): void;
+  resetModel(model: number): void;
+}
+
 /** How long a model that nobody serves any more is remembered: its nodes may be restarting. */
 const GRACE_MS = 60_000;
 

@@ -48,6 +48,9 @@ export function textAt(value: unknown, ...path: Path): string {
   return typeof at === "string" ? at : "";
 }
 
+/** Names of a path's own, which lead somewhere else. */
+const PATHS: readonly string[] = [".", ".."];
+
 /** A name as it must be repeated to the server: whole and printable, or not at all. */
 export function nameAt(value: unknown, ...path: Path): string | undefined {
   const at = memberAt(value, ...path);
@@ -60,6 +63,7 @@ export function isName(text: string): boolean {
     text.length <= NAME_CHARS_MAX &&
     text.trim() === text &&
     isPrintable(text) &&
+    !PATHS.includes(text) &&
     // Half a surrogate pair can't be put in a path, and would not come back as it was.
     text.isWellFormed()
   );

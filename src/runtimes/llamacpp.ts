@@ -9,6 +9,7 @@
  *   there are no metrics it takes their place.
  * - In router mode it starts a process for each model. /metrics wants the model's name then, and would load a model that
  *   is not loaded: only those that are get asked, and with autoload=false.
+ * - A router loads what it is asked for, unless it is started with --no-models-autoload, which it tells in /props.
  * - A model that sleeps wakes up by the next request: it counts as loaded.
  */
 import type { Answer, ModelCall } from "./adapter.ts";
@@ -115,7 +116,12 @@ function readProps(answer: Answer): Told | Refusal {
   return {
     version: build ?? "",
     figures: slots === undefined ? {} : { slots },
-    notes: { isRouter: isRouterMode, contextTokens: countAt(json, "default_generation_settings", "n_ctx") },
+    notes: {
+      isRouter: isRouterMode,
+      // Those that do not tell it yet do.
+      loadsOnDemand: isRouterMode && flagAt(json, "models_autoload") !== false,
+      contextTokens: countAt(json, "default_generation_settings", "n_ctx"),
+    },
   };
 }
 
@@ -188,7 +194,11 @@ function tokensIn(slot: unknown): number {
 
 function finish(reading: RuntimeReading, known: Known): RuntimeReading {
   const { told } = known;
-  if (isRouter(known)) return { ...reading, models: withOriginals(reading, known) };
+  if (isRouter(known)) {
+    const loadsOnDemand = told.get(PROPS.name)?.notes?.["loadsOnDemand"] === true;
+    const models = withOriginals(reading, known).map((model) => ({ ...model, loadsOnDemand }));
+    return { ...reading, models };
+  }
   const contextTokensMax = told.get(PROPS.name)?.notes?.["contextTokens"] as number | undefined;
   const models = reading.models.map((model) => ({
     ...model,

@@ -6,6 +6,8 @@
  *   loaded through /api/embed.
  * - What it does not have is pulled from a registry first, with progress in lines of JSON. Its status is 200 before
  *   anything is known, so an error is a line too.
+ * - A request for a model that is not in memory has it loaded, and another one let go where there is no room for both.
+ *   What is in memory may be on its way there still: it is listed as soon as that begins.
  * - A name without a tag means `:latest`: such models are found by both names.
  */
 import type { Answer, Ask, LoadOptions, ModelCall, Progress } from "./adapter.ts";
@@ -54,6 +56,8 @@ function readVersion(answer: Answer): Told | Refusal {
 function readTags(answer: Answer): Told | Refusal {
   return readList(answer, (item) => ({
     state: "available",
+    loadsOnDemand: true,
+    sizeBytes: countAt(item, "size"),
     capabilities: abilitiesOf(item),
     contextTokensMax: countAt(item, "details", "context_length"),
   }));

@@ -89,19 +89,35 @@ export interface ModelReading {
   readonly contextTokensMax: number | undefined;
   /** Empty where the runtime does not tell. */
   readonly capabilities: readonly Capability[];
+  /** A request for it has it loaded, where it is not. */
+  readonly loadsOnDemand: boolean;
+  /** What is read to load it. */
+  readonly sizeBytes: number | undefined;
   /** Its own engine's; undefined where it shares the runtime's. */
   readonly figures: EngineFigures | undefined;
+}
+
+/** Where a server publishes its KV cache events, in its own words: `*` is every address of its machine. */
+export interface KvEventsTold {
+  readonly endpoint: string;
+  /** "" where nothing is replayed. */
+  readonly replayEndpoint: string;
+  readonly topic: string;
+  /** Data-parallel ranks: each publishes on the port after the one of the rank before. */
+  readonly ranks: number;
 }
 
 export interface RuntimeReading {
   /** "" where it is not known (yet). */
   readonly version: string;
-  /** All that it knows of; only those that are `loaded` can be asked. */
+  /** All that it knows of; those can be asked that are `loaded`, or loaded on demand. */
   readonly models: readonly ModelReading[];
   /** Of the runtime as a whole. */
   readonly figures: EngineFigures;
   /** When its figures were read last, on the clock of nowMs; undefined before the first time. */
   readonly figuresAtMs: number | undefined;
+  /** Left out where it tells of none. */
+  readonly kvEvents?: KvEventsTold | undefined;
 }
 
 /** Nothing told. */

@@ -14,7 +14,7 @@ import type { Fault } from "../base/field.ts";
 import type { Parsed } from "../base/settings-reading.ts";
 import type { Answer, Ask, LookRole, ModelCall, Port } from "./adapter.ts";
 import { readFigures, readLabels } from "./figure-reader.ts";
-import { jsonOf, memberAt, numberAt, textAt } from "./json-answer.ts";
+import { countAt, jsonOf, memberAt, nameAt, textAt } from "./json-answer.ts";
 import type { MetricMap } from "./metric-map.ts";
 import { CAPABILITIES, type Capability, type ModelReading, type ModelState, type RuntimeReading } from "./reading.ts";
 import type { AdapterTable, ModelTold, Refusal, TableLook, Told } from "./table.ts";
@@ -119,20 +119,20 @@ interface ModelMembers {
   readonly parent: readonly string[] | undefined;
   readonly state: readonly string[] | undefined;
   readonly states: States;
+  /** Words of models that a request has loaded. */
+  readonly onDemand: readonly string[];
 }
 
 function readModels(value: YamlValue, capabilities: readonly Capability[]): TableLook[] {
   const { look, members } = readLook(value, "models", ["list", "name", "context", "parent", "state"]);
   const memberOf = (member: YamlValue | undefined) => member?.text(MEMBER, MEMBER_PATTERN)?.split(".");
-  const state = members.state?.record<"member" | "loaded" | "loading" | "failed">(
+  const state = members.state?.record<"member" | "loaded" | "loading" | "failed" | "onDemand">(
     ["member", "loaded"],
-    ["loading", "failed"],
+    ["loading", "failed", "onDemand"],
   );
-  const statesOf = (name: "loaded" | "loading" | "failed") =>
-    (state?.[name]?.oneOrMore() ?? []).flatMap((word) => {
-      const written = word.text("a word of the server's for a state");
-      return written === undefined ? [] : [[written, name] as const];
-    });
+  const wordsOf = (name: "loaded" | "loading" | "failed" | "onDemand") =>
+    (state?.[name]?.oneOrMore() ?? []).flatMap((word) => word.text("a word of the server's for a state") ?? []);
+  const statesOf = (name: "loaded" | "loading" | "failed") => wordsOf(name).map((word) => [word, name] as const);
   const wanted: ModelMembers = {
     list: memberOf(members.list) ?? [],
     name: memberOf(members.name) ?? ["id"],
@@ -140,6 +140,7 @@ function readModels(value: YamlValue, capabilities: readonly Capability[]): Tabl
     parent: memberOf(members.parent),
     state: memberOf(state?.member),
     states: [...statesOf("loaded"), ...statesOf("loading"), ...statesOf("failed")],
+    onDemand: wordsOf("onDemand"),
   };
   return look.map((each) => ({ ...each, read: (answer) => modelsOf(answer, wanted, capabilities) }));
 }
@@ -155,9 +156,9 @@ function modelsOf(answer: Answer, wanted: ModelMembers, capabilities: readonly C
 function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Capability[]): ModelTold[] {
   const model = typeof item === "string" ? item : textAt(item, ...wanted.name);
   if (model === "") return [];
-  const parent = wanted.parent === undefined ? "" : textAt(item, ...wanted.parent);
-  const contextTokensMax = wanted.context === undefined ? undefined : numberAt(item, ...wanted.context);
-  const word = wanted.state === undefined ? undefined : String(memberAt(item, ...wanted.state));
+  const parent = (wanted.parent === undefined ? undefined : nameAt(item, ...wanted.parent)) ?? "";
+  const contextTokensMax = wanted.context === undefined ? undefined : countAt(item, ...wanted.context);
+  const word = wanted.state === undefined ? undefined : wordAt(item, wanted.state);
   const state = wanted.states.find(([written]) => written === word)?.[1];
   return [
     {
@@ -166,9 +167,16 @@ function modelOf(item: unknown, wanted: ModelMembers, capabilities: readonly Cap
       ...(parent === "" ? {} : { parent }),
       ...(contextTokensMax === undefined ? {} : { contextTokensMax }),
       ...(word === undefined ? {} : { state: state ?? "available" }),
+      ...(word !== undefined && wanted.onDemand.includes(word) ? { loadsOnDemand: true } : {}),
       ...(state === "failed" ? { reason: `the server says ${word}` } : {}),
     },
   ];
+}
+
+/** "" for what is no word, such as a list, whose text might have no end. */
+function wordAt(item: unknown, path: readonly string[]): string {
+  const found = memberAt(item, ...path);
+  return typeof found === "string" || typeof found === "number" || typeof found === "boolean" ? String(found) : "";
 }
 
 function readMetrics(value: YamlValue): { readonly look: TableLook[]; readonly map: MetricMap } {
@@ -249,6 +257,8 @@ function completed(
         parent: undefined,
         contextTokensMax: undefined,
         capabilities,
+        loadsOnDemand: false,
+        sizeBytes: undefined,
         figures: undefined,
       },
   );

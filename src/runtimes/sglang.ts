@@ -12,7 +12,8 @@
  * - LoRA adapters are loaded and unloaded by name, and asked as MODEL:ADAPTER or ADAPTER.
  */
 import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
-import { complaint, countAt, flagAt, itemsAt, jsonOf, nameAt } from "./json-answer.ts";
+import { complaint, countAt, flagAt, itemsAt, jsonOf, memberAt, nameAt, numberAt } from "./json-answer.ts";
+import { kvEventsIn } from "./kv-events.ts";
 import type { FamilySource, Figure, MetricMap } from "./metric-map.ts";
 import { callOf, isGood, post, refusedCall } from "./model-plans.ts";
 import { modelCards, readOpenAiModels } from "./openai-models.ts";
@@ -124,6 +125,7 @@ function readServerInfo(answer: Answer): Told {
   const capacity = countAt(json, "max_total_num_tokens");
   return {
     version: nameAt(json, "version") ?? "",
+    kvEvents: kvEventsIn(memberAt(json, "kv_events_config"), numberAt(json, "dp_size")),
     figures: {
       ...(slots === undefined ? {} : { slots }),
       ...(capacity === undefined ? {} : { kvCapacityTokens: capacity * ranksCount }),

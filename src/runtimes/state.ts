@@ -5,8 +5,8 @@
  *   starting       it answers, but loads its model still
  *   ready          it serves
  *   slow           it serves, but its metrics do not come in time: requests go on, its figures age
- *   unresponsive   it takes connections, but nothing at all is answered: it hangs, or is stopped (SIGSTOP)
- *   down           nobody listens there: it crashed, was ended, or was not started yet
+ *   unresponsive   nothing at all is answered: it hangs, is stopped (SIGSTOP), or its packets are dropped
+ *   down           it can't be connected to: it crashed, was ended, was not started yet, or TLS or its name is wrong
  *   foreign        something else answers at that port
  *   denied         it wants a key that we do not have
  *

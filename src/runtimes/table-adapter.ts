@@ -15,21 +15,19 @@ import {
   type Read,
   type ReadFault,
 } from "./adapter.ts";
+import { complaint, isName, words } from "./json-answer.ts";
 import { PageSet } from "./page-set.ts";
-import { type EngineFigures, type ModelReading, NO_FIGURES, type RuntimeKind, type RuntimeReading } from "./reading.ts";
+import { type EngineFigures, type KvEventsTold, type ModelReading, NO_FIGURES } from "./reading.ts";
+import type { RuntimeKind, RuntimeReading } from "./reading.ts";
 import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
 
 const METRICS_BELIEVED_MS = 10_000;
 const TOLD_BELIEVED_MS = 60_000;
 /** Of one runtime: more are not looked at, so that a broken list fills no memory. */
 export const MODELS_MAX = 1024;
-const NAME_LENGTH_MAX = 512;
-const BODY_SHOWN = 200;
 
 /** Figures that stay when nothing new is told of them. */
 const LASTING = ["kvCapacityTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "slots"] as const;
-
-const decoder = new TextDecoder();
 
 export class TableAdapter implements Adapter {
   readonly table: AdapterTable;
@@ -67,7 +65,11 @@ export class TableAdapter implements Adapter {
     const own = this.looks.find((each) => each.name === look.name);
     if (own === undefined) return READ;
     const fault = faultOf(own, answer);
-    if (fault !== undefined) return { ok: false, kind: fault, message: refusalWords(own, answer) };
+    if (fault !== undefined) {
+      const said = refusalWords(own, answer);
+      const message = fault === "foreign" ? `it does not answer as ${this.table.title} does: ${said}` : said;
+      return { ok: false, kind: fault, message };
+    }
     if (own.role === "metrics" && own.read === undefined) return this.#readMetrics(own, answer, nowMs);
     const told = own.read?.(answer) ?? {};
     if (isRefusal(told)) return { ok: false, kind: told.kind, message: `${own.ask.path}: ${told.message}` };
@@ -126,12 +128,14 @@ export class TableAdapter implements Adapter {
     this.#untilMs = Infinity;
     let version = "";
     let extra: Partial<EngineFigures> = {};
+    let kvEvents: KvEventsTold | undefined;
     const told = new Map<string, Told>();
     for (const look of this.looks) {
       const kept = this.#told.get(look.name);
       if (kept === undefined) continue;
       told.set(look.name, kept.told);
       version = version === "" ? (kept.told.version ?? "") : version;
+      kvEvents ??= kept.told.kvEvents;
       const figures = this.#isYoung(kept.atMs, TOLD_BELIEVED_MS, nowMs)
         ? kept.told.figures
         : lasting(kept.told.figures);
@@ -142,12 +146,13 @@ export class TableAdapter implements Adapter {
     const believed = (figures: EngineFigures | undefined) =>
       figures === undefined || isFresh ? figures : { ...NO_FIGURES, ...lasting(figures) };
     const reading: RuntimeReading = {
-      version,
+      version: words(version),
       models: this.#models(told, (model) => believed(pages?.figuresOf(model))),
       figures: joined(believed(pages?.figures), extra),
       figuresAtMs: pages?.readAtMs,
+      ...(kvEvents === undefined ? {} : { kvEvents }),
     };
-    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models() ?? [] };
+    this.#known = { told, notes: isFresh ? pages.notes : {}, named: pages?.models().filter(isName) ?? [] };
     return this.table.finish?.(reading, this.#known) ?? reading;
   }
 
@@ -155,7 +160,7 @@ export class TableAdapter implements Adapter {
   #models(told: ReadonlyMap<string, Told>, figuresOf: (model: string) => EngineFigures | undefined): ModelReading[] {
     const models = new Map<string, ModelTold>();
     const isNamed = this.looks.some(({ role }) => role === "models");
-    if (!isNamed) for (const model of this.#pages?.models() ?? []) models.set(model, { model });
+    if (!isNamed) for (const model of this.#pages?.models().filter(isName) ?? []) models.set(model, { model });
     for (const isNaming of [true, false]) {
       for (const { role, name } of this.looks) {
         if ((role === "models") !== isNaming) continue;
@@ -174,6 +179,8 @@ export class TableAdapter implements Adapter {
         parent: undefined,
         contextTokensMax: undefined,
         capabilities: [],
+        loadsOnDemand: false,
+        sizeBytes: undefined,
         ...model,
         figures: own === undefined && figures === undefined ? undefined : joined(own, figures ?? {}),
       };
@@ -186,10 +193,6 @@ export class TableAdapter implements Adapter {
     this.#untilMs = Math.min(this.#untilMs, endMs);
     return true;
   }
-}
-
-function isName(model: string): boolean {
-  return model !== "" && model.length <= NAME_LENGTH_MAX;
 }
 
 function isFine(status: number): boolean {
@@ -206,11 +209,13 @@ function faultOf({ role, statuses }: TableLook, { status }: Answer): ReadFault |
   return status >= 500 && role === "health" ? "not_ready" : "unreadable";
 }
 
-function refusalWords({ ask, advice }: TableLook, { status, body }: Answer): string {
-  const said = decoder.decode(body.subarray(0, BODY_SHOWN)).trim();
-  const words = said === "" ? `${ask.path} answers ${status}` : `${ask.path} answers ${status}: ${shown(said)}`;
-  const advised = advice?.[status];
-  return advised === undefined ? words : `${words}; ${advised}`;
+function refusalWords({ ask, advice }: TableLook, answer: Answer): string {
+  const { status } = answer;
+  const said = complaint(answer);
+  const told = said === `status ${status}` ? "" : `: ${shown(said)}`;
+  const isElsewhere = status >= 300 && status < 400;
+  const advised = advice?.[status] ?? (isElsewhere ? "it is not followed elsewhere" : undefined);
+  return `${ask.path} answers ${status}${told}${advised === undefined ? "" : `; ${advised}`}`;
 }
 
 function areSame(a: readonly TableLook[], b: readonly TableLook[]): boolean {

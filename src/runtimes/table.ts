@@ -5,7 +5,7 @@
  */
 import type { Answer, LoadOptions, Look, ModelCall, Port, ReadFault } from "./adapter.ts";
 import type { MetricMap } from "./metric-map.ts";
-import type { EngineFigures, ModelReading, RuntimeKind, RuntimeReading } from "./reading.ts";
+import type { EngineFigures, KvEventsTold, ModelReading, RuntimeKind, RuntimeReading } from "./reading.ts";
 
 /** What an answer tells of a model; what it does not tell is left out. */
 export interface ModelTold extends Partial<Omit<ModelReading, "model" | "figures">> {
@@ -21,6 +21,7 @@ export interface Told {
   readonly models?: readonly ModelTold[];
   /** Of the runtime as a whole, beside those of the metrics, which count where both tell one. */
   readonly figures?: Partial<EngineFigures>;
+  readonly kvEvents?: KvEventsTold | undefined;
   /** For this adapter's own `finish`. */
   readonly notes?: Readonly<Record<string, unknown>>;
 }

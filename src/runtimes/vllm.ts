@@ -8,7 +8,8 @@
  * it; both need VLLM_SERVER_DEV_MODE=1. LoRA adapters need VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.
  */
 import type { Answer, Ask, LoadOptions, ModelCall } from "./adapter.ts";
-import { jsonOf, numberAt, textAt, memberAt } from "./json-answer.ts";
+import { jsonOf, numberAt, textAt, memberAt, wordsAt } from "./json-answer.ts";
+import { kvEventsIn } from "./kv-events.ts";
 import type { MetricMap } from "./metric-map.ts";
 import { readOpenAiModels } from "./openai-models.ts";
 import type { RuntimeReading } from "./reading.ts";
@@ -113,8 +114,9 @@ function readVersion(answer: Answer): Told | Refusal {
 function readServerInfo(answer: Answer): Told {
   const config = memberAt(jsonOf(answer), "vllm_config");
   const sequences = numberAt(config, "scheduler_config", "max_num_seqs");
-  if (sequences === undefined) return {};
-  return { figures: { slots: sequences * (numberAt(config, "parallel_config", "data_parallel_size") ?? 1) } };
+  const ranks = numberAt(config, "parallel_config", "data_parallel_size");
+  const kvEvents = kvEventsIn(memberAt(config, "kv_events_config"), ranks);
+  return { kvEvents, ...(sequences === undefined ? {} : { figures: { slots: sequences * (ranks ?? 1) } }) };
 }
 
 function isAsleep({ told, notes }: Known): boolean {
@@ -168,7 +170,7 @@ function call(asks: readonly Ask[], settled: ModelCall["settled"]): ModelCall {
 function faultOf(answer: Answer, path: string): string {
   if (answer.status >= 200 && answer.status < 300) return "";
   const json = jsonOf(answer);
-  const said = textAt(json, "error", "message") || textAt(json, "message");
+  const said = wordsAt(json, "error", "message") || wordsAt(json, "message");
   if (said !== "") return said;
   if (answer.status !== 404) return `vLLM answers ${answer.status} to ${path}`;
   const variable = path.includes("lora") ? "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" : "VLLM_SERVER_DEV_MODE=1";

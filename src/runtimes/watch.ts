@@ -120,6 +120,8 @@ export class Watch {
   #wasHeard = false;
   /** An ask came to nothing since then. */
   #isSilent = false;
+  /** What that was. */
+  #silence = "";
   #broken = 0;
   #trouble: Trouble | undefined;
   #modelsMark: number;
@@ -213,7 +215,7 @@ export class Watch {
     watched.isLate = why === "timeout";
     const backoffMs = this.#config.intervalMs * 2 ** Math.min(watched.failures - 1, 10);
     watched.dueAtMs = nowMs + (this.isReady ? Math.min(SLOWED_MAX_MS, backoffMs) : this.#config.intervalMs);
-    if (why === "timeout") this.#fallSilent(watched, nowMs);
+    if (why === "timeout") this.#fallSilent(watched, message, nowMs);
     else {
       this.#hear(nowMs);
       if (why === "broken") this.#break(watched, message, nowMs);
@@ -225,14 +227,20 @@ export class Watch {
 
   /** Its models were changed by us: they are looked at as soon as may be. */
   hurry(nowMs: number): void {
-    const told = this.#watched.filter(
-      ({ look }) => look.role === "models" || (look.role === "detail" && look.everyMs === undefined),
-    );
-    this.#dueBy(
-      nowMs,
-      told.filter(({ isAbsent }) => !isAbsent),
-    );
+    this.#dueBy(nowMs, this.#ofModels());
     this.#plan(nowMs);
+  }
+
+  /** Whether all that tells of its models was asked since then, and has answered or failed. */
+  hasLookedAtModels(sinceMs: number): boolean {
+    return this.#ofModels().every((watched) => watched.askedAtMs >= sinceMs && watched !== this.#underWay);
+  }
+
+  #ofModels(): Watched[] {
+    return this.#watched.filter(
+      ({ isAbsent, look: { role, everyMs } }) =>
+        !isAbsent && (role === "models" || (role === "detail" && everyMs === undefined)),
+    );
   }
 
   /** At or after wakeAtMs. */
@@ -324,6 +332,8 @@ export class Watch {
       return;
     }
     watched.failures++;
+    // A page that could be read before may be that of a model which has gone.
+    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) this.#lookAtModels(nowMs);
     if (this.#needed.includes(watched)) this.#refuse(watched, read.kind, read.message, nowMs);
   }
 
@@ -355,8 +365,9 @@ export class Watch {
   }
 
   /** No answer in time: another look tells whether it is only this one. */
-  #fallSilent(watched: Watched, nowMs: number): void {
+  #fallSilent(watched: Watched, message: string, nowMs: number): void {
     this.#isSilent = true;
+    this.#silence = message;
     if (!this.isReady) return;
     const others = this.#needed.filter((each) => each !== watched && !each.isAbsent);
     const other = others.find(({ look }) => look.role === "health") ?? others[0];
@@ -394,14 +405,16 @@ export class Watch {
   #followHints(nowMs: number): void {
     const { modelsMark = 0, processMark = 0 } = this.#adapter;
     if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
-    else if (modelsMark !== this.#modelsMark) {
-      for (const watched of this.#watched) {
-        if (watched.look.role === "models")
-          this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
-      }
-    }
+    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs);
     this.#modelsMark = modelsMark;
     this.#processMark = processMark;
+  }
+
+  /** Something hints that they are others. */
+  #lookAtModels(nowMs: number): void {
+    for (const watched of this.#watched) {
+      if (watched.look.role === "models") this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
+    }
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */
@@ -454,8 +467,8 @@ export class Watch {
 
   #judge(nowMs: number): void {
     const isHung = this.#isSilent && nowMs - this.#heardAtMs >= this.#config.unresponsiveMs;
-    if (this.#gone !== "") this.#enter("down", `nobody listens there (${this.#gone})`, nowMs);
-    else if (isHung) this.#enter("unresponsive", "it takes connections, but answers nothing", nowMs);
+    if (this.#gone !== "") this.#enter("down", `it can't be connected to: ${this.#gone}`, nowMs);
+    else if (isHung) this.#enter("unresponsive", `it answers nothing: ${this.#silence}`, nowMs);
     else if (this.#trouble !== undefined) this.#enter(this.#trouble.state, this.#trouble.message, nowMs);
     else if (!this.#needed.every(({ isKnown }) => isKnown)) {
       const words = this.#needed.find(({ words: said }) => said !== "")?.words;

@@ -98,6 +98,12 @@ export const costSettings = section({
     max: 3600,
     doc: "Most seconds of backlog assumed for silence.",
   }),
+  coldStartSpread: number({
+    default: 2,
+    min: 1,
+    max: 1000,
+    doc: "How many times its load time a target costs that would have to load the model, where another one loads it already or is to be the next to do so: keeps a burst from having it loaded everywhere.",
+  }),
   degradedSeconds: number({
     default: 0.5,
     max: 3600,
@@ -118,6 +124,8 @@ export interface RowContext {
   readonly degraded: boolean;
   /** Seconds that it is dearer while it is new. */
   readonly coldSeconds?: number;
+  /** That it takes until the model is loaded there, and what is added so that few load it at once. */
+  readonly loadSeconds?: number;
   /** Since the sample was taken. */
   readonly ageMs: number;
   /** The sample comes by itself, again and again, rather than by polls. */
@@ -239,7 +247,7 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
   const doubt = context.degraded ? config.degradedSeconds : 0;
-  const cold = bounded(context.coldSeconds, SECONDS_MAX) ?? 0;
+  const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
   if (sample === null) return rtt + doubt + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;
   return rtt + doubt + cold + Math.min(config.staleSecondsMax, silence);

@@ -8,9 +8,9 @@
 import type { Protocol } from "../base/settings-urls.ts";
 
 /**
- * What a runtime has of a model. Only one that is loaded is given requests; `available` is known to the runtime and not in
- * memory, `warming` is loaded and answers its first requests, which are not of clients. New ones go to the end, since
- * their places travel.
+ * What a runtime has of a model. One that is loaded is given requests, and one that a request has loaded (`loadSeconds`);
+ * `available` is known to the runtime and not in memory, `warming` is loaded and answers its first requests, which are not
+ * of clients. New ones go to the end, since their places travel.
  */
 export const MODEL_STATES = ["available", "loading", "warming", "loaded", "failed", "unloading"] as const;
 export type ModelState = (typeof MODEL_STATES)[number];
@@ -60,6 +60,16 @@ export interface ModelSample {
   readonly workLeftSeconds: number | undefined;
   /** How old its load was when the sample was taken: it is read from its runtime now and then. Absent: it was of that moment. */
   readonly figuresAgeMs?: number | undefined;
+  /**
+   * Of one that is not loaded and takes requests all the same, since its runtime loads what it is asked for: how long that
+   * takes, or still takes. Undefined of all others.
+   */
+  readonly loadSeconds: number | undefined;
+}
+
+/** Whether requests may be sent to it where its runtime is ready. */
+export function takesRequests({ state, loadSeconds }: Pick<ModelSample, "state" | "loadSeconds">): boolean {
+  return state === "loaded" || loadSeconds !== undefined;
 }
 
 /** A place where one of a node's runtimes takes requests. */
@@ -220,4 +230,5 @@ export const PLAIN_MODEL: Omit<ModelSample, "model" | "runningRequests" | "waiti
   interTokenLatency: undefined,
   preemptionsPerSecond: undefined,
   workLeftSeconds: undefined,
+  loadSeconds: undefined,
 };

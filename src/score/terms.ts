@@ -24,7 +24,7 @@ type Figure = (typeof FIGURES)[number];
 
 export type RowFigures = Readonly<Record<Figure, number>>;
 
-export const TERM_NAMES = ["prefill", "active", "queue", "kv", "penalty"] as const;
+export const TERM_NAMES = ["prefill", "active", "queue", "kv", "load", "penalty"] as const;
 export type TermName = (typeof TERM_NAMES)[number];
 
 export interface RowCost {
@@ -56,24 +56,27 @@ export function figuresIn(bits: readonly number[]): RowFigures {
   ) as Record<Figure, number>;
 }
 
-export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number): RowCost {
+/** `loadSeconds`: what of the penalty is the time that loading the model takes, where that is known. */
+export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number, loadSeconds = 0): RowCost {
   const active = Math.max(0, figures.activeRequests);
   const before = Math.max(0, figures.queuedTokens);
   const queued = before + promptTokens;
   const excess = Math.max(0, figures.kvOffset + queued * figures.kvPerToken);
+  const load = Math.min(loadSeconds, figures.penaltySeconds);
   const terms = {
     prefill: queued * figures.secondsPerPrefillToken,
     active: active * figures.secondsPerActive,
     queue: Math.max(0, active + 1 - figures.slots) * figures.secondsPerQueuedRequest,
     kv: excess * excess,
-    penalty: figures.penaltySeconds,
+    load,
+    penalty: figures.penaltySeconds - load,
   };
   const { capacity, ejectedUntil } = figures;
   let obstacle: RowCost["obstacle"] = "";
   if (!(capacity > 0)) obstacle = "unroutable";
   else if (!(capacity > active)) obstacle = "full";
   else if (ejectedUntil > nowDeciseconds) obstacle = "ejected";
-  const seconds = terms.prefill + terms.active + terms.queue + terms.kv + terms.penalty;
+  const seconds = terms.prefill + terms.active + terms.queue + terms.kv + terms.load + terms.penalty;
   return { obstacle, seconds, terms, activeRequests: active, queuedTokens: before };
 }
 
@@ -94,8 +97,10 @@ export function termDetail(name: TermName, figures: RowFigures, promptTokens: nu
       return figures.kvOffset + (before + promptTokens) * figures.kvPerToken > 0
         ? "its KV cache is fuller than is good for it"
         : "its KV cache has room";
+    case "load":
+      return "the model must be loaded there first, where it is not";
     case "penalty":
-      return "the way to it, doubt about it, the age of what is known of it, and its being new";
+      return "the way to it, doubt about it, the age of what is known of it, its being new, and a load of the model that is not told apart";
   }
 }
 

@@ -112,6 +112,8 @@ export const MODEL_COLUMNS: readonly Column<WordedModel>[] = [
   shared("count", ({ figuresAgeMs }) => (figuresAgeMs === undefined ? undefined : figuresAgeMs / AGE_STEP_MS), {
     grain: 5,
   }),
+  // Whether it has one at all changes with its state, which is told at once.
+  figure("size", ({ model }) => model.loadSeconds, { unit: MILLISECOND, grain: 16 }),
 ];
 
 /** Models with what is told of them beyond their own figures. */
@@ -187,6 +189,7 @@ export function modelsTold(
       interTokenLatency: engine?.interTokenLatency ?? quantilesOf(told(17), told(18), told(19)),
       preemptionsPerSecond: engine?.preemptionsPerSecond ?? told(20),
       workLeftSeconds: engine?.workLeftSeconds ?? told(21),
+      loadSeconds: told(23),
       figuresAgeMs: engine?.figuresAgeMs ?? (age === undefined ? undefined : age * AGE_STEP_MS),
     };
     if (!engines.has(runtime)) engines.set(runtime, sample);

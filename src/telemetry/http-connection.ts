@@ -84,8 +84,9 @@ export class HttpConnection {
     const { promise, resolve } = Promise.withResolvers<HttpResult>();
     if (this.#pending !== null) throw new Error("a request is under way on this connection");
     const timer = setTimeout(() => {
+      const what = this.#stream === null ? "connection" : "answer";
       this.#drop();
-      this.#fail("timeout", `no answer within ${request.timeoutMs} ms`);
+      this.#fail("timeout", `no ${what} within ${request.timeoutMs} ms`);
     }, request.timeoutMs);
     this.#pending = { request, resolve, timer, isReused: this.#stream !== null && this.#isUsed };
     this.#reader.begin(request);
@@ -99,8 +100,8 @@ export class HttpConnection {
     if (this.#stream !== null) return Promise.resolve("");
     const { promise, resolve } = Promise.withResolvers<string>();
     const timer = setTimeout(() => {
-      if (this.#pending === null) this.#drop();
       resolve(`no connection within ${timeoutMs} ms`);
+      if (this.#pending === null) this.#drop();
     }, timeoutMs);
     this.#waiting.push((why) => {
       clearTimeout(timer);
@@ -174,7 +175,7 @@ export class HttpConnection {
       this.#attempt = null;
       const { code = "" } = error as { code?: string };
       const isRefused = code === "ECONNREFUSED" || code === "ENOENT";
-      const why = code === "ENOENT" ? "there is no such socket" : isRefused ? "connection refused" : error.message;
+      const why = code === "ENOENT" ? "there is no such socket" : isRefused ? "connection refused" : tlsWords(error);
       this.#tellWaiting(why);
       this.#fail(isRefused ? "refused" : "unreachable", why);
     },
@@ -256,4 +257,9 @@ export class HttpConnection {
     clearTimeout(pending.timer);
     pending.resolve(result);
   }
+}
+
+/** What OpenSSL says of an answer in plain HTTP. */
+function tlsWords({ message }: Error): string {
+  return message.includes("WRONG_VERSION_NUMBER") ? "it speaks no TLS at that port" : message;
 }

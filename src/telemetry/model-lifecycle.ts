@@ -9,34 +9,28 @@
  * requests may end, as far as the runtime's figures tell of them.
  */
 import { MeshError } from "../base/errors.ts";
-import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
+import type { LoadTimeConfig } from "../runtimes/load-times.ts";
 import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
-import type { AskLimits, Asked } from "./runtime-client.ts";
+import { LoadWatch } from "./load-watch.ts";
+import { LookWaiter, pause } from "./look-waiter.ts";
 import { ModelWarming } from "./model-warming.ts";
-import { ProgressLines } from "./progress-lines.ts";
+import { type Asking, carryOut, expectPlan } from "./planned-call.ts";
 import type { LoadHow, ModelChange } from "./runtime.ts";
 import { warmupAsk } from "./warmup.ts";
 
-export interface LifecycleOptions {
-  /** Of the runtime, for people. */
-  readonly name: string;
-  readonly adapter: Adapter;
-  readonly bytesMax: number;
+export interface LifecycleOptions extends Asking {
   /** Whether models are asked for a token before they are served. */
   readonly warmup: boolean;
   readonly warmupTimeoutMs: number;
-  /** It loads what it is asked for by itself. */
-  readonly loadsOnDemand: boolean;
-  readonly ask: (
-    ask: Ask,
-    limits: AskLimits & { piece?: (bytes: Uint8Array) => void },
-    signal: AbortSignal,
-  ) => Promise<Asked>;
+  /** What is assumed of loads before some were seen. */
+  readonly loadTimes: LoadTimeConfig;
   readonly reading: () => RuntimeReading;
   /** "" where it serves, else why not. */
   readonly notServing: () => string;
   /** The models are likely to change now: they are to be looked at soon. */
   readonly hurry: () => void;
+  /** They were looked at since then. */
+  readonly hasLooked: (sinceMs: number) => boolean;
   /** Another model is served, or its state is another one. */
   readonly changed: () => void;
   readonly tell: (event: ModelEvent) => void;
@@ -55,19 +49,22 @@ const GOODBYE_MS = 1000;
 const POLL_MS = 250;
 /** Between two looks at what is awaited. */
 const HURRY_MS = 1000;
+/** Until what was hurried has been looked at, at most. */
+const LOOK_MS = 4000;
 /** By then the runtime was asked what became of a model that had failed before. */
 const STALE_MS = 5000;
-const LINES_BYTES_MAX = 2 ** 40;
 
 export class ModelLifecycle {
   readonly #options: LifecycleOptions;
   readonly #doing = new Map<string, "loading" | "unloading">();
   readonly #warming: ModelWarming;
+  readonly #loads: LoadWatch;
   readonly #stop = new AbortController();
-  #waiting: (() => void)[] = [];
+  readonly #looks = new LookWaiter();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
+    this.#loads = new LoadWatch(options.loadTimes, options);
     const { name, adapter, ask, bytesMax, warmup, warmupTimeoutMs } = options;
     this.#warming = new ModelWarming({
       isWanted: warmup,
@@ -80,7 +77,7 @@ export class ModelLifecycle {
       failed: (model, why) => this.#tell("failed", model, why),
       changed: () => {
         options.changed();
-        this.#wake();
+        this.#looks.wake();
       },
     });
   }
@@ -102,8 +99,13 @@ export class ModelLifecycle {
   /** Whether requests may be sent to it. */
   serves(reading: ModelReading): boolean {
     if (this.#doing.get(reading.model) === "unloading") return false;
+    return this.stateOf(reading) === "loaded" || (reading.loadsOnDemand && reading.state !== "unloading");
+  }
+
+  /** Of one that is served though it is not loaded: seconds until it is, from a request on; else undefined. */
+  loadSecondsOf(reading: ModelReading): number | undefined {
     const state = this.stateOf(reading);
-    return state === "loaded" || (state === "available" && this.#options.loadsOnDemand);
+    return state === "loaded" || !this.serves(reading) ? undefined : this.#loads.seconds(reading, state);
   }
 
   /** The reading, or whether the runtime serves, may be another one. */
@@ -111,20 +113,20 @@ export class ModelLifecycle {
     const loaded = new Set<string>();
     // One that was gone is cold when it is there again.
     if (this.#options.notServing() === "") {
-      for (const { model, state } of this.#options.reading().models) if (state === "loaded") loaded.add(model);
+      for (const reading of this.#options.reading().models) {
+        if (reading.state === "loaded") loaded.add(reading.model);
+        if (!this.#doing.has(reading.model)) this.#loads.look(reading);
+      }
     }
     this.#warming.look(loaded);
-    this.#wake();
+    this.#looks.wake();
   }
 
   stop(): void {
+    this.#loads.stop();
     this.#stop.abort(new MeshError("draining", "the agent is stopping"));
     this.#warming.stop();
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
+    this.#looks.wake();
   }
 
   /** Resolves when the model is served. */
@@ -133,21 +135,28 @@ export class ModelLifecycle {
       const why = `model is ${JSON.stringify(model.slice(0, 60))}; expected 1 to 256 printable characters`;
       throw new MeshError("bad_request", why, { param: "model" });
     }
-    const before = this.#find(model);
-    if (before?.state === "loaded" && this.serves(before)) return { changed: false, models: this.#served() };
+    const isLoaded = (): boolean => {
+      const found = this.#find(model);
+      return found?.state === "loaded" && this.serves(found);
+    };
+    if (isLoaded() && (await this.#isSoStill(isLoaded, signal))) return { changed: false, models: this.#served() };
     const { adapter, name } = this.#options;
     this.#expectServing();
-    const call = this.#expectPlan(
+    const call = expectPlan(
+      this.#options,
       adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now()),
       `load ${model}`,
     );
+    const before = this.#find(model);
     const former = before?.state === "failed" ? before.reason : undefined;
     await this.#exclusively(
       model,
       "loading",
       async (both) => {
         this.#tell("loading", model, `${name} loads it`);
-        await this.#carryOut(call, model, both);
+        // What is fetched from afar first says nothing of the next load.
+        if (before !== undefined) this.#loads.began(before);
+        await carryOut(this.#options, call, (text) => this.#tell("progress", model, text), both);
         const untilMs = performance.now() + call.patienceMs;
         await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()), former);
         // Warming has no end of its own: it is the caller's to lose patience.
@@ -160,11 +169,11 @@ export class ModelLifecycle {
 
   /** Resolves when it is served no more; its requests may go on for up to `drainMs` before that. */
   async unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange> {
-    const before = this.#find(model);
-    if (before === undefined || before.state === "available") return { changed: false, models: this.#served() };
+    const isNotThere = (): boolean => (this.#find(model)?.state ?? "available") === "available";
+    if (isNotThere() && (await this.#isSoStill(isNotThere, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
-    const call = this.#expectPlan(adapter.unload?.(model, performance.now()), `unload ${model}`);
+    const call = expectPlan(this.#options, adapter.unload?.(model, performance.now()), `unload ${model}`);
     await this.#exclusively(
       model,
       "unloading",
@@ -173,7 +182,7 @@ export class ModelLifecycle {
         const untilMs = performance.now() + drainMs;
         await pause(Math.min(goodbyeMs, drainMs), both);
         while (this.#isBusy(model) && performance.now() < untilMs) await pause(POLL_MS, both);
-        await this.#carryOut(call, model, both);
+        await carryOut(this.#options, call, (text) => this.#tell("progress", model, text), both);
         const patientMs = performance.now() + call.patienceMs;
         // Of a runtime that is down no models are known: that is no end.
         const isGone = (): boolean => this.#options.notServing() === "" && call.settled(this.#options.reading());
@@ -184,18 +193,20 @@ export class ModelLifecycle {
     return { changed: true, models: this.#served() };
   }
 
+  /** What was seen last may be other since then: nothing is left undone for it before another look. */
+  async #isSoStill(holds: () => boolean, signal: AbortSignal): Promise<boolean> {
+    const { hurry, hasLooked, notServing } = this.#options;
+    const sinceMs = performance.now();
+    hurry();
+    while (holds() && notServing() === "" && !hasLooked(sinceMs) && performance.now() - sinceMs < LOOK_MS) {
+      await this.#looks.next(POLL_MS, signal);
+    }
+    return holds();
+  }
+
   #expectServing(): void {
     const why = this.#options.notServing();
     if (why !== "") throw new MeshError("upstream_failed", `${this.#options.name} serves nothing now: ${why}`);
-  }
-
-  /** One that can't be carried out says why, before anybody hears of it. */
-  #expectPlan(call: ModelCall | undefined, what: string): ModelCall {
-    const { adapter, name } = this.#options;
-    if (call === undefined) throw new MeshError("not_supported", `${name} (${adapter.kind}) can't be told to ${what}`);
-    const never = call.asks.length === 0 ? call.fault({ status: 0, contentType: "", body: new Uint8Array() }, 0) : "";
-    if (never !== "") throw new MeshError("not_supported", `${name}: ${never}`);
-    return call;
   }
 
   #find(model: string): ModelReading | undefined {
@@ -237,20 +248,6 @@ export class ModelLifecycle {
     }
   }
 
-  async #carryOut(call: ModelCall, model: string, signal: AbortSignal): Promise<void> {
-    const { ask, name } = this.#options;
-    // Of what comes in lines only the end is kept, and a pull tells of itself for hours.
-    const bytesMax = call.progress === undefined ? this.#options.bytesMax : LINES_BYTES_MAX;
-    const progress = new ProgressLines(call, (text) => this.#tell("progress", model, text));
-    for (const [index, one] of call.asks.entries()) {
-      const asked = await ask(one, { timeoutMs: call.patienceMs, bytesMax, ...progress.reader() }, signal);
-      signal.throwIfAborted();
-      if (!asked.ok) throw new MeshError("upstream_failed", `${name} can't be asked: ${asked.message}`);
-      const fault = call.fault({ ...asked.answer, body: progress.bodyOf(asked.answer.body) }, index);
-      if (fault !== "") throw new MeshError("upstream_failed", `${name} refuses: ${fault}`);
-    }
-  }
-
   /** Waits for what the looks bring; a model that failed meanwhile ends it. `former`: why it had failed before. */
   async #until(
     model: string,
@@ -272,26 +269,11 @@ export class ModelLifecycle {
       this.#expectServing();
       if (performance.now() >= untilMs) throw new MeshError("upstream_timeout", `${name} did not get it done in time`);
       hurry();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await Promise.race([promise, pause(HURRY_MS, signal)]);
+      await this.#looks.next(HURRY_MS, signal);
     }
   }
 
   #tell(kind: ModelEvent["kind"], model: string, cause: string): void {
     this.#options.tell({ kind, model, cause });
   }
-}
-
-/** Rejects with the signal's reason when that comes first. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const end = (): void => resolve();
-  signal.addEventListener("abort", end);
-  if (signal.aborted) resolve();
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", end);
-  signal.throwIfAborted();
 }

@@ -14,7 +14,6 @@ export interface OpenOptions {
   readonly name: string;
   readonly table: AdapterTable;
   readonly adapter: Adapter;
-  readonly loadsOnDemand: boolean;
   readonly config: RuntimeConfig;
   readonly endsWithAgent: boolean;
   readonly tell: (event: RuntimeEvent) => void;

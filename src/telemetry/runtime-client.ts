@@ -11,7 +11,7 @@ import { BunTransport } from "../net/bun-streams.ts";
 import { formatAddress } from "../base/units.ts";
 import type { Answer, Ask, Port } from "../runtimes/adapter.ts";
 import { HttpConnection, type HttpFault, type HttpRequest, type HttpResult } from "./http-connection.ts";
-import type { RuntimeCredentials, RuntimeDialers } from "./runtime-credentials.ts";
+import { type RuntimeCredentials, type RuntimeDialers, withoutSecrets } from "./runtime-credentials.ts";
 import type { RuntimeUrl } from "./runtime-url.ts";
 
 export type AskFault = HttpFault | "secret";
@@ -129,7 +129,9 @@ export class RuntimeClient {
     const result: HttpResult = await connection.ask({ method, bytes, ...limits });
     if (!result.ok) return result;
     const { isFromMesh, ...answer } = result.answer;
-    return { ok: true, answer, isFromMesh };
+    // What is refused is told on, to logs and other nodes.
+    const body = answer.status < 300 ? answer.body : withoutSecrets(answer.body, head.secrets);
+    return { ok: true, answer: { ...answer, body }, isFromMesh };
   }
 }
 

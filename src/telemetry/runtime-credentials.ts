@@ -10,7 +10,17 @@ import { clientOptions } from "../net/tls-settings.ts";
 import { SecretReader, type SecretText } from "./runtime-secret.ts";
 import type { RuntimeSpec } from "./runtime-spec.ts";
 
-export type HeaderLines = { readonly lines: string } | { readonly fault: string };
+export type HeaderLines =
+  | {
+      readonly lines: string;
+      /** What of them nobody else may see, the longest first. */
+      readonly secrets: readonly string[];
+    }
+  | { readonly fault: string };
+
+/** A shorter one is no secret, and may be part of any word. */
+const SECRET_CHARACTERS_MIN = 6;
+const HIDDEN = "(hidden)";
 
 interface SentSecret {
   /** What it is for, where something is wrong with it. */
@@ -60,14 +70,26 @@ export class RuntimeCredentials {
   /** As they stand in a request's head. */
   async headers(): Promise<HeaderLines> {
     let lines = "";
+    const secrets: string[] = [];
     for (const { what, header, reader, wrap } of this.#sent) {
       const read = await reader.text();
       const value = "fault" in read ? read : wrap(read.text);
       if ("fault" in value) return { fault: `${what}: ${value.fault}` };
+      if ("text" in read) secrets.push(read.text);
+      secrets.push(value.text, value.text.replace(/^Basic /, ""));
       lines += `${header}: ${value.text}\r\n`;
     }
-    return { lines };
+    const long = secrets.filter(({ length }) => length >= SECRET_CHARACTERS_MIN);
+    return { lines, secrets: long.toSorted((a, b) => b.length - a.length) };
   }
+}
+
+/** Without what was shown to who says it: there are servers that repeat the key that they refuse. */
+export function withoutSecrets(body: Uint8Array, secrets: readonly string[]): Uint8Array {
+  const said = Buffer.from(body.buffer, body.byteOffset, body.length);
+  if (!secrets.some((secret) => said.includes(secret, 0, "latin1"))) return body;
+  const text = secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), said.toString("latin1"));
+  return Buffer.from(text, "latin1");
 }
 
 function basicOf(text: string): SecretText {

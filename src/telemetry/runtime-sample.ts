@@ -20,6 +20,8 @@ interface Seen {
   readonly isServed: boolean;
   readonly state: ModelState;
   readonly reason: string;
+  /** Of one that is served and not loaded. */
+  readonly loadSeconds: number | undefined;
 }
 
 /** `figuresAgeMs`: since the runtime told its figures; undefined where that is not known. */
@@ -29,14 +31,17 @@ export function modelSamples(
   see: (model: ModelReading) => Seen,
 ): ModelSample[] {
   const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
-  const served = seen.filter(({ isServed }) => isServed);
+  const loaded = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds === undefined);
+  const onDemand = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds !== undefined);
   const others = seen.filter(({ isServed }) => !isServed);
-  return [...served, ...others].slice(0, MODELS_MAX).map((one) => modelSample(one, reading.figures, figuresAgeMs));
+  return [...loaded, ...onDemand, ...others]
+    .slice(0, MODELS_MAX)
+    .map((one) => modelSample(one, reading.figures, figuresAgeMs));
 }
 
 /** A model that has no engine of its own shares the runtime's: what waits for one waits for each. */
 function modelSample(
-  { reading, isServed, state, reason }: Seen,
+  { reading, state, reason, loadSeconds }: Seen,
   shared: EngineFigures,
   figuresAgeMs: number | undefined,
 ): ModelSample {
@@ -45,8 +50,7 @@ function modelSample(
   return {
     model,
     runtime: "",
-    // One that is loaded by the request for it takes requests as others do.
-    state: isServed ? "loaded" : state,
+    state,
     reason,
     parent,
     contextTokensMax,
@@ -64,6 +68,7 @@ function modelSample(
     interTokenLatency: figures.interTokenLatency,
     preemptionsPerSecond: figures.preemptionsPerSecond,
     workLeftSeconds: workLeftSeconds(figures, USUAL),
+    loadSeconds,
     figuresAgeMs,
   };
 }

@@ -2,6 +2,7 @@
 import type { Fault } from "../base/field.ts";
 import { list } from "../base/settings-collections.ts";
 import { choice, type Complaint, duration, flag, section, text, type Infer } from "../base/settings.ts";
+import { loadTimeSettings } from "../runtimes/load-times.ts";
 import { watchSettings } from "../runtimes/settings.ts";
 import { AUTO, runtimeField, type RuntimeSpec } from "./runtime-spec.ts";
 
@@ -62,6 +63,7 @@ export const runtimeSettings = section({
     max: "1h",
     doc: "For the answer to that. A model that gives none in time is not served, and asked again.",
   }),
+  ...loadTimeSettings.fields,
 });
 
 export type RuntimeConfig = Infer<typeof runtimeSettings>;

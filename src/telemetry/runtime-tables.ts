@@ -6,18 +6,14 @@ import { TableAdapter } from "../runtimes/table-adapter.ts";
 import type { AdapterTable } from "../runtimes/table.ts";
 import { TABLES } from "../runtimes/tables.ts";
 
-/** They load a model that they know when they are asked for it. */
-const ON_DEMAND: readonly RuntimeKind[] = ["ollama"];
-
 export interface KindOfRuntime {
   readonly table: AdapterTable;
   readonly adapter: Adapter;
-  readonly loadsOnDemand: boolean;
 }
 
 /** `map`: the table of a generic one. */
 export function kindOfRuntime(kind: Exclude<RuntimeKind, "mock">, map?: AdapterTable): KindOfRuntime {
   const table = kind === "generic" ? map : TABLES[kind];
   assert(table !== undefined, `a runtime of the kind ${kind} needs a table`);
-  return { table, adapter: new TableAdapter(table), loadsOnDemand: ON_DEMAND.includes(kind) };
+  return { table, adapter: new TableAdapter(table) };
 }

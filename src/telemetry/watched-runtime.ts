@@ -27,7 +27,6 @@ export interface WatchedRuntimeOptions {
   readonly credentials: RuntimeCredentials;
   readonly dialers: RuntimeDialers;
   readonly config: RuntimeConfig;
-  readonly loadsOnDemand: boolean;
   /** The agent ends it, so that its requests must have ended before. */
   readonly endsWithAgent: boolean;
   readonly tell: (event: RuntimeEvent) => void;
@@ -64,7 +63,7 @@ export class WatchedRuntime implements Runtime {
   #isStopped = false;
 
   constructor(options: WatchedRuntimeOptions) {
-    const { name, adapter, urls, credentials, dialers, config, loadsOnDemand, tell } = options;
+    const { name, adapter, urls, credentials, dialers, config, tell } = options;
     this.name = name;
     this.#options = options;
     this.#watch = new Watch(
@@ -84,7 +83,7 @@ export class WatchedRuntime implements Runtime {
       bytesMax: config.answerBytesMax,
       warmup: config.warmup,
       warmupTimeoutMs: config.warmupTimeoutMs,
-      loadsOnDemand,
+      loadTimes: config,
       ask: (ask, limits, signal) => this.#client.askApart(ask, limits, signal),
       reading: () => this.reading,
       notServing: () => {
@@ -95,6 +94,7 @@ export class WatchedRuntime implements Runtime {
         this.#watch.hurry(performance.now());
         this.#step();
       },
+      hasLooked: (sinceMs) => this.#watch.hasLookedAtModels(sinceMs),
       changed: () => this.#changed(),
       tell: (event) => tell({ about: "model", ...event }),
     });
@@ -159,6 +159,7 @@ export class WatchedRuntime implements Runtime {
         isServed: of.serves(model),
         state: of.stateOf(model),
         reason: of.reasonOf(model),
+        loadSeconds: of.loadSecondsOf(model),
       })),
       requestsInProgress: runningRequests + waitingRequests,
       failedResponses,

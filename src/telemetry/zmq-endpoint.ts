@@ -1,11 +1,22 @@
 /** Where a ZeroMQ socket listens, as engines name it: `tcp://127.0.0.1:5557`, `tcp://*:5557`, `ipc:///run/kv.sock`. */
 import { MeshError } from "../base/errors.ts";
+import { formatAddress } from "../base/units.ts";
 import type { IpPlace } from "../net/stream.ts";
 
 /** What a unix socket's address has room for. */
 const PATH_BYTES_MAX = 107;
 /** An engine that listens on every address is spoken to by the nearest. */
 const EVERYWHERE: Readonly<Record<string, string>> = { "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** Whether it is published on every address of a machine. */
+export function isEverywhere(text: string): boolean {
+  return /^tcp:\/\/(?:\*|0\.0\.0\.0|\[::\]):\d+$/.test(text);
+}
+
+/** The same at one host, where it is published on every address. */
+export function placedAt(text: string, host: string): string {
+  return `tcp://${formatAddress({ host, port: Number(text.slice(text.lastIndexOf(":") + 1)) })}`;
+}
 
 /**
  * The place of a data-parallel rank's socket: ranks listen on ports one after the other. Throws `config_invalid` where

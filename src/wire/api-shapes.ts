@@ -237,6 +237,7 @@ const verbs = (...all: readonly (readonly [verb: string, shape: ApiShape])[]): R
 export const KSERVE_VERBS = {
   [POST]: verbs(
     ["infer", shape("kserve.infer", PATH)],
+    ["infer_stream", shape("kserve.infer-stream", { ...PATH, streams: "always" })],
     ["generate", shape("kserve.generate", PATH)],
     ["generate_stream", shape("kserve.generate-stream", { ...PATH, streams: "always" })],
     ["explain", shape("kserve.explain", PATH)],

@@ -37,6 +37,8 @@ const anyModel: fc.Arbitrary<ModelSample> = fc.record({
   interTokenLatency: maybe(quantiles),
   preemptionsPerSecond: maybe(rate),
   workLeftSeconds: maybe(rate),
+  loadSeconds: maybe(rate),
+  figuresAgeMs: maybe(fc.nat(1000).map((eighths) => eighths * 125)),
   runningRequests: count,
   waitingRequests: count,
   queuedPrefillTokens: maybe(big),

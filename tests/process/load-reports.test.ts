@@ -97,3 +97,49 @@ test("what can't be read changes nothing but a count", async () => {
   for (let i = 0; i < 10; i++) await serve();
   await until(async () => (await reports("malformed")) >= before + 10);
 });
+
+test("a vLLM behind an agent is asked for its load now and then, without any setting", async () => {
+  let requests = 0;
+  let asked = 0;
+  const page = (running: number): string =>
+    `# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0"} ${running}\n`;
+  const runtime = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    routes: {
+      "/version": Response.json({ version: "0.12.0" }),
+      "/health": new Response(null),
+      "/metrics": () => new Response(page(1), { headers: { "content-type": "text/plain; version=0.0.4" } }),
+      "/v1/models": Response.json({ object: "list", data: [{ id: "asked", object: "model", owned_by: "vllm" }] }),
+      "/v1/chat/completions": (request) => {
+        requests++;
+        const isAsked = request.headers.get("endpoint-load-metrics-format") === "text";
+        if (isAsked) asked++;
+        const load = { "endpoint-load-metrics": "TEXT named_metrics.num_requests_waiting=0.0" };
+        return Response.json({ choices: [] }, { headers: isAsked ? load : {} });
+      },
+    },
+    fetch: () => new Response("not found", { status: 404 }),
+  });
+  const free = "127.0.0.1:0";
+  const own = await bench.router("--fleet-poll-interval", "200ms", "--workers", "2");
+  const ports = ["--api", free, "--metrics", free, "--gossip", free, "--data-dir", bench.dataDir];
+  const node = `vllm=http://127.0.0.1:${runtime.port}`;
+  const register = `http://${own.address("api")}`;
+  await bench.start("agent", "--id", "node", ...ports, "--register", register, "--runtime", node);
+  await until(async () => {
+    const answer = await fetch(`http://${own.address("listen")}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "asked", messages: [] }),
+    });
+    expect(answer.headers.get("endpoint-load-metrics")).toBeNull();
+    await answer.text();
+    return asked >= 3;
+  });
+  // Not by every request, and what was told is used.
+  expect(requests).toBeGreaterThan(asked);
+  const text = await fetch(`http://${own.address("metrics")}/telemetry`).then((response) => response.text());
+  expect(text).toContain(`infermesh_router_load_reports_total{result="used"} ${asked}`);
+  await runtime.stop(true);
+}, 60_000);

@@ -173,6 +173,8 @@ export function model(name: string, state: ModelReading["state"] = "loaded"): Mo
     parent: undefined,
     contextTokensMax: undefined,
     capabilities: [],
+    loadsOnDemand: false,
+    sizeBytes: undefined,
     figures: undefined,
   };
 }

@@ -24,6 +24,8 @@ describe("one model", () => {
         parent: undefined,
         contextTokensMax: 4096,
         capabilities: ["chat", "completions"],
+        loadsOnDemand: false,
+        sizeBytes: undefined,
         figures: undefined,
       },
     ]);
@@ -127,6 +129,15 @@ describe("router mode", () => {
       coming: "loading",
     });
     expect(replay.reading.models[0]?.contextTokensMax).toBe(8192);
+  });
+
+  test("loads what it is asked for, unless it is told not to", () => {
+    const onDemand = (replay: Replay) => new Set(replay.reading.models.map(({ loadsOnDemand }) => loadsOnDemand));
+    expect(onDemand(router())).toEqual(new Set([true]));
+    // Recorded with --no-models-autoload.
+    expect(onDemand(router().tell({ "/props": recorded("llamacpp-router-b11434.props.json") }))).toEqual(
+      new Set([false]),
+    );
   });
 
   test("asks each loaded model for its metrics, and wakes or loads none", () => {

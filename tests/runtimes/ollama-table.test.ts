@@ -39,6 +39,12 @@ describe("models", () => {
     expect(replay.reading.models[0]).toMatchObject({ state: "available", contextTokensMax: 40_960 });
   });
 
+  test("are loaded by requests for them, and tell their sizes", () => {
+    const [qwen, gemma, short] = ollama("0.33").reading.models;
+    expect(qwen).toMatchObject({ loadsOnDemand: true, sizeBytes: 5_225_388_164 });
+    for (const one of [gemma, short]) expect(one).toMatchObject({ loadsOnDemand: true, sizeBytes: 621_875_917 });
+  });
+
   test("of what is no Ollama are not believed", () => {
     const replay = new Replay(OLLAMA);
     expect(replay.read("/api/version", json({ error: "no" }, 404))).toMatchObject({ kind: "foreign" });

@@ -74,6 +74,7 @@ describe("the example of docs/runtimes.md", () => {
     ]);
     expect(models[0]?.capabilities).toEqual(["chat", "completions"]);
     expect(models[3]?.reason).toContain("BROKEN");
+    expect(models.map(({ loadsOnDemand }) => loadsOnDemand)).toEqual([false, false, true, false]);
     expect(figures).toMatchObject({
       runningRequests: 7,
       waitingRequests: 2,
@@ -233,7 +234,7 @@ describe("faults", () => {
       ..."title ports version health models metrics capabilities load unload path port member list name context".split(
         " ",
       ),
-      ..."parent state loaded figures modelLabels window runningRequests kvUsage queueTime value label of series".split(
+      ..."parent state loaded onDemand figures modelLabels window runningRequests kvUsage queueTime value label of series".split(
         " ",
       ),
       ..."rate ratio mean number sum product difference quotient first best held halfLife names where across".split(

@@ -38,7 +38,8 @@ export async function startTriton(flags: readonly string[] = []): Promise<Triton
   const url = `http://127.0.0.1:${http}`;
   const runtime = await RealRuntime.start({
     command: [TRITON, ...Object.entries(given).flat(), ...loaded, "--disable-auto-complete-config", ...flags],
-    ready: `${url}/v2/health/ready`,
+    // Opened last, when models are loaded and the other ports are open.
+    ready: `http://127.0.0.1:${metrics}/metrics`,
     folder,
   });
   return { runtime, url, grpc: `127.0.0.1:${grpc}`, metrics: `http://127.0.0.1:${metrics}/metrics` };

@@ -121,7 +121,12 @@ describe("its other answers", () => {
       const read = adapter.answered(look(name), answer, 0);
       return read.ok ? "" : `${read.kind}: ${read.message}`;
     };
-    expect(kindOf("/version", json({ detail: "Not Found" }, 404))).toMatch(/^foreign: \/version answers 404/);
+    expect(kindOf("/version", json({ detail: "Not Found" }, 404))).toBe(
+      'foreign: it does not answer as vLLM does: /version answers 404: "Not Found"',
+    );
+    expect(kindOf("/version", { ...json(""), status: 302, body: encoder.encode("<html>moved</html>") })).toBe(
+      "unreadable: /version answers 302; it is not followed elsewhere",
+    );
     expect(kindOf("/version", json({ version: 3 }))).toMatch(/^foreign/);
     expect(kindOf("/v1/models", json({ error: "Unauthorized" }, 401))).toMatch(/^denied: .*Unauthorized/);
     expect(kindOf("/health", json("", 503))).toMatch(/^not_ready/);

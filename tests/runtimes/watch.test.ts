@@ -108,6 +108,16 @@ describe("while it serves", () => {
     expect(life.countSince(fromMs, "metrics")).toBeGreaterThan(12);
   });
 
+  test("a page that can't be read any more lets its models be looked at", () => {
+    const life = ready();
+    life.pass(10_300);
+    const fromMs = life.nowMs;
+    life.outcome = (role) => (role === "metrics" ? say("unreadable") : fine);
+    life.pass(4000);
+    expect(life.countSince(fromMs, "models")).toBe(1);
+    expect(life.state).toBe("ready");
+  });
+
   test("another process is asked all anew, and so is one whose models we changed", () => {
     const life = ready();
     life.pass(60_000);
@@ -221,6 +231,7 @@ describe("what goes wrong", () => {
     life.outcome = () => hang;
     life.pass(20_000);
     expect(life.state).toBe("unresponsive");
+    expect(life.watch.status.message).toMatch(/^it answers nothing: ./);
     const at = life.states.find(({ state }) => state === "unresponsive")!.atMs;
     expect(at - stoppedMs).toBeLessThanOrEqual(3000);
     life.outcome = () => fine;

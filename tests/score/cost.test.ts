@@ -117,6 +117,16 @@ describe("rowValues", () => {
     }
   });
 
+  test("a model that must be loaded first costs that time", () => {
+    const plain = row({}).penaltySeconds;
+    const cold = row({}, { loadSeconds: 12, coldSeconds: 0.25 });
+    expect(cold.penaltySeconds - plain).toBeCloseTo(12.25, 9);
+    for (const wrong of [Number.NaN, -1]) {
+      expect(row({}, { loadSeconds: wrong }).penaltySeconds).toBe(plain);
+    }
+    expect(row({}, { loadSeconds: Infinity }).penaltySeconds).toBeLessThan(1e7);
+  });
+
   test("the KV cache costs nothing up to the knee, and its penalty when full", () => {
     const at = (kvUsage: number, promptTokens = 0) => costOf(row({ kvUsage, kvCapacityTokens: 100_000 }), promptTokens);
     expect(at(0.85)).toBeCloseTo(0, 6);

@@ -55,12 +55,12 @@ test("each has words", () => {
     secondsPerQueuedRequest: 1,
     kvOffset: 1,
     kvPerToken: 0,
-    penaltySeconds: 0.5,
+    penaltySeconds: 0.75,
   };
-  expect(costOf(figures, 50, 0)).toEqual({
+  expect(costOf(figures, 50, 0, 0.25)).toEqual({
     obstacle: "",
-    seconds: 0.15 + 0.1 * 3 + 2 + 1 + 0.5,
-    terms: { prefill: 0.15, active: 0.1 * 3, queue: 2, kv: 1, penalty: 0.5 },
+    seconds: 0.15 + 0.1 * 3 + 2 + 1 + 0.25 + 0.5,
+    terms: { prefill: 0.15, active: 0.1 * 3, queue: 2, kv: 1, load: 0.25, penalty: 0.5 },
     activeRequests: 3,
     queuedTokens: 100,
   });
@@ -69,7 +69,8 @@ test("each has words", () => {
     "3 requests are in its batch",
     "2 requests wait for one of 2 slots",
     "its KV cache is fuller than is good for it",
-    "the way to it, doubt about it, the age of what is known of it, and its being new",
+    "the model must be loaded there first, where it is not",
+    "the way to it, doubt about it, the age of what is known of it, its being new, and a load of the model that is not told apart",
   ]);
   expect(costOf({ ...figures, capacity: 3 }, 0, 0).obstacle).toBe("full");
   expect(costOf({ ...figures, ejectedUntil: 9 }, 0, 8).obstacle).toBe("ejected");

@@ -139,6 +139,7 @@ describe("a state", () => {
       interTokenLatency: maybe(quantiles),
       preemptionsPerSecond: maybe(fc.constantFrom(0, 2.5)),
       workLeftSeconds: maybe(fc.constantFrom(0, 0.2)),
+      loadSeconds: maybe(fc.constantFrom(0, 0.5)),
       runningRequests: fc.nat(5000),
       waitingRequests: fc.nat(5000),
       queuedPrefillTokens: maybe(fc.nat(1e9)),
@@ -201,8 +202,9 @@ describe("a state", () => {
             expect(got?.[key] === undefined).toBe(sent[key] === undefined);
           }
           const { state, reason, parent, contextTokensMax, cacheHitRate, preemptionsPerSecond, workLeftSeconds } = sent;
+          const { loadSeconds } = sent;
           expect(got).toMatchObject({ state, reason, contextTokensMax });
-          expect(got).toMatchObject({ parent, cacheHitRate, preemptionsPerSecond, workLeftSeconds });
+          expect(got).toMatchObject({ parent, cacheHitRate, preemptionsPerSecond, workLeftSeconds, loadSeconds });
           expect(new Set(got?.capabilities)).toEqual(new Set(sent.capabilities));
           const isTold = sample.runtimes.some(({ name: one }) => one === sent.runtime);
           expect(got?.runtime).toBe(isTold ? sent.runtime : "");

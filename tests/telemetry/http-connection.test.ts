@@ -193,3 +193,25 @@ describe("an ask", () => {
     );
   });
 });
+
+describe("who speaks something else than was expected", () => {
+  test("is told of by what is wrong: no TLS, or no end of a connection being made", async () => {
+    const plain = await serving((_, socket) => socket.write(answerOf("page")));
+    plain.sockets.clear();
+    const place = { host: "127.0.0.1", port: plain.port, tls: true };
+    const connection = new HttpConnection({ dialer: () => dialer, place });
+    connections.push(connection);
+    expect(await connection.connect(50)).toBe("no connection within 50 ms");
+    const asking = connection.ask({ method: "GET", bytes: Buffer.from(""), timeoutMs: 50, bytesMax: 10 });
+    expect(wordsOf(await asking)).toBe("timeout: no connection within 50 ms");
+    const greeting = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { open: (socket) => void socket.write("HTTP/1.1 400 Bad Request\r\n\r\n"), data() {} },
+    });
+    const other = new HttpConnection({ dialer: () => dialer, place: { ...place, port: greeting.port } });
+    connections.push(other);
+    expect(await other.connect(5000)).toBe("it speaks no TLS at that port");
+    greeting.stop(true);
+  });
+});

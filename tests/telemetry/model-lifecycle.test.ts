@@ -17,6 +17,8 @@ function modelOf(model: string, more: Partial<ModelReading> = {}): ModelReading 
     parent: undefined,
     contextTokensMax: undefined,
     capabilities: [],
+    loadsOnDemand: false,
+    sizeBytes: undefined,
     figures: undefined,
     ...more,
   };
@@ -43,7 +45,7 @@ function lifecycleOf({ models, call, more = {} }: Setup) {
     bytesMax: 1000,
     warmup: false,
     warmupTimeoutMs: 1000,
-    loadsOnDemand: false,
+    loadTimes: { loadTimeMs: 20_000, loadBytesPerSecond: 1e9 },
     goodbyeMs: 1,
     ask: async (ask) => {
       seen.asked.push(ask);
@@ -52,6 +54,7 @@ function lifecycleOf({ models, call, more = {} }: Setup) {
     reading: () => seen.reading,
     notServing: () => seen.notServing,
     hurry: () => (seen.hurries += 1),
+    hasLooked: () => true,
     changed: () => lifecycle.looked(),
     tell: ({ kind, model, cause }) => seen.told.push(`${kind} ${model}: ${cause}`),
     ...more,

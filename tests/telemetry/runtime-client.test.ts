@@ -100,3 +100,35 @@ test("a long call beside the looks ends early when it is called off", async () =
   abort.abort();
   expect(await load).toMatchObject({ ok: false, message: "it was called off" });
 });
+
+describe("what a server says of the key that it was shown", () => {
+  const key = { kind: "value", text: "sk-very-secret-0123456789" } as const;
+  const login = { kind: "value", text: "ann:pass-word" } as const;
+  const get = { method: "GET", port: "api", path: "/x" } as const;
+
+  /** The body that the adapter gets of a server which repeats its request's head. */
+  async function echoed(spec: Partial<RuntimeSpec>, status: string, body?: string): Promise<string> {
+    const server = await scriptedServer((request, socket) => {
+      const text = body ?? request;
+      socket.write(`HTTP/1.1 ${status}\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+    });
+    stops.push(() => server.stop());
+    const asked = await clientOf(server.port, spec).ask(get, LIMITS);
+    return asked.ok ? Buffer.from(asked.answer.body).toString() : asked.message;
+  }
+
+  test("is told on without the key, be it sent as it is or encoded", async () => {
+    const denied = await echoed({ bearer: key }, "401 Unauthorized");
+    expect(denied).toContain("authorization: (hidden)");
+    expect(denied).not.toContain(key.text);
+    const basic = await echoed({ basic: login }, "403 Forbidden");
+    expect(basic).not.toContain(Buffer.from(login.text).toString("base64"));
+    expect(await echoed({ basic: login }, "403 Forbidden", "no user ann:pass-word here")).toBe("no user (hidden) here");
+    expect(await echoed({ headers: { "x-key": key } }, "500 Oops", `bad key ${key.text}.`)).toBe("bad key (hidden).");
+  });
+
+  test("stays as it is where it is fine, or says nothing of it", async () => {
+    expect(await echoed({ bearer: key }, "200 OK", "all is well")).toBe("all is well");
+    expect(await echoed({ bearer: key }, "404 Not Found", "no \u{1F5DD} here")).toBe("no \u{1F5DD} here");
+  });
+});

@@ -298,6 +298,20 @@ describe("models of a runtime", () => {
     expect(await refusalOf(runtime.load("b", signal))).toMatch(/can't be told to load b/);
   }, 30_000);
 
+  test("that somebody else has loaded or let go meanwhile are looked at before nothing is done", async () => {
+    const fake = await startFake();
+    const { runtime, state } = watched(fake.port);
+    await state("ready");
+    await until(() => runtime.models.length === 1, "its models are read");
+    const signal = AbortSignal.timeout(20_000);
+    const how = { source: "/adapters/a", parent: "base-model" };
+    await fake.set({ adapters: { a: "base-model" } });
+    expect(await runtime.unload("a", 10, signal)).toEqual({ changed: true, models: ["base-model"] });
+    expect(await runtime.load("a", signal, how)).toMatchObject({ changed: true });
+    await fake.set({ adapters: {} });
+    expect(await runtime.load("a", signal, how)).toEqual({ changed: true, models: ["base-model", "a"] });
+  }, 30_000);
+
   test("that the runtime refuses to load are refused with its words", async () => {
     const fake = await startFake();
     const { runtime, state } = watched(fake.port);

@@ -73,6 +73,7 @@ describe("paths with a name in them", () => {
     ["POST /v2/models/org%2Fresnet/infer", "kserve.infer", "org/resnet"],
     ["POST /v2/models/org/resnet/infer?x=/infer", "kserve.infer", "org/resnet"],
     ["POST /v2/models/infer/infer", "kserve.infer", "infer"],
+    ["POST /v2/models/m/infer_stream", "kserve.infer-stream", "m"],
     ["POST /v2/models/m/generate", "kserve.generate", "m"],
     ["POST /v2/models/m/versions/v-1/generate_stream", "kserve.generate-stream", "m"],
     ["GET /v2/models/m/ready", "kserve.model-ready", "m"],

@@ -1,0 +1,27 @@
+/** What explanations say of a target beyond the figures of its row: what it tells of a model, and how old that is. */
+import type { Target } from "../fleet/target.ts";
+import type { TermName } from "../score/terms.ts";
+
+export function notServed(model: string, { lastSample }: Target): string {
+  const told = lastSample?.models.find((one) => one.model === model);
+  if (told === undefined) return "model not served: its newest sample does not tell of it";
+  const { state, reason } = told;
+  if (state === "failed") return `the model failed there${reason === "" ? "" : `: ${reason}`}`;
+  return state === "available" ? "the model is there, and not loaded" : `the model is ${state} there`;
+}
+
+/** What is known now beyond a term's figures. */
+export function moreOf(name: TermName, model: string, target: Target | undefined): string {
+  if (name === "penalty") return ageOf(target);
+  const told = target?.lastSample?.models.find((one) => one.model === model);
+  if (name !== "load" || told?.loadSeconds === undefined || told.state === "loaded") return "";
+  const isUnderWay = told.state === "loading" || told.state === "warming";
+  return `; its node says that ${isUnderWay ? "loading it still takes" : "this takes"} ${told.loadSeconds.toFixed(1)} s`;
+}
+
+/** A stale sample may be chosen, and costs more. */
+function ageOf(target: Target | undefined): string {
+  if (target?.sampledAtMs === undefined) return "; it has told nothing of itself yet";
+  const seconds = Math.max(0, performance.now() - target.sampledAtMs) / 1000;
+  return `; its sample is ${seconds.toFixed(1)} s old`;
+}
