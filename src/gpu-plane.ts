@@ -49,8 +49,7 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
   const ties = new RuntimeTies(() => wantedOf(options), config.root);
   const watch = new GpuWatch({
     health: options.health,
-    runtimes: () =>
-      options.runtimes().map(({ name, models }) => ({ name, models, processes: ties.found.get(name) })),
+    runtimes: () => options.runtimes().map(({ name, models }) => ({ name, models, processes: ties.found.get(name) })),
     changed() {
       tellQuarantine();
       options.changed();

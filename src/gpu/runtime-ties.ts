@@ -51,7 +51,8 @@ export class RuntimeTies {
       .sort((a, b) => a - b);
     const wanted = this.#wanted().filter(({ ports, started }) => ports.length > 0 || started !== undefined);
     const reason = JSON.stringify([pids, wanted]);
-    if (wanted.length === 0 || this.#isSeeking || pids.length === 0 || !this.#isDue(reason, wanted, nowMs)) return false;
+    if (wanted.length === 0 || this.#isSeeking || pids.length === 0 || !this.#isDue(reason, wanted, nowMs))
+      return false;
     this.#isSeeking = true;
     this.#reason = reason;
     this.#inARow = nowMs - this.#soughtAtMs < CALM_MS ? this.#inARow + 1 : 1;

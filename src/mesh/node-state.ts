@@ -6,7 +6,15 @@
  */
 import { GpuHealth, ModelStatus, NodeState } from "../gen/state.js";
 import { type GpuSample, type NodeSample, PLAIN_MODEL } from "../score/sample.ts";
-import { decodeModel, decodeRuntimes, encodeModel, encodeRuntime, MODELS_MAX, RUNTIMES_MAX, texts } from "./model-state.ts";
+import {
+  decodeModel,
+  decodeRuntimes,
+  encodeModel,
+  encodeRuntime,
+  MODELS_MAX,
+  RUNTIMES_MAX,
+  texts,
+} from "./model-state.ts";
 import { amount, finite, fraction, known, text, whole, wholeOrUnknown } from "./state-figures.ts";
 
 /** Who the node is, beside what it measures. */

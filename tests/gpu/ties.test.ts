@@ -107,7 +107,7 @@ describe("the families of several runtimes", () => {
     const processes = [server(20, 1), server(21, 20)];
     const [one, two] = familiesOf([listening(20), listening(20)], processes);
     expect(one).toEqual(new Set([20, 21]));
-    expect(two).toEqual(one!);
+    expect(two).toEqual(one);
   });
 
   test("hold their listeners, and none of another's, whatever the tree is", () => {
@@ -262,7 +262,10 @@ describe("the ties of several runtimes", () => {
         sought.push(runtimes);
         const known = runtimes.filter(({ ports }) => !ports.includes(9999));
         return new Map(
-          known.map(({ name }, at) => [name, { listener: 20 + 10 * at, pids: new Set<number>(), containers: new Set() }]),
+          known.map(({ name }, at) => [
+            name,
+            { listener: 20 + 10 * at, pids: new Set<number>(), containers: new Set() },
+          ]),
         );
       },
     );
@@ -298,7 +301,10 @@ describe("the ties of several runtimes", () => {
       mkdirSync(join(root, "proc/net"), { recursive: true });
       const line = (port: number, inode: number) =>
         `0: 0100007F:${port.toString(16).toUpperCase()} 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 ${inode} 1`;
-      writeFileSync(join(root, "proc/net/tcp"), `head\n${line(8000, 4711)}\n${line(8001, 4712)}\n${line(8002, 4713)}\n`);
+      writeFileSync(
+        join(root, "proc/net/tcp"),
+        `head\n${line(8000, 4711)}\n${line(8001, 4712)}\n${line(8002, 4713)}\n`,
+      );
       for (const [pid, parent, container, inode] of [
         [50, 1, ids[0], 4711],
         [51, 50, ids[0]],

@@ -80,7 +80,10 @@ describe("what is told of a GPU", () => {
       throttleReasons: [],
       health: "healthy",
     });
-    expect(gpuSamples({ uuid, identity }, true, words, { models: [] })[0]).toMatchObject({ utilization: undefined, models: [] });
+    expect(gpuSamples({ uuid, identity }, true, words, { models: [] })[0]).toMatchObject({
+      utilization: undefined,
+      models: [],
+    });
   });
 
   test("has its MIG slices behind it, as well as it is", () => {
@@ -88,7 +91,10 @@ describe("what is told of a GPU", () => {
       { uuid: "MIG-1", profile: "1g.10gb", gpuInstance: 3, memoryTotalBytes: 10, activity: { sm: 0.25 } },
       { uuid: "MIG-2", profile: "2g.20gb", gpuInstance: 4, memoryUsedBytes: 5 },
     ];
-    const told = gpuSamples({ uuid, identity, load: { activity: { graphics: 0.5 }, slices } }, true, words, { models: ["m"], runtimes: ["vllm"] });
+    const told = gpuSamples({ uuid, identity, load: { activity: { graphics: 0.5 }, slices } }, true, words, {
+      models: ["m"],
+      runtimes: ["vllm"],
+    });
     expect(told).toMatchObject([
       { uuid, utilization: 0.5, migProfile: undefined },
       {
@@ -211,7 +217,11 @@ describe("several runtimes", () => {
   }
 
   test("go each by itself, also with models of the same name, and come back by hand", () => {
-    const { source, watch, out } = node(["one", ["llama"], 10], ["two", ["llama", "adapter"], 20], ["three", ["qwen"], 30]);
+    const { source, watch, out } = node(
+      ["one", ["llama"], 10],
+      ["two", ["llama", "adapter"], 20],
+      ["three", ["qwen"], 30],
+    );
     source.read(used(0, 10), used(1, 20), used(2, 30), used(3, 99));
     expect(watch.samples().map(({ runtimes, models }) => [runtimes, models])).toEqual([
       [["one"], ["llama"]],

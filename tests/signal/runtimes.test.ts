@@ -224,7 +224,10 @@ describe("the runtimes on a GPU", () => {
     expect(told?.gpus.map(({ models: on, runtimes }) => [on, runtimes])).toEqual([
       [["llama"], ["one"]],
       [["llama", "adapter"], ["two"]],
-      [["llama", "adapter"], ["one", "two"]],
+      [
+        ["llama", "adapter"],
+        ["one", "two"],
+      ],
       [[], undefined],
     ]);
   });
