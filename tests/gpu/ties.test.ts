@@ -16,7 +16,7 @@ function reading(index: number, processes?: readonly GpuProcess[]): GpuReading {
   return fakeGpu(index, { traffic: processes === undefined ? {} : { processes } });
 }
 
-async function found(port: number, root: string): Promise<RuntimeProcesses | undefined> {
+async function foundAt(port: number, root: string): Promise<RuntimeProcesses | undefined> {
   return (await runtimeProcesses([{ name: "vllm", ports: [port] }], root)).get("vllm");
 }
 
@@ -380,7 +380,7 @@ describe("processes of this machine", () => {
     const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
     const child = Bun.spawn(["sleep", "60"]);
     try {
-      const runtime = await found(server.port, "/");
+      const runtime = await foundAt(server.port, "/");
       expect(runtime?.pids.has(process.pid)).toBe(true);
       expect(runtime?.pids.has(child.pid)).toBe(true);
       expect(runtime?.pids.has(1)).toBe(false);
@@ -388,7 +388,7 @@ describe("processes of this machine", () => {
       server.stop(true);
       child.kill();
     }
-    expect(await found(server.port, "/")).toBeUndefined();
+    expect(await foundAt(server.port, "/")).toBeUndefined();
   });
 
   test("are sought in the folder that the settings name, with their containers", async () => {
@@ -408,13 +408,13 @@ describe("processes of this machine", () => {
         writeFileSync(join(root, `proc/${pid}/cgroup`), `0::/system.slice/docker-${container}.scope\n`);
       }
       symlinkSync("socket:[4711]", join(root, "proc/51/fd/3"));
-      expect(await found(8000, root)).toEqual({
+      expect(await foundAt(8000, root)).toEqual({
         listener: 51,
         pids: new Set([50, 51]),
         containers: new Set([container]),
       });
-      expect(await found(8001, root)).toBeUndefined();
-      expect(await found(8000, join(root, "nowhere"))).toBeUndefined();
+      expect(await foundAt(8001, root)).toBeUndefined();
+      expect(await foundAt(8000, join(root, "nowhere"))).toBeUndefined();
     } finally {
       rmSync(root, { recursive: true });
     }
