@@ -55,7 +55,10 @@ test("serve no more than any target may, and only by names that any may have", (
 test("serve what is loaded by the request for it", () => {
   const { fleet, models } = fleetOf(TOLD);
   const sample = nodeSample({
-    models: [modelSample({ model: "b", state: "available", loadSeconds: 3 }), modelSample({ model: "c", state: "available" })],
+    models: [
+      modelSample({ model: "b", state: "available", loadSeconds: 3 }),
+      modelSample({ model: "c", state: "available" }),
+    ],
   });
   fleet.reported("gpu-1", sample, 1, 1, 1);
   expect(models()).toBe("a,b");
