@@ -15,7 +15,7 @@ import { ROOT, ScriptError, hashFiles, hashOf, must, prepare, runAsScript, say, 
 const DIST = join(ROOT, "dist");
 export const EXECUTABLE = join(DIST, "infermesh");
 const STAMP = join(DIST, ".build-inputs");
-const ENTRIES = ["src/main.ts", "src/proxy/worker.ts", "src/store/log-worker.ts"];
+export const ENTRIES = ["src/main.ts", "src/proxy/worker.ts", "src/store/log-worker.ts"];
 const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
 const RECIPES = [
   "scripts/build.mjs",
@@ -37,30 +37,37 @@ function commit() {
   return git("status", "--porcelain", "--", ...INPUTS) === "" ? head : `${head}-dirty`;
 }
 
+/** What goes into every executable as its own name. */
+export function identity() {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  return { version, revision: commit() };
+}
+
+/** How each executable is compiled, whatever it runs on. */
+export function compileFlags(version, revision) {
+  // Packages that ask where they lie would have this checkout's path written into the executable.
+  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision, __dirname: "/", __filename: "/" };
+  return [
+    "--compile",
+    "--minify",
+    "--bytecode",
+    // What a command does not import is not loaded: half the start of the light ones.
+    "--splitting",
+    "--format=esm",
+    "--no-compile-autoload-bunfig",
+    "--no-compile-autoload-dotenv",
+    ...Object.entries(defines).flatMap(([name, value]) => ["--define", `${name}=${JSON.stringify(value)}`]),
+  ];
+}
+
 async function compile(bun, version, revision) {
   // Written beside and then renamed: the old executable may be running. The name stays the same, since it is also the
   // name of the main module inside.
   const scratch = join(DIST, `.build-${process.pid}`);
   const fresh = join(scratch, "infermesh");
-  // Packages that ask where they lie would have this checkout's path written into the executable.
-  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision, __dirname: "/", __filename: "/" };
   mkdirSync(scratch, { recursive: true });
   try {
-    await must(bun, [
-      "build",
-      "--compile",
-      "--minify",
-      "--bytecode",
-      // What a command does not import is not loaded: half the start of the light ones.
-      "--splitting",
-      "--format=esm",
-      "--no-compile-autoload-bunfig",
-      "--no-compile-autoload-dotenv",
-      ...Object.entries(defines).flatMap(([name, value]) => ["--define", `${name}=${JSON.stringify(value)}`]),
-      ...ENTRIES,
-      "--outfile",
-      fresh,
-    ]);
+    await must(bun, ["build", ...compileFlags(version, revision), ...ENTRIES, "--outfile", fresh]);
     const smoke = spawnSync(fresh, ["--version"], { encoding: "utf8", timeout: 20_000 });
     // An executable whose start fails can end with 0 and print nothing, so both are looked at.
     if (smoke.status !== 0 || !smoke.stdout.includes(version)) {
@@ -79,11 +86,15 @@ async function compile(bun, version, revision) {
   }
 }
 
+/** Code that was made of another proto/ would be compiled in silence. */
+export async function checkGenerated(bun) {
+  await step("check that src/gen is what proto/ says", () => must(bun, ["scripts/generate-proto.ts", "--check"]));
+}
+
 /** Brings dist/infermesh up to date. */
 export async function build(bun, { force = false } = {}) {
-  await step("check that src/gen is what proto/ says", () => must(bun, ["scripts/generate-proto.ts", "--check"]));
-  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  const revision = commit();
+  await checkGenerated(bun);
+  const { version, revision } = identity();
   const compiler = spawnSync("cc", ["-dumpversion"], { encoding: "utf8" }).stdout ?? "none";
   const inputs = hashOf(hashFiles(...INPUTS, ...RECIPES), revision, compiler, String(statSync(bun).size));
   if (!force && existsSync(EXECUTABLE) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs) {

@@ -115,6 +115,8 @@ async function freshness(): Promise<void> {
     const agent = await mesh.agent("node", [`vllm=http://127.0.0.1:${fake.port}`], "--gpu", "none");
     await mesh.known("node", "ready");
     await mesh.answers(BASE, 200);
+    // What its start has cost of the asks that a runtime is to have is saved up again by then.
+    await Bun.sleep(SETTLE_MS);
     const row = (model = BASE) => mesh.model("node", model);
     const serves = async (model: string): Promise<boolean> =>
       (await mesh.targets("node"))[0]?.models.includes(model) === true;

@@ -38,12 +38,21 @@ export const PROFILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const NAME_EXPECTED = "a profile's name: letters, digits, ., _ and -, at most 64, a letter or digit first";
 const NONE: ProfileFile = { current: "", profiles: {} };
 
+/** "/" for a user of whom neither $HOME nor /etc/passwd tells, as in an empty image: there are no profiles then. */
+function homeOf(env: Environment): string {
+  try {
+    return env["HOME"] ?? homedir();
+  } catch {
+    return "/";
+  }
+}
+
 /** Where the profiles are. */
 export function profilePath(env: Environment): string {
   const named = env["INFERMESH_CTL_CONFIG"] ?? "";
   if (named !== "") return named;
   const base = env["XDG_CONFIG_HOME"] ?? "";
-  return join(base === "" ? join(env["HOME"] ?? homedir(), ".config") : base, "infermesh", "config.yaml");
+  return join(base === "" ? join(homeOf(env), ".config") : base, "infermesh", "config.yaml");
 }
 
 /** What the file holds; without a file there are no profiles. Throws `config_invalid`, which tells all that is wrong, and where. */

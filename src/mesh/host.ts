@@ -12,11 +12,12 @@ export function hostId(): string {
   return id === "" ? "node" : id;
 }
 
-/** Where state is kept by default: the user's state directory, or a temporary one where that can't be written. */
+/** Where state is kept by default: the user's state directory, or a temporary one where there is none or it can't be written. */
 export function stateDirectory(): string {
   const home = process.env["XDG_STATE_HOME"] ?? "";
-  const wanted = join(home.startsWith("/") ? home : join(homedir(), ".local", "state"), "infermesh");
   try {
+    // It throws where neither $HOME nor /etc/passwd tells, as in an empty image.
+    const wanted = join(home.startsWith("/") ? home : join(homedir(), ".local", "state"), "infermesh");
     mkdirSync(wanted, { recursive: true, mode: 0o700 });
     return wanted;
   } catch {
