@@ -29,8 +29,9 @@ import { listensAt, untilStopped } from "./process.ts";
 import { runtimeFigures, runtimeStatus } from "./runtime-news.ts";
 import { openRuntimePlane } from "./runtime-plane.ts";
 import { announcedPlaces, servedMeta } from "./served-places.ts";
-import type { NodeSample } from "./score/sample.ts";
+import { type NodeSample, withheld } from "./score/sample.ts";
 import { createSampler } from "./telemetry/sampler.ts";
+import { startedBy, whyWithheld, withheldPlaces } from "./withheld.ts";
 
 const ADMIN_STOP_MS = 1000;
 /** For telling the mesh that this node leaves. */
@@ -68,10 +69,10 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     config: config.gpu,
     health: config.gpuHealth,
     ...(mock === null ? {} : { mock: () => mock.gpus }),
-    models: () => runtimes.models,
-    port: () => runtimes.all[0]?.endpoints[0]?.port,
+    runtimes: () => runtimes.all,
+    started: () => startedBy(exec, runtimes.started),
     // Whether a GPU is well is told at once.
-    changed: () => states?.look(),
+    changed: () => told(),
     faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });
@@ -83,12 +84,10 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     startedAtMs: startedMs,
     connectedPeers: () => (node === null ? 0 : node.membership.size - 1),
   });
-  const sample = (): ReturnType<typeof sampler.sample> => {
-    const now = sampler.sample(performance.now());
-    if (draining || isDrained) return { ...now, ready: false, draining: true };
-    return now.ready && (plane.watch.quarantine !== undefined || exec?.isReady === false)
-      ? { ...now, ready: false }
-      : now;
+  const whyNot = whyWithheld(plane.watch, exec, runtimes.started);
+  const sample = (): NodeSample => {
+    const now = withheld(sampler.sample(performance.now()), whyNot);
+    return draining || isDrained ? { ...now, ready: false, draining: true } : now;
   };
   const incarnation = Math.floor(Date.now() / 1000);
   const gpus = new GpuNews(journal.tell);
@@ -178,7 +177,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const vitals = serve(config.metrics, { ...apiOptions, services: services(true) });
   addresses.api = listensAt(api.hostname, api.port);
   addresses.metrics = listensAt(vitals.hostname, vitals.port);
-  let advertised = servedMeta(runtimes.places, config.advertise);
+  let advertised = servedMeta(withheldPlaces(runtimes.places, whyNot), config.advertise);
   // As it is told from then on, too: without a quarantined GPU.
   const isReady = sample().ready;
   node = await joinMesh({
@@ -260,7 +259,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     const { models: served } = runtimes;
     loaded.look(served);
     addresses.serve = servedAt();
-    const now = servedMeta(runtimes.places, config.advertise);
+    const now = servedMeta(withheldPlaces(runtimes.places, whyNot), config.advertise);
     if (Bun.deepEquals(now, advertised)) return;
     advertised = now;
     node?.tell(now);

@@ -1,27 +1,32 @@
-/** An agent's GPUs: which sources read them, what watches them, and which of them its runtime uses. */
+/** An agent's GPUs: which sources read them, what watches them, and which of them its runtimes use. */
+import { networkInterfaces } from "node:os";
 import { readBenchRecords } from "./gpu/bench-file.ts";
 import { BenchRates } from "./gpu/bench-rates.ts";
 import { gpuChoice, type GpuConfig } from "./gpu/settings.ts";
 import { RuntimeTies } from "./gpu/runtime-ties.ts";
+import type { WantedRuntime } from "./gpu/runtime-processes.ts";
 import { SourceLog } from "./gpu/source-log.ts";
 import type { GpuSource } from "./gpu/source.ts";
 import { GpuSources } from "./gpu/sources.ts";
 import { GpuWatch } from "./gpu/watch.ts";
 import type { GpuFault } from "./health/reading.ts";
 import type { HealthConfig } from "./health/settings.ts";
+import { isLoopback, isWildcard, parseIpv4, parseIpv6 } from "./net/ip.ts";
 import type { Log } from "./obs/log.ts";
 import { probeEnvironment, selfCommand } from "./process.ts";
 import type { GpuSample, ModelSample } from "./score/sample.ts";
+import type { Runtime } from "./telemetry/runtime.ts";
 
 export interface GpuPlaneOptions {
   readonly config: GpuConfig;
   readonly health: HealthConfig;
   /** The simulated GPUs, where they are chosen. */
   readonly mock?: () => GpuSource;
-  readonly models: () => readonly string[];
-  /** Where the runtime serves, on this machine; undefined while it serves nowhere. */
-  readonly port: () => number | undefined;
-  /** A GPU is well or not any more. */
+  /** The runtimes that the agent looks after. */
+  readonly runtimes: () => readonly Pick<Runtime, "name" | "models" | "endpoints">[];
+  /** The process that the agent started, and the name of its runtime; undefined where it started none. */
+  readonly started: () => { readonly runtime: string; readonly pid: number } | undefined;
+  /** A GPU is well or not any more, or it is known which runtimes are on it. */
   readonly changed: () => void;
   /** The driver reported errors. */
   readonly faulted: (faults: readonly GpuFault[]) => void;
@@ -39,26 +44,29 @@ export interface GpuPlane {
 }
 
 export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
-  const { config, log, port } = options;
+  const { config, log } = options;
   const choice = gpuChoice(config.source) ?? { kind: "none" };
-  const ties = new RuntimeTies(port, config.root);
+  const ties = new RuntimeTies(() => wantedOf(options), config.root);
   const watch = new GpuWatch({
     health: options.health,
-    models: options.models,
-    runtime: () => ties.runtime,
+    runtimes: () => options.runtimes().map(({ name, models }) => ({ name, models, processes: ties.found.get(name) })),
     changed() {
       tellQuarantine();
       options.changed();
     },
     faulted: options.faulted,
   });
-  let told = "";
+  let told: ReadonlyMap<string, string> = new Map();
   const tellQuarantine = (): void => {
-    const reason = watch.quarantine?.reason ?? "";
-    if (reason === told) return;
-    if (reason === "") log.info("no GPU of the runtime is quarantined any more: the node serves again");
-    else log.warn("the node takes no requests: what it serves runs on a quarantined GPU", { reason });
-    told = reason;
+    const now = new Map([...watch.quarantines].map(([runtime, { reason }]) => [runtime, reason]));
+    for (const [runtime, reason] of now) {
+      if (told.get(runtime) === reason) continue;
+      log.warn(`runtime ${runtime} gets no requests: it is on a quarantined GPU, or may be`, { reason });
+    }
+    for (const runtime of told.keys()) {
+      if (!now.has(runtime)) log.info(`runtime ${runtime}: no GPU that it is on is quarantined any more`);
+    }
+    told = now;
   };
   const sources = new GpuSources({
     config,
@@ -72,7 +80,9 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
   const look = async (): Promise<void> => {
     sourceLog.look(sources.states);
     const readings = watch.all.map(({ reading }) => reading);
-    if (await ties.look(readings, performance.now())) tellQuarantine();
+    if (!(await ties.look(readings, performance.now()))) return;
+    tellQuarantine();
+    options.changed();
   };
   // The first readings have come by then.
   const first = setTimeout(() => void look(), FIRST_TIES_MS);
@@ -104,5 +114,23 @@ export async function measuredRates(
   if (gpus.size === 0) return undefined;
   const rates = new BenchRates(gpus);
   // A model that may be on any GPU is told of all, whose rates together it would hardly have.
-  return (model, on) => (watch.isTied ? rates.rated(model, on) : model);
+  return (model, on) => (watch.isTied(model.runtime) ? rates.rated(model, on) : model);
+}
+
+/** By its own ports, not by those of what stands before it; a unix socket has none. */
+function wantedOf({ runtimes, started }: GpuPlaneOptions): WantedRuntime[] {
+  const own = started();
+  return runtimes().map(({ name, endpoints }) => ({
+    name,
+    ports: endpoints.filter(({ host }) => isHere(host)).map(({ port }) => port),
+    ...(own?.runtime === name ? { started: own.pid } : {}),
+  }));
+}
+
+/** A name may be this machine's. */
+function isHere(host: string): boolean {
+  if (host.startsWith("/")) return false;
+  if (isLoopback(host) || isWildcard(host) || (parseIpv4(host) === null && parseIpv6(host) === null)) return true;
+  const plain = host.replace(/^\[|\]$/g, "");
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === plain));
 }

@@ -50,6 +50,8 @@ export interface RuntimePlane extends LocalRuntime {
   readonly blocks: BlockPlane;
   /** Of the process that the agent runs: "" where its runtime serves, else why not. Undefined where none is named. */
   readonly askReady: (() => Promise<string>) | undefined;
+  /** The name of the runtime whose process the agent runs: the first that is named. Undefined where none is. */
+  readonly started: string | undefined;
   /** Looks for others from now on, where that is wanted. */
   begin(): Promise<void>;
   stop(drainMs: number): Promise<void>;
@@ -99,6 +101,7 @@ export function openRuntimePlane(given: RuntimePlaneOptions): RuntimePlane {
     sample: () => sampleOf(all, places()),
     load: async (model, signal, { runtime, ...how }) => holderOf(all, model, runtime).load(model, signal, how),
     unload: async (model, drainMs, signal, runtime) => holderOf(all, model, runtime).unload(model, drainMs, signal),
+    started: config.exec.command === "" ? undefined : first?.name,
     askReady: first === undefined ? undefined : async () => whyNotReady(first),
     async begin() {
       blocks.watch(() => all);
@@ -162,7 +165,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
   const name = spec.name || freeName(kind, taken);
   const runtime = openRuntime(spec, {
     name,
-    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined),
+    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined, spec.models),
     config: config.runtime,
     endsWithAgent: config.exec.command !== "" && !config.exec.detach,
     tell: runtimeTeller(config.id, name, tell, log),

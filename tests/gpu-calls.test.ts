@@ -80,7 +80,8 @@ interface Agent {
 
 function agent(mesh: FakeMesh, id: string, readings: readonly GpuReading[]): Agent {
   const source = new FakeSource(readings);
-  const watch = new GpuWatch({ health: DEFAULTS, models: () => ["m"], runtime: () => undefined, changed() {} });
+  const runtimes = [{ name: "vllm", models: ["m"], processes: undefined }];
+  const watch = new GpuWatch({ health: DEFAULTS, runtimes: () => runtimes, changed() {} });
   watch.add(source);
   const node = mesh.node(id, "agent");
   const told: News[] = [];
@@ -296,7 +297,7 @@ describe("quarantines are ended by hand", () => {
       { uuid: "GPU-aaaa", xid: 79 },
       { uuid: "GPU-bbbb", xid: 79 },
     ]);
-    const [sample] = gpuSamples(gpu(), true, healthWords(one.watch.all[0]!.verdict, undefined, Number), []);
+    const [sample] = gpuSamples(gpu(), true, healthWords(one.watch.all[0]!.verdict, undefined, Number), { models: [] });
     expect(sample?.health).toBe("quarantined");
     const ended = { ended: ["XID 79: the GPU has fallen off the bus"], health: "healthy", remaining: [] };
     const dry = await clear(asked, "n1", "0", true);

@@ -45,6 +45,7 @@ const BESIDE_ROLES = [
   "runtime-news",
   "runtime-plane",
   "served-places",
+  "withheld",
   "runtime-forward",
   "block-plane",
   "remote-indexes",

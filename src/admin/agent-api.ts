@@ -5,7 +5,7 @@
 import type { Context, Hono } from "hono";
 import type { MeshError } from "../base/errors.ts";
 import { NodeState } from "../gen/state.js";
-import { type NodeSample, quarantineIn } from "../score/sample.ts";
+import { type NodeSample, whyNotReady } from "../score/sample.ts";
 import { allowOnly, jsonBody, newApp, PROMETHEUS_TYPE, PROTOBUF_TYPE, wantedFormat, type Format } from "./app.ts";
 import { gpuRoutes, type GpuView } from "./gpu-api.ts";
 import { type ApiPart, GPU_API } from "./gpu-schema.ts";
@@ -163,5 +163,5 @@ function runtimeRoutes(app: Hono, runtime: RuntimeControl): Record<string, strin
 function healthOf(sample: NodeSample): AgentHealth {
   if (sample.draining) return { status: "draining", reason: "the node finishes what it has" };
   if (sample.ready) return { status: "ok" };
-  return { status: "degraded", reason: quarantineIn(sample.gpus) || "the runtime is not ready" };
+  return { status: "degraded", reason: whyNotReady(sample) || "the runtime is not ready" };
 }

@@ -17,6 +17,7 @@ export interface KnownGpu {
   readonly source: SourceState;
   /** The figures are of now. */
   readonly isFresh: boolean;
+  readonly runtimes: readonly string[];
   readonly models: readonly string[];
 }
 
@@ -55,7 +56,7 @@ function isNamed({ uuid, load }: GpuReading, name: string): boolean {
 }
 
 /** As documented; also what GetGpu tells. */
-export function gpuJson({ reading, verdict, source, isFresh, models }: KnownGpu, node: string): object {
+export function gpuJson({ reading, verdict, source, isFresh, runtimes, models }: KnownGpu, node: string): object {
   const { uuid, identity, load, traffic, wear } = reading;
   return {
     uuid,
@@ -66,6 +67,7 @@ export function gpuJson({ reading, verdict, source, isFresh, models }: KnownGpu,
     healthSinceMs: unixOf(verdict.sinceMs),
     reasons: verdict.reasons.map((reason) => ({ ...reason, sinceMs: unixOf(reason.sinceMs) })),
     isFresh,
+    runtimes,
     models,
     source,
     identity,

@@ -5,7 +5,7 @@ import { type Answer, EXIT, type JsonRecord, ask, failureOf, notOurs, recordOf, 
 import { EVENT_COLUMNS, type EventRow } from "./events.ts";
 import { GPU_COLUMNS, type GpuRow } from "./gpu-rows.ts";
 import type { MemberRow } from "./members.ts";
-import { quarantineIn } from "../score/sample.ts";
+import { whyNotReady } from "../score/sample.ts";
 import { call } from "./control-plane.ts";
 import { type DecidedRow, decidedOf, spokenBy, type TargetRow } from "./nodes.ts";
 import { columnsFor, type ModelDetail, RUNTIME_COLUMNS, type RuntimeDetail, servedBy } from "./served-facts.ts";
@@ -197,7 +197,7 @@ function membershipFacts(member: MemberDetail): Facts {
 
 function requestsOf({ routable, sample }: TargetDetail): string {
   if (routable === true) return "gets requests";
-  const why = sample?.ready === false ? quarantineIn(sample.gpus ?? []) : "";
+  const why = sample?.ready === false ? whyNotReady(sample) : "";
   return why === "" ? "gets no requests" : `gets no requests: ${why}`;
 }
 

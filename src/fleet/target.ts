@@ -57,11 +57,15 @@ export function isRoutable(target: Target): boolean {
 
 /**
  * Whether one of its GPUs is not well; of a node that does not judge that, whether one holds its clocks down. Those on which
- * only other models run are none of its.
+ * only other models or runtimes are, are none of its.
  */
 export function hasUnwellGpu({ lastSample, models: served }: Target): boolean {
+  const [own, ...others] = lastSample?.runtimes ?? [];
+  const isOwn = (runtimes: readonly string[] | undefined): boolean =>
+    runtimes === undefined || own === undefined || others.length > 0 || runtimes.includes(own.name);
   const gpus = (lastSample?.gpus ?? []).filter(
-    ({ models }) => models.length === 0 || models.some((model) => served.includes(model)),
+    ({ models, runtimes }) =>
+      models.length === 0 || (isOwn(runtimes) && models.some((model) => served.includes(model))),
   );
   return gpus.some(({ health, throttleReasons }) =>
     health === undefined ? throttleReasons.length > 0 : health !== "healthy",

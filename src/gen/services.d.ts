@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source aab80da7405db60771675b10 output 0635b056a1ed8744598a8c63
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source ba676318d27ce8cfe67fd88e output c1c5fe8f1822262f27c49775
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -854,6 +854,8 @@ export interface GpuState {
   readonly healthSinceMs?: number | undefined;
   /** Models of the node that run on it; empty where none does, or where that is not known. */
   readonly models: readonly string[];
+  /** Names of the node's runtimes that are on it, or may be; empty where none is, or where that is not told. */
+  readonly runtimes: readonly string[];
 }
 
 /** What a node says about itself as a process. */

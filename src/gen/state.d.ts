@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output 749589c7e450289403512cf0
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 70604692b0950b368174c815 output 2f79f739e3d3b5bab44d2fcf
 import * as $protobuf from "protobufjs/minimal.js";
 
 /** Namespace infermesh. */
@@ -797,6 +797,9 @@ export namespace infermesh {
                 /** GpuState models. */
                 models: string[];
 
+                /** GpuState runtimes. */
+                runtimes: string[];
+
                 /**
                  * Creates a new GpuState instance using the specified properties.
                  * @param [properties] Properties to set
@@ -891,6 +894,9 @@ export namespace infermesh {
 
                     /** GpuState models */
                     models?: (string[]|null);
+
+                    /** GpuState runtimes */
+                    runtimes?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source e2f8067e14b7d05248bd4393 output afba7b9766ed3d884f96c538
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 70604692b0950b368174c815 output a99af9a68c694ed1513bc9b5
 /*eslint-disable block-scoped-var, id-length, no-control-regex, no-magic-numbers, no-mixed-operators, no-prototype-builtins, no-redeclare, no-shadow, no-var, sort-vars, default-case, jsdoc/require-param*/
 import $protobuf from "protobufjs/minimal.js";
 $protobuf.util.Long = null;
@@ -1614,6 +1614,7 @@ export const infermesh = $root.infermesh = (() => {
                 const GpuState = function (properties) {
                     this.throttleReasons = [];
                     this.models = [];
+                    this.runtimes = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1634,6 +1635,7 @@ export const infermesh = $root.infermesh = (() => {
                 GpuState.prototype.healthReason = null;
                 GpuState.prototype.healthSinceMs = null;
                 GpuState.prototype.models = $util.emptyArray;
+                GpuState.prototype.runtimes = $util.emptyArray;
 
                 let $oneOfFields;
 
@@ -1726,6 +1728,9 @@ export const infermesh = $root.infermesh = (() => {
                     if (message.models != null && message.models.length)
                         for (let i = 0; i < message.models.length; ++i)
                             writer.uint32(114).string(message.models[i]);
+                    if (message.runtimes != null && message.runtimes.length)
+                        for (let i = 0; i < message.runtimes.length; ++i)
+                            writer.uint32(122).string(message.runtimes[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -1864,6 +1869,14 @@ export const infermesh = $root.infermesh = (() => {
                                 message.models.push(reader.stringVerify());
                                 continue;
                             }
+                        case 15: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.runtimes && message.runtimes.length))
+                                    message.runtimes = [];
+                                message.runtimes.push(reader.stringVerify());
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -1975,6 +1988,13 @@ export const infermesh = $root.infermesh = (() => {
                         for (let i = 0; i < object.models.length; ++i)
                             message.models[i] = $String(object.models[i]);
                     }
+                    if (object.runtimes) {
+                        if (!$Array.isArray(object.runtimes))
+                            throw $TypeError(".infermesh.state.v1.GpuState.runtimes: array expected");
+                        message.runtimes = $Array(object.runtimes.length);
+                        for (let i = 0; i < object.runtimes.length; ++i)
+                            message.runtimes[i] = $String(object.runtimes[i]);
+                    }
                     return message;
                 };
 
@@ -1989,6 +2009,7 @@ export const infermesh = $root.infermesh = (() => {
                     if (options.arrays || options.defaults) {
                         object.throttleReasons = [];
                         object.models = [];
+                        object.runtimes = [];
                     }
                     if (options.defaults) {
                         object.labels = null;
@@ -2044,6 +2065,11 @@ export const infermesh = $root.infermesh = (() => {
                         object.models = $Array(message.models.length);
                         for (let j = 0; j < message.models.length; ++j)
                             object.models[j] = message.models[j];
+                    }
+                    if (message.runtimes && message.runtimes.length) {
+                        object.runtimes = $Array(message.runtimes.length);
+                        for (let j = 0; j < message.runtimes.length; ++j)
+                            object.runtimes[j] = message.runtimes[j];
                     }
                     return object;
                 };

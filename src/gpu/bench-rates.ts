@@ -7,6 +7,8 @@ import type { BenchFigures } from "./bench-figures.ts";
 export interface ModelGpu {
   readonly uuid: string;
   readonly models: readonly string[];
+  /** The node's runtimes on it; undefined: not told. */
+  readonly runtimes?: readonly string[] | undefined;
 }
 
 export class BenchRates {
@@ -23,7 +25,7 @@ export class BenchRates {
     if (this.#figures.size === 0) return sample;
     const { prefillTokensPerSecond, decodeTokensPerSecond } = sample;
     if (prefillTokensPerSecond !== undefined && decodeTokensPerSecond !== undefined) return sample;
-    const rates = this.#ratesOf(sample.model, gpus);
+    const rates = this.#ratesOf(sample, gpus);
     if (rates === undefined) return sample;
     return {
       ...sample,
@@ -32,8 +34,11 @@ export class BenchRates {
     };
   }
 
-  #ratesOf(model: string, gpus: readonly ModelGpu[]): EstimatedRates | undefined {
-    const own = gpus.filter(({ models }) => models.includes(model)).map(({ uuid }) => uuid);
+  #ratesOf({ model, runtime }: ModelSample, gpus: readonly ModelGpu[]): EstimatedRates | undefined {
+    // Another runtime may serve a model of the same name, on other GPUs.
+    const isOn = ({ models, runtimes }: ModelGpu): boolean =>
+      models.includes(model) && (runtime === "" || runtimes === undefined || runtimes.includes(runtime));
+    const own = gpus.filter(isOn).map(({ uuid }) => uuid);
     const key = [model, ...own].join("\n");
     if (!this.#known.has(key)) {
       if (this.#known.size >= KNOWN_MAX) this.#known.clear();

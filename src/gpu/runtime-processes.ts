@@ -1,44 +1,71 @@
 /**
- * Finds the processes of the runtime that serves on a port: who listens there by /proc/net/tcp and the descriptors of
+ * Finds the processes of the runtimes that serve on some ports: who listens there by /proc/net/tcp and the descriptors of
  * /proc/PID/fd, then its family (ties.ts) and the containers that it runs in. It reads file by file and waits for each, so that
- * a machine with thousands of processes holds nobody up; it is for a few times a minute at most.
+ * a machine with thousands of processes holds nobody up; all runtimes are found in one pass, a few times a minute at most.
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { containerOf } from "./process-owner.ts";
-import { familyOf, type ProcessFacts, type RuntimeProcesses } from "./ties.ts";
+import { familiesOf, type ProcessFacts, type RuntimeProcesses } from "./ties.ts";
 
 const LISTENS = "0A";
 const PROCESSES_MAX = 65_536;
 
-/** Undefined where nobody listens there whose descriptors we may see. */
-export async function runtimeProcesses(port: number, root: string): Promise<RuntimeProcesses | undefined> {
+/** By what a runtime's processes are found. */
+export interface WantedRuntime {
+  readonly name: string;
+  /** Where it listens on this machine itself, whatever stands before it. */
+  readonly ports: readonly number[];
+  /** The process that the agent started for it. */
+  readonly started?: number | undefined;
+}
+
+/** By name; those are missing of which nobody listens whose descriptors we may see, and that the agent did not start. */
+export async function runtimeProcesses(
+  wanted: readonly WantedRuntime[],
+  root: string,
+): Promise<Map<string, RuntimeProcesses>> {
   const proc = join(root, "proc");
-  const inodes = await listeners(proc, port);
-  if (inodes.size === 0) return undefined;
+  const inodes = await listeners(proc, new Set(wanted.flatMap(({ ports }) => ports)));
   const names = (await readdir(proc).catch(() => [])).filter((name) => /^\d+$/.test(name)).slice(0, PROCESSES_MAX);
-  let owner: number | undefined;
+  const owners = new Map<number, number>();
+  const sought = new Set(inodes.values());
   const processes: ProcessFacts[] = [];
   for (const name of names) {
     const facts = await factsOf(proc, name);
     if (facts === undefined) continue;
     processes.push(facts);
-    if (owner === undefined && (await holds(proc, name, inodes))) owner = facts.pid;
+    if (sought.size === 0) continue;
+    for (const port of await portsOf(proc, name, inodes)) if (sought.delete(port)) owners.set(port, facts.pid);
   }
-  if (owner === undefined) return undefined;
-  const pids = familyOf(owner, processes);
-  const containers = new Set<string>();
-  const container = containerOf(await textOf(join(proc, String(owner), "cgroup")));
-  if (container !== undefined) containers.add(container);
-  return { listener: owner, pids, containers };
+  const isThere = (pid: number): boolean => processes.some((facts) => facts.pid === pid);
+  const roots = wanted.map(({ name, ports, started }) => ({
+    name,
+    listener: ports.flatMap((port) => owners.get(port) ?? [])[0],
+    started: started !== undefined && isThere(started) ? started : undefined,
+  }));
+  const families = familiesOf(roots, processes);
+  const containers = await Promise.all(roots.map(({ listener, started }) => containerAt(proc, listener ?? started)));
+  const found = new Map<string, RuntimeProcesses>();
+  for (const [at, { name, listener: listens, started }] of roots.entries()) {
+    const listener = listens ?? started;
+    if (listener === undefined) continue;
+    const own = containers[at];
+    // One in which other runtimes are too says nothing of whose a process is.
+    const isShared = containers.some((other, place) => other === own && roots[place]?.listener !== listens);
+    const isTold = own !== undefined && !isShared;
+    found.set(name, { listener, pids: families[at] ?? new Set(), containers: new Set(isTold ? [own] : []) });
+  }
+  return found;
 }
 
-/** The inodes of the sockets that listen on a port, by what /proc/net/tcp or tcp6 says. */
-export function listeningInodes(table: string, port: number): string[] {
-  return table.split("\n").flatMap((line) => {
+/** The inodes of the sockets that listen on one of the ports, each with its port, by what /proc/net/tcp or tcp6 says. */
+export function listeningInodes(table: string, ports: ReadonlySet<number>): [inode: string, port: number][] {
+  return table.split("\n").flatMap((line): [string, number][] => {
     const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
-    const isIt = state === LISTENS && Number.parseInt(local.slice(local.lastIndexOf(":") + 1), 16) === port;
-    return isIt && /^[1-9]\d*$/.test(inode) ? [inode] : [];
+    if (state !== LISTENS || !/^[1-9]\d*$/.test(inode)) return [];
+    const port = Number.parseInt(local.slice(local.lastIndexOf(":") + 1), 16);
+    return ports.has(port) ? [[inode, port]] : [];
   });
 }
 
@@ -48,9 +75,13 @@ export function parentIn(stat: string): number | undefined {
   return parent !== undefined && /^\d+$/.test(parent) ? Number(parent) : undefined;
 }
 
-async function listeners(proc: string, port: number): Promise<Set<string>> {
+async function listeners(proc: string, ports: ReadonlySet<number>): Promise<Map<string, number>> {
   const tables = await Promise.all(["net/tcp", "net/tcp6"].map((name) => textOf(join(proc, name))));
-  return new Set(tables.flatMap((table) => listeningInodes(table, port)));
+  return new Map(tables.flatMap((table) => listeningInodes(table, ports)));
+}
+
+async function containerAt(proc: string, pid: number | undefined): Promise<string | undefined> {
+  return pid === undefined ? undefined : containerOf(await textOf(join(proc, String(pid), "cgroup")));
 }
 
 async function factsOf(proc: string, name: string): Promise<ProcessFacts | undefined> {
@@ -60,13 +91,15 @@ async function factsOf(proc: string, name: string): Promise<ProcessFacts | undef
   return { pid: Number(name), parent, program };
 }
 
-async function holds(proc: string, name: string, inodes: ReadonlySet<string>): Promise<boolean> {
+async function portsOf(proc: string, name: string, inodes: ReadonlyMap<string, number>): Promise<number[]> {
   const folder = join(proc, name, "fd");
+  const ports: number[] = [];
   for (const descriptor of await readdir(folder).catch(() => [])) {
     const target = await readlink(join(folder, descriptor)).catch(() => "");
-    if (target.startsWith("socket:[") && inodes.has(target.slice("socket:[".length, -1))) return true;
+    const port = target.startsWith("socket:[") ? inodes.get(target.slice("socket:[".length, -1)) : undefined;
+    if (port !== undefined) ports.push(port);
   }
-  return false;
+  return ports;
 }
 
 function textOf(path: string): Promise<string> {

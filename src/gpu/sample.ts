@@ -31,11 +31,11 @@ export function gpuSamples(
   { uuid, identity, load = {} }: GpuReading,
   isFresh: boolean,
   { health, healthReason, healthSinceMs }: HealthWords,
-  models: readonly string[],
+  { models, runtimes }: Pick<GpuSample, "models" | "runtimes">,
 ): GpuSample[] {
   const now = isFresh ? load : {};
   const { index, name } = identity;
-  const condition = { health, healthReason, healthSinceMs, models };
+  const condition = { health, healthReason, healthSinceMs, models, runtimes };
   const whole: GpuSample = {
     index,
     uuid,

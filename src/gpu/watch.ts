@@ -1,33 +1,38 @@
 /**
- * The GPUs of a node: what their sources read, what the rules of health make of it, and which models are on them. All that
+ * The GPUs of a node: what their sources read, what the rules of health make of it, and which runtimes are on them. All that
  * others want to know of GPUs is asked here.
  *
- * A quarantined GPU takes out of routing what runs on it. An agent looks after one runtime, so that is the whole node
- * where the runtime uses the GPU, or where it is not known which ones it uses; a GPU that only others use is quarantined
- * and the node serves on.
+ * A quarantined GPU takes out of routing what runs on it: the runtimes that use it, and those of which it is not known which
+ * ones they use. A GPU that only others use is quarantined, and the node serves on.
  */
 import { GpuHealth } from "../health/gpu-health.ts";
 import type { GpuFault, GpuReading } from "../health/reading.ts";
 import type { HealthConfig } from "../health/settings.ts";
 import type { SourceState } from "../health/source-state.ts";
 import type { HealthReason, Verdict } from "../health/verdict.ts";
-import type { GpuSample } from "../score/sample.ts";
+import { type GpuSample, quarantineWords } from "../score/sample.ts";
 import { gpuSamples, type HealthWords, healthWords } from "./sample.ts";
 import type { GpuSource } from "./source.ts";
-import { gpusOf, type RuntimeProcesses } from "./ties.ts";
+import { type RuntimeProcesses, type Tie, tiesOf } from "./ties.ts";
 import { XidCounts, type XidTally } from "./xid-counts.ts";
 
 const WORDS_MAX = 256;
 
 export interface WatchOptions {
   readonly health: HealthConfig;
-  /** What the runtime serves. */
-  readonly models: () => readonly string[];
-  /** The runtime's processes; undefined where they are not known. */
-  readonly runtime: () => RuntimeProcesses | undefined;
+  readonly runtimes: () => readonly WatchedTie[];
   /** A GPU's health is another one, or its reasons are. */
   readonly changed: () => void;
   readonly faulted?: (faults: readonly GpuFault[]) => void;
+}
+
+/** One of the node's runtimes, as far as GPUs are concerned. */
+export interface WatchedTie {
+  readonly name: string;
+  /** What it serves. */
+  readonly models: readonly string[];
+  /** Undefined where they are not known. */
+  readonly processes: RuntimeProcesses | undefined;
 }
 
 /** All that is known of one GPU. */
@@ -38,6 +43,9 @@ export interface WatchedReading {
   readonly source: SourceState;
   /** The figures are of now. */
   readonly isFresh: boolean;
+  /** The names of those that are on it, or may be. */
+  readonly runtimes: readonly string[];
+  /** What these serve. */
   readonly models: readonly string[];
   readonly xids: XidTally;
 }
@@ -65,12 +73,12 @@ export class GpuWatch {
   #seen:
     | {
         readonly all: readonly WatchedReading[];
-        readonly models: readonly string[];
-        readonly runtime: RuntimeProcesses | undefined;
+        readonly runtimes: readonly WatchedTie[];
+        readonly ties: ReadonlyMap<string, Tie>;
       }
     | undefined;
   #shown: { readonly all: readonly WatchedReading[]; readonly samples: readonly GpuSample[] } | undefined;
-  #judged: { readonly all: readonly WatchedReading[]; readonly quarantine: Quarantine | undefined } | undefined;
+  #judged: { readonly all: readonly WatchedReading[]; readonly ill: ReadonlyMap<string, Quarantine> } | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -94,27 +102,35 @@ export class GpuWatch {
 
   /** Every GPU that is there, and those that were and are lost, in the order of their sources and indices. */
   get all(): readonly WatchedReading[] {
-    const models = this.#options.models();
-    const runtime = this.#options.runtime();
+    const runtimes = this.#options.runtimes();
     const seen = this.#seen;
     // Asked ten times a second, of what changes once.
-    if (seen !== undefined && runtime === seen.runtime && models.join("\n") === seen.models.join("\n")) return seen.all;
-    const all = this.#see(models, runtime);
-    this.#seen = { all, models, runtime };
+    if (seen !== undefined && isSame(runtimes, seen.runtimes)) return seen.all;
+    const ties = tiesOf(
+      runtimes.map(({ processes }) => processes),
+      this.#readings(),
+    );
+    const byName = new Map(runtimes.flatMap(({ name }, at) => (ties[at] === undefined ? [] : [[name, ties[at]]])));
+    const all = this.#see(runtimes, byName);
+    this.#seen = { all, runtimes, ties: byName };
     return all;
   }
 
   samples(): readonly GpuSample[] {
     const { all } = this;
     if (this.#shown?.all !== all) {
-      const samples = all.flatMap(({ reading, isFresh, words, models }) => gpuSamples(reading, isFresh, words, models));
+      const samples = all.flatMap(({ reading, isFresh, words, ...on }) => gpuSamples(reading, isFresh, words, on));
       this.#shown = { all, samples };
     }
     return this.#shown.samples;
   }
 
-  #see(models: readonly string[], runtime: RuntimeProcesses | undefined): readonly WatchedReading[] {
-    const ours = gpusOf(runtime, this.#readings());
+  #see(runtimes: readonly WatchedTie[], ties: ReadonlyMap<string, Tie>): readonly WatchedReading[] {
+    const on = (uuid: string): Pick<WatchedReading, "runtimes" | "models"> => {
+      const there = runtimes.filter(({ name }) => ties.get(name)?.uuids.has(uuid));
+      const models = new Set(there.flatMap((runtime) => runtime.models));
+      return { runtimes: there.map(({ name }) => name), models: [...models] };
+    };
     return this.#watched.flatMap(({ source, health }) => {
       const isFresh = source.state.state === "ok";
       const one = (reading: GpuReading, isThere: boolean): WatchedReading => ({
@@ -123,7 +139,7 @@ export class GpuWatch {
         words: this.#wordsOf(health, reading.uuid),
         source: source.state,
         isFresh: isFresh && isThere,
-        models: ours === undefined || ours.has(reading.uuid) ? models : [],
+        ...on(reading.uuid),
         xids: this.#xids.of(reading.uuid),
       });
       return [
@@ -133,19 +149,19 @@ export class GpuWatch {
     });
   }
 
-  /** Whether it is known which GPUs the runtime is on; else its models are told of all of them. */
-  get isTied(): boolean {
+  /** Whether it is known which GPUs a runtime is on ("": the node's only one); else its models are told of all that it may be on. */
+  isTied(runtime: string): boolean {
     const { length } = this.all;
-    const readings = this.#readings();
-    const isKnown = readings.every(({ traffic }) => traffic?.processes !== undefined);
-    return length === 1 || (isKnown && gpusOf(this.#seen?.runtime, readings) !== undefined);
+    const ties = this.#seen?.ties ?? new Map<string, Tie>();
+    const meant = runtime === "" ? [...ties.values()] : [ties.get(runtime)];
+    return length > 0 && meant.length > 0 && meant.every((tie) => tie?.isKnown === true);
   }
 
-  /** Why the node's runtime is to get no requests; undefined while it may. */
-  get quarantine(): Quarantine | undefined {
+  /** Why a runtime is to get no requests, by name: those that may get some are not there. */
+  get quarantines(): ReadonlyMap<string, Quarantine> {
     const { all } = this;
-    if (this.#judged?.all !== all) this.#judged = { all, quarantine: quarantineOf(all) };
-    return this.#judged.quarantine;
+    if (this.#judged?.all !== all) this.#judged = { all, ill: quarantinesOf(all) };
+    return this.#judged.ill;
   }
 
   /** Ends by hand what only ends by hand, for one GPU or all; answers for which. */
@@ -212,13 +228,29 @@ export class GpuWatch {
   }
 }
 
-function quarantineOf(all: readonly WatchedReading[]): Quarantine | undefined {
-  const ill = all.filter(({ verdict, models }) => verdict.health === "quarantined" && models.length > 0);
-  if (ill.length === 0) return undefined;
-  const reason = ill
-    .map(({ reading, words }) => `GPU ${reading.identity.index} (${reading.uuid}): ${words.healthReason ?? ""}`)
-    .join("; ");
-  return { uuids: ill.map(({ reading }) => reading.uuid), reason };
+function quarantinesOf(all: readonly WatchedReading[]): Map<string, Quarantine> {
+  const ill = all.filter(({ verdict }) => verdict.health === "quarantined");
+  const names = new Set(ill.flatMap(({ runtimes }) => runtimes));
+  return new Map(
+    [...names].map((name) => {
+      const own = ill.filter(({ runtimes }) => runtimes.includes(name));
+      const reason = own
+        .map(({ reading: { identity, uuid }, words: { healthReason } }) =>
+          quarantineWords({ index: identity.index, uuid, healthReason }),
+        )
+        .join("; ");
+      return [name, { uuids: own.map(({ reading }) => reading.uuid), reason }];
+    }),
+  );
+}
+
+function isSame(some: readonly WatchedTie[], others: readonly WatchedTie[]): boolean {
+  if (some.length !== others.length) return false;
+  return some.every(({ name, models, processes }, at) => {
+    const other = others[at];
+    if (name !== other?.name || processes !== other.processes) return false;
+    return models.length === other.models.length && models.every((model, place) => model === other.models[place]);
+  });
 }
 
 /** Those that the source does not list any more. */

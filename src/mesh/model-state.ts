@@ -109,7 +109,12 @@ function statusOf(model: ModelSample, sample: NodeSample): ModelStatus {
   // A node that is drained as well as quarantined says that it is drained: by that it is known to want nothing.
   if (draining || sample.draining) return ModelStatus.MODEL_STATUS_DRAINING;
   if (ready && sample.ready) return ModelStatus.MODEL_STATUS_READY;
-  const isLost = sample.gpus.some(({ health, models }) => health === "quarantined" && models.includes(model.model));
+  const isLost = sample.gpus.some(
+    ({ health, models, runtimes }) =>
+      health === "quarantined" &&
+      models.includes(model.model) &&
+      (model.runtime === "" || runtimes?.includes(model.runtime) !== false),
+  );
   return isLost ? ModelStatus.MODEL_STATUS_FAILED : ModelStatus.MODEL_STATUS_LOADING;
 }
 
@@ -173,6 +178,6 @@ function decodeQuantiles(
   return p50 === undefined || p95 === undefined || p99 === undefined ? undefined : { p50, p95, p99 };
 }
 
-function texts(list: readonly unknown[] | null | undefined, max: number): string[] {
+export function texts(list: readonly unknown[] | null | undefined, max: number): string[] {
   return (list ?? []).slice(0, max).flatMap((one) => text(one) || []);
 }

@@ -6,7 +6,15 @@
  */
 import { GpuHealth, ModelStatus, NodeState } from "../gen/state.js";
 import { type GpuSample, type NodeSample, PLAIN_MODEL } from "../score/sample.ts";
-import { decodeModel, decodeRuntimes, encodeModel, encodeRuntime, MODELS_MAX } from "./model-state.ts";
+import {
+  decodeModel,
+  decodeRuntimes,
+  encodeModel,
+  encodeRuntime,
+  MODELS_MAX,
+  RUNTIMES_MAX,
+  texts,
+} from "./model-state.ts";
 import { amount, finite, fraction, known, text, whole, wholeOrUnknown } from "./state-figures.ts";
 
 /** Who the node is, beside what it measures. */
@@ -87,6 +95,7 @@ export function encodeNodeState(sample: NodeSample, identity: NodeIdentity, obse
       ...(gpu.healthReason === undefined ? {} : { healthReason: gpu.healthReason }),
       ...known({ healthSinceMs: wholeOrUnknown(gpu.healthSinceMs) }),
       models: [...gpu.models],
+      runtimes: [...(gpu.runtimes ?? [])],
     })),
     labels: encodeLabels(identity),
   });
@@ -120,6 +129,8 @@ export function decodeNodeState(state: NodeState): NodeSample {
         healthReason: text(gpu.healthReason) || undefined,
         healthSinceMs: amount(gpu.healthSinceMs),
         models: (gpu.models ?? []).slice(0, MODELS_MAX).map(text),
+        // None is what earlier versions tell.
+        ...((gpu.runtimes ?? []).length === 0 ? {} : { runtimes: texts(gpu.runtimes, RUNTIMES_MAX) }),
       };
     }),
     requestsInProgress: amount(vitals?.requestsInProgress) ?? 0,

@@ -8,7 +8,7 @@ import { didYouMean } from "../base/nearest.ts";
 import { formatHostPort } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
-import { quarantineIn } from "../score/sample.ts";
+import { whyNotReady } from "../score/sample.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import { type Decision, PLACES_MAX } from "./decisions.ts";
@@ -272,7 +272,7 @@ export class Explainer {
   #unroutable({ isRouted }: Seen, model: string, target: Target): string {
     if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
     if (target.state === "draining") return "it drains, and takes nothing new";
-    if (!isRoutable(target)) return quarantineIn(target.lastSample?.gpus ?? []) || "its runtime is not ready";
+    if (!isRoutable(target)) return whyNotReady(target.lastSample ?? {}) || "its runtime is not ready";
     if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
     const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });

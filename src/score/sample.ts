@@ -141,6 +141,8 @@ export interface GpuSample {
   readonly healthSinceMs: number | undefined;
   /** Models of the node that run on it; none where none does, or where that is not known. */
   readonly models: readonly string[];
+  /** The names of those of the node's runtimes that are on it, or may be; undefined: not told. */
+  readonly runtimes?: readonly string[] | undefined;
 }
 
 /** One node: its vitals, its runtimes, its models and its GPUs. */
@@ -173,11 +175,40 @@ interface JudgedGpu {
   readonly models?: readonly string[];
 }
 
-/** Which GPU keeps its node from being ready, and why, in words; "" where none does. */
-export function quarantineIn(gpus: readonly JudgedGpu[]): string {
+interface Judged {
+  readonly gpus?: readonly JudgedGpu[];
+  readonly runtimes?: readonly { readonly ready?: boolean; readonly message?: string }[];
+}
+
+/** What keeps a node that is not ready from being so, in words: its runtime's own, or its GPU's; "" where nothing tells. */
+export function whyNotReady({ gpus = [], runtimes = [] }: Judged): string {
+  const told = runtimes.find(({ ready, message }) => ready === false && message !== undefined && message !== "");
+  return told?.message ?? quarantineIn(gpus);
+}
+
+function quarantineIn(gpus: readonly JudgedGpu[]): string {
   const ill = gpus.find(({ health, models = [] }) => health === "quarantined" && models.length > 0);
-  if (ill === undefined) return "";
-  return `GPU ${ill.index ?? "?"} (${ill.uuid ?? "?"}) is quarantined: ${ill.healthReason ?? "no reason is known"}`;
+  return ill === undefined ? "" : quarantineWords(ill);
+}
+
+/** Of a quarantined GPU, as what is on it is told of. */
+export function quarantineWords({ index, uuid, healthReason }: JudgedGpu): string {
+  return `GPU ${index ?? "?"} (${uuid ?? "?"}) is quarantined: ${healthReason ?? "no reason is known"}`;
+}
+
+/**
+ * The sample with those runtimes not ready that would serve and are to get no requests all the same; `whyNot` says why in
+ * words, "" for one that may. The node is ready while one of them is.
+ */
+export function withheld(sample: NodeSample, whyNot: (runtime: string) => string): NodeSample {
+  let isOther = false;
+  const runtimes = sample.runtimes.map((runtime) => {
+    const message = runtime.ready ? whyNot(runtime.name) : "";
+    if (message === "") return runtime;
+    isOther = true;
+    return { ...runtime, ready: false, message };
+  });
+  return isOther ? { ...sample, ready: sample.ready && runtimes.some(({ ready }) => ready), runtimes } : sample;
 }
 
 /** Of a model of which nothing more is known than its name and its load: the rest of its sample. */

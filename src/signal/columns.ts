@@ -65,19 +65,35 @@ export interface WordedGpu {
 const ALL_MODELS = 1;
 const MASKED_MODELS_MAX = 29;
 
-export function modelsMask(models: readonly { readonly model: string }[], on: readonly string[]): number {
-  if (on.length === 0 || models.length === 0) return 0;
-  if (models.every(({ model }) => on.includes(model))) return ALL_MODELS;
+interface Placed {
+  readonly model: string;
+  /** "": of the node's only runtime. */
+  readonly runtime: string;
+}
+
+/** Of models of the same name in several runtimes, those of the runtimes that are `on` it, where that is told. */
+export function modelsMask(
+  models: readonly Placed[],
+  on: { readonly models: readonly string[]; readonly runtimes?: readonly string[] | undefined },
+): number {
+  const isOn = ({ model, runtime }: Placed): boolean =>
+    on.models.includes(model) && (runtime === "" || on.runtimes?.includes(runtime) !== false);
+  if (on.models.length === 0 || models.length === 0) return 0;
+  if (models.every(isOn)) return ALL_MODELS;
   let mask = 0;
-  for (const [place, { model }] of models.slice(0, MASKED_MODELS_MAX).entries()) {
-    if (on.includes(model)) mask |= 2 << place;
+  for (const [place, model] of models.slice(0, MASKED_MODELS_MAX).entries()) {
+    if (isOn(model)) mask |= 2 << place;
   }
   return mask;
 }
 
-export function modelsOf(models: readonly { readonly model: string }[], mask: number): string[] {
+/** The runtimes are told where each model says which one is its own. */
+export function masked(models: readonly Placed[], mask: number): Pick<GpuSample, "models" | "runtimes"> {
   const isOn = (place: number): boolean => place < MASKED_MODELS_MAX && ((mask >>> (place + 1)) & 1) === 1;
-  return models.filter((_, place) => mask === ALL_MODELS || isOn(place)).map(({ model }) => model);
+  const on = models.filter((_, place) => mask === ALL_MODELS || isOn(place));
+  const names = [...new Set(on.map(({ model }) => model))];
+  const isTold = on.length > 0 && on.every(({ runtime }) => runtime !== "");
+  return isTold ? { models: names, runtimes: [...new Set(on.map(({ runtime }) => runtime))] } : { models: names };
 }
 
 /** The clock of `healthSinceMs` travels in whole seconds since the start of 2024, so that it fits into a count; never a later one. */

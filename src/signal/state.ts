@@ -3,7 +3,7 @@
  * description. And back.
  */
 import type { NodeSample } from "../score/sample.ts";
-import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, modelsMask, modelsOf } from "./columns.ts";
+import { codeOf, type Column, flagsOf, GPU_COLUMNS, HEALTH, masked, modelsMask } from "./columns.ts";
 import { NODE_COLUMNS, type Pressure, pressureOf, sinceMsOf, valueOf, type WordedGpu } from "./columns.ts";
 import { type Description, figureCount } from "./description.ts";
 import { MODEL_COLUMNS, modelsTold, worded } from "./model-columns.ts";
@@ -18,7 +18,8 @@ export function codesOf(sample: NodeSample, description: Description, before?: C
     for (const column of columns) codes[at++] = codeOf(column, part);
   };
   put(NODE_COLUMNS, sample);
-  for (const model of worded(sample.models.slice(0, description.models.length), description)) put(MODEL_COLUMNS, model);
+  const models = sample.models.slice(0, description.models.length);
+  for (const model of worded(models, description)) put(MODEL_COLUMNS, model);
   if (before !== undefined) {
     codes.set(before.subarray(at), at);
     return codes;
@@ -34,7 +35,7 @@ export function codesOf(sample: NodeSample, description: Description, before?: C
       gpu,
       reasons,
       reason: reason < 0 ? undefined : reason,
-      models: modelsMask(description.models, gpu.models),
+      models: modelsMask(models, gpu),
     });
   }
   return codes;
@@ -118,7 +119,7 @@ export function sampleOf(description: Description, codes: Codes, elapsedMs: numb
       health: HEALTH[gpu(5) ?? 0],
       healthReason: description.words[gpu(6) ?? -1] || undefined,
       healthSinceMs: sinceMsOf(gpu(7)),
-      models: modelsOf(description.models, gpu(8) ?? 0),
+      ...masked(models, gpu(8) ?? 0),
     };
     from += gpuColumns;
     return sample;

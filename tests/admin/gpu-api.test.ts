@@ -25,6 +25,7 @@ function known(index: number, more: Partial<KnownGpu> = {}): KnownGpu {
     verdict: { health: "healthy", sinceMs: performance.now() - 5000, reasons: [] },
     source: SOURCE,
     isFresh: true,
+    runtimes: ["vllm"],
     models: ["m"],
     ...more,
   };

@@ -130,6 +130,7 @@ test("an agent's GPUs are in it, and are as it says", async () => {
     verdict: { health: "quarantined", sinceMs: 1, reasons },
     source,
     isFresh: true,
+    runtimes: ["vllm"],
     models: ["m"],
   } as const;
   const app = agentApi({

@@ -206,6 +206,14 @@ describe("rates for a runtime that tells none", () => {
     expect(rates.rated({ ...model, model: "gpt" }, [on("GPU-a", "gpt")])).toMatchObject(unknown);
   });
 
+  test("come of the GPUs of the model's own runtime, where another one serves a model of that name", () => {
+    const of = (uuid: string, runtime: string) => ({ uuid, models: [model.model], runtimes: [runtime] });
+    const gpus = [of("GPU-a", "one"), of("GPU-b", "two")];
+    const alone = rates.rated(model, [on("GPU-a", model.model)]);
+    expect(rates.rated({ ...model, runtime: "one" }, gpus)).toEqual({ ...alone, runtime: "one" });
+    expect(rates.rated({ ...model, runtime: "three" }, gpus)).toMatchObject(unknown);
+  });
+
   test("never take the place of what the runtime tells", () => {
     const told = { ...model, prefillTokensPerSecond: 7 };
     const filled = rates.rated(told, [on("GPU-a", model.model)]);

@@ -307,8 +307,7 @@ test("what it reads goes through the rules of health: a fatal XID quarantines, a
   closing.unshift(() => source.stop());
   const watch = new GpuWatch({
     health: defaultsOf(healthSettings),
-    models: () => ["llama"],
-    runtime: () => undefined,
+    runtimes: () => [{ name: "vllm", models: ["llama"], processes: undefined }],
     changed: () => {},
   });
   watch.add(source);
@@ -320,7 +319,7 @@ test("what it reads goes through the rules of health: a fatal XID quarantines, a
   await until("it is quarantined for it", () => rules().includes("xid"));
   const xid = watch.all[0]?.verdict.reasons.find(({ rule }) => rule === "xid");
   expect(xid).toMatchObject({ severity: "quarantined", text: expect.stringContaining("XID 79") });
-  expect(watch.quarantine?.uuids).toEqual([UUIDS[0]]);
+  expect(watch.quarantines.get("vllm")?.uuids).toEqual([UUIDS[0]]);
   expect([...(watch.all[0]?.xids.counts ?? [])]).toEqual([[79, 1]]);
   await exported.stop();
   await until("it is missed", () => rules().includes("driver"));

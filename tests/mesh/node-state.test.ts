@@ -66,6 +66,7 @@ const anyGpu: fc.Arbitrary<GpuSample> = fc
     healthReason: maybe(name),
     healthSinceMs: maybe(big),
     models: fc.array(name, { maxLength: 3 }),
+    runtimes: maybe(fc.array(name, { minLength: 1, maxLength: 3 })),
   })
   .map(({ memory, ...gpu }) => ({ ...gpu, memoryUsedBytes: memory?.used, memoryTotalBytes: memory?.total }));
 

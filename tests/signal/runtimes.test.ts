@@ -204,3 +204,42 @@ describe("a node with runtimes", () => {
     expect(report?.sample.runtimes).toEqual([]);
   });
 });
+
+describe("the runtimes on a GPU", () => {
+  const two = [nodeRuntime({ name: "one" }), nodeRuntime({ name: "two" })];
+  const gpus = [
+    gpuSample({ uuid: "GPU-0", models: ["llama"], runtimes: ["one"] }),
+    gpuSample({ uuid: "GPU-1", models: ["llama", "adapter"], runtimes: ["two"] }),
+    gpuSample({ uuid: "GPU-2", models: ["llama", "adapter"], runtimes: ["one", "two"] }),
+    gpuSample({ uuid: "GPU-3" }),
+  ];
+
+  test("are told by the places of their models, also of those of one name", () => {
+    const models = [
+      modelSample({ model: "llama", runtime: "one" }),
+      modelSample({ model: "llama", runtime: "two" }),
+      modelSample({ model: "adapter", runtime: "two" }),
+    ];
+    const told = new Heard().at(0, nodeSample({ runtimes: two, models, gpus }));
+    expect(told?.gpus.map(({ models: on, runtimes }) => [on, runtimes])).toEqual([
+      [["llama"], ["one"]],
+      [["llama", "adapter"], ["two"]],
+      [
+        ["llama", "adapter"],
+        ["one", "two"],
+      ],
+      [[], undefined],
+    ]);
+  });
+
+  test("are not told of a node with one, whose models name none", () => {
+    const only = [nodeRuntime({ name: "one" })];
+    const told = new Heard().at(0, nodeSample({ runtimes: only, models: [modelSample({ model: "llama" })], gpus }));
+    expect(told?.gpus.map(({ models, runtimes }) => [models, runtimes])).toEqual([
+      [["llama"], undefined],
+      [["llama"], undefined],
+      [["llama"], undefined],
+      [[], undefined],
+    ]);
+  });
+});
