@@ -1,7 +1,7 @@
 /** Between what is announced of a target and the target as the fleet knows it. */
 import { MeshError } from "../base/errors.ts";
 import { isRecord } from "../base/field.ts";
-import type { NodeSample } from "../score/sample.ts";
+import { type NodeSample, takesRequests } from "../score/sample.ts";
 import { formatHostPort, parseHostPort, registrableModels, type Registration } from "./registration.ts";
 import type { Condition, Target } from "./target.ts";
 
@@ -30,7 +30,7 @@ export function traitsOf(registration: Registration, incarnation: number): Trait
 
 /** The models of a target that was told of in part: those, and what its sample names beside them. */
 export function withServed(told: readonly string[], sample: NodeSample | undefined): readonly string[] {
-  const served = (sample?.models ?? []).filter(({ state }) => state === "loaded").map(({ model }) => model);
+  const served = (sample?.models ?? []).filter(takesRequests).map(({ model }) => model);
   return served.every((model) => told.includes(model)) ? told : registrableModels([...told, ...served]);
 }
 

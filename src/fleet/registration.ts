@@ -169,7 +169,7 @@ function parseName(
   };
 }
 
-/** Those that a registration may name: of more than there may be the first. */
+/** Those that routers may be told of: of more than there may be the first. */
 export function registrableModels(models: readonly string[]): string[] {
   const { modelsMax, modelLengthMax } = REGISTRATION_LIMITS;
   return [...new Set(models)].filter((model) => isText(model, 1, modelLengthMax)).slice(0, modelsMax);

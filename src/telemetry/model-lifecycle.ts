@@ -44,7 +44,8 @@ export interface ModelEvent {
   readonly cause: string;
 }
 
-const NAME = /^[\x21-\x7e]{1,256}$/;
+/** Not "." or "..", by which a path leads somewhere else. */
+const NAME = /^(?!\.{1,2}$)[\x21-\x7e]{1,256}$/;
 const GOODBYE_MS = 1000;
 const POLL_MS = 250;
 /** Between two looks at what is awaited. */

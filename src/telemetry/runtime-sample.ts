@@ -13,6 +13,9 @@ const USUAL = { promptTokens: 512, outputTokens: 256 };
 /** Of one runtime: states travel in packets. A repository of thousands is told of in part, what is served first. */
 const MODELS_MAX = 64;
 
+/** What routers have room for: a name that is cut short would be that of another model. */
+const NAME_BYTES_MAX = 256;
+
 /** A model as the agent sees it. */
 interface Seen {
   readonly reading: ModelReading;
@@ -30,7 +33,10 @@ export function modelSamples(
   figuresAgeMs: number | undefined,
   see: (model: ModelReading) => Seen,
 ): ModelSample[] {
-  const seen = reading.models.map(see).filter(({ isServed, state }) => isServed || state !== "available");
+  const seen = reading.models
+    .map(see)
+    .filter(({ isServed, state }) => isServed || state !== "available")
+    .filter(({ reading: { model } }) => Buffer.byteLength(model) <= NAME_BYTES_MAX);
   const loaded = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds === undefined);
   const onDemand = seen.filter(({ isServed, loadSeconds }) => isServed && loadSeconds !== undefined);
   const others = seen.filter(({ isServed }) => !isServed);

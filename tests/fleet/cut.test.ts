@@ -52,6 +52,18 @@ test("serve no more than any target may, and only by names that any may have", (
   expect(models().split(",")).toEqual(["a", ...many.slice(0, 63).map(([model]) => model)]);
 });
 
+test("serve what is loaded by the request for it", () => {
+  const { fleet, models } = fleetOf(TOLD);
+  const sample = nodeSample({
+    models: [
+      modelSample({ model: "b", state: "available", loadSeconds: 3 }),
+      modelSample({ model: "c", state: "available" }),
+    ],
+  });
+  fleet.reported("gpu-1", sample, 1, 1, 1);
+  expect(models()).toBe("a,b");
+});
+
 test("that were told of as a whole are believed", () => {
   const { fleet, models } = fleetOf({ ...TOLD, isCut: false });
   fleet.reported("gpu-1", served(["a", "loaded"], ["b", "loaded"]), 1, 1, 1);

@@ -163,6 +163,12 @@ describe("unloading", () => {
   });
 });
 
+test.each(["", ".", "..", "a b", "a\nb", "x".repeat(257), "modèle"])("%j is no name of a model", async (name) => {
+  const { lifecycle, seen } = lifecycleOf({ models: [], call: { load: loadOf } });
+  expect(await wordsOf(lifecycle.load(name, signal))).toContain("expected 1 to 256 printable characters");
+  expect(seen.asked).toEqual([]);
+});
+
 test("of two calls for one model the second is refused, and other models do not wait", async () => {
   const { lifecycle, seen, show } = lifecycleOf({ models: [], call: { load: loadOf } });
   const first = wordsOf(lifecycle.load("m", signal));
