@@ -48,10 +48,20 @@ try {
   );
   const agent = await bench.start(
     "agent",
-    ...["--id", "g1", "--data-dir", bench.dataDir, "--register", "none", "--runtime-forward", mode],
+    "--id",
+    "g1",
+    "--data-dir",
+    bench.dataDir,
+    "--register",
+    "none",
+    "--runtime-forward",
+    mode,
     ...at("127.0.0.1", "--api"),
     ...at(NODE, "--metrics", "--gossip"),
-    ...["--runtime", `vllm=http://127.0.0.1:${port}`, "--join", String(router.ready["gossip"])],
+    "--runtime",
+    `vllm=http://127.0.0.1:${port}`,
+    "--join",
+    String(router.ready["gossip"]),
   );
   const forwards = async () => {
     const status = (await (await fetch(`http://${agent.address("api")}/status`)).json()) as {

@@ -30,9 +30,12 @@ beforeAll(async () => {
   const auth = `a=bearer:file:${keyFile},b=basic:env:TARGET_KEY`;
   const upstreams = ["a", "b", "c"].flatMap((model) => ["--upstream", `${model}=${at}`]);
   const ports = ["--listen", "--api", "--metrics", "--gossip"].flatMap((name) => [name, "127.0.0.1:0"]);
-  router = await bench.launch(["router", "--workers", "1", ...ports, ...upstreams, "--upstream-auth", auth, "--fleet-poll-interval", "100ms"], {
-    env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, TARGET_KEY: "me:hush-env" },
-  });
+  router = await bench.launch(
+    ["router", "--workers", "1", ...ports, ...upstreams, "--upstream-auth", auth, "--fleet-poll-interval", "100ms"],
+    {
+      env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, TARGET_KEY: "me:hush-env" },
+    },
+  );
 });
 
 afterAll(async () => {
