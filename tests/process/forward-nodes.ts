@@ -13,6 +13,13 @@ const [mode = "routers"] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "infermesh-forward-"));
 const bench = new Bench();
 
+interface Target {
+  readonly id: string;
+  readonly address: string;
+  readonly routable: boolean;
+  readonly models: readonly string[];
+}
+
 function run(...command: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command);
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
@@ -73,9 +80,10 @@ try {
   const way = (await forwards()) ?? { kind: "", from: "" };
   const target = async () => {
     const answer = await fetch(`http://${router.address("api")}/nodes`);
-    const { nodes } = (await answer.json()) as { nodes: { id: string; address: string; routable: boolean }[] };
+    const { nodes } = (await answer.json()) as { nodes: Target[] };
     // Once it would get requests: what fails then does so on the way.
-    return nodes.find(({ id, routable }) => id === "g1" && routable)?.address ?? "";
+    const isReady = ({ id, routable, models }: Target): boolean => id === "g1" && routable && models.includes("llama");
+    return nodes.find(isReady)?.address ?? "";
   };
   const ask = async (): Promise<number> => {
     const messages = [{ role: "user", content: "hello" }];
@@ -86,7 +94,8 @@ try {
     await answer.text();
     return answer.status;
   };
-  if (mode === "off") await until(async () => (await target()) !== "", PATIENCE_MS);
+  // The workers hear of a model a moment after the main thread.
+  if (mode === "off") await until(async () => (await target()) !== "" && (await ask()) !== 404, PATIENCE_MS);
   else await until(async () => (await target()) === way.from && (await ask()) === 200, PATIENCE_MS);
   const address = await target();
   const status = await ask();
