@@ -11,7 +11,6 @@
 import {
   copyFileSync,
   cpSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -24,6 +23,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { compileScorer } from "./build-native.ts";
 import { ElfFile } from "./elf/file.ts";
+import { type Part, billOfMaterials, notices, npmParts, packagesInside } from "./static/bill.ts";
 import { MACHINES, type Machine } from "./static/machine.ts";
 import { MUSL, NotHere, bunForMusl, musl } from "./static/pins.ts";
 import { emptyRoot, inEmptyRoot, rootFault } from "./static/root.ts";
@@ -54,29 +54,16 @@ function must(command: readonly string[], cwd = ROOT): string {
   throw new Error(`${command.slice(0, 3).join(" ")} ... ended with ${done.exitCode ?? done.signalCode}: ${said}`);
 }
 
-/** Bun's runtime for musl, without what it needs of a system; answers its path. */
-function makeRuntime(machine: Machine, folder: string): string {
-  const { library, licence } = musl(machine);
-  const bun = bunForMusl(machine);
+/** Bun's runtime for musl, without what it needs of a system; answers its path and what it is made of. */
+function makeRuntime(machine: Machine, folder: string): { runtime: string; parts: Part[] } {
+  const { library, part: muslPart } = musl(machine);
+  const { runtime: bun, part: bunPart } = bunForMusl(machine);
   const { bytes, counts, added } = staticize({ bun, musl: library, shim: compileShim(machine, folder) });
   const path = join(folder, "runtime");
   writeFileSync(path, bytes, { mode: 0o755 });
-  writeFileSync(join(folder, "musl-licence"), licence);
   const bound = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
   console.log(`Bun ${Bun.version} with musl ${MUSL.version}: ${bound.join(", ")}; ${added} bytes added`);
-  return path;
-}
-
-/** Folders of the packages that go into the executable, which the lock file doesn't mark as for development. */
-function packagesInside(): string[] {
-  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
-    packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
-  };
-  const isInside = ([path, { dev, devOptional }]: [string, (typeof lock.packages)[string]]): boolean =>
-    path !== "" && dev !== true && devOptional !== true && existsSync(join(ROOT, path));
-  return Object.entries(lock.packages)
-    .filter(isInside)
-    .map(([path]) => path);
+  return { runtime: path, parts: [bunPart, muslPart] };
 }
 
 /**
@@ -88,7 +75,7 @@ function stage(machine: Machine, folder: string): void {
   mkdirSync(folder, { recursive: true });
   cpSync(join(ROOT, "src"), join(folder, "src"), { recursive: true });
   for (const name of ["package.json", "tsconfig.json"]) copyFileSync(join(ROOT, name), join(folder, name));
-  for (const path of packagesInside()) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
+  for (const path of packagesInside(ROOT)) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
   const scorer = join(folder, "dist", "native");
   const fault = compileScorer(compilerFor(machine).join(" "), scorer);
   if (fault !== "") throw new Error(`the scorer can't be compiled for ${machine.name}: ${fault}`);
@@ -130,22 +117,25 @@ function inspect(machine: Machine, path: string, version: string): void {
   }
 }
 
-/** Compresses it for download, and writes the checksums of both files beside them. */
-function pack({ name }: Machine, path: string, withXz: boolean): void {
-  const files = [path];
+const sha256 = (path: string): string => new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+
+/** Compresses it for download, and writes beside it what it is made of, under which licences, and all checksums. */
+function pack(machine: Machine, path: string, version: string, parts: readonly Part[], withXz: boolean): void {
+  const executable = { name: basename(path), version, sha256: sha256(path) };
+  writeFileSync(`${path}.cdx.json`, billOfMaterials(executable, parts));
+  writeFileSync(`${path}.notices.txt`, notices(parts));
+  const files = [path, `${path}.cdx.json`, `${path}.notices.txt`];
   if (withXz) {
-    must([...XZ[name], path]);
+    must([...XZ[machine.name], path]);
     const { size } = statSync(`${path}.xz`);
-    if (size > XZ_SIZE_MAX)
-      throw new Error(`${basename(path)}.xz has ${megabytes(size)}, at most ${megabytes(XZ_SIZE_MAX)}`);
+    if (size > XZ_SIZE_MAX) {
+      throw new Error(`${basename(path)}.xz has ${megabytes(size)}, at most ${megabytes(XZ_SIZE_MAX)} are allowed`);
+    }
     files.push(`${path}.xz`);
   }
-  const lines = files.map((file) => {
-    const hash = new Bun.CryptoHasher("sha256").update(readFileSync(file)).digest("hex");
-    console.log(`dist/${basename(file)}: ${megabytes(statSync(file).size)}, sha256 ${hash}`);
-    return `${hash}  ${basename(file)}\n`;
-  });
-  writeFileSync(`${path}.sha256`, lines.join(""));
+  for (const file of files)
+    console.log(`dist/${basename(file)}: ${megabytes(statSync(file).size)}, sha256 ${sha256(file)}`);
+  writeFileSync(`${path}.sha256`, files.map((file) => `${sha256(file)}  ${basename(file)}\n`).join(""));
 }
 
 function build(machine: Machine, version: string, withXz: boolean, args: readonly string[]): void {
@@ -153,9 +143,10 @@ function build(machine: Machine, version: string, withXz: boolean, args: readonl
   const work = join(DIST, "static", machine.name);
   const staged = join(work, "stage");
   const outs = [join(work, "first"), join(work, "second")] as const;
-  for (const old of [path, `${path}.xz`, `${path}.sha256`]) rmSync(old, { force: true });
+  // What is left of a build before must not be taken for this one's.
+  for (const suffix of ["", ".xz", ".sha256", ".cdx.json", ".notices.txt"]) rmSync(`${path}${suffix}`, { force: true });
   stage(machine, staged);
-  const runtime = makeRuntime(machine, work);
+  const { runtime, parts } = makeRuntime(machine, work);
   for (const out of outs) {
     mkdirSync(out, { recursive: true });
     compile(machine, runtime, staged, out, args);
@@ -167,7 +158,7 @@ function build(machine: Machine, version: string, withXz: boolean, args: readonl
   inspect(machine, first, version);
   renameSync(first, path);
   rmSync(second);
-  pack(machine, path, withXz);
+  pack(machine, path, version, [...parts, ...npmParts(ROOT)], withXz);
 }
 
 const [name, version, ...rest] = process.argv.slice(2);

@@ -165,7 +165,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
   const name = spec.name || freeName(kind, taken);
   const runtime = openRuntime(spec, {
     name,
-    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined),
+    ...kindOfRuntime(kind, kind === "generic" ? runtimeMapIn(spec.map || config.runtimeMap) : undefined, spec.models),
     config: config.runtime,
     endsWithAgent: config.exec.command !== "" && !config.exec.detach,
     tell: runtimeTeller(config.id, name, tell, log),

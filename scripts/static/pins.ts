@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { ElfFile } from "../elf/file.ts";
+import { type Part, digestOf } from "./bill.ts";
 import type { Machine } from "./machine.ts";
 
 const ROOT = resolve(import.meta.dir, "..", "..");
@@ -34,6 +35,10 @@ export const MUSL = {
   },
 } as const;
 
+/** Its package has none of the texts. */
+const BUN_LICENCE =
+  "Bun is under the MIT licence. It links JavaScriptCore and WTF of WebKit (LGPL-2.1, BSD-2-Clause) and other libraries " +
+  "statically; LICENSE.md in Bun's repository lists them all, and tells how to link it anew.";
 const APT_HELPER = "/usr/lib/apt/apt-helper";
 const AR_MAGIC = "!<arch>\n";
 const AR_HEADER = 60;
@@ -86,7 +91,7 @@ function fromTar(archive: Uint8Array, flag: "-z" | "-J", name: string): Uint8Arr
 }
 
 /** Bun's runtime for musl, of the version that builds the rest. */
-export function bunForMusl(machine: Machine): ElfFile {
+export function bunForMusl(machine: Machine): { runtime: ElfFile; part: Part } {
   const name = `@oven/bun-linux-${machine.name === "arm64" ? "aarch64" : machine.name}-musl`;
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
     packages: Record<string, { version: string; integrity?: string } | undefined>;
@@ -108,7 +113,9 @@ export function bunForMusl(machine: Machine): ElfFile {
   });
   const runtime = fromTar(archive, "-z", "package/bin/bun");
   if (runtime === undefined) throw new NotHere(`tar can't take package/bin/bun out of ${name}`);
-  return new ElfFile(name, runtime);
+  const url = `pkg:npm/${name.replace("@", "%40")}`;
+  const part = { name, version, licence: "MIT", url, text: BUN_LICENCE, hash: digestOf(integrity) };
+  return { runtime: new ElfFile(name, runtime), part };
 }
 
 /** The first Debian mirror that this machine's apt uses; any has all of Debian's versions. */
@@ -160,13 +167,21 @@ export function arMember(archive: Uint8Array, name: string): Uint8Array | undefi
   return undefined;
 }
 
-/** Musl's libc.so, and the licences that go with it. */
-export function musl(machine: Machine): { library: ElfFile; licence: string } {
-  const { library } = MUSL.packages[machine.name];
+/** Musl's libc.so, with its licences. */
+export function musl(machine: Machine): { library: ElfFile; part: Part } {
+  const { library, sha256 } = MUSL.packages[machine.name];
   const archive = arMember(muslPackage(machine), "data.tar.xz");
   if (archive === undefined) throw new Error("Debian's package musl has no data.tar.xz: how is it packed now?");
   const [file, licence] = [library, "./usr/share/doc/musl/copyright"].map((name) => fromTar(archive, "-J", name));
   if (file === undefined || licence === undefined)
     throw new NotHere(`tar and xz can't take ${library} out of musl's package`);
-  return { library: new ElfFile("libc.so", file), licence: new TextDecoder().decode(licence) };
+  const part: Part = {
+    name: "musl",
+    version: MUSL.version,
+    licence: "MIT",
+    url: "pkg:deb/debian/musl",
+    text: new TextDecoder().decode(licence).trim(),
+    hash: sha256,
+  };
+  return { library: new ElfFile("libc.so", file), part };
 }

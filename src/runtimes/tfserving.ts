@@ -3,7 +3,7 @@
  *
  * - It has no list of models: one is asked about by name. Names stand in its metrics, which count requests by model and
  *   loads by folder (MODEL/VERSION, the usual layout); each is asked about before it is believed.
- * - Metrics need --monitoring_config_file; without them no model is found, and no figure told. Their names are paths, with
+ * - Metrics need --monitoring_config_file; without them no figure is told, and no model found but those that are named to the agent. Their names are paths, with
  *   colons where slashes were. Times are microseconds.
  * - Models are loaded and let go as its configuration file says, which it polls or is sent over gRPC.
  */
@@ -35,7 +35,8 @@ const PAGE = get("metrics", "/monitoring/prometheus/metrics", {
 const FOLDERS = get("detail", PAGE.ask.path, { name: "folders", everyMs: EVERY_MS, read: readFolders });
 const LOOKS = [LIST, HEALTH, PAGE, FOLDERS];
 
-export const TFSERVING: AdapterTable = {
+/** `models` are asked about even where no metrics name them. */
+export const tfserving = (models: readonly string[]): AdapterTable => ({
   kind: "tfserving",
   title: "TensorFlow Serving",
   ports: { api: 8501, grpc: 8500 },
@@ -43,8 +44,8 @@ export const TFSERVING: AdapterTable = {
     "tensorflow/serving tensorflow_serving/g3doc/api_rest.md, g3doc/serving_config.md, apis/get_model_status.proto (2.1 to 2.19)",
     "tensorflow/serving tensorflow_serving/servables/tensorflow/util.cc, util/prometheus_exporter.cc, batching/batching_session.cc",
   ],
-  looks: LOOKS,
-  looksNow: (_, known) => [...LOOKS, ...namesIn(known).map(statusOf)],
+  looks: [...LOOKS, ...models.map(statusOf)],
+  looksNow: (_, known) => [...LOOKS, ...namesIn(known, models).map(statusOf)],
   metrics: {
     modelLabels: ["model_name"],
     figures: {
@@ -54,7 +55,9 @@ export const TFSERVING: AdapterTable = {
   },
   load: (model) => refused("load", model),
   unload: (model) => refused("unload", model),
-};
+});
+
+export const TFSERVING = tfserving([]);
 
 function readRefusal(answer: Answer): Told | Refusal {
   const said = wordsAt(jsonOf(answer), "error");
@@ -79,10 +82,10 @@ function readFolders(answer: Answer): Told | Refusal {
   return bad === "" ? { notes: { names: [...names] } } : { kind: "unreadable", message: bad };
 }
 
-/** Those that it was asked for, and those that lie where it loaded from: each is asked about. */
-function namesIn({ named, told }: Known): readonly string[] {
+/** Those that are said to be there, those that it was asked for, and those that lie where it loaded from: each is asked about. */
+function namesIn({ named, told }: Known, models: readonly string[]): readonly string[] {
   const loaded = listAt(told.get(FOLDERS.name)?.notes, "names") as readonly string[];
-  return [...new Set([...named, ...loaded])].slice(0, MODELS_MAX);
+  return [...new Set([...models, ...named, ...loaded])].slice(0, MODELS_MAX);
 }
 
 function statusOf(model: string): TableLook {

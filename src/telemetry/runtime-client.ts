@@ -120,7 +120,7 @@ export class RuntimeClient {
     if (UNFIT.test(ask.path) || !ask.path.startsWith("/"))
       return failed("broken", "its path is none that can be asked");
     const round = this.#round;
-    const head = await this.#options.credentials.headers();
+    const head = await this.#options.credentials.headers(ask.port);
     if ("fault" in head) return failed("secret", head.fault);
     const isCalledOff = this.#isStopped || (round !== this.#round && !this.#own.has(connection));
     if (isCalledOff) return failed("broken", "it was called off");

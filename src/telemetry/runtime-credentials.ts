@@ -6,6 +6,7 @@
 import { statSync } from "node:fs";
 import { Dialer } from "../net/dialer.ts";
 import type { Transport } from "../net/stream.ts";
+import type { Port } from "../runtimes/adapter.ts";
 import { clientOptions } from "../net/tls-settings.ts";
 import { SecretReader, type SecretText } from "./runtime-secret.ts";
 import type { RuntimeSpec } from "./runtime-spec.ts";
@@ -28,15 +29,20 @@ interface SentSecret {
   readonly header: string;
   readonly reader: SecretReader;
   readonly wrap: (text: string) => SecretText;
+  /** Shown at this port alone, in place of what is of no port; undefined of headers, which go everywhere. */
+  readonly port?: Port | "others";
 }
 
-type Credentials = Pick<RuntimeSpec, "apiKey" | "apiKeyHeader" | "bearer" | "basic" | "headers">;
+type Credentials = Pick<
+  RuntimeSpec,
+  "apiKey" | "apiKeyHeader" | "bearer" | "basic" | "metricsKey" | "managementKey" | "headers"
+>;
 type Files = Pick<RuntimeSpec, "ca" | "cert" | "key" | "verify">;
 
 export class RuntimeCredentials {
   readonly #sent: readonly SentSecret[];
 
-  constructor({ apiKey, apiKeyHeader, bearer, basic, headers }: Credentials) {
+  constructor({ apiKey, apiKeyHeader, bearer, basic, metricsKey, managementKey, headers }: Credentials) {
     const sent: SentSecret[] = Object.entries(headers).map(([header, secret]) => ({
       what: `the header ${header}`,
       header,
@@ -44,10 +50,16 @@ export class RuntimeCredentials {
       wrap: (text) => ({ text }),
     }));
     const asBearer = (text: string): SecretText => ({ text: `Bearer ${text}` });
-    if (apiKey !== undefined) {
+    const keys = [
+      [apiKey, "the API key", "others"],
+      [metricsKey, "the key of its metrics port", "metrics"],
+      [managementKey, "the key of its management port", "management"],
+    ] as const;
+    for (const [key, what, port] of keys) {
+      if (key === undefined) continue;
       const header = apiKeyHeader || "authorization";
       const wrap = apiKeyHeader === "" ? asBearer : (text: string): SecretText => ({ text });
-      sent.push({ what: "the API key", header, reader: new SecretReader(apiKey), wrap });
+      sent.push({ what, header, reader: new SecretReader(key), wrap, port });
     }
     if (bearer !== undefined) {
       sent.push({
@@ -55,10 +67,12 @@ export class RuntimeCredentials {
         header: "authorization",
         reader: new SecretReader(bearer),
         wrap: asBearer,
+        port: "others",
       });
     }
     if (basic !== undefined) {
-      sent.push({ what: "user and password", header: "authorization", reader: new SecretReader(basic), wrap: basicOf });
+      const [what, header] = ["user and password", "authorization"];
+      sent.push({ what, header, reader: new SecretReader(basic), wrap: basicOf, port: "others" });
     }
     this.#sent = sent;
   }
@@ -67,11 +81,13 @@ export class RuntimeCredentials {
     return this.#sent.length === 0;
   }
 
-  /** As they stand in a request's head. */
-  async headers(): Promise<HeaderLines> {
+  /** As they stand in the head of a request to a port. */
+  async headers(to: Port = "api"): Promise<HeaderLines> {
     let lines = "";
     const secrets: string[] = [];
-    for (const { what, header, reader, wrap } of this.#sent) {
+    const own = this.#sent.some(({ port }) => port === to) ? to : "others";
+    for (const { what, header, reader, wrap, port = own } of this.#sent) {
+      if (port !== own) continue;
       const read = await reader.text();
       const value = "fault" in read ? read : wrap(read.text);
       if ("fault" in value) return { fault: `${what}: ${value.fault}` };

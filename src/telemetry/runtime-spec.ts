@@ -15,7 +15,8 @@ import { didYouMean } from "../base/nearest.ts";
 import type { KvEventsPlace } from "./kv-events.ts";
 import { KV_KEYS, kvEventsOf, writeKvEvents } from "./runtime-kv.ts";
 import { RUNTIME_KINDS, type RuntimeKind } from "../runtimes/reading.ts";
-import { parseSecret, type Secret, SECRET_EXPECTED, shownSecret } from "./runtime-secret.ts";
+import { type Secret, shownSecret } from "./runtime-secret.ts";
+import { headersOf, secretOf, TOKEN, within } from "./runtime-spec-secrets.ts";
 import { formatRuntimeUrl, parseRuntimeUrl, type RuntimeUrl, URL_EXPECTED } from "./runtime-url.ts";
 
 /** Kinds that the agent can be told to look after; `auto` finds what there is, `none` looks after nothing. */
@@ -34,6 +35,8 @@ export interface RuntimeSpec {
   readonly grpcUrl: RuntimeUrl | undefined;
   /** Where it tells of its KV cache; undefined where that is not heard. */
   readonly kvEvents: KvEventsPlace | undefined;
+  /** That are asked about, of one that does not list them. */
+  readonly models: readonly string[];
   /** Of a generic one: the file that says what its metrics mean. */
   readonly map: string;
   readonly apiKey: Secret | undefined;
@@ -41,6 +44,9 @@ export interface RuntimeSpec {
   readonly apiKeyHeader: string;
   readonly bearer: Secret | undefined;
   readonly basic: Secret | undefined;
+  /** In place of the others at these ports, as the API key is sent. */
+  readonly metricsKey: Secret | undefined;
+  readonly managementKey: Secret | undefined;
   readonly headers: Readonly<Record<string, Secret>>;
   /** PEM files. */
   readonly ca: string;
@@ -52,21 +58,21 @@ export interface RuntimeSpec {
 /** An endpoint is called after its runtime, with a few letters more, and may have 64. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
 const NAME_EXPECTED = "1 to 48 letters, digits, ., _ or -";
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
-/** What says how a message is framed, or where it goes. */
-const NOT_HEADERS = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "expect", "trailer"];
-const HEADERS_MAX = 16;
+/** As many as are asked about (runtimes/tfserving.ts). */
+const MODELS_MAX = 32;
+const MODEL = /^[\x21-\x7e]{1,256}$/;
 const FILE_EXPECTED = "a file's path";
 const HIDDEN = "(hidden)";
 const EXPECTED = `KIND=URL, such as vllm=http://127.0.0.1:8000, or KIND alone, KIND being one of ${KINDS.join(", ")}`;
 
 const URLS = ["url", "metricsUrl", "managementUrl", "grpcUrl"] as const;
-const SECRETS = ["apiKey", "bearer", "basic"] as const;
+const SECRETS = ["apiKey", "bearer", "basic", "metricsKey", "managementKey"] as const;
 const FILES = ["map", "ca", "cert", "key"] as const;
 const KEYS = [
   "name",
   "kind",
   ...URLS,
+  "models",
   "map",
   ...SECRETS,
   "apiKeyHeader",
@@ -104,11 +110,14 @@ export const AUTO: RuntimeSpec = Object.freeze({
   managementUrl: undefined,
   grpcUrl: undefined,
   kvEvents: undefined,
+  models: [],
   map: "",
   apiKey: undefined,
   apiKeyHeader: "",
   bearer: undefined,
   basic: undefined,
+  metricsKey: undefined,
+  managementKey: undefined,
   headers: {},
   ca: "",
   cert: "",
@@ -125,28 +134,37 @@ function writtenIn(text: string, at: Reading): Written | undefined {
   if (name !== undefined) written["name"] = name;
   if (url !== undefined) written["url"] = url;
   const headers: Record<string, unknown> = {};
+  const models: unknown[] = [];
   const before = at.faults.length;
   for (const option of options) {
     const equals = option.indexOf("=");
     const word = equals < 0 ? option : option.slice(0, equals);
     const value = equals < 0 ? undefined : option.slice(equals + 1);
     const key = word.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    if (word === "header") {
+    if (word === "model") models.push(value);
+    else if (word === "header") {
       const colon = (value ?? "").indexOf(":");
       if (colon < 1) refuse(HIDDEN, within(at, "header"), "header=NAME:VALUE");
       else headers[value?.slice(0, colon) ?? ""] = value?.slice(colon + 1);
-    } else if (!KEYS.includes(key) || key === "headers" || key === "kind" || Object.hasOwn(written, key)) {
+    } else if (
+      !KEYS.includes(key) ||
+      key === "headers" ||
+      key === "models" ||
+      key === "kind" ||
+      Object.hasOwn(written, key)
+    ) {
       refuse(word.slice(0, 64), at, "an option once, and one that there is", didYouMean(word, optionNames()));
     } else if (value === undefined) refuse(word, at, `${word}=VALUE`);
     else written[key] = key === "verify" ? value === "true" || (value === "false" ? false : value) : value;
   }
   if (Object.keys(headers).length > 0) written["headers"] = headers;
+  if (models.length > 0) written["models"] = models;
   return at.faults.length > before ? undefined : written;
 }
 
 function optionNames(): string[] {
   const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return [...KEYS.filter((key) => key !== "kind" && key !== "headers").map(kebab), "header"];
+  return [...KEYS.filter((key) => !["kind", "headers", "models"].includes(key)).map(kebab), "header", "model"];
 }
 
 function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
@@ -165,7 +183,9 @@ function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
     return refuse(value, within(at, key), expected) ?? "";
   };
   const [url, metricsUrl, managementUrl, grpcUrl] = URLS.map((key) => urlOf(written, key, at));
-  const [apiKey, bearer, basic] = SECRETS.map((key) => secretOf(written[key], within(at, key)));
+  const [apiKey, bearer, basic, metricsKey, managementKey] = SECRETS.map((key) =>
+    secretOf(written[key], within(at, key)),
+  );
   const [map = "", ca = "", cert = "", key = ""] = FILES.map((name) =>
     text(name, /^[^\0\n\r]{1,4096}$/, FILE_EXPECTED),
   );
@@ -179,11 +199,14 @@ function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
     managementUrl,
     grpcUrl,
     kvEvents: kvEventsOf(kind ?? "none", written, at),
+    models: modelsOf(written["models"], within(at, "models")),
     map,
     apiKey,
     apiKeyHeader: text("apiKeyHeader", TOKEN, "a header's name"),
     bearer,
     basic,
+    metricsKey,
+    managementKey,
     headers: headersOf(written["headers"], within(at, "headers")),
     ca,
     cert,
@@ -196,7 +219,8 @@ function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
 
 /** What does not go together. */
 function complain(spec: RuntimeSpec, written: Written, at: Reading): void {
-  const { kind, apiKey, apiKeyHeader, bearer, basic, headers, map, cert, key } = spec;
+  const { kind, apiKey, apiKeyHeader, bearer, basic, metricsKey, managementKey, headers, models, map, cert, key } =
+    spec;
   if (kind === "auto" || kind === "none") {
     const more = Object.keys(written).filter((name) => name !== "kind");
     const why = kind === "auto" ? "name a runtime that needs more than its kind" : "";
@@ -213,11 +237,21 @@ function complain(spec: RuntimeSpec, written: Written, at: Reading): void {
       "one of apiKey, bearer, basic and a header authorization: a request has one of these",
     );
   }
-  if (apiKeyHeader !== "" && apiKey === undefined)
+  if (apiKeyHeader !== "" && [apiKey, metricsKey, managementKey].every((secret) => secret === undefined))
     refuse(apiKeyHeader, within(at, "apiKeyHeader"), "an apiKey to be sent in it");
+  if (models.length > 0 && kind !== "tfserving")
+    refuse(models.join(", "), within(at, "models"), "models with the kind tfserving only: others tell theirs");
   if (map !== "" && kind !== "generic") refuse(map, within(at, "map"), "a map with the kind generic only");
   if ((cert === "") !== (key === ""))
     refuse(cert || key, within(at, cert === "" ? "cert" : "key"), "both cert and key, or none");
+}
+
+function modelsOf(value: unknown, at: Reading): readonly string[] {
+  const names = Array.isArray(value) ? (value as readonly unknown[]) : value === undefined ? [] : [value];
+  const good = names.filter((name): name is string => typeof name === "string" && MODEL.test(name));
+  if (good.length < names.length || names.length > MODELS_MAX)
+    refuse(value, at, `at most ${MODELS_MAX} names of models, without blanks`);
+  return Object.freeze(good);
 }
 
 function urlOf(written: Written, key: (typeof URLS)[number], at: Reading): RuntimeUrl | undefined {
@@ -240,31 +274,6 @@ function urlOf(written: Written, key: (typeof URLS)[number], at: Reading): Runti
   );
 }
 
-function secretOf(value: unknown, at: Reading): Secret | undefined {
-  if (value === undefined) return undefined;
-  const secret = typeof value === "string" ? parseSecret(value) : undefined;
-  return secret ?? refuse(HIDDEN, at, SECRET_EXPECTED);
-}
-
-function headersOf(value: unknown, at: Reading): Readonly<Record<string, Secret>> {
-  if (value === undefined) return {};
-  const entries = isRecord(value) ? Object.entries(value) : [];
-  if (!isRecord(value) || entries.length > HEADERS_MAX) {
-    refuse(HIDDEN, at, `at most ${HEADERS_MAX} headers by their names`);
-    return {};
-  }
-  const secrets: [string, Secret][] = [];
-  for (const [name, item] of entries) {
-    if (!TOKEN.test(name) || NOT_HEADERS.includes(name.toLowerCase())) {
-      refuse(name.slice(0, 64), at, "the name of a header that is about neither framing nor where a request goes");
-      continue;
-    }
-    const secret = secretOf(item, within(at, name));
-    if (secret !== undefined) secrets.push([name, secret]);
-  }
-  return Object.freeze(Object.fromEntries(secrets));
-}
-
 /** As a file holds it, without the secrets themselves. */
 function writeSpec(spec: RuntimeSpec): unknown {
   const out: Record<string, unknown> = {};
@@ -280,13 +289,10 @@ function writeSpec(spec: RuntimeSpec): unknown {
     if (secret !== undefined) out[key] = shownSecret(secret);
   }
   for (const key of ["apiKeyHeader", ...FILES] as const) if (spec[key] !== "") out[key] = spec[key];
+  if (spec.models.length > 0) out["models"] = spec.models;
   const headers = Object.entries(spec.headers);
   if (headers.length > 0)
     out["headers"] = Object.fromEntries(headers.map(([name, secret]) => [name, shownSecret(secret)]));
   if (!spec.verify) out["verify"] = false;
   return out;
-}
-
-function within(at: Reading, key: string): Reading {
-  return { ...at, path: `${at.path}.${key}` };
 }

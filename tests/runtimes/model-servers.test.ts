@@ -1,7 +1,7 @@
 /** TorchServe, TensorFlow Serving and OpenVINO Model Server: models by descriptions, by statuses, by a configuration. */
 import { describe, expect, test } from "bun:test";
 import { OPENVINO } from "../../src/runtimes/openvino.ts";
-import { TFSERVING } from "../../src/runtimes/tfserving.ts";
+import { TFSERVING, tfserving } from "../../src/runtimes/tfserving.ts";
 import { TORCHSERVE } from "../../src/runtimes/torchserve.ts";
 import { asked, faultOf, fixture, json, Replay, text, twoPages } from "./replay.ts";
 
@@ -91,6 +91,17 @@ describe("TorchServe", () => {
 describe("TensorFlow Serving", () => {
   const T = "tfserving-2.19";
   const PAGE = "/monitoring/prometheus/metrics";
+
+  test("models that are named are asked about where no metrics tell of any", () => {
+    const replay = new Replay(tfserving(["half", "gone"])).tell({
+      "/v1/models": fixture(`${T}.malformed.json`, 400),
+      "status of half": fixture(`${T}.status.json`),
+      "status of gone": fixture(`${T}.unknown.json`, 404),
+    });
+    expect(replay.states).toEqual({ half: "loaded" });
+    expect(replay.read("/monitoring/prometheus/metrics", text("", 404))).toMatchObject({ kind: "not_supported" });
+    expect(replay.names).toContain("status of gone");
+  });
 
   test("finds models in its metrics, and believes what it is told of each", () => {
     const replay = new Replay(TFSERVING).tell({

@@ -31,6 +31,33 @@ function file(name: string, text: string): string {
   return path;
 }
 
+test("each port is shown its own key, and the others theirs", async () => {
+  const served = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => new Response(request.headers.get("authorization")),
+  });
+  stops.push(() => served.stop(true));
+  const spec = {
+    ...AUTO,
+    apiKey: { kind: "value", text: "api" },
+    managementKey: { kind: "value", text: "own" },
+  } as const;
+  const url = { protocol: "http", host: "127.0.0.1", port: served.port ?? 0, tls: false, base: "" } as const;
+  const client = new RuntimeClient({
+    urls: { api: url, metrics: { ...url }, management: { ...url } },
+    credentials: new RuntimeCredentials(spec),
+    dialers: new RuntimeDialers(transport, spec, "test"),
+  });
+  stops.push(() => client.stop());
+  const shown: Record<string, string> = {};
+  for (const port of ["api", "metrics", "management"] as const) {
+    const asked = await client.ask({ method: "GET", port, path: "/x" }, LIMITS);
+    shown[port] = asked.ok ? Buffer.from(asked.answer.body).toString() : asked.message;
+  }
+  expect(shown).toEqual({ api: "Bearer api", metrics: "Bearer api", management: "Bearer own" });
+});
+
 describe("a client in TLS", () => {
   const server = selfSigned("localhost", "IP:127.0.0.1");
   const own = selfSigned("agent");

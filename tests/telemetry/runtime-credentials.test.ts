@@ -92,6 +92,23 @@ describe("credentials", () => {
     expect(await new RuntimeCredentials({ ...AUTO, ...given }).headers()).toMatchObject({ lines });
   });
 
+  test("of one port are shown there in place of the others, beside the headers", async () => {
+    const given = { apiKey: secret("a"), metricsKey: secret("m"), headers: { "x-a": secret("1") } };
+    const credentials = new RuntimeCredentials({ ...AUTO, ...given });
+    expect(await credentials.headers("metrics")).toMatchObject({ lines: "x-a: 1\r\nauthorization: Bearer m\r\n" });
+    for (const port of ["api", "management"] as const) {
+      expect(await credentials.headers(port)).toMatchObject({ lines: "x-a: 1\r\nauthorization: Bearer a\r\n" });
+    }
+    const alone = new RuntimeCredentials({ ...AUTO, managementKey: secret("g"), apiKeyHeader: "x-key" });
+    expect(await alone.headers("management")).toMatchObject({ lines: "x-key: g\r\n" });
+    expect(await alone.headers()).toMatchObject({ lines: "" });
+    expect(alone.areNone).toBe(false);
+    const missing = new RuntimeCredentials({ ...AUTO, managementKey: secret("file:/nowhere/token") });
+    expect(await missing.headers("management")).toEqual({
+      fault: "the key of its management port: /nowhere/token can't be read: ENOENT",
+    });
+  });
+
   test("that can't be had say which, and not what", async () => {
     const missing = new RuntimeCredentials({ ...AUTO, bearer: secret("file:/nowhere/token") });
     expect(await missing.headers()).toEqual({ fault: "the bearer token: /nowhere/token can't be read: ENOENT" });

@@ -52,6 +52,31 @@ describe("a runtime", () => {
     expect(read(flag).spec?.headers["x-raw"]).toEqual({ kind: "value", text: "file:x" });
   });
 
+  test("has keys for ports and names of models, where its kind needs them", () => {
+    const keys = "torchserve=http://h:8080,api-key=file:/run/i,management-key=file:/run/m,metrics-key=s3cret";
+    expect(written(keys)).toEqual({
+      kind: "torchserve",
+      url: "http://h:8080",
+      apiKey: "file:/run/i",
+      managementKey: "file:/run/m",
+      metricsKey: "(hidden)",
+    });
+    const named = { kind: "tfserving", url: "http://h:8501", models: ["resnet", "bert"] };
+    expect(written("tfserving=http://h:8501,model=resnet,model=bert")).toEqual(named);
+    expect(written(named)).toEqual(named);
+    expect(written({ kind: "tfserving", models: "resnet" })).toEqual({ kind: "tfserving", models: ["resnet"] });
+    for (const [wrong, why] of [
+      ["vllm,model=m", "with the kind tfserving only"],
+      ["tfserving,model", "names of models"],
+      ["tfserving,model=a b", "names of models"],
+      ["tfserving,models=a", "an option once"],
+      [{ kind: "tfserving", models: Array.from({ length: 33 }, (_, i) => `m${i}`) }, "at most 32"],
+      [{ kind: "tfserving", models: [7] }, "names of models"],
+    ] as const) {
+      expect(read(wrong).faults.join()).toContain(why);
+    }
+  });
+
   test("tells where its KV cache events are", () => {
     const flag = "vllm=http://h:8000,kv-events=tcp://*:5557,kv-replay=tcp://[::1]:5657,kv-topic=kv@,kv-ranks=4";
     const expected = {
