@@ -1,6 +1,8 @@
 /**
- * A sign of life of a gRPC target: one call of `grpc.health.v1.Health/Check` on a connection of its own. Any answer is
- * life, a server that does not know the service included; one that says NOT_SERVING, or fails like a server, is not.
+ * A sign of life of a gRPC target: one call of `grpc.health.v1.Health/Check` on a connection of its own, without a key. Any
+ * answer is life, be it of a server that does not know the service (UNIMPLEMENTED) or wants a key for it (UNAUTHENTICATED,
+ * PERMISSION_DENIED); one that says NOT_SERVING, or UNAVAILABLE as proxies do whose server is gone, or fails like a server
+ * of HTTP, is not.
  */
 import type { PollResult } from "../fleet/event.ts";
 import { formatHostPort } from "../fleet/registration.ts";
@@ -27,6 +29,7 @@ const REQUEST = new Uint8Array(5);
 const STATUS_AT = 6;
 const NOT_SERVING = 2;
 const HTTP_FAILURE = 500;
+const UNAVAILABLE = "14";
 
 /** Resolves once it is known, or when `signal` gives up; never rejects. */
 export function probeGrpc(place: DialPlace, tls: TlsClientOptions, signal: AbortSignal): Promise<PollResult> {
@@ -111,9 +114,9 @@ class Probe implements StreamOwner {
 
   // ---- the call's
 
-  answered(_stream: Http2Stream, { status }: HeaderBlock, ended: boolean): void {
-    if (status >= HTTP_FAILURE) this.#fail(`answered ${status}`);
-    else if (ended) this.#succeed();
+  answered(_stream: Http2Stream, block: HeaderBlock, ended: boolean): void {
+    if (block.status >= HTTP_FAILURE) this.#fail(`answered ${block.status}`);
+    else if (ended) this.#ended(block);
   }
 
   body(_stream: Http2Stream, bytes: Uint8Array, start: number, end: number, ended: boolean): void {
@@ -122,8 +125,8 @@ class Probe implements StreamOwner {
     if (ended) this.#succeed();
   }
 
-  trailers(): void {
-    this.#succeed();
+  trailers(_stream: Http2Stream, block: HeaderBlock): void {
+    this.#ended(block);
   }
 
   writable(): void {
@@ -132,6 +135,11 @@ class Probe implements StreamOwner {
 
   lost(_stream: Http2Stream, code: number): void {
     this.#fail(`it reset the stream (${code})`);
+  }
+
+  #ended({ grpcStatus }: HeaderBlock): void {
+    if (grpcStatus?.text === UNAVAILABLE) this.#fail("answered UNAVAILABLE");
+    else this.#succeed();
   }
 
   #succeed(): void {

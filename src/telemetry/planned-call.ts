@@ -41,6 +41,8 @@ export async function carryOut(
     signal.throwIfAborted();
     if (!asked.ok) throw new MeshError("upstream_failed", `${name} can't be asked: ${asked.message}`);
     const fault = call.fault({ ...asked.answer, body: progress.bodyOf(asked.answer.body) }, index);
-    if (fault !== "") throw new MeshError("upstream_failed", `${name} refuses: ${fault}`);
+    // What it will not do however often it is asked is the asker's to mend.
+    const isAsked = asked.answer.status >= 400 && asked.answer.status < 500;
+    if (fault !== "") throw new MeshError(isAsked ? "bad_request" : "upstream_failed", `${name} refuses: ${fault}`);
   }
 }

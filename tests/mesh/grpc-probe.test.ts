@@ -25,6 +25,32 @@ const SERVERS: readonly (readonly [string, (call: Call) => void, RegExp | null])
     (call) => void call.respond({ ...GRPC_HEAD, "grpc-status": "12" }, true),
     null,
   ],
+  ...(
+    [
+      [16, "one that wants a key"],
+      [7, "one that takes another key"],
+      [3, "one that finds fault with the request"],
+    ] as const
+  ).map(
+    ([status, what]) =>
+      [what, (call: Call) => void call.respond({ ...GRPC_HEAD, "grpc-status": String(status) }, true), null] as const,
+  ),
+  [
+    "one that wants a key, and says so behind its head",
+    (call) => void call.respond(GRPC_HEAD).respond({ "grpc-status": "16" }, true),
+    null,
+  ],
+  ["one that wants a key by HTTP's own status", (call) => void call.respond({ ":status": "401" }, true), null],
+  [
+    "a proxy whose server is gone, and says so by gRPC",
+    (call) => void call.respond({ ...GRPC_HEAD, "grpc-status": "14" }, true),
+    /answered UNAVAILABLE/,
+  ],
+  [
+    "one that is unavailable behind its head",
+    (call) => void call.respond(GRPC_HEAD).respond({ "grpc-status": "14" }, true),
+    /answered UNAVAILABLE/,
+  ],
   [
     "one whose health has no message",
     (call) => void call.respond(GRPC_HEAD).respond({ "grpc-status": "0" }, true),

@@ -68,7 +68,11 @@ test("takes any answer to a health poll but a server's failure", async () => {
   for (const [status, outcome] of [
     [200, "ok"],
     [301, "ok"],
+    // It lives, and wants a key.
+    [401, "ok"],
+    [403, "ok"],
     [404, "ok"],
+    [429, "ok"],
     [500, "answered 500"],
     [503, "answered 503"],
   ] as const) {

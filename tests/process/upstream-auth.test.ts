@@ -3,13 +3,14 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-auth-"));
 const keyFile = join(folder, "key");
 const bench = new Bench();
 let server: ReturnType<typeof Bun.serve>;
 let router: Started;
+let polls = 0;
 
 beforeAll(async () => {
   writeFileSync(keyFile, "hush-file\n");
@@ -17,7 +18,11 @@ beforeAll(async () => {
     hostname: "127.0.0.1",
     port: 0,
     async fetch(request) {
-      if (request.method !== "POST") return new Response("ok");
+      // Polls show no key.
+      if (request.method !== "POST") {
+        polls += 1;
+        return new Response("no key", { status: 401 });
+      }
       return Response.json({ shown: request.headers.get("authorization") });
     },
   });
@@ -25,9 +30,12 @@ beforeAll(async () => {
   const auth = `a=bearer:file:${keyFile},b=basic:env:TARGET_KEY`;
   const upstreams = ["a", "b", "c"].flatMap((model) => ["--upstream", `${model}=${at}`]);
   const ports = ["--listen", "--api", "--metrics", "--gossip"].flatMap((name) => [name, "127.0.0.1:0"]);
-  router = await bench.launch(["router", "--workers", "1", ...ports, ...upstreams, "--upstream-auth", auth], {
-    env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, TARGET_KEY: "me:hush-env" },
-  });
+  router = await bench.launch(
+    ["router", "--workers", "1", ...ports, ...upstreams, "--upstream-auth", auth, "--fleet-poll-interval", "100ms"],
+    {
+      env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, TARGET_KEY: "me:hush-env" },
+    },
+  );
 });
 
 afterAll(async () => {
@@ -49,6 +57,15 @@ test("each model's targets are shown its key, and without one the client's", asy
   expect(await shown("a")).toBe("Bearer hush-file");
   expect(await shown("b")).toBe(`Basic ${btoa("me:hush-env")}`);
   expect(await shown("c")).toBe("Bearer client");
+});
+
+test("one that answers polls with 401 lives, and gets requests", async () => {
+  const before = polls;
+  // More than would make it unhealthy, were they failures: the three models are at one place.
+  await until(() => polls >= before + 10);
+  const seen = (await nodes(router)) as unknown as { state: string; routable: boolean }[];
+  expect(seen.map(({ state, routable }) => [state, routable])).toEqual([["healthy", true]]);
+  expect(await shown("a")).toBe("Bearer hush-file");
 });
 
 test("a file that changed counts when the configuration is loaded anew; one that is gone changes nothing", async () => {

@@ -127,6 +127,24 @@ describe("loading", () => {
     expect(limit).toBeGreaterThan(1e9);
   });
 
+  test.each([
+    [400, "bad_request"],
+    [404, "bad_request"],
+    [500, "upstream_failed"],
+  ] as const)("that is refused with %d is %s", async (status, code) => {
+    const answer = { status, contentType: "", body: Buffer.from("no such path") };
+    const { lifecycle } = lifecycleOf({
+      models: [],
+      call: { load: loadOf },
+      more: { ask: async () => ({ ok: true, isFromMesh: false, answer }) },
+    });
+    const error = await lifecycle.load("m", signal).then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+    expect(error).toMatchObject({ code, message: "vllm refuses: the runtime did not load m: no such path" });
+  });
+
   test("ends when the agent does, and tells nobody that it failed", async () => {
     const { lifecycle, seen } = lifecycleOf({ models: [], call: { load: loadOf } });
     const work = wordsOf(lifecycle.load("m", signal));
