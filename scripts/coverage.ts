@@ -10,7 +10,22 @@ import { join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dir, "..");
 const FLOOR = 0.9;
-const CORES = ["base", "swim", "raft", "policy", "score", "wire", "flow", "fleet", "sim", "health"];
+const CORES = [
+  "base",
+  "swim",
+  "raft",
+  "policy",
+  "score",
+  "wire",
+  "flow",
+  "fleet",
+  "sim",
+  "health",
+  "signal",
+  "kv",
+  "exec",
+  "runtimes",
+];
 
 interface Lines {
   found: number;

@@ -56,6 +56,8 @@ const ABSENT_EVERY_MS = 300_000;
 /** One that is foreign, or wants a key. */
 const ELSEWHERE_EVERY_MS = 5000;
 const CONNECT_EVERY_MS = 500;
+/** A process that dies may take connections when its others have ended; not for so long. */
+const CONFIRM_MS = 25;
 const SLOWED_MAX_MS = 10_000;
 /** A pause is at least so many times what the answer took. */
 const REST = 4;
@@ -109,6 +111,8 @@ export class Watch {
   #underWay: Watched | undefined;
   #ask: Look | undefined;
   #isConnecting = false;
+  /** A connection ended: that another one was taken is looked at once more. */
+  #doubt: "none" | "fresh" | "confirming" = "none";
   /** When it was asked, or is to be, who it is, as a connection had ended. */
   #doubtedAtMs = -Infinity;
   #connect = false;
@@ -161,11 +165,14 @@ export class Watch {
 
   connected(nowMs: number): void {
     this.#isConnecting = false;
+    const isConfirmed = this.#doubt === "confirming";
+    this.#doubt = this.#doubt === "fresh" ? "confirming" : "none";
+    if (this.#doubt === "confirming") this.#connectAtMs = nowMs + CONFIRM_MS;
     if (this.#gone !== "") {
       this.#gone = "";
       this.#hear(nowMs);
       this.#dueBy(nowMs, this.#needed);
-    } else if (this.isReady && nowMs >= this.#doubtedAtMs) {
+    } else if (this.isReady && !isConfirmed && nowMs >= this.#doubtedAtMs) {
       this.#doubtedAtMs = Math.max(nowMs, this.#doubtedAtMs + DOUBTED_EVERY_MS);
       this.#dueBy(
         this.#doubtedAtMs,
@@ -183,12 +190,16 @@ export class Watch {
     this.#hear(nowMs);
     this.#forget();
     this.#connectAtMs = nowMs + CONNECT_EVERY_MS;
+    this.#doubt = "none";
     this.#plan(nowMs);
   }
 
   /** A kept connection ended: the process may have. */
   closed(nowMs: number): void {
-    if (this.#gone === "") this.#connectAtMs = nowMs;
+    if (this.#gone === "") {
+      this.#connectAtMs = nowMs;
+      this.#doubt = "fresh";
+    }
     this.#plan(nowMs);
   }
 
@@ -378,6 +389,7 @@ export class Watch {
   #break(watched: Watched, message: string, nowMs: number): void {
     this.#broken++;
     this.#connectAtMs = nowMs;
+    this.#doubt = "fresh";
     if (this.isReady && this.#broken < BROKEN_MAX) {
       watched.dueAtMs = nowMs + this.#config.intervalMs;
       return;

@@ -95,9 +95,13 @@ export class HttpConnection {
     return promise;
   }
 
-  /** Asks nothing: "" where a connection is there or can be made, else why not. Never rejects. */
+  /**
+   * Asks nothing: "" where a connection is there that has served, or can be made, else why not. Never rejects. One that
+   * has not served yet proves nothing: a process that was dying may have taken it, and its end is not always told.
+   */
   connect(timeoutMs: number): Promise<string> {
-    if (this.#stream !== null) return Promise.resolve("");
+    if (this.#stream !== null && (this.#isUsed || this.#pending !== null)) return Promise.resolve("");
+    if (this.#stream !== null) this.#drop();
     const { promise, resolve } = Promise.withResolvers<string>();
     const timer = setTimeout(() => {
       resolve(`no connection within ${timeoutMs} ms`);

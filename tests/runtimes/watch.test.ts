@@ -193,6 +193,19 @@ describe("what goes wrong", () => {
     expect(life.restarts).toBe(1);
   });
 
+  test("a process that still takes a connection as it dies is down a moment later", () => {
+    const life = ready();
+    life.pass(10_300);
+    const diedMs = life.nowMs;
+    life.happens((watch, nowMs) => watch.closed(nowMs));
+    life.pass(10);
+    expect(life.state).toBe("ready");
+    life.listens = false;
+    life.pass(60);
+    expect(life.state).toBe("down");
+    expect(life.states.at(-1)!.atMs - diedMs).toBeLessThanOrEqual(50);
+  });
+
   test("a connection that only ended is none", () => {
     const life = ready();
     for (let i = 0; i < 100; i++) {

@@ -55,6 +55,16 @@ describe("a kept connection", () => {
     expect([server.accepted(), told.length]).toEqual([2, 1]);
   });
 
+  test("is made anew to see whether somebody listens where it has served nothing yet", async () => {
+    const server = await serving((_, socket, count) => socket.write(answerOf(`page ${count}`)));
+    const { ask, connection } = connectionTo(server.port);
+    for (let number = 1; number <= 3; number += 1) {
+      expect(await connection.connect(5000)).toBe("");
+      await until(() => server.accepted() === number, "it was taken");
+    }
+    expect([await ask(), await connection.connect(5000), server.accepted()]).toEqual(["200 page 1", "", 3]);
+  });
+
   test("that a server says it closes is no news, nor is its end", async () => {
     const server = await serving((_, socket, count) => socket.end(answerOf(`page ${count}`, "connection: close\r\n")));
     const { ask, told } = connectionTo(server.port);
