@@ -45,6 +45,7 @@ function post(body: unknown, headers: globalThis.Record<string, string> = {}): R
   return { method: "POST", headers: { ...JSON_HEAD, ...headers }, body: JSON.stringify(body) };
 }
 
+const THREE_WORDS = { inputs: [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }] };
 const story = { messages: [{ role: "user", content: "Tell me a long story." }], temperature: 0 };
 
 /** Asks until it answers with `text`. */
@@ -111,23 +112,27 @@ async function recordLlamaRouter(version: string): Promise<void> {
   await record.close();
 }
 
-async function recordTriton(version: string): Promise<void> {
-  const { runtime, url, metrics } = await startTriton(["--metrics-config", "summary_latencies=true"]);
-  await using _ = runtime;
-  const record = new Record("triton", version);
-  const input = { inputs: [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }] };
+/** What KServe's protocol has in common, before anything is asked of a model. */
+async function takeOpenInference(record: Record, url: string): Promise<void> {
   await record.take("server.json", `${url}/v2`);
   await record.take("live.json", `${url}/v2/health/live`);
   await record.take("ready.json", `${url}/v2/health/ready`);
   await record.take("model.json", `${url}/v2/models/echo`);
   await record.take("model-ready.json", `${url}/v2/models/echo/ready`);
+}
+
+async function recordTriton(version: string): Promise<void> {
+  const { runtime, url, metrics } = await startTriton(["--metrics-config", "summary_latencies=true"]);
+  await using _ = runtime;
+  const record = new Record("triton", version);
+  await takeOpenInference(record, url);
   await record.take("model-config.json", `${url}/v2/models/echo/config`);
   await record.take("index.json", `${url}/v2/repository/index`, post({}));
   await record.take("unused.metrics.txt", metrics);
-  await record.take("infer.json", `${url}/v2/models/echo/infer`, post(input));
+  await record.take("infer.json", `${url}/v2/models/echo/infer`, post(THREE_WORDS));
   await record.take("generate.json", `${url}/v2/models/echo/generate`, post({ text: "one two three" }));
   await record.take("generate.sse", `${url}/v2/models/words/generate_stream`, post({ text: "one two three" }));
-  await record.take("infer-unloaded.json", `${url}/v2/models/idle/infer`, post(input));
+  await record.take("infer-unloaded.json", `${url}/v2/models/idle/infer`, post(THREE_WORDS));
   await record.take("stats.json", `${url}/v2/models/echo/stats`);
   await record.take("used.metrics.txt", metrics);
   await record.take("unload.json", `${url}/v2/repository/models/echo/unload`, post({}));
@@ -143,15 +148,10 @@ async function recordMlServer(version: string): Promise<void> {
   const { runtime, url, metrics } = await startMlServer();
   await using _ = runtime;
   const record = new Record("mlserver", version);
-  const input = { inputs: [{ name: "text", shape: [1], datatype: "BYTES", data: ["one two three"] }] };
-  await record.take("server.json", `${url}/v2`);
-  await record.take("live.json", `${url}/v2/health/live`);
-  await record.take("ready.json", `${url}/v2/health/ready`);
-  await record.take("model.json", `${url}/v2/models/echo`);
-  await record.take("model-ready.json", `${url}/v2/models/echo/ready`);
+  await takeOpenInference(record, url);
   await record.take("index.json", `${url}/v2/repository/index`, post({}));
-  await record.take("infer.json", `${url}/v2/models/echo/infer`, post(input));
-  await record.take("infer.sse", `${url}/v2/models/echo/infer_stream`, post(input));
+  await record.take("infer.json", `${url}/v2/models/echo/infer`, post(THREE_WORDS));
+  await record.take("infer.sse", `${url}/v2/models/echo/infer_stream`, post(THREE_WORDS));
   await record.take("metrics.txt", metrics);
   await record.take("unload.json", `${url}/v2/repository/models/echo/unload`, post({}));
   await record.take("unloaded.index.json", `${url}/v2/repository/index`, post({}));

@@ -7,21 +7,18 @@ import { isLoopback, isWildcard } from "./net/ip.ts";
 import { listensAt } from "./process.ts";
 import { isServing } from "./runtimes/state.ts";
 import type { NodeRuntime } from "./score/sample.ts";
+import type { MetaEndpoint } from "./swim/meta-endpoints.ts";
 import type { NodeMeta } from "./swim/meta.ts";
 import type { Runtime, RuntimeEndpoint } from "./telemetry/runtime.ts";
 import type { RuntimeSample } from "./telemetry/sampler.ts";
 
 /** An endpoint of a runtime, by its name on the node. */
-export interface ServedPlace {
+export interface ServedPlace extends MetaEndpoint {
   readonly runtime: string;
   /** The runtime's, where it has one endpoint only, else RUNTIME-ENDPOINT. */
   readonly name: string;
+  /** Where it listens. */
   readonly host: string;
-  readonly port: number;
-  readonly protocol: "http" | "grpc";
-  readonly tls: boolean;
-  /** Its runtime takes requests. */
-  readonly ready: boolean;
   /** Those that routers take: a node with more than they take would be refused as a whole. */
   readonly models: readonly string[];
 }

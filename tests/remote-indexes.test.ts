@@ -4,9 +4,8 @@ import { blockKey, ROOT } from "../src/kv/block-key.ts";
 import { IndexFeed } from "../src/kv/index-feed.ts";
 import { IndexReceiver } from "../src/kv/index-receiver.ts";
 import type { Target } from "../src/fleet/target.ts";
-import type { NodeRuntime } from "../src/score/sample.ts";
 import { type BlockKeys, RemoteIndexes } from "../src/remote-indexes.ts";
-import { nodeSample } from "./fleet/samples.ts";
+import { nodeRuntime, nodeSample, targetOf } from "./fleet/samples.ts";
 import { storedEvent } from "./kv/engine.ts";
 
 const PROMPT = Uint32Array.from({ length: 64 }, (_, at) => 1000 + at);
@@ -20,44 +19,8 @@ const keysOf: BlockKeys = (blockTokens) => {
   return keys;
 };
 
-const runtime = (name: string): NodeRuntime => ({
-  name,
-  kind: "vllm",
-  version: "",
-  ready: true,
-  draining: false,
-  state: "ready",
-  message: "",
-  sinceMs: 0,
-  endpoints: [],
-});
-
-const target = (id: string, more: Partial<Target> = {}): Target => ({
-  id,
-  node: id,
-  endpoint: "",
-  host: "h",
-  port: 1,
-  tls: false,
-  protocol: "http",
-  source: "gossip",
-  models: ["m"],
-  weight: 1,
-  zone: "",
-  labels: {},
-  incarnation: 1,
-  metricsPort: undefined,
-  state: "healthy",
-  failuresInRow: 0,
-  lastError: "",
-  lastSample: undefined,
-  sampledAtMs: undefined,
-  rttMs: undefined,
-  registeredAtMs: 0,
-  streamed: true,
-  condition: "ready",
-  ...more,
-});
+const target = (id: string, more: Partial<Target> = {}): Target =>
+  targetOf(id, { source: "gossip", streamed: true, ...more });
 
 class Fleet {
   readonly receiver = new IndexReceiver();
@@ -111,7 +74,11 @@ describe("exact matches", () => {
     fleet.engine("n", 0, 16, 16);
     fleet.engine("n", 1, 48, 16);
     fleet.engine("n", 2, 32, 16, "vllm-2");
-    const of = (name: string) => ({ node: "n", endpoint: name, lastSample: nodeSample({ runtimes: [runtime(name)] }) });
+    const of = (name: string) => ({
+      node: "n",
+      endpoint: name,
+      lastSample: nodeSample({ runtimes: [nodeRuntime({ name })] }),
+    });
     fleet.targets = [target("n/vllm", of("vllm")), target("n/vllm-2", of("vllm-2")), target("n/tgi", of("tgi"))];
     expect(fleet.indexes.match("m", keysOf).map(({ exact }) => [exact?.engine, exact?.tokens])).toEqual([
       ["n rank 1", 48],

@@ -4,6 +4,7 @@
  * Every fault is reported, not only the first. Unknown fields are ignored, so that a newer agent can register at an
  * older router. Every length has a limit, since these strings go into log lines, headers and metric labels.
  */
+import { isRecord } from "../base/field.ts";
 import { isPrintable } from "../base/printable.ts";
 import type { Protocol } from "../base/settings-urls.ts";
 import type { Condition } from "./target.ts";
@@ -227,10 +228,6 @@ function parseLabels(value: unknown, faults: string[]): Record<string, string> |
     }
   }
   return Object.fromEntries(entries) as Record<string, string>;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown, lengthMin: number, lengthMax: number): value is string {

@@ -120,6 +120,18 @@ export interface RuntimeReading {
   readonly kvEvents?: KvEventsTold | undefined;
 }
 
+/** A model that is served, of which nothing else was told. */
+export const LOADED_MODEL: Omit<ModelReading, "model"> = {
+  state: "loaded",
+  reason: "",
+  parent: undefined,
+  contextTokensMax: undefined,
+  capabilities: [],
+  loadsOnDemand: false,
+  sizeBytes: undefined,
+  figures: undefined,
+};
+
 /** Nothing told. */
 export const NO_FIGURES: EngineFigures = {
   runningRequests: undefined,

@@ -17,7 +17,7 @@ import {
 } from "./adapter.ts";
 import { complaint, isName, words } from "./json-answer.ts";
 import { PageSet } from "./page-set.ts";
-import { type EngineFigures, type KvEventsTold, type ModelReading, NO_FIGURES } from "./reading.ts";
+import { type EngineFigures, type KvEventsTold, LOADED_MODEL, type ModelReading, NO_FIGURES } from "./reading.ts";
 import type { RuntimeKind, RuntimeReading } from "./reading.ts";
 import { type AdapterTable, isRefusal, type Known, type ModelTold, type TableLook, type Told } from "./table.ts";
 
@@ -174,13 +174,7 @@ export class TableAdapter implements Adapter {
     return [...models.values()].map(({ figures, ...model }) => {
       const own = figuresOf(model.model);
       return {
-        state: "loaded",
-        reason: "",
-        parent: undefined,
-        contextTokensMax: undefined,
-        capabilities: [],
-        loadsOnDemand: false,
-        sizeBytes: undefined,
+        ...LOADED_MODEL,
         ...model,
         figures: own === undefined && figures === undefined ? undefined : joined(own, figures ?? {}),
       };

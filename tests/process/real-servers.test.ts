@@ -18,6 +18,12 @@ const nameOf = (model: string): Uint8Array => Buffer.from([0x0a, model.length, .
 const specOf = (kind: string, { url, grpc, metrics }: { url: string; grpc: string; metrics: string }): string =>
   `${kind}=${url},grpc-url=grpc://${grpc},metrics-url=${new URL(metrics).origin}`;
 
+/** Loads a model of the node, or lets it go. */
+async function byCtl(mesh: RuntimeMesh, command: "load-model" | "unload-model", model: string): Promise<void> {
+  const { code, out } = await mesh.ctl([command, model, "--nodes", NODE]);
+  expect([code, out]).toEqual([0, expect.stringContaining(model)]);
+}
+
 /** What both speak: inference by HTTP, readiness of a model by gRPC, through the router's one port. */
 async function speaksBoth(mesh: RuntimeMesh, kind: string, model: string): Promise<void> {
   await eventually(async () => (await mesh.targets(NODE)).filter(({ routable }) => routable).length === 2);
@@ -61,8 +67,7 @@ describe.skipIf(MLSERVER === null)("a real MLServer behind the mesh", () => {
     async () => {
       expect((await repository(server.url, ECHO, "unload")).status).toBe(200);
       await eventually(async () => (await mesh.targets(NODE)).every(({ models }) => models.length === 0));
-      const loaded = await mesh.ctl(["load-model", ECHO, "--nodes", NODE]);
-      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(ECHO)]);
+      await byCtl(mesh, "load-model", ECHO);
       await speaksBoth(mesh, "kserve", ECHO);
     },
     TIMEOUT_MS,
@@ -114,14 +119,12 @@ describe.skipIf(TRITON === null)("a real Triton behind the mesh", () => {
     async () => {
       const at = `http://${mesh.router.address("listen")}`;
       expect((await infer(at, IDLE, "one")).status).not.toBe(200);
-      const loaded = await mesh.ctl(["load-model", IDLE, "--nodes", NODE]);
-      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(IDLE)]);
+      await byCtl(mesh, "load-model", IDLE);
       await eventually(async () => (await infer(at, IDLE, "one")).status === 200);
       expect(await call(mesh.router.address("listen"), "ModelReady", nameOf(IDLE))).toEqual(TRUE);
       const told = (await eventsOf(agent, "model")).filter(({ text }) => text.includes(IDLE)).map(({ type }) => type);
       expect(told).toEqual(["model.loading", "model.loaded"]);
-      const gone = await mesh.ctl(["unload-model", IDLE, "--nodes", NODE]);
-      expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(IDLE)]);
+      await byCtl(mesh, "unload-model", IDLE);
       await eventually(async () => (await infer(at, IDLE, "one")).status !== 200);
       const never = await mesh.ctl(["load-model", "nothing", "--nodes", NODE]);
       expect(never.code).toBe(1);
@@ -155,11 +158,9 @@ describe.skipIf(OLLAMA === null)("a real Ollama behind the mesh", () => {
         return models.length;
       };
       expect(await loadedNow()).toBe(1);
-      const gone = await mesh.ctl(["unload-model", OLLAMA_MODEL, "--nodes", NODE]);
-      expect([gone.code, gone.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
+      await byCtl(mesh, "unload-model", OLLAMA_MODEL);
       expect(await loadedNow()).toBe(0);
-      const loaded = await mesh.ctl(["load-model", OLLAMA_MODEL, "--nodes", NODE]);
-      expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(OLLAMA_MODEL)]);
+      await byCtl(mesh, "load-model", OLLAMA_MODEL);
       expect(await loadedNow()).toBe(1);
       await mesh.answers(OLLAMA_MODEL, 200);
     },
@@ -190,8 +191,7 @@ describe.skipIf(LLAMA_ROUTER === null)("a real llama-server in router mode behin
         [one, two],
         [two, one],
       ] as const) {
-        const loaded = await mesh.ctl(["load-model", model, "--nodes", NODE]);
-        expect([loaded.code, loaded.out]).toEqual([0, expect.stringContaining(model)]);
+        await byCtl(mesh, "load-model", model);
         await mesh.answers(model, 200);
         // The router knows that there is such a model, and that nobody serves it now.
         await eventually(async () => (await mesh.targets(NODE))[0]?.models.includes(other) === false);

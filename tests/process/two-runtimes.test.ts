@@ -1,38 +1,17 @@
 /** A compiled agent with two runtimes, joined to a compiled router: the targets of one go with it, the other's stay. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type MockRuntime, startMockRuntime } from "../../src/telemetry/mock-runtime.ts";
-import { PROFILES } from "../../src/sim/profile.ts";
 import { Bench, nodes, type Started, until } from "./harness.ts";
+import { startVllmMock } from "./vllm-mock.ts";
 
 const bench = new Bench();
-const mocks: MockRuntime[] = [];
-const runtimes: ReturnType<typeof Bun.serve>[] = [];
+const runtimes: ReturnType<typeof startVllmMock>[] = [];
 let router: Started;
 let agent: Started;
 
-/** A vLLM, as far as an agent can tell: the mock does not say which version it is. */
-function runtime(model: string) {
-  const profile = Object.keys(PROFILES)[0] as keyof typeof PROFILES;
-  const mock = startMockRuntime({ hostname: "127.0.0.1", port: 0, profile, models: [model], seed: 1, speed: 50 });
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    async fetch(request) {
-      const { pathname, search } = new URL(request.url);
-      if (pathname === "/version") return Response.json({ version: "0.11.0" });
-      const body = request.method === "POST" ? await request.text() : undefined;
-      const to = `http://127.0.0.1:${mock.port}${pathname}${search}`;
-      return fetch(to, { method: request.method, ...(body === undefined ? {} : { body }) });
-    },
-  });
-  mocks.push(mock);
-  runtimes.push(server);
-  return server;
-}
-
 beforeAll(async () => {
   router = await bench.router("--workers", "1");
-  const at = [runtime("llama"), runtime("qwen")].map(({ port }) => `http://127.0.0.1:${port}`);
+  runtimes.push(startVllmMock("llama"), startVllmMock("qwen"));
+  const at = runtimes.map(({ port }) => `http://127.0.0.1:${port}`);
   const ports = ["--api", "--metrics", "--gossip"].flatMap((name) => [name, "127.0.0.1:0"]);
   const own = ["--id", "gpu-1", "--data-dir", bench.dataDir, "--register", "none"];
   const told = ["--runtime", `one:vllm=${at[0]}`, "--runtime", `two:vllm=${at[1]}`];
@@ -41,7 +20,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([...runtimes.map((one) => one.stop(true)), ...mocks.map((one) => one.stop())]);
+  await Promise.all(runtimes.map((one) => one.stop()));
   await bench.end();
 });
 
@@ -61,7 +40,7 @@ test("each model is served by the runtime that has it", async () => {
 });
 
 test("a runtime that ends takes its own target out, and nothing else", async () => {
-  await runtimes[1]!.stop(true);
+  await runtimes.pop()!.stop();
   await until(async () => (await ask("qwen")).status === 503 || (await ask("qwen")).status === 404);
   for (let count = 0; count < 10; count += 1) expect((await ask("llama")).status).toBe(200);
   const seen = (await nodes(router)) as unknown as { id: string; routable: boolean }[];

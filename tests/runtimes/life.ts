@@ -3,7 +3,7 @@
  * and all that the watch does is written down.
  */
 import { type Adapter, type Look, type LookRole, READ, type Read } from "../../src/runtimes/adapter.ts";
-import { type ModelReading, NO_FIGURES } from "../../src/runtimes/reading.ts";
+import { LOADED_MODEL, type ModelReading, NO_FIGURES } from "../../src/runtimes/reading.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { watchSettings } from "../../src/runtimes/settings.ts";
 import type { RuntimeState } from "../../src/runtimes/state.ts";
@@ -168,13 +168,7 @@ export class Life {
 export function model(name: string, state: ModelReading["state"] = "loaded"): ModelReading {
   return {
     model: name,
+    ...LOADED_MODEL,
     state,
-    reason: "",
-    parent: undefined,
-    contextTokensMax: undefined,
-    capabilities: [],
-    loadsOnDemand: false,
-    sizeBytes: undefined,
-    figures: undefined,
   };
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Adapter, Ask, ModelCall } from "../../src/runtimes/adapter.ts";
 import { callOf, isLoaded, isOut, post, refusedCall } from "../../src/runtimes/model-plans.ts";
-import { type ModelReading, NO_FIGURES, type RuntimeReading } from "../../src/runtimes/reading.ts";
+import { LOADED_MODEL, type ModelReading, NO_FIGURES, type RuntimeReading } from "../../src/runtimes/reading.ts";
 import { type LifecycleOptions, ModelLifecycle } from "../../src/telemetry/model-lifecycle.ts";
 import type { Asked } from "../../src/telemetry/runtime-client.ts";
 import { until } from "./mock-server.ts";
@@ -12,14 +12,7 @@ const OK: Asked = { ok: true, isFromMesh: false, answer: { status: 200, contentT
 function modelOf(model: string, more: Partial<ModelReading> = {}): ModelReading {
   return {
     model,
-    state: "loaded",
-    reason: "",
-    parent: undefined,
-    contextTokensMax: undefined,
-    capabilities: [],
-    loadsOnDemand: false,
-    sizeBytes: undefined,
-    figures: undefined,
+    ...LOADED_MODEL,
     ...more,
   };
 }

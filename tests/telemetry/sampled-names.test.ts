@@ -1,24 +1,13 @@
 /** Names of models on their way to routers. */
 import { expect, test } from "bun:test";
-import { NO_FIGURES, type ModelReading } from "../../src/runtimes/reading.ts";
+import { LOADED_MODEL, NO_FIGURES } from "../../src/runtimes/reading.ts";
 import { modelSamples } from "../../src/telemetry/runtime-sample.ts";
-
-const model: Omit<ModelReading, "model"> = {
-  state: "loaded",
-  reason: "",
-  parent: undefined,
-  contextTokensMax: undefined,
-  capabilities: [],
-  loadsOnDemand: false,
-  sizeBytes: undefined,
-  figures: undefined,
-};
 
 test("a model whose name would be cut short on its way is not told of", () => {
   const names = ["ä".repeat(200), "ä".repeat(127), "x".repeat(257), "x".repeat(256), "m"];
   const reading = {
     version: "1",
-    models: names.map((name) => ({ ...model, model: name })),
+    models: names.map((name) => ({ ...LOADED_MODEL, model: name })),
     figures: NO_FIGURES,
     figuresAtMs: undefined,
   };
