@@ -3,6 +3,7 @@
  * node's sample. A node whose runtimes have one endpoint together, in plain HTTP, is told of as nodes always were.
  */
 import { registrableModels } from "./fleet/registration.ts";
+import type { AnnouncedPlace } from "./mesh/announcer.ts";
 import { isLoopback, isWildcard } from "./net/ip.ts";
 import { listensAt } from "./process.ts";
 import { isServing } from "./runtimes/state.ts";
@@ -71,20 +72,12 @@ function reachedAt(host: string, advertise: string): string {
   return advertise !== "" && (isWildcard(host) || isLoopback(host)) ? advertise : host;
 }
 
-export interface AnnouncedPlace {
-  readonly id: string;
-  readonly node?: string;
-  readonly endpoint?: string;
-  readonly protocol: "http" | "grpc";
-  readonly tls: boolean;
-  readonly models: readonly string[];
-  /** May be a wildcard: then the address from which a router is reached is meant. */
-  readonly host: string;
-  readonly port: number;
-}
-
 /** What a router is told by registration: a place each. */
-export function announcedPlaces(node: string, places: readonly ServedPlace[], advertise: string): AnnouncedPlace[] {
+export function announcedPlaces(
+  node: string,
+  places: readonly ServedPlace[],
+  advertise: string,
+): Omit<AnnouncedPlace, "metricsPort">[] {
   return places.map(({ name, host, port, protocol, tls, models }) => ({
     ...(places.length === 1 ? { id: node } : { id: `${node}/${name}`, node, endpoint: name }),
     protocol,

@@ -4,7 +4,7 @@ import { isLoopback, isWildcard } from "../src/net/ip.ts";
 import { partOf } from "../src/fleet/part.ts";
 import { parseRegistration } from "../src/fleet/registration.ts";
 import { targetsOf } from "../src/mesh/node-membership.ts";
-import { type AnnouncedPlace, announcedPlaces, placesOf, sampleOf, servedMeta } from "../src/served-places.ts";
+import { announcedPlaces, placesOf, sampleOf, servedMeta } from "../src/served-places.ts";
 import type { Member } from "../src/swim/event.ts";
 import { bareMeta, encodeMeta } from "../src/swim/meta.ts";
 import { META_BYTES_MAX } from "../src/swim/wire.ts";
@@ -140,7 +140,7 @@ test("hosts of this machine alone, and hosts that stand for every address", () =
 describe("more models than routers take", () => {
   const many = Array.from({ length: 100 }, (_, at) => `${at}`);
   const odd = ["x".repeat(257), "line\nbreak", ...many];
-  const isTaken = (place: AnnouncedPlace): boolean =>
+  const isTaken = (place: ReturnType<typeof announcedPlaces>[number]): boolean =>
     "registration" in parseRegistration({ ...place, address: "10.0.0.7:8000", metrics_port: 9090 });
 
   test("are told of in part, and the rest of the node goes on", () => {

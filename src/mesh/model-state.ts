@@ -8,8 +8,9 @@
  */
 import { formatAddress, parseAddress } from "../base/units.ts";
 import { ModelStatus, type NodeState } from "../gen/state.js";
-import type { EndpointSample, ModelSample, ModelState, NodeRuntime, NodeSample, Quantiles } from "../score/sample.ts";
-import { RUNTIME_STATES } from "../score/sample.ts";
+import type { ModelState, Quantiles } from "../base/runtime-terms.ts";
+import type { EndpointSample, ModelSample, NodeRuntime, NodeSample } from "../score/sample.ts";
+import { RUNTIME_STATES } from "../base/runtime-terms.ts";
 import { amount, fraction, known, text, whole, wholeOrUnknown } from "./state-figures.ts";
 
 type ModelMessage = NonNullable<NodeState.$Properties["models"]>[number];

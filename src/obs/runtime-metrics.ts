@@ -1,12 +1,7 @@
 /** Metrics of the runtimes that an agent looks after; of the mock there is no more than of its models. */
+import type { Quantiles } from "../base/runtime-terms.ts";
 import { RUNTIME_METRICS } from "./agent-metric-names.ts";
 import type { Exposition, Metric } from "./exposition.ts";
-
-interface Quantiles {
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-}
 
 /** What is read of a runtime; undefined for what it does not tell. */
 export interface RuntimeFigures {

@@ -17,7 +17,8 @@ import { countAt, flagAt, itemsAt, jsonOf, listAt, memberAt, nameAt, numberAt, t
 import type { Figure, MetricMap } from "./metric-map.ts";
 import { capabilitiesOf, type ModelCard, modelCards } from "./openai-models.ts";
 import { callOf, post } from "./model-plans.ts";
-import type { EngineFigures, ModelState, RuntimeReading } from "./reading.ts";
+import type { EngineFigures, RuntimeReading } from "./reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import {
   type AdapterTable,
   get,

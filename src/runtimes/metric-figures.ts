@@ -15,7 +15,8 @@ import {
 } from "./metric-map.ts";
 import { COUNT, type Cell, Slot, type SlotSpec, SUM } from "./metric-slot.ts";
 import { quantile } from "./quantile.ts";
-import { type EngineFigures, NO_FIGURES, type Quantiles } from "./reading.ts";
+import { type EngineFigures, NO_FIGURES } from "./reading.ts";
+import type { Quantiles } from "../base/runtime-terms.ts";
 
 const HALF_LIFE_MS = 5 * 60_000;
 /** Shares that are a little more than everything come of counters read one after the other. */

@@ -1,7 +1,8 @@
 /** What the plans for loading and unloading models have in common, whichever server carries them out. */
 import type { Answer, Ask, ModelCall } from "./adapter.ts";
 import { complaint } from "./json-answer.ts";
-import type { ModelState, RuntimeReading } from "./reading.ts";
+import type { RuntimeReading } from "./reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 
 /** Servers that answer when the model is loaded take minutes for a large one. */
 export const LOAD_PATIENCE_MS = 30 * 60_000;

@@ -14,7 +14,8 @@ import type { Answer, Ask, LoadOptions, ModelCall, Progress } from "./adapter.ts
 import { complaint, countAt, itemsAt, jsonIn, jsonOf, nameAt, numberAt, words, wordsAt } from "./json-answer.ts";
 import { callOf, isGood, LOAD_PATIENCE_MS, post } from "./model-plans.ts";
 import { capabilitiesOf } from "./openai-models.ts";
-import type { Capability, ModelReading, RuntimeReading } from "./reading.ts";
+import type { ModelReading, RuntimeReading } from "./reading.ts";
+import type { Capability } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type ModelTold, type Refusal, type Told } from "./table.ts";
 
 const LATEST = ":latest";

@@ -5,7 +5,7 @@
  */
 import type { Answer } from "./adapter.ts";
 import { countAt, itemsAt, jsonOf, memberAt, nameAt } from "./json-answer.ts";
-import type { Capability } from "./reading.ts";
+import type { Capability } from "../base/runtime-terms.ts";
 import type { Refusal, Told } from "./table.ts";
 
 export interface ModelCard {

@@ -4,6 +4,8 @@
  * not be taken for an idle one.
  */
 
+import type { Capability, ModelState, Quantiles } from "../base/runtime-terms.ts";
+
 export const RUNTIME_KINDS = [
   "mock",
   "vllm",
@@ -20,29 +22,6 @@ export const RUNTIME_KINDS = [
   "generic",
 ] as const;
 export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
-
-/** `available`: the runtime knows it and could load it, but it is not in memory. */
-export type ModelState = "available" | "loading" | "warming" | "loaded" | "failed" | "unloading";
-
-/** What a model may be asked for. */
-export const CAPABILITIES = [
-  "chat",
-  "completions",
-  "embeddings",
-  "rerank",
-  "infer",
-  "predict",
-  "audio",
-  "images",
-] as const;
-export type Capability = (typeof CAPABILITIES)[number];
-
-/** Of what happened within the last window; undefined as a whole where nothing did. Seconds. */
-export interface Quantiles {
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-}
 
 /**
  * Figures of one engine: of what shares a batch and a KV cache. Data-parallel engines behind one port count as one, with

@@ -5,7 +5,7 @@
 import type { Answer, ModelCall } from "./adapter.ts";
 import { itemsAt, jsonOf, nameAt, textAt, wordsAt } from "./json-answer.ts";
 import { callOf, post } from "./model-plans.ts";
-import type { ModelState } from "./reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import type { ModelTold, Refusal, TableLook, Told } from "./table.ts";
 
 /** A model of several versions is as its best one is. */

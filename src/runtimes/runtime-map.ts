@@ -16,7 +16,8 @@ import type { Answer, Ask, LookRole, ModelCall, Port } from "./adapter.ts";
 import { readFigures, readLabels } from "./figure-reader.ts";
 import { countAt, jsonOf, memberAt, nameAt, textAt } from "./json-answer.ts";
 import type { MetricMap } from "./metric-map.ts";
-import { CAPABILITIES, type Capability, type ModelReading, type ModelState, type RuntimeReading } from "./reading.ts";
+import type { ModelReading, RuntimeReading } from "./reading.ts";
+import { CAPABILITIES, type Capability, type ModelState } from "../base/runtime-terms.ts";
 import type { AdapterTable, ModelTold, Refusal, TableLook, Told } from "./table.ts";
 import { YamlValue } from "./yaml-reader.ts";
 

@@ -17,7 +17,8 @@ import { kvEventsIn } from "./kv-events.ts";
 import type { FamilySource, Figure, MetricMap } from "./metric-map.ts";
 import { callOf, isGood, post, refusedCall } from "./model-plans.ts";
 import { modelCards, readOpenAiModels } from "./openai-models.ts";
-import type { Capability, RuntimeReading } from "./reading.ts";
+import type { RuntimeReading } from "./reading.ts";
+import type { Capability } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type Known, type Refusal, type Told } from "./table.ts";
 
 /** Of the first stage of a pipeline; older versions have no such label. */

@@ -12,16 +12,7 @@
  *
  * Each is left by itself as soon as what was asked is answered otherwise.
  */
-
-export type RuntimeState =
-  | "connecting"
-  | "starting"
-  | "ready"
-  | "slow"
-  | "unresponsive"
-  | "down"
-  | "foreign"
-  | "denied";
+import type { RuntimeState } from "../base/runtime-terms.ts";
 
 export interface RuntimeStatus {
   readonly state: RuntimeState;

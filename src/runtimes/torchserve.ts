@@ -10,7 +10,8 @@
 import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
 import { countAt, itemsAt, jsonOf, nameAt, numberAt, textAt, wordsAt } from "./json-answer.ts";
 import { callOf } from "./model-plans.ts";
-import type { EngineFigures, ModelState, RuntimeReading } from "./reading.ts";
+import type { EngineFigures, RuntimeReading } from "./reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type Refusal, type TableLook, type Told } from "./table.ts";
 
 /** Models that are described: each is a request of its own. */

@@ -3,7 +3,7 @@
  * took over: a model can be asked as soon as one version is available.
  */
 import { itemsAt, textAt, wordsAt } from "./json-answer.ts";
-import type { Capability, ModelState } from "./reading.ts";
+import type { Capability, ModelState } from "../base/runtime-terms.ts";
 import type { ModelTold } from "./table.ts";
 
 const STATES: Readonly<Record<string, ModelState>> = {

@@ -31,7 +31,8 @@ import type { Adapter, Answer, Look, LookRole, Read } from "./adapter.ts";
 import { AskBudget } from "./budget.ts";
 import type { ModelReading, RuntimeReading } from "./reading.ts";
 import type { WatchConfig } from "./settings.ts";
-import { isServing, type RuntimeState, type RuntimeStatus } from "./state.ts";
+import { isServing, type RuntimeStatus } from "./state.ts";
+import type { RuntimeState } from "../base/runtime-terms.ts";
 
 export type FailedAsk =
   /** No whole answer within the deadline. */

@@ -5,22 +5,8 @@
  * `undefined` always means "not known", never zero: a runtime that does not publish a figure must not be taken for an
  * idle one. Fractions are 0..1.
  */
+import type { ModelState, Quantiles, RuntimeState } from "../base/runtime-terms.ts";
 import type { Protocol } from "../base/settings-urls.ts";
-
-/**
- * What a runtime has of a model. One that is loaded is given requests, and one that a request has loaded (`loadSeconds`);
- * `available` is known to the runtime and not in memory, `warming` is loaded and answers its first requests, which are not
- * of clients. New ones go to the end, since their places travel.
- */
-export const MODEL_STATES = ["available", "loading", "warming", "loaded", "failed", "unloading"] as const;
-export type ModelState = (typeof MODEL_STATES)[number];
-
-/** In seconds, of what happened in the last window. */
-export interface Quantiles {
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-}
 
 /** One model on one node, as its runtime reports it. */
 export interface ModelSample {
@@ -82,23 +68,6 @@ export interface EndpointSample {
   readonly protocol: Protocol;
   readonly tls: boolean;
 }
-
-/**
- * How a runtime is: `slow` serves, though its metrics come late; `unresponsive` answers nothing; `down` refuses
- * connections; `foreign` is something else than was said; `denied` wants a key that it was not shown. New ones go to the
- * end, since their places travel.
- */
-export const RUNTIME_STATES = [
-  "connecting",
-  "starting",
-  "ready",
-  "slow",
-  "unresponsive",
-  "down",
-  "foreign",
-  "denied",
-] as const;
-export type RuntimeState = (typeof RUNTIME_STATES)[number];
 
 /** One of a node's runtimes: the models that name it are its own. */
 export interface NodeRuntime {

@@ -1,5 +1,6 @@
 /** Which figures of a model travel, as those of the node and its GPUs do (columns.ts); models into them, and back. */
-import { MODEL_STATES, type ModelSample, type NodeRuntime, type Quantiles } from "../score/sample.ts";
+import { CAPABILITIES, MODEL_STATES, type Quantiles } from "../base/runtime-terms.ts";
+import type { ModelSample, NodeRuntime } from "../score/sample.ts";
 import { AT_ONCE, type Column, figure } from "./columns.ts";
 import type { Quantity } from "./quantity.ts";
 
@@ -54,6 +55,7 @@ function quantile(key: "timeToFirstToken" | "interTokenLatency", name: keyof Qua
 /** Their order is the protocol. Of a node that does not tell them, each model is loaded. */
 const STATES = [undefined, ...MODEL_STATES] as const;
 
+/** What is not among those that are known is not told. */
 function capabilitiesMask(capabilities: readonly string[]): number | undefined {
   let mask = 0;
   for (const [place, name] of CAPABILITIES.entries()) if (capabilities.includes(name)) mask |= 1 << place;
@@ -63,27 +65,6 @@ function capabilitiesMask(capabilities: readonly string[]): number | undefined {
 function capabilitiesOf(mask: number | undefined): string[] {
   return mask === undefined ? [] : CAPABILITIES.filter((_, place) => ((mask >>> place) & 1) === 1);
 }
-
-/** Their order is the protocol; what is not among them is not told. */
-const CAPABILITIES: readonly string[] = [
-  "chat",
-  "completions",
-  "embeddings",
-  "rerank",
-  "infer",
-  "score",
-  "classify",
-  "tokenize",
-  "transcriptions",
-  "translations",
-  "images",
-  "speech",
-  "responses",
-  "messages",
-  "vision",
-  "audio",
-  "tools",
-];
 
 export const MODEL_COLUMNS: readonly Column<WordedModel>[] = [
   figure("count", ({ model }) => model.runningRequests, { push: { least: 4, share: 0.25 } }),

@@ -8,7 +8,8 @@
  *
  * Limits: 16 runtimes. Endpoints for which a word of 256 bytes has no room are left out, from the end.
  */
-import { type EndpointSample, type NodeRuntime, RUNTIME_STATES } from "../score/sample.ts";
+import { RUNTIME_STATES } from "../base/runtime-terms.ts";
+import type { EndpointSample, NodeRuntime } from "../score/sample.ts";
 
 const RUNTIMES_MAX = 16;
 const WORD_BYTES_MAX = 256;

@@ -4,7 +4,8 @@
  * often as may be: it is looked at seldom otherwise, and would tell late that the model is there.
  */
 import { type LoadTimeConfig, LoadTimes } from "../runtimes/load-times.ts";
-import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelReading, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 
 interface LoadWatchOptions {
   readonly reading: () => RuntimeReading;

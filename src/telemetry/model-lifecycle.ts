@@ -10,7 +10,8 @@
  */
 import { MeshError } from "../base/errors.ts";
 import type { LoadTimeConfig } from "../runtimes/load-times.ts";
-import type { ModelReading, ModelState, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelReading, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import { LoadWatch } from "./load-watch.ts";
 import { LookWaiter, pause } from "./look-waiter.ts";
 import { ModelWarming } from "./model-warming.ts";

@@ -1,11 +1,6 @@
 /** What a runtime's reading is to routers: a sample of each model, and how the runtime is. */
-import {
-  type EngineFigures,
-  type ModelReading,
-  type ModelState,
-  type RuntimeReading,
-  workLeftSeconds,
-} from "../runtimes/reading.ts";
+import { type EngineFigures, type ModelReading, type RuntimeReading, workLeftSeconds } from "../runtimes/reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import type { ModelSample } from "../score/sample.ts";
 
 /** What is assumed of requests whose size nobody tells, as routers do by default (score/cost.ts). */

@@ -1,5 +1,6 @@
 /** What the agent has of an inference server, be it a real one beside it or the mock within. */
-import type { ModelState, RuntimeKind, RuntimeReading } from "../runtimes/reading.ts";
+import type { RuntimeKind, RuntimeReading } from "../runtimes/reading.ts";
+import type { ModelState } from "../base/runtime-terms.ts";
 import type { RuntimeStatus } from "../runtimes/state.ts";
 import type { RuntimeSample } from "./sampler.ts";
 

@@ -5,7 +5,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import type { Registration } from "../../src/fleet/registration.ts";
 import { fleetSettings } from "../../src/fleet/settings.ts";
-import type { ModelState } from "../../src/score/sample.ts";
+import type { ModelState } from "../../src/base/runtime-terms.ts";
 import { modelSample, nodeSample } from "./samples.ts";
 
 const TOLD: Registration = { id: "gpu-1", address: "10.0.0.1:8000", metricsPort: 9090, models: ["a"], isCut: true };

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { ModelStatus, NodeState } from "../../src/gen/state.js";
 import { decodeNodeState, decodeVitalsJson, encodeNodeState, type NodeIdentity } from "../../src/mesh/node-state.ts";
 import type { EndpointSample, GpuSample, ModelSample, NodeRuntime, NodeSample } from "../../src/score/sample.ts";
-import { MODEL_STATES, RUNTIME_STATES } from "../../src/score/sample.ts";
+import { MODEL_STATES, RUNTIME_STATES } from "../../src/base/runtime-terms.ts";
 import { modelSample, nodeRuntime, nodeSample } from "../fleet/samples.ts";
 
 const identity: NodeIdentity = {

@@ -7,7 +7,8 @@ import { Eligibility, type PlacementRules } from "../../src/proxy/eligibility.ts
 import { Placement } from "../../src/proxy/placement.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { COLUMN, rowWord } from "../../src/score/layout.ts";
-import { MODEL_STATES, type ModelSample } from "../../src/score/sample.ts";
+import { MODEL_STATES } from "../../src/base/runtime-terms.ts";
+import type { ModelSample } from "../../src/score/sample.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 

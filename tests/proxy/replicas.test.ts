@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { Target } from "../../src/fleet/target.ts";
 import { LOAD_AGAIN_MS, type ReplicaRules, Replicas } from "../../src/proxy/replicas.ts";
-import type { ModelState } from "../../src/score/sample.ts";
+import type { ModelState } from "../../src/base/runtime-terms.ts";
 import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 
 const rules: ReplicaRules = {

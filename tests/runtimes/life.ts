@@ -6,7 +6,7 @@ import { type Adapter, type Look, type LookRole, READ, type Read } from "../../s
 import { LOADED_MODEL, type ModelReading, NO_FIGURES } from "../../src/runtimes/reading.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { watchSettings } from "../../src/runtimes/settings.ts";
-import type { RuntimeState } from "../../src/runtimes/state.ts";
+import type { RuntimeState } from "../../src/base/runtime-terms.ts";
 import { type FailedAsk, Watch } from "../../src/runtimes/watch.ts";
 
 /** What comes of an ask. */

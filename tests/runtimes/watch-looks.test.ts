@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Answer } from "../../src/runtimes/adapter.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
-import type { RuntimeState } from "../../src/runtimes/state.ts";
+import type { RuntimeState } from "../../src/base/runtime-terms.ts";
 import { watchSettings } from "../../src/runtimes/settings.ts";
 import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
 import type { AdapterTable } from "../../src/runtimes/table.ts";

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import { MODEL_STATES, type NodeSample, RUNTIME_STATES } from "../../src/score/sample.ts";
+import { CAPABILITIES, MODEL_STATES, RUNTIME_STATES } from "../../src/base/runtime-terms.ts";
+import type { NodeSample } from "../../src/score/sample.ts";
 import { decode, encode } from "../../src/signal/quantity.ts";
 import { Publisher } from "../../src/signal/publisher.ts";
 import { signalSettings } from "../../src/signal/settings.ts";
@@ -133,7 +134,7 @@ describe("a state", () => {
       reason: fc.constantFrom("", "out of memory"),
       parent: maybe(fc.constantFrom("base", "H100")),
       contextTokensMax: maybe(fc.nat(1e7)),
-      capabilities: fc.uniqueArray(fc.constantFrom("chat", "completions", "embeddings", "tools"), { maxLength: 4 }),
+      capabilities: fc.uniqueArray(fc.constantFrom(...CAPABILITIES)),
       cacheHitRate: maybe(fc.constantFrom(0, 0.5, 1)),
       timeToFirstToken: maybe(quantiles),
       interTokenLatency: maybe(quantiles),
