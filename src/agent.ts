@@ -51,7 +51,9 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
   const journal = new Journal(Date.now());
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), node: () => node, log });
+  /** Figures may be others than before, which is worth no look of its own. */
+  const moved = (): void => states?.moved();
+  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), moved, node: () => node, log });
   const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
@@ -73,6 +75,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     started: () => startedBy(exec, runtimes.started),
     // Whether a GPU is well is told at once.
     changed: () => told(),
+    moved,
     faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });
