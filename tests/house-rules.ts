@@ -36,6 +36,7 @@ const BESIDE_ROLES = [
   "targets",
   "certificates",
   "config-watch",
+  "ending",
   "node-order",
   "operations",
   "policies",
