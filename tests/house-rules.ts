@@ -38,6 +38,7 @@ const BESIDE_ROLES = [
   "certificates",
   "config-commands",
   "config-watch",
+  "ending",
   "node-order",
   "operations",
   "policies",
