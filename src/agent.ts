@@ -53,7 +53,14 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   const journal = new Journal(Date.now());
   /** Figures may be others than before, which is worth no look of its own. */
   const moved = (): void => states?.moved();
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), moved, node: () => node, log });
+  const runtimes = openRuntimePlane({
+    config,
+    tell: journal.tell,
+    changed: () => told(),
+    moved,
+    node: () => node,
+    log,
+  });
   const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,

@@ -161,7 +161,6 @@ export function serveApi(options: FrontOptions): Front {
   const bound = options.fd === undefined ? { host: listener.hostname, port: listener.port } : boundAddress(options.fd);
   context.authority = `localhost:${bound.port}`;
 
-
   return {
     hostname: bound.host,
     port: bound.port,
