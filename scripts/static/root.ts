@@ -12,15 +12,16 @@ const DEVICES = ["null", "zero", "random", "urandom"];
 
 /**
  * Mounts, then becomes another user without privileges in a second namespace, whose root is the folder. Each step
- * replaces the process, so that signals reach the executable. Nothing but /tmp can be written.
+ * replaces the process, so that signals reach the executable. Nothing but /tmp can be written, and not that where there
+ * are no options for it.
  */
 const AS_CONTAINER = `set -e
-root=$1; shift
+root=$1; parts=$2; tmp=$3; shift 3
 mount --make-rprivate /
 mount --bind "$root" "$root"
-mount --rbind /proc "$root/proc"
+if [ "$parts" = all ]; then mount --rbind /proc "$root/proc"; fi
 for device in ${DEVICES.join(" ")}; do mount --bind "/dev/$device" "$root/dev/$device"; done
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+if [ "$tmp" != none ]; then mount -t tmpfs -o "$tmp" tmpfs "$root/tmp"; fi
 mount -o remount,bind,ro "$root"
 exec setpriv --no-new-privs unshare --user --map-user=${UID} --map-group=${UID} --root="$root" --wd=/ /infermesh "$@"`;
 
@@ -61,13 +62,26 @@ export const inEmptyRoot = (folder: string, ...args: string[]): string[] => [
   ...args,
 ];
 
+/** What a container's root may lack. */
+export interface RootLacks {
+  /** /proc is not mounted. */
+  readonly proc?: boolean;
+  /** /tmp is read-only, or nothing may be run from there. */
+  readonly tmp?: "read-only" | "noexec";
+}
+
 /** The command that runs it as a container would: read-only, as an unprivileged user, no new privileges. */
-export const inContainerRoot = (folder: string, ...args: string[]): string[] => [
+export const inContainerRoot = (folder: string, ...args: string[]): string[] => inPoorRoot(folder, {}, ...args);
+
+/** The same in a root that lacks something. */
+export const inPoorRoot = (folder: string, { proc = false, tmp }: RootLacks, ...args: string[]): string[] => [
   ...IN_NAMESPACE,
   "sh",
   "-c",
   AS_CONTAINER,
   "sh",
   folder,
+  proc ? "without-proc" : "all",
+  tmp === "read-only" ? "none" : `mode=1777${tmp === "noexec" ? ",noexec" : ""}`,
   ...args,
 ];

@@ -6,7 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ElfFile } from "../../scripts/elf/file.ts";
-import { addMountPoints, emptyRoot, inContainerRoot, inEmptyRoot, rootFault } from "../../scripts/static/root.ts";
+import {
+  addMountPoints,
+  emptyRoot,
+  inContainerRoot,
+  inEmptyRoot,
+  inPoorRoot,
+  type RootLacks,
+  rootFault,
+} from "../../scripts/static/root.ts";
 import { standsAloneFault } from "../../scripts/static/staticize.ts";
 import { Bench, EXECUTABLE, nodes, until } from "./harness.ts";
 
@@ -81,18 +89,22 @@ describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("in a root with 
   });
 });
 
-describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("as in a container, read-only and unprivileged", () => {
-  /** A command without arguments, for what starts executables. */
-  const inside = join(bench.dataDir, "inside");
-  const ports = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
-  const how = { executable: inside, env: { PATH } };
+/** A command without arguments, for what starts executables; it runs in the container's root. */
+function wrapped(name: string, command: readonly string[]): string {
+  const path = join(bench.dataDir, name);
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  mkdirSync(bench.dataDir, { recursive: true });
+  writeFileSync(path, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
 
-  beforeAll(() => {
-    mkdirSync(bench.dataDir, { recursive: true });
-    const quoted = inContainerRoot(container).map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-    writeFileSync(inside, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
-    chmodSync(inside, 0o755);
-  });
+const PORTS = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
+
+describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("as in a container, read-only and unprivileged", () => {
+  const inside = wrapped("inside", inContainerRoot(container));
+  const ports = PORTS;
+  const how = { executable: inside, env: { PATH } };
 
   test("a router and two agents form a mesh, pick by the C scorer, serve, and end in order", async () => {
     const router = await bench.launch(["router", "--listen", "127.0.0.1:0", "--workers", "2", ...ports], how);
@@ -119,6 +131,27 @@ describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("as in a contain
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(status).toMatch(/^CapEff:\t0+$/m);
     for (const started of [...agents, router]) expect(await started.stop()).toBe(0);
+    expect(router.lines.filter(({ level }) => level !== "info")).toEqual([]);
+  });
+});
+
+describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("where the scorer's library can't be written", () => {
+  const roots: [string, RootLacks, "c" | "typescript"][] = [
+    ["a read-only root", { tmp: "read-only" }, "c"],
+    ["a /tmp from which nothing may be run", { tmp: "noexec" }, "c"],
+    ["a read-only root without /proc", { tmp: "read-only", proc: true }, "typescript"],
+  ];
+  test.each(roots)("in %s all workers pick, and no error is told", async (name, lacks, scorer) => {
+    const executable = wrapped(name.replaceAll(/\W/g, "-"), inPoorRoot(container, lacks));
+    const args = ["router", "--listen", "127.0.0.1:0", "--workers", "2", ...PORTS];
+    const router = await bench.launch(args, { executable, env: { PATH } });
+    expect([router.ready["scorer"], router.ready["workers"]]).toEqual([scorer, 2]);
+    const reason = expect.stringMatching(/^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /);
+    expect(router.ready["reason"]).toEqual(scorer === "c" ? undefined : reason);
+    const url = `http://${router.address("listen")}/v1/chat/completions`;
+    const body = JSON.stringify({ model: "none", messages: [] });
+    expect((await fetch(url, { method: "POST", body })).status).toBe(404);
+    expect(await router.stop()).toBe(0);
     expect(router.lines.filter(({ level }) => level !== "info")).toEqual([]);
   });
 });
