@@ -102,6 +102,9 @@ function mapped(path: string): { library: Library; way: string } {
   }
 }
 
+/** How often this thread has done so. */
+let mappings = 0;
+
 /**
  * Opens what the path holds by a file that has no place in any file system. The loader maps it and needs it no more, so
  * its descriptor is closed at once.
@@ -110,8 +113,10 @@ export function openFromMemory(path: string): Library {
   const bytes = readFileSync(path);
   const fd = memoryFile();
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    return dlopen(`/proc/self/fd/${fd}`, SYMBOLS).symbols;
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+    // glibc takes a name that it has opened before for the same library, and numbers of descriptors come again.
+    mappings += 1;
+    return dlopen(`/proc/self/${"./".repeat(mappings)}fd/${fd}`, SYMBOLS).symbols;
   } finally {
     closeSync(fd);
   }

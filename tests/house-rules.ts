@@ -31,6 +31,7 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "machine-commands",
   "bench-gpu",
   "process",
   "targets",

@@ -136,22 +136,27 @@ describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("as in a contain
 });
 
 describe.skipIf(withoutExecutable !== "" || withoutRoot !== "")("where the scorer's library can't be written", () => {
-  const roots: [string, RootLacks, "c" | "typescript"][] = [
-    ["a read-only root", { tmp: "read-only" }, "c"],
-    ["a /tmp from which nothing may be run", { tmp: "noexec" }, "c"],
-    ["a read-only root without /proc", { tmp: "read-only", proc: true }, "typescript"],
+  /** A router goes on without a data directory, and says so. */
+  const noData = "the policies are not kept over a restart, and this node can't become a control node";
+  const roots: [string, RootLacks, "c" | "typescript", string[]][] = [
+    ["a read-only root", { tmp: "read-only" }, "c", [noData]],
+    ["a /tmp from which nothing may be run", { tmp: "noexec" }, "c", []],
+    ["a read-only root without /proc", { tmp: "read-only", proc: true }, "typescript", [noData]],
   ];
-  test.each(roots)("in %s all workers pick, and no error is told", async (name, lacks, scorer) => {
+  test.each(roots)("in %s all workers pick, and no error is told", async (name, lacks, scorer, warnings) => {
     const executable = wrapped(name.replaceAll(/\W/g, "-"), inPoorRoot(container, lacks));
     const args = ["router", "--listen", "127.0.0.1:0", "--workers", "2", ...PORTS];
     const router = await bench.launch(args, { executable, env: { PATH } });
     expect([router.ready["scorer"], router.ready["workers"]]).toEqual([scorer, 2]);
-    const reason = expect.stringMatching(/^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /);
+    const reason = expect.stringMatching(
+      /^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /,
+    );
     expect(router.ready["reason"]).toEqual(scorer === "c" ? undefined : reason);
     const url = `http://${router.address("listen")}/v1/chat/completions`;
     const body = JSON.stringify({ model: "none", messages: [] });
     expect((await fetch(url, { method: "POST", body })).status).toBe(404);
     expect(await router.stop()).toBe(0);
-    expect(router.lines.filter(({ level }) => level !== "info")).toEqual([]);
+    const told = router.lines.filter(({ level }) => level !== "info");
+    expect(told.map(({ level, msg }) => [level, msg])).toEqual(warnings.map((msg) => ["warn", msg]));
   });
 });
