@@ -3,19 +3,11 @@
  * `--version` and mistakes are answered at once.
  */
 import { commit, version } from "./base/version.ts";
+import type { Section } from "./base/settings.ts";
+import type { Command } from "./ctl/command.ts";
 import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
 import { GPU_CHILDREN, gpuChild } from "./gpu/child-roles.ts";
-import {
-  agentStatus,
-  agentStop,
-  benchGpu,
-  generateConfig,
-  inspectStore,
-  validate,
-  command,
-  type Lazy,
-} from "./machine-commands.ts";
 import { beThrifty } from "./process.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
@@ -29,6 +21,13 @@ const ROLE_NOTES: readonly (readonly [string, string])[] = [
   ],
   ["Exit codes", "0 after an orderly stop\n1 after a failure\n2 for a wrong command line or configuration"],
 ];
+
+type Lazy = () => Promise<Command<Section>>;
+
+/** Settings differ from command to command; whoever runs one needs to know only that they fit it. */
+function command<S extends Section>(of: Command<S>): Command<Section> {
+  return of;
+}
 
 const ROLE_COMMANDS = [
   { name: "start", doc: "Start it; what happens when no command is given." },
@@ -125,6 +124,73 @@ const member: Lazy = async () => {
   });
 };
 
+const generateConfig =
+  (role: "agent" | "router"): Lazy =>
+  async () =>
+    command(await (await import("./config-commands.ts")).generateConfig(role));
+
+const validate =
+  (role: "agent" | "router"): Lazy =>
+  async () =>
+    command(await (await import("./config-commands.ts")).validate(role));
+
+const agentStop: Lazy = async () => {
+  const [{ stopAgent }, { agentStopSettings }, { stateDirectory }] = await Promise.all([
+    import("./ctl/agent-control.ts"),
+    import("./ctl/settings.ts"),
+    import("./mesh/host.ts"),
+  ]);
+  return command({
+    help: {
+      command: "infermesh agent stop",
+      summary: "stop an agent that runs on this machine; its requests may end first",
+      usage: ["[flags]"],
+      notes: [["Exit codes", "0 stopped\n1 still there after the wait\n2 wrong command line\n3 no such agent runs"]],
+    },
+    settings: agentStopSettings,
+    run: (config, terminal) => stopAgent({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
+  });
+};
+
+const agentStatus: Lazy = async () => {
+  const [{ showAgentStatus }, { agentStatusSettings }, { stateDirectory }] = await Promise.all([
+    import("./ctl/agent-control.ts"),
+    import("./ctl/settings.ts"),
+    import("./mesh/host.ts"),
+  ]);
+  return command({
+    help: {
+      command: "infermesh agent status",
+      summary: "show what an agent on this machine says of itself",
+      usage: ["[flags]"],
+      notes: [["Exit codes", "0 well\n1 not well, or no answer\n2 wrong command line\n3 no such agent runs"]],
+    },
+    settings: agentStatusSettings,
+    run: (config, terminal) => showAgentStatus({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
+  });
+};
+
+const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
+
+const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
+
+const inspectStore: Lazy = async () => {
+  const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
+  return command({
+    help: inspectStoreHelp,
+    settings: inspectStoreSettings,
+    operands: [{ name: "PATH", expected: "a log's database, such as DATA-DIR/control-ID.sqlite", completes: "file" }],
+    async run({ entries: count, output }, terminal, [path = ""]) {
+      const { entryLine, inspectLog } = await import("./store/log-inspection.ts");
+      const { renderFigures, renderJsonLine } = await import("./ctl/render.ts");
+      const { summary, entries, fault } = await inspectLog(path);
+      if (count === 0) terminal.out(renderFigures(output, summary));
+      else for (const entry of entries.slice(-count)) terminal.out(renderJsonLine(entryLine(entry)));
+      if (fault !== null) throw fault;
+    },
+  });
+};
+
 const roleBranch = (
   name: "agent" | "router",
   doc: string,
@@ -155,6 +221,7 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
+    "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),
     version: { doc: "Show the version; also --version." },
   },
@@ -187,6 +254,7 @@ async function main(args: readonly string[]): Promise<void> {
     const { keeperProcess } = await import("./keeper/keeper-process.ts");
     return keeperProcess(args.slice(1));
   }
+  if (args[0] === "self-test-child") return (await import("./trial/child.ts")).trialChild(args.slice(1));
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;
