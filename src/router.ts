@@ -17,7 +17,7 @@ import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
 import { TargetKeys } from "./net/upstream-secrets.ts";
-import { notifySupervisor } from "./net/supervisor.ts";
+import { supervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
@@ -50,12 +50,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const log = createLog(config.log);
   const startedMs = performance.now();
   const nowMs = (): number => performance.now();
-  const command = [...selfCommand(), ...process.argv.slice(2)];
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
   const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
-  const { modelsMax, targetsMax } = config.table;
-  const stats = WorkerStats.create({ workersMax, modelsMax, targetsMax });
+  const stats = WorkerStats.create({ ...config.table, workersMax });
   const flights = new PeerFlights();
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
@@ -199,13 +197,14 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
+    control: () => standing.policies?.status(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
   const vitals = control.open(config.metrics, inheritance.metrics, true, metrics);
   handover = new Handover({
     config,
-    command,
+    command: [...selfCommand(), ...process.argv.slice(2)],
     timeoutMs: () => reloads.config.upgradeTimeoutMs,
     obstacle: whyNoSuccessor,
     stopped: stopped.promise,
@@ -248,7 +247,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   keepPid(config.pidFile);
   crew.accept();
   inheritance.served();
-  notifySupervisor({ READY: 1, MAINPID: process.pid });
+  supervisor.ready();
   log.info("ready", {
     role: "router",
     listen: listensAt(config.listen.host, crew.port),
@@ -278,11 +277,12 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   let clean: boolean;
   if (handover.isDone) {
     // The successor serves these ports now; a signal hastens what is left to do here.
+    supervisor.retire();
     journal.end();
     const retired = started.retire(reloads.config.handoverTimeoutMs);
     [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), control.stop()]);
   } else {
-    notifySupervisor({ STOPPING: 1 });
+    supervisor.stopping(reloads.config.drainTimeoutMs);
     clean = await drained();
     // Until its last request ends, the other routers must know of its load.
     await standing.leave(LEAVE_MS);
