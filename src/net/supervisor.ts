@@ -49,8 +49,8 @@ export const supervisor = new Supervisor();
 /** Tells the supervisor, if there is one; whether it was told. */
 export function notifySupervisor(state: Readonly<Record<string, string | number>>): boolean {
   // Whoever started this process for itself (`dev`) is the one that is looked after.
-  const name = process.env["INFERMESH_SUPERVISED"] === "1" ? "" : process.env["NOTIFY_SOCKET"];
-  const path = Buffer.from(name ?? "");
+  const place = process.env["INFERMESH_SUPERVISED"] === "1" ? "" : process.env["NOTIFY_SOCKET"];
+  const path = Buffer.from(place ?? "");
   const libc = openLibc();
   if (path.length === 0 || path.length > PATH_BYTES_MAX || libc === null) return false;
   const address = new Uint8Array(new ArrayBuffer(2 + path.length));

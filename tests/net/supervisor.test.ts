@@ -18,7 +18,7 @@ afterEach(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A supervisor at a socket of its own. */
-function listening(): NotifySocket {
+function aSupervisor(): NotifySocket {
   const path = join(folder, `notify-${Math.random()}`);
   process.env["NOTIFY_SOCKET"] = path;
   return new NotifySocket(path);
@@ -48,7 +48,7 @@ test("a supervisor is told by a socket in the file system, or by an abstract one
 });
 
 test("a role tells that it is ready, lives, and ends; with another main process it is silent", async () => {
-  const socket = listening();
+  const socket = aSupervisor();
   const quiet = new Supervisor();
   quiet.ready();
   expect(await next(socket)).toBe(`READY=1\nMAINPID=${process.pid}\n`);
@@ -67,7 +67,7 @@ test("a role tells that it is ready, lives, and ends; with another main process 
 });
 
 test("a process that another one looks after tells nothing", () => {
-  const socket = listening();
+  const socket = aSupervisor();
   process.env["INFERMESH_SUPERVISED"] = "1";
   expect(notifySupervisor({ READY: 1 })).toBe(false);
   expect(socket.heard()).toBe("");
