@@ -14,6 +14,7 @@ const LIVE_ROUTER_SETTINGS = [
   "upstreams",
   "maxBody",
   "allowRegister",
+  "drainDelay",
   "drainTimeout",
   "handoverTimeout",
   "upgradeTimeout",
