@@ -212,7 +212,8 @@ class Loop {
     this.#instead = instead;
     if (instead === undefined) this.#options.log.info("registered at router", { url: this.url });
     else {
-      const why = "it is older than nodes with several endpoints; the others get no requests from it until it is upgraded";
+      const why =
+        "it is older than nodes with several endpoints; the others get no requests from it until it is upgraded";
       this.#options.log.warn("registered at router with one endpoint alone", { url: this.url, endpoint: instead, why });
     }
   }

@@ -209,7 +209,11 @@ describe.skipIf(!isThere)("an upgrade, one process after the other", () => {
       const status = (await call(apiOf(id), "GetStoreStatus", {}).catch(() => undefined)) as Status | undefined;
       const all = status?.members ?? [];
       const voters = all.filter(({ role }) => role === "leader" || role === "follower");
-      if (voters.length > 0) return voters.map(({ node }) => node).toSorted().join();
+      if (voters.length > 0)
+        return voters
+          .map(({ node }) => node)
+          .toSorted()
+          .join();
     }
     return "";
   }
@@ -245,9 +249,19 @@ describe.skipIf(!isThere)("an upgrade, one process after the other", () => {
     for (const [at, id] of ids.entries()) {
       const others = ids.filter((one) => one !== id).flatMap((one) => ["--join", `127.0.0.1:${gossip.get(one)}`]);
       const args = [
-        ...["--mock-models", "m", "--register", "none", "--gossip", `127.0.0.1:${gossip.get(id)}`, ...others],
-        ...["--serve", `127.0.0.1:${await freePort()}`, "--control", at === 0 ? "bootstrap" : "join"],
-        ...["--control-listen", `127.0.0.1:${await freePort()}`],
+        "--mock-models",
+        "m",
+        "--register",
+        "none",
+        "--gossip",
+        `127.0.0.1:${gossip.get(id)}`,
+        ...others,
+        "--serve",
+        `127.0.0.1:${await freePort()}`,
+        "--control",
+        at === 0 ? "bootstrap" : "join",
+        "--control-listen",
+        `127.0.0.1:${await freePort()}`,
       ];
       running.set(id, { started: await agent("before", id, ...args), args });
     }
@@ -288,8 +302,8 @@ describe.skipIf(!isThere)("an upgrade, one process after the other", () => {
     expect(await loads[0]!.end()).toEqual([]);
     expect(await members()).toBe(ids.join());
     const kept = JSON.stringify(await policies("node1"));
-    for (const name of ["tenant:evil/m/*", "acme/m", ...steps.map((_, at) => `step${at}/m`)]) expect(kept).toContain(name);
+    for (const name of ["tenant:evil/m/*", "acme/m", ...steps.map((_, at) => `step${at}/m`)])
+      expect(kept).toContain(name);
     await until(async () => (await serving(front, "m")).size === ids.length, PATIENCE_MS);
   });
 });
-
