@@ -64,7 +64,10 @@ test("docs/upgrading.md tells the versions that the protocols have", () => {
     .filter((line) => /^\| .+ \| +\d+ +\|/.test(line));
   expect(rows).toHaveLength(PROTOCOLS.length);
   for (const [row, path, constant] of PROTOCOLS) {
-    const told = rows.find((line) => line.startsWith(`| ${row}`))?.split("|")[2]?.trim();
+    const told = rows
+      .find((line) => line.startsWith(`| ${row}`))
+      ?.split("|")[2]
+      ?.trim();
     const actual = new RegExp(`\\bconst ${constant} = (\\d+);`).exec(read(path))?.[1];
     expect([row, told]).toEqual([row, actual]);
   }

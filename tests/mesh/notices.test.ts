@@ -47,8 +47,12 @@ test("another version is told with who is to be upgraded", () => {
   told.strangeVersion("10.0.0.1:7946", Uint8Array.of(0xe1, 2, 0, 0));
   told.strangeVersion("10.0.0.2:7946", Uint8Array.of(0xe1, 0, 0, 0));
   expect(warnings).toEqual([
-    expect.stringContaining("10.0.0.1:7946 is of version 2 of the mesh's packets, and this node speaks version 1: what runs here"),
-    expect.stringContaining("10.0.0.2:7946 is of version 0 of the mesh's packets, and this node speaks version 1: what runs there"),
+    expect.stringContaining(
+      "10.0.0.1:7946 is of version 2 of the mesh's packets, and this node speaks version 1: what runs here",
+    ),
+    expect.stringContaining(
+      "10.0.0.2:7946 is of version 0 of the mesh's packets, and this node speaks version 1: what runs there",
+    ),
   ]);
 });
 
