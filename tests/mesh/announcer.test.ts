@@ -8,7 +8,14 @@ import { Poller } from "../../src/mesh/poller.ts";
 import { eventually } from "../admin/raw-client.ts";
 import { withHttpProxy } from "../net/http-proxy.ts";
 
-const config = { pollIntervalMs: 50, pollTimeoutMs: 500, unhealthyAfter: 3, removeAfter: 10, targetsMax: 10 };
+const config = {
+  pollIntervalMs: 50,
+  pollTimeoutMs: 500,
+  unhealthyAfter: 3,
+  removeAfter: 10,
+  readyWaitMs: 10_000,
+  targetsMax: 10,
+};
 const PLACE: AnnouncedPlace = {
   id: "gpu-1",
   metricsPort: 9090,
