@@ -114,7 +114,11 @@ export const inEmptyRoot = (folder: string, ...args: string[]): string[] => [
 ];
 
 /** The command that runs another one in a root with mount points. */
-export const inRoot = ({ machine, privileges, lacks = {} }: Sharing, folder: string, ...command: string[]): string[] => [
+export const inRoot = (
+  { machine, privileges, lacks = {} }: Sharing,
+  folder: string,
+  ...command: string[]
+): string[] => [
   ...IN_NAMESPACE,
   ...(machine === "none" ? ALONE : []),
   "sh",

@@ -219,7 +219,9 @@ describe.skipIf(withoutRoot !== "")("where the scorer's library can't be written
     const args = ["router", "--listen", "127.0.0.1:0", "--workers", "2", ...ports];
     const router = await bench.launch(args, { executable, env: { PATH } });
     expect([router.ready["scorer"], router.ready["workers"]]).toEqual([scorer, 2]);
-    const reason = expect.stringMatching(/^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /);
+    const reason = expect.stringMatching(
+      /^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /,
+    );
     expect(router.ready["reason"]).toEqual(scorer === "c" ? undefined : reason);
     const url = `http://${router.address("listen")}/v1/chat/completions`;
     const body = JSON.stringify({ model: "none", messages: [] });
