@@ -19,7 +19,7 @@ import { openExecPlane } from "./exec-plane.ts";
 import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
 import { createLog } from "./obs/log.ts";
-import { openControlPlane, type ControlPlane } from "./control-plane.ts";
+import { openControlPlane, whyNoControl, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
 import { gpuCalls, servedGpuCalls } from "./gpu-calls.ts";
 import { modelCalls, servedModelCalls } from "./model-calls.ts";
@@ -130,6 +130,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
       kvCache: blocks.shown(),
       ...(exec === null ? {} : { runtime: exec.summary }),
     }),
+    notReady: () => (draining ? "it is stopping" : whyNoControl(config.control, controlPlane)),
     gpus: { node: config.id, all: () => plane.watch.all, states: () => plane.sources.states },
     ...view,
     onError,

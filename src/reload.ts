@@ -13,6 +13,7 @@ const LIVE_ROUTER_SETTINGS = [
   "upstreams",
   "maxBody",
   "allowRegister",
+  "drainDelay",
   "drainTimeout",
   "handoverTimeout",
   "upgradeTimeout",

@@ -13,6 +13,8 @@ import { Control } from "./control.ts";
 import { openControlPlane } from "./control-plane.ts";
 import { type RouterConfig, routerSettings } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
+import { runDry } from "./ending.ts";
+import { Readiness } from "./fleet/readiness.ts";
 import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
@@ -41,8 +43,6 @@ import { Targets } from "./targets.ts";
 const UPKEEP_MS = 500;
 /** For the policies to be heard before the first request; what is known from before counts in any case. */
 const POLICIES_MS = 1500;
-/** For telling the mesh that this router leaves. */
-const LEAVE_MS = 1000;
 /** For the last spans on their way to the collector. */
 const SPANS_STOP_MS = 3000;
 
@@ -117,6 +117,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   if (source.path !== "" && config.watchConfig) void watch.start();
   const stopped = untilStopped();
+  const readiness = new Readiness(() => reloads.config.fleet.readyWaitMs);
 
   // ---- what is done to it while it runs
 
@@ -142,6 +143,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
+    readiness,
     leave: () => stopped.ask("POST /leave"),
     operations,
   });
@@ -247,6 +249,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
   keepPid(config.pidFile);
   crew.accept();
+  readiness.accepts(nowMs());
   inheritance.served();
   notifySupervisor({ READY: 1, MAINPID: process.pid });
   log.info("ready", {
@@ -265,28 +268,16 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   let failure: MeshError | null = null;
   try {
     const signal = await stopped.promise;
-    const { drainTimeoutMs, handoverTimeoutMs } = reloads.config;
-    log.info("stopping", { signal, drainMs: handover.isDone ? handoverTimeoutMs : drainTimeoutMs });
+    const { drainDelayMs, drainTimeoutMs, handoverTimeoutMs } = reloads.config;
+    log.info("stopping", { signal, drainMs: handover.isDone ? handoverTimeoutMs : drainDelayMs + drainTimeoutMs });
   } catch (error) {
     failure = error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error });
     log.error("the router can't go on", { error: failure.message });
   }
   draining = true;
   watch.stop();
-  targets.drain();
-  const drained = (): Promise<boolean> => started.drain(failure === null ? reloads.config.drainTimeoutMs : 0);
-  let clean: boolean;
-  if (handover.isDone) {
-    // The successor serves these ports now; a signal hastens what is left to do here.
-    journal.end();
-    const retired = started.retire(reloads.config.handoverTimeoutMs);
-    [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), control.stop()]);
-  } else {
-    notifySupervisor({ STOPPING: 1 });
-    clean = await drained();
-    // Until its last request ends, the other routers must know of its load.
-    await standing.leave(LEAVE_MS);
-  }
+  const parts = { crew: started, handover, standing, control, targets, journal, stopped };
+  const clean = await runDry(parts, reloads.config, failure !== null);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   await spans?.stop(SPANS_STOP_MS);
   journal.end();

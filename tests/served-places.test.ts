@@ -99,6 +99,16 @@ describe("what routers are told", () => {
     ]);
   });
 
+  test("is, for those who know one address of a node, an endpoint that is ready if there is such", () => {
+    const down = { state: "down" as const, message: "", sinceMs: 5 };
+    const places = placesOf([
+      runtime("one", [HTTP], { status: down, models: ["a"] }),
+      runtime("two", [{ ...HTTP, port: 8002 }], { models: ["b"] }),
+    ]);
+    expect(servedMeta(places, "10.0.0.7").servingAddress).toBe("10.0.0.7:8002");
+    expect(servedMeta(places.slice(0, 1), "10.0.0.7").servingAddress).toBe("10.0.0.7:8000");
+  });
+
   test("is nothing of a node that serves nowhere, and nothing of a unix socket", () => {
     expect(targetsBy([])).toEqual([]);
     expect(targetsBy([runtime("vllm", [{ ...HTTP, host: "/run/vllm.sock", port: 0 }])])).toEqual([]);

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { addMountPoints, emptyRoot, inContainerRoot, rootFault } from "../../scripts/static/root.ts";
+import { addMountPoints, emptyRoot, inRoot, rootFault } from "../../scripts/static/root.ts";
 import { Double, HAS_COMPILER, removeDoubles } from "../gpu/double.ts";
 import { Bench, EXECUTABLE, type Started, until } from "./harness.ts";
 
@@ -38,7 +38,7 @@ function play(...lines: readonly string[]): void {
 /** A driver is loaded, as far as the root shows. */
 beforeAll(() => {
   if (isLeftOut) return;
-  const quoted = inContainerRoot(root).map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  const quoted = inRoot({ machine: "host", privileges: "none" }, root, "/infermesh").map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   writeFileSync(inside, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
   chmodSync(inside, 0o755);
   emptyRoot(root, STATIC);
