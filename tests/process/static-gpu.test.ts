@@ -38,7 +38,9 @@ function play(...lines: readonly string[]): void {
 /** A driver is loaded, as far as the root shows. */
 beforeAll(() => {
   if (isLeftOut) return;
-  const quoted = inRoot({ machine: "host", privileges: "none" }, root, "/infermesh").map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  const quoted = inRoot({ machine: "host", privileges: "none" }, root, "/infermesh").map(
+    (word) => `'${word.replaceAll("'", `'\\''`)}'`,
+  );
   writeFileSync(inside, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
   chmodSync(inside, 0o755);
   emptyRoot(root, STATIC);
