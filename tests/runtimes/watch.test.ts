@@ -180,7 +180,9 @@ describe("while it serves", () => {
       return life;
     });
     for (const life of lives) life.pass(60_000);
-    const beats = lives.map((life) => new Set(life.asked.filter(({ atMs }) => atMs >= 60_000).map(({ atMs }) => atMs - (atMs % 50))));
+    const beats = lives.map(
+      (life) => new Set(life.asked.filter(({ atMs }) => atMs >= 60_000).map(({ atMs }) => atMs - (atMs % 50))),
+    );
     for (const beat of beats) expect(beat).toEqual(beats[0]!);
   });
 
