@@ -1,12 +1,13 @@
 /**
- * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot.
+ * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot. So it is with what goes
+ * along the lines of pages of metrics, for agents.
  *
  * The library is embedded in the executable. Bun writes it to $BUN_TMPDIR, $TMPDIR or /tmp when it is first opened (one
  * file a version and user; a file there that belongs to another user is not taken), which fails where nothing can be
  * written or run from there, as in a container with a read-only root. Then it is opened from a file in memory, by its
  * name in /proc. Without that too, or with an empty file in its place, since no C compiler was there at build time, the
  * TypeScript scorer serves: none of this may keep a router from working, so every fault ends in it, with one line that
- * says why. A library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript
+ * says why. A library that opens is trusted only when it was built for this layout and does on a few examples as TypeScript
  * does.
  *
  * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
@@ -21,11 +22,16 @@ import { REQUEST, layoutWord } from "./score/layout.ts";
 import { type Picker, PickRequest, TypeScriptPicker } from "./score/pick.ts";
 import { TableWriter } from "./score/table-writer.ts";
 import { ScoreTable } from "./score/table.ts";
+import { Followed, type FollowLines, followLines, LINE, LineTable, ODD_MAX } from "./wire/prometheus-lines.ts";
 
 const SYMBOLS = {
   infermesh_layout: { args: [], returns: "i32" },
   infermesh_wide: { args: [], returns: "i32" },
   infermesh_pick: { args: ["ptr"], returns: "i32" },
+  infermesh_follow: {
+    args: ["ptr", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "i32", "ptr"],
+    returns: "void",
+  },
 } as const;
 
 /** Where Bun shows what is embedded in an executable. */
@@ -60,16 +66,41 @@ class CPicker implements Picker {
   }
 }
 
+/** In C. What it says of how far it came: five words. */
+function followerOf(library: Library): FollowLines {
+  const call = library.infermesh_follow;
+  const told = new Int32Array(new ArrayBuffer(20));
+  return ({ bytes, words, lines, figures }, page, end, into) => {
+    into.begin(figures);
+    // Nothing has no address.
+    if (end === 0) return;
+    call(bytes, words, lines, page, end, into.values, into.odd, ODD_MAX, told);
+    [into.lines = 0, into.at = 0, into.length = 0, into.figures = 0, into.odds = 0] = told;
+  };
+}
+
 /** The library of this thread; it is opened and tested once. */
 let opened: { library: Library | undefined; reason: string } | undefined;
 
 /** A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. */
 export function openPicker(table: ScoreTable, path: string = libraryPath): { picker: Picker; reason: string } {
+  const { library, reason } = openOnce(path);
+  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+}
+
+/** What goes along the lines of pages: C where the library opens and passes, else TypeScript. */
+export function openFollower(path: string = libraryPath): { follow: FollowLines; kind: Picker["kind"] } {
+  const { library } = openOnce(path);
+  return library === undefined
+    ? { follow: followLines, kind: "typescript" }
+    : { follow: followerOf(library), kind: "c" };
+}
+
+function openOnce(path: string): { library: Library | undefined; reason: string } {
   const own = path === libraryPath;
   const result = (own ? opened : undefined) ?? openLibrary(path);
   if (own) opened = result;
-  const { library, reason } = result;
-  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+  return result;
 }
 
 function openLibrary(path: string): { library: Library | undefined; reason: string } {
@@ -79,7 +110,7 @@ function openLibrary(path: string): { library: Library | undefined; reason: stri
     if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
     const { library, way } = mapped(path);
     if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
-    const fault = selfTest(library);
+    const fault = pickTest(library) || followTest(library);
     if (fault !== "") return refused(fault);
     return { library, reason: `${library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer"}${way}` };
   } catch (error) {
@@ -155,7 +186,7 @@ function refused(why: string): { library: undefined; reason: string } {
 }
 
 /** Picks on a small table of its own, against TypeScript; "" when all agree. */
-function selfTest(library: Library): string {
+function pickTest(library: Library): string {
   const table = ScoreTable.create({ targetsMax: 192, modelsMax: 2, workersMax: 1 });
   const writer = new TableWriter(table);
   const prng = new Prng(1);
@@ -192,6 +223,33 @@ function selfTest(library: Library): string {
     }
     const excluded = ours.exclude(row) && theirs.exclude(row);
     if (!excluded) for (const request of [ours, theirs]) request.clearExcluded();
+  }
+  return "";
+}
+
+/** Lines of each kind, and pages that are other than they; "" when both come as far, with the same numbers. */
+function followTest(library: Library): string {
+  const encoder = new TextEncoder();
+  const table = new LineTable();
+  const kinds = [
+    ['c{le="0.5",model="a-long-name"} ', LINE.figure],
+    ["# HELP ", LINE.skip],
+    ["", LINE.read],
+    ["g ", LINE.figure],
+  ] as const;
+  for (const [text, kind] of kinds) table.add(encoder.encode(text), 0, text.length, kind);
+  const ways = [followerOf(library), followLines].map((follow) => ({ follow, into: new Followed() }));
+  for (const number of ["12.5", "-1e-7", "0.1", "1 2", "x"]) {
+    for (const last of ["g 3\n", "g 3", "h 3\n", ""]) {
+      const page = encoder.encode(`${kinds[0][0]}${number}\n# HELP it\nx 1\n${last}`);
+      const [ours, theirs] = ways.map(({ follow, into }) => {
+        into.values.fill(0);
+        follow(table, page, page.length, into);
+        const { lines, at, length, figures, odds, values, odd } = into;
+        return [lines, at, length, figures, odds, ...values.subarray(0, 2), ...odd.subarray(0, odds * 4)];
+      });
+      if (!Bun.deepEquals(ours, theirs)) return "it does not go along lines as TypeScript does";
+    }
   }
   return "";
 }

@@ -74,7 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtimes: ["base", "wire"],
   obs: ["base", "health"],
   net: ["base", "wire"],
-  native: ["base", "score"],
+  native: ["base", "score", "wire"],
   ...Object.fromEntries(SHELLS.map((shell) => [shell, BELOW_SHELLS])),
   config: [...BELOW_SHELLS, ...SHELLS],
   ...Object.fromEntries(BESIDE_ROLES.map((name) => [name, [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES]])),
