@@ -52,7 +52,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
   const journal = new Journal(Date.now());
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), node: () => node, log });
+  const heard = { changed: () => told(), moved: () => states?.moved() };
+  const runtimes = openRuntimePlane({ config, ...heard, tell: journal.tell, node: () => node, log });
   const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
@@ -72,8 +73,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     runtimes: () => runtimes.all,
     started: () => startedBy(exec, runtimes.started),
-    // Whether a GPU is well is told at once.
-    changed: () => told(),
+    ...heard,
     faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });

@@ -143,6 +143,8 @@ async function judgeSet({ use, files }: CertificateSet): Promise<Finding[]> {
       subject: "",
       notBeforeMs: 0,
       notAfterMs: 0,
+      notBefore: "",
+      notAfter: "",
       fault: toMeshError(error).message,
     };
     return [judgeCertificate(broken, nowMs)];
@@ -162,14 +164,18 @@ function certificatesIn(name: string, file: string, pem: string): CertificateFac
     try {
       const { subject, validFrom, validTo } = new X509Certificate(text);
       const named = subject?.replaceAll("\n", ", ") ?? "no subject";
-      return [
-        { name, file, fault: "", subject: named, notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) },
-      ];
+      const [notBeforeMs, notAfterMs] = [Date.parse(validFrom), Date.parse(validTo)];
+      const days = { notBefore: dayOf(notBeforeMs), notAfter: dayOf(notAfterMs) };
+      return [{ name, file, fault: "", subject: named, notBeforeMs, notAfterMs, ...days }];
     } catch {
       return [];
     }
   });
   return found.toSorted((a, b) => a.notAfterMs - b.notAfterMs).slice(0, found.length > SHOWN_MAX ? 1 : SHOWN_MAX);
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
 }
 
 function wordsOf(error: unknown): string {

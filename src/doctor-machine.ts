@@ -133,7 +133,7 @@ export async function clockFindings(): Promise<Finding[]> {
   const [wallMs, steadyMs] = [Date.now(), performance.now()];
   await Bun.sleep(WATCHED_MS);
   const driftMs = Date.now() - wallMs - (performance.now() - steadyMs);
-  return [judgeClock({ wallMs, driftMs, ...kernelClock() })];
+  return [judgeClock({ wallMs, shown: new Date(wallMs).toISOString(), driftMs, ...kernelClock() })];
 }
 
 const TIMEX_BYTES = 208;

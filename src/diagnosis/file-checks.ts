@@ -74,10 +74,13 @@ export interface CertificateFacts {
   readonly subject: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** The same as days. */
+  readonly notBefore: string;
+  readonly notAfter: string;
 }
 
 export function judgeCertificate(facts: CertificateFacts, nowMs: number): Finding {
-  const { name, file, fault, subject, notBeforeMs, notAfterMs } = facts;
+  const { name, file, fault, subject, notBeforeMs, notAfterMs, notBefore, notAfter } = facts;
   const check = "certificate";
   if (fault !== "") {
     return fail(check, fault, "the start ends with that", "correct the file or its setting");
@@ -85,19 +88,10 @@ export function judgeCertificate(facts: CertificateFacts, nowMs: number): Findin
   const what = `${name}, ${file} (${subject})`;
   const why = "whoever checks it refuses the connection";
   if (nowMs < notBeforeMs) {
-    return fail(
-      check,
-      `${what} is not valid before ${dayOf(notBeforeMs)}`,
-      why,
-      "look at the clock, or at the certificate",
-    );
+    return fail(check, `${what} is not valid before ${notBefore}`, why, "look at the clock, or at the certificate");
   }
-  if (nowMs >= notAfterMs) return fail(check, `${what} expired on ${dayOf(notAfterMs)}`, why, "renew it");
-  const found = `${what} is valid until ${dayOf(notAfterMs)}`;
+  if (nowMs >= notAfterMs) return fail(check, `${what} expired on ${notAfter}`, why, "renew it");
+  const found = `${what} is valid until ${notAfter}`;
   if (notAfterMs - nowMs < EXPIRY_DAYS * DAY_MS) return warn(check, found, "soon nobody will accept it", "renew it");
   return ok(check, found);
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

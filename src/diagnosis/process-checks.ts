@@ -143,8 +143,9 @@ export function judgeUdp({ obtainedBytes, wantedBytes }: UdpFacts): Finding {
 }
 
 export interface ClockFacts {
-  /** Since 1970. */
+  /** Since 1970, and as it is written. */
   readonly wallMs: number;
+  readonly shown: string;
   /** By how much the wall clock went on differently from the steady one, while both were watched. */
   readonly driftMs: number;
   /** Whether the kernel holds it for synchronised; undefined where it does not say. */
@@ -157,8 +158,7 @@ export interface ClockFacts {
 const WALL_MS_MIN = Date.UTC(2025, 0, 1);
 const DRIFT_MS_MAX = 50;
 
-export function judgeClock({ wallMs, driftMs, isSynchronised, errorMsMax }: ClockFacts): Finding {
-  const shown = new Date(wallMs).toISOString();
+export function judgeClock({ wallMs, shown, driftMs, isSynchronised, errorMsMax }: ClockFacts): Finding {
   const advice = "run a time service: chrony, ntpd or systemd-timesyncd (on the host, for containers)";
   if (wallMs < WALL_MS_MIN) {
     return fail(

@@ -142,12 +142,18 @@ describe("what it may have", () => {
   });
 
   test("the clock", () => {
-    const facts = { wallMs: Date.UTC(2026, 0, 2), driftMs: 0, isSynchronised: true, errorMsMax: 12.3 };
+    const facts = {
+      wallMs: Date.UTC(2026, 0, 2),
+      shown: "2026-01-02T00:00:00.000Z",
+      driftMs: 0,
+      isSynchronised: true,
+      errorMsMax: 12.3,
+    };
     expectFinding(judgeClock(facts), "ok", /^2026-01-02T.*, synchronised, right within 13 ms$/);
     expectFinding(judgeClock({ ...facts, isSynchronised: undefined }), "ok", /not told$/);
     expectFinding(judgeClock({ ...facts, isSynchronised: false }), "warn", /not synchronised$/);
     expectFinding(judgeClock({ ...facts, driftMs: -400 }), "warn", /set by -400 ms/);
-    expectFinding(judgeClock({ ...facts, wallMs: 0 }), "fail", /^it is 1970-/);
+    expectFinding(judgeClock({ ...facts, wallMs: 0, shown: "1970-01-01T00:00:00.000Z" }), "fail", /^it is 1970-/);
   });
 });
 
@@ -248,20 +254,27 @@ describe("files", () => {
 
   test("certificates", () => {
     const nowMs = Date.UTC(2026, 5, 1);
-    const days = (count: number): number => nowMs + count * 86_400_000;
-    const facts = {
-      name: "tls.cert",
-      file: "c.pem",
-      fault: "",
-      subject: "CN=x",
-      notBeforeMs: days(-1),
-      notAfterMs: days(90),
+    const valid = (fromDays: number, toDays: number) => {
+      const [notBeforeMs, notAfterMs] = [nowMs + fromDays * 86_400_000, nowMs + toDays * 86_400_000];
+      const [notBefore = "", notAfter = ""] = [notBeforeMs, notAfterMs].map((ms) =>
+        new Date(ms).toISOString().slice(0, 10),
+      );
+      return {
+        name: "tls.cert",
+        file: "c.pem",
+        fault: "",
+        subject: "CN=x",
+        notBeforeMs,
+        notAfterMs,
+        notBefore,
+        notAfter,
+      };
     };
-    expectFinding(judgeCertificate(facts, nowMs), "ok", "tls.cert, c.pem (CN=x) is valid until 2026-08-30");
-    expectFinding(judgeCertificate({ ...facts, notAfterMs: days(5) }, nowMs), "warn", /until 2026-06-06$/);
-    expectFinding(judgeCertificate({ ...facts, notAfterMs: days(-1) }, nowMs), "fail", /expired on 2026-05-31$/);
-    expectFinding(judgeCertificate({ ...facts, notBeforeMs: days(1) }, nowMs), "fail", /not valid before 2026-06-02$/);
-    expectFinding(judgeCertificate({ ...facts, fault: "tls.key: no" }, nowMs), "fail", "tls.key: no");
+    expectFinding(judgeCertificate(valid(-1, 90), nowMs), "ok", "tls.cert, c.pem (CN=x) is valid until 2026-08-30");
+    expectFinding(judgeCertificate(valid(-1, 5), nowMs), "warn", /until 2026-06-06$/);
+    expectFinding(judgeCertificate(valid(-9, -1), nowMs), "fail", /expired on 2026-05-31$/);
+    expectFinding(judgeCertificate(valid(1, 90), nowMs), "fail", /not valid before 2026-06-02$/);
+    expectFinding(judgeCertificate({ ...valid(-1, 90), fault: "tls.key: no" }, nowMs), "fail", "tls.key: no");
   });
 });
 
