@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DiscoveryFigures } from "../../src/obs/discovery-metrics.ts";
 import { EXEC_STATES } from "../../src/obs/exec-metrics.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
@@ -36,6 +37,19 @@ function lines(text: string): Map<string, number> {
 function declared(text: string): string[] {
   return [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? "");
 }
+
+const DISCOVERY: DiscoveryFigures = {
+  source: "k8s://default?selector=app=vllm",
+  isHeard: false,
+  failure: "connection refused",
+  objects: 2,
+  targets: { ready: 3, unready: 0, draining: 1 },
+  ageSeconds: 12.5,
+  lists: 4,
+  watches: 5,
+  events: 6,
+  failures: 7,
+};
 
 const MESH: MeshFigures = {
   members: [
@@ -137,6 +151,7 @@ function aRouter() {
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
     blocks: () => HEARD_BLOCKS,
     tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
+    discovery: () => [DISCOVERY],
     policies: () => ({
       revision: 7,
       items: new Map([["acl", 2]]),
@@ -369,7 +384,25 @@ describe("the router's metrics", () => {
       bytesReceived: 0,
       bytesSent: 0,
       scorer: "typescript",
+      discovery: [DISCOVERY],
     });
+  });
+
+  test("tell of what is found in Kubernetes, by source", async () => {
+    const values = lines(await aRouter().metrics.text());
+    const of = `source="${DISCOVERY.source}"`;
+    const told = [
+      [`infermesh_discovery_targets{${of},condition="ready"}`, 3],
+      [`infermesh_discovery_targets{${of},condition="draining"}`, 1],
+      [`infermesh_discovery_watched{${of}}`, 0],
+      [`infermesh_discovery_age_seconds{${of}}`, 12.5],
+      [`infermesh_discovery_objects{${of}}`, 2],
+      [`infermesh_discovery_lists_total{${of}}`, 4],
+      [`infermesh_discovery_watches_total{${of}}`, 5],
+      [`infermesh_discovery_events_total{${of}}`, 6],
+      [`infermesh_discovery_failures_total{${of}}`, 7],
+    ] as const;
+    for (const [name, value] of told) expect([name, values.get(name)]).toEqual([name, value]);
   });
 });
 
