@@ -36,7 +36,7 @@ import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { raftSettings } from "./raft/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
-import { controlSettings } from "./store/settings.ts";
+import { controlOf, controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
 import { resolveRuntimes, runtimeFields, runtimesComplaints, runtimeSettings } from "./telemetry/runtime-settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
@@ -168,10 +168,7 @@ export const routerSettings = section(
       separator: " ",
       doc: "Targets that don't register themselves: a model and where it is served. A heavier one gets more requests (1 is usual). The flag may be given several times; one address may serve several models.",
     }),
-    discover: {
-      ...discoverSettings(RUNTIME_KINDS.filter((kind) => kind !== "mock" && kind !== "generic")),
-      doc: "Runtimes that are found in Kubernetes and have no agent; see docs/kubernetes.md.",
-    },
+    discover: discoverSettings(RUNTIME_KINDS),
     runtime: { ...watchSettings, doc: "How the runtimes that are found there are asked." },
     workers: integer({
       default: 0,
@@ -253,10 +250,12 @@ export type DevConfig = Infer<typeof devSettings>;
 
 /** What the machine decides: the node's name, its routers, its models, its directory. */
 export function resolveAgent(config: AgentConfig): AgentConfig & { readonly localJoin: readonly string[] } {
+  const id = config.id === "" ? hostId() : config.id;
   const none = config.register.length === 0 && config.join.length === 0 && config.joinFile === "";
   return Object.freeze({
     ...config,
-    id: config.id === "" ? hostId() : config.id,
+    id,
+    control: controlOf(config.control, id),
     localJoin: none ? [LOCAL_SEED] : [],
     register: none ? [LOCAL_ROUTER] : config.register.filter((url) => url !== "none"),
     advertise: unbracketed(config.advertise),
@@ -272,6 +271,7 @@ export function resolveRouter(config: RouterConfig): RouterConfig {
     ...config,
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
+    control: controlOf(config.control, config.id),
     workers: config.workers === 0 ? availableParallelism() : config.workers,
   });
 }

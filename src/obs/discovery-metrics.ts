@@ -1,6 +1,6 @@
 /** The metrics of what a router has found in Kubernetes, by source. */
 import type { Exposition } from "./exposition.ts";
-import { DISCOVERY_METRICS } from "./metric-names.ts";
+import { DISCOVERY_METRICS } from "./discovery-metric-names.ts";
 
 export interface DiscoveryFigures {
   readonly source: string;

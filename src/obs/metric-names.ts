@@ -274,26 +274,12 @@ export const POLICY_METRICS = {
   ),
 } as const;
 
-/** Of a router that looks for runtimes in Kubernetes: each source that it watches. */
-export const DISCOVERY_METRICS = {
-  targets: metric(
-    "gauge",
-    "infermesh_discovery_targets",
-    ["source", "condition"],
-    "",
-    "What was found, by what Kubernetes says of it: ready, unready or draining.",
-  ),
-  heard: metric("gauge", "infermesh_discovery_watched", ["source"], "", "1 while changes are heard of, else 0."),
-  age: metric(
-    "gauge",
-    "infermesh_discovery_age_seconds",
-    ["source"],
-    "seconds",
-    "Since it was known that nothing is missing.",
-  ),
-  objects: metric("gauge", "infermesh_discovery_objects", ["source"], "", "EndpointSlices or pods that match."),
-  lists: metric("counter", "infermesh_discovery_lists_total", ["source"], "", "Whole lists that were read."),
-  watches: metric("counter", "infermesh_discovery_watches_total", ["source"], "", "Watches that were taken."),
-  events: metric("counter", "infermesh_discovery_events_total", ["source"], "", "Changes that were told of."),
-  failures: metric("counter", "infermesh_discovery_failures_total", ["source"], "", "Requests that came to nothing."),
+/** Of the control plane as this node sees it, of either role. */
+export const CONTROL_METRICS = {
+  writable: metric("gauge", "infermesh_control_writable", [], "", "1 when policies can be changed now, else 0."),
+  leader: metric("gauge", "infermesh_control_leader_known", [], "", "1 while a leader is known, else 0."),
+  leading: metric("gauge", "infermesh_control_leading", [], "", "1 at the node that leads, else 0."),
+  term: metric("gauge", "infermesh_control_term", [], "", "Rises with each election."),
+  logBytes: metric("gauge", "infermesh_control_log_bytes", [], "bytes", "Size of the log of changes."),
+  members: metric("gauge", "infermesh_control_members", ["role"], "", "Control nodes, by their part."),
 } as const;

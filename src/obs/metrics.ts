@@ -15,6 +15,7 @@ import {
   type SentBlockFigures,
 } from "./block-metrics.ts";
 import { addDiscoveryMetrics, type DiscoveryFigures } from "./discovery-metrics.ts";
+import { addControlMetrics, type ControlFigures } from "./control-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { sum, sumsOf } from "./sums.ts";
@@ -57,6 +58,7 @@ export interface RouterMetricsOptions {
   readonly tracing?: () => SpanFigures | undefined;
   readonly policies?: () => PolicyFigures | undefined;
   readonly discovery?: () => readonly DiscoveryFigures[];
+  readonly control?: () => Promise<ControlFigures> | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -93,6 +95,8 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
   addHeardBlockMetrics(out, () => options.blocks?.());
+  // A router is no control node.
+  addControlMetrics(out, "", options.control);
   addTracingMetrics(out, () => options.tracing?.());
   addDiscoveryMetrics(out, () => options.discovery?.() ?? []);
   addPolicyMetrics(out, stats, () => options.policies?.());
@@ -228,6 +232,7 @@ export interface AgentMetricsOptions {
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
   readonly blocks?: () => SentBlockFigures | undefined;
+  readonly control?: () => Promise<ControlFigures> | undefined;
   /** Those that are asked. */
   readonly runtimes?: () => readonly RuntimeFigures[];
   /** The process that the agent runs as its runtime; undefined where it runs none. */
@@ -250,6 +255,7 @@ export function agentMetrics(options: AgentMetricsOptions): {
   addMeshMetrics(out, mesh);
   addSentMetrics(out, () => signal?.());
   addSentBlockMetrics(out, () => options.blocks?.());
+  addControlMetrics(out, node, options.control);
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DiscoveryFigures } from "../../src/obs/discovery-metrics.ts";
+import type { ControlFigures } from "../../src/obs/control-metrics.ts";
+import { DISCOVERY_METRICS } from "../../src/obs/discovery-metric-names.ts";
 import { EXEC_STATES } from "../../src/obs/exec-metrics.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
@@ -19,9 +20,13 @@ import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
 const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap(
-  (group): Metric[] => Object.values(group),
-);
+const OWN: readonly Metric[] = Object.values({
+  ...names,
+  ...agentNames,
+  ...blockNames,
+  ...GPU_NAMES,
+  DISCOVERY_METRICS,
+}).flatMap((group): Metric[] => Object.values(group));
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
 
 /** Value of each line, by name and labels as they are written. */
@@ -37,19 +42,6 @@ function lines(text: string): Map<string, number> {
 function declared(text: string): string[] {
   return [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1] ?? "");
 }
-
-const DISCOVERY: DiscoveryFigures = {
-  source: "k8s://default?selector=app=vllm",
-  isHeard: false,
-  failure: "connection refused",
-  objects: 2,
-  targets: { ready: 3, unready: 0, draining: 1 },
-  ageSeconds: 12.5,
-  lists: 4,
-  watches: 5,
-  events: 6,
-  failures: 7,
-};
 
 const MESH: MeshFigures = {
   members: [
@@ -119,6 +111,14 @@ const SENT_BLOCKS: SentBlockFigures = {
   deferred: 25,
 };
 
+const CONTROL: ControlFigures = {
+  writable: true,
+  leader: "a",
+  term: 7,
+  logBytes: 8000,
+  members: [{ role: "leader" }, { role: "follower" }, { role: "follower" }, { role: "learner" }],
+};
+
 function aRouter() {
   const stats = WorkerStats.create({ workersMax: 2, modelsMax: 3, targetsMax: 4 });
   const places = [
@@ -150,8 +150,8 @@ function aRouter() {
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
     blocks: () => HEARD_BLOCKS,
+    control: async () => CONTROL,
     tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
-    discovery: () => [DISCOVERY],
     policies: () => ({
       revision: 7,
       items: new Map([["acl", 2]]),
@@ -384,25 +384,8 @@ describe("the router's metrics", () => {
       bytesReceived: 0,
       bytesSent: 0,
       scorer: "typescript",
-      discovery: [DISCOVERY],
+      discovery: [],
     });
-  });
-
-  test("tell of what is found in Kubernetes, by source", async () => {
-    const values = lines(await aRouter().metrics.text());
-    const of = `source="${DISCOVERY.source}"`;
-    const told = [
-      [`infermesh_discovery_targets{${of},condition="ready"}`, 3],
-      [`infermesh_discovery_targets{${of},condition="draining"}`, 1],
-      [`infermesh_discovery_watched{${of}}`, 0],
-      [`infermesh_discovery_age_seconds{${of}}`, 12.5],
-      [`infermesh_discovery_objects{${of}}`, 2],
-      [`infermesh_discovery_lists_total{${of}}`, 4],
-      [`infermesh_discovery_watches_total{${of}}`, 5],
-      [`infermesh_discovery_events_total{${of}}`, 6],
-      [`infermesh_discovery_failures_total{${of}}`, 7],
-    ] as const;
-    for (const [name, value] of told) expect([name, values.get(name)]).toEqual([name, value]);
   });
 });
 
