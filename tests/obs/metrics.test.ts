@@ -19,14 +19,10 @@ import type { RuntimeFigures } from "../../src/obs/runtime-metrics.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
-const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN: readonly Metric[] = Object.values({
-  ...names,
-  ...agentNames,
-  ...blockNames,
-  ...GPU_NAMES,
-  DISCOVERY_METRICS,
-}).flatMap((group): Metric[] => Object.values(group));
+const MORE = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS, DISCOVERY_METRICS };
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...MORE }).flatMap(
+  (group): Metric[] => Object.values(group),
+);
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
 
 /** Value of each line, by name and labels as they are written. */
