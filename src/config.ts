@@ -33,7 +33,7 @@ import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { raftSettings } from "./raft/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
-import { controlSettings } from "./store/settings.ts";
+import { controlOf, controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
 import { resolveRuntimes, runtimeFields, runtimesComplaints, runtimeSettings } from "./telemetry/runtime-settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
@@ -245,10 +245,12 @@ export type DevConfig = Infer<typeof devSettings>;
 
 /** What the machine decides: the node's name, its routers, its models, its directory. */
 export function resolveAgent(config: AgentConfig): AgentConfig & { readonly localJoin: readonly string[] } {
+  const id = config.id === "" ? hostId() : config.id;
   const none = config.register.length === 0 && config.join.length === 0 && config.joinFile === "";
   return Object.freeze({
     ...config,
-    id: config.id === "" ? hostId() : config.id,
+    id,
+    control: controlOf(config.control, id),
     localJoin: none ? [LOCAL_SEED] : [],
     register: none ? [LOCAL_ROUTER] : config.register.filter((url) => url !== "none"),
     advertise: unbracketed(config.advertise),
@@ -264,6 +266,7 @@ export function resolveRouter(config: RouterConfig): RouterConfig {
     ...config,
     advertise: unbracketed(config.advertise),
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
+    control: controlOf(config.control, config.id),
     workers: config.workers === 0 ? availableParallelism() : config.workers,
   });
 }

@@ -86,6 +86,15 @@ async function open(options: ControlPlaneOptions): Promise<ControlPlane> {
   };
 }
 
+/** Why a node that was told to keep the policies does not yet; "" where it does, or was not. */
+export async function whyNoControl({ mode }: ControlConfig, plane: ControlPlane | null): Promise<string> {
+  if (plane === null) return "it is starting";
+  if (mode !== "bootstrap" && mode !== "join") return "";
+  const { engine, leader } = await plane.store.status();
+  if (engine === "follower") return "it is to be a control node, and none has taken it in yet";
+  return engine === "embedded" && leader === "" ? "no control node leads" : "";
+}
+
 /** Its client is much code, which others need not load. */
 async function inEtcd({ control, cluster, log }: ControlPlaneOptions): Promise<ControlPlane> {
   const { EtcdStore } = await import("./store/etcd-store.ts");

@@ -21,6 +21,7 @@ import {
 import type { AdminConfig } from "./admin/settings.ts";
 import { MeshError } from "./base/errors.ts";
 import { type Address, formatAddress } from "./base/units.ts";
+import type { Readiness } from "./fleet/readiness.ts";
 import type { Registration } from "./fleet/registration.ts";
 import { wholeOf } from "./fleet/part.ts";
 import { isRoutable, onePerNode } from "./fleet/target.ts";
@@ -64,6 +65,7 @@ export interface ControlOptions {
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
   readonly isDraining: () => boolean;
+  readonly readiness: Readiness;
   /** Begins an end in order. */
   readonly leave: () => void;
   readonly operations: Operations;
@@ -140,7 +142,8 @@ export class Control {
   }
 
   #apiOptions(metrics: RouterMetrics): RouterApiOptions {
-    const { targets, standing, journal, config, isDraining, leave, operations } = this.#options;
+    const { targets, standing, journal, config, isDraining, readiness, leave, operations } = this.#options;
+    const routable = (): number => targets.all().filter(isRoutable).length;
     return {
       nowMs: () => performance.now(),
       targets: () => targets.all(),
@@ -151,9 +154,9 @@ export class Control {
       stats: () => ({ ...metrics.stats() }),
       health(): RouterHealth {
         if (isDraining()) return { status: "draining", reason: "stopping" };
-        const routable = targets.all().some(isRoutable);
-        return routable ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
+        return routable() > 0 ? { status: "ok" } : { status: "degraded", reason: "no target is routable" };
       },
+      notReady: () => (isDraining() ? "it is stopping" : readiness.whyNot(routable(), performance.now())),
       ...meshView(() => standing.node?.membership ?? null, journal),
       leave,
       metricsText: () => metrics.text(),

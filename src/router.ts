@@ -13,11 +13,13 @@ import { Control } from "./control.ts";
 import { openControlPlane } from "./control-plane.ts";
 import { type RouterConfig, routerSettings } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
+import { runDry } from "./ending.ts";
+import { Readiness } from "./fleet/readiness.ts";
 import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
 import { TargetKeys } from "./net/upstream-secrets.ts";
-import { notifySupervisor } from "./net/supervisor.ts";
+import { supervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
@@ -41,8 +43,6 @@ import { Targets } from "./targets.ts";
 const UPKEEP_MS = 500;
 /** For the policies to be heard before the first request; what is known from before counts in any case. */
 const POLICIES_MS = 1500;
-/** For telling the mesh that this router leaves. */
-const LEAVE_MS = 1000;
 /** For the last spans on their way to the collector. */
 const SPANS_STOP_MS = 3000;
 
@@ -50,12 +50,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const log = createLog(config.log);
   const startedMs = performance.now();
   const nowMs = (): number => performance.now();
-  const command = [...selfCommand(), ...process.argv.slice(2)];
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
   const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
-  const { modelsMax, targetsMax } = config.table;
-  const stats = WorkerStats.create({ workersMax, modelsMax, targetsMax });
+  const stats = WorkerStats.create({ ...config.table, workersMax });
   const flights = new PeerFlights();
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
@@ -117,6 +115,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   if (source.path !== "" && config.watchConfig) void watch.start();
   const stopped = untilStopped();
+  const readiness = new Readiness(() => reloads.config.fleet.readyWaitMs);
 
   // ---- what is done to it while it runs
 
@@ -142,6 +141,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
     isDraining: () => draining,
+    readiness,
     leave: () => stopped.ask("POST /leave"),
     operations,
   });
@@ -199,13 +199,14 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
+    control: () => standing.policies?.status(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
   const vitals = control.open(config.metrics, inheritance.metrics, true, metrics);
   handover = new Handover({
     config,
-    command,
+    command: [...selfCommand(), ...process.argv.slice(2)],
     timeoutMs: () => reloads.config.upgradeTimeoutMs,
     obstacle: whyNoSuccessor,
     stopped: stopped.promise,
@@ -247,8 +248,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
   keepPid(config.pidFile);
   crew.accept();
+  readiness.accepts(nowMs());
   inheritance.served();
-  notifySupervisor({ READY: 1, MAINPID: process.pid });
+  supervisor.ready();
   log.info("ready", {
     role: "router",
     listen: listensAt(config.listen.host, crew.port),
@@ -265,28 +267,16 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   let failure: MeshError | null = null;
   try {
     const signal = await stopped.promise;
-    const { drainTimeoutMs, handoverTimeoutMs } = reloads.config;
-    log.info("stopping", { signal, drainMs: handover.isDone ? handoverTimeoutMs : drainTimeoutMs });
+    const { drainDelayMs, drainTimeoutMs, handoverTimeoutMs } = reloads.config;
+    log.info("stopping", { signal, drainMs: handover.isDone ? handoverTimeoutMs : drainDelayMs + drainTimeoutMs });
   } catch (error) {
     failure = error instanceof MeshError ? error : new MeshError("internal", String(error), { cause: error });
     log.error("the router can't go on", { error: failure.message });
   }
   draining = true;
   watch.stop();
-  targets.drain();
-  const drained = (): Promise<boolean> => started.drain(failure === null ? reloads.config.drainTimeoutMs : 0);
-  let clean: boolean;
-  if (handover.isDone) {
-    // The successor serves these ports now; a signal hastens what is left to do here.
-    journal.end();
-    const retired = started.retire(reloads.config.handoverTimeoutMs);
-    [clean] = await Promise.all([Promise.race([retired, stopped.signalled.then(drained)]), control.stop()]);
-  } else {
-    notifySupervisor({ STOPPING: 1 });
-    clean = await drained();
-    // Until its last request ends, the other routers must know of its load.
-    await standing.leave(LEAVE_MS);
-  }
+  const parts = { crew: started, handover, standing, control, targets, journal, stopped };
+  const clean = await runDry(parts, reloads.config, failure !== null);
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   await spans?.stop(SPANS_STOP_MS);
   journal.end();

@@ -6,6 +6,7 @@ import { connectRoutes } from "./connect-api.ts";
 import { type EventJournal, eventRoutes } from "./events.ts";
 import type { ApiPart } from "./gpu-schema.ts";
 import { openApiDocument } from "./open-api.ts";
+import { probeRoutes } from "./probes.ts";
 import type { Services } from "./services.ts";
 
 export interface MeshApiOptions {
@@ -18,6 +19,8 @@ export interface MeshApiOptions {
   readonly services?: Services | undefined;
   /** What else this port serves in JSON that the OpenAPI document is to have. */
   readonly openApi?: ApiPart;
+  /** Why requests should go elsewhere; "" while they need not. By default never. */
+  notReady?(): string | Promise<string>;
   /** Begins an end in order: out of the mesh, then out of work. Not for the metrics port, which others can reach. */
   readonly leave?: () => void;
 }
@@ -25,6 +28,7 @@ export interface MeshApiOptions {
 /** What may be looked at. */
 export function meshRoutes(app: Hono, options: Omit<MeshApiOptions, "leave">): void {
   const read = "GET, HEAD";
+  probeRoutes(app, () => options.notReady?.() ?? "");
   app.get("/members", (c) => c.json({ members: options.members?.() ?? [] }));
   app.get("/members/:id{.+}", (c) => {
     const id = c.req.param("id");

@@ -26,6 +26,11 @@ export const fleetSettings = section({
     max: 1000,
     doc: "Failed polls in a row after which a registered target is forgotten. Static targets are never forgotten.",
   }),
+  readyWaitMs: duration({
+    default: "10s",
+    max: "1h",
+    doc: "How long a router that has just started and knows no target that can be asked answers 503 to /readyz. After that it is ready all the same, since nobody may know one.",
+  }),
   targetsMax: integer({
     default: 1024,
     min: 1,

@@ -7,6 +7,11 @@ export const successionSettings = {
     max: "24h",
     doc: "How long requests in flight may take to end after SIGTERM. 0 ends them at once.",
   }),
+  drainDelayMs: duration({
+    default: "0s",
+    max: "1h",
+    doc: "How long after SIGTERM requests are still taken, before the drain begins: whoever balances loads over routers (Kubernetes, a load balancer that asks /readyz) needs as long to send them elsewhere. Meanwhile /readyz answers 503, and connections are closed behind their next answer.",
+  }),
   handoverTimeoutMs: duration({
     default: "15m",
     min: "1s",

@@ -51,6 +51,8 @@ export interface WorkerContext {
   heldBytes: number;
   /** No new connections: those that are open close behind their next answer, or when they are quiet. */
   draining: boolean;
+  /** While draining: connections are accepted all the same, since whoever sends them has yet to hear of the end. */
+  ebbing: boolean;
   /** While draining: how long a connection must be without a request to count as quiet. */
   quietMs: number;
   /** While draining: a new request is refused, since nobody takes this router's place. */

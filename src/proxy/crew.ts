@@ -303,6 +303,11 @@ export class Crew {
     }
   }
 
+  /** Soon it will drain: connections end as they fall quiet, and others are accepted all the same. */
+  ebb(): void {
+    this.#tell({ kind: "ebb", quietMs: QUIET_MS });
+  }
+
   /** Stops accepting and lets what is in flight end; resolves when all is done, or after `timeoutMs`. */
   drain(timeoutMs: number): Promise<boolean> {
     return this.#end(timeoutMs, { kind: "drain", quietMs: 0, refuses: true });

@@ -856,7 +856,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (client === null) return;
     const { firstByteTimeoutMs, streamTimeoutMs, requestTimeoutMs } = this.#context.config;
     if (this.#tunnel !== null) {
-      if (this.#context.draining) this.#endTunnel(this.#tunnel, client);
+      if (this.#context.draining && !this.#context.ebbing) this.#endTunnel(this.#tunnel, client);
       else this.#expireTunnel(this.#tunnel, now);
     } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
       this.refuse(this.#tooLate());

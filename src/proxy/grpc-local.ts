@@ -148,7 +148,8 @@ class LocalCall implements StreamOwner, Watcher {
       this.#client.connection.reset(stream, H2_ERROR.cancel);
       this.#finish(GRPC_STATUS.cancelled);
     }
-    if (!this.#isOver && this.context.draining) this.end("draining", "this router is shutting down");
+    const { draining, ebbing } = this.context;
+    if (!this.#isOver && draining && !ebbing) this.end("draining", "this router is shutting down");
   }
 
   /** Whether the client may hear of that service; one that is a model is told to whom the listings tell it. */

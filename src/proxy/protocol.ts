@@ -111,6 +111,8 @@ export type ToWorker =
    * next request, or when nothing came on them for `quietMs`; with `refuses` that next request is not served any more.
    */
   | { readonly kind: "drain"; readonly quietMs: number; readonly refuses: boolean }
+  /** It will be told to drain soon: close connections as then, but go on to accept others. */
+  | { readonly kind: "ebb"; readonly quietMs: number }
   /** Close what is left, and end. */
   | { readonly kind: "end" }
   /** For tests of the respawn: fail as a bug would. */

@@ -113,6 +113,7 @@ function start(options: WorkerStart): RunningWorker {
     tracer,
     heldBytes: 0,
     draining: false,
+    ebbing: false,
     quietMs: 0,
     refuses: false,
     control(path, body, reply) {
@@ -125,7 +126,9 @@ function start(options: WorkerStart): RunningWorker {
   const handshakes: Handshakes = new Handshakes({
     hasRoom: () => connections.size + handshakes.size < config.connectionsMax,
     get timeoutMs() {
-      return context.draining ? Math.min(config.handshakeTimeoutMs, LAST_HANDSHAKES_MS) : config.handshakeTimeoutMs;
+      return context.draining && !context.ebbing
+        ? Math.min(config.handshakeTimeoutMs, LAST_HANDSHAKES_MS)
+        : config.handshakeTimeoutMs;
     },
   });
   let drainingSinceMs = 0;
@@ -177,7 +180,13 @@ function start(options: WorkerStart): RunningWorker {
     context.content.sweep(now);
     if (context.content.cache !== null) counters.cacheHolds(context.content.cache.size, context.content.cache.bytes);
     tracer?.flush();
-    if (!context.draining || connections.size + handshakes.size > 0 || now - drainingSinceMs < SWEEP_MS) return;
+    if (
+      !context.draining ||
+      context.ebbing ||
+      connections.size + handshakes.size > 0 ||
+      now - drainingSinceMs < SWEEP_MS
+    )
+      return;
     clearInterval(sweep);
     tracer?.flush(true);
     post({ kind: "drained", index });
@@ -241,11 +250,17 @@ function start(options: WorkerStart): RunningWorker {
         case "spans-taken":
           tracer?.taken();
           break;
+        case "ebb":
+          context.quietMs = message.quietMs;
+          context.ebbing = !context.draining;
+          context.draining = true;
+          break;
         case "drain":
           context.quietMs = message.quietMs;
           context.refuses = message.refuses;
-          if (context.draining) break;
+          if (context.draining && !context.ebbing) break;
           context.draining = true;
+          context.ebbing = false;
           drainingSinceMs = nowMs();
           // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
           setTimeout(() => {

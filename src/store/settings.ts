@@ -31,11 +31,19 @@ const engine = make<string>(
   },
 );
 
-export const controlSettings = section({
+const controlFields = {
   mode: choice(["auto", "bootstrap", "join", "off"], {
     default: "auto",
     flag: "control",
     doc: "Whether this node is a control node, which keeps the policies. bootstrap: it is the first one of a new mesh (say so at exactly one). join: it joins those that there are. off: never. auto: an agent that joins nobody bootstraps itself; any other stands by until `infermesh ctl control add` names it. A node that has a store stays a control node.",
+  }),
+  first: text({
+    default: "",
+    flag: "control-first",
+    placeholder: "ID",
+    lengthMax: 128,
+    emptyMeans: "whoever is told to bootstrap",
+    doc: "With --control bootstrap: only the node of this --id is the first one, every other joins. So all control nodes can be started by one command, as the replicas of a Kubernetes StatefulSet are.",
   }),
   listen: address({
     default: `:${CONTROL_PORT}`,
@@ -83,6 +91,19 @@ export const controlSettings = section({
     lengthMax: 4096,
     doc: "Private key that belongs to it, PEM.",
   }),
+};
+
+export const controlSettings = section(controlFields, {
+  check: ({ mode, first }) =>
+    first !== "" && mode !== "bootstrap"
+      ? [{ path: "first", found: first, expected: `none while control is ${mode}: it is for --control bootstrap` }]
+      : [],
 });
 
 export type ControlConfig = Infer<typeof controlSettings>;
+
+/** What is meant for the node of that id: of those that are told to bootstrap, all but the first join. */
+export function controlOf(control: ControlConfig, id: string): ControlConfig {
+  const { mode, first } = control;
+  return mode === "bootstrap" && first !== "" && first !== id ? Object.freeze({ ...control, mode: "join" }) : control;
+}

@@ -10,6 +10,7 @@ const config: FleetConfig = {
   pollTimeoutMs: 300,
   unhealthyAfter: 3,
   removeAfter: 10,
+  readyWaitMs: 10_000,
   targetsMax: 5,
 };
 /** One of them may be that of a static target too; no more than `targetsMax`, so that no word of the mesh is let go. */

@@ -13,6 +13,7 @@ const config: FleetConfig = {
   pollTimeoutMs: 2000,
   unhealthyAfter: 3,
   removeAfter: 10,
+  readyWaitMs: 10_000,
   targetsMax: 8,
 };
 

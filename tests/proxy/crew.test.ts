@@ -81,6 +81,37 @@ test("workers are replaced one by one, and no request on a kept connection fails
   expect(await crew.drain(5000)).toBe(true);
 });
 
+test("in an ebb it serves as before, but keeps no connection; then it drains", async () => {
+  const how = options(WORKER);
+  const crew = await Crew.start(how, NO_ROUTES);
+  const ask = async (client: Client): Promise<string> => {
+    const before = client.text.length;
+    client.send("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+    await until(() => client.text.indexOf("\r\n\r\n", before) > 0);
+    return client.text.slice(before).split("\r\n\r\n")[0] ?? "";
+  };
+  const kept = await Client.open(crew.port);
+  expect(await ask(kept)).not.toContain("connection: close");
+  const quiet = await Client.open(crew.port);
+  await ask(quiet);
+  crew.ebb();
+  // Until every worker has heard of it.
+  for (let answer = ""; !answer.includes("connection: close"); answer = await ask(await Client.open(crew.port)));
+  for (const client of [kept, await Client.open(crew.port)]) {
+    const answer = await ask(client);
+    expect(answer).toStartWith("HTTP/1.1 200 ");
+    expect(answer).toContain("connection: close");
+    await until(() => client.closed);
+  }
+  await until(() => quiet.closed);
+  expect(quiet.text.match(/HTTP/g)).toHaveLength(1);
+  const load = new RawLoad({ port: crew.port, clients: 4, isShort: true });
+  await load.goOn(50);
+  expect(await load.end()).toEqual([]);
+  expect(await crew.drain(5000)).toBe(true);
+  expect(await Client.open(crew.port).catch(String)).toContain("Failed to connect");
+});
+
 test("a seat stays with its worker when the successor can't start", async () => {
   const how = options(new URL("./no-successor.ts", import.meta.url));
   const crew = await Crew.start(how, NO_ROUTES);

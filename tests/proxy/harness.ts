@@ -188,6 +188,7 @@ export class Relay {
       tracer,
       heldBytes: 0,
       draining: false,
+      ebbing: false,
       quietMs: 0,
       refuses: false,
       control: (_path, _body, reply) => reply(500, "{}"),
