@@ -99,4 +99,3 @@ export function expectedSeconds(view: TargetView, target: number, wanted: Wanted
   const price = 1 + (MISS_WEIGHT - 1) * load;
   return (view.queuedTokens[target]! + price * fresh) * view.secondsPerPrefillToken[target]! + view.rttSeconds[target]!;
 }
-

@@ -33,4 +33,3 @@ export function drawn(view: TargetView, prng: Prng, but: number): number {
   }
   return found;
 }
-

@@ -94,4 +94,3 @@ export class PeakEwma implements Strategy {
     return this.#decayed(target, nowMs) * (view.active[target]! + 1);
   }
 }
-

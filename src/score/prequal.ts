@@ -66,4 +66,3 @@ export class Prequal implements Strategy {
     if (this.#probes.length > PROBES_KEPT) this.#probes.shift();
   }
 }
-

@@ -81,4 +81,3 @@ class Least implements Strategy {
     return least(view, this.#prng, (target) => this.#cost(view, target, wanted));
   }
 }
-
