@@ -130,7 +130,7 @@ function checksOf(subject: Subject, limitMs: number): Check[] {
       name: `port-${port.label ?? port.name}`,
       run: async () => [judgePort(await tryPort(port))],
     })),
-    { name: "localhost", run: localhostFindings },
+    { name: "localhost", run: () => localhostFindings(waitMs) },
     { name: "peer", run: () => meshFindings(subject, waitMs) },
     ...(gpuConfig === undefined ? [] : [{ name: "gpu", run: () => gpuFindings(gpuConfig, waitMs) }]),
     ...(role === "agent" ? [{ name: "runtime", run: () => runtimeFindings(subject, waitMs / 4) }] : []),

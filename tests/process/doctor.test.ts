@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { selfSigned } from "../net/certificates.ts";
+import { Double, HAS_COMPILER } from "../gpu/double.ts";
 import { Bench, EXECUTABLE, ownEnvironment } from "./harness.ts";
 
 interface Finding {
@@ -206,6 +207,20 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     const report = await doctor([...AGENT, "--gpu", "nvml", "--gpu-nvml-library", "/nowhere/libnvidia-ml.so.1"]);
     expect(fails(report)).toEqual([1, ["gpu"]]);
   });
+});
+
+test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {
+  const root = join(folder, "root");
+  mkdirSync(join(root, "proc/driver/nvidia"), { recursive: true });
+  writeFileSync(join(root, "proc/driver/nvidia/version"), "NVRM version: a double\n");
+  const double = new Double();
+  double.play("h100");
+  const gpu = ["--gpu", "nvml", "--gpu-nvml-library", double.path, "--gpu-root", root];
+  const report = await doctor(["agent", "--data-dir", folder, ...FREE, ...gpu, "--limit", "30s"]);
+  const [read, cuda] = [...of(report, "gpu"), ...of(report, "libcuda")];
+  expect(read?.found).toMatch(new RegExp(`^[1-9]\\d* GPUs? by nvml of ${double.path}, driver `));
+  expect(["ok", "warn"]).toContain(cuda?.grade ?? "");
+  expect(report.code).toBe(0);
 });
 
 test("what the roles would refuse is refused", async () => {
