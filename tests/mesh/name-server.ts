@@ -11,11 +11,14 @@ export interface NameServer {
 /** Without extensions, an answer over UDP has no more room. */
 const UDP_BYTES_MAX = 512;
 
-/** Records by name: IPv4 and IPv6 addresses, or "name:port" for SRV. A name that is not there does not exist. */
-export async function nameServer(records: Readonly<Record<string, readonly string[]>>): Promise<NameServer> {
+/** Records by name: IPv4 and IPv6 addresses, or "name:port" for SRV. A name that is not there does not exist. Any free port is `wanted` by default. */
+export async function nameServer(
+  records: Readonly<Record<string, readonly string[]>>,
+  wanted = 0,
+): Promise<NameServer> {
   const tcp = Bun.listen({
     hostname: "127.0.0.1",
-    port: 0,
+    port: wanted,
     socket: {
       data(self, bytes) {
         // Questions are short, and come with their length in one piece.
