@@ -21,9 +21,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { compileScorer } from "./build-native.ts";
+import { GLIBC_NAME, compileScorer } from "./build-native.ts";
 import { ElfFile } from "./elf/file.ts";
-import { type Part, billOfMaterials, notices, npmParts, packagesInside } from "./static/bill.ts";
+import { type Part, billOfMaterials, notices, npmParts, packagesBundled, packagesInside } from "./static/bill.ts";
+import { compileGlibc } from "./static/glibc.ts";
 import { MACHINES, type Machine } from "./static/machine.ts";
 import { MUSL, NotHere, bunForMusl, musl } from "./static/pins.ts";
 import { emptyRoot, inEmptyRoot, rootFault } from "./static/root.ts";
@@ -43,6 +44,8 @@ const XZ = {
   arm64: ["xz", "--keep", "--force", "--threads=1", "--lzma2=preset=6,dict=64MiB"],
 } as const;
 const CANNOT_HERE = 3;
+/** The bundler's account of what it took. */
+const METAFILE = "meta.json";
 
 const megabytes = (size: number): string => `${(size / 1e6).toFixed(1)} MB`;
 
@@ -57,18 +60,18 @@ function must(command: readonly string[], cwd = ROOT): string {
 /** Bun's runtime for musl, without what it needs of a system; answers its path and what it is made of. */
 function makeRuntime(machine: Machine, folder: string): { runtime: string; parts: Part[] } {
   const { library, part: muslPart } = musl(machine);
-  const { runtime: bun, part: bunPart } = bunForMusl(machine);
+  const { runtime: bun, parts: bunParts } = bunForMusl(machine);
   const { bytes, counts, added } = staticize({ bun, musl: library, shim: compileShim(machine, folder) });
   const path = join(folder, "runtime");
   writeFileSync(path, bytes, { mode: 0o755 });
   const bound = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
   console.log(`Bun ${Bun.version} with musl ${MUSL.version}: ${bound.join(", ")}; ${added} bytes added`);
-  return { runtime: path, parts: [bunPart, muslPart] };
+  return { runtime: path, parts: [...bunParts, muslPart] };
 }
 
 /**
- * The sources and packages, side by side in a folder, so that where this checkout lies changes nothing; and the scorer for
- * that processor where src/native.ts looks for it.
+ * The sources and packages, side by side in a folder, so that where this checkout lies changes nothing; and the native
+ * libraries for that processor where src/ looks for them.
  */
 function stage(machine: Machine, folder: string): void {
   rmSync(folder, { recursive: true, force: true });
@@ -76,17 +79,19 @@ function stage(machine: Machine, folder: string): void {
   cpSync(join(ROOT, "src"), join(folder, "src"), { recursive: true });
   for (const name of ["package.json", "tsconfig.json"]) copyFileSync(join(ROOT, name), join(folder, name));
   for (const path of packagesInside(ROOT)) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
-  const scorer = join(folder, "dist", "native");
-  const fault = compileScorer(compilerFor(machine).join(" "), scorer);
+  const native = join(folder, "dist", "native");
+  const fault = compileScorer(compilerFor(machine).join(" "), native);
   if (fault !== "") throw new Error(`the scorer can't be compiled for ${machine.name}: ${fault}`);
-  const { machine: number } = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(scorer, "libscorer.so"))));
+  const { machine: number } = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(native, "libscorer.so"))));
   if (number !== machine.number) throw new Error(`${compilerFor(machine).join(" ")} compiles for machine ${number}`);
+  compileGlibc(machine, musl(machine).library, join(native, GLIBC_NAME));
 }
 
 /** Compiles the staged sources; the same file name each time, as it is the main module's name inside. */
 function compile(machine: Machine, runtime: string, folder: string, out: string, args: readonly string[]): void {
   const target = [`--target=bun-linux-${machine.name}-musl`, `--compile-executable-path=${runtime}`];
-  must([process.execPath, "build", ...target, ...args, "--outfile", join(out, "infermesh")], folder);
+  const told = `--metafile=${join(out, METAFILE)}`;
+  must([process.execPath, "build", ...target, ...args, told, "--outfile", join(out, "infermesh")], folder);
 }
 
 /** What is wrong with a finished executable is thrown, in words. */
@@ -158,7 +163,8 @@ function build(machine: Machine, version: string, withXz: boolean, args: readonl
   inspect(machine, first, version);
   renameSync(first, path);
   rmSync(second);
-  pack(machine, path, version, [...parts, ...npmParts(ROOT)], withXz);
+  const bundled = packagesBundled(readFileSync(join(outs[0], METAFILE), "utf8"));
+  pack(machine, path, version, [...parts, ...npmParts(ROOT, bundled)], withXz);
 }
 
 const [name, version, ...rest] = process.argv.slice(2);

@@ -3,7 +3,7 @@
 # so nothing here is fatal. Needs root and apt; what is there already is left alone.
 set -u
 
-peers=(nginx:nginx-light haproxy:haproxy wrk:wrk curl:curl ip:iproute2 serf:serf h2load:nghttp2-client nghttpd:nghttp2-server chromium:chromium etcd:etcd-server fish:fish zsh:zsh)
+peers=(nginx:nginx-light haproxy:haproxy wrk:wrk curl:curl ip:iproute2 serf:serf h2load:nghttp2-client nghttpd:nghttp2-server chromium:chromium etcd:etcd-server fish:fish zsh:zsh busybox:busybox-static)
 missing=()
 for peer in "${peers[@]}"; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "${peer%%:*}" >/dev/null 2>&1 || missing+=("${peer##*:}")

@@ -126,40 +126,13 @@ const member: Lazy = async () => {
 
 const generateConfig =
   (role: "agent" | "router"): Lazy =>
-  async () => {
-    const [config, { sampleFile }, { section }] = await Promise.all([
-      import("./config.ts"),
-      import("./base/sample-file.ts"),
-      import("./base/settings.ts"),
-    ]);
-    const title = `Configuration of an infermesh ${role}, version ${version}: every key with its default.\nStart with: infermesh ${role} --config FILE\nCheck with: infermesh ${role} validate FILE`;
-    return command({
-      help: {
-        command: `infermesh ${role} generate-config`,
-        summary: "print a commented YAML file with every setting and its default",
-        usage: [`> ${role}.yaml`],
-      },
-      settings: section({}),
-      run: (_config, terminal) => terminal.out(sampleFile(config[`${role}Settings`], title)),
-    });
-  };
+  async () =>
+    command(await (await import("./config-commands.ts")).generateConfig(role));
 
 const validate =
   (role: "agent" | "router"): Lazy =>
-  async () => {
-    const config = await import("./config.ts");
-    return command<Section>({
-      help: {
-        command: `infermesh ${role} validate`,
-        summary: "check a configuration file, with the environment and flags as they would be used; report every fault",
-        usage: ["[FILE] [flags]"],
-        notes: [["Exit codes", "0 valid\n2 not"]],
-      },
-      settings: config[`${role}Settings`],
-      file: "operand",
-      run: (_config, terminal) => terminal.out("valid\n"),
-    });
-  };
+  async () =>
+    command(await (await import("./config-commands.ts")).validate(role));
 
 const agentStop: Lazy = async () => {
   const [{ stopAgent }, { agentStopSettings }, { stateDirectory }] = await Promise.all([
@@ -196,6 +169,8 @@ const agentStatus: Lazy = async () => {
     run: (config, terminal) => showAgentStatus({ ...config, dataDir: config.dataDir || stateDirectory() }, terminal),
   });
 };
+
+const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
@@ -246,6 +221,7 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     member: { doc: "Membership alone.", load: member, hidden: true },
+    "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),
     version: { doc: "Show the version; also --version." },
   },
@@ -278,6 +254,7 @@ async function main(args: readonly string[]): Promise<void> {
     const { keeperProcess } = await import("./keeper/keeper-process.ts");
     return keeperProcess(args.slice(1));
   }
+  if (args[0] === "self-test-child") return (await import("./trial/child.ts")).trialChild(args.slice(1));
   const { standardTerminal } = await import("./ctl/terminal.ts");
   const terminal = standardTerminal();
   const columns = process.stdout.columns || 100;
@@ -295,4 +272,10 @@ async function main(args: readonly string[]): Promise<void> {
   if (process.exitCode !== 0 && process.exitCode !== undefined) setTimeout(() => process.exit(), FAILED_MS).unref();
 }
 
-await main(process.argv.slice(2));
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  // A bug. A role that has begun to wait for its end takes the process's uncaught errors, and would wait on in silence.
+  console.error(error);
+  process.exit(1);
+}

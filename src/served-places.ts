@@ -50,7 +50,7 @@ export function servedMeta(
   places: readonly ServedPlace[],
   advertise: string,
 ): Pick<NodeMeta, "servingAddress" | "models" | "endpoints"> {
-  const first = places.find(isPlain);
+  const first = places.find((place) => isPlain(place) && place.ready) ?? places.find(isPlain);
   const servingHost = first === undefined ? "" : reachedAt(first.host, advertise);
   const servingAddress = first === undefined ? "" : listensAt(servingHost, first.port);
   const models = [...new Set(places.flatMap((place) => place.models))];
@@ -78,13 +78,14 @@ export function announcedPlaces(
   places: readonly ServedPlace[],
   advertise: string,
 ): Omit<AnnouncedPlace, "metricsPort">[] {
-  return places.map(({ name, host, port, protocol, tls, models }) => ({
+  return places.map(({ name, host, port, protocol, tls, ready, models }) => ({
     ...(places.length === 1 ? { id: node } : { id: `${node}/${name}`, node, endpoint: name }),
     protocol,
     tls,
     models,
     host: reachedAt(host, advertise),
     port,
+    ready,
   }));
 }
 

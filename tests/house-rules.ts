@@ -25,16 +25,18 @@ export const CORES = [
   "exec",
   "runtimes",
 ];
-const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl"];
+const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
   "bench-gpu",
+  "self-test",
   "process",
   "targets",
   "certificates",
+  "config-commands",
   "config-watch",
   "ending",
   "node-order",

@@ -25,6 +25,7 @@ function runtime(name: string, endpoints: readonly RuntimeEndpoint[], more: Part
     models,
     reading: undefined,
     modelStates: [],
+    watchFigures() {},
     asks: { failures: new Map(), metricsSeconds: undefined, metricsBytes: undefined },
     sample: () => ({
       ready: status.state === "ready",
@@ -97,6 +98,16 @@ describe("what routers are told", () => {
       ["gpu-1/vllm", "127.0.0.1", 8100],
       ["gpu-1/far", "10.0.0.44", 9000],
     ]);
+  });
+
+  test("is, for those who know one address of a node, an endpoint that is ready if there is such", () => {
+    const down = { state: "down" as const, message: "", sinceMs: 5 };
+    const places = placesOf([
+      runtime("one", [HTTP], { status: down, models: ["a"] }),
+      runtime("two", [{ ...HTTP, port: 8002 }], { models: ["b"] }),
+    ]);
+    expect(servedMeta(places, "10.0.0.7").servingAddress).toBe("10.0.0.7:8002");
+    expect(servedMeta(places.slice(0, 1), "10.0.0.7").servingAddress).toBe("10.0.0.7:8000");
   });
 
   test("is nothing of a node that serves nowhere, and nothing of a unix socket", () => {

@@ -12,6 +12,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { ElfFile } from "../elf/file.ts";
 import { type Part, digestOf } from "./bill.ts";
+import { bunParts } from "./bun-parts.ts";
 import type { Machine } from "./machine.ts";
 
 const ROOT = resolve(import.meta.dir, "..", "..");
@@ -35,10 +36,6 @@ export const MUSL = {
   },
 } as const;
 
-/** Its package has none of the texts. */
-const BUN_LICENCE =
-  "Bun is under the MIT licence. It links JavaScriptCore and WTF of WebKit (LGPL-2.1, BSD-2-Clause) and other libraries " +
-  "statically; LICENSE.md in Bun's repository lists them all, and tells how to link it anew.";
 const APT_HELPER = "/usr/lib/apt/apt-helper";
 const AR_MAGIC = "!<arch>\n";
 const AR_HEADER = 60;
@@ -91,7 +88,7 @@ function fromTar(archive: Uint8Array, flag: "-z" | "-J", name: string): Uint8Arr
 }
 
 /** Bun's runtime for musl, of the version that builds the rest. */
-export function bunForMusl(machine: Machine): { runtime: ElfFile; part: Part } {
+export function bunForMusl(machine: Machine): { runtime: ElfFile; parts: Part[] } {
   const name = `@oven/bun-linux-${machine.name === "arm64" ? "aarch64" : machine.name}-musl`;
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
     packages: Record<string, { version: string; integrity?: string } | undefined>;
@@ -114,8 +111,8 @@ export function bunForMusl(machine: Machine): { runtime: ElfFile; part: Part } {
   const runtime = fromTar(archive, "-z", "package/bin/bun");
   if (runtime === undefined) throw new NotHere(`tar can't take package/bin/bun out of ${name}`);
   const url = `pkg:npm/${name.replace("@", "%40")}`;
-  const part = { name, version, licence: "MIT", url, text: BUN_LICENCE, hash: digestOf(integrity) };
-  return { runtime: new ElfFile(name, runtime), part };
+  const parts = bunParts({ name, version, url, hash: digestOf(integrity) }, process.versions);
+  return { runtime: new ElfFile(name, runtime), parts };
 }
 
 /** The first Debian mirror that this machine's apt uses; any has all of Debian's versions. */
@@ -181,6 +178,7 @@ export function musl(machine: Machine): { library: ElfFile; part: Part } {
     licence: "MIT",
     url: "pkg:deb/debian/musl",
     text: new TextDecoder().decode(licence).trim(),
+    copyright: [],
     hash: sha256,
   };
   return { library: new ElfFile("libc.so", file), part };

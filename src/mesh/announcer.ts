@@ -8,6 +8,9 @@
  *
  * The address told to a router is the advertised one; where the node serves on every address, it is the one from which
  * the router is reached.
+ *
+ * A router from before nodes had several endpoints refuses their names (NODE/NAME). It is told of the first in plain HTTP
+ * as the node itself, as such routers hear it by gossip, until it takes all of them.
  */
 import { formatHostPort, registrationJson, type Registration } from "../fleet/registration.ts";
 import { isWildcard } from "../net/ip.ts";
@@ -23,6 +26,8 @@ export interface AnnouncedPlace extends Omit<Registration, "address"> {
   /** Where requests reach it; may be a wildcard. */
   readonly host: string;
   readonly port: number;
+  /** Its runtime takes requests; so does one of which nothing is said. */
+  readonly ready?: boolean;
 }
 
 export interface AnnouncerOptions {
@@ -45,9 +50,10 @@ const DEREGISTER_MS = 1000;
 
 /** idle: there is nothing to announce yet. */
 type Outcome =
-  | { readonly kind: "accepted" }
+  /** `instead`: the one place that an older router was told of. */
+  | { readonly kind: "accepted"; readonly instead?: string }
   | { readonly kind: "idle" }
-  | { readonly kind: "refused" | "unreachable"; readonly why: string };
+  | { readonly kind: "refused" | "unreachable"; readonly why: string; readonly isOlder?: boolean };
 
 export class Announcer {
   readonly #loops: Loop[];
@@ -88,6 +94,7 @@ class Loop {
   #failures = 0;
   /** The targets as which some attempt may have left the node known there. */
   readonly #known = new Set<string>();
+  #instead: string | undefined;
 
   constructor(url: string, options: AnnouncerOptions) {
     this.url = url.replace(/\/+$/, "");
@@ -132,20 +139,28 @@ class Loop {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
     try {
       const places = this.#options.places();
-      const gone = this.#known.difference(new Set(places.map(({ id }) => id)));
-      await this.#forget([...gone], signal);
-      for (const place of places) {
-        const failure = await this.#register(place, signal, timeoutMs);
-        if (failure !== undefined) return failure;
-      }
-      return { kind: places.length === 0 ? "idle" : "accepted" };
+      const outcome = await this.#registerAll(places, signal, timeoutMs);
+      const instead = "isOlder" in outcome ? asOne(places) : undefined;
+      const told = instead === undefined ? places : [instead.place];
+      const now = instead === undefined ? outcome : await this.#registerAll(told, signal, timeoutMs);
+      // After what takes their place, so that there is no moment without either.
+      await this.#forget([...this.#known.difference(new Set(told.map(({ id }) => id)))], signal);
+      return now.kind === "accepted" && instead !== undefined ? { ...now, instead: instead.name } : now;
     } catch (error) {
       return { kind: "unreachable", why: error instanceof Error ? error.message : String(error) };
     }
   }
 
+  async #registerAll(places: readonly AnnouncedPlace[], signal: AbortSignal, timeoutMs: number): Promise<Outcome> {
+    for (const place of places) {
+      const failure = await this.#register(place, signal, timeoutMs);
+      if (failure !== undefined) return failure;
+    }
+    return { kind: places.length === 0 ? "idle" : "accepted" };
+  }
+
   async #register(
-    { host, port, ...registration }: AnnouncedPlace,
+    { host, port, ready: _ready, ...registration }: AnnouncedPlace,
     signal: AbortSignal,
     timeoutMs: number,
   ): Promise<Outcome | undefined> {
@@ -155,7 +170,8 @@ class Loop {
     const answer = await this.#post("/register", registrationJson({ ...registration, address }), signal);
     if (answer.status === 200 || answer.status === 201) return undefined;
     const why = `answered ${answer.status}${answer.message === "" ? "" : `: ${answer.message}`}`;
-    return { kind: answer.status >= 500 ? "unreachable" : "refused", why };
+    const isOlder = registration.node !== undefined && answer.status === 400 && knowsNoEndpoints(answer.message);
+    return { kind: answer.status >= 500 ? "unreachable" : "refused", why, ...(isOlder ? { isOlder } : {}) };
   }
 
   async #post(path: string, body: unknown, signal: AbortSignal): Promise<{ status: number; message: string }> {
@@ -176,7 +192,7 @@ class Loop {
     this.state = outcome.kind;
     if (outcome.kind === "accepted") {
       this.#failures = 0;
-      if (before !== "accepted") this.#options.log.info("registered at router", { url: this.url });
+      if (before !== "accepted" || this.#instead !== outcome.instead) this.#noteAccepted(outcome.instead);
       return;
     }
     if (outcome.kind === "idle") return;
@@ -192,6 +208,16 @@ class Loop {
     }
   }
 
+  #noteAccepted(instead: string | undefined): void {
+    this.#instead = instead;
+    if (instead === undefined) this.#options.log.info("registered at router", { url: this.url });
+    else {
+      const why =
+        "it is older than nodes with several endpoints; the others get no requests from it until it is upgraded";
+      this.#options.log.warn("registered at router with one endpoint alone", { url: this.url, endpoint: instead, why });
+    }
+  }
+
   #pauseMs(outcome: Outcome): number {
     const intervalMs = this.#options.intervalMs ?? INTERVAL_MS;
     if (outcome.kind !== "unreachable") return intervalMs * (0.9 + 0.2 * Math.random());
@@ -200,6 +226,20 @@ class Loop {
     const pauseMs = Math.min(maxMs, minMs * 2 ** Math.min(30, this.#failures - 1));
     return pauseMs * (0.5 + 0.5 * Math.random());
   }
+}
+
+/** What a router says that knows no NODE/NAME; others name the form. */
+function knowsNoEndpoints(message: string): boolean {
+  return message.startsWith("id is ") && !message.includes("NODE/ENDPOINT");
+}
+
+/** The place that stands for the node where only one can be told of: in plain HTTP, and ready if there is such. */
+function asOne(places: readonly AnnouncedPlace[]): { place: AnnouncedPlace; name: string } | undefined {
+  const plain = places.filter(({ protocol = "http", tls = false }) => protocol === "http" && !tls);
+  const first = plain.find(({ ready }) => ready !== false) ?? plain[0];
+  if (first === undefined) return undefined;
+  const { node, endpoint, protocol: _protocol, tls: _tls, ...place } = first;
+  return { place: { ...place, id: node ?? first.id }, name: endpoint ?? first.id };
 }
 
 /** The local address of a connection to a URL's host: the one by which that host reaches us. */

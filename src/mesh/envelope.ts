@@ -40,7 +40,7 @@ const TAG_BYTES = 16;
 export const SEALED_BYTES = SEALED_HEADER_BYTES + TAG_BYTES;
 
 const MAGIC = 0xe1;
-const VERSION = 1;
+export const PACKET_VERSION = 1;
 const KIND_MASK = 3;
 const SEALED = 4;
 const COMPRESSED = 8;
@@ -147,7 +147,7 @@ export class Envelope {
     const key = request === undefined ? primary : (this.#openedWith.get(request) ?? primary);
     const packet = Buffer.allocUnsafe(body.length + this.overhead);
     packet[0] = MAGIC;
-    packet[1] = VERSION;
+    packet[1] = PACKET_VERSION;
     packet[2] =
       kind | (key === undefined ? 0 : SEALED) | (small === undefined ? 0 : COMPRESSED) | (channel << CHANNEL_SHIFT);
     packet[3] = key === undefined ? 0 : key.hint;
@@ -190,7 +190,7 @@ export class Envelope {
   faultOf(kind: Kind, packet: Uint8Array): DropReason | "" {
     if (packet.length < PLAIN_HEADER_BYTES) return "truncated";
     if (packet[0] !== MAGIC) return "magic";
-    if (packet[1] !== VERSION) return "version";
+    if (packet[1] !== PACKET_VERSION) return "version";
     const flags = packet[2]!;
     if ((flags & KIND_MASK) !== kind || flags > FLAGS_MAX || (kind === KIND.datagram && (flags & COMPRESSED) !== 0)) {
       return "flags";

@@ -8,14 +8,14 @@
  */
 import { type MeshError, toMeshError } from "../base/errors.ts";
 import { parseAddress } from "../base/units.ts";
-import type { Envelope, Kind } from "./envelope.ts";
+import { type Envelope, type Kind, PACKET_VERSION } from "./envelope.ts";
 import { orCrash } from "../net/crash.ts";
 
 const FAULT_EVERY_MS = 10_000;
 const CLOCK_EVERY_MS = 60_000;
-const KEY_EVERY_MS = 600_000;
+const HOST_EVERY_MS = 600_000;
 /** In that time, so that senders of made-up addresses fill no log. */
-const KEY_HOSTS_MAX = 32;
+const HOSTS_MAX = 32;
 
 export interface NoticesOptions {
   readonly envelope: Envelope;
@@ -28,7 +28,7 @@ export class Notices {
   readonly #options: NoticesOptions;
   readonly #toldAtMs = new Map<string, number>();
   /** By host. */
-  readonly #keyToldAtMs = new Map<string, number>();
+  readonly #hostToldAtMs = new Map<string, number>();
   #stopped = false;
 
   constructor(options: NoticesOptions) {
@@ -65,15 +65,23 @@ export class Notices {
    * each host, so that a stranger does not silence the warning of a member. `from` is an address, or a host.
    */
   strangeKey(from: string, packet: Uint8Array): void {
+    this.#warnOfHost(from, () => keyWarning(from, packet[3]!.toString(16).padStart(2, "0")));
+  }
+
+  /** A packet was dropped for its version: a member of another one hears silence, too. */
+  strangeVersion(from: string, packet: Uint8Array): void {
+    this.#warnOfHost(from, () => versionWarning(from, packet[1]!));
+  }
+
+  #warnOfHost(from: string, warning: () => string): void {
     const host = parseAddress(from)?.host ?? from;
-    const told = this.#keyToldAtMs;
+    const told = this.#hostToldAtMs;
     const nowMs = performance.now();
-    if (this.#stopped || nowMs - (told.get(host) ?? -Infinity) < KEY_EVERY_MS) return;
-    for (const [other, atMs] of told) if (nowMs - atMs >= KEY_EVERY_MS) told.delete(other);
-    if (told.size >= KEY_HOSTS_MAX) return;
+    if (this.#stopped || nowMs - (told.get(host) ?? -Infinity) < HOST_EVERY_MS) return;
+    for (const [other, atMs] of told) if (nowMs - atMs >= HOST_EVERY_MS) told.delete(other);
+    if (told.size >= HOSTS_MAX) return;
     told.set(host, nowMs);
-    const beginning = packet[3]!.toString(16).padStart(2, "0");
-    orCrash(() => this.#options.onWarning(keyWarning(from, beginning)));
+    orCrash(() => this.#options.onWarning(warning()));
   }
 
   #isDue(kind: string, everyMs: number): boolean {
@@ -90,6 +98,14 @@ function clockWarning(from: string, ahead: number, windowSeconds: number): strin
   return (
     `the clock of the member at ${from} is ${differs}${unless}: its packets are dropped, since clocks may differ by ` +
     `${windowSeconds} s; set both by NTP, or raise --mesh-limits-replay-window at every member`
+  );
+}
+
+function versionWarning(from: string, version: number): string {
+  const [older, newer] = version < PACKET_VERSION ? ["there", "here"] : ["here", "there"];
+  return (
+    `a packet from ${from} is of version ${version} of the mesh's packets, and this node speaks version ${PACKET_VERSION}: what runs ` +
+    `${older} is too old for what runs ${newer}; upgrade it (docs/upgrading.md)`
   );
 }
 

@@ -293,5 +293,6 @@ export class Transport {
     this.#stats.dropped[reason]++;
     if (reason === "clock") this.#notices.clock(kind, from, packet);
     else if (reason === "key") this.#notices.strangeKey(from, packet);
+    else if (reason === "version") this.#notices.strangeVersion(from, packet);
   }
 }

@@ -10,7 +10,8 @@
  * the end of the labels, then of the models, and a flag says so; room for what stands behind the labels is kept.
  *
  * Readers from before endpoints send everything to the serving address. So that, and the models before the labels, are
- * those of the first endpoint that speaks plain HTTP, and nowhere where none does.
+ * those of the first endpoint that speaks plain HTTP and is ready, or of the first in plain HTTP where none is ready, and
+ * nowhere where none speaks it.
  */
 import { type MetaEndpoint, readEndpoints, writeEndpoints } from "./meta-endpoints.ts";
 
@@ -73,7 +74,8 @@ function textBytes(text: string): Uint8Array {
 
 export function encodeMeta(meta: Omit<NodeMeta, "cut">, bytesMax: number): Uint8Array {
   const out = new Uint8Array(bytesMax);
-  const first = meta.endpoints.find(({ protocol, tls }) => protocol === "http" && !tls);
+  const plain = meta.endpoints.filter(({ protocol, tls }) => protocol === "http" && !tls);
+  const first = plain.find(({ ready }) => ready) ?? plain[0];
   const served = meta.endpoints.length === 0 ? meta.models : (first?.models ?? []);
   const endpoints = writeEndpoints(meta.endpoints, served);
   const keptBytes = textBytes(meta.version).length + textBytes(meta.controlAddress).length + endpoints.bytes.length;

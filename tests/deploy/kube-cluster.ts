@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../../src/base/assert.ts";
 import { MANIFESTS } from "../../scripts/kube/manifests.ts";
-import { type NameServer, nameServer } from "../mesh/name-server.ts";
+import { type NameServer, nameServer } from "../../src/trial/name-server.ts";
 import { Bench, ownEnvironment, type Started, until } from "../process/harness.ts";
 import {
   type Container,
@@ -49,7 +49,7 @@ export class Cluster {
   }
 
   async begin(): Promise<void> {
-    this.#dns = await nameServer(this.#records, DNS_PORT);
+    this.#dns = await nameServer(this.#records, "127.0.0.1", DNS_PORT);
   }
 
   async end(): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { serveApi, type Front } from "../../src/admin/front.ts";
 import { routerApi } from "../../src/admin/router-api.ts";
 import { Prng } from "../../src/base/prng.ts";
@@ -192,6 +192,78 @@ test("each of several places is registered, and one that is no more is taken off
   places = [];
   announcer.announceNow();
   await eventually(() => ids() === "");
+});
+
+describe("a router from before nodes had several endpoints", () => {
+  const of = (endpoint: string, port: number, more: Partial<AnnouncedPlace> = {}): AnnouncedPlace => {
+    return { ...PLACE, id: `gpu-1/${endpoint}`, node: "gpu-1", endpoint, port, ...more };
+  };
+  const NAMES = `1 to 128 letters, digits, ".", "_", ":", "@" or "-", starting with a letter or digit`;
+
+  /** Such a router, as it answered; what it was told, by id. */
+  function startOlder() {
+    const told = new Map<string, Record<string, unknown>>();
+    let newer: Front | undefined;
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        if (newer !== undefined) {
+          const to = `http://127.0.0.1:${newer.port}${new URL(request.url).pathname}`;
+          return fetch(to, { method: "POST", body: await request.text() });
+        }
+        const { id, ...rest } = (await request.json()) as { id: string };
+        if (id.includes("/") && request.url.endsWith("/register")) {
+          const message = `id is "${id}"; expected ${NAMES}`;
+          return Response.json({ error: { message } }, { status: 400 });
+        }
+        if (request.url.endsWith("/register")) told.set(id, rest);
+        else told.delete(id);
+        return Response.json({});
+      },
+    });
+    stops.push(() => server.stop(true));
+    return { port: server.port ?? 0, told, upgradeTo: (front: Front) => void (newer = front) };
+  }
+
+  test("is told of the first that is ready in plain HTTP, as the node, and of all when it is upgraded", async () => {
+    const older = startOlder();
+    const places = [
+      of("grpc", 8001, { protocol: "grpc" }),
+      of("vllm", 8000, { models: ["v"], ready: false }),
+      of("ollama", 8002, { models: ["o"], ready: true }),
+    ];
+    const { announcer, lines } = startAnnouncer([older.port], { places: () => places, intervalMs: 20 });
+    await eventually(() => older.told.size > 0);
+    expect([...older.told.keys()]).toEqual(["gpu-1"]);
+    expect(older.told.get("gpu-1")).toMatchObject({ address: "10.0.0.1:8002", models: ["o"] });
+    expect(Object.keys(older.told.get("gpu-1")!)).not.toContain("endpoint");
+    await eventually(() => announcer.registeredAt.length === 1);
+    expect(lines).toEqual(["warn registered at router with one endpoint alone"]);
+
+    const { front, fleet } = startRouter();
+    fleet.register({ id: "gpu-1", address: "10.0.0.1:8002", metricsPort: 1, models: ["o"], incarnation: 1 }, 0);
+    older.upgradeTo(front);
+    const ids = (): string[] => fleet.targets().map(({ id }) => id);
+    await eventually(() => ids().toSorted().join() === "gpu-1/grpc,gpu-1/ollama,gpu-1/vllm");
+    await eventually(() => lines.length === 2);
+    expect(lines[1]).toBe("info registered at router");
+  });
+
+  test("is told of nothing where nothing is in plain HTTP, and why is said", async () => {
+    const older = startOlder();
+    const places = [of("a", 8001, { protocol: "grpc" }), of("b", 8000, { tls: true })];
+    const { lines } = startAnnouncer([older.port], { places: () => places, intervalMs: 20 });
+    await eventually(() => lines.length > 0);
+    expect([lines, older.told.size]).toEqual([["warn router refuses the registration"], 0]);
+  });
+
+  test("is not what a router is that knows them and refuses a name", async () => {
+    const { front, fleet } = startRouter();
+    const { lines } = startAnnouncer([front.port], { places: () => [of("a b", 8001), of("c", 8000)], intervalMs: 20 });
+    await eventually(() => lines.length > 0);
+    expect([lines, fleet.targets()]).toEqual([["warn router refuses the registration"], []]);
+  });
 });
 
 test("stop is quick when nobody answers", async () => {

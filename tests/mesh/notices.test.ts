@@ -1,4 +1,4 @@
-/** What the operator is told of packets that are sealed with a strange key, and how often. */
+/** What the operator is told of packets with a strange key, or of another version, and how often. */
 import { expect, test } from "bun:test";
 import { Envelope } from "../../src/mesh/envelope.ts";
 import { Keyring } from "../../src/mesh/keyring.ts";
@@ -39,6 +39,21 @@ test("a strange key is told once for each host, by its address, so that no stran
     "a packet from [fd00::1]:7946",
   ]);
   expect(warnings[0]).toContain("begins with 3f");
+});
+
+test("another version is told with who is to be upgraded", () => {
+  const { notices: told, warnings } = notices();
+  told.strangeVersion("10.0.0.1:7946", Uint8Array.of(0xe1, 2, 0, 0));
+  told.strangeVersion("10.0.0.1:7946", Uint8Array.of(0xe1, 2, 0, 0));
+  told.strangeVersion("10.0.0.2:7946", Uint8Array.of(0xe1, 0, 0, 0));
+  expect(warnings).toEqual([
+    expect.stringContaining(
+      "10.0.0.1:7946 is of version 2 of the mesh's packets, and this node speaks version 1: what runs here",
+    ),
+    expect.stringContaining(
+      "10.0.0.2:7946 is of version 0 of the mesh's packets, and this node speaks version 1: what runs there",
+    ),
+  ]);
 });
 
 test("made-up addresses fill no log, and nothing is told after the end", () => {

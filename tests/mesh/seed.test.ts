@@ -9,7 +9,7 @@ import { SeedFile } from "../../src/mesh/seed-file.ts";
 import { type Resolver, SeedNames, systemResolver } from "../../src/mesh/seed-names.ts";
 import { formatSeed, parseSeed, type Seed, seedHint } from "../../src/mesh/seed.ts";
 import { eventually } from "../admin/raw-client.ts";
-import { nameServer } from "./name-server.ts";
+import { nameServer } from "../../src/trial/name-server.ts";
 
 const seedsOf = (...texts: string[]): Seed[] => texts.map((text) => parseSeed(text)!);
 

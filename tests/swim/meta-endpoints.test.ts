@@ -84,6 +84,13 @@ describe("a node with several", () => {
     // What they skip.
     const older = decodeMeta(bytes.slice(0, bytes.length - tail))!;
     expect(older).toMatchObject({ servingAddress: "10.0.0.1:8000", models: ["llama"], endpoints: [] });
+    // One that is not ready would get requests from them all the same, so that another one stands first.
+    const other = { ...HTTP, name: "ollama", port: 8002, models: ["phi"] };
+    const down = [{ ...HTTP, ready: false }, other];
+    const later = encodeMeta(metaWith(down, { servingAddress: "10.0.0.1:8002" }), META_BYTES_MAX);
+    expect(decodeMeta(later)!.endpoints).toEqual(down);
+    const end = writeEndpoints(down, other.models).bytes.length;
+    expect(decodeMeta(later.slice(0, later.length - end))!.models).toEqual(["phi"]);
     const none = encodeMeta(metaWith([GRPC], { servingAddress: "" }), META_BYTES_MAX);
     const only = writeEndpoints([GRPC], []).bytes.length;
     expect(decodeMeta(none.slice(0, none.length - only))).toMatchObject({ servingAddress: "", models: [] });
