@@ -96,7 +96,9 @@ describe("mesh.yaml", () => {
     pods = await cluster.startAll(spec);
     await untilReady(...pods);
     await until(async () => (await voters()).length === 3, 30_000);
-    expect(await ctl(EXECUTABLE, pods[1]!, "quota", "set", "acme", "--requests-per-second", "5")).toContain("revision 1");
+    expect(await ctl(EXECUTABLE, pods[1]!, "quota", "set", "acme", "--requests-per-second", "5")).toContain(
+      "revision 1",
+    );
   });
 
   test("which are ready while a majority is there, and come back from their volumes under other addresses", async () => {

@@ -16,7 +16,10 @@ const INSIDE = 'mount -t proc proc /proc && ip link set lo up && mount --bind "$
 const folder = mkdtempSync(join(tmpdir(), "infermesh-kube-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const resolvConf = join(folder, "resolv.conf");
-writeFileSync(resolvConf, "nameserver 127.0.0.1\nsearch infermesh.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n");
+writeFileSync(
+  resolvConf,
+  "nameserver 127.0.0.1\nsearch infermesh.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n",
+);
 const inside = (...command: string[]): string[] => [...NAMESPACE, "sh", "-c", INSIDE, resolvConf, ...command];
 
 /** Why there can be no such namespace here; "" where there can. */
