@@ -165,6 +165,21 @@ describe("without any checker, the plain manifests", () => {
     }
   });
 
+  test("fit the image: its executable, its user, and its folder for data", () => {
+    const dockerfile = readFileSync(join(CHART, "..", "..", "containers", "Dockerfile"), "utf8");
+    const [, user] = /^USER (\d+):\d+$/m.exec(dockerfile) ?? [];
+    const [, data] = /INFERMESH_DATA_DIR=(\S+)/.exec(dockerfile) ?? [];
+    expect(dockerfile).toMatch(/^ENTRYPOINT \["\/infermesh"\]$/m);
+    for (const name of manifestNames()) {
+      for (const workload of workloadsOf(resourcesOf(readFileSync(join(MANIFESTS, `${name}.yaml`), "utf8")))) {
+        const { args, securityContext, volumeMounts } = containerOf(workload);
+        expect(securityContext["runAsUser"]).toBe(Number(user));
+        expect(args).toContain(`--data-dir=${data}`);
+        expect(volumeMounts.map(({ mountPath }) => mountPath)).toContain(data ?? "");
+      }
+    }
+  });
+
   test("the chart has the version of the package", () => {
     const { version } = JSON.parse(readFileSync(join(CHART, "..", "..", "..", "package.json"), "utf8")) as {
       version: string;

@@ -41,7 +41,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 - --cluster={{ .Values.mesh.cluster }}
 - --gossip=:{{ .Values.mesh.gossipPort }}
-- --data-dir=/var/lib/infermesh
+- --data-dir=/data
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
 {{- end }}
