@@ -18,6 +18,7 @@ import { StateSender } from "./mesh/state-sender.ts";
 import { openExecPlane } from "./exec-plane.ts";
 import { measuredRates, openGpuPlane } from "./gpu-plane.ts";
 import { GpuNews, LoadedNews, XidNews } from "./news.ts";
+import { supervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { openControlPlane, whyNoControl, type ControlPlane } from "./control-plane.ts";
 import { agentMetrics } from "./obs/metrics.ts";
@@ -51,7 +52,8 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   /** What routers learn of the runtimes is other than before. */
   let told = (): void => states?.look();
   const journal = new Journal(Date.now());
-  const runtimes = openRuntimePlane({ config, tell: journal.tell, changed: () => told(), node: () => node, log });
+  const heard = { changed: () => told(), moved: () => states?.moved() };
+  const runtimes = openRuntimePlane({ config, ...heard, tell: journal.tell, node: () => node, log });
   const { mock, askReady, blocks } = runtimes;
   const exec = openExecPlane({
     config: config.exec,
@@ -71,8 +73,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     ...(mock === null ? {} : { mock: () => mock.gpus }),
     runtimes: () => runtimes.all,
     started: () => startedBy(exec, runtimes.started),
-    // Whether a GPU is well is told at once.
-    changed: () => told(),
+    ...heard,
     faulted: (faults) => xids.look(faults, performance.now()),
     log,
   });
@@ -97,6 +98,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     mesh: () => node?.membership.figures(),
     signal: () => states?.stats(),
     blocks: () => blocks.figures(),
+    control: () => controlPlane?.store.status(),
     runtimes: () => runtimeFigures(runtimes.all),
     exec: exec === null ? undefined : () => exec.figures,
     gpus: () => plane.watch.all,
@@ -268,16 +270,11 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
   };
   // Since the mesh was joined they may have become others.
   told();
-  const file = {
-    id: config.id,
-    pid: process.pid,
-    ...addresses,
-    startedAt: new Date(incarnation * 1000).toISOString(),
-    version,
-  };
   await exec?.begin();
   await runtimes.begin();
-  await writeAgentFile(config.dataDir, file);
+  const startedAt = new Date(incarnation * 1000).toISOString();
+  await writeAgentFile(config.dataDir, { id: config.id, pid: process.pid, ...addresses, startedAt, version });
+  supervisor.ready();
 
   log.info("ready", { role: "agent", id: config.id, ...addresses, models: runtimes.models, version, pid: process.pid });
   const signal = await stopped.promise.catch((error: unknown) => {
@@ -285,6 +282,7 @@ export async function runAgent(config: ReturnType<typeof resolveAgent>): Promise
     process.exit(1);
   });
   log.info("stopping", { signal, drainMs: config.drainTimeoutMs });
+  supervisor.stopping(config.drainTimeoutMs + config.exec.stopTimeoutMs);
   draining = true;
   states.look();
   await Promise.all([announcer.stop(), controlPlane.store.stop(), node.leave(LEAVE_MS)]);

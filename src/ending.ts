@@ -6,7 +6,7 @@
 import type { RouterConfig } from "./config.ts";
 import type { Control } from "./control.ts";
 import type { Journal } from "./mesh/journal.ts";
-import { notifySupervisor } from "./net/supervisor.ts";
+import { supervisor } from "./net/supervisor.ts";
 import type { Stopped } from "./process.ts";
 import type { Crew } from "./proxy/crew.ts";
 import type { Standing } from "./standing.ts";
@@ -33,6 +33,7 @@ export async function runDry(parts: Parts, config: RouterConfig, hasFailed: bool
   const drainTimeoutMs = hasFailed ? 0 : config.drainTimeoutMs;
   if (handover.isDone) {
     // The successor serves these ports now; a signal hastens what is left to do here.
+    supervisor.retire();
     targets.drain();
     journal.end();
     const retired = crew.retire(handoverTimeoutMs);
@@ -40,7 +41,7 @@ export async function runDry(parts: Parts, config: RouterConfig, hasFailed: bool
     const [clean] = await Promise.all([Promise.race([retired, hastened]), control.stop()]);
     return clean;
   }
-  notifySupervisor({ STOPPING: 1 });
+  supervisor.stopping(drainDelayMs + drainTimeoutMs);
   if (drainDelayMs > 0 && !hasFailed) {
     crew.ebb();
     await Bun.sleep(drainDelayMs);

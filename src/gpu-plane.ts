@@ -28,6 +28,8 @@ export interface GpuPlaneOptions {
   readonly started: () => { readonly runtime: string; readonly pid: number } | undefined;
   /** A GPU is well or not any more, or it is known which runtimes are on it. */
   readonly changed: () => void;
+  /** The GPUs were read again. */
+  readonly moved: () => void;
   /** The driver reported errors. */
   readonly faulted: (faults: readonly GpuFault[]) => void;
   readonly log: Log;
@@ -54,6 +56,7 @@ export function openGpuPlane(options: GpuPlaneOptions): GpuPlane {
       tellQuarantine();
       options.changed();
     },
+    moved: options.moved,
     faulted: options.faulted,
   });
   let told: ReadonlyMap<string, string> = new Map();

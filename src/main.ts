@@ -272,4 +272,10 @@ async function main(args: readonly string[]): Promise<void> {
   if (process.exitCode !== 0 && process.exitCode !== undefined) setTimeout(() => process.exit(), FAILED_MS).unref();
 }
 
-await main(process.argv.slice(2));
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  // A bug. A role that has begun to wait for its end takes the process's uncaught errors, and would wait on in silence.
+  console.error(error);
+  process.exit(1);
+}

@@ -105,7 +105,7 @@ const GPUS_MAX = 65_536;
 export class GpuNews {
   readonly #tell: Tell;
   readonly #health = new Map<string, string>();
-  /** As they were when they were looked at last: a node looks at its own ten times a second, and reads them seldomer. */
+  /** As they were when they were looked at last: a node looks at its own more often than it reads them. */
   readonly #last = new Map<string, readonly GpuSample[]>();
 
   constructor(tell: Tell) {

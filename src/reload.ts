@@ -6,6 +6,7 @@ import { formatFault } from "./base/field.ts";
 import { type Change, changesBetween, mergedBy } from "./base/settings-changes.ts";
 import type { Infer, Section } from "./base/settings.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
+import { notifySupervisor } from "./net/supervisor.ts";
 import type { Log } from "./obs/log.ts";
 
 /** Settings that a running router takes on; a section stands for all that is in it. Others need a restart or an upgrade. */
@@ -87,6 +88,7 @@ export class Reloads<S extends Section> {
     const result = this.#load();
     this.counts[result.outcome]++;
     this.#isOk = result.outcome !== "refused";
+    notifySupervisor({ STATUS: this.#isOk ? "serves" : "serves; the last configuration was refused: see the log" });
     this.#tell(why, result);
     return result;
   }

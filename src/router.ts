@@ -19,7 +19,7 @@ import { Journal } from "./mesh/journal.ts";
 import { joined } from "./mesh/node-membership.ts";
 import { clientOptions } from "./net/tls-settings.ts";
 import { TargetKeys } from "./net/upstream-secrets.ts";
-import { notifySupervisor } from "./net/supervisor.ts";
+import { supervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
@@ -50,12 +50,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const log = createLog(config.log);
   const startedMs = performance.now();
   const nowMs = (): number => performance.now();
-  const command = [...selfCommand(), ...process.argv.slice(2)];
   const inheritance = new Inheritance(config, process.env);
   const workersMax = indexesFor(config.workers);
   const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
-  const { modelsMax, targetsMax } = config.table;
-  const stats = WorkerStats.create({ workersMax, modelsMax, targetsMax });
+  const stats = WorkerStats.create({ ...config.table, workersMax });
   const flights = new PeerFlights();
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
@@ -201,13 +199,14 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
+    control: () => standing.policies?.status(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
   // The metrics port is open to the network.
   const vitals = control.open(config.metrics, inheritance.metrics, true, metrics);
   handover = new Handover({
     config,
-    command,
+    command: [...selfCommand(), ...process.argv.slice(2)],
     timeoutMs: () => reloads.config.upgradeTimeoutMs,
     obstacle: whyNoSuccessor,
     stopped: stopped.promise,
@@ -251,7 +250,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   crew.accept();
   readiness.accepts(nowMs());
   inheritance.served();
-  notifySupervisor({ READY: 1, MAINPID: process.pid });
+  supervisor.ready();
   log.info("ready", {
     role: "router",
     listen: listensAt(config.listen.host, crew.port),

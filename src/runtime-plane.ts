@@ -30,6 +30,8 @@ export interface RuntimePlaneOptions {
   readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
+  /** Figures of one may be others than before. */
+  readonly moved: () => void;
   /** The mesh, once the agent is in it. */
   readonly node: () => MeshNode | null;
   readonly log: Log;
@@ -73,6 +75,7 @@ export function openRuntimePlane(given: RuntimePlaneOptions): RuntimePlane {
   };
   const options = { ...given, changed };
   mock?.watch(changed);
+  mock?.watchFigures(given.moved);
   const named = config.runtimes.filter(({ kind }) => kind !== "auto");
   const telling: ToldRuntime[] = [];
   for (const spec of named) {
@@ -158,7 +161,7 @@ function holderOf(all: readonly Runtime[], model: string, wanted: string): Runti
 }
 
 function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonly Runtime[]): WatchedRuntime {
-  const { config, tell, log, changed } = options;
+  const { config, tell, log, changed, moved } = options;
   const { kind } = spec;
   if (kind === "auto" || kind === "none") throw new Error(`${kind} is no runtime`);
   const taken = [...all, ...config.runtimes].map((one) => one.name);
@@ -171,6 +174,7 @@ function openNamed(spec: RuntimeSpec, options: RuntimePlaneOptions, all: readonl
     tell: runtimeTeller(config.id, name, tell, log),
   });
   runtime.watch(changed);
+  runtime.watchFigures(moved);
   runtime.watch(crowdTeller(runtime, log));
   return runtime.begin();
 }

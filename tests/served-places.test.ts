@@ -25,6 +25,7 @@ function runtime(name: string, endpoints: readonly RuntimeEndpoint[], more: Part
     models,
     reading: undefined,
     modelStates: [],
+    watchFigures() {},
     asks: { failures: new Map(), metricsSeconds: undefined, metricsBytes: undefined },
     sample: () => ({
       ready: status.state === "ready",

@@ -27,6 +27,15 @@ export interface Sharing {
   readonly machine: "host" | "none";
   /** `none`: another user without privileges, on a root that can't be written. `root`: the superuser of an image. */
   readonly privileges: "none" | "root";
+  readonly lacks?: RootLacks;
+}
+
+/** What a container's root may lack. */
+export interface RootLacks {
+  /** /proc is not mounted. */
+  readonly proc?: boolean;
+  /** /tmp is read-only as the root is, or nothing may be run from there. */
+  readonly tmp?: "read-only" | "noexec";
 }
 
 /** As engines let unprivileged processes have low ports too. Loopback is down in a new network. */
@@ -34,14 +43,16 @@ const LONELY = `mount -t proc proc "$root/proc"
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
 ip link set lo up 2>/dev/null || busybox ip link set lo up`;
 
-const MOUNTS = (machine: Sharing["machine"]): string => `set -e
+const MOUNTS = (machine: Sharing["machine"], { proc = false, tmp }: RootLacks): string => `set -e
 root=$1; shift
 mount --make-rprivate /
 mount --bind "$root" "$root"
-${machine === "none" ? LONELY : 'mount --rbind /proc "$root/proc"'}
+${machine === "none" ? LONELY : proc ? "" : 'mount --rbind /proc "$root/proc"'}
 for device in ${DEVICES.join(" ")}; do mount --bind "/dev/$device" "$root/dev/$device"; done
 mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
-for folder in tmp dev/shm; do mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"; done`;
+for folder in ${tmp === "read-only" ? "dev/shm" : "tmp dev/shm"}; do
+  mount -t tmpfs -o mode=1777${tmp === "noexec" ? ",noexec" : ""} tmpfs "$root/$folder"
+done`;
 
 /**
  * Mounts, then becomes another user without privileges in a second namespace, whose root is the folder, where nothing
@@ -103,12 +114,16 @@ export const inEmptyRoot = (folder: string, ...args: string[]): string[] => [
 ];
 
 /** The command that runs another one in a root with mount points. */
-export const inRoot = ({ machine, privileges }: Sharing, folder: string, ...command: string[]): string[] => [
+export const inRoot = (
+  { machine, privileges, lacks = {} }: Sharing,
+  folder: string,
+  ...command: string[]
+): string[] => [
   ...IN_NAMESPACE,
   ...(machine === "none" ? ALONE : []),
   "sh",
   "-c",
-  `${MOUNTS(machine)}\n${START[privileges]}`,
+  `${MOUNTS(machine, lacks)}\n${START[privileges]}`,
   "sh",
   folder,
   ...command,

@@ -108,6 +108,26 @@ export function serveApi(options: FrontOptions): Front {
     onError: options.onError ?? (() => {}),
     onNotice: options.onNotice ?? (() => {}),
   };
+  let sweep: ReturnType<typeof setInterval> | undefined;
+  /** While there are connections: a port that nobody asks costs nothing. */
+  const startSweep = (): void => {
+    if (sweep !== undefined) return;
+    const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs } = limits;
+    const shortestMs = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs);
+    sweep = setInterval(
+      () => {
+        const nowMs = performance.now();
+        for (const connection of connections) connection.sweep(nowMs);
+        if (connections.size === 0) endSweep();
+      },
+      Math.min(SWEEP_MS_MAX, Math.max(5, shortestMs / 4)),
+    );
+    sweep.unref();
+  };
+  const endSweep = (): void => {
+    clearInterval(sweep);
+    sweep = undefined;
+  };
   const listener = listen(options, {
     open(socket) {
       if (connections.size >= limits.maxConnections) {
@@ -119,6 +139,7 @@ export function serveApi(options: FrontOptions): Front {
       const connection = new FrontConnection(socket, context);
       socket.data = connection;
       connections.add(connection);
+      startSweep();
     },
     data: (socket, bytes) => socket.data?.data(bytes),
     drain: (socket) => socket.data?.drain(),
@@ -140,21 +161,6 @@ export function serveApi(options: FrontOptions): Front {
   const bound = options.fd === undefined ? { host: listener.hostname, port: listener.port } : boundAddress(options.fd);
   context.authority = `localhost:${bound.port}`;
 
-  const startSweep = () => {
-    const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs } = limits;
-    const shortestMs = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, writeTimeoutMs);
-    const timer = setInterval(
-      () => {
-        const nowMs = performance.now();
-        for (const connection of connections) connection.sweep(nowMs);
-      },
-      Math.min(SWEEP_MS_MAX, Math.max(5, shortestMs / 4)),
-    );
-    timer.unref();
-    return timer;
-  };
-  let sweep = startSweep();
-
   return {
     hostname: bound.host,
     port: bound.port,
@@ -162,8 +168,8 @@ export function serveApi(options: FrontOptions): Front {
     descriptor: () => duplicate((listener as unknown as { readonly fd: number }).fd),
     setLimits(next) {
       overwrite(limits, next);
-      clearInterval(sweep);
-      sweep = startSweep();
+      endSweep();
+      if (connections.size > 0) startSweep();
     },
     get connections() {
       return connections.size;
@@ -176,7 +182,7 @@ export function serveApi(options: FrontOptions): Front {
       const untilMs = performance.now() + graceMs;
       while (connections.size > 0 && performance.now() < untilMs) await Bun.sleep(STOP_POLL_MS);
       for (const connection of connections) connection.terminate();
-      clearInterval(sweep);
+      endSweep();
     },
   };
 }

@@ -206,10 +206,19 @@ export const CTL: Readonly<Record<string, Entry>> = {
   },
   health: {
     summary: "tell whether a router or an agent is well",
+    examples: [
+      ["infermesh ctl health --live --timeout 3s", "Only whether it answers: for what starts anew what hangs."],
+    ],
+    notes: [["Exit code 1", "also: it is not well; with --live, it answers and does not say how it is"]],
     load: async () => {
-      const [{ showHealth }, { repeating, watchedSettings }] = await Promise.all([import("./commands.ts"), watched()]);
+      const [{ section }, { showHealth }, { liveField }, { repeating, watchedSettings }] = await Promise.all([
+        import("../base/settings.ts"),
+        import("./commands.ts"),
+        settings(),
+        watched(),
+      ]);
       return asking({
-        settings: watchedSettings,
+        settings: section({ ...watchedSettings.fields, ...liveField }),
         run: (config, terminal) => repeating(config, terminal, (to) => showHealth(config, to)),
       });
     },

@@ -90,8 +90,12 @@ async function firstReached<A extends { readonly kind: string }>(
   return { kind: "unreachable", why, refused: failures.every(({ refused }) => refused), strange };
 }
 
+/** This machine's own addresses are no proxy's to reach: where containers are given one, it would ask its own. */
+const OWN_HOST = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/;
+
 function fetchFrom(base: string, path: string, init: RequestInit): Promise<Response> {
-  return fetch(`${base}${path}`, { redirect: "manual", ...init });
+  const direct = OWN_HOST.test(new URL(base).hostname) ? { proxy: false as const } : {};
+  return fetch(`${base}${path}`, { redirect: "manual", ...direct, ...init });
 }
 
 async function answerOf(endpoint: string, response: Response): Promise<Answer> {

@@ -41,6 +41,13 @@ export const ctlSettings = section({
 });
 export type CtlConfig = Infer<typeof ctlSettings>;
 
+export const liveField = {
+  live: flag({
+    default: false,
+    doc: "Exit code 0 whatever it answers of itself: that it drains, or has no runtime or node yet, is no reason to end it.",
+  }),
+};
+
 export const keyringSettings = section({
   ...ctlSettings.fields,
   endpoint: baseUrl({

@@ -23,6 +23,8 @@ export interface WatchOptions {
   readonly runtimes: () => readonly WatchedTie[];
   /** A GPU's health is another one, or its reasons are. */
   readonly changed: () => void;
+  /** Readings or verdicts may be others than before. */
+  readonly moved?: () => void;
   readonly faulted?: (faults: readonly GpuFault[]) => void;
 }
 
@@ -104,7 +106,7 @@ export class GpuWatch {
   get all(): readonly WatchedReading[] {
     const runtimes = this.#options.runtimes();
     const seen = this.#seen;
-    // Asked ten times a second, of what changes once.
+    // Asked several times a second, of what changes once.
     if (seen !== undefined && isSame(runtimes, seen.runtimes)) return seen.all;
     const ties = tiesOf(
       runtimes.map(({ processes }) => processes),
@@ -225,6 +227,7 @@ export class GpuWatch {
       watched.timer.unref();
     }
     if (changes.length > 0) this.#options.changed();
+    else this.#options.moved?.();
   }
 }
 

@@ -1,7 +1,9 @@
 /**
- * An agent's states on their way to every router: looks at the node again and again, and sends what the publisher
- * (signal/) wants sent; what is too long for a datagram is fetched by the routers. Whether the node takes requests is also
- * told to the mesh.
+ * An agent's states on their way to every router: looks at the node when it is told that something has changed, and before
+ * each regular state; sends what the publisher (signal/) wants sent. What is too long for a datagram is fetched by the
+ * routers. Whether the node takes requests is also told to the mesh.
+ *
+ * An idle node is looked at once an interval and not more often: waking up costs it more than what it then does.
  */
 import type { NodeSample } from "../score/sample.ts";
 import { Publisher } from "../signal/publisher.ts";
@@ -23,6 +25,10 @@ export interface StateSenderOptions {
 
 /** IP and UDP. */
 const HEADER_BYTES = 28;
+/** What moves within a moment, such as several runtimes that are read together, is looked at once. */
+const GATHER_MS = 15;
+/** What was looked at in this share of the interval needs no look of its own before a regular state. */
+const FRESH_SHARE = 0.5;
 /** Between two words to the mesh. */
 const TELL_MESH_MS = 1000;
 
@@ -30,8 +36,9 @@ export class StateSender {
   readonly #options: StateSenderOptions;
   readonly #publisher: Publisher;
   readonly #told = new Set<string>();
-  #lookTimer: ReturnType<typeof setInterval> | undefined;
+  #lookTimer: ReturnType<typeof setTimeout> | undefined;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  #lookedAtMs = -Infinity;
   #stopped = false;
   #condition: { readonly healthy: boolean; readonly draining: boolean };
   #toldMeshAtMs = -Infinity;
@@ -47,7 +54,7 @@ export class StateSender {
   }
 
   start(): void {
-    const { node, config } = this.#options;
+    const { node } = this.#options;
     node.transport.listen(CHANNEL.state, {
       onPacket: (from, packet) => {
         if (open(packet)?.kind !== MESSAGE.ask) return;
@@ -58,7 +65,7 @@ export class StateSender {
         open(packet)?.kind === MESSAGE.ask ? bundle(this.#publisher.newest(performance.now())) : undefined,
     });
     this.membersChanged();
-    this.#lookTimer = setInterval(() => this.look(), config.sampleIntervalMs);
+    if (this.#lookedAtMs === -Infinity) this.look();
   }
 
   /** Routers came or went. */
@@ -78,13 +85,25 @@ export class StateSender {
     if (isNew) this.look();
   }
 
+  /** Figures of the node may be others than before: it is looked at in a moment. As often as anybody likes. */
+  moved(): void {
+    if (this.#stopped || this.#lookTimer !== undefined) return;
+    const { sampleIntervalMs } = this.#options.config;
+    const waitMs = Math.max(GATHER_MS, this.#lookedAtMs + sampleIntervalMs - performance.now());
+    this.#lookTimer = setTimeout(() => this.look(), Math.ceil(waitMs));
+  }
+
   /** Looks at the node now, for example since it begins to drain. */
   look(): void {
     if (this.#stopped) return;
+    clearTimeout(this.#lookTimer);
+    this.#lookTimer = undefined;
+    this.#lookedAtMs = performance.now();
     const sample = this.#options.sample();
     this.#tellMesh(sample);
-    if (this.#publisher.routers === 0) return;
-    this.#publisher.offer(sample, this.#options.node.membership.coordinate, performance.now());
+    if (this.#publisher.routers > 0) {
+      this.#publisher.offer(sample, this.#options.node.membership.coordinate, performance.now());
+    }
     this.#step();
   }
 
@@ -105,7 +124,7 @@ export class StateSender {
 
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#lookTimer);
+    clearTimeout(this.#lookTimer);
     clearTimeout(this.#wakeTimer);
   }
 
@@ -119,8 +138,20 @@ export class StateSender {
       // A router fetches over TCP what is too long, since it then knows by the address that it asks whose word it is.
       transport.send(to, packet.length <= transport.payloadBytesMax ? packet : LONG, CHANNEL.state);
     }
+    this.#arm(wakeAtMs);
+  }
+
+  /** Where there is no router yet, the mesh is told all the same whether the node takes requests. */
+  #arm(wakeAtMs: number): void {
     clearTimeout(this.#wakeTimer);
-    if (wakeAtMs === Infinity) return;
-    this.#wakeTimer = setTimeout(() => this.#step(), Math.max(0, Math.ceil(wakeAtMs - performance.now())));
+    const atMs = wakeAtMs === Infinity ? this.#lookedAtMs + this.#options.config.intervalMs : wakeAtMs;
+    this.#wakeTimer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil(atMs - performance.now())));
+  }
+
+  /** A regular state tells what is so now; one that is sent again is what it was. */
+  #wake(): void {
+    const { intervalMs } = this.#options.config;
+    if (performance.now() - this.#lookedAtMs >= intervalMs * FRESH_SHARE) this.look();
+    else this.#step();
   }
 }

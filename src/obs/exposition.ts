@@ -36,8 +36,12 @@ export function defineMetric<const L extends string>(
   return { name, type, labels, unit, help };
 }
 
+/** For a source that others have to be asked for. */
+const AHEAD_MS = 1000;
+
 export class Exposition {
   readonly #registry = new Registry();
+  readonly #ahead: (() => Promise<void>)[] = [];
   readonly #forget: (() => void)[] = [];
   readonly #texts: (() => string)[] = [];
 
@@ -48,6 +52,21 @@ export class Exposition {
       taken = undefined;
     });
     return () => (taken ??= { value: read() }).value;
+  }
+
+  /** A source that is asked ahead of each scrape, which does not wait long for it: unknown where it is late or fails. */
+  ahead<T>(read: () => Promise<T> | undefined): () => T | undefined {
+    let taken: T | undefined;
+    this.#ahead.push(async () => {
+      taken = undefined;
+      const asked = read();
+      if (asked === undefined) return;
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => late.resolve(undefined), AHEAD_MS);
+      taken = await Promise.race([asked.catch(() => undefined), late.promise]);
+      clearTimeout(timer);
+    });
+    return () => taken;
   }
 
   /** A counter or gauge; `read` is asked at each scrape, and what it does not know it leaves out. */
@@ -75,6 +94,7 @@ export class Exposition {
 
   /** All metrics in Prometheus' text format. */
   async text(): Promise<string> {
+    await Promise.all(this.#ahead.map((look) => look()));
     for (const forget of this.#forget) forget();
     const registered = await this.#registry.metrics();
     return registered + this.#texts.map((write) => write()).join("");

@@ -273,3 +273,13 @@ export const POLICY_METRICS = {
     "Nodes that should serve it by its load.",
   ),
 } as const;
+
+/** Of the control plane as this node sees it, of either role. */
+export const CONTROL_METRICS = {
+  writable: metric("gauge", "infermesh_control_writable", [], "", "1 when policies can be changed now, else 0."),
+  leader: metric("gauge", "infermesh_control_leader_known", [], "", "1 while a leader is known, else 0."),
+  leading: metric("gauge", "infermesh_control_leading", [], "", "1 at the node that leads, else 0."),
+  term: metric("gauge", "infermesh_control_term", [], "", "Rises with each election."),
+  logBytes: metric("gauge", "infermesh_control_log_bytes", [], "bytes", "Size of the log of changes."),
+  members: metric("gauge", "infermesh_control_members", ["role"], "", "Control nodes, by their part."),
+} as const;

@@ -14,6 +14,7 @@ import {
   type HeardBlockFigures,
   type SentBlockFigures,
 } from "./block-metrics.ts";
+import { addControlMetrics, type ControlFigures } from "./control-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
 import { sum, sumsOf } from "./sums.ts";
@@ -55,6 +56,7 @@ export interface RouterMetricsOptions {
   readonly blocks?: () => HeardBlockFigures | undefined;
   readonly tracing?: () => SpanFigures | undefined;
   readonly policies?: () => PolicyFigures | undefined;
+  readonly control?: () => Promise<ControlFigures> | undefined;
 }
 
 /** What `GET /stats` answers. */
@@ -89,6 +91,8 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   addMeshMetrics(out, options.mesh);
   addHeardMetrics(out, () => options.signal?.());
   addHeardBlockMetrics(out, () => options.blocks?.());
+  // A router is no control node.
+  addControlMetrics(out, "", options.control);
   addTracingMetrics(out, () => options.tracing?.());
   addPolicyMetrics(out, stats, () => options.policies?.());
   /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
@@ -222,6 +226,7 @@ export interface AgentMetricsOptions {
   readonly mesh: () => MeshFigures | undefined;
   readonly signal?: () => SentFigures | undefined;
   readonly blocks?: () => SentBlockFigures | undefined;
+  readonly control?: () => Promise<ControlFigures> | undefined;
   /** Those that are asked. */
   readonly runtimes?: () => readonly RuntimeFigures[];
   /** The process that the agent runs as its runtime; undefined where it runs none. */
@@ -244,6 +249,7 @@ export function agentMetrics(options: AgentMetricsOptions): {
   addMeshMetrics(out, mesh);
   addSentMetrics(out, () => signal?.());
   addSentBlockMetrics(out, () => options.blocks?.());
+  addControlMetrics(out, node, options.control);
   out.add(AGENT_METRICS.info, () => [[{ node }, 1]]);
   out.addOne(AGENT_METRICS.ready, () => Number(now().ready));
   out.addOne(AGENT_METRICS.draining, () => Number(now().draining));

@@ -63,7 +63,7 @@ export type OfGpus = Pick<Description, "words" | "reasons" | "gpus">;
 
 /**
  * The description of a sample; `ofGpus` is the part that is of its GPUs: they are read once a second, and a node is looked
- * at ten times as often. Runtimes that are as they were before `keep` the message of then.
+ * at more often. Runtimes that are as they were before `keep` the message of then.
  */
 export function describe(
   self: { readonly id: string; readonly incarnation: number },

@@ -6,7 +6,7 @@ export const signalSettings = section({
     default: "100ms",
     min: "10ms",
     max: "1m",
-    doc: "Time between two looks at the node's own figures. A change waits for the next look at most.",
+    doc: "The least time between two looks at the node's own figures. A change of its load waits for so long at most; whether it is well is looked at at once.",
   }),
   intervalMs: duration({
     default: "1s",

@@ -35,6 +35,8 @@ const TIMEOUT_MS = 5000;
 const STATUS_MS = 1000;
 const RETRY_MS = 100;
 const RETRY_MS_MAX = 1000;
+/** Who comes is told of; this is for what was told amiss. */
+const NOBODY_MS = 10_000;
 /** Of a call's time, so that who is asked can say what is the matter before the caller gives up. */
 const ASKED_SHARE = 0.9;
 const LOYAL_MS = 10_000;
@@ -209,7 +211,7 @@ export class FollowerStore implements PolicyStore {
       if (this.#stopped) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
-      const timer = setTimeout(resolve, pauseMs);
+      const timer = setTimeout(resolve, address === undefined ? NOBODY_MS : pauseMs);
       await promise;
       clearTimeout(timer);
       // All of them once without a pause to speak of, then more slowly.

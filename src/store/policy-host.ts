@@ -275,7 +275,16 @@ export class PolicyHost implements PolicyStore {
       if (exist) log.warn("this node has a control node's store, which --control off leaves closed", { path });
       return this.#becomeFollower();
     }
-    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    const isFirst = config.mode === "bootstrap" || (config.mode === "auto" && isAlone && peers().length === 0);
+    const fault = this.#makeDir();
+    if (fault !== null) {
+      // Who stands by has no store to keep: it serves all the same, as in a container with a read-only root.
+      if (config.mode !== "auto" || isFirst) throw fault;
+      log.warn("the policies are not kept over a restart, and this node can't become a control node", {
+        error: fault.message,
+      });
+      return this.#becomeFollower("", false);
+    }
     const kept = await this.#openKept();
     if (kept !== null) {
       const seat = await this.#sit(kept);
@@ -284,7 +293,6 @@ export class PolicyHost implements PolicyStore {
       this.#becomeFollower();
       return this.#join(peers);
     }
-    const isFirst = config.mode === "bootstrap" || (config.mode === "auto" && isAlone && peers().length === 0);
     const { removed } = this.#files;
     if (isFirst && removed === "") return this.#bootstrap();
     this.#becomeFollower();
@@ -293,6 +301,17 @@ export class PolicyHost implements PolicyStore {
     } else if (isFirst || config.mode === "join") {
       const next = `to have it among them again: \`infermesh ctl control add ${this.#options.node}\`; to begin afresh, move that file away and restart`;
       log.warn("this node was taken out of the control nodes, and stands by", { store: removed, next });
+    }
+  }
+
+  /** Null where the directory is there. */
+  #makeDir(): MeshError | null {
+    try {
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+      return null;
+    } catch (cause) {
+      const why = `can't make the directory ${this.#dir}: ${(cause as Error).message}`;
+      return new MeshError("config_invalid", `${why}; name one that can be written by --data-dir`, { cause });
     }
   }
 
@@ -358,13 +377,13 @@ export class PolicyHost implements PolicyStore {
   }
 
   /** With what it knows as a member of that cluster: its file is of before. */
-  #becomeFollower(cluster = ""): void {
+  #becomeFollower(cluster = "", isKept = true): void {
     const { node, log } = this.#options;
     this.#follower = new FollowerStore({
       ...(cluster === "" ? {} : { known: { cluster, ...this.#copy.list() } }),
       ways: this.#ways,
       addresses: () => this.#options.peers(),
-      file: join(this.#dir, `policies-${node}.json`),
+      file: isKept ? join(this.#dir, `policies-${node}.json`) : "",
       log,
     });
     this.#watchBehind(this.#follower);

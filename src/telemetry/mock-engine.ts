@@ -91,8 +91,11 @@ export class MockEngine {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pumping = false;
   #closed = false;
+  readonly #moved: () => void;
 
-  constructor(options: { profile: Profile; seed: number; speed: number; gpus: number }) {
+  /** `moved`: its figures may be others than before. */
+  constructor(options: { profile: Profile; seed: number; speed: number; gpus: number; moved?: () => void }) {
+    this.#moved = options.moved ?? (() => {});
     this.profile = options.profile;
     this.speed = options.speed;
     this.histograms = new RequestHistograms(options.profile.contextTokensMax);
@@ -115,6 +118,7 @@ export class MockEngine {
       return id;
     });
     this.#pump();
+    this.#moved();
     return ids;
   }
 
@@ -127,7 +131,9 @@ export class MockEngine {
       this.#node.cancel(id, nowMs);
       found = true;
     }
-    if (found) this.#pump();
+    if (!found) return;
+    this.#pump();
+    this.#moved();
   }
 
   get faults(): Faults {
@@ -137,6 +143,7 @@ export class MockEngine {
   setFaults(faults: Faults): void {
     this.#node.setFaults(faults, this.#nowMs);
     this.#pump();
+    this.#moved();
   }
 
   happen(incident: GpuIncident): void {
@@ -185,6 +192,10 @@ export class MockEngine {
     const { wakeAtMs } = this.#node;
     if (wakeAtMs === Infinity || this.#closed) return;
     const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil((wakeAtMs - this.#nowMs) / this.speed)));
-    this.#timer = setTimeout(() => this.#pump(), delayMs);
+    const wake = (): void => {
+      this.#pump();
+      this.#moved();
+    };
+    this.#timer = setTimeout(wake, delayMs);
   }
 }

@@ -85,6 +85,7 @@ class SimulatedRuntime implements MockRuntime {
   readonly #startedAtSeconds = Math.floor(Date.now() / 1_000);
   readonly #startedMs = performance.now();
   readonly #routes: ReadonlyMap<string, Route>;
+  readonly #figureListeners = new Set<() => void>();
   #inProgress = 0;
   #failedResponses = 0;
   #draining = false;
@@ -100,7 +101,10 @@ class SimulatedRuntime implements MockRuntime {
       goodbyeMs: options.goodbyeMs,
     });
     const gpus = options.gpus ?? this.#profile.gpuCount;
-    this.#engine = new MockEngine({ profile: this.#profile, seed, speed, gpus });
+    const moved = (): void => {
+      for (const listener of this.#figureListeners) listener();
+    };
+    this.#engine = new MockEngine({ profile: this.#profile, seed, speed, gpus, moved });
     const endpoints = new Endpoints({
       engine: this.#engine,
       models: this.#models,
@@ -149,6 +153,10 @@ class SimulatedRuntime implements MockRuntime {
 
   watch(listener: () => void): void {
     this.#models.watch(listener);
+  }
+
+  watchFigures(listener: () => void): void {
+    this.#figureListeners.add(listener);
   }
 
   get status(): RuntimeStatus {

@@ -67,5 +67,7 @@ export interface Runtime {
   unload(model: string, drainMs: number, signal: AbortSignal): Promise<ModelChange>;
   /** Calls back at once when its status or its models are other than before. */
   watch(listener: () => void): void;
+  /** Calls back when its figures may be others than before. */
+  watchFigures(listener: () => void): void;
   stop(drainMs: number): Promise<void>;
 }

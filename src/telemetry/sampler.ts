@@ -1,6 +1,6 @@
 /**
  * Puts a node's sample together: what the runtime says and its GPUs, the machine's own load, and what the agent knows of
- * its peers. The agent takes one several times a second, and at every poll; nothing here waits. The machine's own load is
+ * its peers. The agent takes one when something moved, and at every poll; nothing here waits. The machine's own load is
  * read seldomer: the kernel counts it in ticks, so that a share of less time says little.
  */
 

@@ -48,6 +48,7 @@ export class WatchedRuntime implements Runtime {
   readonly #client: RuntimeClient;
   readonly #lifecycle: ModelLifecycle;
   readonly #listeners = new Set<() => void>();
+  readonly #figureListeners = new Set<() => void>();
   readonly #failures = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #models: readonly string[] = [];
@@ -178,6 +179,10 @@ export class WatchedRuntime implements Runtime {
     this.#listeners.add(listener);
   }
 
+  watchFigures(listener: () => void): void {
+    this.#figureListeners.add(listener);
+  }
+
   /** Wants no more requests, and waits for those it has where it ends with the agent; else it goes on by itself. */
   async stop(drainMs: number): Promise<void> {
     this.#isStopping = true;
@@ -237,6 +242,7 @@ export class WatchedRuntime implements Runtime {
         if (asked.answer.status === 200) this.#metricsAtMs = startedMs + tookMs / 2;
       }
       this.#watch.answered(look, asked.answer, nowMs, tookMs);
+      for (const listener of this.#figureListeners) listener();
     });
   }
 

@@ -77,3 +77,34 @@ test("what would steer a terminal reaches none, and JSON and YAML keep what it w
   expect(JSON.parse(renderWhole("json", { [evil]: evil }))).toEqual({ [evil]: evil });
   expect(Bun.YAML.parse(renderWhole("yaml", { [evil]: evil }))).toEqual({ [evil]: evil });
 });
+
+test("this machine's own addresses are asked directly, others by the environment's proxy", async () => {
+  const asked: string[] = [];
+  const answering = (name: string) => {
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch(request) {
+        asked.push(`${name} ${new URL(request.url).hostname}`);
+        return Response.json({});
+      },
+    });
+    ends.push(() => server.stop(true));
+    return server.port;
+  };
+  const [own, proxy] = [answering("own"), answering("proxy")];
+  const names = ["HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] as const;
+  const before = names.map((name) => [name, process.env[name]] as const);
+  ends.push(() => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+  for (const name of names) delete process.env[name];
+  process.env["HTTP_PROXY"] = `http://127.0.0.1:${proxy}`;
+  for (const host of ["127.0.0.1", "localhost", "router.example"]) {
+    expect((await ask(`http://${host}:${own}`, "/health", 5000)).kind).toBe("answer");
+  }
+  expect(asked).toEqual(["own 127.0.0.1", "own localhost", "proxy router.example"]);
+});

@@ -3,6 +3,7 @@ import { showHealth, showStats } from "../../src/ctl/commands.ts";
 import { listNodes } from "../../src/ctl/nodes.ts";
 import type { CtlConfig } from "../../src/ctl/settings.ts";
 import { formatAge, formatPercent, renderFigures, renderRows } from "../../src/ctl/render.ts";
+import type { Terminal } from "../../src/ctl/terminal.ts";
 import { NOBODY_SAYS } from "./ctl-bed.ts";
 
 const STATS = {
@@ -27,6 +28,7 @@ const routes: Record<string, () => Response | Promise<Response>> = {
   "/broken/nodes": () => json({ error: { message: "a fault of ours" } }, 500),
   "/broken/health": () => json({ error: { message: "a fault of ours" } }, 500),
   "/odd/nodes": () => json({}),
+  "/html/health": () => new Response("<html>"),
   "/html/nodes": () => new Response("<html>"),
   "/slow/nodes": async () => {
     await Bun.sleep(3000);
@@ -74,6 +76,15 @@ describe("stats and health", () => {
     });
     expect(await run(showHealth, "draining")).toMatchObject({ code: 1, out: "status  draining\n", err: "" });
     expect(await run(showHealth, "broken")).toMatchObject({ code: 1, out: "" });
+  });
+
+  test("health asks for no more than an answer with --live", async () => {
+    const live = (config: CtlConfig, terminal: Terminal) => showHealth({ ...config, live: true }, terminal);
+    for (const at of ["router", "degraded", "draining"]) {
+      expect(await run(live, at)).toMatchObject({ code: 0, out: expect.stringContaining("status"), err: "" });
+    }
+    for (const at of ["broken", "nothing"]) expect(await run(live, at)).toMatchObject({ code: 1, out: "" });
+    for (const at of ["html", "http://127.0.0.1:1"]) expect(await run(live, at)).toMatchObject({ code: 3, out: "" });
   });
 });
 

@@ -80,10 +80,16 @@ async function router(id: string, join: readonly string[] = []): Promise<Router>
   return { node, reports, flights, receiver, loads };
 }
 
-async function agent(id: string, join: readonly string[], sample: () => NodeSample, datagramBytesMax?: number) {
+async function agent(
+  id: string,
+  join: readonly string[],
+  sample: () => NodeSample,
+  datagramBytesMax?: number,
+  intervalMs = 100,
+) {
   let sender: StateSender | null = null;
   const node = await open(id, "agent", join, datagramBytesMax, () => sender?.membersChanged());
-  const config = { ...defaultsOf(signalSettings), sampleIntervalMs: 20, intervalMs: 100 };
+  const config = { ...defaultsOf(signalSettings), sampleIntervalMs: 20, intervalMs };
   sender = new StateSender({ node, config, id, incarnation: Date.now(), isReady: true, sample });
   sender.start();
   ends.push(() => sender?.stop());
@@ -124,6 +130,40 @@ describe("states", () => {
     expect(figures.at(-1)).toBeGreaterThan(10);
     expect(one.receiver.stats()).toMatchObject({ malformed: 0, strangers: 0 });
     expect(sender.stats().messages).toBeGreaterThan(5);
+  });
+
+  test("tell what moved a moment after it did, long before the next regular one", async () => {
+    const one = await router("r1");
+    let running = 1;
+    const sample = (): NodeSample => nodeSample({ models: [modelSample({ runningRequests: running })] });
+    const { sender } = await agent("a1", [one.node.membership.address], sample, undefined, 600_000);
+    const heard = (wanted: number): boolean => one.reports.some((r) => r.sample.models[0]?.runningRequests === wanted);
+    await until(() => heard(1));
+    for (const wanted of [50, 100, 10]) {
+      running = wanted;
+      sender.moved();
+      sender.moved();
+      await until(() => heard(wanted));
+    }
+  });
+
+  test("cost an idle node one look each, and what moves many times at once is looked at once", async () => {
+    const one = await router("r1");
+    let looks = 0;
+    const sample = (): NodeSample => {
+      looks += 1;
+      return nodeSample();
+    };
+    const { sender } = await agent("a1", [one.node.membership.address], sample);
+    await until(() => one.reports.length >= 3);
+    const [looksBefore, sentBefore] = [looks, sender.stats().messages];
+    await until(() => sender.stats().messages >= sentBefore + 10);
+    expect(looks - looksBefore).toBeLessThanOrEqual(12);
+    looks = 0;
+    for (let time = 0; time < 100; time += 1) sender.moved();
+    await until(() => looks > 0);
+    // A regular one may fall into the moment.
+    expect(looks).toBeLessThanOrEqual(2);
   });
 
   test("end with their node: what came from there is forgotten", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ControlFigures } from "../../src/obs/control-metrics.ts";
 import { EXEC_STATES } from "../../src/obs/exec-metrics.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
@@ -105,6 +106,14 @@ const SENT_BLOCKS: SentBlockFigures = {
   deferred: 25,
 };
 
+const CONTROL: ControlFigures = {
+  writable: true,
+  leader: "a",
+  term: 7,
+  logBytes: 8000,
+  members: [{ role: "leader" }, { role: "follower" }, { role: "follower" }, { role: "learner" }],
+};
+
 function aRouter() {
   const stats = WorkerStats.create({ workersMax: 2, modelsMax: 3, targetsMax: 4 });
   const places = [
@@ -136,6 +145,7 @@ function aRouter() {
     mesh: () => MESH,
     signal: () => ({ states: 5, snapshots: 2, gaps: 1, late: 3, malformed: 4, strangers: 6, sources: 7, peers: 8 }),
     blocks: () => HEARD_BLOCKS,
+    control: async () => CONTROL,
     tracing: () => ({ exported: 9, dropped: 10, failed: 11, waiting: 12 }),
     policies: () => ({
       revision: 7,

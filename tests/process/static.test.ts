@@ -11,6 +11,7 @@ import { alpineFault, alpineRoot } from "../../scripts/static/alpine.ts";
 import { MACHINES } from "../../scripts/static/machine.ts";
 import { bunForMusl } from "../../scripts/static/pins.ts";
 import {
+  type RootLacks,
   type Sharing,
   addMountPoints,
   emptyRoot,
@@ -135,20 +136,21 @@ function results(said: string): Record<string, string[]> {
   return found;
 }
 
+/** Makes a command without arguments, for what starts executables. */
+function wrap(path: string, command: readonly string[]): void {
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  writeFileSync(path, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
+  chmodSync(path, 0o755);
+}
+
+const ports = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
 const ALL_PARTS = PARTS.map(({ name }) => name);
 
 describe.each([...ROOTS])("$name", ({ name, fault: reason, command }) => {
   const isHost = name === HOST.name;
   const inside = join(bench.dataDir, `inside-${ROOTS.findIndex((root) => root.name === name)}`);
   const how = { executable: inside, env: { PATH, XDG_STATE_HOME: isHost ? bench.dataDir : "/tmp" } };
-  const ports = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
-
-  beforeAll(() => {
-    // A command without arguments, for what starts executables.
-    const quoted = command("host").map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-    writeFileSync(inside, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
-    chmodSync(inside, 0o755);
-  });
+  beforeAll(() => wrap(inside, command("host")));
 
   test.skipIf(reason !== "" || (!isHost && withoutLonely !== ""))("every part of the self-test works", () => {
     const { said, errors, exitCode } = run(command("none", "self-test"));
@@ -203,6 +205,33 @@ describe.each([...ROOTS])("$name", ({ name, fault: reason, command }) => {
   );
 });
 
+describe.skipIf(withoutRoot !== "")("where the scorer's library can't be written", () => {
+  /** A router goes on without a data directory, and says so. */
+  const noData = "the policies are not kept over a restart, and this node can't become a control node";
+  const roots: [string, RootLacks, "c" | "typescript", string[]][] = [
+    ["a read-only root", { tmp: "read-only" }, "c", [noData]],
+    ["a /tmp from which nothing may be run", { tmp: "noexec" }, "c", []],
+    ["a read-only root without /proc", { tmp: "read-only", proc: true }, "typescript", [noData]],
+  ];
+  test.each(roots)("in %s all workers pick, and no error is told", async (name, lacks, scorer, warnings) => {
+    const executable = join(bench.dataDir, name.replaceAll(/\W/g, "-"));
+    wrap(executable, inRoot({ machine: "host", privileges: "none", lacks }, container, "/infermesh"));
+    const args = ["router", "--listen", "127.0.0.1:0", "--workers", "2", ...ports];
+    const router = await bench.launch(args, { executable, env: { PATH } });
+    expect([router.ready["scorer"], router.ready["workers"]]).toEqual([scorer, 2]);
+    const reason = expect.stringMatching(
+      /^TypeScript scorer, since the C scorer cannot be used: .*; nor from memory: /,
+    );
+    expect(router.ready["reason"]).toEqual(scorer === "c" ? undefined : reason);
+    const url = `http://${router.address("listen")}/v1/chat/completions`;
+    const body = JSON.stringify({ model: "none", messages: [] });
+    expect((await fetch(url, { method: "POST", body })).status).toBe(404);
+    expect(await router.stop()).toBe(0);
+    const told = router.lines.filter(({ level }) => level !== "info");
+    expect(told.map(({ level, msg }) => [level, msg])).toEqual(warnings.map((msg) => ["warn", msg]));
+  });
+});
+
 describe("what the roots and the self-test are worth", () => {
   test.skipIf(withoutAlpine !== "")("Bun as it is for musl does not start in the root of Alpine", () => {
     const machine = MACHINES[process.arch as keyof typeof MACHINES];
@@ -229,7 +258,7 @@ describe("what the roots and the self-test are worth", () => {
     rmSync(join(empty, "etc/hosts"));
     const command = inRoot({ machine: "none", privileges: "none" }, empty, "/infermesh", "self-test");
     const { said, exitCode } = run(command, { TMPDIR: "/", BUN_TMPDIR: "/" });
-    expect(results(said)["failed"]).toEqual(["http", "dns", "sqlite", "watch", "scorer"]);
+    expect(results(said)["failed"]).toEqual(["http", "dns", "sqlite", "watch"]);
     expect(exitCode).toBe(1);
   });
 });

@@ -127,7 +127,7 @@ describe("an upgrade", () => {
     await until(() => !isRunning(last));
     expect(existsSync(pidFile)).toBe(false);
     // The old ones said nothing of their ends.
-    expect([supervisor.heard(), supervisor.heard()]).toEqual(["STOPPING=1\n", ""]);
+    expect([supervisor.heard(), supervisor.heard()]).toEqual(["STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000\n", ""]);
     supervisor.close();
   }, 60_000);
 

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { openPicker } from "../../src/native.ts";
+import { openFromMemory, openPicker } from "../../src/native.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -69,6 +69,27 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
       `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 3;}`,
     );
     expect(openPicker(fresh().table, path).reason).toContain("does not answer as");
+  });
+});
+
+describe("from a file in memory, where no folder will do", () => {
+  test.skipIf(!HAS_COMPILER)("the library opens, and leaves no descriptor behind", () => {
+    const open = (): string[] => readdirSync("/proc/self/fd");
+    const before = open();
+    const library = openFromMemory(libraryWith());
+    expect(open()).toEqual(before);
+    const word = /LAYOUT_WORD \((-?\d+)\)/.exec(readFileSync(join(libraryWith(), "..", "layout.h"), "utf8"))?.[1];
+    expect(String(library.infermesh_layout())).toBe(word ?? "");
+    expect([0, 1]).toContain(library.infermesh_wide());
+  });
+
+  test("what is no library is refused, and leaves no descriptor behind", () => {
+    const path = join(folder, "memory.so");
+    writeFileSync(path, "hello");
+    const before = readdirSync("/proc/self/fd");
+    expect(() => openFromMemory(path)).toThrow();
+    expect(() => openFromMemory(join(folder, "nowhere.so"))).toThrow("no such file");
+    expect(readdirSync("/proc/self/fd")).toEqual(before);
   });
 });
 
