@@ -80,6 +80,8 @@ async function terminal(place: Place): Promise<string> {
   let said = "";
   const typed = ["a", "q"];
   let lines = 0;
+  // Its last words may come after the news of its end.
+  const { promise: heard, resolve: isHeard } = Promise.withResolvers<void>();
   const screen = new Bun.Terminal({
     cols: COLUMNS,
     rows: ROWS,
@@ -88,16 +90,18 @@ async function terminal(place: Place): Promise<string> {
       // A key for each whole line.
       for (; lines < said.split("\n").length - 1; lines++) {
         const key = typed[lines];
-        if (key !== undefined) self.write(key);
+        if (key === undefined) isHeard();
+        else self.write(key);
       }
     },
   });
   const child = Bun.spawn(commandOf(place, "keys"), { terminal: screen, env: { ...process.env, TERM: "xterm" } });
   const code = await child.exited;
+  mustEqual(`the exit code of one that said ${JSON.stringify(said)}`, code, ORDERLY);
+  await heard;
   screen.close();
   const expected = [`size ${COLUMNS}x${ROWS} raw`, ...typed.map((key) => `keys ${Buffer.from(key).toString("hex")}`)];
   mustEqual("what it said on a terminal", said.split(/\r?\n/).slice(0, -1), expected);
-  mustEqual("its exit code", code, ORDERLY);
   return `${COLUMNS} columns, ${ROWS} lines, key by key`;
 }
 

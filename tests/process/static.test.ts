@@ -124,14 +124,14 @@ describe.skipIf(withoutRoot !== "")("in a root with nothing else, not even /proc
   });
 });
 
-/** The parts of a self-test by their results; fails where a line is none of a part. */
-function results(said: string): Record<string, string[]> {
-  const lines = said.trimEnd().split("\n").slice(0, -1);
-  const found: Record<string, string[]> = { ok: [], failed: [], "left out": [] };
-  for (const line of lines) {
-    const [, result = "", name = ""] = /^(ok|failed|left out) +(\S+) +\d+ ms {2}\S/.exec(line) ?? [];
+/** The parts of a self-test by their results, those that failed with their words; fails where a line is none of a part. */
+function results(said: string): Record<"ok" | "failed" | "left out", string[]> & { words: string[] } {
+  const found = { ok: [], failed: [], "left out": [], words: [] } as ReturnType<typeof results>;
+  for (const line of said.trimEnd().split("\n").slice(0, -1)) {
+    const [, result = "", name = "", words = ""] = /^(ok|failed|left out) +(\S+) +\d+ ms {2}(\S.*)$/.exec(line) ?? [];
     expect([line, result]).not.toEqual([line, ""]);
-    found[result]?.push(name);
+    found[result as "ok" | "failed" | "left out"].push(name);
+    if (result === "failed") found.words.push(`${name}: ${words}`);
   }
   return found;
 }
@@ -154,12 +154,12 @@ describe.each([...ROOTS])("$name", ({ name, fault: reason, command }) => {
 
   test.skipIf(reason !== "" || (!isHost && withoutLonely !== ""))("every part of the self-test works", () => {
     const { said, errors, exitCode } = run(command("none", "self-test"));
-    const { ok, failed, "left out": left } = results(said);
-    expect([failed, errors, exitCode]).toEqual([[], "", 0]);
+    const { ok, words, "left out": left } = results(said);
+    expect([words, errors, exitCode]).toEqual([[], "", 0]);
     // A machine may have a name server of its own, and no terminals.
     const may = isHost ? ["getaddrinfo", "terminal"] : [];
-    expect(left?.filter((part) => !may.includes(part))).toEqual([]);
-    expect(ok).toEqual(ALL_PARTS.filter((part) => left?.includes(part) !== true));
+    expect(left.filter((part) => !may.includes(part))).toEqual([]);
+    expect(ok).toEqual(ALL_PARTS.filter((part) => !left.includes(part)));
   });
 
   test.skipIf(reason !== "")(
@@ -258,7 +258,7 @@ describe("what the roots and the self-test are worth", () => {
     rmSync(join(empty, "etc/hosts"));
     const command = inRoot({ machine: "none", privileges: "none" }, empty, "/infermesh", "self-test");
     const { said, exitCode } = run(command, { TMPDIR: "/", BUN_TMPDIR: "/" });
-    expect(results(said)["failed"]).toEqual(["http", "dns", "sqlite", "watch"]);
+    expect(results(said).failed).toEqual(["http", "dns", "sqlite", "watch"]);
     expect(exitCode).toBe(1);
   });
 });
