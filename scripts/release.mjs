@@ -1,5 +1,5 @@
 /**
- * npm run release, or scripts/release: everything that a release consists of, into one folder (scripts/artefacts/).
+ * npm run release, or scripts/release: everything that a release consists of, into one folder (scripts/make-release.ts).
  *
  *   scripts/release                      both processors, into dist/release
  *   scripts/release --out DIR            into a folder that is empty or not there yet
@@ -9,4 +9,4 @@
 
 import { exec, prepare, runAsScript } from "./toolchain.mjs";
 
-await runAsScript(import.meta.url, async (args) => exec(await prepare(), ["scripts/artefacts/make.ts", ...args]));
+await runAsScript(import.meta.url, async (args) => exec(await prepare(), ["scripts/make-release.ts", ...args]));

@@ -1,11 +1,11 @@
 /** The command behind scripts/release.mjs: reads its arguments, builds by scripts/build-static.mjs. */
 import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { MACHINES } from "../static/machine.ts";
-import { compilerFor } from "../static/shim.ts";
-import { type Builder, type Manifest, PROCESSORS, type Processor, differences, release } from "./release.ts";
+import { MACHINES } from "./static/machine.ts";
+import { compilerFor } from "./static/shim.ts";
+import { type Builder, type Manifest, PROCESSORS, type Processor, differences, release } from "./artefacts/release.ts";
 
-const ROOT = resolve(import.meta.dir, "..", "..");
+const ROOT = resolve(import.meta.dir, "..");
 const DEFAULT_OUT = join(ROOT, "dist", "release");
 const USAGE = "usage: scripts/release [--out DIR] [--only x64|arm64] [--against RELEASE.JSON]";
 
