@@ -2,6 +2,8 @@
  * Builds dist/native/libscorer.so from native/scorer.c with `cc` (or $CC), when anything has changed. Where there is no
  * compiler, or it fails, an empty file takes its place: the executable embeds it all the same, and src/native.ts says
  * at run time that the TypeScript scorer serves. `--force` builds anew.
+ *
+ * Beside it comes libglibc.so, empty: what it is in place of is for the static executable alone (scripts/static/glibc.ts).
  */
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -14,6 +16,8 @@ const SOURCE = join(SOURCES, "scorer.c");
 const OUT = join(ROOT, "dist", "native");
 const NAME = "libscorer.so";
 const LIBRARY = join(OUT, NAME);
+/** Of native/glibc/, which the static build fills. */
+export const GLIBC_NAME = "libglibc.so";
 const STAMP = join(OUT, ".libscorer-inputs");
 
 /** No contraction and no reassociation, for parity; nothing that calls for libc, and a refusal to link if it does. */
@@ -63,6 +67,8 @@ function versionOf(compiler: string): string {
 }
 
 function main(): void {
+  mkdirSync(OUT, { recursive: true });
+  if (!existsSync(join(OUT, GLIBC_NAME))) writeFileSync(join(OUT, GLIBC_NAME), "");
   const compiler = process.env["CC"]?.trim() || "cc";
   const sources = readdirSync(SOURCES)
     .filter((name) => /\.[ch]$/.test(name))
@@ -73,7 +79,6 @@ function main(): void {
     .digest("hex");
   const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
   if (current && !process.argv.includes("--force")) return;
-  mkdirSync(OUT, { recursive: true });
   rmSync(STAMP, { force: true });
   const fault = compileScorer(compiler, OUT);
   if (fault === "") {

@@ -21,9 +21,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { compileScorer } from "./build-native.ts";
+import { GLIBC_NAME, compileScorer } from "./build-native.ts";
 import { ElfFile } from "./elf/file.ts";
 import { type Part, billOfMaterials, notices, npmParts, packagesBundled, packagesInside } from "./static/bill.ts";
+import { compileGlibc } from "./static/glibc.ts";
 import { MACHINES, type Machine } from "./static/machine.ts";
 import { MUSL, NotHere, bunForMusl, musl } from "./static/pins.ts";
 import { emptyRoot, inEmptyRoot, rootFault } from "./static/root.ts";
@@ -69,8 +70,8 @@ function makeRuntime(machine: Machine, folder: string): { runtime: string; parts
 }
 
 /**
- * The sources and packages, side by side in a folder, so that where this checkout lies changes nothing; and the scorer for
- * that processor where src/native.ts looks for it.
+ * The sources and packages, side by side in a folder, so that where this checkout lies changes nothing; and the native
+ * libraries for that processor where src/ looks for them.
  */
 function stage(machine: Machine, folder: string): void {
   rmSync(folder, { recursive: true, force: true });
@@ -78,11 +79,12 @@ function stage(machine: Machine, folder: string): void {
   cpSync(join(ROOT, "src"), join(folder, "src"), { recursive: true });
   for (const name of ["package.json", "tsconfig.json"]) copyFileSync(join(ROOT, name), join(folder, name));
   for (const path of packagesInside(ROOT)) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
-  const scorer = join(folder, "dist", "native");
-  const fault = compileScorer(compilerFor(machine).join(" "), scorer);
+  const native = join(folder, "dist", "native");
+  const fault = compileScorer(compilerFor(machine).join(" "), native);
   if (fault !== "") throw new Error(`the scorer can't be compiled for ${machine.name}: ${fault}`);
-  const { machine: number } = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(scorer, "libscorer.so"))));
+  const { machine: number } = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(native, "libscorer.so"))));
   if (number !== machine.number) throw new Error(`${compilerFor(machine).join(" ")} compiles for machine ${number}`);
+  compileGlibc(machine, musl(machine).library, join(native, GLIBC_NAME));
 }
 
 /** Compiles the staged sources; the same file name each time, as it is the main module's name inside. */

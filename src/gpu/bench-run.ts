@@ -12,6 +12,7 @@ import { type BenchFigures, readAnswer } from "./bench-figures.ts";
 import type { BenchSpec } from "./bench-process.ts";
 import { type Child, spawnChild } from "./child.ts";
 import { Lines } from "./lines.ts";
+import { nvidiaEnvironment } from "./nvidia.ts";
 import { probeSpec } from "./probe-spec.ts";
 import { Prober } from "./prober.ts";
 import { gpuSettings } from "./settings.ts";
@@ -85,7 +86,8 @@ async function lookAtGpus(options: BenchOptions, endMs: number): Promise<Seen | 
   const { nvmlLibrary, root, limitMs, command } = options;
   const config = { ...defaultsOf(gpuSettings), nvmlLibrary, root, silentMaxMs: Math.min(10_000, limitMs) };
   const spec = probeSpec(config, { backends: ["nvml"], vendors: ["nvidia"] });
-  const prober = new Prober({ command: [...command, "gpu-probe", JSON.stringify(spec)], config });
+  const env = nvidiaEnvironment(nvmlLibrary);
+  const prober = new Prober({ command: [...command, "gpu-probe", JSON.stringify(spec)], env, config });
   let partlyEndMs = Infinity;
   try {
     while (performance.now() < endMs) {
@@ -135,7 +137,8 @@ async function measureOne(uuid: string, options: BenchOptions, endMs: number): P
   let child: Child;
   try {
     // The driver then opens no other card, which saves seconds where there are eight.
-    child = spawnChild([...command, "gpu-bench", JSON.stringify(spec)], { CUDA_VISIBLE_DEVICES: uuid });
+    const env = { CUDA_VISIBLE_DEVICES: uuid, ...nvidiaEnvironment(cudaLibrary) };
+    child = spawnChild([...command, "gpu-bench", JSON.stringify(spec)], env);
   } catch (error) {
     return `no process can be started: ${(error as Error).message}`;
   }

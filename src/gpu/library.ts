@@ -12,6 +12,7 @@
 import { type FFIFunction, dlopen } from "bun:ffi";
 import { statSync } from "node:fs";
 import { isAbsolute } from "node:path";
+import { loadFault } from "./glibc.ts";
 
 export type Symbols = Readonly<Record<string, FFIFunction>>;
 type Calls<S extends Symbols> = ReturnType<typeof dlopen<S>>["symbols"];
@@ -80,6 +81,8 @@ function openAt<const S extends Symbols>(
   if (known?.symbols === symbols && needs.every((name) => !known.opened.missing.includes(name))) {
     return known.opened as OpenLibrary<S>;
   }
+  const fault = loadFault(path);
+  if (fault !== "") return fault;
   const calls: Record<string, unknown> = {};
   const missing: string[] = [];
   const handles = [...(known?.handles ?? [])];

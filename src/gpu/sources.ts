@@ -5,6 +5,7 @@
 import type { SourceState } from "../health/source-state.ts";
 import { DcgmSource } from "./dcgm.ts";
 import { detectProbes, type ProbePlan } from "./detect.ts";
+import { nvidiaEnvironment } from "./nvidia.ts";
 import { probeSpec } from "./probe-spec.ts";
 import { Prober } from "./prober.ts";
 import type { GpuChoice, GpuConfig } from "./settings.ts";
@@ -78,7 +79,9 @@ export class GpuSources {
     const key = plan.vendors.join();
     if (this.#plans.has(key)) return;
     this.#plans.add(key);
-    const { config, probeCommand, probeEnvironment: env } = this.#options;
+    const { config, probeCommand, probeEnvironment } = this.#options;
+    const libraries = plan.vendors.includes("nvidia") ? nvidiaEnvironment(config.nvmlLibrary) : {};
+    const env = { ...probeEnvironment, ...libraries };
     const command = [...probeCommand, JSON.stringify(probeSpec(config, plan))];
     this.#add(new Prober({ command, env, config, name: plan.vendors.join("+") }));
   }
