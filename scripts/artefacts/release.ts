@@ -21,7 +21,10 @@ export const PROCESSORS = ["x64", "arm64"] as const;
 export type Processor = (typeof PROCESSORS)[number];
 const SHELLS = ["bash", "zsh", "fish"] as const;
 /** What a build leaves beside an executable; "" is itself. */
-const SUFFIXES = ["", ".xz", ".cdx.json", ".notices.txt"] as const;
+const SUFFIXES = ["", ".xz", ".cdx.json", ".notices.txt", ".sha256"] as const;
+/** Manual pages, where infermesh prints them by `infermesh man PAGE`. */
+const PAGES = ["infermesh", "infermesh-agent", "infermesh-router", "infermesh-dev", "infermesh-ctl"] as const;
+const MAN_COMMAND = /^ +man /m;
 
 export interface Builder {
   /** Why nothing can be built for it here; "" for nothing. */
@@ -84,7 +87,7 @@ export async function release({ root, out, processors, builder, say }: Order): P
   }
   const made = new Map([
     ...deployment(root, checkout),
-    ...(await completions(checkout, builder)),
+    ...(await shared(checkout, builder)),
     ["RELEASE_NOTES.md", Buffer.from(`# infermesh ${checkout.version}\n\n${checkout.entry.text}\n`)],
     ["LICENSE", readFileSync(join(root, "LICENSE"))],
   ]);
@@ -135,20 +138,21 @@ function deployment(root: string, { version, timeSeconds }: Checkout): [string, 
   ];
 }
 
-/** What shells complete command lines by, in one archive. */
-async function completions({ version, timeSeconds }: Checkout, builder: Builder): Promise<[string, Uint8Array][]> {
-  const entries = await Promise.all(
-    SHELLS.map(async (shell): Promise<ArchiveEntry> => {
-      const text = await builder.said("ctl", "completion", shell);
-      if (text.trim() === "") throw new Error(`infermesh ctl completion ${shell} printed nothing`);
-      return {
-        name: `infermesh-${version}/completions/infermesh.${shell}`,
-        bytes: Buffer.from(text),
-        isExecutable: false,
-      };
-    }),
-  );
-  return [[`infermesh-${version}-completions.tar.gz`, tarball(entries, timeSeconds)]];
+/** What shells complete command lines by, and the manual pages, as they lie below /usr/share. */
+async function shared({ version, timeSeconds }: Checkout, builder: Builder): Promise<[string, Uint8Array][]> {
+  const base = `infermesh-${version}`;
+  const hasPages = MAN_COMMAND.test(await builder.said("--help"));
+  const wanted: readonly (readonly [name: string, ...args: string[]])[] = [
+    ...SHELLS.map((shell) => [`completions/infermesh.${shell}`, "ctl", "completion", shell] as const),
+    ...(hasPages ? PAGES.map((page) => [`man/man1/${page}.1`, "man", page] as const) : []),
+  ];
+  const entries: ArchiveEntry[] = [];
+  for (const [name, ...args] of wanted) {
+    const text = await builder.said(...args);
+    if (text.trim() === "") throw new Error(`infermesh ${args.join(" ")} printed nothing`);
+    entries.push({ name: `${base}/${name}`, bytes: Buffer.from(text), isExecutable: false });
+  }
+  return [[`${base}-share.tar.gz`, tarball(entries, timeSeconds)]];
 }
 
 /** Writes release.json and the checksums of everything, and says what there is. */

@@ -106,7 +106,7 @@ const refusalOf = (made: Promise<unknown>): Promise<string> =>
   );
 
 const NAMES = ["x64", "arm64"].flatMap((processor) =>
-  ["", ".cdx.json", ".notices.txt", ".xz"].map((suffix) => `infermesh-linux-${processor}${suffix}`),
+  ["", ".cdx.json", ".notices.txt", ".sha256", ".xz"].map((suffix) => `infermesh-linux-${processor}${suffix}`),
 );
 
 describe("a release", () => {
@@ -115,7 +115,7 @@ describe("a release", () => {
     const out = join(root, "dist", "release");
     const names = [
       ...NAMES,
-      "infermesh-1.2.3-completions.tar.gz",
+      "infermesh-1.2.3-share.tar.gz",
       "infermesh-1.2.3-deploy.tar.gz",
       "infermesh-chart-1.2.3.tgz",
       "install.sh",
@@ -164,7 +164,18 @@ describe("a release", () => {
       expect.stringMatching(/^-rwxr-xr-x .*infermesh-1\.2\.3\/deploy\/install\.sh$/),
       expect.stringContaining("infermesh-1.2.3/deploy/systemd/infermesh.service"),
     ]);
-    expect(list("infermesh-1.2.3-completions.tar.gz")).toHaveLength(3);
+    expect(list("infermesh-1.2.3-share.tar.gz").map((line) => line.split(" ").at(-1))).toEqual(
+      ["bash", "fish", "zsh"].map((shell) => `infermesh-1.2.3/completions/infermesh.${shell}`),
+    );
+  });
+
+  test("has the manual pages where the executable prints them", async () => {
+    const said = async (...args: string[]): Promise<string> =>
+      args[0] === "--help" ? "Commands:\n  man   Manual pages.\n" : `.TH ${args.join(" ")}\n`;
+    await make(builderOf({ said }));
+    const pages = join(root, "dist", "release", "infermesh-1.2.3-share.tar.gz");
+    const read = Bun.spawnSync(["tar", "-xzOf", pages, "infermesh-1.2.3/man/man1/infermesh-ctl.1"], { stdout: "pipe" });
+    expect(read.stdout.toString()).toBe(".TH man infermesh-ctl\n");
   });
 
   test("of a commit with its tag says so", async () => {
