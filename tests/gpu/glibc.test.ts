@@ -185,6 +185,8 @@ describe("what musl's loader says", () => {
       "it needs __foo, which this static executable does not have; use the executable for glibc (npm run build), or " +
         "read the GPUs by dcgm-exporter (--gpu dcgm=URL)",
     );
+    const amd = "/opt/rocm/lib/librocm_smi64.so.7";
+    expect(wordsOf(amd, `Error relocating ${amd}: foo: symbol not found`)).toEndWith("glibc (npm run build)");
     const early = "initial-exec TLS resolves to dynamic definition in /usr/lib64/libcuda.so.1";
     expect(wordsOf(path, `Error relocating ${path}: \u0001: ${early}`)).toStartWith("it has thread-local storage that");
     expect(wordsOf(path, "Error relocating /usr/lib/libx.so: foo: symbol not found")).toStartWith(
