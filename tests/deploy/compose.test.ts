@@ -153,10 +153,11 @@ describe.skipIf(fault !== "")("its services", () => {
 
   describe.skipIf(typeof prometheus !== "string")("as Prometheus sees them", () => {
     const query = (expression: string): { metric: Record<string, string>; value: [number, string] }[] => {
-      const { body } = network.ask(
+      const { status, body } = network.ask(
         `http://${network.address("prometheus")}:9090/api/v1/query?query=${encodeURIComponent(expression)}`,
       );
-      const { data } = JSON.parse(body || "{}") as {
+      // It answers 503 before it has read its files.
+      const { data } = JSON.parse(status === 200 ? body : "{}") as {
         data?: { result: { metric: Record<string, string>; value: [number, string] }[] };
       };
       return data?.result ?? [];

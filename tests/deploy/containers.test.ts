@@ -17,6 +17,8 @@ import {
   CHECKOUT,
   containerEnv,
   containerFault,
+  endContainer,
+  firstProcess,
   type Image,
   inContainer,
   isInContext,
@@ -96,12 +98,6 @@ describe.each(FILES)("%s", (file) => {
   });
 });
 
-/** Of a process's children in other namespaces, the one that is the container's first. */
-function firstProcess(of: number): number | undefined {
-  const [child] = readFileSync(`/proc/${of}/task/${of}/children`, "utf8").trim().split(" ");
-  return child === "" || child === undefined ? undefined : Number(child);
-}
-
 /** Alpine has Busybox for a shell and all tools, as here. */
 function alpine(_image: string, root: string): void {
   const busybox = checker("busybox") ?? "";
@@ -174,8 +170,7 @@ describe.skipIf(fault !== "").each(FILES)("a container of %s", (file) => {
       // What it keeps is the user's, in the volume.
       expect(statSync(volume).uid).toBe(65532);
     } finally {
-      child.kill("SIGKILL");
-      await child.exited;
+      await endContainer(child);
     }
   });
 
@@ -209,8 +204,7 @@ describe.skipIf(fault !== "").each(FILES)("a container of %s", (file) => {
       process.kill(firstProcess(child.pid) ?? 0, "SIGTERM");
       expect(await child.exited).toBe(0);
     } finally {
-      child.kill("SIGKILL");
-      await child.exited;
+      await endContainer(child);
     }
   });
 });

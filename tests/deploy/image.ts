@@ -5,6 +5,7 @@
  */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import type { Subprocess } from "bun";
 import { run } from "./checkers.ts";
 import { configOf, type ImageConfig, type Instruction, parseDockerfile, type Stage } from "./dockerfile.ts";
 
@@ -144,7 +145,25 @@ exec setpriv --no-new-privs --bounding-set=-all,+sys_chroot,+setuid,+setgid chro
 /** The command that runs one in the image, first process of its own; `volume` is the folder that is its /data. */
 export function inContainer({ root, config }: Image, volume: string, command: readonly string[]): string[] {
   const script = ["sh", "-c", AS_CONTAINER, "sh", root, config.user, volume, ...command];
-  return ["unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--", ...script];
+  return ["unshare", "--mount", "--pid", "--fork", "--", ...script];
+}
+
+/** Of a process's children in namespaces of their own, the one that is the container's first. */
+export function firstProcess(of: number): number | undefined {
+  try {
+    const [child = ""] = readFileSync(`/proc/${of}/task/${of}/children`, "utf8").trim().split(" ");
+    return child === "" ? undefined : Number(child);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends one that `inContainer` started, with all that is in it: what waits for its first process would not end that. */
+export async function endContainer(child: Subprocess): Promise<void> {
+  const first = firstProcess(child.pid);
+  if (first !== undefined) process.kill(first, "SIGKILL");
+  child.kill("SIGKILL");
+  await child.exited;
 }
 
 /** What a container's processes have for an environment. */

@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { run } from "./checkers.ts";
-import { TOOLS } from "./image.ts";
+import { endContainer, TOOLS } from "./image.ts";
 
 const SUBNET = "10.89.0";
 
@@ -91,8 +91,7 @@ export class MeshNetwork {
   }
 
   async end(): Promise<void> {
-    for (const child of this.#started) child.kill("SIGKILL");
-    await Promise.all(this.#started.map((child) => child.exited));
+    await Promise.all(this.#started.map(endContainer));
     void this.#holder.stdin.end();
     this.#holder.kill("SIGKILL");
     await this.#holder.exited;
