@@ -22,6 +22,8 @@ import { keyRule } from "./wire/upstream-keys.ts";
 /** Their figures change all the time; they are read about once a second. */
 const SAMPLE_MS = 500;
 
+/** Why one that is well gets no requests. */
+const WORDS = { ready: "", unready: "Kubernetes has its pod as not ready", draining: "Kubernetes has its pod end" };
 const KEY_HINT = "a key for it is named by --upstream-auth, such as bearer:file:/run/secrets/vllm";
 const UNKNOWN_HINT = "say by runtime= what it is, or by runtime=none and model= what it serves";
 /** Of targets that never came back. */
@@ -184,12 +186,15 @@ function keyOf({ id, host, port, tls, source }: KubePlace): string {
 /** What the pod's runtime tells, as far as Kubernetes agrees; undefined while it has told nothing. */
 function sampleOfPod({ condition }: KubePlace, { watched }: RemoteRuntime): NodeSample | undefined {
   if (watched === null || watched.status.state === "connecting") return undefined;
-  const sample = sampleOf([watched], placesOf([watched]));
+  const { runtimes = [], ...sample } = sampleOf([watched], placesOf([watched]));
+  const [isReady, isDraining] = [condition === "ready", condition === "draining"];
   return {
     ...sample,
-    ready: sample.ready && condition === "ready",
-    draining: sample.draining || condition === "draining",
-    runtimes: sample.runtimes ?? [],
+    ready: sample.ready && isReady,
+    draining: sample.draining || isDraining,
+    runtimes: runtimes.map((one) =>
+      isReady ? one : { ...one, ready: false, message: one.message || WORDS[condition] },
+    ),
     gpus: [],
     connectedPeers: 0,
     backoffRequests: 0,

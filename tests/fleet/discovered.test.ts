@@ -5,7 +5,14 @@ import { Fleet } from "../../src/fleet/fleet.ts";
 import { isRoutable } from "../../src/fleet/target.ts";
 import { nodeSample } from "./samples.ts";
 
-const CONFIG = { pollIntervalMs: 1000, pollTimeoutMs: 300, unhealthyAfter: 3, removeAfter: 4, readyWaitMs: 0, targetsMax: 3 };
+const CONFIG = {
+  pollIntervalMs: 1000,
+  pollTimeoutMs: 300,
+  unhealthyAfter: 3,
+  removeAfter: 4,
+  readyWaitMs: 0,
+  targetsMax: 3,
+};
 
 function pod(name: string, change: Partial<Discovered> = {}): Discovered {
   const id = `${name}.default`;
@@ -153,14 +160,23 @@ describe("discovered targets", () => {
 
   test("ports of one pod are targets of one node", () => {
     const bed = new Bed();
-    const [one, other] = [8000, 8001].map((port) => pod("a", { id: `a.default/${port}`, port, endpoint: String(port) }));
+    const [one, other] = [8000, 8001].map((port) =>
+      pod("a", { id: `a.default/${port}`, port, endpoint: String(port) }),
+    );
     bed.tell(one!, other!);
     expect(bed.fleet.targetsOf("a.default").map(({ id }) => id)).toEqual(["a.default/8000", "a.default/8001"]);
   });
 
   test("what a predecessor tells is looked at", () => {
     expect(isDiscovered(pod("a"))).toBe(true);
-    for (const wrong of [null, 7, {}, { ...pod("a"), port: "8000" }, { ...pod("a"), models: "m" }, { ...pod("a"), id: 1 }]) {
+    for (const wrong of [
+      null,
+      7,
+      {},
+      { ...pod("a"), port: "8000" },
+      { ...pod("a"), models: "m" },
+      { ...pod("a"), id: 1 },
+    ]) {
       expect(isDiscovered(wrong)).toBe(false);
     }
   });

@@ -43,7 +43,11 @@ function watching(access: KubeAccess, more: { readonly answerBytesMax?: number }
     say: (one) => news.push(one),
   }).begin();
   ended.push(() => watcher.stop());
-  const pods = (): string => [...watcher.endpoints()].map(({ pod }) => pod).toSorted().join();
+  const pods = (): string =>
+    [...watcher.endpoints()]
+      .map(({ pod }) => pod)
+      .toSorted()
+      .join();
   return { watcher, news, pods };
 }
 
@@ -90,7 +94,9 @@ test("a page that is larger than what is read is asked for in smaller ones", asy
   const { watcher } = watching(new KubeAccess(own(server.serviceAccount), server.env), { answerBytesMax: 6000 });
   await until(() => watcher.hasSynced);
   expect(watcher.objects).toBe(40);
-  const limits = server.requests.map(({ path }) => /limit=(\d+)/.exec(path)?.[1]).filter((limit) => limit !== undefined);
+  const limits = server.requests
+    .map(({ path }) => /limit=(\d+)/.exec(path)?.[1])
+    .filter((limit) => limit !== undefined);
   expect(limits.slice(0, 3)).toEqual(["500", "125", "31"]);
   expect(new Set(limits.slice(3))).toEqual(new Set(["7"]));
 });
@@ -102,18 +108,25 @@ test("heads that come late, and answers that are none, are failures like others"
   await until(() => watcher.hasSynced);
   const tls = selfSigned("x", "IP:127.0.0.1");
   const answers = ["nonsense", "{}", '{"items":7,"metadata":{}}', ""];
-  const other = createServer(tls, (_, response) => response.end(answers.pop() ?? '{"items":[],"metadata":{"resourceVersion":"1"}}'));
+  const other = createServer(tls, (_, response) =>
+    response.end(answers.pop() ?? '{"items":[],"metadata":{"resourceVersion":"1"}}'),
+  );
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   ended.push(() => other.close());
   const account = folder();
   writeFileSync(join(account, "token"), "t");
   writeFileSync(join(account, "ca.crt"), tls.cert);
-  const env = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String((other.address() as { port: number }).port) };
+  const env = {
+    KUBERNETES_SERVICE_HOST: "127.0.0.1",
+    KUBERNETES_SERVICE_PORT: String((other.address() as { port: number }).port),
+  };
   const odd = watching(new KubeAccess(own(account), env));
   await until(() => odd.watcher.hasSynced);
   expect(odd.news[0]).toMatchObject({ kind: "failed", why: "its answer is no list of objects" });
   // Its watches are lists: none is taken.
-  await until(() => odd.news.some((one) => one.kind === "failed" && one.why.includes("watch")) || odd.watcher.counts.watches > 0);
+  await until(
+    () => odd.news.some((one) => one.kind === "failed" && one.why.includes("watch")) || odd.watcher.counts.watches > 0,
+  );
 });
 
 test("a server that shows a certificate of somebody else is not told the token", async () => {
@@ -132,7 +145,9 @@ test("a mount that is not there is told of, and used when it is", async () => {
   const server = await kubernetes();
   const { watcher, news } = watching(new KubeAccess(own(join(folder(), "none")), server.env));
   await until(() => news.length > 0);
-  expect((news[0] as { why: string }).why).toContain("ca.crt can't be read: there is no such file; is automountServiceAccountToken off");
+  expect((news[0] as { why: string }).why).toContain(
+    "ca.crt can't be read: there is no such file; is automountServiceAccountToken off",
+  );
   expect(watcher.failure).toContain("ca.crt");
   const late = folder();
   const other = watching(new KubeAccess(own(late), server.env));
@@ -163,7 +178,10 @@ users: [{ name: u, user: { tokenFile: token } }, { name: plugin, user: { exec: {
   expect(access.server).toBe(`https://127.0.0.1:${server.port}`);
   const { watcher } = watching(access);
   await until(() => watcher.hasSynced);
-  const refused = (context: string, kubeconfig = file) => () => new KubeAccess({ kubeconfig, context, serviceAccount: "" }, {});
+  const refused =
+    (context: string, kubeconfig = file) =>
+    () =>
+      new KubeAccess({ kubeconfig, context, serviceAccount: "" }, {});
   expect(refused("b")).toThrow("an exec plugin");
   expect(refused("c")).toThrow('it has no context "c"');
   expect(refused("", `${file}.none`)).toThrow("there is no such file");
@@ -179,10 +197,13 @@ users: [{ name: u, user: { tokenFile: token } }, { name: plugin, user: { exec: {
 test("a client certificate is shown to a server that asks for one", async () => {
   const [tls, client] = [selfSigned("x", "IP:127.0.0.1"), selfSigned("client")];
   const seen: string[] = [];
-  const server = createServer({ ...tls, requestCert: true, ca: client.cert, rejectUnauthorized: true }, (request, response) => {
-    seen.push(request.url ?? "");
-    response.end('{"items":null,"metadata":{"resourceVersion":"1"}}');
-  });
+  const server = createServer(
+    { ...tls, requestCert: true, ca: client.cert, rejectUnauthorized: true },
+    (request, response) => {
+      seen.push(request.url ?? "");
+      response.end('{"items":null,"metadata":{"resourceVersion":"1"}}');
+    },
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   ended.push(() => server.close());
   const { port } = server.address() as { port: number };

@@ -54,7 +54,10 @@ test("sources come and go with the configuration", async () => {
   server.put("pods", podOf("qwen-0", "127.0.0.1", { port: qwen.port, labels: { app: "qwen" } }));
   const file = join(bench.dataDir, "router.yaml");
   const write = (...apps: string[]): void =>
-    writeFileSync(file, `discover: { sources: [${apps.map((app) => `"k8s://default?pods=app=${app}"`).join(", ")}] }\n`);
+    writeFileSync(
+      file,
+      `discover: { sources: [${apps.map((app) => `"k8s://default?pods=app=${app}"`).join(", ")}] }\n`,
+    );
   write("llama");
   const router = await bed.router(server, "--config", file);
   expect(await ids(router)).toEqual(["llama-0.default"]);
@@ -96,12 +99,17 @@ test("several ports of a pod are endpoints of one node; a pod that dies gets not
   const router = await bed.router(server, "--discover", source);
   const expected = [`dp.default/${one.port}`, `dp.default/${other.port}`].toSorted();
   expect(await ids(router)).toEqual(expected);
-  expect(new Set((await nodes(router)).map((target) => (target as unknown as { node: string }).node))).toEqual(new Set(["dp.default"]));
+  expect(new Set((await nodes(router)).map((target) => (target as unknown as { node: string }).node))).toEqual(
+    new Set(["dp.default"]),
+  );
   const seen = new Set<string | null>();
   await until(async () => seen.add((await ask(router, "llama")).node).size === 2);
   await other.stop();
   // Kubernetes has it as ready still.
-  await until(async () => ((await nodes(router)) as unknown as { routable: boolean }[]).filter(({ routable }) => routable).length === 1);
+  await until(
+    async () =>
+      ((await nodes(router)) as unknown as { routable: boolean }[]).filter(({ routable }) => routable).length === 1,
+  );
   for (let count = 0; count < 10; count += 1) expect((await ask(router, "llama")).node).toBe(`dp.default/${one.port}`);
   expect(await router.stop()).toBe(0);
 });

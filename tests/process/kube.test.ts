@@ -60,6 +60,9 @@ test("pods come, drain and go; those that drain get no new requests", async () =
   server.put("endpointslices", slice(true));
   await until(async () => (await nodes(one)).find(({ id }) => id === "vllm-b.default")?.state === "draining");
   for (let count = 0; count < 10; count += 1) expect((await ask(one, "llama")).node).toBe("vllm-a.default");
+  const drained = (await nodes(one)).find(({ id }) => id === "vllm-b.default") as unknown as Record<string, unknown>;
+  expect(drained["routable"]).toBe(false);
+  expect(drained["sample"]).toMatchObject({ runtimes: [{ name: "vllm", message: "Kubernetes has its pod end" }] });
   server.delete("endpointslices", "default", "vllm-2");
   await until(async () => (await ids(one)).length === 1);
   expect(logged(one, "it is no longer in Kubernetes")).toMatchObject({ target: "vllm-b.default" });

@@ -110,7 +110,11 @@ test("a router of a mesh is no runtime", async () => {
 });
 
 test("one that wants a key is shown it", async () => {
-  const { port = 0 } = serve({ "/v1/models": models("vllm", "llama"), "/health": {}, "/version": { version: "1" } }, 0, "Bearer secret");
+  const { port = 0 } = serve(
+    { "/v1/models": models("vllm", "llama"), "/health": {}, "/version": { version: "1" } },
+    0,
+    "Bearer secret",
+  );
   const without = watched(port);
   await until(() => without.strange.length > 0);
   expect(without.strange).toEqual(["it wants a key"]);
@@ -126,7 +130,15 @@ test("another server at the same place is asked anew who it is", async () => {
   await first.stop(true);
   await until(() => runtime.watched?.status.state === "down");
   const info = { model_path: "m", is_generation: true };
-  serve({ "/v1/models": models("sglang", "qwen"), "/get_model_info": info, "/health": {}, "/get_server_info": { version: "0.5" } }, port);
+  serve(
+    {
+      "/v1/models": models("sglang", "qwen"),
+      "/get_model_info": info,
+      "/health": {},
+      "/get_server_info": { version: "0.5" },
+    },
+    port,
+  );
   await until(() => runtime.watched?.kind === "sglang");
   await until(() => runtime.models.includes("qwen"));
 });
