@@ -109,7 +109,9 @@ describe.skipIf(!HAS.all)("the chart", () => {
       { kind: "Role", in: "default", rules: [slices] },
       { kind: "Role", in: "models", rules: [pods] },
     ]);
-    const bindings = resources.filter(({ kind }) => kind.endsWith("RoleBinding") || kind.endsWith("ClusterRoleBinding"));
+    const bindings = resources.filter(
+      ({ kind }) => kind.endsWith("RoleBinding") || kind.endsWith("ClusterRoleBinding"),
+    );
     expect(bindings).toHaveLength(roles.length);
     const tokens = (of: readonly Resource[]) =>
       workloadsOf(of).map(({ spec }) => spec.template.spec.automountServiceAccountToken);
