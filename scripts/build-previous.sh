@@ -27,7 +27,9 @@ mkdir -p "$cache/$commit" || leave "$cache can't be written"
 work="$(mktemp -d "$cache/$commit/.work-XXXXXX")" || leave "$cache can't be written"
 trap 'rm -rf "$work"' EXIT
 started=$SECONDS
-git clone -q --shared --no-checkout "$(git rev-parse --path-format=absolute --git-common-dir)" "$work" 2>/dev/null &&
+# A repository of its own over these objects: a shallow clone can't be cloned with them.
+git init -q "$work" &&
+  git rev-parse --path-format=absolute --git-path objects >"$work/.git/objects/info/alternates" &&
   git -C "$work" checkout -q --detach "$commit" || leave "$commit can't be checked out"
 # With the same packages, those that are here do.
 if cmp -s package-lock.json "$work/package-lock.json" && [ -e node_modules/.infermesh-lock ]; then
