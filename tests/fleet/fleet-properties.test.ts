@@ -86,8 +86,7 @@ function podOf(id: string, host: string, condition: "ready" | "draining"): Disco
 function checkDiscovered(fleet: Fleet, pods: (Step & { kind: "discover" })["pods"]): void {
   const targets = fleet.targets();
   const told = new Map(pods.map((pod) => [pod.id, pod]));
-  for (const { id, source, host, condition } of targets) {
-    if (source !== "k8s") continue;
+  for (const { id, host, condition } of targets.filter((one) => one.source === "k8s")) {
     const pod = told.get(id);
     check(pod?.host === host && pod.condition === condition, `${id} is not what was discovered`);
     const others = targets.filter((one) => one.source !== "k8s" && one.host === host && one.port === 8000);
