@@ -21,7 +21,7 @@ import { Prng } from "./base/prng.ts";
 import type { Targets } from "./targets.ts";
 
 /** Between news of a source and new targets: a rollout tells of many pods at once. */
-const PLACE_DELAY_MS = 20;
+const PLACE_DELAY_MS = 50;
 /** Targets may have changed hands. */
 const KEEP_EVERY_MS = 1000;
 /** Things that are wrong with what was found and were told of; beyond that they are told again. */

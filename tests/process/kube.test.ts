@@ -140,7 +140,9 @@ test("a kubeconfig file, several sources, and pages", async () => {
   const cluster = await bed.kubernetes();
   cluster.pageMax = 2;
   const mock = bed.vllm("phi");
-  for (const name of ["a", "b", "c", "d"]) cluster.put("pods", podOf(name, "127.0.0.9", { ready: false, port: 9 }));
+  ["a", "b", "c", "d"].forEach((name, index) => {
+    cluster.put("pods", podOf(name, `127.0.0.${index + 9}`, { ready: false, port: 9 }));
+  });
   cluster.put("pods", podOf("z", "127.0.0.1", { port: mock.port }));
   cluster.put("endpointslices", sliceOf("s", [{ pod: "z", address: "127.0.0.1" }], { port: mock.port }));
   const file = join(bench.dataDir, "kubeconfig");
