@@ -62,7 +62,10 @@ export function judgeCpu({ coresMax, cores, workers }: ShareFacts): Finding {
   return warn("cpu", has, why, `set --workers ${Math.max(1, Math.floor(usable))}, or raise the limit`);
 }
 
-/** An agent took 78 to 103 MB and a router of two workers 120 to 170; each worker and its connections want more. */
+/**
+ * Idle, an agent takes 78 MB, and a router 82, 91 or 107 MB with 1, 2 or 4 workers. What is beyond that is for connections,
+ * bodies and tables under load.
+ */
 export function memoryBytesWanted(role: Role | undefined, workers: number): number {
   return (role === "router" ? 160 + 48 * workers : 128) * MEBI;
 }
