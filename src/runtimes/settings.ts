@@ -22,10 +22,10 @@ export const watchSettings = section(
       doc: "A runtime that answers nothing at all for so long hangs: nothing is sent to it until it answers again.",
     }),
     modelsIntervalMs: duration({
-      default: "20s",
+      default: "10s",
       min: "1s",
       max: "1h",
-      doc: "Time between two looks at its list of models, where its metrics give no hint that they changed.",
+      doc: "Time between two looks at its list of models, where its metrics give no hint that they changed; more where metrics leave less than that of a request a second.",
     }),
     answerBytesMax: bytes({
       default: "8MiB",

@@ -22,7 +22,8 @@
  *     else                                                                         ready
  *
  * Once it is ready its metrics are looked at once an interval, the rest seldom, or when something hints at a change; where
- * there are no metrics, its models are looked at instead. Metrics that can't be read make it no less ready: its figures are
+ * there are no metrics, its models are looked at instead. It is asked at beats, which are the same for all watches that go
+ * by one clock: what comes together costs its reader less than half of what it costs one by one. Metrics that can't be read make it no less ready: its figures are
  * not known then. The pause after an answer is at least four times what it took, so a server that is slow to tell is asked
  * less (up to 10 s apart). A look that its version does not have is tried again every five minutes.
  */
@@ -68,6 +69,10 @@ const DOUBTED_EVERY_MS = 20_000;
 const HINTED_EVERY_MS = 2000;
 /** As many broken answers in a row of one that was well are those of somebody else. */
 const BROKEN_MAX = 3;
+/** What was asked late, by so much of an interval, is asked again in time all the same. */
+const EARLY_SHARE = 2 / 3;
+/** What is behind a beat by no more than this still belongs to it. */
+const LATE_SHARE = 1 / 4;
 const ORDER: readonly LookRole[] = ["identity", "health", "models", "metrics", "detail"];
 
 interface Watched {
@@ -331,11 +336,18 @@ export class Watch {
     return this.#state === "slow" ? intervalMs : Math.max(leastMs, HEALTH_EVERY_MS);
   }
 
+  /** The first beat from then on, or so much of an interval before it. */
+  #beatBy(atMs: number, earlyShare: number): number {
+    const { intervalMs } = this.#config;
+    return Math.ceil(atMs / intervalMs - earlyShare) * intervalMs;
+  }
+
   #took(watched: Watched, read: Read, nowMs: number, tookMs: number): void {
     watched.words = read.ok ? (read.note ?? "") : read.message;
     watched.isAbsent = !read.ok && read.kind === "not_supported";
-    const pauseMs = Math.max(this.#everyMs(watched), Math.min(SLOWED_MAX_MS, tookMs * (1 + REST)));
-    watched.dueAtMs = watched.askedAtMs + pauseMs;
+    const restMs = Math.min(SLOWED_MAX_MS, tookMs * (1 + REST));
+    const dueAtMs = this.#beatBy(watched.askedAtMs + this.#everyMs(watched), EARLY_SHARE);
+    watched.dueAtMs = Math.max(dueAtMs, watched.askedAtMs + restMs);
     if (read.ok || watched.isAbsent) {
       watched.isKnown = true;
       watched.failures = 0;
@@ -464,18 +476,31 @@ export class Watch {
     return this.#trouble?.watched ?? unknown ?? earliest(isElsewhere ? this.#needed : this.#watched);
   }
 
-  /** Of several that may be asked the urgent ones come first, then those that are due the longest: nobody starves. */
+  /**
+   * Of several that may be asked the urgent ones come first, then what is looked at each interval, then those that are due
+   * the longest: nobody starves. What is urgent of another server would be read as this one's, so who it is comes first.
+   */
   #isBefore(a: Watched, b: Watched, nowMs: number): boolean {
     const [aMs, bMs] = [this.#mayAtMs(a, nowMs), this.#mayAtMs(b, nowMs)];
     if (aMs !== bMs) return aMs < bMs;
     if (a.isUrgent !== b.isUrgent) return a.isUrgent;
-    return a.dueAtMs < b.dueAtMs;
+    const [aRank, bRank] = [this.#rank(a), this.#rank(b)];
+    return aRank === bRank ? a.dueAtMs < b.dueAtMs : aRank < bRank;
   }
 
-  /** When it may be asked. What is only due leaves one of the budget to the metrics, so that they are never late for it. */
+  #rank(watched: Watched): number {
+    if (watched.isUrgent) return watched.look.role === "identity" ? 0 : 1;
+    return this.#isMain(watched) ? 0 : 1;
+  }
+
+  /**
+   * When it may be asked. What is only due comes behind the metrics of its beat, and leaves one of the budget: so that
+   * metrics are never late for it, and what is urgent need not wait.
+   */
   #mayAtMs(watched: Watched, nowMs: number): number {
-    const leave = this.isReady && !watched.isUrgent && !this.#isMain(watched) ? 1 : 0;
-    return Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, leave));
+    const isPatient = this.isReady && !watched.isUrgent && !this.#isMain(watched);
+    const atMs = Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, isPatient ? 1 : 0));
+    return isPatient ? Math.max(atMs, this.#beatBy(atMs, LATE_SHARE)) : atMs;
   }
 
   #judge(nowMs: number): void {
