@@ -126,7 +126,8 @@ extras() {
   told "$share/bash-completion/completions/infermesh" ctl completion bash
   told "$share/zsh/site-functions/_infermesh" ctl completion zsh
   told "$share/fish/vendor_completions.d/infermesh.fish" ctl completion fish
-  for page in $pages; do told "$share/man/man1/$page.1" man "$page"; done
+  "$target" man --list >"$work/pages" || fail "infermesh man --list failed; the executable is installed, its manual pages are not"
+  while read -r page; do told "$share/man/man1/$page.1" man "$page" </dev/null; done <"$work/pages"
   say "completions and manual pages are below $share"
 }
 
@@ -145,7 +146,7 @@ remove() {
   for file in bash-completion/completions/infermesh zsh/site-functions/_infermesh fish/vendor_completions.d/infermesh.fish; do
     rm -f "$prefix/share/$file"
   done
-  for page in $pages; do rm -f "$prefix/share/man/man1/$page.1"; done
+  rm -f "$prefix/share/man/man1/infermesh.1" "$prefix"/share/man/man1/infermesh-*.1
   say "removed $target; configuration and data are where they were"
 }
 
@@ -179,7 +180,6 @@ install_unit() {
 
 main() {
   url="${INFERMESH_BASE_URL:-}" file="" version="" prefix="" system=no role="" completions=no uninstall=no
-  pages="infermesh infermesh-agent infermesh-router infermesh-dev infermesh-ctl"
   while [ $# -gt 0 ]; do
     case "$1" in
       --url | --file | --version | --prefix | --systemd)
