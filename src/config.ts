@@ -11,6 +11,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { inspectStoreSettings } from "./store/inspect-settings.ts";
+import { diagnosisSettings } from "./diagnosis/settings.ts";
 import { execSettings } from "./exec/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
@@ -20,6 +21,7 @@ import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
 import { blockHearingSettings, blockSendingSettings } from "./kv/settings.ts";
+import { discoverSettings } from "./kube/settings.ts";
 import { hostId, stateDirectory } from "./mesh/host.ts";
 import { gossipSettings, joinSettings, nodeSettings } from "./mesh/settings.ts";
 import { successionSettings } from "./net/settings.ts";
@@ -29,6 +31,8 @@ import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
 import { tableSettings } from "./score/table.ts";
+import { RUNTIME_KINDS } from "./runtimes/reading.ts";
+import { watchSettings } from "./runtimes/settings.ts";
 import { flightSettings, signalSettings } from "./signal/settings.ts";
 import { raftSettings } from "./raft/settings.ts";
 import { PROFILES } from "./sim/profile.ts";
@@ -165,6 +169,8 @@ export const routerSettings = section(
       separator: " ",
       doc: "Targets that don't register themselves: a model and where it is served. A heavier one gets more requests (1 is usual). The flag may be given several times; one address may serve several models.",
     }),
+    discover: discoverSettings(RUNTIME_KINDS),
+    runtime: { ...watchSettings, doc: "How the runtimes that are found there are asked." },
     workers: integer({
       default: 0,
       max: 256,
@@ -288,6 +294,7 @@ function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
   const roles = [agentSettings, routerSettings, devSettings];
-  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings];
+  const tools = [agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings, diagnosisSettings];
+  const all = [...roles, membersSettings, ...tools];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

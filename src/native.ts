@@ -8,7 +8,8 @@
  * name in /proc. Without that too, or with an empty file in its place, since no C compiler was there at build time, the
  * TypeScript scorer serves: none of this may keep a router from working, so every fault ends in it, with one line that
  * says why. A library that opens is trusted only when it was built for this layout and does on a few examples as TypeScript
- * does.
+ * does. For picks that takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is
+ * proven.
  *
  * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
  * missing one is as bad as a wrong layout.
@@ -81,36 +82,52 @@ function followerOf(library: Library): FollowLines {
 
 /** The library of this thread; it is opened and tested once. */
 let opened: { library: Library | undefined; reason: string } | undefined;
+/** The same, for pages. */
+let openedFollower: { library: Library | undefined } | undefined;
 
-/** A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. */
-export function openPicker(table: ScoreTable, path: string = libraryPath): { picker: Picker; reason: string } {
-  const { library, reason } = openOnce(path);
-  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+/** Whether the library opens and passes, for threads of this process. */
+export function isLibraryProven(): boolean {
+  opened ??= openLibrary(libraryPath, pickTest);
+  return opened.library !== undefined;
 }
 
 /** What goes along the lines of pages: C where the library opens and passes, else TypeScript. */
 export function openFollower(path: string = libraryPath): { follow: FollowLines; kind: Picker["kind"] } {
-  const { library } = openOnce(path);
+  const own = path === libraryPath;
+  const { library } = (own ? openedFollower : undefined) ?? openLibrary(path, followTest);
+  if (own) openedFollower = { library };
   return library === undefined
     ? { follow: followLines, kind: "typescript" }
     : { follow: followerOf(library), kind: "c" };
 }
 
-function openOnce(path: string): { library: Library | undefined; reason: string } {
+/**
+ * A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. `isProven`:
+ * another thread of this process has found that it passes.
+ */
+export function openPicker(
+  table: ScoreTable,
+  { path = libraryPath, isProven = false }: { readonly path?: string; readonly isProven?: boolean } = {},
+): { picker: Picker; reason: string } {
   const own = path === libraryPath;
-  const result = (own ? opened : undefined) ?? openLibrary(path);
+  const result = (own ? opened : undefined) ?? openLibrary(path, isProven ? () => "" : pickTest);
   if (own) opened = result;
-  return result;
+  const { library, reason } = result;
+  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
 }
 
-function openLibrary(path: string): { library: Library | undefined; reason: string } {
+/** `test`: "" where the library does as it should. */
+function openLibrary(
+  path: string,
+  test: (library: Library) => string,
+): { library: Library | undefined; reason: string } {
   try {
     // A bare name would be looked for in the working directory too.
     if (!path.startsWith("/")) return refused(`its path is not absolute: ${path}`);
     if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
     const { library, way } = mapped(path);
     if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
-    const fault = pickTest(library) || followTest(library);
+    const fault = test(library);
     if (fault !== "") return refused(fault);
     return { library, reason: `${library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer"}${way}` };
   } catch (error) {

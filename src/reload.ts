@@ -12,6 +12,8 @@ import type { Log } from "./obs/log.ts";
 /** Settings that a running router takes on; a section stands for all that is in it. Others need a restart or an upgrade. */
 const LIVE_ROUTER_SETTINGS = [
   "upstreams",
+  "discover.sources",
+  "runtime",
   "maxBody",
   "allowRegister",
   "drainDelay",

@@ -13,6 +13,7 @@ import { Control } from "./control.ts";
 import { openControlPlane } from "./control-plane.ts";
 import { type RouterConfig, routerSettings } from "./config.ts";
 import type { ConfigSource } from "./ctl/load-config.ts";
+import { KubePlane } from "./kube-plane.ts";
 import { runDry } from "./ending.ts";
 import { Readiness } from "./fleet/readiness.ts";
 import { Journal } from "./mesh/journal.ts";
@@ -28,7 +29,6 @@ import { routerOperations } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
-import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
 import { Placement } from "./proxy/placement.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
@@ -38,11 +38,12 @@ import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
+import { beginUpkeep } from "./upkeep.ts";
 
-/** Rows are written anew this often, since samples age; and lost claims are looked for. */
-const UPKEEP_MS = 500;
 /** For the policies to be heard before the first request; what is known from before counts in any case. */
 const POLICIES_MS = 1500;
+/** For what there is in Kubernetes to be known, and asked what it serves. */
+const DISCOVERY_MS = 3000;
 /** For the last spans on their way to the collector. */
 const SPANS_STOP_MS = 3000;
 
@@ -77,6 +78,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     onRoutes: (routes) => crew?.setRoutes(routes),
     tell: journal.tell,
   });
+  const pods = new KubePlane({ config, targets, tell: journal.tell, log });
   const port = (): number => crew?.port ?? config.listen.port;
   const standing = new Standing({ config, port, targets, placement, flights, journal, log });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
@@ -96,6 +98,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       crew?.configure({ ...next, upstreamKeys: keys.renewed(next.upstreamAuth) });
       control.setLimits(next.admin);
       targets.configure(next);
+      pods.configure(next);
       placement.refresh(targets.all(), nowMs());
     },
   });
@@ -182,7 +185,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   // ---- from the process before, if there is one
 
   const estate = await inheritance.estate();
-  if (estate !== null) targets.inherit(estate.registrations);
+  if (estate !== null) {
+    targets.inherit(estate.registrations);
+    pods.inherit(estate.discovered);
+  }
 
   // ---- the control plane
 
@@ -199,6 +205,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     blocks: () => standing.blocks?.stats(),
     tracing: () => spans?.figures(),
     policies: () => policies.figures(),
+    discovery: () => pods.figures(),
     control: () => standing.policies?.status(),
   });
   const api = control.open(config.api, inheritance.api, false, metrics);
@@ -234,18 +241,10 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   standing.keep(controlPlane);
   policies.watch(controlPlane.store);
 
-  const upkeep = setInterval(() => {
-    placement.refresh(targets.all(), nowMs());
-    policies.upkeep(nowMs());
-    const routes = placement.expireModels(nowMs());
-    if (routes !== null) crew?.setRoutes(routes);
-    const repaired = table.reconcile();
-    if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
-  }, UPKEEP_MS);
-  const notes = setInterval(() => placement.note(nowMs()), LOADS_NOTED_EVERY_MS);
+  const endUpkeep = beginUpkeep({ placement, targets, policies, table, crew: started, log });
+  await Promise.all([policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
   targets.settle();
-
-  await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS)]);
+  await crew.settled();
   keepPid(config.pidFile);
   crew.accept();
   readiness.accepts(nowMs());
@@ -280,8 +279,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   if (!clean && failure === null) log.warn("requests were still in flight at the end of the drain timeout");
   await spans?.stop(SPANS_STOP_MS);
   journal.end();
-  for (const timer of [upkeep, notes]) clearInterval(timer);
+  endUpkeep();
   policies.stop();
+  pods.stop();
   targets.stop();
   await Promise.all([control.stop(), controlPlane.store.stop()]);
   dropPid(config.pidFile);

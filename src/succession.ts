@@ -21,6 +21,7 @@ import { type Upgraded, upgrade } from "./upgrade.ts";
 export interface Estate {
   readonly node: unknown;
   readonly registrations: unknown;
+  readonly discovered: unknown;
 }
 
 /** What came from the process before; empty for a start like any other. */
@@ -48,7 +49,7 @@ export class Inheritance {
     if (this.#predecessor === null) return null;
     const told = await this.#predecessor.prepared();
     if (!isRecord(told)) throw new MeshError("internal", "the predecessor's estate is not understood");
-    return { node: told["node"], registrations: told["registrations"] };
+    return { node: told["node"], registrations: told["registrations"], discovered: told["discovered"] };
   }
 
   /** Says that this process serves. */
@@ -113,7 +114,8 @@ export class Handover {
         sockets: () => this.#sockets(),
         surrender() {
           standing.fallSilent();
-          return { node: estate, registrations: targets.registrations() } satisfies Estate;
+          const [registrations, discovered] = [targets.registrations(), targets.allDiscovered()];
+          return { node: estate, registrations, discovered } satisfies Estate;
         },
         resume: async () => void (await standing.enter(estate, returnBy)),
       });

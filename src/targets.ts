@@ -6,6 +6,7 @@ import type { RouterConfig } from "./config.ts";
 import { liveCopy, overwrite } from "./base/live.ts";
 import { Prng } from "./base/prng.ts";
 import { registrationOf, registrationsOf } from "./fleet/announcement.ts";
+import type { Discovered } from "./fleet/discovered.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import type { Poll, RegisterResult } from "./fleet/event.ts";
 import { partOf, pollPart } from "./fleet/part.ts";
@@ -15,13 +16,14 @@ import { isRoutable, type Target } from "./fleet/target.ts";
 import { type MeshNode, targetsOf } from "./mesh/node-membership.ts";
 import { Poller } from "./mesh/poller.ts";
 import type { TlsClientOptions } from "./net/tls-streams.ts";
-import { fleetNews, GpuNews, ModelNews, type Tell } from "./news.ts";
+import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { RouteSnapshot } from "./proxy/protocol.ts";
 import type { NodeSample } from "./score/sample.ts";
 import type { Report } from "./signal/subscriber.ts";
 import type { Member, SwimEvent } from "./swim/event.ts";
+import { TargetNews } from "./target-news.ts";
 
 /** Between changes of the fleet and new routes: many nodes that join at once make one snapshot. */
 const SYNC_DELAY_MS = 5;
@@ -49,10 +51,7 @@ export class Targets {
   readonly #fleet: Fleet;
   readonly #poller: Poller;
   readonly #changedIds = new Set<string>();
-  /** The nodes of targets that events told of. */
-  readonly #nodes = new Map<string, string>();
-  readonly #modelNews: ModelNews;
-  readonly #gpuNews: GpuNews;
+  readonly #news: TargetNews;
   #wakeTimer: ReturnType<typeof setTimeout> | undefined;
   /** What the timer waits for. */
   #wakeAtMs = Number.NaN;
@@ -62,8 +61,7 @@ export class Targets {
   constructor(options: TargetsOptions) {
     const { config } = options;
     this.#options = options;
-    this.#modelNews = new ModelNews(options.tell);
-    this.#gpuNews = new GpuNews(options.tell);
+    this.#news = new TargetNews({ ...options, target: (id) => this.get(id), of: (node) => this.of(node) });
     const fleet = liveCopy(config.fleet);
     this.#config = fleet;
     this.#fleet = new Fleet(fleet, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 1));
@@ -98,10 +96,19 @@ export class Targets {
     this.step();
   }
 
-  /** What another router must be told to go on with the targets that are not configured. */
+  /** What another router must be told of those that were discovered. */
+  allDiscovered(): Discovered[] {
+    return this.all()
+      .filter(({ source }) => source === "k8s")
+      .map(({ id, node, endpoint, host, port, tls, protocol, models, zone, labels, condition }) => {
+        return { id, node, endpoint, host, port, tls, protocol, models, zone, labels, condition };
+      });
+  }
+
+  /** What another router must be told to go on with the targets that announced themselves. */
   registrations(): Registration[] {
     return this.all()
-      .filter(({ source }) => source !== "static")
+      .filter(({ source }) => source !== "static" && source !== "k8s")
       .map((target) => {
         const condition = target.state === "draining" ? "draining" : isRoutable(target) ? "ready" : "unready";
         return { ...registrationOf(target), condition };
@@ -127,6 +134,23 @@ export class Targets {
     const result = this.#fleet.register(registration, performance.now());
     this.step();
     return result;
+  }
+
+  /** What a cluster's register tells of now, all of it. */
+  discovered(all: readonly Discovered[]): void {
+    this.#fleet.setDiscovered(all, performance.now());
+    this.step();
+  }
+
+  /** A discovered target was asked, and told of itself. */
+  watched(id: string, sample: NodeSample): void {
+    const target = this.#fleet.target(id);
+    const nowMs = performance.now();
+    if (target?.source !== "k8s") return;
+    if (!this.#fleet.reported(id, sample, nowMs, target.rttMs, nowMs, "adapter")) return;
+    const { placement } = this.#options;
+    placement.sampled(target, placement.mark(target), target.rttMs, nowMs);
+    this.step();
   }
 
   /** False when no such node is registered. */
@@ -183,7 +207,7 @@ export class Targets {
       isNew = true;
     }
     if (!isNew) return;
-    this.#gpuNews.look(node, sample.gpus);
+    this.#news.gpus(node, sample.gpus);
     this.step();
   }
 
@@ -194,16 +218,9 @@ export class Targets {
 
   /** Lets what is due happen: input -> step -> polls, events and routes out. */
   step(): void {
-    const { log, tell } = this.#options;
     this.#fleet.wake(performance.now());
     const output = this.#fleet.take();
-    for (const event of output.events) {
-      const { kind, id, cause } = event;
-      tell(fleetNews(event, this.#nodeOf(id)));
-      if (kind === "removed" || kind === "left") this.#gone(id);
-      const loud = kind === "unhealthy" || kind === "removed" || kind === "refused";
-      log[loud ? "warn" : "info"](`target ${kind}`, { target: id, cause });
-    }
+    this.#news.happened(output.events);
     if (!this.#stopped) for (const poll of output.polls) void this.#poll(poll);
     for (const id of output.changedIds) this.#changedIds.add(id);
     if (output.changed) this.#syncTimer ??= setTimeout(() => this.#sync(), SYNC_DELAY_MS);
@@ -243,25 +260,10 @@ export class Targets {
     const polled = this.#fleet.target(poll.id);
     if (result.ok && isOfNow && polled !== undefined) {
       placement.reached(polled);
-      this.#gpuNews.look(polled.node, result.sample?.gpus ?? []);
+      this.#news.gpus(polled.node, result.sample?.gpus ?? []);
       if (!polled.streamed) placement.sampled(polled, mark, polled.rttMs, nowMs);
     }
     this.step();
-  }
-
-  /** By the id of a target, which may have left just now. */
-  #nodeOf(id: string): string {
-    const node = this.#fleet.target(id)?.node;
-    if (node === undefined) return this.#nodes.get(id) ?? id;
-    this.#nodes.set(id, node);
-    return node;
-  }
-
-  /** A node whose last target is gone. */
-  #gone(id: string): void {
-    const node = this.#nodeOf(id);
-    this.#nodes.delete(id);
-    if (this.#fleet.targetsOf(node).length === 0) this.#gpuNews.forget(node);
   }
 
   /** The round trip to a member as it was measured of late, else by the mesh's coordinates. */
@@ -286,7 +288,7 @@ export class Targets {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     const routes = this.#place();
-    this.#modelNews.look(this.all());
+    this.#news.models(this.all());
     if (placement.homeless > 0) {
       log.warn("the score table is full", {
         without: placement.homeless,

@@ -22,8 +22,10 @@ export const CORES = [
   "sim",
   "health",
   "kv",
+  "kube",
   "exec",
   "runtimes",
+  "diagnosis",
 ];
 const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
 
@@ -31,10 +33,19 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "doctor",
+  "doctor-files",
+  "doctor-machine",
+  "doctor-mesh",
+  "doctor-ports",
+  "doctor-serving",
+  "doctor-subject",
   "bench-gpu",
   "self-test",
   "process",
   "targets",
+  "target-news",
+  "upkeep",
   "certificates",
   "config-commands",
   "config-watch",
@@ -45,6 +56,8 @@ const BESIDE_ROLES = [
   "control",
   "exec-plane",
   "gpu-plane",
+  "kube-plane",
+  "pod-runtimes",
   "runtime-news",
   "runtime-plane",
   "served-places",

@@ -128,3 +128,10 @@ export const inRoot = (
   folder,
   ...command,
 ];
+
+/** Makes a command an executable without arguments of its own, for what starts executables. */
+export function writeCommand(path: string, command: readonly string[]): void {
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  writeFileSync(path, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
+  chmodSync(path, 0o755);
+}

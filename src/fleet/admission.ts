@@ -4,7 +4,7 @@ import { formatHostPort, type Registration } from "./registration.ts";
 import type { Target, TargetSource } from "./target.ts";
 
 /** Who announces a target: the node itself, or the mesh. */
-export type Announcer = Exclude<TargetSource, "static">;
+export type Announcer = Exclude<TargetSource, "static" | "k8s">;
 
 export interface Refusal {
   readonly code: "bad_request" | "conflict" | "over_capacity";
@@ -28,6 +28,8 @@ export function refusalOf(
   if (known.source === "static") {
     return { code: "conflict", message: `"${id}" is the id of a configured target; choose another` };
   }
+  // Who announces itself knows more of itself than others do.
+  if (known.source === "k8s") return undefined;
   // Of the mesh's own words the newer one holds, and one that does not answer makes way.
   const yields = known.state === "unhealthy" || (source === "gossip" && known.source === "gossip");
   if (isAt(known, place) || yields || incarnation > known.incarnation) return undefined;

@@ -1,8 +1,9 @@
 /**
  * The fleet: which targets exist, and which of them answer.
  *
- * Targets come from three sources: static ones are configured and never forgotten; registered ones announce themselves
- * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive. Each
+ * Targets come from four sources: static ones are configured and never forgotten; registered ones announce themselves
+ * and are forgotten after too many failed polls; those known by gossip stay as long as the mesh holds them alive; and
+ * discovered ones as long as the register that tells of them has them (discovered.ts). Each
  * target is polled on its own schedule, spread by jitter, and never twice at once. One that tells of itself is asked for
  * its vitals only when it falls silent; but that it can reach us does not say that we can reach it, so its serving port
  * is asked for a sign of life now and then. A target is routable from its first moment, unless the mesh says that it is not ready; it
@@ -24,6 +25,7 @@ import type { Prng } from "../base/prng.ts";
 import type { NodeSample } from "../score/sample.ts";
 import { type Announcer, isAt, refusalOf } from "./admission.ts";
 import { changesOf, type Place, placeOf, registrationOf, type Traits, traitsOf, withServed } from "./announcement.ts";
+import { type Discovered, unclaimed } from "./discovered.ts";
 import type { FleetEvent, FleetOutput, Poll, PollResult, RegisterResult } from "./event.ts";
 import { failed, failures, sampled, succeeded } from "./health.ts";
 import { Recent } from "./recent.ts";
@@ -56,7 +58,11 @@ export class Fleet {
   readonly #forgotten: Recent<string, number>;
   /** What the mesh tells of members that are not in the fleet, or not as the mesh tells. */
   readonly #offers: Recent<string, Registration>;
-  /** There may be a place for an offer. */
+  /** As they were told of last. */
+  #discovered: readonly Discovered[] = [];
+  /** Discovered ones for which there is no room, which was told of. */
+  #roomless = new Set<string>();
+  /** There may be a place for an offer, or one that was a discovered target's is another's. */
   #isFreed = false;
   readonly #changedIds = new Set<string>();
   #events: FleetEvent[] = [];
@@ -105,6 +111,48 @@ export class Fleet {
     }
   }
 
+  /** What a register tells of now, all of it: new ones join, absent ones leave, the others are what it says. */
+  setDiscovered(discovered: readonly Discovered[], nowMs: number): void {
+    this.#now(nowMs);
+    this.#discovered = discovered;
+    this.#settleDiscovered();
+  }
+
+  #settleDiscovered(): void {
+    const wanted = new Map(unclaimed(this.#discovered, this.#members.values()).map((one) => [one.id, one]));
+    for (const member of this.#members.values()) {
+      if (member.source !== "k8s") continue;
+      const one = wanted.get(member.id);
+      if (one === undefined) this.#drop(member, "left", this.#whyGone(member));
+      else if (!isAt(member, one)) this.#drop(member, "left", `replaced at ${formatHostPort(one.host, one.port)}`);
+    }
+    const roomless = new Set<string>();
+    for (const [id, one] of wanted) {
+      const { models, zone, labels, condition } = one;
+      const known = this.#members.get(id);
+      if (known !== undefined) this.#update(known, { models, zone, labels, condition });
+      else if (this.#isFull()) roomless.add(id);
+      else this.#discover(one);
+    }
+    for (const id of roomless) {
+      if (this.#roomless.has(id)) continue;
+      this.#event("refused", id, `the fleet holds ${this.#config.targetsMax} targets already`);
+    }
+    this.#roomless = roomless;
+  }
+
+  #whyGone({ id }: Member): string {
+    const isTold = this.#discovered.some((one) => one.id === id);
+    return isTold ? "somebody announces itself at its place" : "it is no longer in Kubernetes";
+  }
+
+  #discover(one: Discovered): void {
+    const { id, host, port, tls, protocol, ...traits } = one;
+    const spreadMs = Math.min(FIRST_POLL_SPREAD_MS, this.#config.pollIntervalMs);
+    const place = { id, host, port, tls, protocol, metricsPort: undefined };
+    this.#join("k8s", place, traits, this.#nowMs + this.#prng.next() * spreadMs);
+  }
+
   /** A node announces itself, or the mesh tells of it, for the first time or again. */
   register(registration: Registration, nowMs: number, source: Announcer = "registered"): RegisterResult {
     this.#now(nowMs);
@@ -139,7 +187,11 @@ export class Fleet {
     // A node that announced itself at an address of its own is not the mesh's to lose.
     const lost = [...this.targetsOf(id), this.#members.get(id)].filter(
       (one) =>
-        one !== undefined && isMeant(one) && one.source !== "static" && (source !== "gossip" || one.source === source),
+        one !== undefined &&
+        isMeant(one) &&
+        one.source !== "static" &&
+        one.source !== "k8s" &&
+        (source !== "gossip" || one.source === source),
     );
     for (const one of new Set(lost)) this.#drop(one as Member, "left", cause);
     return lost.length > 0;
@@ -286,6 +338,8 @@ export class Fleet {
   #admit(registration: Registration, source: Announcer): boolean {
     const { id, node = id, endpoint = "" } = registration;
     const address = placeOf(registration)!;
+    const found = this.#members.get(id);
+    if (found?.source === "k8s") this.#drop(found, "left", "it announces itself");
     const known = this.#members.get(id);
     const incarnation = registration.incarnation ?? known?.incarnation ?? 0;
     if (known !== undefined && isAt(known, address)) {
@@ -312,14 +366,17 @@ export class Fleet {
     return true;
   }
 
-  /** Takes in what the mesh told of before, where there is a place for it now. */
+  /** Takes in what was told of before, where there is a place for it now; what makes way for that frees another place. */
   #reconsider(): void {
-    for (const offer of this.#offers.values()) {
-      if (this.#refusal(offer, "gossip") !== undefined) continue;
-      this.#offers.delete(offer.id);
-      this.#admit(offer, "gossip");
+    while (this.#isFreed) {
+      this.#isFreed = false;
+      for (const offer of this.#offers.values()) {
+        if (this.#refusal(offer, "gossip") !== undefined) continue;
+        this.#offers.delete(offer.id);
+        this.#admit(offer, "gossip");
+      }
+      if (this.#discovered.length > 0) this.#settleDiscovered();
     }
-    this.#isFreed = false;
   }
 
   #isFull(): boolean {
@@ -390,6 +447,7 @@ export class Fleet {
     if (siblings === undefined) this.#byNode.set(member.node, new Set([member]));
     else siblings.add(member);
     this.#list = null;
+    if (source !== "k8s" && this.#discovered.length > 0) this.#isFreed = true;
     this.#changedIds.add(member.id);
     this.#event("joined", member.id, `${source} at ${formatHostPort(member.host, member.port)}`);
     return member;

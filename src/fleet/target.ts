@@ -9,7 +9,7 @@ export type TargetState = "unknown" | "healthy" | "unhealthy" | "draining";
 export type Condition = "ready" | "unready" | "draining";
 
 /** Who told us of the target. */
-export type TargetSource = "static" | "registered" | "gossip";
+export type TargetSource = "static" | "registered" | "gossip" | "k8s";
 
 export interface Target {
   /** Of a node with several endpoints NODE/ENDPOINT, else the node's. */
@@ -45,13 +45,14 @@ export interface Target {
   readonly registeredAtMs: number;
   /** Its newest sample came by itself rather than by a poll. */
   readonly streamed: boolean;
-  /** What was announced of it, for as long as there is no sample. */
+  /** What was announced of it, for as long as there is no sample; of a discovered one what its register says, always. */
   readonly condition: Condition;
 }
 
 /** Whether requests may go there now. */
 export function isRoutable(target: Target): boolean {
   if (target.state === "unhealthy" || target.state === "draining") return false;
+  if (target.source === "k8s" && target.condition !== "ready") return false;
   return target.lastSample?.ready ?? target.condition === "ready";
 }
 

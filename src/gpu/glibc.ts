@@ -28,7 +28,11 @@ const MFD_CLOEXEC = 1;
 const MFD_NOEXEC_SEAL = 8;
 const MESSAGE_CHARS_MAX = 300;
 
-const REMEDY = "use the executable for glibc (npm run build), or read the GPUs by dcgm-exporter (--gpu dcgm=URL)";
+/** NVIDIA's GPUs have another way; who opens AMD's library names that of theirs. */
+const remedyFor = (path: string): string => {
+  const other = basename(path).startsWith("librocm") ? "" : ", or read the GPUs by dcgm-exporter (--gpu dcgm=URL)";
+  return `use the executable for glibc (npm run build)${other}`;
+};
 
 /** Once ours is open, the loader; before, nothing; a reason where it can't be opened. */
 let opened: Loader | string | undefined;
@@ -107,18 +111,19 @@ const lastError = (loader: Loader): string => (loader.dlerror() ?? "no reason gi
 
 /** What musl's loader says, for people. */
 export function wordsOf(path: string, error: string): string {
+  const remedy = remedyFor(path);
   const [, asker = "", symbol = "", what = ""] = /^Error relocating (.*): (.*): ([^:]*)$/.exec(error) ?? [];
   const whose = asker === path ? "it" : `its ${basename(asker)}`;
   // The symbol's name is none in this case.
   if (what.startsWith("initial-exec TLS")) {
-    return `${whose} has thread-local storage that must be there from the start (initial-exec); ${REMEDY}`;
+    return `${whose} has thread-local storage that must be there from the start (initial-exec); ${remedy}`;
   }
   if (what === "symbol not found") {
-    return `${whose} needs ${symbol}, which this static executable does not have; ${REMEDY}`;
+    return `${whose} needs ${symbol}, which this static executable does not have; ${remedy}`;
   }
   const [, library] = /^Error loading shared library (\S+): .*\(needed by .*\)$/.exec(error) ?? [];
   if (library !== undefined) {
-    return `it needs ${library}, which is in none of the folders of LD_LIBRARY_PATH; mount it there too, or ${REMEDY}`;
+    return `it needs ${library}, which is in none of the folders of LD_LIBRARY_PATH; mount it there too, or ${remedy}`;
   }
   return error.slice(0, MESSAGE_CHARS_MAX);
 }

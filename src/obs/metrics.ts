@@ -14,6 +14,7 @@ import {
   type HeardBlockFigures,
   type SentBlockFigures,
 } from "./block-metrics.ts";
+import { addDiscoveryMetrics, type DiscoveryFigures } from "./discovery-metrics.ts";
 import { addControlMetrics, type ControlFigures } from "./control-metrics.ts";
 import { addFlowMetrics } from "./flow-metrics.ts";
 import { addMeshMetrics, type MeshFigures } from "./mesh-metrics.ts";
@@ -56,6 +57,7 @@ export interface RouterMetricsOptions {
   readonly blocks?: () => HeardBlockFigures | undefined;
   readonly tracing?: () => SpanFigures | undefined;
   readonly policies?: () => PolicyFigures | undefined;
+  readonly discovery?: () => readonly DiscoveryFigures[];
   readonly control?: () => Promise<ControlFigures> | undefined;
 }
 
@@ -76,6 +78,8 @@ export interface RouterFigures {
   readonly bytesSent: number;
   readonly decision: { readonly p50us: number | null; readonly p99us: number | null };
   readonly scorer: string;
+  /** What is found in Kubernetes, by source. */
+  readonly discovery: readonly DiscoveryFigures[];
 }
 
 export interface RouterMetrics {
@@ -94,6 +98,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   // A router is no control node.
   addControlMetrics(out, "", options.control);
   addTracingMetrics(out, () => options.tracing?.());
+  addDiscoveryMetrics(out, () => options.discovery?.() ?? []);
   addPolicyMetrics(out, stats, () => options.policies?.());
   /** Model -1 counts what was refused before its model was known. One of two protocols is two models of one name. */
   const models = () => [{ id: -1, name: "" }, ...placement.models()];
@@ -189,6 +194,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
         bytesSent: bytes.out,
         decision: { p50us: quantile(decisions, 0.5), p99us: quantile(decisions, 0.99) },
         scorer: crew.scorer.kind,
+        discovery: options.discovery?.() ?? [],
       };
     },
   };

@@ -4,8 +4,8 @@
  * One that listens and is nobody known is asked again ever more seldom, so that a server which still starts is found and
  * one which is something else is left alone. Ports that somebody looks after already are not looked at.
  */
-import type { Answer } from "../runtimes/adapter.ts";
-import { Identification, type Identity, USUAL_PORTS } from "../runtimes/identify.ts";
+import { type Identity, USUAL_PORTS } from "../runtimes/identify.ts";
+import { identified } from "./identified.ts";
 import { RuntimeClient, transport } from "./runtime-client.ts";
 import { RuntimeCredentials, RuntimeDialers } from "./runtime-credentials.ts";
 import { AUTO } from "./runtime-spec.ts";
@@ -28,7 +28,6 @@ export interface FinderOptions {
 
 /** Of a port where somebody else listens. */
 const PAUSE_MAX_MS = 60_000;
-const ANSWER_BYTES_MAX = 1024 ** 2;
 /** Its answers are those of another node of the mesh. */
 const MESH = "mesh";
 const UNMAPPED =
@@ -82,11 +81,11 @@ export class RuntimeFinder {
       dialers: new RuntimeDialers(transport, AUTO, "auto"),
     });
     this.#clients.add(client);
-    const identified = await this.#identified(client);
+    const who = await this.#identified(client);
     this.#clients.delete(client);
     client.stop();
     if (this.#isStopped) return;
-    const told = typeof identified === "object" ? this.#tell(identified, url) : identified;
+    const told = typeof who === "object" ? this.#tell(who, url) : who;
     if (told === undefined) {
       place.strange = 0;
     } else {
@@ -109,19 +108,9 @@ export class RuntimeFinder {
 
   /** Undefined where nobody listens; why it is not known where somebody does. */
   async #identified(client: RuntimeClient): Promise<Identity | string | undefined> {
-    const search = new Identification();
-    const limits = { timeoutMs: this.#options.timeoutMs, bytesMax: ANSWER_BYTES_MAX };
-    for (let ask = search.take(); ask !== undefined; ask = search.take()) {
-      const asked = await client.ask(ask, limits);
-      if (!asked.ok && (asked.kind === "refused" || asked.kind === "unreachable")) return undefined;
-      // What answers nothing answers the next question neither.
-      if (!asked.ok && (asked.kind === "timeout" || asked.kind === "broken")) return asked.message;
-      if (asked.ok && asked.isFromMesh) return MESH;
-      search.answered(asked.ok ? (asked.answer satisfies Answer) : undefined);
-    }
-    // A mock or a router of this mesh is no runtime to look after.
-    if (search.found?.kind === "mock") return MESH;
-    if (search.found?.kind === "generic" && !this.#options.hasMap) return UNMAPPED;
-    return search.found ?? (search.isDenied ? "it wants a key" : "it is no server that is known");
+    const who = await identified(client, this.#options.timeoutMs);
+    if ("absent" in who) return undefined;
+    if ("stranger" in who) return who.isOfMesh === true ? MESH : who.stranger;
+    return who.kind === "generic" && !this.#options.hasMap ? UNMAPPED : who;
   }
 }

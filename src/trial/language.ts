@@ -90,7 +90,9 @@ async function timers(): Promise<string> {
   note("now")();
   await promise;
   const tookMs = performance.now() - startMs;
-  mustEqual("the order of things", order, ["now", "microtask", "immediate", "timer"]);
+  mustEqual("what came first", order.slice(0, 2), ["now", "microtask"]);
+  // A machine that is busy may be late with the one or the other.
+  mustEqual("what came next", order.slice(2).toSorted(), ["immediate", "timer"]);
   must(tookMs > WAIT_MS - 2, `${WAIT_MS} ms were over after ${tookMs.toFixed(1)}`);
   let ticks = 0;
   await new Promise<void>((enough) => {
@@ -102,7 +104,7 @@ async function timers(): Promise<string> {
     }, 2);
   });
   mustEqual("ticks of an interval", ticks, 3);
-  return `microtasks, immediates, timers in order; ${WAIT_MS} ms take ${tookMs.toFixed(1)}`;
+  return `microtasks before immediates and timers; ${WAIT_MS} ms take ${tookMs.toFixed(1)}`;
 }
 
 export const LANGUAGE_PARTS: readonly Part[] = [

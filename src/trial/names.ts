@@ -35,7 +35,7 @@ async function nameService(): Promise<string> {
   const known = await localhost();
   const server = await nameServer(RECORDS);
   try {
-    const resolver = new Resolver({ timeout: 1000, tries: 2 });
+    const resolver = new Resolver({ timeout: 3000, tries: 3 });
     resolver.setServers([server.at]);
     mustEqual("an IPv4 address", await resolver.resolve4(FEW_NAME), ["10.0.0.1"]);
     mustEqual("an IPv6 address", await resolver.resolve6(FEW_NAME), ["fd00::1"]);

@@ -8,7 +8,7 @@ const MEBIBYTE = 1 << 20;
 const DATAGRAMS = [1, 1400, 60_000] as const;
 /** Loopback loses none but when a buffer is full, so that one more try is more than enough. */
 const DATAGRAM_TRIES = 3;
-const DATAGRAM_WAIT_MS = 500;
+const DATAGRAM_WAIT_MS = 2000;
 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 

@@ -3,9 +3,11 @@
  * Left out, with a reason, where that executable, a compiler or musl's package is missing.
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { ElfFile } from "../../scripts/elf/file.ts";
+import { neededLibraries } from "../../scripts/elf/tables.ts";
 import { compileGlibc } from "../../scripts/static/glibc.ts";
 import { MACHINES } from "../../scripts/static/machine.ts";
 import { NotHere, musl } from "../../scripts/static/pins.ts";
@@ -78,6 +80,17 @@ describe.skipIf(reason !== "")("in the static executable, a library that was bui
 
   test("has thread-local variables, threads, FORTIFY, files, signals", () => {
     expect(called(user(), "glibcUserFault")).toMatchObject(FINE);
+  });
+
+  test("that needs glibc's loader gets musl's, whatever file of that name lies around", () => {
+    const name = machine.name === "x64" ? "ld-linux-x86-64.so.2" : "ld-linux-aarch64.so.1";
+    const needed = neededLibraries(new ElfFile("user.so", new Uint8Array(readFileSync(user()))));
+    expect(needed).toContain(name);
+    const around = join(folder, "around");
+    mkdirSync(around);
+    // As Alpine's gcompat would be, had it been one.
+    writeFileSync(join(around, name), "no library");
+    expect(called(user(), "glibcUserFault", { LD_LIBRARY_PATH: around })).toMatchObject(FINE);
   });
 
   test("is ended where it writes beyond a buffer", () => {
@@ -172,6 +185,8 @@ describe("what musl's loader says", () => {
       "it needs __foo, which this static executable does not have; use the executable for glibc (npm run build), or " +
         "read the GPUs by dcgm-exporter (--gpu dcgm=URL)",
     );
+    const amd = "/opt/rocm/lib/librocm_smi64.so.7";
+    expect(wordsOf(amd, `Error relocating ${amd}: foo: symbol not found`)).toEndWith("glibc (npm run build)");
     const early = "initial-exec TLS resolves to dynamic definition in /usr/lib64/libcuda.so.1";
     expect(wordsOf(path, `Error relocating ${path}: \u0001: ${early}`)).toStartWith("it has thread-local storage that");
     expect(wordsOf(path, "Error relocating /usr/lib/libx.so: foo: symbol not found")).toStartWith(

@@ -15,6 +15,8 @@ import { type CardFiles, type Files, KernelTree, metricsBytes } from "./kernel-t
 
 setDefaultTimeout(120_000);
 const MAIN = resolve(import.meta.dir, "../../src/main.ts");
+/** By `npm run build:static`. */
+const STATIC = resolve(import.meta.dir, `../../dist/infermesh-linux-${process.arch}`);
 const WAIT_MS = 30_000;
 const GIB = 2 ** 30;
 const LIBRARIES = ["/usr/lib", `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`];
@@ -52,6 +54,7 @@ function missing(): string | undefined {
   }
 }
 
+if (!existsSync(STATIC)) console.warn(`left out: ${STATIC} is missing (npm run build:static)`);
 const reason = missing();
 if (reason !== undefined) console.warn(`the tests against the real librocm_smi64 are left out: ${reason}`);
 
@@ -59,11 +62,16 @@ class Watched {
   readonly prober: Prober;
   readonly states: string[] = [];
 
-  constructor(tree: KernelTree, backends: readonly BackendName[] = ["rocm"]) {
+  /** `program`: what runs infermesh. */
+  constructor(
+    tree: KernelTree,
+    backends: readonly BackendName[] = ["rocm"],
+    program: readonly string[] = [process.execPath, MAIN],
+  ) {
     const fast = { identityIntervalMs: 300, loadIntervalMs: 100, trafficIntervalMs: 100, wearIntervalMs: 100 };
     const config = { ...defaultsOf(gpuSettings), ...fast, rocmLibrary: LIBRARY, restartPauseMinMs: 20 };
     const spec = JSON.stringify(probeSpec(config, { backends, vendors: ["amd"] }));
-    this.prober = new Prober({ command: inside(tree, process.execPath, MAIN, "gpu-probe", spec), config });
+    this.prober = new Prober({ command: inside(tree, ...program, "gpu-probe", spec), config });
     open.push(this.prober);
     this.prober.watch({
       changed: () => {
@@ -254,6 +262,19 @@ describe.skipIf(reason !== undefined)("the real librocm_smi64", () => {
     await refused.until(() => refused.prober.state.state === "absent", "it is told");
     expect(refused.prober.state.message).toContain("rsmi_init answered 8");
     const it = new Watched(tree, ["rocm", "sysfs"]);
+    await it.until(() => it.prober.readings.length === 1, "it is read");
+    expect(it.prober.state.stack?.backend).toBe("sysfs");
+  });
+
+  test.skipIf(!existsSync(STATIC))("gives way in the static executable, where its libstdc++ is of no use", async () => {
+    const tree = planted();
+    tree.card(mi300x());
+    const refused = new Watched(tree, ["rocm"], [STATIC]);
+    await refused.until(() => refused.prober.state.state === "broken", "it is told");
+    expect(refused.prober.state.message).toContain(
+      `${LIBRARY}: it needs libstdc++.so.6, which is in none of the folders`,
+    );
+    const it = new Watched(tree, ["rocm", "sysfs"], [STATIC]);
     await it.until(() => it.prober.readings.length === 1, "it is read");
     expect(it.prober.state.stack?.backend).toBe("sysfs");
   });

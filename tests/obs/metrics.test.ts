@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ControlFigures } from "../../src/obs/control-metrics.ts";
+import { DISCOVERY_METRICS } from "../../src/obs/discovery-metric-names.ts";
 import { EXEC_STATES } from "../../src/obs/exec-metrics.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import type { MeshFigures } from "../../src/obs/mesh-metrics.ts";
@@ -18,8 +19,8 @@ import type { RuntimeFigures } from "../../src/obs/runtime-metrics.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
-const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap(
+const MORE = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS, DISCOVERY_METRICS };
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...MORE }).flatMap(
   (group): Metric[] => Object.values(group),
 );
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
@@ -379,6 +380,7 @@ describe("the router's metrics", () => {
       bytesReceived: 0,
       bytesSent: 0,
       scorer: "typescript",
+      discovery: [],
     });
   });
 });

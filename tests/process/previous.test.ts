@@ -52,6 +52,7 @@ const joining = (other: Started): string[] => ["--join", String(other.ready["gos
 
 interface Streamed extends NodeView {
   readonly streamed: boolean;
+  readonly routable: boolean;
 }
 
 /** Healthy nodes, of whose load the router hears by the stream of states. */
@@ -122,6 +123,21 @@ describe.skipIf(!isThere)("nodes of both versions", () => {
       );
     });
   }
+
+  test("a GPU that a newer agent quarantines gets no request from an older router, until it is well again", async () => {
+    const front = await router("before", "--id", "router-gpu");
+    const node = await agent("now", "quarantined", ...joining(front), "--mock-models", "m");
+    await until(async () => (await ask(front, "m")).status === 200, PATIENCE_MS);
+    const faults = `http://${node.address("api")}/mock/faults`;
+    await fetch(faults, { method: "POST", body: JSON.stringify({ gpu: 0, xid: 79 }) });
+    const routable = async (): Promise<boolean> => ((await nodes(front)) as Streamed[])[0]?.routable === true;
+    await until(async () => !(await routable()), PATIENCE_MS);
+    expect((await ask(front, "m")).status).toBe(503);
+    await fetch(faults, { method: "DELETE" });
+    await call(node.address("api"), "ClearGpu", {});
+    await until(routable, PATIENCE_MS);
+    expect((await ask(front, "m")).status).toBe(200);
+  });
 
   test("routers of both versions tell each other what they have in flight", async () => {
     const first = await router("before", "--id", "told-1");

@@ -66,6 +66,14 @@ function agent(...args: readonly string[]): Promise<Started> {
   });
 }
 
+/** A library of this machine's C library, put where the root's libraries are. */
+function compile(name: string, text: string, ...more: readonly string[]): void {
+  const written = join(bench.dataDir, "written.c");
+  writeFileSync(written, `${text}\n`);
+  const command = ["cc", "-shared", "-fPIC", "-o", join(folder, name), written, ...more];
+  expect(Bun.spawnSync(command, { stderr: "pipe" }).stderr.toString()).toBe("");
+}
+
 async function json(one: Started, path: string): Promise<Record<string, unknown>> {
   const response = await fetch(`http://${one.address("api")}${path}`, { signal: AbortSignal.timeout(5000) });
   return (await response.json()) as Record<string, unknown>;
@@ -105,21 +113,14 @@ describe.skipIf(isLeftOut)("in an empty, read-only root", () => {
   });
 
   test("a library that needs what nobody has is told of by that name, and the agent goes on", async () => {
-    const written = join(bench.dataDir, "lacking.c");
-    writeFileSync(
-      written,
-      "int infermesh_nobody_has(void); int nvmlInit_v2(void) { return infermesh_nobody_has(); }\n",
-    );
-    const built = Bun.spawnSync(["cc", "-shared", "-fPIC", "-o", join(folder, "lacking.so"), written], {
-      stderr: "pipe",
-    });
-    expect(built.stderr.toString()).toBe("");
+    // The other one that it needs is found beside it, by its name alone.
+    compile("libbeside.so.1", "int beside(void) { return 0; }", "-Wl,-soname,libbeside.so.1");
+    const text = "int nobodyHas(void); int beside(void); int nvmlInit_v2(void) { return nobodyHas() + beside(); }";
+    compile("lacking.so", text, join(folder, "libbeside.so.1"));
     const one = await agent("--gpu-nvml-library", "/usr/lib64/lacking.so");
     await until(async () => (await source(one)).state === "broken", 30_000);
     const { message } = await source(one);
-    expect(message).toContain(
-      "/usr/lib64/lacking.so: it needs infermesh_nobody_has, which this static executable does not",
-    );
+    expect(message).toContain("/usr/lib64/lacking.so: it needs nobodyHas, which this static executable does not");
     expect(message).toContain("--gpu dcgm=URL");
     expect(await one.stop()).toBe(0);
   });

@@ -4,7 +4,7 @@
  * roots where Linux's namespaces are not allowed, and say so.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ElfFile } from "../../scripts/elf/file.ts";
 import { alpineFault, alpineRoot } from "../../scripts/static/alpine.ts";
@@ -19,6 +19,7 @@ import {
   inRoot,
   lonelyRootFault,
   rootFault,
+  writeCommand,
 } from "../../scripts/static/root.ts";
 import { standsAloneFault } from "../../scripts/static/staticize.ts";
 import { PARTS } from "../../src/trial/parts.ts";
@@ -136,13 +137,6 @@ function results(said: string): Record<"ok" | "failed" | "left out", string[]> &
   return found;
 }
 
-/** Makes a command without arguments, for what starts executables. */
-function wrap(path: string, command: readonly string[]): void {
-  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-  writeFileSync(path, `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`);
-  chmodSync(path, 0o755);
-}
-
 const ports = ["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--gossip", "127.0.0.1:0"];
 const ALL_PARTS = PARTS.map(({ name }) => name);
 
@@ -150,7 +144,7 @@ describe.each([...ROOTS])("$name", ({ name, fault: reason, command }) => {
   const isHost = name === HOST.name;
   const inside = join(bench.dataDir, `inside-${ROOTS.findIndex((root) => root.name === name)}`);
   const how = { executable: inside, env: { PATH, XDG_STATE_HOME: isHost ? bench.dataDir : "/tmp" } };
-  beforeAll(() => wrap(inside, command("host")));
+  beforeAll(() => writeCommand(inside, command("host")));
 
   test.skipIf(reason !== "" || (!isHost && withoutLonely !== ""))("every part of the self-test works", () => {
     const { said, errors, exitCode } = run(command("none", "self-test"));
@@ -215,7 +209,7 @@ describe.skipIf(withoutRoot !== "")("where the scorer's library can't be written
   ];
   test.each(roots)("in %s all workers pick, and no error is told", async (name, lacks, scorer, warnings) => {
     const executable = join(bench.dataDir, name.replaceAll(/\W/g, "-"));
-    wrap(executable, inRoot({ machine: "host", privileges: "none", lacks }, container, "/infermesh"));
+    writeCommand(executable, inRoot({ machine: "host", privileges: "none", lacks }, container, "/infermesh"));
     const args = ["router", "--listen", "127.0.0.1:0", "--workers", "2", ...ports];
     const router = await bench.launch(args, { executable, env: { PATH } });
     expect([router.ready["scorer"], router.ready["workers"]]).toEqual([scorer, 2]);
@@ -229,6 +223,42 @@ describe.skipIf(withoutRoot !== "")("where the scorer's library can't be written
     expect(await router.stop()).toBe(0);
     const told = router.lines.filter(({ level }) => level !== "info");
     expect(told.map(({ level, msg }) => [level, msg])).toEqual(warnings.map((msg) => ["warn", msg]));
+  });
+});
+
+describe.skipIf(withoutRoot !== "")("the doctor", () => {
+  const free = ["--listen", "--api", "--metrics", "--gossip"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const args = ["doctor", "router", ...free, "--control", "off", "--json", "--limit", "2s"];
+  const judged = (command: readonly string[]) => {
+    const { said, errors, exitCode } = run(command);
+    expect(errors).toBe("");
+    const { findings } = JSON.parse(said) as { findings: { check: string; grade: string; found: string }[] };
+    return { exitCode, of: (check: string) => findings.find((one) => one.check === check) };
+  };
+
+  test("in a container names what is lacking, which keeps no router from working", () => {
+    const { exitCode, of } = judged(inRoot({ machine: "host", privileges: "none" }, container, "/infermesh", ...args));
+    expect(of("executable")?.found).toContain(", static, ");
+    expect(of("kernel-files")?.found).toBe("/sys can't be read");
+    expect([of("scorer"), of("data-dir"), of("localhost")].map((one) => one?.grade)).toEqual(["ok", "ok", "ok"]);
+    expect(exitCode).toBe(0);
+  });
+
+  test("where nothing can be written, the scorer comes from memory", () => {
+    const lacks = { tmp: "read-only" } as const;
+    const command = inRoot({ machine: "host", privileges: "none", lacks }, container, "/infermesh", ...args);
+    const { exitCode, of } = judged(command);
+    expect([of("scorer")?.grade, of("scorer")?.found]).toEqual([
+      "ok",
+      expect.stringContaining(", from memory, since "),
+    ]);
+    expect([of("data-dir")?.grade, exitCode]).toEqual(["warn", 0]);
+  });
+
+  test("in a root with nothing at all nothing hangs", () => {
+    const { exitCode, of } = judged(inEmptyRoot(bare, ...args, "--data-dir", "/"));
+    expect([of("scorer")?.grade, of("kernel-files")?.grade, of("localhost")?.grade]).toEqual(["warn", "warn", "warn"]);
+    expect(exitCode).toBe(0);
   });
 });
 

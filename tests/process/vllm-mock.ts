@@ -13,7 +13,12 @@ export function startVllmMock(model: string, hostname = "127.0.0.1"): { readonly
       if (pathname === "/version") return Response.json({ version: "0.11.0" });
       const body = request.method === "POST" ? await request.text() : undefined;
       const to = `http://127.0.0.1:${mock.port}${pathname}${search}`;
-      return fetch(to, { method: request.method, ...(body === undefined ? {} : { body }) });
+      const answer = await fetch(to, { method: request.method, ...(body === undefined ? {} : { body }) });
+      if (pathname !== "/v1/models") return answer;
+      // By that it is told apart from other servers.
+      return new Response((await answer.text()).replaceAll('"infermesh"', '"vllm"'), {
+        headers: { "content-type": "application/json" },
+      });
     },
   });
   return {

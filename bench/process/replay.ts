@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- routing [rounds]`: time to first token by the mesh's routing against round robin.
+ * `npm run bench -- replay [rounds]`: time to first token by the mesh's routing against round robin.
  *
  * The first 500 requests of the Azure trace, 12 times as fast as they came, go to three mock nodes (H100s with an 8B
  * model, at twice their speed), as in tests/process/replay.test.ts: once through a router with its default settings,
@@ -99,7 +99,7 @@ try {
       });
     }
   }
-  await report("routing", { rounds: ROUNDS, speedup: SPEEDUP, mockSpeed: Number(MOCK_SPEED), rows });
+  await report("replay", { rounds: ROUNDS, speedup: SPEEDUP, mockSpeed: Number(MOCK_SPEED), rows });
 } finally {
   await bench.end();
 }

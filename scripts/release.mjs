@@ -1,0 +1,12 @@
+/**
+ * npm run release, or scripts/release: everything that a release consists of, into one folder (scripts/make-release.ts).
+ *
+ *   scripts/release                      both processors, into dist/release
+ *   scripts/release --out DIR            into a folder that is empty or not there yet
+ *   scripts/release --only x64           for one processor, where there is no compiler for the other
+ *   scripts/release --against FILE       and compares it with the release.json of another build of the same commit
+ */
+
+import { exec, prepare, runAsScript } from "./toolchain.mjs";
+
+await runAsScript(import.meta.url, async (args) => exec(await prepare(), ["scripts/make-release.ts", ...args]));

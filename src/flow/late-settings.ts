@@ -1,0 +1,79 @@
+/** How requests are held and bound late. */
+import { duration, integer, number, section, type Infer } from "../base/settings.ts";
+
+export const lateSettings = section({
+  horizonMs: duration({
+    default: "60ms",
+    min: "1ms",
+    max: "10s",
+    doc: "A target takes its next prompt when it will have computed what it has within this time. Too short, and its engine runs dry between two prompts; too long, and what waits there can't be reordered any more.",
+  }),
+  patienceMs: duration({
+    default: "2500ms",
+    min: "10ms",
+    max: "1h",
+    doc: "Requests that can't have their first token by then any more wait behind those that can.",
+  }),
+  waitMsMax: duration({
+    default: "60s",
+    min: "10ms",
+    max: "1h",
+    doc: "Whoever has waited that long goes before all others.",
+  }),
+  ageWeight: number({
+    default: 1.5,
+    max: 100,
+    doc: "How much work a waiting request may be ahead of another for each unit of time that it came earlier: 0 is shortest work first, much is first come, first served.",
+  }),
+  lateAgeWeight: number({
+    default: 0.1,
+    max: 100,
+    doc: "The same among requests that are out of patience.",
+  }),
+  missWeight: number({
+    default: 0.3,
+    max: 100,
+    doc: "What work that another target's cache would have saved costs each request that waits, as a part of that work.",
+  }),
+  missQueueMax: number({
+    default: 3,
+    max: 1000,
+    doc: "Requests waiting for each target that are counted for it at most.",
+  }),
+  lateShare: number({
+    default: 0.3,
+    max: 1,
+    doc: "Part of the targets that may compute long prompts of requests that are out of patience, at a time.",
+  }),
+  lateWorkMs: duration({
+    default: "1s",
+    min: "1ms",
+    max: "1h",
+    doc: "From here on a target's work is long.",
+  }),
+  loadMs: duration({
+    default: "1ms",
+    max: "10s",
+    doc: "What each request that a target has makes it dearer: their tokens slow its prompts down.",
+  }),
+  usualTokens: integer({
+    default: 1000,
+    min: 1,
+    max: 1_000_000,
+    doc: "A prompt by which targets are compared where nothing of the request is cached.",
+  }),
+  refreshMs: duration({
+    default: "100ms",
+    min: "1ms",
+    max: "1m",
+    doc: "How old what is known of a waiting request's cached prefixes may be.",
+  }),
+  scanMax: integer({
+    default: 1024,
+    min: 1,
+    max: 1_000_000,
+    doc: "Waiting requests that are looked at for a binding, those first that came first.",
+  }),
+});
+
+export type LateConfig = Infer<typeof lateSettings>;

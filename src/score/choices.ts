@@ -1,0 +1,35 @@
+/** Ways to take one of several targets that strategies share. */
+import type { Prng } from "../base/prng.ts";
+import type { TargetView } from "./view.ts";
+
+/** Of equals one is drawn. */
+export function least(view: TargetView, prng: Prng, cost: (target: number) => number): number {
+  let best = Infinity;
+  let found = -1;
+  let ties = 0;
+  for (let target = 0; target < view.count; target += 1) {
+    if (view.routable[target] === 0) continue;
+    const of = cost(target);
+    if (of > best) continue;
+    if (of < best) {
+      best = of;
+      ties = 0;
+    }
+    ties += 1;
+    if (ties === 1 || prng.int(ties) === 0) found = target;
+  }
+  return found;
+}
+
+/** One that is routable, other than `but` where there is another. */
+export function drawn(view: TargetView, prng: Prng, but: number): number {
+  const from = prng.int(view.count);
+  let found = but;
+  for (let step = 0; step < view.count; step += 1) {
+    const target = (from + step) % view.count;
+    if (view.routable[target] === 0 || target === but) continue;
+    found = target;
+    break;
+  }
+  return found;
+}

@@ -1,0 +1,287 @@
+/**
+ * A mesh in simulated time: requests come to routers, which choose nodes by the strategies that routers run; nodes
+ * compute them as `batching.ts` does. Everything that crosses the network takes its time: a request to its node, a
+ * token back to its client, a node's sample to the routers.
+ *
+ * What a router knows of a node: its own requests there, exactly and at once (sent, first token seen, ended); everything
+ * else from samples, which are old when they come. A sample less the router's own share at its moment is what others
+ * have there. Of caches it knows what their events tell (`prefixes.ts`).
+ *
+ * Nodes may become slow, go down and come up again (`Incident`). What was at one that goes down has failed; so has what
+ * comes while it is down. Its routers hear of each failure as of an answer. They try once more what has no token yet,
+ * and send nothing there until a sample tells that it is back, with an empty cache.
+ *
+ * Deterministic: the same spec gives the same outcome, to the bit. Whatever hasn't ended an hour after the last request
+ * came is lost.
+ */
+import { Heap, type HeapItem } from "../base/heap.ts";
+import { Prng } from "../base/prng.ts";
+import type { Arrival } from "./arrival.ts";
+import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
+import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
+import { Tally, type Outcome, type Served } from "./tally.ts";
+
+/** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
+export type Incident = { readonly node: number; readonly atMs: number } & (
+  | { readonly kind: "slow"; readonly factor: number }
+  | { readonly kind: "down" | "up" }
+);
+
+export interface WorldSpec {
+  readonly arrivals: readonly Arrival[];
+  readonly nodes: readonly BatchingConfig[];
+  readonly routers: number;
+  readonly router: RouterSpec;
+  readonly seed: number;
+  /** One way, between a router and a node; a client is at its router. */
+  readonly networkMs: number;
+  readonly sampleEveryMs: number;
+  /** From a sample's moment to the routers. */
+  readonly sampleDelayMs: number;
+  /** Part of the samples that a router never gets; none. */
+  readonly sampleLoss?: number;
+  readonly incidents?: readonly Incident[];
+  /** A request is good that has its first token by then, and the others no further apart on average. */
+  readonly ttftMs: number;
+  readonly itlMs: number;
+}
+
+type Happens = (nowMs: number) => void;
+
+class Happening implements HeapItem {
+  heapIndex = -1;
+  heapKey: number;
+  readonly happens: Happens;
+
+  constructor(atMs: number, happens: Happens) {
+    this.heapKey = atMs;
+    this.happens = happens;
+  }
+}
+
+/** A router that is to look at what it holds. */
+class Alarm implements HeapItem {
+  heapIndex = -1;
+  heapKey = Infinity;
+  readonly happens: Happens;
+
+  constructor(happens: Happens) {
+    this.happens = happens;
+  }
+}
+
+class Node implements HeapItem {
+  heapIndex = -1;
+  heapKey = Infinity;
+  readonly happens: Happens;
+  readonly place: number;
+  /** All of the nodes', by place. */
+  readonly #engines: Batcher[];
+  /** Requests that are there. */
+  readonly here = new Set<Sent>();
+  isDown = false;
+  pace = 1;
+  /** Of its engines before the present one. */
+  #busyMs = 0;
+  #preemptions = 0;
+
+  constructor(place: number, engines: Batcher[], happens: (node: Node, nowMs: number) => void) {
+    this.place = place;
+    this.#engines = engines;
+    this.happens = (nowMs) => happens(this, nowMs);
+  }
+
+  get engine(): Batcher {
+    return this.#engines[this.place]!;
+  }
+
+  /** Its engine is gone with all that it held. */
+  replace(nowMs: number): void {
+    const { busyMs, preemptions } = this.engine.stats(nowMs);
+    this.#busyMs += busyMs;
+    this.#preemptions += preemptions;
+    this.#engines[this.place] = new Batcher(this.engine.config);
+    this.engine.setPace(this.pace, nowMs);
+    this.here.clear();
+  }
+
+  stats(nowMs: number): BatchingStats {
+    const stats = this.engine.stats(nowMs);
+    return {
+      ...stats,
+      busyMs: stats.busyMs + this.#busyMs,
+      preemptions: stats.preemptions + this.#preemptions,
+    };
+  }
+}
+
+/** After the last request came. */
+const GIVE_UP_MS = 3_600_000;
+
+export class World {
+  readonly #spec: WorldSpec;
+  readonly #events = new Heap<HeapItem & { readonly happens: Happens }>();
+  readonly #nodes: Node[];
+  readonly #routers: SimRouter[];
+  readonly #alarms: Alarm[];
+  readonly #sent: (Sent | undefined)[] = [];
+  readonly #tally: Tally;
+  /** Decides which samples are lost. */
+  readonly #losses: Prng;
+  #left: number;
+  /** Of everything that was simulated: events of nodes, routers and the network. */
+  events = 0;
+
+  constructor(spec: WorldSpec) {
+    this.#spec = spec;
+    this.#tally = new Tally(spec);
+    this.#left = spec.arrivals.length;
+    const engines = spec.nodes.map((config) => new Batcher(config));
+    this.#nodes = engines.map((_, place) => new Node(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
+    const prng = new Prng(spec.seed);
+    const network = {
+      send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
+      lost: () => this.#lost(),
+    };
+    this.#routers = Array.from({ length: spec.routers }, () => {
+      return new SimRouter(spec.router, engines, spec.networkMs, prng.nextU32(), network);
+    });
+    this.#losses = new Prng(prng.nextU32());
+    this.#alarms = this.#routers.map((router) => new Alarm((nowMs) => router.serve(nowMs)));
+  }
+
+  run(): Outcome {
+    const { arrivals, routers, sampleEveryMs } = this.#spec;
+    let next = 0;
+    this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
+    for (const incident of this.#spec.incidents ?? []) {
+      this.#at(incident.atMs, (nowMs) => this.#befall(incident, nowMs));
+    }
+    const giveUpMs = (arrivals.at(-1)?.atMs ?? 0) + GIVE_UP_MS;
+    let nowMs = 0;
+    while (this.#left > 0) {
+      const first = this.#events.peek();
+      const arrival = arrivals[next];
+      if (arrival !== undefined && (first === undefined || arrival.atMs <= first.heapKey)) {
+        nowMs = arrival.atMs;
+        this.events += 1;
+        this.#routers[next % routers]!.take(next, arrival, nowMs);
+        next += 1;
+      } else {
+        if (first === undefined || first.heapKey > giveUpMs) break;
+        this.#events.pop();
+        nowMs = first.heapKey;
+        this.events += 1;
+        first.happens(nowMs);
+      }
+      this.#setAlarms(nowMs);
+    }
+    while (this.#left > 0) this.#lost();
+    return this.#tally.outcome(
+      nowMs,
+      this.#nodes.map((node) => node.stats(nowMs)),
+    );
+  }
+
+  #setAlarms(nowMs: number): void {
+    for (const [index, { wakeAtMs }] of this.#routers.entries()) {
+      const alarm = this.#alarms[index]!;
+      if (alarm.heapKey === wakeAtMs && (alarm.heapIndex >= 0 || wakeAtMs === Infinity)) continue;
+      this.#events.remove(alarm);
+      alarm.heapKey = Math.max(nowMs, wakeAtMs);
+      if (wakeAtMs < Infinity) this.#events.push(alarm);
+    }
+  }
+
+  #at(atMs: number, happens: Happens): void {
+    this.#events.push(new Happening(atMs, happens));
+  }
+
+  /** A router sends a request to a node. */
+  #send(sent: Sent, nowMs: number): void {
+    this.#sent[sent.id] = sent;
+    this.#at(nowMs + this.#spec.networkMs, (atMs) => {
+      const node = this.#nodes[sent.target]!;
+      if (node.isDown) {
+        this.#fail(sent, atMs);
+        return;
+      }
+      node.here.add(sent);
+      const { promptTokens, outputTokens, hashes } = sent.arrival;
+      node.engine.submit({ id: sent.id, promptTokens, outputTokens, hashes, stream: false }, atMs);
+      this.#reschedule(node, atMs);
+    });
+  }
+
+  #woken(node: Node, nowMs: number): void {
+    node.engine.wake(nowMs);
+    this.#reschedule(node, nowMs);
+  }
+
+  /** Tells what the node has made, and when it is to be looked at again. */
+  #reschedule(node: Node, nowMs: number): void {
+    const { tokens, finished, wakeAtMs } = node.engine.take();
+    const { networkMs } = this.#spec;
+    for (const { id, first, atMs } of tokens) {
+      const sent = this.#sent[id]!;
+      if (first > 0) continue;
+      this.#at(Math.max(nowMs, atMs + networkMs), (seenMs) => {
+        // One that has no other token has ended at the same moment.
+        if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
+      });
+    }
+    for (const end of finished) {
+      const sent = this.#sent[end.id]!;
+      node.here.delete(sent);
+      this.#at(Math.max(nowMs, end.endedAtMs + networkMs), (seenMs) => this.#ended(sent, { ...end, seenMs }));
+    }
+    if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
+    this.#events.remove(node);
+    node.heapKey = Math.max(nowMs, wakeAtMs);
+    if (wakeAtMs < Infinity) this.#events.push(node);
+  }
+
+  #ended(sent: Sent, served: Served): void {
+    this.#sent[sent.id] = undefined;
+    this.#left -= 1;
+    this.#tally.served(sent.arrival, served, this.#spec.networkMs);
+    sent.router.ended(sent, served.seenMs);
+  }
+
+  #befall(incident: Incident, nowMs: number): void {
+    const node = this.#nodes[incident.node]!;
+    // What it made by now is on its way.
+    if (!node.isDown) this.#woken(node, nowMs);
+    if (incident.kind === "slow") {
+      node.pace = incident.factor;
+      node.engine.setPace(node.pace, nowMs);
+    } else if (incident.kind === "down") {
+      for (const sent of node.here) this.#fail(sent, nowMs);
+      node.replace(nowMs);
+    }
+    if (incident.kind !== "slow") node.isDown = incident.kind === "down";
+    this.#reschedule(node, nowMs);
+  }
+
+  #fail(sent: Sent, nowMs: number): void {
+    this.#at(nowMs + this.#spec.networkMs, (seenMs) => sent.router.failed(sent, seenMs));
+  }
+
+  #lost(): void {
+    this.#left -= 1;
+    this.#tally.lost();
+  }
+
+  #sample(nowMs: number, everyMs: number): void {
+    const { sampleLoss = 0, sampleDelayMs } = this.#spec;
+    const samples = this.#nodes.map(({ engine, isDown }) => (isDown ? null : engine.stats(nowMs)));
+    const seen = this.#routers.map((router) => {
+      const got = sampleLoss === 0 ? samples : samples.map((each) => (this.#losses.next() < sampleLoss ? null : each));
+      return { got, mark: router.mark(nowMs) };
+    });
+    this.#at(nowMs + sampleDelayMs, (seenMs) => {
+      for (const [index, { got, mark }] of seen.entries()) this.#routers[index]!.sampled(got, mark, seenMs);
+    });
+    this.#at(nowMs + everyMs, (atMs) => this.#sample(atMs, everyMs));
+  }
+}

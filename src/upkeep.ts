@@ -1,0 +1,37 @@
+/** What a router looks after by the clock: rows of the score table, what its policies come to, and the load that is noted. */
+import type { Log } from "./obs/log.ts";
+import type { Policies } from "./policies.ts";
+import type { Crew } from "./proxy/crew.ts";
+import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
+import type { Placement } from "./proxy/placement.ts";
+import type { ScoreTable } from "./score/table.ts";
+import type { Targets } from "./targets.ts";
+
+/** Rows are written anew this often, since samples age; and lost claims are looked for. */
+const UPKEEP_MS = 500;
+
+export interface UpkeepOptions {
+  readonly placement: Placement;
+  readonly targets: Targets;
+  readonly policies: Policies;
+  readonly table: ScoreTable;
+  readonly crew: Crew;
+  readonly log: Log;
+}
+
+/** Answers how to stop it. */
+export function beginUpkeep({ placement, targets, policies, table, crew, log }: UpkeepOptions): () => void {
+  const nowMs = (): number => performance.now();
+  const upkeep = setInterval(() => {
+    placement.refresh(targets.all(), nowMs());
+    policies.upkeep(nowMs());
+    const routes = placement.expireModels(nowMs());
+    if (routes !== null) crew.setRoutes(routes);
+    const repaired = table.reconcile();
+    if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
+  }, UPKEEP_MS);
+  const notes = setInterval(() => placement.note(nowMs()), LOADS_NOTED_EVERY_MS);
+  return () => {
+    for (const timer of [upkeep, notes]) clearInterval(timer);
+  };
+}

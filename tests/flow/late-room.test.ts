@@ -1,0 +1,292 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { type Home, LateRoom, type LateWaiter } from "../../src/flow/late-room.ts";
+import { type LateConfig, lateSettings } from "../../src/flow/late-settings.ts";
+import { TargetPace } from "../../src/flow/target-pace.ts";
+
+const MS_PER_TOKEN = 0.05;
+
+interface Request extends LateWaiter {
+  readonly id: number;
+  readonly cached: readonly Home[];
+}
+
+/** Some targets, all alike, and a room before them. */
+class Mesh {
+  readonly paces: TargetPace[];
+  readonly full = new Set<number>();
+  readonly active: number[];
+  readonly room: LateRoom<Request>;
+  nowMs = 0;
+  #id = 0;
+
+  constructor(count: number, config: Partial<LateConfig> = {}) {
+    this.active = Array.from({ length: count }, () => 0);
+    this.paces = Array.from({ length: count }, () => new TargetPace(MS_PER_TOKEN));
+    const targets = {
+      count,
+      pace: (target: number) => this.paces[target]!,
+      hasRoom: (target: number) => !this.full.has(target),
+      active: (target: number) => this.active[target]!,
+      networkMs: () => 0,
+    };
+    this.room = new LateRoom({ ...defaultsOf(lateSettings), ...config }, targets, ({ cached }) => cached);
+  }
+
+  ask(promptTokens: number, more: Partial<Request> = {}): Request {
+    this.#id += 1;
+    const request: Request = {
+      id: this.#id,
+      promptTokens,
+      priority: 1,
+      cameMs: this.nowMs,
+      wantedMs: Infinity,
+      cached: [],
+      homes: [],
+      homesMs: 0,
+      leastTokens: 0,
+      ...more,
+    };
+    this.room.offer(request, this.nowMs);
+    return request;
+  }
+
+  /** Binds all that may go now: their numbers, and where. */
+  serve(): string[] {
+    const bound: string[] = [];
+    for (let next = this.room.next(this.nowMs); next !== null; next = this.room.next(this.nowMs)) {
+      this.paces[next.target]!.sent({ tokens: next.freshTokens, sentMs: this.nowMs });
+      bound.push(`${next.waiter.id} to ${next.target}: ${next.freshTokens}`);
+    }
+    return bound;
+  }
+
+  /** A prompt that keeps the target busy for that long. */
+  occupy(target: number, ms: number): void {
+    this.paces[target]!.sent({ tokens: ms / MS_PER_TOKEN, sentMs: this.nowMs });
+  }
+}
+
+describe("a room of requests that are bound late", () => {
+  test("sends at once while targets are idle, each to another", () => {
+    const mesh = new Mesh(2);
+    mesh.ask(4000);
+    mesh.ask(4000);
+    expect(
+      mesh
+        .serve()
+        .map((each) => each.slice(0, 6))
+        .toSorted(),
+    ).toEqual(["1 to 0", "2 to 1"]);
+    mesh.ask(4000);
+    expect(mesh.serve()).toEqual([]);
+    expect(mesh.room.waiting).toBe(1);
+  });
+
+  test("opens a target shortly before it is done, and tells when", () => {
+    const mesh = new Mesh(1, { horizonMs: 60 });
+    mesh.occupy(0, 200);
+    mesh.ask(100);
+    expect(mesh.serve()).toEqual([]);
+    expect(mesh.room.wakeAtMs).toBe(140);
+    mesh.nowMs = 140;
+    expect(mesh.serve()).toEqual(["1 to 0: 100"]);
+    expect(mesh.room.wakeAtMs).toBe(Infinity);
+  });
+
+  test("gives a target the least work first", () => {
+    const mesh = new Mesh(1);
+    mesh.occupy(0, 500);
+    for (const tokens of [9000, 300, 5000]) mesh.ask(tokens);
+    mesh.nowMs = 500;
+    expect(mesh.serve()).toEqual(["2 to 0: 300", "3 to 0: 5000"]);
+  });
+
+  test("lets age count", () => {
+    const mesh = new Mesh(1, { ageWeight: 1.5 });
+    mesh.occupy(0, 500);
+    mesh.ask(9000);
+    mesh.nowMs = 400;
+    mesh.ask(300);
+    // 450 ms of work, 500 of age against 15 and 100.
+    mesh.nowMs = 500;
+    expect(mesh.serve()).toEqual(["1 to 0: 9000"]);
+  });
+
+  test("spreads over targets that are equal otherwise", () => {
+    const mesh = new Mesh(3, { loadMs: 1 });
+    mesh.active.splice(0, 3, 20, 4, 9);
+    mesh.ask(100);
+    expect(mesh.serve()).toEqual(["1 to 1: 100"]);
+    const homes = [0, 2].map((target) => ({ target, tokens: 1000 }));
+    mesh.ask(2000, { cached: homes });
+    expect(mesh.serve()).toEqual(["2 to 2: 1000"]);
+  });
+
+  test("prefers the target whose cache has the prefix", () => {
+    const mesh = new Mesh(3);
+    mesh.ask(8000, { cached: [{ target: 2, tokens: 6000 }] });
+    expect(mesh.serve()).toEqual(["1 to 2: 2000"]);
+  });
+
+  test("has a request wait for its prefix's home while that is sooner, and others go first", () => {
+    const mesh = new Mesh(2);
+    mesh.occupy(1, 150);
+    mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
+    mesh.ask(6000);
+    expect(mesh.serve()).toEqual(["2 to 0: 6000"]);
+    mesh.nowMs = 100;
+    expect(mesh.serve()).toEqual(["1 to 1: 1000"]);
+  });
+
+  test("does not wait for a home that would take longer", () => {
+    const mesh = new Mesh(2);
+    mesh.occupy(1, 500);
+    mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
+    expect(mesh.serve()).toEqual(["1 to 0: 8000"]);
+  });
+
+  test("prices what a miss costs those who wait", () => {
+    // 400 ms of work here, or 320 and 90 at its home: 10 ms for itself, and 310 ms of work that others wait for.
+    const mesh = new Mesh(2, { missWeight: 0, ageWeight: 0 });
+    mesh.occupy(1, 320);
+    mesh.ask(8000, { cached: [{ target: 1, tokens: 6200 }] });
+    expect(mesh.serve()).toEqual(["1 to 0: 8000"]);
+    const priced = new Mesh(2, { missWeight: 0.3, ageWeight: 0 });
+    priced.occupy(1, 320);
+    priced.ask(8000, { cached: [{ target: 1, tokens: 6200 }] });
+    expect(priced.serve()).toEqual([]);
+  });
+
+  test("serves those that can still be in time before those that can't", () => {
+    const mesh = new Mesh(1, { patienceMs: 1000, ageWeight: 10 });
+    mesh.occupy(0, 900);
+    mesh.ask(4000);
+    mesh.nowMs = 880;
+    mesh.ask(10_000);
+    expect(mesh.serve()).toEqual(["2 to 0: 10000"]);
+  });
+
+  test("knows of moments by which answers are wanted", () => {
+    const mesh = new Mesh(1, { ageWeight: 0 });
+    mesh.occupy(0, 400);
+    mesh.ask(100, { wantedMs: 300 });
+    mesh.ask(2000);
+    mesh.nowMs = 400;
+    expect(mesh.serve()).toEqual(["2 to 0: 2000"]);
+  });
+
+  test("keeps targets free of long work that is late anyway", () => {
+    const mesh = new Mesh(4, { patienceMs: 1000, lateShare: 0.5, lateWorkMs: 1000 });
+    for (let count = 0; count < 4; count += 1) mesh.ask(60_000);
+    expect(mesh.serve()).toHaveLength(2);
+    mesh.ask(1000);
+    expect(mesh.serve()).toHaveLength(1);
+    expect(mesh.room.waiting).toBe(2);
+  });
+
+  test("lets nobody wait longer than the longest wait, if a target is open", () => {
+    const mesh = new Mesh(2, { patienceMs: 1000, lateShare: 0, waitMsMax: 5000 });
+    mesh.ask(60_000);
+    mesh.ask(80_000);
+    expect(mesh.serve()).toHaveLength(1);
+    mesh.nowMs = 5000;
+    mesh.ask(10);
+    expect(mesh.serve()[0]).toStartWith("2 to");
+  });
+
+  test("serves higher priorities first", () => {
+    const mesh = new Mesh(1);
+    mesh.occupy(0, 100);
+    mesh.ask(100, { priority: 2 });
+    mesh.ask(9000, { priority: 0 });
+    mesh.ask(50, { priority: 1 });
+    mesh.nowMs = 100;
+    expect(mesh.serve()).toEqual(["2 to 0: 9000"]);
+  });
+
+  test("sends nothing to a target without room", () => {
+    const mesh = new Mesh(2);
+    mesh.full.add(0);
+    mesh.ask(100, { cached: [{ target: 0, tokens: 90 }] });
+    expect(mesh.serve()).toEqual(["1 to 1: 100"]);
+    mesh.full.add(1);
+    mesh.ask(100);
+    expect(mesh.serve()).toEqual([]);
+    expect(mesh.room.wakeAtMs).toBe(Infinity);
+  });
+
+  test("looks for homes anew when what it knows is old", () => {
+    const mesh = new Mesh(2, { refreshMs: 100 });
+    for (const target of [0, 1]) mesh.occupy(target, 300);
+    const cached: Home[] = [];
+    mesh.ask(4000, { cached });
+    cached.push({ target: 1, tokens: 3000 });
+    mesh.nowMs = 300;
+    expect(mesh.serve()).toEqual(["1 to 1: 1000"]);
+  });
+
+  test("forgets who went away", () => {
+    const mesh = new Mesh(1);
+    mesh.occupy(0, 100);
+    const gone = mesh.ask(100);
+    expect([mesh.room.remove(gone), mesh.room.remove(gone), mesh.room.waiting]).toEqual([true, false, 0]);
+  });
+
+  test("everyone is served once, within the longest wait and what lies before it", () => {
+    const request = fc.record({
+      afterMs: fc.nat(400),
+      tokens: fc.integer({ min: 1, max: 30_000 }),
+      home: fc.nat(3),
+      cached: fc.double({ min: 0, max: 1, noNaN: true }),
+      priority: fc.nat(3),
+    });
+    fc.assert(
+      fc.property(fc.array(request, { maxLength: 60 }), (requests) => {
+        const waitMsMax = 3000;
+        const mesh = new Mesh(3, { waitMsMax });
+        const ends: { target: number; prompt: { tokens: number; sentMs: number }; atMs: number }[] = [];
+        const freeMs = [0, 0, 0];
+        const waited: number[] = [];
+        let coming = 0;
+        const serve = (): void => {
+          for (let next = mesh.room.next(mesh.nowMs); next !== null; next = mesh.room.next(mesh.nowMs)) {
+            const prompt = { tokens: next.freshTokens, sentMs: mesh.nowMs };
+            mesh.paces[next.target]!.sent(prompt);
+            freeMs[next.target] = Math.max(freeMs[next.target]!, mesh.nowMs) + prompt.tokens * MS_PER_TOKEN;
+            ends.push({ target: next.target, prompt, atMs: freeMs[next.target]! });
+            waited.push(mesh.nowMs - next.waiter.cameMs);
+          }
+        };
+        let askedMs = requests[0]?.afterMs ?? 0;
+        for (let steps = 0; steps < 10_000; steps += 1) {
+          const end = ends.toSorted((a, b) => a.atMs - b.atMs)[0];
+          const atMs = Math.min(
+            coming < requests.length ? askedMs : Infinity,
+            end?.atMs ?? Infinity,
+            Math.max(mesh.nowMs, mesh.room.wakeAtMs),
+          );
+          if (atMs === Infinity) break;
+          mesh.nowMs = atMs;
+          if (end?.atMs === atMs) {
+            ends.splice(ends.indexOf(end), 1);
+            mesh.paces[end.target]!.answered(end.prompt, atMs);
+          } else if (coming < requests.length && askedMs === atMs) {
+            const { tokens, home, cached, priority } = requests[coming]!;
+            const homes = home < 3 ? [{ target: home, tokens: Math.floor(tokens * cached) }] : [];
+            mesh.ask(tokens, { cached: homes, priority });
+            coming += 1;
+            askedMs = atMs + (requests[coming]?.afterMs ?? 0);
+          }
+          serve();
+        }
+        expect(mesh.room.waiting).toBe(0);
+        expect(waited).toHaveLength(requests.length);
+        // The overdue of higher priority and the prompts before them at the targets: all of the work at most.
+        const work = requests.reduce((sum, { tokens }) => sum + tokens * MS_PER_TOKEN, 0);
+        for (const ms of waited) expect(ms).toBeLessThanOrEqual(waitMsMax + work);
+      }),
+    );
+  });
+});

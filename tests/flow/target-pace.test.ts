@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { TargetPace } from "../../src/flow/target-pace.ts";
+
+describe("the pace of a target", () => {
+  test("is the assumed one until first tokens come", () => {
+    const pace = new TargetPace(0.05);
+    const first = { tokens: 1000, sentMs: 100 };
+    pace.sent(first);
+    expect(pace.busyUntilMs).toBe(150);
+    pace.sent({ tokens: 2000, sentMs: 120 });
+    expect([pace.busyUntilMs, pace.count, pace.tokens]).toEqual([250, 2, 3000]);
+    pace.answered(first, 150);
+    expect([pace.busyUntilMs, pace.count, pace.tokens]).toEqual([250, 1, 2000]);
+  });
+
+  test("an idle target is busy from when a prompt comes there", () => {
+    const pace = new TargetPace(0.05);
+    pace.sent({ tokens: 10, sentMs: 1000 });
+    expect(pace.busyUntilMs).toBe(1000.5);
+  });
+
+  test("follows what first tokens tell, and no single stall by more than a factor of ten", () => {
+    const pace = new TargetPace(0.05);
+    let nowMs = 0;
+    const serve = (tokens: number, msPerToken: number): void => {
+      const prompt = { tokens, sentMs: nowMs };
+      pace.sent(prompt);
+      nowMs += tokens * msPerToken;
+      pace.answered(prompt, nowMs);
+    };
+    for (let count = 0; count < 100; count += 1) serve(2000, 0.1);
+    expect(pace.msPerToken).toBeCloseTo(0.1, 3);
+    serve(1000, 1000);
+    expect(pace.msPerToken).toBeLessThan(0.13);
+    for (let count = 0; count < 100; count += 1) serve(2000, 0.02);
+    expect(pace.msPerToken).toBeCloseTo(0.02, 3);
+  });
+
+  test("learns nothing of short prompts, nor of such as overtook others", () => {
+    const pace = new TargetPace(0.05);
+    const [long, short, next] = [5000, 100, 3000].map((tokens) => ({ tokens, sentMs: 0 }));
+    for (const prompt of [long!, short!, next!]) pace.sent(prompt);
+    pace.answered(next!, 1);
+    pace.dropped(long!, 2);
+    pace.answered(short!, 2000);
+    expect([pace.msPerToken, pace.count, pace.tokens]).toEqual([0.05, 0, 0]);
+  });
+
+  test("an answer of what was not sent is a bug", () => {
+    const pace = new TargetPace(1);
+    expect(() => pace.answered({ tokens: 1, sentMs: 0 }, 1)).toThrow("not sent there");
+  });
+
+  test("counts what is there, and stays within its bounds, whatever comes", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom("sent", "answered", "dropped"), fc.nat(30_000), fc.nat(5000))),
+        (steps) => {
+          const pace = new TargetPace(0.05);
+          const there: { tokens: number; sentMs: number }[] = [];
+          let nowMs = 0;
+          for (const [step, tokens, ms] of steps) {
+            nowMs += ms;
+            if (step === "sent") {
+              there.push({ tokens: tokens + 1, sentMs: nowMs });
+              pace.sent(there.at(-1)!);
+            } else if (there.length > 0) {
+              const [prompt] = there.splice(tokens % there.length, 1);
+              pace[step](prompt!, nowMs);
+            }
+            expect(pace.count).toBe(there.length);
+            expect(pace.tokens).toBe(there.reduce((sum, each) => sum + each.tokens, 0));
+            expect(pace.msPerToken).toBeWithin(0.004_999, 0.500_001);
+            if (there.length === 0) expect(pace.busyUntilMs).toBeLessThanOrEqual(nowMs);
+          }
+        },
+      ),
+    );
+  });
+});
