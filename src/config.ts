@@ -29,6 +29,7 @@ import { logSettings } from "./obs/log.ts";
 import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
+import { prefixSettings } from "./score/prefix-settings.ts";
 import { tableSettings } from "./score/table.ts";
 import { RUNTIME_KINDS } from "./runtimes/reading.ts";
 import { watchSettings } from "./runtimes/settings.ts";
@@ -201,6 +202,7 @@ export const routerSettings = section(
     security: { ...securitySettings, doc: "Headers of answers for browsers." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
+    prefix: { ...prefixSettings, doc: "Drawing requests to targets that have the beginning of their prompt cached." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },
