@@ -1,46 +1,35 @@
 /**
- * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot. So it is with what goes
- * along the lines of pages of metrics, for agents.
+ * The router's door to native/: opens the C scorer where it can (native-library.ts), and the TypeScript one where it cannot.
  *
- * The library is embedded in the executable. Bun writes it to $BUN_TMPDIR, $TMPDIR or /tmp when it is first opened (one
- * file a version and user; a file there that belongs to another user is not taken), which fails where nothing can be
- * written or run from there, as in a container with a read-only root. Then it is opened from a file in memory, by its
- * name in /proc. Without that too, or with an empty file in its place, since no C compiler was there at build time, the
- * TypeScript scorer serves: none of this may keep a router from working, so every fault ends in it, with one line that
- * says why. A library that opens is trusted only when it was built for this layout and does on a few examples as TypeScript
- * does. For picks that takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is
- * proven.
- *
- * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
- * missing one is as bad as a wrong layout.
+ * None of this may keep a router from working, so every fault ends in the TypeScript scorer, with one line that says why. A
+ * library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript does. That
+ * takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is proven.
  */
 
-import { type Pointer, dlopen, ptr } from "bun:ffi";
-import { closeSync, readFileSync, writeSync } from "node:fs";
+import { type Pointer, ptr } from "bun:ffi";
+import { faultOf, type Opened, openSymbols } from "./native-library.ts";
 import libraryPath from "../dist/native/libscorer.so" with { type: "file" };
+import { assert } from "./base/assert.ts";
 import { Prng } from "./base/prng.ts";
 import { REQUEST, layoutWord } from "./score/layout.ts";
-import { type Picker, PickRequest, TypeScriptPicker } from "./score/pick.ts";
+import { LOOKUP } from "./score/prefix-layout.ts";
+import { type Picker, PickRequest } from "./score/pick.ts";
+import { TypeScriptPicker } from "./score/scan.ts";
+import { type PrefixWork, TypeScriptPrefixWork } from "./score/prefix-work.ts";
+import type { PrefixLookup } from "./score/prefix-lookup.ts";
 import { TableWriter } from "./score/table-writer.ts";
 import { ScoreTable } from "./score/table.ts";
-import { Followed, type FollowLines, followLines, LINE, LineTable, ODD_MAX } from "./wire/prometheus-lines.ts";
 
 const SYMBOLS = {
   infermesh_layout: { args: [], returns: "i32" },
   infermesh_wide: { args: [], returns: "i32" },
   infermesh_pick: { args: ["ptr"], returns: "i32" },
-  infermesh_follow: {
-    args: ["ptr", "ptr", "i32", "ptr", "i32", "ptr", "ptr", "i32", "ptr"],
-    returns: "void",
-  },
+  infermesh_hash: { args: ["ptr", "i32", "ptr", "i32", "i32", "i32"], returns: "i32" },
+  infermesh_note: { args: ["ptr", "i32", "i32", "ptr", "i32"], returns: "i32" },
+  infermesh_match: { args: ["ptr"], returns: "void" },
 } as const;
 
-/** Where Bun shows what is embedded in an executable. */
-const EMBEDDED = "/$bunfs/";
-const MFD_CLOEXEC = 1;
-const MFD_EXEC = 0x10;
-
-type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+type Library = Opened<typeof SYMBOLS>["symbols"];
 
 class CPicker implements Picker {
   readonly kind = "c";
@@ -61,44 +50,78 @@ class CPicker implements Picker {
   }
 
   #adopt(request: PickRequest): void {
-    new DataView(request.buffer).setBigUint64(REQUEST.table, BigInt(this.#address), true);
+    const view = new DataView(request.buffer);
+    const { prefix } = request;
+    if (prefix !== null) address(prefix);
+    view.setBigUint64(REQUEST.table, BigInt(this.#address), true);
+    view.setBigUint64(REQUEST.prefix, prefix === null ? 0n : BigInt(ptr(prefix.buffer)), true);
     request.address = ptr(request.buffer);
     request.owner = this;
   }
 }
 
-/** In C. What it says of how far it came: five words. */
-function followerOf(library: Library): FollowLines {
-  const call = library.infermesh_follow;
-  const told = new Int32Array(new ArrayBuffer(20));
-  return ({ bytes, words, lines, figures }, page, end, into) => {
-    into.begin(figures);
-    // Nothing has no address.
-    if (end === 0) return;
-    call(bytes, words, lines, page, end, into.values, into.odd, ODD_MAX, told);
-    [into.lines = 0, into.at = 0, into.length = 0, into.figures = 0, into.odds = 0] = told;
-  };
+/** Hashes, notes and questions in C; what C reads by addresses is held by the lookup. */
+class CPrefixWork implements PrefixWork {
+  readonly kind = "c";
+  readonly lookup: PrefixLookup;
+  readonly #library: Library;
+  readonly #words: Pointer;
+  readonly #question: Pointer;
+
+  constructor(library: Library, lookup: PrefixLookup) {
+    this.lookup = lookup;
+    this.#library = library;
+    this.#words = ptr(lookup.index.words);
+    this.#question = ptr(lookup.buffer);
+    address(lookup);
+  }
+
+  hash(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    chain: Int32Array,
+    blocks: number,
+    blocksMax: number,
+    withRest: boolean,
+  ): number {
+    if (end <= start) return blocks;
+    const rest = withRest ? 1 : 0;
+    return this.#library.infermesh_hash(ptr(bytes, start), end - start, ptr(chain), blocks, blocksMax, rest);
+  }
+
+  note(worker: number, row: number, chain: Int32Array, blocks: number): number {
+    assert(row >= 0 && row < this.lookup.index.rowsMax, "the index has the row");
+    return this.#library.infermesh_note(this.#words, worker, row, ptr(chain), blocks);
+  }
+
+  match(): void {
+    this.#library.infermesh_match(this.#question);
+  }
+}
+
+/** Fills a question's addresses in: of memory that lives as long as it. */
+function address(lookup: PrefixLookup): void {
+  const view = new DataView(lookup.buffer);
+  const parts = { index: lookup.index.words, chain: lookup.chain, cached: lookup.cached, touched: lookup.touched };
+  for (const [name, array] of Object.entries(parts)) {
+    view.setBigUint64(LOOKUP[name as keyof typeof parts], BigInt(ptr(array)), true);
+  }
+}
+
+/** Work on the index of the lookup: by the same library, else in TypeScript. */
+export function openPrefixWork(lookup: PrefixLookup, path: string = libraryPath): PrefixWork {
+  const { library } = libraryOf(path, false);
+  return library === undefined ? new TypeScriptPrefixWork(lookup) : new CPrefixWork(library, lookup);
 }
 
 /** The library of this thread; it is opened and tested once. */
 let opened: { library: Library | undefined; reason: string } | undefined;
-/** The same, for pages. */
-let openedFollower: { library: Library | undefined } | undefined;
 
 /** Whether the library opens and passes, for threads of this process. */
 export function isLibraryProven(): boolean {
-  opened ??= openLibrary(libraryPath, pickTest);
+  opened ??= openLibrary(libraryPath, false);
   return opened.library !== undefined;
-}
-
-/** What goes along the lines of pages: C where the library opens and passes, else TypeScript. */
-export function openFollower(path: string = libraryPath): { follow: FollowLines; kind: Picker["kind"] } {
-  const own = path === libraryPath;
-  const { library } = (own ? openedFollower : undefined) ?? openLibrary(path, followTest);
-  if (own) openedFollower = { library };
-  return library === undefined
-    ? { follow: followLines, kind: "typescript" }
-    : { follow: followerOf(library), kind: "c" };
 }
 
 /**
@@ -109,93 +132,27 @@ export function openPicker(
   table: ScoreTable,
   { path = libraryPath, isProven = false }: { readonly path?: string; readonly isProven?: boolean } = {},
 ): { picker: Picker; reason: string } {
-  const own = path === libraryPath;
-  const result = (own ? opened : undefined) ?? openLibrary(path, isProven ? () => "" : pickTest);
-  if (own) opened = result;
-  const { library, reason } = result;
+  const { library, reason } = libraryOf(path, isProven);
   return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
 }
 
-/** `test`: "" where the library does as it should. */
-function openLibrary(
-  path: string,
-  test: (library: Library) => string,
-): { library: Library | undefined; reason: string } {
+function libraryOf(path: string, isProven: boolean): { library: Library | undefined; reason: string } {
+  const own = path === libraryPath;
+  const result = (own ? opened : undefined) ?? openLibrary(path, isProven);
+  if (own) opened = result;
+  return result;
+}
+
+function openLibrary(path: string, isProven: boolean): { library: Library | undefined; reason: string } {
   try {
-    // A bare name would be looked for in the working directory too.
-    if (!path.startsWith("/")) return refused(`its path is not absolute: ${path}`);
-    if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
-    const { library, way } = mapped(path);
+    const { symbols: library, way } = openSymbols(path, SYMBOLS);
     if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
-    const fault = test(library);
+    const fault = isProven ? "" : selfTest(library);
     if (fault !== "") return refused(fault);
     return { library, reason: `${library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer"}${way}` };
   } catch (error) {
-    return refused(wordsOf(error));
+    return refused(faultOf(error));
   }
-}
-
-/** The library by its path, else by a file in memory; `way` says which where it is not the usual one. Throws why not. */
-function mapped(path: string): { library: Library; way: string } {
-  try {
-    return { library: dlopen(path, SYMBOLS).symbols, way: "" };
-  } catch (error) {
-    const why = wordsOf(error);
-    if (!path.startsWith(EMBEDDED)) throw error;
-    try {
-      return { library: openFromMemory(path), way: `, from memory, since it can't be opened from a folder: ${why}` };
-    } catch (fault) {
-      throw new Error(`${why}; nor from memory: ${wordsOf(fault)}`, { cause: fault });
-    }
-  }
-}
-
-/** How often this thread has done so. */
-let mappings = 0;
-
-/**
- * Opens what the path holds by a file that has no place in any file system. The loader maps it and needs it no more, so
- * its descriptor is closed at once.
- */
-export function openFromMemory(path: string): Library {
-  const bytes = readFileSync(path);
-  const fd = memoryFile();
-  try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-    // glibc takes a name that it has opened before for the same library, and numbers of descriptors come again.
-    mappings += 1;
-    return dlopen(`/proc/self/${"./".repeat(mappings)}fd/${fd}`, SYMBOLS).symbols;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** A new one's descriptor. A kernel before 6.3 does not know that it may be run, and allows it. */
-function memoryFile(): number {
-  let why: unknown;
-  for (const name of ["libc.so.6", "libc.so"]) {
-    try {
-      const { memfd_create: create } = dlopen(name, {
-        memfd_create: { args: ["ptr", "u32"], returns: "i32" },
-      }).symbols;
-      const named = new Uint8Array(new ArrayBuffer(16));
-      named.set(new TextEncoder().encode("libscorer.so"));
-      for (const flags of [MFD_CLOEXEC | MFD_EXEC, MFD_CLOEXEC]) {
-        const fd = create(named, flags);
-        if (fd >= 0) return fd;
-      }
-      throw new Error("the kernel gives no file in memory");
-    } catch (error) {
-      why = error;
-    }
-  }
-  throw why;
-}
-
-function wordsOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  // Bun's words name the library twice.
-  return message.replace(/^Failed to open library "[^"]*": /, "").split("\n", 1)[0] ?? "";
 }
 
 function refused(why: string): { library: undefined; reason: string } {
@@ -203,7 +160,7 @@ function refused(why: string): { library: undefined; reason: string } {
 }
 
 /** Picks on a small table of its own, against TypeScript; "" when all agree. */
-function pickTest(library: Library): string {
+function selfTest(library: Library): string {
   const table = ScoreTable.create({ targetsMax: 192, modelsMax: 2, workersMax: 1 });
   const writer = new TableWriter(table);
   const prng = new Prng(1);
@@ -240,33 +197,6 @@ function pickTest(library: Library): string {
     }
     const excluded = ours.exclude(row) && theirs.exclude(row);
     if (!excluded) for (const request of [ours, theirs]) request.clearExcluded();
-  }
-  return "";
-}
-
-/** Lines of each kind, and pages that are other than they; "" when both come as far, with the same numbers. */
-function followTest(library: Library): string {
-  const encoder = new TextEncoder();
-  const table = new LineTable();
-  const kinds = [
-    ['c{le="0.5",model="a-long-name"} ', LINE.figure],
-    ["# HELP ", LINE.skip],
-    ["", LINE.read],
-    ["g ", LINE.figure],
-  ] as const;
-  for (const [text, kind] of kinds) table.add(encoder.encode(text), 0, text.length, kind);
-  const ways = [followerOf(library), followLines].map((follow) => ({ follow, into: new Followed() }));
-  for (const number of ["12.5", "-1e-7", "0.1", "1 2", "x"]) {
-    for (const last of ["g 3\n", "g 3", "h 3\n", ""]) {
-      const page = encoder.encode(`${kinds[0][0]}${number}\n# HELP it\nx 1\n${last}`);
-      const [ours, theirs] = ways.map(({ follow, into }) => {
-        into.values.fill(0);
-        follow(table, page, page.length, into);
-        const { lines, at, length, figures, odds, values, odd } = into;
-        return [lines, at, length, figures, odds, ...values.subarray(0, 2), ...odd.subarray(0, odds * 4)];
-      });
-      if (!Bun.deepEquals(ours, theirs)) return "it does not go along lines as TypeScript does";
-    }
   }
   return "";
 }

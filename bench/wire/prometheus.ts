@@ -6,7 +6,7 @@ import { heapStats } from "bun:jsc";
 import { measure } from "mitata";
 import { MetricPages } from "../../src/runtimes/metric-pages.ts";
 import { VLLM } from "../../src/runtimes/vllm.ts";
-import { openFollower } from "../../src/native.ts";
+import { openFollower } from "../../src/native-pages.ts";
 import { type FollowLines, followLines } from "../../src/wire/prometheus-lines.ts";
 import { PrometheusReader } from "../../src/wire/prometheus.ts";
 import { report } from "../report.ts";

@@ -1,6 +1,6 @@
+/** What the series of a family make together for the runtime, or for one of its models. */
 import { MOMENTS } from "./window.ts";
 
-/** What the series of a family make together for the runtime, or for one of its models. */
 export class Cell {
   /** The page on which it was last. */
   page = 0;

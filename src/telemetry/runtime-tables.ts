@@ -1,6 +1,6 @@
 /** The adapters of all kinds of runtimes, and what the agent must know of a kind before it asks. */
 import { assert } from "../base/assert.ts";
-import { openFollower } from "../native.ts";
+import { openFollower } from "../native-pages.ts";
 import type { Adapter } from "../runtimes/adapter.ts";
 import type { RuntimeKind } from "../runtimes/reading.ts";
 import { TableAdapter } from "../runtimes/table-adapter.ts";

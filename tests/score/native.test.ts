@@ -2,7 +2,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { isLibraryProven, openFromMemory, openPicker } from "../../src/native.ts";
+import { openFromMemory } from "../../src/native-library.ts";
+import { isLibraryProven, openPicker } from "../../src/native.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -20,6 +21,8 @@ function fresh() {
   writer.write(row, PLAIN);
   return { table, row };
 }
+
+const PREFIX = "int infermesh_hash(void){return 0;} int infermesh_note(void){return 0;} void infermesh_match(void){}";
 
 /** A shared library of these C lines. */
 function stub(name: string, source: string): string {
@@ -51,7 +54,7 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
   test.skipIf(!HAS_COMPILER)("another layout", () => {
     const path = stub(
       "layout",
-      "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;} void infermesh_follow(void){}",
+      `int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 0;}`,
     );
     expect(openPicker(fresh().table, { path }).reason).toContain("another table layout");
   });
@@ -68,14 +71,14 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
     const word = /LAYOUT_WORD \((-?\d+)\)/.exec(readFileSync(join(libraryWith(), "..", "layout.h"), "utf8"))?.[1] ?? "";
     const path = stub(
       "answers",
-      `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 3;} void infermesh_follow(void){}`,
+      `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 3;}`,
     );
     expect(openPicker(fresh().table, { path }).reason).toContain("does not answer as");
     // Who was told that it is proven does not try it again, and yet looks whether it is of this layout.
     expect(openPicker(fresh().table, { path, isProven: true }).picker.kind).toBe("c");
     const other = stub(
       "other",
-      "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;}",
+      `int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 0;}`,
     );
     expect(openPicker(fresh().table, { path: other, isProven: true }).picker.kind).toBe("typescript");
   });
@@ -85,7 +88,10 @@ describe("from a file in memory, where no folder will do", () => {
   test.skipIf(!HAS_COMPILER)("the library opens, and leaves no descriptor behind", () => {
     const open = (): string[] => readdirSync("/proc/self/fd");
     const before = open();
-    const library = openFromMemory(libraryWith());
+    const library = openFromMemory(libraryWith(), {
+      infermesh_layout: { args: [], returns: "i32" },
+      infermesh_wide: { args: [], returns: "i32" },
+    });
     expect(open()).toEqual(before);
     const word = /LAYOUT_WORD \((-?\d+)\)/.exec(readFileSync(join(libraryWith(), "..", "layout.h"), "utf8"))?.[1];
     expect(String(library.infermesh_layout())).toBe(word ?? "");
@@ -96,8 +102,8 @@ describe("from a file in memory, where no folder will do", () => {
     const path = join(folder, "memory.so");
     writeFileSync(path, "hello");
     const before = readdirSync("/proc/self/fd");
-    expect(() => openFromMemory(path)).toThrow();
-    expect(() => openFromMemory(join(folder, "nowhere.so"))).toThrow("no such file");
+    expect(() => openFromMemory(path, {})).toThrow();
+    expect(() => openFromMemory(join(folder, "nowhere.so"), {})).toThrow("no such file");
     expect(readdirSync("/proc/self/fd")).toEqual(before);
   });
 });
