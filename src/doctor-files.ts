@@ -56,12 +56,24 @@ async function removeFolders(path: string, first: string): Promise<void> {
   for (let at = resolve(path); at.length >= end; at = dirname(at)) await rmdir(at).catch(() => {});
 }
 
+let reached = Promise.resolve();
+
 /**
- * A file that can't be reached in time holds up the check that reads it here; what reads it afterwards would hold up the
- * process.
+ * A file that can't be reached in time (of a server that is gone, or a pipe) holds up the checks that come by here; what
+ * reads it afterwards would hold up the process. One file after the other, as each takes one of the few threads that all
+ * other checks need.
  */
-async function reach(files: readonly string[]): Promise<void> {
-  await Promise.all(files.filter((file) => file !== "").map((file) => readFile(file).catch(() => {})));
+function reach(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    if (file !== "")
+      reached = reached
+        .then(() => readFile(file))
+        .then(
+          () => {},
+          () => {},
+        );
+  }
+  return reached;
 }
 
 /** Keys of the mesh, of targets and of runtimes. Nothing of them is shown. */
@@ -155,7 +167,7 @@ function certificateSets({ tls, upstreamTls, control, runtimes }: Subject): Cert
 
 async function judgeSet({ use, files, keys }: CertificateSet): Promise<Finding[]> {
   const nowMs = Date.now();
-  await reach(keys);
+  await reach([...files.map(([, file]) => file), ...keys]);
   const texts = await Promise.all(files.map(([, file]) => readFile(file, "utf8").catch(() => "")));
   try {
     use();
