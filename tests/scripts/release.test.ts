@@ -253,7 +253,14 @@ describe("no release is made", () => {
     const nowhere = mkdtempSync(join(scratch, "no-git-"));
     expect(
       await refusalOf(
-        release({ root: nowhere, out: join(nowhere, "o"), processors: ["x64"], builder: builderOf(), say() {} }),
+        release({
+          replaces: false,
+          root: nowhere,
+          out: join(nowhere, "o"),
+          processors: ["x64"],
+          builder: builderOf(),
+          say() {},
+        }),
       ),
     ).toContain("is no git checkout");
   });
