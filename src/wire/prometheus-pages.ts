@@ -9,7 +9,15 @@
  * Where pages are others each time (a server may have no order in what it tells), it stops remembering for a while.
  */
 import { CR, HT, LF, SP } from "./octets.ts";
-import { Followed, followLines, type FollowLines, LINE, type LineKind, LineTable, ODD_WORDS } from "./prometheus-lines.ts";
+import {
+  Followed,
+  followLines,
+  type FollowLines,
+  LINE,
+  type LineKind,
+  LineTable,
+  ODD_WORDS,
+} from "./prometheus-lines.ts";
 import { NumberReader } from "./prometheus-number.ts";
 import { BODY_BYTES_MAX, type PrometheusEnd, type PrometheusOptions, PrometheusReader } from "./prometheus.ts";
 
@@ -114,7 +122,7 @@ export class PageReader {
 
   #readOn(page: Uint8Array, from: number): void {
     const reader = this.#reader;
-    for (let at = from; at < page.length; ) {
+    for (let at = from; at < page.length;) {
       const line = page.indexOf(LF, at);
       const faults = reader.faults;
       this.#isSampled = false;
@@ -127,7 +135,13 @@ export class PageReader {
 
   #remember(page: Uint8Array, start: number, line: number, isFault: boolean): void {
     const isFigure = this.#isSampled && !this.#isMore;
-    const end = isFault ? start : isFigure ? numberStart(page, start, line) : this.#isSampled ? start : named(page, start, line);
+    const end = isFault
+      ? start
+      : isFigure
+        ? numberStart(page, start, line)
+        : this.#isSampled
+          ? start
+          : named(page, start, line);
     this.#isFull = !this.#table.fits(end - start);
     if (this.#isFull) return;
     const isKept = end > start && (!isFigure || this.#options.keep());

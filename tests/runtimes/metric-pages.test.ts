@@ -401,14 +401,23 @@ describe("pages whose lines are followed", () => {
   };
   const labels = fc.constantFrom("", '{model="a"}', '{model="b",e="0"}', '{model="b",e="1"}', '{e="0"}');
   const line = fc.oneof(
-    fc.tuple(fc.constantFrom("g", "c", "c_total", "h_count", "h_sum", "share", "unwanted"), labels).map((parts) => parts.join("")),
+    fc
+      .tuple(fc.constantFrom("g", "c", "c_total", "h_count", "h_sum", "share", "unwanted"), labels)
+      .map((parts) => parts.join("")),
     fc
       .tuple(fc.constantFrom("0.1", "1", "+Inf", "x"), fc.constantFrom("", ',model="a"'))
       .map(([le, model]) => `h_bucket{le="${le}"${model}}`),
-    fc.tuple(fc.constantFrom("1", "16", "None"), fc.constantFrom("", "l", "l,m")).map(([slots, adapters]) => `i_info{slots="${slots}",adapters="${adapters}"}`),
+    fc
+      .tuple(fc.constantFrom("1", "16", "None"), fc.constantFrom("", "l", "l,m"))
+      .map(([slots, adapters]) => `i_info{slots="${slots}",adapters="${adapters}"}`),
     fc.constant("process_start_time_seconds"),
   );
-  const value = fc.oneof(fc.nat(9), fc.nat(1e6), fc.double({ min: 0, max: 10, noNaN: true }), fc.constantFrom("NaN", "-1", "+Inf"));
+  const value = fc.oneof(
+    fc.nat(9),
+    fc.nat(1e6),
+    fc.double({ min: 0, max: 10, noNaN: true }),
+    fc.constantFrom("NaN", "-1", "+Inf"),
+  );
   const page = fc.record({
     values: fc.array(value, { minLength: 1, maxLength: 20 }),
     change: fc.option(fc.record({ at: fc.nat(), line, isInsert: fc.boolean() }), { freq: 3 }),

@@ -15,7 +15,12 @@ import {
   ODD_MAX,
 } from "../../src/wire/prometheus-lines.ts";
 import { PageReader } from "../../src/wire/prometheus-pages.ts";
-import { BODY_BYTES_MAX, type PrometheusEnd, PrometheusReader, type PrometheusSample } from "../../src/wire/prometheus.ts";
+import {
+  BODY_BYTES_MAX,
+  type PrometheusEnd,
+  PrometheusReader,
+  type PrometheusSample,
+} from "../../src/wire/prometheus.ts";
 import { cFollower } from "../score/c-library.ts";
 
 const encoder = new TextEncoder();
@@ -119,7 +124,16 @@ const beginning = fc.oneof(
       '{"quoted name",a="1"} ',
     ),
   },
-  fc.constantFrom("u ", 'unwanted{a="b"} ', 'unwanted_name_bucket{le="1"}', '{"unwanted"} ', " c ", "c{", "c{a=b} ", "c"),
+  fc.constantFrom(
+    "u ",
+    'unwanted{a="b"} ',
+    'unwanted_name_bucket{le="1"}',
+    '{"unwanted"} ',
+    " c ",
+    "c{",
+    "c{a=b} ",
+    "c",
+  ),
 );
 const behind = fc.oneof(
   { weight: 12, arbitrary: fc.constant("") },
@@ -127,7 +141,22 @@ const behind = fc.oneof(
 );
 const line = fc.oneof(
   { weight: 60, arbitrary: fc.tuple(beginning, number, behind).map((parts) => parts.join("")) },
-  { weight: 15, arbitrary: fc.constantFrom("", " ", "# HELP c It counts.", "# TYPE c counter", "#", "# c", "# EOF", " # EOF", "#EOF", "# EOF ", "#\t EOF") },
+  {
+    weight: 15,
+    arbitrary: fc.constantFrom(
+      "",
+      " ",
+      "# HELP c It counts.",
+      "# TYPE c counter",
+      "#",
+      "# c",
+      "# EOF",
+      " # EOF",
+      "#EOF",
+      "# EOF ",
+      "#\t EOF",
+    ),
+  },
   fc.constant(`unwanted ${"x".repeat(70_000)}`),
   fc.constant(`c{a="${"x".repeat(70_000)}"} 1`),
 );
@@ -241,8 +270,14 @@ describe.each(FOLLOWERS)("pages that are followed in %s", (_, follow) => {
 
 test("C and TypeScript go as far along any lines, with the same numbers where both read them", () => {
   const c = cFollower();
-  const kept = fc.tuple(fc.string({ unit: fc.constantFrom("a", "b", " ", "#", "\n", "1") }), fc.constantFrom(...Object.values(LINE)));
-  const bytes = fc.string({ unit: fc.constantFrom("a", "b", " ", "#", "\n", "\r", "1", "2", ".", "e", "-"), maxLength: 40 });
+  const kept = fc.tuple(
+    fc.string({ unit: fc.constantFrom("a", "b", " ", "#", "\n", "1") }),
+    fc.constantFrom(...Object.values(LINE)),
+  );
+  const bytes = fc.string({
+    unit: fc.constantFrom("a", "b", " ", "#", "\n", "\r", "1", "2", ".", "e", "-"),
+    maxLength: 40,
+  });
   fc.assert(
     fc.property(fc.array(kept, { maxLength: 6 }), fc.array(bytes, { maxLength: 8 }), (lines, rests) => {
       const table = new LineTable();
@@ -255,7 +290,12 @@ test("C and TypeScript go as far along any lines, with the same numbers where bo
         return { into, odd };
       });
       const [twin, ours] = told as [(typeof told)[0], (typeof told)[0]];
-      const far = ({ into: { lines: count, at, length, figures } }: typeof twin): number[] => [count, at, length, figures];
+      const far = ({ into: { lines: count, at, length, figures } }: typeof twin): number[] => [
+        count,
+        at,
+        length,
+        figures,
+      ];
       expect(far(ours)).toEqual(far(twin));
       // What C leaves to TypeScript is a number of many digits.
       for (const one of twin.odd) expect(ours.odd).toContainEqual(one);
