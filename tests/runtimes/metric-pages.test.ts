@@ -434,7 +434,7 @@ describe("pages whose lines are followed", () => {
           expect(pages.read(encoder.encode(`${text}${number}\n`), false, second * 1000)).toBe("");
           return [pages.figures, pages.figuresOf("a"), pages.models()];
         });
-        expect(told[0]).toEqual(told[1]!);
+        expect(told[0]).toEqual(told[1]);
       }
     }
   });
@@ -464,7 +464,7 @@ describe("pages whose lines are followed", () => {
           for (let time = 0; time < times; time += 1) {
             atMs += 1000;
             const [why, expected] = both.map((pages) => pages.read(body, false, atMs));
-            expect(why).toBe(expected!);
+            expect(why).toBe(expected);
             expect(seen(both[0])).toEqual(seen(both[1]));
           }
         }
