@@ -89,15 +89,7 @@ class CPrefixWork implements PrefixWork {
     address(lookup);
   }
 
-  hash(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    chain: Int32Array,
-    blocks: number,
-    blocksMax: number,
-    withRest: boolean,
-  ): number {
+  hash(...[bytes, start, end, chain, blocks, blocksMax, withRest]: Parameters<PrefixWork["hash"]>): number {
     if (end <= start) return blocks;
     const rest = withRest ? 1 : 0;
     return this.#library.infermesh_hash(ptr(bytes, start), end - start, ptr(chain), blocks, blocksMax, rest);
