@@ -172,6 +172,8 @@ const agentStatus: Lazy = async () => {
 
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
+const load: Lazy = async () => command((await import("./load-command.ts")).loadCommand);
+
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
 const inspectStore: Lazy = async () => {
@@ -220,6 +222,7 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
+    load: { doc: "Send requests to a server when they are due, and tell what came of them.", load },
     member: { doc: "Membership alone.", load: member, hidden: true },
     "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),
@@ -262,7 +265,7 @@ async function main(args: readonly string[]): Promise<void> {
   const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
     const { runCommandLine } = await import("./ctl/command.ts");
     // Every setting of every role: most commands do without.
-    const variables = async () => (await import("./config.ts")).variables();
+    const variables = async () => (await import("./variables.ts")).variables();
     const surroundings = { env: process.env, terminal, columns, variables };
     process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
   });

@@ -20,19 +20,21 @@ export const CORES = [
   "flow",
   "fleet",
   "sim",
+  "load",
   "health",
   "kv",
   "kube",
   "exec",
   "runtimes",
 ];
-const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
+const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
   "bench-gpu",
+  "load-command",
   "self-test",
   "process",
   "targets",
@@ -67,6 +69,7 @@ const BESIDE_ROLES = [
   "standing",
   "succession",
   "upgrade",
+  "variables",
 ];
 
 /** What each room may import besides itself; main may import everything. */
@@ -74,6 +77,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   ...Object.fromEntries(CORES.slice(1).map((core) => [core, ["base"]])),
   sim: ["base", "score", "flow", "policy", "health"],
+  load: ["base", "sim"],
   fleet: ["base", "score"],
   signal: ["base", "score"],
   runtimes: ["base", "wire"],
