@@ -43,6 +43,7 @@ const BESIDE_ROLES = [
   "doctor-subject",
   "bench-gpu",
   "load-command",
+  "inspect-store",
   "self-test",
   "process",
   "targets",

@@ -62,7 +62,12 @@ describe("a report", () => {
 
   test("sums nodes, tokens, caches and seconds", () => {
     const of = (node: string, dueMs: number, cached: number): Ending => ({
-      ...{ dueMs, firstMs: dueMs + 10, lastMs: dueMs + 50, endMs: dueMs + 50, events: 5, node },
+      dueMs,
+      firstMs: dueMs + 10,
+      lastMs: dueMs + 50,
+      endMs: dueMs + 50,
+      events: 5,
+      node,
       ...(cached >= 0 ? { cached } : {}),
     });
     const made = report([of("b", 0, 50), of("a", 1000, 30), of("b", 1990, -1)]);
