@@ -36,6 +36,15 @@ export class Waiter<T> implements HeapItem {
   bytes = 0;
   /** Until when it must have been taken; Infinity leaves that to the queue. */
   deadlineMs = Infinity;
+  /** When the request came, and until when its first token is wanted. */
+  cameMs = 0;
+  wantedMs = Infinity;
+  /** Its answer comes whole. */
+  isSilent = false;
+  /** Tokens a second that its targets take at least, as far as is known; 0: nothing is. */
+  perSecondMin = 0;
+  /** Its number at the desk that binds it; 0: it is not there. */
+  lateId = 0;
 
   // ---- the queue's own
   heapIndex = -1;

@@ -7,7 +7,7 @@
  *
  * Of all pairs of a request and an open target the one is bound that has the least
  *
- *   work + price - ageWeight * age            in milliseconds
+ *   work + price + debt - ageWeight * age     in milliseconds
  *
  * where `work` is the time for the tokens that the target's cache doesn't have, and `price` what computing more than the
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each
@@ -19,13 +19,17 @@
  * `lateShare` of the targets work at such. Whoever has waited for `waitMsMax` goes before all others, wherever there is
  * room: nobody waits longer than that and the time until the next target opens.
  *
- * Priorities come first of all; 0 goes before 1.
+ * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
+ * it (`tenant-debts.ts`), as so much more work.
+ *
+ * What others have at a target (`othersMs`) delays the next prompt there, and is not ours to foresee: it makes us send
+ * one prompt at a time, but never none, so that whoever shares a target gets a part of it.
  *
  * Cost: each binding looks at up to `scanMax` requests, in the order in which they came, and at each one's few homes.
  */
 import { assert } from "../base/assert.ts";
 import type { LateConfig } from "./late-settings.ts";
-import type { TargetPace } from "./target-pace.ts";
+import { TenantDebts } from "./tenant-debts.ts";
 
 /** Where more of a prompt is cached than elsewhere. */
 export interface Home {
@@ -33,10 +37,18 @@ export interface Home {
   readonly tokens: number;
 }
 
-/** The targets as the room sees them, by number. */
+/** What is known of a target's own work for us; a TargetPace knows it. */
+export interface Pace {
+  readonly busyUntilMs: number;
+  readonly msPerToken: number;
+}
+
+/** The targets as the room sees them, by number: how many there are may change between two calls. */
 export interface LateTargets {
   readonly count: number;
-  pace(target: number): TargetPace;
+  pace(target: number): Pace;
+  /** What a prompt waits for there beside our own work: what others sent, and what else makes the target slow. */
+  othersMs?(target: number): number;
   /** Requests may be sent there, and it has room in its batch and in its cache. */
   hasRoom(target: number): boolean;
   /** One way to it. */
@@ -49,6 +61,9 @@ export interface LateWaiter {
   readonly cameMs: number;
   /** Its first token is wanted by then. */
   readonly wantedMs: number;
+  /** Whose it is, among whom room is shared, and that one's part: 1 is usual. */
+  readonly tenant?: string;
+  readonly weight?: number;
   /** The room's own: where its prefix is. */
   homes: readonly Home[];
   homesMs: number;
@@ -69,7 +84,8 @@ export class LateRoom<W extends LateWaiter> {
   /** In the order in which they came. */
   readonly #waiters: W[] = [];
   readonly #open: number[] = [];
-  readonly #isOpen: Uint8Array;
+  #isOpen: Uint8Array;
+  readonly #debts = new TenantDebts();
   #wakeAtMs = Infinity;
 
   // The best pair of a scan.
@@ -98,13 +114,16 @@ export class LateRoom<W extends LateWaiter> {
     waiter.homes = this.#homesOf(waiter);
     waiter.homesMs = nowMs;
     this.#waiters.push(waiter);
+    this.#debts.came(waiter.tenant ?? "");
   }
 
   /** Its client went away; false when it doesn't wait. */
   remove(waiter: W): boolean {
     const at = this.#waiters.indexOf(waiter);
-    if (at >= 0) this.#waiters.splice(at, 1);
-    return at >= 0;
+    if (at < 0) return false;
+    this.#waiters.splice(at, 1);
+    this.#debts.left(waiter.tenant ?? "", 0);
+    return true;
   }
 
   /** The next one to be sent; null: nobody, for now. What is bound must be told to its target's pace before the next call. */
@@ -117,7 +136,9 @@ export class LateRoom<W extends LateWaiter> {
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
-    return { waiter, target: this.#target, freshTokens: fresh(waiter, this.#target) };
+    const freshTokens = fresh(waiter, this.#target);
+    this.#debts.left(waiter.tenant ?? "", freshTokens / (waiter.weight ?? 1));
+    return { waiter, target: this.#target, freshTokens };
   }
 
   /** Finds the open targets, and when the next one opens. */
@@ -125,10 +146,12 @@ export class LateRoom<W extends LateWaiter> {
     const { horizonMs } = this.#config;
     const targets = this.#targets;
     this.#open.length = 0;
+    if (this.#isOpen.length < targets.count) this.#isOpen = new Uint8Array(targets.count * 2);
     for (let target = 0; target < targets.count; target += 1) {
       this.#isOpen[target] = 0;
       if (!targets.hasRoom(target)) continue;
-      const opensMs = targets.pace(target).busyUntilMs - horizonMs - targets.networkMs(target);
+      const othersMs = Math.min(horizonMs, this.#othersMs(target));
+      const opensMs = targets.pace(target).busyUntilMs - horizonMs + othersMs - targets.networkMs(target);
       if (opensMs <= nowMs) {
         this.#isOpen[target] = 1;
         this.#open.push(target);
@@ -163,7 +186,7 @@ export class LateRoom<W extends LateWaiter> {
     for (let target = 0; target < this.#targets.count; target += 1) {
       if ((this.#isOpen[target] === 1) !== isOpen || (!isOpen && !this.#targets.hasRoom(target))) continue;
       const pace = this.#targets.pace(target);
-      const ms = Math.max(0, pace.busyUntilMs - nowMs) + this.#config.usualTokens * pace.msPerToken;
+      const ms = this.#waitMs(target, nowMs) + this.#config.usualTokens * pace.msPerToken;
       if (ms >= best) continue;
       best = ms;
       found = target;
@@ -208,7 +231,11 @@ export class LateRoom<W extends LateWaiter> {
   }
 
   #waitMs(target: number, nowMs: number): number {
-    return Math.max(0, this.#targets.pace(target).busyUntilMs - nowMs);
+    return Math.max(0, this.#targets.pace(target).busyUntilMs - nowMs) + this.#othersMs(target);
+  }
+
+  #othersMs(target: number): number {
+    return this.#targets.othersMs?.(target) ?? 0;
   }
 
   #workMs(tokens: number, target: number): number {
@@ -237,7 +264,9 @@ export class LateRoom<W extends LateWaiter> {
     if (!isOverdue && isLate && work > config.lateWorkMs && !mayBeLate) return;
     // Lower goes first: the overdue, then by priority, and within one those that can still be in time.
     const rank = isOverdue ? -1 : waiter.priority * 2 + (isLate ? 1 : 0);
-    const value = isOverdue ? waiter.cameMs : work + price - age * (isLate ? config.lateAgeWeight : config.ageWeight);
+    const debt = this.#debts.tokens(waiter.tenant ?? "") * config.tenantWeight * this.#targets.pace(target).msPerToken;
+    const ageWeight = isLate ? config.lateAgeWeight : config.ageWeight;
+    const value = isOverdue ? waiter.cameMs : work + price + debt - age * ageWeight;
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;
     this.#rank = rank;
     this.#value = value;

@@ -275,4 +275,46 @@ describe("a room of requests that are bound late", () => {
       }),
     );
   });
+
+  test("lets tenants share, whatever one of them has waiting", () => {
+    const mesh = new Mesh(1, { horizonMs: 1 });
+    mesh.occupy(0, 100);
+    for (let count = 0; count < 6; count += 1) mesh.ask(2000, { tenant: "much" });
+    mesh.nowMs = 50;
+    for (let count = 0; count < 3; count += 1) mesh.ask(2000, { tenant: "little" });
+    const order: string[] = [];
+    while (mesh.room.waiting > 0) {
+      mesh.nowMs = Math.max(mesh.nowMs, mesh.paces[0]!.busyUntilMs);
+      order.push(...mesh.serve().map((each) => (Number(each.split(" ")[0]) > 6 ? "little" : "much")));
+    }
+    // The one that came first goes first; then in turns.
+    expect(order.slice(0, 6).filter((each) => each === "little")).toHaveLength(3);
+  });
+
+  test("counts what others have at a target, and sends one prompt there all the same", () => {
+    const others = [400, 0];
+    const paces = [new TargetPace(MS_PER_TOKEN), new TargetPace(MS_PER_TOKEN)];
+    let count = 2;
+    const targets = {
+      get count() {
+        return count;
+      },
+      pace: (target: number) => paces[target]!,
+      hasRoom: () => true,
+      networkMs: () => 0,
+      othersMs: (target: number) => others[target]!,
+    };
+    const room = new LateRoom<Request>({ ...defaultsOf(lateSettings), horizonMs: 60 }, targets, () => []);
+    const ask = (id: number): void =>
+      room.offer({ id, promptTokens: 3000, priority: 1, cameMs: 0, wantedMs: Infinity, cached: [], homes: [], homesMs: 0 }, 0);
+    for (const id of [1, 2, 3]) ask(id);
+    expect(room.next(0)?.target).toBe(1);
+    paces[1]!.sent({ tokens: 3000, sentMs: 0 });
+    // Sooner behind ours at the second one than behind the others' at the first.
+    expect([room.next(0), room.wakeAtMs]).toEqual([null, 90]);
+    count = 1;
+    expect(room.next(0)?.target).toBe(0);
+    paces[0]!.sent({ tokens: 3000, sentMs: 0 });
+    expect(room.next(0)).toBeNull();
+  });
 });
