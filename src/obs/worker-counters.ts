@@ -10,7 +10,7 @@ import {
   bucketOf,
 } from "./buckets.ts";
 
-export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback"] as const;
+export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
 export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated", "exhausted"] as const;

@@ -12,6 +12,7 @@ import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { KnownHeads } from "./known-heads.ts";
+import type { LateLine } from "./late-line.ts";
 import type { LoadReports } from "./load-reports.ts";
 import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
@@ -33,6 +34,8 @@ export interface WorkerContext {
   readonly counters: WorkerCounters;
   readonly heads: KnownHeads;
   readonly dispatch: Dispatch;
+  /** To the desk that binds late; null: there is none. */
+  readonly late: LateLine | null;
   readonly deadlines: Deadlines;
   readonly loads: LoadReports;
   readonly wires: Wires;

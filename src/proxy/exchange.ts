@@ -38,7 +38,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
-import { Choice } from "./choice.ts";
+import { Choice, hasRoom, HELD, heldPerSecond, isBoundLate } from "./choice.ts";
 import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -47,6 +47,7 @@ import type { Enforcement } from "./enforcement.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
+import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
 import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
@@ -311,10 +312,17 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
-    const row = flow.queue.requests > 0 ? ALL_FULL : this.#claim(this.#first);
+    const row = flow.queue.requests > 0 ? this.#behindOthers() : this.#claim(this.#first);
+    if (row === HELD) return this.#wait(flow);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
+  }
+
+  /** Others wait for the model already. Where they are held by the desk, so is this one: targets need not be full. */
+  #behindOthers(): number {
+    const isHeld = isBoundLate(this.#context, this.model) && hasRoom(this.#context, this.model);
+    return isHeld ? HELD : ALL_FULL;
   }
 
   #promptTokens(): number {
@@ -328,9 +336,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   /** Chooses a target for an attempt; the row, or why there is none. */
-  #claim(attempt: Attempt): number {
-    const tokens = this.#promptTokens();
-    const row = choice.make(this.#context, this.model, tokens, this.#excluded, this.#attempts > 0);
+  #claim(attempt: Attempt, place: LateBound | null = null): number {
+    const tokens = place?.tokens ?? this.#promptTokens();
+    const row = choice.make(this.#context, this.model, tokens, this.#excluded, this.#attempts > 0, place);
     if (row < 0) return row;
     attempt.take(choice, tokens);
     const { decisions } = this.#context;
@@ -364,7 +372,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
-    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    waiter.cameMs = this.#startedMs;
+    waiter.wantedMs = this.#startedMs + this.wishes.firstTokenMs;
+    waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
+    waiter.perSecondMin = heldPerSecond(this.#context, this.model);
+    const isLate = isBoundLate(this.#context, this.model);
+    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter, isLate);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.
     if (!waiter.waiting) return null;
@@ -375,15 +388,16 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     return null;
   }
 
-  tryAgain(flow: ModelFlow): boolean {
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
     const denial = this.#denialNow();
     if (denial !== null) {
+      if (place !== null) this.#context.late?.refuse(place);
       if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
       this.refuse(denial);
       return true;
     }
-    const row = this.#claim(this.#first);
-    if (row === ALL_FULL) return false;
+    const row = this.#claim(this.#first, place);
+    if (row === ALL_FULL || row === HELD) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
     if (row < 0 && !this.#claimStandIn(this.#first)) this.refuse(this.#noTarget());
     else this.#launch(this.#first);
@@ -695,7 +709,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #firstToken(attempt: Attempt): void {
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
-    attempt.endPrefill();
+    attempt.endPrefill(this.#answer.status < 400);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);

@@ -37,6 +37,7 @@ import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
@@ -88,6 +89,11 @@ function start(options: WorkerStart): RunningWorker {
   const counters = WorkerStats.attach(options.stats).forWorker(index);
   const scheme = options.tls === null ? "http" : "https";
   const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+  const waiting = new Int32Array(options.late);
+  const later = (tell: () => void): void => transport.later(tell);
+  const late = new LateLine(settings.flow.late, table, index, waiting, later, (news) =>
+    post({ kind: "late", index, news }),
+  );
   const context: WorkerContext = {
     index,
     config,
@@ -100,7 +106,8 @@ function start(options: WorkerStart): RunningWorker {
     pick: new PickRequest(),
     counters,
     heads: new KnownHeads(),
-    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
+    late,
     deadlines: new Deadlines(alarm()),
     loads: new LoadReports(table, counters, alarm(), (packed) => post({ kind: "loads", index, packed })),
     wires,
@@ -223,6 +230,9 @@ function start(options: WorkerStart): RunningWorker {
           break;
         case "holders":
           shares.holders = message.holders;
+          break;
+        case "late-bound":
+          late.bound(message.bound);
           break;
         case "control-reply":
           replies.get(message.id)?.(message.status, message.body);

@@ -25,6 +25,9 @@ import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
+import type { LateDesk } from "../../src/proxy/late-desk.ts";
+import { LateLine } from "../../src/proxy/late-line.ts";
+import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
 import { Routes } from "../../src/proxy/routes.ts";
@@ -107,6 +110,8 @@ export class Relay {
   readonly asked: Parameters<Ask>[] = [];
   /** What its targets told of their load. */
   readonly loads: RowReport[] = [];
+  /** Where its requests wait that are bound late. */
+  readonly late: LateDesk;
   readonly shares: Shares;
   readonly enforcement: Enforcement;
   readonly #transport: Transport;
@@ -163,6 +168,12 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
+    const later = (tell: () => void): void => this.#transport.later(tell);
+    const service = new LateService(flow.late, this.table, (_worker, bound) => queueMicrotask(() => late.bound(bound)));
+    this.late = service.desk;
+    const late = new LateLine(flow.late, this.table, 0, new Int32Array(service.waiting), later, (news) =>
+      queueMicrotask(() => service.heard(0, news)),
+    );
     this.context = {
       index: 0,
       config: proxy,
@@ -175,7 +186,8 @@ export class Relay {
       pick: new PickRequest(),
       counters,
       heads: new KnownHeads(),
-      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
+      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters, late),
+      late,
       deadlines: new Deadlines(alarm()),
       loads: new LoadReports(this.table, counters, alarm(), (packed) => this.loads.push(...unpackReports(packed))),
       wires,
