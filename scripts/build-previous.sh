@@ -10,6 +10,8 @@ commit="$(node -p 'require("./package.json").config.previous' 2>/dev/null)"
 [ "${#commit}" -eq 40 ] || { say "package.json names no commit (config.previous); tests of mixed meshes are left out"; exit 0; }
 cache="${INFERMESH_PREVIOUS:-${XDG_CACHE_HOME:-$HOME/.cache}/infermesh-previous}"
 out="$cache/$commit/infermesh"
+# An executable takes such variables for settings.
+unset "${!INFERMESH_@}"
 [ -x "$out" ] && { say "$commit is there"; exit 0; }
 leave() {
   say "$1; tests of mixed meshes are left out"
@@ -27,7 +29,9 @@ mkdir -p "$cache/$commit" || leave "$cache can't be written"
 work="$(mktemp -d "$cache/$commit/.work-XXXXXX")" || leave "$cache can't be written"
 trap 'rm -rf "$work"' EXIT
 started=$SECONDS
-git clone -q --shared --no-checkout "$(git rev-parse --path-format=absolute --git-common-dir)" "$work" 2>/dev/null &&
+# A repository of its own over these objects: a shallow clone can't be cloned with them.
+git init -q "$work" &&
+  git rev-parse --path-format=absolute --git-path objects >"$work/.git/objects/info/alternates" &&
   git -C "$work" checkout -q --detach "$commit" || leave "$commit can't be checked out"
 # With the same packages, those that are here do.
 if cmp -s package-lock.json "$work/package-lock.json" && [ -e node_modules/.infermesh-lock ]; then

@@ -23,6 +23,7 @@ const CORES = [
   "health",
   "signal",
   "kv",
+  "kube",
   "exec",
   "runtimes",
 ];

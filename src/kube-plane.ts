@@ -21,7 +21,9 @@ import { Prng } from "./base/prng.ts";
 import type { Targets } from "./targets.ts";
 
 /** Between news of a source and new targets: a rollout tells of many pods at once. */
-const PLACE_DELAY_MS = 20;
+const PLACE_DELAY_MS = 50;
+/** Targets may have changed hands. */
+const KEEP_EVERY_MS = 1000;
 /** Things that are wrong with what was found and were told of; beyond that they are told again. */
 const TOLD_MAX = 1000;
 
@@ -43,8 +45,11 @@ export class KubePlane {
   /** Of a predecessor: they count until each source has said what there is. */
   #inherited: readonly Discovered[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #keeping: ReturnType<typeof setInterval>;
   readonly #told = new Set<string>();
   #waiting: (() => void)[] = [];
+  /** All that each source has said is in place, with what it serves. */
+  #isCaughtUp = false;
   #isStopped = false;
 
   /** Throws a MeshError where it can't be known how the API server is reached. */
@@ -52,6 +57,8 @@ export class KubePlane {
     this.#options = options;
     const { targets, tell, log } = options;
     this.#runtimes = new PodRuntimes({ ...options, targets, tell, log, changed: () => this.#later() });
+    this.#keeping = setInterval(() => this.#keep(), KEEP_EVERY_MS);
+    if (options.config.discover.sources.length > 0) this.#access = new KubeAccess(options.config.discover);
     this.configure(options.config);
   }
 
@@ -59,7 +66,13 @@ export class KubePlane {
   configure(config: KubePlaneOptions["config"]): void {
     const { sources } = config.discover;
     this.#runtimes.configure(config);
-    if (sources.length > 0) this.#access ??= new KubeAccess(this.#options.config.discover);
+    try {
+      // The first source may come while the router runs.
+      if (sources.length > 0) this.#access ??= new KubeAccess(this.#options.config.discover);
+    } catch (error) {
+      this.#options.log.error("nothing is looked for in Kubernetes", { error: (error as Error).message });
+      return;
+    }
     const known = new Map(this.#watchers.map((watcher) => [watcher.source.text, watcher]));
     const wanted = new Map(sources.map((source) => [source.text, source]));
     for (const [text, watcher] of known) if (!wanted.has(text)) watcher.stop();
@@ -71,12 +84,13 @@ export class KubePlane {
   inherit(told: unknown): void {
     if (this.#watchers.length === 0 || this.#hasAll() || !Array.isArray(told)) return;
     this.#inherited = told.filter(isDiscovered);
+    this.#runtimes.remember(this.#inherited);
     this.#options.targets.discovered(this.#inherited);
   }
 
-  /** Each source has said what there is, and who was found is a target; or that takes longer. */
+  /** Each source has said what there is, and what was found has said what it serves; or that takes longer. */
   async caughtUp(limitMs: number): Promise<void> {
-    if (this.#hasAll()) return;
+    if (this.#watchers.length === 0 || this.#isCaughtUp) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, limitMs);
     this.#waiting.push(resolve);
@@ -97,6 +111,7 @@ export class KubePlane {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#keeping);
     for (const watcher of this.#watchers) watcher.stop();
     this.#runtimes.stop();
     for (const resolve of this.#waiting.splice(0)) resolve();
@@ -130,9 +145,17 @@ export class KubePlane {
     const { places, faults } = placesOf(found);
     this.#places = places;
     targets.discovered(places.map((place) => this.#runtimes.discovered(place)));
-    this.#runtimes.keep(places.filter(({ id }) => targets.get(id)?.source === "k8s"));
+    this.#keep();
     this.#complain(faults);
-    if (this.#hasAll()) for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#isCaughtUp = this.#hasAll() && this.#runtimes.haveBeenAsked;
+    if (!this.#isCaughtUp) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Where somebody else announces a pod, that one is asked by whoever does. */
+  #keep(): void {
+    const { targets } = this.#options;
+    this.#runtimes.keep(this.#places.filter(({ id }) => targets.get(id)?.source === "k8s"));
   }
 
   /** Says once what keeps something from being a target. */

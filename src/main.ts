@@ -170,6 +170,12 @@ const agentStatus: Lazy = async () => {
   });
 };
 
+const doctor =
+  (which: "doctorMachine" | "doctorAgent" | "doctorRouter"): Lazy =>
+  async () =>
+    // Each fits its own settings, and whoever runs it needs to know no more.
+    command((await import("./doctor.ts"))[which] as Command<Section>);
+
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
@@ -220,6 +226,15 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
+    doctor: {
+      doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",
+      load: doctor("doctorMachine"),
+      children: {
+        machine: { doc: "Check what either needs.", load: doctor("doctorMachine") },
+        agent: { doc: "Check what an agent of these settings needs.", load: doctor("doctorAgent") },
+        router: { doc: "Check what a router of these settings needs.", load: doctor("doctorRouter") },
+      },
+    },
     member: { doc: "Membership alone.", load: member, hidden: true },
     "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),

@@ -22,6 +22,13 @@ import { keyRule } from "./wire/upstream-keys.ts";
 /** Their figures change all the time; they are read about once a second. */
 const SAMPLE_MS = 500;
 
+/** Why one that is well gets no requests. */
+const WORDS = { ready: "", unready: "Kubernetes has its pod as not ready", draining: "Kubernetes has its pod end" };
+const KEY_HINT = "a key for it is named by --upstream-auth, such as bearer:file:/run/secrets/vllm";
+const UNKNOWN_HINT = "say by runtime= what it is, or by runtime=none and model= what it serves";
+/** Of targets that never came back. */
+const REMEMBERED_MAX = 8192;
+
 type Config = Pick<RouterConfig, "runtime" | "upstreamAuth" | "upstreamTls">;
 
 export interface PodRuntimesOptions {
@@ -36,12 +43,16 @@ export interface PodRuntimesOptions {
 interface Pod {
   place: KubePlace;
   readonly runtime: RemoteRuntime;
+  /** How it is asked: one that is to be asked otherwise is another one. */
+  readonly how: string;
 }
 
 export class PodRuntimes {
   readonly #options: PodRuntimesOptions;
   #config: Config;
   readonly #pods = new Map<string, Pod>();
+  /** What targets served when they were asked last, by somebody who asks no more. */
+  readonly #remembered = new Map<string, readonly string[]>();
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(options: PodRuntimesOptions) {
@@ -52,34 +63,51 @@ export class PodRuntimes {
     }, SAMPLE_MS);
   }
 
-  /** Those that are found from now on are asked so. */
+  /** So they are asked from the next `keep` on. */
   configure(config: Config): void {
     this.#config = config;
+  }
+
+  /** What targets are known to serve, until they have been asked. */
+  remember(targets: readonly Pick<Discovered, "id" | "models">[]): void {
+    for (const { id, models } of targets) this.#remembered.set(id, models);
   }
 
   /** The place as a target, with the models that it is known to serve. */
   discovered(place: KubePlace): Discovered {
     const { source, ...rest } = place;
-    const told = this.#pods.get(keyOf(place))?.runtime.models ?? [];
+    const runtime = this.#pods.get(keyOf(place))?.runtime;
+    if (runtime?.isKnown === true) this.#remembered.delete(place.id);
+    const told = this.#remembered.get(place.id) ?? runtime?.models ?? [];
     return { ...rest, models: registrableModels([...source.models, ...told]) };
   }
 
   /** These and no others are asked. */
   keep(places: readonly KubePlace[]): void {
     const wanted = new Map(places.filter(isAsked).map((place) => [keyOf(place), place]));
-    for (const [key, { runtime }] of this.#pods) {
-      if (wanted.has(key)) continue;
-      runtime.stop();
+    const how = JSON.stringify([this.#config.runtime, this.#config.upstreamAuth, this.#config.upstreamTls]);
+    for (const [key, pod] of this.#pods) {
+      if (wanted.has(key) && pod.how === how) continue;
+      if (wanted.has(key)) this.remember([{ id: pod.place.id, models: pod.runtime.models }]);
+      pod.runtime.stop();
       this.#pods.delete(key);
     }
     for (const [key, place] of wanted) {
       const known = this.#pods.get(key);
-      if (known === undefined) this.#pods.set(key, this.#open(place));
-      else if (known.place.condition !== place.condition) {
-        known.place = place;
-        this.#sample(known);
-      } else known.place = place;
+      if (known === undefined) {
+        this.#pods.set(key, this.#open(place, how));
+        continue;
+      }
+      const isOther = known.place.condition !== place.condition;
+      known.place = place;
+      if (isOther) this.#sample(known);
     }
+    if (this.#remembered.size > REMEMBERED_MAX) this.#remembered.clear();
+  }
+
+  /** Each that is ready, as Kubernetes has it, was asked, and has answered or is known not to. */
+  get haveBeenAsked(): boolean {
+    return [...this.#pods.values()].every(({ place, runtime }) => place.condition !== "ready" || runtime.isKnown);
   }
 
   stop(): void {
@@ -88,12 +116,11 @@ export class PodRuntimes {
     this.#pods.clear();
   }
 
-  #open(place: KubePlace): Pod {
+  #open(place: KubePlace, how: string): Pod {
     const { tell, log, changed } = this.#options;
     const { id, host, port, tls, source } = place;
-    const name = source.runtime === "auto" ? "runtime" : source.runtime;
     const runtime = new RemoteRuntime({
-      name,
+      name: id,
       url: { protocol: "http", host, port, tls, base: "" },
       kind: source.runtime as RemoteRuntimeOptions["kind"],
       models: source.models,
@@ -101,17 +128,17 @@ export class PodRuntimes {
       config: { ...defaultsOf(runtimeSettings), ...this.#config.runtime },
       tell: (kind, event) => runtimeTeller(id, kind, tell, log.with({ target: id }))(event),
       strange: (why) => {
-        const hint = "say by runtime= what it is, or by runtime=none and model= what it serves";
+        const hint = why.includes("key") ? KEY_HINT : UNKNOWN_HINT;
         log.warn("a pod's runtime is none that is known", { target: id, why, hint });
       },
       changed: () => {
         changed();
+        tellCrowd();
         const pod = this.#pods.get(keyOf(place));
         if (pod !== undefined) this.#sample(pod);
       },
     });
-    const pod: Pod = { place, runtime };
-    crowdTeller(
+    const tellCrowd = crowdTeller(
       {
         name: id,
         get models() {
@@ -121,7 +148,7 @@ export class PodRuntimes {
       log,
     );
     runtime.begin();
-    return pod;
+    return { place, runtime, how };
   }
 
   /** As requests of clients are shown: by keys that are for every model, or for one that the source names. */
@@ -156,15 +183,18 @@ function keyOf({ id, host, port, tls, source }: KubePlace): string {
   return JSON.stringify([id, host, port, tls, source.runtime, source.models]);
 }
 
-/** What the pod's runtime tells, as far as Kubernetes agrees; undefined while it is not known who it is. */
+/** What the pod's runtime tells, as far as Kubernetes agrees; undefined while it has told nothing. */
 function sampleOfPod({ condition }: KubePlace, { watched }: RemoteRuntime): NodeSample | undefined {
-  if (watched === null) return undefined;
-  const sample = sampleOf([watched], placesOf([watched]));
+  if (watched === null || watched.status.state === "connecting") return undefined;
+  const { runtimes = [], ...sample } = sampleOf([watched], placesOf([watched]));
+  const [isReady, isDraining] = [condition === "ready", condition === "draining"];
   return {
     ...sample,
-    ready: sample.ready && condition === "ready",
-    draining: sample.draining || condition === "draining",
-    runtimes: sample.runtimes ?? [],
+    ready: sample.ready && isReady,
+    draining: sample.draining || isDraining,
+    runtimes: runtimes.map((one) =>
+      isReady ? one : { ...one, ready: false, message: one.message || WORDS[condition] },
+    ),
     gpus: [],
     connectedPeers: 0,
     backoffRequests: 0,

@@ -242,9 +242,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   policies.watch(controlPlane.store);
 
   const endUpkeep = beginUpkeep({ placement, targets, policies, table, crew: started, log });
+  await Promise.all([policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
   targets.settle();
-
-  await Promise.all([crew.settled(), policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
+  await crew.settled();
   keepPid(config.pidFile);
   crew.accept();
   readiness.accepts(nowMs());

@@ -25,6 +25,7 @@ export const CORES = [
   "kube",
   "exec",
   "runtimes",
+  "diagnosis",
 ];
 const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
 
@@ -32,6 +33,13 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "doctor",
+  "doctor-files",
+  "doctor-machine",
+  "doctor-mesh",
+  "doctor-ports",
+  "doctor-serving",
+  "doctor-subject",
   "bench-gpu",
   "self-test",
   "process",

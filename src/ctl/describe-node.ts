@@ -204,8 +204,9 @@ function requestsOf({ routable, sample }: TargetDetail): string {
 function targetFacts(target: TargetDetail, isOneOfSeveral: boolean): Facts {
   const { sample, failuresInRow = 0, lastError = "" } = target;
   const ago = (ms: number | null | undefined): string => (typeof ms === "number" ? `${formatAge(ms)} ago` : "not yet");
-  const atAge =
-    sample?.uptimeSeconds === undefined ? "" : `, ${formatAge(sample.uptimeSeconds * 1000)} after its start`;
+  // A pod without an agent does not tell since when it runs.
+  const { uptimeSeconds = 0 } = sample ?? {};
+  const atAge = uptimeSeconds === 0 ? "" : `, ${formatAge(uptimeSeconds * 1000)} after its start`;
   const failures = failuresInRow === 0 ? "" : `${failuresInRow} polls failed in a row: `;
   return {
     title: isOneOfSeveral ? `Target ${target.id ?? "-"}` : "Target",

@@ -196,11 +196,14 @@ function nodeRows(targets: readonly TargetRow[], members: readonly MemberRow[]):
   ];
 }
 
+/** Of targets that are no members, by how they are known. */
+const ROLES: Readonly<Record<string, string>> = { static: "upstream", k8s: "pod" };
+
 function nodeOfTarget(target: TargetRow, member: MemberRow | undefined): NodeRow {
   const ages = [target.sampledAgoMs, member?.seenAgoMs].filter((age) => typeof age === "number");
   return {
     ...target,
-    role: member?.role ?? (target.source === "static" ? "upstream" : "agent"),
+    role: member?.role ?? ROLES[target.source ?? ""] ?? "agent",
     status: member?.status ?? null,
     zone: target.zone || member?.zone || "",
     incarnation: member?.incarnation ?? target.incarnation ?? 0,

@@ -366,15 +366,17 @@ export class Fleet {
     return true;
   }
 
-  /** Takes in what was told of before, where there is a place for it now. */
+  /** Takes in what was told of before, where there is a place for it now; what makes way for that frees another place. */
   #reconsider(): void {
-    for (const offer of this.#offers.values()) {
-      if (this.#refusal(offer, "gossip") !== undefined) continue;
-      this.#offers.delete(offer.id);
-      this.#admit(offer, "gossip");
+    while (this.#isFreed) {
+      this.#isFreed = false;
+      for (const offer of this.#offers.values()) {
+        if (this.#refusal(offer, "gossip") !== undefined) continue;
+        this.#offers.delete(offer.id);
+        this.#admit(offer, "gossip");
+      }
+      if (this.#discovered.length > 0) this.#settleDiscovered();
     }
-    if (this.#discovered.length > 0) this.#settleDiscovered();
-    this.#isFreed = false;
   }
 
   #isFull(): boolean {

@@ -62,8 +62,19 @@ export function placesOf(found: readonly Found[]): Places {
       else if (known.port !== place.port) faults.add(clash(known, place));
     }
   }
-  const places = [...best.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  return { places, faults: [...faults].toSorted() };
+  const all = [...best.values()].toSorted((a, b) => compare(a.id, b.id));
+  return { places: onePerAddress(all), faults: [...faults].toSorted() };
+}
+
+/** A pod that ends may have left its address to another, or to one that takes its place on the same machine. */
+function onePerAddress(places: readonly KubePlace[]): KubePlace[] {
+  const best = new Map<string, KubePlace>();
+  for (const place of places) {
+    const address = formatAddress(place);
+    const known = best.get(address);
+    if (known === undefined || RANK[place.condition] < RANK[known.condition]) best.set(address, place);
+  }
+  return best.size === places.length ? [...places] : places.filter((place) => best.get(formatAddress(place)) === place);
 }
 
 function placeOf(source: KubeSource, endpoint: KubeEndpoint, port: ListedPort): KubePlace {

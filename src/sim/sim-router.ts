@@ -13,6 +13,8 @@ const KV_USAGE_MAX = 0.98;
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
   readonly strategy: ((targets: number, seed: number) => Strategy) | LateConfig;
+  /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
+  readonly assumedRate?: number;
 }
 
 /** A request on its way or at its node. */
@@ -25,6 +27,9 @@ export interface Sent {
   /** Prompt tokens that the node is expected to compute. */
   readonly freshTokens: number;
   isDecoding: boolean;
+  hasFailed: boolean;
+  /** Sent before, to a node that failed. */
+  readonly isRetry: boolean;
   /** Where requests are bound late: what its target's pace counts. */
   readonly computing: Computing | null;
 }
@@ -33,14 +38,16 @@ export interface Sent {
 class Held implements LateWaiter {
   readonly id: number;
   readonly arrival: Arrival;
+  readonly isRetry: boolean;
   readonly priority = 0;
   readonly wantedMs = Infinity;
   homes: readonly Home[] = [];
   homesMs = 0;
 
-  constructor(id: number, arrival: Arrival) {
+  constructor(id: number, arrival: Arrival, isRetry: boolean) {
     this.id = id;
     this.arrival = arrival;
+    this.isRetry = isRetry;
   }
 
   get promptTokens(): number {
@@ -52,7 +59,15 @@ class Held implements LateWaiter {
   }
 }
 
+/** Where requests go that a router sends, and those that it can't. */
+export interface Network {
+  send(sent: Sent, nowMs: number): void;
+  lost(): void;
+}
+
+/** What a router had at the nodes when they were looked at. */
 export interface Mark {
+  readonly atMs: number;
   readonly active: Float64Array;
   readonly queuedTokens: Float64Array;
 }
@@ -64,29 +79,24 @@ export class SimRouter {
   readonly #paces: TargetPace[];
   readonly #networkMs: number;
   readonly #prefixes: CachePrefixes;
-  readonly #send: (sent: Sent, nowMs: number) => void;
+  readonly #network: Network;
   /** Its own, beside which others may have requests there. */
   readonly #active: Float64Array;
   readonly #queuedTokens: Float64Array;
   readonly #othersActive: Float64Array;
   readonly #othersTokens: Float64Array;
+  /** When it was last heard that a request had failed there. */
+  readonly #failedMs: Float64Array;
 
-  constructor(
-    spec: RouterSpec,
-    engines: readonly Batcher[],
-    networkMs: number,
-    seed: number,
-    send: (sent: Sent, nowMs: number) => void,
-  ) {
+  constructor(spec: RouterSpec, engines: readonly Batcher[], networkMs: number, seed: number, network: Network) {
     const count = engines.length;
     this.#networkMs = networkMs;
-    this.#send = send;
+    this.#network = network;
     this.#view = new TargetView(count);
-    for (const [target, { config }] of engines.entries()) {
-      this.#view.secondsPerPrefillToken[target] = 1 / config.prefillTokensPerSecond;
-    }
+    const rates = engines.map(({ config }) => config.prefillTokensPerSecond * (spec.assumedRate ?? 1));
+    for (const [target, rate] of rates.entries()) this.#view.secondsPerPrefillToken[target] = 1 / rate;
     this.#prefixes = new CachePrefixes(engines);
-    this.#paces = engines.map(({ config }) => new TargetPace(1000 / config.prefillTokensPerSecond));
+    this.#paces = rates.map((rate) => new TargetPace(1000 / rate));
     const { strategy } = spec;
     this.#strategy = typeof strategy === "function" ? strategy(count, seed) : null;
     this.#room =
@@ -97,7 +107,7 @@ export class SimRouter {
             {
               count,
               pace: (target) => this.#paces[target]!,
-              hasRoom: (target) => this.#view.kvUsage[target]! < KV_USAGE_MAX,
+              hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
               networkMs: () => networkMs,
             },
             ({ arrival }) => this.#prefixes.homes(arrival.hashes),
@@ -106,6 +116,7 @@ export class SimRouter {
     this.#queuedTokens = new Float64Array(count);
     this.#othersActive = new Float64Array(count);
     this.#othersTokens = new Float64Array(count);
+    this.#failedMs = new Float64Array(count).fill(-Infinity);
   }
 
   /** When to call `serve` though nothing came. */
@@ -113,9 +124,9 @@ export class SimRouter {
     return this.#room?.wakeAtMs ?? Infinity;
   }
 
-  take(id: number, arrival: Arrival, nowMs: number): void {
+  take(id: number, arrival: Arrival, nowMs: number, isRetry = false): void {
     if (this.#room !== null) {
-      this.#room.offer(new Held(id, arrival), nowMs);
+      this.#room.offer(new Held(id, arrival, isRetry), nowMs);
       this.serve(nowMs);
       return;
     }
@@ -124,8 +135,12 @@ export class SimRouter {
     if (strategy.needsPrefixes) this.#prefixes.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
     const { promptTokens } = arrival;
     const target = strategy.choose(view, { promptTokens }, nowMs);
+    if (target < 0) {
+      this.#network.lost();
+      return;
+    }
     const matched = strategy.needsPrefixes ? view.matchedTokens[target]! : 0;
-    this.#bind(id, arrival, target, Math.max(1, promptTokens - matched), nowMs);
+    this.#bind(id, arrival, isRetry, target, Math.max(1, promptTokens - matched), nowMs);
   }
 
   /** Sends what may be sent now of what is held. */
@@ -133,11 +148,11 @@ export class SimRouter {
     if (this.#room === null) return;
     for (let bound = this.#room.next(nowMs); bound !== null; bound = this.#room.next(nowMs)) {
       const { waiter, target, freshTokens } = bound;
-      this.#bind(waiter.id, waiter.arrival, target, freshTokens, nowMs);
+      this.#bind(waiter.id, waiter.arrival, waiter.isRetry, target, freshTokens, nowMs);
     }
   }
 
-  #bind(id: number, arrival: Arrival, target: number, freshTokens: number, nowMs: number): void {
+  #bind(id: number, arrival: Arrival, isRetry: boolean, target: number, freshTokens: number, nowMs: number): void {
     const computing = this.#room === null ? null : { tokens: freshTokens, sentMs: nowMs + this.#networkMs };
     if (computing !== null) this.#paces[target]!.sent(computing);
     this.#active[target]! += 1;
@@ -145,36 +160,64 @@ export class SimRouter {
     this.#view.contextTokens[target]! += arrival.promptTokens;
     this.#prefixes.routed(target, arrival.hashes);
     this.#renew(target);
-    this.#send({ id, arrival, router: this, target, sentMs: nowMs, freshTokens, isDecoding: false, computing }, nowMs);
+    const ahead = { freshTokens, isDecoding: false, hasFailed: false, isRetry, computing };
+    this.#network.send({ id, arrival, router: this, target, sentMs: nowMs, ...ahead }, nowMs);
   }
 
   firstToken(sent: Sent, nowMs: number): void {
-    sent.isDecoding = true;
-    this.#queuedTokens[sent.target]! -= sent.freshTokens;
-    this.#prefixes.computed(sent.target, sent.arrival.hashes);
-    this.#renew(sent.target);
+    this.#computed(sent);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     if (sent.computing === null) return;
     this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#networkMs);
     this.serve(nowMs);
   }
 
+  /** Its prompt is no work any more. */
+  #computed(sent: Sent): void {
+    sent.isDecoding = true;
+    this.#queuedTokens[sent.target]! -= sent.freshTokens;
+    this.#prefixes.computed(sent.target, sent.arrival.hashes);
+    this.#renew(sent.target);
+  }
+
   ended(sent: Sent, nowMs: number): void {
     // One that could not be served has no first token.
     if (!sent.isDecoding) this.firstToken(sent, nowMs);
-    this.#active[sent.target]! -= 1;
-    this.#view.contextTokens[sent.target]! -= sent.arrival.promptTokens;
-    this.#renew(sent.target);
+    this.#left(sent);
     this.serve(nowMs);
   }
 
-  /** Its own load as it is when a sample is taken. */
-  mark(): Mark {
-    return { active: this.#active.slice(), queuedTokens: this.#queuedTokens.slice() };
+  /** Its node went down, or was down when it came there. */
+  failed(sent: Sent, nowMs: number): void {
+    sent.hasFailed = true;
+    this.#failedMs[sent.target] = nowMs;
+    this.#view.routable[sent.target] = 0;
+    const hasToken = sent.isDecoding;
+    if (!hasToken) {
+      this.#computed(sent);
+      if (sent.computing !== null) this.#paces[sent.target]!.dropped(sent.computing, nowMs);
+    }
+    this.#left(sent);
+    if (hasToken || sent.isRetry) this.#network.lost();
+    else this.take(sent.id, sent.arrival, nowMs, true);
+    this.serve(nowMs);
   }
 
-  sampled(samples: readonly BatchingStats[], mark: Mark, nowMs: number): void {
+  #left(sent: Sent): void {
+    this.#active[sent.target]! -= 1;
+    this.#view.contextTokens[sent.target]! -= sent.arrival.promptTokens;
+    this.#renew(sent.target);
+  }
+
+  /** Its own load as it is when a sample is taken. */
+  mark(atMs: number): Mark {
+    return { atMs, active: this.#active.slice(), queuedTokens: this.#queuedTokens.slice() };
+  }
+
+  sampled(samples: readonly (BatchingStats | null)[], mark: Mark, nowMs: number): void {
     for (const [target, sample] of samples.entries()) {
+      if (sample === null) continue;
+      if (mark.atMs >= this.#failedMs[target]!) this.#view.routable[target] = 1;
       const active = sample.running + sample.waiting;
       this.#othersActive[target] = Math.max(0, active - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, sample.queuedPrefillTokens - mark.queuedTokens[target]!);

@@ -11,7 +11,10 @@ export interface Outcome {
   readonly requests: number;
   /** Share of the requests that were good. */
   readonly goodput: number;
+  /** By a node that could never hold them. */
   readonly refused: number;
+  /** That failed at their nodes, or found none. */
+  readonly lost: number;
   readonly ttftMeanMs: number;
   readonly ttftMs: Readonly<Record<"p50" | "p90" | "p95" | "p99" | "p999", number>>;
   readonly itlMs: Readonly<Record<"p50" | "p95" | "p99", number>>;
@@ -35,6 +38,7 @@ export class Tally {
   readonly #itlsMs: number[] = [];
   #good = 0;
   #refused = 0;
+  #lost = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
 
@@ -61,16 +65,21 @@ export class Tally {
     this.#cachedTokens += served.cachedTokens;
   }
 
+  lost(): void {
+    this.#lost += 1;
+  }
+
   outcome(endMs: number, nodes: readonly BatchingStats[]): Outcome {
     const ttfts = Float64Array.from(this.#ttftsMs).sort();
     const itls = Float64Array.from(this.#itlsMs).sort();
-    const requests = ttfts.length + this.#refused;
+    const requests = ttfts.length + this.#refused + this.#lost;
     const busy = nodes.map(({ busyMs }) => busyMs / endMs);
     const utilisation = mean(busy);
     return {
       requests,
       goodput: this.#good / requests,
       refused: this.#refused,
+      lost: this.#lost,
       ttftMeanMs: mean(ttfts),
       ttftMs: {
         p50: quantile(ttfts, 0.5),

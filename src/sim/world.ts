@@ -7,14 +7,25 @@
  * else from samples, which are old when they come. A sample less the router's own share at its moment is what others
  * have there. Of caches it knows what their events tell (`prefixes.ts`).
  *
- * Deterministic: the same spec gives the same outcome, to the bit.
+ * Nodes may become slow, go down and come up again (`Incident`). What was at one that goes down has failed; so has what
+ * comes while it is down. Its routers hear of each failure as of an answer. They try once more what has no token yet,
+ * and send nothing there until a sample tells that it is back, with an empty cache.
+ *
+ * Deterministic: the same spec gives the same outcome, to the bit. Whatever hasn't ended an hour after the last request
+ * came is lost.
  */
 import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
-import { Batcher, type BatchingConfig } from "./batching.ts";
+import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
 import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
 import { Tally, type Outcome, type Served } from "./tally.ts";
+
+/** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
+export type Incident = { readonly node: number; readonly atMs: number } & (
+  | { readonly kind: "slow"; readonly factor: number }
+  | { readonly kind: "down" | "up" }
+);
 
 export interface WorldSpec {
   readonly arrivals: readonly Arrival[];
@@ -27,6 +38,9 @@ export interface WorldSpec {
   readonly sampleEveryMs: number;
   /** From a sample's moment to the routers. */
   readonly sampleDelayMs: number;
+  /** Part of the samples that a router never gets; none. */
+  readonly sampleLoss?: number;
+  readonly incidents?: readonly Incident[];
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;
   readonly itlMs: number;
@@ -59,14 +73,50 @@ class Alarm implements HeapItem {
 class Node implements HeapItem {
   heapIndex = -1;
   heapKey = Infinity;
-  readonly engine: Batcher;
   readonly happens: Happens;
+  readonly place: number;
+  /** All of the nodes', by place. */
+  readonly #engines: Batcher[];
+  /** Requests that are there. */
+  readonly here = new Set<Sent>();
+  isDown = false;
+  pace = 1;
+  /** Of its engines before the present one. */
+  #busyMs = 0;
+  #preemptions = 0;
 
-  constructor(config: BatchingConfig, happens: (node: Node, nowMs: number) => void) {
-    this.engine = new Batcher(config);
+  constructor(place: number, engines: Batcher[], happens: (node: Node, nowMs: number) => void) {
+    this.place = place;
+    this.#engines = engines;
     this.happens = (nowMs) => happens(this, nowMs);
   }
+
+  get engine(): Batcher {
+    return this.#engines[this.place]!;
+  }
+
+  /** Its engine is gone with all that it held. */
+  replace(nowMs: number): void {
+    const { busyMs, preemptions } = this.engine.stats(nowMs);
+    this.#busyMs += busyMs;
+    this.#preemptions += preemptions;
+    this.#engines[this.place] = new Batcher(this.engine.config);
+    this.engine.setPace(this.pace, nowMs);
+    this.here.clear();
+  }
+
+  stats(nowMs: number): BatchingStats {
+    const stats = this.engine.stats(nowMs);
+    return {
+      ...stats,
+      busyMs: stats.busyMs + this.#busyMs,
+      preemptions: stats.preemptions + this.#preemptions,
+    };
+  }
 }
+
+/** After the last request came. */
+const GIVE_UP_MS = 3_600_000;
 
 export class World {
   readonly #spec: WorldSpec;
@@ -76,6 +126,8 @@ export class World {
   readonly #alarms: Alarm[];
   readonly #sent: (Sent | undefined)[] = [];
   readonly #tally: Tally;
+  /** Decides which samples are lost. */
+  readonly #losses: Prng;
   #left: number;
   /** Of everything that was simulated: events of nodes, routers and the network. */
   events = 0;
@@ -84,14 +136,17 @@ export class World {
     this.#spec = spec;
     this.#tally = new Tally(spec);
     this.#left = spec.arrivals.length;
-    this.#nodes = spec.nodes.map((config) => new Node(config, (node, nowMs) => this.#woken(node, nowMs)));
+    const engines = spec.nodes.map((config) => new Batcher(config));
+    this.#nodes = engines.map((_, place) => new Node(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
     const prng = new Prng(spec.seed);
-    const engines = this.#nodes.map(({ engine }) => engine);
+    const network = {
+      send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
+      lost: () => this.#lost(),
+    };
     this.#routers = Array.from({ length: spec.routers }, () => {
-      return new SimRouter(spec.router, engines, spec.networkMs, prng.nextU32(), (sent, nowMs) =>
-        this.#send(sent, nowMs),
-      );
+      return new SimRouter(spec.router, engines, spec.networkMs, prng.nextU32(), network);
     });
+    this.#losses = new Prng(prng.nextU32());
     this.#alarms = this.#routers.map((router) => new Alarm((nowMs) => router.serve(nowMs)));
   }
 
@@ -99,6 +154,10 @@ export class World {
     const { arrivals, routers, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
+    for (const incident of this.#spec.incidents ?? []) {
+      this.#at(incident.atMs, (nowMs) => this.#befall(incident, nowMs));
+    }
+    const giveUpMs = (arrivals.at(-1)?.atMs ?? 0) + GIVE_UP_MS;
     let nowMs = 0;
     while (this.#left > 0) {
       const first = this.#events.peek();
@@ -109,7 +168,7 @@ export class World {
         this.#routers[next % routers]!.take(next, arrival, nowMs);
         next += 1;
       } else {
-        if (first === undefined) break;
+        if (first === undefined || first.heapKey > giveUpMs) break;
         this.#events.pop();
         nowMs = first.heapKey;
         this.events += 1;
@@ -117,9 +176,10 @@ export class World {
       }
       this.#setAlarms(nowMs);
     }
+    while (this.#left > 0) this.#lost();
     return this.#tally.outcome(
       nowMs,
-      this.#nodes.map(({ engine }) => engine.stats(nowMs)),
+      this.#nodes.map((node) => node.stats(nowMs)),
     );
   }
 
@@ -142,6 +202,11 @@ export class World {
     this.#sent[sent.id] = sent;
     this.#at(nowMs + this.#spec.networkMs, (atMs) => {
       const node = this.#nodes[sent.target]!;
+      if (node.isDown) {
+        this.#fail(sent, atMs);
+        return;
+      }
+      node.here.add(sent);
       const { promptTokens, outputTokens, hashes } = sent.arrival;
       node.engine.submit({ id: sent.id, promptTokens, outputTokens, hashes, stream: false }, atMs);
       this.#reschedule(node, atMs);
@@ -162,11 +227,12 @@ export class World {
       if (first > 0) continue;
       this.#at(Math.max(nowMs, atMs + networkMs), (seenMs) => {
         // One that has no other token has ended at the same moment.
-        if (!sent.isDecoding) sent.router.firstToken(sent, seenMs);
+        if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
       });
     }
     for (const end of finished) {
       const sent = this.#sent[end.id]!;
+      node.here.delete(sent);
       this.#at(Math.max(nowMs, end.endedAtMs + networkMs), (seenMs) => this.#ended(sent, { ...end, seenMs }));
     }
     if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
@@ -182,11 +248,39 @@ export class World {
     sent.router.ended(sent, served.seenMs);
   }
 
+  #befall(incident: Incident, nowMs: number): void {
+    const node = this.#nodes[incident.node]!;
+    // What it made by now is on its way.
+    if (!node.isDown) this.#woken(node, nowMs);
+    if (incident.kind === "slow") {
+      node.pace = incident.factor;
+      node.engine.setPace(node.pace, nowMs);
+    } else if (incident.kind === "down") {
+      for (const sent of node.here) this.#fail(sent, nowMs);
+      node.replace(nowMs);
+    }
+    if (incident.kind !== "slow") node.isDown = incident.kind === "down";
+    this.#reschedule(node, nowMs);
+  }
+
+  #fail(sent: Sent, nowMs: number): void {
+    this.#at(nowMs + this.#spec.networkMs, (seenMs) => sent.router.failed(sent, seenMs));
+  }
+
+  #lost(): void {
+    this.#left -= 1;
+    this.#tally.lost();
+  }
+
   #sample(nowMs: number, everyMs: number): void {
-    const samples = this.#nodes.map(({ engine }) => engine.stats(nowMs));
-    const marks = this.#routers.map((router) => router.mark());
-    this.#at(nowMs + this.#spec.sampleDelayMs, (seenMs) => {
-      for (const [index, router] of this.#routers.entries()) router.sampled(samples, marks[index]!, seenMs);
+    const { sampleLoss = 0, sampleDelayMs } = this.#spec;
+    const samples = this.#nodes.map(({ engine, isDown }) => (isDown ? null : engine.stats(nowMs)));
+    const seen = this.#routers.map((router) => {
+      const got = sampleLoss === 0 ? samples : samples.map((each) => (this.#losses.next() < sampleLoss ? null : each));
+      return { got, mark: router.mark(nowMs) };
+    });
+    this.#at(nowMs + sampleDelayMs, (seenMs) => {
+      for (const [index, { got, mark }] of seen.entries()) this.#routers[index]!.sampled(got, mark, seenMs);
     });
     this.#at(nowMs + everyMs, (atMs) => this.#sample(atMs, everyMs));
   }

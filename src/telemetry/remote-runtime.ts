@@ -5,7 +5,7 @@
  * Until it is known it has no models and nothing to tell: whoever routes goes by what else is known of it.
  */
 import type { RuntimeKind } from "../runtimes/reading.ts";
-import { isServing } from "../runtimes/state.ts";
+import type { RuntimeState } from "../base/runtime-terms.ts";
 import { OPENAI } from "../runtimes/openai.ts";
 import { identified } from "./identified.ts";
 import { openRuntime } from "./open-runtime.ts";
@@ -20,6 +20,7 @@ import type { RuntimeEvent, WatchedRuntime } from "./watched-runtime.ts";
 type KnownKind = Exclude<RuntimeKind, "mock">;
 
 export interface RemoteRuntimeOptions {
+  /** In words about its certificates and keys. */
   readonly name: string;
   readonly url: RuntimeUrl;
   /** "auto": it is asked. */
@@ -39,6 +40,8 @@ export interface RemoteRuntimeOptions {
 /** Pauses between two tries to learn who it is: they double. */
 const ABSENT_MS = { first: 500, max: 4000 };
 const STRANGE_MS = { first: 1000, max: 30_000 };
+/** States of one that has not said yet what it serves. */
+const UNTOLD: readonly RuntimeState[] = ["connecting", "starting"];
 /** One that has been somebody else for so long is. */
 const FOREIGN_MS = 3000;
 
@@ -79,9 +82,10 @@ export class RemoteRuntime {
     return this.#watched?.models ?? [];
   }
 
-  /** It is known that it serves. */
-  get isServing(): boolean {
-    return this.#watched !== null && isServing(this.#watched.status.state);
+  /** What it serves is known, or why that is not: it was asked. */
+  get isKnown(): boolean {
+    if (this.#watched === null) return this.#unknown !== "";
+    return !UNTOLD.includes(this.#watched.status.state);
   }
 
   stop(): void {
@@ -123,11 +127,11 @@ export class RemoteRuntime {
   }
 
   #open(kind: KnownKind): void {
-    const { name, models, config, tell, changed } = this.#options;
+    const { models, config, tell, changed } = this.#options;
     const watched = openRuntime(
       { ...this.#spec, kind },
       {
-        name,
+        name: kind,
         ...kindOfRuntime(kind, kind === "generic" ? OPENAI : undefined, models),
         config,
         endsWithAgent: false,

@@ -71,7 +71,7 @@ describe.skipIf(!HAS.all)("the chart", () => {
 
       test("has command lines and configurations that infermesh takes", () => {
         const workloads = workloadsOf(resources);
-        expect(workloads.length).toBeGreaterThan(1);
+        expect(workloads.length).toBeGreaterThan(0);
         for (const workload of workloads)
           expect([workload.metadata.name, complaint(workload, resources)]).toEqual([workload.metadata.name, ""]);
       });
@@ -96,6 +96,45 @@ describe.skipIf(!HAS.all)("the chart", () => {
       ["agent.mock.enabled=true,agent.runtimes={vllm}", "not both"],
     ] as const) {
       expect(() => rendered([], setting.split(/,(?=[a-z]+\.)/))).toThrow(expected);
+    }
+  });
+
+  test("lets routers read what they are to discover, and shows nobody else's pods a token", () => {
+    const resources = resourcesOf(rendered([join(CI, "discover-values.yaml")]));
+    const slices = { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] };
+    const pods = { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] };
+    const roles = resources.filter(({ rules }) => rules !== undefined);
+    expect(roles.map(({ kind, metadata, rules }) => ({ kind, in: metadata.namespace, rules: rules ?? [] }))).toEqual([
+      { kind: "ClusterRole", in: undefined, rules: [pods] },
+      { kind: "Role", in: "default", rules: [slices] },
+      { kind: "Role", in: "models", rules: [pods] },
+    ]);
+    const bindings = resources.filter(
+      ({ kind }) => kind.endsWith("RoleBinding") || kind.endsWith("ClusterRoleBinding"),
+    );
+    expect(bindings).toHaveLength(roles.length);
+    const tokens = (of: readonly Resource[]) =>
+      workloadsOf(of).map(({ spec }) => spec.template.spec.automountServiceAccountToken);
+    expect(tokens(resources)).toEqual([true]);
+    expect(tokens(resourcesOf(rendered([join(MANIFESTS, "mesh.values.yaml")])))).toEqual([false, false, false]);
+    expect(rendered([])).not.toContain("kind: Role");
+  });
+
+  test("has pods of the restricted security standard, unless more is asked for", () => {
+    const values = VALUES.filter(([name]) => name !== "full-values.yaml");
+    const workloads = values.flatMap(([, files]) => workloadsOf(resourcesOf(rendered(files))));
+    expect(workloads.length).toBeGreaterThan(8);
+    for (const workload of workloads) {
+      const { volumes, hostNetwork, hostPID, securityContext } = workload.spec.template.spec;
+      expect([hostNetwork, hostPID]).toEqual([undefined, undefined]);
+      expect(volumes.flatMap((volume) => Object.keys(volume)).filter((key) => key === "hostPath")).toEqual([]);
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
+      expect(containerOf(workload).securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        runAsNonRoot: true,
+        capabilities: { drop: ["ALL"] },
+      });
     }
   });
 

@@ -35,6 +35,10 @@ export interface PodSpec {
   readonly containers: readonly Container[];
   readonly volumes: readonly Volume[];
   readonly terminationGracePeriodSeconds: number;
+  readonly automountServiceAccountToken: boolean;
+  readonly hostNetwork?: boolean;
+  readonly hostPID?: boolean;
+  readonly securityContext: Readonly<Record<string, unknown>>;
 }
 
 export interface Resource {

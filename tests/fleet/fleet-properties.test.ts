@@ -1,6 +1,7 @@
 import { test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
+import type { Discovered } from "../../src/fleet/discovered.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
 import type { FleetConfig } from "../../src/fleet/settings.ts";
 import { nodeSample } from "./samples.ts";
@@ -24,6 +25,7 @@ type Step =
   | { kind: "register"; id: string; host: string; incarnation: number; models: string[]; source: Source }
   | { kind: "deregister"; id: string; source: Source }
   | { kind: "static"; ports: number[] }
+  | { kind: "discover"; pods: { id: string; host: string; condition: "ready" | "draining" }[] }
   | { kind: "answer"; pick: number; ok: boolean; ready: boolean };
 
 const source = fc.constantFrom<Source>("registered", "gossip");
@@ -47,6 +49,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("static" as const), ports: fc.subarray([80, 81, 82]) }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("discover" as const),
+      pods: fc.uniqueArray(
+        fc.record({
+          id: fc.constantFrom(...IDS, "pod-1", "pod-2"),
+          host: fc.constantFrom(...HOSTS, "10.0.0.3"),
+          condition: fc.constantFrom("ready" as const, "draining" as const),
+        }),
+        { selector: ({ id }) => id, maxLength: 4 },
+      ),
+    }),
+  },
+  {
     weight: 8,
     arbitrary: fc.record({
       kind: fc.constant("answer" as const),
@@ -61,6 +77,28 @@ function check(condition: boolean, message: string): void {
   if (!condition) throw new Error(message);
 }
 
+function podOf(id: string, host: string, condition: "ready" | "draining"): Discovered {
+  const place = { host, port: 8000, tls: false, protocol: "http" } as const;
+  return { id, node: id, endpoint: "", ...place, models: ["m"], zone: "", labels: {}, condition };
+}
+
+/** What was discovered is in the fleet as it was told, or another has its id or its place, or the fleet is full. */
+function checkDiscovered(fleet: Fleet, pods: (Step & { kind: "discover" })["pods"]): void {
+  const targets = fleet.targets();
+  const told = new Map(pods.map((pod) => [pod.id, pod]));
+  for (const { id, host, condition } of targets.filter((one) => one.source === "k8s")) {
+    const pod = told.get(id);
+    check(pod?.host === host && pod.condition === condition, `${id} is not what was discovered`);
+    const others = targets.filter((one) => one.source !== "k8s" && one.host === host && one.port === 8000);
+    check(others.length === 0, `${id} is at the place of ${others[0]?.id}`);
+  }
+  for (const { id, host } of pods) {
+    if (fleet.target(id)?.source === "k8s" || targets.length === config.targetsMax) continue;
+    const isClaimed = targets.some((one) => one.id === id || (one.host === host && one.port === 8000));
+    check(isClaimed, `${id} was discovered, and nobody has its place`);
+  }
+}
+
 /**
  * Runs any steps against the fleet beside a simple model of health: failures in a row, counted by hand.
  * A replaced or removed target starts anew in both. And beside the mesh's last word about each id: what it holds for
@@ -72,6 +110,7 @@ function run(steps: Step[], seed: number): void {
   const failures = new Map<string, number>();
   const sources = new Map<string, string>();
   const words = new Map<string, { host: string; incarnation: number }>();
+  let pods: (Step & { kind: "discover" })["pods"] = [];
   let nowMs = 0;
   let wakeAtMs = 0;
 
@@ -105,6 +144,7 @@ function run(steps: Step[], seed: number): void {
         check(target.source === "static" || answers, `the mesh's ${id} waits for nothing`);
       } else check(target.host === host, `the mesh's ${id} is at ${target.host}`);
     }
+    checkDiscovered(fleet, pods);
     const again = fleet.take();
     check(again.polls.length === 0 && again.events.length === 0 && !again.changed, "take is not idempotent");
     check(fleet.targets().length <= config.targetsMax, "too many targets");
@@ -147,6 +187,13 @@ function run(steps: Step[], seed: number): void {
       case "static":
         fleet.setStatic(
           each.ports.map((port) => ({ model: "m", host: "10.0.0.9", port, tls: false, protocol: "http", weight: 1 })),
+          nowMs,
+        );
+        break;
+      case "discover":
+        pods = each.pods;
+        fleet.setDiscovered(
+          pods.map(({ id, host, condition }) => podOf(id, host, condition)),
           nowMs,
         );
         break;

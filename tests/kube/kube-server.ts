@@ -27,7 +27,7 @@ export class KubeServer {
   readonly model = new ModelApi();
   /** The mount of a service account: token, ca.crt, namespace. */
   readonly serviceAccount: string;
-  readonly requests: { readonly path: string; readonly token: string }[] = [];
+  readonly requests: { readonly path: string; readonly token: string; readonly atMs: number }[] = [];
   token = "first-token";
   /** By the resource and what is done: "pods watch", "endpointslices list". */
   readonly faults = new Map<string, Fault>();
@@ -135,7 +135,7 @@ export class KubeServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { url: path = "/", headers } = request;
     const token = headers.authorization ?? "";
-    this.requests.push({ path, token });
+    this.requests.push({ path, token, atMs: performance.now() });
     if (this.delayMs > 0) await Bun.sleep(this.delayMs);
     const { query, ...selection } = questionIn(path);
     const verb = query.has("watch") ? "watch" : "list";

@@ -223,6 +223,15 @@ describe("targets of what was found", () => {
     expect(places.map(({ host, condition }) => [host, condition])).toEqual([["10.0.0.1", "ready"]]);
   });
 
+  test("of two pods at one address the better one counts", () => {
+    const all = [
+      endpoint({ pod: "old", condition: "draining" }),
+      endpoint({ pod: "new" }),
+      endpoint({ pod: "other", host: "10.0.0.2" }),
+    ];
+    expect(ids({ source: SLICES, endpoints: all })).toEqual(["new.default", "other.default"]);
+  });
+
   test("of two sources the first counts, and different ports are told of", () => {
     const other = endpoint({ ports: [{ name: "http", number: 9000 }] });
     const { places, faults } = placesOf([

@@ -2,78 +2,30 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KubeServer } from "../kube/kube-server.ts";
+import type { KubeServer } from "../kube/kube-server.ts";
 import { podOf, sliceOf } from "../kube/model-api.ts";
 import { Bench, nodes, ownEnvironment, type Started, until } from "./harness.ts";
-import { startVllmMock } from "./vllm-mock.ts";
+import { ask, ids, KubeBed, logged, metric } from "./kube-bed.ts";
 
 const bench = new Bench();
-const servers: KubeServer[] = [];
-const runtimes: { stop(): Promise<void> }[] = [];
-const PORTS = ["--listen", "--api", "--metrics", "--gossip"].flatMap((name) => [name, "127.0.0.1:0"]);
-
-async function kubernetes(): Promise<KubeServer> {
-  const server = new KubeServer();
-  servers.push(server);
-  return server.open();
-}
-
-function vllm(model: string): { readonly port: number; stop(): Promise<void> } {
-  const mock = startVllmMock(model);
-  runtimes.push(mock);
-  return mock;
-}
-
-function router(server: KubeServer, ...args: string[]): Promise<Started> {
-  const env = { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, ...server.env };
-  const account = ["--discover-service-account", server.serviceAccount];
-  const fast = ["--workers", "1", "--fleet-poll-interval", "300ms"];
-  return bench.launch(["router", ...PORTS, ...fast, ...account, ...args], { env });
-}
-
-async function ask(started: Started, model: string): Promise<{ status: number; node: string | null }> {
-  const response = await fetch(`http://${started.address("listen")}/v1/chat/completions`, {
-    method: "POST",
-    body: JSON.stringify({ model, max_tokens: 1, messages: [{ role: "user", content: "hello" }] }),
-  });
-  await response.arrayBuffer();
-  return { status: response.status, node: response.headers.get("x-infermesh-node") };
-}
-
-async function metric(started: Started, name: string): Promise<number> {
-  const text = await (await fetch(`http://${started.address("metrics")}/telemetry`)).text();
-  return Number(
-    text
-      .split("\n")
-      .find((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-      ?.split(" ")
-      .at(-1),
-  );
-}
-
-const ids = async (started: Started): Promise<string[]> => (await nodes(started)).map(({ id }) => id).toSorted();
-const logged = (started: Started, part: string): Record<string, unknown> | undefined =>
-  started.lines.find((line) => JSON.stringify(line).includes(part));
+const bed = new KubeBed(bench);
 
 let server: KubeServer;
 let one: Started;
-let first: ReturnType<typeof vllm>;
-let second: ReturnType<typeof vllm>;
+let first: ReturnType<KubeBed["vllm"]>;
+let second: ReturnType<KubeBed["vllm"]>;
 
 beforeAll(async () => {
-  server = await kubernetes();
-  [first, second] = [vllm("llama"), vllm("llama")];
+  server = await bed.kubernetes();
+  [first, second] = [bed.vllm("llama"), bed.vllm("llama")];
   server.put(
     "endpointslices",
     sliceOf("vllm-1", [{ pod: "vllm-a", address: "127.0.0.1", zone: "eu-1a" }], { port: first.port }),
   );
-  one = await router(server, "--discover", "k8s://default?selector=app=vllm");
+  one = await bed.router(server, "--discover", "k8s://default?selector=app=vllm");
 });
 
-afterAll(async () => {
-  await bench.end();
-  await Promise.all([...runtimes, ...servers].map((each) => each.stop()));
-});
+afterAll(() => bed.end());
 
 test("a pod that is there is a target, with the models that it tells of, its zone and its machine", async () => {
   await until(async () => (await ask(one, "llama")).status === 200);
@@ -108,6 +60,9 @@ test("pods come, drain and go; those that drain get no new requests", async () =
   server.put("endpointslices", slice(true));
   await until(async () => (await nodes(one)).find(({ id }) => id === "vllm-b.default")?.state === "draining");
   for (let count = 0; count < 10; count += 1) expect((await ask(one, "llama")).node).toBe("vllm-a.default");
+  const drained = (await nodes(one)).find(({ id }) => id === "vllm-b.default") as unknown as Record<string, unknown>;
+  expect(drained["routable"]).toBe(false);
+  expect(drained["sample"]).toMatchObject({ runtimes: [{ name: "vllm", message: "Kubernetes has its pod end" }] });
   server.delete("endpointslices", "default", "vllm-2");
   await until(async () => (await ids(one)).length === 1);
   expect(logged(one, "it is no longer in Kubernetes")).toMatchObject({ target: "vllm-b.default" });
@@ -158,17 +113,17 @@ test("a token that is renewed is used with the next request", async () => {
 });
 
 test("what may not be listed is told of, with the rights that are missing", async () => {
-  const closed = await kubernetes();
+  const closed = await bed.kubernetes();
   const message = 'pods is forbidden: User "system:serviceaccount:mesh:router" cannot list resource "pods"';
   closed.faults.set("pods list", { status: 403, message });
-  const started = await router(closed, "--discover", "k8s://mesh?pods=app=vllm");
+  const started = await bed.router(closed, "--discover", "k8s://mesh?pods=app=vllm");
   await until(() => logged(started, "does not tell what there is") !== undefined);
   expect(logged(started, "does not tell what there is")).toMatchObject({
     level: "warn",
     error: message,
     hint: 'allow the service account to list and watch pods (apiGroups: [""]) in the namespace mesh, by a Role (docs/kubernetes.md)',
   });
-  const mock = vllm("qwen");
+  const mock = bed.vllm("qwen");
   closed.put("pods", podOf("qwen-0", "127.0.0.1", { namespace: "mesh", port: mock.port }));
   closed.faults.clear();
   await until(async () => (await ask(started, "qwen")).node === "qwen-0.mesh", 20_000);
@@ -182,10 +137,12 @@ test("what may not be listed is told of, with the rights that are missing", asyn
 });
 
 test("a kubeconfig file, several sources, and pages", async () => {
-  const cluster = await kubernetes();
+  const cluster = await bed.kubernetes();
   cluster.pageMax = 2;
-  const mock = vllm("phi");
-  for (const name of ["a", "b", "c", "d"]) cluster.put("pods", podOf(name, "127.0.0.9", { ready: false, port: 9 }));
+  const mock = bed.vllm("phi");
+  ["a", "b", "c", "d"].forEach((name, index) => {
+    cluster.put("pods", podOf(name, `127.0.0.${index + 9}`, { ready: false, port: 9 }));
+  });
   cluster.put("pods", podOf("z", "127.0.0.1", { port: mock.port }));
   cluster.put("endpointslices", sliceOf("s", [{ pod: "z", address: "127.0.0.1" }], { port: mock.port }));
   const file = join(bench.dataDir, "kubeconfig");
@@ -208,10 +165,10 @@ users: [{ name: u, user: { token: first-token } }]
 });
 
 test("outside of Kubernetes it is said what is missing, and nothing starts", async () => {
-  const started = bench.launch(["router", ...PORTS, "--discover", "k8s://default?selector=app=vllm"], {
+  const started = bench.launch(["router", "--discover", "k8s://default?selector=app=vllm"], {
     env: { ...ownEnvironment(), XDG_STATE_HOME: bench.dataDir, KUBERNETES_SERVICE_HOST: undefined },
   });
   expect(started).rejects.toThrow("name a kubeconfig file by --discover-kubeconfig");
-  const wrong = bench.launch(["router", ...PORTS, "--discover", "k8s://default?selektor=app=vllm"]);
+  const wrong = bench.launch(["router", "--discover", "k8s://default?selektor=app=vllm"]);
   expect(wrong).rejects.toThrow("did you mean selector?");
 });

@@ -3,25 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
-import { ARRIVAL_STRATEGIES, arrivalStrategy } from "../../src/score/strategies.ts";
-import type { Arrival } from "../../src/sim/arrival.ts";
+import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
 import type { BatchingConfig } from "../../src/sim/batching.ts";
 import type { RouterSpec } from "../../src/sim/sim-router.ts";
-import { World, type WorldSpec } from "../../src/sim/world.ts";
+import { bound, GPU, ONE_BY_ONE, poisson, sessions, world } from "./routed-mesh.ts";
 import { seeded } from "./seeded.ts";
 
-const TINY_MS = 1e-9;
-/** Computes prompts one after another, at a token a millisecond; takes no other time. */
-const ONE_BY_ONE: BatchingConfig = {
-  prefillTokensPerSecond: 1000,
-  stepBaseMs: TINY_MS,
-  stepPerSequenceMs: 0,
-  stepPerContextTokenMs: 0,
-  runningMax: 1,
-  stepTokensMax: 1_000_000,
-  blockTokens: 16,
-  kvBlocks: 1_000_000,
-};
 /** Makes each request's tokens at the rate of one a millisecond divided by how many there are. */
 const SHARED: BatchingConfig = {
   ...ONE_BY_ONE,
@@ -36,47 +23,6 @@ const FIRST_COME: RouterSpec["strategy"] = {
   patienceMs: Infinity,
   waitMsMax: Infinity,
 };
-const bound =
-  (name: (typeof ARRIVAL_STRATEGIES)[number]): RouterSpec["strategy"] =>
-  (targets, seed) =>
-    arrivalStrategy(name, targets, seed);
-
-function world(
-  arrivals: readonly Arrival[],
-  nodes: number,
-  config: BatchingConfig,
-  more: Partial<WorldSpec> = {},
-): World {
-  return new World({
-    arrivals,
-    nodes: Array.from({ length: nodes }, () => config),
-    routers: 1,
-    router: { strategy: bound("round-robin") },
-    seed: 1,
-    networkMs: 0,
-    sampleEveryMs: 1000,
-    sampleDelayMs: 0,
-    ttftMs: 2000,
-    itlMs: 50,
-    ...more,
-  });
-}
-
-/** Poisson arrivals of mean `everyMs`, with work drawn by `tokens`. */
-function poisson(
-  prng: Prng,
-  count: number,
-  everyMs: number,
-  draw: () => { prompt: number; output: number },
-): Arrival[] {
-  let atMs = 0;
-  return Array.from({ length: count }, () => {
-    atMs += prng.exponential(everyMs);
-    const { prompt, output } = draw();
-    return { atMs, promptTokens: prompt, outputTokens: output, hashes: [] };
-  });
-}
-
 /** Mean of a run without its first part, and what it may be off by: 4 standard errors of the means of 30 batches. */
 function interval(values: readonly number[]): { mean: number; off: number } {
   const kept = values.slice(Math.floor(values.length / 10));
@@ -145,26 +91,6 @@ describe("queues with a known answer", () => {
 });
 
 describe("a mesh", () => {
-  const mixed = (seed: number): Arrival[] => {
-    const prng = new Prng(seed);
-    const arrivals = poisson(prng, 600, 20, () => ({ prompt: 16 + prng.int(4000), output: 1 + prng.int(200) }));
-    return arrivals.map((arrival) => {
-      const session = prng.int(40);
-      const blocks = Math.floor(arrival.promptTokens / 16);
-      return { ...arrival, hashes: Array.from({ length: blocks }, (_, block) => session * 1000 + block) };
-    });
-  };
-  const GPU: BatchingConfig = {
-    ...ONE_BY_ONE,
-    prefillTokensPerSecond: 20_000,
-    stepBaseMs: 6,
-    stepPerSequenceMs: 0.05,
-    stepPerContextTokenMs: 0.00003,
-    runningMax: 64,
-    stepTokensMax: 1024,
-    kvBlocks: 4000,
-  };
-
   for (const name of [...ARRIVAL_STRATEGIES, "late"] as const) {
     seeded(`by ${name}: serves every request once, and the same way each time`, (seed) => {
       const strategy = name === "late" ? defaultsOf(lateSettings) : bound(name);
@@ -175,7 +101,7 @@ describe("a mesh", () => {
         sampleEveryMs: 100,
         sampleDelayMs: 20,
       };
-      const run = () => world(mixed(seed), 5, GPU, more).run();
+      const run = () => world(sessions(seed), 5, GPU, more).run();
       const outcome = run();
       expect(outcome.requests).toBe(600);
       expect(outcome.refused).toBe(0);
@@ -187,7 +113,7 @@ describe("a mesh", () => {
 
   seeded("strategies that know of caches find more of them than those that don't", (seed) => {
     const hits = (name: (typeof ARRIVAL_STRATEGIES)[number]): number =>
-      world(mixed(seed), 5, GPU, { router: { strategy: bound(name) } }).run().hitRate;
+      world(sessions(seed), 5, GPU, { router: { strategy: bound(name) } }).run().hitRate;
     for (const name of ["cache-aware", "epp-blend", "epp-default", "kv-cost", "ttft"] as const) {
       expect(hits(name)).toBeGreaterThan(hits("round-robin"));
     }

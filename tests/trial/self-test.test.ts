@@ -1,6 +1,6 @@
 /** The self-test as a command, from the sources: its parts, those that are asked for, and what it says where it fails. */
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { PARTS } from "../../src/trial/parts.ts";
@@ -16,6 +16,11 @@ function run(args: string[], env: Record<string, string> = {}) {
   });
   return { lines: stdout.toString().trimEnd().split("\n"), errors: stderr.toString(), exitCode };
 }
+
+test("README says how many parts there are", () => {
+  const readme = readFileSync(resolve(import.meta.dir, "..", "..", "README.md"), "utf8");
+  expect(readme).toContain(`a self-test of ${PARTS.length} parts`);
+});
 
 test("names of parts are words that stand once", () => {
   const names = PARTS.map(({ name }) => name);
