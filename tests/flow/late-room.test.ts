@@ -306,7 +306,10 @@ describe("a room of requests that are bound late", () => {
     };
     const room = new LateRoom<Request>({ ...defaultsOf(lateSettings), horizonMs: 60 }, targets, () => []);
     const ask = (id: number): void =>
-      room.offer({ id, promptTokens: 3000, priority: 1, cameMs: 0, wantedMs: Infinity, cached: [], homes: [], homesMs: 0 }, 0);
+      room.offer(
+        { id, promptTokens: 3000, priority: 1, cameMs: 0, wantedMs: Infinity, cached: [], homes: [], homesMs: 0 },
+        0,
+      );
     for (const id of [1, 2, 3]) ask(id);
     expect(room.next(0)?.target).toBe(1);
     paces[1]!.sent({ tokens: 3000, sentMs: 0 });

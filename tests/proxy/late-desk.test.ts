@@ -38,9 +38,15 @@ class Bed {
   constructor(rows: number, config: Partial<LateConfig> = {}) {
     this.rows = Array.from({ length: rows }, () => this.addRow());
     const all = { ...defaultsOf(lateSettings), enabled: true, ...config };
-    this.desk = new LateDesk(all, this.table, this.waiting, () => 1_700_000_000_000 + this.nowMs, (worker, bound) => {
-      for (const { id, row } of bound) this.bound.push(`${worker}/${id} at ${row}`);
-    });
+    this.desk = new LateDesk(
+      all,
+      this.table,
+      this.waiting,
+      () => 1_700_000_000_000 + this.nowMs,
+      (worker, bound) => {
+        for (const { id, row } of bound) this.bound.push(`${worker}/${id} at ${row}`);
+      },
+    );
   }
 
   addRow(values: Partial<RowValues> = {}): number {
