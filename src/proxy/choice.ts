@@ -158,8 +158,13 @@ export class Choice<Way> {
   }
 }
 
+/** Others wait for the model already: ALL_FULL, or HELD where it is the desk that holds them, and targets have room. */
+export function behindOthers(context: WorkerContext, model: number): number {
+  return isBoundLate(context, model) && hasRoom(context, model) ? HELD : ALL_FULL;
+}
+
 /** Whether some target of the model could take a request now. */
-export function hasRoom({ table, pick, picker }: WorkerContext, model: number): boolean {
+function hasRoom({ table, pick, picker }: WorkerContext, model: number): boolean {
   pick.model = model;
   pick.promptTokens = 0;
   pick.clearExcluded();

@@ -38,7 +38,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
-import { Choice, hasRoom, HELD, heldPerSecond, isBoundLate } from "./choice.ts";
+import { behindOthers, Choice, HELD, heldPerSecond, isBoundLate } from "./choice.ts";
 import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -49,7 +49,7 @@ import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
+import { failureOf, full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -312,17 +312,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
-    const row = flow.queue.requests > 0 ? this.#behindOthers() : this.#claim(this.#first);
+    const row = flow.queue.requests > 0 ? behindOthers(this.#context, this.model) : this.#claim(this.#first);
     if (row === HELD) return this.#wait(flow);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
-  }
-
-  /** Others wait for the model already. Where they are held by the desk, so is this one: targets need not be full. */
-  #behindOthers(): number {
-    const isHeld = isBoundLate(this.#context, this.model) && hasRoom(this.#context, this.model);
-    return isHeld ? HELD : ALL_FULL;
   }
 
   #promptTokens(): number {
@@ -995,10 +989,4 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }
-}
-
-function failureOf(kind: UpstreamErrorKind, detail: string): MeshError {
-  if (kind === "timeout") return new MeshError("upstream_timeout", detail);
-  if (kind === "exhausted") return new MeshError("over_capacity", `this router can open no connection: ${detail}`);
-  return new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
 }

@@ -164,14 +164,14 @@ export class LateDesk {
     const own = this.#held.get(worker);
     for (const { id, agoMs } of answered) {
       const held = own?.get(id);
-      if (held?.at == null) continue;
+      if (held === undefined || held.at === null) continue;
       held.at.row.answered(held.at.prompt, nowMs - agoMs);
       own?.delete(id);
       touched.add(held.model);
     }
     for (const id of unreached) {
-      const at = own?.get(id)?.at;
-      if (at != null) at.row.closedUntilMs = nowMs + UNREACHED_MS;
+      const at = own?.get(id)?.at ?? null;
+      if (at !== null) at.row.closedUntilMs = nowMs + UNREACHED_MS;
     }
     for (const id of [...over, ...unreached]) {
       const held = own?.get(id);

@@ -7,15 +7,17 @@
  */
 import type { Waiter } from "../flow/fair-order.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
+import type { Transport } from "../net/stream.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import { nowMs } from "./clock.ts";
-import type { ModelFlow, Waiting } from "./dispatch.ts";
 
 interface Asked {
-  readonly flow: ModelFlow;
-  readonly waiter: Waiter<Waiting>;
+  readonly model: number;
+  readonly waiter: Waiter<unknown>;
+  /** Gives it to the place that was claimed for it; false: it waits on. */
+  readonly take: (place: LateBound) => boolean;
 }
 
 export class LateLine {
@@ -24,7 +26,7 @@ export class LateLine {
   readonly #index: number;
   /** How many wait at the desk, by model, of all workers. */
   readonly #waiting: Int32Array;
-  readonly #later: (tell: () => void) => void;
+  readonly #transport: Pick<Transport, "later">;
   readonly #send: (news: LateNews) => void;
   readonly #asked = new Map<number, Asked>();
   #asks: LateAsk[] = [];
@@ -37,20 +39,20 @@ export class LateLine {
   /** Messages that went out, for who wants to know what a request costs. */
   sent = 0;
 
-  /** `config` may change in place; `later` calls back when what a turn of the loop brought is handled. */
+  /** `config` may change in place. */
   constructor(
     config: LateConfig,
     table: ScoreTable,
     index: number,
-    waiting: Int32Array,
-    later: (tell: () => void) => void,
+    waiting: SharedArrayBuffer,
+    transport: Pick<Transport, "later">,
     send: (news: LateNews) => void,
   ) {
     this.#config = config;
     this.#table = table;
     this.#index = index;
-    this.#waiting = waiting;
-    this.#later = later;
+    this.#waiting = new Int32Array(waiting);
+    this.#transport = transport;
     this.#send = send;
   }
 
@@ -79,12 +81,11 @@ export class LateLine {
   // ---- what the desk is told
 
   /** The request waits. */
-  ask(flow: ModelFlow, waiter: Waiter<Waiting>, now: number): void {
+  ask(model: number, waiter: Waiter<unknown>, take: Asked["take"], now: number): void {
     const id = ++this.#lastId;
     waiter.lateId = id;
-    this.#asked.set(id, { flow, waiter });
+    this.#asked.set(id, { model, waiter, take });
     const { tokens, priority, tenant, weight, isSilent } = waiter;
-    const { model } = flow;
     const ageMs = Math.max(0, now - waiter.cameMs);
     const wantedInMs = waiter.wantedMs - now;
     this.#asks.push({ id, model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent });
@@ -92,7 +93,7 @@ export class LateLine {
   }
 
   /** It waits no more, and was not bound. */
-  left(waiter: Waiter<Waiting>): void {
+  left(waiter: Waiter<unknown>): void {
     const id = waiter.lateId;
     if (id === 0) return;
     waiter.lateId = 0;
@@ -128,7 +129,7 @@ export class LateLine {
   #due(): void {
     if (this.#isDue) return;
     this.#isDue = true;
-    this.#later(this.#flush);
+    this.#transport.later(this.#flush);
   }
 
   readonly #flush = (): void => {
@@ -175,9 +176,9 @@ export class LateLine {
         this.giveBack(row, tokens);
         continue;
       }
-      const { flow, waiter } = asked;
+      const { model, waiter, take } = asked;
       waiter.lateId = 0;
-      if (!waiter.owner.tryAgain(flow, { id, row, tokens })) this.ask(flow, waiter, nowMs());
+      if (!take({ id, row, tokens })) this.ask(model, waiter, take, nowMs());
     }
   }
 

@@ -13,9 +13,7 @@ import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
 import { Handshakes } from "../net/handshakes.ts";
 import { Dialer } from "../net/dialer.ts";
-import { EpollTransport } from "../net/epoll.ts";
 import { alarmsOf } from "../net/stream.ts";
-import type { Transport } from "../net/stream.ts";
 import { adoptTls } from "../net/tls-streams.ts";
 import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
@@ -24,7 +22,7 @@ import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
-import { shareReadings, nowMs, tick } from "./clock.ts";
+import { nowMs, tick } from "./clock.ts";
 import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -37,12 +35,12 @@ import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { openTransport } from "./lane.ts";
 import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
-import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
@@ -60,13 +58,6 @@ interface RunningWorker {
 
 function post(message: FromWorker): void {
   self.postMessage(message);
-}
-
-/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
-function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
-  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
-  const lane = EpollTransport.open(shareReadings);
-  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
 }
 
 function start(options: WorkerStart): RunningWorker {
@@ -89,9 +80,7 @@ function start(options: WorkerStart): RunningWorker {
   const counters = WorkerStats.attach(options.stats).forWorker(index);
   const scheme = options.tls === null ? "http" : "https";
   const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
-  const waiting = new Int32Array(options.late);
-  const later = (tell: () => void): void => transport.later(tell);
-  const late = new LateLine(settings.flow.late, table, index, waiting, later, (news) =>
+  const late = new LateLine(settings.flow.late, table, index, options.late, transport, (news) =>
     post({ kind: "late", index, news }),
   );
   const context: WorkerContext = {

@@ -168,11 +168,12 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const later = (tell: () => void): void => this.#transport.later(tell);
-    const service = new LateService(flow.late, this.table, (_worker, bound) => queueMicrotask(() => late.bound(bound)));
-    this.late = service.desk;
-    const late = new LateLine(flow.late, this.table, 0, new Int32Array(service.waiting), later, (news) =>
-      queueMicrotask(() => service.heard(0, news)),
+    const lateService = new LateService(flow.late, this.table, (_worker, bound) =>
+      queueMicrotask(() => late.bound(bound)),
+    );
+    this.late = lateService.desk;
+    const late = new LateLine(flow.late, this.table, 0, lateService.waiting, this.#transport, (news) =>
+      queueMicrotask(() => lateService.heard(0, news)),
     );
     this.context = {
       index: 0,
