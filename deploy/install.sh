@@ -115,9 +115,10 @@ extras() {
   "$target" ctl completion bash >"$work/bash" && put "$work/bash" "$share/bash-completion/completions/infermesh" 644
   "$target" ctl completion zsh >"$work/zsh" && put "$work/zsh" "$share/zsh/site-functions/_infermesh" 644
   "$target" ctl completion fish >"$work/fish" && put "$work/fish" "$share/fish/vendor_completions.d/infermesh.fish" 644
-  for page in $pages; do
-    "$target" man "$page" >"$work/$page.1" && put "$work/$page.1" "$share/man/man1/$page.1" 644
-  done
+  "$target" man --list >"$work/pages"
+  while read -r page; do
+    "$target" man "$page" >"$work/$page.1" </dev/null && put "$work/$page.1" "$share/man/man1/$page.1" 644
+  done <"$work/pages"
   say "completions and manual pages are below $share"
 }
 
@@ -136,7 +137,7 @@ remove() {
   for file in bash-completion/completions/infermesh zsh/site-functions/_infermesh fish/vendor_completions.d/infermesh.fish; do
     rm -f "$prefix/share/$file"
   done
-  for page in $pages; do rm -f "$prefix/share/man/man1/$page.1"; done
+  rm -f "$prefix/share/man/man1/infermesh.1" "$prefix"/share/man/man1/infermesh-*.1
   say "removed $target; configuration and data are where they were"
 }
 
@@ -167,7 +168,6 @@ install_unit() {
 
 main() {
   url="${INFERMESH_BASE_URL:-}" file="" version="" prefix="" system=no role="" completions=no uninstall=no
-  pages="infermesh infermesh-agent infermesh-router infermesh-dev infermesh-ctl"
   while [ $# -gt 0 ]; do
     case "$1" in
       --url | --file | --version | --prefix | --systemd)

@@ -238,6 +238,10 @@ const TREE: Branch = {
     member: { doc: "Membership alone.", load: member, hidden: true },
     "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),
+    man: {
+      doc: "Print a manual page.",
+      load: async () => (await import("./ctl/manual.ts")).manualCommand(() => TREE),
+    },
     version: { doc: "Show the version; also --version." },
   },
 };

@@ -39,6 +39,7 @@ class Held implements LateWaiter {
   readonly isSilent: boolean;
   homes: readonly Home[] = NO_HOMES;
   homesMs = 0;
+  leastTokens = 0;
   /** Where it is bound to; null: it waits. */
   at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
 
@@ -93,6 +94,10 @@ class ModelRoom implements LateTargets {
 
   othersMs(target: number): number {
     return this.at(target).othersMs;
+  }
+
+  active(target: number): number {
+    return this.at(target).active;
   }
 
   networkMs(): number {

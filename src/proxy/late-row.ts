@@ -21,6 +21,8 @@ export class LateRow implements Pace {
   /** One more may go there: it is routable, has room in its batch, and is not ejected. */
   hasRoom = false;
   isEjected = false;
+  /** Requests there, of all routers. */
+  active = 0;
   othersMs = 0;
   busyUntilMs = 0;
   /** Until then it is passed over: a worker could not reach it. */
@@ -50,10 +52,10 @@ export class LateRow implements Pace {
     pace.assume(this.#assumedMs());
     pace.pass(nowMs);
     const inFlight = table.inFlight(this.row);
-    const active = Math.max(0, this.#int(COLUMN.activeRequests));
+    this.active = Math.max(0, this.#int(COLUMN.activeRequests));
     this.isEjected = table.isEjected(this.row, nowDeciseconds);
-    const isBatchFull = active >= this.#float(COLUMN.slots) && inFlight > 0;
-    this.hasRoom = this.#float(COLUMN.capacity) > active && !isBatchFull && this.closedUntilMs <= nowMs;
+    const isBatchFull = this.active >= this.#float(COLUMN.slots) && inFlight > 0;
+    this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isBatchFull && this.closedUntilMs <= nowMs;
     this.#lookAtOthers(nowMs);
     const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
     this.busyUntilMs = nowMs + ownMs;

@@ -43,6 +43,7 @@ class Held implements LateWaiter {
   readonly wantedMs = Infinity;
   homes: readonly Home[] = [];
   homesMs = 0;
+  leastTokens = 0;
 
   constructor(id: number, arrival: Arrival, isRetry: boolean) {
     this.id = id;
@@ -108,6 +109,7 @@ export class SimRouter {
               count,
               pace: (target) => this.#paces[target]!,
               hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
+              active: (target) => this.#view.active[target]!,
               networkMs: () => networkMs,
             },
             ({ arrival }) => this.#prefixes.homes(arrival.hashes),

@@ -28,7 +28,7 @@ const busybox = checker("busybox");
 
 /** What stands in for the executable, of a version. */
 const executable = (version: string): string =>
-  `#!/bin/sh\ncase "$1" in --version) echo "infermesh ${version}" ;; *) echo "# $*" ;; esac\n`;
+  `#!/bin/sh\ncase "$*" in --version) echo "infermesh ${version}" ;; "man --list") echo infermesh; echo infermesh-router ;; *) echo "# $*" ;; esac\n`;
 const sha256 = (bytes: string | Uint8Array): string => new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 const sums = (content: string | Uint8Array, name = NAME): string => `${sha256(content)}  ${name}\n`;
 
