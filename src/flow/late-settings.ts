@@ -35,7 +35,7 @@ export const lateSettings = section({
     doc: "The same among requests that are out of patience.",
   }),
   tenantWeight: number({
-    default: 1,
+    default: 4,
     max: 100,
     doc: "How much each millisecond of work that a tenant got more than another that waits counts against it: 0 knows no tenants.",
   }),

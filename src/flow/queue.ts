@@ -142,8 +142,8 @@ export class Queue<T> {
     let ahead = this.#orderOf(waiter).tokensAhead(waiter);
     for (let priority = 0; priority < waiter.priority; priority++) ahead += this.#orders[priority]?.tokens ?? 0;
     if (ahead === 0) return 0;
-    const rate = Math.max(this.#rate.perSecond(nowMs) ?? 0, waiter.perSecondMin);
-    return rate > 0 ? (ahead / rate) * 1000 : this.#rate.perSecond(nowMs) === undefined ? 0 : Infinity;
+    const rate = this.#rate.perSecond(nowMs);
+    return rate === undefined ? 0 : (ahead / Math.max(rate, waiter.perSecondMin)) * 1000;
   }
 
   /** What a request that is refused, pushed out or over its wait is told. */

@@ -18,7 +18,8 @@ import { assert } from "../base/assert.ts";
 const MEMORY_TOKENS = 20_000;
 /** Prompts of fewer tokens teach nothing. */
 const LESSON_TOKENS_MIN = 256;
-const BOUND = 10;
+/** How many times faster or slower than assumed a target may come to be thought. */
+export const PACE_BOUND = 10;
 
 /** A prompt that is on its way to a target or waits there. */
 export interface Computing {
@@ -132,7 +133,7 @@ export class TargetPace {
   }
 
   #bounded(msPerToken: number): number {
-    return Math.min(this.#assumedMsPerToken * BOUND, Math.max(this.#assumedMsPerToken / BOUND, msPerToken));
+    return Math.min(this.#assumedMsPerToken * PACE_BOUND, Math.max(this.#assumedMsPerToken / PACE_BOUND, msPerToken));
   }
 
   #reckon(nowMs: number): void {

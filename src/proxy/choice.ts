@@ -11,6 +11,7 @@
  * has no way there; then the scorer chooses after all.
  */
 import type { PickReason } from "../obs/worker-counters.ts";
+import { PACE_BOUND } from "../flow/target-pace.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
 import { nowMs, unixMs } from "./clock.ts";
@@ -173,10 +174,14 @@ function hasRoom({ table, pick, picker }: WorkerContext, model: number): boolean
   return row >= 0 || row === ALL_EJECTED;
 }
 
-/** Tokens a second by which a wait is foreseen of who is held though targets have room; 0: by what was seen alone. */
+/**
+ * Tokens a second by which a wait is foreseen at least of who is held though targets have room, since how fast those are
+ * emptied that wait says little of what targets can do: as much as the desk may come to believe of them. 0: it is for
+ * places that it waits.
+ */
 export function heldPerSecond(context: WorkerContext, model: number): number {
   if (context.late === null || !isBoundLate(context, model) || !hasRoom(context, model)) return 0;
-  return context.late.tokensPerSecond(context.routes.rowsOf(model));
+  return context.late.tokensPerSecond(context.routes.rowsOf(model)) * PACE_BOUND;
 }
 
 /** Whether the desk has a say in where the model's requests go. */

@@ -25,8 +25,8 @@ import type { Decision } from "./decisions.ts";
 import { Inquiries } from "./inquiries.ts";
 import type { LateDesk } from "./late-desk.ts";
 import { LateService } from "./late-service.ts";
-import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
-import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
+import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
+import { type ThreadEvents, type ThreadStart, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
 
 export interface CrewOptions {
@@ -356,7 +356,7 @@ export class Crew {
     const { entry, listen, table, stats, policies } = this.#options;
     const index = this.#freeIndexes.pop();
     if (index === undefined) throw new MeshError("internal", "there is no index for one more worker");
-    const start: WorkerStart = {
+    const start: ThreadStart = {
       kind: "start",
       index,
       table: table.buffer,
