@@ -83,11 +83,11 @@ export class Attempt implements UpstreamUser {
   }
 
   /** Takes over what was chosen. */
-  take(choice: Choice<UpstreamConnection>, tokens: number): void {
+  take(choice: Choice<UpstreamConnection>): void {
     this.row = choice.row;
     this.target = choice.target;
     this.#upstream = choice.way;
-    this.#tokens = tokens;
+    this.#tokens = choice.tokens;
     this.#lateId = choice.lateId;
     this.sentMs = nowMs();
     this.isTold = false;

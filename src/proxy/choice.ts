@@ -47,6 +47,8 @@ export class Choice<Way> {
   way: Way | null = null;
   /** The number by which the desk knows the request; 0: it was bound here. */
   lateId = 0;
+  /** Claimed tokens of the prompt: those that the target has not cached. */
+  tokens = 0;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -93,6 +95,7 @@ export class Choice<Way> {
       this.row = row;
       this.target = target;
       this.way = way;
+      this.tokens = tokens;
       this.lateId = id;
       return row;
     }
@@ -136,7 +139,8 @@ export class Choice<Way> {
         if (!pick.exclude(row)) break;
         continue;
       }
-      if (table.tryBegin(index, row, tokens)) {
+      const fresh = Math.max(1, tokens - Math.trunc(pick.cachedTokens));
+      if (table.tryBegin(index, row, fresh)) {
         // No target: it left while this was decided.
         const target = routes.target(row);
         const way = target === undefined ? null : this.#open(target);
@@ -145,9 +149,10 @@ export class Choice<Way> {
           this.row = row;
           this.target = target;
           this.way = way;
+          this.tokens = fresh;
           return row;
         }
-        table.endPrefill(index, row, tokens);
+        table.endPrefill(index, row, fresh);
         table.end(index, row);
       }
       // The breaker may have let it through as a trial, which was none.

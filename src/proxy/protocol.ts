@@ -8,6 +8,7 @@ import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
 import type { Decision } from "./decisions.ts";
 import type { LateBound, LateNews } from "./late-news.ts";
+import type { PrefixStart } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -67,6 +68,8 @@ export interface WorkerStart {
   readonly stats: SharedArrayBuffer;
   /** How many requests wait at the late desk, int32 by model. */
   readonly late: SharedArrayBuffer;
+  /** Null: nothing is known of what targets have cached. */
+  readonly prefixes: PrefixStart | null;
   /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
   readonly fds: readonly number[] | null;
   readonly host: string;

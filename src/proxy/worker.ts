@@ -18,7 +18,6 @@ import { adoptTls } from "../net/tls-streams.ts";
 import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
-import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
@@ -38,6 +37,7 @@ import { KnownHeads } from "./known-heads.ts";
 import { openTransport } from "./lane.ts";
 import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
+import { openPrefixes } from "./prefixes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
@@ -92,7 +92,7 @@ function start(options: WorkerStart): RunningWorker {
     table,
     decisions: new Decisions(table),
     picker,
-    pick: new PickRequest(),
+    ...openPrefixes(options.prefixes, config),
     counters,
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
