@@ -14,16 +14,22 @@ import type { PickReason } from "../obs/worker-counters.ts";
 import { PACE_BOUND } from "../flow/target-pace.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
+import type { PrefixHome } from "../score/prefix-lookup.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Waiter } from "../flow/fair-order.ts";
+import type { ModelFlow, Waiting } from "./dispatch.ts";
 import type { LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
+import type { Wishes } from "./wishes.ts";
 
 /** Beside NO_TARGET and ALL_FULL: there is room, and the desk is to say where and when. */
 export const HELD = -10;
 
 /** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
 const DECISION_SAMPLE = 8;
+
+const NO_HOMES: readonly PrefixHome[] = [];
 
 let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
 let decisions = 0;
@@ -49,6 +55,8 @@ export class Choice<Way> {
   lateId = 0;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
+  /** With HELD: the rows that have some of the prompt cached. */
+  homes: readonly PrefixHome[] = NO_HOMES;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -102,6 +110,7 @@ export class Choice<Way> {
     if (isAllowed) dispatch.observe(model, row, "unknown", nowMs());
     late?.giveBack(row, tokens);
     late?.unreached(id);
+    counters.late("lateUnreached");
     return ALL_FULL;
   }
 
@@ -133,7 +142,10 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
-      if (mayHold && (context.late?.isCrowded(model) === true || context.late?.isOpen(row) === false)) return HELD;
+      if (mayHold && isHeldBack(context, model, row)) {
+        this.homes = context.prefixes?.lookup.homes() ?? NO_HOMES;
+        return HELD;
+      }
       if (!force && !dispatch.allows(row)) {
         this.#isHeld = true;
         if (!pick.exclude(row)) break;
@@ -146,6 +158,7 @@ export class Choice<Way> {
         const way = target === undefined ? null : this.#open(target);
         if (target !== undefined && way !== null) {
           counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
+          if (mayHold) counters.late("lateAtOnce");
           this.row = row;
           this.target = target;
           this.way = way;
@@ -164,9 +177,31 @@ export class Choice<Way> {
   }
 }
 
-/** Others wait for the model already: ALL_FULL, or HELD where it is the desk that holds them, and targets have room. */
-export function behindOthers(context: WorkerContext, model: number): number {
-  return isBoundLate(context, model) && hasRoom(context, model) ? HELD : ALL_FULL;
+/** Others wait for the model, and are not the desk's to serve: whoever comes now is behind them. */
+export function isBehind(context: WorkerContext, flow: ModelFlow): boolean {
+  return flow.queue.requests > 0 && !isBoundLate(context, flow.model);
+}
+
+/** Others wait for the model, here or in other workers, or the row that is best is at work. */
+function isHeldBack({ late, dispatch }: WorkerContext, model: number, row: number): boolean {
+  if (late === null) return false;
+  if (late.isCrowded(model) || !late.isOpen(row)) return true;
+  return dispatch.waiting > 0 && dispatch.flow(model).queue.requests > 0;
+}
+
+/** Lets it wait, for the desk where its model is bound late; or answers after how many seconds it may come again. */
+export function waitIn(
+  context: WorkerContext,
+  flow: ModelFlow,
+  waiter: Waiter<Waiting>,
+  cameMs: number,
+  { priority, firstTokenMs }: Wishes,
+): number {
+  waiter.priority = priority;
+  waiter.cameMs = cameMs;
+  waiter.wantedMs = cameMs + firstTokenMs;
+  waiter.perSecondMin = heldPerSecond(context, flow.model);
+  return context.dispatch.wait(flow, waiter, isBoundLate(context, flow.model));
 }
 
 /** Whether some target of the model could take a request now. */
@@ -184,7 +219,7 @@ function hasRoom({ table, pick, picker }: WorkerContext, model: number): boolean
  * emptied that wait says little of what targets can do: as much as the desk may come to believe of them. 0: it is for
  * places that it waits.
  */
-export function heldPerSecond(context: WorkerContext, model: number): number {
+function heldPerSecond(context: WorkerContext, model: number): number {
   if (context.late === null || !isBoundLate(context, model) || !hasRoom(context, model)) return 0;
   return context.late.tokensPerSecond(context.routes.rowsOf(model)) * PACE_BOUND;
 }

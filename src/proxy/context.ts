@@ -7,7 +7,7 @@ import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Decisions } from "./decisions.ts";
-import type { Dispatch } from "./dispatch.ts";
+import type { Dispatch, ModelFlow } from "./dispatch.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
@@ -38,7 +38,7 @@ export interface WorkerContext {
   readonly heads: KnownHeads;
   readonly dispatch: Dispatch;
   /** To the desk that binds late; null: there is none. */
-  readonly late: LateLine | null;
+  readonly late: LateLine<ModelFlow> | null;
   readonly deadlines: Deadlines;
   readonly loads: LoadReports;
   readonly wires: Wires;

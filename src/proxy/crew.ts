@@ -18,12 +18,12 @@ import type { FlowConfig } from "../flow/settings.ts";
 import { adoptListeners, openListeners } from "../net/listen.ts";
 import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
+import type { LateFigures } from "../obs/late-metrics.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { Decision } from "./decisions.ts";
 import { Inquiries } from "./inquiries.ts";
-import type { LateDesk } from "./late-desk.ts";
 import { LateService } from "./late-service.ts";
 import type { PrefixRows } from "./prefix-rows.ts";
 import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
@@ -224,9 +224,9 @@ export class Crew {
     return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
   }
 
-  /** Where requests wait that are bound late. */
-  get desk(): LateDesk {
-    return this.#late.desk;
+  /** What is known of requests that are bound late. */
+  get late(): LateFigures {
+    return this.#late.desk.figures(performance.now());
   }
 
   seats(): SeatView[] {

@@ -28,11 +28,10 @@ const QUEUE_MS = 10;
 
 /** Whoever waits in a queue. */
 export interface Waiting {
-  /**
-   * Tries to bind it, and says that it is `taken`; false: there is still no room, and it waits on. A place that the desk
-   * has claimed for it is used, or given back.
-   */
+  /** Tries to bind it, and says that it is `taken`; false: it waits on. A place that is claimed is used, or given back. */
   tryAgain(flow: ModelFlow, place: LateBound | null): boolean;
+  /** Whether access rules let it wait on; if not, it is refused. */
+  mayStill(flow: ModelFlow): boolean;
   /** Its wait is over in vain, or it was pushed out. */
   waitOver(retryAfterSeconds: number, isPushedOut: boolean): void;
 }
@@ -83,7 +82,7 @@ export class Dispatch {
   readonly #wakeAt: (atMs: number) => void;
   readonly #counts: FlowCounts;
   /** To the desk that binds late; null: there is none. */
-  readonly #late: LateLine | null;
+  readonly #late: LateLine<ModelFlow> | null;
   #flows: (ModelFlow | undefined)[] = [];
   /** By row; only of those that failed. */
   readonly #breakers = new Map<number, RowBreaker>();
@@ -99,7 +98,7 @@ export class Dispatch {
     rowsOf: RowsOf,
     wakeAt: (atMs: number) => void,
     counts: FlowCounts,
-    late: LateLine | null = null,
+    late: LateLine<ModelFlow> | null = null,
   ) {
     this.#config = config;
     this.#late = late;
@@ -193,7 +192,7 @@ export class Dispatch {
     const { refusal, retryAfterSeconds, pushedOut } = flow.queue.offer(waiter, nowMs());
     if (refusal === null) {
       this.#count(1);
-      if (isLate) this.#late?.ask(flow.model, waiter, (place) => waiter.owner.tryAgain(flow, place), nowMs());
+      if (isLate) this.#late?.ask(flow, waiter, nowMs());
       this.#schedule(nowMs() + QUEUE_MS);
     }
     if (pushedOut.length > 0) {

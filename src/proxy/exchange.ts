@@ -38,7 +38,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
-import { behindOthers, Choice, HELD, heldPerSecond, isBoundLate } from "./choice.ts";
+import { Choice, HELD, isBehind, waitIn } from "./choice.ts";
 import { Draw } from "./draw.ts";
 import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
@@ -316,8 +316,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
-    const row = flow.queue.requests > 0 ? behindOthers(this.#context, this.model) : this.#claim(this.#first);
-    if (row === HELD) return this.#wait(flow);
+    const row = isBehind(this.#context, flow) ? ALL_FULL : this.#claim(this.#first);
+    if (row === HELD) return this.#wait(flow, choice.homes);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
@@ -364,19 +364,15 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- waiting
 
-  #wait(flow: ModelFlow): MeshError | null {
+  #wait(flow: ModelFlow, homes: typeof choice.homes = []): MeshError | null {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
-    waiter.priority = this.wishes.priority;
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
-    waiter.cameMs = this.#startedMs;
-    waiter.wantedMs = this.#startedMs + this.wishes.firstTokenMs;
     waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
-    waiter.perSecondMin = heldPerSecond(this.#context, this.model);
-    const isLate = isBoundLate(this.#context, this.model);
-    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter, isLate);
+    waiter.homes = homes;
+    const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.wishes);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.
     if (!waiter.waiting) return null;
@@ -387,12 +383,17 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     return null;
   }
 
-  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+  mayStill(flow: ModelFlow): boolean {
     const denial = this.#denialNow();
-    if (denial !== null) {
+    if (denial === null) return true;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    this.refuse(denial);
+    return false;
+  }
+
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+    if (!this.mayStill(flow)) {
       if (place !== null) this.#context.late?.refuse(place);
-      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
-      this.refuse(denial);
       return true;
     }
     const row = this.#claim(this.#first, place);

@@ -31,7 +31,7 @@ import { callActionOf, isQuestionCall } from "./caller.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
-import { HELD, heldPerSecond, isBoundLate } from "./choice.ts";
+import { HELD, waitIn } from "./choice.ts";
 import type { LateBound } from "./late-news.ts";
 import type { Enforcement } from "./enforcement.ts";
 import { GrpcAttempt } from "./grpc-attempt.ts";
@@ -534,17 +534,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #wait(flow: ModelFlow): void {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
-    waiter.priority = this.#wishes.priority;
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.#request.held.length;
     waiter.deadlineMs = this.#deadlineMs;
-    waiter.cameMs = this.#startedMs;
-    waiter.wantedMs = this.#startedMs + this.#wishes.firstTokenMs;
     // Nothing says whether its answer has one message or many.
     waiter.isSilent = true;
-    waiter.perSecondMin = heldPerSecond(this.#context, this.#model);
-    const isLate = isBoundLate(this.#context, this.#model);
-    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter, isLate);
+    const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.#wishes);
     // A retry that waits keeps nobody behind it from targets that it may not have again.
     if (retryAfterSeconds === 0) {
       this.#excluded = NONE;
@@ -554,12 +549,17 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     }
   }
 
-  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+  mayStill(flow: ModelFlow): boolean {
     const denial = this.#denialNow();
-    if (denial !== null) {
+    if (denial === null) return true;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    this.#refuse(denial);
+    return false;
+  }
+
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+    if (!this.mayStill(flow)) {
       if (place !== null) this.#context.late?.refuse(place);
-      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
-      this.#refuse(denial);
       return true;
     }
     const attempt = this.#claim(place);

@@ -13,113 +13,15 @@
  */
 import { assert } from "../base/assert.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
-import { type Home, LateRoom, type LateTargets, type LateWaiter } from "../flow/late-room.ts";
-import type { Computing } from "../flow/target-pace.ts";
-import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD, rowWord } from "../score/layout.ts";
+import type { LateFigures } from "../obs/late-metrics.ts";
 import type { ScoreTable } from "../score/table.ts";
+import { Held, ModelRoom } from "./late-model.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
-import { LateRow } from "./late-row.ts";
+import type { LateRow } from "./late-row.ts";
 
 const TICK_MS = 10;
 /** How long a row is passed over that a worker had no way to: as long as waiting requests are tried again after. */
 const UNREACHED_MS = 10;
-const NO_HOMES: readonly Home[] = [];
-
-/** One that waits, and then one that is bound. */
-class Held implements LateWaiter {
-  readonly worker: number;
-  readonly id: number;
-  readonly model: number;
-  readonly promptTokens: number;
-  readonly priority: number;
-  readonly cameMs: number;
-  readonly wantedMs: number;
-  readonly tenant: string;
-  readonly weight: number;
-  readonly isSilent: boolean;
-  homes: readonly Home[] = NO_HOMES;
-  homesMs = 0;
-  leastTokens = 0;
-  /** Where it is bound to; null: it waits. */
-  at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
-
-  constructor(worker: number, ask: LateAsk, nowMs: number) {
-    this.worker = worker;
-    this.id = ask.id;
-    this.model = ask.model;
-    this.promptTokens = ask.tokens;
-    this.priority = ask.priority;
-    this.cameMs = nowMs - ask.ageMs;
-    this.wantedMs = nowMs + ask.wantedInMs;
-    this.tenant = ask.tenant;
-    this.weight = ask.weight;
-    this.isSilent = ask.isSilent;
-  }
-}
-
-/** The requests and targets of one model. */
-class ModelRoom implements LateTargets {
-  readonly room: LateRoom<Held>;
-  readonly #table: ScoreTable;
-  readonly #model: number;
-  readonly #known = new Map<number, LateRow>();
-  #rows: LateRow[] = [];
-  /** All that are left are ejected: one of them is better than none. */
-  #areEjected = false;
-
-  constructor(config: LateConfig, table: ScoreTable, model: number) {
-    this.#table = table;
-    this.#model = model;
-    this.room = new LateRoom<Held>(config, this, () => NO_HOMES);
-  }
-
-  get count(): number {
-    return this.#rows.length;
-  }
-
-  at(target: number): LateRow {
-    const row = this.#rows[target];
-    assert(row !== undefined, "the target is one of the model's");
-    return row;
-  }
-
-  pace(target: number): LateRow {
-    return this.at(target);
-  }
-
-  hasRoom(target: number): boolean {
-    const row = this.at(target);
-    return row.hasRoom && (this.#areEjected || !row.isEjected);
-  }
-
-  othersMs(target: number): number {
-    return this.at(target).othersMs;
-  }
-
-  active(target: number): number {
-    return this.at(target).active;
-  }
-
-  networkMs(): number {
-    return 0;
-  }
-
-  /** The model's rows as the table has them now. */
-  look(nowMs: number, nowDeciseconds: number): void {
-    this.#rows = [];
-    this.#areEjected = true;
-    for (const number of rowsOf(this.#table, this.#model)) {
-      let row = this.#known.get(number);
-      if (row === undefined || row.generation !== this.#table.generation(number)) {
-        row = new LateRow(this.#table, number);
-        this.#known.set(number, row);
-      }
-      row.look(nowMs, nowDeciseconds);
-      if (row.hasRoom && !row.isEjected) this.#areEjected = false;
-      this.#rows.push(row);
-    }
-  }
-}
 
 export class LateDesk {
   readonly #config: LateConfig;
@@ -158,6 +60,18 @@ export class LateDesk {
   rows(model: number): readonly LateRow[] {
     const room = this.#rooms.get(model);
     return room === undefined ? [] : Array.from({ length: room.count }, (_, target) => room.at(target));
+  }
+
+  figures(nowMs: number): LateFigures {
+    const rooms = [...this.#rooms];
+    return {
+      waiting: new Map(rooms.map(([model, { room }]) => [model, room.waiting])),
+      rows: rooms.flatMap(([model]) =>
+        this.rows(model).map(({ row, msPerToken, busyUntilMs }) => {
+          return { row, msPerToken, busyMs: Math.max(0, busyUntilMs - nowMs) };
+        }),
+      ),
+    };
   }
 
   heard(worker: number, { asks, answered, over, unreached, freed }: LateNews, nowMs: number): void {
@@ -206,7 +120,10 @@ export class LateDesk {
     assert(!own.has(ask.id), "a request is told of once");
     const held = new Held(worker, ask, nowMs);
     own.set(ask.id, held);
-    this.#roomOf(ask.model).room.offer(held, nowMs);
+    const model = this.#roomOf(ask.model);
+    // Its homes are known by their places among the rows.
+    if (model.room.waiting === 0) model.look(nowMs, this.#table.nowDeciseconds(this.#unixMs()));
+    model.room.offer(held, nowMs);
   }
 
   #drop(held: Held, nowMs: number): void {
@@ -238,9 +155,8 @@ export class LateDesk {
     const { room } = model;
     if (room.waiting > 0) model.look(nowMs, nowDeciseconds);
     for (let next = room.waiting > 0 ? room.next(nowMs) : null; next !== null; next = room.next(nowMs)) {
-      const { waiter, target } = next;
+      const { waiter, target, freshTokens: tokens } = next;
       const row = model.at(target);
-      const tokens = waiter.promptTokens;
       if (!this.#table.tryBegin(waiter.worker, row.row, tokens)) {
         // A worker took the last place by itself, for a retry or a hedge.
         row.hasRoom = false;
@@ -257,21 +173,5 @@ export class LateDesk {
       else own.push(one);
     }
     Atomics.store(this.#waiting, id, room.waiting);
-  }
-}
-
-/** Rows of the model that requests may be given to. */
-function* rowsOf(table: ScoreTable, model: number): Iterable<number> {
-  const { words, floats, blocksWord } = table;
-  const blocksMax = table.rowsMax / BLOCK_ROWS;
-  let link = Atomics.load(words, MODELS_WORD + model);
-  for (let steps = 0; link !== 0 && steps < blocksMax; steps += 1) {
-    const base = blocksWord + (link - 1) * BLOCK_WORDS;
-    const used = Atomics.load(words, base + BLOCK_WORD.used);
-    for (let lane = 0; lane < used; lane += 1) {
-      const row = (link - 1) * BLOCK_ROWS + lane;
-      if ((floats[blocksWord + rowWord(row) + COLUMN.capacity] ?? 0) > 0) yield row;
-    }
-    link = Atomics.load(words, base + BLOCK_WORD.next);
   }
 }

@@ -13,14 +13,26 @@ import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import { nowMs } from "./clock.ts";
 
-interface Asked {
-  readonly model: number;
-  readonly waiter: Waiter<unknown>;
-  /** Gives it to the place that was claimed for it; false: it waits on. */
-  readonly take: (place: LateBound) => boolean;
+/** Whose request it is; `F` is what is known of its model. */
+export interface LateOwner<F> {
+  /** Goes to the place that was claimed for it, or gives it back; false: it waits on. */
+  tryAgain(flow: F, place: LateBound): boolean;
+  /** Whether it may still wait; if not, it does no more. */
+  mayStill(flow: F): boolean;
 }
 
-export class LateLine {
+interface Asked<F> {
+  readonly flow: F;
+  readonly waiter: Waiter<LateOwner<F>>;
+}
+
+/** What is counted of it; a worker's counters do so for the metrics. */
+export interface LateCounts {
+  lateBound(waitedMs: number): void;
+  lateMessage(): void;
+}
+
+export class LateLine<F extends { readonly model: number }> {
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #index: number;
@@ -28,7 +40,8 @@ export class LateLine {
   readonly #waiting: Int32Array;
   readonly #transport: Pick<Transport, "later">;
   readonly #send: (news: LateNews) => void;
-  readonly #asked = new Map<number, Asked>();
+  readonly #counts: LateCounts;
+  readonly #asked = new Map<number, Asked<F>>();
   #asks: LateAsk[] = [];
   #answered: { id: number; agoMs: number }[] = [];
   #over: number[] = [];
@@ -36,8 +49,6 @@ export class LateLine {
   readonly #freed = new Set<number>();
   #lastId = 0;
   #isDue = false;
-  /** Messages that went out, for who wants to know what a request costs. */
-  sent = 0;
 
   /** `config` may change in place. */
   constructor(
@@ -46,9 +57,11 @@ export class LateLine {
     index: number,
     waiting: SharedArrayBuffer,
     transport: Pick<Transport, "later">,
+    counts: LateCounts,
     send: (news: LateNews) => void,
   ) {
     this.#config = config;
+    this.#counts = counts;
     this.#table = table;
     this.#index = index;
     this.#waiting = new Int32Array(waiting);
@@ -81,19 +94,19 @@ export class LateLine {
   // ---- what the desk is told
 
   /** The request waits. */
-  ask(model: number, waiter: Waiter<unknown>, take: Asked["take"], now: number): void {
+  ask(flow: F, waiter: Waiter<LateOwner<F>>, now: number): void {
     const id = ++this.#lastId;
     waiter.lateId = id;
-    this.#asked.set(id, { model, waiter, take });
-    const { tokens, priority, tenant, weight, isSilent } = waiter;
+    this.#asked.set(id, { flow, waiter });
+    const { tokens, priority, tenant, weight, isSilent, homes } = waiter;
     const ageMs = Math.max(0, now - waiter.cameMs);
     const wantedInMs = waiter.wantedMs - now;
-    this.#asks.push({ id, model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent });
+    this.#asks.push({ id, model: flow.model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent, homes });
     this.#due();
   }
 
   /** It waits no more, and was not bound. */
-  left(waiter: Waiter<unknown>): void {
+  left(waiter: Waiter<LateOwner<F>>): void {
     const id = waiter.lateId;
     if (id === 0) return;
     waiter.lateId = 0;
@@ -148,7 +161,7 @@ export class LateLine {
     this.#over = [];
     this.#unreached = [];
     this.#freed.clear();
-    this.sent++;
+    this.#counts.lateMessage();
     this.#send(news);
   };
 
@@ -176,10 +189,17 @@ export class LateLine {
         this.giveBack(row, tokens);
         continue;
       }
-      const { model, waiter, take } = asked;
+      const { flow, waiter } = asked;
+      const { cameMs } = waiter;
       waiter.lateId = 0;
-      if (!take({ id, row, tokens })) this.ask(model, waiter, take, nowMs());
+      if (waiter.owner.tryAgain(flow, { id, row, tokens })) this.#counts.lateBound(nowMs() - cameMs);
+      else this.ask(flow, waiter, nowMs());
     }
+  }
+
+  /** Access rules have changed: who may not wait any more leaves. */
+  review(): void {
+    for (const { flow, waiter } of [...this.#asked.values()]) if (waiter.lateId !== 0) waiter.owner.mayStill(flow);
   }
 
   /** The request is not to go anywhere any more. */

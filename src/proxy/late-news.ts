@@ -15,6 +15,8 @@ export interface LateAsk {
   readonly weight: number;
   /** Its answer comes whole, so that its first token is not seen. */
   readonly isSilent: boolean;
+  /** Rows that had some of its prompt cached when it came. */
+  readonly homes: readonly { readonly row: number; readonly tokens: number }[];
 }
 
 /** What happened in a worker in one turn of its loop, of all its requests. */
@@ -34,5 +36,6 @@ export interface LateNews {
 export interface LateBound {
   readonly id: number;
   readonly row: number;
+  /** Claimed, of its prompt: those that the target is not believed to have cached. */
   readonly tokens: number;
 }

@@ -29,7 +29,7 @@ import { Enforcement } from "./enforcement.ts";
 import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, PolicyNews, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Decisions } from "./decisions.ts";
-import { Dispatch } from "./dispatch.ts";
+import { Dispatch, type ModelFlow } from "./dispatch.ts";
 import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
@@ -80,7 +80,7 @@ function start(options: WorkerStart): RunningWorker {
   const counters = WorkerStats.attach(options.stats).forWorker(index);
   const scheme = options.tls === null ? "http" : "https";
   const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
-  const late = new LateLine(settings.flow.late, table, index, options.late, transport, (news) =>
+  const late = new LateLine<ModelFlow>(settings.flow.late, table, index, options.late, transport, counters, (news) =>
     post({ kind: "late", index, news }),
   );
   const context: WorkerContext = {
@@ -139,6 +139,7 @@ function start(options: WorkerStart): RunningWorker {
   const obey = (packed: Uint8Array): void => {
     enforcement.take(unpack(packed) as PolicyNews);
     context.enforcement = enforcement.isIdle ? null : enforcement;
+    late.review();
   };
   obey(options.policies);
   routes.setAliases(context.content.aliases);

@@ -38,7 +38,7 @@ import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Decisions } from "../../src/proxy/decisions.ts";
-import { Dispatch } from "../../src/proxy/dispatch.ts";
+import { Dispatch, type ModelFlow } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
 import { type ApiConfig, apiSettings } from "../../src/wire/api-access.ts";
@@ -174,8 +174,14 @@ export class Relay {
       queueMicrotask(() => late.bound(bound)),
     );
     this.late = lateService.desk;
-    const late = new LateLine(flow.late, this.table, 0, lateService.waiting, this.#transport, (news) =>
-      queueMicrotask(() => lateService.heard(0, news)),
+    const late = new LateLine<ModelFlow>(
+      flow.late,
+      this.table,
+      0,
+      lateService.waiting,
+      this.#transport,
+      counters,
+      (news) => queueMicrotask(() => lateService.heard(0, news)),
     );
     this.context = {
       index: 0,
@@ -229,6 +235,7 @@ export class Relay {
   obey(...policies: readonly Put[]): this {
     this.enforcement.take({ revision: 1, items: policies.map(itemOf) });
     this.context.enforcement = this.enforcement.isIdle ? null : this.enforcement;
+    this.context.late?.review();
     return this;
   }
 

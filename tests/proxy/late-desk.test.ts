@@ -65,7 +65,7 @@ class Bed {
 
   ask(tokens: number, more: Partial<LateAsk> = {}, worker = 0): number {
     const id = ++this.#id;
-    const figures = { priority: 1, ageMs: 0, wantedInMs: Infinity, tenant: "", weight: 1, isSilent: false };
+    const figures = { priority: 1, ageMs: 0, wantedInMs: Infinity, tenant: "", weight: 1, isSilent: false, homes: [] };
     this.tell({ asks: [{ id, model: this.model, tokens, ...figures, ...more }] }, worker);
     return id;
   }
@@ -248,6 +248,25 @@ describe("the late desk", () => {
     expect(bed.news()).toEqual([`0/22 at ${bed.rows[0]}`]);
   });
 
+  test("sends a request to where its prompt is cached, and claims only the rest", () => {
+    const bed = new Bed(3);
+    const [, , home = -1] = bed.rows;
+    bed.ask(8000, {
+      homes: [
+        { row: home, tokens: 6000 },
+        { row: 99, tokens: 7000 },
+      ],
+    });
+    expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/1 at ${home}`], 2000]);
+    // While others have room it waits for its home where that is sooner: 100 ms against 400.
+    bed.ask(8000, { homes: [{ row: home, tokens: 8000 }] });
+    expect(bed.news()).toEqual([]);
+    // A row that joins meanwhile moves none of the others.
+    bed.addRow();
+    bed.to(bed.nowMs + 60);
+    expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/2 at ${home}`], 2001]);
+  });
+
   test("sees requests that workers bound by themselves", () => {
     const bed = new Bed(1, { horizonMs: 60 });
     const [row = -1] = bed.rows;
@@ -289,4 +308,5 @@ const ASK: LateAsk = {
   tenant: "",
   weight: 1,
   isSilent: false,
+  homes: [],
 };

@@ -55,7 +55,8 @@ describe("while targets are open", () => {
       end(name);
       expect(statusOf(await one.end())).toBe(200);
     }
-    expect([relayed.context.late!.sent, relayed.stats.count("queued")]).toEqual([0, 0]);
+    const { stats } = relayed;
+    expect([stats.count("lateMessages"), stats.count("queued"), stats.count("lateAtOnce")]).toEqual([0, 0, 3]);
     expect(relayed.inFlight).toBe(0);
   });
 });
@@ -99,6 +100,7 @@ describe("while targets are at work", () => {
     await until(() => relayed.inFlight === 0);
     expect([relayed.late.waiting, relayed.context.dispatch.waiting]).toEqual([0, 0]);
     expect(relayed.stats.picks(relayed.rows[0]!).get("late")).toBe(2);
+    expect([relayed.stats.count("lateBound"), relayed.stats.lateWaits().cumulative.at(-1)]).toEqual([2, 2]);
   });
 
   test("higher priorities go first, whatever their length", async () => {
@@ -150,13 +152,13 @@ describe("while targets are at work", () => {
     await until(() => relayed.late.waiting === 1);
   });
 
-  test("who may not any more is denied when its turn comes, and the place is another's", async () => {
+  test("who may not any more is denied while it waits, and the place is another's", async () => {
     const { first, order, relayed, hold } = await busy();
     const denied = await hold("denied", 50, "x-infermesh-tenant: acme\r\n");
     await hold("other", 5000);
     relayed.obey({ kind: "acl", name: "tenant:acme/m/*", spec: { effect: "deny" } });
-    first("long0");
     expect(statusOf(await denied.end())).toBe(403);
+    first("long0");
     await until(() => order.length >= 2);
     expect(order[1]).toBe("other");
     await until(() => relayed.table.inFlight(relayed.rows[0]!) === 2);
