@@ -3,7 +3,8 @@
  * be free, not when the request comes. Until then it can be overtaken, and can go anywhere.
  *
  * A target is open when it will have computed what it has within `horizonMs`: sent by then, the next prompt is there
- * when its engine makes the next step, and what waits at the target, where nobody can reorder it, stays short.
+ * when its engine makes the next step, and what waits at the target, where nobody can reorder it, stays short. What others
+ * have there counts as it was told last, and as computed at the target's pace since.
  *
  * Of all pairs of a request and an open target the one is bound that has the least
  *
@@ -22,9 +23,6 @@
  *
  * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
  * it as so much more work: its `debt` (`tenant-debts.ts`).
- *
- * What others have at a target (`othersMs`) delays the next prompt there, and is not ours to foresee: it makes us send
- * one prompt at a time, but never none, so that whoever shares a target gets a part of it.
  *
  * Cost: each binding looks once at every target, and at up to `scanMax` requests in the order in which they came; at the
  * homes of those alone that could still be better than the best one found, by the least that they have to compute.
@@ -50,12 +48,15 @@ export interface Pace {
 export interface LateTargets {
   readonly count: number;
   pace(target: number): Pace;
-  /** What a prompt waits for there beside our own work: what others sent, and what else makes the target slow. */
-  othersMs?(target: number): number;
+  /** What a prompt waits for there beside what is to be computed: the target is far away, ill, cold. Keeps none closed. */
+  delayMs?(target: number): number;
   /** Requests may be sent there, and it has room in its batch and in its cache. */
   hasRoom(target: number): boolean;
   /** Requests that are there. */
   active(target: number): number;
+  /** Prompt tokens there of such as were not bound here, as was told last, and when that was so. */
+  othersTokens(target: number): number;
+  othersMs(target: number): number;
   /** One way to it. */
   networkMs(target: number): number;
 }
@@ -191,15 +192,18 @@ export class LateRoom<W extends LateWaiter> {
     this.#leastMsPerToken = Infinity;
     if (this.#state.length < targets.count) this.#grow(targets.count * 2);
     for (let target = 0; target < targets.count; target += 1) {
-      const { busyUntilMs, msPerToken } = targets.pace(target);
-      const othersMs = targets.othersMs?.(target) ?? 0;
-      const waitMs = Math.max(0, busyUntilMs - nowMs) + othersMs;
+      const pace = targets.pace(target);
+      const { msPerToken } = pace;
+      const others = targets.othersTokens(target);
+      const othersMs = others > 0 ? Math.max(0, targets.othersMs(target) - pace.busyUntilMs) + others * msPerToken : 0;
+      const busyUntilMs = pace.busyUntilMs + othersMs;
+      const waitMs = Math.max(0, busyUntilMs - nowMs) + (targets.delayMs?.(target) ?? 0);
       if (busyUntilMs - nowMs > lateWorkMs) lateAtWork += 1;
       this.#state[target] = FULL;
       if (!targets.hasRoom(target)) continue;
       const load = loadMs * targets.active(target);
       const doneMs = waitMs + usualTokens * msPerToken + load;
-      const opensMs = busyUntilMs - horizonMs + Math.min(horizonMs, othersMs) - targets.networkMs(target);
+      const opensMs = busyUntilMs - horizonMs - targets.networkMs(target);
       this.#waitMs[target] = waitMs;
       this.#msPerToken[target] = msPerToken;
       this.#loadMs[target] = load;

@@ -27,6 +27,8 @@ export interface Computing {
   readonly sentMs: number;
   /** Nothing tells of its first token. */
   readonly isSilent?: boolean;
+  /** That others had there, as far as was known, and that are computed before it; 0. */
+  readonly othersTokens?: number;
 }
 
 export class TargetPace {
@@ -74,7 +76,7 @@ export class TargetPace {
     // What was computed before it and said nothing took its part of the time.
     const [first = prompt] = this.#computing;
     const beganMs = Math.max(this.#lastFirstMs, first.isSilent === true ? first.sentMs : prompt.sentMs);
-    const tokens = this.#passBefore(prompt) + prompt.tokens;
+    const tokens = this.#passBefore(prompt) + prompt.tokens + (prompt.othersTokens ?? 0);
     if (this.#left(prompt)) this.#learn(tokens, nowMs - beganMs);
     this.#lastFirstMs = nowMs;
     this.#reckon(nowMs);

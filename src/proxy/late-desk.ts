@@ -163,7 +163,7 @@ export class LateDesk {
         room.offer(waiter, nowMs);
         continue;
       }
-      const prompt = { tokens, sentMs: nowMs, isSilent: waiter.isSilent };
+      const prompt = { tokens, sentMs: nowMs, isSilent: waiter.isSilent, othersTokens: row.othersTokens };
       row.bound(prompt);
       waiter.at = { row, prompt };
       row.look(nowMs, nowDeciseconds);

@@ -80,8 +80,16 @@ export class ModelRoom implements LateTargets {
     return row.hasRoom && (this.#areEjected || !row.isEjected);
   }
 
+  othersTokens(target: number): number {
+    return this.at(target).othersTokens;
+  }
+
   othersMs(target: number): number {
     return this.at(target).othersMs;
+  }
+
+  delayMs(target: number): number {
+    return this.at(target).delayMs;
   }
 
   active(target: number): number {

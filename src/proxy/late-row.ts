@@ -23,7 +23,10 @@ export class LateRow implements Pace {
   isEjected = false;
   /** Requests there, of all routers. */
   active = 0;
+  /** Tokens of others, and since when they are known to be there. */
+  othersTokens = 0;
   othersMs = 0;
+  delayMs = 0;
   busyUntilMs = 0;
   /** Until then it is passed over: a worker could not reach it. */
   closedUntilMs = 0;
@@ -31,6 +34,7 @@ export class LateRow implements Pace {
   readonly #pace: TargetPace;
   /** Of the prompts that the desk bound, and whose claims are still in the table. */
   #boundTokens = 0;
+  #foreignTokens = 0;
   #otherTokens = 0;
   #otherUntilMs = 0;
 
@@ -59,8 +63,17 @@ export class LateRow implements Pace {
     this.#lookAtOthers(nowMs);
     const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
     this.busyUntilMs = nowMs + ownMs;
-    const foreignTokens = Math.max(0, this.#int(COLUMN.tokenOffset));
-    this.othersMs = foreignTokens * pace.msPerToken + this.#float(COLUMN.penaltySeconds) * 1000;
+    this.#lookAtForeign(nowMs);
+  }
+
+  /** What others have there closes it for us while we have a prompt there too, and never else: each gets a part of it. */
+  #lookAtForeign(nowMs: number): void {
+    const tokens = Math.max(0, this.#int(COLUMN.tokenOffset));
+    if (tokens !== this.#foreignTokens) this.othersMs = nowMs;
+    this.#foreignTokens = tokens;
+    const isOurs = this.#table.inFlightTokens(this.row) > 0;
+    this.othersTokens = isOurs ? tokens : 0;
+    this.delayMs = (isOurs ? 0 : tokens * this.#pace.msPerToken) + this.#float(COLUMN.penaltySeconds) * 1000;
   }
 
   /** Tokens in flight that the desk knows nothing of. */
