@@ -42,8 +42,8 @@ const dashboard = JSON.parse(readFileSync(join(FOLDER, "grafana/dashboards/infer
 const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
 
 const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN = Object.values({ ...names, ...agentNames, ...blockNames, ...lateNames, ...GPU_NAMES }).flatMap((group): Metric[] =>
-  Object.values(group),
+const OWN = Object.values({ ...names, ...agentNames, ...blockNames, ...lateNames, ...GPU_NAMES }).flatMap(
+  (group): Metric[] => Object.values(group),
 );
 /** Prometheus gives these to every target; `le` is every histogram's. */
 const GIVEN = ["job", "instance", "le"];
