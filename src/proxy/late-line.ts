@@ -199,7 +199,7 @@ export class LateLine<F extends { readonly model: number }> {
 
   /** Access rules have changed: who may not wait any more leaves. */
   review(): void {
-    for (const { flow, waiter } of [...this.#asked.values()]) if (waiter.lateId !== 0) waiter.owner.mayStill(flow);
+    for (const { flow, waiter } of this.#asked.values()) if (waiter.lateId !== 0) waiter.owner.mayStill(flow);
   }
 
   /** The request is not to go anywhere any more. */
