@@ -107,7 +107,7 @@ test("heads that come late, and answers that are none, are failures like others"
   const { watcher } = watching(new KubeAccess(own(server.serviceAccount), server.env));
   await until(() => watcher.hasSynced);
   const tls = selfSigned("x", "IP:127.0.0.1");
-  const answers = ["nonsense", "{}", '{"items":7,"metadata":{}}', ""];
+  const answers = ['{"items":7,"metadata":{}}', ""];
   const other = createServer(tls, (_, response) =>
     response.end(answers.pop() ?? '{"items":[],"metadata":{"resourceVersion":"1"}}'),
   );
