@@ -178,24 +178,11 @@ const doctor =
 
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
+const loading: Lazy = async () => command((await import("./load-command.ts")).loadCommand);
+
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
-const inspectStore: Lazy = async () => {
-  const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
-  return command({
-    help: inspectStoreHelp,
-    settings: inspectStoreSettings,
-    operands: [{ name: "PATH", expected: "a log's database, such as DATA-DIR/control-ID.sqlite", completes: "file" }],
-    async run({ entries: count, output }, terminal, [path = ""]) {
-      const { entryLine, inspectLog } = await import("./store/log-inspection.ts");
-      const { renderFigures, renderJsonLine } = await import("./ctl/render.ts");
-      const { summary, entries, fault } = await inspectLog(path);
-      if (count === 0) terminal.out(renderFigures(output, summary));
-      else for (const entry of entries.slice(-count)) terminal.out(renderJsonLine(entryLine(entry)));
-      if (fault !== null) throw fault;
-    },
-  });
-};
+const inspectStore: Lazy = async () => command((await import("./inspect-store.ts")).inspectStoreCommand);
 
 const roleBranch = (
   name: "agent" | "router",
@@ -226,6 +213,7 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
+    load: { doc: "Send requests to a server when they are due, and tell what came of them.", load: loading },
     doctor: {
       doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",
       load: doctor("doctorMachine"),
@@ -281,7 +269,7 @@ async function main(args: readonly string[]): Promise<void> {
   const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
     const { runCommandLine } = await import("./ctl/command.ts");
     // Every setting of every role: most commands do without.
-    const variables = async () => (await import("./config.ts")).variables();
+    const variables = async () => (await import("./variables.ts")).variables();
     const surroundings = { env: process.env, terminal, columns, variables };
     process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
   });

@@ -17,15 +17,10 @@
 import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
-import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
+import { Batcher, type BatchingConfig } from "./batching.ts";
+import { type Happens, type Incident, SimNode } from "./sim-node.ts";
 import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
 import { Tally, type Outcome, type Served } from "./tally.ts";
-
-/** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
-export type Incident = { readonly node: number; readonly atMs: number } & (
-  | { readonly kind: "slow"; readonly factor: number }
-  | { readonly kind: "down" | "up" }
-);
 
 export interface WorldSpec {
   readonly arrivals: readonly Arrival[];
@@ -40,13 +35,16 @@ export interface WorldSpec {
   readonly sampleDelayMs: number;
   /** Part of the samples that a router never gets; none. */
   readonly sampleLoss?: number;
+  /**
+   * Where it is given, one router decides for all, as each tells it of what it does, and this is a message's way among
+   * them. Clients hear from their own.
+   */
+  readonly deskMs?: number;
   readonly incidents?: readonly Incident[];
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;
   readonly itlMs: number;
 }
-
-type Happens = (nowMs: number) => void;
 
 class Happening implements HeapItem {
   heapIndex = -1;
@@ -70,58 +68,13 @@ class Alarm implements HeapItem {
   }
 }
 
-class Node implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
-  readonly place: number;
-  /** All of the nodes', by place. */
-  readonly #engines: Batcher[];
-  /** Requests that are there. */
-  readonly here = new Set<Sent>();
-  isDown = false;
-  pace = 1;
-  /** Of its engines before the present one. */
-  #busyMs = 0;
-  #preemptions = 0;
-
-  constructor(place: number, engines: Batcher[], happens: (node: Node, nowMs: number) => void) {
-    this.place = place;
-    this.#engines = engines;
-    this.happens = (nowMs) => happens(this, nowMs);
-  }
-
-  get engine(): Batcher {
-    return this.#engines[this.place]!;
-  }
-
-  /** Its engine is gone with all that it held. */
-  replace(nowMs: number): void {
-    const { busyMs, preemptions } = this.engine.stats(nowMs);
-    this.#busyMs += busyMs;
-    this.#preemptions += preemptions;
-    this.#engines[this.place] = new Batcher(this.engine.config);
-    this.engine.setPace(this.pace, nowMs);
-    this.here.clear();
-  }
-
-  stats(nowMs: number): BatchingStats {
-    const stats = this.engine.stats(nowMs);
-    return {
-      ...stats,
-      busyMs: stats.busyMs + this.#busyMs,
-      preemptions: stats.preemptions + this.#preemptions,
-    };
-  }
-}
-
 /** After the last request came. */
 const GIVE_UP_MS = 3_600_000;
 
 export class World {
   readonly #spec: WorldSpec;
   readonly #events = new Heap<HeapItem & { readonly happens: Happens }>();
-  readonly #nodes: Node[];
+  readonly #nodes: SimNode[];
   readonly #routers: SimRouter[];
   readonly #alarms: Alarm[];
   readonly #sent: (Sent | undefined)[] = [];
@@ -137,7 +90,7 @@ export class World {
     this.#tally = new Tally(spec);
     this.#left = spec.arrivals.length;
     const engines = spec.nodes.map((config) => new Batcher(config));
-    this.#nodes = engines.map((_, place) => new Node(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
+    this.#nodes = engines.map((_, place) => new SimNode(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
     const prng = new Prng(spec.seed);
     const network = {
       send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
@@ -151,7 +104,7 @@ export class World {
   }
 
   run(): Outcome {
-    const { arrivals, routers, sampleEveryMs } = this.#spec;
+    const { arrivals, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
     for (const incident of this.#spec.incidents ?? []) {
@@ -165,7 +118,7 @@ export class World {
       if (arrival !== undefined && (first === undefined || arrival.atMs <= first.heapKey)) {
         nowMs = arrival.atMs;
         this.events += 1;
-        this.#routers[next % routers]!.take(next, arrival, nowMs);
+        this.#arrive(next, arrival, nowMs);
         next += 1;
       } else {
         if (first === undefined || first.heapKey > giveUpMs) break;
@@ -197,10 +150,20 @@ export class World {
     this.#events.push(new Happening(atMs, happens));
   }
 
+  get #deskMs(): number {
+    return this.#spec.deskMs ?? 0;
+  }
+
+  #arrive(id: number, arrival: Arrival, nowMs: number): void {
+    const { routers, deskMs } = this.#spec;
+    if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
+    else this.#at(nowMs + deskMs, (atMs) => this.#routers[0]!.take(id, arrival, atMs));
+  }
+
   /** A router sends a request to a node. */
   #send(sent: Sent, nowMs: number): void {
     this.#sent[sent.id] = sent;
-    this.#at(nowMs + this.#spec.networkMs, (atMs) => {
+    this.#at(nowMs + this.#spec.networkMs + this.#deskMs, (atMs) => {
       const node = this.#nodes[sent.target]!;
       if (node.isDown) {
         this.#fail(sent, atMs);
@@ -213,19 +176,19 @@ export class World {
     });
   }
 
-  #woken(node: Node, nowMs: number): void {
+  #woken(node: SimNode, nowMs: number): void {
     node.engine.wake(nowMs);
     this.#reschedule(node, nowMs);
   }
 
   /** Tells what the node has made, and when it is to be looked at again. */
-  #reschedule(node: Node, nowMs: number): void {
+  #reschedule(node: SimNode, nowMs: number): void {
     const { tokens, finished, wakeAtMs } = node.engine.take();
     const { networkMs } = this.#spec;
     for (const { id, first, atMs } of tokens) {
       const sent = this.#sent[id]!;
       if (first > 0) continue;
-      this.#at(Math.max(nowMs, atMs + networkMs), (seenMs) => {
+      this.#at(Math.max(nowMs, atMs + networkMs + this.#deskMs), (seenMs) => {
         // One that has no other token has ended at the same moment.
         if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
       });
@@ -233,7 +196,9 @@ export class World {
     for (const end of finished) {
       const sent = this.#sent[end.id]!;
       node.here.delete(sent);
-      this.#at(Math.max(nowMs, end.endedAtMs + networkMs), (seenMs) => this.#ended(sent, { ...end, seenMs }));
+      this.#at(Math.max(nowMs, end.endedAtMs + networkMs + this.#deskMs), (seenMs) =>
+        this.#ended(sent, { ...end, seenMs }),
+      );
     }
     if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
     this.#events.remove(node);
