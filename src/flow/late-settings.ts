@@ -1,7 +1,11 @@
 /** How requests are held and bound late. */
-import { duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { duration, flag, integer, number, section, type Infer } from "../base/settings.ts";
 
 export const lateSettings = section({
+  enabled: flag({
+    default: false,
+    doc: "Requests of models that no policy gives another way to balance are held while every target that could take them is at work, and bound when one is about to be free.",
+  }),
   horizonMs: duration({
     default: "60ms",
     min: "1ms",
@@ -29,6 +33,11 @@ export const lateSettings = section({
     default: 0.1,
     max: 100,
     doc: "The same among requests that are out of patience.",
+  }),
+  tenantWeight: number({
+    default: 4,
+    max: 100,
+    doc: "How much each millisecond of work that a tenant got more than another that waits counts against it: 0 knows no tenants.",
   }),
   missWeight: number({
     default: 0.3,
