@@ -83,7 +83,7 @@ export class Followed {
   odds = 0;
 
   begin(figures: number): void {
-    if (this.values.length < figures) this.values = new Float64Array(new ArrayBuffer(figures * 12));
+    if (this.values.length < figures) this.values = new Float64Array(new ArrayBuffer(figures * 16));
     this.lines = this.at = this.length = this.figures = this.odds = 0;
   }
 

@@ -245,6 +245,15 @@ describe.each(FOLLOWERS)("pages that are followed in %s", (_name, follow) => {
     expect(followed).toBeGreaterThan(20);
   });
 
+  test("of any number of lines are followed", () => {
+    for (let count = 1; count < 2000; count += count < 300 ? 1 : 97) {
+      const page = encoder.encode(Array.from({ length: count }, (_, i) => `c{a="${i}"} ${i}\n`).join(""));
+      const reader = new InTurn(false, follow);
+      for (let turn = 0; turn < 2; turn += 1) expect(reader.read(page).end.samples).toBe(count);
+      expect(reader.again).toBe(count);
+    }
+  });
+
   test("beyond what is kept of them, and beyond every limit, are told as well", () => {
     const lines = Array.from({ length: LINES_MAX + 100 }, (_, i) => `c{a="${i}"} ${i}\n`);
     const odd = Array.from({ length: ODD_MAX + 50 }, (_, i) => `g{new="${i}"} ${i}\n`);
