@@ -9,12 +9,15 @@
  *
  * Freshness: a router, an agent and a runtime, a process each. From the moment at which the runtime was told to change to
  * the moment at which the router's row says so, asked every 2 ms: its queue is another one (found by the next scrape), it
- * is killed, a model is loaded through the agent (from the call on), and one that somebody else has loaded. Rounds begin at
- * moments that are not in step with the scrapes.
+ * is killed, a model is loaded through the agent (from the call on), and one that somebody else has loaded: by the API of a
+ * server that counts what it answers, as vLLM does, and where only the list of models tells of it. Rounds begin at moments
+ * that are not in step with the scrapes.
  */
 import { parseArgs } from "node:util";
 import { type Started, until } from "../../tests/process/harness.ts";
 import { RuntimeMesh } from "../../tests/process/runtime-mesh.ts";
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import { watchSettings } from "../../src/runtimes/settings.ts";
 import { endFakes, type FakeRuntime, startFake } from "../../tests/telemetry/fake-runtime.ts";
 import { cpuSeconds, percentile, shareMb } from "../gpu/gpu-nodes.ts";
 import { report } from "../report.ts";
@@ -35,6 +38,7 @@ const PAGES_BYTES = [50_000, 500_000];
 const SETTLE_MS = Math.min(20_000, SECONDS * 1000);
 const LIMIT_MS = 60_000;
 const ASK_MS = 2;
+const INTERVAL_MS = defaultsOf(watchSettings).intervalMs;
 const BASE = "base-model";
 
 const rows: Record<string, number | string | boolean>[] = [];
@@ -91,7 +95,7 @@ interface Change {
 async function measure({ what, targetMs, rounds, pauseMs, ...one }: Change): Promise<void> {
   const times: number[] = [];
   for (let round = 1; round <= rounds; round += 1) {
-    await Bun.sleep(pauseMs + ((round * 367) % 1150));
+    await Bun.sleep(pauseMs + ((round * 367) % INTERVAL_MS));
     const fromMs = performance.now();
     // A call that answers when it is done is known before that.
     const changing = one.change(round);
@@ -152,22 +156,31 @@ async function freshness(): Promise<void> {
       isKnown: async (round) => serves(`adapter-${round}`),
       restore: async () => {},
     });
-    await byHand(fake, serves);
+    await measure({
+      what: "from a model that somebody else loaded to the router's row",
+      targetMs: 1200,
+      rounds: ROUNDS,
+      pauseMs: 15_000,
+      change: async (round) => fake.loadAdapter(`by-hand-${round}`),
+      isKnown: async (round) => serves(`by-hand-${round}`),
+      restore: async () => {},
+    });
+    await unseen(fake, serves);
   } finally {
     await mesh.end();
     await endFakes();
   }
 }
 
-/** Nothing tells of it but the list of models itself, which is looked at seldom where the metrics do not name it. */
-async function byHand(fake: FakeRuntime, serves: (model: string) => Promise<boolean>): Promise<void> {
+/** Nothing tells of it but the list of models itself, which is looked at as often as the metrics leave a request for it. */
+async function unseen(fake: FakeRuntime, serves: (model: string) => Promise<boolean>): Promise<void> {
   await measure({
-    what: "from a model that somebody else loaded to the router's row",
+    what: "from a model of which nothing tells but the list to the router's row",
     targetMs: undefined,
-    rounds: Math.min(5, ROUNDS),
+    rounds: Math.min(10, ROUNDS),
     pauseMs: 1500,
-    change: async (round) => void (await fake.set({ adapters: { [`by-hand-${round}`]: BASE } })),
-    isKnown: async (round) => serves(`by-hand-${round}`),
+    change: async (round) => void (await fake.set({ counts: false, adapters: { [`unseen-${round}`]: BASE } })),
+    isKnown: async (round) => serves(`unseen-${round}`),
     restore: async () => {},
   });
 }

@@ -32,6 +32,9 @@ export const KSERVE: AdapterTable = {
   looksNow: (_, { told }) => (told.get(INDEX.name) === undefined ? [...LOOKS, LIST] : LOOKS),
   metrics: {
     modelLabels: ["model"],
+    modelHints: ["load", "unload"].map((verb) => ({
+      counted: { names: ["rest_server_requests_total"], where: { path: `/v2/repository/models/{model_name}/${verb}` } },
+    })),
     figures: {
       runningRequests: { value: { names: ["rest_server_requests_in_progress"], where: { method: "POST" } } },
       requestsPerSecond: { rate: "model_infer_request_success_total" },

@@ -9,6 +9,7 @@ import {
   type FamilySource,
   type Figure,
   type MetricMap,
+  type ModelHint,
   NUMBER_FIGURES,
   QUANTILE_FIGURES,
   type NumberFigure,
@@ -78,9 +79,10 @@ export class FigureMaker {
     return this.#slot({ kind: "value", family, suffix: "", label: "", where: [] });
   }
 
-  /** Slots of a label's texts, of which only a change matters. */
-  textSlots(label: string, of: FamilySource): readonly Slot[] {
-    return this.#source(of, "text", label).slots;
+  /** Slots of what only a change matters of. */
+  hintSlots(hint: ModelHint): readonly Slot[] {
+    const source = "counted" in hint ? this.#source(hint.counted, "value") : this.#source(hint.of, "text", hint.label);
+    return source.slots;
   }
 
   make(group: Group, moment: Moment): EngineFigures {

@@ -90,6 +90,14 @@ export const NUMBER_FIGURES: Readonly<Record<NumberFigure, number>> = {
 
 export type FigureMap = { readonly [F in NumberFigure]?: Figure } & { readonly [F in QuantileFigure]?: Distribution };
 
+/**
+ * A label's texts, or how often something was done: who counts the requests that it answers counts those, too, by which
+ * somebody else loads a model, and so tells of them without being asked more.
+ */
+export type ModelHint =
+  | { readonly label: string; readonly of: FamilySource }
+  | { readonly counted: FamilySource };
+
 export interface MetricMap {
   readonly figures: FigureMap;
   /** More numbers, for what a table makes of its readings by itself. */
@@ -99,8 +107,8 @@ export interface MetricMap {
    * each model. Series of all models make the runtime's figures together. Where it is left out, all is the runtime's.
    */
   readonly modelLabels?: readonly string[];
-  /** Labels whose texts say that the models may be others now: then the server is asked for them at once. */
-  readonly modelHints?: readonly { readonly label: string; readonly of: FamilySource }[];
+  /** What says, by being another one, that the models may be others now: then the server is asked for them at once. */
+  readonly modelHints?: readonly ModelHint[];
   /** Over which rates, ratios and quantiles are taken: 10 s where it is not said. */
   readonly windowMs?: number;
 }

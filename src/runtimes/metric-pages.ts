@@ -145,7 +145,7 @@ export class MetricPages {
   constructor(map: MetricMap, follow?: FollowLines) {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
-    this.#hints = (map.modelHints ?? []).flatMap(({ label, of }) => this.#maker.textSlots(label, of));
+    this.#hints = (map.modelHints ?? []).flatMap((hint) => this.#maker.hintSlots(hint));
     this.#modelLabels = map.modelLabels ?? [];
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
     const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];

@@ -68,6 +68,10 @@ const METRICS: MetricMap = {
     },
     queueTime: { quantiles: "sglang:queue_time_seconds" },
   },
+  // Of 2025 on.
+  modelHints: ["load", "unload"].map((verb) => ({
+    counted: { names: ["sglang:http_responses_total"], where: { endpoint: `/${verb}_lora_adapter` } },
+  })),
 };
 
 const INFO_PATHS = ["/model_info", "/get_model_info"];

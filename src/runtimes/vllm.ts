@@ -5,7 +5,8 @@
  * its served names, whichever was asked for, and adapters share their base's engine, so all of them are the runtime's.
  *
  * A base model is let go by putting the engine to sleep (its weights go to the machine's memory) and comes back by waking
- * it; both need VLLM_SERVER_DEV_MODE=1. LoRA adapters need VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.
+ * it; both need VLLM_SERVER_DEV_MODE=1. LoRA adapters need VLLM_ALLOW_RUNTIME_LORA_UPDATING=True. Its server counts what it
+ * answers by path, which tells of adapters that somebody else has loaded or let go.
  */
 import type { Answer, Ask, LoadOptions, ModelCall } from "./adapter.ts";
 import { jsonOf, numberAt, textAt, memberAt, wordsAt } from "./json-answer.ts";
@@ -19,6 +20,8 @@ const INTER_TOKEN = ["vllm:inter_token_latency_seconds", "vllm:time_per_output_t
 const CONFIG = "vllm:cache_config_info";
 const PREFILL_SECONDS = "vllm:request_prefill_time_seconds_sum";
 const IS_SLEEPING = "/is_sleeping";
+const LOAD_LORA = "/v1/load_lora_adapter";
+const UNLOAD_LORA = "/v1/unload_lora_adapter";
 const SERVER_INFO = "/server_info?config_format=json";
 /** It collects the machine's environment when it is asked for the first time. */
 const SERVER_INFO_EVERY_MS = 10 * 60_000;
@@ -77,7 +80,12 @@ const METRICS: MetricMap = {
   },
   // 1 on each engine that is awake; newer versions tell it without being in development mode.
   notes: { awake: { value: { names: ["vllm:engine_sleep_state"], where: { sleep_state: "awake" }, across: "min" } } },
-  modelHints: [{ label: "running_lora_adapters", of: "vllm:lora_requests_info" }],
+  modelHints: [
+    { label: "running_lora_adapters", of: "vllm:lora_requests_info" },
+    ...[LOAD_LORA, UNLOAD_LORA].map((handler) => ({
+      counted: { names: ["http_requests_total"], where: { handler } },
+    })),
+  ],
 };
 
 export const VLLM: AdapterTable = {
@@ -137,7 +145,7 @@ function load(model: string, options: LoadOptions, reading: RuntimeReading): Mod
   }
   if (options.source === "") return undefined;
   const body = JSON.stringify({ lora_name: model, lora_path: options.source });
-  return call([post("/v1/load_lora_adapter", body)], (now) => stateOf(now, model) === "loaded");
+  return call([post(LOAD_LORA, body)], (now) => stateOf(now, model) === "loaded");
 }
 
 function unload(model: string, reading: RuntimeReading): ModelCall | undefined {
@@ -147,7 +155,7 @@ function unload(model: string, reading: RuntimeReading): ModelCall | undefined {
     return call([post("/sleep?level=1")], (now) => stateOf(now, model) === "available");
   }
   const body = JSON.stringify({ lora_name: model });
-  return call([post("/v1/unload_lora_adapter", body)], (now) => stateOf(now, model) === undefined);
+  return call([post(UNLOAD_LORA, body)], (now) => stateOf(now, model) === undefined);
 }
 
 function wake(model: string): ModelCall {

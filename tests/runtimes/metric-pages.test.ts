@@ -317,6 +317,18 @@ describe("models", () => {
     expect(hinted.at(2, 'i{adapters=""} 2\ni{adapters="x"} 3\n').pages.modelsMark).toBe(mark + 1);
   });
 
+  test("are hinted at by what is counted, wherever it begins", () => {
+    const counted = { names: ["http_requests_total"], where: { handler: "/load" } };
+    const hinted = new Reader({ figures: {}, modelHints: [{ counted }] });
+    hinted.at(0, 'http_requests_total{handler="/other"} 1\n');
+    const mark = hinted.pages.modelsMark;
+    expect(hinted.at(1, 'http_requests_total{handler="/other"} 7\n').pages.modelsMark).toBe(mark);
+    const page = (count: number): string =>
+      `http_requests_total{handler="/other"} 9\nhttp_requests_total{handler="/load",status="2xx"} ${count}.0\n`;
+    const marks = [1, 1, 2, 2, 5].map((count, second) => hinted.at(second + 2, page(count)).pages.modelsMark - mark);
+    expect(marks).toEqual([1, 1, 2, 2, 3]);
+  });
+
   test("beyond the limit count for the runtime alone", () => {
     const lines = Array.from({ length: MODELS_MAX + 10 }, (_, i) => `r{model="m${i}"} 1\n`);
     const reader = new Reader(map).at(0, lines.join(""));

@@ -7,6 +7,8 @@ export interface FakeRuntime {
   readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">;
   /** Changes what it says; answers what it was asked so far. */
   set(change: Partial<State>): Promise<string[]>;
+  /** Somebody else than the agent has it load an adapter of the base model. */
+  loadAdapter(name: string): Promise<void>;
   kill(): Promise<void>;
   /** As a debugger or the kernel's freezer would do it. */
   freeze(): void;
@@ -35,6 +37,12 @@ export async function startFake(state: Partial<State> = {}, port = 0): Promise<F
     async set(change) {
       const answer = await fetch(`http://127.0.0.1:${own}/control`, { method: "POST", body: JSON.stringify(change) });
       return ((await answer.json()) as { asked: string[] }).asked;
+    },
+    async loadAdapter(name) {
+      const body = JSON.stringify({ lora_name: name, lora_path: `/adapters/${name}` });
+      const answer = await fetch(`http://127.0.0.1:${own}/v1/load_lora_adapter`, { method: "POST", body });
+      if (!answer.ok) throw new Error(`${name} was not loaded: ${await answer.text()}`);
+      await answer.text();
     },
     async kill() {
       running.delete(fake);

@@ -21,6 +21,8 @@ interface State {
   chat: number;
   /** Milliseconds that loading an adapter takes. */
   loadMs: number;
+  /** It counts the requests that it answers, as a server does that tells its metrics. */
+  counts: boolean;
 }
 
 const state: State = {
@@ -35,8 +37,12 @@ const state: State = {
   authorization: "",
   chat: 200,
   loadMs: 0,
+  counts: true,
 };
 const asked: string[] = [];
+/** By path; those that are asked again and again are left out. */
+const answered = new Map<string, number>();
+const UNCOUNTED = ["/metrics", "/health", "/version", "/control"];
 Object.assign(state, JSON.parse(process.argv[3] ?? "{}"));
 
 function metricsText(): string {
@@ -48,6 +54,10 @@ function metricsText(): string {
     `vllm:num_requests_waiting${labels} ${state.waiting}`,
     "# TYPE vllm:kv_cache_usage_perc gauge",
     `vllm:kv_cache_usage_perc${labels} 0.25`,
+    "# TYPE http_requests_total counter",
+    ...[...(state.counts ? answered : [])].map(
+      ([handler, count]) => `http_requests_total{handler="${handler}",method="POST",status="2xx"} ${count}.0`,
+    ),
     "",
   ].join("\n");
 }
@@ -136,7 +146,9 @@ const server = Bun.serve({
   idleTimeout: 0,
   async fetch(request) {
     const response = await answer(request);
-    if (state.closes && new URL(request.url).pathname !== "/control") response.headers.set("connection", "close");
+    const { pathname } = new URL(request.url);
+    if (!UNCOUNTED.includes(pathname)) answered.set(pathname, (answered.get(pathname) ?? 0) + 1);
+    if (state.closes && pathname !== "/control") response.headers.set("connection", "close");
     return response;
   },
 });

@@ -312,6 +312,16 @@ describe("models of a runtime", () => {
     expect(await runtime.load("a", signal, how)).toEqual({ changed: true, models: ["base-model", "a"] });
   }, 30_000);
 
+  test("that somebody else loads are served as soon as the metrics tell that something was loaded", async () => {
+    const fake = await startFake();
+    const { runtime, state } = watched(fake.port, {}, { modelsIntervalMs: 3_600_000 });
+    await state("ready");
+    for (const name of ["a", "b"]) {
+      await fake.loadAdapter(name);
+      await until(() => runtime.models.includes(name), `${name} is served`);
+    }
+  });
+
   test("that the runtime refuses to load are refused with its words", async () => {
     const fake = await startFake();
     const { runtime, state } = watched(fake.port);
