@@ -174,6 +174,11 @@ const selfTest: Lazy = async () => command((await import("./self-test.ts")).self
 
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
+const simulating =
+  (name: "generate" | "validate" | "run" | "compare"): Lazy =>
+  async () =>
+    (await import("./sim-commands.ts")).SIM_COMMANDS[name] as Command<Section>;
+
 const inspectStore: Lazy = async () => {
   const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
   return command({
@@ -220,6 +225,15 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
+    sim: {
+      doc: "Simulated meshes: play traffic on thousands of nodes, compare strategies.",
+      children: {
+        generate: { doc: "Print a scenario to begin with.", load: simulating("generate") },
+        validate: { doc: "Check a scenario.", load: simulating("validate") },
+        run: { doc: "Play a scenario by one strategy.", load: simulating("run") },
+        compare: { doc: "Play a scenario by several strategies.", load: simulating("compare") },
+      },
+    },
     member: { doc: "Membership alone.", load: member, hidden: true },
     "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),

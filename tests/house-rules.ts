@@ -26,7 +26,7 @@ export const CORES = [
   "exec",
   "runtimes",
 ];
-const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
+const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
@@ -34,6 +34,7 @@ const ROLES = ["agent", "router", "dev", "member"];
 const BESIDE_ROLES = [
   "bench-gpu",
   "self-test",
+  "sim-commands",
   "process",
   "targets",
   "target-news",

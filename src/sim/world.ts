@@ -18,8 +18,9 @@ import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
 import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
+import { Alarm, Happening, type Happens, SimNode } from "./sim-node.ts";
 import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
-import { Tally, type Outcome, type Served } from "./tally.ts";
+import { outcomeOf, Tally, type Outcome, type Played, type Served } from "./tally.ts";
 
 /** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
 export type Incident = { readonly node: number; readonly atMs: number } & (
@@ -34,7 +35,9 @@ export interface WorldSpec {
   readonly router: RouterSpec;
   readonly seed: number;
   /** One way, between a router and a node; a client is at its router. */
-  readonly networkMs: number;
+  readonly networkMs: number | ((router: number, node: number) => number);
+  /** What each way takes longer, on average (exponential); 0. */
+  readonly jitterMs?: number;
   readonly sampleEveryMs: number;
   /** From a sample's moment to the routers. */
   readonly sampleDelayMs: number;
@@ -44,75 +47,8 @@ export interface WorldSpec {
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;
   readonly itlMs: number;
-}
-
-type Happens = (nowMs: number) => void;
-
-class Happening implements HeapItem {
-  heapIndex = -1;
-  heapKey: number;
-  readonly happens: Happens;
-
-  constructor(atMs: number, happens: Happens) {
-    this.heapKey = atMs;
-    this.happens = happens;
-  }
-}
-
-/** A router that is to look at what it holds. */
-class Alarm implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
-
-  constructor(happens: Happens) {
-    this.happens = happens;
-  }
-}
-
-class Node implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
-  readonly place: number;
-  /** All of the nodes', by place. */
-  readonly #engines: Batcher[];
-  /** Requests that are there. */
-  readonly here = new Set<Sent>();
-  isDown = false;
-  pace = 1;
-  /** Of its engines before the present one. */
-  #busyMs = 0;
-  #preemptions = 0;
-
-  constructor(place: number, engines: Batcher[], happens: (node: Node, nowMs: number) => void) {
-    this.place = place;
-    this.#engines = engines;
-    this.happens = (nowMs) => happens(this, nowMs);
-  }
-
-  get engine(): Batcher {
-    return this.#engines[this.place]!;
-  }
-
-  /** Its engine is gone with all that it held. */
-  replace(nowMs: number): void {
-    const { busyMs, preemptions } = this.engine.stats(nowMs);
-    this.#busyMs += busyMs;
-    this.#preemptions += preemptions;
-    this.#engines[this.place] = new Batcher(this.engine.config);
-    this.engine.setPace(this.pace, nowMs);
-    this.here.clear();
-  }
-
-  stats(nowMs: number): BatchingStats {
-    const stats = this.engine.stats(nowMs);
-    return {
-      ...stats,
-      busyMs: stats.busyMs + this.#busyMs,
-      preemptions: stats.preemptions + this.#preemptions,
-    };
-  }
+  /** Called with each sample; null for nodes that are down. */
+  readonly watch?: (nowMs: number, nodes: readonly (BatchingStats | null)[], routers: readonly SimRouter[]) => void;
 }
 
 /** After the last request came. */
@@ -121,13 +57,14 @@ const GIVE_UP_MS = 3_600_000;
 export class World {
   readonly #spec: WorldSpec;
   readonly #events = new Heap<HeapItem & { readonly happens: Happens }>();
-  readonly #nodes: Node[];
+  readonly #nodes: SimNode[];
   readonly #routers: SimRouter[];
   readonly #alarms: Alarm[];
   readonly #sent: (Sent | undefined)[] = [];
   readonly #tally: Tally;
   /** Decides which samples are lost. */
   readonly #losses: Prng;
+  readonly #jitter: Prng;
   #left: number;
   /** Of everything that was simulated: events of nodes, routers and the network. */
   events = 0;
@@ -137,20 +74,28 @@ export class World {
     this.#tally = new Tally(spec);
     this.#left = spec.arrivals.length;
     const engines = spec.nodes.map((config) => new Batcher(config));
-    this.#nodes = engines.map((_, place) => new Node(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
+    this.#nodes = engines.map((_, place) => new SimNode(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
     const prng = new Prng(spec.seed);
     const network = {
       send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
       lost: () => this.#lost(),
     };
-    this.#routers = Array.from({ length: spec.routers }, () => {
-      return new SimRouter(spec.router, engines, spec.networkMs, prng.nextU32(), network);
+    const { networkMs } = spec;
+    this.#routers = Array.from({ length: spec.routers }, (_, router) => {
+      const wayMs = (node: number): number => (typeof networkMs === "number" ? networkMs : networkMs(router, node));
+      const waysMs = Float64Array.from(engines, (_engine, node) => wayMs(node));
+      return new SimRouter(spec.router, engines, waysMs, prng.nextU32(), network);
     });
     this.#losses = new Prng(prng.nextU32());
+    this.#jitter = new Prng(prng.nextU32());
     this.#alarms = this.#routers.map((router) => new Alarm((nowMs) => router.serve(nowMs)));
   }
 
   run(): Outcome {
+    return outcomeOf([this.play()]);
+  }
+
+  play(): Played {
     const { arrivals, routers, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
@@ -177,7 +122,7 @@ export class World {
       this.#setAlarms(nowMs);
     }
     while (this.#left > 0) this.#lost();
-    return this.#tally.outcome(
+    return this.#tally.played(
       nowMs,
       this.#nodes.map((node) => node.stats(nowMs)),
     );
@@ -197,10 +142,16 @@ export class World {
     this.#events.push(new Happening(atMs, happens));
   }
 
+  /** How long it takes this time. */
+  #wayMs({ router, target }: Sent): number {
+    const { jitterMs = 0 } = this.#spec;
+    return router.wayMs(target) + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs));
+  }
+
   /** A router sends a request to a node. */
   #send(sent: Sent, nowMs: number): void {
     this.#sent[sent.id] = sent;
-    this.#at(nowMs + this.#spec.networkMs, (atMs) => {
+    this.#at(nowMs + this.#wayMs(sent), (atMs) => {
       const node = this.#nodes[sent.target]!;
       if (node.isDown) {
         this.#fail(sent, atMs);
@@ -213,19 +164,18 @@ export class World {
     });
   }
 
-  #woken(node: Node, nowMs: number): void {
+  #woken(node: SimNode, nowMs: number): void {
     node.engine.wake(nowMs);
     this.#reschedule(node, nowMs);
   }
 
   /** Tells what the node has made, and when it is to be looked at again. */
-  #reschedule(node: Node, nowMs: number): void {
+  #reschedule(node: SimNode, nowMs: number): void {
     const { tokens, finished, wakeAtMs } = node.engine.take();
-    const { networkMs } = this.#spec;
     for (const { id, first, atMs } of tokens) {
       const sent = this.#sent[id]!;
       if (first > 0) continue;
-      this.#at(Math.max(nowMs, atMs + networkMs), (seenMs) => {
+      this.#at(Math.max(nowMs, atMs + this.#wayMs(sent)), (seenMs) => {
         // One that has no other token has ended at the same moment.
         if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
       });
@@ -233,7 +183,7 @@ export class World {
     for (const end of finished) {
       const sent = this.#sent[end.id]!;
       node.here.delete(sent);
-      this.#at(Math.max(nowMs, end.endedAtMs + networkMs), (seenMs) => this.#ended(sent, { ...end, seenMs }));
+      this.#at(Math.max(nowMs, end.endedAtMs + this.#wayMs(sent)), (seenMs) => this.#ended(sent, { ...end, seenMs }));
     }
     if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
     this.#events.remove(node);
@@ -244,8 +194,8 @@ export class World {
   #ended(sent: Sent, served: Served): void {
     this.#sent[sent.id] = undefined;
     this.#left -= 1;
-    this.#tally.served(sent.arrival, served, this.#spec.networkMs);
     sent.router.ended(sent, served.seenMs);
+    this.#tally.served(sent.arrival, served, sent.firstSeenMs);
   }
 
   #befall(incident: Incident, nowMs: number): void {
@@ -264,7 +214,7 @@ export class World {
   }
 
   #fail(sent: Sent, nowMs: number): void {
-    this.#at(nowMs + this.#spec.networkMs, (seenMs) => sent.router.failed(sent, seenMs));
+    this.#at(nowMs + this.#wayMs(sent), (seenMs) => sent.router.failed(sent, seenMs));
   }
 
   #lost(): void {
@@ -275,6 +225,7 @@ export class World {
   #sample(nowMs: number, everyMs: number): void {
     const { sampleLoss = 0, sampleDelayMs } = this.#spec;
     const samples = this.#nodes.map(({ engine, isDown }) => (isDown ? null : engine.stats(nowMs)));
+    this.#spec.watch?.(nowMs, samples, this.#routers);
     const seen = this.#routers.map((router) => {
       const got = sampleLoss === 0 ? samples : samples.map((each) => (this.#losses.next() < sampleLoss ? null : each));
       return { got, mark: router.mark(nowMs) };
