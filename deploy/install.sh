@@ -29,7 +29,7 @@ What is done:
   --uninstall        Remove what was installed at that prefix, units with --system. Configuration and data stay.
   --help             Show this.
 
-Exit codes: 0 installed, 1 failed and nothing was changed, 2 wrong flags.
+Exit codes: 0 installed, 1 failed, and what was changed all the same is said, 2 wrong flags.
 USAGE
 }
 
@@ -46,7 +46,9 @@ wrong() {
 # fetch URL FILE: all of it, or a failure.
 fetch() {
   if command -v curl >/dev/null 2>&1; then
-    curl -fsSL --retry 2 --connect-timeout 15 --proto '=http,https' -o "$2" "$1" ||
+    # What is asked for by https comes by https, wherever the server sends one.
+    case "$1" in [Hh][Tt][Tt][Pp][Ss]:*) protocols="=https" ;; *) protocols="=http,https" ;; esac
+    curl -fsSL --retry 2 --connect-timeout 15 --proto "$protocols" --proto-redir "$protocols" -o "$2" "$1" ||
       fail "can't download $1 (curl said so above). Is the address right, and can this machine reach it?"
   elif command -v wget >/dev/null 2>&1; then
     # Busybox's knows few flags.
@@ -92,6 +94,7 @@ put() {
   source="$1" place="$2" mode="$3"
   shift 3
   mkdir -p "$(dirname "$place")" || fail "can't make $(dirname "$place"); choose another --prefix"
+  [ ! -d "$place" ] || fail "$place is a folder, in the place of which nothing is put; choose another --prefix"
   # Removed at the end, however that comes.
   draft="$place.new.$$"
   { cp "$source" "$draft" && chmod "$mode" "$draft"; } ||
@@ -110,14 +113,21 @@ runs() {
   esac
 }
 
+# told FILE ARGUMENTS...: what the executable prints, as that file.
+told() {
+  place="$1"
+  shift
+  "$target" "$@" >"$work/told" || fail "infermesh $* failed; the executable is installed, $place is not"
+  put "$work/told" "$place" 644
+}
+
 extras() {
   share="$prefix/share"
-  "$target" ctl completion bash >"$work/bash" && put "$work/bash" "$share/bash-completion/completions/infermesh" 644
-  "$target" ctl completion zsh >"$work/zsh" && put "$work/zsh" "$share/zsh/site-functions/_infermesh" 644
-  "$target" ctl completion fish >"$work/fish" && put "$work/fish" "$share/fish/vendor_completions.d/infermesh.fish" 644
-  for page in $pages; do
-    "$target" man "$page" >"$work/$page.1" && put "$work/$page.1" "$share/man/man1/$page.1" 644
-  done
+  told "$share/bash-completion/completions/infermesh" ctl completion bash
+  told "$share/zsh/site-functions/_infermesh" ctl completion zsh
+  told "$share/fish/vendor_completions.d/infermesh.fish" ctl completion fish
+  "$target" man --list >"$work/pages" || fail "infermesh man --list failed; the executable is installed, its manual pages are not"
+  while read -r page; do told "$share/man/man1/$page.1" man "$page" </dev/null; done <"$work/pages"
   say "completions and manual pages are below $share"
 }
 
@@ -136,7 +146,7 @@ remove() {
   for file in bash-completion/completions/infermesh zsh/site-functions/_infermesh fish/vendor_completions.d/infermesh.fish; do
     rm -f "$prefix/share/$file"
   done
-  for page in $pages; do rm -f "$prefix/share/man/man1/$page.1"; done
+  rm -f "$prefix/share/man/man1/infermesh.1" "$prefix"/share/man/man1/infermesh-*.1
   say "removed $target; configuration and data are where they were"
 }
 
@@ -152,10 +162,13 @@ install_unit() {
     fetch "$from/$archive" "$work/deploy.tar.gz"
     verify "$work/deploy.tar.gz" "$work/SHA256SUMS" "$archive"
     tar -xzf "$work/deploy.tar.gz" -C "$work" || fail "can't unpack $archive; the executable is installed, the unit is not"
-    folder="$(dirname "$(find "$work" -path "*/deploy/systemd/$unit" | head -n 1)")"
+    found="$(find "$work" -path "*/deploy/systemd/$unit" | head -n 1)"
+    [ -n "$found" ] || fail "there is no $unit in $archive; the executable is installed, the unit is not"
+    folder="$(dirname "$found")"
   fi
   [ -e "$folder/$unit" ] || fail "there is no $unit in $folder; the executable is installed, the unit is not"
-  sed "s#/usr/local/bin/infermesh#$target#" "$folder/$unit" >"$work/$unit"
+  # Below the root of a package it is where that will be unpacked.
+  sed "s#/usr/local/bin/infermesh#${target#"$root"}#" "$folder/$unit" >"$work/$unit"
   put "$work/$unit" "$units/$unit" 644
   if command -v systemctl >/dev/null 2>&1 && [ -z "$root" ]; then
     if ! systemctl daemon-reload || ! systemctl enable "$unit"; then
@@ -167,7 +180,6 @@ install_unit() {
 
 main() {
   url="${INFERMESH_BASE_URL:-}" file="" version="" prefix="" system=no role="" completions=no uninstall=no
-  pages="infermesh infermesh-agent infermesh-router infermesh-dev infermesh-ctl"
   while [ $# -gt 0 ]; do
     case "$1" in
       --url | --file | --version | --prefix | --systemd)
@@ -192,6 +204,8 @@ main() {
   case "$role" in "" | router | agent) ;; *) wrong "--systemd takes router or agent, not $role" ;; esac
   case "$version" in *[!A-Za-z0-9._-]* | .*) wrong "that is no version: $version" ;; esac
   case "$prefix" in "" | /*) ;; *) prefix="$PWD/$prefix" ;; esac
+  # It becomes a word of a unit, where others mean something.
+  case "$role:$prefix" in :*) ;; *[!A-Za-z0-9:/._+-]*) wrong "--systemd takes a --prefix of letters, digits and /._+- alone, not $prefix" ;; esac
 
   # For packages and tests: the root under which files of the system are put.
   root="${INFERMESH_ROOT:-}"

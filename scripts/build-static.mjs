@@ -26,7 +26,7 @@ await runAsScript(import.meta.url, async (args) => {
   const bun = await prepare();
   await checkGenerated(bun);
   const { version, revision } = identity();
-  const recipe = [...compileFlags(version, revision), BYTECODE_DEPTH, ...ENTRIES];
+  const recipe = [...compileFlags(version, revision, "outermost code alone"), BYTECODE_DEPTH, ...ENTRIES];
   let failed = 0;
   for (const processor of named.length === 0 ? PROCESSORS : named) {
     const command = ["scripts/build-static.ts", processor, version, ...options, "--", ...recipe];

@@ -49,10 +49,16 @@ export function identity() {
   return { version, revision: commit() };
 }
 
-/** How each executable is compiled, whatever it runs on. */
-export function compileFlags(version, revision) {
+/** How each executable is compiled, whatever it runs on; `bytecode` tells of which functions there is some. */
+export function compileFlags(version, revision, bytecode = "all functions") {
   // Packages that ask where they lie would have this checkout's path written into the executable.
-  const defines = { INFERMESH_VERSION: version, INFERMESH_COMMIT: revision, __dirname: "/", __filename: "/" };
+  const defines = {
+    INFERMESH_VERSION: version,
+    INFERMESH_COMMIT: revision,
+    INFERMESH_BYTECODE: bytecode,
+    __dirname: "/",
+    __filename: "/",
+  };
   return [
     "--compile",
     "--minify",

@@ -11,6 +11,7 @@ import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
 import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
 import { inspectStoreSettings } from "./store/inspect-settings.ts";
+import { diagnosisSettings } from "./diagnosis/settings.ts";
 import { execSettings } from "./exec/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
@@ -293,6 +294,7 @@ function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
 /** Every variable that some command knows: agents, routers and tools may share an environment. */
 export function variables(): ReadonlySet<string> {
   const roles = [agentSettings, routerSettings, devSettings];
-  const all = [...roles, membersSettings, agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings];
+  const tools = [agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings, diagnosisSettings];
+  const all = [...roles, membersSettings, ...tools];
   return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

@@ -9,6 +9,7 @@ import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
 import { GPU_CHILDREN, gpuChild } from "./gpu/child-roles.ts";
 import { beThrifty } from "./process.ts";
+import { simBranch } from "./sim-branch.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
 const FAILED_MS = 200;
@@ -170,31 +171,17 @@ const agentStatus: Lazy = async () => {
   });
 };
 
+const doctor =
+  (which: "doctorMachine" | "doctorAgent" | "doctorRouter"): Lazy =>
+  async () =>
+    // Each fits its own settings, and whoever runs it needs to know no more.
+    command((await import("./doctor.ts"))[which] as Command<Section>);
+
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
-const simulating =
-  (name: "generate" | "validate" | "run" | "compare"): Lazy =>
-  async () =>
-    (await import("./sim-commands.ts")).SIM_COMMANDS[name] as Command<Section>;
-
-const inspectStore: Lazy = async () => {
-  const { inspectStoreHelp, inspectStoreSettings } = await import("./store/inspect-settings.ts");
-  return command({
-    help: inspectStoreHelp,
-    settings: inspectStoreSettings,
-    operands: [{ name: "PATH", expected: "a log's database, such as DATA-DIR/control-ID.sqlite", completes: "file" }],
-    async run({ entries: count, output }, terminal, [path = ""]) {
-      const { entryLine, inspectLog } = await import("./store/log-inspection.ts");
-      const { renderFigures, renderJsonLine } = await import("./ctl/render.ts");
-      const { summary, entries, fault } = await inspectLog(path);
-      if (count === 0) terminal.out(renderFigures(output, summary));
-      else for (const entry of entries.slice(-count)) terminal.out(renderJsonLine(entryLine(entry)));
-      if (fault !== null) throw fault;
-    },
-  });
-};
+const inspectStore: Lazy = async () => command((await import("./inspect-store.ts")).inspectStoreCommand);
 
 const roleBranch = (
   name: "agent" | "router",
@@ -225,18 +212,23 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
-    sim: {
-      doc: "Simulated meshes: play traffic on thousands of nodes, compare strategies.",
+    sim: simBranch,
+    doctor: {
+      doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",
+      load: doctor("doctorMachine"),
       children: {
-        generate: { doc: "Print a scenario to begin with.", load: simulating("generate") },
-        validate: { doc: "Check a scenario.", load: simulating("validate") },
-        run: { doc: "Play a scenario by one strategy.", load: simulating("run") },
-        compare: { doc: "Play a scenario by several strategies.", load: simulating("compare") },
+        machine: { doc: "Check what either needs.", load: doctor("doctorMachine") },
+        agent: { doc: "Check what an agent of these settings needs.", load: doctor("doctorAgent") },
+        router: { doc: "Check what a router of these settings needs.", load: doctor("doctorRouter") },
       },
     },
     member: { doc: "Membership alone.", load: member, hidden: true },
     "self-test": { doc: "Try what this executable needs of the machine.", load: selfTest, hidden: true },
     ctl: ctlTree(() => TREE, snapshotReader),
+    man: {
+      doc: "Print a manual page.",
+      load: async () => (await import("./ctl/manual.ts")).manualCommand(() => TREE),
+    },
     version: { doc: "Show the version; also --version." },
   },
 };

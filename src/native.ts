@@ -7,7 +7,7 @@
  * name in /proc. Without that too, or with an empty file in its place, since no C compiler was there at build time, the
  * TypeScript scorer serves: none of this may keep a router from working, so every fault ends in it, with one line that
  * says why. A library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript
- * does.
+ * does. That takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is proven.
  *
  * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
  * missing one is as bad as a wrong layout.
@@ -63,23 +63,35 @@ class CPicker implements Picker {
 /** The library of this thread; it is opened and tested once. */
 let opened: { library: Library | undefined; reason: string } | undefined;
 
-/** A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. */
-export function openPicker(table: ScoreTable, path: string = libraryPath): { picker: Picker; reason: string } {
+/** Whether the library opens and passes, for threads of this process. */
+export function isLibraryProven(): boolean {
+  opened ??= openLibrary(libraryPath, false);
+  return opened.library !== undefined;
+}
+
+/**
+ * A scorer over the table: C where the library opens and passes, else TypeScript; `reason` tells in a line. `isProven`:
+ * another thread of this process has found that it passes.
+ */
+export function openPicker(
+  table: ScoreTable,
+  { path = libraryPath, isProven = false }: { readonly path?: string; readonly isProven?: boolean } = {},
+): { picker: Picker; reason: string } {
   const own = path === libraryPath;
-  const result = (own ? opened : undefined) ?? openLibrary(path);
+  const result = (own ? opened : undefined) ?? openLibrary(path, isProven);
   if (own) opened = result;
   const { library, reason } = result;
   return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
 }
 
-function openLibrary(path: string): { library: Library | undefined; reason: string } {
+function openLibrary(path: string, isProven: boolean): { library: Library | undefined; reason: string } {
   try {
     // A bare name would be looked for in the working directory too.
     if (!path.startsWith("/")) return refused(`its path is not absolute: ${path}`);
     if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
     const { library, way } = mapped(path);
     if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
-    const fault = selfTest(library);
+    const fault = isProven ? "" : selfTest(library);
     if (fault !== "") return refused(fault);
     return { library, reason: `${library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer"}${way}` };
   } catch (error) {

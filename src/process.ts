@@ -118,7 +118,8 @@ export function selfCommand(): string[] {
   return isCompiled() ? [process.execPath] : [process.execPath, Bun.main];
 }
 
-function isCompiled(): boolean {
+/** Whether this is the executable rather than its sources. */
+export function isCompiled(): boolean {
   return Bun.main.startsWith("/$bunfs/") || Bun.main.startsWith("B:\\~BUN\\");
 }
 

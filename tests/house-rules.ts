@@ -25,6 +25,7 @@ export const CORES = [
   "kube",
   "exec",
   "runtimes",
+  "diagnosis",
 ];
 const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
@@ -32,9 +33,18 @@ const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
+  "doctor",
+  "doctor-files",
+  "doctor-machine",
+  "doctor-mesh",
+  "doctor-ports",
+  "doctor-serving",
+  "doctor-subject",
   "bench-gpu",
   "self-test",
+  "sim-branch",
   "sim-commands",
+  "inspect-store",
   "process",
   "targets",
   "target-news",

@@ -20,7 +20,7 @@ export interface Help {
   readonly commands?: readonly Entry[];
   /** What follows the command besides flags. */
   readonly operands?: readonly Entry[];
-  readonly settings?: Section;
+  readonly settings?: Section | undefined;
   readonly extras?: readonly ExtraFlag[];
   /** Command lines, each with what it does. */
   readonly examples?: readonly (readonly [command: string, doc: string])[];
@@ -86,7 +86,7 @@ function extraEntry({ name, short, placeholder, doc }: ExtraFlag): Entry {
 }
 
 /** `(default 5s; wan: 10s)`; nothing for a switch that is off or a value that is empty for no stated reason. */
-function defaultNote(field: Field<unknown>, presets: Setting["presets"]): string {
+export function defaultNote(field: Field<unknown>, presets: Setting["presets"]): string {
   if (field.emptyMeans !== "") return `(default: ${field.emptyMeans})`;
   const value = field.write(field.default);
   if (value === false || value === "" || value === undefined) return "";

@@ -15,7 +15,7 @@ import { CONFIG_FLAG, HELP_FLAG, PROFILE_FLAG } from "./command.ts";
 export interface Branch {
   readonly doc: string;
   readonly hidden?: boolean;
-  /** With children: what runs when none of them is named. */
+  /** With children: what runs when none of them is named, as the first of them. */
   readonly load?: () => Promise<Command<Section>>;
   readonly children?: Readonly<Record<string, Branch>>;
 }

@@ -24,7 +24,11 @@ export function grown(
     const subCommands = Object.fromEntries(
       Object.entries(children).map(([word, branch]) => [word, grown(word, branch, bare, run)]),
     );
-    return defineCommand({ meta, subCommands, ...(load === undefined ? {} : { default: "start" }) });
+    return defineCommand({
+      meta,
+      subCommands,
+      ...(load === undefined ? {} : { default: Object.keys(children)[0] ?? "" }),
+    });
   }
   if (load === undefined) return defineCommand({ meta, run: bare });
   return defineCommand({ meta, run: ({ rawArgs }) => run(load, rawArgs) });

@@ -7,11 +7,12 @@
  *
  * Of all pairs of a request and an open target the one is bound that has the least
  *
- *   work + price - ageWeight * age            in milliseconds
+ *   work + price + loadMs * load - ageWeight * age            in milliseconds
  *
- * where `work` is the time for the tokens that the target's cache doesn't have, and `price` what computing more than the
- * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each
- * target (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
+ * where `work` is the time for the tokens that the target's cache doesn't have, `load` counts the requests at the target,
+ * whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
+ * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
+ * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
  * work and price: the request waits for its prefix's home, and others go first.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
@@ -21,7 +22,9 @@
  *
  * Priorities come first of all; 0 goes before 1.
  *
- * Cost: each binding looks at up to `scanMax` requests, in the order in which they came, and at each one's few homes.
+ * Cost: each binding looks once at every target, and at up to `scanMax` requests in the order in which they came; at the
+ * homes of those alone that could still be better than the best one found, by the least that they have to compute.
+ * Homes that are out of date are looked for anew, of those and of a few others.
  */
 import { assert } from "../base/assert.ts";
 import type { LateConfig } from "./late-settings.ts";
@@ -39,6 +42,8 @@ export interface LateTargets {
   pace(target: number): TargetPace;
   /** Requests may be sent there, and it has room in its batch and in its cache. */
   hasRoom(target: number): boolean;
+  /** Requests that are there. */
+  active(target: number): number;
   /** One way to it. */
   networkMs(target: number): number;
 }
@@ -49,9 +54,10 @@ export interface LateWaiter {
   readonly cameMs: number;
   /** Its first token is wanted by then. */
   readonly wantedMs: number;
-  /** The room's own: where its prefix is. */
+  /** The room's own: where its prefix is, and what is left of it at the best of these. */
   homes: readonly Home[];
   homesMs: number;
+  leastTokens: number;
 }
 
 export interface Binding<W> {
@@ -61,6 +67,14 @@ export interface Binding<W> {
   readonly freshTokens: number;
 }
 
+const FULL = 0;
+const BUSY = 1;
+const OPEN = 2;
+/** Of waiters that are not about to be bound: homes that are looked for anew at a binding. */
+const REFRESHES_MAX = 16;
+/** Before all priorities. */
+const OVERDUE = -1;
+
 export class LateRoom<W extends LateWaiter> {
   readonly #config: LateConfig;
   readonly #targets: LateTargets;
@@ -68,9 +82,23 @@ export class LateRoom<W extends LateWaiter> {
   readonly #homesOf: (waiter: W) => readonly Home[];
   /** In the order in which they came. */
   readonly #waiters: W[] = [];
-  readonly #open: number[] = [];
-  readonly #isOpen: Uint8Array;
   #wakeAtMs = Infinity;
+
+  // The targets, as they are at a binding.
+  /** FULL: nothing may be sent there; BUSY: not now; OPEN. */
+  readonly #state: Uint8Array;
+  /** Until what it has is computed. */
+  readonly #waitMs: Float64Array;
+  readonly #msPerToken: Float64Array;
+  readonly #loadMs: Float64Array;
+  /** Of the open ones, and of the busy ones, that which would be done first with a prompt that nobody has cached; -1. */
+  #first = -1;
+  #soonest = -1;
+  /** The least of the open ones' times for a token. */
+  #leastMsPerToken = Infinity;
+  #mayBeLate = false;
+  /** What work too much costs, as a multiple of it. */
+  #crowd = 0;
 
   // The best pair of a scan.
   #rank = 0;
@@ -82,7 +110,10 @@ export class LateRoom<W extends LateWaiter> {
     this.#config = config;
     this.#targets = targets;
     this.#homesOf = homesOf;
-    this.#isOpen = new Uint8Array(targets.count);
+    this.#state = new Uint8Array(targets.count);
+    this.#waitMs = new Float64Array(targets.count);
+    this.#msPerToken = new Float64Array(targets.count);
+    this.#loadMs = new Float64Array(targets.count);
   }
 
   get waiting(): number {
@@ -95,8 +126,7 @@ export class LateRoom<W extends LateWaiter> {
   }
 
   offer(waiter: W, nowMs: number): void {
-    waiter.homes = this.#homesOf(waiter);
-    waiter.homesMs = nowMs;
+    this.#findHomes(waiter, nowMs);
     this.#waiters.push(waiter);
   }
 
@@ -112,7 +142,7 @@ export class LateRoom<W extends LateWaiter> {
     this.#wakeAtMs = Infinity;
     if (this.#waiters.length === 0) return null;
     this.#look(nowMs);
-    if (this.#open.length === 0) return null;
+    if (this.#first < 0) return null;
     this.#scan(nowMs);
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
@@ -120,99 +150,101 @@ export class LateRoom<W extends LateWaiter> {
     return { waiter, target: this.#target, freshTokens: fresh(waiter, this.#target) };
   }
 
-  /** Finds the open targets, and when the next one opens. */
+  #findHomes(waiter: W, nowMs: number): void {
+    waiter.homes = this.#homesOf(waiter);
+    waiter.homesMs = nowMs;
+    let most = 0;
+    for (const { tokens } of waiter.homes) most = Math.max(most, tokens);
+    waiter.leastTokens = Math.max(1, waiter.promptTokens - most);
+  }
+
+  /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs } = this.#config;
+    const { horizonMs, lateWorkMs, lateShare, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
     const targets = this.#targets;
-    this.#open.length = 0;
+    let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
+    this.#leastMsPerToken = Infinity;
     for (let target = 0; target < targets.count; target += 1) {
-      this.#isOpen[target] = 0;
+      const { busyUntilMs, msPerToken } = targets.pace(target);
+      const waitMs = Math.max(0, busyUntilMs - nowMs);
+      if (waitMs > lateWorkMs) lateAtWork += 1;
+      this.#state[target] = FULL;
       if (!targets.hasRoom(target)) continue;
-      const opensMs = targets.pace(target).busyUntilMs - horizonMs - targets.networkMs(target);
-      if (opensMs <= nowMs) {
-        this.#isOpen[target] = 1;
-        this.#open.push(target);
-      } else if (opensMs < this.#wakeAtMs) this.#wakeAtMs = opensMs;
+      const load = loadMs * targets.active(target);
+      const doneMs = waitMs + usualTokens * msPerToken + load;
+      const opensMs = busyUntilMs - horizonMs - targets.networkMs(target);
+      this.#waitMs[target] = waitMs;
+      this.#msPerToken[target] = msPerToken;
+      this.#loadMs[target] = load;
+      if (opensMs > nowMs) {
+        this.#state[target] = BUSY;
+        if (opensMs < this.#wakeAtMs) this.#wakeAtMs = opensMs;
+        if (doneMs >= soonestMs) continue;
+        soonestMs = doneMs;
+        soonest = target;
+      } else {
+        this.#state[target] = OPEN;
+        if (msPerToken < this.#leastMsPerToken) this.#leastMsPerToken = msPerToken;
+        if (doneMs >= firstMs) continue;
+        firstMs = doneMs;
+        first = target;
+      }
     }
+    this.#first = first;
+    this.#soonest = soonest;
+    this.#mayBeLate = lateAtWork < Math.max(1, lateShare * targets.count);
+    this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / targets.count);
   }
 
   #scan(nowMs: number): void {
-    const { scanMax, missWeight, missQueueMax, refreshMs } = this.#config;
+    const { scanMax, refreshMs, waitMsMax, patienceMs, ageWeight, lateAgeWeight } = this.#config;
     const count = Math.min(this.#waiters.length, scanMax);
-    const crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / this.#targets.count);
-    const soonest = this.#soonest(nowMs, false);
-    const first = this.#soonest(nowMs, true);
-    const mayBeLate = this.#lateAtWork(nowMs) < Math.max(1, this.#config.lateShare * this.#targets.count);
+    let refreshes = REFRESHES_MAX;
     this.#rank = Infinity;
     this.#value = Infinity;
     this.#place = -1;
     for (let place = 0; place < count; place += 1) {
       const waiter = this.#waiters[place]!;
-      if (nowMs - waiter.homesMs > refreshMs) {
-        waiter.homes = this.#homesOf(waiter);
-        waiter.homesMs = nowMs;
+      if (refreshes > 0 && nowMs - waiter.homesMs > refreshMs) {
+        this.#findHomes(waiter, nowMs);
+        refreshes -= 1;
       }
-      this.#weigh(waiter, place, crowd, soonest, first, mayBeLate, nowMs);
+      const age = nowMs - waiter.cameMs;
+      if (age < waitMsMax) {
+        // The best that it could come to.
+        const work = waiter.leastTokens * this.#leastMsPerToken;
+        const isLate = nowMs + work > Math.min(waiter.wantedMs, waiter.cameMs + patienceMs);
+        const rank = waiter.priority * 2 + (isLate ? 1 : 0);
+        const value = work - age * (isLate ? lateAgeWeight : ageWeight);
+        if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) continue;
+      } else if (this.#rank === OVERDUE && waiter.cameMs >= this.#value) continue;
+      if (nowMs - waiter.homesMs > refreshMs) this.#findHomes(waiter, nowMs);
+      this.#weigh(waiter, place, nowMs);
     }
   }
 
-  /** Of the busy targets, or of the open ones, that which would be done first with a prompt that nobody has cached; -1: none. */
-  #soonest(nowMs: number, isOpen: boolean): number {
-    let found = -1;
-    let best = Infinity;
-    for (let target = 0; target < this.#targets.count; target += 1) {
-      if ((this.#isOpen[target] === 1) !== isOpen || (!isOpen && !this.#targets.hasRoom(target))) continue;
-      const pace = this.#targets.pace(target);
-      const ms = Math.max(0, pace.busyUntilMs - nowMs) + this.#config.usualTokens * pace.msPerToken;
-      if (ms >= best) continue;
-      best = ms;
-      found = target;
-    }
-    return found;
-  }
-
-  /** Targets that are at long work. */
-  #lateAtWork(nowMs: number): number {
-    let count = 0;
-    for (let target = 0; target < this.#targets.count; target += 1) {
-      if (this.#targets.pace(target).busyUntilMs - nowMs > this.#config.lateWorkMs) count += 1;
-    }
-    return count;
-  }
-
-  #weigh(
-    waiter: W,
-    place: number,
-    crowd: number,
-    soonest: number,
-    first: number,
-    mayBeLate: boolean,
-    nowMs: number,
-  ): void {
+  #weigh(waiter: W, place: number, nowMs: number): void {
     const { homes, promptTokens } = waiter;
-    let leastWork = promptTokens * this.#targets.pace(first).msPerToken;
-    let busyMs = soonest < 0 ? Infinity : this.#waitMs(soonest, nowMs) + this.#workMs(promptTokens, soonest);
+    const first = this.#first;
+    const soonest = this.#soonest;
+    let leastWork = promptTokens * this.#msPerToken[first]!;
+    let busyMs = soonest < 0 ? Infinity : this.#waitMs[soonest]! + this.#workMs(promptTokens, soonest);
     for (const { target, tokens } of homes) {
+      if (this.#state[target] === FULL) continue;
       const work = this.#workMs(promptTokens - tokens, target);
       if (work < leastWork) leastWork = work;
-      if (this.#isOpen[target] === 0 && this.#targets.hasRoom(target)) {
-        busyMs = Math.min(busyMs, this.#waitMs(target, nowMs) + work);
-      }
+      if (this.#state[target] === BUSY) busyMs = Math.min(busyMs, this.#waitMs[target]! + work);
     }
     for (const { target, tokens } of homes) {
-      if (this.#isOpen[target] === 1) {
-        this.#consider(waiter, place, target, promptTokens - tokens, leastWork, busyMs, crowd, mayBeLate, nowMs);
+      if (this.#state[target] === OPEN) {
+        this.#consider(waiter, place, target, promptTokens - tokens, leastWork, busyMs, nowMs);
       }
     }
-    this.#consider(waiter, place, first, fresh(waiter, first), leastWork, busyMs, crowd, mayBeLate, nowMs);
-  }
-
-  #waitMs(target: number, nowMs: number): number {
-    return Math.max(0, this.#targets.pace(target).busyUntilMs - nowMs);
+    this.#consider(waiter, place, first, fresh(waiter, first), leastWork, busyMs, nowMs);
   }
 
   #workMs(tokens: number, target: number): number {
-    return Math.max(1, tokens) * this.#targets.pace(target).msPerToken;
+    return Math.max(1, tokens) * this.#msPerToken[target]!;
   }
 
   #consider(
@@ -222,22 +254,21 @@ export class LateRoom<W extends LateWaiter> {
     tokens: number,
     leastWork: number,
     busyMs: number,
-    crowd: number,
-    mayBeLate: boolean,
     nowMs: number,
   ): void {
     const config = this.#config;
     const work = this.#workMs(tokens, target);
     const age = nowMs - waiter.cameMs;
-    const price = Math.max(0, work - leastWork) * crowd;
-    const answered = this.#waitMs(target, nowMs) + work;
+    const price = Math.max(0, work - leastWork) * this.#crowd;
+    const answered = this.#waitMs[target]! + work;
     const isOverdue = age >= config.waitMsMax;
     if (!isOverdue && answered + price > busyMs) return;
     const isLate = nowMs + answered > Math.min(waiter.wantedMs, waiter.cameMs + config.patienceMs);
-    if (!isOverdue && isLate && work > config.lateWorkMs && !mayBeLate) return;
+    if (!isOverdue && isLate && work > config.lateWorkMs && !this.#mayBeLate) return;
     // Lower goes first: the overdue, then by priority, and within one those that can still be in time.
-    const rank = isOverdue ? -1 : waiter.priority * 2 + (isLate ? 1 : 0);
-    const value = isOverdue ? waiter.cameMs : work + price - age * (isLate ? config.lateAgeWeight : config.ageWeight);
+    const rank = isOverdue ? OVERDUE : waiter.priority * 2 + (isLate ? 1 : 0);
+    const dear = work + price + this.#loadMs[target]!;
+    const value = isOverdue ? waiter.cameMs : dear - age * (isLate ? config.lateAgeWeight : config.ageWeight);
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;
     this.#rank = rank;
     this.#value = value;

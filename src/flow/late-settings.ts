@@ -51,6 +51,11 @@ export const lateSettings = section({
     max: "1h",
     doc: "From here on a target's work is long.",
   }),
+  loadMs: duration({
+    default: "1ms",
+    max: "10s",
+    doc: "What each request that a target has makes it dearer: their tokens slow its prompts down.",
+  }),
   usualTokens: integer({
     default: 1000,
     min: 1,

@@ -249,6 +249,11 @@ export function channelOf(packet: Uint8Array): Channel {
   return (packet[2]! >>> CHANNEL_SHIFT) as Channel;
 }
 
+/** The sender's clock, of a sealed packet that was opened; undefined of a plain one. */
+export function sentAtSeconds(packet: Uint8Array): number | undefined {
+  return (packet[2]! & SEALED) === 0 ? undefined : wordAt(packet, TIME_START);
+}
+
 function decipher(key: Key, packet: Uint8Array, authenticated: Uint8Array): Uint8Array | undefined {
   const end = packet.length - TAG_BYTES;
   const cipher = createDecipheriv(CIPHER, key.cipher, packet.subarray(NONCE_START, NONCE_END), CIPHER_OPTIONS);

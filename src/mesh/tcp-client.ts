@@ -15,8 +15,9 @@ export interface TcpClientOptions {
   readonly connectionsMax: number;
 }
 
+export const REFUSED = "connection refused";
 /** What strangers get. */
-const CLOSED = "closed without an answer; is its key or cluster name another?";
+export const CLOSED = "closed without an answer; is its key or cluster name another?";
 
 export class TcpClient {
   readonly #options: TcpClientOptions;
@@ -113,6 +114,6 @@ class Question {
 }
 
 function reason(error: unknown): string {
-  if (codeOf(error) === "ECONNREFUSED") return "connection refused";
+  if (codeOf(error) === "ECONNREFUSED") return REFUSED;
   return error instanceof Error ? error.message : String(error);
 }

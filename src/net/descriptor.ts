@@ -48,7 +48,8 @@ export function expectSocket(fd: number, kind: "listening" | "datagram"): void {
   if (socketOption(fd, SO_TYPE) !== wanted || !isListening) throw notOurs(fd, `a ${kind} socket`);
 }
 
-function socketOption(fd: number, option: number): number {
+/** Of SOL_SOCKET; -1 where it can't be asked. */
+export function socketOption(fd: number, option: number): number {
   const value = new Int32Array(new ArrayBuffer(4));
   const length = new Uint32Array(new ArrayBuffer(4));
   length[0] = 4;

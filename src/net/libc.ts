@@ -37,6 +37,7 @@ const SYMBOLS = {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
   signal: { args: ["i32", "ptr"], returns: "ptr" },
+  adjtimex: { args: ["ptr"], returns: "i32" },
   __errno_location: { args: [], returns: "ptr" },
 } as const;
 

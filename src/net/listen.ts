@@ -46,7 +46,8 @@ const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const BACKLOG = 4096;
+/** Connections that may wait to be accepted. */
+export const BACKLOG = 4096;
 
 /**
  * Opens `count` listening sockets on one address.

@@ -21,8 +21,8 @@ import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { Decision } from "./decisions.ts";
 import { Inquiries } from "./inquiries.ts";
-import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings, WorkerStart } from "./protocol.ts";
-import { type ThreadEvents, type Told, WorkerThread } from "./thread.ts";
+import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
+import { type ThreadEvents, type ThreadStart, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
 
 export interface CrewOptions {
@@ -340,7 +340,7 @@ export class Crew {
     const { entry, listen, table, stats, policies } = this.#options;
     const index = this.#freeIndexes.pop();
     if (index === undefined) throw new MeshError("internal", "there is no index for one more worker");
-    const start: WorkerStart = {
+    const start: ThreadStart = {
       kind: "start",
       index,
       table: table.buffer,

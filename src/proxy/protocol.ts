@@ -84,6 +84,8 @@ export interface WorkerStart {
   readonly holder: string;
   /** How many workers all routers have. */
   readonly holders: number;
+  /** The main thread has found that the C scorer answers as it should. */
+  readonly isScorerProven: boolean;
 }
 
 export type ToWorker =

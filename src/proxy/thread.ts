@@ -2,10 +2,14 @@
  * The main thread's handle on one worker thread, from its start to its end. It tells of what the worker says, and of its
  * end, once; what to do about them is the crew's business.
  */
+import { isLibraryProven } from "../native.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./protocol.ts";
 
 /** What a worker says once it runs. */
 export type Told = Exclude<FromWorker, { kind: "ready" | "failed" }>;
+
+/** What a worker begins with, but for what its thread adds. */
+export type ThreadStart = Omit<WorkerStart, "isScorerProven">;
 
 export interface ThreadEvents {
   /** It serves, or waits to be told to accept. */
@@ -39,7 +43,7 @@ export class WorkerThread {
   readonly #worker: Worker;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(entry: URL, start: WorkerStart, events: ThreadEvents) {
+  constructor(entry: URL, start: ThreadStart, events: ThreadEvents) {
     this.index = start.index;
     this.holder = start.holder;
     this.#worker = new Worker(entry.href);
@@ -65,7 +69,8 @@ export class WorkerThread {
       clearTimeout(this.#deadline);
       events.ended(this, why);
     });
-    this.send(start);
+    // While the thread loads its code.
+    this.send({ ...start, isScorerProven: isLibraryProven() });
   }
 
   send(message: ToWorker): void {

@@ -77,7 +77,7 @@ function start(options: WorkerStart): RunningWorker {
   // clients waiting.
   process.on("exit", () => transport.destroy());
   const table = ScoreTable.attach(options.table);
-  const { picker, reason } = openPicker(table);
+  const { picker, reason } = openPicker(table, { isProven: options.isScorerProven });
   const replies = new Map<number, (status: number, body: string) => void>();
   let nextControl = 1;
   const tracer =

@@ -45,6 +45,7 @@ class Held implements LateWaiter {
   readonly wantedMs = Infinity;
   homes: readonly Home[] = [];
   homesMs = 0;
+  leastTokens = 0;
 
   constructor(id: number, arrival: Arrival, isRetry: boolean) {
     this.id = id;
@@ -115,6 +116,7 @@ export class SimRouter {
               pace: (target) => this.#paces[target]!,
               hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
               networkMs: (target) => waysMs[target]!,
+              active: (target) => this.#view.active[target]!,
             },
             ({ arrival }) => this.#prefixes.homes(arrival.hashes),
           );

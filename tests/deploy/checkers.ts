@@ -32,6 +32,7 @@ export function run(
     stdout: "pipe",
     stderr: "pipe",
     timeout: 60_000,
+    killSignal: "SIGKILL",
     ...how,
   });
   return { code: exitCode, out: stdout.toString(), err: stderr.toString() };

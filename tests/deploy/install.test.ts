@@ -17,6 +17,7 @@ import {
 import type { TCPSocketListener } from "bun";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tarball } from "../../scripts/artefacts/archive.ts";
 import { checker, run, type Said } from "./checkers.ts";
 import { CHECKOUT } from "./image.ts";
 
@@ -28,22 +29,19 @@ const busybox = checker("busybox");
 
 /** What stands in for the executable, of a version. */
 const executable = (version: string): string =>
-  `#!/bin/sh\ncase "$1" in --version) echo "infermesh ${version}" ;; *) echo "# $*" ;; esac\n`;
+  `#!/bin/sh\ncase "$*" in --version) echo "infermesh ${version}" ;; "man --list") echo infermesh; echo infermesh-router ;; *) echo "# $*" ;; esac\n`;
 const sha256 = (bytes: string | Uint8Array): string => new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 const sums = (content: string | Uint8Array, name = NAME): string => `${sha256(content)}  ${name}\n`;
 
-const archive = (() => {
-  const { exitCode } = Bun.spawnSync([
-    "tar",
-    "-czf",
-    join(folder, "deploy.tar.gz"),
-    "-C",
-    CHECKOUT,
-    "--transform=s#^#infermesh-9/#",
-    "deploy/systemd",
-  ]);
-  return exitCode === 0 ? readFileSync(join(folder, "deploy.tar.gz")) : Buffer.alloc(0);
-})();
+/** An archive of a release with these files of the checkout. */
+function archiveOf(...paths: readonly string[]): Uint8Array {
+  const entries = paths.map((path) => {
+    return { name: `infermesh-9/${path}`, bytes: readFileSync(join(CHECKOUT, path)), isExecutable: false };
+  });
+  return tarball(entries, 0);
+}
+const archive = archiveOf("deploy/systemd/infermesh-agent.service", "deploy/systemd/infermesh-router.service");
+const emptyArchive = archiveOf("deploy/README.md");
 
 const good = executable("9.0.0");
 const files: Record<string, string | Uint8Array> = {
@@ -51,6 +49,10 @@ const files: Record<string, string | Uint8Array> = {
   [`/good/${NAME}.sha256`]: `${"0".repeat(64)}  ${NAME}.cdx.json\n${sums(good)}`,
   "/good/SHA256SUMS": sums(archive, "infermesh-9-deploy.tar.gz"),
   "/good/infermesh-9-deploy.tar.gz": archive,
+  "/empty/SHA256SUMS": sums(emptyArchive, "infermesh-9-deploy.tar.gz"),
+  "/empty/infermesh-9-deploy.tar.gz": emptyArchive,
+  [`/empty/${NAME}`]: good,
+  [`/empty/${NAME}.sha256`]: sums(good),
   [`/good/8.0.0/${NAME}`]: executable("8.0.0"),
   [`/good/8.0.0/${NAME}.sha256`]: sums(executable("8.0.0")),
   [`/forged/${NAME}`]: `${good}# more\n`,
@@ -224,13 +226,27 @@ describe.each(Object.entries(PLACES))("by %s", (_name, place) => {
     const said = await install(place, ["--url", `${base}/good`, "--systemd", "router"], { HOME, INFERMESH_ROOT });
     expect(said).toMatchObject({ code: 0, err: "" });
     const unit = join(INFERMESH_ROOT, "etc/systemd/system/infermesh-router.service");
-    expect(readFileSync(unit, "utf8")).toContain(`\nExecStart=${INFERMESH_ROOT}/usr/local/bin/infermesh router\n`);
+    // As a package has it, whose files are put below another root first.
+    expect(readFileSync(unit, "utf8")).toContain("\nExecStart=/usr/local/bin/infermesh router\n");
+    expect(existsSync(join(INFERMESH_ROOT, "usr/local/bin/infermesh"))).toBe(true);
+    const elsewhere = ["--url", `${base}/good`, "--systemd", "agent", "--prefix", "/opt/mesh"];
+    expect(await install(place, elsewhere, { HOME, INFERMESH_ROOT })).toMatchObject({ code: 0, err: "" });
+    expect(readFileSync(unit.replace("router", "agent"), "utf8")).toContain(
+      "\nExecStart=/opt/mesh/bin/infermesh agent\n",
+    );
+    rmSync(unit.replace("router", "agent"));
     const forged = await install(place, ["--url", `${base}/evil`, "--systemd", "agent"], { HOME, INFERMESH_ROOT });
     expect(forged).toMatchObject({
       code: 1,
       err: expect.stringContaining("the checksum of infermesh-9-deploy.tar.gz is wrong"),
     });
     expect(existsSync(unit.replace("router", "agent"))).toBe(false);
+    expect(
+      await install(place, ["--url", `${base}/empty`, "--systemd", "agent"], { HOME, INFERMESH_ROOT }),
+    ).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("there is no infermesh-agent.service in infermesh-9-deploy.tar.gz"),
+    });
     expect(await install(place, ["--uninstall", "--system"], { HOME, INFERMESH_ROOT })).toMatchObject({
       code: 0,
       err: "",
@@ -238,11 +254,31 @@ describe.each(Object.entries(PLACES))("by %s", (_name, place) => {
     expect([existsSync(unit), existsSync(join(INFERMESH_ROOT, "usr/local/bin/infermesh"))]).toEqual([false, false]);
   });
 
+  test("says what it could not install, and puts nothing into a folder that has its name", async () => {
+    const HOME = home();
+    const file = join(HOME, "built");
+    const silent = '#!/bin/sh\ncase "$1" in --version) echo "infermesh 1.0.0" ;; *) exit 3 ;; esac\n';
+    writeFileSync(file, silent);
+    writeFileSync(`${file}.sha256`, sums(silent, "built"));
+    expect(await install(place, ["--file", file, "--completions"], { HOME })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("infermesh ctl completion bash failed; the executable is installed"),
+    });
+    mkdirSync(join(HOME, "taken/bin/infermesh"), { recursive: true });
+    expect(await install(place, ["--file", file, "--prefix", `${HOME}/taken`], { HOME })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("is a folder"),
+    });
+    expect(readdirSync(join(HOME, "taken/bin"), { recursive: true })).toEqual(["infermesh"]);
+  });
+
   test.each([
     [["--speed"], "no such flag: --speed"],
     [["--url"], "--url needs a value"],
     [["--systemd", "mesh"], "takes router or agent, not mesh"],
     [["--version", "../../etc"], "that is no version"],
+    [["--systemd", "router", "--prefix", "/opt/a b"], "of letters, digits"],
+    [["--systemd", "router", "--prefix", "/opt/%n"], "of letters, digits"],
   ])("says what is wrong about %j", async (args, says) => {
     expect(await install(place, args, { HOME: home() })).toMatchObject({
       code: 2,

@@ -16,16 +16,19 @@ interface Request extends LateWaiter {
 class Mesh {
   readonly paces: TargetPace[];
   readonly full = new Set<number>();
+  readonly active: number[];
   readonly room: LateRoom<Request>;
   nowMs = 0;
   #id = 0;
 
   constructor(count: number, config: Partial<LateConfig> = {}) {
+    this.active = Array.from({ length: count }, () => 0);
     this.paces = Array.from({ length: count }, () => new TargetPace(MS_PER_TOKEN));
     const targets = {
       count,
       pace: (target: number) => this.paces[target]!,
       hasRoom: (target: number) => !this.full.has(target),
+      active: (target: number) => this.active[target]!,
       networkMs: () => 0,
     };
     this.room = new LateRoom({ ...defaultsOf(lateSettings), ...config }, targets, ({ cached }) => cached);
@@ -42,6 +45,7 @@ class Mesh {
       cached: [],
       homes: [],
       homesMs: 0,
+      leastTokens: 0,
       ...more,
     };
     this.room.offer(request, this.nowMs);
@@ -108,6 +112,16 @@ describe("a room of requests that are bound late", () => {
     // 450 ms of work, 500 of age against 15 and 100.
     mesh.nowMs = 500;
     expect(mesh.serve()).toEqual(["1 to 0: 9000"]);
+  });
+
+  test("spreads over targets that are equal otherwise", () => {
+    const mesh = new Mesh(3, { loadMs: 1 });
+    mesh.active.splice(0, 3, 20, 4, 9);
+    mesh.ask(100);
+    expect(mesh.serve()).toEqual(["1 to 1: 100"]);
+    const homes = [0, 2].map((target) => ({ target, tokens: 1000 }));
+    mesh.ask(2000, { cached: homes });
+    expect(mesh.serve()).toEqual(["2 to 2: 1000"]);
   });
 
   test("prefers the target whose cache has the prefix", () => {

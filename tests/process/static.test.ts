@@ -226,6 +226,42 @@ describe.skipIf(withoutRoot !== "")("where the scorer's library can't be written
   });
 });
 
+describe.skipIf(withoutRoot !== "")("the doctor", () => {
+  const free = ["--listen", "--api", "--metrics", "--gossip"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const args = ["doctor", "router", ...free, "--control", "off", "--json", "--limit", "2s"];
+  const judged = (command: readonly string[]) => {
+    const { said, errors, exitCode } = run(command);
+    expect(errors).toBe("");
+    const { findings } = JSON.parse(said) as { findings: { check: string; grade: string; found: string }[] };
+    return { exitCode, of: (check: string) => findings.find((one) => one.check === check) };
+  };
+
+  test("in a container names what is lacking, which keeps no router from working", () => {
+    const { exitCode, of } = judged(inRoot({ machine: "host", privileges: "none" }, container, "/infermesh", ...args));
+    expect(of("executable")?.found).toContain(", static, ");
+    expect(of("kernel-files")?.found).toBe("/sys can't be read");
+    expect([of("scorer"), of("data-dir"), of("localhost")].map((one) => one?.grade)).toEqual(["ok", "ok", "ok"]);
+    expect(exitCode).toBe(0);
+  });
+
+  test("where nothing can be written, the scorer comes from memory", () => {
+    const lacks = { tmp: "read-only" } as const;
+    const command = inRoot({ machine: "host", privileges: "none", lacks }, container, "/infermesh", ...args);
+    const { exitCode, of } = judged(command);
+    expect([of("scorer")?.grade, of("scorer")?.found]).toEqual([
+      "ok",
+      expect.stringContaining(", from memory, since "),
+    ]);
+    expect([of("data-dir")?.grade, exitCode]).toEqual(["warn", 0]);
+  });
+
+  test("in a root with nothing at all nothing hangs", () => {
+    const { exitCode, of } = judged(inEmptyRoot(bare, ...args, "--data-dir", "/"));
+    expect([of("scorer")?.grade, of("kernel-files")?.grade, of("localhost")?.grade]).toEqual(["warn", "warn", "warn"]);
+    expect(exitCode).toBe(0);
+  });
+});
+
 describe("what the roots and the self-test are worth", () => {
   test.skipIf(withoutAlpine !== "")("Bun as it is for musl does not start in the root of Alpine", () => {
     const machine = MACHINES[process.arch as keyof typeof MACHINES];

@@ -31,7 +31,7 @@ export function libraryWith(...defines: string[]): string {
 /** C over the table; it throws where C should have opened and did not. */
 export function cPicker(table: ScoreTable, ...defines: string[]): Picker {
   if (!HAS_COMPILER) return openPicker(table).picker;
-  const { picker, reason } = openPicker(table, libraryWith(...defines));
+  const { picker, reason } = openPicker(table, { path: libraryWith(...defines) });
   if (picker.kind !== "c") throw new Error(reason);
   return picker;
 }

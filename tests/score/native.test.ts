@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { openFromMemory, openPicker } from "../../src/native.ts";
+import { isLibraryProven, openFromMemory, openPicker } from "../../src/native.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -41,7 +41,7 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
   ];
   test.each(cases)("%s", (_, path, why) => {
     const { table, row } = fresh();
-    const { picker, reason } = openPicker(table, path());
+    const { picker, reason } = openPicker(table, { path: path() });
     expect(picker.kind).toBe("typescript");
     expect(reason).toMatch(why);
     expect(reason.split("\n").length).toBe(1);
@@ -53,11 +53,13 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
       "layout",
       "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;}",
     );
-    expect(openPicker(fresh().table, path).reason).toContain("another table layout");
+    expect(openPicker(fresh().table, { path }).reason).toContain("another table layout");
   });
 
   test.skipIf(!HAS_COMPILER)("a symbol missing", () => {
-    const { picker, reason } = openPicker(fresh().table, stub("symbol", "int infermesh_layout(void){return 1;}"));
+    const { picker, reason } = openPicker(fresh().table, {
+      path: stub("symbol", "int infermesh_layout(void){return 1;}"),
+    });
     expect(picker.kind).toBe("typescript");
     expect(reason).toContain("infermesh_");
   });
@@ -68,7 +70,14 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
       "answers",
       `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 3;}`,
     );
-    expect(openPicker(fresh().table, path).reason).toContain("does not answer as");
+    expect(openPicker(fresh().table, { path }).reason).toContain("does not answer as");
+    // Who was told that it is proven does not try it again, and yet looks whether it is of this layout.
+    expect(openPicker(fresh().table, { path, isProven: true }).picker.kind).toBe("c");
+    const other = stub(
+      "other",
+      "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;}",
+    );
+    expect(openPicker(fresh().table, { path: other, isProven: true }).picker.kind).toBe("typescript");
   });
 });
 
@@ -99,13 +108,17 @@ describe("the library of this checkout", () => {
     for (const { picker, reason } of [openPicker(table), openPicker(table)]) {
       expect(reason).toMatch(picker.kind === "c" ? /^C scorer/ : /^TypeScript scorer, since /);
       expect(picker.pick(new PickRequest())).toBe(row);
+      expect(isLibraryProven()).toBe(picker.kind === "c");
     }
   });
 
   test.skipIf(!HAS_COMPILER)("one request may go to several pickers in turn", () => {
     const [a, b] = [fresh(), fresh()];
     const request = new PickRequest();
-    const [ofA, ofB] = [openPicker(a.table, libraryWith()).picker, openPicker(b.table, libraryWith()).picker];
+    const [ofA, ofB] = [
+      openPicker(a.table, { path: libraryWith() }).picker,
+      openPicker(b.table, { path: libraryWith() }).picker,
+    ];
     a.table.eject(a.row, 10);
     request.nowDeciseconds = 5;
     expect([ofA, ofB, ofA, ofB].map((picker) => picker.pick(request))).toEqual([-3, b.row, -3, b.row]);
