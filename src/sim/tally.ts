@@ -101,7 +101,7 @@ export class Tally {
       promptTokens: this.#promptTokens,
       cachedTokens: this.#cachedTokens,
       outputTokens: this.#outputTokens,
-      preemptions: nodes.reduce((sum, node) => sum + node.preemptions, 0),
+      preemptions: sum(nodes, (node) => node.preemptions),
       endMs,
       busyMs: Float64Array.from(nodes, ({ busyMs }) => busyMs),
     };
