@@ -30,13 +30,18 @@ typedef int32_t ints __attribute__((vector_size(4 * STEP), aligned(4), may_alias
  * The costs of a block's first `lanes` rows (a multiple of STEP), NaN where a row is passed over: NaN is neither below
  * nor equal to anything. Returns the smallest of each column of STEP.
  */
-INLINE floats NAMED(score_block, STEP)(const int32_t *words, int lanes, float prompt, int32_t now, float *costs) {
+INLINE floats NAMED(score_block, STEP)(const int32_t *words, int lanes, float prompt, float miss, int32_t now,
+                                       const float *cached, float *costs) {
   floats least = ALL(INFINITE);
   const int32_t *const end = words + lanes;
-  for (const int32_t *at = words; at < end; at += STEP, costs += STEP) {
+  for (const int32_t *at = words; at < end; at += STEP, costs += STEP, cached += STEP) {
     const floats active = POSITIVE(__builtin_convertvector(INTS(COLUMN_ACTIVE_REQUESTS), floats));
-    const floats queued = POSITIVE(__builtin_convertvector(INTS(COLUMN_QUEUED_TOKENS), floats)) + prompt;
-    floats cost = queued * FLOATS(COLUMN_SECONDS_PER_PREFILL_TOKEN);
+    const floats before = POSITIVE(__builtin_convertvector(INTS(COLUMN_QUEUED_TOKENS), floats));
+    const floats fresh = POSITIVE(prompt - *(const floats *)cached);
+    const floats queued = before + fresh;
+    const floats rate = FLOATS(COLUMN_SECONDS_PER_PREFILL_TOKEN);
+    const floats price = 1.0f + miss * SMALLER(before * rate, ALL(1.0f));
+    floats cost = (before + fresh * price) * rate;
     cost = cost + active * FLOATS(COLUMN_SECONDS_PER_ACTIVE);
     const floats waiting = POSITIVE((active + 1.0f) - FLOATS(COLUMN_SLOTS));
     cost = cost + waiting * FLOATS(COLUMN_SECONDS_PER_QUEUED_REQUEST);
@@ -72,6 +77,7 @@ SCAN_TARGET static int SCAN(struct pick_request *request, struct found *found) {
   const int32_t owner = request->model + 1;
   const int blocks_max = table[HEADER_ROWS_MAX] / BLOCK_ROWS;
   const float prompt = request->prompt_tokens;
+  const float miss = request->miss_weight;
   const int32_t now = request->now_deciseconds;
   _Alignas(64) float costs[BLOCK_ROWS];
   found->best = INFINITE;
@@ -93,7 +99,10 @@ SCAN_TARGET static int SCAN(struct pick_request *request, struct found *found) {
       link = __atomic_load_n(&words[BLOCK_NEXT], __ATOMIC_RELAXED);
       const int used = __atomic_load_n(&words[BLOCK_USED], __ATOMIC_RELAXED);
       lanes = (used + STEP - 1) & ~(STEP - 1);
-      if (seen_owner == owner) least = NAMED(score_block, STEP)(words, lanes, prompt, now, costs);
+      if (seen_owner == owner) {
+        const float *cached = found->cached + block * found->cached_step;
+        least = NAMED(score_block, STEP)(words, lanes, prompt, miss, now, cached, costs);
+      }
       __atomic_thread_fence(__ATOMIC_ACQUIRE);
       const int32_t after = __atomic_load_n(&words[BLOCK_SEQUENCE], __ATOMIC_RELAXED);
       const int clean = after == sequence && (sequence & 1) == 0;

@@ -18,6 +18,8 @@
 #define INFINITE __builtin_inff()
 #define RESTARTS 2
 
+#include "prefix.h"
+
 struct pick_request {
   const int32_t *table;
   int32_t model;
@@ -25,14 +27,14 @@ struct pick_request {
   int32_t now_deciseconds;
   uint32_t seed;
   int32_t excluded_count;
-  int32_t unused_1;
+  float miss_weight;
   int32_t excluded[EXCLUDED_MAX];
   float cost;
   int32_t ties;
   int32_t torn;
-  int32_t unused_2;
-  uint64_t cached_tokens;
-  uint64_t unused_3;
+  float cached_tokens;
+  struct prefix_lookup *prefix;
+  uint64_t unused;
 };
 
 _Static_assert(sizeof(void *) == 8, "addresses of 8 bytes");
@@ -46,11 +48,16 @@ _Static_assert(offsetof(struct pick_request, excluded) == REQUEST_EXCLUDED, "exc
 _Static_assert(offsetof(struct pick_request, cost) == REQUEST_COST, "cost");
 _Static_assert(offsetof(struct pick_request, ties) == REQUEST_TIES, "ties");
 _Static_assert(offsetof(struct pick_request, torn) == REQUEST_TORN, "torn");
+_Static_assert(offsetof(struct pick_request, miss_weight) == REQUEST_MISS_WEIGHT, "miss_weight");
 _Static_assert(offsetof(struct pick_request, cached_tokens) == REQUEST_CACHED_TOKENS, "cached_tokens");
+_Static_assert(offsetof(struct pick_request, prefix) == REQUEST_PREFIX, "prefix");
 _Static_assert(sizeof(struct pick_request) == REQUEST_SIZE, "size");
 
 /* The best rows so far: a bit for each row that costs `best`, for each block that has one. */
 struct found {
+  /* What each row has of the prompt: `cached_step` floats a block, 64, or 0 where no row has any. */
+  const float *cached;
+  ptrdiff_t cached_step;
   float best;
   int blocks;
   int32_t block[BLOCKS_MAX];
@@ -226,12 +233,12 @@ EXPORT int32_t infermesh_layout(void) { return LAYOUT_WORD; }
 /* 1 when the AVX2 variant runs here. */
 EXPORT int32_t infermesh_wide(void) { return has_avx2(); }
 
-EXPORT int32_t infermesh_pick(struct pick_request *request) {
+static const float NOTHING_CACHED[BLOCK_ROWS];
+
+static int32_t pick(struct pick_request *request, const float *cached) {
   struct found found;
-  request->cost = 0.0f;
-  request->ties = 0;
-  request->torn = 0;
-  if (request->model < 0 || request->model >= request->table[HEADER_MODELS_MAX]) return NO_TARGET;
+  found.cached = cached == NULL ? NOTHING_CACHED : cached;
+  found.cached_step = cached == NULL ? 0 : BLOCK_ROWS;
   for (int tries = 0; !scan_best(request, &found) && tries < RESTARTS; tries++) {
   }
   if (found.blocks == 0) return reason(request);
@@ -240,4 +247,19 @@ EXPORT int32_t infermesh_pick(struct pick_request *request) {
   request->cost = found.best;
   request->ties = (int32_t)ties;
   return tied_row(&found, request->seed % ties);
+}
+
+EXPORT int32_t infermesh_pick(struct pick_request *request) {
+  struct prefix_lookup *prefix = request->prefix;
+  request->cost = 0.0f;
+  request->ties = 0;
+  request->torn = 0;
+  request->cached_tokens = 0.0f;
+  if (request->model < 0 || request->model >= request->table[HEADER_MODELS_MAX]) return NO_TARGET;
+  if (prefix == NULL || prefix->blocks == 0) return pick(request, NULL);
+  prefix_match(prefix);
+  const int32_t row = pick(request, prefix->touched_count > 0 ? prefix->cached : NULL);
+  if (row >= 0) request->cached_tokens = prefix->cached[row];
+  prefix_clear(prefix);
+  return row;
 }

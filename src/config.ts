@@ -30,6 +30,7 @@ import { logSettings } from "./obs/log.ts";
 import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
+import { prefixSettings } from "./score/prefix-settings.ts";
 import { tableSettings } from "./score/table.ts";
 import { RUNTIME_KINDS } from "./runtimes/reading.ts";
 import { watchSettings } from "./runtimes/settings.ts";
@@ -158,10 +159,7 @@ export const routerSettings = section(
       doc: "The router's control API, where agents register. Local by default: whoever reaches it can add targets.",
     }),
     metrics: address({ default: ":9091", doc: "Prometheus metrics and health." }),
-    gossip: address({
-      default: ":7947",
-      doc: "The port of the mesh's gossip, UDP and TCP: by it the router finds its nodes.",
-    }),
+    gossip: address({ default: ":7947", doc: "The mesh's gossip, UDP and TCP: by it the router finds its nodes." }),
     ...joinSettings,
     upstreams: list(upstream(), {
       default: [],
@@ -202,6 +200,7 @@ export const routerSettings = section(
     security: { ...securitySettings, doc: "Headers of answers for browsers." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
+    prefix: { ...prefixSettings, doc: "Drawing requests to targets that have the beginning of their prompt cached." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,
     signal: { ...flightSettings, doc: "What routers tell each other." },

@@ -16,9 +16,14 @@
 import { type Pointer, dlopen, ptr } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import libraryPath from "../dist/native/libscorer.so" with { type: "file" };
+import { assert } from "./base/assert.ts";
 import { Prng } from "./base/prng.ts";
 import { REQUEST, layoutWord } from "./score/layout.ts";
-import { type Picker, PickRequest, TypeScriptPicker } from "./score/pick.ts";
+import { LOOKUP } from "./score/prefix-layout.ts";
+import { type Picker, PickRequest } from "./score/pick.ts";
+import { TypeScriptPicker } from "./score/scan.ts";
+import { type PrefixWork, TypeScriptPrefixWork } from "./score/prefix-work.ts";
+import type { PrefixLookup } from "./score/prefix-lookup.ts";
 import { TableWriter } from "./score/table-writer.ts";
 import { ScoreTable } from "./score/table.ts";
 
@@ -26,6 +31,9 @@ const SYMBOLS = {
   infermesh_layout: { args: [], returns: "i32" },
   infermesh_wide: { args: [], returns: "i32" },
   infermesh_pick: { args: ["ptr"], returns: "i32" },
+  infermesh_hash: { args: ["ptr", "i32", "ptr", "i32", "i32", "i32"], returns: "i32" },
+  infermesh_note: { args: ["ptr", "i32", "i32", "ptr", "i32"], returns: "i32" },
+  infermesh_match: { args: ["ptr"], returns: "void" },
 } as const;
 
 /** Where Bun shows what is embedded in an executable. */
@@ -54,10 +62,69 @@ class CPicker implements Picker {
   }
 
   #adopt(request: PickRequest): void {
-    new DataView(request.buffer).setBigUint64(REQUEST.table, BigInt(this.#address), true);
+    const view = new DataView(request.buffer);
+    const { prefix } = request;
+    if (prefix !== null) address(prefix);
+    view.setBigUint64(REQUEST.table, BigInt(this.#address), true);
+    view.setBigUint64(REQUEST.prefix, prefix === null ? 0n : BigInt(ptr(prefix.buffer)), true);
     request.address = ptr(request.buffer);
     request.owner = this;
   }
+}
+
+/** Hashes, notes and questions in C; what C reads by addresses is held by the lookup. */
+class CPrefixWork implements PrefixWork {
+  readonly kind = "c";
+  readonly lookup: PrefixLookup;
+  readonly #library: Library;
+  readonly #words: Pointer;
+  readonly #question: Pointer;
+
+  constructor(library: Library, lookup: PrefixLookup) {
+    this.lookup = lookup;
+    this.#library = library;
+    this.#words = ptr(lookup.index.words);
+    this.#question = ptr(lookup.buffer);
+    address(lookup);
+  }
+
+  hash(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    chain: Int32Array,
+    blocks: number,
+    blocksMax: number,
+    withRest: boolean,
+  ): number {
+    if (end <= start) return blocks;
+    const rest = withRest ? 1 : 0;
+    return this.#library.infermesh_hash(ptr(bytes, start), end - start, ptr(chain), blocks, blocksMax, rest);
+  }
+
+  note(worker: number, row: number, chain: Int32Array, blocks: number): number {
+    assert(row >= 0 && row < this.lookup.index.rowsMax, "the index has the row");
+    return this.#library.infermesh_note(this.#words, worker, row, ptr(chain), blocks);
+  }
+
+  match(): void {
+    this.#library.infermesh_match(this.#question);
+  }
+}
+
+/** Fills a question's addresses in: of memory that lives as long as it. */
+function address(lookup: PrefixLookup): void {
+  const view = new DataView(lookup.buffer);
+  const parts = { index: lookup.index.words, chain: lookup.chain, cached: lookup.cached, touched: lookup.touched };
+  for (const [name, array] of Object.entries(parts)) {
+    view.setBigUint64(LOOKUP[name as keyof typeof parts], BigInt(ptr(array)), true);
+  }
+}
+
+/** Work on the index of the lookup: by the same library, else in TypeScript. */
+export function openPrefixWork(lookup: PrefixLookup, path: string = libraryPath): PrefixWork {
+  const { library } = libraryOf(path, false);
+  return library === undefined ? new TypeScriptPrefixWork(lookup) : new CPrefixWork(library, lookup);
 }
 
 /** The library of this thread; it is opened and tested once. */
@@ -77,11 +144,15 @@ export function openPicker(
   table: ScoreTable,
   { path = libraryPath, isProven = false }: { readonly path?: string; readonly isProven?: boolean } = {},
 ): { picker: Picker; reason: string } {
+  const { library, reason } = libraryOf(path, isProven);
+  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+}
+
+function libraryOf(path: string, isProven: boolean): { library: Library | undefined; reason: string } {
   const own = path === libraryPath;
   const result = (own ? opened : undefined) ?? openLibrary(path, isProven);
   if (own) opened = result;
-  const { library, reason } = result;
-  return { picker: library === undefined ? new TypeScriptPicker(table) : new CPicker(library, table), reason };
+  return result;
 }
 
 function openLibrary(path: string, isProven: boolean): { library: Library | undefined; reason: string } {

@@ -30,6 +30,7 @@ import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
 import { Placement } from "./proxy/placement.ts";
+import { PrefixRows } from "./proxy/prefix-rows.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
@@ -59,7 +60,9 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
   const warmth = new Warmth(table, flow.slowStart);
-  const placement = new Placement(table, stats, score, (key) => flights.load(key), warmth);
+  const prefixes = PrefixRows.create(config.prefix, table.rowsMax, () => config.proxy.bytesPerToken);
+  const counts = prefixes?.with(stats) ?? stats;
+  const placement = new Placement(table, counts, score, (key) => flights.load(key), warmth);
   const certificates = new Certificates(config.tls, log);
   const upstreamTls = clientOptions(config.upstreamTls);
   const keys = new TargetKeys(config.upstreamAuth, log);
@@ -164,6 +167,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       upstreamTls,
       table,
       stats,
+      prefixes,
       policies,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       loads: (packed) => placement.told(unpackReports(packed), (id) => targets.get(id), nowMs()),
@@ -198,6 +202,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     placement,
     crew,
     reloads,
+    prefixes: prefixes?.index ?? null,
     startedMs,
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),
@@ -241,7 +246,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   standing.keep(controlPlane);
   policies.watch(controlPlane.store);
 
-  const endUpkeep = beginUpkeep({ placement, targets, policies, table, crew: started, log });
+  const endUpkeep = beginUpkeep({ placement, targets, policies, table, prefixes, crew: started, log });
   await Promise.all([policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
   targets.settle();
   await crew.settled();

@@ -4,6 +4,7 @@ import type { Policies } from "./policies.ts";
 import type { Crew } from "./proxy/crew.ts";
 import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { PrefixRows } from "./proxy/prefix-rows.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Targets } from "./targets.ts";
 
@@ -15,15 +16,17 @@ export interface UpkeepOptions {
   readonly targets: Targets;
   readonly policies: Policies;
   readonly table: ScoreTable;
+  readonly prefixes: PrefixRows | null;
   readonly crew: Crew;
   readonly log: Log;
 }
 
 /** Answers how to stop it. */
-export function beginUpkeep({ placement, targets, policies, table, crew, log }: UpkeepOptions): () => void {
+export function beginUpkeep({ placement, targets, policies, table, prefixes, crew, log }: UpkeepOptions): () => void {
   const nowMs = (): number => performance.now();
   const upkeep = setInterval(() => {
     placement.refresh(targets.all(), nowMs());
+    prefixes?.refresh(placement.places(), (id) => targets.get(id));
     policies.upkeep(nowMs());
     const routes = placement.expireModels(nowMs());
     if (routes !== null) crew.setRoutes(routes);

@@ -6,7 +6,8 @@
 import { Prng } from "../../src/base/prng.ts";
 import { BLOCK_WORD, BLOCK_WORDS, COLUMN, rowWord } from "../../src/score/layout.ts";
 import { openPicker } from "../../src/native.ts";
-import { type Picker, PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { type Picker, PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { report } from "../report.ts";

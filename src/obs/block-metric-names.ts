@@ -1,6 +1,34 @@
 /** Every metric of KV caches, of agents and routers. docs/metrics.md lists the same. */
 import { defineMetric as metric } from "./exposition.ts";
 
+/** Of a router: what it believes targets to have cached of prompts, by what was sent there. */
+export const PREFIX_METRICS = {
+  entries: metric("gauge", "infermesh_prefix_index_blocks", [], "", "Blocks of prompts that the prefix index keeps."),
+  entriesMax: metric("gauge", "infermesh_prefix_index_blocks_max", [], "", "As many as it has room for."),
+  evictions: metric("counter", "infermesh_prefix_index_evictions_total", [], "", "Blocks that made room for others."),
+  prompt: metric(
+    "counter",
+    "infermesh_prefix_prompt_tokens_total",
+    [],
+    "",
+    "Estimated tokens of prompts that were looked up, as a target was chosen for them.",
+  ),
+  expected: metric(
+    "counter",
+    "infermesh_prefix_expected_tokens_total",
+    [],
+    "",
+    "Of these, such as their target is believed to have had cached.",
+  ),
+  told: metric(
+    "counter",
+    "infermesh_prefix_told_tokens_total",
+    ["what"],
+    "",
+    "Of answers that tell how much of their prompt was cached: tokens of the prompt, cached, and expected to be cached.",
+  ),
+} as const;
+
 /** Of a router: what nodes tell of their engines. */
 export const HEARD_BLOCK_METRICS = {
   messages: metric(

@@ -27,6 +27,7 @@ import { dcgmText } from "./dcgm-metrics.ts";
 import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
 import { gpuText } from "./gpu-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
+import { addPrefixMetrics, type PrefixFigures } from "./prefix-metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
 import { addPolicyMetrics, type PolicyFigures } from "./policy-metrics.ts";
@@ -36,6 +37,8 @@ import type { WorkerStats } from "./worker-stats.ts";
 
 export interface RouterMetricsOptions {
   readonly stats: WorkerStats;
+  /** Null: none is kept. */
+  readonly prefixes?: PrefixFigures | null;
   readonly table: { inFlight(row: number): number; inFlightTokens(row: number): number };
   readonly placement: {
     places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number }>;
@@ -151,6 +154,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   );
   out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
   addFlowMetrics(out, stats);
+  addPrefixMetrics(out, stats, options.prefixes);
   out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
   out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);

@@ -54,6 +54,11 @@ export const COUNT = {
   loadsUsed: 20,
   loadsUnknown: 21,
   loadsMalformed: 22,
+  prefixPrompt: 23,
+  prefixExpected: 24,
+  prefixToldPrompt: 25,
+  prefixToldCached: 26,
+  prefixToldExpected: 27,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -200,6 +205,19 @@ export class WorkerCounters {
   /** A target told of its load: figures that are used, none of those, or nothing that can be read. */
   loadReport(what: keyof typeof LOADS): void {
     add(this.#values, LOADS[what], 1);
+  }
+
+  /** A target was chosen for a prompt of so many tokens, of which it is believed to have some cached. */
+  prefixAsked(promptTokens: number, expectedTokens: number): void {
+    add(this.#values, COUNT.prefixPrompt, promptTokens);
+    add(this.#values, COUNT.prefixExpected, expectedTokens);
+  }
+
+  /** An answer told how much of its prompt was cached. */
+  prefixTold(promptTokens: number, cachedTokens: number, expectedTokens: number): void {
+    add(this.#values, COUNT.prefixToldPrompt, promptTokens);
+    add(this.#values, COUNT.prefixToldCached, cachedTokens);
+    add(this.#values, COUNT.prefixToldExpected, expectedTokens);
   }
 
   /** A request that the cache may answer: it did, by what it keeps or by the answer that another was waiting for; or not. */

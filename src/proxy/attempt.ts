@@ -81,11 +81,11 @@ export class Attempt implements UpstreamUser {
   }
 
   /** Takes over what was chosen. */
-  take(choice: Choice<UpstreamConnection>, tokens: number): void {
+  take(choice: Choice<UpstreamConnection>): void {
     this.row = choice.row;
     this.target = choice.target;
     this.#upstream = choice.way;
-    this.#tokens = tokens;
+    this.#tokens = choice.tokens;
     this.sentMs = nowMs();
     this.isTold = false;
     this.sending = false;

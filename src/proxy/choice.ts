@@ -36,6 +36,8 @@ export class Choice<Way> {
   row = NO_TARGET;
   target: Target | null = null;
   way: Way | null = null;
+  /** Claimed tokens of the prompt: those that the target has not cached. */
+  tokens = 0;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -90,7 +92,8 @@ export class Choice<Way> {
         if (!pick.exclude(row)) break;
         continue;
       }
-      if (table.tryBegin(index, row, tokens)) {
+      const fresh = Math.max(1, tokens - Math.trunc(pick.cachedTokens));
+      if (table.tryBegin(index, row, fresh)) {
         // No target: it left while this was decided.
         const target = routes.target(row);
         const way = target === undefined ? null : this.#open(target);
@@ -99,9 +102,10 @@ export class Choice<Way> {
           this.row = row;
           this.target = target;
           this.way = way;
+          this.tokens = fresh;
           return row;
         }
-        table.endPrefill(index, row, tokens);
+        table.endPrefill(index, row, fresh);
         table.end(index, row);
       }
       // The breaker may have let it through as a trial, which was none.

@@ -15,6 +15,7 @@ import type { KnownHeads } from "./known-heads.ts";
 import type { LoadReports } from "./load-reports.ts";
 import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
+import type { Prefixes } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { Tracer } from "./tracing.ts";
 
@@ -30,6 +31,8 @@ export interface WorkerContext {
   readonly decisions: Decisions;
   readonly picker: Picker;
   readonly pick: PickRequest;
+  /** Who has prompts' beginnings cached; null: nobody asks for that. */
+  readonly prefixes: Prefixes | null;
   readonly counters: WorkerCounters;
   readonly heads: KnownHeads;
   readonly dispatch: Dispatch;

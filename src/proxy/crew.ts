@@ -21,6 +21,7 @@ import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { Decision } from "./decisions.ts";
 import { Inquiries } from "./inquiries.ts";
+import type { PrefixRows } from "./prefix-rows.ts";
 import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
 import { type ThreadEvents, type ThreadStart, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
@@ -41,6 +42,8 @@ export interface CrewOptions {
   /** With `indexesFor(workers)` workers, as the statistics. */
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
+  /** Absent: nothing is known of what targets have cached. */
+  readonly prefixes?: PrefixRows | null;
   /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
   readonly tracing?: TracerSettings & { take(packed: Uint8Array): void };
   /** What workers must know of policies; absent: there are none. */
@@ -337,7 +340,7 @@ export class Crew {
 
   /** Starts a thread for a seat. */
   #open(seat: Seat): WorkerThread {
-    const { entry, listen, table, stats, policies } = this.#options;
+    const { entry, listen, table, stats, policies, prefixes = null } = this.#options;
     const index = this.#freeIndexes.pop();
     if (index === undefined) throw new MeshError("internal", "there is no index for one more worker");
     const start: ThreadStart = {
@@ -345,6 +348,7 @@ export class Crew {
       index,
       table: table.buffer,
       stats: stats.buffer,
+      prefixes: prefixes === null ? null : { index: prefixes.index.buffer, missWeight: prefixes.missWeight },
       fds: this.#descriptorsOf(seat),
       host: listen.host,
       port: this.port,

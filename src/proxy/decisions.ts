@@ -7,13 +7,15 @@
  * ring has it; a request that was tried again has several, of which the last counts.
  */
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD } from "../score/layout.ts";
+import type { PickRequest } from "../score/pick.ts";
+import type { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { FIGURES } from "../score/terms.ts";
+import { type Cached, FIGURES } from "../score/terms.ts";
 import { copyBytes } from "../wire/octets.ts";
 import { ID_BYTES_MAX } from "./request-id.ts";
 
 /** A place as a choice saw it. */
-export interface SeenPlace {
+export interface SeenPlace extends Cached {
   readonly row: number;
   /** Whom the row leads to now; "" when it leads nowhere any more. */
   readonly node: string;
@@ -52,6 +54,8 @@ export class Decisions {
   readonly #used = new Int32Array(DECISIONS_MAX);
   readonly #idLengths = new Uint8Array(DECISIONS_MAX);
   readonly #ids = new Uint8Array(DECISIONS_MAX * ID_BYTES_MAX);
+  readonly #missWeights = new Float32Array(DECISIONS_MAX);
+  readonly #cached = new Float32Array(DECISIONS_MAX * PLACES_MAX);
   readonly #figures = new Int32Array(DECISIONS_MAX * PLACES_MAX * PLACE_WORDS);
   #count = 0;
 
@@ -60,7 +64,15 @@ export class Decisions {
   }
 
   /** A row was chosen and claimed; the id of its request has to be given at once. Answers where it is to be written. */
-  record(model: number, row: number, tokens: number, isRetry: boolean, unixMs: number): number {
+  record(
+    model: number,
+    row: number,
+    tokens: number,
+    isRetry: boolean,
+    unixMs: number,
+    pick: PickRequest,
+    prefix?: PrefixLookup,
+  ): number {
     const { words, blocksWord } = this.#table;
     const at = this.#count++ % DECISIONS_MAX;
     this.#rows[at] = row;
@@ -69,6 +81,7 @@ export class Decisions {
     this.#retries[at] = isRetry ? 1 : 0;
     this.#times[at] = unixMs;
     this.#idLengths[at] = 0;
+    this.#missWeights[at] = pick.missWeight;
     const block = (words[MODELS_WORD + model] ?? 0) - 1;
     if (block < 0) {
       this.#used[at] = 0;
@@ -87,7 +100,18 @@ export class Decisions {
       for (let lane = 0; lane < kept; lane++) figures[to + lane] = words[from + lane]!;
       to += PLACES_MAX;
     }
+    this.#recordCached(at, block * BLOCK_ROWS, kept, prefix);
     return at;
+  }
+
+  #recordCached(at: number, first: number, kept: number, prefix: PrefixLookup | undefined): void {
+    const start = at * PLACES_MAX;
+    this.#cached.fill(0, start, start + PLACES_MAX);
+    if (prefix === undefined) return;
+    for (let place = 0; place < prefix.touchedCount; place++) {
+      const lane = prefix.touchedRow(place) - first;
+      if (lane >= 0 && lane < kept) this.#cached[start + lane] = prefix.touchedTokens(place);
+    }
   }
 
   /** The id of the request of a record: bytes [start, end). */
@@ -119,7 +143,14 @@ export class Decisions {
     const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
       const from = at * PLACES_MAX * PLACE_WORDS + lane;
       const figures = COLUMNS.map((__, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
-      return { row: first + lane, node: nodeOf(first + lane), figures };
+      const cachedTokens = this.#cached[at * PLACES_MAX + lane] ?? 0;
+      return {
+        row: first + lane,
+        node: nodeOf(first + lane),
+        figures,
+        cachedTokens,
+        missWeight: this.#missWeights[at] ?? 0,
+      };
     });
     return {
       requestId,

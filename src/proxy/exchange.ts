@@ -39,6 +39,7 @@ import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
 import { Choice } from "./choice.ts";
+import { Draw } from "./draw.ts";
 import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
@@ -108,6 +109,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   span: Span | null = null;
   /** Reads the model's name out of a JSON body. */
   readonly fields = new BodyFields();
+  readonly #draw: Draw;
   #complete = false;
   #overflowed = false;
   #startedMs = 0;
@@ -152,6 +154,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   constructor(context: WorkerContext) {
     this.#context = context;
     this.#first = new Attempt(context, this);
+    this.#draw = new Draw(context);
   }
 
   /** Whether a request is in progress. */
@@ -199,6 +202,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.model = -1;
     this.asked = null;
     this.nameStart = -1;
+    this.#draw.begin(this.fields.parts);
     this.promptBytes = 0;
     this.shape = UNKNOWN;
     this.wishes.reset();
@@ -330,12 +334,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Chooses a target for an attempt; the row, or why there is none. */
   #claim(attempt: Attempt): number {
     const tokens = this.#promptTokens();
-    const row = choice.make(this.#context, this.model, tokens, this.#excluded, this.#attempts > 0);
+    const isRetry = this.#attempts > 0;
+    this.#draw.ask(this, this.fields.parts);
+    const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry);
+    const at = this.#draw.end(this.model, row, tokens, isRetry);
     if (row < 0) return row;
-    attempt.take(choice, tokens);
-    const { decisions } = this.#context;
-    const at = decisions.record(this.model, row, tokens, this.#attempts > 0, unixMs());
-    decisions.name(at, this.held, this.idStart, this.idEnd);
+    attempt.take(choice);
+    this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);
     this.span?.picked(nowMs(), choice.target?.node ?? "", this.#context.pick.cost, tokens);
     return row;
   }
@@ -944,6 +949,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     }
     counters.request(this.model, status, nowMs() - this.#startedMs);
     const { promptTokens, completionTokens } = this.#meter;
+    this.#draw.told(this.#meter);
     if (promptTokens + completionTokens > 0) counters.tokens(this.model, promptTokens, completionTokens);
     counters.bytes(this.bodyAt + this.#received, this.#answer.sent);
     if (this.#permit !== null) this.#permit.end(this.#usedTokens(this.#permit));

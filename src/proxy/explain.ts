@@ -11,7 +11,7 @@ import { PolicyViews } from "../policy/policy-views.ts";
 import { whyNotReady } from "../score/sample.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
-import { type Decision, PLACES_MAX } from "./decisions.ts";
+import { type Decision, PLACES_MAX, type SeenPlace } from "./decisions.ts";
 import { verdictOf, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
@@ -93,6 +93,8 @@ interface Seen {
   readonly isNow: boolean;
   /** What of its penalty is loading the model; 0 where it is of the past, and not known. */
   readonly loadSeconds: number;
+  /** What it was believed to have of the prompt; nobody tells a prompt who asks about now. */
+  readonly cached?: SeenPlace;
 }
 
 export class Explainer {
@@ -165,7 +167,7 @@ export class Explainer {
       const figures = {
         ...kept,
         activeRequests: kept.activeRequests - own,
-        queuedTokens: kept.queuedTokens - own * promptTokens,
+        queuedTokens: kept.queuedTokens - own * Math.max(1, promptTokens - Math.trunc(place.cachedTokens)),
       };
       const weight = weights.get(place.row) ?? 1;
       const seen = {
@@ -177,6 +179,7 @@ export class Explainer {
         figures,
         isNow: false,
         loadSeconds: 0,
+        cached: place,
       };
       return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
@@ -228,7 +231,7 @@ export class Explainer {
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {
     const { id, row, model, figures, weight } = seen;
-    const cost = costOf(figures, promptTokens, nowDeciseconds, seen.loadSeconds);
+    const cost = costOf(figures, promptTokens, nowDeciseconds, seen.loadSeconds, seen.cached);
     const target = this.#options.target(id);
     const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
     return {
@@ -240,7 +243,7 @@ export class Explainer {
       terms: TERM_NAMES.map((name) => ({
         name,
         seconds: cost.terms[name],
-        detail: `${termDetail(name, figures, promptTokens)}${seen.isNow ? moreOf(name, model, target) : ""}`,
+        detail: `${termDetail(name, figures, promptTokens, seen.cached)}${seen.isNow ? moreOf(name, model, target) : ""}`,
       })),
       activeRequests: cost.activeRequests,
       queuedTokens: cost.queuedTokens,

@@ -462,7 +462,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #remember(row: number, tokens: number): void {
     const { decisions } = this.#context;
-    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs());
+    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick);
     const id = this.#id;
     if (typeof id !== "number") decisions.name(at, id.source, id.valueStart, id.source.length);
     else decisions.name(at, ID, 0, writeId(id, ID, 0));

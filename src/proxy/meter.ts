@@ -36,6 +36,11 @@ export class Meter {
     return this.#usage.promptTokens;
   }
 
+  /** Of the prompt, as the target had them cached; -1 where it was not told. */
+  get cachedTokens(): number {
+    return this.#usage.cachedTokens;
+  }
+
   get completionTokens(): number {
     return this.#isTold ? this.#usage.completionTokens : this.#events;
   }

@@ -7,6 +7,7 @@ import type { Grant, Want } from "../policy/want.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
 import type { Decision } from "./decisions.ts";
+import type { PrefixStart } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -64,6 +65,8 @@ export interface WorkerStart {
   readonly index: number;
   readonly table: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
+  /** Null: nothing is known of what targets have cached. */
+  readonly prefixes: PrefixStart | null;
   /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
   readonly fds: readonly number[] | null;
   readonly host: string;

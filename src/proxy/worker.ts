@@ -20,7 +20,6 @@ import { adoptTls } from "../net/tls-streams.ts";
 import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
-import { PickRequest } from "../score/pick.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
@@ -38,6 +37,7 @@ import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
 import { LoadReports } from "./load-reports.ts";
+import { openPrefixes } from "./prefixes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
@@ -97,7 +97,7 @@ function start(options: WorkerStart): RunningWorker {
     table,
     decisions: new Decisions(table),
     picker,
-    pick: new PickRequest(),
+    ...openPrefixes(options.prefixes, config),
     counters,
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),

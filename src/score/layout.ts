@@ -40,14 +40,16 @@
  *        16  nowDeciseconds          int32
  *        20  seed                    u32
  *        24  excludedCount           int32
- *        28  (unused)
+ *        28  missWeight              float32   how much dearer a loaded row's own tokens are
  *        32  excluded[8]             int32     rows
  *        64  cost                    float32   answer: seconds
  *        68  ties                    int32     answer
  *        72  torn                    int32     answer: blocks that a writer kept changing
- *        76  (unused)
- *        80  cachedTokens            u64       reserved, 0: where each row's cached prompt tokens will be found
+ *        76  cachedTokens            float32   answer: what the row picked has of the prompt already
+ *        80  prefix                  u64       address of a question to the prefix index (prefix-layout.ts); 0: none
  */
+
+import { LOOKUP, PREFIX_HEADER, PREFIX_ROW, SET, prefixConstants } from "./prefix-layout.ts";
 
 /** Changes with the meaning of what lies here; mere moves are seen by `layoutWord`. */
 const ABI_VERSION = 1;
@@ -119,11 +121,13 @@ export const REQUEST = {
   nowDeciseconds: 16,
   seed: 20,
   excludedCount: 24,
+  missWeight: 28,
   excluded: 32,
   cost: 64,
   ties: 68,
   torn: 72,
-  cachedTokens: 80,
+  cachedTokens: 76,
+  prefix: 80,
   size: 96,
 } as const;
 
@@ -144,8 +148,10 @@ export function layoutConstants(): ReadonlyMap<string, number> {
     ["NO_TARGET", NO_TARGET],
     ["ALL_FULL", ALL_FULL],
     ["ALL_EJECTED", ALL_EJECTED],
+    ...prefixConstants(),
   ]);
-  for (const [group, words] of Object.entries({ HEADER, COLUMN, BLOCK: BLOCK_WORD, REQUEST })) {
+  const groups = { HEADER, COLUMN, BLOCK: BLOCK_WORD, REQUEST, PREFIX_HEADER, PREFIX_ROW, SET, LOOKUP };
+  for (const [group, words] of Object.entries(groups)) {
     for (const [name, value] of Object.entries(words)) constants.set(`${group}_${screaming(name)}`, value);
   }
   return constants;

@@ -56,15 +56,32 @@ export function figuresIn(bits: readonly number[]): RowFigures {
   ) as Record<Figure, number>;
 }
 
+/** What a row has of a prompt, and how much dearer the rest gets with its load. */
+export interface Cached {
+  readonly cachedTokens: number;
+  readonly missWeight: number;
+}
+
+/** Of a prompt that nobody has told. */
+const NOTHING_CACHED: Cached = { cachedTokens: 0, missWeight: 0 };
+
 /** `loadSeconds`: what of the penalty is the time that loading the model takes, where that is known. */
-export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds: number, loadSeconds = 0): RowCost {
+export function costOf(
+  figures: RowFigures,
+  promptTokens: number,
+  nowDeciseconds: number,
+  loadSeconds = 0,
+  { cachedTokens, missWeight }: Cached = NOTHING_CACHED,
+): RowCost {
   const active = Math.max(0, figures.activeRequests);
   const before = Math.max(0, figures.queuedTokens);
-  const queued = before + promptTokens;
+  const fresh = Math.max(0, promptTokens - cachedTokens);
+  const queued = before + fresh;
+  const price = 1 + missWeight * Math.min(1, before * figures.secondsPerPrefillToken);
   const excess = Math.max(0, figures.kvOffset + queued * figures.kvPerToken);
   const load = Math.min(loadSeconds, figures.penaltySeconds);
   const terms = {
-    prefill: queued * figures.secondsPerPrefillToken,
+    prefill: (before + fresh * price) * figures.secondsPerPrefillToken,
     active: active * figures.secondsPerActive,
     queue: Math.max(0, active + 1 - figures.slots) * figures.secondsPerQueuedRequest,
     kv: excess * excess,
@@ -81,12 +98,21 @@ export function costOf(figures: RowFigures, promptTokens: number, nowDeciseconds
 }
 
 /** What a term is made of, in words. */
-export function termDetail(name: TermName, figures: RowFigures, promptTokens: number): string {
+export function termDetail(
+  name: TermName,
+  figures: RowFigures,
+  promptTokens: number,
+  { cachedTokens }: Cached = NOTHING_CACHED,
+): string {
   const active = Math.max(0, figures.activeRequests);
   const before = Math.round(Math.max(0, figures.queuedTokens));
   switch (name) {
     case "prefill":
-      return `${before} tokens wait and ${promptTokens} come with the request, ${rate(figures.secondsPerPrefillToken)} tokens a second`;
+      return `${before} tokens wait and ${promptTokens} come with the request${
+        cachedTokens > 0
+          ? `, ${Math.min(promptTokens, Math.trunc(cachedTokens))} of which it is believed to have cached`
+          : ""
+      }, ${rate(figures.secondsPerPrefillToken)} tokens a second`;
     case "active":
       return `${active} requests are in its batch`;
     case "queue":

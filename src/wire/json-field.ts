@@ -13,6 +13,7 @@
  */
 import { BodyReader, MODEL_BYTES_MAX } from "./body-reader.ts";
 import type { BodyResult } from "./body-reader.ts";
+import { PromptParts } from "./prompt-parts.ts";
 import { ascii, BACKSLASH, COLON, hexDigit, QUOTE, spells } from "./octets.ts";
 
 const DEPTH_MAX = 512;
@@ -46,7 +47,8 @@ const BAD = 14;
 const KEY_OTHER = 0;
 const KEY_MODEL = 1;
 const KEY_STREAM = 2;
-const KEY_PROMPT = 3;
+/** And above: a part of the prompt (prompt-parts.ts). */
+const KEY_PART = 3;
 
 const BLANK = new Uint8Array(256);
 for (const byte of [9, 10, 13, 32]) BLANK[byte] = 1;
@@ -95,15 +97,20 @@ const N_E = 6;
 const N_E_SIGN = 7;
 const N_EXPONENT = 8;
 
-const KEY_BYTES_MAX = 8;
+const KEY_BYTES_MAX = 12;
 const MODEL_KEY = ascii("model");
-const KEYS = [MODEL_KEY, ascii("stream"), ascii("messages"), ascii("prompt"), ascii("input")];
-const KEY_OF = [KEY_MODEL, KEY_STREAM, KEY_PROMPT, KEY_PROMPT, KEY_PROMPT];
+const TOOL_KEYS = ["tools", "functions"];
+const SYSTEM_KEYS = ["system", "instructions"];
+const TEXT_KEYS = ["messages", "prompt", "input", "inputs", "contents"];
+const PART_KEYS = [TOOL_KEYS, SYSTEM_KEYS, TEXT_KEYS];
+const KEYS = [MODEL_KEY, ascii("stream"), ...PART_KEYS.flat().map((key) => ascii(key))];
+const KEY_OF = [KEY_MODEL, KEY_STREAM, ...PART_KEYS.flatMap((keys, part) => keys.map(() => KEY_PART + part))];
 
-/** `promptBytes` are those of the values of "messages", "prompt" and "input". */
+/** `promptBytes` are those of the prompt's parts: tools, a system prompt, messages, prompt or input. */
 export class BodyFields extends BodyReader {
   /** The body's first byte; -1 before it came. */
   first = -1;
+  readonly parts = new PromptParts();
   #state = BODY_START;
   #key = KEY_OTHER;
   /** Bytes pushed before the current push, less its start: adds to a position to count from the body's begin. */
@@ -132,6 +139,7 @@ export class BodyFields extends BodyReader {
   override reset(): void {
     super.reset();
     this.first = -1;
+    this.parts.reset();
     this.#state = BODY_START;
     this.#key = KEY_OTHER;
     this.#pushed = 0;
@@ -250,6 +258,7 @@ export class BodyFields extends BodyReader {
 
   #beginValue(byte: number, at: number): boolean {
     this.#valueAt = this.#base + at;
+    if (this.#key >= KEY_PART) this.parts.begin(this.#key - KEY_PART, this.#valueAt);
     if (this.#key === KEY_MODEL) {
       if (byte !== QUOTE) {
         this.#bad("model must be a string");
@@ -286,7 +295,10 @@ export class BodyFields extends BodyReader {
 
   /** A value ends before `at`. */
   #endValue(at: number): void {
-    if (this.#key === KEY_PROMPT) this.promptBytes += this.#base + at - this.#valueAt;
+    if (this.#key >= KEY_PART) {
+      this.promptBytes += this.#base + at - this.#valueAt;
+      this.parts.end(this.#key - KEY_PART, this.#base + at);
+    }
     this.#state = AFTER_VALUE;
   }
 

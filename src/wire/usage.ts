@@ -1,6 +1,7 @@
 /**
  * The token counts that an answer ends with, found from its end without parsing it: `"usage":{...}` of OpenAI's APIs
- * (prompt_tokens, completion_tokens) and Anthropic's (input_tokens, output_tokens), and `eval_count` of Ollama's.
+ * (prompt_tokens, completion_tokens, of the former cached_tokens) and Anthropic's (input_tokens, output_tokens,
+ * cache_read_input_tokens), and `eval_count` of Ollama's.
  *
  * Only the last REACH bytes are looked at, backwards in steps as long as the word, so that a request pays a tenth of a
  * microsecond. What looks like a count inside a text would have to stand behind the real one to be taken for it, where
@@ -19,20 +20,29 @@ for (const byte of [...USAGE, ...EVAL]) IN_WORDS[byte] = 1;
 const STEP = USAGE.length;
 const OPEN = 123;
 
-const NAMES: readonly (readonly [name: Uint8Array, isPrompt: boolean])[] = [
-  [ascii('prompt_tokens"'), true],
-  [ascii('completion_tokens"'), false],
-  [ascii('input_tokens"'), true],
-  [ascii('output_tokens"'), false],
-  [ascii('prompt_eval_count"'), true],
-  [ascii('eval_count"'), false],
+const PROMPT = 1;
+const COMPLETION = 2;
+const CACHED = 4;
+const ALL = PROMPT | COMPLETION | CACHED;
+const NAMES: readonly (readonly [name: Uint8Array, what: number])[] = [
+  [ascii('prompt_tokens"'), PROMPT],
+  [ascii('completion_tokens"'), COMPLETION],
+  [ascii('cached_tokens"'), CACHED],
+  [ascii('input_tokens"'), PROMPT],
+  [ascii('output_tokens"'), COMPLETION],
+  [ascii('cache_read_input_tokens"'), CACHED],
+  [ascii('prompt_eval_count"'), PROMPT],
+  [ascii('eval_count"'), COMPLETION],
 ];
 
 export class Usage {
   promptTokens = 0;
   completionTokens = 0;
+  /** Of the prompt, as were in a cache; -1: not told. */
+  cachedTokens = -1;
 
   reset(): void {
+    this.cachedTokens = -1;
     this.promptTokens = 0;
     this.completionTokens = 0;
   }
@@ -42,15 +52,16 @@ export class Usage {
     const from = wordBefore(buffer, Math.max(start, end - REACH), end);
     if (from < 0) return false;
     let found = 0;
-    for (let i = from; i < end && found < 3; i++) {
+    for (let i = from; i < end && found < ALL; i++) {
       if (buffer[i] !== QUOTE) continue;
-      for (const [name, isPrompt] of NAMES) {
+      for (const [name, what] of NAMES) {
         if (i + name.length >= end || !stands(buffer, i + 1, name)) continue;
         const count = countAt(buffer, i + 1 + name.length, end);
         if (count < 0) break;
-        if (isPrompt) this.promptTokens = count;
-        else this.completionTokens = count;
-        found |= isPrompt ? 1 : 2;
+        if (what === PROMPT) this.promptTokens = count;
+        else if (what === COMPLETION) this.completionTokens = count;
+        else this.cachedTokens = count;
+        found |= what;
         break;
       }
     }

@@ -124,14 +124,11 @@ function aRouter() {
   ];
   const metrics = routerMetrics({
     stats,
+    prefixes: { entries: 5, entriesMax: 8, evictions: 2 },
     table: { inFlight: (row) => row + 1, inFlightTokens: (row) => row * 100 },
     placement: {
       places: () => places,
-      models: () => [
-        { id: 0, name: "m" },
-        { id: 1, name: "n" },
-        { id: 2, name: "n" },
-      ],
+      models: () => ["m", "n", "n"].map((name, id) => ({ id, name })),
     },
     crew: {
       workers: 2,

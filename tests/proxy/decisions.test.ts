@@ -4,6 +4,7 @@ import { DECISIONS_MAX, Decisions } from "../../src/proxy/decisions.ts";
 import { Explainer } from "../../src/proxy/explain.ts";
 import { Inquiries } from "../../src/proxy/inquiries.ts";
 import type { Placement } from "../../src/proxy/placement.ts";
+import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { PLAIN } from "../score/rows.ts";
@@ -26,7 +27,7 @@ function bed() {
   const decisions = new Decisions(table);
   const record = (row: number, id: string, tokens = 100): void => {
     table.tryBegin(0, row, tokens);
-    const at = decisions.record(model, row, tokens, false, 1_795_000_000_000 + tokens);
+    const at = decisions.record(model, row, tokens, false, 1_795_000_000_000 + tokens, new PickRequest());
     decisions.name(at, ascii(`xx${id}xx`), 2, 2 + id.length);
   };
   const find = (id: string) =>

@@ -27,6 +27,7 @@ import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
+import { openPrefixes, type PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
@@ -42,7 +43,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues } from "../../src/score/cost.ts";
-import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
 import type { Put } from "../../src/policy/write.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -65,6 +66,7 @@ export interface RelayConfig extends Partial<ProxyConfig> {
   readonly flow?: Partial<FlowConfig>;
   readonly content?: Partial<ContentSettings>;
   readonly paths?: Partial<ApiConfig>;
+  readonly prefixes?: PrefixStart;
 }
 
 const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
@@ -172,7 +174,7 @@ export class Relay {
       table: this.table,
       decisions: new Decisions(this.table),
       picker: new TypeScriptPicker(this.table),
-      pick: new PickRequest(),
+      ...openPrefixes(config.prefixes ?? null, proxy),
       counters,
       heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),

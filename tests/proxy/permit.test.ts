@@ -12,7 +12,7 @@ import { type Permit, PolicyError } from "../../src/proxy/permit.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { Shares } from "../../src/proxy/shares.ts";
 import { Wishes } from "../../src/proxy/wishes.ts";
-import { TypeScriptPicker } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 
 const QUOTAS = ["a/m", "a/*", "*/m", "*/*"] as const;

@@ -6,7 +6,8 @@ import { Placement } from "../../src/proxy/placement.ts";
 import { Warmth } from "../../src/proxy/warmth.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { type Load, NO_LOAD, placeKey } from "../../src/signal/flights.ts";
-import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { loadSeconds } from "../../src/score/load.ts";
-import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { PLAIN } from "./rows.ts";

@@ -21,6 +21,8 @@ function fresh() {
   return { table, row };
 }
 
+const PREFIX = "int infermesh_hash(void){return 0;} int infermesh_note(void){return 0;} void infermesh_match(void){}";
+
 /** A shared library of these C lines. */
 function stub(name: string, source: string): string {
   const path = join(folder, `${name}.so`);
@@ -51,7 +53,7 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
   test.skipIf(!HAS_COMPILER)("another layout", () => {
     const path = stub(
       "layout",
-      "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;}",
+      `int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 0;}`,
     );
     expect(openPicker(fresh().table, { path }).reason).toContain("another table layout");
   });
@@ -68,14 +70,14 @@ describe("a library that cannot be used leaves the work to TypeScript, and says 
     const word = /LAYOUT_WORD \((-?\d+)\)/.exec(readFileSync(join(libraryWith(), "..", "layout.h"), "utf8"))?.[1] ?? "";
     const path = stub(
       "answers",
-      `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 3;}`,
+      `int infermesh_layout(void){return ${word};} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 3;}`,
     );
     expect(openPicker(fresh().table, { path }).reason).toContain("does not answer as");
     // Who was told that it is proven does not try it again, and yet looks whether it is of this layout.
     expect(openPicker(fresh().table, { path, isProven: true }).picker.kind).toBe("c");
     const other = stub(
       "other",
-      "int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} int infermesh_pick(void*r){return 0;}",
+      `int infermesh_layout(void){return 1;} int infermesh_wide(void){return 0;} ${PREFIX} int infermesh_pick(void*r){return 0;}`,
     );
     expect(openPicker(fresh().table, { path: other, isProven: true }).picker.kind).toBe("typescript");
   });

@@ -2,15 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
 import { BLOCK_WORD, BLOCK_WORDS, MODELS_WORD } from "../../src/score/layout.ts";
-import {
-  ALL_EJECTED,
-  ALL_FULL,
-  NEVER_EJECTED,
-  NO_TARGET,
-  PickRequest,
-  type Picker,
-  TypeScriptPicker,
-} from "../../src/score/pick.ts";
+import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET, PickRequest, type Picker } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { cPicker } from "./c-library.ts";

@@ -3,7 +3,8 @@
  * and a mixture gives another. A pick that saw a mixture must say so.
  */
 import { describe, expect, test } from "bun:test";
-import { PickRequest, type Picker, TypeScriptPicker } from "../../src/score/pick.ts";
+import { PickRequest, type Picker } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { HAS_COMPILER, cPicker } from "./c-library.ts";

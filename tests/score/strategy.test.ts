@@ -1,14 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
-import {
-  ALL_EJECTED,
-  ALL_FULL,
-  NEVER_EJECTED,
-  NO_TARGET,
-  PickRequest,
-  TypeScriptPicker,
-} from "../../src/score/pick.ts";
+import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET, PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { type Strategy, StrategyPicker } from "../../src/score/strategy.ts";
 import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";

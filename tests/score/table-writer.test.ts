@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BLOCK_WORD, BLOCK_WORDS, MODELS_WORD } from "../../src/score/layout.ts";
-import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { PLAIN } from "./rows.ts";

@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
-import { PickRequest, TypeScriptPicker } from "../../src/score/pick.ts";
+import { PickRequest } from "../../src/score/pick.ts";
+import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { costOf, figuresOf, TERM_NAMES, termDetail } from "../../src/score/terms.ts";

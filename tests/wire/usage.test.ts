@@ -11,6 +11,23 @@ function read(text: string): [prompt: number, completion: number] | null {
   return usage.read(bytes, start, end) ? [usage.promptTokens, usage.completionTokens] : null;
 }
 
+describe("tokens of the prompt that were cached", () => {
+  test.each<[string, string, number]>([
+    ["OpenAI", '"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":5}}}', 5],
+    ["OpenAI, in front", '"usage":{"prompt_tokens_details":{"cached_tokens":0},"prompt_tokens":9}}', 0],
+    ["Responses", '"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":2}}', 4],
+    ["Anthropic", '"usage":{"input_tokens":9,"cache_read_input_tokens":7,"output_tokens":2}}', 7],
+    ["not told", '"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":null}}', -1],
+  ])("%s", (_name, text, cached) => {
+    const usage = new Usage();
+    const bytes = Buffer.from(`{${text}`);
+    expect(usage.read(bytes, 0, bytes.length)).toBe(true);
+    expect(usage.cachedTokens).toBe(cached);
+    usage.reset();
+    expect(usage.cachedTokens).toBe(-1);
+  });
+});
+
 describe("counts at the end of an answer", () => {
   test.each<[string, string, [number, number]]>([
     ["OpenAI", '{"choices":[],"usage":{"prompt_tokens":12,"total_tokens":46,"completion_tokens":34}}', [12, 34]],

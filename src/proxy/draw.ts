@@ -1,0 +1,65 @@
+/**
+ * One request's draw to the targets that have the beginning of its prompt: its blocks, reckoned once for all of its
+ * attempts; the question that goes with the choice of a target; and what became of what was believed.
+ */
+import { unixMs } from "./clock.ts";
+import type { WorkerContext } from "./context.ts";
+import type { PromptBlocks } from "./prefixes.ts";
+import type { Held } from "./reshape.ts";
+import type { PromptParts } from "../wire/prompt-parts.ts";
+
+/** A request with the number of its model. */
+interface Drawn extends Held {
+  readonly model: number;
+}
+
+export class Draw {
+  readonly #context: WorkerContext;
+  #prompt: PromptBlocks | null = null;
+  /** The model that its blocks were reckoned for; -1: they were not yet. */
+  #model = -1;
+  /** Tokens of its prompt that the target is believed to have cached. */
+  #expected = 0;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  /** Another request: nothing of its body is read yet. */
+  begin(parts: PromptParts): void {
+    parts.reset();
+    this.#prompt = null;
+    this.#model = -1;
+    this.#expected = 0;
+  }
+
+  /** The next choice is for this request. */
+  ask(request: Drawn, parts: PromptParts): void {
+    const { prefixes, pick, routes } = this.#context;
+    if (prefixes === null) return;
+    if (this.#model !== request.model) {
+      this.#model = request.model;
+      this.#prompt = prefixes.blocksOf(request, parts, routes.modelName(request.model));
+    }
+    prefixes.ask(pick, this.#prompt);
+  }
+
+  /** The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. */
+  end(model: number, row: number, tokens: number, isRetry: boolean): number {
+    const { prefixes, pick, decisions, counters, index } = this.#context;
+    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, prefixes?.lookup);
+    if (prefixes === null) return at;
+    if (row >= 0 && this.#prompt !== null) {
+      prefixes.note(index, row, this.#prompt);
+      this.#expected = Math.min(tokens, Math.trunc(pick.cachedTokens));
+      counters.prefixAsked(tokens, this.#expected);
+    }
+    prefixes.done(pick);
+    return at;
+  }
+
+  /** The answer has ended, and said what of the prompt was cached; less than 0: it did not. */
+  told({ promptTokens, cachedTokens }: { readonly promptTokens: number; readonly cachedTokens: number }): void {
+    if (cachedTokens >= 0) this.#context.counters.prefixTold(promptTokens, cachedTokens, this.#expected);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * A worker's use of the prefix index: the blocks of a request's prompt, who has them, and that its target has them now.
+ *
+ * A prompt is what its template makes of the request: tools, then the system prompt, then messages, prompt or input,
+ * each as it stands in the body, in blocks of 1 KiB. A conversation's next request begins with the bytes of the one
+ * before; two clients that write the same messages with other blanks or keys in another order do not match. Of a body
+ * that is longer than what is held before a target is chosen, the part that is here counts.
+ *
+ * Limits: the first 512 blocks; bodies in chunks count when they are whole; calls of gRPC have none.
+ */
+import { openPrefixWork } from "../native.ts";
+import { PickRequest } from "../score/pick.ts";
+import { PrefixIndex } from "../score/prefix-index.ts";
+import { PREFIX_BLOCK_BYTES, PREFIX_BLOCKS_MAX } from "../score/prefix-layout.ts";
+import { PrefixLookup } from "../score/prefix-lookup.ts";
+import { seedChain } from "../score/prefix-hash.ts";
+import type { PrefixWork } from "../score/prefix-work.ts";
+import { PART_COUNT, type PromptParts } from "../wire/prompt-parts.ts";
+import type { ProxyConfig } from "./settings.ts";
+import { type Held, plainBody } from "./reshape.ts";
+
+/** What a worker is given for it. */
+export interface PrefixStart {
+  readonly index: SharedArrayBuffer;
+  readonly missWeight: number;
+}
+
+/** The blocks of one prompt, kept for a request's further attempts. */
+export interface PromptBlocks {
+  readonly chain: Int32Array;
+  readonly blocks: number;
+  /** Bytes by which they are short of whole blocks. */
+  readonly bytesLess: number;
+}
+
+const encoder = new TextEncoder();
+
+/** What a worker picks with, and its use of the index, where there is one. */
+export function openPrefixes(
+  start: PrefixStart | null,
+  config: ProxyConfig,
+): { readonly pick: PickRequest; readonly prefixes: Prefixes | null } {
+  const pick = new PickRequest();
+  const prefixes = start === null ? null : new Prefixes(start, config);
+  pick.prefix = prefixes?.lookup ?? null;
+  return { pick, prefixes };
+}
+
+export class Prefixes {
+  readonly lookup: PrefixLookup;
+  readonly #work: PrefixWork;
+  readonly #missWeight: number;
+  readonly #config: ProxyConfig;
+  readonly #scratch = new Int32Array((PREFIX_BLOCKS_MAX + 1) * 2);
+
+  constructor({ index, missWeight }: PrefixStart, config: ProxyConfig) {
+    this.lookup = new PrefixLookup(PrefixIndex.attach(index));
+    this.#work = openPrefixWork(this.lookup);
+    this.#missWeight = missWeight;
+    this.#config = config;
+  }
+
+  /** Of a request for the model of that name; null: it has none. */
+  blocksOf(request: Held, parts: PromptParts, model: string): PromptBlocks | null {
+    if (parts.bytes < PREFIX_BLOCK_BYTES || (request.contentLength < 0 && !request.isComplete)) return null;
+    const { bytes, start, end } = plainBody(request);
+    const chain = this.#scratch;
+    seedChain(chain, encoder.encode(model));
+    let blocks = 0;
+    let bytesLess = 0;
+    let last = PART_COUNT - 1;
+    while (last > 0 && parts.starts[last]! < 0) last -= 1;
+    for (let part = 0; part <= last; part += 1) {
+      if (parts.starts[part]! < 0) continue;
+      const from = start + parts.starts[part]!;
+      const to = Math.min(end, parts.ends[part]! < 0 ? end : start + parts.ends[part]!);
+      const isLast = part === last;
+      blocks = this.#work.hash(bytes, from, to, chain, blocks, PREFIX_BLOCKS_MAX, !isLast);
+      const rest = Math.max(0, to - from) % PREFIX_BLOCK_BYTES;
+      if (!isLast && rest > 0) bytesLess += PREFIX_BLOCK_BYTES - rest;
+    }
+    return blocks === 0 ? null : { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess };
+  }
+
+  /** The next picks are for this prompt. */
+  ask(pick: PickRequest, prompt: PromptBlocks | null): void {
+    pick.cachedTokens = 0;
+    if (prompt === null) return;
+    const { bytesPerToken } = this.#config;
+    this.lookup.ask(prompt.chain, prompt.blocks, PREFIX_BLOCK_BYTES / bytesPerToken, prompt.bytesLess / bytesPerToken);
+    pick.missWeight = this.#missWeight;
+  }
+
+  /** The prompt goes to the row. */
+  note(worker: number, row: number, prompt: PromptBlocks): void {
+    this.#work.note(worker, row, prompt.chain, prompt.blocks);
+  }
+
+  /** Picks are for others again. */
+  done(pick: PickRequest): void {
+    this.lookup.askNothing();
+    pick.missWeight = 0;
+  }
+}

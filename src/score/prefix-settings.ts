@@ -1,0 +1,28 @@
+/** What a router may spend on knowing who has which prompt's beginning, and how much it goes by that. */
+import { bytes, flag, integer, number, section, type Infer } from "../base/settings.ts";
+
+export const prefixSettings = section({
+  enabled: flag({
+    default: true,
+    doc: "Whether requests are drawn to targets that have computed the beginning of their prompt before. Only prompts of 1 KiB and more have one that counts.",
+  }),
+  indexBytes: bytes({
+    default: "64MiB",
+    min: "64KiB",
+    max: "64GiB",
+    doc: "Most memory for what is known of that, rounded down to a power of two: 32 bytes for each block of 1 KiB, of all prompts of all models. Blocks that were used longest ago make room. Unused memory costs address space only.",
+  }),
+  capacityTokens: integer({
+    default: 262_144,
+    min: 1024,
+    max: 1_000_000_000,
+    doc: "Tokens that the KV cache of a target holds which does not tell it: as much as was sent there last counts as held.",
+  }),
+  missWeight: number({
+    default: 2,
+    max: 100,
+    doc: "How many times dearer tokens that a target must compute get where it has a second of work waiting, in proportion to that: whoever comes later waits for them too. 0: no dearer.",
+  }),
+});
+
+export type PrefixConfig = Infer<typeof prefixSettings>;
