@@ -1,5 +1,5 @@
 /** The command behind scripts/release.mjs: reads its arguments, builds by scripts/build-static.mjs. */
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { MACHINES } from "./static/machine.ts";
 import { compilerFor } from "./static/shim.ts";
@@ -63,8 +63,8 @@ const builder: Builder = {
 
 try {
   const { out, processors, against } = read(process.argv.slice(2));
-  if (out === DEFAULT_OUT) rmSync(out, { recursive: true, force: true });
-  const made = await release({ root: ROOT, out, processors, builder, say: console.log });
+  const replaces = out === DEFAULT_OUT;
+  const made = await release({ root: ROOT, out, replaces, processors, builder, say: console.log });
   console.log(`> infermesh ${made.version} is in ${out}`);
   if (against !== undefined) {
     const other = JSON.parse(readFileSync(against, "utf8")) as Manifest;

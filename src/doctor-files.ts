@@ -1,7 +1,7 @@
 /** The files that a node's configuration names, and its folders: whether they can be read, written, used. */
 import { X509Certificate } from "node:crypto";
-import { mkdir, open, readFile, rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, open, readFile, rm, rmdir, statfs } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { toMeshError } from "./base/errors.ts";
 import {
   type CertificateFacts,
@@ -19,6 +19,7 @@ import { upstreamKeys } from "./net/upstream-secrets.ts";
 import { parseEtcdAddress } from "./store/etcd-address.ts";
 import { EMBEDDED } from "./store/settings.ts";
 import { RuntimeCredentials } from "./telemetry/runtime-credentials.ts";
+import { keyRule } from "./wire/upstream-keys.ts";
 
 export async function folderFindings({ role, dataDir, control }: Subject): Promise<Finding[]> {
   const folders = new Set([dataDir, ...(control === undefined || control.dir === "" ? [] : [control.dir])]);
@@ -28,8 +29,9 @@ export async function folderFindings({ role, dataDir, control }: Subject): Promi
 /** Writes a small file and waits for it to be on disk, as a store does. */
 async function tryFolder(path: string) {
   const probe = join(path, `.doctor-${process.pid}`);
+  let made: string | undefined;
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    made = await mkdir(path, { recursive: true, mode: 0o700 });
     const { bavail, bsize } = await statfs(path);
     const startedMs = performance.now();
     const file = await open(probe, "w", 0o600);
@@ -43,13 +45,41 @@ async function tryFolder(path: string) {
     return { path, fault: "", fsyncMs: performance.now() - startedMs, freeBytes: bavail * bsize };
   } catch (error) {
     return { path, fault: wordsOf(error), fsyncMs: 0, freeBytes: 0 };
+  } finally {
+    if (made !== undefined) await removeFolders(path, made);
   }
+}
+
+/** From the last to the first that was made: one that is left could be root's, and its node another user. */
+async function removeFolders(path: string, first: string): Promise<void> {
+  const end = resolve(first).length;
+  for (let at = resolve(path); at.length >= end; at = dirname(at)) await rmdir(at).catch(() => {});
+}
+
+let reached = Promise.resolve();
+
+/**
+ * A file that can't be reached in time (of a server that is gone, or a pipe) holds up the checks that come by here; what
+ * reads it afterwards would hold up the process. One file after the other, as each takes one of the few threads that all
+ * other checks need.
+ */
+function reach(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    if (file !== "")
+      reached = reached
+        .then(() => readFile(file))
+        .then(
+          () => {},
+          () => {},
+        );
+  }
+  return reached;
 }
 
 /** Keys of the mesh, of targets and of runtimes. Nothing of them is shown. */
 export async function keyFindings({ mesh, gossip, upstreamAuth, runtimes }: Subject): Promise<Finding[]> {
-  // A file that can't be reached in time holds up this check alone: what reads it below would hold up the process.
-  if (mesh.keyFile !== "") await readFile(mesh.keyFile).catch(() => {});
+  const rules = (upstreamAuth?.rules ?? []).map(keyRule);
+  await reach([mesh.keyFile, ...rules.filter(({ from }) => from === "file").map(({ where }) => where)]);
   const findings: Finding[] = [];
   if (mesh.key === "" && mesh.keyFile === "") findings.push(judgeNoKey(!isLoopback(gossip.host)));
   else {
@@ -92,6 +122,8 @@ interface CertificateSet {
   /** Throws a MeshError that names the file at fault. */
   readonly use: () => void;
   readonly files: readonly (readonly [name: string, file: string])[];
+  /** "" for one that is not named. */
+  readonly keys: readonly string[];
 }
 
 function certificateSets({ tls, upstreamTls, control, runtimes }: Subject): CertificateSet[] {
@@ -109,6 +141,7 @@ function certificateSets({ tls, upstreamTls, control, runtimes }: Subject): Cert
     sets.push({
       use: () => clientOptions({ ...files, verify: true }, names),
       files: used.filter(([, file]) => file !== "").map(([what, file]) => [`${name}.${what}`, file] as const),
+      keys: [files.key],
     });
   };
   if (tls !== undefined) {
@@ -116,8 +149,9 @@ function certificateSets({ tls, upstreamTls, control, runtimes }: Subject): Cert
       (entry) => [`tls.sni ${entry.split("=")[0]}`, entry.slice(entry.indexOf("=") + 1).split(":")[0] ?? ""] as const,
     );
     const own = tls.cert === "" ? [] : [["tls.cert", tls.cert] as const];
+    const keys = [tls.key, ...tls.sni.map((entry) => entry.split(":")[1] ?? "")];
     if (own.length + further.length > 0 || tls.key !== "")
-      sets.push({ use: () => serverIdentities(tls), files: [...own, ...further] });
+      sets.push({ use: () => serverIdentities(tls), files: [...own, ...further], keys });
   }
   if (upstreamTls !== undefined) client("upstreamTls", upstreamTls);
   if (control !== undefined && control.store !== EMBEDDED && typeof parseEtcdAddress(control.store) !== "string") {
@@ -131,8 +165,9 @@ function certificateSets({ tls, upstreamTls, control, runtimes }: Subject): Cert
   return sets;
 }
 
-async function judgeSet({ use, files }: CertificateSet): Promise<Finding[]> {
+async function judgeSet({ use, files, keys }: CertificateSet): Promise<Finding[]> {
   const nowMs = Date.now();
+  await reach([...files.map(([, file]) => file), ...keys]);
   const texts = await Promise.all(files.map(([, file]) => readFile(file, "utf8").catch(() => "")));
   try {
     use();

@@ -39,7 +39,7 @@ const SYMBOLS = {
 /** Where Bun shows what is embedded in an executable. */
 const EMBEDDED = "/$bunfs/";
 const MFD_CLOEXEC = 1;
-const MFD_EXEC = 0x10;
+const MFD_NOEXEC_SEAL = 8;
 
 type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
 
@@ -205,7 +205,10 @@ export function openFromMemory(path: string): Library {
   }
 }
 
-/** A new one's descriptor. A kernel before 6.3 does not know that it may be run, and allows it. */
+/**
+ * A new one's descriptor. Kernels from 6.3 on want to be told whether it is a program, and some allow none; it is mapped,
+ * never started.
+ */
 function memoryFile(): number {
   let why: unknown;
   for (const name of ["libc.so.6", "libc.so"]) {
@@ -215,7 +218,7 @@ function memoryFile(): number {
       }).symbols;
       const named = new Uint8Array(new ArrayBuffer(16));
       named.set(new TextEncoder().encode("libscorer.so"));
-      for (const flags of [MFD_CLOEXEC | MFD_EXEC, MFD_CLOEXEC]) {
+      for (const flags of [MFD_CLOEXEC | MFD_NOEXEC_SEAL, MFD_CLOEXEC]) {
         const fd = create(named, flags);
         if (fd >= 0) return fd;
       }

@@ -24,6 +24,8 @@ function measure(targets: number, waiters: number): Record<string, number> {
     pace: (target: number) => paces[target]!,
     hasRoom: () => true,
     active: (target: number) => active[target]!,
+    othersTokens: () => 1000,
+    othersMs: () => 0,
     networkMs: () => 0.5,
   };
   const homesOf = ({ promptTokens }: LateWaiter) =>

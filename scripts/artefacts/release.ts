@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -22,9 +23,7 @@ export type Processor = (typeof PROCESSORS)[number];
 const SHELLS = ["bash", "zsh", "fish"] as const;
 /** What a build leaves beside an executable; "" is itself. */
 const SUFFIXES = ["", ".xz", ".cdx.json", ".notices.txt", ".sha256"] as const;
-/** Manual pages, where infermesh prints them by `infermesh man PAGE`. */
-const PAGES = ["infermesh", "infermesh-agent", "infermesh-router", "infermesh-dev", "infermesh-ctl"] as const;
-const MAN_COMMAND = /^ +man /m;
+const PAGE = /^infermesh[a-z-]*$/;
 
 export interface Builder {
   /** Why nothing can be built for it here; "" for nothing. */
@@ -38,6 +37,8 @@ export interface Builder {
 export interface Order {
   readonly root: string;
   readonly out: string;
+  /** What is in it makes way, once nothing forbids the release. */
+  readonly replaces: boolean;
   readonly processors: readonly Processor[];
   readonly builder: Builder;
   readonly say: (text: string) => void;
@@ -63,7 +64,7 @@ const SUMS = "SHA256SUMS";
 
 const sha256 = (bytes: Uint8Array): string => new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 
-export async function release({ root, out, processors, builder, say }: Order): Promise<Manifest> {
+export async function release({ root, out, replaces, processors, builder, say }: Order): Promise<Manifest> {
   const checkout = readCheckout(root);
   const missing = processors.flatMap((processor) => builder.fault(processor));
   const faults = missing.filter((fault) => fault !== "");
@@ -71,6 +72,7 @@ export async function release({ root, out, processors, builder, say }: Order): P
     const other = PROCESSORS.filter((processor) => builder.fault(processor) === "").join(" or ");
     throw new Error(`${faults.join("; ")}${other === "" ? "" : `; or build for one processor: --only ${other}`}`);
   }
+  if (replaces) rmSync(out, { recursive: true, force: true });
   if (existsSync(out) && readdirSync(out).length > 0)
     throw new Error(`${out} is not empty: name another folder by --out`);
   mkdirSync(out, { recursive: true });
@@ -141,10 +143,12 @@ function deployment(root: string, { version, timeSeconds }: Checkout): [string, 
 /** What shells complete command lines by, and the manual pages, as they lie below /usr/share. */
 async function shared({ version, timeSeconds }: Checkout, builder: Builder): Promise<[string, Uint8Array][]> {
   const base = `infermesh-${version}`;
-  const hasPages = MAN_COMMAND.test(await builder.said("--help"));
+  const pages = (await builder.said("man", "--list")).trim().split("\n");
+  const odd = pages.find((page) => !PAGE.test(page));
+  if (odd !== undefined) throw new Error(`infermesh man --list names ${JSON.stringify(odd)}, which is no page`);
   const wanted: readonly (readonly [name: string, ...args: string[]])[] = [
     ...SHELLS.map((shell) => [`completions/infermesh.${shell}`, "ctl", "completion", shell] as const),
-    ...(hasPages ? PAGES.map((page) => [`man/man1/${page}.1`, "man", page] as const) : []),
+    ...pages.map((page) => [`man/man1/${page}.1`, "man", page] as const),
   ];
   const entries: ArchiveEntry[] = [];
   for (const [name, ...args] of wanted) {

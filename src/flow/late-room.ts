@@ -3,7 +3,8 @@
  * be free, not when the request comes. Until then it can be overtaken, and can go anywhere.
  *
  * A target is open when it will have computed what it has within `horizonMs`: sent by then, the next prompt is there
- * when its engine makes the next step, and what waits at the target, where nobody can reorder it, stays short.
+ * when its engine makes the next step, and what waits at the target, where nobody can reorder it, stays short. What others
+ * have there counts as it was told last, and as computed at the target's pace since.
  *
  * Of all pairs of a request and an open target the one is bound that has the least
  *
@@ -44,6 +45,9 @@ export interface LateTargets {
   hasRoom(target: number): boolean;
   /** Requests that are there. */
   active(target: number): number;
+  /** Prompt tokens there of such as were not bound here, as was told last, and when that was so. */
+  othersTokens(target: number): number;
+  othersMs(target: number): number;
   /** One way to it. */
   networkMs(target: number): number;
 }
@@ -165,7 +169,11 @@ export class LateRoom<W extends LateWaiter> {
     let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
     this.#leastMsPerToken = Infinity;
     for (let target = 0; target < targets.count; target += 1) {
-      const { busyUntilMs, msPerToken } = targets.pace(target);
+      const pace = targets.pace(target);
+      const { msPerToken } = pace;
+      const others = targets.othersTokens(target);
+      const othersMs = others > 0 ? Math.max(0, targets.othersMs(target) - pace.busyUntilMs) + others * msPerToken : 0;
+      const busyUntilMs = pace.busyUntilMs + othersMs;
       const waitMs = Math.max(0, busyUntilMs - nowMs);
       if (waitMs > lateWorkMs) lateAtWork += 1;
       this.#state[target] = FULL;

@@ -20,6 +20,8 @@ const BOUND = 10;
 export interface Computing {
   readonly tokens: number;
   readonly sentMs: number;
+  /** That others had there, as far as was known, and that are computed before it; 0. */
+  readonly othersTokens?: number;
 }
 
 export class TargetPace {
@@ -56,7 +58,7 @@ export class TargetPace {
   /** Its first token came. */
   answered(prompt: Computing, nowMs: number): void {
     const beganMs = Math.max(this.#lastFirstMs, prompt.sentMs);
-    if (this.#left(prompt)) this.#learn(prompt.tokens, nowMs - beganMs);
+    if (this.#left(prompt)) this.#learn(prompt.tokens + (prompt.othersTokens ?? 0), nowMs - beganMs);
     this.#lastFirstMs = nowMs;
     this.#reckon(nowMs);
   }

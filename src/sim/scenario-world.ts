@@ -4,11 +4,12 @@ import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig, BatchingStats } from "./batching.ts";
 import { PROFILES } from "./profile.ts";
 import { type Failure, groupName, type NodeGroup, type Scenario, type StrategyName } from "./scenario.ts";
+import type { Incident } from "./sim-node.ts";
 import type { RouterSpec, SimRouter } from "./sim-router.ts";
 import { sliced } from "./slice.ts";
 import type { Played } from "./tally.ts";
 import { arrivalsOf } from "./workload.ts";
-import { type Incident, World } from "./world.ts";
+import { World } from "./world.ts";
 
 /** Points of what is drawn over time. */
 const MOMENTS = 150;

@@ -5,6 +5,12 @@ import type { Sent } from "./sim-router.ts";
 
 export type Happens = (nowMs: number) => void;
 
+/** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
+export type Incident = { readonly node: number; readonly atMs: number } & (
+  | { readonly kind: "slow"; readonly factor: number }
+  | { readonly kind: "down" | "up" }
+);
+
 export class Happening implements HeapItem {
   heapIndex = -1;
   heapKey: number;

@@ -89,6 +89,8 @@ export class SimRouter {
   readonly #queuedTokens: Float64Array;
   readonly #othersActive: Float64Array;
   readonly #othersTokens: Float64Array;
+  /** When that was so. */
+  readonly #othersMs: Float64Array;
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
 
@@ -117,6 +119,8 @@ export class SimRouter {
               hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
               networkMs: (target) => waysMs[target]!,
               active: (target) => this.#view.active[target]!,
+              othersTokens: (target) => this.#othersTokens[target]!,
+              othersMs: (target) => this.#othersMs[target]!,
             },
             ({ arrival }) => this.#prefixes.homes(arrival.hashes),
           );
@@ -124,6 +128,7 @@ export class SimRouter {
     this.#queuedTokens = new Float64Array(count);
     this.#othersActive = new Float64Array(count);
     this.#othersTokens = new Float64Array(count);
+    this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
   }
 
@@ -170,7 +175,9 @@ export class SimRouter {
   }
 
   #bind(id: number, arrival: Arrival, isRetry: boolean, target: number, freshTokens: number, nowMs: number): void {
-    const computing = this.#room === null ? null : { tokens: freshTokens, sentMs: nowMs + this.#waysMs[target]! };
+    const sentMs = nowMs + this.#waysMs[target]!;
+    const othersTokens = this.#othersTokens[target]!;
+    const computing = this.#room === null ? null : { tokens: freshTokens, sentMs, othersTokens };
     if (computing !== null) this.#paces[target]!.sent(computing);
     this.#active[target]! += 1;
     this.#queuedTokens[target]! += freshTokens;
@@ -239,6 +246,7 @@ export class SimRouter {
       const active = sample.running + sample.waiting;
       this.#othersActive[target] = Math.max(0, active - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, sample.queuedPrefillTokens - mark.queuedTokens[target]!);
+      this.#othersMs[target] = mark.atMs;
       this.#view.waiting[target] = sample.waiting;
       this.#view.kvUsage[target] = sample.kvBlocksUsed / sample.kvBlocks;
       this.#renew(target);

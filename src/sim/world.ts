@@ -18,15 +18,9 @@ import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
 import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
-import { Alarm, Happening, type Happens, SimNode } from "./sim-node.ts";
+import { Alarm, Happening, type Happens, type Incident, SimNode } from "./sim-node.ts";
 import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
 import { outcomeOf, Tally, type Outcome, type Played, type Served } from "./tally.ts";
-
-/** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
-export type Incident = { readonly node: number; readonly atMs: number } & (
-  | { readonly kind: "slow"; readonly factor: number }
-  | { readonly kind: "down" | "up" }
-);
 
 export interface WorldSpec {
   readonly arrivals: readonly Arrival[];
@@ -43,6 +37,11 @@ export interface WorldSpec {
   readonly sampleDelayMs: number;
   /** Part of the samples that a router never gets; none. */
   readonly sampleLoss?: number;
+  /**
+   * Where it is given, one router decides for all, as each tells it of what it does, and this is a message's way among
+   * them. Clients hear from their own.
+   */
+  readonly deskMs?: number;
   readonly incidents?: readonly Incident[];
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;
@@ -96,7 +95,7 @@ export class World {
   }
 
   play(): Played {
-    const { arrivals, routers, sampleEveryMs } = this.#spec;
+    const { arrivals, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
     for (const incident of this.#spec.incidents ?? []) {
@@ -110,7 +109,7 @@ export class World {
       if (arrival !== undefined && (first === undefined || arrival.atMs <= first.heapKey)) {
         nowMs = arrival.atMs;
         this.events += 1;
-        this.#routers[next % routers]!.take(next, arrival, nowMs);
+        this.#arrive(next, arrival, nowMs);
         next += 1;
       } else {
         if (first === undefined || first.heapKey > giveUpMs) break;
@@ -145,7 +144,17 @@ export class World {
   /** How long it takes this time. */
   #wayMs({ router, target }: Sent): number {
     const { jitterMs = 0 } = this.#spec;
-    return router.wayMs(target) + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs));
+    return router.wayMs(target) + this.#deskMs + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs));
+  }
+
+  get #deskMs(): number {
+    return this.#spec.deskMs ?? 0;
+  }
+
+  #arrive(id: number, arrival: Arrival, nowMs: number): void {
+    const { routers, deskMs } = this.#spec;
+    if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
+    else this.#at(nowMs + deskMs, (atMs) => this.#routers[0]!.take(id, arrival, atMs));
   }
 
   /** A router sends a request to a node. */
@@ -195,7 +204,9 @@ export class World {
     this.#sent[sent.id] = undefined;
     this.#left -= 1;
     sent.router.ended(sent, served.seenMs);
-    this.#tally.served(sent.arrival, served, sent.firstSeenMs);
+    // What the desk hears has been with the client by the way to the desk.
+    const seenMs = served.seenMs - this.#deskMs;
+    this.#tally.served(sent.arrival, { ...served, seenMs }, sent.firstSeenMs - this.#deskMs);
   }
 
   #befall(incident: Incident, nowMs: number): void {

@@ -25,6 +25,11 @@ describe.skipIf(fault !== "")("under systemd", () => {
     // Short, so that a hang is noticed soon.
     SystemdBox.dropIn(shared, ROUTER, { INFERMESH_CONFIG: "/run/shared/router.yaml" }, "WatchdogSec=4s\n");
     SystemdBox.dropIn(shared, AGENT, { INFERMESH_MOCK: "true", INFERMESH_ID: "gpu-1" });
+    mkdirSync(join(shared, "exec"));
+    cpSync(join(CHECKOUT, "deploy/systemd/infermesh-agent-exec.conf"), join(shared, "exec/exec.conf"));
+    const runtime = `sh -c 'echo > /tmp/own; echo > /dev/shm/own; exec sleep 1000'`;
+    const engine = `Environment=INFERMESH_MOCK=false INFERMESH_RUNTIME=none INFERMESH_EXEC_DETACH=true "INFERMESH_EXEC=${runtime}"`;
+    writeFileSync(join(shared, "exec/engine.conf"), `[Service]\n${engine}\n`);
     writeFileSync(join(shared, "router.yaml"), "log:\n  format: json\n", { mode: 0o644 });
     box = await SystemdBox.boot(shared);
   }, START_MS);
@@ -124,6 +129,32 @@ describe.skipIf(fault !== "")("under systemd", () => {
       expect(box.run("systemctl", "stop", ROUTER)).toEqual({ code: 0, out: "", err: "" });
       expect(state(ROUTER)).toMatchObject({ ActiveState: "inactive", Result: "success" });
       expect(box.log(ROUTER).trim().split("\n").at(-1)).toContain('"msg":"stopped"');
+    },
+    2 * START_MS,
+  );
+
+  test(
+    "with the drop-in for it an agent starts its runtime, which keeps what it has while agents change",
+    async () => {
+      const dropIns = `/etc/systemd/system/${AGENT}.d`;
+      // Its state was a dynamic user's before, in a place of its own.
+      const script = `echo infermesh-agent:x:700:700::/nonexistent:/bin/false >> /etc/passwd
+echo infermesh-agent:x:700: >> /etc/group
+cp /run/shared/exec/* ${dropIns} && systemctl daemon-reload`;
+      expect(box.run("bash", "-c", script)).toEqual({ code: 0, out: "", err: "" });
+      expect(box.run("systemctl", "start", AGENT)).toEqual({ code: 0, out: "", err: "" });
+      const runtime = (): string => box.run("pidof", "sleep").out.trim();
+      await until(() => runtime() !== "", START_MS);
+      const first = runtime();
+      const lost = (): string => box.run("ls", `/proc/${first}/root/tmp/own`, `/proc/${first}/root/dev/shm/own`).err;
+      await until(() => lost() === "", START_MS);
+      expect(box.run("cat", `/proc/${first}/status`).out).toMatch(/^Uid:\t700\t/m);
+      expect(box.run("ls", "-H", "/var/lib/infermesh-agent").out).toContain("control-gpu-1.sqlite");
+      for (const change of ["restart", "stop", "start"]) {
+        expect(box.run("systemctl", change, AGENT)).toEqual({ code: 0, out: "", err: "" });
+        expect([change, runtime(), lost()]).toEqual([change, first, ""]);
+      }
+      await until(() => box.log(AGENT).includes(`process ${first} runs on under this agent`), START_MS);
     },
     2 * START_MS,
   );

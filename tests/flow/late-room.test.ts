@@ -17,18 +17,23 @@ class Mesh {
   readonly paces: TargetPace[];
   readonly full = new Set<number>();
   readonly active: number[];
+  readonly others: number[];
+  othersMs = 0;
   readonly room: LateRoom<Request>;
   nowMs = 0;
   #id = 0;
 
   constructor(count: number, config: Partial<LateConfig> = {}) {
     this.active = Array.from({ length: count }, () => 0);
+    this.others = Array.from({ length: count }, () => 0);
     this.paces = Array.from({ length: count }, () => new TargetPace(MS_PER_TOKEN));
     const targets = {
       count,
       pace: (target: number) => this.paces[target]!,
       hasRoom: (target: number) => !this.full.has(target),
       active: (target: number) => this.active[target]!,
+      othersTokens: (target: number) => this.others[target]!,
+      othersMs: () => this.othersMs,
       networkMs: () => 0,
     };
     this.room = new LateRoom({ ...defaultsOf(lateSettings), ...config }, targets, ({ cached }) => cached);
@@ -112,6 +117,22 @@ describe("a room of requests that are bound late", () => {
     // 450 ms of work, 500 of age against 15 and 100.
     mesh.nowMs = 500;
     expect(mesh.serve()).toEqual(["1 to 0: 9000"]);
+  });
+
+  test("counts what others have at a target, as told last and computed since", () => {
+    const mesh = new Mesh(1, { horizonMs: 60 });
+    mesh.nowMs = 1000;
+    mesh.othersMs = 950;
+    mesh.others[0] = 4000;
+    mesh.ask(100);
+    expect(mesh.serve()).toEqual([]);
+    expect(mesh.room.wakeAtMs).toBe(1090);
+    // Its own come behind what others have, or before it: both are to be computed.
+    mesh.occupy(0, 100);
+    mesh.serve();
+    expect(mesh.room.wakeAtMs).toBe(1240);
+    mesh.nowMs = 1240;
+    expect(mesh.serve()).toEqual(["1 to 0: 100"]);
   });
 
   test("spreads over targets that are equal otherwise", () => {

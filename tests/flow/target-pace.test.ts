@@ -37,6 +37,18 @@ describe("the pace of a target", () => {
     expect(pace.msPerToken).toBeCloseTo(0.02, 3);
   });
 
+  test("learns that others' prompts were computed before its own", () => {
+    const pace = new TargetPace(0.05);
+    let nowMs = 0;
+    for (let count = 0; count < 100; count += 1) {
+      const prompt = { tokens: 2000, sentMs: nowMs, othersTokens: 3000 };
+      pace.sent(prompt);
+      nowMs += 500;
+      pace.answered(prompt, nowMs);
+    }
+    expect(pace.msPerToken).toBeCloseTo(0.1, 3);
+  });
+
   test("learns nothing of short prompts, nor of such as overtook others", () => {
     const pace = new TargetPace(0.05);
     const [long, short, next] = [5000, 100, 3000].map((tokens) => ({ tokens, sentMs: 0 }));

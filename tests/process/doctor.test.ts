@@ -1,7 +1,7 @@
 /** `infermesh doctor` of the built executable: on a machine where all is well, and where something is not. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { selfSigned } from "../net/certificates.ts";
 import { Double, HAS_COMPILER } from "../gpu/double.ts";
@@ -196,11 +196,31 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     });
   });
 
+  test("a data directory that is not there yet is not left behind", async () => {
+    const kept = join(folder, "kept");
+    mkdirSync(kept);
+    const report = await doctor([...AGENT, "--data-dir", join(kept, "made/anew")]);
+    expect([report.code, of(report, "data-dir")[0]?.grade]).toEqual([0, "ok"]);
+    expect(readdirSync(kept)).toEqual([]);
+  });
+
   test("a data directory that can't be made: an agent's alone", async () => {
     const below = join(private_("file", ""), "below");
     expect(fails(await doctor([...AGENT, "--data-dir", below]))).toEqual([1, ["data-dir"]]);
     const router = await doctor([...ROUTER, "--data-dir", below]);
     expect([router.code, of(router, "data-dir")[0]?.grade]).toEqual([0, "warn"]);
+  });
+
+  test("files of keys that can't be reached in time hold up nothing else", async () => {
+    const pipe = join(folder, "pipe");
+    expect(Bun.spawnSync(["mkfifo", pipe]).exitCode).toBe(0);
+    const cert = private_("reached.pem", selfSigned("one.test").cert);
+    const args = ["--tls-cert", cert, "--tls-key", pipe, "--upstream-auth", `bearer:file:${pipe}`, "--limit", "1s"];
+    const report = await doctor([...ROUTER, ...args]);
+    expect(fails(report)).toEqual([1, ["key", "certificate"]]);
+    expect([...of(report, "key"), ...of(report, "certificate")].map(({ found }) => found)).toEqual(
+      Array.from({ length: 2 }, () => "no result within 1 s"),
+    );
   });
 
   test("a GPU library that is named and not there", async () => {

@@ -85,7 +85,8 @@ function builderOf(more: Partial<Builder> = {}): Builder {
         write(`dist/infermesh-linux-${processor}${suffix}`, `${processor}${suffix} at ${timeSeconds}`);
       }
     },
-    said: async (...args) => `# ${args.join(" ")}\n`,
+    said: async (...args) =>
+      args.join(" ") === "man --list" ? "infermesh\ninfermesh-ctl-get\n" : `# ${args.join(" ")}\n`,
     ...more,
   };
 }
@@ -94,8 +95,9 @@ function make(
   builder = builderOf(),
   processors = PROCESSORS as readonly (typeof PROCESSORS)[number][],
   out = join(root, "dist", "release"),
+  replaces = false,
 ) {
-  return release({ root, out, processors, builder, say() {} });
+  return release({ root, out, replaces, processors, builder, say() {} });
 }
 
 /** What is said of a release that is not made; "" of one that is. */
@@ -165,17 +167,35 @@ describe("a release", () => {
       expect.stringContaining("infermesh-1.2.3/deploy/systemd/infermesh.service"),
     ]);
     expect(list("infermesh-1.2.3-share.tar.gz").map((line) => line.split(" ").at(-1))).toEqual(
-      ["bash", "fish", "zsh"].map((shell) => `infermesh-1.2.3/completions/infermesh.${shell}`),
+      [
+        ...["bash", "fish", "zsh"].map((shell) => `completions/infermesh.${shell}`),
+        ...["infermesh-ctl-get", "infermesh"].map((page) => `man/man1/${page}.1`),
+      ].map((name) => `infermesh-1.2.3/${name}`),
     );
   });
 
-  test("has the manual pages where the executable prints them", async () => {
-    const said = async (...args: string[]): Promise<string> =>
-      args[0] === "--help" ? "Commands:\n  man   Manual pages.\n" : `.TH ${args.join(" ")}\n`;
-    await make(builderOf({ said }));
+  test("has each manual page that the executable names, and takes no other name for one", async () => {
+    await make();
     const pages = join(root, "dist", "release", "infermesh-1.2.3-share.tar.gz");
-    const read = Bun.spawnSync(["tar", "-xzOf", pages, "infermesh-1.2.3/man/man1/infermesh-ctl.1"], { stdout: "pipe" });
-    expect(read.stdout.toString()).toBe(".TH man infermesh-ctl\n");
+    const path = "infermesh-1.2.3/man/man1/infermesh-ctl-get.1";
+    const read = Bun.spawnSync(["tar", "-xzOf", pages, path], { stdout: "pipe" });
+    expect(read.stdout.toString()).toBe("# man infermesh-ctl-get\n");
+    const said = async (...args: string[]): Promise<string> => (args[0] === "man" ? "../../etc/passwd\n" : "# x\n");
+    const refused = await refusalOf(make(builderOf({ said }), PROCESSORS, join(scratch, `odd${count}`)));
+    expect(refused).toContain('infermesh man --list names "../../etc/passwd"');
+  });
+
+  test("takes the place of the one before where it is told to, and only when nothing forbids it", async () => {
+    const out = join(root, "dist", "release");
+    mkdirSync(out, { recursive: true });
+    writeFileSync(join(out, "old"), "");
+    write("loose", "");
+    expect(await refusalOf(make(builderOf(), PROCESSORS, out, true))).toContain("loose");
+    expect(readdirSync(out)).toEqual(["old"]);
+    rmSync(join(root, "loose"));
+    expect(await refusalOf(make(builderOf(), PROCESSORS, out))).toContain("is not empty");
+    await make(builderOf(), PROCESSORS, out, true);
+    expect(readdirSync(out)).not.toContain("old");
   });
 
   test("of a commit with its tag says so", async () => {
@@ -233,7 +253,14 @@ describe("no release is made", () => {
     const nowhere = mkdtempSync(join(scratch, "no-git-"));
     expect(
       await refusalOf(
-        release({ root: nowhere, out: join(nowhere, "o"), processors: ["x64"], builder: builderOf(), say() {} }),
+        release({
+          replaces: false,
+          root: nowhere,
+          out: join(nowhere, "o"),
+          processors: ["x64"],
+          builder: builderOf(),
+          say() {},
+        }),
       ),
     ).toContain("is no git checkout");
   });
@@ -265,7 +292,13 @@ describe("no release is made", () => {
 
   test("with a chart of another version, or completions that are empty", async () => {
     expect(
-      await refusalOf(make(builderOf({ said: async () => "\n" }), PROCESSORS, join(scratch, `c${count}`))),
+      await refusalOf(
+        make(
+          builderOf({ said: async (word) => (word === "man" ? "infermesh\n" : "\n") }),
+          PROCESSORS,
+          join(scratch, `c${count}`),
+        ),
+      ),
     ).toContain("printed nothing");
     write("deploy/helm/infermesh/Chart.yaml", CHART.replace("version: 1.2.3", "version: 1.2.2"));
     commit();

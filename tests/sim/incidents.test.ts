@@ -3,8 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
 import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
+import type { Incident } from "../../src/sim/sim-node.ts";
 import type { RouterSpec } from "../../src/sim/sim-router.ts";
-import type { Incident } from "../../src/sim/world.ts";
 import { bound, GPU, ONE_BY_ONE, sessions, world } from "./routed-mesh.ts";
 import { seeded } from "./seeded.ts";
 
@@ -73,6 +73,23 @@ describe("incidents", () => {
     const outcome = world([REQUEST], 1, ONE_BY_ONE, { router: { strategy: LATE }, incidents }).run();
     expect([outcome.requests, outcome.lost]).toEqual([1, 1]);
     expect(outcome.endMs).toBeWithin(3_599_000, 3_600_001);
+  });
+
+  seeded("one router that decides for all loses little by their way to it", (seed) => {
+    const run = (routers: number, deskMs: number | undefined) =>
+      world(sessions(seed), 5, GPU, {
+        ...MESH,
+        routers,
+        router: { strategy: LATE },
+        ...(deskMs === undefined ? {} : { deskMs }),
+      }).run();
+    const alone = run(1, undefined);
+    const shared = run(4, 1);
+    expect(shared.requests).toBe(600);
+    expect(shared.lost).toBe(0);
+    expect(shared.ttftMeanMs).toBeWithin(alone.ttftMeanMs, alone.ttftMeanMs + 10);
+    // All of them decide as one.
+    expect(run(3, 1)).toEqual(shared);
   });
 
   test("a slow node takes that many times as long, until it is itself again", () => {
