@@ -6,18 +6,13 @@
 import { availableParallelism } from "node:os";
 import { adminSettings } from "./admin/settings.ts";
 import { list, map } from "./base/settings-collections.ts";
-import { settingsOf } from "./base/settings-reading.ts";
 import { baseUrl, upstream } from "./base/settings-urls.ts";
 import { type Infer, address, bytes, duration, flag, integer, number, section, text } from "./base/settings.ts";
-import { agentStatusSettings, agentStopSettings, membersSettings } from "./ctl/settings.ts";
-import { inspectStoreSettings } from "./store/inspect-settings.ts";
-import { diagnosisSettings } from "./diagnosis/settings.ts";
 import { execSettings } from "./exec/settings.ts";
 import { fleetSettings } from "./fleet/settings.ts";
 import { aliasSettings } from "./flow/aliases.ts";
 import { cacheSettings } from "./flow/response-cache.ts";
 import { flowSettings } from "./flow/settings.ts";
-import { benchSettings } from "./gpu/bench-settings.ts";
 import { gpuSettings } from "./gpu/settings.ts";
 import { healthSettings } from "./health/settings.ts";
 import { blockHearingSettings, blockSendingSettings } from "./kv/settings.ts";
@@ -288,12 +283,4 @@ function resolveMock<M extends AgentConfig["mock"]>(mock: M): M {
     models: mock.models.length > 0 ? mock.models : [profile.model],
     gpus: mock.gpus > 0 ? mock.gpus : profile.gpuCount,
   });
-}
-
-/** Every variable that some command knows: agents, routers and tools may share an environment. */
-export function variables(): ReadonlySet<string> {
-  const roles = [agentSettings, routerSettings, devSettings];
-  const tools = [agentStopSettings, agentStatusSettings, inspectStoreSettings, benchSettings, diagnosisSettings];
-  const all = [...roles, membersSettings, ...tools];
-  return new Set(all.flatMap((settings) => settingsOf(settings).map(({ variable }) => variable)));
 }

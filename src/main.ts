@@ -179,6 +179,8 @@ const doctor =
 
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
+const loading: Lazy = async () => command((await import("./load-command.ts")).loadCommand);
+
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
 const inspectStore: Lazy = async () => command((await import("./inspect-store.ts")).inspectStoreCommand);
@@ -213,6 +215,7 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     sim: simBranch,
+    load: { doc: "Send requests to a server when they are due, and tell what came of them.", load: loading },
     doctor: {
       doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",
       load: doctor("doctorMachine"),
@@ -268,7 +271,7 @@ async function main(args: readonly string[]): Promise<void> {
   const root = grown("infermesh", TREE, showVersion, async (load, rawArgs) => {
     const { runCommandLine } = await import("./ctl/command.ts");
     // Every setting of every role: most commands do without.
-    const variables = async () => (await import("./config.ts")).variables();
+    const variables = async () => (await import("./variables.ts")).variables();
     const surroundings = { env: process.env, terminal, columns, variables };
     process.exitCode = await runCommandLine(await load(), rawArgs, surroundings);
   });

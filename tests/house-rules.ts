@@ -20,6 +20,7 @@ export const CORES = [
   "flow",
   "fleet",
   "sim",
+  "load",
   "health",
   "kv",
   "kube",
@@ -27,7 +28,7 @@ export const CORES = [
   "runtimes",
   "diagnosis",
 ];
-const SHELLS = ["telemetry", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
+const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
@@ -41,10 +42,11 @@ const BESIDE_ROLES = [
   "doctor-serving",
   "doctor-subject",
   "bench-gpu",
+  "load-command",
+  "inspect-store",
   "self-test",
   "sim-branch",
   "sim-commands",
-  "inspect-store",
   "process",
   "targets",
   "target-news",
@@ -78,6 +80,7 @@ const BESIDE_ROLES = [
   "standing",
   "succession",
   "upgrade",
+  "variables",
 ];
 
 /** What each room may import besides itself; main may import everything. */
@@ -85,6 +88,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   ...Object.fromEntries(CORES.slice(1).map((core) => [core, ["base"]])),
   sim: ["base", "score", "flow", "policy", "health"],
+  load: ["base", "sim"],
   fleet: ["base", "score"],
   signal: ["base", "score"],
   runtimes: ["base", "wire"],

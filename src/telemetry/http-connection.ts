@@ -11,7 +11,7 @@
 import type { Dialer } from "../net/dialer.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
-import { AnswerReader, type AnswerState } from "./http-answer.ts";
+import { AnswerReader, type AnswerState } from "../wire/http-answer.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { AnswerReader, type AnswerState } from "../../src/telemetry/http-answer.ts";
+import { AnswerReader, type AnswerState } from "../../src/wire/http-answer.ts";
 
 interface Told {
   readonly state: AnswerState;

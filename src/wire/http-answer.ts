@@ -8,9 +8,9 @@
  * Limits: 64 KiB and 256 lines of a head; the body's length as the request says. There is no recovery: what is bad ends
  * its connection.
  */
-import { CHUNKS_BAD, CHUNKS_MORE, ChunkScanner } from "../wire/chunks.ts";
-import { KIND } from "../wire/fields.ts";
-import { METHOD, PARSE_BAD, PARSE_MORE, ResponseHead } from "../wire/http1.ts";
+import { CHUNKS_BAD, CHUNKS_MORE, ChunkScanner } from "./chunks.ts";
+import { KIND } from "./fields.ts";
+import { METHOD, PARSE_BAD, PARSE_MORE, ResponseHead } from "./http1.ts";
 
 const HEAD_LIMITS = { headBytesMax: 65_536, headersMax: 256, targetBytesMax: 8192 };
 const BUFFER_BYTES = 16_384;
@@ -18,7 +18,7 @@ const BUFFER_BYTES = 16_384;
 const SLACK = 16;
 /** Bytes copied at once while a head is sought. */
 const HEAD_STEP_BYTES = 4096;
-const CONTENT_TYPE_CHARACTERS_MAX = 256;
+const VALUE_CHARACTERS_MAX = 256;
 
 export type AnswerState = "more" | "done" | "bad" | "too_large";
 
@@ -52,8 +52,9 @@ export class AnswerReader {
   keepsAlive = false;
   status = 0;
   contentType = "";
-  /** It has a header by which this mesh says which node has served. */
+  /** It has a header by which this mesh says which node has served; `node` is that one. */
   isFromMesh = false;
+  node = "";
 
   begin(options: AnswerOptions): void {
     if (this.#body.length > BUFFER_BYTES && this.#body.length > this.#length * SLACK) {
@@ -70,11 +71,18 @@ export class AnswerReader {
     this.status = 0;
     this.contentType = "";
     this.isFromMesh = false;
+    this.node = "";
   }
 
   /** Something of it has come. */
   get hasBegun(): boolean {
     return this.#inBody || this.#headLength > 0;
+  }
+
+  /** The value of the first header of that name, in lower case, or ""; as long as no other answer has begun. */
+  header(name: string): string {
+    for (let line = 0; line < this.#head.lineCount; line++) if (this.#nameIs(line, name)) return this.#valueOf(line);
+    return "";
   }
 
   /** As long as no other answer has begun. */
@@ -140,7 +148,10 @@ export class AnswerReader {
     this.keepsAlive = head.keepAlive;
     this.contentType = this.#valueOf(head.contentTypeLine);
     for (let line = 0; line < head.lineCount; line++) {
-      if (head.kind[line] === KIND.node) this.isFromMesh = true;
+      if (head.kind[line] === KIND.node) {
+        this.isFromMesh = true;
+        this.node = this.#valueOf(line);
+      }
       if (head.kind[line] === KIND.other && this.#nameIs(line, "content-encoding")) {
         const coding = this.#valueOf(line).toLowerCase();
         if (coding !== "" && coding !== "identity")
@@ -217,7 +228,7 @@ export class AnswerReader {
   #valueOf(line: number): string {
     if (line < 0) return "";
     const start = this.#head.valueStart[line] ?? 0;
-    const end = Math.min(this.#head.valueEnd[line] ?? 0, start + CONTENT_TYPE_CHARACTERS_MAX);
+    const end = Math.min(this.#head.valueEnd[line] ?? 0, start + VALUE_CHARACTERS_MAX);
     return latin1.decode(this.#heads.subarray(start, end));
   }
 
