@@ -1,6 +1,6 @@
 /** `infermesh sim`: scenarios are made, checked, played and compared. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { MeshError } from "./base/errors.ts";
 import type { Fault } from "./base/field.ts";
 import { list } from "./base/settings-collections.ts";
@@ -12,6 +12,7 @@ import { type Column, figureColumn, formatPercent, renderRows, renderWhole, text
 import type { Terminal } from "./ctl/terminal.ts";
 import { playAll } from "./lab/crew.ts";
 import { csvOf } from "./lab/csv.ts";
+import { reportOf } from "./lab/report.ts";
 import { openTraces } from "./lab/trace-file.ts";
 import { type Figures, resultOf, type Result } from "./sim/figures.ts";
 import { groupName, type Scenario, scenarioSettings, STRATEGIES, type StrategyName } from "./sim/scenario.ts";
@@ -33,7 +34,7 @@ const shared = {
     lengthMax: 4096,
     placeholder: "DIR",
     emptyMeans: "nothing is written",
-    doc: "A folder for results.json and results.csv; made where it isn't there.",
+    doc: "A folder for report.html, results.json and results.csv; made where it isn't there.",
   }),
 };
 const runSettings = section({
@@ -110,7 +111,7 @@ const compareCommand: Command<typeof compareSettings> = {
     command: "infermesh sim compare",
     summary: "play a scenario by several strategies, beside one another",
     usage: ["FILE [flags]"],
-    examples: [["infermesh sim compare small.yaml --out results", "All of them."]],
+    examples: [["infermesh sim compare small.yaml --out results", "All of them, with a report for a browser."]],
     notes: [EXIT_NOTE],
   },
   settings: compareSettings,
@@ -180,8 +181,9 @@ async function play(
     writing(out, () => {
       writeFileSync(join(out, "results.json"), renderWhole("json", whole));
       writeFileSync(join(out, "results.csv"), csvOf(all, groups));
+      writeFileSync(join(out, "report.html"), reportOf(basename(path), scenario, results));
     });
-    terminal.err(`${command}: written to ${out}\n`);
+    terminal.err(`${command}: the report is ${join(out, "report.html")}\n`);
   }
   return EXIT.ok;
 }

@@ -81,7 +81,7 @@ describe("infermesh sim", () => {
     const { code, out, err } = sim("compare", path, "--strategies", "late,round-robin", "--out", "results");
     expect(code).toBe(0);
     // No progress where nobody sees it.
-    expect(err).toBe("infermesh sim compare: written to results\n");
+    expect(err).toBe("infermesh sim compare: the report is results/report.html\n");
     expect(
       out
         .split("\n")
