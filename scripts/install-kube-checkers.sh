@@ -15,7 +15,8 @@ kubernetes=1.34.4
 prometheus_operator=0.85.0
 
 mkdir -p "$cache/bin" || exit 0
-say() { echo "> kube checkers: $*"; }
+about="kube checkers" without="what it checks is left out"
+. scripts/cached.sh
 
 # compile FOLDER MODULE@VERSION: an executable of a Go module.
 compile() {
@@ -43,32 +44,15 @@ install_kube_schemas() {
   node scripts/kube-schemas.mjs "$1" "$api" "${crds}_podmonitors.yaml" "${crds}_servicemonitors.yaml"
 }
 
-# install NAME VERSION: what install_NAME makes in the folder that it is given, linked into the cache's bin folder.
-install() {
-  local name="$1" folder="$cache/$1-$2" started=$SECONDS
-  if [ ! -e "$folder/.complete" ]; then
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    if ! "install_${name//-/_}" "$folder"; then
-      say "$name $2 could not be installed; what it checks is left out"
-      rm -rf "$folder"
-      return
-    fi
-    touch "$folder/.complete"
-    say "$name $2 installed in $((SECONDS - started)) s"
-  fi
-  if [ "$name" = kube-schemas ]; then ln -sfn "$folder" "$cache/kube-schemas"; else ln -sfn "$folder/$name" "$cache/bin/$name"; fi
-}
-
 command -v go >/dev/null || { say "there is no Go; nothing is installed"; exit 0; }
 names=("$@")
 [ "${#names[@]}" -gt 0 ] || names=(kubeconform kube-schemas kube-score helm)
 for name in "${names[@]}"; do
   case "$name" in
-    helm) install helm "$helm" ;;
-    kubeconform) install kubeconform "$kubeconform" ;;
-    kube-score) install kube-score "$kube_score" ;;
-    kube-schemas) install kube-schemas "$kubernetes" ;;
+    helm) fetched helm "$helm" ;;
+    kubeconform) fetched kubeconform "$kubeconform" ;;
+    kube-score) fetched kube-score "$kube_score" ;;
+    kube-schemas) fetched kube-schemas "$kubernetes" && ln -sfn "$cache/kube-schemas-$kubernetes" "$cache/kube-schemas" ;;
     *) say "$name: no such checker" ;;
   esac
 done

@@ -15,7 +15,8 @@ ollama=0.17.4
 triton_wheel=0.7.0
 
 mkdir -p "$cache/bin" || exit 0
-say() { echo "> runtimes: $*"; }
+about=runtimes without="the tests against it are skipped"
+. scripts/cached.sh
 
 # A Python that the wheels of all these packages are for, by its own path: a shim may answer differently elsewhere.
 python=""
@@ -39,23 +40,6 @@ launcher() {
   shift 2
   printf '#!/bin/sh\nPYTHONPATH="%s${PYTHONPATH:+:$PYTHONPATH}" exec %s "$@"\n' "$folder/lib" "$*" >"$folder/$name"
   chmod +x "$folder/$name"
-}
-
-# install NAME VERSION: runs install_NAME FOLDER, and puts what it made into the cache's bin folder.
-install() {
-  local name="$1" folder="$cache/$1-$2" started=$SECONDS
-  if [ ! -e "$folder/.complete" ]; then
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    if ! "install_${name//-/_}" "$folder"; then
-      say "$name $2 could not be installed; the tests against it are skipped"
-      rm -rf "$folder"
-      return
-    fi
-    touch "$folder/.complete"
-    say "$name $2 installed in $((SECONDS - started)) s"
-  fi
-  ln -sfn "$folder/$name" "$cache/bin/$name"
 }
 
 install_llama_server() {
@@ -137,11 +121,11 @@ names=("$@")
 [ "${#names[@]}" -gt 0 ] || names=(llama-server mlserver tritonserver)
 for name in "${names[@]}"; do
   case "$name" in
-    llama-server) install llama-server "$llama_wheel" ;;
-    llama-server-built) install llama-server-built "$llama_source" ;;
-    mlserver) install mlserver "$mlserver" ;;
-    ollama) install ollama "$ollama" ;;
-    tritonserver) install tritonserver "$triton_wheel" ;;
+    llama-server) fetched llama-server "$llama_wheel" ;;
+    llama-server-built) fetched llama-server-built "$llama_source" ;;
+    mlserver) fetched mlserver "$mlserver" ;;
+    ollama) fetched ollama "$ollama" ;;
+    tritonserver) fetched tritonserver "$triton_wheel" ;;
     *) say "no such runtime: $name (llama-server, llama-server-built, mlserver, ollama, tritonserver)" ;;
   esac
 done

@@ -63,7 +63,7 @@ let reached = Promise.resolve();
  * reads it afterwards would hold up the process. One file after the other, as each takes one of the few threads that all
  * other checks need.
  */
-function reach(files: readonly string[]): Promise<void> {
+export function reach(files: readonly string[]): Promise<void> {
   for (const file of files) {
     if (file !== "")
       reached = reached

@@ -2,6 +2,7 @@
 import { formatAddress, type Address } from "./base/units.ts";
 import type { AgentConfig, RouterConfig, resolveAgent } from "./config.ts";
 import type { Role } from "./diagnosis/process-checks.ts";
+import type { DiscoverConfig } from "./kube/settings.ts";
 import { portsWanted, type WantedPort } from "./doctor-ports.ts";
 import type { GpuConfig } from "./gpu/settings.ts";
 import type { GossipConfig } from "./mesh/settings.ts";
@@ -23,6 +24,7 @@ export interface Subject {
   readonly control: ControlConfig | undefined;
   /** A router's; 0 for none. */
   readonly workers: number;
+  readonly discover: DiscoverConfig | undefined;
   readonly connectionsMax: number;
   readonly tls: TlsConfig | undefined;
   readonly upstreamTls: UpstreamTlsConfig | undefined;
@@ -30,6 +32,7 @@ export interface Subject {
 }
 
 const NONE = {
+  discover: undefined,
   runtimes: [],
   workers: 0,
   connectionsMax: 0,
@@ -45,10 +48,11 @@ export function agentSubject(config: ReturnType<typeof resolveAgent>): Subject {
 }
 
 export function routerSubject(config: RouterConfig): Subject {
-  const { gossip, join, joinFile, mesh, dataDir, control, workers, proxy, tls, upstreamTls, upstreamAuth } = config;
+  const { gossip, join, joinFile, mesh, dataDir, control, discover, workers, proxy, tls, upstreamTls, upstreamAuth } =
+    config;
   const { connectionsMax } = proxy;
   const ports = portsWanted(config, ["listen", "api", "metrics", "gossip"]);
-  const own = { workers, connectionsMax, tls, upstreamTls, upstreamAuth };
+  const own = { discover, workers, connectionsMax, tls, upstreamTls, upstreamAuth };
   return {
     role: "router",
     ports,

@@ -12,6 +12,7 @@ import type { Terminal } from "./ctl/terminal.ts";
 import { type Finding, fail, report, verdictOf } from "./diagnosis/finding.ts";
 import { type DiagnosisConfig, diagnosisSettings } from "./diagnosis/settings.ts";
 import { judgePort } from "./diagnosis/network-checks.ts";
+import { discoveryFindings } from "./doctor-kube.ts";
 import { certificateFindings, folderFindings, keyFindings } from "./doctor-files.ts";
 import { clockFindings, executableFindings, limitFindings, udpFindings } from "./doctor-machine.ts";
 import { localhostFindings, meshFindings } from "./doctor-mesh.ts";
@@ -29,7 +30,7 @@ const how = diagnosisSettings.fields;
 const NOTES = [
   [
     "What it does",
-    "It reads what the system tells, binds each port for a moment, writes and removes a small file in the data directory, looks up the names of --join and asks the members there, connects to inference servers, and has the GPUs read once.",
+    "It reads what the system tells, binds each port for a moment, writes and removes a small file in the data directory, looks up the names of --join and asks the members there, connects to inference servers, asks the API server of --discover, and has the GPUs read once.",
   ],
   [
     "Exit codes",
@@ -133,6 +134,7 @@ function checksOf(subject: Subject, limitMs: number): Check[] {
     { name: "localhost", run: () => localhostFindings(waitMs) },
     { name: "peer", run: () => meshFindings(subject, waitMs) },
     ...(gpuConfig === undefined ? [] : [{ name: "gpu", run: () => gpuFindings(gpuConfig, waitMs) }]),
+    ...(role === "router" ? [{ name: "discovery", run: () => discoveryFindings(subject, waitMs) }] : []),
     ...(role === "agent" ? [{ name: "runtime", run: () => runtimeFindings(subject, waitMs / 4) }] : []),
   ];
 }

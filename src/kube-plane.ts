@@ -6,7 +6,7 @@
  */
 import type { RouterConfig } from "./config.ts";
 import { type Discovered, isDiscovered } from "./fleet/discovered.ts";
-import { adviceFor } from "./kube/advice.ts";
+import { adviceFor, emptyHint } from "./kube/advice.ts";
 import { type KubePlace, placesOf } from "./kube/places.ts";
 import type { KubeSource } from "./kube/source.ts";
 import type { KubeNews } from "./kube/watch.ts";
@@ -194,9 +194,4 @@ export class KubePlane {
       tell({ type: "routing.discovery-synced", id: text, cause: `${objects} ${source.resource} match${after}` });
     }
   }
-}
-
-function emptyHint({ resource, selector }: KubeSource): string {
-  if (resource === "pods") return `no pod has the labels ${selector} yet`;
-  return `no EndpointSlice has the labels ${selector} yet: theirs are those of their Service; pods=LABELS finds pods by their own`;
 }

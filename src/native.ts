@@ -23,7 +23,8 @@ import { LOOKUP } from "./score/prefix-layout.ts";
 import { type Picker, PickRequest } from "./score/pick.ts";
 import { TypeScriptPicker } from "./score/scan.ts";
 import { type PrefixWork, TypeScriptPrefixWork } from "./score/prefix-work.ts";
-import type { PrefixLookup } from "./score/prefix-lookup.ts";
+import { PrefixIndex } from "./score/prefix-index.ts";
+import { PrefixLookup } from "./score/prefix-lookup.ts";
 import { TableWriter } from "./score/table-writer.ts";
 import { ScoreTable } from "./score/table.ts";
 
@@ -88,15 +89,7 @@ class CPrefixWork implements PrefixWork {
     address(lookup);
   }
 
-  hash(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    chain: Int32Array,
-    blocks: number,
-    blocksMax: number,
-    withRest: boolean,
-  ): number {
+  hash(...[bytes, start, end, chain, blocks, blocksMax, withRest]: Parameters<PrefixWork["hash"]>): number {
     if (end <= start) return blocks;
     const rest = withRest ? 1 : 0;
     return this.#library.infermesh_hash(ptr(bytes, start), end - start, ptr(chain), blocks, blocksMax, rest);
@@ -240,7 +233,13 @@ function refused(why: string): { library: undefined; reason: string } {
   return { library: undefined, reason: `TypeScript scorer, since the C scorer cannot be used: ${why}` };
 }
 
-/** Picks on a small table of its own, against TypeScript; "" when all agree. */
+function tried(rows: number): PrefixIndex {
+  const index = PrefixIndex.create(65_536, rows);
+  for (let row = 0; row < rows; row += 1) index.reset(row, 1e6, 4);
+  return index;
+}
+
+/** Picks on a small table and index of its own, against TypeScript; "" when all agree. */
 function selfTest(library: Library): string {
   const table = ScoreTable.create({ targetsMax: 192, modelsMax: 2, workersMax: 1 });
   const writer = new TableWriter(table);
@@ -266,14 +265,25 @@ function selfTest(library: Library): string {
   const twin = new TypeScriptPicker(table);
   const ours = new PickRequest();
   const theirs = new PickRequest();
+  const lookups = [ours, theirs].map((request) => (request.prefix = new PrefixLookup(tried(table.rowsMax))));
+  const works = lookups.map((one, at) => (at === 0 ? new CPrefixWork(library, one) : new TypeScriptPrefixWork(one)));
+  const prompt = Uint8Array.from({ length: 6000 }, () => prng.int(256));
   for (let count = 0; count < 24; count += 1) {
+    for (const work of works) {
+      const { chain } = work.lookup;
+      const blocks = work.hash(prompt, count % 3, 900 + count * 200, chain, 0, 8, count % 2 === 0);
+      work.note(0, (count * 5) % 70, chain, blocks);
+      work.lookup.ask(chain, blocks, 64, 0);
+    }
     for (const request of [ours, theirs]) {
       request.model = model;
       request.promptTokens = 50 << (count % 12);
       request.seed = count * 2_654_435_761;
     }
     const row = c.pick(ours);
-    if (row !== twin.pick(theirs) || ours.cost !== theirs.cost || ours.ties !== theirs.ties) {
+    const isSame = row === twin.pick(theirs) && ours.cost === theirs.cost && ours.ties === theirs.ties;
+    const [chain = "", other] = lookups.map((one) => one.chain.join());
+    if (!isSame || ours.cachedTokens !== theirs.cachedTokens || chain !== other) {
       return "it does not answer as the TypeScript scorer does";
     }
     const excluded = ours.exclude(row) && theirs.exclude(row);

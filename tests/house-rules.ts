@@ -36,6 +36,7 @@ const ROLES = ["agent", "router", "dev", "member"];
 const BESIDE_ROLES = [
   "doctor",
   "doctor-files",
+  "doctor-kube",
   "doctor-machine",
   "doctor-mesh",
   "doctor-ports",

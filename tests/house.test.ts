@@ -14,6 +14,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/admin/front-connection.ts",
   "src/exec/run.ts",
   "src/fleet/fleet.ts",
+  "src/flow/late-room.ts",
   "src/kube/watch.ts",
   "src/proxy/client.ts",
   "src/proxy/crew.ts",

@@ -14,11 +14,13 @@ import { lateSettings } from "../../src/flow/late-settings.ts";
 import { ARRIVAL_STRATEGIES, type ArrivalStrategy, arrivalStrategy } from "../../src/score/strategies.ts";
 import { type Arrival, faster } from "../../src/sim/arrival.ts";
 import type { BatchingConfig } from "../../src/sim/batching.ts";
+import { goodAlone, oracleGoodput } from "../../src/sim/oracle.ts";
 import { PROFILES } from "../../src/sim/profile.ts";
+import type { Incident } from "../../src/sim/sim-node.ts";
 import type { RouterSpec } from "../../src/sim/sim-router.ts";
 import type { Outcome } from "../../src/sim/tally.ts";
 import { MOONCAKE_BLOCK_TOKENS, readTrace } from "../../src/sim/traces.ts";
-import { World } from "../../src/sim/world.ts";
+import { World, type WorldSpec } from "../../src/sim/world.ts";
 
 const FOLDER = process.env["INFERMESH_TRACES"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
 const STEP_TOKENS = 768;
@@ -32,6 +34,11 @@ const NODE: BatchingConfig = {
 };
 
 export const STRATEGIES = [...ARRIVAL_STRATEGIES, "late"] as const;
+/** What may be wrong. */
+export const TROUBLES = ["none", "rates x 0.5", "rates x 2", "samples lost", "one slow", "one flaps"] as const;
+export type Trouble = (typeof TROUBLES)[number];
+const FLAP_EVERY_MS = 20_000;
+const FLAP_DOWN_MS = 5_000;
 export type StrategyName = (typeof STRATEGIES)[number];
 export const TRACES = { mooncake: "mooncake_conversation.jsonl", azure: "azure_2023_conv.csv" } as const;
 export type TraceName = keyof typeof TRACES;
@@ -42,6 +49,10 @@ export interface Run {
   readonly strategy: StrategyName;
   readonly targets: number;
   readonly speed: number;
+  readonly trouble?: Trouble;
+  readonly routers?: number;
+  /** One router decides for all, so far away. */
+  readonly deskMs?: number;
 }
 
 const read = new Map<TraceName, readonly Arrival[]>();
@@ -63,19 +74,44 @@ function strategyOf(name: StrategyName): RouterSpec["strategy"] {
   return (targets, seed) => arrivalStrategy(name satisfies ArrivalStrategy, targets, seed);
 }
 
-export function play({ trace, strategy, targets, speed }: Run): Outcome & { readonly events: number } {
-  const world = new World({
-    arrivals: faster(arrivalsOf(trace), speed),
+function troubled(trouble: Trouble, untilMs: number): Partial<WorldSpec> {
+  if (trouble === "samples lost") return { sampleLoss: 0.2 };
+  if (trouble === "one slow") return { incidents: [{ node: 0, atMs: FLAP_EVERY_MS, kind: "slow", factor: 3 }] };
+  if (trouble !== "one flaps") return {};
+  const incidents: Incident[] = [];
+  for (let atMs = FLAP_DOWN_MS; atMs < untilMs; atMs += FLAP_EVERY_MS) {
+    incidents.push({ node: 0, atMs, kind: "down" }, { node: 0, atMs: atMs + FLAP_DOWN_MS, kind: "up" });
+  }
+  return { incidents };
+}
+
+function specOf({ trace, strategy, targets, speed, trouble = "none", routers = 1, deskMs }: Run): WorldSpec {
+  const arrivals = faster(arrivalsOf(trace), speed);
+  const assumedRate = trouble === "rates x 0.5" ? 0.5 : trouble === "rates x 2" ? 2 : 1;
+  return {
+    arrivals,
     nodes: Array.from({ length: targets }, () => NODE),
-    routers: 1,
-    router: { strategy: strategyOf(strategy) },
+    routers,
+    router: { strategy: strategyOf(strategy), assumedRate },
     seed: 1,
     networkMs: 0.5,
     sampleEveryMs: 100,
     sampleDelayMs: 5,
     ttftMs: 2000,
     itlMs: 50,
-  });
+    ...(deskMs === undefined ? {} : { deskMs }),
+    ...troubled(trouble, arrivals.at(-1)!.atMs),
+  };
+}
+
+export function play(run: Run): Outcome & { readonly events: number } {
+  const world = new World(specOf(run));
   const outcome = world.run();
   return { ...outcome, endsMs: [], events: world.events };
+}
+
+/** Part of the requests that an oracle makes good, and that which would be alone (`src/sim/oracle.ts`). */
+export function best(run: Run): { readonly oracle: number; readonly alone: number } {
+  const spec = specOf(run);
+  return { oracle: oracleGoodput(spec, defaultsOf(lateSettings)), alone: goodAlone(spec) };
 }

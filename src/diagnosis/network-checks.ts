@@ -174,6 +174,42 @@ export function judgeLocalhost(addresses: readonly string[], fault: string): Fin
   return warn("localhost", found, why, "write 127.0.0.1 in them, or add `127.0.0.1 localhost` to /etc/hosts");
 }
 
+/** What an API server of Kubernetes tells of one source. */
+export interface DiscoveryFacts {
+  readonly source: string;
+  /** "" where it is not known. */
+  readonly server: string;
+  /** Pods or slices that match. */
+  readonly objects: number;
+  /** Where requests could go. */
+  readonly places: number;
+  /** Of objects that come to none, or to fewer. */
+  readonly faults: readonly string[];
+  /** Why it does not tell; "" where it does. */
+  readonly fault: string;
+  /** What to do about that, or about there being nothing; "" for nothing in particular. */
+  readonly advice: string;
+}
+
+export function judgeDiscovery({ source, server, objects, places, faults, fault, advice }: DiscoveryFacts): Finding {
+  const check = "discovery";
+  if (fault !== "") {
+    const found = `${source}${server === "" ? "" : ` at ${server}`}: ${fault}`;
+    return fail(
+      check,
+      found,
+      "no runtime is found there",
+      advice || "look at the way to the API server, and at its log",
+    );
+  }
+  const found = `${source}: ${places} places for requests, as ${server} tells`;
+  if (objects === 0) return warn(check, found, "there is nobody yet to send requests to", advice);
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
+  if (faults.length > 0)
+    return warn(check, `${found}; ${faults[0]}${more}`, "it gets no requests", "correct the source");
+  return ok(check, found);
+}
+
 export interface RuntimeFacts {
   /** As it is named, or by its port. */
   readonly name: string;

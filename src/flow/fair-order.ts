@@ -17,6 +17,7 @@ import { assert } from "../base/assert.ts";
 import { Heap, type HeapItem } from "../base/heap.ts";
 
 const AHEAD_MAX = 1024;
+const NO_HOMES: readonly never[] = [];
 
 /**
  * A request as the queue sees it: one object for each request in progress, made once and used again for the next.
@@ -36,6 +37,17 @@ export class Waiter<T> implements HeapItem {
   bytes = 0;
   /** Until when it must have been taken; Infinity leaves that to the queue. */
   deadlineMs = Infinity;
+  /** When the request came, and until when its first token is wanted. */
+  cameMs = 0;
+  wantedMs = Infinity;
+  /** Its answer comes whole. */
+  isSilent = false;
+  /** Rows that have some of its prompt cached. */
+  homes: readonly { readonly row: number; readonly tokens: number }[] = NO_HOMES;
+  /** Tokens a second that its targets take at least, as far as is known; 0: nothing is. */
+  perSecondMin = 0;
+  /** Its number at the desk that binds it; 0: it is not there. */
+  lateId = 0;
 
   // ---- the queue's own
   heapIndex = -1;

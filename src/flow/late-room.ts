@@ -8,7 +8,7 @@
  *
  * Of all pairs of a request and an open target the one is bound that has the least
  *
- *   work + price + loadMs * load - ageWeight * age            in milliseconds
+ *   work + price + debt + loadMs * load - ageWeight * age            in milliseconds
  *
  * where `work` is the time for the tokens that the target's cache doesn't have, `load` counts the requests at the target,
  * whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
@@ -21,7 +21,8 @@
  * `lateShare` of the targets work at such. Whoever has waited for `waitMsMax` goes before all others, wherever there is
  * room: nobody waits longer than that and the time until the next target opens.
  *
- * Priorities come first of all; 0 goes before 1.
+ * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
+ * it as so much more work: its `debt` (`tenant-debts.ts`).
  *
  * Cost: each binding looks once at every target, and at up to `scanMax` requests in the order in which they came; at the
  * homes of those alone that could still be better than the best one found, by the least that they have to compute.
@@ -29,7 +30,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { LateConfig } from "./late-settings.ts";
-import type { TargetPace } from "./target-pace.ts";
+import { TenantDebts } from "./tenant-debts.ts";
 
 /** Where more of a prompt is cached than elsewhere. */
 export interface Home {
@@ -37,10 +38,18 @@ export interface Home {
   readonly tokens: number;
 }
 
-/** The targets as the room sees them, by number. */
+/** What is known of a target's own work for us; a TargetPace knows it. */
+export interface Pace {
+  readonly busyUntilMs: number;
+  readonly msPerToken: number;
+}
+
+/** The targets as the room sees them, by number: how many there are may change between two calls. */
 export interface LateTargets {
   readonly count: number;
-  pace(target: number): TargetPace;
+  pace(target: number): Pace;
+  /** What a prompt waits for there beside what is to be computed: the target is far away, ill, cold. Keeps none closed. */
+  delayMs?(target: number): number;
   /** Requests may be sent there, and it has room in its batch and in its cache. */
   hasRoom(target: number): boolean;
   /** Requests that are there. */
@@ -58,6 +67,9 @@ export interface LateWaiter {
   readonly cameMs: number;
   /** Its first token is wanted by then. */
   readonly wantedMs: number;
+  /** Whose it is, among whom room is shared, and that one's part: 1 is usual. */
+  readonly tenant?: string;
+  readonly weight?: number;
   /** The room's own: where its prefix is, and what is left of it at the best of these. */
   homes: readonly Home[];
   homesMs: number;
@@ -86,15 +98,16 @@ export class LateRoom<W extends LateWaiter> {
   readonly #homesOf: (waiter: W) => readonly Home[];
   /** In the order in which they came. */
   readonly #waiters: W[] = [];
+  readonly #debts = new TenantDebts();
   #wakeAtMs = Infinity;
 
   // The targets, as they are at a binding.
   /** FULL: nothing may be sent there; BUSY: not now; OPEN. */
-  readonly #state: Uint8Array;
+  #state = new Uint8Array(0);
   /** Until what it has is computed. */
-  readonly #waitMs: Float64Array;
-  readonly #msPerToken: Float64Array;
-  readonly #loadMs: Float64Array;
+  #waitMs = new Float64Array(0);
+  #msPerToken = new Float64Array(0);
+  #loadMs = new Float64Array(0);
   /** Of the open ones, and of the busy ones, that which would be done first with a prompt that nobody has cached; -1. */
   #first = -1;
   #soonest = -1;
@@ -114,10 +127,14 @@ export class LateRoom<W extends LateWaiter> {
     this.#config = config;
     this.#targets = targets;
     this.#homesOf = homesOf;
-    this.#state = new Uint8Array(targets.count);
-    this.#waitMs = new Float64Array(targets.count);
-    this.#msPerToken = new Float64Array(targets.count);
-    this.#loadMs = new Float64Array(targets.count);
+    this.#grow(targets.count);
+  }
+
+  #grow(count: number): void {
+    this.#state = new Uint8Array(count);
+    this.#waitMs = new Float64Array(count);
+    this.#msPerToken = new Float64Array(count);
+    this.#loadMs = new Float64Array(count);
   }
 
   get waiting(): number {
@@ -132,13 +149,16 @@ export class LateRoom<W extends LateWaiter> {
   offer(waiter: W, nowMs: number): void {
     this.#findHomes(waiter, nowMs);
     this.#waiters.push(waiter);
+    this.#debts.came(waiter.tenant ?? "");
   }
 
   /** Its client went away; false when it doesn't wait. */
   remove(waiter: W): boolean {
     const at = this.#waiters.indexOf(waiter);
-    if (at >= 0) this.#waiters.splice(at, 1);
-    return at >= 0;
+    if (at < 0) return false;
+    this.#waiters.splice(at, 1);
+    this.#debts.left(waiter.tenant ?? "", 0);
+    return true;
   }
 
   /** The next one to be sent; null: nobody, for now. What is bound must be told to its target's pace before the next call. */
@@ -151,7 +171,9 @@ export class LateRoom<W extends LateWaiter> {
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
-    return { waiter, target: this.#target, freshTokens: fresh(waiter, this.#target) };
+    const freshTokens = fresh(waiter, this.#target);
+    this.#debts.left(waiter.tenant ?? "", freshTokens / (waiter.weight ?? 1));
+    return { waiter, target: this.#target, freshTokens };
   }
 
   #findHomes(waiter: W, nowMs: number): void {
@@ -168,14 +190,15 @@ export class LateRoom<W extends LateWaiter> {
     const targets = this.#targets;
     let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
     this.#leastMsPerToken = Infinity;
+    if (this.#state.length < targets.count) this.#grow(targets.count * 2);
     for (let target = 0; target < targets.count; target += 1) {
       const pace = targets.pace(target);
       const { msPerToken } = pace;
       const others = targets.othersTokens(target);
       const othersMs = others > 0 ? Math.max(0, targets.othersMs(target) - pace.busyUntilMs) + others * msPerToken : 0;
       const busyUntilMs = pace.busyUntilMs + othersMs;
-      const waitMs = Math.max(0, busyUntilMs - nowMs);
-      if (waitMs > lateWorkMs) lateAtWork += 1;
+      const waitMs = Math.max(0, busyUntilMs - nowMs) + (targets.delayMs?.(target) ?? 0);
+      if (busyUntilMs - nowMs > lateWorkMs) lateAtWork += 1;
       this.#state[target] = FULL;
       if (!targets.hasRoom(target)) continue;
       const load = loadMs * targets.active(target);
@@ -223,7 +246,7 @@ export class LateRoom<W extends LateWaiter> {
         const work = waiter.leastTokens * this.#leastMsPerToken;
         const isLate = nowMs + work > Math.min(waiter.wantedMs, waiter.cameMs + patienceMs);
         const rank = waiter.priority * 2 + (isLate ? 1 : 0);
-        const value = work - age * (isLate ? lateAgeWeight : ageWeight);
+        const value = work + this.#debtMs(waiter, this.#leastMsPerToken) - age * (isLate ? lateAgeWeight : ageWeight);
         if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) continue;
       } else if (this.#rank === OVERDUE && waiter.cameMs >= this.#value) continue;
       if (nowMs - waiter.homesMs > refreshMs) this.#findHomes(waiter, nowMs);
@@ -251,6 +274,10 @@ export class LateRoom<W extends LateWaiter> {
     this.#consider(waiter, place, first, fresh(waiter, first), leastWork, busyMs, nowMs);
   }
 
+  #debtMs({ tenant = "" }: W, msPerToken: number): number {
+    return this.#debts.tokens(tenant) * this.#config.tenantWeight * msPerToken;
+  }
+
   #workMs(tokens: number, target: number): number {
     return Math.max(1, tokens) * this.#msPerToken[target]!;
   }
@@ -275,7 +302,7 @@ export class LateRoom<W extends LateWaiter> {
     if (!isOverdue && isLate && work > config.lateWorkMs && !this.#mayBeLate) return;
     // Lower goes first: the overdue, then by priority, and within one those that can still be in time.
     const rank = isOverdue ? OVERDUE : waiter.priority * 2 + (isLate ? 1 : 0);
-    const dear = work + price + this.#loadMs[target]!;
+    const dear = work + price + this.#debtMs(waiter, this.#msPerToken[target]!) + this.#loadMs[target]!;
     const value = isOverdue ? waiter.cameMs : dear - age * (isLate ? config.lateAgeWeight : config.ageWeight);
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;
     this.#rank = rank;

@@ -1,18 +1,22 @@
 /** How requests are held and bound late. */
-import { duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { duration, flag, integer, number, section, type Infer } from "../base/settings.ts";
 
 export const lateSettings = section({
+  enabled: flag({
+    default: false,
+    doc: "Requests of models that no policy gives another way to balance are held while every target that could take them is at work, and bound when one is about to be free.",
+  }),
   horizonMs: duration({
-    default: "60ms",
+    default: "80ms",
     min: "1ms",
     max: "10s",
     doc: "A target takes its next prompt when it will have computed what it has within this time. Too short, and its engine runs dry between two prompts; too long, and what waits there can't be reordered any more.",
   }),
   patienceMs: duration({
-    default: "2500ms",
+    default: "2s",
     min: "10ms",
     max: "1h",
-    doc: "Requests that can't have their first token by then any more wait behind those that can.",
+    doc: "Requests that can't have their first token by then any more wait behind those that can. What is promised to users is best.",
   }),
   waitMsMax: duration({
     default: "60s",
@@ -21,14 +25,19 @@ export const lateSettings = section({
     doc: "Whoever has waited that long goes before all others.",
   }),
   ageWeight: number({
-    default: 1.5,
+    default: 1,
     max: 100,
     doc: "How much work a waiting request may be ahead of another for each unit of time that it came earlier: 0 is shortest work first, much is first come, first served.",
   }),
   lateAgeWeight: number({
-    default: 0.1,
+    default: 0.05,
     max: 100,
     doc: "The same among requests that are out of patience.",
+  }),
+  tenantWeight: number({
+    default: 4,
+    max: 100,
+    doc: "How much each millisecond of work that a tenant got more than another that waits counts against it: 0 knows no tenants.",
   }),
   missWeight: number({
     default: 0.3,

@@ -143,7 +143,7 @@ export class Queue<T> {
     for (let priority = 0; priority < waiter.priority; priority++) ahead += this.#orders[priority]?.tokens ?? 0;
     if (ahead === 0) return 0;
     const rate = this.#rate.perSecond(nowMs);
-    return rate === undefined ? 0 : (ahead / rate) * 1000;
+    return rate === undefined ? 0 : (ahead / Math.max(rate, waiter.perSecondMin)) * 1000;
   }
 
   /** What a request that is refused, pushed out or over its wait is told. */

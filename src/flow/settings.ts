@@ -1,5 +1,6 @@
 /** What the failure handling of a data-plane worker may be told, with the reason for each default; see DESIGN.md. */
 import { bytes, duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { lateSettings } from "./late-settings.ts";
 
 const breakerSettings = section(
   {
@@ -237,6 +238,7 @@ export const flowSettings = section({
   queue: queueSettings,
   limit: limitSettings,
   slowStart: slowStartSettings,
+  late: lateSettings,
 });
 
 export type FlowConfig = Infer<typeof flowSettings>;

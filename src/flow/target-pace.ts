@@ -7,6 +7,10 @@
  * divided by its uncached tokens, that is what a token costs there now: steps of decoding in between, and all. The mean
  * of it weighs by tokens, since a short prompt's time is mostly other things, and is bounded to a factor of ten of what
  * the target is thought to be able to, so that one stall doesn't close it for long.
+ *
+ * Answers that come whole have no first token to be seen. Such prompts are silent: they count as computed when their time
+ * has passed, or when one that was sent behind them is; and the end of the answer teaches only that a token costs less
+ * than was thought.
  */
 import { assert } from "../base/assert.ts";
 
@@ -14,12 +18,15 @@ import { assert } from "../base/assert.ts";
 const MEMORY_TOKENS = 20_000;
 /** Prompts of fewer tokens teach nothing. */
 const LESSON_TOKENS_MIN = 256;
-const BOUND = 10;
+/** How many times faster or slower than assumed a target may come to be thought. */
+export const PACE_BOUND = 10;
 
 /** A prompt that is on its way to a target or waits there. */
 export interface Computing {
   readonly tokens: number;
   readonly sentMs: number;
+  /** Nothing tells of its first token. */
+  readonly isSilent?: boolean;
   /** That others had there, as far as was known, and that are computed before it; 0. */
   readonly othersTokens?: number;
 }
@@ -28,7 +35,8 @@ export class TargetPace {
   /** When all that was sent will be computed, as far as is known. */
   busyUntilMs = 0;
   msPerToken: number;
-  readonly #assumedMsPerToken: number;
+  #assumedMsPerToken: number;
+  #hasLearnt = false;
   readonly #computing: Computing[] = [];
   #tokens = 0;
   #lastFirstMs = 0;
@@ -37,6 +45,14 @@ export class TargetPace {
     assert(msPerToken > 0, "a token takes time");
     this.msPerToken = msPerToken;
     this.#assumedMsPerToken = msPerToken;
+  }
+
+  /** What is thought of the target has changed: it counts until something was learnt, and bounds that. */
+  assume(msPerToken: number): void {
+    assert(msPerToken > 0, "a token takes time");
+    if (msPerToken === this.#assumedMsPerToken) return;
+    this.#assumedMsPerToken = msPerToken;
+    this.msPerToken = this.#hasLearnt ? this.#bounded(this.msPerToken) : msPerToken;
   }
 
   /** Prompts without a first token. */
@@ -57,16 +73,49 @@ export class TargetPace {
 
   /** Its first token came. */
   answered(prompt: Computing, nowMs: number): void {
-    const beganMs = Math.max(this.#lastFirstMs, prompt.sentMs);
-    if (this.#left(prompt)) this.#learn(prompt.tokens + (prompt.othersTokens ?? 0), nowMs - beganMs);
+    // What was computed before it and said nothing took its part of the time.
+    const [first = prompt] = this.#computing;
+    const beganMs = Math.max(this.#lastFirstMs, first.isSilent === true ? first.sentMs : prompt.sentMs);
+    const tokens = this.#passBefore(prompt) + prompt.tokens + (prompt.othersTokens ?? 0);
+    if (this.#left(prompt)) this.#learn(tokens, nowMs - beganMs);
     this.#lastFirstMs = nowMs;
+    this.#reckon(nowMs);
+  }
+
+  /** The answer to a silent prompt came, all of it: the prompt's part took no longer than that. */
+  ended(prompt: Computing, nowMs: number): void {
+    if (!this.#computing.includes(prompt)) return;
+    this.#passBefore(prompt);
+    const tookMs = nowMs - Math.max(this.#lastFirstMs, prompt.sentMs);
+    if (this.#left(prompt) && tookMs < prompt.tokens * this.msPerToken) this.#learn(prompt.tokens, tookMs);
     this.#reckon(nowMs);
   }
 
   /** It failed, or its client went away, before that. */
   dropped(prompt: Computing, nowMs: number): void {
+    if (prompt.isSilent === true && !this.#computing.includes(prompt)) return;
     this.#left(prompt);
     this.#reckon(nowMs);
+  }
+
+  /** Time passes: silent prompts whose turn is over are taken to be computed. */
+  pass(nowMs: number): void {
+    for (let first = this.#computing[0]; first?.isSilent === true; first = this.#computing[0]) {
+      const doneMs = Math.max(this.#lastFirstMs, first.sentMs) + first.tokens * this.msPerToken;
+      if (doneMs > nowMs) return;
+      this.#left(first);
+      this.#lastFirstMs = doneMs;
+    }
+  }
+
+  /** Silent prompts that were sent before this one are computed; answers their tokens. */
+  #passBefore(prompt: Computing): number {
+    let tokens = 0;
+    for (let first = this.#computing[0]; first?.isSilent === true && first !== prompt; first = this.#computing[0]) {
+      this.#left(first);
+      tokens += first.tokens;
+    }
+    return tokens;
   }
 
   /** True when it was the one whose turn it was. */
@@ -81,8 +130,12 @@ export class TargetPace {
   #learn(tokens: number, tookMs: number): void {
     if (tokens < LESSON_TOKENS_MIN || !(tookMs > 0)) return;
     const weight = 1 - Math.exp(-tokens / MEMORY_TOKENS);
-    const told = Math.min(this.#assumedMsPerToken * BOUND, Math.max(this.#assumedMsPerToken / BOUND, tookMs / tokens));
-    this.msPerToken += (told - this.msPerToken) * weight;
+    this.msPerToken += (this.#bounded(tookMs / tokens) - this.msPerToken) * weight;
+    this.#hasLearnt = true;
+  }
+
+  #bounded(msPerToken: number): number {
+    return Math.min(this.#assumedMsPerToken * PACE_BOUND, Math.max(this.#assumedMsPerToken / PACE_BOUND, msPerToken));
   }
 
   #reckon(nowMs: number): void {

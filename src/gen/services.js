@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source ba676318d27ce8cfe67fd88e output 696bc9ab49a3cecb9089f0e4
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7fec7d443ab4cc4d5ebf271b output fab8cc58c2a89547fcbdea54
 export const SCHEMA = {
  "messages": {
   "infermesh.control.v1.ErrorDetail": {
@@ -1608,7 +1608,7 @@ export const SCHEMA = {
      "json": "strategy",
      "number": 8,
      "type": "string",
-     "doc": "How requests of the model are balanced: \"score\", \"least-loaded\", \"two-choices\", \"random\" or \"round-robin\"."
+     "doc": "How requests of the model are balanced: \"late\", \"score\", \"least-loaded\", \"two-choices\", \"random\" or \"round-robin\"."
     }
    ]
   },
@@ -2013,7 +2013,7 @@ export const SCHEMA = {
      "json": "strategy",
      "number": 1,
      "type": "string",
-     "doc": "\"score\", \"least-loaded\", \"round-robin\", \"random\" or \"two-choices\"."
+     "doc": "\"late\", \"score\", \"least-loaded\", \"round-robin\", \"random\" or \"two-choices\"."
     },
     {
      "name": "weights",

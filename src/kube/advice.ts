@@ -1,4 +1,4 @@
-/** What to do about an API server that refuses, in words for people. */
+/** What to do about an API server that refuses or tells of nothing, in words for people. */
 import type { Question } from "./watch.ts";
 
 /** API groups of what is asked for. */
@@ -15,4 +15,10 @@ export function adviceFor(status: number, { resource, namespace }: Question): st
   }
   if (status === 404) return `the API server has no ${resource} at that path: EndpointSlices need Kubernetes 1.21`;
   return "";
+}
+
+/** Where nothing matches. */
+export function emptyHint({ resource, selector }: Question): string {
+  if (resource === "pods") return `no pod has the labels ${selector} yet`;
+  return `no EndpointSlice has the labels ${selector} yet: theirs are those of their Service; pods=LABELS finds pods by their own`;
 }

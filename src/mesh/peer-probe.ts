@@ -8,6 +8,7 @@
 import { isIP } from "node:net";
 import { toMeshError } from "../base/errors.ts";
 import { parseAddress } from "../base/units.ts";
+import type { PeerAnswer as Met } from "../diagnosis/network-checks.ts";
 import { acknowledges, answered, ping, question } from "../swim/question.ts";
 import { clusterMark } from "../swim/wire.ts";
 import type { Endpoint } from "./addresses.ts";
@@ -19,17 +20,8 @@ import type { GossipConfig } from "./settings.ts";
 import { CLOSED, REFUSED, TcpClient } from "./tcp-client.ts";
 import { Udp } from "./udp.ts";
 
-export type PeerAnswer =
-  | {
-      readonly kind: "answered";
-      readonly id: string;
-      readonly members: number;
-      readonly tcpMs: number;
-      readonly udpMs: number | null;
-      readonly secondsAhead: number | null;
-    }
-  | { readonly kind: "stranger" | "plain" | "refused" }
-  | { readonly kind: "silent"; readonly message: string };
+/** What comes of asking: who asks does not know yet whether the address is its own. */
+export type PeerAnswer = Exclude<Met, { readonly kind: "own" }>;
 
 export interface ProbeOptions {
   readonly mesh: Pick<GossipConfig, "cluster" | "limits">;

@@ -1,9 +1,10 @@
 /** The metrics of what happens when targets fail or are full, and of the cache: what the workers count once. */
 import type { Exposition } from "./exposition.ts";
+import { addLateMetrics, type LateFigures, type LatePlaces } from "./late-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
 import type { WorkerStats } from "./worker-stats.ts";
 
-export function addFlowMetrics(to: Exposition, stats: WorkerStats): void {
+export function addFlowMetrics(to: Exposition, stats: WorkerStats, places: LatePlaces, late: () => LateFigures): void {
   to.addOne(ROUTER_METRICS.retries, () => stats.retries());
   to.addOne(ROUTER_METRICS.hedges, () => stats.hedges());
   to.addOne(ROUTER_METRICS.fallbacks, () => stats.count("fallbacks"));
@@ -27,4 +28,5 @@ export function addFlowMetrics(to: Exposition, stats: WorkerStats): void {
   ]);
   to.addOne(ROUTER_METRICS.cacheEntries, () => stats.count("cacheEntries"));
   to.addOne(ROUTER_METRICS.cacheBytes, () => stats.count("cacheBytes"));
+  addLateMetrics(to, stats, places, late);
 }

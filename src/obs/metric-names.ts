@@ -151,7 +151,7 @@ export const ROUTER_METRICS = {
     "infermesh_router_picks_total",
     ["target", "reason"],
     "",
-    "How often a target was chosen: best (of several), only (one was left), retry, ejected-fallback (all were passed over).",
+    "How often a target was chosen: best (of several), only (one was left), retry, ejected-fallback (all were passed over), late (by the desk that binds late).",
   ),
   upstreamErrors: metric(
     "counter",

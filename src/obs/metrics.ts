@@ -28,6 +28,7 @@ import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
 import { gpuText } from "./gpu-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
 import { addPrefixMetrics, type PrefixFigures } from "./prefix-metrics.ts";
+import type { LateFigures } from "./late-metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
 import { addPolicyMetrics, type PolicyFigures } from "./policy-metrics.ts";
@@ -49,6 +50,7 @@ export interface RouterMetricsOptions {
     readonly restarts: number;
     readonly replacements: number;
     readonly retiring: number;
+    readonly late: LateFigures;
     readonly scorer: { readonly kind: string; readonly reason: string };
   };
   readonly reloads: { readonly counts: Readonly<Record<string, number>>; readonly isOk: boolean };
@@ -153,7 +155,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
     ),
   );
   out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
-  addFlowMetrics(out, stats);
+  addFlowMetrics(out, stats, placement, () => crew.late);
   addPrefixMetrics(out, stats, options.prefixes);
   out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());

@@ -10,7 +10,7 @@ import {
   bucketOf,
 } from "./buckets.ts";
 
-export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback"] as const;
+export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
 export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated", "exhausted"] as const;
@@ -59,6 +59,10 @@ export const COUNT = {
   prefixToldPrompt: 25,
   prefixToldCached: 26,
   prefixToldExpected: 27,
+  lateAtOnce: 28,
+  lateBound: 29,
+  lateUnreached: 30,
+  lateMessages: 31,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -69,7 +73,9 @@ const LOADS = {
 const GAUGES = [COUNT.connections, COUNT.waiting, COUNT.cacheEntries, COUNT.cacheBytes] as const;
 
 export const DECISIONS = Object.keys(COUNT).length;
-export const FIXED = DECISIONS + DECISION_MICROSECONDS.length + 2;
+/** How long who was held waited until it was bound, in seconds. */
+export const LATE_WAITS = DECISIONS + DECISION_MICROSECONDS.length + 2;
+export const FIXED = LATE_WAITS + FIRST_TOKEN_SECONDS.length + 2;
 
 // Places in a model's part: counts by code, then three histograms (buckets, +Inf, sum), then tokens.
 export const DURATIONS = CODES.length;
@@ -200,6 +206,22 @@ export class WorkerCounters {
   /** A first token came later than its policy promises. */
   lateFirstToken(): void {
     add(this.#values, COUNT.lateFirstTokens, 1);
+  }
+
+  /** A request of a model that is bound late met an open target, or could not go where the desk had bound it. */
+  late(how: "lateAtOnce" | "lateUnreached"): void {
+    add(this.#values, COUNT[how], 1);
+  }
+
+  /** The desk bound a request that had waited for so long since it came. */
+  lateBound(waitedMs: number): void {
+    add(this.#values, COUNT.lateBound, 1);
+    observe(this.#values, LATE_WAITS, FIRST_TOKEN_SECONDS, waitedMs / 1000);
+  }
+
+  /** The desk was told something. */
+  lateMessage(): void {
+    add(this.#values, COUNT.lateMessages, 1);
   }
 
   /** A target told of its load: figures that are used, none of those, or nothing that can be read. */

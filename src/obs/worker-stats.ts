@@ -24,6 +24,7 @@ import {
   DURATIONS,
   FIRST_TOKENS,
   FIXED,
+  LATE_WAITS,
   PER_MODEL,
   PER_ROW,
   PICK_REASONS,
@@ -134,6 +135,11 @@ export class WorkerStats {
   /** In microseconds. */
   decisions(): HistogramReading {
     return this.#histogram(DECISIONS, DECISION_MICROSECONDS);
+  }
+
+  /** In seconds. */
+  lateWaits(): HistogramReading {
+    return this.#histogram(LATE_WAITS, FIRST_TOKEN_SECONDS);
   }
 
   picks(row: number): ReadonlyMap<string, number> {

@@ -46,7 +46,7 @@ export interface AclSpec {
   readonly reason?: string;
 }
 
-export const STRATEGIES = ["score", "least-loaded", "round-robin", "random", "two-choices"] as const;
+export const STRATEGIES = ["late", "score", "least-loaded", "round-robin", "random", "two-choices"] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
 export interface BalanceSpec {

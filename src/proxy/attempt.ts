@@ -38,6 +38,8 @@ export class Attempt implements UpstreamUser {
   target: Target | null = null;
   row = NO_TARGET;
   #tokens = 0;
+  /** The number by which the desk waits for its first token; 0: it doesn't. */
+  #lateId = 0;
   /** When it was given to the target, or chosen for that. */
   sentMs = 0;
   /** Its target's breaker has heard of it. */
@@ -86,6 +88,7 @@ export class Attempt implements UpstreamUser {
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = choice.tokens;
+    this.#lateId = choice.lateId;
     this.sentMs = nowMs();
     this.isTold = false;
     this.sending = false;
@@ -120,8 +123,13 @@ export class Attempt implements UpstreamUser {
     this.#upstream?.resume();
   }
 
-  /** The prompt's tokens are worked off. */
-  endPrefill(): void {
+  /** The prompt's tokens are worked off: its first token came, if `isSeen`, or it ended without. */
+  endPrefill(isSeen: boolean): void {
+    if (this.#lateId !== 0) {
+      if (isSeen) this.#context.late?.answered(this.#lateId);
+      else this.#context.late?.over(this.#lateId);
+      this.#lateId = 0;
+    }
     if (this.#tokens === 0) return;
     this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
     this.#tokens = 0;
@@ -133,7 +141,7 @@ export class Attempt implements UpstreamUser {
     if (upstream === null) return;
     this.#upstream = null;
     this.sending = false;
-    this.endPrefill();
+    this.endPrefill(false);
     this.#context.table.end(this.#context.index, this.row);
     upstream.release(clean);
   }

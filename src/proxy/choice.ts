@@ -5,16 +5,31 @@
  * A claim fails when another worker took the last place in between, or every connection that this worker may have to
  * the target is busy; then the next best is tried. When all that have room are ejected, or held back by breakers, one of
  * them is taken all the same: a target that may be ill is better than an error that is certain.
+ *
+ * Where a model is bound late, a first choice is made here only while nobody waits and its row is open; else the answer
+ * is HELD, and the desk chooses (late-desk.ts). What it has claimed is taken as it is, and given back where this worker
+ * has no way there; then the scorer chooses after all.
  */
 import type { PickReason } from "../obs/worker-counters.ts";
+import { PACE_BOUND } from "../flow/target-pace.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
+import type { PrefixHome } from "../score/prefix-lookup.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Waiter } from "../flow/fair-order.ts";
+import type { ModelFlow, Waiting } from "./dispatch.ts";
+import type { LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
+import type { Wishes } from "./wishes.ts";
+
+/** Beside NO_TARGET and ALL_FULL: there is room, and the desk is to say where and when. */
+export const HELD = -10;
 
 /** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
 const DECISION_SAMPLE = 8;
+
+const NO_HOMES: readonly PrefixHome[] = [];
 
 let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
 let decisions = 0;
@@ -36,8 +51,12 @@ export class Choice<Way> {
   row = NO_TARGET;
   target: Target | null = null;
   way: Way | null = null;
+  /** The number by which the desk knows the request; 0: it was bound here. */
+  lateId = 0;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
+  /** With HELD: the rows that have some of the prompt cached. */
+  homes: readonly PrefixHome[] = NO_HOMES;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -48,16 +67,51 @@ export class Choice<Way> {
 
   /**
    * Claims a row of `model` for a prompt of so many tokens, none of the `excluded`.
-   * Answers its number, or NO_TARGET (none is routable) or ALL_FULL (none has room).
+   * Answers its number, or NO_TARGET (none is routable), ALL_FULL (none has room) or HELD. A `place` is claimed already,
+   * for as many tokens.
    */
-  make(context: WorkerContext, model: number, tokens: number, excluded: readonly number[], isRetry: boolean): number {
+  make(
+    context: WorkerContext,
+    model: number,
+    tokens: number,
+    excluded: readonly number[],
+    isRetry: boolean,
+    place: LateBound | null = null,
+  ): number {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
-    let row = this.#claim(context, model, tokens, excluded, isRetry, false);
+    this.lateId = 0;
+    let row = place === null ? NO_TARGET : this.#take(context, model, place);
+    if (row < 0) {
+      const mayHold = !isRetry && place === null && isBoundLate(context, model);
+      row = this.#claim(context, model, tokens, excluded, isRetry, false, mayHold);
+    }
     // A target that a breaker holds back is better than none.
-    if (row < 0 && this.#isHeld) row = this.#claim(context, model, tokens, excluded, isRetry, true);
+    if (row < 0 && row !== HELD && this.#isHeld) row = this.#claim(context, model, tokens, excluded, isRetry, true);
     if (timed) context.counters.decision((performance.now() - before) * 1000);
     return row;
+  }
+
+  /** Takes what the desk claimed; or gives it back. */
+  #take(context: WorkerContext, model: number, { id, row, tokens }: LateBound): number {
+    const { routes, dispatch, late, counters } = context;
+    const target = routes.target(row);
+    const isAllowed = target !== undefined && dispatch.allows(row);
+    const way = isAllowed ? this.#open(target) : null;
+    if (target !== undefined && way !== null) {
+      counters.pick(row, "late");
+      this.row = row;
+      this.target = target;
+      this.way = way;
+      this.tokens = tokens;
+      this.lateId = id;
+      return row;
+    }
+    if (isAllowed) dispatch.observe(model, row, "unknown", nowMs());
+    late?.giveBack(row, tokens);
+    late?.unreached(id);
+    counters.late("lateUnreached");
+    return ALL_FULL;
   }
 
   #claim(
@@ -67,6 +121,7 @@ export class Choice<Way> {
     excluded: readonly number[],
     isRetry: boolean,
     force: boolean,
+    mayHold = false,
   ): number {
     const { table, pick, index, counters, routes, dispatch, enforcement } = context;
     const picker = enforcement === null ? context.picker : enforcement.pickerOf(model);
@@ -87,6 +142,10 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
+      if (mayHold && isHeldBack(context, model, row)) {
+        this.homes = context.prefixes?.lookup.homes() ?? NO_HOMES;
+        return HELD;
+      }
       if (!force && !dispatch.allows(row)) {
         this.#isHeld = true;
         if (!pick.exclude(row)) break;
@@ -99,6 +158,7 @@ export class Choice<Way> {
         const way = target === undefined ? null : this.#open(target);
         if (target !== undefined && way !== null) {
           counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
+          if (mayHold) counters.late("lateAtOnce");
           this.row = row;
           this.target = target;
           this.way = way;
@@ -115,4 +175,57 @@ export class Choice<Way> {
     }
     return ALL_FULL;
   }
+}
+
+/** Others wait for the model, and are not the desk's to serve: whoever comes now is behind them. */
+export function isBehind(context: WorkerContext, flow: ModelFlow): boolean {
+  return flow.queue.requests > 0 && !isBoundLate(context, flow.model);
+}
+
+/** Others wait for the model, here or in other workers, or the row that is best is at work. */
+function isHeldBack({ late, dispatch }: WorkerContext, model: number, row: number): boolean {
+  if (late === null) return false;
+  if (late.isCrowded(model) || !late.isOpen(row)) return true;
+  return dispatch.waiting > 0 && dispatch.flow(model).queue.requests > 0;
+}
+
+/** Lets it wait, for the desk where its model is bound late; or answers after how many seconds it may come again. */
+export function waitIn(
+  context: WorkerContext,
+  flow: ModelFlow,
+  waiter: Waiter<Waiting>,
+  cameMs: number,
+  { priority, firstTokenMs }: Wishes,
+): number {
+  waiter.priority = priority;
+  waiter.cameMs = cameMs;
+  waiter.wantedMs = cameMs + firstTokenMs;
+  waiter.perSecondMin = heldPerSecond(context, flow.model);
+  return context.dispatch.wait(flow, waiter, isBoundLate(context, flow.model));
+}
+
+/** Whether some target of the model could take a request now. */
+function hasRoom({ table, pick, picker }: WorkerContext, model: number): boolean {
+  pick.model = model;
+  pick.promptTokens = 0;
+  pick.clearExcluded();
+  pick.nowDeciseconds = table.nowDeciseconds(unixMs());
+  const row = picker.pick(pick);
+  return row >= 0 || row === ALL_EJECTED;
+}
+
+/**
+ * Tokens a second by which a wait is foreseen at least of who is held though targets have room, since how fast those are
+ * emptied that wait says little of what targets can do: as much as the desk may come to believe of them. 0: it is for
+ * places that it waits.
+ */
+function heldPerSecond(context: WorkerContext, model: number): number {
+  if (context.late === null || !isBoundLate(context, model) || !hasRoom(context, model)) return 0;
+  return context.late.tokensPerSecond(context.routes.rowsOf(model)) * PACE_BOUND;
+}
+
+/** Whether the desk has a say in where the model's requests go. */
+export function isBoundLate({ late, enforcement }: WorkerContext, model: number): boolean {
+  if (late === null) return false;
+  return enforcement === null ? late.isDefault : enforcement.isBoundLate(model, late.isDefault);
 }

@@ -7,11 +7,12 @@ import type { ApiConfig } from "../wire/api-access.ts";
 import type { Content } from "./content.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Decisions } from "./decisions.ts";
-import type { Dispatch } from "./dispatch.ts";
+import type { Dispatch, ModelFlow } from "./dispatch.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { HealthWatches } from "./health-watches.ts";
 import type { Wires } from "./http2-wire.ts";
 import type { KnownHeads } from "./known-heads.ts";
+import type { LateLine } from "./late-line.ts";
 import type { LoadReports } from "./load-reports.ts";
 import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
@@ -36,6 +37,8 @@ export interface WorkerContext {
   readonly counters: WorkerCounters;
   readonly heads: KnownHeads;
   readonly dispatch: Dispatch;
+  /** To the desk that binds late; null: there is none. */
+  readonly late: LateLine<ModelFlow> | null;
   readonly deadlines: Deadlines;
   readonly loads: LoadReports;
   readonly wires: Wires;

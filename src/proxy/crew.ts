@@ -13,14 +13,18 @@
  */
 import { pack } from "msgpackr/pack";
 import { MeshError } from "../base/errors.ts";
+import { liveCopy, overwrite } from "../base/live.ts";
+import type { FlowConfig } from "../flow/settings.ts";
 import { adoptListeners, openListeners } from "../net/listen.ts";
 import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
+import type { LateFigures } from "../obs/late-metrics.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { Decision } from "./decisions.ts";
 import { Inquiries } from "./inquiries.ts";
+import { LateService } from "./late-service.ts";
 import type { PrefixRows } from "./prefix-rows.ts";
 import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
 import { type ThreadEvents, type ThreadStart, type Told, WorkerThread } from "./thread.ts";
@@ -115,6 +119,8 @@ export class Crew {
   readonly #seats: readonly Seat[];
   readonly #threads = new Set<WorkerThread>();
   readonly #inquiries = new Inquiries();
+  readonly #flow: FlowConfig;
+  readonly #late: LateService;
   /** The lowest last. */
   readonly #freeIndexes: number[];
   readonly #events: ThreadEvents;
@@ -137,6 +143,10 @@ export class Crew {
     this.#options = options;
     this.#listeners = listeners;
     this.#settings = only(options.settings);
+    this.#flow = liveCopy(options.settings.flow);
+    this.#late = new LateService(this.#flow.late, options.table, (index, bound) => {
+      for (const thread of this.#threads) if (thread.index === index) thread.send({ kind: "late-bound", bound });
+    });
     this.#tls = options.tls;
     this.#routes = pack(routes);
     this.#newest = routes.version;
@@ -214,6 +224,11 @@ export class Crew {
     return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
   }
 
+  /** What is known of requests that are bound late. */
+  get late(): LateFigures {
+    return this.#late.desk.figures(performance.now());
+  }
+
   seats(): SeatView[] {
     const nowMs = performance.now();
     return this.#seats.map(({ number, thread }) => {
@@ -269,6 +284,7 @@ export class Crew {
   /** Tells every worker the new settings. */
   configure(settings: WorkerSettings): void {
     this.#settings = only(settings);
+    overwrite(this.#flow, settings.flow);
     this.#tell({ kind: "settings", settings: this.#settings });
   }
 
@@ -348,6 +364,7 @@ export class Crew {
       index,
       table: table.buffer,
       stats: stats.buffer,
+      late: this.#late.waiting,
       prefixes: prefixes === null ? null : { index: prefixes.index.buffer, missWeight: prefixes.missWeight },
       fds: this.#descriptorsOf(seat),
       host: listen.host,
@@ -432,6 +449,9 @@ export class Crew {
       case "loads":
         this.#options.loads?.(message.packed);
         break;
+      case "late":
+        this.#late.heard(thread.index, message.news);
+        break;
       case "drained":
         thread.drained = true;
         if (this.#draining) this.#lookWhetherDrained();
@@ -457,6 +477,7 @@ export class Crew {
     const seat = this.#seatOf(thread);
     this.#threads.delete(thread);
     this.#options.table.clearWorker(thread.index);
+    this.#late.gone(thread.index);
     this.#options.stats.forWorker(thread.index).clearGauges();
     this.#freeIndexes.push(thread.index);
     this.#freeIndexes.sort((a, b) => b - a);

@@ -4,6 +4,9 @@
  *
  * A row without failures has no breaker, and costs a request nothing. A queue is served when a place in this worker is
  * given back, and every QUEUE_MS, since other workers give places back too. One timer looks after queues and hedges.
+ *
+ * Requests that are bound late wait here as well, by the same bounds and deadlines; which of them goes where is the
+ * desk's to say (late-desk.ts).
  */
 import { Heap } from "../base/heap.ts";
 import type { HeapItem } from "../base/heap.ts";
@@ -17,14 +20,18 @@ import { RetryBudget } from "../flow/retry-budget.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { nowMs, tick, unixMs } from "./clock.ts";
+import type { LateLine } from "./late-line.ts";
+import type { LateBound } from "./late-news.ts";
 
 /** How often a queue is looked at while somebody waits. */
 const QUEUE_MS = 10;
 
 /** Whoever waits in a queue. */
 export interface Waiting {
-  /** Tries to bind it, and says that it is `taken`; false: there is still no room, and it waits on. */
-  tryAgain(flow: ModelFlow): boolean;
+  /** Tries to bind it, and says that it is `taken`; false: it waits on. A place that is claimed is used, or given back. */
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean;
+  /** Whether access rules let it wait on; if not, it is refused. */
+  mayStill(flow: ModelFlow): boolean;
   /** Its wait is over in vain, or it was pushed out. */
   waitOver(retryAfterSeconds: number, isPushedOut: boolean): void;
 }
@@ -74,6 +81,8 @@ export class Dispatch {
   /** Called with the moment at which the timer is due, so that a transport wakes for it. */
   readonly #wakeAt: (atMs: number) => void;
   readonly #counts: FlowCounts;
+  /** To the desk that binds late; null: there is none. */
+  readonly #late: LateLine<ModelFlow> | null;
   #flows: (ModelFlow | undefined)[] = [];
   /** By row; only of those that failed. */
   readonly #breakers = new Map<number, RowBreaker>();
@@ -89,8 +98,10 @@ export class Dispatch {
     rowsOf: RowsOf,
     wakeAt: (atMs: number) => void,
     counts: FlowCounts,
+    late: LateLine<ModelFlow> | null = null,
   ) {
     this.#config = config;
+    this.#late = late;
     this.#counts = counts;
     this.#table = table;
     this.#rowsOf = rowsOf;
@@ -176,19 +187,21 @@ export class Dispatch {
 
   // ---- the waiting rooms
 
-  /** Lets the waiter wait; or answers after how many seconds its client may come again. */
-  wait(flow: ModelFlow, waiter: Waiter<Waiting>): number {
+  /** Lets the waiter wait, for the desk if `isLate`; or answers after how many seconds its client may come again. */
+  wait(flow: ModelFlow, waiter: Waiter<Waiting>, isLate = false): number {
     const { refusal, retryAfterSeconds, pushedOut } = flow.queue.offer(waiter, nowMs());
     if (refusal === null) {
       this.#count(1);
+      if (isLate) this.#late?.ask(flow, waiter, nowMs());
       this.#schedule(nowMs() + QUEUE_MS);
     }
     if (pushedOut.length > 0) {
       // The answer to an offer is overwritten by the next one, which whoever is told may make.
-      for (const { owner } of pushedOut.slice()) {
+      for (const out of pushedOut.slice()) {
+        this.#late?.left(out);
         this.#count(-1);
         this.#counts.turnedAway("pushedOut");
-        owner.waitOver(retryAfterSeconds, true);
+        out.owner.waitOver(retryAfterSeconds, true);
       }
     }
     if (refusal === null) return 0;
@@ -203,11 +216,13 @@ export class Dispatch {
 
   #leave(flow: ModelFlow, waiter: Waiter<Waiting>): void {
     flow.queue.remove(waiter, nowMs());
+    this.#late?.left(waiter);
     this.#count(-1);
   }
 
   /** A place at a target of the model has become free. */
   freed(model: number): void {
+    this.#late?.freed(model);
     if (this.#waiting === 0) return;
     const flow = this.#flows[model];
     if (flow !== undefined) this.#serve(flow);
@@ -216,6 +231,7 @@ export class Dispatch {
   /** A waiter has been given to a target: it calls this before anything is sent. */
   taken(flow: ModelFlow, waiter: Waiter<Waiting>): void {
     flow.queue.take(waiter, nowMs());
+    this.#late?.left(waiter);
     this.#count(-1);
   }
 
@@ -230,12 +246,13 @@ export class Dispatch {
     this.#isServing = true;
     const now = nowMs();
     for (let late = flow.queue.expire(now); late !== null; late = flow.queue.expire(now)) {
+      this.#late?.left(late);
       this.#count(-1);
       this.#counts.turnedAway("expired");
       late.owner.waitOver(flow.queue.retryAfterSeconds(late, now), false);
     }
     for (let next = flow.queue.next(); next !== null; next = flow.queue.next()) {
-      if (!next.owner.tryAgain(flow)) break;
+      if (next.lateId !== 0 || !next.owner.tryAgain(flow, null)) break;
     }
     this.#isServing = false;
   }

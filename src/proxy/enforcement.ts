@@ -10,7 +10,7 @@
  */
 import { type Change, type Item, keyOf, replay } from "../policy/item.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
-import type { Action, Kind } from "../policy/spec.ts";
+import type { Action, BalanceSpec, Kind } from "../policy/spec.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { Picker } from "../score/pick.ts";
 import { type Strategy, StrategyPicker } from "../score/strategy.ts";
@@ -132,8 +132,20 @@ export class Enforcement {
 
   /** How targets of the model are chosen. */
   pickerOf(model: number): Picker {
-    const strategy = this.#views.balanceFor(this.#routes.modelName(model))?.strategy ?? "score";
-    return strategy === "score" ? this.#score : this.#pickers[strategy];
+    const strategy = this.#strategyOf(model);
+    return strategy === undefined || strategy === "score" || strategy === "late"
+      ? this.#score
+      : this.#pickers[strategy];
+  }
+
+  /** Whether its requests are held until a target is about to be free; by default, where no policy says. */
+  isBoundLate(model: number, byDefault: boolean): boolean {
+    const strategy = this.#strategyOf(model);
+    return strategy === undefined ? byDefault : strategy === "late";
+  }
+
+  #strategyOf(model: number): BalanceSpec["strategy"] | undefined {
+    return this.#views.balanceFor(this.#routes.modelName(model))?.strategy;
   }
 
   /** Lets the request pass, at the expense of quotas, and adds to its wishes; or says why not. */

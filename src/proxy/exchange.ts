@@ -38,7 +38,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
-import { Choice } from "./choice.ts";
+import { Choice, HELD, isBehind, waitIn } from "./choice.ts";
 import { Draw } from "./draw.ts";
 import { askForLoad } from "./load-wish.ts";
 import { nowMs, unixMs } from "./clock.ts";
@@ -48,8 +48,9 @@ import type { Enforcement } from "./enforcement.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
+import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
-import { full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
+import { failureOf, full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -315,7 +316,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
-    const row = flow.queue.requests > 0 ? ALL_FULL : this.#claim(this.#first);
+    const row = isBehind(this.#context, flow) ? ALL_FULL : this.#claim(this.#first);
+    if (row === HELD) return this.#wait(flow, choice.homes);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
@@ -332,11 +334,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   /** Chooses a target for an attempt; the row, or why there is none. */
-  #claim(attempt: Attempt): number {
+  #claim(attempt: Attempt, place: LateBound | null = null): number {
     const tokens = this.#promptTokens();
     const isRetry = this.#attempts > 0;
     this.#draw.ask(this, this.fields.parts);
-    const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry);
+    const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry, place);
     const at = this.#draw.end(this.model, row, tokens, isRetry);
     if (row < 0) return row;
     attempt.take(choice);
@@ -362,14 +364,15 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- waiting
 
-  #wait(flow: ModelFlow): MeshError | null {
+  #wait(flow: ModelFlow, homes: typeof choice.homes = []): MeshError | null {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
-    waiter.priority = this.wishes.priority;
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
-    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
+    waiter.homes = homes;
+    const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.wishes);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.
     if (!waiter.waiting) return null;
@@ -380,15 +383,21 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     return null;
   }
 
-  tryAgain(flow: ModelFlow): boolean {
+  mayStill(flow: ModelFlow): boolean {
     const denial = this.#denialNow();
-    if (denial !== null) {
-      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
-      this.refuse(denial);
+    if (denial === null) return true;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    this.refuse(denial);
+    return false;
+  }
+
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+    if (!this.mayStill(flow)) {
+      if (place !== null) this.#context.late?.refuse(place);
       return true;
     }
-    const row = this.#claim(this.#first);
-    if (row === ALL_FULL) return false;
+    const row = this.#claim(this.#first, place);
+    if (row === ALL_FULL || row === HELD) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
     if (row < 0 && !this.#claimStandIn(this.#first)) this.refuse(this.#noTarget());
     else this.#launch(this.#first);
@@ -700,7 +709,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #firstToken(attempt: Attempt): void {
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
-    attempt.endPrefill();
+    attempt.endPrefill(this.#answer.status < 400);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
@@ -987,10 +996,4 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     span.streamed = this.#answer.eventStream;
     this.#context.tracer?.end(span);
   }
-}
-
-function failureOf(kind: UpstreamErrorKind, detail: string): MeshError {
-  if (kind === "timeout") return new MeshError("upstream_timeout", detail);
-  if (kind === "exhausted") return new MeshError("over_capacity", `this router can open no connection: ${detail}`);
-  return new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
 }

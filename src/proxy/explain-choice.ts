@@ -5,8 +5,8 @@
 import type { Strategy } from "../score/strategy.ts";
 import { type RowCost, TERM_NAMES } from "../score/terms.ts";
 
-/** The score is what decides where no policy says otherwise. */
-export type Way = Strategy | "score";
+/** By the score at once, or late: by the score while a target is open, else by the desk (late-desk.ts). */
+export type Way = Strategy | "score" | "late";
 
 export interface Contender {
   readonly node: string;
@@ -44,14 +44,20 @@ export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way):
   }
   const rest = isFallback ? "; all that have room are ejected, and one of them is better than none" : "";
   const alone = `${winner.node} is the only one that can be chosen`;
-  const why = among.length === 1 ? alone : way === "score" ? byScore(winner, able) : byStrategy(among, shareOf, way);
+  const why = among.length === 1 ? alone : isByScore(way) ? byScore(winner, able) : byStrategy(among, shareOf, way);
   return { among, shares, reason: `${why}${rest}` };
+}
+
+/** Bound late it is the score that decides while a target is open and nobody waits. */
+export function isByScore(way: Way): way is "score" | "late" {
+  return way === "score" || way === "late";
 }
 
 /** By row. */
 function sharesOf(able: readonly Contender[], way: Way): ReadonlyMap<number, number> {
   switch (way) {
-    case "score": {
+    case "score":
+    case "late": {
       const least = Math.min(...able.map(({ cost }) => cost.seconds));
       return even(able.filter(({ cost }) => cost.seconds - least <= least * TIE));
     }

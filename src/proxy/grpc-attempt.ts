@@ -13,6 +13,7 @@ import type { WorkerContext } from "./context.ts";
 import { headBytes } from "./grpc-heads.ts";
 import type { Http2Upstream } from "./http2-upstream.ts";
 import type { ClientSide } from "./http2-wire.ts";
+import type { LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
 
 /** The choices of every call of the worker, by whether its client has connections apart. */
@@ -32,6 +33,8 @@ export class GrpcAttempt {
   /** The claim's tokens, until the first message; the claim itself, until the end. */
   #tokens: number;
   #isClaimed = true;
+  /** The number by which the desk waits for its first message; 0: it doesn't. */
+  #lateId: number;
   /** The target's breaker has heard of it. */
   #isTold = false;
   #owed = 0;
@@ -44,7 +47,9 @@ export class GrpcAttempt {
     target: Target,
     way: Http2Upstream,
     tokens: number,
+    lateId: number,
   ) {
+    this.#lateId = lateId;
     this.#context = context;
     this.#client = client;
     this.#model = model;
@@ -54,7 +59,7 @@ export class GrpcAttempt {
     this.#tokens = tokens;
   }
 
-  /** Claims a row of the model; or answers why there is none (ALL_FULL, NO_TARGET). */
+  /** Claims a row of the model, or takes a `place`; or answers why there is none (ALL_FULL, NO_TARGET, HELD). */
   static claim(
     context: WorkerContext,
     client: ClientSide,
@@ -62,12 +67,13 @@ export class GrpcAttempt {
     tokens: number,
     excluded: readonly number[],
     isRetry: boolean,
+    place: LateBound | null,
   ): GrpcAttempt | number {
     const choice = client.isRestless ? apart : shared;
-    const row = choice.make(context, model, tokens, excluded, isRetry);
+    const row = choice.make(context, model, tokens, excluded, isRetry, place);
     const { target, way } = choice;
     if (row < 0 || target === null || way === null) return row;
-    return new GrpcAttempt(context, client, model, row, target, way, tokens);
+    return new GrpcAttempt(context, client, model, row, target, way, tokens, choice.lateId);
   }
 
   /** The longest list of fields that the target takes. */
@@ -147,8 +153,13 @@ export class GrpcAttempt {
     this.#owed = 0;
   }
 
-  /** The first message of the answer is here: the prompt is worked through. False when it was before. */
-  endPrefill(): boolean {
+  /** The first message of the answer is here, if `isSeen`, or it ended without. False when it was told before. */
+  endPrefill(isSeen: boolean): boolean {
+    if (this.#lateId !== 0) {
+      if (isSeen) this.#context.late?.answered(this.#lateId);
+      else this.#context.late?.over(this.#lateId);
+      this.#lateId = 0;
+    }
     if (this.#tokens === 0) return false;
     this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
     this.#tokens = 0;
@@ -169,7 +180,7 @@ export class GrpcAttempt {
 
   /** Gives the claim back: whoever waits for a place may have it. */
   release(): void {
-    this.endPrefill();
+    this.endPrefill(false);
     if (!this.#isClaimed) return;
     this.#isClaimed = false;
     // A trial that told nothing of its target must not be waited for.

@@ -31,6 +31,8 @@ import { callActionOf, isQuestionCall } from "./caller.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
+import { HELD, waitIn } from "./choice.ts";
+import type { LateBound } from "./late-news.ts";
 import type { Enforcement } from "./enforcement.ts";
 import { GrpcAttempt } from "./grpc-attempt.ts";
 import { headBytes, REQUEST_EXTRA_BYTES, writeAnswerHead, writeRequestHead, writeTrailers } from "./grpc-heads.ts";
@@ -303,7 +305,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const attempt = this.#attempt;
     if (attempt === null) return;
     this.#activeMs = nowMs();
-    if (attempt.endPrefill()) {
+    if (attempt.endPrefill(true)) {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
       if (this.#activeMs - this.#startedMs > this.#wishes.firstTokenMs) this.#context.counters.lateFirstToken();
@@ -334,7 +336,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     } else if (isTargets) {
       const status = statusIn(block);
       // No message came before: what the target says now is all that it says of itself.
-      if (this.#attempt?.endPrefill() === true) this.#attempt.observe(outcomeOf(status));
+      if (this.#attempt?.endPrefill(false) === true) this.#attempt.observe(outcomeOf(status));
       this.#send(headBytes, length, true);
       this.#finish(status);
     } else if (!this.#isOver) {
@@ -400,7 +402,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     const attempt = this.#claim();
     if (typeof attempt !== "number") this.#launch(attempt);
     else if (instead !== null) this.#passOn(instead, true, NO_FIELD);
-    else if (attempt === ALL_FULL) this.#wait(this.#flow);
+    else if (attempt === ALL_FULL || attempt === HELD) this.#wait(this.#flow);
     else this.#refuse(this.#noTarget());
   }
 
@@ -468,8 +470,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     else decisions.name(at, ID, 0, writeId(id, ID, 0));
   }
 
-  #claim(): GrpcAttempt | number {
-    const tokens = this.#promptTokens();
+  #claim(place: LateBound | null = null): GrpcAttempt | number {
+    const tokens = place?.tokens ?? this.#promptTokens();
     const attempt = GrpcAttempt.claim(
       this.#context,
       this.#client,
@@ -477,6 +479,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       tokens,
       this.#excluded,
       this.#attempts > 0,
+      place,
     );
     if (typeof attempt !== "number") this.#remember(attempt.row, tokens);
     if (this.#span !== null && typeof attempt !== "number") {
@@ -531,11 +534,12 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #wait(flow: ModelFlow): void {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
-    waiter.priority = this.#wishes.priority;
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.#request.held.length;
     waiter.deadlineMs = this.#deadlineMs;
-    const retryAfterSeconds = this.#context.dispatch.wait(flow, waiter);
+    // Nothing says whether its answer has one message or many.
+    waiter.isSilent = true;
+    const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.#wishes);
     // A retry that waits keeps nobody behind it from targets that it may not have again.
     if (retryAfterSeconds === 0) {
       this.#excluded = NONE;
@@ -545,15 +549,21 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     }
   }
 
-  tryAgain(flow: ModelFlow): boolean {
+  mayStill(flow: ModelFlow): boolean {
     const denial = this.#denialNow();
-    if (denial !== null) {
-      if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
-      this.#refuse(denial);
+    if (denial === null) return true;
+    if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
+    this.#refuse(denial);
+    return false;
+  }
+
+  tryAgain(flow: ModelFlow, place: LateBound | null): boolean {
+    if (!this.mayStill(flow)) {
+      if (place !== null) this.#context.late?.refuse(place);
       return true;
     }
-    const attempt = this.#claim();
-    if (attempt === ALL_FULL) return false;
+    const attempt = this.#claim(place);
+    if (attempt === ALL_FULL || attempt === HELD) return false;
     if (this.#waiter !== null) this.#context.dispatch.taken(flow, this.#waiter);
     if (typeof attempt === "number") this.#refuse(this.#noTarget());
     else this.#launch(attempt);

@@ -7,6 +7,7 @@ import type { Grant, Want } from "../policy/want.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
 import type { ContentSettings } from "./content.ts";
 import type { Decision } from "./decisions.ts";
+import type { LateBound, LateNews } from "./late-news.ts";
 import type { PrefixStart } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import type { TracerSettings } from "./tracing.ts";
@@ -65,6 +66,8 @@ export interface WorkerStart {
   readonly index: number;
   readonly table: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
+  /** How many requests wait at the late desk, int32 by model. */
+  readonly late: SharedArrayBuffer;
   /** Null: nothing is known of what targets have cached. */
   readonly prefixes: PrefixStart | null;
   /** Listening descriptors to adopt; null: listen by oneself on `host` and `port` with SO_REUSEPORT. */
@@ -100,6 +103,8 @@ export type ToWorker =
   | { readonly kind: "grants"; readonly grants: readonly Grant[]; readonly holders: number }
   /** So many workers have all routers now. */
   | { readonly kind: "holders"; readonly holders: number }
+  /** The late desk bound these requests. */
+  | { readonly kind: "late-bound"; readonly bound: readonly LateBound[] }
   | { readonly kind: "control-reply"; readonly id: number; readonly status: number; readonly body: string }
   /** What is remembered of this request's choice? */
   | { readonly kind: "explain"; readonly ask: number; readonly requestId: string }
@@ -156,5 +161,6 @@ export type FromWorker =
   | { readonly kind: "spans"; readonly index: number; readonly packed: Uint8Array }
   /** What targets told of their load, as load-reports.ts packs it. */
   | { readonly kind: "loads"; readonly index: number; readonly packed: Float64Array }
+  | { readonly kind: "late"; readonly index: number; readonly news: LateNews }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

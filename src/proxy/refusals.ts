@@ -1,5 +1,6 @@
 /** Why the router itself does not serve a request, in words for its client. */
 import { MeshError } from "../base/errors.ts";
+import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
 
 export function noMemory(): MeshError {
   return new MeshError("over_capacity", "the router holds as many requests as its memory allows");
@@ -40,4 +41,11 @@ export function tooManyRequests(waitMs: number): MeshError {
 
 export function stalled(what: string, limitMs: number): MeshError {
   return new MeshError("upstream_timeout", `the ${what} paused for more than ${limitMs} ms`);
+}
+
+/** What is said of a target that failed before anything of its answer had come. */
+export function failureOf(kind: UpstreamErrorKind, detail: string): MeshError {
+  if (kind === "timeout") return new MeshError("upstream_timeout", detail);
+  if (kind === "exhausted") return new MeshError("over_capacity", `this router can open no connection: ${detail}`);
+  return new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
 }

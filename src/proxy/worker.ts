@@ -13,9 +13,7 @@ import { RateLimit } from "../flow/rate-limit.ts";
 import { BunTransport } from "../net/bun-streams.ts";
 import { Handshakes } from "../net/handshakes.ts";
 import { Dialer } from "../net/dialer.ts";
-import { EpollTransport } from "../net/epoll.ts";
 import { alarmsOf } from "../net/stream.ts";
-import type { Transport } from "../net/stream.ts";
 import { adoptTls } from "../net/tls-streams.ts";
 import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
@@ -23,7 +21,7 @@ import { WorkerStats } from "../obs/worker-stats.ts";
 import { ScoreTable } from "../score/table.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
-import { shareReadings, nowMs, tick } from "./clock.ts";
+import { nowMs, tick } from "./clock.ts";
 import { Content } from "./content.ts";
 import type { WorkerContext } from "./context.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -31,17 +29,18 @@ import { Enforcement } from "./enforcement.ts";
 import { Http2Front } from "./http2-front.ts";
 import type { FromWorker, PolicyNews, RouteSnapshot, ToWorker, WorkerStart } from "./protocol.ts";
 import { Decisions } from "./decisions.ts";
-import { Dispatch } from "./dispatch.ts";
+import { Dispatch, type ModelFlow } from "./dispatch.ts";
 import { healthOf } from "./grpc-health.ts";
 import { HealthWatches } from "./health-watches.ts";
 import { Wires } from "./http2-wire.ts";
 import { KnownHeads } from "./known-heads.ts";
+import { openTransport } from "./lane.ts";
+import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
 import { openPrefixes } from "./prefixes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
-import type { ProxyConfig } from "./settings.ts";
 import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
@@ -59,13 +58,6 @@ interface RunningWorker {
 
 function post(message: FromWorker): void {
   self.postMessage(message);
-}
-
-/** The epoll lane where it can be had and is not refused, else Bun's sockets, with the reason. */
-function openTransport({ transport }: ProxyConfig): { transport: Transport; reason: string } {
-  if (transport === "bun") return { transport: new BunTransport(), reason: "asked for" };
-  const lane = EpollTransport.open(shareReadings);
-  return "reason" in lane ? { transport: new BunTransport(), reason: lane.reason } : { transport: lane, reason: "" };
 }
 
 function start(options: WorkerStart): RunningWorker {
@@ -88,6 +80,9 @@ function start(options: WorkerStart): RunningWorker {
   const counters = WorkerStats.attach(options.stats).forWorker(index);
   const scheme = options.tls === null ? "http" : "https";
   const newContent = (): Content => new Content(settings, scheme, crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+  const late = new LateLine<ModelFlow>(settings.flow.late, table, index, options.late, transport, counters, (news) =>
+    post({ kind: "late", index, news }),
+  );
   const context: WorkerContext = {
     index,
     config,
@@ -100,7 +95,8 @@ function start(options: WorkerStart): RunningWorker {
     ...openPrefixes(options.prefixes, config),
     counters,
     heads: new KnownHeads(),
-    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters),
+    dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
+    late,
     deadlines: new Deadlines(alarm()),
     loads: new LoadReports(table, counters, alarm(), (packed) => post({ kind: "loads", index, packed })),
     wires,
@@ -143,6 +139,7 @@ function start(options: WorkerStart): RunningWorker {
   const obey = (packed: Uint8Array): void => {
     enforcement.take(unpack(packed) as PolicyNews);
     context.enforcement = enforcement.isIdle ? null : enforcement;
+    late.review();
   };
   obey(options.policies);
   routes.setAliases(context.content.aliases);
@@ -223,6 +220,9 @@ function start(options: WorkerStart): RunningWorker {
           break;
         case "holders":
           shares.holders = message.holders;
+          break;
+        case "late-bound":
+          late.bound(message.bound);
           break;
         case "control-reply":
           replies.get(message.id)?.(message.status, message.body);

@@ -16,7 +16,7 @@
  * Sets of four entries; where all are taken the one that was noted longest ago goes. The blocks of a prompt are noted
  * together, so those in front are never older than those behind: what is left are whole prefixes.
  *
- * Limits: 65,536 rows; of a block some 65 holders; 16 lives until a row's number means what it did before.
+ * Limits: 65,536 rows; of a block up to 85 holders; 16 lives until a row's number means what it did before.
  * native/prefix.h has the twin of `note` and of the search (prefix-lookup.ts), which leaves the same words.
  */
 import { assert } from "../base/assert.ts";
@@ -82,6 +82,7 @@ export class PrefixIndex {
     const life = Atomics.load(this.words, at + PREFIX_ROW.life);
     Atomics.store(this.words, at + PREFIX_ROW.unit, unitOf(capacityTokens, bytesPerToken));
     Atomics.store(this.words, at + PREFIX_ROW.volume, 0);
+    Atomics.store(this.words, at + PREFIX_ROW.stamp, 0);
     Atomics.store(this.words, at + PREFIX_ROW.life, (life % LIVES) + 1);
   }
 
@@ -113,14 +114,16 @@ export class PrefixIndex {
     const at = this.#row(row);
     const life = Atomics.load(words, at + PREFIX_ROW.life);
     if (life === 0) return 0;
-    const holder = (row << ROW_SHIFT) | (life << LIFE_SHIFT) | this.#stamp(at);
+    const holder = (row << ROW_SHIFT) | (life << LIFE_SHIFT) | Atomics.load(words, at + PREFIX_ROW.stamp);
     const tick = (Atomics.add(words, PREFIX_HEADER.tick, 1) + 1) | 0;
     let fresh = 0;
     for (let block = 1; block <= blocks; block += 1) {
       fresh += this.#noteBlock(worker, chain[block * 2]!, chain[block * 2 + 1]!, holder, tick);
     }
     // What is behind the last whole block takes room too.
-    Atomics.add(words, at + PREFIX_ROW.volume, fresh + 1);
+    const volume = (Atomics.add(words, at + PREFIX_ROW.volume, fresh + 1) + fresh + 1) >>> 0;
+    const unit = Math.max(1, Atomics.load(words, at + PREFIX_ROW.unit));
+    Atomics.store(words, at + PREFIX_ROW.stamp, Math.floor(volume / unit) & STAMP_MASK);
     return fresh;
   }
 
@@ -140,7 +143,8 @@ export class PrefixIndex {
     if (holder === 0 || row >= this.rowsMax) return false;
     const at = PREFIX_ROWS_WORD + row * PREFIX_ROW_WORDS;
     if (Atomics.load(this.words, at + PREFIX_ROW.life) !== ((holder >>> LIFE_SHIFT) & 15)) return false;
-    return ((this.#stamp(at) - holder) & STAMP_MASK) <= CAPACITY_STEPS;
+    const stamp = Atomics.load(this.words, at + PREFIX_ROW.stamp);
+    return ((stamp - holder) & STAMP_MASK) <= CAPACITY_STEPS;
   }
 
   /** The word of holder `place` of the entry at `at`. */
@@ -151,7 +155,8 @@ export class PrefixIndex {
 
   #noteBlock(worker: number, lo: number, hi: number, holder: number, tick: number): number {
     const { words } = this;
-    for (let further = 0; further <= FURTHER_MAX; further += 1) {
+    const own = 1 + ((holder >>> ROW_SHIFT) % FURTHER_MAX);
+    for (const further of [0, own]) {
       const low = furtherLo(lo, further);
       const at = this.find(low, hi);
       if (at < 0) {
@@ -163,9 +168,8 @@ export class PrefixIndex {
       if (seen >= 0) return seen;
     }
     // All are taken: one of them goes, by chance.
-    const drawn = tick >>> 0;
-    const at = this.find(furtherLo(lo, drawn % (FURTHER_MAX + 1)), hi);
-    if (at >= 0) Atomics.store(words, this.holderWord(at, (drawn >>> 4) % HOLDERS), holder);
+    const at = this.find(furtherLo(lo, own), hi);
+    if (at >= 0) Atomics.store(words, this.holderWord(at, (tick >>> 0) % HOLDERS), holder);
     return 1;
   }
 
@@ -213,12 +217,6 @@ export class PrefixIndex {
       Atomics.store(words, this.holderWord(at, place), place === 0 ? holder : 0);
     }
     Atomics.compareExchange(words, at + SET.hi, claim, hi);
-  }
-
-  #stamp(row: number): number {
-    const volume = Atomics.load(this.words, row + PREFIX_ROW.volume) >>> 0;
-    const unit = Atomics.load(this.words, row + PREFIX_ROW.unit) >>> 0;
-    return Math.floor(volume / Math.max(1, unit)) & STAMP_MASK;
   }
 
   #row(row: number): number {

@@ -12,7 +12,8 @@
  *        8    stamp[4]     the note that last touched it
  *        12   holders[20]  five of each: row in 16 bits, its life in 4, its stamp in 12; 0: none
  *
- * What is known of a block beyond its first five holders lies in entries of their own, found by `lo + k * step`.
+ * What is known of a block beyond its first five holders lies in entries of their own, found by `lo + k * step`, where
+ * `k` is 1 to 16 by the row.
  */
 
 /** Bytes of a prompt that make a block, 256 tokens or so: a match is told in such. */
@@ -22,13 +23,11 @@ export const PREFIX_BLOCKS_MAX = 512;
 export const WAYS = 4;
 export const HOLDERS = 5;
 export const SET_WORDS = 32;
-/** Further entries of a block that many rows hold. */
-export const FURTHER_MAX = 12;
+/** Further entries of a block that many rows hold: each row has its own of these. */
+export const FURTHER_MAX = 16;
 export const FURTHER_STEP = 0x1e3779b1;
-/** So many blocks in a row that nobody is known to hold end a search. */
+/** So many blocks in a row that nobody is known to hold count as the end of what is known. */
 export const HOLES_MAX = 4;
-/** Further entries that one search reads. */
-export const FURTHER_READS_MAX = 128;
 /** A row's capacity is counted in so many steps. */
 export const CAPACITY_STEPS = 16;
 export const LIFE_SHIFT = 12;
@@ -55,6 +54,8 @@ export const PREFIX_ROW = {
   volume: 1,
   /** Blocks of volume that make a step of its stamp: a sixteenth of what its cache holds. */
   unit: 2,
+  /** Steps so far, of which holders keep the lower 12 bits. */
+  stamp: 3,
 } as const;
 export const SET = { hi: 0, lo: 4, stamp: 8, holders: 12 } as const;
 
@@ -81,7 +82,6 @@ export function prefixConstants(): ReadonlyMap<string, number> {
     ["FURTHER_MAX", FURTHER_MAX],
     ["FURTHER_STEP", FURTHER_STEP],
     ["HOLES_MAX", HOLES_MAX],
-    ["FURTHER_READS_MAX", FURTHER_READS_MAX],
     ["CAPACITY_STEPS", CAPACITY_STEPS],
     ["LIFE_SHIFT", LIFE_SHIFT],
     ["LIVES", LIVES],

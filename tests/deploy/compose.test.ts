@@ -40,6 +40,8 @@ const folder = mkdtempSync(join(tmpdir(), "infermesh-compose-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const [composeCheck, dclint, prometheus] = ["compose-check", "dclint", "prometheus"].map(checker);
+/** Many processes start, on a machine that may be busy. */
+const PATIENCE_MS = 30_000;
 const executable = join(CHECKOUT, `dist/infermesh-linux-${process.arch}`);
 const fault = (existsSync(executable) ? "" : `${executable} is missing: run npm run build:static`) || containerFault();
 if (fault !== "") console.log(`left out: ${fault}`);
@@ -124,12 +126,12 @@ describe.skipIf(fault !== "")("its services", () => {
     });
 
   test("are a mesh: three healthy nodes, which keep the policies together", async () => {
-    await until(() => Promise.resolve((ctl("list-nodes").out.match(/ healthy /g) ?? []).length === 3));
+    await until(() => Promise.resolve((ctl("list-nodes").out.match(/ healthy /g) ?? []).length === 3), PATIENCE_MS);
     await until(() => {
       const { out } = ctl("control", "status", "-o", "json");
       const { members = [] } = JSON.parse(out || "{}") as { members?: { role: string }[] };
       return Promise.resolve(members.filter(({ role }) => role === "leader" || role === "follower").length === 3);
-    });
+    }, PATIENCE_MS);
     expect(ctl("policy", "set", "node", "gpu-3", "cordoned=true")).toMatchObject({ code: 0 });
     expect(ctl("policy", "delete", "node", "gpu-3")).toMatchObject({ code: 0 });
   });
@@ -186,7 +188,7 @@ describe.skipIf(fault !== "")("its services", () => {
     });
 
     test("all of them are up", async () => {
-      await until(() => Promise.resolve(query("up == 1").length === ours.length));
+      await until(() => Promise.resolve(query("up == 1").length === ours.length), PATIENCE_MS);
       expect(
         query("up")
           .map(({ metric }) => metric["instance"]?.split(":")[0] ?? "")
@@ -200,7 +202,7 @@ describe.skipIf(fault !== "")("its services", () => {
         "max(infermesh_control_leader_known)",
         'max(infermesh_router_targets{state="healthy"})',
       ];
-      await until(() => Promise.resolve(query(gauges[2] ?? "")[0]?.value[1] === "3"));
+      await until(() => Promise.resolve(query(gauges[2] ?? "")[0]?.value[1] === "3"), PATIENCE_MS);
       expect(gauges.map((gauge) => query(gauge)[0]?.value[1])).toEqual(["4", "1", "3"]);
       expect(query("sum(infermesh_router_requests_total) > 0").length).toBe(1);
       const { body } = network.ask(`http://${network.address("prometheus")}:9090/api/v1/rules`);
@@ -225,10 +227,12 @@ describe.skipIf(fault !== "")("its services", () => {
         { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } },
       );
       expect(told).toEqual({ code: 0, out: "", err: "" });
-      await until(() =>
-        Promise.resolve(
-          query('ALERTS{alertname="InfermeshGpuQuarantined", alertstate="firing", node="gpu-2"}').length === 1,
-        ),
+      await until(
+        () =>
+          Promise.resolve(
+            query('ALERTS{alertname="InfermeshGpuQuarantined", alertstate="firing", node="gpu-2"}').length === 1,
+          ),
+        PATIENCE_MS,
       );
     });
   });

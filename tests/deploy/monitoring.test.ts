@@ -8,6 +8,7 @@ import * as blockNames from "../../src/obs/block-metric-names.ts";
 import type { Metric } from "../../src/obs/exposition.ts";
 import { GPU_METRICS, GPU_SOURCE_METRICS } from "../../src/obs/gpu-metric-names.ts";
 import { GPU_WEAR_METRICS } from "../../src/obs/gpu-wear-names.ts";
+import * as lateNames from "../../src/obs/late-metric-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { checker, run } from "./checkers.ts";
 import { CHECKOUT } from "./image.ts";
@@ -41,8 +42,8 @@ const dashboard = JSON.parse(readFileSync(join(FOLDER, "grafana/dashboards/infer
 const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
 
 const GPU_NAMES = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS };
-const OWN = Object.values({ ...names, ...agentNames, ...blockNames, ...GPU_NAMES }).flatMap((group): Metric[] =>
-  Object.values(group),
+const OWN = Object.values({ ...names, ...agentNames, ...blockNames, ...lateNames, ...GPU_NAMES }).flatMap(
+  (group): Metric[] => Object.values(group),
 );
 /** Prometheus gives these to every target; `le` is every histogram's. */
 const GIVEN = ["job", "instance", "le"];

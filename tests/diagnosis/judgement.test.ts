@@ -4,6 +4,7 @@ import { judgeCertificate, judgeDataFolder, judgeKey, judgeNoKey } from "../../s
 import { type Finding, fail, ok, report, verdictOf, warn } from "../../src/diagnosis/finding.ts";
 import { judgeCuda, judgeGpus } from "../../src/diagnosis/gpu-checks.ts";
 import {
+  judgeDiscovery,
   judgeJoinFile,
   judgeLocalhost,
   judgeNames,
@@ -326,4 +327,16 @@ describe("all of them together", () => {
   test("no line has a break in it", () => {
     for (const { found, why, advice } of seen) expect(`${found}${why}${advice}`).not.toContain("\n");
   });
+});
+
+test("what an API server of Kubernetes tells", () => {
+  const none: readonly string[] = [];
+  const facts = { source: "k8s://a", server: "https://b", objects: 2, places: 3, faults: none, fault: "", advice: "" };
+  expectFinding(judgeDiscovery(facts), "ok", "k8s://a: 3 places for requests, as https://b tells");
+  expectFinding(judgeDiscovery({ ...facts, objects: 0, places: 0, advice: "no labels" }), "warn", "0 places");
+  const left = judgeDiscovery({ ...facts, faults: ["ns/x: it has no port http", "ns/y"] });
+  expectFinding(left, "warn", /; ns\/x: it has no port http \(and 1 more\)$/);
+  expectFinding(judgeDiscovery({ ...facts, fault: "forbidden" }), "fail", "k8s://a at https://b: forbidden");
+  expectFinding(judgeDiscovery({ ...facts, server: "", fault: "no pod" }), "fail", /^k8s:\/\/a: no pod$/);
+  expect(judgeDiscovery({ ...facts, fault: "forbidden", advice: "allow it" }).advice).toBe("allow it");
 });

@@ -310,4 +310,60 @@ describe("a room of requests that are bound late", () => {
       }),
     );
   });
+
+  test("lets tenants share, whatever one of them has waiting", () => {
+    const mesh = new Mesh(1, { horizonMs: 1 });
+    mesh.occupy(0, 100);
+    for (let count = 0; count < 6; count += 1) mesh.ask(2000, { tenant: "much" });
+    mesh.nowMs = 50;
+    for (let count = 0; count < 3; count += 1) mesh.ask(2000, { tenant: "little" });
+    const order: string[] = [];
+    while (mesh.room.waiting > 0) {
+      mesh.nowMs = Math.max(mesh.nowMs, mesh.paces[0]!.busyUntilMs);
+      order.push(...mesh.serve().map((each) => (Number(each.split(" ")[0]) > 6 ? "little" : "much")));
+    }
+    // The one that came first goes first; then in turns.
+    expect(order.slice(0, 6).filter((each) => each === "little")).toHaveLength(3);
+  });
+
+  test("a target that is slow for other reasons is open, and waited for no longer than others are", () => {
+    const delays = [400, 0];
+    const paces = [new TargetPace(MS_PER_TOKEN), new TargetPace(MS_PER_TOKEN)];
+    let count = 2;
+    const targets = {
+      get count() {
+        return count;
+      },
+      pace: (target: number) => paces[target]!,
+      hasRoom: () => true,
+      active: () => 0,
+      networkMs: () => 0,
+      othersTokens: () => 0,
+      othersMs: () => 0,
+      delayMs: (target: number) => delays[target]!,
+    };
+    const room = new LateRoom<Request>({ ...defaultsOf(lateSettings), horizonMs: 60 }, targets, () => []);
+    const ask = (id: number): void =>
+      room.offer(
+        {
+          id,
+          promptTokens: 3000,
+          priority: 1,
+          cameMs: 0,
+          wantedMs: Infinity,
+          cached: [],
+          homes: [],
+          homesMs: 0,
+          leastTokens: 0,
+        },
+        0,
+      );
+    for (const id of [1, 2, 3]) ask(id);
+    expect(room.next(0)?.target).toBe(1);
+    paces[1]!.sent({ tokens: 3000, sentMs: 0 });
+    // Sooner behind ours at the second one than at the first.
+    expect([room.next(0), room.wakeAtMs]).toEqual([null, 90]);
+    count = 1;
+    expect(room.next(0)?.target).toBe(0);
+  });
 });

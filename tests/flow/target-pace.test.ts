@@ -91,3 +91,66 @@ describe("the pace of a target", () => {
     );
   });
 });
+
+describe("prompts whose first token is not seen", () => {
+  test("count as computed when their time has passed, one after the other", () => {
+    const pace = new TargetPace(0.05);
+    for (let count = 0; count < 3; count += 1) pace.sent({ tokens: 1000, sentMs: 0, isSilent: true });
+    pace.pass(49);
+    expect(pace.count).toBe(3);
+    pace.pass(100);
+    expect([pace.count, pace.busyUntilMs]).toEqual([1, 150]);
+    pace.pass(1000);
+    expect([pace.count, pace.tokens]).toEqual([0, 0]);
+  });
+
+  test("hide nothing of those that are seen", () => {
+    const pace = new TargetPace(0.05);
+    const seen = { tokens: 1000, sentMs: 0 };
+    pace.sent(seen);
+    pace.sent({ tokens: 1000, sentMs: 0, isSilent: true });
+    pace.pass(1000);
+    expect(pace.count).toBe(2);
+    pace.answered(seen, 1000);
+    expect(pace.count).toBe(1);
+  });
+
+  test("are done when one behind them is, and took a part of its time", () => {
+    const pace = new TargetPace(0.05);
+    pace.sent({ tokens: 3000, sentMs: 0, isSilent: true });
+    const seen = { tokens: 1000, sentMs: 0 };
+    pace.sent(seen);
+    pace.answered(seen, 200);
+    expect([pace.count, pace.msPerToken]).toEqual([0, 0.05]);
+  });
+
+  test("teach with the end of their answer only that a token costs less", () => {
+    const pace = new TargetPace(0.05);
+    const slow = { tokens: 1000, sentMs: 0, isSilent: true };
+    pace.sent(slow);
+    pace.ended(slow, 5000);
+    expect([pace.msPerToken, pace.count]).toEqual([0.05, 0]);
+    const fast = { tokens: 10_000, sentMs: 5000, isSilent: true };
+    pace.sent(fast);
+    pace.ended(fast, 5100);
+    expect(pace.msPerToken).toBeLessThan(0.05);
+    // Those that have passed already may end, or break, as they like.
+    pace.ended(fast, 5200);
+    pace.dropped(slow, 5200);
+    expect(pace.count).toBe(0);
+  });
+
+  test("what is assumed counts until something was learnt, and bounds that", () => {
+    const pace = new TargetPace(0.05);
+    pace.assume(0.02);
+    expect(pace.msPerToken).toBe(0.02);
+    const prompt = { tokens: 100_000, sentMs: 0 };
+    pace.sent(prompt);
+    pace.answered(prompt, 10_000);
+    expect(pace.msPerToken).toBeCloseTo(0.1, 2);
+    pace.assume(0.05);
+    expect(pace.msPerToken).toBeCloseTo(0.1, 2);
+    pace.assume(0.001);
+    expect(pace.msPerToken).toBe(0.01);
+  });
+});

@@ -107,7 +107,7 @@ test("heads that come late, and answers that are none, are failures like others"
   const { watcher } = watching(new KubeAccess(own(server.serviceAccount), server.env));
   await until(() => watcher.hasSynced);
   const tls = selfSigned("x", "IP:127.0.0.1");
-  const answers = ["nonsense", "{}", '{"items":7,"metadata":{}}', ""];
+  const answers = ['{"items":7,"metadata":{}}', ""];
   const other = createServer(tls, (_, response) =>
     response.end(answers.pop() ?? '{"items":[],"metadata":{"resourceVersion":"1"}}'),
   );
@@ -192,6 +192,42 @@ users: [{ name: u, user: { tokenFile: token } }, { name: plugin, user: { exec: {
   const six = new KubeAccess(own("/x"), { KUBERNETES_SERVICE_HOST: "fd00::1", KUBERNETES_SERVICE_PORT: "443" });
   expect(six.server).toBe("https://[fd00::1]:443");
   expect(() => new KubeAccess(own("/x"), {})).toThrow("this is no pod of Kubernetes");
+});
+
+test("a server's certificate must be for its address, or for the name that the file tells", async () => {
+  const tls = selfSigned("api.internal");
+  const tokens: string[] = [];
+  const server = createServer(tls, ({ headers }, response) => {
+    tokens.push(headers.authorization ?? "");
+    response.end('{"items":null,"metadata":{"resourceVersion":"1"}}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  ended.push(() => server.close());
+  const { port } = server.address() as { port: number };
+  const ca = Buffer.from(tls.cert).toString("base64");
+  const by = (name: string) => {
+    const file = join(folder(), "config");
+    const cluster = `{ server: "https://127.0.0.1:${port}", certificate-authority-data: ${ca}${name} }`;
+    writeFileSync(
+      file,
+      `
+current-context: a
+contexts: [{ name: a, context: { cluster: c, user: u } }]
+clusters: [{ name: c, cluster: ${cluster} }]
+users: [{ name: u, user: { token: secret } }]
+`,
+    );
+    return watching(new KubeAccess({ kubeconfig: file, context: "", serviceAccount: "" }, {}));
+  };
+  for (const name of ["", ", tls-server-name: other.internal"]) {
+    const { news } = by(name);
+    await until(() => news.length > 0);
+    expect(news[0]).toMatchObject({ kind: "failed", why: expect.stringContaining("ALTNAME") });
+  }
+  expect(tokens).toEqual([]);
+  const { watcher } = by(", tls-server-name: api.internal");
+  await until(() => watcher.hasSynced);
+  expect(tokens[0]).toBe("Bearer secret");
 });
 
 test("a client certificate is shown to a server that asks for one", async () => {

@@ -12,6 +12,7 @@ import { GPU_METRICS, GPU_SOURCE_METRICS } from "../../src/obs/gpu-metric-names.
 import { GPU_WEAR_METRICS } from "../../src/obs/gpu-wear-names.ts";
 import * as blockNames from "../../src/obs/block-metric-names.ts";
 import type { HeardBlockFigures, SentBlockFigures } from "../../src/obs/block-metrics.ts";
+import * as lateNames from "../../src/obs/late-metric-names.ts";
 import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
@@ -20,7 +21,7 @@ import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
 const MORE = { GPU_METRICS, GPU_SOURCE_METRICS, GPU_WEAR_METRICS, DISCOVERY_METRICS };
-const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...MORE }).flatMap(
+const OWN: readonly Metric[] = Object.values({ ...names, ...agentNames, ...blockNames, ...lateNames, ...MORE }).flatMap(
   (group): Metric[] => Object.values(group),
 );
 const ALL: readonly Metric[] = [...OWN, ...DCGM_METRICS];
@@ -135,6 +136,7 @@ function aRouter() {
       restarts: 3,
       replacements: 4,
       retiring: 1,
+      late: { waiting: new Map([[0, 4]]), rows: [{ row: 1, msPerToken: 0.05, busyMs: 250 }] },
       scorer: { kind: "typescript", reason: "no compiler" },
     },
     reloads: { counts: { applied: 1, refused: 2 }, isOk: false },

@@ -74,6 +74,7 @@ describe("counts of several workers", () => {
         ["tie", 1],
         ["retry", 1],
         ["ejected-fallback", 1],
+        ["late", 1],
       ]),
     );
     expect(stats.upstreamErrors(7)).toEqual(

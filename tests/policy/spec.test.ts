@@ -22,6 +22,7 @@ test.each<[Kind, string, unknown]>([
   ["quota", "*/meta/llama", { tokensPerMinute: 1, concurrency: 1 }],
   ["acl", "tenant:acme/meta/llama/infer", { effect: "deny", reason: "over budget" }],
   ["acl", `key:${HASH}/*/*`, { effect: "allow" }],
+  ["balance", "m", { strategy: "late" }],
   ["balance", "*", { strategy: "two-choices", weights: { n1: 0.5, n2: 2 } }],
   ["scaling", "llama", { minReplicas: 0, maxReplicas: 8, target: { metric: "kv-usage", value: 0.8 } }],
   ["slo", "acme/*", { class: "latency", deadlineMs: 30_000, ttftMs: 500 }],

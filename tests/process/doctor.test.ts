@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { KubeServer } from "../kube/kube-server.ts";
+import { sliceOf } from "../kube/model-api.ts";
 import { selfSigned } from "../net/certificates.ts";
 import { Double, HAS_COMPILER } from "../gpu/double.ts";
 import { Bench, EXECUTABLE, ownEnvironment } from "./harness.ts";
@@ -30,15 +32,20 @@ const AGENT = ["agent", "--data-dir", folder, "--gpu", "none", ...FREE];
 beforeAll(() => void mkdirSync(folder, { recursive: true }));
 afterAll(() => bench.end());
 
-async function run(command: readonly string[]) {
-  const child = Bun.spawn([...command], { env: ownEnvironment(), stdout: "pipe", stderr: "pipe", timeout: 50_000 });
+async function run(command: readonly string[], more: Readonly<Record<string, string>> = {}) {
+  const env = { ...ownEnvironment(), ...more };
+  const child = Bun.spawn([...command], { env, stdout: "pipe", stderr: "pipe", timeout: 50_000 });
   const [said, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { said, errors, code };
 }
 
 /** As a program reads it. */
-async function doctor(args: readonly string[], before: readonly string[] = []): Promise<Report & { code: number }> {
-  const { said, errors, code } = await run([...before, EXECUTABLE, "doctor", ...args, "--json"]);
+async function doctor(
+  args: readonly string[],
+  before: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Report & { code: number }> {
+  const { said, errors, code } = await run([...before, EXECUTABLE, "doctor", ...args, "--json"], env);
   expect(errors).toBe("");
   return { ...(JSON.parse(said) as Report), code };
 }
@@ -227,6 +234,43 @@ describe("where something fails, it is named, and the exit code is 1", () => {
     const report = await doctor([...AGENT, "--gpu", "nvml", "--gpu-nvml-library", "/nowhere/libnvidia-ml.so.1"]);
     expect(fails(report)).toEqual([1, ["gpu"]]);
   });
+});
+
+test("the API server of Kubernetes is asked as the router would ask it", async () => {
+  const server = await new KubeServer().open();
+  const found = async (source: string, env = server.env) => {
+    const account = ["--discover-service-account", server.serviceAccount];
+    const { code, ...report } = await doctor([...ROUTER, "--discover", source, ...account], [], env);
+    const [finding] = of(report, "discovery");
+    expect(JSON.stringify(report)).not.toContain(server.token);
+    return { code, ...finding };
+  };
+  try {
+    server.put("endpointslices", sliceOf("s", [{ pod: "a", address: "10.0.0.1" }]));
+    const where = `as https://127.0.0.1:${server.port} tells`;
+    const source = "k8s://default?selector=app=vllm";
+    expect(await found(source)).toMatchObject({ grade: "ok", found: `${source}: 1 places for requests, ${where}` });
+    expect(await found("k8s://default?pods=app=none")).toMatchObject({
+      grade: "warn",
+      advice: "no pod has the labels app=none yet",
+    });
+    // Who may list and not watch hears of no change.
+    server.faults.set("endpointslices watch", { status: 403, message: "may not be watched" });
+    expect(await found(source)).toMatchObject({
+      code: 1,
+      grade: "fail",
+      found: expect.stringContaining("may not be watched"),
+      advice: expect.stringContaining("allow the service account to list and watch endpointslices"),
+    });
+    server.delayMs = 10_000;
+    expect(await found(source)).toMatchObject({ grade: "fail", found: expect.stringContaining("no answer within") });
+    expect(await found(source, { KUBERNETES_SERVICE_HOST: "" })).toMatchObject({
+      grade: "fail",
+      found: expect.stringContaining("this is no pod of Kubernetes"),
+    });
+  } finally {
+    await server.stop();
+  }
 });
 
 test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {

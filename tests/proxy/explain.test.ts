@@ -219,7 +219,7 @@ describe("the way in which requests are balanced", () => {
   });
 
   const PICKS = 3000;
-  const ways: readonly Way[] = ["score", "least-loaded", "two-choices", "random", "round-robin"];
+  const ways: readonly Way[] = ["score", "late", "least-loaded", "two-choices", "random", "round-robin"];
   test.each(ways)("%s: shares are how often the router's own picker picks", (way) => {
     const anyPlace = fc.record({
       weight: fc.constantFrom(0.5, 1, 2, 3),
@@ -262,7 +262,7 @@ describe("the way in which requests are balanced", () => {
           state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
           request.seed = (state ^ (state >>> 13)) >>> 0;
           const row =
-            way === "score"
+            way === "score" || way === "late"
               ? score.pick(request)
               : strategy.pick(request, way, rows, (one) => places[rows.indexOf(one)]!.weight);
           if (row >= 0) picked.set(row, picked.get(row)! + 1);

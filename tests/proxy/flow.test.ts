@@ -149,6 +149,7 @@ describe("when every target is full", () => {
     const waiters = [1, 2].map(() => {
       const waiter = new Waiter<Waiting>({
         tryAgain: () => false,
+        mayStill: () => true,
         waitOver() {
           connection.release(true);
           dispatch.freed(0);

@@ -25,6 +25,9 @@ import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
+import type { LateDesk } from "../../src/proxy/late-desk.ts";
+import { LateLine } from "../../src/proxy/late-line.ts";
+import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
 import { openPrefixes, type PrefixStart } from "../../src/proxy/prefixes.ts";
@@ -35,7 +38,7 @@ import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Decisions } from "../../src/proxy/decisions.ts";
-import { Dispatch } from "../../src/proxy/dispatch.ts";
+import { Dispatch, type ModelFlow } from "../../src/proxy/dispatch.ts";
 import { flowSettings, type FlowConfig } from "../../src/flow/settings.ts";
 import { RateLimit } from "../../src/flow/rate-limit.ts";
 import { type ApiConfig, apiSettings } from "../../src/wire/api-access.ts";
@@ -109,6 +112,8 @@ export class Relay {
   readonly asked: Parameters<Ask>[] = [];
   /** What its targets told of their load. */
   readonly loads: RowReport[] = [];
+  /** Where its requests wait that are bound late. */
+  readonly late: LateDesk;
   readonly shares: Shares;
   readonly enforcement: Enforcement;
   readonly #transport: Transport;
@@ -165,6 +170,19 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
+    const lateService = new LateService(flow.late, this.table, (_worker, bound) =>
+      queueMicrotask(() => late.bound(bound)),
+    );
+    this.late = lateService.desk;
+    const late = new LateLine<ModelFlow>(
+      flow.late,
+      this.table,
+      0,
+      lateService.waiting,
+      this.#transport,
+      counters,
+      (news) => queueMicrotask(() => lateService.heard(0, news)),
+    );
     this.context = {
       index: 0,
       config: proxy,
@@ -177,7 +195,8 @@ export class Relay {
       ...openPrefixes(config.prefixes ?? null, proxy),
       counters,
       heads: new KnownHeads(),
-      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters),
+      dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters, late),
+      late,
       deadlines: new Deadlines(alarm()),
       loads: new LoadReports(this.table, counters, alarm(), (packed) => this.loads.push(...unpackReports(packed))),
       wires,
@@ -216,6 +235,7 @@ export class Relay {
   obey(...policies: readonly Put[]): this {
     this.enforcement.take({ revision: 1, items: policies.map(itemOf) });
     this.context.enforcement = this.enforcement.isIdle ? null : this.enforcement;
+    this.context.late?.review();
     return this;
   }
 

@@ -36,13 +36,13 @@ export const bound =
   (targets, seed) =>
     arrivalStrategy(name, targets, seed);
 
-export function world(
+export function specOf(
   arrivals: readonly Arrival[],
   nodes: number,
   config: BatchingConfig,
   more: Partial<WorldSpec> = {},
-): World {
-  return new World({
+): WorldSpec {
+  return {
     arrivals,
     nodes: Array.from({ length: nodes }, () => config),
     routers: 1,
@@ -54,7 +54,11 @@ export function world(
     ttftMs: 2000,
     itlMs: 50,
     ...more,
-  });
+  };
+}
+
+export function world(...spec: Parameters<typeof specOf>): World {
+  return new World(specOf(...spec));
 }
 
 /** Poisson arrivals of mean `everyMs`, with work drawn by `tokens`. */

@@ -1,0 +1,216 @@
+/**
+ * A worker's line to the late desk (late-desk.ts): says whether a request may be bound at once, tells the desk of those
+ * that wait, and takes what it answers.
+ *
+ * Bound at once, without a message, is what meets an open target while nobody waits for its model: that costs a few loads
+ * from shared memory. What is told goes out once a turn of the loop, of all requests together.
+ */
+import type { Waiter } from "../flow/fair-order.ts";
+import type { LateConfig } from "../flow/late-settings.ts";
+import type { Transport } from "../net/stream.ts";
+import { COLUMN, rowWord } from "../score/layout.ts";
+import type { ScoreTable } from "../score/table.ts";
+import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
+import { nowMs } from "./clock.ts";
+
+/** Whose request it is; `F` is what is known of its model. */
+export interface LateOwner<F> {
+  /** Goes to the place that was claimed for it, or gives it back; false: it waits on. */
+  tryAgain(flow: F, place: LateBound): boolean;
+  /** Whether it may still wait; if not, it does no more. */
+  mayStill(flow: F): boolean;
+}
+
+interface Asked<F> {
+  readonly flow: F;
+  readonly waiter: Waiter<LateOwner<F>>;
+}
+
+/** What is counted of it; a worker's counters do so for the metrics. */
+export interface LateCounts {
+  lateBound(waitedMs: number): void;
+  lateMessage(): void;
+}
+
+export class LateLine<F extends { readonly model: number }> {
+  readonly #config: LateConfig;
+  readonly #table: ScoreTable;
+  readonly #index: number;
+  /** How many wait at the desk, by model, of all workers. */
+  readonly #waiting: Int32Array;
+  readonly #transport: Pick<Transport, "later">;
+  readonly #send: (news: LateNews) => void;
+  readonly #counts: LateCounts;
+  readonly #asked = new Map<number, Asked<F>>();
+  #asks: LateAsk[] = [];
+  #answered: { id: number; agoMs: number }[] = [];
+  #over: number[] = [];
+  #unreached: number[] = [];
+  readonly #freed = new Set<number>();
+  #lastId = 0;
+  #isDue = false;
+
+  /** `config` may change in place. */
+  constructor(
+    config: LateConfig,
+    table: ScoreTable,
+    index: number,
+    waiting: SharedArrayBuffer,
+    transport: Pick<Transport, "later">,
+    counts: LateCounts,
+    send: (news: LateNews) => void,
+  ) {
+    this.#config = config;
+    this.#counts = counts;
+    this.#table = table;
+    this.#index = index;
+    this.#waiting = new Int32Array(waiting);
+    this.#transport = transport;
+    this.#send = send;
+  }
+
+  /** Whether models are bound late that no policy says otherwise of. */
+  get isDefault(): boolean {
+    return this.#config.enabled;
+  }
+
+  isCrowded(model: number): boolean {
+    return Atomics.load(this.#waiting, model) > 0;
+  }
+
+  /** The target will have computed what it has within the horizon, or has nothing of ours; and its batch has room. */
+  isOpen(row: number): boolean {
+    const table = this.#table;
+    const { words, floats } = table;
+    const word = table.blocksWord + rowWord(row);
+    const queued = Atomics.load(words, word + COLUMN.queuedTokens);
+    const active = Atomics.load(words, word + COLUMN.activeRequests);
+    const isSoon =
+      queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= this.#config.horizonMs ||
+      queued <= Atomics.load(words, word + COLUMN.tokenOffset);
+    return isSoon && (active < (floats[word + COLUMN.slots] ?? 0) || table.inFlight(row) <= 0);
+  }
+
+  // ---- what the desk is told
+
+  /** The request waits. */
+  ask(flow: F, waiter: Waiter<LateOwner<F>>, now: number): void {
+    const id = ++this.#lastId;
+    waiter.lateId = id;
+    this.#asked.set(id, { flow, waiter });
+    const { tokens, priority, tenant, weight, isSilent, homes } = waiter;
+    const ageMs = Math.max(0, now - waiter.cameMs);
+    const wantedInMs = waiter.wantedMs - now;
+    this.#asks.push({ id, model: flow.model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent, homes });
+    this.#due();
+  }
+
+  /** It waits no more, and was not bound. */
+  left(waiter: Waiter<LateOwner<F>>): void {
+    const id = waiter.lateId;
+    if (id === 0) return;
+    waiter.lateId = 0;
+    this.#asked.delete(id);
+    this.over(id);
+  }
+
+  /** A bound one's first token came, or all of its answer. */
+  answered(id: number): void {
+    this.#answered.push({ id, agoMs: nowMs() });
+    this.#due();
+  }
+
+  /** It ended without. */
+  over(id: number): void {
+    this.#over.push(id);
+    this.#due();
+  }
+
+  /** There is no way to where it was bound; its claim is given back. */
+  unreached(id: number): void {
+    this.#unreached.push(id);
+    this.#due();
+  }
+
+  /** A place at a target of the model was given back. */
+  freed(model: number): void {
+    if (!this.isCrowded(model)) return;
+    this.#freed.add(model);
+    this.#due();
+  }
+
+  #due(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#transport.later(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#isDue = false;
+    const now = performance.now();
+    const answered = this.#answered.map(({ id, agoMs }) => ({ id, agoMs: Math.max(0, now - agoMs) }));
+    const news = {
+      asks: this.#asks,
+      answered,
+      over: this.#over,
+      unreached: this.#unreached,
+      freed: [...this.#freed],
+    };
+    this.#asks = [];
+    this.#answered = [];
+    this.#over = [];
+    this.#unreached = [];
+    this.#freed.clear();
+    this.#counts.lateMessage();
+    this.#send(news);
+  };
+
+  /** Prompt tokens that these rows are thought to compute in a second, together. */
+  tokensPerSecond(rows: readonly number[]): number {
+    const { floats, blocksWord } = this.#table;
+    let sum = 0;
+    for (const row of rows) {
+      const word = blocksWord + rowWord(row);
+      const seconds = floats[word + COLUMN.secondsPerPrefillToken] ?? 0;
+      if (seconds > 0 && (floats[word + COLUMN.capacity] ?? 0) > 0) sum += 1 / seconds;
+    }
+    return sum;
+  }
+
+  // ---- what it answers
+
+  /** Gives these requests to the rows that were claimed for them. */
+  bound(all: readonly LateBound[]): void {
+    for (const { id, row, tokens } of all) {
+      const asked = this.#asked.get(id);
+      this.#asked.delete(id);
+      if (asked === undefined) {
+        // It went away meanwhile, as the desk has been told, or is about to be.
+        this.giveBack(row, tokens);
+        continue;
+      }
+      const { flow, waiter } = asked;
+      const { cameMs } = waiter;
+      waiter.lateId = 0;
+      if (waiter.owner.tryAgain(flow, { id, row, tokens })) this.#counts.lateBound(nowMs() - cameMs);
+      else this.ask(flow, waiter, nowMs());
+    }
+  }
+
+  /** Access rules have changed: who may not wait any more leaves. */
+  review(): void {
+    for (const { flow, waiter } of this.#asked.values()) if (waiter.lateId !== 0) waiter.owner.mayStill(flow);
+  }
+
+  /** The request is not to go anywhere any more. */
+  refuse({ id, row, tokens }: LateBound): void {
+    this.giveBack(row, tokens);
+    this.over(id);
+  }
+
+  /** A claim that the desk made and nobody uses. */
+  giveBack(row: number, tokens: number): void {
+    this.#table.endPrefill(this.#index, row, tokens);
+    this.#table.end(this.#index, row);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A row of the score table as the late desk sees it: whether it can take one more request, and when it will have computed
+ * what it was given.
+ *
+ * Of what this router has there the desk knows the prompts that it bound itself; their first tokens come by message
+ * (flow/target-pace.ts). The rest (requests that workers bound at once, retries, hedges) shows in the table alone, as
+ * tokens in flight: more of them take so much longer, fewer take no longer than what is left. What others have there,
+ * and what else makes the target slow, is a time that is added, by the row's own figures.
+ */
+import type { Pace } from "../flow/late-room.ts";
+import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { COLUMN, rowWord } from "../score/layout.ts";
+import type { ScoreTable } from "../score/table.ts";
+
+/** Between a prompt's tokens and the time for them something must lie, whatever a row says. */
+const MS_PER_TOKEN_MIN = 1e-6;
+
+export class LateRow implements Pace {
+  readonly row: number;
+  readonly generation: number;
+  /** One more may go there: it is routable, has room in its batch, and is not ejected. */
+  hasRoom = false;
+  isEjected = false;
+  /** Requests there, of all routers. */
+  active = 0;
+  /** Tokens of others, and since when they are known to be there. */
+  othersTokens = 0;
+  othersMs = 0;
+  delayMs = 0;
+  busyUntilMs = 0;
+  /** Until then it is passed over: a worker could not reach it. */
+  closedUntilMs = 0;
+  readonly #table: ScoreTable;
+  readonly #pace: TargetPace;
+  /** Of the prompts that the desk bound, and whose claims are still in the table. */
+  #boundTokens = 0;
+  #foreignTokens = 0;
+  #otherTokens = 0;
+  #otherUntilMs = 0;
+
+  constructor(table: ScoreTable, row: number) {
+    this.#table = table;
+    this.row = row;
+    this.generation = table.generation(row);
+    this.#pace = new TargetPace(this.#assumedMs());
+  }
+
+  get msPerToken(): number {
+    return this.#pace.msPerToken;
+  }
+
+  /** Reads the table anew. */
+  look(nowMs: number, nowDeciseconds: number): void {
+    const table = this.#table;
+    const pace = this.#pace;
+    pace.assume(this.#assumedMs());
+    pace.pass(nowMs);
+    const inFlight = table.inFlight(this.row);
+    this.active = Math.max(0, this.#int(COLUMN.activeRequests));
+    this.isEjected = table.isEjected(this.row, nowDeciseconds);
+    const isBatchFull = this.active >= this.#float(COLUMN.slots) && inFlight > 0;
+    this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isBatchFull && this.closedUntilMs <= nowMs;
+    this.#lookAtOthers(nowMs);
+    const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
+    this.busyUntilMs = nowMs + ownMs;
+    this.#lookAtForeign(nowMs);
+  }
+
+  /** What others have there closes it for us while we have a prompt there too, and never else: each gets a part of it. */
+  #lookAtForeign(nowMs: number): void {
+    const tokens = Math.max(0, this.#int(COLUMN.tokenOffset));
+    if (tokens !== this.#foreignTokens) this.othersMs = nowMs;
+    this.#foreignTokens = tokens;
+    const isOurs = this.#table.inFlightTokens(this.row) > 0;
+    this.othersTokens = isOurs ? tokens : 0;
+    this.delayMs = (isOurs ? 0 : tokens * this.#pace.msPerToken) + this.#float(COLUMN.penaltySeconds) * 1000;
+  }
+
+  /** Tokens in flight that the desk knows nothing of. */
+  #lookAtOthers(nowMs: number): void {
+    const tokens = Math.max(0, this.#table.inFlightTokens(this.row) - this.#boundTokens);
+    const leftMs = tokens * this.#pace.msPerToken;
+    if (tokens > this.#otherTokens) {
+      const moreMs = (tokens - this.#otherTokens) * this.#pace.msPerToken;
+      this.#otherUntilMs = Math.max(this.#otherUntilMs, nowMs) + moreMs;
+    } else if (tokens < this.#otherTokens) {
+      this.#otherUntilMs = Math.min(this.#otherUntilMs, nowMs + leftMs);
+    }
+    this.#otherTokens = tokens;
+  }
+
+  /** A prompt was bound and claimed here. */
+  bound(prompt: Computing): void {
+    this.#boundTokens += prompt.tokens;
+    this.#pace.sent(prompt);
+  }
+
+  /** Its first token came, or all of its answer where that is silent. */
+  answered(prompt: Computing, nowMs: number): void {
+    this.#boundTokens -= prompt.tokens;
+    if (prompt.isSilent === true) this.#pace.ended(prompt, nowMs);
+    else this.#pace.answered(prompt, nowMs);
+  }
+
+  /** It ended before that. */
+  dropped(prompt: Computing, nowMs: number): void {
+    this.#boundTokens -= prompt.tokens;
+    this.#pace.dropped(prompt, nowMs);
+  }
+
+  #assumedMs(): number {
+    return Math.max(MS_PER_TOKEN_MIN, this.#float(COLUMN.secondsPerPrefillToken) * 1000);
+  }
+
+  #float(column: number): number {
+    return this.#table.floats[this.#table.blocksWord + rowWord(this.row) + column] ?? 0;
+  }
+
+  #int(column: number): number {
+    return Atomics.load(this.#table.words, this.#table.blocksWord + rowWord(this.row) + column);
+  }
+}

@@ -1,0 +1,48 @@
+/** The late desk with a clock and the crew's threads around it; what it decides is in late-desk.ts. */
+import type { LateConfig } from "../flow/late-settings.ts";
+import type { ScoreTable } from "../score/table.ts";
+import { LateDesk } from "./late-desk.ts";
+import type { LateBound, LateNews } from "./late-news.ts";
+
+export class LateService {
+  /** How many wait, by model: what workers look at. */
+  readonly waiting: SharedArrayBuffer;
+  readonly #desk: LateDesk;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAtMs = Infinity;
+
+  /** `config` may change in place. */
+  constructor(config: LateConfig, table: ScoreTable, tell: (worker: number, bound: readonly LateBound[]) => void) {
+    this.waiting = new SharedArrayBuffer(table.modelsMax * 4);
+    this.#desk = new LateDesk(config, table, new Int32Array(this.waiting), () => Date.now(), tell);
+  }
+
+  get desk(): LateDesk {
+    return this.#desk;
+  }
+
+  heard(worker: number, news: LateNews): void {
+    this.#desk.heard(worker, news, performance.now());
+    this.#schedule();
+  }
+
+  /** The worker is gone, and what it had claimed was given back. */
+  gone(worker: number): void {
+    this.#desk.gone(worker, performance.now());
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const atMs = this.#desk.wakeAtMs;
+    if (atMs === this.#timerAtMs) return;
+    clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    if (atMs < Infinity) this.#timer = setTimeout(this.#wake, Math.max(0, atMs - performance.now()));
+  }
+
+  readonly #wake = (): void => {
+    this.#timerAtMs = Infinity;
+    this.#desk.wake(performance.now());
+    this.#schedule();
+  };
+}
