@@ -1,11 +1,14 @@
 /** The command behind scripts/release.mjs: reads its arguments, builds by scripts/build-static.mjs. */
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import packed from "../package.json";
 import { MACHINES } from "./static/machine.ts";
 import { compilerFor } from "./static/shim.ts";
 import { type Builder, type Manifest, PROCESSORS, type Processor, differences, release } from "./artefacts/release.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
+/** As scripts/build.mjs writes it into executables. */
+const VERSION = `INFERMESH_VERSION:${JSON.stringify(packed.version)}`;
 const DEFAULT_OUT = join(ROOT, "dist", "release");
 const USAGE = "usage: scripts/release [--out DIR] [--only x64|arm64] [--against RELEASE.JSON]";
 
@@ -58,7 +61,7 @@ const builder: Builder = {
     await run(["node", "scripts/build-static.mjs", processor], env, "inherit");
   },
   // From the sources, since an executable for another processor does not run here.
-  said: (...args) => run([process.execPath, "src/main.ts", ...args], {}, "pipe"),
+  said: (...args) => run([process.execPath, "--define", VERSION, "src/main.ts", ...args], {}, "pipe"),
 };
 
 try {

@@ -154,6 +154,9 @@ async function shared({ version, timeSeconds }: Checkout, builder: Builder): Pro
   for (const [name, ...args] of wanted) {
     const text = await builder.said(...args);
     if (text.trim() === "") throw new Error(`infermesh ${args.join(" ")} printed nothing`);
+    if (args[0] === "man" && !text.includes(`infermesh ${version}`)) {
+      throw new Error(`infermesh ${args.join(" ")} prints a page that is not of ${version}`);
+    }
     entries.push({ name: `${base}/${name}`, bytes: Buffer.from(text), isExecutable: false });
   }
   return [[`${base}-share.tar.gz`, tarball(entries, timeSeconds)]];

@@ -86,7 +86,7 @@ function builderOf(more: Partial<Builder> = {}): Builder {
       }
     },
     said: async (...args) =>
-      args.join(" ") === "man --list" ? "infermesh\ninfermesh-ctl-get\n" : `# ${args.join(" ")}\n`,
+      args.join(" ") === "man --list" ? "infermesh\ninfermesh-ctl-get\n" : `# infermesh 1.2.3: ${args.join(" ")}\n`,
     ...more,
   };
 }
@@ -179,10 +179,14 @@ describe("a release", () => {
     const pages = join(root, "dist", "release", "infermesh-1.2.3-share.tar.gz");
     const path = "infermesh-1.2.3/man/man1/infermesh-ctl-get.1";
     const read = Bun.spawnSync(["tar", "-xzOf", pages, path], { stdout: "pipe" });
-    expect(read.stdout.toString()).toBe("# man infermesh-ctl-get\n");
+    expect(read.stdout.toString()).toBe("# infermesh 1.2.3: man infermesh-ctl-get\n");
     const said = async (...args: string[]): Promise<string> => (args[0] === "man" ? "../../etc/passwd\n" : "# x\n");
     const refused = await refusalOf(make(builderOf({ said }), PROCESSORS, join(scratch, `odd${count}`)));
     expect(refused).toContain('infermesh man --list names "../../etc/passwd"');
+    const old = async (...args: string[]): Promise<string> =>
+      args[1] === "--list" ? "infermesh\n" : "infermesh 0.0.0-dev\n";
+    const dated = await refusalOf(make(builderOf({ said: old }), PROCESSORS, join(scratch, `old${count}`)));
+    expect(dated).toContain("infermesh man infermesh prints a page that is not of 1.2.3");
   });
 
   test("takes the place of the one before where it is told to, and only when nothing forbids it", async () => {
