@@ -1,5 +1,5 @@
 /**
- * Builds dist/native/libscorer.so from native/scorer.c with `cc` (or $CC), when anything has changed. Where there is no
+ * Builds dist/native/libscorer.so from native/*.c with `cc` (or $CC), when anything has changed. Where there is no
  * compiler, or it fails, an empty file takes its place: the executable embeds it all the same, and src/native.ts says
  * at run time that the TypeScript scorer serves. `--force` builds anew.
  *
@@ -12,7 +12,7 @@ import { layoutConstants, layoutWord } from "../src/score/layout.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 const SOURCES = join(ROOT, "native");
-const SOURCE = join(SOURCES, "scorer.c");
+const FILES = ["scorer.c", "follow.c"].map((name) => join(SOURCES, name));
 const OUT = join(ROOT, "dist", "native");
 const NAME = "libscorer.so";
 const LIBRARY = join(OUT, NAME);
@@ -45,7 +45,7 @@ export function compileScorer(compiler: string, folder: string, defines: readonl
   // Written beside and renamed: a running process may have the old one mapped.
   const fresh = join(folder, `.libscorer-${process.pid}.so`);
   try {
-    const command = [...compiler.split(/\s+/), ...FLAGS, ...defines, "-I", folder, "-o", fresh, SOURCE];
+    const command = [...compiler.split(/\s+/), ...FLAGS, ...defines, "-I", folder, "-o", fresh, ...FILES];
     const done = Bun.spawnSync(command, { stdout: "ignore", stderr: "pipe" });
     if (done.exitCode !== 0) return `${compiler} failed:\n${done.stderr.toString().trim()}`;
     renameSync(fresh, join(folder, NAME));

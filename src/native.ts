@@ -1,20 +1,13 @@
 /**
- * The door to native/: opens the C scorer where it can, and the TypeScript one where it cannot.
+ * The router's door to native/: opens the C scorer where it can (native-library.ts), and the TypeScript one where it cannot.
  *
- * The library is embedded in the executable. Bun writes it to $BUN_TMPDIR, $TMPDIR or /tmp when it is first opened (one
- * file a version and user; a file there that belongs to another user is not taken), which fails where nothing can be
- * written or run from there, as in a container with a read-only root. Then it is opened from a file in memory, by its
- * name in /proc. Without that too, or with an empty file in its place, since no C compiler was there at build time, the
- * TypeScript scorer serves: none of this may keep a router from working, so every fault ends in it, with one line that
- * says why. A library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript
- * does. That takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is proven.
- *
- * It is never closed: a call after that would crash. One `dlopen` asks for all symbols, since all are our own and a
- * missing one is as bad as a wrong layout.
+ * None of this may keep a router from working, so every fault ends in the TypeScript scorer, with one line that says why. A
+ * library that opens is trusted only when it was built for this layout and answers a few picks as TypeScript does. That
+ * takes some 20 ms of CPU, so it is tried once a process: threads that come later are told that it is proven.
  */
 
-import { type Pointer, dlopen, ptr } from "bun:ffi";
-import { closeSync, readFileSync, writeSync } from "node:fs";
+import { type Pointer, ptr } from "bun:ffi";
+import { faultOf, type Opened, openSymbols } from "./native-library.ts";
 import libraryPath from "../dist/native/libscorer.so" with { type: "file" };
 import { assert } from "./base/assert.ts";
 import { Prng } from "./base/prng.ts";
@@ -37,12 +30,7 @@ const SYMBOLS = {
   infermesh_match: { args: ["ptr"], returns: "void" },
 } as const;
 
-/** Where Bun shows what is embedded in an executable. */
-const EMBEDDED = "/$bunfs/";
-const MFD_CLOEXEC = 1;
-const MFD_NOEXEC_SEAL = 8;
-
-type Library = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+type Library = Opened<typeof SYMBOLS>["symbols"];
 
 class CPicker implements Picker {
   readonly kind = "c";
@@ -150,83 +138,14 @@ function libraryOf(path: string, isProven: boolean): { library: Library | undefi
 
 function openLibrary(path: string, isProven: boolean): { library: Library | undefined; reason: string } {
   try {
-    // A bare name would be looked for in the working directory too.
-    if (!path.startsWith("/")) return refused(`its path is not absolute: ${path}`);
-    if (Bun.file(path).size === 0) return refused("there was no C compiler when it was built");
-    const { library, way } = mapped(path);
+    const { symbols: library, way } = openSymbols(path, SYMBOLS);
     if (library.infermesh_layout() !== layoutWord()) return refused("it was built for another table layout");
     const fault = isProven ? "" : selfTest(library);
     if (fault !== "") return refused(fault);
     return { library, reason: `${library.infermesh_wide() === 1 ? "C scorer with AVX2" : "C scorer"}${way}` };
   } catch (error) {
-    return refused(wordsOf(error));
+    return refused(faultOf(error));
   }
-}
-
-/** The library by its path, else by a file in memory; `way` says which where it is not the usual one. Throws why not. */
-function mapped(path: string): { library: Library; way: string } {
-  try {
-    return { library: dlopen(path, SYMBOLS).symbols, way: "" };
-  } catch (error) {
-    const why = wordsOf(error);
-    if (!path.startsWith(EMBEDDED)) throw error;
-    try {
-      return { library: openFromMemory(path), way: `, from memory, since it can't be opened from a folder: ${why}` };
-    } catch (fault) {
-      throw new Error(`${why}; nor from memory: ${wordsOf(fault)}`, { cause: fault });
-    }
-  }
-}
-
-/** How often this thread has done so. */
-let mappings = 0;
-
-/**
- * Opens what the path holds by a file that has no place in any file system. The loader maps it and needs it no more, so
- * its descriptor is closed at once.
- */
-export function openFromMemory(path: string): Library {
-  const bytes = readFileSync(path);
-  const fd = memoryFile();
-  try {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-    // glibc takes a name that it has opened before for the same library, and numbers of descriptors come again.
-    mappings += 1;
-    return dlopen(`/proc/self/${"./".repeat(mappings)}fd/${fd}`, SYMBOLS).symbols;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * A new one's descriptor. Kernels from 6.3 on want to be told whether it is a program, and some allow none; it is mapped,
- * never started.
- */
-function memoryFile(): number {
-  let why: unknown;
-  for (const name of ["libc.so.6", "libc.so"]) {
-    try {
-      const { memfd_create: create } = dlopen(name, {
-        memfd_create: { args: ["ptr", "u32"], returns: "i32" },
-      }).symbols;
-      const named = new Uint8Array(new ArrayBuffer(16));
-      named.set(new TextEncoder().encode("libscorer.so"));
-      for (const flags of [MFD_CLOEXEC | MFD_NOEXEC_SEAL, MFD_CLOEXEC]) {
-        const fd = create(named, flags);
-        if (fd >= 0) return fd;
-      }
-      throw new Error("the kernel gives no file in memory");
-    } catch (error) {
-      why = error;
-    }
-  }
-  throw why;
-}
-
-function wordsOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  // Bun's words name the library twice.
-  return message.replace(/^Failed to open library "[^"]*": /, "").split("\n", 1)[0] ?? "";
 }
 
 function refused(why: string): { library: undefined; reason: string } {

@@ -30,7 +30,7 @@ export const CORES = [
 ];
 const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
-const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "net"];
+const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "native-pages", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
@@ -95,7 +95,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtimes: ["base", "wire"],
   obs: ["base", "health"],
   net: ["base", "wire"],
-  native: ["base", "score"],
+  "native-library": [],
+  native: ["base", "score", "native-library"],
+  "native-pages": ["wire", "native-library"],
   ...Object.fromEntries(SHELLS.map((shell) => [shell, BELOW_SHELLS])),
   config: [...BELOW_SHELLS, ...SHELLS],
   ...Object.fromEntries(BESIDE_ROLES.map((name) => [name, [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES]])),

@@ -1,8 +1,13 @@
-/** ms to read 500 KB of a vLLM-like scrape: to the figures of its adapter, families alone, and what stays behind. */
+/**
+ * ms to read 500 KB of a vLLM-like scrape: to the figures of its adapter, of a first page and of those that follow, families
+ * alone, and what stays behind.
+ */
 import { heapStats } from "bun:jsc";
 import { measure } from "mitata";
 import { MetricPages } from "../../src/runtimes/metric-pages.ts";
 import { VLLM } from "../../src/runtimes/vllm.ts";
+import { openFollower } from "../../src/native-pages.ts";
+import { type FollowLines, followLines } from "../../src/wire/prometheus-lines.ts";
 import { PrometheusReader } from "../../src/wire/prometheus.ts";
 import { report } from "../report.ts";
 import { GAUGES, HISTOGRAMS, vllmPage } from "./vllm-page.ts";
@@ -17,6 +22,9 @@ const WANTED = [
 ].map((name) => `vllm:${name}`);
 
 const TEXT = vllmPage(BYTES);
+/** All that counts moves from one to the next. */
+const TEXTS = [1, 2, 3, 4].map((tick) => vllmPage(BYTES, tick));
+const NOT_AT_ALL: FollowLines = (table, _page, _end, into) => into.begin(table.figures);
 let taken = 0;
 
 function reading(families: readonly string[], doesDecode: boolean): () => void {
@@ -37,13 +45,14 @@ function reading(families: readonly string[], doesDecode: boolean): () => void {
 }
 
 /** A scrape each second, to the figures that the agent tells of the runtime and its models. */
-function figures(): () => void {
+function figures(follow: FollowLines): () => void {
   const { metrics } = VLLM;
   if (metrics === undefined) throw new Error("vLLM's adapter reads no metrics");
-  const pages = new MetricPages(metrics);
+  const pages = new MetricPages(metrics, follow);
   let nowMs = 0;
   return () => {
-    const why = pages.read(TEXT, false, (nowMs += 1000));
+    const text = TEXTS[(nowMs / 1000) % TEXTS.length]!;
+    const why = pages.read(text, false, (nowMs += 1000));
     if (why !== "") throw new Error(why);
     taken += pages.figures.runningRequests ?? Number.NaN;
   };
@@ -61,9 +70,12 @@ function keptBytes(run: () => void): number {
   return heapBytes() - before;
 }
 
+const FOLLOWER = openFollower();
 const ALL = [...GAUGES, ...HISTOGRAMS].map((name) => `vllm:${name}`);
 const CASES: readonly (readonly [string, () => void])[] = [
-  ["figures of vLLM's adapter", figures()],
+  ["figures of vLLM's adapter", figures(NOT_AT_ALL)],
+  [`figures of pages of which only the numbers move, in ${FOLLOWER.kind}`, figures(FOLLOWER.follow)],
+  ["the same in TypeScript", figures(followLines)],
   ["what an adapter wants, with labels", reading(WANTED, true)],
   ["every family, with labels", reading(ALL, true)],
   ["none of the families", reading(["other"], false)],

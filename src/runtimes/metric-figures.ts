@@ -13,7 +13,8 @@ import {
   QUANTILE_FIGURES,
   type NumberFigure,
 } from "./metric-map.ts";
-import { COUNT, type Cell, Slot, type SlotSpec, SUM } from "./metric-slot.ts";
+import type { Cell } from "./metric-cell.ts";
+import { COUNT, Slot, type SlotSpec, SUM } from "./metric-slot.ts";
 import { quantile } from "./quantile.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
 import type { Quantiles } from "../base/runtime-terms.ts";

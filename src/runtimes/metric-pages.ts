@@ -12,10 +12,13 @@
 import { shown } from "../base/shown.ts";
 import { LF, SP, latin1 } from "../wire/octets.ts";
 import type { LabelSet } from "../wire/prometheus-labels.ts";
-import { PrometheusReader, type PrometheusSample } from "../wire/prometheus.ts";
+import type { FollowLines } from "../wire/prometheus-lines.ts";
+import { PageReader } from "../wire/prometheus-pages.ts";
+import type { PrometheusEnd, PrometheusSample } from "../wire/prometheus.ts";
 import { FigureMaker, type Group, type Moment } from "./metric-figures.ts";
 import type { MetricMap } from "./metric-map.ts";
-import { Cell, type Slot } from "./metric-slot.ts";
+import { Cell } from "./metric-cell.ts";
+import { type Kept, type Slot, takeAgain } from "./metric-slot.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
 import { SlidingWindow } from "./window.ts";
 
@@ -64,6 +67,50 @@ class ModelGroup implements Group {
   }
 }
 
+/** Pages of one format, of whose lines it is known what becomes of their numbers. */
+class FormatReader {
+  readonly #reader: PageReader;
+  /** Of each line that is followed: what was made of it, by each slot that takes it. */
+  readonly #kept: Kept[][] = [];
+  #taken: (Kept | undefined)[] = [];
+
+  constructor(
+    families: readonly string[],
+    isOpenMetrics: boolean,
+    follow: FollowLines | undefined,
+    to: { take(sample: PrometheusSample, taken: (Kept | undefined)[]): void; page(): number },
+  ) {
+    const kept = this.#kept;
+    this.#reader = new PageReader({
+      families,
+      isOpenMetrics,
+      follow,
+      sample: (sample) => to.take(sample, (this.#taken = [])),
+      keep: () => this.#keep(),
+      again: (number, value) => {
+        const page = to.page();
+        for (const one of kept[number]!) takeAgain(one, value, page);
+      },
+      forget: (number) => void (kept.length = number),
+    });
+  }
+
+  read(body: Uint8Array): PrometheusEnd {
+    return this.#reader.read(body);
+  }
+
+  forget(): void {
+    this.#reader.forget();
+  }
+
+  #keep(): boolean {
+    const taken = this.#taken.filter((one) => one !== undefined);
+    const isWhole = taken.length === this.#taken.length;
+    if (isWhole) this.#kept.push(taken);
+    return isWhole;
+  }
+}
+
 export class MetricPages {
   /** Of the runtime, by the last page that was whole. */
   figures: EngineFigures = NO_FIGURES;
@@ -84,7 +131,7 @@ export class MetricPages {
   readonly #hints: readonly Slot[];
   #hint = 0;
   readonly #byFamily: Slot[][];
-  readonly #readers: readonly [plain: PrometheusReader, openMetrics: PrometheusReader];
+  readonly #readers: readonly [plain: FormatReader, openMetrics: FormatReader];
   readonly #whole = new WholeGroup();
   readonly #models = new Map<string, ModelGroup>();
   /** The one that is read, or was last. */
@@ -95,7 +142,7 @@ export class MetricPages {
   #before = 0;
   #startedAt: number | undefined;
 
-  constructor(map: MetricMap) {
+  constructor(map: MetricMap, follow?: FollowLines) {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
     this.#hints = (map.modelHints ?? []).flatMap(({ label, of }) => this.#maker.textSlots(label, of));
@@ -103,8 +150,11 @@ export class MetricPages {
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
     const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];
     this.#byFamily = families.map((family) => this.#maker.slots.filter((slot) => slot.spec.family === family));
-    const sample = (read: PrometheusSample) => this.#take(read);
-    const reader = (isOpenMetrics: boolean) => new PrometheusReader({ families, isOpenMetrics, sample });
+    const reader = (isOpenMetrics: boolean) =>
+      new FormatReader(families, isOpenMetrics, follow, {
+        take: (sample, taken) => this.#take(sample, taken),
+        page: () => this.#page,
+      });
     this.#readers = [reader(false), reader(true)];
   }
 
@@ -122,6 +172,7 @@ export class MetricPages {
   /** Another process: what was counted says nothing of it. */
   clear(): void {
     for (const slot of this.#maker.slots) slot.clear();
+    this.#forgetLines();
     this.#models.clear();
     this.#whole.memory = [];
     this.#window.clear();
@@ -133,11 +184,8 @@ export class MetricPages {
 
   /** "" or why the page can't be read; then all is as it was before. */
   read(body: Uint8Array, isOpenMetrics: boolean, nowMs: number): string {
-    const reader = this.#readers[isOpenMetrics ? 1 : 0];
-    reader.reset();
     this.#page++;
-    reader.push(body);
-    const { samples, malformed, bad } = reader.finish();
+    const { samples, malformed, bad } = this.#readers[isOpenMetrics ? 1 : 0].read(body);
     const why = (samples > 0 ? "" : strangeness(body, malformed)) || bad;
     if (why !== "") return why;
     this.samples = samples;
@@ -145,11 +193,16 @@ export class MetricPages {
     return "";
   }
 
-  #take({ family, suffix, labels, value }: PrometheusSample): void {
+  #take({ family, suffix, labels, value }: PrometheusSample, taken: (Kept | undefined)[]): void {
     for (const slot of this.#byFamily[family]!) {
       if (!slot.accepts(suffix, labels)) continue;
-      slot.take(suffix, labels, value, this.#page, () => this.#modelOf(labels)?.cellFor(slot));
+      taken.push(slot.take(suffix, labels, value, this.#page, () => this.#modelOf(labels)?.cellFor(slot)));
     }
+  }
+
+  /** What is kept of lines leads to series or models that are not there any more. */
+  #forgetLines(): void {
+    for (const reader of this.#readers) reader.forget();
   }
 
   #modelOf(labels: LabelSet): ModelGroup | undefined {
@@ -172,7 +225,9 @@ export class MetricPages {
     if (startedAt !== undefined && this.#startedAt !== undefined && startedAt !== this.#startedAt) this.#renew();
     this.#startedAt = startedAt ?? this.#startedAt;
     const before = this.readAtMs;
-    for (const slot of this.#maker.slots) slot.commit(page, before !== undefined);
+    let isForgotten = false;
+    for (const slot of this.#maker.slots) isForgotten = slot.commit(page, before !== undefined) || isForgotten;
+    if (isForgotten) this.#forgetLines();
     const begin = this.#window.begin(nowMs);
     const moment: Moment = {
       passedMs: before === undefined ? 0 : Math.max(0, nowMs - before),
@@ -209,7 +264,10 @@ export class MetricPages {
       if (isOn) {
         group.page = page;
         group.figures = this.#maker.make(group, moment);
-      } else if (page - group.page > PAGES_MAX) this.#models.delete(model);
+      } else if (page - group.page > PAGES_MAX) {
+        this.#models.delete(model);
+        this.#forgetLines();
+      }
     }
     this.#before = page;
     if (isOther) this.modelsMark++;

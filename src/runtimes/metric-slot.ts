@@ -12,7 +12,7 @@
 import { FNV_BASIS, FNV_PRIME } from "../wire/octets.ts";
 import type { LabelSet } from "../wire/prometheus-labels.ts";
 import type { Suffix } from "../wire/prometheus-families.ts";
-import { MOMENTS } from "./window.ts";
+import { Cell } from "./metric-cell.ts";
 
 export const SERIES_MAX = 4096;
 export const BUCKETS_MAX = 128;
@@ -35,59 +35,6 @@ export interface SlotSpec {
   readonly where: readonly (readonly [label: string, value: string])[];
 }
 
-/** What the series of a family make together for the runtime, or for one of its models. */
-export class Cell {
-  /** The page on which it was last. */
-  page = 0;
-  /** Of a value or label, on that page. */
-  series = 0;
-  sum = 0;
-  max = 0;
-  min = 0;
-  /** Of a counter or histogram: growth since the beginning, by place. */
-  totals = new Float64Array(1);
-  /** What that was at each moment of the window, moment by moment. */
-  #marks = new Float64Array(MOMENTS);
-
-  add(value: number, page: number): void {
-    if (page === this.page) {
-      this.series++;
-      this.sum += value;
-      this.max = Math.max(this.max, value);
-      this.min = Math.min(this.min, value);
-    } else {
-      this.page = page;
-      this.series = 1;
-      this.sum = this.max = this.min = value;
-    }
-  }
-
-  grow(place: number, growth: number): void {
-    if (place >= this.totals.length) this.#widen(Math.max(place + 1, this.totals.length * 2));
-    this.totals[place]! += growth;
-  }
-
-  mark(moment: number): void {
-    this.#marks.set(this.totals, moment * this.totals.length);
-  }
-
-  /** Growth since a moment. */
-  since(moment: number, place: number): number {
-    const width = this.totals.length;
-    return place < width ? this.totals[place]! - this.#marks[moment * width + place]! : 0;
-  }
-
-  #widen(width: number): void {
-    const marks = new Float64Array(MOMENTS * width);
-    const before = this.totals.length;
-    for (let i = 0; i < MOMENTS; i++) marks.set(this.#marks.subarray(i * before, (i + 1) * before), i * width);
-    this.#marks = marks;
-    const totals = new Float64Array(width);
-    totals.set(this.totals);
-    this.totals = totals;
-  }
-}
-
 /** One counter or histogram as a page has it. */
 interface Series {
   /** Of its model; undefined where it names none, or where models share. */
@@ -97,6 +44,38 @@ interface Series {
   /** NaN where nothing was told. */
   last: Float64Array;
   current: Float64Array;
+}
+
+/** What was made of a sample: the same can be made of another value without a look at its labels. */
+export interface Kept {
+  /** Of a counter or histogram. */
+  readonly series: Series | undefined;
+  readonly place: number;
+  /** Of a value or label. */
+  readonly whole: Cell | undefined;
+  readonly own: Cell | undefined;
+  /** Of a label: what counts in the place of the value. */
+  readonly number: number | undefined;
+}
+
+/** Makes of a value what was made of the one before. */
+export function takeAgain({ series, place, whole, own, number }: Kept, value: number, page: number): void {
+  if (series !== undefined) {
+    if (Number.isFinite(value) && value >= 0) set(series, place, value, page);
+    return;
+  }
+  const counted = number ?? value;
+  if (!Number.isFinite(counted)) return;
+  whole?.add(counted, page);
+  own?.add(counted, page);
+}
+
+function set(series: Series, place: number, value: number, page: number): void {
+  if (series.page !== page) {
+    series.page = page;
+    series.current.fill(NaN);
+  }
+  series.current[place] = value;
 }
 
 export class Slot {
@@ -140,52 +119,71 @@ export class Slot {
     return true;
   }
 
-  /** Takes a sample of a page that is being read. `cellOf` is asked for the model's cell when the series is a new one. */
-  take(suffix: Suffix, labels: LabelSet, value: number, page: number, cellOf: () => Cell | undefined): void {
+  /**
+   * Takes a sample of a page that is being read. `cellOf` is asked for the model's cell when the series is a new one. Tells
+   * what was made of it; undefined where nothing was.
+   */
+  take(
+    suffix: Suffix,
+    labels: LabelSet,
+    value: number,
+    page: number,
+    cellOf: () => Cell | undefined,
+  ): Kept | undefined {
     const { kind, label } = this.spec;
     if (kind === "counter" || kind === "histogram") {
-      if (Number.isFinite(value) && value >= 0) this.#count(suffix, labels, value, page, cellOf);
-      return;
+      return Number.isFinite(value) && value >= 0 ? this.#count(suffix, labels, value, page, cellOf) : undefined;
     }
     const text = kind === "value" ? "" : (labels.get(label) ?? "");
     const number = kind === "value" ? value : kind === "label" ? numberOf(text) : textHash(text);
-    if (!Number.isFinite(number)) return;
+    if (!Number.isFinite(number)) return undefined;
+    const own = cellOf();
     this.whole.add(number, page);
-    cellOf()?.add(number, page);
+    own?.add(number, page);
+    return { series: undefined, place: 0, whole: this.whole, own, number: kind === "value" ? undefined : number };
   }
 
-  /** The page was whole: what its counters grew counts. `hasBefore`: a page of the same process was read before. */
-  commit(page: number, hasBefore: boolean): void {
+  /**
+   * The page was whole: what its counters grew counts. `hasBefore`: a page of the same process was read before. Whether a
+   * series was forgotten.
+   */
+  commit(page: number, hasBefore: boolean): boolean {
+    let isForgotten = false;
     for (const [key, series] of this.#series) {
       if (series.page === page) this.#settle(series, page, hasBefore);
-      else if (page - series.page > PAGES_MAX) this.#series.delete(key);
+      else if (page - series.page > PAGES_MAX) isForgotten = this.#series.delete(key) || isForgotten;
     }
+    return isForgotten;
   }
 
-  #count(suffix: Suffix, labels: LabelSet, value: number, page: number, cellOf: () => Cell | undefined): void {
-    const place = suffix === "_bucket" ? this.#bucket(labels.get("le") ?? "") : suffix === "_count" ? COUNT : SUM;
-    if (place < 0) return;
+  #count(
+    suffix: Suffix,
+    labels: LabelSet,
+    value: number,
+    page: number,
+    cellOf: () => Cell | undefined,
+  ): Kept | undefined {
+    const at = suffix === "_bucket" ? this.#bucket(labels.get("le") ?? "") : suffix === "_count" ? COUNT : SUM;
+    if (at < 0) return undefined;
+    const place = this.spec.kind === "counter" ? SUM : at;
     const key = labels.key("le");
     let series = this.#series.get(key);
     if (series === undefined) {
       if (this.#series.size >= SERIES_MAX) {
         this.ignored++;
-        return;
+        return undefined;
       }
       const width = this.spec.kind === "counter" ? 1 : BUCKETS + Math.max(16, this.bounds.length);
       const nothing = new Float64Array(width).fill(NaN);
       series = { cell: cellOf(), page: 0, isNew: true, last: nothing, current: nothing.slice() };
       this.#series.set(key, series);
     }
-    if (series.page !== page) {
-      series.page = page;
-      series.current.fill(NaN);
-    }
     if (place >= series.current.length) {
       series.current = widened(series.current, place + 1);
       series.last = widened(series.last, place + 1);
     }
-    series.current[this.spec.kind === "counter" ? SUM : place] = value;
+    set(series, place, value, page);
+    return { series, place, whole: undefined, own: undefined, number: undefined };
   }
 
   /** The place of the bucket with this bound; -1 for one that is no number, or one too many. */

@@ -3,6 +3,7 @@
  * itself with a page of its own (llama.cpp's router). Figures of several pages make the runtime's together: work adds up,
  * shares are taken in the mean, and what can't be joined, such as quantiles, is that of the only page or nothing.
  */
+import type { FollowLines } from "../wire/prometheus-lines.ts";
 import type { MetricMap } from "./metric-map.ts";
 import { MetricPages } from "./metric-pages.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
@@ -25,13 +26,16 @@ const MEANS = ["kvUsage", "cacheHitRate"] as const;
 
 export class PageSet {
   readonly #map: MetricMap;
+  readonly #follow: FollowLines | undefined;
   readonly #pages = new Map<string, MetricPages>();
   /** Of pages that are gone. */
   #modelsMark = 0;
   #processMark = 0;
 
-  constructor(map: MetricMap) {
+  /** `follow`: what goes along the lines of pages, in C. */
+  constructor(map: MetricMap, follow?: FollowLines) {
     this.#map = map;
+    this.#follow = follow;
   }
 
   get modelsMark(): number {
@@ -61,7 +65,7 @@ export class PageSet {
   read(model: string | undefined, body: Uint8Array, isOpenMetrics: boolean, nowMs: number): string {
     const name = model ?? OWN;
     let pages = this.#pages.get(name);
-    if (pages === undefined) this.#pages.set(name, (pages = new MetricPages(this.#map)));
+    if (pages === undefined) this.#pages.set(name, (pages = new MetricPages(this.#map, this.#follow)));
     return pages.read(body, isOpenMetrics, nowMs);
   }
 

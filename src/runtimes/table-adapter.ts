@@ -5,6 +5,7 @@
  * since they belong to the machine. A reading is made when something was told, and is the same until then.
  */
 import { shown } from "../base/shown.ts";
+import type { FollowLines } from "../wire/prometheus-lines.ts";
 import {
   type Adapter,
   type Answer,
@@ -39,10 +40,10 @@ export class TableAdapter implements Adapter {
   /** From then on some of what the reading tells is too old. */
   #untilMs = Infinity;
 
-  constructor(table: AdapterTable) {
+  constructor(table: AdapterTable, follow?: FollowLines) {
     this.table = table;
     this.#looks = table.looks;
-    this.#pages = table.metrics === undefined ? undefined : new PageSet(table.metrics);
+    this.#pages = table.metrics === undefined ? undefined : new PageSet(table.metrics, follow);
   }
 
   get kind(): RuntimeKind {

@@ -1,5 +1,6 @@
 /** The adapters of all kinds of runtimes, and what the agent must know of a kind before it asks. */
 import { assert } from "../base/assert.ts";
+import { openFollower } from "../native-pages.ts";
 import type { Adapter } from "../runtimes/adapter.ts";
 import type { RuntimeKind } from "../runtimes/reading.ts";
 import { TableAdapter } from "../runtimes/table-adapter.ts";
@@ -21,5 +22,5 @@ export function kindOfRuntime(
   const known = kind === "tfserving" ? tfserving(models) : undefined;
   const table = kind === "generic" ? map : (known ?? TABLES[kind]);
   assert(table !== undefined, `a runtime of the kind ${kind} needs a table`);
-  return { table, adapter: new TableAdapter(table) };
+  return { table, adapter: new TableAdapter(table, openFollower().follow) };
 }

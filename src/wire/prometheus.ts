@@ -100,15 +100,15 @@ export class PrometheusReader {
     this.#families = new FamilyIndex(options.families);
   }
 
+  /** Lines that could not be read, whyever, up to now. */
+  get faults(): number {
+    return this.#malformed + this.#tooLong;
+  }
+
   /** For another text. */
   reset(): void {
-    this.#heldBytes = 0;
-    this.#isDropping = false;
-    this.#isEnded = false;
-    this.#bytes = 0;
-    this.#samples = 0;
-    this.#malformed = 0;
-    this.#tooLong = 0;
+    this.#heldBytes = this.#bytes = this.#samples = this.#malformed = this.#tooLong = 0;
+    this.#isDropping = this.#isEnded = false;
     this.#bad = "";
   }
 

@@ -4,6 +4,8 @@ import fc from "fast-check";
 import type { MetricMap } from "../../src/runtimes/metric-map.ts";
 import { MetricPages, MODELS_MAX } from "../../src/runtimes/metric-pages.ts";
 import { NO_FIGURES } from "../../src/runtimes/reading.ts";
+import type { FollowLines } from "../../src/wire/prometheus-lines.ts";
+import { cFollower } from "../score/c-library.ts";
 
 const encoder = new TextEncoder();
 
@@ -375,6 +377,99 @@ describe("pages that are none", () => {
         expect(read.read(encoder.encode("r 3\n"), false, 100_000)).toBe("");
         expect(read.figures.runningRequests).toBe(3);
       }),
+    );
+  });
+});
+
+describe("pages whose lines are followed", () => {
+  const NEVER: FollowLines = (table, _page, _end, into) => into.begin(table.figures);
+  const MAP: MetricMap = {
+    figures: {
+      runningRequests: { value: "g" },
+      waitingRequests: { series: "g" },
+      kvUsage: { value: { names: ["share", "g"], across: "mean", scale: 0.001 } },
+      slots: { label: "slots", of: "i_info" },
+      requestsPerSecond: { rate: "c" },
+      preemptionsPerSecond: { rate: { names: ["other", "h_count"] } },
+      cacheHitRate: { ratio: ["c", "h_sum"] },
+      prefillTokensPerSecond: { best: { mean: "h" } },
+      timeToFirstToken: { quantiles: "h" },
+    },
+    notes: { most: { value: { names: ["g"], across: "max" } } },
+    modelLabels: ["model"],
+    modelHints: [{ label: "adapters", of: "i_info" }],
+  };
+  const labels = fc.constantFrom("", '{model="a"}', '{model="b",e="0"}', '{model="b",e="1"}', '{e="0"}');
+  const line = fc.oneof(
+    fc
+      .tuple(fc.constantFrom("g", "c", "c_total", "h_count", "h_sum", "share", "unwanted"), labels)
+      .map((parts) => parts.join("")),
+    fc
+      .tuple(fc.constantFrom("0.1", "1", "+Inf", "x"), fc.constantFrom("", ',model="a"'))
+      .map(([le, model]) => `h_bucket{le="${le}"${model}}`),
+    fc
+      .tuple(fc.constantFrom("1", "16", "None"), fc.constantFrom("", "l", "l,m"))
+      .map(([slots, adapters]) => `i_info{slots="${slots}",adapters="${adapters}"}`),
+    fc.constant("process_start_time_seconds"),
+  );
+  const value = fc.oneof(
+    fc.nat(9),
+    fc.nat(1e6),
+    fc.double({ min: 0, max: 10, noNaN: true }),
+    fc.constantFrom("NaN", "-1", "+Inf"),
+  );
+  const page = fc.record({
+    values: fc.array(value, { minLength: 1, maxLength: 20 }),
+    change: fc.option(fc.record({ at: fc.nat(), line, isInsert: fc.boolean() }), { freq: 3 }),
+    event: fc.constantFrom("none", "none", "none", "cut", "clear", "gone"),
+    times: fc.constantFrom(1, 1, 1, 2, 70),
+  });
+
+  test("lead to no series and no model that was forgotten meanwhile", () => {
+    for (const text of ['c{e="0"} ', 'g{model="a"} ', 'c{model="a"} ', 'h_bucket{model="a",le="1"} ']) {
+      const both = [new MetricPages(MAP), new MetricPages(MAP, NEVER)] as const;
+      const numbers = ["5", ...Array.from({ length: 150 }, () => "NaN"), "100", "110", "130"];
+      for (const [second, number] of numbers.entries()) {
+        const told = both.map((pages) => {
+          expect(pages.read(encoder.encode(`${text}${number}\n`), false, second * 1000)).toBe("");
+          return [pages.figures, pages.figuresOf("a"), pages.models()];
+        });
+        expect(told[0]).toEqual(told[1]);
+      }
+    }
+  });
+
+  test.each([
+    ["TypeScript", undefined],
+    ["C", cFollower()],
+  ] as const)("come to the same figures as pages that are read alone, in %s", (_, follow) => {
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), fc.array(page, { minLength: 1, maxLength: 8 }), (first, turns) => {
+        const both = [new MetricPages(MAP, follow), new MetricPages(MAP, NEVER)] as const;
+        let lines = [...first];
+        let atMs = 0;
+        const seen = (pages: MetricPages) => {
+          const { figures, notes, readAtMs, modelsMark, processMark, samples } = pages;
+          const ofModels = ["a", "b"].map((model) => pages.figuresOf(model));
+          return { figures, notes, readAtMs, modelsMark, processMark, samples, ofModels, models: pages.models() };
+        };
+        for (const { values, change, event, times } of turns) {
+          if (change?.isInsert === true) lines.splice(change.at % (lines.length + 1), 0, change.line);
+          else if (change !== null) lines = lines.filter((_line, at) => at !== change.at % lines.length);
+          if (event === "clear") for (const pages of both) pages.clear();
+          // Whoever is gone for long is forgotten.
+          const shown = event === "gone" ? lines.filter((text) => !text.includes("model")) : lines;
+          const text = shown.map((one, at) => `${one} ${values[at % values.length]}\n`).join("");
+          const body = encoder.encode(event === "cut" ? text.slice(0, -2) : text);
+          for (let time = 0; time < times; time += 1) {
+            atMs += 1000;
+            const [why, expected] = both.map((pages) => pages.read(body, false, atMs));
+            expect(why).toBe(expected);
+            expect(seen(both[0])).toEqual(seen(both[1]));
+          }
+        }
+      }),
+      { numRuns: 300 },
     );
   });
 });

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileScorer } from "../../scripts/build-native.ts";
+import { openFollower } from "../../src/native-pages.ts";
 import { openPicker } from "../../src/native.ts";
 import type { Picker } from "../../src/score/pick.ts";
 import type { ScoreTable } from "../../src/score/table.ts";
+import type { FollowLines } from "../../src/wire/prometheus-lines.ts";
 
 /** With a C compiler the C tests must run; without one they are left out. */
 export const HAS_COMPILER = Bun.which(process.env["CC"] ?? "cc") !== null;
@@ -34,4 +36,11 @@ export function cPicker(table: ScoreTable, ...defines: string[]): Picker {
   const { picker, reason } = openPicker(table, { path: libraryWith(...defines) });
   if (picker.kind !== "c") throw new Error(reason);
   return picker;
+}
+
+/** C along lines; it throws where C should have opened and did not. */
+export function cFollower(): FollowLines {
+  const { follow, kind } = openFollower(HAS_COMPILER ? libraryWith() : undefined);
+  if (HAS_COMPILER && kind !== "c") throw new Error("C should have opened");
+  return follow;
 }

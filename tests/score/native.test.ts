@@ -2,7 +2,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { isLibraryProven, openFromMemory, openPicker } from "../../src/native.ts";
+import { openFromMemory } from "../../src/native-library.ts";
+import { isLibraryProven, openPicker } from "../../src/native.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -87,7 +88,10 @@ describe("from a file in memory, where no folder will do", () => {
   test.skipIf(!HAS_COMPILER)("the library opens, and leaves no descriptor behind", () => {
     const open = (): string[] => readdirSync("/proc/self/fd");
     const before = open();
-    const library = openFromMemory(libraryWith());
+    const library = openFromMemory(libraryWith(), {
+      infermesh_layout: { args: [], returns: "i32" },
+      infermesh_wide: { args: [], returns: "i32" },
+    });
     expect(open()).toEqual(before);
     const word = /LAYOUT_WORD \((-?\d+)\)/.exec(readFileSync(join(libraryWith(), "..", "layout.h"), "utf8"))?.[1];
     expect(String(library.infermesh_layout())).toBe(word ?? "");
@@ -98,8 +102,8 @@ describe("from a file in memory, where no folder will do", () => {
     const path = join(folder, "memory.so");
     writeFileSync(path, "hello");
     const before = readdirSync("/proc/self/fd");
-    expect(() => openFromMemory(path)).toThrow();
-    expect(() => openFromMemory(join(folder, "nowhere.so"))).toThrow("no such file");
+    expect(() => openFromMemory(path, {})).toThrow();
+    expect(() => openFromMemory(join(folder, "nowhere.so"), {})).toThrow("no such file");
     expect(readdirSync("/proc/self/fd")).toEqual(before);
   });
 });
