@@ -15,7 +15,13 @@ import { ROOT, ScriptError, hashFiles, hashOf, must, prepare, runAsScript, say, 
 const DIST = join(ROOT, "dist");
 export const EXECUTABLE = join(DIST, "infermesh");
 const STAMP = join(DIST, ".build-inputs");
-export const ENTRIES = ["src/main.ts", "src/proxy/worker.ts", "src/store/log-worker.ts", "src/trial/worker.ts"];
+export const ENTRIES = [
+  "src/main.ts",
+  "src/proxy/worker.ts",
+  "src/store/log-worker.ts",
+  "src/trial/worker.ts",
+  "src/lab/worker.ts",
+];
 const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
 const RECIPES = [
   "scripts/build.mjs",

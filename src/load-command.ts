@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { MeshError } from "./base/errors.ts";
 import { printable } from "./base/printable.ts";
 import { keyHeader } from "./client/credentials.ts";
+import { GrpcSender } from "./client/grpc-sender.ts";
 import { HttpSender } from "./client/http-sender.ts";
 import { RequestWriter } from "./client/http-head.ts";
 import { Lane } from "./client/lane.ts";
@@ -13,6 +14,7 @@ import type { Command } from "./ctl/command.ts";
 import { renderWhole } from "./ctl/render.ts";
 import type { Terminal } from "./ctl/terminal.ts";
 import { untilEnded } from "./ctl/until-ended.ts";
+import { generateRequest, SERVICE } from "./load/fmaas.ts";
 import type { Flight } from "./load/flight.ts";
 import { ClosedPlan, type Plan, RatePlan, TracePlan } from "./load/plan.ts";
 import { PromptWriter } from "./load/prompt.ts";
@@ -40,7 +42,9 @@ export const loadCommand: Command<typeof loadSettings> = {
     command: "infermesh load",
     summary: "send requests to an OpenAI-compatible server when they are due, and tell what came of them",
     usage: ["URL [flags]"],
-    operands: [{ name: "URL", doc: "Whom to ask: http://127.0.0.1:8080, https://api.example.com/v1." }],
+    operands: [
+      { name: "URL", doc: "Whom to ask: http://127.0.0.1:8080, https://api.example.com/v1, grpc://10.0.0.7:8033." },
+    ],
     examples: [
       ["infermesh load http://127.0.0.1:8080 --rate 50 --duration 1m", "Poisson arrivals, 50 a second."],
       ["infermesh load http://127.0.0.1:8080 --rate 10..200 --over 60s --duration 90s", "A ramp, and its end held."],
@@ -68,6 +72,7 @@ async function load(config: LoadConfig, terminal: Terminal, [url = ""]: readonly
   if (target === undefined) return refused(terminal, `URL: found ${printable(url)}; expected ${TARGET_EXPECTED}`);
   const contradiction = loadContradiction(config);
   if (contradiction !== "") return refused(terminal, contradiction);
+  if (target.protocol === "grpc" && config.model === "") return refused(terminal, "over gRPC a --model must be named");
   const { plan, workload } = planOf(config);
   const headers = [...config.header, ...keyHeader(config, process.env)];
   const tls = clientOptions(
@@ -205,18 +210,23 @@ function senderOf(drive: Drive, lane: Lane, events: ConstructorParameters<typeof
   const { config, target, headers, tls, model } = drive;
   const prompts = new PromptWriter(config.seed, MOONCAKE_BLOCK_TOKENS);
   const { api, stream: isStreamed, usage: asksUsage, ignoreEos: ignoresEnd } = config;
+  const { host, port, tls: isTls } = target;
+  const [dialer, place] = [new Dialer(lane.transport, tls), { host, port, tls: isTls }];
+  const promptOf = ({ planned, number }: Flight): string => prompts.text(planned.hashes, planned.promptTokens, number);
+  if (target.protocol === "grpc") {
+    const path = `/${SERVICE}/${isStreamed ? "GenerateStream" : "Generate"}`;
+    const bytesOf = (flight: Flight): Uint8Array =>
+      generateRequest(model, promptOf(flight), flight.planned.outputTokens, ignoresEnd);
+    const { timeoutMs } = config;
+    const { authority } = target;
+    return new GrpcSender({ dialer, place, authority, path, isStreamed, headers, timeoutMs, bytesOf }, events);
+  }
   const bodies = new BodyWriter({ api, model, isStreamed, asksUsage, ignoresEnd });
   const path = `${target.path}${api === "chat" ? "/chat/completions" : "/completions"}`;
   const writer = new RequestWriter("POST", path, target.authority, headers);
-  const bytesOf = ({ planned, number }: Flight): Uint8Array => {
-    const { hashes, promptTokens, outputTokens } = planned;
-    return writer.bytes(bodies.body(prompts.text(hashes, promptTokens, number), outputTokens));
-  };
-  const { host, port, tls: isTls } = target;
-  return new HttpSender(
-    { dialer: new Dialer(lane.transport, tls), place: { host, port, tls: isTls }, bytesOf },
-    events,
-  );
+  const bytesOf = (flight: Flight): Uint8Array =>
+    writer.bytes(bodies.body(promptOf(flight), flight.planned.outputTokens));
+  return new HttpSender({ dialer, place, bytesOf }, events);
 }
 
 function progress(terminal: Terminal, run: Run, tally: Tally): ReturnType<typeof setInterval> | undefined {

@@ -9,6 +9,7 @@ import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
 import { GPU_CHILDREN, gpuChild } from "./gpu/child-roles.ts";
 import { beThrifty } from "./process.ts";
+import { simBranch } from "./sim-branch.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
 const FAILED_MS = 200;
@@ -213,6 +214,7 @@ const TREE: Branch = {
       "bench-gpu": { doc: "Measure this machine's GPUs: memory bandwidth, matrix throughput.", load: benchGpu },
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
+    sim: simBranch,
     load: { doc: "Send requests to a server when they are due, and tell what came of them.", load: loading },
     doctor: {
       doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",

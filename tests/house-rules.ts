@@ -28,7 +28,7 @@ export const CORES = [
   "runtimes",
   "diagnosis",
 ];
-const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial"];
+const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
 const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "native-pages", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
@@ -46,6 +46,8 @@ const BESIDE_ROLES = [
   "load-command",
   "inspect-store",
   "self-test",
+  "sim-branch",
+  "sim-commands",
   "process",
   "targets",
   "target-news",

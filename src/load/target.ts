@@ -1,4 +1,4 @@
-/** Whom to send to: `http://HOST[:PORT][/PATH]`, or https. */
+/** Whom to send to: `http://HOST[:PORT][/PATH]`, https, grpc, grpcs. */
 
 export interface LoadTarget {
   readonly protocol: "http" | "grpc";
@@ -12,10 +12,11 @@ export interface LoadTarget {
   readonly authority: string;
 }
 
-export const TARGET_EXPECTED = "a URL such as http://127.0.0.1:8080 or https://api.example.com/v1";
+export const TARGET_EXPECTED =
+  "a URL such as http://127.0.0.1:8080, https://api.example.com/v1 or grpc://10.0.0.7:8033";
 
 const URL_TEXT =
-  /^(?<scheme>https?):\/\/(?:\[(?<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?))(?::(?<port>\d{1,5}))?(?<path>\/[!$-.0-;=@-Z_a-z~/%]{0,1000})?$/;
+  /^(?<scheme>https?|grpcs?):\/\/(?:\[(?<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?))(?::(?<port>\d{1,5}))?(?<path>\/[!$-.0-;=@-Z_a-z~/%]{0,1000})?$/;
 
 /** undefined: it is none. A query, a fragment and a password have no place in it. */
 export function parseTarget(text: string): LoadTarget | undefined {

@@ -33,14 +33,25 @@ export function newTokens(arrivals: readonly Arrival[], blockTokens: number): nu
   });
 }
 
+/** The shortest way between a router and a node. */
+function nearestMs({ networkMs, routers, nodes }: WorldSpec): number {
+  if (typeof networkMs === "number") return networkMs;
+  let least = Infinity;
+  for (let router = 0; router < routers; router += 1) {
+    for (let node = 0; node < nodes.length; node += 1) least = Math.min(least, networkMs(router, node));
+  }
+  return least;
+}
+
 /** Part of the requests that would be good alone on the fastest of the nodes. */
 export function goodAlone(spec: WorldSpec): number {
-  const { arrivals, nodes, networkMs, ttftMs, itlMs } = spec;
+  const { arrivals, nodes, ttftMs, itlMs } = spec;
+  const wayMs = nearestMs(spec);
   const aloneBy = nodes.map((node) => newTokens(arrivals, node.blockTokens).map((tokens) => prefillMs(node, tokens)));
   const good = arrivals.filter(({ outputTokens }, at) =>
     nodes.some(
       (node, place) =>
-        2 * networkMs + aloneBy[place]![at]! <= ttftMs &&
+        2 * wayMs + aloneBy[place]![at]! <= ttftMs &&
         (outputTokens < 2 || node.stepBaseMs + node.stepPerSequenceMs <= itlMs),
     ),
   );
@@ -81,7 +92,7 @@ function goodOf(spec: WorldSpec, late: LateConfig, requests: number): number {
     routers: 1,
     router: { strategy },
     // What the network takes is counted, but nobody waits for it.
-    ttftMs: spec.ttftMs - 2 * spec.networkMs,
+    ttftMs: spec.ttftMs - 2 * nearestMs(spec),
     networkMs: 0,
     sampleEveryMs: SAMPLE_MS,
     sampleDelayMs: 0,

@@ -67,9 +67,9 @@ export interface Profile {
 }
 
 const GIB = 1024 ** 3;
-const ACTIVATION_BYTES = 4e9;
-const MEMORY_UTILIZATION = 0.9;
-const SAMPLING_MS = 0.015;
+export const ACTIVATION_BYTES = 4e9;
+export const MEMORY_UTILIZATION = 0.9;
+export const SAMPLING_MS = 0.015;
 const BLOCK_TOKENS = 16;
 
 const H100: GpuProfile = {

@@ -1,4 +1,4 @@
-/** A node of a simulated mesh: its engine, what is there, and what may happen to it. */
+/** What stands in the queue of events of a simulated mesh: moments, routers that are to look at what they hold, nodes. */
 import type { HeapItem } from "../base/heap.ts";
 import { Batcher, type BatchingStats } from "./batching.ts";
 import type { Sent } from "./sim-router.ts";
@@ -10,6 +10,28 @@ export type Incident = { readonly node: number; readonly atMs: number } & (
   | { readonly kind: "slow"; readonly factor: number }
   | { readonly kind: "down" | "up" }
 );
+
+export class Happening implements HeapItem {
+  heapIndex = -1;
+  heapKey: number;
+  readonly happens: Happens;
+
+  constructor(atMs: number, happens: Happens) {
+    this.heapKey = atMs;
+    this.happens = happens;
+  }
+}
+
+/** A router that is to look at what it holds. */
+export class Alarm implements HeapItem {
+  heapIndex = -1;
+  heapKey = Infinity;
+  readonly happens: Happens;
+
+  constructor(happens: Happens) {
+    this.happens = happens;
+  }
+}
 
 export class SimNode implements HeapItem {
   heapIndex = -1;

@@ -27,6 +27,8 @@ export interface Sent {
   /** Prompt tokens that the node is expected to compute. */
   readonly freshTokens: number;
   isDecoding: boolean;
+  /** When its first token was here. */
+  firstSeenMs: number;
   hasFailed: boolean;
   /** Sent before, to a node that failed. */
   readonly isRetry: boolean;
@@ -78,7 +80,8 @@ export class SimRouter {
   readonly #strategy: Strategy | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
-  readonly #networkMs: number;
+  /** One way to each of the targets. */
+  readonly #waysMs: Float64Array;
   readonly #prefixes: CachePrefixes;
   readonly #network: Network;
   /** Its own, beside which others may have requests there. */
@@ -91,13 +94,16 @@ export class SimRouter {
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
 
-  constructor(spec: RouterSpec, engines: readonly Batcher[], networkMs: number, seed: number, network: Network) {
+  constructor(spec: RouterSpec, engines: readonly Batcher[], waysMs: Float64Array, seed: number, network: Network) {
     const count = engines.length;
-    this.#networkMs = networkMs;
+    this.#waysMs = waysMs;
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = engines.map(({ config }) => config.prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    for (const [target, rate] of rates.entries()) this.#view.secondsPerPrefillToken[target] = 1 / rate;
+    for (const [target, rate] of rates.entries()) {
+      this.#view.secondsPerPrefillToken[target] = 1 / rate;
+      this.#view.rttSeconds[target] = (2 * waysMs[target]!) / 1000;
+    }
     this.#prefixes = new CachePrefixes(engines);
     this.#paces = rates.map((rate) => new TargetPace(1000 / rate));
     const { strategy } = spec;
@@ -111,10 +117,10 @@ export class SimRouter {
               count,
               pace: (target) => this.#paces[target]!,
               hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
+              networkMs: (target) => waysMs[target]!,
               active: (target) => this.#view.active[target]!,
               othersTokens: (target) => this.#othersTokens[target]!,
               othersMs: (target) => this.#othersMs[target]!,
-              networkMs: () => networkMs,
             },
             ({ arrival }) => this.#prefixes.homes(arrival.hashes),
           );
@@ -124,6 +130,15 @@ export class SimRouter {
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
+  }
+
+  wayMs(target: number): number {
+    return this.#waysMs[target]!;
+  }
+
+  /** Requests that it holds. */
+  get waiting(): number {
+    return this.#room?.waiting ?? 0;
   }
 
   /** When to call `serve` though nothing came. */
@@ -160,7 +175,7 @@ export class SimRouter {
   }
 
   #bind(id: number, arrival: Arrival, isRetry: boolean, target: number, freshTokens: number, nowMs: number): void {
-    const sentMs = nowMs + this.#networkMs;
+    const sentMs = nowMs + this.#waysMs[target]!;
     const othersTokens = this.#othersTokens[target]!;
     const computing = this.#room === null ? null : { tokens: freshTokens, sentMs, othersTokens };
     if (computing !== null) this.#paces[target]!.sent(computing);
@@ -169,15 +184,16 @@ export class SimRouter {
     this.#view.contextTokens[target]! += arrival.promptTokens;
     this.#prefixes.routed(target, arrival.hashes);
     this.#renew(target);
-    const ahead = { freshTokens, isDecoding: false, hasFailed: false, isRetry, computing };
+    const ahead = { freshTokens, isDecoding: false, firstSeenMs: NaN, hasFailed: false, isRetry, computing };
     this.#network.send({ id, arrival, router: this, target, sentMs: nowMs, ...ahead }, nowMs);
   }
 
   firstToken(sent: Sent, nowMs: number): void {
+    sent.firstSeenMs = nowMs;
     this.#computed(sent);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     if (sent.computing === null) return;
-    this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#networkMs);
+    this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#waysMs[sent.target]!);
     this.serve(nowMs);
   }
 

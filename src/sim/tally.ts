@@ -7,6 +7,26 @@ export interface Served extends EndEvent {
   readonly seenMs: number;
 }
 
+/** All that came of one mesh. */
+export interface Played {
+  /** Of those that were served, in the order in which they ended. */
+  readonly ttftsMs: Float64Array;
+  readonly endsMs: Float64Array;
+  /** Mean times between tokens, of those that had more than one. */
+  readonly itlsMs: Float64Array;
+  readonly good: number;
+  readonly refused: number;
+  readonly lost: number;
+  readonly promptTokens: number;
+  /** Of them, such as a cache had. */
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  readonly preemptions: number;
+  readonly endMs: number;
+  /** By node: for how long it computed. */
+  readonly busyMs: Float64Array;
+}
+
 export interface Outcome {
   readonly requests: number;
   /** Share of the requests that were good. */
@@ -41,72 +61,107 @@ export class Tally {
   #lost = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
+  #outputTokens = 0;
 
   constructor(slo: { readonly ttftMs: number; readonly itlMs: number }) {
     this.#goodTtftMs = slo.ttftMs;
     this.#goodItlMs = slo.itlMs;
   }
 
-  served(arrival: Arrival, served: Served, networkMs: number): void {
+  /** What generates nothing (vectors) is answered at its end. */
+  served(arrival: Arrival, served: Served, answeredMs: number): void {
     if (served.end !== "finished") {
       this.#refused += 1;
       return;
     }
-    // What generates nothing (vectors) is answered at its end.
-    const answeredMs = served.outputTokens > 0 ? served.firstTokenAtMs : served.endedAtMs;
-    const ttftMs = answeredMs + networkMs - arrival.atMs;
+    const ttftMs = answeredMs - arrival.atMs;
     const gaps = served.outputTokens - 1;
     const itlMs = gaps > 0 ? (served.endedAtMs - served.firstTokenAtMs) / gaps : 0;
     this.#ttftsMs.push(ttftMs);
-    this.#endsMs.push(served.endedAtMs + networkMs - arrival.atMs);
+    this.#endsMs.push(served.seenMs - arrival.atMs);
     if (gaps > 0) this.#itlsMs.push(itlMs);
     if (ttftMs <= this.#goodTtftMs && itlMs <= this.#goodItlMs) this.#good += 1;
     this.#promptTokens += served.promptTokens;
     this.#cachedTokens += served.cachedTokens;
+    this.#outputTokens += served.outputTokens;
   }
 
   lost(): void {
     this.#lost += 1;
   }
 
-  outcome(endMs: number, nodes: readonly BatchingStats[]): Outcome {
-    const ttfts = Float64Array.from(this.#ttftsMs).sort();
-    const itls = Float64Array.from(this.#itlsMs).sort();
-    const requests = ttfts.length + this.#refused + this.#lost;
-    const busy = nodes.map(({ busyMs }) => busyMs / endMs);
-    const utilisation = mean(busy);
+  played(endMs: number, nodes: readonly BatchingStats[]): Played {
     return {
-      requests,
-      goodput: this.#good / requests,
+      ttftsMs: Float64Array.from(this.#ttftsMs),
+      endsMs: Float64Array.from(this.#endsMs),
+      itlsMs: Float64Array.from(this.#itlsMs),
+      good: this.#good,
       refused: this.#refused,
       lost: this.#lost,
-      ttftMeanMs: mean(ttfts),
-      ttftMs: {
-        p50: quantile(ttfts, 0.5),
-        p90: quantile(ttfts, 0.9),
-        p95: quantile(ttfts, 0.95),
-        p99: quantile(ttfts, 0.99),
-        p999: quantile(ttfts, 0.999),
-      },
-      itlMs: { p50: quantile(itls, 0.5), p95: quantile(itls, 0.95), p99: quantile(itls, 0.99) },
-      longestMs: ttfts.at(-1) ?? NaN,
-      endsMs: this.#endsMs,
-      hitRate: this.#cachedTokens / this.#promptTokens,
-      preemptions: nodes.reduce((sum, node) => sum + node.preemptions, 0),
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens,
+      outputTokens: this.#outputTokens,
+      preemptions: sum(nodes, (node) => node.preemptions),
       endMs,
-      utilisation,
-      utilisationSpread: Math.sqrt(mean(busy.map((each) => (each - utilisation) ** 2))),
+      busyMs: Float64Array.from(nodes, ({ busyMs }) => busyMs),
     };
   }
 }
 
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let at = 0; at < values.length; at += 1) sum += values[at]!;
-  return sum / values.length;
+/** Of meshes beside one another, as of one. */
+export function outcomeOf(parts: readonly Played[]): Outcome {
+  const ttfts = sorted(parts.map(({ ttftsMs }) => ttftsMs));
+  const itls = sorted(parts.map(({ itlsMs }) => itlsMs));
+  const refused = sum(parts, (part) => part.refused);
+  const lost = sum(parts, (part) => part.lost);
+  const requests = ttfts.length + refused + lost;
+  const busy = parts.flatMap(({ busyMs, endMs }) => Array.from(busyMs, (ms) => ms / endMs));
+  const utilisation = mean(busy);
+  return {
+    requests,
+    goodput: sum(parts, (part) => part.good) / requests,
+    refused,
+    lost,
+    ttftMeanMs: mean(ttfts),
+    ttftMs: {
+      p50: quantile(ttfts, 0.5),
+      p90: quantile(ttfts, 0.9),
+      p95: quantile(ttfts, 0.95),
+      p99: quantile(ttfts, 0.99),
+      p999: quantile(ttfts, 0.999),
+    },
+    itlMs: { p50: quantile(itls, 0.5), p95: quantile(itls, 0.95), p99: quantile(itls, 0.99) },
+    longestMs: ttfts.at(-1) ?? NaN,
+    endsMs: parts.flatMap(({ endsMs }) => Array.from(endsMs)),
+    hitRate: sum(parts, (part) => part.cachedTokens) / sum(parts, (part) => part.promptTokens),
+    preemptions: sum(parts, (part) => part.preemptions),
+    endMs: Math.max(...parts.map(({ endMs }) => endMs)),
+    utilisation,
+    utilisationSpread: Math.sqrt(mean(busy.map((each) => (each - utilisation) ** 2))),
+  };
+}
+
+export function sorted(parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(sum(parts, ({ length }) => length));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all.sort();
+}
+
+export function sum<T>(of: readonly T[], figure: (each: T) => number): number {
+  return of.reduce((all, each) => all + figure(each), 0);
+}
+
+export function mean(values: ArrayLike<number>): number {
+  let all = 0;
+  for (let at = 0; at < values.length; at += 1) all += values[at]!;
+  return all / values.length;
 }
 
 /** Of sorted values, by the nearest rank. */
-function quantile(sorted: Float64Array, share: number): number {
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+export function quantile(from: Float64Array, share: number): number {
+  return from[Math.max(0, Math.ceil(share * from.length) - 1)] ?? NaN;
 }

@@ -17,10 +17,10 @@
 import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
-import { Batcher, type BatchingConfig } from "./batching.ts";
-import { type Happens, type Incident, SimNode } from "./sim-node.ts";
+import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
+import { Alarm, Happening, type Happens, type Incident, SimNode } from "./sim-node.ts";
 import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
-import { Tally, type Outcome, type Served } from "./tally.ts";
+import { outcomeOf, Tally, type Outcome, type Played, type Served } from "./tally.ts";
 
 export interface WorldSpec {
   readonly arrivals: readonly Arrival[];
@@ -29,7 +29,9 @@ export interface WorldSpec {
   readonly router: RouterSpec;
   readonly seed: number;
   /** One way, between a router and a node; a client is at its router. */
-  readonly networkMs: number;
+  readonly networkMs: number | ((router: number, node: number) => number);
+  /** What each way takes longer, on average (exponential); 0. */
+  readonly jitterMs?: number;
   readonly sampleEveryMs: number;
   /** From a sample's moment to the routers. */
   readonly sampleDelayMs: number;
@@ -44,28 +46,8 @@ export interface WorldSpec {
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;
   readonly itlMs: number;
-}
-
-class Happening implements HeapItem {
-  heapIndex = -1;
-  heapKey: number;
-  readonly happens: Happens;
-
-  constructor(atMs: number, happens: Happens) {
-    this.heapKey = atMs;
-    this.happens = happens;
-  }
-}
-
-/** A router that is to look at what it holds. */
-class Alarm implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
-
-  constructor(happens: Happens) {
-    this.happens = happens;
-  }
+  /** Called with each sample; null for nodes that are down. */
+  readonly watch?: (nowMs: number, nodes: readonly (BatchingStats | null)[], routers: readonly SimRouter[]) => void;
 }
 
 /** After the last request came. */
@@ -81,6 +63,7 @@ export class World {
   readonly #tally: Tally;
   /** Decides which samples are lost. */
   readonly #losses: Prng;
+  readonly #jitter: Prng;
   #left: number;
   /** Of everything that was simulated: events of nodes, routers and the network. */
   events = 0;
@@ -96,14 +79,22 @@ export class World {
       send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
       lost: () => this.#lost(),
     };
-    this.#routers = Array.from({ length: spec.routers }, () => {
-      return new SimRouter(spec.router, engines, spec.networkMs, prng.nextU32(), network);
+    const { networkMs } = spec;
+    this.#routers = Array.from({ length: spec.routers }, (_, router) => {
+      const wayMs = (node: number): number => (typeof networkMs === "number" ? networkMs : networkMs(router, node));
+      const waysMs = Float64Array.from(engines, (_engine, node) => wayMs(node));
+      return new SimRouter(spec.router, engines, waysMs, prng.nextU32(), network);
     });
     this.#losses = new Prng(prng.nextU32());
+    this.#jitter = new Prng(prng.nextU32());
     this.#alarms = this.#routers.map((router) => new Alarm((nowMs) => router.serve(nowMs)));
   }
 
   run(): Outcome {
+    return outcomeOf([this.play()]);
+  }
+
+  play(): Played {
     const { arrivals, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
@@ -130,7 +121,7 @@ export class World {
       this.#setAlarms(nowMs);
     }
     while (this.#left > 0) this.#lost();
-    return this.#tally.outcome(
+    return this.#tally.played(
       nowMs,
       this.#nodes.map((node) => node.stats(nowMs)),
     );
@@ -150,6 +141,12 @@ export class World {
     this.#events.push(new Happening(atMs, happens));
   }
 
+  /** How long it takes this time. */
+  #wayMs({ router, target }: Sent): number {
+    const { jitterMs = 0 } = this.#spec;
+    return router.wayMs(target) + this.#deskMs + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs));
+  }
+
   get #deskMs(): number {
     return this.#spec.deskMs ?? 0;
   }
@@ -163,7 +160,7 @@ export class World {
   /** A router sends a request to a node. */
   #send(sent: Sent, nowMs: number): void {
     this.#sent[sent.id] = sent;
-    this.#at(nowMs + this.#spec.networkMs + this.#deskMs, (atMs) => {
+    this.#at(nowMs + this.#wayMs(sent), (atMs) => {
       const node = this.#nodes[sent.target]!;
       if (node.isDown) {
         this.#fail(sent, atMs);
@@ -184,11 +181,10 @@ export class World {
   /** Tells what the node has made, and when it is to be looked at again. */
   #reschedule(node: SimNode, nowMs: number): void {
     const { tokens, finished, wakeAtMs } = node.engine.take();
-    const { networkMs } = this.#spec;
     for (const { id, first, atMs } of tokens) {
       const sent = this.#sent[id]!;
       if (first > 0) continue;
-      this.#at(Math.max(nowMs, atMs + networkMs + this.#deskMs), (seenMs) => {
+      this.#at(Math.max(nowMs, atMs + this.#wayMs(sent)), (seenMs) => {
         // One that has no other token has ended at the same moment.
         if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
       });
@@ -196,9 +192,7 @@ export class World {
     for (const end of finished) {
       const sent = this.#sent[end.id]!;
       node.here.delete(sent);
-      this.#at(Math.max(nowMs, end.endedAtMs + networkMs + this.#deskMs), (seenMs) =>
-        this.#ended(sent, { ...end, seenMs }),
-      );
+      this.#at(Math.max(nowMs, end.endedAtMs + this.#wayMs(sent)), (seenMs) => this.#ended(sent, { ...end, seenMs }));
     }
     if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
     this.#events.remove(node);
@@ -209,8 +203,10 @@ export class World {
   #ended(sent: Sent, served: Served): void {
     this.#sent[sent.id] = undefined;
     this.#left -= 1;
-    this.#tally.served(sent.arrival, served, this.#spec.networkMs);
     sent.router.ended(sent, served.seenMs);
+    // What the desk hears has been with the client by the way to the desk.
+    const seenMs = served.seenMs - this.#deskMs;
+    this.#tally.served(sent.arrival, { ...served, seenMs }, sent.firstSeenMs - this.#deskMs);
   }
 
   #befall(incident: Incident, nowMs: number): void {
@@ -229,7 +225,7 @@ export class World {
   }
 
   #fail(sent: Sent, nowMs: number): void {
-    this.#at(nowMs + this.#spec.networkMs, (seenMs) => sent.router.failed(sent, seenMs));
+    this.#at(nowMs + this.#wayMs(sent), (seenMs) => sent.router.failed(sent, seenMs));
   }
 
   #lost(): void {
@@ -240,6 +236,7 @@ export class World {
   #sample(nowMs: number, everyMs: number): void {
     const { sampleLoss = 0, sampleDelayMs } = this.#spec;
     const samples = this.#nodes.map(({ engine, isDown }) => (isDown ? null : engine.stats(nowMs)));
+    this.#spec.watch?.(nowMs, samples, this.#routers);
     const seen = this.#routers.map((router) => {
       const got = sampleLoss === 0 ? samples : samples.map((each) => (this.#losses.next() < sampleLoss ? null : each));
       return { got, mark: router.mark(nowMs) };

@@ -21,6 +21,7 @@ describe("targets", () => {
       path: "/openai/v1",
       authority: "api.example.com",
     });
+    expect(parseTarget("grpcs://10.0.0.7:8033")).toMatchObject({ protocol: "grpc", tls: true, port: 8033 });
     expect(parseTarget("http://[::1]:80/")).toMatchObject({ host: "::1", authority: "[::1]", path: "/v1" });
     for (const text of [
       "",

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LoadReport } from "../../src/load/report.ts";
+import { selfSigned } from "../net/certificates.ts";
 import { Bench, EXECUTABLE, ownEnvironment, until } from "./harness.ts";
 import { CUTS, startRaw, type Stub, startStub } from "./load-stub.ts";
 
@@ -141,6 +142,28 @@ test("so many at once, and no warm-up counted", async () => {
   expect(made.warmUpRequests).toBeGreaterThan(5);
   expect(made.requests).toBeGreaterThan(10);
   expect(made.requests + made.warmUpRequests).toBe(stub.seen.length);
+});
+
+test("in TLS, where the certificate is trusted", async () => {
+  const secured = startStub(selfSigned("localhost", "IP:127.0.0.1"));
+  const identity = selfSigned("localhost", "IP:127.0.0.1");
+  const trusted = startStub(identity);
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, identity.cert);
+  const asked = ["--rate", "50", "--max-requests", "6", "--tls-ca", ca];
+  expect(await report([trusted.url, ...asked])).toMatchObject({
+    model: "stub-model",
+    ok: 6,
+    failed: 0,
+    outputTokens: 18,
+  });
+  expect(await report([secured.url, "--model", "m", ...asked])).toMatchObject({
+    ok: 0,
+    errors: [{ kind: "no connection" }],
+  });
+  expect(await report([secured.url, ...asked, "--no-tls-verify"])).toMatchObject({ ok: 6 });
+  secured.stop();
+  trusted.stop();
 });
 
 test("Ctrl-C ends it with a report of what was done", async () => {
