@@ -94,9 +94,7 @@ export type FigureMap = { readonly [F in NumberFigure]?: Figure } & { readonly [
  * A label's texts, or how often something was done: who counts the requests that it answers counts those, too, by which
  * somebody else loads a model, and so tells of them without being asked more.
  */
-export type ModelHint =
-  | { readonly label: string; readonly of: FamilySource }
-  | { readonly counted: FamilySource };
+export type ModelHint = { readonly label: string; readonly of: FamilySource } | { readonly counted: FamilySource };
 
 export interface MetricMap {
   readonly figures: FigureMap;
