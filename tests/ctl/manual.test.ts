@@ -32,7 +32,7 @@ describe.each(names)("%s", (name) => {
     const flags = [...out.matchAll(/^ {2}(?:-\w, )?--([a-z0-9-]+)/gm)].map(([, flag = ""]) => flag);
     const missing = flags.filter((flag) => !page.includes(`\\-\\-${flag.replaceAll("-", "\\-")}\\fR`));
     expect(missing).toEqual([]);
-    if (words.length > 0 && name !== "infermesh-ctl") expect(flags.length).toBeGreaterThan(0);
+    if (!out.includes("\nCommands:\n")) expect(flags.length).toBeGreaterThan(0);
   });
 
   test.skipIf(mandoc === null)("is right by mandoc", () => {
