@@ -26,6 +26,8 @@ const CORES = [
   "kube",
   "exec",
   "runtimes",
+  "load",
+  "diagnosis",
 ];
 
 interface Lines {
