@@ -6,7 +6,6 @@ import { EtcdStore } from "../../src/store/etcd-store.ts";
 import { policyModel } from "../linearizability/policy-model.ts";
 import { checkHistory } from "../linearizability/wgl.ts";
 import { compact, deleteOutside, putOutside } from "./etcd-gateway.ts";
-import { until } from "./cluster.ts";
 import { EtcdCluster, WITHOUT_ETCD } from "./etcd-server.ts";
 import { Watching, storeSuite } from "./store-suite.ts";
 import { done, gone, put } from "./store-writes.ts";
@@ -245,7 +244,7 @@ describe.skipIf(WITHOUT_ETCD !== "")("the store in a single etcd", () => {
     });
     relay.cut();
     // Until the store has noticed, what it writes may have been sent, and it can't say what became of it.
-    await until(async () => !(await store.status()).writable, "the store notices that etcd is gone");
+    await until(async () => !(await store.status()).writable);
     const refused = await store
       .write([put("pin", "m", PIN)], { timeoutMs: 200 })
       .catch((error: unknown) => error as MeshError);
