@@ -26,7 +26,9 @@ export class Acquaintances {
   }
 
   place(member: number, coordinate: Coordinate | Float32Array): void {
-    this.#floats.set(coordinate, this.#row(member) * STRIDE);
+    // A new one may be given other arrays.
+    const row = this.#row(member);
+    this.#floats.set(coordinate, row * STRIDE);
   }
 
   forget(member: number): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Prng } from "../../src/base/prng.ts";
+import { Acquaintances } from "../../src/swim/acquaintance.ts";
 import { coordinateDistance, ERROR, freshCoordinate, Vivaldi } from "../../src/swim/coordinate.ts";
 import { Lexicon, Names } from "../../src/swim/lexicon.ts";
 import { Rumours } from "../../src/swim/rumours.ts";
@@ -99,6 +100,13 @@ test("coordinates learn the round trips of a plane", () => {
   // Nonsense starts it anew.
   nodes[0]!.observe(freshCoordinate().fill(Number.NaN), 5);
   expect(nodes[0]!.own[ERROR]).toBe(1.5);
+});
+
+test("any number of members may tell where they are before they have answered", () => {
+  const acquaintances = new Acquaintances();
+  const at = (x: number): Float32Array => Float32Array.from(freshCoordinate()).fill(x, 0, 1);
+  for (let member = 1; member <= 100; member += 1) acquaintances.place(member, at(member));
+  for (let member = 1; member <= 100; member += 1) expect(acquaintances.coordinate(member)?.[0]).toBe(member);
 });
 
 test("a distance is told when both ends are placed well, in milliseconds or in share of it", () => {
