@@ -127,7 +127,7 @@ describe("states", () => {
     await until(() => one.reports.length >= 10);
     const figures = one.reports.map((report) => report.sample.models[199]?.runningRequests ?? 0);
     expect(figures.every((figure, at) => at === 0 || figure >= figures[at - 1]!)).toBe(true);
-    expect(figures.at(-1)).toBeGreaterThan(10);
+    expect(figures.at(-1)).toBeGreaterThan(5);
     expect(one.receiver.stats()).toMatchObject({ malformed: 0, strangers: 0 });
     expect(sender.stats().messages).toBeGreaterThan(5);
   });
