@@ -1,6 +1,7 @@
 /** Agents whose GPUs are those of a double of libnvidia-ml, and what they and their probes cost. */
 import { readdirSync, readFileSync } from "node:fs";
 import { Double } from "../../tests/gpu/double.ts";
+import { sourceOf } from "../../tests/process/gpu-source.ts";
 import { Bench, EXECUTABLE, type Started, until } from "../../tests/process/harness.ts";
 import { commandLine, descendants, memory } from "../../tests/process/proc.ts";
 
@@ -34,21 +35,6 @@ export class GpuNodes {
   async end(): Promise<void> {
     await this.bench.end();
   }
-}
-
-export interface SourceView {
-  readonly state: string;
-  readonly message: string;
-}
-
-export async function json(one: Started, path: string): Promise<Record<string, unknown>> {
-  const response = await fetch(`http://${one.address("api")}${path}`, { signal: AbortSignal.timeout(5000) });
-  return (await response.json()) as Record<string, unknown>;
-}
-
-export async function sourceOf(one: Started): Promise<SourceView> {
-  const [first] = (await json(one, "/status"))["gpuSources"] as SourceView[];
-  return first ?? { state: "none", message: "" };
 }
 
 /** The agent's own and its probe's. */

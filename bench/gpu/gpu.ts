@@ -18,21 +18,11 @@
  * take a quarter of an hour and some minutes. Without them the rest takes two minutes and a half.
  */
 import { parseArgs } from "node:util";
+import { json, sourceOf } from "../../tests/process/gpu-source.ts";
 import { rawChat, type Started, until } from "../../tests/process/harness.ts";
 import { report } from "../report.ts";
 import { type Endured, cycles, samples } from "./gpu-endurance.ts";
-import {
-  GpuNodes,
-  WELL,
-  CALM,
-  cpuSeconds,
-  json,
-  percentile,
-  pidsOf,
-  shareMb,
-  sourceOf,
-  uncordon,
-} from "./gpu-nodes.ts";
+import { GpuNodes, WELL, CALM, cpuSeconds, percentile, pidsOf, shareMb, uncordon } from "./gpu-nodes.ts";
 
 const { values: options } = parseArgs({
   options: {

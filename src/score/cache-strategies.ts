@@ -1,61 +1,29 @@
 /** Strategies that know what targets have cached of a prompt. `strategies.ts` tells where they come from. */
 import type { Prng } from "../base/prng.ts";
-import { least } from "./choices.ts";
-import type { Strategy, TargetView, Wanted } from "./view.ts";
+import { extremes, least } from "./choices.ts";
+import type { TargetView, Wanted } from "./view.ts";
 
 const MATCH_THRESHOLD = 0.5;
 const IMBALANCE = 32;
 const IMBALANCE_RATIO = 1.1;
 
-export class CacheAware implements Strategy {
-  readonly name = "cache-aware";
-  readonly needsPrefixes = true;
-  readonly #prng: Prng;
-
-  constructor(prng: Prng) {
-    this.#prng = prng;
+export function cacheAware(view: TargetView, prng: Prng, wanted: Wanted): number {
+  const { fewest, most } = extremes(view, view.active);
+  if (most - fewest > IMBALANCE && most > IMBALANCE_RATIO * fewest) {
+    return least(view, prng, (target) => view.active[target]!);
   }
-
-  choose(view: TargetView, wanted: Wanted): number {
-    let most = -Infinity;
-    let fewest = Infinity;
-    for (let target = 0; target < view.count; target += 1) {
-      if (view.routable[target] === 0) continue;
-      most = Math.max(most, view.active[target]!);
-      fewest = Math.min(fewest, view.active[target]!);
-    }
-    if (most - fewest > IMBALANCE && most > IMBALANCE_RATIO * fewest) {
-      return least(view, this.#prng, (target) => view.active[target]!);
-    }
-    const closest = least(view, this.#prng, (target) => -view.matchedTokens[target]!);
-    if (closest >= 0 && view.matchedTokens[closest]! > MATCH_THRESHOLD * wanted.promptTokens) return closest;
-    return least(view, this.#prng, (target) => view.cachedBlocks[target]!);
-  }
+  const closest = least(view, prng, (target) => -view.matchedTokens[target]!);
+  if (closest >= 0 && view.matchedTokens[closest]! > MATCH_THRESHOLD * wanted.promptTokens) return closest;
+  return least(view, prng, (target) => view.cachedBlocks[target]!);
 }
 
-export class PickerBlend implements Strategy {
-  readonly name = "epp-blend";
-  readonly needsPrefixes = true;
-  readonly #prng: Prng;
-
-  constructor(prng: Prng) {
-    this.#prng = prng;
-  }
-
-  choose(view: TargetView, wanted: Wanted): number {
-    let most = -Infinity;
-    let fewest = Infinity;
-    for (let target = 0; target < view.count; target += 1) {
-      if (view.routable[target] === 0) continue;
-      most = Math.max(most, view.waiting[target]!);
-      fewest = Math.min(fewest, view.waiting[target]!);
-    }
-    return least(view, this.#prng, (target) => {
-      const prefix = view.matchedTokens[target]! / wanted.promptTokens;
-      const queue = most > fewest ? (most - view.waiting[target]!) / (most - fewest) : 1;
-      return -(3 * prefix + 2 * queue + 2 * (1 - view.kvUsage[target]!));
-    });
-  }
+export function pickerBlend(view: TargetView, prng: Prng, wanted: Wanted): number {
+  const { fewest, most } = extremes(view, view.waiting);
+  return least(view, prng, (target) => {
+    const prefix = view.matchedTokens[target]! / wanted.promptTokens;
+    const queue = most > fewest ? (most - view.waiting[target]!) / (most - fewest) : 1;
+    return -(3 * prefix + 2 * queue + 2 * (1 - view.kvUsage[target]!));
+  });
 }
 
 const STICKY_SHARE = 0.8;
@@ -63,23 +31,13 @@ const STICKY_SECONDS_MAX = 18;
 /** The rate that llm-d's default turns tokens into seconds with. */
 const STICKY_TOKENS_PER_SECOND = 15_928;
 
-export class StickyPicker implements Strategy {
-  readonly name = "epp-default";
-  readonly needsPrefixes = true;
-  readonly #prng: Prng;
-
-  constructor(prng: Prng) {
-    this.#prng = prng;
-  }
-
-  choose(view: TargetView, wanted: Wanted): number {
-    const tokens = (target: number): number => view.queuedTokens[target]!;
-    const isHome = (target: number): boolean => view.matchedTokens[target]! >= STICKY_SHARE * wanted.promptTokens;
-    const best = least(view, this.#prng, tokens);
-    const home = least(view, this.#prng, (target) => (isHome(target) ? tokens(target) : Infinity));
-    if (home < 0 || !isHome(home)) return best;
-    return (tokens(home) - tokens(best)) / STICKY_TOKENS_PER_SECOND > STICKY_SECONDS_MAX ? best : home;
-  }
+export function stickyPicker(view: TargetView, prng: Prng, wanted: Wanted): number {
+  const tokens = (target: number): number => view.queuedTokens[target]!;
+  const isHome = (target: number): boolean => view.matchedTokens[target]! >= STICKY_SHARE * wanted.promptTokens;
+  const best = least(view, prng, tokens);
+  const home = least(view, prng, (target) => (isHome(target) ? tokens(target) : Infinity));
+  if (home < 0 || !isHome(home)) return best;
+  return (tokens(home) - tokens(best)) / STICKY_TOKENS_PER_SECOND > STICKY_SECONDS_MAX ? best : home;
 }
 
 const DYNAMO_BLOCK_TOKENS = 64;

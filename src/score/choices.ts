@@ -33,3 +33,23 @@ export function drawn(view: TargetView, prng: Prng, but: number): number {
   }
   return found;
 }
+
+/** The cheaper of two that are drawn; the first where both cost the same. -1: none is routable. */
+export function lesserOfTwo(view: TargetView, prng: Prng, cost: (target: number) => number): number {
+  const first = drawn(view, prng, -1);
+  if (first < 0) return -1;
+  const second = drawn(view, prng, first);
+  return cost(second) < cost(first) ? second : first;
+}
+
+/** The fewest and the most of the routable ones. */
+export function extremes(view: TargetView, column: Float64Array): { readonly fewest: number; readonly most: number } {
+  let fewest = Infinity;
+  let most = -Infinity;
+  for (let target = 0; target < view.count; target += 1) {
+    if (view.routable[target] === 0) continue;
+    fewest = Math.min(fewest, column[target]!);
+    most = Math.max(most, column[target]!);
+  }
+  return { fewest, most };
+}

@@ -1,6 +1,6 @@
-/** Strategies that know of requests and latencies, and nothing of prompts. `strategies.ts` tells where they come from. */
+/** Strategies that remember turns or latencies, and know nothing of prompts. `strategies.ts` tells where they come from. */
 import type { Prng } from "../base/prng.ts";
-import { drawn } from "./choices.ts";
+import { lesserOfTwo } from "./choices.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
 export class RoundRobin implements Strategy {
@@ -18,37 +18,6 @@ export class RoundRobin implements Strategy {
       if (view.routable[target] === 1) return target;
     }
     return -1;
-  }
-}
-
-export class Drawn implements Strategy {
-  readonly name = "random";
-  readonly needsPrefixes = false;
-  readonly #prng: Prng;
-
-  constructor(prng: Prng) {
-    this.#prng = prng;
-  }
-
-  choose(view: TargetView): number {
-    return drawn(view, this.#prng, -1);
-  }
-}
-
-export class TwoChoices implements Strategy {
-  readonly name = "p2c";
-  readonly needsPrefixes = false;
-  readonly #prng: Prng;
-
-  constructor(prng: Prng) {
-    this.#prng = prng;
-  }
-
-  choose(view: TargetView): number {
-    const first = drawn(view, this.#prng, -1);
-    if (first < 0) return -1;
-    const second = drawn(view, this.#prng, first);
-    return view.active[second]! < view.active[first]! ? second : first;
   }
 }
 
@@ -70,10 +39,7 @@ export class PeakEwma implements Strategy {
   }
 
   choose(view: TargetView, _wanted: Wanted, nowMs: number): number {
-    const first = drawn(view, this.#prng, -1);
-    if (first < 0) return -1;
-    const second = drawn(view, this.#prng, first);
-    return this.#cost(view, second, nowMs) < this.#cost(view, first, nowMs) ? second : first;
+    return lesserOfTwo(view, this.#prng, (target) => this.#cost(view, target, nowMs));
   }
 
   observe(target: number, ttftMs: number, nowMs: number): void {

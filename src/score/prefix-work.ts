@@ -6,15 +6,7 @@ export interface PrefixWork {
   readonly kind: "c" | "typescript";
   readonly lookup: PrefixLookup;
   /** Appends hashes of bytes [start, end) to a chain, as `hashBlocks` does. */
-  hash(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    chain: Int32Array,
-    blocks: number,
-    blocksMax: number,
-    withRest: boolean,
-  ): number;
+  readonly hash: typeof hashBlocks;
   /** As the index's. */
   note(worker: number, row: number, chain: Int32Array, blocks: number): number;
   /** Answers the lookup's question without a pick: its getters tell. */

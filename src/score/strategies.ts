@@ -13,9 +13,9 @@
  *   ttft           expected time to first token, in seconds; what a miss costs those behind it is priced in
  */
 import { Prng } from "../base/prng.ts";
-import { CacheAware, expectedSeconds, kvCost, PickerBlend, StickyPicker } from "./cache-strategies.ts";
-import { least } from "./choices.ts";
-import { Drawn, PeakEwma, RoundRobin, TwoChoices } from "./classic-strategies.ts";
+import { cacheAware, expectedSeconds, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
+import { drawn, least, lesserOfTwo } from "./choices.ts";
+import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
 import { Prequal } from "./prequal.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
@@ -40,44 +40,49 @@ export function arrivalStrategy(name: ArrivalStrategy, targets: number, seed: nu
     case "round-robin":
       return new RoundRobin(prng);
     case "random":
-      return new Drawn(prng);
+      return new Rule(name, prng, false, (view) => drawn(view, prng, -1));
     case "least-request":
-      return new Least(name, prng, false, (view, i) => view.active[i]!);
+      return new Rule(name, prng, false, (view) => least(view, prng, (target) => view.active[target]!));
     case "p2c":
-      return new TwoChoices(prng);
+      return new Rule(name, prng, false, (view) => lesserOfTwo(view, prng, (target) => view.active[target]!));
     case "peak-ewma":
       return new PeakEwma(prng, targets);
     case "prequal":
       return new Prequal(prng, targets);
     case "cache-aware":
-      return new CacheAware(prng);
+      return new Rule(name, prng, true, cacheAware);
     case "epp-blend":
-      return new PickerBlend(prng);
+      return new Rule(name, prng, true, pickerBlend);
     case "epp-default":
-      return new StickyPicker(prng);
+      return new Rule(name, prng, true, stickyPicker);
     case "kv-cost":
-      return new Least(name, prng, true, kvCost);
+      return new Rule(name, prng, true, leastBy(kvCost));
     case "ttft":
-      return new Least(name, prng, true, expectedSeconds);
+      return new Rule(name, prng, true, leastBy(expectedSeconds));
   }
 }
 
-type Cost = (view: TargetView, target: number, wanted: Wanted) => number;
+type Choose = (view: TargetView, prng: Prng, wanted: Wanted) => number;
 
-class Least implements Strategy {
+/** One that remembers nothing. */
+class Rule implements Strategy {
   readonly name: string;
   readonly needsPrefixes: boolean;
   readonly #prng: Prng;
-  readonly #cost: Cost;
+  readonly #choose: Choose;
 
-  constructor(name: string, prng: Prng, needsPrefixes: boolean, cost: Cost) {
+  constructor(name: string, prng: Prng, needsPrefixes: boolean, choose: Choose) {
     this.name = name;
     this.needsPrefixes = needsPrefixes;
     this.#prng = prng;
-    this.#cost = cost;
+    this.#choose = choose;
   }
 
   choose(view: TargetView, wanted: Wanted): number {
-    return least(view, this.#prng, (target) => this.#cost(view, target, wanted));
+    return this.#choose(view, this.#prng, wanted);
   }
+}
+
+function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {
+  return (view, prng, wanted) => least(view, prng, (target) => cost(view, target, wanted));
 }

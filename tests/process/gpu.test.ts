@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Double, HAS_COMPILER } from "../gpu/double.ts";
+import { json, sourceOf } from "./gpu-source.ts";
 import { Bench, nodes, rawChat, type Started, until } from "./harness.ts";
 import { commandLine, descendants, isAlive } from "./proc.ts";
 
@@ -37,21 +38,6 @@ function agent(id: string, double: Double, seed: string): Promise<Started> {
   const gpu = ["--gpu", "nvml", "--gpu-nvml-library", double.path, "--gpu-root", root, ...FAST];
   return bench.agent(id, null, "--join", seed, "--swim-profile", "local", ...gpu);
 }
-
-async function json(one: Started, path: string): Promise<Record<string, unknown>> {
-  const response = await fetch(`http://${one.address("api")}${path}`, { signal: AbortSignal.timeout(5000) });
-  return (await response.json()) as Record<string, unknown>;
-}
-
-interface Source {
-  readonly state: string;
-  readonly message: string;
-}
-
-const source = async (one: Started): Promise<Source> => {
-  const [first] = (await json(one, "/status"))["gpuSources"] as Source[];
-  return first!;
-};
 
 interface Shown {
   readonly id: string;
@@ -95,7 +81,7 @@ describe.skipIf(!HAS_COMPILER)("GPUs of a mesh", () => {
       return node?.routable === true && node.sample?.gpus.length === 2;
     };
     await until(async () => (await isKnown("n1")) && (await isKnown("n2")), 30_000);
-    expect(await source(one)).toMatchObject({ state: "ok", message: "", stack: { backend: "nvml" } });
+    expect(await sourceOf(one)).toMatchObject({ state: "ok", message: "", stack: { backend: "nvml" } });
     const [gpu] = (await shown(router, "n1"))!.sample!.gpus;
     expect(gpu).toMatchObject({ name: "NVIDIA H100 80GB HBM3", health: "healthy", models: one.ready["models"] });
     await rawChat(router);
@@ -154,7 +140,7 @@ describe.skipIf(!HAS_COMPILER)("GPUs of a mesh", () => {
     const double = new Double();
     double.play("h100", ...WELL);
     const one = await agent("n3", double, "127.0.0.1:1");
-    await until(async () => (await source(one)).state === "ok", 30_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 30_000);
     const [probe] = probesOf(one);
     expect(isAlive(probe!)).toBe(true);
     double.play("h100", ...WELL, "call.*.hang = forever");
@@ -163,17 +149,17 @@ describe.skipIf(!HAS_COMPILER)("GPUs of a mesh", () => {
       // The agent's own API answers all the while.
       expect((await json(one, "/health"))["uptime_seconds"]).toBeNumber();
       answers += 1;
-      return (await source(one)).state === "unresponsive";
+      return (await sourceOf(one)).state === "unresponsive";
     }, 60_000);
     expect(answers).toBeGreaterThan(5);
-    expect((await source(one)).message).toMatch(/^driver unresponsive since 20\d\d-.*told nothing for 2 s/);
+    expect((await sourceOf(one)).message).toMatch(/^driver unresponsive since 20\d\d-.*told nothing for 2 s/);
     await until(() => !isAlive(probe!), 30_000);
     const { gpus } = (await json(one, "/state")) as { gpus: Record<string, unknown>[] };
     // What is not known is not shown as what was.
     expect(gpus).toHaveLength(2);
     expect(gpus[0]).not.toHaveProperty("utilization");
     double.play("h100", ...WELL);
-    await until(async () => (await source(one)).state === "ok", 60_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 60_000);
     expect(probesOf(one)).toHaveLength(1);
     const [last] = probesOf(one);
     expect(await one.stop()).toBe(0);
@@ -184,11 +170,11 @@ describe.skipIf(!HAS_COMPILER)("GPUs of a mesh", () => {
     const double = new Double();
     double.play("h100", ...WELL);
     const one = await agent("n4", double, "127.0.0.1:1");
-    await until(async () => (await source(one)).state === "ok", 30_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 30_000);
     double.play("h100", ...WELL, "call.nvmlDeviceGetUtilizationRates.crash = segv");
-    await until(async () => (await source(one)).message.includes("SIGSEGV"), 30_000);
+    await until(async () => (await sourceOf(one)).message.includes("SIGSEGV"), 30_000);
     double.play("h100", ...WELL);
-    await until(async () => (await source(one)).state === "ok", 30_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 30_000);
     const probes = probesOf(one);
     expect(probes).toHaveLength(1);
     await one.kill();

@@ -7,6 +7,7 @@ import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, renameSync, wri
 import { dirname, join, resolve } from "node:path";
 import { addMountPoints, emptyRoot, inRoot, rootFault } from "../../scripts/static/root.ts";
 import { Double, HAS_COMPILER, removeDoubles } from "../gpu/double.ts";
+import { json, sourceOf } from "./gpu-source.ts";
 import { Bench, EXECUTABLE, type Started, until } from "./harness.ts";
 
 setDefaultTimeout(120_000);
@@ -74,20 +75,6 @@ function compile(name: string, text: string, ...more: readonly string[]): void {
   expect(Bun.spawnSync(command, { stderr: "pipe" }).stderr.toString()).toBe("");
 }
 
-async function json(one: Started, path: string): Promise<Record<string, unknown>> {
-  const response = await fetch(`http://${one.address("api")}${path}`, { signal: AbortSignal.timeout(5000) });
-  return (await response.json()) as Record<string, unknown>;
-}
-
-interface Source {
-  readonly state: string;
-  readonly message: string;
-}
-
-const source = async (one: Started): Promise<Source> => {
-  const [first] = (await json(one, "/status"))["gpuSources"] as Source[];
-  return first!;
-};
 const gpusOf = async (one: Started) => (await json(one, "/gpus"))["gpus"] as Record<string, unknown>[];
 
 /** The scenario's GPUs have some wear; these have none. */
@@ -98,9 +85,9 @@ describe.skipIf(isLeftOut)("in an empty, read-only root", () => {
   test("an agent finds the library that is mounted there, and reads GPUs and their errors", async () => {
     play(...WELL);
     const one = await agent();
-    await until(async () => (await source(one)).state === "ok", 30_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 30_000);
     const stack = { backend: "nvml", source: "/usr/lib64/libnvidia-ml.so.1" };
-    expect(await source(one)).toMatchObject({ message: "", stack });
+    expect(await sourceOf(one)).toMatchObject({ message: "", stack });
     const names = (await gpusOf(one)).map(({ name }) => name);
     expect(names).toEqual(["NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"]);
 
@@ -118,8 +105,8 @@ describe.skipIf(isLeftOut)("in an empty, read-only root", () => {
     const text = "int nobodyHas(void); int beside(void); int nvmlInit_v2(void) { return nobodyHas() + beside(); }";
     compile("lacking.so", text, join(folder, "libbeside.so.1"));
     const one = await agent("--gpu-nvml-library", "/usr/lib64/lacking.so");
-    await until(async () => (await source(one)).state === "broken", 30_000);
-    const { message } = await source(one);
+    await until(async () => (await sourceOf(one)).state === "broken", 30_000);
+    const { message } = await sourceOf(one);
     expect(message).toContain("/usr/lib64/lacking.so: it needs nobodyHas, which this static executable does not");
     expect(message).toContain("--gpu dcgm=URL");
     expect(await one.stop()).toBe(0);
@@ -128,10 +115,10 @@ describe.skipIf(isLeftOut)("in an empty, read-only root", () => {
   test("a library that crashes costs its probe, and is tried again", async () => {
     play(...WELL, "call.nvmlInit_v2.crash = segv");
     const one = await agent();
-    await until(async () => (await source(one)).state === "broken", 30_000);
-    expect((await source(one)).message).toMatch(/SIGSEGV|Segmentation fault/);
+    await until(async () => (await sourceOf(one)).state === "broken", 30_000);
+    expect((await sourceOf(one)).message).toMatch(/SIGSEGV|Segmentation fault/);
     play(...WELL);
-    await until(async () => (await source(one)).state === "ok", 30_000);
+    await until(async () => (await sourceOf(one)).state === "ok", 30_000);
     expect(await gpusOf(one)).toHaveLength(2);
     expect(await one.stop()).toBe(0);
   });

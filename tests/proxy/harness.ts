@@ -45,7 +45,7 @@ import { type ApiConfig, apiSettings } from "../../src/wire/api-access.ts";
 import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
-import { costSettings, rowValues } from "../../src/score/cost.ts";
+import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
 import type { Put } from "../../src/policy/write.ts";
@@ -144,16 +144,7 @@ export class Relay {
       models.set(key, { id: model, name, protocol, created: 1 });
       const row = writer.addRow(model);
       this.rows.push(row);
-      const how = {
-        weight: 1,
-        rttMs: 0,
-        ready: true,
-        degraded: false,
-        ageMs: 0,
-        baselineRequests: 0,
-        baselineTokens: 0,
-      };
-      writer.write(row, rowValues(null, how, cost));
+      writer.write(row, rowValues(null, { ...UNROUTABLE, ready: true }, cost));
       return {
         row,
         model,

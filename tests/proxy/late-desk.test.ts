@@ -4,7 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { type LateConfig, lateSettings } from "../../src/flow/late-settings.ts";
 import { LateDesk } from "../../src/proxy/late-desk.ts";
 import type { LateAsk, LateNews } from "../../src/proxy/late-news.ts";
-import { costSettings, rowValues } from "../../src/score/cost.ts";
+import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 
@@ -13,15 +13,7 @@ const COST = defaultsOf(costSettings);
 /** Of a target that tells nothing: 20,000 tokens a second. */
 const MS_PER_TOKEN = 0.05;
 const NOTHING: LateNews = { asks: [], answered: [], over: [], unreached: [], freed: [] };
-const READY = {
-  weight: 1,
-  rttMs: 0,
-  ready: true,
-  degraded: false,
-  ageMs: 0,
-  baselineRequests: 0,
-  baselineTokens: 0,
-};
+const READY = { ...UNROUTABLE, ready: true };
 
 class Bed {
   readonly table = ScoreTable.create({ targetsMax: 128, modelsMax: 4, workersMax: WORKERS });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import { type RowContext, costSettings, rowValues } from "../../src/score/cost.ts";
+import { type RowContext, costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { ModelSample } from "../../src/score/sample.ts";
@@ -10,15 +10,7 @@ import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable, tableSettings } from "../../src/score/table.ts";
 
 const config = defaultsOf(costSettings);
-const CONTEXT: RowContext = {
-  weight: 1,
-  rttMs: 0,
-  ready: true,
-  degraded: false,
-  ageMs: 0,
-  baselineRequests: 0,
-  baselineTokens: 0,
-};
+const CONTEXT: RowContext = { ...UNROUTABLE, ready: true };
 const SAMPLE = modelSample({
   queuedPrefillTokens: 0,
   kvUsage: 0,
