@@ -48,7 +48,10 @@ export class RuntimeClient {
   readonly #kept = new Map<RuntimeUrl, HttpConnection>();
   readonly #own = new Set<HttpConnection>();
   /** What was sent for an ask without a body, which may be asked again and again. */
-  readonly #sent = new WeakMap<Ask, { readonly url: RuntimeUrl; readonly secrets: string; readonly bytes: Uint8Array }>();
+  readonly #sent = new WeakMap<
+    Ask,
+    { readonly url: RuntimeUrl; readonly secrets: string; readonly bytes: Uint8Array }
+  >();
   #isStopped = false;
   /** Grows whenever what is asked on kept connections is called off. */
   #round = 0;
