@@ -90,7 +90,9 @@ describe.skipIf(!HAS_CXX)("in a program", () => {
   test("every function of the shim is one that C++ programs look for", () => {
     const file = new ElfFile("libshim.so", new Uint8Array(readFileSync(library)));
     const offered = dynamicSymbols(file).filter(({ binding, section }) => binding === BINDING.global && section !== 0);
-    const foreign = offered.filter(({ name }) => !/^(_ZN?K?S|__cxa_|__dynamic_cast$|config$|mem(cpy|move|set|cmp)$|bcmp$)/.test(name));
+    const foreign = offered.filter(
+      ({ name }) => !/^(_ZN?K?S|__cxa_|__dynamic_cast$|config$|mem(cpy|move|set|cmp)$|bcmp$)/.test(name),
+    );
     expect(foreign.map(({ name }) => name)).toEqual([]);
   });
 });
