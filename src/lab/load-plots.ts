@@ -48,7 +48,9 @@ function distribution(
 function ofOne(report: LoadReport): string[] {
   const { sliceMs } = report.course;
   const line = (name: string, color: number, of: (slice: Slice) => number | null): Line => ({
-    ...{ name, color, isStrong: false },
+    name,
+    color,
+    isStrong: false,
     points: pointsOf(report, of),
   });
   const rate = (count: (slice: Slice) => number) => (slice: Slice) => (count(slice) * 1000) / sliceMs;
@@ -119,7 +121,9 @@ function ofSeveral(runs: readonly ColoredRun[]): string[] {
   const reports = runs.map(({ report }) => report);
   const lines = (of: (slice: Slice, sliceMs: number) => number | null): Line[] =>
     runs.map(({ name, report, color }) => ({
-      ...{ name, color, isStrong: false },
+      name,
+      color,
+      isStrong: false,
       points: pointsOf(report, (slice) => of(slice, report.course.sliceMs)),
     }));
   const bars = (

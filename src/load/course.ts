@@ -36,7 +36,11 @@ export function courseOf(tally: Tally, slo: Slo, lastMs: number): Course {
   const fromMs = tally.warmUpMs;
   const sliceMs = widthOf(lastMs - fromMs);
   const open = Array.from({ length: lastMs > fromMs ? Math.floor((lastMs - fromMs) / sliceMs) + 1 : 0 }, () => ({
-    ...{ due: 0, good: 0, ok: 0, failed: 0, outputTokens: 0 },
+    due: 0,
+    good: 0,
+    ok: 0,
+    failed: 0,
+    outputTokens: 0,
     ttfts: [] as number[],
     itls: [] as number[],
   }));

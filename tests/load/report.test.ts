@@ -146,9 +146,20 @@ describe("a report", () => {
     const lines = [...jsonLines(tallied([{ dueMs: 5, firstMs: 6, endMs: 9, node: "n", cached: 3, lagMs: 0.5 }]))];
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
       {
-        ...{ number: 0, dueMs: 5, sentMs: 6, firstMs: 6, endMs: 9, itlMs: null, lagMs: 0.5 },
-        ...{ promptTokens: 100, outputTokens: null, cachedTokens: 3, status: 200, node: "n" },
-        ...{ isWarmUp: false, outcome: "ok" },
+        number: 0,
+        dueMs: 5,
+        sentMs: 6,
+        firstMs: 6,
+        endMs: 9,
+        itlMs: null,
+        lagMs: 0.5,
+        promptTokens: 100,
+        outputTokens: null,
+        cachedTokens: 3,
+        status: 200,
+        node: "n",
+        isWarmUp: false,
+        outcome: "ok",
       },
     ]);
   });
