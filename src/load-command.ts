@@ -254,7 +254,7 @@ function progress(terminal: Terminal, run: Run, tally: Tally): ReturnType<typeof
 function told({ format }: LoadConfig, terminal: Terminal, report: LoadReport, tally: Tally): void {
   if (format === "json") terminal.out(renderWhole("json", report));
   else if (format === "table") terminal.out(`${loadTable(report).map(printable).join("\n")}\n`);
-  else for (const lines of parts(csvLines(tally))) terminal.out(lines);
+  else for (const lines of linesTogether(csvLines(tally))) terminal.out(lines);
 }
 
 function keep(folder: string, report: LoadReport, tally: Tally, terminal: Terminal): void {
@@ -278,11 +278,11 @@ function writing(write: () => void): void {
 
 function written(path: string, all: Iterable<string>): void {
   writeFileSync(path, "");
-  for (const part of parts(all)) appendFileSync(path, part);
+  for (const part of linesTogether(all)) appendFileSync(path, part);
 }
 
 /** Many lines at a time, and never all of them. */
-function* parts(all: Iterable<string>): Generator<string> {
+function* linesTogether(all: Iterable<string>): Generator<string> {
   let lines: string[] = [];
   for (const line of all) {
     lines.push(`${line}\n`);

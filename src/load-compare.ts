@@ -6,7 +6,7 @@ import { printable } from "./base/printable.ts";
 import { choice, section, text } from "./base/settings.ts";
 import type { Command } from "./ctl/command.ts";
 import { whyNoFile } from "./ctl/parsed-text.ts";
-import { type Column, figureColumn, formatPercent, renderRows, renderWhole, textColumn } from "./ctl/render.ts";
+import { type Column, figureColumn, formatPercent, renderRows, textColumn } from "./ctl/render.ts";
 import { loadPage, type NamedRun, RUNS_MAX } from "./lab/load-page.ts";
 import { readReport } from "./load/report-file.ts";
 import { lagWords } from "./load/table.ts";

@@ -73,7 +73,7 @@ function plots(scenario: Scenario, results: readonly Result[]): string {
         const { ttftCdfMs } = result.curves;
         return line(
           result,
-          ttftCdfMs.map((ms, at) => [ms, at / (ttftCdfMs.length - 1)]),
+          ttftCdfMs.map((value, at) => [value, at / (ttftCdfMs.length - 1)]),
         );
       }),
     }),
