@@ -1,5 +1,5 @@
 /** `infermesh load`: sends requests to a server when they are due, and tells what came of them. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "./base/errors.ts";
 import { printable } from "./base/printable.ts";
@@ -11,6 +11,7 @@ import { Lane } from "./client/lane.ts";
 import { onlyModel } from "./client/model-name.ts";
 import type { Sender } from "./client/sender.ts";
 import type { Command } from "./ctl/command.ts";
+import { loadPage } from "./lab/load-page.ts";
 import { renderWhole } from "./ctl/render.ts";
 import type { Terminal } from "./ctl/terminal.ts";
 import { untilEnded } from "./ctl/until-ended.ts";
@@ -23,7 +24,7 @@ import { type LoadReport, reportOf } from "./load/report.ts";
 import { BodyWriter } from "./load/request.ts";
 import { Run } from "./load/run.ts";
 import { durationOf, loadContradiction, type Header, type LoadConfig, loadSettings } from "./load/settings.ts";
-import { csvLines, loadTable } from "./load/table.ts";
+import { csvLines, jsonLines, loadTable } from "./load/table.ts";
 import { type LoadTarget, parseTarget, TARGET_EXPECTED } from "./load/target.ts";
 import { Tally } from "./load/tally.ts";
 import { Dialer } from "./net/dialer.ts";
@@ -35,13 +36,13 @@ const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 const PROGRESS_MS = 500;
 /** Requests that are begun before the answers that came meanwhile are looked at. */
 const BURST = 64;
-const CSV_LINES = 4096;
+const PART_LINES = 4096;
 
 export const loadCommand: Command<typeof loadSettings> = {
   help: {
     command: "infermesh load",
     summary: "send requests to an OpenAI-compatible server when they are due, and tell what came of them",
-    usage: ["URL [flags]"],
+    usage: ["URL [flags]", "compare REPORT REPORT... [flags]"],
     operands: [
       { name: "URL", doc: "Whom to ask: http://127.0.0.1:8080, https://api.example.com/v1, grpc://10.0.0.7:8033." },
     ],
@@ -80,6 +81,8 @@ async function load(config: LoadConfig, terminal: Terminal, [url = ""]: readonly
     { ca: "--tls-ca", cert: "", key: "" },
   );
   const model = config.model === "" ? await onlyModel(target, headers, tls) : config.model;
+  // Before the work, not after it.
+  if (config.out !== "") writing(() => mkdirSync(config.out, { recursive: true }));
   const tally = new Tally();
   const startedAtMs = Date.now();
   const isStopped = await untilEnded(terminal, (ended) =>
@@ -89,7 +92,7 @@ async function load(config: LoadConfig, terminal: Terminal, [url = ""]: readonly
   const about = { url, model, workload, seed: config.seed, startedAtMs, isStopped };
   const report = reportOf(tally, slo, about);
   told(config, terminal, report, tally);
-  if (config.out !== "") keep(config.out, report, tally);
+  if (config.out !== "") keep(config.out, report, tally, terminal);
   return tally.okCount > 0 ? EXIT.ok : EXIT.failed;
 }
 
@@ -251,24 +254,39 @@ function progress(terminal: Terminal, run: Run, tally: Tally): ReturnType<typeof
 function told({ format }: LoadConfig, terminal: Terminal, report: LoadReport, tally: Tally): void {
   if (format === "json") terminal.out(renderWhole("json", report));
   else if (format === "table") terminal.out(`${loadTable(report).map(printable).join("\n")}\n`);
-  else for (const lines of csvParts(tally)) terminal.out(lines);
+  else for (const lines of linesTogether(csvLines(tally))) terminal.out(lines);
 }
 
-function keep(folder: string, report: LoadReport, tally: Tally): void {
-  try {
-    mkdirSync(folder, { recursive: true });
+function keep(folder: string, report: LoadReport, tally: Tally, terminal: Terminal): void {
+  const page = join(folder, "report.html");
+  writing(() => {
     writeFileSync(join(folder, "report.json"), renderWhole("json", report));
-    writeFileSync(join(folder, "requests.csv"), [...csvParts(tally)].join(""));
+    writeFileSync(page, loadPage([{ name: "run", report }]));
+    written(join(folder, "requests.csv"), csvLines(tally));
+    written(join(folder, "requests.jsonl"), jsonLines(tally));
+  });
+  terminal.err(`infermesh load: the report is ${page}\n`);
+}
+
+function writing(write: () => void): void {
+  try {
+    write();
   } catch (error) {
     throw new MeshError("internal", `--out: the report can't be written: ${(error as Error).message}`);
   }
 }
 
-function* csvParts(tally: Tally): Generator<string> {
+function written(path: string, all: Iterable<string>): void {
+  writeFileSync(path, "");
+  for (const part of linesTogether(all)) appendFileSync(path, part);
+}
+
+/** Many lines at a time, and never all of them. */
+function* linesTogether(all: Iterable<string>): Generator<string> {
   let lines: string[] = [];
-  for (const line of csvLines(tally)) {
+  for (const line of all) {
     lines.push(`${line}\n`);
-    if (lines.length < CSV_LINES) continue;
+    if (lines.length < PART_LINES) continue;
     yield lines.join("");
     lines = [];
   }

@@ -192,7 +192,7 @@ export const loadSettings = section({
     default: "",
     placeholder: "DIR",
     lengthMax: PATH_CHARACTERS_MAX,
-    doc: "Also write report.json and requests.csv into this folder, which is made if it is not there.",
+    doc: "Also write report.html (for a browser), report.json, requests.csv and requests.jsonl into this folder, which is made if it is not there.",
   }),
 });
 export type LoadConfig = Infer<typeof loadSettings>;

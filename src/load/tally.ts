@@ -1,14 +1,14 @@
 /**
  * What became of the requests of a run: a row each, from which the report and the list of all requests are made.
  *
- * Limits: REQUESTS_MAX requests, 96 bytes each; gaps between tokens are counted in a histogram.
+ * Limits: REQUESTS_MAX requests, 104 bytes each; gaps between tokens are counted in a histogram.
  */
 import { FAILURE, type Flight } from "./flight.ts";
 import { LogHistogram } from "./spread.ts";
 
 export const REQUESTS_MAX = 5_000_000;
 const BLOCK_ROWS = 16_384;
-const WIDTH = 12;
+const WIDTH = 13;
 /** Kinds of failures, and nodes, that are told apart; further ones are counted together. */
 const NAMES_MAX = 4096;
 export const OTHERS = "others";
@@ -21,6 +21,8 @@ export interface Row {
   readonly firstMs: number;
   readonly endMs: number;
   readonly itlMs: number;
+  /** What this side alone was late by. */
+  readonly lagMs: number;
   /** -1: unknown. */
   readonly promptTokens: number;
   readonly outputTokens: number;
@@ -104,6 +106,7 @@ export class Tally {
     block[at + 9] = flight.status;
     block[at + 10] = this.#nodes.of(flight.node);
     block[at + 11] = this.#failures.of(failure) * 2 + (flight.isWarmUp ? 1 : 0);
+    block[at + 12] = flight.lagMs;
     this.rows += 1;
   }
 
@@ -119,6 +122,7 @@ export class Tally {
       firstMs: block[at + 3]!,
       endMs: block[at + 4]!,
       itlMs: block[at + 5]!,
+      lagMs: block[at + 12]!,
       promptTokens: block[at + 6]!,
       outputTokens: block[at + 7]!,
       cachedTokens: block[at + 8]!,

@@ -67,7 +67,7 @@ test("whole answers, of completions, with headers and a key that nobody shows", 
   const header = ["--header", "x-team: a, b", "--header", "x-infermesh-tenant=t"];
   const asked = ["--no-stream", "--api", "completions", "--model", "m", "--rate", "50", "--max-requests", "5"];
   const { code, out, err } = await run([stub.url, ...asked, ...header, "--api-key-file", key, "--out", folder]);
-  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect({ code, err }).toEqual({ code: 0, err: `infermesh load: the report is ${join(folder, "report.html")}\n` });
   const [first] = stub.seen;
   expect(first?.path).toBe("/v1/completions");
   expect(first?.body).toMatchObject({ model: "m", max_tokens: 64, prompt: expect.any(String) });
@@ -78,8 +78,44 @@ test("whole answers, of completions, with headers and a key that nobody shows", 
   const lines = readFileSync(join(folder, "requests.csv"), "utf8").trim().split("\n");
   expect(lines).toHaveLength(6);
   expect(out).toContain("5 ok, 0 failed");
-  expect(`${out}${err}${written}${lines.join("")}`).not.toContain("secret");
+  const objects = readFileSync(join(folder, "requests.jsonl"), "utf8").trim().split("\n");
+  expect(objects.map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(
+    lines.slice(1).map(() => "ok"),
+  );
+  const page = readFileSync(join(folder, "report.html"), "utf8");
+  expect(page).toContain("5 answered, 0 failed");
+  expect(`${out}${err}${written}${page}${objects.join("")}${lines.join("")}`).not.toContain("secret");
   expect((JSON.parse(written) as LoadReport).ttftMs.count).toBe(5);
+});
+
+test("runs are compared, and what is no report is refused", async () => {
+  const [calm, full] = [join(folder, "calm"), join(folder, "full")];
+  const asked = [stub.url, "--rate", "100", "--max-requests", "12", "--out"];
+  await report([...asked, calm]);
+  stub.manner = () => "full";
+  await report([...asked, full]);
+  const both = join(folder, "both");
+  const { code, out, err } = await run(["compare", calm, join(full, "report.json"), "--out", both]);
+  expect({ code, err }).toEqual({
+    code: 0,
+    err: `infermesh load compare: the report is ${join(both, "report.html")}\n`,
+  });
+  expect(out).toMatch(/^RUN +REQUESTS +FAILED/);
+  expect(out).toMatch(/^calm +12 +0 /m);
+  expect(out).toMatch(/^full +12 +12 /m);
+  const page = readFileSync(join(both, "report.html"), "utf8");
+  for (const word of ["2 runs of load", "calm", "full", "status 429"]) expect(page).toContain(word);
+  for (const [args, why] of [
+    [["compare"], "REPORT: found none"],
+    [["compare", join(folder, "none")], "can't be read"],
+    [["compare", join(calm, "requests.csv")], "is no JSON"],
+    [["compare", ...Array.from({ length: 13 }, () => calm)], "at most 12"],
+    [["compair"], "URL: found"],
+  ] as const) {
+    const wrong = await run(args);
+    expect({ code: wrong.code, out: wrong.out }).toEqual({ code: 2, out: "" });
+    expect(wrong.err).toContain(why);
+  }
 });
 
 test("each way of failing is told by its kind, with the server's words", async () => {
