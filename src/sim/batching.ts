@@ -244,6 +244,10 @@ export class Batcher {
     return this.#waiting.size;
   }
 
+  get decodeTokensPerSecond(): number | undefined {
+    return this.#decodeRate.perSecond;
+  }
+
   /** Prompt tokens accepted and not yet computed. */
   get queuedPrefillTokens(): number {
     return this.#queuedPrefillTokens;

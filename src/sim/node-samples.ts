@@ -6,35 +6,39 @@ import type { SimNode } from "./sim-node.ts";
 
 export class NodeSamples {
   readonly isDown: Uint8Array;
-  /** Requests that are there, and such of them as wait. */
-  readonly active: Float64Array;
+  readonly running: Float64Array;
   readonly waiting: Float64Array;
   readonly queuedTokens: Float64Array;
   readonly kvUsage: Float64Array;
+  /** Tokens a second of the whole batch, as measured; NaN before any. */
+  readonly decodeRate: Float64Array;
 
   constructor(count: number) {
     this.isDown = new Uint8Array(count);
-    this.active = new Float64Array(count);
+    this.running = new Float64Array(count);
     this.waiting = new Float64Array(count);
     this.queuedTokens = new Float64Array(count);
     this.kvUsage = new Float64Array(count);
+    this.decodeRate = new Float64Array(count).fill(NaN);
   }
 
   note({ place, engine, isDown }: SimNode): void {
     this.isDown[place] = isDown ? 1 : 0;
-    this.active[place] = engine.running + engine.waiting;
+    this.running[place] = engine.running;
     this.waiting[place] = engine.waiting;
     this.queuedTokens[place] = engine.queuedPrefillTokens;
     this.kvUsage[place] = engine.cache.used / engine.cache.blocksMax;
+    this.decodeRate[place] = engine.decodeTokensPerSecond ?? NaN;
   }
 
   copy(): NodeSamples {
     const copy = new NodeSamples(this.isDown.length);
     copy.isDown.set(this.isDown);
-    copy.active.set(this.active);
+    copy.running.set(this.running);
     copy.waiting.set(this.waiting);
     copy.queuedTokens.set(this.queuedTokens);
     copy.kvUsage.set(this.kvUsage);
+    copy.decodeRate.set(this.decodeRate);
     return copy;
   }
 }

@@ -8,15 +8,18 @@ import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import { CachePrefixes, type NodeCaches } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
+import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
 /** What begins to compute at a fuller cache may be preempted. */
 const KV_USAGE_MAX = 0.98;
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((targets: number, seed: number) => Strategy) | LateConfig;
+  readonly strategy: ((seed: number) => Strategy) | LateConfig;
   /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
   readonly assumedRate?: number;
+  /** Of each node, for what it can do beside the others; 1. */
+  readonly weights?: readonly number[];
 }
 
 /** A request that is held in the router. */
@@ -62,6 +65,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
+  readonly #nodes: readonly KnownNode[];
   readonly #strategy: Strategy | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
@@ -83,8 +87,8 @@ export class SimRouter {
   /** `caches`: what may be known of them; null where nobody asks for that. */
   constructor(
     strategy: Strategy | LateConfig,
+    spec: Omit<RouterSpec, "strategy">,
     nodes: readonly BatchingConfig[],
-    assumedRate: number,
     waysMs: Float64Array,
     caches: NodeCaches | null,
     network: Network,
@@ -93,11 +97,14 @@ export class SimRouter {
     this.#waysMs = waysMs;
     this.#network = network;
     this.#view = new TargetView(count);
-    const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * assumedRate);
-    for (const [target, rate] of rates.entries()) {
-      this.#view.secondsPerPrefillToken[target] = 1 / rate;
-      this.#view.rttSeconds[target] = (2 * waysMs[target]!) / 1000;
-    }
+    const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
+    this.#nodes = nodes.map((config, target) => ({
+      config,
+      prefillRate: rates[target]!,
+      rttMs: 2 * waysMs[target]!,
+      weight: spec.weights?.[target] ?? 1,
+    }));
+    for (const [target, node] of this.#nodes.entries()) fillFigures(this.#view, target, node, null);
     this.#prefixes = caches === null ? null : new CachePrefixes(caches);
     this.#active = new Float64Array(count);
     this.#queuedTokens = new Float64Array(count);
@@ -234,16 +241,17 @@ export class SimRouter {
 
   /** Those that are marked in `lost` never came. */
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
-    const { isDown, active, waiting, queuedTokens, kvUsage } = samples;
+    const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
       if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
-      this.#othersActive[target] = Math.max(0, active[target]! - mark.active[target]!);
+      this.#othersActive[target] = Math.max(0, running[target]! + waiting[target]! - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, queuedTokens[target]! - mark.queuedTokens[target]!);
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
+      if (this.#strategy?.needsFigures === true) fillFigures(view, target, this.#nodes[target]!, samples);
       this.#renew(target);
     }
     this.serve(nowMs);

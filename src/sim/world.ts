@@ -64,7 +64,7 @@ export class World {
     const prng = new Prng(spec.seed);
     const strategies = Array.from({ length: routers }, () => {
       const seed = prng.nextU32();
-      return typeof router.strategy === "function" ? router.strategy(nodes.length, seed) : router.strategy;
+      return typeof router.strategy === "function" ? router.strategy(seed) : router.strategy;
     });
     const needsCaches = strategies.some((strategy) => isLateConfig(strategy) || strategy.needsPrefixes);
     const caches = needsCaches ? new NodeCaches(nodes.map(({ blockTokens }) => blockTokens)) : null;
@@ -79,7 +79,7 @@ export class World {
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
       };
-      return new SimRouter(strategy, nodes, router.assumedRate ?? 1, waysMs, caches, network);
+      return new SimRouter(strategy, router, nodes, waysMs, caches, network);
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
