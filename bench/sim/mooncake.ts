@@ -71,7 +71,7 @@ function arrivalsOf(name: TraceName): readonly Arrival[] {
 
 function strategyOf(name: StrategyName): RouterSpec["strategy"] {
   if (name === "late") return defaultsOf(lateSettings);
-  return (targets, seed) => arrivalStrategy(name satisfies ArrivalStrategy, targets, seed);
+  return (seed) => arrivalStrategy(name satisfies ArrivalStrategy, seed);
 }
 
 function troubled(trouble: Trouble, untilMs: number): Partial<WorldSpec> {

@@ -56,7 +56,7 @@ export function playCell(
     arrivals: arrivalsOf(scenario, cell, traces),
     nodes: groups.map((group) => configOf(group, scenario.blockTokens)),
     routers: routers.count,
-    router: { strategy: strategyOf(strategy, scenario) },
+    router: { strategy: strategyOf(strategy, scenario), weights: groups.map(({ weight }) => weight) },
     seed: scenario.seed + cell,
     networkMs(router, node) {
       const from = routers.zones[router % routers.zones.length]!;
@@ -80,7 +80,7 @@ export function playCell(
 }
 
 function strategyOf(name: StrategyName, { late }: Scenario): RouterSpec["strategy"] {
-  return name === "late" ? late : (targets, seed) => arrivalStrategy(name, targets, seed);
+  return name === "late" ? late : (seed) => arrivalStrategy(name, seed);
 }
 
 function configOf({ profile, slice, stepTokensMax }: NodeGroup, blockTokens: number): BatchingConfig {

@@ -6,15 +6,18 @@ import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { Batcher, BatchingStats } from "./batching.ts";
 import { CachePrefixes } from "./prefixes.ts";
+import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
 /** What begins to compute at a fuller cache may be preempted. */
 const KV_USAGE_MAX = 0.98;
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((targets: number, seed: number) => Strategy) | LateConfig;
+  readonly strategy: ((seed: number) => Strategy) | LateConfig;
   /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
   readonly assumedRate?: number;
+  /** Of each node, for what it can do beside the others; 1. */
+  readonly weights?: readonly number[];
 }
 
 /** A request on its way or at its node. */
@@ -77,6 +80,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
+  readonly #nodes: readonly KnownNode[];
   readonly #strategy: Strategy | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
@@ -100,14 +104,17 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = engines.map(({ config }) => config.prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    for (const [target, rate] of rates.entries()) {
-      this.#view.secondsPerPrefillToken[target] = 1 / rate;
-      this.#view.rttSeconds[target] = (2 * waysMs[target]!) / 1000;
-    }
+    this.#nodes = engines.map(({ config }, target) => ({
+      config,
+      prefillRate: rates[target]!,
+      rttMs: 2 * waysMs[target]!,
+      weight: spec.weights?.[target] ?? 1,
+    }));
+    for (const [target, node] of this.#nodes.entries()) fillFigures(this.#view, target, node, null);
     this.#prefixes = new CachePrefixes(engines);
     this.#paces = rates.map((rate) => new TargetPace(1000 / rate));
     const { strategy } = spec;
-    this.#strategy = typeof strategy === "function" ? strategy(count, seed) : null;
+    this.#strategy = typeof strategy === "function" ? strategy(seed) : null;
     this.#room =
       typeof strategy === "function"
         ? null
@@ -249,6 +256,7 @@ export class SimRouter {
       this.#othersMs[target] = mark.atMs;
       this.#view.waiting[target] = sample.waiting;
       this.#view.kvUsage[target] = sample.kvBlocksUsed / sample.kvBlocks;
+      if (this.#strategy?.needsFigures === true) fillFigures(this.#view, target, this.#nodes[target]!, sample);
       this.#renew(target);
     }
     this.serve(nowMs);

@@ -33,8 +33,8 @@ export const GPU: BatchingConfig = {
 
 export const bound =
   (name: ArrivalStrategy): RouterSpec["strategy"] =>
-  (targets, seed) =>
-    arrivalStrategy(name, targets, seed);
+  (seed) =>
+    arrivalStrategy(name, seed);
 
 export function specOf(
   arrivals: readonly Arrival[],
