@@ -15,9 +15,9 @@
  */
 import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
-import { drawn, least, lesserOfTwo, loadOf } from "./choices.ts";
+import { drawn, least, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
-import { expectedSeconds } from "./expected-seconds.ts";
+import { fillExpectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
@@ -60,7 +60,7 @@ const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
   "epp-blend": { choose: pickerBlend, needsPrefixes: true },
   "epp-default": { choose: stickyPicker, needsPrefixes: true },
   "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
-  ttft: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true },
+  ttft: { choose: leastExpected, needsPrefixes: true, needsFigures: true },
 };
 
 interface Rule {
@@ -83,6 +83,11 @@ export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
     needsContexts,
     choose: (view, wanted) => choose(view, prng, wanted),
   };
+}
+
+function leastExpected(view: TargetView, prng: Prng, wanted: Wanted): number {
+  fillExpectedSeconds(view, wanted);
+  return leastCost(view, prng);
 }
 
 function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {
