@@ -41,6 +41,7 @@ import { type Decision, DECISIONS_MAX } from "./proxy/decisions.ts";
 import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { ArrivalStrategy } from "./score/strategies.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
@@ -59,6 +60,8 @@ export interface ControlOptions {
   readonly policies: () => PolicyAccess | null;
   /** What follows from them here. */
   readonly obeyed: () => Advice & { readonly views: PolicyViews };
+  /** By which models are balanced of which no policy says so. */
+  readonly strategy: () => ArrivalStrategy | "late";
   /** The last choice for the request of this id that some worker remembers. */
   readonly decision: (requestId: string) => Promise<Decision | null>;
   /** The configuration in force, as a file would hold it. */
@@ -90,6 +93,7 @@ export class Control {
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
+      byDefault: options.strategy,
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);

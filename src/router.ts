@@ -31,6 +31,7 @@ import { Crew, indexesFor } from "./proxy/crew.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
 import { Placement } from "./proxy/placement.ts";
 import { PrefixRows } from "./proxy/prefix-rows.ts";
+import { defaultStrategy } from "./proxy/strategies.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
@@ -143,6 +144,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
     policies: () => standing.policies,
     obeyed: () => policies,
+    strategy: () => defaultStrategy(reloads.config.proxy, reloads.config.flow.late.enabled),
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,

@@ -1,4 +1,4 @@
-/** How a report looks: colours of the strategies by their place, for light and dark pages. */
+/** How a report looks: colours of the strategies by their place, of runs as their page says, for light and dark pages. */
 
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #fff; --ink: #1d2430; --faint: #5c6675; --line: #dfe3e8; --row: #f5f7f9;
@@ -12,7 +12,8 @@ main { max-width: 1480px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 26px; margin: 0 0 8px; } h2 { font-size: 19px; margin: 32px 0 4px; } p { margin: 0 0 12px; max-width: 90ch; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 10px 0; margin: 0; list-style: none; position: sticky; top: 0;
   background: var(--ground); border-bottom: 1px solid var(--line); z-index: 2; }
-.legend i { display: inline-block; width: 14px; height: 14px; border-radius: 3px; margin-right: 6px; vertical-align: -2px; }
+.key { display: flex; flex-wrap: wrap; gap: 2px 14px; padding: 0; margin: 0 0 4px; list-style: none; font-size: 13px; color: var(--faint); }
+.legend i, .key i { display: inline-block; width: 14px; height: 14px; border-radius: 3px; margin-right: 6px; vertical-align: -2px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 560px), 1fr)); gap: 24px; margin-top: 16px;
   align-items: start; }
 figure { margin: 0; } figcaption { font-weight: 600; margin-bottom: 6px; }
@@ -22,6 +23,8 @@ svg { width: 100%; height: auto; font: 13px system-ui, sans-serif; fill: var(--f
 .wide { overflow-x: auto; margin-bottom: 14px; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 10px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { color: var(--faint); font-weight: 600; } tbody th { font-weight: 600; }
-th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); } tbody tr:hover td { background: var(--row); }
+th:first-child { text-align: left; overflow-wrap: anywhere; position: sticky; left: 0; background: var(--ground); } tbody tr:hover td { background: var(--row); }
+.warning { border-left: 4px solid var(--c11); padding: 6px 12px; background: var(--row); font-weight: 600; }
+.text th, .text td { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 6em; }
 .notes { color: var(--faint); margin-top: 24px; }
 `.trim();

@@ -38,6 +38,7 @@ export class Attempt implements UpstreamUser {
   target: Target | null = null;
   row = NO_TARGET;
   #tokens = 0;
+  #contextTokens = 0;
   /** The number by which the desk waits for its first token; 0: it doesn't. */
   #lateId = 0;
   /** When it was given to the target, or chosen for that. */
@@ -88,6 +89,7 @@ export class Attempt implements UpstreamUser {
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = choice.tokens;
+    this.#contextTokens = choice.contextTokens;
     this.#lateId = choice.lateId;
     this.sentMs = nowMs();
     this.isTold = false;
@@ -143,6 +145,7 @@ export class Attempt implements UpstreamUser {
     this.sending = false;
     this.endPrefill(false);
     this.#context.table.end(this.#context.index, this.row);
+    this.#context.strategies.left(this.row, this.#contextTokens);
     upstream.release(clean);
   }
 

@@ -55,6 +55,8 @@ export class Choice<Way> {
   lateId = 0;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
+  /** Tokens of its context, where they are counted; else 0. */
+  contextTokens = 0;
   /** With HELD: the rows that have some of the prompt cached. */
   homes: readonly PrefixHome[] = NO_HOMES;
   readonly #open: Open<Way>;
@@ -104,6 +106,7 @@ export class Choice<Way> {
       this.target = target;
       this.way = way;
       this.tokens = tokens;
+      this.contextTokens = 0;
       this.lateId = id;
       return row;
     }
@@ -123,8 +126,8 @@ export class Choice<Way> {
     force: boolean,
     mayHold = false,
   ): number {
-    const { table, pick, index, counters, routes, dispatch, enforcement } = context;
-    const picker = enforcement === null ? context.picker : enforcement.pickerOf(model);
+    const { table, pick, index, counters, routes, dispatch, strategies } = context;
+    const picker = strategies.pickerOf(model);
     pick.model = model;
     pick.promptTokens = tokens;
     pick.clearExcluded();
@@ -163,6 +166,7 @@ export class Choice<Way> {
           this.target = target;
           this.way = way;
           this.tokens = fresh;
+          this.contextTokens = strategies.came(model, row, tokens);
           return row;
         }
         table.endPrefill(index, row, fresh);
@@ -225,7 +229,6 @@ function heldPerSecond(context: WorkerContext, model: number): number {
 }
 
 /** Whether the desk has a say in where the model's requests go. */
-export function isBoundLate({ late, enforcement }: WorkerContext, model: number): boolean {
-  if (late === null) return false;
-  return enforcement === null ? late.isDefault : enforcement.isBoundLate(model, late.isDefault);
+export function isBoundLate({ late, strategies }: WorkerContext, model: number): boolean {
+  return late !== null && strategies.isBoundLate(model);
 }

@@ -713,6 +713,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
+      this.#context.strategies.observe(this.model, attempt.row, now - attempt.sentMs);
       if (now - this.#startedMs > this.wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
     }

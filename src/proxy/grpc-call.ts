@@ -308,6 +308,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (attempt.endPrefill(true)) {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+      this.#context.strategies.observe(this.#model, attempt.row, this.#activeMs - attempt.sentMs);
       if (this.#activeMs - this.#startedMs > this.#wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       this.#span?.mark(SPAN_EVENT.firstToken, this.#activeMs);
     }

@@ -117,6 +117,8 @@ export class Watch {
   #looks: readonly Look[];
   /** In the order in which a runtime is met. */
   #watched: readonly Watched[];
+  /** Of what is looked at each interval; undefined until it is asked for by what is there now. */
+  #mainRoles: readonly LookRole[] | undefined;
   /** To be answered before anything is sent to it. */
   #needed: readonly Watched[];
   /** Their names. What is asked only because of what was told is no condition of being ready. */
@@ -336,6 +338,7 @@ export class Watch {
     this.#wasHeard = false;
     this.#followLooks(this.#nowMs);
     for (const watched of this.#watched) Object.assign(watched, newWatched(watched.look, watched.askedAtMs));
+    this.#mainRoles = undefined;
   }
 
   #dueBy(atMs: number, looks: readonly Watched[]): void {
@@ -356,9 +359,12 @@ export class Watch {
 
   /** Looked at once an interval: metrics, or what this server has in their place. */
   #isMain({ look: { role } }: Watched): boolean {
+    return (this.#mainRoles ??= this.#rolesInPlace()).includes(role);
+  }
+
+  #rolesInPlace(): readonly LookRole[] {
     const has = (wanted: LookRole) => this.#watched.some(({ look, isAbsent }) => look.role === wanted && !isAbsent);
-    if (has("metrics")) return role === "metrics";
-    return has("models") ? role === "models" : role === "health" || role === "identity";
+    return has("metrics") ? ["metrics"] : has("models") ? ["models"] : ["health", "identity"];
   }
 
   #mainLooks(): Watched[] {
@@ -388,7 +394,9 @@ export class Watch {
 
   #took(watched: Watched, read: Read, nowMs: number, tookMs: number): void {
     watched.words = read.ok ? (read.note ?? "") : read.message;
-    watched.isAbsent = !read.ok && read.kind === "not_supported";
+    const isAbsent = !read.ok && read.kind === "not_supported";
+    if (isAbsent !== watched.isAbsent) this.#mainRoles = undefined;
+    watched.isAbsent = isAbsent;
     const restMs = Math.min(SLOWED_MAX_MS, tookMs * (1 + REST));
     const dueAtMs = this.#beatBy(watched.askedAtMs + this.#everyMs(watched), EARLY_SHARE);
     // What was wanted while it was under way is not what this answer tells.
@@ -468,6 +476,7 @@ export class Watch {
     const mainRole = this.#mainLooks()[0]?.look.role;
     const before = new Map(this.#watched.map((watched) => [watched.look.name, watched]));
     this.#watched = inOrder(looks).map((look) => before.get(look.name) ?? newWatched(look, nowMs));
+    this.#mainRoles = undefined;
     this.#needed = this.#watched.filter(({ look }) => this.#neededNames.has(look.name));
     if (this.#trouble !== undefined && !this.#watched.includes(this.#trouble.watched)) this.#trouble = undefined;
     const main = this.#mainLooks();

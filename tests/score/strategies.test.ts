@@ -14,7 +14,7 @@ function view(figures: Partial<Record<keyof TargetView, readonly number[]>> = {}
   return targets;
 }
 
-const strategy = (name: ArrivalStrategy): Strategy => arrivalStrategy(name, 4, 1);
+const strategy = (name: ArrivalStrategy): Strategy => arrivalStrategy(name, 1);
 /** How often each target is chosen. */
 function tally(one: Strategy, targets: TargetView, times: number, wanted = WANTED): number[] {
   const counts = [0, 0, 0, 0];
@@ -139,7 +139,7 @@ describe("ttft", () => {
     const one = strategy("ttft");
     expect(one.choose(view({ queuedTokens: [500, 400, 600, 500] }), WANTED, 0)).toBe(1);
     expect(one.choose(view({ queuedTokens: [0, 0, 100, 0], matchedTokens: [0, 0, 500, 0] }), WANTED, 0)).toBe(2);
-    expect(one.choose(view({ rttSeconds: [0.2, 0.1, 0.3, 0.2] }), WANTED, 0)).toBe(1);
+    expect(one.choose(view({ penaltySeconds: [0.2, 0.1, 0.3, 0.2] }), WANTED, 0)).toBe(1);
     expect(one.choose(view({ secondsPerPrefillToken: [1, 1, 1, 0.5] }), WANTED, 0)).toBe(3);
   });
 
