@@ -83,7 +83,13 @@ export class World {
     this.#routers = Array.from({ length: spec.routers }, (_, router) => {
       const wayMs = (node: number): number => (typeof networkMs === "number" ? networkMs : networkMs(router, node));
       const waysMs = Float64Array.from(engines, (_engine, node) => wayMs(node));
-      return new SimRouter(spec.router, engines, waysMs, prng.nextU32(), network);
+      return new SimRouter(
+        { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...spec.router },
+        engines,
+        waysMs,
+        prng.nextU32(),
+        network,
+      );
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
