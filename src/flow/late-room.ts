@@ -18,7 +18,8 @@
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
- * `lateShare` of the targets work at such. Whoever has waited for `waitMsMax` goes before all others, wherever there is
+ * `lateShare` of the targets are at work for `lateWorkMs` or more when such a one begins, fewer the longer it is: half as many for
+ * one of twice `lateWorkMs`. Whoever has waited for `waitMsMax` goes before all others, wherever there is
  * room: nobody waits longer than that and the time until the next target opens.
  *
  * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
@@ -113,7 +114,8 @@ export class LateRoom<W extends LateWaiter> {
   #soonest = -1;
   /** The least of the open ones' times for a token. */
   #leastMsPerToken = Infinity;
-  #mayBeLate = false;
+  /** Targets that have long work. */
+  #lateAtWork = 0;
   /** What work too much costs, as a multiple of it. */
   #crowd = 0;
 
@@ -186,7 +188,7 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, lateShare, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
     const targets = this.#targets;
     let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
     this.#leastMsPerToken = Infinity;
@@ -223,7 +225,7 @@ export class LateRoom<W extends LateWaiter> {
     }
     this.#first = first;
     this.#soonest = soonest;
-    this.#mayBeLate = lateAtWork < Math.max(1, lateShare * targets.count);
+    this.#lateAtWork = lateAtWork;
     this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / targets.count);
   }
 
@@ -274,6 +276,13 @@ export class LateRoom<W extends LateWaiter> {
     this.#consider(waiter, place, first, fresh(waiter, first), leastWork, busyMs, nowMs);
   }
 
+  /** Of work that nobody is in time for any more: so much that it has to wait for other such work. */
+  #isTooLong(work: number): boolean {
+    const { lateWorkMs, lateShare } = this.#config;
+    if (work <= lateWorkMs) return false;
+    return this.#lateAtWork >= Math.max(1, (lateShare * this.#targets.count * lateWorkMs) / work);
+  }
+
   #debtMs({ tenant = "" }: W, msPerToken: number): number {
     return this.#debts.tokens(tenant) * this.#config.tenantWeight * msPerToken;
   }
@@ -299,7 +308,7 @@ export class LateRoom<W extends LateWaiter> {
     const isOverdue = age >= config.waitMsMax;
     if (!isOverdue && answered + price > busyMs) return;
     const isLate = nowMs + answered > Math.min(waiter.wantedMs, waiter.cameMs + config.patienceMs);
-    if (!isOverdue && isLate && work > config.lateWorkMs && !this.#mayBeLate) return;
+    if (!isOverdue && isLate && this.#isTooLong(work)) return;
     // Lower goes first: the overdue, then by priority, and within one those that can still be in time.
     const rank = isOverdue ? OVERDUE : waiter.priority * 2 + (isLate ? 1 : 0);
     const dear = work + price + this.#debtMs(waiter, this.#msPerToken[target]!) + this.#loadMs[target]!;

@@ -19,7 +19,7 @@ export const lateSettings = section({
     doc: "Requests that can't have their first token by then any more wait behind those that can. What is promised to users is best.",
   }),
   waitMsMax: duration({
-    default: "60s",
+    default: "30s",
     min: "10ms",
     max: "1h",
     doc: "Whoever has waited that long goes before all others.",
@@ -50,9 +50,9 @@ export const lateSettings = section({
     doc: "Requests waiting for each target that are counted for it at most.",
   }),
   lateShare: number({
-    default: 0.3,
+    default: 0.9,
     max: 1,
-    doc: "Part of the targets that may compute long prompts of requests that are out of patience, at a time.",
+    doc: "Part of the targets that may be at long work when a prompt of lateWork begins whose request is out of patience; for one of twice that work half of it, and so on.",
   }),
   lateWorkMs: duration({
     default: "1s",

@@ -24,6 +24,9 @@ export interface RunLimits {
   readonly durationMs: number;
   /** What is due before is sent, but not counted. */
   readonly warmUpMs: number;
+  /** The number of the first request, and what lies between two. */
+  readonly numberFirst: number;
+  readonly numberStep: number;
 }
 
 export class Run {
@@ -168,7 +171,8 @@ export class Run {
 
   #enlist(planned: Planned, dueMs: number, into: Flight[] | null): Flight {
     const isWarmUp = dueMs - this.#startMs < this.#limits.warmUpMs;
-    const flight = new Flight(this.#planned, planned, dueMs, isWarmUp);
+    const { numberFirst, numberStep } = this.#limits;
+    const flight = new Flight(numberFirst + this.#planned * numberStep, planned, dueMs, isWarmUp);
     this.#planned += 1;
     this.#tally.due(flight);
     this.#open.push(flight);

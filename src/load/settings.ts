@@ -154,6 +154,12 @@ export const loadSettings = section({
     max: 65_536,
     doc: "Connections at once, as far as they are needed; requests that are due beyond them wait, which counts. Over gRPC: calls.",
   }),
+  workers: integer({
+    default: 1,
+    min: 1,
+    max: 64,
+    doc: "Threads that send. Each has every so-manieth request at the time at which it is due, and its part of the connections: together they send what one alone would.",
+  }),
   seed: integer({ default: 1, doc: "Arrivals, lengths and texts follow from it: the same seed asks for the same." }),
   stream: flag({ default: true, doc: "Ask for streams (server-sent events), which tell of each token's time." }),
   api: choice(["chat", "completions"], { default: "chat", doc: "Which of OpenAI's APIs." }),
@@ -211,6 +217,10 @@ export function loadContradiction(config: LoadConfig): string {
   if (config.overMs > 0 && config.rate.rates.length < 2) {
     return "--over says how long a ramp or steps take; give a --rate such as 10..200";
   }
+  const { workers, concurrency, connections } = config;
+  if (workers > connections) return `--workers ${workers} need a connection each; give more --connections, or fewer`;
+  if (concurrency > 0 && workers > concurrency)
+    return `--workers ${workers} need a request each; give a higher --concurrency, or fewer`;
   const durationMs = durationOf(config);
   if (config.warmupMs > 0 && config.warmupMs >= durationMs)
     return "--warmup takes all of --duration; nothing would be counted";

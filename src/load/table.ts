@@ -68,10 +68,10 @@ export function loadTable(report: LoadReport): string[] {
 
 /** Said to all who look at a run that its own generator spoilt. */
 export function lagWords({ lagMs }: LoadReport): string {
-  return `The generator was late by p99 ${figure(lagMs.p99)} ms: it could not keep up, so don't trust this run. A lower rate or another machine may help.`;
+  return `The generator was late by p99 ${figure(lagMs.p99)} ms: it could not keep up, so don't trust this run. More --workers, a lower rate, or another machine may help.`;
 }
 
-const LATE_WORDS = "latencies count from when they were due. More --connections may help.";
+const LATE_WORDS = "latencies count from when they were due. More --connections, or --workers, may help.";
 
 function sloWords({ slo }: LoadReport): string {
   const end = slo.endMs > 0 ? `, all <= ${figure(slo.endMs)} ms` : "";

@@ -4,7 +4,8 @@ import { costSettings, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { stepOf } from "../score/row-sides.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
-import type { BatchingConfig, BatchingStats } from "./batching.ts";
+import type { BatchingConfig } from "./batching.ts";
+import type { NodeSamples } from "./node-samples.ts";
 
 const COST = defaultsOf(costSettings);
 const UNTOLD = {
@@ -38,17 +39,18 @@ export function fillFigures(
   view: TargetView,
   target: number,
   { config, prefillRate, rttMs, weight }: KnownNode,
-  stats: BatchingStats | null,
+  samples: NodeSamples | null,
 ): void {
+  const decodeRate = samples?.decodeRate[target] ?? NaN;
   const sample: ModelSample = {
     ...UNTOLD,
-    runningRequests: stats?.running ?? 0,
-    waitingRequests: stats?.waiting ?? 0,
-    queuedPrefillTokens: stats?.queuedPrefillTokens ?? 0,
-    kvUsage: stats === null ? 0 : stats.kvBlocksUsed / stats.kvBlocks,
+    runningRequests: samples?.running[target] ?? 0,
+    waitingRequests: samples?.waiting[target] ?? 0,
+    queuedPrefillTokens: samples?.queuedTokens[target] ?? 0,
+    kvUsage: samples?.kvUsage[target] ?? 0,
     kvCapacityTokens: config.kvBlocks * config.blockTokens,
     prefillTokensPerSecond: prefillRate,
-    decodeTokensPerSecond: stats?.decodeTokensPerSecond,
+    decodeTokensPerSecond: Number.isNaN(decodeRate) ? undefined : decodeRate,
     slots: config.runningMax,
   };
   const values = rowValues(sample, { ...UNROUTABLE, ready: true, rttMs, weight }, COST);

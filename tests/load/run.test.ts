@@ -16,6 +16,8 @@ const LIMITS: RunLimits = {
   requestsMax: Number.POSITIVE_INFINITY,
   durationMs: 10_000,
   warmUpMs: 0,
+  numberFirst: 0,
+  numberStep: 1,
 };
 
 const even = (rate: string): Plan => new RatePlan(new RateCurve(parseRate(rate)!, 10_000), false, SHAPES, 1);

@@ -180,6 +180,30 @@ test("so many at once, and no warm-up counted", async () => {
   expect(made.requests + made.warmUpRequests).toBe(stub.seen.length);
 });
 
+test("several threads send together what one would alone", async () => {
+  const asked = [stub.url, "--rate", "60..200", "--over", "1s", "--max-requests", "90", "--prompt-tokens", "5..30"];
+  const sent = async (out: string, ...more: readonly string[]) => {
+    stub.seen.length = 0;
+    const made = await report([...asked, ...more, "--out", join(folder, out)]);
+    const lines = readFileSync(join(folder, out, "requests.csv"), "utf8")
+      .trim()
+      .split("\n")
+      .slice(1);
+    const due = lines.map((line) => line.split(",").slice(0, 2).map(Number)).toSorted(([a], [b]) => a! - b!);
+    return { made, due, bodies: stub.seen.map(({ body }) => JSON.stringify(body)).toSorted() };
+  };
+  const alone = await sent("alone");
+  const three = await sent("three", "--workers", "3");
+  expect(three.made).toMatchObject({ requests: 90, ok: 90, failed: 0, outputTokens: 270, gapMs: { count: 180 } });
+  expect(three.made.workload).toBe(`${alone.made.workload}, 3 threads`);
+  expect(three.due.map(([number]) => number)).toEqual(Array.from({ length: 90 }, (_, at) => at));
+  for (const [at, [, dueMs]] of three.due.entries()) expect(dueMs!).toBeCloseTo(alone.due[at]![1]!, 2);
+  expect(three.bodies).toEqual(alone.bodies);
+  stub.waitMs = () => 20;
+  const closed = await report([stub.url, "--concurrency", "5", "--max-requests", "31", "--workers", "2"]);
+  expect(closed).toMatchObject({ requests: 31, ok: 31 });
+});
+
 test("in TLS, where the certificate is trusted", async () => {
   const secured = startStub(selfSigned("localhost", "IP:127.0.0.1"));
   const identity = selfSigned("localhost", "IP:127.0.0.1");
@@ -202,9 +226,10 @@ test("in TLS, where the certificate is trusted", async () => {
   trusted.stop();
 });
 
-test("Ctrl-C ends it with a report of what was done", async () => {
+test.each([1, 3])("Ctrl-C ends it with a report of what was done, by %d threads", async (workers) => {
   stub.manner = (number) => (number % 2 === 0 ? "well" : "silent");
-  const child = spawn([stub.url, "--rate", "50", "--duration", "10m", "--format", "json"]);
+  const asked = ["--rate", "50", "--duration", "10m", "--workers", String(workers)];
+  const child = spawn([stub.url, ...asked, "--format", "json"]);
   await until(() => stub.seen.length > 10);
   child.kill("SIGINT");
   const { code, out } = await ran(child);
@@ -238,6 +263,7 @@ test("nobody there, no such name, and wrong command lines", async () => {
     [["ftp://x"], "expected a URL such as"],
     [[stub.url, "--rate", "x"], "a ramp such as 10..200"],
     [[stub.url, "--rate", "5", "--concurrency", "2"], "give one of them"],
+    [[stub.url, "--workers", "8", "--connections", "7"], "need a connection each"],
     [[stub.url, "--trace", join(folder, "none")], "can't be read"],
     [[stub.url, "--api-key-env", "NOT_SET_AT_ALL"], "NOT_SET_AT_ALL is not set"],
     [[stub.url, "--tls-ca", join(folder, "none")], "--tls-ca"],
