@@ -50,7 +50,7 @@ import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
-import { failureOf, full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
+import { failureOf, full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
