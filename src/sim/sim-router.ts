@@ -6,7 +6,7 @@ import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
-import { CachePrefixes, type NodeCaches } from "./prefixes.ts";
+import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
@@ -20,6 +20,8 @@ export interface RouterSpec {
   readonly assumedRate?: number;
   /** Of each node, for what it can do beside the others; 1. */
   readonly weights?: readonly number[];
+  /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
+  readonly knows?: "caches" | "routed";
 }
 
 /** A request that is held in the router. */
@@ -72,7 +74,7 @@ export class SimRouter {
   /** One way to each of the targets. */
   readonly #waysMs: Float64Array;
   /** Null where nobody asks for them. */
-  readonly #prefixes: CachePrefixes | null;
+  readonly #prefixes: KnownPrefixes | null;
   readonly #network: Network;
   /** Its own, beside which others may have requests there. */
   readonly #active: Float64Array;
@@ -84,13 +86,13 @@ export class SimRouter {
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
 
-  /** `caches`: what may be known of them; null where nobody asks for that. */
+  /** `prefixes`: what is known of caches; null where nobody asks for that. */
   constructor(
     strategy: Strategy | LateConfig,
     spec: Omit<RouterSpec, "strategy">,
     nodes: readonly BatchingConfig[],
     waysMs: Float64Array,
-    caches: NodeCaches | null,
+    prefixes: KnownPrefixes | null,
     network: Network,
   ) {
     const count = nodes.length;
@@ -105,7 +107,7 @@ export class SimRouter {
       weight: spec.weights?.[target] ?? 1,
     }));
     for (const [target, node] of this.#nodes.entries()) fillFigures(this.#view, target, node, null);
-    this.#prefixes = caches === null ? null : new CachePrefixes(caches);
+    this.#prefixes = prefixes;
     this.#active = new Float64Array(count);
     this.#queuedTokens = new Float64Array(count);
     this.#othersActive = new Float64Array(count);
