@@ -36,9 +36,23 @@ for (const routers of options.routers.split(",").map(Number)) {
   for (const strategy of options.strategies.split(",") as StrategyName[]) {
     for (const [design, how] of DESIGNS) {
       if (routers === 1 && (how.knowledge?.prefixNews !== undefined || how.deskMs !== undefined)) continue;
-      const run: Run = { trace: "mooncake", targets: Number(options.targets), speed: Number(options.speed), strategy, routers, ...how };
+      const run: Run = {
+        trace: "mooncake",
+        targets: Number(options.targets),
+        speed: Number(options.speed),
+        strategy,
+        routers,
+        ...how,
+      };
       const { goodput, ttftMs, hitRate } = play(run);
-      const row = { routers, strategy, design, "hits %": percent(hitRate), "good %": percent(goodput), "p95 ms": Math.round(ttftMs.p95) };
+      const row = {
+        routers,
+        strategy,
+        design,
+        "hits %": percent(hitRate),
+        "good %": percent(goodput),
+        "p95 ms": Math.round(ttftMs.p95),
+      };
       console.error(JSON.stringify(row));
       rows.push(row);
     }

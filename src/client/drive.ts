@@ -1,6 +1,7 @@
 /** Sends what is planned on a thread's sockets, and waits for the ends of all of it. */
 import type { Flight } from "../load/flight.ts";
-import { generateRequest, SERVICE } from "../load/fmaas.ts";
+import { GenerateAnswer, generateRequest, SERVICE as FMAAS } from "../load/fmaas.ts";
+import { InferAnswer, inferRequest, SERVICE as KSERVE } from "../load/kserve.ts";
 import { PromptWriter } from "../load/prompt.ts";
 import { BodyWriter } from "../load/request.ts";
 import { Run } from "../load/run.ts";
@@ -12,7 +13,7 @@ import { Dialer } from "../net/dialer.ts";
 import type { TlsClientOptions } from "../net/tls-streams.ts";
 import type { Arrival } from "../sim/arrival.ts";
 import { MOONCAKE_BLOCK_TOKENS } from "../sim/traces.ts";
-import { GrpcSender } from "./grpc-sender.ts";
+import { type GrpcOptions, GrpcSender } from "./grpc-sender.ts";
 import { RequestWriter } from "./http-head.ts";
 import { HttpSender } from "./http-sender.ts";
 import { Lane } from "./lane.ts";
@@ -124,12 +125,10 @@ function senderOf(part: DrivePart, lane: Lane, events: SenderEvents): Sender {
   const [dialer, place] = [new Dialer(lane.transport, tls), { host, port, tls: isTls }];
   const promptOf = ({ planned, number }: Flight): string => prompts.text(planned.hashes, planned.promptTokens, number);
   if (target.protocol === "grpc") {
-    const path = `/${SERVICE}/${isStreamed ? "GenerateStream" : "Generate"}`;
-    const bytesOf = (flight: Flight): Uint8Array =>
-      generateRequest(model, promptOf(flight), flight.planned.outputTokens, ignoresEnd);
     const { timeoutMs } = config;
     const { authority } = target;
-    return new GrpcSender({ dialer, place, authority, path, isStreamed, headers, timeoutMs, bytesOf }, events);
+    const service = serviceOf(part, promptOf);
+    return new GrpcSender({ dialer, place, authority, isStreamed, headers, timeoutMs, ...service }, events);
   }
   const bodies = new BodyWriter({ api, model, isStreamed, asksUsage, ignoresEnd });
   const path = `${target.path}${api === "chat" ? "/chat/completions" : "/completions"}`;
@@ -137,4 +136,27 @@ function senderOf(part: DrivePart, lane: Lane, events: SenderEvents): Sender {
   const bytesOf = (flight: Flight): Uint8Array =>
     writer.bytes(bodies.body(promptOf(flight), flight.planned.outputTokens));
   return new HttpSender({ dialer, place, bytesOf }, events);
+}
+
+/** What a gRPC target is asked by. */
+function serviceOf(
+  { config, model }: DrivePart,
+  promptOf: (flight: Flight) => string,
+): Pick<GrpcOptions, "path" | "bytesOf" | "answer"> {
+  const { stream: isStreamed, usage: asksUsage, ignoreEos: exactly } = config;
+  if (config.grpc === "kserve") {
+    return {
+      path: `/${KSERVE}/${isStreamed ? "ModelStreamInfer" : "ModelInfer"}`,
+      bytesOf(flight) {
+        const { outputTokens: tokens } = flight.planned;
+        return inferRequest({ model, prompt: promptOf(flight), tokens, isStreamed, exactly, asksUsage });
+      },
+      answer: () => new InferAnswer(isStreamed),
+    };
+  }
+  return {
+    path: `/${FMAAS}/${isStreamed ? "GenerateStream" : "Generate"}`,
+    bytesOf: (flight) => generateRequest(model, promptOf(flight), flight.planned.outputTokens, exactly),
+    answer: () => new GenerateAnswer(isStreamed),
+  };
 }

@@ -163,9 +163,13 @@ export const loadSettings = section({
   seed: integer({ default: 1, doc: "Arrivals, lengths and texts follow from it: the same seed asks for the same." }),
   stream: flag({ default: true, doc: "Ask for streams (server-sent events), which tell of each token's time." }),
   api: choice(["chat", "completions"], { default: "chat", doc: "Which of OpenAI's APIs." }),
+  grpc: choice(["fmaas", "kserve"], {
+    default: "fmaas",
+    doc: "By which service grpc:// targets are asked: fmaas.GenerationService (vLLM's adapter, TGIS), or inference.GRPCInferenceService (KServe's protocol, with the tensors of Triton's vLLM backend).",
+  }),
   usage: flag({
     default: true,
-    doc: "Ask streams to end with their counts of tokens (stream_options), which some servers refuse.",
+    doc: "Ask for counts of tokens, which some servers refuse: streams for stream_options, KServe for return_num_*_tokens.",
   }),
   ignoreEos: flag({
     default: false,

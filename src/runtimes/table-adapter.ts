@@ -91,12 +91,12 @@ export class TableAdapter implements Adapter {
     this.#looks = this.table.looks;
   }
 
-  load(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined {
-    return this.table.load?.(model, options, this.reading(nowMs), this.#known);
+  load(model: string, options: LoadOptions, reading: RuntimeReading): ModelCall | undefined {
+    return this.table.load?.(model, options, reading, this.#known);
   }
 
-  unload(model: string, nowMs: number): ModelCall | undefined {
-    return this.table.unload?.(model, this.reading(nowMs), this.#known);
+  unload(model: string, reading: RuntimeReading): ModelCall | undefined {
+    return this.table.unload?.(model, reading, this.#known);
   }
 
   #readMetrics(look: TableLook, answer: Answer, nowMs: number): Read {

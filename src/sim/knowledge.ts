@@ -18,7 +18,10 @@ export class Knowledge {
     const byRouting = router.knows === "routed";
     this.#caches = isAsked && !byRouting ? new NodeCaches(nodes.map(({ blockTokens }) => blockTokens)) : null;
     const tellsWhole = prefixNews?.isWhole === true;
-    this.#routed = Array.from({ length: isAsked && byRouting ? routers : 0 }, () => new RoutedPrefixes(nodes, tellsWhole));
+    this.#routed = Array.from(
+      { length: isAsked && byRouting ? routers : 0 },
+      () => new RoutedPrefixes(nodes, tellsWhole),
+    );
     this.#news = prefixNews;
   }
 
@@ -45,8 +48,13 @@ export class Knowledge {
   }
 }
 
-/** Which router decides of prompts that begin with the block. */
-export function ownerOf(hash: number, routers: number): number {
+/** Which router decides of a prompt, where there is one for each or one for all. */
+export function ownerOf(
+  hashes: readonly number[],
+  { routers, ownerBlock }: Pick<WorldSpec, "routers" | "ownerBlock">,
+): number {
+  if (ownerBlock === undefined || hashes.length === 0) return 0;
+  const hash = hashes[Math.min(ownerBlock, hashes.length - 1)]!;
   const mixed = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
   return ((mixed ^ (mixed >>> 13)) >>> 0) % routers;
 }

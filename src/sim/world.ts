@@ -81,7 +81,8 @@ export class World {
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
       };
-      return new SimRouter(strategy, router, nodes, waysMs, this.#knowledge.of(at), network);
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router };
+      return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
@@ -196,13 +197,8 @@ export class World {
   #arrive(id: number, arrival: Arrival, nowMs: number): void {
     const { routers, deskMs } = this.#spec;
     if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
-    else this.#at(nowMs + deskMs, (atMs) => this.#routers[this.#ownerOf(arrival)]!.take(id, arrival, atMs));
-  }
-
-  #ownerOf({ hashes }: Arrival): number {
-    const { routers, ownerBlock } = this.#spec;
-    if (ownerBlock === undefined || hashes.length === 0) return 0;
-    return ownerOf(hashes[Math.min(ownerBlock, hashes.length - 1)]!, routers);
+    else
+      this.#at(nowMs + deskMs, (atMs) => this.#routers[ownerOf(arrival.hashes, this.#spec)]!.take(id, arrival, atMs));
   }
 
   /** A router sends a request to a node. */

@@ -96,7 +96,10 @@ test("routers that tell each other of what they sent hit as they do that know al
 test("a router owns the prompts that begin alike", () => {
   const owned = hits({ deskMs: 1, ownerBlock: 0 }, "routed");
   expect(owned).toBeGreaterThan(0.7);
-  const owners = Array.from({ length: 1000 }, (_, hash) => ownerOf(hash, 4));
+  const owners = Array.from({ length: 1000 }, (_, hash) => ownerOf([hash, 7], { routers: 4, ownerBlock: 0 }));
+  expect(ownerOf([7], { routers: 4, ownerBlock: 3 })).toBe(ownerOf([7], { routers: 4, ownerBlock: 0 }));
+  expect(ownerOf([7], { routers: 4 })).toBe(0);
+  expect(ownerOf([], { routers: 4, ownerBlock: 0 })).toBe(0);
   for (const owner of [0, 1, 2, 3]) {
     expect(Math.abs(owners.filter((each) => each === owner).length - 250)).toBeLessThan(75);
   }
