@@ -135,14 +135,18 @@ export class SimRouter {
 
   #lateRoom(config: LateConfig): LateRoom<Held> {
     const { count, routable, kvUsage, active } = this.#view;
+    const paces = this.#paces;
+    const waysMs = this.#waysMs;
+    const othersTokens = this.#othersTokens;
+    const othersMs = this.#othersMs;
     const targets = {
       count,
-      pace: (target: number) => this.#paces[target]!,
+      pace: (target: number) => paces[target]!,
       hasRoom: (target: number) => routable[target] === 1 && kvUsage[target]! < KV_USAGE_MAX,
-      networkMs: (target: number) => this.#waysMs[target]!,
+      networkMs: (target: number) => waysMs[target]!,
       active: (target: number) => active[target]!,
-      othersTokens: (target: number) => this.#othersTokens[target]!,
-      othersMs: (target: number) => this.#othersMs[target]!,
+      othersTokens: (target: number) => othersTokens[target]!,
+      othersMs: (target: number) => othersMs[target]!,
     };
     return new LateRoom(config, targets, ({ arrival }) => this.#prefixes!.homes(arrival.hashes));
   }
