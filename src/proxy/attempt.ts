@@ -39,6 +39,8 @@ export class Attempt implements UpstreamUser {
   row = NO_TARGET;
   #tokens = 0;
   #contextTokens = 0;
+  /** Tokens of the prompt that were claimed for it. */
+  claimedTokens = 0;
   /** The number by which the desk waits for its first token; 0: it doesn't. */
   #lateId = 0;
   /** When it was given to the target, or chosen for that. */
@@ -89,6 +91,7 @@ export class Attempt implements UpstreamUser {
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = choice.tokens;
+    this.claimedTokens = choice.tokens;
     this.#contextTokens = choice.contextTokens;
     this.#lateId = choice.lateId;
     this.sentMs = nowMs();

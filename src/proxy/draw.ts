@@ -4,6 +4,7 @@
  */
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import type { Urgency } from "../score/pick.ts";
 import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
 import type { PromptParts } from "../wire/prompt-parts.ts";
@@ -11,6 +12,7 @@ import type { PromptParts } from "../wire/prompt-parts.ts";
 /** A request with the number of its model. */
 interface Drawn extends Held {
   readonly model: number;
+  readonly wishes: Urgency;
 }
 
 export class Draw {
@@ -36,6 +38,7 @@ export class Draw {
   /** The next choice is for this request. */
   ask(request: Drawn, parts: PromptParts): void {
     const { prefixes, pick, routes } = this.#context;
+    pick.urgency = request.wishes;
     if (prefixes === null) return;
     if (this.#model !== request.model) {
       this.#model = request.model;

@@ -2,6 +2,7 @@
  * Who of a model's places is chosen, by the strategy by which its requests are balanced (score/strategies.ts), and why, in
  * words. What is decided by chance or in turns has a share for each place: how much of many requests.
  */
+import type { RowSides } from "../score/row-sides.ts";
 import { type ArrivalStrategy, arrivalStrategy } from "../score/strategies.ts";
 import { type Cached, type RowCost, type RowFigures, TERM_NAMES } from "../score/terms.ts";
 import { TargetView } from "../score/view.ts";
@@ -19,7 +20,7 @@ export interface Contender {
   /** What of the request's prompt it is believed to have; absent: nothing is known of that. */
   readonly cached?: Cached | undefined;
   /** Figures that only strategies go by; absent: those of that time are not kept. */
-  readonly sides?: Readonly<Record<"waiting" | "kvUsage" | "contextTokens" | "pricePerHour", number>> | undefined;
+  readonly sides?: ReturnType<RowSides["of"]> | undefined;
 }
 
 export interface Verdict<T> {
@@ -34,6 +35,8 @@ export interface Verdict<T> {
 const TIE = 1e-6;
 const SHARES_SHOWN_MAX = 8;
 const TRIALS = 512;
+/** By when a first token is wanted of a request of which nothing is said: what `flow.late.patience` is unless it is set. */
+const PATIENCE_MS = 2000;
 const VIEWED = [
   "secondsPerPrefillToken",
   "secondsPerActive",
@@ -43,7 +46,7 @@ const VIEWED = [
   "kvPerToken",
   "penaltySeconds",
 ] as const;
-const SIDES = ["waiting", "kvUsage", "contextTokens", "pricePerHour"] as const;
+const SIDES = ["waiting", "kvUsage", "contextTokens", "pricePerHour", "stepSeconds", "running"] as const;
 
 interface Shown extends Contender {
   readonly seconds: number;
@@ -84,14 +87,15 @@ export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way, 
 }
 
 /** Bound late it is the score that decides while a target is open and nobody waits. */
-export function isByScore(way: Way): way is "ttft" | "late" {
-  return way === "ttft" || way === "late";
+export function isByScore(way: Way): way is "ttft" | "late" | "hedged" {
+  return way === "ttft" || way === "late" || way === "hedged";
 }
 
 /** By row. */
 function sharesOf(able: readonly Contender[], way: Way, promptTokens: number): ReadonlyMap<number, number> {
   switch (way) {
     case "ttft":
+    case "hedged":
     case "late": {
       const least = Math.min(...able.map(({ cost }) => cost.seconds));
       return even(able.filter(({ cost }) => cost.seconds - least <= least * TIE));
@@ -124,7 +128,7 @@ function ofTrials(able: readonly Contender[], way: ArrivalStrategy, promptTokens
     for (const side of SIDES) view[side][target] = one.sides?.[side] ?? 0;
   }
   const strategy = arrivalStrategy(way, 1);
-  const wanted = { promptTokens, missWeight: able[0]?.cached?.missWeight ?? 0 };
+  const wanted = { promptTokens, missWeight: able[0]?.cached?.missWeight ?? 0, leftMs: PATIENCE_MS };
   const shares = new Map(able.map(({ row }) => [row, 0]));
   for (let trial = 0; able.length > 0 && trial < TRIALS; trial += 1) {
     const { row } = able[strategy.choose(view, wanted, 0)]!;

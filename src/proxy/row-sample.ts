@@ -9,7 +9,7 @@
 import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
 import type { CostConfig, RowContext } from "../score/cost.ts";
 import { type LoadReport, tellsLoad, withReport } from "../score/load-report.ts";
-import type { SideFigures } from "../score/row-sides.ts";
+import { type SideFigures, stepOf } from "../score/row-sides.ts";
 import { type ModelSample, takesRequests } from "../score/sample.ts";
 import type { Load } from "../signal/flights.ts";
 import { type Place, wayMs } from "./places.ts";
@@ -56,6 +56,7 @@ function sidesOf(sample: ModelSample | null, { labels }: Target): SideFigures {
     waiting: Math.max(0, sample?.waitingRequests ?? 0) || 0,
     kvUsage: Math.min(1, Math.max(0, sample?.kvUsage ?? 0)) || 0,
     pricePerHour: price > 0 && price <= PRICE_MAX ? price : 0,
+    ...stepOf(sample),
   };
 }
 

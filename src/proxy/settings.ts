@@ -157,6 +157,12 @@ export const proxySettings = section({
     flag: "strategy",
     doc: "How targets are chosen of models of which no policy `balance` says otherwise. late holds requests while every target is at work, or is ttft where flow.late.enabled is off; docs/strategies.md tells of all.",
   }),
+  tokenGapMs: duration({
+    default: "50ms",
+    min: "1ms",
+    max: "1m",
+    doc: "Longest time between two tokens that is promised: the strategies slo and cost choose no target that is slower while another one is not.",
+  }),
   loadReports: choice(["off", "hear", "ask", "ask-all"], {
     default: "ask",
     doc: "What is done about endpoint-load-metrics (ORCA), in which targets tell of their load with their answers. hear takes it where it comes; ask also asks runtimes that are known to tell it to those who ask (vLLM, Triton), by endpoint-load-metrics-format in a request now and then; ask-all asks every target; off leaves it unread.",

@@ -34,6 +34,8 @@ export interface StrategiesOptions {
   readonly prefixes: Prefixes | null;
   /** May change in place. */
   readonly config: ProxyConfig;
+  /** By when a first token is wanted of which nobody says so; may change. */
+  readonly patienceMs: () => number;
   readonly late: { readonly isDefault: boolean } | null;
   /** The policies; null: there are none. */
   readonly enforcement: () => Pick<Enforcement, "balanceOf"> | null;
@@ -93,6 +95,11 @@ export class Strategies {
     return this.#wayOf(model).name === "late";
   }
 
+  /** Whether its requests are sent a second time where a first token is late, though they are of no class. */
+  isHedged(model: number): boolean {
+    return this.#wayOf(model).name === "hedged";
+  }
+
   /** A first token came from the row, so long after it was sent. */
   observe(model: number, row: number, ttftMs: number): void {
     this.#wayOf(model).own?.observe(row, ttftMs, nowMs());
@@ -119,12 +126,12 @@ export class Strategies {
     const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said);
     const before = this.#before[model];
     if (before?.name === name) return before;
-    if (name === "late" || name === "ttft") return { name, picker, own: null };
+    if (name === "late" || name === "ttft" || name === "hedged") return { name, picker, own: null };
     return this.#newWay(name);
   }
 
   #newWay(name: ArrivalStrategy): Way {
-    const { table, routes, prefixes } = this.#options;
+    const { table, routes, prefixes, patienceMs, config } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
     const own = new ModelStrategy(arrivalStrategy(name, seed), table);
     const weightOf = (row: number): number => routes.target(row)?.weight ?? 1;
@@ -134,7 +141,18 @@ export class Strategies {
       own,
       picker: {
         kind: "typescript",
-        pick: (request) => own.pick(request, { rows: routes.rowsOf(request.model), weightOf, match }, nowMs()),
+        pick: (request) =>
+          own.pick(
+            request,
+            {
+              rows: routes.rowsOf(request.model),
+              weightOf,
+              match,
+              patienceMs: patienceMs(),
+              gapMs: config.tokenGapMs,
+            },
+            nowMs(),
+          ),
       },
     };
   }

@@ -95,6 +95,7 @@ function start(options: WorkerStart): RunningWorker {
       config,
       late,
       enforcement: () => context.enforcement,
+      patienceMs: () => settings.flow.late.patienceMs,
     }),
     counters,
     heads: new KnownHeads(),

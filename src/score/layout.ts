@@ -177,8 +177,15 @@ export interface TableShape {
 }
 
 /** Words of a row beside its block, for strategies other than the scan (row-sides.ts). */
-export const SIDE = { waiting: 0, kvUsage: 1, pricePerHour: 2, contextTokens: 3 } as const;
-export const SIDE_WORDS = 4;
+export const SIDE = {
+  waiting: 0,
+  kvUsage: 1,
+  pricePerHour: 2,
+  stepSeconds: 3,
+  running: 4,
+  contextTokens: 5,
+} as const;
+export const SIDE_WORDS = 6;
 
 /** Where the parts of a table of that size begin, in words, and how long it is. */
 export function tableParts(shape: TableShape): {

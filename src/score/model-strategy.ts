@@ -17,6 +17,9 @@ export interface Choosing {
   readonly weightOf: (row: number) => number;
   /** Looks up what rows have cached of the request's prompt; its lookup tells. */
   readonly match: () => void;
+  /** By then a first token is wanted, where nobody says; and so far apart the others at most. */
+  readonly patienceMs: number;
+  readonly gapMs: number;
 }
 
 export class ModelStrategy {
@@ -31,7 +34,7 @@ export class ModelStrategy {
   }
 
   /** As a Picker's. */
-  pick(request: PickRequest, { rows, weightOf, match }: Choosing, nowMs: number): number {
+  pick(request: PickRequest, { rows, weightOf, match, patienceMs, gapMs }: Choosing, nowMs: number): number {
     const { strategy } = this;
     request.cachedTokens = 0;
     this.#rows.sync(rows, this.#forget);
@@ -42,8 +45,9 @@ export class ModelStrategy {
     }
     const { view } = this.#rows;
     if (strategy.needsPrefixes) this.#rows.fillPrefixes(request, match);
-    const { promptTokens, missWeight } = request;
-    const wanted = { promptTokens, missWeight };
+    const { promptTokens, missWeight, urgency } = request;
+    const leftMs = urgency?.leftMs(patienceMs, nowMs) ?? patienceMs;
+    const wanted = { promptTokens, missWeight, leftMs, gapMs, priority: urgency?.priority ?? 1 };
     const target = strategy.choose(view, wanted, nowMs);
     if (strategy.needsPrefixes) request.cachedTokens = view.matchedTokens[target]!;
     request.answer(expectedSeconds(view, target, wanted), 1, 0);

@@ -8,6 +8,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { SIDE, SIDE_WORDS } from "./layout.ts";
+import type { ModelSample } from "./sample.ts";
 import type { ScoreTable } from "./table.ts";
 import type { TargetView } from "./view.ts";
 
@@ -19,9 +20,24 @@ export interface SideFigures {
   readonly kvUsage: number;
   /** 0: nobody has said. */
   readonly pricePerHour: number;
+  /** Between two tokens of each answer; 0: not known. */
+  readonly stepSeconds: number;
+  /** Requests that ran then. */
+  readonly running: number;
 }
 
-export const NO_SIDES: SideFigures = { waiting: 0, kvUsage: 0, pricePerHour: 0 };
+export const NO_SIDES: SideFigures = { waiting: 0, kvUsage: 0, pricePerHour: 0, stepSeconds: 0, running: 0 };
+const SIDES = Object.keys(NO_SIDES) as (keyof SideFigures)[];
+
+/** How long a step of the batch takes, by a sample: it makes a token of each running request. */
+export function stepOf(
+  sample: Pick<ModelSample, "runningRequests" | "decodeTokensPerSecond"> | null,
+): Pick<SideFigures, "stepSeconds" | "running"> {
+  const running = sample?.runningRequests ?? 0;
+  const rate = sample?.decodeTokensPerSecond ?? 0;
+  const seconds = running / rate;
+  return seconds > 0 && seconds < Infinity ? { stepSeconds: seconds, running } : { stepSeconds: 0, running: 0 };
+}
 
 export class RowSides {
   readonly #table: ScoreTable;
@@ -32,12 +48,10 @@ export class RowSides {
 
   // ---- main thread
 
-  write(row: number, { waiting, kvUsage, pricePerHour }: SideFigures): void {
+  write(row: number, figures: SideFigures): void {
     const { floats } = this.#table;
     const at = this.#wordOf(row);
-    floats[at + SIDE.waiting] = waiting;
-    floats[at + SIDE.kvUsage] = kvUsage;
-    floats[at + SIDE.pricePerHour] = pricePerHour;
+    for (const side of SIDES) floats[at + SIDE[side]] = figures[side];
   }
 
   /** Takes back all contexts that a worker had counted. Call it when the worker is gone for good. */
@@ -54,12 +68,8 @@ export class RowSides {
   of(row: number): SideFigures & { readonly contextTokens: number } {
     const { floats } = this.#table;
     const at = this.#wordOf(row);
-    return {
-      waiting: floats[at + SIDE.waiting]!,
-      kvUsage: floats[at + SIDE.kvUsage]!,
-      pricePerHour: floats[at + SIDE.pricePerHour]!,
-      contextTokens: this.contextTokens(row),
-    };
+    const figures = Object.fromEntries(SIDES.map((side) => [side, floats[at + SIDE[side]]!])) as unknown as SideFigures;
+    return { ...figures, contextTokens: this.contextTokens(row) };
   }
 
   /** Fills them into a view. */
@@ -69,6 +79,8 @@ export class RowSides {
     view.waiting[target] = floats[at + SIDE.waiting]!;
     view.kvUsage[target] = floats[at + SIDE.kvUsage]!;
     view.pricePerHour[target] = floats[at + SIDE.pricePerHour]!;
+    view.stepSeconds[target] = floats[at + SIDE.stepSeconds]!;
+    view.running[target] = floats[at + SIDE.running]!;
     view.contextTokens[target] = this.contextTokens(row);
   }
 

@@ -12,6 +12,8 @@
  *                  what is left the least token load
  *   kv-cost        Dynamo's KV router: blocks to prefill, of all that are there and the new one's, + blocks being decoded
  *   ttft           expected time to first token, in seconds; what a miss costs those behind it is priced in
+ *   slo, cost      of targets that are in time, the one that keeps most for others, or the cheapest (slo-strategies.ts)
+ *   hedged         ttft, and a second try elsewhere where a first token is late
  */
 import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
@@ -19,6 +21,7 @@ import { drawn, least, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
 import { expectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
+import { cheapestInTime, slowestInTime } from "./slo-strategies.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
 export const ARRIVAL_STRATEGIES = [
@@ -33,6 +36,9 @@ export const ARRIVAL_STRATEGIES = [
   "epp-default",
   "kv-cost",
   "ttft",
+  "slo",
+  "cost",
+  "hedged",
 ] as const;
 export type ArrivalStrategy = (typeof ARRIVAL_STRATEGIES)[number];
 
@@ -61,6 +67,9 @@ const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
   "epp-default": { choose: stickyPicker, needsPrefixes: true },
   "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
   ttft: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true },
+  slo: { choose: slowestInTime, needsPrefixes: true, needsFigures: true },
+  cost: { choose: cheapestInTime, needsPrefixes: true, needsFigures: true },
+  hedged: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true, isHedging: true },
 };
 
 interface Rule {
@@ -68,6 +77,7 @@ interface Rule {
   readonly needsPrefixes?: boolean;
   readonly needsFigures?: boolean;
   readonly needsContexts?: boolean;
+  readonly isHedging?: boolean;
 }
 
 export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
@@ -75,12 +85,12 @@ export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
   if (name === "round-robin") return new RoundRobin(prng);
   if (name === "peak-ewma") return new PeakEwma(prng);
   if (name === "prequal") return new Prequal(prng);
-  const { choose, needsPrefixes = false, needsFigures = false, needsContexts = false } = RULES[name]!;
+  const { choose, needsPrefixes = false, needsFigures = false, ...more } = RULES[name]!;
   return {
     name,
+    ...more,
     needsPrefixes,
     needsFigures,
-    needsContexts,
     choose: (view, wanted) => choose(view, prng, wanted),
   };
 }

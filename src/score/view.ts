@@ -20,6 +20,10 @@ export class TargetView {
   readonly matchedTokens: Float64Array;
   /** Blocks that it is known to hold. */
   readonly cachedBlocks: Float64Array;
+  /** Between two tokens of each answer, as the newest sample tells; 0: not known. */
+  readonly stepSeconds: Float64Array;
+  /** Requests that ran then. */
+  readonly running: Float64Array;
   /** Relative capacity, 1 is usual. Draws and turns go by it, and loads count for it. */
   readonly weight: Float64Array;
   /** By the hour, in whatever money; 0: nobody has said. */
@@ -47,6 +51,8 @@ export class TargetView {
     this.kvUsage = column();
     this.matchedTokens = column();
     this.cachedBlocks = column();
+    this.stepSeconds = column();
+    this.running = column();
     this.weight = column().fill(1);
     this.pricePerHour = column();
     this.secondsPerPrefillToken = column();
@@ -65,6 +71,12 @@ export interface Wanted {
   readonly promptTokens: number;
   /** How many times dearer its own tokens get where a second of work waits, less one; MISS_WEIGHT where it is not said. */
   readonly missWeight?: number;
+  /** 0 is the first of four; 1 where it is not said. */
+  readonly priority?: number;
+  /** Until its first token is wanted; Infinity where nobody says. */
+  readonly leftMs?: number;
+  /** Longest time between two tokens that is wanted; Infinity where nobody says. */
+  readonly gapMs?: number;
 }
 
 /** Chooses a target as the request comes. */
@@ -76,6 +88,8 @@ export interface Strategy {
   readonly needsFigures: boolean;
   /** Whether `contextTokens` must be counted. */
   readonly needsContexts?: boolean;
+  /** Whether a request whose first token is late goes out a second time (flow/hedge.ts). */
+  readonly isHedging?: boolean;
   /** The target's number, or -1 where none is routable. */
   choose(view: TargetView, wanted: Wanted, nowMs: number): number;
   /** A first token came. */

@@ -56,7 +56,11 @@ export function playCell(
     arrivals: arrivalsOf(scenario, cell, traces),
     nodes: groups.map((group) => configOf(group, scenario.blockTokens)),
     routers: routers.count,
-    router: { strategy: strategyOf(strategy, scenario), weights: groups.map(({ weight }) => weight) },
+    router: {
+      strategy: strategyOf(strategy, scenario),
+      weights: groups.map(({ weight }) => weight),
+      prices: groups.map(({ pricePerHour }) => pricePerHour),
+    },
     seed: scenario.seed + cell,
     networkMs(router, node) {
       const from = routers.zones[router % routers.zones.length]!;

@@ -1,6 +1,7 @@
 /** What a router's cost of a node is made of, from the node's sample by the router's own code (score/cost.ts). */
 import { defaultsOf } from "../base/settings-reading.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../score/cost.ts";
+import { stepOf } from "../score/row-sides.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
 import type { BatchingConfig } from "./batching.ts";
@@ -61,4 +62,7 @@ export function fillFigures(
   view.kvPerToken[target] = values.kvPerToken;
   view.penaltySeconds[target] = values.penaltySeconds;
   view.weight[target] = weight;
+  const { stepSeconds, running } = stepOf(sample);
+  view.stepSeconds[target] = stepSeconds;
+  view.running[target] = running;
 }

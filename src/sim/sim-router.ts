@@ -18,6 +18,12 @@ export interface RouterSpec {
   readonly strategy: ((seed: number) => Strategy) | LateConfig;
   /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
   readonly assumedRate?: number;
+  /** By when a first token is wanted; never. */
+  readonly patienceMs?: number;
+  /** Longest time between two tokens that is wanted; any. */
+  readonly gapMs?: number;
+  /** Of each node, what it costs by the hour; nobody says. */
+  readonly prices?: readonly number[];
   /** Of each node, for what it can do beside the others; 1. */
   readonly weights?: readonly number[];
 }
@@ -66,6 +72,8 @@ export interface Mark {
 export class SimRouter {
   readonly #view: TargetView;
   readonly #nodes: readonly KnownNode[];
+  readonly #patienceMs: number;
+  readonly #gapMs: number;
   readonly #strategy: Strategy | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
@@ -104,7 +112,12 @@ export class SimRouter {
       rttMs: 2 * waysMs[target]!,
       weight: spec.weights?.[target] ?? 1,
     }));
-    for (const [target, node] of this.#nodes.entries()) fillFigures(this.#view, target, node, null);
+    for (const [target, node] of this.#nodes.entries()) {
+      fillFigures(this.#view, target, node, null);
+      this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
+    }
+    this.#patienceMs = spec.patienceMs ?? Infinity;
+    this.#gapMs = spec.gapMs ?? Infinity;
     this.#prefixes = caches === null ? null : new CachePrefixes(caches);
     this.#active = new Float64Array(count);
     this.#queuedTokens = new Float64Array(count);
@@ -155,7 +168,9 @@ export class SimRouter {
     const view = this.#view;
     const strategy = this.#strategy!;
     if (strategy.needsPrefixes) this.#prefixes!.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
-    const target = strategy.choose(view, arrival, nowMs);
+    const { promptTokens, atMs } = arrival;
+    const leftMs = atMs + this.#patienceMs - nowMs;
+    const target = strategy.choose(view, { promptTokens, leftMs, gapMs: this.#gapMs }, nowMs);
     if (target < 0) {
       this.#network.lost();
       return;

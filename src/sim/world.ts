@@ -79,7 +79,14 @@ export class World {
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
       };
-      return new SimRouter(strategy, router, nodes, waysMs, caches, network);
+      return new SimRouter(
+        strategy,
+        { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router },
+        nodes,
+        waysMs,
+        caches,
+        network,
+      );
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());

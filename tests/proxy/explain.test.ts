@@ -221,7 +221,7 @@ describe("the way in which requests are balanced", () => {
 
   const PICKS = 3000;
   const ways: readonly Way[] = ["late", ...ARRIVAL_STRATEGIES];
-  const exact: ReadonlySet<Way> = new Set(["ttft", "late", "least-request", "p2c", "random", "round-robin"]);
+  const exact: ReadonlySet<Way> = new Set(["ttft", "hedged", "late", "least-request", "p2c", "random", "round-robin"]);
   test.each(ways)("%s: shares are how often the router's own picker picks", (way) => {
     const anyPlace = fc.record({
       weight: fc.constantFrom(0.5, 1, 2, 3),
@@ -262,13 +262,15 @@ describe("the way in which requests are balanced", () => {
         const score = new TypeScriptPicker(table);
         const strategy = way === "late" ? null : new ModelStrategy(arrivalStrategy(way, seed), table);
         const weightOf = (one: number): number => places[rows.indexOf(one)]!.weight;
-        const choosing = { rows, weightOf, match() {} };
+        const choosing = { rows, weightOf, match() {}, patienceMs: 2000, gapMs: 50 };
         let state = seed >>> 0;
         for (let count = 0; count < PICKS; count++) {
           state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
           request.seed = (state ^ (state >>> 13)) >>> 0;
           const row =
-            strategy === null || way === "ttft" ? score.pick(request) : strategy.pick(request, choosing, count);
+            strategy === null || way === "ttft" || way === "hedged"
+              ? score.pick(request)
+              : strategy.pick(request, choosing, count);
           if (row >= 0) picked.set(row, picked.get(row)! + 1);
         }
         for (const row of rows) {

@@ -191,6 +191,7 @@ export class Relay {
         config: proxy,
         late,
         enforcement: () => this.context.enforcement,
+        patienceMs: () => flow.late.patienceMs,
       }),
       counters,
       heads: new KnownHeads(),

@@ -330,8 +330,7 @@ describe("models", () => {
   });
 
   test("are known to be counted by what is counted with them, before one was loaded", () => {
-    const map: MetricMap = { figures: {}, hintsShownBy: { names: ["n"], where: { handler: "/models" } } };
-    const reader = new Reader(map);
+    const reader = new Reader({ figures: {}, hintsShownBy: { names: ["n"], where: { handler: "/models" } } });
     const shown = ['n{handler="/other"} 1\n', 'n{handler="/models"} 1\n', 'n{handler="/models"} 1\n', "other 1\n"];
     const counts = shown.map((page, second) => reader.at(second, page).pages.countsLoads);
     expect(counts).toEqual([false, true, true, false]);

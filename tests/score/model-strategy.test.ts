@@ -8,7 +8,7 @@ import { PREFIX_BLOCK_BYTES } from "../../src/score/prefix-layout.ts";
 import { hashBlocks, seedChain } from "../../src/score/prefix-hash.ts";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { PrefixLookup } from "../../src/score/prefix-lookup.ts";
-import { RowSides } from "../../src/score/row-sides.ts";
+import { NO_SIDES, RowSides } from "../../src/score/row-sides.ts";
 import { RowView } from "../../src/score/row-view.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { ARRIVAL_STRATEGIES, type ArrivalStrategy, arrivalStrategy } from "../../src/score/strategies.ts";
@@ -31,7 +31,13 @@ function bed(rows: readonly RowValues[]) {
   request.promptTokens = 100;
   const weights = new Map<number, number>();
   const weightOf = (row: number): number => weights.get(row) ?? 1;
-  const choosing = (now: readonly number[] = ids, match: () => void = () => {}) => ({ rows: now, weightOf, match });
+  const choosing = (now: readonly number[] = ids, match: () => void = () => {}) => ({
+    rows: now,
+    weightOf,
+    match,
+    patienceMs: 2000,
+    gapMs: 50,
+  });
   const own = (name: ArrivalStrategy, seed = 1): ModelStrategy => new ModelStrategy(arrivalStrategy(name, seed), table);
   return { table, writer, model, rows: ids, request, weights, choosing, own };
 }
@@ -205,10 +211,10 @@ describe("what rows have cached", () => {
 describe("figures beside the scan's", () => {
   test("decide: requests that wait, use of the KV cache, contexts", () => {
     const { table, writer, rows, request, choosing, own } = bed([PLAIN, PLAIN]);
-    writer.write(rows[0]!, PLAIN, { waiting: 3, kvUsage: 0, pricePerHour: 0 });
+    writer.write(rows[0]!, PLAIN, { ...NO_SIDES, waiting: 3 });
     for (let count = 0; count < 20; count += 1) expect(own("epp-blend").pick(request, choosing(), 0)).toBe(rows[1]!);
-    writer.write(rows[0]!, PLAIN, { waiting: 0, kvUsage: 0.2, pricePerHour: 0 });
-    writer.write(rows[1]!, PLAIN, { waiting: 0, kvUsage: 0.9, pricePerHour: 0 });
+    writer.write(rows[0]!, PLAIN, { ...NO_SIDES, kvUsage: 0.2 });
+    writer.write(rows[1]!, PLAIN, { ...NO_SIDES, kvUsage: 0.9 });
     expect(own("epp-blend").pick(request, choosing(), 0)).toBe(rows[0]!);
     const sides = new RowSides(table);
     sides.addContext(0, rows[0]!, 5000);
