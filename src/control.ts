@@ -64,6 +64,8 @@ export interface ControlOptions {
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
+  /** Requests are bound late where no policy says otherwise. */
+  readonly isLate: () => boolean;
   readonly isDraining: () => boolean;
   readonly readiness: Readiness;
   /** Begins an end in order. */
@@ -90,6 +92,7 @@ export class Control {
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
+      usual: () => (options.isLate() ? "late" : "score"),
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);

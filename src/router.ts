@@ -146,6 +146,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
+    isLate: () => reloads.config.flow.late.enabled,
     isDraining: () => draining,
     readiness,
     leave: () => stopped.ask("POST /leave"),

@@ -192,7 +192,7 @@ export class Dispatch {
     const { refusal, retryAfterSeconds, pushedOut } = flow.queue.offer(waiter, nowMs());
     if (refusal === null) {
       this.#count(1);
-      if (isLate) this.#late?.ask(flow, waiter, nowMs());
+      if (isLate) this.#late?.ask(flow, waiter);
       this.#schedule(nowMs() + QUEUE_MS);
     }
     if (pushedOut.length > 0) {

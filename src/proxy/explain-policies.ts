@@ -4,9 +4,9 @@ import type { Way } from "./explain-choice.ts";
 
 const NAMES_SHOWN_MAX = 5;
 
-/** The way in which requests of the model are balanced, and which policy says so; "" for none. */
-export function balanceOf(views: PolicyViews, model: string): Way {
-  return views.balanceFor(model)?.strategy ?? "score";
+/** The way in which requests of the model are balanced; `usual`: where no policy says. */
+export function balanceOf(views: PolicyViews, model: string, usual: Way = "score"): Way {
+  return views.balanceFor(model)?.strategy ?? usual;
 }
 
 /** Why policies keep requests for the model from the node; "" where none does. */

@@ -58,6 +58,8 @@ export interface ExplainerOptions {
   targets?(): readonly Target[];
   /** The policies in force; none where there are none. */
   views?(): PolicyViews;
+  /** How models are balanced that no policy speaks of; by the score where nobody says. */
+  usual?(): Way;
 }
 
 export interface Asked {
@@ -118,7 +120,7 @@ export class Explainer {
       const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
     });
-    const strategy = balanceOf(views, model);
+    const strategy = balanceOf(views, model, this.#options.usual?.());
     const { winner, reason, candidates } = decided(scored, strategy);
     return {
       requestId: "",
@@ -184,7 +186,7 @@ export class Explainer {
       return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
     // By which way it was chosen is not kept: the policies of now are those of then, but for a change in between.
-    const strategy = balanceOf(this.#views, model);
+    const strategy = balanceOf(this.#views, model, this.#options.usual?.());
     const { winner, reason, candidates } = decided(
       scored.filter((one) => one.row === row || one.capacity > 0),
       strategy,

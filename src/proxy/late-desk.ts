@@ -20,8 +20,6 @@ import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import type { LateRow } from "./late-row.ts";
 
 const TICK_MS = 10;
-/** How long a row is passed over that a worker had no way to: as long as waiting requests are tried again after. */
-const UNREACHED_MS = 10;
 
 export class LateDesk {
   readonly #config: LateConfig;
@@ -89,8 +87,10 @@ export class LateDesk {
       touched.add(held.model);
     }
     for (const id of unreached) {
-      const at = own?.get(id)?.at ?? null;
-      if (at !== null) at.row.closedUntilMs = nowMs + UNREACHED_MS;
+      const held = own?.get(id);
+      if (held === undefined || held.at === null) continue;
+      held.at.row.unreached(nowMs);
+      this.#roomOf(held.model).room.returned(held, held.at.prompt.tokens);
     }
     for (const id of [...over, ...unreached]) {
       const held = own?.get(id);
@@ -118,7 +118,7 @@ export class LateDesk {
     let own = this.#held.get(worker);
     if (own === undefined) this.#held.set(worker, (own = new Map()));
     assert(!own.has(ask.id), "a request is told of once");
-    const held = new Held(worker, ask, nowMs);
+    const held = new Held(worker, ask, own.get(ask.before)?.cameMs ?? nowMs - ask.ageMs, nowMs);
     own.set(ask.id, held);
     const model = this.#roomOf(ask.model);
     // Its homes are known by their places among the rows.
@@ -160,6 +160,7 @@ export class LateDesk {
       if (!this.#table.tryBegin(waiter.worker, row.row, tokens)) {
         // A worker took the last place by itself, for a retry or a hedge.
         row.hasRoom = false;
+        room.returned(waiter, tokens);
         room.offer(waiter, nowMs);
         continue;
       }

@@ -9,6 +9,7 @@ import type { Waiter } from "../flow/fair-order.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Transport } from "../net/stream.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
+import { isKvFull, isTold } from "../score/row-marks.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import { nowMs } from "./clock.ts";
@@ -24,6 +25,7 @@ export interface LateOwner<F> {
 interface Asked<F> {
   readonly flow: F;
   readonly waiter: Waiter<LateOwner<F>>;
+  readonly before: number;
 }
 
 /** What is counted of it; a worker's counters do so for the metrics. */
@@ -42,7 +44,8 @@ export class LateLine<F extends { readonly model: number }> {
   readonly #send: (news: LateNews) => void;
   readonly #counts: LateCounts;
   readonly #asked = new Map<number, Asked<F>>();
-  #asks: LateAsk[] = [];
+  /** Of these, such as the desk has not been told of. */
+  readonly #asks = new Map<number, Asked<F>>();
   #answered: { id: number; agoMs: number }[] = [];
   #over: number[] = [];
   #unreached: number[] = [];
@@ -78,9 +81,13 @@ export class LateLine<F extends { readonly model: number }> {
     return Atomics.load(this.#waiting, model) > 0;
   }
 
-  /** The target will have computed what it has within the horizon, or has nothing of ours; and its batch has room. */
+  /**
+   * The target will have computed what it has within the horizon, or has nothing of ours; and its batch and cache have
+   * room. One that tells nothing of its load counts as open.
+   */
   isOpen(row: number): boolean {
     const table = this.#table;
+    if (!this.#config.untold && !isTold(table, row)) return true;
     const { words, floats } = table;
     const word = table.blocksWord + rowWord(row);
     const queued = Atomics.load(words, word + COLUMN.queuedTokens);
@@ -88,20 +95,19 @@ export class LateLine<F extends { readonly model: number }> {
     const isSoon =
       queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= this.#config.horizonMs ||
       queued <= Atomics.load(words, word + COLUMN.tokenOffset);
-    return isSoon && (active < (floats[word + COLUMN.slots] ?? 0) || table.inFlight(row) <= 0);
+    const hasRoom = active < (floats[word + COLUMN.slots] ?? 0) && !isKvFull(table, row);
+    return isSoon && (hasRoom || table.inFlight(row) <= 0);
   }
 
   // ---- what the desk is told
 
-  /** The request waits. */
-  ask(flow: F, waiter: Waiter<LateOwner<F>>, now: number): void {
+  /** The request waits; again, if it was told of as `before` and bound in vain. */
+  ask(flow: F, waiter: Waiter<LateOwner<F>>, before = 0): void {
     const id = ++this.#lastId;
     waiter.lateId = id;
-    this.#asked.set(id, { flow, waiter });
-    const { tokens, priority, tenant, weight, isSilent, homes } = waiter;
-    const ageMs = Math.max(0, now - waiter.cameMs);
-    const wantedInMs = waiter.wantedMs - now;
-    this.#asks.push({ id, model: flow.model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent, homes });
+    const asked = { flow, waiter, before };
+    this.#asked.set(id, asked);
+    this.#asks.set(id, asked);
     this.#due();
   }
 
@@ -111,6 +117,7 @@ export class LateLine<F extends { readonly model: number }> {
     if (id === 0) return;
     waiter.lateId = 0;
     this.#asked.delete(id);
+    if (this.#asks.delete(id)) return;
     this.over(id);
   }
 
@@ -149,14 +156,15 @@ export class LateLine<F extends { readonly model: number }> {
     this.#isDue = false;
     const now = performance.now();
     const answered = this.#answered.map(({ id, agoMs }) => ({ id, agoMs: Math.max(0, now - agoMs) }));
+    const asks = [...this.#asks].map(([id, asked]) => askOf(id, asked, now));
     const news = {
-      asks: this.#asks,
+      asks,
       answered,
       over: this.#over,
       unreached: this.#unreached,
       freed: [...this.#freed],
     };
-    this.#asks = [];
+    this.#asks.clear();
     this.#answered = [];
     this.#over = [];
     this.#unreached = [];
@@ -193,7 +201,7 @@ export class LateLine<F extends { readonly model: number }> {
       const { cameMs } = waiter;
       waiter.lateId = 0;
       if (waiter.owner.tryAgain(flow, { id, row, tokens })) this.#counts.lateBound(nowMs() - cameMs);
-      else this.ask(flow, waiter, nowMs());
+      else this.ask(flow, waiter, id);
     }
   }
 
@@ -213,4 +221,15 @@ export class LateLine<F extends { readonly model: number }> {
     this.#table.endPrefill(this.#index, row, tokens);
     this.#table.end(this.#index, row);
   }
+}
+
+function askOf<F extends { readonly model: number }>(
+  id: number,
+  { flow, waiter, before }: Asked<F>,
+  now: number,
+): LateAsk {
+  const { tokens, priority, tenant, weight, isSilent, homes, cameMs, wantedMs } = waiter;
+  const { model } = flow;
+  const ageMs = Math.max(0, now - cameMs);
+  return { id, before, model, tokens, priority, ageMs, wantedInMs: wantedMs - now, tenant, weight, isSilent, homes };
 }

@@ -28,13 +28,13 @@ export class Held implements LateWaiter {
   /** Where it is bound to; null: it waits. */
   at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
 
-  constructor(worker: number, ask: LateAsk, nowMs: number) {
+  constructor(worker: number, ask: LateAsk, cameMs: number, nowMs: number) {
     this.worker = worker;
     this.id = ask.id;
     this.model = ask.model;
     this.promptTokens = ask.tokens;
     this.priority = ask.priority;
-    this.cameMs = nowMs - ask.ageMs;
+    this.cameMs = cameMs;
     this.wantedMs = nowMs + ask.wantedInMs;
     this.tenant = ask.tenant;
     this.weight = ask.weight;
@@ -46,6 +46,7 @@ export class Held implements LateWaiter {
 /** The requests and targets of one model. */
 export class ModelRoom implements LateTargets {
   readonly room: LateRoom<Held>;
+  readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #model: number;
   readonly #known = new Map<number, LateRow>();
@@ -56,6 +57,7 @@ export class ModelRoom implements LateTargets {
   #areEjected = false;
 
   constructor(config: LateConfig, table: ScoreTable, model: number) {
+    this.#config = config;
     this.#table = table;
     this.#model = model;
     this.room = new LateRoom<Held>(config, this, (held) => this.#homesOf(held));
@@ -111,7 +113,7 @@ export class ModelRoom implements LateTargets {
     for (const number of rowsOf(this.#table, this.#model)) {
       let row = this.#known.get(number);
       if (row === undefined || row.generation !== this.#table.generation(number)) {
-        row = new LateRow(this.#table, number);
+        row = new LateRow(this.#config, this.#table, number);
         this.#known.set(number, row);
       }
       row.look(nowMs, nowDeciseconds);

@@ -3,6 +3,8 @@
 /** A request that is held. Times are relative, since clocks of threads begin at different moments. */
 export interface LateAsk {
   readonly id: number;
+  /** By which it was told of before, if it was bound in vain: it has waited since then. 0: it is new. */
+  readonly before: number;
   readonly model: number;
   readonly tokens: number;
   /** 0 goes first. */

@@ -1,8 +1,12 @@
 /** The late desk with a clock and the crew's threads around it; what it decides is in late-desk.ts. */
 import type { LateConfig } from "../flow/late-settings.ts";
+import type { FlowConfig } from "../flow/settings.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { LateDesk } from "./late-desk.ts";
 import type { LateBound, LateNews } from "./late-news.ts";
+
+/** Of the longest wait that the queue allows, after which whoever waits goes first: the rest is for being served in. */
+const OVERDUE_PART = 2 / 3;
 
 export class LateService {
   /** How many wait, by model: what workers look at. */
@@ -12,9 +16,9 @@ export class LateService {
   #timerAtMs = Infinity;
 
   /** `config` may change in place. */
-  constructor(config: LateConfig, table: ScoreTable, tell: (worker: number, bound: readonly LateBound[]) => void) {
+  constructor(config: FlowConfig, table: ScoreTable, tell: (worker: number, bound: readonly LateBound[]) => void) {
     this.waiting = new SharedArrayBuffer(table.modelsMax * 4);
-    this.#desk = new LateDesk(config, table, new Int32Array(this.waiting), () => Date.now(), tell);
+    this.#desk = new LateDesk(lateConfig(config), table, new Int32Array(this.waiting), () => Date.now(), tell);
   }
 
   get desk(): LateDesk {
@@ -45,4 +49,11 @@ export class LateService {
     this.#desk.wake(performance.now());
     this.#schedule();
   };
+}
+
+/** What holds for requests that are held, which the queue's bounds hold for too. */
+export function lateConfig({ late, queue }: FlowConfig): LateConfig {
+  return Object.create(late, {
+    waitMsMax: { get: () => Math.min(late.waitMsMax, queue.waitMsMax * OVERDUE_PART) },
+  }) as LateConfig;
 }

@@ -2,13 +2,11 @@
 import { type Home, LateRoom, type LateWaiter } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { Batcher, BatchingStats } from "./batching.ts";
 import { CachePrefixes } from "./prefixes.ts";
-
-/** What begins to compute at a fuller cache may be preempted. */
-const KV_USAGE_MAX = 0.98;
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */

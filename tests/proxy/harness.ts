@@ -161,9 +161,7 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const lateService = new LateService(flow.late, this.table, (_worker, bound) =>
-      queueMicrotask(() => late.bound(bound)),
-    );
+    const lateService = new LateService(flow, this.table, (_worker, bound) => queueMicrotask(() => late.bound(bound)));
     this.late = lateService.desk;
     const late = new LateLine<ModelFlow>(
       flow.late,

@@ -29,7 +29,7 @@ class Bed {
 
   constructor(rows: number, config: Partial<LateConfig> = {}) {
     this.rows = Array.from({ length: rows }, () => this.addRow());
-    const all = { ...defaultsOf(lateSettings), enabled: true, ...config };
+    const all = { ...defaultsOf(lateSettings), untold: true, ...config };
     this.desk = new LateDesk(
       all,
       this.table,
@@ -57,7 +57,16 @@ class Bed {
 
   ask(tokens: number, more: Partial<LateAsk> = {}, worker = 0): number {
     const id = ++this.#id;
-    const figures = { priority: 1, ageMs: 0, wantedInMs: Infinity, tenant: "", weight: 1, isSilent: false, homes: [] };
+    const figures = {
+      before: 0,
+      priority: 1,
+      ageMs: 0,
+      wantedInMs: Infinity,
+      tenant: "",
+      weight: 1,
+      isSilent: false,
+      homes: [],
+    };
     this.tell({ asks: [{ id, model: this.model, tokens, ...figures, ...more }] }, worker);
     return id;
   }
@@ -169,6 +178,48 @@ describe("the late desk", () => {
     expect(bed.news()).toEqual([`0/2 at ${bed.rows[0]}`]);
   });
 
+  test("tries a row that was not reached with one at a time, and with more as they reach it", () => {
+    const bed = new Bed(1, { horizonMs: 10_000 });
+    const [row = -1] = bed.rows;
+    const first = bed.ask(10);
+    bed.news();
+    bed.ended(row, 10);
+    bed.tell({ unreached: [first] });
+    const counts: number[] = [];
+    for (let count = 0; count < 40; count += 1) bed.ask(10);
+    for (let step = 0; step < 4; step += 1) {
+      bed.to(bed.nowMs + 10);
+      const bound = bed.news();
+      counts.push(bound.length);
+      // They have reached it.
+      const ids = bound.map((each) => Number(each.split(" ")[0]!.slice(2)));
+      for (const id of ids) bed.ended(row, id > 0 ? 10 : 0);
+      bed.tell({ answered: ids.slice(0, 1).map((id) => ({ id, agoMs: 0 })), over: ids.slice(1) });
+    }
+    expect(counts).toEqual([1, 2, 4, 8]);
+  });
+
+  test("one that was bound in vain keeps its age and its tenant's turn", () => {
+    const bed = new Bed(1);
+    const [row = -1] = bed.rows;
+    bed.ask(20_000);
+    bed.nowMs += 500;
+    const old = bed.ask(500, { tenant: "a" });
+    bed.nowMs += 10;
+    bed.ask(500, { tenant: "a" });
+    bed.nowMs += 10;
+    bed.ask(500, { tenant: "b" });
+    bed.to(bed.nowMs + 400);
+    expect(bed.news()).toEqual([`0/1 at ${row}`, `0/${old} at ${row}`]);
+    bed.ended(row, 20_000);
+    bed.ended(row, 500);
+    const again = { ...ASK, id: 9, before: old, model: bed.model, tokens: 500, tenant: "a" };
+    bed.tell({ answered: [{ id: 1, agoMs: 0 }], asks: [again], unreached: [old] });
+    // Told of anew, and without an age: it is the oldest all the same, and its tenant owes nothing.
+    bed.to(bed.nowMs + 200);
+    expect(bed.news().map((each) => each.split(" ")[0])).toEqual(["0/9", "0/4", "0/3"]);
+  });
+
   test("sends nobody to a row that is full, not routable or ejected, but to an ejected one before none", () => {
     const bed = new Bed(3);
     const [full = -1, gone = -1, ill = -1] = bed.rows;
@@ -210,6 +261,43 @@ describe("the late desk", () => {
     bed.table.endPrefill(0, row, 400);
     bed.tell({ answered: [{ id: first, agoMs: 0 }] });
     expect(bed.news()).toEqual([`0/${second} at ${row}`]);
+  });
+
+  test("sends one at a time to a target whose cache is full", () => {
+    const bed = new Bed(1);
+    const [row = -1] = bed.rows;
+    bed.write(row, { isKvFull: true });
+    const first = bed.ask(10);
+    bed.ask(10);
+    expect([bed.news(), bed.waiting[bed.model]]).toEqual([[`0/1 at ${row}`], 1]);
+    // Its prompt is computed, and its answer needs the cache still.
+    bed.table.endPrefill(0, row, 10);
+    bed.tell({ answered: [{ id: first, agoMs: 0 }] });
+    expect(bed.news()).toEqual([]);
+    bed.write(row, {});
+    bed.to(bed.nowMs + 10);
+    expect(bed.news()).toEqual([`0/2 at ${row}`]);
+    // Another target is better than that.
+    bed.write(row, { isKvFull: true });
+    const other = bed.addRow();
+    bed.ask(10);
+    expect(bed.news()).toEqual([`0/3 at ${other}`]);
+  });
+
+  test("takes targets that tell nothing for free until they are full", () => {
+    const bed = new Bed(1, { untold: false });
+    const [row = -1] = bed.rows;
+    bed.write(row, { slots: 1, capacity: 3 });
+    for (let count = 0; count < 4; count += 1) bed.ask(50_000);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([3, 1]);
+    // From when on it tells, it is held to what it can compute.
+    bed.table.end(0, row);
+    bed.write(row, { isTold: true });
+    bed.to(bed.nowMs + 10);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([0, 1]);
+    bed.write(row, { slots: 1, capacity: 3 });
+    bed.to(bed.nowMs + 10);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([1, 0]);
   });
 
   test("a cold target gets nothing while a warm one would be sooner", () => {
@@ -292,6 +380,7 @@ describe("the late desk", () => {
 
 const ASK: LateAsk = {
   id: 1,
+  before: 0,
   model: 0,
   tokens: 100,
   priority: 1,

@@ -7,7 +7,7 @@ import { framed, grpcFixtures, proto, UNARY, whenWhole } from "./http2-bed.ts";
 
 const { relay, upstream, target, client } = grpcFixtures();
 
-const LATE = { ...defaultsOf(lateSettings), enabled: true, horizonMs: 20 };
+const LATE = { ...defaultsOf(lateSettings), untold: true, horizonMs: 20 };
 const late = (more: object = {}) => ({ flow: { ...FLOW, late: LATE }, ...more });
 
 /** A request of so many prompt tokens (four bytes each), named by its content. */
