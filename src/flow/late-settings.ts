@@ -86,6 +86,12 @@ export const lateSettings = section({
     max: "1m",
     doc: "How old what is known of a waiting request's cached prefixes may be.",
   }),
+  silenceMs: duration({
+    default: "250ms",
+    min: "50ms",
+    max: "1m",
+    doc: "After so long without a sign of the thread that decides for all workers, each binds what it holds by itself, to the target with the least expected time to first token that has little enough to do.",
+  }),
   scanMax: integer({
     default: 1024,
     min: 1,

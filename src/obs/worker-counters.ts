@@ -63,6 +63,7 @@ export const COUNT = {
   lateBound: 29,
   lateUnreached: 30,
   lateMessages: 31,
+  lateAlone: 32,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -208,8 +209,11 @@ export class WorkerCounters {
     add(this.#values, COUNT.lateFirstTokens, 1);
   }
 
-  /** A request of a model that is bound late met an open target, or could not go where the desk had bound it. */
-  late(how: "lateAtOnce" | "lateUnreached"): void {
+  /**
+   * A request of a model that is bound late met an open target, or was bound without the desk since that is silent, or
+   * could not go where the desk had bound it.
+   */
+  late(how: "lateAtOnce" | "lateAlone" | "lateUnreached"): void {
     add(this.#values, COUNT[how], 1);
   }
 

@@ -158,7 +158,7 @@ export class Choice<Way> {
         const way = target === undefined ? null : this.#open(target);
         if (target !== undefined && way !== null) {
           counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
-          if (mayHold) counters.late("lateAtOnce");
+          if (mayHold) counters.late(context.late?.isSilent === true ? "lateAlone" : "lateAtOnce");
           this.row = row;
           this.target = target;
           this.way = way;
@@ -179,12 +179,13 @@ export class Choice<Way> {
 
 /** Others wait for the model, and are not the desk's to serve: whoever comes now is behind them. */
 export function isBehind(context: WorkerContext, flow: ModelFlow): boolean {
-  return flow.queue.requests > 0 && !isBoundLate(context, flow.model);
+  return flow.queue.requests > 0 && (context.late?.isSilent === true || !isBoundLate(context, flow.model));
 }
 
 /** Others wait for the model, here or in other workers, or the row that is best is at work. */
 function isHeldBack({ late, dispatch }: WorkerContext, model: number, row: number): boolean {
   if (late === null) return false;
+  if (late.isSilent) return !late.isOpen(row);
   if (late.isCrowded(model) || !late.isOpen(row)) return true;
   return dispatch.waiting > 0 && dispatch.flow(model).queue.requests > 0;
 }

@@ -24,7 +24,7 @@ const TICK_MS = 10;
 export class LateDesk {
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
-  /** How many wait, by model. */
+  /** How many wait, by model; and last a count that goes on as long as the desk is at work. */
   readonly #waiting: Int32Array;
   readonly #tell: (worker: number, bound: readonly LateBound[]) => void;
   readonly #rooms = new Map<number, ModelRoom>();
@@ -138,6 +138,7 @@ export class LateDesk {
   }
 
   #serve(models: Iterable<number>, nowMs: number): void {
+    Atomics.add(this.#waiting, this.#waiting.length - 1, 1);
     const bound = new Map<number, LateBound[]>();
     const nowDeciseconds = this.#table.nowDeciseconds(this.#unixMs());
     for (const model of models) {

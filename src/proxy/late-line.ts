@@ -4,6 +4,10 @@
  *
  * Bound at once, without a message, is what meets an open target while nobody waits for its model: that costs a few loads
  * from shared memory. What is told goes out once a turn of the loop, of all requests together.
+ *
+ * The desk shows that it is at work by a count in shared memory. When that stands still for `silenceMs` while somebody
+ * waits, the worker binds by itself, in its queue's order: to the row that the scorer picks, if that is open. The desk is
+ * told of it as of any request that left; what it may still claim for one is given back.
  */
 import type { Waiter } from "../flow/fair-order.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
@@ -38,7 +42,7 @@ export class LateLine<F extends { readonly model: number }> {
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #index: number;
-  /** How many wait at the desk, by model, of all workers. */
+  /** How many wait at the desk, by model, of all workers; and last a count that goes on as long as it is at work. */
   readonly #waiting: Int32Array;
   readonly #transport: Pick<Transport, "later">;
   readonly #send: (news: LateNews) => void;
@@ -52,6 +56,10 @@ export class LateLine<F extends { readonly model: number }> {
   readonly #freed = new Set<number>();
   #lastId = 0;
   #isDue = false;
+  #beat = 0;
+  /** When that had changed last, or the first of those that wait was told of. */
+  #heardMs = 0;
+  #isSilent = false;
 
   /** `config` may change in place. */
   constructor(
@@ -99,12 +107,34 @@ export class LateLine<F extends { readonly model: number }> {
     return isSoon && (hasRoom || table.inFlight(row) <= 0);
   }
 
+  /** The desk gives no sign: the thread that it is in is held up by something. Whoever waits is bound here. */
+  get isSilent(): boolean {
+    return this.#isSilent && this.#beat === this.#beatNow();
+  }
+
+  /** Looks for a sign of the desk; call it now and then while somebody waits. */
+  listen(now: number): void {
+    const beat = this.#beatNow();
+    if (beat !== this.#beat) {
+      this.#beat = beat;
+      this.#heardMs = now;
+      this.#isSilent = false;
+    } else if (this.#asked.size > 0 && now - this.#heardMs > this.#config.silenceMs) {
+      this.#isSilent = true;
+    }
+  }
+
+  #beatNow(): number {
+    return Atomics.load(this.#waiting, this.#waiting.length - 1);
+  }
+
   // ---- what the desk is told
 
   /** The request waits; again, if it was told of as `before` and bound in vain. */
   ask(flow: F, waiter: Waiter<LateOwner<F>>, before = 0): void {
     const id = ++this.#lastId;
     waiter.lateId = id;
+    if (this.#asked.size === 0) this.#heardMs = nowMs();
     const asked = { flow, waiter, before };
     this.#asked.set(id, asked);
     this.#asks.set(id, asked);

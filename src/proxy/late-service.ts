@@ -9,7 +9,7 @@ import type { LateBound, LateNews } from "./late-news.ts";
 const OVERDUE_PART = 2 / 3;
 
 export class LateService {
-  /** How many wait, by model: what workers look at. */
+  /** How many wait, by model, and last a count that goes on as long as the desk is at work: what workers look at. */
   readonly waiting: SharedArrayBuffer;
   readonly #desk: LateDesk;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -17,7 +17,7 @@ export class LateService {
 
   /** `config` may change in place. */
   constructor(config: FlowConfig, table: ScoreTable, tell: (worker: number, bound: readonly LateBound[]) => void) {
-    this.waiting = new SharedArrayBuffer(table.modelsMax * 4);
+    this.waiting = new SharedArrayBuffer((table.modelsMax + 1) * 4);
     this.#desk = new LateDesk(lateConfig(config), table, new Int32Array(this.waiting), () => Date.now(), tell);
   }
 
@@ -34,6 +34,12 @@ export class LateService {
   gone(worker: number): void {
     this.#desk.gone(worker, performance.now());
     this.#schedule();
+  }
+
+  /** Nothing is decided any more, until something is heard. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timerAtMs = Infinity;
   }
 
   #schedule(): void {

@@ -27,6 +27,7 @@ import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import type { LateDesk } from "../../src/proxy/late-desk.ts";
 import { LateLine } from "../../src/proxy/late-line.ts";
+import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
@@ -116,6 +117,9 @@ export class Relay {
   readonly late: LateDesk;
   readonly shares: Shares;
   readonly enforcement: Enforcement;
+  readonly #lateService: LateService;
+  /** What its desk has not heard while its thread is held up; null: it is not. */
+  #unheard: LateNews[] | null = null;
   readonly #transport: Transport;
   readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
@@ -170,8 +174,9 @@ export class Relay {
       lateService.waiting,
       this.#transport,
       counters,
-      (news) => queueMicrotask(() => lateService.heard(0, news)),
+      (news) => this.#tellDesk(news),
     );
+    this.#lateService = lateService;
     this.context = {
       index: 0,
       config: proxy,
@@ -226,6 +231,25 @@ export class Relay {
     this.context.enforcement = this.enforcement.isIdle ? null : this.enforcement;
     this.context.late?.review();
     return this;
+  }
+
+  /** The thread of the desk is held up, until it goes on with all that it was told meanwhile. */
+  stallDesk(): void {
+    this.#unheard = [];
+    this.#lateService.stop();
+  }
+
+  resumeDesk(): void {
+    const unheard = this.#unheard ?? [];
+    this.#unheard = null;
+    for (const news of unheard) this.#lateService.heard(0, news);
+  }
+
+  #tellDesk(news: LateNews): void {
+    queueMicrotask(() => {
+      if (this.#unheard === null) this.#lateService.heard(0, news);
+      else this.#unheard.push(news);
+    });
   }
 
   /** Requests and tokens in flight, over all rows. */

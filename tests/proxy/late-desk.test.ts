@@ -20,7 +20,7 @@ class Bed {
   readonly writer = new TableWriter(this.table);
   readonly model = this.writer.addModel();
   readonly rows: number[];
-  readonly waiting = new Int32Array(4);
+  readonly waiting = new Int32Array(5);
   readonly desk: LateDesk;
   /** `worker/id at row`, in order. */
   readonly bound: string[] = [];

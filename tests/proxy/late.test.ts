@@ -179,6 +179,46 @@ describe("while targets are at work", () => {
     await until(() => relayed.late.waiting === 0);
   });
 
+  test("while the desk is held up, the worker binds by itself what meets an open target", async () => {
+    const { first, end, order, relayed, hold, clients } = await busy({
+      flow: { ...FLOW, late: { ...LATE, silenceMs: 50 } },
+    });
+    const low = await hold("low", 2000, "x-infermesh-priority: 3\r\n");
+    relayed.stallDesk();
+    const high = await begin(relayed.port, prompt("high", 2000));
+    await until(() => relayed.context.dispatch.waiting === 2);
+    await until(() => relayed.context.late!.isSilent);
+    // The target is at work all the time, so nobody goes there.
+    await Bun.sleep(50);
+    expect(order).toEqual(["long0"]);
+    first("long0");
+    await until(() => order.length === 2);
+    // By priority, and each when what is there is computed.
+    expect(order[1]).toBe("high");
+    await Bun.sleep(50);
+    expect(order).toHaveLength(2);
+    first("high");
+    await until(() => order.length === 3);
+    first("low");
+    // Who comes now finds an open target, and does not wait, though the desk still counts those that waited.
+    const next = await begin(relayed.port, prompt("next", 10));
+    await until(() => order.length === 4);
+    expect([relayed.context.dispatch.waiting, relayed.late.waiting]).toEqual([0, 1]);
+    expect(relayed.stats.count("lateAlone")).toBe(3);
+    relayed.resumeDesk();
+    await until(() => relayed.late.waiting === 0 && !relayed.context.late!.isSilent);
+    first("next");
+    for (const name of order) end(name);
+    for (const each of [clients[0]!, high, low, next]) expect(await each.end()).toContain("[DONE]");
+    // What the desk claimed for those that were gone is given back.
+    await until(() => relayed.inFlight === 0);
+    const held = await busy();
+    const again = await held.hold("again", 10);
+    held.first("long0");
+    await until(() => held.order.length === 2);
+    again.leave();
+  });
+
   test("whole answers, whose first token nobody sees, keep no other away", async () => {
     const { first, order, relayed, hold } = await busy();
     const whole = await hold("whole", 1000, "", {});
