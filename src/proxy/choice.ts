@@ -14,7 +14,6 @@ import type { PickReason } from "../obs/worker-counters.ts";
 import { PACE_BOUND } from "../flow/target-pace.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
-import type { PrefixHome } from "../score/prefix-lookup.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Waiter } from "../flow/fair-order.ts";
@@ -28,8 +27,6 @@ export const HELD = -10;
 
 /** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
 const DECISION_SAMPLE = 8;
-
-const NO_HOMES: readonly PrefixHome[] = [];
 
 let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
 let decisions = 0;
@@ -55,8 +52,6 @@ export class Choice<Way> {
   lateId = 0;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
-  /** With HELD: the rows that have some of the prompt cached. */
-  homes: readonly PrefixHome[] = NO_HOMES;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -81,7 +76,7 @@ export class Choice<Way> {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
-    let row = place === null ? NO_TARGET : this.#take(context, model, place);
+    let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
       const mayHold = !isRetry && place === null && isBoundLate(context, model);
       row = this.#claim(context, model, tokens, excluded, isRetry, false, mayHold);
@@ -93,7 +88,7 @@ export class Choice<Way> {
   }
 
   /** Takes what the desk claimed; or gives it back. */
-  #take(context: WorkerContext, model: number, { id, row, tokens }: LateBound): number {
+  #take(context: WorkerContext, model: number, promptTokens: number, { id, row, tokens }: LateBound): number {
     const { routes, dispatch, late, counters } = context;
     const target = routes.target(row);
     const isAllowed = target !== undefined && dispatch.allows(row);
@@ -105,6 +100,8 @@ export class Choice<Way> {
       this.way = way;
       this.tokens = tokens;
       this.lateId = id;
+      // Of its prompt, what the desk took for cached.
+      context.pick.cachedTokens = promptTokens - tokens;
       return row;
     }
     if (isAllowed) dispatch.observe(model, row, "unknown", nowMs());
@@ -142,10 +139,7 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
-      if (mayHold && isHeldBack(context, model, row)) {
-        this.homes = context.prefixes?.lookup.homes() ?? NO_HOMES;
-        return HELD;
-      }
+      if (mayHold && isHeldBack(context, model, row)) return HELD;
       if (!force && !dispatch.allows(row)) {
         this.#isHeld = true;
         if (!pick.exclude(row)) break;

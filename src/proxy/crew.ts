@@ -144,7 +144,7 @@ export class Crew {
     this.#listeners = listeners;
     this.#settings = only(options.settings);
     this.#flow = liveCopy(options.settings.flow);
-    this.#late = new LateService(this.#flow, options.table, (index, bound) => {
+    this.#late = new LateService(this.#flow, options.table, options.prefixes?.index ?? null, (index, bound) => {
       for (const thread of this.#threads) if (thread.index === index) thread.send({ kind: "late-bound", bound });
     });
     this.#tls = options.tls;

@@ -2,6 +2,7 @@
  * One request's draw to the targets that have the beginning of its prompt: its blocks, reckoned once for all of its
  * attempts; the question that goes with the choice of a target; and what became of what was believed.
  */
+import type { PromptPrefix } from "../flow/fair-order.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { PromptBlocks } from "./prefixes.ts";
@@ -31,6 +32,11 @@ export class Draw {
     this.#prompt = null;
     this.#model = -1;
     this.#expected = 0;
+  }
+
+  /** The beginning of its prompt, as of the last question; null: it has none. */
+  get prefix(): PromptPrefix | null {
+    return this.#prompt === null ? null : (this.#context.prefixes?.questionOf(this.#prompt) ?? null);
   }
 
   /** The next choice is for this request. */

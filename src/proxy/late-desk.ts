@@ -15,7 +15,7 @@ import { assert } from "../base/assert.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { LateFigures } from "../obs/late-metrics.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { Held, ModelRoom } from "./late-model.ts";
+import { Held, type LookUp, ModelRoom } from "./late-model.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import type { LateRow } from "./late-row.ts";
 
@@ -31,6 +31,7 @@ export class LateDesk {
   /** All that wait or are bound and unanswered, by worker and number. */
   readonly #held = new Map<number, Map<number, Held>>();
   readonly #unixMs: () => number;
+  readonly #lookUp: LookUp;
   /** When to call `wake`, though nothing was told. */
   wakeAtMs = Infinity;
 
@@ -40,12 +41,14 @@ export class LateDesk {
     table: ScoreTable,
     waiting: Int32Array,
     unixMs: () => number,
+    lookUp: LookUp,
     tell: (worker: number, bound: readonly LateBound[]) => void,
   ) {
     this.#config = config;
     this.#table = table;
     this.#waiting = waiting;
     this.#unixMs = unixMs;
+    this.#lookUp = lookUp;
     this.#tell = tell;
   }
 
@@ -133,7 +136,8 @@ export class LateDesk {
 
   #roomOf(model: number): ModelRoom {
     let room = this.#rooms.get(model);
-    if (room === undefined) this.#rooms.set(model, (room = new ModelRoom(this.#config, this.#table, model)));
+    if (room === undefined)
+      this.#rooms.set(model, (room = new ModelRoom(this.#config, this.#table, model, this.#lookUp)));
     return room;
   }
 

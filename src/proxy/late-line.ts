@@ -258,8 +258,8 @@ function askOf<F extends { readonly model: number }>(
   { flow, waiter, before }: Asked<F>,
   now: number,
 ): LateAsk {
-  const { tokens, priority, tenant, weight, isSilent, homes, cameMs, wantedMs } = waiter;
+  const { tokens, priority, tenant, weight, isSilent, prefix, cameMs, wantedMs } = waiter;
   const { model } = flow;
   const ageMs = Math.max(0, now - cameMs);
-  return { id, before, model, tokens, priority, ageMs, wantedInMs: wantedMs - now, tenant, weight, isSilent, homes };
+  return { id, before, model, tokens, priority, ageMs, wantedInMs: wantedMs - now, tenant, weight, isSilent, prefix };
 }

@@ -1,9 +1,11 @@
 /** The requests of one model that are bound late, and the rows that they may go to, as the room knows them: by number. */
 import { assert } from "../base/assert.ts";
+import type { PromptPrefix } from "../flow/fair-order.ts";
 import { type Home, LateRoom, type LateTargets, type LateWaiter } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Computing } from "../flow/target-pace.ts";
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD, rowWord } from "../score/layout.ts";
+import type { PrefixHome } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk } from "./late-news.ts";
 import { LateRow } from "./late-row.ts";
@@ -20,8 +22,7 @@ export class Held implements LateWaiter {
   readonly tenant: string;
   readonly weight: number;
   readonly isSilent: boolean;
-  /** By row. */
-  readonly cachedAt: LateAsk["homes"];
+  readonly prefix: LateAsk["prefix"];
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
@@ -39,9 +40,14 @@ export class Held implements LateWaiter {
     this.tenant = ask.tenant;
     this.weight = ask.weight;
     this.isSilent = ask.isSilent;
-    this.cachedAt = ask.homes;
+    this.prefix = ask.prefix;
   }
 }
+
+const NO_HOMES: readonly Home[] = [];
+
+/** The rows that have most of a prompt cached now. */
+export type LookUp = (prefix: PromptPrefix) => readonly PrefixHome[];
 
 /** The requests and targets of one model. */
 export class ModelRoom implements LateTargets {
@@ -56,7 +62,10 @@ export class ModelRoom implements LateTargets {
   /** All that are left are ejected: one of them is better than none. */
   #areEjected = false;
 
-  constructor(config: LateConfig, table: ScoreTable, model: number) {
+  readonly #lookUp: LookUp;
+
+  constructor(config: LateConfig, table: ScoreTable, model: number, lookUp: LookUp) {
+    this.#lookUp = lookUp;
     this.#config = config;
     this.#table = table;
     this.#model = model;
@@ -124,8 +133,9 @@ export class ModelRoom implements LateTargets {
     }
   }
 
-  #homesOf({ cachedAt, promptTokens }: Held): Home[] {
-    return cachedAt.flatMap(({ row, tokens }) => {
+  #homesOf({ prefix, promptTokens }: Held): readonly Home[] {
+    if (prefix === null) return NO_HOMES;
+    return this.#lookUp(prefix).flatMap(({ row, tokens }) => {
       const target = this.#placeOf.get(row);
       return target === undefined ? [] : [{ target, tokens: Math.min(promptTokens - 1, Math.trunc(tokens)) }];
     });

@@ -1,5 +1,7 @@
 /** What workers tell the late desk, and what it answers: numbers of requests are each worker's own. */
 
+import type { PromptPrefix } from "../flow/fair-order.ts";
+
 /** A request that is held. Times are relative, since clocks of threads begin at different moments. */
 export interface LateAsk {
   readonly id: number;
@@ -17,8 +19,8 @@ export interface LateAsk {
   readonly weight: number;
   /** Its answer comes whole, so that its first token is not seen. */
   readonly isSilent: boolean;
-  /** Rows that had some of its prompt cached when it came. */
-  readonly homes: readonly { readonly row: number; readonly tokens: number }[];
+  /** By which the desk looks up, as long as it waits, who has its prompt cached. */
+  readonly prefix: PromptPrefix | null;
 }
 
 /** What happened in a worker in one turn of its loop, of all its requests. */

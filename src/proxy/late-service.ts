@@ -1,8 +1,11 @@
 /** The late desk with a clock and the crew's threads around it; what it decides is in late-desk.ts. */
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { FlowConfig } from "../flow/settings.ts";
+import type { PrefixIndex } from "../score/prefix-index.ts";
+import { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { LateDesk } from "./late-desk.ts";
+import type { LookUp } from "./late-model.ts";
 import type { LateBound, LateNews } from "./late-news.ts";
 
 /** Of the longest wait that the queue allows, after which whoever waits goes first: the rest is for being served in. */
@@ -16,9 +19,21 @@ export class LateService {
   #timerAtMs = Infinity;
 
   /** `config` may change in place. */
-  constructor(config: FlowConfig, table: ScoreTable, tell: (worker: number, bound: readonly LateBound[]) => void) {
+  constructor(
+    config: FlowConfig,
+    table: ScoreTable,
+    index: PrefixIndex | null,
+    tell: (worker: number, bound: readonly LateBound[]) => void,
+  ) {
     this.waiting = new SharedArrayBuffer((table.modelsMax + 1) * 4);
-    this.#desk = new LateDesk(lateConfig(config), table, new Int32Array(this.waiting), () => Date.now(), tell);
+    this.#desk = new LateDesk(
+      lateConfig(config),
+      table,
+      new Int32Array(this.waiting),
+      () => Date.now(),
+      lookUpIn(index),
+      tell,
+    );
   }
 
   get desk(): LateDesk {
@@ -54,6 +69,20 @@ export class LateService {
     this.#timerAtMs = Infinity;
     this.#desk.wake(performance.now());
     this.#schedule();
+  };
+}
+
+/** Who has a prompt cached, by the index that workers write; nobody, where there is none. */
+function lookUpIn(index: PrefixIndex | null): LookUp {
+  if (index === null) return () => [];
+  const lookup = new PrefixLookup(index);
+  return ({ chain, blocks, tokensPerBlock, tokensLess }) => {
+    lookup.ask(chain, blocks, tokensPerBlock, tokensLess);
+    lookup.match();
+    lookup.clear();
+    const homes = lookup.homes();
+    lookup.askNothing();
+    return homes;
   };
 }
 

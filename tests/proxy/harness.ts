@@ -47,6 +47,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
 import type { Put } from "../../src/policy/write.ts";
@@ -165,7 +166,10 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const lateService = new LateService(flow, this.table, (_worker, bound) => queueMicrotask(() => late.bound(bound)));
+    const index = config.prefixes == null ? null : PrefixIndex.attach(config.prefixes.index);
+    const lateService = new LateService(flow, this.table, index, (_worker, bound) =>
+      queueMicrotask(() => late.bound(bound)),
+    );
     this.late = lateService.desk;
     const late = new LateLine<ModelFlow>(
       flow.late,

@@ -1,6 +1,7 @@
 /** The desk that binds late, with a clock of its own and a score table. */
 import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import type { PromptPrefix } from "../../src/flow/fair-order.ts";
 import { type LateConfig, lateSettings } from "../../src/flow/late-settings.ts";
 import { LateDesk } from "../../src/proxy/late-desk.ts";
 import type { LateAsk, LateNews } from "../../src/proxy/late-news.ts";
@@ -22,6 +23,8 @@ class Bed {
   readonly rows: number[];
   readonly waiting = new Int32Array(5);
   readonly desk: LateDesk;
+  /** Who has which prompt cached. */
+  readonly cached = new Map<PromptPrefix, { readonly row: number; readonly tokens: number }[]>();
   /** `worker/id at row`, in order. */
   readonly bound: string[] = [];
   nowMs = 1000;
@@ -35,10 +38,15 @@ class Bed {
       this.table,
       this.waiting,
       () => 1_700_000_000_000 + this.nowMs,
+      (prefix) => this.cached.get(prefix) ?? [],
       (worker, bound) => {
         for (const { id, row } of bound) this.bound.push(`${worker}/${id} at ${row}`);
       },
     );
+  }
+
+  prefix(): PromptPrefix {
+    return { chain: new Int32Array(4), blocks: 1, tokensPerBlock: 256, tokensLess: 0 };
   }
 
   addRow(values: Partial<RowValues> = {}): number {
@@ -65,7 +73,7 @@ class Bed {
       tenant: "",
       weight: 1,
       isSilent: false,
-      homes: [],
+      prefix: null,
     };
     this.tell({ asks: [{ id, model: this.model, tokens, ...figures, ...more }] }, worker);
     return id;
@@ -331,20 +339,37 @@ describe("the late desk", () => {
   test("sends a request to where its prompt is cached, and claims only the rest", () => {
     const bed = new Bed(3);
     const [, , home = -1] = bed.rows;
-    bed.ask(8000, {
-      homes: [
-        { row: home, tokens: 6000 },
-        { row: 99, tokens: 7000 },
-      ],
-    });
+    const [some, all] = [bed.prefix(), bed.prefix()];
+    bed.cached.set(some, [
+      { row: home, tokens: 6000 },
+      { row: 99, tokens: 7000 },
+    ]);
+    bed.cached.set(all, [{ row: home, tokens: 8000 }]);
+    bed.ask(8000, { prefix: some });
     expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/1 at ${home}`], 2000]);
     // While others have room it waits for its home where that is sooner: 100 ms against 400.
-    bed.ask(8000, { homes: [{ row: home, tokens: 8000 }] });
+    bed.ask(8000, { prefix: all });
     expect(bed.news()).toEqual([]);
     // A row that joins meanwhile moves none of the others.
     bed.addRow();
     bed.to(bed.nowMs + 60);
     expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/2 at ${home}`], 2001]);
+  });
+
+  test("sees where a prompt came to be cached while it waited", () => {
+    const bed = new Bed(2, { refreshMs: 100 });
+    const [near = -1, home = -1] = bed.rows;
+    const first = bed.ask(6000);
+    const second = bed.ask(6000);
+    const prefix = bed.prefix();
+    bed.news();
+    bed.ask(8000, { prefix });
+    bed.nowMs += 150;
+    // Others made it compute the same; both are free, and it is no sooner at its home but for that.
+    bed.cached.set(prefix, [{ row: home, tokens: 7000 }]);
+    for (const row of [near, home]) bed.ended(row, 6000);
+    bed.tell({ answered: [first, second].map((id) => ({ id, agoMs: 0 })) });
+    expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/3 at ${home}`], 1000]);
   });
 
   test("sees requests that workers bound by themselves", () => {
@@ -389,5 +414,5 @@ const ASK: LateAsk = {
   tenant: "",
   weight: 1,
   isSilent: false,
-  homes: [],
+  prefix: null,
 };

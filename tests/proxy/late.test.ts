@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
+import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { by, chunk, Client, CLOSE, FLOW, post, SSE_HEAD, statusOf, until, type Script } from "./harness.ts";
 import { framed, grpcFixtures, proto, UNARY, whenWhole } from "./http2-bed.ts";
 
@@ -257,6 +258,39 @@ describe("while targets are at work", () => {
     expect(statusOf(await one.end())).toBe(429);
     await until(() => relayed.late.waiting === 0);
   });
+});
+
+test("a request goes to where its prompt came to be cached while it waited", async () => {
+  const index = PrefixIndex.create(1 << 20, 256);
+  const [near, home] = [paced(), paced()];
+  const prefixes = { index: index.buffer, missWeight: 2 };
+  const flow = { ...FLOW, late: { ...LATE, refreshMs: 1 } };
+  const relayed = relay([near.up.port, home.up.port], { flow, prefixes, promptTokensMax: 131_072 });
+  for (const row of relayed.rows) index.reset(row, 1e6, 4);
+  const [nearRow = -1, homeRow = -1] = relayed.rows;
+  const longs = [await begin(relayed.port, prompt("long0", LONG)), await begin(relayed.port, prompt("long1", LONG))];
+  await until(() => near.order.length + home.order.length === 2);
+  const talk = (more: string, priority: number): string => {
+    const messages = ["w ".repeat(20_000), more].map((content) => ({ role: "user", content }));
+    const body = JSON.stringify({ model: "m", stream: true, messages });
+    return post(body, `x-infermesh-priority: ${priority}\r\n${CLOSE}`);
+  };
+  const later = await begin(relayed.port, talk("later", 2));
+  await until(() => relayed.late.waiting === 1);
+  const sooner = await begin(relayed.port, talk("sooner", 0));
+  await until(() => relayed.late.waiting === 2);
+  // One of them is free: there goes the higher priority.
+  home.first(home.order[0]!);
+  await until(() => home.order.length === 2);
+  expect(relayed.late.waiting).toBe(1);
+  // Then both are, and where it would be alone it would have to be computed anew.
+  home.first("w");
+  near.first(near.order[0]!);
+  await until(() => relayed.late.waiting === 0 && home.order.length + near.order.length === 4);
+  expect([relayed.table.inFlight(nearRow), relayed.table.inFlight(homeRow)]).toEqual([1, 3]);
+  expect(relayed.stats.count("prefixExpected")).toBeGreaterThan(9000);
+  for (const one of [...longs, later, sooner]) one.leave();
+  await until(() => relayed.inFlight === 0);
 });
 
 /** A message that names the model first, and is as long as that. */
