@@ -40,6 +40,7 @@ import type { RouterMetrics } from "./obs/metrics.ts";
 import { type Decision, DECISIONS_MAX } from "./proxy/decisions.ts";
 import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
+import type { LateState } from "./proxy/late-state.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
@@ -64,8 +65,7 @@ export interface ControlOptions {
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
-  /** Requests are bound late where no policy says otherwise. */
-  readonly isLate: () => boolean;
+  readonly late: LateState;
   readonly isDraining: () => boolean;
   readonly readiness: Readiness;
   /** Begins an end in order. */
@@ -92,7 +92,7 @@ export class Control {
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
-      usual: () => (options.isLate() ? "late" : "score"),
+      late: options.late,
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);

@@ -82,7 +82,14 @@ export interface Binding<W> {
   readonly target: number;
   /** That the target is expected to compute. */
   readonly freshTokens: number;
+  /** Until it has computed what it has, and what it needs for this one. */
+  readonly aheadMs: number;
+  readonly workMs: number;
+  readonly kind: BindingKind;
 }
+
+/** Why it was its turn: it had waited for too long; it could still be in time; or it couldn't, and nobody else went before. */
+export type BindingKind = keyof typeof RANK;
 
 const FULL = 0;
 const BUSY = 1;
@@ -92,6 +99,7 @@ const REFRESHES_MAX = 16;
 /** Within a priority, lower goes first. */
 const RANK = { overdue: 0, inTime: 1, late: 2 } as const;
 const RANKS = 3;
+export const BINDING_KINDS: readonly BindingKind[] = ["overdue", "inTime", "late"];
 
 export class LateRoom<W extends LateWaiter> {
   readonly #config: LateConfig;
@@ -182,9 +190,10 @@ export class LateRoom<W extends LateWaiter> {
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
     const freshTokens = fresh(waiter, this.#target);
-    this.#account(this.#workMs(freshTokens, this.#target));
     this.#debts.left(waiter.tenant ?? "", this.#charge(freshTokens) / (waiter.weight ?? 1));
-    return { waiter, target: this.#target, freshTokens };
+    const [workMs, aheadMs] = [this.#workMs(freshTokens, this.#target), this.#waitMs[this.#target]!];
+    this.#account(workMs);
+    return { waiter, target: this.#target, freshTokens, aheadMs, workMs, kind: BINDING_KINDS[this.#rank % RANKS]! };
   }
 
   /** What its tenant is charged: a place that is taken and an answer cost others something too, however short a prompt is. */

@@ -18,7 +18,7 @@ import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Waiter } from "../flow/fair-order.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
-import type { LateBound } from "./late-news.ts";
+import type { HeldFor, LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
 import type { Wishes } from "./wishes.ts";
 
@@ -50,6 +50,8 @@ export class Choice<Way> {
   way: Way | null = null;
   /** The number by which the desk knows the request; 0: it was bound here. */
   lateId = 0;
+  /** For how long the desk had held it, and why it was bound there; null: it was bound here. */
+  held: HeldFor | null = null;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
   readonly #open: Open<Way>;
@@ -76,6 +78,7 @@ export class Choice<Way> {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
+    this.held = null;
     let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
       const mayHold = !isRetry && place === null && isBoundLate(context, model);
@@ -88,7 +91,7 @@ export class Choice<Way> {
   }
 
   /** Takes what the desk claimed; or gives it back. */
-  #take(context: WorkerContext, model: number, promptTokens: number, { id, row, tokens }: LateBound): number {
+  #take(context: WorkerContext, model: number, promptTokens: number, { id, row, tokens, why }: LateBound): number {
     const { routes, dispatch, late, counters } = context;
     const target = routes.target(row);
     const isAllowed = target !== undefined && dispatch.allows(row);
@@ -100,6 +103,7 @@ export class Choice<Way> {
       this.way = way;
       this.tokens = tokens;
       this.lateId = id;
+      this.held = why;
       // Of its prompt, what the desk took for cached.
       context.pick.cachedTokens = promptTokens - tokens;
       return row;

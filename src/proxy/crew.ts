@@ -224,6 +224,11 @@ export class Crew {
     return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
   }
 
+  /** Requests that wait for the model, to be bound late. */
+  heldFor(model: number): number {
+    return this.#late.held(model);
+  }
+
   /** What is known of requests that are bound late. */
   get late(): LateFigures {
     return this.#late.desk.figures(performance.now());
@@ -346,6 +351,7 @@ export class Crew {
     const timer = setTimeout(() => late.resolve(false), timeoutMs);
     const clean = await Promise.race([this.#drained.promise, late.promise]);
     clearTimeout(timer);
+    this.#late.stop();
     for (const thread of this.#threads) thread.end();
     return clean;
   }

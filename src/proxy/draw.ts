@@ -5,6 +5,7 @@
 import type { PromptPrefix } from "../flow/fair-order.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import type { HeldFor } from "./late-news.ts";
 import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
 import type { PromptParts } from "../wire/prompt-parts.ts";
@@ -51,9 +52,9 @@ export class Draw {
   }
 
   /** The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. */
-  end(model: number, row: number, tokens: number, isRetry: boolean): number {
+  end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null): number {
     const { prefixes, pick, decisions, counters, index } = this.#context;
-    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, prefixes?.lookup);
+    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
       prefixes.note(index, row, this.#prompt);

@@ -339,7 +339,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const isRetry = this.#attempts > 0;
     this.#draw.ask(this, this.fields.parts);
     const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry, place);
-    const at = this.#draw.end(this.model, row, tokens, isRetry);
+    const at = this.#draw.end(this.model, row, tokens, isRetry, choice.held);
     if (row < 0) return row;
     attempt.take(choice);
     this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);

@@ -462,16 +462,16 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.max(tokens, this.#promptTokens()) + this.#pieces;
   }
 
-  #remember(row: number, tokens: number): void {
+  #remember({ row, held }: GrpcAttempt, tokens: number): void {
     const { decisions } = this.#context;
-    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick);
+    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick, held);
     const id = this.#id;
     if (typeof id !== "number") decisions.name(at, id.source, id.valueStart, id.source.length);
     else decisions.name(at, ID, 0, writeId(id, ID, 0));
   }
 
   #claim(place: LateBound | null = null): GrpcAttempt | number {
-    const tokens = place?.tokens ?? this.#promptTokens();
+    const tokens = this.#promptTokens();
     const attempt = GrpcAttempt.claim(
       this.#context,
       this.#client,
@@ -481,7 +481,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#attempts > 0,
       place,
     );
-    if (typeof attempt !== "number") this.#remember(attempt.row, tokens);
+    if (typeof attempt !== "number") this.#remember(attempt, tokens);
     if (this.#span !== null && typeof attempt !== "number") {
       this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
     }

@@ -160,7 +160,7 @@ export class LateDesk {
     const { room } = model;
     if (room.waiting > 0) model.look(nowMs, nowDeciseconds);
     for (let next = room.waiting > 0 ? room.next(nowMs) : null; next !== null; next = room.next(nowMs)) {
-      const { waiter, target, freshTokens: tokens } = next;
+      const { waiter, target, freshTokens: tokens, aheadMs, workMs, kind } = next;
       const row = model.at(target);
       if (!this.#table.tryBegin(waiter.worker, row.row, tokens)) {
         // A worker took the last place by itself, for a retry or a hedge.
@@ -174,7 +174,8 @@ export class LateDesk {
       waiter.at = { row, prompt };
       row.look(nowMs, nowDeciseconds);
       const own = bound.get(waiter.worker);
-      const one = { id: waiter.id, row: row.row, tokens };
+      const why = { waitedMs: nowMs - waiter.cameMs, waiting: room.waiting + 1, aheadMs, workMs, kind };
+      const one = { id: waiter.id, row: row.row, tokens, why };
       if (own === undefined) bound.set(waiter.worker, [one]);
       else own.push(one);
     }

@@ -13,9 +13,9 @@ import type { Waiter } from "../flow/fair-order.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Transport } from "../net/stream.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
-import { isKvFull, isTold } from "../score/row-marks.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
+import { isOpen } from "./late-state.ts";
 import { nowMs } from "./clock.ts";
 
 /** Whose request it is; `F` is what is known of its model. */
@@ -89,22 +89,8 @@ export class LateLine<F extends { readonly model: number }> {
     return Atomics.load(this.#waiting, model) > 0;
   }
 
-  /**
-   * The target will have computed what it has within the horizon, or has nothing of ours; and its batch and cache have
-   * room. One that tells nothing of its load counts as open.
-   */
   isOpen(row: number): boolean {
-    const table = this.#table;
-    if (!this.#config.untold && !isTold(table, row)) return true;
-    const { words, floats } = table;
-    const word = table.blocksWord + rowWord(row);
-    const queued = Atomics.load(words, word + COLUMN.queuedTokens);
-    const active = Atomics.load(words, word + COLUMN.activeRequests);
-    const isSoon =
-      queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= this.#config.horizonMs ||
-      queued <= Atomics.load(words, word + COLUMN.tokenOffset);
-    const hasRoom = active < (floats[word + COLUMN.slots] ?? 0) && !isKvFull(table, row);
-    return isSoon && (hasRoom || table.inFlight(row) <= 0);
+    return isOpen(this.#config, this.#table, row);
   }
 
   /** The desk gives no sign: the thread that it is in is held up by something. Whoever waits is bound here. */
@@ -219,7 +205,8 @@ export class LateLine<F extends { readonly model: number }> {
 
   /** Gives these requests to the rows that were claimed for them. */
   bound(all: readonly LateBound[]): void {
-    for (const { id, row, tokens } of all) {
+    for (const place of all) {
+      const { id, row, tokens } = place;
       const asked = this.#asked.get(id);
       this.#asked.delete(id);
       if (asked === undefined) {
@@ -230,7 +217,7 @@ export class LateLine<F extends { readonly model: number }> {
       const { flow, waiter } = asked;
       const { cameMs } = waiter;
       waiter.lateId = 0;
-      if (waiter.owner.tryAgain(flow, { id, row, tokens })) this.#counts.lateBound(nowMs() - cameMs);
+      if (waiter.owner.tryAgain(flow, place)) this.#counts.lateBound(nowMs() - cameMs);
       else this.ask(flow, waiter, id);
     }
   }

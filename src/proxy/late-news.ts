@@ -1,6 +1,7 @@
 /** What workers tell the late desk, and what it answers: numbers of requests are each worker's own. */
 
 import type { PromptPrefix } from "../flow/fair-order.ts";
+import type { BindingKind } from "../flow/late-room.ts";
 
 /** A request that is held. Times are relative, since clocks of threads begin at different moments. */
 export interface LateAsk {
@@ -42,4 +43,16 @@ export interface LateBound {
   readonly row: number;
   /** Claimed, of its prompt: those that the target is not believed to have cached. */
   readonly tokens: number;
+  readonly why: HeldFor;
+}
+
+/** For how long a request was held, and why it was bound then and there. */
+export interface HeldFor {
+  readonly waitedMs: number;
+  /** Requests that waited for the model, itself among them. */
+  readonly waiting: number;
+  /** Until the target has computed what it has, and what this one takes. */
+  readonly aheadMs: number;
+  readonly workMs: number;
+  readonly kind: BindingKind;
 }

@@ -14,6 +14,7 @@ const OVERDUE_PART = 2 / 3;
 export class LateService {
   /** How many wait, by model, and last a count that goes on as long as the desk is at work: what workers look at. */
   readonly waiting: SharedArrayBuffer;
+  readonly #waiting: Int32Array;
   readonly #desk: LateDesk;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAtMs = Infinity;
@@ -26,14 +27,13 @@ export class LateService {
     tell: (worker: number, bound: readonly LateBound[]) => void,
   ) {
     this.waiting = new SharedArrayBuffer((table.modelsMax + 1) * 4);
-    this.#desk = new LateDesk(
-      lateConfig(config),
-      table,
-      new Int32Array(this.waiting),
-      () => Date.now(),
-      lookUpIn(index),
-      tell,
-    );
+    this.#waiting = new Int32Array(this.waiting);
+    this.#desk = new LateDesk(lateConfig(config), table, this.#waiting, () => Date.now(), lookUpIn(index), tell);
+  }
+
+  /** How many wait for the model. */
+  held(model: number): number {
+    return this.#waiting[model] ?? 0;
   }
 
   get desk(): LateDesk {
