@@ -21,6 +21,7 @@ export const ENTRIES = [
   "src/store/log-worker.ts",
   "src/trial/worker.ts",
   "src/lab/worker.ts",
+  "src/client/worker.ts",
 ];
 const INPUTS = ["src", "native", "proto", "package.json", "package-lock.json", "tsconfig.json"];
 const RECIPES = [

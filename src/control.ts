@@ -42,6 +42,7 @@ import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { LateState } from "./proxy/late-state.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { ArrivalStrategy } from "./score/strategies.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
@@ -60,6 +61,8 @@ export interface ControlOptions {
   readonly policies: () => PolicyAccess | null;
   /** What follows from them here. */
   readonly obeyed: () => Advice & { readonly views: PolicyViews };
+  /** By which models are balanced of which no policy says so. */
+  readonly strategy: () => ArrivalStrategy | "late";
   /** The last choice for the request of this id that some worker remembers. */
   readonly decision: (requestId: string) => Promise<Decision | null>;
   /** The configuration in force, as a file would hold it. */
@@ -93,6 +96,7 @@ export class Control {
       targets: () => targets.all(),
       views: () => options.obeyed().views,
       late: options.late,
+      byDefault: options.strategy,
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);

@@ -9,6 +9,7 @@ import type { Branch } from "./ctl/complete.ts";
 import { ctlTree } from "./ctl/tree.ts";
 import { GPU_CHILDREN, gpuChild } from "./gpu/child-roles.ts";
 import { beThrifty } from "./process.ts";
+import { loadBranch } from "./load-branch.ts";
 import { simBranch } from "./sim-branch.ts";
 
 /** Between a failure and the end of a process that something still holds up. */
@@ -179,8 +180,6 @@ const doctor =
 
 const selfTest: Lazy = async () => command((await import("./self-test.ts")).selfTestCommand);
 
-const loading: Lazy = async () => command((await import("./load-command.ts")).loadCommand);
-
 const benchGpu: Lazy = async () => command((await import("./bench-gpu.ts")).benchGpuCommand);
 
 const inspectStore: Lazy = async () => command((await import("./inspect-store.ts")).inspectStoreCommand);
@@ -215,7 +214,7 @@ const TREE: Branch = {
       "inspect-store": { doc: "Show what a control node's log holds, and check it.", load: inspectStore },
     }),
     sim: simBranch,
-    load: { doc: "Send requests to a server when they are due, and tell what came of them.", load: loading },
+    load: loadBranch,
     doctor: {
       doc: "Check this machine: limits, ports, clock, GPUs, the way to the mesh.",
       load: doctor("doctorMachine"),

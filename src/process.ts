@@ -130,6 +130,8 @@ const THRIFT: Readonly<Record<string, string>> = {
   BUN_JSC_thresholdForOptimizeAfterWarmUp: "20000",
   BUN_JSC_thresholdForOptimizeAfterLongWarmUp: "20000",
   BUN_JSC_numberOfGCMarkers: "1",
+  // Besides the engine's own collections Bun asks for one each second, as long as anything moves.
+  BUN_GC_TIMER_INTERVAL: "10000",
   // Else a thread wakes up again and again, to give back pages that are wanted again a moment later.
   MIMALLOC_PURGE_DELAY: "-1",
 };

@@ -32,6 +32,7 @@ import { LateState } from "./proxy/late-state.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
 import { Placement } from "./proxy/placement.ts";
 import { PrefixRows } from "./proxy/prefix-rows.ts";
+import { defaultStrategy } from "./proxy/strategies.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
@@ -144,14 +145,11 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
     policies: () => standing.policies,
     obeyed: () => policies,
+    strategy: () => defaultStrategy(reloads.config.proxy, reloads.config.flow.late.enabled),
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
-    late: new LateState(
-      () => reloads.config.flow.late,
-      table,
-      (model) => crew?.heldFor(model) ?? 0,
-    ),
+    late: new LateState(table, () => ({ config: reloads.config.flow.late, desk: crew })),
     isDraining: () => draining,
     readiness,
     leave: () => stopped.ask("POST /leave"),

@@ -39,10 +39,21 @@ export function placesOf(runtimes: readonly Runtime[], wayTo = AS_IT_IS): Served
         ...wayTo(endpoint),
         name: endpoints.length === 1 ? name : `${name}-${endpoint.name}`,
         ready: isServing(status.state),
-        models: registrableModels(models),
+        models: registrable(models),
       }))
       .filter(({ host }) => !host.startsWith("/")),
   );
+}
+
+/** A runtime that serves what it did has the same list as before. */
+const known = new WeakMap<readonly string[], readonly string[]>();
+
+function registrable(models: readonly string[]): readonly string[] {
+  const before = known.get(models);
+  if (before !== undefined) return before;
+  const made = registrableModels(models);
+  known.set(models, made);
+  return made;
 }
 
 /** What the membership is told; `advertise` is the host by which routers reach this machine, "" for where each listens. */

@@ -1,5 +1,5 @@
 /** Agents whose GPUs are those of a double of libnvidia-ml, and what they and their probes cost. */
-import { readdirSync, readFileSync } from "node:fs";
+import { dlopen, ptr } from "bun:ffi";
 import { Double } from "../../tests/gpu/double.ts";
 import { sourceOf } from "../../tests/process/gpu-source.ts";
 import { Bench, EXECUTABLE, type Started, until } from "../../tests/process/harness.ts";
@@ -43,15 +43,20 @@ export function pidsOf({ process }: Started): number[] {
   return [process.pid, ...probes.map(({ pid }) => pid)];
 }
 
-/** Of all threads, so far; those of threads that have ended by then are not in it. */
+const LIBC = dlopen("libc.so.6", { clock_gettime: { args: ["i32", "ptr"], returns: "i32" } });
+/** The last bits of a clock's number: of a process, by the scheduler's count (CPUCLOCK_SCHED). */
+const OF_PROCESS = 2;
+
+/** Of all threads that they have or had. */
 export function cpuSeconds(pids: readonly number[]): number {
-  let nanoseconds = 0;
+  const time = new BigInt64Array(2);
+  let seconds = 0;
   for (const pid of pids) {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
-    }
+    // clock_getcpuclockid's answer; a process that isn't there any more has no such clock.
+    if (LIBC.symbols.clock_gettime((~pid << 3) | OF_PROCESS, ptr(time)) !== 0) throw new Error(`no process ${pid}`);
+    seconds += Number(time[0]) + Number(time[1]) / 1e9;
   }
-  return nanoseconds / 1e9;
+  return seconds;
 }
 
 /** Their shares of the memory that they have, in MB. */

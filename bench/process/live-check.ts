@@ -81,7 +81,7 @@ function simulated(arrivals: readonly Arrival[]): Outcome {
     arrivals,
     nodes: Array.from({ length: NODES }, () => PROFILES["h100-8b"]),
     routers: 1,
-    router: { strategy: (targets, seed) => arrivalStrategy("ttft", targets, seed) },
+    router: { strategy: (seed) => arrivalStrategy("ttft", seed) },
     seed: 1,
     networkMs: 0.5 * MOCK_SPEED,
     sampleEveryMs: 100 * MOCK_SPEED,

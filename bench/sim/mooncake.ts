@@ -20,7 +20,8 @@ import type { Incident } from "../../src/sim/sim-node.ts";
 import type { RouterSpec } from "../../src/sim/sim-router.ts";
 import type { Outcome } from "../../src/sim/tally.ts";
 import { MOONCAKE_BLOCK_TOKENS, readTrace } from "../../src/sim/traces.ts";
-import { World, type WorldSpec } from "../../src/sim/world.ts";
+import { World } from "../../src/sim/world.ts";
+import type { WorldSpec } from "../../src/sim/world-spec.ts";
 
 const FOLDER = process.env["INFERMESH_TRACES"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
 const STEP_TOKENS = 768;
@@ -71,7 +72,7 @@ function arrivalsOf(name: TraceName): readonly Arrival[] {
 
 function strategyOf(name: StrategyName): RouterSpec["strategy"] {
   if (name === "late") return defaultsOf(lateSettings);
-  return (targets, seed) => arrivalStrategy(name satisfies ArrivalStrategy, targets, seed);
+  return (seed) => arrivalStrategy(name satisfies ArrivalStrategy, seed);
 }
 
 function troubled(trouble: Trouble, untilMs: number): Partial<WorldSpec> {

@@ -1,6 +1,6 @@
 /**
  * What Bun imports from libstdc++, taken over: each such relocation is bound to the shim or to musl, or needs nobody any
- * more. What Bun imports from musl stays as it is, for musl's loader.
+ * more. What Bun imports from musl stays as it is, for musl's loader, but for some functions that the shim does faster.
  *
  * A new version of Bun may import what nobody here provides, or no longer what was seen when this was written; both are
  * faults that name it, since then somebody has to look.
@@ -55,6 +55,9 @@ const MAY_BE_ABSENT: ReadonlySet<string> = new Set([
   "ZSTD_trace_decompress_end",
 ]);
 
+/** Those of the shim take the place of musl's (memory.c says why). */
+const FASTER: ReadonlySet<string> = new Set(["memcpy", "memmove", "memset", "memcmp", "bcmp"]);
+
 /** Functions of musl that the shim calls through Bun's own slots. */
 const SLOTS = {
   condWaitSlot: "pthread_cond_wait",
@@ -76,16 +79,17 @@ export interface ShimAddresses extends VtableAddresses {
   readonly onceCallSlot: number;
 }
 
-/** How many relocations were bound in which way. */
+/** How many relocations were bound in which way; of the faster functions, how many there are. */
 export interface ImportCounts {
   readonly shim: number;
+  readonly faster: number;
   readonly twins: number;
   readonly callOnce: number;
   readonly vtables: number;
 }
 
 /** As seen in Bun 1.4.0 and 1.4.5, on both processors. */
-export const BUN_IMPORTS: ImportCounts = { shim: 30, twins: 3, callOnce: 2, vtables: 3 };
+export const BUN_IMPORTS: ImportCounts = { shim: 30, faster: 5, twins: 3, callOnce: 2, vtables: 3 };
 
 export interface Rebound {
   readonly counts: ImportCounts;
@@ -94,7 +98,8 @@ export interface Rebound {
 
 /** Binds one relocation after the other, and keeps what was found. */
 class Rebinding {
-  readonly counts = { shim: 0, twins: 0, callOnce: 0, vtables: 0 };
+  readonly #counts = { shim: 0, twins: 0, callOnce: 0, vtables: 0 };
+  readonly #faster = new Set<string>();
   readonly found: Partial<Record<keyof ShimAddresses, number>> = {};
   readonly orphans: string[] = [];
   readonly #bun: ElfFile;
@@ -124,6 +129,10 @@ class Rebinding {
     );
   }
 
+  get counts(): ImportCounts {
+    return { ...this.#counts, faster: this.#faster.size };
+  }
+
   rebindAll(): void {
     for (const relocation of relocations(this.#bun)) this.#rebind(relocation);
   }
@@ -139,7 +148,7 @@ class Rebinding {
       throw this.#bun.fault(`the relocation of ${symbol.name} is of type ${type}, which is not known here`);
     }
     if (type === types.jump) this.#noteSlot(symbol.name, address);
-    if (this.#musl.has(symbol.name)) return;
+    if (this.#musl.has(symbol.name) && !FASTER.has(symbol.name)) return;
     // Copies are defined by the file itself, all the same they come from a library.
     if (type === types.copy) this.#dropVtable(relocation, symbol);
     else if (symbol.section === 0) this.#bind(relocation, symbol);
@@ -161,7 +170,7 @@ class Rebinding {
     setRelocation(this.#bun, { at: relocation.at, type: 0, symbol: 0, addend: 0 });
     // A library that is loaded later and brings libstdc++ must find the real one.
     hideSymbol(this.#bun, symbol);
-    this.counts.vtables += 1;
+    this.#counts.vtables += 1;
   }
 
   #bind(relocation: Relocation, { name, binding, value }: ElfSymbol): void {
@@ -177,18 +186,19 @@ class Rebinding {
       }
       if (name === "_ZSt11__once_call") this.found.onceCallSlot = address;
       setRelocation(this.#bun, { at, type, symbol: 0, addend: this.#roomAt + place });
-      this.counts.callOnce += 1;
+      this.#counts.callOnce += 1;
     } else if (ours !== undefined) {
       // With a value, an undefined symbol stands for the file's own PLT entry, which leads there in the end.
       if (value !== 0 && type !== types.jump) return;
       const target = ours.value + (type === types.absolute ? addend : 0);
       setRelocation(this.#bun, { at, type: types.relative, symbol: 0, addend: target });
-      this.counts.shim += 1;
+      if (FASTER.has(name)) this.#faster.add(name);
+      else this.#counts.shim += 1;
     } else if (twin !== undefined) {
       const symbol = this.#byName.get(twin);
       if (symbol === undefined || !this.#musl.has(twin)) throw this.#bun.fault(`does not import ${twin} from musl`);
       setRelocation(this.#bun, { at, type, symbol: symbol.index, addend });
-      this.counts.twins += 1;
+      this.#counts.twins += 1;
     } else if (binding !== BINDING.weak || !MAY_BE_ABSENT.has(name)) {
       this.orphans.push(name);
     }

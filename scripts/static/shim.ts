@@ -9,8 +9,8 @@ import { NotHere } from "./pins.ts";
 const SOURCES = resolve(import.meta.dir, "..", "..", "native", "static");
 
 /** No libc, no position-independent code, nothing that needs setting up before the first instruction. */
-const FLAGS = [
-  ..."-std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -static -nostdlib -no-pie -fno-pic -fno-pie".split(" "),
+export const FLAGS = [
+  ..."-std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -static -nostdlib -no-pie -fno-pic -fno-pie".split(" "),
   ..."-fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing".split(" "),
   // Else memset's loop becomes a call of memset.
   "-fno-tree-loop-distribute-patterns",

@@ -2,8 +2,8 @@
  * Sends calls over HTTP/2 (gRPC), many on a connection: as many as the server takes, then on another one. Each has a
  * deadline, which the server is told too.
  */
-import { GenerateAnswer } from "../load/fmaas.ts";
 import { FAILURE, type Flight } from "../load/flight.ts";
+import type { GrpcAnswer } from "../load/grpc-message.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { DialPlace, Stream, StreamHandlers } from "../net/stream.ts";
 import { formatTimeout } from "../wire/grpc-timeout.ts";
@@ -34,6 +34,8 @@ export interface GrpcOptions {
   readonly timeoutMs: number;
   /** A framed message. */
   readonly bytesOf: (flight: Flight) => Uint8Array;
+  /** What reads the service's answers, anew for each. */
+  readonly answer: () => GrpcAnswer;
 }
 
 export class GrpcSender implements Sender {
@@ -178,14 +180,14 @@ class GrpcLink implements Http2Listener {
 class GrpcCall implements StreamOwner {
   readonly #link: GrpcLink;
   readonly #flight: Flight;
-  readonly #answer: GenerateAnswer;
+  readonly #answer: GrpcAnswer;
   stream: Http2Stream | null = null;
   #isOver = false;
 
   constructor(link: GrpcLink, flight: Flight) {
     this.#link = link;
     this.#flight = flight;
-    this.#answer = new GenerateAnswer(link.home.options.isStreamed);
+    this.#answer = link.home.options.answer();
   }
 
   cancel(): void {
@@ -233,7 +235,9 @@ class GrpcCall implements StreamOwner {
     }
     this.#flight.promptTokens = this.#answer.promptTokens;
     this.#flight.outputTokens = this.#answer.outputTokens;
-    this.#over(this.#answer.isWhole ? "" : FAILURE.cut, this.#answer.isWhole ? "" : "it ended within a message");
+    const { error } = this.#answer;
+    if (error !== "") this.#over(FAILURE.told, error);
+    else this.#over(this.#answer.isWhole ? "" : FAILURE.cut, this.#answer.isWhole ? "" : "it ended within a message");
   }
 
   #over(failure: string, words: string): void {

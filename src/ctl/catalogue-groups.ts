@@ -1,4 +1,5 @@
 /** The groups of commands of `infermesh ctl`, imported like the others when they are run. */
+import { STRATEGIES } from "../policy/spec.ts";
 import type { Entry } from "./catalogue.ts";
 
 interface Group {
@@ -8,7 +9,7 @@ interface Group {
 
 /** Checked against the readers of the kinds by tests/ctl/policies.test.ts. */
 const KIND_NOTES = `acl SUBJECT/MODEL/ACTION: effect=allow|deny reason=TEXT
-balance MODEL or *: strategy=late|score|least-loaded|round-robin|random|two-choices weights={NODE: NUMBER}
+balance MODEL or *: strategy=${STRATEGIES.join("|")} weights={NODE: NUMBER}
 node ID: cordoned=true draining=true reason=TEXT
 pin MODEL: nodes=[ID,...] or selector={LABEL: VALUE}, minReplicas=N maxReplicas=N revision=TEXT
 priority TENANT, TENANT/MODEL or *: priority=0..3, 0 being served first

@@ -17,6 +17,8 @@ export interface Branch {
   readonly hidden?: boolean;
   /** With children: what runs when none of them is named, as the first of them. */
   readonly load?: () => Promise<Command<Section>>;
+  /** A word that names no child is an operand of what runs when none is named. */
+  readonly takesOperands?: boolean;
   readonly children?: Readonly<Record<string, Branch>>;
 }
 

@@ -9,26 +9,32 @@ import { EXIT } from "./client.ts";
 import type { Branch } from "./complete.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** A word that names no command may be an operand of the default one. */
+interface Grown extends CommandDef {
+  readonly takesOperands?: boolean;
+}
+
 /**
  * The tree as citty describes commands. A command hands its arguments to our own reader by `run`, which refuses what it
  * doesn't know; one without code, which tells the version, is `bare`.
  */
 export function grown(
   name: string,
-  { doc: description, hidden = false, load, children }: Branch,
+  { doc: description, hidden = false, load, children, takesOperands = false }: Branch,
   bare: () => void,
   run: (load: NonNullable<Branch["load"]>, rawArgs: readonly string[]) => Promise<void>,
-): CommandDef {
+): Grown {
   const meta = { name, description, hidden };
   if (children !== undefined) {
     const subCommands = Object.fromEntries(
       Object.entries(children).map(([word, branch]) => [word, grown(word, branch, bare, run)]),
     );
-    return defineCommand({
+    const group = defineCommand({
       meta,
       subCommands,
       ...(load === undefined ? {} : { default: Object.keys(children)[0] ?? "" }),
     });
+    return { ...group, takesOperands };
   }
   if (load === undefined) return defineCommand({ meta, run: bare });
   return defineCommand({ meta, run: ({ rawArgs }) => run(load, rawArgs) });
@@ -41,7 +47,7 @@ export async function dispatch(
   terminal: Terminal,
   columns: number,
 ): Promise<number | undefined> {
-  let at = root;
+  let at: Grown = root;
   let name = await nameOf(root);
   // `infermesh help router` is what many try first.
   let rest = args[0] === "help" ? [...args.slice(1), "--help"] : [...args];
@@ -50,7 +56,8 @@ export async function dispatch(
     if (Object.keys(children).length === 0) break;
     const [first] = rest;
     const fallback = await resolved(at.default);
-    const named = first !== undefined && !first.startsWith("-");
+    const isWord = first !== undefined && !first.startsWith("-");
+    const named = isWord && !(at.takesOperands === true && !Object.hasOwn(children, first));
     if (named && !Object.hasOwn(children, first)) {
       const hint = didYouMean(first, Object.keys(children));
       const shownName = JSON.stringify(first.slice(0, 64));

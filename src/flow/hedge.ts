@@ -15,6 +15,8 @@
 import { LatencyHistogram } from "./latency-histogram.ts";
 import type { HedgeConfig } from "./settings.ts";
 
+/** Of a model that is to be hedged though the settings hedge none: what the 95th percentile leaves. */
+const FORCED_SHARE = 0.05;
 /** The percentile is looked up anew after so many observations. */
 const REFRESH_AFTER = 16;
 
@@ -22,6 +24,7 @@ export class Hedge {
   readonly #config: HedgeConfig;
   readonly #latencies: LatencyHistogram;
   #balance = 0;
+  #shareMin = 0;
   #delayMs = Infinity;
   #unseen = 0;
 
@@ -30,9 +33,10 @@ export class Hedge {
     this.#latencies = new LatencyHistogram(config.halfLifeMs, nowMs);
   }
 
-  /** A request came that may be hedged. */
-  request(nowMs: number): void {
-    this.#balance = Math.min(this.#config.burst, this.#balance + this.#config.share);
+  /** A request came that may be hedged; `isForced`: also where the settings hedge none. */
+  request(nowMs: number, isForced = false): void {
+    this.#shareMin = isForced ? FORCED_SHARE : 0;
+    this.#balance = Math.min(this.#config.burst, this.#balance + this.#share);
     if (this.#latencies.decay(nowMs)) this.#refresh();
   }
 
@@ -55,10 +59,14 @@ export class Hedge {
     if (++this.#unseen >= REFRESH_AFTER || this.#delayMs === Infinity) this.#refresh();
   }
 
+  get #share(): number {
+    return this.#config.share > 0 ? this.#config.share : this.#shareMin;
+  }
+
   #refresh(): void {
     this.#unseen = 0;
-    const { share, samplesMin, quantile, delayMsMin } = this.#config;
-    const known = share > 0 && this.#latencies.total >= samplesMin;
+    const { samplesMin, quantile, delayMsMin } = this.#config;
+    const known = this.#share > 0 && this.#latencies.total >= samplesMin;
     this.#delayMs = known ? Math.max(delayMsMin, this.#latencies.quantile(quantile)) : Infinity;
   }
 }

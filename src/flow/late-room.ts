@@ -18,9 +18,10 @@
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
- * `lateShare` of the targets work at such. Whoever has waited for `waitMsMax` goes before all others of its priority,
- * wherever there is room, unless its tenant is ahead of others; but such get no more than `overdueShare` of what is done
- * for the others. Were it all, an overload would have everybody wait for that long, and none in time.
+ * `lateShare` of the targets are at work for `lateWorkMs` or more when such a one begins, fewer the longer it is: half as many for
+ * one of twice `lateWorkMs`. Whoever has waited for `waitMsMax` goes before all others of its priority, wherever there is
+ * room, unless its tenant is ahead of others; but such get no more than `overdueShare` of what is done for the others.
+ * Were it all, an overload would have everybody wait for that long, and none in time.
  *
  * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
  * it as so much more work: its `debt` (`tenant-debts.ts`).
@@ -123,7 +124,8 @@ export class LateRoom<W extends LateWaiter> {
   #soonest = -1;
   /** The least of the open ones' times for a token. */
   #leastMsPerToken = Infinity;
-  #mayBeLate = false;
+  /** Targets that have long work. */
+  #lateAtWork = 0;
   /** What work too much costs, as a multiple of it. */
   #crowd = 0;
 
@@ -218,7 +220,7 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, lateShare, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
     const targets = this.#targets;
     let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
     this.#leastMsPerToken = Infinity;
@@ -255,7 +257,7 @@ export class LateRoom<W extends LateWaiter> {
     }
     this.#first = first;
     this.#soonest = soonest;
-    this.#mayBeLate = lateAtWork < Math.max(1, lateShare * targets.count);
+    this.#lateAtWork = lateAtWork;
     this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / targets.count);
   }
 
@@ -307,6 +309,13 @@ export class LateRoom<W extends LateWaiter> {
     this.#consider(waiter, place, first, fresh(waiter, first), leastWork, busyMs, nowMs);
   }
 
+  /** Of work that nobody is in time for any more: so much that it has to wait for other such work. */
+  #isTooLong(work: number): boolean {
+    const { lateWorkMs, lateShare } = this.#config;
+    if (work <= lateWorkMs) return false;
+    return this.#lateAtWork >= Math.max(1, (lateShare * this.#targets.count * lateWorkMs) / work);
+  }
+
   #debtMs({ tenant = "" }: W, msPerToken: number): number {
     return this.#debts.tokens(tenant) * this.#config.tenantWeight * msPerToken;
   }
@@ -332,7 +341,7 @@ export class LateRoom<W extends LateWaiter> {
     const rank = this.#rankOf(waiter, answered, debt, nowMs);
     if (rank % RANKS !== RANK.overdue) {
       if (answered + price > busyMs) return;
-      if (rank % RANKS === RANK.late && work > lateWorkMs && !this.#mayBeLate) return;
+      if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
     }
     const value = this.#valueOf(waiter, rank, work + price + debt + this.#loadMs[target]!, nowMs);
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;

@@ -59,9 +59,9 @@ export const lateSettings = section({
     doc: "Requests waiting for each target that are counted for it at most.",
   }),
   lateShare: number({
-    default: 0.3,
+    default: 0.9,
     max: 1,
-    doc: "Part of the targets that may compute long prompts of requests that are out of patience, at a time.",
+    doc: "Part of the targets that may be at long work when a prompt of lateWork begins whose request is out of patience; for one of twice that work half of it, and so on.",
   }),
   lateWorkMs: duration({
     default: "1s",

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7fec7d443ab4cc4d5ebf271b output d98678b862326cc7e419e710
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 88fa5a274a74bd12c855f167 output 5b9b275b381fb0da122b3922
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -474,7 +474,7 @@ export interface ExplainRouteResponse {
   readonly reason: string;
   /** The likeliest and cheapest first, then those that can't be chosen, then some that do not serve the model. */
   readonly candidates: readonly Candidate[];
-  /** How requests of the model are balanced: "late", "score", "least-loaded", "two-choices", "random" or "round-robin". */
+  /** How requests of the model are balanced: "late", "ttft" or another strategy (docs/strategies.md). */
   readonly strategy: string;
 }
 
@@ -607,7 +607,7 @@ export interface Acl {
 
 /** How requests for a model are spread over its nodes. */
 export interface Balance {
-  /** "late", "score", "least-loaded", "round-robin", "random" or "two-choices". */
+  /** "late", "ttft", "round-robin" or another one of docs/strategies.md. */
   readonly strategy: string;
   /** Relative capacity by node, above zero; 1 is usual. */
   readonly weights: { readonly [key: string]: number };

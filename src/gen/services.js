@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7fec7d443ab4cc4d5ebf271b output fab8cc58c2a89547fcbdea54
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 88fa5a274a74bd12c855f167 output 7f076b684450037493bfe6ac
 export const SCHEMA = {
  "messages": {
   "infermesh.control.v1.ErrorDetail": {
@@ -1608,7 +1608,7 @@ export const SCHEMA = {
      "json": "strategy",
      "number": 8,
      "type": "string",
-     "doc": "How requests of the model are balanced: \"late\", \"score\", \"least-loaded\", \"two-choices\", \"random\" or \"round-robin\"."
+     "doc": "How requests of the model are balanced: \"late\", \"ttft\" or another strategy (docs/strategies.md)."
     }
    ]
   },
@@ -2013,7 +2013,7 @@ export const SCHEMA = {
      "json": "strategy",
      "number": 1,
      "type": "string",
-     "doc": "\"late\", \"score\", \"least-loaded\", \"round-robin\", \"random\" or \"two-choices\"."
+     "doc": "\"late\", \"ttft\", \"round-robin\" or another one of docs/strategies.md."
     },
     {
      "name": "weights",

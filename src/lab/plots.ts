@@ -14,6 +14,8 @@ export interface LinePlot {
   readonly x: Axis;
   readonly y: Axis;
   readonly lines: readonly Line[];
+  /** Which line is which stands above it, where the page's legend doesn't say so. */
+  readonly isKeyed?: boolean;
 }
 
 interface Axis {
@@ -37,7 +39,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => of[char]!);
 }
 
-export function linePlot({ title, x, y, lines }: LinePlot): string {
+export function linePlot({ title, x, y, lines, isKeyed = false }: LinePlot): string {
   const points = lines.flatMap((line) => line.points.filter(isKnown));
   const across = scaleOf(
     x,
@@ -76,9 +78,12 @@ export function linePlot({ title, x, y, lines }: LinePlot): string {
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeHtml(x.label)}</text>`,
     `<text transform="translate(14 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeHtml(y.label)}</text>`,
   ];
+  const key = lines.map(({ name, color }) => {
+    return `<li><i style="background:var(--c${color})"></i>${escapeHtml(name)}</li>`;
+  });
   return figure(
     title,
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">${[...grid, ...drawn, ...labels].join("")}</svg>`,
+    `${isKeyed ? `<ul class="key">${key.join("")}</ul>` : ""}<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">${[...grid, ...drawn, ...labels].join("")}</svg>`,
   );
 }
 
@@ -92,6 +97,7 @@ export interface Bar {
 const BAR_HEIGHT = 26;
 const NAME_WIDTH = 130;
 const VALUE_WIDTH = 90;
+const NAME_CHARACTERS_MAX = 18;
 
 /** Lying bars from 0 to `max`. */
 export function barPlot(title: string, bars: readonly Bar[], max: number): string {
@@ -101,7 +107,7 @@ export function barPlot(title: string, bars: readonly Bar[], max: number): strin
     const y = at * BAR_HEIGHT + 4;
     const width = max > 0 && Number.isFinite(value) ? fixed(Math.max(0, value / max) * room) : "0";
     return [
-      `<text x="${NAME_WIDTH - 10}" y="${y + 10}" dy="0.32em" text-anchor="end">${escapeHtml(name)}</text>`,
+      `<text x="${NAME_WIDTH - 10}" y="${y + 10}" dy="0.32em" text-anchor="end">${escapeHtml(shortened(name))}<title>${escapeHtml(name)}</title></text>`,
       `<rect x="${NAME_WIDTH}" y="${y}" width="${width}" height="20" rx="2" style="fill:var(--c${color})"/>`,
       `<text x="${NAME_WIDTH + Number(width) + 8}" y="${y + 10}" dy="0.32em" class="value">${escapeHtml(written)}</text>`,
     ].join("");
@@ -110,6 +116,11 @@ export function barPlot(title: string, bars: readonly Bar[], max: number): strin
     title,
     `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeHtml(title)}">${rows.join("")}</svg>`,
   );
+}
+
+/** As long as there is room for. */
+function shortened(name: string): string {
+  return name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX - 1)}…` : name;
 }
 
 function figure(title: string, inside: string): string {
@@ -160,10 +171,16 @@ function niceStep(about: number): number {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= about * (1 - 1e-9))!;
 }
 
+/** Where a few would do for decades, they are too few for less than one. */
 function logTicks(from: number, to: number): number[] {
+  const few = ticksBy([1, 2, 5], from, to);
+  return few.length >= 3 ? few : ticksBy([1, 1.5, 2, 3, 4, 5, 6, 7, 8], from, to);
+}
+
+function ticksBy(factors: readonly number[], from: number, to: number): number[] {
   const ticks: number[] = [];
   for (let power = 10 ** Math.floor(Math.log10(from)); power <= to; power *= 10) {
-    for (const factor of [1, 2, 5]) if (power * factor >= from && power * factor <= to) ticks.push(power * factor);
+    for (const factor of factors) if (power * factor >= from && power * factor <= to) ticks.push(power * factor);
   }
   return ticks;
 }

@@ -2,8 +2,8 @@
 import { formatDuration } from "../base/units.ts";
 import type { Figures, Result } from "../sim/figures.ts";
 import { groupName, type Scenario, STRATEGIES, type StrategyName, type Work } from "../sim/scenario.ts";
+import { count, type FigureColumn, figuresTable, htmlPage, legend, ms, percent, short, textTable } from "./page.ts";
 import { barPlot, escapeHtml, type Line, linePlot } from "./plots.ts";
-import { STYLE } from "./report-style.ts";
 
 /** Ours, or what stands alone. */
 const STRONG: StrategyName = "late";
@@ -15,14 +15,14 @@ export function reportOf(name: string, scenario: Scenario, results: readonly Res
   const body = [
     `<h1>${escapeHtml(title)}</h1>`,
     `<p>${escapeHtml(summary(scenario, all))}</p>`,
-    legend(all),
+    legend(all.map(({ strategy }) => [strategy, colorOf(strategy)])),
     plots(scenario, results),
     "<h2>Figures</h2>",
     "<p>Times in milliseconds. The best of each column is in bold.</p>",
-    figuresTable(all),
+    figuresTable("strategy", all, ({ strategy }) => strategy, COLUMNS),
     "<h2>Utilisation by group of nodes</h2>",
     "<p>Part of the time while requests come in which nodes compute.</p>",
-    table(
+    textTable(
       ["strategy", ...groups],
       all.map((figures) => [figures.strategy, ...figures.utilisationByGroup.map(percent)]),
     ),
@@ -30,8 +30,7 @@ export function reportOf(name: string, scenario: Scenario, results: readonly Res
     scenarioTables(scenario),
     notes(),
   ];
-  const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)}</title><style>${STYLE}</style>`;
-  return `<!doctype html>\n<html lang="en"><head>${head}</head><body><main>\n${body.join("\n")}\n</main></body></html>\n`;
+  return htmlPage(title, body);
 }
 
 function summary({ cells, nodes, durationMs, seed, slo, routers }: Scenario, all: readonly Figures[]): string {
@@ -45,13 +44,6 @@ function summary({ cells, nodes, durationMs, seed, slo, routers }: Scenario, all
 }
 
 const colorOf = (strategy: StrategyName): number => STRATEGIES.indexOf(strategy);
-
-function legend(all: readonly Figures[]): string {
-  const items = all.map(
-    ({ strategy }) => `<li><i style="background:var(--c${colorOf(strategy)})"></i>${strategy}</li>`,
-  );
-  return `<ul class="legend">${items.join("")}</ul>`;
-}
 
 function plots(scenario: Scenario, results: readonly Result[]): string {
   const line = ({ figures: { strategy } }: Result, points: Line["points"]): Line => ({
@@ -81,7 +73,7 @@ function plots(scenario: Scenario, results: readonly Result[]): string {
         const { ttftCdfMs } = result.curves;
         return line(
           result,
-          ttftCdfMs.map((ms, at) => [ms, at / (ttftCdfMs.length - 1)]),
+          ttftCdfMs.map((value, at) => [value, at / (ttftCdfMs.length - 1)]),
         );
       }),
     }),
@@ -126,22 +118,9 @@ function plots(scenario: Scenario, results: readonly Result[]): string {
   ].join("\n")}</div>`;
 }
 
-interface Column {
-  readonly title: string;
-  readonly value: (figures: Figures) => number;
-  readonly write: (value: number) => string;
-  /** 1: more is better, -1: less is; 0: neither. */
-  readonly better: -1 | 0 | 1;
-}
-
-/** As an axis has it. */
-const short = (value: number): string => Number(value.toPrecision(6)).toLocaleString("en");
-const percent = (part: number): string => (Number.isFinite(part) ? `${(part * 100).toFixed(1)} %` : "-");
-const ms = (value: number): string => (Number.isFinite(value) ? value.toFixed(value < 99.5 ? 1 : 0) : "-");
-const count = (value: number): string => value.toLocaleString("en");
 const money = (value: number): string => (Number.isFinite(value) ? value.toFixed(6) : "-");
 
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly FigureColumn<Figures>[] = [
   { title: "requests", value: ({ requests }) => requests, write: count, better: 0 },
   { title: "good", value: ({ goodput }) => goodput, write: (part) => `${(part * 100).toFixed(2)} %`, better: 1 },
   { title: "refused", value: ({ refused }) => refused, write: count, better: 0 },
@@ -162,32 +141,6 @@ const COLUMNS: readonly Column[] = [
   { title: "cost / 1k", value: ({ costBusy }) => costBusy ?? NaN, write: money, better: -1 },
   { title: "provisioned / 1k", value: ({ costProvisioned }) => costProvisioned ?? NaN, write: money, better: 0 },
 ];
-
-function figuresTable(all: readonly Figures[]): string {
-  const best = COLUMNS.map(({ value, better }) => {
-    const known = all.map(value).filter(Number.isFinite);
-    if (better === 0 || known.length < 2) return NaN;
-    return better === 1 ? Math.max(...known) : Math.min(...known);
-  });
-  const rows = all.map((figures) => {
-    const cells = COLUMNS.map(({ value, write }, at) => {
-      const of = value(figures);
-      const text = escapeHtml(write(of));
-      return `<td>${of === best[at] ? `<b>${text}</b>` : text}</td>`;
-    });
-    return `<tr><th scope="row">${figures.strategy}</th>${cells.join("")}</tr>`;
-  });
-  const head = `<tr><th scope="col">strategy</th>${COLUMNS.map(({ title }) => `<th scope="col">${title}</th>`).join("")}</tr>`;
-  return `<div class="wide"><table><thead>${head}</thead><tbody>${rows.join("")}</tbody></table></div>`;
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const head = heads.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join("");
-  const body = rows.map(([first = "", ...rest]) => {
-    return `<tr><th scope="row">${escapeHtml(first)}</th>${rest.map((text) => `<td>${escapeHtml(text)}</td>`).join("")}</tr>`;
-  });
-  return `<div class="wide"><table><thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
-}
 
 function scenarioTables(scenario: Scenario): string {
   const { nodes, workload, failures, samples, network } = scenario;
@@ -212,9 +165,9 @@ function scenarioTables(scenario: Scenario): string {
     formatDuration(forMs),
   ]);
   return [
-    table(["nodes", "count", "profile", "slice", "zone", "price / hour"], groups),
-    table(["work", "arrivals", "prompts", "answers", "tenants"], works),
-    failing.length === 0 ? "" : table(["failure", "group", "nodes", "at", "for"], failing),
+    textTable(["nodes", "count", "profile", "slice", "zone", "price / hour"], groups),
+    textTable(["work", "arrivals", "prompts", "answers", "tenants"], works),
+    failing.length === 0 ? "" : textTable(["failure", "group", "nodes", "at", "for"], failing),
     `<p>Samples every ${formatDuration(samples.everyMs)}, ${formatDuration(samples.delayMs)} old when they come${samples.loss > 0 ? `, ${percent(samples.loss)} of them lost` : ""}. ${formatDuration(network.withinMs)} to a node of the same zone, one way; ${formatDuration(network.betweenMs)} to others.</p>`,
   ].join("\n");
 }

@@ -36,6 +36,8 @@ export class Flight {
   endMs = Number.NaN;
   /** Events with text. */
   events = 0;
+  /** What this side alone was late by: it was due, there was room for it, and it was not sent. NaN: there was no room. */
+  lagMs = Number.NaN;
   /** What the server says of its tokens; -1: nothing. */
   promptTokens = -1;
   outputTokens = -1;

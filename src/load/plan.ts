@@ -68,6 +68,25 @@ function shaped(dueMs: number, { prompt, output }: Shapes, prng: Prng): Planned 
   return { dueMs, promptTokens: drawLength(prompt, prng), outputTokens: drawLength(output, prng), hashes: ALONE };
 }
 
+/** Of a plan each `of`-th request, from `index` on: all shares together send what the plan has, at its times. */
+export class SharedPlan implements Plan {
+  readonly #plan: Plan;
+  readonly #of: number;
+  #skips: number;
+
+  constructor(plan: Plan, { index, of }: { readonly index: number; readonly of: number }) {
+    this.#plan = plan;
+    this.#of = of;
+    this.#skips = index;
+  }
+
+  next(): Planned | null {
+    for (; this.#skips > 0; this.#skips -= 1) if (this.#plan.next() === null) return null;
+    this.#skips = this.#of - 1;
+    return this.#plan.next();
+  }
+}
+
 export interface TraceChange {
   /** So many times as fast. */
   readonly speed: number;

@@ -5,31 +5,22 @@
  * Counted are the requests that were due after the warm-up, those that failed as well: a request that failed was not good.
  * Unfinished ones (the run was stopped) are told and not counted. A whole answer (no stream) has its first token with its
  * last, and no ITL.
+ *
+ * A run is only as good as its generator: `lagMs` is what this side alone was late by, and `isLagging` says that it was so
+ * late that nobody should trust the rest.
  */
+import { type Course, courseOf } from "./course.ts";
 import { FAILURE } from "./flight.ts";
+import { isGood, type Slo, ttftOf } from "./slo.ts";
 import { shares, spreadOf, type Spread } from "./spread.ts";
-import type { Row, Tally } from "./tally.ts";
+import type { Tally } from "./tally.ts";
 
 /** A request counts as sent late from here on: timers of this process are exact to about a millisecond. */
 export const LATE_MS = 5;
+/** A generator whose p99 is later than this, and than a twentieth of the median TTFT, could not keep up. */
+export const LAG_MS = 5;
+const LAG_SHARE = 0.05;
 const CDF_POINTS = 200;
-const SECONDS_MAX = 86_400;
-
-export interface Slo {
-  readonly ttftMs: number;
-  /** Mean of a request. */
-  readonly itlMs: number;
-  /** 0: none. */
-  readonly endMs: number;
-}
-
-export interface Second {
-  readonly second: number;
-  readonly due: number;
-  readonly ok: number;
-  readonly failed: number;
-  readonly outputTokens: number;
-}
 
 /** What was asked, in words; the shell knows. */
 export interface LoadAbout {
@@ -44,7 +35,7 @@ export interface LoadAbout {
 
 export interface LoadReport extends LoadAbout {
   readonly kind: "infermesh-load";
-  readonly version: 1;
+  readonly version: 2;
   /** From the warm-up's end to the last end of a request. */
   readonly durationMs: number;
   readonly warmUpMs: number;
@@ -69,6 +60,10 @@ export interface LoadReport extends LoadAbout {
   readonly behindMs: Spread;
   /** Sent later than LATE_MS, or never. */
   readonly late: number;
+  /** From when requests were due and there was room for them to when they were sent: what this side alone was late by. */
+  readonly lagMs: Spread;
+  /** It was too late for the rest to be trusted. */
+  readonly isLagging: boolean;
   readonly promptTokens: number;
   readonly outputTokens: number;
   readonly outputTokensPerSecond: number | null;
@@ -78,9 +73,11 @@ export interface LoadReport extends LoadAbout {
   readonly hitRate: number | null;
   readonly errors: readonly { readonly kind: string; readonly count: number; readonly words: string }[];
   readonly nodes: readonly { readonly node: string; readonly requests: number; readonly outputTokens: number }[];
-  /** TTFT of equal shares of the requests, from the least to the greatest. */
+  /** Of equal shares of the requests, from the least to the greatest. */
   readonly ttftCdfMs: readonly number[];
-  readonly seconds: readonly Second[];
+  readonly itlCdfMs: readonly number[];
+  readonly endCdfMs: readonly number[];
+  readonly course: Course;
 }
 
 export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
@@ -88,9 +85,9 @@ export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
   const itls: number[] = [];
   const ends: number[] = [];
   const behind: number[] = [];
+  const lags: number[] = [];
   const errors = new Map<string, number>();
   const nodes = new Map<string, { requests: number; outputTokens: number }>();
-  const seconds = new Seconds();
   const sums = { ok: 0, failed: 0, unfinished: 0, warmUp: 0, good: 0, late: 0, prompt: 0, output: 0 };
   let [cached, cachedOf, isCacheTold, lastMs] = [0, 0, false, tally.warmUpMs];
   for (let index = 0; index < tally.rows; index += 1) {
@@ -106,20 +103,18 @@ export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
     const behindMs = Number.isNaN(row.sentMs) ? row.endMs - row.dueMs : row.sentMs - row.dueMs;
     behind.push(behindMs);
     if (behindMs > LATE_MS) sums.late += 1;
+    if (!Number.isNaN(row.lagMs)) lags.push(row.lagMs);
     lastMs = Math.max(lastMs, row.endMs);
-    seconds.note(row);
     if (row.failure !== "") {
       sums.failed += 1;
       errors.set(row.failure, (errors.get(row.failure) ?? 0) + 1);
       continue;
     }
     sums.ok += 1;
-    const endMs = row.endMs - row.dueMs;
-    const ttftMs = ttftOf(row);
-    ttfts.push(ttftMs);
-    ends.push(endMs);
+    ttfts.push(ttftOf(row));
+    ends.push(row.endMs - row.dueMs);
     if (!Number.isNaN(row.itlMs)) itls.push(row.itlMs);
-    if (isGood(ttftMs, row.itlMs, endMs, slo)) sums.good += 1;
+    if (isGood(row, slo)) sums.good += 1;
     sums.prompt += row.promptTokens;
     sums.output += Math.max(0, row.outputTokens);
     if (row.cachedTokens >= 0) {
@@ -135,10 +130,11 @@ export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
   const requests = sums.ok + sums.failed;
   const durationMs = lastMs - tally.warmUpMs;
   const perSecond = (count: number) => (durationMs > 0 ? (count * 1000) / durationMs : null);
-  const sortedTtfts = Float64Array.from(ttfts).sort();
+  const sorted = { ttft: ascending(ttfts), itl: ascending(itls), end: ascending(ends) };
+  const [ttftMs, lagMs] = [spreadOf(sorted.ttft), spreadOf(ascending(lags))];
   return {
     kind: "infermesh-load",
-    version: 1,
+    version: 2,
     ...about,
     durationMs,
     warmUpMs: tally.warmUpMs,
@@ -152,12 +148,14 @@ export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
     goodPerSecond: perSecond(sums.good),
     duePerSecond: perSecond(requests),
     okPerSecond: perSecond(sums.ok),
-    ttftMs: spreadOf(sortedTtfts),
-    itlMs: spreadOf(Float64Array.from(itls).sort()),
+    ttftMs,
+    itlMs: spreadOf(sorted.itl),
     gapMs: tally.gaps.spread(),
-    endMs: spreadOf(Float64Array.from(ends).sort()),
-    behindMs: spreadOf(Float64Array.from(behind).sort()),
+    endMs: spreadOf(sorted.end),
+    behindMs: spreadOf(ascending(behind)),
     late: sums.late,
+    lagMs,
+    isLagging: (lagMs.p99 ?? 0) > Math.max(LAG_MS, LAG_SHARE * (ttftMs.p50 ?? 0)),
     promptTokens: sums.prompt,
     outputTokens: sums.output,
     outputTokensPerSecond: perSecond(sums.output),
@@ -167,41 +165,13 @@ export function reportOf(tally: Tally, slo: Slo, about: LoadAbout): LoadReport {
       .map(([kind, count]) => ({ kind, count, words: tally.words.get(kind) ?? "" }))
       .toSorted((a, b) => b.count - a.count),
     nodes: [...nodes].map(([node, its]) => ({ node, ...its })).toSorted((a, b) => (a.node < b.node ? -1 : 1)),
-    ttftCdfMs: shares(sortedTtfts, CDF_POINTS),
-    seconds: seconds.all(),
+    ttftCdfMs: shares(sorted.ttft, CDF_POINTS),
+    itlCdfMs: shares(sorted.itl, CDF_POINTS),
+    endCdfMs: shares(sorted.end, CDF_POINTS),
+    course: courseOf(tally, slo, lastMs),
   };
 }
 
-export function ttftOf({ firstMs, endMs, dueMs }: Row): number {
-  return (Number.isNaN(firstMs) ? endMs : firstMs) - dueMs;
-}
-
-function isGood(ttftMs: number, itlMs: number, endMs: number, slo: Slo): boolean {
-  if (ttftMs > slo.ttftMs || (slo.endMs > 0 && endMs > slo.endMs)) return false;
-  return Number.isNaN(itlMs) || itlMs <= slo.itlMs;
-}
-
-/** The run second by second: what was due in it, and what ended. */
-class Seconds {
-  readonly #all = new Map<number, { due: number; ok: number; failed: number; outputTokens: number }>();
-
-  note(row: Row): void {
-    const due = this.#at(row.dueMs);
-    due.due += 1;
-    const end = this.#at(row.endMs);
-    if (row.failure === "") end.ok += 1;
-    else end.failed += 1;
-    if (row.failure === "") end.outputTokens += Math.max(0, row.outputTokens);
-  }
-
-  all(): Second[] {
-    return [...this.#all].map(([second, its]) => ({ second, ...its })).toSorted((a, b) => a.second - b.second);
-  }
-
-  #at(ms: number): { due: number; ok: number; failed: number; outputTokens: number } {
-    const second = Math.min(SECONDS_MAX, Math.floor(ms / 1000));
-    const known = this.#all.get(second) ?? { due: 0, ok: 0, failed: 0, outputTokens: 0 };
-    this.#all.set(second, known);
-    return known;
-  }
+function ascending(values: readonly number[]): Float64Array {
+  return Float64Array.from(values).sort();
 }

@@ -24,6 +24,9 @@ export interface RunLimits {
   readonly durationMs: number;
   /** What is due before is sent, but not counted. */
   readonly warmUpMs: number;
+  /** The number of the first request, and what lies between two. */
+  readonly numberFirst: number;
+  readonly numberStep: number;
 }
 
 export class Run {
@@ -41,6 +44,8 @@ export class Run {
   #waitingFrom = 0;
   #expired: Flight[] = [];
   inFlight = 0;
+  /** When there came to be room after there had been none. */
+  #roomSinceMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
   constructor(plan: Plan, limits: RunLimits, tally: Tally) {
@@ -131,7 +136,8 @@ export class Run {
     flight.isOver = true;
     flight.failure = failure;
     flight.endMs = nowMs;
-    if (!Number.isNaN(flight.sentMs)) this.inFlight -= 1;
+    if (!Number.isNaN(flight.sentMs)) this.#leave(nowMs);
+    else if (this.inFlight < this.#limits.flightsMax) flight.lagMs = this.#lagOf(flight, nowMs);
     this.#tally.ended(flight);
   }
 
@@ -147,14 +153,26 @@ export class Run {
 
   #send(flight: Flight, nowMs: number): Flight {
     flight.sentMs = nowMs;
+    flight.lagMs = this.#lagOf(flight, nowMs);
     this.inFlight += 1;
     this.#tally.sent(flight);
     return flight;
   }
 
+  #leave(nowMs: number): void {
+    if (this.inFlight === this.#limits.flightsMax) this.#roomSinceMs = nowMs;
+    this.inFlight -= 1;
+  }
+
+  /** For how long it could have been sent. */
+  #lagOf({ dueMs }: Flight, nowMs: number): number {
+    return Math.max(0, nowMs - Math.max(dueMs, this.#roomSinceMs));
+  }
+
   #enlist(planned: Planned, dueMs: number, into: Flight[] | null): Flight {
     const isWarmUp = dueMs - this.#startMs < this.#limits.warmUpMs;
-    const flight = new Flight(this.#planned, planned, dueMs, isWarmUp);
+    const { numberFirst, numberStep } = this.#limits;
+    const flight = new Flight(numberFirst + this.#planned * numberStep, planned, dueMs, isWarmUp);
     this.#planned += 1;
     this.#tally.due(flight);
     this.#open.push(flight);

@@ -154,12 +154,22 @@ export const loadSettings = section({
     max: 65_536,
     doc: "Connections at once, as far as they are needed; requests that are due beyond them wait, which counts. Over gRPC: calls.",
   }),
+  workers: integer({
+    default: 1,
+    min: 1,
+    max: 64,
+    doc: "Threads that send. Each has every so-manieth request at the time at which it is due, and its part of the connections: together they send what one alone would.",
+  }),
   seed: integer({ default: 1, doc: "Arrivals, lengths and texts follow from it: the same seed asks for the same." }),
   stream: flag({ default: true, doc: "Ask for streams (server-sent events), which tell of each token's time." }),
   api: choice(["chat", "completions"], { default: "chat", doc: "Which of OpenAI's APIs." }),
+  grpc: choice(["fmaas", "kserve"], {
+    default: "fmaas",
+    doc: "By which service grpc:// targets are asked: fmaas.GenerationService (vLLM's adapter, TGIS), or inference.GRPCInferenceService (KServe's protocol, with the tensors of Triton's vLLM backend).",
+  }),
   usage: flag({
     default: true,
-    doc: "Ask streams to end with their counts of tokens (stream_options), which some servers refuse.",
+    doc: "Ask for counts of tokens, which some servers refuse: streams for stream_options, KServe for return_num_*_tokens.",
   }),
   ignoreEos: flag({
     default: false,
@@ -192,7 +202,7 @@ export const loadSettings = section({
     default: "",
     placeholder: "DIR",
     lengthMax: PATH_CHARACTERS_MAX,
-    doc: "Also write report.json and requests.csv into this folder, which is made if it is not there.",
+    doc: "Also write report.html (for a browser), report.json, requests.csv and requests.jsonl into this folder, which is made if it is not there.",
   }),
 });
 export type LoadConfig = Infer<typeof loadSettings>;
@@ -211,6 +221,10 @@ export function loadContradiction(config: LoadConfig): string {
   if (config.overMs > 0 && config.rate.rates.length < 2) {
     return "--over says how long a ramp or steps take; give a --rate such as 10..200";
   }
+  const { workers, concurrency, connections } = config;
+  if (workers > connections) return `--workers ${workers} need a connection each; give more --connections, or fewer`;
+  if (concurrency > 0 && workers > concurrency)
+    return `--workers ${workers} need a request each; give a higher --concurrency, or fewer`;
   const durationMs = durationOf(config);
   if (config.warmupMs > 0 && config.warmupMs >= durationMs)
     return "--warmup takes all of --duration; nothing would be counted";

@@ -50,6 +50,14 @@ const STEP = Math.log(1.01);
 const LEAST = 0.001;
 const BINS = 2400;
 
+/** What one holds, for another thread. */
+export interface HistogramState {
+  readonly counts: Float64Array;
+  readonly count: number;
+  readonly sum: number;
+  readonly max: number;
+}
+
 /** Counts by value, each bin a hundredth wide: quantiles are off by half of that at most. Up to some months. */
 export class LogHistogram {
   readonly #counts = new Float64Array(BINS);
@@ -63,6 +71,18 @@ export class LogHistogram {
     this.#count += 1;
     this.#sum += value;
     if (value > this.#max) this.#max = value;
+  }
+
+  state(): HistogramState {
+    return { counts: this.#counts, count: this.#count, sum: this.#sum, max: this.#max };
+  }
+
+  /** As if all that another one was given had come here. */
+  absorb({ counts, count, sum, max }: HistogramState): void {
+    for (let bin = 0; bin < BINS; bin += 1) this.#counts[bin] = this.#counts[bin]! + counts[bin]!;
+    this.#count += count;
+    this.#sum += sum;
+    this.#max = Math.max(this.#max, max);
   }
 
   spread(): Spread {

@@ -18,6 +18,7 @@ export function loadTable(report: LoadReport): string[] {
     ["ITL, each gap", report.gapMs],
     ["end to end", report.endMs],
     ["behind schedule", report.behindMs],
+    ["generator's own lag", report.lagMs],
   ];
   const counted = [
     `${report.requests} in ${figure(report.durationMs / 1000)} s`,
@@ -48,6 +49,7 @@ export function loadTable(report: LoadReport): string[] {
       `${report.late} of ${report.requests} requests were sent more than 5 ms behind schedule, or never: ${LATE_WORDS}`,
     );
   }
+  if (report.isLagging) lines.push("", lagWords(report));
   if (report.nodes.some(({ node }) => node !== "")) {
     lines.push("", "node".padEnd(NAME_WIDTH) + "requests".padStart(CELL_WIDTH) + "tokens".padStart(CELL_WIDTH));
     for (const { node, requests, outputTokens } of report.nodes) {
@@ -64,7 +66,12 @@ export function loadTable(report: LoadReport): string[] {
   return lines;
 }
 
-const LATE_WORDS = "latencies count from when they were due. More connections, or another process, may help.";
+/** Said to all who look at a run that its own generator spoilt. */
+export function lagWords({ lagMs }: LoadReport): string {
+  return `The generator was late by p99 ${figure(lagMs.p99)} ms: it could not keep up, so don't trust this run. More --workers, a lower rate, or another machine may help.`;
+}
+
+const LATE_WORDS = "latencies count from when they were due. More --connections, or --workers, may help.";
 
 function sloWords({ slo }: LoadReport): string {
   const end = slo.endMs > 0 ? `, all <= ${figure(slo.endMs)} ms` : "";
@@ -88,7 +95,7 @@ function figure(value: number | null): string {
 }
 
 export const CSV_HEAD =
-  "number,due_ms,sent_ms,first_ms,end_ms,itl_ms,prompt_tokens,output_tokens,cached_tokens,status,node,outcome,warm_up";
+  "number,due_ms,sent_ms,first_ms,end_ms,itl_ms,prompt_tokens,output_tokens,cached_tokens,status,node,outcome,warm_up,lag_ms";
 
 /** A line each, in the order in which they ended; an empty cell: there is none. */
 export function* csvLines(tally: Tally): Generator<string> {
@@ -113,7 +120,29 @@ function csvLine(row: Row): string {
     quoted(row.node),
     row.failure === "" ? "ok" : quoted(row.failure),
     row.isWarmUp ? 1 : 0,
+    ms(row.lagMs),
   ].join(",");
+}
+
+/** The same as JSON, an object a line; null: there is none. */
+export function* jsonLines(tally: Tally): Generator<string> {
+  for (let index = 0; index < tally.rows; index += 1) {
+    const { failure, ...row } = tally.row(index);
+    const { promptTokens, outputTokens, cachedTokens, status } = row;
+    const known = (count: number) => (count < 0 ? null : count);
+    const counts = {
+      promptTokens: known(promptTokens),
+      outputTokens: known(outputTokens),
+      cachedTokens: known(cachedTokens),
+    };
+    // What is not a number becomes null of itself.
+    yield JSON.stringify({
+      ...row,
+      ...counts,
+      status: status === 0 ? null : status,
+      outcome: failure === "" ? "ok" : failure,
+    });
+  }
 }
 
 function quoted(text: string): string {

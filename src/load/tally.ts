@@ -1,14 +1,14 @@
 /**
  * What became of the requests of a run: a row each, from which the report and the list of all requests are made.
  *
- * Limits: REQUESTS_MAX requests, 96 bytes each; gaps between tokens are counted in a histogram.
+ * Limits: REQUESTS_MAX requests, 104 bytes each; gaps between tokens are counted in a histogram.
  */
 import { FAILURE, type Flight } from "./flight.ts";
-import { LogHistogram } from "./spread.ts";
+import { type HistogramState, LogHistogram } from "./spread.ts";
 
 export const REQUESTS_MAX = 5_000_000;
 const BLOCK_ROWS = 16_384;
-const WIDTH = 12;
+const WIDTH = 13;
 /** Kinds of failures, and nodes, that are told apart; further ones are counted together. */
 const NAMES_MAX = 4096;
 export const OTHERS = "others";
@@ -21,6 +21,8 @@ export interface Row {
   readonly firstMs: number;
   readonly endMs: number;
   readonly itlMs: number;
+  /** What this side alone was late by. */
+  readonly lagMs: number;
   /** -1: unknown. */
   readonly promptTokens: number;
   readonly outputTokens: number;
@@ -30,6 +32,21 @@ export interface Row {
   /** "": it ended well. */
   readonly failure: string;
   readonly isWarmUp: boolean;
+}
+
+/** What one holds, as it goes from thread to thread. */
+export interface TallyState {
+  readonly blocks: readonly Float64Array[];
+  readonly failures: readonly string[];
+  readonly nodes: readonly string[];
+  readonly words: readonly (readonly [failure: string, words: string])[];
+  readonly gaps: HistogramState;
+  readonly rows: number;
+  readonly dueCount: number;
+  readonly sentCount: number;
+  readonly okCount: number;
+  readonly failedCount: number;
+  readonly events: number;
 }
 
 /** Words as numbers. */
@@ -89,9 +106,7 @@ export class Tally {
     if (failure !== "" && words !== "" && this.words.size < NAMES_MAX && !this.words.has(failure)) {
       this.words.set(failure, words);
     }
-    const at = (this.rows % BLOCK_ROWS) * WIDTH;
-    if (at === 0) this.#blocks.push(new Float64Array(BLOCK_ROWS * WIDTH));
-    const block = this.#blocks.at(-1)!;
+    const [block, at] = this.#room();
     block[at] = flight.number;
     block[at + 1] = flight.dueMs - this.startMs;
     block[at + 2] = flight.sentMs - this.startMs;
@@ -104,7 +119,55 @@ export class Tally {
     block[at + 9] = flight.status;
     block[at + 10] = this.#nodes.of(flight.node);
     block[at + 11] = this.#failures.of(failure) * 2 + (flight.isWarmUp ? 1 : 0);
+    block[at + 12] = flight.lagMs;
+  }
+
+  /** All of it, for another thread; it may be of no more use here. */
+  state(): TallyState {
+    const { rows, dueCount, sentCount, okCount, failedCount, events } = this;
+    return {
+      blocks: this.#blocks,
+      failures: this.#failures.all,
+      nodes: this.#nodes.all,
+      words: [...this.words],
+      gaps: this.gaps.state(),
+      rows,
+      dueCount,
+      sentCount,
+      okCount,
+      failedCount,
+      events,
+    };
+  }
+
+  /** As if what another thread saw of the same run had been seen here. */
+  absorb(state: TallyState): void {
+    for (let index = 0; index < state.rows; index += 1) {
+      const from = state.blocks[Math.floor(index / BLOCK_ROWS)]!;
+      const source = (index % BLOCK_ROWS) * WIDTH;
+      const [block, at] = this.#room();
+      block.set(from.subarray(source, source + WIDTH), at);
+      const mark = from[source + 11]!;
+      block[at + 10] = this.#nodes.of(state.nodes[from[source + 10]!]!);
+      block[at + 11] = this.#failures.of(state.failures[Math.floor(mark / 2)]!) * 2 + (mark % 2);
+    }
+    for (const [failure, words] of state.words) {
+      if (this.words.size < NAMES_MAX && !this.words.has(failure)) this.words.set(failure, words);
+    }
+    this.gaps.absorb(state.gaps);
+    this.dueCount += state.dueCount;
+    this.sentCount += state.sentCount;
+    this.okCount += state.okCount;
+    this.failedCount += state.failedCount;
+    this.events += state.events;
+  }
+
+  /** Of a new row. */
+  #room(): readonly [block: Float64Array, at: number] {
+    const at = (this.rows % BLOCK_ROWS) * WIDTH;
+    if (at === 0) this.#blocks.push(new Float64Array(BLOCK_ROWS * WIDTH));
     this.rows += 1;
+    return [this.#blocks.at(-1)!, at];
   }
 
   /** In the order in which they ended. */
@@ -119,6 +182,7 @@ export class Tally {
       firstMs: block[at + 3]!,
       endMs: block[at + 4]!,
       itlMs: block[at + 5]!,
+      lagMs: block[at + 12]!,
       promptTokens: block[at + 6]!,
       outputTokens: block[at + 7]!,
       cachedTokens: block[at + 8]!,

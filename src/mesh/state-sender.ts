@@ -26,9 +26,9 @@ export interface StateSenderOptions {
 /** IP and UDP. */
 const HEADER_BYTES = 28;
 /** What moves within a moment, such as several runtimes that are read together, is looked at once. */
-const GATHER_MS = 15;
-/** What was looked at in this share of the interval needs no look of its own before a regular state. */
-const FRESH_SHARE = 0.5;
+const GATHER_MS = 30;
+/** What was looked at in this share of the interval, and has not moved since, needs no look before a regular state. */
+const FRESH_SHARE = 0.9;
 /** Between two words to the mesh. */
 const TELL_MESH_MS = 1000;
 

@@ -7,6 +7,8 @@ import type { WorkerStats } from "./worker-stats.ts";
 export function addFlowMetrics(to: Exposition, stats: WorkerStats, places: LatePlaces, late: () => LateFigures): void {
   to.addOne(ROUTER_METRICS.retries, () => stats.retries());
   to.addOne(ROUTER_METRICS.hedges, () => stats.hedges());
+  to.addOne(ROUTER_METRICS.hedgesWon, () => stats.count("hedgesWon"));
+  to.addOne(ROUTER_METRICS.hedgeWaste, () => stats.count("hedgeWaste"));
   to.addOne(ROUTER_METRICS.fallbacks, () => stats.count("fallbacks"));
   to.addOne(ROUTER_METRICS.waiting, () => stats.count("waiting"));
   to.addOne(ROUTER_METRICS.queued, () => stats.count("queued"));

@@ -63,7 +63,9 @@ export const COUNT = {
   lateBound: 29,
   lateUnreached: 30,
   lateMessages: 31,
-  lateAlone: 32,
+  hedgesWon: 32,
+  hedgeWaste: 33,
+  lateAlone: 34,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -159,6 +161,12 @@ export class WorkerCounters {
   /** A request was sent a second time since its first token was late. */
   hedge(): void {
     add(this.#values, COUNT.hedges, 1);
+  }
+
+  /** A hedged request was answered: by its second try, if `isWon`. So many prompt tokens were sent in vain. */
+  hedgeOver(isWon: boolean, wastedTokens: number): void {
+    if (isWon) add(this.#values, COUNT.hedgesWon, 1);
+    add(this.#values, COUNT.hedgeWaste, wastedTokens);
   }
 
   /** How long it took to choose a target. */

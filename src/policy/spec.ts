@@ -46,7 +46,27 @@ export interface AclSpec {
   readonly reason?: string;
 }
 
-export const STRATEGIES = ["late", "score", "least-loaded", "round-robin", "random", "two-choices"] as const;
+/** The last three are what `ttft`, `least-request` and `p2c` were called before. */
+export const STRATEGIES = [
+  "late",
+  "ttft",
+  "round-robin",
+  "random",
+  "least-request",
+  "p2c",
+  "peak-ewma",
+  "prequal",
+  "cache-aware",
+  "epp-blend",
+  "epp-default",
+  "kv-cost",
+  "slo",
+  "cost",
+  "hedged",
+  "score",
+  "least-loaded",
+  "two-choices",
+] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
 export interface BalanceSpec {

@@ -38,6 +38,9 @@ export class Attempt implements UpstreamUser {
   target: Target | null = null;
   row = NO_TARGET;
   #tokens = 0;
+  #contextTokens = 0;
+  /** Tokens of the prompt that were claimed for it. */
+  claimedTokens = 0;
   /** The number by which the desk waits for its first token; 0: it doesn't. */
   #lateId = 0;
   /** When it was given to the target, or chosen for that. */
@@ -88,6 +91,8 @@ export class Attempt implements UpstreamUser {
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = choice.tokens;
+    this.claimedTokens = choice.tokens;
+    this.#contextTokens = choice.contextTokens;
     this.#lateId = choice.lateId;
     this.sentMs = nowMs();
     this.isTold = false;
@@ -143,6 +148,7 @@ export class Attempt implements UpstreamUser {
     this.sending = false;
     this.endPrefill(false);
     this.#context.table.end(this.#context.index, this.row);
+    this.#context.strategies.left(this.row, this.#contextTokens);
     upstream.release(clean);
   }
 

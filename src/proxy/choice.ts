@@ -54,6 +54,8 @@ export class Choice<Way> {
   held: HeldFor | null = null;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
+  /** Tokens of its context, where they are counted; else 0. */
+  contextTokens = 0;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -102,6 +104,7 @@ export class Choice<Way> {
       this.target = target;
       this.way = way;
       this.tokens = tokens;
+      this.contextTokens = 0;
       this.lateId = id;
       this.held = why;
       // Of its prompt, what the desk took for cached.
@@ -124,8 +127,8 @@ export class Choice<Way> {
     force: boolean,
     mayHold = false,
   ): number {
-    const { table, pick, index, counters, routes, dispatch, enforcement } = context;
-    const picker = enforcement === null ? context.picker : enforcement.pickerOf(model);
+    const { table, pick, index, counters, routes, dispatch, strategies } = context;
+    const picker = strategies.pickerOf(model);
     pick.model = model;
     pick.promptTokens = tokens;
     pick.clearExcluded();
@@ -161,6 +164,7 @@ export class Choice<Way> {
           this.target = target;
           this.way = way;
           this.tokens = fresh;
+          this.contextTokens = strategies.came(model, row, tokens);
           return row;
         }
         table.endPrefill(index, row, fresh);
@@ -224,7 +228,6 @@ function heldPerSecond(context: WorkerContext, model: number): number {
 }
 
 /** Whether the desk has a say in where the model's requests go. */
-export function isBoundLate({ late, enforcement }: WorkerContext, model: number): boolean {
-  if (late === null) return false;
-  return enforcement === null ? late.isDefault : enforcement.isBoundLate(model, late.isDefault);
+export function isBoundLate({ late, strategies }: WorkerContext, model: number): boolean {
+  return late !== null && strategies.isBoundLate(model);
 }

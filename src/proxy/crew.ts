@@ -20,6 +20,7 @@ import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { LateFigures } from "../obs/late-metrics.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
+import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
 import type { Decision } from "./decisions.ts";
@@ -483,6 +484,7 @@ export class Crew {
     const seat = this.#seatOf(thread);
     this.#threads.delete(thread);
     this.#options.table.clearWorker(thread.index);
+    new RowSides(this.#options.table).clearWorker(thread.index);
     this.#late.gone(thread.index);
     this.#options.stats.forWorker(thread.index).clearGauges();
     this.#freeIndexes.push(thread.index);

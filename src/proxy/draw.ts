@@ -6,6 +6,7 @@ import type { PromptPrefix } from "../flow/fair-order.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { HeldFor } from "./late-news.ts";
+import type { Urgency } from "../score/pick.ts";
 import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
 import type { PromptParts } from "../wire/prompt-parts.ts";
@@ -13,6 +14,7 @@ import type { PromptParts } from "../wire/prompt-parts.ts";
 /** A request with the number of its model. */
 interface Drawn extends Held {
   readonly model: number;
+  readonly wishes: Urgency;
 }
 
 export class Draw {
@@ -43,6 +45,7 @@ export class Draw {
   /** The next choice is for this request. */
   ask(request: Drawn, parts: PromptParts): void {
     const { prefixes, pick, routes } = this.#context;
+    pick.urgency = request.wishes;
     if (prefixes === null) return;
     if (this.#model !== request.model) {
       this.#model = request.model;

@@ -12,13 +12,9 @@ import { type Change, type Item, keyOf, replay } from "../policy/item.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
 import type { Action, BalanceSpec, Kind } from "../policy/spec.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
-import type { Picker } from "../score/pick.ts";
-import { type Strategy, StrategyPicker } from "../score/strategy.ts";
-import type { ScoreTable } from "../score/table.ts";
 import { type Caller, Callers } from "./caller.ts";
 import { Permit, PolicyError, type Spent } from "./permit.ts";
 import type { PolicyNews } from "./protocol.ts";
-import type { Routes } from "./routes.ts";
 import type { Shares } from "./shares.ts";
 import type { Wishes } from "./wishes.ts";
 
@@ -46,10 +42,7 @@ const WORDS = { infer: "use", embed: "make embeddings with", admin: "change" } a
 export class Enforcement {
   readonly callers = new Callers();
   readonly #shares: Shares;
-  readonly #routes: Routes;
   readonly #counters: Pick<WorkerCounters, "denied">;
-  readonly #pickers: Readonly<Record<Strategy, Picker>>;
-  readonly #score: Picker;
   readonly #items = new Map<string, Item>();
   readonly #views = new PolicyViews();
   #isAsked = false;
@@ -57,29 +50,9 @@ export class Enforcement {
   readonly #lives = new Map<string, number>();
   #lastLife = 0;
 
-  constructor(
-    shares: Shares,
-    table: ScoreTable,
-    routes: Routes,
-    score: Picker,
-    counters: Pick<WorkerCounters, "denied">,
-  ) {
+  constructor(shares: Shares, counters: Pick<WorkerCounters, "denied">) {
     this.#shares = shares;
-    this.#routes = routes;
-    this.#score = score;
     this.#counters = counters;
-    const strategies = new StrategyPicker(table);
-    const weightOf = (row: number): number => routes.target(row)?.weight ?? 1;
-    const picker = (strategy: Strategy): Picker => ({
-      kind: "typescript",
-      pick: (request) => strategies.pick(request, strategy, routes.rowsOf(request.model), weightOf),
-    });
-    this.#pickers = {
-      "least-loaded": picker("least-loaded"),
-      "two-choices": picker("two-choices"),
-      random: picker("random"),
-      "round-robin": picker("round-robin"),
-    };
   }
 
   /** There is no policy that concerns requests. */
@@ -130,22 +103,9 @@ export class Enforcement {
 
   // ---- what is asked of it
 
-  /** How targets of the model are chosen. */
-  pickerOf(model: number): Picker {
-    const strategy = this.#strategyOf(model);
-    return strategy === undefined || strategy === "score" || strategy === "late"
-      ? this.#score
-      : this.#pickers[strategy];
-  }
-
-  /** Whether its requests are held until a target is about to be free; by default, where no policy says. */
-  isBoundLate(model: number, byDefault: boolean): boolean {
-    const strategy = this.#strategyOf(model);
-    return strategy === undefined ? byDefault : strategy === "late";
-  }
-
-  #strategyOf(model: number): BalanceSpec["strategy"] | undefined {
-    return this.#views.balanceFor(this.#routes.modelName(model))?.strategy;
+  /** How the model's requests are balanced; undefined: nobody says. */
+  balanceOf(model: string): BalanceSpec | undefined {
+    return this.#views.balanceFor(model);
   }
 
   /** Lets the request pass, at the expense of quotas, and adds to its wishes; or says why not. */

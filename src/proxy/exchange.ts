@@ -50,11 +50,12 @@ import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
-import { failureOf, full, noMemory, noTarget, otherModel, stalled, tooManyRequests } from "./refusals.ts";
+import { failureOf, full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
 import { Meter } from "./meter.ts";
+import { spokenFault } from "./spoken.ts";
 import { Tunnel } from "./tunnel.ts";
 import { FRAMING } from "./upstream.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -206,7 +207,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#draw.begin(this.fields.parts);
     this.promptBytes = 0;
     this.shape = UNKNOWN;
-    this.wishes.reset();
+    this.wishes.reset(this.#startedMs);
     this.#complete = false;
     this.#overflowed = false;
     this.#answering = null;
@@ -311,6 +312,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #begin(): MeshError | null {
     this.#flow = this.#context.dispatch.flow(this.model);
     this.#flow.retry.request(nowMs());
+    if (this.#context.strategies.isHedged(this.model)) this.wishes.hedge();
     return this.#place(this.#flow);
   }
 
@@ -568,7 +570,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const flow = this.#flow;
     if (flow === null || !this.shape.repeatable || !this.wishes.mayRepeat) return;
     flow.isHedging = true;
-    flow.hedge.request(nowMs());
+    flow.hedge.request(nowMs(), this.#context.strategies.isHedged(this.model));
     // Half of the time that a policy gives to the first token is left for another try.
     const delayMs = Math.min(flow.hedge.delayMs(), this.wishes.firstTokenMs / 2);
     if (delayMs < Infinity) this.#context.dispatch.hedgeAt(this, attempt.sentMs + delayMs);
@@ -593,6 +595,12 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #rivalOf(attempt: Attempt): Attempt | null {
     const other = attempt === this.#first ? this.#second : this.#first;
     return other?.active === true ? other : null;
+  }
+
+  /** The other attempt has answered first: what was asked for here was in vain. */
+  #outrun(attempt: Attempt): void {
+    this.#context.counters.hedgeOver(attempt === this.#first, attempt.claimedTokens);
+    this.#leave(attempt, false);
   }
 
   // ---- the target's side
@@ -622,7 +630,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#client === null) return;
     if (head.status >= 429 && this.#isRefused(attempt, head, buffer)) return;
     const rival = this.#rivalOf(attempt);
-    if (rival !== null) this.#leave(rival, false);
+    if (rival !== null) this.#outrun(rival);
     if (this.heapIndex >= 0) this.#context.dispatch.unhedge(this);
     this.#answering = attempt;
     let end = attempt.target?.headEnd ?? null;
@@ -713,6 +721,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
+      this.#context.strategies.observe(this.model, attempt.row, now - attempt.sentMs);
       if (now - this.#startedMs > this.wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
     }
@@ -795,29 +804,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   tunnelled(bytes: Buffer, start: number, end: number): void {
     this.#activeMs = nowMs();
     this.#received += end - start;
-    const fault = this.#tunnel === null ? null : this.#spokenFault(this.#tunnel, bytes, start, end);
+    const fault = spokenFault(this.#context, this.#tunnel, this.#ownName, this, bytes, start, end);
     if (fault !== null) {
       this.refuse(fault);
       return;
     }
     this.#tunnel?.fromClient(bytes, start, end);
     if (this.#answering?.send(bytes, start, end) === false) this.#client?.pauseReading();
-  }
-
-  /** Why what the client says must not go on: its target may go by another model than the policies were asked for. */
-  #spokenFault(tunnel: Tunnel, bytes: Buffer, start: number, end: number): MeshError | null {
-    const { enforcement, routes } = this.#context;
-    for (const name of tunnel.namesIn(bytes, start, end)) {
-      const model = routes.find(name);
-      if (model >= 0 && routes.modelName(model) !== this.#ownName) return otherModel("request", "message");
-      const action = actionOf(this.shape);
-      if (model >= 0) continue;
-      if (takenFor(name, routes.names).some((one) => one !== this.#ownName)) return otherModel("request", "message");
-      const denial = enforcement?.denial(this.callerOf(enforcement), name, action) ?? null;
-      if (denial !== null) return denial;
-    }
-    if (!tunnel.isUnreadable) return null;
-    return new MeshError("bad_request", "policies are in force, and can't be asked of this message: send plain JSON");
   }
 
   /** The client ended its half in order; false: that is no tunnel, so nothing goes on without it. */

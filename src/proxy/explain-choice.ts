@@ -1,12 +1,14 @@
 /**
- * Who of a model's places is chosen, by the way in which its requests are balanced (score/pick.ts, score/strategy.ts),
- * and why, in words. What is decided by chance or in turns has a share for each place: how much of many requests.
+ * Who of a model's places is chosen, by the strategy by which its requests are balanced (score/strategies.ts), and why, in
+ * words. What is decided by chance or in turns has a share for each place: how much of many requests.
  */
-import type { Strategy } from "../score/strategy.ts";
-import { type RowCost, TERM_NAMES } from "../score/terms.ts";
+import type { RowSides } from "../score/row-sides.ts";
+import { type ArrivalStrategy, arrivalStrategy } from "../score/strategies.ts";
+import { type Cached, type RowCost, type RowFigures, TERM_NAMES } from "../score/terms.ts";
+import { TargetView } from "../score/view.ts";
 
-/** By the score at once, or late: by the score while a target is open, else by the desk (late-desk.ts). */
-export type Way = Strategy | "score" | "late";
+/** `late`: by the score while a target is open, else by the desk (late-desk.ts). */
+export type Way = ArrivalStrategy | "late";
 
 export interface Contender {
   readonly node: string;
@@ -14,6 +16,11 @@ export interface Contender {
   readonly eligible: boolean;
   readonly weight: number;
   readonly cost: RowCost;
+  readonly figures: RowFigures;
+  /** What of the request's prompt it is believed to have; absent: nothing is known of that. */
+  readonly cached?: Cached | undefined;
+  /** Figures that only strategies go by; absent: those of that time are not kept. */
+  readonly sides?: ReturnType<RowSides["of"]> | undefined;
 }
 
 export interface Verdict<T> {
@@ -27,14 +34,45 @@ export interface Verdict<T> {
 /** Costs that differ by less are the same to the scorers, which count in float32. */
 const TIE = 1e-6;
 const SHARES_SHOWN_MAX = 8;
+const TRIALS = 512;
+/** By when a first token is wanted of a request of which nothing is said: what `flow.late.patience` is unless it is set. */
+const PATIENCE_MS = 2000;
+const VIEWED = [
+  "secondsPerPrefillToken",
+  "secondsPerActive",
+  "slots",
+  "secondsPerQueuedRequest",
+  "kvOffset",
+  "kvPerToken",
+  "penaltySeconds",
+] as const;
+const SIDES = ["waiting", "kvUsage", "contextTokens", "pricePerHour", "stepSeconds", "running"] as const;
+
+interface Shown extends Contender {
+  readonly seconds: number;
+}
+
+/** Who is chosen of these and why, and all of them with their shares: the likeliest first, then who can't be chosen. */
+export function decided<T extends Shown>(scored: readonly T[], way: Way, promptTokens: number) {
+  const ordered = scored.toSorted((a, b) => Number(b.eligible) - Number(a.eligible) || a.seconds - b.seconds);
+  const { among, shares, reason } = verdictOf(ordered, way, promptTokens);
+  const [winner] = among;
+  const rest = ordered.filter((one) => !among.includes(one));
+  const candidates = [...among, ...rest].map((one) => ({
+    ...one,
+    chosen: one.row === winner?.row,
+    share: shares.get(one.row) ?? 0,
+  }));
+  return { winner: winner?.node ?? "", reason, candidates };
+}
 
 /** `ordered`: the eligible first, and the cheapest of them. */
-export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way): Verdict<T> {
+export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way, promptTokens: number): Verdict<T> {
   const eligible = ordered.filter((one) => one.eligible);
   // When all that have room are ejected, one of them is taken all the same.
   const isFallback = eligible.length === 0;
   const able = isFallback ? ordered.filter(({ cost }) => cost.obstacle === "ejected") : eligible;
-  const shares = sharesOf(able, way);
+  const shares = sharesOf(able, way, promptTokens);
   const shareOf = ({ row }: T): number => shares.get(row) ?? 0;
   const among = able.toSorted((a, b) => shareOf(b) - shareOf(a));
   const [winner] = among;
@@ -49,29 +87,54 @@ export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way):
 }
 
 /** Bound late it is the score that decides while a target is open and nobody waits. */
-export function isByScore(way: Way): way is "score" | "late" {
-  return way === "score" || way === "late";
+export function isByScore(way: Way): way is "ttft" | "late" | "hedged" {
+  return way === "ttft" || way === "late" || way === "hedged";
 }
 
 /** By row. */
-function sharesOf(able: readonly Contender[], way: Way): ReadonlyMap<number, number> {
+function sharesOf(able: readonly Contender[], way: Way, promptTokens: number): ReadonlyMap<number, number> {
   switch (way) {
-    case "score":
+    case "ttft":
+    case "hedged":
     case "late": {
       const least = Math.min(...able.map(({ cost }) => cost.seconds));
       return even(able.filter(({ cost }) => cost.seconds - least <= least * TIE));
     }
-    case "least-loaded": {
+    case "least-request": {
       const least = Math.min(...able.map(loadOf));
       return even(able.filter((one) => loadOf(one) === least));
     }
-    case "two-choices":
+    case "p2c":
       return ofTwoDraws(able);
-    default: {
+    case "random":
+    case "round-robin": {
       const total = weightOf(able);
       return new Map(able.map(({ row, weight }) => [row, weight / total]));
     }
+    default:
+      return ofTrials(able, way, promptTokens);
   }
+}
+
+/** Lets the strategy itself choose, many times, as one that remembers nothing yet. */
+function ofTrials(able: readonly Contender[], way: ArrivalStrategy, promptTokens: number): ReadonlyMap<number, number> {
+  const view = new TargetView(able.length);
+  for (const [target, one] of able.entries()) {
+    view.active[target] = one.cost.activeRequests;
+    view.queuedTokens[target] = one.cost.queuedTokens;
+    view.matchedTokens[target] = one.cached?.cachedTokens ?? 0;
+    view.weight[target] = one.weight;
+    for (const figure of VIEWED) view[figure][target] = one.figures[figure];
+    for (const side of SIDES) view[side][target] = one.sides?.[side] ?? 0;
+  }
+  const strategy = arrivalStrategy(way, 1);
+  const wanted = { promptTokens, missWeight: able[0]?.cached?.missWeight ?? 0, leftMs: PATIENCE_MS };
+  const shares = new Map(able.map(({ row }) => [row, 0]));
+  for (let trial = 0; able.length > 0 && trial < TRIALS; trial += 1) {
+    const { row } = able[strategy.choose(view, wanted, 0)]!;
+    shares.set(row, shares.get(row)! + 1 / TRIALS);
+  }
+  return shares;
 }
 
 function even(tied: readonly Contender[]): ReadonlyMap<number, number> {
@@ -103,7 +166,11 @@ function ofTwoDraws(able: readonly Contender[]): ReadonlyMap<number, number> {
   return shares;
 }
 
-function byStrategy<T extends Contender>(among: readonly T[], shareOf: (one: T) => number, way: Strategy): string {
+function byStrategy<T extends Contender>(
+  among: readonly T[],
+  shareOf: (one: T) => number,
+  way: ArrivalStrategy,
+): string {
   const [winner] = among;
   const percents = among
     .slice(0, SHARES_SHOWN_MAX)
@@ -111,19 +178,24 @@ function byStrategy<T extends Contender>(among: readonly T[], shareOf: (one: T) 
     .join(", ");
   const shown = among.length > SHARES_SHOWN_MAX ? `${percents}, ...` : percents;
   switch (way) {
-    case "least-loaded": {
+    case "least-request": {
       const tied = among.filter((one) => shareOf(one) > 0).length;
       const load = winner === undefined ? "" : loadText(winner);
       return tied > 1
         ? `${tied} nodes are the least loaded (${load} each), and chance decides among them`
         : `${winner?.node ?? ""} is the least loaded: ${load}`;
     }
-    case "two-choices":
+    case "p2c":
       return `of two nodes that are drawn by weight the less loaded is taken: ${shown} of requests as things are`;
     case "random":
       return `chance decides, by weight: ${shown}`;
     case "round-robin":
       return `nodes take turns in each worker, by weight: ${shown}`;
+    case "peak-ewma":
+    case "prequal":
+      return `each worker goes by loads and by the latencies that it saw; by loads alone: ${shown}`;
+    default:
+      return `the strategy ${way} decides (docs/strategies.md): ${shown} of requests as things are`;
   }
 }
 

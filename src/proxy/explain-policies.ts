@@ -1,12 +1,14 @@
 /** What policies have to do with where a request goes, in words: for explanations. */
 import type { PolicyViews } from "../policy/policy-views.ts";
+import { strategyNamed } from "../score/strategies.ts";
 import type { Way } from "./explain-choice.ts";
 
 const NAMES_SHOWN_MAX = 5;
 
-/** The way in which requests of the model are balanced; `usual`: where no policy says. */
-export function balanceOf(views: PolicyViews, model: string, usual: Way = "score"): Way {
-  return views.balanceFor(model)?.strategy ?? usual;
+/** How requests of the model are balanced; `byDefault` where no policy says. */
+export function balanceOf(views: PolicyViews, model: string, byDefault: Way): Way {
+  const said = views.balanceFor(model)?.strategy;
+  return said === undefined ? byDefault : strategyNamed(said);
 }
 
 /** Why policies keep requests for the model from the node; "" where none does. */

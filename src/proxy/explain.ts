@@ -9,10 +9,11 @@ import { formatHostPort } from "../fleet/registration.ts";
 import { isRoutable, type Target } from "../fleet/target.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
 import { whyNotReady } from "../score/sample.ts";
+import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import { type Decision, PLACES_MAX, type SeenPlace } from "./decisions.ts";
-import { verdictOf, type Way } from "./explain-choice.ts";
+import { type Contender, decided, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
 import { moreOf, notServed, strangerOf } from "./explain-target.ts";
@@ -61,6 +62,8 @@ export interface ExplainerOptions {
   views?(): PolicyViews;
   /** What is known of binding late; nothing where nobody does. */
   readonly late?: LateState;
+  /** How models are balanced of which no policy says so; none: by expected time to first token. */
+  byDefault?(): Way;
 }
 
 export interface Asked {
@@ -80,7 +83,7 @@ const OTHERWISE =
   "a way to balance other than the score, a breaker, a busy connection, or what had been tried before decided, or the loads changed meanwhile";
 const NO_POLICIES = new PolicyViews();
 
-type Scored = Candidate & { readonly cost: RowCost };
+type Scored = Candidate & Contender;
 
 /** A place as it is explained: a row, by what is known of it now or was known when it was chosen. */
 interface Seen {
@@ -120,8 +123,8 @@ export class Explainer {
       const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
     });
-    const strategy = balanceOf(views, model, this.#usual);
-    const { winner, reason, candidates } = decided(scored, strategy);
+    const strategy = this.#wayOf(model);
+    const { winner, reason, candidates } = decided(scored, strategy, promptTokens);
     const met = strategy === "late" && winner !== "" ? this.#met(model, candidates) : "";
     return {
       requestId: "",
@@ -169,10 +172,11 @@ export class Explainer {
       return this.#candidate(seen, promptTokens, nowDeciseconds, "");
     });
     // By which way it was chosen is not kept: the policies of now are those of then, but for a change in between.
-    const strategy = balanceOf(this.#views, model, this.#usual);
+    const strategy = this.#wayOf(model);
     const { winner, reason, candidates } = decided(
       scored.filter((one) => one.row === row || one.capacity > 0),
       strategy,
+      promptTokens,
     );
     const hasShare = candidates.some((one) => one.row === row && one.share > 0);
     const notes = [
@@ -194,9 +198,8 @@ export class Explainer {
     };
   }
 
-  /** How models are balanced that no policy speaks of. */
-  get #usual(): Way {
-    return this.#options.late?.isDefault === true ? "late" : "score";
+  #wayOf(model: string): Way {
+    return balanceOf(this.#views, model, this.#options.byDefault?.() ?? "ttft");
   }
 
   get #views(): PolicyViews {
@@ -254,6 +257,9 @@ export class Explainer {
       share: 0,
       row,
       cost,
+      figures,
+      cached: seen.cached,
+      sides: seen.isNow ? new RowSides(this.#options.table).of(row) : undefined,
     };
   }
 
@@ -282,17 +288,4 @@ export class Explainer {
     const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
-}
-
-function decided(scored: readonly Scored[], way: Way): Pick<Explanation, "winner" | "reason" | "candidates"> {
-  const ordered = scored.toSorted((a, b) => Number(b.eligible) - Number(a.eligible) || a.seconds - b.seconds);
-  const { among, shares, reason } = verdictOf(ordered, way);
-  const [winner] = among;
-  const rest = ordered.filter((one) => !among.includes(one));
-  const candidates = [...among, ...rest].map((one) => ({
-    ...one,
-    chosen: one.row === winner?.row,
-    share: shares.get(one.row) ?? 0,
-  }));
-  return { winner: winner?.node ?? "", reason, candidates };
 }

@@ -34,6 +34,7 @@ export class GrpcAttempt {
   #stream: Http2Stream | null = null;
   /** The claim's tokens, until the first message; the claim itself, until the end. */
   #tokens: number;
+  readonly #contextTokens: number;
   #isClaimed = true;
   /** The number by which the desk waits for its first message; 0: it doesn't. */
   #lateId: number;
@@ -49,10 +50,12 @@ export class GrpcAttempt {
     target: Target,
     way: Http2Upstream,
     tokens: number,
+    contextTokens: number,
     lateId: number,
     held: HeldFor | null,
   ) {
     this.held = held;
+    this.#contextTokens = contextTokens;
     this.#lateId = lateId;
     this.#context = context;
     this.#client = client;
@@ -77,7 +80,8 @@ export class GrpcAttempt {
     const row = choice.make(context, model, tokens, excluded, isRetry, place);
     const { target, way } = choice;
     if (row < 0 || target === null || way === null) return row;
-    return new GrpcAttempt(context, client, model, row, target, way, choice.tokens, choice.lateId, choice.held);
+    const { tokens: fresh, contextTokens, lateId, held } = choice;
+    return new GrpcAttempt(context, client, model, row, target, way, fresh, contextTokens, lateId, held);
   }
 
   /** The longest list of fields that the target takes. */
@@ -190,6 +194,7 @@ export class GrpcAttempt {
     // A trial that told nothing of its target must not be waited for.
     if (!this.#isTold) this.observe("unknown");
     this.#context.table.end(this.#context.index, this.row);
+    this.#context.strategies.left(this.row, this.#contextTokens);
     this.#context.dispatch.freed(this.#model);
   }
 

@@ -127,7 +127,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#deadlineMs = this.#startedMs + timeoutMs;
     }
     if (this.#head.hasWishes) {
-      this.#wishes = new Wishes();
+      this.#wishes = this.#newWishes();
       const error = this.#wishes.readBlock(this.#head);
       if (error !== null) {
         this.#refuse(error);
@@ -308,6 +308,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     if (attempt.endPrefill(true)) {
       attempt.observe("success");
       this.#context.counters.firstToken(this.#model, this.#activeMs - this.#startedMs);
+      this.#context.strategies.observe(this.#model, attempt.row, this.#activeMs - attempt.sentMs);
       if (this.#activeMs - this.#startedMs > this.#wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       this.#span?.mark(SPAN_EVENT.firstToken, this.#activeMs);
     }
@@ -421,7 +422,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #obey(enforcement: Enforcement): boolean {
     const model = this.#context.routes.modelName(this.#model);
     const path = this.#head.path?.text ?? "";
-    if (this.#wishes === NO_WISHES) this.#wishes = new Wishes();
+    if (this.#wishes === NO_WISHES) this.#wishes = this.#newWishes();
     const permit = enforcement.admit({
       caller: enforcement.callers.of((name) => this.#head.octets(name)),
       action: callActionOf(path),
@@ -470,8 +471,15 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     else decisions.name(at, ID, 0, writeId(id, ID, 0));
   }
 
+  #newWishes(): Wishes {
+    const wishes = new Wishes();
+    wishes.cameMs = this.#startedMs;
+    return wishes;
+  }
+
   #claim(place: LateBound | null = null): GrpcAttempt | number {
     const tokens = this.#promptTokens();
+    this.#context.pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
     const attempt = GrpcAttempt.claim(
       this.#context,
       this.#client,

@@ -39,26 +39,25 @@ export function heldText({ waitedMs, waiting, aheadMs, workMs, kind }: HeldFor, 
 
 /** For explanations. */
 export class LateState {
-  readonly #config: () => LateConfig;
   readonly #table: ScoreTable;
-  readonly #waiting: (model: number) => number;
+  readonly #now: () => { readonly config: LateConfig; readonly desk: Desk | null };
 
-  constructor(config: () => LateConfig, table: ScoreTable, waiting: (model: number) => number) {
-    this.#config = config;
+  constructor(table: ScoreTable, now: () => { readonly config: LateConfig; readonly desk: Desk | null }) {
     this.#table = table;
-    this.#waiting = waiting;
-  }
-
-  /** Models are bound late that no policy says otherwise of. */
-  get isDefault(): boolean {
-    return this.#config().enabled;
+    this.#now = now;
   }
 
   /** What a request would meet that the score gives the row to. */
   meets(model: number, row: number, node: string): string {
-    const waiting = this.#waiting(model);
+    const { config, desk } = this.#now();
+    const waiting = desk?.heldFor(model) ?? 0;
     if (waiting > 0) return `it would be held, with ${waiting} that wait already`;
-    if (isOpen(this.#config(), this.#table, row)) return `${node} has little enough to do to get it at once`;
+    if (isOpen(config, this.#table, row)) return `${node} has little enough to do to get it at once`;
     return `it would be held until ${node} or another is about to be free`;
   }
+}
+
+interface Desk {
+  /** How many wait for the model. */
+  heldFor(model: number): number;
 }

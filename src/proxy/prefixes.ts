@@ -99,6 +99,11 @@ export class Prefixes {
     pick.missWeight = this.#missWeight;
   }
 
+  /** Answers the question of `ask` without a pick: the lookup's getters tell. */
+  match(): void {
+    this.#work.match();
+  }
+
   /** The prompt goes to the row. */
   note(worker: number, row: number, prompt: PromptBlocks): void {
     this.#work.note(worker, row, prompt.chain, prompt.blocks);

@@ -9,6 +9,7 @@
 import { hasUnwellGpu, isRoutable, type Target } from "../fleet/target.ts";
 import type { CostConfig, RowContext } from "../score/cost.ts";
 import { type LoadReport, tellsLoad, withReport } from "../score/load-report.ts";
+import { type SideFigures, stepOf } from "../score/row-sides.ts";
 import { type ModelSample, takesRequests } from "../score/sample.ts";
 import type { Load } from "../signal/flights.ts";
 import { type Place, wayMs } from "./places.ts";
@@ -19,7 +20,12 @@ const TELLING: readonly string[] = ["vllm", "triton"];
 export interface RowSample {
   readonly sample: ModelSample | null;
   readonly context: Omit<RowContext, "ready">;
+  readonly sides: SideFigures;
 }
+
+/** The label by which an operator says what a node costs by the hour. */
+const PRICE_LABEL = "price";
+const PRICE_MAX = 1e6;
 
 export function rowSample(place: Place, target: Target, others: Load, nowMs: number, config: CostConfig): RowSample {
   const own = sampleOf(target, place.model);
@@ -40,7 +46,18 @@ export function rowSample(place: Place, target: Target, others: Load, nowMs: num
     othersRequests: others.requests,
     othersTokens: others.tokens,
   };
-  return { sample, context };
+  return { sample, context, sides: sidesOf(sample, target) };
+}
+
+/** What strategies go by that the scan does not. */
+function sidesOf(sample: ModelSample | null, { labels }: Target): SideFigures {
+  const price = Number(labels[PRICE_LABEL] ?? "");
+  return {
+    waiting: Math.max(0, sample?.waitingRequests ?? 0) || 0,
+    kvUsage: Math.min(1, Math.max(0, sample?.kvUsage ?? 0)) || 0,
+    pricePerHour: price > 0 && price <= PRICE_MAX ? price : 0,
+    ...stepOf(sample),
+  };
 }
 
 /** When what the sample of a target's model tells of its load was so. */

@@ -1,6 +1,7 @@
 /** What a data-plane worker may be told, with the reason for each default. */
 import { bytes, choice, duration, flag, integer, section } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
+import { ARRIVAL_STRATEGIES } from "../score/strategies.ts";
 
 export const proxySettings = section({
   transport: choice(["auto", "bun"], {
@@ -150,6 +151,17 @@ export const proxySettings = section({
     min: 1,
     max: 1_000_000,
     doc: "Most watches (grpc.health.v1) that one worker's clients may have open together; a further one ends with RESOURCE_EXHAUSTED. Clients of gRPC keep one for each connection, and each costs a stream of memory for as long as it lasts.",
+  }),
+  strategy: choice(["late", ...ARRIVAL_STRATEGIES], {
+    default: "late",
+    flag: "strategy",
+    doc: "How targets are chosen of models of which no policy `balance` says otherwise. late holds requests while every target is at work, or is ttft where flow.late.enabled is off; docs/strategies.md tells of all.",
+  }),
+  tokenGapMs: duration({
+    default: "50ms",
+    min: "1ms",
+    max: "1m",
+    doc: "Longest time between two tokens that is promised: the strategies slo and cost choose no target that is slower while another one is not.",
   }),
   loadReports: choice(["off", "hear", "ask", "ask-all"], {
     default: "ask",

@@ -16,6 +16,7 @@
  */
 import { MeshError } from "../base/errors.ts";
 import { parseDuration } from "../base/units.ts";
+import type { Urgency } from "../score/pick.ts";
 import { PRIORITIES } from "../flow/queue.ts";
 import { fieldValue, findField } from "../wire/field-search.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
@@ -32,19 +33,22 @@ interface Promised {
   readonly ttftMs?: number;
 }
 
-export class Wishes {
+export class Wishes implements Urgency {
   priority = PRIORITY_DEFAULT;
   isLatency = false;
   mayRepeat = true;
   /** Infinity: as long as the settings allow. */
   timeoutMs = Infinity;
-  /** When the first token should be there; Infinity: nobody says. */
+  /** When the request came. */
+  cameMs = 0;
+  /** When the first token should be there, from then; Infinity: nobody says. */
   firstTokenMs = Infinity;
   /** The client itself said so. */
   #hasPriority = false;
   #hasClass = false;
 
-  reset(): void {
+  reset(cameMs = 0): void {
+    this.cameMs = cameMs;
     this.priority = PRIORITY_DEFAULT;
     this.isLatency = false;
     this.mayRepeat = true;
@@ -52,6 +56,16 @@ export class Wishes {
     this.firstTokenMs = Infinity;
     this.#hasPriority = false;
     this.#hasClass = false;
+  }
+
+  leftMs(patienceMs: number, nowMs: number): number {
+    const wantedMs = this.firstTokenMs === Infinity ? patienceMs : this.firstTokenMs;
+    return this.cameMs + Math.min(wantedMs, this.timeoutMs) - nowMs;
+  }
+
+  /** Its model is hedged: so is the request, unless its client says that it is of another class. */
+  hedge(): void {
+    if (!this.#hasClass) this.isLatency = true;
   }
 
   /** A policy's priority: what counts unless the client asks for a later one. */

@@ -10,15 +10,13 @@ import { unpack } from "msgpackr/unpack";
 import { liveCopy, overwrite } from "../base/live.ts";
 import { MeshError } from "../base/errors.ts";
 import { RateLimit } from "../flow/rate-limit.ts";
-import { BunTransport } from "../net/bun-streams.ts";
 import { Handshakes } from "../net/handshakes.ts";
 import { Dialer } from "../net/dialer.ts";
 import { alarmsOf } from "../net/stream.ts";
-import { adoptTls } from "../net/tls-streams.ts";
-import type { TlsIdentities, TlsListener } from "../net/tls-streams.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
 import { ScoreTable } from "../score/table.ts";
+import { Accepting } from "./accepting.ts";
 import { clientHandlers } from "./client.ts";
 import type { FrontConnection } from "./client.ts";
 import { nowMs, tick } from "./clock.ts";
@@ -37,10 +35,10 @@ import { KnownHeads } from "./known-heads.ts";
 import { openTransport } from "./lane.ts";
 import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
-import { openPrefixes } from "./prefixes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shares } from "./shares.ts";
+import { openChoosing } from "./strategies.ts";
 import { Tracer } from "./tracing.ts";
 
 declare const self: Worker;
@@ -49,8 +47,6 @@ const SWEEP_MS = 250;
 const ACCEPT_ON_MS = 10;
 /** While draining, how long a handshake may take: who has begun one comes in, who says nothing is not waited for. */
 const LAST_HANDSHAKES_MS = 1000;
-/** What a client in TLS may choose of. */
-const ALPN = ["h2", "http/1.1"];
 
 interface RunningWorker {
   receive(message: ToWorker): void;
@@ -91,8 +87,16 @@ function start(options: WorkerStart): RunningWorker {
     routes,
     table,
     decisions: new Decisions(table),
-    picker,
-    ...openPrefixes(options.prefixes, config),
+    ...openChoosing(options.prefixes, {
+      index,
+      table,
+      routes,
+      picker,
+      config,
+      late,
+      enforcement: () => context.enforcement,
+      patienceMs: () => settings.flow.late.patienceMs,
+    }),
     counters,
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
@@ -129,16 +133,21 @@ function start(options: WorkerStart): RunningWorker {
   });
   let drainingSinceMs = 0;
   const applyRoutes = (packed: Uint8Array): void => {
-    for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) context.dispatch.forget(model);
+    for (const model of routes.apply(unpack(packed) as RouteSnapshot, context.config)) {
+      context.dispatch.forget(model);
+      context.strategies.forget(model);
+    }
+    context.strategies.changed();
     post({ kind: "routed", index, version: context.routes.version });
   };
   const shares = new Shares(options.holder, options.holders, alarm(), (wants, refused) =>
     post({ kind: "wants", index, wants, refused }),
   );
-  const enforcement = new Enforcement(shares, table, routes, picker, counters);
+  const enforcement = new Enforcement(shares, counters);
   const obey = (packed: Uint8Array): void => {
     enforcement.take(unpack(packed) as PolicyNews);
     context.enforcement = enforcement.isIdle ? null : enforcement;
+    context.strategies.changed();
     late.review();
   };
   obey(options.policies);
@@ -146,27 +155,8 @@ function start(options: WorkerStart): RunningWorker {
   applyRoutes(options.routes);
 
   const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
-  let stops: (() => void)[] = [];
-  let listeners: TlsListener[] = [];
-  const acceptTls = (fds: readonly number[], identities: TlsIdentities): void => {
-    const how = { ...identities, alpn: ALPN };
-    listeners = fds.map((fd) => adoptTls(fd, how, handshakes, handlers, () => transport.breathe()));
-    stops = listeners.map((listener) => () => listener.stop());
-  };
-  const accept = (): void => {
-    const { fds, host, port, tls } = options;
-    if (tls !== null) {
-      if (fds === null)
-        throw new MeshError("config_invalid", "TLS needs listening descriptors, which this platform lacks");
-      acceptTls(fds, tls);
-      return;
-    }
-    stops =
-      fds === null
-        ? [new BunTransport().listen({ host, port }, handlers)]
-        : fds.map((fd) => transport.adopt(fd, handlers));
-  };
-  if (!options.waits) accept();
+  const accepting = new Accepting(options, transport, handlers, handshakes);
+  if (!options.waits) accepting.begin();
 
   const sweep = setInterval(() => {
     const now = tick();
@@ -230,6 +220,7 @@ function start(options: WorkerStart): RunningWorker {
           break;
         case "settings":
           overwrite(settings, message.settings);
+          context.strategies.changed();
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
           if (context.content.differsFrom(settings)) {
@@ -242,10 +233,10 @@ function start(options: WorkerStart): RunningWorker {
           }
           break;
         case "certificates":
-          for (const listener of listeners) listener.show(message.tls);
+          accepting.show(message.tls);
           break;
         case "accept":
-          accept();
+          accepting.begin();
           break;
         case "spans-taken":
           tracer?.taken();
@@ -263,9 +254,7 @@ function start(options: WorkerStart): RunningWorker {
           context.ebbing = false;
           drainingSinceMs = nowMs();
           // One more turn of the loop accepts what waits in the queue: without a successor it would be reset.
-          setTimeout(() => {
-            for (const stop of stops) stop();
-          }, ACCEPT_ON_MS);
+          setTimeout(() => accepting.stop(), ACCEPT_ON_MS);
           break;
         case "end":
           process.exit();

@@ -10,7 +10,7 @@
  *
  * An adapter never throws for what a server answers: bytes of any kind come to a Read that says what is wrong.
  */
-import type { RuntimeKind, RuntimeReading } from "./reading.ts";
+import type { ModelReading, RuntimeKind, RuntimeReading } from "./reading.ts";
 
 /** Which of the runtime's ports: most have one, Triton three, TorchServe three. */
 export type Port = "api" | "metrics" | "management" | "grpc";
@@ -82,9 +82,9 @@ export interface Adapter {
   reading(nowMs: number): RuntimeReading;
   /** Another process is at the port: counters begin anew, models and version are not known. */
   restarted(): void;
-  /** Undefined where this runtime can't, or not by this way. */
-  load?(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined;
-  unload?(model: string, nowMs: number): ModelCall | undefined;
+  /** Undefined where this runtime can't, or not by this way. `reading`: as it is known now, by whatever way. */
+  load?(model: string, options: LoadOptions, reading: RuntimeReading): ModelCall | undefined;
+  unload?(model: string, reading: RuntimeReading): ModelCall | undefined;
 }
 
 export interface LoadOptions {
@@ -105,6 +105,16 @@ export interface ModelCall {
   fault(answer: Answer, index: number): string;
   /** Whether the reading shows that it is done. */
   settled(reading: RuntimeReading): boolean;
+  /** Of servers that answer when it is done: what the last answer, which is fine, proves. */
+  readonly proves?: (answer: Answer) => Proof | undefined;
+}
+
+/** What an answer proves before any look tells it (proofs.ts). */
+export interface Proof {
+  /** The models as they are then, of those that the looks tell. */
+  models(told: readonly ModelReading[]): readonly ModelReading[];
+  /** Names of the looks that tell it themselves; where it is left out, those of role `models`. */
+  readonly toldBy?: readonly string[];
 }
 
 export interface Progress {

@@ -12,7 +12,7 @@ export class AskBudget {
   #atMs = -Infinity;
 
   /** When the next ask may be made, now or later, with so many left after it. */
-  nextMs(nowMs: number, leave: 0 | 1): number {
+  nextMs(nowMs: number, leave: number): number {
     this.#fill(nowMs);
     const missing = 1 + leave - this.#left;
     return missing <= 0 ? nowMs : nowMs + Math.ceil(missing / PER_MS);

@@ -1,5 +1,5 @@
 /** What the plans for loading and unloading models have in common, whichever server carries them out. */
-import type { Answer, Ask, ModelCall } from "./adapter.ts";
+import type { Answer, Ask, ModelCall, Proof } from "./adapter.ts";
 import { complaint } from "./json-answer.ts";
 import type { RuntimeReading } from "./reading.ts";
 import type { ModelState } from "../base/runtime-terms.ts";
@@ -43,14 +43,18 @@ export interface Plan {
   readonly advice?: (said: string, answer: Answer) => string | undefined;
   readonly patienceMs?: number;
   readonly progress?: NonNullable<ModelCall["progress"]>;
+  /** What a good answer proves, where the server answers when it is done. */
+  readonly proof?: (answer: Answer) => Proof | undefined;
 }
 
 /** As most are: a good status means that it was taken up, and the list of models shows when it is done. */
-export function callOf({ verb, model, asks, advice, patienceMs, progress }: Plan): ModelCall {
+export function callOf({ verb, model, asks, advice, patienceMs, progress, proof }: Plan): ModelCall {
   return {
     asks,
     patienceMs: patienceMs ?? (verb === "load" ? LOAD_PATIENCE_MS : UNLOAD_PATIENCE_MS),
     ...(progress === undefined ? {} : { progress }),
+    // A refusal may be fine: it says that it was so before, not that it is so now.
+    ...(proof === undefined ? {} : { proves: (answer) => (isGood(answer) ? proof(answer) : undefined) }),
     fault(answer) {
       if (isGood(answer)) return "";
       const said = complaint(answer);

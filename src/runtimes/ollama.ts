@@ -10,10 +10,11 @@
  *   What is in memory may be on its way there still: it is listed as soon as that begins.
  * - A name without a tag means `:latest`: such models are found by both names.
  */
-import type { Answer, Ask, LoadOptions, ModelCall, Progress } from "./adapter.ts";
+import type { Answer, Ask, LoadOptions, ModelCall, Progress, Proof } from "./adapter.ts";
 import { complaint, countAt, itemsAt, jsonIn, jsonOf, nameAt, numberAt, words, wordsAt } from "./json-answer.ts";
 import { callOf, isGood, LOAD_PATIENCE_MS, post } from "./model-plans.ts";
 import { capabilitiesOf } from "./openai-models.ts";
+import { provesLoaded } from "./proofs.ts";
 import type { ModelReading, RuntimeReading } from "./reading.ts";
 import type { Capability } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type ModelTold, type Refusal, type Told } from "./table.ts";
@@ -93,8 +94,12 @@ function abilitiesOf(item: unknown): readonly Capability[] {
 /** By their short names too. */
 function named(reading: RuntimeReading): RuntimeReading {
   const both = (model: ModelReading): readonly ModelReading[] =>
-    model.model.endsWith(LATEST) ? [model, { ...model, model: model.model.slice(0, -LATEST.length) }] : [model];
+    namesOf(model.model).map((name) => (name === model.model ? model : { ...model, model: name }));
   return { ...reading, models: reading.models.flatMap(both) };
+}
+
+function namesOf(model: string): readonly string[] {
+  return model.endsWith(LATEST) ? [model, model.slice(0, -LATEST.length)] : [model];
 }
 
 /** The tag stands behind the last slash: a registry's port has a colon too. */
@@ -114,7 +119,9 @@ function load(model: string, { source }: LoadOptions, { models }: RuntimeReading
       : post("/api/generate", { model: name, stream: false, keep_alive: -1 }),
   ];
   const patienceMs = here === undefined ? PULL_PATIENCE_MS : LOAD_PATIENCE_MS;
-  const call = callOf({ verb: "load", model: name, asks, patienceMs, progress: pullProgress, advice });
+  // What was pulled just now is in no list yet, nor is what is known of it.
+  const proof = (): Proof | undefined => (here === undefined ? undefined : provesLoaded(namesOf(name)));
+  const call = callOf({ verb: "load", model: name, asks, patienceMs, progress: pullProgress, advice, proof });
   return {
     ...call,
     fault: (answer, index) => (asks[index]?.path === PULL ? pullFault(answer, name) : call.fault(answer, index)),

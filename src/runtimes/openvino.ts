@@ -10,7 +10,8 @@
 import type { Answer, ModelCall } from "./adapter.ts";
 import { jsonOf, membersAt, nameAt, isName } from "./json-answer.ts";
 import { callOf, post, refusedCall } from "./model-plans.ts";
-import { type AdapterTable, get, type ModelTold, type Refusal, type Told } from "./table.ts";
+import { provesLoaded } from "./proofs.ts";
+import { type AdapterTable, get, isRefusal, type ModelTold, type Refusal, type Told } from "./table.ts";
 import { versionedModel } from "./version-states.ts";
 
 export const OPENVINO: AdapterTable = {
@@ -88,5 +89,11 @@ function call(verb: "load", model: string): ModelCall {
     asks: [post("/v1/config/reload", {})],
     advice: (said) =>
       `OpenVINO Model Server did not read its configuration anew: ${said}; name ${model} and its base_path there (--config_path)`,
+    // The answer is the status of all that it has then.
+    proof(answer) {
+      const told = readConfig(answer);
+      const isThere = !isRefusal(told) && told.models?.some((each) => each.model === model && each.state === "loaded");
+      return isThere === true ? provesLoaded([model]) : undefined;
+    },
   });
 }

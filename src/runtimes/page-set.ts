@@ -39,20 +39,29 @@ export class PageSet {
   }
 
   get modelsMark(): number {
-    return this.#sum(this.#modelsMark, ({ modelsMark }) => modelsMark);
+    let sum = this.#modelsMark;
+    for (const { modelsMark } of this.#pages.values()) sum += modelsMark;
+    return sum;
   }
 
   get processMark(): number {
-    return this.#sum(this.#processMark, ({ processMark }) => processMark);
+    let sum = this.#processMark;
+    for (const { processMark } of this.#pages.values()) sum += processMark;
+    return sum;
   }
 
   /** Of the page that was read longest ago; undefined before the first. */
   get readAtMs(): number | undefined {
-    const times = [...this.#pages.values()].flatMap(({ readAtMs }) => readAtMs ?? []);
-    return times.length === 0 ? undefined : Math.min(...times);
+    let oldest: number | undefined;
+    for (const { readAtMs } of this.#pages.values()) {
+      if (readAtMs !== undefined) oldest = Math.min(readAtMs, oldest ?? Infinity);
+    }
+    return oldest;
   }
 
   get figures(): EngineFigures {
+    const own = this.#pages.get(OWN);
+    if (own !== undefined && this.#pages.size === 1) return own.figures;
     const all = [...this.#pages.values()].map(({ figures }) => figures);
     return all.length === 1 ? all[0]! : all.length === 0 ? NO_FIGURES : together(all);
   }
@@ -95,10 +104,6 @@ export class PageSet {
 
   clear(): void {
     for (const pages of this.#pages.values()) pages.clear();
-  }
-
-  #sum(from: number, of: (pages: MetricPages) => number): number {
-    return [...this.#pages.values()].reduce((sum, pages) => sum + of(pages), from);
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Answer, ModelCall } from "./adapter.ts";
 import { itemsAt, jsonOf, nameAt, textAt, wordsAt } from "./json-answer.ts";
 import { callOf, post } from "./model-plans.ts";
+import { provesLoaded } from "./proofs.ts";
 import type { ModelState } from "../base/runtime-terms.ts";
 import type { ModelTold, Refusal, TableLook, Told } from "./table.ts";
 
@@ -51,12 +52,16 @@ function indexed(model: string, item: unknown): ModelTold & { readonly state: Mo
   }
 }
 
-/** Loads or unloads by the repository's API. */
+/**
+ * Loads or unloads by the repository's API. Loading is answered when it is done; unloading may be before, while requests
+ * end.
+ */
 export function repositoryCall(
   verb: "load" | "unload",
   model: string,
   advice: (said: string, answer: Answer) => string | undefined,
 ): ModelCall {
   const path = `/v2/repository/models/${encodeURIComponent(model)}/${verb}`;
-  return callOf({ verb, model, asks: [post(path, {})], advice });
+  const proof = verb === "load" ? () => provesLoaded([model], { capabilities: ["infer"] }) : undefined;
+  return callOf({ verb, model, asks: [post(path, {})], advice, ...(proof === undefined ? {} : { proof }) });
 }

@@ -12,10 +12,12 @@
  */
 import type { Fault } from "../base/field.ts";
 import type { Parsed } from "../base/settings-reading.ts";
-import type { Answer, Ask, LookRole, ModelCall, Port } from "./adapter.ts";
+import type { Answer, Ask, LookRole, ModelCall, Port, Proof } from "./adapter.ts";
 import { readFigures, readLabels } from "./figure-reader.ts";
 import { countAt, jsonOf, memberAt, nameAt, textAt } from "./json-answer.ts";
 import type { MetricMap } from "./metric-map.ts";
+import { isGood } from "./model-plans.ts";
+import { provesAvailable, provesLoaded } from "./proofs.ts";
 import type { ModelReading, RuntimeReading } from "./reading.ts";
 import { CAPABILITIES, type Capability, type ModelState } from "../base/runtime-terms.ts";
 import type { AdapterTable, ModelTold, Refusal, TableLook, Told } from "./table.ts";
@@ -211,10 +213,14 @@ function readCall(
   value: YamlValue,
   end: "loaded" | "gone",
 ): ((model: string, source: string) => ModelCall) | undefined {
-  const members = value.record<"method" | "path" | "port" | "body">(["path"], ["method", "port", "body"]);
+  const members = value.record<"method" | "path" | "port" | "body" | "answers">(
+    ["path"],
+    ["method", "port", "body", "answers"],
+  );
   const path = members.path?.text(PATH, PATH_PATTERN);
   const method = members.method?.choice(["POST", "GET", "DELETE"] as const) ?? "POST";
   const port = members.port?.choice(PORTS) ?? "api";
+  const isDoneByAnswer = members.answers?.choice(["when-done", "when-begun"] as const) === "when-done";
   const body = members.body?.text('a body such as {"name":"{model}"}');
   if (path === undefined) return undefined;
   return (model, source) => {
@@ -232,9 +238,15 @@ function readCall(
       patienceMs: PATIENCE_MS,
       fault: ({ status }) =>
         status >= 200 && status < 300 ? "" : `the server answers ${status} to ${method} ${filled}`,
+      ...(isDoneByAnswer ? { proves: (answer) => (isGood(answer) ? proofOf(model, end) : undefined) } : {}),
       settled: ({ models }) => (models.find((each) => each.model === model)?.state === "loaded") === (end === "loaded"),
     };
   };
+}
+
+/** What is let go may still be known, and not in memory. */
+function proofOf(model: string, end: "loaded" | "gone"): Proof {
+  return end === "loaded" ? provesLoaded([model]) : provesAvailable([model]);
 }
 
 /** Within strings of JSON. */

@@ -11,12 +11,13 @@
  *   pipelines each stage tells the same requests: those of the first count.
  * - LoRA adapters are loaded and unloaded by name, and asked as MODEL:ADAPTER or ADAPTER.
  */
-import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
+import type { Answer, LoadOptions, ModelCall, Proof } from "./adapter.ts";
 import { complaint, countAt, flagAt, itemsAt, jsonOf, memberAt, nameAt, numberAt } from "./json-answer.ts";
 import { kvEventsIn } from "./kv-events.ts";
 import type { FamilySource, Figure, MetricMap } from "./metric-map.ts";
 import { callOf, isGood, post, refusedCall } from "./model-plans.ts";
 import { modelCards, readOpenAiModels } from "./openai-models.ts";
+import { provesGone, provesLoaded } from "./proofs.ts";
 import type { RuntimeReading } from "./reading.ts";
 import type { Capability } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type Known, type Refusal, type Told } from "./table.ts";
@@ -95,7 +96,7 @@ export const SGLANG: AdapterTable = {
   metrics: METRICS,
   finish,
   load,
-  unload: (model) => loraCall("unload", model, { lora_name: model }),
+  unload: (model) => loraCall("unload", model, { lora_name: model }, provesGone([model])),
 };
 
 function readModelInfo(answer: Answer): Told | Refusal {
@@ -147,17 +148,26 @@ function slotsOf(json: unknown, ranks: readonly unknown[]): number | undefined {
   return each === undefined ? undefined : each * Math.max(1, ranks.length);
 }
 
-function load(model: string, { source, parent }: LoadOptions): ModelCall {
+function load(model: string, { source, parent }: LoadOptions, { models }: RuntimeReading): ModelCall {
   if (parent === "" && source === "") {
     return refusedCall(
       `SGLang serves the model that it was started with; where it was started with --enable-lora, ${model} can be loaded as a LoRA adapter, with the path to it`,
     );
   }
-  return loraCall("load", model, { lora_name: model, lora_path: source === "" ? model : source });
+  const base = parent === "" ? models.find((each) => each.parent === undefined)?.model : parent;
+  const proof = provesLoaded([model], base === undefined ? {} : { parent: base });
+  return loraCall("load", model, { lora_name: model, lora_path: source === "" ? model : source }, proof);
 }
 
-function loraCall(verb: "load" | "unload", model: string, body: Readonly<Record<string, string>>): ModelCall {
-  const call = callOf({ verb, model, asks: [post(`/${verb}_lora_adapter`, body)], advice });
+/** It answers when all ranks have done it, and says so. */
+function loraCall(
+  verb: "load" | "unload",
+  model: string,
+  body: Readonly<Record<string, string>>,
+  proof: Proof,
+): ModelCall {
+  const proves = (answer: Answer) => (flagAt(jsonOf(answer), "success") === true ? proof : undefined);
+  const call = callOf({ verb, model, asks: [post(`/${verb}_lora_adapter`, body)], advice, proof: proves });
   return {
     ...call,
     fault: (answer) => (isGood(answer) && refuses(answer) ? advice(complaint(answer), answer) : call.fault(answer, 0)),

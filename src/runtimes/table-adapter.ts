@@ -91,12 +91,12 @@ export class TableAdapter implements Adapter {
     this.#looks = this.table.looks;
   }
 
-  load(model: string, options: LoadOptions, nowMs: number): ModelCall | undefined {
-    return this.table.load?.(model, options, this.reading(nowMs), this.#known);
+  load(model: string, options: LoadOptions, reading: RuntimeReading): ModelCall | undefined {
+    return this.table.load?.(model, options, reading, this.#known);
   }
 
-  unload(model: string, nowMs: number): ModelCall | undefined {
-    return this.table.unload?.(model, this.reading(nowMs), this.#known);
+  unload(model: string, reading: RuntimeReading): ModelCall | undefined {
+    return this.table.unload?.(model, reading, this.#known);
   }
 
   #readMetrics(look: TableLook, answer: Answer, nowMs: number): Read {
@@ -128,7 +128,7 @@ export class TableAdapter implements Adapter {
   #make(nowMs: number): RuntimeReading {
     this.#untilMs = Infinity;
     let version = "";
-    let extra: Partial<EngineFigures> = {};
+    let extra: Partial<EngineFigures> | undefined;
     let kvEvents: KvEventsTold | undefined;
     const told = new Map<string, Told>();
     for (const look of this.looks) {
@@ -137,10 +137,9 @@ export class TableAdapter implements Adapter {
       told.set(look.name, kept.told);
       version = version === "" ? (kept.told.version ?? "") : version;
       kvEvents ??= kept.told.kvEvents;
-      const figures = this.#isYoung(kept.atMs, TOLD_BELIEVED_MS, nowMs)
-        ? kept.told.figures
-        : lasting(kept.told.figures);
-      extra = { ...extra, ...figures };
+      if (kept.told.figures === undefined) continue;
+      const isYoung = this.#isYoung(kept.atMs, TOLD_BELIEVED_MS, nowMs);
+      extra = { ...extra, ...(isYoung ? kept.told.figures : lasting(kept.told.figures)) };
     }
     const pages = this.#pages;
     const isFresh = pages?.readAtMs !== undefined && this.#isYoung(pages.readAtMs, METRICS_BELIEVED_MS, nowMs);
@@ -177,7 +176,7 @@ export class TableAdapter implements Adapter {
       return {
         ...LOADED_MODEL,
         ...model,
-        figures: own === undefined && figures === undefined ? undefined : joined(own, figures ?? {}),
+        figures: own === undefined && figures === undefined ? undefined : joined(own, figures),
       };
     });
   }
@@ -227,7 +226,8 @@ function lasting(figures: Partial<EngineFigures> | undefined): Partial<EngineFig
 }
 
 /** The metrics' figures, and where they tell none those of other looks. */
-function joined(figures: EngineFigures | undefined, extra: Partial<EngineFigures>): EngineFigures {
+function joined(figures: EngineFigures | undefined, extra: Partial<EngineFigures> | undefined): EngineFigures {
+  if (extra === undefined) return figures ?? NO_FIGURES;
   const all: Record<string, unknown> = { ...NO_FIGURES, ...extra };
   for (const [name, value] of Object.entries(figures ?? {})) if (value !== undefined) all[name] = value;
   return all as unknown as EngineFigures;

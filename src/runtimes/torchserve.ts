@@ -7,9 +7,10 @@
  * - A model is registered with workers; without any it is known and can't be asked. Registering and unregistering need
  *   --enable-model-api since 0.11; the number of workers may always be changed.
  */
-import type { Answer, LoadOptions, ModelCall } from "./adapter.ts";
+import type { Answer, LoadOptions, ModelCall, Proof } from "./adapter.ts";
 import { countAt, itemsAt, jsonOf, nameAt, numberAt, textAt, wordsAt } from "./json-answer.ts";
 import { callOf } from "./model-plans.ts";
+import { provesAvailable, provesLoaded } from "./proofs.ts";
 import type { EngineFigures, RuntimeReading } from "./reading.ts";
 import type { ModelState } from "../base/runtime-terms.ts";
 import { type AdapterTable, get, type Refusal, type TableLook, type Told } from "./table.ts";
@@ -126,6 +127,7 @@ function load(model: string, { source }: LoadOptions, { models }: RuntimeReading
     model,
     asks: [{ method: "POST", port: "management", path: `/models?${query.toString()}` }],
     advice: (said, answer) => advice("load", model, said, answer),
+    proof: (answer) => whenDone(answer, model, provesLoaded([model], { capabilities: ["predict"] })),
   });
 }
 
@@ -136,7 +138,13 @@ function scaled(verb: "load" | "unload", model: string, workers: number): ModelC
     model,
     asks: [{ method: "PUT", port: "management", path: `/models/${encodeURIComponent(model)}?${query}` }],
     advice: (said, answer) => (verb === "unload" && answer.status === 404 ? "" : advice(verb, model, said, answer)),
+    proof: (answer) => whenDone(answer, model, workers > 0 ? provesLoaded([model]) : provesAvailable([model])),
   });
+}
+
+/** 202 where it goes on with that: then the workers are not there yet. */
+function whenDone({ status }: Answer, model: string, proof: Proof): Proof | undefined {
+  return status === 200 ? { ...proof, toldBy: [LIST.name, describedBy(model).name] } : undefined;
 }
 
 function advice(verb: string, model: string, said: string, answer: Answer): string {

@@ -8,11 +8,13 @@
  * it; both need VLLM_SERVER_DEV_MODE=1. LoRA adapters need VLLM_ALLOW_RUNTIME_LORA_UPDATING=True. Its server counts what it
  * answers by path, which tells of adapters that somebody else has loaded or let go.
  */
-import type { Answer, Ask, LoadOptions, ModelCall } from "./adapter.ts";
+import type { Answer, Ask, LoadOptions, ModelCall, Proof } from "./adapter.ts";
 import { jsonOf, numberAt, textAt, memberAt, wordsAt } from "./json-answer.ts";
 import { kvEventsIn } from "./kv-events.ts";
 import type { MetricMap } from "./metric-map.ts";
+import { isGood } from "./model-plans.ts";
 import { readOpenAiModels } from "./openai-models.ts";
+import { provesAll, provesGone, provesLoaded } from "./proofs.ts";
 import type { RuntimeReading } from "./reading.ts";
 import { type AdapterTable, get, type Known, type Refusal, type Told } from "./table.ts";
 
@@ -22,6 +24,8 @@ const PREFILL_SECONDS = "vllm:request_prefill_time_seconds_sum";
 const IS_SLEEPING = "/is_sleeping";
 const LOAD_LORA = "/v1/load_lora_adapter";
 const UNLOAD_LORA = "/v1/unload_lora_adapter";
+/** Which of them is asked, or counts, depends on the version. */
+const SLEEP_TOLD_BY = ["/metrics", IS_SLEEPING];
 const SERVER_INFO = "/server_info?config_format=json";
 /** It collects the machine's environment when it is asked for the first time. */
 const SERVER_INFO_EVERY_MS = 10 * 60_000;
@@ -145,21 +149,26 @@ function load(model: string, options: LoadOptions, reading: RuntimeReading): Mod
   }
   if (options.source === "") return undefined;
   const body = JSON.stringify({ lora_name: model, lora_path: options.source });
-  return call([post(LOAD_LORA, body)], (now) => stateOf(now, model) === "loaded");
+  // Its cards name the first of the base's names.
+  const parent = reading.models.find((each) => each.parent === undefined)?.model ?? options.parent;
+  const proof = provesLoaded([model], parent === "" ? {} : { parent });
+  return call([post(LOAD_LORA, body)], (now) => stateOf(now, model) === "loaded", proof);
 }
 
 function unload(model: string, reading: RuntimeReading): ModelCall | undefined {
   const known = reading.models.find((each) => each.model === model);
   if (known === undefined) return undefined;
   if (known.parent === undefined) {
-    return call([post("/sleep?level=1")], (now) => stateOf(now, model) === "available");
+    const proof = { ...provesAll("available"), toldBy: SLEEP_TOLD_BY };
+    return call([post("/sleep?level=1")], (now) => stateOf(now, model) === "available", proof);
   }
   const body = JSON.stringify({ lora_name: model });
-  return call([post(UNLOAD_LORA, body)], (now) => stateOf(now, model) === undefined);
+  return call([post(UNLOAD_LORA, body)], (now) => stateOf(now, model) === undefined, provesGone([model]));
 }
 
 function wake(model: string): ModelCall {
-  return call([post("/wake_up")], (now) => stateOf(now, model) === "loaded");
+  const proof = { ...provesAll("loaded"), toldBy: SLEEP_TOLD_BY };
+  return call([post("/wake_up")], (now) => stateOf(now, model) === "loaded", proof);
 }
 
 function stateOf({ models }: RuntimeReading, model: string): string | undefined {
@@ -170,8 +179,15 @@ function post(path: string, body?: string): Ask {
   return { method: "POST", port: "api", path, ...(body === undefined ? {} : { body }) };
 }
 
-function call(asks: readonly Ask[], settled: ModelCall["settled"]): ModelCall {
-  return { asks, patienceMs: PATIENCE_MS, settled, fault: (answer, index) => faultOf(answer, asks[index]!.path) };
+/** Its server answers each when the engine has done it. */
+function call(asks: readonly Ask[], settled: ModelCall["settled"], proof?: Proof): ModelCall {
+  return {
+    asks,
+    patienceMs: PATIENCE_MS,
+    settled,
+    fault: (answer, index) => faultOf(answer, asks[index]!.path),
+    proves: (answer) => (isGood(answer) ? proof : undefined),
+  };
 }
 
 /** A refusal in its own words; 404 of the path itself tells what the server was started without. */

@@ -28,8 +28,9 @@
  * less (up to 10 s apart). A look that its version does not have is tried again every five minutes.
  */
 import { assert } from "../base/assert.ts";
-import type { Adapter, Answer, Look, LookRole, Read } from "./adapter.ts";
+import type { Adapter, Answer, Look, LookRole, Proof, Read } from "./adapter.ts";
 import { AskBudget } from "./budget.ts";
+import { Proofs } from "./proofs.ts";
 import type { ModelReading, RuntimeReading } from "./reading.ts";
 import type { WatchConfig } from "./settings.ts";
 import { isServing, type RuntimeStatus } from "./state.ts";
@@ -73,14 +74,23 @@ const BROKEN_MAX = 3;
 const EARLY_SHARE = 2 / 3;
 /** What is behind a beat by no more than this still belongs to it. */
 const LATE_SHARE = 1 / 4;
+/** Of the budget: what is asked so late in a beat leaves enough for the metrics of the next one to be in time. */
+const SOON_LEAVES = 0.2;
+/** Of two that may be asked the lower one is. Who it is has 0, what is only due 3. */
+const URGENT_RANK = 1;
+const MAIN_RANK = 2;
 const ORDER: readonly LookRole[] = ["identity", "health", "models", "metrics", "detail"];
+
+/** Why it is due before its time: something is not known that others wait for, or something known is to be confirmed. */
+type Haste = "none" | "soon" | "now";
 
 interface Watched {
   readonly look: Look;
   dueAtMs: number;
-  /** Due before its time, for a reason. */
-  isUrgent: boolean;
+  haste: Haste;
   askedAtMs: number;
+  /** When that was asked which was answered well last. */
+  toldAtMs: number;
   /** Answered well since the process began, or not had by this server. */
   isKnown: boolean;
   isAbsent: boolean;
@@ -107,6 +117,8 @@ export class Watch {
   #looks: readonly Look[];
   /** In the order in which a runtime is met. */
   #watched: readonly Watched[];
+  /** Of what is looked at each interval; undefined until it is asked for by what is there now. */
+  #mainRoles: readonly LookRole[] | undefined;
   /** To be answered before anything is sent to it. */
   #needed: readonly Watched[];
   /** Their names. What is asked only because of what was told is no condition of being ready. */
@@ -136,6 +148,9 @@ export class Watch {
   #trouble: Trouble | undefined;
   #modelsMark: number;
   #processMark: number;
+  /** When models were to be looked at last because of a hint. */
+  #hintedAtMs = -Infinity;
+  readonly #proofs = new Proofs();
   #models: readonly ModelReading[] = [];
   #changed = false;
   #wakeAtMs = 0;
@@ -165,8 +180,9 @@ export class Watch {
     return isServing(this.#state);
   }
 
+  /** What was told, and what was proved since then. */
   reading(nowMs: number): RuntimeReading {
-    return this.#adapter.reading(nowMs);
+    return this.#proofs.over(this.#adapter.reading(nowMs));
   }
 
   connected(nowMs: number): void {
@@ -221,6 +237,7 @@ export class Watch {
     this.#took(watched, this.#adapter.answered(look, answer, nowMs), nowMs, tookMs);
     this.#followLooks(nowMs);
     this.#followHints(nowMs);
+    if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isTold(proof, sinceMs));
     this.#plan(nowMs);
   }
 
@@ -248,6 +265,25 @@ export class Watch {
     this.#plan(nowMs);
   }
 
+  /** A call of ours has proved this of a model: it is believed, and confirmed by the looks that leave room for it. */
+  proved(model: string, proof: Proof, nowMs: number): void {
+    this.#proofs.add(model, proof, nowMs);
+    // Behind the next page, which may count the call itself: that is no hint at anybody else's.
+    this.#confirm(this.#beatBy(nowMs + 1, 0), this.#tellingOf(proof));
+    this.#plan(nowMs);
+  }
+
+  #tellingOf({ toldBy }: Proof): readonly Watched[] {
+    const has = this.#watched.filter(({ isAbsent }) => !isAbsent);
+    if (toldBy !== undefined) return has.filter(({ look }) => toldBy.includes(look.name));
+    const lists = has.filter(({ look }) => look.role === "models");
+    return lists.length > 0 ? lists : this.#mainLooks();
+  }
+
+  #isTold(proof: Proof, sinceMs: number): boolean {
+    return this.#tellingOf(proof).every(({ toldAtMs }) => toldAtMs > sinceMs);
+  }
+
   /** Whether all that tells of its models was asked since then, and has answered or failed. */
   hasLookedAtModels(sinceMs: number): boolean {
     return this.#ofModels().every((watched) => watched.askedAtMs >= sinceMs && watched !== this.#underWay);
@@ -266,7 +302,7 @@ export class Watch {
   }
 
   take(): WatchTake {
-    const { models } = this.#adapter.reading(this.#nowMs);
+    const { models } = this.reading(this.#nowMs);
     const changed = this.#changed || !areSame(models, this.#models);
     const taken = {
       asks: this.#ask === undefined ? [] : [this.#ask],
@@ -296,25 +332,39 @@ export class Watch {
   /** Nothing is known of the process that is there now, or will be. */
   #forget(): void {
     this.#adapter.restarted();
+    this.#proofs.clear();
     this.#trouble = undefined;
     this.#broken = 0;
     this.#wasHeard = false;
     this.#followLooks(this.#nowMs);
     for (const watched of this.#watched) Object.assign(watched, newWatched(watched.look, watched.askedAtMs));
+    this.#mainRoles = undefined;
   }
 
   #dueBy(atMs: number, looks: readonly Watched[]): void {
     for (const watched of looks) {
       watched.dueAtMs = Math.min(watched.dueAtMs, atMs);
-      watched.isUrgent = true;
+      watched.haste = "now";
+    }
+  }
+
+  /** Nobody waits for them: they come behind the metrics, but may have the last that is left of the budget. */
+  #confirm(atMs: number, looks: readonly Watched[]): void {
+    for (const watched of looks) {
+      if (watched.haste === "now") continue;
+      watched.dueAtMs = atMs;
+      watched.haste = "soon";
     }
   }
 
   /** Looked at once an interval: metrics, or what this server has in their place. */
   #isMain({ look: { role } }: Watched): boolean {
+    return (this.#mainRoles ??= this.#rolesInPlace()).includes(role);
+  }
+
+  #rolesInPlace(): readonly LookRole[] {
     const has = (wanted: LookRole) => this.#watched.some(({ look, isAbsent }) => look.role === wanted && !isAbsent);
-    if (has("metrics")) return role === "metrics";
-    return has("models") ? role === "models" : role === "health" || role === "identity";
+    return has("metrics") ? ["metrics"] : has("models") ? ["models"] : ["health", "identity"];
   }
 
   #mainLooks(): Watched[] {
@@ -344,10 +394,15 @@ export class Watch {
 
   #took(watched: Watched, read: Read, nowMs: number, tookMs: number): void {
     watched.words = read.ok ? (read.note ?? "") : read.message;
-    watched.isAbsent = !read.ok && read.kind === "not_supported";
+    const isAbsent = !read.ok && read.kind === "not_supported";
+    if (isAbsent !== watched.isAbsent) this.#mainRoles = undefined;
+    watched.isAbsent = isAbsent;
     const restMs = Math.min(SLOWED_MAX_MS, tookMs * (1 + REST));
     const dueAtMs = this.#beatBy(watched.askedAtMs + this.#everyMs(watched), EARLY_SHARE);
-    watched.dueAtMs = Math.max(dueAtMs, watched.askedAtMs + restMs);
+    // What was wanted while it was under way is not what this answer tells.
+    const wantedAtMs = watched.haste === "none" ? dueAtMs : Math.min(dueAtMs, watched.dueAtMs);
+    watched.dueAtMs = Math.max(wantedAtMs, watched.askedAtMs + restMs);
+    if (read.ok) watched.toldAtMs = watched.askedAtMs;
     if (read.ok || watched.isAbsent) {
       watched.isKnown = true;
       watched.failures = 0;
@@ -421,6 +476,7 @@ export class Watch {
     const mainRole = this.#mainLooks()[0]?.look.role;
     const before = new Map(this.#watched.map((watched) => [watched.look.name, watched]));
     this.#watched = inOrder(looks).map((look) => before.get(look.name) ?? newWatched(look, nowMs));
+    this.#mainRoles = undefined;
     this.#needed = this.#watched.filter(({ look }) => this.#neededNames.has(look.name));
     if (this.#trouble !== undefined && !this.#watched.includes(this.#trouble.watched)) this.#trouble = undefined;
     const main = this.#mainLooks();
@@ -435,11 +491,12 @@ export class Watch {
     this.#processMark = processMark;
   }
 
-  /** Something hints that they are others. */
+  /** Something hints that they are others: what was proved meanwhile is others too, and may be all that it is about. */
   #lookAtModels(nowMs: number): void {
-    for (const watched of this.#watched) {
-      if (watched.look.role === "models") this.#dueBy(Math.max(nowMs, watched.askedAtMs + HINTED_EVERY_MS), [watched]);
-    }
+    const looks = this.#watched.filter(({ look }) => look.role === "models");
+    if (!this.#proofs.isEmpty) return this.#confirm(nowMs, looks);
+    if (this.#hintedAtMs <= nowMs) this.#hintedAtMs = Math.max(nowMs, this.#hintedAtMs + HINTED_EVERY_MS);
+    this.#dueBy(this.#hintedAtMs, looks);
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */
@@ -464,7 +521,7 @@ export class Watch {
     this.#underWay = next;
     this.#ask = next.look;
     next.askedAtMs = nowMs;
-    next.isUrgent = false;
+    next.haste = "none";
   }
 
   /** What is asked next. */
@@ -478,19 +535,20 @@ export class Watch {
 
   /**
    * Of several that may be asked the urgent ones come first, then what is looked at each interval, then those that are due
-   * the longest: nobody starves. What is urgent of another server would be read as this one's, so who it is comes first.
+   * the longest. What is urgent again and again, as a model is loaded, takes turns with the metrics: nobody starves. What
+   * is urgent of another server would be read as this one's, so who it is comes first.
    */
   #isBefore(a: Watched, b: Watched, nowMs: number): boolean {
     const [aMs, bMs] = [this.#mayAtMs(a, nowMs), this.#mayAtMs(b, nowMs)];
     if (aMs !== bMs) return aMs < bMs;
-    if (a.isUrgent !== b.isUrgent) return a.isUrgent;
     const [aRank, bRank] = [this.#rank(a), this.#rank(b)];
+    if (aRank + bRank === URGENT_RANK + MAIN_RANK) return a.askedAtMs < b.askedAtMs;
     return aRank === bRank ? a.dueAtMs < b.dueAtMs : aRank < bRank;
   }
 
   #rank(watched: Watched): number {
-    if (watched.isUrgent) return watched.look.role === "identity" ? 0 : 1;
-    return this.#isMain(watched) ? 0 : 1;
+    if (watched.haste === "now") return watched.look.role === "identity" ? 0 : URGENT_RANK;
+    return this.#isMain(watched) ? MAIN_RANK : 3;
   }
 
   /**
@@ -498,8 +556,9 @@ export class Watch {
    * metrics are never late for it, and what is urgent need not wait.
    */
   #mayAtMs(watched: Watched, nowMs: number): number {
-    const isPatient = this.isReady && !watched.isUrgent && !this.#isMain(watched);
-    const atMs = Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, isPatient ? 1 : 0));
+    const isPatient = this.isReady && watched.haste !== "now" && !this.#isMain(watched);
+    const leave = isPatient ? (watched.haste === "none" ? 1 : SOON_LEAVES) : 0;
+    const atMs = Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, leave));
     return isPatient ? Math.max(atMs, this.#beatBy(atMs, LATE_SHARE)) : atMs;
   }
 
@@ -538,8 +597,9 @@ function newWatched(look: Look, nowMs: number): Watched {
   return {
     look,
     dueAtMs: nowMs,
-    isUrgent: false,
+    haste: "none",
     askedAtMs: nowMs,
+    toldAtMs: -Infinity,
     isKnown: false,
     isAbsent: false,
     isLate: false,

@@ -21,15 +21,19 @@ export function least(view: TargetView, prng: Prng, cost: (target: number) => nu
   return found;
 }
 
-/** One that is routable, other than `but` where there is another. */
+/** One that is routable, by weight, other than `but` where there is another. */
 export function drawn(view: TargetView, prng: Prng, but: number): number {
-  const from = prng.int(view.count);
+  let total = 0;
+  for (let target = 0; target < view.count; target += 1) {
+    if (view.routable[target] === 1 && target !== but) total += view.weight[target]!;
+  }
+  let left = prng.next() * total;
   let found = but;
-  for (let step = 0; step < view.count; step += 1) {
-    const target = (from + step) % view.count;
+  for (let target = 0; target < view.count; target += 1) {
     if (view.routable[target] === 0 || target === but) continue;
     found = target;
-    break;
+    left -= view.weight[target]!;
+    if (left < 0) break;
   }
   return found;
 }
@@ -42,14 +46,23 @@ export function lesserOfTwo(view: TargetView, prng: Prng, cost: (target: number)
   return cost(second) < cost(first) ? second : first;
 }
 
+/** Requests for the target's weight, with the one to be placed. */
+export function loadOf(view: TargetView, target: number): number {
+  return (view.active[target]! + 1) / view.weight[target]!;
+}
+
 /** The fewest and the most of the routable ones. */
-export function extremes(view: TargetView, column: Float64Array): { readonly fewest: number; readonly most: number } {
+export function extremes(
+  view: TargetView,
+  figure: (target: number) => number,
+): { readonly fewest: number; readonly most: number } {
   let fewest = Infinity;
   let most = -Infinity;
   for (let target = 0; target < view.count; target += 1) {
     if (view.routable[target] === 0) continue;
-    fewest = Math.min(fewest, column[target]!);
-    most = Math.max(most, column[target]!);
+    const of = figure(target);
+    fewest = Math.min(fewest, of);
+    most = Math.max(most, of);
   }
   return { fewest, most };
 }

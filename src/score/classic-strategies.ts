@@ -1,23 +1,48 @@
 /** Strategies that remember turns or latencies, and know nothing of prompts. `strategies.ts` tells where they come from. */
 import type { Prng } from "../base/prng.ts";
-import { lesserOfTwo } from "./choices.ts";
+import { lesserOfTwo, loadOf } from "./choices.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
+/** Smooth turns: a target of weight 2 comes twice as often, and not twice in a row (nginx's way). */
 export class RoundRobin implements Strategy {
   readonly name = "round-robin";
   readonly needsPrefixes = false;
-  #next: number;
+  readonly needsFigures = false;
+  readonly #start: number;
+  /** How far each is from its turn, in weights; undefined: it never was asked for. */
+  readonly #turns: (number | undefined)[] = [];
 
   constructor(prng: Prng) {
-    this.#next = prng.nextU32();
+    this.#start = prng.nextU32();
   }
 
   choose(view: TargetView): number {
-    for (let tries = 0; tries < view.count; tries += 1) {
-      const target = this.#next++ % view.count;
-      if (view.routable[target] === 1) return target;
+    const { count, routable, weight } = view;
+    let total = 0;
+    let best = -1;
+    let bestTurn = -Infinity;
+    for (let target = 0; target < count; target += 1) {
+      if (routable[target] === 0) continue;
+      const own = weight[target]!;
+      const turn = (this.#turns[target] ?? this.#firstTurn(target, count) * own) + own;
+      this.#turns[target] = turn;
+      total += own;
+      if (turn <= bestTurn) continue;
+      bestTurn = turn;
+      best = target;
     }
-    return -1;
+    if (best >= 0) this.#turns[best] = bestTurn - total;
+    return best;
+  }
+
+  /** Routers begin at different targets, or the first ones would get the first request of each; then they go on in order. */
+  #firstTurn(target: number, count: number): number {
+    const behind = (this.#start % count) - target - 1;
+    return (behind < 0 ? behind + count : behind) / count;
+  }
+
+  forget(target: number): void {
+    this.#turns[target] = undefined;
   }
 }
 
@@ -25,38 +50,46 @@ const PEAK_DECAY_MS = 10_000;
 /** What linkerd assumes of a target before it has answered. */
 const PEAK_INITIAL_MS = 30;
 
+interface Peak {
+  costMs: number;
+  atMs: number;
+}
+
 export class PeakEwma implements Strategy {
   readonly name = "peak-ewma";
   readonly needsPrefixes = false;
+  readonly needsFigures = false;
   readonly #prng: Prng;
-  readonly #costMs: Float64Array;
-  readonly #atMs: Float64Array;
+  readonly #peaks: (Peak | undefined)[] = [];
 
-  constructor(prng: Prng, targets: number) {
+  constructor(prng: Prng) {
     this.#prng = prng;
-    this.#costMs = new Float64Array(targets).fill(PEAK_INITIAL_MS);
-    this.#atMs = new Float64Array(targets);
   }
 
   choose(view: TargetView, _wanted: Wanted, nowMs: number): number {
-    return lesserOfTwo(view, this.#prng, (target) => this.#cost(view, target, nowMs));
+    // Those that are new together decay together, or the one that was looked at first would be cheaper for ever.
+    for (let target = 0; target < view.count; target += 1) this.#peakOf(target, nowMs);
+    return lesserOfTwo(view, this.#prng, (target) => this.#decayed(target, nowMs) * loadOf(view, target));
   }
 
   observe(target: number, ttftMs: number, nowMs: number): void {
-    const now = this.#decayed(target, nowMs);
-    this.#costMs[target] = ttftMs > now ? ttftMs : now;
-    if (ttftMs <= now) {
-      const weight = Math.exp(-(nowMs - this.#atMs[target]!) / PEAK_DECAY_MS);
-      this.#costMs[target] = this.#costMs[target] * weight + ttftMs * (1 - weight);
-    }
-    this.#atMs[target] = nowMs;
+    const peak = this.#peakOf(target, nowMs);
+    const weight = Math.exp(-(nowMs - peak.atMs) / PEAK_DECAY_MS);
+    const isPeak = ttftMs > peak.costMs * weight;
+    peak.costMs = isPeak ? ttftMs : peak.costMs * weight + ttftMs * (1 - weight);
+    peak.atMs = nowMs;
+  }
+
+  forget(target: number): void {
+    this.#peaks[target] = undefined;
   }
 
   #decayed(target: number, nowMs: number): number {
-    return this.#costMs[target]! * Math.exp(-(nowMs - this.#atMs[target]!) / PEAK_DECAY_MS);
+    const { costMs, atMs } = this.#peakOf(target, nowMs);
+    return costMs * Math.exp(-(nowMs - atMs) / PEAK_DECAY_MS);
   }
 
-  #cost(view: TargetView, target: number, nowMs: number): number {
-    return this.#decayed(target, nowMs) * (view.active[target]! + 1);
+  #peakOf(target: number, nowMs: number): Peak {
+    return (this.#peaks[target] ??= { costMs: PEAK_INITIAL_MS, atMs: nowMs });
   }
 }

@@ -179,11 +179,29 @@ export interface TableShape {
   readonly workersMax: number;
 }
 
+/** Words of a row beside its block, for strategies other than the scan (row-sides.ts). */
+export const SIDE = {
+  waiting: 0,
+  kvUsage: 1,
+  pricePerHour: 2,
+  stepSeconds: 3,
+  running: 4,
+  contextTokens: 5,
+} as const;
+export const SIDE_WORDS = 6;
+
 /** Where the parts of a table of that size begin, in words, and how long it is. */
-export function tableParts(shape: TableShape): { blocksWord: number; slotsWord: number; bytes: number } {
-  const blocksWord = Math.ceil(((MODELS_WORD + shape.modelsMax) * 4) / PAGE_BYTES) * (PAGE_BYTES / 4);
-  const slotsWord = blocksWord + (shape.rowsMax / BLOCK_ROWS) * BLOCK_WORDS;
-  return { blocksWord, slotsWord, bytes: (slotsWord + shape.workersMax * shape.rowsMax * 2) * 4 };
+export function tableParts(shape: TableShape): {
+  readonly blocksWord: number;
+  readonly slotsWord: number;
+  readonly sidesWord: number;
+  readonly bytes: number;
+} {
+  const { rowsMax, modelsMax, workersMax } = shape;
+  const blocksWord = Math.ceil(((MODELS_WORD + modelsMax) * 4) / PAGE_BYTES) * (PAGE_BYTES / 4);
+  const slotsWord = blocksWord + (rowsMax / BLOCK_ROWS) * BLOCK_WORDS;
+  const sidesWord = slotsWord + workersMax * rowsMax * 2;
+  return { blocksWord, slotsWord, sidesWord, bytes: (sidesWord + rowsMax * (SIDE_WORDS + workersMax)) * 4 };
 }
 
 /** The word at which a row's value of a column lies, less the start of the blocks. */

@@ -38,6 +38,14 @@ export const NEVER_EJECTED = 0x7fff_ffff;
 /** More than any prompt has; with VALUE_MAX of the writer it keeps costs finite. */
 const TOKENS_MAX = 1e9;
 
+/** How urgent a request is, for strategies that go by that; the scan does not. */
+export interface Urgency {
+  /** 0 is the first. */
+  readonly priority: number;
+  /** Until its first token is wanted; `patienceMs` after it came where nobody says. */
+  leftMs(patienceMs: number, nowMs: number): number;
+}
+
 /**
  * One question to a scorer and its answer, a struct that C reads in place. Use one object for all picks of a thread.
  * `exclude` keeps up to 8 rows out (those already tried) until `clearExcluded`.
@@ -48,6 +56,7 @@ export class PickRequest {
   /** The picker that has put its table's address into the struct, and the struct's own address; see native.ts. */
   owner: Picker | undefined = undefined;
   address = 0;
+  urgency: Urgency | null = null;
   #prefix: PrefixLookup | null = null;
   readonly #ints: Int32Array;
   readonly #floats: Float32Array;

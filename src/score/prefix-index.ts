@@ -92,6 +92,13 @@ export class PrefixIndex {
     if (unit !== unitOf(capacityTokens, bytesPerToken)) this.reset(row, capacityTokens, bytesPerToken);
   }
 
+  /** Blocks that the row is believed to hold: as many as were sent there, until its cache is full. */
+  blocksOf(row: number): number {
+    const at = this.#row(row);
+    const sent = Atomics.load(this.words, at + PREFIX_ROW.volume) >>> 0;
+    return Math.min(sent, Atomics.load(this.words, at + PREFIX_ROW.unit) * CAPACITY_STEPS);
+  }
+
   /** Blocks that are kept now. */
   get entries(): number {
     return Atomics.load(this.words, PREFIX_HEADER.entries);

@@ -1,5 +1,6 @@
 /** What a router may spend on knowing who has which prompt's beginning, and how much it goes by that. */
 import { bytes, flag, integer, number, section, type Infer } from "../base/settings.ts";
+import { MISS_WEIGHT } from "./expected-seconds.ts";
 
 export const prefixSettings = section({
   enabled: flag({
@@ -19,7 +20,7 @@ export const prefixSettings = section({
     doc: "Tokens that the KV cache of a target holds which does not tell it: as much as was sent there last counts as held.",
   }),
   missWeight: number({
-    default: 2,
+    default: MISS_WEIGHT,
     max: 100,
     doc: "How many times dearer tokens that a target must compute get where it has a second of work waiting, in proportion to that: whoever comes later waits for them too. 0: no dearer.",
   }),

@@ -1,5 +1,6 @@
 /**
- * Ways to choose a target as the request comes, each as its authors publish it, with their defaults.
+ * Ways to choose a target as the request comes, each as its authors publish it, with their defaults. Weights, of which
+ * most of them know nothing, count as the capacity of a target: draws and turns go by them, loads are for them.
  *
  *   round-robin, random, least-request, p2c      the classics
  *   peak-ewma      linkerd: two drawn, the lesser of (latency, peaks at once, decaying in 10 s) x (requests + 1)
@@ -11,12 +12,16 @@
  *                  what is left the least token load
  *   kv-cost        Dynamo's KV router: blocks to prefill, of all that are there and the new one's, + blocks being decoded
  *   ttft           expected time to first token, in seconds; what a miss costs those behind it is priced in
+ *   slo, cost      of targets that are in time, the one that keeps most for others, or the cheapest (slo-strategies.ts)
+ *   hedged         ttft, and a second try elsewhere where a first token is late
  */
 import { Prng } from "../base/prng.ts";
-import { cacheAware, expectedSeconds, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
-import { drawn, least, lesserOfTwo } from "./choices.ts";
+import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
+import { drawn, least, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
+import { expectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
+import { cheapestInTime, slowestInTime } from "./slo-strategies.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
 
 export const ARRIVAL_STRATEGIES = [
@@ -31,56 +36,63 @@ export const ARRIVAL_STRATEGIES = [
   "epp-default",
   "kv-cost",
   "ttft",
+  "slo",
+  "cost",
+  "hedged",
 ] as const;
 export type ArrivalStrategy = (typeof ARRIVAL_STRATEGIES)[number];
 
-export function arrivalStrategy(name: ArrivalStrategy, targets: number, seed: number): Strategy {
-  const prng = new Prng(seed);
-  switch (name) {
-    case "round-robin":
-      return new RoundRobin(prng);
-    case "random":
-      return new Rule(name, prng, false, (view) => drawn(view, prng, -1));
-    case "least-request":
-      return new Rule(name, prng, false, (view) => least(view, prng, (target) => view.active[target]!));
-    case "p2c":
-      return new Rule(name, prng, false, (view) => lesserOfTwo(view, prng, (target) => view.active[target]!));
-    case "peak-ewma":
-      return new PeakEwma(prng, targets);
-    case "prequal":
-      return new Prequal(prng, targets);
-    case "cache-aware":
-      return new Rule(name, prng, true, cacheAware);
-    case "epp-blend":
-      return new Rule(name, prng, true, pickerBlend);
-    case "epp-default":
-      return new Rule(name, prng, true, stickyPicker);
-    case "kv-cost":
-      return new Rule(name, prng, true, leastBy(kvCost));
-    case "ttft":
-      return new Rule(name, prng, true, leastBy(expectedSeconds));
-  }
+/** What policies called some of them before. */
+const FORMER_NAMES: ReadonlyMap<string, ArrivalStrategy> = new Map([
+  ["score", "ttft"],
+  ["least-loaded", "least-request"],
+  ["two-choices", "p2c"],
+]);
+
+/** The strategy of a name that a policy or a setting gives; `ttft` where nobody here knows it. */
+export function strategyNamed(name: string): ArrivalStrategy | "late" {
+  if (name === "late") return name;
+  return FORMER_NAMES.get(name) ?? ARRIVAL_STRATEGIES.find((each) => each === name) ?? "ttft";
 }
 
 type Choose = (view: TargetView, prng: Prng, wanted: Wanted) => number;
 
-/** One that remembers nothing. */
-class Rule implements Strategy {
-  readonly name: string;
-  readonly needsPrefixes: boolean;
-  readonly #prng: Prng;
-  readonly #choose: Choose;
+/** Those that remember nothing. */
+const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
+  random: { choose: (view, prng) => drawn(view, prng, -1) },
+  "least-request": { choose: (view, prng) => least(view, prng, (target) => loadOf(view, target)) },
+  p2c: { choose: (view, prng) => lesserOfTwo(view, prng, (target) => loadOf(view, target)) },
+  "cache-aware": { choose: cacheAware, needsPrefixes: true },
+  "epp-blend": { choose: pickerBlend, needsPrefixes: true },
+  "epp-default": { choose: stickyPicker, needsPrefixes: true },
+  "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
+  ttft: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true },
+  slo: { choose: slowestInTime, needsPrefixes: true, needsFigures: true },
+  cost: { choose: cheapestInTime, needsPrefixes: true, needsFigures: true },
+  hedged: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true, isHedging: true },
+};
 
-  constructor(name: string, prng: Prng, needsPrefixes: boolean, choose: Choose) {
-    this.name = name;
-    this.needsPrefixes = needsPrefixes;
-    this.#prng = prng;
-    this.#choose = choose;
-  }
+interface Rule {
+  readonly choose: Choose;
+  readonly needsPrefixes?: boolean;
+  readonly needsFigures?: boolean;
+  readonly needsContexts?: boolean;
+  readonly isHedging?: boolean;
+}
 
-  choose(view: TargetView, wanted: Wanted): number {
-    return this.#choose(view, this.#prng, wanted);
-  }
+export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
+  const prng = new Prng(seed);
+  if (name === "round-robin") return new RoundRobin(prng);
+  if (name === "peak-ewma") return new PeakEwma(prng);
+  if (name === "prequal") return new Prequal(prng);
+  const { choose, needsPrefixes = false, needsFigures = false, ...more } = RULES[name]!;
+  return {
+    name,
+    ...more,
+    needsPrefixes,
+    needsFigures,
+    choose: (view, wanted) => choose(view, prng, wanted),
+  };
 }
 
 function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {

@@ -12,6 +12,7 @@
 import { assert } from "../base/assert.ts";
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, HEADER, MODELS_WORD, rowWord } from "./layout.ts";
 import { mark } from "./row-marks.ts";
+import { NO_SIDES, RowSides, type SideFigures } from "./row-sides.ts";
 import type { ScoreTable } from "./table.ts";
 
 /** The figures of one row, as cost.ts makes them; layout.ts gives their scales. All must be finite. */
@@ -67,6 +68,7 @@ export class TableWriter {
   /** Model ids given back, the longest unused first. */
   readonly #freeModels: number[] = [];
   readonly #freeBlocks: number[] = [];
+  readonly #sides: RowSides;
   readonly #parked = new Set<number>();
   /** Blocks of removed models that still hold parked rows. */
   readonly #orphans = new Set<number>();
@@ -77,6 +79,7 @@ export class TableWriter {
     const taken = Atomics.compareExchange(table.words, HEADER.writerTaken, 0, 1);
     assert(taken === 0, "a score table has one writer");
     this.#table = table;
+    this.#sides = new RowSides(table);
     const blocks = table.rowsMax / BLOCK_ROWS;
     this.#lanes = new Uint8Array(table.rowsMax);
     this.#taken = new Uint8Array(blocks);
@@ -141,8 +144,9 @@ export class TableWriter {
   }
 
   /** Publishes a row's figures: readers see all of them or none. */
-  write(row: number, values: RowValues): void {
+  write(row: number, values: RowValues, sides: SideFigures = NO_SIDES): void {
     assert(this.#lanes[row] === LANE_LIVE, `row ${row} is not in use`);
+    this.#sides.write(row, sides);
     this.#fill(row, values);
   }
 

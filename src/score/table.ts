@@ -61,6 +61,8 @@ export class ScoreTable implements TableShape {
   readonly floats: Float32Array;
   /** First word of the blocks. */
   readonly blocksWord: number;
+  /** First word of the rows' sides (row-sides.ts). */
+  readonly sidesWord: number;
   readonly #slotsWord: number;
   #workersSeen = 0;
   #epochSeconds = 0;
@@ -81,6 +83,7 @@ export class ScoreTable implements TableShape {
     assert(parts.bytes === buffer.byteLength, "the score table's buffer is cut short");
     this.blocksWord = parts.blocksWord;
     this.#slotsWord = parts.slotsWord;
+    this.sidesWord = parts.sidesWord;
   }
 
   /** A new table; the rows are rounded up to whole blocks. Its memory is zero pages until rows are used. */

@@ -24,7 +24,7 @@
 import { assert } from "../base/assert.ts";
 import { RateEwma } from "../base/ewma.ts";
 import { Heap } from "../base/heap.ts";
-import { KvCache } from "./kv-cache.ts";
+import { type CacheWatch, KvCache } from "./kv-cache.ts";
 import type { Profile } from "./profile.ts";
 import { DECODING, ENDED, PREFILLING, Sequence, SequenceList, WAITING } from "./sequence.ts";
 import type { SimEnd, SimRequest } from "./sequence.ts";
@@ -149,11 +149,12 @@ export class Batcher {
   readonly #prefillRate = new RateEwma(PREFILL_CONSTANT_MS);
   readonly #decodeRate = new RateEwma(DECODE_CONSTANT_MS);
 
-  constructor(config: BatchingConfig) {
+  /** `watch` hears which content comes to its cache and leaves it. */
+  constructor(config: BatchingConfig, watch: CacheWatch | null = null) {
     assert(config.stepBaseMs > 0, "a step must take time");
     assert(config.stepTokensMax >= config.runningMax, "the token budget must hold one token of every sequence");
     this.config = config;
-    this.cache = new KvCache(config.kvBlocks);
+    this.cache = new KvCache(config.kvBlocks, watch);
     this.#residues = Array.from({ length: config.blockTokens }, () => 0);
   }
 
@@ -228,10 +229,28 @@ export class Batcher {
   }
 
   take(): Taken {
-    const taken = { tokens: this.#tokens, finished: this.#finished, wakeAtMs: this.wakeAtMs };
-    this.#tokens = [];
-    this.#finished = [];
-    return taken;
+    const tokens = this.#tokens;
+    const finished = this.#finished;
+    if (tokens.length > 0) this.#tokens = [];
+    if (finished.length > 0) this.#finished = [];
+    return { tokens, finished, wakeAtMs: this.wakeAtMs };
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  get decodeTokensPerSecond(): number | undefined {
+    return this.#decodeRate.perSecond;
+  }
+
+  /** Prompt tokens accepted and not yet computed. */
+  get queuedPrefillTokens(): number {
+    return this.#queuedPrefillTokens;
   }
 
   get wakeAtMs(): number {

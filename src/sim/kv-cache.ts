@@ -4,36 +4,53 @@
  * blocks in which content is kept until the block is needed (least recently freed goes first).
  *
  * A block in use is either *named* (its content has a hash, others may share it) or *anonymous* (the rest: a last, not
- * yet full block, or generated text that nobody can name). Anonymous blocks are interchangeable, so sequences only count
- * theirs and the pool keeps the identities: a decode step takes blocks for a whole batch at once.
+ * yet full block, or generated text that nobody can name). Anonymous blocks are interchangeable, so they are only counted,
+ * in use and in the queue: there, such as were freed one after another are one entry, a *run*. Taking and giving back
+ * what has no name costs the same however much it is.
  *
- * State grows with the blocks ever touched, not with the size of the pool: an idle node of a large simulation is cheap.
+ * State grows with the blocks ever named, not with the size of the pool: an idle node of a large simulation is cheap.
  */
 
 import { assert } from "../base/assert.ts";
+import { BlockTable, NONE } from "./block-table.ts";
 
-const NONE = -1;
+const ENTRIES_MIN = 16;
+
+/** Hears which content comes to a cache and leaves it. */
+export interface CacheWatch {
+  named(hash: number): void;
+  forgotten(hash: number): void;
+}
 
 export class KvCache {
   readonly blocksMax: number;
-  readonly #refs: number[] = [];
-  readonly #hashes: number[] = [];
-  readonly #previous: number[] = [];
-  readonly #next: number[] = [];
-  readonly #byHash = new Map<number, number>();
-  readonly #anonymous: number[] = [];
+  readonly #watch: CacheWatch | null;
+  /** By entry, a named block or a run of the queue: its hash, NONE of a run. */
+  #hashes = new Float64Array(ENTRIES_MIN);
+  /** Users of a named block; blocks of a run. */
+  #counts = new Int32Array(ENTRIES_MIN);
+  #previous = new Int32Array(ENTRIES_MIN);
+  #next = new Int32Array(ENTRIES_MIN);
+  #entries = 0;
+  /** Entries of no use, linked by `next`. */
+  #spare = NONE;
+  readonly #byHash = new BlockTable();
+  #anonymous = 0;
+  #unused: number;
   #head = NONE;
   #tail = NONE;
   #queued = 0;
 
-  constructor(blocksMax: number) {
+  constructor(blocksMax: number, watch: CacheWatch | null = null) {
     assert(Number.isInteger(blocksMax) && blocksMax > 0, "a KV cache needs at least one block");
     this.blocksMax = blocksMax;
+    this.#unused = blocksMax;
+    this.#watch = watch;
   }
 
   /** Blocks that can be taken, those with cached content included. */
   get free(): number {
-    return this.blocksMax - this.#refs.length + this.#queued;
+    return this.#unused + this.#queued;
   }
 
   get used(): number {
@@ -41,7 +58,7 @@ export class KvCache {
   }
 
   get anonymous(): number {
-    return this.#anonymous.length;
+    return this.#anonymous;
   }
 
   /** Blocks whose content can be found by hash, in use or free. */
@@ -50,37 +67,46 @@ export class KvCache {
   }
 
   has(hash: number): boolean {
-    return this.#byHash.has(hash);
+    return this.#byHash.get(hash) !== NONE;
   }
 
   /** The content is there and nobody uses it: sharing it takes a block out of the free ones. */
   isFree(hash: number): boolean {
     const block = this.#byHash.get(hash);
-    return block !== undefined && this.#refs[block] === 0;
+    return block !== NONE && this.#counts[block] === 0;
   }
 
   /** One more user of the block with that content. */
   share(hash: number): number {
     const block = this.#byHash.get(hash);
-    assert(block !== undefined, "share() needs a hash that is cached");
-    if (this.#refs[block] === 0) this.#unqueue(block);
-    this.#refs[block] = (this.#refs[block] as number) + 1;
+    assert(block !== NONE, "share() needs a hash that is cached");
+    if (this.#counts[block] === 0) {
+      this.#unlink(block);
+      this.#queued -= 1;
+    }
+    this.#counts[block]! += 1;
     return block;
   }
 
   /** Takes free blocks, never used ones first, then the one freed longest ago, whose content is forgotten. */
   takeAnonymous(count: number): void {
     assert(count <= this.free, "more blocks taken than are free");
-    for (let taken = 0; taken < count; taken += 1) this.#anonymous.push(this.#takeFree());
+    this.#anonymous += count;
+    const unused = Math.min(count, this.#unused);
+    this.#unused -= unused;
+    let left = count - unused;
+    this.#queued -= left;
+    while (left > 0) left -= this.#takeFirst(left);
   }
 
   giveAnonymous(count: number): void {
-    assert(count >= 0 && count <= this.#anonymous.length, "more anonymous blocks given back than were taken");
-    for (let given = 0; given < count; given += 1) {
-      const block = this.#anonymous.pop() as number;
-      this.#refs[block] = 0;
-      this.#enqueue(block);
-    }
+    assert(count >= 0 && count <= this.#anonymous, "more anonymous blocks given back than were taken");
+    if (count === 0) return;
+    this.#anonymous -= count;
+    this.#queued += count;
+    const last = this.#tail;
+    if (last !== NONE && this.#hashes[last] === NONE) this.#counts[last]! += count;
+    else this.#append(this.#newEntry(NONE, count));
   }
 
   /**
@@ -88,77 +114,119 @@ export class KvCache {
    * already: then the block stays anonymous.
    */
   name(hash: number): number {
-    if (this.#byHash.has(hash)) return NONE;
-    const block = this.#anonymous.pop();
-    assert(block !== undefined, "there is no anonymous block to name");
-    this.#hashes[block] = hash;
+    if (this.#byHash.get(hash) !== NONE) return NONE;
+    assert(this.#anonymous > 0, "there is no anonymous block to name");
+    this.#anonymous -= 1;
+    const block = this.#newEntry(hash, 1);
     this.#byHash.set(hash, block);
+    this.#watch?.named(hash);
     return block;
   }
 
   /** One user less of a named block; without any it is free, its content kept until the block is taken. */
   release(block: number): void {
-    const refs = (this.#refs[block] as number) - 1;
-    assert(refs >= 0, "a block was released more often than shared");
-    this.#refs[block] = refs;
-    if (refs === 0) this.#enqueue(block);
+    const users = this.#counts[block]! - 1;
+    assert(users >= 0, "a block was released more often than shared");
+    this.#counts[block] = users;
+    if (users > 0) return;
+    this.#append(block);
+    this.#queued += 1;
+  }
+
+  /** Tells its watch that all content is gone, as it is with the engine. */
+  lose(): void {
+    if (this.#watch === null) return;
+    for (const hash of this.#byHash.hashes()) this.#watch.forgotten(hash);
   }
 
   /** Every block is in exactly one place, and the counts say so. O(blocks): for tests. */
   check(): void {
     let queued = 0;
-    for (let block = this.#head; block !== NONE; block = this.#next[block] as number) {
-      assert(this.#refs[block] === 0, "a block in use is in the free queue");
-      queued += 1;
-      assert(queued <= this.#refs.length, "the free queue has a loop");
+    let free = 0;
+    let previous = NONE;
+    for (let entry = this.#head; entry !== NONE; entry = this.#next[entry]!) {
+      const isRun = this.#hashes[entry] === NONE;
+      assert(this.#previous[entry] === previous, "the free queue is torn");
+      assert(isRun ? this.#counts[entry]! > 0 : this.#counts[entry] === 0, "a block in use is in the free queue");
+      queued += isRun ? this.#counts[entry]! : 1;
+      if (!isRun) free += 1;
+      assert(queued <= this.blocksMax, "the free queue has a loop");
+      previous = entry;
     }
+    assert(previous === this.#tail, "the free queue is torn");
     assert(queued === this.#queued, "the free queue is miscounted");
-    let inUse = 0;
-    for (const refs of this.#refs) {
-      assert(refs >= 0, "a reference count is negative");
-      if (refs > 0) inUse += 1;
+    let inUse = this.#anonymous;
+    for (const hash of this.#byHash.hashes()) {
+      const block = this.#byHash.get(hash);
+      assert(this.#hashes[block] === hash, "the index points to a wrong block");
+      if (this.#counts[block]! > 0) inUse += 1;
+      else free -= 1;
     }
-    assert(inUse + queued === this.#refs.length, "a block is neither used nor free");
+    assert(free === 0, "a block is neither used nor free");
     assert(inUse === this.used, "used blocks are miscounted");
-    for (const [hash, block] of this.#byHash) assert(this.#hashes[block] === hash, "the index points to a wrong block");
   }
 
-  #takeFree(): number {
-    if (this.#refs.length < this.blocksMax) {
-      this.#refs.push(1);
-      this.#hashes.push(NONE);
-      this.#previous.push(NONE);
-      this.#next.push(NONE);
-      return this.#refs.length - 1;
+  /** Takes the first of the queue, of a run as many as are wanted; answers how many. */
+  #takeFirst(wanted: number): number {
+    const entry = this.#head;
+    const hash = this.#hashes[entry]!;
+    const count = hash === NONE ? this.#counts[entry]! : 1;
+    if (count > wanted) {
+      this.#counts[entry] = count - wanted;
+      return wanted;
     }
-    const block = this.#head;
-    this.#unqueue(block);
-    const hash = this.#hashes[block] as number;
-    if (hash !== NONE) {
-      this.#byHash.delete(hash);
-      this.#hashes[block] = NONE;
-    }
-    this.#refs[block] = 1;
-    return block;
+    this.#unlink(entry);
+    this.#next[entry] = this.#spare;
+    this.#spare = entry;
+    if (hash === NONE) return count;
+    this.#byHash.delete(hash);
+    this.#watch?.forgotten(hash);
+    // Whoever would release it once more is told.
+    this.#counts[entry] = 0;
+    return 1;
   }
 
-  #enqueue(block: number): void {
-    this.#previous[block] = this.#tail;
-    this.#next[block] = NONE;
-    if (this.#tail === NONE) this.#head = block;
-    else this.#next[this.#tail] = block;
-    this.#tail = block;
-    this.#queued += 1;
+  #newEntry(hash: number, count: number): number {
+    let entry = this.#spare;
+    if (entry === NONE) {
+      entry = this.#entries;
+      this.#entries += 1;
+      if (entry === this.#hashes.length) this.#grow();
+    } else this.#spare = this.#next[entry]!;
+    this.#hashes[entry] = hash;
+    this.#counts[entry] = count;
+    return entry;
   }
 
-  #unqueue(block: number): void {
-    const previous = this.#previous[block] as number;
-    const next = this.#next[block] as number;
+  #grow(): void {
+    const larger = (of: Int32Array): Int32Array<ArrayBuffer> => {
+      const grown = new Int32Array(of.length * 2);
+      grown.set(of);
+      return grown;
+    };
+    const hashes = new Float64Array(this.#hashes.length * 2);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
+    this.#counts = larger(this.#counts);
+    this.#previous = larger(this.#previous);
+    this.#next = larger(this.#next);
+  }
+
+  #append(entry: number): void {
+    this.#previous[entry] = this.#tail;
+    this.#next[entry] = NONE;
+    if (this.#tail === NONE) this.#head = entry;
+    else this.#next[this.#tail] = entry;
+    this.#tail = entry;
+  }
+
+  #unlink(entry: number): void {
+    const previous = this.#previous[entry]!;
+    const next = this.#next[entry]!;
     if (previous === NONE) this.#head = next;
     else this.#next[previous] = next;
     if (next === NONE) this.#tail = previous;
     else this.#previous[next] = previous;
-    this.#queued -= 1;
   }
 }
 

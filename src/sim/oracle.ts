@@ -14,7 +14,8 @@
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
-import { World, type WorldSpec } from "./world.ts";
+import { World } from "./world.ts";
+import type { WorldSpec } from "./world-spec.ts";
 
 /** Parts of the requests that are left out. */
 const PARTS = [0, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.5, 0.7] as const;

@@ -1,55 +1,157 @@
 /** What a router knows of the nodes' caches: what they hold, by their events, and what is on its way there. */
 import type { Home } from "../flow/late-room.ts";
-import type { Batcher } from "./batching.ts";
+import { BlockHolders } from "./block-holders.ts";
+import { BlockTable } from "./block-table.ts";
+import type { CacheWatch } from "./kv-cache.ts";
 
 const HOMES_MAX = 8;
+const NO_HOMES: readonly Home[] = [];
+
+/** What the nodes' caches hold, as they tell; the same for all routers. */
+export class NodeCaches {
+  readonly blockTokens: readonly number[];
+  readonly holders: BlockHolders;
+  /** By node: blocks. */
+  readonly cachedBlocks: Float64Array;
+
+  constructor(blockTokens: readonly number[]) {
+    this.blockTokens = blockTokens;
+    this.holders = new BlockHolders(blockTokens.length);
+    this.cachedBlocks = new Float64Array(blockTokens.length);
+  }
+
+  watch(node: number): CacheWatch {
+    return {
+      named: (hash) => {
+        this.holders.add(hash, node);
+        this.cachedBlocks[node]! += 1;
+      },
+      forgotten: (hash) => {
+        this.holders.remove(hash, node);
+        this.cachedBlocks[node]! -= 1;
+      },
+    };
+  }
+}
 
 export class CachePrefixes {
-  readonly #engines: readonly Batcher[];
+  readonly #caches: NodeCaches;
   /** By node: blocks that requests on their way will bring, and how many of those. */
-  readonly #coming: readonly Map<number, number>[];
+  readonly #coming: readonly BlockTable[];
+  readonly #comingTo: BlockHolders;
+  // Of the prompt that was matched last: targets that hold its beginning, and blocks of it, fewest first.
+  readonly #found: Int32Array;
+  readonly #blocks: Int32Array;
+  #count = 0;
+  /** Targets that hold all blocks so far, and those that hold the next one, a bit each. */
+  readonly #alive: Int32Array;
+  readonly #holding: Int32Array;
 
-  constructor(engines: readonly Batcher[]) {
-    this.#engines = engines;
-    this.#coming = engines.map(() => new Map());
+  constructor(caches: NodeCaches) {
+    const targets = caches.blockTokens.length;
+    this.#caches = caches;
+    this.#coming = Array.from({ length: targets }, () => new BlockTable());
+    this.#comingTo = new BlockHolders(targets);
+    this.#found = new Int32Array(targets);
+    this.#blocks = new Int32Array(targets);
+    this.#alive = new Int32Array(caches.holders.words);
+    this.#holding = new Int32Array(caches.holders.words);
   }
 
   fill(hashes: readonly number[], matchedTokens: Float64Array, cachedBlocks: Float64Array): void {
-    for (const [target, { cache, config }] of this.#engines.entries()) {
-      matchedTokens[target] = this.matched(target, hashes) * config.blockTokens;
-      cachedBlocks[target] = cache.cached;
+    const { blockTokens } = this.#caches;
+    this.#match(hashes);
+    matchedTokens.fill(0);
+    for (let at = 0; at < this.#count; at += 1) {
+      const target = this.#found[at]!;
+      matchedTokens[target] = this.#blocks[at]! * blockTokens[target]!;
     }
+    cachedBlocks.set(this.#caches.cachedBlocks);
   }
 
   /** The targets that hold most of it, at most `HOMES_MAX`, most first. */
-  homes(hashes: readonly number[]): Home[] {
-    const found: Home[] = [];
-    for (const [target, { config }] of this.#engines.entries()) {
-      const tokens = this.matched(target, hashes) * config.blockTokens;
-      if (tokens > 0) found.push({ target, tokens });
+  homes(hashes: readonly number[]): readonly Home[] {
+    const { blockTokens } = this.#caches;
+    this.#match(hashes);
+    if (this.#count === 0) return NO_HOMES;
+    const homes: Home[] = [];
+    for (let at = this.#count - 1; at >= 0; at -= 1) {
+      const target = this.#found[at]!;
+      const tokens = this.#blocks[at]! * blockTokens[target]!;
+      let place = homes.length;
+      while (place > 0 && isBefore(tokens, target, homes[place - 1]!)) place -= 1;
+      if (place === HOMES_MAX) continue;
+      if (homes.length === HOMES_MAX) homes.pop();
+      homes.splice(place, 0, { target, tokens });
     }
-    return found.sort((a, b) => b.tokens - a.tokens || a.target - b.target).slice(0, HOMES_MAX);
-  }
-
-  matched(target: number, hashes: readonly number[]): number {
-    const { cache } = this.#engines[target]!;
-    const coming = this.#coming[target]!;
-    let blocks = 0;
-    while (blocks < hashes.length && (cache.has(hashes[blocks]!) || coming.has(hashes[blocks]!))) blocks += 1;
-    return blocks;
+    return homes;
   }
 
   routed(target: number, hashes: readonly number[]): void {
     const coming = this.#coming[target]!;
-    for (const hash of hashes) coming.set(hash, (coming.get(hash) ?? 0) + 1);
+    for (const hash of hashes) {
+      const count = Math.max(0, coming.get(hash));
+      if (count === 0) this.#comingTo.add(hash, target);
+      coming.set(hash, count + 1);
+    }
   }
 
   computed(target: number, hashes: readonly number[]): void {
     const coming = this.#coming[target]!;
     for (const hash of hashes) {
-      const count = coming.get(hash)! - 1;
+      const count = coming.get(hash) - 1;
       if (count > 0) coming.set(hash, count);
-      else coming.delete(hash);
+      else {
+        coming.delete(hash);
+        this.#comingTo.remove(hash, target);
+      }
     }
   }
+
+  /** Block by block, the targets that have no more of it drop out: bits at a time, however many hold the first. */
+  #match(hashes: readonly number[]): void {
+    this.#count = 0;
+    if (hashes.length === 0) return;
+    const alive = this.#alive;
+    const holding = this.#holding;
+    let last = this.#hold(hashes[0]!, alive, alive.length - 1);
+    for (let block = 1; block < hashes.length && last >= 0; block += 1) {
+      const until = last;
+      this.#hold(hashes[block]!, holding, until);
+      last = -1;
+      for (let word = 0; word <= until; word += 1) {
+        const were = alive[word]!;
+        if (were === 0) continue;
+        const are = were & holding[word]!;
+        if (are !== were) {
+          this.#drop(word, were ^ are, block);
+          alive[word] = are;
+        }
+        if (are !== 0) last = word;
+      }
+    }
+    for (let word = 0; word <= last; word += 1) this.#drop(word, alive[word]!, hashes.length);
+  }
+
+  /** Sets the bits of those that hold the block, up to that word; answers the last word that has any. */
+  #hold(hash: number, bits: Int32Array, until: number): number {
+    for (let word = 0; word <= until; word += 1) bits[word] = 0;
+    this.#caches.holders.mark(hash, bits);
+    this.#comingTo.mark(hash, bits);
+    let last = until;
+    while (last >= 0 && bits[last] === 0) last -= 1;
+    return last;
+  }
+
+  #drop(word: number, bits: number, blocks: number): void {
+    for (let left = bits; left !== 0; left &= left - 1) {
+      this.#found[this.#count] = word * 32 + 31 - Math.clz32(left & -left);
+      this.#blocks[this.#count] = blocks;
+      this.#count += 1;
+    }
+  }
+}
+
+function isBefore(tokens: number, target: number, home: Home): boolean {
+  return tokens > home.tokens || (tokens === home.tokens && target < home.target);
 }

@@ -1,10 +1,10 @@
 /** From a scenario to what came of it: one cell, played by one strategy. */
 import { arrivalStrategy } from "../score/strategies.ts";
 import type { Arrival } from "./arrival.ts";
-import type { BatchingConfig, BatchingStats } from "./batching.ts";
+import type { BatchingConfig } from "./batching.ts";
 import { PROFILES } from "./profile.ts";
 import { type Failure, groupName, type NodeGroup, type Scenario, type StrategyName } from "./scenario.ts";
-import type { Incident } from "./sim-node.ts";
+import type { Incident, SimNode } from "./sim-node.ts";
 import type { RouterSpec, SimRouter } from "./sim-router.ts";
 import { sliced } from "./slice.ts";
 import type { Played } from "./tally.ts";
@@ -56,7 +56,11 @@ export function playCell(
     arrivals: arrivalsOf(scenario, cell, traces),
     nodes: groups.map((group) => configOf(group, scenario.blockTokens)),
     routers: routers.count,
-    router: { strategy: strategyOf(strategy, scenario) },
+    router: {
+      strategy: strategyOf(strategy, scenario),
+      weights: groups.map(({ weight }) => weight),
+      prices: groups.map(({ pricePerHour }) => pricePerHour),
+    },
     seed: scenario.seed + cell,
     networkMs(router, node) {
       const from = routers.zones[router % routers.zones.length]!;
@@ -80,7 +84,7 @@ export function playCell(
 }
 
 function strategyOf(name: StrategyName, { late }: Scenario): RouterSpec["strategy"] {
-  return name === "late" ? late : (targets, seed) => arrivalStrategy(name, targets, seed);
+  return name === "late" ? late : (seed) => arrivalStrategy(name, seed);
 }
 
 function configOf({ profile, slice, stepTokensMax }: NodeGroup, blockTokens: number): BatchingConfig {
@@ -152,21 +156,21 @@ class Watcher {
     this.comingBusyMs = new Float64Array(nodes);
   }
 
-  see(nowMs: number, nodes: readonly (BatchingStats | null)[], routers: readonly SimRouter[]): void {
+  see(nowMs: number, nodes: readonly SimNode[], routers: readonly SimRouter[]): void {
     if (nowMs > this.#durationMs) return;
     const tookMs = nowMs - this.comingMs;
     this.comingMs = nowMs;
     let busyMs = 0;
     let waiting = 0;
-    for (const [at, node] of nodes.entries()) {
-      const before = this.#busyMs[at]!;
-      const now = node?.busyMs ?? 0;
-      this.#busyMs[at] = now;
+    for (const { place, isDown, engine } of nodes) {
+      const before = this.#busyMs[place]!;
+      const now = isDown ? 0 : engine.busyMs(nowMs);
+      this.#busyMs[place] = now;
       // One that came again counts from 0.
       const more = now >= before ? now - before : now;
-      this.comingBusyMs[at]! += more;
+      this.comingBusyMs[place]! += more;
       busyMs += more;
-      waiting += node?.waiting ?? 0;
+      if (!isDown) waiting += engine.waiting;
     }
     for (const router of routers) waiting += router.waiting;
     this.#progress(nowMs / this.#durationMs);

@@ -28,6 +28,12 @@ const nodeGroup = section({
   count: integer({ default: 1, min: 1, max: NODES_MAX, doc: "How many, in all cells together." }),
   zone: text({ default: "a", ...NAME, doc: "Where they are." }),
   pricePerHour: number({ default: 0, max: 10_000, doc: "Of one of them; what money it is, is your matter." }),
+  weight: number({
+    default: 1,
+    min: 0.001,
+    max: 1000,
+    doc: "Relative capacity, as an operator gives it: strategies that know of no rates go by it.",
+  }),
   stepTokensMax: integer({
     default: 0,
     max: 1_000_000,

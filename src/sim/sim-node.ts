@@ -1,9 +1,8 @@
-/** What stands in the queue of events of a simulated mesh: moments, routers that are to look at what they hold, nodes. */
-import type { HeapItem } from "../base/heap.ts";
-import { Batcher, type BatchingStats } from "./batching.ts";
-import type { Sent } from "./sim-router.ts";
-
-export type Happens = (nowMs: number) => void;
+/** A node of a simulated mesh, and what befalls it. */
+import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
+import { NO_ENTRY } from "./event-queue.ts";
+import type { CacheWatch } from "./kv-cache.ts";
+import type { Sent } from "./sent.ts";
 
 /** Something that happens to a node. `slow`: its steps take that many times as long, 1 is its own pace. */
 export type Incident = { readonly node: number; readonly atMs: number } & (
@@ -11,51 +10,28 @@ export type Incident = { readonly node: number; readonly atMs: number } & (
   | { readonly kind: "down" | "up" }
 );
 
-export class Happening implements HeapItem {
-  heapIndex = -1;
-  heapKey: number;
-  readonly happens: Happens;
-
-  constructor(atMs: number, happens: Happens) {
-    this.heapKey = atMs;
-    this.happens = happens;
-  }
-}
-
-/** A router that is to look at what it holds. */
-export class Alarm implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
-
-  constructor(happens: Happens) {
-    this.happens = happens;
-  }
-}
-
-export class SimNode implements HeapItem {
-  heapIndex = -1;
-  heapKey = Infinity;
-  readonly happens: Happens;
+export class SimNode {
   readonly place: number;
-  /** All of the nodes', by place. */
-  readonly #engines: Batcher[];
+  readonly config: BatchingConfig;
+  engine: Batcher;
   /** Requests that are there. */
   readonly here = new Set<Sent>();
   isDown = false;
   pace = 1;
+  /** When it is to be looked at again, and the entry that says so. */
+  wakeAtMs = Infinity;
+  entry = NO_ENTRY;
+  readonly #caches: CacheWatch | null;
   /** Of its engines before the present one. */
   #busyMs = 0;
   #preemptions = 0;
 
-  constructor(place: number, engines: Batcher[], happens: (node: SimNode, nowMs: number) => void) {
+  /** `caches` hears of the content of its engines' caches, the present one's. */
+  constructor(place: number, config: BatchingConfig, caches: CacheWatch | null) {
     this.place = place;
-    this.#engines = engines;
-    this.happens = (nowMs) => happens(this, nowMs);
-  }
-
-  get engine(): Batcher {
-    return this.#engines[this.place]!;
+    this.config = config;
+    this.#caches = caches;
+    this.engine = new Batcher(config, caches);
   }
 
   /** Its engine is gone with all that it held. */
@@ -63,7 +39,8 @@ export class SimNode implements HeapItem {
     const { busyMs, preemptions } = this.engine.stats(nowMs);
     this.#busyMs += busyMs;
     this.#preemptions += preemptions;
-    this.#engines[this.place] = new Batcher(this.engine.config);
+    this.engine.cache.lose();
+    this.engine = new Batcher(this.config, this.#caches);
     this.engine.setPace(this.pace, nowMs);
     this.here.clear();
   }

@@ -5,37 +5,29 @@ import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
-import type { Batcher, BatchingStats } from "./batching.ts";
-import { CachePrefixes } from "./prefixes.ts";
+import type { BatchingConfig } from "./batching.ts";
+import type { NodeSamples } from "./node-samples.ts";
+import { CachePrefixes, type NodeCaches } from "./prefixes.ts";
+import { type Asked, Sent } from "./sent.ts";
+import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((targets: number, seed: number) => Strategy) | LateConfig;
+  readonly strategy: ((seed: number) => Strategy) | LateConfig;
   /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
   readonly assumedRate?: number;
-}
-
-/** A request on its way or at its node. */
-export interface Sent {
-  readonly id: number;
-  readonly arrival: Arrival;
-  readonly router: SimRouter;
-  readonly target: number;
-  readonly sentMs: number;
-  /** Prompt tokens that the node is expected to compute. */
-  readonly freshTokens: number;
-  isDecoding: boolean;
-  /** When its first token was here. */
-  firstSeenMs: number;
-  hasFailed: boolean;
-  /** Sent before, to a node that failed. */
-  readonly isRetry: boolean;
-  /** Where requests are bound late: what its target's pace counts. */
-  readonly computing: Computing | null;
+  /** By when a first token is wanted; never. */
+  readonly patienceMs?: number;
+  /** Longest time between two tokens that is wanted; any. */
+  readonly gapMs?: number;
+  /** Of each node, what it costs by the hour; nobody says. */
+  readonly prices?: readonly number[];
+  /** Of each node, for what it can do beside the others; 1. */
+  readonly weights?: readonly number[];
 }
 
 /** A request that is held in the router. */
-class Held implements LateWaiter {
+class Held implements LateWaiter, Asked {
   readonly id: number;
   readonly arrival: Arrival;
   readonly isRetry: boolean;
@@ -62,6 +54,8 @@ class Held implements LateWaiter {
 
 /** Where requests go that a router sends, and those that it can't. */
 export interface Network {
+  /** The router's place in it. */
+  readonly place: number;
   send(sent: Sent, nowMs: number): void;
   lost(): void;
 }
@@ -75,12 +69,16 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
+  readonly #nodes: readonly KnownNode[];
+  readonly #patienceMs: number;
+  readonly #gapMs: number;
   readonly #strategy: Strategy | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
   /** One way to each of the targets. */
   readonly #waysMs: Float64Array;
-  readonly #prefixes: CachePrefixes;
+  /** Null where nobody asks for them. */
+  readonly #prefixes: CachePrefixes | null;
   readonly #network: Network;
   /** Its own, beside which others may have requests there. */
   readonly #active: Float64Array;
@@ -92,42 +90,57 @@ export class SimRouter {
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
 
-  constructor(spec: RouterSpec, engines: readonly Batcher[], waysMs: Float64Array, seed: number, network: Network) {
-    const count = engines.length;
+  /** `caches`: what may be known of them; null where nobody asks for that. */
+  constructor(
+    strategy: Strategy | LateConfig,
+    spec: Omit<RouterSpec, "strategy">,
+    nodes: readonly BatchingConfig[],
+    waysMs: Float64Array,
+    caches: NodeCaches | null,
+    network: Network,
+  ) {
+    const count = nodes.length;
     this.#waysMs = waysMs;
     this.#network = network;
     this.#view = new TargetView(count);
-    const rates = engines.map(({ config }) => config.prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    for (const [target, rate] of rates.entries()) {
-      this.#view.secondsPerPrefillToken[target] = 1 / rate;
-      this.#view.rttSeconds[target] = (2 * waysMs[target]!) / 1000;
+    const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
+    this.#nodes = nodes.map((config, target) => ({
+      config,
+      prefillRate: rates[target]!,
+      rttMs: 2 * waysMs[target]!,
+      weight: spec.weights?.[target] ?? 1,
+    }));
+    for (const [target, node] of this.#nodes.entries()) {
+      fillFigures(this.#view, target, node, null);
+      this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
     }
-    this.#prefixes = new CachePrefixes(engines);
-    this.#paces = rates.map((rate) => new TargetPace(1000 / rate));
-    const { strategy } = spec;
-    this.#strategy = typeof strategy === "function" ? strategy(count, seed) : null;
-    this.#room =
-      typeof strategy === "function"
-        ? null
-        : new LateRoom(
-            strategy,
-            {
-              count,
-              pace: (target) => this.#paces[target]!,
-              hasRoom: (target) => this.#view.routable[target] === 1 && this.#view.kvUsage[target]! < KV_USAGE_MAX,
-              networkMs: (target) => waysMs[target]!,
-              active: (target) => this.#view.active[target]!,
-              othersTokens: (target) => this.#othersTokens[target]!,
-              othersMs: (target) => this.#othersMs[target]!,
-            },
-            ({ arrival }) => this.#prefixes.homes(arrival.hashes),
-          );
+    this.#patienceMs = spec.patienceMs ?? Infinity;
+    this.#gapMs = spec.gapMs ?? Infinity;
+    this.#prefixes = caches === null ? null : new CachePrefixes(caches);
     this.#active = new Float64Array(count);
     this.#queuedTokens = new Float64Array(count);
     this.#othersActive = new Float64Array(count);
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
+    const isLate = isLateConfig(strategy);
+    this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
+    this.#strategy = isLate ? null : strategy;
+    this.#room = isLate ? this.#lateRoom(strategy) : null;
+  }
+
+  #lateRoom(config: LateConfig): LateRoom<Held> {
+    const { count, routable, kvUsage, active } = this.#view;
+    const targets = {
+      count,
+      pace: (target: number) => this.#paces[target]!,
+      hasRoom: (target: number) => routable[target] === 1 && kvUsage[target]! < KV_USAGE_MAX,
+      networkMs: (target: number) => this.#waysMs[target]!,
+      active: (target: number) => active[target]!,
+      othersTokens: (target: number) => this.#othersTokens[target]!,
+      othersMs: (target: number) => this.#othersMs[target]!,
+    };
+    return new LateRoom(config, targets, ({ arrival }) => this.#prefixes!.homes(arrival.hashes));
   }
 
   wayMs(target: number): number {
@@ -152,38 +165,40 @@ export class SimRouter {
     }
     const view = this.#view;
     const strategy = this.#strategy!;
-    if (strategy.needsPrefixes) this.#prefixes.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
-    const { promptTokens } = arrival;
-    const target = strategy.choose(view, { promptTokens }, nowMs);
+    if (strategy.needsPrefixes) this.#prefixes!.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
+    const { promptTokens, atMs } = arrival;
+    const leftMs = atMs + this.#patienceMs - nowMs;
+    const target = strategy.choose(view, { promptTokens, leftMs, gapMs: this.#gapMs }, nowMs);
     if (target < 0) {
       this.#network.lost();
       return;
     }
     const matched = strategy.needsPrefixes ? view.matchedTokens[target]! : 0;
-    this.#bind(id, arrival, isRetry, target, Math.max(1, promptTokens - matched), nowMs);
+    this.#bind({ id, arrival, isRetry }, target, Math.max(1, arrival.promptTokens - matched), nowMs);
   }
 
   /** Sends what may be sent now of what is held. */
   serve(nowMs: number): void {
     if (this.#room === null) return;
     for (let bound = this.#room.next(nowMs); bound !== null; bound = this.#room.next(nowMs)) {
-      const { waiter, target, freshTokens } = bound;
-      this.#bind(waiter.id, waiter.arrival, waiter.isRetry, target, freshTokens, nowMs);
+      this.#bind(bound.waiter, bound.target, bound.freshTokens, nowMs);
     }
   }
 
-  #bind(id: number, arrival: Arrival, isRetry: boolean, target: number, freshTokens: number, nowMs: number): void {
-    const sentMs = nowMs + this.#waysMs[target]!;
-    const othersTokens = this.#othersTokens[target]!;
-    const computing = this.#room === null ? null : { tokens: freshTokens, sentMs, othersTokens };
-    if (computing !== null) this.#paces[target]!.sent(computing);
+  #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): void {
+    const { promptTokens, hashes } = asked.arrival;
+    let computing: Computing | null = null;
+    if (this.#room !== null) {
+      const sentMs = nowMs + this.#waysMs[target]!;
+      computing = { tokens: freshTokens, sentMs, othersTokens: this.#othersTokens[target]! };
+      this.#paces[target]!.sent(computing);
+    }
     this.#active[target]! += 1;
     this.#queuedTokens[target]! += freshTokens;
-    this.#view.contextTokens[target]! += arrival.promptTokens;
-    this.#prefixes.routed(target, arrival.hashes);
+    this.#view.contextTokens[target]! += promptTokens;
+    this.#prefixes?.routed(target, hashes);
     this.#renew(target);
-    const ahead = { freshTokens, isDecoding: false, firstSeenMs: NaN, hasFailed: false, isRetry, computing };
-    this.#network.send({ id, arrival, router: this, target, sentMs: nowMs, ...ahead }, nowMs);
+    this.#network.send(new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing), nowMs);
   }
 
   firstToken(sent: Sent, nowMs: number): void {
@@ -199,7 +214,7 @@ export class SimRouter {
   #computed(sent: Sent): void {
     sent.isDecoding = true;
     this.#queuedTokens[sent.target]! -= sent.freshTokens;
-    this.#prefixes.computed(sent.target, sent.arrival.hashes);
+    this.#prefixes?.computed(sent.target, sent.arrival.hashes);
     this.#renew(sent.target);
   }
 
@@ -237,16 +252,19 @@ export class SimRouter {
     return { atMs, active: this.#active.slice(), queuedTokens: this.#queuedTokens.slice() };
   }
 
-  sampled(samples: readonly (BatchingStats | null)[], mark: Mark, nowMs: number): void {
-    for (const [target, sample] of samples.entries()) {
-      if (sample === null) continue;
-      if (mark.atMs >= this.#failedMs[target]!) this.#view.routable[target] = 1;
-      const active = sample.running + sample.waiting;
-      this.#othersActive[target] = Math.max(0, active - mark.active[target]!);
-      this.#othersTokens[target] = Math.max(0, sample.queuedPrefillTokens - mark.queuedTokens[target]!);
+  /** Those that are marked in `lost` never came. */
+  sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
+    const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
+    const view = this.#view;
+    for (let target = 0; target < view.count; target += 1) {
+      if (isDown[target] === 1 || lost?.[target] === 1) continue;
+      if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
+      this.#othersActive[target] = Math.max(0, running[target]! + waiting[target]! - mark.active[target]!);
+      this.#othersTokens[target] = Math.max(0, queuedTokens[target]! - mark.queuedTokens[target]!);
       this.#othersMs[target] = mark.atMs;
-      this.#view.waiting[target] = sample.waiting;
-      this.#view.kvUsage[target] = sample.kvBlocksUsed / sample.kvBlocks;
+      view.waiting[target] = waiting[target]!;
+      view.kvUsage[target] = kvUsage[target]!;
+      if (this.#strategy?.needsFigures === true) fillFigures(view, target, this.#nodes[target]!, samples);
       this.#renew(target);
     }
     this.serve(nowMs);
@@ -256,4 +274,8 @@ export class SimRouter {
     this.#view.active[target] = this.#active[target]! + this.#othersActive[target]!;
     this.#view.queuedTokens[target] = this.#queuedTokens[target]! + this.#othersTokens[target]!;
   }
+}
+
+export function isLateConfig(strategy: Strategy | LateConfig): strategy is LateConfig {
+  return !("choose" in strategy);
 }

@@ -2,11 +2,6 @@
 import type { Arrival } from "./arrival.ts";
 import type { BatchingStats, EndEvent } from "./batching.ts";
 
-export interface Served extends EndEvent {
-  /** When the client had the end of it. */
-  readonly seenMs: number;
-}
-
 /** All that came of one mesh. */
 export interface Played {
   /** Of those that were served, in the order in which they ended. */
@@ -53,9 +48,11 @@ export interface Outcome {
 export class Tally {
   readonly #goodTtftMs: number;
   readonly #goodItlMs: number;
-  readonly #ttftsMs: number[] = [];
-  readonly #endsMs: number[] = [];
-  readonly #itlsMs: number[] = [];
+  readonly #ttftsMs: Float64Array;
+  readonly #endsMs: Float64Array;
+  readonly #itlsMs: Float64Array;
+  #served = 0;
+  #gaps = 0;
   #good = 0;
   #refused = 0;
   #lost = 0;
@@ -63,13 +60,20 @@ export class Tally {
   #cachedTokens = 0;
   #outputTokens = 0;
 
-  constructor(slo: { readonly ttftMs: number; readonly itlMs: number }) {
+  /** Of that many requests at most. */
+  constructor(slo: { readonly ttftMs: number; readonly itlMs: number }, requests: number) {
+    this.#ttftsMs = new Float64Array(requests);
+    this.#endsMs = new Float64Array(requests);
+    this.#itlsMs = new Float64Array(requests);
     this.#goodTtftMs = slo.ttftMs;
     this.#goodItlMs = slo.itlMs;
   }
 
-  /** What generates nothing (vectors) is answered at its end. */
-  served(arrival: Arrival, served: Served, answeredMs: number): void {
+  /**
+   * Its client had the first token at `answeredMs`, and the end at `endSeenMs`. What generates nothing (vectors) is
+   * answered at its end.
+   */
+  served(arrival: Arrival, served: EndEvent, answeredMs: number, endSeenMs: number): void {
     if (served.end !== "finished") {
       this.#refused += 1;
       return;
@@ -77,9 +81,13 @@ export class Tally {
     const ttftMs = answeredMs - arrival.atMs;
     const gaps = served.outputTokens - 1;
     const itlMs = gaps > 0 ? (served.endedAtMs - served.firstTokenAtMs) / gaps : 0;
-    this.#ttftsMs.push(ttftMs);
-    this.#endsMs.push(served.seenMs - arrival.atMs);
-    if (gaps > 0) this.#itlsMs.push(itlMs);
+    this.#ttftsMs[this.#served] = ttftMs;
+    this.#endsMs[this.#served] = endSeenMs - arrival.atMs;
+    this.#served += 1;
+    if (gaps > 0) {
+      this.#itlsMs[this.#gaps] = itlMs;
+      this.#gaps += 1;
+    }
     if (ttftMs <= this.#goodTtftMs && itlMs <= this.#goodItlMs) this.#good += 1;
     this.#promptTokens += served.promptTokens;
     this.#cachedTokens += served.cachedTokens;
@@ -92,9 +100,9 @@ export class Tally {
 
   played(endMs: number, nodes: readonly BatchingStats[]): Played {
     return {
-      ttftsMs: Float64Array.from(this.#ttftsMs),
-      endsMs: Float64Array.from(this.#endsMs),
-      itlsMs: Float64Array.from(this.#itlsMs),
+      ttftsMs: this.#ttftsMs.slice(0, this.#served),
+      endsMs: this.#endsMs.slice(0, this.#served),
+      itlsMs: this.#itlsMs.slice(0, this.#gaps),
       good: this.#good,
       refused: this.#refused,
       lost: this.#lost,

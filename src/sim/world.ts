@@ -14,51 +14,39 @@
  * Deterministic: the same spec gives the same outcome, to the bit. Whatever hasn't ended an hour after the last request
  * came is lost.
  */
-import { Heap, type HeapItem } from "../base/heap.ts";
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
-import { Batcher, type BatchingConfig, type BatchingStats } from "./batching.ts";
-import { Alarm, Happening, type Happens, type Incident, SimNode } from "./sim-node.ts";
-import { SimRouter, type RouterSpec, type Sent } from "./sim-router.ts";
-import { outcomeOf, Tally, type Outcome, type Played, type Served } from "./tally.ts";
-
-export interface WorldSpec {
-  readonly arrivals: readonly Arrival[];
-  readonly nodes: readonly BatchingConfig[];
-  readonly routers: number;
-  readonly router: RouterSpec;
-  readonly seed: number;
-  /** One way, between a router and a node; a client is at its router. */
-  readonly networkMs: number | ((router: number, node: number) => number);
-  /** What each way takes longer, on average (exponential); 0. */
-  readonly jitterMs?: number;
-  readonly sampleEveryMs: number;
-  /** From a sample's moment to the routers. */
-  readonly sampleDelayMs: number;
-  /** Part of the samples that a router never gets; none. */
-  readonly sampleLoss?: number;
-  /**
-   * Where it is given, one router decides for all, as each tells it of what it does, and this is a message's way among
-   * them. Clients hear from their own.
-   */
-  readonly deskMs?: number;
-  readonly incidents?: readonly Incident[];
-  /** A request is good that has its first token by then, and the others no further apart on average. */
-  readonly ttftMs: number;
-  readonly itlMs: number;
-  /** Called with each sample; null for nodes that are down. */
-  readonly watch?: (nowMs: number, nodes: readonly (BatchingStats | null)[], routers: readonly SimRouter[]) => void;
-}
+import { EventQueue, NO_ENTRY } from "./event-queue.ts";
+import { NodeSamples } from "./node-samples.ts";
+import { NodeCaches } from "./prefixes.ts";
+import type { Sent } from "./sent.ts";
+import { type Incident, SimNode } from "./sim-node.ts";
+import { isLateConfig, SimRouter } from "./sim-router.ts";
+import { outcomeOf, Tally, type Outcome, type Played } from "./tally.ts";
+import type { WorldSpec } from "./world-spec.ts";
 
 /** After the last request came. */
 const GIVE_UP_MS = 3_600_000;
 
+type Happens = (nowMs: number) => void;
+
+/** Kinds of entries in the queue, and whom they concern. */
+const WAKE = 0; // SimNode
+const REACHED = 1; // Sent, and so the next three
+const FIRST_SEEN = 2;
+const END_SEEN = 3;
+const FAILURE_SEEN = 4;
+const HAPPENS = 5; // Happens: what is rare
+
 export class World {
   readonly #spec: WorldSpec;
-  readonly #events = new Heap<HeapItem & { readonly happens: Happens }>();
+  readonly #events = new EventQueue<SimNode | Sent | Happens>();
   readonly #nodes: SimNode[];
+  /** As a sample of this moment tells. */
+  readonly #samples: NodeSamples;
   readonly #routers: SimRouter[];
-  readonly #alarms: Alarm[];
+  /** By router, when it is to look at what it holds, and the entry that says so. None where nothing is held. */
+  readonly #alarms: { atMs: number; entry: number; readonly serve: Happens }[];
   readonly #sent: (Sent | undefined)[] = [];
   readonly #tally: Tally;
   /** Decides which samples are lost. */
@@ -70,24 +58,47 @@ export class World {
 
   constructor(spec: WorldSpec) {
     this.#spec = spec;
-    this.#tally = new Tally(spec);
     this.#left = spec.arrivals.length;
-    const engines = spec.nodes.map((config) => new Batcher(config));
-    this.#nodes = engines.map((_, place) => new SimNode(place, engines, (node, nowMs) => this.#woken(node, nowMs)));
+    this.#tally = new Tally(spec, this.#left);
+    const { nodes, networkMs, router, routers } = spec;
     const prng = new Prng(spec.seed);
-    const network = {
-      send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
-      lost: () => this.#lost(),
-    };
-    const { networkMs } = spec;
-    this.#routers = Array.from({ length: spec.routers }, (_, router) => {
-      const wayMs = (node: number): number => (typeof networkMs === "number" ? networkMs : networkMs(router, node));
-      const waysMs = Float64Array.from(engines, (_engine, node) => wayMs(node));
-      return new SimRouter(spec.router, engines, waysMs, prng.nextU32(), network);
+    const strategies = Array.from({ length: routers }, () => {
+      const seed = prng.nextU32();
+      return typeof router.strategy === "function" ? router.strategy(seed) : router.strategy;
+    });
+    const needsCaches = strategies.some((strategy) => isLateConfig(strategy) || strategy.needsPrefixes);
+    const caches = needsCaches ? new NodeCaches(nodes.map(({ blockTokens }) => blockTokens)) : null;
+    this.#nodes = nodes.map((config, place) => new SimNode(place, config, caches?.watch(place) ?? null));
+    this.#samples = new NodeSamples(nodes.length);
+    this.#routers = strategies.map((strategy, at) => {
+      const waysMs = Float64Array.from(nodes, (_, node) =>
+        typeof networkMs === "number" ? networkMs : networkMs(at, node),
+      );
+      const network = {
+        place: at,
+        send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
+        lost: () => this.#lost(),
+      };
+      return new SimRouter(
+        strategy,
+        { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router },
+        nodes,
+        waysMs,
+        caches,
+        network,
+      );
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
-    this.#alarms = this.#routers.map((router) => new Alarm((nowMs) => router.serve(nowMs)));
+    const late = typeof router.strategy === "function" ? [] : this.#routers;
+    this.#alarms = late.map((each, at) => ({
+      atMs: Infinity,
+      entry: NO_ENTRY,
+      serve: (nowMs) => {
+        this.#alarms[at]!.entry = NO_ENTRY;
+        each.serve(nowMs);
+      },
+    }));
   }
 
   run(): Outcome {
@@ -102,23 +113,25 @@ export class World {
       this.#at(incident.atMs, (nowMs) => this.#befall(incident, nowMs));
     }
     const giveUpMs = (arrivals.at(-1)?.atMs ?? 0) + GIVE_UP_MS;
+    const events = this.#events;
     let nowMs = 0;
     while (this.#left > 0) {
-      const first = this.#events.peek();
       const arrival = arrivals[next];
-      if (arrival !== undefined && (first === undefined || arrival.atMs <= first.heapKey)) {
+      const { nextMs } = events;
+      if (arrival !== undefined && arrival.atMs <= nextMs) {
         nowMs = arrival.atMs;
         this.events += 1;
         this.#arrive(next, arrival, nowMs);
         next += 1;
       } else {
-        if (first === undefined || first.heapKey > giveUpMs) break;
-        this.#events.pop();
-        nowMs = first.heapKey;
+        // Nothing is left, or too late.
+        if (nextMs > giveUpMs) break;
+        events.take();
+        nowMs = nextMs;
         this.events += 1;
-        first.happens(nowMs);
+        this.#happens(events.kind, events.whom!, nowMs);
       }
-      this.#setAlarms(nowMs);
+      if (this.#alarms.length > 0) this.#setAlarms(nowMs);
     }
     while (this.#left > 0) this.#lost();
     return this.#tally.played(
@@ -127,28 +140,61 @@ export class World {
     );
   }
 
-  #setAlarms(nowMs: number): void {
-    for (const [index, { wakeAtMs }] of this.#routers.entries()) {
-      const alarm = this.#alarms[index]!;
-      if (alarm.heapKey === wakeAtMs && (alarm.heapIndex >= 0 || wakeAtMs === Infinity)) continue;
-      this.#events.remove(alarm);
-      alarm.heapKey = Math.max(nowMs, wakeAtMs);
-      if (wakeAtMs < Infinity) this.#events.push(alarm);
+  #happens(kind: number, whom: SimNode | Sent | Happens, nowMs: number): void {
+    switch (kind) {
+      case WAKE:
+        (whom as SimNode).entry = NO_ENTRY;
+        this.#woken(whom as SimNode, nowMs);
+        break;
+      case REACHED:
+        this.#reached(whom as Sent, nowMs);
+        break;
+      case FIRST_SEEN: {
+        const sent = whom as Sent;
+        // One that has no other token has ended at the same moment.
+        if (!sent.isDecoding && !sent.hasFailed) this.#routerOf(sent).firstToken(sent, nowMs);
+        break;
+      }
+      case END_SEEN:
+        this.#ended(whom as Sent, nowMs);
+        break;
+      case FAILURE_SEEN:
+        this.#routerOf(whom as Sent).failed(whom as Sent, nowMs);
+        break;
+      default:
+        (whom as Happens)(nowMs);
     }
   }
 
-  #at(atMs: number, happens: Happens): void {
-    this.#events.push(new Happening(atMs, happens));
+  #setAlarms(nowMs: number): void {
+    for (let index = 0; index < this.#alarms.length; index += 1) {
+      const { wakeAtMs } = this.#routers[index]!;
+      const alarm = this.#alarms[index]!;
+      if (alarm.atMs === wakeAtMs && (alarm.entry !== NO_ENTRY || wakeAtMs === Infinity)) continue;
+      if (alarm.entry !== NO_ENTRY) this.#events.remove(alarm.entry);
+      alarm.atMs = Math.max(nowMs, wakeAtMs);
+      alarm.entry = wakeAtMs < Infinity ? this.#at(alarm.atMs, alarm.serve) : NO_ENTRY;
+    }
+  }
+
+  #at(atMs: number, happens: Happens): number {
+    return this.#events.push(atMs, HAPPENS, happens);
   }
 
   /** How long it takes this time. */
-  #wayMs({ router, target }: Sent): number {
+  #wayMs(sent: Sent): number {
     const { jitterMs = 0 } = this.#spec;
-    return router.wayMs(target) + this.#deskMs + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs));
+    return (
+      this.#routerOf(sent).wayMs(sent.target) + this.#deskMs + (jitterMs === 0 ? 0 : this.#jitter.exponential(jitterMs))
+    );
   }
 
   get #deskMs(): number {
     return this.#spec.deskMs ?? 0;
+  }
+
+  #routerOf({ router }: Sent): SimRouter {
+    return this.#routers[router]!;
   }
 
   #arrive(id: number, arrival: Arrival, nowMs: number): void {
@@ -160,17 +206,19 @@ export class World {
   /** A router sends a request to a node. */
   #send(sent: Sent, nowMs: number): void {
     this.#sent[sent.id] = sent;
-    this.#at(nowMs + this.#wayMs(sent), (atMs) => {
-      const node = this.#nodes[sent.target]!;
-      if (node.isDown) {
-        this.#fail(sent, atMs);
-        return;
-      }
-      node.here.add(sent);
-      const { promptTokens, outputTokens, hashes } = sent.arrival;
-      node.engine.submit({ id: sent.id, promptTokens, outputTokens, hashes, stream: false }, atMs);
-      this.#reschedule(node, atMs);
-    });
+    this.#events.push(nowMs + this.#wayMs(sent), REACHED, sent);
+  }
+
+  #reached(sent: Sent, nowMs: number): void {
+    const node = this.#nodes[sent.target]!;
+    if (node.isDown) {
+      this.#fail(sent, nowMs);
+      return;
+    }
+    node.here.add(sent);
+    const { promptTokens, outputTokens, hashes } = sent.arrival;
+    node.engine.submit({ id: sent.id, promptTokens, outputTokens, hashes, stream: false }, nowMs);
+    this.#reschedule(node, nowMs);
   }
 
   #woken(node: SimNode, nowMs: number): void {
@@ -184,29 +232,27 @@ export class World {
     for (const { id, first, atMs } of tokens) {
       const sent = this.#sent[id]!;
       if (first > 0) continue;
-      this.#at(Math.max(nowMs, atMs + this.#wayMs(sent)), (seenMs) => {
-        // One that has no other token has ended at the same moment.
-        if (!sent.isDecoding && !sent.hasFailed) sent.router.firstToken(sent, seenMs);
-      });
+      this.#events.push(Math.max(nowMs, atMs + this.#wayMs(sent)), FIRST_SEEN, sent);
     }
     for (const end of finished) {
       const sent = this.#sent[end.id]!;
+      sent.end = end;
       node.here.delete(sent);
-      this.#at(Math.max(nowMs, end.endedAtMs + this.#wayMs(sent)), (seenMs) => this.#ended(sent, { ...end, seenMs }));
+      this.#events.push(Math.max(nowMs, end.endedAtMs + this.#wayMs(sent)), END_SEEN, sent);
     }
-    if (wakeAtMs === node.heapKey && node.heapIndex >= 0) return;
-    this.#events.remove(node);
-    node.heapKey = Math.max(nowMs, wakeAtMs);
-    if (wakeAtMs < Infinity) this.#events.push(node);
+    this.#samples.note(node);
+    if (wakeAtMs === node.wakeAtMs && node.entry !== NO_ENTRY) return;
+    if (node.entry !== NO_ENTRY) this.#events.remove(node.entry);
+    node.wakeAtMs = Math.max(nowMs, wakeAtMs);
+    node.entry = wakeAtMs < Infinity ? this.#events.push(node.wakeAtMs, WAKE, node) : NO_ENTRY;
   }
 
-  #ended(sent: Sent, served: Served): void {
+  #ended(sent: Sent, nowMs: number): void {
     this.#sent[sent.id] = undefined;
     this.#left -= 1;
-    sent.router.ended(sent, served.seenMs);
+    this.#routerOf(sent).ended(sent, nowMs);
     // What the desk hears has been with the client by the way to the desk.
-    const seenMs = served.seenMs - this.#deskMs;
-    this.#tally.served(sent.arrival, { ...served, seenMs }, sent.firstSeenMs - this.#deskMs);
+    this.#tally.served(sent.arrival, sent.end!, sent.firstSeenMs - this.#deskMs, nowMs - this.#deskMs);
   }
 
   #befall(incident: Incident, nowMs: number): void {
@@ -225,7 +271,7 @@ export class World {
   }
 
   #fail(sent: Sent, nowMs: number): void {
-    this.#at(nowMs + this.#wayMs(sent), (seenMs) => sent.router.failed(sent, seenMs));
+    this.#events.push(nowMs + this.#wayMs(sent), FAILURE_SEEN, sent);
   }
 
   #lost(): void {
@@ -235,14 +281,15 @@ export class World {
 
   #sample(nowMs: number, everyMs: number): void {
     const { sampleLoss = 0, sampleDelayMs } = this.#spec;
-    const samples = this.#nodes.map(({ engine, isDown }) => (isDown ? null : engine.stats(nowMs)));
-    this.#spec.watch?.(nowMs, samples, this.#routers);
+    const samples = this.#samples.copy();
+    this.#spec.watch?.(nowMs, this.#nodes, this.#routers);
     const seen = this.#routers.map((router) => {
-      const got = sampleLoss === 0 ? samples : samples.map((each) => (this.#losses.next() < sampleLoss ? null : each));
-      return { got, mark: router.mark(nowMs) };
+      const lost =
+        sampleLoss === 0 ? null : Uint8Array.from(this.#nodes, () => (this.#losses.next() < sampleLoss ? 1 : 0));
+      return { router, lost, mark: router.mark(nowMs) };
     });
     this.#at(nowMs + sampleDelayMs, (seenMs) => {
-      for (const [index, { got, mark }] of seen.entries()) this.#routers[index]!.sampled(got, mark, seenMs);
+      for (const { router, lost, mark } of seen) router.sampled(samples, lost, mark, seenMs);
     });
     this.#at(nowMs + everyMs, (atMs) => this.#sample(atMs, everyMs));
   }

@@ -9,6 +9,7 @@
  * requests may end, as far as the runtime's figures tell of them.
  */
 import { MeshError } from "../base/errors.ts";
+import type { ModelCall, Proof } from "../runtimes/adapter.ts";
 import type { LoadTimeConfig } from "../runtimes/load-times.ts";
 import type { ModelReading, RuntimeReading } from "../runtimes/reading.ts";
 import type { ModelState } from "../base/runtime-terms.ts";
@@ -30,6 +31,8 @@ export interface LifecycleOptions extends Asking {
   readonly notServing: () => string;
   /** The models are likely to change now: they are to be looked at soon. */
   readonly hurry: () => void;
+  /** An answer says what became of a model: it is so from now on. */
+  readonly proved: (model: string, proof: Proof) => void;
   /** They were looked at since then. */
   readonly hasLooked: (sinceMs: number) => boolean;
   /** Another model is served, or its state is another one. */
@@ -146,7 +149,7 @@ export class ModelLifecycle {
     this.#expectServing();
     const call = expectPlan(
       this.#options,
-      adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, performance.now()),
+      adapter.load?.(model, { source: how.source ?? "", parent: how.parent ?? "" }, this.#options.reading()),
       `load ${model}`,
     );
     const before = this.#find(model);
@@ -158,7 +161,7 @@ export class ModelLifecycle {
         this.#tell("loading", model, `${name} loads it`);
         // What is fetched from afar first says nothing of the next load.
         if (before !== undefined) this.#loads.began(before);
-        await carryOut(this.#options, call, (text) => this.#tell("progress", model, text), both);
+        await this.#carryOut(model, call, both);
         const untilMs = performance.now() + call.patienceMs;
         await this.#until(model, untilMs, both, () => call.settled(this.#options.reading()), former);
         // Warming has no end of its own: it is the caller's to lose patience.
@@ -175,7 +178,7 @@ export class ModelLifecycle {
     if (isNotThere() && (await this.#isSoStill(isNotThere, signal))) return { changed: false, models: this.#served() };
     const { adapter, name, goodbyeMs = GOODBYE_MS } = this.#options;
     this.#expectServing();
-    const call = expectPlan(this.#options, adapter.unload?.(model, performance.now()), `unload ${model}`);
+    const call = expectPlan(this.#options, adapter.unload?.(model, this.#options.reading()), `unload ${model}`);
     await this.#exclusively(
       model,
       "unloading",
@@ -184,7 +187,7 @@ export class ModelLifecycle {
         const untilMs = performance.now() + drainMs;
         await pause(Math.min(goodbyeMs, drainMs), both);
         while (this.#isBusy(model) && performance.now() < untilMs) await pause(POLL_MS, both);
-        await carryOut(this.#options, call, (text) => this.#tell("progress", model, text), both);
+        await this.#carryOut(model, call, both);
         const patientMs = performance.now() + call.patienceMs;
         // Of a runtime that is down no models are known: that is no end.
         const isGone = (): boolean => this.#options.notServing() === "" && call.settled(this.#options.reading());
@@ -193,6 +196,13 @@ export class ModelLifecycle {
       signal,
     );
     return { changed: true, models: this.#served() };
+  }
+
+  /** Some servers answer when it is done, and need not be asked whether it is; others are looked at until it is. */
+  async #carryOut(model: string, call: ModelCall, signal: AbortSignal): Promise<void> {
+    const answer = await carryOut(this.#options, call, (text) => this.#tell("progress", model, text), signal);
+    const proof = answer === undefined ? undefined : call.proves?.(answer);
+    if (proof !== undefined && this.#options.notServing() === "") this.#options.proved(model, proof);
   }
 
   /** What was seen last may be other since then: nothing is left undone for it before another look. */

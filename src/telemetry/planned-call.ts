@@ -1,6 +1,6 @@
 /** What a runtime is asked to load a model or to let it go: one ask after the other, until one is refused. */
 import { MeshError } from "../base/errors.ts";
-import type { Adapter, Ask, ModelCall } from "../runtimes/adapter.ts";
+import type { Adapter, Answer, Ask, ModelCall } from "../runtimes/adapter.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import type { AskLimits, Asked } from "./runtime-client.ts";
 
@@ -27,12 +27,14 @@ export function expectPlan({ adapter, name }: Asking, call: ModelCall | undefine
   return call;
 }
 
+/** The last answer; undefined where nothing had to be asked. */
 export async function carryOut(
   { ask, name, bytesMax }: Asking,
   call: ModelCall,
   progressed: (text: string) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Answer | undefined> {
+  let last: Answer | undefined;
   const progress = new ProgressLines(call, progressed);
   // Of what comes in lines only the end is kept, and a pull tells of itself for hours.
   const limits = { timeoutMs: call.patienceMs, bytesMax: call.progress === undefined ? bytesMax : LINES_BYTES_MAX };
@@ -40,9 +42,11 @@ export async function carryOut(
     const asked = await ask(one, { ...limits, ...progress.reader() }, signal);
     signal.throwIfAborted();
     if (!asked.ok) throw new MeshError("upstream_failed", `${name} can't be asked: ${asked.message}`);
-    const fault = call.fault({ ...asked.answer, body: progress.bodyOf(asked.answer.body) }, index);
+    last = { ...asked.answer, body: progress.bodyOf(asked.answer.body) };
+    const fault = call.fault(last, index);
     // What it will not do however often it is asked is the asker's to mend.
     const isAsked = asked.answer.status >= 400 && asked.answer.status < 500;
     if (fault !== "") throw new MeshError(isAsked ? "bad_request" : "upstream_failed", `${name} refuses: ${fault}`);
   }
+  return last;
 }

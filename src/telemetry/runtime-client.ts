@@ -47,6 +47,11 @@ export class RuntimeClient {
   /** Ports that are one have one. */
   readonly #kept = new Map<RuntimeUrl, HttpConnection>();
   readonly #own = new Set<HttpConnection>();
+  /** What was sent for an ask without a body, which may be asked again and again. */
+  readonly #sent = new WeakMap<
+    Ask,
+    { readonly url: RuntimeUrl; readonly secrets: string; readonly bytes: Uint8Array }
+  >();
   #isStopped = false;
   /** Grows whenever what is asked on kept connections is called off. */
   #round = 0;
@@ -117,21 +122,31 @@ export class RuntimeClient {
     url: RuntimeUrl,
     limits: AskLimits & Pick<HttpRequest, "piece">,
   ): Promise<Asked> {
-    if (UNFIT.test(ask.path) || !ask.path.startsWith("/"))
-      return failed("broken", "its path is none that can be asked");
     const round = this.#round;
     const head = await this.#options.credentials.headers(ask.port);
     if ("fault" in head) return failed("secret", head.fault);
     const isCalledOff = this.#isStopped || (round !== this.#round && !this.#own.has(connection));
     if (isCalledOff) return failed("broken", "it was called off");
     const { method } = ask;
-    const bytes = requestBytes(ask, url, head.lines);
+    const bytes = this.#bytesOf(ask, url, head.lines);
+    if (bytes === undefined) return failed("broken", "its path is none that can be asked");
     const result: HttpResult = await connection.ask({ method, bytes, ...limits });
     if (!result.ok) return result;
     const { isFromMesh, ...answer } = result.answer;
     // What is refused is told on, to logs and other nodes.
-    const body = answer.status < 300 ? answer.body : withoutSecrets(answer.body, head.secrets);
+    if (answer.status < 300) return { ok: true, answer, isFromMesh };
+    const body = withoutSecrets(answer.body, head.secrets);
     return { ok: true, answer: { ...answer, body }, isFromMesh };
+  }
+
+  /** Undefined where the path can't be sent. */
+  #bytesOf(ask: Ask, url: RuntimeUrl, secrets: string): Uint8Array | undefined {
+    const before = this.#sent.get(ask);
+    if (before?.url === url && before.secrets === secrets) return before.bytes;
+    if (UNFIT.test(ask.path) || !ask.path.startsWith("/")) return undefined;
+    const bytes = requestBytes(ask, url, secrets);
+    if (ask.body === undefined) this.#sent.set(ask, { url, secrets, bytes });
+    return bytes;
   }
 }
 

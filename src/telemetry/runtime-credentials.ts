@@ -22,6 +22,7 @@ export type HeaderLines =
 /** A shorter one is no secret, and may be part of any word. */
 const SECRET_CHARACTERS_MIN = 6;
 const HIDDEN = "(hidden)";
+const NO_HEADERS: HeaderLines = { lines: "", secrets: [] };
 
 interface SentSecret {
   /** What it is for, where something is wrong with it. */
@@ -83,6 +84,7 @@ export class RuntimeCredentials {
 
   /** As they stand in the head of a request to a port. */
   async headers(to: Port = "api"): Promise<HeaderLines> {
+    if (this.areNone) return NO_HEADERS;
     let lines = "";
     const secrets: string[] = [];
     const own = this.#sent.some(({ port }) => port === to) ? to : "others";

@@ -95,6 +95,10 @@ export class WatchedRuntime implements Runtime {
         this.#watch.hurry(performance.now());
         this.#step();
       },
+      proved: (model, proof) => {
+        this.#watch.proved(model, proof, performance.now());
+        this.#step();
+      },
       hasLooked: (sinceMs) => this.#watch.hasLookedAtModels(sinceMs),
       changed: () => this.#changed(),
       tell: (event) => tell({ about: "model", ...event }),
@@ -121,7 +125,7 @@ export class WatchedRuntime implements Runtime {
   }
 
   get reading(): RuntimeReading {
-    return this.#options.adapter.reading(performance.now());
+    return this.#watch.reading(performance.now());
   }
 
   get endpoints(): readonly RuntimeEndpoint[] {

@@ -199,12 +199,25 @@ describe("a room of requests that are bound late", () => {
   });
 
   test("keeps targets free of long work that is late anyway", () => {
-    const mesh = new Mesh(4, { patienceMs: 1000, lateShare: 0.5, lateWorkMs: 1000 });
+    const mesh = new Mesh(4, { patienceMs: 1000, lateShare: 0.5, lateWorkMs: 2999 });
     for (let count = 0; count < 4; count += 1) mesh.ask(60_000);
     expect(mesh.serve()).toHaveLength(2);
     mesh.ask(1000);
     expect(mesh.serve()).toHaveLength(1);
     expect(mesh.room.waiting).toBe(2);
+  });
+
+  test("keeps the more targets free the longer that work is", () => {
+    for (const [tokens, begin] of [
+      [30_000, 6],
+      [60_000, 3],
+      [120_000, 2],
+      [400_000, 1],
+    ] as const) {
+      const mesh = new Mesh(8, { patienceMs: 1000, lateShare: 0.75, lateWorkMs: 1499 });
+      for (let count = 0; count < 8; count += 1) mesh.ask(tokens);
+      expect(mesh.serve()).toHaveLength(begin);
+    }
   });
 
   test("lets nobody wait longer than the longest wait, if a target is open", () => {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Flight } from "../../src/load/flight.ts";
 import { type LoadReport, reportOf } from "../../src/load/report.ts";
 import { LogHistogram, spreadOf } from "../../src/load/spread.ts";
-import { CSV_HEAD, csvLines, loadTable } from "../../src/load/table.ts";
+import { CSV_HEAD, csvLines, jsonLines, loadTable } from "../../src/load/table.ts";
 import { OTHERS, Tally } from "../../src/load/tally.ts";
 
 const SLO = { ttftMs: 100, itlMs: 10, endMs: 0 };
@@ -19,6 +19,7 @@ interface Ending {
   readonly words?: string;
   readonly node?: string;
   readonly cached?: number;
+  readonly lagMs?: number;
 }
 
 function tallied(endings: readonly Ending[]): Tally {
@@ -35,6 +36,7 @@ function tallied(endings: readonly Ending[]): Tally {
     flight.node = ending.node ?? "";
     flight.status = 200;
     flight.cachedTokens = ending.cached ?? -1;
+    flight.lagMs = ending.lagMs ?? Number.NaN;
     flight.failure = ending.failure ?? "";
     flight.words = ending.words ?? "";
     tally.ended(flight);
@@ -82,12 +84,31 @@ describe("a report", () => {
       outputTokens: 15,
       durationMs: 2040,
     });
-    expect(made.seconds).toEqual([
-      { second: 0, due: 1, ok: 1, failed: 0, outputTokens: 5 },
-      { second: 1, due: 2, ok: 1, failed: 0, outputTokens: 5 },
-      { second: 2, due: 0, ok: 1, failed: 0, outputTokens: 5 },
+    const { sliceMs, slices } = made.course;
+    expect(sliceMs).toBe(1000);
+    expect(slices.map(({ due, good, ok, failed }) => [due, good, ok, failed])).toEqual([
+      [1, 1, 1, 0],
+      [2, 2, 1, 0],
+      [0, 0, 1, 0],
+    ]);
+    expect(slices.map(({ fromMs, ttftP95Ms, itlP50Ms }) => [fromMs, ttftP95Ms, itlP50Ms])).toEqual([
+      [0, 10, 10],
+      [1000, 10, 10],
+      [2000, null, null],
     ]);
     expect(made.ttftCdfMs).toHaveLength(201);
+    expect([made.itlCdfMs[0], made.endCdfMs[200]]).toEqual([10, 50]);
+  });
+
+  test("says when its own generator could not keep up", () => {
+    const late = (lagMs: number, ttftMs: number): Ending[] =>
+      Array.from({ length: 50 }, (_, at) => ({ dueMs: at, firstMs: at + ttftMs, endMs: at + ttftMs, lagMs }));
+    expect(report(late(4, 10)).isLagging).toBe(false);
+    expect(report(late(20, 100))).toMatchObject({ isLagging: true, lagMs: { count: 50, p99: 20 } });
+    expect(report(late(20, 1000)).isLagging).toBe(false);
+    expect(loadTable(report(late(20, 100))).join("\n")).toContain("late by p99 20 ms: it could not keep up");
+    // One late request in a hundred is no reason.
+    expect(report([...late(1, 100), ...late(1, 100), { ...late(900, 100)[0]! }]).isLagging).toBe(false);
   });
 
   test("of nothing says nothing", () => {
@@ -116,9 +137,31 @@ describe("a report", () => {
       ),
     ];
     expect(lines[0]).toBe(CSV_HEAD);
-    expect(lines[1]).toBe('0,0.000,1.000,,2.000,,100,,,200,,"odd, ""x""",0');
-    expect(lines[2]).toBe("1,5.000,6.000,6.000,9.000,,100,,,200,n,ok,0");
+    expect(lines[1]).toBe('0,0.000,1.000,,2.000,,100,,,200,,"odd, ""x""",0,');
+    expect(lines[2]).toBe("1,5.000,6.000,6.000,9.000,,100,,,200,n,ok,0,");
     expect(lines).toHaveLength(3);
+  });
+
+  test("as lines of JSON says the same", () => {
+    const lines = [...jsonLines(tallied([{ dueMs: 5, firstMs: 6, endMs: 9, node: "n", cached: 3, lagMs: 0.5 }]))];
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      {
+        number: 0,
+        dueMs: 5,
+        sentMs: 6,
+        firstMs: 6,
+        endMs: 9,
+        itlMs: null,
+        lagMs: 0.5,
+        promptTokens: 100,
+        outputTokens: null,
+        cachedTokens: 3,
+        status: 200,
+        node: "n",
+        isWarmUp: false,
+        outcome: "ok",
+      },
+    ]);
   });
 });
 

@@ -16,6 +16,8 @@ const LIMITS: RunLimits = {
   requestsMax: Number.POSITIVE_INFINITY,
   durationMs: 10_000,
   warmUpMs: 0,
+  numberFirst: 0,
+  numberStep: 1,
 };
 
 const even = (rate: string): Plan => new RatePlan(new RateCurve(parseRate(rate)!, 10_000), false, SHAPES, 1);
@@ -142,6 +144,39 @@ describe("a run", () => {
     run.ended(second, "", 9000);
     expect(reportOf(tally, SLO, ABOUT)).toMatchObject({ requests: 1, ok: 0, failed: 1, unfinished: 10 });
     expect(tally.rows).toBe(11);
+  });
+});
+
+describe("the generator's own lag", () => {
+  const lags = (tally: Tally) => Array.from({ length: tally.rows }, (_, at) => tally.row(at).lagMs);
+
+  test("is nothing of a server's, nor of connections that are too few", () => {
+    const { report } = simulate(even("10"), { flightsMax: 1 }, (_, nowMs) => nowMs + 1000);
+    expect(report.behindMs.max!).toBeGreaterThan(5000);
+    expect(report.lagMs).toMatchObject({ count: 100, max: 0 });
+    expect(report.isLagging).toBe(false);
+  });
+
+  test("is the time for which a request was due, had room, and was not sent", () => {
+    const tally = new Tally();
+    const run = new Run(even("10"), { ...LIMITS, flightsMax: 2, requestsMax: 4, timeoutMs: 1000 }, tally);
+    run.start(0);
+    // Due at 0, 100, 200 and 300; looked after at 250.
+    run.wake(250);
+    const [first, second] = [run.next(250)!, run.next(250)!];
+    expect([first.lagMs, second.lagMs]).toEqual([250, 150]);
+    expect(run.next(260)).toBeNull();
+    run.ended(first, "", 400);
+    run.wake(430);
+    // It waited for room from 200 to 400, which is not this side's fault, and for this side until 430.
+    const third = run.next(430)!;
+    expect(third.lagMs).toBe(30);
+    expect(run.next(440)).toBeNull();
+    run.ended(second, "", 500);
+    run.ended(third, "", 500);
+    // Nobody looked: what was never sent is late by all the time since there was room.
+    run.wake(5000);
+    expect(lags(tally)).toEqual([250, 150, 30, 4500]);
   });
 });
 

@@ -67,7 +67,7 @@ test("whole answers, of completions, with headers and a key that nobody shows", 
   const header = ["--header", "x-team: a, b", "--header", "x-infermesh-tenant=t"];
   const asked = ["--no-stream", "--api", "completions", "--model", "m", "--rate", "50", "--max-requests", "5"];
   const { code, out, err } = await run([stub.url, ...asked, ...header, "--api-key-file", key, "--out", folder]);
-  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect({ code, err }).toEqual({ code: 0, err: `infermesh load: the report is ${join(folder, "report.html")}\n` });
   const [first] = stub.seen;
   expect(first?.path).toBe("/v1/completions");
   expect(first?.body).toMatchObject({ model: "m", max_tokens: 64, prompt: expect.any(String) });
@@ -78,8 +78,44 @@ test("whole answers, of completions, with headers and a key that nobody shows", 
   const lines = readFileSync(join(folder, "requests.csv"), "utf8").trim().split("\n");
   expect(lines).toHaveLength(6);
   expect(out).toContain("5 ok, 0 failed");
-  expect(`${out}${err}${written}${lines.join("")}`).not.toContain("secret");
+  const objects = readFileSync(join(folder, "requests.jsonl"), "utf8").trim().split("\n");
+  expect(objects.map((line) => (JSON.parse(line) as { outcome: string }).outcome)).toEqual(
+    lines.slice(1).map(() => "ok"),
+  );
+  const page = readFileSync(join(folder, "report.html"), "utf8");
+  expect(page).toContain("5 answered, 0 failed");
+  expect(`${out}${err}${written}${page}${objects.join("")}${lines.join("")}`).not.toContain("secret");
   expect((JSON.parse(written) as LoadReport).ttftMs.count).toBe(5);
+});
+
+test("runs are compared, and what is no report is refused", async () => {
+  const [calm, full] = [join(folder, "calm"), join(folder, "full")];
+  const asked = [stub.url, "--rate", "100", "--max-requests", "12", "--out"];
+  await report([...asked, calm]);
+  stub.manner = () => "full";
+  await report([...asked, full]);
+  const both = join(folder, "both");
+  const { code, out, err } = await run(["compare", calm, join(full, "report.json"), "--out", both]);
+  expect({ code, err }).toEqual({
+    code: 0,
+    err: `infermesh load compare: the report is ${join(both, "report.html")}\n`,
+  });
+  expect(out).toMatch(/^RUN +REQUESTS +FAILED/);
+  expect(out).toMatch(/^calm +12 +0 /m);
+  expect(out).toMatch(/^full +12 +12 /m);
+  const page = readFileSync(join(both, "report.html"), "utf8");
+  for (const word of ["2 runs of load", "calm", "full", "status 429"]) expect(page).toContain(word);
+  for (const [args, why] of [
+    [["compare"], "REPORT: found none"],
+    [["compare", join(folder, "none")], "can't be read"],
+    [["compare", join(calm, "requests.csv")], "is no JSON"],
+    [["compare", ...Array.from({ length: 13 }, () => calm)], "at most 12"],
+    [["compair"], "URL: found"],
+  ] as const) {
+    const wrong = await run(args);
+    expect({ code: wrong.code, out: wrong.out }).toEqual({ code: 2, out: "" });
+    expect(wrong.err).toContain(why);
+  }
 });
 
 test("each way of failing is told by its kind, with the server's words", async () => {
@@ -144,6 +180,30 @@ test("so many at once, and no warm-up counted", async () => {
   expect(made.requests + made.warmUpRequests).toBe(stub.seen.length);
 });
 
+test("several threads send together what one would alone", async () => {
+  const asked = [stub.url, "--rate", "60..200", "--over", "1s", "--max-requests", "90", "--prompt-tokens", "5..30"];
+  const sent = async (out: string, ...more: readonly string[]) => {
+    stub.seen.length = 0;
+    const made = await report([...asked, ...more, "--out", join(folder, out)]);
+    const lines = readFileSync(join(folder, out, "requests.csv"), "utf8")
+      .trim()
+      .split("\n")
+      .slice(1);
+    const due = lines.map((line) => line.split(",").slice(0, 2).map(Number)).toSorted(([a], [b]) => a! - b!);
+    return { made, due, bodies: stub.seen.map(({ body }) => JSON.stringify(body)).toSorted() };
+  };
+  const alone = await sent("alone");
+  const three = await sent("three", "--workers", "3");
+  expect(three.made).toMatchObject({ requests: 90, ok: 90, failed: 0, outputTokens: 270, gapMs: { count: 180 } });
+  expect(three.made.workload).toBe(`${alone.made.workload}, 3 threads`);
+  expect(three.due.map(([number]) => number)).toEqual(Array.from({ length: 90 }, (_, at) => at));
+  for (const [at, [, dueMs]] of three.due.entries()) expect(dueMs!).toBeCloseTo(alone.due[at]![1]!, 2);
+  expect(three.bodies).toEqual(alone.bodies);
+  stub.waitMs = () => 20;
+  const closed = await report([stub.url, "--concurrency", "5", "--max-requests", "31", "--workers", "2"]);
+  expect(closed).toMatchObject({ requests: 31, ok: 31 });
+});
+
 test("in TLS, where the certificate is trusted", async () => {
   const secured = startStub(selfSigned("localhost", "IP:127.0.0.1"));
   const identity = selfSigned("localhost", "IP:127.0.0.1");
@@ -166,9 +226,10 @@ test("in TLS, where the certificate is trusted", async () => {
   trusted.stop();
 });
 
-test("Ctrl-C ends it with a report of what was done", async () => {
+test.each([1, 3])("Ctrl-C ends it with a report of what was done, by %d threads", async (workers) => {
   stub.manner = (number) => (number % 2 === 0 ? "well" : "silent");
-  const child = spawn([stub.url, "--rate", "50", "--duration", "10m", "--format", "json"]);
+  const asked = ["--rate", "50", "--duration", "10m", "--workers", String(workers)];
+  const child = spawn([stub.url, ...asked, "--format", "json"]);
   await until(() => stub.seen.length > 10);
   child.kill("SIGINT");
   const { code, out } = await ran(child);
@@ -202,6 +263,7 @@ test("nobody there, no such name, and wrong command lines", async () => {
     [["ftp://x"], "expected a URL such as"],
     [[stub.url, "--rate", "x"], "a ramp such as 10..200"],
     [[stub.url, "--rate", "5", "--concurrency", "2"], "give one of them"],
+    [[stub.url, "--workers", "8", "--connections", "7"], "need a connection each"],
     [[stub.url, "--trace", join(folder, "none")], "can't be read"],
     [[stub.url, "--api-key-env", "NOT_SET_AT_ALL"], "NOT_SET_AT_ALL is not set"],
     [[stub.url, "--tls-ca", join(folder, "none")], "--tls-ca"],

@@ -459,6 +459,35 @@ describe("hedging", () => {
     await until(() => slow.open === 0 && relayed.inFlight === 0);
   });
 
+  test("a model whose policy is hedged needs no class, nor a share in the settings; what was in vain is counted", async () => {
+    const stall = { on: false };
+    const answers = (name: string): Script => {
+      return (socket) => {
+        if (name !== "slow" || !stall.on) socket.write(SSE_HEAD + chunk(`data: ${name}\n\n`) + "0\r\n\r\n");
+      };
+    };
+    const slow = upstream(answers("slow"));
+    const fast = upstream(answers("fast"));
+    const relayed = relay([slow.port, fast.port], { flow: { hedge: { ...hedge, share: 0 } } });
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy: "hedged" } });
+    for (let count = 0; count < 40; count++) expect(statusOf(await ask(relayed.port, chat("x")))).toBe(200);
+    expect(relayed.stats.hedges()).toBe(0);
+    stall.on = true;
+    const before = slow.requests.length;
+    for (let count = 0; count < 40 && slow.requests.length === before; count++) {
+      expect(await ask(relayed.port, chat("x"))).toContain("data: fast");
+    }
+    const { stats } = relayed;
+    expect([stats.hedges(), stats.count("hedgesWon")]).toEqual([1, 1]);
+    expect(stats.count("hedgeWaste")).toBeGreaterThan(0);
+    await until(() => slow.open === 0 && relayed.inFlight === 0);
+    // A client that says that it is of another class is not hedged.
+    const client = (await Client.open(relayed.port)).send(chat("x", "x-infermesh-slo: throughput\r\n"));
+    await until(() => relayed.stats.count("hedges") > 1 || client.text.includes("data:") || slow.open > 0);
+    expect(relayed.stats.hedges()).toBe(1);
+    client.leave();
+  });
+
   test("requests of no such class are not sent twice", async () => {
     const stall = { on: false };
     const { slow, relayed } = await warm(stall);

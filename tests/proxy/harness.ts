@@ -31,10 +31,11 @@ import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
-import { openPrefixes, type PrefixStart } from "../../src/proxy/prefixes.ts";
+import type { PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
+import { openChoosing } from "../../src/proxy/strategies.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
@@ -189,8 +190,16 @@ export class Relay {
       routes,
       table: this.table,
       decisions: new Decisions(this.table),
-      picker: new TypeScriptPicker(this.table),
-      ...openPrefixes(config.prefixes ?? null, proxy),
+      ...openChoosing(config.prefixes ?? null, {
+        index: 0,
+        table: this.table,
+        routes,
+        picker: new TypeScriptPicker(this.table),
+        config: proxy,
+        late,
+        enforcement: () => this.context.enforcement,
+        patienceMs: () => flow.late.patienceMs,
+      }),
       counters,
       heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters, late),
@@ -213,7 +222,7 @@ export class Relay {
       control: (_path, _body, reply) => reply(500, "{}"),
     };
     this.shares = new Shares("r/1/0", 1, alarm(), (...asked) => this.asked.push(asked));
-    this.enforcement = new Enforcement(this.shares, this.table, routes, this.context.picker, counters);
+    this.enforcement = new Enforcement(this.shares, counters);
     const handlers = clientHandlers(this.context, this.connections, (...of) => new Http2Front(this.context, ...of));
     const listeners = openListeners({ host: "127.0.0.1", port: 0 }, 1);
     if (listeners === null) throw new Error("these tests need a Linux libc");
@@ -233,6 +242,7 @@ export class Relay {
   obey(...policies: readonly Put[]): this {
     this.enforcement.take({ revision: 1, items: policies.map(itemOf) });
     this.context.enforcement = this.enforcement.isIdle ? null : this.enforcement;
+    this.context.strategies.changed();
     this.context.late?.review();
     return this;
   }

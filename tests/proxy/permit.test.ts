@@ -2,18 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { BunTransport } from "../../src/net/bun-streams.ts";
-import { Dialer } from "../../src/net/dialer.ts";
 import type { Item } from "../../src/policy/item.ts";
 import { actionOf, type Caller, callActionOf, Callers, isQuestion, isQuestionCall } from "../../src/proxy/caller.ts";
 import { Enforcement } from "../../src/proxy/enforcement.ts";
-import { Wires } from "../../src/proxy/http2-wire.ts";
 import { type Permit, PolicyError } from "../../src/proxy/permit.ts";
-import { Routes } from "../../src/proxy/routes.ts";
 import { Shares } from "../../src/proxy/shares.ts";
 import { Wishes } from "../../src/proxy/wishes.ts";
-import { TypeScriptPicker } from "../../src/score/scan.ts";
-import { ScoreTable } from "../../src/score/table.ts";
 
 const QUOTAS = ["a/m", "a/*", "*/m", "*/*"] as const;
 const LIMITS = { "a/m": 1, "a/*": 2, "*/m": 3, "*/*": 4 };
@@ -21,16 +15,13 @@ const TENANTS = ["a", "b"] as const;
 const MODELS = ["m", "n"] as const;
 
 function enforcementOf(): Enforcement {
-  const table = ScoreTable.create({ targetsMax: 64, modelsMax: 4, workersMax: 1 });
-  const wires = new Wires(() => {});
-  const routes = new Routes(new Dialer(new BunTransport(), { verify: true }), wires);
   const shares = new Shares(
     "r/1/1",
     1,
     () => {},
     () => {},
   );
-  return new Enforcement(shares, table, routes, new TypeScriptPicker(table), { denied() {} });
+  return new Enforcement(shares, { denied() {} });
 }
 
 function quotaOf(name: (typeof QUOTAS)[number], revision: number): Item {

@@ -92,7 +92,7 @@ describe("of what a server tells", () => {
       identity: { version: "1" },
       models: { data: [{ id: "m" }, { id: "lora", parent: "m" }] },
     });
-    const call = adapter.unload("lora", 1)!;
+    const call = adapter.unload("lora", adapter.reading(1))!;
     for (const message of [STEERS, LONG]) {
       for (const body of [{ error: { message } }, { message }, message]) {
         const fault = call.fault(answerOf(body, 400), 0);

@@ -45,7 +45,7 @@ describe("TGI", () => {
         capabilities: ["chat", "completions"],
       },
     ]);
-    expect(replay.adapter.load("x", { source: "", parent: "" }, 0)).toBeUndefined();
+    expect(replay.adapter.load("x", { source: "", parent: "" }, replay.reading)).toBeUndefined();
   });
 
   test("is not taken for the server for embeddings, and is not ready while it is unhealthy", () => {

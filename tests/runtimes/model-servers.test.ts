@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { OPENVINO } from "../../src/runtimes/openvino.ts";
 import { TFSERVING, tfserving } from "../../src/runtimes/tfserving.ts";
 import { TORCHSERVE } from "../../src/runtimes/torchserve.ts";
-import { asked, faultOf, fixture, json, Replay, text, twoPages } from "./replay.ts";
+import { asked, faultOf, fixture, json, provenBy, Replay, text, twoPages } from "./replay.ts";
 
 describe("TorchServe", () => {
   const T = "torchserve-0.12";
@@ -80,6 +80,12 @@ describe("TorchServe", () => {
     expect(faultOf(load, json({ code: 404, message: "Model not found in model store" }, 404))).toContain(
       "squeezenet.mar",
     );
+    expect(provenBy(replay, load, json({ status: "Workers scaled to 1" }))).toMatchObject({ squeezenet: "loaded" });
+    expect(load.proves?.(json({}))?.toldBy).toEqual(["models", "description of squeezenet"]);
+    expect(provenBy(replay, load, json({ status: "Processing worker updates..." }, 202))).toBeUndefined();
+    // That it is registered says nothing of its workers.
+    expect(provenBy(replay, load, json({ code: 409 }, 409))).toBeUndefined();
+    expect(provenBy(replay, replay.unload("resnet18"), json({}))).toMatchObject({ resnet18: "available" });
     expect(asked(replay.unload("resnet18"))).toEqual([
       "PUT management /models/resnet18?min_worker=0&max_worker=0&synchronous=true",
     ]);
@@ -183,6 +189,11 @@ describe("OpenVINO Model Server", () => {
     expect(faultOf(load, json({ error: "Config file not found or cannot open." }, 412))).toContain("base_path");
     expect(load.settled(replay.reading)).toBe(false);
     expect(replay.unload("resnet").asks).toEqual([]);
+    const status = (state: string) => json({ new: { model_version_status: [{ version: "1", state }] } }, 201);
+    expect(provenBy(replay, load, status("AVAILABLE"))).toMatchObject({ new: "loaded", resnet: "loaded" });
+    for (const answer of [status("LOADING"), json({}, 201), text("no status")]) {
+      expect(provenBy(replay, load, answer)).toBeUndefined();
+    }
     expect(replay.read("/v2", json({ name: "triton" }))).toMatchObject({ kind: "foreign" });
   });
 });

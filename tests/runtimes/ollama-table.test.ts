@@ -1,7 +1,7 @@
 /** Ollama: what it has and what is in memory, in two generations; loading, with a pull where it is wanted. */
 import { describe, expect, test } from "bun:test";
 import { OLLAMA } from "../../src/runtimes/ollama.ts";
-import { asked, faultOf, fixture, json, Replay, recorded, text } from "./replay.ts";
+import { asked, faultOf, fixture, json, provenBy, recorded, Replay, text } from "./replay.ts";
 
 function ollama(version: string): Replay {
   return new Replay(OLLAMA).tell({
@@ -63,6 +63,12 @@ describe("loading", () => {
       "llama runner process",
     );
     expect(load.settled(replay.reading)).toBe(true);
+    const done = json({ done: true, done_reason: "load" });
+    expect(provenBy(replay, load, done)).toMatchObject({ "qwen3:8b": "loaded" });
+    expect(provenBy(replay, replay.load("embeddinggemma"), done)).toMatchObject({
+      "embeddinggemma:latest": "loaded",
+      embeddinggemma: "loaded",
+    });
     expect(asked(replay.load("embeddinggemma"))).toEqual([
       'POST api /api/embed {"model":"embeddinggemma:latest","input":[],"keep_alive":-1}',
     ]);
@@ -75,6 +81,8 @@ describe("loading", () => {
       'POST api /api/pull {"model":"llama3.2:latest","stream":true}',
       'POST api /api/generate {"model":"llama3.2:latest","stream":false,"keep_alive":-1}',
     ]);
+    // What is known of it then is in no list yet.
+    expect(provenBy(replay, load, json({ done: true }))).toBeUndefined();
     expect(load.patienceMs).toBeGreaterThan(replay.load("qwen3:8b").patienceMs);
     const pulled = fixture("ollama.pull.ndjson");
     const lines = new TextDecoder().decode(pulled.body).trimEnd().split("\n");

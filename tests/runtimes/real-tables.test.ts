@@ -1,6 +1,6 @@
 /** The tables against servers that run: each is known for what it is, read, and changed by the plans. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { Answer, Ask, ModelCall, Port } from "../../src/runtimes/adapter.ts";
+import type { Answer, Ask, ModelCall, Port, Proof } from "../../src/runtimes/adapter.ts";
 import { Identification, type Identity } from "../../src/runtimes/identify.ts";
 import { KSERVE } from "../../src/runtimes/kserve.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
@@ -26,6 +26,8 @@ interface Running {
 
 /** A server that runs, spoken to as an adapter wants it. */
 class Peer {
+  /** Changes that the answers by themselves have proved. */
+  readonly proved: string[] = [];
   readonly #adapter: TableAdapter;
   readonly #running: Running;
 
@@ -73,17 +75,25 @@ class Peer {
   }
 
   async change(verb: "load" | "unload", model: string): Promise<string> {
-    const nowMs = performance.now();
+    const reading = this.#adapter.reading(performance.now());
     const call: ModelCall | undefined =
       verb === "load"
-        ? this.#adapter.load(model, { source: "", parent: "" }, nowMs)
-        : this.#adapter.unload(model, nowMs);
+        ? this.#adapter.load(model, { source: "", parent: "" }, reading)
+        : this.#adapter.unload(model, reading);
     if (call === undefined) return "no plan";
+    let proof: Proof | undefined;
     for (const [index, ask] of call.asks.entries()) {
-      const fault = call.fault(await this.ask(ask), index);
+      const answer = await this.ask(ask);
+      const fault = call.fault(answer, index);
       if (fault !== "") return fault;
+      proof = call.proves?.(answer);
     }
-    for (let tries = 0; tries < TRIES; tries++) {
+    if (proof !== undefined) {
+      this.proved.push(`${verb} ${model}`);
+      if (!call.settled({ ...reading, models: proof.models(reading.models) })) return "it proves something else";
+    }
+    // What an answer proves is so when it is there.
+    for (let tries = 0; tries < (proof === undefined ? TRIES : 1); tries++) {
       if (call.settled(await this.look())) return "";
       await Bun.sleep(PAUSE_MS);
     }
@@ -136,6 +146,8 @@ describe.skipIf(LLAMA_ROUTER === null)("llama-server's router", () => {
       expect(await peer.change("unload", one)).toBe("");
       expect(states(await peer.look())).toEqual({ [one]: "available", [two]: "available" });
       expect(await peer.change("load", "nothing")).toContain("nothing");
+      // It answers as soon as it has begun.
+      expect(peer.proved).toEqual([]);
     },
     TIMEOUT_MS,
   );
@@ -162,6 +174,7 @@ describe.skipIf(TRITON === null)("Triton", () => {
       expect(await peer.change("load", "idle")).toBe("");
       expect(await peer.change("unload", "idle")).toBe("");
       expect(await peer.change("load", "nothing")).toContain("--model-repository");
+      expect(peer.proved).toEqual(["load idle"]);
     },
     TIMEOUT_MS,
   );
@@ -185,6 +198,7 @@ describe.skipIf(MLSERVER === null)("MLServer", () => {
       expect(states(await peer.look())).toEqual({ echo: "available" });
       expect(await peer.change("load", "echo")).toBe("");
       expect(await peer.change("load", "nothing")).toContain("model repository");
+      expect(peer.proved).toEqual(["load echo"]);
     },
     TIMEOUT_MS,
   );
@@ -213,6 +227,7 @@ describe.skipIf(OLLAMA === null)("Ollama", () => {
       expect(await peer.change("unload", "tiny")).toBe("");
       expect(states(await peer.look())).toEqual({ "tiny:latest": "available", tiny: "available" });
       expect(await peer.change("unload", "nothing")).toBe("");
+      expect(peer.proved).toEqual(["load tiny"]);
     },
     TIMEOUT_MS,
   );

@@ -87,13 +87,13 @@ export class Replay {
   }
 
   load(model: string, { source = "", parent = "" } = {}): ModelCall {
-    const call = this.adapter.load(model, { source, parent }, this.nowMs);
+    const call = this.adapter.load(model, { source, parent }, this.reading);
     if (call === undefined) throw new Error("it has no plan to load");
     return call;
   }
 
   unload(model: string): ModelCall {
-    const call = this.adapter.unload(model, this.nowMs);
+    const call = this.adapter.unload(model, this.reading);
     if (call === undefined) throw new Error("it has no plan to unload");
     return call;
   }
@@ -110,6 +110,12 @@ export function twoPages(table: AdapterTable, look: string, name: string) {
 /** What a call asks, in short. */
 export function asked({ asks }: ModelCall): string[] {
   return asks.map(({ method, port, path, body }) => `${method} ${port} ${path}${body === undefined ? "" : ` ${body}`}`);
+}
+
+/** What the answer proves: states of the models as they are then; undefined where it proves nothing. */
+export function provenBy(replay: Replay, call: ModelCall, answer: Answer): Record<string, string> | undefined {
+  const models = call.proves?.(answer)?.models(replay.reading.models);
+  return models && (Object.fromEntries(models.map(({ model, state }) => [model, state])) as Record<string, string>);
 }
 
 export function faultOf(call: ModelCall, answer: Answer, index = 0): string {

@@ -1,7 +1,7 @@
 /** KServe v2: MLServer as it was recorded, KServe's own server, and what has no repository. */
 import { describe, expect, test } from "bun:test";
 import { KSERVE } from "../../src/runtimes/kserve.ts";
-import { asked, faultOf, fixture, json, Replay, recorded, text } from "./replay.ts";
+import { asked, faultOf, fixture, json, provenBy, recorded, Replay, text } from "./replay.ts";
 
 const M = "mlserver-1.7.1";
 
@@ -33,6 +33,7 @@ describe("MLServer", () => {
       "Model nothing not found; see that its model repository",
     );
     expect(replay.unload("echo").settled(replay.reading)).toBe(true);
+    expect(provenBy(replay, load, text(""))).toEqual({ echo: "loaded" });
   });
 });
 

@@ -89,7 +89,7 @@ describe("the example of docs/runtimes.md", () => {
   });
 
   test("loads and lets go", () => {
-    const load = adapter.load('a/"b"', { source: "/models/b", parent: "" }, 10_000);
+    const load = adapter.load('a/"b"', { source: "/models/b", parent: "" }, adapter.reading(10_000));
     expect(load?.asks).toEqual([
       {
         method: "POST",
@@ -101,11 +101,19 @@ describe("the example of docs/runtimes.md", () => {
     expect(load?.fault(answer("", 500), 0)).toContain("500");
     expect(load?.fault(answer("", 202), 0)).toBe("");
     expect(load?.settled(adapter.reading(10_000))).toBe(false);
-    const unload = adapter.unload("llama", 10_000);
+    const unload = adapter.unload("llama", adapter.reading(10_000));
     expect(unload?.asks[0]?.method).toBe("DELETE");
     expect(unload?.settled(adapter.reading(10_000))).toBe(false);
     adapter.answered(look("models"), answer({ data: [] }), 10_001);
     expect(unload?.settled(adapter.reading(10_001))).toBe(true);
+    expect(
+      load
+        ?.proves?.(answer(""))
+        ?.models([])
+        .map(({ model, state }) => [model, state]),
+    ).toEqual([['a/"b"', "loaded"]]);
+    expect(load?.proves?.(answer("", 500))).toBeUndefined();
+    expect(unload?.proves).toBeUndefined();
   });
 
   test("tells a server that is another one, or answers garbage", () => {

@@ -1,7 +1,7 @@
 /** SGLang: pages of three generations come to the same figures; ranks, stages and adapters. */
 import { describe, expect, test } from "bun:test";
 import { SGLANG } from "../../src/runtimes/sglang.ts";
-import { asked, faultOf, fixture, json, Replay, twoPages } from "./replay.ts";
+import { asked, faultOf, fixture, json, provenBy, Replay, twoPages } from "./replay.ts";
 
 const BASE = "meta-llama/Llama-3.1-8B-Instruct";
 
@@ -100,6 +100,12 @@ describe("adapters", () => {
     const unload = replay.unload("sql");
     expect(asked(unload)).toEqual(['POST api /unload_lora_adapter {"lora_name":"sql"}']);
     expect(unload.settled(replay.reading)).toBe(false);
+    expect(provenBy(replay, unload, json({ success: true }))).toEqual({ [BASE]: "loaded" });
+    expect(provenBy(replay, replay.load("poems", { source: "/p" }), json({ success: true }))).toMatchObject({
+      poems: "loaded",
+    });
+    // Before it told whether it had been done it might answer anything.
+    expect(provenBy(replay, load, json({}))).toBeUndefined();
   });
 
   test("refusals say what to do, and what is so already is none", () => {

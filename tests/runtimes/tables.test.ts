@@ -50,7 +50,10 @@ describe.each(ALL)("$title", (table) => {
     fc.assert(
       fc.property(name, anyAnswer, (model, answer) => {
         const adapter = new TableAdapter(table);
-        const calls = [adapter.load(model, { source: "", parent: "" }, 0), adapter.unload(model, 0)];
+        const calls = [
+          adapter.load(model, { source: "", parent: "" }, adapter.reading(0)),
+          adapter.unload(model, adapter.reading(0)),
+        ];
         for (const call of calls) {
           if (call === undefined) continue;
           for (const { path, body } of call.asks) {

@@ -1,7 +1,7 @@
 /** Triton: its own metrics and those of its backends for language models; the repository's states; loading. */
 import { describe, expect, test } from "bun:test";
 import { TRITON } from "../../src/runtimes/triton.ts";
-import { asked, faultOf, fixture, json, Replay, recorded, text, twoPages } from "./replay.ts";
+import { asked, faultOf, fixture, json, provenBy, recorded, Replay, text, twoPages } from "./replay.ts";
 
 const INDEX = fixture("triton-2.71.index.json");
 
@@ -78,6 +78,9 @@ describe("loading", () => {
     expect(replay.unload("bert").settled(replay.reading)).toBe(false);
     expect(replay.unload("going").settled(replay.reading)).toBe(false);
     expect(replay.unload("let-go").settled(replay.reading)).toBe(true);
+    expect(provenBy(replay, load, text(""))).toMatchObject({ bert: "loaded", "org/never asked": "loaded" });
+    // Its requests may go on.
+    expect(provenBy(replay, replay.unload("bert"), text(""))).toBeUndefined();
   });
 
   test("wants explicit control, and a folder in the repository", () => {

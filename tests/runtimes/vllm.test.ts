@@ -162,18 +162,26 @@ describe("sleep", () => {
   test("is what unloading a base model comes to, and waking what loading it does", () => {
     const adapter = new TableAdapter(VLLM);
     adapter.answered(look("/v1/models"), MODELS, 0);
-    const down = adapter.unload(MODEL, 0);
+    const down = adapter.unload(MODEL, adapter.reading(0));
     expect(down?.asks).toEqual([{ method: "POST", port: "api", path: "/sleep?level=1" }]);
     expect(down?.settled(adapter.reading(0))).toBe(false);
     expect(down?.fault(json({ detail: "Not Found" }, 404), 0)).toContain("VLLM_SERVER_DEV_MODE=1");
     adapter.answered(look("/metrics"), asleep, 1);
     expect(down?.settled(adapter.reading(1))).toBe(true);
-    const up = adapter.load(MODEL, { source: "", parent: "" }, 1);
+    const up = adapter.load(MODEL, { source: "", parent: "" }, adapter.reading(1));
     expect(up?.asks.map(({ path }) => path)).toEqual(["/wake_up"]);
     expect(up?.settled(adapter.reading(1))).toBe(false);
     adapter.answered(look("/metrics"), awake, 2);
     expect(up?.settled(adapter.reading(2))).toBe(true);
-    expect(adapter.load(MODEL, { source: "", parent: "" }, 2)?.asks).toEqual([]);
+    expect(adapter.load(MODEL, { source: "", parent: "" }, adapter.reading(2))?.asks).toEqual([]);
+    // Its server answers when the engine sleeps, or is awake: it tells so by its metrics or by a path of its own.
+    const proofs = [down, up].map((call) => call?.proves?.(json("")));
+    expect(proofs.map((proof) => proof?.models(adapter.reading(2).models).map(({ state }) => state))).toEqual([
+      ["available", "available"],
+      ["loaded", "loaded"],
+    ]);
+    expect(proofs[0]?.toldBy).toEqual(["/metrics", "/is_sleeping"]);
+    expect(down?.proves?.(json("", 500))).toBeUndefined();
   });
 });
 
@@ -181,7 +189,7 @@ describe("adapters", () => {
   test("are loaded from where they are, and let go by name", () => {
     const adapter = new TableAdapter(VLLM);
     adapter.answered(look("/v1/models"), MODELS, 0);
-    const load = adapter.load("poems", { source: "/adapters/poems", parent: MODEL }, 0);
+    const load = adapter.load("poems", { source: "/adapters/poems", parent: MODEL }, adapter.reading(0));
     expect(load?.asks.map(({ path, body }) => [path, JSON.parse(body ?? "")])).toEqual([
       ["/v1/load_lora_adapter", { lora_name: "poems", lora_path: "/adapters/poems" }],
     ]);
@@ -192,11 +200,18 @@ describe("adapters", () => {
     expect(load?.fault(json({ detail: "Not Found" }, 404), 0)).toContain("VLLM_ALLOW_RUNTIME_LORA_UPDATING=True");
     expect(load?.fault(json("", 500), 0)).toContain("500");
     expect(load?.settled(adapter.reading(0))).toBe(false);
-    const unload = adapter.unload("sql", 0);
+    const unload = adapter.unload("sql", adapter.reading(0));
     expect(unload?.asks[0]?.path).toBe("/v1/unload_lora_adapter");
     expect(unload?.settled(adapter.reading(0))).toBe(false);
-    expect(adapter.load("poems", { source: "", parent: "" }, 0)).toBeUndefined();
-    expect(adapter.unload("poems", 0)).toBeUndefined();
+    expect(adapter.load("poems", { source: "", parent: "" }, adapter.reading(0))).toBeUndefined();
+    expect(adapter.unload("poems", adapter.reading(0))).toBeUndefined();
+    const { models } = adapter.reading(0);
+    const base = models.find((each) => each.model === MODEL)!;
+    expect(load?.proves?.(json(""))?.models(models)).toEqual([
+      ...models,
+      { ...base, model: "poems", parent: MODEL, figures: undefined },
+    ]);
+    expect(unload?.proves?.(json(""))?.models(models)).toEqual(models.filter(({ model }) => model !== "sql"));
   });
 });
 

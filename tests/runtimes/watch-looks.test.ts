@@ -1,67 +1,15 @@
 /** The watch of servers whose questions depend on their answers, on a virtual clock. */
 import { expect, test } from "bun:test";
-import { defaultsOf } from "../../src/base/settings-reading.ts";
-import type { Answer } from "../../src/runtimes/adapter.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
-import type { RuntimeState } from "../../src/base/runtime-terms.ts";
-import { watchSettings } from "../../src/runtimes/settings.ts";
-import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
-import type { AdapterTable } from "../../src/runtimes/table.ts";
 import { TFSERVING } from "../../src/runtimes/tfserving.ts";
 import { TORCHSERVE } from "../../src/runtimes/torchserve.ts";
-import { Watch } from "../../src/runtimes/watch.ts";
-import { fixture, json, recorded, text } from "./replay.ts";
-
-const TOOK_MS = 5;
-
-/** A server that answers each path, and who watches it. */
-class Watched {
-  nowMs = 0;
-  paths: Record<string, Answer> = {};
-  readonly asked: { readonly path: string; readonly atMs: number }[] = [];
-  readonly states = new Set<RuntimeState>();
-  readonly watch: Watch;
-
-  constructor(table: AdapterTable, paths: Record<string, Answer>) {
-    this.paths = paths;
-    this.watch = new Watch(new TableAdapter(table), defaultsOf(watchSettings), 0);
-  }
-
-  pass(ms: number): this {
-    const endMs = this.nowMs + ms;
-    for (let steps = 0; steps < 10_000; steps++) {
-      const { asks, connect, wakeAtMs } = this.watch.take();
-      this.states.add(this.watch.status.state);
-      if (connect) this.watch.connected(this.nowMs);
-      else if (asks[0] !== undefined) {
-        this.asked.push({ path: asks[0].ask.path, atMs: this.nowMs });
-        this.nowMs += TOOK_MS;
-        this.watch.answered(asks[0], this.paths[asks[0].ask.path] ?? text("Not Found", 404), this.nowMs, TOOK_MS);
-      } else if (wakeAtMs > endMs) break;
-      else {
-        this.nowMs = Math.max(this.nowMs, wakeAtMs);
-        this.watch.wake(this.nowMs);
-      }
-    }
-    this.nowMs = Math.max(this.nowMs, endMs);
-    return this;
-  }
-
-  since(atMs: number): string[] {
-    return this.asked.filter((ask) => ask.atMs >= atMs).map(({ path }) => path);
-  }
-
-  get models(): Record<string, string> {
-    return Object.fromEntries(
-      this.watch.reading(this.nowMs).models.map(({ model, state }) => [model, state]),
-    ) as Record<string, string>;
-  }
-}
+import { PlayedServer } from "./played-server.ts";
+import { fixture, json, recorded } from "./replay.ts";
 
 test("a router's processes are looked at while they are loaded, and are no condition of its being ready", () => {
   const R = "llamacpp-router-b11434";
   const page = "/metrics?model=tiny-one&autoload=false";
-  const router = new Watched(LLAMACPP, {
+  const router = new PlayedServer(LLAMACPP, {
     "/props": recorded(`${R}.props.json`),
     "/health": recorded(`${R}.health.json`),
     "/v1/models": recorded(`${R}.unloaded.models.json`),
@@ -88,7 +36,7 @@ test("a router's processes are looked at while they are loaded, and are no condi
 
 test("models are described as soon as they are listed, and one that can't be disturbs nobody", () => {
   const T = "torchserve-0.12";
-  const server = new Watched(TORCHSERVE, {
+  const server = new PlayedServer(TORCHSERVE, {
     "/api-description": fixture(`${T}.api-description.json`),
     "/ping": json({ status: "Healthy" }),
     "/metrics": fixture(`${T}.metrics.1.txt`),
@@ -104,7 +52,7 @@ test("models are described as soon as they are listed, and one that can't be dis
 
 test("names on a page are asked about, and those that are not known are not served", () => {
   const T = "tfserving-2.19";
-  const server = new Watched(TFSERVING, {
+  const server = new PlayedServer(TFSERVING, {
     "/v1/models": fixture(`${T}.malformed.json`, 400),
     "/monitoring/prometheus/metrics": fixture(`${T}.metrics.1.txt`),
     "/v1/models/half_plus_two": fixture(`${T}.status.json`),

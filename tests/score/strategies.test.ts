@@ -14,7 +14,7 @@ function view(figures: Partial<Record<keyof TargetView, readonly number[]>> = {}
   return targets;
 }
 
-const strategy = (name: ArrivalStrategy): Strategy => arrivalStrategy(name, 4, 1);
+const strategy = (name: ArrivalStrategy): Strategy => arrivalStrategy(name, 1);
 /** How often each target is chosen. */
 function tally(one: Strategy, targets: TargetView, times: number, wanted = WANTED): number[] {
   const counts = [0, 0, 0, 0];
@@ -139,7 +139,7 @@ describe("ttft", () => {
     const one = strategy("ttft");
     expect(one.choose(view({ queuedTokens: [500, 400, 600, 500] }), WANTED, 0)).toBe(1);
     expect(one.choose(view({ queuedTokens: [0, 0, 100, 0], matchedTokens: [0, 0, 500, 0] }), WANTED, 0)).toBe(2);
-    expect(one.choose(view({ rttSeconds: [0.2, 0.1, 0.3, 0.2] }), WANTED, 0)).toBe(1);
+    expect(one.choose(view({ penaltySeconds: [0.2, 0.1, 0.3, 0.2] }), WANTED, 0)).toBe(1);
     expect(one.choose(view({ secondsPerPrefillToken: [1, 1, 1, 0.5] }), WANTED, 0)).toBe(3);
   });
 
@@ -147,5 +147,65 @@ describe("ttft", () => {
     // 1000 tokens more to compute, or 1500 to wait for: at loaded targets a miss counts three times.
     const figures = { queuedTokens: [20_000, 21_500, 90_000, 90_000], matchedTokens: [0, 1000, 0, 0] };
     expect(strategy("ttft").choose(view(figures), { ...WANTED, promptTokens: 2000 }, 0)).toBe(1);
+  });
+});
+
+describe("slo", () => {
+  const SLOW = 1 / 5000;
+  const FAST = 1 / 20_000;
+  const wanted = { ...WANTED, leftMs: 2000 };
+  const one = strategy("slo");
+
+  test("takes the slowest that is in time, and the fast one where only that is", () => {
+    const speeds = { secondsPerPrefillToken: [FAST, SLOW, FAST, FAST] };
+    expect(one.choose(view(speeds), wanted, 0)).toBe(1);
+    expect(one.choose(view(speeds), { ...wanted, leftMs: 200 }, 0)).not.toBe(1);
+    // An urgent one leaves itself more time.
+    expect(one.choose(view(speeds), { ...wanted, leftMs: 350, priority: 3 }, 0)).toBe(1);
+    expect(one.choose(view(speeds), { ...wanted, leftMs: 350, priority: 0 }, 0)).not.toBe(1);
+  });
+
+  test("computes nothing anew that is cached where that is in time", () => {
+    const figures = { matchedTokens: [0, 0, 900, 0], queuedTokens: [0, 0, 2000, 0] };
+    expect(one.choose(view(figures), wanted, 0)).toBe(2);
+    expect(one.choose(view({ ...figures, queuedTokens: [0, 0, 40_000, 0] }), wanted, 0)).not.toBe(2);
+  });
+
+  test("keeps away from targets whose tokens come too far apart, and from long queues", () => {
+    const speeds = { secondsPerPrefillToken: [FAST, SLOW, FAST, FAST] };
+    const gaps = { stepSeconds: [0.01, 0.04, 0.01, 0.01], running: [5, 5, 5, 5], active: [5, 5, 5, 5] };
+    expect(one.choose(view({ ...speeds, ...gaps }), { ...wanted, gapMs: 50 }, 0)).not.toBe(1);
+    expect(one.choose(view({ ...speeds, ...gaps }), { ...wanted, gapMs: 100 }, 0)).toBe(1);
+    expect(one.choose(view({ ...speeds, queuedTokens: [0, 3000, 0, 0] }), wanted, 0)).not.toBe(1);
+  });
+
+  test("takes the soonest where nobody is in time", () => {
+    expect(one.choose(view({ queuedTokens: [9e5, 8e5, 7e5, 9e5] }), wanted, 0)).toBe(2);
+    const few = { queuedTokens: [0, 0, 0, 5], routable: [0, 1, 0, 1] };
+    expect(one.choose(view(few), { ...wanted, leftMs: -5 }, 0)).toBe(1);
+  });
+});
+
+describe("cost", () => {
+  const one = strategy("cost");
+  const wanted = { ...WANTED, leftMs: 2000 };
+
+  test("takes the cheapest for the work, not for the hour", () => {
+    const figures = { pricePerHour: [4, 1, 4, 4], secondsPerPrefillToken: [1e-5, 1e-4, 4e-5, 4e-5] };
+    expect(one.choose(view(figures), wanted, 0)).toBe(0);
+    expect(one.choose(view({ ...figures, pricePerHour: [4, 0.1, 4, 4] }), wanted, 0)).toBe(1);
+  });
+
+  test("takes a dearer one where the cheapest would be late, and the soonest where all would", () => {
+    const figures = { pricePerHour: [4, 1, 2, 4] };
+    expect(one.choose(view(figures), wanted, 0)).toBe(1);
+    expect(one.choose(view({ ...figures, queuedTokens: [0, 1e5, 0, 0] }), wanted, 0)).toBe(2);
+    expect(one.choose(view({ ...figures, queuedTokens: [1e5, 2e5, 3e5, 4e5] }), wanted, 0)).toBe(0);
+  });
+
+  test("joins the largest batch of those alike, and takes an unknown price for the highest", () => {
+    expect(one.choose(view({ pricePerHour: [1, 1, 1, 1], active: [1, 5, 3, 0] }), wanted, 0)).toBe(1);
+    expect(one.choose(view({ pricePerHour: [0, 2, 1, 0] }), wanted, 0)).toBe(2);
+    expect(tally(one, view(), 200, wanted).every((count) => count > 20)).toBe(true);
   });
 });

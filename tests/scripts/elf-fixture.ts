@@ -152,11 +152,12 @@ export function bunImports(machine: Machine): { symbols: FakeSymbol[]; relocatio
   ];
   const calls = ["pthread_cond_wait", "abort", "clock_gettime", "pthread_cond_signal", "__cxa_guard_acquire"];
   const twin = "_ZNSt18condition_variable10notify_oneEv";
+  const faster = "memcpy";
   const once = ["_ZSt15__once_callable", "_ZSt11__once_call"];
   const { dataAddress } = bunLayout(machine);
   return {
     symbols: [
-      ...[...calls, twin, ...once, "__once_proxy"].map((name) => ({ name })),
+      ...[...calls, twin, ...once, "__once_proxy", faster].map((name) => ({ name })),
       ...copies.map((name, index) => ({ name, section: 4, value: dataAddress + 0x480 + index * 16 })),
       { name: "_ITM_registerTMCloneTable", binding: BINDING.weak },
     ],
@@ -166,12 +167,13 @@ export function bunImports(machine: Machine): { symbols: FakeSymbol[]; relocatio
       ...copies.map((symbol) => ({ type: types.copy, symbol })),
       { type: types.absolute, symbol: "__once_proxy", addend: 4 },
       { type: types.got, symbol: "_ITM_registerTMCloneTable" },
-      ...[...calls, twin].map((symbol) => ({ type: types.jump, symbol, plt: true })),
+      ...[...calls, twin, faster].map((symbol) => ({ type: types.jump, symbol, plt: true })),
+      { type: types.got, symbol: faster },
     ],
   };
 }
 
-export const FAKE_IMPORTS: ImportCounts = { shim: 2, twins: 1, callOnce: 2, vtables: 3 };
+export const FAKE_IMPORTS: ImportCounts = { shim: 2, faster: 1, twins: 1, callOnce: 2, vtables: 3 };
 
 export interface BunFaults {
   readonly type?: number;
@@ -259,7 +261,7 @@ export function fakeBun(machine: Machine, faults: BunFaults = {}): ElfFile {
 
 export function fakeMusl(machine: Machine, segments?: (all: readonly Segment[]) => readonly Segment[]): ElfFile {
   const { page } = machine;
-  const names = ["pthread_cond_wait", "abort", "clock_gettime", "pthread_cond_signal"];
+  const names = ["pthread_cond_wait", "abort", "clock_gettime", "pthread_cond_signal", "memcpy"];
   const strings = new Strings();
   const table = symbolTable(
     names.map((name) => ({ name, section: 1, value: 0x700 })),
@@ -304,6 +306,7 @@ export function fakeShim(machine: Machine, { configSize = CONFIG_BYTES, variable
       { name: "config", section: 1, value: base, size: configSize },
       { name: "__cxa_guard_acquire", section: 1, value: base + 0x90 },
       { name: "__once_proxy", section: 1, value: base + 0xa0 },
+      { name: "memcpy", section: 1, value: base + 0xa8 },
       { name: "isSame", binding: BINDING.local, section: 1, value: base + 0xb0 },
     ],
     strings,

@@ -11,7 +11,7 @@ import { ElfFile } from "../../scripts/elf/file.ts";
 import { dynamicSymbols, linkerSymbols } from "../../scripts/elf/tables.ts";
 import { MACHINES } from "../../scripts/static/machine.ts";
 import { NotHere } from "../../scripts/static/pins.ts";
-import { compileShim, compilerFor, shimSources } from "../../scripts/static/shim.ts";
+import { FLAGS, compileShim, compilerFor, shimSources } from "../../scripts/static/shim.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "infermesh-shim-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,10 +75,24 @@ describe.skipIf(!HAS_CXX)("in a program", () => {
     expect(run({ LD_PRELOAD: library })).toEqual({ said: "functions from the shim\nall as expected\n", errors: "0" });
   });
 
+  test("memory is copied, filled and compared as C says, and nothing beside it is touched", () => {
+    const memory = join(folder, "memory");
+    const own = ["memcpy", "memmove", "memset", "memcmp", "bcmp"].map((name) => `--redefine-sym=${name}=shim_${name}`);
+    const object = join(folder, "memory.o");
+    const source = shimSources().find((path) => basename(path) === "memory.c");
+    must("cc", ...FLAGS.filter((flag) => !flag.startsWith("-Wl")), "-c", "-o", object, source ?? "memory.c");
+    must("objcopy", ...own, object);
+    must("cc", "-std=gnu11", "-O1", "-Wall", "-Werror", "-o", memory, join(data, "shim-memory.c"), object, "-no-pie");
+    const done = Bun.spawnSync([memory], { stdout: "pipe", stderr: "pipe", timeout: 60_000 });
+    expect(`${done.stdout.toString()}${done.stderr.toString()}`).toBe("all as expected\n");
+  });
+
   test("every function of the shim is one that C++ programs look for", () => {
     const file = new ElfFile("libshim.so", new Uint8Array(readFileSync(library)));
     const offered = dynamicSymbols(file).filter(({ binding, section }) => binding === BINDING.global && section !== 0);
-    const foreign = offered.filter(({ name }) => !/^(_ZN?K?S|__cxa_|__dynamic_cast$|config$)/.test(name));
+    const foreign = offered.filter(
+      ({ name }) => !/^(_ZN?K?S|__cxa_|__dynamic_cast$|config$|mem(cpy|move|set|cmp)$|bcmp$)/.test(name),
+    );
     expect(foreign.map(({ name }) => name)).toEqual([]);
   });
 });

@@ -4,7 +4,8 @@ import { type ArrivalStrategy, arrivalStrategy } from "../../src/score/strategie
 import type { Arrival } from "../../src/sim/arrival.ts";
 import type { BatchingConfig } from "../../src/sim/batching.ts";
 import type { RouterSpec } from "../../src/sim/sim-router.ts";
-import { World, type WorldSpec } from "../../src/sim/world.ts";
+import { World } from "../../src/sim/world.ts";
+import type { WorldSpec } from "../../src/sim/world-spec.ts";
 
 /** As good as no time. */
 const TINY_MS = 1e-9;
@@ -33,8 +34,8 @@ export const GPU: BatchingConfig = {
 
 export const bound =
   (name: ArrivalStrategy): RouterSpec["strategy"] =>
-  (targets, seed) =>
-    arrivalStrategy(name, targets, seed);
+  (seed) =>
+    arrivalStrategy(name, seed);
 
 export function specOf(
   arrivals: readonly Arrival[],

@@ -17,6 +17,8 @@ interface State {
   closes: boolean;
   /** What requests must show in `authorization`. */
   authorization: string;
+  /** Status of /v1/models. */
+  list: number;
   /** Status of /v1/chat/completions. */
   chat: number;
   /** Milliseconds that loading an adapter takes. */
@@ -35,6 +37,7 @@ const state: State = {
   metrics: "well",
   closes: false,
   authorization: "",
+  list: 200,
   chat: 200,
   loadMs: 0,
   counts: true,
@@ -119,6 +122,7 @@ async function answer(request: Request): Promise<Response> {
     case "/metrics":
       return metrics();
     case "/v1/models": {
+      if (state.list !== 200) return Response.json({ error: "not now" }, { status: state.list });
       const adapters = Object.entries(state.adapters).map(([id, parent]) => card(id, parent));
       return Response.json({ object: "list", data: [...state.models.map((id) => card(id, null)), ...adapters] });
     }

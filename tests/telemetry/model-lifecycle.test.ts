@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Adapter, Ask, ModelCall } from "../../src/runtimes/adapter.ts";
 import { callOf, isLoaded, isOut, post, refusedCall } from "../../src/runtimes/model-plans.ts";
+import { provesLoaded } from "../../src/runtimes/proofs.ts";
 import { LOADED_MODEL, type ModelReading, NO_FIGURES, type RuntimeReading } from "../../src/runtimes/reading.ts";
 import { type LifecycleOptions, ModelLifecycle } from "../../src/telemetry/model-lifecycle.ts";
 import type { Asked } from "../../src/telemetry/runtime-client.ts";
@@ -30,6 +31,7 @@ function lifecycleOf({ models, call, more = {} }: Setup) {
     asked: [] as Ask[],
     told: [] as string[],
     hurries: 0,
+    proved: [] as string[],
   };
   const adapter = { kind: "vllm", ...call } as Adapter;
   const lifecycle: ModelLifecycle = new ModelLifecycle({
@@ -47,6 +49,11 @@ function lifecycleOf({ models, call, more = {} }: Setup) {
     reading: () => seen.reading,
     notServing: () => seen.notServing,
     hurry: () => (seen.hurries += 1),
+    proved: (model, proof) => {
+      seen.proved.push(model);
+      seen.reading = { ...seen.reading, models: proof.models(seen.reading.models) };
+      lifecycle.looked();
+    },
     hasLooked: () => true,
     changed: () => lifecycle.looked(),
     tell: ({ kind, model, cause }) => seen.told.push(`${kind} ${model}: ${cause}`),
@@ -79,6 +86,29 @@ describe("loading", () => {
     show(modelOf("m", { state: "loading" }));
     show(modelOf("m"));
     expect(await work).toBe("done");
+  });
+
+  test("is over with the answer of a server that answers when it is done, and nothing is looked at for it", async () => {
+    const call: ModelCall = { ...loadOf("m"), proves: () => provesLoaded(["m"]) };
+    const { lifecycle, seen } = lifecycleOf({ models: [], call: { load: () => call } });
+    expect(await lifecycle.load("m", signal)).toEqual({ changed: true, models: ["m"] });
+    expect([seen.proved, seen.hurries]).toEqual([["m"], 0]);
+  });
+
+  test("believes no answer of a runtime that serves nothing by then", async () => {
+    const call: ModelCall = { ...loadOf("m"), proves: () => provesLoaded(["m"]) };
+    const { lifecycle, seen } = lifecycleOf({
+      models: [],
+      call: { load: () => call },
+      more: {
+        ask: async () => {
+          seen.notServing = "it is down: refused";
+          return OK;
+        },
+      },
+    });
+    expect(await wordsOf(lifecycle.load("m", signal))).toBe("vllm serves nothing now: it is down: refused");
+    expect(seen.proved).toEqual([]);
   });
 
   test("one that fails again says why", async () => {

@@ -298,6 +298,23 @@ describe("models of a runtime", () => {
     expect(await refusalOf(runtime.load("b", signal))).toMatch(/can't be told to load b/);
   }, 30_000);
 
+  test("are served by the answer to the load alone, where the list can't be read", async () => {
+    const fake = await startFake();
+    const { runtime, state } = watched(fake.port);
+    await state("ready");
+    await until(() => runtime.models.length === 1, "its models are read");
+    await fake.set({ list: 500 });
+    const signal = AbortSignal.timeout(15_000);
+    const load = (name: string) => runtime.load(name, signal, { source: `/adapters/${name}`, parent: "base-model" });
+    for (const name of ["a", "b"]) expect(await load(name)).toMatchObject({ changed: true });
+    expect(runtime.models).toEqual(["base-model", "a", "b"]);
+    expect(runtime.sample().models.find(({ model }) => model === "b")).toMatchObject({
+      parent: "base-model",
+      contextTokensMax: 8192,
+    });
+    expect(await runtime.unload("a", 10, signal)).toEqual({ changed: true, models: ["base-model", "b"] });
+  }, 30_000);
+
   test("that somebody else has loaded or let go meanwhile are looked at before nothing is done", async () => {
     const fake = await startFake();
     const { runtime, state } = watched(fake.port);

@@ -1,0 +1,159 @@
+/**
+ * By which strategy each model's targets are chosen in one worker: what the model's policy says, else the setting. The
+ * strategies are those that the simulator plays (score/strategies.ts), each model with an instance of its own; `ttft` is
+ * the scorer's scan, which counts as theirs does, and `late` leaves the choice to the desk while targets are at work.
+ *
+ * What a model goes by is worked out once, until policies, settings or routes change; a strategy that stays the same keeps
+ * what it remembers.
+ */
+import { type ArrivalStrategy, arrivalStrategy, strategyNamed } from "../score/strategies.ts";
+import { ModelStrategy } from "../score/model-strategy.ts";
+import type { Picker } from "../score/pick.ts";
+import { RowSides } from "../score/row-sides.ts";
+import type { ScoreTable } from "../score/table.ts";
+import { nowMs } from "./clock.ts";
+import type { Enforcement } from "./enforcement.ts";
+import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
+import type { Routes } from "./routes.ts";
+import type { ProxyConfig } from "./settings.ts";
+
+/** How one model's targets are chosen. */
+interface Way {
+  readonly name: ArrivalStrategy | "late";
+  readonly picker: Picker;
+  /** Null: the scorer's. */
+  readonly own: ModelStrategy | null;
+}
+
+export interface StrategiesOptions {
+  readonly index: number;
+  readonly table: ScoreTable;
+  readonly routes: Routes;
+  /** The scan. */
+  readonly picker: Picker;
+  readonly prefixes: Prefixes | null;
+  /** May change in place. */
+  readonly config: ProxyConfig;
+  /** By when a first token is wanted of which nobody says so; may change. */
+  readonly patienceMs: () => number;
+  readonly late: { readonly isDefault: boolean } | null;
+  /** The policies; null: there are none. */
+  readonly enforcement: () => Pick<Enforcement, "balanceOf"> | null;
+}
+
+/** By which strategy models are balanced of which no policy says so. */
+export function defaultStrategy(
+  { strategy }: Pick<ProxyConfig, "strategy">,
+  isLateByDefault: boolean,
+): ArrivalStrategy | "late" {
+  return strategy === "late" && !isLateByDefault ? "ttft" : strategy;
+}
+
+/** All that a worker chooses targets with. */
+export function openChoosing(start: PrefixStart | null, options: Omit<StrategiesOptions, "prefixes">) {
+  const { pick, prefixes } = openPrefixes(start, options.config);
+  return { pick, prefixes, picker: options.picker, strategies: new Strategies({ ...options, prefixes }) };
+}
+
+const NOTHING = (): void => {};
+
+export class Strategies {
+  readonly #options: StrategiesOptions;
+  readonly #sides: RowSides;
+  /** By model. */
+  #ways: (Way | undefined)[] = [];
+  /** What was in use when something changed, to be kept where it stays the same. */
+  #before: (Way | undefined)[] = [];
+
+  constructor(options: StrategiesOptions) {
+    this.#options = options;
+    this.#sides = new RowSides(options.table);
+  }
+
+  /** Policies, settings or routes are others now. */
+  changed(): void {
+    for (const [model, way] of this.#ways.entries()) if (way !== undefined) this.#before[model] = way;
+    this.#ways = [];
+  }
+
+  /** The model's number means another one from now on. */
+  forget(model: number): void {
+    this.#ways[model] = undefined;
+    this.#before[model] = undefined;
+  }
+
+  nameOf(model: number): string {
+    return this.#wayOf(model).name;
+  }
+
+  pickerOf(model: number): Picker {
+    return this.#wayOf(model).picker;
+  }
+
+  /** Whether the desk has a say in where the model's requests go. */
+  isBoundLate(model: number): boolean {
+    return this.#wayOf(model).name === "late";
+  }
+
+  /** Whether its requests are sent a second time where a first token is late, though they are of no class. */
+  isHedged(model: number): boolean {
+    return this.#wayOf(model).name === "hedged";
+  }
+
+  /** A first token came from the row, so long after it was sent. */
+  observe(model: number, row: number, ttftMs: number): void {
+    this.#wayOf(model).own?.observe(row, ttftMs, nowMs());
+  }
+
+  /** A request was bound to the row; answers the tokens that `left` is to be told of. */
+  came(model: number, row: number, tokens: number): number {
+    if (this.#wayOf(model).own?.strategy.needsContexts !== true) return 0;
+    this.#sides.addContext(this.#options.index, row, tokens);
+    return tokens;
+  }
+
+  left(row: number, tokens: number): void {
+    if (tokens > 0) this.#sides.addContext(this.#options.index, row, -tokens);
+  }
+
+  #wayOf(model: number): Way {
+    return (this.#ways[model] ??= this.#resolve(model));
+  }
+
+  #resolve(model: number): Way {
+    const { picker, routes, config, late, enforcement } = this.#options;
+    const said = enforcement()?.balanceOf(routes.modelName(model))?.strategy;
+    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said);
+    const before = this.#before[model];
+    if (before?.name === name) return before;
+    if (name === "late" || name === "ttft" || name === "hedged") return { name, picker, own: null };
+    return this.#newWay(name);
+  }
+
+  #newWay(name: ArrivalStrategy): Way {
+    const { table, routes, prefixes, patienceMs, config } = this.#options;
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+    const own = new ModelStrategy(arrivalStrategy(name, seed), table);
+    const weightOf = (row: number): number => routes.target(row)?.weight ?? 1;
+    const match = prefixes === null ? NOTHING : (): void => prefixes.match();
+    return {
+      name,
+      own,
+      picker: {
+        kind: "typescript",
+        pick: (request) =>
+          own.pick(
+            request,
+            {
+              rows: routes.rowsOf(request.model),
+              weightOf,
+              match,
+              patienceMs: patienceMs(),
+              gapMs: config.tokenGapMs,
+            },
+            nowMs(),
+          ),
+      },
+    };
+  }
+}

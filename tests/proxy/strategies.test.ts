@@ -1,0 +1,97 @@
+/** Each strategy of the list from a client to its target and back, by policies and by the setting. */
+import { describe, expect, test } from "bun:test";
+import { RowSides } from "../../src/score/row-sides.ts";
+import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
+import { STRATEGIES } from "../../src/policy/spec.ts";
+import { answer, by, CHAT, chunk, Client, CLOSE, post, SSE_HEAD, statusOf, until } from "./harness.ts";
+import { echo, framed, grpcFixtures, proto, UNARY } from "./http2-bed.ts";
+
+const { relay, upstream, target, client } = grpcFixtures();
+
+const OK = answer('{"choices":[]}');
+
+async function ask(port: number, headers = "", body = CHAT): Promise<string> {
+  const one = await Client.open(port);
+  return one.send(post(body, headers + CLOSE)).end();
+}
+
+describe.each([...STRATEGIES])("the policy balance says %s", (strategy) => {
+  test("requests reach every target, over HTTP and gRPC, and give back what they claimed", async () => {
+    const ups = [upstream((socket) => socket.write(OK)), upstream((socket) => socket.write(OK))];
+    const calls = target(echo);
+    const relayed = relay([...ups.map(({ port }) => port), by("grpc", calls.port)]);
+    relayed.obey({ kind: "balance", name: "*", spec: { strategy } });
+    for (let count = 0; count < 60; count += 1) expect(statusOf(await ask(relayed.port))).toBe(200);
+    for (const { requests } of ups) expect(requests.length).toBeGreaterThan(0);
+    const call = (await client(relayed.port)).call(UNARY, { "x-infermesh-model": "m" });
+    expect((await call.send(framed(proto({ 1: "m" })), true).over()).status).toBe(0);
+    await until(() => relayed.inFlight === 0);
+  });
+});
+
+describe("without a policy", () => {
+  test.each([...ARRIVAL_STRATEGIES])("the setting counts: %s", async (strategy) => {
+    const relayed = relay([upstream((socket) => socket.write(OK)).port], { strategy });
+    expect(relayed.context.strategies.nameOf(0)).toBe(strategy);
+    expect(statusOf(await ask(relayed.port))).toBe(200);
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy: "late" } });
+    expect(relayed.context.strategies.nameOf(0)).toBe("late");
+    relayed.obey({ kind: "balance", name: "other", spec: { strategy: "random" } });
+    expect(relayed.context.strategies.nameOf(0)).toBe(strategy);
+  });
+
+  test("late is ttft where binding late is off", () => {
+    const relayed = relay([upstream((socket) => socket.write(OK)).port], { strategy: "late" });
+    expect(relayed.context.strategies.isBoundLate(0)).toBe(relayed.context.late?.isDefault === true);
+  });
+});
+
+test("names that policies had before mean what they meant", () => {
+  const relayed = relay([upstream((socket) => socket.write(OK)).port]);
+  const means = (strategy: string): string => {
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy } } as Parameters<typeof relayed.obey>[0]);
+    return relayed.context.strategies.nameOf(0);
+  };
+  expect(["score", "least-loaded", "two-choices"].map(means)).toEqual(["ttft", "least-request", "p2c"]);
+});
+
+test("a strategy learns from first tokens, and keeps what it knows while others' policies change", async () => {
+  const slow = upstream(async (socket) => {
+    await Bun.sleep(60);
+    socket.write(OK);
+  });
+  const quick = upstream((socket) => socket.write(OK));
+  const relayed = relay([slow.port, quick.port]);
+  const policy = { kind: "balance", name: "m", spec: { strategy: "peak-ewma" } } as const;
+  relayed.obey(policy);
+  for (let count = 0; count < 6; count += 1) await ask(relayed.port);
+  relayed.obey(policy, { kind: "balance", name: "other", spec: { strategy: "random" } });
+  const before = slow.requests.length;
+  expect(before).toBeGreaterThan(0);
+  for (let count = 0; count < 12; count += 1) await ask(relayed.port);
+  expect(slow.requests.length).toBe(before);
+});
+
+test("kv-cost counts contexts while requests run, and takes them back", async () => {
+  const go = Promise.withResolvers<undefined>();
+  const up = upstream(async (socket) => {
+    socket.write(SSE_HEAD + chunk("data: first\n\n"));
+    await go.promise;
+    socket.write(chunk("data: [DONE]\n\n") + chunk(""));
+  });
+  const relayed = relay([up.port]);
+  relayed.obey({ kind: "balance", name: "*", spec: { strategy: "kv-cost" } });
+  const sides = new RowSides(relayed.table);
+  const one = await Client.open(relayed.port);
+  one.send(post(CHAT.replace("hi", "x".repeat(4000)), CLOSE));
+  await one.until((text) => text.includes("first"));
+  // Its prompt is computed, and its context is there.
+  expect(relayed.table.inFlightTokens(relayed.rows[0]!)).toBe(0);
+  expect(sides.contextTokens(relayed.rows[0]!)).toBeGreaterThan(900);
+  // What was counted is taken back, whatever the policy is by then.
+  relayed.obey({ kind: "balance", name: "*", spec: { strategy: "random" } });
+  go.resolve(undefined);
+  expect(await one.end()).toContain("[DONE]");
+  await until(() => relayed.inFlight === 0);
+  expect(sides.contextTokens(relayed.rows[0]!)).toBe(0);
+});

@@ -1,0 +1,66 @@
+/** A server on a virtual clock that answers each path, and the watch that asks it. */
+import { defaultsOf } from "../../src/base/settings-reading.ts";
+import type { RuntimeState } from "../../src/base/runtime-terms.ts";
+import type { Answer } from "../../src/runtimes/adapter.ts";
+import { watchSettings } from "../../src/runtimes/settings.ts";
+import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
+import type { AdapterTable } from "../../src/runtimes/table.ts";
+import { Watch } from "../../src/runtimes/watch.ts";
+import { text } from "./replay.ts";
+
+const TOOK_MS = 5;
+
+export class PlayedServer {
+  nowMs = 0;
+  /** What it answers, or what makes that. */
+  paths: Record<string, Answer | (() => Answer)>;
+  readonly asked: { readonly path: string; readonly atMs: number }[] = [];
+  readonly states = new Set<RuntimeState>();
+  readonly adapter: TableAdapter;
+  readonly watch: Watch;
+
+  constructor(table: AdapterTable, paths: PlayedServer["paths"]) {
+    this.paths = paths;
+    this.adapter = new TableAdapter(table);
+    this.watch = new Watch(this.adapter, defaultsOf(watchSettings), 0);
+  }
+
+  /** For so long, or until something holds. */
+  pass(ms: number, until: () => boolean = () => false): this {
+    const endMs = this.nowMs + ms;
+    for (let steps = 0; steps < 10_000 + ms; steps++) {
+      const { asks, connect, wakeAtMs } = this.watch.take();
+      this.states.add(this.watch.status.state);
+      if (until()) return this;
+      if (connect) this.watch.connected(this.nowMs);
+      else if (asks[0] !== undefined) {
+        const { path } = asks[0].ask;
+        this.asked.push({ path, atMs: this.nowMs });
+        const answer = this.#answer(path);
+        this.nowMs += TOOK_MS;
+        this.watch.answered(asks[0], answer, this.nowMs, TOOK_MS);
+      } else if (wakeAtMs > endMs) break;
+      else {
+        this.nowMs = Math.max(this.nowMs, wakeAtMs);
+        this.watch.wake(this.nowMs);
+      }
+    }
+    this.nowMs = Math.max(this.nowMs, endMs);
+    return this;
+  }
+
+  #answer(path: string): Answer {
+    const answer = this.paths[path] ?? text("Not Found", 404);
+    return typeof answer === "function" ? answer() : answer;
+  }
+
+  since(atMs: number): string[] {
+    return this.asked.filter((ask) => ask.atMs >= atMs).map(({ path }) => path);
+  }
+
+  get models(): Record<string, string> {
+    return Object.fromEntries(
+      this.watch.reading(this.nowMs).models.map(({ model, state }) => [model, state]),
+    ) as Record<string, string>;
+  }
+}
