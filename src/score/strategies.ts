@@ -17,9 +17,9 @@
  */
 import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
-import { drawn, least, lesserOfTwo, loadOf } from "./choices.ts";
+import { drawn, least, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
-import { expectedSeconds } from "./expected-seconds.ts";
+import { fillExpectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
 import { cheapestInTime, slowestInTime } from "./slo-strategies.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
@@ -66,10 +66,10 @@ const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
   "epp-blend": { choose: pickerBlend, needsPrefixes: true },
   "epp-default": { choose: stickyPicker, needsPrefixes: true },
   "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
-  ttft: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true },
+  ttft: { choose: leastExpected, needsPrefixes: true, needsFigures: true },
   slo: { choose: slowestInTime, needsPrefixes: true, needsFigures: true },
   cost: { choose: cheapestInTime, needsPrefixes: true, needsFigures: true },
-  hedged: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true, isHedging: true },
+  hedged: { choose: leastExpected, needsPrefixes: true, needsFigures: true, isHedging: true },
 };
 
 interface Rule {
@@ -93,6 +93,11 @@ export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
     needsFigures,
     choose: (view, wanted) => choose(view, prng, wanted),
   };
+}
+
+function leastExpected(view: TargetView, prng: Prng, wanted: Wanted): number {
+  fillExpectedSeconds(view, wanted);
+  return leastCost(view, prng);
 }
 
 function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {

@@ -7,7 +7,7 @@ import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
-import { CachePrefixes, type NodeCaches } from "./prefixes.ts";
+import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
@@ -24,6 +24,8 @@ export interface RouterSpec {
   readonly prices?: readonly number[];
   /** Of each node, for what it can do beside the others; 1. */
   readonly weights?: readonly number[];
+  /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
+  readonly knows?: "caches" | "routed";
 }
 
 /** A request that is held in the router. */
@@ -78,7 +80,7 @@ export class SimRouter {
   /** One way to each of the targets. */
   readonly #waysMs: Float64Array;
   /** Null where nobody asks for them. */
-  readonly #prefixes: CachePrefixes | null;
+  readonly #prefixes: KnownPrefixes | null;
   readonly #network: Network;
   /** Its own, beside which others may have requests there. */
   readonly #active: Float64Array;
@@ -90,13 +92,13 @@ export class SimRouter {
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
 
-  /** `caches`: what may be known of them; null where nobody asks for that. */
+  /** `prefixes`: what is known of caches; null where nobody asks for that. */
   constructor(
     strategy: Strategy | LateConfig,
     spec: Omit<RouterSpec, "strategy">,
     nodes: readonly BatchingConfig[],
     waysMs: Float64Array,
-    caches: NodeCaches | null,
+    prefixes: KnownPrefixes | null,
     network: Network,
   ) {
     const count = nodes.length;
@@ -116,7 +118,7 @@ export class SimRouter {
     }
     this.#patienceMs = spec.patienceMs ?? Infinity;
     this.#gapMs = spec.gapMs ?? Infinity;
-    this.#prefixes = caches === null ? null : new CachePrefixes(caches);
+    this.#prefixes = prefixes;
     this.#active = new Float64Array(count);
     this.#queuedTokens = new Float64Array(count);
     this.#othersActive = new Float64Array(count);
@@ -131,14 +133,18 @@ export class SimRouter {
 
   #lateRoom(config: LateConfig): LateRoom<Held> {
     const { count, routable, kvUsage, active } = this.#view;
+    const paces = this.#paces;
+    const waysMs = this.#waysMs;
+    const othersTokens = this.#othersTokens;
+    const othersMs = this.#othersMs;
     const targets = {
       count,
-      pace: (target: number) => this.#paces[target]!,
+      pace: (target: number) => paces[target]!,
       hasRoom: (target: number) => routable[target] === 1 && kvUsage[target]! < KV_USAGE_MAX,
-      networkMs: (target: number) => this.#waysMs[target]!,
+      networkMs: (target: number) => waysMs[target]!,
       active: (target: number) => active[target]!,
-      othersTokens: (target: number) => this.#othersTokens[target]!,
-      othersMs: (target: number) => this.#othersMs[target]!,
+      othersTokens: (target: number) => othersTokens[target]!,
+      othersMs: (target: number) => othersMs[target]!,
     };
     return new LateRoom(config, targets, ({ arrival }) => this.#prefixes!.homes(arrival.hashes));
   }

@@ -16,9 +16,10 @@
  */
 import { Prng } from "../base/prng.ts";
 import type { Arrival } from "./arrival.ts";
+import { Knowledge, ownerOf } from "./knowledge.ts";
 import { EventQueue, NO_ENTRY } from "./event-queue.ts";
 import { NodeSamples } from "./node-samples.ts";
-import { NodeCaches } from "./prefixes.ts";
+
 import type { Sent } from "./sent.ts";
 import { type Incident, SimNode } from "./sim-node.ts";
 import { isLateConfig, SimRouter } from "./sim-router.ts";
@@ -45,6 +46,7 @@ export class World {
   /** As a sample of this moment tells. */
   readonly #samples: NodeSamples;
   readonly #routers: SimRouter[];
+  readonly #knowledge: Knowledge;
   /** By router, when it is to look at what it holds, and the entry that says so. None where nothing is held. */
   readonly #alarms: { atMs: number; entry: number; readonly serve: Happens }[];
   readonly #sent: (Sent | undefined)[] = [];
@@ -67,8 +69,8 @@ export class World {
       return typeof router.strategy === "function" ? router.strategy(seed) : router.strategy;
     });
     const needsCaches = strategies.some((strategy) => isLateConfig(strategy) || strategy.needsPrefixes);
-    const caches = needsCaches ? new NodeCaches(nodes.map(({ blockTokens }) => blockTokens)) : null;
-    this.#nodes = nodes.map((config, place) => new SimNode(place, config, caches?.watch(place) ?? null));
+    this.#knowledge = new Knowledge(spec, needsCaches);
+    this.#nodes = nodes.map((config, place) => new SimNode(place, config, this.#knowledge.watch(place)));
     this.#samples = new NodeSamples(nodes.length);
     this.#routers = strategies.map((strategy, at) => {
       const waysMs = Float64Array.from(nodes, (_, node) =>
@@ -79,14 +81,8 @@ export class World {
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
       };
-      return new SimRouter(
-        strategy,
-        { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router },
-        nodes,
-        waysMs,
-        caches,
-        network,
-      );
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router };
+      return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
@@ -109,6 +105,7 @@ export class World {
     const { arrivals, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
+    this.#knowledge.tell(0, (atMs, happens) => this.#at(atMs, happens));
     for (const incident of this.#spec.incidents ?? []) {
       this.#at(incident.atMs, (nowMs) => this.#befall(incident, nowMs));
     }
@@ -200,7 +197,8 @@ export class World {
   #arrive(id: number, arrival: Arrival, nowMs: number): void {
     const { routers, deskMs } = this.#spec;
     if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
-    else this.#at(nowMs + deskMs, (atMs) => this.#routers[0]!.take(id, arrival, atMs));
+    else
+      this.#at(nowMs + deskMs, (atMs) => this.#routers[ownerOf(arrival.hashes, this.#spec)]!.take(id, arrival, atMs));
   }
 
   /** A router sends a request to a node. */
