@@ -333,7 +333,6 @@ export class LateRoom<W extends LateWaiter> {
     busyMs: number,
     nowMs: number,
   ): void {
-    const { lateWorkMs } = this.#config;
     const work = this.#workMs(tokens, target);
     const price = Math.max(0, work - leastWork) * this.#crowd;
     const answered = this.#waitMs[target]! + work;

@@ -2,12 +2,11 @@
 import { formatHostPort } from "../fleet/registration.ts";
 import type { Target } from "../fleet/target.ts";
 import type { TermName } from "../score/terms.ts";
-import type { Candidate } from "./explain.ts";
 
 const MODELS_SHOWN_MAX = 5;
 
 /** One that does not serve the model. */
-export function strangerOf({ id, host, port, models, weight }: Target): Candidate {
+export function strangerOf({ id, host, port, models, weight }: Target) {
   const shown = models.slice(0, MODELS_SHOWN_MAX).join(", ");
   const more = models.length > MODELS_SHOWN_MAX ? ", ..." : "";
   return {

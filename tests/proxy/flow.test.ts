@@ -137,55 +137,50 @@ describe("when every target is full", () => {
     expect(relayed.inFlight).toBe(0);
   });
 
-  test.each([true, false])(
-    "one that is served while others still make way for it reads on, late: %p",
-    async (enabled) => {
-      const up = upstream(() => {});
-      const settings = { late: { ...FLOW.late, enabled }, queue: { ...FLOW.queue, requestsMax: 2 } };
-      const relayed = relay([up.port], { upstreamConnectionsMax: 1, flow: settings });
-      const { context } = relayed;
-      const { dispatch } = context;
-      const flow = dispatch.flow(0);
-      const connection = context.routes.target(relayed.rows[0]!)!.pool!.take()!;
-      await until(() => connection.open);
-      // Another worker's place becomes free in the moment in which one of these is pushed out.
-      const waiters = [1, 2].map(() => {
-        const waiter = new Waiter<Waiting>({
-          tryAgain: () => false,
-          mayStill: () => true,
-          waitOver() {
-            connection.release(true);
-            dispatch.freed(0);
-          },
-        });
-        waiter.priority = 3;
-        expect(dispatch.wait(flow, waiter)).toBe(0);
-        return waiter;
+  test.each([true, false])("one served while others still make way for it reads on, late: %p", async (enabled) => {
+    const up = upstream(() => {});
+    const settings = { late: { ...FLOW.late, enabled }, queue: { ...FLOW.queue, requestsMax: 2 } };
+    const relayed = relay([up.port], { upstreamConnectionsMax: 1, flow: settings });
+    const { dispatch, routes } = relayed.context;
+    const flow = dispatch.flow(0);
+    const connection = routes.target(relayed.rows[0]!)!.pool!.take()!;
+    await until(() => connection.open);
+    // Another worker's place becomes free in the moment in which one of these is pushed out.
+    const waiters = [1, 2].map(() => {
+      const waiter = new Waiter<Waiting>({
+        tryAgain: () => false,
+        mayStill: () => true,
+        waitOver() {
+          connection.release(true);
+          dispatch.freed(0);
+        },
       });
-      const reads: boolean[] = [];
-      const exchange = new Exchange(context);
-      exchange.begin({
-        write: () => true,
-        pauseReading: () => reads.push(false),
-        resumeReading: () => reads.push(true),
-        tunnelBegins() {},
-        endHalf() {},
-        exchangeEnded() {},
-        exchangeCut() {},
-      });
-      exchange.model = 0;
-      exchange.wishes.priority = 0;
-      expect(exchange.bind()).toBeNull();
-      // The desk that binds late is in another thread.
-      if (enabled) await until(() => reads.at(-1) === true);
-      expect(relayed.inFlight).toBeGreaterThan(0);
-      expect(reads.at(-1)).toBe(true);
-      expect([dispatch.waiting, relayed.stats.count("waiting")]).toEqual([1, 1]);
-      for (const waiter of waiters) dispatch.leave(flow, waiter);
-      exchange.abandon();
-      expect([dispatch.waiting, relayed.inFlight]).toEqual([0, 0]);
-    },
-  );
+      waiter.priority = 3;
+      expect(dispatch.wait(flow, waiter)).toBe(0);
+      return waiter;
+    });
+    const reads: boolean[] = [];
+    const exchange = new Exchange(relayed.context);
+    exchange.begin({
+      write: () => true,
+      pauseReading: () => reads.push(false),
+      resumeReading: () => reads.push(true),
+      tunnelBegins() {},
+      endHalf() {},
+      exchangeEnded() {},
+      exchangeCut() {},
+    });
+    exchange.model = 0;
+    exchange.wishes.priority = 0;
+    expect(exchange.bind()).toBeNull();
+    if (enabled) await until(() => reads.at(-1) === true);
+    expect(relayed.inFlight).toBeGreaterThan(0);
+    expect(reads.at(-1)).toBe(true);
+    expect([dispatch.waiting, relayed.stats.count("waiting")]).toEqual([1, 1]);
+    for (const waiter of waiters) dispatch.leave(flow, waiter);
+    exchange.abandon();
+    expect([dispatch.waiting, relayed.inFlight]).toEqual([0, 0]);
+  });
 
   test("a body that is not whole yet waits outside, and goes on when there is room", async () => {
     const { up, waiting } = held();

@@ -167,7 +167,7 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const index = config.prefixes == null ? null : PrefixIndex.attach(config.prefixes.index);
+    const index = config.prefixes === undefined ? null : PrefixIndex.attach(config.prefixes.index);
     const lateService = new LateService(flow, this.table, index, (_worker, bound) =>
       queueMicrotask(() => late.bound(bound)),
     );
