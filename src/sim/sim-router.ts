@@ -2,6 +2,7 @@
 import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
@@ -12,9 +13,6 @@ import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
 import { fillFigures, type KnownNode } from "./sim-figures.ts";
-
-/** What begins to compute at a fuller cache may be preempted. */
-const KV_USAGE_MAX = 0.98;
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
