@@ -84,7 +84,17 @@ function main(): void {
     .sort()
     .map((name) => readFileSync(join(SOURCES, name), "utf8"));
   const inputs = new Bun.CryptoHasher("sha256")
-    .update([layoutHeader(), ...sources, compiler, versionOf(compiler), ...FLAGS, ...(PROCESSOR_FLAGS[process.arch] ?? []), process.arch].join("\0"))
+    .update(
+      [
+        layoutHeader(),
+        ...sources,
+        compiler,
+        versionOf(compiler),
+        ...FLAGS,
+        ...(PROCESSOR_FLAGS[process.arch] ?? []),
+        process.arch,
+      ].join("\0"),
+    )
     .digest("hex");
   const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
   if (current && !process.argv.includes("--force")) return;
