@@ -8,7 +8,7 @@ export const lateSettings = section({
   }),
   untold: flag({
     default: false,
-    doc: "Also at targets that tell nothing of their load, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
+    doc: "Also at targets that do not tell how fast they compute prompts, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
   }),
   horizonMs: duration({
     default: "80ms",
