@@ -226,7 +226,7 @@ describe("while targets are at work", () => {
     const relayed = relay([up.port], { flow, promptTokensMax: 2000, replayBytes: 1024 });
     // Its client declares more than it sends, and what is here of it is on its way.
     const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "x".repeat(4000) }] });
-    const stuck = await begin(relayed.port, post(body, `${CLOSE}`).slice(0, -100));
+    const stuck = await begin(relayed.port, post(body, CLOSE).slice(0, -100));
     await until(() => relayed.table.inFlightTokens(relayed.rows[0]!) > 0);
     for (let count = 0; count < 3; count++) {
       const one = await begin(relayed.port, prompt(`n${count}`, 100));
