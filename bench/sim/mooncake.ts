@@ -54,6 +54,8 @@ export interface Run {
   readonly routers?: number;
   /** One router decides for all, so far away. */
   readonly deskMs?: number;
+  /** What routers know of caches (`src/sim/world-spec.ts`); all, where it is left out. */
+  readonly knowledge?: Pick<WorldSpec, "ownerBlock" | "prefixNews"> & Pick<RouterSpec, "knows">;
 }
 
 const read = new Map<TraceName, readonly Arrival[]>();
@@ -86,14 +88,15 @@ function troubled(trouble: Trouble, untilMs: number): Partial<WorldSpec> {
   return { incidents };
 }
 
-function specOf({ trace, strategy, targets, speed, trouble = "none", routers = 1, deskMs }: Run): WorldSpec {
+function specOf({ trace, strategy, targets, speed, trouble = "none", routers = 1, deskMs, knowledge }: Run): WorldSpec {
+  const { knows = "caches", ...told } = knowledge ?? {};
   const arrivals = faster(arrivalsOf(trace), speed);
   const assumedRate = trouble === "rates x 0.5" ? 0.5 : trouble === "rates x 2" ? 2 : 1;
   return {
     arrivals,
     nodes: Array.from({ length: targets }, () => NODE),
     routers,
-    router: { strategy: strategyOf(strategy), assumedRate },
+    router: { strategy: strategyOf(strategy), assumedRate, knows },
     seed: 1,
     networkMs: 0.5,
     sampleEveryMs: 100,
@@ -101,6 +104,7 @@ function specOf({ trace, strategy, targets, speed, trouble = "none", routers = 1
     ttftMs: 2000,
     itlMs: 50,
     ...(deskMs === undefined ? {} : { deskMs }),
+    ...told,
     ...troubled(trouble, arrivals.at(-1)!.atMs),
   };
 }

@@ -4,7 +4,7 @@
  * Not for secrets.
  */
 
-import { assert } from "./assert.ts";
+import { assert, AssertionError } from "./assert.ts";
 
 const TWO_POW_32 = 4294967296;
 
@@ -18,7 +18,7 @@ export class Prng {
   constructor(seed: number) {
     assert(Number.isFinite(seed), `a seed must be a finite number, got ${seed}`);
     const whole = Math.trunc(seed);
-    this.#a = 0x9e3779b9;
+    this.#a = 0x9e3779b9 | 0;
     this.#b = Math.floor(whole / TWO_POW_32) | 0;
     this.#c = whole | 0;
     // Seeds that differ in one bit must not give streams that start alike.
@@ -42,8 +42,16 @@ export class Prng {
 
   /** An integer, uniform in [0, n). The bias of a plain multiplication is below n / 2^32. */
   int(n: number): number {
-    assert(Number.isInteger(n) && n > 0 && n <= TWO_POW_32, `int(n) needs an integer in 1..2^32, got ${n}`);
+    // Here, not in assert(): its message would be made at each of the many calls.
+    if (!(Number.isInteger(n) && n > 0 && n <= TWO_POW_32)) {
+      throw new AssertionError(`int(n) needs an integer in 1..2^32, got ${n}`);
+    }
     return Math.floor(this.next() * n);
+  }
+
+  /** True once in n times: what `int(n) === 0` says, by the same draw, for an n that needs no check. */
+  isOneIn(n: number): boolean {
+    return this.next() * n < 1;
   }
 
   /** Exponentially distributed with the given mean: times between the events of a Poisson process. */

@@ -319,7 +319,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
     const row = isBehind(this.#context, flow) ? ALL_FULL : this.#claim(this.#first);
-    if (row === HELD) return this.#wait(flow, choice.homes);
+    if (row === HELD) return this.#wait(flow);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
@@ -343,7 +343,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#pairing = pairingOf(this.#context, this.#pairing, this);
     const wanted = { model: this.model, tokens, excluded: this.#excluded, isRetry, place };
     const row = choosePlace(this.#context, choice, this.#pairing, wanted);
-    const at = this.#draw.end(this.model, row, tokens, isRetry, this.#pairing?.prefill?.row);
+    const at = this.#draw.end(this.model, row, tokens, isRetry, choice.held, this.#pairing?.prefill?.row);
     if (row < 0) return row;
     attempt.take(choice, this.#pairing?.prefill ?? null);
     this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);
@@ -373,14 +373,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- waiting
 
-  #wait(flow: ModelFlow, homes: typeof choice.homes = []): MeshError | null {
+  #wait(flow: ModelFlow): MeshError | null {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
-    waiter.homes = homes;
+    waiter.prefix = this.#draw.prefix;
     const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.wishes);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.

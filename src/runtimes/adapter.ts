@@ -76,6 +76,8 @@ export interface Adapter {
   readonly looks: readonly Look[];
   /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
   readonly modelsMark?: number;
+  /** Whether that tells of all models that come and go, as far as one can see: then they are looked at more seldom. */
+  readonly countsLoads?: boolean;
   /** Grows when an answer shows that another process gave it: then all is asked anew. */
   readonly processMark?: number;
   answered(look: Look, answer: Answer, nowMs: number): Read;

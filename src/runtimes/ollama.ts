@@ -26,6 +26,8 @@ const LINE_CHARS_MAX = 4096;
 /** Where the last line of a long answer begins, at the earliest. */
 const TAIL_BYTES = 16_384;
 const PULL = "/api/pull";
+/** What is pulled or removed changes seldom; what is in memory is looked at each interval. */
+const TAGS_EVERY_MS = 20_000;
 
 export const OLLAMA: AdapterTable = {
   kind: "ollama",
@@ -35,7 +37,7 @@ export const OLLAMA: AdapterTable = {
   looks: [
     get("identity", "/api/version", { read: readVersion }),
     get("health", "/"),
-    get("models", "/api/tags", { read: readTags }),
+    get("models", "/api/tags", { read: readTags, everyMs: TAGS_EVERY_MS }),
     get("models", "/api/ps", { read: readRunning }),
   ],
   finish: named,

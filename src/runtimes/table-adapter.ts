@@ -58,6 +58,10 @@ export class TableAdapter implements Adapter {
     return this.#pages?.modelsMark ?? 0;
   }
 
+  get countsLoads(): boolean {
+    return this.#pages?.countsLoads ?? false;
+  }
+
   get processMark(): number {
     return this.#pages?.processMark ?? 0;
   }

@@ -76,9 +76,12 @@ const EARLY_SHARE = 2 / 3;
 const LATE_SHARE = 1 / 4;
 /** Of the budget: what is asked so late in a beat leaves enough for the metrics of the next one to be in time. */
 const SOON_LEAVES = 0.2;
-/** Of two that may be asked the lower one is. Who it is has 0, what is only due 3. */
+/** Where the metrics count who loads models, the list is looked at so many times more seldom. */
+const COUNTED_TIMES = 3;
+/** Of two that may be asked the lower one is. Who it is has 0. */
 const URGENT_RANK = 1;
 const MAIN_RANK = 2;
+const DUE_RANK = 3;
 const ORDER: readonly LookRole[] = ["identity", "health", "models", "metrics", "detail"];
 
 /** Why it is due before its time: something is not known that others wait for, or something known is to be confirmed. */
@@ -380,7 +383,9 @@ export class Watch {
       const sharing = this.#mainLooks().filter((each) => each.look.everyMs === undefined).length;
       return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
     }
-    if (look.role === "models") return Math.max(leastMs, modelsIntervalMs);
+    if (look.role === "models") {
+      return Math.max(leastMs, modelsIntervalMs * (this.#adapter.countsLoads === true ? COUNTED_TIMES : 1));
+    }
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
     return this.#state === "slow" ? intervalMs : Math.max(leastMs, HEALTH_EVERY_MS);
@@ -548,7 +553,7 @@ export class Watch {
 
   #rank(watched: Watched): number {
     if (watched.haste === "now") return watched.look.role === "identity" ? 0 : URGENT_RANK;
-    return this.#isMain(watched) ? MAIN_RANK : 3;
+    return this.#isMain(watched) ? MAIN_RANK : DUE_RANK;
   }
 
   /**
@@ -557,7 +562,7 @@ export class Watch {
    */
   #mayAtMs(watched: Watched, nowMs: number): number {
     const isPatient = this.isReady && watched.haste !== "now" && !this.#isMain(watched);
-    const leave = isPatient ? (watched.haste === "none" ? 1 : SOON_LEAVES) : 0;
+    const leave = isPatient ? (watched.haste === "soon" ? SOON_LEAVES : 1) : 0;
     const atMs = Math.max(watched.dueAtMs, this.#budget.nextMs(nowMs, leave));
     return isPatient ? Math.max(atMs, this.#beatBy(atMs, LATE_SHARE)) : atMs;
   }

@@ -2,37 +2,38 @@
 import type { Prng } from "../base/prng.ts";
 import type { TargetView } from "./view.ts";
 
-/** Of equals one is drawn. */
-export function least(view: TargetView, prng: Prng, cost: (target: number) => number): number {
+/** The one with the least of `view.costs`, which whoever asks has filled in; of equals one is drawn. */
+export function leastCost(view: TargetView, prng: Prng): number {
+  const { count, routable, costs } = view;
   let best = Infinity;
   let found = -1;
   let ties = 0;
-  for (let target = 0; target < view.count; target += 1) {
-    if (view.routable[target] === 0) continue;
-    const of = cost(target);
-    if (of > best) continue;
+  for (let target = 0; target < count; target += 1) {
+    const of = costs[target]!;
+    if (of > best || routable[target] === 0) continue;
     if (of < best) {
       best = of;
       ties = 0;
     }
     ties += 1;
-    if (ties === 1 || prng.int(ties) === 0) found = target;
+    if (ties === 1 || prng.isOneIn(ties)) found = target;
   }
   return found;
 }
 
 /** One that is routable, by weight, other than `but` where there is another. */
 export function drawn(view: TargetView, prng: Prng, but: number): number {
+  const { count, routable, weight } = view;
   let total = 0;
-  for (let target = 0; target < view.count; target += 1) {
-    if (view.routable[target] === 1 && target !== but) total += view.weight[target]!;
+  for (let target = 0; target < count; target += 1) {
+    if (routable[target] === 1 && target !== but) total += weight[target]!;
   }
   let left = prng.next() * total;
   let found = but;
-  for (let target = 0; target < view.count; target += 1) {
-    if (view.routable[target] === 0 || target === but) continue;
+  for (let target = 0; target < count; target += 1) {
+    if (routable[target] === 0 || target === but) continue;
     found = target;
-    left -= view.weight[target]!;
+    left -= weight[target]!;
     if (left < 0) break;
   }
   return found;
@@ -51,18 +52,23 @@ export function loadOf(view: TargetView, target: number): number {
   return (view.active[target]! + 1) / view.weight[target]!;
 }
 
+/** That of all targets, into `view.costs`. */
+export function fillLoads({ count, active, weight, costs }: TargetView): void {
+  for (let target = 0; target < count; target += 1) costs[target] = (active[target]! + 1) / weight[target]!;
+}
+
 /** The fewest and the most of the routable ones. */
 export function extremes(
-  view: TargetView,
-  figure: (target: number) => number,
+  { count, routable }: TargetView,
+  column: Float64Array,
 ): { readonly fewest: number; readonly most: number } {
   let fewest = Infinity;
   let most = -Infinity;
-  for (let target = 0; target < view.count; target += 1) {
-    if (view.routable[target] === 0) continue;
-    const of = figure(target);
-    fewest = Math.min(fewest, of);
-    most = Math.max(most, of);
+  for (let target = 0; target < count; target += 1) {
+    if (routable[target] === 0) continue;
+    const of = column[target]!;
+    if (of < fewest) fewest = of;
+    if (of > most) most = of;
   }
   return { fewest, most };
 }

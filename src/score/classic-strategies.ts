@@ -9,8 +9,8 @@ export class RoundRobin implements Strategy {
   readonly needsPrefixes = false;
   readonly needsFigures = false;
   readonly #start: number;
-  /** How far each is from its turn, in weights; undefined: it never was asked for. */
-  readonly #turns: (number | undefined)[] = [];
+  /** How far each is from its turn, in weights; NaN: it never was asked for. */
+  #turns = new Float64Array(0);
 
   constructor(prng: Prng) {
     this.#start = prng.nextU32();
@@ -18,21 +18,30 @@ export class RoundRobin implements Strategy {
 
   choose(view: TargetView): number {
     const { count, routable, weight } = view;
+    if (this.#turns.length < count) this.#grow(count * 2);
+    const turns = this.#turns;
     let total = 0;
     let best = -1;
     let bestTurn = -Infinity;
     for (let target = 0; target < count; target += 1) {
       if (routable[target] === 0) continue;
       const own = weight[target]!;
-      const turn = (this.#turns[target] ?? this.#firstTurn(target, count) * own) + own;
-      this.#turns[target] = turn;
+      const before = turns[target]!;
+      const turn = (Number.isNaN(before) ? this.#firstTurn(target, count) * own : before) + own;
+      turns[target] = turn;
       total += own;
       if (turn <= bestTurn) continue;
       bestTurn = turn;
       best = target;
     }
-    if (best >= 0) this.#turns[best] = bestTurn - total;
+    if (best >= 0) turns[best] = bestTurn - total;
     return best;
+  }
+
+  #grow(count: number): void {
+    const turns = new Float64Array(count).fill(NaN);
+    turns.set(this.#turns);
+    this.#turns = turns;
   }
 
   /** Routers begin at different targets, or the first ones would get the first request of each; then they go on in order. */
@@ -42,7 +51,7 @@ export class RoundRobin implements Strategy {
   }
 
   forget(target: number): void {
-    this.#turns[target] = undefined;
+    if (target < this.#turns.length) this.#turns[target] = NaN;
   }
 }
 

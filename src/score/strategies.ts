@@ -17,9 +17,9 @@
  */
 import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
-import { drawn, least, lesserOfTwo, loadOf } from "./choices.ts";
+import { drawn, fillLoads, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
-import { expectedSeconds } from "./expected-seconds.ts";
+import { fillExpectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
 import { cheapestInTime, slowestInTime } from "./slo-strategies.ts";
 import type { Strategy, TargetView, Wanted } from "./view.ts";
@@ -60,16 +60,16 @@ type Choose = (view: TargetView, prng: Prng, wanted: Wanted) => number;
 /** Those that remember nothing. */
 const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
   random: { choose: (view, prng) => drawn(view, prng, -1) },
-  "least-request": { choose: (view, prng) => least(view, prng, (target) => loadOf(view, target)) },
+  "least-request": { choose: leastLoaded },
   p2c: { choose: (view, prng) => lesserOfTwo(view, prng, (target) => loadOf(view, target)) },
   "cache-aware": { choose: cacheAware, needsPrefixes: true },
   "epp-blend": { choose: pickerBlend, needsPrefixes: true },
   "epp-default": { choose: stickyPicker, needsPrefixes: true },
-  "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
-  ttft: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true },
+  "kv-cost": { choose: kvCost, needsPrefixes: true, needsContexts: true },
+  ttft: { choose: leastExpected, needsPrefixes: true, needsFigures: true },
   slo: { choose: slowestInTime, needsPrefixes: true, needsFigures: true },
   cost: { choose: cheapestInTime, needsPrefixes: true, needsFigures: true },
-  hedged: { choose: leastBy(expectedSeconds), needsPrefixes: true, needsFigures: true, isHedging: true },
+  hedged: { choose: leastExpected, needsPrefixes: true, needsFigures: true, isHedging: true },
 };
 
 interface Rule {
@@ -95,6 +95,12 @@ export function arrivalStrategy(name: ArrivalStrategy, seed: number): Strategy {
   };
 }
 
-function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {
-  return (view, prng, wanted) => least(view, prng, (target) => cost(view, target, wanted));
+function leastExpected(view: TargetView, prng: Prng, wanted: Wanted): number {
+  fillExpectedSeconds(view, wanted);
+  return leastCost(view, prng);
+}
+
+function leastLoaded(view: TargetView, prng: Prng): number {
+  fillLoads(view);
+  return leastCost(view, prng);
 }

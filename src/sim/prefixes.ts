@@ -34,7 +34,17 @@ export class NodeCaches {
   }
 }
 
-export class CachePrefixes {
+/** What a router goes by. */
+export interface KnownPrefixes {
+  /** Tokens of the prompt's beginning, and blocks in all, by target. */
+  fill(hashes: readonly number[], matchedTokens: Float64Array, cachedBlocks: Float64Array): void;
+  /** The targets that hold most of it, at most `HOMES_MAX`, most first. */
+  homes(hashes: readonly number[]): readonly Home[];
+  routed(target: number, hashes: readonly number[]): void;
+  computed(target: number, hashes: readonly number[]): void;
+}
+
+export class CachePrefixes implements KnownPrefixes {
   readonly #caches: NodeCaches;
   /** By node: blocks that requests on their way will bring, and how many of those. */
   readonly #coming: readonly BlockTable[];
@@ -69,7 +79,6 @@ export class CachePrefixes {
     cachedBlocks.set(this.#caches.cachedBlocks);
   }
 
-  /** The targets that hold most of it, at most `HOMES_MAX`, most first. */
   homes(hashes: readonly number[]): readonly Home[] {
     const { blockTokens } = this.#caches;
     this.#match(hashes);

@@ -24,6 +24,10 @@ export interface WorldSpec {
    * them. Clients hear from their own.
    */
   readonly deskMs?: number;
+  /** That one is another one by prompt: named by its block of that number, or its last. */
+  readonly ownerBlock?: number;
+  /** How routers that know what they sent tell each other of it: how often, how late, all of a prompt or what is new. */
+  readonly prefixNews?: { readonly everyMs: number; readonly delayMs: number; readonly isWhole: boolean };
   readonly incidents?: readonly Incident[];
   /** A request is good that has its first token by then, and the others no further apart on average. */
   readonly ttftMs: number;

@@ -15,10 +15,11 @@
  * came is lost.
  */
 import { Prng } from "../base/prng.ts";
+import { Alarms } from "./alarms.ts";
 import type { Arrival } from "./arrival.ts";
+import { Knowledge, ownerOf } from "./knowledge.ts";
 import { EventQueue, NO_ENTRY } from "./event-queue.ts";
 import { NodeSamples } from "./node-samples.ts";
-import { NodeCaches } from "./prefixes.ts";
 import type { Sent } from "./sent.ts";
 import { type Incident, SimNode } from "./sim-node.ts";
 import { isLateConfig, SimRouter } from "./sim-router.ts";
@@ -45,14 +46,16 @@ export class World {
   /** As a sample of this moment tells. */
   readonly #samples: NodeSamples;
   readonly #routers: SimRouter[];
-  /** By router, when it is to look at what it holds, and the entry that says so. None where nothing is held. */
-  readonly #alarms: { atMs: number; entry: number; readonly serve: Happens }[];
+  readonly #knowledge: Knowledge;
+  readonly #alarms: Alarms | null;
   readonly #sent: (Sent | undefined)[] = [];
   readonly #tally: Tally;
   /** Decides which samples are lost. */
   readonly #losses: Prng;
   readonly #jitter: Prng;
   #left: number;
+  /** Requests that were sent a second time, which have numbers behind all others'. */
+  #copies = 0;
   /** Of everything that was simulated: events of nodes, routers and the network. */
   events = 0;
 
@@ -67,8 +70,8 @@ export class World {
       return typeof router.strategy === "function" ? router.strategy(seed) : router.strategy;
     });
     const needsCaches = strategies.some((strategy) => isLateConfig(strategy) || strategy.needsPrefixes);
-    const caches = needsCaches ? new NodeCaches(nodes.map(({ blockTokens }) => blockTokens)) : null;
-    this.#nodes = nodes.map((config, place) => new SimNode(place, config, caches?.watch(place) ?? null));
+    this.#knowledge = new Knowledge(spec, needsCaches);
+    this.#nodes = nodes.map((config, place) => new SimNode(place, config, this.#knowledge.watch(place)));
     this.#samples = new NodeSamples(nodes.length);
     this.#routers = strategies.map((strategy, at) => {
       const waysMs = Float64Array.from(nodes, (_, node) =>
@@ -78,27 +81,20 @@ export class World {
         place: at,
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
+        later: (atMs: number, happens: Happens) => void this.#at(atMs, happens),
+        copyId: () => this.#spec.arrivals.length + this.#copies++,
+        cancel: (sent: Sent, nowMs: number) => this.#cancel(sent, nowMs),
       };
-      return new SimRouter(
-        strategy,
-        { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router },
-        nodes,
-        waysMs,
-        caches,
-        network,
-      );
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router };
+      return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
-    const late = typeof router.strategy === "function" ? [] : this.#routers;
-    this.#alarms = late.map((each, at) => ({
-      atMs: Infinity,
-      entry: NO_ENTRY,
-      serve: (nowMs) => {
-        this.#alarms[at]!.entry = NO_ENTRY;
-        each.serve(nowMs);
-      },
-    }));
+    const queue = {
+      at: (atMs: number, happens: Happens) => this.#at(atMs, happens),
+      remove: (entry: number) => this.#events.remove(entry),
+    };
+    this.#alarms = typeof router.strategy === "function" ? null : new Alarms(this.#routers, queue);
   }
 
   run(): Outcome {
@@ -109,6 +105,7 @@ export class World {
     const { arrivals, sampleEveryMs } = this.#spec;
     let next = 0;
     this.#at(0, (nowMs) => this.#sample(nowMs, sampleEveryMs));
+    this.#knowledge.tell(0, (atMs, happens) => this.#at(atMs, happens));
     for (const incident of this.#spec.incidents ?? []) {
       this.#at(incident.atMs, (nowMs) => this.#befall(incident, nowMs));
     }
@@ -131,7 +128,7 @@ export class World {
         this.events += 1;
         this.#happens(events.kind, events.whom!, nowMs);
       }
-      if (this.#alarms.length > 0) this.#setAlarms(nowMs);
+      this.#alarms?.set(nowMs);
     }
     while (this.#left > 0) this.#lost();
     return this.#tally.played(
@@ -152,28 +149,17 @@ export class World {
       case FIRST_SEEN: {
         const sent = whom as Sent;
         // One that has no other token has ended at the same moment.
-        if (!sent.isDecoding && !sent.hasFailed) this.#routerOf(sent).firstToken(sent, nowMs);
+        if (!sent.isDecoding && !sent.hasFailed && !sent.isOver) this.#routerOf(sent).firstToken(sent, nowMs);
         break;
       }
       case END_SEEN:
-        this.#ended(whom as Sent, nowMs);
+        if (!(whom as Sent).isOver) this.#ended(whom as Sent, nowMs);
         break;
       case FAILURE_SEEN:
-        this.#routerOf(whom as Sent).failed(whom as Sent, nowMs);
+        if (!(whom as Sent).isOver) this.#routerOf(whom as Sent).failed(whom as Sent, nowMs);
         break;
       default:
         (whom as Happens)(nowMs);
-    }
-  }
-
-  #setAlarms(nowMs: number): void {
-    for (let index = 0; index < this.#alarms.length; index += 1) {
-      const { wakeAtMs } = this.#routers[index]!;
-      const alarm = this.#alarms[index]!;
-      if (alarm.atMs === wakeAtMs && (alarm.entry !== NO_ENTRY || wakeAtMs === Infinity)) continue;
-      if (alarm.entry !== NO_ENTRY) this.#events.remove(alarm.entry);
-      alarm.atMs = Math.max(nowMs, wakeAtMs);
-      alarm.entry = wakeAtMs < Infinity ? this.#at(alarm.atMs, alarm.serve) : NO_ENTRY;
     }
   }
 
@@ -200,7 +186,8 @@ export class World {
   #arrive(id: number, arrival: Arrival, nowMs: number): void {
     const { routers, deskMs } = this.#spec;
     if (deskMs === undefined) this.#routers[id % routers]!.take(id, arrival, nowMs);
-    else this.#at(nowMs + deskMs, (atMs) => this.#routers[0]!.take(id, arrival, atMs));
+    else
+      this.#at(nowMs + deskMs, (atMs) => this.#routers[ownerOf(arrival.hashes, this.#spec)]!.take(id, arrival, atMs));
   }
 
   /** A router sends a request to a node. */
@@ -209,7 +196,19 @@ export class World {
     this.#events.push(nowMs + this.#wayMs(sent), REACHED, sent);
   }
 
+  /** A router wants no more of a request that it sent twice. */
+  #cancel(sent: Sent, nowMs: number): void {
+    this.#tally.hedged(sent.freshTokens);
+    this.#at(nowMs + this.#routerOf(sent).wayMs(sent.target), (atMs) => {
+      const node = this.#nodes[sent.target]!;
+      if (!node.here.delete(sent)) return;
+      node.engine.cancel(sent.id, atMs);
+      this.#reschedule(node, atMs);
+    });
+  }
+
   #reached(sent: Sent, nowMs: number): void {
+    if (sent.isOver) return;
     const node = this.#nodes[sent.target]!;
     if (node.isDown) {
       this.#fail(sent, nowMs);

@@ -53,6 +53,16 @@ describe("assert", () => {
 });
 
 describe("prng", () => {
+  test("once in n times is when an integer below n is 0, by the same draw", () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 2 ** 32 }), (seed, n) => {
+        const [whole, once] = [new Prng(seed), new Prng(seed)];
+        for (let draw = 0; draw < 20; draw += 1) expect(once.isOneIn(n)).toBe(whole.int(n) === 0);
+        expect(once.nextU32()).toBe(whole.nextU32());
+      }),
+    );
+  });
+
   test("the same seed gives the same stream, another seed another one", () => {
     const stream = (seed: number) => Array.from({ length: 8 }, (_, _i, prng = new Prng(seed)) => prng.nextU32());
     fc.assert(

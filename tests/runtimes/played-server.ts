@@ -58,6 +58,12 @@ export class PlayedServer {
     return this.asked.filter((ask) => ask.atMs >= atMs).map(({ path }) => path);
   }
 
+  /** Of a path, the times between two asks since then. */
+  pauses(path: string, sinceMs: number): number[] {
+    const times = this.asked.filter((ask) => ask.path === path && ask.atMs >= sinceMs).map(({ atMs }) => atMs);
+    return times.slice(1).map((atMs, at) => atMs - times[at]!);
+  }
+
   get models(): Record<string, string> {
     return Object.fromEntries(
       this.watch.reading(this.nowMs).models.map(({ model, state }) => [model, state]),

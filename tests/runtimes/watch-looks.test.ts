@@ -1,10 +1,11 @@
 /** The watch of servers whose questions depend on their answers, on a virtual clock. */
 import { expect, test } from "bun:test";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
+import { OLLAMA } from "../../src/runtimes/ollama.ts";
 import { TFSERVING } from "../../src/runtimes/tfserving.ts";
 import { TORCHSERVE } from "../../src/runtimes/torchserve.ts";
 import { PlayedServer } from "./played-server.ts";
-import { fixture, json, recorded } from "./replay.ts";
+import { fixture, json, recorded, text } from "./replay.ts";
 
 test("a router's processes are looked at while they are loaded, and are no condition of its being ready", () => {
   const R = "llamacpp-router-b11434";
@@ -48,6 +49,22 @@ test("models are described as soon as they are listed, and one that can't be dis
   expect(server.models).toEqual({ noop: "available", resnet18: "loaded", starting: "loading" });
   expect(server.watch.reading(server.nowMs).figures.waitingRequests).toBe(7);
   expect(server.asked.length).toBeLessThan(20);
+});
+
+test("what Ollama has in memory is looked at each interval, what it could load more seldom", () => {
+  const server = new PlayedServer(OLLAMA, {
+    "/api/version": json({ version: "0.33.0" }),
+    "/": text("Ollama is running"),
+    "/api/tags": fixture("ollama-0.33.tags.json"),
+    "/api/ps": json({ models: [] }),
+  }).pass(60_000);
+  expect(server.models["qwen3:8b"]).toBe("available");
+  server.pass(600_000);
+  expect(Math.max(...server.pauses("/api/ps", 60_000))).toBeLessThanOrEqual(1200);
+  expect(Math.max(...server.pauses("/api/tags", 60_000))).toBeLessThanOrEqual(22_000);
+  server.paths["/api/ps"] = fixture("ollama-0.33.ps.json");
+  server.pass(1200);
+  expect(server.models["qwen3:8b"]).toBe("loaded");
 });
 
 test("names on a page are asked about, and those that are not known are not served", () => {
