@@ -34,12 +34,13 @@ export interface KnownNode {
   readonly weight: number;
 }
 
-/** Without a sample it is judged by what is known of such nodes. */
+/** Without a sample it is judged by what is known of such nodes; `learnt`: what a prompt token was found to take. */
 export function fillFigures(
   view: TargetView,
   target: number,
   { config, prefillRate, rttMs, weight }: KnownNode,
   samples: NodeSamples | null,
+  learnt?: number | undefined,
 ): void {
   const decodeRate = samples?.decodeRate[target] ?? NaN;
   const sample: ModelSample = {
@@ -53,7 +54,8 @@ export function fillFigures(
     decodeTokensPerSecond: Number.isNaN(decodeRate) ? undefined : decodeRate,
     slots: config.runningMax,
   };
-  const values = rowValues(sample, { ...UNROUTABLE, ready: true, rttMs, weight }, COST);
+  const context = { ...UNROUTABLE, ready: true, rttMs, weight, learntSecondsPerPrefillToken: learnt };
+  const values = rowValues(sample, context, COST);
   view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
   view.secondsPerActive[target] = values.secondsPerActive;
   view.slots[target] = values.slots;

@@ -1,12 +1,14 @@
 /** One router of a simulated mesh: what it knows of the nodes, and how it sends what comes to it. */
-import { type Home, LateRoom, type LateWaiter } from "../flow/late-room.ts";
+import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
+import { Held } from "./held.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
+import { RouterRates } from "./router-rates.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { fillFigures, type KnownNode } from "./sim-figures.ts";
 
@@ -18,6 +20,8 @@ export interface RouterSpec {
   readonly strategy: ((seed: number) => Strategy) | LateConfig;
   /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
   readonly assumedRate?: number;
+  /** Whether it learns better from first tokens; true. */
+  readonly learns?: boolean;
   /** By when a first token is wanted; never. */
   readonly patienceMs?: number;
   /** Longest time between two tokens that is wanted; any. */
@@ -28,32 +32,6 @@ export interface RouterSpec {
   readonly weights?: readonly number[];
   /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
   readonly knows?: "caches" | "routed";
-}
-
-/** A request that is held in the router. */
-class Held implements LateWaiter, Asked {
-  readonly id: number;
-  readonly arrival: Arrival;
-  readonly isRetry: boolean;
-  readonly priority = 0;
-  readonly wantedMs = Infinity;
-  homes: readonly Home[] = [];
-  homesMs = 0;
-  leastTokens = 0;
-
-  constructor(id: number, arrival: Arrival, isRetry: boolean) {
-    this.id = id;
-    this.arrival = arrival;
-    this.isRetry = isRetry;
-  }
-
-  get promptTokens(): number {
-    return this.arrival.promptTokens;
-  }
-
-  get cameMs(): number {
-    return this.arrival.atMs;
-  }
 }
 
 /** Where requests go that a router sends, and those that it can't. */
@@ -93,6 +71,8 @@ export class SimRouter {
   readonly #othersMs: Float64Array;
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
+  /** Null where nobody goes by them. */
+  readonly #rates: RouterRates | null;
 
   /** `prefixes`: what is known of caches; null where nobody asks for that. */
   constructor(
@@ -131,6 +111,10 @@ export class SimRouter {
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
     this.#room = isLate ? this.#lateRoom(strategy) : null;
+    const priors = rates.map((rate, target) => {
+      return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
+    });
+    this.#rates = isLate || strategy.needsFigures === true ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
   #lateRoom(config: LateConfig): LateRoom<Held> {
@@ -206,12 +190,15 @@ export class SimRouter {
     this.#view.contextTokens[target]! += promptTokens;
     this.#prefixes?.routed(target, hashes);
     this.#renew(target);
-    this.#network.send(new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing), nowMs);
+    const sent = new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing);
+    this.#rates?.sent(sent, this.#othersActive[target]! > 0 ? this.#othersTokens[target]! : 0);
+    this.#network.send(sent, nowMs);
   }
 
   firstToken(sent: Sent, nowMs: number): void {
     sent.firstSeenMs = nowMs;
     this.#computed(sent);
+    this.#rates?.firstToken(sent, nowMs);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     if (sent.computing === null) return;
     this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#waysMs[sent.target]!);
@@ -264,6 +251,7 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
+    this.#rates?.renew(nowMs);
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
       if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
@@ -272,10 +260,18 @@ export class SimRouter {
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (this.#strategy?.needsFigures === true) fillFigures(view, target, this.#nodes[target]!, samples);
+      this.#judge(target, samples, nowMs);
       this.#renew(target);
     }
     this.serve(nowMs);
+  }
+
+  /** By what a prompt token is found to take there. */
+  #judge(target: number, samples: NodeSamples, nowMs: number): void {
+    if (this.#rates === null) return;
+    const seconds = this.#rates.secondsPerPrefillToken(target, nowMs);
+    if (this.#room === null) fillFigures(this.#view, target, this.#nodes[target]!, samples, seconds);
+    else this.#paces[target]!.assume(seconds * 1000, nowMs);
   }
 
   #renew(target: number): void {
