@@ -82,10 +82,7 @@ export class RowRates {
 
   assume(priors: RowPriors): void {
     const { secondsPerPrefillToken, secondsPerActive } = this.#priors;
-    if (
-      priors.secondsPerPrefillToken === secondsPerPrefillToken &&
-      priors.secondsPerActive === secondsPerActive
-    )
+    if (priors.secondsPerPrefillToken === secondsPerPrefillToken && priors.secondsPerActive === secondsPerActive)
       return;
     this.#priors = priors;
     this.#prefill.assume(prefillPrior(priors));

@@ -1,4 +1,4 @@
-/** A request that is held in a router of a simulated mesh. */
+/** A request that a simulated router holds until it binds it. */
 import type { Home, LateWaiter } from "../flow/late-room.ts";
 import type { Arrival } from "./arrival.ts";
 import type { Asked } from "./sent.ts";

@@ -2,45 +2,19 @@
 import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
 import { Held } from "./held.ts";
+import type { Network } from "./network.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
 import { RouterRates } from "./router-rates.ts";
+import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
+import { SimHedges } from "./sim-hedges.ts";
 import { fillFigures, type KnownNode } from "./sim-figures.ts";
-
-/** What begins to compute at a fuller cache may be preempted. */
-const KV_USAGE_MAX = 0.98;
-
-export interface RouterSpec {
-  /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((seed: number) => Strategy) | LateConfig;
-  /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
-  readonly assumedRate?: number;
-  /** Whether it learns better from first tokens; true. */
-  readonly learns?: boolean;
-  /** By when a first token is wanted; never. */
-  readonly patienceMs?: number;
-  /** Longest time between two tokens that is wanted; any. */
-  readonly gapMs?: number;
-  /** Of each node, what it costs by the hour; nobody says. */
-  readonly prices?: readonly number[];
-  /** Of each node, for what it can do beside the others; 1. */
-  readonly weights?: readonly number[];
-  /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
-  readonly knows?: "caches" | "routed";
-}
-
-/** Where requests go that a router sends, and those that it can't. */
-export interface Network {
-  /** The router's place in it. */
-  readonly place: number;
-  send(sent: Sent, nowMs: number): void;
-  lost(): void;
-}
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -55,6 +29,8 @@ export class SimRouter {
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
+  /** Of a strategy that sends twice what is late. */
+  readonly #hedges: SimHedges | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
   /** One way to each of the targets. */
@@ -110,6 +86,14 @@ export class SimRouter {
     const isLate = isLateConfig(strategy);
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
+    this.#hedges =
+      isLate || strategy.isHedging !== true
+        ? null
+        : new SimHedges({
+            later: (atMs, happens) => network.later(atMs, happens),
+            again: (sent, nowMs) => this.#again(sent, nowMs),
+            drop: (sent, nowMs) => this.#drop(sent, nowMs),
+          });
     this.#room = isLate ? this.#lateRoom(strategy) : null;
     const priors = rates.map((rate, target) => {
       return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
@@ -155,18 +139,40 @@ export class SimRouter {
       this.serve(nowMs);
       return;
     }
+    const sent = this.#choose({ id, arrival, isRetry }, nowMs);
+    if (sent === null) this.#network.lost();
+    else if (!isRetry) this.#hedges?.plan(sent, nowMs);
+  }
+
+  /** Sends it where the strategy says; null: nowhere. */
+  #choose(asked: Asked, nowMs: number): Sent | null {
+    const { arrival } = asked;
     const view = this.#view;
     const strategy = this.#strategy!;
     if (strategy.needsPrefixes) this.#prefixes!.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
     const { promptTokens, atMs } = arrival;
     const leftMs = atMs + this.#patienceMs - nowMs;
     const target = strategy.choose(view, { promptTokens, leftMs, gapMs: this.#gapMs }, nowMs);
-    if (target < 0) {
-      this.#network.lost();
-      return;
-    }
+    if (target < 0) return null;
     const matched = strategy.needsPrefixes ? view.matchedTokens[target]! : 0;
-    this.#bind({ id, arrival, isRetry }, target, Math.max(1, arrival.promptTokens - matched), nowMs);
+    return this.#bind(asked, target, Math.max(1, arrival.promptTokens - matched), nowMs);
+  }
+
+  /** Sends it to another node as well; null: there is none. */
+  #again({ arrival, target }: Sent, nowMs: number): Sent | null {
+    const { routable } = this.#view;
+    const before = routable[target]!;
+    routable[target] = 0;
+    const twin = this.#choose({ id: this.#network.copyId(), arrival, isRetry: true }, nowMs);
+    routable[target] = before;
+    return twin;
+  }
+
+  /** Another node has answered it. */
+  #drop(sent: Sent, nowMs: number): void {
+    this.#computed(sent);
+    this.#left(sent);
+    this.#network.cancel(sent, nowMs);
   }
 
   /** Sends what may be sent now of what is held. */
@@ -177,7 +183,7 @@ export class SimRouter {
     }
   }
 
-  #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): void {
+  #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): Sent {
     const { promptTokens, hashes } = asked.arrival;
     let computing: Computing | null = null;
     if (this.#room !== null) {
@@ -193,6 +199,7 @@ export class SimRouter {
     const sent = new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing);
     this.#rates?.sent(sent, this.#othersActive[target]! > 0 ? this.#othersTokens[target]! : 0);
     this.#network.send(sent, nowMs);
+    return sent;
   }
 
   firstToken(sent: Sent, nowMs: number): void {
@@ -200,6 +207,7 @@ export class SimRouter {
     this.#computed(sent);
     this.#rates?.firstToken(sent, nowMs);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
+    this.#hedges?.answered(sent, nowMs);
     if (sent.computing === null) return;
     this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#waysMs[sent.target]!);
     this.serve(nowMs);
@@ -231,6 +239,7 @@ export class SimRouter {
       if (sent.computing !== null) this.#paces[sent.target]!.dropped(sent.computing, nowMs);
     }
     this.#left(sent);
+    if (this.#hedges?.isElsewhere(sent) === true) return;
     if (hasToken || sent.isRetry) this.#network.lost();
     else this.take(sent.id, sent.arrival, nowMs, true);
     this.serve(nowMs);
@@ -278,8 +287,4 @@ export class SimRouter {
     this.#view.active[target] = this.#active[target]! + this.#othersActive[target]!;
     this.#view.queuedTokens[target] = this.#queuedTokens[target]! + this.#othersTokens[target]!;
   }
-}
-
-export function isLateConfig(strategy: Strategy | LateConfig): strategy is LateConfig {
-  return !("choose" in strategy);
 }

@@ -1,7 +1,7 @@
 /** Routers that learn what nodes are able to, beside such as go by what they were told. */
 import { describe, expect } from "bun:test";
 import { Prng } from "../../src/base/prng.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import { World } from "../../src/sim/world.ts";
 import type { WorldSpec } from "../../src/sim/world-spec.ts";
 import { bound, GPU, poisson, specOf } from "./routed-mesh.ts";
