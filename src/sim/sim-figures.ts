@@ -40,7 +40,7 @@ export function fillFigures(
   target: number,
   { config, prefillRate, rttMs, weight }: KnownNode,
   samples: NodeSamples | null,
-  learnt?: number | undefined,
+  learnt?: number,
 ): void {
   const decodeRate = samples?.decodeRate[target] ?? NaN;
   const sample: ModelSample = {

@@ -98,7 +98,7 @@ export class SimRouter {
     const priors = rates.map((rate, target) => {
       return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
     });
-    this.#rates = isLate || strategy.needsFigures === true ? new RouterRates(priors, spec.learns ?? true) : null;
+    this.#rates = isLate || strategy.needsFigures ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
   #lateRoom(config: LateConfig): LateRoom<Held> {

@@ -20,7 +20,7 @@ function measured(seed: number, wrong: number, noise = 0.1) {
     at: () => line.at(nowMs),
     pass: (ms: number) => (nowMs += ms),
     /** So many prompts, each of which takes `times` what is usual, and `stalled` of them ten times that. */
-    observe(count: number, times = 1, stalled = 0): void {
+    observe: (count: number, times = 1, stalled = 0): void => {
       for (let done = 0; done < count; done += 1) {
         const amount = 100 + prng.int(8000);
         const off = prng.next() + prng.next() + prng.next() - 1.5;

@@ -18,7 +18,7 @@ function mesh(times: readonly number[], config = CONFIG) {
     learnt,
     used: (row: number) => learnt.used(row, nowMs)!,
     pass: (ms: number) => learnt.renew((nowMs += ms)),
-    serve(row: number, count: number): void {
+    serve: (row: number, count: number): void => {
       for (let done = 0; done < count; done += 1) {
         const tokens = 100 + prng.int(6000);
         sent[row]! += tokens;

@@ -16,7 +16,7 @@ function target(rates: RowRates) {
   let freeMs = 0;
   return {
     /** Sends a prompt; answers what tells of it when it is computed. */
-    send(tokens: number, sentMs: number, { decodeMs = 0, isWhole = false, othersTokens = 0 } = {}) {
+    send: (tokens: number, sentMs: number, { decodeMs = 0, isWhole = false, othersTokens = 0 } = {}) => {
       sentTokens += tokens;
       freeMs = Math.max(freeMs, sentMs) + (tokens + othersTokens) * MS_PER_TOKEN;
       return { tokens, sentTokens, othersTokens, sentMs, firstMs: freeMs + decodeMs, isWhole };
