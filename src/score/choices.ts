@@ -67,8 +67,8 @@ export function extremes(
   for (let target = 0; target < count; target += 1) {
     if (routable[target] === 0) continue;
     const of = column[target]!;
-    fewest = Math.min(fewest, of);
-    most = Math.max(most, of);
+    if (of < fewest) fewest = of;
+    if (of > most) most = of;
   }
   return { fewest, most };
 }

@@ -39,6 +39,11 @@ export interface UsedRate {
 interface Known {
   readonly rates: RowRates;
   isDistinct: boolean;
+  /** As of the last renewal, and so the next two. */
+  learnt: Learnt | null;
+  confidence: number;
+  /** The logarithm of what the row is to be taken for, as a multiple of its prior. */
+  ratio: number;
 }
 
 export class LearntRates {
@@ -60,7 +65,7 @@ export class LearntRates {
       return known.rates;
     }
     const rates = new RowRates(priors, this.#config);
-    this.#rows.set(row, { rates, isDistinct: false });
+    this.#rows.set(row, { rates, isDistinct: false, learnt: null, confidence: 0, ratio: this.#typical });
     return rates;
   }
 
@@ -77,40 +82,57 @@ export class LearntRates {
     return this.#rows.size;
   }
 
-  /** Takes in what was observed: `used` says the same until the next call. */
+  /** Takes in what was observed: `secondsOf` says the same until the next call, while priors stay. */
   renew(nowMs: number): void {
     const ratios: number[] = [];
-    for (const { rates } of this.#rows.values()) {
+    for (const known of this.#rows.values()) {
+      const { rates } = known;
       rates.settle(nowMs);
-      const learnt = rates.prefill(nowMs);
-      const confidence = confidenceOf(learnt, this.#config);
-      if (confidence >= CONFIDENT) ratios.push(confidence * ratioOf(learnt, rates));
+      const learnt = rates.seenMs === -Infinity ? null : rates.prefill(nowMs);
+      known.learnt = learnt;
+      known.confidence = learnt === null ? 0 : confidenceOf(learnt, this.#config);
+      if (learnt !== null && known.confidence >= CONFIDENT) ratios.push(known.confidence * ratioOf(learnt, rates));
     }
     this.#typical = median(ratios);
-    for (const known of this.#rows.values()) {
-      const learnt = known.rates.prefill(nowMs);
-      const off = Math.abs(ratioOf(learnt, known.rates) - this.#typical);
-      const most = Math.max(DISTINCT, ERRORS * learnt.error);
-      known.isDistinct = off > (known.isDistinct ? most / 2 : most);
-    }
+    for (const known of this.#rows.values()) this.#judge(known);
   }
 
-  /** What the row is to be written by; undefined where nothing is known of it or its like, or nothing may be learnt. */
-  used(row: number, nowMs: number): UsedRate | undefined {
+  #judge(known: Known): void {
+    const { learnt, rates, confidence } = known;
+    known.ratio = this.#typical;
+    if (learnt === null) {
+      known.isDistinct = false;
+      return;
+    }
+    const off = ratioOf(learnt, rates) - this.#typical;
+    const most = Math.max(DISTINCT, ERRORS * learnt.error);
+    known.isDistinct = Math.abs(off) > (known.isDistinct ? most / 2 : most);
+    if (known.isDistinct) known.ratio += off * confidence;
+  }
+
+  /** What a prompt token is to be taken to take at the row; undefined where there is none of that number. */
+  secondsOf(row: number): number | undefined {
+    const known = this.#rows.get(row);
+    return known === undefined ? undefined : this.#seconds(known);
+  }
+
+  #seconds({ rates, ratio }: Known): number {
+    const { secondsPerPrefillToken } = rates.priors;
+    if (!this.#config.enabled || ratio === 0) return secondsPerPrefillToken;
+    return secondsPerPrefillToken * Math.min(BOUND, Math.max(1 / BOUND, Math.exp(ratio)));
+  }
+
+  /** The same, and how it came about: for people. */
+  used(row: number): UsedRate | undefined {
     const known = this.#rows.get(row);
     if (known === undefined) return undefined;
-    const { rates, isDistinct } = known;
+    const { rates, learnt, confidence } = known;
     const prior = rates.priors.secondsPerPrefillToken;
-    const learnt = rates.prefill(nowMs);
-    const confidence = confidenceOf(learnt, this.#config);
-    const own = ratioOf(learnt, rates);
-    const isUsed = this.#config.enabled;
-    const ratio = isDistinct ? this.#typical + (own - this.#typical) * confidence : this.#typical;
     return {
-      used: isUsed ? prior * Math.min(BOUND, Math.max(1 / BOUND, Math.exp(ratio))) : prior,
+      used: this.#seconds(known),
       prior,
-      learnt: learnt.slope,
-      samples: learnt.samples,
+      learnt: learnt?.slope ?? prior,
+      samples: learnt?.samples ?? 0,
       seenMs: rates.seenMs,
       confidence,
       typical: Math.exp(this.#typical),

@@ -11,7 +11,7 @@
  */
 import type { Prng } from "../base/prng.ts";
 import { extremes, leastCost } from "./choices.ts";
-import { fillExpectedSeconds } from "./expected-seconds.ts";
+import { expectedSeconds, fillExpectedSeconds } from "./expected-seconds.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** By priority: how many times the expected time must fit into what is left. */
@@ -34,15 +34,17 @@ export function slowestInTime(view: TargetView, prng: Prng, wanted: Wanted): num
   markInTime(view, wanted);
   let work = Infinity;
   for (let target = 0; target < count; target += 1) {
-    if (marks[target] === 1) work = Math.min(work, freshTokens(promptTokens, matchedTokens[target]!));
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    if (marks[target] === 1 && fresh < work) work = fresh;
   }
   if (work === Infinity) return soonest(view, prng, wanted, false);
   const most = work * ALIKE + TOKENS_ALIKE;
   let slowest = -Infinity;
   for (let target = 0; target < count; target += 1) {
     if (marks[target] === 0) continue;
+    const seconds = secondsPerPrefillToken[target]!;
     if (freshTokens(promptTokens, matchedTokens[target]!) > most) marks[target] = 0;
-    else slowest = Math.max(slowest, secondsPerPrefillToken[target]!);
+    else if (seconds > slowest) slowest = seconds;
   }
   for (let target = 0; target < count; target += 1) {
     if (secondsPerPrefillToken[target]! * ALIKE < slowest) marks[target] = 0;
@@ -61,7 +63,7 @@ export function cheapestInTime(view: TargetView, prng: Prng, wanted: Wanted): nu
     const price = pricePerHour[target]!;
     const money = (price > 0 ? price : unknown) * tokens * secondsPerPrefillToken[target]!;
     costs[target] = money;
-    if (marks[target] === 1) cheapest = Math.min(cheapest, money);
+    if (marks[target] === 1 && money < cheapest) cheapest = money;
   }
   if (cheapest === Infinity) return soonest(view, prng, wanted, false);
   // A step costs much the same whatever its batch: who joins the most shares it with the most.
@@ -79,7 +81,8 @@ function dearest(view: TargetView): number {
 }
 
 function freshTokens(promptTokens: number, matchedTokens: number): number {
-  return Math.max(1, promptTokens - matchedTokens);
+  const rest = promptTokens - matchedTokens;
+  return rest < 1 ? 1 : rest;
 }
 
 /** Marks the routable targets that are in time. Fills in the costs, too, with what isn't to be used. */
@@ -95,10 +98,11 @@ function markInTime(view: TargetView, wanted: Wanted): void {
     const seconds = secondsPerPrefillToken[target]!;
     const fresh = freshTokens(promptTokens, matchedTokens[target]!);
     // Between two tokens, with the request among those that are there.
-    const more = Math.max(0, active[target]! + 1 - running[target]!);
-    const between = stepSeconds[target]! + more * secondsPerActive[target]!;
+    const since = active[target]! + 1 - running[target]!;
+    const between = stepSeconds[target]! + (since < 0 ? 0 : since) * secondsPerActive[target]!;
     const isInTime = !(costs[target]! > left || between > gap);
-    const isAhead = queuedTokens[target]! * seconds <= Math.max(BEHIND_SECONDS, fresh * seconds);
+    const queued = queuedTokens[target]! * seconds;
+    const isAhead = queued <= BEHIND_SECONDS || queued <= fresh * seconds;
     marks[target] = routable[target] === 1 && isInTime && isAhead ? 1 : 0;
   }
 }
@@ -106,7 +110,11 @@ function markInTime(view: TargetView, wanted: Wanted): void {
 /** Of all, or of those that are marked. */
 function soonest(view: TargetView, prng: Prng, wanted: Wanted, isMarked: boolean): number {
   const { count, marks, costs } = view;
-  fillExpectedSeconds(view, wanted);
-  if (isMarked) for (let target = 0; target < count; target += 1) if (marks[target] === 0) costs[target] = Infinity;
+  if (!isMarked) fillExpectedSeconds(view, wanted);
+  else {
+    for (let target = 0; target < count; target += 1) {
+      costs[target] = marks[target] === 1 ? expectedSeconds(view, target, wanted) : Infinity;
+    }
+  }
   return leastCost(view, prng);
 }

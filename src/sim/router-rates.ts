@@ -36,7 +36,7 @@ export class RouterRates {
   }
 
   /** What a prompt token is found to take there. */
-  secondsPerPrefillToken(target: number, nowMs: number): number {
-    return this.#learnt.used(target, nowMs)!.used;
+  secondsPerPrefillToken(target: number): number {
+    return this.#learnt.secondsOf(target)!;
   }
 }

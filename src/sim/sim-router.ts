@@ -14,7 +14,7 @@ import { RouterRates } from "./router-rates.ts";
 import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
-import { fillFigures, type KnownNode } from "./sim-figures.ts";
+import { NodeFigures } from "./sim-figures.ts";
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -25,7 +25,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #nodes: readonly KnownNode[];
+  readonly #figures: readonly NodeFigures[];
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
@@ -64,14 +64,11 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#nodes = nodes.map((config, target) => ({
-      config,
-      prefillRate: rates[target]!,
-      rttMs: 2 * waysMs[target]!,
-      weight: spec.weights?.[target] ?? 1,
-    }));
-    for (const [target, node] of this.#nodes.entries()) {
-      fillFigures(this.#view, target, node, null);
+    this.#figures = nodes.map(
+      (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
+    );
+    for (const [target, figures] of this.#figures.entries()) {
+      figures.fill(this.#view, target);
       this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
     }
     this.#patienceMs = spec.patienceMs ?? Infinity;
@@ -278,9 +275,13 @@ export class SimRouter {
   /** By what a prompt token is found to take there. */
   #judge(target: number, samples: NodeSamples, nowMs: number): void {
     if (this.#rates === null) return;
-    const seconds = this.#rates.secondsPerPrefillToken(target, nowMs);
-    if (this.#room === null) fillFigures(this.#view, target, this.#nodes[target]!, samples, seconds);
-    else this.#paces[target]!.assume(seconds * 1000, nowMs);
+    const seconds = this.#rates.secondsPerPrefillToken(target);
+    if (this.#room !== null) {
+      this.#paces[target]!.assume(seconds * 1000, nowMs);
+      return;
+    }
+    this.#figures[target]!.told(samples, target);
+    this.#figures[target]!.fill(this.#view, target, seconds);
   }
 
   #renew(target: number): void {

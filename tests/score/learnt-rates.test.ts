@@ -16,7 +16,7 @@ function mesh(times: readonly number[], config = CONFIG) {
   for (const row of times.keys()) learnt.of(row, PRIORS);
   return {
     learnt,
-    used: (row: number) => learnt.used(row, nowMs)!,
+    used: (row: number) => learnt.used(row)!,
     pass: (ms: number) => learnt.renew((nowMs += ms)),
     serve: (row: number, count: number): void => {
       for (let done = 0; done < count; done += 1) {
@@ -35,7 +35,7 @@ function mesh(times: readonly number[], config = CONFIG) {
 describe("learnt rates of a model", () => {
   test("are the priors while nothing is known", () => {
     const { learnt, used } = mesh([1]);
-    expect(learnt.used(7, 0)).toBeUndefined();
+    expect(learnt.used(7)).toBeUndefined();
     learnt.renew(0);
     expect(used(0)).toEqual({
       used: 5e-5,
@@ -93,7 +93,12 @@ describe("learnt rates of a model", () => {
     const { learnt, used, serve } = mesh([3]);
     serve(0, 100);
     learnt.drop(0);
-    expect([learnt.used(0, 0), learnt.size, learnt.find(0)]).toEqual([undefined, 0, undefined]);
+    expect([learnt.used(0), learnt.secondsOf(0), learnt.size, learnt.find(0)]).toEqual([
+      undefined,
+      undefined,
+      0,
+      undefined,
+    ]);
     learnt.of(0, PRIORS);
     learnt.renew(0);
     expect([used(0).used, used(0).samples]).toEqual([5e-5, 0]);
