@@ -11,7 +11,7 @@
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
 import { type Find, finder, type Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
@@ -253,7 +253,7 @@ export class Placement {
     const added = this.#models.addRow(protocol, model, unixSeconds);
     if (added === null) return false;
     const { row } = added;
-    this.#stats.resetRow(row);
+    this.#stats.resetRow(row, placeKey(target.id, model));
     const weight = this.#eligibility.weight(model, target);
     const route = { ...added, protocol, node: target.id, host, port, tls, weight, tellsLoad: tellsIfAsked(target) };
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
