@@ -65,6 +65,7 @@ export const COUNT = {
   lateMessages: 31,
   hedgesWon: 32,
   hedgeWaste: 33,
+  lateAlone: 34,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -216,8 +217,11 @@ export class WorkerCounters {
     add(this.#values, COUNT.lateFirstTokens, 1);
   }
 
-  /** A request of a model that is bound late met an open target, or could not go where the desk had bound it. */
-  late(how: "lateAtOnce" | "lateUnreached"): void {
+  /**
+   * A request of a model that is bound late met an open target, or was bound without the desk since that is silent, or
+   * could not go where the desk had bound it.
+   */
+  late(how: "lateAtOnce" | "lateAlone" | "lateUnreached"): void {
     add(this.#values, COUNT[how], 1);
   }
 

@@ -319,7 +319,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
     const row = isBehind(this.#context, flow) ? ALL_FULL : this.#claim(this.#first);
-    if (row === HELD) return this.#wait(flow, choice.homes);
+    if (row === HELD) return this.#wait(flow);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
@@ -341,7 +341,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const isRetry = this.#attempts > 0;
     this.#draw.ask(this, this.fields.parts);
     const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry, place);
-    const at = this.#draw.end(this.model, row, tokens, isRetry);
+    const at = this.#draw.end(this.model, row, tokens, isRetry, choice.held);
     if (row < 0) return row;
     attempt.take(choice);
     this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);
@@ -366,14 +366,14 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- waiting
 
-  #wait(flow: ModelFlow, homes: typeof choice.homes = []): MeshError | null {
+  #wait(flow: ModelFlow): MeshError | null {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
-    waiter.homes = homes;
+    waiter.prefix = this.#draw.prefix;
     const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.wishes);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.

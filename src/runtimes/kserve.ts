@@ -35,6 +35,7 @@ export const KSERVE: AdapterTable = {
     modelHints: ["load", "unload"].map((verb) => ({
       counted: { names: ["rest_server_requests_total"], where: { path: `/v2/repository/models/{model_name}/${verb}` } },
     })),
+    hintsShownBy: { names: ["rest_server_requests_total"], where: { path: "/v2/repository/index" } },
     figures: {
       runningRequests: { value: { names: ["rest_server_requests_in_progress"], where: { method: "POST" } } },
       requestsPerSecond: { rate: "model_infer_request_success_total" },

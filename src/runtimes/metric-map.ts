@@ -107,6 +107,8 @@ export interface MetricMap {
   readonly modelLabels?: readonly string[];
   /** What says, by being another one, that the models may be others now: then the server is asked for them at once. */
   readonly modelHints?: readonly ModelHint[];
+  /** What is there where loads are counted, though none was made yet: looks at the list of models are counted with them. */
+  readonly hintsShownBy?: FamilySource;
   /** Over which rates, ratios and quantiles are taken: 10 s where it is not said. */
   readonly windowMs?: number;
 }

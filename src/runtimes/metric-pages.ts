@@ -120,6 +120,8 @@ export class MetricPages {
   readAtMs: number | undefined;
   /** Grows whenever the models that the page names are others than before. */
   modelsMark = 0;
+  /** The last page would have told of models that somebody else loaded or let go. */
+  countsLoads = false;
   /** Grows whenever the page is another process's than the one before. */
   processMark = 0;
   /** Samples of the last page that a figure is made of. */
@@ -129,6 +131,7 @@ export class MetricPages {
   readonly #window: SlidingWindow;
   readonly #started: Slot;
   readonly #hints: readonly Slot[];
+  readonly #hintsShown: readonly Slot[];
   #hint = 0;
   readonly #byFamily: Slot[][];
   readonly #readers: readonly [plain: FormatReader, openMetrics: FormatReader];
@@ -146,6 +149,7 @@ export class MetricPages {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
     this.#hints = (map.modelHints ?? []).flatMap((hint) => this.#maker.hintSlots(hint));
+    this.#hintsShown = map.hintsShownBy === undefined ? [] : this.#maker.hintSlots({ counted: map.hintsShownBy });
     this.#modelLabels = map.modelLabels ?? [];
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
     const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];
@@ -179,6 +183,7 @@ export class MetricPages {
     this.figures = NO_FIGURES;
     this.notes = NO_NOTES;
     this.readAtMs = undefined;
+    this.countsLoads = false;
     this.#startedAt = undefined;
   }
 
@@ -257,6 +262,7 @@ export class MetricPages {
     for (const slot of this.#hints) if (slot.whole.page === page) hint += slot.whole.sum;
     let isOther = hint !== this.#hint;
     this.#hint = hint;
+    this.countsLoads = this.#hintsShown.some((slot) => slot.whole.page === page);
     for (const [model, group] of this.#models) {
       const wasOn = group.page === this.#before;
       const isOn = group.isOn(page);

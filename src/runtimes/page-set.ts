@@ -44,6 +44,10 @@ export class PageSet {
     return sum;
   }
 
+  get countsLoads(): boolean {
+    return this.#pages.get(OWN)?.countsLoads ?? false;
+  }
+
   get processMark(): number {
     let sum = this.#processMark;
     for (const { processMark } of this.#pages.values()) sum += processMark;

@@ -25,7 +25,7 @@ export const watchSettings = section(
       default: "10s",
       min: "1s",
       max: "1h",
-      doc: "Time between two looks at its list of models, where its metrics give no hint that they changed; more where metrics leave less than that of a request a second.",
+      doc: "Time between two looks at its list of models, where its metrics do not count who changes them (three times as long where they do); more where metrics leave less than that of a request a second.",
     }),
     answerBytesMax: bytes({
       default: "8MiB",

@@ -73,6 +73,7 @@ const METRICS: MetricMap = {
   modelHints: ["load", "unload"].map((verb) => ({
     counted: { names: ["sglang:http_responses_total"], where: { endpoint: `/${verb}_lora_adapter` } },
   })),
+  hintsShownBy: { names: ["sglang:http_responses_total"], where: { endpoint: "/v1/models" } },
 };
 
 const INFO_PATHS = ["/model_info", "/get_model_info"];

@@ -90,6 +90,7 @@ const METRICS: MetricMap = {
       counted: { names: ["http_requests_total"], where: { handler } },
     })),
   ],
+  hintsShownBy: { names: ["http_requests_total"], where: { handler: "/v1/models" } },
 };
 
 export const VLLM: AdapterTable = {

@@ -36,6 +36,9 @@ export interface Figures {
   /** Of prompt tokens, those that a cache had. */
   readonly cacheHitRate: number;
   readonly preemptions: number;
+  /** Requests that were sent twice, and the part of all prompt tokens that were sent in vain by that. */
+  readonly hedges: number;
+  readonly hedgeWaste: number;
   /** Of the nodes' time while requests come, in which they computed: mean, and the deviation among them. */
   readonly utilisation: number;
   readonly utilisationSpread: number;
@@ -88,6 +91,8 @@ export function resultOf(
     endToEndMs: spread(sorted(cells.map(({ endsMs }) => endsMs))),
     cacheHitRate: hitRate,
     preemptions,
+    hedges: sum(cells, (cell) => cell.hedges),
+    hedgeWaste: sum(cells, (cell) => cell.hedgeWasteTokens) / sum(cells, (cell) => cell.promptTokens),
     utilisation,
     utilisationSpread: Math.sqrt(mean(busy.map((each) => (each - utilisation) ** 2))),
     promptTokens: sum(cells, (cell) => cell.promptTokens),

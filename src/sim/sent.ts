@@ -28,6 +28,10 @@ export class Sent {
   /** When its first token was here. */
   firstSeenMs = NaN;
   hasFailed = false;
+  /** The same request at another node, of which the one counts that answers first. */
+  twin: Sent | null = null;
+  /** The other one was first: whatever comes of it is of no matter. */
+  isOver = false;
   /** How it ended, when it has at its node. */
   end: EndEvent | null = null;
 

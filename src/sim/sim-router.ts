@@ -1,17 +1,18 @@
 /** One router of a simulated mesh: what it knows of the nodes, and how it sends what comes to it. */
-import { type Home, LateRoom, type LateWaiter } from "../flow/late-room.ts";
+import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
+import { Held } from "./held.ts";
+import type { Network } from "./network.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
-import { fillFigures, type KnownNode } from "./sim-figures.ts";
-
-/** What begins to compute at a fuller cache may be preempted. */
-const KV_USAGE_MAX = 0.98;
+import { SimHedges } from "./sim-hedges.ts";
+import { NodeFigures } from "./sim-figures.ts";
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
@@ -30,40 +31,6 @@ export interface RouterSpec {
   readonly knows?: "caches" | "routed";
 }
 
-/** A request that is held in the router. */
-class Held implements LateWaiter, Asked {
-  readonly id: number;
-  readonly arrival: Arrival;
-  readonly isRetry: boolean;
-  readonly priority = 0;
-  readonly wantedMs = Infinity;
-  homes: readonly Home[] = [];
-  homesMs = 0;
-  leastTokens = 0;
-
-  constructor(id: number, arrival: Arrival, isRetry: boolean) {
-    this.id = id;
-    this.arrival = arrival;
-    this.isRetry = isRetry;
-  }
-
-  get promptTokens(): number {
-    return this.arrival.promptTokens;
-  }
-
-  get cameMs(): number {
-    return this.arrival.atMs;
-  }
-}
-
-/** Where requests go that a router sends, and those that it can't. */
-export interface Network {
-  /** The router's place in it. */
-  readonly place: number;
-  send(sent: Sent, nowMs: number): void;
-  lost(): void;
-}
-
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
   readonly atMs: number;
@@ -73,10 +40,12 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #nodes: readonly KnownNode[];
+  readonly #figures: readonly NodeFigures[];
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
+  /** Of a strategy that sends twice what is late. */
+  readonly #hedges: SimHedges | null;
   readonly #room: LateRoom<Held> | null;
   readonly #paces: TargetPace[];
   /** One way to each of the targets. */
@@ -108,14 +77,11 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#nodes = nodes.map((config, target) => ({
-      config,
-      prefillRate: rates[target]!,
-      rttMs: 2 * waysMs[target]!,
-      weight: spec.weights?.[target] ?? 1,
-    }));
-    for (const [target, node] of this.#nodes.entries()) {
-      fillFigures(this.#view, target, node, null);
+    this.#figures = nodes.map(
+      (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
+    );
+    for (const [target, figures] of this.#figures.entries()) {
+      figures.fill(this.#view, target);
       this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
     }
     this.#patienceMs = spec.patienceMs ?? Infinity;
@@ -130,6 +96,14 @@ export class SimRouter {
     const isLate = isLateConfig(strategy);
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
+    this.#hedges =
+      isLate || strategy.isHedging !== true
+        ? null
+        : new SimHedges({
+            later: (atMs, happens) => network.later(atMs, happens),
+            again: (sent, nowMs) => this.#again(sent, nowMs),
+            drop: (sent, nowMs) => this.#drop(sent, nowMs),
+          });
     this.#room = isLate ? this.#lateRoom(strategy) : null;
   }
 
@@ -171,18 +145,40 @@ export class SimRouter {
       this.serve(nowMs);
       return;
     }
+    const sent = this.#choose({ id, arrival, isRetry }, nowMs);
+    if (sent === null) this.#network.lost();
+    else if (!isRetry) this.#hedges?.plan(sent, nowMs);
+  }
+
+  /** Sends it where the strategy says; null: nowhere. */
+  #choose(asked: Asked, nowMs: number): Sent | null {
+    const { arrival } = asked;
     const view = this.#view;
     const strategy = this.#strategy!;
     if (strategy.needsPrefixes) this.#prefixes!.fill(arrival.hashes, view.matchedTokens, view.cachedBlocks);
     const { promptTokens, atMs } = arrival;
     const leftMs = atMs + this.#patienceMs - nowMs;
     const target = strategy.choose(view, { promptTokens, leftMs, gapMs: this.#gapMs }, nowMs);
-    if (target < 0) {
-      this.#network.lost();
-      return;
-    }
+    if (target < 0) return null;
     const matched = strategy.needsPrefixes ? view.matchedTokens[target]! : 0;
-    this.#bind({ id, arrival, isRetry }, target, Math.max(1, arrival.promptTokens - matched), nowMs);
+    return this.#bind(asked, target, Math.max(1, arrival.promptTokens - matched), nowMs);
+  }
+
+  /** Sends it to another node as well; null: there is none. */
+  #again({ arrival, target }: Sent, nowMs: number): Sent | null {
+    const { routable } = this.#view;
+    const before = routable[target]!;
+    routable[target] = 0;
+    const twin = this.#choose({ id: this.#network.copyId(), arrival, isRetry: true }, nowMs);
+    routable[target] = before;
+    return twin;
+  }
+
+  /** Another node has answered it. */
+  #drop(sent: Sent, nowMs: number): void {
+    this.#computed(sent);
+    this.#left(sent);
+    this.#network.cancel(sent, nowMs);
   }
 
   /** Sends what may be sent now of what is held. */
@@ -193,7 +189,7 @@ export class SimRouter {
     }
   }
 
-  #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): void {
+  #bind(asked: Asked, target: number, freshTokens: number, nowMs: number): Sent {
     const { promptTokens, hashes } = asked.arrival;
     let computing: Computing | null = null;
     if (this.#room !== null) {
@@ -206,13 +202,16 @@ export class SimRouter {
     this.#view.contextTokens[target]! += promptTokens;
     this.#prefixes?.routed(target, hashes);
     this.#renew(target);
-    this.#network.send(new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing), nowMs);
+    const sent = new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing);
+    this.#network.send(sent, nowMs);
+    return sent;
   }
 
   firstToken(sent: Sent, nowMs: number): void {
     sent.firstSeenMs = nowMs;
     this.#computed(sent);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
+    this.#hedges?.answered(sent, nowMs);
     if (sent.computing === null) return;
     this.#paces[sent.target]!.answered(sent.computing, nowMs - this.#waysMs[sent.target]!);
     this.serve(nowMs);
@@ -244,6 +243,7 @@ export class SimRouter {
       if (sent.computing !== null) this.#paces[sent.target]!.dropped(sent.computing, nowMs);
     }
     this.#left(sent);
+    if (this.#hedges?.isElsewhere(sent) === true) return;
     if (hasToken || sent.isRetry) this.#network.lost();
     else this.take(sent.id, sent.arrival, nowMs, true);
     this.serve(nowMs);
@@ -264,6 +264,7 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
+    const needsFigures = this.#strategy?.needsFigures === true;
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
       if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
@@ -272,7 +273,10 @@ export class SimRouter {
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (this.#strategy?.needsFigures === true) fillFigures(view, target, this.#nodes[target]!, samples);
+      if (needsFigures) {
+        this.#figures[target]!.told(samples, target);
+        this.#figures[target]!.fill(view, target);
+      }
       this.#renew(target);
     }
     this.serve(nowMs);

@@ -17,6 +17,9 @@ export interface Played {
   readonly cachedTokens: number;
   readonly outputTokens: number;
   readonly preemptions: number;
+  /** Requests that were sent twice and answered by one of the two, and prompt tokens that were sent in vain. */
+  readonly hedges: number;
+  readonly hedgeWasteTokens: number;
   readonly endMs: number;
   /** By node: for how long it computed. */
   readonly busyMs: Float64Array;
@@ -59,6 +62,8 @@ export class Tally {
   #promptTokens = 0;
   #cachedTokens = 0;
   #outputTokens = 0;
+  #hedges = 0;
+  #hedgeWasteTokens = 0;
 
   /** Of that many requests at most. */
   constructor(slo: { readonly ttftMs: number; readonly itlMs: number }, requests: number) {
@@ -94,6 +99,11 @@ export class Tally {
     this.#outputTokens += served.outputTokens;
   }
 
+  hedged(wastedTokens: number): void {
+    this.#hedges += 1;
+    this.#hedgeWasteTokens += wastedTokens;
+  }
+
   lost(): void {
     this.#lost += 1;
   }
@@ -110,6 +120,8 @@ export class Tally {
       cachedTokens: this.#cachedTokens,
       outputTokens: this.#outputTokens,
       preemptions: sum(nodes, (node) => node.preemptions),
+      hedges: this.#hedges,
+      hedgeWasteTokens: this.#hedgeWasteTokens,
       endMs,
       busyMs: Float64Array.from(nodes, ({ busyMs }) => busyMs),
     };

@@ -15,11 +15,11 @@
  * came is lost.
  */
 import { Prng } from "../base/prng.ts";
+import { Alarms } from "./alarms.ts";
 import type { Arrival } from "./arrival.ts";
 import { Knowledge, ownerOf } from "./knowledge.ts";
 import { EventQueue, NO_ENTRY } from "./event-queue.ts";
 import { NodeSamples } from "./node-samples.ts";
-
 import type { Sent } from "./sent.ts";
 import { type Incident, SimNode } from "./sim-node.ts";
 import { isLateConfig, SimRouter } from "./sim-router.ts";
@@ -47,14 +47,15 @@ export class World {
   readonly #samples: NodeSamples;
   readonly #routers: SimRouter[];
   readonly #knowledge: Knowledge;
-  /** By router, when it is to look at what it holds, and the entry that says so. None where nothing is held. */
-  readonly #alarms: { atMs: number; entry: number; readonly serve: Happens }[];
+  readonly #alarms: Alarms | null;
   readonly #sent: (Sent | undefined)[] = [];
   readonly #tally: Tally;
   /** Decides which samples are lost. */
   readonly #losses: Prng;
   readonly #jitter: Prng;
   #left: number;
+  /** Requests that were sent a second time, which have numbers behind all others'. */
+  #copies = 0;
   /** Of everything that was simulated: events of nodes, routers and the network. */
   events = 0;
 
@@ -80,21 +81,20 @@ export class World {
         place: at,
         send: (sent: Sent, nowMs: number) => this.#send(sent, nowMs),
         lost: () => this.#lost(),
+        later: (atMs: number, happens: Happens) => void this.#at(atMs, happens),
+        copyId: () => this.#spec.arrivals.length + this.#copies++,
+        cancel: (sent: Sent, nowMs: number) => this.#cancel(sent, nowMs),
       };
       const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, ...router };
       return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     this.#losses = new Prng(prng.nextU32());
     this.#jitter = new Prng(prng.nextU32());
-    const late = typeof router.strategy === "function" ? [] : this.#routers;
-    this.#alarms = late.map((each, at) => ({
-      atMs: Infinity,
-      entry: NO_ENTRY,
-      serve: (nowMs) => {
-        this.#alarms[at]!.entry = NO_ENTRY;
-        each.serve(nowMs);
-      },
-    }));
+    const queue = {
+      at: (atMs: number, happens: Happens) => this.#at(atMs, happens),
+      remove: (entry: number) => this.#events.remove(entry),
+    };
+    this.#alarms = typeof router.strategy === "function" ? null : new Alarms(this.#routers, queue);
   }
 
   run(): Outcome {
@@ -128,7 +128,7 @@ export class World {
         this.events += 1;
         this.#happens(events.kind, events.whom!, nowMs);
       }
-      if (this.#alarms.length > 0) this.#setAlarms(nowMs);
+      this.#alarms?.set(nowMs);
     }
     while (this.#left > 0) this.#lost();
     return this.#tally.played(
@@ -149,28 +149,17 @@ export class World {
       case FIRST_SEEN: {
         const sent = whom as Sent;
         // One that has no other token has ended at the same moment.
-        if (!sent.isDecoding && !sent.hasFailed) this.#routerOf(sent).firstToken(sent, nowMs);
+        if (!sent.isDecoding && !sent.hasFailed && !sent.isOver) this.#routerOf(sent).firstToken(sent, nowMs);
         break;
       }
       case END_SEEN:
-        this.#ended(whom as Sent, nowMs);
+        if (!(whom as Sent).isOver) this.#ended(whom as Sent, nowMs);
         break;
       case FAILURE_SEEN:
-        this.#routerOf(whom as Sent).failed(whom as Sent, nowMs);
+        if (!(whom as Sent).isOver) this.#routerOf(whom as Sent).failed(whom as Sent, nowMs);
         break;
       default:
         (whom as Happens)(nowMs);
-    }
-  }
-
-  #setAlarms(nowMs: number): void {
-    for (let index = 0; index < this.#alarms.length; index += 1) {
-      const { wakeAtMs } = this.#routers[index]!;
-      const alarm = this.#alarms[index]!;
-      if (alarm.atMs === wakeAtMs && (alarm.entry !== NO_ENTRY || wakeAtMs === Infinity)) continue;
-      if (alarm.entry !== NO_ENTRY) this.#events.remove(alarm.entry);
-      alarm.atMs = Math.max(nowMs, wakeAtMs);
-      alarm.entry = wakeAtMs < Infinity ? this.#at(alarm.atMs, alarm.serve) : NO_ENTRY;
     }
   }
 
@@ -207,7 +196,19 @@ export class World {
     this.#events.push(nowMs + this.#wayMs(sent), REACHED, sent);
   }
 
+  /** A router wants no more of a request that it sent twice. */
+  #cancel(sent: Sent, nowMs: number): void {
+    this.#tally.hedged(sent.freshTokens);
+    this.#at(nowMs + this.#routerOf(sent).wayMs(sent.target), (atMs) => {
+      const node = this.#nodes[sent.target]!;
+      if (!node.here.delete(sent)) return;
+      node.engine.cancel(sent.id, atMs);
+      this.#reschedule(node, atMs);
+    });
+  }
+
   #reached(sent: Sent, nowMs: number): void {
+    if (sent.isOver) return;
     const node = this.#nodes[sent.target]!;
     if (node.isDown) {
       this.#fail(sent, nowMs);

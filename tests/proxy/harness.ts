@@ -27,6 +27,7 @@ import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import type { LateDesk } from "../../src/proxy/late-desk.ts";
 import { LateLine } from "../../src/proxy/late-line.ts";
+import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
@@ -48,6 +49,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
 import type { Put } from "../../src/policy/write.ts";
@@ -120,6 +122,9 @@ export class Relay {
   readonly late: LateDesk;
   readonly shares: Shares;
   readonly enforcement: Enforcement;
+  readonly #lateService: LateService;
+  /** What its desk has not heard while its thread is held up; null: it is not. */
+  #unheard: LateNews[] | null = null;
   readonly #transport: Transport;
   readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
@@ -165,7 +170,8 @@ export class Relay {
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const lateService = new LateService(flow.late, this.table, (_worker, bound) =>
+    const index = config.prefixes === undefined ? null : PrefixIndex.attach(config.prefixes.index);
+    const lateService = new LateService(flow, this.table, index, (_worker, bound) =>
       queueMicrotask(() => late.bound(bound)),
     );
     this.late = lateService.desk;
@@ -176,9 +182,10 @@ export class Relay {
       lateService.waiting,
       this.#transport,
       counters,
-      (news) => queueMicrotask(() => lateService.heard(0, news)),
+      (news) => this.#tellDesk(news),
     );
     const notes = new PrefixNotes(alarm(), (packed) => this.notes.push(...unpackNotes(packed)));
+    this.#lateService = lateService;
     this.context = {
       index: 0,
       config: proxy,
@@ -242,6 +249,25 @@ export class Relay {
     this.context.strategies.changed();
     this.context.late?.review();
     return this;
+  }
+
+  /** The thread of the desk is held up, until it goes on with all that it was told meanwhile. */
+  stallDesk(): void {
+    this.#unheard = [];
+    this.#lateService.stop();
+  }
+
+  resumeDesk(): void {
+    const unheard = this.#unheard ?? [];
+    this.#unheard = null;
+    for (const news of unheard) this.#lateService.heard(0, news);
+  }
+
+  #tellDesk(news: LateNews): void {
+    queueMicrotask(() => {
+      if (this.#unheard === null) this.#lateService.heard(0, news);
+      else this.#unheard.push(news);
+    });
   }
 
   /** Requests and tokens in flight, over all rows. */

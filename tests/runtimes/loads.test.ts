@@ -13,15 +13,13 @@ import { json, recorded, text } from "./replay.ts";
 const BASE = "base";
 const LIST = "/v1/models";
 const PAGE = "/metrics";
-/** Of requests that come from us in any minute. */
-const MINUTE_MAX = 60;
 
 /** A vLLM, whose adapters come and go. */
 class PlayedVllm extends PlayedServer {
   readonly adapters = new Set<string>();
   /** It counts what it answers. */
   counts = true;
-  readonly #answered = { load: 0, unload: 0 };
+  readonly #answered = { "/v1/load_lora_adapter": 0, "/v1/unload_lora_adapter": 0 };
 
   constructor() {
     super(VLLM, {
@@ -41,15 +39,16 @@ class PlayedVllm extends PlayedServer {
   }
 
   #page(): string {
-    const counted = Object.entries(this.#answered).map(
-      ([verb, count]) => `http_requests_total{handler="/v1/${verb}_lora_adapter",method="POST"} ${count}\n`,
+    const counts = { [LIST]: 1, ...this.#answered };
+    const counted = Object.entries(counts).map(
+      ([path, count]) => `http_requests_total{handler="${path}",method="POST"} ${count}\n`,
     );
     return `vllm:num_requests_running{model_name="${BASE}"} 0\n${this.counts ? counted.join("") : ""}`;
   }
 
   /** Somebody else does it. */
   change(verb: "load" | "unload", name: string): void {
-    this.#answered[verb] += 1;
+    this.#answered[`/v1/${verb}_lora_adapter`] += 1;
     if (verb === "load") this.adapters.add(name);
     else this.adapters.delete(name);
   }
@@ -69,19 +68,6 @@ class PlayedVllm extends PlayedServer {
 
   get served(): string[] {
     return Object.keys(this.models).filter((name) => name !== BASE);
-  }
-
-  /** Of a path, the times between two asks since then. */
-  pauses(path: string, sinceMs: number): number[] {
-    const times = this.asked.filter((ask) => ask.path === path && ask.atMs >= sinceMs).map(({ atMs }) => atMs);
-    return times.slice(1).map((atMs, at) => atMs - times[at]!);
-  }
-
-  expectBudget(): void {
-    const times = this.asked.map(({ atMs }) => atMs);
-    for (let at = MINUTE_MAX; at < times.length; at++) {
-      expect(times[at]! - times[at - MINUTE_MAX]!).toBeGreaterThanOrEqual(60_000);
-    }
   }
 }
 
@@ -231,15 +217,57 @@ describe("a load that is looked at until it is done", () => {
 });
 
 describe("a load of somebody else", () => {
-  test.each([17_000, 23_000, 31_000])("that the page counts is known with it, %i ms after another", (pauseMs) => {
-    const server = PlayedVllm.atRest();
-    for (let load = 0; load < 40; load++) {
+  /** How long each was not known. */
+  function delays(server: PlayedVllm, pauseMs: number, loads = 40): number[] {
+    return Array.from({ length: loads }, (_, load) => {
       server.pass(pauseMs + ((load * 367) % 1150));
       const atMs = server.nowMs;
       server.change("load", `a${load}`);
       server.pass(60_000, () => server.served.includes(`a${load}`));
+      return server.nowMs - atMs;
+    });
+  }
+
+  test.each([12_000, 17_000, 23_000, 31_000])(
+    "that the page counts is known with it, %i ms after another",
+    (pauseMs) => {
+      const server = PlayedVllm.atRest();
+      expect(Math.max(...delays(server, pauseMs))).toBeLessThanOrEqual(1200);
+      server.expectBudget();
+    },
+  );
+
+  test("one right after the other waits for the next request at most, and metrics with it", () => {
+    const server = PlayedVllm.atRest();
+    const fromMs = server.nowMs;
+    expect(Math.max(...delays(server, 1000))).toBeLessThanOrEqual(1150 + 1060);
+    expect(Math.max(...server.pauses(PAGE, fromMs))).toBeLessThanOrEqual(2 * 1150);
+    server.expectBudget();
+  });
+
+  test("soon after the list was looked at is known no later for that", () => {
+    for (let offsetMs = 0; offsetMs < 1150; offsetMs += 50) {
+      const server = PlayedVllm.atRest();
+      const looks = (): number => server.since(0).filter((path) => path === LIST).length;
+      const before = looks();
+      server.pass(60_000, () => looks() > before).pass(offsetMs);
+      const atMs = server.nowMs;
+      server.change("load", "a");
+      server.pass(60_000, () => server.served.includes("a"));
       expect(server.nowMs - atMs).toBeLessThanOrEqual(1200);
     }
-    server.expectBudget();
+  });
+
+  test("that no page counts is known by the list, which is looked at more often then", () => {
+    const lists = (counts: boolean): number[] => {
+      const server = new PlayedVllm();
+      server.counts = counts;
+      server.pass(1_800_000);
+      return server.pauses(LIST, 60_000);
+    };
+    expect(Math.max(...lists(false))).toBeLessThanOrEqual(38_000);
+    expect(lists(false).toSorted((a, b) => a - b)[Math.floor(lists(false).length / 2)]).toBeLessThanOrEqual(13_000);
+    expect(Math.min(...lists(true))).toBeGreaterThan(25_000);
+    expect(Math.max(...lists(true))).toBeLessThanOrEqual(36_000);
   });
 });

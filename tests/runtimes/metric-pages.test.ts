@@ -329,6 +329,15 @@ describe("models", () => {
     expect(marks).toEqual([1, 1, 2, 2, 3]);
   });
 
+  test("are known to be counted by what is counted with them, before one was loaded", () => {
+    const reader = new Reader({ figures: {}, hintsShownBy: { names: ["n"], where: { handler: "/models" } } });
+    const shown = ['n{handler="/other"} 1\n', 'n{handler="/models"} 1\n', 'n{handler="/models"} 1\n', "other 1\n"];
+    const counts = shown.map((page, second) => reader.at(second, page).pages.countsLoads);
+    expect(counts).toEqual([false, true, true, false]);
+    reader.at(9, shown[1]!).pages.clear();
+    expect(reader.pages.countsLoads).toBe(false);
+  });
+
   test("beyond the limit count for the runtime alone", () => {
     const lines = Array.from({ length: MODELS_MAX + 10 }, (_, i) => `r{model="m${i}"} 1\n`);
     const reader = new Reader(map).at(0, lines.join(""));
