@@ -199,7 +199,7 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     kvPerToken: capacityTokens > 0 ? kvScale / Math.max(1, capacityTokens) : 0,
     penaltySeconds: penaltySeconds(sample, context, config),
     capacity: context.ready ? Math.min(CAPACITY_MAX, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
-    isTold: sample !== null,
+    isPaced: rate(sample?.prefillTokensPerSecond) !== undefined,
     isKvFull: kvUsed >= KV_USAGE_MAX,
   };
 }
