@@ -6,6 +6,7 @@ import type { ModelSample } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
+import { SimWarmth } from "./sim-warmth.ts";
 
 const COST = defaultsOf(costSettings);
 const UNTOLD = {
@@ -58,7 +59,9 @@ export class NodeFigures {
     sample.decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
   }
 
-  fill(view: TargetView, target: number): void {
+  /** `coldSeconds`: what is added for its being back only lately. */
+  fill(view: TargetView, target: number, coldSeconds: number): void {
+    this.#context.coldSeconds = coldSeconds;
     const values = rowValues(this.#sample, this.#context, COST);
     view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
     view.secondsPerActive[target] = values.secondsPerActive;
@@ -71,5 +74,49 @@ export class NodeFigures {
     const { stepSeconds, running } = stepOf(this.#sample);
     view.stepSeconds[target] = stepSeconds;
     view.running[target] = running;
+  }
+}
+
+/** What a router's cost of every node is made of: by all samples, or only while some node is not warm. */
+export class MeshFigures {
+  readonly #view: TargetView;
+  readonly #nodes: readonly NodeFigures[];
+  readonly #isAsked: boolean;
+  readonly #warmth: SimWarmth;
+
+  /** `isAsked`: the strategy decides by them. */
+  constructor(view: TargetView, nodes: readonly NodeFigures[], isAsked: boolean) {
+    this.#view = view;
+    this.#nodes = nodes;
+    this.#isAsked = isAsked;
+    this.#warmth = new SimWarmth(nodes.length);
+    for (const [target, figures] of nodes.entries()) figures.fill(view, target, 0);
+  }
+
+  /** By node: what is added to its cost for its being back only lately. */
+  get coldSeconds(): Float64Array {
+    return this.#warmth.coldSeconds;
+  }
+
+  /** Nothing is sent to the node any more. */
+  left(target: number): void {
+    this.#warmth.left(target);
+  }
+
+  came(target: number, nowMs: number): void {
+    this.#warmth.came(target, nowMs);
+  }
+
+  told(target: number, samples: NodeSamples): void {
+    if (!this.#isAsked && this.#warmth.isAllWarm) return;
+    this.#nodes[target]!.told(samples, target);
+    this.#nodes[target]!.fill(this.#view, target, this.coldSeconds[target]!);
+  }
+
+  /** All samples of a moment have been told. */
+  look(nowMs: number): void {
+    if (this.#warmth.isAllWarm) return;
+    this.#warmth.look(this.#view, nowMs);
+    for (const [target, figures] of this.#nodes.entries()) figures.fill(this.#view, target, this.coldSeconds[target]!);
   }
 }

@@ -12,7 +12,7 @@ import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
-import { NodeFigures } from "./sim-figures.ts";
+import { MeshFigures, NodeFigures } from "./sim-figures.ts";
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
@@ -40,7 +40,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #figures: readonly NodeFigures[];
+  readonly #figures: MeshFigures;
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
@@ -77,13 +77,12 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#figures = nodes.map(
+    const figures = nodes.map(
       (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
     );
-    for (const [target, figures] of this.#figures.entries()) {
-      figures.fill(this.#view, target);
-      this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
-    }
+    const isLate = isLateConfig(strategy);
+    this.#figures = new MeshFigures(this.#view, figures, !isLate && strategy.needsFigures);
+    if (spec.prices !== undefined) this.#view.pricePerHour.set(spec.prices);
     this.#patienceMs = spec.patienceMs ?? Infinity;
     this.#gapMs = spec.gapMs ?? Infinity;
     this.#prefixes = prefixes;
@@ -93,7 +92,6 @@ export class SimRouter {
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
-    const isLate = isLateConfig(strategy);
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
     this.#hedges =
@@ -113,9 +111,11 @@ export class SimRouter {
     const waysMs = this.#waysMs;
     const othersTokens = this.#othersTokens;
     const othersMs = this.#othersMs;
+    const { coldSeconds } = this.#figures;
     const targets = {
       count,
       pace: (target: number) => paces[target]!,
+      delayMs: (target: number) => coldSeconds[target]! * 1000,
       hasRoom: (target: number) => routable[target] === 1 && kvUsage[target]! < KV_USAGE_MAX,
       networkMs: (target: number) => waysMs[target]!,
       active: (target: number) => active[target]!,
@@ -237,6 +237,7 @@ export class SimRouter {
     sent.hasFailed = true;
     this.#failedMs[sent.target] = nowMs;
     this.#view.routable[sent.target] = 0;
+    this.#figures.left(sent.target);
     const hasToken = sent.isDecoding;
     if (!hasToken) {
       this.#computed(sent);
@@ -264,21 +265,21 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
-    const needsFigures = this.#strategy?.needsFigures === true;
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
-      if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
+      if (mark.atMs >= this.#failedMs[target]!) {
+        view.routable[target] = 1;
+        this.#figures.came(target, nowMs);
+      }
       this.#othersActive[target] = Math.max(0, running[target]! + waiting[target]! - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, queuedTokens[target]! - mark.queuedTokens[target]!);
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (needsFigures) {
-        this.#figures[target]!.told(samples, target);
-        this.#figures[target]!.fill(view, target);
-      }
+      this.#figures.told(target, samples);
       this.#renew(target);
     }
+    this.#figures.look(nowMs);
     this.serve(nowMs);
   }
 
