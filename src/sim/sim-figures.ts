@@ -48,9 +48,10 @@ export class NodeFigures {
     this.#context = { ...UNROUTABLE, ready: true, rttMs, weight };
   }
 
-  /** A sample of it came. */
-  told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number): void {
+  /** A sample of it came; `learnt`: what a prompt token was found to take. */
+  told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number, learnt: number): void {
     const sample = this.#sample;
+    this.#context.learntSecondsPerPrefillToken = learnt;
     const rate = decodeRate[place]!;
     sample.runningRequests = running[place]!;
     sample.waitingRequests = waiting[place]!;
@@ -77,25 +78,17 @@ export class NodeFigures {
   }
 }
 
-/** What a router's cost of every node is made of: by all samples, or only while some node is not warm. */
+/** What a router's cost of every node is made of. */
 export class MeshFigures {
   readonly #view: TargetView;
   readonly #nodes: readonly NodeFigures[];
-  readonly #isAsked: boolean;
   readonly #warmth: SimWarmth;
 
-  /** `isAsked`: the strategy decides by them. */
-  constructor(view: TargetView, nodes: readonly NodeFigures[], isAsked: boolean) {
+  constructor(view: TargetView, nodes: readonly NodeFigures[]) {
     this.#view = view;
     this.#nodes = nodes;
-    this.#isAsked = isAsked;
     this.#warmth = new SimWarmth(nodes.length);
     for (const [target, figures] of nodes.entries()) figures.fill(view, target, 0);
-  }
-
-  /** By node: what is added to its cost for its being back only lately. */
-  get coldSeconds(): Float64Array {
-    return this.#warmth.coldSeconds;
   }
 
   /** Nothing is sent to the node any more. */
@@ -107,16 +100,16 @@ export class MeshFigures {
     this.#warmth.came(target, nowMs);
   }
 
-  told(target: number, samples: NodeSamples): void {
-    if (!this.#isAsked && this.#warmth.isAllWarm) return;
-    this.#nodes[target]!.told(samples, target);
-    this.#nodes[target]!.fill(this.#view, target, this.coldSeconds[target]!);
+  told(target: number, samples: NodeSamples, learnt: number): void {
+    this.#nodes[target]!.told(samples, target, learnt);
+    this.#nodes[target]!.fill(this.#view, target, this.#warmth.coldSeconds[target]!);
   }
 
   /** All samples of a moment have been told. */
   look(nowMs: number): void {
-    if (this.#warmth.isAllWarm) return;
+    const { coldSeconds, isAllWarm } = this.#warmth;
+    if (isAllWarm) return;
     this.#warmth.look(this.#view, nowMs);
-    for (const [target, figures] of this.#nodes.entries()) figures.fill(this.#view, target, this.coldSeconds[target]!);
+    for (const [target, figures] of this.#nodes.entries()) figures.fill(this.#view, target, coldSeconds[target]!);
   }
 }

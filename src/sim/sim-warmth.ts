@@ -1,7 +1,8 @@
 /**
  * Slow start in a simulated router, by the same code as in a real one (flow/slow-start.ts; proxy/warmth.ts): a node that
  * is back is dearer by a part of what their load costs the warm ones, or all that comes would go where nothing is
- * cached. The mesh ran before the simulation begins: nodes are warm at first.
+ * cached. The mesh ran before the simulation begins: nodes are warm at first. A simulated node computes at its full pace
+ * at once, so slow start spares it only what others have cached.
  */
 import { defaultsOf } from "../base/settings-reading.ts";
 import { flowSettings } from "../flow/settings.ts";
