@@ -45,6 +45,8 @@ export type Open<Way> = (target: Target) => Way | null;
 
 /** What was chosen; one object for all choices of a worker, valid until the next one. */
 export class Choice<Way> {
+  /** Of which it is a row. */
+  model = -1;
   row = NO_TARGET;
   target: Target | null = null;
   way: Way | null = null;
@@ -80,6 +82,7 @@ export class Choice<Way> {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
+    this.model = model;
     this.held = null;
     let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
