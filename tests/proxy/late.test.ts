@@ -365,8 +365,8 @@ describe("calls of gRPC", () => {
     const calls = (): number => ups.reduce((sum, up) => sum + up.calls.length, 0);
     const words = (seed: number): string => Array.from({ length: 1500 }, (_, at) => `w${at * seed}`).join(" ");
     // As TGIS has it: the model's name, and messages of texts.
-    const ask = (prompt: string) => {
-      const message = Buffer.concat([proto({ 1: "m" }), field(3, field(2, Buffer.from(prompt)))]);
+    const ask = (text: string) => {
+      const message = Buffer.concat([proto({ 1: "m" }), field(3, field(2, Buffer.from(text)))]);
       return one.call(UNARY).send(framed(message), true);
     };
     const homes: number[] = [];
