@@ -12,7 +12,7 @@
  */
 import { roleOf } from "../fleet/role.ts";
 import { type Find, finder, type Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
@@ -253,7 +253,7 @@ export class Placement {
     const role = roleOf(target);
     const added = this.#models.addRow(target.protocol, model, role, unixSeconds);
     if (added === null) return false;
-    this.#stats.resetRow(added.row);
+    this.#stats.resetRow(added.row, placeKey(target.id, model));
     const weight = this.#eligibility.weight(model, target);
     const route = routeTo(target, role, { ...added, weight, tellsLoad: tellsIfAsked(target) });
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
