@@ -66,7 +66,7 @@ export interface ExplainerOptions {
   /** What is known of binding late; nothing where nobody does. */
   readonly late?: LateState;
   /** What a KV cache takes from one target to another; none: no time. */
-  kvTokensPerSecond?(): number;
+  readonly kvTokensPerSecond?: () => number;
   /** How models are balanced of which no policy says so; none: by expected time to first token. */
   byDefault?(): Way;
 }
