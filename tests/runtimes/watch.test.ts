@@ -1,7 +1,8 @@
 /** The watch of a runtime on a virtual clock: what it asks, when, and how it judges what comes of it. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { LookRole } from "../../src/runtimes/adapter.ts";
+import type { Feed, LookRole } from "../../src/runtimes/adapter.ts";
+import { provesLoaded } from "../../src/runtimes/proofs.ts";
 import { broken, fine, hang, Life, looksOf, model, type Outcome, refuse, say } from "./life.ts";
 
 function ready(looks?: ConstructorParameters<typeof Life>[0]): Life {
@@ -395,8 +396,12 @@ describe("random lives", () => {
   const part = fc.record({
     ms: fc.integer({ min: 0, max: 20_000 }),
     outcomes: fc.array(outcome, { minLength: 1, maxLength: 5 }),
-    event: fc.constantFrom("none", "close", "die", "start", "hurry", "hint", "process", "models"),
+    event: fc.constantFrom(
+      ...["none", "close", "die", "start", "hurry", "hint", "process", "models", "prove", "fed", "unfed", "absent"],
+    ),
   });
+
+  const FEED: Feed = { ask: { method: "GET", port: "api", path: "/feed" }, read: () => undefined };
 
   const happens = (life: Life, event: string) => {
     if (event === "close") life.happens((watch, nowMs) => watch.closed(nowMs));
@@ -405,7 +410,13 @@ describe("random lives", () => {
     else if (event === "start") life.start();
     else if (event === "hint") life.marks.models++;
     else if (event === "process") life.marks.process++;
-    else if (event === "models") life.models = [...life.models, model(`m${life.models.length}`)];
+    else if (event === "prove") life.happens((watch, nowMs) => watch.proved("p", provesLoaded(["p"]), nowMs));
+    else if (event === "fed" && life.isFed) {
+      life.happens((watch, nowMs) => watch.fed({ model: "m0", proof: provesLoaded(["m0"]) }, nowMs));
+    } else if ((event === "unfed" || event === "absent") && life.isFed) {
+      life.isFed = false;
+      life.happens((watch, nowMs) => watch.feedEnded(event === "absent", nowMs));
+    } else if (event === "models") life.models = [...life.models, model(`m${life.models.length}`)];
   };
 
   test("never have two asks under way, cost a request a second at most, and end well", () => {
@@ -413,8 +424,10 @@ describe("random lives", () => {
       fc.property(
         roles.filter((some) => some.some((role) => role !== "detail")),
         fc.array(part, { maxLength: 12 }),
-        (some, parts) => {
+        fc.boolean(),
+        (some, parts, hasFeed) => {
           const life = new Life(looksOf(...some));
+          if (hasFeed) life.wanted.feed = FEED;
           for (const { ms, outcomes, event } of parts) {
             let next = 0;
             life.outcome = () => outcomes[next++ % outcomes.length]!;
