@@ -16,7 +16,7 @@ import type { FollowLines } from "../wire/prometheus-lines.ts";
 import { PageReader } from "../wire/prometheus-pages.ts";
 import type { PrometheusEnd, PrometheusSample } from "../wire/prometheus.ts";
 import { FigureMaker, type Group, type Moment } from "./metric-figures.ts";
-import type { MetricMap } from "./metric-map.ts";
+import type { MetricMap, ModelHint } from "./metric-map.ts";
 import { Cell } from "./metric-cell.ts";
 import { type Kept, type Slot, takeAgain } from "./metric-slot.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
@@ -120,6 +120,8 @@ export class MetricPages {
   readAtMs: number | undefined;
   /** Grows whenever the models that the page names are others than before. */
   modelsMark = 0;
+  /** Grows whenever more loads, or models let go, are counted than before. */
+  loadsMark = 0;
   /** The last page would have told of models that somebody else loaded or let go. */
   countsLoads = false;
   /** Grows whenever the page is another process's than the one before. */
@@ -130,9 +132,11 @@ export class MetricPages {
   readonly #modelLabels: readonly string[];
   readonly #window: SlidingWindow;
   readonly #started: Slot;
-  readonly #hints: readonly Slot[];
+  readonly #texts: readonly Slot[];
+  readonly #counts: readonly Slot[];
   readonly #hintsShown: readonly Slot[];
-  #hint = 0;
+  #text = 0;
+  #count = 0;
   readonly #byFamily: Slot[][];
   readonly #readers: readonly [plain: FormatReader, openMetrics: FormatReader];
   readonly #whole = new WholeGroup();
@@ -148,7 +152,9 @@ export class MetricPages {
   constructor(map: MetricMap, follow?: FollowLines) {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
-    this.#hints = (map.modelHints ?? []).flatMap((hint) => this.#maker.hintSlots(hint));
+    const slotsOf = (hints: readonly ModelHint[]) => hints.flatMap((hint) => this.#maker.hintSlots(hint));
+    this.#texts = slotsOf((map.modelHints ?? []).filter((hint) => !("counted" in hint)));
+    this.#counts = slotsOf((map.modelHints ?? []).filter((hint) => "counted" in hint));
     this.#hintsShown = map.hintsShownBy === undefined ? [] : this.#maker.hintSlots({ counted: map.hintsShownBy });
     this.#modelLabels = map.modelLabels ?? [];
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
@@ -258,10 +264,11 @@ export class MetricPages {
 
   #makeModels(moment: Moment): void {
     const { page } = moment;
-    let hint = 0;
-    for (const slot of this.#hints) if (slot.whole.page === page) hint += slot.whole.sum;
-    let isOther = hint !== this.#hint;
-    this.#hint = hint;
+    const [text, count] = [sumOn(this.#texts, page), sumOn(this.#counts, page)];
+    let isOther = text !== this.#text || count !== this.#count;
+    if (count !== this.#count) this.loadsMark++;
+    this.#text = text;
+    this.#count = count;
     this.countsLoads = this.#hintsShown.some((slot) => slot.whole.page === page);
     for (const [model, group] of this.#models) {
       const wasOn = group.page === this.#before;
@@ -285,6 +292,10 @@ export class MetricPages {
     for (const slot of this.#maker.slots) slot.whole.mark(moment);
     for (const group of this.#models.values()) group.mark(moment);
   }
+}
+
+function sumOn(slots: readonly Slot[], page: number): number {
+  return slots.reduce((sum, slot) => (slot.whole.page === page ? sum + slot.whole.sum : sum), 0);
 }
 
 /** Why a page without one wanted sample is no page of metrics; "" where it may be one of a server that did nothing yet. */

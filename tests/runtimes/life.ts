@@ -36,7 +36,7 @@ export class Life {
   outcome: (role: LookRole) => Outcome = () => fine;
   listens = true;
   models: readonly ModelReading[] = [];
-  readonly marks = { models: 0, process: 0 };
+  readonly marks = { models: 0, loads: 0, process: 0 };
   restarts = 0;
   readonly asked: { readonly role: LookRole | "feed"; readonly atMs: number }[] = [];
   readonly states: { readonly state: RuntimeState; readonly atMs: number }[] = [];
@@ -66,6 +66,9 @@ export class Life {
       },
       get modelsMark() {
         return marks.models;
+      },
+      get loadsMark() {
+        return marks.loads;
       },
       get processMark() {
         return marks.process;

@@ -104,10 +104,32 @@ describe("while it serves", () => {
     const fromMs = life.nowMs;
     for (let i = 0; i < 60; i++) {
       life.marks.models++;
+      life.marks.loads++;
       life.pass(500);
     }
     expect(life.countSince(fromMs, "models")).toBeWithin(8, 16);
     expect(life.countSince(fromMs, "metrics")).toBeGreaterThan(12);
+  });
+
+  test("hints that come to nothing make no metrics late from then on", () => {
+    const life = ready();
+    const hint = () => {
+      life.marks.models++;
+      life.pass(1150);
+    };
+    for (let i = 0; i < 10; i++) hint();
+    const fromMs = life.nowMs;
+    for (let i = 0; i < 100; i++) hint();
+    expect(life.countSince(fromMs, "models")).toBeWithin(6, 12);
+    expect(life.countSince(fromMs, "metrics")).toBeGreaterThanOrEqual(100);
+    // One that is definite is followed at once.
+    life.pass(13_000);
+    hint();
+    const definiteMs = life.nowMs;
+    life.marks.models++;
+    life.marks.loads++;
+    life.pass(2300);
+    expect(life.rolesSince(definiteMs)).toContain("models");
   });
 
   test("a page that can't be read any more lets its models be looked at", () => {
