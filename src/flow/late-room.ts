@@ -21,7 +21,8 @@
  * `lateShare` of the targets are at work for `lateWorkMs` or more when such a one begins, fewer the longer it is: half as many for
  * one of twice `lateWorkMs`. Whoever has waited for `waitMsMax` goes before all others of its priority, wherever there is
  * room, unless its tenant is ahead of others; but such get no more than `overdueShare` of what is done for the others.
- * Were it all, an overload would have everybody wait for that long, and none in time.
+ * Were it all, an overload would have everybody wait for that long, and none in time. From half as long again on they go
+ * first in any case: nobody waits longer than that and the time until the next target opens, where none refuses them.
  *
  * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
  * it as so much more work: its `debt` (`tenant-debts.ts`).
@@ -100,6 +101,8 @@ const REFRESHES_MAX = 16;
 /** Within a priority, lower goes first. */
 const RANK = { overdue: 0, inTime: 1, late: 2 } as const;
 const RANKS = 3;
+/** Of the time after which somebody may go first: from then on nobody is kept back by whatever others need. */
+const LONGEST_WAITS = 1.5;
 export const BINDING_KINDS: readonly BindingKind[] = ["overdue", "inTime", "late"];
 
 export class LateRoom<W extends LateWaiter> {
@@ -353,7 +356,8 @@ export class LateRoom<W extends LateWaiter> {
   /** By priority, and within one by whether it has waited for too long, can still be in time, or can't. */
   #rankOf({ priority, cameMs, wantedMs }: W, answeredMs: number, debtMs: number, nowMs: number): number {
     const { waitMsMax, patienceMs } = this.#config;
-    const isOverdue = nowMs - cameMs >= waitMsMax && debtMs <= 0 && this.#creditMs >= 0;
+    const age = nowMs - cameMs;
+    const isOverdue = (age >= waitMsMax && debtMs <= 0 && this.#creditMs >= 0) || age >= waitMsMax * LONGEST_WAITS;
     if (isOverdue) return priority * RANKS + RANK.overdue;
     const isLate = nowMs + answeredMs > Math.min(wantedMs, cameMs + patienceMs);
     return priority * RANKS + (isLate ? RANK.late : RANK.inTime);

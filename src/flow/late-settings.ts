@@ -8,7 +8,7 @@ export const lateSettings = section({
   }),
   untold: flag({
     default: false,
-    doc: "Also at targets that tell nothing of their load, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
+    doc: "Also at targets that do not tell how fast they compute prompts, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
   }),
   horizonMs: duration({
     default: "80ms",
@@ -26,7 +26,7 @@ export const lateSettings = section({
     default: "20s",
     min: "10ms",
     max: "1h",
-    doc: "Whoever has waited that long goes before others of its priority, within overdueShare; in a router at the latest after two thirds of flow.queue.waitMsMax, when it would be refused.",
+    doc: "Whoever has waited that long goes before others of its priority, within overdueShare, and from half as long again on in any case. In a router it is two thirds of flow.queue.waitMsMax at most, which is the longest wait of all.",
   }),
   overdueShare: number({
     default: 0.2,

@@ -45,6 +45,8 @@ export type Open<Way> = (target: Target) => Way | null;
 
 /** What was chosen; one object for all choices of a worker, valid until the next one. */
 export class Choice<Way> {
+  /** Of which it is a row. */
+  model = -1;
   row = NO_TARGET;
   target: Target | null = null;
   way: Way | null = null;
@@ -80,6 +82,7 @@ export class Choice<Way> {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
+    this.model = model;
     this.held = null;
     let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
@@ -227,7 +230,7 @@ function heldPerSecond(context: WorkerContext, model: number): number {
   return context.late.tokensPerSecond(context.routes.rowsOf(model)) * PACE_BOUND;
 }
 
-/** Whether the desk has a say in where the model's requests go. */
-export function isBoundLate({ late, strategies }: WorkerContext, model: number): boolean {
-  return late !== null && strategies.isBoundLate(model);
+/** Whether the desk has a say in where the model's requests go. It knows no pairs (pairing.ts), nor whom they serve better. */
+export function isBoundLate({ late, strategies, routes }: WorkerContext, model: number): boolean {
+  return late !== null && strategies.isBoundLate(model) && routes.pairsOf(model) === undefined;
 }

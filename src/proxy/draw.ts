@@ -54,13 +54,16 @@ export class Draw {
     prefixes.ask(pick, this.#prompt);
   }
 
-  /** The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. */
-  end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null): number {
+  /**
+   * The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. `prefillRow`
+   * computes the prompt, where that is another one's.
+   */
+  end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null, prefillRow = row): number {
     const { prefixes, pick, decisions, counters, index } = this.#context;
     const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
-      prefixes.note(index, row, this.#prompt);
+      prefixes.note(index, prefillRow, this.#prompt);
       this.#expected = Math.min(tokens, Math.trunc(pick.cachedTokens));
       counters.prefixAsked(tokens, this.#expected);
     }

@@ -227,7 +227,7 @@ export class Explainer {
 
   #placesNamed(model: string) {
     const { placement } = this.#options;
-    const models = placement.models().filter(({ name }) => name === model);
+    const models = placement.models().filter(({ name, pool }) => name === model && pool === undefined);
     // One name may be served over both protocols, and each lane chooses among its own.
     const { id } = models.find(({ protocol }) => protocol === "http") ?? models[0] ?? { id: -1 };
     return id < 0 ? [] : [...placement.places()].filter(({ modelId }) => modelId === id);

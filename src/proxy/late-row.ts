@@ -11,7 +11,7 @@ import type { Pace } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
-import { isKvFull, isTold } from "../score/row-marks.ts";
+import { isKvFull, isPaced } from "../score/row-marks.ts";
 import type { ScoreTable } from "../score/table.ts";
 
 /** Between a prompt's tokens and the time for them something must lie, whatever a row says. */
@@ -68,12 +68,12 @@ export class LateRow implements Pace {
   look(nowMs: number, nowDeciseconds: number): void {
     const table = this.#table;
     const pace = this.#pace;
-    pace.assume(this.#assumedMs());
+    pace.assume(this.#assumedMs(), nowMs);
     pace.pass(nowMs);
     const inFlight = table.inFlight(this.row);
     this.active = Math.max(0, this.#int(COLUMN.activeRequests));
     this.isEjected = table.isEjected(this.row, nowDeciseconds);
-    const isKnown = this.#config.untold || isTold(table, this.row);
+    const isKnown = this.#config.untold || isPaced(table, this.row);
     // Others may keep it full all the time: one of ours goes there all the same.
     const isFull = isKnown && inFlight > 0 && (this.active >= this.#float(COLUMN.slots) || isKvFull(table, this.row));
     this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isFull && this.#closedUntilMs <= nowMs;

@@ -2,7 +2,7 @@
 import type { BindingKind } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
-import { isKvFull, isTold } from "../score/row-marks.ts";
+import { isKvFull, isPaced } from "../score/row-marks.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { HeldFor } from "./late-news.ts";
 
@@ -14,10 +14,10 @@ const TURN: Readonly<Record<BindingKind, string>> = {
 
 /**
  * The row's target will have computed what it has within the horizon, or has nothing of ours; and its batch and cache
- * have room. One that tells nothing of its load counts as open. Some loads from shared memory, for every request.
+ * have room. One that does not tell how fast it computes counts as open. Some loads from shared memory, for every request.
  */
 export function isOpen(config: LateConfig, table: ScoreTable, row: number): boolean {
-  if (!config.untold && !isTold(table, row)) return true;
+  if (!config.untold && !isPaced(table, row)) return true;
   const { words, floats } = table;
   const word = table.blocksWord + rowWord(row);
   const queued = Atomics.load(words, word + COLUMN.queuedTokens);

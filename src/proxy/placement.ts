@@ -10,14 +10,15 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
+import { roleOf } from "../fleet/role.ts";
 import { type Find, finder, type Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { ColdStarts } from "./cold-starts.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, withRtt } from "./places.ts";
+import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, routeTo, withRtt } from "./places.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
@@ -249,13 +250,12 @@ export class Placement {
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
-    const { host, port, tls, protocol } = target;
-    const added = this.#models.addRow(protocol, model, unixSeconds);
+    const role = roleOf(target);
+    const added = this.#models.addRow(target.protocol, model, role, unixSeconds);
     if (added === null) return false;
-    const { row } = added;
-    this.#stats.resetRow(row);
+    this.#stats.resetRow(added.row, placeKey(target.id, model));
     const weight = this.#eligibility.weight(model, target);
-    const route = { ...added, protocol, node: target.id, host, port, tls, weight, tellsLoad: tellsIfAsked(target) };
+    const route = routeTo(target, role, { ...added, weight, tellsLoad: tellsIfAsked(target) });
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
@@ -266,7 +266,7 @@ export class Placement {
     this.#coldStarts.forget(place);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
     this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
-    this.#models.dropRow(place.route.protocol, place.model, nowMs);
+    this.#models.dropRow(place.route.protocol, place.model, place.route.role ?? null, nowMs);
   }
 
   /** Whether workers must learn of another weight, or of what it tells. */

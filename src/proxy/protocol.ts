@@ -1,6 +1,7 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { Protocol } from "../base/settings-urls.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
+import type { SplitRole } from "../fleet/role.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { Change, Item } from "../policy/item.ts";
 import type { Grant, Want } from "../policy/want.ts";
@@ -26,13 +27,20 @@ export interface RouteRow {
   readonly weight: number;
   /** It tells of its load in its answers, if a request asks for that. */
   readonly tellsLoad: boolean;
+  /** It computes a part of requests; undefined: all of them. */
+  readonly role?: SplitRole;
 }
 
-/** A model that some target of one protocol serves, or served a moment ago. */
+/**
+ * A model that some target of one protocol serves, or served a moment ago. Those of its targets that compute a part of
+ * requests have a number of their own for each part, under the same name.
+ */
 export interface RouteModel {
   readonly id: number;
   readonly name: string;
   readonly protocol: Protocol;
+  /** Its rows compute a part of requests, as poolOf names it; undefined: all of them. */
+  readonly pool?: string;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
 }
@@ -162,5 +170,7 @@ export type FromWorker =
   /** What targets told of their load, as load-reports.ts packs it. */
   | { readonly kind: "loads"; readonly index: number; readonly packed: Float64Array }
   | { readonly kind: "late"; readonly index: number; readonly news: LateNews }
+  /** Which prompts were sent where, as prefix-notes.ts packs it; while there are other routers. */
+  | { readonly kind: "prefixes"; readonly index: number; readonly packed: Int32Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

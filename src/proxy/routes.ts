@@ -1,4 +1,5 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { SplitRole } from "../fleet/role.ts";
 import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -7,6 +8,7 @@ import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
+import { type Pairs, pairsOf } from "./pairs.ts";
 import { OtherNames } from "./other-names.ts";
 import type { OtherName } from "./other-names.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
@@ -26,6 +28,8 @@ export interface Target {
   weight: number;
   /** It tells of its load, if it is asked to. */
   tellsLoad: boolean;
+  /** The part of requests that it computes; null: all. */
+  role: SplitRole | null;
 }
 
 type Pool = UpstreamPool | Http2Pool;
@@ -49,6 +53,7 @@ export class Routes {
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
+  #pairs: ReadonlyMap<number, Pairs> = new Map();
   /** By the names in `names`: as they are listed, and the model that each leads to. */
   #entries: ReadonlyMap<string, { readonly text: string; readonly model: string }> = new Map();
   /** When each model was first heard of, by its name. */
@@ -83,7 +88,9 @@ export class Routes {
     this.#byName.clear();
     this.calls.clear();
     const created = new Map<string, number>();
+    this.#pairs = pairsOf(snapshot);
     for (const model of snapshot.models) {
+      if (model.pool !== undefined) continue;
       if (model.protocol === "grpc") {
         this.calls.add(model.id, model.name);
         continue;
@@ -107,6 +114,7 @@ export class Routes {
       const target = same ? known : newTarget(node, pool);
       target.weight = route.weight;
       target.tellsLoad = route.tellsLoad;
+      target.role = route.role ?? null;
       targets[row] = target;
     }
     for (const [address, pool] of this.#pools) {
@@ -156,6 +164,11 @@ export class Routes {
   listedFor(mayUse: (model: string) => boolean): { readonly names: readonly string[]; readonly listing: string } {
     const entries = [...this.#entries].filter(([, { model }]) => mayUse(model));
     return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
+  }
+
+  /** How a model's requests may be shared out between targets of two kinds; undefined: none of its targets has a role. */
+  pairsOf(model: number): Pairs | undefined {
+    return this.#pairs.get(model);
   }
 
   /** The rows of the model's targets. */
@@ -223,5 +236,6 @@ function newTarget(node: string, pool: Pool): Target {
     nodeField: fieldOf("x-infermesh-node", node).encoded,
     weight: 1,
     tellsLoad: false,
+    role: null,
   };
 }

@@ -4,10 +4,13 @@
  */
 import type { Protocol } from "../base/settings-urls.ts";
 import type { TableWriter } from "../score/table-writer.ts";
+import type { SplitRole } from "../fleet/role.ts";
+import { poolOf } from "./pairs.ts";
 import type { RouteModel } from "./protocol.ts";
 
 interface Served {
   readonly route: RouteModel;
+  /** Of the model itself those of all pools. */
   rows: number;
   /** Since when no target serves it; while it is still listed, its requests are answered 503 rather than 404. */
   emptySinceMs: number;
@@ -15,7 +18,8 @@ interface Served {
 
 /** Counts by row and by model, which begin anew when the number is given to another. */
 export interface NumberedCounts {
-  resetRow(row: number): void;
+  /** `key`: of the place that it leads to now (signal/flights.ts). */
+  resetRow(row: number, key: number): void;
   resetModel(model: number): void;
 }
 
@@ -40,31 +44,41 @@ export class ServedModels {
     return [...this.#models.values()].map(({ route }) => route);
   }
 
-  /** A new row of the model; or null where the table has no room for either. */
+  /** A new row of the model, in the pool of its role; or null where the table has no room for either. */
   addRow(
     protocol: Protocol,
     name: string,
+    role: SplitRole | null,
     unixSeconds: number,
   ): { readonly model: number; readonly row: number } | null {
-    const key = keyOf(protocol, name);
-    let served = this.#models.get(key);
-    if (served === undefined) {
-      const id = this.#writer.addModel();
-      if (id < 0) return null;
-      this.#reset(id);
-      served = { route: { id, name, protocol, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
-      this.#models.set(key, served);
-    }
-    const row = this.#writer.addRow(served.route.id);
-    if (row < 0) return null;
-    served.rows++;
-    return { model: served.route.id, row };
+    // A model whose targets all have roles is one all the same: it has a name, and its requests wait under one number.
+    const whole = this.#find(protocol, name, "", unixSeconds);
+    const served = role === null ? whole : this.#find(protocol, name, poolOf(role), unixSeconds);
+    const row = whole === null || served === null ? -1 : this.#writer.addRow(served.route.id);
+    for (const one of new Set([whole, served])) if (one !== null && row >= 0) one.rows++;
+    return row < 0 || served === null ? null : { model: served.route.id, row };
+  }
+
+  /** One that is new has no row yet, and is forgotten like one that lost its last. */
+  #find(protocol: Protocol, name: string, pool: string, unixSeconds: number): Served | null {
+    const key = keyOf(protocol, name, pool);
+    const known = this.#models.get(key);
+    if (known !== undefined) return known;
+    const id = this.#writer.addModel();
+    if (id < 0) return null;
+    this.#reset(id);
+    const route = { id, name, protocol, created: unixSeconds, ...(pool === "" ? {} : { pool }) };
+    const served = { route, rows: 0, emptySinceMs: 0 };
+    this.#models.set(key, served);
+    return served;
   }
 
   /** A row of the model leaves. */
-  dropRow(protocol: Protocol, name: string, nowMs: number): void {
-    const served = this.#models.get(keyOf(protocol, name));
-    if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
+  dropRow(protocol: Protocol, name: string, role: SplitRole | null, nowMs: number): void {
+    for (const pool of new Set(["", role === null ? "" : poolOf(role)])) {
+      const served = this.#models.get(keyOf(protocol, name, pool));
+      if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
+    }
   }
 
   /** Forgets models that nobody has served for a while, from snapshot `version` on; whether there were such. */
@@ -89,6 +103,6 @@ export class ServedModels {
   }
 }
 
-function keyOf(protocol: Protocol, model: string): string {
-  return `${protocol} ${model}`;
+function keyOf(protocol: Protocol, model: string, pool: string): string {
+  return `${protocol} ${pool} ${model}`;
 }

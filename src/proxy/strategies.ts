@@ -13,6 +13,7 @@ import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { nowMs } from "./clock.ts";
 import type { Enforcement } from "./enforcement.ts";
+import type { PrefixNotes } from "./prefix-notes.ts";
 import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
 import type { Routes } from "./routes.ts";
 import type { ProxyConfig } from "./settings.ts";
@@ -50,8 +51,12 @@ export function defaultStrategy(
 }
 
 /** All that a worker chooses targets with. */
-export function openChoosing(start: PrefixStart | null, options: Omit<StrategiesOptions, "prefixes">) {
-  const { pick, prefixes } = openPrefixes(start, options.config);
+export function openChoosing(
+  start: PrefixStart | null,
+  notes: PrefixNotes,
+  options: Omit<StrategiesOptions, "prefixes">,
+) {
+  const { pick, prefixes } = openPrefixes(start, options.config, notes);
   return { pick, prefixes, picker: options.picker, strategies: new Strategies({ ...options, prefixes }) };
 }
 

@@ -5,9 +5,9 @@
 import { BLOCK_ROWS, BLOCK_WORD, rowWord } from "./layout.ts";
 import type { ScoreTable } from "./table.ts";
 
-/** Whether the row's target tells of its load. */
-export function isTold(table: ScoreTable, row: number): boolean {
-  return isMarked(table, row, BLOCK_WORD.told);
+/** Whether the row's target tells how fast it computes prompts. */
+export function isPaced(table: ScoreTable, row: number): boolean {
+  return isMarked(table, row, BLOCK_WORD.paced);
 }
 
 /** Whether its KV cache is full: what begins to compute there may be preempted. */

@@ -36,8 +36,8 @@ export interface RowValues {
   readonly penaltySeconds: number;
   /** Most requests active at once; 0 while not routable. */
   readonly capacity: number;
-  /** The target tells of its load. */
-  readonly isTold?: boolean;
+  /** The target tells how fast it computes prompts. */
+  readonly isPaced?: boolean;
   /** Its KV cache is full: what begins to compute there may be preempted. */
   readonly isKvFull?: boolean;
 }
@@ -241,7 +241,7 @@ export class TableWriter {
       }
       shift(words, word + lane, COLUMN.activeOffset, COLUMN.activeRequests, values?.activeOffset ?? 0);
       shift(words, word + lane, COLUMN.tokenOffset, COLUMN.queuedTokens, values?.tokenOffset ?? 0);
-      mark(words, word, lane, BLOCK_WORD.told, values?.isTold === true);
+      mark(words, word, lane, BLOCK_WORD.paced, values?.isPaced === true);
       mark(words, word, lane, BLOCK_WORD.kvFull, values?.isKvFull === true);
     });
   }

@@ -248,9 +248,12 @@ describe("a room of requests that are bound late", () => {
     const goodOf = (overdueShare: number): { readonly inTime: number; readonly overdue: number } => {
       const mesh = new Mesh(1, { waitMsMax: 5000, overdueShare });
       let [inTime, overdue] = [0, 0];
+      const waiting: Request[] = [];
       for (let atMs = 0; atMs < 60_000; atMs += 25) {
         mesh.nowMs = atMs;
-        mesh.ask(1000);
+        waiting.push(mesh.ask(1000));
+        // A queue's bound: it is refused.
+        while (atMs - waiting[0]!.cameMs >= 7500) mesh.room.remove(waiting.shift()!);
         for (let next = mesh.room.next(atMs); next !== null; next = mesh.room.next(atMs)) {
           mesh.paces[0]!.sent({ tokens: next.freshTokens, sentMs: atMs });
           const waitedMs = atMs - next.waiter.cameMs;
@@ -266,6 +269,21 @@ describe("a room of requests that are bound late", () => {
     expect(shared.overdue).toBeGreaterThan(150);
     // Without a share, nobody is after the first seconds.
     expect(goodOf(1000).inTime).toBeLessThan(200);
+  });
+
+  test("lets nobody wait for half as long again, whatever the others need", () => {
+    const mesh = new Mesh(1, { waitMsMax: 2000, overdueShare: 0, patienceMs: 1000 });
+    mesh.occupy(0, 2500);
+    for (const tokens of [9000, 9500]) mesh.ask(tokens);
+    mesh.nowMs = 2500;
+    mesh.ask(500);
+    // One had its turn for having waited, and has used up what there was for such.
+    expect(mesh.serve().map((each) => each.split(" ")[0])).toEqual(["1"]);
+    mesh.nowMs = 2870;
+    expect(mesh.serve().map((each) => each.split(" ")[0])).toEqual(["3"]);
+    mesh.ask(500);
+    mesh.nowMs = 3000;
+    expect(mesh.serve()[0]).toBe("2 to 0: 9500");
   });
 
   test("a tenant that is ahead of others does not go before them for having waited long", () => {

@@ -209,7 +209,10 @@ describe("the way in which requests are balanced", () => {
   });
 
   test("late: whether it would be held, and by whom it would go", () => {
-    const { explainer, table, late } = bed([target("a"), target("b")], [], true, true);
+    // They tell how fast they compute.
+    const lastSample = nodeSample({ models: [modelSample({ prefillTokensPerSecond: 20_000 })] });
+    const targets = [target("a", { lastSample }), target("b", { lastSample })];
+    const { explainer, table, late } = bed(targets, [], true, true);
     const asked = () => explainer.explain("m", { promptTokens: 100 });
     expect(asked()).toMatchObject({ strategy: "late", candidates: [{ eligible: true }, { eligible: true }] });
     const { winner, reason, candidates } = asked();

@@ -1,6 +1,7 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
+import type { SplitRole } from "../../src/fleet/role.ts";
 import type { Protocol } from "../../src/base/settings-urls.ts";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { Dialer } from "../../src/net/dialer.ts";
@@ -23,6 +24,7 @@ import { healthOf } from "../../src/proxy/grpc-health.ts";
 import { HealthWatches } from "../../src/proxy/health-watches.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
+import { poolOf } from "../../src/proxy/pairs.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import type { LateDesk } from "../../src/proxy/late-desk.ts";
@@ -31,6 +33,7 @@ import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
+import { type PrefixNote, PrefixNotes, unpackNotes } from "../../src/proxy/prefix-notes.ts";
 import type { PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
@@ -75,7 +78,7 @@ export interface RelayConfig extends Partial<ProxyConfig> {
   readonly prefixes?: PrefixStart;
 }
 
-const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
+const SIZES = { targetsMax: 256, modelsMax: 8, workersMax: 2 };
 
 /** An upstream, the model that it serves, and how. */
 export interface Serves {
@@ -83,6 +86,7 @@ export interface Serves {
   readonly name: string;
   readonly protocol: Protocol;
   readonly tellsLoad?: boolean;
+  readonly role?: SplitRole;
 }
 
 export function by(protocol: Protocol, port: number, name = "m"): Serves {
@@ -115,6 +119,8 @@ export class Relay {
   readonly asked: Parameters<Ask>[] = [];
   /** What its targets told of their load. */
   readonly loads: RowReport[] = [];
+  /** Which prompts it sent where, for other routers. */
+  readonly notes: PrefixNote[] = [];
   /** Where its requests wait that are bound late. */
   readonly late: LateDesk;
   readonly shares: Shares;
@@ -144,10 +150,16 @@ export class Relay {
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const serves = typeof upstream === "number" ? by("http", upstream) : upstream;
-      const { port, name, protocol, tellsLoad = false } = serves;
-      const key = `${protocol} ${name}`;
-      const model = models.get(key)?.id ?? writer.addModel();
-      models.set(key, { id: model, name, protocol, created: 1 });
+      const { port, name, protocol, tellsLoad = false, role } = serves;
+      // One with a role is of a model all the same, and of a pool of it besides.
+      const modelOf = (pool: string): number => {
+        const key = `${protocol} ${name} ${pool}`;
+        const id = models.get(key)?.id ?? writer.addModel();
+        models.set(key, { id, name, protocol, created: 1, ...(pool === "" ? {} : { pool }) });
+        return id;
+      };
+      const whole = modelOf("");
+      const model = role === undefined ? whole : modelOf(poolOf(role));
       const row = writer.addRow(model);
       this.rows.push(row);
       writer.write(row, rowValues(null, { ...UNROUTABLE, ready: true }, cost));
@@ -161,6 +173,7 @@ export class Relay {
         tls: false,
         weight: 1,
         tellsLoad,
+        ...(role === undefined ? {} : { role }),
       };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
@@ -181,6 +194,7 @@ export class Relay {
       counters,
       (news) => this.#tellDesk(news),
     );
+    const notes = new PrefixNotes(alarm(), (packed) => this.notes.push(...unpackNotes(packed)));
     this.#lateService = lateService;
     this.context = {
       index: 0,
@@ -190,7 +204,7 @@ export class Relay {
       routes,
       table: this.table,
       decisions: new Decisions(this.table),
-      ...openChoosing(config.prefixes ?? null, {
+      ...openChoosing(config.prefixes ?? null, notes, {
         index: 0,
         table: this.table,
         routes,

@@ -300,7 +300,7 @@ describe("the late desk", () => {
     expect([bed.news().length, bed.waiting[bed.model]]).toEqual([3, 1]);
     // From when on it tells, it is held to what it can compute.
     bed.table.end(0, row);
-    bed.write(row, { isTold: true });
+    bed.write(row, { isPaced: true });
     bed.to(bed.nowMs + 10);
     expect([bed.news().length, bed.waiting[bed.model]]).toEqual([0, 1]);
     bed.write(row, { slots: 1, capacity: 3 });

@@ -220,6 +220,25 @@ describe("while targets are at work", () => {
     again.leave();
   });
 
+  test("one that never comes whole keeps no others away for longer than it could take", async () => {
+    const { up, order, first } = paced();
+    const flow = { ...FLOW, late: { ...LATE, horizonMs: 1 } };
+    const relayed = relay([up.port], { flow, promptTokensMax: 2000, replayBytes: 1024 });
+    // Its client declares more than it sends, and what is here of it is on its way.
+    const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "x".repeat(4000) }] });
+    const stuck = await begin(relayed.port, post(body, CLOSE).slice(0, -100));
+    await until(() => relayed.table.inFlightTokens(relayed.rows[0]!) > 0);
+    for (let count = 0; count < 3; count++) {
+      const one = await begin(relayed.port, prompt(`n${count}`, 100));
+      await until(() => order.includes(`n${count}`));
+      first(`n${count}`);
+      await one.until((text) => text.includes("first"));
+      one.leave();
+    }
+    stuck.leave();
+    await until(() => relayed.inFlight === 0 && relayed.late.waiting === 0);
+  });
+
   test("whole answers, whose first token nobody sees, keep no other away", async () => {
     const { first, order, relayed, hold } = await busy();
     const whole = await hold("whole", 1000, "", {});
