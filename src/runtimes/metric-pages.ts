@@ -16,7 +16,8 @@ import type { FollowLines } from "../wire/prometheus-lines.ts";
 import { PageReader } from "../wire/prometheus-pages.ts";
 import type { PrometheusEnd, PrometheusSample } from "../wire/prometheus.ts";
 import { FigureMaker, type Group, type Moment } from "./metric-figures.ts";
-import type { MetricMap, ModelHint } from "./metric-map.ts";
+import type { MetricMap } from "./metric-map.ts";
+import { ModelHints } from "./model-hints.ts";
 import { Cell } from "./metric-cell.ts";
 import { type Kept, type Slot, takeAgain } from "./metric-slot.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
@@ -120,10 +121,6 @@ export class MetricPages {
   readAtMs: number | undefined;
   /** Grows whenever the models that the page names are others than before. */
   modelsMark = 0;
-  /** Grows whenever more loads, or models let go, are counted than before. */
-  loadsMark = 0;
-  /** The last page would have told of models that somebody else loaded or let go. */
-  countsLoads = false;
   /** Grows whenever the page is another process's than the one before. */
   processMark = 0;
   /** Samples of the last page that a figure is made of. */
@@ -132,11 +129,7 @@ export class MetricPages {
   readonly #modelLabels: readonly string[];
   readonly #window: SlidingWindow;
   readonly #started: Slot;
-  readonly #texts: readonly Slot[];
-  readonly #counts: readonly Slot[];
-  readonly #hintsShown: readonly Slot[];
-  #text = 0;
-  #count = 0;
+  readonly #hints: ModelHints;
   readonly #byFamily: Slot[][];
   readonly #readers: readonly [plain: FormatReader, openMetrics: FormatReader];
   readonly #whole = new WholeGroup();
@@ -152,10 +145,7 @@ export class MetricPages {
   constructor(map: MetricMap, follow?: FollowLines) {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
-    const slotsOf = (hints: readonly ModelHint[]) => hints.flatMap((hint) => this.#maker.hintSlots(hint));
-    this.#texts = slotsOf((map.modelHints ?? []).filter((hint) => !("counted" in hint)));
-    this.#counts = slotsOf((map.modelHints ?? []).filter((hint) => "counted" in hint));
-    this.#hintsShown = map.hintsShownBy === undefined ? [] : this.#maker.hintSlots({ counted: map.hintsShownBy });
+    this.#hints = new ModelHints(map, this.#maker);
     this.#modelLabels = map.modelLabels ?? [];
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
     const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];
@@ -166,6 +156,14 @@ export class MetricPages {
         page: () => this.#page,
       });
     this.#readers = [reader(false), reader(true)];
+  }
+
+  get loadsMark(): number {
+    return this.#hints.loadsMark;
+  }
+
+  get countsLoads(): boolean {
+    return this.#hints.countsLoads;
   }
 
   /** The models that the last page named. */
@@ -189,7 +187,7 @@ export class MetricPages {
     this.figures = NO_FIGURES;
     this.notes = NO_NOTES;
     this.readAtMs = undefined;
-    this.countsLoads = false;
+    this.#hints.clear();
     this.#startedAt = undefined;
   }
 
@@ -264,12 +262,7 @@ export class MetricPages {
 
   #makeModels(moment: Moment): void {
     const { page } = moment;
-    const [text, count] = [sumOn(this.#texts, page), sumOn(this.#counts, page)];
-    let isOther = text !== this.#text || count !== this.#count;
-    if (count !== this.#count) this.loadsMark++;
-    this.#text = text;
-    this.#count = count;
-    this.countsLoads = this.#hintsShown.some((slot) => slot.whole.page === page);
+    let isOther = this.#hints.commit(page);
     for (const [model, group] of this.#models) {
       const wasOn = group.page === this.#before;
       const isOn = group.isOn(page);
@@ -292,10 +285,6 @@ export class MetricPages {
     for (const slot of this.#maker.slots) slot.whole.mark(moment);
     for (const group of this.#models.values()) group.mark(moment);
   }
-}
-
-function sumOn(slots: readonly Slot[], page: number): number {
-  return slots.reduce((sum, slot) => (slot.whole.page === page ? sum + slot.whole.sum : sum), 0);
 }
 
 /** Why a page without one wanted sample is no page of metrics; "" where it may be one of a server that did nothing yet. */

@@ -415,12 +415,24 @@ describe("random lives", () => {
     ),
   );
   const roles = fc.subarray<LookRole>(["identity", "health", "models", "metrics", "detail"], { minLength: 1 });
+  const EVENTS = [
+    "none",
+    "close",
+    "die",
+    "start",
+    "hurry",
+    "hint",
+    "process",
+    "models",
+    "prove",
+    "fed",
+    "unfed",
+    "absent",
+  ];
   const part = fc.record({
     ms: fc.integer({ min: 0, max: 20_000 }),
     outcomes: fc.array(outcome, { minLength: 1, maxLength: 5 }),
-    event: fc.constantFrom(
-      ...["none", "close", "die", "start", "hurry", "hint", "process", "models", "prove", "fed", "unfed", "absent"],
-    ),
+    event: fc.constantFrom(...EVENTS),
   });
 
   const FEED: Feed = { ask: { method: "GET", port: "api", path: "/feed" }, read: () => undefined };
