@@ -145,6 +145,7 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
+      if (pick.session !== 0) row = strategies.rowOfSession(pick, row);
       if (mayHold && isHeldBack(context, model, row)) {
         this.homes = context.prefixes?.lookup.homes() ?? NO_HOMES;
         return HELD;

@@ -15,7 +15,7 @@ export function balanceOf(views: PolicyViews, model: string, byDefault: Way): Wa
 export function policyObstacle(
   views: PolicyViews,
   model: string,
-  node: { readonly id: string; readonly labels: Readonly<Record<string, string>> },
+  node: { readonly id: string; readonly zone: string; readonly labels: Readonly<Record<string, string>> },
 ): string {
   if (views.isCordoned(node.id)) {
     const { draining = false, reason = "" } = views.nodes.get(node.id) ?? {};
@@ -23,7 +23,10 @@ export function policyObstacle(
     return `${what} by the policy node/${node.id}${reason === "" ? "" : `: ${reason}`}`;
   }
   const pin = views.pins.pinFor(model);
-  if (pin === undefined) return "";
+  if (pin === undefined) {
+    if (views.balanceFor(model)?.zone !== "only" || node.zone === "") return "";
+    return `in the zone ${node.zone}, and the policy balance has requests stay in the router's own`;
+  }
   const { nodes, selector = {}, maxReplicas } = pin;
   if (!views.pins.allows(model, node.id, node.labels)) {
     const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);

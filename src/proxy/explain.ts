@@ -289,7 +289,7 @@ export class Explainer {
     if (!isRoutable(target)) return whyNotReady(target.lastSample ?? {}) || "its runtime is not ready";
     if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
-    const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
+    const policy = policyObstacle(this.#views, model, { ...target, id: target.node });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
 }

@@ -46,6 +46,7 @@ import { unknownModel } from "./local-answers.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { noTarget, otherModel } from "./refusals.ts";
 import { ID_BYTES, writeId } from "./request-id.ts";
+import { sessionOf } from "./sessions.ts";
 import { Wishes } from "./wishes.ts";
 
 /** Attempts that count for nothing: the target did nothing about the stream, but is there. */
@@ -479,7 +480,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #claim(place: LateBound | null = null): GrpcAttempt | number {
     const tokens = place?.tokens ?? this.#promptTokens();
-    this.#context.pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
+    const { pick, strategies } = this.#context;
+    pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
+    const field = strategies.sessionField(this.#model);
+    const session = field === null ? null : this.#head.value(field);
+    pick.session = session === null ? 0 : sessionOf(session);
     const attempt = GrpcAttempt.claim(
       this.#context,
       this.#client,

@@ -3,7 +3,7 @@
  * service, weights. A node that is cordoned or drained gets no new requests from any router; what is under way there goes
  * on.
  */
-import type { Item, ItemOf } from "../policy/item.ts";
+import type { Item } from "../policy/item.ts";
 import type { PolicyViews } from "../policy/policy-views.ts";
 import type { PinSpec } from "../policy/spec.ts";
 import type { PlacementRules } from "./eligibility.ts";
@@ -14,25 +14,24 @@ export function placementPolicies(items: Iterable<Item>, views: PolicyViews): (P
   const pins = new Map<string, PinSpec>();
   const limits = new Map<string, { replicas: number; nodes: readonly string[] }>();
   let isWeighted = false;
+  let hasZones = false;
   for (const item of items) {
-    if (isWeighing(item)) isWeighted = true;
+    if (item.kind === "balance" && item.spec.weights !== undefined) isWeighted = true;
+    if (item.kind === "balance" && item.spec.zone !== undefined) hasZones = true;
     if (item.kind !== "pin") continue;
     const { maxReplicas, nodes = [] } = item.spec;
     pins.set(item.name, item.spec);
     if (maxReplicas !== undefined) limits.set(item.name, { replicas: maxReplicas, nodes });
   }
-  if (pins.size === 0 && views.nodes.size === 0 && !isWeighted) return null;
+  if (pins.size === 0 && views.nodes.size === 0 && !isWeighted && !hasZones) return null;
   return {
     pins,
     limits,
     isClosed: (node) => views.isCordoned(node),
     allows: (model, node, labels) => views.pins.allows(model, node, labels),
+    zone: (model) => views.balanceFor(model)?.zone,
     weight: (model, node) => (isWeighted ? weightIn(views.balanceFor(model)?.weights, node) : 1),
   };
-}
-
-function isWeighing(item: Item): item is ItemOf<"balance"> {
-  return item.kind === "balance" && item.spec.weights !== undefined;
 }
 
 function weightIn(weights: Readonly<Record<string, number>> | undefined, node: string): number {

@@ -284,14 +284,16 @@ export class Placement {
   }
 
   #write(place: Place, target: Target, nowMs: number): void {
-    const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
+    const away = this.#eligibility.away(place.model, target, this.#config.zone);
+    const ready = this.#isReady(place, target) && away !== "only" && this.#eligibility.allows(place.model, target);
     const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
     const { sample, context, sides } = rowSample(place, target, this.#loads.others(place), nowMs, this.#config);
     const requests = (): number => this.#loads.all(place).requests;
     place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
     const { loadSeconds } = place;
-    const values = rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config);
-    this.#writer.write(place.row, values, sides);
+    const isAway = away === "prefer";
+    const values = rowValues(sample, { ...context, ready, isAway, coldSeconds, loadSeconds }, this.#config);
+    this.#writer.write(place.row, values, { ...sides, isAway: isAway ? 1 : 0 });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }

@@ -9,6 +9,7 @@ import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
 import { OtherNames } from "./other-names.ts";
 import type { OtherName } from "./other-names.ts";
+import { sessionOf } from "./sessions.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -22,6 +23,8 @@ export interface Target {
   readonly calls: Http2Pool | null;
   /** `x-infermesh-node` as a field of HTTP/2. */
   readonly nodeField: Uint8Array;
+  /** Of its name, for what is spread by that. */
+  readonly hash: number;
   /** Relative capacity. */
   weight: number;
   /** It tells of its load, if it is asked to. */
@@ -221,6 +224,7 @@ function newTarget(node: string, pool: Pool): Target {
     pool: isHttp2 ? null : pool,
     calls: isHttp2 ? pool : null,
     nodeField: fieldOf("x-infermesh-node", node).encoded,
+    hash: sessionOf(node),
     weight: 1,
     tellsLoad: false,
   };

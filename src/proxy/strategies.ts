@@ -8,13 +8,14 @@
  */
 import { type ArrivalStrategy, arrivalStrategy, strategyNamed } from "../score/strategies.ts";
 import { ModelStrategy } from "../score/model-strategy.ts";
-import type { Picker } from "../score/pick.ts";
+import type { Picker, PickRequest } from "../score/pick.ts";
 import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { nowMs } from "./clock.ts";
 import type { Enforcement } from "./enforcement.ts";
 import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
 import type { Routes } from "./routes.ts";
+import { rowOfSession, type Sessions } from "./sessions.ts";
 import type { ProxyConfig } from "./settings.ts";
 
 /** How one model's targets are chosen. */
@@ -23,6 +24,8 @@ interface Way {
   readonly picker: Picker;
   /** Null: the scorer's. */
   readonly own: ModelStrategy | null;
+  /** Undefined: sessions play no part. */
+  sessions: Sessions | undefined;
 }
 
 export interface StrategiesOptions {
@@ -90,6 +93,18 @@ export class Strategies {
     return this.#wayOf(model).picker;
   }
 
+  /** The field of a head that names the session of the model's requests; null: sessions play no part. */
+  sessionField(model: number): string | null {
+    return this.#wayOf(model).sessions?.field ?? null;
+  }
+
+  /** The row that the request's session has, where that is not behind the picked one by much; else that one. */
+  rowOfSession(pick: PickRequest, picked: number): number {
+    const { sessions } = this.#wayOf(pick.model);
+    if (sessions === undefined) return picked;
+    return rowOfSession(this.#options.table, this.#options.routes, pick, picked, sessions);
+  }
+
   /** Whether the desk has a say in where the model's requests go. */
   isBoundLate(model: number): boolean {
     return this.#wayOf(model).name === "late";
@@ -121,16 +136,20 @@ export class Strategies {
   }
 
   #resolve(model: number): Way {
-    const { picker, routes, config, late, enforcement } = this.#options;
-    const said = enforcement()?.balanceOf(routes.modelName(model))?.strategy;
-    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said);
+    const { routes, config, late, enforcement } = this.#options;
+    const said = enforcement()?.balanceOf(routes.modelName(model));
+    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said.strategy);
     const before = this.#before[model];
-    if (before?.name === name) return before;
-    if (name === "late" || name === "ttft" || name === "hedged") return { name, picker, own: null };
-    return this.#newWay(name);
+    const way = before?.name === name ? before : this.#newWay(name);
+    way.sessions = said?.session;
+    return way;
   }
 
-  #newWay(name: ArrivalStrategy): Way {
+  #newWay(name: ArrivalStrategy | "late"): Way {
+    const { picker } = this.#options;
+    if (name === "late" || name === "ttft" || name === "hedged") {
+      return { name, picker, own: null, sessions: undefined };
+    }
     const { table, routes, prefixes, patienceMs, config } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
     const own = new ModelStrategy(arrivalStrategy(name, seed), table);
@@ -139,6 +158,7 @@ export class Strategies {
     return {
       name,
       own,
+      sessions: undefined,
       picker: {
         kind: "typescript",
         pick: (request) =>

@@ -184,8 +184,9 @@ export const SIDE = {
   stepSeconds: 3,
   running: 4,
   contextTokens: 5,
+  isAway: 6,
 } as const;
-export const SIDE_WORDS = 6;
+export const SIDE_WORDS = 7;
 
 /** Where the parts of a table of that size begin, in words, and how long it is. */
 export function tableParts(shape: TableShape): {
