@@ -10,7 +10,7 @@ import {
   bucketOf,
 } from "./buckets.ts";
 
-export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late"] as const;
+export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late", "shadow"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
 export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated", "exhausted"] as const;
@@ -65,6 +65,9 @@ export const COUNT = {
   lateMessages: 31,
   hedgesWon: 32,
   hedgeWaste: 33,
+  shadowsSent: 34,
+  shadowsSkipped: 35,
+  shadowsFailed: 36,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -166,6 +169,11 @@ export class WorkerCounters {
   hedgeOver(isWon: boolean, wastedTokens: number): void {
     if (isWon) add(this.#values, COUNT.hedgesWon, 1);
     add(this.#values, COUNT.hedgeWaste, wastedTokens);
+  }
+
+  /** What became of a copy of a request. */
+  shadow(what: "shadowsSent" | "shadowsSkipped" | "shadowsFailed"): void {
+    add(this.#values, COUNT[what], 1);
   }
 
   /** How long it took to choose a target. */

@@ -79,17 +79,21 @@ export class Choice<Way> {
     excluded: readonly number[],
     isRetry: boolean,
     place: LateBound | null = null,
+    isCopy = false,
   ): number {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
     let row = place === null ? NO_TARGET : this.#take(context, model, place);
     if (row < 0) {
-      const mayHold = !isRetry && place === null && isBoundLate(context, model);
-      row = this.#claim(context, model, tokens, excluded, isRetry, false, mayHold);
+      const mayHold = !isRetry && !isCopy && place === null && isBoundLate(context, model);
+      const reason = isCopy ? "shadow" : isRetry ? "retry" : "best";
+      row = this.#claim(context, model, tokens, excluded, reason, false, mayHold);
     }
     // A target that a breaker holds back is better than none.
-    if (row < 0 && row !== HELD && this.#isHeld) row = this.#claim(context, model, tokens, excluded, isRetry, true);
+    if (row < 0 && row !== HELD && this.#isHeld && !isCopy) {
+      row = this.#claim(context, model, tokens, excluded, isRetry ? "retry" : "best", true);
+    }
     if (timed) context.counters.decision((performance.now() - before) * 1000);
     return row;
   }
@@ -122,7 +126,7 @@ export class Choice<Way> {
     model: number,
     tokens: number,
     excluded: readonly number[],
-    isRetry: boolean,
+    why: PickReason,
     force: boolean,
     mayHold = false,
   ): number {
@@ -132,7 +136,7 @@ export class Choice<Way> {
     pick.promptTokens = tokens;
     pick.clearExcluded();
     for (const row of excluded) pick.exclude(row);
-    let reason: PickReason = isRetry ? "retry" : "best";
+    let reason = why;
     pick.nowDeciseconds = table.nowDeciseconds(unixMs());
     let full = false;
     this.#isHeld = false;

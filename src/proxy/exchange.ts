@@ -310,6 +310,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #begin(): MeshError | null {
+    this.model = this.#context.strategies.revisionOf(this.model);
     this.#flow = this.#context.dispatch.flow(this.model);
     this.#flow.retry.request(nowMs());
     if (this.#context.strategies.isHedged(this.model)) this.wishes.hedge();
@@ -356,7 +357,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (!this.#complete) this.#client?.pauseReading();
     }
     // A first attempt that met a stale connection does not count, and was planned for already.
-    if (this.wishes.isLatency && this.#attempts === 1 && this.#staleRetries === 0) this.#planHedge(attempt);
+    if (this.#attempts !== 1 || this.#staleRetries > 0) return;
+    if (this.wishes.isLatency) this.#planHedge(attempt);
+    this.#context.shadows.copy(this, this.#treatment?.shaped ?? null, this.#promptTokens());
   }
 
   #noTarget(): MeshError {
@@ -530,8 +533,19 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.held = head;
   }
 
+  /** Claims a target of the rest, where a revision has none. */
+  #claimOther(attempt: Attempt): boolean {
+    const own = this.model;
+    this.model = this.#context.strategies.wholeOf(own);
+    const isClaimed = this.model >= 0 && this.#claim(attempt) >= 0;
+    if (isClaimed) this.#flow = this.#context.dispatch.flow(this.model);
+    else this.model = own;
+    return isClaimed;
+  }
+
   /** Claims a target of the first model that can stand in, and reshapes the request for it. */
   #claimStandIn(attempt: Attempt): boolean {
+    if (this.#claimOther(attempt)) return true;
     const treatment = this.#treatment;
     if (treatment === null || treatment.standIns.length === 0) return false;
     const { routes, dispatch } = this.#context;
@@ -863,7 +877,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (client === null) return;
     const { firstByteTimeoutMs, streamTimeoutMs, requestTimeoutMs } = this.#context.config;
     if (this.#tunnel !== null) {
-      if (this.#context.draining && !this.#context.ebbing) this.#endTunnel(this.#tunnel, client);
+      if (this.#context.draining && !this.#context.ebbing) this.#tunnel.end(client, this.#answering);
       else this.#expireTunnel(this.#tunnel, now);
     } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
       this.refuse(this.#tooLate());
@@ -900,14 +914,6 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       this.#observe(this.#answering, "failure");
     }
     this.refuse(stalled("stream", streamTimeoutMs));
-  }
-
-  /** The router stops: both ends of a WebSocket are told, and close. */
-  #endTunnel(tunnel: Tunnel, client: Downstream): void {
-    const goodbye = tunnel.goodbye();
-    if (goodbye === null) return;
-    client.write(goodbye.toClient, 0, goodbye.toClient.length);
-    this.#answering?.send(goodbye.toTarget, 0, goodbye.toTarget.length);
   }
 
   /** Ends an answer that can't be completed, as cleanly as its framing allows. */

@@ -1,4 +1,5 @@
 /** What policies have to do with where a request goes, in words: for explanations. */
+import type { BalanceSpec } from "../policy/spec.ts";
 import type { PolicyViews } from "../policy/policy-views.ts";
 import { strategyNamed } from "../score/strategies.ts";
 import type { Way } from "./explain-choice.ts";
@@ -9,6 +10,14 @@ const NAMES_SHOWN_MAX = 5;
 export function balanceOf(views: PolicyViews, model: string, byDefault: Way): Way {
   const said = views.balanceFor(model)?.strategy;
   return said === undefined ? byDefault : strategyNamed(said);
+}
+
+/** Which requests targets of a revision get, where that is another part than the rest. */
+export function revisionNote({ split = {}, shadow }: Partial<BalanceSpec> = {}, revision: string): string {
+  if (revision === "") return "";
+  if (shadow?.revision === revision) return `of the revision ${revision}, which gets copies of requests alone`;
+  const share = Object.hasOwn(split, revision) ? split[revision]! : 0;
+  return `of the revision ${revision}, of whose targets ${(share * 100).toFixed(1)} % of requests are chosen apart`;
 }
 
 /** Why policies keep requests for the model from the node; "" where none does. */

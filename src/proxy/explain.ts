@@ -14,7 +14,7 @@ import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import { type Decision, PLACES_MAX, type SeenPlace } from "./decisions.ts";
 import { type Contender, decided, type Way } from "./explain-choice.ts";
-import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
+import { balanceOf, denialOf, policyObstacle, revisionNote } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
 import { moreOf, notServed } from "./explain-target.ts";
 import { isServed } from "./row-sample.ts";
@@ -115,10 +115,11 @@ export class Explainer {
     const nowDeciseconds = table.nowDeciseconds(atMs);
     const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
     const isExcluded = new Set(excluded);
+    const split = (revision: string): string => revisionNote(views.balanceFor(model), revision);
     const scored = this.#places(model).map(({ target: id, row, ...place }): Scored => {
       const seen = { ...place, id, row, model, figures: figuresOf(table, row), isNow: true };
       const node = this.#options.target(id)?.node ?? id;
-      const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
+      const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial || split(place.revision);
       return this.#candidate(seen, promptTokens, nowDeciseconds, why);
     });
     const strategy = this.#wayOf(model);
@@ -233,8 +234,9 @@ export class Explainer {
     const { placement } = this.#options;
     const models = placement.models().filter(({ name }) => name === model);
     // One name may be served over both protocols, and each lane chooses among its own.
-    const { id } = models.find(({ protocol }) => protocol === "http") ?? models[0] ?? { id: -1 };
-    return id < 0 ? [] : [...placement.places()].filter(({ modelId }) => modelId === id);
+    const protocol = (models.find((one) => one.protocol === "http") ?? models[0])?.protocol;
+    const ids = new Set(models.filter((one) => one.protocol === protocol).map(({ id }) => id));
+    return [...placement.places()].filter(({ modelId }) => ids.has(modelId));
   }
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {

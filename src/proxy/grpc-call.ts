@@ -394,6 +394,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       if (!this.#isAllowed()) return;
       const { enforcement } = this.#context;
       if (enforcement?.isAsked === true && !this.#obey(enforcement)) return;
+      this.#model = this.#context.strategies.revisionOf(this.#model);
       this.#flow = dispatch.flow(this.#model);
       this.#flow.retry.request(nowMs());
     }
@@ -401,11 +402,25 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#wait(this.#flow);
       return;
     }
-    const attempt = this.#claim();
+    let attempt = this.#claim();
+    if (typeof attempt === "number" && attempt !== HELD) attempt = this.#claimOther() ?? attempt;
     if (typeof attempt !== "number") this.#launch(attempt);
     else if (instead !== null) this.#passOn(instead, true, NO_FIELD);
     else if (attempt === ALL_FULL || attempt === HELD) this.#wait(this.#flow);
     else this.#refuse(this.#noTarget());
+  }
+
+  /** Claims a target of the rest, where a revision has none. */
+  #claimOther(): GrpcAttempt | null {
+    const own = this.#model;
+    this.#model = this.#context.strategies.wholeOf(own);
+    const attempt = this.#model < 0 ? -1 : this.#claim();
+    if (typeof attempt !== "number") {
+      this.#flow = this.#context.dispatch.flow(this.#model);
+      return attempt;
+    }
+    this.#model = own;
+    return null;
   }
 
   /** Whether the client keeps to its limit. */

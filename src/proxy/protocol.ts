@@ -16,6 +16,8 @@ import type { TracerSettings } from "./tracing.ts";
 export interface RouteRow {
   readonly row: number;
   readonly model: number;
+  /** As the model's. */
+  readonly revision: string;
   readonly protocol: Protocol;
   /** The target's id, which clients see as `x-infermesh-node`. */
   readonly node: string;
@@ -33,6 +35,8 @@ export interface RouteModel {
   readonly id: number;
   readonly name: string;
   readonly protocol: Protocol;
+  /** Of one whose requests are split: the revision that these targets serve; "" for all others. */
+  readonly revision: string;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
 }

@@ -2,7 +2,7 @@
 import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
-import type { RouteRow, RouteSnapshot } from "./protocol.ts";
+import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Wires } from "./http2-wire.ts";
@@ -31,6 +31,8 @@ export interface Target {
   tellsLoad: boolean;
 }
 
+const NO_REVISIONS: ReadonlyMap<string, number> = new Map();
+
 type Pool = UpstreamPool | Http2Pool;
 
 export class Routes {
@@ -52,6 +54,8 @@ export class Routes {
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
+  /** By model, the numbers of its revisions. */
+  #revisions: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
   /** By the names in `names`: as they are listed, and the model that each leads to. */
   #entries: ReadonlyMap<string, { readonly text: string; readonly model: string }> = new Map();
   /** When each model was first heard of, by its name. */
@@ -86,7 +90,9 @@ export class Routes {
     this.#byName.clear();
     this.calls.clear();
     const created = new Map<string, number>();
+    this.#revisions = revisionsIn(snapshot.models);
     for (const model of snapshot.models) {
+      if (model.revision !== "") continue;
       if (model.protocol === "grpc") {
         this.calls.add(model.id, model.name);
         continue;
@@ -161,6 +167,17 @@ export class Routes {
     return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
   }
 
+  /** The numbers under which targets of revisions are that requests of the model are split among. */
+  revisions(model: number): ReadonlyMap<string, number> {
+    return this.#revisions.get(model) ?? NO_REVISIONS;
+  }
+
+  /** The model that it is a revision of; itself, where it is none. */
+  wholeOf(model: number): number {
+    for (const [whole, ids] of this.#revisions) for (const id of ids.values()) if (id === model) return whole;
+    return model;
+  }
+
   /** The rows of the model's targets. */
   rowsOf(model: number): readonly number[] {
     return this.#rows.get(model) ?? [];
@@ -210,6 +227,18 @@ export class Routes {
     for (const pool of this.#retired) pool.sweep(nowMs);
     this.#retired = this.#retired.filter(({ size }) => size > 0);
   }
+}
+
+function revisionsIn(models: readonly RouteModel[]): Map<number, Map<string, number>> {
+  const found = new Map<number, Map<string, number>>();
+  for (const { id, name, protocol, revision } of models) {
+    if (revision === "") continue;
+    const whole = models.find((one) => one.name === name && one.protocol === protocol && one.revision === "");
+    if (whole === undefined) continue;
+    const ids = found.get(whole.id) ?? new Map<string, number>();
+    found.set(whole.id, ids.set(revision, id));
+  }
+  return found;
 }
 
 function listingOf(entries: Iterable<{ readonly text: string }>): string {

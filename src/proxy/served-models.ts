@@ -2,7 +2,6 @@
  * The models that targets serve, with their numbers in the score table: how many rows each has, and what becomes of its
  * number when nobody serves it any more.
  */
-import type { Protocol } from "../base/settings-urls.ts";
 import type { TableWriter } from "../score/table-writer.ts";
 import type { RouteModel } from "./protocol.ts";
 
@@ -25,7 +24,7 @@ const GRACE_MS = 60_000;
 export class ServedModels {
   readonly #writer: TableWriter;
   readonly #reset: (model: number) => void;
-  /** By `keyOf`: targets of two protocols never serve the same request. */
+  /** By `keyOf`: targets of two protocols, or of two revisions, are never chosen of at once. */
   readonly #models = new Map<string, Served>();
   /** Numbers that wait until every worker routes by `version` or later. */
   #leaving: { readonly model: number; readonly version: number }[] = [];
@@ -40,31 +39,42 @@ export class ServedModels {
     return [...this.#models.values()].map(({ route }) => route);
   }
 
-  /** A new row of the model; or null where the table has no room for either. */
+  /**
+   * A new row of the model's revision; or null where the table has no room for either. The model itself is there as well,
+   * by which it is looked up, though none of its targets may serve it.
+   */
   addRow(
-    protocol: Protocol,
-    name: string,
+    { protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">,
     unixSeconds: number,
   ): { readonly model: number; readonly row: number } | null {
-    const key = keyOf(protocol, name);
-    let served = this.#models.get(key);
-    if (served === undefined) {
-      const id = this.#writer.addModel();
-      if (id < 0) return null;
-      this.#reset(id);
-      served = { route: { id, name, protocol, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
-      this.#models.set(key, served);
-    }
+    const whole = this.#served({ protocol, name, revision: "" }, unixSeconds);
+    const served = whole === null ? null : this.#served({ protocol, name, revision }, unixSeconds);
+    if (whole === null || served === null) return null;
     const row = this.#writer.addRow(served.route.id);
     if (row < 0) return null;
     served.rows++;
+    if (served !== whole) whole.rows++;
     return { model: served.route.id, row };
   }
 
-  /** A row of the model leaves. */
-  dropRow(protocol: Protocol, name: string, nowMs: number): void {
-    const served = this.#models.get(keyOf(protocol, name));
-    if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
+  #served(of: Pick<RouteModel, "protocol" | "name" | "revision">, unixSeconds: number): Served | null {
+    const key = keyOf(of);
+    const known = this.#models.get(key);
+    if (known !== undefined) return known;
+    const id = this.#writer.addModel();
+    if (id < 0) return null;
+    this.#reset(id);
+    const served = { route: { id, ...of, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
+    this.#models.set(key, served);
+    return served;
+  }
+
+  /** A row of the model's revision leaves. */
+  dropRow({ protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">, nowMs: number): void {
+    for (const one of new Set([revision, ""])) {
+      const served = this.#models.get(keyOf({ protocol, name, revision: one }));
+      if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
+    }
   }
 
   /** Forgets models that nobody has served for a while, from snapshot `version` on; whether there were such. */
@@ -89,6 +99,6 @@ export class ServedModels {
   }
 }
 
-function keyOf(protocol: Protocol, model: string): string {
-  return `${protocol} ${model}`;
+function keyOf({ protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">): string {
+  return `${protocol} ${revision} ${name}`;
 }

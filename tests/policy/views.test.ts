@@ -41,6 +41,7 @@ describe("who serves a model", () => {
           allows: (model, id, labels) => pins.allows(model, id, labels),
           limits,
           zone: () => undefined,
+          revision: () => "",
           weight: () => 1,
         });
         const targets = nodes.map((one) => ({ node: one.id, labels: one.labels }));

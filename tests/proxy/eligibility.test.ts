@@ -22,6 +22,7 @@ function rulesOf(some: Partial<PlacementRules>): PlacementRules {
     allows: () => true,
     limits: NO_LIMITS,
     zone: () => undefined,
+    revision: () => "",
     weight: () => 1,
     ...some,
   };

@@ -34,6 +34,7 @@ import type { PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
+import { Shadows } from "../../src/proxy/shadows.ts";
 import { openChoosing } from "../../src/proxy/strategies.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
@@ -81,6 +82,8 @@ export interface Serves {
   readonly name: string;
   readonly protocol: Protocol;
   readonly tellsLoad?: boolean;
+  /** One that a split or a shadow names; there must be another target of the model as well. */
+  readonly revision?: string;
 }
 
 export function by(protocol: Protocol, port: number, name = "m"): Serves {
@@ -139,16 +142,17 @@ export class Relay {
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const serves = typeof upstream === "number" ? by("http", upstream) : upstream;
-      const { port, name, protocol, tellsLoad = false } = serves;
-      const key = `${protocol} ${name}`;
+      const { port, name, protocol, tellsLoad = false, revision = "" } = serves;
+      const key = `${protocol} ${revision} ${name}`;
       const model = models.get(key)?.id ?? writer.addModel();
-      models.set(key, { id: model, name, protocol, created: 1 });
+      models.set(key, { id: model, name, protocol, revision, created: 1 });
       const row = writer.addRow(model);
       this.rows.push(row);
       writer.write(row, rowValues(null, { ...UNROUTABLE, ready: true }, cost));
       return {
         row,
         model,
+        revision,
         protocol,
         node: `up${index + 1}`,
         host: "127.0.0.1",
@@ -193,6 +197,7 @@ export class Relay {
         enforcement: () => this.context.enforcement,
         patienceMs: () => flow.late.patienceMs,
       }),
+      shadows: new Shadows(() => this.context),
       counters,
       heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters, late),
@@ -225,6 +230,7 @@ export class Relay {
     this.#sweep = setInterval(() => {
       const now = tick();
       this.context.watches.look();
+      this.context.shadows.expire(now);
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
       this.context.content.sweep(now);

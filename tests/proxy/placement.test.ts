@@ -79,8 +79,8 @@ test("targets of two protocols never share a model's number, though its name is 
   ]);
   const routes = placement.sync(["h", "g"], (id) => nodes.get(id), 0, 1);
   expect(routes?.models).toEqual([
-    { id: 0, name: "m", protocol: "http", created: 1 },
-    { id: 1, name: "m", protocol: "grpc", created: 1 },
+    { id: 0, name: "m", protocol: "http", revision: "", created: 1 },
+    { id: 1, name: "m", protocol: "grpc", revision: "", created: 1 },
   ]);
   expect(routes?.rows.map(({ node, model, protocol }) => [node, model, protocol])).toEqual([
     ["h", 0, "http"],
