@@ -27,6 +27,9 @@ const FLAGS = [
   ..."-ffreestanding -nostdlib -fno-stack-protector -Wl,-z,defs".split(" "),
 ];
 
+/** Atomic operations are instructions, not calls of a library that isn't linked. */
+const PROCESSOR_FLAGS: Readonly<Record<string, readonly string[]>> = { arm64: ["-mno-outline-atomics"] };
+
 function layoutHeader(): string {
   const lines = [...layoutConstants()].map(([name, value]) => `#define ${name} (${value})`);
   return [
@@ -38,14 +41,20 @@ function layoutHeader(): string {
   ].join("\n");
 }
 
-/** Compiles into a folder; says why there is no library, or "" when there is one. */
-export function compileScorer(compiler: string, folder: string, defines: readonly string[] = []): string {
+/** Compiles into a folder for a processor, as Node calls it; says why there is no library, or "" when there is one. */
+export function compileScorer(
+  compiler: string,
+  folder: string,
+  processor: string = process.arch,
+  defines: readonly string[] = [],
+): string {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "layout.h"), layoutHeader());
   // Written beside and renamed: a running process may have the old one mapped.
   const fresh = join(folder, `.libscorer-${process.pid}.so`);
   try {
-    const command = [...compiler.split(/\s+/), ...FLAGS, ...defines, "-I", folder, "-o", fresh, ...FILES];
+    const flags = [...FLAGS, ...(PROCESSOR_FLAGS[processor] ?? []), ...defines];
+    const command = [...compiler.split(/\s+/), ...flags, "-I", folder, "-o", fresh, ...FILES];
     const done = Bun.spawnSync(command, { stdout: "ignore", stderr: "pipe" });
     if (done.exitCode !== 0) return `${compiler} failed:\n${done.stderr.toString().trim()}`;
     renameSync(fresh, join(folder, NAME));
@@ -75,7 +84,17 @@ function main(): void {
     .sort()
     .map((name) => readFileSync(join(SOURCES, name), "utf8"));
   const inputs = new Bun.CryptoHasher("sha256")
-    .update([layoutHeader(), ...sources, compiler, versionOf(compiler), ...FLAGS, process.arch].join("\0"))
+    .update(
+      [
+        layoutHeader(),
+        ...sources,
+        compiler,
+        versionOf(compiler),
+        ...FLAGS,
+        ...(PROCESSOR_FLAGS[process.arch] ?? []),
+        process.arch,
+      ].join("\0"),
+    )
     .digest("hex");
   const current = existsSync(LIBRARY) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
   if (current && !process.argv.includes("--force")) return;

@@ -80,7 +80,7 @@ function stage(machine: Machine, folder: string): void {
   for (const name of ["package.json", "tsconfig.json"]) copyFileSync(join(ROOT, name), join(folder, name));
   for (const path of packagesInside(ROOT)) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
   const native = join(folder, "dist", "native");
-  const fault = compileScorer(compilerFor(machine).join(" "), native);
+  const fault = compileScorer(compilerFor(machine).join(" "), native, machine.name);
   if (fault !== "") throw new Error(`the scorer can't be compiled for ${machine.name}: ${fault}`);
   const { machine: number } = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(native, "libscorer.so"))));
   if (number !== machine.number) throw new Error(`${compilerFor(machine).join(" ")} compiles for machine ${number}`);

@@ -32,6 +32,24 @@ class Record {
     console.log(`${answer.status} ${this.#name}.${file}: ${body.length} characters`);
   }
 
+  /** An answer that goes on for as long as it is read: what came of it while something was done. */
+  async hold(file: string, url: string, during: () => Promise<void>): Promise<void> {
+    const end = new AbortController();
+    const answer = await fetch(url, { signal: end.signal });
+    const pieces: Uint8Array[] = [];
+    const reading = (async () => {
+      for await (const piece of answer.body ?? []) pieces.push(piece);
+    })().catch(() => {});
+    await during();
+    await Bun.sleep(SETTLE_MS);
+    end.abort();
+    await reading;
+    const body = withoutPaths(Buffer.concat(pieces).toString());
+    this.#heads[file] = { status: answer.status, head: Object.fromEntries(answer.headers) };
+    await Bun.write(join(FOLDER, `${this.#name}.${file}`), body);
+    console.log(`${answer.status} ${this.#name}.${file}: ${body.length} characters`);
+  }
+
   async close(): Promise<void> {
     await Bun.write(join(FOLDER, `${this.#name}.heads.json`), `${JSON.stringify(this.#heads, null, 2)}\n`);
   }
@@ -109,6 +127,17 @@ async function recordLlamaRouter(version: string): Promise<void> {
   await record.take("load-unknown.json", `${url}/models/load`, post({ model: "nothing" }));
   await record.take("unload.json", `${url}/models/unload`, post({ model: "tiny-one" }));
   await record.take("unloading.models.json", `${url}/models`);
+  await Bun.sleep(SETTLE_MS);
+  await record.hold("events.sse", `${url}/models/sse`, async () => {
+    const say = (verb: string, model: string) => fetch(`${url}/models/${verb}`, post({ model }));
+    await say("load", "tiny-one");
+    await until(`${url}/models`, '"loaded"');
+    // Only one fits: the other one has to go.
+    await say("load", "tiny-two");
+    await Bun.sleep(4 * SETTLE_MS);
+    await say("unload", "tiny-two");
+    await until(`${url}/models?reload=1`, '"unloaded"');
+  });
   await record.close();
 }
 

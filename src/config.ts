@@ -35,6 +35,7 @@ import { PROFILES } from "./sim/profile.ts";
 import { mockFields } from "./sim/settings.ts";
 import { controlOf, controlSettings } from "./store/settings.ts";
 import { swimSettings } from "./swim/settings.ts";
+import { roleLabels } from "./telemetry/runtime-serving.ts";
 import { resolveRuntimes, runtimeFields, runtimesComplaints, runtimeSettings } from "./telemetry/runtime-settings.ts";
 import { apiSettings } from "./wire/api-access.ts";
 import { forwardedSettings } from "./wire/forwarded.ts";
@@ -160,7 +161,7 @@ export const routerSettings = section(
       default: [],
       flag: "upstream",
       separator: " ",
-      doc: "Targets that don't register themselves: a model and where it is served. A heavier one gets more requests (1 is usual). The flag may be given several times; one address may serve several models.",
+      doc: "Targets that don't register themselves: a model and where it is served. A heavier one gets more requests (1 is usual). The flag may be given several times; one address may serve several models. A role says that it computes a part of requests only (docs/disaggregation.md).",
     }),
     discover: discoverSettings(RUNTIME_KINDS),
     runtime: { ...watchSettings, doc: "How the runtimes that are found there are asked." },
@@ -257,6 +258,8 @@ export function resolveAgent(config: AgentConfig): AgentConfig & { readonly loca
     dataDir: config.dataDir === "" ? stateDirectory() : config.dataDir,
     mock: resolveMock(config.mock),
     runtimes: resolveRuntimes(config.runtimes, config.mock.enabled),
+    // What somebody says by a label wins.
+    labels: Object.freeze({ ...roleLabels(config.runtimes), ...config.labels }),
     gpu: Object.freeze({ ...config.gpu, source: config.gpu.source || (config.mock.enabled ? "mock" : "auto") }),
   });
 }

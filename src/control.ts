@@ -40,6 +40,7 @@ import type { RouterMetrics } from "./obs/metrics.ts";
 import { type Decision, DECISIONS_MAX } from "./proxy/decisions.ts";
 import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
+import type { LateState } from "./proxy/late-state.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { ArrivalStrategy } from "./score/strategies.ts";
 import type { ScoreTable } from "./score/table.ts";
@@ -67,6 +68,7 @@ export interface ControlOptions {
   /** The configuration in force, as a file would hold it. */
   readonly config: () => unknown;
   readonly limits: () => AdminConfig;
+  readonly late: LateState;
   readonly isDraining: () => boolean;
   readonly readiness: Readiness;
   /** Begins an end in order. */
@@ -93,6 +95,7 @@ export class Control {
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
+      late: options.late,
       byDefault: options.strategy,
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));

@@ -28,6 +28,7 @@ import { WorkerStats } from "./obs/worker-stats.ts";
 import { routerOperations } from "./operations.ts";
 import { Policies } from "./policies.ts";
 import { Crew, indexesFor } from "./proxy/crew.ts";
+import { LateState } from "./proxy/late-state.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
 import { Placement } from "./proxy/placement.ts";
 import { PrefixRows } from "./proxy/prefix-rows.ts";
@@ -148,6 +149,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,
+    late: new LateState(table, () => ({ config: reloads.config.flow.late, desk: crew })),
     isDraining: () => draining,
     readiness,
     leave: () => stopped.ask("POST /leave"),

@@ -196,6 +196,11 @@ describe("upstreams", () => {
     expect(
       load(routerSettings, { env: { INFERMESH_UPSTREAM: "a=http://h:1,2 b=http://h:2" } }).value?.upstreams,
     ).toHaveLength(2);
+    const roles = read("m=http://h:1,role=vllm.prefill", "m=http://h:2,2,role=sglang.prefill.9000").value?.upstreams;
+    expect(roles?.map(({ weight, role }) => [weight, role])).toEqual([
+      [1, "vllm.prefill"],
+      [2, "sglang.prefill.9000"],
+    ]);
   });
 
   test.each([
@@ -216,6 +221,10 @@ describe("upstreams", () => {
     "m=http://h:1,1.2.3",
     "m=http://h:99999",
     "m=http://h:1,1001",
+    "m=http://h:1,role=prefill",
+    "m=http://h:1,role=vllm.decode.1",
+    "m=grpc://h:1,role=vllm.decode",
+    "m=unix:/a,role=sglang.prefill",
   ])("are not %s", (flag) => {
     expect(read(flag).faults).toHaveLength(1);
   });

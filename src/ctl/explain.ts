@@ -85,7 +85,7 @@ function headOf(body: JsonRecord): string {
   const verb = isPast ? "went" : "would go";
   const where = winner === "" ? "nowhere" : `to ${wordOf(winner)}`;
   const why = reason === "" ? "" : `: ${wordOf(reason)}`;
-  const way = strategy === "score" || strategy === "ttft" ? "" : ` by ${wordOf(strategy)}`;
+  const way = ["score", "ttft", "late"].includes(String(strategy)) ? "" : ` by ${wordOf(strategy)}`;
   return printable(`${what} for ${wordOf(model)} with ${tokens} prompt tokens ${verb} ${where}${way}${when}${why}`);
 }
 

@@ -31,7 +31,7 @@ import { failed, failures, sampled, succeeded } from "./health.ts";
 import { Recent } from "./recent.ts";
 import { formatHostPort, type Registration } from "./registration.ts";
 import type { FleetConfig } from "./settings.ts";
-import { type StaticUpstream, staticTargets } from "./static-targets.ts";
+import { type StaticUpstream, staticLabels, staticTargets } from "./static-targets.ts";
 import { isRoutable, type Target, type TargetSource } from "./target.ts";
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -93,7 +93,7 @@ export class Fleet {
       const known = this.#members.get(id);
       if (known?.source === "static") {
         if (known.tls === first.tls) {
-          this.#update(known, { models, weight: first.weight });
+          this.#update(known, { models, weight: first.weight, labels: staticLabels(first) });
           continue;
         }
         this.#drop(known, "left", "configured anew");
@@ -107,7 +107,8 @@ export class Fleet {
       const spreadMs = Math.min(FIRST_POLL_SPREAD_MS, this.#config.pollIntervalMs);
       const { host, port, tls, protocol } = first;
       const place = { id, host, port, tls, protocol, metricsPort: undefined };
-      this.#join("static", place, { models, weight: first.weight }, this.#nowMs + this.#prng.next() * spreadMs);
+      const given = { models, weight: first.weight, labels: staticLabels(first) };
+      this.#join("static", place, given, this.#nowMs + this.#prng.next() * spreadMs);
     }
   }
 

@@ -17,7 +17,15 @@ import { assert } from "../base/assert.ts";
 import { Heap, type HeapItem } from "../base/heap.ts";
 
 const AHEAD_MAX = 1024;
-const NO_HOMES: readonly never[] = [];
+
+/** The beginning of a prompt, by hashes of its blocks. */
+export interface PromptPrefix {
+  readonly chain: Int32Array;
+  readonly blocks: number;
+  readonly tokensPerBlock: number;
+  /** By which they are short of whole blocks. */
+  readonly tokensLess: number;
+}
 
 /**
  * A request as the queue sees it: one object for each request in progress, made once and used again for the next.
@@ -42,8 +50,8 @@ export class Waiter<T> implements HeapItem {
   wantedMs = Infinity;
   /** Its answer comes whole. */
   isSilent = false;
-  /** Rows that have some of its prompt cached. */
-  homes: readonly { readonly row: number; readonly tokens: number }[] = NO_HOMES;
+  /** The blocks of its prompt, by which it is looked up who has them cached; null: it has none. */
+  prefix: PromptPrefix | null = null;
   /** Tokens a second that its targets take at least, as far as is known; 0: nothing is. */
   perSecondMin = 0;
   /** Its number at the desk that binds it; 0: it is not there. */

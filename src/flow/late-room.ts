@@ -19,8 +19,10 @@
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
  * `lateShare` of the targets are at work for `lateWorkMs` or more when such a one begins, fewer the longer it is: half as many for
- * one of twice `lateWorkMs`. Whoever has waited for `waitMsMax` goes before all others, wherever there is
- * room: nobody waits longer than that and the time until the next target opens.
+ * one of twice `lateWorkMs`. Whoever has waited for `waitMsMax` goes before all others of its priority, wherever there is
+ * room, unless its tenant is ahead of others; but such get no more than `overdueShare` of what is done for the others.
+ * Were it all, an overload would have everybody wait for that long, and none in time. From half as long again on they go
+ * first in any case: nobody waits longer than that and the time until the next target opens, where none refuses them.
  *
  * Priorities come first of all; 0 goes before 1. Within one, what a tenant got more than others that wait counts against
  * it as so much more work: its `debt` (`tenant-debts.ts`).
@@ -82,15 +84,26 @@ export interface Binding<W> {
   readonly target: number;
   /** That the target is expected to compute. */
   readonly freshTokens: number;
+  /** Until it has computed what it has, and what it needs for this one. */
+  readonly aheadMs: number;
+  readonly workMs: number;
+  readonly kind: BindingKind;
 }
+
+/** Why it was its turn: it had waited for too long; it could still be in time; or it couldn't, and nobody else went before. */
+export type BindingKind = keyof typeof RANK;
 
 const FULL = 0;
 const BUSY = 1;
 const OPEN = 2;
 /** Of waiters that are not about to be bound: homes that are looked for anew at a binding. */
 const REFRESHES_MAX = 16;
-/** Before all priorities. */
-const OVERDUE = -1;
+/** Within a priority, lower goes first. */
+const RANK = { overdue: 0, inTime: 1, late: 2 } as const;
+const RANKS = 3;
+/** Of the time after which somebody may go first: from then on nobody is kept back by whatever others need. */
+const LONGEST_WAITS = 1.5;
+export const BINDING_KINDS: readonly BindingKind[] = ["overdue", "inTime", "late"];
 
 export class LateRoom<W extends LateWaiter> {
   readonly #config: LateConfig;
@@ -118,6 +131,9 @@ export class LateRoom<W extends LateWaiter> {
   #lateAtWork = 0;
   /** What work too much costs, as a multiple of it. */
   #crowd = 0;
+
+  /** Work that may go to such as have waited for too long, before others; below 0 they wait like others. */
+  #creditMs = 0;
 
   // The best pair of a scan.
   #rank = 0;
@@ -163,6 +179,11 @@ export class LateRoom<W extends LateWaiter> {
     return true;
   }
 
+  /** It was not sent after all, and did not get what its tenant was charged for. */
+  returned({ tenant = "", weight = 1 }: W, freshTokens: number): void {
+    this.#debts.returned(tenant, this.#charge(freshTokens) / weight);
+  }
+
   /** The next one to be sent; null: nobody, for now. What is bound must be told to its target's pace before the next call. */
   next(nowMs: number): Binding<W> | null {
     this.#wakeAtMs = Infinity;
@@ -174,8 +195,22 @@ export class LateRoom<W extends LateWaiter> {
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
     const freshTokens = fresh(waiter, this.#target);
-    this.#debts.left(waiter.tenant ?? "", freshTokens / (waiter.weight ?? 1));
-    return { waiter, target: this.#target, freshTokens };
+    this.#debts.left(waiter.tenant ?? "", this.#charge(freshTokens) / (waiter.weight ?? 1));
+    const [workMs, aheadMs] = [this.#workMs(freshTokens, this.#target), this.#waitMs[this.#target]!];
+    this.#account(workMs);
+    return { waiter, target: this.#target, freshTokens, aheadMs, workMs, kind: BINDING_KINDS[this.#rank % RANKS]! };
+  }
+
+  /** What its tenant is charged: a place that is taken and an answer cost others something too, however short a prompt is. */
+  #charge(freshTokens: number): number {
+    return freshTokens + this.#config.usualTokens;
+  }
+
+  /** Somebody was bound: whoever goes first for having waited long does so at the expense of the others. */
+  #account(workMs: number): void {
+    const { overdueShare, lateWorkMs } = this.#config;
+    if (this.#rank % RANKS === RANK.overdue) this.#creditMs -= workMs;
+    else this.#creditMs = Math.min(lateWorkMs, this.#creditMs + workMs * overdueShare);
   }
 
   #findHomes(waiter: W, nowMs: number): void {
@@ -230,7 +265,7 @@ export class LateRoom<W extends LateWaiter> {
   }
 
   #scan(nowMs: number): void {
-    const { scanMax, refreshMs, waitMsMax, patienceMs, ageWeight, lateAgeWeight } = this.#config;
+    const { scanMax, refreshMs } = this.#config;
     const count = Math.min(this.#waiters.length, scanMax);
     let refreshes = REFRESHES_MAX;
     this.#rank = Infinity;
@@ -242,15 +277,16 @@ export class LateRoom<W extends LateWaiter> {
         this.#findHomes(waiter, nowMs);
         refreshes -= 1;
       }
-      const age = nowMs - waiter.cameMs;
-      if (age < waitMsMax) {
-        // The best that it could come to.
-        const work = waiter.leastTokens * this.#leastMsPerToken;
-        const isLate = nowMs + work > Math.min(waiter.wantedMs, waiter.cameMs + patienceMs);
-        const rank = waiter.priority * 2 + (isLate ? 1 : 0);
-        const value = work + this.#debtMs(waiter, this.#leastMsPerToken) - age * (isLate ? lateAgeWeight : ageWeight);
-        if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) continue;
-      } else if (this.#rank === OVERDUE && waiter.cameMs >= this.#value) continue;
+      // The best that it could come to.
+      const work = waiter.leastTokens * this.#leastMsPerToken;
+      const debt = this.#debtMs(waiter, this.#leastMsPerToken);
+      const rank = this.#rankOf(waiter, work, debt, nowMs);
+      if (
+        rank > this.#rank ||
+        (rank === this.#rank && this.#valueOf(waiter, rank, work + debt, nowMs) >= this.#value)
+      ) {
+        continue;
+      }
       if (nowMs - waiter.homesMs > refreshMs) this.#findHomes(waiter, nowMs);
       this.#weigh(waiter, place, nowMs);
     }
@@ -300,24 +336,38 @@ export class LateRoom<W extends LateWaiter> {
     busyMs: number,
     nowMs: number,
   ): void {
-    const config = this.#config;
     const work = this.#workMs(tokens, target);
-    const age = nowMs - waiter.cameMs;
     const price = Math.max(0, work - leastWork) * this.#crowd;
     const answered = this.#waitMs[target]! + work;
-    const isOverdue = age >= config.waitMsMax;
-    if (!isOverdue && answered + price > busyMs) return;
-    const isLate = nowMs + answered > Math.min(waiter.wantedMs, waiter.cameMs + config.patienceMs);
-    if (!isOverdue && isLate && this.#isTooLong(work)) return;
-    // Lower goes first: the overdue, then by priority, and within one those that can still be in time.
-    const rank = isOverdue ? OVERDUE : waiter.priority * 2 + (isLate ? 1 : 0);
-    const dear = work + price + this.#debtMs(waiter, this.#msPerToken[target]!) + this.#loadMs[target]!;
-    const value = isOverdue ? waiter.cameMs : dear - age * (isLate ? config.lateAgeWeight : config.ageWeight);
+    const debt = this.#debtMs(waiter, this.#msPerToken[target]!);
+    const rank = this.#rankOf(waiter, answered, debt, nowMs);
+    if (rank % RANKS !== RANK.overdue) {
+      if (answered + price > busyMs) return;
+      if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
+    }
+    const value = this.#valueOf(waiter, rank, work + price + debt + this.#loadMs[target]!, nowMs);
     if (rank > this.#rank || (rank === this.#rank && value >= this.#value)) return;
     this.#rank = rank;
     this.#value = value;
     this.#place = place;
     this.#target = target;
+  }
+
+  /** By priority, and within one by whether it has waited for too long, can still be in time, or can't. */
+  #rankOf({ priority, cameMs, wantedMs }: W, answeredMs: number, debtMs: number, nowMs: number): number {
+    const { waitMsMax, patienceMs } = this.#config;
+    const age = nowMs - cameMs;
+    const isOverdue = (age >= waitMsMax && debtMs <= 0 && this.#creditMs >= 0) || age >= waitMsMax * LONGEST_WAITS;
+    if (isOverdue) return priority * RANKS + RANK.overdue;
+    const isLate = nowMs + answeredMs > Math.min(wantedMs, cameMs + patienceMs);
+    return priority * RANKS + (isLate ? RANK.late : RANK.inTime);
+  }
+
+  #valueOf({ cameMs }: W, rank: number, dearMs: number, nowMs: number): number {
+    const { ageWeight, lateAgeWeight } = this.#config;
+    const kind = rank % RANKS;
+    if (kind === RANK.overdue) return cameMs;
+    return dearMs - (nowMs - cameMs) * (kind === RANK.late ? lateAgeWeight : ageWeight);
   }
 }
 

@@ -3,8 +3,12 @@ import { duration, flag, integer, number, section, type Infer } from "../base/se
 
 export const lateSettings = section({
   enabled: flag({
-    default: false,
+    default: true,
     doc: "Requests of models that no policy gives another way to balance are held while every target that could take them is at work, and bound when one is about to be free.",
+  }),
+  untold: flag({
+    default: false,
+    doc: "Also at targets that do not tell how fast they compute prompts, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
   }),
   horizonMs: duration({
     default: "80ms",
@@ -19,10 +23,15 @@ export const lateSettings = section({
     doc: "Requests that can't have their first token by then any more wait behind those that can. What is promised to users is best.",
   }),
   waitMsMax: duration({
-    default: "30s",
+    default: "20s",
     min: "10ms",
     max: "1h",
-    doc: "Whoever has waited that long goes before all others.",
+    doc: "Whoever has waited that long goes before others of its priority, within overdueShare, and from half as long again on in any case. In a router it is two thirds of flow.queue.waitMsMax at most, which is the longest wait of all.",
+  }),
+  overdueShare: number({
+    default: 0.2,
+    max: 1000,
+    doc: "How much work such requests may have done before others, for each unit of work that others get: were it all, an overload would make everybody wait as long.",
   }),
   ageWeight: number({
     default: 1,
@@ -69,13 +78,19 @@ export const lateSettings = section({
     default: 1000,
     min: 1,
     max: 1_000_000,
-    doc: "A prompt by which targets are compared where nothing of the request is cached.",
+    doc: "A prompt by which targets are compared where nothing of the request is cached; and what a request costs its tenant beside its own prompt, since its answer costs others something too.",
   }),
   refreshMs: duration({
     default: "100ms",
     min: "1ms",
     max: "1m",
     doc: "How old what is known of a waiting request's cached prefixes may be.",
+  }),
+  silenceMs: duration({
+    default: "250ms",
+    min: "50ms",
+    max: "1m",
+    doc: "After so long without a sign of the thread that decides for all workers, each binds what it holds by itself, to the target with the least expected time to first token that has little enough to do.",
   }),
   scanMax: integer({
     default: 1024,

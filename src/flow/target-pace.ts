@@ -11,6 +11,9 @@
  * Answers that come whole have no first token to be seen. Such prompts are silent: they count as computed when their time
  * has passed, or when one that was sent behind them is; and the end of the answer teaches only that a token costs less
  * than was thought.
+ *
+ * A prompt may never get there whole: its client sends it slowly, or stopped. It is lost when one that was sent after it
+ * is answered, and far more time has passed than all that it could have waited for takes: it keeps no other away any more.
  */
 import { assert } from "../base/assert.ts";
 
@@ -18,6 +21,9 @@ import { assert } from "../base/assert.ts";
 const MEMORY_TOKENS = 20_000;
 /** Prompts of fewer tokens teach nothing. */
 const LESSON_TOKENS_MIN = 256;
+/** How much longer than thought a prompt may take that others have overtaken: so many times as long, and as much more. */
+const LOST_AFTER = 4;
+const LOST_AFTER_MS = 1000;
 /** How many times faster or slower than assumed a target may come to be thought. */
 export const PACE_BOUND = 10;
 
@@ -38,6 +44,12 @@ export class TargetPace {
   #assumedMsPerToken: number;
   #hasLearnt = false;
   readonly #computing: Computing[] = [];
+  /** Of each of these, until when it was to be computed as it was sent. */
+  readonly #dueMs: number[] = [];
+  /** Such as were lost: what becomes of them says nothing any more. */
+  readonly #lost = new WeakSet<Computing>();
+  /** The last to be sent, of those that were answered. */
+  #overtookMs = -Infinity;
   #tokens = 0;
   #lastFirstMs = 0;
 
@@ -69,10 +81,13 @@ export class TargetPace {
     this.#computing.push(prompt);
     this.#tokens += prompt.tokens;
     this.busyUntilMs = Math.max(this.busyUntilMs, prompt.sentMs) + prompt.tokens * this.msPerToken;
+    this.#dueMs.push(this.busyUntilMs);
   }
 
   /** Its first token came. */
   answered(prompt: Computing, nowMs: number): void {
+    this.#overtookMs = Math.max(this.#overtookMs, prompt.sentMs);
+    if (this.#lost.has(prompt)) return;
     // What was computed before it and said nothing took its part of the time.
     const [first = prompt] = this.#computing;
     const beganMs = Math.max(this.#lastFirstMs, first.isSilent === true ? first.sentMs : prompt.sentMs);
@@ -85,6 +100,7 @@ export class TargetPace {
   /** The answer to a silent prompt came, all of it: the prompt's part took no longer than that. */
   ended(prompt: Computing, nowMs: number): void {
     if (!this.#computing.includes(prompt)) return;
+    this.#overtookMs = Math.max(this.#overtookMs, prompt.sentMs);
     this.#passBefore(prompt);
     const tookMs = nowMs - Math.max(this.#lastFirstMs, prompt.sentMs);
     if (this.#left(prompt) && tookMs < prompt.tokens * this.msPerToken) this.#learn(prompt.tokens, tookMs);
@@ -93,18 +109,29 @@ export class TargetPace {
 
   /** It failed, or its client went away, before that. */
   dropped(prompt: Computing, nowMs: number): void {
-    if (prompt.isSilent === true && !this.#computing.includes(prompt)) return;
+    if (this.#lost.has(prompt) || (prompt.isSilent === true && !this.#computing.includes(prompt))) return;
     this.#left(prompt);
     this.#reckon(nowMs);
   }
 
-  /** Time passes: silent prompts whose turn is over are taken to be computed. */
+  /** Time passes: silent prompts whose turn is over are taken to be computed, and such as are lost are given up. */
   pass(nowMs: number): void {
+    this.#giveUpLost(nowMs);
     for (let first = this.#computing[0]; first?.isSilent === true; first = this.#computing[0]) {
       const doneMs = Math.max(this.#lastFirstMs, first.sentMs) + first.tokens * this.msPerToken;
       if (doneMs > nowMs) return;
       this.#left(first);
       this.#lastFirstMs = doneMs;
+    }
+  }
+
+  #giveUpLost(nowMs: number): void {
+    for (let first = this.#computing[0]; first !== undefined && first.isSilent !== true; first = this.#computing[0]) {
+      const thoughtMs = this.#dueMs[0]! - first.sentMs;
+      if (first.sentMs >= this.#overtookMs || nowMs - first.sentMs < thoughtMs * LOST_AFTER + LOST_AFTER_MS) return;
+      this.#left(first);
+      this.#lost.add(first);
+      this.#reckon(nowMs);
     }
   }
 
@@ -123,6 +150,7 @@ export class TargetPace {
     const at = this.#computing.indexOf(prompt);
     assert(at >= 0, "the prompt was not sent there, or was answered before");
     this.#computing.splice(at, 1);
+    this.#dueMs.splice(at, 1);
     this.#tokens -= prompt.tokens;
     return at === 0;
   }

@@ -49,12 +49,21 @@ export class TenantDebts {
     if (this.#waiting === 0) this.#least = 0;
   }
 
+  /** It did not get what it was charged for, nor did the others meanwhile: who waits again must have come before. */
+  returned(name: string, tokens: number): void {
+    const tenant = this.#tenants.get(name);
+    if (tenant === undefined) return;
+    tenant.start -= tokens;
+    if (tenant.waiting > 0) this.#least = Math.min(this.#least, tenant.start);
+    this.#isStale = true;
+  }
+
   /** Tokens that the tenant is ahead of the one that is furthest behind, of those that wait. */
   tokens(name: string): number {
     return Math.max(0, (this.#tenants.get(name)?.start ?? 0) - this.#leastNow());
   }
 
-  /** Never goes back: who was behind and left takes nothing along. */
+  /** Does not go back by itself: who was behind and left takes nothing along. */
   #leastNow(): number {
     if (!this.#isStale) return this.#least;
     this.#isStale = false;

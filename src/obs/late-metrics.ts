@@ -34,6 +34,7 @@ export function addLateMetrics(
   to.add(LATE_METRICS.bound, () => [
     [{ how: "at-once" }, stats.count("lateAtOnce")],
     [{ how: "late" }, stats.count("lateBound")],
+    [{ how: "alone" }, stats.count("lateAlone")],
     [{ how: "unreached" }, stats.count("lateUnreached")],
   ]);
   to.addHistogram(LATE_METRICS.wait, () => [[{}, stats.lateWaits()]]);

@@ -65,9 +65,10 @@ export const COUNT = {
   lateMessages: 31,
   hedgesWon: 32,
   hedgeWaste: 33,
-  shadowsSent: 34,
-  shadowsSkipped: 35,
-  shadowsFailed: 36,
+  lateAlone: 34,
+  shadowsSent: 35,
+  shadowsSkipped: 36,
+  shadowsFailed: 37,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -165,13 +166,12 @@ export class WorkerCounters {
     add(this.#values, COUNT.hedges, 1);
   }
 
-  /** A hedged request was answered: by its second try, if `isWon`. So many prompt tokens were sent in vain. */
+  /** A hedged request was answered: by its second try, if `isWon`; so many prompt tokens were sent in vain. */
   hedgeOver(isWon: boolean, wastedTokens: number): void {
     if (isWon) add(this.#values, COUNT.hedgesWon, 1);
     add(this.#values, COUNT.hedgeWaste, wastedTokens);
   }
 
-  /** What became of a copy of a request. */
   shadow(what: "shadowsSent" | "shadowsSkipped" | "shadowsFailed"): void {
     add(this.#values, COUNT[what], 1);
   }
@@ -224,8 +224,11 @@ export class WorkerCounters {
     add(this.#values, COUNT.lateFirstTokens, 1);
   }
 
-  /** A request of a model that is bound late met an open target, or could not go where the desk had bound it. */
-  late(how: "lateAtOnce" | "lateUnreached"): void {
+  /**
+   * A request of a model that is bound late met an open target, or was bound without the desk since that is silent, or
+   * could not go where the desk had bound it.
+   */
+  late(how: "lateAtOnce" | "lateAlone" | "lateUnreached"): void {
     add(this.#values, COUNT[how], 1);
   }
 

@@ -12,31 +12,44 @@ import type { ResponseHead } from "../wire/http1.ts";
 import type { Choice } from "./choice.ts";
 import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import { Prefill, type PrefillOwner, type PrefillPlace } from "./prefill.ts";
+import type { Held, Reshaped } from "./reshape.ts";
 import type { Target } from "./routes.ts";
 import { FRAMING } from "./upstream.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
+
+/** What went wrong at its target; or another one, which was to compute the prompt, failed. */
+export type AttemptFailure = UpstreamErrorKind | "prefill";
 
 /** What an attempt tells its exchange. */
 export interface AttemptOwner {
   readonly isHead: boolean;
   readonly isUpgrade: boolean;
   readonly awaitsEvent: boolean;
+  /** Something of an answer has gone to the client. */
+  readonly committed: boolean;
+  /** The request as it goes to a target that does all of it. */
+  readonly source: Held;
   /** The connection is open: the request may be sent. */
   opened(attempt: Attempt): void;
   /** A final head came; false: this attempt is over. */
   answers(attempt: Attempt, head: ResponseHead, buffer: Buffer): void;
   answerBody(attempt: Attempt, buffer: Buffer, start: number, end: number, ended: boolean): void;
-  failed(attempt: Attempt, kind: UpstreamErrorKind, detail: string): void;
+  failed(attempt: Attempt, kind: AttemptFailure, detail: string): void;
   /** More may be sent. */
   drained(attempt: Attempt): void;
 }
 
-export class Attempt implements UpstreamUser {
+export class Attempt implements UpstreamUser, PrefillOwner {
   readonly #context: WorkerContext;
   readonly #owner: AttemptOwner;
   #upstream: UpstreamConnection | null = null;
+  /** Another target's half of it; null: there is none. */
+  #prefill: Prefill | null = null;
   target: Target | null = null;
   row = NO_TARGET;
+  /** The number of which it is a row in the score table: the model's, or that of a part of its targets. */
+  pool = -1;
   #tokens = 0;
   #contextTokens = 0;
   /** Tokens of the prompt that were claimed for it. */
@@ -85,9 +98,21 @@ export class Attempt implements UpstreamUser {
     return this.#upstream?.chunks ?? null;
   }
 
+  /** What is sent in place of the request; null: that. */
+  get shaped(): Reshaped | null {
+    return this.#prefill?.decode ?? null;
+  }
+
+  /** The row whose target computes the prompt for this one's. */
+  get prefillRow(): number {
+    return this.#prefill?.place.row ?? NO_TARGET;
+  }
+
   /** Takes over what was chosen. */
-  take(choice: Choice<UpstreamConnection>): void {
+  take(choice: Choice<UpstreamConnection>, prefill: PrefillPlace | null): void {
+    this.#prefill = prefill === null ? null : new Prefill(this.#context, prefill, this);
     this.row = choice.row;
+    this.pool = choice.model;
     this.target = choice.target;
     this.#upstream = choice.way;
     this.#tokens = choice.tokens;
@@ -99,15 +124,43 @@ export class Attempt implements UpstreamUser {
     this.sending = false;
   }
 
-  /** Begins; true when the connection is open already, and the request has been sent. */
+  /** Begins; true when nothing has to be waited for but targets: the request has been sent, or its prompt to another. */
   launch(): boolean {
     const upstream = this.#upstream;
     if (upstream === null) throw new Error("an attempt is launched at what was chosen for it");
     this.sentMs = nowMs();
+    if (this.#prefill !== null) {
+      this.#prefill.begin(this.#owner.source);
+      return true;
+    }
     upstream.begin(this);
     if (!upstream.open) return false;
     this.upstreamOpened();
     return true;
+  }
+
+  prefilled(): void {
+    if (this.#upstream === null) return;
+    // While the prompt was computed nobody listened to this connection.
+    if (this.#upstream.closed) this.#upstream = this.target?.pool?.take() ?? this.#upstream;
+    if (this.#upstream.closed) {
+      this.#owner.failed(this, "exhausted", "as many as there may be to this target are in use");
+      return;
+    }
+    this.sentMs = nowMs();
+    this.#upstream.begin(this);
+    if (this.#upstream.open) this.upstreamOpened();
+  }
+
+  prefillFailed(detail: string): void {
+    // Whoever has begun to answer has the prompt's KV cache, or will fail by itself.
+    if (this.#upstream !== null && !this.#owner.committed) this.#owner.failed(this, "prefill", detail);
+  }
+
+  /** The target that it waits for takes too long. */
+  expire(detail: string): void {
+    if (this.#prefill !== null && this.#prefill.decode === null) this.#prefill.expire(detail);
+    else this.#owner.failed(this, "timeout", detail);
   }
 
   /** Sends bytes; false when the target is slower than the client. */
@@ -145,6 +198,8 @@ export class Attempt implements UpstreamUser {
     const upstream = this.#upstream;
     if (upstream === null) return;
     this.#upstream = null;
+    this.#prefill?.leave();
+    this.#prefill = null;
     this.sending = false;
     this.endPrefill(false);
     this.#context.table.end(this.#context.index, this.row);

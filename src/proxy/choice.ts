@@ -14,12 +14,11 @@ import type { PickReason } from "../obs/worker-counters.ts";
 import { PACE_BOUND } from "../flow/target-pace.ts";
 import { EXCLUDED_MAX } from "../score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET } from "../score/pick.ts";
-import type { PrefixHome } from "../score/prefix-lookup.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Waiter } from "../flow/fair-order.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
-import type { LateBound } from "./late-news.ts";
+import type { HeldFor, LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
 import type { Wishes } from "./wishes.ts";
 
@@ -28,8 +27,6 @@ export const HELD = -10;
 
 /** Every which-th decision is timed: two clock reads cost a tenth of a decision. */
 const DECISION_SAMPLE = 8;
-
-const NO_HOMES: readonly PrefixHome[] = [];
 
 let seed = (Math.random() * 0xffff_fffe + 1) >>> 0;
 let decisions = 0;
@@ -48,17 +45,19 @@ export type Open<Way> = (target: Target) => Way | null;
 
 /** What was chosen; one object for all choices of a worker, valid until the next one. */
 export class Choice<Way> {
+  /** Of which it is a row. */
+  model = -1;
   row = NO_TARGET;
   target: Target | null = null;
   way: Way | null = null;
   /** The number by which the desk knows the request; 0: it was bound here. */
   lateId = 0;
+  /** For how long the desk had held it, and why it was bound there; null: it was bound here. */
+  held: HeldFor | null = null;
   /** Claimed tokens of the prompt: those that the target has not cached. */
   tokens = 0;
   /** Tokens of its context, where they are counted; else 0. */
   contextTokens = 0;
-  /** With HELD: the rows that have some of the prompt cached. */
-  homes: readonly PrefixHome[] = NO_HOMES;
   readonly #open: Open<Way>;
   /** A breaker held some row back. */
   #isHeld = false;
@@ -84,7 +83,9 @@ export class Choice<Way> {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
     this.lateId = 0;
-    let row = place === null ? NO_TARGET : this.#take(context, model, place);
+    this.model = model;
+    this.held = null;
+    let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
       const mayHold = !isRetry && !isCopy && place === null && isBoundLate(context, model);
       const reason = isCopy ? "shadow" : isRetry ? "retry" : "best";
@@ -99,7 +100,7 @@ export class Choice<Way> {
   }
 
   /** Takes what the desk claimed; or gives it back. */
-  #take(context: WorkerContext, model: number, { id, row, tokens }: LateBound): number {
+  #take(context: WorkerContext, model: number, promptTokens: number, { id, row, tokens, why }: LateBound): number {
     const { routes, dispatch, late, counters } = context;
     const target = routes.target(row);
     const isAllowed = target !== undefined && dispatch.allows(row);
@@ -112,6 +113,9 @@ export class Choice<Way> {
       this.tokens = tokens;
       this.contextTokens = 0;
       this.lateId = id;
+      this.held = why;
+      // Of its prompt, what the desk took for cached.
+      context.pick.cachedTokens = promptTokens - tokens;
       return row;
     }
     if (isAllowed) dispatch.observe(model, row, "unknown", nowMs());
@@ -150,10 +154,7 @@ export class Choice<Way> {
       }
       if (row < 0) return full ? ALL_FULL : row;
       if (pick.session !== 0) row = strategies.rowOfSession(pick, row);
-      if (mayHold && isHeldBack(context, model, row)) {
-        this.homes = context.prefixes?.lookup.homes() ?? NO_HOMES;
-        return HELD;
-      }
+      if (mayHold && isHeldBack(context, model, row)) return HELD;
       if (!force && !dispatch.allows(row)) {
         this.#isHeld = true;
         if (!pick.exclude(row)) break;
@@ -166,7 +167,7 @@ export class Choice<Way> {
         const way = target === undefined ? null : this.#open(target);
         if (target !== undefined && way !== null) {
           counters.pick(row, reason === "best" && pick.ties > 1 ? "tie" : reason);
-          if (mayHold) counters.late("lateAtOnce");
+          if (mayHold) counters.late(context.late?.isSilent === true ? "lateAlone" : "lateAtOnce");
           this.row = row;
           this.target = target;
           this.way = way;
@@ -188,12 +189,13 @@ export class Choice<Way> {
 
 /** Others wait for the model, and are not the desk's to serve: whoever comes now is behind them. */
 export function isBehind(context: WorkerContext, flow: ModelFlow): boolean {
-  return flow.queue.requests > 0 && !isBoundLate(context, flow.model);
+  return flow.queue.requests > 0 && (context.late?.isSilent === true || !isBoundLate(context, flow.model));
 }
 
 /** Others wait for the model, here or in other workers, or the row that is best is at work. */
 function isHeldBack({ late, dispatch }: WorkerContext, model: number, row: number): boolean {
   if (late === null) return false;
+  if (late.isSilent) return !late.isOpen(row);
   if (late.isCrowded(model) || !late.isOpen(row)) return true;
   return dispatch.waiting > 0 && dispatch.flow(model).queue.requests > 0;
 }

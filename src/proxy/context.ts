@@ -18,7 +18,7 @@ import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
 import type { Prefixes } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
-import type { Shadows } from "./shadows.ts";
+import type { Copies } from "./copies.ts";
 import type { Strategies } from "./strategies.ts";
 import type { Tracer } from "./tracing.ts";
 
@@ -35,7 +35,7 @@ export interface WorkerContext {
   readonly picker: Picker;
   readonly pick: PickRequest;
   /** Copies of requests for revisions in the shadow. */
-  readonly shadows: Shadows;
+  readonly shadows: Copies;
   /** How each model's targets are chosen. */
   readonly strategies: Strategies;
   /** Who has prompts' beginnings cached; null: nobody asks for that. */

@@ -145,7 +145,7 @@ export class Crew {
     this.#listeners = listeners;
     this.#settings = only(options.settings);
     this.#flow = liveCopy(options.settings.flow);
-    this.#late = new LateService(this.#flow.late, options.table, (index, bound) => {
+    this.#late = new LateService(this.#flow, options.table, options.prefixes?.index ?? null, (index, bound) => {
       for (const thread of this.#threads) if (thread.index === index) thread.send({ kind: "late-bound", bound });
     });
     this.#tls = options.tls;
@@ -223,6 +223,11 @@ export class Crew {
   /** Threads that have handed their seats on and finish what they have. */
   get retiring(): number {
     return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
+  }
+
+  /** Requests that wait for the model, to be bound late. */
+  heldFor(model: number): number {
+    return this.#late.held(model);
   }
 
   /** What is known of requests that are bound late. */
@@ -347,6 +352,7 @@ export class Crew {
     const timer = setTimeout(() => late.resolve(false), timeoutMs);
     const clean = await Promise.race([this.#drained.promise, late.promise]);
     clearTimeout(timer);
+    this.#late.stop();
     for (const thread of this.#threads) thread.end();
     return clean;
   }

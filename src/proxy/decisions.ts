@@ -6,12 +6,14 @@
  * Limits: 1,024 choices, of each the first 16 places of the model. A choice is found by its request's id as long as the
  * ring has it; a request that was tried again has several, of which the last counts.
  */
+import { BINDING_KINDS } from "../flow/late-room.ts";
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD } from "../score/layout.ts";
 import type { PickRequest } from "../score/pick.ts";
 import type { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { type Cached, FIGURES } from "../score/terms.ts";
 import { copyBytes } from "../wire/octets.ts";
+import type { HeldFor } from "./late-news.ts";
 import { ID_BYTES_MAX } from "./request-id.ts";
 
 /** A place as a choice saw it. */
@@ -32,6 +34,8 @@ export interface Decision {
   readonly row: number;
   readonly node: string;
   readonly isRetry: boolean;
+  /** For how long the desk had held it, and why it bound it there; null: it did not. */
+  readonly held: HeldFor | null;
   readonly places: readonly SeenPlace[];
   /** The model had more places than are kept. */
   readonly isCut: boolean;
@@ -41,6 +45,8 @@ export const DECISIONS_MAX = 1024;
 export const PLACES_MAX = 16;
 const COLUMNS: readonly number[] = FIGURES.map((figure) => COLUMN[figure]);
 const PLACE_WORDS = COLUMNS.length;
+/** The kind, and four figures. */
+const HELD_WORDS = 5;
 
 export class Decisions {
   readonly #table: ScoreTable;
@@ -54,6 +60,8 @@ export class Decisions {
   readonly #used = new Int32Array(DECISIONS_MAX);
   readonly #idLengths = new Uint8Array(DECISIONS_MAX);
   readonly #ids = new Uint8Array(DECISIONS_MAX * ID_BYTES_MAX);
+  /** A kind, below 0: it was not held. */
+  readonly #held = new Float32Array(DECISIONS_MAX * HELD_WORDS);
   readonly #missWeights = new Float32Array(DECISIONS_MAX);
   readonly #cached = new Float32Array(DECISIONS_MAX * PLACES_MAX);
   readonly #figures = new Int32Array(DECISIONS_MAX * PLACES_MAX * PLACE_WORDS);
@@ -71,6 +79,7 @@ export class Decisions {
     isRetry: boolean,
     unixMs: number,
     pick: PickRequest,
+    held: HeldFor | null,
     prefix?: PrefixLookup,
   ): number {
     const { words, blocksWord } = this.#table;
@@ -82,6 +91,7 @@ export class Decisions {
     this.#times[at] = unixMs;
     this.#idLengths[at] = 0;
     this.#missWeights[at] = pick.missWeight;
+    this.#recordHeld(at * HELD_WORDS, held);
     const block = (words[MODELS_WORD + model] ?? 0) - 1;
     if (block < 0) {
       this.#used[at] = 0;
@@ -101,7 +111,26 @@ export class Decisions {
       to += PLACES_MAX;
     }
     this.#recordCached(at, block * BLOCK_ROWS, kept, prefix);
+    // Where the desk looked it up, it was not looked up here.
+    const lane = row - block * BLOCK_ROWS;
+    if (held !== null && lane >= 0 && lane < kept) this.#cached[at * PLACES_MAX + lane] = pick.cachedTokens;
     return at;
+  }
+
+  #recordHeld(at: number, held: HeldFor | null): void {
+    const figures = this.#held;
+    figures[at] = held === null ? -1 : BINDING_KINDS.indexOf(held.kind);
+    if (held === null) return;
+    figures[at + 1] = held.waitedMs;
+    figures[at + 2] = held.waiting;
+    figures[at + 3] = held.aheadMs;
+    figures[at + 4] = held.workMs;
+  }
+
+  #readHeld(at: number): HeldFor | null {
+    const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0] = this.#held.subarray(at, at + HELD_WORDS);
+    const kind = BINDING_KINDS[which];
+    return kind === undefined ? null : { kind, waitedMs, waiting, aheadMs, workMs };
   }
 
   #recordCached(at: number, first: number, kept: number, prefix: PrefixLookup | undefined): void {
@@ -161,6 +190,7 @@ export class Decisions {
       row,
       node: nodeOf(row),
       isRetry: this.#retries[at] === 1,
+      held: this.#readHeld(at * HELD_WORDS),
       places,
       isCut: used > PLACES_MAX || row < first || row >= first + BLOCK_ROWS,
     };

@@ -192,7 +192,7 @@ export class Dispatch {
     const { refusal, retryAfterSeconds, pushedOut } = flow.queue.offer(waiter, nowMs());
     if (refusal === null) {
       this.#count(1);
-      if (isLate) this.#late?.ask(flow, waiter, nowMs());
+      if (isLate) this.#late?.ask(flow, waiter);
       this.#schedule(nowMs() + QUEUE_MS);
     }
     if (pushedOut.length > 0) {
@@ -245,6 +245,7 @@ export class Dispatch {
     if (this.#isServing) return;
     this.#isServing = true;
     const now = nowMs();
+    this.#late?.listen(now);
     for (let late = flow.queue.expire(now); late !== null; late = flow.queue.expire(now)) {
       this.#late?.left(late);
       this.#count(-1);
@@ -252,7 +253,8 @@ export class Dispatch {
       late.owner.waitOver(flow.queue.retryAfterSeconds(late, now), false);
     }
     for (let next = flow.queue.next(); next !== null; next = flow.queue.next()) {
-      if (next.lateId !== 0 || !next.owner.tryAgain(flow, null)) break;
+      const isDesks = next.lateId !== 0 && this.#late?.isSilent !== true;
+      if (isDesks || !next.owner.tryAgain(flow, null)) break;
     }
     this.#isServing = false;
   }

@@ -2,8 +2,10 @@
  * One request's draw to the targets that have the beginning of its prompt: its blocks, reckoned once for all of its
  * attempts; the question that goes with the choice of a target; and what became of what was believed.
  */
+import type { PromptPrefix } from "../flow/fair-order.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
+import type { HeldFor } from "./late-news.ts";
 import type { Urgency } from "../score/pick.ts";
 import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
@@ -37,6 +39,11 @@ export class Draw {
     this.#expected = 0;
   }
 
+  /** The beginning of its prompt, as of the last question; null: it has none. */
+  get prefix(): PromptPrefix | null {
+    return this.#prompt === null ? null : (this.#context.prefixes?.questionOf(this.#prompt) ?? null);
+  }
+
   /** The next choice is for this request. */
   ask(request: Drawn, parts: PromptParts): void {
     const { prefixes, pick, routes, strategies } = this.#context;
@@ -52,13 +59,16 @@ export class Draw {
     prefixes.ask(pick, this.#prompt);
   }
 
-  /** The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. */
-  end(model: number, row: number, tokens: number, isRetry: boolean): number {
+  /**
+   * The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. `prefillRow`
+   * computes the prompt, where that is another one's.
+   */
+  end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null, prefillRow = row): number {
     const { prefixes, pick, decisions, counters, index } = this.#context;
-    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, prefixes?.lookup);
+    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
-      prefixes.note(index, row, this.#prompt);
+      prefixes.note(index, prefillRow, this.#prompt);
       this.#expected = Math.min(tokens, Math.trunc(pick.cachedTokens));
       counters.prefixAsked(tokens, this.#expected);
     }

@@ -4,17 +4,15 @@
  * The request's head (rewritten for the target) and body are held in one buffer as they arrive. Once the model is
  * known and either the whole request or `replayBytes` of it is here, `bind` chooses a target and sends what is held; a
  * longer request is streamed on from there with backpressure. When every target is full it waits in its model's queue,
- * and is bound late, by whoever frees a place. A request of the latency class whose first token is late is sent a second
- * time, to another target, and whichever answers first is used.
+ * and is bound late, by whoever frees a place. One of the latency class whose first token is late is sent to another
+ * target as well, and whichever answers first is used.
  *
  * Until a byte of the answer has gone to the client, and while everything sent is still held, a failed target costs the
  * client nothing: the request is bound again, elsewhere, if its path may be repeated or the target refused it, and the
  * model's retry budget allows it. An answer that says that the target is ill or full (5xx, 429) is passed on only when
- * nobody else can be asked. After that a failure is told to the client in the stream (an error event where the framing
- * allows it, otherwise a connection that closes early).
+ * nobody else can be asked. After that a failure is told in the stream (an error event, or a connection cut short).
  *
- * Where the settings say so (content.ts), the request goes out reshaped, its answer comes from another one's or from the
- * cache, and models stand in for one that is not there or full: all that is in a Treatment, and null by default.
+ * What settings do to it (content.ts: reshaping, answers from the cache, models that stand in) is in a Treatment.
  *
  * What it gives back: claims in the score table, connections, its places in the queue and the cache and the buffers,
  * each exactly once, in `#release`, whatever way the exchange ends.
@@ -22,20 +20,15 @@
 import { MeshError } from "../base/errors.ts";
 import { Waiter } from "../flow/fair-order.ts";
 import type { CachedAnswer } from "../flow/response-cache.ts";
-import { SPAN_EVENT } from "../obs/spans.ts";
-import type { Span } from "../obs/spans.ts";
-import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
+import { type Span, SPAN_EVENT } from "../obs/spans.ts";
 import { ALL_FULL } from "../score/pick.ts";
-import type { ApiShape } from "../wire/api-shapes.ts";
-import { UNKNOWN } from "../wire/api-shapes.ts";
+import { type ApiShape, UNKNOWN } from "../wire/api-shapes.ts";
 import { fieldValues, findField } from "../wire/field-search.ts";
 import type { ChunkScanner } from "../wire/chunks.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import { BodyFields } from "../wire/json-field.ts";
-import { Answer } from "./answer.ts";
-import type { Asked, Downstream } from "./answer.ts";
-import { Attempt } from "./attempt.ts";
-import type { AttemptOwner } from "./attempt.ts";
+import { Answer, type Asked, type Downstream } from "./answer.ts";
+import { Attempt, type AttemptFailure, type AttemptOwner } from "./attempt.ts";
 import type { Sharer } from "./cache-seat.ts";
 import { hasOtherNames, namesIn, takenFor } from "./body-names.ts";
 import { Choice, HELD, isBehind, waitIn } from "./choice.ts";
@@ -50,15 +43,16 @@ import { Wishes } from "./wishes.ts";
 import type { Hedged, ModelFlow, Waiting } from "./dispatch.ts";
 import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
-import { failureOf, full, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
+import { mayPair, sourceOf } from "./pair-bodies.ts";
+import { choosePlace, type Pairing, pairingOf } from "./pairing.ts";
+import { failureOf, full, noMemory, noTargetOf, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
 import { Meter } from "./meter.ts";
 import { spokenFault } from "./spoken.ts";
 import { Tunnel } from "./tunnel.ts";
-import { FRAMING } from "./upstream.ts";
-import type { UpstreamConnection } from "./upstream.ts";
+import { FRAMING, type UpstreamConnection } from "./upstream.ts";
 
 const HELD_BYTES = 4096;
 /** A held buffer that grew beyond this is not kept for the next request. */
@@ -112,6 +106,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** Reads the model's name out of a JSON body. */
   readonly fields = new BodyFields();
   readonly #draw: Draw;
+  /** Between pairs and whole targets; null: not asked for yet, or there are no pairs. */
+  #pairing: Pairing | null = null;
   #complete = false;
   #overflowed = false;
   #startedMs = 0;
@@ -205,6 +201,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.asked = null;
     this.nameStart = -1;
     this.#draw.begin(this.fields.parts);
+    this.#pairing = null;
     this.promptBytes = 0;
     this.shape = UNKNOWN;
     this.wishes.reset(this.#startedMs);
@@ -271,7 +268,6 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- binding
 
-  /** Takes the model that was looked up last. */
   takeModel(id: number): void {
     this.model = id;
     this.asked = this.#context.routes.asked;
@@ -281,6 +277,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   get needsWhole(): boolean {
     const { content, routes, enforcement } = this.#context;
     if (enforcement?.isGuarded === true && hasOtherNames(this.shape)) return true;
+    if (mayPair(this.shape) && routes.pairsOf(this.model) !== undefined) return true;
     if (content.isIdle) return false;
     if (this.asked !== null && this.shape.model !== "path") return true;
     const model = routes.modelName(this.model);
@@ -320,15 +317,15 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   /** A target of the model, else of one that stands in for it, else the model's queue. */
   #place(flow: ModelFlow): MeshError | null {
     const row = isBehind(this.#context, flow) ? ALL_FULL : this.#claim(this.#first);
-    if (row === HELD) return this.#wait(flow, choice.homes);
+    if (row === HELD) return this.#wait(flow);
     if (row < 0 && !this.#claimStandIn(this.#first)) return row === ALL_FULL ? this.#wait(flow) : this.#noTarget();
     this.#launch(this.#first);
     return null;
   }
 
   #promptTokens(): number {
-    const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    return this.#tokensIn(this.promptBytes || bodyBytes);
+    const { contentLength, heldEnd, bodyAt } = this;
+    return this.#tokensIn(this.promptBytes || (contentLength >= 0 ? contentLength : heldEnd - bodyAt));
   }
 
   #tokensIn(bytes: number): number {
@@ -341,13 +338,19 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     const tokens = this.#promptTokens();
     const isRetry = this.#attempts > 0;
     this.#draw.ask(this, this.fields.parts);
-    const row = choice.make(this.#context, this.model, tokens, this.#excluded, isRetry, place);
-    const at = this.#draw.end(this.model, row, tokens, isRetry);
+    this.#pairing = pairingOf(this.#context, this.#pairing, this);
+    const wanted = { model: this.model, tokens, excluded: this.#excluded, isRetry, place };
+    const row = choosePlace(this.#context, choice, this.#pairing, wanted);
+    const at = this.#draw.end(this.model, row, tokens, isRetry, choice.held, this.#pairing?.prefill?.row);
     if (row < 0) return row;
-    attempt.take(choice);
+    attempt.take(choice, this.#pairing?.prefill ?? null);
     this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);
     this.span?.picked(nowMs(), choice.target?.node ?? "", this.#context.pick.cost, tokens);
     return row;
+  }
+
+  get source(): Held {
+    return sourceOf(this, this.#treatment?.shaped ?? null);
   }
 
   #launch(attempt: Attempt): void {
@@ -363,20 +366,19 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #noTarget(): MeshError {
-    const { enforcement, routes } = this.#context;
-    return noTarget(enforcement?.pinned(routes.modelName(this.model)) ?? null);
+    return noTargetOf(this.#context, this.model);
   }
 
   // ---- waiting
 
-  #wait(flow: ModelFlow, homes: typeof choice.homes = []): MeshError | null {
+  #wait(flow: ModelFlow): MeshError | null {
     const waiter = (this.#waiter ??= new Waiter<Waiting>(this));
     waiter.tenant = this.#tenant();
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.held.length + (this.#treatment?.shaped?.bytes.length ?? 0);
     waiter.deadlineMs = this.#startedMs + this.wishes.timeoutMs;
     waiter.isSilent = !this.fields.stream && this.shape.format !== "ndjson";
-    waiter.homes = homes;
+    waiter.prefix = this.#draw.prefix;
     const retryAfterSeconds = waitIn(this.#context, flow, waiter, this.#startedMs, this.wishes);
     if (retryAfterSeconds > 0) return full(retryAfterSeconds);
     // Whoever made way for it may have freed a place, and let it be served before this comes back.
@@ -621,7 +623,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   opened(attempt: Attempt): void {
     this.span?.mark(SPAN_EVENT.connected, nowMs(), attempt.isReused ? "reused" : "new");
-    const shaped = this.#treatment?.shaped ?? null;
+    const shaped = attempt.shaped ?? this.#treatment?.shaped ?? null;
     this.#isSent = true;
     const sent =
       shaped === null ? this.#send(attempt, this.held, this.bodyAt, this.heldEnd) : this.#sendShaped(attempt, shaped);
@@ -735,7 +737,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
-      this.#context.strategies.observe(this.model, attempt.row, now - attempt.sentMs);
+      this.#context.strategies.observe(attempt.pool, attempt.row, now - attempt.sentMs);
       if (now - this.#startedMs > this.wishes.firstTokenMs) this.#context.counters.lateFirstToken();
       if (this.#flow?.isHedging === true) this.#flow.hedge.observe(now - this.#first.sentMs, now);
     }
@@ -745,13 +747,15 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   #observe(attempt: Attempt, outcome: "success" | "failure" | "unknown"): void {
     attempt.isTold = true;
-    this.#context.dispatch.observe(this.model, attempt.row, outcome, attempt.sentMs);
+    this.#context.dispatch.observe(attempt.pool, attempt.row, outcome, attempt.sentMs);
   }
 
-  failed(attempt: Attempt, kind: UpstreamErrorKind, detail: string): void {
+  failed(attempt: Attempt, kind: AttemptFailure, detail: string): void {
     if (this.#client === null) return;
     const { counters, table, config } = this.#context;
-    const { row } = attempt;
+    // That failure is counted already.
+    const isPrefill = kind === "prefill";
+    const row = isPrefill ? attempt.prefillRow : attempt.row;
     const { committed } = this.#answer;
     // A kept connection that closes as it is used again tells nothing about the target's health.
     const stale = kind === "reset" && !committed && attempt.isReused;
@@ -762,9 +766,9 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     }
     // Nor does it that this router can open no more connections.
     const isOurs = kind === "exhausted";
-    this.#observe(attempt, stale || isOurs ? "unknown" : "failure");
+    this.#observe(attempt, stale || isOurs || isPrefill ? "unknown" : "failure");
     attempt.giveBack(false);
-    counters.upstreamError(row, kind);
+    if (!isPrefill) counters.upstreamError(row, kind);
     if (!stale && !committed && (kind === "connect" || kind === "reset")) {
       table.eject(row, table.nowDeciseconds(unixMs() + config.ejectForMs));
     }
@@ -887,15 +891,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       const detail = `the target did not begin to answer within ${firstByteTimeoutMs} ms`;
       for (const attempt of [this.#first, this.#second]) {
         const isLate = attempt?.active === true && now - attempt.sentMs >= firstByteTimeoutMs;
-        if (isLate) this.failed(attempt, "timeout", detail);
+        if (isLate) attempt.expire(detail);
       }
     }
   }
 
-  /** A side that has heard that the other one has ended is not to be silent for as long as both may. */
-  #expireTunnel({ hasClientEnded, hasTargetEnded }: Tunnel, now: number): void {
-    const { streamTimeoutMs, tunnelIdleMs } = this.#context.config;
-    const limitMs = hasClientEnded || hasTargetEnded ? Math.min(streamTimeoutMs, tunnelIdleMs) : tunnelIdleMs;
+  #expireTunnel(tunnel: Tunnel, now: number): void {
+    const limitMs = tunnel.silentMsMax(this.#context.config);
     if (now - this.#activeMs >= limitMs) this.refuse(stalled("tunnel", limitMs));
   }
 

@@ -1,6 +1,30 @@
 /** What explanations say of a target beyond the figures of its row: what it tells of a model, and how old that is. */
+import { formatHostPort } from "../fleet/registration.ts";
 import type { Target } from "../fleet/target.ts";
 import type { TermName } from "../score/terms.ts";
+
+const MODELS_SHOWN_MAX = 5;
+
+/** One that does not serve the model. */
+export function strangerOf({ id, host, port, models, weight }: Target) {
+  const shown = models.slice(0, MODELS_SHOWN_MAX).join(", ");
+  const more = models.length > MODELS_SHOWN_MAX ? ", ..." : "";
+  return {
+    node: id,
+    address: formatHostPort(host, port),
+    eligible: false,
+    reason: `it does not serve the model: it serves ${models.length === 0 ? "none" : shown}${more}`,
+    seconds: 0,
+    terms: [],
+    activeRequests: 0,
+    queuedTokens: 0,
+    capacity: 0,
+    weight,
+    chosen: false,
+    share: 0,
+    row: -1,
+  };
+}
 
 export function notServed(model: string, { lastSample }: Target): string {
   const told = lastSample?.models.find((one) => one.model === model);

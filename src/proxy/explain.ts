@@ -16,8 +16,10 @@ import { type Decision, PLACES_MAX, type SeenPlace } from "./decisions.ts";
 import { type Contender, decided, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle, revisionNote } from "./explain-policies.ts";
 import type { Placement } from "./placement.ts";
-import { moreOf, notServed } from "./explain-target.ts";
+import { moreOf, notServed, strangerOf } from "./explain-target.ts";
+import { heldText, type LateState } from "./late-state.ts";
 import { isServed } from "./row-sample.ts";
+import { isRevisionPool } from "./splits.ts";
 
 export interface Candidate {
   readonly node: string;
@@ -59,6 +61,8 @@ export interface ExplainerOptions {
   targets?(): readonly Target[];
   /** The policies in force; none where there are none. */
   views?(): PolicyViews;
+  /** What is known of binding late; nothing where nobody does. */
+  readonly late?: LateState;
   /** How models are balanced of which no policy says so; none: by expected time to first token. */
   byDefault?(): Way;
 }
@@ -74,7 +78,6 @@ export interface Asked {
 export const PROMPT_TOKENS = 512;
 /** Nodes that are told of because they don't serve the model. */
 const OTHERS_MAX = 64;
-const MODELS_SHOWN_MAX = 5;
 const DECISECOND_SECONDS = 0.1;
 /** Why a row that is not the cheapest may be taken. */
 const OTHERWISE =
@@ -124,13 +127,14 @@ export class Explainer {
     });
     const strategy = this.#wayOf(model);
     const { winner, reason, candidates } = decided(scored, strategy, promptTokens);
+    const met = strategy === "late" && winner !== "" ? this.#met(model, candidates) : "";
     return {
       requestId: "",
       model,
       promptTokens,
       atMs,
       strategy,
-      ...(denial === "" ? { winner, reason } : { winner: "", reason: denial }),
+      ...(denial === "" ? { winner, reason: `${reason}${met}` } : { winner: "", reason: denial }),
       candidates: denial === "" ? candidates : candidates.map((one) => ({ ...one, chosen: false, share: 0 })),
     };
   }
@@ -139,30 +143,12 @@ export class Explainer {
   others(model: string): Candidate[] {
     const placed = new Set(this.#places(model).map(({ target }) => target));
     const others = (this.#options.targets?.() ?? []).filter(({ id }) => !placed.has(id));
-    return others.slice(0, OTHERS_MAX).map(({ id, host, port, models, weight }): Candidate => {
-      const shown = models.slice(0, MODELS_SHOWN_MAX).join(", ");
-      const more = models.length > MODELS_SHOWN_MAX ? ", ..." : "";
-      return {
-        node: id,
-        address: formatHostPort(host, port),
-        eligible: false,
-        reason: `it does not serve the model: it serves ${models.length === 0 ? "none" : shown}${more}`,
-        seconds: 0,
-        terms: [],
-        activeRequests: 0,
-        queuedTokens: 0,
-        capacity: 0,
-        weight,
-        chosen: false,
-        share: 0,
-        row: -1,
-      };
-    });
+    return others.slice(0, OTHERS_MAX).map(strangerOf);
   }
 
   /** A choice that a worker remembers. */
   past(decision: Decision): Explanation {
-    const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node, isRetry, isCut } = decision;
+    const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node, isRetry, isCut, held } = decision;
     const weights = new Map(this.#placesNamed(model).map((place) => [place.row, place.weight]));
     const scored = decision.places.map((place): Scored => {
       const kept = figuresIn(place.figures);
@@ -196,7 +182,9 @@ export class Explainer {
     );
     const hasShare = candidates.some((one) => one.row === row && one.share > 0);
     const notes = [
-      ...(winner === node || hasShare ? [reason] : [`${node} was taken: ${OTHERWISE}`]),
+      ...(held === null
+        ? [winner === node || hasShare ? reason : `${node} was taken: ${OTHERWISE}`]
+        : [heldText(held, node)]),
       ...(isRetry ? ["it was tried again here, after others had failed"] : []),
       ...(isCut ? [`of its many places only the first ${PLACES_MAX} were kept`] : []),
     ];
@@ -220,6 +208,15 @@ export class Explainer {
     return this.#options.views?.() ?? NO_POLICIES;
   }
 
+  /** What the request would meet at who is chosen. */
+  #met(model: string, [first]: readonly Candidate[]): string {
+    const place = this.#placesNamed(model).find(({ row }) => row === first?.row);
+    const { late } = this.#options;
+    return place === undefined || late === undefined
+      ? ""
+      : `; ${late.meets(place.modelId, place.row, first?.node ?? "")}`;
+  }
+
   #places(model: string) {
     const places = this.#placesNamed(model);
     const { placement } = this.#options;
@@ -232,7 +229,9 @@ export class Explainer {
 
   #placesNamed(model: string) {
     const { placement } = this.#options;
-    const models = placement.models().filter(({ name }) => name === model);
+    const models = placement
+      .models()
+      .filter(({ name, pool = "" }) => name === model && (pool === "" || isRevisionPool(pool)));
     // One name may be served over both protocols, and each lane chooses among its own.
     const protocol = (models.find((one) => one.protocol === "http") ?? models[0])?.protocol;
     const ids = new Set(models.filter((one) => one.protocol === protocol).map(({ id }) => id));

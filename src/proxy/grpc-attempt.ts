@@ -13,7 +13,7 @@ import type { WorkerContext } from "./context.ts";
 import { headBytes } from "./grpc-heads.ts";
 import type { Http2Upstream } from "./http2-upstream.ts";
 import type { ClientSide } from "./http2-wire.ts";
-import type { LateBound } from "./late-news.ts";
+import type { HeldFor, LateBound } from "./late-news.ts";
 import type { Target } from "./routes.ts";
 
 /** The choices of every call of the worker, by whether its client has connections apart. */
@@ -27,6 +27,8 @@ export class GrpcAttempt {
   readonly sentMs = nowMs();
   readonly #model: number;
   readonly #context: WorkerContext;
+  /** As of its choice. */
+  readonly held: HeldFor | null;
   readonly #client: ClientSide;
   readonly #way: Http2Upstream;
   #stream: Http2Stream | null = null;
@@ -50,7 +52,9 @@ export class GrpcAttempt {
     tokens: number,
     contextTokens: number,
     lateId: number,
+    held: HeldFor | null,
   ) {
+    this.held = held;
     this.#contextTokens = contextTokens;
     this.#lateId = lateId;
     this.#context = context;
@@ -76,7 +80,8 @@ export class GrpcAttempt {
     const row = choice.make(context, model, tokens, excluded, isRetry, place);
     const { target, way } = choice;
     if (row < 0 || target === null || way === null) return row;
-    return new GrpcAttempt(context, client, model, row, target, way, tokens, choice.contextTokens, choice.lateId);
+    const { tokens: fresh, contextTokens, lateId, held } = choice;
+    return new GrpcAttempt(context, client, model, row, target, way, fresh, contextTokens, lateId, held);
   }
 
   /** The longest list of fields that the target takes. */

@@ -479,9 +479,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.max(tokens, this.#promptTokens()) + this.#pieces;
   }
 
-  #remember(row: number, tokens: number): void {
+  #remember({ row, held }: GrpcAttempt, tokens: number): void {
     const { decisions } = this.#context;
-    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick);
+    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick, held);
     const id = this.#id;
     if (typeof id !== "number") decisions.name(at, id.source, id.valueStart, id.source.length);
     else decisions.name(at, ID, 0, writeId(id, ID, 0));
@@ -494,7 +494,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   }
 
   #claim(place: LateBound | null = null): GrpcAttempt | number {
-    const tokens = place?.tokens ?? this.#promptTokens();
+    const tokens = this.#promptTokens();
     const { pick, strategies } = this.#context;
     pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
     const field = strategies.sessionField(this.#model);
@@ -509,7 +509,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#attempts > 0,
       place,
     );
-    if (typeof attempt !== "number") this.#remember(attempt.row, tokens);
+    if (typeof attempt !== "number") this.#remember(attempt, tokens);
     if (this.#span !== null && typeof attempt !== "number") {
       this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
     }

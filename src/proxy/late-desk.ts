@@ -15,24 +15,23 @@ import { assert } from "../base/assert.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { LateFigures } from "../obs/late-metrics.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { Held, ModelRoom } from "./late-model.ts";
+import { Held, type LookUp, ModelRoom } from "./late-model.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
 import type { LateRow } from "./late-row.ts";
 
 const TICK_MS = 10;
-/** How long a row is passed over that a worker had no way to: as long as waiting requests are tried again after. */
-const UNREACHED_MS = 10;
 
 export class LateDesk {
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
-  /** How many wait, by model. */
+  /** How many wait, by model; and last a count that goes on as long as the desk is at work. */
   readonly #waiting: Int32Array;
   readonly #tell: (worker: number, bound: readonly LateBound[]) => void;
   readonly #rooms = new Map<number, ModelRoom>();
   /** All that wait or are bound and unanswered, by worker and number. */
   readonly #held = new Map<number, Map<number, Held>>();
   readonly #unixMs: () => number;
+  readonly #lookUp: LookUp;
   /** When to call `wake`, though nothing was told. */
   wakeAtMs = Infinity;
 
@@ -42,12 +41,14 @@ export class LateDesk {
     table: ScoreTable,
     waiting: Int32Array,
     unixMs: () => number,
+    lookUp: LookUp,
     tell: (worker: number, bound: readonly LateBound[]) => void,
   ) {
     this.#config = config;
     this.#table = table;
     this.#waiting = waiting;
     this.#unixMs = unixMs;
+    this.#lookUp = lookUp;
     this.#tell = tell;
   }
 
@@ -89,8 +90,10 @@ export class LateDesk {
       touched.add(held.model);
     }
     for (const id of unreached) {
-      const at = own?.get(id)?.at ?? null;
-      if (at !== null) at.row.closedUntilMs = nowMs + UNREACHED_MS;
+      const held = own?.get(id);
+      if (held === undefined || held.at === null) continue;
+      held.at.row.unreached(nowMs);
+      this.#roomOf(held.model).room.returned(held, held.at.prompt.tokens);
     }
     for (const id of [...over, ...unreached]) {
       const held = own?.get(id);
@@ -118,7 +121,7 @@ export class LateDesk {
     let own = this.#held.get(worker);
     if (own === undefined) this.#held.set(worker, (own = new Map()));
     assert(!own.has(ask.id), "a request is told of once");
-    const held = new Held(worker, ask, nowMs);
+    const held = new Held(worker, ask, own.get(ask.before)?.cameMs ?? nowMs - ask.ageMs, nowMs);
     own.set(ask.id, held);
     const model = this.#roomOf(ask.model);
     // Its homes are known by their places among the rows.
@@ -133,11 +136,13 @@ export class LateDesk {
 
   #roomOf(model: number): ModelRoom {
     let room = this.#rooms.get(model);
-    if (room === undefined) this.#rooms.set(model, (room = new ModelRoom(this.#config, this.#table, model)));
+    if (room === undefined)
+      this.#rooms.set(model, (room = new ModelRoom(this.#config, this.#table, model, this.#lookUp)));
     return room;
   }
 
   #serve(models: Iterable<number>, nowMs: number): void {
+    Atomics.add(this.#waiting, this.#waiting.length - 1, 1);
     const bound = new Map<number, LateBound[]>();
     const nowDeciseconds = this.#table.nowDeciseconds(this.#unixMs());
     for (const model of models) {
@@ -155,11 +160,12 @@ export class LateDesk {
     const { room } = model;
     if (room.waiting > 0) model.look(nowMs, nowDeciseconds);
     for (let next = room.waiting > 0 ? room.next(nowMs) : null; next !== null; next = room.next(nowMs)) {
-      const { waiter, target, freshTokens: tokens } = next;
+      const { waiter, target, freshTokens: tokens, aheadMs, workMs, kind } = next;
       const row = model.at(target);
       if (!this.#table.tryBegin(waiter.worker, row.row, tokens)) {
         // A worker took the last place by itself, for a retry or a hedge.
         row.hasRoom = false;
+        room.returned(waiter, tokens);
         room.offer(waiter, nowMs);
         continue;
       }
@@ -168,7 +174,8 @@ export class LateDesk {
       waiter.at = { row, prompt };
       row.look(nowMs, nowDeciseconds);
       const own = bound.get(waiter.worker);
-      const one = { id: waiter.id, row: row.row, tokens };
+      const why = { waitedMs: nowMs - waiter.cameMs, waiting: room.waiting + 1, aheadMs, workMs, kind };
+      const one = { id: waiter.id, row: row.row, tokens, why };
       if (own === undefined) bound.set(waiter.worker, [one]);
       else own.push(one);
     }

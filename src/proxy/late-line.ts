@@ -4,6 +4,10 @@
  *
  * Bound at once, without a message, is what meets an open target while nobody waits for its model: that costs a few loads
  * from shared memory. What is told goes out once a turn of the loop, of all requests together.
+ *
+ * The desk shows that it is at work by a count in shared memory. When that stands still for `silenceMs` while somebody
+ * waits, the worker binds by itself, in its queue's order: to the row that the scorer picks, if that is open. The desk is
+ * told of it as of any request that left; what it may still claim for one is given back.
  */
 import type { Waiter } from "../flow/fair-order.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
@@ -11,6 +15,7 @@ import type { Transport } from "../net/stream.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk, LateBound, LateNews } from "./late-news.ts";
+import { isOpen } from "./late-state.ts";
 import { nowMs } from "./clock.ts";
 
 /** Whose request it is; `F` is what is known of its model. */
@@ -24,6 +29,7 @@ export interface LateOwner<F> {
 interface Asked<F> {
   readonly flow: F;
   readonly waiter: Waiter<LateOwner<F>>;
+  readonly before: number;
 }
 
 /** What is counted of it; a worker's counters do so for the metrics. */
@@ -36,19 +42,24 @@ export class LateLine<F extends { readonly model: number }> {
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #index: number;
-  /** How many wait at the desk, by model, of all workers. */
+  /** How many wait at the desk, by model, of all workers; and last a count that goes on as long as it is at work. */
   readonly #waiting: Int32Array;
   readonly #transport: Pick<Transport, "later">;
   readonly #send: (news: LateNews) => void;
   readonly #counts: LateCounts;
   readonly #asked = new Map<number, Asked<F>>();
-  #asks: LateAsk[] = [];
+  /** Of these, such as the desk has not been told of. */
+  readonly #asks = new Map<number, Asked<F>>();
   #answered: { id: number; agoMs: number }[] = [];
   #over: number[] = [];
   #unreached: number[] = [];
   readonly #freed = new Set<number>();
   #lastId = 0;
   #isDue = false;
+  #beat = 0;
+  /** When that had changed last, or the first of those that wait was told of. */
+  #heardMs = 0;
+  #isSilent = false;
 
   /** `config` may change in place. */
   constructor(
@@ -78,30 +89,41 @@ export class LateLine<F extends { readonly model: number }> {
     return Atomics.load(this.#waiting, model) > 0;
   }
 
-  /** The target will have computed what it has within the horizon, or has nothing of ours; and its batch has room. */
   isOpen(row: number): boolean {
-    const table = this.#table;
-    const { words, floats } = table;
-    const word = table.blocksWord + rowWord(row);
-    const queued = Atomics.load(words, word + COLUMN.queuedTokens);
-    const active = Atomics.load(words, word + COLUMN.activeRequests);
-    const isSoon =
-      queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= this.#config.horizonMs ||
-      queued <= Atomics.load(words, word + COLUMN.tokenOffset);
-    return isSoon && (active < (floats[word + COLUMN.slots] ?? 0) || table.inFlight(row) <= 0);
+    return isOpen(this.#config, this.#table, row);
+  }
+
+  /** The desk gives no sign: the thread that it is in is held up by something. Whoever waits is bound here. */
+  get isSilent(): boolean {
+    return this.#isSilent && this.#beat === this.#beatNow();
+  }
+
+  /** Looks for a sign of the desk; call it now and then while somebody waits. */
+  listen(now: number): void {
+    const beat = this.#beatNow();
+    if (beat !== this.#beat) {
+      this.#beat = beat;
+      this.#heardMs = now;
+      this.#isSilent = false;
+    } else if (this.#asked.size > 0 && now - this.#heardMs > this.#config.silenceMs) {
+      this.#isSilent = true;
+    }
+  }
+
+  #beatNow(): number {
+    return Atomics.load(this.#waiting, this.#waiting.length - 1);
   }
 
   // ---- what the desk is told
 
-  /** The request waits. */
-  ask(flow: F, waiter: Waiter<LateOwner<F>>, now: number): void {
+  /** The request waits; again, if it was told of as `before` and bound in vain. */
+  ask(flow: F, waiter: Waiter<LateOwner<F>>, before = 0): void {
     const id = ++this.#lastId;
     waiter.lateId = id;
-    this.#asked.set(id, { flow, waiter });
-    const { tokens, priority, tenant, weight, isSilent, homes } = waiter;
-    const ageMs = Math.max(0, now - waiter.cameMs);
-    const wantedInMs = waiter.wantedMs - now;
-    this.#asks.push({ id, model: flow.model, tokens, priority, ageMs, wantedInMs, tenant, weight, isSilent, homes });
+    if (this.#asked.size === 0) this.#heardMs = nowMs();
+    const asked = { flow, waiter, before };
+    this.#asked.set(id, asked);
+    this.#asks.set(id, asked);
     this.#due();
   }
 
@@ -111,6 +133,7 @@ export class LateLine<F extends { readonly model: number }> {
     if (id === 0) return;
     waiter.lateId = 0;
     this.#asked.delete(id);
+    if (this.#asks.delete(id)) return;
     this.over(id);
   }
 
@@ -149,14 +172,15 @@ export class LateLine<F extends { readonly model: number }> {
     this.#isDue = false;
     const now = performance.now();
     const answered = this.#answered.map(({ id, agoMs }) => ({ id, agoMs: Math.max(0, now - agoMs) }));
+    const asks = [...this.#asks].map(([id, asked]) => askOf(id, asked, now));
     const news = {
-      asks: this.#asks,
+      asks,
       answered,
       over: this.#over,
       unreached: this.#unreached,
       freed: [...this.#freed],
     };
-    this.#asks = [];
+    this.#asks.clear();
     this.#answered = [];
     this.#over = [];
     this.#unreached = [];
@@ -181,7 +205,8 @@ export class LateLine<F extends { readonly model: number }> {
 
   /** Gives these requests to the rows that were claimed for them. */
   bound(all: readonly LateBound[]): void {
-    for (const { id, row, tokens } of all) {
+    for (const place of all) {
+      const { id, row, tokens } = place;
       const asked = this.#asked.get(id);
       this.#asked.delete(id);
       if (asked === undefined) {
@@ -192,8 +217,8 @@ export class LateLine<F extends { readonly model: number }> {
       const { flow, waiter } = asked;
       const { cameMs } = waiter;
       waiter.lateId = 0;
-      if (waiter.owner.tryAgain(flow, { id, row, tokens })) this.#counts.lateBound(nowMs() - cameMs);
-      else this.ask(flow, waiter, nowMs());
+      if (waiter.owner.tryAgain(flow, place)) this.#counts.lateBound(nowMs() - cameMs);
+      else this.ask(flow, waiter, id);
     }
   }
 
@@ -213,4 +238,15 @@ export class LateLine<F extends { readonly model: number }> {
     this.#table.endPrefill(this.#index, row, tokens);
     this.#table.end(this.#index, row);
   }
+}
+
+function askOf<F extends { readonly model: number }>(
+  id: number,
+  { flow, waiter, before }: Asked<F>,
+  now: number,
+): LateAsk {
+  const { tokens, priority, tenant, weight, isSilent, prefix, cameMs, wantedMs } = waiter;
+  const { model } = flow;
+  const ageMs = Math.max(0, now - cameMs);
+  return { id, before, model, tokens, priority, ageMs, wantedInMs: wantedMs - now, tenant, weight, isSilent, prefix };
 }

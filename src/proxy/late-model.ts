@@ -1,9 +1,11 @@
 /** The requests of one model that are bound late, and the rows that they may go to, as the room knows them: by number. */
 import { assert } from "../base/assert.ts";
+import type { PromptPrefix } from "../flow/fair-order.ts";
 import { type Home, LateRoom, type LateTargets, type LateWaiter } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Computing } from "../flow/target-pace.ts";
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, MODELS_WORD, rowWord } from "../score/layout.ts";
+import type { PrefixHome } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk } from "./late-news.ts";
 import { LateRow } from "./late-row.ts";
@@ -20,32 +22,37 @@ export class Held implements LateWaiter {
   readonly tenant: string;
   readonly weight: number;
   readonly isSilent: boolean;
-  /** By row. */
-  readonly cachedAt: LateAsk["homes"];
+  readonly prefix: LateAsk["prefix"];
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
   /** Where it is bound to; null: it waits. */
   at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
 
-  constructor(worker: number, ask: LateAsk, nowMs: number) {
+  constructor(worker: number, ask: LateAsk, cameMs: number, nowMs: number) {
     this.worker = worker;
     this.id = ask.id;
     this.model = ask.model;
     this.promptTokens = ask.tokens;
     this.priority = ask.priority;
-    this.cameMs = nowMs - ask.ageMs;
+    this.cameMs = cameMs;
     this.wantedMs = nowMs + ask.wantedInMs;
     this.tenant = ask.tenant;
     this.weight = ask.weight;
     this.isSilent = ask.isSilent;
-    this.cachedAt = ask.homes;
+    this.prefix = ask.prefix;
   }
 }
+
+const NO_HOMES: readonly Home[] = [];
+
+/** The rows that have most of a prompt cached now. */
+export type LookUp = (prefix: PromptPrefix) => readonly PrefixHome[];
 
 /** The requests and targets of one model. */
 export class ModelRoom implements LateTargets {
   readonly room: LateRoom<Held>;
+  readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #model: number;
   readonly #known = new Map<number, LateRow>();
@@ -55,7 +62,11 @@ export class ModelRoom implements LateTargets {
   /** All that are left are ejected: one of them is better than none. */
   #areEjected = false;
 
-  constructor(config: LateConfig, table: ScoreTable, model: number) {
+  readonly #lookUp: LookUp;
+
+  constructor(config: LateConfig, table: ScoreTable, model: number, lookUp: LookUp) {
+    this.#lookUp = lookUp;
+    this.#config = config;
     this.#table = table;
     this.#model = model;
     this.room = new LateRoom<Held>(config, this, (held) => this.#homesOf(held));
@@ -111,7 +122,7 @@ export class ModelRoom implements LateTargets {
     for (const number of rowsOf(this.#table, this.#model)) {
       let row = this.#known.get(number);
       if (row === undefined || row.generation !== this.#table.generation(number)) {
-        row = new LateRow(this.#table, number);
+        row = new LateRow(this.#config, this.#table, number);
         this.#known.set(number, row);
       }
       row.look(nowMs, nowDeciseconds);
@@ -122,8 +133,9 @@ export class ModelRoom implements LateTargets {
     }
   }
 
-  #homesOf({ cachedAt, promptTokens }: Held): Home[] {
-    return cachedAt.flatMap(({ row, tokens }) => {
+  #homesOf({ prefix, promptTokens }: Held): readonly Home[] {
+    if (prefix === null) return NO_HOMES;
+    return this.#lookUp(prefix).flatMap(({ row, tokens }) => {
       const target = this.#placeOf.get(row);
       return target === undefined ? [] : [{ target, tokens: Math.min(promptTokens - 1, Math.trunc(tokens)) }];
     });

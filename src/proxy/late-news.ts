@@ -1,8 +1,13 @@
 /** What workers tell the late desk, and what it answers: numbers of requests are each worker's own. */
 
+import type { PromptPrefix } from "../flow/fair-order.ts";
+import type { BindingKind } from "../flow/late-room.ts";
+
 /** A request that is held. Times are relative, since clocks of threads begin at different moments. */
 export interface LateAsk {
   readonly id: number;
+  /** By which it was told of before, if it was bound in vain: it has waited since then. 0: it is new. */
+  readonly before: number;
   readonly model: number;
   readonly tokens: number;
   /** 0 goes first. */
@@ -15,8 +20,8 @@ export interface LateAsk {
   readonly weight: number;
   /** Its answer comes whole, so that its first token is not seen. */
   readonly isSilent: boolean;
-  /** Rows that had some of its prompt cached when it came. */
-  readonly homes: readonly { readonly row: number; readonly tokens: number }[];
+  /** By which the desk looks up, as long as it waits, who has its prompt cached. */
+  readonly prefix: PromptPrefix | null;
 }
 
 /** What happened in a worker in one turn of its loop, of all its requests. */
@@ -38,4 +43,16 @@ export interface LateBound {
   readonly row: number;
   /** Claimed, of its prompt: those that the target is not believed to have cached. */
   readonly tokens: number;
+  readonly why: HeldFor;
+}
+
+/** For how long a request was held, and why it was bound then and there. */
+export interface HeldFor {
+  readonly waitedMs: number;
+  /** Requests that waited for the model, itself among them. */
+  readonly waiting: number;
+  /** Until the target has computed what it has, and what this one takes. */
+  readonly aheadMs: number;
+  readonly workMs: number;
+  readonly kind: BindingKind;
 }

@@ -8,12 +8,18 @@
  * and what else makes the target slow, is a time that is added, by the row's own figures.
  */
 import type { Pace } from "../flow/late-room.ts";
+import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
+import { isKvFull, isPaced } from "../score/row-marks.ts";
 import type { ScoreTable } from "../score/table.ts";
 
 /** Between a prompt's tokens and the time for them something must lie, whatever a row says. */
 const MS_PER_TOKEN_MIN = 1e-6;
+/** How long a row is passed over that a worker had no way to: as long as waiting requests are tried again after. */
+const UNREACHED_MS = 10;
+/** So many that reached it in a row, and it is as open as any. */
+const REACHED_MAX = 64;
 
 export class LateRow implements Pace {
   readonly row: number;
@@ -28,8 +34,7 @@ export class LateRow implements Pace {
   othersMs = 0;
   delayMs = 0;
   busyUntilMs = 0;
-  /** Until then it is passed over: a worker could not reach it. */
-  closedUntilMs = 0;
+  readonly #config: LateConfig;
   readonly #table: ScoreTable;
   readonly #pace: TargetPace;
   /** Of the prompts that the desk bound, and whose claims are still in the table. */
@@ -37,8 +42,18 @@ export class LateRow implements Pace {
   #foreignTokens = 0;
   #otherTokens = 0;
   #otherUntilMs = 0;
+  /** Until then it is passed over: a worker could not reach it. */
+  #closedUntilMs = 0;
+  /**
+   * How many may be bound in UNREACHED_MS, and have been: one after a worker had no way there, and twice as many with
+   * each that has. Were it all that wait, all would come back at once, time and again, and their order be lost.
+   */
+  #allowance = Infinity;
+  #tried = 0;
 
-  constructor(table: ScoreTable, row: number) {
+  /** `config` may change in place. */
+  constructor(config: LateConfig, table: ScoreTable, row: number) {
+    this.#config = config;
     this.#table = table;
     this.row = row;
     this.generation = table.generation(row);
@@ -58,12 +73,17 @@ export class LateRow implements Pace {
     const inFlight = table.inFlight(this.row);
     this.active = Math.max(0, this.#int(COLUMN.activeRequests));
     this.isEjected = table.isEjected(this.row, nowDeciseconds);
-    const isBatchFull = this.active >= this.#float(COLUMN.slots) && inFlight > 0;
-    this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isBatchFull && this.closedUntilMs <= nowMs;
+    const isKnown = this.#config.untold || isPaced(table, this.row);
+    // Others may keep it full all the time: one of ours goes there all the same.
+    const isFull = isKnown && inFlight > 0 && (this.active >= this.#float(COLUMN.slots) || isKvFull(table, this.row));
+    this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isFull && this.#closedUntilMs <= nowMs;
     this.#lookAtOthers(nowMs);
     const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
     this.busyUntilMs = nowMs + ownMs;
     this.#lookAtForeign(nowMs);
+    if (isKnown) return;
+    this.busyUntilMs = nowMs;
+    this.othersTokens = 0;
   }
 
   /** What others have there closes it for us while we have a prompt there too, and never else: each gets a part of it. */
@@ -93,11 +113,25 @@ export class LateRow implements Pace {
   bound(prompt: Computing): void {
     this.#boundTokens += prompt.tokens;
     this.#pace.sent(prompt);
+    this.#tried += 1;
+    if (this.#tried >= this.#allowance) this.#close(prompt.sentMs);
+  }
+
+  /** A worker has no way there. */
+  unreached(nowMs: number): void {
+    this.#allowance = 1;
+    this.#close(nowMs);
+  }
+
+  #close(nowMs: number): void {
+    this.#closedUntilMs = nowMs + UNREACHED_MS;
+    this.#tried = 0;
   }
 
   /** Its first token came, or all of its answer where that is silent. */
   answered(prompt: Computing, nowMs: number): void {
     this.#boundTokens -= prompt.tokens;
+    this.#allowance = this.#allowance < REACHED_MAX ? this.#allowance * 2 : Infinity;
     if (prompt.isSilent === true) this.#pace.ended(prompt, nowMs);
     else this.#pace.answered(prompt, nowMs);
   }

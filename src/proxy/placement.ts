@@ -10,6 +10,7 @@
  * read as the poll goes out or as a streamed sample comes) are kept beside it, so that the table adds only what came and
  * went since: this router's own by its claims, those of the others as they tell of them (`loads`, `loadsChanged`).
  */
+import { roleOf } from "../fleet/role.ts";
 import { type Find, finder, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD } from "../signal/flights.ts";
 import type { CostConfig } from "../score/cost.ts";
@@ -17,13 +18,15 @@ import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { LeavingRows } from "./leaving-rows.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
-import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, withRtt } from "./places.ts";
+import { poolOf } from "./pairs.ts";
+import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, routeTo, withRtt } from "./places.ts";
 import { PlaceRows } from "./place-rows.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { kinOf, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
 import { type NumberedCounts, ServedModels } from "./served-models.ts";
+import { revisionPool } from "./splits.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class Placement {
@@ -250,24 +253,15 @@ export class Placement {
   }
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
-    const { host, port, tls, protocol } = target;
-    const revision = this.#eligibility.revision(model, target);
-    const added = this.#models.addRow({ protocol, name: model, revision }, unixSeconds);
+    const role = roleOf(target);
+    const revision = role === null ? this.#eligibility.revision(model, target) : "";
+    const pool = role === null ? revisionPool(revision) : poolOf(role);
+    const added = this.#models.addRow(target.protocol, model, pool, unixSeconds);
     if (added === null) return false;
-    const { row } = added;
-    this.#stats.resetRow(row);
+    this.#stats.resetRow(added.row);
     const weight = this.#eligibility.weight(model, target);
-    const route = {
-      ...added,
-      revision,
-      protocol,
-      node: target.id,
-      host,
-      port,
-      tls,
-      weight,
-      tellsLoad: tellsIfAsked(target),
-    };
+    const tellsLoad = tellsIfAsked(target);
+    const route = routeTo(target, role, { ...added, weight, tellsLoad, ...(revision === "" ? {} : { revision }) });
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
@@ -276,12 +270,14 @@ export class Placement {
     this.#places.remove(place);
     this.#rows.close(place);
     this.#leavingRows.add(place.row, this.#version + 1);
-    this.#models.dropRow({ ...place.route, name: place.model }, nowMs);
+    const { protocol, role, revision = "" } = place.route;
+    const pool = role === undefined ? revisionPool(revision) : poolOf(role);
+    this.#models.dropRow(protocol, place.model, pool, nowMs);
   }
 
   /** Whether its row still leads where it did, and is of the same revision. */
-  #stays({ model, route }: Place, target: Target): boolean {
-    return leadsTo(route, target) && route.revision === this.#eligibility.revision(model, target);
+  #stays({ model, route: { role, revision = "" }, route }: Place, target: Target): boolean {
+    return leadsTo(route, target) && (role !== undefined || revision === this.#eligibility.revision(model, target));
   }
 
   /** Whether workers must learn of another weight, or of what it tells. */

@@ -7,6 +7,7 @@
  * the network's, and differences of a few milliseconds even between those are chance: taken at their word, they would
  * send all requests of a mesh at rest to one target.
  */
+import { roleOf, type SplitRole } from "../fleet/role.ts";
 import type { Target } from "../fleet/target.ts";
 import type { LoadReport } from "../score/load-report.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
@@ -50,7 +51,7 @@ export type PlaceInUse = Pick<Place, "target" | "model" | "row" | "loadSeconds">
 
 /** `routed`: the snapshot that every worker routes by. */
 export function inUse({ target, model, row, route, since, loadSeconds }: Place, routed: number): PlaceInUse {
-  const { model: modelId, weight, revision } = route;
+  const { model: modelId, weight, revision = "" } = route;
   return { target, model, row, loadSeconds, modelId, weight, revision, isRouted: since <= routed };
 }
 
@@ -106,12 +107,27 @@ export class Places {
   }
 }
 
-/** Whether the route still leads to where the target is. */
-export function leadsTo(
-  route: RouteRow,
-  { host, port, tls, protocol }: Pick<Target, "host" | "port" | "tls" | "protocol">,
-): boolean {
-  return host === route.host && port === route.port && tls === route.tls && protocol === route.protocol;
+type Led = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "labels" | "endpoint">;
+
+/** How workers find the target of a row. */
+export function routeTo(
+  target: Led,
+  role: SplitRole | null,
+  of: Pick<RouteRow, "row" | "model" | "weight" | "tellsLoad" | "revision">,
+): RouteRow {
+  const { id: node, host, port, tls, protocol } = target;
+  return { ...of, protocol, node, host, port, tls, ...(role === null ? {} : { role }) };
+}
+
+/** Whether the route still leads to where the target is, and to the part that it computes. */
+export function leadsTo(route: RouteRow, target: Led): boolean {
+  const { host, port, tls, protocol } = target;
+  const role = roleOf(target);
+  const isSame =
+    role?.transfer === route.role?.transfer &&
+    role?.part === route.role?.part &&
+    role?.bootstrapPort === route.role?.bootstrapPort;
+  return isSame && host === route.host && port === route.port && tls === route.tls && protocol === route.protocol;
 }
 
 /** The last round trips, with one more. */

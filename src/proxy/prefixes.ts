@@ -9,6 +9,7 @@
  * Limits: the first 512 blocks; bodies in chunks count when they are whole; calls of gRPC have none.
  */
 import { openPrefixWork } from "../native.ts";
+import type { PromptPrefix } from "../flow/fair-order.ts";
 import { PickRequest } from "../score/pick.ts";
 import { PrefixIndex } from "../score/prefix-index.ts";
 import { PREFIX_BLOCK_BYTES, PREFIX_BLOCKS_MAX } from "../score/prefix-layout.ts";
@@ -82,12 +83,19 @@ export class Prefixes {
     return blocks === 0 ? null : { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess };
   }
 
+  /** What is asked of the index about the prompt. */
+  questionOf({ chain, blocks, bytesLess }: PromptBlocks): PromptPrefix {
+    const { bytesPerToken } = this.#config;
+    const tokensPerBlock = PREFIX_BLOCK_BYTES / bytesPerToken;
+    return { chain, blocks, tokensPerBlock, tokensLess: bytesLess / bytesPerToken };
+  }
+
   /** The next picks are for this prompt. */
   ask(pick: PickRequest, prompt: PromptBlocks | null): void {
     pick.cachedTokens = 0;
     if (prompt === null) return;
-    const { bytesPerToken } = this.#config;
-    this.lookup.ask(prompt.chain, prompt.blocks, PREFIX_BLOCK_BYTES / bytesPerToken, prompt.bytesLess / bytesPerToken);
+    const { chain, blocks, tokensPerBlock, tokensLess } = this.questionOf(prompt);
+    this.lookup.ask(chain, blocks, tokensPerBlock, tokensLess);
     pick.missWeight = this.#missWeight;
   }
 

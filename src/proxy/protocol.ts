@@ -1,6 +1,7 @@
 /** What the router's main thread and its workers say to each other. Workers never decide about targets; main never relays. */
 import type { Protocol } from "../base/settings-urls.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
+import type { SplitRole } from "../fleet/role.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { Change, Item } from "../policy/item.ts";
 import type { Grant, Want } from "../policy/want.ts";
@@ -16,8 +17,6 @@ import type { TracerSettings } from "./tracing.ts";
 export interface RouteRow {
   readonly row: number;
   readonly model: number;
-  /** As the model's. */
-  readonly revision: string;
   readonly protocol: Protocol;
   /** The target's id, which clients see as `x-infermesh-node`. */
   readonly node: string;
@@ -28,15 +27,24 @@ export interface RouteRow {
   readonly weight: number;
   /** It tells of its load in its answers, if a request asks for that. */
   readonly tellsLoad: boolean;
+  /** It computes a part of requests; undefined: all of them. */
+  readonly role?: SplitRole;
+  /** Of a model whose requests are split by that: the revision that it serves; undefined: none that is named. */
+  readonly revision?: string;
 }
 
-/** A model that some target of one protocol serves, or served a moment ago. */
+/**
+ * A model that some target of one protocol serves, or served a moment ago. Those of its targets that compute a part of
+ * requests, or serve a revision that requests are split among, have a number of their own, under the same name.
+ */
 export interface RouteModel {
   readonly id: number;
   readonly name: string;
   readonly protocol: Protocol;
-  /** Of one whose requests are split: the revision that these targets serve; "" for all others. */
-  readonly revision: string;
+  /**
+   * Its rows compute a part of requests, as poolOf names it, or are of a revision (revisionPool); undefined: neither.
+   */
+  readonly pool?: string;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
 }

@@ -1,15 +1,18 @@
 /** A worker's view of the mesh: which models there are, and where the rows of the score table lead. */
+import type { SplitRole } from "../fleet/role.ts";
 import type { Aliases } from "../flow/aliases.ts";
 import type { Dialer } from "../net/dialer.ts";
 import type { ProxyConfig } from "./settings.ts";
-import type { RouteModel, RouteRow, RouteSnapshot } from "./protocol.ts";
+import type { RouteRow, RouteSnapshot } from "./protocol.ts";
 import { fieldOf } from "../wire/header-field.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Wires } from "./http2-wire.ts";
 import { ModelNames } from "./model-names.ts";
+import { type Pairs, pairsOf } from "./pairs.ts";
 import { OtherNames } from "./other-names.ts";
 import type { OtherName } from "./other-names.ts";
 import { sessionOf } from "./sessions.ts";
+import { revisionsOf } from "./splits.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -29,6 +32,8 @@ export interface Target {
   weight: number;
   /** It tells of its load, if it is asked to. */
   tellsLoad: boolean;
+  /** The part of requests that it computes; null: all. */
+  role: SplitRole | null;
 }
 
 const NO_REVISIONS: ReadonlyMap<string, number> = new Map();
@@ -54,6 +59,7 @@ export class Routes {
   /** Names of the models by their numbers. */
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
+  #pairs: ReadonlyMap<number, Pairs> = new Map();
   /** By model, the numbers of its revisions. */
   #revisions: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
   /** By the names in `names`: as they are listed, and the model that each leads to. */
@@ -90,9 +96,10 @@ export class Routes {
     this.#byName.clear();
     this.calls.clear();
     const created = new Map<string, number>();
-    this.#revisions = revisionsIn(snapshot.models);
+    this.#pairs = pairsOf(snapshot);
+    this.#revisions = revisionsOf(snapshot);
     for (const model of snapshot.models) {
-      if (model.revision !== "") continue;
+      if (model.pool !== undefined) continue;
       if (model.protocol === "grpc") {
         this.calls.add(model.id, model.name);
         continue;
@@ -116,6 +123,7 @@ export class Routes {
       const target = same ? known : newTarget(node, pool);
       target.weight = route.weight;
       target.tellsLoad = route.tellsLoad;
+      target.role = route.role ?? null;
       targets[row] = target;
     }
     for (const [address, pool] of this.#pools) {
@@ -165,6 +173,11 @@ export class Routes {
   listedFor(mayUse: (model: string) => boolean): { readonly names: readonly string[]; readonly listing: string } {
     const entries = [...this.#entries].filter(([, { model }]) => mayUse(model));
     return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
+  }
+
+  /** How a model's requests may be shared out between targets of two kinds; undefined: none of its targets has a role. */
+  pairsOf(model: number): Pairs | undefined {
+    return this.#pairs.get(model);
   }
 
   /** The numbers under which targets of revisions are that requests of the model are split among. */
@@ -229,18 +242,6 @@ export class Routes {
   }
 }
 
-function revisionsIn(models: readonly RouteModel[]): Map<number, Map<string, number>> {
-  const found = new Map<number, Map<string, number>>();
-  for (const { id, name, protocol, revision } of models) {
-    if (revision === "") continue;
-    const whole = models.find((one) => one.name === name && one.protocol === protocol && one.revision === "");
-    if (whole === undefined) continue;
-    const ids = found.get(whole.id) ?? new Map<string, number>();
-    found.set(whole.id, ids.set(revision, id));
-  }
-  return found;
-}
-
 function listingOf(entries: Iterable<{ readonly text: string }>): string {
   return `{"object":"list","data":[${[...entries].map(({ text }) => text).join(",")}]}`;
 }
@@ -256,5 +257,6 @@ function newTarget(node: string, pool: Pool): Target {
     hash: sessionOf(node),
     weight: 1,
     tellsLoad: false,
+    role: null,
   };
 }

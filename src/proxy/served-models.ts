@@ -2,11 +2,13 @@
  * The models that targets serve, with their numbers in the score table: how many rows each has, and what becomes of its
  * number when nobody serves it any more.
  */
+import type { Protocol } from "../base/settings-urls.ts";
 import type { TableWriter } from "../score/table-writer.ts";
 import type { RouteModel } from "./protocol.ts";
 
 interface Served {
   readonly route: RouteModel;
+  /** Of the model itself those of all pools. */
   rows: number;
   /** Since when no target serves it; while it is still listed, its requests are answered 503 rather than 404. */
   emptySinceMs: number;
@@ -24,7 +26,7 @@ const GRACE_MS = 60_000;
 export class ServedModels {
   readonly #writer: TableWriter;
   readonly #reset: (model: number) => void;
-  /** By `keyOf`: targets of two protocols, or of two revisions, are never chosen of at once. */
+  /** By `keyOf`: targets of two protocols never serve the same request. */
   readonly #models = new Map<string, Served>();
   /** Numbers that wait until every worker routes by `version` or later. */
   #leaving: { readonly model: number; readonly version: number }[] = [];
@@ -39,40 +41,39 @@ export class ServedModels {
     return [...this.#models.values()].map(({ route }) => route);
   }
 
-  /**
-   * A new row of the model's revision; or null where the table has no room for either. The model itself is there as well,
-   * by which it is looked up, though none of its targets may serve it.
-   */
+  /** A new row of the model, in a pool ("": none); or null where the table has no room for either. */
   addRow(
-    { protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">,
+    protocol: Protocol,
+    name: string,
+    pool: string,
     unixSeconds: number,
   ): { readonly model: number; readonly row: number } | null {
-    const whole = this.#served({ protocol, name, revision: "" }, unixSeconds);
-    const served = whole === null ? null : this.#served({ protocol, name, revision }, unixSeconds);
-    if (whole === null || served === null) return null;
-    const row = this.#writer.addRow(served.route.id);
-    if (row < 0) return null;
-    served.rows++;
-    if (served !== whole) whole.rows++;
-    return { model: served.route.id, row };
+    // A model whose targets are all in pools is one all the same: it has a name, and its requests wait under one number.
+    const whole = this.#find(protocol, name, "", unixSeconds);
+    const served = pool === "" ? whole : this.#find(protocol, name, pool, unixSeconds);
+    const row = whole === null || served === null ? -1 : this.#writer.addRow(served.route.id);
+    for (const one of new Set([whole, served])) if (one !== null && row >= 0) one.rows++;
+    return row < 0 || served === null ? null : { model: served.route.id, row };
   }
 
-  #served(of: Pick<RouteModel, "protocol" | "name" | "revision">, unixSeconds: number): Served | null {
-    const key = keyOf(of);
+  /** One that is new has no row yet, and is forgotten like one that lost its last. */
+  #find(protocol: Protocol, name: string, pool: string, unixSeconds: number): Served | null {
+    const key = keyOf(protocol, name, pool);
     const known = this.#models.get(key);
     if (known !== undefined) return known;
     const id = this.#writer.addModel();
     if (id < 0) return null;
     this.#reset(id);
-    const served = { route: { id, ...of, created: unixSeconds }, rows: 0, emptySinceMs: 0 };
+    const route = { id, name, protocol, created: unixSeconds, ...(pool === "" ? {} : { pool }) };
+    const served = { route, rows: 0, emptySinceMs: 0 };
     this.#models.set(key, served);
     return served;
   }
 
-  /** A row of the model's revision leaves. */
-  dropRow({ protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">, nowMs: number): void {
-    for (const one of new Set([revision, ""])) {
-      const served = this.#models.get(keyOf({ protocol, name, revision: one }));
+  /** A row of the model leaves. */
+  dropRow(protocol: Protocol, name: string, pool: string, nowMs: number): void {
+    for (const one of new Set(["", pool])) {
+      const served = this.#models.get(keyOf(protocol, name, one));
       if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
     }
   }
@@ -99,6 +100,6 @@ export class ServedModels {
   }
 }
 
-function keyOf({ protocol, name, revision }: Pick<RouteModel, "protocol" | "name" | "revision">): string {
-  return `${protocol} ${revision} ${name}`;
+function keyOf(protocol: Protocol, model: string, pool: string): string {
+  return `${protocol} ${pool} ${model}`;
 }

@@ -7,7 +7,12 @@
 import type { PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresOf } from "../score/terms.ts";
-import type { Routes } from "./routes.ts";
+
+/** Where rows lead, as the routes know it. */
+interface Routes {
+  rowsOf(model: number): readonly number[];
+  target(row: number): { readonly hash: number; readonly weight: number } | undefined;
+}
 
 /** What a policy says of a model's sessions. */
 export interface Sessions {

@@ -189,6 +189,12 @@ export const proxySettings = section({
     max: 64,
     doc: "Bytes of request body that are counted as one prompt token before the target has counted them.",
   }),
+  kvTokensPerSecond: integer({
+    default: 100_000,
+    min: 1,
+    max: 1_000_000_000,
+    doc: "Tokens of a prompt whose KV cache goes from a prefill to a decode target in a second: what a pair of targets costs more than its halves. Only for models whose targets have roles.",
+  }),
 });
 
 export type ProxyConfig = Infer<typeof proxySettings>;

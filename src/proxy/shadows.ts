@@ -6,31 +6,19 @@
  * Copied are requests that are here as a whole and may be repeated, over HTTP. Limits: 64 copies in flight a worker, and
  * what they hold counts against `bufferBytesMax`; beyond that requests go without.
  */
-import type { UpstreamErrorKind } from "../obs/worker-counters.ts";
-import type { ApiShape } from "../wire/api-shapes.ts";
 import type { ResponseHead } from "../wire/http1.ts";
-import { Attempt, type AttemptOwner } from "./attempt.ts";
+import { Attempt, type AttemptFailure, type AttemptOwner } from "./attempt.ts";
 import { Choice } from "./choice.ts";
 import { nowMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
-import type { Reshaped } from "./reshape.ts";
+import type { Copied, Copies } from "./copies.ts";
+import type { Held, Reshaped } from "./reshape.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
 export const SHADOWS_MAX = 64;
 const NOBODY: readonly number[] = [];
 
-/** A request that has been sent. */
-interface Copied {
-  readonly model: number;
-  readonly held: Buffer;
-  readonly heldEnd: number;
-  readonly isComplete: boolean;
-  readonly isUpgrade: boolean;
-  readonly isHead: boolean;
-  readonly shape: ApiShape;
-}
-
-export class Shadows {
+export class Shadows implements Copies {
   readonly #of: () => WorkerContext;
   readonly #choice = new Choice<UpstreamConnection>((target) => target.pool?.take() ?? null);
   readonly #copies = new Set<Shadow>();
@@ -44,12 +32,10 @@ export class Shadows {
     return this.#of();
   }
 
-  /** Copies in flight. */
   get size(): number {
     return this.#copies.size;
   }
 
-  /** Sends a copy where the model's policy says so, of a request of so many prompt tokens. */
   copy(request: Copied, shaped: Reshaped | null, tokens: number): void {
     const shadow = this.#context.strategies.shadowOf(request.model);
     if (shadow === null || Math.random() >= shadow.share) return;
@@ -74,7 +60,6 @@ export class Shadows {
     one.begin(this.#choice);
   }
 
-  /** Gives up those that take too long; call it now and then. */
   expire(now: number): void {
     for (const copy of this.#copies) copy.expire(now);
   }
@@ -90,6 +75,7 @@ class Shadow implements AttemptOwner {
   readonly isHead: boolean;
   readonly isUpgrade = false;
   readonly awaitsEvent = false;
+  readonly committed = false;
   readonly #context: WorkerContext;
   readonly #model: number;
   readonly #bytes: Buffer;
@@ -109,7 +95,7 @@ class Shadow implements AttemptOwner {
   }
 
   begin(choice: Choice<UpstreamConnection>): void {
-    this.#attempt.take(choice);
+    this.#attempt.take(choice, null);
     this.#attempt.launch();
   }
 
@@ -128,7 +114,11 @@ class Shadow implements AttemptOwner {
     if (ended) this.#end(true);
   }
 
-  failed(attempt: Attempt, kind: UpstreamErrorKind): void {
+  get source(): Held {
+    throw new Error("a copy goes to one target as it is, and is no half of a pair");
+  }
+
+  failed(attempt: Attempt, kind: AttemptFailure): void {
     this.#observe(attempt, kind === "exhausted" || (kind === "reset" && attempt.isReused) ? "unknown" : "failure");
     this.#context.counters.shadow("shadowsFailed");
     this.#end(false);

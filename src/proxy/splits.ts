@@ -5,7 +5,37 @@
  */
 import { COLUMN, rowWord } from "../score/layout.ts";
 import type { ScoreTable } from "../score/table.ts";
-import type { Routes } from "./routes.ts";
+import type { RouteSnapshot } from "./protocol.ts";
+
+/** Which rows a number has, and which numbers revisions have, as the routes know it. */
+interface Routes {
+  rowsOf(model: number): readonly number[];
+  revisions(model: number): ReadonlyMap<string, number>;
+}
+
+const REVISION = "@";
+
+/** The pool of a revision's targets; "": it is no revision. No part of requests is called like that. */
+export function revisionPool(revision: string): string {
+  return revision === "" ? "" : `${REVISION}${revision}`;
+}
+
+export function isRevisionPool(pool: string): boolean {
+  return pool.startsWith(REVISION);
+}
+
+/** By the number of the model itself, the numbers of its revisions. */
+export function revisionsOf({ models }: Pick<RouteSnapshot, "models">): Map<number, Map<string, number>> {
+  const found = new Map<number, Map<string, number>>();
+  for (const { id, name, protocol, pool = "" } of models) {
+    if (!isRevisionPool(pool)) continue;
+    const whole = models.find((one) => one.name === name && one.protocol === protocol && one.pool === undefined);
+    if (whole === undefined) continue;
+    const ids = found.get(whole.id) ?? new Map<string, number>();
+    found.set(whole.id, ids.set(pool.slice(REVISION.length), id));
+  }
+  return found;
+}
 
 /** Shares of requests by revision. */
 export type Split = Readonly<Record<string, number>>;

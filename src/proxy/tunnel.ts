@@ -10,6 +10,7 @@ import type { Attempt } from "./attempt.ts";
 import type { MeshError } from "../base/errors.ts";
 import { SocketNames } from "../wire/socket-names.ts";
 import { CLOSE_CODE, closeFrame, FrameScanner } from "../wire/websocket.ts";
+import type { ProxyConfig } from "./settings.ts";
 
 /** Of a close frame, with its code. */
 const REASON_BYTES_MAX = 123;
@@ -37,6 +38,11 @@ export class Tunnel {
   /** The models that bytes [start, end) of what the client says name. */
   namesIn(bytes: Uint8Array, start: number, end: number): readonly string[] {
     return this.#names?.push(bytes, start, end) ?? NONE;
+  }
+
+  /** A side that has heard that the other one has ended is not to be silent for as long as both may. */
+  silentMsMax({ streamTimeoutMs, tunnelIdleMs }: Pick<ProxyConfig, "streamTimeoutMs" | "tunnelIdleMs">): number {
+    return this.hasClientEnded || this.hasTargetEnded ? Math.min(streamTimeoutMs, tunnelIdleMs) : tunnelIdleMs;
   }
 
   fromTarget(bytes: Uint8Array, start: number, end: number): void {

@@ -76,6 +76,8 @@ export interface Adapter {
   readonly looks: readonly Look[];
   /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
   readonly modelsMark?: number;
+  /** What tells of models as they come and go, for as long as it is read; undefined where there is none. */
+  readonly feed?: Feed | undefined;
   /** Whether that tells of all models that come and go, as far as one can see: then they are looked at more seldom. */
   readonly countsLoads?: boolean;
   /** Grows when an answer shows that another process gave it: then all is asked anew. */
@@ -110,6 +112,15 @@ export interface ModelCall {
   /** Of servers that answer when it is done: what the last answer, which is fine, proves. */
   readonly proves?: (answer: Answer) => Proof | undefined;
 }
+
+/** A path whose answer goes on, in server-sent events, for as long as somebody reads it. */
+export interface Feed {
+  readonly ask: Ask;
+  /** What the data of an event says: what is so of a model; that something is other; undefined where it says nothing. */
+  read(data: string): FeedNews | undefined;
+}
+
+export type FeedNews = { readonly model: string; readonly proof: Proof } | "other";
 
 /** What an answer proves before any look tells it (proofs.ts). */
 export interface Proof {

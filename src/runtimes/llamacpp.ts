@@ -9,14 +9,16 @@
  *   there are no metrics it takes their place.
  * - In router mode it starts a process for each model. /metrics wants the model's name then, and would load a model that
  *   is not loaded: only those that are get asked, and with autoload=false.
+ * - A router tells on /models/sse what happens to its models, as it happens, to whoever holds that open: since 2026.
  * - A router loads what it is asked for, unless it is started with --no-models-autoload, which it tells in /props.
  * - A model that sleeps wakes up by the next request: it counts as loaded.
  */
-import type { Answer, ModelCall } from "./adapter.ts";
-import { countAt, flagAt, itemsAt, jsonOf, listAt, memberAt, nameAt, numberAt, textAt } from "./json-answer.ts";
+import type { Answer, Feed, FeedNews, ModelCall } from "./adapter.ts";
+import { countAt, flagAt, itemsAt, jsonIn, jsonOf, listAt, memberAt, nameAt, numberAt, textAt } from "./json-answer.ts";
 import type { Figure, MetricMap } from "./metric-map.ts";
 import { capabilitiesOf, type ModelCard, modelCards } from "./openai-models.ts";
 import { callOf, post } from "./model-plans.ts";
+import { provesState } from "./proofs.ts";
 import type { EngineFigures, RuntimeReading } from "./reading.ts";
 import type { ModelState } from "../base/runtime-terms.ts";
 import {
@@ -82,9 +84,28 @@ export const LLAMACPP: AdapterTable = {
   looksNow,
   metrics: METRICS,
   finish,
+  feed: (known) => (isRouter(known) ? FEED : undefined),
   load: (model, _, __, known) => call("load", model, isRouter(known)),
   unload: (model, _, known) => call("unload", model, isRouter(known)),
 };
+
+const FEED: Feed = {
+  ask: { method: "GET", port: "api", path: "/models/sse", accept: "text/event-stream" },
+  read: readNews,
+};
+
+/** A model's events have its status as the list has it, or are of something else, such as a download. */
+function readNews(data: string): FeedNews | undefined {
+  const json = jsonIn(data);
+  const event = textAt(json, "event");
+  if (event === "models_reload") return "other";
+  const model = nameAt(json, "model");
+  const word = textAt(json, "data", "status");
+  if (model === undefined || (event !== "status_change" && event !== "model_status") || word === "") return undefined;
+  const { state, reason } = stateIn(memberAt(json, "data"), word);
+  const aliases = listAt(json, "data", "info", "aliases").flatMap((alias) => nameAt(alias) ?? []);
+  return { model, proof: provesState([model, ...aliases], state, reason) };
+}
 
 function isRouter({ told }: Known): boolean {
   return told.get(PROPS.name)?.notes?.["isRouter"] === true || told.get(MODELS.name)?.notes?.["isRouter"] === true;
@@ -146,16 +167,18 @@ function readModels(answer: Answer): Told | Refusal {
 
 function toldOf({ id, contextTokensMax, card }: ModelCard): ModelTold {
   const status = memberAt(card, "status");
-  const word = textAt(status, "value");
+  if (status === undefined) return { model: id, contextTokensMax, state: "loaded", reason: "" };
+  return { model: id, contextTokensMax, ...stateIn(status, textAt(status, "value")) };
+}
+
+function stateIn(status: unknown, word: string): { state: ModelState; reason: string } {
   const known = Object.hasOwn(STATES, word) ? STATES[word] : undefined;
-  const state = status === undefined ? "loaded" : (known ?? "available");
-  const hasFailed = state === "available" && flagAt(status, "failed") === true;
-  return {
-    model: id,
-    contextTokensMax,
-    state: hasFailed ? "failed" : state,
-    reason: hasFailed ? `its process ended with exit code ${numberAt(status, "exit_code") ?? "?"}` : "",
-  };
+  if (known !== undefined) return { state: known, reason: "" };
+  const exitCode = numberAt(status, "exit_code");
+  // Lists say that it failed, events only how it ended.
+  const hasFailed = flagAt(status, "failed") ?? (exitCode !== undefined && exitCode !== 0);
+  if (!hasFailed) return { state: "available", reason: "" };
+  return { state: "failed", reason: `its process ended with exit code ${exitCode ?? "?"}` };
 }
 
 function originalOf(model: string, { told }: Known): string {

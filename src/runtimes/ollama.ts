@@ -26,6 +26,7 @@ const LINE_CHARS_MAX = 4096;
 /** Where the last line of a long answer begins, at the earliest. */
 const TAIL_BYTES = 16_384;
 const PULL = "/api/pull";
+const RUNNING = "/api/ps";
 /** What is pulled or removed changes seldom; what is in memory is looked at each interval. */
 const TAGS_EVERY_MS = 20_000;
 
@@ -38,7 +39,7 @@ export const OLLAMA: AdapterTable = {
     get("identity", "/api/version", { read: readVersion }),
     get("health", "/"),
     get("models", "/api/tags", { read: readTags, everyMs: TAGS_EVERY_MS }),
-    get("models", "/api/ps", { read: readRunning }),
+    get("models", RUNNING, { read: readRunning }),
   ],
   finish: named,
   load,
@@ -122,7 +123,8 @@ function load(model: string, { source }: LoadOptions, { models }: RuntimeReading
   ];
   const patienceMs = here === undefined ? PULL_PATIENCE_MS : LOAD_PATIENCE_MS;
   // What was pulled just now is in no list yet, nor is what is known of it.
-  const proof = (): Proof | undefined => (here === undefined ? undefined : provesLoaded(namesOf(name)));
+  const proof = (): Proof | undefined =>
+    here === undefined ? undefined : { ...provesLoaded(namesOf(name)), toldBy: [RUNNING] };
   const call = callOf({ verb: "load", model: name, asks, patienceMs, progress: pullProgress, advice, proof });
   return {
     ...call,

@@ -75,11 +75,13 @@ export function provesLoaded(names: readonly string[], more: Partial<ModelReadin
 
 /** They are known, and not in memory. */
 export function provesAvailable(names: readonly string[]): Proof {
+  return provesState(names, "available");
+}
+
+/** Those of them that are known are so. */
+export function provesState(names: readonly string[], state: ModelState, reason = ""): Proof {
   return {
-    models: (before) =>
-      before.map((model) =>
-        names.includes(model.model) ? { ...model, state: "available" as const, reason: "" } : model,
-      ),
+    models: (before) => before.map((model) => (names.includes(model.model) ? { ...model, state, reason } : model)),
   };
 }
 

@@ -9,6 +9,7 @@ import type { FollowLines } from "../wire/prometheus-lines.ts";
 import {
   type Adapter,
   type Answer,
+  type Feed,
   type LoadOptions,
   type Look,
   type ModelCall,
@@ -30,12 +31,14 @@ export const MODELS_MAX = 1024;
 /** Figures that stay when nothing new is told of them. */
 const LASTING = ["kvCapacityTokens", "prefillTokensPerSecond", "decodeTokensPerSecond", "slots"] as const;
 
+const NOTHING_KNOWN: Known = { told: new Map(), notes: {}, named: [] };
+
 export class TableAdapter implements Adapter {
   readonly table: AdapterTable;
   readonly #pages: PageSet | undefined;
   readonly #told = new Map<string, { readonly told: Told; readonly atMs: number }>();
   #made: RuntimeReading | undefined;
-  #known: Known = { told: new Map(), notes: {}, named: [] };
+  #known: Known = NOTHING_KNOWN;
   #looks: readonly TableLook[];
   /** From then on some of what the reading tells is too old. */
   #untilMs = Infinity;
@@ -56,6 +59,10 @@ export class TableAdapter implements Adapter {
 
   get modelsMark(): number {
     return this.#pages?.modelsMark ?? 0;
+  }
+
+  get feed(): Feed | undefined {
+    return this.table.feed?.(this.#known);
   }
 
   get countsLoads(): boolean {
@@ -91,6 +98,7 @@ export class TableAdapter implements Adapter {
   restarted(): void {
     this.#pages?.clear();
     this.#told.clear();
+    this.#known = NOTHING_KNOWN;
     this.#made = undefined;
     this.#looks = this.table.looks;
   }

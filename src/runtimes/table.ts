@@ -3,7 +3,7 @@
  * models are loaded and let go. Adapters that come with infermesh are such tables, and so is what `--runtime generic`
  * reads of a file (runtime-map.ts). TableAdapter (table-adapter.ts) makes an adapter of one.
  */
-import type { Answer, LoadOptions, Look, ModelCall, Port, ReadFault } from "./adapter.ts";
+import type { Answer, Feed, LoadOptions, Look, ModelCall, Port, ReadFault } from "./adapter.ts";
 import type { MetricMap } from "./metric-map.ts";
 import type { EngineFigures, KvEventsTold, ModelReading, RuntimeKind, RuntimeReading } from "./reading.ts";
 
@@ -61,6 +61,7 @@ export interface AdapterTable {
   readonly metrics?: MetricMap;
   /** What is truly special: the reading as it would be, with what else is known. */
   readonly finish?: (reading: RuntimeReading, known: Known) => RuntimeReading;
+  readonly feed?: (known: Known) => Feed | undefined;
   readonly load?: (model: string, options: LoadOptions, reading: RuntimeReading, known: Known) => ModelCall | undefined;
   readonly unload?: (model: string, reading: RuntimeReading, known: Known) => ModelCall | undefined;
 }

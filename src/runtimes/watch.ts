@@ -28,7 +28,7 @@
  * less (up to 10 s apart). A look that its version does not have is tried again every five minutes.
  */
 import { assert } from "../base/assert.ts";
-import type { Adapter, Answer, Look, LookRole, Proof, Read } from "./adapter.ts";
+import type { Adapter, Answer, Feed, FeedNews, Look, LookRole, Proof, Read } from "./adapter.ts";
 import { AskBudget } from "./budget.ts";
 import { Proofs } from "./proofs.ts";
 import type { ModelReading, RuntimeReading } from "./reading.ts";
@@ -48,6 +48,8 @@ export interface WatchTake {
   readonly asks: readonly Look[];
   /** To be tried whether somebody listens; once, until connected or refused says so. */
   readonly connect: boolean;
+  /** To be asked for and read until it ends: `fed` and `feedEnded` say what comes of it. */
+  readonly feed: Feed | undefined;
   /** State, message or models are other than at the take before. */
   readonly changed: boolean;
   readonly wakeAtMs: number;
@@ -74,10 +76,15 @@ const BROKEN_MAX = 3;
 const EARLY_SHARE = 2 / 3;
 /** What is behind a beat by no more than this still belongs to it. */
 const LATE_SHARE = 1 / 4;
+/** Between two tries at a feed: at first, and more where it does not last so long. */
+const FEED_PAUSE_MS = 5000;
+const FEED_LASTS_MS = 60_000;
+/** One that has lasted so long is there, though nothing was told yet. */
+const FED_MS = 1000;
 /** Of the budget: what is asked so late in a beat leaves enough for the metrics of the next one to be in time. */
 const SOON_LEAVES = 0.2;
-/** Where the metrics count who loads models, the list is looked at so many times more seldom. */
-const COUNTED_TIMES = 3;
+/** Where metrics count who loads models, or a feed tells of them, the list is looked at so many times more seldom. */
+const TOLD_TIMES = 3;
 /** Of two that may be asked the lower one is. Who it is has 0. */
 const URGENT_RANK = 1;
 const MAIN_RANK = 2;
@@ -154,6 +161,11 @@ export class Watch {
   /** When models were to be looked at last because of a hint. */
   #hintedAtMs = -Infinity;
   readonly #proofs = new Proofs();
+  /** Since when its feed is read; undefined where none is. */
+  #fedSinceMs: number | undefined;
+  #feedAtMs = -Infinity;
+  #feedPauseMs = FEED_PAUSE_MS;
+  #feed: Feed | undefined;
   #models: readonly ModelReading[] = [];
   #changed = false;
   #wakeAtMs = 0;
@@ -262,9 +274,35 @@ export class Watch {
     this.#plan(nowMs);
   }
 
-  /** Its models were changed by us: they are looked at as soon as may be. */
+  /** What its feed says is so, which may be known, or a hint. */
+  fed(news: FeedNews, nowMs: number): void {
+    if (news === "other") {
+      this.#lookAtModels(nowMs);
+      this.#plan(nowMs);
+    } else {
+      const { models } = this.reading(nowMs);
+      if (!areSame(models, news.proof.models(models))) this.proved(news.model, news.proof, nowMs);
+    }
+  }
+
+  /** It is asked for again, later each time where it does not last. */
+  feedEnded(isAbsent: boolean, nowMs: number): void {
+    const lastedMs = nowMs - (this.#fedSinceMs ?? nowMs);
+    this.#fedSinceMs = undefined;
+    this.#feedPauseMs = lastedMs > FEED_LASTS_MS ? FEED_PAUSE_MS : Math.min(ABSENT_EVERY_MS, this.#feedPauseMs * 2);
+    this.#feedAtMs = nowMs + (isAbsent ? ABSENT_EVERY_MS : this.#feedPauseMs);
+    this.#plan(nowMs);
+  }
+
+  /** It is there: a server that does not have it says so at once. */
+  #isFed(nowMs: number): boolean {
+    return this.#fedSinceMs !== undefined && nowMs - this.#fedSinceMs >= FED_MS;
+  }
+
+  /** Its models are changed by us: they are looked at as soon as may be, but where a feed tells it at once. */
   hurry(nowMs: number): void {
-    this.#dueBy(nowMs, this.#ofModels());
+    if (this.#isFed(nowMs)) this.#confirm(this.#beatBy(nowMs + 1, 0), this.#ofModels());
+    else this.#dueBy(nowMs, this.#ofModels());
     this.#plan(nowMs);
   }
 
@@ -287,8 +325,9 @@ export class Watch {
     return this.#tellingOf(proof).every(({ toldAtMs }) => toldAtMs > sinceMs);
   }
 
-  /** Whether all that tells of its models was asked since then, and has answered or failed. */
+  /** Whether all that tells of its models was asked since then, and has answered or failed; or need not be asked. */
   hasLookedAtModels(sinceMs: number): boolean {
+    if (this.#isFed(this.#nowMs)) return true;
     return this.#ofModels().every((watched) => watched.askedAtMs >= sinceMs && watched !== this.#underWay);
   }
 
@@ -310,11 +349,12 @@ export class Watch {
     const taken = {
       asks: this.#ask === undefined ? [] : [this.#ask],
       connect: this.#connect,
+      feed: this.#feed,
       changed,
       wakeAtMs: this.#wakeAtMs,
     };
     this.#models = models;
-    this.#ask = undefined;
+    this.#ask = this.#feed = undefined;
     this.#connect = this.#changed = false;
     return taken;
   }
@@ -384,7 +424,8 @@ export class Watch {
       return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
     }
     if (look.role === "models") {
-      return Math.max(leastMs, modelsIntervalMs * (this.#adapter.countsLoads === true ? COUNTED_TIMES : 1));
+      const isTold = this.#adapter.countsLoads === true || this.#isFed(this.#nowMs);
+      return Math.max(leastMs, modelsIntervalMs * (isTold ? TOLD_TIMES : 1));
     }
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
@@ -514,7 +555,7 @@ export class Watch {
     }
     const hungAtMs =
       this.#isSilent && this.#state !== "unresponsive" ? this.#heardAtMs + this.#config.unresponsiveMs : Infinity;
-    this.#wakeAtMs = Math.min(this.#isConnecting ? Infinity : this.#connectAtMs, hungAtMs);
+    this.#wakeAtMs = Math.min(this.#isConnecting ? Infinity : this.#connectAtMs, hungAtMs, this.#planFeed(nowMs));
     const next = this.#underWay !== undefined || this.#gone !== "" ? undefined : this.#next(nowMs);
     if (next === undefined) return;
     const atMs = this.#mayAtMs(next, nowMs);
@@ -527,6 +568,18 @@ export class Watch {
     this.#ask = next.look;
     next.askedAtMs = nowMs;
     next.haste = "none";
+  }
+
+  /** Asks for its feed where it may, before all else, since it saves so much of it; else when that is. */
+  #planFeed(nowMs: number): number {
+    const { feed } = this.#adapter;
+    if (feed === undefined || this.#fedSinceMs !== undefined || !this.isReady) return Infinity;
+    const atMs = Math.max(this.#feedAtMs, this.#budget.nextMs(nowMs, 0));
+    if (atMs > nowMs) return atMs;
+    this.#budget.spend(nowMs);
+    this.#fedSinceMs = nowMs;
+    this.#feed = feed;
+    return Infinity;
   }
 
   /** What is asked next. */

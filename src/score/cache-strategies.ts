@@ -1,6 +1,6 @@
 /** Strategies that know what targets have cached of a prompt. `strategies.ts` tells where they come from. */
 import type { Prng } from "../base/prng.ts";
-import { extremes, least, loadOf } from "./choices.ts";
+import { extremes, fillLoads, leastCost } from "./choices.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 const MATCH_THRESHOLD = 0.5;
@@ -8,23 +8,30 @@ const IMBALANCE = 32;
 const IMBALANCE_RATIO = 1.1;
 
 export function cacheAware(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const { fewest, most } = extremes(view, (target) => view.active[target]!);
+  const { count, active, matchedTokens, cachedBlocks, costs } = view;
+  const { fewest, most } = extremes(view, active);
   if (most - fewest > IMBALANCE && most > IMBALANCE_RATIO * fewest) {
-    return least(view, prng, (target) => loadOf(view, target));
+    fillLoads(view);
+    return leastCost(view, prng);
   }
-  const closest = least(view, prng, (target) => -view.matchedTokens[target]!);
-  if (closest >= 0 && view.matchedTokens[closest]! > MATCH_THRESHOLD * wanted.promptTokens) return closest;
-  return least(view, prng, (target) => view.cachedBlocks[target]!);
+  for (let target = 0; target < count; target += 1) costs[target] = -matchedTokens[target]!;
+  const closest = leastCost(view, prng);
+  if (closest >= 0 && matchedTokens[closest]! > MATCH_THRESHOLD * wanted.promptTokens) return closest;
+  costs.set(cachedBlocks);
+  return leastCost(view, prng);
 }
 
 export function pickerBlend(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const waiting = (target: number): number => view.waiting[target]! / view.weight[target]!;
-  const { fewest, most } = extremes(view, waiting);
-  return least(view, prng, (target) => {
-    const prefix = view.matchedTokens[target]! / Math.max(1, wanted.promptTokens);
-    const queue = most > fewest ? (most - waiting(target)) / (most - fewest) : 1;
-    return -(3 * prefix + 2 * queue + 2 * (1 - view.kvUsage[target]!));
-  });
+  const { count, waiting, weight, matchedTokens, kvUsage, costs } = view;
+  const promptTokens = Math.max(1, wanted.promptTokens);
+  for (let target = 0; target < count; target += 1) costs[target] = waiting[target]! / weight[target]!;
+  const { fewest, most } = extremes(view, costs);
+  for (let target = 0; target < count; target += 1) {
+    const prefix = matchedTokens[target]! / promptTokens;
+    const queue = most > fewest ? (most - costs[target]!) / (most - fewest) : 1;
+    costs[target] = -(3 * prefix + 2 * queue + 2 * (1 - kvUsage[target]!));
+  }
+  return leastCost(view, prng);
 }
 
 const STICKY_SHARE = 0.8;
@@ -33,19 +40,28 @@ const STICKY_SECONDS_MAX = 18;
 const STICKY_TOKENS_PER_SECOND = 15_928;
 
 export function stickyPicker(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const tokens = (target: number): number => view.queuedTokens[target]! / view.weight[target]!;
-  const isHome = (target: number): boolean => view.matchedTokens[target]! >= STICKY_SHARE * wanted.promptTokens;
-  const best = least(view, prng, tokens);
-  const home = least(view, prng, (target) => (isHome(target) ? tokens(target) : Infinity));
-  if (home < 0 || !isHome(home)) return best;
-  return (tokens(home) - tokens(best)) / STICKY_TOKENS_PER_SECOND > STICKY_SECONDS_MAX ? best : home;
+  const { count, queuedTokens, weight, matchedTokens, costs } = view;
+  const homeTokens = STICKY_SHARE * wanted.promptTokens;
+  for (let target = 0; target < count; target += 1) costs[target] = queuedTokens[target]! / weight[target]!;
+  const best = leastCost(view, prng);
+  for (let target = 0; target < count; target += 1)
+    if (!(matchedTokens[target]! >= homeTokens)) costs[target] = Infinity;
+  const home = leastCost(view, prng);
+  if (home < 0 || !(matchedTokens[home]! >= homeTokens)) return best;
+  const more = queuedTokens[home]! / weight[home]! - queuedTokens[best]! / weight[best]!;
+  return more / STICKY_TOKENS_PER_SECOND > STICKY_SECONDS_MAX ? best : home;
 }
 
 const DYNAMO_BLOCK_TOKENS = 64;
 
 /** Dynamo: prefill blocks that would wait, its own less what overlaps, and blocks of what is decoded. */
-export function kvCost(view: TargetView, target: number, wanted: Wanted): number {
-  const fresh = Math.max(0, wanted.promptTokens - view.matchedTokens[target]!);
-  const tokens = view.queuedTokens[target]! + fresh + view.contextTokens[target]!;
-  return tokens / DYNAMO_BLOCK_TOKENS / view.weight[target]!;
+export function kvCost(view: TargetView, prng: Prng, wanted: Wanted): number {
+  const { count, queuedTokens, contextTokens, matchedTokens, weight, costs } = view;
+  const { promptTokens } = wanted;
+  for (let target = 0; target < count; target += 1) {
+    const fresh = Math.max(0, promptTokens - matchedTokens[target]!);
+    const tokens = queuedTokens[target]! + fresh + contextTokens[target]!;
+    costs[target] = tokens / DYNAMO_BLOCK_TOKENS / weight[target]!;
+  }
+  return leastCost(view, prng);
 }

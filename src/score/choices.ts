@@ -2,7 +2,7 @@
 import type { Prng } from "../base/prng.ts";
 import type { TargetView } from "./view.ts";
 
-/** The one with the least of `view.costs`; of equals one is drawn. */
+/** The one with the least of `view.costs`, which whoever asks has filled in; of equals one is drawn. */
 export function leastCost(view: TargetView, prng: Prng): number {
   const { count, routable, costs } = view;
   let best = Infinity;
@@ -19,13 +19,6 @@ export function leastCost(view: TargetView, prng: Prng): number {
     if (ties === 1 || prng.isOneIn(ties)) found = target;
   }
   return found;
-}
-
-/** Of equals one is drawn. */
-export function least(view: TargetView, prng: Prng, cost: (target: number) => number): number {
-  const { count, routable, costs } = view;
-  for (let target = 0; target < count; target += 1) costs[target] = routable[target] === 0 ? Infinity : cost(target);
-  return leastCost(view, prng);
 }
 
 /** One that is routable, by weight, other than `but` where there is another. */
@@ -59,19 +52,23 @@ export function loadOf(view: TargetView, target: number): number {
   return (view.active[target]! + 1) / view.weight[target]!;
 }
 
+/** That of all targets, into `view.costs`. */
+export function fillLoads({ count, active, weight, costs }: TargetView): void {
+  for (let target = 0; target < count; target += 1) costs[target] = (active[target]! + 1) / weight[target]!;
+}
+
 /** The fewest and the most of the routable ones. */
 export function extremes(
-  view: TargetView,
-  figure: (target: number) => number,
+  { count, routable }: TargetView,
+  column: Float64Array,
 ): { readonly fewest: number; readonly most: number } {
-  const { count, routable } = view;
   let fewest = Infinity;
   let most = -Infinity;
   for (let target = 0; target < count; target += 1) {
     if (routable[target] === 0) continue;
-    const of = figure(target);
-    fewest = Math.min(fewest, of);
-    most = Math.max(most, of);
+    const of = column[target]!;
+    if (of < fewest) fewest = of;
+    if (of > most) most = of;
   }
   return { fewest, most };
 }

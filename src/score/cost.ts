@@ -177,6 +177,8 @@ const SECONDS_MAX = 1e6;
 /** A full target's tokens in flight must stay below 2^31: see `promptTokensMax` in proxy/settings.ts. */
 const CAPACITY_MAX = 16_000;
 const RTT_MS_MAX = 60_000;
+/** What begins to compute at a fuller cache may be preempted. */
+export const KV_USAGE_MAX = 0.98;
 const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
 
@@ -212,6 +214,8 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     kvPerToken: capacityTokens > 0 ? kvScale / Math.max(1, capacityTokens) : 0,
     penaltySeconds: penaltySeconds(sample, context, config),
     capacity: context.ready ? Math.min(CAPACITY_MAX, Math.floor(slots * (1 + config.queuePerSlot))) : 0,
+    isPaced: rate(sample?.prefillTokensPerSecond) !== undefined,
+    isKvFull: kvUsed >= KV_USAGE_MAX,
   };
 }
 

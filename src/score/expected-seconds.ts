@@ -61,9 +61,14 @@ function secondsOf(
   kvPerToken: number,
   penalty: number,
 ): number {
-  const fresh = Math.max(0, promptTokens - matched);
-  const price = 1 + missWeight * Math.min(1, before * seconds);
-  const waiting = Math.max(0, active + 1 - slots);
-  const excess = Math.max(0, kvOffset + (before + fresh) * kvPerToken);
+  // Comparisons, since Math.max also tells zeros apart, which takes longer than all the rest.
+  const rest = promptTokens - matched;
+  const fresh = rest < 0 ? 0 : rest;
+  const behind = before * seconds;
+  const price = 1 + missWeight * (behind > 1 ? 1 : behind);
+  const over = active + 1 - slots;
+  const waiting = over < 0 ? 0 : over;
+  const above = kvOffset + (before + fresh) * kvPerToken;
+  const excess = above < 0 ? 0 : above;
   return (before + fresh * price) * seconds + active * perActive + waiting * perQueued + excess * excess + penalty;
 }

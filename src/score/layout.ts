@@ -111,6 +111,9 @@ export const BLOCK_WORD = {
   used: 962,
   /** The model + 1, or 0 while the block is in the pool. */
   model: 963,
+  /** A bit for each lane, in two words: it tells how fast it computes prompts; and its KV cache is full. Main thread. */
+  paced: 964,
+  kvFull: 966,
 } as const;
 
 /** Bytes of a pick request. */

@@ -10,8 +10,8 @@
  * Where nobody is in time, and where nothing distinguishes them, it is the soonest: `ttft`.
  */
 import type { Prng } from "../base/prng.ts";
-import { least } from "./choices.ts";
-import { expectedSeconds } from "./expected-seconds.ts";
+import { extremes, leastCost } from "./choices.ts";
+import { expectedSeconds, fillExpectedSeconds } from "./expected-seconds.ts";
 import type { TargetView, Wanted } from "./view.ts";
 
 /** By priority: how many times the expected time must fit into what is left. */
@@ -29,73 +29,92 @@ const BEHIND_SECONDS = 0.15;
 const TOKENS_ALIKE = 64;
 
 export function slowestInTime(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const isInTime = inTime(view, wanted);
-  const fresh = (target: number): number => freshTokens(view, target, wanted);
-  const work = lowest(view, (target) => (isInTime(target) ? fresh(target) : Infinity));
-  const isLeastWork = (target: number): boolean => isInTime(target) && fresh(target) <= work * ALIKE + TOKENS_ALIKE;
-  const speed = (target: number): number => view.secondsPerPrefillToken[target]!;
-  const slowest = -lowest(view, (target) => (isLeastWork(target) ? -speed(target) : Infinity));
-  const isChosen = (target: number): boolean => isLeastWork(target) && speed(target) * ALIKE >= slowest;
-  return soonest(view, prng, wanted, work === Infinity ? null : isChosen);
+  const { count, marks, matchedTokens, secondsPerPrefillToken } = view;
+  const { promptTokens } = wanted;
+  markInTime(view, wanted);
+  let work = Infinity;
+  for (let target = 0; target < count; target += 1) {
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    if (marks[target] === 1 && fresh < work) work = fresh;
+  }
+  if (work === Infinity) return soonest(view, prng, wanted, false);
+  const most = work * ALIKE + TOKENS_ALIKE;
+  let slowest = -Infinity;
+  for (let target = 0; target < count; target += 1) {
+    if (marks[target] === 0) continue;
+    const seconds = secondsPerPrefillToken[target]!;
+    if (freshTokens(promptTokens, matchedTokens[target]!) > most) marks[target] = 0;
+    else if (seconds > slowest) slowest = seconds;
+  }
+  for (let target = 0; target < count; target += 1) {
+    if (secondsPerPrefillToken[target]! * ALIKE < slowest) marks[target] = 0;
+  }
+  return soonest(view, prng, wanted, true);
 }
 
 export function cheapestInTime(view: TargetView, prng: Prng, wanted: Wanted): number {
-  const isInTime = inTime(view, wanted);
+  const { count, marks, costs, matchedTokens, pricePerHour, secondsPerPrefillToken, active } = view;
+  const { promptTokens } = wanted;
+  markInTime(view, wanted);
   const unknown = dearest(view);
-  const money = (target: number): number => {
-    const tokens = freshTokens(view, target, wanted) + ANSWER_TOKENS;
-    const price = view.pricePerHour[target]!;
-    return (price > 0 ? price : unknown) * tokens * view.secondsPerPrefillToken[target]!;
-  };
-  const cheapest = lowest(view, (target) => (isInTime(target) ? money(target) : Infinity));
-  if (cheapest === Infinity) return soonest(view, prng, wanted, null);
+  let cheapest = Infinity;
+  for (let target = 0; target < count; target += 1) {
+    const tokens = freshTokens(promptTokens, matchedTokens[target]!) + ANSWER_TOKENS;
+    const price = pricePerHour[target]!;
+    const money = (price > 0 ? price : unknown) * tokens * secondsPerPrefillToken[target]!;
+    costs[target] = money;
+    if (marks[target] === 1 && money < cheapest) cheapest = money;
+  }
+  if (cheapest === Infinity) return soonest(view, prng, wanted, false);
   // A step costs much the same whatever its batch: who joins the most shares it with the most.
-  const isChosen = (target: number): boolean => isInTime(target) && money(target) <= cheapest * ALIKE;
-  return least(view, prng, (target) => (isChosen(target) ? -view.active[target]! : Infinity));
+  for (let target = 0; target < count; target += 1) {
+    const isChosen = marks[target] === 1 && costs[target]! <= cheapest * ALIKE;
+    costs[target] = isChosen ? -active[target]! : Infinity;
+  }
+  return leastCost(view, prng);
 }
 
 /** A price that nobody has told is taken for the highest that somebody did. */
 function dearest(view: TargetView): number {
-  const highest = -lowest(view, (target) => -view.pricePerHour[target]!);
-  return highest > 0 ? highest : 1;
+  const { most } = extremes(view, view.pricePerHour);
+  return most > 0 ? most : 1;
 }
 
-function freshTokens(view: TargetView, target: number, { promptTokens }: Wanted): number {
-  return Math.max(1, promptTokens - view.matchedTokens[target]!);
+function freshTokens(promptTokens: number, matchedTokens: number): number {
+  const rest = promptTokens - matchedTokens;
+  return rest < 1 ? 1 : rest;
 }
 
-function inTime(view: TargetView, wanted: Wanted): (target: number) => boolean {
-  const { leftMs = Infinity, gapMs = Infinity, priority = 1 } = wanted;
-  const margin = 1000 * (MARGINS[priority] ?? MARGIN_USUAL);
+/** Marks the routable targets that are in time. Fills in the costs, too, with what isn't to be used. */
+function markInTime(view: TargetView, wanted: Wanted): void {
+  const { count, routable, marks, costs, matchedTokens, queuedTokens, secondsPerPrefillToken } = view;
+  const { active, running, stepSeconds, secondsPerActive } = view;
+  const { promptTokens, leftMs = Infinity, gapMs = Infinity, priority = 1 } = wanted;
+  const left = leftMs / (1000 * (MARGINS[priority] ?? MARGIN_USUAL));
+  const gap = gapMs / GAP_MARGIN;
   // Whether it makes others wait is no matter of its own time.
-  const alone = { ...wanted, missWeight: 0 };
-  return (target) => {
-    if (expectedSeconds(view, target, alone) > leftMs / margin || gapSeconds(view, target) > gapMs / GAP_MARGIN)
-      return false;
-    const seconds = view.secondsPerPrefillToken[target]!;
-    return (
-      view.queuedTokens[target]! * seconds <= Math.max(BEHIND_SECONDS, freshTokens(view, target, wanted) * seconds)
-    );
-  };
-}
-
-/** Between two tokens, with the request among those that are there. */
-function gapSeconds(view: TargetView, target: number): number {
-  const more = Math.max(0, view.active[target]! + 1 - view.running[target]!);
-  return view.stepSeconds[target]! + more * view.secondsPerActive[target]!;
-}
-
-function soonest(view: TargetView, prng: Prng, wanted: Wanted, among: ((target: number) => boolean) | null): number {
-  const seconds = (target: number): number => expectedSeconds(view, target, wanted);
-  if (among === null) return least(view, prng, seconds);
-  return least(view, prng, (target) => (among(target) ? seconds(target) : Infinity));
-}
-
-/** The least of the routable ones' figures. */
-function lowest(view: TargetView, figure: (target: number) => number): number {
-  let found = Infinity;
-  for (let target = 0; target < view.count; target += 1) {
-    if (view.routable[target] === 1) found = Math.min(found, figure(target));
+  fillExpectedSeconds(view, { ...wanted, missWeight: 0 });
+  for (let target = 0; target < count; target += 1) {
+    const seconds = secondsPerPrefillToken[target]!;
+    const fresh = freshTokens(promptTokens, matchedTokens[target]!);
+    // Between two tokens, with the request among those that are there.
+    const since = active[target]! + 1 - running[target]!;
+    const between = stepSeconds[target]! + (since < 0 ? 0 : since) * secondsPerActive[target]!;
+    const isInTime = !(costs[target]! > left || between > gap);
+    const queued = queuedTokens[target]! * seconds;
+    const isAhead = queued <= BEHIND_SECONDS || queued <= fresh * seconds;
+    marks[target] = routable[target] === 1 && isInTime && isAhead ? 1 : 0;
   }
-  return found;
+}
+
+/** Of all, or of those that are marked. */
+function soonest(view: TargetView, prng: Prng, wanted: Wanted, isMarked: boolean): number {
+  const { count, marks, costs } = view;
+  if (!isMarked) fillExpectedSeconds(view, wanted);
+  else {
+    for (let target = 0; target < count; target += 1) {
+      costs[target] = marks[target] === 1 ? expectedSeconds(view, target, wanted) : Infinity;
+    }
+  }
+  return leastCost(view, prng);
 }

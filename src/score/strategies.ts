@@ -17,7 +17,7 @@
  */
 import { Prng } from "../base/prng.ts";
 import { cacheAware, kvCost, pickerBlend, stickyPicker } from "./cache-strategies.ts";
-import { drawn, least, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
+import { drawn, fillLoads, leastCost, lesserOfTwo, loadOf } from "./choices.ts";
 import { PeakEwma, RoundRobin } from "./classic-strategies.ts";
 import { fillExpectedSeconds } from "./expected-seconds.ts";
 import { Prequal } from "./prequal.ts";
@@ -60,12 +60,12 @@ type Choose = (view: TargetView, prng: Prng, wanted: Wanted) => number;
 /** Those that remember nothing. */
 const RULES: Readonly<Partial<Record<ArrivalStrategy, Rule>>> = {
   random: { choose: (view, prng) => drawn(view, prng, -1) },
-  "least-request": { choose: (view, prng) => least(view, prng, (target) => loadOf(view, target)) },
+  "least-request": { choose: leastLoaded },
   p2c: { choose: (view, prng) => lesserOfTwo(view, prng, (target) => loadOf(view, target)) },
   "cache-aware": { choose: cacheAware, needsPrefixes: true },
   "epp-blend": { choose: pickerBlend, needsPrefixes: true },
   "epp-default": { choose: stickyPicker, needsPrefixes: true },
-  "kv-cost": { choose: leastBy(kvCost), needsPrefixes: true, needsContexts: true },
+  "kv-cost": { choose: kvCost, needsPrefixes: true, needsContexts: true },
   ttft: { choose: leastExpected, needsPrefixes: true, needsFigures: true },
   slo: { choose: slowestInTime, needsPrefixes: true, needsFigures: true },
   cost: { choose: cheapestInTime, needsPrefixes: true, needsFigures: true },
@@ -100,6 +100,7 @@ function leastExpected(view: TargetView, prng: Prng, wanted: Wanted): number {
   return leastCost(view, prng);
 }
 
-function leastBy(cost: (view: TargetView, target: number, wanted: Wanted) => number): Choose {
-  return (view, prng, wanted) => least(view, prng, (target) => cost(view, target, wanted));
+function leastLoaded(view: TargetView, prng: Prng): number {
+  fillLoads(view);
+  return leastCost(view, prng);
 }

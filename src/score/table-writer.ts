@@ -11,6 +11,7 @@
 
 import { assert } from "../base/assert.ts";
 import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, HEADER, MODELS_WORD, rowWord } from "./layout.ts";
+import { mark } from "./row-marks.ts";
 import { NO_SIDES, RowSides, type SideFigures } from "./row-sides.ts";
 import type { ScoreTable } from "./table.ts";
 
@@ -35,6 +36,10 @@ export interface RowValues {
   readonly penaltySeconds: number;
   /** Most requests active at once; 0 while not routable. */
   readonly capacity: number;
+  /** The target tells how fast it computes prompts. */
+  readonly isPaced?: boolean;
+  /** Its KV cache is full: what begins to compute there may be preempted. */
+  readonly isKvFull?: boolean;
 }
 
 const FLOAT_COLUMNS = [
@@ -236,6 +241,8 @@ export class TableWriter {
       }
       shift(words, word + lane, COLUMN.activeOffset, COLUMN.activeRequests, values?.activeOffset ?? 0);
       shift(words, word + lane, COLUMN.tokenOffset, COLUMN.queuedTokens, values?.tokenOffset ?? 0);
+      mark(words, word, lane, BLOCK_WORD.paced, values?.isPaced === true);
+      mark(words, word, lane, BLOCK_WORD.kvFull, values?.isKvFull === true);
     });
   }
 

@@ -40,8 +40,9 @@ export class TargetView {
   readonly penaltySeconds: Float64Array;
   /** 0: no request may be sent there. */
   readonly routable: Uint8Array;
-  /** Scratch of the strategy that is asked: what it takes each for. */
+  /** Scratch of the strategy that is asked: what it takes each for, and which of them it means. */
   readonly costs: Float64Array;
+  readonly marks: Uint8Array;
 
   constructor(count: number) {
     const column = (): Float64Array => new Float64Array(count);
@@ -66,6 +67,7 @@ export class TargetView {
     this.penaltySeconds = column();
     this.routable = new Uint8Array(count).fill(1);
     this.costs = column();
+    this.marks = new Uint8Array(count);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a router's cost of a node is made of, from the node's sample by the router's own code (score/cost.ts). */
 import { defaultsOf } from "../base/settings-reading.ts";
-import { costSettings, rowValues, UNROUTABLE } from "../score/cost.ts";
+import { costSettings, type RowContext, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { stepOf } from "../score/row-sides.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
@@ -24,45 +24,52 @@ const UNTOLD = {
   loadSeconds: undefined,
 } as const satisfies Partial<ModelSample>;
 
-/** What is known of a node beside its samples. */
-export interface KnownNode {
-  readonly config: BatchingConfig;
-  /** Tokens a second that its prompts are taken to be computed at. */
-  readonly prefillRate: number;
-  /** There and back. */
-  readonly rttMs: number;
-  readonly weight: number;
-}
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** Without a sample it is judged by what is known of such nodes. */
-export function fillFigures(
-  view: TargetView,
-  target: number,
-  { config, prefillRate, rttMs, weight }: KnownNode,
-  samples: NodeSamples | null,
-): void {
-  const decodeRate = samples?.decodeRate[target] ?? NaN;
-  const sample: ModelSample = {
-    ...UNTOLD,
-    runningRequests: samples?.running[target] ?? 0,
-    waitingRequests: samples?.waiting[target] ?? 0,
-    queuedPrefillTokens: samples?.queuedTokens[target] ?? 0,
-    kvUsage: samples?.kvUsage[target] ?? 0,
-    kvCapacityTokens: config.kvBlocks * config.blockTokens,
-    prefillTokensPerSecond: prefillRate,
-    decodeTokensPerSecond: Number.isNaN(decodeRate) ? undefined : decodeRate,
-    slots: config.runningMax,
-  };
-  const values = rowValues(sample, { ...UNROUTABLE, ready: true, rttMs, weight }, COST);
-  view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
-  view.secondsPerActive[target] = values.secondsPerActive;
-  view.slots[target] = values.slots;
-  view.secondsPerQueuedRequest[target] = values.secondsPerQueuedRequest;
-  view.kvOffset[target] = values.kvOffset;
-  view.kvPerToken[target] = values.kvPerToken;
-  view.penaltySeconds[target] = values.penaltySeconds;
-  view.weight[target] = weight;
-  const { stepSeconds, running } = stepOf(sample);
-  view.stepSeconds[target] = stepSeconds;
-  view.running[target] = running;
+/** Of one node. What changes is written into the same sample and context each time: there are many of each. */
+export class NodeFigures {
+  readonly #sample: Changing<ModelSample>;
+  readonly #context: Changing<RowContext>;
+
+  /** Until it has told anything it is judged by what is known of such nodes. `prefillRate`: what it is taken for. */
+  constructor(config: BatchingConfig, prefillRate: number, rttMs: number, weight: number) {
+    this.#sample = {
+      ...UNTOLD,
+      runningRequests: 0,
+      waitingRequests: 0,
+      queuedPrefillTokens: 0,
+      kvUsage: 0,
+      kvCapacityTokens: config.kvBlocks * config.blockTokens,
+      prefillTokensPerSecond: prefillRate,
+      decodeTokensPerSecond: undefined,
+      slots: config.runningMax,
+    };
+    this.#context = { ...UNROUTABLE, ready: true, rttMs, weight };
+  }
+
+  /** A sample of it came. */
+  told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number): void {
+    const sample = this.#sample;
+    const rate = decodeRate[place]!;
+    sample.runningRequests = running[place]!;
+    sample.waitingRequests = waiting[place]!;
+    sample.queuedPrefillTokens = queuedTokens[place]!;
+    sample.kvUsage = kvUsage[place]!;
+    sample.decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
+  }
+
+  fill(view: TargetView, target: number): void {
+    const values = rowValues(this.#sample, this.#context, COST);
+    view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
+    view.secondsPerActive[target] = values.secondsPerActive;
+    view.slots[target] = values.slots;
+    view.secondsPerQueuedRequest[target] = values.secondsPerQueuedRequest;
+    view.kvOffset[target] = values.kvOffset;
+    view.kvPerToken[target] = values.kvPerToken;
+    view.penaltySeconds[target] = values.penaltySeconds;
+    view.weight[target] = this.#context.weight;
+    const { stepSeconds, running } = stepOf(this.#sample);
+    view.stepSeconds[target] = stepSeconds;
+    view.running[target] = running;
+  }
 }

@@ -2,6 +2,7 @@
 import { LateRoom } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
+import { KV_USAGE_MAX } from "../score/cost.ts";
 import { type Strategy, TargetView } from "../score/view.ts";
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
@@ -11,10 +12,7 @@ import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
-import { fillFigures, type KnownNode } from "./sim-figures.ts";
-
-/** What begins to compute at a fuller cache may be preempted. */
-const KV_USAGE_MAX = 0.98;
+import { NodeFigures } from "./sim-figures.ts";
 
 export interface RouterSpec {
   /** Chooses as a request comes; a configuration holds it back and binds it late. */
@@ -42,7 +40,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #nodes: readonly KnownNode[];
+  readonly #figures: readonly NodeFigures[];
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
@@ -79,14 +77,11 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#nodes = nodes.map((config, target) => ({
-      config,
-      prefillRate: rates[target]!,
-      rttMs: 2 * waysMs[target]!,
-      weight: spec.weights?.[target] ?? 1,
-    }));
-    for (const [target, node] of this.#nodes.entries()) {
-      fillFigures(this.#view, target, node, null);
+    this.#figures = nodes.map(
+      (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
+    );
+    for (const [target, figures] of this.#figures.entries()) {
+      figures.fill(this.#view, target);
       this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
     }
     this.#patienceMs = spec.patienceMs ?? Infinity;
@@ -269,6 +264,7 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
+    const needsFigures = this.#strategy?.needsFigures === true;
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
       if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
@@ -277,7 +273,10 @@ export class SimRouter {
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (this.#strategy?.needsFigures === true) fillFigures(view, target, this.#nodes[target]!, samples);
+      if (needsFigures) {
+        this.#figures[target]!.told(samples, target);
+        this.#figures[target]!.fill(view, target);
+      }
       this.#renew(target);
     }
     this.serve(nowMs);

@@ -4,6 +4,7 @@ import { list } from "../base/settings-collections.ts";
 import { choice, type Complaint, duration, flag, section, text, type Infer } from "../base/settings.ts";
 import { loadTimeSettings } from "../runtimes/load-times.ts";
 import { watchSettings } from "../runtimes/settings.ts";
+import { unclearRole } from "./runtime-serving.ts";
 import { AUTO, runtimeField, type RuntimeSpec } from "./runtime-spec.ts";
 
 const RUNTIMES_MAX = 32;
@@ -77,6 +78,8 @@ export function runtimesComplaints(runtimes: readonly RuntimeSpec[]): readonly C
   if (kinds.includes("none") && kinds.length > 1) return [{ path, found: kinds.join(" "), expected: "none alone" }];
   if (kinds.filter((kind) => kind === "auto").length > 1)
     return [{ path, found: kinds.join(" "), expected: "auto once" }];
+  const unclear = unclearRole(runtimes);
+  if (unclear !== "") return [{ path, found: unclear, expected: "a name of its own for each runtime with a role" }];
   return twice === undefined ? [] : [{ path, found: twice, expected: "a name of its own for each runtime" }];
 }
 

@@ -16,6 +16,7 @@ import type { KvEventsPlace } from "./kv-events.ts";
 import { KV_KEYS, kvEventsOf, writeKvEvents } from "./runtime-kv.ts";
 import { RUNTIME_KINDS, type RuntimeKind } from "../runtimes/reading.ts";
 import { type Secret, shownSecret } from "./runtime-secret.ts";
+import { modelsOf, ROLE_KEYS, roleOfSpec, writeRole } from "./runtime-serving.ts";
 import { headersOf, secretOf, TOKEN, within } from "./runtime-spec-secrets.ts";
 import { formatRuntimeUrl, parseRuntimeUrl, type RuntimeUrl, URL_EXPECTED } from "./runtime-url.ts";
 
@@ -37,6 +38,8 @@ export interface RuntimeSpec {
   readonly kvEvents: KvEventsPlace | undefined;
   /** That are asked about, of one that does not list them. */
   readonly models: readonly string[];
+  /** The part of requests that it computes, as labels have it (fleet/role.ts); "": all of them. */
+  readonly role: string;
   /** Of a generic one: the file that says what its metrics mean. */
   readonly map: string;
   readonly apiKey: Secret | undefined;
@@ -58,9 +61,6 @@ export interface RuntimeSpec {
 /** An endpoint is called after its runtime, with a few letters more, and may have 64. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$/;
 const NAME_EXPECTED = "1 to 48 letters, digits, ., _ or -";
-/** As many as are asked about (runtimes/tfserving.ts). */
-const MODELS_MAX = 32;
-const MODEL = /^[\x21-\x7e]{1,256}$/;
 const FILE_EXPECTED = "a file's path";
 const HIDDEN = "(hidden)";
 const EXPECTED = `KIND=URL, such as vllm=http://127.0.0.1:8000, or KIND alone, KIND being one of ${KINDS.join(", ")}`;
@@ -82,6 +82,7 @@ const KEYS = [
   "key",
   "verify",
   ...KV_KEYS,
+  ...ROLE_KEYS,
 ];
 
 /** The fields of the record form, whichever way they were written. */
@@ -111,6 +112,7 @@ export const AUTO: RuntimeSpec = Object.freeze({
   grpcUrl: undefined,
   kvEvents: undefined,
   models: [],
+  role: "",
   map: "",
   apiKey: undefined,
   apiKeyHeader: "",
@@ -200,6 +202,7 @@ function specOf(written: Written, at: Reading): RuntimeSpec | undefined {
     grpcUrl,
     kvEvents: kvEventsOf(kind ?? "none", written, at),
     models: modelsOf(written["models"], within(at, "models")),
+    role: roleOfSpec(kind ?? "none", written, at),
     map,
     apiKey,
     apiKeyHeader: text("apiKeyHeader", TOKEN, "a header's name"),
@@ -246,14 +249,6 @@ function complain(spec: RuntimeSpec, written: Written, at: Reading): void {
     refuse(cert || key, within(at, cert === "" ? "cert" : "key"), "both cert and key, or none");
 }
 
-function modelsOf(value: unknown, at: Reading): readonly string[] {
-  const names = Array.isArray(value) ? (value as readonly unknown[]) : value === undefined ? [] : [value];
-  const good = names.filter((name): name is string => typeof name === "string" && MODEL.test(name));
-  if (good.length < names.length || names.length > MODELS_MAX)
-    refuse(value, at, `at most ${MODELS_MAX} names of models, without blanks`);
-  return Object.freeze(good);
-}
-
 function urlOf(written: Written, key: (typeof URLS)[number], at: Reading): RuntimeUrl | undefined {
   const value = written[key];
   if (value === undefined) return undefined;
@@ -284,6 +279,7 @@ function writeSpec(spec: RuntimeSpec): unknown {
     if (url !== undefined) out[key] = formatRuntimeUrl(url);
   }
   if (spec.kvEvents !== undefined) Object.assign(out, writeKvEvents(spec.kvEvents));
+  Object.assign(out, writeRole(spec.role));
   for (const key of SECRETS) {
     const secret = spec[key];
     if (secret !== undefined) out[key] = shownSecret(secret);

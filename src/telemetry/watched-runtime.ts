@@ -11,6 +11,7 @@ import type { RuntimeKind, RuntimeReading } from "../runtimes/reading.ts";
 import { isServing, type RuntimeStatus } from "../runtimes/state.ts";
 import { Watch } from "../runtimes/watch.ts";
 import { counted } from "./counted-adapter.ts";
+import { ModelFeed } from "./model-feed.ts";
 import { type ModelEvent, ModelLifecycle } from "./model-lifecycle.ts";
 import { type AskFault, RuntimeClient } from "./runtime-client.ts";
 import type { RuntimeCredentials, RuntimeDialers } from "./runtime-credentials.ts";
@@ -46,6 +47,7 @@ export class WatchedRuntime implements Runtime {
   readonly #options: WatchedRuntimeOptions;
   readonly #watch: Watch;
   readonly #client: RuntimeClient;
+  readonly #feed: ModelFeed;
   readonly #lifecycle: ModelLifecycle;
   readonly #listeners = new Set<() => void>();
   readonly #figureListeners = new Set<() => void>();
@@ -78,6 +80,11 @@ export class WatchedRuntime implements Runtime {
       dialers,
       closed: () => this.#happened((nowMs) => this.#watch.closed(nowMs)),
     });
+    this.#feed = new ModelFeed({
+      ask: (ask, limits, signal) => this.#client.askApart(ask, limits, signal),
+      told: (news) => this.#happened((nowMs) => this.#watch.fed(news, nowMs)),
+      ended: (isAbsent) => this.#happened((nowMs) => this.#watch.feedEnded(isAbsent, nowMs)),
+    });
     this.#lifecycle = new ModelLifecycle({
       name,
       adapter,
@@ -91,14 +98,8 @@ export class WatchedRuntime implements Runtime {
         const { state, message } = this.status;
         return isServing(state) ? "" : `it is ${state}${message === "" ? "" : `: ${message}`}`;
       },
-      hurry: () => {
-        this.#watch.hurry(performance.now());
-        this.#step();
-      },
-      proved: (model, proof) => {
-        this.#watch.proved(model, proof, performance.now());
-        this.#step();
-      },
+      hurry: () => this.#happened((nowMs) => this.#watch.hurry(nowMs)),
+      proved: (model, proof) => this.#happened((nowMs) => this.#watch.proved(model, proof, nowMs)),
       hasLooked: (sinceMs) => this.#watch.hasLookedAtModels(sinceMs),
       changed: () => this.#changed(),
       tell: (event) => tell({ about: "model", ...event }),
@@ -196,6 +197,7 @@ export class WatchedRuntime implements Runtime {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#lifecycle.stop();
+    this.#feed.stop();
     this.#client.stop();
   }
 
@@ -207,8 +209,9 @@ export class WatchedRuntime implements Runtime {
 
   #step(): void {
     if (this.#isStopped) return;
-    const { asks, connect, changed, wakeAtMs } = this.#watch.take();
+    const { asks, connect, feed, changed, wakeAtMs } = this.#watch.take();
     for (const look of asks) void this.#ask(look);
+    if (feed !== undefined) void this.#feed.read(feed);
     if (connect) void this.#connect();
     clearTimeout(this.#timer);
     if (wakeAtMs !== Infinity) {

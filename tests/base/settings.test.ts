@@ -161,7 +161,7 @@ describe("a section", () => {
       "join[2]: found 7; expected an address such as 127.0.0.1:8080, :8080 or [::1]:8080",
       'labels: found "1x"; expected a name of at most 64 letters, digits, _, . or -, starting with a letter or _',
       'labels.ok: found "123456789"; expected text of at most 8 characters on one line',
-      'upstreams[0]: found "m=ftp://h"; expected MODEL=http://HOST:PORT, or https, grpc or grpcs in place of http, or MODEL=unix:/PATH, with ,WEIGHT behind it for a weight above 0 and at most 1000',
+      'upstreams[0]: found "m=ftp://h"; expected MODEL=http://HOST:PORT, or https, grpc or grpcs in place of http, or MODEL=unix:/PATH, with ,WEIGHT behind it for a weight above 0 and at most 1000, and ,role=ROLE for vllm.prefill, vllm.decode, sglang.prefill[.PORT] or sglang.decode',
       'home: found "http://h/path"; expected a URL',
       "fleet.pollTimeoutt: found 1; no such key; did you mean pollTimeout?",
       "fleet.pollTimeout: found -1; expected a duration of at least 0s",

@@ -230,6 +230,76 @@ describe("a room of requests that are bound late", () => {
     expect(mesh.serve()[0]).toStartWith("2 to");
   });
 
+  test("lets those who waited longest go before others of their priority, and before no other", () => {
+    const mesh = new Mesh(1, { waitMsMax: 5000 });
+    mesh.occupy(0, 5500);
+    mesh.ask(100, { priority: 2 });
+    mesh.nowMs = 5400;
+    mesh.ask(90, { priority: 2 });
+    mesh.ask(3000, { priority: 1 });
+    mesh.nowMs = 5500;
+    expect(mesh.serve()).toEqual(["3 to 0: 3000"]);
+    mesh.nowMs = 5650;
+    expect(mesh.serve().slice(0, 2)).toEqual(["1 to 0: 100", "2 to 0: 90"]);
+  });
+
+  test("an overload has those served in time who still can be, whoever waits too long", () => {
+    // Twice as much as the target can do, for a minute.
+    const goodOf = (overdueShare: number): { readonly inTime: number; readonly overdue: number } => {
+      const mesh = new Mesh(1, { waitMsMax: 5000, overdueShare });
+      let [inTime, overdue] = [0, 0];
+      const waiting: Request[] = [];
+      for (let atMs = 0; atMs < 60_000; atMs += 25) {
+        mesh.nowMs = atMs;
+        waiting.push(mesh.ask(1000));
+        // A queue's bound: it is refused.
+        while (atMs - waiting[0]!.cameMs >= 7500) mesh.room.remove(waiting.shift()!);
+        for (let next = mesh.room.next(atMs); next !== null; next = mesh.room.next(atMs)) {
+          mesh.paces[0]!.sent({ tokens: next.freshTokens, sentMs: atMs });
+          const waitedMs = atMs - next.waiter.cameMs;
+          if (waitedMs <= 2000) inTime += 1;
+          else if (waitedMs >= 5000) overdue += 1;
+        }
+      }
+      return { inTime, overdue };
+    };
+    const shared = goodOf(0.25);
+    // Of five units of work, one is for those who waited too long; all the others are in time.
+    expect(shared.inTime).toBeGreaterThan(850);
+    expect(shared.overdue).toBeGreaterThan(150);
+    // Without a share, nobody is after the first seconds.
+    expect(goodOf(1000).inTime).toBeLessThan(200);
+  });
+
+  test("lets nobody wait for half as long again, whatever the others need", () => {
+    const mesh = new Mesh(1, { waitMsMax: 2000, overdueShare: 0, patienceMs: 1000 });
+    mesh.occupy(0, 2500);
+    for (const tokens of [9000, 9500]) mesh.ask(tokens);
+    mesh.nowMs = 2500;
+    mesh.ask(500);
+    // One had its turn for having waited, and has used up what there was for such.
+    expect(mesh.serve().map((each) => each.split(" ")[0])).toEqual(["1"]);
+    mesh.nowMs = 2870;
+    expect(mesh.serve().map((each) => each.split(" ")[0])).toEqual(["3"]);
+    mesh.ask(500);
+    mesh.nowMs = 3000;
+    expect(mesh.serve()[0]).toBe("2 to 0: 9500");
+  });
+
+  test("a tenant that is ahead of others does not go before them for having waited long", () => {
+    const mesh = new Mesh(1, { waitMsMax: 5000, horizonMs: 1, overdueShare: 1000 });
+    mesh.occupy(0, 6000);
+    for (let count = 0; count < 6; count += 1) mesh.ask(1000, { tenant: "much" });
+    mesh.nowMs = 5900;
+    for (let count = 0; count < 3; count += 1) mesh.ask(1000, { tenant: "little" });
+    const order: string[] = [];
+    while (mesh.room.waiting > 0) {
+      mesh.nowMs = Math.max(mesh.nowMs, mesh.paces[0]!.busyUntilMs);
+      order.push(...mesh.serve().map((each) => (Number(each.split(" ")[0]) > 6 ? "little" : "much")));
+    }
+    expect(order.slice(0, 6).filter((each) => each === "little")).toHaveLength(3);
+  });
+
   test("serves higher priorities first", () => {
     const mesh = new Mesh(1);
     mesh.occupy(0, 100);

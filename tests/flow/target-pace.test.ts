@@ -140,6 +140,31 @@ describe("prompts whose first token is not seen", () => {
     expect(pace.count).toBe(0);
   });
 
+  test("one that never comes whole is given up when others were computed long after it", () => {
+    const pace = new TargetPace(0.05);
+    // 5 s of work, of which nothing is heard.
+    const stuck = { tokens: 100_000, sentMs: 0 };
+    pace.sent(stuck);
+    pace.pass(60_000);
+    expect(pace.count).toBe(1);
+    const before = { tokens: 1000, sentMs: 6000 };
+    pace.sent(before);
+    pace.answered(before, 6100);
+    // It is as likely to be computed still, since the target may do several at a time.
+    pace.pass(20_000);
+    expect([pace.count, pace.busyUntilMs]).toEqual([1, 6100 + 100_000 * pace.msPerToken]);
+    pace.pass(21_000);
+    expect([pace.count, pace.tokens, pace.busyUntilMs]).toEqual([0, 0, 21_000]);
+    // Whatever becomes of it teaches nothing, and gives nothing back twice.
+    const { msPerToken } = pace;
+    pace.answered(stuck, 30_000);
+    pace.dropped(stuck, 30_000);
+    expect([pace.msPerToken, pace.count]).toEqual([msPerToken, 0]);
+    const next = { tokens: 1000, sentMs: 30_000 };
+    pace.sent(next);
+    expect(() => pace.answered({ tokens: 1000, sentMs: 30_000 }, 30_050)).toThrow("was not sent there");
+  });
+
   test("what is assumed counts until something was learnt, and bounds that", () => {
     const pace = new TargetPace(0.05);
     pace.assume(0.02);

@@ -62,6 +62,20 @@ describe("debts of tenants", () => {
     expect(debts.tokens("once 0")).toBe(0);
   });
 
+  test("what was not got after all is owed by nobody", () => {
+    const debts = new TenantDebts();
+    for (const name of ["a", "a", "b", "c"]) debts.came(name);
+    debts.left("a", 100);
+    debts.left("b", 100);
+    debts.left("c", 100);
+    // They come back before what they were charged does.
+    debts.came("b");
+    debts.returned("b", 100);
+    expect([debts.tokens("a"), debts.tokens("b")]).toEqual([100, 0]);
+    debts.returned("nobody", 100);
+    expect([debts.tokens("a"), debts.tokens("b")]).toEqual([100, 0]);
+  });
+
   test("leaving without having come is a bug", () => {
     expect(() => new TenantDebts().left("a", 1)).toThrow("nothing that waits");
   });

@@ -27,6 +27,7 @@ test("what is bound late is told by model and target", async () => {
   pen.late("lateAtOnce");
   pen.lateBound(70);
   pen.late("lateUnreached");
+  pen.late("lateAlone");
   pen.lateMessage();
   const seen = new Set((await out.text()).split("\n"));
   for (const line of [
@@ -36,6 +37,7 @@ test("what is bound late is told by model and target", async () => {
     'infermesh_router_late_bound_total{how="at-once"} 1',
     'infermesh_router_late_bound_total{how="late"} 1',
     'infermesh_router_late_bound_total{how="unreached"} 1',
+    'infermesh_router_late_bound_total{how="alone"} 1',
     "infermesh_router_late_messages_total 1",
     'infermesh_router_late_wait_seconds_bucket{le="0.06"} 0',
     'infermesh_router_late_wait_seconds_bucket{le="0.08"} 1',

@@ -6,7 +6,7 @@ const bench = new Bench();
 afterAll(() => bench.end());
 
 /** Targets are thought to be so slow that a long prompt closes one until its first token comes. */
-const LATE = ["--flow-late-enabled", "--score-prefill-tokens-per-second", "1000"];
+const LATE = ["--flow-late-untold", "--score-prefill-tokens-per-second", "1000"];
 
 /** A target that answers each stream when the test lets it. */
 class Paced {
@@ -164,7 +164,7 @@ describe("a router that binds late", () => {
 });
 
 test("mock agents that are saturated answer everybody, streamed or whole", async () => {
-  const { router } = await bench.mesh(2, ["--flow-late-enabled"], ["--mock-models", "m"]);
+  const { router } = await bench.mesh(2, [], ["--mock-models", "m"]);
   const ask = async (name: string, tokens: number, stream: boolean): Promise<void> => {
     const content = `${name} ${"x".repeat(tokens * 4)}`;
     const answer = await fetch(`http://${router.address("listen")}/v1/chat/completions`, {

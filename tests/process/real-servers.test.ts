@@ -182,6 +182,21 @@ describe.skipIf(LLAMA_ROUTER === null)("a real llama-server in router mode behin
   });
 
   test(
+    "serves what somebody else has loaded",
+    async () => {
+      const [one, two] = MODELS;
+      await mesh.known(NODE, "ready");
+      for (const model of [one, two]) {
+        expect((await post(`${server.url}/models/load`, { model })).status).toBe(200);
+        await mesh.answers(model, 200);
+      }
+      expect((await post(`${server.url}/models/unload`, { model: two })).status).toBe(200);
+      await eventually(async () => (await mesh.targets(NODE))[0]?.models.length === 0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "serves the model that was loaded by ctl, and then the other in its place",
     async () => {
       const [one, two] = MODELS;

@@ -357,10 +357,7 @@ describe("requests that are the same at one time", () => {
     const relayed = relay([up.port], keeping());
     const clients = await crowd(relayed, up, 2);
     const { routes, config } = relayed.context;
-    routes.apply(
-      { version: 2, models: [{ id: 0, name: "another", protocol: "http", revision: "", created: 1 }], rows: [] },
-      config,
-    );
+    routes.apply({ version: 2, models: [{ id: 0, name: "another", protocol: "http", created: 1 }], rows: [] }, config);
     relayed.context.content.sweep(Infinity);
     expect(statusOf(await clients[1]!.until((all) => all.includes("\r\n\r\n")))).toBe(503);
     sockets[0]!.write(answer('{"x":1}'));

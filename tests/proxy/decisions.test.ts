@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { DECISIONS_MAX, Decisions } from "../../src/proxy/decisions.ts";
 import { Explainer } from "../../src/proxy/explain.ts";
 import { Inquiries } from "../../src/proxy/inquiries.ts";
+import type { HeldFor } from "../../src/proxy/late-news.ts";
 import type { Placement } from "../../src/proxy/placement.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
@@ -25,9 +26,11 @@ function bed() {
     return row;
   });
   const decisions = new Decisions(table);
-  const record = (row: number, id: string, tokens = 100): void => {
+  const record = (row: number, id: string, tokens = 100, held: HeldFor | null = null): void => {
     table.tryBegin(0, row, tokens);
-    const at = decisions.record(model, row, tokens, false, 1_795_000_000_000 + tokens, new PickRequest());
+    const pick = new PickRequest();
+    pick.cachedTokens = held === null ? 0 : 40;
+    const at = decisions.record(model, row, tokens, false, 1_795_000_000_000 + tokens, pick, held);
     decisions.name(at, ascii(`xx${id}xx`), 2, 2 + id.length);
   };
   const find = (id: string) =>
@@ -82,6 +85,27 @@ describe("a worker's memory", () => {
     const retried = explainer.past(find("a")!);
     expect(retried).toMatchObject({ promptTokens: 200, winner: "n1", atMs: 1_795_000_000_200 });
     expect(retried.candidates.find(({ chosen }) => chosen)?.node).toBe("n1");
+  });
+
+  test("tells of what was held for how long, and why it was bound there", () => {
+    const { rows, record, find, explainer } = bed();
+    const why = { waitedMs: 412.4, waiting: 7, aheadMs: 23, workMs: 51, kind: "inTime" } as const;
+    record(rows[1]!, "held", 100, why);
+    record(rows[1]!, "overdue", 100, { ...why, waitedMs: 20_010, waiting: 1, aheadMs: 0, kind: "overdue" });
+    record(rows[1]!, "late", 100, { ...why, kind: "late" });
+    record(rows[0]!, "at-once");
+    expect(find("held")).toMatchObject({ held: { ...why, waitedMs: Math.fround(412.4) } });
+    expect(find("held")!.places.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 40]);
+    const reasonOf = (id: string): string => explainer.past(find(id)!).reason;
+    expect(reasonOf("held")).toBe(
+      "it was held for 412 ms, until n1 was to be free in 23 ms; its own prompt takes 51 ms there, and it was its turn, by work, age, priority and tenant, of 7 that waited",
+    );
+    expect(reasonOf("overdue")).toBe(
+      "it was held for 20010 ms, until n1 had nothing left to compute; its own prompt takes 51 ms there, and it had waited longest",
+    );
+    expect(reasonOf("late")).toContain("it could not be in time any more, and came behind those who could");
+    expect(find("at-once")!.held).toBeNull();
+    expect(reasonOf("at-once")).not.toContain("held");
   });
 
   test("forgets what is old, and keeps the first places of many", () => {

@@ -10,6 +10,8 @@ import { verdictOf, type Way } from "../../src/proxy/explain-choice.ts";
 import { gatewayScorer } from "../../src/proxy/gateway.ts";
 import { placementPolicies } from "../../src/proxy/placement-policies.ts";
 import { Placement } from "../../src/proxy/placement.ts";
+import { lateSettings } from "../../src/flow/late-settings.ts";
+import { LateState } from "../../src/proxy/late-state.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
@@ -30,7 +32,7 @@ const policy = (kind: string, name: string, spec: object): Item =>
   ({ kind, name, spec, revision: 1, createdRevision: 1, updatedAtMs: 0 }) as unknown as Item;
 
 /** A router's placement of these targets under these policies. */
-function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted = true) {
+function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted = true, isLate = false) {
   const table = ScoreTable.create({ targetsMax: 128, modelsMax: 8, workersMax: 2 });
   const placement = new Placement(table, stats, defaultsOf(costSettings));
   const find = (id: string): Target | undefined => targets.find((one) => one.id === id);
@@ -44,8 +46,21 @@ function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted =
   views.reset(items, 1);
   const changed = placement.setRules(placementPolicies(items, views), targets, 0);
   if (isRouted) placement.routed(changed?.version ?? routes?.version ?? 0, targets, 0);
-  const explainer = new Explainer({ table, placement, target: find, targets: () => targets, views: () => views });
-  return { table, explainer };
+  const late = { waiting: 0 };
+  const state = new LateState(table, () => ({
+    config: defaultsOf(lateSettings),
+    desk: { heldFor: () => late.waiting },
+  }));
+  const explainer = new Explainer({
+    table,
+    placement,
+    target: find,
+    targets: () => targets,
+    views: () => views,
+    late: state,
+    byDefault: () => (isLate ? "late" : "ttft"),
+  });
+  return { table, explainer, late };
 }
 
 const whyNot = ({ candidates }: Explanation, node: string): string =>
@@ -191,6 +206,28 @@ describe("the way in which requests are balanced", () => {
       reason: "nodes take turns in each worker, by weight: a 50.0 %, b 50.0 %",
     });
     expect(bed([target("a")]).explainer.explain("m").strategy).toBe("ttft");
+  });
+
+  test("late: whether it would be held, and by whom it would go", () => {
+    // They tell how fast they compute.
+    const lastSample = nodeSample({ models: [modelSample({ prefillTokensPerSecond: 20_000 })] });
+    const targets = [target("a", { lastSample }), target("b", { lastSample })];
+    const { explainer, table, late } = bed(targets, [], true, true);
+    const asked = () => explainer.explain("m", { promptTokens: 100 });
+    expect(asked()).toMatchObject({ strategy: "late", candidates: [{ eligible: true }, { eligible: true }] });
+    const { winner, reason, candidates } = asked();
+    expect(reason).toEndWith(`; ${winner} has little enough to do to get it at once`);
+    for (const { row } of candidates) table.tryBegin(0, row, 50_000);
+    expect(asked().reason).toEndWith("or another is about to be free");
+    late.waiting = 3;
+    expect(asked().reason).toEndWith("; it would be held, with 3 that wait already");
+    // A policy that has it go out as it comes knows nothing of that.
+    const scored = bed([target("a")], [policy("balance", "m", { strategy: "ttft" })], true, true).explainer.explain(
+      "m",
+    );
+    expect([scored.strategy, scored.reason]).toEqual(["ttft", "a is the only one that can be chosen"]);
+    const nobody = bed([target("a", { state: "draining" })], [], true, true).explainer.explain("m");
+    expect(nobody.reason).toBe("none of its nodes can be chosen now");
   });
 
   test("holds for gateways too", () => {

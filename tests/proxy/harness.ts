@@ -1,6 +1,7 @@
 /** One worker's data plane inside the test's own thread, between scripted upstreams and raw clients. */
 import { afterEach } from "bun:test";
 import type { Socket } from "bun";
+import type { SplitRole } from "../../src/fleet/role.ts";
 import type { Protocol } from "../../src/base/settings-urls.ts";
 import { BunTransport } from "../../src/net/bun-streams.ts";
 import { Dialer } from "../../src/net/dialer.ts";
@@ -23,10 +24,12 @@ import { healthOf } from "../../src/proxy/grpc-health.ts";
 import { HealthWatches } from "../../src/proxy/health-watches.ts";
 import { Http2Front } from "../../src/proxy/http2-front.ts";
 import { Wires } from "../../src/proxy/http2-wire.ts";
+import { poolOf } from "../../src/proxy/pairs.ts";
 import type { RouteModel, RouteRow } from "../../src/proxy/protocol.ts";
 import { KnownHeads } from "../../src/proxy/known-heads.ts";
 import type { LateDesk } from "../../src/proxy/late-desk.ts";
 import { LateLine } from "../../src/proxy/late-line.ts";
+import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
@@ -37,6 +40,7 @@ import type { ProxyConfig } from "../../src/proxy/settings.ts";
 import { Shadows } from "../../src/proxy/shadows.ts";
 import { openChoosing } from "../../src/proxy/strategies.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
+import { revisionPool } from "../../src/proxy/splits.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Decisions } from "../../src/proxy/decisions.ts";
@@ -48,6 +52,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
 import type { Put } from "../../src/policy/write.ts";
@@ -74,7 +79,7 @@ export interface RelayConfig extends Partial<ProxyConfig> {
   readonly prefixes?: PrefixStart;
 }
 
-const SIZES = { targetsMax: 256, modelsMax: 4, workersMax: 2 };
+const SIZES = { targetsMax: 256, modelsMax: 8, workersMax: 2 };
 
 /** An upstream, the model that it serves, and how. */
 export interface Serves {
@@ -82,6 +87,7 @@ export interface Serves {
   readonly name: string;
   readonly protocol: Protocol;
   readonly tellsLoad?: boolean;
+  readonly role?: SplitRole;
   /** One that a split or a shadow names; there must be another target of the model as well. */
   readonly revision?: string;
 }
@@ -120,6 +126,9 @@ export class Relay {
   readonly late: LateDesk;
   readonly shares: Shares;
   readonly enforcement: Enforcement;
+  readonly #lateService: LateService;
+  /** What its desk has not heard while its thread is held up; null: it is not. */
+  #unheard: LateNews[] | null = null;
   readonly #transport: Transport;
   readonly #stopAccepting: () => void;
   readonly #sweep: ReturnType<typeof setInterval>;
@@ -142,17 +151,23 @@ export class Relay {
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const serves = typeof upstream === "number" ? by("http", upstream) : upstream;
-      const { port, name, protocol, tellsLoad = false, revision = "" } = serves;
-      const key = `${protocol} ${revision} ${name}`;
-      const model = models.get(key)?.id ?? writer.addModel();
-      models.set(key, { id: model, name, protocol, revision, created: 1 });
+      const { port, name, protocol, tellsLoad = false, role, revision = "" } = serves;
+      // One with a role, or of a revision, is of a model all the same, and of a pool of it besides.
+      const modelOf = (pool: string): number => {
+        const key = `${protocol} ${name} ${pool}`;
+        const id = models.get(key)?.id ?? writer.addModel();
+        models.set(key, { id, name, protocol, created: 1, ...(pool === "" ? {} : { pool }) });
+        return id;
+      };
+      const whole = modelOf("");
+      const pool = role === undefined ? revisionPool(revision) : poolOf(role);
+      const model = pool === "" ? whole : modelOf(pool);
       const row = writer.addRow(model);
       this.rows.push(row);
       writer.write(row, rowValues(null, { ...UNROUTABLE, ready: true }, cost));
       return {
         row,
         model,
-        revision,
         protocol,
         node: `up${index + 1}`,
         host: "127.0.0.1",
@@ -160,13 +175,15 @@ export class Relay {
         tls: false,
         weight: 1,
         tellsLoad,
+        ...(role === undefined ? {} : { role }),
       };
     });
     routes.apply({ version: 1, models: [...models.values()], rows }, proxy);
     const counters = this.stats.forWorker(0);
     const content = new Content({ ...CONTENT, ...config.content }, "http", 1);
     routes.setAliases(content.aliases);
-    const lateService = new LateService(flow.late, this.table, (_worker, bound) =>
+    const index = config.prefixes === undefined ? null : PrefixIndex.attach(config.prefixes.index);
+    const lateService = new LateService(flow, this.table, index, (_worker, bound) =>
       queueMicrotask(() => late.bound(bound)),
     );
     this.late = lateService.desk;
@@ -177,8 +194,9 @@ export class Relay {
       lateService.waiting,
       this.#transport,
       counters,
-      (news) => queueMicrotask(() => lateService.heard(0, news)),
+      (news) => this.#tellDesk(news),
     );
+    this.#lateService = lateService;
     this.context = {
       index: 0,
       config: proxy,
@@ -244,6 +262,25 @@ export class Relay {
     this.context.strategies.changed();
     this.context.late?.review();
     return this;
+  }
+
+  /** The thread of the desk is held up, until it goes on with all that it was told meanwhile. */
+  stallDesk(): void {
+    this.#unheard = [];
+    this.#lateService.stop();
+  }
+
+  resumeDesk(): void {
+    const unheard = this.#unheard ?? [];
+    this.#unheard = null;
+    for (const news of unheard) this.#lateService.heard(0, news);
+  }
+
+  #tellDesk(news: LateNews): void {
+    queueMicrotask(() => {
+      if (this.#unheard === null) this.#lateService.heard(0, news);
+      else this.#unheard.push(news);
+    });
   }
 
   /** Requests and tokens in flight, over all rows. */

@@ -325,9 +325,8 @@ test("a request whose model is gone is not sent again to one that has its number
   expect(statusOf(await ask(relayed.port, post(CHAT, CLOSE)))).toBe(200);
   const asked = ask(relayed.port, post(CHAT, CLOSE));
   await until(() => held.length === 1);
-  const models = [{ id: 0, name: "n", protocol: "http" as const, revision: "", created: 1 }];
+  const models = [{ id: 0, name: "n", protocol: "http" as const, created: 1 }];
   const place = {
-    revision: "",
     protocol: "http" as const,
     node: "up2",
     host: "127.0.0.1",

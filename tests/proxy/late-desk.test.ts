@@ -1,6 +1,7 @@
 /** The desk that binds late, with a clock of its own and a score table. */
 import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
+import type { PromptPrefix } from "../../src/flow/fair-order.ts";
 import { type LateConfig, lateSettings } from "../../src/flow/late-settings.ts";
 import { LateDesk } from "../../src/proxy/late-desk.ts";
 import type { LateAsk, LateNews } from "../../src/proxy/late-news.ts";
@@ -20,8 +21,10 @@ class Bed {
   readonly writer = new TableWriter(this.table);
   readonly model = this.writer.addModel();
   readonly rows: number[];
-  readonly waiting = new Int32Array(4);
+  readonly waiting = new Int32Array(5);
   readonly desk: LateDesk;
+  /** Who has which prompt cached. */
+  readonly cached = new Map<PromptPrefix, { readonly row: number; readonly tokens: number }[]>();
   /** `worker/id at row`, in order. */
   readonly bound: string[] = [];
   nowMs = 1000;
@@ -29,16 +32,21 @@ class Bed {
 
   constructor(rows: number, config: Partial<LateConfig> = {}) {
     this.rows = Array.from({ length: rows }, () => this.addRow());
-    const all = { ...defaultsOf(lateSettings), enabled: true, ...config };
+    const all = { ...defaultsOf(lateSettings), untold: true, ...config };
     this.desk = new LateDesk(
       all,
       this.table,
       this.waiting,
       () => 1_700_000_000_000 + this.nowMs,
+      (prefix) => this.cached.get(prefix) ?? [],
       (worker, bound) => {
         for (const { id, row } of bound) this.bound.push(`${worker}/${id} at ${row}`);
       },
     );
+  }
+
+  prefix(): PromptPrefix {
+    return { chain: new Int32Array(4), blocks: 1, tokensPerBlock: 256, tokensLess: 0 };
   }
 
   addRow(values: Partial<RowValues> = {}): number {
@@ -57,7 +65,16 @@ class Bed {
 
   ask(tokens: number, more: Partial<LateAsk> = {}, worker = 0): number {
     const id = ++this.#id;
-    const figures = { priority: 1, ageMs: 0, wantedInMs: Infinity, tenant: "", weight: 1, isSilent: false, homes: [] };
+    const figures = {
+      before: 0,
+      priority: 1,
+      ageMs: 0,
+      wantedInMs: Infinity,
+      tenant: "",
+      weight: 1,
+      isSilent: false,
+      prefix: null,
+    };
     this.tell({ asks: [{ id, model: this.model, tokens, ...figures, ...more }] }, worker);
     return id;
   }
@@ -169,6 +186,48 @@ describe("the late desk", () => {
     expect(bed.news()).toEqual([`0/2 at ${bed.rows[0]}`]);
   });
 
+  test("tries a row that was not reached with one at a time, and with more as they reach it", () => {
+    const bed = new Bed(1, { horizonMs: 10_000 });
+    const [row = -1] = bed.rows;
+    const first = bed.ask(10);
+    bed.news();
+    bed.ended(row, 10);
+    bed.tell({ unreached: [first] });
+    const counts: number[] = [];
+    for (let count = 0; count < 40; count += 1) bed.ask(10);
+    for (let step = 0; step < 4; step += 1) {
+      bed.to(bed.nowMs + 10);
+      const bound = bed.news();
+      counts.push(bound.length);
+      // They have reached it.
+      const ids = bound.map((each) => Number(each.split(" ")[0]!.slice(2)));
+      for (const id of ids) bed.ended(row, id > 0 ? 10 : 0);
+      bed.tell({ answered: ids.slice(0, 1).map((id) => ({ id, agoMs: 0 })), over: ids.slice(1) });
+    }
+    expect(counts).toEqual([1, 2, 4, 8]);
+  });
+
+  test("one that was bound in vain keeps its age and its tenant's turn", () => {
+    const bed = new Bed(1);
+    const [row = -1] = bed.rows;
+    bed.ask(20_000);
+    bed.nowMs += 500;
+    const old = bed.ask(500, { tenant: "a" });
+    bed.nowMs += 10;
+    bed.ask(500, { tenant: "a" });
+    bed.nowMs += 10;
+    bed.ask(500, { tenant: "b" });
+    bed.to(bed.nowMs + 400);
+    expect(bed.news()).toEqual([`0/1 at ${row}`, `0/${old} at ${row}`]);
+    bed.ended(row, 20_000);
+    bed.ended(row, 500);
+    const again = { ...ASK, id: 9, before: old, model: bed.model, tokens: 500, tenant: "a" };
+    bed.tell({ answered: [{ id: 1, agoMs: 0 }], asks: [again], unreached: [old] });
+    // Told of anew, and without an age: it is the oldest all the same, and its tenant owes nothing.
+    bed.to(bed.nowMs + 200);
+    expect(bed.news().map((each) => each.split(" ")[0])).toEqual(["0/9", "0/4", "0/3"]);
+  });
+
   test("sends nobody to a row that is full, not routable or ejected, but to an ejected one before none", () => {
     const bed = new Bed(3);
     const [full = -1, gone = -1, ill = -1] = bed.rows;
@@ -212,6 +271,43 @@ describe("the late desk", () => {
     expect(bed.news()).toEqual([`0/${second} at ${row}`]);
   });
 
+  test("sends one at a time to a target whose cache is full", () => {
+    const bed = new Bed(1);
+    const [row = -1] = bed.rows;
+    bed.write(row, { isKvFull: true });
+    const first = bed.ask(10);
+    bed.ask(10);
+    expect([bed.news(), bed.waiting[bed.model]]).toEqual([[`0/1 at ${row}`], 1]);
+    // Its prompt is computed, and its answer needs the cache still.
+    bed.table.endPrefill(0, row, 10);
+    bed.tell({ answered: [{ id: first, agoMs: 0 }] });
+    expect(bed.news()).toEqual([]);
+    bed.write(row, {});
+    bed.to(bed.nowMs + 10);
+    expect(bed.news()).toEqual([`0/2 at ${row}`]);
+    // Another target is better than that.
+    bed.write(row, { isKvFull: true });
+    const other = bed.addRow();
+    bed.ask(10);
+    expect(bed.news()).toEqual([`0/3 at ${other}`]);
+  });
+
+  test("takes targets that tell nothing for free until they are full", () => {
+    const bed = new Bed(1, { untold: false });
+    const [row = -1] = bed.rows;
+    bed.write(row, { slots: 1, capacity: 3 });
+    for (let count = 0; count < 4; count += 1) bed.ask(50_000);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([3, 1]);
+    // From when on it tells, it is held to what it can compute.
+    bed.table.end(0, row);
+    bed.write(row, { isPaced: true });
+    bed.to(bed.nowMs + 10);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([0, 1]);
+    bed.write(row, { slots: 1, capacity: 3 });
+    bed.to(bed.nowMs + 10);
+    expect([bed.news().length, bed.waiting[bed.model]]).toEqual([1, 0]);
+  });
+
   test("a cold target gets nothing while a warm one would be sooner", () => {
     const bed = new Bed(1);
     bed.ask(8000);
@@ -243,20 +339,37 @@ describe("the late desk", () => {
   test("sends a request to where its prompt is cached, and claims only the rest", () => {
     const bed = new Bed(3);
     const [, , home = -1] = bed.rows;
-    bed.ask(8000, {
-      homes: [
-        { row: home, tokens: 6000 },
-        { row: 99, tokens: 7000 },
-      ],
-    });
+    const [some, all] = [bed.prefix(), bed.prefix()];
+    bed.cached.set(some, [
+      { row: home, tokens: 6000 },
+      { row: 99, tokens: 7000 },
+    ]);
+    bed.cached.set(all, [{ row: home, tokens: 8000 }]);
+    bed.ask(8000, { prefix: some });
     expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/1 at ${home}`], 2000]);
     // While others have room it waits for its home where that is sooner: 100 ms against 400.
-    bed.ask(8000, { homes: [{ row: home, tokens: 8000 }] });
+    bed.ask(8000, { prefix: all });
     expect(bed.news()).toEqual([]);
     // A row that joins meanwhile moves none of the others.
     bed.addRow();
     bed.to(bed.nowMs + 60);
     expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/2 at ${home}`], 2001]);
+  });
+
+  test("sees where a prompt came to be cached while it waited", () => {
+    const bed = new Bed(2, { refreshMs: 100 });
+    const [near = -1, home = -1] = bed.rows;
+    const first = bed.ask(6000);
+    const second = bed.ask(6000);
+    const prefix = bed.prefix();
+    bed.news();
+    bed.ask(8000, { prefix });
+    bed.nowMs += 150;
+    // Others made it compute the same; both are free, and it is no sooner at its home but for that.
+    bed.cached.set(prefix, [{ row: home, tokens: 7000 }]);
+    for (const row of [near, home]) bed.ended(row, 6000);
+    bed.tell({ answered: [first, second].map((id) => ({ id, agoMs: 0 })) });
+    expect([bed.news(), bed.table.inFlightTokens(home)]).toEqual([[`0/3 at ${home}`], 1000]);
   });
 
   test("sees requests that workers bound by themselves", () => {
@@ -292,6 +405,7 @@ describe("the late desk", () => {
 
 const ASK: LateAsk = {
   id: 1,
+  before: 0,
   model: 0,
   tokens: 100,
   priority: 1,
@@ -300,5 +414,5 @@ const ASK: LateAsk = {
   tenant: "",
   weight: 1,
   isSilent: false,
-  homes: [],
+  prefix: null,
 };

@@ -2,12 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
+import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { by, chunk, Client, CLOSE, FLOW, post, SSE_HEAD, statusOf, until, type Script } from "./harness.ts";
 import { framed, grpcFixtures, proto, UNARY, whenWhole } from "./http2-bed.ts";
 
 const { relay, upstream, target, client } = grpcFixtures();
 
-const LATE = { ...defaultsOf(lateSettings), enabled: true, horizonMs: 20 };
+const LATE = { ...defaultsOf(lateSettings), untold: true, horizonMs: 20 };
 const late = (more: object = {}) => ({ flow: { ...FLOW, late: LATE }, ...more });
 
 /** A request of so many prompt tokens (four bytes each), named by its content. */
@@ -179,6 +180,65 @@ describe("while targets are at work", () => {
     await until(() => relayed.late.waiting === 0);
   });
 
+  test("while the desk is held up, the worker binds by itself what meets an open target", async () => {
+    const { first, end, order, relayed, hold, clients } = await busy({
+      flow: { ...FLOW, late: { ...LATE, silenceMs: 50 } },
+    });
+    const low = await hold("low", 2000, "x-infermesh-priority: 3\r\n");
+    relayed.stallDesk();
+    const high = await begin(relayed.port, prompt("high", 2000));
+    await until(() => relayed.context.dispatch.waiting === 2);
+    await until(() => relayed.context.late!.isSilent);
+    // The target is at work all the time, so nobody goes there.
+    await Bun.sleep(50);
+    expect(order).toEqual(["long0"]);
+    first("long0");
+    await until(() => order.length === 2);
+    // By priority, and each when what is there is computed.
+    expect(order[1]).toBe("high");
+    await Bun.sleep(50);
+    expect(order).toHaveLength(2);
+    first("high");
+    await until(() => order.length === 3);
+    first("low");
+    // Who comes now finds an open target, and does not wait, though the desk still counts those that waited.
+    const next = await begin(relayed.port, prompt("next", 10));
+    await until(() => order.length === 4);
+    expect([relayed.context.dispatch.waiting, relayed.late.waiting]).toEqual([0, 1]);
+    expect(relayed.stats.count("lateAlone")).toBe(3);
+    relayed.resumeDesk();
+    await until(() => relayed.late.waiting === 0 && !relayed.context.late!.isSilent);
+    first("next");
+    for (const name of order) end(name);
+    for (const each of [clients[0]!, high, low, next]) expect(await each.end()).toContain("[DONE]");
+    // What the desk claimed for those that were gone is given back.
+    await until(() => relayed.inFlight === 0);
+    const held = await busy();
+    const again = await held.hold("again", 10);
+    held.first("long0");
+    await until(() => held.order.length === 2);
+    again.leave();
+  });
+
+  test("one that never comes whole keeps no others away for longer than it could take", async () => {
+    const { up, order, first } = paced();
+    const flow = { ...FLOW, late: { ...LATE, horizonMs: 1 } };
+    const relayed = relay([up.port], { flow, promptTokensMax: 2000, replayBytes: 1024 });
+    // Its client declares more than it sends, and what is here of it is on its way.
+    const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "x".repeat(4000) }] });
+    const stuck = await begin(relayed.port, post(body, CLOSE).slice(0, -100));
+    await until(() => relayed.table.inFlightTokens(relayed.rows[0]!) > 0);
+    for (let count = 0; count < 3; count++) {
+      const one = await begin(relayed.port, prompt(`n${count}`, 100));
+      await until(() => order.includes(`n${count}`));
+      first(`n${count}`);
+      await one.until((text) => text.includes("first"));
+      one.leave();
+    }
+    stuck.leave();
+    await until(() => relayed.inFlight === 0 && relayed.late.waiting === 0);
+  });
+
   test("whole answers, whose first token nobody sees, keep no other away", async () => {
     const { first, order, relayed, hold } = await busy();
     const whole = await hold("whole", 1000, "", {});
@@ -217,6 +277,39 @@ describe("while targets are at work", () => {
     expect(statusOf(await one.end())).toBe(429);
     await until(() => relayed.late.waiting === 0);
   });
+});
+
+test("a request goes to where its prompt came to be cached while it waited", async () => {
+  const index = PrefixIndex.create(1 << 20, 256);
+  const [near, home] = [paced(), paced()];
+  const prefixes = { index: index.buffer, missWeight: 2 };
+  const flow = { ...FLOW, late: { ...LATE, refreshMs: 1 } };
+  const relayed = relay([near.up.port, home.up.port], { flow, prefixes, promptTokensMax: 131_072 });
+  for (const row of relayed.rows) index.reset(row, 1e6, 4);
+  const [nearRow = -1, homeRow = -1] = relayed.rows;
+  const longs = [await begin(relayed.port, prompt("long0", LONG)), await begin(relayed.port, prompt("long1", LONG))];
+  await until(() => near.order.length + home.order.length === 2);
+  const talk = (more: string, priority: number): string => {
+    const messages = ["w ".repeat(20_000), more].map((content) => ({ role: "user", content }));
+    const body = JSON.stringify({ model: "m", stream: true, messages });
+    return post(body, `x-infermesh-priority: ${priority}\r\n${CLOSE}`);
+  };
+  const later = await begin(relayed.port, talk("later", 2));
+  await until(() => relayed.late.waiting === 1);
+  const sooner = await begin(relayed.port, talk("sooner", 0));
+  await until(() => relayed.late.waiting === 2);
+  // One of them is free: there goes the higher priority.
+  home.first(home.order[0]!);
+  await until(() => home.order.length === 2);
+  expect(relayed.late.waiting).toBe(1);
+  // Then both are, and where it would be alone it would have to be computed anew.
+  home.first("w");
+  near.first(near.order[0]!);
+  await until(() => relayed.late.waiting === 0 && home.order.length + near.order.length === 4);
+  expect([relayed.table.inFlight(nearRow), relayed.table.inFlight(homeRow)]).toEqual([1, 3]);
+  expect(relayed.stats.count("prefixExpected")).toBeGreaterThan(9000);
+  for (const one of [...longs, later, sooner]) one.leave();
+  await until(() => relayed.inFlight === 0);
 });
 
 /** A message that names the model first, and is as long as that. */

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
+import { type Pair, pairsOf } from "../../src/proxy/pairs.ts";
 import { Placement } from "../../src/proxy/placement.ts";
 import { Warmth } from "../../src/proxy/warmth.ts";
 import { costSettings } from "../../src/score/cost.ts";
@@ -79,8 +80,8 @@ test("targets of two protocols never share a model's number, though its name is 
   ]);
   const routes = placement.sync(["h", "g"], (id) => nodes.get(id), 0, 1);
   expect(routes?.models).toEqual([
-    { id: 0, name: "m", protocol: "http", revision: "", created: 1 },
-    { id: 1, name: "m", protocol: "grpc", revision: "", created: 1 },
+    { id: 0, name: "m", protocol: "http", created: 1 },
+    { id: 1, name: "m", protocol: "grpc", created: 1 },
   ]);
   expect(routes?.rows.map(({ node, model, protocol }) => [node, model, protocol])).toEqual([
     ["h", 0, "http"],
@@ -251,4 +252,49 @@ test("in a mesh at rest a new target serves like the others, and where all are n
   fresh.load("a", 40);
   fresh.set("b", "healthy", 5000);
   expect(fresh.burst("b")).toBeGreaterThan(38);
+});
+
+test("targets with roles have rows apart, under the model's name; one that changes its role has another row", () => {
+  const scores = ScoreTable.create({ targetsMax: 256, modelsMax: 8, workersMax: 2 });
+  const placement = new Placement(scores, stats, defaultsOf(costSettings));
+  const withRole = (id: string, role: string): Target => ({
+    ...target(id, 1),
+    labels: role === "" ? {} : { "infermesh.role": role },
+  });
+  const targets = new Map(
+    [
+      ["p", "vllm.prefill"],
+      ["d", "vllm.decode"],
+      ["s", "sglang.decode"],
+    ].map(([id = "", role = ""]) => [id, withRole(id, role)]),
+  );
+  const sync = (...ids: readonly string[]) => {
+    const snapshot = placement.sync(ids, (id) => targets.get(id), 0, 1);
+    placement.routed(snapshot?.version ?? 0, [...targets.values()], 0);
+    return placement.snapshot();
+  };
+  const first = sync("p", "d", "s");
+  expect(first.models.map(({ name, pool = "" }) => `${name} ${pool}`).toSorted()).toEqual([
+    "m ",
+    "m sglang.decode",
+    "m vllm.decode",
+    "m vllm.prefill",
+  ]);
+  const whole = first.models.find(({ pool }) => pool === undefined)!;
+  expect(first.rows.filter(({ model }) => model === whole.id)).toEqual([]);
+  // One half of SGLang's is no pair.
+  const idOf = (pool: string) => first.models.find((model) => model.pool === pool)?.id ?? -1;
+  const pair = { transfer: "vllm", prefill: idOf("vllm.prefill"), decode: idOf("vllm.decode") };
+  expect([...pairsOf(first)]).toEqual([[whole.id, [pair as Pair]]]);
+  const rowsBefore = first.rows.map(({ row }) => row);
+  targets.set("p", withRole("p", ""));
+  const second = sync("p");
+  const moved = second.rows.find(({ node }) => node === "p");
+  expect(moved?.model).toBe(whole.id);
+  expect(rowsBefore).not.toContain(moved?.row);
+  // Who has lost all of its rows is forgotten, and the model goes on as long as any of its targets is there.
+  expect(placement.expireModels(70_000)?.models).toHaveLength(3);
+  for (const id of targets.keys()) targets.delete(id);
+  sync("p", "d", "s");
+  expect(placement.expireModels(140_000)?.models).toEqual([]);
 });

@@ -234,9 +234,9 @@ describe("placement", () => {
   test("a model is there while all of its targets are of a revision", () => {
     const one = bed([node("b", "v2")]);
     const changed = one.policy({ strategy: "ttft", split: { v2: 0.1 } })!;
-    expect(changed.models.map(({ id, name, revision }) => [id, name, revision])).toEqual([
-      [0, "m", ""],
-      [1, "m", "v2"],
+    expect(changed.models.map(({ id, name, pool }) => [id, name, pool])).toEqual([
+      [0, "m", undefined],
+      [1, "m", "@v2"],
     ]);
     expect(parts(one)).toEqual(["b 1 v2"]);
     expect(one.placement.expireModels(1e9)).toBeNull();

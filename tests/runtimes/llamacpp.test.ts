@@ -1,6 +1,8 @@
 /** llama.cpp: recorded pages of a server that runs, those of an old one, and router mode. */
 import { describe, expect, test } from "bun:test";
+import type { Proof } from "../../src/runtimes/adapter.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
+import { SseData } from "../../src/wire/sse-data.ts";
 import { asked, faultOf, fixture, json, numberOn, Replay, recorded, twoPages } from "./replay.ts";
 
 const B = "llamacpp-b11549";
@@ -189,6 +191,80 @@ describe("router mode", () => {
     expect(faultOf(unload, json({ error: { message: "model is not running" } }, 400))).toBe("");
     expect(unload.settled(replay.reading)).toBe(false);
     expect(replay.unload("idle").settled(replay.reading)).toBe(true);
+  });
+});
+
+describe("a router's feed", () => {
+  const R = "llamacpp-router-b11434";
+  const statesAfter = (replay: Replay, proof: Proof) =>
+    proof.models(replay.reading.models).map(({ model, state, reason }) => [model, state, reason]);
+  const feedOf = (replay: Replay) => {
+    const { feed } = replay.adapter;
+    if (feed === undefined) throw new Error("it has no feed");
+    return feed;
+  };
+  const newRouter = () =>
+    new Replay(LLAMACPP).tell({
+      "/props": recorded(`${R}.props.json`),
+      "/v1/models": recorded(`${R}.unloaded.models.json`),
+    });
+
+  test("tells of all that is done to models, as it was recorded", () => {
+    const replay = newRouter();
+    const feed = feedOf(replay);
+    expect(feed.ask).toMatchObject({ method: "GET", path: "/models/sse" });
+    const told: string[] = [];
+    const events = new SseData();
+    events.push(recorded(`${R}.events.sse`).body, (data) => {
+      const news = feed.read(data);
+      if (news === undefined || news === "other") told.push(String(news));
+      else told.push(`${news.model} ${statesAfter(replay, news.proof).find(([name]) => name === news.model)?.[1]}`);
+    });
+    expect(told.filter((each, at) => each !== told[at - 1])).toEqual([
+      "tiny-one loading",
+      "tiny-one loaded",
+      "tiny-one available",
+      "tiny-two loading",
+      "tiny-two loaded",
+      "other",
+      "tiny-two available",
+    ]);
+  });
+
+  test("tells how a process ended, and of aliases where it names them", () => {
+    const replay = newRouter();
+    const read = (event: unknown) => feedOf(replay).read(JSON.stringify(event));
+    const status = (data: unknown) => {
+      const news = read({ model: "tiny-one", event: "status_change", data });
+      return news === undefined || news === "other" ? news : statesAfter(replay, news.proof);
+    };
+    expect(status({ status: "unloaded", exit_code: 9 })?.[0]).toEqual([
+      "tiny-one",
+      "failed",
+      "its process ended with exit code 9",
+    ]);
+    expect(status({ status: "loaded", info: { aliases: ["tiny-two"] } })).toEqual([
+      ["tiny-one", "loaded", ""],
+      ["tiny-two", "loaded", ""],
+    ]);
+    for (const event of [
+      "",
+      null,
+      { model: "tiny-one", event: "download_progress", data: { status: "downloading" } },
+      { model: "tiny-one", event: "status_change" },
+      { model: 5, event: "status_change", data: { status: "loaded" } },
+    ]) {
+      expect(read(event)).toBeUndefined();
+    }
+    expect(feedOf(replay).read("{")).toBeUndefined();
+  });
+
+  test("is that of a router alone", () => {
+    const one = new Replay(LLAMACPP).tell({ "/props": recorded("llamacpp-b11434.props.json") });
+    expect(one.adapter.feed).toBeUndefined();
+    const replay = newRouter();
+    replay.adapter.restarted();
+    expect(replay.adapter.feed).toBeUndefined();
   });
 });
 

@@ -13,8 +13,6 @@ import { json, recorded, text } from "./replay.ts";
 const BASE = "base";
 const LIST = "/v1/models";
 const PAGE = "/metrics";
-/** Of requests that come from us in any minute. */
-const MINUTE_MAX = 60;
 
 /** A vLLM, whose adapters come and go. */
 class PlayedVllm extends PlayedServer {
@@ -70,13 +68,6 @@ class PlayedVllm extends PlayedServer {
 
   get served(): string[] {
     return Object.keys(this.models).filter((name) => name !== BASE);
-  }
-
-  expectBudget(): void {
-    const times = this.asked.map(({ atMs }) => atMs);
-    for (let at = MINUTE_MAX; at < times.length; at++) {
-      expect(times[at]! - times[at - MINUTE_MAX]!).toBeGreaterThanOrEqual(60_000);
-    }
   }
 }
 

@@ -65,6 +65,8 @@ describe("loading", () => {
     expect(load.settled(replay.reading)).toBe(true);
     const done = json({ done: true, done_reason: "load" });
     expect(provenBy(replay, load, done)).toMatchObject({ "qwen3:8b": "loaded" });
+    // The other list says nothing of memory.
+    expect(load.proves?.(done)?.toldBy).toEqual(["/api/ps"]);
     expect(provenBy(replay, replay.load("embeddinggemma"), done)).toMatchObject({
       "embeddinggemma:latest": "loaded",
       embeddinggemma: "loaded",

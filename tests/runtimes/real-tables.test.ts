@@ -5,10 +5,11 @@ import { Identification, type Identity } from "../../src/runtimes/identify.ts";
 import { KSERVE } from "../../src/runtimes/kserve.ts";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
 import { OLLAMA as OLLAMA_TABLE } from "../../src/runtimes/ollama.ts";
-import type { RuntimeReading } from "../../src/runtimes/reading.ts";
+import { LOADED_MODEL, type RuntimeReading } from "../../src/runtimes/reading.ts";
 import { TableAdapter } from "../../src/runtimes/table-adapter.ts";
 import type { AdapterTable } from "../../src/runtimes/table.ts";
 import { TRITON as TRITON_TABLE } from "../../src/runtimes/triton.ts";
+import { SseData } from "../../src/wire/sse-data.ts";
 import { LLAMA_ROUTER, LLAMA_SERVER, MODELS, startLlamaRouter, startLlamaServer } from "./llama-server.ts";
 import { MLSERVER, startMlServer } from "./mlserver.ts";
 import { OLLAMA, startOllama } from "./ollama.ts";
@@ -74,6 +75,33 @@ class Peer {
     return this.#adapter.looks.find(({ name }) => !done.has(name));
   }
 
+  /** Reads its feed until it is done with: what that tells of models, in order, each thing once. */
+  async follow(): Promise<{ told: string[]; done(): Promise<void> }> {
+    const { feed } = this.#adapter;
+    if (feed === undefined) throw new Error("it has no feed");
+    const end = new AbortController();
+    const told: string[] = [];
+    const events = new SseData();
+    const take = (data: string): void => {
+      const news = feed.read(data);
+      if (news === undefined || news === "other") return;
+      const { model, proof } = news;
+      const state = proof.models([{ model, ...LOADED_MODEL }])[0]?.state;
+      if (told.at(-1) !== `${model} ${state}`) told.push(`${model} ${state}`);
+    };
+    const { body } = await fetch(this.#base(feed.ask.port) + feed.ask.path, { signal: end.signal });
+    const reading = (async () => {
+      for await (const piece of body ?? []) events.push(piece, take);
+    })().catch(() => {});
+    return {
+      told,
+      done: async () => {
+        end.abort();
+        await reading;
+      },
+    };
+  }
+
   async change(verb: "load" | "unload", model: string): Promise<string> {
     const reading = this.#adapter.reading(performance.now());
     const call: ModelCall | undefined =
@@ -137,6 +165,7 @@ describe.skipIf(LLAMA_ROUTER === null)("llama-server's router", () => {
       const peer = new Peer(LLAMACPP, running);
       expect((await peer.identity())?.kind).toBe("llamacpp");
       expect(states(await peer.look())).toEqual({ [one]: "available", [two]: "available" });
+      const feed = await peer.follow();
       expect(await peer.change("load", one)).toBe("");
       const reading = await peer.look();
       expect(states(reading)).toEqual({ [one]: "loaded", [two]: "available" });
@@ -146,6 +175,8 @@ describe.skipIf(LLAMA_ROUTER === null)("llama-server's router", () => {
       expect(await peer.change("unload", one)).toBe("");
       expect(states(await peer.look())).toEqual({ [one]: "available", [two]: "available" });
       expect(await peer.change("load", "nothing")).toContain("nothing");
+      await feed.done();
+      expect(feed.told).toEqual([`${one} loading`, `${one} loaded`, `${one} available`]);
       // It answers as soon as it has begun.
       expect(peer.proved).toEqual([]);
     },

@@ -1,5 +1,5 @@
 /** The watch of servers whose questions depend on their answers, on a virtual clock. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { LLAMACPP } from "../../src/runtimes/llamacpp.ts";
 import { OLLAMA } from "../../src/runtimes/ollama.ts";
 import { TFSERVING } from "../../src/runtimes/tfserving.ts";
@@ -33,6 +33,106 @@ test("a router's processes are looked at while they are loaded, and are no condi
   router.pass(30_000);
   expect(router.since(unloadedAtMs)).not.toContain(page);
   expect([...router.states]).toEqual(["connecting", "starting", "ready"]);
+});
+
+describe("a router that tells of its models by itself", () => {
+  const R = "llamacpp-router-b11434";
+  const FEED = "/models/sse";
+  const PAGE = "/metrics?model=tiny-one&autoload=false";
+  const LIST = "/v1/models";
+  const unloaded = recorded(`${R}.unloaded.models.json`);
+  const loaded = recorded(`${R}.loaded.v1-models.json`);
+
+  function routerOf(hasFeed: boolean): PlayedServer {
+    const router = new PlayedServer(LLAMACPP, {
+      "/props": recorded(`${R}.props.json`),
+      "/health": recorded(`${R}.health.json`),
+      [LIST]: unloaded,
+      "/metrics": recorded(`${R}.metrics-without-model.json`, 400),
+      [PAGE]: recorded(`${R}.loaded.metrics.txt`),
+    });
+    router.hasFeed = hasFeed;
+    router.pass(30_000);
+    expect(router.watch.status.state).toBe("ready");
+    return router;
+  }
+  const tell = (router: PlayedServer, data: unknown) =>
+    router.watch.fed(router.adapter.feed!.read(JSON.stringify(data))!, router.nowMs);
+  const status = (word: string) => ({ model: "tiny-one", event: "status_change", data: { status: word } });
+
+  test("is asked for that once, and its events are known as they come", () => {
+    const router = routerOf(true);
+    expect(router.since(0).filter((path) => path === FEED)).toHaveLength(1);
+    const asked = router.asked.length;
+    tell(router, status("loading"));
+    expect(router.models["tiny-one"]).toBe("loading");
+    router.paths[LIST] = loaded;
+    tell(router, status("loaded"));
+    expect(router.models["tiny-one"]).toBe("loaded");
+    expect(router.watch.take().changed).toBe(true);
+    expect(router.asked).toHaveLength(asked);
+    // Its page is looked at from then on, since the list says so too.
+    router.pass(5000);
+    expect(router.since(router.nowMs - 2500)).toContain(PAGE);
+    // What is known is no news.
+    tell(router, status("loaded"));
+    expect(router.watch.take().changed).toBe(false);
+    router.pass(600_000);
+    expect(router.since(0).filter((path) => path === FEED)).toHaveLength(1);
+    expect(Math.min(...router.pauses(LIST, 60_000))).toBeGreaterThan(25_000);
+  });
+
+  test("that has read its folder anew is asked for its list", () => {
+    const router = routerOf(true);
+    router.pass(60_000, () => router.since(router.nowMs - 3000).includes(LIST)).pass(3000);
+    const atMs = router.nowMs;
+    tell(router, { model: "*", event: "models_reload" });
+    router.pass(1150);
+    expect(router.since(atMs)).toContain(LIST);
+  });
+
+  test("need not be looked at again and again while it loads", () => {
+    const router = routerOf(true);
+    router.paths[LIST] = loaded;
+    router.pass(60_000);
+    const fromMs = router.nowMs;
+    expect(router.watch.hasLookedAtModels(fromMs)).toBe(true);
+    for (let second = 0; second < 60; second++) {
+      router.watch.hurry(router.nowMs);
+      router.pass(1000);
+    }
+    expect(Math.max(...router.pauses(PAGE, fromMs))).toBeLessThanOrEqual(1200);
+    expect(router.since(fromMs).filter((path) => path === LIST).length).toBeLessThan(10);
+    router.expectBudget();
+  });
+
+  test("is asked again when that ends, and less often where it does not last", () => {
+    const router = routerOf(true);
+    const asks = () => router.since(0).filter((path) => path === FEED).length;
+    router.pass(120_000).watch.feedEnded(false, router.nowMs);
+    router.pass(20_000);
+    expect(asks()).toBe(2);
+    for (let end = 0; end < 10; end++) {
+      router.watch.feedEnded(false, router.nowMs);
+      router.pass(320_000);
+    }
+    expect(asks()).toBe(12);
+    expect(Math.max(...router.pauses(FEED, 300_000))).toBeLessThanOrEqual(640_000);
+    const fromMs = router.nowMs;
+    for (let end = 0; end < 40; end++) {
+      router.watch.feedEnded(false, router.nowMs);
+      router.pass(10_000);
+    }
+    expect(router.since(fromMs).filter((path) => path === FEED).length).toBeLessThan(10);
+    router.expectBudget();
+  });
+
+  test("without it is asked for it every five minutes, and for its list as ever", () => {
+    const router = routerOf(false);
+    router.pass(620_000);
+    expect(router.since(0).filter((path) => path === FEED).length).toBeWithin(2, 4);
+    expect(Math.min(...router.pauses(LIST, 60_000))).toBeLessThan(13_000);
+  });
 });
 
 test("models are described as soon as they are listed, and one that can't be disturbs nobody", () => {

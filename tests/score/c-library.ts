@@ -22,7 +22,7 @@ export function libraryWith(...defines: string[]): string {
   let path = built.get(name);
   if (path === undefined) {
     const into = join(folder, `variant-${built.size}`);
-    const fault = compileScorer(process.env["CC"] ?? "cc", into, defines);
+    const fault = compileScorer(process.env["CC"] ?? "cc", into, process.arch, defines);
     if (fault !== "") throw new Error(fault);
     path = join(into, "libscorer.so");
     built.set(name, path);

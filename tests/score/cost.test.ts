@@ -160,6 +160,17 @@ describe("rowValues", () => {
     expect(rowValues(null, CONTEXT, { ...config, slots: 1_000_000, queuePerSlot: 1000 }).capacity).toBe(16_000);
   });
 
+  test("marks who tells how fast it computes, and whose cache is full", () => {
+    expect([row({}).isPaced, row({ prefillTokensPerSecond: undefined }).isPaced, row(null).isPaced]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect([0.97, 0.98, 1, undefined].map((kvUsage) => row({ kvUsage }).isKvFull)).toEqual([false, true, true, false]);
+    // What is old is not believed so much any more.
+    expect(row({ kvUsage: 0.98 }, { ageMs: config.staleAfterMs + 1000 }).isKvFull).toBe(false);
+  });
+
   test("doubt adds its penalty", () => {
     expect(row({}, { degraded: true }).penaltySeconds - row({}).penaltySeconds).toBeCloseTo(config.degradedSeconds, 9);
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { BLOCK_WORD, BLOCK_WORDS, MODELS_WORD } from "../../src/score/layout.ts";
 import { PickRequest } from "../../src/score/pick.ts";
+import { isKvFull, isPaced } from "../../src/score/row-marks.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { TableWriter } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
@@ -40,6 +41,19 @@ describe("TableWriter", () => {
     for (let count = 1; count < 64; count += 1) expect(writer.addRow(a) >> 6).toBe(first >> 6);
     expect(writer.addRow(a)).toBe(-1);
     expect(writer.rowsOf(a).length).toBe(64);
+  });
+
+  test("marks each row by itself, and none of a row that is free", () => {
+    const { writer, table } = fresh();
+    const model = writer.addModel();
+    const rows = Array.from({ length: 64 }, () => writer.addRow(model));
+    const marked = (): readonly number[][] => [isPaced, isKvFull].map((is) => rows.filter((row) => is(table, row)));
+    for (const row of rows) writer.write(row, { ...PLAIN, isPaced: row % 3 === 0, isKvFull: row % 5 === 0 });
+    expect(marked()).toEqual([3, 5].map((by) => rows.filter((row) => row % by === 0)));
+    for (const row of rows) if (row % 2 === 0) writer.write(row, PLAIN);
+    expect(marked()).toEqual([3, 5].map((by) => rows.filter((row) => row % by === 0 && row % 2 > 0)));
+    for (const row of rows) writer.removeRow(row);
+    expect(marked()).toEqual([[], []]);
   });
 
   test("refuses unknown models, rows that are not in use, and figures that are not finite or too large", () => {

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { compileScorer } from "../../scripts/build-native.ts";
 import { BINDING, SEGMENT } from "../../scripts/elf/constants.ts";
 import { ElfFile } from "../../scripts/elf/file.ts";
 import { dynamicSymbols, linkerSymbols } from "../../scripts/elf/tables.ts";
@@ -44,6 +45,14 @@ describe.each(Object.values(MACHINES))("compiled for $name", (machine) => {
     const config = symbols.find(({ name }) => name === "config");
     expect(config).toMatchObject({ value: machine.shimBase, size: 13 * 8 });
     expect(shim.segments().filter(({ type }) => type === SEGMENT.load)).toHaveLength(2);
+  });
+
+  test.skipIf(missing !== "")("the scorer imports nothing either", () => {
+    const out = join(folder, `scorer-${machine.name}`);
+    expect(compileScorer(compilerFor(machine).join(" "), out, machine.name)).toBe("");
+    const scorer = new ElfFile("libscorer.so", new Uint8Array(readFileSync(join(out, "libscorer.so"))));
+    expect(scorer.machine).toBe(machine.number);
+    expect(dynamicSymbols(scorer).filter(({ section, name }) => section === 0 && name !== "")).toEqual([]);
   });
 });
 

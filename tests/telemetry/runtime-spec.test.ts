@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Fault, formatFault } from "../../src/base/field.ts";
+import { parseRole } from "../../src/fleet/role.ts";
+import { roleLabels, unclearRole } from "../../src/telemetry/runtime-serving.ts";
 import { runtimeField, type RuntimeSpec } from "../../src/telemetry/runtime-spec.ts";
 import { formatRuntimeUrl, parseRuntimeUrl } from "../../src/telemetry/runtime-url.ts";
 
@@ -100,7 +102,32 @@ describe("a runtime", () => {
     expect(read("vllm").spec?.kvEvents).toBeUndefined();
   });
 
+  test("tells which part of requests it computes", () => {
+    const prefill = { kind: "sglang", role: "prefill", bootstrapPort: 9000 };
+    expect(written("sglang,role=prefill,bootstrap-port=9000")).toEqual(prefill);
+    expect(written(prefill)).toEqual(prefill);
+    expect(written("vllm=http://h:1,role=decode")).toEqual({ kind: "vllm", url: "http://h:1", role: "decode" });
+    expect(read("vllm,role=both").spec?.role).toBe("");
+    const specs = ["vllm,role=prefill", "b:sglang,role=prefill,bootstrap-port=1", "tgi"].map(
+      (flag) => read(flag).spec!,
+    );
+    expect(roleLabels(specs)).toEqual({
+      "infermesh.role.vllm": "vllm.prefill",
+      "infermesh.role.b": "sglang.prefill.1",
+    });
+    expect(roleLabels(specs.slice(0, 1))).toEqual({ "infermesh.role": "vllm.prefill" });
+    expect(unclearRole(specs)).toBe("");
+    expect(unclearRole([...specs, read("vllm").spec!])).toBe("vllm");
+    expect(Object.values(roleLabels(specs)).every((label) => parseRole(label) !== undefined)).toBe(true);
+  });
+
   test.each<[unknown, RegExp]>([
+    ["vllm,role=chief", /runtimes\.role: found "chief".*prefill, decode or both/],
+    ["tgi,role=prefill", /runtimes\.role.*only vllm, sglang/],
+    ["vllm,role=prefill,bootstrap-port=1", /runtimes\.bootstrapPort.*of sglang/],
+    ["sglang,role=decode,bootstrap-port=1", /runtimes\.bootstrapPort/],
+    ["sglang,role=prefill,bootstrap-port=0", /runtimes\.bootstrapPort/],
+    [{ kind: "sglang", role: "prefill", bootstrapPort: [1] }, /runtimes\.bootstrapPort/],
     ["vllm,kv-events=5557", /runtimes\.kvEvents: found "5557".*a ZeroMQ endpoint: tcp:\/\/HOST:PORT or ipc/],
     ["vllm,kv-events=tcp://h:65535,kv-ranks=2", /runtimes\.kvEvents.*ZeroMQ endpoint.*65536/],
     ["vllm,kv-events=ipc:///a,kv-ranks=2", /runtimes\.kvEvents.*rank 1 has no port/],
