@@ -85,7 +85,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const pods = new KubePlane({ config, targets, tell: journal.tell, log });
   const port = (): number => crew?.port ?? config.listen.port;
-  const standing = new Standing({ config, port, targets, placement, flights, journal, log });
+  const standing = new Standing({ config, port, targets, placement, flights, prefixes, journal, log });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration
@@ -207,6 +207,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     crew,
     reloads,
     prefixes: prefixes?.index ?? null,
+    sharing: () => standing.sharing?.stats(),
     startedMs,
     targets: () => targets.all(),
     mesh: () => standing.node?.membership.figures(),

@@ -15,6 +15,7 @@ import { BlockReceiver } from "./mesh/block-receiver.ts";
 import { nodeIdentity } from "./mesh/identity.ts";
 import type { Journal } from "./mesh/journal.ts";
 import { joined, joinMesh, type MeshNode } from "./mesh/node-membership.ts";
+import { PrefixSharing } from "./mesh/prefix-sharing.ts";
 import type { SocketDescriptors } from "./mesh/sockets.ts";
 import { RemoteIndexes } from "./remote-indexes.ts";
 import { StateReceiver } from "./mesh/state-receiver.ts";
@@ -23,6 +24,7 @@ import { servedModelCalls } from "./model-calls.ts";
 import { serveNodeCalls } from "./node-calls.ts";
 import type { Log } from "./obs/log.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { PrefixRows } from "./proxy/prefix-rows.ts";
 import type { PeerFlights } from "./signal/flights.ts";
 import { bareMeta, decodeMeta } from "./swim/meta.ts";
 import type { PolicyStore } from "./store/policy-store.ts";
@@ -36,6 +38,8 @@ export interface StandingOptions {
   readonly targets: Targets;
   readonly placement: Placement;
   readonly flights: PeerFlights;
+  /** Null: nothing is known of prompts. */
+  readonly prefixes: PrefixRows | null;
   readonly journal: Journal;
   readonly log: Log;
 }
@@ -59,6 +63,7 @@ export class Standing {
   #node: MeshNode | null = null;
   #states: StateReceiver | null = null;
   #blocks: BlockReceiver | null = null;
+  #sharing: PrefixSharing | null = null;
   /** Which blocks of KV cache the targets' engines hold, as far as nodes tell. */
   readonly remoteIndexes: RemoteIndexes;
 
@@ -81,6 +86,11 @@ export class Standing {
   /** What nodes tell of their KV caches; null before the mesh is joined, or where that is not wanted. */
   get blocks(): BlockReceiver | null {
     return this.#blocks;
+  }
+
+  /** What routers tell each other of prompts; null before the mesh is joined, or where that is not wanted. */
+  get sharing(): PrefixSharing | null {
+    return this.#sharing;
   }
 
   /** This node's id. */
@@ -109,7 +119,7 @@ export class Standing {
 
   /** Joins the mesh, as the node that `estate` tells of if there is one, on its sockets if those are given. */
   async enter(estate?: NodeEstate, inherited?: SocketDescriptors): Promise<MeshNode> {
-    const { config, targets, placement, flights, journal, log } = this.#options;
+    const { config, targets, placement, flights, prefixes, journal, log } = this.#options;
     const id = this.#idAfter(estate);
     // Any free port is another node each time, with nothing to keep.
     const isNew = config.id === "" && config.listen.port === 0;
@@ -148,6 +158,7 @@ export class Standing {
       onLoads: (keys) => targets.loadsChanged(keys),
     });
     this.#states.start();
+    if (prefixes !== null && config.prefix.share) this.#share(node, prefixes);
     if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv });
     const place = { id: () => this.id, node: () => this.#node };
     serveNodeCalls(node, [
@@ -156,6 +167,17 @@ export class Standing {
     ]);
     await this.#controlPlane?.resume();
     return node;
+  }
+
+  #share(node: MeshNode, prefixes: PrefixRows): void {
+    const sharing = new PrefixSharing({
+      node,
+      bytesPerSecond: this.#options.config.prefix.shareBytesPerSecond,
+      heard: (prefix) => prefixes.heard(prefix),
+      peers: (count) => (prefixes.index.peers = count),
+    });
+    prefixes.share((key, hashes, fresh) => sharing.tell(key, hashes, fresh));
+    this.#sharing = sharing;
   }
 
   /** Who this node is, as far as a successor must know; undefined before the mesh is joined. */
@@ -192,6 +214,7 @@ export class Standing {
     void this.#controlPlane?.suspend();
     this.#states?.stop();
     this.#blocks?.stop();
+    this.#sharing?.stop();
     this.#node?.fallSilent();
   }
 
@@ -199,6 +222,7 @@ export class Standing {
   async leave(timeoutMs: number): Promise<void> {
     this.#states?.stop();
     this.#blocks?.stop();
+    this.#sharing?.stop();
     await this.#node?.leave(timeoutMs);
   }
 }

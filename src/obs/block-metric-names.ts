@@ -29,6 +29,32 @@ export const PREFIX_METRICS = {
   ),
 } as const;
 
+/** Of a router: what routers tell each other of prompts that they sent somewhere. */
+export const PREFIX_SHARING_METRICS = {
+  told: metric("counter", "infermesh_prefix_shared_blocks_total", ["way"], "", "Blocks of prompts told and heard."),
+  dropped: metric(
+    "counter",
+    "infermesh_prefix_unshared_blocks_total",
+    [],
+    "",
+    "Blocks that were not told, since more were than may be.",
+  ),
+  bytes: metric(
+    "counter",
+    "infermesh_prefix_shared_bytes_total",
+    [],
+    "bytes",
+    "Bytes of what was told, to all routers, without headers.",
+  ),
+  refused: metric(
+    "counter",
+    "infermesh_prefix_refused_messages_total",
+    ["reason"],
+    "",
+    "Messages of others that were not taken.",
+  ),
+} as const;
+
 /** Of a router: what nodes tell of their engines. */
 export const HEARD_BLOCK_METRICS = {
   messages: metric(

@@ -27,7 +27,7 @@ import { dcgmText } from "./dcgm-metrics.ts";
 import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
 import { gpuText } from "./gpu-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
-import { addPrefixMetrics, type PrefixFigures } from "./prefix-metrics.ts";
+import { addPrefixMetrics, type PrefixFigures, type Sharing } from "./prefix-metrics.ts";
 import type { LateFigures } from "./late-metrics.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
@@ -38,8 +38,8 @@ import type { WorkerStats } from "./worker-stats.ts";
 
 export interface RouterMetricsOptions {
   readonly stats: WorkerStats;
-  /** Null: none is kept. */
   readonly prefixes?: PrefixFigures | null;
+  readonly sharing?: Sharing;
   readonly table: { inFlight(row: number): number; inFlightTokens(row: number): number };
   readonly placement: {
     places(): Iterable<{ readonly target: string; readonly model: string; readonly row: number }>;
@@ -156,7 +156,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   );
   out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
   addFlowMetrics(out, stats, placement, () => crew.late);
-  addPrefixMetrics(out, stats, options.prefixes);
+  addPrefixMetrics(out, stats, options.prefixes, options.sharing);
   out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
   out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);

@@ -456,6 +456,9 @@ export class Crew {
       case "loads":
         this.#options.loads?.(message.packed);
         break;
+      case "prefixes":
+        this.#options.prefixes?.noted(message.packed);
+        break;
       case "late":
         this.#late.heard(thread.index, message.news);
         break;

@@ -68,7 +68,7 @@ export class LateRow implements Pace {
   look(nowMs: number, nowDeciseconds: number): void {
     const table = this.#table;
     const pace = this.#pace;
-    pace.assume(this.#assumedMs());
+    pace.assume(this.#assumedMs(), nowMs);
     pace.pass(nowMs);
     const inFlight = table.inFlight(this.row);
     this.active = Math.max(0, this.#int(COLUMN.activeRequests));

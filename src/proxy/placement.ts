@@ -12,7 +12,7 @@
  */
 import { roleOf } from "../fleet/role.ts";
 import { type Find, finder, type Target } from "../fleet/target.ts";
-import { type Load, NO_LOAD } from "../signal/flights.ts";
+import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
 import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
@@ -258,7 +258,7 @@ export class Placement {
     const pool = role === null ? revisionPool(revision) : poolOf(role);
     const added = this.#models.addRow(target.protocol, model, pool, unixSeconds);
     if (added === null) return false;
-    this.#stats.resetRow(added.row);
+    this.#stats.resetRow(added.row, placeKey(target.id, model));
     const weight = this.#eligibility.weight(model, target);
     const tellsLoad = tellsIfAsked(target);
     const route = routeTo(target, role, { ...added, weight, tellsLoad, ...(revision === "" ? {} : { revision }) });

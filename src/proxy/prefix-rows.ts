@@ -1,13 +1,24 @@
 /**
- * The main thread's side of the prefix index: what a row held is forgotten when it is given to another target, and how
- * much its target's cache holds is taken from what it tells.
+ * The main thread's side of the prefix index: what a row held is forgotten when it is given to another target, how much
+ * its target's cache holds is taken from what it tells, and what other routers sent there is noted as what workers do.
  */
 import type { Target } from "../fleet/target.ts";
+import { openPrefixWork } from "../native.ts";
 import { PrefixIndex } from "../score/prefix-index.ts";
+import { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { PrefixConfig } from "../score/prefix-settings.ts";
+import type { PrefixWork } from "../score/prefix-work.ts";
+import type { HeardPrefix } from "../signal/prefix-news.ts";
 import type { PlaceInUse } from "./places.ts";
+import { unpackNotes } from "./prefix-notes.ts";
 import { sampleOf } from "./row-sample.ts";
 import type { NumberedCounts } from "./served-models.ts";
+
+/** A prompt went to the place of that key: its hashes, of which the last `fresh` are new there. */
+export type TellPrefix = (key: number, hashes: Int32Array, fresh: number) => void;
+
+/** Claims entries in the main thread's name: no worker has that number. */
+const MAIN = 65_535;
 
 export class PrefixRows {
   readonly index: PrefixIndex;
@@ -15,12 +26,18 @@ export class PrefixRows {
   readonly missWeight: number;
   readonly #capacityTokens: number;
   readonly #bytesPerToken: () => number;
+  readonly #work: PrefixWork;
+  /** By row, the key by which routers speak of its place; and the way back. */
+  readonly #keys = new Map<number, number>();
+  readonly #rows = new Map<number, number>();
+  #tell: TellPrefix | null = null;
 
   private constructor(config: PrefixConfig, rowsMax: number, bytesPerToken: () => number) {
     this.index = PrefixIndex.create(config.indexBytes, rowsMax);
     this.missWeight = config.missWeight;
     this.#capacityTokens = config.capacityTokens;
     this.#bytesPerToken = bytesPerToken;
+    this.#work = openPrefixWork(new PrefixLookup(this.index));
   }
 
   /** Null where it is turned off. `rowsMax` as the score table has. */
@@ -32,8 +49,9 @@ export class PrefixRows {
   with(counts: NumberedCounts): NumberedCounts {
     return {
       resetModel: (model) => counts.resetModel(model),
-      resetRow: (row) => {
-        counts.resetRow(row);
+      resetRow: (row, key) => {
+        counts.resetRow(row, key);
+        this.#name(row, key);
         this.index.reset(row, this.#capacityTokens, this.#bytesPerToken());
       },
     };
@@ -47,5 +65,32 @@ export class PrefixRows {
       const tokens = told !== undefined && told > 0 ? told : this.#capacityTokens;
       this.index.setCapacity(place.row, tokens, this.#bytesPerToken());
     }
+  }
+
+  /** What workers note goes there too, while `index.peers` says that somebody hears it. */
+  share(tell: TellPrefix): void {
+    this.#tell = tell;
+  }
+
+  /** Notes of a worker (prefix-notes.ts). */
+  noted(packed: Int32Array): void {
+    for (const { row, life, fresh, hashes } of unpackNotes(packed)) {
+      const key = this.#keys.get(row);
+      // What the row leads to now may be another target, or its cache was lost.
+      if (key !== undefined && this.index.life(row) === life) this.#tell?.(key, hashes, fresh);
+    }
+  }
+
+  /** Another router sent a prompt there. */
+  heard({ key, chain, blocks }: HeardPrefix): void {
+    const row = this.#rows.get(key);
+    if (row !== undefined) this.#work.note(MAIN, row, chain, blocks);
+  }
+
+  #name(row: number, key: number): void {
+    const before = this.#keys.get(row);
+    if (before !== undefined && this.#rows.get(before) === row) this.#rows.delete(before);
+    this.#keys.set(row, key);
+    this.#rows.set(key, row);
   }
 }

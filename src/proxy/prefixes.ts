@@ -17,6 +17,7 @@ import { PrefixLookup } from "../score/prefix-lookup.ts";
 import { seedChain } from "../score/prefix-hash.ts";
 import type { PrefixWork } from "../score/prefix-work.ts";
 import { PART_COUNT, type PromptParts } from "../wire/prompt-parts.ts";
+import type { PrefixNotes } from "./prefix-notes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { type Held, plainBody } from "./reshape.ts";
 
@@ -40,9 +41,10 @@ const encoder = new TextEncoder();
 export function openPrefixes(
   start: PrefixStart | null,
   config: ProxyConfig,
+  notes: PrefixNotes,
 ): { readonly pick: PickRequest; readonly prefixes: Prefixes | null } {
   const pick = new PickRequest();
-  const prefixes = start === null ? null : new Prefixes(start, config);
+  const prefixes = start === null ? null : new Prefixes(start, config, notes);
   pick.prefix = prefixes?.lookup ?? null;
   return { pick, prefixes };
 }
@@ -52,13 +54,15 @@ export class Prefixes {
   readonly #work: PrefixWork;
   readonly #missWeight: number;
   readonly #config: ProxyConfig;
+  readonly #notes: PrefixNotes;
   readonly #scratch = new Int32Array((PREFIX_BLOCKS_MAX + 1) * 2);
 
-  constructor({ index, missWeight }: PrefixStart, config: ProxyConfig) {
+  constructor({ index, missWeight }: PrefixStart, config: ProxyConfig, notes: PrefixNotes) {
     this.lookup = new PrefixLookup(PrefixIndex.attach(index));
     this.#work = openPrefixWork(this.lookup);
     this.#missWeight = missWeight;
     this.#config = config;
+    this.#notes = notes;
   }
 
   /** Of a request for the model of that name; null: it has none. */
@@ -106,7 +110,10 @@ export class Prefixes {
 
   /** The prompt goes to the row. */
   note(worker: number, row: number, prompt: PromptBlocks): void {
-    this.#work.note(worker, row, prompt.chain, prompt.blocks);
+    const { chain, blocks } = prompt;
+    const fresh = this.#work.note(worker, row, chain, blocks);
+    const { index } = this.lookup;
+    if (fresh > 0 && index.peers > 0) this.#notes.add(row, index.life(row), fresh, chain, blocks);
   }
 
   /** Picks are for others again. */

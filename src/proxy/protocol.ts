@@ -174,5 +174,7 @@ export type FromWorker =
   /** What targets told of their load, as load-reports.ts packs it. */
   | { readonly kind: "loads"; readonly index: number; readonly packed: Float64Array }
   | { readonly kind: "late"; readonly index: number; readonly news: LateNews }
+  /** Which prompts were sent where, as prefix-notes.ts packs it; while there are other routers. */
+  | { readonly kind: "prefixes"; readonly index: number; readonly packed: Int32Array }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

@@ -16,7 +16,8 @@ interface Served {
 
 /** Counts by row and by model, which begin anew when the number is given to another. */
 export interface NumberedCounts {
-  resetRow(row: number): void;
+  /** `key`: of the place that it leads to now (signal/flights.ts). */
+  resetRow(row: number, key: number): void;
   resetModel(model: number): void;
 }
 

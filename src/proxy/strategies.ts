@@ -14,6 +14,7 @@ import type { BalanceSpec } from "../policy/spec.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { nowMs, unixMs } from "./clock.ts";
 import type { Enforcement } from "./enforcement.ts";
+import type { PrefixNotes } from "./prefix-notes.ts";
 import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
 import type { Routes } from "./routes.ts";
 import { rowOfSession } from "./sessions.ts";
@@ -55,8 +56,12 @@ export function defaultStrategy(
 }
 
 /** All that a worker chooses targets with. */
-export function openChoosing(start: PrefixStart | null, options: Omit<StrategiesOptions, "prefixes">) {
-  const { pick, prefixes } = openPrefixes(start, options.config);
+export function openChoosing(
+  start: PrefixStart | null,
+  notes: PrefixNotes,
+  options: Omit<StrategiesOptions, "prefixes">,
+) {
+  const { pick, prefixes } = openPrefixes(start, options.config, notes);
   return { pick, prefixes, picker: options.picker, strategies: new Strategies({ ...options, prefixes }) };
 }
 

@@ -35,6 +35,7 @@ import { KnownHeads } from "./known-heads.ts";
 import { openTransport } from "./lane.ts";
 import { LateLine } from "./late-line.ts";
 import { LoadReports } from "./load-reports.ts";
+import { PrefixNotes } from "./prefix-notes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
@@ -80,6 +81,7 @@ function start(options: WorkerStart): RunningWorker {
   const late = new LateLine<ModelFlow>(settings.flow.late, table, index, options.late, transport, counters, (news) =>
     post({ kind: "late", index, news }),
   );
+  const notes = new PrefixNotes(alarm(), (packed) => post({ kind: "prefixes", index, packed }));
   const context: WorkerContext = {
     index,
     config,
@@ -88,7 +90,7 @@ function start(options: WorkerStart): RunningWorker {
     routes,
     table,
     decisions: new Decisions(table),
-    ...openChoosing(options.prefixes, {
+    ...openChoosing(options.prefixes, notes, {
       index,
       table,
       routes,

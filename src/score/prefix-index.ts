@@ -86,10 +86,21 @@ export class PrefixIndex {
     Atomics.store(this.words, at + PREFIX_ROW.life, (life % LIVES) + 1);
   }
 
-  /** How much the row's cache holds; another size than before forgets what was noted. */
+  /**
+   * How much the row's cache holds, which is told when the row has been in use for a while. Its volume becomes as many of
+   * the new steps, so that what was noted so many steps ago still was.
+   */
   setCapacity(row: number, capacityTokens: number, bytesPerToken: number): void {
-    const unit = Atomics.load(this.words, this.#row(row) + PREFIX_ROW.unit);
-    if (unit !== unitOf(capacityTokens, bytesPerToken)) this.reset(row, capacityTokens, bytesPerToken);
+    const at = this.#row(row);
+    const unit = unitOf(capacityTokens, bytesPerToken);
+    if (Atomics.load(this.words, at + PREFIX_ROW.unit) === unit) return;
+    const volume = Atomics.load(this.words, at + PREFIX_ROW.stamp) * unit;
+    if (volume >= 2 ** 32) {
+      this.reset(row, capacityTokens, bytesPerToken);
+      return;
+    }
+    Atomics.store(this.words, at + PREFIX_ROW.volume, volume | 0);
+    Atomics.store(this.words, at + PREFIX_ROW.unit, unit);
   }
 
   /** Blocks that the row is believed to hold: as many as were sent there, until its cache is full. */
@@ -97,6 +108,20 @@ export class PrefixIndex {
     const at = this.#row(row);
     const sent = Atomics.load(this.words, at + PREFIX_ROW.volume) >>> 0;
     return Math.min(sent, Atomics.load(this.words, at + PREFIX_ROW.unit) * CAPACITY_STEPS);
+  }
+
+  /** Others to tell of what workers note. */
+  set peers(count: number) {
+    Atomics.store(this.words, PREFIX_HEADER.peers, count);
+  }
+
+  get peers(): number {
+    return Atomics.load(this.words, PREFIX_HEADER.peers);
+  }
+
+  /** Another one, when what the row holds was forgotten meanwhile. */
+  life(row: number): number {
+    return Atomics.load(this.words, this.#row(row) + PREFIX_ROW.life);
   }
 
   /** Blocks that are kept now. */

@@ -44,6 +44,8 @@ export const PREFIX_HEADER = {
   tick: 4,
   entries: 5,
   evictions: 6,
+  /** How many other routers want to hear of notes. */
+  peers: 7,
 } as const;
 export const PREFIX_ROWS_WORD = 64;
 export const PREFIX_ROW_WORDS = 4;

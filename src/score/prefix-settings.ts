@@ -19,6 +19,16 @@ export const prefixSettings = section({
     max: 1_000_000_000,
     doc: "Tokens that the KV cache of a target holds which does not tell it: as much as was sent there last counts as held.",
   }),
+  share: flag({
+    default: true,
+    doc: "Whether routers tell each other which prompts they sent where: then the next turn of a conversation finds its target through any of them.",
+  }),
+  shareBytesPerSecond: bytes({
+    default: "256KiB",
+    min: "4KiB",
+    max: "64MiB",
+    doc: "Most that is told each of the other routers, 8 bytes for each KiB of a prompt. While more would be, only what is new of prompts is told, then only some of that.",
+  }),
   missWeight: number({
     default: MISS_WEIGHT,
     max: 100,

@@ -7,7 +7,7 @@
  */
 import { groupsOfCell, type CellPlayed, type OverTime } from "./scenario-world.ts";
 import type { Scenario, StrategyName } from "./scenario.ts";
-import { mean, outcomeOf, quantile, sorted, sum } from "./tally.ts";
+import { mean, quantile, sorted, sum, totalsOf } from "./tally.ts";
 
 const CDF_POINTS = 200;
 const HOUR_MS = 3_600_000;
@@ -75,14 +75,14 @@ export function resultOf(
   cpuMs: number,
 ): Result {
   const ttfts = sorted(cells.map(({ ttftsMs }) => ttftsMs));
-  const { requests, goodput, refused, lost, hitRate, preemptions, endMs } = outcomeOf(cells);
+  const { requests, served, goodput, refused, lost, hitRate, preemptions, endMs } = totalsOf(cells);
   const busy = cells.flatMap(({ comingBusyMs, comingMs }) => Array.from(comingBusyMs, (ms) => ms / comingMs));
   const utilisation = mean(busy);
   const outputTokens = sum(cells, (cell) => cell.outputTokens);
   const figures: Figures = {
     strategy,
     requests,
-    served: ttfts.length,
+    served,
     refused,
     lost,
     goodput,

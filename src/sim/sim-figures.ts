@@ -58,7 +58,9 @@ export class NodeFigures {
     sample.decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
   }
 
-  fill(view: TargetView, target: number): void {
+  /** `learnt`: what a prompt token was found to take. */
+  fill(view: TargetView, target: number, learnt?: number): void {
+    this.#context.learntSecondsPerPrefillToken = learnt;
     const values = rowValues(this.#sample, this.#context, COST);
     view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
     view.secondsPerActive[target] = values.secondsPerActive;

@@ -10,26 +10,11 @@ import { Held } from "./held.ts";
 import type { Network } from "./network.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
+import { RouterRates } from "./router-rates.ts";
+import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
 import { NodeFigures } from "./sim-figures.ts";
-
-export interface RouterSpec {
-  /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((seed: number) => Strategy) | LateConfig;
-  /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
-  readonly assumedRate?: number;
-  /** By when a first token is wanted; never. */
-  readonly patienceMs?: number;
-  /** Longest time between two tokens that is wanted; any. */
-  readonly gapMs?: number;
-  /** Of each node, what it costs by the hour; nobody says. */
-  readonly prices?: readonly number[];
-  /** Of each node, for what it can do beside the others; 1. */
-  readonly weights?: readonly number[];
-  /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
-  readonly knows?: "caches" | "routed";
-}
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -62,6 +47,8 @@ export class SimRouter {
   readonly #othersMs: Float64Array;
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
+  /** Null where nobody goes by them. */
+  readonly #rates: RouterRates | null;
 
   /** `prefixes`: what is known of caches; null where nobody asks for that. */
   constructor(
@@ -105,6 +92,10 @@ export class SimRouter {
             drop: (sent, nowMs) => this.#drop(sent, nowMs),
           });
     this.#room = isLate ? this.#lateRoom(strategy) : null;
+    const priors = rates.map((rate, target) => {
+      return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
+    });
+    this.#rates = isLate || strategy.needsFigures ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
   #lateRoom(config: LateConfig): LateRoom<Held> {
@@ -203,6 +194,7 @@ export class SimRouter {
     this.#prefixes?.routed(target, hashes);
     this.#renew(target);
     const sent = new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing);
+    this.#rates?.sent(sent, this.#othersActive[target]! > 0 ? this.#othersTokens[target]! : 0);
     this.#network.send(sent, nowMs);
     return sent;
   }
@@ -210,6 +202,7 @@ export class SimRouter {
   firstToken(sent: Sent, nowMs: number): void {
     sent.firstSeenMs = nowMs;
     this.#computed(sent);
+    this.#rates?.firstToken(sent, nowMs);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     this.#hedges?.answered(sent, nowMs);
     if (sent.computing === null) return;
@@ -264,7 +257,7 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
-    const needsFigures = this.#strategy?.needsFigures === true;
+    this.#rates?.renew(nowMs);
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
       if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
@@ -273,21 +266,26 @@ export class SimRouter {
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (needsFigures) {
-        this.#figures[target]!.told(samples, target);
-        this.#figures[target]!.fill(view, target);
-      }
+      this.#judge(target, samples, nowMs);
       this.#renew(target);
     }
     this.serve(nowMs);
+  }
+
+  /** By what a prompt token is found to take there. */
+  #judge(target: number, samples: NodeSamples, nowMs: number): void {
+    if (this.#rates === null) return;
+    const seconds = this.#rates.secondsPerPrefillToken(target);
+    if (this.#room !== null) {
+      this.#paces[target]!.assume(seconds * 1000, nowMs);
+      return;
+    }
+    this.#figures[target]!.told(samples, target);
+    this.#figures[target]!.fill(this.#view, target, seconds);
   }
 
   #renew(target: number): void {
     this.#view.active[target] = this.#active[target]! + this.#othersActive[target]!;
     this.#view.queuedTokens[target] = this.#queuedTokens[target]! + this.#othersTokens[target]!;
   }
-}
-
-export function isLateConfig(strategy: Strategy | LateConfig): strategy is LateConfig {
-  return !("choose" in strategy);
 }

@@ -128,18 +128,34 @@ export class Tally {
   }
 }
 
+/** Counts of meshes beside one another, as of one. */
+export function totalsOf(parts: readonly Played[]) {
+  const refused = sum(parts, (part) => part.refused);
+  const lost = sum(parts, (part) => part.lost);
+  const served = sum(parts, ({ ttftsMs }) => ttftsMs.length);
+  const requests = served + refused + lost;
+  return {
+    requests,
+    served,
+    goodput: sum(parts, (part) => part.good) / requests,
+    refused,
+    lost,
+    hitRate: sum(parts, (part) => part.cachedTokens) / sum(parts, (part) => part.promptTokens),
+    preemptions: sum(parts, (part) => part.preemptions),
+    endMs: Math.max(...parts.map(({ endMs }) => endMs)),
+  };
+}
+
 /** Of meshes beside one another, as of one. */
 export function outcomeOf(parts: readonly Played[]): Outcome {
   const ttfts = sorted(parts.map(({ ttftsMs }) => ttftsMs));
   const itls = sorted(parts.map(({ itlsMs }) => itlsMs));
-  const refused = sum(parts, (part) => part.refused);
-  const lost = sum(parts, (part) => part.lost);
-  const requests = ttfts.length + refused + lost;
+  const { requests, goodput, refused, lost, hitRate, preemptions, endMs: lastMs } = totalsOf(parts);
   const busy = parts.flatMap(({ busyMs, endMs }) => Array.from(busyMs, (ms) => ms / endMs));
   const utilisation = mean(busy);
   return {
     requests,
-    goodput: sum(parts, (part) => part.good) / requests,
+    goodput,
     refused,
     lost,
     ttftMeanMs: mean(ttfts),
@@ -153,9 +169,9 @@ export function outcomeOf(parts: readonly Played[]): Outcome {
     itlMs: { p50: quantile(itls, 0.5), p95: quantile(itls, 0.95), p99: quantile(itls, 0.99) },
     longestMs: ttfts.at(-1) ?? NaN,
     endsMs: parts.flatMap(({ endsMs }) => Array.from(endsMs)),
-    hitRate: sum(parts, (part) => part.cachedTokens) / sum(parts, (part) => part.promptTokens),
-    preemptions: sum(parts, (part) => part.preemptions),
-    endMs: Math.max(...parts.map(({ endMs }) => endMs)),
+    hitRate,
+    preemptions,
+    endMs: lastMs,
     utilisation,
     utilisationSpread: Math.sqrt(mean(busy.map((each) => (each - utilisation) ** 2))),
   };

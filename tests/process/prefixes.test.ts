@@ -1,6 +1,6 @@
 /** A router draws requests to the servers that have the beginning of their prompt, in all of its workers, and tells so. */
 import { afterAll, expect, test } from "bun:test";
-import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 const MODEL = "m";
 const TALKS = 12;
@@ -29,7 +29,7 @@ const words = (seed: number, count: number): string =>
   Array.from({ length: count }, (_, at) => `w${(seed * 7919 + at * 104_729) % 99_991}`).join(" ");
 
 /** Sends the first turns of a talk, long ones, so that no round trip outweighs them, over a connection of its own, so to any worker; answers which node served it. */
-async function say(router: Started, talk: number, turns: number, requestId = ""): Promise<string> {
+async function say(router: Started, talk: number, turns: number, requestId = "", model = MODEL): Promise<string> {
   const messages = Array.from({ length: turns }, (_, turn) => ({
     role: "user",
     content: words(talk * 50 + turn, 6000),
@@ -38,7 +38,7 @@ async function say(router: Started, talk: number, turns: number, requestId = "")
     method: "POST",
     keepalive: false,
     headers: { "content-type": "application/json", ...(requestId === "" ? {} : { "x-request-id": requestId }) },
-    body: JSON.stringify({ model: MODEL, messages }),
+    body: JSON.stringify({ model, messages }),
   });
   expect(response.status).toBe(200);
   await response.text();
@@ -91,4 +91,54 @@ test("where it is turned off, nothing is known and nothing is told of it", async
   await serves(router);
   for (let talk = 0; talk < 3; talk += 1) await say(router, talk, 2);
   expect(await metric(router, "infermesh_prefix_index_blocks")).toBeNaN();
+});
+
+const FEW_TALKS = 6;
+const WORDS_MODEL = "llama-3.1-8b";
+
+/** Two routers of one mesh, and mock agents that both send to. */
+async function twoRouters(...args: string[]): Promise<readonly [Started, Started]> {
+  const first = await bench.router("--workers", "1", "--fleet-poll-interval", "100ms", ...args);
+  const seed = ["--join", String(first.ready["gossip"])];
+  const second = await bench.router("--workers", "1", "--fleet-poll-interval", "100ms", ...seed, ...args);
+  const mock = ["--mock-models", WORDS_MODEL, "--mock-speed", "2"];
+  await Promise.all([1, 2, 3, 4].map((at) => bench.agent(`node${at}`, null, ...seed, ...mock)));
+  for (const router of [first, second]) {
+    await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 4);
+  }
+  return [first, second];
+}
+
+/** So many turns, of some 40 blocks each. */
+async function untilTold(from: Started, to: Started, turns: number): Promise<void> {
+  const blocks = (router: Started, way: string): Promise<number> =>
+    metric(router, `infermesh_prefix_shared_blocks_total{way="${way}"}`);
+  await until(async () => (await blocks(from, "told")) >= turns * 35);
+  const told = await blocks(from, "told");
+  await until(async () => (await blocks(to, "heard")) >= told);
+}
+
+test("a conversation's next turn finds its home through another router, which was told of it", async () => {
+  const [first, second] = await twoRouters();
+  const homes = await Promise.all(Array.from({ length: FEW_TALKS }, (_, talk) => say(first, talk, 1, "", WORDS_MODEL)));
+  expect(new Set(homes).size).toBeGreaterThan(1);
+  await untilTold(first, second, FEW_TALKS);
+  for (let talk = 0; talk < FEW_TALKS; talk += 1) {
+    expect(await say(second, talk, 2, "", WORDS_MODEL)).toBe(homes[talk] ?? "");
+  }
+  const expected = await metric(second, "infermesh_prefix_expected_tokens_total");
+  expect(expected).toBeGreaterThan((await metric(second, "infermesh_prefix_prompt_tokens_total")) / 4);
+  // And the turn after that through the first one again.
+  await untilTold(second, first, FEW_TALKS * 2);
+  for (let talk = 0; talk < FEW_TALKS; talk += 1) {
+    expect(await say(first, talk, 3, "", WORDS_MODEL)).toBe(homes[talk] ?? "");
+  }
+});
+
+test("routers that don't share know of their own only", async () => {
+  const [first, second] = await twoRouters("--prefix-share=false");
+  for (let talk = 0; talk < 4; talk += 1) await say(first, talk, 1, "", WORDS_MODEL);
+  for (let talk = 0; talk < 4; talk += 1) await say(second, talk, 1, "", WORDS_MODEL);
+  expect(await metric(second, "infermesh_prefix_expected_tokens_total")).toBe(0);
+  expect(await metric(first, 'infermesh_prefix_shared_blocks_total{way="told"}')).toBeNaN();
 });

@@ -33,6 +33,7 @@ import type { LateNews } from "../../src/proxy/late-news.ts";
 import { LateService } from "../../src/proxy/late-service.ts";
 import { LoadReports, type RowReport, unpackReports } from "../../src/proxy/load-reports.ts";
 import { RestlessClients } from "../../src/proxy/restless.ts";
+import { type PrefixNote, PrefixNotes, unpackNotes } from "../../src/proxy/prefix-notes.ts";
 import type { PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
@@ -122,6 +123,8 @@ export class Relay {
   readonly asked: Parameters<Ask>[] = [];
   /** What its targets told of their load. */
   readonly loads: RowReport[] = [];
+  /** Which prompts it sent where, for other routers. */
+  readonly notes: PrefixNote[] = [];
   /** Where its requests wait that are bound late. */
   readonly late: LateDesk;
   readonly shares: Shares;
@@ -196,6 +199,7 @@ export class Relay {
       counters,
       (news) => this.#tellDesk(news),
     );
+    const notes = new PrefixNotes(alarm(), (packed) => this.notes.push(...unpackNotes(packed)));
     this.#lateService = lateService;
     this.context = {
       index: 0,
@@ -205,7 +209,7 @@ export class Relay {
       routes,
       table: this.table,
       decisions: new Decisions(this.table),
-      ...openChoosing(config.prefixes ?? null, {
+      ...openChoosing(config.prefixes ?? null, notes, {
         index: 0,
         table: this.table,
         routes,

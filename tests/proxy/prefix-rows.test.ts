@@ -28,7 +28,7 @@ function bed() {
     Object.assign(target.lastSample?.models[0] ?? {}, { kvCapacityTokens });
     rows.refresh([{ target: "a", model: "m", row: ROW } as PlaceInUse], (id) => (id === "a" ? target : undefined));
   };
-  return { rows, holds, refresh, note: () => work.note(0, ROW, chain, blocks) };
+  return { rows, holds, refresh, work, note: () => work.note(0, ROW, chain, blocks) };
 }
 
 test("a row that is given to another target holds nothing, and its counts begin anew", () => {
@@ -38,29 +38,35 @@ test("a row that is given to another target holds nothing, and its counts begin 
     resetRow: (row) => void reset.push(`row ${row}`),
     resetModel: (model) => void reset.push(`model ${model}`),
   });
-  counts.resetRow(ROW);
+  counts.resetRow(ROW, 7);
   note();
   expect(holds()).toBe(512);
   counts.resetModel(1);
   expect(holds()).toBe(512);
-  counts.resetRow(ROW);
+  counts.resetRow(ROW, 7);
   expect(holds()).toBe(0);
   expect(reset).toEqual([`row ${ROW}`, "model 1", `row ${ROW}`]);
 });
 
 test("a cache holds what its target tells, else what is configured", () => {
-  const { rows, holds, refresh, note } = bed();
-  rows.with({ resetRow: () => {}, resetModel: () => {} }).resetRow(ROW);
+  const { rows, holds, refresh, note, work } = bed();
+  rows.with({ resetRow: () => {}, resetModel: () => {} }).resetRow(ROW, 7);
   note();
   refresh(undefined);
   refresh(0);
   expect(holds()).toBe(512);
-  // Another size: what is known of it counted by another measure.
-  refresh(1_000_000);
-  expect(holds()).toBe(0);
-  note();
   refresh(1_000_000);
   expect(holds()).toBe(512);
+  const spend = (notes: number): void => {
+    for (let other = 1; other <= notes; other += 1) work.note(0, ROW, Int32Array.of(0, 0, other, -other), 1);
+  };
+  // As many others as would fit four times into what is configured.
+  spend(16);
+  expect(holds()).toBe(512);
+  note();
+  refresh(1024);
+  spend(40);
+  expect(holds()).toBe(0);
 });
 
 test("it can be turned off", () => {

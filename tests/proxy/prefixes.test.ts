@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
+import { until } from "../process/harness.ts";
 import { Relay, by } from "./harness.ts";
 
 const servers: { stop(force: boolean): unknown }[] = [];
@@ -96,6 +97,23 @@ describe("a request is drawn to the target that has the beginning of its prompt"
     expect([stats.count("prefixToldPrompt"), stats.count("prefixToldCached")]).toEqual([2000, 1400]);
     expect(stats.count("prefixToldExpected")).toBeGreaterThan(500);
     expect(stats.count("prefixToldExpected")).toBe(stats.count("prefixExpected"));
+  });
+
+  test("what is new at a target is noted for other routers, where there are such", async () => {
+    const { ask, relay, index } = bed(3);
+    await ask(chat(words(1, 900)));
+    index.peers = 1;
+    const home = await ask(chat(words(1, 900), "yes", words(2, 900)));
+    await ask(chat(words(1, 900), "yes", words(2, 900)));
+    await until(() => relay.notes.length > 0);
+    const [note, ...others] = relay.notes;
+    expect(others).toEqual([]);
+    const row = relay.rows.find((each) => relay.context.routes.target(each)?.node === home)!;
+    expect(note).toMatchObject({ row, life: index.life(row) });
+    const blocks = note!.hashes.length / 2;
+    expect(blocks).toBeGreaterThan(9);
+    expect(note!.fresh).toBeGreaterThan(3);
+    expect(note!.fresh).toBeLessThan(blocks);
   });
 
   test("an explanation can tell what each place was believed to have", async () => {

@@ -123,14 +123,35 @@ describe.each(WAYS)("the prefix index by %s", (kind) => {
     expect(homes(prompt(1, 2))).toEqual([]);
   });
 
-  test("another capacity begins anew, the same one changes nothing", () => {
+  test("another capacity forgets nothing, and counts from then on", () => {
     const { index, note, homes } = bed();
-    index.reset(3, 64_000, 4);
+    index.reset(3, 16 * TOKENS, 4);
     note(3, prompt(1));
-    index.setCapacity(3, 64_000, 4);
+    for (let other = 0; other < 4; other += 1) note(3, prompt(100 + other));
+    // What is noted takes two blocks of volume: of 16, ten are used.
+    index.setCapacity(3, 16 * TOKENS, 4);
     expect(homes(prompt(1)).length).toBe(1);
-    index.setCapacity(3, 640_000, 4);
+    index.setCapacity(3, 160 * TOKENS, 4);
+    expect(homes(prompt(1)).length).toBe(1);
+    for (let other = 0; other < 20; other += 1) note(3, prompt(200 + other));
+    expect(homes(prompt(1)).length).toBe(1);
+    for (let other = 0; other < 60; other += 1) note(3, prompt(300 + other));
     expect(homes(prompt(1))).toEqual([]);
+    index.setCapacity(3, 16 * TOKENS, 4);
+    expect(homes(prompt(359)).length).toBe(1);
+    for (let other = 0; other < 12; other += 1) note(3, prompt(400 + other));
+    expect(homes(prompt(359))).toEqual([]);
+  });
+
+  test("steps that are more than can be counted in the new size begin anew", () => {
+    const { index, note, homes } = bed();
+    index.reset(3, TOKENS, 4);
+    note(3, prompt(1));
+    note(3, prompt(2));
+    index.setCapacity(3, 2 ** 31 * TOKENS * 16, 4);
+    expect(homes(prompt(1))).toEqual([]);
+    note(3, prompt(1));
+    expect(homes(prompt(1)).length).toBe(1);
   });
 
   test("finds the rest of a prompt behind a few blocks that made room", () => {
