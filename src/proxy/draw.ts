@@ -3,6 +3,8 @@
  * attempts; the question that goes with the choice of a target; and what became of what was believed.
  */
 import type { PromptPrefix } from "../flow/fair-order.ts";
+import { PREFIX_BLOCK_BYTES } from "../score/prefix-layout.ts";
+import { promptIn } from "../wire/proto-prompt.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { HeldFor } from "./late-news.ts";
@@ -55,6 +57,19 @@ export class Draw {
     if (this.#model !== request.model) {
       this.#model = request.model;
       this.#prompt = prefixes.blocksOf(request, parts, routes.modelName(request.model));
+    }
+    prefixes.ask(pick, this.#prompt);
+  }
+
+  /** The next choice is for a call whose first message is bytes [start, end), as far as it is here. */
+  askCall(model: number, bytes: Uint8Array, start: number, end: number): void {
+    const { prefixes, pick, routes } = this.#context;
+    if (prefixes === null) return;
+    if (this.#model !== model) {
+      this.#model = model;
+      const span = end - start < PREFIX_BLOCK_BYTES ? null : promptIn(bytes, start, end);
+      const name = routes.modelName(model);
+      this.#prompt = span === null ? null : prefixes.blocksOfText(bytes, span.start, span.end, name);
     }
     prefixes.ask(pick, this.#prompt);
   }
