@@ -49,7 +49,7 @@ export class PlaceRows {
     const { loadSeconds } = place;
     const isAway = away === "prefer";
     const values = rowValues(sample, { ...context, ready, isAway, coldSeconds, loadSeconds }, this.#config);
-    this.#writer.write(place.row, values, { ...sides, isAway: isAway ? 1 : 0 });
+    this.#writer.write(place.row, values, { ...sides, coldSeconds, isAway: isAway ? 1 : 0 });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.write(moved.place, moved.target, nowMs);
   }

@@ -186,10 +186,11 @@ export const SIDE = {
   pricePerHour: 2,
   stepSeconds: 3,
   running: 4,
-  contextTokens: 5,
-  isAway: 6,
+  coldSeconds: 5,
+  contextTokens: 6,
+  isAway: 7,
 } as const;
-export const SIDE_WORDS = 7;
+export const SIDE_WORDS = 8;
 
 /** Where the parts of a table of that size begin, in words, and how long it is. */
 export function tableParts(shape: TableShape): {

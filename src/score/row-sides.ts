@@ -26,6 +26,8 @@ export interface SideFigures {
   readonly running: number;
   /** 1: it stands in another zone than the router, whose own is preferred. */
   readonly isAway: number;
+  /** The part of the row's penalty for its being in use only lately. */
+  readonly coldSeconds: number;
 }
 
 export const NO_SIDES: SideFigures = {
@@ -35,6 +37,7 @@ export const NO_SIDES: SideFigures = {
   stepSeconds: 0,
   running: 0,
   isAway: 0,
+  coldSeconds: 0,
 };
 const SIDES = Object.keys(NO_SIDES) as (keyof SideFigures)[];
 
@@ -95,6 +98,10 @@ export class RowSides {
 
   isAway(row: number): boolean {
     return this.#table.floats[this.#wordOf(row) + SIDE.isAway] === 1;
+  }
+
+  coldSeconds(row: number): number {
+    return this.#table.floats[this.#wordOf(row) + SIDE.coldSeconds]!;
   }
 
   contextTokens(row: number): number {
