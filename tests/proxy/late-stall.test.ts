@@ -36,8 +36,8 @@ test("what waits is bound by its worker, and the desk goes on where that was", a
     }
   })();
   const tell = (line: string): void => {
-    peer.stdin.write(`${line}\n`);
-    peer.stdin.flush();
+    void peer.stdin.write(`${line}\n`);
+    void peer.stdin.flush();
   };
   const heard = async (word: string): Promise<string> => {
     await until(() => said.some((line) => line.startsWith(word)), 20_000);
