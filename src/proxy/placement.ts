@@ -18,11 +18,13 @@ import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { ColdStarts } from "./cold-starts.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
+import { LeavingRows } from "./leaving-rows.ts";
 import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, routeTo, withRtt } from "./places.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { RowLearning } from "./row-learning.ts";
 import { type NumberedCounts, ServedModels } from "./served-models.ts";
 import type { Warmth } from "./warmth.ts";
 
@@ -33,25 +35,26 @@ export class Placement {
   readonly #config: CostConfig;
   readonly #loads: PlaceLoads;
   readonly #warmth: Warmth | null;
+  readonly #learning: RowLearning | null;
   readonly #coldStarts: ColdStarts;
   readonly #places = new Places();
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
-  /** Rows that wait until every worker routes by `version` or later. */
-  #leavingRows: { readonly row: number; readonly version: number }[] = [];
+  readonly #leaving = new LeavingRows();
   #version = 0;
   /** The newest version that every worker routes by. */
   #routed = -1;
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  /** Without `warmth` a new target takes its whole share at once. */
+  /** Without `warmth` a new target takes its whole share at once; without `learning` rates are what is told of them. */
   constructor(
     table: ScoreTable,
     stats: NumberedCounts,
     config: CostConfig,
     others: Others = () => NO_LOAD,
     warmth: Warmth | null = null,
+    learning: RowLearning | null = null,
   ) {
     this.#table = table;
     this.#stats = stats;
@@ -60,6 +63,7 @@ export class Placement {
     this.#config = config;
     this.#loads = new PlaceLoads(table, others);
     this.#warmth = warmth;
+    this.#learning = learning;
     this.#coldStarts = new ColdStarts(config);
   }
 
@@ -231,11 +235,7 @@ export class Placement {
     this.#routed = version;
     this.review(finder(targets), nowMs);
     this.refresh(targets, nowMs);
-    this.#leavingRows = this.#leavingRows.filter(({ row, version: left }) => {
-      if (left > version) return true;
-      this.#writer.removeRow(row);
-      return false;
-    });
+    for (const row of this.#leaving.take(version)) this.#writer.removeRow(row);
     this.#models.routed(version);
   }
 
@@ -264,8 +264,9 @@ export class Placement {
     this.#places.remove(place);
     this.#warmth?.forget(place.route.model, place.row);
     this.#coldStarts.forget(place);
+    this.#learning?.drop(place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
-    this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
+    this.#leaving.add(place.row, this.#version + 1);
     this.#models.dropRow(place.route.protocol, place.model, place.route.role ?? null, nowMs);
   }
 
@@ -290,8 +291,9 @@ export class Placement {
     const requests = (): number => this.#loads.all(place).requests;
     place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
     const { loadSeconds } = place;
-    const values = rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config);
-    this.#writer.write(place.row, values, sides);
+    const learntSecondsPerPrefillToken = this.#learning?.secondsPerPrefillToken(place, target, sample);
+    const known = { ...context, ready, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
+    this.#writer.write(place.row, rowValues(sample, known, this.#config), sides);
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }
