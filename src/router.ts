@@ -28,7 +28,6 @@ import { Policies } from "./policies.ts";
 import { Crew } from "./proxy/crew.ts";
 import { LateState } from "./proxy/late-state.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
-import { defaultStrategy } from "./proxy/strategies.ts";
 import { dropPid, keepPid, listensAt, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
 import { openRows } from "./rows.ts";
@@ -130,7 +129,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
     policies: () => standing.policies,
     obeyed: () => policies,
-    strategy: () => defaultStrategy(reloads.config.proxy, reloads.config.flow.late.enabled),
+    choosing: () => reloads.config,
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,

@@ -6,7 +6,9 @@
  * before; two clients that write the same messages with other blanks or keys in another order do not match. Of a body
  * that is longer than what is held before a target is chosen, the part that is here counts.
  *
- * Limits: the first 512 blocks; bodies in chunks count when they are whole; calls of gRPC have none.
+ * Of a call of gRPC it is the longest text of its first message (wire/proto-prompt.ts), as much of it as is here.
+ *
+ * Limits: the first 512 blocks; bodies in chunks count when they are whole, and compressed messages do not.
  */
 import { openPrefixWork } from "../native.ts";
 import type { PromptPrefix } from "../flow/fair-order.ts";
@@ -85,6 +87,15 @@ export class Prefixes {
       if (!isLast && rest > 0) bytesLess += PREFIX_BLOCK_BYTES - rest;
     }
     return blocks === 0 ? null : { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess };
+  }
+
+  /** Of a prompt that is bytes [start, end); null: it is too short. */
+  blocksOfText(bytes: Uint8Array, start: number, end: number, model: string): PromptBlocks | null {
+    if (end - start < PREFIX_BLOCK_BYTES) return null;
+    const chain = this.#scratch;
+    seedChain(chain, encoder.encode(model));
+    const blocks = this.#work.hash(bytes, start, end, chain, 0, PREFIX_BLOCKS_MAX, false);
+    return { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess: 0 };
   }
 
   /** What is asked of the index about the prompt. */

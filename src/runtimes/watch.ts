@@ -157,9 +157,13 @@ export class Watch {
   #broken = 0;
   #trouble: Trouble | undefined;
   #modelsMark: number;
+  #loadsMark: number;
   #processMark: number;
   /** When models were to be looked at last because of a hint. */
   #hintedAtMs = -Infinity;
+  /** It was a vague one, which may come to nothing; whether the last of those came to something. */
+  #isVague = false;
+  #isVagueWorth = true;
   readonly #proofs = new Proofs();
   /** Since when its feed is read; undefined where none is. */
   #fedSinceMs: number | undefined;
@@ -175,6 +179,7 @@ export class Watch {
     this.#adapter = adapter;
     this.#config = config;
     this.#modelsMark = adapter.modelsMark ?? 0;
+    this.#loadsMark = adapter.loadsMark ?? 0;
     this.#processMark = adapter.processMark ?? 0;
     this.#looks = adapter.looks;
     this.#watched = inOrder(adapter.looks).map((look) => newWatched(look, nowMs));
@@ -249,7 +254,9 @@ export class Watch {
     this.#gone = "";
     this.#broken = 0;
     watched.isLate = false;
+    const before = look.role === "models" ? this.reading(nowMs).models : undefined;
     this.#took(watched, this.#adapter.answered(look, answer, nowMs), nowMs, tookMs);
+    if (before !== undefined) this.#weighHints(watched, before, nowMs);
     this.#followLooks(nowMs);
     this.#followHints(nowMs);
     if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isTold(proof, sinceMs));
@@ -277,7 +284,7 @@ export class Watch {
   /** What its feed says is so, which may be known, or a hint. */
   fed(news: FeedNews, nowMs: number): void {
     if (news === "other") {
-      this.#lookAtModels(nowMs);
+      this.#lookAtModels(nowMs, false);
       this.#plan(nowMs);
     } else {
       const { models } = this.reading(nowMs);
@@ -458,7 +465,9 @@ export class Watch {
     }
     watched.failures++;
     // A page that could be read before may be that of a model which has gone.
-    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) this.#lookAtModels(nowMs);
+    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) {
+      this.#lookAtModels(nowMs, true);
+    }
     if (this.#needed.includes(watched)) this.#refuse(watched, read.kind, read.message, nowMs);
   }
 
@@ -530,19 +539,32 @@ export class Watch {
   }
 
   #followHints(nowMs: number): void {
-    const { modelsMark = 0, processMark = 0 } = this.#adapter;
+    const { modelsMark = 0, loadsMark = 0, processMark = 0 } = this.#adapter;
     if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
-    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs);
+    else if (loadsMark !== this.#loadsMark) this.#lookAtModels(nowMs, false);
+    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs, true);
     this.#modelsMark = modelsMark;
+    this.#loadsMark = loadsMark;
     this.#processMark = processMark;
   }
 
-  /** Something hints that they are others: what was proved meanwhile is others too, and may be all that it is about. */
-  #lookAtModels(nowMs: number): void {
+  /**
+   * Something hints that they are others: what was proved meanwhile is others too, and may be all that it is about. Vague
+   * hints, such as another adapter at work, may come with each page and to nothing: then nothing is late for them.
+   */
+  #lookAtModels(nowMs: number, isVague: boolean): void {
     const looks = this.#watched.filter(({ look }) => look.role === "models");
-    if (!this.#proofs.isEmpty) return this.#confirm(nowMs, looks);
+    if (!this.#proofs.isEmpty || (isVague && !this.#isVagueWorth)) return this.#confirm(nowMs, looks);
     if (this.#hintedAtMs <= nowMs) this.#hintedAtMs = Math.max(nowMs, this.#hintedAtMs + HINTED_EVERY_MS);
+    this.#isVague = isVague;
     this.#dueBy(this.#hintedAtMs, looks);
+  }
+
+  /** Whether vague hints are worth it, by what came of a look. */
+  #weighHints({ askedAtMs }: Watched, before: readonly ModelReading[], nowMs: number): void {
+    const isOther = !areSame(before, this.reading(nowMs).models);
+    if (isOther || (this.#isVague && askedAtMs >= this.#hintedAtMs)) this.#isVagueWorth = isOther;
+    this.#isVague = false;
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */

@@ -152,7 +152,7 @@ export class FirstTokens {
       }
       Atomics.store(this.#words, word + BEGIN, begin);
     }
-    return taken.sort((a, b) => atMs(a) - atMs(b));
+    return taken.sort((a, b) => momentOf(a) - momentOf(b));
   }
 
   #note(at: number): Note {
@@ -176,7 +176,7 @@ export class FirstTokens {
   }
 }
 
-function atMs(note: Note): number {
+function momentOf(note: Note): number {
   return note.kind === "end" ? note.atMs : note.firstMs;
 }
 

@@ -14,7 +14,7 @@ import { RouterRates } from "./router-rates.ts";
 import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
-import { NodeFigures } from "./sim-figures.ts";
+import { MeshFigures, NodeFigures } from "./sim-figures.ts";
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -25,7 +25,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #figures: readonly NodeFigures[];
+  readonly #figures: MeshFigures;
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
@@ -64,13 +64,12 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#figures = nodes.map(
+    const figures = nodes.map(
       (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
     );
-    for (const [target, figures] of this.#figures.entries()) {
-      figures.fill(this.#view, target);
-      this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
-    }
+    const isLate = isLateConfig(strategy);
+    this.#figures = new MeshFigures(this.#view, figures);
+    if (spec.prices !== undefined) this.#view.pricePerHour.set(spec.prices);
     this.#patienceMs = spec.patienceMs ?? Infinity;
     this.#gapMs = spec.gapMs ?? Infinity;
     this.#prefixes = prefixes;
@@ -80,7 +79,6 @@ export class SimRouter {
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
-    const isLate = isLateConfig(strategy);
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
     this.#hedges =
@@ -230,6 +228,7 @@ export class SimRouter {
     sent.hasFailed = true;
     this.#failedMs[sent.target] = nowMs;
     this.#view.routable[sent.target] = 0;
+    this.#figures.left(sent.target);
     const hasToken = sent.isDecoding;
     if (!hasToken) {
       this.#computed(sent);
@@ -260,7 +259,10 @@ export class SimRouter {
     this.#rates?.renew(nowMs);
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
-      if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
+      if (mark.atMs >= this.#failedMs[target]!) {
+        view.routable[target] = 1;
+        this.#figures.came(target, nowMs);
+      }
       this.#othersActive[target] = Math.max(0, running[target]! + waiting[target]! - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, queuedTokens[target]! - mark.queuedTokens[target]!);
       this.#othersMs[target] = mark.atMs;
@@ -269,6 +271,7 @@ export class SimRouter {
       this.#judge(target, samples, nowMs);
       this.#renew(target);
     }
+    if (this.#strategy?.needsFigures === true) this.#figures.look(nowMs);
     this.serve(nowMs);
   }
 
@@ -280,8 +283,7 @@ export class SimRouter {
       this.#paces[target]!.assume(seconds * 1000, nowMs);
       return;
     }
-    this.#figures[target]!.told(samples, target);
-    this.#figures[target]!.fill(this.#view, target, seconds);
+    this.#figures.told(target, samples, seconds);
   }
 
   #renew(target: number): void {
