@@ -293,7 +293,7 @@ export class Placement {
     const { loadSeconds } = place;
     const learntSecondsPerPrefillToken = this.#learning?.secondsPerPrefillToken(place, target, sample);
     const known = { ...context, ready, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
-    this.#writer.write(place.row, rowValues(sample, known, this.#config), sides);
+    this.#writer.write(place.row, rowValues(sample, known, this.#config), { ...sides, coldSeconds });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }
