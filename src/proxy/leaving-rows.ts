@@ -1,16 +1,16 @@
-/** Rows that lead nowhere any more, until every worker routes without them. */
+/** Rows that were taken away, until every worker routes by a snapshot without them. */
 export class LeavingRows {
   #rows: { readonly row: number; readonly version: number }[] = [];
 
-  /** It is in no snapshot from `version` on. */
+  /** From snapshot `version` on it is in none. */
   add(row: number, version: number): void {
     this.#rows.push({ row, version });
   }
 
-  /** Those that are given up when every worker routes by `version` or later. */
-  take(version: number): number[] {
-    const taken = this.#rows.filter((one) => one.version <= version);
-    this.#rows = this.#rows.filter((one) => one.version > version);
-    return taken.map(({ row }) => row);
+  /** Every worker routes by `version` or later; answers the rows that are free of them now. */
+  routed(version: number): readonly number[] {
+    const free = this.#rows.filter(({ version: left }) => left <= version);
+    this.#rows = this.#rows.filter(({ version: left }) => left > version);
+    return free.map(({ row }) => row);
   }
 }
