@@ -954,10 +954,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (clean && this.#answer.eventStream) this.#answering?.noteEnd(this.#meter.completionTokens, this.#tokenMs);
     if (this.#first.active) this.#leave(this.#first, clean);
     if (this.#second?.active === true) this.#leave(this.#second, clean);
-    if (flow !== null) {
-      if (this.heapIndex >= 0) dispatch.unhedge(this);
-      if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
-    }
+    if (flow !== null && this.heapIndex >= 0) dispatch.unhedge(this);
+    if (flow !== null && this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     counters.request(this.model, status, nowMs() - this.#startedMs);
     const { promptTokens, completionTokens } = this.#meter;
     this.#draw.told(this.#meter);
