@@ -165,6 +165,8 @@ export class Watch {
   #isVague = false;
   #isVagueWorth = true;
   readonly #proofs = new Proofs();
+  /** Metrics or a feed tell of models that somebody else has loaded. */
+  #isTold = false;
   /** Since when its feed is read; undefined where none is. */
   #fedSinceMs: number | undefined;
   #feedAtMs = -Infinity;
@@ -259,7 +261,7 @@ export class Watch {
     if (before !== undefined) this.#weighHints(watched, before, nowMs);
     this.#followLooks(nowMs);
     this.#followHints(nowMs);
-    if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isTold(proof, sinceMs));
+    if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isConfirmed(proof, sinceMs));
     this.#plan(nowMs);
   }
 
@@ -328,7 +330,7 @@ export class Watch {
     return lists.length > 0 ? lists : this.#mainLooks();
   }
 
-  #isTold(proof: Proof, sinceMs: number): boolean {
+  #isConfirmed(proof: Proof, sinceMs: number): boolean {
     return this.#tellingOf(proof).every(({ toldAtMs }) => toldAtMs > sinceMs);
   }
 
@@ -431,8 +433,7 @@ export class Watch {
       return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
     }
     if (look.role === "models") {
-      const isTold = this.#adapter.countsLoads === true || this.#isFed(this.#nowMs);
-      return Math.max(leastMs, modelsIntervalMs * (isTold ? TOLD_TIMES : 1));
+      return Math.max(leastMs, modelsIntervalMs * (this.#isTold ? TOLD_TIMES : 1));
     }
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
@@ -560,6 +561,21 @@ export class Watch {
     this.#dueBy(this.#hintedAtMs, looks);
   }
 
+  /** Where it is not told any more who changes models, the list is looked at more often again. */
+  #followTelling(nowMs: number): void {
+    const isTold = this.#adapter.countsLoads === true || this.#isFed(nowMs);
+    if (isTold === this.#isTold) return;
+    this.#isTold = isTold;
+    if (isTold) return;
+    for (const watched of this.#watched) {
+      if (watched.look.role !== "models") continue;
+      watched.dueAtMs = Math.min(
+        watched.dueAtMs,
+        this.#beatBy(watched.askedAtMs + this.#everyMs(watched), EARLY_SHARE),
+      );
+    }
+  }
+
   /** Whether vague hints are worth it, by what came of a look. */
   #weighHints({ askedAtMs }: Watched, before: readonly ModelReading[], nowMs: number): void {
     const isOther = !areSame(before, this.reading(nowMs).models);
@@ -571,6 +587,7 @@ export class Watch {
   #plan(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#judge(nowMs);
+    this.#followTelling(nowMs);
     if (nowMs >= this.#connectAtMs && !this.#isConnecting) {
       this.#connectAtMs = Infinity;
       this.#isConnecting = this.#connect = true;
@@ -601,6 +618,8 @@ export class Watch {
     this.#budget.spend(nowMs);
     this.#fedSinceMs = nowMs;
     this.#feed = feed;
+    // What happened before is told by the list alone.
+    this.#confirm(this.#beatBy(nowMs + 1, 0), this.#ofModels());
     return Infinity;
   }
 

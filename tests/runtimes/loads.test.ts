@@ -277,6 +277,16 @@ describe("a load of somebody else", () => {
     server.expectBudget();
   });
 
+  test("that is counted no more is known by the list, as where it never was", () => {
+    const server = PlayedVllm.atRest();
+    server.pass(60_000, () => server.since(server.nowMs - 2000).includes(LIST)).pass(3000);
+    server.counts = false;
+    const atMs = server.nowMs;
+    server.adapters.add("a");
+    server.pass(60_000, () => server.served.includes("a"));
+    expect(server.nowMs - atMs).toBeLessThanOrEqual(13_000);
+  });
+
   test("soon after the list was looked at is known no later for that", () => {
     for (let offsetMs = 0; offsetMs < 1150; offsetMs += 50) {
       const server = PlayedVllm.atRest();
