@@ -62,7 +62,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const score = liveCopy(config.score);
   const flow = liveCopy(config.flow);
   const warmth = new Warmth(table, flow.slowStart);
-  const prefixes = PrefixRows.create(config.prefix, table.rowsMax, () => config.proxy.bytesPerToken);
+  const prefixes = PrefixRows.create(config.prefix, table, () => config.proxy.bytesPerToken);
   const counts = prefixes?.with(stats) ?? stats;
   const placement = new Placement(table, counts, score, (key) => flights.load(key), warmth);
   const certificates = new Certificates(config.tls, log);
@@ -206,7 +206,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     placement,
     crew,
     reloads,
-    prefixes: prefixes?.index ?? null,
+    prefixes,
     sharing: () => standing.sharing?.stats(),
     startedMs,
     targets: () => targets.all(),

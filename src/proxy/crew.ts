@@ -372,7 +372,7 @@ export class Crew {
       table: table.buffer,
       stats: stats.buffer,
       late: this.#late.waiting,
-      prefixes: prefixes === null ? null : { index: prefixes.index.buffer, missWeight: prefixes.missWeight },
+      prefixes: prefixes?.start() ?? null,
       fds: this.#descriptorsOf(seat),
       host: listen.host,
       port: this.port,

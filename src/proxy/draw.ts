@@ -7,7 +7,6 @@ import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { HeldFor } from "./late-news.ts";
 import type { Urgency } from "../score/pick.ts";
-import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
 import type { PromptParts } from "../wire/prompt-parts.ts";
 
@@ -19,7 +18,7 @@ interface Drawn extends Held {
 
 export class Draw {
   readonly #context: WorkerContext;
-  #prompt: PromptBlocks | null = null;
+  #prompt: PromptPrefix | null = null;
   /** The model that its blocks were reckoned for; -1: they were not yet. */
   #model = -1;
   /** Tokens of its prompt that the target is believed to have cached. */
@@ -39,7 +38,7 @@ export class Draw {
 
   /** The beginning of its prompt, as of the last question; null: it has none. */
   get prefix(): PromptPrefix | null {
-    return this.#prompt === null ? null : (this.#context.prefixes?.questionOf(this.#prompt) ?? null);
+    return this.#prompt;
   }
 
   /** The next choice is for this request. */
@@ -49,7 +48,7 @@ export class Draw {
     if (prefixes === null) return;
     if (this.#model !== request.model) {
       this.#model = request.model;
-      this.#prompt = prefixes.blocksOf(request, parts, routes.modelName(request.model));
+      this.#prompt = prefixes.prefixOf(request, parts, request.model, routes.modelName(request.model));
     }
     prefixes.ask(pick, this.#prompt);
   }
