@@ -9,4 +9,8 @@
 
 import { exec, prepare, runAsScript } from "./toolchain.mjs";
 
-await runAsScript(import.meta.url, async (args) => exec(await prepare(), ["scripts/make-release.ts", ...args]));
+await runAsScript(import.meta.url, async (args) => {
+  const bun = await prepare();
+  // Manual pages and completions are told by the sources, which bring native libraries along.
+  return (await exec(bun, ["scripts/build-native.ts"])) || exec(bun, ["scripts/make-release.ts", ...args]);
+});

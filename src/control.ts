@@ -2,6 +2,7 @@
  * The router's control plane: its --api and --metrics ports, and the registrations that come in on the data port. What
  * they are answered from is the router's other parts. Wiring only.
  */
+import type { RouterConfig } from "./config.ts";
 import type { Hono } from "hono";
 import { apiServices } from "./admin/api.ts";
 import { newApp } from "./admin/app.ts";
@@ -42,7 +43,7 @@ import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { LateState } from "./proxy/late-state.ts";
 import type { Placement } from "./proxy/placement.ts";
-import type { ArrivalStrategy } from "./score/strategies.ts";
+import { defaultStrategy } from "./proxy/strategies.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
 import type { Targets } from "./targets.ts";
@@ -61,8 +62,8 @@ export interface ControlOptions {
   readonly policies: () => PolicyAccess | null;
   /** What follows from them here. */
   readonly obeyed: () => Advice & { readonly views: PolicyViews };
-  /** By which models are balanced of which no policy says so. */
-  readonly strategy: () => ArrivalStrategy | "late";
+  /** How targets are chosen where no policy says so. */
+  readonly choosing: () => Pick<RouterConfig, "proxy" | "flow">;
   /** The last choice for the request of this id that some worker remembers. */
   readonly decision: (requestId: string) => Promise<Decision | null>;
   /** The configuration in force, as a file would hold it. */
@@ -90,13 +91,14 @@ export class Control {
     this.#options = options;
     const { table, placement, targets } = options;
     this.#explainer = new Explainer({
+      kvTokensPerSecond: () => options.choosing().proxy.kvTokensPerSecond,
       table,
       placement,
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
       late: options.late,
-      byDefault: options.strategy,
+      byDefault: () => defaultStrategy(options.choosing().proxy, options.choosing().flow.late.enabled),
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));
     this.#relayed = newApp(this.#onError);

@@ -32,7 +32,6 @@ import { LateState } from "./proxy/late-state.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
 import { Placement } from "./proxy/placement.ts";
 import { PrefixRows } from "./proxy/prefix-rows.ts";
-import { defaultStrategy } from "./proxy/strategies.ts";
 import { Warmth } from "./proxy/warmth.ts";
 import { ScoreTable } from "./score/table.ts";
 import { PeerFlights } from "./signal/flights.ts";
@@ -145,7 +144,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
     policies: () => standing.policies,
     obeyed: () => policies,
-    strategy: () => defaultStrategy(reloads.config.proxy, reloads.config.flow.late.enabled),
+    choosing: () => reloads.config,
     decision: async (requestId) => (await crew?.decision(requestId)) ?? null,
     config: () => writeSection(routerSettings, reloads.config),
     limits: () => reloads.config.admin,

@@ -17,7 +17,7 @@ import type { BatchingConfig } from "../../src/sim/batching.ts";
 import { goodAlone, oracleGoodput } from "../../src/sim/oracle.ts";
 import { PROFILES } from "../../src/sim/profile.ts";
 import type { Incident } from "../../src/sim/sim-node.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import type { Outcome } from "../../src/sim/tally.ts";
 import { MOONCAKE_BLOCK_TOKENS, readTrace } from "../../src/sim/traces.ts";
 import { World } from "../../src/sim/world.ts";

@@ -8,6 +8,10 @@
  * of it weighs by tokens, since a short prompt's time is mostly other things, and is bounded to a factor of ten of what
  * the target is thought to be able to, so that one stall doesn't close it for long.
  *
+ * That is how the target fares now, by its last few prompts; what it is thought to be able to is what it usually does, as
+ * is learnt of it over many requests and without being led by single ones (score/learnt-rates.ts). After a while in which
+ * nothing was learnt here, that counts alone.
+ *
  * Answers that come whole have no first token to be seen. Such prompts are silent: they count as computed when their time
  * has passed, or when one that was sent behind them is; and the end of the answer teaches only that a token costs less
  * than was thought.
@@ -27,6 +31,9 @@ const LOST_AFTER_MS = 1000;
 /** How many times faster or slower than assumed a target may come to be thought. */
 export const PACE_BOUND = 10;
 
+/** After which the last few prompts say nothing of now. */
+const LESSON_MS_MAX = 10_000;
+
 /** A prompt that is on its way to a target or waits there. */
 export interface Computing {
   readonly tokens: number;
@@ -42,7 +49,7 @@ export class TargetPace {
   busyUntilMs = 0;
   msPerToken: number;
   #assumedMsPerToken: number;
-  #hasLearnt = false;
+  #learntMs = -Infinity;
   readonly #computing: Computing[] = [];
   /** Of each of these, until when it was to be computed as it was sent. */
   readonly #dueMs: number[] = [];
@@ -59,12 +66,11 @@ export class TargetPace {
     this.#assumedMsPerToken = msPerToken;
   }
 
-  /** What is thought of the target has changed: it counts until something was learnt, and bounds that. */
-  assume(msPerToken: number): void {
+  /** This is thought of the target now: it counts while nothing is learnt here, and bounds that. */
+  assume(msPerToken: number, nowMs: number): void {
     assert(msPerToken > 0, "a token takes time");
-    if (msPerToken === this.#assumedMsPerToken) return;
     this.#assumedMsPerToken = msPerToken;
-    this.msPerToken = this.#hasLearnt ? this.#bounded(this.msPerToken) : msPerToken;
+    this.msPerToken = nowMs - this.#learntMs < LESSON_MS_MAX ? this.#bounded(this.msPerToken) : msPerToken;
   }
 
   /** Prompts without a first token. */
@@ -92,7 +98,7 @@ export class TargetPace {
     const [first = prompt] = this.#computing;
     const beganMs = Math.max(this.#lastFirstMs, first.isSilent === true ? first.sentMs : prompt.sentMs);
     const tokens = this.#passBefore(prompt) + prompt.tokens + (prompt.othersTokens ?? 0);
-    if (this.#left(prompt)) this.#learn(tokens, nowMs - beganMs);
+    if (this.#left(prompt)) this.#learn(tokens, nowMs - beganMs, nowMs);
     this.#lastFirstMs = nowMs;
     this.#reckon(nowMs);
   }
@@ -103,7 +109,7 @@ export class TargetPace {
     this.#overtookMs = Math.max(this.#overtookMs, prompt.sentMs);
     this.#passBefore(prompt);
     const tookMs = nowMs - Math.max(this.#lastFirstMs, prompt.sentMs);
-    if (this.#left(prompt) && tookMs < prompt.tokens * this.msPerToken) this.#learn(prompt.tokens, tookMs);
+    if (this.#left(prompt) && tookMs < prompt.tokens * this.msPerToken) this.#learn(prompt.tokens, tookMs, nowMs);
     this.#reckon(nowMs);
   }
 
@@ -155,11 +161,11 @@ export class TargetPace {
     return at === 0;
   }
 
-  #learn(tokens: number, tookMs: number): void {
+  #learn(tokens: number, tookMs: number, nowMs: number): void {
     if (tokens < LESSON_TOKENS_MIN || !(tookMs > 0)) return;
     const weight = 1 - Math.exp(-tokens / MEMORY_TOKENS);
     this.msPerToken += (this.#bounded(tookMs / tokens) - this.msPerToken) * weight;
-    this.#hasLearnt = true;
+    this.#learntMs = nowMs;
   }
 
   #bounded(msPerToken: number): number {

@@ -230,7 +230,7 @@ function heldPerSecond(context: WorkerContext, model: number): number {
   return context.late.tokensPerSecond(context.routes.rowsOf(model)) * PACE_BOUND;
 }
 
-/** Whether the desk has a say in where the model's requests go. */
-export function isBoundLate({ late, strategies }: WorkerContext, model: number): boolean {
-  return late !== null && strategies.isBoundLate(model);
+/** Whether the desk has a say in where the model's requests go. It knows no pairs (pairing.ts), nor whom they serve better. */
+export function isBoundLate({ late, strategies, routes }: WorkerContext, model: number): boolean {
+  return late !== null && strategies.isBoundLate(model) && routes.pairsOf(model) === undefined;
 }

@@ -34,6 +34,8 @@ export interface Decision {
   readonly row: number;
   readonly node: string;
   readonly isRetry: boolean;
+  /** Whose target computed the prompt for that one; "": it does all of it. */
+  readonly prefill: string;
   /** For how long the desk had held it, and why it bound it there; null: it did not. */
   readonly held: HeldFor | null;
   readonly places: readonly SeenPlace[];
@@ -54,6 +56,8 @@ export class Decisions {
   readonly #models = new Int32Array(DECISIONS_MAX);
   readonly #tokens = new Int32Array(DECISIONS_MAX);
   readonly #retries = new Uint8Array(DECISIONS_MAX);
+  /** Those that compute the prompt for the others; below 0: they do it themselves. */
+  readonly #prefills = new Int32Array(DECISIONS_MAX);
   readonly #times = new Float64Array(DECISIONS_MAX);
   /** The first row of the block that the figures are of, and how many of its rows. */
   readonly #firsts = new Int32Array(DECISIONS_MAX);
@@ -81,6 +85,7 @@ export class Decisions {
     pick: PickRequest,
     held: HeldFor | null,
     prefix?: PrefixLookup,
+    prefillRow = -1,
   ): number {
     const { words, blocksWord } = this.#table;
     const at = this.#count++ % DECISIONS_MAX;
@@ -88,6 +93,7 @@ export class Decisions {
     this.#models[at] = model;
     this.#tokens[at] = tokens;
     this.#retries[at] = isRetry ? 1 : 0;
+    this.#prefills[at] = prefillRow;
     this.#times[at] = unixMs;
     this.#idLengths[at] = 0;
     this.#missWeights[at] = pick.missWeight;
@@ -169,6 +175,7 @@ export class Decisions {
     const first = this.#firsts[at] ?? 0;
     const row = this.#rows[at] ?? 0;
     const atMs = this.#times[at] ?? 0;
+    const prefill = this.#prefills[at] ?? -1;
     const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
       const from = at * PLACES_MAX * PLACE_WORDS + lane;
       const figures = COLUMNS.map((__, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
@@ -190,9 +197,10 @@ export class Decisions {
       row,
       node: nodeOf(row),
       isRetry: this.#retries[at] === 1,
+      prefill: prefill < 0 ? "" : nodeOf(prefill),
       held: this.#readHeld(at * HELD_WORDS),
       places,
-      isCut: used > PLACES_MAX || row < first || row >= first + BLOCK_ROWS,
+      isCut: used > PLACES_MAX || (prefill < 0 && (row < first || row >= first + BLOCK_ROWS)),
     };
   }
 }

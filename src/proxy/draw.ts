@@ -3,6 +3,8 @@
  * attempts; the question that goes with the choice of a target; and what became of what was believed.
  */
 import type { PromptPrefix } from "../flow/fair-order.ts";
+import { PREFIX_BLOCK_BYTES } from "../score/prefix-layout.ts";
+import { promptIn } from "../wire/proto-prompt.ts";
 import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { HeldFor } from "./late-news.ts";
@@ -53,13 +55,28 @@ export class Draw {
     prefixes.ask(pick, this.#prompt);
   }
 
+  /** The next choice is for a call whose first message is bytes [start, end), as far as it is here. */
+  askCall(model: number, bytes: Uint8Array, start: number, end: number): void {
+    const { prefixes, pick, routes } = this.#context;
+    if (prefixes === null) return;
+    if (this.#model !== model) {
+      this.#model = model;
+      const span = end - start < PREFIX_BLOCK_BYTES ? null : promptIn(bytes, start, end);
+      const name = routes.modelName(model);
+      this.#prompt = span === null ? null : prefixes.prefixOfText(bytes, span.start, span.end, name);
+    }
+    prefixes.ask(pick, this.#prompt);
+  }
+
   /**
    * The choice was made: it is remembered, and where in `decisions` is answered; a row below 0 is none. `prefillRow`
    * computes the prompt, where that is another one's.
    */
   end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null, prefillRow = row): number {
     const { prefixes, pick, decisions, counters, index } = this.#context;
-    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup);
+    const prefill = prefillRow === row ? -1 : prefillRow;
+    const about = [model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup, prefill] as const;
+    const at = row < 0 ? -1 : decisions.record(...about);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
       prefixes.note(index, prefillRow, this.#prompt);

@@ -2,18 +2,22 @@
 import { formatHostPort } from "../fleet/registration.ts";
 import type { Target } from "../fleet/target.ts";
 import type { TermName } from "../score/terms.ts";
+import { partText } from "./explain-pairs.ts";
 
 const MODELS_SHOWN_MAX = 5;
 
-/** One that does not serve the model. */
-export function strangerOf({ id, host, port, models, weight }: Target) {
+/** One that does not serve the model, or only a part of its requests. */
+export function strangerOf(target: Target, model: string) {
+  const { id, host, port, models, weight } = target;
+  const part = models.includes(model) ? partText(target) : "";
   const shown = models.slice(0, MODELS_SHOWN_MAX).join(", ");
   const more = models.length > MODELS_SHOWN_MAX ? ", ..." : "";
   return {
     node: id,
     address: formatHostPort(host, port),
     eligible: false,
-    reason: `it does not serve the model: it serves ${models.length === 0 ? "none" : shown}${more}`,
+    reason:
+      part === "" ? `it does not serve the model: it serves ${models.length === 0 ? "none" : shown}${more}` : part,
     seconds: 0,
     terms: [],
     activeRequests: 0,

@@ -12,12 +12,15 @@ import { whyNotReady } from "../score/sample.ts";
 import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
-import { type Decision, PLACES_MAX, type SeenPlace } from "./decisions.ts";
+import type { Decision, SeenPlace } from "./decisions.ts";
 import { type Contender, decided, type Way } from "./explain-choice.ts";
 import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
+import type { PlaceInUse } from "./places.ts";
 import type { Placement } from "./placement.ts";
+import { eitherOf, numberOf, pairVerdict, type PairVerdict } from "./explain-pairs.ts";
 import { moreOf, notServed, strangerOf } from "./explain-target.ts";
-import { heldText, type LateState } from "./late-state.ts";
+import { pastText } from "./explain-past.ts";
+import type { LateState } from "./late-state.ts";
 import { isServed } from "./row-sample.ts";
 
 export interface Candidate {
@@ -62,6 +65,8 @@ export interface ExplainerOptions {
   views?(): PolicyViews;
   /** What is known of binding late; nothing where nobody does. */
   readonly late?: LateState;
+  /** What a KV cache takes from one target to another; none: no time. */
+  readonly kvTokensPerSecond?: () => number;
   /** How models are balanced of which no policy says so; none: by expected time to first token. */
   byDefault?(): Way;
 }
@@ -78,9 +83,6 @@ export const PROMPT_TOKENS = 512;
 /** Nodes that are told of because they don't serve the model. */
 const OTHERS_MAX = 64;
 const DECISECOND_SECONDS = 0.1;
-/** Why a row that is not the cheapest may be taken. */
-const OTHERWISE =
-  "a way to balance other than the score, a breaker, a busy connection, or what had been tried before decided, or the loads changed meanwhile";
 const NO_POLICIES = new PolicyViews();
 
 type Scored = Candidate & Contender;
@@ -117,36 +119,50 @@ export class Explainer {
     const nowDeciseconds = table.nowDeciseconds(atMs);
     const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
     const isExcluded = new Set(excluded);
-    const scored = this.#places(model).map(({ target: id, row, ...place }): Scored => {
-      const seen = { ...place, id, row, model, figures: figuresOf(table, row), isNow: true };
+    const scored = this.#places(model).map((place): Scored => {
+      const { target: id } = place;
       const node = this.#options.target(id)?.node ?? id;
       const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
-      return this.#candidate(seen, promptTokens, nowDeciseconds, why);
+      return this.#candidate(this.#seen(place), promptTokens, nowDeciseconds, why);
     });
     const strategy = this.#wayOf(model);
     const { winner, reason, candidates } = decided(scored, strategy, promptTokens);
-    const met = strategy === "late" && winner !== "" ? this.#met(model, candidates) : "";
+    const pair = this.#pairOf(model, promptTokens, nowDeciseconds);
+    const met = strategy === "late" && winner !== "" && pair === null ? this.#met(model, candidates) : "";
+    const whole = { winner, reason: `${reason}${met}`, candidates };
     return {
       requestId: "",
       model,
       promptTokens,
       atMs,
       strategy,
-      ...(denial === "" ? { winner, reason: `${reason}${met}` } : { winner: "", reason: denial }),
+      ...(denial === "" ? eitherOf(whole, pair) : { winner: "", reason: denial }),
       candidates: denial === "" ? candidates : candidates.map((one) => ({ ...one, chosen: false, share: 0 })),
     };
+  }
+
+  /** Null: no target of the model has a role. */
+  #pairOf(model: string, promptTokens: number, nowDeciseconds: number): PairVerdict | null {
+    const { placement, kvTokensPerSecond } = this.#options;
+    const halves = (pool: number, tokens: number): readonly Candidate[] =>
+      this.#placesOf(pool).map((place) => this.#candidate(this.#seen(place), tokens, nowDeciseconds, ""));
+    return pairVerdict(placement.models(), model, halves, promptTokens, kvTokensPerSecond?.() ?? Infinity);
+  }
+
+  #seen({ target: id, ...place }: PlaceInUse): Seen {
+    return { ...place, id, figures: figuresOf(this.#options.table, place.row), isNow: true };
   }
 
   /** Nodes that can't be chosen since they don't serve the model. */
   others(model: string): Candidate[] {
     const placed = new Set(this.#places(model).map(({ target }) => target));
     const others = (this.#options.targets?.() ?? []).filter(({ id }) => !placed.has(id));
-    return others.slice(0, OTHERS_MAX).map(strangerOf);
+    return others.slice(0, OTHERS_MAX).map((target) => strangerOf(target, model));
   }
 
   /** A choice that a worker remembers. */
   past(decision: Decision): Explanation {
-    const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node, isRetry, isCut, held } = decision;
+    const { requestId, model, promptTokens, atMs, nowDeciseconds, row, node } = decision;
     const weights = new Map(this.#placesNamed(model).map((place) => [place.row, place.weight]));
     const scored = decision.places.map((place): Scored => {
       const kept = figuresIn(place.figures);
@@ -179,13 +195,6 @@ export class Explainer {
       promptTokens,
     );
     const hasShare = candidates.some((one) => one.row === row && one.share > 0);
-    const notes = [
-      ...(held === null
-        ? [winner === node || hasShare ? reason : `${node} was taken: ${OTHERWISE}`]
-        : [heldText(held, node)]),
-      ...(isRetry ? ["it was tried again here, after others had failed"] : []),
-      ...(isCut ? [`of its many places only the first ${PLACES_MAX} were kept`] : []),
-    ];
     return {
       requestId,
       model,
@@ -193,7 +202,7 @@ export class Explainer {
       atMs: Math.round(atMs),
       strategy,
       winner: node,
-      reason: notes.join("; "),
+      reason: pastText(decision, winner === node || hasShare ? reason : ""),
       candidates: candidates.map((one) => ({ ...one, chosen: one.row === row })),
     };
   }
@@ -226,11 +235,11 @@ export class Explainer {
   }
 
   #placesNamed(model: string) {
-    const { placement } = this.#options;
-    const models = placement.models().filter(({ name, pool }) => name === model && pool === undefined);
-    // One name may be served over both protocols, and each lane chooses among its own.
-    const { id } = models.find(({ protocol }) => protocol === "http") ?? models[0] ?? { id: -1 };
-    return id < 0 ? [] : [...placement.places()].filter(({ modelId }) => modelId === id);
+    return this.#placesOf(numberOf(this.#options.placement.models(), model));
+  }
+
+  #placesOf(id: number): PlaceInUse[] {
+    return id < 0 ? [] : [...this.#options.placement.places()].filter(({ modelId }) => modelId === id);
   }
 
   #candidate(seen: Seen, promptTokens: number, nowDeciseconds: number, refusal: string): Scored {

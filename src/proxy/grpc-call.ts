@@ -19,7 +19,7 @@ import { Waiter } from "../flow/fair-order.ts";
 import { SPAN_EVENT } from "../obs/spans.ts";
 import type { Span } from "../obs/spans.ts";
 import { ALL_FULL } from "../score/pick.ts";
-import { areWhole, GrpcFraming } from "../wire/grpc-framing.ts";
+import { areWhole, GrpcFraming, MESSAGE_HEAD_BYTES } from "../wire/grpc-framing.ts";
 import { parseTimeout } from "../wire/grpc-timeout.ts";
 import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
@@ -31,6 +31,7 @@ import { callActionOf, isQuestionCall } from "./caller.ts";
 import type { WorkerContext } from "./context.ts";
 import type { Dated } from "./deadlines.ts";
 import type { ModelFlow, Waiting } from "./dispatch.ts";
+import { Draw } from "./draw.ts";
 import { HELD, waitIn } from "./choice.ts";
 import type { LateBound } from "./late-news.ts";
 import type { Enforcement } from "./enforcement.ts";
@@ -81,6 +82,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #permit: Permit | null = null;
   #wishes = NO_WISHES;
   #waiter: Waiter<Waiting> | null = null;
+  #draw: Draw | null = null;
   #attempt: GrpcAttempt | null = null;
   #attempts = 0;
   #lateAttempts = 0;
@@ -463,9 +465,10 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     return Math.max(tokens, this.#promptTokens()) + this.#pieces;
   }
 
-  #remember({ row, held }: GrpcAttempt, tokens: number): void {
+  /** Names the decision for the call, where one was made. */
+  #remember(at: number): void {
+    if (at < 0) return;
     const { decisions } = this.#context;
-    const at = decisions.record(this.#model, row, tokens, this.#attempts > 0, unixMs(), this.#context.pick, held);
     const id = this.#id;
     if (typeof id !== "number") decisions.name(at, id.source, id.valueStart, id.source.length);
     else decisions.name(at, ID, 0, writeId(id, ID, 0));
@@ -480,6 +483,9 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
   #claim(place: LateBound | null = null): GrpcAttempt | number {
     const tokens = this.#promptTokens();
     this.#context.pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
+    const request = this.#request;
+    const draw = (this.#draw ??= new Draw(this.#context));
+    draw.askCall(this.#model, request.held, MESSAGE_HEAD_BYTES, request.firstEnd);
     const attempt = GrpcAttempt.claim(
       this.#context,
       this.#client,
@@ -489,7 +495,8 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#attempts > 0,
       place,
     );
-    if (typeof attempt !== "number") this.#remember(attempt, tokens);
+    const [row, held] = typeof attempt === "number" ? [attempt, null] : [attempt.row, attempt.held];
+    this.#remember(draw.end(this.#model, row, tokens, this.#attempts > 0, held));
     if (this.#span !== null && typeof attempt !== "number") {
       this.#span.picked(nowMs(), attempt.target.node, this.#context.pick.cost, tokens);
     }
@@ -544,6 +551,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
     waiter.tenant = this.#tenant();
     waiter.tokens = this.#promptTokens();
     waiter.bytes = this.#request.held.length;
+    waiter.prefix = this.#draw?.prefix ?? null;
     waiter.deadlineMs = this.#deadlineMs;
     // Nothing says whether its answer has one message or many.
     waiter.isSilent = true;

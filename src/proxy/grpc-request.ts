@@ -79,6 +79,12 @@ export class GrpcRequest {
     return this.#messageBytes;
   }
 
+  /** Where what is held of the first message ends; 0: nothing of it is, or it is compressed. */
+  get firstEnd(): number {
+    if (this.end <= MESSAGE_HEAD_BYTES || this.held[0] !== 0) return 0;
+    return Math.min(this.end, MESSAGE_HEAD_BYTES + Math.max(0, this.#messageBytes));
+  }
+
   /** Follows the messages in bytes [start, end); false when one is larger than allowed. */
   follow(bytes: Uint8Array, start: number, end: number): boolean {
     const { grpcMessageBytesMax } = this.#context.config;

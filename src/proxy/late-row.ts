@@ -12,6 +12,7 @@ import type { LateConfig } from "../flow/late-settings.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
 import { isKvFull, isPaced } from "../score/row-marks.ts";
+import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 
 /** Between a prompt's tokens and the time for them something must lie, whatever a row says. */
@@ -36,6 +37,7 @@ export class LateRow implements Pace {
   busyUntilMs = 0;
   readonly #config: LateConfig;
   readonly #table: ScoreTable;
+  readonly #sides: RowSides;
   readonly #pace: TargetPace;
   /** Of the prompts that the desk bound, and whose claims are still in the table. */
   #boundTokens = 0;
@@ -55,6 +57,7 @@ export class LateRow implements Pace {
   constructor(config: LateConfig, table: ScoreTable, row: number) {
     this.#config = config;
     this.#table = table;
+    this.#sides = new RowSides(table);
     this.row = row;
     this.generation = table.generation(row);
     this.#pace = new TargetPace(this.#assumedMs());
@@ -68,7 +71,7 @@ export class LateRow implements Pace {
   look(nowMs: number, nowDeciseconds: number): void {
     const table = this.#table;
     const pace = this.#pace;
-    pace.assume(this.#assumedMs());
+    pace.assume(this.#assumedMs(), nowMs);
     pace.pass(nowMs);
     const inFlight = table.inFlight(this.row);
     this.active = Math.max(0, this.#int(COLUMN.activeRequests));
@@ -80,20 +83,29 @@ export class LateRow implements Pace {
     this.#lookAtOthers(nowMs);
     const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
     this.busyUntilMs = nowMs + ownMs;
-    this.#lookAtForeign(nowMs);
+    this.#lookAtForeign(nowMs, isKnown);
     if (isKnown) return;
     this.busyUntilMs = nowMs;
     this.othersTokens = 0;
   }
 
   /** What others have there closes it for us while we have a prompt there too, and never else: each gets a part of it. */
-  #lookAtForeign(nowMs: number): void {
+  #lookAtForeign(nowMs: number, isKnown: boolean): void {
     const tokens = Math.max(0, this.#int(COLUMN.tokenOffset));
     if (tokens !== this.#foreignTokens) this.othersMs = nowMs;
     this.#foreignTokens = tokens;
     const isOurs = this.#table.inFlightTokens(this.row) > 0;
     this.othersTokens = isOurs ? tokens : 0;
-    this.delayMs = (isOurs ? 0 : tokens * this.#pace.msPerToken) + this.#float(COLUMN.penaltySeconds) * 1000;
+    this.delayMs = (isOurs ? 0 : tokens * this.#pace.msPerToken) + this.#penaltyMs(isKnown);
+  }
+
+  /**
+   * A row whose first tokens are told gets no more than it computes, however new it is: a slow start already. Were it
+   * dearer as well, it would stay idle while others have more than they can do.
+   */
+  #penaltyMs(isKnown: boolean): number {
+    const coldSeconds = isKnown ? this.#sides.coldSeconds(this.row) : 0;
+    return Math.max(0, this.#float(COLUMN.penaltySeconds) - coldSeconds) * 1000;
   }
 
   /** Tokens in flight that the desk knows nothing of. */

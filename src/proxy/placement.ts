@@ -291,7 +291,7 @@ export class Placement {
     place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
     const { loadSeconds } = place;
     const values = rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config);
-    this.#writer.write(place.row, values, sides);
+    this.#writer.write(place.row, values, { ...sides, coldSeconds });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }

@@ -9,7 +9,9 @@
  * A prompt of token ids for a model whose engines tell of their caches (exact-blocks.ts) is cut as those cut it, and finds
  * what they told. Elsewhere ids are text.
  *
- * Limits: the first 512 blocks; bodies in chunks count when they are whole; calls of gRPC have none.
+ * Of a call of gRPC it is the longest text of its first message (wire/proto-prompt.ts), as much of it as is here.
+ *
+ * Limits: the first 512 blocks; bodies in chunks count when they are whole, and compressed messages do not.
  */
 import { openPrefixWork } from "../native.ts";
 import type { PromptPrefix } from "../flow/fair-order.ts";
@@ -25,7 +27,7 @@ import { readTokenIds } from "../wire/token-ids.ts";
 import { ADAPTER } from "./exact-blocks.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import type { ProxyConfig } from "./settings.ts";
-import { type Held, plainBody } from "./reshape.ts";
+import { type Held, type PlainBody, plainBody } from "./reshape.ts";
 import { chainTokens, strideOf, tokensMax } from "./token-chain.ts";
 
 /** What a worker is given for it. */
@@ -69,14 +71,14 @@ export class Prefixes {
     this.#notes = notes;
   }
 
-  /** The beginning of a request's prompt, kept for its further attempts, for the model of that number and name; null: it has none. */
+  /** Of a request for the model of that number and name, kept for its further attempts; null: it has none. */
   prefixOf(request: Held, parts: PromptParts, model: number, name: string): PromptPrefix | null {
     if (parts.bytes < PREFIX_BLOCK_BYTES || (request.contentLength < 0 && !request.isComplete)) return null;
     const { bytes, start, end } = plainBody(request);
     const chain = this.#scratch;
     seedChain(chain, encoder.encode(name));
     const size = Atomics.load(this.#sizes, model);
-    const ofIds = size === 0 ? null : this.#prefixOfIds(bytes, start, parts, size, name);
+    const ofIds = size === 0 ? null : this.#prefixOfIds({ bytes, start, end }, parts, size, name);
     if (ofIds !== null) return ofIds.blocks === 0 ? null : ofIds;
     let blocks = 0;
     let bytesLess = 0;
@@ -91,30 +93,43 @@ export class Prefixes {
       const rest = Math.max(0, to - from) % PREFIX_BLOCK_BYTES;
       if (!isLast && rest > 0) bytesLess += PREFIX_BLOCK_BYTES - rest;
     }
-    if (blocks === 0) return null;
+    return blocks === 0 ? null : this.#prefixOfText(blocks, bytesLess);
+  }
+
+  /** Of a prompt that is bytes [start, end); null: it is too short. */
+  prefixOfText(bytes: Uint8Array, start: number, end: number, name: string): PromptPrefix | null {
+    if (end - start < PREFIX_BLOCK_BYTES) return null;
+    const chain = this.#scratch;
+    seedChain(chain, encoder.encode(name));
+    return this.#prefixOfText(this.#work.hash(bytes, start, end, chain, 0, PREFIX_BLOCKS_MAX, false), 0);
+  }
+
+  /** Of the scratch's chain. */
+  #prefixOfText(blocks: number, bytesLess: number): PromptPrefix {
     const { bytesPerToken } = this.#config;
     const tokensPerBlock = PREFIX_BLOCK_BYTES / bytesPerToken;
-    return { chain: chain.slice(0, (blocks + 1) * 2), blocks, tokensPerBlock, tokensLess: bytesLess / bytesPerToken };
+    const chain = this.#scratch.slice(0, (blocks + 1) * 2);
+    return { chain, blocks, tokensPerBlock, tokensLess: bytesLess / bytesPerToken };
   }
 
   /** As engines cut it; null: it is no prompt of token ids. */
   #prefixOfIds(
-    bytes: Uint8Array,
-    start: number,
+    { bytes, start, end }: PlainBody,
     parts: PromptParts,
     marked: number,
     name: string,
   ): PromptPrefix | null {
     const last = PART_COUNT - 1;
-    const end = parts.ends[last]!;
-    if (parts.starts[0]! >= 0 || parts.starts[1]! >= 0 || parts.starts[last]! < 0 || end < 0) return null;
+    const to = start + parts.ends[last]!;
+    if (parts.starts[0]! >= 0 || parts.starts[1]! >= 0 || parts.starts[last]! < 0 || to <= start || to > end)
+      return null;
     const size = marked & ~ADAPTER;
     const max = tokensMax(size);
     const from = start + parts.starts[last]!;
     // An id and its comma are two bytes at least.
     const room = Math.min(max, Math.ceil(parts.bytes / 2));
     if (this.#ids.length < room) this.#ids = new Uint32Array(Math.max(room, Math.min(max, this.#ids.length * 2)));
-    const count = readTokenIds(bytes, from, start + end, this.#ids);
+    const count = readTokenIds(bytes, from, to, this.#ids);
     if (count < 0) return null;
     const root = marked === size ? ROOT : rootKey(name);
     const blocks = chainTokens(this.#ids, Math.min(count, max), size, root, this.#scratch);

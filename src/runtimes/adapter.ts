@@ -74,8 +74,13 @@ export interface Adapter {
   readonly kind: RuntimeKind;
   /** What is asked now; it may change with what was answered, and is another list then. */
   readonly looks: readonly Look[];
-  /** Grows when an answer hints that the models are others now: then looks of role `models` are due at once. */
+  /**
+   * Grows when an answer hints that the models are others now: then looks of role `models` are due, at once as long as
+   * such hints come to something.
+   */
   readonly modelsMark?: number;
+  /** Grows with it where the hint is that somebody had one loaded or let go, which always comes to something. */
+  readonly loadsMark?: number;
   /** What tells of models as they come and go, for as long as it is read; undefined where there is none. */
   readonly feed?: Feed | undefined;
   /** Whether that tells of all models that come and go, as far as one can see: then they are looked at more seldom. */

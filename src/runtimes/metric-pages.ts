@@ -17,6 +17,7 @@ import { PageReader } from "../wire/prometheus-pages.ts";
 import type { PrometheusEnd, PrometheusSample } from "../wire/prometheus.ts";
 import { FigureMaker, type Group, type Moment } from "./metric-figures.ts";
 import type { MetricMap } from "./metric-map.ts";
+import { ModelHints } from "./model-hints.ts";
 import { Cell } from "./metric-cell.ts";
 import { type Kept, type Slot, takeAgain } from "./metric-slot.ts";
 import { type EngineFigures, NO_FIGURES } from "./reading.ts";
@@ -120,8 +121,6 @@ export class MetricPages {
   readAtMs: number | undefined;
   /** Grows whenever the models that the page names are others than before. */
   modelsMark = 0;
-  /** The last page would have told of models that somebody else loaded or let go. */
-  countsLoads = false;
   /** Grows whenever the page is another process's than the one before. */
   processMark = 0;
   /** Samples of the last page that a figure is made of. */
@@ -130,9 +129,7 @@ export class MetricPages {
   readonly #modelLabels: readonly string[];
   readonly #window: SlidingWindow;
   readonly #started: Slot;
-  readonly #hints: readonly Slot[];
-  readonly #hintsShown: readonly Slot[];
-  #hint = 0;
+  readonly #hints: ModelHints;
   readonly #byFamily: Slot[][];
   readonly #readers: readonly [plain: FormatReader, openMetrics: FormatReader];
   readonly #whole = new WholeGroup();
@@ -148,8 +145,7 @@ export class MetricPages {
   constructor(map: MetricMap, follow?: FollowLines) {
     this.#maker = new FigureMaker(map);
     this.#started = this.#maker.valueSlot("process_start_time_seconds");
-    this.#hints = (map.modelHints ?? []).flatMap((hint) => this.#maker.hintSlots(hint));
-    this.#hintsShown = map.hintsShownBy === undefined ? [] : this.#maker.hintSlots({ counted: map.hintsShownBy });
+    this.#hints = new ModelHints(map, this.#maker);
     this.#modelLabels = map.modelLabels ?? [];
     this.#window = new SlidingWindow(map.windowMs ?? WINDOW_MS);
     const families = [...new Set(this.#maker.slots.map((slot) => slot.spec.family))];
@@ -160,6 +156,14 @@ export class MetricPages {
         page: () => this.#page,
       });
     this.#readers = [reader(false), reader(true)];
+  }
+
+  get loadsMark(): number {
+    return this.#hints.loadsMark;
+  }
+
+  get countsLoads(): boolean {
+    return this.#hints.countsLoads;
   }
 
   /** The models that the last page named. */
@@ -183,7 +187,7 @@ export class MetricPages {
     this.figures = NO_FIGURES;
     this.notes = NO_NOTES;
     this.readAtMs = undefined;
-    this.countsLoads = false;
+    this.#hints.clear();
     this.#startedAt = undefined;
   }
 
@@ -258,11 +262,7 @@ export class MetricPages {
 
   #makeModels(moment: Moment): void {
     const { page } = moment;
-    let hint = 0;
-    for (const slot of this.#hints) if (slot.whole.page === page) hint += slot.whole.sum;
-    let isOther = hint !== this.#hint;
-    this.#hint = hint;
-    this.countsLoads = this.#hintsShown.some((slot) => slot.whole.page === page);
+    let isOther = this.#hints.commit(page);
     for (const [model, group] of this.#models) {
       const wasOn = group.page === this.#before;
       const isOn = group.isOn(page);

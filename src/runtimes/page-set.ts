@@ -30,6 +30,7 @@ export class PageSet {
   readonly #pages = new Map<string, MetricPages>();
   /** Of pages that are gone. */
   #modelsMark = 0;
+  #loadsMark = 0;
   #processMark = 0;
 
   /** `follow`: what goes along the lines of pages, in C. */
@@ -41,6 +42,12 @@ export class PageSet {
   get modelsMark(): number {
     let sum = this.#modelsMark;
     for (const { modelsMark } of this.#pages.values()) sum += modelsMark;
+    return sum;
+  }
+
+  get loadsMark(): number {
+    let sum = this.#loadsMark;
+    for (const { loadsMark } of this.#pages.values()) sum += loadsMark;
     return sum;
   }
 
@@ -101,6 +108,7 @@ export class PageSet {
     for (const [name, pages] of this.#pages) {
       if (models.has(name === OWN ? undefined : name)) continue;
       this.#modelsMark += pages.modelsMark;
+      this.#loadsMark += pages.loadsMark;
       this.#processMark += pages.processMark;
       this.#pages.delete(name);
     }

@@ -61,6 +61,10 @@ export class TableAdapter implements Adapter {
     return this.#pages?.modelsMark ?? 0;
   }
 
+  get loadsMark(): number {
+    return this.#pages?.loadsMark ?? 0;
+  }
+
   get feed(): Feed | undefined {
     return this.table.feed?.(this.#known);
   }

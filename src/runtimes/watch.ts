@@ -157,10 +157,16 @@ export class Watch {
   #broken = 0;
   #trouble: Trouble | undefined;
   #modelsMark: number;
+  #loadsMark: number;
   #processMark: number;
   /** When models were to be looked at last because of a hint. */
   #hintedAtMs = -Infinity;
+  /** It was a vague one, which may come to nothing; whether the last of those came to something. */
+  #isVague = false;
+  #isVagueWorth = true;
   readonly #proofs = new Proofs();
+  /** Metrics or a feed tell of models that somebody else has loaded. */
+  #isTold = false;
   /** Since when its feed is read; undefined where none is. */
   #fedSinceMs: number | undefined;
   #feedAtMs = -Infinity;
@@ -175,6 +181,7 @@ export class Watch {
     this.#adapter = adapter;
     this.#config = config;
     this.#modelsMark = adapter.modelsMark ?? 0;
+    this.#loadsMark = adapter.loadsMark ?? 0;
     this.#processMark = adapter.processMark ?? 0;
     this.#looks = adapter.looks;
     this.#watched = inOrder(adapter.looks).map((look) => newWatched(look, nowMs));
@@ -249,10 +256,12 @@ export class Watch {
     this.#gone = "";
     this.#broken = 0;
     watched.isLate = false;
+    const before = look.role === "models" ? this.reading(nowMs).models : undefined;
     this.#took(watched, this.#adapter.answered(look, answer, nowMs), nowMs, tookMs);
+    if (before !== undefined) this.#weighHints(watched, before, nowMs);
     this.#followLooks(nowMs);
     this.#followHints(nowMs);
-    if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isTold(proof, sinceMs));
+    if (!this.#proofs.isEmpty) this.#proofs.end((proof, sinceMs) => this.#isConfirmed(proof, sinceMs));
     this.#plan(nowMs);
   }
 
@@ -277,7 +286,7 @@ export class Watch {
   /** What its feed says is so, which may be known, or a hint. */
   fed(news: FeedNews, nowMs: number): void {
     if (news === "other") {
-      this.#lookAtModels(nowMs);
+      this.#lookAtModels(nowMs, false);
       this.#plan(nowMs);
     } else {
       const { models } = this.reading(nowMs);
@@ -321,7 +330,7 @@ export class Watch {
     return lists.length > 0 ? lists : this.#mainLooks();
   }
 
-  #isTold(proof: Proof, sinceMs: number): boolean {
+  #isConfirmed(proof: Proof, sinceMs: number): boolean {
     return this.#tellingOf(proof).every(({ toldAtMs }) => toldAtMs > sinceMs);
   }
 
@@ -424,8 +433,7 @@ export class Watch {
       return look.everyMs === undefined ? intervalMs * sharing : Math.max(leastMs, intervalMs);
     }
     if (look.role === "models") {
-      const isTold = this.#adapter.countsLoads === true || this.#isFed(this.#nowMs);
-      return Math.max(leastMs, modelsIntervalMs * (isTold ? TOLD_TIMES : 1));
+      return Math.max(leastMs, modelsIntervalMs * (this.#isTold ? TOLD_TIMES : 1));
     }
     if (look.role === "identity") return Infinity;
     if (look.role === "detail") return look.everyMs ?? DETAIL_EVERY_MS;
@@ -458,7 +466,9 @@ export class Watch {
     }
     watched.failures++;
     // A page that could be read before may be that of a model which has gone.
-    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) this.#lookAtModels(nowMs);
+    if (watched.look.role === "metrics" && watched.isKnown && watched.failures === 1) {
+      this.#lookAtModels(nowMs, true);
+    }
     if (this.#needed.includes(watched)) this.#refuse(watched, read.kind, read.message, nowMs);
   }
 
@@ -530,25 +540,54 @@ export class Watch {
   }
 
   #followHints(nowMs: number): void {
-    const { modelsMark = 0, processMark = 0 } = this.#adapter;
+    const { modelsMark = 0, loadsMark = 0, processMark = 0 } = this.#adapter;
     if (processMark !== this.#processMark) this.#dueBy(nowMs, this.#needed);
-    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs);
+    else if (loadsMark !== this.#loadsMark) this.#lookAtModels(nowMs, false);
+    else if (modelsMark !== this.#modelsMark) this.#lookAtModels(nowMs, true);
     this.#modelsMark = modelsMark;
+    this.#loadsMark = loadsMark;
     this.#processMark = processMark;
   }
 
-  /** Something hints that they are others: what was proved meanwhile is others too, and may be all that it is about. */
-  #lookAtModels(nowMs: number): void {
+  /**
+   * Something hints that they are others: what was proved meanwhile is others too, and may be all that it is about. Vague
+   * hints, such as another adapter at work, may come with each page and to nothing: then nothing is late for them.
+   */
+  #lookAtModels(nowMs: number, isVague: boolean): void {
     const looks = this.#watched.filter(({ look }) => look.role === "models");
-    if (!this.#proofs.isEmpty) return this.#confirm(nowMs, looks);
+    if (!this.#proofs.isEmpty || (isVague && !this.#isVagueWorth)) return this.#confirm(nowMs, looks);
     if (this.#hintedAtMs <= nowMs) this.#hintedAtMs = Math.max(nowMs, this.#hintedAtMs + HINTED_EVERY_MS);
+    this.#isVague = isVague;
     this.#dueBy(this.#hintedAtMs, looks);
+  }
+
+  /** Where it is not told any more who changes models, the list is looked at more often again. */
+  #followTelling(nowMs: number): void {
+    const isTold = this.#adapter.countsLoads === true || this.#isFed(nowMs);
+    if (isTold === this.#isTold) return;
+    this.#isTold = isTold;
+    if (isTold) return;
+    for (const watched of this.#watched) {
+      if (watched.look.role !== "models") continue;
+      watched.dueAtMs = Math.min(
+        watched.dueAtMs,
+        this.#beatBy(watched.askedAtMs + this.#everyMs(watched), EARLY_SHARE),
+      );
+    }
+  }
+
+  /** Whether vague hints are worth it, by what came of a look. */
+  #weighHints({ askedAtMs }: Watched, before: readonly ModelReading[], nowMs: number): void {
+    const isOther = !areSame(before, this.reading(nowMs).models);
+    if (isOther || (this.#isVague && askedAtMs >= this.#hintedAtMs)) this.#isVagueWorth = isOther;
+    this.#isVague = false;
   }
 
   /** Brings the state to what the facts come to, and says what is to be done next. */
   #plan(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#judge(nowMs);
+    this.#followTelling(nowMs);
     if (nowMs >= this.#connectAtMs && !this.#isConnecting) {
       this.#connectAtMs = Infinity;
       this.#isConnecting = this.#connect = true;
@@ -579,6 +618,8 @@ export class Watch {
     this.#budget.spend(nowMs);
     this.#fedSinceMs = nowMs;
     this.#feed = feed;
+    // What happened before is told by the list alone.
+    this.#confirm(this.#beatBy(nowMs + 1, 0), this.#ofModels());
     return Infinity;
   }
 

@@ -136,8 +136,8 @@ export interface RowContext {
   /** The load of the other routers there now. */
   readonly othersRequests?: number;
   readonly othersTokens?: number;
-  /** Prefill rate of the model's other targets, better than the configured guess where this one tells none. */
-  readonly typicalPrefillTokensPerSecond?: number | undefined;
+  /** What a prompt token takes there as the router has learnt it (learnt-rates.ts); it outranks what the sample tells. */
+  readonly learntSecondsPerPrefillToken?: number | undefined;
 }
 
 /** What is known of a target that nothing may be sent to. */
@@ -170,10 +170,7 @@ const WEIGHT_MAX = 1000;
 /** The row of a target; without a sample (a static upstream) it is judged by the routers' load alone. */
 export function rowValues(sample: ModelSample | null, context: RowContext, config: CostConfig): RowValues {
   const weight = Math.min(WEIGHT_MAX, Math.max(WEIGHT_MIN, orElse(context.weight, 1)));
-  const prefillRate =
-    rate(sample?.prefillTokensPerSecond) ??
-    rate(context.typicalPrefillTokensPerSecond) ??
-    config.prefillTokensPerSecond;
+  const prefillRate = rate(1 / (context.learntSecondsPerPrefillToken ?? Infinity)) ?? priorPrefillRate(sample, config);
   const slots = Math.max(1, bounded(sample?.slots, REQUESTS_MAX) ?? config.slots);
   const load = sample === null ? NO_LOAD : loadOf(sample, context, config);
   const trust = sample === null ? 1 : 0.5 ** (staleMs(context, config) / config.staleHalfLifeMs);
@@ -202,6 +199,11 @@ export function rowValues(sample: ModelSample | null, context: RowContext, confi
     isPaced: rate(sample?.prefillTokensPerSecond) !== undefined,
     isKvFull: kvUsed >= KV_USAGE_MAX,
   };
+}
+
+/** Prompt tokens a second before anything is learnt: as the runtime tells, or its agent's measurements; else a guess. */
+export function priorPrefillRate(sample: ModelSample | null, config: CostConfig): number {
+  return rate(sample?.prefillTokensPerSecond) ?? config.prefillTokensPerSecond;
 }
 
 interface Load {

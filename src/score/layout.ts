@@ -186,9 +186,10 @@ export const SIDE = {
   pricePerHour: 2,
   stepSeconds: 3,
   running: 4,
-  contextTokens: 5,
+  coldSeconds: 5,
+  contextTokens: 6,
 } as const;
-export const SIDE_WORDS = 6;
+export const SIDE_WORDS = 7;
 
 /** Where the parts of a table of that size begin, in words, and how long it is. */
 export function tableParts(shape: TableShape): {

@@ -24,9 +24,18 @@ export interface SideFigures {
   readonly stepSeconds: number;
   /** Requests that ran then. */
   readonly running: number;
+  /** The part of the row's penalty for its being in use only lately. */
+  readonly coldSeconds: number;
 }
 
-export const NO_SIDES: SideFigures = { waiting: 0, kvUsage: 0, pricePerHour: 0, stepSeconds: 0, running: 0 };
+export const NO_SIDES: SideFigures = {
+  waiting: 0,
+  kvUsage: 0,
+  pricePerHour: 0,
+  stepSeconds: 0,
+  running: 0,
+  coldSeconds: 0,
+};
 const SIDES = Object.keys(NO_SIDES) as (keyof SideFigures)[];
 
 /** How long a step of the batch takes, by a sample: it makes a token of each running request. */
@@ -82,6 +91,10 @@ export class RowSides {
     view.stepSeconds[target] = floats[at + SIDE.stepSeconds]!;
     view.running[target] = floats[at + SIDE.running]!;
     view.contextTokens[target] = this.contextTokens(row);
+  }
+
+  coldSeconds(row: number): number {
+    return this.#table.floats[this.#wordOf(row) + SIDE.coldSeconds]!;
   }
 
   contextTokens(row: number): number {

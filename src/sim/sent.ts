@@ -24,6 +24,9 @@ export class Sent {
   readonly isRetry: boolean;
   /** Where requests are bound late: what its target's pace counts. */
   readonly computing: Computing | null;
+  /** Prompt tokens that its router sent to the node, up to this one's, and those that others had there. */
+  sentTokens = 0;
+  othersTokens = 0;
   isDecoding = false;
   /** When its first token was here. */
   firstSeenMs = NaN;

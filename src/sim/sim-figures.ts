@@ -6,6 +6,7 @@ import type { ModelSample } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
+import { SimWarmth } from "./sim-warmth.ts";
 
 const COST = defaultsOf(costSettings);
 const UNTOLD = {
@@ -47,9 +48,10 @@ export class NodeFigures {
     this.#context = { ...UNROUTABLE, ready: true, rttMs, weight };
   }
 
-  /** A sample of it came. */
-  told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number): void {
+  /** A sample of it came; `learnt`: what a prompt token was found to take. */
+  told({ running, waiting, queuedTokens, kvUsage, decodeRate }: NodeSamples, place: number, learnt: number): void {
     const sample = this.#sample;
+    this.#context.learntSecondsPerPrefillToken = learnt;
     const rate = decodeRate[place]!;
     sample.runningRequests = running[place]!;
     sample.waitingRequests = waiting[place]!;
@@ -58,7 +60,9 @@ export class NodeFigures {
     sample.decodeTokensPerSecond = Number.isNaN(rate) ? undefined : rate;
   }
 
-  fill(view: TargetView, target: number): void {
+  /** `coldSeconds`: what is added for its being back only lately. */
+  fill(view: TargetView, target: number, coldSeconds: number): void {
+    this.#context.coldSeconds = coldSeconds;
     const values = rowValues(this.#sample, this.#context, COST);
     view.secondsPerPrefillToken[target] = values.secondsPerPrefillToken;
     view.secondsPerActive[target] = values.secondsPerActive;
@@ -71,5 +75,41 @@ export class NodeFigures {
     const { stepSeconds, running } = stepOf(this.#sample);
     view.stepSeconds[target] = stepSeconds;
     view.running[target] = running;
+  }
+}
+
+/** What a router's cost of every node is made of. */
+export class MeshFigures {
+  readonly #view: TargetView;
+  readonly #nodes: readonly NodeFigures[];
+  readonly #warmth: SimWarmth;
+
+  constructor(view: TargetView, nodes: readonly NodeFigures[]) {
+    this.#view = view;
+    this.#nodes = nodes;
+    this.#warmth = new SimWarmth(nodes.length);
+    for (const [target, figures] of nodes.entries()) figures.fill(view, target, 0);
+  }
+
+  /** Nothing is sent to the node any more. */
+  left(target: number): void {
+    this.#warmth.left(target);
+  }
+
+  came(target: number, nowMs: number): void {
+    this.#warmth.came(target, nowMs);
+  }
+
+  told(target: number, samples: NodeSamples, learnt: number): void {
+    this.#nodes[target]!.told(samples, target, learnt);
+    this.#nodes[target]!.fill(this.#view, target, this.#warmth.coldSeconds[target]!);
+  }
+
+  /** All samples of a moment have been told. */
+  look(nowMs: number): void {
+    const { coldSeconds, isAllWarm } = this.#warmth;
+    if (isAllWarm) return;
+    this.#warmth.look(this.#view, nowMs);
+    for (const [target, figures] of this.#nodes.entries()) figures.fill(this.#view, target, coldSeconds[target]!);
   }
 }

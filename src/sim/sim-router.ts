@@ -10,26 +10,11 @@ import { Held } from "./held.ts";
 import type { Network } from "./network.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import type { KnownPrefixes } from "./prefixes.ts";
+import { RouterRates } from "./router-rates.ts";
+import { isLateConfig, type RouterSpec } from "./router-spec.ts";
 import { type Asked, Sent } from "./sent.ts";
 import { SimHedges } from "./sim-hedges.ts";
-import { NodeFigures } from "./sim-figures.ts";
-
-export interface RouterSpec {
-  /** Chooses as a request comes; a configuration holds it back and binds it late. */
-  readonly strategy: ((seed: number) => Strategy) | LateConfig;
-  /** What it takes the nodes' prefill rate for at first, as a multiple of what that is; 1. */
-  readonly assumedRate?: number;
-  /** By when a first token is wanted; never. */
-  readonly patienceMs?: number;
-  /** Longest time between two tokens that is wanted; any. */
-  readonly gapMs?: number;
-  /** Of each node, what it costs by the hour; nobody says. */
-  readonly prices?: readonly number[];
-  /** Of each node, for what it can do beside the others; 1. */
-  readonly weights?: readonly number[];
-  /** What it goes by: all that caches hold, as they tell at once; or what was sent there, as it believes. */
-  readonly knows?: "caches" | "routed";
-}
+import { MeshFigures, NodeFigures } from "./sim-figures.ts";
 
 /** What a router had at the nodes when they were looked at. */
 export interface Mark {
@@ -40,7 +25,7 @@ export interface Mark {
 
 export class SimRouter {
   readonly #view: TargetView;
-  readonly #figures: readonly NodeFigures[];
+  readonly #figures: MeshFigures;
   readonly #patienceMs: number;
   readonly #gapMs: number;
   readonly #strategy: Strategy | null;
@@ -62,6 +47,8 @@ export class SimRouter {
   readonly #othersMs: Float64Array;
   /** When it was last heard that a request had failed there. */
   readonly #failedMs: Float64Array;
+  /** Null where nobody goes by them. */
+  readonly #rates: RouterRates | null;
 
   /** `prefixes`: what is known of caches; null where nobody asks for that. */
   constructor(
@@ -77,13 +64,12 @@ export class SimRouter {
     this.#network = network;
     this.#view = new TargetView(count);
     const rates = nodes.map(({ prefillTokensPerSecond }) => prefillTokensPerSecond * (spec.assumedRate ?? 1));
-    this.#figures = nodes.map(
+    const figures = nodes.map(
       (config, target) => new NodeFigures(config, rates[target]!, 2 * waysMs[target]!, spec.weights?.[target] ?? 1),
     );
-    for (const [target, figures] of this.#figures.entries()) {
-      figures.fill(this.#view, target);
-      this.#view.pricePerHour[target] = spec.prices?.[target] ?? 0;
-    }
+    const isLate = isLateConfig(strategy);
+    this.#figures = new MeshFigures(this.#view, figures);
+    if (spec.prices !== undefined) this.#view.pricePerHour.set(spec.prices);
     this.#patienceMs = spec.patienceMs ?? Infinity;
     this.#gapMs = spec.gapMs ?? Infinity;
     this.#prefixes = prefixes;
@@ -93,7 +79,6 @@ export class SimRouter {
     this.#othersTokens = new Float64Array(count);
     this.#othersMs = new Float64Array(count);
     this.#failedMs = new Float64Array(count).fill(-Infinity);
-    const isLate = isLateConfig(strategy);
     this.#paces = isLate ? rates.map((rate) => new TargetPace(1000 / rate)) : [];
     this.#strategy = isLate ? null : strategy;
     this.#hedges =
@@ -105,6 +90,10 @@ export class SimRouter {
             drop: (sent, nowMs) => this.#drop(sent, nowMs),
           });
     this.#room = isLate ? this.#lateRoom(strategy) : null;
+    const priors = rates.map((rate, target) => {
+      return { secondsPerPrefillToken: 1 / rate, secondsPerActive: this.#view.secondsPerActive[target]! };
+    });
+    this.#rates = isLate || strategy.needsFigures ? new RouterRates(priors, spec.learns ?? true) : null;
   }
 
   #lateRoom(config: LateConfig): LateRoom<Held> {
@@ -203,6 +192,7 @@ export class SimRouter {
     this.#prefixes?.routed(target, hashes);
     this.#renew(target);
     const sent = new Sent(asked, this.#network.place, target, nowMs, freshTokens, computing);
+    this.#rates?.sent(sent, this.#othersActive[target]! > 0 ? this.#othersTokens[target]! : 0);
     this.#network.send(sent, nowMs);
     return sent;
   }
@@ -210,6 +200,7 @@ export class SimRouter {
   firstToken(sent: Sent, nowMs: number): void {
     sent.firstSeenMs = nowMs;
     this.#computed(sent);
+    this.#rates?.firstToken(sent, nowMs);
     this.#strategy?.observe?.(sent.target, nowMs - sent.sentMs, nowMs);
     this.#hedges?.answered(sent, nowMs);
     if (sent.computing === null) return;
@@ -237,6 +228,7 @@ export class SimRouter {
     sent.hasFailed = true;
     this.#failedMs[sent.target] = nowMs;
     this.#view.routable[sent.target] = 0;
+    this.#figures.left(sent.target);
     const hasToken = sent.isDecoding;
     if (!hasToken) {
       this.#computed(sent);
@@ -264,30 +256,38 @@ export class SimRouter {
   sampled(samples: NodeSamples, lost: Uint8Array | null, mark: Mark, nowMs: number): void {
     const { isDown, running, waiting, queuedTokens, kvUsage } = samples;
     const view = this.#view;
-    const needsFigures = this.#strategy?.needsFigures === true;
+    this.#rates?.renew(nowMs);
     for (let target = 0; target < view.count; target += 1) {
       if (isDown[target] === 1 || lost?.[target] === 1) continue;
-      if (mark.atMs >= this.#failedMs[target]!) view.routable[target] = 1;
+      if (mark.atMs >= this.#failedMs[target]!) {
+        view.routable[target] = 1;
+        this.#figures.came(target, nowMs);
+      }
       this.#othersActive[target] = Math.max(0, running[target]! + waiting[target]! - mark.active[target]!);
       this.#othersTokens[target] = Math.max(0, queuedTokens[target]! - mark.queuedTokens[target]!);
       this.#othersMs[target] = mark.atMs;
       view.waiting[target] = waiting[target]!;
       view.kvUsage[target] = kvUsage[target]!;
-      if (needsFigures) {
-        this.#figures[target]!.told(samples, target);
-        this.#figures[target]!.fill(view, target);
-      }
+      this.#judge(target, samples, nowMs);
       this.#renew(target);
     }
+    if (this.#strategy?.needsFigures === true) this.#figures.look(nowMs);
     this.serve(nowMs);
+  }
+
+  /** By what a prompt token is found to take there. */
+  #judge(target: number, samples: NodeSamples, nowMs: number): void {
+    if (this.#rates === null) return;
+    const seconds = this.#rates.secondsPerPrefillToken(target);
+    if (this.#room !== null) {
+      this.#paces[target]!.assume(seconds * 1000, nowMs);
+      return;
+    }
+    this.#figures.told(target, samples, seconds);
   }
 
   #renew(target: number): void {
     this.#view.active[target] = this.#active[target]! + this.#othersActive[target]!;
     this.#view.queuedTokens[target] = this.#queuedTokens[target]! + this.#othersTokens[target]!;
   }
-}
-
-export function isLateConfig(strategy: Strategy | LateConfig): strategy is LateConfig {
-  return !("choose" in strategy);
 }

@@ -2,7 +2,8 @@
 import type { Arrival } from "./arrival.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { Incident, SimNode } from "./sim-node.ts";
-import type { RouterSpec, SimRouter } from "./sim-router.ts";
+import type { RouterSpec } from "./router-spec.ts";
+import type { SimRouter } from "./sim-router.ts";
 
 export interface WorldSpec {
   readonly arrivals: readonly Arrival[];

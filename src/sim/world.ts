@@ -20,9 +20,10 @@ import type { Arrival } from "./arrival.ts";
 import { Knowledge, ownerOf } from "./knowledge.ts";
 import { EventQueue, NO_ENTRY } from "./event-queue.ts";
 import { NodeSamples } from "./node-samples.ts";
+import { isLateConfig } from "./router-spec.ts";
 import type { Sent } from "./sent.ts";
 import { type Incident, SimNode } from "./sim-node.ts";
-import { isLateConfig, SimRouter } from "./sim-router.ts";
+import { SimRouter } from "./sim-router.ts";
 import { outcomeOf, Tally, type Outcome, type Played } from "./tally.ts";
 import type { WorldSpec } from "./world-spec.ts";
 

@@ -11,6 +11,9 @@ export function counted(adapter: Adapter, count: (kind: string) => void): Adapte
     get modelsMark() {
       return adapter.modelsMark ?? 0;
     },
+    get loadsMark() {
+      return adapter.loadsMark ?? 0;
+    },
     get feed() {
       return adapter.feed;
     },

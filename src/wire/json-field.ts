@@ -103,8 +103,15 @@ const TOOL_KEYS = ["tools", "functions"];
 const SYSTEM_KEYS = ["system", "instructions"];
 const TEXT_KEYS = ["messages", "prompt", "input", "inputs", "contents", "input_ids", "prompt_token_ids"];
 const PART_KEYS = [TOOL_KEYS, SYSTEM_KEYS, TEXT_KEYS];
-const KEYS = [MODEL_KEY, ascii("stream"), ...PART_KEYS.flat().map((key) => ascii(key))];
-const KEY_OF = [KEY_MODEL, KEY_STREAM, ...PART_KEYS.flatMap((keys, part) => keys.map(() => KEY_PART + part))];
+const NAMED_KEYS: readonly (readonly [string, number])[] = [
+  ["model", KEY_MODEL],
+  ["stream", KEY_STREAM],
+  ...PART_KEYS.flatMap((keys, part) => keys.map((key) => [key, KEY_PART + part] as const)),
+];
+/** By how many bytes they have: most keys of a body are compared with none or few. */
+const KEYS = Array.from({ length: KEY_BYTES_MAX + 1 }, (_, length) =>
+  NAMED_KEYS.filter(([name]) => name.length === length).map(([name, key]) => ({ name: ascii(name), key })),
+);
 
 /** `promptBytes` are those of the prompt's parts: tools, a system prompt, messages, prompt or input. */
 export class BodyFields extends BodyReader {
@@ -428,12 +435,12 @@ export class BodyFields extends BodyReader {
     this.#state = AFTER_KEY;
     this.#key = KEY_OTHER;
     if (length > KEY_BYTES_MAX) return;
-    for (let k = 0; k < KEYS.length; k++) {
-      const name = KEYS[k]!;
-      if (name.length !== length || buffer[start] !== name[0]) continue;
-      let same = 1;
+    const keys = KEYS[length]!;
+    for (let k = 0; k < keys.length; k++) {
+      const { name, key } = keys[k]!;
+      let same = 0;
       while (same < length && buffer[start + same] === name[same]) same++;
-      if (same === length) this.#key = KEY_OF[k]!;
+      if (same === length) this.#key = key;
     }
     if (length === MODEL_KEY.length && (this.#key === KEY_MODEL || spells(buffer, start, MODEL_KEY))) {
       this.#modelKey(this.#key === KEY_MODEL);

@@ -167,15 +167,20 @@ describe("prompts whose first token is not seen", () => {
 
   test("what is assumed counts until something was learnt, and bounds that", () => {
     const pace = new TargetPace(0.05);
-    pace.assume(0.02);
+    pace.assume(0.02, 0);
     expect(pace.msPerToken).toBe(0.02);
     const prompt = { tokens: 100_000, sentMs: 0 };
     pace.sent(prompt);
     pace.answered(prompt, 10_000);
     expect(pace.msPerToken).toBeCloseTo(0.1, 2);
-    pace.assume(0.05);
+    pace.assume(0.05, 10_000);
     expect(pace.msPerToken).toBeCloseTo(0.1, 2);
-    pace.assume(0.001);
+    pace.assume(0.001, 10_000);
     expect(pace.msPerToken).toBe(0.01);
+    // After a while the last few prompts say nothing of now.
+    pace.assume(0.05, 19_999);
+    expect(pace.msPerToken).toBe(0.01);
+    pace.assume(0.05, 20_000);
+    expect(pace.msPerToken).toBe(0.05);
   });
 });

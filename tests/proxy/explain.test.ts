@@ -5,6 +5,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
 import type { Item } from "../../src/policy/item.ts";
 import { PolicyViews } from "../../src/policy/policy-views.ts";
+import { Decisions } from "../../src/proxy/decisions.ts";
 import { Explainer, type Explanation } from "../../src/proxy/explain.ts";
 import { verdictOf, type Way } from "../../src/proxy/explain-choice.ts";
 import { gatewayScorer } from "../../src/proxy/gateway.ts";
@@ -33,7 +34,7 @@ const policy = (kind: string, name: string, spec: object): Item =>
 
 /** A router's placement of these targets under these policies. */
 function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted = true, isLate = false) {
-  const table = ScoreTable.create({ targetsMax: 128, modelsMax: 8, workersMax: 2 });
+  const table = ScoreTable.create({ targetsMax: 512, modelsMax: 8, workersMax: 2 });
   const placement = new Placement(table, stats, defaultsOf(costSettings));
   const find = (id: string): Target | undefined => targets.find((one) => one.id === id);
   const routes = placement.sync(
@@ -65,6 +66,54 @@ function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted =
 
 const whyNot = ({ candidates }: Explanation, node: string): string =>
   candidates.find((one) => one.node === node)?.reason ?? "not there";
+
+describe("pairs", () => {
+  const withRole = (id: string, role: string, more: Partial<Target> = {}): Target =>
+    target(id, { labels: { "infermesh.role": role }, ...more });
+  const halves = [withRole("p", "vllm.prefill"), withRole("d", "vllm.decode")];
+
+  test("are told of where they are sooner, with each half, and beside whole targets where they are not", () => {
+    const { explainer } = bed(halves);
+    const alone = explainer.explain("m", { promptTokens: 1000 });
+    expect(alone.winner).toBe("d");
+    expect(alone.reason).toMatch(
+      /^a pair takes chats and completions in .* ms: p for the prompt \(.*\), d for what follows/,
+    );
+    const reasons = explainer.others("m").map(({ node, reason }) => `${node} ${reason}`);
+    expect(reasons).toEqual([
+      "p it computes prompts alone (vllm.prefill), in a pair with another",
+      "d it computes what follows a prompt alone (vllm.decode), in a pair with another",
+    ]);
+    const beside = bed([...halves, target("w")]).explainer.explain("m", { promptTokens: 1000 });
+    expect(beside.candidates.map(({ node }) => node)).toEqual(["w"]);
+    expect(beside.reason).toContain("a pair takes chats and completions in");
+  });
+
+  test("that can't be made are told of as well", () => {
+    const half = bed(halves.slice(1)).explainer.explain("m");
+    expect(half).toMatchObject({ winner: "", candidates: [] });
+    expect(half.reason).toContain("no pair of its targets can be taken");
+    const ill = bed([halves[0]!, withRole("d", "vllm.decode", { state: "unhealthy" })]).explainer.explain("m");
+    expect(ill.winner).toBe("");
+    // A model without roles has nothing to do with them.
+    expect(bed([target("w")]).explainer.explain("m").reason).not.toContain("pair");
+  });
+
+  test("of the past are named with both halves", () => {
+    const { table, explainer } = bed([...halves, target("w")]);
+    const decisions = new Decisions(table);
+    const pick = new PickRequest();
+    decisions.name(decisions.record(0, 65, 100, false, Date.now(), pick, null, undefined, 1), Buffer.from("r1"), 0, 2);
+    const nodeOf = (row: number): string => ({ 1: "p", 65: "d" })[row] ?? "";
+    const found = decisions.find("r1", nodeOf, () => "m")!;
+    expect(found).toMatchObject({ node: "d", prefill: "p", isCut: false });
+    const told = explainer.past(found);
+    expect(told.winner).toBe("d");
+    expect(told.reason).toBe(
+      "a pair was taken: p for the prompt, d for what follows; targets that do all of it are shown",
+    );
+  });
+});
 
 describe("a node that can't be chosen says why", () => {
   test.each<[string, Partial<Target>, readonly Item[], string]>([

@@ -6,6 +6,7 @@ import { type LateConfig, lateSettings } from "../../src/flow/late-settings.ts";
 import { LateDesk } from "../../src/proxy/late-desk.ts";
 import type { LateAsk, LateNews } from "../../src/proxy/late-news.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { NO_SIDES } from "../../src/score/row-sides.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
 
@@ -49,14 +50,14 @@ class Bed {
     return { chain: new Int32Array(4), blocks: 1, tokensPerBlock: 256, tokensLess: 0 };
   }
 
-  addRow(values: Partial<RowValues> = {}): number {
+  addRow(values: Partial<RowValues> = {}, coldSeconds = 0): number {
     const row = this.writer.addRow(this.model);
-    this.write(row, values);
+    this.write(row, values, coldSeconds);
     return row;
   }
 
-  write(row: number, values: Partial<RowValues>): void {
-    this.writer.write(row, { ...rowValues(null, READY, COST), ...values });
+  write(row: number, values: Partial<RowValues>, coldSeconds = 0): void {
+    this.writer.write(row, { ...rowValues(null, READY, COST), ...values }, { ...NO_SIDES, coldSeconds });
   }
 
   tell(news: Partial<LateNews>, worker = 0): void {
@@ -317,6 +318,17 @@ describe("the late desk", () => {
     expect(bed.news()).toEqual([]);
     bed.to(bed.nowMs + 400);
     expect([bed.news(), bed.table.inFlight(cold)]).toEqual([[`0/2 at ${bed.rows[0]}`], 0]);
+  });
+
+  test("a target in use only lately is no dearer for that: it never has more than it computes", () => {
+    const bed = new Bed(1);
+    bed.ask(8000);
+    bed.news();
+    const late = bed.addRow({ penaltySeconds: 30.001 }, 30);
+    bed.ask(4000);
+    expect(bed.news()).toEqual([`0/2 at ${late}`]);
+    bed.ask(1000);
+    expect(bed.news()).toEqual([]);
   });
 
   test("prompts of whole answers count as computed when their time has passed", () => {

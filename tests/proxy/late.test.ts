@@ -312,15 +312,18 @@ test("a request goes to where its prompt came to be cached while it waited", asy
   await until(() => relayed.inFlight === 0);
 });
 
-/** A message that names the model first, and is as long as that. */
-function named(text: string, bytes: number): Buffer {
+function field(number: number, value: Uint8Array): Buffer {
   const length: number[] = [];
-  for (let left = bytes; ; left >>>= 7) {
+  for (let left = value.length; ; left >>>= 7) {
     length.push(left > 127 ? (left & 127) | 128 : left);
     if (left <= 127) break;
   }
-  const pad = [Buffer.from([(5 << 3) | 2, ...length]), Buffer.alloc(bytes, "x")];
-  return framed(Buffer.concat([proto({ 1: "m", 3: text }), ...pad]));
+  return Buffer.concat([Buffer.from([(number << 3) | 2, ...length]), value]);
+}
+
+/** A message that names the model first, and is as long as that. */
+function named(text: string, bytes: number): Buffer {
+  return framed(Buffer.concat([proto({ 1: "m", 3: text }), field(5, Buffer.alloc(bytes, "x"))]));
 }
 
 describe("calls of gRPC", () => {
@@ -346,6 +349,58 @@ describe("calls of gRPC", () => {
     up.calls[2]!.answer("at last");
     expect((await slow.over()).messages).toEqual(["at last"]);
     await until(() => relayed.inFlight === 0 && relayed.late.waiting === 0);
+  });
+
+  test("go to where the beginning of their prompt is cached, held or not", async () => {
+    const index = PrefixIndex.create(1 << 20, 256);
+    const ups = [0, 1, 2].map(() => target((call) => whenWhole(call, () => {})));
+    const flow = { ...FLOW, late: { ...LATE, refreshMs: 1 } };
+    const prefixes = { index: index.buffer, sizes: new SharedArrayBuffer(256), missWeight: 2 };
+    const relayed = relay(
+      ups.map((up) => by("grpc", up.port)),
+      { flow, prefixes, promptTokensMax: 131_072 },
+    );
+    for (const row of relayed.rows) index.reset(row, 1e6, 4);
+    const one = await client(relayed.port);
+    const calls = (): number => ups.reduce((sum, up) => sum + up.calls.length, 0);
+    const words = (seed: number): string => Array.from({ length: 1500 }, (_, at) => `w${at * seed}`).join(" ");
+    // As TGIS has it: the model's name, and messages of texts.
+    const ask = (text: string) => {
+      const message = Buffer.concat([proto({ 1: "m" }), field(3, field(2, Buffer.from(text)))]);
+      return one.call(UNARY).send(framed(message), true);
+    };
+    const homes: number[] = [];
+    for (const talk of [1, 2, 3]) {
+      const before = ups.map((up) => up.calls.length);
+      ask(words(talk));
+      await until(() => calls() === homes.length + 1);
+      homes.push(ups.findIndex((up, at) => up.calls.length > before[at]!));
+      ups[homes.at(-1)!]!.calls.at(-1)!.answer("done");
+    }
+    await until(() => relayed.inFlight === 0);
+    for (const [at, talk] of [1, 2, 3].entries()) {
+      const before = ups[homes[at]!]!.calls.length;
+      const again = ask(`${words(talk)} and more`);
+      await until(() => ups[homes[at]!]!.calls.length === before + 1);
+      ups[homes[at]!]!.calls.at(-1)!.answer("done");
+      expect((await again.over()).status).toBe(0);
+    }
+    expect(relayed.stats.count("prefixExpected")).toBeGreaterThan(3 * 1500);
+    // All are at work; it waits, and goes home though another one is as free.
+    const longs = [one.call(UNARY), one.call(UNARY), one.call(UNARY)].map((call, at) =>
+      call.send(named(`long${at}`, LONG * 4), true),
+    );
+    await until(() => relayed.rows.every((row) => relayed.table.inFlight(row) === 1));
+    const held = ask(`${words(2)} at last`);
+    await until(() => relayed.late.waiting === 1);
+    const home = ups[homes[1]!]!;
+    const before = home.calls.length;
+    for (const up of ups) up.calls.at(-1)!.answer("done");
+    await until(() => home.calls.length === before + 1);
+    home.calls.at(-1)!.answer("home");
+    expect((await held.over()).messages).toEqual(["home"]);
+    for (const long of longs) expect((await long.over()).status).toBe(0);
+    await until(() => relayed.inFlight === 0);
   });
 
   test("that are cancelled while they wait are forgotten, and deadlines count", async () => {

@@ -2,7 +2,7 @@
  * A runtime on a virtual clock for the watch: what it does when it is asked or connected to is set by hand or by chance,
  * and all that the watch does is written down.
  */
-import { type Adapter, type Look, type LookRole, READ, type Read } from "../../src/runtimes/adapter.ts";
+import { type Adapter, type Feed, type Look, type LookRole, READ, type Read } from "../../src/runtimes/adapter.ts";
 import { LOADED_MODEL, type ModelReading, NO_FIGURES } from "../../src/runtimes/reading.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { watchSettings } from "../../src/runtimes/settings.ts";
@@ -36,9 +36,9 @@ export class Life {
   outcome: (role: LookRole) => Outcome = () => fine;
   listens = true;
   models: readonly ModelReading[] = [];
-  readonly marks = { models: 0, process: 0 };
+  readonly marks = { models: 0, loads: 0, process: 0 };
   restarts = 0;
-  readonly asked: { readonly role: LookRole; readonly atMs: number }[] = [];
+  readonly asked: { readonly role: LookRole | "feed"; readonly atMs: number }[] = [];
   readonly states: { readonly state: RuntimeState; readonly atMs: number }[] = [];
   connects = 0;
   changes = 0;
@@ -49,7 +49,9 @@ export class Life {
   #wakeAtMs = 0;
 
   /** What is to be asked; it may be changed. */
-  readonly wanted: { looks: readonly Look[] };
+  readonly wanted: { looks: readonly Look[]; feed?: Feed };
+  /** It is read. */
+  isFed = false;
 
   constructor(looks: readonly Look[] = looksOf("identity", "health", "models", "metrics", "detail")) {
     this.wanted = { looks };
@@ -59,8 +61,14 @@ export class Life {
       get looks() {
         return wanted.looks;
       },
+      get feed() {
+        return wanted.feed;
+      },
       get modelsMark() {
         return marks.models;
+      },
+      get loadsMark() {
+        return marks.loads;
       },
       get processMark() {
         return marks.process;
@@ -80,11 +88,11 @@ export class Life {
     return this.#ends !== undefined;
   }
 
-  rolesSince(atMs: number): LookRole[] {
+  rolesSince(atMs: number): (LookRole | "feed")[] {
     return this.asked.filter((ask) => ask.atMs >= atMs).map(({ role }) => role);
   }
 
-  countSince(atMs: number, role: LookRole): number {
+  countSince(atMs: number, role: LookRole | "feed"): number {
     return this.rolesSince(atMs).filter((each) => each === role).length;
   }
 
@@ -134,11 +142,16 @@ export class Life {
   }
 
   #taken(): void {
-    const { asks, connect, changed, wakeAtMs } = this.watch.take();
+    const { asks, connect, feed, changed, wakeAtMs } = this.watch.take();
     if (wakeAtMs < this.nowMs) throw new Error(`to be woken at ${wakeAtMs}, which is before ${this.nowMs}`);
     this.#wakeAtMs = wakeAtMs;
     if (changed) this.changes++;
     if (this.states.at(-1)?.state !== this.state) this.states.push({ state: this.state, atMs: this.nowMs });
+    if (feed !== undefined) {
+      if (this.isFed) throw new Error("its feed is asked for while it is read");
+      this.isFed = true;
+      this.asked.push({ role: "feed", atMs: this.nowMs });
+    }
     if (connect) {
       this.connects++;
       this.#connectEndsAtMs = this.nowMs + 1;

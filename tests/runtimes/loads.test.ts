@@ -19,6 +19,8 @@ class PlayedVllm extends PlayedServer {
   readonly adapters = new Set<string>();
   /** It counts what it answers. */
   counts = true;
+  /** Adapters that run, by name. */
+  atWork = "";
   readonly #answered = { "/v1/load_lora_adapter": 0, "/v1/unload_lora_adapter": 0 };
 
   constructor() {
@@ -43,7 +45,8 @@ class PlayedVllm extends PlayedServer {
     const counted = Object.entries(counts).map(
       ([path, count]) => `http_requests_total{handler="${path}",method="POST"} ${count}\n`,
     );
-    return `vllm:num_requests_running{model_name="${BASE}"} 0\n${this.counts ? counted.join("") : ""}`;
+    const info = `vllm:lora_requests_info{running_lora_adapters="${this.atWork}"} 1\n`;
+    return `vllm:num_requests_running{model_name="${BASE}"} 0\n${info}${this.counts ? counted.join("") : ""}`;
   }
 
   /** Somebody else does it. */
@@ -243,6 +246,45 @@ describe("a load of somebody else", () => {
     expect(Math.max(...delays(server, 1000))).toBeLessThanOrEqual(1150 + 1060);
     expect(Math.max(...server.pauses(PAGE, fromMs))).toBeLessThanOrEqual(2 * 1150);
     server.expectBudget();
+  });
+
+  test("that only a label hints at is known with it, as long as the label tells of new ones", () => {
+    const server = PlayedVllm.atRest();
+    server.counts = false;
+    server.pass(60_000);
+    const delaysOf = (pauseMs: number) =>
+      Array.from({ length: 5 }, (_, load) => {
+        server.pass(pauseMs + load * 170);
+        const atMs = server.nowMs;
+        server.adapters.add(`a${server.adapters.size}`);
+        const count = server.served.length;
+        server.atWork = [...server.adapters].join();
+        server.pass(60_000, () => server.served.length > count);
+        return server.nowMs - atMs;
+      });
+    expect(Math.max(...delaysOf(17_000))).toBeLessThanOrEqual(1200);
+    // All take turns now, which says nothing, and makes no page late.
+    const fromMs = server.nowMs;
+    for (let page = 0; page < 200; page++) {
+      server.atWork = `a${page % 5}`;
+      server.pass(1150);
+    }
+    expect(Math.max(...server.pauses(PAGE, fromMs + 5000))).toBeLessThanOrEqual(1200);
+    expect(Math.max(...server.pauses(LIST, fromMs))).toBeLessThanOrEqual(26_000);
+    // One that came to something is worth it again.
+    delaysOf(17_000);
+    expect(Math.max(...delaysOf(17_000))).toBeLessThanOrEqual(1200);
+    server.expectBudget();
+  });
+
+  test("that is counted no more is known by the list, as where it never was", () => {
+    const server = PlayedVllm.atRest();
+    server.pass(60_000, () => server.since(server.nowMs - 2000).includes(LIST)).pass(3000);
+    server.counts = false;
+    const atMs = server.nowMs;
+    server.adapters.add("a");
+    server.pass(60_000, () => server.served.includes("a"));
+    expect(server.nowMs - atMs).toBeLessThanOrEqual(13_000);
   });
 
   test("soon after the list was looked at is known no later for that", () => {

@@ -327,6 +327,10 @@ describe("models", () => {
       `http_requests_total{handler="/other"} 9\nhttp_requests_total{handler="/load",status="2xx"} ${count}.0\n`;
     const marks = [1, 1, 2, 2, 5].map((count, second) => hinted.at(second + 2, page(count)).pages.modelsMark - mark);
     expect(marks).toEqual([1, 1, 2, 2, 3]);
+    expect(hinted.pages.loadsMark).toBe(3);
+    const vague = new Reader({ figures: {}, modelHints: [{ label: "adapters", of: "i" }] });
+    vague.at(0, 'i{adapters="a"} 1\n').at(1, 'i{adapters="b"} 1\n');
+    expect([vague.pages.modelsMark, vague.pages.loadsMark]).toEqual([2, 0]);
   });
 
   test("are known to be counted by what is counted with them, before one was loaded", () => {

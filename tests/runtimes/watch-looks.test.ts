@@ -82,6 +82,18 @@ describe("a router that tells of its models by itself", () => {
     expect(Math.min(...router.pauses(LIST, 60_000))).toBeGreaterThan(25_000);
   });
 
+  test("is asked for its list once it tells: what happened before is not among its events", () => {
+    const router = routerOf(true);
+    const feedAtMs = router.asked.find(({ path }) => path === FEED)!.atMs;
+    expect(router.since(feedAtMs + 1).slice(0, 3)).toContain(LIST);
+    router.pass(600_000);
+    router.watch.feedEnded(false, router.nowMs);
+    const endedMs = router.nowMs;
+    router.pass(15_000);
+    const again = router.asked.find(({ path, atMs }) => path === FEED && atMs >= endedMs)!.atMs;
+    expect(router.since(again + 1)).toContain(LIST);
+  });
+
   test("that has read its folder anew is asked for its list", () => {
     const router = routerOf(true);
     router.pass(60_000, () => router.since(router.nowMs - 3000).includes(LIST)).pass(3000);

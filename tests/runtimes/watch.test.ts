@@ -1,7 +1,8 @@
 /** The watch of a runtime on a virtual clock: what it asks, when, and how it judges what comes of it. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { LookRole } from "../../src/runtimes/adapter.ts";
+import type { Feed, LookRole } from "../../src/runtimes/adapter.ts";
+import { provesLoaded } from "../../src/runtimes/proofs.ts";
 import { broken, fine, hang, Life, looksOf, model, type Outcome, refuse, say } from "./life.ts";
 
 function ready(looks?: ConstructorParameters<typeof Life>[0]): Life {
@@ -103,10 +104,32 @@ describe("while it serves", () => {
     const fromMs = life.nowMs;
     for (let i = 0; i < 60; i++) {
       life.marks.models++;
+      life.marks.loads++;
       life.pass(500);
     }
     expect(life.countSince(fromMs, "models")).toBeWithin(8, 16);
     expect(life.countSince(fromMs, "metrics")).toBeGreaterThan(12);
+  });
+
+  test("hints that come to nothing make no metrics late from then on", () => {
+    const life = ready();
+    const hint = () => {
+      life.marks.models++;
+      life.pass(1150);
+    };
+    for (let i = 0; i < 10; i++) hint();
+    const fromMs = life.nowMs;
+    for (let i = 0; i < 100; i++) hint();
+    expect(life.countSince(fromMs, "models")).toBeWithin(6, 12);
+    expect(life.countSince(fromMs, "metrics")).toBeGreaterThanOrEqual(100);
+    // One that is definite is followed at once.
+    life.pass(13_000);
+    hint();
+    const definiteMs = life.nowMs;
+    life.marks.models++;
+    life.marks.loads++;
+    life.pass(2300);
+    expect(life.rolesSince(definiteMs)).toContain("models");
   });
 
   test("a page that can't be read any more lets its models be looked at", () => {
@@ -392,11 +415,27 @@ describe("random lives", () => {
     ),
   );
   const roles = fc.subarray<LookRole>(["identity", "health", "models", "metrics", "detail"], { minLength: 1 });
+  const EVENTS = [
+    "none",
+    "close",
+    "die",
+    "start",
+    "hurry",
+    "hint",
+    "process",
+    "models",
+    "prove",
+    "fed",
+    "unfed",
+    "absent",
+  ];
   const part = fc.record({
     ms: fc.integer({ min: 0, max: 20_000 }),
     outcomes: fc.array(outcome, { minLength: 1, maxLength: 5 }),
-    event: fc.constantFrom("none", "close", "die", "start", "hurry", "hint", "process", "models"),
+    event: fc.constantFrom(...EVENTS),
   });
+
+  const FEED: Feed = { ask: { method: "GET", port: "api", path: "/feed" }, read: () => undefined };
 
   const happens = (life: Life, event: string) => {
     if (event === "close") life.happens((watch, nowMs) => watch.closed(nowMs));
@@ -405,7 +444,13 @@ describe("random lives", () => {
     else if (event === "start") life.start();
     else if (event === "hint") life.marks.models++;
     else if (event === "process") life.marks.process++;
-    else if (event === "models") life.models = [...life.models, model(`m${life.models.length}`)];
+    else if (event === "prove") life.happens((watch, nowMs) => watch.proved("p", provesLoaded(["p"]), nowMs));
+    else if (event === "fed" && life.isFed) {
+      life.happens((watch, nowMs) => watch.fed({ model: "m0", proof: provesLoaded(["m0"]) }, nowMs));
+    } else if ((event === "unfed" || event === "absent") && life.isFed) {
+      life.isFed = false;
+      life.happens((watch, nowMs) => watch.feedEnded(event === "absent", nowMs));
+    } else if (event === "models") life.models = [...life.models, model(`m${life.models.length}`)];
   };
 
   test("never have two asks under way, cost a request a second at most, and end well", () => {
@@ -413,8 +458,10 @@ describe("random lives", () => {
       fc.property(
         roles.filter((some) => some.some((role) => role !== "detail")),
         fc.array(part, { maxLength: 12 }),
-        (some, parts) => {
+        fc.boolean(),
+        (some, parts, hasFeed) => {
           const life = new Life(looksOf(...some));
+          if (hasFeed) life.wanted.feed = FEED;
           for (const { ms, outcomes, event } of parts) {
             let next = 0;
             life.outcome = () => outcomes[next++ % outcomes.length]!;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
-import { type RowContext, costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { type RowContext, costSettings, priorPrefillRate, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
 import { PickRequest } from "../../src/score/pick.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { ModelSample } from "../../src/score/sample.ts";
@@ -89,8 +89,14 @@ describe("rowValues", () => {
     expect([values.activeOffset, values.tokenOffset, values.kvPerToken]).toEqual([0, 0, 0]);
     expect(values.penaltySeconds).toBeCloseTo(0.02, 9);
     expect(costOf(values, 2000)).toBeCloseTo(2000 / config.prefillTokensPerSecond + 0.02, 6);
-    expect(row(null, { typicalPrefillTokensPerSecond: 500 }).secondsPerPrefillToken).toBe(1 / 500);
-    expect(row({}, { typicalPrefillTokensPerSecond: 500 }).secondsPerPrefillToken).toBe(1 / 10_000);
+  });
+
+  test("what was learnt of a prompt token outranks what the runtime tells, and the guess", () => {
+    expect(row(null, { learntSecondsPerPrefillToken: 1 / 500 }).secondsPerPrefillToken).toBe(1 / 500);
+    expect(row({}, { learntSecondsPerPrefillToken: 1 / 500 }).secondsPerPrefillToken).toBe(1 / 500);
+    expect(row({}, { learntSecondsPerPrefillToken: undefined }).secondsPerPrefillToken).toBe(1 / 10_000);
+    expect(priorPrefillRate(modelSample({ prefillTokensPerSecond: 700 }), config)).toBe(700);
+    expect(priorPrefillRate(null, config)).toBe(config.prefillTokensPerSecond);
   });
 
   test("weight divides the work, and only the work", () => {
@@ -235,7 +241,7 @@ describe("any sample", () => {
     ageMs: figure,
     baselineRequests: figure,
     baselineTokens: figure,
-    typicalPrefillTokensPerSecond: perhaps,
+    learntSecondsPerPrefillToken: perhaps,
   });
 
   const configs = fc.constantFrom(

@@ -4,7 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
 import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
 import type { Incident } from "../../src/sim/sim-node.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import { bound, GPU, ONE_BY_ONE, sessions, world } from "./routed-mesh.ts";
 import { seeded } from "./seeded.ts";
 

@@ -4,7 +4,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
 import { goodAlone, newTokens, oracleGoodput } from "../../src/sim/oracle.ts";
 import type { Incident } from "../../src/sim/sim-node.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import type { WorldSpec } from "../../src/sim/world-spec.ts";
 import { bound, GPU, sessions, specOf, world } from "./routed-mesh.ts";
 import { seeded } from "./seeded.ts";

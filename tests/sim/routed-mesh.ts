@@ -3,7 +3,7 @@ import { Prng } from "../../src/base/prng.ts";
 import { type ArrivalStrategy, arrivalStrategy } from "../../src/score/strategies.ts";
 import type { Arrival } from "../../src/sim/arrival.ts";
 import type { BatchingConfig } from "../../src/sim/batching.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import { World } from "../../src/sim/world.ts";
 import type { WorldSpec } from "../../src/sim/world-spec.ts";
 

@@ -5,7 +5,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { lateSettings } from "../../src/flow/late-settings.ts";
 import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
 import type { BatchingConfig } from "../../src/sim/batching.ts";
-import type { RouterSpec } from "../../src/sim/sim-router.ts";
+import type { RouterSpec } from "../../src/sim/router-spec.ts";
 import { bound, GPU, ONE_BY_ONE, poisson, sessions, world } from "./routed-mesh.ts";
 import { seeded } from "./seeded.ts";
 

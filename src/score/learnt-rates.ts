@@ -1,0 +1,157 @@
+/**
+ * The learnt rates of all rows of one model, and what rows are written by.
+ *
+ * What is learnt of a row weighs by its confidence: the observations that count, of which `samplesMin` are enough, and the
+ * standard error of the rate. The rest of the weight has the prior, times what most rows of the model are found to be more
+ * or less than theirs (the median): so a target that is new begins with what is known of its like. A row that can't be told
+ * from them is written by that alone, since differences of a few percent between equal targets are chance, and taken at
+ * their word would send all requests of a mesh at rest to one of them. It has its own figure from DISTINCT on, if that is
+ * two standard errors too, and until it is down to half of it.
+ */
+import type { LearningConfig } from "./learning-settings.ts";
+import { BOUND, type Learnt } from "./learnt-line.ts";
+import { type RowPriors, RowRates } from "./row-rates.ts";
+
+/** Logarithms of ratios: a fifth more, or less. */
+const DISTINCT = 0.2;
+const ERRORS = 2;
+/** A standard error, as a part of the rate, of which half is believed. */
+const ERROR_HALF = 0.25;
+/** A row of at least this confidence says what is typical of its like. */
+const CONFIDENT = 0.5;
+
+/** How a row's figure came about. */
+export interface UsedRate {
+  /** What the row is written by, in seconds a token. */
+  readonly used: number;
+  readonly prior: number;
+  /** What its own requests alone tell. */
+  readonly learnt: number;
+  /** Observations that count, of the last of them when. */
+  readonly samples: number;
+  readonly seenMs: number;
+  /** 0 to 1: how much its own requests' word counts. */
+  readonly confidence: number;
+  /** What the model's rows are more than their priors, typically. */
+  readonly typical: number;
+}
+
+interface Known {
+  readonly rates: RowRates;
+  isDistinct: boolean;
+  /** As of the last renewal, and so the next two. */
+  learnt: Learnt | null;
+  confidence: number;
+  /** The logarithm of what the row is to be taken for, as a multiple of its prior. */
+  ratio: number;
+}
+
+export class LearntRates {
+  readonly #config: LearningConfig;
+  readonly #rows = new Map<number, Known>();
+  /** The logarithm of what rows are more than their priors. */
+  #typical = 0;
+
+  /** `config` may change in place. */
+  constructor(config: LearningConfig) {
+    this.#config = config;
+  }
+
+  /** The rates of a row, which is thought of as `priors` say where it is new. */
+  of(row: number, priors: RowPriors): RowRates {
+    const known = this.#rows.get(row);
+    if (known !== undefined) {
+      known.rates.assume(priors);
+      return known.rates;
+    }
+    const rates = new RowRates(priors, this.#config);
+    this.#rows.set(row, { rates, isDistinct: false, learnt: null, confidence: 0, ratio: this.#typical });
+    return rates;
+  }
+
+  find(row: number): RowRates | undefined {
+    return this.#rows.get(row)?.rates;
+  }
+
+  /** The row leads elsewhere from now on, or nowhere. */
+  drop(row: number): void {
+    this.#rows.delete(row);
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Takes in what was observed: `secondsOf` says the same until the next call, while priors stay. */
+  renew(nowMs: number): void {
+    const ratios: number[] = [];
+    for (const known of this.#rows.values()) {
+      const { rates } = known;
+      rates.settle(nowMs);
+      const learnt = rates.seenMs === -Infinity ? null : rates.prefill(nowMs);
+      known.learnt = learnt;
+      known.confidence = learnt === null ? 0 : confidenceOf(learnt, this.#config);
+      if (learnt !== null && known.confidence >= CONFIDENT) ratios.push(known.confidence * ratioOf(learnt, rates));
+    }
+    this.#typical = median(ratios);
+    for (const known of this.#rows.values()) this.#judge(known);
+  }
+
+  #judge(known: Known): void {
+    const { learnt, rates, confidence } = known;
+    known.ratio = this.#typical;
+    if (learnt === null) {
+      known.isDistinct = false;
+      return;
+    }
+    const off = ratioOf(learnt, rates) - this.#typical;
+    const most = Math.max(DISTINCT, ERRORS * learnt.error);
+    known.isDistinct = Math.abs(off) > (known.isDistinct ? most / 2 : most);
+    if (known.isDistinct) known.ratio += off * confidence;
+  }
+
+  /** What a prompt token is to be taken to take at the row; undefined where there is none of that number. */
+  secondsOf(row: number): number | undefined {
+    const known = this.#rows.get(row);
+    return known === undefined ? undefined : this.#seconds(known);
+  }
+
+  #seconds({ rates, ratio }: Known): number {
+    const { secondsPerPrefillToken } = rates.priors;
+    if (!this.#config.enabled || ratio === 0) return secondsPerPrefillToken;
+    return secondsPerPrefillToken * Math.min(BOUND, Math.max(1 / BOUND, Math.exp(ratio)));
+  }
+
+  /** The same, and how it came about: for people. */
+  used(row: number): UsedRate | undefined {
+    const known = this.#rows.get(row);
+    if (known === undefined) return undefined;
+    const { rates, learnt, confidence } = known;
+    const prior = rates.priors.secondsPerPrefillToken;
+    return {
+      used: this.#seconds(known),
+      prior,
+      learnt: learnt?.slope ?? prior,
+      samples: learnt?.samples ?? 0,
+      seenMs: rates.seenMs,
+      confidence,
+      typical: Math.exp(this.#typical),
+    };
+  }
+}
+
+function ratioOf({ slope }: Learnt, { priors }: RowRates): number {
+  return Math.log(slope / priors.secondsPerPrefillToken);
+}
+
+/** How much what was learnt counts beside what was thought before. */
+export function confidenceOf({ samples, error }: Learnt, { samplesMin }: LearningConfig): number {
+  return Math.min(1, samples / samplesMin) / (1 + (error / ERROR_HALF) ** 2);
+}
+
+function median(values: number[]): number {
+  if (values.length === 0) return 0;
+  const sorted = values.sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
