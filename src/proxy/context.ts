@@ -18,6 +18,7 @@ import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
 import type { Prefixes } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
+import type { Copies } from "./copies.ts";
 import type { Strategies } from "./strategies.ts";
 import type { Tracer } from "./tracing.ts";
 
@@ -33,6 +34,8 @@ export interface WorkerContext {
   readonly decisions: Decisions;
   readonly picker: Picker;
   readonly pick: PickRequest;
+  /** Copies of requests for revisions in the shadow. */
+  readonly shadows: Copies;
   /** How each model's targets are chosen. */
   readonly strategies: Strategies;
   /** Who has prompts' beginnings cached; null: nobody asks for that. */

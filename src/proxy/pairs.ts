@@ -1,6 +1,7 @@
 /** Which pools of a model's targets make up pairs, where prefill and decode are disaggregated (../fleet/role.ts). */
 import { KV_TRANSFERS, type KvTransfer, type SplitRole } from "../fleet/role.ts";
 import type { RouteSnapshot } from "./protocol.ts";
+import { isRevisionPool } from "./splits.ts";
 
 /** Targets of one model between which KV caches go in one way. */
 export interface Pair {
@@ -21,7 +22,7 @@ export function poolOf({ transfer, part }: SplitRole): string {
 export function pairsOf({ models }: Pick<RouteSnapshot, "models">): ReadonlyMap<number, Pairs> {
   const pools = new Map<string, Map<string, number>>();
   for (const { id, name, pool } of models) {
-    if (pool === undefined) continue;
+    if (pool === undefined || isRevisionPool(pool)) continue;
     const own = pools.get(name) ?? new Map<string, number>();
     pools.set(name, own.set(pool, id));
   }

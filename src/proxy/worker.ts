@@ -38,6 +38,7 @@ import { LoadReports } from "./load-reports.ts";
 import { PrefixNotes } from "./prefix-notes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
+import { Shadows } from "./shadows.ts";
 import { Shares } from "./shares.ts";
 import { openChoosing } from "./strategies.ts";
 import { Tracer } from "./tracing.ts";
@@ -99,6 +100,7 @@ function start(options: WorkerStart): RunningWorker {
       enforcement: () => context.enforcement,
       patienceMs: () => settings.flow.late.patienceMs,
     }),
+    shadows: new Shadows(() => context),
     counters,
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
@@ -164,6 +166,7 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     context.watches.look();
     handshakes.expire(now);
+    context.shadows.expire(now);
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
     context.content.sweep(now);
