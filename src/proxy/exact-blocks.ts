@@ -18,7 +18,7 @@ import type { PrefixIndex } from "../score/prefix-index.ts";
 import { CAPACITY_STEPS, STAMP_MASK } from "../score/prefix-layout.ts";
 import type { PlaceInUse } from "./places.ts";
 import { sampleOf } from "./row-sample.ts";
-import { isEntry, lowerOf, strideOf, upperOf } from "./token-chain.ts";
+import { ADAPTER, isEntry, lowerOf, strideOf, upperOf } from "./token-chain.ts";
 
 /** Claims entries in the main thread's name: no worker has that number. */
 export const MAIN = 65_535;
@@ -26,8 +26,6 @@ const ROWS_MAX = 8;
 /** Blocks that are copied in one go, and the pause after it. */
 const COPIED = 4096;
 const PAUSE_MS = 5;
-/** In a model's size: its prompts hang on the root of an adapter, the model's name. */
-export const ADAPTER = 1 << 30;
 
 interface ToldRow {
   readonly row: number;
@@ -179,7 +177,7 @@ export class ExactBlocks implements BlockWatcher {
     one.step = first === undefined ? 0 : this.#index.step(first.row);
     one.copying = one.index.blocks();
     this.#copies.add(one);
-    this.#timer ??= setTimeout(() => this.#copyOn(), PAUSE_MS);
+    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#copyOn(), PAUSE_MS);
   }
 
   #copyOn(): void {

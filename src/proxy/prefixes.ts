@@ -24,11 +24,10 @@ import { seedChain } from "../score/prefix-hash.ts";
 import type { PrefixWork } from "../score/prefix-work.ts";
 import { PART_COUNT, type PromptParts } from "../wire/prompt-parts.ts";
 import { readTokenIds } from "../wire/token-ids.ts";
-import { ADAPTER } from "./exact-blocks.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { type Held, type PlainBody, plainBody } from "./reshape.ts";
-import { chainTokens, strideOf, tokensMax } from "./token-chain.ts";
+import { ADAPTER, chainTokens, strideOf, tokensMax } from "./token-chain.ts";
 
 /** What a worker is given for it. */
 export interface PrefixStart {

@@ -13,6 +13,8 @@ import { blockKey } from "../kv/block-key.ts";
 import { PREFIX_BLOCKS_MAX } from "../score/prefix-layout.ts";
 
 const ENTRY_TOKENS = 256;
+/** In a model's size of blocks: its prompts hang on the root of an adapter, the model's name. */
+export const ADAPTER = 1 << 30;
 const HIGH = 2 ** 32;
 
 /** Every so many blocks of that size there is one that is an entry. */

@@ -7,9 +7,8 @@ import { blockKey, rootKey, ROOT } from "../../src/kv/block-key.ts";
 import { IndexFeed } from "../../src/kv/index-feed.ts";
 import { IndexReceiver, RECEIVER_LIMITS } from "../../src/kv/index-receiver.ts";
 import type { PlaceInUse } from "../../src/proxy/places.ts";
-import { ADAPTER } from "../../src/proxy/exact-blocks.ts";
 import { PrefixRows } from "../../src/proxy/prefix-rows.ts";
-import { chainTokens, isEntry, strideOf, tokensMax } from "../../src/proxy/token-chain.ts";
+import { ADAPTER, chainTokens, isEntry, strideOf, tokensMax } from "../../src/proxy/token-chain.ts";
 import { seedChain } from "../../src/score/prefix-hash.ts";
 import { PREFIX_BLOCKS_MAX } from "../../src/score/prefix-layout.ts";
 import { PrefixLookup } from "../../src/score/prefix-lookup.ts";
@@ -62,7 +61,7 @@ class Bed {
   place(target: string, model: string, row: number): void {
     const modelId = model === "m" ? 1 : 2;
     this.#counts.resetRow(row, row);
-    this.places.push({ target, model, row, modelId, loadSeconds: 0, weight: 1, isRouted: true });
+    this.places.push({ target, model, row, modelId, loadSeconds: 0, weight: 1, revision: "", isRouted: true });
   }
 
   refresh(): void {
@@ -301,7 +300,7 @@ class Tree {
 
   static tokens(path: string): Uint32Array {
     const tokens = new Uint32Array(path.length * STEP);
-    for (const [at, branch] of [...path].entries()) tokens.set(tokensOf(STEP, Number(branch) + 1), at * STEP);
+    for (const [at, branch] of path.split("").entries()) tokens.set(tokensOf(STEP, Number(branch) + 1), at * STEP);
     return tokens;
   }
 

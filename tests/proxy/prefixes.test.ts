@@ -107,7 +107,7 @@ describe("a request is drawn to the target that has the beginning of its prompt"
     }
     const home = relay.context.routes.target(relay.rows[2]!)?.node;
     for (const prompt of [ids, [ids], ids.slice(0, 1100)]) expect(await ask({ model: "m", prompt })).toBe(home!);
-    expect(await ask({ model: "m", prompt: `${JSON.stringify(ids)}` })).not.toBe("");
+    expect(await ask({ model: "m", prompt: JSON.stringify(ids) })).not.toBe("");
     const { stats } = relay;
     expect(stats.count("prefixExpected")).toBeGreaterThan(3 * 1000);
     // Ids in other fields are a prompt as well.
