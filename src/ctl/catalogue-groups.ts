@@ -9,7 +9,7 @@ interface Group {
 
 /** Checked against the readers of the kinds by tests/ctl/policies.test.ts. */
 const KIND_NOTES = `acl SUBJECT/MODEL/ACTION: effect=allow|deny reason=TEXT
-balance MODEL or *: strategy=${STRATEGIES.join("|")} weights={NODE: NUMBER}
+balance MODEL or *: strategy=${STRATEGIES.join("|")} weights={NODE: NUMBER} zone=any|prefer|only session.field=NAME session.slackMs=N split={REVISION: SHARE} shadow.revision=REVISION shadow.share=SHARE
 node ID: cordoned=true draining=true reason=TEXT
 pin MODEL: nodes=[ID,...] or selector={LABEL: VALUE}, minReplicas=N maxReplicas=N revision=TEXT
 priority TENANT, TENANT/MODEL or *: priority=0..3, 0 being served first

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 88fa5a274a74bd12c855f167 output 5b9b275b381fb0da122b3922
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7469e506bbc852b0f5829671 output df71e680cd971fd4fb4bbf65
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -611,6 +611,28 @@ export interface Balance {
   readonly strategy: string;
   /** Relative capacity by node, above zero; 1 is usual. */
   readonly weights: { readonly [key: string]: number };
+  /** "any", "prefer" or "only": what it counts that a node stands in the router's own zone. */
+  readonly zone?: string | undefined;
+  readonly session?: Session | undefined;
+  /** Shares of requests, each above 0 and at most 1 together, by the label `revision` of the nodes that get them. */
+  readonly split: { readonly [key: string]: number };
+  readonly shadow?: Shadow | undefined;
+}
+
+/** Requests of one session go to one node, while that costs little. */
+export interface Session {
+  /** The field of a request's head that names the session. */
+  readonly field: string;
+  /** By how much the node may be behind the best one. */
+  readonly slackMs?: number | undefined;
+}
+
+/** Copies of requests, whose answers nobody gets. */
+export interface Shadow {
+  /** The label `revision` of the nodes that get them, and nothing else unless the split says so. */
+  readonly revision: string;
+  /** Of the requests, above 0 and at most 1. */
+  readonly share: number;
 }
 
 export interface ScalingTarget {

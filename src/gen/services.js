@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 88fa5a274a74bd12c855f167 output 7f076b684450037493bfe6ac
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7469e506bbc852b0f5829671 output d775db5c369706ef65d451c3
 export const SCHEMA = {
  "messages": {
   "infermesh.control.v1.ErrorDetail": {
@@ -2023,6 +2023,76 @@ export const SCHEMA = {
      "label": "map",
      "key": "string",
      "doc": "Relative capacity by node, above zero; 1 is usual."
+    },
+    {
+     "name": "zone",
+     "json": "zone",
+     "number": 3,
+     "type": "string",
+     "label": "optional",
+     "doc": "\"any\", \"prefer\" or \"only\": what it counts that a node stands in the router's own zone."
+    },
+    {
+     "name": "session",
+     "json": "session",
+     "number": 4,
+     "type": "message",
+     "of": "infermesh.policy.v1.Session"
+    },
+    {
+     "name": "split",
+     "json": "split",
+     "number": 5,
+     "type": "double",
+     "label": "map",
+     "key": "string",
+     "doc": "Shares of requests, each above 0 and at most 1 together, by the label `revision` of the nodes that get them."
+    },
+    {
+     "name": "shadow",
+     "json": "shadow",
+     "number": 6,
+     "type": "message",
+     "of": "infermesh.policy.v1.Shadow"
+    }
+   ]
+  },
+  "infermesh.policy.v1.Session": {
+   "doc": "Requests of one session go to one node, while that costs little.",
+   "fields": [
+    {
+     "name": "field",
+     "json": "field",
+     "number": 1,
+     "type": "string",
+     "doc": "The field of a request's head that names the session."
+    },
+    {
+     "name": "slack_ms",
+     "json": "slackMs",
+     "number": 2,
+     "type": "double",
+     "label": "optional",
+     "doc": "By how much the node may be behind the best one."
+    }
+   ]
+  },
+  "infermesh.policy.v1.Shadow": {
+   "doc": "Copies of requests, whose answers nobody gets.",
+   "fields": [
+    {
+     "name": "revision",
+     "json": "revision",
+     "number": 1,
+     "type": "string",
+     "doc": "The label `revision` of the nodes that get them, and nothing else unless the split says so."
+    },
+    {
+     "name": "share",
+     "json": "share",
+     "number": 2,
+     "type": "double",
+     "doc": "Of the requests, above 0 and at most 1."
     }
    ]
   },
@@ -4030,6 +4100,8 @@ export const SCHEMA = {
     "infermesh.policy.v1.Quota",
     "infermesh.policy.v1.Acl",
     "infermesh.policy.v1.Balance",
+    "infermesh.policy.v1.Session",
+    "infermesh.policy.v1.Shadow",
     "infermesh.policy.v1.ScalingTarget",
     "infermesh.policy.v1.Scaling",
     "infermesh.policy.v1.Slo",
@@ -4038,7 +4110,7 @@ export const SCHEMA = {
     "infermesh.policy.v1.Policy",
     "infermesh.policy.v1.PolicyKey"
    ],
-   "bytes": "CiBpbmZlcm1lc2gvcG9saWN5L3YxL3BvbGljeS5wcm90bxITaW5mZXJtZXNoLnBvbGljeS52MSKqAgoDUGluEhoKCHJldmlzaW9uGAEgASgJUghyZXZpc2lvbhIUCgVub2RlcxgCIAMoCVIFbm9kZXMSQgoIc2VsZWN0b3IYAyADKAsyJi5pbmZlcm1lc2gucG9saWN5LnYxLlBpbi5TZWxlY3RvckVudHJ5UghzZWxlY3RvchImCgxtaW5fcmVwbGljYXMYBCABKA1IAFILbWluUmVwbGljYXOIAQESJgoMbWF4X3JlcGxpY2FzGAUgASgNSAFSC21heFJlcGxpY2FziAEBGjsKDVNlbGVjdG9yRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4AUIPCg1fbWluX3JlcGxpY2FzQg8KDV9tYXhfcmVwbGljYXMi0gEKBVF1b3RhEjMKE3JlcXVlc3RzX3Blcl9zZWNvbmQYASABKAFIAFIRcmVxdWVzdHNQZXJTZWNvbmSIAQESLwoRdG9rZW5zX3Blcl9taW51dGUYAiABKAFIAVIPdG9rZW5zUGVyTWludXRliAEBEiUKC2NvbmN1cnJlbmN5GAMgASgNSAJSC2NvbmN1cnJlbmN5iAEBQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQhQKEl90b2tlbnNfcGVyX21pbnV0ZUIOCgxfY29uY3VycmVuY3kiNQoDQWNsEhYKBmVmZmVjdBgBIAEoCVIGZWZmZWN0EhYKBnJlYXNvbhgCIAEoCVIGcmVhc29uIqYBCgdCYWxhbmNlEhoKCHN0cmF0ZWd5GAEgASgJUghzdHJhdGVneRJDCgd3ZWlnaHRzGAIgAygLMikuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlLldlaWdodHNFbnRyeVIHd2VpZ2h0cxo6CgxXZWlnaHRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAFSBXZhbHVlOgI4ASI9Cg1TY2FsaW5nVGFyZ2V0EhYKBm1ldHJpYxgBIAEoCVIGbWV0cmljEhQKBXZhbHVlGAIgASgBUgV2YWx1ZSKLAQoHU2NhbGluZxIhCgxtaW5fcmVwbGljYXMYASABKA1SC21pblJlcGxpY2FzEiEKDG1heF9yZXBsaWNhcxgCIAEoDVILbWF4UmVwbGljYXMSOgoGdGFyZ2V0GAMgASgLMiIuaW5mZXJtZXNoLnBvbGljeS52MS5TY2FsaW5nVGFyZ2V0UgZ0YXJnZXQiewoDU2xvEhQKBWNsYXNzGAEgASgJUgVjbGFzcxIkCgtkZWFkbGluZV9tcxgCIAEoAUgAUgpkZWFkbGluZU1ziAEBEhwKB3R0ZnRfbXMYAyABKAFIAVIGdHRmdE1ziAEBQg4KDF9kZWFkbGluZV9tc0IKCghfdHRmdF9tcyImCghQcmlvcml0eRIaCghwcmlvcml0eRgBIAEoDVIIcHJpb3JpdHkigAEKCk5vZGVQb2xpY3kSHwoIY29yZG9uZWQYASABKAhIAFIIY29yZG9uZWSIAQESHwoIZHJhaW5pbmcYAiABKAhIAVIIZHJhaW5pbmeIAQESFgoGcmVhc29uGAMgASgJUgZyZWFzb25CCwoJX2NvcmRvbmVkQgsKCV9kcmFpbmluZyLJBAoGUG9saWN5EhIKBGtpbmQYASABKAlSBGtpbmQSEgoEbmFtZRgCIAEoCVIEbmFtZRIsCgNwaW4YCiABKAsyGC5pbmZlcm1lc2gucG9saWN5LnYxLlBpbkgAUgNwaW4SMgoFcXVvdGEYCyABKAsyGi5pbmZlcm1lc2gucG9saWN5LnYxLlF1b3RhSABSBXF1b3RhEiwKA2FjbBgMIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuQWNsSABSA2FjbBI4CgdiYWxhbmNlGA0gASgLMhwuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlSABSB2JhbGFuY2USOAoHc2NhbGluZxgOIAEoCzIcLmluZmVybWVzaC5wb2xpY3kudjEuU2NhbGluZ0gAUgdzY2FsaW5nEiwKA3NsbxgPIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuU2xvSABSA3NsbxI7Cghwcmlvcml0eRgQIAEoCzIdLmluZmVybWVzaC5wb2xpY3kudjEuUHJpb3JpdHlIAFIIcHJpb3JpdHkSNQoEbm9kZRgRIAEoCzIfLmluZmVybWVzaC5wb2xpY3kudjEuTm9kZVBvbGljeUgAUgRub2RlEhoKCHJldmlzaW9uGAMgASgEUghyZXZpc2lvbhIpChBjcmVhdGVkX3JldmlzaW9uGAQgASgEUg9jcmVhdGVkUmV2aXNpb24SIgoNdXBkYXRlZF9hdF9tcxgFIAEoBFILdXBkYXRlZEF0TXNCBgoEc3BlYyIzCglQb2xpY3lLZXkSEgoEa2luZBgBIAEoCVIEa2luZBISCgRuYW1lGAIgASgJUgRuYW1lYgZwcm90bzM="
+   "bytes": "CiBpbmZlcm1lc2gvcG9saWN5L3YxL3BvbGljeS5wcm90bxITaW5mZXJtZXNoLnBvbGljeS52MSKqAgoDUGluEhoKCHJldmlzaW9uGAEgASgJUghyZXZpc2lvbhIUCgVub2RlcxgCIAMoCVIFbm9kZXMSQgoIc2VsZWN0b3IYAyADKAsyJi5pbmZlcm1lc2gucG9saWN5LnYxLlBpbi5TZWxlY3RvckVudHJ5UghzZWxlY3RvchImCgxtaW5fcmVwbGljYXMYBCABKA1IAFILbWluUmVwbGljYXOIAQESJgoMbWF4X3JlcGxpY2FzGAUgASgNSAFSC21heFJlcGxpY2FziAEBGjsKDVNlbGVjdG9yRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4AUIPCg1fbWluX3JlcGxpY2FzQg8KDV9tYXhfcmVwbGljYXMi0gEKBVF1b3RhEjMKE3JlcXVlc3RzX3Blcl9zZWNvbmQYASABKAFIAFIRcmVxdWVzdHNQZXJTZWNvbmSIAQESLwoRdG9rZW5zX3Blcl9taW51dGUYAiABKAFIAVIPdG9rZW5zUGVyTWludXRliAEBEiUKC2NvbmN1cnJlbmN5GAMgASgNSAJSC2NvbmN1cnJlbmN5iAEBQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQhQKEl90b2tlbnNfcGVyX21pbnV0ZUIOCgxfY29uY3VycmVuY3kiNQoDQWNsEhYKBmVmZmVjdBgBIAEoCVIGZWZmZWN0EhYKBnJlYXNvbhgCIAEoCVIGcmVhc29uIq4DCgdCYWxhbmNlEhoKCHN0cmF0ZWd5GAEgASgJUghzdHJhdGVneRJDCgd3ZWlnaHRzGAIgAygLMikuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlLldlaWdodHNFbnRyeVIHd2VpZ2h0cxIXCgR6b25lGAMgASgJSABSBHpvbmWIAQESNgoHc2Vzc2lvbhgEIAEoCzIcLmluZmVybWVzaC5wb2xpY3kudjEuU2Vzc2lvblIHc2Vzc2lvbhI9CgVzcGxpdBgFIAMoCzInLmluZmVybWVzaC5wb2xpY3kudjEuQmFsYW5jZS5TcGxpdEVudHJ5UgVzcGxpdBIzCgZzaGFkb3cYBiABKAsyGy5pbmZlcm1lc2gucG9saWN5LnYxLlNoYWRvd1IGc2hhZG93GjoKDFdlaWdodHNFbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoAVIFdmFsdWU6AjgBGjgKClNwbGl0RW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAFSBXZhbHVlOgI4AUIHCgVfem9uZSJMCgdTZXNzaW9uEhQKBWZpZWxkGAEgASgJUgVmaWVsZBIeCghzbGFja19tcxgCIAEoAUgAUgdzbGFja01ziAEBQgsKCV9zbGFja19tcyI6CgZTaGFkb3cSGgoIcmV2aXNpb24YASABKAlSCHJldmlzaW9uEhQKBXNoYXJlGAIgASgBUgVzaGFyZSI9Cg1TY2FsaW5nVGFyZ2V0EhYKBm1ldHJpYxgBIAEoCVIGbWV0cmljEhQKBXZhbHVlGAIgASgBUgV2YWx1ZSKLAQoHU2NhbGluZxIhCgxtaW5fcmVwbGljYXMYASABKA1SC21pblJlcGxpY2FzEiEKDG1heF9yZXBsaWNhcxgCIAEoDVILbWF4UmVwbGljYXMSOgoGdGFyZ2V0GAMgASgLMiIuaW5mZXJtZXNoLnBvbGljeS52MS5TY2FsaW5nVGFyZ2V0UgZ0YXJnZXQiewoDU2xvEhQKBWNsYXNzGAEgASgJUgVjbGFzcxIkCgtkZWFkbGluZV9tcxgCIAEoAUgAUgpkZWFkbGluZU1ziAEBEhwKB3R0ZnRfbXMYAyABKAFIAVIGdHRmdE1ziAEBQg4KDF9kZWFkbGluZV9tc0IKCghfdHRmdF9tcyImCghQcmlvcml0eRIaCghwcmlvcml0eRgBIAEoDVIIcHJpb3JpdHkigAEKCk5vZGVQb2xpY3kSHwoIY29yZG9uZWQYASABKAhIAFIIY29yZG9uZWSIAQESHwoIZHJhaW5pbmcYAiABKAhIAVIIZHJhaW5pbmeIAQESFgoGcmVhc29uGAMgASgJUgZyZWFzb25CCwoJX2NvcmRvbmVkQgsKCV9kcmFpbmluZyLJBAoGUG9saWN5EhIKBGtpbmQYASABKAlSBGtpbmQSEgoEbmFtZRgCIAEoCVIEbmFtZRIsCgNwaW4YCiABKAsyGC5pbmZlcm1lc2gucG9saWN5LnYxLlBpbkgAUgNwaW4SMgoFcXVvdGEYCyABKAsyGi5pbmZlcm1lc2gucG9saWN5LnYxLlF1b3RhSABSBXF1b3RhEiwKA2FjbBgMIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuQWNsSABSA2FjbBI4CgdiYWxhbmNlGA0gASgLMhwuaW5mZXJtZXNoLnBvbGljeS52MS5CYWxhbmNlSABSB2JhbGFuY2USOAoHc2NhbGluZxgOIAEoCzIcLmluZmVybWVzaC5wb2xpY3kudjEuU2NhbGluZ0gAUgdzY2FsaW5nEiwKA3NsbxgPIAEoCzIYLmluZmVybWVzaC5wb2xpY3kudjEuU2xvSABSA3NsbxI7Cghwcmlvcml0eRgQIAEoCzIdLmluZmVybWVzaC5wb2xpY3kudjEuUHJpb3JpdHlIAFIIcHJpb3JpdHkSNQoEbm9kZRgRIAEoCzIfLmluZmVybWVzaC5wb2xpY3kudjEuTm9kZVBvbGljeUgAUgRub2RlEhoKCHJldmlzaW9uGAMgASgEUghyZXZpc2lvbhIpChBjcmVhdGVkX3JldmlzaW9uGAQgASgEUg9jcmVhdGVkUmV2aXNpb24SIgoNdXBkYXRlZF9hdF9tcxgFIAEoBFILdXBkYXRlZEF0TXNCBgoEc3BlYyIzCglQb2xpY3lLZXkSEgoEa2luZBgBIAEoCVIEa2luZBISCgRuYW1lGAIgASgJUgRuYW1lYgZwcm90bzM="
   },
   {
    "file": "infermesh/scoring/v1/scoring.proto",

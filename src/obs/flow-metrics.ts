@@ -9,6 +9,11 @@ export function addFlowMetrics(to: Exposition, stats: WorkerStats, places: LateP
   to.addOne(ROUTER_METRICS.hedges, () => stats.hedges());
   to.addOne(ROUTER_METRICS.hedgesWon, () => stats.count("hedgesWon"));
   to.addOne(ROUTER_METRICS.hedgeWaste, () => stats.count("hedgeWaste"));
+  to.add(ROUTER_METRICS.shadows, () => [
+    [{ result: "sent" }, stats.count("shadowsSent")],
+    [{ result: "skipped" }, stats.count("shadowsSkipped")],
+    [{ result: "failed" }, stats.count("shadowsFailed")],
+  ]);
   to.addOne(ROUTER_METRICS.fallbacks, () => stats.count("fallbacks"));
   to.addOne(ROUTER_METRICS.waiting, () => stats.count("waiting"));
   to.addOne(ROUTER_METRICS.queued, () => stats.count("queued"));

@@ -151,7 +151,7 @@ export const ROUTER_METRICS = {
     "infermesh_router_picks_total",
     ["target", "reason"],
     "",
-    "How often a target was chosen: best (of several), only (one was left), retry, ejected-fallback (all were passed over), late (by the desk that binds late).",
+    "How often a target was chosen: best (of several), only (one was left), retry, ejected-fallback (all were passed over), late (by the desk that binds late), shadow (for a copy).",
   ),
   upstreamErrors: metric(
     "counter",
@@ -183,6 +183,13 @@ export const ROUTER_METRICS = {
     [],
     "",
     "Prompt tokens sent to targets that another one overtook.",
+  ),
+  shadows: metric(
+    "counter",
+    "infermesh_router_shadows_total",
+    ["result"],
+    "",
+    "Copies: sent, skipped, failed (of sent).",
   ),
   fallbacks: metric("counter", "infermesh_router_fallbacks_total", [], "", "Requests given to a model that stands in."),
   waiting: metric("gauge", "infermesh_router_requests_waiting", [], "", "Requests that wait for a place at a target."),

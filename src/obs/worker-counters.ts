@@ -10,7 +10,7 @@ import {
   bucketOf,
 } from "./buckets.ts";
 
-export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late"] as const;
+export const PICK_REASONS = ["best", "tie", "retry", "ejected-fallback", "late", "shadow"] as const;
 export type PickReason = (typeof PICK_REASONS)[number];
 
 export const UPSTREAM_ERROR_KINDS = ["connect", "timeout", "reset", "bad-response", "truncated", "exhausted"] as const;
@@ -66,6 +66,9 @@ export const COUNT = {
   hedgesWon: 32,
   hedgeWaste: 33,
   lateAlone: 34,
+  shadowsSent: 35,
+  shadowsSkipped: 36,
+  shadowsFailed: 37,
 } as const;
 const LOADS = {
   used: COUNT.loadsUsed,
@@ -163,10 +166,14 @@ export class WorkerCounters {
     add(this.#values, COUNT.hedges, 1);
   }
 
-  /** A hedged request was answered: by its second try, if `isWon`. So many prompt tokens were sent in vain. */
+  /** A hedged request was answered: by its second try, if `isWon`; so many prompt tokens were sent in vain. */
   hedgeOver(isWon: boolean, wastedTokens: number): void {
     if (isWon) add(this.#values, COUNT.hedgesWon, 1);
     add(this.#values, COUNT.hedgeWaste, wastedTokens);
+  }
+
+  shadow(what: "shadowsSent" | "shadowsSkipped" | "shadowsFailed"): void {
+    add(this.#values, COUNT[what], 1);
   }
 
   /** How long it took to choose a target. */

@@ -73,6 +73,31 @@ export interface BalanceSpec {
   readonly strategy: Strategy;
   /** By node; 1 for those that are not named. */
   readonly weights?: Readonly<Record<string, number>>;
+  /** What it counts that a node stands in the router's own zone. */
+  readonly zone?: ZonePreference;
+  readonly session?: SessionSpec;
+  /** Shares of requests, by the label `revision` of the nodes that get them; the others get the rest. */
+  readonly split?: Readonly<Record<string, number>>;
+  readonly shadow?: ShadowSpec;
+}
+
+export const ZONE_PREFERENCES = ["any", "prefer", "only"] as const;
+export type ZonePreference = (typeof ZONE_PREFERENCES)[number];
+
+/** Requests of one session go to one node, while that costs little. */
+export interface SessionSpec {
+  /** The field of a request's head that names the session. */
+  readonly field: string;
+  /** By how much the node may be behind the best one. */
+  readonly slackMs?: number;
+}
+
+/** Copies of requests, whose answers nobody gets. */
+export interface ShadowSpec {
+  /** The label `revision` of the nodes that get them. */
+  readonly revision: string;
+  /** Of the requests. */
+  readonly share: number;
 }
 
 export const SCALING_METRICS = ["queue-seconds", "kv-usage", "running-requests"] as const;
@@ -133,6 +158,7 @@ const LABELS_MAX = 64;
 const REASON_CHARACTERS_MAX = 1_000;
 const REPLICAS_MAX = 100_000;
 const COUNT_MAX = 1e9;
+const REVISIONS_MAX = 16;
 const DURATION_MS_MAX = 7 * 86_400_000;
 
 // ---- readers --------------------------------------------------------------------------------------------------------
@@ -140,12 +166,14 @@ const DURATION_MS_MAX = 7 * 86_400_000;
 const nodeName = name(NAME_CHARACTERS_MAX, "a node id");
 const replicas = whole(0, REPLICAS_MAX);
 const replicasAtLeastOne = whole(1, REPLICAS_MAX);
+const revision = name(NAME_CHARACTERS_MAX, "a revision");
+const share = positive(1e-6, 1);
 const durationMs = whole(1, DURATION_MS_MAX, " (milliseconds)");
 const reason = text(REASON_CHARACTERS_MAX);
 
 const pin = objectOf<PinSpec>(
   {
-    revision: name(NAME_CHARACTERS_MAX, "a revision"),
+    revision,
     nodes: namesOf(nodeName, NODES_MAX, "node ids"),
     selector: mapOf(name(NAME_CHARACTERS_MAX, "a label"), text(NAME_CHARACTERS_MAX), LABELS_MAX),
     minReplicas: replicas,
@@ -197,11 +225,33 @@ const quota = objectOf<QuotaSpec>(
   saysSomething(["requestsPerSecond", "tokensPerMinute", "concurrency"]),
 );
 
+/** A field of HTTP, in small letters as it is compared. */
+const fieldName: Reader<string> = (raw, at) =>
+  typeof raw === "string" && /^[a-z0-9][a-z0-9_-]{0,63}$/.test(raw)
+    ? raw
+    : refuse(raw, at, "the name of a field in small letters, such as x-session-id");
+
+function checkBalance({ split = {}, shadow }: BalanceSpec, at: Reading): void {
+  const sum = Object.values(split).reduce((all, each) => all + each, 0);
+  if (sum > 1 + 1e-9) refuse(sum, inside(at, "split"), "shares that are at most 1 together");
+  if (shadow !== undefined && Object.hasOwn(split, shadow.revision)) {
+    refuse(shadow.revision, inside(at, "shadow"), "a revision that the split does not name");
+  }
+}
+
 export const SPEC_READERS: { readonly [K in Kind]: Reader<Specs[K]> } = {
   acl: objectOf<AclSpec>({ effect: oneOf(["allow", "deny"]), reason }, ["effect"]),
   balance: objectOf<BalanceSpec>(
-    { strategy: oneOf(STRATEGIES), weights: mapOf(nodeName, positive(1e-6, 1e6), NODES_MAX) },
+    {
+      strategy: oneOf(STRATEGIES),
+      weights: mapOf(nodeName, positive(1e-6, 1e6), NODES_MAX),
+      zone: oneOf(ZONE_PREFERENCES),
+      session: objectOf<SessionSpec>({ field: fieldName, slackMs: durationMs }, ["field"]),
+      split: mapOf(revision, share, REVISIONS_MAX),
+      shadow: objectOf<ShadowSpec>({ revision, share }, ["revision", "share"]),
+    },
     ["strategy"],
+    checkBalance,
   ),
   node: objectOf<NodeSpec>(
     { cordoned: truth, draining: truth, reason },

@@ -78,6 +78,7 @@ export class Choice<Way> {
     excluded: readonly number[],
     isRetry: boolean,
     place: LateBound | null = null,
+    isCopy = false,
   ): number {
     const timed = (decisions++ & (DECISION_SAMPLE - 1)) === 0;
     const before = timed ? performance.now() : 0;
@@ -86,11 +87,14 @@ export class Choice<Way> {
     this.held = null;
     let row = place === null ? NO_TARGET : this.#take(context, model, tokens, place);
     if (row < 0) {
-      const mayHold = !isRetry && place === null && isBoundLate(context, model);
-      row = this.#claim(context, model, tokens, excluded, isRetry, false, mayHold);
+      const mayHold = !isRetry && !isCopy && place === null && isBoundLate(context, model);
+      const reason = isCopy ? "shadow" : isRetry ? "retry" : "best";
+      row = this.#claim(context, model, tokens, excluded, reason, false, mayHold);
     }
     // A target that a breaker holds back is better than none.
-    if (row < 0 && row !== HELD && this.#isHeld) row = this.#claim(context, model, tokens, excluded, isRetry, true);
+    if (row < 0 && row !== HELD && this.#isHeld && !isCopy) {
+      row = this.#claim(context, model, tokens, excluded, isRetry ? "retry" : "best", true);
+    }
     if (timed) context.counters.decision((performance.now() - before) * 1000);
     return row;
   }
@@ -126,7 +130,7 @@ export class Choice<Way> {
     model: number,
     tokens: number,
     excluded: readonly number[],
-    isRetry: boolean,
+    why: PickReason,
     force: boolean,
     mayHold = false,
   ): number {
@@ -136,7 +140,7 @@ export class Choice<Way> {
     pick.promptTokens = tokens;
     pick.clearExcluded();
     for (const row of excluded) pick.exclude(row);
-    let reason: PickReason = isRetry ? "retry" : "best";
+    let reason = why;
     pick.nowDeciseconds = table.nowDeciseconds(unixMs());
     let full = false;
     this.#isHeld = false;
@@ -149,6 +153,7 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
+      if (pick.session !== 0) row = strategies.rowOfSession(pick, row);
       if (mayHold && isHeldBack(context, model, row)) return HELD;
       if (!force && !dispatch.allows(row)) {
         this.#isHeld = true;

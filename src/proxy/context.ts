@@ -1,6 +1,7 @@
 /** What everything in one worker shares: made at its start, changed only by its own thread. */
 import type { RateLimit } from "../flow/rate-limit.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
+import type { FirstTokens } from "../score/first-tokens.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
@@ -18,6 +19,7 @@ import type { RestlessClients } from "./restless.ts";
 import type { Routes } from "./routes.ts";
 import type { Prefixes } from "./prefixes.ts";
 import type { ProxyConfig } from "./settings.ts";
+import type { Copies } from "./copies.ts";
 import type { Strategies } from "./strategies.ts";
 import type { Tracer } from "./tracing.ts";
 
@@ -29,10 +31,14 @@ export interface WorkerContext {
   allowRegister: boolean;
   readonly routes: Routes;
   readonly table: ScoreTable;
+  /** Where first tokens are noted, for rates to be learnt from. */
+  readonly firstTokens: FirstTokens;
   /** The last choices. */
   readonly decisions: Decisions;
   readonly picker: Picker;
   readonly pick: PickRequest;
+  /** Copies of requests for revisions in the shadow. */
+  readonly shadows: Copies;
   /** How each model's targets are chosen. */
   readonly strategies: Strategies;
   /** Who has prompts' beginnings cached; null: nobody asks for that. */

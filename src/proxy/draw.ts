@@ -11,6 +11,8 @@ import type { HeldFor } from "./late-news.ts";
 import type { Urgency } from "../score/pick.ts";
 import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
+import { sessionOf } from "./sessions.ts";
+import { fieldValue } from "../wire/field-search.ts";
 import type { PromptParts } from "../wire/prompt-parts.ts";
 
 /** A request with the number of its model. */
@@ -46,8 +48,11 @@ export class Draw {
 
   /** The next choice is for this request. */
   ask(request: Drawn, parts: PromptParts): void {
-    const { prefixes, pick, routes } = this.#context;
+    const { prefixes, pick, routes, strategies } = this.#context;
     pick.urgency = request.wishes;
+    const field = strategies.sessionField(request.model);
+    const session = field === null ? null : fieldValue(request.held, request.bodyAt, field);
+    pick.session = session === null ? 0 : sessionOf(session);
     if (prefixes === null) return;
     if (this.#model !== request.model) {
       this.#model = request.model;

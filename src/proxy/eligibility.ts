@@ -7,6 +7,7 @@
  * and a node that comes or goes moves no others). One that can't serve makes way for the next, and is back when it can.
  */
 import type { Target } from "../fleet/target.ts";
+import type { ZonePreference } from "../policy/spec.ts";
 import { ranked } from "../policy/replica-order.ts";
 
 /** What the policies say of where requests may go. */
@@ -17,6 +18,10 @@ export interface PlacementRules {
   allows(model: string, node: string, labels: Readonly<Record<string, string>>): boolean;
   /** Models that only so many targets may serve; `nodes` are those to be preferred, in order. */
   readonly limits: ReadonlyMap<string, { readonly replicas: number; readonly nodes: readonly string[] }>;
+  /** The revision of the model that nodes of such labels serve, where its requests are split by that; "" else. */
+  revision(model: string, labels: Readonly<Record<string, string>>): string;
+  /** What it counts that a node stands in the router's own zone; undefined: nobody says. */
+  zone(model: string): ZonePreference | undefined;
   /** By how much the node's weight counts more for this model. */
   weight(model: string, node: string): number;
 }
@@ -36,6 +41,17 @@ export class Eligibility {
 
   weight(model: string, { node, weight }: Pick<Target, "node" | "weight">): number {
     return this.#rules === null ? weight : weight * this.#rules.weight(model, node);
+  }
+
+  /** Of a model whose requests are split: the revision that the target serves; "" else. */
+  revision(model: string, { labels }: Pick<Target, "labels">): string {
+    return this.#rules?.revision(model, labels) ?? "";
+  }
+
+  /** What it counts for the model that the target stands in another zone than the router; "any": nothing. */
+  away(model: string, { zone }: Pick<Target, "zone">, own: string): ZonePreference {
+    if (own === "" || zone === "" || zone === own) return "any";
+    return this.#rules?.zone(model) ?? "prefer";
   }
 
   /** Whether the target may be given requests for the model now. */

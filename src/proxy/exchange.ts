@@ -4,17 +4,15 @@
  * The request's head (rewritten for the target) and body are held in one buffer as they arrive. Once the model is
  * known and either the whole request or `replayBytes` of it is here, `bind` chooses a target and sends what is held; a
  * longer request is streamed on from there with backpressure. When every target is full it waits in its model's queue,
- * and is bound late, by whoever frees a place. A request of the latency class whose first token is late is sent a second
- * time, to another target, and whichever answers first is used.
+ * and is bound late, by whoever frees a place. One of the latency class whose first token is late is sent to another
+ * target as well, and whichever answers first is used.
  *
  * Until a byte of the answer has gone to the client, and while everything sent is still held, a failed target costs the
  * client nothing: the request is bound again, elsewhere, if its path may be repeated or the target refused it, and the
  * model's retry budget allows it. An answer that says that the target is ill or full (5xx, 429) is passed on only when
- * nobody else can be asked. After that a failure is told to the client in the stream (an error event where the framing
- * allows it, otherwise a connection that closes early).
+ * nobody else can be asked. After that a failure is told in the stream (an error event, or a connection cut short).
  *
- * Where the settings say so (content.ts), the request goes out reshaped, its answer comes from another one's or from the
- * cache, and models stand in for one that is not there or full: all that is in a Treatment, and null by default.
+ * What settings do to it (content.ts: reshaping, answers from the cache, models that stand in) is in a Treatment.
  *
  * What it gives back: claims in the score table, connections, its places in the queue and the cache and the buffers,
  * each exactly once, in `#release`, whatever way the exchange ends.
@@ -47,7 +45,7 @@ import type { LateBound } from "./late-news.ts";
 import type { OtherName } from "./other-names.ts";
 import { mayPair, sourceOf } from "./pair-bodies.ts";
 import { choosePlace, type Pairing, pairingOf } from "./pairing.ts";
-import { failureOf, full, NO_PAIR, noMemory, noTarget, stalled, tooManyRequests } from "./refusals.ts";
+import { failureOf, full, noMemory, noTargetOf, stalled, tooManyRequests } from "./refusals.ts";
 import { errorReply, reply } from "./replies.ts";
 import type { Held, Reshaped } from "./reshape.ts";
 import { mayAskCache, Treatment } from "./treatment.ts";
@@ -270,7 +268,6 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
 
   // ---- binding
 
-  /** Takes the model that was looked up last. */
   takeModel(id: number): void {
     this.model = id;
     this.asked = this.#context.routes.asked;
@@ -310,6 +307,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #begin(): MeshError | null {
+    this.model = this.#context.strategies.revisionOf(this.model);
     this.#flow = this.#context.dispatch.flow(this.model);
     this.#flow.retry.request(nowMs());
     if (this.#context.strategies.isHedged(this.model)) this.wishes.hedge();
@@ -326,8 +324,8 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   }
 
   #promptTokens(): number {
-    const bodyBytes = this.contentLength >= 0 ? this.contentLength : this.heldEnd - this.bodyAt;
-    return this.#tokensIn(this.promptBytes || bodyBytes);
+    const { contentLength, heldEnd, bodyAt } = this;
+    return this.#tokensIn(this.promptBytes || (contentLength >= 0 ? contentLength : heldEnd - bodyAt));
   }
 
   #tokensIn(bytes: number): number {
@@ -362,13 +360,13 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
       if (!this.#complete) this.#client?.pauseReading();
     }
     // A first attempt that met a stale connection does not count, and was planned for already.
-    if (this.wishes.isLatency && this.#attempts === 1 && this.#staleRetries === 0) this.#planHedge(attempt);
+    if (this.#attempts !== 1 || this.#staleRetries > 0) return;
+    if (this.wishes.isLatency) this.#planHedge(attempt);
+    this.#context.shadows.copy(this, this.#treatment?.shaped ?? null, this.#promptTokens());
   }
 
   #noTarget(): MeshError {
-    const { enforcement, routes } = this.#context;
-    const pinned = enforcement?.pinned(routes.modelName(this.model)) ?? null;
-    return noTarget(pinned ?? (routes.pairsOf(this.model) === undefined ? null : NO_PAIR));
+    return noTargetOf(this.#context, this.model);
   }
 
   // ---- waiting
@@ -537,8 +535,19 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.held = head;
   }
 
+  /** Claims a target of the rest, where a revision has none. */
+  #claimOther(attempt: Attempt): boolean {
+    const own = this.model;
+    this.model = this.#context.strategies.wholeOf(own);
+    const isClaimed = this.model >= 0 && this.#claim(attempt) >= 0;
+    if (isClaimed) this.#flow = this.#context.dispatch.flow(this.model);
+    else this.model = own;
+    return isClaimed;
+  }
+
   /** Claims a target of the first model that can stand in, and reshapes the request for it. */
   #claimStandIn(attempt: Attempt): boolean {
+    if (this.#claimOther(attempt)) return true;
     const treatment = this.#treatment;
     if (treatment === null || treatment.standIns.length === 0) return false;
     const { routes, dispatch } = this.#context;
@@ -724,7 +733,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #firstToken(attempt: Attempt): void {
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
-    attempt.endPrefill(this.#answer.status < 400);
+    attempt.endPrefill(this.#answer.status < 400, !this.#answer.eventStream && !this.#isByLines);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
@@ -872,7 +881,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     if (client === null) return;
     const { firstByteTimeoutMs, streamTimeoutMs, requestTimeoutMs } = this.#context.config;
     if (this.#tunnel !== null) {
-      if (this.#context.draining && !this.#context.ebbing) this.#endTunnel(this.#tunnel, client);
+      if (this.#context.draining && !this.#context.ebbing) this.#tunnel.end(client, this.#answering);
       else this.#expireTunnel(this.#tunnel, now);
     } else if (now - this.#startedMs >= Math.min(requestTimeoutMs, this.wishes.timeoutMs)) {
       this.refuse(this.#tooLate());
@@ -909,14 +918,6 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.refuse(stalled("stream", streamTimeoutMs));
   }
 
-  /** The router stops: both ends of a WebSocket are told, and close. */
-  #endTunnel(tunnel: Tunnel, client: Downstream): void {
-    const goodbye = tunnel.goodbye();
-    if (goodbye === null) return;
-    client.write(goodbye.toClient, 0, goodbye.toClient.length);
-    this.#answering?.send(goodbye.toTarget, 0, goodbye.toTarget.length);
-  }
-
   /** Ends an answer that can't be completed, as cleanly as its framing allows. */
   #breakOff(error: MeshError): void {
     const client = this.#client;
@@ -950,12 +951,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     // Whoever did not wait for the first token has seen that it takes longer.
     const isInVain = flow?.isHedging === true && this.#first.active && !this.#answer.hasBegun;
     if (isInVain) flow.hedge.observe(nowMs() - this.#first.sentMs, nowMs());
+    if (clean && this.#answer.eventStream) this.#answering?.noteEnd(this.#meter.completionTokens, this.#tokenMs);
     if (this.#first.active) this.#leave(this.#first, clean);
     if (this.#second?.active === true) this.#leave(this.#second, clean);
-    if (flow !== null) {
-      if (this.heapIndex >= 0) dispatch.unhedge(this);
-      if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
-    }
+    if (flow !== null && this.heapIndex >= 0) dispatch.unhedge(this);
+    if (flow !== null && this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     counters.request(this.model, status, nowMs() - this.#startedMs);
     const { promptTokens, completionTokens } = this.#meter;
     this.#draw.told(this.#meter);

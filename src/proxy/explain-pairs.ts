@@ -1,6 +1,7 @@
 /** What explanations say of targets that compute a part of requests: which pair would be taken, and how soon that is. */
 import { roleOf } from "../fleet/role.ts";
 import type { Target } from "../fleet/target.ts";
+import { revisionsOf } from "./splits.ts";
 import { pairsOf, poolOf } from "./pairs.ts";
 import type { RouteModel } from "./protocol.ts";
 
@@ -21,10 +22,16 @@ export interface PairVerdict {
 const ms = (seconds: number): string => `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
 
 /** The number of the model's targets that do all of each request; -1: there is no such model. */
-export function numberOf(all: readonly RouteModel[], model: string): number {
+function numberOf(all: readonly RouteModel[], model: string): number {
   const models = all.filter(({ name, pool }) => name === model && pool === undefined);
   // One name may be served over both protocols, and each lane chooses among its own.
   return (models.find(({ protocol }) => protocol === "http") ?? models[0])?.id ?? -1;
+}
+
+/** Of these the whole model's, and those of its revisions, each of which has whole targets of its own. */
+export function numbersOf(all: readonly RouteModel[], model: string): number[] {
+  const whole = numberOf(all, model);
+  return [whole, ...(revisionsOf({ models: all }).get(whole)?.values() ?? [])];
 }
 
 /** `halves`: the places of a pool, for a prompt of so many tokens. Null: no target of the model has a role. */

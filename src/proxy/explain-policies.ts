@@ -1,4 +1,5 @@
 /** What policies have to do with where a request goes, in words: for explanations. */
+import type { BalanceSpec } from "../policy/spec.ts";
 import type { PolicyViews } from "../policy/policy-views.ts";
 import { strategyNamed } from "../score/strategies.ts";
 import type { Way } from "./explain-choice.ts";
@@ -11,11 +12,19 @@ export function balanceOf(views: PolicyViews, model: string, byDefault: Way): Wa
   return said === undefined ? byDefault : strategyNamed(said);
 }
 
+/** Which requests targets of a revision get, where that is another part than the rest. */
+export function revisionNote({ split = {}, shadow }: Partial<BalanceSpec> = {}, revision: string): string {
+  if (revision === "") return "";
+  if (shadow?.revision === revision) return `of the revision ${revision}, which gets copies of requests alone`;
+  const share = Object.hasOwn(split, revision) ? split[revision]! : 0;
+  return `of the revision ${revision}, of whose targets ${(share * 100).toFixed(1)} % of requests are chosen apart`;
+}
+
 /** Why policies keep requests for the model from the node; "" where none does. */
 export function policyObstacle(
   views: PolicyViews,
   model: string,
-  node: { readonly id: string; readonly labels: Readonly<Record<string, string>> },
+  node: { readonly id: string; readonly zone: string; readonly labels: Readonly<Record<string, string>> },
 ): string {
   if (views.isCordoned(node.id)) {
     const { draining = false, reason = "" } = views.nodes.get(node.id) ?? {};
@@ -23,7 +32,10 @@ export function policyObstacle(
     return `${what} by the policy node/${node.id}${reason === "" ? "" : `: ${reason}`}`;
   }
   const pin = views.pins.pinFor(model);
-  if (pin === undefined) return "";
+  if (pin === undefined) {
+    if (views.balanceFor(model)?.zone !== "only" || node.zone === "") return "";
+    return `in the zone ${node.zone}, and the policy balance has requests stay in the router's own`;
+  }
   const { nodes, selector = {}, maxReplicas } = pin;
   if (!views.pins.allows(model, node.id, node.labels)) {
     const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);

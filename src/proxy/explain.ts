@@ -14,10 +14,10 @@ import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import type { Decision, SeenPlace } from "./decisions.ts";
 import { type Contender, decided, type Way } from "./explain-choice.ts";
-import { balanceOf, denialOf, policyObstacle } from "./explain-policies.ts";
+import { balanceOf, denialOf, policyObstacle, revisionNote } from "./explain-policies.ts";
 import type { PlaceInUse } from "./places.ts";
 import type { Placement } from "./placement.ts";
-import { eitherOf, numberOf, pairVerdict, type PairVerdict } from "./explain-pairs.ts";
+import { eitherOf, numbersOf, pairVerdict, type PairVerdict } from "./explain-pairs.ts";
 import { moreOf, notServed, strangerOf } from "./explain-target.ts";
 import { pastText } from "./explain-past.ts";
 import type { LateState } from "./late-state.ts";
@@ -120,9 +120,10 @@ export class Explainer {
     const denial = tenant === undefined ? "" : denialOf(views, tenant, model);
     const isExcluded = new Set(excluded);
     const scored = this.#places(model).map((place): Scored => {
-      const { target: id } = place;
+      const { target: id, revision } = place;
       const node = this.#options.target(id)?.node ?? id;
-      const why = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
+      const asked = isExcluded.has(id) || isExcluded.has(node) ? "excluded by who asks" : denial;
+      const why = asked || revisionNote(views.balanceFor(model), revision);
       return this.#candidate(this.#seen(place), promptTokens, nowDeciseconds, why);
     });
     const strategy = this.#wayOf(model);
@@ -218,10 +219,8 @@ export class Explainer {
   /** What the request would meet at who is chosen. */
   #met(model: string, [first]: readonly Candidate[]): string {
     const place = this.#placesNamed(model).find(({ row }) => row === first?.row);
-    const { late } = this.#options;
-    return place === undefined || late === undefined
-      ? ""
-      : `; ${late.meets(place.modelId, place.row, first?.node ?? "")}`;
+    const text = place && this.#options.late?.meets(place.modelId, place.row, first?.node ?? "");
+    return text === undefined ? "" : `; ${text}`;
   }
 
   #places(model: string) {
@@ -235,7 +234,7 @@ export class Explainer {
   }
 
   #placesNamed(model: string) {
-    return this.#placesOf(numberOf(this.#options.placement.models(), model));
+    return numbersOf(this.#options.placement.models(), model).flatMap((id) => this.#placesOf(id));
   }
 
   #placesOf(id: number): PlaceInUse[] {
@@ -294,7 +293,7 @@ export class Explainer {
     if (!isRoutable(target)) return whyNotReady(target.lastSample ?? {}) || "its runtime is not ready";
     if (!isServed({ model }, target)) return notServed(model, target);
     if (!isRouted) return "it is new, and not every worker knows of it yet";
-    const policy = policyObstacle(this.#views, model, { id: target.node, labels: target.labels });
+    const policy = policyObstacle(this.#views, model, { ...target, id: target.node });
     return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
 }

@@ -47,6 +47,7 @@ import { unknownModel } from "./local-answers.ts";
 import { type Permit, PolicyError } from "./permit.ts";
 import { noTarget, otherModel } from "./refusals.ts";
 import { ID_BYTES, writeId } from "./request-id.ts";
+import { sessionOf } from "./sessions.ts";
 import { Wishes } from "./wishes.ts";
 
 /** Attempts that count for nothing: the target did nothing about the stream, but is there. */
@@ -395,6 +396,7 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       if (!this.#isAllowed()) return;
       const { enforcement } = this.#context;
       if (enforcement?.isAsked === true && !this.#obey(enforcement)) return;
+      this.#model = this.#context.strategies.revisionOf(this.#model);
       this.#flow = dispatch.flow(this.#model);
       this.#flow.retry.request(nowMs());
     }
@@ -402,11 +404,25 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
       this.#wait(this.#flow);
       return;
     }
-    const attempt = this.#claim();
+    let attempt = this.#claim();
+    if (typeof attempt === "number" && attempt !== HELD) attempt = this.#claimOther() ?? attempt;
     if (typeof attempt !== "number") this.#launch(attempt);
     else if (instead !== null) this.#passOn(instead, true, NO_FIELD);
     else if (attempt === ALL_FULL || attempt === HELD) this.#wait(this.#flow);
     else this.#refuse(this.#noTarget());
+  }
+
+  /** Claims a target of the rest, where a revision has none. */
+  #claimOther(): GrpcAttempt | null {
+    const own = this.#model;
+    this.#model = this.#context.strategies.wholeOf(own);
+    const attempt = this.#model < 0 ? -1 : this.#claim();
+    if (typeof attempt !== "number") {
+      this.#flow = this.#context.dispatch.flow(this.#model);
+      return attempt;
+    }
+    this.#model = own;
+    return null;
   }
 
   /** Whether the client keeps to its limit. */
@@ -482,7 +498,11 @@ export class GrpcCall implements StreamOwner, Dated, Waiting {
 
   #claim(place: LateBound | null = null): GrpcAttempt | number {
     const tokens = this.#promptTokens();
-    this.#context.pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
+    const { pick, strategies } = this.#context;
+    pick.urgency = this.#wishes === NO_WISHES ? null : this.#wishes;
+    const field = strategies.sessionField(this.#model);
+    const session = field === null ? null : this.#head.value(field);
+    pick.session = session === null ? 0 : sessionOf(session);
     const request = this.#request;
     const draw = (this.#draw ??= new Draw(this.#context));
     draw.askCall(this.#model, request.held, MESSAGE_HEAD_BYTES, request.firstEnd);

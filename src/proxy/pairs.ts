@@ -1,6 +1,7 @@
 /** Which pools of a model's targets make up pairs, where prefill and decode are disaggregated (../fleet/role.ts). */
 import { KV_TRANSFERS, type KvTransfer, type SplitRole } from "../fleet/role.ts";
 import type { RouteSnapshot } from "./protocol.ts";
+import { isRevisionPool } from "./splits.ts";
 
 /** Targets of one model between which KV caches go in one way. */
 export interface Pair {
@@ -17,11 +18,11 @@ export function poolOf({ transfer, part }: SplitRole): string {
   return `${transfer}.${part}`;
 }
 
-/** By the number of the model itself, for each of which some target has a role. */
+/** By the number of the model itself, and none by those of its pools, for each of which some target has a role. */
 export function pairsOf({ models }: Pick<RouteSnapshot, "models">): ReadonlyMap<number, Pairs> {
   const pools = new Map<string, Map<string, number>>();
   for (const { id, name, pool } of models) {
-    if (pool === undefined) continue;
+    if (pool === undefined || isRevisionPool(pool)) continue;
     const own = pools.get(name) ?? new Map<string, number>();
     pools.set(name, own.set(pool, id));
   }
@@ -35,6 +36,7 @@ export function pairsOf({ models }: Pick<RouteSnapshot, "models">): ReadonlyMap<
       return prefill === undefined || decode === undefined ? [] : [{ transfer, prefill, decode }];
     });
     found.set(id, pairs);
+    for (const part of own.values()) found.set(part, []);
   }
   return found;
 }

@@ -3,9 +3,9 @@
  * service, weights. A node that is cordoned or drained gets no new requests from any router; what is under way there goes
  * on.
  */
-import type { Item, ItemOf } from "../policy/item.ts";
+import type { Item } from "../policy/item.ts";
 import type { PolicyViews } from "../policy/policy-views.ts";
-import type { PinSpec } from "../policy/spec.ts";
+import type { BalanceSpec, PinSpec } from "../policy/spec.ts";
 import type { PlacementRules } from "./eligibility.ts";
 import type { ReplicaRules } from "./replicas.ts";
 
@@ -14,25 +14,41 @@ export function placementPolicies(items: Iterable<Item>, views: PolicyViews): (P
   const pins = new Map<string, PinSpec>();
   const limits = new Map<string, { replicas: number; nodes: readonly string[] }>();
   let isWeighted = false;
+  let isParting = false;
   for (const item of items) {
-    if (isWeighing(item)) isWeighted = true;
+    if (item.kind === "balance" && item.spec.weights !== undefined) isWeighted = true;
+    if (item.kind === "balance" && parts(item.spec)) isParting = true;
     if (item.kind !== "pin") continue;
     const { maxReplicas, nodes = [] } = item.spec;
     pins.set(item.name, item.spec);
     if (maxReplicas !== undefined) limits.set(item.name, { replicas: maxReplicas, nodes });
   }
-  if (pins.size === 0 && views.nodes.size === 0 && !isWeighted) return null;
+  if (pins.size === 0 && views.nodes.size === 0 && !isWeighted && !isParting) return null;
   return {
     pins,
     limits,
     isClosed: (node) => views.isCordoned(node),
     allows: (model, node, labels) => views.pins.allows(model, node, labels),
+    revision: (model, labels) => revisionIn(views.balanceFor(model), labels),
+    zone: (model) => views.balanceFor(model)?.zone,
     weight: (model, node) => (isWeighted ? weightIn(views.balanceFor(model)?.weights, node) : 1),
   };
 }
 
-function isWeighing(item: Item): item is ItemOf<"balance"> {
-  return item.kind === "balance" && item.spec.weights !== undefined;
+/** Whether it tells nodes apart otherwise than by weights. */
+function parts({ zone, split, shadow }: BalanceSpec): boolean {
+  return zone !== undefined || split !== undefined || shadow !== undefined;
+}
+
+/** The label by which nodes say which revision they serve. */
+const REVISION_LABEL = "revision";
+
+function revisionIn(
+  { split = {}, shadow }: Partial<BalanceSpec> = {},
+  labels: Readonly<Record<string, string>>,
+): string {
+  const revision = Object.hasOwn(labels, REVISION_LABEL) ? labels[REVISION_LABEL]! : "";
+  return Object.hasOwn(split, revision) || shadow?.revision === revision ? revision : "";
 }
 
 function weightIn(weights: Readonly<Record<string, number>> | undefined, node: string): number {

@@ -13,54 +13,52 @@
 import { roleOf } from "../fleet/role.ts";
 import { type Find, finder, type Target } from "../fleet/target.ts";
 import { type Load, NO_LOAD, placeKey } from "../signal/flights.ts";
-import { type CostConfig, rowValues, UNROUTABLE } from "../score/cost.ts";
+import type { CostConfig } from "../score/cost.ts";
 import { TableWriter } from "../score/table-writer.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { ColdStarts } from "./cold-starts.ts";
+import { LeavingRows } from "./leaving-rows.ts";
 import { Eligibility, type PlacementRules } from "./eligibility.ts";
+import { poolOf } from "./pairs.ts";
 import { inUse, leadsTo, type Place, newPlace, type PlaceInUse, Places, routeTo, withRtt } from "./places.ts";
+import { PlaceRows } from "./place-rows.ts";
 import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
-import { isServed, kinOf, rowSample, tellsIfAsked } from "./row-sample.ts";
+import { kinOf, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { RowLearning } from "./row-learning.ts";
 import { type NumberedCounts, ServedModels } from "./served-models.ts";
+import { revisionPool } from "./splits.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class Placement {
   readonly #table: ScoreTable;
   readonly #writer: TableWriter;
   readonly #stats: NumberedCounts;
-  readonly #config: CostConfig;
   readonly #loads: PlaceLoads;
-  readonly #warmth: Warmth | null;
-  readonly #coldStarts: ColdStarts;
+  readonly #rows: PlaceRows;
   readonly #places = new Places();
   readonly #models: ServedModels;
   readonly #eligibility = new Eligibility();
-  /** Rows that wait until every worker routes by `version` or later. */
-  #leavingRows: { readonly row: number; readonly version: number }[] = [];
+  readonly #leavingRows = new LeavingRows();
   #version = 0;
-  /** The newest version that every worker routes by. */
-  #routed = -1;
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  /** Without `warmth` a new target takes its whole share at once. */
+  /** Without `warmth` a new target takes its whole share at once; without `learning` rates are what is told of them. */
   constructor(
     table: ScoreTable,
     stats: NumberedCounts,
     config: CostConfig,
     others: Others = () => NO_LOAD,
     warmth: Warmth | null = null,
+    learning: RowLearning | null = null,
   ) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
-    this.#config = config;
     this.#loads = new PlaceLoads(table, others);
-    this.#warmth = warmth;
-    this.#coldStarts = new ColdStarts(config);
+    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning);
   }
 
   /** Targets that have no row for some model, since the table is full. */
@@ -70,7 +68,7 @@ export class Placement {
 
   /** The places in use, for metrics and listings. */
   *places(): Iterable<PlaceInUse> {
-    for (const place of this.#places.all()) yield inUse(place, this.#routed);
+    for (const place of this.#places.all()) yield inUse(place, this.#rows.routed);
   }
 
   models(): readonly RouteModel[] {
@@ -85,7 +83,7 @@ export class Placement {
     for (const id of new Set([...ids, ...this.#homeless])) {
       const target = find(id);
       for (const place of this.#places.of(id)) {
-        const stays = target?.models.includes(place.model) === true && leadsTo(place.route, target);
+        const stays = target?.models.includes(place.model) === true && this.#stays(place, target);
         if (stays) {
           changed = this.#reweigh(place, target) || changed;
           continue;
@@ -111,7 +109,15 @@ export class Placement {
     this.#eligibility.setRules(rules);
     let changed = false;
     for (const target of targets) {
-      for (const place of this.#places.of(target.id)) changed = this.#reweigh(place, target) || changed;
+      for (const place of this.#places.of(target.id)) {
+        if (this.#stays(place, target)) {
+          changed = this.#reweigh(place, target) || changed;
+          continue;
+        }
+        changed = true;
+        this.#leave(place, nowMs);
+        if (!this.#join(target, place.model, 0)) this.#homeless.add(target.id);
+      }
     }
     this.review(finder(targets), nowMs);
     this.refresh(targets, nowMs);
@@ -124,14 +130,14 @@ export class Placement {
     const changed = this.#eligibility.choose(this.#able(find));
     for (const place of changed.size === 0 ? [] : this.#places.all()) {
       const target = changed.has(place.model) ? find(place.target) : undefined;
-      if (target !== undefined) this.#write(place, target, nowMs);
+      if (target !== undefined) this.#rows.write(place, target, nowMs);
     }
   }
 
   *#able(find: Find): Iterable<[model: string, target: Target]> {
     for (const place of this.#places.all()) {
       const target = find(place.target);
-      if (target !== undefined && this.#isReady(place, target)) yield [place.model, target];
+      if (target !== undefined && this.#rows.isReady(place, target)) yield [place.model, target];
     }
   }
 
@@ -163,7 +169,7 @@ export class Placement {
     for (const target of targets) {
       for (const model of target.models) {
         const place = this.#places.get(target.id, model);
-        if (place !== undefined) this.#write(place, target, nowMs);
+        if (place !== undefined) this.#rows.write(place, target, nowMs);
       }
     }
   }
@@ -185,7 +191,7 @@ export class Placement {
       if (place === undefined) continue;
       place.baseline = this.#loads.baseline(place, target, load, nowMs);
       if (rttMs !== undefined) place.rttsMs = withRtt(place.rttsMs, rttMs);
-      this.#write(place, target, nowMs);
+      this.#rows.write(place, target, nowMs);
     }
   }
 
@@ -194,16 +200,19 @@ export class Placement {
     for (const { row, generation, ageMs, requests, tokens, figures } of reports) {
       const place = this.#places.byRow(row);
       const target = place === undefined ? undefined : find(place.target);
-      // One of the target that had the row before says nothing, nor what is older than what another worker heard.
-      const isOfNow = this.#table.generation(row) === generation;
       const atMs = nowMs - ageMs;
-      if (place === undefined || target === undefined || !isOfNow || atMs < (place.report?.atMs ?? -Infinity)) continue;
+      if (place === undefined || target === undefined || !this.#isNews(place, generation, atMs)) continue;
       for (const kin of kinOf(place, target, this.#places.of(place.target))) {
         const own = kin === place ? { requests, tokens } : this.#loads.own(kin);
         kin.report = { figures, baseline: this.#loads.all(kin, own), atMs };
-        this.#write(kin, target, nowMs);
+        this.#rows.write(kin, target, nowMs);
       }
     }
+  }
+
+  /** What another target told that had the row before says nothing, nor what is older than what another worker heard. */
+  #isNews({ row, report }: Place, generation: number, atMs: number): boolean {
+    return this.#table.generation(row) === generation && atMs >= (report?.atMs ?? -Infinity);
   }
 
   /** It answered a poll, which ends its ejection; that it tells of itself would not. */
@@ -221,21 +230,17 @@ export class Placement {
     for (const key of keys) {
       const place = this.#places.byKey(key);
       const target = place === undefined ? undefined : find(place.target);
-      if (place !== undefined && target !== undefined) this.#write(place, target, nowMs);
+      if (place !== undefined && target !== undefined) this.#rows.write(place, target, nowMs);
     }
   }
 
   /** Every worker routes by `version` or later: new rows may be picked, and rows that left are free once quiet. */
   routed(version: number, targets: readonly Target[], nowMs: number): void {
-    if (version <= this.#routed) return;
-    this.#routed = version;
+    if (version <= this.#rows.routed) return;
+    this.#rows.routed = version;
     this.review(finder(targets), nowMs);
     this.refresh(targets, nowMs);
-    this.#leavingRows = this.#leavingRows.filter(({ row, version: left }) => {
-      if (left > version) return true;
-      this.#writer.removeRow(row);
-      return false;
-    });
+    for (const row of this.#leavingRows.routed(version)) this.#writer.removeRow(row);
     this.#models.routed(version);
   }
 
@@ -251,22 +256,30 @@ export class Placement {
 
   #join(target: Target, model: string, unixSeconds: number): boolean {
     const role = roleOf(target);
-    const added = this.#models.addRow(target.protocol, model, role, unixSeconds);
+    const revision = role === null ? this.#eligibility.revision(model, target) : "";
+    const pool = role === null ? revisionPool(revision) : poolOf(role);
+    const added = this.#models.addRow(target.protocol, model, pool, unixSeconds);
     if (added === null) return false;
     this.#stats.resetRow(added.row, placeKey(target.id, model));
     const weight = this.#eligibility.weight(model, target);
-    const route = routeTo(target, role, { ...added, weight, tellsLoad: tellsIfAsked(target) });
+    const tellsLoad = tellsIfAsked(target);
+    const route = routeTo(target, role, { ...added, weight, tellsLoad, ...(revision === "" ? {} : { revision }) });
     this.#places.add(newPlace(target.id, model, route, this.#version + 1));
     return true;
   }
 
   #leave(place: Place, nowMs: number): void {
     this.#places.remove(place);
-    this.#warmth?.forget(place.route.model, place.row);
-    this.#coldStarts.forget(place);
-    this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
-    this.#leavingRows.push({ row: place.row, version: this.#version + 1 });
-    this.#models.dropRow(place.route.protocol, place.model, place.route.role ?? null, nowMs);
+    this.#rows.close(place);
+    this.#leavingRows.add(place.row, this.#version + 1);
+    const { protocol, role, revision = "" } = place.route;
+    const pool = role === undefined ? revisionPool(revision) : poolOf(role);
+    this.#models.dropRow(protocol, place.model, pool, nowMs);
+  }
+
+  /** Whether its row still leads where it did, and is of the same revision. */
+  #stays({ model, route: { role, revision = "" }, route }: Place, target: Target): boolean {
+    return leadsTo(route, target) && (role !== undefined || revision === this.#eligibility.revision(model, target));
   }
 
   /** Whether workers must learn of another weight, or of what it tells. */
@@ -276,23 +289,5 @@ export class Placement {
     if (place.route.weight === weight && place.route.tellsLoad === tellsLoad) return false;
     place.route = { ...place.route, weight, tellsLoad };
     return true;
-  }
-
-  /** Whether requests may go there, whatever the policies say. */
-  #isReady(place: Place, target: Target): boolean {
-    return isServed(place, target) && place.since <= this.#routed;
-  }
-
-  #write(place: Place, target: Target, nowMs: number): void {
-    const ready = this.#isReady(place, target) && this.#eligibility.allows(place.model, target);
-    const coldSeconds = this.#warmth?.coldSeconds(place.route.model, place.row, ready, nowMs) ?? 0;
-    const { sample, context, sides } = rowSample(place, target, this.#loads.others(place), nowMs, this.#config);
-    const requests = (): number => this.#loads.all(place).requests;
-    place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
-    const { loadSeconds } = place;
-    const values = rowValues(sample, { ...context, ready, coldSeconds, loadSeconds }, this.#config);
-    this.#writer.write(place.row, values, { ...sides, coldSeconds });
-    // That which is to be loaded next may be another one: no more than two rows, and none because of these.
-    for (const moved of this.#coldStarts.moved()) this.#write(moved.place, moved.target, nowMs);
   }
 }

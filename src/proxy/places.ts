@@ -44,13 +44,15 @@ const RTT_GRAIN_MS = 5;
 export type PlaceInUse = Pick<Place, "target" | "model" | "row" | "loadSeconds"> & {
   readonly modelId: number;
   readonly weight: number;
+  readonly revision: string;
   /** Every worker routes by a snapshot that has it. */
   readonly isRouted: boolean;
 };
 
 /** `routed`: the snapshot that every worker routes by. */
 export function inUse({ target, model, row, route, since, loadSeconds }: Place, routed: number): PlaceInUse {
-  return { target, model, row, loadSeconds, modelId: route.model, weight: route.weight, isRouted: since <= routed };
+  const { model: modelId, weight, revision = "" } = route;
+  return { target, model, row, loadSeconds, modelId, weight, revision, isRouted: since <= routed };
 }
 
 /** A place of which nothing is known yet; `since` tells workers of it. */
@@ -111,7 +113,7 @@ type Led = Pick<Target, "id" | "host" | "port" | "tls" | "protocol" | "labels" |
 export function routeTo(
   target: Led,
   role: SplitRole | null,
-  of: Pick<RouteRow, "row" | "model" | "weight" | "tellsLoad">,
+  of: Pick<RouteRow, "row" | "model" | "weight" | "tellsLoad" | "revision">,
 ): RouteRow {
   const { id: node, host, port, tls, protocol } = target;
   return { ...of, protocol, node, host, port, tls, ...(role === null ? {} : { role }) };

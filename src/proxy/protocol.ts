@@ -29,17 +29,21 @@ export interface RouteRow {
   readonly tellsLoad: boolean;
   /** It computes a part of requests; undefined: all of them. */
   readonly role?: SplitRole;
+  /** Of a model whose requests are split by that: the revision that it serves; undefined: none that is named. */
+  readonly revision?: string;
 }
 
 /**
  * A model that some target of one protocol serves, or served a moment ago. Those of its targets that compute a part of
- * requests have a number of their own for each part, under the same name.
+ * requests, or serve a revision that requests are split among, have a number of their own, under the same name.
  */
 export interface RouteModel {
   readonly id: number;
   readonly name: string;
   readonly protocol: Protocol;
-  /** Its rows compute a part of requests, as poolOf names it; undefined: all of them. */
+  /**
+   * Its rows compute a part of requests, as poolOf names it, or are of a revision (revisionPool); undefined: neither.
+   */
   readonly pool?: string;
   /** Unix seconds at which the router first heard of it. */
   readonly created: number;
@@ -74,6 +78,8 @@ export interface WorkerStart {
   readonly index: number;
   readonly table: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
+  /** Where first tokens are noted (score/first-tokens.ts). */
+  readonly firstTokens: SharedArrayBuffer;
   /** How many requests wait at the late desk, int32 by model. */
   readonly late: SharedArrayBuffer;
   /** Null: nothing is known of what targets have cached. */

@@ -1,4 +1,5 @@
 /** Why the router itself does not serve a request, in words for its client. */
+import type { WorkerContext } from "./context.ts";
 import { MeshError } from "../base/errors.ts";
 import type { AttemptFailure } from "./attempt.ts";
 
@@ -15,7 +16,7 @@ export function noTarget(why: string | null): MeshError {
 }
 
 /** Of a model some of whose targets have roles. */
-export const NO_PAIR =
+const NO_PAIR =
   "none that computes whole requests, nor a pair of one for prompts and one for what follows that can take this request";
 
 /** Policies are in force, and a request names two models in two places. */
@@ -53,4 +54,13 @@ export function failureOf(kind: AttemptFailure, detail: string): MeshError {
   if (kind === "prefill") return new MeshError("upstream_failed", detail);
   if (kind === "exhausted") return new MeshError("over_capacity", `this router can open no connection: ${detail}`);
   return new MeshError("upstream_failed", `the target failed before it answered: ${detail}`);
+}
+
+/** Why there is no target of the model. */
+export function noTargetOf(
+  { enforcement, routes }: Pick<WorkerContext, "enforcement" | "routes">,
+  model: number,
+): MeshError {
+  const pinned = enforcement?.pinned(routes.modelName(model)) ?? null;
+  return noTarget(pinned ?? (routes.pairsOf(model) === undefined ? null : NO_PAIR));
 }

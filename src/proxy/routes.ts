@@ -11,6 +11,8 @@ import { ModelNames } from "./model-names.ts";
 import { type Pairs, pairsOf } from "./pairs.ts";
 import { OtherNames } from "./other-names.ts";
 import type { OtherName } from "./other-names.ts";
+import { sessionOf } from "./sessions.ts";
+import { revisionsOf } from "./splits.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Where the requests of one row go. */
@@ -24,6 +26,8 @@ export interface Target {
   readonly calls: Http2Pool | null;
   /** `x-infermesh-node` as a field of HTTP/2. */
   readonly nodeField: Uint8Array;
+  /** Of its name, for what is spread by that. */
+  readonly hash: number;
   /** Relative capacity. */
   weight: number;
   /** It tells of its load, if it is asked to. */
@@ -31,6 +35,8 @@ export interface Target {
   /** The part of requests that it computes; null: all. */
   role: SplitRole | null;
 }
+
+const NO_REVISIONS: ReadonlyMap<string, number> = new Map();
 
 type Pool = UpstreamPool | Http2Pool;
 
@@ -54,6 +60,8 @@ export class Routes {
   #models: ReadonlyMap<number, string> = new Map();
   #rows = new Map<number, number[]>();
   #pairs: ReadonlyMap<number, Pairs> = new Map();
+  /** By model, the numbers of its revisions. */
+  #revisions: ReadonlyMap<number, ReadonlyMap<string, number>> = new Map();
   /** By the names in `names`: as they are listed, and the model that each leads to. */
   #entries: ReadonlyMap<string, { readonly text: string; readonly model: string }> = new Map();
   /** When each model was first heard of, by its name. */
@@ -89,6 +97,7 @@ export class Routes {
     this.calls.clear();
     const created = new Map<string, number>();
     this.#pairs = pairsOf(snapshot);
+    this.#revisions = revisionsOf(snapshot);
     for (const model of snapshot.models) {
       if (model.pool !== undefined) continue;
       if (model.protocol === "grpc") {
@@ -166,9 +175,23 @@ export class Routes {
     return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
   }
 
-  /** How a model's requests may be shared out between targets of two kinds; undefined: none of its targets has a role. */
+  /**
+   * How a model's requests may be shared out between targets of two kinds; of such a kind itself: not at all. Undefined:
+   * none of its targets has a role.
+   */
   pairsOf(model: number): Pairs | undefined {
     return this.#pairs.get(model);
+  }
+
+  /** The numbers under which targets of revisions are that requests of the model are split among. */
+  revisions(model: number): ReadonlyMap<string, number> {
+    return this.#revisions.get(model) ?? NO_REVISIONS;
+  }
+
+  /** The model that it is a revision of; itself, where it is none. */
+  wholeOf(model: number): number {
+    for (const [whole, ids] of this.#revisions) for (const id of ids.values()) if (id === model) return whole;
+    return model;
   }
 
   /** The rows of the model's targets. */
@@ -234,6 +257,7 @@ function newTarget(node: string, pool: Pool): Target {
     pool: isHttp2 ? null : pool,
     calls: isHttp2 ? pool : null,
     nodeField: fieldOf("x-infermesh-node", node).encoded,
+    hash: sessionOf(node),
     weight: 1,
     tellsLoad: false,
     role: null,

@@ -4,8 +4,6 @@
  */
 import type { Protocol } from "../base/settings-urls.ts";
 import type { TableWriter } from "../score/table-writer.ts";
-import type { SplitRole } from "../fleet/role.ts";
-import { poolOf } from "./pairs.ts";
 import type { RouteModel } from "./protocol.ts";
 
 interface Served {
@@ -44,16 +42,16 @@ export class ServedModels {
     return [...this.#models.values()].map(({ route }) => route);
   }
 
-  /** A new row of the model, in the pool of its role; or null where the table has no room for either. */
+  /** A new row of the model, in a pool ("": none); or null where the table has no room for either. */
   addRow(
     protocol: Protocol,
     name: string,
-    role: SplitRole | null,
+    pool: string,
     unixSeconds: number,
   ): { readonly model: number; readonly row: number } | null {
-    // A model whose targets all have roles is one all the same: it has a name, and its requests wait under one number.
+    // A model whose targets are all in pools is one all the same: it has a name, and its requests wait under one number.
     const whole = this.#find(protocol, name, "", unixSeconds);
-    const served = role === null ? whole : this.#find(protocol, name, poolOf(role), unixSeconds);
+    const served = pool === "" ? whole : this.#find(protocol, name, pool, unixSeconds);
     const row = whole === null || served === null ? -1 : this.#writer.addRow(served.route.id);
     for (const one of new Set([whole, served])) if (one !== null && row >= 0) one.rows++;
     return row < 0 || served === null ? null : { model: served.route.id, row };
@@ -74,9 +72,9 @@ export class ServedModels {
   }
 
   /** A row of the model leaves. */
-  dropRow(protocol: Protocol, name: string, role: SplitRole | null, nowMs: number): void {
-    for (const pool of new Set(["", role === null ? "" : poolOf(role)])) {
-      const served = this.#models.get(keyOf(protocol, name, pool));
+  dropRow(protocol: Protocol, name: string, pool: string, nowMs: number): void {
+    for (const one of new Set(["", pool])) {
+      const served = this.#models.get(keyOf(protocol, name, one));
       if (served !== undefined && --served.rows === 0) served.emptySinceMs = nowMs;
     }
   }

@@ -8,14 +8,17 @@
  */
 import { type ArrivalStrategy, arrivalStrategy, strategyNamed } from "../score/strategies.ts";
 import { ModelStrategy } from "../score/model-strategy.ts";
-import type { Picker } from "../score/pick.ts";
+import type { Picker, PickRequest } from "../score/pick.ts";
 import { RowSides } from "../score/row-sides.ts";
+import type { BalanceSpec } from "../policy/spec.ts";
 import type { ScoreTable } from "../score/table.ts";
-import { nowMs } from "./clock.ts";
+import { nowMs, unixMs } from "./clock.ts";
 import type { Enforcement } from "./enforcement.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import { openPrefixes, type Prefixes, type PrefixStart } from "./prefixes.ts";
 import type { Routes } from "./routes.ts";
+import { rowOfSession } from "./sessions.ts";
+import { drawRevision } from "./splits.ts";
 import type { ProxyConfig } from "./settings.ts";
 
 /** How one model's targets are chosen. */
@@ -24,6 +27,8 @@ interface Way {
   readonly picker: Picker;
   /** Null: the scorer's. */
   readonly own: ModelStrategy | null;
+  /** What the policy says beside the strategy; null: there is none. */
+  policy: BalanceSpec | null;
 }
 
 export interface StrategiesOptions {
@@ -95,6 +100,42 @@ export class Strategies {
     return this.#wayOf(model).picker;
   }
 
+  /** The field of a head that names the session of the model's requests; null: sessions play no part. */
+  sessionField(model: number): string | null {
+    return this.#wayOf(model).policy?.session?.field ?? null;
+  }
+
+  /** The row that the request's session has, where that is not behind the picked one by much; else that one. */
+  rowOfSession(pick: PickRequest, picked: number): number {
+    const { session } = this.#wayOf(pick.model).policy ?? {};
+    if (session === undefined) return picked;
+    return rowOfSession(this.#options.table, this.#options.routes, pick, picked, session);
+  }
+
+  /** The number under which the request's targets are: the model's own, or that of a revision that was drawn for it. */
+  revisionOf(model: number): number {
+    const { split } = this.#wayOf(model).policy ?? {};
+    if (split === undefined) return model;
+    const { table, routes } = this.#options;
+    return drawRevision(table, routes, model, split, table.nowDeciseconds(unixMs()), Math.random());
+  }
+
+  /** Where what can't be served by a revision goes; -1: the number is no revision's. */
+  wholeOf(model: number): number {
+    const { routes } = this.#options;
+    const whole = routes.wholeOf(model);
+    return whole === model ? -1 : whole;
+  }
+
+  /** Which revision gets copies of the model's requests, and of which part; null: none. */
+  shadowOf(model: number): { readonly model: number; readonly share: number } | null {
+    const { shadow } = this.#wayOf(model).policy ?? {};
+    if (shadow === undefined) return null;
+    const { routes } = this.#options;
+    const id = routes.revisions(routes.wholeOf(model)).get(shadow.revision);
+    return id === undefined || id === model ? null : { model: id, share: shadow.share };
+  }
+
   /** Whether the desk has a say in where the model's requests go. */
   isBoundLate(model: number): boolean {
     return this.#wayOf(model).name === "late";
@@ -126,16 +167,20 @@ export class Strategies {
   }
 
   #resolve(model: number): Way {
-    const { picker, routes, config, late, enforcement } = this.#options;
-    const said = enforcement()?.balanceOf(routes.modelName(model))?.strategy;
-    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said);
+    const { routes, config, late, enforcement } = this.#options;
+    const said = enforcement()?.balanceOf(routes.modelName(model));
+    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said.strategy);
     const before = this.#before[model];
-    if (before?.name === name) return before;
-    if (name === "late" || name === "ttft" || name === "hedged") return { name, picker, own: null };
-    return this.#newWay(name);
+    const way = before?.name === name ? before : this.#newWay(name);
+    way.policy = said ?? null;
+    return way;
   }
 
-  #newWay(name: ArrivalStrategy): Way {
+  #newWay(name: ArrivalStrategy | "late"): Way {
+    const { picker } = this.#options;
+    if (name === "late" || name === "ttft" || name === "hedged") {
+      return { name, picker, own: null, policy: null };
+    }
     const { table, routes, prefixes, patienceMs, config } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
     const own = new ModelStrategy(arrivalStrategy(name, seed), table);
@@ -144,6 +189,7 @@ export class Strategies {
     return {
       name,
       own,
+      policy: null,
       picker: {
         kind: "typescript",
         pick: (request) =>

@@ -5,6 +5,8 @@
  * router stops (RFC 6455 section 7.4); where the bytes are no frames, the connection is cut instead. With policies in force
  * the client's messages are read for the models that they name (wire/socket-names.ts).
  */
+import type { Downstream } from "./answer.ts";
+import type { Attempt } from "./attempt.ts";
 import type { MeshError } from "../base/errors.ts";
 import { SocketNames } from "../wire/socket-names.ts";
 import { CLOSE_CODE, closeFrame, FrameScanner } from "../wire/websocket.ts";
@@ -49,6 +51,14 @@ export class Tunnel {
 
   fromClient(bytes: Uint8Array, start: number, end: number): void {
     this.#client.push(bytes, start, end);
+  }
+
+  /** The router stops: both ends of a WebSocket are told, and close. */
+  end(client: Downstream, target: Attempt | null): void {
+    const goodbye = this.goodbye();
+    if (goodbye === null) return;
+    client.write(goodbye.toClient, 0, goodbye.toClient.length);
+    target?.send(goodbye.toTarget, 0, goodbye.toTarget.length);
   }
 
   /** Close frames for both ends since the router stops; null while one is in mid-frame or has ended, or after they were sent. */

@@ -15,6 +15,7 @@ import { Dialer } from "../net/dialer.ts";
 import { alarmsOf } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
+import { FirstTokens } from "../score/first-tokens.ts";
 import { ScoreTable } from "../score/table.ts";
 import { Accepting } from "./accepting.ts";
 import { clientHandlers } from "./client.ts";
@@ -38,6 +39,7 @@ import { LoadReports } from "./load-reports.ts";
 import { PrefixNotes } from "./prefix-notes.ts";
 import { RestlessClients } from "./restless.ts";
 import { Routes } from "./routes.ts";
+import { Shadows } from "./shadows.ts";
 import { Shares } from "./shares.ts";
 import { openChoosing } from "./strategies.ts";
 import { Tracer } from "./tracing.ts";
@@ -88,6 +90,7 @@ function start(options: WorkerStart): RunningWorker {
     allowRegister: settings.allowRegister,
     routes,
     table,
+    firstTokens: FirstTokens.attach(options.firstTokens, table),
     decisions: new Decisions(table),
     ...openChoosing(options.prefixes, notes, {
       index,
@@ -99,6 +102,7 @@ function start(options: WorkerStart): RunningWorker {
       enforcement: () => context.enforcement,
       patienceMs: () => settings.flow.late.patienceMs,
     }),
+    shadows: new Shadows(() => context),
     counters,
     heads: new KnownHeads(),
     dispatch: new Dispatch(settings.flow, table, (model) => routes.rowsOf(model), alarm(), counters, late),
@@ -164,6 +168,7 @@ function start(options: WorkerStart): RunningWorker {
     const now = tick();
     context.watches.look();
     handshakes.expire(now);
+    context.shadows.expire(now);
     for (const connection of connections) connection.expire(now);
     context.routes.sweep(now);
     context.content.sweep(now);

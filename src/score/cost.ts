@@ -15,7 +15,7 @@
  * DESIGN.md derives the terms.
  */
 
-import { duration, integer, number, section, type Infer } from "../base/settings.ts";
+import { duration, integer, number, section, text, type Infer } from "../base/settings.ts";
 import type { ModelSample } from "./sample.ts";
 import type { RowValues } from "./table-writer.ts";
 
@@ -104,6 +104,19 @@ export const costSettings = section({
     max: 1000,
     doc: "How many times its load time a target costs that would have to load the model, where another one loads it already or is to be the next to do so: keeps a burst from having it loaded everywhere.",
   }),
+  zone: text({
+    default: "",
+    flag: "zone",
+    lengthMax: 128,
+    placeholder: "ZONE",
+    emptyMeans: "none",
+    doc: "Where the router stands: nodes that say that they are in another zone are dearer by awaySeconds, unless a policy `balance` says `any` or `only`.",
+  }),
+  awaySeconds: number({
+    default: 0.1,
+    max: 3600,
+    doc: "Seconds added to a target in another zone than the router's: what traffic between zones costs, as time. Their distance counts by itself.",
+  }),
   degradedSeconds: number({
     default: 0.5,
     max: 3600,
@@ -122,6 +135,8 @@ export interface RowContext {
   readonly ready: boolean;
   /** In doubt, but still to be used when it is much the best. */
   readonly degraded: boolean;
+  /** It stands in another zone, and the router's own is preferred. */
+  readonly isAway?: boolean;
   /** Seconds that it is dearer while it is new. */
   readonly coldSeconds?: number;
   /** That it takes until the model is loaded there, and what is added so that few load it at once. */
@@ -237,9 +252,13 @@ function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): L
  * and far more in a small batch. From below it is bounded by the arithmetic of one token, 1 / prefill rate.
  */
 function secondsPerActive(sample: ModelSample | null, prefillRate: number, config: CostConfig): number {
+  return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, stepSecondsPerActive(sample, config));
+}
+
+/** What a running request adds to a step at most, before anything is learnt. */
+export function stepSecondsPerActive(sample: ModelSample | null, config: CostConfig): number {
   const decodeRate = rate(sample?.decodeTokensPerSecond);
-  const token = decodeRate === undefined ? Infinity : 1 / decodeRate;
-  return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, Math.min(token, config.stepSecondsPerActive));
+  return Math.min(decodeRate === undefined ? Infinity : 1 / decodeRate, config.stepSecondsPerActive);
 }
 
 /** Output tokens a second when all slots are taken. A batch less than half full can only tell that it is not less. */
@@ -252,7 +271,7 @@ function fullDecodeRate(sample: ModelSample | null, slots: number, config: CostC
 
 function penaltySeconds(sample: ModelSample | null, context: RowContext, config: CostConfig): number {
   const rtt = (bounded(context.rttMs, RTT_MS_MAX) ?? 0) / 1000;
-  const doubt = context.degraded ? config.degradedSeconds : 0;
+  const doubt = (context.degraded ? config.degradedSeconds : 0) + (context.isAway === true ? config.awaySeconds : 0);
   const cold = (bounded(context.coldSeconds, SECONDS_MAX) ?? 0) + (bounded(context.loadSeconds, SECONDS_MAX) ?? 0);
   if (sample === null) return rtt + doubt + cold;
   const silence = (staleMs(context, config) / 1000) * config.driftPerSecond;

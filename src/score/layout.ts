@@ -188,8 +188,9 @@ export const SIDE = {
   running: 4,
   coldSeconds: 5,
   contextTokens: 6,
+  isAway: 7,
 } as const;
-export const SIDE_WORDS = 7;
+export const SIDE_WORDS = 8;
 
 /** Where the parts of a table of that size begin, in words, and how long it is. */
 export function tableParts(shape: TableShape): {

@@ -57,6 +57,8 @@ export class PickRequest {
   owner: Picker | undefined = undefined;
   address = 0;
   urgency: Urgency | null = null;
+  /** A number of the session that the request is of, for who chooses by that; 0: it is of none. */
+  session = 0;
   #prefix: PrefixLookup | null = null;
   readonly #ints: Int32Array;
   readonly #floats: Float32Array;

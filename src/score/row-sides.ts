@@ -24,6 +24,8 @@ export interface SideFigures {
   readonly stepSeconds: number;
   /** Requests that ran then. */
   readonly running: number;
+  /** 1: it stands in another zone than the router, whose own is preferred. */
+  readonly isAway: number;
   /** The part of the row's penalty for its being in use only lately. */
   readonly coldSeconds: number;
 }
@@ -34,6 +36,7 @@ export const NO_SIDES: SideFigures = {
   pricePerHour: 0,
   stepSeconds: 0,
   running: 0,
+  isAway: 0,
   coldSeconds: 0,
 };
 const SIDES = Object.keys(NO_SIDES) as (keyof SideFigures)[];
@@ -91,6 +94,10 @@ export class RowSides {
     view.stepSeconds[target] = floats[at + SIDE.stepSeconds]!;
     view.running[target] = floats[at + SIDE.running]!;
     view.contextTokens[target] = this.contextTokens(row);
+  }
+
+  isAway(row: number): boolean {
+    return this.#table.floats[this.#wordOf(row) + SIDE.isAway] === 1;
   }
 
   coldSeconds(row: number): number {

@@ -68,12 +68,17 @@ export class RowView {
     if (target >= this.view.routable.length) this.view = new TargetView(target * 2);
   }
 
-  /** Fills the view in for a request; answers null, or why nobody may be picked. `weightOf` a row is more than 0. */
+  /**
+   * Fills the view in for a request; answers null, or why nobody may be picked. `weightOf` a row is more than 0. Rows
+   * in other zones are left out while one in the router's own has room in its batch: most strategies don't go by what a
+   * row costs, of which distance is a part.
+   */
   fill(request: PickRequest, weightOf: (row: number) => number): number | null {
     const { view } = this;
     let isRoutable = false;
     let hasRoom = false;
     let isAny = false;
+    let isNear = false;
     for (let target = 0; target < view.count; target += 1) {
       view.routable[target] = 0;
       const row = this.#rowOf[target]!;
@@ -88,13 +93,22 @@ export class RowView {
       if (Atomics.load(this.#table.words, at + COLUMN.ejectedUntil) > request.nowDeciseconds) continue;
       isAny = true;
       view.routable[target] = 1;
+      if (active < this.#table.floats[at + COLUMN.slots]! && !this.#sides.isAway(row)) isNear = true;
       view.active[target] = active;
       view.weight[target] = weightOf(row);
       this.#fillFigures(target, row, at);
     }
+    if (isNear) this.#leaveOutAway();
     if (isAny) return null;
     if (!isRoutable) return NO_TARGET;
     return hasRoom ? ALL_EJECTED : ALL_FULL;
+  }
+
+  #leaveOutAway(): void {
+    const { view } = this;
+    for (let target = 0; target < view.count; target += 1) {
+      if (view.routable[target] === 1 && this.#sides.isAway(this.#rowOf[target]!)) view.routable[target] = 0;
+    }
   }
 
   #fillFigures(target: number, row: number, at: number): void {

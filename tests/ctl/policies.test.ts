@@ -340,7 +340,7 @@ pin m nodes=a,b selector=zone:1 2
     );
     expect([...lines.keys()].filter((kind) => kind !== "Exit")).toEqual([...KINDS]);
     for (const kind of KINDS) {
-      const told = [...(lines.get(kind) ?? "").matchAll(/([A-Za-z]+)(?:\.[a-z]+)?=/g)].map(([, key = ""]) => key);
+      const told = [...(lines.get(kind) ?? "").matchAll(/([A-Za-z]+)(?:\.[A-Za-z]+)?=/g)].map(([, key = ""]) => key);
       const faults: Fault[] = [];
       const wrong = Object.fromEntries([...new Set(told)].map((key) => [key, Symbol.iterator]));
       SPEC_READERS[kind](wrong, { path: "", source: "", fromText: false, faults });

@@ -75,6 +75,7 @@ describe("counts of several workers", () => {
         ["retry", 1],
         ["ejected-fallback", 1],
         ["late", 1],
+        ["shadow", 1],
       ]),
     );
     expect(stats.upstreamErrors(7)).toEqual(

@@ -40,6 +40,8 @@ describe("who serves a model", () => {
           isClosed: (id) => closed.includes(id),
           allows: (model, id, labels) => pins.allows(model, id, labels),
           limits,
+          zone: () => undefined,
+          revision: () => "",
           weight: () => 1,
         });
         const targets = nodes.map((one) => ({ node: one.id, labels: one.labels }));

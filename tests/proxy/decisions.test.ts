@@ -44,7 +44,15 @@ function bed() {
     placement: {
       models: () => [{ id: model, name: "m", protocol: "http", created: 0 }],
       places: () =>
-        rows.map((row, at) => ({ target: `n${at}`, model: "m", row, modelId: model, weight: 1, isRouted: true })),
+        rows.map((row, at) => ({
+          target: `n${at}`,
+          model: "m",
+          row,
+          modelId: model,
+          weight: 1,
+          revision: "",
+          isRouted: true,
+        })),
     } as unknown as Placement,
     target: () => undefined,
   });

@@ -9,13 +9,23 @@ import { costSettings } from "../../src/score/cost.ts";
 import { COLUMN, rowWord } from "../../src/score/layout.ts";
 import { MODEL_STATES } from "../../src/base/runtime-terms.ts";
 import type { ModelSample } from "../../src/score/sample.ts";
+import { RowSides } from "../../src/score/row-sides.ts";
 import { ScoreTable } from "../../src/score/table.ts";
+import { figuresOf } from "../../src/score/terms.ts";
 import { modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
 
 const NO_LIMITS: PlacementRules["limits"] = new Map();
 
 function rulesOf(some: Partial<PlacementRules>): PlacementRules {
-  return { isClosed: () => false, allows: () => true, limits: NO_LIMITS, weight: () => 1, ...some };
+  return {
+    isClosed: () => false,
+    allows: () => true,
+    limits: NO_LIMITS,
+    zone: () => undefined,
+    revision: () => "",
+    weight: () => 1,
+    ...some,
+  };
 }
 
 class Mesh {
@@ -209,4 +219,56 @@ test("weights count more or less by policy, in rows and in routes; workers learn
   mesh.set(targetOf("a", { weight: 1 }));
   expect(weights()).toEqual([3, 1]);
   expect(mesh.obey(null)?.rows.map(({ weight }) => weight)).toEqual([1, 1]);
+});
+
+describe("zones", () => {
+  const cost = { ...defaultsOf(costSettings), zone: "a" };
+
+  function bed(preference?: "any" | "prefer" | "only", own = "a") {
+    const table = ScoreTable.create({ targetsMax: 128, modelsMax: 4, workersMax: 2 });
+    const placement = new Placement(table, { resetRow() {}, resetModel() {} }, { ...cost, zone: own });
+    const ready = { metricsPort: 9090, lastSample: nodeSample({ models: [modelSample()] }), sampledAtMs: 0 };
+    const targets = (["near a", "away b", "somewhere "] as const).map((each) => {
+      const [id = "", zone = ""] = each.split(" ");
+      return targetOf(id, { ...ready, zone });
+    });
+    const find = (id: string): Target | undefined => targets.find((one) => one.id === id);
+    const routes = placement.sync(
+      targets.map(({ id }) => id),
+      find,
+      0,
+      1,
+    );
+    if (preference !== undefined) placement.setRules(rulesOf({ zone: () => preference }), targets, 0);
+    placement.routed(routes!.version, targets, 0);
+    return new Map(
+      [...placement.places()].map(({ target: id, row }) => {
+        const { penaltySeconds, capacity } = figuresOf(table, row);
+        return [id, { penaltySeconds, isOpen: capacity > 0, isAway: new RowSides(table).isAway(row) }];
+      }),
+    );
+  }
+
+  test("make another one dearer, unless the policy says otherwise", () => {
+    for (const rows of [bed(), bed("prefer")]) {
+      expect(rows.get("away")!.penaltySeconds - rows.get("near")!.penaltySeconds).toBeCloseTo(cost.awaySeconds, 5);
+      expect([...rows.values()].map(({ isAway }) => isAway)).toEqual([false, true, false]);
+      expect([...rows.values()].every(({ isOpen }) => isOpen)).toBe(true);
+    }
+    const any = bed("any");
+    expect(any.get("away")).toEqual(any.get("near"));
+  });
+
+  test("only: nodes elsewhere get nothing, those of which nobody says do", () => {
+    expect([...bed("only")].map(([id, { isOpen }]) => [id, isOpen])).toEqual([
+      ["near", true],
+      ["away", false],
+      ["somewhere", true],
+    ]);
+  });
+
+  test("count nothing for a router that has none", () => {
+    const rows = bed("only", "");
+    expect([...rows.values()].every(({ isOpen, isAway }) => isOpen && !isAway)).toBe(true);
+  });
 });

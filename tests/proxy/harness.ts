@@ -38,8 +38,10 @@ import type { PrefixStart } from "../../src/proxy/prefixes.ts";
 import { Routes } from "../../src/proxy/routes.ts";
 import { type Ask, Shares } from "../../src/proxy/shares.ts";
 import type { ProxyConfig } from "../../src/proxy/settings.ts";
+import { Shadows } from "../../src/proxy/shadows.ts";
 import { openChoosing } from "../../src/proxy/strategies.ts";
 import { proxySettings } from "../../src/proxy/settings.ts";
+import { revisionPool } from "../../src/proxy/splits.ts";
 import type { Tracer } from "../../src/proxy/tracing.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { Decisions } from "../../src/proxy/decisions.ts";
@@ -51,6 +53,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { FirstTokens } from "../../src/score/first-tokens.ts";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
@@ -87,6 +90,8 @@ export interface Serves {
   readonly protocol: Protocol;
   readonly tellsLoad?: boolean;
   readonly role?: SplitRole;
+  /** One that a split or a shadow names; there must be another target of the model as well. */
+  readonly revision?: string;
 }
 
 export function by(protocol: Protocol, port: number, name = "m"): Serves {
@@ -114,6 +119,8 @@ export class Relay {
   readonly stats = WorkerStats.create(SIZES);
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
+  /** What it notes of first tokens. */
+  readonly firstTokens = FirstTokens.create(this.table);
   readonly port: number;
   /** What its shares of quotas ask for. */
   readonly asked: Parameters<Ask>[] = [];
@@ -150,8 +157,8 @@ export class Relay {
     const models = new Map<string, RouteModel>();
     const rows: RouteRow[] = upstreams.map((upstream, index) => {
       const serves = typeof upstream === "number" ? by("http", upstream) : upstream;
-      const { port, name, protocol, tellsLoad = false, role } = serves;
-      // One with a role is of a model all the same, and of a pool of it besides.
+      const { port, name, protocol, tellsLoad = false, role, revision = "" } = serves;
+      // One with a role, or of a revision, is of a model all the same, and of a pool of it besides.
       const modelOf = (pool: string): number => {
         const key = `${protocol} ${name} ${pool}`;
         const id = models.get(key)?.id ?? writer.addModel();
@@ -159,7 +166,8 @@ export class Relay {
         return id;
       };
       const whole = modelOf("");
-      const model = role === undefined ? whole : modelOf(poolOf(role));
+      const pool = role === undefined ? revisionPool(revision) : poolOf(role);
+      const model = pool === "" ? whole : modelOf(pool);
       const row = writer.addRow(model);
       this.rows.push(row);
       writer.write(row, rowValues(null, { ...UNROUTABLE, ready: true }, cost));
@@ -203,6 +211,7 @@ export class Relay {
       allowRegister: false,
       routes,
       table: this.table,
+      firstTokens: this.firstTokens,
       decisions: new Decisions(this.table),
       ...openChoosing(config.prefixes ?? null, notes, {
         index: 0,
@@ -214,6 +223,7 @@ export class Relay {
         enforcement: () => this.context.enforcement,
         patienceMs: () => flow.late.patienceMs,
       }),
+      shadows: new Shadows(() => this.context),
       counters,
       heads: new KnownHeads(),
       dispatch: new Dispatch(flow, this.table, (id) => routes.rowsOf(id), alarm(), counters, late),
@@ -246,6 +256,7 @@ export class Relay {
     this.#sweep = setInterval(() => {
       const now = tick();
       this.context.watches.look();
+      this.context.shadows.expire(now);
       for (const connection of this.connections) connection.expire(now);
       routes.sweep(now);
       this.context.content.sweep(now);

@@ -95,3 +95,65 @@ test("kv-cost counts contexts while requests run, and takes them back", async ()
   await until(() => relayed.inFlight === 0);
   expect(sides.contextTokens(relayed.rows[0]!)).toBe(0);
 });
+
+describe("sessions", () => {
+  const FIELD = "x-session-id";
+  const served = (ups: readonly { requests: string[] }[], session: string): number[] =>
+    ups.map(({ requests }) => requests.filter((text) => text.includes(`${FIELD}: ${session}\r\n`)).length);
+
+  test.each([...STRATEGIES])("stay with their target by %s, and are spread over all", async (strategy) => {
+    const ups = [1, 2, 3].map(() => upstream((socket) => socket.write(OK)));
+    const relayed = relay(ups.map(({ port }) => port));
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy, session: { field: FIELD } } });
+    const used = new Set<number>();
+    for (let session = 0; session < 12; session += 1) {
+      for (let count = 0; count < 3; count += 1) await ask(relayed.port, `${FIELD}: s${session}\r\n`);
+      const counts = served(ups, `s${session}`);
+      expect(counts.toSorted((a, b) => a - b)).toEqual([0, 0, 3]);
+      used.add(counts.indexOf(3));
+    }
+    expect(used.size).toBe(3);
+  });
+
+  test("leave it where it is behind by more than the slack, or can't be chosen, and go to the same next one", async () => {
+    const ups = [1, 2, 3].map(() => upstream((socket) => socket.write(OK)));
+    const relayed = relay(ups.map(({ port }) => port));
+    const session = { field: FIELD, slackMs: 100 };
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy: "ttft", session } });
+    const send = (): Promise<string> => ask(relayed.port, `${FIELD}: a\r\n`);
+    await send();
+    const home = served(ups, "a").indexOf(1);
+    // 0.05 s of work wait there, then 5 s.
+    const row = relayed.rows[home]!;
+    expect(relayed.table.tryBegin(1, row, 1000)).toBe(true);
+    await send();
+    expect(served(ups, "a")[home]).toBe(2);
+    expect(relayed.table.tryBegin(1, row, 100_000)).toBe(true);
+    await send();
+    expect(served(ups, "a")[home]).toBe(2);
+    relayed.table.endPrefill(1, row, 101_000);
+    relayed.table.end(1, row);
+    relayed.table.end(1, row);
+    relayed.table.eject(row, relayed.table.nowDeciseconds(Date.now()) + 600);
+    const before = served(ups, "a");
+    await send();
+    await send();
+    const more = served(ups, "a").map((count, at) => count - before[at]!);
+    expect(more.toSorted((a, b) => a - b)).toEqual([0, 0, 2]);
+    expect(more[home]).toBe(0);
+    // Requests of no session go as the strategy says.
+    expect(statusOf(await ask(relayed.port))).toBe(200);
+  });
+
+  test("of gRPC are named by their metadata", async () => {
+    const ups = [1, 2, 3].map(() => target(echo));
+    const relayed = relay(ups.map(({ port }) => by("grpc", port)));
+    relayed.obey({ kind: "balance", name: "m", spec: { strategy: "random", session: { field: FIELD } } });
+    const one = await client(relayed.port);
+    for (let count = 0; count < 6; count += 1) {
+      const call = one.call(UNARY, { "x-infermesh-model": "m", [FIELD]: "a" });
+      expect((await call.send(framed(proto({ 1: "m" })), true).over()).status).toBe(0);
+    }
+    expect(ups.map(({ calls }) => calls.length).toSorted((a, b) => a - b)).toEqual([0, 0, 6]);
+  });
+});

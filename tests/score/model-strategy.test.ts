@@ -230,6 +230,26 @@ describe("figures beside the scan's", () => {
   });
 });
 
+describe("rows in other zones", () => {
+  test.each([...ARRIVAL_STRATEGIES])(
+    "%s leaves them out while one in its own has room, or lets the cost decide",
+    (name) => {
+      const { table, writer, rows, request, choosing, own } = bed([PLAIN, PLAIN]);
+      const away = { ...NO_SIDES, isAway: 1 };
+      // As placement writes it: what it costs is in the row too.
+      writer.write(rows[0]!, { ...PLAIN, slots: 2, penaltySeconds: 0.1 }, away);
+      writer.write(rows[1]!, { ...PLAIN, slots: 2 });
+      const strategy = own(name);
+      for (let count = 0; count < 40; count += 1) expect(strategy.pick(request, choosing(), count)).toBe(rows[1]!);
+      for (let count = 0; count < 2; count += 1) table.tryBegin(0, rows[1]!, 500);
+      const picked = Array.from({ length: 60 }, (_, count) => strategy.pick(request, choosing(), count));
+      expect(picked).toContain(rows[0]!);
+      table.eject(rows[1]!, 50);
+      expect(strategy.pick(request, choosing(), 0)).toBe(rows[0]!);
+    },
+  );
+});
+
 describe("rows that come and go", () => {
   /** Notes what it is told, and takes the first that it may. */
   function noting() {
