@@ -191,7 +191,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     placement,
     crew,
     reloads,
-    prefixes: prefixes?.index ?? null,
+    prefixes,
     sharing: () => standing.sharing?.stats(),
     startedMs,
     targets: () => targets.all(),
