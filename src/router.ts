@@ -192,7 +192,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     placement,
     crew,
     reloads,
-    prefixes: prefixes?.index ?? null,
+    prefixes,
     learning,
     sharing: () => standing.sharing?.stats(),
     startedMs,

@@ -31,7 +31,7 @@ export function openRows(config: RouterConfig): Rows {
   const flights = new PeerFlights();
   const live = { score: liveCopy(config.score), flow: liveCopy(config.flow), rates: liveCopy(config.rates) };
   const warmth = new Warmth(table, live.flow.slowStart);
-  const prefixes = PrefixRows.create(config.prefix, table.rowsMax, () => config.proxy.bytesPerToken);
+  const prefixes = PrefixRows.create(config.prefix, table, () => config.proxy.bytesPerToken);
   const learning = new RowLearning(live.rates, live.score, table);
   const counts = prefixes?.with(stats) ?? stats;
   const placement = new Placement(table, counts, live.score, (key) => flights.load(key), warmth, learning);

@@ -378,7 +378,7 @@ export class Crew {
       stats: stats.buffer,
       firstTokens: this.#firstTokens.buffer,
       late: this.#late.waiting,
-      prefixes: prefixes === null ? null : { index: prefixes.index.buffer, missWeight: prefixes.missWeight },
+      prefixes: prefixes?.start() ?? null,
       fds: this.#descriptorsOf(seat),
       host: listen.host,
       port: this.port,

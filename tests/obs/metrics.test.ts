@@ -126,7 +126,7 @@ function aRouter() {
   ];
   const metrics = routerMetrics({
     stats,
-    prefixes: { entries: 5, entriesMax: 8, evictions: 2 },
+    prefixes: { entries: 5, entriesMax: 8, evictions: 2, followed: 3 },
     learning: LEARNING,
     table: { inFlight: (row) => row + 1, inFlightTokens: (row) => row * 100 },
     placement: { places: () => places, models: () => ["m", "n", "n"].map((name, id) => ({ id, name })) },
