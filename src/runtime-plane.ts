@@ -14,6 +14,7 @@ import type { Log } from "./obs/log.ts";
 import { RuntimeForward } from "./runtime-forward.ts";
 import { crowdTeller, runtimeTeller } from "./runtime-news.ts";
 import { isServing } from "./runtimes/state.ts";
+import { roleOf } from "./fleet/role.ts";
 import { placesOf, sampleOf, type ServedPlace } from "./served-places.ts";
 import { type MockRuntime, startMockRuntime } from "./telemetry/mock-runtime.ts";
 import { openRuntime } from "./telemetry/open-runtime.ts";
@@ -26,7 +27,10 @@ import type { RuntimeSample } from "./telemetry/sampler.ts";
 import type { WatchedRuntime } from "./telemetry/watched-runtime.ts";
 
 export interface RuntimePlaneOptions {
-  readonly config: Pick<AgentConfig, "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec" | "kv">;
+  readonly config: Pick<
+    AgentConfig,
+    "id" | "mock" | "serve" | "runtimes" | "runtimeMap" | "runtime" | "exec" | "kv" | "labels"
+  >;
   readonly tell: Tell;
   /** Whether one is ready, or what it serves, is other than before. */
   readonly changed: () => void;
@@ -246,7 +250,7 @@ class FoundRuntimes {
   }
 }
 
-function startMock({ id, mock, serve }: RuntimePlaneOptions["config"]): MockRuntime {
+function startMock({ id, mock, serve, labels }: RuntimePlaneOptions["config"]): MockRuntime {
   return startMockRuntime({
     hostname: serve.host === "" ? "::" : serve.host,
     port: serve.port,
@@ -256,6 +260,7 @@ function startMock({ id, mock, serve }: RuntimePlaneOptions["config"]): MockRunt
     machine: id,
     speed: mock.speed,
     gpus: mock.gpus,
+    role: roleOf({ labels, endpoint: "mock", protocol: "http" }),
     onCrash: () => process.exit(137),
   });
 }

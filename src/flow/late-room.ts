@@ -225,43 +225,48 @@ export class LateRoom<W extends LateWaiter> {
   #look(nowMs: number): void {
     const { horizonMs, lateWorkMs, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
     const targets = this.#targets;
+    const { count } = targets;
+    if (this.#state.length < count) this.#grow(count * 2);
+    // Read once: this goes along all targets at every binding.
+    const [states, waitsMs, msPerTokens, loadsMs] = [this.#state, this.#waitMs, this.#msPerToken, this.#loadMs];
     let [first, soonest, firstMs, soonestMs, lateAtWork] = [-1, -1, Infinity, Infinity, 0];
-    this.#leastMsPerToken = Infinity;
-    if (this.#state.length < targets.count) this.#grow(targets.count * 2);
-    for (let target = 0; target < targets.count; target += 1) {
-      const pace = targets.pace(target);
-      const { msPerToken } = pace;
+    let [leastMsPerToken, wakeAtMs] = [Infinity, this.#wakeAtMs];
+    for (let target = 0; target < count; target += 1) {
+      const { msPerToken, busyUntilMs: ownUntilMs } = targets.pace(target);
       const others = targets.othersTokens(target);
-      const othersMs = others > 0 ? Math.max(0, targets.othersMs(target) - pace.busyUntilMs) + others * msPerToken : 0;
-      const busyUntilMs = pace.busyUntilMs + othersMs;
-      const waitMs = Math.max(0, busyUntilMs - nowMs) + (targets.delayMs?.(target) ?? 0);
-      if (busyUntilMs - nowMs > lateWorkMs) lateAtWork += 1;
-      this.#state[target] = FULL;
+      const othersMs = others > 0 ? Math.max(0, targets.othersMs(target) - ownUntilMs) + others * msPerToken : 0;
+      const busyUntilMs = ownUntilMs + othersMs;
+      const aheadMs = busyUntilMs - nowMs;
+      const waitMs = (aheadMs > 0 ? aheadMs : 0) + (targets.delayMs?.(target) ?? 0);
+      if (aheadMs > lateWorkMs) lateAtWork += 1;
+      states[target] = FULL;
       if (!targets.hasRoom(target)) continue;
       const load = loadMs * targets.active(target);
       const doneMs = waitMs + usualTokens * msPerToken + load;
       const opensMs = busyUntilMs - horizonMs - targets.networkMs(target);
-      this.#waitMs[target] = waitMs;
-      this.#msPerToken[target] = msPerToken;
-      this.#loadMs[target] = load;
+      waitsMs[target] = waitMs;
+      msPerTokens[target] = msPerToken;
+      loadsMs[target] = load;
       if (opensMs > nowMs) {
-        this.#state[target] = BUSY;
-        if (opensMs < this.#wakeAtMs) this.#wakeAtMs = opensMs;
+        states[target] = BUSY;
+        if (opensMs < wakeAtMs) wakeAtMs = opensMs;
         if (doneMs >= soonestMs) continue;
         soonestMs = doneMs;
         soonest = target;
       } else {
-        this.#state[target] = OPEN;
-        if (msPerToken < this.#leastMsPerToken) this.#leastMsPerToken = msPerToken;
+        states[target] = OPEN;
+        if (msPerToken < leastMsPerToken) leastMsPerToken = msPerToken;
         if (doneMs >= firstMs) continue;
         firstMs = doneMs;
         first = target;
       }
     }
+    this.#leastMsPerToken = leastMsPerToken;
+    this.#wakeAtMs = wakeAtMs;
     this.#first = first;
     this.#soonest = soonest;
     this.#lateAtWork = lateAtWork;
-    this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / targets.count);
+    this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / count);
   }
 
   #scan(nowMs: number): void {

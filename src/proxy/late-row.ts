@@ -85,6 +85,8 @@ export class LateRow implements Pace {
     this.busyUntilMs = nowMs + ownMs;
     this.#lookAtForeign(nowMs, isKnown);
     if (isKnown) return;
+    // It is open whatever it has, which only makes it dearer: others that are about to be free may be sooner.
+    this.delayMs += ownMs + this.othersTokens * pace.msPerToken;
     this.busyUntilMs = nowMs;
     this.othersTokens = 0;
   }

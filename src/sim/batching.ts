@@ -179,6 +179,16 @@ export class Batcher {
     this.#cutRun();
   }
 
+  /** Content that was computed elsewhere: cached as if its request had ended here, as much as has room. */
+  preload(hashes: readonly number[], nowMs: number): void {
+    this.#advance(nowMs);
+    for (const hash of hashes.slice(0, this.cache.free)) {
+      if (this.cache.has(hash)) continue;
+      this.cache.takeAnonymous(1);
+      this.cache.release(this.cache.name(hash));
+    }
+  }
+
   /** Gives back its place and its blocks at once; false when the request is not known or has ended. */
   cancel(id: number, nowMs: number): boolean {
     this.#advance(nowMs);

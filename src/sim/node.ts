@@ -56,6 +56,10 @@ export class SimNode {
     return this.#batcher.take();
   }
 
+  preload(hashes: readonly number[], nowMs: number): void {
+    this.#batcher.preload(hashes, nowMs);
+  }
+
   get wakeAtMs(): number {
     return this.#batcher.wakeAtMs;
   }

@@ -12,6 +12,8 @@ import type { Scenario, Work } from "./scenario.ts";
 /** Names of blocks are whole numbers: kind of work, tenant, block. */
 const WORK_HASHES = 1e12;
 const TENANT_HASHES = 1e6;
+/** Of prompts that share nothing. */
+const NOTHING: readonly number[] = [];
 
 /** What is asked of one cell, in order of time. `traces`: those that the workload names, by its place. */
 export function arrivalsOf(
@@ -54,7 +56,7 @@ function drawn(work: Work, place: number, { durationMs, cells, blockTokens }: Sc
     const own = length(work.promptTokens, work.promptSigma, work.tokensMax, prng);
     const outputTokens =
       work.outputTokens === 0 ? 0 : length(work.outputTokens, work.outputSigma, work.tokensMax, prng);
-    if (tenants === null) arrivals.push({ atMs, promptTokens: own, outputTokens, hashes: [] });
+    if (tenants === null) arrivals.push({ atMs, promptTokens: own, outputTokens, hashes: NOTHING });
     else {
       const tenant = tenants.draw(prng);
       let hashes = prefixes.get(tenant);

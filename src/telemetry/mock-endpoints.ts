@@ -12,6 +12,7 @@ import type { AnswerHead } from "./mock-answers.ts";
 import { planChoices, textOf } from "./mock-choices.ts";
 import type { MockEngine } from "./mock-engine.ts";
 import type { MockModels } from "./mock-models.ts";
+import type { MockTransfers } from "./mock-transfers.ts";
 import { modelOf, parseBody, parseChat, parseCompletion, parseEmbedding, parseInference } from "./mock-requests.ts";
 import type { Fields, GenerationRequest } from "./mock-requests.ts";
 
@@ -26,6 +27,8 @@ export interface EndpointOptions {
   readonly engine: MockEngine;
   readonly models: MockModels;
   readonly seed: number;
+  /** Null: it computes all of each request. */
+  readonly transfers: MockTransfers | null;
   /** A streamed answer is over, whole or not. */
   readonly onStreamEnd: () => void;
 }
@@ -39,6 +42,7 @@ export class Endpoints {
   readonly #profile: Profile;
   readonly #models: MockModels;
   readonly #seed: number;
+  readonly #transfers: MockTransfers | null;
   readonly #charsMax: number;
   readonly #onStreamEnd: () => void;
   /** How to call off what is under way, and whose model it is. */
@@ -49,6 +53,7 @@ export class Endpoints {
     this.#profile = options.engine.profile;
     this.#models = options.models;
     this.#seed = options.seed;
+    this.#transfers = options.transfers;
     this.#charsMax = this.#profile.contextTokensMax * PIECE_CHARS_MAX;
     this.#onStreamEnd = options.onStreamEnd;
   }
@@ -89,7 +94,11 @@ export class Endpoints {
     this.#engine.histograms.choices.observe(request.choices);
     if (request.tokensMax !== undefined) this.#engine.histograms.maxTokens.observe(request.tokensMax);
     const head = { id, created: Math.floor(Date.now() / 1_000), request, choices };
-    if (request.stream) {
+    const hashes = choices[0]?.job.hashes ?? [];
+    const transfer = this.#transfers?.of(fields, httpRequest.signal) ?? null;
+    if ((await transfer?.before()) === true) this.#engine.preload(hashes);
+    // Of a prompt that another server goes on with nobody reads the answer.
+    if (request.stream && transfer?.holds !== true) {
       return this.#stream(head, model, httpRequest.signal);
     }
     const ends = await this.#run(
@@ -98,7 +107,7 @@ export class Endpoints {
       httpRequest.signal,
     );
     for (const { reason } of choices) this.#count(reason);
-    return Response.json(wholeAnswer(head, ends));
+    return Response.json({ ...wholeAnswer(head, ends), ...(await transfer?.after(hashes.length)) });
   }
 
   #stream(head: AnswerHead, model: string, signal: AbortSignal): Response {

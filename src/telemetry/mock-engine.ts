@@ -122,6 +122,13 @@ export class MockEngine {
     return ids;
   }
 
+  /** Blocks that came from another engine. */
+  preload(hashes: readonly number[]): void {
+    this.#node.preload(hashes, this.#nowMs);
+    this.#pump();
+    this.#moved();
+  }
+
   /** Frees their places and blocks at once; nobody is told of anything more. */
   cancel(ids: readonly number[]): void {
     const nowMs = this.#nowMs;

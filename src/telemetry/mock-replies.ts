@@ -1,5 +1,6 @@
 /** What the mock runtime's HTTP server answers with beside its endpoints' own: JSON, failures, names in paths. */
 import { MeshError, openAiBody } from "../base/errors.ts";
+import type { Profile } from "../sim/profile.ts";
 
 export function json(value: object): Response {
   return Response.json(value);
@@ -22,4 +23,10 @@ export function decodeName(name: string): string {
   } catch {
     return name;
   }
+}
+
+/** A model in the list of models. */
+export function modelCard(id: string, created: number, { model: root, contextTokensMax }: Profile): object {
+  const is = { id, object: "model", created, owned_by: "infermesh" };
+  return { ...is, root, parent: null, max_model_len: contextTokensMax };
 }

@@ -8,6 +8,7 @@
 
 import { MeshError, toMeshError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
+import type { SplitRole } from "../fleet/role.ts";
 import type { RuntimeStatus } from "../runtimes/state.ts";
 import { type ModelSample, PLAIN_MODEL } from "../score/sample.ts";
 import type { BatchingStats } from "../sim/batching.ts";
@@ -20,7 +21,8 @@ import { MockEngine } from "./mock-engine.ts";
 import { MockGpus } from "./mock-gpus.ts";
 import { vllmMetrics } from "./mock-metrics.ts";
 import { MockModels } from "./mock-models.ts";
-import { decodeName, failure, json, notAllowed } from "./mock-replies.ts";
+import { decodeName, failure, json, modelCard, notAllowed } from "./mock-replies.ts";
+import { type MockTransfers, transfersOf } from "./mock-transfers.ts";
 import type { ModelChange, ModelStatus, Runtime, RuntimeEndpoint } from "./runtime.ts";
 import type { RuntimeSample } from "./sampler.ts";
 
@@ -41,6 +43,8 @@ export interface MockRuntimeOptions {
   readonly speed?: number;
   /** GPUs that the node shows; default: as many as the profile uses. */
   readonly gpus?: number;
+  /** What part of requests it computes (mock-transfers.ts); default: all of them. */
+  readonly role?: SplitRole | null;
   /** How long a model that is unloaded is still served, while the word gets around; default 1 s. */
   readonly goodbyeMs?: number;
   /** What the crash fault does; default: the process exits with 137. */
@@ -82,6 +86,7 @@ class SimulatedRuntime implements MockRuntime {
   readonly #engine: MockEngine;
   readonly #server: Bun.Server<undefined>;
   readonly #endpoints: Endpoints;
+  readonly #transfers: MockTransfers | null;
   readonly #startedAtSeconds = Math.floor(Date.now() / 1_000);
   readonly #startedMs = performance.now();
   readonly #routes: ReadonlyMap<string, Route>;
@@ -105,13 +110,13 @@ class SimulatedRuntime implements MockRuntime {
       for (const listener of this.#figureListeners) listener();
     };
     this.#engine = new MockEngine({ profile: this.#profile, seed, speed, gpus, moved });
+    this.#transfers = transfersOf(options.role, this);
     const endpoints = new Endpoints({
+      transfers: this.#transfers,
       engine: this.#engine,
       models: this.#models,
       seed,
-      onStreamEnd: () => {
-        this.#inProgress -= 1;
-      },
+      onStreamEnd: () => void (this.#inProgress -= 1),
     });
     this.#endpoints = endpoints;
     this.gpus = new MockGpus(this.#engine, seed, options.machine ?? "");
@@ -245,6 +250,8 @@ class SimulatedRuntime implements MockRuntime {
       if (method !== "GET") throw notAllowed(request.method, pathname, "GET");
       return json(this.#card(this.#endpoints.known(decodeName(pathname.slice("/v1/models/".length)))));
     }
+    const handed = this.#transfers?.answer(pathname);
+    if (handed) return handed;
     throw new MeshError("not_found", `there is nothing at ${pathname}`);
   }
 
@@ -282,15 +289,7 @@ class SimulatedRuntime implements MockRuntime {
   }
 
   #card(id: string): object {
-    return {
-      id,
-      object: "model",
-      created: this.#startedAtSeconds,
-      owned_by: "infermesh",
-      root: this.#profile.model,
-      parent: null,
-      max_model_len: this.#profile.contextTokensMax,
-    };
+    return modelCard(id, this.#startedAtSeconds, this.#profile);
   }
 }
 

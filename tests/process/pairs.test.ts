@@ -1,5 +1,6 @@
 /** Prefill and decode at servers of their own, through the executable: with agents whose runtimes have roles, and without. */
 import { afterAll, afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import type { LoadReport } from "../../src/load/report.ts";
 import {
   type HalfServer,
   sglangDecode,
@@ -9,7 +10,7 @@ import {
   vllmPrefill,
   wholeServer,
 } from "../proxy/pair-servers.ts";
-import { Bench, nodes, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 setDefaultTimeout(60_000);
 
@@ -76,6 +77,49 @@ test("agents tell routers of the roles of their runtimes, alone and of several o
   prefill.stop();
   await until(async () => [502, 503].includes((await ask(router)).status));
 });
+
+test.each(["vllm", "sglang"])("mock nodes of %s pass KV caches on: who decodes computes no prompt", async (kind) => {
+  const router = await bench.router("--fleet-poll-interval", "200ms");
+  const roles = ["prefill", "prefill", "decode", "decode"].map((part) => `${kind}.${part}`);
+  const ports = freePorts(roles.length);
+  for (const [at, role] of roles.entries()) {
+    // The bootstrap server of a mock is its own port.
+    const label = role === "sglang.prefill" ? `${role}.${ports[at]}` : role;
+    const own = ["--serve", `127.0.0.1:${ports[at]}`, "--label", `infermesh.role=${label}`, "--mock-models", "m"];
+    await bench.agent(`${kind}-${at}`, router, ...own, "--mock-speed", "20");
+  }
+  await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 4);
+  const load = Bun.spawn(
+    [
+      EXECUTABLE,
+      "load",
+      `http://${router.address("listen")}`,
+      "--model=m",
+      "--rate=40",
+      "--max-requests=80",
+      "--prompt-tokens=400",
+      "--output-tokens=5",
+      "--format=json",
+    ],
+    { stdin: "ignore", stdout: "pipe", stderr: "pipe", env: ownEnvironment() },
+  );
+  const report = JSON.parse(await new Response(load.stdout).text()) as LoadReport;
+  expect(report).toMatchObject({ requests: 80, ok: 80, failed: 0, outputTokens: 400 });
+  expect(report.nodes.map(({ node }) => node)).toEqual([`${kind}-2`, `${kind}-3`]);
+  // All of each prompt but the end of its last block came from elsewhere, though all prompts differ.
+  expect(report.hitRate!).toBeGreaterThan(0.95);
+  await router.stop();
+});
+
+/** Of this machine, as far as one can tell. */
+function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () =>
+    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
+  );
+  const ports = listeners.map(({ port }) => port);
+  for (const listener of listeners) listener.stop(true);
+  return ports;
+}
 
 test("targets without an agent; when a half is gone, those that do all of it serve", async () => {
   const transfers = new Transfers();

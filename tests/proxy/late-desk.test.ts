@@ -309,6 +309,22 @@ describe("the late desk", () => {
     expect([bed.news().length, bed.waiting[bed.model]]).toEqual([1, 0]);
   });
 
+  test("gives no more to one that does not tell than to others that are sooner", () => {
+    const bed = new Bed(1, { untold: false, horizonMs: 20 });
+    const [silent = -1] = bed.rows;
+    const paced = bed.addRow({ isPaced: true });
+    // Both have half a second of prompts.
+    bed.ask(10_000);
+    bed.ask(10_000);
+    expect(bed.news().toSorted()).toEqual([`0/1 at ${silent}`, `0/2 at ${paced}`]);
+    bed.ask(2000);
+    bed.ask(2000);
+    // What is as soon at either goes to that which is open; the next one would be sooner where it has to wait.
+    expect([bed.news(), bed.waiting[bed.model]]).toEqual([[`0/3 at ${silent}`], 1]);
+    bed.to(bed.nowMs + 500);
+    expect(bed.news()).toEqual([`0/4 at ${paced}`]);
+  });
+
   test("a cold target gets nothing while a warm one would be sooner", () => {
     const bed = new Bed(1);
     bed.ask(8000);

@@ -311,6 +311,31 @@ describe("any workload", () => {
     );
   });
 
+  test("content from elsewhere is found by who comes, and takes no more than is free", () => {
+    const batcher = new Batcher(CONFIG);
+    batcher.preload([11, 12, 13], 0);
+    batcher.submit(request(1, 16, 2, { hashes: [11, 12, 13, 14] }), 0);
+    batcher.submit(request(2, 16, 2, { hashes: [21, 22, 23, 24] }), 0);
+    batcher.wake(0);
+    // Amid a run, and more than there is room for.
+    batcher.preload(
+      Array.from({ length: 100 }, (_, at) => 100 + at),
+      1,
+    );
+    batcher.cache.check();
+    const { finished } = run(batcher);
+    const cached = new Map(finished.map(({ id, end, cachedTokens }) => [id, `${end} ${cachedTokens}`]));
+    expect(cached).toEqual(
+      new Map([
+        [1, "finished 12"],
+        [2, "finished 0"],
+      ]),
+    );
+    batcher.preload([11, 11, 12], 1_000);
+    batcher.cache.check();
+    expect(batcher.stats(1_000).kvBlocksUsed).toBe(0);
+  });
+
   test("gives the same events for the same calls, and the same times however late it is woken", () => {
     fc.assert(
       fc.property(fc.nat(1_000_000), (seed) => {
