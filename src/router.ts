@@ -162,6 +162,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       loads: (packed) => placement.told(unpackReports(packed), (id) => targets.get(id), nowMs()),
       control: (path, body) => control.relay(path, body),
       routed: (routesVersion) => placement.routed(routesVersion, targets.all(), nowMs()),
+      notice: (index, text) => log.warn(text, { worker: index }),
       restarted: (index, message) => log.error("a worker died and was replaced", { worker: index, message }),
       failed: (error) => stopped.fail(error),
     },
