@@ -25,6 +25,7 @@ import { logSettings } from "./obs/log.ts";
 import { tracingSettings } from "./obs/tracing-settings.ts";
 import { proxySettings } from "./proxy/settings.ts";
 import { costSettings } from "./score/cost.ts";
+import { learningSettings } from "./score/learning-settings.ts";
 import { prefixSettings } from "./score/prefix-settings.ts";
 import { tableSettings } from "./score/table.ts";
 import { RUNTIME_KINDS } from "./runtimes/reading.ts";
@@ -196,6 +197,10 @@ export const routerSettings = section(
     security: { ...securitySettings, doc: "Headers of answers for browsers." },
     table: { ...tableSettings, doc: "The score table that the workers share." },
     score: { ...costSettings, doc: "How a target's figures become seconds of expected time to first token." },
+    rates: {
+      ...learningSettings,
+      doc: "What the router learns of targets' rates from the requests that it sends there.",
+    },
     prefix: { ...prefixSettings, doc: "Drawing requests to targets that have the beginning of their prompt cached." },
     mesh: { ...gossipSettings, doc: "The mesh's name, its keys, and what its traffic may cost." },
     swim: swimSettings,

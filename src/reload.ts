@@ -31,6 +31,7 @@ const LIVE_ROUTER_SETTINGS = [
   "forwarded",
   "security",
   "score",
+  "rates",
   "admin",
   "log",
 ];

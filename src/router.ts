@@ -4,7 +4,6 @@
  * before it and hand over to one after it (upgrade.ts). Wiring only.
  */
 import { MeshError } from "./base/errors.ts";
-import { liveCopy, overwrite } from "./base/live.ts";
 import { writeSection } from "./base/settings-reading.ts";
 import { version } from "./base/version.ts";
 import { Certificates } from "./certificates.ts";
@@ -24,19 +23,14 @@ import { supervisor } from "./net/supervisor.ts";
 import { createLog } from "./obs/log.ts";
 import { routerMetrics } from "./obs/metrics.ts";
 import { SpanExporter } from "./obs/span-exporter.ts";
-import { WorkerStats } from "./obs/worker-stats.ts";
 import { routerOperations } from "./operations.ts";
 import { Policies } from "./policies.ts";
-import { Crew, indexesFor } from "./proxy/crew.ts";
+import { Crew } from "./proxy/crew.ts";
 import { LateState } from "./proxy/late-state.ts";
 import { unpackReports } from "./proxy/load-reports.ts";
-import { Placement } from "./proxy/placement.ts";
-import { PrefixRows } from "./proxy/prefix-rows.ts";
-import { Warmth } from "./proxy/warmth.ts";
-import { ScoreTable } from "./score/table.ts";
-import { PeerFlights } from "./signal/flights.ts";
 import { dropPid, keepPid, listensAt, selfCommand, untilStopped, whyNoSuccessor } from "./process.ts";
 import { isLiveAtRouter, type Reload, Reloads } from "./reload.ts";
+import { openRows } from "./rows.ts";
 import { nodeEstateOf, Standing } from "./standing.ts";
 import { Handover, Inheritance } from "./succession.ts";
 import { Targets } from "./targets.ts";
@@ -54,16 +48,8 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   const startedMs = performance.now();
   const nowMs = (): number => performance.now();
   const inheritance = new Inheritance(config, process.env);
-  const workersMax = indexesFor(config.workers);
-  const table = ScoreTable.create({ ...config.table, workersMax: workersMax + 1 });
-  const stats = WorkerStats.create({ ...config.table, workersMax });
-  const flights = new PeerFlights();
-  const score = liveCopy(config.score);
-  const flow = liveCopy(config.flow);
-  const warmth = new Warmth(table, flow.slowStart);
-  const prefixes = PrefixRows.create(config.prefix, table.rowsMax, () => config.proxy.bytesPerToken);
-  const counts = prefixes?.with(stats) ?? stats;
-  const placement = new Placement(table, counts, score, (key) => flights.load(key), warmth);
+  const rows = openRows(config);
+  const { table, stats, flights, prefixes, learning, placement } = rows;
   const certificates = new Certificates(config.tls, log);
   const upstreamTls = clientOptions(config.upstreamTls);
   const keys = new TargetKeys(config.upstreamAuth, log);
@@ -97,8 +83,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     log,
     apply(next) {
       log.configure(next.log);
-      overwrite(score, next.score);
-      overwrite(flow, next.flow);
+      rows.configure(next);
       crew?.configure({ ...next, upstreamKeys: keys.renewed(next.upstreamAuth) });
       control.setLimits(next.admin);
       targets.configure(next);
@@ -171,6 +156,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
       table,
       stats,
       prefixes,
+      firstTokens: learning.firstTokens,
       policies,
       ...(spans === null ? {} : { tracing: { ...config.tracing, take: (packed) => spans.take(packed) } }),
       loads: (packed) => placement.told(unpackReports(packed), (id) => targets.get(id), nowMs()),
@@ -205,7 +191,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
     placement,
     crew,
     reloads,
-    prefixes: prefixes?.index ?? null,
+    prefixes,
     sharing: () => standing.sharing?.stats(),
     startedMs,
     targets: () => targets.all(),
@@ -250,7 +236,7 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   standing.keep(controlPlane);
   policies.watch(controlPlane.store);
 
-  const endUpkeep = beginUpkeep({ placement, targets, policies, table, prefixes, crew: started, log });
+  const endUpkeep = beginUpkeep({ ...rows, targets, policies, crew: started, log });
   await Promise.all([policies.caughtUp(POLICIES_MS), pods.caughtUp(DISCOVERY_MS)]);
   targets.settle();
   await crew.settled();

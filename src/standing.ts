@@ -159,7 +159,8 @@ export class Standing {
     });
     this.#states.start();
     if (prefixes !== null && config.prefix.share) this.#share(node, prefixes);
-    if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv });
+    prefixes?.exact.begin((target) => this.remoteIndexes.of(target));
+    if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv, watcher: prefixes?.exact });
     const place = { id: () => this.id, node: () => this.#node };
     serveNodeCalls(node, [
       ...servedModelCalls({ ...place, runtime: null }),

@@ -5,6 +5,7 @@ import type { Crew } from "./proxy/crew.ts";
 import { LOADS_NOTED_EVERY_MS } from "./proxy/place-loads.ts";
 import type { Placement } from "./proxy/placement.ts";
 import type { PrefixRows } from "./proxy/prefix-rows.ts";
+import type { RowLearning } from "./proxy/row-learning.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Targets } from "./targets.ts";
 
@@ -13,6 +14,7 @@ const UPKEEP_MS = 500;
 
 export interface UpkeepOptions {
   readonly placement: Placement;
+  readonly learning: RowLearning;
   readonly targets: Targets;
   readonly policies: Policies;
   readonly table: ScoreTable;
@@ -22,9 +24,11 @@ export interface UpkeepOptions {
 }
 
 /** Answers how to stop it. */
-export function beginUpkeep({ placement, targets, policies, table, prefixes, crew, log }: UpkeepOptions): () => void {
+export function beginUpkeep(options: UpkeepOptions): () => void {
+  const { placement, learning, targets, policies, table, prefixes, crew, log } = options;
   const nowMs = (): number => performance.now();
   const upkeep = setInterval(() => {
+    learning.renew(Date.now());
     placement.refresh(targets.all(), nowMs());
     prefixes?.refresh(placement.places(), (id) => targets.get(id));
     policies.upkeep(nowMs());
@@ -33,7 +37,10 @@ export function beginUpkeep({ placement, targets, policies, table, prefixes, cre
     const repaired = table.reconcile();
     if (repaired > 0) log.warn("in-flight counts were repaired", { rows: repaired });
   }, UPKEEP_MS);
-  const notes = setInterval(() => placement.note(nowMs()), LOADS_NOTED_EVERY_MS);
+  const notes = setInterval(() => {
+    placement.note(nowMs());
+    learning.take();
+  }, LOADS_NOTED_EVERY_MS);
   return () => {
     for (const timer of [upkeep, notes]) clearInterval(timer);
   };

@@ -80,6 +80,7 @@ const BESIDE_ROLES = [
   "news",
   "control-plane",
   "reload",
+  "rows",
   "standing",
   "succession",
   "upgrade",

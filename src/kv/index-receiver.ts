@@ -18,7 +18,7 @@
  * partial; `SLOTS_MAX` engines a node, `ENGINES_MAX` in all. Whoever hands messages over lets only members through.
  */
 import { RemoteEngine, type ReceiverStats } from "./remote-engine.ts";
-import type { RemoteIndex, RoomForBlocks } from "./remote-index.ts";
+import type { BlockWatcher, RemoteIndex, RoomForBlocks } from "./remote-index.ts";
 import { readAnswer, readStanding, writeAsk } from "./talk.ts";
 import { MESSAGE, open, readNumber, readParts } from "./wire.ts";
 
@@ -57,8 +57,9 @@ export class IndexReceiver {
   /** Engines of which something was asked for and is not here. */
   readonly #wanting = new Map<RemoteEngine, string>();
 
-  constructor(limits: ReceiverLimits = RECEIVER_LIMITS) {
-    this.#room = { ...limits, taken: 0, refused: () => (this.stats.refused += 1) };
+  /** `watcher` hears of each block. */
+  constructor(limits: ReceiverLimits = RECEIVER_LIMITS, watcher?: BlockWatcher) {
+    this.#room = { ...limits, taken: 0, refused: () => (this.stats.refused += 1), watcher };
   }
 
   /** Blocks held in all. */

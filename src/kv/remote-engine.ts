@@ -63,6 +63,7 @@ export class RemoteEngine {
     // Lives of one start of a node follow each other; one before is of a message that came late.
     if (head.isFresh && index.isKnown && (life - index.life) >>> 0 < 2 ** 31) {
       this.#replace(new RemoteIndex(index, life, this.#room), 0);
+      this.#room.watcher?.emptied(this.index);
       return this.#next(head) && this.#catchUp();
     }
     this.#stats.gaps += 1;
@@ -149,6 +150,7 @@ export class RemoteEngine {
   }
 
   clear(): void {
+    this.#room.watcher?.ended(this.index);
     this.index.clear();
     this.abandon();
   }
@@ -159,10 +161,12 @@ export class RemoteEngine {
   }
 
   #replace(fresh: RemoteIndex, number: number): void {
-    this.index.clear();
+    const before = this.index;
     this.index = fresh;
     this.#isDamaged = false;
     fresh.begin(number);
+    this.#room.watcher?.replaced(before, fresh);
+    before.clear();
   }
 
   /** False where it is malformed, and then half of it may be in the index. */

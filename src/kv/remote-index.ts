@@ -5,12 +5,26 @@
 import type { Match } from "./block-index.ts";
 import { MEDIA_ALL } from "./event.ts";
 
+/** Hears what engines hold, as it becomes known. */
+export interface BlockWatcher {
+  held(index: RemoteIndex, key: number, depth: number): void;
+  gone(index: RemoteIndex, key: number, depth: number): void;
+  /** What is known of an engine is another index from now on. */
+  replaced(before: RemoteIndex, index: RemoteIndex): void;
+  /** The engine has begun anew, or cleared its cache; it may hold something again. */
+  emptied(index: RemoteIndex): void;
+  /** Nothing is known of it any more. */
+  ended(index: RemoteIndex): void;
+}
+
 /** Shared by all engines of a receiver. */
 export interface RoomForBlocks {
   readonly blocksMax: number;
   readonly blocksTotalMax: number;
   taken: number;
   readonly refused: () => void;
+  /** Of engines that are known, not of snapshots that are still coming. */
+  readonly watcher?: BlockWatcher | undefined;
 }
 
 /** A block's number: media, tokens and depth in 4, 16 and 20 bits. */
@@ -76,15 +90,28 @@ export class RemoteIndex {
       if (tokens > this.blockTokens) this.blockTokens = tokens;
     }
     this.#blocks.set(key, depth * DEPTH + tokens * TOKENS + media);
+    if (this.isKnown) room.watcher?.held(this, key, depth);
   }
 
   remove(key: number): void {
+    const { watcher } = this.#room;
+    const depth = watcher === undefined ? undefined : this.depth(key);
     if (this.#blocks.delete(key)) this.#room.taken -= 1;
+    if (depth !== undefined) watcher?.gone(this, key, depth);
   }
 
   clear(): void {
     this.#room.taken -= this.#blocks.size;
     this.#blocks.clear();
+  }
+
+  has(key: number): boolean {
+    return this.#blocks.has(key);
+  }
+
+  /** Each block with how many come before it; they may change meanwhile. */
+  *blocks(): Generator<readonly [key: number, depth: number]> {
+    for (const [key, block] of this.#blocks) yield [key, Math.floor(block / DEPTH)];
   }
 
   /** Where a block lies; 0: nowhere. */

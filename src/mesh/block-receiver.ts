@@ -6,7 +6,7 @@
 import { IndexReceiver } from "../kv/index-receiver.ts";
 import type { WantedAsk } from "../kv/index-receiver.ts";
 import type { ReceiverStats } from "../kv/remote-engine.ts";
-import type { RemoteIndex } from "../kv/remote-index.ts";
+import type { BlockWatcher, RemoteIndex } from "../kv/remote-index.ts";
 import type { BlockHearingConfig } from "../kv/settings.ts";
 import { FOLLOW, MESSAGE } from "../kv/wire.ts";
 import { CHANNEL } from "./envelope.ts";
@@ -15,6 +15,8 @@ import type { MeshNode } from "./node-membership.ts";
 export interface BlockReceiverOptions {
   readonly node: MeshNode;
   readonly config: Pick<BlockHearingConfig, "blocksMax" | "blocksTotalMax">;
+  /** Hears of each block. */
+  readonly watcher?: BlockWatcher | undefined;
 }
 
 export interface HeardBlocks extends ReceiverStats {
@@ -46,9 +48,9 @@ export class BlockReceiver {
   #strangers = 0;
   #isStopped = false;
 
-  constructor({ node, config }: BlockReceiverOptions) {
+  constructor({ node, config, watcher }: BlockReceiverOptions) {
     this.#node = node;
-    this.#receiver = new IndexReceiver(config);
+    this.#receiver = new IndexReceiver(config, watcher);
     const firsts = [MESSAGE.update, MESSAGE.snapshot, MESSAGE.standing];
     node.transport.listen(CHANNEL.state, { onPacket: (from, packet) => this.#heard(from, packet) }, firsts);
     this.#timer = setInterval(() => {

@@ -6,6 +6,13 @@ export const PREFIX_METRICS = {
   entries: metric("gauge", "infermesh_prefix_index_blocks", [], "", "Blocks of prompts that the prefix index keeps."),
   entriesMax: metric("gauge", "infermesh_prefix_index_blocks_max", [], "", "As many as it has room for."),
   evictions: metric("counter", "infermesh_prefix_index_evictions_total", [], "", "Blocks that made room for others."),
+  followed: metric(
+    "gauge",
+    "infermesh_prefix_followed_engines",
+    [],
+    "",
+    "Engines whose blocks are in the index, as they tell of them.",
+  ),
   prompt: metric(
     "counter",
     "infermesh_prefix_prompt_tokens_total",

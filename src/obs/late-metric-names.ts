@@ -8,7 +8,7 @@ export const LATE_METRICS = {
     "infermesh_router_late_bound_total",
     ["how"],
     "",
-    "Requests of models that are bound late: at-once (a target was open), late (by the desk), unreached (the worker had no way to where the desk bound it).",
+    "Requests of models that are bound late: at-once (a target was open), late (by the desk), alone (the desk gave no sign for `flow.late.silence`), unreached (the worker had no way to where the desk bound it).",
   ),
   wait: metric(
     "histogram",

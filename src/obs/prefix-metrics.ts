@@ -7,6 +7,8 @@ export interface PrefixFigures {
   readonly entries: number;
   readonly entriesMax: number;
   readonly evictions: number;
+  /** Engines that tell of their blocks. */
+  readonly followed: number;
 }
 
 /** What routers tell each other of it. */
@@ -58,6 +60,7 @@ export function addPrefixMetrics(
   to.addOne(PREFIX_METRICS.entries, () => index.entries);
   to.addOne(PREFIX_METRICS.entriesMax, () => index.entriesMax);
   to.addOne(PREFIX_METRICS.evictions, () => index.evictions);
+  to.addOne(PREFIX_METRICS.followed, () => index.followed);
   to.addOne(PREFIX_METRICS.prompt, () => stats.count("prefixPrompt"));
   to.addOne(PREFIX_METRICS.expected, () => stats.count("prefixExpected"));
   to.add(PREFIX_METRICS.told, () => [

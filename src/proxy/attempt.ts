@@ -10,7 +10,7 @@ import type { ChunkScanner } from "../wire/chunks.ts";
 import { KIND } from "../wire/fields.ts";
 import type { ResponseHead } from "../wire/http1.ts";
 import type { Choice } from "./choice.ts";
-import { nowMs } from "./clock.ts";
+import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { Prefill, type PrefillOwner, type PrefillPlace } from "./prefill.ts";
 import type { Held, Reshaped } from "./reshape.ts";
@@ -40,6 +40,9 @@ export interface AttemptOwner {
   drained(attempt: Attempt): void;
 }
 
+/** Tokens of a stream that says how far apart they are. */
+const STEPS_MIN = 8;
+
 export class Attempt implements UpstreamUser, PrefillOwner {
   readonly #context: WorkerContext;
   readonly #owner: AttemptOwner;
@@ -54,6 +57,11 @@ export class Attempt implements UpstreamUser, PrefillOwner {
   #contextTokens = 0;
   /** Tokens of the prompt that were claimed for it. */
   claimedTokens = 0;
+  /** Of all prompts that were sent to the target, with this one. */
+  #sentTokens = 0;
+  /** When its first token came, and how many requests were at its target then. */
+  #firstMs = Infinity;
+  #firstActive = 0;
   /** The number by which the desk waits for its first token; 0: it doesn't. */
   #lateId = 0;
   /** When it was given to the target, or chosen for that. */
@@ -122,6 +130,7 @@ export class Attempt implements UpstreamUser, PrefillOwner {
     this.sentMs = nowMs();
     this.isTold = false;
     this.sending = false;
+    this.#firstMs = Infinity;
   }
 
   /** Begins; true when nothing has to be waited for but targets: the request has been sent, or its prompt to another. */
@@ -133,6 +142,7 @@ export class Attempt implements UpstreamUser, PrefillOwner {
       this.#prefill.begin(this.#owner.source);
       return true;
     }
+    this.#sentTokens = this.#context.firstTokens.sent(this.row, this.#tokens);
     upstream.begin(this);
     if (!upstream.open) return false;
     this.upstreamOpened();
@@ -181,14 +191,41 @@ export class Attempt implements UpstreamUser, PrefillOwner {
     this.#upstream?.resume();
   }
 
-  /** The prompt's tokens are worked off: its first token came, if `isSeen`, or it ended without. */
-  endPrefill(isSeen: boolean): void {
+  /** Rates are learnt from it. */
+  #noteFirst(isWhole: boolean): void {
+    const { firstTokens, index } = this.#context;
+    // Where another target computes the prompt, this one's first token says nothing of that.
+    if (this.#prefill !== null) return;
+    this.#firstMs = nowMs();
+    this.#firstActive = this.#activeNow();
+    const firstMs = unixMs();
+    const sentMs = firstMs - (this.#firstMs - this.sentMs);
+    firstTokens.first(index, this.row, this.#tokens, this.#sentTokens, sentMs, firstMs, isWhole);
+  }
+
+  /** Its stream has ended, after so many tokens, the last of which came then. */
+  noteEnd(tokens: number, lastMs: number): void {
+    const { firstTokens, index } = this.#context;
+    const ms = lastMs - this.#firstMs;
+    if (tokens <= STEPS_MIN || !(ms > 0)) return;
+    const requests = (this.#firstActive + this.#activeNow()) / 2;
+    firstTokens.ended(index, this.row, ms / 1000 / (tokens - 1), requests, unixMs());
+  }
+
+  /** Requests at its target, with its own. */
+  #activeNow(): number {
+    return Math.max(1, this.#context.table.active(this.row));
+  }
+
+  /** The prompt's tokens are worked off: its first token came, if `isSeen`, or its whole answer; or it ended without. */
+  endPrefill(isSeen: boolean, isWhole = true): void {
     if (this.#lateId !== 0) {
       if (isSeen) this.#context.late?.answered(this.#lateId);
       else this.#context.late?.over(this.#lateId);
       this.#lateId = 0;
     }
     if (this.#tokens === 0) return;
+    if (isSeen) this.#noteFirst(isWhole);
     this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
     this.#tokens = 0;
   }

@@ -1,6 +1,7 @@
 /** What everything in one worker shares: made at its start, changed only by its own thread. */
 import type { RateLimit } from "../flow/rate-limit.ts";
 import type { WorkerCounters } from "../obs/worker-counters.ts";
+import type { FirstTokens } from "../score/first-tokens.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { ApiConfig } from "../wire/api-access.ts";
@@ -30,6 +31,8 @@ export interface WorkerContext {
   allowRegister: boolean;
   readonly routes: Routes;
   readonly table: ScoreTable;
+  /** Where first tokens are noted, for rates to be learnt from. */
+  readonly firstTokens: FirstTokens;
   /** The last choices. */
   readonly decisions: Decisions;
   readonly picker: Picker;

@@ -20,6 +20,7 @@ import type { ListenAddress, Listeners } from "../net/listen.ts";
 import type { TlsClientOptions, TlsIdentities } from "../net/tls-streams.ts";
 import type { LateFigures } from "../obs/late-metrics.ts";
 import type { WorkerStats } from "../obs/worker-stats.ts";
+import { FirstTokens } from "../score/first-tokens.ts";
 import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Grant, Want } from "../policy/want.ts";
@@ -47,6 +48,8 @@ export interface CrewOptions {
   /** With `indexesFor(workers)` workers, as the statistics. */
   readonly table: ScoreTable;
   readonly stats: WorkerStats;
+  /** Where workers note first tokens; absent: nobody learns from them. */
+  readonly firstTokens?: FirstTokens;
   /** Absent: nothing is known of what targets have cached. */
   readonly prefixes?: PrefixRows | null;
   /** What is recorded of requests, and who takes the batches of finished spans; absent: nothing is. */
@@ -122,6 +125,7 @@ export class Crew {
   readonly #inquiries = new Inquiries();
   readonly #flow: FlowConfig;
   readonly #late: LateService;
+  readonly #firstTokens: FirstTokens;
   /** The lowest last. */
   readonly #freeIndexes: number[];
   readonly #events: ThreadEvents;
@@ -145,6 +149,7 @@ export class Crew {
     this.#listeners = listeners;
     this.#settings = only(options.settings);
     this.#flow = liveCopy(options.settings.flow);
+    this.#firstTokens = options.firstTokens ?? FirstTokens.create(options.table);
     this.#late = new LateService(this.#flow, options.table, options.prefixes?.index ?? null, (index, bound) => {
       for (const thread of this.#threads) if (thread.index === index) thread.send({ kind: "late-bound", bound });
     });
@@ -371,8 +376,9 @@ export class Crew {
       index,
       table: table.buffer,
       stats: stats.buffer,
+      firstTokens: this.#firstTokens.buffer,
       late: this.#late.waiting,
-      prefixes: prefixes === null ? null : { index: prefixes.index.buffer, missWeight: prefixes.missWeight },
+      prefixes: prefixes?.start() ?? null,
       fds: this.#descriptorsOf(seat),
       host: listen.host,
       port: this.port,

@@ -9,7 +9,6 @@ import { unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import type { HeldFor } from "./late-news.ts";
 import type { Urgency } from "../score/pick.ts";
-import type { PromptBlocks } from "./prefixes.ts";
 import type { Held } from "./reshape.ts";
 import { sessionOf } from "./sessions.ts";
 import { fieldValue } from "../wire/field-search.ts";
@@ -23,7 +22,7 @@ interface Drawn extends Held {
 
 export class Draw {
   readonly #context: WorkerContext;
-  #prompt: PromptBlocks | null = null;
+  #prompt: PromptPrefix | null = null;
   /** The model that its blocks were reckoned for; -1: they were not yet. */
   #model = -1;
   /** Tokens of its prompt that the target is believed to have cached. */
@@ -43,7 +42,7 @@ export class Draw {
 
   /** The beginning of its prompt, as of the last question; null: it has none. */
   get prefix(): PromptPrefix | null {
-    return this.#prompt === null ? null : (this.#context.prefixes?.questionOf(this.#prompt) ?? null);
+    return this.#prompt;
   }
 
   /** The next choice is for this request. */
@@ -56,7 +55,7 @@ export class Draw {
     if (prefixes === null) return;
     if (this.#model !== request.model) {
       this.#model = request.model;
-      this.#prompt = prefixes.blocksOf(request, parts, routes.modelName(request.model));
+      this.#prompt = prefixes.prefixOf(request, parts, request.model, routes.modelName(request.model));
     }
     prefixes.ask(pick, this.#prompt);
   }
@@ -69,7 +68,7 @@ export class Draw {
       this.#model = model;
       const span = end - start < PREFIX_BLOCK_BYTES ? null : promptIn(bytes, start, end);
       const name = routes.modelName(model);
-      this.#prompt = span === null ? null : prefixes.blocksOfText(bytes, span.start, span.end, name);
+      this.#prompt = span === null ? null : prefixes.prefixOfText(bytes, span.start, span.end, name);
     }
     prefixes.ask(pick, this.#prompt);
   }

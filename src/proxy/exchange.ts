@@ -733,7 +733,7 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
   #firstToken(attempt: Attempt): void {
     const now = nowMs();
     this.span?.mark(SPAN_EVENT.firstToken, now);
-    attempt.endPrefill(this.#answer.status < 400);
+    attempt.endPrefill(this.#answer.status < 400, !this.#answer.eventStream && !this.#isByLines);
     if (this.#answer.status < 429) this.#observe(attempt, "success");
     if (this.#answer.status < 400) {
       this.#context.counters.firstToken(this.model, now - this.#startedMs);
@@ -951,12 +951,11 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     // Whoever did not wait for the first token has seen that it takes longer.
     const isInVain = flow?.isHedging === true && this.#first.active && !this.#answer.hasBegun;
     if (isInVain) flow.hedge.observe(nowMs() - this.#first.sentMs, nowMs());
+    if (clean && this.#answer.eventStream) this.#answering?.noteEnd(this.#meter.completionTokens, this.#tokenMs);
     if (this.#first.active) this.#leave(this.#first, clean);
     if (this.#second?.active === true) this.#leave(this.#second, clean);
-    if (flow !== null) {
-      if (this.heapIndex >= 0) dispatch.unhedge(this);
-      if (this.#waiter !== null) dispatch.leave(flow, this.#waiter);
-    }
+    if (flow !== null && this.heapIndex >= 0) dispatch.unhedge(this);
+    if (flow !== null && this.#waiter !== null) dispatch.leave(flow, this.#waiter);
     counters.request(this.model, status, nowMs() - this.#startedMs);
     const { promptTokens, completionTokens } = this.#meter;
     this.#draw.told(this.#meter);

@@ -8,7 +8,7 @@ import type { HeaderBlock } from "../wire/header-block.ts";
 import { H2_ERROR } from "../wire/http2-frames.ts";
 import type { Http2Stream, StreamOwner } from "../wire/http2-stream.ts";
 import { Choice } from "./choice.ts";
-import { nowMs } from "./clock.ts";
+import { nowMs, unixMs } from "./clock.ts";
 import type { WorkerContext } from "./context.ts";
 import { headBytes } from "./grpc-heads.ts";
 import type { Http2Upstream } from "./http2-upstream.ts";
@@ -34,6 +34,8 @@ export class GrpcAttempt {
   #stream: Http2Stream | null = null;
   /** The claim's tokens, until the first message; the claim itself, until the end. */
   #tokens: number;
+  /** Of all prompts that were sent to the target, with this one. */
+  readonly #sentTokens: number;
   readonly #contextTokens: number;
   #isClaimed = true;
   /** The number by which the desk waits for its first message; 0: it doesn't. */
@@ -64,6 +66,7 @@ export class GrpcAttempt {
     this.target = target;
     this.#way = way;
     this.#tokens = tokens;
+    this.#sentTokens = context.firstTokens.sent(row, tokens);
   }
 
   /** Claims a row of the model, or takes a `place`; or answers why there is none (ALL_FULL, NO_TARGET, HELD). */
@@ -169,9 +172,25 @@ export class GrpcAttempt {
       this.#lateId = 0;
     }
     if (this.#tokens === 0) return false;
+    if (isSeen) this.#noteFirst();
     this.#context.table.endPrefill(this.#context.index, this.row, this.#tokens);
     this.#tokens = 0;
     return true;
+  }
+
+  /** Whether messages are to follow isn't known: it may be all of the answer. */
+  #noteFirst(): void {
+    const { firstTokens, index } = this.#context;
+    const firstMs = unixMs();
+    firstTokens.first(
+      index,
+      this.row,
+      this.#tokens,
+      this.#sentTokens,
+      firstMs - (nowMs() - this.sentMs),
+      firstMs,
+      true,
+    );
   }
 
   /** A head or trailers came that tell of the target's load; `isOver`: it has said all. */

@@ -102,12 +102,11 @@ export class Pairing {
 
   /** The decode target's place first: what the scan tells last is of the prompt, and is remembered. */
   #claim(choice: Choice<UpstreamConnection>, { transfer, prefill, decode }: Pair, wanted: Wanted): number {
-    const { tokens, excluded } = wanted;
+    const { tokens, excluded, isRetry } = wanted;
     const context = this.#context;
-    // As a retry: a pair is not held for the desk, which knows no pairs.
-    const row = choice.make(context, decode, 1, excluded, true);
+    const row = choice.make(context, decode, 1, excluded, isRetry);
     if (row < 0) return row;
-    const own = prefills.make(context, prefill, tokens, excluded, true);
+    const own = prefills.make(context, prefill, tokens, excluded, isRetry);
     const { target, way, contextTokens } = prefills;
     if (own >= 0 && target !== null && way !== null) {
       this.prefill = { transfer, model: prefill, row: own, target, way, tokens: prefills.tokens, contextTokens };

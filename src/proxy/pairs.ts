@@ -18,7 +18,7 @@ export function poolOf({ transfer, part }: SplitRole): string {
   return `${transfer}.${part}`;
 }
 
-/** By the number of the model itself, for each of which some target has a role. */
+/** By the number of the model itself, and none by those of its pools, for each of which some target has a role. */
 export function pairsOf({ models }: Pick<RouteSnapshot, "models">): ReadonlyMap<number, Pairs> {
   const pools = new Map<string, Map<string, number>>();
   for (const { id, name, pool } of models) {
@@ -36,6 +36,7 @@ export function pairsOf({ models }: Pick<RouteSnapshot, "models">): ReadonlyMap<
       return prefill === undefined || decode === undefined ? [] : [{ transfer, prefill, decode }];
     });
     found.set(id, pairs);
+    for (const part of own.values()) found.set(part, []);
   }
   return found;
 }

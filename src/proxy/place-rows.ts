@@ -7,6 +7,7 @@ import type { Eligibility } from "./eligibility.ts";
 import type { PlaceLoads } from "./place-loads.ts";
 import type { Place } from "./places.ts";
 import { isServed, rowSample } from "./row-sample.ts";
+import type { RowLearning } from "./row-learning.ts";
 import type { Warmth } from "./warmth.ts";
 
 export class PlaceRows {
@@ -15,6 +16,7 @@ export class PlaceRows {
   readonly #loads: PlaceLoads;
   readonly #eligibility: Eligibility;
   readonly #warmth: Warmth | null;
+  readonly #learning: RowLearning | null;
   readonly #coldStarts: ColdStarts;
   /** The newest snapshot that every worker routes by. */
   routed = -1;
@@ -25,12 +27,14 @@ export class PlaceRows {
     loads: PlaceLoads,
     eligibility: Eligibility,
     warmth: Warmth | null,
+    learning: RowLearning | null,
   ) {
     this.#writer = writer;
     this.#config = config;
     this.#loads = loads;
     this.#eligibility = eligibility;
     this.#warmth = warmth;
+    this.#learning = learning;
     this.#coldStarts = new ColdStarts(config);
   }
 
@@ -48,7 +52,9 @@ export class PlaceRows {
     place.loadSeconds = this.#coldStarts.seconds({ place, target }, ready ? sample : null, requests, nowMs);
     const { loadSeconds } = place;
     const isAway = away === "prefer";
-    const values = rowValues(sample, { ...context, ready, isAway, coldSeconds, loadSeconds }, this.#config);
+    const learntSecondsPerPrefillToken = this.#learning?.secondsPerPrefillToken(place, target, sample);
+    const known = { ...context, ready, isAway, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
+    const values = rowValues(sample, known, this.#config);
     this.#writer.write(place.row, values, { ...sides, coldSeconds, isAway: isAway ? 1 : 0 });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.write(moved.place, moved.target, nowMs);
@@ -58,6 +64,7 @@ export class PlaceRows {
   close(place: Place): void {
     this.#warmth?.forget(place.route.model, place.row);
     this.#coldStarts.forget(place);
+    this.#learning?.drop(place.row);
     this.#writer.write(place.row, rowValues(null, UNROUTABLE, this.#config));
   }
 }

@@ -25,6 +25,7 @@ import { type LoadMark, type Others, PlaceLoads } from "./place-loads.ts";
 import type { RowReport } from "./load-reports.ts";
 import { kinOf, tellsIfAsked } from "./row-sample.ts";
 import type { RouteModel, RouteSnapshot } from "./protocol.ts";
+import type { RowLearning } from "./row-learning.ts";
 import { type NumberedCounts, ServedModels } from "./served-models.ts";
 import { revisionPool } from "./splits.ts";
 import type { Warmth } from "./warmth.ts";
@@ -43,20 +44,21 @@ export class Placement {
   /** Targets with a model that found no room in the table. */
   readonly #homeless = new Set<string>();
 
-  /** Without `warmth` a new target takes its whole share at once. */
+  /** Without `warmth` a new target takes its whole share at once; without `learning` rates are what is told of them. */
   constructor(
     table: ScoreTable,
     stats: NumberedCounts,
     config: CostConfig,
     others: Others = () => NO_LOAD,
     warmth: Warmth | null = null,
+    learning: RowLearning | null = null,
   ) {
     this.#table = table;
     this.#stats = stats;
     this.#writer = new TableWriter(table);
     this.#models = new ServedModels(this.#writer, (model) => stats.resetModel(model));
     this.#loads = new PlaceLoads(table, others);
-    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth);
+    this.#rows = new PlaceRows(this.#writer, config, this.#loads, this.#eligibility, warmth, learning);
   }
 
   /** Targets that have no row for some model, since the table is full. */

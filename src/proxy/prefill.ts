@@ -50,6 +50,8 @@ export class Prefill implements UpstreamUser {
   #request: Held | null = null;
   #bytes: Uint8Array | null = null;
   #sentMs = 0;
+  /** Of all prompts that were sent to the target, with this one. */
+  #sentTokens = 0;
   #status = 0;
   #isTold = false;
   readonly #answer: Buffer[] = [];
@@ -79,6 +81,7 @@ export class Prefill implements UpstreamUser {
     this.#request = request;
     this.#bytes = made.bytes;
     this.#sentMs = nowMs();
+    this.#sentTokens = this.#context.firstTokens.sent(this.place.row, this.#tokens);
     upstream.begin(this);
     if (upstream.open) this.upstreamOpened();
     if (!isSglang || this.#upstream === null) return;
@@ -159,6 +162,7 @@ export class Prefill implements UpstreamUser {
     this.#isTold = true;
     this.#context.dispatch.observe(model, row, "success", this.#sentMs);
     this.#context.strategies.observe(model, row, nowMs() - this.#sentMs);
+    if (status < 400) this.#noteFirst();
     this.end(true);
     if (this.place.transfer === "sglang") return;
     const made = this.#request === null ? null : vllmDecodeOf(this.#request, params);
@@ -167,6 +171,15 @@ export class Prefill implements UpstreamUser {
       return;
     }
     this.#ready(made);
+  }
+
+  /** What is asked of it is one token. SGLang's answers when the cache has gone to the other one too. */
+  #noteFirst(): void {
+    const { firstTokens, index } = this.#context;
+    const firstMs = unixMs();
+    const sentMs = firstMs - (nowMs() - this.#sentMs);
+    const isWhole = this.place.transfer === "sglang";
+    firstTokens.first(index, this.place.row, this.#tokens, this.#sentTokens, sentMs, firstMs, isWhole);
   }
 
   upstreamFailed(kind: UpstreamErrorKind, detail: string): void {

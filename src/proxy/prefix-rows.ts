@@ -9,16 +9,21 @@ import { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { PrefixConfig } from "../score/prefix-settings.ts";
 import type { PrefixWork } from "../score/prefix-work.ts";
 import type { HeardPrefix } from "../signal/prefix-news.ts";
+import { ExactBlocks, MAIN } from "./exact-blocks.ts";
 import type { PlaceInUse } from "./places.ts";
 import { unpackNotes } from "./prefix-notes.ts";
+import type { PrefixStart } from "./prefixes.ts";
 import { sampleOf } from "./row-sample.ts";
 import type { NumberedCounts } from "./served-models.ts";
 
 /** A prompt went to the place of that key: its hashes, of which the last `fresh` are new there. */
 export type TellPrefix = (key: number, hashes: Int32Array, fresh: number) => void;
 
-/** Claims entries in the main thread's name: no worker has that number. */
-const MAIN = 65_535;
+/** As the score table has. */
+export interface PrefixSizes {
+  readonly rowsMax: number;
+  readonly modelsMax: number;
+}
 
 export class PrefixRows {
   readonly index: PrefixIndex;
@@ -29,20 +34,47 @@ export class PrefixRows {
   readonly #work: PrefixWork;
   /** By row, the key by which routers speak of its place; and the way back. */
   readonly #keys = new Map<number, number>();
+  readonly #capacities = new Map<number, number>();
   readonly #rows = new Map<number, number>();
   #tell: TellPrefix | null = null;
+  /** What engines tell of their caches, in the index. */
+  readonly exact: ExactBlocks;
 
-  private constructor(config: PrefixConfig, rowsMax: number, bytesPerToken: () => number) {
+  private constructor(config: PrefixConfig, { rowsMax, modelsMax }: PrefixSizes, bytesPerToken: () => number) {
     this.index = PrefixIndex.create(config.indexBytes, rowsMax);
     this.missWeight = config.missWeight;
     this.#capacityTokens = config.capacityTokens;
     this.#bytesPerToken = bytesPerToken;
     this.#work = openPrefixWork(new PrefixLookup(this.index));
+    this.exact = new ExactBlocks(this.index, modelsMax, (row) => this.#reset(row));
   }
 
-  /** Null where it is turned off. `rowsMax` as the score table has. */
-  static create(config: PrefixConfig, rowsMax: number, bytesPerToken: () => number): PrefixRows | null {
-    return config.enabled ? new PrefixRows(config, rowsMax, bytesPerToken) : null;
+  /** Null where it is turned off. */
+  static create(config: PrefixConfig, sizes: PrefixSizes, bytesPerToken: () => number): PrefixRows | null {
+    return config.enabled ? new PrefixRows(config, sizes, bytesPerToken) : null;
+  }
+
+  // ---- for metrics
+
+  get entries(): number {
+    return this.index.entries;
+  }
+
+  get entriesMax(): number {
+    return this.index.entriesMax;
+  }
+
+  get evictions(): number {
+    return this.index.evictions;
+  }
+
+  get followed(): number {
+    return this.exact.engines;
+  }
+
+  /** What a worker needs of it. */
+  start(): PrefixStart {
+    return { index: this.index.buffer, sizes: this.exact.sizes, missWeight: this.missWeight };
   }
 
   /** Counts that begin anew with a row, and with them what it holds. */
@@ -52,19 +84,28 @@ export class PrefixRows {
       resetRow: (row, key) => {
         counts.resetRow(row, key);
         this.#name(row, key);
-        this.index.reset(row, this.#capacityTokens, this.#bytesPerToken());
+        this.#capacities.delete(row);
+        this.#reset(row);
       },
     };
   }
 
   /** Takes capacities from the newest samples. */
-  refresh(places: Iterable<PlaceInUse>, target: (id: string) => Target | undefined): void {
+  refresh(all: Iterable<PlaceInUse>, target: (id: string) => Target | undefined): void {
+    const places = [...all];
     for (const place of places) {
       const of = target(place.target);
       const told = of === undefined ? undefined : sampleOf(of, place.model)?.kvCapacityTokens;
       const tokens = told !== undefined && told > 0 ? told : this.#capacityTokens;
+      this.#capacities.set(place.row, tokens);
       this.index.setCapacity(place.row, tokens, this.#bytesPerToken());
     }
+    this.exact.refresh(places, target);
+  }
+
+  /** What the row held is forgotten. */
+  #reset(row: number): void {
+    this.index.reset(row, this.#capacities.get(row) ?? this.#capacityTokens, this.#bytesPerToken());
   }
 
   /** What workers note goes there too, while `index.peers` says that somebody hears it. */

@@ -6,12 +6,16 @@
  * before; two clients that write the same messages with other blanks or keys in another order do not match. Of a body
  * that is longer than what is held before a target is chosen, the part that is here counts.
  *
+ * A prompt of token ids for a model whose engines tell of their caches (exact-blocks.ts) is cut as those cut it, and finds
+ * what they told. Elsewhere ids are text.
+ *
  * Of a call of gRPC it is the longest text of its first message (wire/proto-prompt.ts), as much of it as is here.
  *
  * Limits: the first 512 blocks; bodies in chunks count when they are whole, and compressed messages do not.
  */
 import { openPrefixWork } from "../native.ts";
 import type { PromptPrefix } from "../flow/fair-order.ts";
+import { ROOT, rootKey } from "../kv/block-key.ts";
 import { PickRequest } from "../score/pick.ts";
 import { PrefixIndex } from "../score/prefix-index.ts";
 import { PREFIX_BLOCK_BYTES, PREFIX_BLOCKS_MAX } from "../score/prefix-layout.ts";
@@ -19,22 +23,18 @@ import { PrefixLookup } from "../score/prefix-lookup.ts";
 import { seedChain } from "../score/prefix-hash.ts";
 import type { PrefixWork } from "../score/prefix-work.ts";
 import { PART_COUNT, type PromptParts } from "../wire/prompt-parts.ts";
+import { readTokenIds } from "../wire/token-ids.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import type { ProxyConfig } from "./settings.ts";
-import { type Held, plainBody } from "./reshape.ts";
+import { type Held, type PlainBody, plainBody } from "./reshape.ts";
+import { ADAPTER, chainTokens, strideOf, tokensMax } from "./token-chain.ts";
 
 /** What a worker is given for it. */
 export interface PrefixStart {
   readonly index: SharedArrayBuffer;
+  /** By model, the blocks of its prompts of token ids (exact-blocks.ts). */
+  readonly sizes: SharedArrayBuffer;
   readonly missWeight: number;
-}
-
-/** The blocks of one prompt, kept for a request's further attempts. */
-export interface PromptBlocks {
-  readonly chain: Int32Array;
-  readonly blocks: number;
-  /** Bytes by which they are short of whole blocks. */
-  readonly bytesLess: number;
 }
 
 const encoder = new TextEncoder();
@@ -58,21 +58,27 @@ export class Prefixes {
   readonly #config: ProxyConfig;
   readonly #notes: PrefixNotes;
   readonly #scratch = new Int32Array((PREFIX_BLOCKS_MAX + 1) * 2);
+  readonly #sizes: Int32Array;
+  #ids = new Uint32Array(0);
 
-  constructor({ index, missWeight }: PrefixStart, config: ProxyConfig, notes: PrefixNotes) {
+  constructor({ index, sizes, missWeight }: PrefixStart, config: ProxyConfig, notes: PrefixNotes) {
     this.lookup = new PrefixLookup(PrefixIndex.attach(index));
     this.#work = openPrefixWork(this.lookup);
     this.#missWeight = missWeight;
     this.#config = config;
+    this.#sizes = new Int32Array(sizes);
     this.#notes = notes;
   }
 
-  /** Of a request for the model of that name; null: it has none. */
-  blocksOf(request: Held, parts: PromptParts, model: string): PromptBlocks | null {
+  /** Of a request for the model of that number and name, kept for its further attempts; null: it has none. */
+  prefixOf(request: Held, parts: PromptParts, model: number, name: string): PromptPrefix | null {
     if (parts.bytes < PREFIX_BLOCK_BYTES || (request.contentLength < 0 && !request.isComplete)) return null;
     const { bytes, start, end } = plainBody(request);
     const chain = this.#scratch;
-    seedChain(chain, encoder.encode(model));
+    seedChain(chain, encoder.encode(name));
+    const size = Atomics.load(this.#sizes, model);
+    const ofIds = size === 0 ? null : this.#prefixOfIds({ bytes, start, end }, parts, size, name);
+    if (ofIds !== null) return ofIds.blocks === 0 ? null : ofIds;
     let blocks = 0;
     let bytesLess = 0;
     let last = PART_COUNT - 1;
@@ -86,30 +92,57 @@ export class Prefixes {
       const rest = Math.max(0, to - from) % PREFIX_BLOCK_BYTES;
       if (!isLast && rest > 0) bytesLess += PREFIX_BLOCK_BYTES - rest;
     }
-    return blocks === 0 ? null : { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess };
+    return blocks === 0 ? null : this.#prefixOfText(blocks, bytesLess);
   }
 
   /** Of a prompt that is bytes [start, end); null: it is too short. */
-  blocksOfText(bytes: Uint8Array, start: number, end: number, model: string): PromptBlocks | null {
+  prefixOfText(bytes: Uint8Array, start: number, end: number, name: string): PromptPrefix | null {
     if (end - start < PREFIX_BLOCK_BYTES) return null;
     const chain = this.#scratch;
-    seedChain(chain, encoder.encode(model));
-    const blocks = this.#work.hash(bytes, start, end, chain, 0, PREFIX_BLOCKS_MAX, false);
-    return { chain: chain.slice(0, (blocks + 1) * 2), blocks, bytesLess: 0 };
+    seedChain(chain, encoder.encode(name));
+    return this.#prefixOfText(this.#work.hash(bytes, start, end, chain, 0, PREFIX_BLOCKS_MAX, false), 0);
   }
 
-  /** What is asked of the index about the prompt. */
-  questionOf({ chain, blocks, bytesLess }: PromptBlocks): PromptPrefix {
+  /** Of the scratch's chain. */
+  #prefixOfText(blocks: number, bytesLess: number): PromptPrefix {
     const { bytesPerToken } = this.#config;
     const tokensPerBlock = PREFIX_BLOCK_BYTES / bytesPerToken;
+    const chain = this.#scratch.slice(0, (blocks + 1) * 2);
     return { chain, blocks, tokensPerBlock, tokensLess: bytesLess / bytesPerToken };
   }
 
+  /** As engines cut it; null: it is no prompt of token ids. */
+  #prefixOfIds(
+    { bytes, start, end }: PlainBody,
+    parts: PromptParts,
+    marked: number,
+    name: string,
+  ): PromptPrefix | null {
+    const last = PART_COUNT - 1;
+    const to = start + parts.ends[last]!;
+    if (parts.starts[0]! >= 0 || parts.starts[1]! >= 0 || parts.starts[last]! < 0 || to <= start || to > end)
+      return null;
+    const size = marked & ~ADAPTER;
+    const max = tokensMax(size);
+    const from = start + parts.starts[last]!;
+    // An id and its comma are two bytes at least.
+    const room = Math.min(max, Math.ceil(parts.bytes / 2));
+    if (this.#ids.length < room) this.#ids = new Uint32Array(Math.max(room, Math.min(max, this.#ids.length * 2)));
+    const count = readTokenIds(bytes, from, to, this.#ids);
+    if (count < 0) return null;
+    const root = marked === size ? ROOT : rootKey(name);
+    const blocks = chainTokens(this.#ids, Math.min(count, max), size, root, this.#scratch);
+    // Elsewhere tokens are reckoned by bytes, and the whole prompt is.
+    const reckoned = parts.bytes / this.#config.bytesPerToken / Math.max(1, count);
+    const chain = this.#scratch.slice(0, (blocks + 1) * 2);
+    return { chain, blocks, tokensPerBlock: strideOf(size) * size * reckoned, tokensLess: 0 };
+  }
+
   /** The next picks are for this prompt. */
-  ask(pick: PickRequest, prompt: PromptBlocks | null): void {
+  ask(pick: PickRequest, prompt: PromptPrefix | null): void {
     pick.cachedTokens = 0;
     if (prompt === null) return;
-    const { chain, blocks, tokensPerBlock, tokensLess } = this.questionOf(prompt);
+    const { chain, blocks, tokensPerBlock, tokensLess } = prompt;
     this.lookup.ask(chain, blocks, tokensPerBlock, tokensLess);
     pick.missWeight = this.#missWeight;
   }
@@ -120,7 +153,7 @@ export class Prefixes {
   }
 
   /** The prompt goes to the row. */
-  note(worker: number, row: number, prompt: PromptBlocks): void {
+  note(worker: number, row: number, prompt: PromptPrefix): void {
     const { chain, blocks } = prompt;
     const fresh = this.#work.note(worker, row, chain, blocks);
     const { index } = this.lookup;

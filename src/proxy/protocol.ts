@@ -78,6 +78,8 @@ export interface WorkerStart {
   readonly index: number;
   readonly table: SharedArrayBuffer;
   readonly stats: SharedArrayBuffer;
+  /** Where first tokens are noted (score/first-tokens.ts). */
+  readonly firstTokens: SharedArrayBuffer;
   /** How many requests wait at the late desk, int32 by model. */
   readonly late: SharedArrayBuffer;
   /** Null: nothing is known of what targets have cached. */

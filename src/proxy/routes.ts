@@ -175,7 +175,10 @@ export class Routes {
     return { names: entries.map(([name]) => name), listing: listingOf(entries.map(([, entry]) => entry)) };
   }
 
-  /** How a model's requests may be shared out between targets of two kinds; undefined: none of its targets has a role. */
+  /**
+   * How a model's requests may be shared out between targets of two kinds; of such a kind itself: not at all. Undefined:
+   * none of its targets has a role.
+   */
   pairsOf(model: number): Pairs | undefined {
     return this.#pairs.get(model);
   }

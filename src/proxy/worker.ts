@@ -15,6 +15,7 @@ import { Dialer } from "../net/dialer.ts";
 import { alarmsOf } from "../net/stream.ts";
 import { openPicker } from "../native.ts";
 import { WorkerStats } from "../obs/worker-stats.ts";
+import { FirstTokens } from "../score/first-tokens.ts";
 import { ScoreTable } from "../score/table.ts";
 import { Accepting } from "./accepting.ts";
 import { clientHandlers } from "./client.ts";
@@ -89,6 +90,7 @@ function start(options: WorkerStart): RunningWorker {
     allowRegister: settings.allowRegister,
     routes,
     table,
+    firstTokens: FirstTokens.attach(options.firstTokens, table),
     decisions: new Decisions(table),
     ...openChoosing(options.prefixes, notes, {
       index,

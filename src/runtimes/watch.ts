@@ -25,7 +25,7 @@
  * there are no metrics, its models are looked at instead. It is asked at beats, which are the same for all watches that go
  * by one clock: what comes together costs its reader less than half of what it costs one by one. Metrics that can't be read make it no less ready: its figures are
  * not known then. The pause after an answer is at least four times what it took, so a server that is slow to tell is asked
- * less (up to 10 s apart). A look that its version does not have is tried again every five minutes.
+ * less (up to 10 s apart). A look that its version does not have is tried again every five minutes, details every half an hour.
  */
 import { assert } from "../base/assert.ts";
 import type { Adapter, Answer, Feed, FeedNews, Look, LookRole, Proof, Read } from "./adapter.ts";
@@ -58,6 +58,8 @@ export interface WatchTake {
 const HEALTH_EVERY_MS = 60_000;
 const DETAIL_EVERY_MS = 240_000;
 const ABSENT_EVERY_MS = 300_000;
+/** Nothing depends on details, and each try is a look at the list of models less. */
+const NO_DETAIL_EVERY_MS = 1_800_000;
 /** One that is foreign, or wants a key. */
 const ELSEWHERE_EVERY_MS = 5000;
 const CONNECT_EVERY_MS = 500;
@@ -475,7 +477,7 @@ export class Watch {
   /** This server does not have it. One that has none of what is needed is looked at again soon. */
   #miss(watched: Watched, nowMs: number): void {
     watched.words = "";
-    watched.dueAtMs = nowMs + ABSENT_EVERY_MS;
+    watched.dueAtMs = nowMs + (watched.look.role === "detail" ? NO_DETAIL_EVERY_MS : ABSENT_EVERY_MS);
     // Others may be what is looked at each interval now.
     this.#dueBy(nowMs + this.#config.intervalMs, this.#mainLooks());
     if (!this.#needed.every(({ isAbsent }) => isAbsent)) return;

@@ -252,9 +252,13 @@ function loadOf(sample: ModelSample, context: RowContext, config: CostConfig): L
  * and far more in a small batch. From below it is bounded by the arithmetic of one token, 1 / prefill rate.
  */
 function secondsPerActive(sample: ModelSample | null, prefillRate: number, config: CostConfig): number {
+  return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, stepSecondsPerActive(sample, config));
+}
+
+/** What a running request adds to a step at most, before anything is learnt. */
+export function stepSecondsPerActive(sample: ModelSample | null, config: CostConfig): number {
   const decodeRate = rate(sample?.decodeTokensPerSecond);
-  const token = decodeRate === undefined ? Infinity : 1 / decodeRate;
-  return STEPS_TO_FIRST_TOKEN * Math.max(1 / prefillRate, Math.min(token, config.stepSecondsPerActive));
+  return Math.min(decodeRate === undefined ? Infinity : 1 / decodeRate, config.stepSecondsPerActive);
 }
 
 /** Output tokens a second when all slots are taken. A batch less than half full can only tell that it is not less. */

@@ -40,6 +40,8 @@ import {
   WAYS,
 } from "./prefix-layout.ts";
 
+const LIFE_MASK = 15;
+
 export class PrefixIndex {
   readonly buffer: SharedArrayBuffer;
   readonly words: Int32Array;
@@ -86,19 +88,13 @@ export class PrefixIndex {
     Atomics.store(this.words, at + PREFIX_ROW.life, (life % LIVES) + 1);
   }
 
-  /**
-   * How much the row's cache holds, which is told when the row has been in use for a while. Its volume becomes as many of
-   * the new steps, so that what was noted so many steps ago still was.
-   */
+  /** How much the row's cache holds. Its volume becomes as many of the new steps: what was noted so long ago still was. */
   setCapacity(row: number, capacityTokens: number, bytesPerToken: number): void {
     const at = this.#row(row);
     const unit = unitOf(capacityTokens, bytesPerToken);
     if (Atomics.load(this.words, at + PREFIX_ROW.unit) === unit) return;
     const volume = Atomics.load(this.words, at + PREFIX_ROW.stamp) * unit;
-    if (volume >= 2 ** 32) {
-      this.reset(row, capacityTokens, bytesPerToken);
-      return;
-    }
+    if (volume >= 2 ** 32) return this.reset(row, capacityTokens, bytesPerToken);
     Atomics.store(this.words, at + PREFIX_ROW.volume, volume | 0);
     Atomics.store(this.words, at + PREFIX_ROW.unit, unit);
   }
@@ -157,6 +153,36 @@ export class PrefixIndex {
     const unit = Math.max(1, Atomics.load(words, at + PREFIX_ROW.unit));
     Atomics.store(words, at + PREFIX_ROW.stamp, Math.floor(volume / unit) & STAMP_MASK);
     return fresh;
+  }
+
+  /** The row is told to hold the block, which takes none of its volume: it was noted when it was computed. */
+  put(worker: number, row: number, lo: number, hi: number): void {
+    const { words } = this;
+    const at = this.#row(row);
+    const life = Atomics.load(words, at + PREFIX_ROW.life);
+    if (life === 0) return;
+    const holder = (row << ROW_SHIFT) | (life << LIFE_SHIFT) | Atomics.load(words, at + PREFIX_ROW.stamp);
+    this.#noteBlock(worker, lo, hi, holder, Atomics.load(words, PREFIX_HEADER.tick));
+  }
+
+  /** The row is told not to hold the block any more. */
+  drop(row: number, lo: number, hi: number): void {
+    for (const further of [0, 1 + (row % FURTHER_MAX)]) {
+      const at = this.find(furtherLo(lo, further), hi);
+      for (let place = 0; at >= 0 && place < HOLDERS; place += 1) {
+        const word = this.holderWord(at, place);
+        const kept = Atomics.load(this.words, word);
+        if (kept === 0 || kept >>> ROW_SHIFT !== row) continue;
+        // Of no life, and not 0: behind that there may be others. Who noted it meanwhile knows better.
+        Atomics.compareExchange(this.words, word, kept, kept & ~(LIFE_MASK << LIFE_SHIFT));
+        return;
+      }
+    }
+  }
+
+  /** In which step the row is: 16 of them are what its cache holds. */
+  step(row: number): number {
+    return Atomics.load(this.words, this.#row(row) + PREFIX_ROW.stamp);
   }
 
   /** Where the entry of a hash begins: the word of its `hi`; -1 where there is none. */

@@ -176,6 +176,11 @@ export class ScoreTable implements TableShape {
     return Atomics.compareExchange(this.words, word, asked, Math.max(1, nowDeciseconds)) === asked;
   }
 
+  /** Requests at a row, as far as is known: what is in flight, and what others have there. */
+  active(row: number): number {
+    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.activeRequests);
+  }
+
   /** Requests in flight at a row, of all workers; exact on the main thread, which alone changes the offset. */
   inFlight(row: number): number {
     const word = this.#wordOf(row);

@@ -97,11 +97,11 @@ const N_E = 6;
 const N_E_SIGN = 7;
 const N_EXPONENT = 8;
 
-const KEY_BYTES_MAX = 12;
+const KEY_BYTES_MAX = 16;
 const MODEL_KEY = ascii("model");
 const TOOL_KEYS = ["tools", "functions"];
 const SYSTEM_KEYS = ["system", "instructions"];
-const TEXT_KEYS = ["messages", "prompt", "input", "inputs", "contents"];
+const TEXT_KEYS = ["messages", "prompt", "input", "inputs", "contents", "input_ids", "prompt_token_ids"];
 const PART_KEYS = [TOOL_KEYS, SYSTEM_KEYS, TEXT_KEYS];
 const NAMED_KEYS: readonly (readonly [string, number])[] = [
   ["model", KEY_MODEL],

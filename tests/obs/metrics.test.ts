@@ -125,7 +125,7 @@ function aRouter() {
   ];
   const metrics = routerMetrics({
     stats,
-    prefixes: { entries: 5, entriesMax: 8, evictions: 2 },
+    prefixes: { entries: 5, entriesMax: 8, evictions: 2, followed: 3 },
     table: { inFlight: (row) => row + 1, inFlightTokens: (row) => row * 100 },
     placement: {
       places: () => places,

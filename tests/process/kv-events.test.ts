@@ -13,10 +13,10 @@ import { joinMesh } from "../../src/mesh/node-membership.ts";
 import { gossipSettings } from "../../src/mesh/settings.ts";
 import { bareMeta } from "../../src/swim/meta.ts";
 import { swimSettings } from "../../src/swim/settings.ts";
-import { Engine } from "../kv/engine.ts";
+import { Engine, storedEvent } from "../kv/engine.ts";
 import { endFakes, startFake } from "../telemetry/fake-runtime.ts";
 import { batchOf, isZmqMissing, LibzmqEngine } from "../telemetry/libzmq-engine.ts";
-import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
+import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
 const ends: (() => unknown)[] = [];
@@ -136,6 +136,60 @@ function describeNode(at: Started): string {
 const gossipOf = (of: Started): string => String(of.ready["gossip"]);
 
 describe.skipIf(isZmqMissing())("KV cache events, from a publisher to a router", () => {
+  test("draw prompts of token ids to who holds their beginning, until it does not any more", async () => {
+    const fake = await startFake();
+    const other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => Response.json({ choices: [] }) });
+    ends.push(() => other.stop(true));
+    const engine = await publisher(1);
+    const [endpoint, replay] = engine.socket.endpoints;
+    const runtime = `vllm=http://127.0.0.1:${fake.port},kv-events=${endpoint},kv-replay=${replay},kv-topic=kv@`;
+    const router = await bench.router("--upstream", `base-model=http://127.0.0.1:${other.port}`);
+    await agent(FREE, gossipOf(router), runtime);
+    const ids = (seed: number, count: number): number[] =>
+      Array.from({ length: count }, (_, at) => (at * 7919 + seed) % 100_000);
+    const stored = (seed: number) =>
+      storedEvent({
+        hashes: Array.from({ length: 640 }, (_, at) => `${seed}-${at}`),
+        tokens: Uint32Array.from(ids(seed, 10_240)),
+        blockTokens: 16,
+      });
+    engine.socket.do("publish", batchOf([1, 2, 3].map(stored)));
+    await until(async () => (await kvCacheAt(router, "/nodes/gpu-1"))[0]?.blocks === 3 * 640);
+    const metric = async (name: string): Promise<number> => {
+      const text = await fetch(`http://${router.address("metrics")}/telemetry`).then((answer) => answer.text());
+      return Number(
+        text
+          .split("\n")
+          .find((line) => line.startsWith(`${name} `))
+          ?.split(" ")[1],
+      );
+    };
+    await until(async () => (await metric("infermesh_prefix_followed_engines")) === 1);
+    await until(async () => (await metric("infermesh_prefix_index_blocks")) >= (3 * 10_240) / 256);
+    const ask = async (prompt: number[]): Promise<string> => {
+      const answer = await fetch(`http://${router.address("listen")}/v1/chat/completions`, {
+        method: "POST",
+        body: JSON.stringify({ model: "base-model", prompt }),
+      });
+      expect(answer.status).toBe(200);
+      await answer.text();
+      return answer.headers.get("x-infermesh-node") ?? "";
+    };
+    await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 2);
+    for (const seed of [1, 2, 3]) expect(await ask([...ids(seed, 10_240), seed])).toBe("gpu-1");
+    const expected = await metric("infermesh_prefix_expected_tokens_total");
+    expect(expected).toBeGreaterThan((await metric("infermesh_prefix_prompt_tokens_total")) * 0.9);
+
+    // It clears its cache: what was told is not there any more, nor is what was sent.
+    engine.socket.do("publish", batchOf([{ kind: "cleared" }]));
+    await until(async () => (await kvCacheAt(router, "/nodes/gpu-1"))[0]?.blocks === 0);
+    const first = await ask([...ids(1, 10_240), 7]);
+    expect(await metric("infermesh_prefix_expected_tokens_total")).toBe(expected);
+    // And what is sent from then on is believed as ever.
+    expect(await ask([...ids(1, 10_240), 8])).toBe(first);
+    expect(await metric("infermesh_prefix_expected_tokens_total")).toBeGreaterThan(expected + 5000);
+  });
+
   test("are its truth, whatever is lost and whoever starts again", async () => {
     const fake = await startFake();
     const engine = await publisher(1);

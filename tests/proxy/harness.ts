@@ -53,6 +53,7 @@ import { forwardedSettings } from "../../src/wire/forwarded.ts";
 import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
 import { securitySettings } from "../../src/wire/security-headers.ts";
 import { costSettings, rowValues, UNROUTABLE } from "../../src/score/cost.ts";
+import { FirstTokens } from "../../src/score/first-tokens.ts";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import type { Item } from "../../src/policy/item.ts";
@@ -118,6 +119,8 @@ export class Relay {
   readonly stats = WorkerStats.create(SIZES);
   readonly rows: number[] = [];
   readonly table = ScoreTable.create(SIZES);
+  /** What it notes of first tokens. */
+  readonly firstTokens = FirstTokens.create(this.table);
   readonly port: number;
   /** What its shares of quotas ask for. */
   readonly asked: Parameters<Ask>[] = [];
@@ -208,6 +211,7 @@ export class Relay {
       allowRegister: false,
       routes,
       table: this.table,
+      firstTokens: this.firstTokens,
       decisions: new Decisions(this.table),
       ...openChoosing(config.prefixes ?? null, notes, {
         index: 0,

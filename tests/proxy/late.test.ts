@@ -282,7 +282,7 @@ describe("while targets are at work", () => {
 test("a request goes to where its prompt came to be cached while it waited", async () => {
   const index = PrefixIndex.create(1 << 20, 256);
   const [near, home] = [paced(), paced()];
-  const prefixes = { index: index.buffer, missWeight: 2 };
+  const prefixes = { index: index.buffer, sizes: new SharedArrayBuffer(256), missWeight: 2 };
   const flow = { ...FLOW, late: { ...LATE, refreshMs: 1 } };
   const relayed = relay([near.up.port, home.up.port], { flow, prefixes, promptTokensMax: 131_072 });
   for (const row of relayed.rows) index.reset(row, 1e6, 4);
@@ -355,7 +355,7 @@ describe("calls of gRPC", () => {
     const index = PrefixIndex.create(1 << 20, 256);
     const ups = [0, 1, 2].map(() => target((call) => whenWhole(call, () => {})));
     const flow = { ...FLOW, late: { ...LATE, refreshMs: 1 } };
-    const prefixes = { index: index.buffer, missWeight: 2 };
+    const prefixes = { index: index.buffer, sizes: new SharedArrayBuffer(256), missWeight: 2 };
     const relayed = relay(
       ups.map((up) => by("grpc", up.port)),
       { flow, prefixes, promptTokensMax: 131_072 },

@@ -90,6 +90,7 @@ describe("vLLM", () => {
     const ids = [prefill, decode].map(({ seen }) => seen[0]?.headers.get("x-request-id"));
     expect(ids[0]).toBe(ids[1]);
     expect(transfers.taken).toBe(2);
+    for (const row of to.rows) expect([...to.stats.picks(row)]).toEqual([["best", 2]]);
     await settled(to);
   });
 

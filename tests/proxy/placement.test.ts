@@ -285,7 +285,9 @@ test("targets with roles have rows apart, under the model's name; one that chang
   // One half of SGLang's is no pair.
   const idOf = (pool: string) => first.models.find((model) => model.pool === pool)?.id ?? -1;
   const pair = { transfer: "vllm", prefill: idOf("vllm.prefill"), decode: idOf("vllm.decode") };
-  expect([...pairsOf(first)]).toEqual([[whole.id, [pair as Pair]]]);
+  const pairs = pairsOf(first);
+  expect(pairs.get(whole.id)).toEqual([pair as Pair]);
+  expect([pair.prefill, pair.decode].map((pool) => pairs.get(pool))).toEqual([[], []]);
   const rowsBefore = first.rows.map(({ row }) => row);
   targets.set("p", withRole("p", ""));
   const second = sync("p");

@@ -19,7 +19,11 @@ function chainOf(blocks: number, seed: number): Int32Array {
 }
 
 function bed() {
-  const rows = PrefixRows.create({ ...defaultsOf(prefixSettings), indexBytes: 1 << 20 }, 64, () => 4)!;
+  const rows = PrefixRows.create(
+    { ...defaultsOf(prefixSettings), indexBytes: 1 << 20 },
+    { rowsMax: 64, modelsMax: 8 },
+    () => 4,
+  )!;
   const counts = rows.with({ resetModel() {}, resetRow() {} });
   for (const [row, key] of KEYS.entries()) counts.resetRow(row, key);
   const lookup = new PrefixLookup(rows.index);

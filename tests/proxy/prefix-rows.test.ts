@@ -11,7 +11,11 @@ import { TypeScriptPrefixWork } from "../../src/score/prefix-work.ts";
 const ROW = 3;
 
 function bed() {
-  const rows = PrefixRows.create({ ...defaultsOf(prefixSettings), capacityTokens: 1024 }, 64, () => 4);
+  const rows = PrefixRows.create(
+    { ...defaultsOf(prefixSettings), capacityTokens: 1024 },
+    { rowsMax: 64, modelsMax: 8 },
+    () => 4,
+  );
   if (rows === null) throw new Error("it is on by default");
   const lookup = new PrefixLookup(rows.index);
   const work = new TypeScriptPrefixWork(lookup);
@@ -70,5 +74,7 @@ test("a cache holds what its target tells, else what is configured", () => {
 });
 
 test("it can be turned off", () => {
-  expect(PrefixRows.create({ ...defaultsOf(prefixSettings), enabled: false }, 64, () => 4)).toBeNull();
+  expect(
+    PrefixRows.create({ ...defaultsOf(prefixSettings), enabled: false }, { rowsMax: 64, modelsMax: 8 }, () => 4),
+  ).toBeNull();
 });

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { ROOT } from "../../src/kv/block-key.ts";
+import { chainTokens } from "../../src/proxy/token-chain.ts";
+import { seedChain } from "../../src/score/prefix-hash.ts";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { until } from "../process/harness.ts";
 import { Relay, by } from "./harness.ts";
@@ -27,9 +30,10 @@ function bed(targets: number, cached = 0, isOn = true) {
     return server.port ?? 0;
   });
   const index = PrefixIndex.create(1 << 20, 256);
+  const sizes = new Int32Array(new SharedArrayBuffer(256));
   const relay = new Relay(
     ports.map((port) => by("http", port)),
-    isOn ? { prefixes: { index: index.buffer, missWeight: 2 } } : {},
+    isOn ? { prefixes: { index: index.buffer, sizes: sizes.buffer, missWeight: 2 } } : {},
   );
   relays.push(relay);
   for (const row of relay.rows) index.reset(row, 1e6, 4);
@@ -43,7 +47,7 @@ function bed(targets: number, cached = 0, isOn = true) {
     await response.text();
     return response.headers.get("x-infermesh-node") ?? "";
   };
-  return { index, relay, ask };
+  return { index, sizes, relay, ask };
 }
 
 const words = (seed: number, count: number): string =>
@@ -87,6 +91,41 @@ describe("a request is drawn to the target that has the beginning of its prompt"
     expect(await ask({ model: "m", prompt: [...ids, 1, 2, 3] })).toBe(first);
     const text = await ask({ model: "m", prompt: words(4, 600) });
     expect(await ask({ model: "m", prompt: `${words(4, 600)} and more` })).toBe(text);
+  });
+
+  test("prompts of token ids as engines cut them, where those tell of their caches", async () => {
+    const { ask, relay, index, sizes } = bed(6);
+    const ids = Array.from({ length: 1300 }, (_, at) => (at * 7919) % 128_000);
+    sizes.fill(16);
+    const chain = new Int32Array(200);
+    seedChain(chain, Buffer.from("m"));
+    const blocks = chainTokens(Uint32Array.from(ids), 1024, 16, ROOT, chain);
+    expect(blocks).toBe(4);
+    // Told by an engine; and noted nowhere else.
+    for (const row of relay.rows.slice(2, 3)) {
+      for (let block = 1; block <= blocks; block += 1) index.put(9, row, chain[block * 2]!, chain[block * 2 + 1]!);
+    }
+    const home = relay.context.routes.target(relay.rows[2]!)?.node;
+    for (const prompt of [ids, [ids], ids.slice(0, 1100)]) expect(await ask({ model: "m", prompt })).toBe(home!);
+    expect(await ask({ model: "m", prompt: JSON.stringify(ids) })).not.toBe("");
+    const { stats } = relay;
+    expect(stats.count("prefixExpected")).toBeGreaterThan(3 * 1000);
+    // Ids in other fields are a prompt as well.
+    expect(await ask({ model: "m", input_ids: ids })).toBe(home!);
+    expect(await ask({ model: "m", prompt_token_ids: ids })).toBe(home!);
+  });
+
+  test("ids that no engine tells of are drawn to where they were sent", async () => {
+    const { ask, sizes } = bed(6);
+    sizes.fill(16);
+    const ids = Array.from({ length: 1300 }, (_, at) => (at * 7919) % 128_000);
+    const first = await ask({ model: "m", prompt: ids });
+    expect(await ask({ model: "m", prompt: [...ids, 1, 2, 3] })).toBe(first);
+    // Too few for a block, and several prompts, which are text.
+    await ask({ model: "m", prompt: ids.slice(0, 200).map((id) => id + 100_000) });
+    const several = [ids.slice(0, 400), ids.slice(400)];
+    const other = await ask({ model: "m", prompt: several });
+    expect(await ask({ model: "m", prompt: several })).toBe(other);
   });
 
   test("what was believed is held against what targets tell", async () => {

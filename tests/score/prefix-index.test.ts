@@ -123,6 +123,44 @@ describe.each(WAYS)("the prefix index by %s", (kind) => {
     expect(homes(prompt(1, 2))).toEqual([]);
   });
 
+  test("what a row is told to hold is found until it is told otherwise, and takes none of its volume", () => {
+    const { index, note, homes } = bed();
+    index.reset(3, 64_000, 4);
+    index.put(9, 40, 1, -1);
+    const { chain, blocks } = prompt(1, 2, 3);
+    const each = (act: (lo: number, hi: number) => void, from = 1): void => {
+      for (let block = from; block <= blocks; block += 1) act(chain[block * 2]!, chain[block * 2 + 1]!);
+    };
+    each((lo, hi) => index.put(9, 3, lo, hi));
+    expect(homes({ chain, blocks })).toEqual([{ row: 3, tokens: 3 * TOKENS }]);
+    expect(index.blocksOf(3)).toBe(0);
+    each((lo, hi) => index.drop(3, lo, hi), 3);
+    expect(homes({ chain, blocks })).toEqual([{ row: 3, tokens: 2 * TOKENS }]);
+    index.drop(4, chain[2]!, chain[3]!);
+    index.drop(3, 77, -77);
+    note(3, { chain, blocks });
+    expect(homes({ chain, blocks })).toEqual([{ row: 3, tokens: 3 * TOKENS }]);
+    each((lo, hi) => index.drop(3, lo, hi));
+    expect(homes({ chain, blocks })).toEqual([]);
+  });
+
+  test("a row is dropped of a block that many hold, and nobody else is", () => {
+    const { index, homes, lookup } = bed();
+    const { chain, blocks } = prompt(1);
+    for (let row = 0; row < 30; row += 1) {
+      index.reset(row, 64_000, 4);
+      index.put(9, row, chain[2]!, chain[3]!);
+    }
+    const rows = (): number[] => {
+      homes({ chain, blocks });
+      return range(0, 30).filter((row) => lookup.tokensOf(row) > 0);
+    };
+    const before = rows();
+    expect(before.length).toBeGreaterThan(20);
+    for (const row of [2, 7, 19]) index.drop(row, chain[2]!, chain[3]!);
+    expect(rows()).toEqual(before.filter((row) => ![2, 7, 19].includes(row)));
+  });
+
   test("another capacity forgets nothing, and counts from then on", () => {
     const { index, note, homes } = bed();
     index.reset(3, 16 * TOKENS, 4);
