@@ -27,7 +27,7 @@ import type { Registration } from "./fleet/registration.ts";
 import { wholeOf } from "./fleet/part.ts";
 import { isRoutable, onePerNode } from "./fleet/target.ts";
 import { SCHEMA } from "./gen/services.js";
-import type { ExplainRouteRequest, Init, NodeState } from "./gen/services.js";
+import type { ExplainRouteRequest, ForgetRatesRequest, Init, NodeState } from "./gen/services.js";
 import { NodeState as NodeStateMessage } from "./gen/state.js";
 import type { Journal } from "./mesh/journal.ts";
 import { meshView } from "./mesh/mesh-view.ts";
@@ -43,6 +43,7 @@ import { Explainer, type Explanation } from "./proxy/explain.ts";
 import { gatewayScorer } from "./proxy/gateway.ts";
 import type { LateState } from "./proxy/late-state.ts";
 import type { Placement } from "./proxy/placement.ts";
+import type { RowLearning } from "./proxy/row-learning.ts";
 import { defaultStrategy } from "./proxy/strategies.ts";
 import type { ScoreTable } from "./score/table.ts";
 import type { Standing } from "./standing.ts";
@@ -55,6 +56,7 @@ export interface ControlOptions {
   /** Its last worker is this thread, which counts what gateways have in flight. */
   readonly table: ScoreTable;
   readonly placement: Placement;
+  readonly learning: RowLearning;
   readonly standing: Standing;
   readonly journal: Journal;
   readonly log: Log;
@@ -97,6 +99,7 @@ export class Control {
       target: (id) => targets.get(id),
       targets: () => targets.all(),
       views: () => options.obeyed().views,
+      rate: (row) => options.learning.of(row, Date.now()),
       late: options.late,
       byDefault: () => defaultStrategy(options.choosing().proxy, options.choosing().flow.late.enabled),
     });
@@ -188,6 +191,7 @@ export class Control {
       controlAddress: (id) => view.member(id)?.controlAddress ?? "",
       events: journal,
       explain: (request) => this.#explain(request),
+      forgetRates: (request) => this.#forgetRates(request),
       advice: this.#options.obeyed,
       models: modelCalls({ id: () => standing.id, node: () => standing.node, runtime: null }),
       gpus: gpuCalls({ id: () => standing.id, node: () => standing.node, targets: () => targets.all() }),
@@ -209,6 +213,29 @@ export class Control {
       "not_found",
       `no choice for the request ${shown} is remembered: each worker keeps its last ${DECISIONS_MAX}, and requests that were refused or answered by the router itself have none`,
     );
+  }
+
+  /** Rows are written by what is told again at once. */
+  #forgetRates({ node, model }: ForgetRatesRequest): number {
+    const { targets, placement, learning, log } = this.#options;
+    const isMeant = (target: string): boolean => node === "" || target === node || targets.get(target)?.node === node;
+    const places = [...placement.places()].filter(
+      (one) => isMeant(one.target) && (model === "" || one.model === model),
+    );
+    if (places.length === 0 && (node !== "" || model !== "")) {
+      const what = [...(model === "" ? [] : [`model ${model}`]), ...(node === "" ? [] : [`node ${node}`])].join(" of ");
+      throw new MeshError(
+        "not_found",
+        `this router sends nothing to ${what.slice(0, 512)}; ListNodes and ListModels tell whom it knows`,
+      );
+    }
+    const forgotten = learning.forget(
+      places.map(({ row }) => row),
+      Date.now(),
+    );
+    placement.refresh(targets.all(), performance.now());
+    log.info("learnt rates were forgotten", { node, model, targets: forgotten });
+    return forgotten;
   }
 
   #load(id: string): TargetLoad {

@@ -9,6 +9,7 @@ import type {
   ControlPlane as ControlPlaneMethods,
   ExplainRouteRequest,
   ExplainRouteResponse,
+  ForgetRatesRequest,
   GetGpuRequest,
   GetGpuResponse,
   Init,
@@ -48,6 +49,8 @@ export interface ControlPlaneOptions extends Omit<NodeServiceOptions, "policies"
   readonly gpus: GpuAccess;
   /** Routers only. */
   readonly explain?: ((request: ExplainRouteRequest) => Promise<Init<ExplainRouteResponse>>) | undefined;
+  /** How many targets' rates it forgot. */
+  readonly forgetRates?: ((request: ForgetRatesRequest) => number) | undefined;
   readonly advice?: (() => Advice) | undefined;
 }
 
@@ -91,6 +94,7 @@ export function controlPlane(options: ControlPlaneOptions, watchers: Watchers): 
     applyPolicies: (request, call) => decided.applyPolicies(request, call),
     subscribeEvents: (request, call) => events.subscribeEvents(request, call),
     explainRoute: async (request) => (options.explain ?? onlyRouters)(request),
+    forgetRates: async (request) => ({ forgotten: (options.forgetRates ?? onlyRouters)(request) }),
     getRecommendations: async ({ model }) =>
       recommendationsIn((options.advice ?? onlyRouters)(), model, () => nodes.known().models),
     getStoreStatus: () => store.getStoreStatus(),

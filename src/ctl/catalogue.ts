@@ -142,6 +142,14 @@ export const CTL: Readonly<Record<string, Entry>> = {
     ],
     load: async () => (await import("./explain.ts")).EXPLAIN,
   },
+  "forget-rates": {
+    summary: "have a router forget what it learnt of its targets' rates, and begin with what they tell",
+    examples: [
+      ["infermesh ctl forget-rates --node gpu-1", "Of one node, whose clocks were held down."],
+      ["infermesh ctl forget-rates --model llama-3-8b", "Of one model, wherever it is."],
+    ],
+    load: async () => (await import("./forget-rates.ts")).FORGET_RATES,
+  },
   "subscribe-events": {
     summary: "show what happens in the mesh as it happens: nodes, models, policies, GPUs, routing",
     examples: [

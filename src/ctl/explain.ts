@@ -45,6 +45,20 @@ interface Candidate {
   readonly capacity?: number;
   readonly chosen?: boolean;
   readonly share?: number;
+  readonly rates?: Rates;
+}
+
+/** Prompt tokens a second; proto3's JSON leaves out a zero. */
+interface Rates {
+  readonly prefillUsed?: number;
+  readonly prefillTold?: number;
+  readonly prefillLearnt?: number;
+  readonly confidence?: number;
+  readonly requests?: number;
+  readonly seenAgoMs?: string | number;
+  readonly stepSeconds?: number;
+  readonly stepSecondsPerRequest?: number;
+  readonly streams?: number;
 }
 
 const secondsText = (seconds: number): string =>
@@ -116,7 +130,33 @@ function columnsFor(candidates: readonly Candidate[]): readonly Column<Candidate
     figureColumn("QUEUED TOKENS", ({ queuedTokens }) => queuedTokens ?? 0),
     textColumn("WHY NOT", ({ eligible, reason }) => (eligible === true ? "-" : (reason ?? "-"))),
     { ...textColumn<Candidate>("ADDRESS", ({ address }) => address ?? "-"), wide: true },
+    ...rateColumns(candidates),
     { ...textColumn<Candidate>("CHOSEN", ({ chosen }) => (chosen === true ? "yes" : "no")), wide: true },
+  ];
+}
+
+/** How fast each is taken to be, and how that is known; none where nobody tells. */
+function rateColumns(candidates: readonly Candidate[]): readonly Column<Candidate>[] {
+  if (!candidates.some(({ rates }) => rates !== undefined)) return [];
+  const whole = (rate: number): string => String(Math.round(rate));
+  const rate = (title: string, read: (rates: Rates) => number | undefined, shown = whole): Column<Candidate> => ({
+    ...figureColumn<Candidate>(title, ({ rates }) => (rates === undefined ? undefined : read(rates)), shown),
+    wide: true,
+  });
+  const learnt = (title: string, read: (rates: Rates) => number | undefined, shown = whole): Column<Candidate> =>
+    rate(title, (rates) => ((rates.requests ?? 0) > 0 ? (read(rates) ?? 0) : undefined), shown);
+  return [
+    rate("TOKENS/S", ({ prefillUsed }) => prefillUsed),
+    rate("TOLD", ({ prefillTold }) => prefillTold),
+    learnt("LEARNT", ({ prefillLearnt }) => prefillLearnt),
+    learnt("FROM", ({ requests }) => requests),
+    learnt(
+      "CONFIDENCE",
+      ({ confidence }) => confidence,
+      (confidence) => confidence.toFixed(2),
+    ),
+    learnt("LAST", ({ seenAgoMs }) => (seenAgoMs === undefined ? undefined : Number(seenAgoMs) / 1000), secondsText),
+    rate("STEP", ({ streams = 0, stepSeconds = 0 }) => (streams > 0 ? stepSeconds : undefined), secondsText),
   ];
 }
 

@@ -14,7 +14,8 @@
  *
  * Answers that come whole have no first token to be seen. Such prompts are silent: they count as computed when their time
  * has passed, or when one that was sent behind them is; and the end of the answer teaches only that a token costs less
- * than was thought.
+ * than was thought. What a target is said to be able to may be what little was asked of it so far, and nothing of a whole
+ * answer would ever tell: so such prompts are not thought to take longer than on a usual GPU.
  *
  * A prompt may never get there whole: its client sends it slowly, or stopped. It is lost when one that was sent after it
  * is answered, and far more time has passed than all that it could have waited for takes: it keeps no other away any more.
@@ -25,6 +26,8 @@ import { assert } from "../base/assert.ts";
 const MEMORY_TOKENS = 20_000;
 /** Prompts of fewer tokens teach nothing. */
 const LESSON_TOKENS_MIN = 256;
+/** What a token of a silent prompt is thought to take at most: an 8B model on a large GPU. */
+const SILENT_MS_PER_TOKEN_MAX = 0.05;
 /** How much longer than thought a prompt may take that others have overtaken: so many times as long, and as much more. */
 const LOST_AFTER = 4;
 const LOST_AFTER_MS = 1000;
@@ -58,6 +61,8 @@ export class TargetPace {
   /** The last to be sent, of those that were answered. */
   #overtookMs = -Infinity;
   #tokens = 0;
+  /** Of these, such as nothing tells of. */
+  #silentTokens = 0;
   #lastFirstMs = 0;
 
   constructor(msPerToken: number) {
@@ -86,7 +91,9 @@ export class TargetPace {
   sent(prompt: Computing): void {
     this.#computing.push(prompt);
     this.#tokens += prompt.tokens;
-    this.busyUntilMs = Math.max(this.busyUntilMs, prompt.sentMs) + prompt.tokens * this.msPerToken;
+    if (prompt.isSilent === true) this.#silentTokens += prompt.tokens;
+    const workMs = prompt.tokens * (prompt.isSilent === true ? this.#silentMsPerToken : this.msPerToken);
+    this.busyUntilMs = Math.max(this.busyUntilMs, prompt.sentMs) + workMs;
     this.#dueMs.push(this.busyUntilMs);
   }
 
@@ -124,7 +131,7 @@ export class TargetPace {
   pass(nowMs: number): void {
     this.#giveUpLost(nowMs);
     for (let first = this.#computing[0]; first?.isSilent === true; first = this.#computing[0]) {
-      const doneMs = Math.max(this.#lastFirstMs, first.sentMs) + first.tokens * this.msPerToken;
+      const doneMs = Math.max(this.#lastFirstMs, first.sentMs) + first.tokens * this.#silentMsPerToken;
       if (doneMs > nowMs) return;
       this.#left(first);
       this.#lastFirstMs = doneMs;
@@ -158,6 +165,7 @@ export class TargetPace {
     this.#computing.splice(at, 1);
     this.#dueMs.splice(at, 1);
     this.#tokens -= prompt.tokens;
+    if (prompt.isSilent === true) this.#silentTokens -= prompt.tokens;
     return at === 0;
   }
 
@@ -168,11 +176,16 @@ export class TargetPace {
     this.#learntMs = nowMs;
   }
 
+  get #silentMsPerToken(): number {
+    return Math.min(this.msPerToken, SILENT_MS_PER_TOKEN_MAX);
+  }
+
   #bounded(msPerToken: number): number {
     return Math.min(this.#assumedMsPerToken * PACE_BOUND, Math.max(this.#assumedMsPerToken / PACE_BOUND, msPerToken));
   }
 
   #reckon(nowMs: number): void {
-    this.busyUntilMs = nowMs + this.#tokens * this.msPerToken;
+    const seenTokens = this.#tokens - this.#silentTokens;
+    this.busyUntilMs = nowMs + seenTokens * this.msPerToken + this.#silentTokens * this.#silentMsPerToken;
   }
 }

@@ -1,4 +1,4 @@
-// Generated from proto/ by scripts/generate-proto.ts: never edit. source 7469e506bbc852b0f5829671 output df71e680cd971fd4fb4bbf65
+// Generated from proto/ by scripts/generate-proto.ts: never edit. source 4137af251a1fdb028e9d683b output 248e5d65c7824120e1fd028e
 import type { ProtoSchema } from "../wire/proto-schema.ts";
 
 export const SCHEMA: ProtoSchema;
@@ -460,6 +460,25 @@ export interface Candidate {
   /** How much of many requests like this one would go there as things are, 0 to 1: where chance or turns decide, several have some. */
   readonly share: number;
   readonly weight: number;
+  /** How fast it is taken to be, of one that serves the model; for a request of the past as of now. */
+  readonly rates?: LearntRates | undefined;
+}
+
+/** What a target's rates are taken for, and how that came about. */
+export interface LearntRates {
+  /** Prompt tokens a second: what is reckoned with, what the target or the settings tell, and what first tokens of this router's requests alone tell. */
+  readonly prefillUsed: number;
+  readonly prefillTold: number;
+  readonly prefillLearnt: number;
+  /** How much the last counts, 0 to 1; from how many requests it comes, of which older ones count less. */
+  readonly confidence: number;
+  readonly requests: number;
+  /** Since the last of these; absent: there was none. */
+  readonly seenAgoMs?: number | undefined;
+  /** Between two tokens of an answer: seconds for a batch of none, and those that each request adds, from so many streams. */
+  readonly stepSeconds: number;
+  readonly stepSecondsPerRequest: number;
+  readonly streams: number;
 }
 
 export interface ExplainRouteResponse {
@@ -476,6 +495,17 @@ export interface ExplainRouteResponse {
   readonly candidates: readonly Candidate[];
   /** How requests of the model are balanced: "late", "ttft" or another strategy (docs/strategies.md). */
   readonly strategy: string;
+}
+
+export interface ForgetRatesRequest {
+  /** Empty: of every node, and of every model. */
+  readonly node: string;
+  readonly model: string;
+}
+
+export interface ForgetRatesResponse {
+  /** Pairs of a target and a model of which something was learnt. */
+  readonly forgotten: number;
 }
 
 export interface GetRecommendationsRequest {
@@ -1087,6 +1117,8 @@ export interface ControlPlane<Call> {
   subscribeEvents(request: SubscribeEventsRequest, call: Call): AsyncIterable<Init<SubscribeEventsResponse>>;
   /** Every candidate for a request with each term of its score, and why the winner won. Routers only. */
   explainRoute(request: ExplainRouteRequest, call: Call): Promise<Init<ExplainRouteResponse>>;
+  /** Forgets what the router that is asked has learnt of its targets' rates from its own requests. Routers only. */
+  forgetRates(request: ForgetRatesRequest, call: Call): Promise<Init<ForgetRatesResponse>>;
   /** How many replicas models should have, by scaling policies and by pins that are not fulfilled, as the router that is asked sees it: for whoever starts and stops nodes. Routers only. */
   getRecommendations(request: GetRecommendationsRequest, call: Call): Promise<Init<GetRecommendationsResponse>>;
   /** The store that holds the policies. */

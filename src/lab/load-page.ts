@@ -2,13 +2,12 @@
 import { formatDuration } from "../base/units.ts";
 import type { LoadReport } from "../load/report.ts";
 import { lagWords } from "../load/table.ts";
-import { type ColoredRun, loadPlots } from "./load-plots.ts";
+import { type ColoredRun, loadPlots, RUN_COLORS } from "./load-plots.ts";
 import { count, type FigureColumn, figuresTable, htmlPage, legend, ms, percent, short, textTable } from "./page.ts";
 import { escapeHtml } from "./plots.ts";
 
-/** Colours that are told apart best come first. */
-const COLORS = [2, 11, 6, 9, 4, 0, 10, 7, 3, 8, 5, 1];
-export const RUNS_MAX = COLORS.length;
+/** As many as have a colour of their own; those that are told apart best come first. */
+export const RUNS_MAX = 12;
 
 export interface NamedRun {
   readonly name: string;
@@ -20,7 +19,7 @@ export function loadPage(runs: readonly NamedRun[]): string {
   const [first] = runs;
   const isAlone = runs.length === 1;
   const title = isAlone ? `Load on ${first?.report.url ?? ""}` : `${runs.length} runs of load`;
-  const colored = runs.map((run, at): ColoredRun => ({ ...run, color: COLORS[at % COLORS.length]! }));
+  const colored = runs.map((run, at): ColoredRun => ({ ...run, color: RUN_COLORS + (at % RUNS_MAX) }));
   const lagging = runs.filter(({ report }) => report.isLagging);
   return htmlPage(title, [
     `<h1>${escapeHtml(title)}</h1>`,

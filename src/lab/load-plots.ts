@@ -10,10 +10,12 @@ export interface ColoredRun {
   readonly color: number;
 }
 
-const BLUE = 2;
-const GREEN = 6;
-const RED = 11;
-const GREY = 1;
+/** Theirs are this and the next ones (report-style.ts). */
+export const RUN_COLORS = 100;
+const BLUE = RUN_COLORS;
+const RED = RUN_COLORS + 1;
+const GREEN = RUN_COLORS + 2;
+const GREY = RUN_COLORS + 11;
 const ERRORS_MAX = 12;
 const PART = { label: "requests", from: 0, to: 1, write: (part: number) => `${Math.round(part * 100)} %` };
 

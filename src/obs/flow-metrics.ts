@@ -14,6 +14,13 @@ export function addFlowMetrics(to: Exposition, stats: WorkerStats, places: LateP
     [{ result: "skipped" }, stats.count("shadowsSkipped")],
     [{ result: "failed" }, stats.count("shadowsFailed")],
   ]);
+  to.add(ROUTER_METRICS.modules, () => [
+    [{ result: "threw" }, stats.count("moduleThrew")],
+    [{ result: "slow" }, stats.count("moduleSlow")],
+    [{ result: "invalid" }, stats.count("moduleInvalid")],
+    [{ result: "agreed" }, stats.count("moduleAgreed")],
+    [{ result: "differed" }, stats.count("moduleDiffered")],
+  ]);
   to.addOne(ROUTER_METRICS.fallbacks, () => stats.count("fallbacks"));
   to.addOne(ROUTER_METRICS.waiting, () => stats.count("waiting"));
   to.addOne(ROUTER_METRICS.queued, () => stats.count("queued"));

@@ -1,4 +1,4 @@
-/** Every metric of binding late, of routers. docs/metrics.md lists the same. */
+/** Every metric of binding late, and of rates that are learnt, of routers. docs/metrics.md lists the same. */
 import { defineMetric as metric } from "./exposition.ts";
 
 export const LATE_METRICS = {
@@ -31,5 +31,43 @@ export const LATE_METRICS = {
     ["target", "model"],
     "seconds",
     "Until a target has computed what it was given, as of the desk's last look.",
+  ),
+} as const;
+
+export const RATE_METRICS = {
+  prefill: metric(
+    "gauge",
+    "infermesh_router_prefill_seconds_per_token",
+    ["target", "model", "what"],
+    "seconds",
+    "What a prompt token takes: used (what is reckoned with), told (by the target or the settings), learnt (from first tokens of this router's requests alone).",
+  ),
+  confidence: metric(
+    "gauge",
+    "infermesh_router_learnt_rate_confidence",
+    ["target", "model"],
+    "",
+    "How much what was learnt of the target counts, 0 to 1.",
+  ),
+  samples: metric(
+    "gauge",
+    "infermesh_router_learnt_rate_requests",
+    ["target", "model"],
+    "",
+    "Requests from which it was learnt, of which older ones count less.",
+  ),
+  step: metric(
+    "gauge",
+    "infermesh_router_step_seconds",
+    ["target", "model", "what"],
+    "seconds",
+    "Between two tokens of an answer, as streams tell: base (of a batch of none), request (what each adds).",
+  ),
+  notes: metric(
+    "counter",
+    "infermesh_router_first_token_notes_total",
+    ["result"],
+    "",
+    "First tokens and ends of streams that workers noted for rates to be learnt from: taken, lost (there was no room).",
   ),
 } as const;

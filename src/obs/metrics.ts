@@ -28,7 +28,9 @@ import type { GpuFigures, GpuSourceFigures } from "./gpu-figures.ts";
 import { gpuText } from "./gpu-metrics.ts";
 import { ROUTER_METRICS } from "./metric-names.ts";
 import { addPrefixMetrics, type PrefixFigures, type Sharing } from "./prefix-metrics.ts";
+import { addRateMetrics, type Learning } from "./rate-metrics.ts";
 import type { LateFigures } from "./late-metrics.ts";
+import type { RouterFigures } from "./router-figures.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import type { SpanFigures } from "./span-exporter.ts";
 import { addPolicyMetrics, type PolicyFigures } from "./policy-metrics.ts";
@@ -39,6 +41,8 @@ import type { WorkerStats } from "./worker-stats.ts";
 export interface RouterMetricsOptions {
   readonly stats: WorkerStats;
   readonly prefixes?: PrefixFigures | null;
+  /** Absent: nothing is learnt of rates. */
+  readonly learning?: Learning;
   readonly sharing?: Sharing;
   readonly table: { inFlight(row: number): number; inFlightTokens(row: number): number };
   readonly placement: {
@@ -64,27 +68,6 @@ export interface RouterMetricsOptions {
   readonly policies?: () => PolicyFigures | undefined;
   readonly discovery?: () => readonly DiscoveryFigures[];
   readonly control?: () => Promise<ControlFigures> | undefined;
-}
-
-/** What `GET /stats` answers. */
-export interface RouterFigures {
-  readonly uptimeSeconds: number;
-  readonly version: string;
-  readonly workers: number;
-  readonly workerRestarts: number;
-  readonly requestsTotal: number;
-  readonly requestsByCode: Readonly<Record<string, number>>;
-  readonly retriesTotal: number;
-  readonly inFlight: number;
-  readonly inFlightTokens: number;
-  readonly connectionsOpen: number;
-  readonly connectionsTotal: number;
-  readonly bytesReceived: number;
-  readonly bytesSent: number;
-  readonly decision: { readonly p50us: number | null; readonly p99us: number | null };
-  readonly scorer: string;
-  /** What is found in Kubernetes, by source. */
-  readonly discovery: readonly DiscoveryFigures[];
 }
 
 export interface RouterMetrics {
@@ -157,6 +140,7 @@ export function routerMetrics(options: RouterMetricsOptions): RouterMetrics {
   out.addHistogram(ROUTER_METRICS.decision, () => [[{}, inSeconds(stats.decisions())]]);
   addFlowMetrics(out, stats, placement, () => crew.late);
   addPrefixMetrics(out, stats, options.prefixes, options.sharing);
+  if (options.learning !== undefined) addRateMetrics(out, placement, options.learning);
   out.addOne(ROUTER_METRICS.connections, () => stats.connectionsOpen());
   out.addOne(ROUTER_METRICS.connectionsTotal, () => stats.connectionsTotal());
   out.addOne(ROUTER_METRICS.received, () => stats.bytes().in);

@@ -2,6 +2,7 @@
  * A worker's pen: what it counts, and where that lies in its region of the shared memory (worker-stats.ts).
  */
 
+import { COUNT } from "./worker-counts.ts";
 import {
   DECISION_MICROSECONDS,
   DURATION_SECONDS,
@@ -29,47 +30,6 @@ const CODE_OF = Uint8Array.from({ length: 600 }, (_, status) => {
   return own >= 0 ? own : ofClass >= 0 ? ofClass : CODES.length - 1;
 });
 
-/** Where a worker's region has what it counts once, whatever the model and target, in float64s. */
-export const COUNT = {
-  connections: 0,
-  connectionsTotal: 1,
-  retries: 2,
-  bytesIn: 3,
-  bytesOut: 4,
-  hedges: 5,
-  waiting: 6,
-  queued: 7,
-  refused: 8,
-  pushedOut: 9,
-  expired: 10,
-  breakerOpenings: 11,
-  fallbacks: 12,
-  cacheHits: 13,
-  cacheShares: 14,
-  cacheMisses: 15,
-  cacheEntries: 16,
-  cacheBytes: 17,
-  denied: 18,
-  lateFirstTokens: 19,
-  loadsUsed: 20,
-  loadsUnknown: 21,
-  loadsMalformed: 22,
-  prefixPrompt: 23,
-  prefixExpected: 24,
-  prefixToldPrompt: 25,
-  prefixToldCached: 26,
-  prefixToldExpected: 27,
-  lateAtOnce: 28,
-  lateBound: 29,
-  lateUnreached: 30,
-  lateMessages: 31,
-  hedgesWon: 32,
-  hedgeWaste: 33,
-  lateAlone: 34,
-  shadowsSent: 35,
-  shadowsSkipped: 36,
-  shadowsFailed: 37,
-} as const;
 const LOADS = {
   used: COUNT.loadsUsed,
   unknown: COUNT.loadsUnknown,
@@ -170,6 +130,11 @@ export class WorkerCounters {
   hedgeOver(isWon: boolean, wastedTokens: number): void {
     if (isWon) add(this.#values, COUNT.hedgesWon, 1);
     add(this.#values, COUNT.hedgeWaste, wastedTokens);
+  }
+
+  /** How a strategy of a user's did. */
+  module(what: "moduleThrew" | "moduleSlow" | "moduleInvalid" | "moduleAgreed" | "moduleDiffered"): void {
+    add(this.#values, COUNT[what], 1);
   }
 
   shadow(what: "shadowsSent" | "shadowsSkipped" | "shadowsFailed"): void {

@@ -17,9 +17,9 @@ import {
   TOKEN_GAP_SECONDS,
   cumulative,
 } from "./buckets.ts";
+import { COUNT } from "./worker-counts.ts";
 import {
   CODES,
-  COUNT,
   DECISIONS,
   DURATIONS,
   FIRST_TOKENS,

@@ -153,6 +153,7 @@ export class Choice<Way> {
         row = picker.pick(pick);
       }
       if (row < 0) return full ? ALL_FULL : row;
+      if (reason === "best" && tries === 0) strategies.compare(pick, row);
       if (pick.session !== 0) row = strategies.rowOfSession(pick, row);
       if (mayHold && isHeldBack(context, model, row)) return HELD;
       if (!force && !dispatch.allows(row)) {

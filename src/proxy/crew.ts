@@ -29,6 +29,7 @@ import { Inquiries } from "./inquiries.ts";
 import { LateService } from "./late-service.ts";
 import type { PrefixRows } from "./prefix-rows.ts";
 import type { PolicyNews, RouteSnapshot, ToWorker, WorkerSettings } from "./protocol.ts";
+import { checkStrategies } from "./strategy-module.ts";
 import { type ThreadEvents, type ThreadStart, type Told, WorkerThread } from "./thread.ts";
 import type { TracerSettings } from "./tracing.ts";
 
@@ -63,6 +64,8 @@ export interface CrewOptions {
   /** Every worker routes by this version, or a later one. */
   routed(version: number): void;
   restarted(index: number, message: string): void;
+  /** A worker tells something that people should know. */
+  notice?(index: number, text: string): void;
   /** The workers can't be kept alive. */
   failed(error: MeshError): void;
 }
@@ -174,6 +177,7 @@ export class Crew {
   /** Opens the listening sockets, or takes the inherited ones, and starts the workers; resolves when all of them run. */
   static async start(options: CrewOptions, routes: RouteSnapshot): Promise<Crew> {
     const { listen, workers, inherited } = options;
+    await checkStrategies(options.settings.proxy);
     const listeners = inherited === undefined ? openListeners(listen, workers) : adoptListeners(inherited);
     if (listeners === null && options.listen.port === 0) {
       throw new MeshError(
@@ -467,6 +471,9 @@ export class Crew {
         break;
       case "late":
         this.#late.heard(thread.index, message.news);
+        break;
+      case "notice":
+        this.#options.notice?.(message.index, message.text);
         break;
       case "drained":
         thread.drained = true;

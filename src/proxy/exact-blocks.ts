@@ -6,7 +6,8 @@
  *
  * What is told of is beside what is noted: a partial index, one that is behind, and blocks that are being computed leave
  * what routers believe. And what is held is told of once, while the index believes a holder as long as its cache's worth
- * was sent there: so all that an engine holds is put there again whenever half of that was.
+ * was sent there: so all that an engine holds is put there again whenever half of that was; but not what may be out of
+ * date, since something of it is missing or its node does not hear the engine. That expires as what is believed does.
  *
  * An engine is copied some blocks at a time. Limits: `ROWS_MAX` models of a target; of a model the size of blocks that most
  * of its rows have.
@@ -46,6 +47,8 @@ interface Followed {
   /** Of its first row when it was copied last. */
   step: number;
   copying: Iterator<readonly [key: number, depth: number]> | null;
+  /** It is to be copied as soon as it can be trusted. */
+  isDue: boolean;
 }
 
 type EnginesOf = (target: Target) => readonly RemoteIndex[];
@@ -153,7 +156,16 @@ export class ExactBlocks implements BlockWatcher {
       return { row, life: this.#index.life(row), lower, upper };
     });
     for (const index of engines) {
-      const one = this.#followed.get(index) ?? { index, rows: [], kin, size: 0, stride: 0, step: 0, copying: null };
+      const one = this.#followed.get(index) ?? {
+        index,
+        rows: [],
+        kin,
+        size: 0,
+        stride: 0,
+        step: 0,
+        copying: null,
+        isDue: false,
+      };
       this.#followed.set(index, one);
       kin.push(one);
       if (index.blockTokens > 0) one.size = index.blockTokens;
@@ -162,7 +174,8 @@ export class ExactBlocks implements BlockWatcher {
       one.rows = rows;
       one.kin = kin;
       one.stride = stride;
-      if (!isSame || this.#sinceCopy(one) >= CAPACITY_STEPS / 2) this.#copy(one);
+      if (!isSame || this.#sinceCopy(one) >= CAPACITY_STEPS / 2) one.isDue = true;
+      if (one.isDue && index.isCurrent && index.isHeard) this.#copy(one);
     }
     return Math.max(...kin.map(({ size }) => size));
   }
@@ -176,6 +189,7 @@ export class ExactBlocks implements BlockWatcher {
     const [first] = one.rows;
     one.step = first === undefined ? 0 : this.#index.step(first.row);
     one.copying = one.index.blocks();
+    one.isDue = false;
     this.#copies.add(one);
     if (this.#timer === undefined) this.#timer = setTimeout(() => this.#copyOn(), PAUSE_MS);
   }

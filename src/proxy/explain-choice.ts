@@ -8,7 +8,7 @@ import { type Cached, type RowCost, type RowFigures, TERM_NAMES } from "../score
 import { TargetView } from "../score/view.ts";
 
 /** `late`: by the score while a target is open, else by the desk (late-desk.ts). */
-export type Way = ArrivalStrategy | "late";
+export type Way = ArrivalStrategy | "late" | "module";
 
 export interface Contender {
   readonly node: string;
@@ -96,6 +96,7 @@ function sharesOf(able: readonly Contender[], way: Way, promptTokens: number): R
   switch (way) {
     case "ttft":
     case "hedged":
+    case "module":
     case "late": {
       const least = Math.min(...able.map(({ cost }) => cost.seconds));
       return even(able.filter(({ cost }) => cost.seconds - least <= least * TIE));
@@ -169,7 +170,7 @@ function ofTwoDraws(able: readonly Contender[]): ReadonlyMap<number, number> {
 function byStrategy<T extends Contender>(
   among: readonly T[],
   shareOf: (one: T) => number,
-  way: ArrivalStrategy,
+  way: ArrivalStrategy | "module",
 ): string {
   const [winner] = among;
   const percents = among
@@ -191,6 +192,8 @@ function byStrategy<T extends Contender>(
       return `chance decides, by weight: ${shown}`;
     case "round-robin":
       return `nodes take turns in each worker, by weight: ${shown}`;
+    case "module":
+      return `a module of the router's own decides in each worker (--strategy); soonest are: ${shown}`;
     case "peak-ewma":
     case "prequal":
       return `each worker goes by loads and by the latencies that it saw; by loads alone: ${shown}`;

@@ -1,7 +1,12 @@
 /** What explanations say of a target beyond the figures of its row: what it tells of a model, and how old that is. */
 import { formatHostPort } from "../fleet/registration.ts";
-import type { Target } from "../fleet/target.ts";
+import { isRoutable, type Target } from "../fleet/target.ts";
+import type { PolicyViews } from "../policy/policy-views.ts";
+import { whyNotReady } from "../score/sample.ts";
+import { policyObstacle } from "./explain-policies.ts";
+import { isServed } from "./row-sample.ts";
 import type { TermName } from "../score/terms.ts";
+import { ratesText, type ShownRates } from "./explain-rates.ts";
 import { partText } from "./explain-pairs.ts";
 
 const MODELS_SHOWN_MAX = 5;
@@ -30,7 +35,18 @@ export function strangerOf(target: Target, model: string) {
   };
 }
 
-export function notServed(model: string, { lastSample }: Target): string {
+/** Why it is sent nothing, of one that serves the model or did. */
+export function whyUnroutable(model: string, target: Target, isRouted: boolean, views: PolicyViews): string {
+  if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
+  if (target.state === "draining") return "it drains, and takes nothing new";
+  if (!isRoutable(target)) return whyNotReady(target.lastSample ?? {}) || "its runtime is not ready";
+  if (!isServed({ model }, target)) return notServed(model, target);
+  if (!isRouted) return "it is new, and not every worker knows of it yet";
+  const policy = policyObstacle(views, model, { ...target, id: target.node });
+  return policy === "" ? "what is known of it is just changing; ask again" : policy;
+}
+
+function notServed(model: string, { lastSample }: Target): string {
   const told = lastSample?.models.find((one) => one.model === model);
   if (told === undefined) return "model not served: its newest sample does not tell of it";
   const { state, reason } = told;
@@ -39,7 +55,8 @@ export function notServed(model: string, { lastSample }: Target): string {
 }
 
 /** What is known now beyond a term's figures. */
-export function moreOf(name: TermName, model: string, target: Target | undefined): string {
+export function moreOf(name: TermName, model: string, target: Target | undefined, rates?: ShownRates): string {
+  if (name === "prefill") return ratesText(rates);
   if (name === "penalty") return ageOf(target);
   const told = target?.lastSample?.models.find((one) => one.model === model);
   if (name !== "load" || told?.loadSeconds === undefined || told.state === "loaded") return "";

@@ -6,22 +6,22 @@
 import { MeshError } from "../base/errors.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { formatHostPort } from "../fleet/registration.ts";
-import { isRoutable, type Target } from "../fleet/target.ts";
+import type { Target } from "../fleet/target.ts";
 import { PolicyViews } from "../policy/policy-views.ts";
-import { whyNotReady } from "../score/sample.ts";
 import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import type { Decision, SeenPlace } from "./decisions.ts";
 import { type Contender, decided, type Way } from "./explain-choice.ts";
-import { balanceOf, denialOf, policyObstacle, revisionNote } from "./explain-policies.ts";
+import { balanceOf, denialOf, revisionNote } from "./explain-policies.ts";
 import type { PlaceInUse } from "./places.ts";
 import type { Placement } from "./placement.ts";
 import { eitherOf, numbersOf, pairVerdict, type PairVerdict } from "./explain-pairs.ts";
-import { moreOf, notServed, strangerOf } from "./explain-target.ts";
+import { moreOf, strangerOf, whyUnroutable } from "./explain-target.ts";
 import { pastText } from "./explain-past.ts";
 import type { LateState } from "./late-state.ts";
-import { isServed } from "./row-sample.ts";
+import { type ShownRates, shownRates } from "./explain-rates.ts";
+import type { RowRate } from "./row-learning.ts";
 
 export interface Candidate {
   readonly node: string;
@@ -40,6 +40,8 @@ export interface Candidate {
   readonly share: number;
   /** -1: it has none, since it does not serve the model. */
   readonly row: number;
+  /** How fast it is taken to be; absent where nobody learns that. */
+  readonly rates?: ShownRates | undefined;
 }
 
 export interface Explanation {
@@ -63,6 +65,8 @@ export interface ExplainerOptions {
   targets?(): readonly Target[];
   /** The policies in force; none where there are none. */
   views?(): PolicyViews;
+  /** What was learnt of a row's rates; nothing where nobody does. */
+  rate?(row: number): RowRate | undefined;
   /** What is known of binding late; nothing where nobody does. */
   readonly late?: LateState;
   /** What a KV cache takes from one target to another; none: no time. */
@@ -245,6 +249,7 @@ export class Explainer {
     const { id, row, model, figures, weight } = seen;
     const cost = costOf(figures, promptTokens, nowDeciseconds, seen.loadSeconds, seen.cached);
     const target = this.#options.target(id);
+    const rates = shownRates(this.#options.rate?.(row));
     const reason = refusal === "" ? this.#obstacle(seen, cost, target, nowDeciseconds) : refusal;
     return {
       node: id,
@@ -255,7 +260,7 @@ export class Explainer {
       terms: TERM_NAMES.map((name) => ({
         name,
         seconds: cost.terms[name],
-        detail: `${termDetail(name, figures, promptTokens, seen.cached)}${seen.isNow ? moreOf(name, model, target) : ""}`,
+        detail: `${termDetail(name, figures, promptTokens, seen.cached)}${seen.isNow ? moreOf(name, model, target, rates) : ""}`,
       })),
       activeRequests: cost.activeRequests,
       queuedTokens: cost.queuedTokens,
@@ -264,6 +269,7 @@ export class Explainer {
       chosen: false,
       share: 0,
       row,
+      ...(rates === undefined ? {} : { rates }),
       cost,
       figures,
       cached: seen.cached,
@@ -283,17 +289,7 @@ export class Explainer {
         return `ejected for ${seconds.toFixed(1)} s: requests failed there, and a breaker opened`;
       }
       case "unroutable":
-        return target === undefined ? "it has left" : this.#unroutable(seen, model, target);
+        return target === undefined ? "it has left" : whyUnroutable(model, target, seen.isRouted, this.#views);
     }
-  }
-
-  #unroutable({ isRouted }: Seen, model: string, target: Target): string {
-    if (target.state === "unhealthy") return `unhealthy: ${target.lastError || "it does not answer"}`;
-    if (target.state === "draining") return "it drains, and takes nothing new";
-    if (!isRoutable(target)) return whyNotReady(target.lastSample ?? {}) || "its runtime is not ready";
-    if (!isServed({ model }, target)) return notServed(model, target);
-    if (!isRouted) return "it is new, and not every worker knows of it yet";
-    const policy = policyObstacle(this.#views, model, { ...target, id: target.node });
-    return policy === "" ? "what is known of it is just changing; ask again" : policy;
   }
 }

@@ -178,5 +178,7 @@ export type FromWorker =
   | { readonly kind: "late"; readonly index: number; readonly news: LateNews }
   /** Which prompts were sent where, as prefix-notes.ts packs it; while there are other routers. */
   | { readonly kind: "prefixes"; readonly index: number; readonly packed: Int32Array }
+  /** Something that people should know. */
+  | { readonly kind: "notice"; readonly index: number; readonly text: string }
   | { readonly kind: "drained"; readonly index: number }
   | { readonly kind: "failed"; readonly index: number; readonly message: string };

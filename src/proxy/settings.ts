@@ -1,5 +1,5 @@
 /** What a data-plane worker may be told, with the reason for each default. */
-import { bytes, choice, duration, flag, integer, section } from "../base/settings.ts";
+import { bytes, choice, duration, flag, integer, number, section, text } from "../base/settings.ts";
 import type { Infer } from "../base/settings.ts";
 import { ARRIVAL_STRATEGIES } from "../score/strategies.ts";
 
@@ -152,10 +152,36 @@ export const proxySettings = section({
     max: 1_000_000,
     doc: "Most watches (grpc.health.v1) that one worker's clients may have open together; a further one ends with RESOURCE_EXHAUSTED. Clients of gRPC keep one for each connection, and each costs a stream of memory for as long as it lasts.",
   }),
-  strategy: choice(["late", ...ARRIVAL_STRATEGIES], {
+  strategy: text({
     default: "late",
     flag: "strategy",
-    doc: "How targets are chosen of models of which no policy `balance` says otherwise. late holds requests while every target is at work, or is ttft where flow.late.enabled is off; docs/strategies.md tells of all.",
+    lengthMax: 4096,
+    placeholder: "NAME|FILE",
+    pattern: new RegExp(`^(?:${["late", ...ARRIVAL_STRATEGIES].join("|")}|.*\\.(?:wasm|ts|mts|js|mjs))$`),
+    expected: `${["late", ...ARRIVAL_STRATEGIES].join(", ")}, or a file of WebAssembly, TypeScript or JavaScript`,
+    doc: "How targets are chosen of models of which no policy `balance` says otherwise. late holds requests while every target is at work, or is ttft where flow.late.enabled is off; docs/strategies.md tells of all, and what a file of one's own must hold.",
+  }),
+  strategyShadow: text({
+    default: "",
+    flag: "strategy-shadow",
+    lengthMax: 4096,
+    placeholder: "FILE",
+    pattern: /\.(?:wasm|ts|mts|js|mjs)$/,
+    expected: "a file of WebAssembly, TypeScript or JavaScript",
+    emptyMeans: "none",
+    doc: "A strategy that is asked beside the one that chooses, and whose answers are only compared.",
+  }),
+  strategyBudgetMs: number({
+    default: 1,
+    min: 0.01,
+    max: 1000,
+    doc: "Milliseconds: how long a strategy of one's own may take for a choice; of one that took longer the answer is left aside.",
+  }),
+  strategyFaultsMax: integer({
+    default: 100,
+    min: 1,
+    max: 1_000_000,
+    doc: "After so many faults (it threw, took too long, chose what can't be sent to) a worker asks such a strategy no more.",
   }),
   tokenGapMs: duration({
     default: "50ms",

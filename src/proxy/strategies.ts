@@ -7,9 +7,10 @@
  * what it remembers.
  */
 import { type ArrivalStrategy, arrivalStrategy, strategyNamed } from "../score/strategies.ts";
-import { ModelStrategy } from "../score/model-strategy.ts";
+import { type Choosing, ModelStrategy } from "../score/model-strategy.ts";
 import type { Picker, PickRequest } from "../score/pick.ts";
 import { RowSides } from "../score/row-sides.ts";
+import type { WorkerCounters } from "../obs/worker-counters.ts";
 import type { BalanceSpec } from "../policy/spec.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { nowMs, unixMs } from "./clock.ts";
@@ -20,10 +21,12 @@ import type { Routes } from "./routes.ts";
 import { rowOfSession } from "./sessions.ts";
 import { drawRevision } from "./splits.ts";
 import type { ProxyConfig } from "./settings.ts";
+import { isModule } from "./strategy-module.ts";
+import { UserStrategies } from "./user-strategies.ts";
 
 /** How one model's targets are chosen. */
 interface Way {
-  readonly name: ArrivalStrategy | "late";
+  readonly name: ArrivalStrategy | "late" | "module";
   readonly picker: Picker;
   /** Null: the scorer's. */
   readonly own: ModelStrategy | null;
@@ -42,6 +45,9 @@ export interface StrategiesOptions {
   readonly config: ProxyConfig;
   /** By when a first token is wanted of which nobody says so; may change. */
   readonly patienceMs: () => number;
+  readonly counters: Pick<WorkerCounters, "module">;
+  /** Tells people something. */
+  readonly notice: (text: string) => void;
   readonly late: { readonly isDefault: boolean } | null;
   /** The policies; null: there are none. */
   readonly enforcement: () => Pick<Enforcement, "balanceOf"> | null;
@@ -51,8 +57,10 @@ export interface StrategiesOptions {
 export function defaultStrategy(
   { strategy }: Pick<ProxyConfig, "strategy">,
   isLateByDefault: boolean,
-): ArrivalStrategy | "late" {
-  return strategy === "late" && !isLateByDefault ? "ttft" : strategy;
+): ArrivalStrategy | "late" | "module" {
+  if (isModule(strategy)) return "module";
+  const name = strategyNamed(strategy);
+  return name === "late" && !isLateByDefault ? "ttft" : name;
 }
 
 /** All that a worker chooses targets with. */
@@ -65,11 +73,12 @@ export function openChoosing(
   return { pick, prefixes, picker: options.picker, strategies: new Strategies({ ...options, prefixes }) };
 }
 
-const NOTHING = (): void => {};
-
 export class Strategies {
   readonly #options: StrategiesOptions;
   readonly #sides: RowSides;
+  readonly user: UserStrategies;
+  readonly #weightOf = (row: number): number => this.#options.routes.target(row)?.weight ?? 1;
+  readonly #match = (): void => this.#options.prefixes?.match();
   /** By model. */
   #ways: (Way | undefined)[] = [];
   /** What was in use when something changed, to be kept where it stays the same. */
@@ -78,6 +87,18 @@ export class Strategies {
   constructor(options: StrategiesOptions) {
     this.#options = options;
     this.#sides = new RowSides(options.table);
+    const { table, config, counters, notice } = options;
+    this.user = new UserStrategies({
+      table,
+      config,
+      counters,
+      notice,
+      changed: () => {
+        // Another module is another strategy, though it is called the same.
+        this.changed();
+        this.#before = this.#before.map((way) => (way?.name === "module" ? undefined : way));
+      },
+    });
   }
 
   /** Policies, settings or routes are others now. */
@@ -90,6 +111,7 @@ export class Strategies {
   forget(model: number): void {
     this.#ways[model] = undefined;
     this.#before[model] = undefined;
+    this.user.forget(model);
   }
 
   nameOf(model: number): string {
@@ -136,6 +158,11 @@ export class Strategies {
     return id === undefined || id === model ? null : { model: id, share: shadow.share };
   }
 
+  /** A row was picked for a first attempt: the strategy in the shadow is asked too. */
+  compare(pick: PickRequest, row: number): void {
+    if (this.#options.config.strategyShadow !== "") this.user.compare(pick, row, this.#choosing(pick.model));
+  }
+
   /** Whether the desk has a say in where the model's requests go. */
   isBoundLate(model: number): boolean {
     return this.#wayOf(model).name === "late";
@@ -149,6 +176,7 @@ export class Strategies {
   /** A first token came from the row, so long after it was sent. */
   observe(model: number, row: number, ttftMs: number): void {
     this.#wayOf(model).own?.observe(row, ttftMs, nowMs());
+    this.user.observe(model, row, ttftMs);
   }
 
   /** A request was bound to the row; answers the tokens that `left` is to be told of. */
@@ -169,42 +197,35 @@ export class Strategies {
   #resolve(model: number): Way {
     const { routes, config, late, enforcement } = this.#options;
     const said = enforcement()?.balanceOf(routes.modelName(model));
-    const name = said === undefined ? defaultStrategy(config, late?.isDefault === true) : strategyNamed(said.strategy);
+    const byDefault = defaultStrategy(config, late?.isDefault === true);
+    const wanted = said === undefined ? byDefault : strategyNamed(said.strategy);
+    const name = wanted === "module" && !this.user.isThere ? "ttft" : wanted;
     const before = this.#before[model];
     const way = before?.name === name ? before : this.#newWay(name);
     way.policy = said ?? null;
     return way;
   }
 
-  #newWay(name: ArrivalStrategy | "late"): Way {
+  #newWay(name: Way["name"]): Way {
     const { picker } = this.#options;
     if (name === "late" || name === "ttft" || name === "hedged") {
       return { name, picker, own: null, policy: null };
     }
-    const { table, routes, prefixes, patienceMs, config } = this.#options;
+    const { table } = this.#options;
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    const own = new ModelStrategy(arrivalStrategy(name, seed), table);
-    const weightOf = (row: number): number => routes.target(row)?.weight ?? 1;
-    const match = prefixes === null ? NOTHING : (): void => prefixes.match();
+    const own = new ModelStrategy(name === "module" ? this.user.strategy(seed) : arrivalStrategy(name, seed), table);
+    const pick = (request: PickRequest): number => own.pick(request, this.#choosing(request.model), nowMs());
+    return { name, own, policy: null, picker: { kind: "typescript", pick } };
+  }
+
+  #choosing(model: number): Choosing {
+    const { routes, patienceMs, config } = this.#options;
     return {
-      name,
-      own,
-      policy: null,
-      picker: {
-        kind: "typescript",
-        pick: (request) =>
-          own.pick(
-            request,
-            {
-              rows: routes.rowsOf(request.model),
-              weightOf,
-              match,
-              patienceMs: patienceMs(),
-              gapMs: config.tokenGapMs,
-            },
-            nowMs(),
-          ),
-      },
+      rows: routes.rowsOf(model),
+      weightOf: this.#weightOf,
+      match: this.#match,
+      patienceMs: patienceMs(),
+      gapMs: config.tokenGapMs,
     };
   }
 }

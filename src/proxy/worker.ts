@@ -99,6 +99,8 @@ function start(options: WorkerStart): RunningWorker {
       picker,
       config,
       late,
+      counters,
+      notice: (text) => post({ kind: "notice", index, text }),
       enforcement: () => context.enforcement,
       patienceMs: () => settings.flow.late.patienceMs,
     }),
@@ -159,6 +161,7 @@ function start(options: WorkerStart): RunningWorker {
   obey(options.policies);
   routes.setAliases(context.content.aliases);
   applyRoutes(options.routes);
+  void context.strategies.user.follow();
 
   const handlers = clientHandlers(context, connections, (...of) => new Http2Front(context, ...of));
   const accepting = new Accepting(options, transport, handlers, handshakes);
@@ -228,6 +231,7 @@ function start(options: WorkerStart): RunningWorker {
         case "settings":
           overwrite(settings, message.settings);
           context.strategies.changed();
+          void context.strategies.user.follow();
           context.maxBodyBytes = settings.maxBodyBytes;
           context.allowRegister = settings.allowRegister;
           if (context.content.differsFrom(settings)) {

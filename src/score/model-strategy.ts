@@ -4,7 +4,7 @@
  * time to a first token is expected at the row, whatever the strategy went by.
  */
 import { expectedSeconds } from "./expected-seconds.ts";
-import type { PickRequest } from "./pick.ts";
+import { NO_TARGET, type PickRequest } from "./pick.ts";
 import { RowView } from "./row-view.ts";
 import type { ScoreTable } from "./table.ts";
 import type { Strategy } from "./view.ts";
@@ -49,6 +49,10 @@ export class ModelStrategy {
     const leftMs = urgency?.leftMs(patienceMs, nowMs) ?? patienceMs;
     const wanted = { promptTokens, missWeight, leftMs, gapMs, priority: urgency?.priority ?? 1 };
     const target = strategy.choose(view, wanted, nowMs);
+    if (target < 0) {
+      request.answer(0, 0, 0);
+      return NO_TARGET;
+    }
     if (strategy.needsPrefixes) request.cachedTokens = view.matchedTokens[target]!;
     request.answer(expectedSeconds(view, target, wanted), 1, 0);
     return this.#rows.rowAt(target);

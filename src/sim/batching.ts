@@ -118,6 +118,8 @@ export class Batcher {
   readonly #residues: number[];
   /** The one sequence whose prefill was cut; always the newest running one. */
   #partial: Sequence | null = null;
+  /** Scratch of an admission: the blocks that hold the beginning of the prompt. */
+  readonly #found: number[] = [];
   #decoding = 0;
   /** Steps completed since the start. */
   #step = 0;
@@ -479,12 +481,15 @@ export class Batcher {
     const total = sequence.prefillTokens;
     // The last token is always computed: its output is what the next token is chosen from.
     const hitsMax = Math.floor((total - 1) / blockTokens);
+    const found = this.#found;
     let hits = 0;
     let hitsFree = 0;
     for (; hits < hitsMax; hits += 1) {
       const hash = sequence.hashAt(hits);
-      if (hash === -1 || !this.cache.has(hash)) break;
-      if (this.cache.isFree(hash)) hitsFree += 1;
+      const block = hash === -1 ? -1 : this.cache.find(hash);
+      if (block === -1) break;
+      if (this.cache.isFree(block)) hitsFree += 1;
+      found[hits] = block;
     }
     const cached = hits * blockTokens;
     const tokens = Math.min(total - cached, budget);
@@ -495,7 +500,10 @@ export class Batcher {
     this.#waiting.remove(sequence);
     this.#running.pushBack(sequence);
     sequence.state = PREFILLING;
-    for (let block = 0; block < hits; block += 1) sequence.blocks.push(this.cache.share(sequence.hashAt(block)));
+    for (let hit = 0; hit < hits; hit += 1) {
+      this.cache.share(found[hit]!);
+      sequence.blocks.push(found[hit]!);
+    }
     sequence.namedTo = hits;
     sequence.computed = cached;
     this.#queuedPrefillTokens -= cached;

@@ -25,11 +25,8 @@ export class BlockHolders {
 
   /** One that doesn't hold it yet does. */
   add(hash: number, target: number): void {
+    if (this.#holders.add(hash, target)) return;
     const held = this.#holders.get(hash);
-    if (held === NONE) {
-      this.#holders.set(hash, target);
-      return;
-    }
     let row = held - this.#targets;
     if (row < 0) {
       row = this.#newRow();

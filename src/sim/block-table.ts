@@ -31,11 +31,16 @@ export class BlockTable {
 
   set(hash: number, value: number): void {
     const at = this.#placeOf(hash);
-    this.#values[at] = value;
-    if (this.#hashes[at] === hash) return;
-    this.#hashes[at] = hash;
-    this.#size += 1;
-    if (this.#size * 2 > this.#mask) this.#grow();
+    if (this.#hashes[at] === hash) this.#values[at] = value;
+    else this.#fill(at, hash, value);
+  }
+
+  /** False when it is there already, and stays as it is. */
+  add(hash: number, value: number): boolean {
+    const at = this.#placeOf(hash);
+    if (this.#hashes[at] === hash) return false;
+    this.#fill(at, hash, value);
+    return true;
   }
 
   delete(hash: number): void {
@@ -66,6 +71,13 @@ export class BlockTable {
     let at = home(hash) & mask;
     while (hashes[at] !== hash && hashes[at] !== NONE) at = (at + 1) & mask;
     return at;
+  }
+
+  #fill(at: number, hash: number, value: number): void {
+    this.#hashes[at] = hash;
+    this.#values[at] = value;
+    this.#size += 1;
+    if (this.#size * 2 > this.#mask) this.#grow();
   }
 
   #grow(): void {

@@ -67,25 +67,27 @@ export class KvCache {
   }
 
   has(hash: number): boolean {
-    return this.#byHash.get(hash) !== NONE;
+    return this.find(hash) !== NONE;
   }
 
-  /** The content is there and nobody uses it: sharing it takes a block out of the free ones. */
-  isFree(hash: number): boolean {
-    const block = this.#byHash.get(hash);
-    return block !== NONE && this.#counts[block] === 0;
+  /** The block with that content; -1: there is none. */
+  find(hash: number): number {
+    return this.#byHash.get(hash);
   }
 
-  /** One more user of the block with that content. */
-  share(hash: number): number {
-    const block = this.#byHash.get(hash);
-    assert(block !== NONE, "share() needs a hash that is cached");
+  /** Nobody uses it, and sharing it takes it out of the free ones. */
+  isFree(block: number): boolean {
+    return this.#counts[block] === 0;
+  }
+
+  /** One more user of a block that was found. */
+  share(block: number): void {
+    assert(block !== NONE, "share() needs a block that is cached");
     if (this.#counts[block] === 0) {
       this.#unlink(block);
       this.#queued -= 1;
     }
     this.#counts[block]! += 1;
-    return block;
   }
 
   /** Takes free blocks, never used ones first, then the one freed longest ago, whose content is forgotten. */
@@ -114,11 +116,11 @@ export class KvCache {
    * already: then the block stays anonymous.
    */
   name(hash: number): number {
-    if (this.#byHash.get(hash) !== NONE) return NONE;
     assert(this.#anonymous > 0, "there is no anonymous block to name");
+    const block = this.#nextEntry();
+    if (!this.#byHash.add(hash, block)) return NONE;
     this.#anonymous -= 1;
-    const block = this.#newEntry(hash, 1);
-    this.#byHash.set(hash, block);
+    this.#newEntry(hash, 1);
     this.#watch?.named(hash);
     return block;
   }
@@ -186,13 +188,18 @@ export class KvCache {
     return 1;
   }
 
+  /** The one that is made next. */
+  #nextEntry(): number {
+    return this.#spare === NONE ? this.#entries : this.#spare;
+  }
+
   #newEntry(hash: number, count: number): number {
-    let entry = this.#spare;
-    if (entry === NONE) {
-      entry = this.#entries;
+    const entry = this.#nextEntry();
+    if (entry === this.#spare) this.#spare = this.#next[entry]!;
+    else {
       this.#entries += 1;
       if (entry === this.#hashes.length) this.#grow();
-    } else this.#spare = this.#next[entry]!;
+    }
     this.#hashes[entry] = hash;
     this.#counts[entry] = count;
     return entry;

@@ -156,11 +156,25 @@ describe("policies", () => {
     ["AddControlMember", { node: "node-3" }, "not_found", 'there is no node "node-3" here'],
     ["RemoveControlMember", {}, "invalid_argument", "node is missing"],
     ["ExplainRoute", { model: "m" }, "unimplemented", "ask a router"],
+    ["ForgetRates", {}, "unimplemented", "ask a router"],
     ["GetRecommendations", {}, "unimplemented", "ask a router"],
   ])("%s %j is refused", async (method, request, code, words) => {
     const answer = await call(open().bed, method, request);
     expect(answer.code).toBe(code);
     expect(answer.message).toContain(words);
+  });
+
+  test("what was learnt of rates is forgotten, of whom that is asked, and not by a port that others reach", async () => {
+    const asked: unknown[] = [];
+    const forgetRates = ({ node, model }: { readonly node: string; readonly model: string }) =>
+      asked.push([node, model]) + 2;
+    const { bed } = open({ forgetRates });
+    expect(await call(bed, "ForgetRates", { node: "node-2" })).toMatchObject({ forgotten: 3 });
+    expect(await call(bed, "ForgetRates", { model: "m" })).toMatchObject({ forgotten: 4 });
+    expect(asked).toEqual([
+      ["node-2", ""],
+      ["", "m"],
+    ]);
   });
 
   test("a stale revision is a conflict, which tells what is there", async () => {

@@ -104,6 +104,21 @@ describe("prompts whose first token is not seen", () => {
     expect([pace.count, pace.tokens]).toEqual([0, 0]);
   });
 
+  test("are not thought to take longer than on a usual GPU, whatever is said of the target", () => {
+    // 500 tokens a second: as many as were asked of it.
+    const pace = new TargetPace(2);
+    const whole = { tokens: 2000, sentMs: 0, isSilent: true };
+    pace.sent(whole);
+    expect(pace.busyUntilMs).toBe(100);
+    const seen = { tokens: 100, sentMs: 10 };
+    pace.sent(seen);
+    expect(pace.busyUntilMs).toBe(300);
+    pace.dropped(seen, 20);
+    expect(pace.busyUntilMs).toBe(120);
+    pace.pass(100);
+    expect(pace.count).toBe(0);
+  });
+
   test("hide nothing of those that are seen", () => {
     const pace = new TargetPace(0.05);
     const seen = { tokens: 1000, sentMs: 0 };

@@ -1,6 +1,7 @@
 /** A page of runs of load needs nothing else, whatever it is of. */
 import { describe, expect, test } from "bun:test";
-import { loadPage } from "../../src/lab/load-page.ts";
+import { loadPage, RUNS_MAX } from "../../src/lab/load-page.ts";
+import { STYLE } from "../../src/lab/report-style.ts";
 import { Flight } from "../../src/load/flight.ts";
 import { type LoadReport, reportOf } from "../../src/load/report.ts";
 import { Tally } from "../../src/load/tally.ts";
@@ -54,6 +55,18 @@ describe("a page", () => {
     expect(page).toContain("two &amp; more: The generator was late by p99 40 ms");
     expect(page.match(/class="warning"/g)?.length).toBe(1);
     expect(page).toMatch(/<td><b>74\.8 %<\/b><\/td>/);
+  });
+
+  test("has every colour that it uses, by day and by night, and one for each run", () => {
+    const report = reportWith(20, (at) => (at === 3 ? "timeout" : ""));
+    const runs = Array.from({ length: RUNS_MAX }, (_, at) => ({ name: `run ${at}`, report }));
+    for (const page of [loadPage(runs), loadPage(runs.slice(0, 1))]) {
+      const used = new Set([...page.matchAll(/var\((--c\d+)\)/g)].map(([, name]) => name!));
+      for (const name of used) expect(STYLE.split(`${name}:`)).toHaveLength(3);
+    }
+    const [light = ""] = STYLE.split("@media");
+    const colors = Array.from({ length: RUNS_MAX }, (_, at) => new RegExp(`--c${100 + at}: (#\\w+);`).exec(light)?.[1]);
+    expect(new Set(colors).size).toBe(RUNS_MAX);
   });
 
   test("of a run in which nothing came to be has dashes", () => {

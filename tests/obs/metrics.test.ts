@@ -17,6 +17,7 @@ import * as names from "../../src/obs/metric-names.ts";
 import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import type { RuntimeFigures } from "../../src/obs/runtime-metrics.ts";
+import { LEARNING } from "./learning.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
@@ -126,11 +127,9 @@ function aRouter() {
   const metrics = routerMetrics({
     stats,
     prefixes: { entries: 5, entriesMax: 8, evictions: 2, followed: 3 },
+    learning: LEARNING,
     table: { inFlight: (row) => row + 1, inFlightTokens: (row) => row * 100 },
-    placement: {
-      places: () => places,
-      models: () => ["m", "n", "n"].map((name, id) => ({ id, name })),
-    },
+    placement: { places: () => places, models: () => ["m", "n", "n"].map((name, id) => ({ id, name })) },
     crew: {
       workers: 2,
       restarts: 3,

@@ -281,6 +281,16 @@ describe("an engine", () => {
       await until(() => bed.rows.exact.copies === 0);
     }
     expect(bed.held(1, prompt)).toBe(1024);
+    // Its node does not hear it: what it may have dropped is not put there again, until it is heard.
+    feed.isHeard = false;
+    bed.tell("a", feed);
+    for (let other = 0; other < 200; other += 1) bed.note(1, chainOf("m", tokensOf(256, 500 + other), SIZE));
+    bed.refresh();
+    expect([bed.rows.exact.copies, bed.held(1, prompt)]).toEqual([0, 0]);
+    feed.isHeard = true;
+    bed.tell("a", feed);
+    bed.refresh();
+    await until(() => bed.held(1, prompt) === 1024);
     // Its engine is gone: what is not told is forgotten by and by.
     bed.receiver.forget("a");
     for (let other = 0; other < 200; other += 1) bed.note(1, chainOf("m", tokensOf(256, 900 + other), SIZE));

@@ -346,7 +346,8 @@ describe("the way in which requests are balanced", () => {
         // With nobody else, those that are ejected are looked at too.
         request.nowDeciseconds = isAny ? 0 : 50;
         const score = new TypeScriptPicker(table);
-        const strategy = way === "late" ? null : new ModelStrategy(arrivalStrategy(way, seed), table);
+        const strategy =
+          way === "late" || way === "module" ? null : new ModelStrategy(arrivalStrategy(way, seed), table);
         const weightOf = (one: number): number => places[rows.indexOf(one)]!.weight;
         const choosing = { rows, weightOf, match() {}, patienceMs: 2000, gapMs: 50 };
         let state = seed >>> 0;

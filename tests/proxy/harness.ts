@@ -124,6 +124,8 @@ export class Relay {
   readonly port: number;
   /** What its shares of quotas ask for. */
   readonly asked: Parameters<Ask>[] = [];
+  /** What its worker told people. */
+  readonly notices: string[] = [];
   /** What its targets told of their load. */
   readonly loads: RowReport[] = [];
   /** Which prompts it sent where, for other routers. */
@@ -220,6 +222,8 @@ export class Relay {
         picker: new TypeScriptPicker(this.table),
         config: proxy,
         late,
+        counters,
+        notice: (text) => void this.notices.push(text),
         enforcement: () => this.context.enforcement,
         patienceMs: () => flow.late.patienceMs,
       }),

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { liveCopy, overwrite } from "../../src/base/live.ts";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Target } from "../../src/fleet/target.ts";
+import { Explainer } from "../../src/proxy/explain.ts";
 import { Placement } from "../../src/proxy/placement.ts";
 import { RowLearning } from "../../src/proxy/row-learning.ts";
 import { costSettings } from "../../src/score/cost.ts";
@@ -175,4 +176,26 @@ test("notes that were lost put nothing out of step", () => {
   expect(learning.counts.lost).toBe(700 - 512);
   serve("a", 60, 2);
   expect(rate("a")).toBeWithin(before * 0.9, before * 1.1);
+});
+
+test("explanations tell what is reckoned with, what is told, and what was learnt", () => {
+  const { table, placement, learning, serve, now } = mesh(["a", "b"]);
+  const explainer = new Explainer({
+    table,
+    placement,
+    target: (id) => target(id),
+    rate: (row) => learning.of(row, now()),
+  });
+  const of = (node: string) => explainer.explain("m").candidates.find((one) => one.node === node)!;
+  const detail = (node: string): string => of(node).terms.find(({ name }) => name === "prefill")!.detail;
+  expect(detail("a")).toEndWith("20000 tokens a second; nothing was learnt of it");
+  expect(of("a").rates).toMatchObject({ prefillUsed: expect.closeTo(TOLD, 3), requests: 0, confidence: 0 });
+  serve("a", 60, 2);
+  expect(of("a").rates).toMatchObject({ prefillTold: expect.closeTo(TOLD, 3) });
+  expect(of("a").rates!.prefillUsed).toBeWithin(TOLD / 2.2, TOLD / 1.8);
+  expect(of("a").rates!.prefillLearnt).toBeWithin(TOLD / 2.2, TOLD / 1.8);
+  expect(detail("a")).toMatch(
+    /; 20000 are told, \d+ learnt from \d+ requests, the last \d+\.\d s ago, confidence (0\.9|1\.0)/,
+  );
+  expect(detail("b")).toEndWith("; 20000 are told, and others of the model are found to be as fast as this");
 });

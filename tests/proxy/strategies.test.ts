@@ -1,8 +1,13 @@
 /** Each strategy of the list from a client to its target and back, by policies and by the setting. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { RowSides } from "../../src/score/row-sides.ts";
 import { ARRIVAL_STRATEGIES } from "../../src/score/strategies.ts";
 import { STRATEGIES } from "../../src/policy/spec.ts";
+import { checkStrategies } from "../../src/proxy/strategy-module.ts";
+import { CHOOSES, wasm } from "../score/wasm-modules.ts";
 import { answer, by, CHAT, chunk, Client, CLOSE, post, SSE_HEAD, statusOf, until } from "./harness.ts";
 import { echo, framed, grpcFixtures, proto, UNARY } from "./http2-bed.ts";
 
@@ -155,5 +160,119 @@ describe("sessions", () => {
       expect((await call.send(framed(proto({ 1: "m" })), true).over()).status).toBe(0);
     }
     expect(ups.map(({ calls }) => calls.length).toSorted((a, b) => a - b)).toEqual([0, 0, 6]);
+  });
+});
+
+describe("a strategy of one's own", () => {
+  let folder = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "strategy-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const file = (name: string, content: string | Uint8Array): string => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    return path;
+  };
+  /** The second target, whatever comes. */
+  const second = (): string =>
+    file("second.ts", "export default (seed: number) => ({ choose: (view: { count: number }) => view.count - 1 });\n");
+
+  async function bed(config: object) {
+    const ups = [upstream((socket) => socket.write(OK)), upstream((socket) => socket.write(OK))] as const;
+    const relayed = relay(
+      ups.map(({ port }) => port),
+      { strategyBudgetMs: 1000, ...config },
+    );
+    await relayed.context.strategies.user.follow();
+    const counts = (): number[] => ups.map(({ requests }) => requests.length);
+    const send = async (count: number): Promise<void> => {
+      for (let nth = 0; nth < count; nth += 1) expect(statusOf(await ask(relayed.port))).toBe(200);
+    };
+    return { relayed, counts, send };
+  }
+
+  test("in TypeScript or WebAssembly chooses, unless a policy says otherwise", async () => {
+    for (const strategy of [second(), file("last.wasm", wasm(CHOOSES.last))]) {
+      const { relayed, counts, send } = await bed({ strategy });
+      expect(relayed.context.strategies.nameOf(0)).toBe("module");
+      await send(6);
+      expect(counts()).toEqual([0, 6]);
+      relayed.obey({ kind: "balance", name: "m", spec: { strategy: "round-robin" } });
+      await send(4);
+      expect(counts()).toEqual([2, 8]);
+      expect(relayed.notices).toEqual([]);
+    }
+  });
+
+  test.each([
+    ["throws", "moduleThrew", "throw.ts", "export default () => ({ choose() { throw new Error('oh'); } });"],
+    ["traps", "moduleThrew", "trap.wasm", wasm(CHOOSES.trap)],
+    ["answers nonsense", "moduleInvalid", "stranger.wasm", wasm(CHOOSES.stranger)],
+  ] as const)(
+    "that %s costs no request anything, and is asked no more in the end",
+    async (_what, count, name, content) => {
+      const { relayed, send } = await bed({ strategy: file(name, content), strategyFaultsMax: 3 });
+      await send(8);
+      expect(relayed.stats.count(count)).toBe(3);
+      expect(relayed.notices).toHaveLength(1);
+      expect(relayed.notices[0]).toMatch(/^the strategy \S+ is asked no more in this worker, after 3 faults/);
+    },
+  );
+
+  test("that is too slow is not believed", async () => {
+    const slow =
+      "export default () => ({ choose() { for (const end = performance.now() + 5; performance.now() < end; ); return 0; } });";
+    const { relayed, send } = await bed({
+      strategy: file("slow.mjs", slow),
+      strategyBudgetMs: 1,
+      strategyFaultsMax: 2,
+    });
+    await send(4);
+    expect(relayed.stats.count("moduleSlow")).toBe(2);
+    expect(relayed.notices[0]).toContain("it took ");
+  });
+
+  test("in the shadow is asked and compared, and decides nothing", async () => {
+    const strategyShadow = second();
+    const { relayed, counts, send } = await bed({ strategy: "round-robin", strategyShadow });
+    await send(10);
+    expect(counts()).toEqual([5, 5]);
+    expect([relayed.stats.count("moduleAgreed"), relayed.stats.count("moduleDiffered")]).toEqual([5, 5]);
+    const { relayed: scanned, send: more } = await bed({ strategy: "ttft", strategyShadow });
+    await more(10);
+    expect(scanned.stats.count("moduleAgreed") + scanned.stats.count("moduleDiffered")).toBe(10);
+  });
+
+  test("that can't be used is refused at the start, with the reason; later it is told, and ttft chooses", async () => {
+    const bad = [
+      [join(folder, "none.wasm"), "ENOENT"],
+      [file("empty.ts", "export const x = 1;"), "its default export is no function that makes a strategy"],
+      [file("nothing.js", "export default () => ({});"), "has no function choose"],
+      [file("text.wasm", "hello"), ""],
+    ] as const;
+    for (const [path, why] of bad) {
+      const refused = checkStrategies({ strategy: path, strategyShadow: "" });
+      expect(refused).rejects.toMatchObject({ code: "config_invalid", message: expect.stringContaining(why) });
+      const { relayed, send } = await bed({ strategy: path });
+      expect(relayed.notices).toHaveLength(1);
+      expect(relayed.context.strategies.nameOf(0)).toBe("ttft");
+      await send(1);
+    }
+    await checkStrategies({ strategy: second(), strategyShadow: "" });
+  });
+
+  test("another one takes its place when the settings say so", async () => {
+    const { relayed, counts, send } = await bed({ strategy: second() });
+    await send(2);
+    Object.assign(relayed.context.config, { strategy: file("first.wasm", wasm(CHOOSES.first)) });
+    await relayed.context.strategies.user.follow();
+    await send(3);
+    expect(counts()).toEqual([3, 2]);
+    Object.assign(relayed.context.config, { strategy: "round-robin" });
+    relayed.context.strategies.changed();
+    await relayed.context.strategies.user.follow();
+    expect(relayed.context.strategies.nameOf(0)).toBe("round-robin");
   });
 });
