@@ -1,7 +1,11 @@
 /** Requests that two targets compute, over real sockets; and what becomes of them when one of these fails. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { parseSection } from "../../src/base/settings-reading.ts";
+import type { Infer, Section } from "../../src/base/settings.ts";
 import { parseRole } from "../../src/fleet/role.ts";
-import { by, Relay, type RelayConfig } from "./harness.ts";
+import { aliasSettings } from "../../src/flow/aliases.ts";
+import { rewriteSettings } from "../../src/wire/rewrite-settings.ts";
+import { by, FLOW, Relay, type RelayConfig } from "./harness.ts";
 import {
   type HalfServer,
   sglangDecode,
@@ -46,10 +50,16 @@ function relayOf(targets: readonly (readonly [HalfServer, string])[], config: Re
 
 const MESSAGES = [{ role: "user", content: "what is a KV cache, and whose?" }];
 
-async function ask(to: Relay, body: object = {}, path = "/v1/chat/completions") {
+function read<S extends Section>(settings: S, tree: object): Infer<S> {
+  const { value, faults } = parseSection(settings, tree);
+  if (value === undefined) throw new Error(JSON.stringify(faults));
+  return value;
+}
+
+async function ask(to: Relay, body: object = {}, path = "/v1/chat/completions", headers: Record<string, string> = {}) {
   const response = await fetch(`http://127.0.0.1:${to.port}${path}`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify({ model: "m", messages: MESSAGES, max_tokens: 50, ...body }),
   });
   const text = await response.text();
@@ -227,6 +237,77 @@ describe("vLLM", () => {
       expect((await ask(to, body, path)).text).toContain("whole");
     }
     expect([prefill.seen.length, decode.seen.length]).toEqual([0, 0]);
+  });
+
+  test("aliases, rules and chunks are what both halves see; another model stands in where no pair is left", async () => {
+    const [prefill, decode, other] = [
+      kept(vllmPrefill(transfers, "e")),
+      kept(vllmDecode(transfers)),
+      kept(wholeServer()),
+    ];
+    const content = {
+      aliases: read(aliasSettings, { aliases: ["gpt=m"], fallbacks: ["m=other"] }),
+      rewrite: read(rewriteSettings, {
+        rules: [{ atMost: { temperature: 0 }, requestHeadersAdded: { "x-rule": "1" } }],
+      }),
+    };
+    relay = new Relay(
+      [
+        { ...by("http", prefill.port), role: parseRole("vllm.prefill")! },
+        { ...by("http", decode.port), role: parseRole("vllm.decode")! },
+        by("http", other.port, "other"),
+      ],
+      { content },
+    );
+    const text = JSON.stringify({ model: "gpt", messages: MESSAGES, temperature: 1 });
+    const halves = [text.slice(0, 20), text.slice(20)].map((part) => new TextEncoder().encode(part));
+    const chunked = await fetch(`http://127.0.0.1:${relay.port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new ReadableStream({
+        pull(controller) {
+          const next = halves.shift();
+          if (next === undefined) controller.close();
+          else controller.enqueue(next);
+        },
+      }),
+    });
+    expect(await chunked.text()).toContain("a b c");
+    expect(chunked.headers.get("x-infermesh-model")).toBe("m");
+    for (const { seen } of [prefill, decode]) {
+      expect(seen[0]?.body).toMatchObject({ model: "m", temperature: 0, messages: MESSAGES });
+      expect(seen[0]?.headers.get("x-rule")).toBe("1");
+    }
+    prefill.stop();
+    const stood = await ask(relay);
+    expect(stood.text).toContain("whole");
+    expect(other.seen[0]?.body).toMatchObject({ model: "other" });
+    await settled(relay);
+  });
+
+  test("a late first token is overtaken by another pair's", async () => {
+    const [prefill, slow, fast] = [
+      kept(vllmPrefill(transfers, "e")),
+      kept(vllmDecode(transfers)),
+      kept(vllmDecode(transfers)),
+    ];
+    const hedge = { ...FLOW.hedge, share: 0.5, samplesMin: 4, delayMsMin: 30, burst: 10 };
+    const targets = [
+      [prefill, "vllm.prefill"],
+      [slow, "vllm.decode"],
+      [fast, "vllm.decode"],
+    ] as const;
+    const to = relayOf(targets, { flow: { hedge } });
+    const urgent = { "x-infermesh-slo": "latency" };
+    for (let at = 0; at < 16; at += 1) expect((await ask(to, { stream: true }, undefined, urgent)).status).toBe(200);
+    slow.manner = "silent";
+    const before = slow.seen.length;
+    for (let at = 0; at < 20 && slow.seen.length === before; at += 1) {
+      expect((await ask(to, { stream: true }, undefined, urgent)).text).toContain('"content":"c"');
+    }
+    expect(slow.seen.length).toBe(before + 1);
+    expect(to.stats.hedges()).toBeGreaterThan(0);
+    await settled(to);
   });
 
   test("a client that goes away calls both off", async () => {
