@@ -30,7 +30,7 @@ export function beginUpkeep(options: UpkeepOptions): () => void {
   const upkeep = setInterval(() => {
     learning.renew(Date.now());
     placement.refresh(targets.all(), nowMs());
-    prefixes?.refresh(placement.places(), (id) => targets.get(id));
+    prefixes?.refresh(placement.places(), (id) => targets.get(id), placement.models());
     policies.upkeep(nowMs());
     const routes = placement.expireModels(nowMs());
     if (routes !== null) crew.setRoutes(routes);

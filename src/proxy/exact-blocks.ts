@@ -18,6 +18,7 @@ import { seedChain } from "../score/prefix-hash.ts";
 import type { PrefixIndex } from "../score/prefix-index.ts";
 import { CAPACITY_STEPS, STAMP_MASK } from "../score/prefix-layout.ts";
 import type { PlaceInUse } from "./places.ts";
+import type { RouteModel } from "./protocol.ts";
 import { sampleOf } from "./row-sample.ts";
 import { ADAPTER, isEntry, lowerOf, strideOf, upperOf } from "./token-chain.ts";
 
@@ -124,10 +125,14 @@ export class ExactBlocks implements BlockWatcher {
     this.#followed.delete(index);
   }
 
-  /** Looks which engines and rows there are now. */
-  refresh(places: Iterable<PlaceInUse>, target: (id: string) => Target | undefined): void {
+  /** Looks which engines and rows there are now. `models`: with those of pools, which are of the same name. */
+  refresh(
+    places: Iterable<PlaceInUse>,
+    target: (id: string) => Target | undefined,
+    models: Iterable<Pick<RouteModel, "id" | "name">>,
+  ): void {
     const byTarget = Map.groupBy(places, (place) => place.target);
-    const sizes = new Map<number, number[]>();
+    const sizes = new Map<string, number[]>();
     const seen = new Set<RemoteIndex>();
     for (const [id, all] of byTarget) {
       const of = target(id);
@@ -139,12 +144,15 @@ export class ExactBlocks implements BlockWatcher {
       for (const engine of engines) seen.add(engine);
       for (const place of size === 0 ? [] : told) {
         const marked = isAdapter(place) ? size | ADAPTER : size;
-        sizes.set(place.modelId, [...(sizes.get(place.modelId) ?? []), marked]);
+        const others = sizes.get(place.model);
+        if (others === undefined) sizes.set(place.model, [marked]);
+        else others.push(marked);
       }
     }
     for (const index of this.#followed.keys()) if (!seen.has(index)) this.ended(index);
+    const names = new Map(Array.from(models, ({ id, name }) => [id, name]));
     for (let model = 0; model < this.#sizes.length; model += 1) {
-      Atomics.store(this.#sizes, model, usual(sizes.get(model) ?? []));
+      Atomics.store(this.#sizes, model, usual(sizes.get(names.get(model) ?? "") ?? []));
     }
   }
 

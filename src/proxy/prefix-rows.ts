@@ -13,6 +13,7 @@ import { ExactBlocks, MAIN } from "./exact-blocks.ts";
 import type { PlaceInUse } from "./places.ts";
 import { unpackNotes } from "./prefix-notes.ts";
 import type { PrefixStart } from "./prefixes.ts";
+import type { RouteModel } from "./protocol.ts";
 import { sampleOf } from "./row-sample.ts";
 import type { NumberedCounts } from "./served-models.ts";
 
@@ -91,7 +92,11 @@ export class PrefixRows {
   }
 
   /** Takes capacities from the newest samples. */
-  refresh(all: Iterable<PlaceInUse>, target: (id: string) => Target | undefined): void {
+  refresh(
+    all: Iterable<PlaceInUse>,
+    target: (id: string) => Target | undefined,
+    models: Iterable<Pick<RouteModel, "id" | "name">>,
+  ): void {
     const places = [...all];
     for (const place of places) {
       const of = target(place.target);
@@ -100,7 +105,7 @@ export class PrefixRows {
       this.#capacities.set(place.row, tokens);
       this.index.setCapacity(place.row, tokens, this.#bytesPerToken());
     }
-    this.exact.refresh(places, target);
+    this.exact.refresh(places, target, models);
   }
 
   /** What the row held is forgotten. */

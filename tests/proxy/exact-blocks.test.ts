@@ -44,6 +44,12 @@ class Bed {
   readonly #work = openPrefixWork(new PrefixLookup(this.rows.index));
   targets: Target[] = [];
   places: PlaceInUse[] = [];
+  /** The last one is a pool of the first, where nobody has a place. */
+  readonly models = [
+    { id: 1, name: "m" },
+    { id: 2, name: "sql" },
+    { id: 5, name: "m" },
+  ];
   readonly indexes = new RemoteIndexes({
     targets: () => this.targets,
     engines: (node) => this.receiver.engines(node),
@@ -65,7 +71,7 @@ class Bed {
   }
 
   refresh(): void {
-    this.rows.refresh(this.places, (id) => this.targets.find((target) => target.id === id));
+    this.rows.refresh(this.places, (id) => this.targets.find((target) => target.id === id), this.models);
   }
 
   feed(node: string, slot = 0): IndexFeed {
@@ -113,7 +119,7 @@ describe("prompts of token ids", () => {
     bed.target("b");
     expect(bed.sizes[1]).toBe(0);
     bed.refresh();
-    expect(bed.sizes[1]).toBe(SIZE);
+    expect([...bed.sizes]).toEqual([0, SIZE, 0, 0, 0, SIZE, 0, 0]);
     expect(bed.rows.exact.engines).toBe(1);
     const prompt = chainOf("m", tokensOf(2048), SIZE);
     await until(() => bed.held(1, prompt) === 1024);

@@ -30,7 +30,7 @@ function bed() {
   const target = { lastSample: { models: [{ model: "m" }] } } as unknown as Target;
   const refresh = (kvCapacityTokens: number | undefined): void => {
     Object.assign(target.lastSample?.models[0] ?? {}, { kvCapacityTokens });
-    rows.refresh([{ target: "a", model: "m", row: ROW } as PlaceInUse], (id) => (id === "a" ? target : undefined));
+    rows.refresh([{ target: "a", model: "m", row: ROW } as PlaceInUse], (id) => (id === "a" ? target : undefined), []);
   };
   return { rows, holds, refresh, work, note: () => work.note(0, ROW, chain, blocks) };
 }
