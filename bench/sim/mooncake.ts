@@ -23,7 +23,7 @@ import { MOONCAKE_BLOCK_TOKENS, readTrace } from "../../src/sim/traces.ts";
 import { World } from "../../src/sim/world.ts";
 import type { WorldSpec } from "../../src/sim/world-spec.ts";
 
-const FOLDER = process.env["INFERMESH_TRACES"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
+const FOLDER = process.env["TRACES_FOLDER"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
 const STEP_TOKENS = 768;
 const H200 = PROFILES["h200-8b"];
 const NODE: BatchingConfig = {

@@ -89,9 +89,9 @@ describe.skipIf(LLAMA_SERVER === null)("a real llama-server behind the mesh", ()
     "those that wait where its slots are taken are in the router's row, and gone when they have gone",
     async () => {
       const closing = new AbortController();
-      // Of more than these the rest waits at the router.
+      // By clients beside the mesh: of its own the router keeps what has no slot.
       const waiting = Array.from({ length: 4 }, () =>
-        fetch(`http://${mesh.router.address("listen")}/v1/chat/completions`, {
+        fetch(`${server.url}/v1/chat/completions`, {
           method: "POST",
           body: JSON.stringify({ model: MODEL, messages, max_tokens: 100_000, ignore_eos: true, stream: true }),
           signal: closing.signal,

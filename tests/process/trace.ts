@@ -5,12 +5,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-const FOLDER = process.env["INFERMESH_TRACES"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
+const FOLDER = process.env["TRACES_FOLDER"] ?? resolve(import.meta.dir, "..", "..", "..", "shared", "traces");
 export const TRACE_FILE = join(FOLDER, "azure_2023_conv.csv");
 /** Why there is no trace to replay, or "". */
 export const traceMissing = existsSync(TRACE_FILE)
   ? ""
-  : `${TRACE_FILE} is not there (INFERMESH_TRACES names the folder of azure_2023_conv.csv)`;
+  : `${TRACE_FILE} is not there (TRACES_FOLDER names the folder of azure_2023_conv.csv)`;
 
 export interface TraceRequest {
   /** Since the first request of the trace. */
