@@ -57,6 +57,8 @@ export class RowView {
     for (const row of rows) if (!this.#targetOf.has(row)) this.#number(row);
     while (this.#rowOf.at(-1) === FREE) this.#rowOf.pop();
     this.view.count = this.#rowOf.length;
+    // What lies behind them is nobody's: whoever looks there finds none that may be sent to.
+    this.view.routable.fill(0);
   }
 
   #number(row: number): void {

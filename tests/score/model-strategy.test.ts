@@ -285,6 +285,13 @@ describe("rows that come and go", () => {
     expect(seen).toEqual([2, 0]);
   });
 
+  test("behind the last one nothing may be sent to", () => {
+    const { table, rows, request, choosing } = bed([PLAIN, PLAIN]);
+    const last = new ModelStrategy({ ...noting().strategy, choose: ({ routable }) => routable.lastIndexOf(1) }, table);
+    expect(last.pick(request, choosing(), 0)).toBe(rows[1]!);
+    expect(last.pick(request, choosing([rows[0]!]), 0)).toBe(rows[0]!);
+  });
+
   test("there are never more numbers than rows at a time, and all rows are reached", () => {
     const { table, writer, model, request, choosing } = bed([]);
     const { strategy, forgotten } = noting();
