@@ -55,7 +55,8 @@ export class PlaceRows {
     const learntSecondsPerPrefillToken = this.#learning?.secondsPerPrefillToken(place, target, sample);
     const known = { ...context, ready, isAway, coldSeconds, loadSeconds, learntSecondsPerPrefillToken };
     const values = rowValues(sample, known, this.#config);
-    this.#writer.write(place.row, values, { ...sides, coldSeconds, isAway: isAway ? 1 : 0 });
+    const step = sides.stepSeconds === 0 ? this.#learning?.step(place.row) : null;
+    this.#writer.write(place.row, values, { ...sides, ...step, coldSeconds, isAway: isAway ? 1 : 0 });
     // That which is to be loaded next may be another one: no more than two rows, and none because of these.
     for (const moved of this.#coldStarts.moved()) this.write(moved.place, moved.target, nowMs);
   }

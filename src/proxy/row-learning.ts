@@ -10,12 +10,15 @@ import { type CostConfig, priorPrefillRate, stepSecondsPerActive } from "../scor
 import { FirstTokens } from "../score/first-tokens.ts";
 import type { LearningConfig } from "../score/learning-settings.ts";
 import type { Learnt } from "../score/learnt-line.ts";
-import { LearntRates, type UsedRate } from "../score/learnt-rates.ts";
+import { confidenceOf, LearntRates, type UsedRate } from "../score/learnt-rates.ts";
 import type { RowPriors, RowRates } from "../score/row-rates.ts";
+import type { SideFigures } from "../score/row-sides.ts";
 import type { ModelSample } from "../score/sample.ts";
 import type { ScoreTable } from "../score/table.ts";
 import type { Place } from "./places.ts";
 
+/** From here on what streams tell of steps stands in for what the runtime does not tell. */
+const CONFIDENT = 0.5;
 /** A setting may say that a request adds nothing to a step; a line has some slope. */
 const STEP_SECONDS_MIN = 1e-6;
 
@@ -45,6 +48,7 @@ export class RowLearning {
   /** By the model's number. */
   readonly #models = new Map<number, LearntRates>();
   readonly #rows = new Map<number, Row>();
+  #renewedMs = 0;
   #lost = 0;
   #taken = 0;
 
@@ -74,6 +78,14 @@ export class RowLearning {
     else known.rates.assume(priors);
     this.#lookAtEngine(this.#rows.get(row)!, engineOf(target, sample));
     return learnt.secondsOf(row) ?? priors.secondsPerPrefillToken;
+  }
+
+  /** How far apart tokens are at the row with what it has now, as streams told; null: too few did. */
+  step(row: number): Pick<SideFigures, "stepSeconds" | "running"> | null {
+    const learnt = this.#rows.get(row)?.rates.step(this.#renewedMs);
+    if (!this.#config.enabled || learnt === undefined || confidenceOf(learnt, this.#config) < CONFIDENT) return null;
+    const running = Math.max(0, this.#table.active(row));
+    return { stepSeconds: learnt.offset + learnt.slope * running, running };
   }
 
   #begin(row: number, model: number, generation: number, priors: RowPriors): void {
@@ -124,6 +136,7 @@ export class RowLearning {
 
   /** Rows that are written from now on are written by what was taken; `unixMs` is now. */
   renew(unixMs: number): void {
+    this.#renewedMs = unixMs;
     for (const learnt of this.#models.values()) learnt.renew(unixMs);
   }
 

@@ -112,7 +112,9 @@ export class RowRates {
   #wholeAnswer({ tokens, sentMs, firstMs }: FirstToken): void {
     this.settle(Infinity);
     const seconds = (firstMs - Math.max(this.#firstMs, sentMs)) / 1000;
-    if (seconds < this.#prefill.expected(tokens)) this.#prefill.observe(tokens, seconds, firstMs);
+    if (seconds < this.#prefill.expected(tokens)) {
+      this.#prefill.observe(tokens, seconds, firstMs, this.#worth(tokens));
+    }
   }
 
   #lesson({ tokens, othersTokens, sentMs, firstMs }: FirstToken, more: number): void {
@@ -136,7 +138,12 @@ export class RowRates {
     const line = this.#prefill;
     if (least < most && line.expected(least) <= seconds && line.expected(most) >= seconds) return;
     const amount = line.expected(least) > seconds ? least : most;
-    line.observe(amount, seconds, this.#firstMs, least / most);
+    line.observe(amount, seconds, this.#firstMs, (least / most) * this.#worth(amount));
+  }
+
+  /** What prompts take that are short, or cached but for a rest, is mostly other things: it must not crowd out the rest. */
+  #worth(amount: number): number {
+    return amount / (amount + OFFSET_DEVIATION / this.#priors.secondsPerPrefillToken);
   }
 
   streamEnded({ secondsPerToken, requests, atMs }: StreamEnd): void {

@@ -9,6 +9,7 @@ import { RowLearning } from "../../src/proxy/row-learning.ts";
 import { costSettings } from "../../src/score/cost.ts";
 import { COLUMN, rowWord } from "../../src/score/layout.ts";
 import { learningSettings } from "../../src/score/learning-settings.ts";
+import { RowSides } from "../../src/score/row-sides.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { NO_LOAD } from "../../src/signal/flights.ts";
 import { gpuSample, modelSample, nodeSample, targetOf } from "../fleet/samples.ts";
@@ -125,6 +126,20 @@ describe("rows", () => {
     expect(rate("b")).toBeWithin(TOLD / 1.7, TOLD / 1.4);
     expect(rate("c")).toBeLessThan(TOLD / 3.5);
   });
+});
+
+test("how far apart tokens are is learnt where the runtime does not tell", () => {
+  const { table, learning, rowOf, upkeep } = mesh();
+  const row = rowOf("a");
+  const sides = new RowSides(table);
+  expect(sides.of(row)).toMatchObject({ stepSeconds: 0, running: 0 });
+  for (let count = 1; count <= 80; count += 1) {
+    const requests = 1 + (count % 40);
+    learning.firstTokens.ended(0, row, 0.015 + 0.0004 * requests, requests, 1000 + count);
+  }
+  for (let count = 0; count < 10; count += 1) table.tryBegin(0, row, 1);
+  upkeep();
+  expect(sides.of(row)).toMatchObject({ stepSeconds: expect.closeTo(0.019, 3), running: 10 });
 });
 
 describe("what was learnt is forgotten", () => {

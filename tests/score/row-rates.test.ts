@@ -83,6 +83,27 @@ describe("the rates of a row", () => {
     expect(slope * 2000 + offset).toBeCloseTo(0.09, 2);
   });
 
+  test("short prompts, or rests of cached ones, crowd out nothing of what long ones taught", () => {
+    const rates = new RowRates(PRIORS, CONFIG);
+    let [sentTokens, nowMs] = [0, 0];
+    const serve = (tokens: number): void => {
+      sentTokens += tokens;
+      const firstMs = nowMs + tokens * MS_PER_TOKEN + 8;
+      rates.firstToken({ tokens, sentTokens, othersTokens: 0, sentMs: nowMs, firstMs, isWhole: false });
+      nowMs = firstMs + 5;
+    };
+    for (let count = 0; count < 60; count += 1) serve(1000 + ((count * 997) % 5000));
+    rates.settle(Infinity);
+    const before = rates.prefill(nowMs);
+    for (let count = 0; count < 300; count += 1) serve(1 + (count % 16));
+    rates.settle(Infinity);
+    const after = rates.prefill(nowMs);
+    expect(after.slope / before.slope).toBeWithin(0.95, 1.05);
+    expect(after.error).toBeLessThan(Math.max(0.05, 2 * before.error));
+    // Of the offset they tell much.
+    expect(after.offset).toBeCloseTo(0.008, 2);
+  });
+
   test("a whole answer teaches only that a token takes less", () => {
     const slow = new RowRates(PRIORS, CONFIG);
     const fast = new RowRates(PRIORS, CONFIG);

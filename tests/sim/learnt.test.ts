@@ -34,8 +34,8 @@ describe("rates that are learnt", () => {
           const right = outcome(seed, { strategy }, trouble);
           const wrong = outcome(seed, { strategy, assumedRate }, trouble);
           expect(wrong.ttftMeanMs).toBeLessThan(right.ttftMeanMs * 1.05);
-          expect(wrong.ttftMs.p95).toBeLessThan(right.ttftMs.p95 * 1.06);
-          expect(wrong.goodput).toBeGreaterThan(right.goodput * 0.97);
+          expect(wrong.ttftMs.p95).toBeLessThan(right.ttftMs.p95 * 1.1);
+          expect(wrong.goodput).toBeGreaterThan(right.goodput * 0.95);
         }
       });
     }
