@@ -88,7 +88,7 @@ describe("reading", () => {
     const named = relocations(bun).map(({ type, symbol }) => `${type} ${symbols[symbol]?.name}`);
     expect(named[0]).toBe("8 ");
     expect(named).toContain("18 _ZSt11__once_call");
-    expect(named.at(-1)).toBe("7 _ZNSt18condition_variable10notify_oneEv");
+    expect(named.slice(-2)).toEqual(["7 _ZNSt18condition_variable10notify_oneEv", "7 memcpy"]);
     expect(linkerSymbols(fakeShim(X64)).map(({ name, size }) => `${name} ${size}`)).toContain("config 104");
   });
 
