@@ -101,6 +101,10 @@ export class Control {
       views: () => options.obeyed().views,
       rate: (row) => options.learning.of(row, Date.now()),
       late: options.late,
+      within: () => {
+        const { flow, proxy } = options.choosing();
+        return { leftMs: flow.late.patienceMs, gapMs: proxy.tokenGapMs };
+      },
       byDefault: () => defaultStrategy(options.choosing().proxy, options.choosing().flow.late.enabled),
     });
     this.#scoring = new ScoringService(gatewayScorer(this.#explainer, table, () => targets.all()));

@@ -5,7 +5,7 @@
  *     request:  1 model_id, 3 { 2 text }, 10 { 3 { 1 max_new_tokens, 2 min_new_tokens } }
  *     response: 2 generated_token_count, 4 text, 6 input_token_count; in 1 of Generate's
  */
-import { bytesField, eachField, framed, type GrpcAnswer, Messages, numberField, textField } from "./grpc-message.ts";
+import { bytesField, eachField, framed, MessagesAnswer, numberField, textField } from "./grpc-message.ts";
 
 export const SERVICE = "fmaas.GenerationService";
 
@@ -19,31 +19,16 @@ export function generateRequest(model: string, prompt: string, tokens: number, e
   ]);
 }
 
-export class GenerateAnswer implements GrpcAnswer {
+export class GenerateAnswer extends MessagesAnswer {
   readonly #isStreamed: boolean;
-  readonly #messages = new Messages();
-  texts = 0;
-  promptTokens = -1;
-  outputTokens = -1;
-  readonly cachedTokens = -1;
-  readonly error = "";
 
   constructor(isStreamed: boolean) {
+    super();
     this.#isStreamed = isStreamed;
   }
 
-  get isWhole(): boolean {
-    return this.#messages.isWhole;
-  }
-
-  get fault(): string {
-    return this.#messages.fault;
-  }
-
-  push(bytes: Uint8Array): number {
-    const before = this.texts;
-    this.#messages.push(bytes, (message) => (this.#isStreamed ? this.#response(message) : this.#responses(message)));
-    return this.texts - before;
+  protected override read(message: Uint8Array): boolean {
+    return this.#isStreamed ? this.#response(message) : this.#responses(message);
   }
 
   #responses(bytes: Uint8Array): boolean {

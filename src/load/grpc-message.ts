@@ -103,6 +103,33 @@ export class Messages {
   }
 }
 
+/** What every service's answers have in common: messages, which `read` takes what it knows from. */
+export abstract class MessagesAnswer implements GrpcAnswer {
+  readonly #messages = new Messages();
+  texts = 0;
+  promptTokens = -1;
+  outputTokens = -1;
+  readonly cachedTokens = -1;
+  error = "";
+
+  get isWhole(): boolean {
+    return this.#messages.isWhole;
+  }
+
+  get fault(): string {
+    return this.#messages.fault;
+  }
+
+  push(bytes: Uint8Array): number {
+    const before = this.texts;
+    this.#messages.push(bytes, (message) => this.read(message));
+    return this.texts - before;
+  }
+
+  /** False: it is no such message. */
+  protected abstract read(message: Uint8Array): boolean;
+}
+
 /** Calls for each field that is a varint or bytes; false: it is no protobuf. */
 export function eachField(
   bytes: Uint8Array,

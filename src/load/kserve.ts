@@ -11,7 +11,7 @@
  * return_num_input_tokens and return_num_output_tokens as BOOL. Outputs: text_output, num_input_tokens, num_output_tokens
  * (of each message its own). A BYTES element has its length in front, in 4 bytes, the least first.
  */
-import { bytesField, eachField, framed, type GrpcAnswer, Messages, packed, textField } from "./grpc-message.ts";
+import { bytesField, eachField, framed, MessagesAnswer, packed, textField } from "./grpc-message.ts";
 
 export const SERVICE = "inference.GRPCInferenceService";
 const WORDS_MAX = 200;
@@ -70,31 +70,16 @@ interface Output {
   isInside: boolean;
 }
 
-export class InferAnswer implements GrpcAnswer {
+export class InferAnswer extends MessagesAnswer {
   readonly #isStreamed: boolean;
-  readonly #messages = new Messages();
-  texts = 0;
-  promptTokens = -1;
-  outputTokens = -1;
-  readonly cachedTokens = -1;
-  error = "";
 
   constructor(isStreamed: boolean) {
+    super();
     this.#isStreamed = isStreamed;
   }
 
-  get isWhole(): boolean {
-    return this.#messages.isWhole;
-  }
-
-  get fault(): string {
-    return this.#messages.fault;
-  }
-
-  push(bytes: Uint8Array): number {
-    const before = this.texts;
-    this.#messages.push(bytes, (message) => (this.#isStreamed ? this.#streamed(message) : this.#response(message)));
-    return this.texts - before;
+  protected override read(message: Uint8Array): boolean {
+    return this.#isStreamed ? this.#streamed(message) : this.#response(message);
   }
 
   #streamed(bytes: Uint8Array): boolean {

@@ -1,4 +1,5 @@
 /** A router's telling the others which blocks of prompts it sent where, and its hearing that of them. Only routers are heard. */
+import type { PrefixSharingFigures } from "../obs/prefix-metrics.ts";
 import { type HeardPrefix, PREFIXES, PrefixTeller, readPrefixes } from "../signal/prefix-news.ts";
 import { CHANNEL } from "./envelope.ts";
 import type { MeshNode } from "./node-membership.ts";
@@ -9,16 +10,6 @@ export interface PrefixSharingOptions {
   readonly heard: (prefix: HeardPrefix) => void;
   /** How many routers there are beside this one: where there is none, nothing need be told. */
   readonly peers: (count: number) => void;
-}
-
-export interface PrefixSharingStats {
-  readonly toldBlocks: number;
-  readonly droppedBlocks: number;
-  readonly sentBytes: number;
-  readonly heardBlocks: number;
-  readonly malformed: number;
-  /** Messages of senders that are no routers of the mesh. */
-  readonly strangers: number;
 }
 
 /** What is told together: the next turn of a conversation is further away. */
@@ -50,7 +41,7 @@ export class PrefixSharing {
     this.#teller.offer(key, hashes, fresh, performance.now());
   }
 
-  stats(): PrefixSharingStats {
+  stats(): PrefixSharingFigures {
     return {
       toldBlocks: this.#teller.toldBlocks,
       droppedBlocks: this.#teller.droppedBlocks,

@@ -18,6 +18,7 @@ export interface PrefixSharingFigures {
   readonly sentBytes: number;
   readonly heardBlocks: number;
   readonly malformed: number;
+  /** Messages of senders that are no routers of the mesh. */
   readonly strangers: number;
 }
 

@@ -2,10 +2,11 @@
  * Who of a model's places is chosen, by the strategy by which its requests are balanced (score/strategies.ts), and why, in
  * words. What is decided by chance or in turns has a share for each place: how much of many requests.
  */
+import { COST_COLUMNS } from "../score/layout.ts";
 import type { RowSides } from "../score/row-sides.ts";
 import { type ArrivalStrategy, arrivalStrategy } from "../score/strategies.ts";
 import { type Cached, type RowCost, type RowFigures, TERM_NAMES } from "../score/terms.ts";
-import { TargetView } from "../score/view.ts";
+import { TargetView, type Wanted } from "../score/view.ts";
 
 /** `late`: by the score while a target is open, else by the desk (late-desk.ts). */
 export type Way = ArrivalStrategy | "late" | "module";
@@ -35,27 +36,27 @@ export interface Verdict<T> {
 const TIE = 1e-6;
 const SHARES_SHOWN_MAX = 8;
 const TRIALS = 512;
-/** By when a first token is wanted of a request of which nothing is said: what `flow.late.patience` is unless it is set. */
-const PATIENCE_MS = 2000;
-const VIEWED = [
-  "secondsPerPrefillToken",
-  "secondsPerActive",
-  "slots",
-  "secondsPerQueuedRequest",
-  "kvOffset",
-  "kvPerToken",
-  "penaltySeconds",
-] as const;
 const SIDES = ["waiting", "kvUsage", "contextTokens", "pricePerHour", "stepSeconds", "running"] as const;
+
+/** A request of which nothing else is said. */
+type Wished = Required<Pick<Wanted, "promptTokens" | "leftMs" | "gapMs">>;
+/** By when its first token is wanted, and how far apart the others may be. */
+export type Within = Omit<Wished, "promptTokens">;
+
+const AT_ANY_TIME: Within = { leftMs: Infinity, gapMs: Infinity };
+
+export function wished(promptTokens: number, within = AT_ANY_TIME): Wished {
+  return { promptTokens, ...within };
+}
 
 interface Shown extends Contender {
   readonly seconds: number;
 }
 
 /** Who is chosen of these and why, and all of them with their shares: the likeliest first, then who can't be chosen. */
-export function decided<T extends Shown>(scored: readonly T[], way: Way, promptTokens: number) {
+export function decided<T extends Shown>(scored: readonly T[], way: Way, wanted: Wished) {
   const ordered = scored.toSorted((a, b) => Number(b.eligible) - Number(a.eligible) || a.seconds - b.seconds);
-  const { among, shares, reason } = verdictOf(ordered, way, promptTokens);
+  const { among, shares, reason } = verdictOf(ordered, way, wanted);
   const [winner] = among;
   const rest = ordered.filter((one) => !among.includes(one));
   const candidates = [...among, ...rest].map((one) => ({
@@ -67,12 +68,12 @@ export function decided<T extends Shown>(scored: readonly T[], way: Way, promptT
 }
 
 /** `ordered`: the eligible first, and the cheapest of them. */
-export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way, promptTokens: number): Verdict<T> {
+export function verdictOf<T extends Contender>(ordered: readonly T[], way: Way, wanted: Wished): Verdict<T> {
   const eligible = ordered.filter((one) => one.eligible);
   // When all that have room are ejected, one of them is taken all the same.
   const isFallback = eligible.length === 0;
   const able = isFallback ? ordered.filter(({ cost }) => cost.obstacle === "ejected") : eligible;
-  const shares = sharesOf(able, way, promptTokens);
+  const shares = sharesOf(able, way, wanted);
   const shareOf = ({ row }: T): number => shares.get(row) ?? 0;
   const among = able.toSorted((a, b) => shareOf(b) - shareOf(a));
   const [winner] = among;
@@ -92,7 +93,7 @@ export function isByScore(way: Way): way is "ttft" | "late" | "hedged" {
 }
 
 /** By row. */
-function sharesOf(able: readonly Contender[], way: Way, promptTokens: number): ReadonlyMap<number, number> {
+function sharesOf(able: readonly Contender[], way: Way, wanted: Wished): ReadonlyMap<number, number> {
   switch (way) {
     case "ttft":
     case "hedged":
@@ -113,26 +114,26 @@ function sharesOf(able: readonly Contender[], way: Way, promptTokens: number): R
       return new Map(able.map(({ row, weight }) => [row, weight / total]));
     }
     default:
-      return ofTrials(able, way, promptTokens);
+      return ofTrials(able, way, wanted);
   }
 }
 
 /** Lets the strategy itself choose, many times, as one that remembers nothing yet. */
-function ofTrials(able: readonly Contender[], way: ArrivalStrategy, promptTokens: number): ReadonlyMap<number, number> {
+function ofTrials(able: readonly Contender[], way: ArrivalStrategy, wanted: Wished): ReadonlyMap<number, number> {
   const view = new TargetView(able.length);
   for (const [target, one] of able.entries()) {
     view.active[target] = one.cost.activeRequests;
     view.queuedTokens[target] = one.cost.queuedTokens;
     view.matchedTokens[target] = one.cached?.cachedTokens ?? 0;
     view.weight[target] = one.weight;
-    for (const figure of VIEWED) view[figure][target] = one.figures[figure];
+    for (const figure of COST_COLUMNS) view[figure][target] = one.figures[figure];
     for (const side of SIDES) view[side][target] = one.sides?.[side] ?? 0;
   }
   const strategy = arrivalStrategy(way, 1);
-  const wanted = { promptTokens, missWeight: able[0]?.cached?.missWeight ?? 0, leftMs: PATIENCE_MS };
+  const asked = { ...wanted, missWeight: able[0]?.cached?.missWeight ?? 0 };
   const shares = new Map(able.map(({ row }) => [row, 0]));
   for (let trial = 0; able.length > 0 && trial < TRIALS; trial += 1) {
-    const { row } = able[strategy.choose(view, wanted, 0)]!;
+    const { row } = able[strategy.choose(view, asked, 0)]!;
     shares.set(row, shares.get(row)! + 1 / TRIALS);
   }
   return shares;

@@ -12,7 +12,7 @@ import { RowSides } from "../score/row-sides.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { costOf, figuresIn, figuresOf, type RowCost, type RowFigures, TERM_NAMES, termDetail } from "../score/terms.ts";
 import type { Decision, SeenPlace } from "./decisions.ts";
-import { type Contender, decided, type Way } from "./explain-choice.ts";
+import { type Contender, decided, type Way, type Within, wished } from "./explain-choice.ts";
 import { balanceOf, denialOf, revisionNote } from "./explain-policies.ts";
 import type { PlaceInUse } from "./places.ts";
 import type { Placement } from "./placement.ts";
@@ -71,6 +71,8 @@ export interface ExplainerOptions {
   readonly late?: LateState;
   /** What a KV cache takes from one target to another; none: no time. */
   readonly kvTokensPerSecond?: () => number;
+  /** By when first tokens are wanted, and how far apart others may be; none: nobody says. */
+  within?(): Within;
   /** How models are balanced of which no policy says so; none: by expected time to first token. */
   byDefault?(): Way;
 }
@@ -131,7 +133,7 @@ export class Explainer {
       return this.#candidate(this.#seen(place), promptTokens, nowDeciseconds, why);
     });
     const strategy = this.#wayOf(model);
-    const { winner, reason, candidates } = decided(scored, strategy, promptTokens);
+    const { winner, reason, candidates } = decided(scored, strategy, wished(promptTokens, this.#options.within?.()));
     const pair = this.#pairOf(model, promptTokens, nowDeciseconds);
     const met = strategy === "late" && winner !== "" && pair === null ? this.#met(model, candidates) : "";
     const whole = { winner, reason: `${reason}${met}`, candidates };
@@ -197,7 +199,7 @@ export class Explainer {
     const { winner, reason, candidates } = decided(
       scored.filter((one) => one.row === row || one.capacity > 0),
       strategy,
-      promptTokens,
+      wished(promptTokens, this.#options.within?.()),
     );
     const hasShare = candidates.some((one) => one.row === row && one.share > 0);
     return {

@@ -101,6 +101,17 @@ export const COLUMN = {
   askedAt: 896,
 } as const;
 
+/** Columns of figures by which a row's cost follows from its load. */
+export const COST_COLUMNS = [
+  "secondsPerPrefillToken",
+  "secondsPerActive",
+  "slots",
+  "secondsPerQueuedRequest",
+  "kvOffset",
+  "kvPerToken",
+  "penaltySeconds",
+] as const satisfies readonly (keyof typeof COLUMN)[];
+
 /** Words of a block that describe the block itself, in place of a sixteenth column. */
 export const BLOCK_WORD = {
   /** Odd while the main thread writes. */

@@ -10,7 +10,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, HEADER, MODELS_WORD, rowWord } from "./layout.ts";
+import { BLOCK_ROWS, BLOCK_WORD, BLOCK_WORDS, COLUMN, COST_COLUMNS, HEADER, MODELS_WORD, rowWord } from "./layout.ts";
 import { mark } from "./row-marks.ts";
 import { NO_SIDES, RowSides, type SideFigures } from "./row-sides.ts";
 import type { ScoreTable } from "./table.ts";
@@ -42,16 +42,7 @@ export interface RowValues {
   readonly isKvFull?: boolean;
 }
 
-const FLOAT_COLUMNS = [
-  "secondsPerPrefillToken",
-  "secondsPerActive",
-  "slots",
-  "secondsPerQueuedRequest",
-  "kvOffset",
-  "kvPerToken",
-  "penaltySeconds",
-  "capacity",
-] as const;
+const FLOAT_COLUMNS = [...COST_COLUMNS, "capacity"] as const;
 /** Larger figures could make a cost overflow, and a row with an infinite cost is never picked. */
 const VALUE_MAX = 1e9;
 const LANE_FREE = 0;

@@ -3,23 +3,11 @@
  * time and with a name for each part. For explanations, not for choices: a row that the main thread is changing may be
  * read half old and half new.
  */
-import { COLUMN, rowWord } from "./layout.ts";
+import { COLUMN, COST_COLUMNS, rowWord } from "./layout.ts";
 import type { ScoreTable } from "./table.ts";
 
 /** Columns that a cost is made of, in the order in which they are kept. */
-export const FIGURES = [
-  "capacity",
-  "activeRequests",
-  "queuedTokens",
-  "ejectedUntil",
-  "secondsPerPrefillToken",
-  "secondsPerActive",
-  "slots",
-  "secondsPerQueuedRequest",
-  "kvOffset",
-  "kvPerToken",
-  "penaltySeconds",
-] as const;
+export const FIGURES = ["capacity", "activeRequests", "queuedTokens", "ejectedUntil", ...COST_COLUMNS] as const;
 type Figure = (typeof FIGURES)[number];
 
 export type RowFigures = Readonly<Record<Figure, number>>;

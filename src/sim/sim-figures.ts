@@ -2,28 +2,13 @@
 import { defaultsOf } from "../base/settings-reading.ts";
 import { costSettings, type RowContext, rowValues, UNROUTABLE } from "../score/cost.ts";
 import { stepOf } from "../score/row-sides.ts";
-import type { ModelSample } from "../score/sample.ts";
+import { type ModelSample, PLAIN_MODEL } from "../score/sample.ts";
 import type { TargetView } from "../score/view.ts";
 import type { BatchingConfig } from "./batching.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import { SimWarmth } from "./sim-warmth.ts";
 
 const COST = defaultsOf(costSettings);
-const UNTOLD = {
-  model: "",
-  runtime: "",
-  state: "loaded",
-  reason: "",
-  parent: undefined,
-  contextTokensMax: undefined,
-  capabilities: [],
-  cacheHitRate: undefined,
-  timeToFirstToken: undefined,
-  interTokenLatency: undefined,
-  preemptionsPerSecond: undefined,
-  workLeftSeconds: undefined,
-  loadSeconds: undefined,
-} as const satisfies Partial<ModelSample>;
 
 type Changing<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -35,7 +20,8 @@ export class NodeFigures {
   /** Until it has told anything it is judged by what is known of such nodes. `prefillRate`: what it is taken for. */
   constructor(config: BatchingConfig, prefillRate: number, rttMs: number, weight: number) {
     this.#sample = {
-      ...UNTOLD,
+      ...PLAIN_MODEL,
+      model: "",
       runningRequests: 0,
       waitingRequests: 0,
       queuedPrefillTokens: 0,

@@ -7,12 +7,8 @@
  * A message may be cut short: then what is here of its last field counts. Limits: 16 levels, of each the first
  * 1,000 fields, varints of ten bytes, no groups. What is no protobuf has none.
  */
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT, VARINT_BYTES_MAX } from "./proto-wire.ts";
 
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH_DELIMITED = 2;
-const FIXED32 = 5;
-const VARINT_BYTES_MAX = 10;
 const DEPTH_MAX = 16;
 const FIELDS_MAX = 1000;
 /** So many bytes of what may be text are looked at. */

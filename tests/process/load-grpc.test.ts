@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import * as grpc from "@grpc/grpc-js";
 import protobuf from "protobufjs";
-import type { LoadReport } from "../../src/load/report.ts";
-import { Bench, EXECUTABLE, ownEnvironment } from "./harness.ts";
+import { Bench } from "./harness.ts";
+import { loadRun } from "./load-run.ts";
 
 setDefaultTimeout(60_000);
 
@@ -88,23 +88,11 @@ afterAll(async () => {
   await bench.end();
 });
 
-async function report(url: string, ...args: readonly string[]): Promise<LoadReport> {
-  const child = Bun.spawn([EXECUTABLE, "load", url, ...args, "--format", "json"], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: ownEnvironment(),
-  });
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if (out === "") throw new Error(err);
-  return JSON.parse(out) as LoadReport;
-}
-
 const asked = ["--model", "m", "--rate", "100", "--max-requests", "30", "--prompt-tokens", "300"];
 
 test("streams and whole answers", async () => {
   const url = `grpc://127.0.0.1:${port}`;
-  const streamed = await report(url, ...asked, "--output-tokens", "500", "--ignore-eos", "--header", "x-team: a");
+  const streamed = await loadRun(url, ...asked, "--output-tokens", "500", "--ignore-eos", "--header", "x-team: a");
   expect(streamed).toMatchObject({ ok: 30, failed: 0, outputTokens: 90, promptTokens: 3000 });
   expect(streamed.gapMs.count).toBe(60);
   expect(seen).toHaveLength(30);
@@ -114,7 +102,7 @@ test("streams and whole answers", async () => {
     params: { stopping: { maxNewTokens: 500, minNewTokens: 500 } },
   });
   expect((seen[0]!.asked["request"] as { text: string }).text.split(" ")).toHaveLength(301);
-  const whole = await report(url, ...asked, "--no-stream");
+  const whole = await loadRun(url, ...asked, "--no-stream");
   expect(whole).toMatchObject({ ok: 30, failed: 0, outputTokens: 90, promptTokens: 3000, gapMs: { count: 0 } });
   expect(seen[30]?.asked).toMatchObject({ requests: [{ text: expect.any(String) }] });
 });
@@ -122,7 +110,7 @@ test("streams and whole answers", async () => {
 test("failures by their status, half streams, and what never ends", async () => {
   const manners = ["well", "fail", "part", "hang"] as const;
   manner = (number) => manners[number % 4]!;
-  const made = await report(`grpc://127.0.0.1:${port}`, ...asked, "--max-requests", "40", "--timeout", "500ms");
+  const made = await loadRun(`grpc://127.0.0.1:${port}`, ...asked, "--max-requests", "40", "--timeout", "500ms");
   expect(made).toMatchObject({ requests: 40, ok: 10 });
   const counts = Object.fromEntries(made.errors.map(({ kind, count }) => [kind, count]));
   // A server's deadline may be told before this side's has passed.
@@ -132,12 +120,12 @@ test("failures by their status, half streams, and what never ends", async () => 
 });
 
 test("nobody there; and through the router, which says which node it was", async () => {
-  expect(await report("grpc://127.0.0.1:1", ...asked)).toMatchObject({
+  expect(await loadRun("grpc://127.0.0.1:1", ...asked)).toMatchObject({
     ok: 0,
     errors: [{ kind: "connection refused", count: 30 }],
   });
   const router = await bench.router("--upstream", `m=grpc://127.0.0.1:${port}`);
-  const made = await report(`grpc://${router.address("listen")}`, ...asked);
+  const made = await loadRun(`grpc://${router.address("listen")}`, ...asked);
   expect(made).toMatchObject({ ok: 30, failed: 0, outputTokens: 90 });
   expect(made.nodes).toHaveLength(1);
   expect(made.nodes[0]?.node).not.toBe("");

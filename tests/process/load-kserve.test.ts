@@ -1,9 +1,9 @@
 /** `infermesh load` by KServe's protocol, against the official library's server, alone and through the router. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import * as grpc from "@grpc/grpc-js";
-import type { LoadReport } from "../../src/load/report.ts";
 import { decoded, element, encoded, inputsOf, type KserveMessage, uint32 } from "../load/kserve-proto.ts";
-import { Bench, EXECUTABLE, ownEnvironment } from "./harness.ts";
+import { Bench } from "./harness.ts";
+import { loadRun } from "./load-run.ts";
 
 setDefaultTimeout(60_000);
 
@@ -67,18 +67,8 @@ afterAll(async () => {
   await bench.end();
 });
 
-async function report(url: string, ...args: readonly string[]): Promise<LoadReport> {
-  const asked = ["--grpc", "kserve", "--model", "m", "--rate", "100", "--max-requests", "30", "--format", "json"];
-  const child = Bun.spawn([EXECUTABLE, "load", url, ...asked, "--prompt-tokens", "300", ...args], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: ownEnvironment(),
-  });
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  if (out === "") throw new Error(err);
-  return JSON.parse(out) as LoadReport;
-}
+const asked = "--grpc kserve --model m --rate 100 --max-requests 30 --prompt-tokens 300".split(" ");
+const report = (url: string, ...args: readonly string[]) => loadRun(url, ...asked, ...args);
 
 test("streams and whole answers", async () => {
   const url = `grpc://127.0.0.1:${port}`;

@@ -99,6 +99,18 @@ class Bed {
     return lookup.tokensOf(row);
   }
 
+  /** A target whose engine holds so many tokens, as the prompt of them finds in its first row. */
+  async holding(tokens: number, more: Partial<Target> = {}) {
+    this.target("a", ["m"], more);
+    const feed = this.feed("a");
+    feed.index.apply(stored(tokensOf(tokens)));
+    this.tell("a", feed);
+    this.refresh();
+    const prompt = chainOf("m", tokensOf(1024), SIZE);
+    await until(() => this.held(1, prompt) === tokens);
+    return { feed, prompt };
+  }
+
   note(row: number, { chain, blocks }: { chain: Int32Array; blocks: number }): void {
     this.#work.note(0, row, chain, blocks);
   }
@@ -141,13 +153,7 @@ describe("prompts of token ids", () => {
 
   test("don't find what is dropped, even if it was sent there", async () => {
     const bed = new Bed();
-    bed.target("a");
-    const feed = bed.feed("a");
-    feed.index.apply(stored(tokensOf(1024)));
-    bed.tell("a", feed);
-    bed.refresh();
-    const prompt = chainOf("m", tokensOf(1024), SIZE);
-    await until(() => bed.held(1, prompt) === 1024);
+    const { feed, prompt } = await bed.holding(1024);
     bed.note(1, prompt);
     feed.index.apply(removedEvent(["63", "62", "61", "60"]));
     bed.tell("a", feed);
@@ -229,13 +235,7 @@ describe("an engine", () => {
 
   test("of which a snapshot tells less than was known has less", async () => {
     const bed = new Bed();
-    bed.target("a");
-    const feed = bed.feed("a");
-    feed.index.apply(stored(tokensOf(1024)));
-    bed.tell("a", feed);
-    bed.refresh();
-    const prompt = chainOf("m", tokensOf(1024), SIZE);
-    await until(() => bed.held(1, prompt) === 1024);
+    const { prompt } = await bed.holding(1024);
     const later = new IndexFeed({ slot: 0, runtime: "vllm", engine: "a 0" }, new Prng(99));
     later.index.apply(stored(tokensOf(512)));
     later.pass();
@@ -249,13 +249,7 @@ describe("an engine", () => {
 
   test("is not put at a row that another target has", async () => {
     const bed = new Bed();
-    bed.target("a");
-    const feed = bed.feed("a");
-    feed.index.apply(stored(tokensOf(512)));
-    bed.tell("a", feed);
-    bed.refresh();
-    const prompt = chainOf("m", tokensOf(1024), SIZE);
-    await until(() => bed.held(1, prompt) === 512);
+    const { feed, prompt } = await bed.holding(512);
     bed.place("b", "m", 1);
     feed.index.apply(storedEvent({ ...stored(tokensOf(512, 3)) }));
     feed.index.apply(
@@ -273,13 +267,7 @@ describe("an engine", () => {
   test("is put again when half of what its cache holds was sent there", async () => {
     const bed = new Bed();
     const sample = nodeSample({ models: [modelSample({ model: "m", kvCapacityTokens: 160 * STEP })] });
-    bed.target("a", ["m"], { lastSample: sample });
-    const feed = bed.feed("a");
-    feed.index.apply(stored(tokensOf(1024)));
-    bed.tell("a", feed);
-    bed.refresh();
-    const prompt = chainOf("m", tokensOf(1024), SIZE);
-    await until(() => bed.held(1, prompt) === 1024);
+    const { feed, prompt } = await bed.holding(1024, { lastSample: sample });
     for (let round = 0; round < 6; round += 1) {
       for (let other = 0; other < 45; other += 1)
         bed.note(1, chainOf("m", tokensOf(256, 1 + round * 45 + other), SIZE));

@@ -7,7 +7,7 @@ import type { Item } from "../../src/policy/item.ts";
 import { PolicyViews } from "../../src/policy/policy-views.ts";
 import { Decisions } from "../../src/proxy/decisions.ts";
 import { Explainer, type Explanation } from "../../src/proxy/explain.ts";
-import { verdictOf, type Way } from "../../src/proxy/explain-choice.ts";
+import { verdictOf, type Way, type Within } from "../../src/proxy/explain-choice.ts";
 import { gatewayScorer } from "../../src/proxy/gateway.ts";
 import { placementPolicies } from "../../src/proxy/placement-policies.ts";
 import { Placement } from "../../src/proxy/placement.ts";
@@ -33,7 +33,13 @@ const policy = (kind: string, name: string, spec: object): Item =>
   ({ kind, name, spec, revision: 1, createdRevision: 1, updatedAtMs: 0 }) as unknown as Item;
 
 /** A router's placement of these targets under these policies. */
-function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted = true, isLate = false) {
+function bed(
+  targets: readonly Target[],
+  items: readonly Item[] = [],
+  isRouted = true,
+  isLate = false,
+  within?: Within,
+) {
   const table = ScoreTable.create({ targetsMax: 512, modelsMax: 8, workersMax: 2 });
   const placement = new Placement(table, stats, defaultsOf(costSettings));
   const find = (id: string): Target | undefined => targets.find((one) => one.id === id);
@@ -59,6 +65,7 @@ function bed(targets: readonly Target[], items: readonly Item[] = [], isRouted =
     targets: () => targets,
     views: () => views,
     late: state,
+    ...(within === undefined ? {} : { within: () => within }),
     byDefault: () => (isLate ? "late" : "ttft"),
   });
   return { table, explainer, late };
@@ -237,6 +244,21 @@ describe("a node that can't be chosen says why", () => {
 });
 
 describe("the way in which requests are balanced", () => {
+  test("by deadlines is told by those that routers go by", () => {
+    const paced = (id: string, prefillTokensPerSecond: number): Target => {
+      const sample = nodeSample({ models: [modelSample({ prefillTokensPerSecond, decodeTokensPerSecond: 100_000 })] });
+      return target(id, { lastSample: sample });
+    };
+    const targets = [paced("fast", 20_000), paced("slow", 2000)];
+    const goes = (leftMs: number): string => {
+      const slo = [policy("balance", "m", { strategy: "slo" })];
+      const { explainer } = bed(targets, slo, true, false, { leftMs, gapMs: 50 });
+      return explainer.explain("m", { promptTokens: 2000 }).winner;
+    };
+    // The slow one takes a second, which is in time for the one alone.
+    expect([goes(10_000), goes(500)]).toEqual(["slow", "fast"]);
+  });
+
   test("is that of the model's policy, with its weights", () => {
     const items = [policy("balance", "m", { strategy: "random", weights: { b: 3 } })];
     const { explainer } = bed([target("a"), target("b")], items);
@@ -336,7 +358,7 @@ describe("the way in which requests are balanced", () => {
         const { shares } = verdictOf(
           contenders.toSorted((a, b) => a.cost.seconds - b.cost.seconds),
           way,
-          10,
+          { promptTokens: 10, leftMs: 2000, gapMs: 50 },
         );
         const isAny = contenders.some(({ eligible }) => eligible);
         const picked = new Map(rows.map((row) => [row, 0]));

@@ -12,23 +12,12 @@ import { NO_SIDES, RowSides } from "../../src/score/row-sides.ts";
 import { RowView } from "../../src/score/row-view.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
 import { ARRIVAL_STRATEGIES, type ArrivalStrategy, arrivalStrategy } from "../../src/score/strategies.ts";
-import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
-import { ScoreTable } from "../../src/score/table.ts";
+import type { RowValues } from "../../src/score/table-writer.ts";
 import type { Strategy } from "../../src/score/view.ts";
-import { anyRow, PLAIN } from "./rows.ts";
+import { anyRow, bedOf, PLAIN } from "./rows.ts";
 
 function bed(rows: readonly RowValues[]) {
-  const table = ScoreTable.create({ targetsMax: 512, modelsMax: 4, workersMax: 2 });
-  const writer = new TableWriter(table);
-  const model = writer.addModel();
-  const ids = rows.map((values) => {
-    const row = writer.addRow(model);
-    writer.write(row, values);
-    return row;
-  });
-  const request = new PickRequest();
-  request.model = model;
-  request.promptTokens = 100;
+  const { table, writer, model, rows: ids, request } = bedOf(rows, 100);
   const weights = new Map<number, number>();
   const weightOf = (row: number): number => weights.get(row) ?? 1;
   const choosing = (now: readonly number[] = ids, match: () => void = () => {}) => ({

@@ -4,25 +4,12 @@ import { Prng } from "../../src/base/prng.ts";
 import { BLOCK_WORD, BLOCK_WORDS, MODELS_WORD } from "../../src/score/layout.ts";
 import { ALL_EJECTED, ALL_FULL, NEVER_EJECTED, NO_TARGET, PickRequest, type Picker } from "../../src/score/pick.ts";
 import { TypeScriptPicker } from "../../src/score/scan.ts";
-import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
+import type { RowValues } from "../../src/score/table-writer.ts";
 import { ScoreTable } from "../../src/score/table.ts";
 import { cPicker } from "./c-library.ts";
-import { PLAIN, anyRow } from "./rows.ts";
+import { PLAIN, anyRow, bedOf } from "./rows.ts";
 
-function bed(rows: readonly RowValues[]) {
-  const table = ScoreTable.create({ targetsMax: 512, modelsMax: 4, workersMax: 2 });
-  const writer = new TableWriter(table);
-  const model = writer.addModel();
-  const ids = rows.map((values) => {
-    const row = writer.addRow(model);
-    writer.write(row, values);
-    return row;
-  });
-  const request = new PickRequest();
-  request.model = model;
-  request.promptTokens = 1000;
-  return { table, writer, model, rows: ids, request };
-}
+const bed = (rows: readonly RowValues[]) => bedOf(rows, 1000);
 
 /** Written from the formula alone, in double precision. */
 function seconds(values: RowValues, requests: number, tokens: number, promptTokens: number): number {

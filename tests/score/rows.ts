@@ -1,6 +1,8 @@
 /** Rows to fill tables with. */
 import type { Prng } from "../../src/base/prng.ts";
-import type { RowValues } from "../../src/score/table-writer.ts";
+import { PickRequest } from "../../src/score/pick.ts";
+import { type RowValues, TableWriter } from "../../src/score/table-writer.ts";
+import { ScoreTable } from "../../src/score/table.ts";
 
 /** A row that costs nothing but its prompt, a millisecond a token, until it has ten requests. */
 export const PLAIN: RowValues = {
@@ -15,6 +17,22 @@ export const PLAIN: RowValues = {
   penaltySeconds: 0,
   capacity: 10,
 };
+
+/** A table of one model with these rows, and a request for it. */
+export function bedOf(rows: readonly RowValues[], promptTokens: number) {
+  const table = ScoreTable.create({ targetsMax: 512, modelsMax: 4, workersMax: 2 });
+  const writer = new TableWriter(table);
+  const model = writer.addModel();
+  const ids = rows.map((values) => {
+    const row = writer.addRow(model);
+    writer.write(row, values);
+    return row;
+  });
+  const request = new PickRequest();
+  request.model = model;
+  request.promptTokens = promptTokens;
+  return { table, writer, model, rows: ids, request };
+}
 
 /** Any row, with every term at work now and then; coarse figures make ties likely. */
 export function anyRow(prng: Prng, coarse: boolean): RowValues {
