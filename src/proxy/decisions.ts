@@ -47,8 +47,10 @@ export const DECISIONS_MAX = 1024;
 export const PLACES_MAX = 16;
 const COLUMNS: readonly number[] = FIGURES.map((figure) => COLUMN[figure]);
 const PLACE_WORDS = COLUMNS.length;
-/** The kind, and four figures. */
-const HELD_WORDS = 5;
+/** The kind, four figures, and whose desk it was. */
+const HELD_WORDS = 6;
+/** Routers whose names are kept beside the numbers that stand for them; those of more have none. */
+const DESKS_MAX = 256;
 
 export class Decisions {
   readonly #table: ScoreTable;
@@ -66,6 +68,8 @@ export class Decisions {
   readonly #ids = new Uint8Array(DECISIONS_MAX * ID_BYTES_MAX);
   /** A kind, below 0: it was not held. */
   readonly #held = new Float32Array(DECISIONS_MAX * HELD_WORDS);
+  /** "": this router's own. */
+  readonly #desks: string[] = [""];
   readonly #missWeights = new Float32Array(DECISIONS_MAX);
   readonly #cached = new Float32Array(DECISIONS_MAX * PLACES_MAX);
   readonly #figures = new Int32Array(DECISIONS_MAX * PLACES_MAX * PLACE_WORDS);
@@ -131,12 +135,22 @@ export class Decisions {
     figures[at + 2] = held.waiting;
     figures[at + 3] = held.aheadMs;
     figures[at + 4] = held.workMs;
+    figures[at + 5] = this.#deskNumber(held.desk);
+  }
+
+  #deskNumber(desk: string): number {
+    const known = this.#desks.indexOf(desk);
+    if (known >= 0) return known;
+    return this.#desks.length < DESKS_MAX ? this.#desks.push(desk) - 1 : 0;
   }
 
   #readHeld(at: number): HeldFor | null {
-    const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0] = this.#held.subarray(at, at + HELD_WORDS);
+    const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0, number = 0] = this.#held.subarray(
+      at,
+      at + HELD_WORDS,
+    );
     const kind = BINDING_KINDS[which];
-    return kind === undefined ? null : { kind, waitedMs, waiting, aheadMs, workMs };
+    return kind === undefined ? null : { kind, waitedMs, waiting, aheadMs, workMs, desk: this.#desks[number] ?? "" };
   }
 
   #recordCached(at: number, first: number, kept: number, prefix: PrefixLookup | undefined): void {
