@@ -42,7 +42,8 @@ test("agents tell routers of the roles of their runtimes, alone and of several o
     kept(vllmDecode(transfers)),
     kept(vllmDecode(transfers)),
   ];
-  const router = await bench.router("--fleet-poll-interval", "200ms", "--workers", "2");
+  // A target takes 20 requests at most, as many again as it computes at a time.
+  const router = await bench.router("--fleet-poll-interval", "200ms", "--workers", "2", "--score-slots", "10");
   const agent = (id: string, ...runtimes: readonly string[]) =>
     bench.start(
       "agent",
@@ -62,7 +63,15 @@ test("agents tell routers of the roles of their runtimes, alone and of several o
   );
   await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 3);
   await until(async () => (await ask(router)).status === 200);
-  const answers = await Promise.all(Array.from({ length: 30 }, () => ask(router, true)));
+  // Held, they are load, and more of it than one takes. Those of servers that answer at once would all go to the nearer.
+  const enough = Promise.withResolvers<void>();
+  for (const one of [decode, second]) one.held = enough.promise;
+  const arrived = () => decode.seen.length + second.seen.length;
+  const before = arrived();
+  const asked = Promise.all(Array.from({ length: 30 }, () => ask(router, true)));
+  await until(() => arrived() === before + 30);
+  enough.resolve();
+  const answers = await asked;
   for (const { status, text, node } of answers) {
     expect(status).toBe(200);
     expect(node).toMatch(/^two\/[ab]$/);
