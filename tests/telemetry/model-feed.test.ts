@@ -34,7 +34,11 @@ async function watched(options: Partial<FakeLlamaRouterOptions> = {}) {
   const router = startFakeLlamaRouter({ models: MODELS, ...options });
   fakes.push(router);
   const one = openRuntime(
-    { ...AUTO, kind: "llamacpp", url: { protocol: "http", host: "127.0.0.1", port: router.port, tls: false, base: "" } },
+    {
+      ...AUTO,
+      kind: "llamacpp",
+      url: { protocol: "http", host: "127.0.0.1", port: router.port, tls: false, base: "" },
+    },
     {
       name: "llamacpp",
       ...kindOfRuntime("llamacpp"),

@@ -166,7 +166,11 @@ describe.concurrent("a runtime", () => {
     "whose metrics are %s serves on, and is well when they are",
     async (metrics) => {
       const fake = await startFake({ running: 1 });
-      const { runtime, state, states } = watched(fake.port, {}, { timeoutMs: QUICK.timeoutMs!, unresponsiveMs: 30_000 });
+      const { runtime, state, states } = watched(
+        fake.port,
+        {},
+        { timeoutMs: QUICK.timeoutMs!, unresponsiveMs: 30_000 },
+      );
       await state("ready");
       await until(() => runtime.reading.figures.runningRequests === 1, "its metrics are read");
       await fake.set({ metrics });
