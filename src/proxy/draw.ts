@@ -81,8 +81,7 @@ export class Draw {
     const { prefixes, pick, decisions, counters, index } = this.#context;
     const prefill = prefillRow === row ? -1 : prefillRow;
     const lookup = prefixes?.lookup;
-    const at =
-      row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, lookup, prefill);
+    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, lookup, prefill);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
       prefixes.note(index, prefillRow, this.#prompt);
