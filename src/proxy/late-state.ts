@@ -20,11 +20,11 @@ export function isOpen(config: LateConfig, table: ScoreTable, row: number): bool
   if (!config.untold && !isPaced(table, row)) return true;
   const { words, floats } = table;
   const word = table.blocksWord + rowWord(row);
-  const queued = Atomics.load(words, word + COLUMN.queuedTokens);
-  const active = Atomics.load(words, word + COLUMN.activeRequests);
+  const queued = words[word + COLUMN.queuedTokens]!;
+  const active = words[word + COLUMN.activeRequests]!;
   const isSoon =
     queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= config.horizonMs ||
-    queued <= Atomics.load(words, word + COLUMN.tokenOffset);
+    queued <= words[word + COLUMN.tokenOffset]!;
   const hasRoom = active < (floats[word + COLUMN.slots] ?? 0) && !isKvFull(table, row);
   return isSoon && (hasRoom || table.inFlight(row) <= 0);
 }

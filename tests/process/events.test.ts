@@ -1,5 +1,6 @@
 /** The operator's side of membership with live processes: watching, describing, leaving. */
 import { afterAll, expect, test } from "bun:test";
+import { freePort } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
@@ -83,7 +84,7 @@ function alive(answer: unknown, id: string): boolean {
 }
 
 test("a watcher outlives a restart of the one that it asks", async () => {
-  const before = await router();
+  const before = await router("--api", `127.0.0.1:${freePort()}`);
   const friend = await agent("node1", seedOf(before));
   const doomed = await agent("node2", seedOf(before));
   await until(async () => (await nodes(before)).length === 2);

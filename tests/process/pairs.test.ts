@@ -10,6 +10,7 @@ import {
   vllmPrefill,
   wholeServer,
 } from "../proxy/pair-servers.ts";
+import { freePorts } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 setDefaultTimeout(60_000);
@@ -119,16 +120,6 @@ test.each(["vllm", "sglang"])("mock nodes of %s pass KV caches on: who decodes c
   expect(report.hitRate!).toBeGreaterThan(0.95);
   await router.stop();
 });
-
-/** Of this machine, as far as one can tell. */
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () =>
-    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
-  );
-  const ports = listeners.map(({ port }) => port);
-  for (const listener of listeners) listener.stop(true);
-  return ports;
-}
 
 test("targets without an agent; when a half is gone, those that do all of it serve", async () => {
   const transfers = new Transfers();
