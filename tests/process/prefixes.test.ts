@@ -1,5 +1,5 @@
 /** A router draws requests to the servers that have the beginning of their prompt, in all of its workers, and tells so. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
 
 const MODEL = "m";
@@ -18,6 +18,7 @@ const servers = Array.from({ length: 4 }, () =>
     },
   }),
 );
+afterEach(() => bench.clear());
 afterAll(async () => {
   await bench.end();
   await Promise.all(servers.map((server) => server.stop(true)));
