@@ -61,7 +61,7 @@ const PREFILL = 6;
 const FIRST = 7;
 const USED = 8;
 const MISS_WEIGHT = 9;
-/** A kind, below 0: it was not held; then four figures. */
+/** A kind and whose desk it was, below 0: it was not held; then four figures. */
 const HELD = 10;
 const ID_LENGTH = 15;
 const ID = 16;
@@ -70,8 +70,14 @@ const PLACES = ID + ID_BYTES_MAX / 4;
 /** An even number: times are doubles. */
 const WORDS = PLACES + PLACES_MAX * (1 + PLACE_WORDS);
 
+/** Routers whose names are kept beside the numbers that stand for them; those of more have none. */
+const DESKS_MAX = 256;
+const KINDS = BINDING_KINDS.length;
+
 export class Decisions {
   readonly #table: ScoreTable;
+  /** Of routers whose desks have decided; "": this one's own. */
+  readonly #desks: string[] = [""];
   readonly #words = new Int32Array(DECISIONS_MAX * WORDS);
   readonly #floats = new Float32Array(this.#words.buffer);
   readonly #doubles = new Float64Array(this.#words.buffer);
@@ -132,7 +138,7 @@ export class Decisions {
 
   #recordHeld(at: number, held: HeldFor | null): void {
     const figures = this.#floats;
-    figures[at] = held === null ? -1 : BINDING_KINDS.indexOf(held.kind);
+    figures[at] = held === null ? -1 : BINDING_KINDS.indexOf(held.kind) + KINDS * this.#deskNumber(held.desk);
     if (held === null) return;
     figures[at + 1] = held.waitedMs;
     figures[at + 2] = held.waiting;
@@ -140,10 +146,18 @@ export class Decisions {
     figures[at + 4] = held.workMs;
   }
 
+  #deskNumber(desk: string): number {
+    if (desk === "") return 0;
+    const known = this.#desks.indexOf(desk);
+    if (known >= 0) return known;
+    return this.#desks.length < DESKS_MAX ? this.#desks.push(desk) - 1 : 0;
+  }
+
   #readHeld(at: number): HeldFor | null {
     const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0] = this.#floats.subarray(at, at + 5);
-    const kind = BINDING_KINDS[which];
-    return kind === undefined ? null : { kind, waitedMs, waiting, aheadMs, workMs };
+    const kind = BINDING_KINDS[which % KINDS];
+    const desk = this.#desks[Math.trunc(which / KINDS)] ?? "";
+    return kind === undefined ? null : { desk, kind, waitedMs, waiting, aheadMs, workMs };
   }
 
   #recordCached(at: number, first: number, kept: number, prefix: PrefixLookup | undefined): void {
