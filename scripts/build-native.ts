@@ -12,7 +12,7 @@ import { layoutConstants, layoutWord } from "../src/score/layout.ts";
 
 const ROOT = resolve(import.meta.dir, "..");
 const SOURCES = join(ROOT, "native");
-const FILES = ["scorer.c", "follow.c"].map((name) => join(SOURCES, name));
+const FILES = ["scorer.c", "follow.c", "tokens.c"].map((name) => join(SOURCES, name));
 const OUT = join(ROOT, "dist", "native");
 const NAME = "libscorer.so";
 const LIBRARY = join(OUT, NAME);

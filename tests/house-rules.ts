@@ -30,7 +30,7 @@ export const CORES = [
 ];
 const SHELLS = ["telemetry", "client", "gpu", "keeper", "mesh", "store", "proxy", "admin", "ctl", "trial", "lab"];
 
-const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "native-pages", "net"];
+const BELOW_SHELLS = [...CORES, "obs", "gen", "native", "native-pages", "native-tokens", "net"];
 const ROLES = ["agent", "router", "dev", "member"];
 /** Files of src/ itself that roles share, or that are parts of one. */
 const BESIDE_ROLES = [
@@ -101,6 +101,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "native-library": [],
   native: ["base", "score", "native-library"],
   "native-pages": ["wire", "native-library"],
+  "native-tokens": ["score", "native-library"],
   ...Object.fromEntries(SHELLS.map((shell) => [shell, BELOW_SHELLS])),
   config: [...BELOW_SHELLS, ...SHELLS],
   ...Object.fromEntries(BESIDE_ROLES.map((name) => [name, [...BELOW_SHELLS, ...SHELLS, "config", ...BESIDE_ROLES]])),

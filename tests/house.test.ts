@@ -15,6 +15,7 @@ const STATE_MACHINES: readonly string[] = [
   "src/exec/run.ts",
   "src/fleet/fleet.ts",
   "src/flow/late-room.ts",
+  "src/flow/mesh-desk.ts",
   "src/kube/watch.ts",
   "src/proxy/client.ts",
   "src/proxy/crew.ts",

@@ -1,7 +1,8 @@
 /**
- * What it costs to know who has a prompt's beginning: hashing, a pick with the question, a note; at 1,024 targets and
- * prompts of 32,768 tokens (128 blocks). Each measurement is of one call, of another prompt than the one before, in an
- * index that is as full as a busy router's, so the memory is as cold as it is there.
+ * What it costs to know who has a prompt's beginning: hashing (of token ids: reading them too), a pick with the question,
+ * a note; at 1,024 targets and prompts of 32,768 tokens (128 blocks). Each measurement of a pick or a note is of one call,
+ * of another prompt than the one before, in an index that is as full as a busy router's, so the memory is as cold as it is
+ * there. Rates of hashing are by the thread's CPU time.
  *
  *   new              nobody has any of the prompt
  *   next turn        a conversation goes on: one target has nearly all of it, all have its system prompt of 2,048 tokens
@@ -9,6 +10,8 @@
  */
 import { Prng } from "../../src/base/prng.ts";
 import { openPicker, openPrefixWork } from "../../src/native.ts";
+import { type ChainIds, openTokenChains } from "../../src/native-tokens.ts";
+import { TokenChains } from "../../src/proxy/token-chain.ts";
 import { hashBlocks, seedChain } from "../../src/score/prefix-hash.ts";
 import { PrefixIndex } from "../../src/score/prefix-index.ts";
 import { PREFIX_BLOCK_BYTES } from "../../src/score/prefix-layout.ts";
@@ -33,6 +36,9 @@ const CALLS = 4000;
 const CALLS_BY_TYPESCRIPT = 500;
 const HASHED_BYTES = 512 * 2 ** 20;
 const HASHED_BYTES_BY_TYPESCRIPT = 64 * 2 ** 20;
+/** Of the ids of prompts that come as such, and of engines' blocks. */
+const VOCABULARY = 128_000;
+const ENGINE_BLOCK_TOKENS = 16;
 
 type Kind = keyof typeof PROMPTS;
 type Chains = Readonly<Record<Kind, readonly Int32Array[]>>;
@@ -105,11 +111,30 @@ function gigabytesPerSecond(hash: typeof hashBlocks, total: number): number {
   const hashAll = (times: number): void => {
     for (let round = 0; round < times; round += 1) hash(bytes, 0, bytes.length, chain, 0, BLOCKS, false);
   };
-  hashAll(50);
-  const times = Math.ceil(total / bytes.length);
-  const started = Bun.nanoseconds();
-  hashAll(times);
-  return Math.round(((times * bytes.length) / (Bun.nanoseconds() - started)) * 100) / 100;
+  return rate(hashAll, bytes.length, total);
+}
+
+/** Of JSON: a list of ids, as Python (a space behind each comma) or JavaScript writes it, read and hashed. */
+function gigabytesOfIdsPerSecond(chainIds: ChainIds, total: number, comma: string): number {
+  const prng = new Prng(6);
+  const bytes = new TextEncoder().encode(`[${Array.from({ length: TOKENS }, () => prng.int(VOCABULARY)).join(comma)}]`);
+  const chain = new Int32Array((BLOCKS + 1) * 2);
+  const chainAll = (times: number): void => {
+    for (let round = 0; round < times; round += 1) {
+      if (chainIds(bytes, 0, bytes.length, ENGINE_BLOCK_TOKENS, 0, chain) !== TOKENS) throw new Error("ids are read");
+    }
+  };
+  return rate(chainAll, bytes.length, total);
+}
+
+/** Gigabytes a second of the thread's CPU time, when done often. */
+function rate(work: (times: number) => void, bytes: number, total: number): number {
+  work(50);
+  const times = Math.ceil(total / bytes);
+  const before = process.threadCpuUsage();
+  work(times);
+  const { user, system } = process.threadCpuUsage(before);
+  return Math.round((times * bytes) / (user + system) / 10) / 100;
 }
 
 const microseconds = ({ p50, p99 }: { p50: number; p99: number }, name: string) => ({
@@ -131,6 +156,7 @@ async function main(): Promise<void> {
   request.model = model;
   request.promptTokens = TOKENS;
   request.missWeight = 2;
+  const idsTwin = new TokenChains().chain;
   const clock = timed(() => {});
   const picks = (by: typeof picker, kind: Kind | null): { p50: number; p99: number } => {
     request.prefix = kind === null ? null : lookup;
@@ -157,6 +183,11 @@ async function main(): Promise<void> {
     "index filled": Math.round((index.entries / index.entriesMax) * 100) / 100,
     "hashing by c, GB/s": gigabytesPerSecond((...of) => work.hash(...of), HASHED_BYTES),
     "hashing by typescript, GB/s": gigabytesPerSecond(hashBlocks, HASHED_BYTES_BY_TYPESCRIPT),
+    "token ids": [",", ", "].map((comma) => ({
+      "between ids": JSON.stringify(comma),
+      "c, GB/s": gigabytesOfIdsPerSecond(openTokenChains(idsTwin).chain, HASHED_BYTES, comma),
+      "typescript, GB/s": gigabytesOfIdsPerSecond(idsTwin, HASHED_BYTES_BY_TYPESCRIPT, comma),
+    })),
     "reading the clock": microseconds(clock, "each time below has it"),
     "pick without a question": microseconds(bare, "c"),
     "pick with a question": kinds.map((kind) => ({

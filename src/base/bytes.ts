@@ -6,6 +6,7 @@
 
 const floats = new Float32Array(1);
 const floatBytes = new Uint8Array(floats.buffer);
+const HIGH = 2 ** 32;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -42,6 +43,14 @@ export class ByteWriter {
     buffer[at + 2] = value >>> 16;
     buffer[at + 3] = value >>> 24;
     this.at = at + 4;
+  }
+
+  /** A whole number below 2^48, as keys are (base/key.ts). */
+  fixed48(value: number): void {
+    this.fixed32(value % HIGH);
+    const high = Math.floor(value / HIGH);
+    this.byte(high & 255);
+    this.byte(high >>> 8);
   }
 
   float(value: number): void {
@@ -112,6 +121,12 @@ export class ByteReader {
     if (at + 4 > this.end) return this.fail();
     this.at = at + 4;
     return (buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24)) >>> 0;
+  }
+
+  fixed48(): number {
+    const low = this.fixed32();
+    const high = this.byte() | (this.byte() << 8);
+    return this.bad ? 0 : high * HIGH + low;
   }
 
   float(): number {

@@ -65,6 +65,13 @@ export interface LateTargets {
   networkMs(target: number): number;
 }
 
+/** Where requests may not go all the same: they wait at routers that can't reach those targets. */
+export interface LateLimits<W> {
+  isPicky(waiter: W): boolean;
+  /** Asked of such alone. */
+  mayGo(waiter: W, target: number, nowMs: number): boolean;
+}
+
 export interface LateWaiter {
   readonly promptTokens: number;
   readonly priority: number;
@@ -111,6 +118,7 @@ export class LateRoom<W extends LateWaiter> {
   readonly #targets: LateTargets;
   /** Homes of a request as the caches are now. */
   readonly #homesOf: (waiter: W) => readonly Home[];
+  readonly #limits: LateLimits<W> | null;
   /** In the order in which they came. */
   readonly #waiters: W[] = [];
   readonly #debts = new TenantDebts();
@@ -143,7 +151,14 @@ export class LateRoom<W extends LateWaiter> {
   #place = -1;
   #target = -1;
 
-  constructor(config: LateConfig, targets: LateTargets, homesOf: (waiter: W) => readonly Home[]) {
+  /** Without `limits` each may go anywhere. */
+  constructor(
+    config: LateConfig,
+    targets: LateTargets,
+    homesOf: (waiter: W) => readonly Home[],
+    limits: LateLimits<W> | null = null,
+  ) {
+    this.#limits = limits;
     this.#config = config;
     this.#targets = targets;
     this.#homesOf = homesOf;
@@ -298,7 +313,22 @@ export class LateRoom<W extends LateWaiter> {
         continue;
       }
       if (nowMs - waiter.homesMs > refreshMs) this.#findHomes(waiter, nowMs);
-      this.#weigh(waiter, place, nowMs);
+      if (this.#limits?.isPicky(waiter) === true) this.#weighAll(waiter, place, this.#limits, nowMs);
+      else this.#weigh(waiter, place, nowMs);
+    }
+  }
+
+  /** For one that may not go everywhere, all that are open and where it may; it waits for none that is busy. */
+  #weighAll(waiter: W, place: number, limits: LateLimits<W>, nowMs: number): void {
+    const open: number[] = [];
+    let leastWork = Infinity;
+    for (let target = 0; target < this.#targets.count; target += 1) {
+      if (this.#state[target] !== OPEN || !limits.mayGo(waiter, target, nowMs)) continue;
+      leastWork = Math.min(leastWork, this.#workMs(fresh(waiter, target), target));
+      open.push(target);
+    }
+    for (const target of open) {
+      this.#consider(waiter, place, target, fresh(waiter, target), leastWork, Infinity, nowMs);
     }
   }
 

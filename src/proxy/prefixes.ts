@@ -14,6 +14,7 @@
  * Limits: the first 512 blocks; bodies in chunks count when they are whole, and compressed messages do not.
  */
 import { openPrefixWork } from "../native.ts";
+import { openTokenChains } from "../native-tokens.ts";
 import type { PromptPrefix } from "../flow/fair-order.ts";
 import { ROOT, rootKey } from "../kv/block-key.ts";
 import { PickRequest } from "../score/pick.ts";
@@ -23,11 +24,10 @@ import { PrefixLookup } from "../score/prefix-lookup.ts";
 import { seedChain } from "../score/prefix-hash.ts";
 import type { PrefixWork } from "../score/prefix-work.ts";
 import { PART_COUNT, type PromptParts } from "../wire/prompt-parts.ts";
-import { readTokenIds } from "../wire/token-ids.ts";
 import type { PrefixNotes } from "./prefix-notes.ts";
 import type { ProxyConfig } from "./settings.ts";
 import { type Held, type PlainBody, plainBody } from "./reshape.ts";
-import { ADAPTER, chainTokens, strideOf, tokensMax } from "./token-chain.ts";
+import { ADAPTER, blocksOf, strideOf, TokenChains } from "./token-chain.ts";
 
 /** What a worker is given for it. */
 export interface PrefixStart {
@@ -59,7 +59,7 @@ export class Prefixes {
   readonly #notes: PrefixNotes;
   readonly #scratch = new Int32Array((PREFIX_BLOCKS_MAX + 1) * 2);
   readonly #sizes: Int32Array;
-  #ids = new Uint32Array(0);
+  readonly #chainIds = openTokenChains(new TokenChains().chain).chain;
 
   constructor({ index, sizes, missWeight }: PrefixStart, config: ProxyConfig, notes: PrefixNotes) {
     this.lookup = new PrefixLookup(PrefixIndex.attach(index));
@@ -76,7 +76,7 @@ export class Prefixes {
     const { bytes, start, end } = plainBody(request);
     const chain = this.#scratch;
     seedChain(chain, encoder.encode(name));
-    const size = Atomics.load(this.#sizes, model);
+    const size = this.#sizes[model]!;
     const ofIds = size === 0 ? null : this.#prefixOfIds({ bytes, start, end }, parts, size, name);
     if (ofIds !== null) return ofIds.blocks === 0 ? null : ofIds;
     let blocks = 0;
@@ -123,15 +123,10 @@ export class Prefixes {
     if (parts.starts[0]! >= 0 || parts.starts[1]! >= 0 || parts.starts[last]! < 0 || to <= start || to > end)
       return null;
     const size = marked & ~ADAPTER;
-    const max = tokensMax(size);
-    const from = start + parts.starts[last]!;
-    // An id and its comma are two bytes at least.
-    const room = Math.min(max, Math.ceil(parts.bytes / 2));
-    if (this.#ids.length < room) this.#ids = new Uint32Array(Math.max(room, Math.min(max, this.#ids.length * 2)));
-    const count = readTokenIds(bytes, from, to, this.#ids);
-    if (count < 0) return null;
     const root = marked === size ? ROOT : rootKey(name);
-    const blocks = chainTokens(this.#ids, Math.min(count, max), size, root, this.#scratch);
+    const count = this.#chainIds(bytes, start + parts.starts[last]!, to, size, root, this.#scratch);
+    if (count < 0) return null;
+    const blocks = blocksOf(count, size);
     // Elsewhere tokens are reckoned by bytes, and the whole prompt is.
     const reckoned = parts.bytes / this.#config.bytesPerToken / Math.max(1, count);
     const chain = this.#scratch.slice(0, (blocks + 1) * 2);

@@ -8,9 +8,13 @@
  *
  * A key is 53 bits, the same for every model, since an engine does not say whose its blocks are. Its entry is of a model:
  * both halves are changed by the hash of its name, the seed of its other chains.
+ *
+ * A worker reads and chains them in C, in one pass and some five times as fast (native/tokens.c, the twin of this).
  */
 import { blockKey } from "../kv/block-key.ts";
+import type { ChainIds } from "../native-tokens.ts";
 import { PREFIX_BLOCKS_MAX } from "../score/prefix-layout.ts";
+import { readTokenIds } from "../wire/token-ids.ts";
 
 const ENTRY_TOKENS = 256;
 /** In a model's size of blocks: its prompts hang on the root of an adapter, the model's name. */
@@ -35,6 +39,11 @@ export function lowerOf(key: number, seed: number): number {
 /** Its upper half; `seed` is the second word. */
 export function upperOf(key: number, seed: number): number {
   return (Math.floor(key / HIGH) ^ seed) | 0x80000000;
+}
+
+/** How many blocks a chain of so many tokens has. */
+export function blocksOf(tokens: number, blockTokens: number): number {
+  return Math.min(PREFIX_BLOCKS_MAX, Math.floor(tokens / (strideOf(blockTokens) * blockTokens)));
 }
 
 /** Tokens of the most that a chain can tell of. */
@@ -62,4 +71,19 @@ export function chainTokens(
     chain[blocks * 2 + 1] = upperOf(key, upper);
   }
   return blocks;
+}
+
+/** Prompts in JSON as chains, without C. */
+export class TokenChains {
+  #ids = new Uint32Array(0);
+
+  readonly chain: ChainIds = (bytes, from, to, blockTokens, root, chain) => {
+    const max = tokensMax(blockTokens);
+    // An id and its comma are two bytes at least.
+    const room = Math.min(max, Math.ceil((to - from) / 2));
+    if (this.#ids.length < room) this.#ids = new Uint32Array(Math.max(room, Math.min(max, this.#ids.length * 2)));
+    const count = readTokenIds(bytes, from, to, this.#ids);
+    if (count > 0) chainTokens(this.#ids, Math.min(count, max), blockTokens, root, chain);
+    return count;
+  };
 }

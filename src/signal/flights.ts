@@ -13,6 +13,7 @@
  * Limits: `PEERS_MAX` routers, `PLACES_MAX` places of each; messages of at most `packetBytesMax`.
  */
 import { ByteReader, ByteWriter } from "../base/bytes.ts";
+import { keyOf } from "../base/key.ts";
 import type { Prng } from "../base/prng.ts";
 import { decode, encode } from "./quantity.ts";
 import { MESSAGE } from "./wire.ts";
@@ -33,20 +34,11 @@ const TOKENS_GRAIN = 64;
 const ENTRY_BYTES_MAX = 6 + 5 + 3;
 const REQUESTS_MAX = 2 ** 24;
 const TOKENS_MAX = 2 ** 31;
-const HIGH = 2 ** 32;
 export const NO_LOAD: Load = { requests: 0, tokens: 0 };
 
 /** The key of a place. */
 export function placeKey(target: string, model: string): number {
-  const text = `${target}\n${model}`;
-  let a = 0x811c9dc5;
-  let b = 0xcbf29ce4;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    a = Math.imul(a ^ code, 0x01000193);
-    b = Math.imul(b + code, 0x9e3779b1) ^ (b >>> 15);
-  }
-  return (((b ^ (b >>> 16)) & 0xffff) >>> 0) * HIGH + (a >>> 0);
+  return keyOf(`${target}\n${model}`);
 }
 
 interface Told {
@@ -95,10 +87,7 @@ export class FlightTeller {
       writer.fixed32(this.#life);
       writer.varint(this.#seq);
     }
-    writer.fixed32(key % HIGH);
-    const high = Math.floor(key / HIGH);
-    writer.byte(high & 255);
-    writer.byte(high >>> 8);
+    writer.fixed48(key);
     writer.varint(requests);
     writer.varint(encode("size", tokens));
     if (writer.at + ENTRY_BYTES_MAX <= this.#packetBytesMax) return;
@@ -230,12 +219,11 @@ function readFlights(packet: Uint8Array): { life: number; seq: number; entries: 
   const seq = reader.varint();
   const entries: [number, Load][] = [];
   while (!reader.bad && reader.at < reader.end) {
-    const low = reader.fixed32();
-    const high = reader.byte() | (reader.byte() << 8);
+    const key = reader.fixed48();
     const requests = reader.varint();
     const tokens = decode("size", reader.varint());
     if (tokens === undefined || requests > REQUESTS_MAX || tokens > TOKENS_MAX) return undefined;
-    entries.push([high * HIGH + low, { requests, tokens }]);
+    entries.push([key, { requests, tokens }]);
   }
   return reader.bad ? undefined : { life, seq, entries };
 }

@@ -24,7 +24,6 @@ const HEAD_BYTES = 2;
 const KEY_BYTES = 6;
 const HASH_BYTES = 8;
 const ENTRY_BYTES = KEY_BYTES + 2;
-const HIGH = 2 ** 32;
 
 export interface PrefixTellerLimits {
   readonly packetBytesMax: number;
@@ -83,10 +82,7 @@ export class PrefixTeller {
     }
     const room = Math.floor((packetBytesMax - writer.at - ENTRY_BYTES) / HASH_BYTES);
     const blocks = Math.min(to - from, room, PREFIX_BLOCKS_MAX);
-    writer.fixed32(key % HIGH);
-    const high = Math.floor(key / HIGH);
-    writer.byte(high & 255);
-    writer.byte(high >>> 8);
+    writer.fixed48(key);
     writer.varint(blocks);
     for (let word = from * 2; word < (from + blocks) * 2; word += 1) writer.fixed32(hashes[word]!);
     this.toldBlocks += blocks;
@@ -118,15 +114,14 @@ export function readPrefixes(packet: Uint8Array): HeardPrefix[] | undefined {
   const heard: HeardPrefix[] = [];
   if (scheme !== SCHEME) return heard;
   while (!reader.bad && reader.at < reader.end) {
-    const low = reader.fixed32();
-    const high = reader.byte() | (reader.byte() << 8);
+    const key = reader.fixed48();
     const blocks = reader.varint();
     if (blocks > PREFIX_BLOCKS_MAX || reader.at + blocks * HASH_BYTES > reader.end) return undefined;
     const chain = new Int32Array((blocks + 1) * 2);
     for (let word = 2; word < chain.length; word += 1) chain[word] = reader.fixed32();
     // In the index an upper half without its sign bit is no hash.
     for (let block = 1; block <= blocks; block += 1) if (chain[block * 2 + 1]! >= 0) return undefined;
-    heard.push({ key: high * HIGH + low, chain, blocks });
+    heard.push({ key, chain, blocks });
   }
   return reader.bad ? undefined : heard;
 }

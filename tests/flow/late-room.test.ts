@@ -9,6 +9,8 @@ const MS_PER_TOKEN = 0.05;
 
 interface Request extends LateWaiter {
   readonly id: number;
+  /** Where it may not go. */
+  readonly shut?: readonly number[];
   readonly cached: readonly Home[];
 }
 
@@ -36,7 +38,11 @@ class Mesh {
       othersMs: () => this.othersMs,
       networkMs: () => 0,
     };
-    this.room = new LateRoom({ ...defaultsOf(lateSettings), ...config }, targets, ({ cached }) => cached);
+    const limits = {
+      isPicky: ({ shut }: Request) => shut !== undefined,
+      mayGo: ({ shut }: Request, target: number) => shut?.includes(target) !== true,
+    };
+    this.room = new LateRoom({ ...defaultsOf(lateSettings), ...config }, targets, ({ cached }) => cached, limits);
   }
 
   ask(promptTokens: number, more: Partial<Request> = {}): Request {
@@ -106,6 +112,29 @@ describe("a room of requests that are bound late", () => {
     for (const tokens of [9000, 300, 5000]) mesh.ask(tokens);
     mesh.nowMs = 500;
     expect(mesh.serve()).toEqual(["2 to 0: 300", "3 to 0: 5000"]);
+  });
+
+  test("gives who may not go everywhere the best that is left, and others go on meanwhile", () => {
+    const mesh = new Mesh(3);
+    mesh.occupy(2, 500);
+    mesh.ask(900, { shut: [0, 1] });
+    mesh.ask(500, { shut: [0] });
+    mesh.ask(4000);
+    // The first of them waits, however long it has, and keeps nobody back.
+    expect(mesh.serve()).toEqual(["2 to 1: 500", "3 to 0: 4000"]);
+    mesh.nowMs = 60_000;
+    mesh.ask(100);
+    expect(mesh.serve().toSorted()).toEqual(["1 to 2: 900", expect.stringMatching(/^4 to [01]: 100$/) as string]);
+  });
+
+  test("gives such a one its home, where it may go there", () => {
+    const mesh = new Mesh(3);
+    const cached = [
+      { target: 1, tokens: 5000 },
+      { target: 2, tokens: 3000 },
+    ];
+    mesh.ask(6000, { cached, shut: [1] });
+    expect(mesh.serve()).toEqual(["1 to 2: 3000"]);
   });
 
   test("lets age count", () => {

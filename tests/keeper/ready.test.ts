@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { type ReadyCheck, readyCheck } from "../../src/exec/settings.ts";
 import { askReady } from "../../src/keeper/ready.ts";
 import { withHttpProxy } from "../net/http-proxy.ts";
+import { freePort } from "../ports.ts";
 
 const http = Bun.serve({
   hostname: "127.0.0.1",
@@ -21,9 +22,7 @@ const lines = Bun.listen({
   port: 0,
   socket: { data: (socket) => void socket.end("what?\r\n\r\n") },
 });
-const closed = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-const closedPort = closed.port;
-closed.stop(true);
+const closedPort = freePort();
 afterAll(() => {
   void http.stop(true);
   lines.stop(true);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Prng } from "../../src/base/prng.ts";
 import { policyModel } from "../linearizability/policy-model.ts";
 import { checkHistory } from "../linearizability/wgl.ts";
-import { freePort } from "../store/cluster.ts";
+import { freePort } from "../ports.ts";
 import { FaultyNetwork } from "../store/faulty-network.ts";
 import { historyOf } from "../store/store-history.ts";
 import { ApiStore, call } from "./api-store.ts";
@@ -30,7 +30,7 @@ const ports = new Map<string, readonly [own: number, relay: number]>();
 async function portsOf(name: string): Promise<readonly [number, number]> {
   const known = ports.get(name);
   if (known !== undefined) return known;
-  const own = await freePort();
+  const own = freePort();
   const both = [own, network.relay(name, own)] as const;
   ports.set(name, both);
   return both;

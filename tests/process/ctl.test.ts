@@ -1,7 +1,7 @@
 /** Every command of ctl as a process, against a router with one and with three real agents that are control nodes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join as joinPath } from "node:path";
-import { freePort } from "../../bench/proxy/peers.ts";
+import { freePorts } from "../ports.ts";
 import { Bench, EXECUTABLE, ownEnvironment, type Started, until } from "./harness.ts";
 
 const MODEL = "ctl-model";
@@ -21,7 +21,7 @@ describe.each([1, 3])("with %d agents", (count) => {
   const bench = new Bench();
   let router: Started;
   const agents: Started[] = [];
-  const ports = Array.from({ length: count }, freePort);
+  const ports = freePorts(count);
   const controlAddress = (at: number): string => `127.0.0.1:${ports[at - 1] ?? 0}`;
   const file = (name: string): string => joinPath(bench.dataDir, name);
 

@@ -1,9 +1,11 @@
 /** The operator's side of membership with live processes: watching, describing, leaving. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
+import { freePort } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 const FAST = ["--swim-probe-interval", "200ms", "--swim-probe-timeout", "100ms", "--swim-gossip-interval", "40ms"];
@@ -83,7 +85,7 @@ function alive(answer: unknown, id: string): boolean {
 }
 
 test("a watcher outlives a restart of the one that it asks", async () => {
-  const before = await router();
+  const before = await router("--api", `127.0.0.1:${freePort()}`);
   const friend = await agent("node1", seedOf(before));
   const doomed = await agent("node2", seedOf(before));
   await until(async () => (await nodes(before)).length === 2);

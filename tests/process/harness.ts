@@ -7,6 +7,8 @@ import type { Subprocess } from "bun";
 export const EXECUTABLE = resolve(import.meta.dir, "..", "..", "dist", "infermesh");
 const READY_MS = 20_000;
 const EXIT_MS = 15_000;
+/** For what it said last to be read, where processes that it started keep its pipes open. */
+const LAST_WORDS_MS = 2000;
 
 export interface Started {
   readonly process: Subprocess<"ignore", "pipe", "pipe">;
@@ -15,7 +17,7 @@ export interface Started {
   /** Every line of its log so far. */
   readonly lines: Record<string, unknown>[];
   address(name: "listen" | "serve" | "api" | "metrics"): string;
-  /** SIGTERM, then waits; answers the exit code. */
+  /** SIGTERM, then waits, and for its last lines; answers the exit code. */
   stop(): Promise<number>;
   /** SIGKILL, then waits. */
   kill(): Promise<void>;
@@ -31,9 +33,13 @@ export interface Launch {
   readonly detached?: boolean;
 }
 
-/** What one test file started; call `end` in afterAll. */
+/**
+ * What one test file started; call `end` in afterAll, and `clear` in afterEach where each test starts its own: a mesh that
+ * nobody asks any more still probes, polls and tells, and takes from the tests after it.
+ */
 export class Bench {
   readonly #started: Started[] = [];
+  #agents = 0;
   readonly dataDir = mkdtempSync(join(tmpdir(), "infermesh-test-"));
 
   start(role: "agent" | "router" | "dev", ...args: string[]): Promise<Started> {
@@ -77,7 +83,7 @@ export class Bench {
     ];
     const register = router === null ? [] : ["--register", `http://${router.address("api")}`];
     // Tests call many nodes alike; each has a store of its own all the same.
-    const kept = ["--data-dir", this.dataDir, "--control-dir", join(this.dataDir, `control-${this.#started.length}`)];
+    const kept = ["--data-dir", this.dataDir, "--control-dir", join(this.dataDir, `control-${this.#agents++}`)];
     const own = args.includes("--control-dir") ? kept.slice(0, 2) : kept;
     return this.start("agent", "--mock", "--id", id, ...ports, ...register, ...own, ...args);
   }
@@ -104,8 +110,13 @@ export class Bench {
     return { router, agents };
   }
 
+  /** Ends what was started until now. */
+  async clear(): Promise<void> {
+    await Promise.all(this.#started.splice(0).map((started) => started.kill()));
+  }
+
   async end(): Promise<void> {
-    await Promise.all(this.#started.map((started) => started.kill()));
+    await this.clear();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }
@@ -127,16 +138,24 @@ async function start(args: string[], { executable = EXECUTABLE, ...how }: Launch
   const { promise, resolve: isReady, reject } = Promise.withResolvers<Record<string, unknown>>();
   promise.catch(() => {});
   const errors: string[] = [];
-  void follow(child.stdout, (line) => {
+  const said = follow(child.stdout, (line) => {
     const entry = parse(line);
     lines.push(entry);
     if (entry["msg"] === "ready") isReady(entry);
   });
-  void follow(child.stderr, (line) => {
+  const complained = follow(child.stderr, (line) => {
     errors.push(line);
     lines.push(parse(line));
   });
-  void child.exited.then((code) =>
+  // It may have ended before what it said was read.
+  const ended = child.exited.then(async (code) => {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, LAST_WORDS_MS);
+    await Promise.race([Promise.all([said, complained]), late.promise]);
+    clearTimeout(timer);
+    return code;
+  });
+  void ended.then((code) =>
     reject(new Error(`${args[0]} ended with ${code} before it was ready: ${errors.join("\n")}`)),
   );
   const timer = setTimeout(
@@ -153,9 +172,9 @@ async function start(args: string[], { executable = EXECUTABLE, ...how }: Launch
       async stop() {
         child.kill("SIGTERM");
         const late = setTimeout(() => child.kill("SIGKILL"), EXIT_MS);
-        const code = await child.exited;
+        await child.exited;
         clearTimeout(late);
-        return code;
+        return ended;
       },
       async kill() {
         if (child.exitCode === null) child.kill("SIGKILL");

@@ -9,6 +9,7 @@ import type { ClientHttp2Session, IncomingHttpHeaders } from "node:http2";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { selfSigned } from "../net/certificates.ts";
+import { freePort } from "../ports.ts";
 import { Bench, inFlight, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
@@ -41,13 +42,6 @@ function curlLacksHttp2(): boolean {
   const lacks = !/^Features:.*\bHTTP2\b/m.test(Bun.spawnSync(["curl", "--version"]).stdout.toString());
   if (lacks) console.log("skipped: this curl was built without HTTP/2");
   return lacks;
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
 
 beforeAll(async () => {

@@ -16,6 +16,7 @@ import { swimSettings } from "../../src/swim/settings.ts";
 import { Engine, storedEvent } from "../kv/engine.ts";
 import { endFakes, startFake } from "../telemetry/fake-runtime.ts";
 import { batchOf, isZmqMissing, LibzmqEngine } from "../telemetry/libzmq-engine.ts";
+import { freePort } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
@@ -24,6 +25,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
   await endFakes();
 });
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 interface EngineShown {
@@ -197,7 +199,7 @@ describe.skipIf(isZmqMissing())("KV cache events, from a publisher to a router",
     const [endpoint, replay] = engine.socket.endpoints;
     const runtime = `vllm=http://127.0.0.1:${fake.port},kv-events=${endpoint},kv-replay=${replay},kv-topic=kv@`;
     const first = await bench.router();
-    const node = await agent(FREE, gossipOf(first), runtime);
+    const node = await agent(`127.0.0.1:${freePort()}`, gossipOf(first), runtime);
     const known = await observer(gossipOf(node));
     // What it told before the agent came is replayed.
     await untilSame(known, engine, first);

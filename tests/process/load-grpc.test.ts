@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import * as grpc from "@grpc/grpc-js";
 import protobuf from "protobufjs";
+import type { LoadReport } from "../../src/load/report.ts";
 import { Bench } from "./harness.ts";
 import { loadRun } from "./load-run.ts";
 
@@ -90,6 +91,9 @@ afterAll(async () => {
 
 const asked = ["--model", "m", "--rate", "100", "--max-requests", "30", "--prompt-tokens", "300"];
 
+const countsOf = ({ errors }: LoadReport): Record<string, number> =>
+  Object.fromEntries(errors.map(({ kind, count }) => [kind, count]));
+
 test("streams and whole answers", async () => {
   const url = `grpc://127.0.0.1:${port}`;
   const streamed = await loadRun(url, ...asked, "--output-tokens", "500", "--ignore-eos", "--header", "x-team: a");
@@ -108,14 +112,18 @@ test("streams and whole answers", async () => {
 });
 
 test("failures by their status, half streams, and what never ends", async () => {
-  const manners = ["well", "fail", "part", "hang"] as const;
-  manner = (number) => manners[number % 4]!;
-  const made = await loadRun(`grpc://127.0.0.1:${port}`, ...asked, "--max-requests", "40", "--timeout", "500ms");
-  expect(made).toMatchObject({ requests: 40, ok: 10 });
-  const counts = Object.fromEntries(made.errors.map(({ kind, count }) => [kind, count]));
+  const manners = ["well", "fail", "part"] as const;
+  manner = (number) => manners[number % 3]!;
+  const made = await loadRun(`grpc://127.0.0.1:${port}`, ...asked);
+  expect(made).toMatchObject({ requests: 30, ok: 10 });
+  expect(countsOf(made)).toEqual({ "grpc 8": 10, "grpc 13": 10 });
+  // By themselves: on a busy machine others would not be answered within that time either.
+  manner = () => "hang";
+  const hung = await loadRun(`grpc://127.0.0.1:${port}`, ...asked, "--max-requests", "10", "--timeout", "500ms");
+  expect(hung).toMatchObject({ requests: 10, ok: 0 });
   // A server's deadline may be told before this side's has passed.
-  expect((counts["timeout"] ?? 0) + (counts["grpc 4"] ?? 0)).toBe(10);
-  expect(counts).toMatchObject({ "grpc 8": 10, "grpc 13": 10 });
+  const { timeout = 0, "grpc 4": deadline = 0, ...others } = countsOf(hung);
+  expect([timeout + deadline, others]).toEqual([10, {}]);
   expect(made.errors.find(({ kind }) => kind === "grpc 8")?.words).toBe(FULL.details);
 });
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import * as grpc from "@grpc/grpc-js";
 import { decoded, element, encoded, inputsOf, type KserveMessage, uint32 } from "../load/kserve-proto.ts";
+import type { LoadReport } from "../../src/load/report.ts";
 import { Bench } from "./harness.ts";
 import { loadRun } from "./load-run.ts";
 
@@ -70,6 +71,9 @@ afterAll(async () => {
 const asked = "--grpc kserve --model m --rate 100 --max-requests 30 --prompt-tokens 300".split(" ");
 const report = (url: string, ...args: readonly string[]) => loadRun(url, ...asked, ...args);
 
+const countsOf = ({ errors }: LoadReport): Record<string, number> =>
+  Object.fromEntries(errors.map(({ kind, count }) => [kind, count]));
+
 test("streams and whole answers", async () => {
   const url = `grpc://127.0.0.1:${port}`;
   const streamed = await report(url, "--output-tokens", "500", "--ignore-eos", "--workers", "2");
@@ -85,16 +89,20 @@ test("streams and whole answers", async () => {
 });
 
 test("failures by their status, errors in messages, and what never ends", async () => {
-  const manners = ["well", "fail", "told", "hang"] as const;
-  manner = (number) => manners[number % 4]!;
-  const made = await report(`grpc://127.0.0.1:${port}`, "--max-requests", "40", "--timeout", "500ms");
-  expect(made).toMatchObject({ requests: 40, ok: 10 });
-  const counts = Object.fromEntries(made.errors.map(({ kind, count }) => [kind, count]));
-  // A server's deadline may be told before this side's has passed.
-  expect((counts["timeout"] ?? 0) + (counts["grpc 4"] ?? 0)).toBe(10);
-  expect(counts).toMatchObject({ "grpc 14": 10, "error in the answer": 10 });
+  const manners = ["well", "fail", "told"] as const;
+  manner = (number) => manners[number % 3]!;
+  const made = await report(`grpc://127.0.0.1:${port}`);
+  expect(made).toMatchObject({ requests: 30, ok: 10 });
+  expect(countsOf(made)).toEqual({ "grpc 14": 10, "error in the answer": 10 });
   const words = Object.fromEntries(made.errors.map(({ kind, words: of }) => [kind, of]));
   expect(words).toMatchObject({ "grpc 14": FULL.details, "error in the answer": "the prompt is too long" });
+  // By themselves: on a busy machine others would not be answered within that time either.
+  manner = () => "hang";
+  const hung = await report(`grpc://127.0.0.1:${port}`, "--max-requests", "10", "--timeout", "500ms");
+  expect(hung).toMatchObject({ requests: 10, ok: 0 });
+  // A server's deadline may be told before this side's has passed.
+  const { timeout = 0, "grpc 4": deadline = 0, ...others } = countsOf(hung);
+  expect([timeout + deadline, others]).toEqual([10, {}]);
 });
 
 test("through the router, which finds the model in the first message and says which node it was", async () => {

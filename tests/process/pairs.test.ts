@@ -10,6 +10,7 @@ import {
   vllmPrefill,
   wholeServer,
 } from "../proxy/pair-servers.ts";
+import { freePorts } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 
 setDefaultTimeout(60_000);
@@ -19,6 +20,7 @@ const servers: HalfServer[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.stop();
 });
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 function kept(server: HalfServer): HalfServer {
@@ -42,7 +44,8 @@ test("agents tell routers of the roles of their runtimes, alone and of several o
     kept(vllmDecode(transfers)),
     kept(vllmDecode(transfers)),
   ];
-  const router = await bench.router("--fleet-poll-interval", "200ms", "--workers", "2");
+  // A target takes 20 requests at most, as many again as it computes at a time.
+  const router = await bench.router("--fleet-poll-interval", "200ms", "--workers", "2", "--score-slots", "10");
   const agent = (id: string, ...runtimes: readonly string[]) =>
     bench.start(
       "agent",
@@ -62,7 +65,15 @@ test("agents tell routers of the roles of their runtimes, alone and of several o
   );
   await until(async () => (await nodes(router)).filter(({ state }) => state === "healthy").length === 3);
   await until(async () => (await ask(router)).status === 200);
-  const answers = await Promise.all(Array.from({ length: 30 }, () => ask(router, true)));
+  // Held, they are load, and more of it than one takes. Those of servers that answer at once would all go to the nearer.
+  const enough = Promise.withResolvers<void>();
+  for (const one of [decode, second]) one.held = enough.promise;
+  const arrived = () => decode.seen.length + second.seen.length;
+  const before = arrived();
+  const asked = Promise.all(Array.from({ length: 30 }, () => ask(router, true)));
+  await until(() => arrived() === before + 30);
+  enough.resolve();
+  const answers = await asked;
   for (const { status, text, node } of answers) {
     expect(status).toBe(200);
     expect(node).toMatch(/^two\/[ab]$/);
@@ -110,16 +121,6 @@ test.each(["vllm", "sglang"])("mock nodes of %s pass KV caches on: who decodes c
   expect(report.hitRate!).toBeGreaterThan(0.95);
   await router.stop();
 });
-
-/** Of this machine, as far as one can tell. */
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () =>
-    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
-  );
-  const ports = listeners.map(({ port }) => port);
-  for (const listener of listeners) listener.stop(true);
-  return ports;
-}
 
 test("targets without an agent; when a half is gone, those that do all of it serve", async () => {
   const transfers = new Transfers();

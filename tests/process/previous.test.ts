@@ -8,7 +8,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { MeshError } from "../../src/base/errors.ts";
 import { config } from "../../package.json";
-import { freePort } from "../store/cluster.ts";
+import { freePort } from "../ports.ts";
 import { call } from "./api-store.ts";
 import { Bench, EXECUTABLE, type NodeView, nodes, ownEnvironment, rawChat, type Started, until } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
@@ -261,7 +261,7 @@ describe.skipIf(!isThere)("an upgrade, one process after the other", () => {
 
   test("loses no request and no policy, takes changes all the time, and can be taken back", async () => {
     const gossip = new Map<string, number>();
-    for (const id of ids) gossip.set(id, await freePort());
+    for (const id of ids) gossip.set(id, freePort());
     for (const [at, id] of ids.entries()) {
       const others = ids.filter((one) => one !== id).flatMap((one) => ["--join", `127.0.0.1:${gossip.get(one)}`]);
       const args = [
@@ -273,11 +273,11 @@ describe.skipIf(!isThere)("an upgrade, one process after the other", () => {
         `127.0.0.1:${gossip.get(id)}`,
         ...others,
         "--serve",
-        `127.0.0.1:${await freePort()}`,
+        `127.0.0.1:${freePort()}`,
         "--control",
         at === 0 ? "bootstrap" : "join",
         "--control-listen",
-        `127.0.0.1:${await freePort()}`,
+        `127.0.0.1:${freePort()}`,
       ];
       running.set(id, { started: await agent("before", id, ...args), args });
     }

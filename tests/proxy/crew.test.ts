@@ -125,13 +125,20 @@ test("a seat stays with its worker when the successor can't start", async () => 
 });
 
 test("a worker that dies while its successor starts is replaced by that", async () => {
-  const how = options(WORKER);
+  const how = options(new URL("./held-successor.ts", import.meta.url));
   const crew = await Crew.start(how, NO_ROUTES);
-  crew.crash(0);
-  crew.crash(1);
   const replaced = crew.replaceAll(5000);
+  crew.crash(0);
+  await until(() => how.restarts.length === 1);
+  expect(crew.replacements).toBe(0);
+  // It may not hear yet: its thread has to begin first.
+  const gate = new BroadcastChannel("successors-begin");
+  const opening = setInterval(() => gate.postMessage("begin"), 10);
   await replaced;
-  await until(() => how.restarts.length === 2);
+  clearInterval(opening);
+  gate.close();
+  expect(how.restarts).toEqual([0]);
+  expect(crew.replacements).toBe(2);
   const load = new RawLoad({ port: crew.port, clients: 4, isShort: true });
   await load.goOn(50);
   expect(await load.end()).toEqual([]);

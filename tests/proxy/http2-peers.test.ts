@@ -3,18 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../ports.ts";
 import { answer, by, CHAT, fixtures, until } from "./harness.ts";
 import { framed } from "./http2-bed.ts";
 
 const { relay, upstream } = fixtures();
 const isThere = ["h2load", "nghttpd"].every((name) => Bun.which(name) !== null);
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
-}
 
 async function load(port: number, path: string, body: string, ...more: string[]): Promise<string> {
   const process = Bun.spawn(["h2load", "-d", body, ...more, `http://127.0.0.1:${port}${path}`], { stdout: "pipe" });

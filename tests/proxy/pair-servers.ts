@@ -15,6 +15,8 @@ export interface HalfServer {
   readonly port: number;
   readonly seen: Seen[];
   manner: Manner;
+  /** What answers wait for: while they do, their requests are load. */
+  held: Promise<void>;
   /** Requests that were called off before their answer. */
   readonly aborted: number;
   stop(): void;
@@ -88,6 +90,7 @@ function serve(answers: (body: Record<string, unknown>, seen: Seen) => Promise<R
       if (half.manner === "refuse") return Response.json({ error: { message: "too long" } }, { status: 400 });
       if (half.manner === "unparsed") return new Response("{oops");
       if (half.manner === "silent") await new Promise(() => {});
+      await half.held;
       return answers(body, one);
     },
   });
@@ -95,6 +98,7 @@ function serve(answers: (body: Record<string, unknown>, seen: Seen) => Promise<R
     port: server.port!,
     seen,
     manner: "well",
+    held: Promise.resolve(),
     get aborted() {
       return aborted;
     },

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { gguf } from "../../scripts/gguf.ts";
 import { tinyAdapter, tinyModel } from "../../scripts/tiny-model.ts";
-import { freePorts } from "../store/etcd-server.ts";
+import { freePort } from "../ports.ts";
 import { installed, RealRuntime, temporaryFolder } from "./real-runtimes.ts";
 
 export const LLAMA_SERVER = installed("llama-server");
@@ -30,7 +30,7 @@ export interface LlamaOptions {
 export async function startLlamaServer(options: LlamaOptions = {}): Promise<LlamaServer> {
   if (LLAMA_SERVER === null) throw new Error("llama-server is not installed");
   const { slots = 2, lora = false, flags = [] } = options;
-  const port = options.port ?? (await freePorts(1))[0]!;
+  const port = options.port ?? freePort();
   const folder = temporaryFolder("llama-server");
   const model = join(folder, "tiny.gguf");
   await Bun.write(model, gguf(tinyModel(1)));
@@ -55,7 +55,7 @@ export async function startLlamaServer(options: LlamaOptions = {}): Promise<Llam
 /** In router mode: no model is loaded until it is asked to, and at most one at a time. */
 export async function startLlamaRouter(flags: readonly string[] = []): Promise<LlamaServer> {
   if (LLAMA_ROUTER === null) throw new Error("llama-server-built is not installed");
-  const port = (await freePorts(1))[0]!;
+  const port = freePort();
   const folder = temporaryFolder("llama-router");
   for (const [i, name] of MODELS.entries()) await Bun.write(join(folder, `${name}.gguf`), gguf(tinyModel(i)));
   const given: Record<string, string> = {

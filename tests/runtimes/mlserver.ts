@@ -1,7 +1,7 @@
 /** MLServer with one model, MODEL, which mlserver/echo.py makes. */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts } from "../store/etcd-server.ts";
+import { freePorts } from "../ports.ts";
 import { installed, RealRuntime, temporaryFolder } from "./real-runtimes.ts";
 
 export const MLSERVER = installed("mlserver");
@@ -16,7 +16,7 @@ export interface MlServer {
 
 export async function startMlServer(): Promise<MlServer> {
   if (MLSERVER === null) throw new Error("mlserver is not installed");
-  const [http = 0, grpc = 0, metrics = 0] = await freePorts(3);
+  const [http = 0, grpc = 0, metrics = 0] = freePorts(3);
   const folder = temporaryFolder("mlserver");
   const models = join(folder, "models");
   const settings = {

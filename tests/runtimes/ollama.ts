@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { gguf } from "../../scripts/gguf.ts";
 import { tinyModel } from "../../scripts/tiny-model.ts";
-import { freePorts } from "../store/etcd-server.ts";
+import { freePort } from "../ports.ts";
 import { installed, RealRuntime, temporaryFolder } from "./real-runtimes.ts";
 
 export const OLLAMA = installed("ollama");
@@ -16,7 +16,7 @@ export interface Ollama {
 
 export async function startOllama(): Promise<Ollama> {
   if (OLLAMA === null) throw new Error("ollama is not installed");
-  const port = (await freePorts(1))[0]!;
+  const port = freePort();
   const folder = temporaryFolder("ollama");
   const url = `http://127.0.0.1:${port}`;
   const runtime = await RealRuntime.start({

@@ -4,7 +4,7 @@
  */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { freePorts } from "../store/etcd-server.ts";
+import { freePorts } from "../ports.ts";
 import { installed, RealRuntime, temporaryFolder } from "./real-runtimes.ts";
 
 export const TRITON = installed("tritonserver");
@@ -21,7 +21,7 @@ export interface Triton {
 
 export async function startTriton(flags: readonly string[] = []): Promise<Triton> {
   if (TRITON === null) throw new Error("tritonserver is not installed");
-  const [http = 0, grpc = 0, metrics = 0] = await freePorts(3);
+  const [http = 0, grpc = 0, metrics = 0] = freePorts(3);
   const folder = temporaryFolder("triton");
   for (const name of [MODEL, WORDS, IDLE]) await addModel(folder, name);
   const given: Record<string, string> = {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { raftSettings } from "../../src/raft/settings.ts";
 import { PolicyHost, type PolicyHostOptions } from "../../src/store/policy-host.ts";
+import { freePort } from "../ports.ts";
 import type { FaultyNetwork } from "./faulty-network.ts";
 import { controlSettings } from "../../src/store/settings.ts";
 
@@ -60,7 +61,7 @@ export class Cluster {
 
   /** As `open`, reached by the others through the network. */
   async openBehind(network: FaultyNetwork, name: string, mode: PolicyHostOptions["config"]["mode"]): Promise<Node> {
-    const port = await freePort();
+    const port = freePort();
     const config = {
       ...defaultsOf(controlSettings),
       mode,
@@ -113,14 +114,6 @@ export class Cluster {
     for (const name of this.nodes.keys()) await this.close(name);
     rmSync(this.dir, { recursive: true, force: true });
   }
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
 }
 
 /** Waits until it holds; the time limit is only for what never will. */

@@ -9,7 +9,8 @@ import { EtcdFailure } from "../../src/store/etcd-failure.ts";
 import { EtcdFeed } from "../../src/store/etcd-feed.ts";
 import { selfSigned } from "../net/certificates.ts";
 import { compact, defragment, deleteOutside, demandLogin, disarm, putOutside } from "./etcd-gateway.ts";
-import { EtcdCluster, WITHOUT_ETCD, freePorts } from "./etcd-server.ts";
+import { freePorts } from "../ports.ts";
+import { EtcdCluster, WITHOUT_ETCD } from "./etcd-server.ts";
 
 if (WITHOUT_ETCD !== "") console.log(`> skipped: ${WITHOUT_ETCD}`);
 const withEtcd = describe.skipIf(WITHOUT_ETCD !== "");
@@ -306,12 +307,22 @@ withEtcd("an etcd with a login, with TLS, without space", () => {
 
 describe("what is no etcd", () => {
   test("nobody listens: every endpoint and its reason is named", async () => {
-    const ports = await freePorts(2);
+    const ports = freePorts(2);
     const client = new EtcdClient(addressOf(`etcd://${ports.map((port) => `127.0.0.1:${port}`).join(",")}`), null);
     const { error, isFateUnknown } = failed(await client.txn(put("/a", "1"), 200, false));
     expect([error.code, error.retryable, isFateUnknown]).toEqual(["no_quorum", true, false]);
     for (const port of ports) expect(error.message).toContain(`127.0.0.1:${port}: connection refused`);
     client.close();
+  });
+
+  test("one that takes connections and says nothing was sent nothing, and carried out nothing", async () => {
+    const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const client = new EtcdClient(addressOf(`etcd://127.0.0.1:${silent.port}`), null);
+    const { error, isFateUnknown } = failed(await client.txn(put("/a", "1"), 300, false));
+    expect([error.code, error.retryable, isFateUnknown]).toEqual(["no_quorum", true, false]);
+    expect(error.message).toContain(`127.0.0.1:${silent.port}: no connection in time`);
+    client.close();
+    silent.stop(true);
   });
 
   test("an HTTP server", async () => {

@@ -1,8 +1,8 @@
 /** etcd servers for tests and benchmarks: Debian's etcd on loopback, with its data in a temporary folder. */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../ports.ts";
 
 const ETCD = Bun.which("etcd");
 /** By which a server ends when whoever started it was killed; it becomes etcd itself, with the same process id. */
@@ -34,24 +34,6 @@ export interface EtcdOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
-/** Ports that were free a moment ago, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 /** A cluster that has elected a leader. */
 export class EtcdCluster {
   readonly nodes: readonly EtcdNode[];
@@ -64,7 +46,7 @@ export class EtcdCluster {
 
   static async start(count: number, options: EtcdOptions = {}): Promise<EtcdCluster> {
     const folder = mkdtempSync(join(tmpdir(), "infermesh-etcd-"));
-    const ports = await freePorts(count * 3);
+    const ports = freePorts(count * 3);
     const peers = Array.from({ length: count }, (_, i) => `n${i}=http://127.0.0.1:${ports[count + i]}`).join(",");
     const nodes = Array.from({ length: count }, (_, i) => {
       const own = { port: ports[i]!, peer: ports[count + i]!, health: ports[2 * count + i]! };

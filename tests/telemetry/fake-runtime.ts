@@ -1,5 +1,6 @@
 /** Child processes that answer as an inference server does, for tests that end them, stop them and change what they say. */
 import { join } from "node:path";
+import { freePort } from "../ports.ts";
 import type { State } from "./fake-vllm.ts";
 
 export interface FakeRuntime {
@@ -17,8 +18,8 @@ export interface FakeRuntime {
 
 const running = new Set<FakeRuntime>();
 
-/** Port 0: any free one. */
-export async function startFake(state: Partial<State> = {}, port = 0): Promise<FakeRuntime> {
+/** On a port where another one can be started when it is gone. */
+export async function startFake(state: Partial<State> = {}, port = freePort()): Promise<FakeRuntime> {
   const child = Bun.spawn(
     [process.execPath, join(import.meta.dir, "fake-vllm.ts"), String(port), JSON.stringify(state)],
     {

@@ -3,6 +3,7 @@ import { defaultsOf } from "../../src/base/settings-reading.ts";
 import { RemoteRuntime, type RemoteRuntimeOptions } from "../../src/telemetry/remote-runtime.ts";
 import { runtimeSettings } from "../../src/telemetry/runtime-settings.ts";
 import { startVllmMock } from "../process/vllm-mock.ts";
+import { freePort } from "../ports.ts";
 
 const ended: (() => unknown)[] = [];
 afterEach(async () => {
@@ -77,10 +78,8 @@ test("a server is asked who it is, what it serves and how busy it is", async () 
 });
 
 test("one that is not there yet is found when it is", async () => {
-  const free = serve({});
-  const { port } = free;
-  await free.stop(true);
-  const { runtime, strange } = watched(port ?? 0);
+  const port = freePort();
+  const { runtime, strange } = watched(port);
   await Bun.sleep(100);
   expect(runtime.watched).toBe(null);
   serve({ "/v1/models": models("vllm", "late"), "/version": { version: "0.11.0" }, "/health": {} }, port);

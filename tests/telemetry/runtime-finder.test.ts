@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { RuntimeFinder } from "../../src/telemetry/runtime-finder.ts";
+import { freePort } from "../ports.ts";
 import { endFakes, startFake } from "./fake-runtime.ts";
 import { until } from "./mock-server.ts";
 import { answerOf, scriptedServer, type ScriptedServer, type Script } from "./scripted-server.ts";
@@ -32,24 +33,23 @@ function finding(ports: readonly number[], known: readonly number[] = [], hasMap
   return { finder, found, unknown, taken };
 }
 
-async function serving(script: Script, port = 0): Promise<ScriptedServer> {
-  const server = await scriptedServer(script, { port });
+async function serving(script: Script): Promise<ScriptedServer> {
+  const server = await scriptedServer(script);
   servers.push(server);
   return server;
 }
 
 test("a server is found by the first look, and one that comes later when it is there", async () => {
   const first = await startFake();
-  const gap = await serving(() => {});
-  await gap.stop();
-  const { finder, found, taken } = finding([first.port, gap.port]);
+  const gap = freePort();
+  const { finder, found, taken } = finding([first.port, gap]);
   await finder.start();
   expect(found).toEqual([`vllm ${first.port}`]);
-  await startFake({}, gap.port);
+  await startFake({}, gap);
   await until(() => found.length === 2, "the second is found");
-  expect(found[1]).toBe(`vllm ${gap.port}`);
+  expect(found[1]).toBe(`vllm ${gap}`);
   // One that was forgotten is found again.
-  taken.delete(gap.port);
+  taken.delete(gap);
   await until(() => found.length === 3, "it is found again");
 }, 20_000);
 

@@ -8,6 +8,7 @@ import { AUTO, type RuntimeSpec } from "../../src/telemetry/runtime-spec.ts";
 import { kindOfRuntime } from "../../src/telemetry/runtime-tables.ts";
 import type { RuntimeUrl } from "../../src/telemetry/runtime-url.ts";
 import type { WatchedRuntime } from "../../src/telemetry/watched-runtime.ts";
+import { freePort } from "../ports.ts";
 import { until } from "./mock-server.ts";
 import { answerOf, type Script, scriptedServer, type ScriptedServer } from "./scripted-server.ts";
 
@@ -51,7 +52,7 @@ function watched(map: object, spec: Partial<RuntimeSpec>): WatchedRuntime {
 describe("a runtime that comes again", () => {
   test("is asked anew although a question of before is unanswered still", async () => {
     const list: Script = (_, socket) => socket.write(answerOf('{"data":[{"id":"m"}]}'));
-    const api = await serving(list);
+    const api = await serving(list, freePort());
     const metrics = await serving(() => {});
     const runtime = watched(
       {
