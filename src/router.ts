@@ -70,7 +70,17 @@ export async function runRouter(config: RouterConfig, source: ConfigSource<Route
   });
   const pods = new KubePlane({ config, targets, tell: journal.tell, log });
   const port = (): number => crew?.port ?? config.listen.port;
-  const standing = new Standing({ config, port, targets, placement, flights, prefixes, journal, log });
+  const standing: Standing = new Standing({
+    config,
+    port,
+    targets,
+    placement,
+    flights,
+    prefixes,
+    desk: () => crew?.shared ?? null,
+    journal,
+    log,
+  });
   const policies = new Policies({ config, placement, targets, standing, journal, log, crew: () => crew });
 
   // ---- the configuration

@@ -9,6 +9,7 @@
 import { isRecord } from "./base/field.ts";
 import { MeshError } from "./base/errors.ts";
 import type { RouterConfig } from "./config.ts";
+import { DeskCarrier, type MeshMember } from "./mesh/desk-carrier.ts";
 import { hostId } from "./mesh/host.ts";
 import { type ControlPlane, controlNodes } from "./control-plane.ts";
 import { BlockReceiver } from "./mesh/block-receiver.ts";
@@ -40,6 +41,8 @@ export interface StandingOptions {
   readonly flights: PeerFlights;
   /** Null: nothing is known of prompts. */
   readonly prefixes: PrefixRows | null;
+  /** Where requests wait; null: nobody serves them yet. */
+  readonly desk: () => MeshMember | null;
   readonly journal: Journal;
   readonly log: Log;
 }
@@ -64,6 +67,7 @@ export class Standing {
   #states: StateReceiver | null = null;
   #blocks: BlockReceiver | null = null;
   #sharing: PrefixSharing | null = null;
+  #carrier: DeskCarrier | null = null;
   /** Which blocks of KV cache the targets' engines hold, as far as nodes tell. */
   readonly remoteIndexes: RemoteIndexes;
 
@@ -159,6 +163,8 @@ export class Standing {
     });
     this.#states.start();
     if (prefixes !== null && config.prefix.share) this.#share(node, prefixes);
+    const desk = this.#options.desk();
+    if (desk !== null) this.#carrier = new DeskCarrier(node, desk);
     prefixes?.exact.begin((target) => this.remoteIndexes.of(target));
     if (config.kv.enabled) this.#blocks = new BlockReceiver({ node, config: config.kv, watcher: prefixes?.exact });
     const place = { id: () => this.id, node: () => this.#node };
@@ -216,6 +222,7 @@ export class Standing {
     this.#states?.stop();
     this.#blocks?.stop();
     this.#sharing?.stop();
+    this.#carrier?.stop();
     this.#node?.fallSilent();
   }
 
@@ -224,6 +231,7 @@ export class Standing {
     this.#states?.stop();
     this.#blocks?.stop();
     this.#sharing?.stop();
+    this.#carrier?.stop();
     await this.#node?.leave(timeoutMs);
   }
 }

@@ -98,6 +98,11 @@ export class DeskLine {
     this.#owesSign = true;
   }
 
+  /** Something is to be sent, though there may be nothing to say. */
+  oweSign(): void {
+    this.#owesSign = true;
+  }
+
   /** Only while it is open. */
   say(word: DeskWord): void {
     assert(this.isOpen, "the line is open");

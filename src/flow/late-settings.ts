@@ -6,6 +6,10 @@ export const lateSettings = section({
     default: true,
     doc: "Requests of models that no policy gives another way to balance are held while every target that could take them is at work, and bound when one is about to be free.",
   }),
+  shared: flag({
+    default: true,
+    doc: "One router of the mesh decides for a model, for all that know the same targets for it, so that there is one order among all requests that wait. Otherwise each decides for what came to it, beside what the others have.",
+  }),
   untold: flag({
     default: false,
     doc: "Also at targets that do not tell how fast they compute prompts, as upstreams without an agent or metrics: nobody knows how fast they are and how many servers are behind them, so else they count as free until they are full.",
@@ -90,7 +94,7 @@ export const lateSettings = section({
     default: "250ms",
     min: "50ms",
     max: "1m",
-    doc: "After so long without a sign of the thread that decides for all workers, each binds what it holds by itself, to the target with the least expected time to first token that has little enough to do.",
+    doc: "After so long without a sign of the thread that decides for all workers, each binds what it holds by itself, to the target with the least expected time to first token that has little enough to do. After so long without a sign of the router that decides, a router decides by itself.",
   }),
   scanMax: integer({
     default: 1024,

@@ -132,9 +132,12 @@ export class MeshDesk<W extends object> {
     return this.#ownerOf(model, nowMs);
   }
 
-  /** Whether it decides for others: one that is about to end does not. */
-  set decides(decides: boolean) {
+  /** Whether it decides for others: one that is about to end does not. All hear of it at once. */
+  offer(decides: boolean, nowMs: number): void {
+    if (decides === this.#decides) return;
     this.#decides = decides;
+    for (const { line } of this.#peers.values()) line.oweSign();
+    this.#review(nowMs);
   }
 
   #ownerOf(model: number, nowMs: number): string {

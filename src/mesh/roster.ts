@@ -49,6 +49,12 @@ export class Roster {
     return addresses;
   }
 
+  /** The same, by their names. */
+  routersById(): Map<string, string> {
+    const routers = [...this.#entries].filter(([, { role }]) => role === "router");
+    return new Map(routers.map(([id, { address }]) => [id, address]));
+  }
+
   #vacate(address: string, id: string): void {
     if (this.#ids.get(address) !== id) return;
     this.#ids.delete(address);

@@ -32,6 +32,34 @@ export const LATE_METRICS = {
     "seconds",
     "Until a target has computed what it was given, as of the desk's last look.",
   ),
+  deskRouters: metric(
+    "gauge",
+    "infermesh_router_desk_routers",
+    [],
+    "",
+    "Other routers with which this one lets one of them decide for a model.",
+  ),
+  deskRequests: metric(
+    "gauge",
+    "infermesh_router_desk_requests",
+    ["whose"],
+    "",
+    "Requests about which one router has asked another: own (of this router, that wait elsewhere), others (that wait here, or were bound here and have no first token yet).",
+  ),
+  deskBound: metric(
+    "counter",
+    "infermesh_router_desk_bound_total",
+    ["where"],
+    "",
+    "Requests that were bound by one router's word for another: there (of this router, by others), here (of others, by this one).",
+  ),
+  deskTroubles: metric(
+    "counter",
+    "infermesh_router_desk_troubles_total",
+    ["what"],
+    "",
+    "Why a router decided for itself: silent (the one that decides gave no sign for `flow.late.silence`), declined (it would not: it thinks that another decides, knows other targets for the model, or holds as much as it may), malformed (packets that could not be read, or are of another version).",
+  ),
 } as const;
 
 export const RATE_METRICS = {

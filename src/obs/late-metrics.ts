@@ -3,10 +3,26 @@ import type { Exposition } from "./exposition.ts";
 import { LATE_METRICS } from "./late-metric-names.ts";
 import type { WorkerStats } from "./worker-stats.ts";
 
+/** What routers' desks have to do with one another. */
+export interface SharedDeskFigures {
+  /** Others that take part now. */
+  readonly routers: number;
+  /** Requests of this router that wait at others, and of others that wait here or have no first token yet. */
+  readonly asked: number;
+  readonly guests: number;
+  readonly boundThere: number;
+  readonly boundHere: number;
+  readonly declined: number;
+  readonly broken: number;
+  readonly malformed: number;
+}
+
 /** What the desk knows now. */
 export interface LateFigures {
   /** How many wait, by the model's number. */
   readonly waiting: ReadonlyMap<number, number>;
+  /** Of this router's part in deciding for the mesh; null: it decides alone. */
+  readonly shared: SharedDeskFigures | null;
   readonly rows: readonly { readonly row: number; readonly msPerToken: number; readonly busyMs: number }[];
 }
 
@@ -55,4 +71,37 @@ export function addLateMetrics(
     LATE_METRICS.busy,
     byRow(({ busyMs }) => busyMs / 1000),
   );
+  addDeskMetrics(to, () => late().shared);
+}
+
+function addDeskMetrics(to: Exposition, shared: () => SharedDeskFigures | null): void {
+  to.add(LATE_METRICS.deskRouters, () => {
+    const figures = shared();
+    return figures === null ? [] : [[{}, figures.routers]];
+  });
+  to.add(LATE_METRICS.deskRequests, () => {
+    const figures = shared();
+    if (figures === null) return [];
+    return [
+      [{ whose: "own" }, figures.asked],
+      [{ whose: "others" }, figures.guests],
+    ];
+  });
+  to.add(LATE_METRICS.deskBound, () => {
+    const figures = shared();
+    if (figures === null) return [];
+    return [
+      [{ where: "there" }, figures.boundThere],
+      [{ where: "here" }, figures.boundHere],
+    ];
+  });
+  to.add(LATE_METRICS.deskTroubles, () => {
+    const figures = shared();
+    if (figures === null) return [];
+    return [
+      [{ what: "silent" }, figures.broken],
+      [{ what: "declined" }, figures.declined],
+      [{ what: "malformed" }, figures.malformed],
+    ];
+  });
 }

@@ -157,6 +157,7 @@ export class Crew {
       for (const thread of this.#threads) if (thread.index === index) thread.send({ kind: "late-bound", bound });
     });
     this.#tls = options.tls;
+    this.#late.setRoutes(routes);
     this.#routes = pack(routes);
     this.#newest = routes.version;
     this.#waits = options.waits === true || options.inherited !== undefined;
@@ -234,9 +235,19 @@ export class Crew {
     return [...this.#threads].filter((thread) => this.#seatOf(thread) === undefined).length;
   }
 
-  /** Requests that wait for the model, to be bound late. */
+  /** Requests that wait for the model, to be bound late, as far as this router knows. */
   heldFor(model: number): number {
     return this.#late.held(model);
+  }
+
+  /** The router that decides where those go; "": this one. */
+  deciderOf(model: number): string {
+    return this.#late.desk.deciderOf(model, performance.now());
+  }
+
+  /** Its desk, for the mesh. */
+  get shared(): LateService {
+    return this.#late;
   }
 
   /** What is known of requests that are bound late. */
@@ -267,6 +278,7 @@ export class Crew {
 
   /** Tells every worker the new routes. */
   setRoutes(routes: RouteSnapshot): void {
+    this.#late.setRoutes(routes);
     this.#routes = pack(routes);
     this.#newest = routes.version;
     this.#tell({ kind: "routes", routes: this.#routes });
@@ -339,6 +351,7 @@ export class Crew {
 
   /** Soon it will drain: connections end as they fall quiet, and others are accepted all the same. */
   ebb(): void {
+    this.#late.retire();
     this.#tell({ kind: "ebb", quietMs: QUIET_MS });
   }
 
@@ -354,6 +367,7 @@ export class Crew {
 
   async #end(timeoutMs: number, order: ToWorker): Promise<boolean> {
     this.#draining = true;
+    this.#late.retire();
     this.#tell(order);
     this.#listeners?.close();
     this.#lookWhetherDrained();

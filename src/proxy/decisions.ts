@@ -47,28 +47,41 @@ export const DECISIONS_MAX = 1024;
 export const PLACES_MAX = 16;
 const COLUMNS: readonly number[] = FIGURES.map((figure) => COLUMN[figure]);
 const PLACE_WORDS = COLUMNS.length;
-/** The kind, and four figures. */
-const HELD_WORDS = 5;
+
+// What a record holds, in words of 4 bytes. It lies in one piece and what is used of it at its beginning, so that a choice
+// touches few lines of the cache: some for the record, and one for five places of the model.
+const TIME = 0;
+const ROW = 2;
+const MODEL = 3;
+const TOKENS = 4;
+const IS_RETRY = 5;
+/** The row that computes the prompt for the other; below 0: that does it itself. */
+const PREFILL = 6;
+/** The first row of the block that the figures are of, and how many of its rows. */
+const FIRST = 7;
+const USED = 8;
+const MISS_WEIGHT = 9;
+/** A kind and whose desk it was, below 0: it was not held; then four figures. */
+const HELD = 10;
+const ID_LENGTH = 15;
+const ID = 16;
+/** Of each kept place the tokens that it had, then column by column its figures. */
+const PLACES = ID + ID_BYTES_MAX / 4;
+/** An even number: times are doubles. */
+const WORDS = PLACES + PLACES_MAX * (1 + PLACE_WORDS);
+
+/** Routers whose names are kept beside the numbers that stand for them; those of more have none. */
+const DESKS_MAX = 256;
+const KINDS = BINDING_KINDS.length;
 
 export class Decisions {
   readonly #table: ScoreTable;
-  readonly #rows = new Int32Array(DECISIONS_MAX);
-  readonly #models = new Int32Array(DECISIONS_MAX);
-  readonly #tokens = new Int32Array(DECISIONS_MAX);
-  readonly #retries = new Uint8Array(DECISIONS_MAX);
-  /** Those that compute the prompt for the others; below 0: they do it themselves. */
-  readonly #prefills = new Int32Array(DECISIONS_MAX);
-  readonly #times = new Float64Array(DECISIONS_MAX);
-  /** The first row of the block that the figures are of, and how many of its rows. */
-  readonly #firsts = new Int32Array(DECISIONS_MAX);
-  readonly #used = new Int32Array(DECISIONS_MAX);
-  readonly #idLengths = new Uint8Array(DECISIONS_MAX);
-  readonly #ids = new Uint8Array(DECISIONS_MAX * ID_BYTES_MAX);
-  /** A kind, below 0: it was not held. */
-  readonly #held = new Float32Array(DECISIONS_MAX * HELD_WORDS);
-  readonly #missWeights = new Float32Array(DECISIONS_MAX);
-  readonly #cached = new Float32Array(DECISIONS_MAX * PLACES_MAX);
-  readonly #figures = new Int32Array(DECISIONS_MAX * PLACES_MAX * PLACE_WORDS);
+  /** Of routers whose desks have decided; "": this one's own. */
+  readonly #desks: string[] = [""];
+  readonly #words = new Int32Array(DECISIONS_MAX * WORDS);
+  readonly #floats = new Float32Array(this.#words.buffer);
+  readonly #doubles = new Float64Array(this.#words.buffer);
+  readonly #bytes = new Uint8Array(this.#words.buffer);
   #count = 0;
 
   constructor(table: ScoreTable) {
@@ -88,44 +101,44 @@ export class Decisions {
     prefillRow = -1,
   ): number {
     const { words, blocksWord } = this.#table;
-    const at = this.#count++ % DECISIONS_MAX;
-    this.#rows[at] = row;
-    this.#models[at] = model;
-    this.#tokens[at] = tokens;
-    this.#retries[at] = isRetry ? 1 : 0;
-    this.#prefills[at] = prefillRow;
-    this.#times[at] = unixMs;
-    this.#idLengths[at] = 0;
-    this.#missWeights[at] = pick.missWeight;
-    this.#recordHeld(at * HELD_WORDS, held);
+    const at = (this.#count++ % DECISIONS_MAX) * WORDS;
+    const record = this.#words;
+    this.#doubles[(at + TIME) / 2] = unixMs;
+    record[at + ROW] = row;
+    record[at + MODEL] = model;
+    record[at + TOKENS] = tokens;
+    record[at + IS_RETRY] = isRetry ? 1 : 0;
+    record[at + PREFILL] = prefillRow;
+    record[at + ID_LENGTH] = 0;
+    this.#floats[at + MISS_WEIGHT] = pick.missWeight;
+    this.#recordHeld(at + HELD, held);
     const block = (words[MODELS_WORD + model] ?? 0) - 1;
     if (block < 0) {
-      this.#used[at] = 0;
+      record[at + USED] = 0;
       return at;
     }
     const base = blocksWord + block * BLOCK_WORDS;
     const used = words[base + BLOCK_WORD.used] ?? 0;
-    this.#firsts[at] = block * BLOCK_ROWS;
-    this.#used[at] = used;
+    record[at + FIRST] = block * BLOCK_ROWS;
+    record[at + USED] = used;
     const kept = used < PLACES_MAX ? used : PLACES_MAX;
-    const figures = this.#figures;
-    let to = at * PLACES_MAX * PLACE_WORDS;
+    let to = at + PLACES + kept;
     for (let column = 0; column < PLACE_WORDS; column++) {
       // A column's values lie side by side, in the table and here.
       const from = base + COLUMNS[column]!;
-      for (let lane = 0; lane < kept; lane++) figures[to + lane] = words[from + lane]!;
-      to += PLACES_MAX;
+      for (let lane = 0; lane < kept; lane++) record[to + lane] = words[from + lane]!;
+      to += kept;
     }
-    this.#recordCached(at, block * BLOCK_ROWS, kept, prefix);
+    this.#recordCached(at + PLACES, block * BLOCK_ROWS, kept, prefix);
     // Where the desk looked it up, it was not looked up here.
     const lane = row - block * BLOCK_ROWS;
-    if (held !== null && lane >= 0 && lane < kept) this.#cached[at * PLACES_MAX + lane] = pick.cachedTokens;
+    if (held !== null && lane >= 0 && lane < kept) this.#floats[at + PLACES + lane] = pick.cachedTokens;
     return at;
   }
 
   #recordHeld(at: number, held: HeldFor | null): void {
-    const figures = this.#held;
-    figures[at] = held === null ? -1 : BINDING_KINDS.indexOf(held.kind);
+    const figures = this.#floats;
+    figures[at] = held === null ? -1 : BINDING_KINDS.indexOf(held.kind) + KINDS * this.#deskNumber(held.desk);
     if (held === null) return;
     figures[at + 1] = held.waitedMs;
     figures[at + 2] = held.waiting;
@@ -133,27 +146,34 @@ export class Decisions {
     figures[at + 4] = held.workMs;
   }
 
+  #deskNumber(desk: string): number {
+    if (desk === "") return 0;
+    const known = this.#desks.indexOf(desk);
+    if (known >= 0) return known;
+    return this.#desks.length < DESKS_MAX ? this.#desks.push(desk) - 1 : 0;
+  }
+
   #readHeld(at: number): HeldFor | null {
-    const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0] = this.#held.subarray(at, at + HELD_WORDS);
-    const kind = BINDING_KINDS[which];
-    return kind === undefined ? null : { kind, waitedMs, waiting, aheadMs, workMs };
+    const [which = -1, waitedMs = 0, waiting = 0, aheadMs = 0, workMs = 0] = this.#floats.subarray(at, at + 5);
+    const kind = BINDING_KINDS[which % KINDS];
+    const desk = this.#desks[Math.trunc(which / KINDS)] ?? "";
+    return kind === undefined ? null : { desk, kind, waitedMs, waiting, aheadMs, workMs };
   }
 
   #recordCached(at: number, first: number, kept: number, prefix: PrefixLookup | undefined): void {
-    const start = at * PLACES_MAX;
-    this.#cached.fill(0, start, start + PLACES_MAX);
+    for (let lane = 0; lane < kept; lane++) this.#floats[at + lane] = 0;
     if (prefix === undefined) return;
     for (let place = 0; place < prefix.touchedCount; place++) {
       const lane = prefix.touchedRow(place) - first;
-      if (lane >= 0 && lane < kept) this.#cached[start + lane] = prefix.touchedTokens(place);
+      if (lane >= 0 && lane < kept) this.#floats[at + lane] = prefix.touchedTokens(place);
     }
   }
 
   /** The id of the request of a record: bytes [start, end). */
   name(at: number, bytes: Uint8Array, start: number, end: number): void {
     const stop = Math.min(end, start + ID_BYTES_MAX);
-    copyBytes(bytes, start, stop, this.#ids, at * ID_BYTES_MAX);
-    this.#idLengths[at] = stop - start;
+    copyBytes(bytes, start, stop, this.#bytes, (at + ID) * 4);
+    this.#words[at + ID_LENGTH] = stop - start;
   }
 
   /** The last choice for the request of this id, or null. */
@@ -161,44 +181,39 @@ export class Decisions {
     const wanted = Buffer.from(requestId, "latin1");
     const oldest = Math.max(0, this.#count - DECISIONS_MAX);
     for (let index = this.#count - 1; index >= oldest; index--) {
-      const at = index % DECISIONS_MAX;
-      const start = at * ID_BYTES_MAX;
-      if (this.#idLengths[at] !== wanted.length) continue;
-      if (wanted.compare(this.#ids, start, start + wanted.length) === 0)
+      const at = (index % DECISIONS_MAX) * WORDS;
+      const start = (at + ID) * 4;
+      if (this.#words[at + ID_LENGTH] !== wanted.length) continue;
+      if (wanted.compare(this.#bytes, start, start + wanted.length) === 0)
         return this.#read(at, requestId, nodeOf, modelOf);
     }
     return null;
   }
 
   #read(at: number, requestId: string, nodeOf: (row: number) => string, modelOf: (model: number) => string): Decision {
-    const used = this.#used[at] ?? 0;
-    const first = this.#firsts[at] ?? 0;
-    const row = this.#rows[at] ?? 0;
-    const atMs = this.#times[at] ?? 0;
-    const prefill = this.#prefills[at] ?? -1;
-    const places = Array.from({ length: Math.min(used, PLACES_MAX) }, (_, lane): SeenPlace => {
-      const from = at * PLACES_MAX * PLACE_WORDS + lane;
-      const figures = COLUMNS.map((__, column) => this.#figures[from + column * PLACES_MAX] ?? 0);
-      const cachedTokens = this.#cached[at * PLACES_MAX + lane] ?? 0;
-      return {
-        row: first + lane,
-        node: nodeOf(first + lane),
-        figures,
-        cachedTokens,
-        missWeight: this.#missWeights[at] ?? 0,
-      };
+    const record = this.#words;
+    const word = (place: number): number => record[at + place] ?? 0;
+    const [used, first, row, prefill] = [word(USED), word(FIRST), word(ROW), word(PREFILL)];
+    const atMs = this.#doubles[(at + TIME) / 2] ?? 0;
+    const missWeight = this.#floats[at + MISS_WEIGHT] ?? 0;
+    const kept = Math.min(used, PLACES_MAX);
+    const places = Array.from({ length: kept }, (_, lane): SeenPlace => {
+      const from = at + PLACES + lane;
+      const figures = COLUMNS.map((__, column) => record[from + (column + 1) * kept] ?? 0);
+      const cachedTokens = this.#floats[from] ?? 0;
+      return { row: first + lane, node: nodeOf(first + lane), figures, cachedTokens, missWeight };
     });
     return {
       requestId,
-      model: modelOf(this.#models[at] ?? 0),
-      promptTokens: this.#tokens[at] ?? 0,
+      model: modelOf(word(MODEL)),
+      promptTokens: word(TOKENS),
       atMs,
       nowDeciseconds: this.#table.nowDeciseconds(atMs),
       row,
       node: nodeOf(row),
-      isRetry: this.#retries[at] === 1,
+      isRetry: word(IS_RETRY) === 1,
       prefill: prefill < 0 ? "" : nodeOf(prefill),
-      held: this.#readHeld(at * HELD_WORDS),
+      held: this.#readHeld(at + HELD),
       places,
       isCut: used > PLACES_MAX || (prefill < 0 && (row < first || row >= first + BLOCK_ROWS)),
     };

@@ -80,8 +80,8 @@ export class Draw {
   end(model: number, row: number, tokens: number, isRetry: boolean, held: HeldFor | null, prefillRow = row): number {
     const { prefixes, pick, decisions, counters, index } = this.#context;
     const prefill = prefillRow === row ? -1 : prefillRow;
-    const about = [model, row, tokens, isRetry, unixMs(), pick, held, prefixes?.lookup, prefill] as const;
-    const at = row < 0 ? -1 : decisions.record(...about);
+    const lookup = prefixes?.lookup;
+    const at = row < 0 ? -1 : decisions.record(model, row, tokens, isRetry, unixMs(), pick, held, lookup, prefill);
     if (prefixes === null) return at;
     if (row >= 0 && this.#prompt !== null) {
       prefixes.note(index, prefillRow, this.#prompt);

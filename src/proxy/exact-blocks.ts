@@ -31,6 +31,8 @@ const PAUSE_MS = 5;
 
 interface ToldRow {
   readonly row: number;
+  readonly model: number;
+  readonly isAdapter: boolean;
   readonly life: number;
   /** Of its model's name. */
   readonly lower: number;
@@ -140,10 +142,10 @@ export class ExactBlocks implements BlockWatcher {
       if (of === undefined || engines.length === 0) continue;
       const isAdapter = ({ model }: PlaceInUse): boolean => sampleOf(of, model)?.parent !== undefined;
       const told = [...all.filter((place) => !isAdapter(place)), ...all.filter(isAdapter)].slice(0, ROWS_MAX);
-      const size = this.#follow(engines, told);
+      const size = this.#follow(engines, told, isAdapter);
       for (const engine of engines) seen.add(engine);
       for (const place of size === 0 ? [] : told) {
-        const marked = isAdapter(place) ? size | ADAPTER : size;
+        const marked = markedSize(size, isAdapter(place));
         const others = sizes.get(place.model);
         if (others === undefined) sizes.set(place.model, [marked]);
         else others.push(marked);
@@ -157,11 +159,16 @@ export class ExactBlocks implements BlockWatcher {
   }
 
   /** The engines of a target and its rows, by which they are copied where either has changed; answers their blocks' size. */
-  #follow(engines: readonly RemoteIndex[], places: readonly PlaceInUse[]): number {
+  #follow(
+    engines: readonly RemoteIndex[],
+    places: readonly PlaceInUse[],
+    isAdapter: (place: PlaceInUse) => boolean,
+  ): number {
     const kin: Followed[] = [];
-    const rows = places.map(({ row, model }) => {
+    const rows = places.map((place) => {
+      const { row, model, modelId } = place;
       const [lower = 0, upper = 0] = this.#seedOf(model);
-      return { row, life: this.#index.life(row), lower, upper };
+      return { row, model: modelId, isAdapter: isAdapter(place), life: this.#index.life(row), lower, upper };
     });
     for (const index of engines) {
       const one = this.#followed.get(index) ?? {
@@ -218,14 +225,22 @@ export class ExactBlocks implements BlockWatcher {
     if (this.#copies.size > 0) this.#timer = setTimeout(() => this.#copyOn(), PAUSE_MS);
   }
 
-  #put({ rows, stride, index }: Followed, key: number, depth: number): void {
-    // The first block of an engine tells how long they are.
-    const every = stride === 0 ? strideOf(index.blockTokens) : stride;
-    if (!isEntry(depth, every)) return;
-    for (const { row, life, lower, upper } of rows) {
+  #put(one: Followed, key: number, depth: number): void {
+    if (one.stride === 0) this.#sized(one);
+    if (!isEntry(depth, one.stride)) return;
+    for (const { row, life, lower, upper } of one.rows) {
       // Another target's meanwhile, or emptied: the next look finds that.
       if (this.#index.life(row) !== life) continue;
       this.#index.put(MAIN, row, lowerOf(key, lower), upperOf(key, upper));
+    }
+  }
+
+  /** The first block of an engine tells how long they are; until the next look it is alone in that. */
+  #sized(one: Followed): void {
+    one.size = one.index.blockTokens;
+    one.stride = strideOf(one.size);
+    for (const { model, isAdapter } of one.rows) {
+      Atomics.compareExchange(this.#sizes, model, 0, markedSize(one.size, isAdapter));
     }
   }
 
@@ -244,6 +259,10 @@ export class ExactBlocks implements BlockWatcher {
     }
     return seed;
   }
+}
+
+function markedSize(size: number, isAdapter: boolean): number {
+  return isAdapter ? size | ADAPTER : size;
 }
 
 /** What most have; 0 of none. */

@@ -86,7 +86,7 @@ export class LateLine<F extends { readonly model: number }> {
   }
 
   isCrowded(model: number): boolean {
-    return Atomics.load(this.#waiting, model) > 0;
+    return this.#waiting[model]! > 0;
   }
 
   isOpen(row: number): boolean {
@@ -111,7 +111,7 @@ export class LateLine<F extends { readonly model: number }> {
   }
 
   #beatNow(): number {
-    return Atomics.load(this.#waiting, this.#waiting.length - 1);
+    return this.#waiting[this.#waiting.length - 1]!;
   }
 
   // ---- what the desk is told

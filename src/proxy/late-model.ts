@@ -1,6 +1,8 @@
 /** The requests of one model that are bound late, and the rows that they may go to, as the room knows them: by number. */
 import { assert } from "../base/assert.ts";
 import type { PromptPrefix } from "../flow/fair-order.ts";
+import { keyOf } from "../base/key.ts";
+import type { DeskFigures } from "../flow/desk-words.ts";
 import { type Home, LateRoom, type LateTargets, type LateWaiter } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { Computing } from "../flow/target-pace.ts";
@@ -10,8 +12,12 @@ import type { ScoreTable } from "../score/table.ts";
 import type { LateAsk } from "./late-news.ts";
 import { LateRow } from "./late-row.ts";
 
-/** One that waits, and then one that is bound. */
+/** Of a request that waits at another router. */
+const GUEST = -1;
+
+/** One that waits, and then one that is bound: a worker's, or another router's. */
 export class Held implements LateWaiter {
+  /** Below 0: another router's. */
   readonly worker: number;
   readonly id: number;
   readonly model: number;
@@ -19,32 +25,62 @@ export class Held implements LateWaiter {
   readonly priority: number;
   readonly cameMs: number;
   readonly wantedMs: number;
+  /** By a key (base/key.ts), which is the same at all routers; "" for none. */
   readonly tenant: string;
   readonly weight: number;
   readonly isSilent: boolean;
   readonly prefix: LateAsk["prefix"];
+  /** Rows that have most of its prompt cached, as another router says where it is that one's. */
+  told: readonly PrefixHome[] = [];
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
   /** Where it is bound to; null: it waits. */
   at: { readonly row: LateRow; readonly prompt: Computing } | null = null;
 
-  constructor(worker: number, ask: LateAsk, cameMs: number, nowMs: number) {
-    this.worker = worker;
-    this.id = ask.id;
-    this.model = ask.model;
-    this.promptTokens = ask.tokens;
-    this.priority = ask.priority;
-    this.cameMs = cameMs;
-    this.wantedMs = nowMs + ask.wantedInMs;
-    this.tenant = ask.tenant;
-    this.weight = ask.weight;
-    this.isSilent = ask.isSilent;
-    this.prefix = ask.prefix;
+  private constructor(
+    of: Pick<Held, "worker" | "id" | "model" | "tenant" | "prefix">,
+    figures: Figures,
+    nowMs: number,
+  ) {
+    this.worker = of.worker;
+    this.id = of.id;
+    this.model = of.model;
+    this.tenant = of.tenant;
+    this.prefix = of.prefix;
+    this.promptTokens = figures.tokens;
+    this.priority = figures.priority;
+    this.cameMs = nowMs - figures.ageMs;
+    this.wantedMs = nowMs + figures.wantedInMs;
+    this.weight = figures.weight;
+    this.isSilent = figures.isSilent;
+  }
+
+  static of(worker: number, ask: LateAsk, ageMs: number, nowMs: number): Held {
+    const { id, model, prefix } = ask;
+    const tenant = ask.tenant === "" ? "" : String(keyOf(ask.tenant));
+    return new Held({ worker, id, model, tenant, prefix }, { ...ask, ageMs }, nowMs);
+  }
+
+  static guest(model: number, figures: DeskFigures, nowMs: number): Held {
+    const tenant = figures.tenant === 0 ? "" : String(figures.tenant);
+    return new Held({ worker: GUEST, id: 0, model, tenant, prefix: null }, figures, nowMs);
+  }
+
+  get isGuest(): boolean {
+    return this.worker === GUEST;
   }
 }
 
+type Figures = Omit<DeskFigures, "tenant" | "homes">;
+
 const NO_HOMES: readonly Home[] = [];
+
+/** Rows where guests can't go. */
+export interface RowLimits {
+  isPicky(held: Held): boolean;
+  mayGo(held: Held, row: number, nowMs: number): boolean;
+}
 
 /** The rows that have most of a prompt cached now. */
 export type LookUp = (prefix: PromptPrefix) => readonly PrefixHome[];
@@ -64,16 +100,23 @@ export class ModelRoom implements LateTargets {
 
   readonly #lookUp: LookUp;
 
-  constructor(config: LateConfig, table: ScoreTable, model: number, lookUp: LookUp) {
+  constructor(config: LateConfig, table: ScoreTable, model: number, lookUp: LookUp, limits: RowLimits) {
     this.#lookUp = lookUp;
     this.#config = config;
     this.#table = table;
     this.#model = model;
-    this.room = new LateRoom<Held>(config, this, (held) => this.#homesOf(held));
+    this.room = new LateRoom<Held>(config, this, (held) => this.#homesOf(held), {
+      isPicky: (held) => limits.isPicky(held),
+      mayGo: (held, target, nowMs) => limits.mayGo(held, this.at(target).row, nowMs),
+    });
   }
 
   get count(): number {
     return this.#rows.length;
+  }
+
+  all(): readonly LateRow[] {
+    return this.#rows;
   }
 
   at(target: number): LateRow {
@@ -120,11 +163,7 @@ export class ModelRoom implements LateTargets {
     for (const row of this.#rows) row.hasRoom = false;
     this.#areEjected = true;
     for (const number of rowsOf(this.#table, this.#model)) {
-      let row = this.#known.get(number);
-      if (row === undefined || row.generation !== this.#table.generation(number)) {
-        row = new LateRow(this.#config, this.#table, number);
-        this.#known.set(number, row);
-      }
+      const row = this.known(number);
       row.look(nowMs, nowDeciseconds);
       if (row.hasRoom && !row.isEjected) this.#areEjected = false;
       const place = this.#placeOf.get(number) ?? this.#rows.length;
@@ -133,9 +172,26 @@ export class ModelRoom implements LateTargets {
     }
   }
 
-  #homesOf({ prefix, promptTokens }: Held): readonly Home[] {
-    if (prefix === null) return NO_HOMES;
-    return this.#lookUp(prefix).flatMap(({ row, tokens }) => {
+  /** The row of that number, as it was looked at last. */
+  known(number: number): LateRow {
+    let row = this.#known.get(number);
+    if (row === undefined || row.generation !== this.#table.generation(number)) {
+      row = new LateRow(this.#config, this.#table, number);
+      this.#known.set(number, row);
+    }
+    return row;
+  }
+
+  /** Rows that have most of its prompt cached, now. */
+  cached({ prefix, told }: Held): readonly PrefixHome[] {
+    return prefix === null ? told : this.#lookUp(prefix);
+  }
+
+  #homesOf(held: Held): readonly Home[] {
+    const { promptTokens } = held;
+    const cached = this.cached(held);
+    if (cached.length === 0) return NO_HOMES;
+    return cached.flatMap(({ row, tokens }) => {
       const target = this.#placeOf.get(row);
       return target === undefined ? [] : [{ target, tokens: Math.min(promptTokens - 1, Math.trunc(tokens)) }];
     });

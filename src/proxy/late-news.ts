@@ -48,6 +48,8 @@ export interface LateBound {
 
 /** For how long a request was held, and why it was bound then and there. */
 export interface HeldFor {
+  /** The router whose desk bound it; "": this one. */
+  readonly desk: string;
   readonly waitedMs: number;
   /** Requests that waited for the model, itself among them. */
   readonly waiting: number;

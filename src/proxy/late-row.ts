@@ -5,10 +5,12 @@
  * Of what this router has there the desk knows the prompts that it bound itself; their first tokens come by message
  * (flow/target-pace.ts). The rest (requests that workers bound at once, retries, hedges) shows in the table alone, as
  * tokens in flight: more of them take so much longer, fewer take no longer than what is left. What others have there,
- * and what else makes the target slow, is a time that is added, by the row's own figures.
+ * and what else makes the target slow, is a time that is added, by the row's own figures. Of others' prompts it knows those
+ * that it bound for them (flow/lent-load.ts).
  */
 import type { Pace } from "../flow/late-room.ts";
 import type { LateConfig } from "../flow/late-settings.ts";
+import { LentLoad } from "../flow/lent-load.ts";
 import { type Computing, TargetPace } from "../flow/target-pace.ts";
 import { COLUMN, rowWord } from "../score/layout.ts";
 import { isKvFull, isPaced } from "../score/row-marks.ts";
@@ -21,6 +23,8 @@ const MS_PER_TOKEN_MIN = 1e-6;
 const UNREACHED_MS = 10;
 /** So many that reached it in a row, and it is as open as any. */
 const REACHED_MAX = 64;
+/** Others tell what they have each `flightIntervalMs` (signal/settings.ts), which is 200 ms and hardly ever more. */
+const TOLD_MS = 300;
 
 export class LateRow implements Pace {
   readonly row: number;
@@ -39,6 +43,7 @@ export class LateRow implements Pace {
   readonly #table: ScoreTable;
   readonly #sides: RowSides;
   readonly #pace: TargetPace;
+  readonly #lent = new LentLoad(TOLD_MS);
   /** Of the prompts that the desk bound, and whose claims are still in the table. */
   #boundTokens = 0;
   #foreignTokens = 0;
@@ -74,11 +79,12 @@ export class LateRow implements Pace {
     pace.assume(this.#assumedMs(), nowMs);
     pace.pass(nowMs);
     const inFlight = table.inFlight(this.row);
-    this.active = Math.max(0, this.#int(COLUMN.activeRequests));
+    this.active = Math.max(0, this.#int(COLUMN.activeRequests)) + this.#lent.untold(nowMs);
     this.isEjected = table.isEjected(this.row, nowDeciseconds);
     const isKnown = this.#config.untold || isPaced(table, this.row);
     // Others may keep it full all the time: one of ours goes there all the same.
-    const isFull = isKnown && inFlight > 0 && (this.active >= this.#float(COLUMN.slots) || isKvFull(table, this.row));
+    const isOurs = inFlight > 0 || this.#lent.prompts > 0;
+    const isFull = isKnown && isOurs && (this.active >= this.#float(COLUMN.slots) || isKvFull(table, this.row));
     this.hasRoom = this.#float(COLUMN.capacity) > this.active && !isFull && this.#closedUntilMs <= nowMs;
     this.#lookAtOthers(nowMs);
     const ownMs = Math.max(0, pace.busyUntilMs - nowMs) + Math.max(0, this.#otherUntilMs - nowMs);
@@ -93,10 +99,10 @@ export class LateRow implements Pace {
 
   /** What others have there closes it for us while we have a prompt there too, and never else: each gets a part of it. */
   #lookAtForeign(nowMs: number, isKnown: boolean): void {
-    const tokens = Math.max(0, this.#int(COLUMN.tokenOffset));
+    const tokens = this.#lent.unknown(Math.max(0, this.#int(COLUMN.tokenOffset)), nowMs);
     if (tokens !== this.#foreignTokens) this.othersMs = nowMs;
     this.#foreignTokens = tokens;
-    const isOurs = this.#table.inFlightTokens(this.row) > 0;
+    const isOurs = this.#table.inFlightTokens(this.row) > 0 || this.#lent.prompts > 0;
     this.othersTokens = isOurs ? tokens : 0;
     this.delayMs = (isOurs ? 0 : tokens * this.#pace.msPerToken) + this.#penaltyMs(isKnown);
   }
@@ -123,9 +129,10 @@ export class LateRow implements Pace {
     this.#otherTokens = tokens;
   }
 
-  /** A prompt was bound and claimed here. */
-  bound(prompt: Computing): void {
-    this.#boundTokens += prompt.tokens;
+  /** A prompt was bound here: claimed, or `isLent` to another router. */
+  bound(prompt: Computing, isLent = false): void {
+    if (isLent) this.#lent.bound(prompt.tokens, prompt.sentMs);
+    else this.#boundTokens += prompt.tokens;
     this.#pace.sent(prompt);
     this.#tried += 1;
     if (this.#tried >= this.#allowance) this.#close(prompt.sentMs);
@@ -143,17 +150,22 @@ export class LateRow implements Pace {
   }
 
   /** Its first token came, or all of its answer where that is silent. */
-  answered(prompt: Computing, nowMs: number): void {
-    this.#boundTokens -= prompt.tokens;
+  answered(prompt: Computing, nowMs: number, isLent = false): void {
+    this.#ended(prompt, nowMs, isLent);
     this.#allowance = this.#allowance < REACHED_MAX ? this.#allowance * 2 : Infinity;
     if (prompt.isSilent === true) this.#pace.ended(prompt, nowMs);
     else this.#pace.answered(prompt, nowMs);
   }
 
   /** It ended before that. */
-  dropped(prompt: Computing, nowMs: number): void {
-    this.#boundTokens -= prompt.tokens;
+  dropped(prompt: Computing, nowMs: number, isLent = false): void {
+    this.#ended(prompt, nowMs, isLent);
     this.#pace.dropped(prompt, nowMs);
+  }
+
+  #ended({ tokens }: Computing, nowMs: number, isLent: boolean): void {
+    if (isLent) this.#lent.done(tokens, nowMs);
+    else this.#boundTokens -= tokens;
   }
 
   #assumedMs(): number {

@@ -1,21 +1,39 @@
-/** The late desk with a clock and the crew's threads around it; what it decides is in late-desk.ts. */
+/**
+ * The late desk with a clock, the crew's threads and the mesh around it; what it decides is in late-desk.ts, and who decides
+ * in flow/mesh-desk.ts. What is said to other routers goes out once a turn of the loop.
+ */
 import type { LateConfig } from "../flow/late-settings.ts";
 import type { FlowConfig } from "../flow/settings.ts";
 import type { PrefixIndex } from "../score/prefix-index.ts";
 import { PrefixLookup } from "../score/prefix-lookup.ts";
 import type { ScoreTable } from "../score/table.ts";
 import { LateDesk } from "./late-desk.ts";
+import { LateMesh } from "./late-mesh.ts";
 import type { LookUp } from "./late-model.ts";
 import type { LateBound, LateNews } from "./late-news.ts";
+import { PlaceKeys } from "./place-keys.ts";
+import type { RouteSnapshot } from "./protocol.ts";
 
 /** Of the longest wait that the queue allows, after which whoever waits goes first: the rest is for being served in. */
 const OVERDUE_PART = 2 / 3;
+
+/** A life of a line counts hundredths of a second. */
+const LIFE_MS = 10;
+const LIVES = 2 ** 32;
+
+type Send = (to: string, packet: Uint8Array) => void;
 
 export class LateService {
   /** How many wait, by model, and last a count that goes on as long as the desk is at work: what workers look at. */
   readonly waiting: SharedArrayBuffer;
   readonly #waiting: Int32Array;
+  readonly #config: LateConfig;
   readonly #desk: LateDesk;
+  readonly #keys = new PlaceKeys({ models: [], rows: [] });
+  #mesh: LateMesh | null = null;
+  #send: Send | null = null;
+  /** It decides for others no more. */
+  #isEnding = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAtMs = Infinity;
 
@@ -28,10 +46,11 @@ export class LateService {
   ) {
     this.waiting = new SharedArrayBuffer((table.modelsMax + 1) * 4);
     this.#waiting = new Int32Array(this.waiting);
-    this.#desk = new LateDesk(lateConfig(config), table, this.#waiting, () => Date.now(), lookUpIn(index), tell);
+    this.#config = lateConfig(config);
+    this.#desk = new LateDesk(this.#config, table, this.#waiting, () => Date.now(), lookUpIn(index), tell);
   }
 
-  /** How many wait for the model. */
+  /** How many wait for the model, as far as this router knows. */
   held(model: number): number {
     return this.#waiting[model] ?? 0;
   }
@@ -51,23 +70,75 @@ export class LateService {
     this.#schedule();
   }
 
+  /** What there is to go to, as other routers may speak of it. */
+  setRoutes(routes: RouteSnapshot): void {
+    this.#keys.routes = routes;
+  }
+
   /** Nothing is decided any more, until something is heard. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timerAtMs = Infinity;
   }
 
+  // ---- the mesh
+
+  join(self: string, packetBytesMax: number, send: Send): void {
+    const firstLife = Math.trunc(((Date.now() - performance.now()) / LIFE_MS) % LIVES);
+    this.#mesh = new LateMesh(this.#desk, this.#keys, this.#config, { self, packetBytesMax, firstLife });
+    this.#mesh.mesh.offer(!this.#isEnding, performance.now());
+    this.#send = send;
+    this.#desk.share(this.#mesh);
+    this.#served();
+  }
+
+  present(ids: readonly string[]): void {
+    // Who is to decide alone knows nobody.
+    this.#mesh?.mesh.present(this.#config.shared ? ids : [], performance.now());
+    this.#served();
+  }
+
+  receive(from: string, packet: Uint8Array): void {
+    this.#mesh?.mesh.receive(from, packet, performance.now());
+    this.#served();
+  }
+
+  /** It is about to end: another router is to decide for its models from now on. */
+  retire(): void {
+    this.#isEnding = true;
+    this.#mesh?.mesh.offer(false, performance.now());
+    this.#served();
+  }
+
+  leave(): void {
+    this.#mesh?.mesh.present([], performance.now());
+    this.#mesh = null;
+    this.#send = null;
+    this.#desk.share(null);
+    this.#served();
+  }
+
+  #served(): void {
+    this.#desk.serve(performance.now());
+    this.#schedule();
+  }
+
   #schedule(): void {
-    const atMs = this.#desk.wakeAtMs;
-    if (atMs === this.#timerAtMs) return;
+    const nowMs = performance.now();
+    const atMs = Math.min(this.#desk.wakeAtMs, this.#mesh?.mesh.wakeAtMs(nowMs) ?? Infinity);
+    if (atMs >= this.#timerAtMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
-    if (atMs < Infinity) this.#timer = setTimeout(this.#wake, Math.max(0, atMs - performance.now()));
+    this.#timer = setTimeout(this.#wake, Math.max(0, atMs - nowMs));
   }
 
   readonly #wake = (): void => {
     this.#timerAtMs = Infinity;
-    this.#desk.wake(performance.now());
+    const nowMs = performance.now();
+    this.#mesh?.mesh.wake(nowMs);
+    if (this.#desk.wakeAtMs <= nowMs) this.#desk.wake(nowMs);
+    else this.#desk.serve(nowMs);
+    for (const { to, packet } of this.#mesh?.mesh.take(nowMs) ?? []) this.#send?.(to, packet);
     this.#schedule();
   };
 }

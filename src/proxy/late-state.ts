@@ -20,21 +20,22 @@ export function isOpen(config: LateConfig, table: ScoreTable, row: number): bool
   if (!config.untold && !isPaced(table, row)) return true;
   const { words, floats } = table;
   const word = table.blocksWord + rowWord(row);
-  const queued = Atomics.load(words, word + COLUMN.queuedTokens);
-  const active = Atomics.load(words, word + COLUMN.activeRequests);
+  const queued = words[word + COLUMN.queuedTokens]!;
+  const active = words[word + COLUMN.activeRequests]!;
   const isSoon =
     queued * (floats[word + COLUMN.secondsPerPrefillToken] ?? 0) * 1000 <= config.horizonMs ||
-    queued <= Atomics.load(words, word + COLUMN.tokenOffset);
+    queued <= words[word + COLUMN.tokenOffset]!;
   const hasRoom = active < (floats[word + COLUMN.slots] ?? 0) && !isKvFull(table, row);
   return isSoon && (hasRoom || table.inFlight(row) <= 0);
 }
 
 /** Why a request that was held went to the node when it did. */
-export function heldText({ waitedMs, waiting, aheadMs, workMs, kind }: HeldFor, node: string): string {
+export function heldText({ desk, waitedMs, waiting, aheadMs, workMs, kind }: HeldFor, node: string): string {
   const ms = (value: number): string => `${Math.round(value)} ms`;
   const among = waiting > 1 ? ` of ${waiting} that waited` : "";
   const ahead = aheadMs < 1 ? "had nothing left to compute" : `was to be free in ${ms(aheadMs)}`;
-  return `it was held for ${ms(waitedMs)}, until ${node} ${ahead}; its own prompt takes ${ms(workMs)} there, and ${TURN[kind]}${among}`;
+  const by = desk === "" ? "" : `, by the word of ${desk}, which decides for the model`;
+  return `it was held for ${ms(waitedMs)}${by}, until ${node} ${ahead}; its own prompt takes ${ms(workMs)} there, and ${TURN[kind]}${among}`;
 }
 
 /** For explanations. */
@@ -51,13 +52,18 @@ export class LateState {
   meets(model: number, row: number, node: string): string {
     const { config, desk } = this.#now();
     const waiting = desk?.heldFor(model) ?? 0;
+    const decider = desk?.deciderOf(model) ?? "";
+    const by = decider === "" ? "" : ` by the word of ${decider}, which decides for the model`;
+    if (waiting > 0 && decider !== "") return `it would be held${by}, with others that wait already`;
     if (waiting > 0) return `it would be held, with ${waiting} that wait already`;
     if (isOpen(config, this.#table, row)) return `${node} has little enough to do to get it at once`;
-    return `it would be held until ${node} or another is about to be free`;
+    return `it would be held${by} until ${node} or another is about to be free`;
   }
 }
 
 interface Desk {
-  /** How many wait for the model. */
+  /** How many wait for the model, as far as this router knows. */
   heldFor(model: number): number;
+  /** The router whose desk decides for the model; "": this one. */
+  deciderOf(model: number): string;
 }

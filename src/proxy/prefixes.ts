@@ -76,7 +76,7 @@ export class Prefixes {
     const { bytes, start, end } = plainBody(request);
     const chain = this.#scratch;
     seedChain(chain, encoder.encode(name));
-    const size = Atomics.load(this.#sizes, model);
+    const size = this.#sizes[model]!;
     const ofIds = size === 0 ? null : this.#prefixOfIds({ bytes, start, end }, parts, size, name);
     if (ofIds !== null) return ofIds.blocks === 0 ? null : ofIds;
     let blocks = 0;

@@ -98,7 +98,7 @@ export class FirstTokens {
   #othersTokens(row: number): number {
     const { words, blocksWord } = this.#table;
     const word = blocksWord + rowWord(row);
-    return Atomics.load(words, word + COLUMN.activeOffset) > 0 ? Atomics.load(words, word + COLUMN.tokenOffset) : 0;
+    return words[word + COLUMN.activeOffset]! > 0 ? words[word + COLUMN.tokenOffset]! : 0;
   }
 
   /** A stream has ended. */
@@ -114,7 +114,7 @@ export class FirstTokens {
   #place(worker: number, row: number, kind: number): number {
     const word = worker * WORKER;
     const end = this.#words[word + END]!;
-    if (((end - Atomics.load(this.#words, word + BEGIN)) | 0) >= RING) {
+    if (((end - this.#words[word + BEGIN]!) | 0) >= RING) {
       this.#words[word + LOST]! += 1;
       return -1;
     }

@@ -26,5 +26,5 @@ export function mark(words: Int32Array, word: number, lane: number, which: numbe
 function isMarked({ words, blocksWord }: ScoreTable, row: number, which: number): boolean {
   const lane = row % BLOCK_ROWS;
   const at = blocksWord + rowWord(row) - lane + which + (lane >>> 5);
-  return (Atomics.load(words, at) & (1 << (lane & 31))) !== 0;
+  return (words[at]! & (1 << (lane & 31))) !== 0;
 }

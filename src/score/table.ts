@@ -119,7 +119,7 @@ export class ScoreTable implements TableShape {
     const word = this.#wordOf(row);
     const slot = this.#slotOf(worker, row);
     const active = word + COLUMN.activeRequests;
-    for (let current = Atomics.load(this.words, active); ;) {
+    for (let current = this.words[active]!; ;) {
       if (!(Math.max(0, current) < (this.floats[word + COLUMN.capacity] ?? 0))) return false;
       const seen = Atomics.compareExchange(this.words, active, current, current + 1);
       if (seen === current) break;
@@ -157,7 +157,7 @@ export class ScoreTable implements TableShape {
   }
 
   isEjected(row: number, nowDeciseconds: number): boolean {
-    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.ejectedUntil) > nowDeciseconds;
+    return this.words[this.#wordOf(row) + COLUMN.ejectedUntil]! > nowDeciseconds;
   }
 
   clearEject(row: number): void {
@@ -170,7 +170,7 @@ export class ScoreTable implements TableShape {
    */
   tryAsk(row: number, nowDeciseconds: number, everyDeciseconds: number): boolean {
     const word = this.#wordOf(row) + COLUMN.askedAt;
-    const asked = Atomics.load(this.words, word);
+    const asked = this.words[word]!;
     // It is nought on a row that nobody was asked at.
     if (asked > 0 && nowDeciseconds - asked < everyDeciseconds) return false;
     return Atomics.compareExchange(this.words, word, asked, Math.max(1, nowDeciseconds)) === asked;
@@ -178,21 +178,19 @@ export class ScoreTable implements TableShape {
 
   /** Requests at a row, as far as is known: what is in flight, and what others have there. */
   active(row: number): number {
-    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.activeRequests);
+    return this.words[this.#wordOf(row) + COLUMN.activeRequests]!;
   }
 
   /** Requests in flight at a row, of all workers; exact on the main thread, which alone changes the offset. */
   inFlight(row: number): number {
     const word = this.#wordOf(row);
-    return (
-      Atomics.load(this.words, word + COLUMN.activeRequests) - Atomics.load(this.words, word + COLUMN.activeOffset)
-    );
+    return this.words[word + COLUMN.activeRequests]! - this.words[word + COLUMN.activeOffset]!;
   }
 
   /** Prompt tokens in flight at a row, of all workers: claimed, and no first token seen yet. */
   inFlightTokens(row: number): number {
     const word = this.#wordOf(row);
-    return Atomics.load(this.words, word + COLUMN.queuedTokens) - Atomics.load(this.words, word + COLUMN.tokenOffset);
+    return this.words[word + COLUMN.queuedTokens]! - this.words[word + COLUMN.tokenOffset]!;
   }
 
   /**
@@ -200,7 +198,7 @@ export class ScoreTable implements TableShape {
    * cannot be given away, so an equal generation means that the row is still the target that the caller means.
    */
   generation(row: number): number {
-    return Atomics.load(this.words, this.#wordOf(row) + COLUMN.generation);
+    return this.words[this.#wordOf(row) + COLUMN.generation]!;
   }
 
   /**

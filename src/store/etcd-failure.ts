@@ -35,6 +35,8 @@ export function must<T>(reply: T | EtcdFailure): T {
 
 /** Of these nothing was carried out: etcd says so before it proposes, or there was no connection to ask by. */
 const NOT_DONE = /no leader|No connection established|Name resolution failed|too many requests|not capable/;
+/** What the library says of a call whose time was over before it had a connection to go by. */
+const NOT_SENT = /(?:^|,)(?:Waiting for LB pick|waiting for (?:name resolution|metadata filters))$/;
 
 export function failureOf({ code, details }: Pick<ServiceError, "code" | "details">, endpoint: string): EtcdFailure {
   const said = `etcd at ${endpoint}: ${reasonIn(details)}`;
@@ -77,6 +79,7 @@ export function failureOf({ code, details }: Pick<ServiceError, "code" | "detail
     case status.CANCELLED:
       return hopeless(new MeshError("draining", "the store is being closed"));
     case status.DEADLINE_EXCEEDED:
+      if (NOT_SENT.test(details)) return elsewhere(`etcd at ${endpoint}: no connection in time`, false);
       return elsewhere(`etcd at ${endpoint}: no answer in time`, true);
     default:
       return elsewhere(said, !NOT_DONE.test(details));

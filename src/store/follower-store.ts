@@ -124,7 +124,11 @@ export class FollowerStore implements PolicyStore {
   }
 
   async status(): Promise<StoreStatus> {
-    const told = await this.#ask("status", {}, STATUS_MS).catch((error: unknown) => toMeshError(error));
+    // A mesh without control nodes is usual, and each scrape of the metrics asks: nobody waits for one to come.
+    const isAlone = this.#followed === "" && this.#options.addresses().length === 0;
+    const told = isAlone
+      ? this.#unreachable()
+      : await this.#ask("status", {}, STATUS_MS).catch((error: unknown) => toMeshError(error));
     const own = { engine: this.engine, revision: this.#copy.revision, items: this.#copy.size } as const;
     if (isRecord(told) && Array.isArray(told["members"])) return { ...(told as unknown as StoreStatus), ...own };
     return {
@@ -167,13 +171,15 @@ export class FollowerStore implements PolicyStore {
     this.#file.flush();
   }
 
+  #unreachable(): MeshError {
+    const message = `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``;
+    return new MeshError("no_quorum", message);
+  }
+
   /** At a control node: the one that is followed first. What broke on the way is tried at the next, under the same key. */
   async #ask(method: string, body: object, timeoutMs: number, { onPiece, onBegin }: Pieces = {}): Promise<unknown> {
     const untilMs = performance.now() + timeoutMs;
-    let failure = new MeshError(
-      "no_quorum",
-      `no control node can be reached (${this.#why}); see \`infermesh ctl control status\``,
-    );
+    let failure = this.#unreachable();
     for (;;) {
       const others = this.#options.addresses().filter((address) => address !== this.#followed);
       for (const address of this.#followed === "" ? others : [this.#followed, ...others]) {

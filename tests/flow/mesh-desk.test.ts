@@ -151,7 +151,7 @@ describe("when something is wrong", () => {
 
   test("one that is about to end decides no more: what was asked of it goes to the next one at once", () => {
     const { world, owner, others } = crowded();
-    owner.desk.decides = false;
+    owner.desk.offer(false, world.nowMs);
     world.run(60);
     const next = world.owner();
     expect(next).not.toBe(owner);
@@ -255,7 +255,7 @@ for (let offset = 0; offset < 12; offset += 1) {
           break;
         }
         case 6:
-          one.desk.decides = prng.int(2) === 0;
+          one.desk.offer(prng.int(2) === 0, world.nowMs);
           break;
         default:
       }

@@ -39,7 +39,7 @@ async function gpusOf(double: Double, options: Partial<BenchOptions> = {}): Prom
   return done.gpus;
 }
 
-describe.skipIf(!HAS_COMPILER)("the benchmark", () => {
+describe.skipIf(!HAS_COMPILER).concurrent("the benchmark", () => {
   test("measures what the cards do, each in a process of its own, and leaves nothing in them", async () => {
     const report = (double: Double): string => join(double.folder, "cuda-report");
     const double = new Double();

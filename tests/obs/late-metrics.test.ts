@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { Exposition } from "../../src/obs/exposition.ts";
 import { addLateMetrics } from "../../src/obs/late-metrics.ts";
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
+import { SHARED } from "./shared-desk.ts";
 
 test("what is bound late is told by model and target", async () => {
   const stats = WorkerStats.create({ workersMax: 2, modelsMax: 3, targetsMax: 4 });
@@ -22,7 +23,11 @@ test("what is bound late is told by model and target", async () => {
     [1, 1],
     [2, 2],
   ]);
-  addLateMetrics(out, stats, placement, () => ({ waiting, rows: [{ row: 1, msPerToken: 0.05, busyMs: 250 }] }));
+  addLateMetrics(out, stats, placement, () => ({
+    waiting,
+    shared: SHARED,
+    rows: [{ row: 1, msPerToken: 0.05, busyMs: 250 }],
+  }));
   const pen = stats.forWorker(1);
   pen.late("lateAtOnce");
   pen.lateBound(70);
@@ -43,7 +48,23 @@ test("what is bound late is told by model and target", async () => {
     'infermesh_router_late_wait_seconds_bucket{le="0.08"} 1',
     'infermesh_router_late_prefill_seconds_per_token{target="gpu-1",model="n"} 0.00005',
     'infermesh_router_late_busy_seconds{target="gpu-1",model="n"} 0.25',
+    "infermesh_router_desk_routers 2",
+    'infermesh_router_desk_requests{whose="own"} 3',
+    'infermesh_router_desk_requests{whose="others"} 4',
+    'infermesh_router_desk_bound_total{where="there"} 5',
+    'infermesh_router_desk_bound_total{where="here"} 6',
+    'infermesh_router_desk_troubles_total{what="declined"} 7',
+    'infermesh_router_desk_troubles_total{what="silent"} 8',
+    'infermesh_router_desk_troubles_total{what="malformed"} 9',
   ]) {
     expect(seen).toContain(line);
   }
+});
+
+test("of a router that decides alone nothing is told of others", async () => {
+  const stats = WorkerStats.create({ workersMax: 1, modelsMax: 1, targetsMax: 1 });
+  const out = new Exposition();
+  const late = { waiting: new Map<number, number>(), shared: null, rows: [] };
+  addLateMetrics(out, stats, { places: () => [], models: () => [] }, () => late);
+  expect(await out.text()).not.toMatch(/^infermesh_router_desk_/m);
 });

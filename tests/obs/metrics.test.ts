@@ -18,6 +18,7 @@ import { type SampledNode, agentMetrics, routerMetrics } from "../../src/obs/met
 import { WorkerStats } from "../../src/obs/worker-stats.ts";
 import type { RuntimeFigures } from "../../src/obs/runtime-metrics.ts";
 import { LEARNING } from "./learning.ts";
+import { SHARED } from "./shared-desk.ts";
 import { expositionFaults } from "./exposition-text.ts";
 import { fullGpu, SOURCES } from "./full-gpu.ts";
 
@@ -135,7 +136,7 @@ function aRouter() {
       restarts: 3,
       replacements: 4,
       retiring: 1,
-      late: { waiting: new Map([[0, 4]]), rows: [{ row: 1, msPerToken: 0.05, busyMs: 250 }] },
+      late: { waiting: new Map([[0, 4]]), shared: SHARED, rows: [{ row: 1, msPerToken: 0.05, busyMs: 250 }] },
       scorer: { kind: "typescript", reason: "no compiler" },
     },
     reloads: { counts: { applied: 1, refused: 2 }, isOk: false },

@@ -10,6 +10,7 @@ let serial = 0;
 afterEach(async () => {
   await Promise.all(fakes.splice(0).map((fake) => fake.stop()));
 });
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 async function node(id: string, router: Started, options: Parameters<typeof startFakeOllama>[0]): Promise<FakeOllama> {

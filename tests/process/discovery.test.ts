@@ -1,10 +1,11 @@
 /** The executable's nodes find the mesh: by the environment, by DNS names, and by a file that is written later. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bench, nodes, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 const FAST = ["--swim-probe-interval", "200ms", "--swim-probe-timeout", "100ms", "--swim-gossip-interval", "40ms"];

@@ -1,9 +1,10 @@
 /** The executable tells whoever balances load when to begin and when to end, and ends without a lost request. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { Bench, nodes, rawChat, type Started, until } from "./harness.ts";
 import { RawLoad } from "./raw-load.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 interface Probe {

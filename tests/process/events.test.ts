@@ -1,10 +1,11 @@
 /** The operator's side of membership with live processes: watching, describing, leaving. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { freePort } from "../ports.ts";
 import { Bench, EXECUTABLE, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 const FAST = ["--swim-probe-interval", "200ms", "--swim-probe-timeout", "100ms", "--swim-gossip-interval", "40ms"];

@@ -1,5 +1,5 @@
 /** Agents that run a process as their runtime: from the command line to the mesh, and over ends of the agent of every kind. */
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { statOf } from "../../src/keeper/proc.ts";
@@ -10,6 +10,7 @@ setDefaultTimeout(120_000);
 const WAIT_MS = 60_000;
 const bench = new Bench();
 const left: number[] = [];
+afterEach(() => bench.clear());
 afterAll(async () => {
   for (const pid of left) {
     try {

@@ -1,9 +1,10 @@
 /** What clients see while nodes fail under load. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { Bench, inFlight, nodes, raw, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 async function modelOf(router: Started): Promise<string> {

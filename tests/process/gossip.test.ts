@@ -1,10 +1,11 @@
 /** The executable's nodes find and watch each other by gossip alone: no registration. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { expositionFaults } from "../obs/exposition-text.ts";
 import { Bench, EXECUTABLE, inFlight, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 const FAST = ["--swim-probe-interval", "200ms", "--swim-probe-timeout", "100ms", "--swim-gossip-interval", "40ms"];
@@ -51,6 +52,7 @@ test("kill -9 under load: after the first failed connection next to nothing is s
       const response = await chat(router, model);
       await response.arrayBuffer();
       outcomes.push({ status: response.status, node: response.headers.get("x-infermesh-node") });
+      await Bun.sleep(2);
     }
   };
   const loops = Array.from({ length: 8 }, () => loop());

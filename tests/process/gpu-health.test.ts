@@ -1,8 +1,9 @@
 /** What becomes of a node whose simulated GPU fails, seen by a router: the same rules decide as on a real machine. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { Bench, type Started, nodes, until } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 interface Gpu {

@@ -2,7 +2,7 @@
  * The GPU plane with live processes: agents that read the double of libnvidia-ml in probes of their own, and a router that
  * stops choosing a node whose GPU failed. And a driver that hangs, while the agent goes on.
  */
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ const bench = new Bench();
 const root = mkdtempSync(join(tmpdir(), "infermesh-gpu-"));
 mkdirSync(join(root, "proc/driver/nvidia"), { recursive: true });
 writeFileSync(join(root, "proc/driver/nvidia/version"), "NVRM version: a double\n");
+afterEach(() => bench.clear());
 afterAll(async () => {
   await bench.end();
   rmSync(root, { recursive: true, force: true });

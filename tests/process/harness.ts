@@ -33,9 +33,13 @@ export interface Launch {
   readonly detached?: boolean;
 }
 
-/** What one test file started; call `end` in afterAll. */
+/**
+ * What one test file started; call `end` in afterAll, and `clear` in afterEach where each test starts its own: a mesh that
+ * nobody asks any more still probes, polls and tells, and takes from the tests after it.
+ */
 export class Bench {
   readonly #started: Started[] = [];
+  #agents = 0;
   readonly dataDir = mkdtempSync(join(tmpdir(), "infermesh-test-"));
 
   start(role: "agent" | "router" | "dev", ...args: string[]): Promise<Started> {
@@ -79,7 +83,7 @@ export class Bench {
     ];
     const register = router === null ? [] : ["--register", `http://${router.address("api")}`];
     // Tests call many nodes alike; each has a store of its own all the same.
-    const kept = ["--data-dir", this.dataDir, "--control-dir", join(this.dataDir, `control-${this.#started.length}`)];
+    const kept = ["--data-dir", this.dataDir, "--control-dir", join(this.dataDir, `control-${this.#agents++}`)];
     const own = args.includes("--control-dir") ? kept.slice(0, 2) : kept;
     return this.start("agent", "--mock", "--id", id, ...ports, ...register, ...own, ...args);
   }
@@ -106,8 +110,13 @@ export class Bench {
     return { router, agents };
   }
 
+  /** Ends what was started until now. */
+  async clear(): Promise<void> {
+    await Promise.all(this.#started.splice(0).map((started) => started.kill()));
+  }
+
   async end(): Promise<void> {
-    await Promise.all(this.#started.map((started) => started.kill()));
+    await this.clear();
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }

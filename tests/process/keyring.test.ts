@@ -1,5 +1,5 @@
 /** A key of the gossip is rotated by `infermesh ctl keyring` in a mesh that is at work. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeKey } from "../../src/mesh/keyring.ts";
@@ -7,6 +7,7 @@ import { Bench, EXECUTABLE, nodes, until } from "./harness.ts";
 import type { Started } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 async function keyring(at: Started, args: readonly string[], input = "") {

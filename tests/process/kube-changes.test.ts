@@ -1,5 +1,5 @@
 /** A compiled router with runtimes of Kubernetes, while the router, its configuration and who knows the pods change. */
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, afterEach, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { podOf, sliceOf } from "../kube/model-api.ts";
@@ -10,6 +10,7 @@ const bench = new Bench();
 const bed = new KubeBed(bench);
 const successors: number[] = [];
 
+afterEach(() => bench.clear());
 afterAll(async () => {
   for (const pid of successors) if (isAlive(pid)) process.kill(pid, "SIGKILL");
   await bed.end();

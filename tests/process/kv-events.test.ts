@@ -25,6 +25,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
   await endFakes();
 });
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 interface EngineShown {

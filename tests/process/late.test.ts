@@ -1,8 +1,9 @@
 /** Binding late in the router as it is run: several workers, one desk, targets that are saturated, lost or slow. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { Bench, inFlight, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 /** Targets are thought to be so slow that a long prompt closes one until its first token comes. */

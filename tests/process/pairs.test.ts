@@ -20,6 +20,7 @@ const servers: HalfServer[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.stop();
 });
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 function kept(server: HalfServer): HalfServer {

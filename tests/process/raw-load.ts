@@ -10,7 +10,7 @@ export interface RawLoadOptions {
   readonly clients: number;
   /** One whole request; by default GET /health. */
   readonly request?: string;
-  /** Between an answer and the next request on the same connection. */
+  /** Between an answer and the next request: without one, clients and router would take all of a machine of two cores. */
   readonly pauseMs?: number;
   /** A connection of its own for each request. */
   readonly isShort?: boolean;
@@ -33,9 +33,9 @@ export class RawLoad {
   #stopped = false;
 
   constructor(options: RawLoadOptions) {
-    const { isShort = false } = options;
+    const { isShort = false, pauseMs = 2 } = options;
     const request = `GET /health HTTP/1.1\r\nhost: x\r\n${isShort ? "connection: close\r\n" : ""}\r\n`;
-    this.#options = { request, pauseMs: 0, isShort, ...options };
+    this.#options = { request, ...options, pauseMs, isShort };
     this.#clients = Array.from({ length: options.clients }, () => this.#client());
   }
 

@@ -1,5 +1,5 @@
 /** A router takes on a new configuration and new workers while it works, in the built executable. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { RawLoad } from "./raw-load.ts";
 const bench = new Bench();
 const folder = mkdtempSync(join(tmpdir(), "infermesh-reload-"));
 
+afterEach(() => bench.clear());
 afterAll(async () => {
   await bench.end();
   rmSync(folder, { recursive: true, force: true });

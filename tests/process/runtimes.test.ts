@@ -6,6 +6,7 @@ import { Bench, type Started, until } from "./harness.ts";
 
 const bench = new Bench();
 afterEach(endFakes);
+afterEach(() => bench.clear());
 afterAll(() => bench.end());
 
 function agent(id: string, router: Started, ...args: string[]): Promise<Started> {

@@ -188,8 +188,15 @@ describe("an upgrade that fails changes nothing", () => {
   let agent: Started;
   let load: RawLoad;
 
+  /** How long the router waits for a successor from now on: one that gets ready may need long for it on a busy machine. */
+  async function wait(timeout: string): Promise<void> {
+    writeFileSync(config, `upgradeTimeout: ${timeout}\nwatchConfig: false\n`);
+    const response = await fetch(`http://${router.address("api")}/reload`, { method: "POST", keepalive: false });
+    expect(response.status).toBe(200);
+  }
+
   beforeAll(async () => {
-    writeFileSync(config, "upgradeTimeout: 2s\nwatchConfig: false\n");
+    writeFileSync(config, "upgradeTimeout: 1m\nwatchConfig: false\n");
     router = await bench.router("--config", config, "--workers", "2");
     agent = await bench.agent("c", null, "--mock-speed", "50", "--join", String(router.ready["gossip"]));
     await until(async () => (await nodes(router)).some(({ state }) => state === "healthy"));
@@ -215,7 +222,6 @@ describe("an upgrade that fails changes nothing", () => {
     ["lies where all may write", () => script("public/one", says), 400, /everybody may write to its folder/],
     ["can't be run", () => script("plain", says, 0o644), 400, /can't run/],
     ["ends", () => script("ends", `${says}\nexit 7`), 409, /exit code 7.* before it was ready/],
-    ["never gets ready", () => script("hangs", `${says}\nexec sleep 60`), 409, /not ready within 2000 ms/],
   ] as const) {
     test(`the executable ${name}`, async () => {
       const { status: answered, body } = await upgrade(router, { executable: make() });
@@ -224,6 +230,14 @@ describe("an upgrade that fails changes nothing", () => {
     }, 20_000);
   }
 
+  test("the executable never gets ready", async () => {
+    await wait("2s");
+    const { status, body } = await upgrade(router, { executable: script("hangs", `${says}\nexec sleep 60`) });
+    expect(body.error?.message).toMatch(/not ready within 2000 ms/);
+    expect(status).toBe(409);
+    await wait("1m");
+  }, 20_000);
+
   test("the body names something else", async () => {
     expect((await upgrade(router, { path: EXECUTABLE })).status).toBe(400);
     expect((await upgrade(router, [])).status).toBe(400);
@@ -231,7 +245,7 @@ describe("an upgrade that fails changes nothing", () => {
   });
 
   test("the configuration has a fault", async () => {
-    writeFileSync(config, "upgradeTimeout: 2s\nworkersx: 3\n");
+    writeFileSync(config, "upgradeTimeout: 1m\nworkersx: 3\n");
     const { status, body } = await upgrade(router);
     expect(status).toBe(409);
     expect(body.error?.message).toMatch(/exit code 2/);
@@ -239,7 +253,7 @@ describe("an upgrade that fails changes nothing", () => {
   });
 
   test("a port of the new configuration is taken, when the old process has fallen silent already", async () => {
-    writeFileSync(config, "upgradeTimeout: 5s\nwatchConfig: false\n");
+    writeFileSync(config, "upgradeTimeout: 1m\nwatchConfig: false\n");
     const before = await memberIncarnation(router);
     const taken = script("taken", `${says}\nexec ${EXECUTABLE} "$@" --metrics ${agent.address("metrics")}`);
     const { status, body } = await upgrade(router, { executable: taken });

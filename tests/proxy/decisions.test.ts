@@ -89,16 +89,21 @@ describe("a worker's memory", () => {
 
   test("tells of what was held for how long, and why it was bound there", () => {
     const { rows, record, find, explainer } = bed();
-    const why = { waitedMs: 412.4, waiting: 7, aheadMs: 23, workMs: 51, kind: "inTime" } as const;
+    const why = { desk: "", waitedMs: 412.4, waiting: 7, aheadMs: 23, workMs: 51, kind: "inTime" } as const;
     record(rows[1]!, "held", 100, why);
     record(rows[1]!, "overdue", 100, { ...why, waitedMs: 20_010, waiting: 1, aheadMs: 0, kind: "overdue" });
     record(rows[1]!, "late", 100, { ...why, kind: "late" });
+    record(rows[1]!, "elsewhere", 100, { ...why, desk: "router-b" });
     record(rows[0]!, "at-once");
     expect(find("held")).toMatchObject({ held: { ...why, waitedMs: Math.fround(412.4) } });
     expect(find("held")!.places.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 40]);
     const reasonOf = (id: string): string => explainer.past(find(id)!).reason;
     expect(reasonOf("held")).toBe(
       "it was held for 412 ms, until n1 was to be free in 23 ms; its own prompt takes 51 ms there, and it was its turn, by work, age, priority and tenant, of 7 that waited",
+    );
+    expect(find("elsewhere")).toMatchObject({ held: { desk: "router-b" } });
+    expect(reasonOf("elsewhere")).toStartWith(
+      "it was held for 412 ms, by the word of router-b, which decides for the model, until n1 was to be free in 23 ms;",
     );
     expect(reasonOf("overdue")).toBe(
       "it was held for 20010 ms, until n1 had nothing left to compute; its own prompt takes 51 ms there, and it had waited longest",

@@ -151,6 +151,23 @@ describe("prompts of token ids", () => {
     expect(bed.held(1, chainOf("n", tokens, SIZE))).toBe(0);
   });
 
+  test("are looked up by the size of an engine's blocks as soon as it has one, before anybody looks again", () => {
+    const bed = new Bed();
+    const sample = nodeSample({ models: [modelSample({ model: "m" }), modelSample({ model: "sql", parent: "m" })] });
+    bed.target("a", ["m", "sql"], { lastSample: sample });
+    const feed = bed.feed("a");
+    bed.refresh();
+    expect(bed.rows.exact.engines).toBe(1);
+    expect([bed.sizes[1], bed.sizes[2]]).toEqual([0, 0]);
+    feed.index.apply(stored(tokensOf(1024)));
+    bed.tell("a", feed);
+    expect([bed.sizes[1], bed.sizes[2]]).toEqual([SIZE, SIZE | ADAPTER]);
+    expect(bed.held(1, chainOf("m", tokensOf(1024), SIZE))).toBe(1024);
+    bed.refresh();
+    expect([...bed.sizes]).toEqual([0, SIZE, SIZE | ADAPTER, 0, 0, SIZE, 0, 0]);
+    expect(bed.held(1, chainOf("m", tokensOf(1024), SIZE))).toBe(1024);
+  });
+
   test("don't find what is dropped, even if it was sent there", async () => {
     const bed = new Bed();
     const { feed, prompt } = await bed.holding(1024);

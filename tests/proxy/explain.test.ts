@@ -53,10 +53,10 @@ function bed(
   views.reset(items, 1);
   const changed = placement.setRules(placementPolicies(items, views), targets, 0);
   if (isRouted) placement.routed(changed?.version ?? routes?.version ?? 0, targets, 0);
-  const late = { waiting: 0 };
+  const late = { waiting: 0, decider: "" };
   const state = new LateState(table, () => ({
     config: defaultsOf(lateSettings),
-    desk: { heldFor: () => late.waiting },
+    desk: { heldFor: () => late.waiting, deciderOf: () => late.decider },
   }));
   const explainer = new Explainer({
     table,
@@ -292,6 +292,11 @@ describe("the way in which requests are balanced", () => {
     expect(asked().reason).toEndWith("or another is about to be free");
     late.waiting = 3;
     expect(asked().reason).toEndWith("; it would be held, with 3 that wait already");
+    late.decider = "router-b";
+    const by = "it would be held by the word of router-b, which decides for the model";
+    expect(asked().reason).toEndWith(`; ${by}, with others that wait already`);
+    late.waiting = 0;
+    expect(asked().reason).toContain(`; ${by} until `);
     // A policy that has it go out as it comes knows nothing of that.
     const scored = bed([target("a")], [policy("balance", "m", { strategy: "ttft" })], true, true).explainer.explain(
       "m",

@@ -315,6 +315,16 @@ describe("what is no etcd", () => {
     client.close();
   });
 
+  test("one that takes connections and says nothing was sent nothing, and carried out nothing", async () => {
+    const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const client = new EtcdClient(addressOf(`etcd://127.0.0.1:${silent.port}`), null);
+    const { error, isFateUnknown } = failed(await client.txn(put("/a", "1"), 300, false));
+    expect([error.code, error.retryable, isFateUnknown]).toEqual(["no_quorum", true, false]);
+    expect(error.message).toContain(`127.0.0.1:${silent.port}: no connection in time`);
+    client.close();
+    silent.stop(true);
+  });
+
   test("an HTTP server", async () => {
     const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("hello") });
     const client = new EtcdClient(addressOf(`etcd://127.0.0.1:${server.port}`), null);

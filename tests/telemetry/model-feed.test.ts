@@ -1,5 +1,5 @@
 /** A runtime that tells of its models by itself: what the agent knows of it though no list can be read. */
-import { afterEach, expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { defaultsOf } from "../../src/base/settings-reading.ts";
 import type { Ask } from "../../src/runtimes/adapter.ts";
 import { ModelFeed } from "../../src/telemetry/model-feed.ts";
@@ -13,12 +13,13 @@ import { type FakeLlamaRouter, type FakeLlamaRouterOptions, startFakeLlamaRouter
 
 const MODELS = ["one", "two"];
 const FEED = "GET /models/sse";
-let fake: FakeLlamaRouter | undefined;
-let runtime: WatchedRuntime | undefined;
+// They wait for the clock most of the time, and do so together.
+const fakes: FakeLlamaRouter[] = [];
+const runtimes: WatchedRuntime[] = [];
 
-afterEach(async () => {
-  await runtime?.stop(0);
-  await fake?.stop();
+afterAll(async () => {
+  await Promise.all(runtimes.map((runtime) => runtime.stop(0)));
+  await Promise.all(fakes.map((fake) => fake.stop()));
 });
 
 async function until(holds: () => boolean, what: string): Promise<void> {
@@ -30,9 +31,14 @@ async function until(holds: () => boolean, what: string): Promise<void> {
 }
 
 async function watched(options: Partial<FakeLlamaRouterOptions> = {}) {
-  fake = startFakeLlamaRouter({ models: MODELS, ...options });
-  runtime = openRuntime(
-    { ...AUTO, kind: "llamacpp", url: { protocol: "http", host: "127.0.0.1", port: fake.port, tls: false, base: "" } },
+  const router = startFakeLlamaRouter({ models: MODELS, ...options });
+  fakes.push(router);
+  const one = openRuntime(
+    {
+      ...AUTO,
+      kind: "llamacpp",
+      url: { protocol: "http", host: "127.0.0.1", port: router.port, tls: false, base: "" },
+    },
     {
       name: "llamacpp",
       ...kindOfRuntime("llamacpp"),
@@ -41,12 +47,12 @@ async function watched(options: Partial<FakeLlamaRouterOptions> = {}) {
       tell: () => {},
     },
   ).begin();
-  const [router, one] = [fake, runtime];
+  runtimes.push(one);
   await until(() => one.status.state === "ready" && one.modelStates.length === MODELS.length, "it is ready");
   return { router, one };
 }
 
-test("what somebody else loads or lets go is known as it happens, by that alone", async () => {
+test.concurrent("what somebody else loads or lets go is known as it happens, by that alone", async () => {
   const { router, one } = await watched();
   await until(() => router.readers === 1, "its feed is read");
   router.list = 500;
@@ -59,7 +65,7 @@ test("what somebody else loads or lets go is known as it happens, by that alone"
   expect(one.modelStates.map(({ state }) => state)).toEqual(["available", "loaded"]);
 }, 30_000);
 
-test("what is loaded for the agent is done when the feed says so, and looked at no more often meanwhile", async () => {
+test.concurrent("what is loaded for the agent is done when the feed says so, and looked at no more often meanwhile", async () => {
   const { router, one } = await watched({ loadMs: 3000 });
   await until(() => router.readers === 1, "its feed is read");
   // It is believed to be there when it has lasted a while.
@@ -72,21 +78,21 @@ test("what is loaded for the agent is done when the feed says so, and looked at 
   expect(await one.unload("two", 10, signal)).toEqual({ changed: true, models: [] });
 }, 30_000);
 
-test("a server that has none is asked for its list instead", async () => {
+test.concurrent("a server that has none is asked for its list instead", async () => {
   const { router, one } = await watched({ hasFeed: false });
   await until(() => router.asked.includes(FEED), "it is asked for");
   expect(await one.load("one", AbortSignal.timeout(20_000))).toEqual({ changed: true, models: ["one"] });
   expect(router.asked.filter((ask) => ask === FEED)).toHaveLength(1);
 }, 30_000);
 
-test("one that hangs up is asked again", async () => {
+test.concurrent("one that hangs up is asked again", async () => {
   const { router } = await watched();
   await until(() => router.readers === 1, "its feed is read");
   router.hangUp();
   await until(() => router.readers === 1, "it is read again");
 }, 30_000);
 
-test("who stops reads no more of it", async () => {
+test.concurrent("who stops reads no more of it", async () => {
   const { router, one } = await watched();
   await until(() => router.readers === 1, "its feed is read");
   await one.stop(0);
@@ -94,7 +100,7 @@ test("who stops reads no more of it", async () => {
   expect(router.asked.filter((ask) => ask === FEED)).toHaveLength(1);
 }, 30_000);
 
-test("an answer of another kind is no feed, one that breaks off was one", async () => {
+test.concurrent("an answer of another kind is no feed, one that breaks off was one", async () => {
   const answered = (status: number, contentType: string): Asked => ({
     ok: true,
     isFromMesh: false,
