@@ -14,7 +14,8 @@
  * whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
  * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
- * work and price: the request waits for its prefix's home, and others go first.
+ * work and price: the request waits for its prefix's home, and others go first. Where that would answer within `homeShare`
+ * of the time that the request has, its price is by `homeWeight`: as nothing is lost by waiting, little has to be gained.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
@@ -137,8 +138,9 @@ export class LateRoom<W extends LateWaiter> {
   #leastMsPerToken = Infinity;
   /** Targets that have long work. */
   #lateAtWork = 0;
-  /** What work too much costs, as a multiple of it. */
+  /** What work too much costs, as a multiple of it; and what it does where its home would be in time. */
   #crowd = 0;
+  #homeCrowd = 0;
 
   /** Work that may go to such as have waited for too long, before others; below 0 they wait like others. */
   #creditMs = 0;
@@ -238,7 +240,7 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, missWeight, missQueueMax, usualTokens, loadMs } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens, loadMs } = this.#config;
     const targets = this.#targets;
     const { count } = targets;
     if (this.#state.length < count) this.#grow(count * 2);
@@ -281,7 +283,10 @@ export class LateRoom<W extends LateWaiter> {
     this.#first = first;
     this.#soonest = soonest;
     this.#lateAtWork = lateAtWork;
-    this.#crowd = missWeight * Math.min(missQueueMax, this.#waiters.length / count);
+    const waiting = this.#waiters.length;
+    this.#crowd = missWeight * Math.min(missQueueMax, waiting / count);
+    // Who waits alone gains nothing for others by waiting on.
+    this.#homeCrowd = Math.max(this.#crowd, homeWeight * Math.min(missQueueMax, (waiting - 1) / count));
   }
 
   #scan(nowMs: number): void {
@@ -372,12 +377,14 @@ export class LateRoom<W extends LateWaiter> {
     nowMs: number,
   ): void {
     const work = this.#workMs(tokens, target);
-    const price = Math.max(0, work - leastWork) * this.#crowd;
+    const tooMuch = Math.max(0, work - leastWork);
+    const price = tooMuch * this.#crowd;
     const answered = this.#waitMs[target]! + work;
     const debt = this.#debtMs(waiter, this.#msPerToken[target]!);
     const rank = this.#rankOf(waiter, answered, debt, nowMs);
     if (rank % RANKS !== RANK.overdue) {
       if (answered + price > busyMs) return;
+      if (answered + tooMuch * this.#homeCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) return;
       if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
     }
     const value = this.#valueOf(waiter, rank, work + price + debt + this.#loadMs[target]!, nowMs);
@@ -386,6 +393,12 @@ export class LateRoom<W extends LateWaiter> {
     this.#value = value;
     this.#place = place;
     this.#target = target;
+  }
+
+  /** Until when a request is kept for another target though an open one could take it. */
+  #homeByMs({ cameMs, wantedMs }: W): number {
+    const { homeShare, patienceMs } = this.#config;
+    return cameMs + homeShare * Math.min(wantedMs - cameMs, patienceMs);
   }
 
   /** By priority, and within one by whether it has waited for too long, can still be in time, or can't. */

@@ -209,6 +209,25 @@ describe("a room of requests that are bound late", () => {
     expect(priced.serve()).toEqual([]);
   });
 
+  test("keeps a request for a home that is in time, where others gain by that", () => {
+    // 450 ms here, 700 at its home, where it is 350 ms less work.
+    const begun = (others: number, config: Partial<LateConfig> = {}) => {
+      const mesh = new Mesh(2, config);
+      mesh.occupy(0, 500);
+      mesh.occupy(1, 1100);
+      mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
+      mesh.nowMs = 450;
+      for (let other = 0; other < others; other += 1) mesh.ask(3000);
+      return mesh.serve();
+    };
+    expect(begun(2)).toEqual(["2 to 0: 3000"]);
+    expect(begun(2, { homeWeight: 0 })).toEqual(["1 to 0: 8000"]);
+    // Its home would be in time, but for no more than a little.
+    expect(begun(2, { patienceMs: 1500 })).toEqual(["1 to 0: 8000"]);
+    expect(begun(2, { homeShare: 0.5 })).toEqual(["1 to 0: 8000"]);
+    expect(begun(0)).toEqual(["1 to 0: 8000"]);
+  });
+
   test("serves those that can still be in time before those that can't", () => {
     const mesh = new Mesh(1, { patienceMs: 1000, ageWeight: 10 });
     mesh.occupy(0, 900);

@@ -59,7 +59,7 @@ function private_(name: string, text: string): string {
   return path;
 }
 
-describe("where nothing fails", () => {
+describe.concurrent("where nothing fails", () => {
   test("a router: every check has its finding, and the exit code is 0", async () => {
     const report = await doctor(ROUTER);
     expect([report.code, report.role, report.counts.fail]).toEqual([0, "router", 0]);
@@ -128,7 +128,7 @@ describe("where nothing fails", () => {
   });
 });
 
-describe("where something fails, it is named, and the exit code is 1", () => {
+describe.concurrent("where something fails, it is named, and the exit code is 1", () => {
   const fails = (report: Report & { code: number }): [number, string[]] => [
     report.code,
     report.findings.filter(({ grade }) => grade === "fail").map(({ check }) => check),
@@ -236,7 +236,7 @@ describe("where something fails, it is named, and the exit code is 1", () => {
   });
 });
 
-test("the API server of Kubernetes is asked as the router would ask it", async () => {
+test.concurrent("the API server of Kubernetes is asked as the router would ask it", async () => {
   const server = await new KubeServer().open();
   const found = async (source: string, env = server.env) => {
     const account = ["--discover-service-account", server.serviceAccount];
@@ -273,7 +273,7 @@ test("the API server of Kubernetes is asked as the router would ask it", async (
   }
 });
 
-test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {
+test.skipIf(!HAS_COMPILER).concurrent("GPUs are read as an agent reads them", async () => {
   const root = join(folder, "root");
   mkdirSync(join(root, "proc/driver/nvidia"), { recursive: true });
   writeFileSync(join(root, "proc/driver/nvidia/version"), "NVRM version: a double\n");
@@ -287,7 +287,7 @@ test.skipIf(!HAS_COMPILER)("GPUs are read as an agent reads them", async () => {
   expect(report.code).toBe(0);
 });
 
-test("what the roles would refuse is refused", async () => {
+test.concurrent("what the roles would refuse is refused", async () => {
   const wrong = await run([EXECUTABLE, "doctor", "router", "--workers", "many"]);
   expect([wrong.code, wrong.said]).toEqual([2, ""]);
   expect(wrong.errors).toContain("workers");
