@@ -346,8 +346,7 @@ export class LateRoom<W extends LateWaiter> {
     const first = this.#first;
     const soonest = this.#soonest;
     let leastWork = promptTokens * this.#msPerToken[first]!;
-    let busyMs =
-      soonest < 0 ? Infinity : this.#waitMs[soonest]! + this.#workMs(promptTokens, soonest) + waiter.slackMs;
+    let busyMs = soonest < 0 ? Infinity : this.#waitMs[soonest]! + this.#workMs(promptTokens, soonest) + waiter.slackMs;
     for (const { target, tokens, slackMs = 0 } of homes) {
       if (this.#state[target] === FULL) continue;
       const work = this.#workMs(promptTokens - tokens, target);

@@ -115,7 +115,11 @@ describe("while targets are at work", () => {
 
   test("those of a session are bound where it is, as those that are not held", async () => {
     const { all, relayed, hold } = await busy({}, 2);
-    relayed.obey({ kind: "balance", name: "m", spec: { strategy: "late", session: { field: "x-s", slackMs: 60_000 } } });
+    relayed.obey({
+      kind: "balance",
+      name: "m",
+      spec: { strategy: "late", session: { field: "x-s", slackMs: 60_000 } },
+    });
     const sessions = Array.from({ length: 8 }, (_, index) => `s${index}`);
     for (const session of sessions) await hold(`held${session}`, 50, `x-s: ${session}\r\n`);
     const at = (name: string): number => all.findIndex(({ order }) => order.includes(name));
