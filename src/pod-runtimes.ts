@@ -6,6 +6,7 @@ import type { RouterConfig } from "./config.ts";
 import { defaultsOf } from "./base/settings-reading.ts";
 import type { Discovered } from "./fleet/discovered.ts";
 import { registrableModels } from "./fleet/registration.ts";
+import { ROLE_LABEL } from "./fleet/role.ts";
 import type { KubePlace } from "./kube/places.ts";
 import type { Tell } from "./news.ts";
 import type { Log } from "./obs/log.ts";
@@ -75,11 +76,12 @@ export class PodRuntimes {
 
   /** The place as a target, with the models that it is known to serve. */
   discovered(place: KubePlace): Discovered {
-    const { source, ...rest } = place;
+    const { source, labels, ...rest } = place;
     const runtime = this.#pods.get(keyOf(place))?.runtime;
     if (runtime?.isKnown === true) this.#remembered.delete(place.id);
     const told = this.#remembered.get(place.id) ?? runtime?.models ?? [];
-    return { ...rest, models: registrableModels([...source.models, ...told]) };
+    const role = source.role === "" ? {} : { [ROLE_LABEL]: source.role };
+    return { ...rest, labels: { ...labels, ...role }, models: registrableModels([...source.models, ...told]) };
   }
 
   /** These and no others are asked. */

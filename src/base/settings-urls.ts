@@ -70,6 +70,12 @@ const UPSTREAM =
   /^(?<model>\S{1,256}?)=(?<url>(?:https?:\/\/|grpcs?:\/\/|unix:)[^\s,]{1,400})(?:,(?<weight>[\d.]{1,12}))?(?:,role=(?<role>[a-z0-9.]{1,32}))?$/;
 /** As ../fleet/role.ts reads it; here a role that is none is refused. */
 const ROLE = /^(?:(?:vllm|sglang)\.(?:prefill|decode)|sglang\.prefill\.[1-9]\d{0,4})?$/;
+export const ROLE_EXPECTED = "vllm.prefill, vllm.decode, sglang.prefill[.PORT] or sglang.decode";
+
+/** Whether the text says which part of requests a target computes; "" says that it is all of each. */
+export function isRole(text: string): boolean {
+  return ROLE.test(text);
+}
 
 function parseUpstream(raw: unknown): Upstream | undefined {
   if (typeof raw === "string") {
@@ -84,7 +90,7 @@ function parseUpstream(raw: unknown): Upstream | undefined {
 }
 
 function upstreamOf(model: string, url: string, weight: number, role: string): Upstream | undefined {
-  if (model === "" || !(weight > 0 && weight <= 1000) || !ROLE.test(role)) return undefined;
+  if (model === "" || !(weight > 0 && weight <= 1000) || !isRole(role)) return undefined;
   const own = role === "" ? {} : { role };
   const path = UNIX_PATH.exec(url)?.groups?.["path"];
   if (path !== undefined) {

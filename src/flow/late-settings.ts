@@ -57,6 +57,16 @@ export const lateSettings = section({
     max: 100,
     doc: "What work that another target's cache would have saved costs each request that waits, as a part of that work.",
   }),
+  homeWeight: number({
+    default: 2.4,
+    max: 100,
+    doc: "The same, where the question is whether a request is kept for the home of its prefix and that would answer within homeShare: who is in time all the same loses nothing by waiting, and the others gain.",
+  }),
+  homeShare: number({
+    default: 0.6,
+    max: 1,
+    doc: "Part of the time in which a first token is wanted by which the prefix's home must be thought to answer for that; the rest is for what may come between.",
+  }),
   missQueueMax: number({
     default: 3,
     max: 1000,

@@ -5,7 +5,7 @@
  *     k8s://NAMESPACE?service=vllm           EndpointSlices of one Service
  *     k8s://NAMESPACE?pods=app=vllm          pods by their own labels, without any Service
  *
- * `*` stands for all namespaces. Behind that, in any order, with & between them: port, scheme, runtime, model. A query is
+ * `*` stands for all namespaces. Behind that, in any order, with & between them: port, scheme, runtime, model, role. A query is
  * written as in a URL: a blank in a selector is + or %20.
  *
  * Limits: 2,048 characters, 8 ports, 32 models.
@@ -13,7 +13,7 @@
 import { type Field, type Making, make, type Reading, refuse } from "../base/field.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { isPrintable } from "../base/printable.ts";
-import type { Protocol } from "../base/settings-urls.ts";
+import { isRole, type Protocol, ROLE_EXPECTED } from "../base/settings-urls.ts";
 import { parseSelector, SELECTOR_EXPECTED } from "./selector.ts";
 
 /** What the API server is asked for. */
@@ -35,6 +35,8 @@ export interface KubeSource {
   readonly runtime: string;
   /** That it serves, whatever it tells. */
   readonly models: readonly string[];
+  /** Which part of requests it computes; "": all of each, unless it says otherwise. */
+  readonly role: string;
 }
 
 export const SERVICE_LABEL = "kubernetes.io/service-name";
@@ -55,7 +57,7 @@ const SCHEMES: Readonly<Record<string, Pick<KubeSource, "protocol" | "tls">>> = 
   grpcs: { protocol: "grpc", tls: true },
 };
 const SELECTING = ["selector", "service", "pods"] as const;
-const KEYS = [...SELECTING, "port", "scheme", "runtime", "model"];
+const KEYS = [...SELECTING, "port", "scheme", "runtime", "model", "role"];
 
 /** `kinds`: servers that can be named. */
 export function kubeSource(kinds: readonly string[]): Field<KubeSource> {
@@ -95,6 +97,9 @@ function parse(text: string, kinds: readonly string[], at: Reading): KubeSource 
   if (models.length > MODELS_MAX || models.some((model) => model.length > 256 || !isPrintable(model))) {
     refuse(given.get("model"), at, `model=NAME, up to ${MODELS_MAX} with commas between them`);
   }
+  const role = given.get("role") ?? "";
+  if (!isRole(role)) refuse(role, at, `role= one of ${ROLE_EXPECTED}`);
+  else if (role !== "" && scheme?.protocol === "grpc") refuse(role, at, "role= with scheme=http or https alone");
   const runtime = runtimeOf(given, kinds, scheme?.protocol ?? "http", models, at);
   if (at.faults.length > before || chosen === undefined || scheme === undefined) return undefined;
   return Object.freeze({
@@ -105,6 +110,7 @@ function parse(text: string, kinds: readonly string[], at: Reading): KubeSource 
     ...scheme,
     runtime,
     models,
+    role,
   });
 }
 

@@ -131,6 +131,7 @@ export class Attempt implements UpstreamUser, PrefillOwner {
     this.isTold = false;
     this.sending = false;
     this.#firstMs = Infinity;
+    if (prefill === null) this.#sentTokens = this.#context.firstTokens.sent(this.row, this.#tokens);
   }
 
   /** Begins; true when nothing has to be waited for but targets: the request has been sent, or its prompt to another. */
@@ -142,7 +143,6 @@ export class Attempt implements UpstreamUser, PrefillOwner {
       this.#prefill.begin(this.#owner.source);
       return true;
     }
-    this.#sentTokens = this.#context.firstTokens.sent(this.row, this.#tokens);
     upstream.begin(this);
     if (!upstream.open) return false;
     this.upstreamOpened();

@@ -341,9 +341,10 @@ export class Exchange implements AttemptOwner, Waiting, Hedged, Asked, Sharer, H
     this.#pairing = pairingOf(this.#context, this.#pairing, this);
     const wanted = { model: this.model, tokens, excluded: this.#excluded, isRetry, place };
     const row = choosePlace(this.#context, choice, this.#pairing, wanted);
+    // Before the record is written: what counts by Atomics waits for all stores before it.
+    if (row >= 0) attempt.take(choice, this.#pairing?.prefill ?? null);
     const at = this.#draw.end(this.model, row, tokens, isRetry, choice.held, this.#pairing?.prefill?.row);
     if (row < 0) return row;
-    attempt.take(choice, this.#pairing?.prefill ?? null);
     this.#context.decisions.name(at, this.held, this.idStart, this.idEnd);
     this.span?.picked(nowMs(), choice.target?.node ?? "", this.#context.pick.cost, tokens);
     return row;

@@ -23,6 +23,7 @@ export class Guest implements LateWaiter {
   homes: readonly Home[] = [];
   homesMs = 0;
   leastTokens = 0;
+  slackMs = 0;
   at: { readonly target: number; readonly computing: Computing } | null = null;
 
   constructor({ tokens, priority, ageMs, wantedInMs, homes }: DeskFigures, nowMs: number) {
@@ -152,8 +153,8 @@ export class SimDesk implements DeskHost<Waiting> {
 
   figures(waiter: Waiting, nowMs: number): DeskFigures {
     const { promptTokens: tokens, priority, cameMs } = waiter;
-    const [ageMs, homes] = [nowMs - cameMs, this.homes(waiter)];
-    return { tokens, priority, ageMs, wantedInMs: Infinity, tenant: 0, weight: 1, isSilent: false, homes };
+    const nobodys = { tenant: 0, weight: 1, isSilent: false, session: null };
+    return { tokens, priority, ageMs: nowMs - cameMs, wantedInMs: Infinity, ...nobodys, homes: this.homes(waiter) };
   }
 
   homes(waiter: Waiting): readonly PlaceHome[] {

@@ -57,6 +57,7 @@ class Mesh {
       homes: [],
       homesMs: 0,
       leastTokens: 0,
+      slackMs: 0,
       ...more,
     };
     this.room.offer(request, this.nowMs);
@@ -197,6 +198,22 @@ describe("a room of requests that are bound late", () => {
     expect(mesh.serve()).toEqual(["1 to 0: 8000"]);
   });
 
+  test("counts others than a session's home as farther away, by its slack", () => {
+    const mesh = new Mesh(3);
+    const session = (slackMs: number) => ({ cached: [{ target: 2, tokens: 0, slackMs }] });
+    mesh.ask(100, session(10));
+    expect(mesh.serve()).toEqual(["1 to 2: 100"]);
+    mesh.paces[2]!.sent({ tokens: 10_000, sentMs: mesh.nowMs });
+    mesh.ask(100, session(10_000 * MS_PER_TOKEN));
+    expect(mesh.serve().map((text) => text.includes("to 2"))).toEqual([false]);
+    mesh.ask(100, session(10_500 * MS_PER_TOKEN));
+    mesh.ask(100);
+    expect(mesh.serve()).toHaveLength(1);
+    expect(mesh.room.waiting).toBe(1);
+    mesh.nowMs += 10_000 * MS_PER_TOKEN;
+    expect(mesh.serve()).toEqual(["3 to 2: 100"]);
+  });
+
   test("prices what a miss costs those who wait", () => {
     // 400 ms of work here, or 320 and 90 at its home: 10 ms for itself, and 310 ms of work that others wait for.
     const mesh = new Mesh(2, { missWeight: 0, ageWeight: 0 });
@@ -207,6 +224,25 @@ describe("a room of requests that are bound late", () => {
     priced.occupy(1, 320);
     priced.ask(8000, { cached: [{ target: 1, tokens: 6200 }] });
     expect(priced.serve()).toEqual([]);
+  });
+
+  test("keeps a request for a home that is in time, where others gain by that", () => {
+    // 450 ms here, 700 at its home, where it is 350 ms less work.
+    const begun = (others: number, config: Partial<LateConfig> = {}) => {
+      const mesh = new Mesh(2, config);
+      mesh.occupy(0, 500);
+      mesh.occupy(1, 1100);
+      mesh.ask(8000, { cached: [{ target: 1, tokens: 7000 }] });
+      mesh.nowMs = 450;
+      for (let other = 0; other < others; other += 1) mesh.ask(3000);
+      return mesh.serve();
+    };
+    expect(begun(2)).toEqual(["2 to 0: 3000"]);
+    expect(begun(2, { homeWeight: 0 })).toEqual(["1 to 0: 8000"]);
+    // Its home would be in time, but for no more than a little.
+    expect(begun(2, { patienceMs: 1500 })).toEqual(["1 to 0: 8000"]);
+    expect(begun(2, { homeShare: 0.5 })).toEqual(["1 to 0: 8000"]);
+    expect(begun(0)).toEqual(["1 to 0: 8000"]);
   });
 
   test("serves those that can still be in time before those that can't", () => {
@@ -467,6 +503,7 @@ describe("a room of requests that are bound late", () => {
           homes: [],
           homesMs: 0,
           leastTokens: 0,
+          slackMs: 0,
         },
         0,
       );

@@ -30,6 +30,7 @@ describe("a source", () => {
       tls: false,
       runtime: "auto",
       models: [],
+      role: "",
     });
     expect(good("k8s://llm-d?service=vllm")).toMatchObject({
       namespace: "llm-d",
@@ -55,6 +56,10 @@ describe("a source", () => {
         models: ["org/llama", "qwen"],
       },
     );
+    expect(good("k8s://a?pods=llm-d.ai/role=prefill&role=sglang.prefill.8998")).toMatchObject({
+      selector: "llm-d.ai/role=prefill",
+      role: "sglang.prefill.8998",
+    });
     expect(good("k8s://a?pods=x&scheme=grpc&port=8001&model=resnet")).toMatchObject({
       protocol: "grpc",
       runtime: "none",
@@ -82,6 +87,8 @@ describe("a source", () => {
     ["k8s://default?selector=a&runtime=none", "model=NAME"],
     ["k8s://default?selector=a&scheme=grpc", "model=NAME"],
     ["k8s://default?selector=a&scheme=grpc&runtime=vllm", "runtime=none with scheme=grpc"],
+    ["k8s://default?selector=a&role=prefill", "role= one of vllm.prefill"],
+    ["k8s://default?selector=a&scheme=grpc&model=m&role=vllm.prefill", "role= with scheme=http"],
     [`k8s://default?selector=${"a".repeat(3000)}`, "k8s://NAMESPACE?selector=LABELS"],
   ];
   for (const [text, expected] of faults) {

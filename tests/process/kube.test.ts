@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubeServer } from "../kube/kube-server.ts";
 import { podOf, sliceOf } from "../kube/model-api.ts";
+import { Transfers, vllmDecode, vllmPrefill } from "../proxy/pair-servers.ts";
 import { Bench, nodes, ownEnvironment, type Started, until } from "./harness.ts";
 import { ask, ids, KubeBed, logged, metric } from "./kube-bed.ts";
 
@@ -162,6 +163,28 @@ users: [{ name: u, user: { token: first-token } }]
   expect((await nodes(started)).filter(({ state }) => state === "healthy").map(({ id }) => id)).toEqual(["z.default"]);
   expect(cluster.requests.filter(({ path }) => path.includes("continue=")).length).toBe(2);
   expect(await started.stop()).toBe(0);
+});
+
+test("pods for prompts and pods for what follows have their roles by what they were found", async () => {
+  const cluster = await bed.kubernetes();
+  const transfers = new Transfers();
+  const [prefill, decode] = [vllmPrefill(transfers, "e1"), vllmDecode(transfers)];
+  const put = (name: string, port: number): void =>
+    cluster.put("pods", podOf(name, "127.0.0.1", { port, labels: { app: "vllm", "llm-d.ai/role": name } }));
+  put("prefill", prefill.port);
+  put("decode", decode.port);
+  const sources = ["prefill", "decode"].flatMap((role) => [
+    "--discover",
+    `k8s://default?pods=app=vllm,llm-d.ai/role=${role}&role=vllm.${role}`,
+  ]);
+  const started = await bed.router(cluster, ...sources);
+  await until(async () => (await ask(started, "m")).status === 200);
+  expect(await ask(started, "m")).toEqual({ status: 200, node: "decode.default" });
+  expect(prefill.seen.every(({ body }) => body["max_tokens"] === 1)).toBe(true);
+  // Nobody was to do all of it.
+  expect(decode.seen.every(({ body }) => body["kv_transfer_params"] !== undefined)).toBe(true);
+  expect(await started.stop()).toBe(0);
+  for (const half of [prefill, decode]) half.stop();
 });
 
 test("outside of Kubernetes it is said what is missing, and nothing starts", async () => {
