@@ -51,6 +51,8 @@ export class CachePrefixes implements KnownPrefixes {
   readonly #found: Int32Array;
   readonly #blocks: Int32Array;
   #count = 0;
+  /** Where those begin that hold all of it. */
+  #whole = 0;
   /** Targets that hold all blocks so far, a bit each. */
   readonly #alive: Int32Array;
 
@@ -79,15 +81,9 @@ export class CachePrefixes implements KnownPrefixes {
     this.#match(hashes);
     if (this.#count === 0) return NO_HOMES;
     const homes: Home[] = [];
-    for (let at = this.#count - 1; at >= 0; at -= 1) {
-      const target = this.#found[at]!;
-      const tokens = this.#blocks[at]! * blockTokens[target]!;
-      let place = homes.length;
-      while (place > 0 && isBefore(tokens, target, homes[place - 1]!)) place -= 1;
-      if (place === HOMES_MAX) continue;
-      if (homes.length === HOMES_MAX) homes.pop();
-      homes.splice(place, 0, { target, tokens });
-    }
+    // From the most on, and of equals from the first on: what comes later is rarely one of the few.
+    for (let at = this.#whole; at < this.#count; at += 1) keep(homes, this.#found[at]!, this.#blocks[at]!, blockTokens);
+    for (let at = this.#whole - 1; at >= 0; at -= 1) keep(homes, this.#found[at]!, this.#blocks[at]!, blockTokens);
     return homes;
   }
 
@@ -104,6 +100,7 @@ export class CachePrefixes implements KnownPrefixes {
   /** Block by block, the targets that have no more of it drop out: bits at a time, however many hold the first. */
   #match(hashes: readonly number[]): void {
     this.#count = 0;
+    this.#whole = 0;
     if (hashes.length === 0) return;
     const alive = this.#alive;
     const { holders } = this.#caches;
@@ -128,6 +125,7 @@ export class CachePrefixes implements KnownPrefixes {
         if (are !== 0) last = word;
       }
     }
+    this.#whole = this.#count;
     for (let word = 0; word <= last; word += 1) this.#drop(word, alive[word]!, hashes.length);
   }
 
@@ -138,6 +136,16 @@ export class CachePrefixes implements KnownPrefixes {
       this.#count += 1;
     }
   }
+}
+
+/** Puts it in its place among those with the most. */
+function keep(homes: Home[], target: number, blocks: number, blockTokens: readonly number[]): void {
+  const tokens = blocks * blockTokens[target]!;
+  let place = homes.length;
+  while (place > 0 && isBefore(tokens, target, homes[place - 1]!)) place -= 1;
+  if (place === HOMES_MAX) return;
+  if (homes.length === HOMES_MAX) homes.pop();
+  homes.splice(place, 0, { target, tokens });
 }
 
 function isBefore(tokens: number, target: number, home: Home): boolean {
