@@ -4,11 +4,14 @@ import type { Arrival } from "./arrival.ts";
 import { ownerOf } from "./knowledge.ts";
 import type { WorldSpec } from "./world-spec.ts";
 
+/** What samples may tell later than what routers say to each other. */
+const TOLD_LATER_MS = 10;
+
 export class Ways {
-  readonly #spec: Pick<WorldSpec, "routers" | "deskMs" | "ownerBlock" | "jitterMs">;
+  readonly #spec: WorldSpec;
   readonly #jitter: Prng;
 
-  constructor(spec: Pick<WorldSpec, "routers" | "deskMs" | "ownerBlock" | "jitterMs">, seed: number) {
+  constructor(spec: WorldSpec, seed: number) {
     this.#spec = spec;
     this.#jitter = new Prng(seed);
   }
@@ -17,6 +20,11 @@ export class Ways {
   get deciding(): number {
     const { routers, deskMs, ownerBlock } = this.#spec;
     return deskMs === undefined || ownerBlock !== undefined ? 0 : routers;
+  }
+
+  /** How old what routers know of each other's load may be. */
+  get toldMs(): number {
+    return this.#spec.sampleEveryMs + this.#spec.sampleDelayMs + TOLD_LATER_MS;
   }
 
   /** Where prompts are owned, every way goes by their owner, which is so far from a client. */

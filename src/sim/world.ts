@@ -30,8 +30,6 @@ import type { WorldSpec } from "./world-spec.ts";
 
 /** After the last request came. */
 const GIVE_UP_MS = 3_600_000;
-/** What a sample may tell less of than what routers have heard of each other. */
-const TOLD_LATER_MS = 10;
 
 type Happens = (nowMs: number) => void;
 
@@ -95,8 +93,7 @@ export class World {
         copyId: () => this.#spec.arrivals.length + this.#copies++,
         cancel: (sent: Sent, nowMs: number) => this.#cancel(sent, nowMs),
       };
-      const toldMs = spec.sampleEveryMs + spec.sampleDelayMs + TOLD_LATER_MS;
-      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, toldMs, ...router };
+      const wishes = { patienceMs: spec.ttftMs, gapMs: spec.itlMs, toldMs: this.#ways.toldMs, ...router };
       return new SimRouter(strategy, wishes, nodes, waysMs, this.#knowledge.of(at), network);
     });
     const queue = {
