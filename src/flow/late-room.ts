@@ -15,7 +15,9 @@
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
  * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
  * work and price: the request waits for its prefix's home, and others go first. Where that would answer within `homeShare`
- * of the time that the request has, its price is by `homeWeight`: as nothing is lost by waiting, little has to be gained.
+ * of the time that the request has, its price is by `homeWeight`, as nothing is lost by waiting: so it is kept for its home
+ * if somebody else goes where it could have gone. If nobody does, the open target would idle, and such a request is bound
+ * by the first of the two rules.
  *
  * Requests that can't have their first token within `patienceMs` any more wait behind those that can: first the least
  * work, aging slowly. Their long prompts can't be interrupted at a target, so while others may still come only
@@ -145,6 +147,9 @@ export class LateRoom<W extends LateWaiter> {
   /** Work that may go to such as have waited for too long, before others; below 0 they wait like others. */
   #creditMs = 0;
 
+  /** In a scan: requests are kept for homes that are in time; some of them were. */
+  #keeps = false;
+  #hasKept = false;
   // The best pair of a scan.
   #rank = 0;
   #value = 0;
@@ -207,7 +212,8 @@ export class LateRoom<W extends LateWaiter> {
     if (this.#waiters.length === 0) return null;
     this.#look(nowMs);
     if (this.#first < 0) return null;
-    this.#scan(nowMs);
+    this.#scan(nowMs, true);
+    if (this.#place < 0 && this.#hasKept) this.#scan(nowMs, false);
     if (this.#place < 0) return null;
     const [waiter] = this.#waiters.splice(this.#place, 1);
     assert(waiter !== undefined, "the place is that of a waiter");
@@ -289,8 +295,10 @@ export class LateRoom<W extends LateWaiter> {
     this.#homeCrowd = Math.max(this.#crowd, homeWeight * Math.min(missQueueMax, (waiting - 1) / count));
   }
 
-  #scan(nowMs: number): void {
+  #scan(nowMs: number, keeps: boolean): void {
     const { scanMax, refreshMs } = this.#config;
+    this.#keeps = keeps;
+    this.#hasKept = false;
     const count = Math.min(this.#waiters.length, scanMax);
     let refreshes = REFRESHES_MAX;
     this.#rank = Infinity;
@@ -384,7 +392,10 @@ export class LateRoom<W extends LateWaiter> {
     const rank = this.#rankOf(waiter, answered, debt, nowMs);
     if (rank % RANKS !== RANK.overdue) {
       if (answered + price > busyMs) return;
-      if (answered + tooMuch * this.#homeCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) return;
+      if (this.#keeps && answered + tooMuch * this.#homeCrowd > busyMs && nowMs + busyMs <= this.#homeByMs(waiter)) {
+        this.#hasKept = true;
+        return;
+      }
       if (rank % RANKS === RANK.late && this.#isTooLong(work)) return;
     }
     const value = this.#valueOf(waiter, rank, work + price + debt + this.#loadMs[target]!, nowMs);
