@@ -11,7 +11,7 @@
  *   work + price + debt + loadMs * load - ageWeight * age            in milliseconds
  *
  * where `work` is the time for the tokens that the target's cache doesn't have, `load` counts the requests at the target,
- * whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
+ * as long as those that come are on average (a `loadMs` for each `usualTokens`), whose tokens slow it down, so that those spread over targets that are equal otherwise; and `price` is what computing more than the
  * best target would need costs the others: that much more work, times `missWeight`, times the requests that wait for each target
  * (3 at most). A pair is left out while a busy target, its queue and work taken together, would answer sooner than
  * work and price: the request waits for its prefix's home, and others go first. Where that would answer within `homeShare`
@@ -111,6 +111,8 @@ const REFRESHES_MAX = 16;
 /** Within a priority, lower goes first. */
 const RANK = { overdue: 0, inTime: 1, late: 2 } as const;
 const RANKS = 3;
+/** Prompts that the mean one is reckoned of. */
+const MEAN_OF = 200;
 /** Of the time after which somebody may go first: from then on nobody is kept back by whatever others need. */
 const LONGEST_WAITS = 1.5;
 export const BINDING_KINDS: readonly BindingKind[] = ["overdue", "inTime", "late"];
@@ -125,6 +127,8 @@ export class LateRoom<W extends LateWaiter> {
   readonly #waiters: W[] = [];
   readonly #debts = new TenantDebts();
   #wakeAtMs = Infinity;
+  /** Of a prompt that comes, on average. */
+  #meanTokens: number;
 
   // The targets, as they are at a binding.
   /** FULL: nothing may be sent there; BUSY: not now; OPEN. */
@@ -166,6 +170,7 @@ export class LateRoom<W extends LateWaiter> {
     this.#limits = limits;
     this.#config = config;
     this.#targets = targets;
+    this.#meanTokens = config.usualTokens;
     this.#homesOf = homesOf;
     this.#grow(targets.count);
   }
@@ -188,6 +193,7 @@ export class LateRoom<W extends LateWaiter> {
 
   offer(waiter: W, nowMs: number): void {
     this.#findHomes(waiter, nowMs);
+    this.#meanTokens += (waiter.promptTokens - this.#meanTokens) / MEAN_OF;
     this.#waiters.push(waiter);
     this.#debts.came(waiter.tenant ?? "");
   }
@@ -246,7 +252,8 @@ export class LateRoom<W extends LateWaiter> {
 
   /** Finds which targets are open, and when the next one opens. */
   #look(nowMs: number): void {
-    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens, loadMs } = this.#config;
+    const { horizonMs, lateWorkMs, missWeight, homeWeight, missQueueMax, usualTokens } = this.#config;
+    const loadMs = (this.#config.loadMs * this.#meanTokens) / usualTokens;
     const targets = this.#targets;
     const { count } = targets;
     if (this.#state.length < count) this.#grow(count * 2);

@@ -84,9 +84,9 @@ export const lateSettings = section({
     doc: "From here on a target's work is long.",
   }),
   loadMs: duration({
-    default: "1ms",
+    default: "0.5ms",
     max: "10s",
-    doc: "What each request that a target has makes it dearer: their tokens slow its prompts down.",
+    doc: "What each request that a target has makes it dearer, where prompts have usualTokens on average, and as many times that as they have more: their tokens slow its prompts and all its answers down.",
   }),
   usualTokens: integer({
     default: 1000,

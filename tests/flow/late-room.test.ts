@@ -174,6 +174,18 @@ describe("a room of requests that are bound late", () => {
     expect(mesh.serve()).toEqual(["2 to 2: 1000"]);
   });
 
+  test("counts requests at a target for more where prompts are long", () => {
+    const begun = (tokens: number) => {
+      const mesh = new Mesh(2, { loadMs: 1, usualTokens: 1000 });
+      for (let before = 0; before < 400; before += 1) mesh.room.remove(mesh.ask(tokens));
+      mesh.active[0] = 30;
+      mesh.ask(2000, { cached: [{ target: 0, tokens: 1000 }] });
+      return mesh.serve();
+    };
+    expect(begun(1000)).toEqual(["401 to 0: 1000"]);
+    expect(begun(10_000)).toEqual(["401 to 1: 2000"]);
+  });
+
   test("prefers the target whose cache has the prefix", () => {
     const mesh = new Mesh(3);
     mesh.ask(8000, { cached: [{ target: 2, tokens: 6000 }] });
